@@ -1,0 +1,73 @@
+//! Mail addresses: kept as typed, compared in one spelling, so that one address is one account.
+
+use serde::Deserialize;
+use unicode_normalization::UnicodeNormalization;
+use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
+
+/// A mail address. Case, Unicode form, full-width letters and the spelling of international
+/// domains (UTS 46) make no difference.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Email {
+    typed: String,
+    key: String,
+}
+
+impl TryFrom<String> for Email {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Email::parse(&text)
+    }
+}
+
+impl Email {
+    pub fn parse(text: &str) -> Result<Email, String> {
+        let wrong = || "must be a mail address, as `ada@example.com`".to_owned();
+        let typed: String = text.trim().nfkc().collect();
+        let (local, domain) = typed.rsplit_once('@').ok_or_else(wrong)?;
+        let fit = |c: char| !c.is_control() && !c.is_whitespace() && !"<>()[]\\,;:\"@".contains(c);
+        let local_is_fit = !local.is_empty()
+            && local.len() <= 64
+            && local.chars().all(fit)
+            && !local.starts_with('.')
+            && !local.ends_with('.')
+            && !local.contains("..");
+        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| wrong())?;
+        let labels: Vec<&str> = domain.split('.').collect();
+        let domain_is_fit = labels.len() >= 2 && labels.iter().all(|label| !label.is_empty());
+        if !local_is_fit || !domain_is_fit || typed.len() > 254 {
+            return Err(wrong());
+        }
+        let local: String = local.to_lowercase().nfkc().collect();
+        let key = format!("{local}@{}", domain.to_ascii_lowercase());
+        Ok(Email { typed, key })
+    }
+
+    /// As typed.
+    pub fn as_str(&self) -> &str {
+        &self.typed
+    }
+
+    /// The one spelling.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What stands before the `@`, in the one spelling.
+    pub fn local_part(&self) -> &str {
+        self.key.rsplit_once('@').map_or("", |(local, _)| local)
+    }
+}
+
+impl utoipa::PartialSchema for Email {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
+            .max_length(Some(254))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Email {}

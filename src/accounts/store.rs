@@ -1,0 +1,166 @@
+//! Accounts and sessions as rows.
+
+use super::{PasswordHash, Role, User, Visitor};
+use crate::{
+    args,
+    clock::Timestamp,
+    db::{Row, Tx},
+    error::{Error, Result},
+    id::{SessionId, UserId},
+};
+
+/// Tells whether the address was free.
+pub(super) fn insert(tx: &mut Tx<'_>, user: &User, key: &str, hash: &str) -> Result<bool> {
+    let made = tx.execute(
+        "INSERT INTO users (id, email, email_key, password_hash, name, role, email_verified,
+                            phone, phone_verified, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, 0, ?8)
+         ON CONFLICT (email_key) DO NOTHING",
+        args![
+            user.id,
+            &user.email,
+            key,
+            hash,
+            &user.name,
+            user.role.as_str(),
+            user.is_email_verified,
+            user.created_at
+        ],
+    )?;
+    Ok(made == 1)
+}
+
+pub(super) fn by_id(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>> {
+    tx.one(
+        "SELECT id, email, name, role, email_verified, phone, phone_verified, created_at
+         FROM users WHERE id = ?1",
+        args![id],
+        user,
+    )
+}
+
+pub(super) fn by_email(tx: &mut Tx<'_>, key: &str) -> Result<Option<User>> {
+    tx.one(
+        "SELECT id, email, name, role, email_verified, phone, phone_verified, created_at
+         FROM users WHERE email_key = ?1",
+        args![key],
+        user,
+    )
+}
+
+pub(super) fn list(tx: &mut Tx<'_>) -> Result<Vec<User>> {
+    tx.all(
+        "SELECT id, email, name, role, email_verified, phone, phone_verified, created_at
+         FROM users ORDER BY created_at, id",
+        &[],
+        user,
+    )
+}
+
+fn user(row: &Row<'_>) -> Result<User> {
+    Ok(User {
+        id: row.get(0)?,
+        email: row.get(1)?,
+        name: row.get(2)?,
+        role: role(row.get(3)?)?,
+        is_email_verified: row.get(4)?,
+        phone: row.get(5)?,
+        is_phone_verified: row.get(6)?,
+        created_at: row.get(7)?,
+    })
+}
+
+fn role(text: &str) -> Result<Role> {
+    Role::parse(text).ok_or_else(|| Error::internal(format!("a stored role is `{text}`")))
+}
+
+pub(super) fn credentials(tx: &mut Tx<'_>, key: &str) -> Result<Option<(UserId, PasswordHash)>> {
+    tx.one(
+        "SELECT id, password_hash FROM users WHERE email_key = ?1",
+        args![key],
+        |row| Ok((row.get(0)?, PasswordHash::stored(row.get(1)?))),
+    )
+}
+
+pub(super) fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET password_hash = ?2 WHERE id = ?1",
+        args![id, hash],
+    )?;
+    Ok(())
+}
+
+pub(super) fn set_role(tx: &mut Tx<'_>, id: UserId, role: Role) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET role = ?2 WHERE id = ?1",
+        args![id, role.as_str()],
+    )?;
+    Ok(())
+}
+
+pub(super) fn admins(tx: &mut Tx<'_>) -> Result<i64> {
+    let count = tx.one(
+        "SELECT count(*) FROM users WHERE role = 'ADMIN'",
+        &[],
+        |row| row.get(0),
+    )?;
+    Ok(count.unwrap_or_default())
+}
+
+pub(super) fn insert_session(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    user: UserId,
+    refresh_hash: &[u8],
+    expires: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        args![id, user, refresh_hash, tx.now(), expires],
+    )?;
+    Ok(())
+}
+
+/// Replaces the hash of a session that stands; of two at once, one finds it.
+pub(super) fn rotate_session(
+    tx: &mut Tx<'_>,
+    spent: &[u8],
+    fresh: &[u8],
+    expires: Timestamp,
+) -> Result<Option<(SessionId, UserId)>> {
+    tx.one(
+        "UPDATE sessions SET refresh_hash = ?2, expires_at = ?3
+         WHERE refresh_hash = ?1 AND expires_at > ?4
+         RETURNING id, user_id",
+        args![spent, fresh, expires, tx.now()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+pub(super) fn delete_session(tx: &mut Tx<'_>, refresh_hash: &[u8]) -> Result<()> {
+    tx.execute(
+        "DELETE FROM sessions WHERE refresh_hash = ?1",
+        args![refresh_hash],
+    )?;
+    Ok(())
+}
+
+pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    tx.execute("DELETE FROM sessions WHERE user_id = ?1", args![user])?;
+    Ok(())
+}
+
+pub(super) fn visitor(tx: &mut Tx<'_>, session: SessionId) -> Result<Option<Visitor>> {
+    tx.one(
+        "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.id = ?1 AND s.expires_at > ?2",
+        args![session, tx.now()],
+        |row| {
+            Ok(Visitor {
+                user: row.get(0)?,
+                role: role(row.get(1)?)?,
+            })
+        },
+    )
+}

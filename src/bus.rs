@@ -1,0 +1,158 @@
+//! Carries committed events to live listeners, in the order of commits.
+//!
+//! The events' rows are the only source: one task reads what is new, woken by this process's
+//! commits and looking by itself for those of others. Listeners keep a position and take what lies
+//! behind it, so that none of them holds a queue. It must never tell of what is not committed.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args,
+    db::{Db, Row, Tx},
+    error::{Error, Result},
+    event::Committed,
+};
+
+/// How many events stay at hand in memory.
+const RECENT: usize = 4096;
+
+/// How often commits of other processes are looked for.
+const POLL: Duration = Duration::from_millis(250);
+
+/// How many events one look reads.
+const BATCH: i64 = 1000;
+
+#[derive(Clone)]
+pub struct Bus {
+    recent: Arc<RwLock<VecDeque<Arc<Committed>>>>,
+    head: watch::Receiver<i64>,
+}
+
+impl Bus {
+    /// Starts the task that listens to `db`, until `stop`.
+    pub async fn start(db: Db, stop: CancellationToken) -> Result<Bus> {
+        let first = db.read("bus.head", |tx| head(tx)).await?;
+        let (sender, receiver) = watch::channel(first);
+        let bus = Bus {
+            recent: Arc::default(),
+            head: receiver,
+        };
+        tokio::spawn(Self::follow(bus.clone(), db, sender, stop));
+        Ok(bus)
+    }
+
+    async fn follow(self, db: Db, head: watch::Sender<i64>, stop: CancellationToken) {
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = db.committed() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+            match self.advance(&db, &head).await {
+                Ok(()) => failing = false,
+                Err(error) if !failing => {
+                    tracing::error!(?error, "committed events cannot be read; trying on");
+                    failing = true;
+                }
+                Err(_) => {}
+            }
+        }
+        // What was committed before the stop is still told.
+        if let Err(error) = self.advance(&db, &head).await {
+            tracing::warn!(?error, "the last events were not told to live listeners");
+        }
+    }
+
+    async fn advance(&self, db: &Db, head: &watch::Sender<i64>) -> Result<()> {
+        loop {
+            let after = *head.borrow();
+            let fresh = db
+                .read("bus.advance", move |tx| events_after(tx, after))
+                .await?;
+            let Some(last) = fresh.last().map(|event| event.seq) else {
+                return Ok(());
+            };
+            {
+                let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+                recent.extend(fresh);
+                let surplus = recent.len().saturating_sub(RECENT);
+                recent.drain(..surplus);
+            }
+            head.send_replace(last);
+        }
+    }
+
+    /// The newest position that listeners may know of. What a read begun later sees is at least
+    /// as new.
+    pub fn head(&self) -> i64 {
+        *self.head.borrow()
+    }
+
+    /// Wakes a listener whenever the head moves; closed when the shop stops.
+    pub fn watch(&self) -> watch::Receiver<i64> {
+        self.head.clone()
+    }
+
+    /// The events behind `seq`, oldest first; none if some of them are no longer at hand.
+    pub fn after(&self, seq: i64) -> Option<Vec<Arc<Committed>>> {
+        if seq >= self.head() {
+            return Some(Vec::new());
+        }
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        if recent.front()?.seq > seq + 1 {
+            return None;
+        }
+        let skip = recent.partition_point(|event| event.seq <= seq);
+        Some(recent.iter().skip(skip).cloned().collect())
+    }
+}
+
+/// The position of the newest committed event; 0 before the first.
+pub fn head(tx: &mut Tx<'_>) -> Result<i64> {
+    let newest = tx.one("SELECT max(seq) FROM events", &[], |row| {
+        row.get::<Option<i64>>(0)
+    })?;
+    Ok(newest.flatten().unwrap_or_default())
+}
+
+/// The oldest position from which nothing has been cleaned away.
+pub fn tail(tx: &mut Tx<'_>) -> Result<i64> {
+    let oldest = tx.one("SELECT min(seq) FROM events", &[], |row| {
+        row.get::<Option<i64>>(0)
+    })?;
+    Ok(oldest.flatten().map_or(0, |seq| seq - 1))
+}
+
+/// Up to a thousand events behind `seq`, oldest first.
+pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
+    tx.all(
+        "SELECT seq, at, changes FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        args![seq, BATCH],
+        |row| committed(row).map(Arc::new),
+    )
+}
+
+/// Forgets events older than `span`, the newest aside, so that positions never fall back.
+pub fn forget_before(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
+    let before = tx.now().0 - i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    tx.execute(
+        "DELETE FROM events WHERE at < ?1 AND seq < (SELECT max(seq) FROM events)",
+        args![before],
+    )
+}
+
+fn committed(row: &Row<'_>) -> Result<Committed> {
+    Ok(Committed {
+        seq: row.get(0)?,
+        at: row.get(1)?,
+        changes: serde_json::from_str(row.get(2)?).map_err(Error::internal)?,
+    })
+}

@@ -1,0 +1,188 @@
+//! Carts: one for each customer, kept until ordered, at today's prices.
+
+pub mod http;
+mod store;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    accounts::Visitor,
+    catalog::{self, Image},
+    db::Tx,
+    error::{Error, Result},
+    id::{ProductId, UserId},
+    money::{Money, Price, Quantity},
+    web::App,
+};
+
+/// How many lines a cart has at most.
+pub const MOST_LINES: usize = 100;
+
+/// A cart as its owner sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cart {
+    pub items: Vec<CartItem>,
+    /// The sum of the quantities.
+    pub item_count: i64,
+    /// In the currency's minor unit.
+    pub total_amount: Money,
+    /// ISO 4217.
+    #[schema(example = "INR")]
+    pub currency: &'static str,
+}
+
+/// One line of a cart.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartItem {
+    pub product: CartProduct,
+    pub quantity: Quantity,
+    pub line_total: Money,
+}
+
+/// What a cart shows of a product.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartProduct {
+    pub id: ProductId,
+    pub name: String,
+    pub price: Price,
+    pub images: Vec<Image>,
+    pub stock_quantity: i64,
+}
+
+/// One line as it is kept, with what the catalog says of its product now.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub product: ProductId,
+    pub name: String,
+    pub price: Price,
+    pub stock: i64,
+    pub quantity: Quantity,
+}
+
+/// The lines of a cart, the oldest first; products that have left the catalog are not among them.
+pub fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
+    store::lines(tx, user)
+}
+
+/// The cart.
+pub fn show(tx: &mut Tx<'_>, app: &App, visitor: Visitor) -> Result<Cart> {
+    let lines = lines(tx, visitor.user)?;
+    render(tx, app, lines)
+}
+
+/// Adds to what the cart holds of a product.
+pub fn add(
+    tx: &mut Tx<'_>,
+    app: &App,
+    visitor: Visitor,
+    product: ProductId,
+    quantity: Quantity,
+) -> Result<Cart> {
+    let mut lines = lines(tx, visitor.user)?;
+    if let Some(line) = lines.iter_mut().find(|line| line.product == product) {
+        let sum = Quantity::try_from(line.quantity.get() + quantity.get())
+            .map_err(|e| Error::field("quantity", "out-of-range", format!("the sum {e}")))?;
+        line.quantity = sum;
+        check_stock(line)?;
+        store::put(tx, visitor.user, product, sum)?;
+        return render(tx, app, lines);
+    }
+    if lines.len() >= MOST_LINES {
+        let message = format!("a cart holds at most {MOST_LINES} products");
+        return Err(Error::field("productId", "too-many-lines", message));
+    }
+    let line =
+        store::new_line(tx, product, quantity)?.ok_or_else(|| Error::not_found("product"))?;
+    check_stock(&line)?;
+    store::put(tx, visitor.user, product, quantity)?;
+    lines.push(line);
+    render(tx, app, lines)
+}
+
+/// Sets how many of a product the cart holds.
+pub fn set(
+    tx: &mut Tx<'_>,
+    app: &App,
+    visitor: Visitor,
+    product: ProductId,
+    quantity: Quantity,
+) -> Result<Cart> {
+    let mut lines = lines(tx, visitor.user)?;
+    let line = lines
+        .iter_mut()
+        .find(|line| line.product == product)
+        .ok_or_else(|| Error::not_found("product in the cart"))?;
+    line.quantity = quantity;
+    check_stock(line)?;
+    store::put(tx, visitor.user, product, quantity)?;
+    render(tx, app, lines)
+}
+
+/// Takes a product out of the cart.
+pub fn remove(tx: &mut Tx<'_>, app: &App, visitor: Visitor, product: ProductId) -> Result<Cart> {
+    if !store::delete(tx, visitor.user, product)? {
+        return Err(Error::not_found("product in the cart"));
+    }
+    show(tx, app, visitor)
+}
+
+/// Empties the cart.
+pub fn clear(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    store::clear(tx, user)
+}
+
+/// What the lines come to, by checked arithmetic.
+pub fn total(lines: &[Line]) -> Result<Money> {
+    lines.iter().try_fold(Money::ZERO, |sum, line| {
+        sum.plus(line.price.times(line.quantity)?)
+    })
+}
+
+fn check_stock(line: &Line) -> Result<()> {
+    if line.quantity.get() <= line.stock {
+        return Ok(());
+    }
+    let requested = line.quantity.get();
+    Err(catalog::insufficient(vec![catalog::shortage(
+        "quantity".to_owned(),
+        line.product,
+        requested,
+        line.stock,
+    )]))
+}
+
+fn render(tx: &mut Tx<'_>, app: &App, lines: Vec<Line>) -> Result<Cart> {
+    let total_amount = total(&lines)?;
+    let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
+    let mut items = lines
+        .into_iter()
+        .map(|line| {
+            Ok(CartItem {
+                quantity: line.quantity,
+                line_total: line.price.times(line.quantity)?,
+                product: CartProduct {
+                    id: line.product,
+                    name: line.name,
+                    price: line.price,
+                    images: Vec::new(),
+                    stock_quantity: line.stock,
+                },
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    for (owner, image) in catalog::images_of(tx, app, &ids)? {
+        if let Some(item) = items.iter_mut().find(|item| item.product.id == owner) {
+            item.product.images.push(image);
+        }
+    }
+    Ok(Cart {
+        item_count: items.iter().map(|item| item.quantity.get()).sum(),
+        items,
+        total_amount,
+        currency: app.config.currency.code(),
+    })
+}

@@ -1,0 +1,25 @@
+//! The catalog: categories, products with their pictures, and how many of each there are to sell.
+
+mod category;
+mod fold;
+pub mod http;
+mod product;
+mod stock;
+pub(crate) mod store;
+
+pub use self::{
+    category::{
+        Category, CategoryName, CategoryRef, add_category, categories, category_by_name,
+        delete_category, rename_category,
+    },
+    fold::fold,
+    product::{
+        Changes, Description, NewProduct, Product, ProductName, create, delete, list, product,
+        update,
+    },
+    stock::{
+        Cause, Delta, Line, Movement, change_stock, insufficient, put_back, shortage, take_stock,
+    },
+    store::{Filters, Sort, images_of},
+};
+pub use crate::media::Image;

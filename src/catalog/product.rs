@@ -1,0 +1,219 @@
+//! Products: made, shown, changed, and taken from the catalog without leaving past orders.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    CategoryRef, Cause, Filters, Movement,
+    fold::{fold, slug},
+    stock, store,
+};
+use crate::{
+    clock::Timestamp,
+    db::Tx,
+    error::{Error, Result},
+    event::StockChange,
+    id::{CategoryId, ProductId},
+    media::{self, Image, Stored},
+    money::{Price, Stock},
+    page::{Page, PageRequest},
+    web::App,
+};
+
+/// A product's name: 1 to 200 characters.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 200)]
+pub struct ProductName(String);
+
+impl TryFrom<String> for ProductName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        short_text(&text).map(ProductName)
+    }
+}
+
+impl ProductName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A line of 1 to 200 characters without control characters.
+pub(super) fn short_text(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 200 characters without control characters".to_owned())
+    }
+}
+
+/// A product's description: up to 10,000 characters, line breaks among them.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, max_length = 10_000)]
+pub struct Description(String);
+
+impl TryFrom<String> for Description {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.chars().count() > 10_000 {
+            Err("must be at most 10,000 characters".to_owned())
+        } else if text.contains('\0') {
+            Err("must not contain a NUL character".to_owned())
+        } else {
+            Ok(Description(text))
+        }
+    }
+}
+
+/// A product as the catalog shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Product {
+    pub id: ProductId,
+    pub name: String,
+    pub slug: String,
+    pub description: String,
+    /// In the currency's minor unit.
+    pub price: Price,
+    /// ISO 4217.
+    #[schema(example = "INR")]
+    pub currency: &'static str,
+    pub stock_quantity: i64,
+    pub images: Vec<Image>,
+    pub category_id: Option<CategoryId>,
+    pub category: Option<CategoryRef>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What a new product needs.
+#[derive(Debug, Clone)]
+pub struct NewProduct {
+    pub name: ProductName,
+    pub description: Description,
+    pub price: Price,
+    pub stock: Stock,
+    pub category: Option<CategoryId>,
+}
+
+/// What is to change; `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    pub name: Option<ProductName>,
+    pub description: Option<Description>,
+    pub price: Option<Price>,
+    pub stock: Option<Stock>,
+    pub category: Option<Option<CategoryId>>,
+}
+
+/// Puts a product into the catalog, with pictures that are in the store already.
+pub fn create(tx: &mut Tx<'_>, app: &App, new: &NewProduct, images: &[Stored]) -> Result<Product> {
+    let id = tx.id();
+    check_category(tx, new.category)?;
+    store::insert(
+        tx,
+        id,
+        &store::Columns {
+            name: &new.name.0,
+            name_key: &fold(&new.name.0),
+            slug: &slug(&new.name.0),
+            description: &new.description.0,
+            price: new.price,
+            category: new.category,
+        },
+        new.stock,
+    )?;
+    store::count_in(tx, new.category, 1)?;
+    media::attach(tx, id, images)?;
+    let movement = Movement::of(Cause::Create, id, new.stock.get());
+    store::insert_movement(tx, &movement)?;
+    tx.emit_stock(&[StockChange::now(id, new.stock.get())])?;
+    product(tx, app, id)
+}
+
+/// A product of the catalog.
+pub fn product(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Product> {
+    store::by_id(tx, app, id)?.ok_or_else(|| Error::not_found("product"))
+}
+
+/// One page of the catalog.
+pub fn list(
+    tx: &mut Tx<'_>,
+    app: &App,
+    filters: &Filters,
+    page: PageRequest,
+) -> Result<Page<Product>> {
+    store::list(tx, app, filters, page)
+}
+
+/// Changes a product, whatever it was. The caller has seen to `If-Match`.
+pub fn update(
+    tx: &mut Tx<'_>,
+    app: &App,
+    current: &Product,
+    changes: &Changes,
+    images: &[Stored],
+) -> Result<Product> {
+    let category = changes.category.unwrap_or(current.category_id);
+    if category != current.category_id {
+        check_category(tx, category)?;
+        store::count_in(tx, current.category_id, -1)?;
+        store::count_in(tx, category, 1)?;
+    }
+    let name = changes
+        .name
+        .as_ref()
+        .map_or(current.name.as_str(), |name| &name.0);
+    let description = changes
+        .description
+        .as_ref()
+        .map_or(current.description.as_str(), |text| &text.0);
+    store::update(
+        tx,
+        current.id,
+        &store::Columns {
+            name,
+            name_key: &fold(name),
+            slug: &slug(name),
+            description,
+            price: changes.price.unwrap_or(current.price),
+            category,
+        },
+    )?;
+    if media::attach(tx, current.id, images)? > media::MOST_IMAGES {
+        let detail = format!("`images`: a product has at most {}", media::MOST_IMAGES);
+        return Err(Error::new(
+            crate::error::Kind::Invalid("invalid-image"),
+            detail,
+        ));
+    }
+    if let Some(stock) = changes.stock {
+        stock::set(tx, current, stock)?;
+    }
+    product(tx, app, current.id)
+}
+
+/// Takes a product out of the catalog and out of carts. Past orders keep what they say of it.
+pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
+    let current = product(tx, app, id)?;
+    store::delete(tx, id)?;
+    store::count_in(tx, current.category_id, -1)?;
+    tx.emit_stock(&[StockChange::deleted(id)])
+}
+
+fn check_category(tx: &mut Tx<'_>, category: Option<CategoryId>) -> Result<()> {
+    let Some(id) = category else { return Ok(()) };
+    match store::category_by_id(tx, id)? {
+        Some(_) => Ok(()),
+        None => Err(Error::field(
+            "categoryId",
+            "unknown-category",
+            "there is no such category",
+        )),
+    }
+}

@@ -1,0 +1,52 @@
+//! `shop admin …`: what operators do, on the data itself.
+
+mod category;
+mod pay;
+mod product;
+mod user;
+
+use clap::Subcommand;
+
+pub(super) use self::pay::envelope as payment_event;
+use super::{output::Output, seed};
+use crate::{
+    clock::{Chance, Clock},
+    config::Config,
+    error::Result,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Admin {
+    /// Accounts
+    #[command(subcommand)]
+    User(user::User),
+    /// Categories
+    #[command(subcommand)]
+    Category(category::Category),
+    /// Products and their stock
+    #[command(subcommand)]
+    Product(product::Product),
+    /// Fill the shop with plausible data, the same for one seed
+    Seed(seed::Seed),
+    /// Play Razorpay: tell the running server that an order is paid
+    Pay(pay::Pay),
+}
+
+impl Admin {
+    pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+        if let Admin::Seed(seed) = self {
+            return seed.run(config, output).await;
+        }
+        let (home, app) = super::open(config, Clock::system(), Chance::system()).await?;
+        let done = match self {
+            Admin::User(command) => command.run(&app, output).await,
+            Admin::Category(command) => command.run(&app, output).await,
+            Admin::Product(command) => command.run(&app, output).await,
+            Admin::Pay(command) => command.run(&home, &app, output).await,
+            Admin::Seed(_) => Ok(()),
+        };
+        app.stopping.cancel();
+        app.db.close().await;
+        done
+    }
+}

@@ -1,0 +1,188 @@
+//! `shop admin product …`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Subcommand;
+
+use crate::{
+    catalog::{self, CategoryName, Delta, Description, Filters, NewProduct, ProductName},
+    cli::output::Output,
+    error::{Error, Result},
+    id::{ImageId, ProductId},
+    media::{self, IMAGE_LIMIT, Picture, Stored},
+    money::{Price, Stock},
+    page::PageRequest,
+    web::App,
+};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Product {
+    /// Put a product into the catalog
+    Add {
+        #[arg(long)]
+        name: String,
+        /// In the currency's minor unit: 49900 is 499.00
+        #[arg(long)]
+        price: i64,
+        #[arg(long)]
+        stock: i64,
+        /// The name of a category
+        #[arg(long)]
+        category: Option<String>,
+        #[arg(long, default_value = "")]
+        description: String,
+        /// A picture: JPEG, PNG, WebP or GIF; may be given up to 8 times
+        #[arg(long, value_name = "FILE")]
+        image: Vec<PathBuf>,
+    },
+    /// List all products, the newest first
+    List,
+    /// Change a product's stock
+    Stock {
+        id: String,
+        /// How many more, or with `-` how many fewer
+        #[arg(allow_negative_numbers = true)]
+        delta: i64,
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+impl Product {
+    pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
+        match self {
+            Product::Add {
+                name,
+                price,
+                stock,
+                category,
+                description,
+                image,
+            } => {
+                let new = NewProduct {
+                    name: parse("--name", name)?,
+                    description: parse::<_, Description>("--description", description)?,
+                    price: parse::<_, Price>("--price", price)?,
+                    stock: parse::<_, Stock>("--stock", stock)?,
+                    category: None,
+                };
+                let category = category
+                    .map(|name| parse::<_, CategoryName>("--category", name))
+                    .transpose()?;
+                let images = keep(app, &image).await?;
+                let product = add(app, new, category, images).await?;
+                output.one(&product, &format!("made {} ({})", product.name, product.id))
+            }
+            Product::List => list(app, output).await,
+            Product::Stock { id, delta, reason } => {
+                let id: ProductId = id
+                    .parse()
+                    .map_err(|_| Error::field("ID", "invalid", "must be a product's id"))?;
+                let delta = parse::<_, Delta>("DELTA", delta)?;
+                let reason = parse::<_, ProductName>("--reason", reason)?;
+                let shop = Arc::clone(app);
+                let product = app
+                    .db
+                    .write("catalog.change_stock", move |tx| {
+                        catalog::change_stock(tx, &shop, id, delta, reason.as_str())
+                    })
+                    .await?;
+                let words = format!("{} has {} now", product.name, product.stock_quantity);
+                output.one(&product, &words)
+            }
+        }
+    }
+}
+
+fn parse<V, T: TryFrom<V>>(field: &str, value: V) -> Result<T>
+where
+    T::Error: std::fmt::Display,
+{
+    T::try_from(value).map_err(|error| Error::field(field, "invalid", error.to_string()))
+}
+
+async fn add(
+    app: &Arc<App>,
+    mut new: NewProduct,
+    category: Option<CategoryName>,
+    images: Vec<Stored>,
+) -> Result<catalog::Product> {
+    let (shop, attached) = (Arc::clone(app), images.clone());
+    let made = app
+        .db
+        .write("catalog.create", move |tx| {
+            if let Some(name) = &category {
+                let found = catalog::category_by_name(tx, name)?.ok_or_else(|| {
+                    let known = "there is no such category; `shop admin category add` makes one";
+                    Error::field("--category", "unknown-category", known)
+                })?;
+                new.category = Some(found.id);
+            }
+            catalog::create(tx, &shop, &new, &attached)
+        })
+        .await;
+    if made.is_err() {
+        media::discard(&app.images, &images).await;
+    }
+    made
+}
+
+async fn keep(app: &App, files: &[PathBuf]) -> Result<Vec<Stored>> {
+    if files.len() > media::MOST_IMAGES {
+        let message = format!("at most {}", media::MOST_IMAGES);
+        return Err(Error::field("--image", "too-many", message));
+    }
+    let mut pictures = Vec::new();
+    for file in files {
+        let name = file.display().to_string();
+        let bytes = std::fs::read(file).map_err(|e| {
+            Error::field("--image", "invalid", format!("cannot read `{name}`: {e}"))
+        })?;
+        if bytes.len() > IMAGE_LIMIT {
+            let message = format!("`{name}` is larger than {IMAGE_LIMIT} bytes");
+            return Err(Error::field("--image", "too-large", message));
+        }
+        let id = ImageId(app.chance.uuid(app.clock.now()));
+        pictures.push((id, Picture::decode(&bytes, &name)?));
+    }
+    media::keep(&app.images, pictures).await
+}
+
+async fn list(app: &Arc<App>, output: Output) -> Result<()> {
+    let mut all = Vec::new();
+    for number in 1.. {
+        let shop = Arc::clone(app);
+        let request = PageRequest {
+            page: number,
+            limit: PageRequest::MAX_LIMIT,
+        };
+        let page = app
+            .db
+            .scan("catalog.list", move |tx| {
+                catalog::list(tx, &shop, &Filters::default(), request)
+            })
+            .await?;
+        let is_last = page.data.len() < usize::try_from(page.limit).unwrap_or_default();
+        all.extend(page.data);
+        if is_last {
+            break;
+        }
+    }
+    output.table(
+        &["id", "name", "price", "stock", "category"],
+        &all,
+        |product| {
+            vec![
+                product.id.to_string(),
+                product.name.clone(),
+                product.price.get().to_string(),
+                product.stock_quantity.to_string(),
+                product
+                    .category
+                    .as_ref()
+                    .map(|c| c.name.clone())
+                    .unwrap_or_default(),
+            ]
+        },
+    )
+}

@@ -1,0 +1,155 @@
+//! The command line. Results go to stdout, logs and progress to stderr; a failure is one line that
+//! says why and what to do.
+
+mod admin;
+mod output;
+mod seed;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+
+use self::output::Output;
+use crate::{
+    clock::{Chance, Clock},
+    config::{self, Config, Layer},
+    db::sqlite,
+    error::{Error, Result},
+    server::{self, Home, Parts},
+    web::App,
+};
+
+/// A shop that is one program: accounts, catalog, carts, orders, payments and live stock on one
+/// `SQLite` file
+#[derive(Debug, Parser)]
+#[command(name = "shop", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Where the shop is kept [env: `SHOP_DATA_DIR`] [default: `shop-data`]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// A file of settings, as `listen = "0.0.0.0:80"` [default: `shop.toml`, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// `text` or `json` [env: `SHOP_LOG_FORMAT`] [default: `text`]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the shop
+    Serve(serve::Serve),
+    /// Look after the shop; works beside a running server
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    /// Print the `OpenAPI` 3.1 document of the API
+    Openapi,
+}
+
+/// Parses the arguments, runs the command, and tells how it went: 0 done, 1 failed, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let output = Output::new(cli.global.json);
+    if let Command::Openapi = cli.command {
+        return output.text(
+            &server::document()
+                .to_pretty_json()
+                .map_err(Error::internal)?,
+        );
+    }
+    let mut flags = Layer::new();
+    flags.extend(
+        cli.global
+            .data_dir
+            .map(|value| ("data_dir".to_owned(), value)),
+    );
+    flags.extend(
+        cli.global
+            .log_format
+            .map(|value| ("log_format".to_owned(), value)),
+    );
+    if let Command::Serve(serve) = &cli.command {
+        flags.extend(
+            serve
+                .listen
+                .clone()
+                .map(|value| ("listen".to_owned(), value)),
+        );
+    }
+    let config = load(flags, cli.global.config.as_deref())?;
+    output::start_log(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::internal)?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(serve) => serve.run(config, output).await,
+            Command::Admin(command) => command.run(config, output).await,
+            Command::Openapi => Ok(()),
+        }
+    })
+}
+
+/// Puts flags, environment and file together.
+fn load(flags: Layer, file: Option<&std::path::Path>) -> Result<Config> {
+    let wrong = |message: String| Error::unavailable(message);
+    let environment = config::from_environment(
+        |name| std::env::var(name).ok(),
+        |p| std::fs::read_to_string(p),
+    )
+    .map_err(wrong)?;
+    let path = file.unwrap_or(std::path::Path::new("shop.toml"));
+    let file = match std::fs::read_to_string(path) {
+        Ok(text) => config::parse_file(&text)
+            .map_err(|error| wrong(format!("`{}`: {error}", path.display())))?,
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Layer::new()
+        }
+        Err(error) => return Err(wrong(format!("cannot read `{}`: {error}", path.display()))),
+    };
+    Config::from_layers(&[flags, environment, file]).map_err(wrong)
+}
+
+/// Opens the shop for a command that works beside a server or without one.
+async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc<App>)> {
+    let home = Home::open(&config.data_dir)?;
+    let public_url = match (&config.public_url, home.running()?) {
+        (Some(url), _) => url.clone(),
+        (None, Some(url)) => url,
+        (None, None) => config.public_url(config.listen),
+    };
+    let parts = Parts {
+        config,
+        clock,
+        chance,
+        public_url,
+        demo: false,
+        storage: sqlite::Options::default(),
+    };
+    let app = server::open(&home, parts).await?;
+    Ok((home, app))
+}

@@ -1,0 +1,118 @@
+//! What commands print, for people and for scripts.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's results go here"
+)]
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+};
+
+/// Where a command's results go, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: bool) -> Output {
+        Output { json }
+    }
+
+    /// A text as it is.
+    #[expect(
+        clippy::unused_self,
+        reason = "results go through here, whatever their form"
+    )]
+    pub(super) fn text(self, text: &str) -> Result<()> {
+        line(text)
+    }
+
+    /// One thing: its JSON, or what to say of it.
+    pub(super) fn one(self, value: &impl Serialize, words: &str) -> Result<()> {
+        if self.json {
+            self.value(value)
+        } else {
+            line(words)
+        }
+    }
+
+    /// Things of one kind: their JSON, or a table.
+    pub(super) fn table<T: Serialize>(
+        self,
+        head: &[&str],
+        rows: &[T],
+        cells: impl Fn(&T) -> Vec<String>,
+    ) -> Result<()> {
+        if self.json {
+            return self.value(&rows);
+        }
+        let mut table = comfy_table::Table::new();
+        table
+            .load_style(comfy_table::presets::NOTHING)
+            .set_header(head);
+        for row in rows {
+            table.add_row(cells(row));
+        }
+        line(&table.trim_fmt())
+    }
+
+    fn value(self, value: &impl Serialize) -> Result<()> {
+        line(&serde_json::to_string_pretty(value).map_err(Error::internal)?)
+    }
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn line(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::internal(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Says why a command failed.
+pub(super) fn fail(error: &Error) {
+    let cause = std::error::Error::source(error)
+        .filter(|_| error.kind() == crate::error::Kind::Internal)
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    eprintln!("error: {}{cause}", error.detail());
+}
+
+/// Says something beside the results.
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// A bar that shows how far a long command is; nothing where nobody looks.
+pub(super) fn progress(length: u64, what: &'static str) -> indicatif::ProgressBar {
+    let style = indicatif::ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
+    let bar = indicatif::ProgressBar::new(length).with_message(what);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Starts the log on stderr.
+pub(super) fn start_log(config: &Config) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|e| Error::unavailable(format!("`log` must be a filter, as `info`: {e}")))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let started = if config.log_as_json {
+        log.json().try_init()
+    } else {
+        log.try_init()
+    };
+    started.map_err(Error::internal)
+}

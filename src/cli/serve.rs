@@ -1,0 +1,110 @@
+//! `shop serve`.
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    output::{Output, note},
+    seed,
+};
+use crate::{
+    accounts,
+    clock::{Chance, Clock},
+    config::Config,
+    db::sqlite,
+    error::{Error, Result},
+    server::{self, Home, Parts},
+    web::App,
+    worker,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    /// Where to listen; port 0 picks a free one [env: `SHOP_LISTEN`] [default: `127.0.0.1:8080`]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+    /// Show a sample shop with a console at `/`, in a data directory of its own
+    #[arg(long)]
+    demo: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+        let home = Home::open(&config.data_dir)?;
+        let mut running = home.lock()?;
+        if self.demo {
+            home.claim_for_demo()?;
+        }
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            let address = config.listen;
+            Error::unavailable(format!(
+                "cannot listen on {address}: {error}; try `--listen`"
+            ))
+        })?;
+        let address = listener.local_addr().map_err(Error::internal)?;
+        let parts = Parts {
+            public_url: config.public_url(address),
+            config,
+            clock: Clock::system(),
+            chance: Chance::system(),
+            demo: self.demo,
+            storage: sqlite::Options::default(),
+        };
+        let app = server::open(&home, parts).await?;
+        let stop = CancellationToken::new();
+        listen_for_signals(stop.clone())?;
+        running.announce(&format!("http://{address}"))?;
+        if self.demo {
+            greet_demo(&app, output).await?;
+        }
+        output.text(&format!("listening on http://{address}"))?;
+        if !app
+            .db
+            .read("accounts.has_admin", accounts::has_admin)
+            .await?
+        {
+            note(
+                "no admin yet; make one: \
+                 shop admin user add --email you@example.com --name You --role ADMIN \
+                 --password-stdin",
+            );
+        }
+        worker::start(&app);
+        server::serve(listener, app, stop).await;
+        drop(running);
+        Ok(())
+    }
+}
+
+/// Fills an empty demo and prints how to sign in.
+async fn greet_demo(app: &std::sync::Arc<App>, output: Output) -> Result<()> {
+    let people = seed::demo(app).await?;
+    output.text("demo shop; sign in with")?;
+    for (email, password) in people {
+        output.text(&format!("  {email}  {password}"))?;
+    }
+    output.text(&format!("console at {}/", app.public_url))
+}
+
+/// The first signal ends in peace, the second at once.
+fn listen_for_signals(stop: CancellationToken) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                std::process::exit(1);
+            }
+            tracing::info!("stopping; once more to stop at once");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Time and chance, handed in, so that a test can fix both. The only place that asks the system for either.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z; RFC 3339 with three decimals outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Timestamp(
+            self.0
+                .saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// Whole seconds since 1970, as tokens count them (RFC 7519 `NumericDate`).
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(moment) => write!(f, "{moment:.3}"),
+            Err(_) => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Timestamp {}
+
+/// Where `now` comes from.
+#[derive(Debug, Clone)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    pub fn system() -> Self {
+        Clock(None)
+    }
+
+    /// A clock that stands until [`Clock::advance`] moves it.
+    pub fn fixed(at: Timestamp) -> Self {
+        Clock(Some(Arc::new(AtomicI64::new(at.0))))
+    }
+
+    /// Moves a fixed clock; the system's cannot be moved.
+    pub fn advance(&self, span: Duration) {
+        if let Some(now) = &self.0 {
+            now.fetch_add(
+                i64::try_from(span.as_millis()).unwrap_or(i64::MAX),
+                Ordering::SeqCst,
+            );
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where time comes in")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Some(now) => Timestamp(now.load(Ordering::SeqCst)),
+            None => Timestamp(jiff::Timestamp::now().as_millisecond()),
+        }
+    }
+}
+
+/// Where random bytes come from: a cryptographic generator, seeded by the system or by a test.
+#[derive(Clone)]
+pub struct Chance(Arc<Mutex<StdRng>>);
+
+impl Chance {
+    #[expect(clippy::disallowed_methods, reason = "this is where chance comes in")]
+    pub fn system() -> Self {
+        Chance(Arc::new(Mutex::new(rand::make_rng())))
+    }
+
+    pub fn seeded(seed: u64) -> Self {
+        Chance(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A number below `bound`, which must not be 0. The bias is below 2⁻³² for bounds below 2³².
+    pub fn below(&self, bound: u64) -> u64 {
+        u64::from_le_bytes(self.bytes()) % bound
+    }
+
+    /// `length` letters of `alphabet`, which has at most 256 of them.
+    pub fn text(&self, alphabet: &[u8], length: usize) -> String {
+        (0..length)
+            .map(|_| {
+                let at = self.below(alphabet.len() as u64);
+                char::from(alphabet[usize::try_from(at).unwrap_or_default()])
+            })
+            .collect()
+    }
+
+    /// A `UUIDv7` of that moment (RFC 9562, section 5.7).
+    pub fn uuid(&self, now: Timestamp) -> Uuid {
+        let millis = u64::try_from(now.0).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
+    }
+}
+
+impl fmt::Debug for Chance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Chance")
+    }
+}

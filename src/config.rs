@@ -1,0 +1,279 @@
+//! The configuration: one table of keys, and the values they come to.
+//!
+//! A value comes from its flag, else from `SHOP_*` in the environment, else from `shop.toml`, else
+//! from the table. A secret may also come from the file that `SHOP_…_FILE` names.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::money::Currency;
+
+/// One key of the configuration.
+struct Key {
+    /// As in `shop.toml`; `SHOP_` and capitals make the variable.
+    name: &'static str,
+    default: Option<&'static str>,
+    is_secret: bool,
+}
+
+const fn key(name: &'static str, default: Option<&'static str>) -> Key {
+    Key {
+        name,
+        default,
+        is_secret: false,
+    }
+}
+
+const fn secret(name: &'static str) -> Key {
+    Key {
+        name,
+        default: None,
+        is_secret: true,
+    }
+}
+
+const KEYS: &[Key] = &[
+    key("listen", Some("127.0.0.1:8080")),
+    key("data_dir", Some("shop-data")),
+    key("public_url", None),
+    secret("jwt_secret"),
+    key("access_token_ttl", Some("15m")),
+    key("refresh_token_ttl", Some("30d")),
+    key("currency", Some("INR")),
+    secret("razorpay_webhook_secret"),
+    key("cors_origins", Some("")),
+    key("trusted_proxies", Some("")),
+    key("sockets_per_address", Some("100")),
+    key("rate_limit", Some("on")),
+    key("log", Some("info")),
+    key("log_format", Some("text")),
+];
+
+/// The effective configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    /// Without a slash at the end; in image URLs and mails. None: `http://` and where it listens.
+    pub public_url: Option<String>,
+    /// The first signs; none: one is made and kept in the data directory.
+    pub jwt_secrets: Vec<Secret>,
+    pub access_token_ttl: Duration,
+    pub refresh_token_ttl: Duration,
+    pub currency: Currency,
+    /// All are valid; none: one is made and kept in the data directory.
+    pub webhook_secrets: Vec<Secret>,
+    /// Origins that browsers may call from, as `https://shop.example`.
+    pub cors_origins: Vec<String>,
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    pub sockets_per_address: usize,
+    pub rate_limit: bool,
+    pub log: String,
+    pub log_as_json: bool,
+}
+
+/// A text that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Values by key, from one origin.
+pub type Layer = BTreeMap<String, String>;
+
+/// Reads the values of `shop.toml`; a list's items are joined by commas.
+pub fn parse_file(text: &str) -> Result<Layer, String> {
+    let table: toml::Table = text.parse().map_err(|e| format!("not TOML: {e}"))?;
+    table
+        .into_iter()
+        .map(|(name, value)| {
+            if !KEYS.iter().any(|key| key.name == name) {
+                return Err(format!("unknown key `{name}`; {}", known_keys()));
+            }
+            let value = scalar(&name, value)?;
+            Ok((name, value))
+        })
+        .collect()
+}
+
+fn scalar(name: &str, value: toml::Value) -> Result<String, String> {
+    match value {
+        toml::Value::String(text) => Ok(text),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Boolean(on) => Ok(if on { "on" } else { "off" }.to_owned()),
+        toml::Value::Array(items) => {
+            let items: Result<Vec<_>, _> =
+                items.into_iter().map(|item| scalar(name, item)).collect();
+            items.map(|items| items.join(","))
+        }
+        _ => Err(format!(
+            "`{name}` must be a text, a whole number, true, false or a list"
+        )),
+    }
+}
+
+fn known_keys() -> String {
+    let names: Vec<_> = KEYS.iter().map(|key| format!("`{}`", key.name)).collect();
+    format!("the keys are {}", names.join(", "))
+}
+
+/// The values of the environment that the table knows.
+pub fn from_environment(
+    variable: impl Fn(&str) -> Option<String>,
+    read_file: impl Fn(&str) -> std::io::Result<String>,
+) -> Result<Layer, String> {
+    let mut layer = Layer::new();
+    for key in KEYS {
+        let name = format!("SHOP_{}", key.name.to_uppercase());
+        if let Some(value) = variable(&name) {
+            layer.insert(key.name.to_owned(), value);
+        } else if key.is_secret
+            && let Some(path) = variable(&format!("{name}_FILE"))
+        {
+            let text = read_file(&path).map_err(|e| format!("`{name}_FILE`: `{path}`: {e}"))?;
+            layer.insert(key.name.to_owned(), text.trim_end().to_owned());
+        }
+    }
+    Ok(layer)
+}
+
+impl Config {
+    /// Puts the layers together, the strongest first.
+    pub fn from_layers(layers: &[Layer]) -> Result<Config, String> {
+        let find = |name: &str| -> Option<&str> {
+            layers
+                .iter()
+                .find_map(|layer| layer.get(name))
+                .map(String::as_str)
+                .or_else(|| {
+                    KEYS.iter()
+                        .find(|key| key.name == name)
+                        .and_then(|key| key.default)
+                })
+        };
+        let text = |name: &str| find(name).unwrap_or_default();
+        Ok(Config {
+            listen: parse(
+                "listen",
+                text("listen"),
+                "an address and port, as `127.0.0.1:8080`",
+            )?,
+            data_dir: PathBuf::from(text("data_dir")),
+            public_url: find("public_url").map(public_url).transpose()?,
+            jwt_secrets: secrets("jwt_secret", text("jwt_secret"), 32)?,
+            access_token_ttl: duration("access_token_ttl", text("access_token_ttl"))?,
+            refresh_token_ttl: duration("refresh_token_ttl", text("refresh_token_ttl"))?,
+            currency: Currency::from_code(text("currency"))
+                .ok_or("`currency` must be an ISO 4217 code, as `INR`")?,
+            webhook_secrets: secrets(
+                "razorpay_webhook_secret",
+                text("razorpay_webhook_secret"),
+                1,
+            )?,
+            cors_origins: list(text("cors_origins"))
+                .map(origin)
+                .collect::<Result<_, _>>()?,
+            trusted_proxies: list(text("trusted_proxies"))
+                .map(network)
+                .collect::<Result<_, _>>()?,
+            sockets_per_address: parse(
+                "sockets_per_address",
+                text("sockets_per_address"),
+                "a whole number",
+            )?,
+            rate_limit: choice("rate_limit", text("rate_limit"), "on", "off")?,
+            log: text("log").to_owned(),
+            log_as_json: choice("log_format", text("log_format"), "json", "text")?,
+        })
+    }
+
+    /// Where links and image URLs lead, given where the server listens.
+    pub fn public_url(&self, listening: SocketAddr) -> String {
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{listening}"))
+    }
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+}
+
+fn parse<T: std::str::FromStr>(name: &str, text: &str, what: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("`{name}` must be {what}, not `{text}`"))
+}
+
+fn choice(name: &str, text: &str, yes: &str, no: &str) -> Result<bool, String> {
+    match text {
+        text if text == yes => Ok(true),
+        text if text == no => Ok(false),
+        _ => Err(format!("`{name}` must be `{yes}` or `{no}`, not `{text}`")),
+    }
+}
+
+fn secrets(name: &str, text: &str, least: usize) -> Result<Vec<Secret>, String> {
+    list(text)
+        .map(|secret| {
+            if secret.len() < least {
+                return Err(format!(
+                    "`{name}` must be at least {least} bytes long; `openssl rand -hex 32` makes one"
+                ));
+            }
+            Ok(Secret(secret.to_owned()))
+        })
+        .collect()
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let is_url = text.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some()
+            && uri.query().is_none()
+    });
+    if is_url {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(format!(
+            "`public_url` must be as `https://shop.example`, not `{text}`"
+        ))
+    }
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let uri: http::Uri = parse("cors_origins", text, "origins as `https://shop.example`")?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme @ ("http" | "https")), Some(authority))
+            if text.ends_with(authority.as_str()) =>
+        {
+            Ok(format!("{scheme}://{authority}").to_lowercase())
+        }
+        _ => Err(format!(
+            "`cors_origins` must be origins as `https://shop.example`, not `{text}`"
+        )),
+    }
+}
+
+fn network(text: &str) -> Result<ipnet::IpNet, String> {
+    text.parse::<ipnet::IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
+        .map_err(|_| format!("`trusted_proxies` must be networks as `10.0.0.0/8`, not `{text}`"))
+}
+
+/// `90s`, `15m`, `2h`, `30d`.
+pub fn duration(name: &str, text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    units
+        .iter()
+        .find_map(|(unit, seconds)| {
+            let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+            Some(Duration::from_secs(number.checked_mul(*seconds)?))
+        })
+        .filter(|span| !span.is_zero() && *span <= Duration::from_secs(3660 * 86_400))
+        .ok_or_else(|| format!("`{name}` must read as `90s`, `15m`, `2h` or `30d`, not `{text}`"))
+}

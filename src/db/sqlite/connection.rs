@@ -1,0 +1,97 @@
+//! Statements, rows and failures of `SQLite`, as the seam wants them.
+
+use rusqlite::{
+    ErrorCode,
+    types::{ToSqlOutput, ValueRef},
+};
+
+use crate::{
+    db::{
+        tx::{Cells, Connection},
+        {Cell, Row, Sql, Value},
+    },
+    error::{Error, Kind, Result},
+};
+
+impl Connection for rusqlite::Connection {
+    fn execute(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<u64> {
+        let mut statement = self.prepare_cached(sql.sqlite()).map_err(failure)?;
+        bind(&mut statement, args).map_err(failure)?;
+        let changed = statement.raw_execute().map_err(failure)?;
+        Ok(changed as u64)
+    }
+
+    fn query(
+        &mut self,
+        sql: Sql<'_>,
+        args: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let mut statement = self.prepare_cached(sql.sqlite()).map_err(failure)?;
+        bind(&mut statement, args).map_err(failure)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(failure)? {
+            if !each(&Row::new(row))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cells for rusqlite::Row<'_> {
+    fn cell(&self, index: usize) -> Result<Cell<'_>> {
+        let value = self.get_ref(index).map_err(failure)?;
+        match value {
+            ValueRef::Null => Ok(Cell::Null),
+            ValueRef::Integer(value) => Ok(Cell::Int(value)),
+            ValueRef::Text(value) => std::str::from_utf8(value)
+                .map(Cell::Text)
+                .map_err(Error::internal),
+            ValueRef::Blob(value) => Ok(Cell::Blob(value)),
+            ValueRef::Real(_) => Err(Error::internal("the schema knows no floating point")),
+        }
+    }
+}
+
+/// Runs one of the statements that rule transactions.
+pub(super) fn run(connection: &rusqlite::Connection, sql: &str) -> Result<()> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.raw_execute())
+        .map(|_| ())
+        .map_err(failure)
+}
+
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, args: &[Value<'_>]) -> rusqlite::Result<()> {
+    for (index, value) in args.iter().enumerate() {
+        let value = match value {
+            Value::Null => ValueRef::Null,
+            Value::Int(value) => ValueRef::Integer(*value),
+            Value::Text(value) => ValueRef::Text(value.as_bytes()),
+            Value::Id(value) => ValueRef::Blob(value.as_bytes()),
+            Value::Blob(value) => ValueRef::Blob(value),
+        };
+        statement.raw_bind_parameter(index + 1, ToSqlOutput::Borrowed(value))?;
+    }
+    Ok(())
+}
+
+/// What a failure of the engine means to the shop (<https://www.sqlite.org/rescode.html>).
+pub(super) fn failure(error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::unavailable("the database is busy; try again").caused_by(error)
+        }
+        Some(ErrorCode::OperationInterrupted) => {
+            Error::unavailable("this took too long; ask for less").caused_by(error)
+        }
+        Some(ErrorCode::DiskFull) => {
+            Error::new(Kind::StorageFull, "the disk is full; nothing was changed").caused_by(error)
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => {
+            Error::unavailable("the database cannot be written").caused_by(error)
+        }
+        _ => Error::internal(error),
+    }
+}

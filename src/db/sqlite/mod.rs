@@ -1,0 +1,238 @@
+//! The `SQLite` engine: one file, one writer that commits in groups, many readers that never wait
+//! for it (<https://www.sqlite.org/wal.html>).
+
+mod connection;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{OpenFlags, config::DbConfig};
+use tokio::sync::Notify;
+
+use self::{connection::failure, writer::Writer};
+use super::{Backend, Connection, Job};
+use crate::error::{Error, Kind, Result};
+
+/// Before 3.51.3 a WAL that is reset at the wrong moment can lose a commit
+/// (<https://www.sqlite.org/wal.html#the_wal_reset_bug>): refuse to build on it.
+const _: () = assert!(
+    rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003,
+    "SQLite 3.51.3 or later is needed: earlier ones have the WAL-reset bug"
+);
+
+/// How the engine is set up. The defaults serve; tests make them small.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many writes may wait; past it a write is refused as unavailable.
+    pub queue: usize,
+    /// How many connections read.
+    pub readers: u32,
+    /// How long a statement waits for another process's lock.
+    pub busy: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            queue: 1024,
+            readers: 16,
+            busy: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How long a read waits for a connection.
+const CHECKOUT: Duration = Duration::from_secs(5);
+
+pub struct Sqlite {
+    readers: r2d2::Pool<Readers>,
+    writer: Writer,
+    committed: Arc<Notify>,
+    path: PathBuf,
+}
+
+impl Sqlite {
+    /// Opens the file, or makes it. The schema is [`super::migrate`]'s.
+    pub fn open(path: &Path, options: Options) -> Result<Sqlite> {
+        let committed = Arc::new(Notify::new());
+        let writing = open(path, options.busy, true).map_err(|e| cannot_open(path, e))?;
+        let writer = Writer::start(writing, options.queue, Arc::clone(&committed))?;
+        let readers = r2d2::Pool::builder()
+            .max_size(options.readers)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .connection_timeout(CHECKOUT)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .build_unchecked(Readers {
+                path: path.to_owned(),
+                busy: options.busy,
+            });
+        Ok(Sqlite {
+            readers,
+            writer,
+            committed,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What every connection says of its own settings, the writer's first: journal mode,
+    /// `synchronous`, `foreign_keys`. Opens all readers that may be open.
+    pub fn settings(&self) -> Result<Vec<(String, i64, i64)>> {
+        let mut all = vec![self.writer.settings()?];
+        let mut held = Vec::new();
+        for _ in 0..self.readers.max_size() {
+            let reader = self.readers.get().map_err(busy)?;
+            all.push(settings(&reader).map_err(failure)?);
+            held.push(reader);
+        }
+        Ok(all)
+    }
+
+    pub(super) fn committed(&self) -> Arc<Notify> {
+        Arc::clone(&self.committed)
+    }
+}
+
+impl Backend for Sqlite {
+    fn read(&self, work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>) -> Result<()> {
+        let mut reader = self.readers.get().map_err(busy)?;
+        snapshot(&mut reader, work)
+    }
+
+    fn scan(
+        &self,
+        limit: Duration,
+        work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>,
+    ) -> Result<()> {
+        let mut reader = self.readers.get().map_err(busy)?;
+        let deadline = Deadline::default();
+        let interrupt = reader.get_interrupt_handle();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                if deadline.passes(limit) {
+                    interrupt.interrupt();
+                }
+            });
+            let answer = snapshot(&mut reader, work);
+            deadline.lift();
+            answer
+        })
+    }
+
+    fn write(&self, job: Box<dyn Job>) -> Result<()> {
+        self.writer.push(job)
+    }
+
+    fn close(&self) {
+        self.writer.close();
+    }
+}
+
+/// Tells the watching thread whether the work ended before its time.
+#[derive(Default)]
+struct Deadline {
+    lifted: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Deadline {
+    fn lift(&self) {
+        *self.lifted.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    fn passes(&self, limit: Duration) -> bool {
+        let lifted = self.lifted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lifted, _) = self
+            .changed
+            .wait_timeout_while(lifted, limit, |lifted| !*lifted)
+            .unwrap_or_else(PoisonError::into_inner);
+        !*lifted
+    }
+}
+
+/// Runs `work` on one snapshot. A connection left inside a transaction is thrown away by the pool.
+fn snapshot(
+    reader: &mut rusqlite::Connection,
+    work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>,
+) -> Result<()> {
+    connection::run(reader, "BEGIN")?;
+    let answer = work(reader);
+    connection::run(reader, "COMMIT")?;
+    answer
+}
+
+fn open(path: &Path, busy: Duration, writes: bool) -> rusqlite::Result<rusqlite::Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if writes {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(busy)?;
+    // With STAT4 in the build, cached statements would otherwise be planned anew at each binding.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // FULL: a commit that was acknowledged is on the disk, power loss included.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    if writes {
+        connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    } else {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    Ok(connection)
+}
+
+fn settings(connection: &rusqlite::Connection) -> rusqlite::Result<(String, i64, i64)> {
+    let ask = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok((
+        connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+        ask("synchronous")?,
+        ask("foreign_keys")?,
+    ))
+}
+
+fn cannot_open(path: &Path, error: rusqlite::Error) -> Error {
+    let detail = format!("cannot open the database `{}`: {error}", path.display());
+    Error::new(Kind::Unavailable, detail).caused_by(error)
+}
+
+fn busy(error: r2d2::Error) -> Error {
+    Error::unavailable("too many reads at once; try again").caused_by(error)
+}
+
+/// Makes and checks the connections that read.
+struct Readers {
+    path: PathBuf,
+    busy: Duration,
+}
+
+impl r2d2::ManageConnection for Readers {
+    type Connection = rusqlite::Connection;
+    type Error = rusqlite::Error;
+
+    fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
+        open(&self.path, self.busy, false)
+    }
+
+    fn is_valid(&self, connection: &mut rusqlite::Connection) -> rusqlite::Result<()> {
+        connection.execute_batch("")
+    }
+
+    fn has_broken(&self, connection: &mut rusqlite::Connection) -> bool {
+        !connection.is_autocommit()
+    }
+}

@@ -1,0 +1,255 @@
+//! The one thread that writes. What waits when it becomes free is a group: one transaction, one
+//! durable commit, then all the answers. Nothing joins a running group and nothing waits for one
+//! to fill.
+//!
+//! A job that fails must not take its neighbours along. Having written nothing, it is answered and
+//! the group goes on. Having written, or panicked, or with the transaction gone under it, the group
+//! is undone, the culprit answered, and the others run again, each behind a savepoint. (A savepoint
+//! for every job from the start would cost each of them a tenth.) A commit that fails is undone and
+//! each job runs alone. So a job may run more than once, and is answered exactly once.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use rusqlite::Connection;
+use tokio::sync::Notify;
+
+use super::connection::{failure, run};
+use crate::{
+    db::{Job, Outcome},
+    error::{Error, Result},
+};
+
+/// No group is larger, so that none waits for a crowd.
+const LARGEST_GROUP: usize = 256;
+
+type Ask = Box<dyn FnOnce(&Connection) + Send>;
+
+enum Message {
+    Job(Box<dyn Job>),
+    /// A question to the connection itself, between groups.
+    Ask(Ask),
+}
+
+pub(super) struct Writer {
+    queue: RwLock<Option<SyncSender<Message>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        queue: usize,
+        committed: Arc<Notify>,
+    ) -> Result<Writer> {
+        let (sender, receiver) = sync_channel(queue);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || serve(connection, &receiver, &committed))
+            .map_err(Error::internal)?;
+        Ok(Writer {
+            queue: RwLock::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(super) fn push(&self, job: Box<dyn Job>) -> Result<()> {
+        self.send(Message::Job(job))
+    }
+
+    pub(super) fn settings(&self) -> Result<(String, i64, i64)> {
+        let (reply, answer) = std::sync::mpsc::channel();
+        self.send(Message::Ask(Box::new(move |connection| {
+            drop(reply.send(super::settings(connection).map_err(failure)));
+        })))?;
+        answer.recv().map_err(Error::internal)?
+    }
+
+    fn send(&self, message: Message) -> Result<()> {
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(queue) = queue.as_ref() else {
+            return Err(stopping());
+        };
+        queue.try_send(message).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::unavailable("too many writes are waiting; try again"),
+            TrySendError::Disconnected(_) => stopping(),
+        })
+    }
+
+    /// Takes no more jobs, finishes those that wait, and folds the log into the file.
+    pub(super) fn close(&self) {
+        self.queue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Err(_)) = thread.map(JoinHandle::join) {
+            tracing::error!("the writer panicked");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn stopping() -> Error {
+    Error::unavailable("the server is stopping; try again")
+}
+
+fn serve(mut connection: Connection, queue: &Receiver<Message>, committed: &Notify) {
+    let mut group = Vec::with_capacity(LARGEST_GROUP);
+    while let Ok(first) = queue.recv() {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Job(job) => group.push(job),
+                Message::Ask(ask) => ask(&connection),
+            }
+            next = if group.len() < LARGEST_GROUP {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        if commit(&mut connection, std::mem::take(&mut group)) {
+            committed.notify_one();
+        }
+    }
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the log could not be folded into the database file");
+    }
+}
+
+/// What one try at a group came to.
+enum Attempt {
+    Committed {
+        emitted: bool,
+    },
+    /// Undone for the sake of the job at `culprit`; `error`, if any, goes out in place of its answer.
+    Undone {
+        culprit: usize,
+        error: Option<Error>,
+    },
+    CommitFailed(Error),
+    NotBegun(Error),
+}
+
+/// Brings every job of the group to its answer. Tells whether listeners are to be woken.
+fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Job>>) -> bool {
+    group.retain(|job| !job.is_abandoned());
+    let mut guarded = false;
+    while !group.is_empty() {
+        match attempt(connection, &mut group, guarded) {
+            Attempt::Committed { emitted } => {
+                group.into_iter().for_each(Job::answer);
+                return emitted;
+            }
+            Attempt::Undone { culprit, error } => {
+                let job = group.remove(culprit);
+                match error {
+                    Some(error) => job.refuse(error),
+                    None => job.answer(),
+                }
+                guarded = true;
+            }
+            Attempt::CommitFailed(_) if group.len() > 1 => {
+                let mut emitted = false;
+                for job in group {
+                    emitted |= commit(connection, vec![job]);
+                }
+                return emitted;
+            }
+            Attempt::CommitFailed(error) | Attempt::NotBegun(error) => {
+                tracing::error!(?error, jobs = group.len(), "a group of writes failed");
+                for job in group {
+                    job.refuse(Error::new(error.kind(), error.detail().to_owned()));
+                }
+                return false;
+            }
+        }
+    }
+    false
+}
+
+fn attempt(connection: &mut Connection, group: &mut [Box<dyn Job>], guarded: bool) -> Attempt {
+    if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
+        return Attempt::NotBegun(error);
+    }
+    let mut emitted = false;
+    for (index, job) in group.iter_mut().enumerate() {
+        match step(connection, job.as_mut(), guarded) {
+            Ok(Step::Kept { emitted: more }) => emitted |= more,
+            Ok(Step::Undo) => return undone(connection, index, None),
+            Err(error) => return undone(connection, index, Some(error)),
+        }
+    }
+    match run(connection, "COMMIT") {
+        Ok(()) => Attempt::Committed { emitted },
+        Err(error) => {
+            roll_back(connection);
+            Attempt::CommitFailed(error)
+        }
+    }
+}
+
+enum Step {
+    Kept { emitted: bool },
+    Undo,
+}
+
+/// Runs one job of the group. An error means that the transaction itself is lost.
+fn step(connection: &mut Connection, job: &mut dyn Job, guarded: bool) -> Result<Step> {
+    if guarded {
+        run(connection, "SAVEPOINT job")?;
+    }
+    let before = connection.total_changes();
+    let outcome = job.run(connection);
+    if connection.is_autocommit() {
+        // Gone under the job: disk full, an I/O error, `ON CONFLICT ROLLBACK`. Whatever the job
+        // believes to have done, nothing of it is there.
+        return match outcome {
+            Outcome::Done { .. } => Err(Error::internal(
+                "the transaction was undone inside an operation",
+            )),
+            Outcome::Failed | Outcome::Panicked => Ok(Step::Undo),
+        };
+    }
+    let emitted = match outcome {
+        Outcome::Done { emitted } => emitted,
+        Outcome::Failed if connection.total_changes() == before => false,
+        Outcome::Failed | Outcome::Panicked if guarded => {
+            run(connection, "ROLLBACK TO job")?;
+            false
+        }
+        Outcome::Failed | Outcome::Panicked => return Ok(Step::Undo),
+    };
+    if guarded {
+        run(connection, "RELEASE job")?;
+    }
+    Ok(Step::Kept { emitted })
+}
+
+fn undone(connection: &Connection, culprit: usize, error: Option<Error>) -> Attempt {
+    roll_back(connection);
+    Attempt::Undone { culprit, error }
+}
+
+fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit()
+        && let Err(error) = run(connection, "ROLLBACK")
+    {
+        tracing::error!(?error, "a transaction could not be undone");
+    }
+}

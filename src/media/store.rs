@@ -1,0 +1,53 @@
+//! Pictures of products as rows.
+
+use super::Stored;
+use crate::{
+    args,
+    db::Tx,
+    error::Result,
+    id::{ImageId, ProductId},
+};
+
+pub(super) fn count(tx: &mut Tx<'_>, product: ProductId) -> Result<i64> {
+    let last = tx.one(
+        "SELECT count(*) FROM product_images WHERE product_id = ?1",
+        args![product],
+        |row| row.get(0),
+    )?;
+    Ok(last.unwrap_or_default())
+}
+
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+    position: i64,
+    image: &Stored,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO product_images
+             (id, product_id, position, image_key, content_type, width, height)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        args![
+            image.id,
+            product,
+            position,
+            &image.key,
+            image.picture.content_type(),
+            i64::from(image.picture.width),
+            i64::from(image.picture.height)
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn delete(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+    image: ImageId,
+) -> Result<Option<String>> {
+    tx.one(
+        "DELETE FROM product_images WHERE product_id = ?1 AND id = ?2 RETURNING image_key",
+        args![product, image],
+        |row| row.get(0),
+    )
+}

@@ -1,0 +1,128 @@
+//! Money and counts of things, by checked arithmetic only: an amount that cannot be right cannot be made.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+pub use iso_currency::Currency;
+
+/// The largest amount: 2^53 − 1, which every JSON reader holds exactly (RFC 8259, section 6).
+pub const MAX_AMOUNT: i64 = (1 << 53) - 1;
+
+macro_rules! whole {
+    ($(#[$doc:meta])* $name:ident, $least:expr, $most:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "i64")]
+        pub struct $name(i64);
+
+        impl $name {
+            pub const LEAST: i64 = $least;
+            pub const MOST: i64 = $most;
+
+            pub const fn get(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = OutOfRange;
+
+            fn try_from(value: i64) -> Result<Self, OutOfRange> {
+                if ($least..=$most).contains(&value) {
+                    Ok($name(value))
+                } else {
+                    Err(OutOfRange { least: $least, most: $most })
+                }
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                    .minimum(Some($least as isize))
+                    .maximum(Some($most as isize))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+whole! {
+    /// A sum in the currency's minor unit (paise, cents).
+    Money, 0, MAX_AMOUNT
+}
+whole! {
+    /// What one piece costs, in the currency's minor unit.
+    Price, 1, 100_000_000_000
+}
+whole! {
+    /// How many pieces of one product a cart's line holds.
+    Quantity, 1, 1000
+}
+whole! {
+    /// How many pieces there are to sell.
+    Stock, 0, 1_000_000_000
+}
+
+/// Why a number was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfRange {
+    least: i64,
+    most: i64,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "must be a whole number from {} to {}",
+            self.least, self.most
+        )
+    }
+}
+
+impl std::error::Error for OutOfRange {}
+
+impl Money {
+    pub const ZERO: Money = Money(0);
+
+    pub fn plus(self, other: Money) -> Result<Money> {
+        self.0
+            .checked_add(other.0)
+            .and_then(|sum| Money::try_from(sum).ok())
+            .ok_or_else(too_much)
+    }
+}
+
+impl Price {
+    pub fn times(self, quantity: Quantity) -> Result<Money> {
+        self.0
+            .checked_mul(quantity.0)
+            .and_then(|product| Money::try_from(product).ok())
+            .ok_or_else(too_much)
+    }
+}
+
+impl Quantity {
+    pub const ONE: Quantity = Quantity(1);
+}
+
+impl Stock {
+    pub const NONE: Stock = Stock(0);
+}
+
+fn too_much() -> Error {
+    Error::field(
+        "totalAmount",
+        "out-of-range",
+        format!("the sum is more than {MAX_AMOUNT}"),
+    )
+}

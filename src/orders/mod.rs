@@ -1,0 +1,208 @@
+//! Orders: placed in one transaction, moved along the arrows of one table, never deleted.
+
+pub mod http;
+mod number;
+mod status;
+mod store;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub use self::{
+    number::OrderNumber,
+    status::{ARROWS, Mover, Status},
+};
+use crate::{
+    cart,
+    catalog::{self, Cause},
+    clock::Timestamp,
+    db::Tx,
+    error::{Error, Result},
+    id::{OrderId, ProductId, UserId},
+    money::{Money, Price, Quantity},
+    page::{Page, PageRequest},
+    payments::{self, Delivery, Effect, Payment},
+    web::App,
+};
+
+/// An order as its customer and admins see it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    pub id: OrderId,
+    /// For people, as `7K3M-9QXD`.
+    #[schema(value_type = String, example = "7K3M-9QXD")]
+    pub number: OrderNumber,
+    pub user_id: UserId,
+    pub status: Status,
+    pub items: Vec<OrderItem>,
+    /// In the currency's minor unit.
+    pub total_amount: Money,
+    /// ISO 4217.
+    #[schema(example = "INR")]
+    pub currency: &'static str,
+    pub payment: Payment,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// One line of an order; name and price are those of the purchase.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderItem {
+    pub product_id: ProductId,
+    pub name: String,
+    pub price: Price,
+    pub quantity: Quantity,
+    pub line_total: Money,
+}
+
+/// Makes an order of the customer's cart: stock taken, order, lines and payment written, cart
+/// emptied, event recorded, all or nothing.
+pub fn place(
+    tx: &mut Tx<'_>,
+    app: &App,
+    user: UserId,
+    expected_total: Option<Money>,
+) -> Result<Order> {
+    let mut lines = cart::lines(tx, user)?;
+    if lines.is_empty() {
+        return Err(Error::conflict("cart-empty", "the cart is empty"));
+    }
+    let total_amount = cart::total(&lines)?;
+    if let Some(expected) = expected_total.filter(|expected| *expected != total_amount) {
+        let (expected, now) = (expected.get(), total_amount.get());
+        let detail = format!("the total is {now} now, not {expected}; show the cart again");
+        return Err(Error::conflict("total-changed", detail));
+    }
+    // What is short is known before anything is written; the update's own guard stands behind it.
+    let short = short_lines(&lines);
+    if !short.is_empty() {
+        return Err(catalog::insufficient(short));
+    }
+    lines.sort_by_key(|line| line.product);
+
+    let id: OrderId = tx.id();
+    let number = store::insert(tx, id, user, total_amount)?;
+    let mut items = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let item = OrderItem {
+            product_id: line.product,
+            name: line.name.clone(),
+            price: line.price,
+            quantity: line.quantity,
+            line_total: line.price.times(line.quantity)?,
+        };
+        store::insert_item(tx, id, &item)?;
+        items.push(item);
+    }
+    let payment = payments::open(tx, app, id, total_amount)?;
+    cart::clear(tx, user)?;
+    let taken: Vec<_> = lines
+        .iter()
+        .map(|line| (line.product, line.quantity))
+        .collect();
+    catalog::take_stock(tx, id, &taken)?;
+    Ok(Order {
+        id,
+        number,
+        user_id: user,
+        status: Status::Pending,
+        items,
+        total_amount,
+        currency: app.config.currency.code(),
+        payment,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    })
+}
+
+fn short_lines(lines: &[cart::Line]) -> Vec<crate::error::Field> {
+    lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.quantity.get() > line.stock)
+        .map(|(index, line)| {
+            let field = format!("items[{index}].quantity");
+            catalog::shortage(field, line.product, line.quantity.get(), line.stock)
+        })
+        .collect()
+}
+
+/// What a list of orders is narrowed to; all of it at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filters {
+    pub user: Option<UserId>,
+    pub status: Option<Status>,
+    /// Inclusive.
+    pub from: Option<Timestamp>,
+    /// Exclusive.
+    pub to: Option<Timestamp>,
+}
+
+/// One page of orders, newest first.
+pub fn list(
+    tx: &mut Tx<'_>,
+    app: &App,
+    filters: &Filters,
+    page: PageRequest,
+) -> Result<Page<Order>> {
+    store::list(tx, app, filters, page)
+}
+
+/// An order by its id; with `owner`, somebody else's is not found.
+pub fn order(tx: &mut Tx<'_>, app: &App, id: OrderId, owner: Option<UserId>) -> Result<Order> {
+    store::by_id(tx, app, id)?
+        .filter(|order| owner.is_none_or(|owner| order.user_id == owner))
+        .ok_or_else(|| Error::not_found("order"))
+}
+
+/// An order by its id or its number, as people name it.
+pub fn order_by_name(tx: &mut Tx<'_>, app: &App, name: &str) -> Result<Order> {
+    let id = match name.parse::<OrderId>() {
+        Ok(id) => Some(id),
+        Err(_) => store::id_by_number(tx, &OrderNumber::normal(name))?,
+    };
+    let id = id.ok_or_else(|| Error::not_found("order"))?;
+    order(tx, app, id, None)
+}
+
+/// Moves an order along an arrow of the table; a cancelled one gives its stock back.
+pub fn advance(
+    tx: &mut Tx<'_>,
+    app: &App,
+    current: &Order,
+    next: Status,
+    mover: Mover,
+) -> Result<Order> {
+    if !current.status.may_become(next, mover) {
+        let (from, to) = (current.status.as_str(), next.as_str());
+        let detail = format!("an order that is {from} cannot become {to} this way");
+        return Err(Error::conflict("illegal-transition", detail));
+    }
+    store::set_status(tx, current.id, current.status, next)?;
+    if next == Status::Cancelled {
+        let lines: Vec<_> = current
+            .items
+            .iter()
+            .map(|item| (item.product_id, item.quantity))
+            .collect();
+        catalog::put_back(tx, current.id, &lines, Cause::Cancel)?;
+    }
+    order(tx, app, current.id, None)
+}
+
+/// Applies a delivery of the payment provider. Money for an order that is not waiting for it any
+/// more stays with its payment and moves nothing.
+pub fn receive_payment(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<()> {
+    match payments::receive(tx, app, delivery)? {
+        Effect::None => Ok(()),
+        Effect::Captured(id) => {
+            let current = order(tx, app, id, None)?;
+            if current.status.may_become(Status::Paid, Mover::Provider) {
+                advance(tx, app, &current, Status::Paid, Mover::Provider)?;
+            }
+            Ok(())
+        }
+    }
+}

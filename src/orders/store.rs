@@ -1,0 +1,209 @@
+//! Orders as rows.
+
+use std::{collections::HashMap, fmt::Write};
+
+use super::{Filters, Order, OrderItem, OrderNumber, Status};
+use crate::{
+    args,
+    clock::Timestamp,
+    db::{Row, Tx, Value},
+    error::{Error, Result},
+    id::{OrderId, UserId},
+    money::{Money, Price, Quantity},
+    page::{COUNTED_UP_TO, Page, PageRequest, Total},
+    payments::{self, Payment},
+    web::App,
+};
+
+/// How often a number that is taken is drawn anew. Two of 2^40 rarely meet once.
+const DRAWS: usize = 8;
+
+/// Writes the order under a number that nobody has.
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    id: OrderId,
+    user: UserId,
+    total: Money,
+) -> Result<OrderNumber> {
+    for _ in 0..DRAWS {
+        let number = OrderNumber::random(tx.chance());
+        let made = tx.execute(
+            "INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (number) DO NOTHING",
+            args![
+                id,
+                number.as_stored(),
+                user,
+                Status::Pending.as_str(),
+                total,
+                tx.now()
+            ],
+        )?;
+        if made == 1 {
+            return Ok(number);
+        }
+    }
+    Err(Error::internal("no free order number was drawn"))
+}
+
+pub(super) fn insert_item(tx: &mut Tx<'_>, order: OrderId, item: &OrderItem) -> Result<()> {
+    tx.execute(
+        "INSERT INTO order_items (order_id, product_id, name, price, quantity)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        args![
+            order,
+            item.product_id,
+            &item.name,
+            item.price,
+            item.quantity
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn set_status(tx: &mut Tx<'_>, id: OrderId, from: Status, to: Status) -> Result<()> {
+    let moved = tx.execute(
+        "UPDATE orders SET status = ?3, updated_at = ?4 WHERE id = ?1 AND status = ?2",
+        args![id, from.as_str(), to.as_str(), tx.now()],
+    )?;
+    if moved == 1 {
+        Ok(())
+    } else {
+        Err(Error::conflict(
+            "illegal-transition",
+            "the order was changed meanwhile; read it again",
+        ))
+    }
+}
+
+pub(super) fn id_by_number(tx: &mut Tx<'_>, number: &OrderNumber) -> Result<Option<OrderId>> {
+    tx.one(
+        "SELECT id FROM orders WHERE number = ?1",
+        args![number.as_stored()],
+        |row| row.get(0),
+    )
+}
+
+/// An order's own row, before its lines and payment are joined to it.
+struct Head {
+    id: OrderId,
+    number: OrderNumber,
+    user: UserId,
+    status: Status,
+    total: Money,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+const COLUMNS: &str = "id, number, user_id, status, total, created_at, updated_at FROM orders";
+
+fn head(row: &Row<'_>) -> Result<Head> {
+    let status: &str = row.get(3)?;
+    Ok(Head {
+        id: row.get(0)?,
+        number: OrderNumber::stored(row.get(1)?),
+        user: row.get(2)?,
+        status: Status::parse(status)
+            .ok_or_else(|| Error::internal(format!("a stored order is `{status}`")))?,
+        total: row.get(4)?,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
+    })
+}
+
+pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<Option<Order>> {
+    let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
+    let head = tx.one(&sql, args![id], head)?;
+    Ok(whole(tx, app, head.into_iter().collect())?.pop())
+}
+
+pub(super) fn list(
+    tx: &mut Tx<'_>,
+    app: &App,
+    filters: &Filters,
+    page: PageRequest,
+) -> Result<Page<Order>> {
+    let mut clause = String::from(" WHERE 1 = 1");
+    let mut args: Vec<Value<'_>> = Vec::new();
+    let mut narrow = |condition: &str, value: Value<'static>| {
+        args.push(value);
+        // Writing into a `String` cannot fail.
+        let _ = write!(clause, " AND {condition} ?{}", args.len());
+    };
+    if let Some(user) = filters.user {
+        narrow("user_id =", Value::from(user));
+    }
+    if let Some(status) = filters.status {
+        narrow("status =", Value::Text(status.as_str()));
+    }
+    if let Some(from) = filters.from {
+        narrow("created_at >=", Value::from(from));
+    }
+    if let Some(to) = filters.to {
+        narrow("created_at <", Value::from(to));
+    }
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM orders{clause} LIMIT {}) AS counted",
+        COUNTED_UP_TO + 1
+    );
+    let total = Total::counted(tx.one(&sql, &args, |row| row.get(0))?.unwrap_or_default());
+    let next = args.len() + 1;
+    let sql = format!(
+        "SELECT {COLUMNS}{clause} ORDER BY created_at DESC, id DESC LIMIT ?{next} OFFSET ?{}",
+        next + 1
+    );
+    args.push(Value::Int(page.limit));
+    args.push(Value::Int(page.offset()));
+    let heads = tx.all(&sql, &args, head)?;
+    Ok(Page::new(page, whole(tx, app, heads)?, total))
+}
+
+/// Joins lines and payments to the orders, with one statement for all of each.
+fn whole(tx: &mut Tx<'_>, app: &App, heads: Vec<Head>) -> Result<Vec<Order>> {
+    if heads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<OrderId> = heads.iter().map(|head| head.id).collect();
+    let mut payments: HashMap<OrderId, Payment> = payments::of_orders(tx, &ids)?
+        .into_iter()
+        .map(|payment| (payment.order, payment))
+        .collect();
+    let mut items: HashMap<OrderId, Vec<OrderItem>> = HashMap::new();
+    let places: Vec<String> = (1..=ids.len()).map(|n| format!("?{n}")).collect();
+    let sql = format!(
+        "SELECT order_id, product_id, name, price, quantity FROM order_items
+         WHERE order_id IN ({}) ORDER BY order_id, product_id",
+        places.join(",")
+    );
+    let values: Vec<Value<'_>> = ids.iter().map(|id| Value::from(*id)).collect();
+    tx.each(&sql, &values, |row| {
+        let (price, quantity): (Price, Quantity) = (row.get(3)?, row.get(4)?);
+        items.entry(row.get(0)?).or_default().push(OrderItem {
+            product_id: row.get(1)?,
+            name: row.get(2)?,
+            price,
+            quantity,
+            line_total: price.times(quantity)?,
+        });
+        Ok(())
+    })?;
+    heads
+        .into_iter()
+        .map(|head| {
+            Ok(Order {
+                items: items.remove(&head.id).unwrap_or_default(),
+                payment: payments
+                    .remove(&head.id)
+                    .ok_or_else(|| Error::internal(format!("order {} has no payment", head.id)))?,
+                id: head.id,
+                number: head.number,
+                user_id: head.user,
+                status: head.status,
+                total_amount: head.total,
+                currency: app.config.currency.code(),
+                created_at: head.created_at,
+                updated_at: head.updated_at,
+            })
+        })
+        .collect()
+}

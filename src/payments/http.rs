@@ -1,0 +1,63 @@
+//! The routes of payments; the webhook's own is with the orders, which it moves.
+
+use axum::{extract::OriginalUri, response::Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::routes;
+
+use super::{LedgerEntry, ListedStatus};
+use crate::{
+    accounts::{self, http::Admin},
+    error::{Error, Kind, Result},
+    page::{Page, PageRequest},
+    web::{Routes, State, extract::Query, respond},
+};
+
+pub fn routes() -> Routes {
+    Routes::new().routes(routes!(list_payments))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PaymentsQuery {
+    /// From 1.
+    #[param(minimum = 1)]
+    page: Option<i64>,
+    /// 1 to 100; 20 if not given.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+    /// `unmatched`, `captured`, `refunded`, `failed` or `created`.
+    status: Option<String>,
+}
+
+/// Payments, and the provider's events that fit none
+#[utoipa::path(get, path = "/admin/payments", tag = "payments", security(("bearer" = [])),
+    params(PaymentsQuery),
+    responses((status = 200, body = Page<LedgerEntry>)))]
+pub(crate) async fn list_payments(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Query(query): Query<PaymentsQuery>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response> {
+    let page = PageRequest::new(query.page, query.limit)?;
+    let status = query
+        .status
+        .map(|text| {
+            ListedStatus::parse(&text).ok_or_else(|| {
+                let detail =
+                    "`status` must be `unmatched`, `captured`, `refunded`, `failed` or `created`";
+                Error::new(Kind::InvalidQuery, detail)
+            })
+        })
+        .transpose()?;
+    let listed = app
+        .db
+        .scan("payments.list", move |tx| {
+            accounts::admin(tx, &claims)?;
+            super::list(tx, status, page)
+        })
+        .await?;
+    respond::page(uri.path(), uri.query(), &listed)
+}

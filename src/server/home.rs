@@ -1,0 +1,204 @@
+//! The data directory: one server at a time, secrets that only their owner reads.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Chance,
+    config::Secret,
+    error::{Error, Result},
+};
+
+/// A data directory that exists.
+#[derive(Debug, Clone)]
+pub struct Home {
+    root: PathBuf,
+}
+
+/// The lock that a running server holds; freed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    file: File,
+}
+
+/// What the lock's file tells of the server that holds it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    url: String,
+}
+
+impl Home {
+    /// Opens the directory, or makes it.
+    pub fn open(root: &Path) -> Result<Home> {
+        fs::create_dir_all(root).map_err(|e| cannot("make", root, &e))?;
+        Ok(Home {
+            root: root.to_owned(),
+        })
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.root.join("shop.db")
+    }
+
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// Makes this process the directory's only server.
+    pub fn lock(&self) -> Result<Running> {
+        let path = self.lock_file();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| cannot("open", &path, &e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Running { file }),
+            Err(TryLockError::WouldBlock) => {
+                let holder = read_holder(&mut file)
+                    .map(|holder| format!(" (process {}, {})", holder.pid, holder.url))
+                    .unwrap_or_default();
+                Err(Error::unavailable(format!(
+                    "another server is running on `{}`{holder}; stop it or choose another \
+                     `--data-dir`",
+                    self.root.display()
+                )))
+            }
+            Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
+        }
+    }
+
+    /// The URL of the server that is running on this directory, if there is one.
+    pub fn running(&self) -> Result<Option<String>> {
+        let path = self.lock_file();
+        let Ok(mut file) = File::open(&path) else {
+            return Ok(None);
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file).map(|holder| holder.url)),
+            Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
+        }
+    }
+
+    /// The configured secrets, or the one that was made at the first start.
+    pub fn secrets(
+        &self,
+        name: &str,
+        configured: &[Secret],
+        chance: &Chance,
+    ) -> Result<Vec<Secret>> {
+        if !configured.is_empty() {
+            return Ok(configured.to_vec());
+        }
+        let directory = self.root.join("keys");
+        make_private_directory(&directory).map_err(|e| cannot("make", &directory, &e))?;
+        let path = directory.join(name);
+        loop {
+            match fs::read_to_string(&path) {
+                Ok(text) if !text.trim().is_empty() => {
+                    return Ok(vec![Secret(text.trim().to_owned())]);
+                }
+                Ok(_) => {
+                    let empty = std::io::Error::other("the file is empty; delete it");
+                    return Err(cannot("read", &path, &empty));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let text = hex::encode(chance.bytes::<32>());
+                    match write_private_file(&directory, &path, &text) {
+                        // Another process was faster: read what it wrote.
+                        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                        written => written.map_err(|e| cannot("write", &path, &e))?,
+                    }
+                }
+                Err(error) => return Err(cannot("read", &path, &error)),
+            }
+        }
+    }
+
+    /// Marks the directory as a demo's. One that holds another shop is refused.
+    pub fn claim_for_demo(&self) -> Result<()> {
+        let mark = self.root.join("demo");
+        if mark.exists() {
+            return Ok(());
+        }
+        if self.database().exists() {
+            return Err(Error::unavailable(format!(
+                "`{}` holds a real shop; `--demo` opens only an empty directory or its own: \
+                 choose another `--data-dir`",
+                self.root.display()
+            )));
+        }
+        File::create(&mark)
+            .map(drop)
+            .map_err(|e| cannot("write", &mark, &e))
+    }
+}
+
+impl Running {
+    /// Tells other programs where the server listens.
+    pub fn announce(&mut self, url: &str) -> Result<()> {
+        let holder = Holder {
+            pid: std::process::id(),
+            url: url.to_owned(),
+        };
+        let text = serde_json::to_string(&holder).map_err(Error::internal)?;
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(text.as_bytes()))
+            .map_err(|e| Error::unavailable(format!("cannot write the lock: {e}")))
+    }
+}
+
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::unavailable(format!("cannot {verb} `{}`: {error}", path.display()))
+}
+
+fn make_private_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Writes the whole file or none of it, and syncs it.
+fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
+    let draft = directory.join(format!(".{name}.{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    // A link fails where the name is taken, so that the first of two processes wins.
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    linked?;
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,192 @@
+//! The server: the domains' routes put together, and what stands beside them.
+
+mod accept;
+mod home;
+mod pages;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
+
+pub use self::{
+    accept::serve,
+    home::{Home, Running},
+};
+use crate::{
+    accounts,
+    bus::Bus,
+    cart, catalog,
+    clock::{Chance, Clock},
+    config::Config,
+    db::{Db, Sqlite, Tx, migrate, sqlite},
+    error::{Error, Result},
+    media, orders, payments,
+    ports::{ImageStore, Mock},
+    realtime,
+    web::{
+        App, Routes, Workers,
+        limits::{Limits, Sockets},
+        openapi,
+        token::Tokens,
+    },
+};
+
+/// What a shop is made of beside its configuration.
+pub struct Parts {
+    pub config: Config,
+    pub clock: Clock,
+    pub chance: Chance,
+    /// Links and image URLs begin so; no slash at the end.
+    pub public_url: String,
+    pub demo: bool,
+    pub storage: sqlite::Options,
+}
+
+/// Opens the shop of a data directory: brings the schema up to date, makes what is missing.
+pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
+    let Parts {
+        config,
+        clock,
+        chance,
+        public_url,
+        demo,
+        storage,
+    } = parts;
+    let path = home.database();
+    migrate::sqlite(&path)?;
+    let db = Db::new(Sqlite::open(&path, storage)?, clock.clone(), chance.clone());
+    let currency = config.currency.code();
+    db.write("settings.currency", move |tx| keep_currency(tx, currency))
+        .await?;
+
+    let jwt_secrets = home.secrets("jwt_secret", &config.jwt_secrets, &chance)?;
+    let webhook_secrets =
+        home.secrets("razorpay_webhook_secret", &config.webhook_secrets, &chance)?;
+    let stopping = tokio_util::sync::CancellationToken::new();
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Ok(Arc::new(App {
+        bus: Bus::start(db.clone(), stopping.clone()).await?,
+        tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
+        images: ImageStore::local(&home.images())?,
+        gateway: Arc::new(Mock),
+        hashing: Workers::new(cores.div_ceil(2), 256),
+        imaging: Workers::new(cores.div_ceil(2), 32),
+        limits: Limits::new(config.rate_limit && !demo),
+        sockets: Sockets::new(config.rate_limit.then_some(config.sockets_per_address)),
+        db,
+        clock,
+        chance,
+        config,
+        public_url,
+        webhook_secrets,
+        stopping,
+        demo,
+    }))
+}
+
+/// Records the currency at the first start and refuses another one later.
+fn keep_currency(tx: &mut Tx<'_>, currency: &str) -> Result<()> {
+    let kept = crate::db::setting(tx, "currency", currency)?;
+    if kept == currency {
+        return Ok(());
+    }
+    Err(Error::unavailable(format!(
+        "this shop's currency is {kept}, not {currency}; set `SHOP_CURRENCY={kept}`"
+    )))
+}
+
+/// The routes under `/api/v1`, with their documentation.
+fn api() -> Routes {
+    OpenApiRouter::with_openapi(openapi::base()).nest(
+        "/api/v1",
+        accounts::http::routes()
+            .merge(catalog::http::routes())
+            .merge(cart::http::routes())
+            .merge(orders::http::routes())
+            .merge(payments::http::routes())
+            .merge(realtime::http::routes()),
+    )
+}
+
+/// The OpenAPI 3.1 document of all that the server answers under `/api/v1`.
+pub fn document() -> utoipa::openapi::OpenApi {
+    openapi::complete(api().into_openapi())
+}
+
+/// All routes.
+pub fn router(app: &Arc<App>) -> Router {
+    let (api, _) = api().split_for_parts();
+    let router = api
+        .route("/healthz", get(pages::healthz))
+        .route("/readyz", get(pages::readyz))
+        .route("/openapi.json", get(pages::openapi))
+        .route("/problems/page.css", get(pages::problem_style))
+        .route("/problems/{code}", get(pages::problem))
+        .route("/images/{key}", get(media::http::get_image));
+    let router = if app.demo {
+        router.merge(pages::console())
+    } else {
+        router
+    };
+    let router = router
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(app));
+    if app.config.cors_origins.is_empty() {
+        router
+    } else {
+        router.layer(cors(app))
+    }
+}
+
+/// What browsers of other origins may do, once the operator has named those.
+fn cors(app: &App) -> CorsLayer {
+    let origins = app
+        .config
+        .cors_origins
+        .iter()
+        .filter_map(|o| HeaderValue::from_str(o).ok());
+    let named = |names: &[&'static str]| -> Vec<HeaderName> {
+        names
+            .iter()
+            .map(|name| HeaderName::from_static(name))
+            .collect()
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers(named(&[
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "x-request-id",
+        ]))
+        .expose_headers(
+            [
+                header::ETAG,
+                header::LOCATION,
+                header::LINK,
+                header::RETRY_AFTER,
+            ]
+            .into_iter()
+            .chain(named(&[
+                "ratelimit",
+                "ratelimit-policy",
+                "x-request-id",
+                "idempotent-replayed",
+                "x-inventory-seq",
+            ]))
+            .collect::<Vec<_>>(),
+        )
+        .max_age(std::time::Duration::from_secs(3600))
+}

@@ -1,0 +1,112 @@
+//! What stands outside `/api/v1`: health, the API's description, the problems explained, and the
+//! demo console.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+
+use crate::{
+    error::{Error, Result},
+    web::{App, extract::Path, problems, respond},
+};
+
+/// The program is alive.
+pub(super) async fn healthz() -> Result<Response> {
+    respond::ok(&serde_json::json!({ "status": "ok" }))
+}
+
+/// The shop takes work: the database can be written and the server is not stopping.
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response> {
+    if app.stopping.is_cancelled() {
+        return Err(Error::unavailable("the server is stopping"));
+    }
+    app.db.write("server.ready", |_| Ok(())).await?;
+    respond::ok(&serde_json::json!({ "status": "ready" }))
+}
+
+/// The OpenAPI document.
+pub(super) async fn openapi() -> Result<Response> {
+    static DOCUMENT: LazyLock<Option<Bytes>> =
+        LazyLock::new(|| super::document().to_json().ok().map(Bytes::from));
+    let document = DOCUMENT
+        .clone()
+        .ok_or_else(|| Error::internal("the document cannot be written"))?;
+    Ok(respond::json_bytes(StatusCode::OK, document))
+}
+
+const PROBLEM_PAGE: &str = include_str!("../../assets/problems/page.html");
+const PROBLEM_STYLE: &str = include_str!("../../assets/problems/page.css");
+
+/// The page that explains one code.
+pub(super) async fn problem(Path(code): Path<String>) -> Result<Response> {
+    let problem = problems::by_code(&code).ok_or_else(|| Error::not_found("problem code"))?;
+    let page = PROBLEM_PAGE
+        .replace("{{code}}", problem.code)
+        .replace("{{status}}", &problem.status.to_string())
+        .replace("{{title}}", &escape(problem.title))
+        .replace("{{remedy}}", &escape(problem.remedy));
+    Ok(html(
+        page,
+        "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
+    ))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+pub(super) async fn problem_style() -> Response {
+    asset(PROBLEM_STYLE, "text/css; charset=utf-8")
+}
+
+/// The demo console: a page that shops with the public API.
+pub(super) fn console() -> Router<Arc<App>> {
+    const PAGE: &str = include_str!("../../assets/console/index.html");
+    const STYLE: &str = include_str!("../../assets/console/console.css");
+    const SCRIPT: &str = include_str!("../../assets/console/console.js");
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+        img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
+        frame-ancestors 'none'";
+    Router::new()
+        .route("/", get(|| async { html(PAGE, POLICY) }))
+        .route(
+            "/console/console.css",
+            get(|| async { asset(STYLE, "text/css; charset=utf-8") }),
+        )
+        .route(
+            "/console/console.js",
+            get(|| async { asset(SCRIPT, "text/javascript; charset=utf-8") }),
+        )
+}
+
+fn html(page: impl Into<axum::body::Body>, policy: &'static str) -> Response {
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(policy),
+        ),
+    ];
+    (headers, page.into()).into_response()
+}
+
+fn asset(text: &'static str, kind: &'static str) -> Response {
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],
+        text,
+    )
+        .into_response()
+}

@@ -1,0 +1,295 @@
+//! Extractors: what a handler asks for, parsed at the door, with errors that name the field.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Request},
+};
+use bytes::Bytes;
+use http::{HeaderMap, header, request::Parts};
+use http_body_util::{BodyExt, Limited};
+use serde::de::DeserializeOwned;
+
+use super::{App, token::Claims};
+use crate::error::{Error, Kind, Result};
+
+/// How large a body of JSON may be.
+pub const JSON_LIMIT: usize = 256 * 1024;
+
+/// A JSON body.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self> {
+        RawJson::required(request)
+            .await
+            .map(|body| Json(body.value))
+    }
+}
+
+/// A JSON body with its raw bytes; where `T` can do without, it may be missing altogether.
+pub struct RawJson<T> {
+    pub value: T,
+    pub raw: Bytes,
+}
+
+impl<T: DeserializeOwned> RawJson<T> {
+    /// As [`Json`], and the bytes stay.
+    pub async fn required(request: Request) -> Result<Self> {
+        if !is_json(request.headers()) {
+            return Err(not_json());
+        }
+        let raw = read_body(request.into_body(), JSON_LIMIT).await?;
+        Ok(RawJson {
+            value: parse_json(&raw)?,
+            raw,
+        })
+    }
+
+    /// No body at all means the default.
+    pub async fn optional(request: Request) -> Result<Self>
+    where
+        T: Default,
+    {
+        let is_json = is_json(request.headers());
+        let raw = read_body(request.into_body(), JSON_LIMIT).await?;
+        if raw.is_empty() {
+            return Ok(RawJson {
+                value: T::default(),
+                raw,
+            });
+        }
+        if !is_json {
+            return Err(not_json());
+        }
+        Ok(RawJson {
+            value: parse_json(&raw)?,
+            raw,
+        })
+    }
+}
+
+/// Whether the body says it is JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn not_json() -> Error {
+    Error::new(
+        Kind::UnsupportedMediaType,
+        "send the body as `Content-Type: application/json`",
+    )
+}
+
+/// Reads a whole body, or says that it is too large.
+pub async fn read_body(body: Body, limit: usize) -> Result<Bytes> {
+    match Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Error::new(
+            Kind::TooLarge,
+            format!("the body is larger than {limit} bytes"),
+        )),
+        Err(error) => {
+            Err(Error::new(Kind::MalformedJson, "the body broke off").caused_by(error.to_string()))
+        }
+    }
+}
+
+/// Parses a JSON body: what is not JSON is a 400, what is JSON and wrong names the field.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        match cause.classify() {
+            serde_json::error::Category::Data => field_error(&path, &cause.to_string()),
+            _ => Error::new(
+                Kind::MalformedJson,
+                format!("the body is not JSON: {cause}"),
+            ),
+        }
+    })?;
+    parser.end().map_err(|error| {
+        Error::new(
+            Kind::MalformedJson,
+            format!("the body is not JSON: {error}"),
+        )
+    })?;
+    Ok(value)
+}
+
+/// As [`parse_json`], for a value that is already read.
+pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        field_error(&path, &error.into_inner().to_string())
+    })
+}
+
+/// Turns the parser's words into the field's path, a code and a message.
+fn field_error(path: &str, message: &str) -> Error {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let quoted = message.split('`').nth(1).unwrap_or_default();
+    let inside = |name: &str| match path {
+        "." | "" | "?" => name.to_owned(),
+        path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    if message.starts_with("missing field") {
+        Error::field(inside(quoted), "required", "is required")
+    } else if message.starts_with("unknown field") {
+        let rest = message.split_once(", ").map_or("", |(_, rest)| rest);
+        Error::field(
+            inside(quoted),
+            "unknown-field",
+            format!("is not known here, {rest}"),
+        )
+    } else if message.starts_with("duplicate field") {
+        Error::field(inside(quoted), "duplicate", "stands twice")
+    } else {
+        let field = if matches!(path, "." | "" | "?") {
+            "body"
+        } else {
+            path
+        };
+        let message = message.replace("expected i64", "expected a whole number");
+        Error::field(field, "invalid", message)
+    }
+}
+
+/// The query string; an unknown parameter is an error.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let text = parts.uri.query().unwrap_or_default();
+        let parser = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
+        serde_path_to_error::deserialize(parser)
+            .map(Query)
+            .map_err(|error| {
+                let path = error.path().to_string();
+                let cause = error.into_inner().to_string();
+                let cause = cause.replace("unknown field", "unknown parameter");
+                let detail = if cause.contains('`') || path == "." {
+                    cause
+                } else {
+                    format!("`{path}`: {cause}")
+                };
+                Error::new(Kind::InvalidQuery, detail)
+            })
+    }
+}
+
+/// A route that takes no query parameters, so that a typo never passes in silence.
+pub struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        match parts.uri.query() {
+            None | Some("") => Ok(NoQuery),
+            Some(_) => Err(Error::new(
+                Kind::InvalidQuery,
+                "this route takes no query parameters",
+            )),
+        }
+    }
+}
+
+/// The ids of the path; one that cannot be an id is not found.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        axum::extract::Path::<T>::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(value)| Path(value))
+            .map_err(|_| Error::new(Kind::NotFound, "there is nothing at this path"))
+    }
+}
+
+/// A rightly signed access token. Its session must still be looked up, inside the transaction.
+pub struct Bearer(pub Claims);
+
+impl FromRequestParts<Arc<App>> for Bearer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let missing = || Error::unauthorized("send `Authorization: Bearer <accessToken>`");
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(missing());
+        };
+        let (scheme, token) = value
+            .to_str()
+            .ok()
+            .and_then(|value| value.split_once(' '))
+            .ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        app.tokens.read(token.trim()).map(Bearer)
+    }
+}
+
+/// What `If-Match` or `If-None-Match` asks for (RFC 9110, section 13.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    Any,
+    Tags(Vec<String>),
+}
+
+impl Condition {
+    /// None where the header is not sent.
+    pub fn from_headers(headers: &HeaderMap, name: &header::HeaderName) -> Result<Option<Self>> {
+        let mut tags = Vec::new();
+        let mut any = false;
+        for value in headers.get_all(name) {
+            let text = value.to_str().map_err(|_| {
+                Error::new(
+                    Kind::InvalidHeader,
+                    format!("`{name}` must be visible characters"),
+                )
+            })?;
+            for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+                any |= tag == "*";
+                tags.push(tag.to_owned());
+            }
+        }
+        match (any, tags.is_empty()) {
+            (true, _) => Ok(Some(Condition::Any)),
+            (false, true) => Ok(None),
+            (false, false) => Ok(Some(Condition::Tags(tags))),
+        }
+    }
+
+    /// By strong comparison: a weak tag never matches.
+    pub fn matches_strongly(&self, etag: &str) -> bool {
+        match self {
+            Condition::Any => true,
+            Condition::Tags(tags) => tags.iter().any(|tag| tag == etag),
+        }
+    }
+
+    /// By weak comparison: `W/` is looked through.
+    pub fn matches_weakly(&self, etag: &str) -> bool {
+        match self {
+            Condition::Any => true,
+            Condition::Tags(tags) => tags
+                .iter()
+                .any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag),
+        }
+    }
+}

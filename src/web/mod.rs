@@ -1,0 +1,59 @@
+//! What every route shares: the state, the extractors, the answers, and the manners at the edge.
+//!
+//! It knows HTTP and no word of the shop.
+
+pub mod edge;
+pub mod extract;
+pub mod idempotency;
+pub mod limits;
+pub mod openapi;
+pub mod problems;
+pub mod respond;
+pub mod token;
+mod workers;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+pub use self::workers::Workers;
+use self::{limits::Limits, token::Tokens};
+use crate::{
+    bus::Bus,
+    clock::{Chance, Clock},
+    config::{Config, Secret},
+    db::Db,
+    ports::{Gateway, ImageStore},
+};
+
+/// The state that handlers share.
+pub struct App {
+    pub db: Db,
+    pub bus: Bus,
+    pub clock: Clock,
+    pub chance: Chance,
+    pub config: Config,
+    /// Where links and image URLs lead; no slash at the end.
+    pub public_url: String,
+    pub tokens: Tokens,
+    pub webhook_secrets: Vec<Secret>,
+    pub images: ImageStore,
+    pub gateway: Arc<dyn Gateway>,
+    /// Where passwords are hashed.
+    pub hashing: Workers,
+    /// Where pictures are decoded.
+    pub imaging: Workers,
+    pub limits: Limits,
+    /// Live connections by client address.
+    pub sockets: limits::Sockets,
+    /// Cancelled when the server stops taking work.
+    pub stopping: CancellationToken,
+    /// Whether the demo console is shown.
+    pub demo: bool,
+}
+
+/// The state, as handlers take it.
+pub type State = axum::extract::State<Arc<App>>;
+
+/// A domain's routes with their documentation.
+pub type Routes = utoipa_axum::router::OpenApiRouter<Arc<App>>;

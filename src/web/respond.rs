@@ -1,0 +1,182 @@
+//! From results to responses. This file alone knows which status a kind of error has.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+use super::problems;
+use crate::{
+    error::{Error, Field, Kind, Result},
+    page::Page,
+};
+
+/// The position of the live inventory up to which a product's answer is true, at least.
+pub const INVENTORY_SEQ: HeaderName = HeaderName::from_static("x-inventory-seq");
+
+/// An error's body, `application/problem+json` (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem<'a> {
+    /// Where the code is explained.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: &'a str,
+    pub status: u16,
+    /// What happened this time and what to do.
+    pub detail: &'a str,
+    /// Stable and kebab-case.
+    pub code: &'a str,
+    pub request_id: &'a str,
+    /// The causes that belong to fields or lines.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    pub errors: &'a [Field],
+}
+
+/// The stable code of a kind.
+pub fn code(kind: Kind) -> &'static str {
+    match kind {
+        Kind::MalformedJson => "malformed-json",
+        Kind::InvalidQuery => "invalid-query",
+        Kind::InvalidHeader => "invalid-header",
+        Kind::Unauthorized(code) | Kind::Conflict(code) | Kind::Invalid(code) => code,
+        Kind::Forbidden => "forbidden",
+        Kind::NotFound => "not-found",
+        Kind::MethodNotAllowed => "method-not-allowed",
+        Kind::TooSlow => "request-timeout",
+        Kind::PreconditionFailed => "precondition-failed",
+        Kind::PreconditionRequired => "precondition-required",
+        Kind::TooLarge => "payload-too-large",
+        Kind::UnsupportedMediaType => "unsupported-media-type",
+        Kind::TooManyRequests { .. } => "too-many-requests",
+        Kind::Internal => "internal",
+        Kind::Unavailable => "unavailable",
+        Kind::StorageFull => "storage-full",
+    }
+}
+
+fn status(kind: Kind) -> StatusCode {
+    problems::by_code(code(kind))
+        .and_then(|problem| StatusCode::from_u16(problem.status).ok())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The error inside its response, until the edge writes it out with the request's id.
+#[derive(Clone)]
+pub(super) struct Failure(pub(super) Arc<Error>);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = status(self.kind()).into_response();
+        let headers = response.headers_mut();
+        match self.kind() {
+            Kind::Unauthorized(_) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Kind::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Kind::TooManyRequests { retry_after } => {
+                let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+                headers.insert(
+                    header::RETRY_AFTER,
+                    number(i64::try_from(seconds).unwrap_or(60)),
+                );
+            }
+            Kind::TooSlow => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(Failure(Arc::new(self)));
+        response
+    }
+}
+
+/// A header's value from a number.
+pub fn number(value: i64) -> HeaderValue {
+    HeaderValue::from(value)
+}
+
+/// `value` as JSON.
+pub fn to_json(value: &impl Serialize) -> Result<Bytes> {
+    let mut body = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut body, value).map_err(Error::internal)?;
+    Ok(body.into())
+}
+
+/// A response with a JSON body that is already written.
+pub fn json_bytes(status: StatusCode, body: Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+/// 200 with a JSON body.
+pub fn ok(value: &impl Serialize) -> Result<Response> {
+    Ok(json_bytes(StatusCode::OK, to_json(value)?))
+}
+
+/// Any status with a JSON body.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response> {
+    Ok(json_bytes(status, to_json(value)?))
+}
+
+/// A page of a list with its `Link` header (RFC 8288); `query` is the request's own.
+pub fn page<T: Serialize>(path: &str, query: Option<&str>, page: &Page<T>) -> Result<Response> {
+    let mut response = ok(page)?;
+    let last = page.total_pages.max(1);
+    let mut links = vec![("first", 1), ("last", last)];
+    if page.page > 1 {
+        links.push(("prev", (page.page - 1).min(last)));
+    }
+    if page.page < last {
+        links.push(("next", page.page + 1));
+    }
+    let kept: Vec<&str> = query
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("page="))
+        .collect();
+    let text = links
+        .into_iter()
+        .map(|(rel, number)| {
+            let own = format!("page={number}");
+            let query = kept
+                .iter()
+                .copied()
+                .chain([own.as_str()])
+                .collect::<Vec<_>>()
+                .join("&");
+            format!("<{path}?{query}>; rel=\"{rel}\"")
+        })
+        .collect::<Vec<_>>()
+        .join(", ");
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        response.headers_mut().insert(header::LINK, value);
+    }
+    Ok(response)
+}
+
+/// A strong entity tag over the whole representation (RFC 9110, section 8.8.3).
+pub fn etag(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&digest[..16]))
+}
+
+/// Adds a header whose text is known to be fit for one.
+pub fn with_header(mut response: Response, name: HeaderName, value: &str) -> Result<Response> {
+    let value = HeaderValue::from_str(value).map_err(Error::internal)?;
+    response.headers_mut().insert(name, value);
+    Ok(response)
+}

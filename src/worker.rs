@@ -1,0 +1,44 @@
+//! Timers: what has to be done again and again, whoever asks for what.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    bus,
+    web::{App, idempotency},
+};
+
+/// How often old rows are cleaned away.
+const CLEAN_UP: Duration = Duration::from_secs(60 * 60);
+
+/// How long events can be replayed.
+const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Starts the timers; they end when the shop stops.
+pub fn start(app: &Arc<App>) {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let mut timer = tokio::time::interval(CLEAN_UP);
+        loop {
+            tokio::select! {
+                () = app.stopping.cancelled() => break,
+                _ = timer.tick() => clean_up(&app).await,
+            }
+        }
+    });
+}
+
+async fn clean_up(app: &App) {
+    app.limits.forget_idle();
+    let cleaned = app
+        .db
+        .write("worker.clean_up", |tx| {
+            let keys = idempotency::forget_expired(tx)?;
+            let events = bus::forget_before(tx, EVENTS_KEPT_FOR)?;
+            Ok((keys, events))
+        })
+        .await;
+    match cleaned {
+        Ok((keys, events)) => tracing::debug!(keys, events, "cleaned up"),
+        Err(error) => tracing::warn!(?error, "could not clean up; trying again later"),
+    }
+}

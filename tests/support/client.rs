@@ -1,0 +1,178 @@
+//! Somebody who speaks to the shop, and what they hear.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use super::TestShop;
+
+/// Somebody, signed in or not. Paths that do not begin with `/` + a word outside the API are under
+/// `/api/v1`.
+#[derive(Clone)]
+pub(crate) struct Client<'a> {
+    shop: &'a TestShop,
+    pub(crate) token: Option<String>,
+    peer: IpAddr,
+}
+
+const OUTSIDE: [&str; 7] = [
+    "/api/",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/problems",
+    "/images",
+    "/console",
+];
+
+impl<'a> Client<'a> {
+    pub(crate) fn new(shop: &'a TestShop, token: Option<String>) -> Self {
+        Client {
+            shop,
+            token,
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+
+    /// The same somebody, at another address.
+    pub(crate) fn at(mut self, peer: &str) -> Self {
+        self.peer = peer.parse().unwrap();
+        self
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, &[], body).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, &[], body).await
+    }
+
+    /// A call with a JSON body and headers; `Value::Null` sends no body.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Answer {
+        let bytes = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
+        let kind = [("content-type", "application/json")];
+        let kind = if body.is_null() { &[][..] } else { &kind[..] };
+        let headers: Vec<_> = kind.iter().chain(headers).copied().collect();
+        self.raw(method, path, &headers, bytes).await
+    }
+
+    /// A call with any body.
+    pub(crate) async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = self.request(method, path);
+        for (name, value) in headers {
+            let name: http::HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        *request.body_mut() = Body::from(body.into());
+        self.send(request).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request<Body> {
+        let is_outside = path == "/" || OUTSIDE.iter().any(|start| path.starts_with(start));
+        let path = if is_outside {
+            path.to_owned()
+        } else {
+            format!("/api/v1{path}")
+        };
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        request.body(Body::empty()).unwrap()
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        self.shop.send(request, self.peer).await
+    }
+}
+
+/// A whole response.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) async fn read(response: axum::response::Response) -> Answer {
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The text at a JSON pointer (RFC 6901).
+    pub(crate) fn text(&self, pointer: &str) -> String {
+        let json = self.json();
+        let found = json.pointer(pointer).and_then(Value::as_str);
+        found
+            .unwrap_or_else(|| panic!("no text at {pointer} in {json}"))
+            .to_owned()
+    }
+
+    /// The number at a JSON pointer.
+    pub(crate) fn number(&self, pointer: &str) -> i64 {
+        let json = self.json();
+        let found = json.pointer(pointer).and_then(Value::as_i64);
+        found.unwrap_or_else(|| panic!("no number at {pointer} in {json}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The problem's stable code; an answer that is no whole problem fails the test.
+    pub(crate) fn code(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
+        assert_eq!(self.number("/status"), i64::from(self.status));
+        assert_eq!(
+            self.text("/type"),
+            format!("/problems/{}", self.text("/code"))
+        );
+        assert_eq!(
+            Some(self.text("/requestId").as_str()),
+            self.header("x-request-id")
+        );
+        self.text("/code")
+    }
+}

@@ -1,0 +1,115 @@
+//! The real program on a real socket.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+/// A running `shop serve`; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// As `http://127.0.0.1:40000`.
+    pub(crate) url: String,
+}
+
+impl Process {
+    /// Starts a server on a free port of this machine, without rate limits, and waits until it
+    /// listens.
+    pub(crate) fn start(directory: &Path) -> Process {
+        Process::start_with(Command::new(env!("CARGO_BIN_EXE_shop")), directory)
+    }
+
+    /// As [`Process::start`], under a command that runs the program given to it.
+    pub(crate) fn start_with(mut command: Command, directory: &Path) -> Process {
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(directory)
+            .env("SHOP_RATE_LIMIT", "off")
+            .env("SHOP_LOG", "warn")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if lines.read_line(&mut line).unwrap() == 0 {
+                let mut why = String::new();
+                child
+                    .stderr
+                    .take()
+                    .unwrap()
+                    .read_to_string(&mut why)
+                    .unwrap();
+                panic!("the server did not start: {why}");
+            }
+            if let Some(url) = line.trim().strip_prefix("listening on ") {
+                return Process {
+                    url: url.to_owned(),
+                    child,
+                };
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, as by a power cut.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let done = Command::new("kill")
+            .args(["-TERM", &self.pid().to_string()])
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Runs a command of the program to its end.
+pub(crate) fn run(directory: &Path, arguments: &[&str]) -> std::process::Output {
+    run_with_input(directory, arguments, "")
+}
+
+/// As [`run`], with this on standard input.
+pub(crate) fn run_with_input(
+    directory: &Path,
+    arguments: &[&str],
+    input: &str,
+) -> std::process::Output {
+    use std::io::Write;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_shop"))
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    child.wait_with_output().unwrap()
+}
