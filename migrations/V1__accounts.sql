@@ -10,7 +10,7 @@ CREATE TABLE users (
     phone TEXT,
     phone_verified {int} NOT NULL,
     created_at {int} NOT NULL
-) {strict};
+) {clustered};
 
 -- A sign-in. Access tokens carry its id and die with it; the refresh token is kept as a hash.
 CREATE TABLE sessions (
@@ -19,5 +19,5 @@ CREATE TABLE sessions (
     refresh_hash {bytes} NOT NULL UNIQUE,
     created_at {int} NOT NULL,
     expires_at {int} NOT NULL
-) {strict};
+) {clustered};
 CREATE INDEX sessions_by_user ON sessions (user_id);

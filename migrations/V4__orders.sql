@@ -1,4 +1,5 @@
--- Orders are never deleted.
+-- Orders are never deleted. Their ids begin with the moment of `created_at`, so that the order of
+-- ids is the order of time.
 CREATE TABLE orders (
     id {id} NOT NULL PRIMARY KEY,
     number TEXT NOT NULL UNIQUE,
@@ -7,9 +8,8 @@ CREATE TABLE orders (
     total {int} NOT NULL,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
-) {strict};
-CREATE INDEX orders_by_user ON orders (user_id, created_at, id);
-CREATE INDEX orders_by_time ON orders (created_at, id);
+) {clustered};
+CREATE INDEX orders_by_user ON orders (user_id, id);
 
 -- Names and prices are those of the purchase.
 CREATE TABLE order_items (

@@ -1,15 +1,18 @@
 -- One payment for each order.
 CREATE TABLE payments (
-    id {id} NOT NULL PRIMARY KEY,
-    order_id {id} NOT NULL UNIQUE REFERENCES orders (id),
+    order_id {id} NOT NULL PRIMARY KEY REFERENCES orders (id),
+    id {id} NOT NULL,
     provider TEXT NOT NULL,
     provider_order_id TEXT UNIQUE,
     status TEXT NOT NULL,
     amount {int} NOT NULL,
-    transaction_id TEXT UNIQUE,
+    transaction_id TEXT,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
-) {strict};
+) {clustered};
+-- One capture for each payment of the provider.
+CREATE UNIQUE INDEX payments_by_transaction ON payments (transaction_id)
+    WHERE transaction_id IS NOT NULL;
 
 -- Every rightly signed delivery, as it came. `event_key` makes a repeat known.
 CREATE TABLE payment_events (
@@ -17,7 +20,7 @@ CREATE TABLE payment_events (
     event_key {bytes} NOT NULL UNIQUE,
     event_id TEXT,
     event TEXT,
-    payment_id {id} REFERENCES payments (id),
+    order_id {id} REFERENCES payments (order_id),
     provider_payment_id TEXT,
     amount {int},
     outcome TEXT NOT NULL,

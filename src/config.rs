@@ -86,7 +86,7 @@ pub type Layer = BTreeMap<String, String>;
 
 /// Reads the values of `shop.toml`; a list's items are joined by commas.
 pub fn parse_file(text: &str) -> Result<Layer, String> {
-    let table: toml::Table = text.parse().map_err(|e| format!("not TOML: {e}"))?;
+    let table: toml::Table = text.parse().map_err(|e| not_toml(text, &e))?;
     table
         .into_iter()
         .map(|(name, value)| {
@@ -97,6 +97,14 @@ pub fn parse_file(text: &str) -> Result<Layer, String> {
             Ok((name, value))
         })
         .collect()
+}
+
+/// In one line, where the parser would draw a picture.
+fn not_toml(text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("line {line} is not TOML: {}", error.message())
 }
 
 fn scalar(name: &str, value: toml::Value) -> Result<String, String> {

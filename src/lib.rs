@@ -1,4 +1,19 @@
-//! An e-commerce backend that is one program.
+//! An e-commerce backend that is one program: accounts, catalog, carts, orders, payments and live
+//! stock on one `SQLite` file.
+//!
+//! The modules stand on floors; each imports from those above it in this list, never from below
+//! (`tests/floors.rs` sees to it):
+//!
+//! - words: [`error`], [`id`], [`money`], [`clock`], [`page`], [`event`], [`config`]
+//! - machines, which know no word of the shop: [`db`], [`bus`], [`ports`], [`web`]
+//! - the shop: [`accounts`], [`media`], [`catalog`], [`cart`], [`payments`], [`orders`],
+//!   [`realtime`]; in each, `mod.rs` has types and operations, `store.rs` the SQL, `http.rs` the
+//!   routes
+//! - the edge: [`server`], [`worker`], [`cli`]
+//!
+//! A request walks three files of one folder: `orders/http.rs::place_order` →
+//! `orders/mod.rs::place` → `orders/store.rs::insert`. `ARCHITECTURE.md` tells the whole way.
+
 pub mod clock;
 pub mod config;
 pub mod error;

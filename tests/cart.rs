@@ -1,19 +1,277 @@
-//! Carts.
+//! Carts: one for each customer, kept until ordered, at today's prices.
 
-use serde_json::json;
+use insta::assert_json_snapshot;
+use serde_json::{Value, json};
 
-use crate::support::storage_test;
+use crate::support::{Client, Form, TestShop, pictures, storage_test};
+
+async fn add(client: &Client<'_>, product: &str, quantity: i64) -> crate::support::Answer {
+    let body = json!({ "productId": product, "quantity": quantity });
+    client.post("/cart", body).await
+}
+
+async fn set(client: &Client<'_>, product: &str, quantity: i64) -> crate::support::Answer {
+    let body = json!({ "quantity": quantity });
+    client.patch(&format!("/cart/items/{product}"), body).await
+}
+
+/// What the cart holds: names and quantities.
+async fn held(client: &Client<'_>) -> Vec<(String, i64)> {
+    let cart = client.get("/cart").await.json();
+    let items = cart["items"].as_array().unwrap().iter();
+    let pair = |item: &Value| {
+        let name = item["product"]["name"].as_str().unwrap().to_owned();
+        (name, item["quantity"].as_i64().unwrap())
+    };
+    items.map(pair).collect()
+}
+
+async fn shelf(shop: &TestShop, count: usize, price: i64, stock: i64) -> Vec<String> {
+    let mut products = Vec::with_capacity(count);
+    for n in 0..count {
+        products.push(shop.product(&format!("P{n}"), price, stock).await);
+    }
+    products
+}
 
 storage_test! {
     async fn a_cart_is_kept_and_priced(shop: TestShop) {
-        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let form = Form::default()
+            .text("name", "Kettle").text("price", "129900").text("stockQuantity", "5")
+            .image(&pictures::png());
+        let kettle = shop.admin().await.upload(http::Method::POST, "/products", &[], form).await;
+        let pan = shop.product("Pan", 5_000, 9).await;
         let ada = shop.customer("ada").await;
 
-        let cart = ada.post("/cart", json!({ "productId": kettle, "quantity": 2 })).await;
+        let cart = add(&ada, &kettle.text("/id"), 2).await;
+        assert_eq!((cart.status, cart.number("/totalAmount")), (200, 259_800));
+        shop.passes(std::time::Duration::from_secs(1));
+        let cart = ada.post("/cart", json!({ "productId": pan })).await;
         assert_eq!(cart.status, 200);
-        assert_eq!(cart.number("/totalAmount"), 259_800);
+        assert_json_snapshot!(
+            cart.json(),
+            { ".items[].product.id" => "[id]", ".**.images[].id" => "[id]", ".**.url" => "[url]" },
+            @r#"
+        {
+          "currency": "INR",
+          "itemCount": 3,
+          "items": [
+            {
+              "lineTotal": 259800,
+              "product": {
+                "id": "[id]",
+                "images": [
+                  {
+                    "contentType": "image/png",
+                    "height": 4,
+                    "id": "[id]",
+                    "url": "[url]",
+                    "width": 6
+                  }
+                ],
+                "name": "Kettle",
+                "price": 129900,
+                "stockQuantity": 5
+              },
+              "quantity": 2
+            },
+            {
+              "lineTotal": 5000,
+              "product": {
+                "id": "[id]",
+                "images": [],
+                "name": "Pan",
+                "price": 5000,
+                "stockQuantity": 9
+              },
+              "quantity": 1
+            }
+          ],
+          "totalAmount": 264800
+        }
+        "#);
+        assert_eq!(ada.get("/cart").await.json(), cart.json());
 
-        let shop_again = ada.get("/cart").await;
-        assert_eq!(shop_again.json(), cart.json());
+        let token = ada.token.clone().unwrap();
+        let shop = shop.restarted().await;
+        assert_eq!(shop.bearer(&token).get("/cart").await.json(), cart.json());
+    }
+
+    async fn a_cart_is_filled_and_emptied(shop: TestShop) {
+        let kettle = shop.product("Kettle", 500, 9).await;
+        let pan = shop.product("Pan", 300, 9).await;
+        let ada = shop.customer("ada").await;
+        let empty = ada.get("/cart").await;
+        assert_json_snapshot!(empty.json(), @r#"
+        {
+          "currency": "INR",
+          "itemCount": 0,
+          "items": [],
+          "totalAmount": 0
+        }
+        "#);
+
+        add(&ada, &kettle, 2).await;
+        assert_eq!(add(&ada, &kettle, 3).await.number("/totalAmount"), 2_500);
+        shop.passes(std::time::Duration::from_secs(1));
+        add(&ada, &pan, 1).await;
+        assert_eq!(set(&ada, &kettle, 1).await.number("/totalAmount"), 800);
+        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 1), ("Pan".to_owned(), 1)]);
+
+        let path = format!("/cart/items/{kettle}");
+        let cart = ada.delete(&path).await;
+        assert_eq!((cart.status, cart.number("/totalAmount")), (200, 300));
+        ada.delete(&path).await.is_problem(404, "not-found");
+        set(&ada, &kettle, 1).await.is_problem(404, "not-found");
+
+        for _ in 0..2 {
+            let cart = ada.delete("/cart").await;
+            assert_eq!((cart.status, cart.json()), (200, empty.json()));
+        }
+    }
+
+    async fn a_cart_shows_todays_prices_and_stock(shop: TestShop) {
+        let kettle = shop.product("Kettle", 500, 9).await;
+        let ada = shop.customer("ada").await;
+        add(&ada, &kettle, 4).await;
+        let admin = shop.admin().await;
+        admin.patch(&format!("/products/{kettle}"), json!({ "price": 700, "name": "Pot" })).await;
+        let stock = json!({ "delta": -7, "reason": "broken" });
+        admin.post(&format!("/admin/products/{kettle}/stock"), stock).await;
+
+        let cart = ada.get("/cart").await;
+        assert_eq!(cart.number("/totalAmount"), 2_800);
+        assert_eq!(cart.number("/items/0/product/stockQuantity"), 2);
+        assert_eq!(held(&ada).await, [("Pot".to_owned(), 4)]);
+        set(&ada, &kettle, 3).await.is_problem(409, "insufficient-stock");
+        assert_eq!(set(&ada, &kettle, 2).await.number("/totalAmount"), 1_400);
+    }
+
+    async fn b01_a_quantity_is_from_one_to_a_thousand(shop: TestShop) {
+        let kettle = shop.product("Kettle", 500, 5_000).await;
+        let ada = shop.customer("ada").await;
+        add(&ada, &kettle, 7).await;
+        for wrong in [
+            json!(0), json!(-1), json!(1.5), json!(1.0), json!(1e9), json!(1_000_000_000),
+            json!(1001), json!(i64::MAX), json!(i64::MIN), json!(u64::MAX), json!("2"),
+            json!(true), json!(null), json!([1]), json!({ "is": 1 }),
+        ] {
+            let body = json!({ "productId": kettle, "quantity": wrong });
+            let answer = ada.post("/cart", body).await;
+            assert_eq!(answer.status, 422, "{wrong}: {answer:?}");
+            answer.blames("quantity");
+            let path = format!("/cart/items/{kettle}");
+            ada.patch(&path, json!({ "quantity": wrong })).await.blames("quantity");
+        }
+        ada.patch(&format!("/cart/items/{kettle}"), json!({})).await.blames("quantity");
+        ada.post("/cart", json!({})).await.blames("productId");
+        ada.post("/cart", json!({ "productId": "kettle" })).await.blames("productId");
+        let huge = br#"{"quantity":99999999999999999999999999}"#;
+        let json = [("content-type", "application/json")];
+        let path = format!("/cart/items/{kettle}");
+        ada.raw(http::Method::PATCH, &path, &json, &huge[..]).await.blames("quantity");
+
+        add(&ada, &kettle, 994).await.blames("quantity");
+        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 7)]);
+        assert_eq!(add(&ada, &kettle, 993).await.number("/itemCount"), 1000);
+        add(&ada, &kettle, 1).await.blames("quantity");
+        assert_eq!(set(&ada, &kettle, 1).await.number("/itemCount"), 1);
+    }
+
+    async fn b01_a_sum_that_no_number_holds_is_refused(shop: TestShop) {
+        // 90 lines of 10^14 fit below 2^53; one more does not.
+        let products = shelf(&shop, 91, 100_000_000_000, 1000).await;
+        let ada = shop.customer("ada").await;
+        for product in &products[..90] {
+            assert_eq!(add(&ada, product, 1000).await.status, 200);
+        }
+        let full = ada.get("/cart").await;
+        assert_eq!(full.number("/totalAmount"), 9_000_000_000_000_000);
+        add(&ada, &products[90], 1000).await.blames("totalAmount");
+        assert_eq!(ada.get("/cart").await.json(), full.json());
+        // Up to 2^53 - 1 there is room for 71 more.
+        assert_eq!(add(&ada, &products[90], 71).await.status, 200);
+        set(&ada, &products[90], 72).await.blames("totalAmount");
+    }
+
+    async fn a_cart_holds_a_hundred_lines(shop: TestShop) {
+        let products = shelf(&shop, 101, 5, 2).await;
+        let ada = shop.customer("ada").await;
+        for product in &products[..100] {
+            assert_eq!(add(&ada, product, 1).await.status, 200);
+        }
+        add(&ada, &products[100], 1).await.blames("productId");
+        assert_eq!(add(&ada, &products[0], 1).await.number("/itemCount"), 101, "a line it has");
+        ada.delete(&format!("/cart/items/{}", products[0])).await;
+        assert_eq!(add(&ada, &products[100], 1).await.number("/itemCount"), 100);
+    }
+
+    async fn a_cart_holds_no_more_than_there_is(shop: TestShop) {
+        let kettle = shop.product("Kettle", 500, 3).await;
+        let none = shop.product("Sold out", 500, 0).await;
+        let ada = shop.customer("ada").await;
+        add(&ada, &none, 1).await.is_problem(409, "insufficient-stock");
+        add(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
+        assert_eq!(held(&ada).await, []);
+
+        assert_eq!(add(&ada, &kettle, 3).await.status, 200);
+        let answer = add(&ada, &kettle, 1).await;
+        answer.is_problem(409, "insufficient-stock");
+        assert_eq!(
+            answer.json()["errors"],
+            json!([{
+                "field": "quantity", "code": "insufficient-stock", "productId": kettle,
+                "requested": 4, "available": 3, "message": "3 left, 4 asked for",
+            }])
+        );
+        set(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
+        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 3)]);
+        // A cart reserves nothing.
+        assert_eq!(shop.stock(&kettle).await, 3);
+        assert_eq!(add(&shop.customer("bob").await, &kettle, 3).await.status, 200);
+    }
+
+    async fn what_is_not_there_cannot_be_bought(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let unknown = "01900000-0000-7000-8000-000000000000";
+        let pan = shop.product("Pan", 500, 3).await;
+        add(&ada, unknown, 1).await.is_problem(404, "not-found");
+        for product in [unknown, "not-an-id", &pan] {
+            set(&ada, product, 1).await.is_problem(404, "not-found");
+            ada.delete(&format!("/cart/items/{product}")).await.is_problem(404, "not-found");
+        }
+    }
+
+    async fn each_customer_has_one_cart(shop: TestShop) {
+        let kettle = shop.product("Kettle", 500, 9).await;
+        let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
+        add(&ada, &kettle, 2).await;
+        add(&bob, &kettle, 1).await;
+        // Another sign-in of the same person has the same cart.
+        let elsewhere = shop.customer("ada").await;
+        assert_ne!(elsewhere.token, ada.token);
+        add(&elsewhere, &kettle, 1).await;
+        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 3)]);
+
+        bob.delete("/cart").await;
+        assert_eq!(held(&bob).await, []);
+        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 3)]);
+        shop.anonymous().get("/cart").await.is_problem(401, "unauthorized");
+    }
+
+    async fn two_additions_at_once_both_count(shop: TestShop) {
+        let kettle = shop.product("Kettle", 500, 5).await;
+        let token = shop.customer("ada").await.token.unwrap();
+        let shop = std::sync::Arc::new(shop);
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (shop, token) = (std::sync::Arc::clone(&shop), token.clone());
+            let kettle = kettle.clone();
+            all.spawn(async move { add(&shop.bearer(&token), &kettle, 1).await.status });
+        }
+        let mut statuses = all.join_all().await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 200, 200, 200, 409, 409, 409]);
+        assert_eq!(held(&shop.bearer(&token)).await, [("Kettle".to_owned(), 5)]);
     }
 }

@@ -1,6 +1,22 @@
 //! The shop's tests, in one binary: a file for each domain, each test a story told through the
 //! public surface.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod accounts;
 mod cart;
+mod catalog;
+mod cli;
+mod durability;
 mod floors;
+mod live;
+mod manners;
+mod orders;
+mod payments;
+mod storage;
 mod support;
+mod tour;

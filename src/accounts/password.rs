@@ -104,7 +104,7 @@ impl PasswordHash {
 
 /// What checking a claimed password came to.
 #[derive(Debug)]
-pub enum Verdict {
+pub(super) enum Verdict {
     Wrong,
     Right,
     /// Right, and here is a hash by today's measure to keep instead.
@@ -113,7 +113,7 @@ pub enum Verdict {
 
 /// Takes tens of milliseconds: run it on the pool for hashing. With no hash to check against, as
 /// much work is done and the answer is `Wrong`.
-pub fn verify(
+pub(super) fn verify(
     claimed: &TypedPassword,
     stored: Option<&PasswordHash>,
     chance: &Chance,

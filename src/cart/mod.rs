@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     accounts::Visitor,
     catalog::{self, Image},
+    clock::Timestamp,
     db::Tx,
     error::{Error, Result},
     id::{ProductId, UserId},
@@ -61,11 +62,16 @@ pub struct Line {
     pub price: Price,
     pub stock: i64,
     pub quantity: Quantity,
+    pub has_images: bool,
+    pub added_at: Timestamp,
 }
 
 /// The lines of a cart, the oldest first; products that have left the catalog are not among them.
 pub fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
-    store::lines(tx, user)
+    let mut lines = store::lines(tx, user)?;
+    // Sorted here: a handful of lines is not worth the engine's sorter.
+    lines.sort_by_key(|line| (line.added_at, line.product));
+    Ok(lines)
 }
 
 /// The cart.
@@ -157,7 +163,11 @@ fn check_stock(line: &Line) -> Result<()> {
 
 fn render(tx: &mut Tx<'_>, app: &App, lines: Vec<Line>) -> Result<Cart> {
     let total_amount = total(&lines)?;
-    let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
+    let pictured: Vec<_> = lines
+        .iter()
+        .filter(|line| line.has_images)
+        .map(|line| line.product)
+        .collect();
     let mut items = lines
         .into_iter()
         .map(|line| {
@@ -174,7 +184,7 @@ fn render(tx: &mut Tx<'_>, app: &App, lines: Vec<Line>) -> Result<Cart> {
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    for (owner, image) in catalog::images_of(tx, app, &ids)? {
+    for (owner, image) in catalog::images_of(tx, app, &pictured)? {
         if let Some(item) = items.iter_mut().find(|item| item.product.id == owner) {
             item.product.images.push(image);
         }

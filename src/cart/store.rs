@@ -11,10 +11,9 @@ use crate::{
 
 pub(super) fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
     tx.all(
-        "SELECT p.id, p.name, p.price, p.stock, c.quantity
+        "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.image_count, c.added_at
          FROM cart_items c JOIN products p ON p.id = c.product_id
-         WHERE c.user_id = ?1 AND p.deleted_at IS NULL
-         ORDER BY c.added_at, c.product_id",
+         WHERE c.user_id = ?1 AND p.deleted_at IS NULL",
         args![user],
         |row| {
             Ok(Line {
@@ -23,6 +22,8 @@ pub(super) fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
                 price: row.get(2)?,
                 stock: row.get(3)?,
                 quantity: row.get(4)?,
+                has_images: row.get(5)?,
+                added_at: row.get(6)?,
             })
         },
     )
@@ -34,8 +35,9 @@ pub(super) fn new_line(
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Option<Line>> {
+    let now = tx.now();
     tx.one(
-        "SELECT name, price, stock FROM products WHERE id = ?1 AND deleted_at IS NULL",
+        "SELECT name, price, stock, image_count FROM products WHERE id = ?1 AND deleted_at IS NULL",
         args![product],
         |row| {
             Ok(Line {
@@ -44,6 +46,8 @@ pub(super) fn new_line(
                 price: row.get(1)?,
                 stock: row.get(2)?,
                 quantity,
+                has_images: row.get(3)?,
+                added_at: now,
             })
         },
     )
@@ -64,10 +68,11 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Tells whether it was there.
+/// Tells whether it was there; what has left the catalog is not.
 pub(super) fn delete(tx: &mut Tx<'_>, user: UserId, product: ProductId) -> Result<bool> {
     let gone = tx.execute(
-        "DELETE FROM cart_items WHERE user_id = ?1 AND product_id = ?2",
+        "DELETE FROM cart_items WHERE user_id = ?1 AND product_id = ?2
+             AND EXISTS (SELECT 1 FROM products WHERE id = ?2 AND deleted_at IS NULL)",
         args![user, product],
     )?;
     Ok(gone == 1)

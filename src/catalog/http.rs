@@ -191,7 +191,7 @@ impl ListQuery {
 }
 
 /// Pages behind this row are read where they may take long.
-const DEEP: i64 = 1000;
+const DEEP: i64 = 10_000;
 
 /// One page of the catalog
 #[utoipa::path(get, path = "/products", tag = "catalog", params(ListQuery),
@@ -260,7 +260,8 @@ pub(crate) async fn get_product(
     Ok(response)
 }
 
-/// A product's response, with its tag and position.
+/// A product's response, with its tag and position. `seq` is read before the product is: what comes
+/// between may be missing from the answer.
 fn tagged(status: StatusCode, product: &Product, seq: i64) -> Result<Response> {
     let body = respond::to_json(product)?;
     let tag = etag(&body);
@@ -424,6 +425,7 @@ pub(crate) async fn create_product(
         stock: body.stock_quantity,
         category: body.category_id,
     };
+    let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.create", images, move |tx, images| {
         accounts::admin(tx, &claims)?;
@@ -431,7 +433,7 @@ pub(crate) async fn create_product(
     })
     .await?;
     let location = format!("/api/v1/products/{}", product.id);
-    let response = tagged(StatusCode::CREATED, &product, app.bus.head())?;
+    let response = tagged(StatusCode::CREATED, &product, seq)?;
     respond::with_header(response, header::LOCATION, &location)
 }
 
@@ -472,6 +474,7 @@ pub(crate) async fn update_product(
         stock: body.stock_quantity,
         category: body.category_id,
     };
+    let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.update", images, move |tx, images| {
         accounts::admin(tx, &claims)?;
@@ -480,7 +483,7 @@ pub(crate) async fn update_product(
         super::update(tx, &shop, &current, &changes, images)
     })
     .await?;
-    tagged(StatusCode::OK, &product, app.bus.head())
+    tagged(StatusCode::OK, &product, seq)
 }
 
 /// Whether the product is the one that `If-Match` means.
@@ -549,6 +552,7 @@ pub(crate) async fn add_product_images(
         return Err(Error::field("images", "required", "send at least one file"));
     }
     let images = keep_images(&app, upload.images).await?;
+    let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.add_images", images, move |tx, images| {
         accounts::admin(tx, &claims)?;
@@ -556,7 +560,7 @@ pub(crate) async fn add_product_images(
         super::update(tx, &shop, &current, &Changes::default(), images)
     })
     .await?;
-    tagged(StatusCode::OK, &product, app.bus.head())
+    tagged(StatusCode::OK, &product, seq)
 }
 
 /// Remove a picture from a product
@@ -570,19 +574,17 @@ pub(crate) async fn delete_product_image(
     Path((id, image)): Path<(ProductId, ImageId)>,
     _: NoQuery,
 ) -> Result<Response> {
+    let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let (key, product) = app
         .db
         .write("catalog.delete_image", move |tx| {
             accounts::admin(tx, &claims)?;
-            let current = super::product(tx, &shop, id)?;
-            let key = media::detach(tx, id, image)?.ok_or_else(|| Error::not_found("image"))?;
-            let after = super::update(tx, &shop, &current, &Changes::default(), &[])?;
-            Ok((key, after))
+            super::remove_image(tx, &shop, id, image)
         })
         .await?;
     media::remove(&app.images, &key).await;
-    tagged(StatusCode::OK, &product, app.bus.head())
+    tagged(StatusCode::OK, &product, seq)
 }
 
 #[derive(Clone, Deserialize, ToSchema)]
@@ -628,6 +630,7 @@ pub(crate) async fn change_product_stock(
     request: Request,
 ) -> Result<Answer> {
     let raw = RawJson::<StockBody>::required(request).await?;
+    let seq = app.bus.head();
     let shop = Arc::clone(&app);
     app.db
         .write("catalog.change_stock", move |tx| {
@@ -637,7 +640,8 @@ pub(crate) async fn change_product_stock(
                 let product = super::change_stock(tx, &shop, id, *delta, &reason.0)?;
                 let body = respond::to_json(&product)?;
                 let tag = etag(&body);
-                Ok(Answer::new(StatusCode::OK, body).with_header(header::ETAG, tag))
+                let answer = Answer::new(StatusCode::OK, body).with_header(header::ETAG, tag);
+                Ok(answer.with_header(INVENTORY_SEQ, seq.to_string()))
             })
         })
         .await

@@ -15,7 +15,7 @@ pub use self::{
     fold::fold,
     product::{
         Changes, Description, NewProduct, Product, ProductName, create, delete, list, product,
-        update,
+        remove_image, update,
     },
     stock::{
         Cause, Delta, Line, Movement, change_stock, insufficient, put_back, shortage, take_stock,

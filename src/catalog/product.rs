@@ -11,9 +11,9 @@ use super::{
 use crate::{
     clock::Timestamp,
     db::Tx,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     event::StockChange,
-    id::{CategoryId, ProductId},
+    id::{CategoryId, ImageId, ProductId},
     media::{self, Image, Stored},
     money::{Price, Stock},
     page::{Page, PageRequest},
@@ -129,9 +129,11 @@ pub fn create(tx: &mut Tx<'_>, app: &App, new: &NewProduct, images: &[Stored]) -
         new.stock,
     )?;
     store::count_in(tx, new.category, 1)?;
-    media::attach(tx, id, images)?;
-    let movement = Movement::of(Cause::Create, id, new.stock.get());
-    store::insert_movement(tx, &movement)?;
+    if !images.is_empty() {
+        let count = media::attach(tx, id, images)?;
+        store::set_image_count(tx, id, count)?;
+    }
+    store::insert_movements(tx, &[Movement::of(Cause::Create, id, new.stock.get())])?;
     tx.emit_stock(&[StockChange::now(id, new.stock.get())])?;
     product(tx, app, id)
 }
@@ -185,17 +187,32 @@ pub fn update(
             category,
         },
     )?;
-    if media::attach(tx, current.id, images)? > media::MOST_IMAGES {
-        let detail = format!("`images`: a product has at most {}", media::MOST_IMAGES);
-        return Err(Error::new(
-            crate::error::Kind::Invalid("invalid-image"),
-            detail,
-        ));
+    if !images.is_empty() {
+        let count = media::attach(tx, current.id, images)?;
+        if count > media::MOST_IMAGES {
+            let detail = format!("`images`: a product has at most {}", media::MOST_IMAGES);
+            return Err(Error::new(Kind::Invalid("invalid-image"), detail));
+        }
+        store::set_image_count(tx, current.id, count)?;
     }
     if let Some(stock) = changes.stock {
         stock::set(tx, current, stock)?;
     }
     product(tx, app, current.id)
+}
+
+/// Takes a picture from a product; tells its key in the store as well, to be removed there.
+pub fn remove_image(
+    tx: &mut Tx<'_>,
+    app: &App,
+    id: ProductId,
+    image: ImageId,
+) -> Result<(String, Product)> {
+    let current = product(tx, app, id)?;
+    let key = media::detach(tx, id, image)?.ok_or_else(|| Error::not_found("image"))?;
+    store::set_image_count(tx, id, current.images.len() - 1)?;
+    let after = update(tx, app, &current, &Changes::default(), &[])?;
+    Ok((key, after))
 }
 
 /// Takes a product out of the catalog and out of carts. Past orders keep what they say of it.

@@ -82,6 +82,7 @@ pub type Line = (ProductId, Quantity);
 /// orders never wait for each other.
 pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line]) -> Result<()> {
     let mut changes = Vec::with_capacity(lines.len());
+    let mut movements = Vec::with_capacity(lines.len());
     for (index, (product, quantity)) in lines.iter().enumerate() {
         let movement = Movement {
             order: Some(order),
@@ -96,27 +97,29 @@ pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line]) -> Result<()>
                 available,
             )]));
         };
-        store::insert_movement(tx, &movement)?;
+        movements.push(movement);
         changes.push(StockChange::now(*product, left));
     }
+    store::insert_movements(tx, &movements)?;
     tx.emit_stock(&changes)
 }
 
 /// Puts back what an order had taken. A product that has left the catalog takes it too, in silence.
 pub fn put_back(tx: &mut Tx<'_>, order: OrderId, lines: &[Line], cause: Cause) -> Result<()> {
     let mut changes = Vec::with_capacity(lines.len());
+    let mut movements = Vec::with_capacity(lines.len());
     for (product, quantity) in lines {
-        let movement = Movement {
-            order: Some(order),
-            ..Movement::of(cause, *product, quantity.get())
-        };
         let is_listed = store::stock(tx, *product)?.is_some();
         let stock = store::return_stock(tx, *product, quantity.get())?;
-        store::insert_movement(tx, &movement)?;
+        movements.push(Movement {
+            order: Some(order),
+            ..Movement::of(cause, *product, quantity.get())
+        });
         if is_listed {
             changes.push(StockChange::now(*product, stock));
         }
     }
+    store::insert_movements(tx, &movements)?;
     tx.emit_stock(&changes)
 }
 
@@ -142,7 +145,7 @@ pub fn change_stock(
         note: Some(reason),
         ..Movement::of(Cause::Admin, id, delta.0)
     };
-    store::insert_movement(tx, &movement)?;
+    store::insert_movements(tx, &[movement])?;
     tx.emit_stock(&[StockChange::now(id, stock)])?;
     product(tx, app, id)
 }
@@ -155,7 +158,7 @@ pub(super) fn set(tx: &mut Tx<'_>, current: &Product, stock: Stock) -> Result<()
     }
     store::add_stock(tx, current.id, delta)?
         .ok_or_else(|| Error::internal("the stock moved inside a transaction"))?;
-    store::insert_movement(tx, &Movement::of(Cause::Admin, current.id, delta))?;
+    store::insert_movements(tx, &[Movement::of(Cause::Admin, current.id, delta)])?;
     tx.emit_stock(&[StockChange::now(current.id, stock.get())])
 }
 

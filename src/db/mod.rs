@@ -18,7 +18,7 @@ pub(crate) use self::{job::Job, tx::Connection};
 pub use self::{
     job::Outcome,
     sqlite::Sqlite,
-    tx::{Cell, Column, Row, Sql, Tx, Value, setting},
+    tx::{Cell, Column, Row, Sql, Tx, Value, rows_of, setting},
 };
 use crate::{
     clock::{Chance, Clock},

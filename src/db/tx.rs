@@ -1,6 +1,6 @@
 //! What an operation holds: a transaction, its one `now`, and rows whose cells know their type.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write};
 
 use uuid::Uuid;
 
@@ -377,4 +377,21 @@ pub fn setting(tx: &mut Tx<'_>, name: &str, first: &str) -> Result<String> {
         |row| row.get(0),
     )?
     .ok_or_else(|| Error::internal("a setting was not kept"))
+}
+
+/// The placeholders of `rows` rows of `columns` values each: `(?1,?2),(?3,?4)`.
+pub fn rows_of(columns: usize, rows: usize) -> String {
+    let mut text = String::with_capacity(columns * rows * 5);
+    for place in 1..=columns * rows {
+        let begins_row = (place - 1) % columns == 0;
+        text.push_str(match (begins_row, place) {
+            (_, 1) => "(?",
+            (true, _) => "),(?",
+            (false, _) => ",?",
+        });
+        // Writing into a `String` cannot fail.
+        let _ = write!(text, "{place}");
+    }
+    text.push(')');
+    text
 }

@@ -84,18 +84,19 @@ pub fn place(
 
     let id: OrderId = tx.id();
     let number = store::insert(tx, id, user, total_amount)?;
-    let mut items = Vec::with_capacity(lines.len());
-    for line in &lines {
-        let item = OrderItem {
-            product_id: line.product,
-            name: line.name.clone(),
-            price: line.price,
-            quantity: line.quantity,
-            line_total: line.price.times(line.quantity)?,
-        };
-        store::insert_item(tx, id, &item)?;
-        items.push(item);
-    }
+    let items = lines
+        .iter()
+        .map(|line| {
+            Ok(OrderItem {
+                product_id: line.product,
+                name: line.name.clone(),
+                price: line.price,
+                quantity: line.quantity,
+                line_total: line.price.times(line.quantity)?,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    store::insert_items(tx, id, &items)?;
     let payment = payments::open(tx, app, id, total_amount)?;
     cart::clear(tx, user)?;
     let taken: Vec<_> = lines

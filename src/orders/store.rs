@@ -2,11 +2,13 @@
 
 use std::{collections::HashMap, fmt::Write};
 
+use uuid::Uuid;
+
 use super::{Filters, Order, OrderItem, OrderNumber, Status};
 use crate::{
     args,
     clock::Timestamp,
-    db::{Row, Tx, Value},
+    db::{Row, Tx, Value, rows_of},
     error::{Error, Result},
     id::{OrderId, UserId},
     money::{Money, Price, Quantity},
@@ -46,18 +48,23 @@ pub(super) fn insert(
     Err(Error::internal("no free order number was drawn"))
 }
 
-pub(super) fn insert_item(tx: &mut Tx<'_>, order: OrderId, item: &OrderItem) -> Result<()> {
-    tx.execute(
-        "INSERT INTO order_items (order_id, product_id, name, price, quantity)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-        args![
-            order,
-            item.product_id,
-            &item.name,
-            item.price,
-            item.quantity
-        ],
-    )?;
+/// Writes the lines of an order, all in one statement.
+pub(super) fn insert_items(tx: &mut Tx<'_>, order: OrderId, items: &[OrderItem]) -> Result<()> {
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(items.len() * 5);
+    for item in items {
+        values.extend([
+            order.into(),
+            item.product_id.into(),
+            Value::from(&item.name),
+            item.price.into(),
+            item.quantity.into(),
+        ]);
+    }
+    let sql = format!(
+        "INSERT INTO order_items (order_id, product_id, name, price, quantity) VALUES {}",
+        rows_of(5, items.len())
+    );
+    tx.execute(&sql, &values)?;
     Ok(())
 }
 
@@ -137,10 +144,10 @@ pub(super) fn list(
         narrow("status =", Value::Text(status.as_str()));
     }
     if let Some(from) = filters.from {
-        narrow("created_at >=", Value::from(from));
+        narrow("id >=", Value::Id(first_id(from)));
     }
     if let Some(to) = filters.to {
-        narrow("created_at <", Value::from(to));
+        narrow("id <", Value::Id(first_id(to)));
     }
     let sql = format!(
         "SELECT count(*) FROM (SELECT 1 FROM orders{clause} LIMIT {}) AS counted",
@@ -149,13 +156,18 @@ pub(super) fn list(
     let total = Total::counted(tx.one(&sql, &args, |row| row.get(0))?.unwrap_or_default());
     let next = args.len() + 1;
     let sql = format!(
-        "SELECT {COLUMNS}{clause} ORDER BY created_at DESC, id DESC LIMIT ?{next} OFFSET ?{}",
+        "SELECT {COLUMNS}{clause} ORDER BY id DESC LIMIT ?{next} OFFSET ?{}",
         next + 1
     );
     args.push(Value::Int(page.limit));
     args.push(Value::Int(page.offset()));
     let heads = tx.all(&sql, &args, head)?;
     Ok(Page::new(page, whole(tx, app, heads)?, total))
+}
+
+/// The least id of that moment: ids begin with the milliseconds of `created_at` (RFC 9562).
+fn first_id(moment: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::from(moment.0.max(0).unsigned_abs()) << 80)
 }
 
 /// Joins lines and payments to the orders, with one statement for all of each.
@@ -169,11 +181,10 @@ fn whole(tx: &mut Tx<'_>, app: &App, heads: Vec<Head>) -> Result<Vec<Order>> {
         .map(|payment| (payment.order, payment))
         .collect();
     let mut items: HashMap<OrderId, Vec<OrderItem>> = HashMap::new();
-    let places: Vec<String> = (1..=ids.len()).map(|n| format!("?{n}")).collect();
     let sql = format!(
         "SELECT order_id, product_id, name, price, quantity FROM order_items
-         WHERE order_id IN ({}) ORDER BY order_id, product_id",
-        places.join(",")
+         WHERE order_id IN {} ORDER BY order_id, product_id",
+        rows_of(ids.len(), 1)
     );
     let values: Vec<Value<'_>> = ids.iter().map(|id| Value::from(*id)).collect();
     tx.each(&sql, &values, |row| {

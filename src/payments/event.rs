@@ -5,12 +5,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{Payment, PaymentStatus, store};
-use crate::{
-    db::Tx,
-    error::Result,
-    id::{OrderId, PaymentId},
-    web::App,
-};
+use crate::{db::Tx, error::Result, id::OrderId, web::App};
 
 /// A delivery as it came, its signature verified.
 #[derive(Debug, Clone)]
@@ -68,7 +63,7 @@ pub enum Effect {
 /// What became of a delivery, for the record.
 struct Verdict {
     outcome: &'static str,
-    payment: Option<PaymentId>,
+    order: Option<OrderId>,
     effect: Effect,
 }
 
@@ -76,7 +71,7 @@ impl Verdict {
     fn of(outcome: &'static str) -> Verdict {
         Verdict {
             outcome,
-            payment: None,
+            order: None,
             effect: Effect::None,
         }
     }
@@ -84,7 +79,7 @@ impl Verdict {
     fn about(outcome: &'static str, payment: &Payment) -> Verdict {
         Verdict {
             outcome,
-            payment: Some(payment.id),
+            order: Some(payment.order),
             effect: Effect::None,
         }
     }
@@ -116,7 +111,7 @@ pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Effect
             key: &key,
             event_id: delivery.event_id.as_deref(),
             event: event.as_deref(),
-            payment: verdict.payment,
+            order: verdict.order,
             provider_payment_id: money.as_ref().map(|money| money.id.as_str()),
             amount: money.as_ref().map(|money| money.amount),
             outcome: verdict.outcome,
@@ -157,10 +152,10 @@ fn captured(tx: &mut Tx<'_>, app: &App, money: &ProviderPayment) -> Result<Verdi
             &payment,
         ));
     }
-    store::capture(tx, payment.id, &money.id)?;
+    store::capture(tx, payment.order, &money.id)?;
     Ok(Verdict {
         outcome: "captured",
-        payment: Some(payment.id),
+        order: Some(payment.order),
         effect: Effect::Captured(payment.order),
     })
 }
@@ -170,7 +165,7 @@ fn failed(tx: &mut Tx<'_>, money: &ProviderPayment) -> Result<Verdict> {
         return Ok(Verdict::of("unmatched: no such order"));
     };
     if payment.status == PaymentStatus::Created {
-        store::fail(tx, payment.id)?;
+        store::fail(tx, payment.order)?;
         return Ok(Verdict::about("failed", &payment));
     }
     Ok(Verdict::about("ignored", &payment))

@@ -88,7 +88,7 @@ pub fn open(tx: &mut Tx<'_>, app: &App, order: OrderId, amount: Money) -> Result
     let payment = Payment {
         id: tx.id(),
         provider: app.gateway.name().to_owned(),
-        provider_order_id: app.gateway.order_id_at_once(tx.chance()),
+        provider_order_id: app.gateway.order_id_at_once(tx.now(), tx.chance()),
         status: PaymentStatus::Created,
         amount,
         refunded_amount: Money::ZERO,

@@ -3,9 +3,9 @@
 use super::{LedgerEntry, Payment, PaymentStatus, event::UNMATCHED};
 use crate::{
     args,
-    db::{Row, Tx, Value},
+    db::{Row, Tx, Value, rows_of},
     error::{Error, Result},
-    id::{OrderId, PaymentId},
+    id::OrderId,
     money::Money,
     page::{Page, PageRequest, Total},
 };
@@ -35,8 +35,10 @@ pub(super) fn of_orders(tx: &mut Tx<'_>, orders: &[OrderId]) -> Result<Vec<Payme
     if orders.is_empty() {
         return Ok(Vec::new());
     }
-    let places: Vec<String> = (1..=orders.len()).map(|n| format!("?{n}")).collect();
-    let sql = format!("SELECT {COLUMNS} WHERE order_id IN ({})", places.join(","));
+    let sql = format!(
+        "SELECT {COLUMNS} WHERE order_id IN {}",
+        rows_of(orders.len(), 1)
+    );
     let ids: Vec<Value<'_>> = orders.iter().map(|id| Value::from(*id)).collect();
     tx.all(&sql, &ids, payment)
 }
@@ -77,20 +79,20 @@ pub(super) fn transaction_is_known(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
     Ok(found.is_some())
 }
 
-pub(super) fn capture(tx: &mut Tx<'_>, id: PaymentId, transaction: &str) -> Result<()> {
+pub(super) fn capture(tx: &mut Tx<'_>, order: OrderId, transaction: &str) -> Result<()> {
     let captured = tx.execute(
         "UPDATE payments SET status = 'CAPTURED', transaction_id = ?2, updated_at = ?3
-         WHERE id = ?1 AND status IN ('CREATED', 'FAILED')",
-        args![id, transaction, tx.now()],
+         WHERE order_id = ?1 AND status IN ('CREATED', 'FAILED')",
+        args![order, transaction, tx.now()],
     )?;
     if captured == 1 { Ok(()) } else { Err(moved()) }
 }
 
-pub(super) fn fail(tx: &mut Tx<'_>, id: PaymentId) -> Result<()> {
+pub(super) fn fail(tx: &mut Tx<'_>, order: OrderId) -> Result<()> {
     let failed = tx.execute(
         "UPDATE payments SET status = 'FAILED', updated_at = ?2
-         WHERE id = ?1 AND status = 'CREATED'",
-        args![id, tx.now()],
+         WHERE order_id = ?1 AND status = 'CREATED'",
+        args![order, tx.now()],
     )?;
     if failed == 1 { Ok(()) } else { Err(moved()) }
 }
@@ -113,7 +115,7 @@ pub(super) struct EventRow<'a> {
     pub key: &'a [u8],
     pub event_id: Option<&'a str>,
     pub event: Option<&'a str>,
-    pub payment: Option<PaymentId>,
+    pub order: Option<OrderId>,
     pub provider_payment_id: Option<&'a str>,
     pub amount: Option<i64>,
     pub outcome: &'a str,
@@ -123,7 +125,7 @@ pub(super) struct EventRow<'a> {
 pub(super) fn insert_event(tx: &mut Tx<'_>, event: &EventRow<'_>) -> Result<()> {
     let id: uuid::Uuid = tx.id();
     tx.execute(
-        "INSERT INTO payment_events (id, event_key, event_id, event, payment_id,
+        "INSERT INTO payment_events (id, event_key, event_id, event, order_id,
                                      provider_payment_id, amount, outcome, body, received_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         args![
@@ -131,7 +133,7 @@ pub(super) fn insert_event(tx: &mut Tx<'_>, event: &EventRow<'_>) -> Result<()> 
             event.key,
             event.event_id,
             event.event,
-            event.payment,
+            event.order,
             event.provider_payment_id,
             event.amount,
             event.outcome,
@@ -186,10 +188,9 @@ pub(super) fn unmatched(tx: &mut Tx<'_>, page: PageRequest) -> Result<Page<Ledge
         |row| row.get(0),
     )?;
     let entries = tx.all(
-        "SELECT e.id, p.order_id, e.provider_payment_id, e.amount, e.outcome, e.received_at
-         FROM payment_events e LEFT JOIN payments p ON p.id = e.payment_id
-         WHERE e.outcome >= ?1 AND e.outcome < ?2
-         ORDER BY e.received_at DESC, e.id DESC LIMIT ?3 OFFSET ?4",
+        "SELECT id, order_id, provider_payment_id, amount, outcome, received_at
+         FROM payment_events WHERE outcome >= ?1 AND outcome < ?2
+         ORDER BY received_at DESC, id DESC LIMIT ?3 OFFSET ?4",
         args![from, to, page.limit, page.offset()],
         |row| {
             let outcome: String = row.get(4)?;

@@ -32,7 +32,10 @@ pub struct Update {
 const PATIENCE: usize = 64;
 
 /// The messages for a listener at whom `events` arrive; `wanted` narrows them, if it is there.
-pub fn updates(events: &[Arc<Committed>], wanted: Option<&HashSet<ProductId>>) -> Vec<Update> {
+pub(super) fn updates(
+    events: &[Arc<Committed>],
+    wanted: Option<&HashSet<ProductId>>,
+) -> Vec<Update> {
     if events.len() > PATIENCE {
         return merged(events, wanted);
     }

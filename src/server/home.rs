@@ -93,13 +93,9 @@ impl Home {
         }
     }
 
-    /// The configured secrets, or the one that was made at the first start.
-    pub fn secrets(
-        &self,
-        name: &str,
-        configured: &[Secret],
-        chance: &Chance,
-    ) -> Result<Vec<Secret>> {
+    /// The configured secrets, or the one that was made at the first start: by the system's own
+    /// chance, never by one handed in, which a seed may have made.
+    pub fn secrets(&self, name: &str, configured: &[Secret]) -> Result<Vec<Secret>> {
         if !configured.is_empty() {
             return Ok(configured.to_vec());
         }
@@ -116,7 +112,7 @@ impl Home {
                     return Err(cannot("read", &path, &empty));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    let text = hex::encode(chance.bytes::<32>());
+                    let text = hex::encode(Chance::system().bytes::<32>());
                     match write_private_file(&directory, &path, &text) {
                         // Another process was faster: read what it wrote.
                         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}

@@ -6,7 +6,7 @@ mod pages;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
@@ -27,7 +27,7 @@ use crate::{
     ports::{ImageStore, Mock},
     realtime,
     web::{
-        App, Routes, Workers,
+        App, Routes, Workers, edge,
         limits::{Limits, Sockets},
         openapi,
         token::Tokens,
@@ -62,9 +62,8 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     db.write("settings.currency", move |tx| keep_currency(tx, currency))
         .await?;
 
-    let jwt_secrets = home.secrets("jwt_secret", &config.jwt_secrets, &chance)?;
-    let webhook_secrets =
-        home.secrets("razorpay_webhook_secret", &config.webhook_secrets, &chance)?;
+    let jwt_secrets = home.secrets("jwt_secret", &config.jwt_secrets)?;
+    let webhook_secrets = home.secrets("razorpay_webhook_secret", &config.webhook_secrets)?;
     let stopping = tokio_util::sync::CancellationToken::new();
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Ok(Arc::new(App {
@@ -131,14 +130,16 @@ pub fn router(app: &Arc<App>) -> Router {
     } else {
         router
     };
-    let router = router
+    let mut router = router
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(app));
-    if app.config.cors_origins.is_empty() {
-        router
-    } else {
-        router.layer(cors(app))
+    if app.limits.are_on() {
+        router = router.layer(middleware::from_fn_with_state(Arc::clone(app), edge::limit));
     }
+    if !app.config.cors_origins.is_empty() {
+        router = router.layer(cors(app));
+    }
+    router
 }
 
 /// What browsers of other origins may do, once the operator has named those.

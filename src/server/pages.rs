@@ -14,16 +14,20 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::{
     error::{Error, Result},
-    web::{App, extract::Path, problems, respond},
+    web::{
+        App,
+        extract::{NoQuery, Path},
+        problems, respond,
+    },
 };
 
 /// The program is alive.
-pub(super) async fn healthz() -> Result<Response> {
+pub(super) async fn healthz(_: NoQuery) -> Result<Response> {
     respond::ok(&serde_json::json!({ "status": "ok" }))
 }
 
 /// The shop takes work: the database can be written and the server is not stopping.
-pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response> {
+pub(super) async fn readyz(State(app): State<Arc<App>>, _: NoQuery) -> Result<Response> {
     if app.stopping.is_cancelled() {
         return Err(Error::unavailable("the server is stopping"));
     }
@@ -32,7 +36,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response> {
 }
 
 /// The OpenAPI document.
-pub(super) async fn openapi() -> Result<Response> {
+pub(super) async fn openapi(_: NoQuery) -> Result<Response> {
     static DOCUMENT: LazyLock<Option<Bytes>> =
         LazyLock::new(|| super::document().to_json().ok().map(Bytes::from));
     let document = DOCUMENT

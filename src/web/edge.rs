@@ -11,6 +11,8 @@ use std::{
 use axum::{
     Router,
     body::Body,
+    extract::State,
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -75,11 +77,7 @@ pub async fn handle(
     let is_authenticated = request.headers().contains_key(header::AUTHORIZATION);
     request.extensions_mut().insert(ClientAddress(client));
 
-    let (standing, allowed) = app.limits.check(&method, &path, client);
-    let mut response = match allowed {
-        Ok(()) => run(router, request).await,
-        Err(error) => error.into_response(),
-    };
+    let mut response = run(router, request).await;
     if response.status().as_u16() >= 400 {
         response = explain(response, &id);
     }
@@ -98,11 +96,8 @@ pub async fn handle(
             HeaderValue::from_static("cross-origin"),
         );
     }
-    if is_authenticated {
+    if is_authenticated || path.starts_with("/api/v1/auth/") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    if let Some(standing) = standing {
-        standing.write(headers);
     }
     tracing::debug!(
         request_id = response.headers()[REQUEST_ID].to_str().unwrap_or_default(),
@@ -112,6 +107,27 @@ pub async fn handle(
         micros = started.elapsed().as_micros(),
         "answered"
     );
+    response
+}
+
+/// Turns away who asks too often, and tells everybody else how they stand. It stands inside CORS, so
+/// that a browser's page may read both.
+pub async fn limit(
+    State(app): State<Arc<App>>,
+    ClientAddress(client): ClientAddress,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let (standing, allowed) = app
+        .limits
+        .check(request.method(), request.uri().path(), client);
+    let mut response = match allowed {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    if let Some(standing) = standing {
+        standing.write(response.headers_mut());
+    }
     response
 }
 

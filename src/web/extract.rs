@@ -104,25 +104,36 @@ pub async fn read_body(body: Body, limit: usize) -> Result<Bytes> {
 
 /// Parses a JSON body: what is not JSON is a 400, what is JSON and wrong names the field.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    // A struct would be read from an array too, by position.
+    if body.trim_ascii_start().starts_with(b"[") {
+        check_json(body)?;
+        return Err(Error::field("body", "invalid", "must be an object"));
+    }
     let mut parser = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
         let path = error.path().to_string();
-        let cause = error.into_inner();
-        match cause.classify() {
-            serde_json::error::Category::Data => field_error(&path, &cause.to_string()),
-            _ => Error::new(
-                Kind::MalformedJson,
-                format!("the body is not JSON: {cause}"),
-            ),
+        // What is not JSON at all is no field's fault, whichever the parser met first.
+        match check_json(body) {
+            Ok(()) => field_error(&path, &error.into_inner().to_string()),
+            Err(not_json) => not_json,
         }
     })?;
-    parser.end().map_err(|error| {
-        Error::new(
-            Kind::MalformedJson,
-            format!("the body is not JSON: {error}"),
-        )
-    })?;
+    parser.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+/// Whether the whole body is JSON, nested no deeper than 128 times.
+fn check_json(body: &[u8]) -> Result<()> {
+    serde_json::from_slice::<serde_json::Value>(body)
+        .map(drop)
+        .map_err(|error| malformed(&error))
+}
+
+fn malformed(error: &serde_json::Error) -> Error {
+    Error::new(
+        Kind::MalformedJson,
+        format!("the body is not JSON: {error}"),
+    )
 }
 
 /// As [`parse_json`], for a value that is already read.

@@ -66,6 +66,10 @@ impl Limits {
         }
     }
 
+    pub fn are_on(&self) -> bool {
+        self.limiters.is_some()
+    }
+
     /// Counts a request; too many of them are an error, with the standing beside it.
     pub fn check(
         &self,

@@ -47,7 +47,7 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
             let general: [(u16, bool); 11] = [
                 (400, true),
                 (401, needs_token),
-                (403, needs_token && path.contains("admin")),
+                (403, needs_token),
                 (404, has_path_id),
                 (408, has_body),
                 (413, has_body),
@@ -67,8 +67,14 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
                 }
             }
             for (status, response) in &mut operation.responses.responses {
-                if let (RefOr::T(response), true) = (response, status.as_str() >= "400") {
+                let RefOr::T(response) = response else {
+                    continue;
+                };
+                if status.as_str() >= "400" {
                     problem_body(response);
+                }
+                if response.description.is_empty() {
+                    response.description = reason(status).to_owned();
                 }
             }
         }
@@ -86,6 +92,15 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// What stands for a description, which every response must have (`OpenAPI` 3.1, section 4.8.17.1).
+fn reason(status: &str) -> &'static str {
+    status
+        .parse()
+        .ok()
+        .and_then(|status: http::StatusCode| status.canonical_reason())
+        .unwrap_or("Answer")
 }
 
 fn general_problem(status: u16) -> Response {

@@ -1,7 +1,11 @@
 //! Access tokens: JWTs (RFC 7519) signed with HMAC-SHA256. They name a session; whether it still
 //! stands is the business of whoever reads the database.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
@@ -20,17 +24,29 @@ const NAME: &str = "shop";
 const LEEWAY: i64 = 5;
 
 /// What an access token says.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Claims {
+#[derive(Debug, Serialize, Deserialize)]
+struct Payload {
     iss: String,
     aud: String,
-    pub sub: UserId,
-    pub sid: SessionId,
+    sub: UserId,
+    sid: SessionId,
     iat: i64,
     exp: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
 }
+
+/// What matters of a rightly signed token.
+#[derive(Debug, Clone, Copy)]
+pub struct Claims {
+    pub sub: UserId,
+    pub sid: SessionId,
+    exp: i64,
+    nbf: i64,
+}
+
+/// How many tokens are remembered as rightly signed.
+const REMEMBERED: usize = 8192;
 
 /// Signs and reads access tokens.
 pub struct Tokens {
@@ -39,6 +55,9 @@ pub struct Tokens {
     validation: Validation,
     pub ttl: Duration,
     clock: Clock,
+    /// Tokens whose signature was checked already; what they say does not change. Checking one
+    /// costs as much as all else around a small request.
+    verified: RwLock<HashMap<String, Claims>>,
 }
 
 impl Tokens {
@@ -63,11 +82,12 @@ impl Tokens {
             validation,
             ttl,
             clock,
+            verified: RwLock::default(),
         })
     }
 
     pub fn sign(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<String> {
-        let claims = Claims {
+        let claims = Payload {
             iss: NAME.to_owned(),
             aud: NAME.to_owned(),
             sub: user,
@@ -82,17 +102,42 @@ impl Tokens {
     /// What a token says, if it is ours and of now.
     pub fn read(&self, token: &str) -> Result<Claims> {
         let refused = || Error::unauthorized("the access token is not valid; sign in again");
-        let claims = self
-            .reading
-            .iter()
-            .find_map(|key| decode::<Claims>(token, key, &self.validation).ok())
-            .ok_or_else(refused)?
-            .claims;
+        let claims = match self.remembered(token) {
+            Some(claims) => claims,
+            None => self.verify(token).ok_or_else(refused)?,
+        };
         let now = self.clock.now().seconds();
-        let early = claims.nbf.is_some_and(|from| from > now + LEEWAY);
-        if early || claims.exp <= now - LEEWAY {
+        if claims.nbf > now + LEEWAY || claims.exp <= now - LEEWAY {
             return Err(refused());
         }
         Ok(claims)
+    }
+
+    fn remembered(&self, token: &str) -> Option<Claims> {
+        self.verified
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(token)
+            .copied()
+    }
+
+    fn verify(&self, token: &str) -> Option<Claims> {
+        let decode = |key| decode::<Payload>(token, key, &self.validation).ok();
+        let payload = self.reading.iter().find_map(decode)?.claims;
+        let claims = Claims {
+            sub: payload.sub,
+            sid: payload.sid,
+            exp: payload.exp,
+            nbf: payload.nbf.unwrap_or(i64::MIN),
+        };
+        let mut verified = self
+            .verified
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if verified.len() >= REMEMBERED {
+            verified.clear();
+        }
+        verified.insert(token.to_owned(), claims);
+        Some(claims)
     }
 }

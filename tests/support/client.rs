@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-use super::TestShop;
+use super::{Form, TestShop};
 
 /// Somebody, signed in or not. Paths that do not begin with `/` + a word outside the API are under
 /// `/api/v1`.
@@ -96,6 +96,19 @@ impl<'a> Client<'a> {
         self.send(request).await
     }
 
+    /// A call with a form.
+    pub(crate) async fn upload(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        form: Form,
+    ) -> Answer {
+        let kind = [("content-type", Form::CONTENT_TYPE)];
+        let headers: Vec<_> = kind.iter().chain(headers).copied().collect();
+        self.raw(method, path, &headers, form.body()).await
+    }
+
     fn request(&self, method: Method, path: &str) -> Request<Body> {
         let is_outside = path == "/" || OUTSIDE.iter().any(|start| path.starts_with(start));
         let path = if is_outside {
@@ -114,6 +127,18 @@ impl<'a> Client<'a> {
         self.shop.send(request, self.peer).await
     }
 }
+
+/// What no client is to read in an error.
+const INNER: [&str; 8] = [
+    "SELECT",
+    "INSERT",
+    "sqlite",
+    "/src/",
+    ".rs:",
+    "panicked",
+    "backtrace",
+    "0x",
+];
 
 /// A whole response.
 #[derive(Debug, Clone)]
@@ -157,7 +182,9 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The problem's stable code; an answer that is no whole problem fails the test.
+    /// The problem's stable code; an answer that is no whole problem, or tells of the inside, fails
+    /// the test.
+    #[track_caller]
     pub(crate) fn code(&self) -> String {
         assert_eq!(
             self.header("content-type"),
@@ -173,6 +200,37 @@ impl Answer {
             Some(self.text("/requestId").as_str()),
             self.header("x-request-id")
         );
+        let text = String::from_utf8_lossy(&self.body);
+        for word in INNER {
+            assert!(!text.contains(word), "{word} in {text}");
+        }
         self.text("/code")
+    }
+
+    /// Fails the test unless this is a problem of that status and code.
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, code: &str) {
+        assert_eq!(
+            (self.status, self.code().as_str()),
+            (status, code),
+            "{self:?}"
+        );
+    }
+
+    /// The fields that the problem blames.
+    pub(crate) fn blamed(&self) -> Vec<String> {
+        let json = self.json();
+        let errors = json["errors"].as_array().cloned().unwrap_or_default();
+        errors
+            .iter()
+            .map(|error| error["field"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Fails the test unless this is a 422 that blames just this field.
+    #[track_caller]
+    pub(crate) fn blames(&self, field: &str) {
+        self.is_problem(422, "validation-failed");
+        assert_eq!(self.blamed(), [field], "{self:?}");
     }
 }

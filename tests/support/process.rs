@@ -20,35 +20,46 @@ impl Process {
         Process::start_with(Command::new(env!("CARGO_BIN_EXE_shop")), directory)
     }
 
+    /// As [`Process::start`], as a demo.
+    pub(crate) fn start_demo(directory: &Path) -> Process {
+        Process::spawn(
+            Command::new(env!("CARGO_BIN_EXE_shop")),
+            directory,
+            &["--demo"],
+        )
+    }
+
     /// As [`Process::start`], under a command that runs the program given to it.
-    pub(crate) fn start_with(mut command: Command, directory: &Path) -> Process {
+    pub(crate) fn start_with(command: Command, directory: &Path) -> Process {
+        Process::spawn(command, directory, &[])
+    }
+
+    fn spawn(mut command: Command, directory: &Path, more: &[&str]) -> Process {
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(directory)
+            .args(more)
             .env("SHOP_RATE_LIMIT", "off")
             .env("SHOP_LOG", "warn")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut process = Process {
+            child: command.spawn().unwrap(),
+            url: String::new(),
+        };
+        let mut lines = BufReader::new(process.child.stdout.take().unwrap());
         let mut line = String::new();
         loop {
             line.clear();
             if lines.read_line(&mut line).unwrap() == 0 {
                 let mut why = String::new();
-                child
-                    .stderr
-                    .take()
-                    .unwrap()
-                    .read_to_string(&mut why)
-                    .unwrap();
+                let mut errors = process.child.stderr.take().unwrap();
+                errors.read_to_string(&mut why).unwrap();
                 panic!("the server did not start: {why}");
             }
             if let Some(url) = line.trim().strip_prefix("listening on ") {
-                return Process {
-                    url: url.to_owned(),
-                    child,
-                };
+                url.clone_into(&mut process.url);
+                return process;
             }
         }
     }

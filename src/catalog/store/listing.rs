@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{Product, SHOWN, categories::category_by_name_in_path, images_of, product};
+use super::{Product, SHOWN, categories::category_by_name_in_path, product, with_images};
 use crate::{
     args,
     db::{Tx, Value},
@@ -35,15 +35,16 @@ impl Sort {
         ("-createdAt", Sort::CreatedAtDown),
     ];
 
-    fn order(self) -> &'static str {
+    fn column(self) -> &'static str {
         match self {
-            Sort::Price => "p.price, p.id",
-            Sort::PriceDown => "p.price DESC, p.id DESC",
-            Sort::Name => "p.name_key, p.id",
-            Sort::NameDown => "p.name_key DESC, p.id DESC",
-            Sort::CreatedAt => "p.created_at, p.id",
-            Sort::CreatedAtDown => "p.created_at DESC, p.id DESC",
+            Sort::Price | Sort::PriceDown => "p.price",
+            Sort::Name | Sort::NameDown => "p.name_key",
+            Sort::CreatedAt | Sort::CreatedAtDown => "p.created_at",
         }
+    }
+
+    fn is_down(self) -> bool {
+        matches!(self, Sort::PriceDown | Sort::NameDown | Sort::CreatedAtDown)
     }
 }
 
@@ -120,21 +121,29 @@ pub(in crate::catalog) fn list(
         Total::exact(kept.unwrap_or_default())
     };
 
-    let next = args.len() + 1;
-    let sql = format!(
-        "SELECT {SHOWN}{clause} ORDER BY {} LIMIT ?{next} OFFSET ?{}",
-        filters.sort.order(),
-        next + 1
-    );
+    let column = filters.sort.column();
+    let (direction, onward) = if filters.sort.is_down() {
+        (" DESC", "<=")
+    } else {
+        ("", ">=")
+    };
+    let order = format!("ORDER BY {column}{direction}, p.id{direction}");
     args.push(Value::Int(page.limit));
-    args.push(Value::Int(page.offset()));
+    let limit = args.len();
+    // A later page is sought by its first row, which the index alone finds: skipping whole rows
+    // would read every one of them.
+    let seek = if page.offset() > 0 {
+        args.push(Value::Int(page.offset()));
+        let offset = args.len();
+        format!(
+            " AND ({column}, p.id) {onward}
+             (SELECT {column}, p.id FROM products p{clause} {order} LIMIT 1 OFFSET ?{offset})"
+        )
+    } else {
+        String::new()
+    };
+    let sql = format!("SELECT {SHOWN}{clause}{seek} {order} LIMIT ?{limit}");
     let currency = app.config.currency.code();
-    let mut products = tx.all(&sql, &args, |row| product(row, currency))?;
-    let ids: Vec<_> = products.iter().map(|product| product.id).collect();
-    for (owner, image) in images_of(tx, app, &ids)? {
-        if let Some(product) = products.iter_mut().find(|product| product.id == owner) {
-            product.images.push(image);
-        }
-    }
-    Ok(Page::new(page, products, total))
+    let found = tx.all(&sql, &args, |row| product(row, currency))?;
+    Ok(Page::new(page, with_images(tx, app, found)?, total))
 }

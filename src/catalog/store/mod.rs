@@ -12,7 +12,7 @@ pub use self::listing::{Filters, Sort};
 use super::{CategoryRef, Movement, Product};
 use crate::{
     args,
-    db::{Row, Tx, Value},
+    db::{Row, Tx, Value, rows_of},
     error::{Error, Result},
     id::{CategoryId, ProductId},
     media::{self, Image},
@@ -22,7 +22,7 @@ use crate::{
 
 /// What a product's row shows; [`product`] reads it.
 const SHOWN: &str = "p.id, p.name, p.slug, p.description, p.price, p.stock, p.created_at,
-    p.updated_at, c.id, c.name, c.slug
+    p.updated_at, c.id, c.name, c.slug, p.image_count
     FROM products p LEFT JOIN categories c ON c.id = p.category_id";
 
 /// The columns that an admin sets.
@@ -95,6 +95,16 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
     Ok(())
 }
 
+/// Keeps how many pictures a product has, so that who has none is not asked for them.
+pub(super) fn set_image_count(tx: &mut Tx<'_>, id: ProductId, count: usize) -> Result<()> {
+    let count = i64::try_from(count).map_err(Error::internal)?;
+    tx.execute(
+        "UPDATE products SET image_count = ?2 WHERE id = ?1",
+        args![id, count],
+    )?;
+    Ok(())
+}
+
 /// Moves the kept count of a category's products.
 pub(super) fn count_in(tx: &mut Tx<'_>, category: Option<CategoryId>, by: i64) -> Result<()> {
     if let Some(id) = category {
@@ -109,22 +119,34 @@ pub(super) fn count_in(tx: &mut Tx<'_>, category: Option<CategoryId>, by: i64) -
 pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Option<Product>> {
     let sql = format!("SELECT {SHOWN} WHERE p.id = ?1 AND p.deleted_at IS NULL");
     let currency = app.config.currency.code();
-    let Some(mut found) = tx.one(&sql, args![id], |row| product(row, currency))? else {
-        return Ok(None);
-    };
-    tx.each(
-        "SELECT id, image_key, width, height, content_type FROM product_images
-         WHERE product_id = ?1 ORDER BY position, id",
-        args![id],
-        |row| {
-            found.images.push(image(row, 0, app)?);
-            Ok(())
-        },
-    )?;
-    Ok(Some(found))
+    let found = tx.one(&sql, args![id], |row| product(row, currency))?;
+    Ok(with_images(tx, app, found.into_iter().collect())?.pop())
 }
 
-fn product(row: &Row<'_>, currency: &'static str) -> Result<Product> {
+/// Joins their pictures to products that have some.
+fn with_images(
+    tx: &mut Tx<'_>,
+    app: &App,
+    found: Vec<(Product, HasImages)>,
+) -> Result<Vec<Product>> {
+    let pictured: Vec<_> = found
+        .iter()
+        .filter(|(_, has)| has.0)
+        .map(|(p, _)| p.id)
+        .collect();
+    let mut products: Vec<_> = found.into_iter().map(|(product, _)| product).collect();
+    for (owner, image) in images_of(tx, app, &pictured)? {
+        if let Some(product) = products.iter_mut().find(|product| product.id == owner) {
+            product.images.push(image);
+        }
+    }
+    Ok(products)
+}
+
+/// Whether there are pictures to be read beside a product's row.
+struct HasImages(bool);
+
+fn product(row: &Row<'_>, currency: &'static str) -> Result<(Product, HasImages)> {
     let category_id: Option<CategoryId> = row.get(8)?;
     let category = match category_id {
         Some(id) => Some(CategoryRef {
@@ -134,7 +156,7 @@ fn product(row: &Row<'_>, currency: &'static str) -> Result<Product> {
         }),
         None => None,
     };
-    Ok(Product {
+    let product = Product {
         id: row.get(0)?,
         name: row.get(1)?,
         slug: row.get(2)?,
@@ -147,7 +169,8 @@ fn product(row: &Row<'_>, currency: &'static str) -> Result<Product> {
         category,
         created_at: row.get(6)?,
         updated_at: row.get(7)?,
-    })
+    };
+    Ok((product, HasImages(row.get(11)?)))
 }
 
 fn image(row: &Row<'_>, from: usize, app: &App) -> Result<Image> {
@@ -169,11 +192,10 @@ pub fn images_of(
     if products.is_empty() {
         return Ok(Vec::new());
     }
-    let places: Vec<String> = (1..=products.len()).map(|n| format!("?{n}")).collect();
     let sql = format!(
         "SELECT product_id, id, image_key, width, height, content_type FROM product_images
-         WHERE product_id IN ({}) ORDER BY product_id, position, id",
-        places.join(",")
+         WHERE product_id IN {} ORDER BY product_id, position, id",
+        rows_of(products.len(), 1)
     );
     let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
     tx.all(&sql, &ids, |row| Ok((row.get(0)?, image(row, 1, app)?)))
@@ -189,15 +211,18 @@ pub(super) fn stock(tx: &mut Tx<'_>, id: ProductId) -> Result<Option<i64>> {
 }
 
 /// Changes the stock of a product in the catalog and tells what it is then; none if it would leave
-/// its bounds.
+/// its bounds. (`RETURNING` would cost `SQLite` a table of its own; the row is ours until the end.)
 pub(super) fn add_stock(tx: &mut Tx<'_>, id: ProductId, delta: i64) -> Result<Option<i64>> {
-    tx.one(
+    let changed = tx.execute(
         "UPDATE products SET stock = stock + ?2
-         WHERE id = ?1 AND stock + ?2 BETWEEN 0 AND 1000000000 AND deleted_at IS NULL
-         RETURNING stock",
+         WHERE id = ?1 AND stock + ?2 BETWEEN 0 AND 1000000000 AND deleted_at IS NULL",
         args![id, delta],
-        |row| row.get(0),
-    )
+    )?;
+    if changed == 1 {
+        stock(tx, id)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Puts stock back, in the catalog or not.
@@ -210,20 +235,24 @@ pub(super) fn return_stock(tx: &mut Tx<'_>, id: ProductId, quantity: i64) -> Res
     .ok_or_else(|| Error::internal("an order names a product that was never there"))
 }
 
-pub(super) fn insert_movement(tx: &mut Tx<'_>, movement: &Movement<'_>) -> Result<()> {
-    let id: uuid::Uuid = tx.id();
-    tx.execute(
-        "INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        args![
-            Value::Id(id),
-            movement.product,
-            movement.delta,
-            movement.cause.as_str(),
-            movement.order,
-            movement.note,
-            tx.now()
-        ],
-    )?;
+/// Writes movements, all in one statement.
+pub(super) fn insert_movements(tx: &mut Tx<'_>, movements: &[Movement<'_>]) -> Result<()> {
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(movements.len() * 7);
+    for movement in movements {
+        values.extend([
+            Value::Id(tx.id()),
+            movement.product.into(),
+            movement.delta.into(),
+            movement.cause.as_str().into(),
+            movement.order.into(),
+            movement.note.into(),
+            tx.now().into(),
+        ]);
+    }
+    let sql = format!(
+        "INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at) VALUES {}",
+        rows_of(7, movements.len())
+    );
+    tx.execute(&sql, &values)?;
     Ok(())
 }

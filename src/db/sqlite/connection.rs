@@ -15,6 +15,7 @@ use crate::{
 
 impl Connection for rusqlite::Connection {
     fn execute(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<u64> {
+        check_transaction(self)?;
         let mut statement = self.prepare_cached(sql.sqlite()).map_err(failure)?;
         bind(&mut statement, args).map_err(failure)?;
         let changed = statement.raw_execute().map_err(failure)?;
@@ -27,6 +28,7 @@ impl Connection for rusqlite::Connection {
         args: &[Value<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<()> {
+        check_transaction(self)?;
         let mut statement = self.prepare_cached(sql.sqlite()).map_err(failure)?;
         bind(&mut statement, args).map_err(failure)?;
         let mut rows = statement.raw_query();
@@ -52,6 +54,15 @@ impl Cells for rusqlite::Row<'_> {
             ValueRef::Real(_) => Err(Error::internal("the schema knows no floating point")),
         }
     }
+}
+
+/// Refuses to go on where the engine has undone the transaction under an operation: whatever came
+/// after would be a transaction of its own, and kept.
+fn check_transaction(connection: &rusqlite::Connection) -> Result<()> {
+    if connection.is_autocommit() {
+        return Err(Error::internal("the transaction is gone"));
+    }
+    Ok(())
 }
 
 /// Runs one of the statements that rule transactions.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::Notify;
+use tokio::{runtime::Handle, sync::Notify};
 
 use super::connection::{failure, run};
 use crate::{
@@ -48,9 +48,10 @@ impl Writer {
         committed: Arc<Notify>,
     ) -> Result<Writer> {
         let (sender, receiver) = sync_channel(queue);
+        let answers = Handle::try_current().ok();
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || serve(connection, &receiver, &committed))
+            .spawn(move || serve(connection, &receiver, &committed, answers.as_ref()))
             .map_err(Error::internal)?;
         Ok(Writer {
             queue: RwLock::new(Some(sender)),
@@ -108,7 +109,12 @@ fn stopping() -> Error {
     Error::unavailable("the server is stopping; try again")
 }
 
-fn serve(mut connection: Connection, queue: &Receiver<Message>, committed: &Notify) {
+fn serve(
+    mut connection: Connection,
+    queue: &Receiver<Message>,
+    committed: &Notify,
+    answers: Option<&Handle>,
+) {
     let mut group = Vec::with_capacity(LARGEST_GROUP);
     while let Ok(first) = queue.recv() {
         let mut next = Some(first);
@@ -123,7 +129,7 @@ fn serve(mut connection: Connection, queue: &Receiver<Message>, committed: &Noti
                 None
             };
         }
-        if commit(&mut connection, std::mem::take(&mut group)) {
+        if commit(&mut connection, std::mem::take(&mut group), answers) {
             committed.notify_one();
         }
     }
@@ -147,13 +153,17 @@ enum Attempt {
 }
 
 /// Brings every job of the group to its answer. Tells whether listeners are to be woken.
-fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Job>>) -> bool {
+fn commit(
+    connection: &mut Connection,
+    mut group: Vec<Box<dyn Job>>,
+    answers: Option<&Handle>,
+) -> bool {
     group.retain(|job| !job.is_abandoned());
     let mut guarded = false;
     while !group.is_empty() {
         match attempt(connection, &mut group, guarded) {
             Attempt::Committed { emitted } => {
-                group.into_iter().for_each(Job::answer);
+                answer(group, answers);
                 return emitted;
             }
             Attempt::Undone { culprit, error } => {
@@ -167,7 +177,7 @@ fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Job>>) -> bool {
             Attempt::CommitFailed(_) if group.len() > 1 => {
                 let mut emitted = false;
                 for job in group {
-                    emitted |= commit(connection, vec![job]);
+                    emitted |= commit(connection, vec![job], answers);
                 }
                 return emitted;
             }
@@ -181,6 +191,16 @@ fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Job>>) -> bool {
         }
     }
     false
+}
+
+/// Hands the answers out from the callers' own runtime, which wakes them for less than this thread
+/// could: the next group begins meanwhile.
+fn answer(group: Vec<Box<dyn Job>>, answers: Option<&Handle>) {
+    let all = move || group.into_iter().for_each(Job::answer);
+    match answers {
+        Some(runtime) => drop(runtime.spawn(async move { all() })),
+        None => all(),
+    }
 }
 
 fn attempt(connection: &mut Connection, group: &mut [Box<dyn Job>], guarded: bool) -> Attempt {

@@ -1,0 +1,321 @@
+//! How fast the shop sells, against the limit of a bare loop.
+//!
+//! A unit is three cart writes and one order, each durable. The shop does them over HTTP, signed in
+//! and validated, on 64 connections; the limit is one thread that runs the same statements through
+//! `rusqlite` on a copy of the same file, with a durable commit for each write. Both are measured in
+//! turn, and the ratio is what counts.
+
+mod support;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use shop::db::rows_of;
+use support::{Connection, Dice, Server, load, median, request, run, shop as program};
+
+const CONNECTIONS: usize = 64;
+const ROUNDS: usize = 3;
+const BARE_SPAN: Duration = Duration::from_secs(3);
+const SHOP_SPAN: Duration = Duration::from_secs(6);
+
+fn main() {
+    run(async {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = directory.path().join("shop");
+        let customers = CONNECTIONS.to_string();
+        let seeded = program(
+            &home,
+            &[
+                "admin",
+                "seed",
+                "--products",
+                "10000",
+                "--customers",
+                &customers,
+            ],
+        );
+        let password = seeded["customerPassword"]
+            .as_str()
+            .expect("a password")
+            .to_owned();
+        fill_shelves(&home.join("shop.db"));
+        let copy = directory.path().join("bare.db");
+        std::fs::copy(home.join("shop.db"), &copy).expect("a copy of the file");
+
+        let server = Server::shop(&home);
+        let products = all_products(&server.address).await;
+        let mut tokens = Vec::new();
+        let mut connections = Vec::new();
+        for number in 1..=CONNECTIONS {
+            let mut connection = Connection::open(&server.address).await;
+            tokens.push(sign_in(&mut connection, number, &password).await);
+            connections.push(connection);
+        }
+
+        let mut bare = Bare::open(&copy);
+        let mut ratios = Vec::new();
+        for round in 1..=ROUNDS {
+            let limit = bare.rate(BARE_SPAN);
+            let (back, (rate, p50, p99)) = load(
+                connections,
+                SHOP_SPAN,
+                |index, mut connection, until, tally| {
+                    let (token, products) = (tokens[index].clone(), products.clone());
+                    let mut dice = Dice((index * 7919 + round) as u64 + 1);
+                    async move {
+                        while Instant::now() < until {
+                            let started = Instant::now();
+                            check_out(&mut connection, &token, &products, &mut dice).await;
+                            tally.count(started.elapsed());
+                        }
+                        connection
+                    }
+                },
+            )
+            .await;
+            connections = back;
+            ratios.push(rate / limit);
+            println!(
+                "round {round}: shop {rate:.0} units/s (p50 {p50} µs, p99 {p99} µs), \
+                 bare loop {limit:.0} units/s, ratio {:.2}",
+                rate / limit
+            );
+        }
+        println!(
+            "checkout: {:.2} × the bare loop (median of {ROUNDS})",
+            median(ratios)
+        );
+    });
+}
+
+/// So much of everything that nothing sells out while it is measured.
+fn fill_shelves(path: &Path) {
+    let connection = rusqlite::Connection::open(path).expect("the file opens");
+    connection
+        .execute("UPDATE products SET stock = 1000000", [])
+        .expect("an update");
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .expect("a checkpoint");
+}
+
+async fn all_products(address: &str) -> Vec<String> {
+    let mut connection = Connection::open(address).await;
+    let mut ids = Vec::new();
+    for page in 1..=100 {
+        let path = format!("/api/v1/products?limit=100&page={page}");
+        let (status, body) = connection.call(&request("GET", &path, None, "")).await;
+        assert_eq!(status, 200);
+        let page: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+        let data = page["data"].as_array().expect("a page").iter();
+        ids.extend(data.filter_map(|product| product["id"].as_str().map(str::to_owned)));
+    }
+    ids
+}
+
+async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> String {
+    let body = format!(r#"{{"email":"customer{number}@example.com","password":"{password}"}}"#);
+    let (status, body) = connection
+        .call(&request("POST", "/api/v1/auth/login", None, &body))
+        .await;
+    assert_eq!(status, 200);
+    let answer: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+    answer["accessToken"].as_str().expect("a token").to_owned()
+}
+
+async fn check_out(connection: &mut Connection, token: &str, products: &[String], dice: &mut Dice) {
+    for _ in 0..3 {
+        let product = &products[dice.below(products.len())];
+        let body = format!(r#"{{"productId":"{product}"}}"#);
+        let call = request("POST", "/api/v1/cart", Some(token), &body);
+        let (status, body) = connection.call(&call).await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
+    }
+    let (status, body) = connection
+        .call(&request("POST", "/api/v1/orders", Some(token), ""))
+        .await;
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));
+}
+
+/// The limit: the same statements, one thread, no HTTP, one durable commit for each write.
+struct Bare {
+    connection: rusqlite::Connection,
+    sessions: Vec<Vec<u8>>,
+    users: Vec<Vec<u8>>,
+    products: Vec<Vec<u8>>,
+    dice: Dice,
+    next: u64,
+}
+
+impl Bare {
+    fn open(path: &Path) -> Bare {
+        let connection = rusqlite::Connection::open(path).expect("the copy opens");
+        connection
+            .set_db_config(
+                rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
+                true,
+            )
+            .expect("a setting");
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA foreign_keys = on;
+                 PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000;",
+            )
+            .expect("the settings");
+        connection.set_prepared_statement_cache_capacity(64);
+        let ids = |sql: &str| -> Vec<Vec<u8>> {
+            let mut statement = connection.prepare(sql).expect("a statement");
+            let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+            rows.collect::<Result<_, _>>().expect("ids")
+        };
+        let users = ids("SELECT id FROM users WHERE role = 'CUSTOMER'");
+        let products = ids("SELECT id FROM products");
+        // A session for each, as the shop has them.
+        for (number, user) in users.iter().enumerate() {
+            connection
+                .execute(
+                    "INSERT INTO sessions VALUES (?1, ?2, ?3, 0, 9000000000000)",
+                    (user, user, number.to_be_bytes()),
+                )
+                .expect("a session");
+        }
+        Bare {
+            sessions: users.clone(),
+            users,
+            products,
+            connection,
+            dice: Dice(42),
+            next: 0,
+        }
+    }
+
+    fn rate(&mut self, span: Duration) -> f64 {
+        let started = Instant::now();
+        let mut units = 0_u32;
+        while started.elapsed() < span {
+            let who = self.dice.below(self.users.len());
+            for _ in 0..3 {
+                self.add_to_cart(who).expect("a cart write");
+            }
+            self.order(who).expect("an order");
+            units += 1;
+        }
+        f64::from(units) / started.elapsed().as_secs_f64()
+    }
+
+    fn add_to_cart(&mut self, who: usize) -> rusqlite::Result<()> {
+        let product = &self.products[self.dice.below(self.products.len())];
+        let c = &self.connection;
+        c.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        c.prepare_cached(VISITOR)?
+            .query_row((&self.sessions[who], 1), |_| Ok(()))?;
+        let mut held = 1_i64;
+        let mut lines = c.prepare_cached(LINES)?;
+        let mut rows = lines.query([&self.users[who]])?;
+        while let Some(row) = rows.next()? {
+            if row.get_ref(0)?.as_blob()? == product.as_slice() {
+                held += row.get::<_, i64>(4)?;
+            }
+        }
+        drop(rows);
+        c.prepare_cached(PRODUCT)?
+            .query_row([product], |_| Ok(()))?;
+        c.prepare_cached(PUT)?
+            .execute((&self.users[who], product, held, 1))?;
+        c.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    fn order(&mut self, who: usize) -> rusqlite::Result<()> {
+        self.next += 1;
+        let id = self.next.to_be_bytes();
+        let c = &self.connection;
+        c.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        c.prepare_cached(VISITOR)?
+            .query_row((&self.sessions[who], 1), |_| Ok(()))?;
+        let lines: Vec<(Vec<u8>, String, i64, i64)> = c
+            .prepare_cached(LINES)?
+            .query_map([&self.users[who]], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?))
+            })?
+            .collect::<Result<_, _>>()?;
+        let total: i64 = lines
+            .iter()
+            .map(|(_, _, price, quantity)| price * quantity)
+            .sum();
+        let number = format!("{:08}", self.next);
+        c.prepare_cached(ORDER)?
+            .execute((&id, &number, &self.users[who], "PENDING", total, 1))?;
+        let mut items: Vec<&dyn rusqlite::ToSql> = Vec::new();
+        for (product, name, price, quantity) in &lines {
+            items.extend([&id as &dyn rusqlite::ToSql, product, name, price, quantity]);
+        }
+        c.prepare_cached(&format!("{ITEMS} {}", rows_of(5, lines.len())))?
+            .execute(items.as_slice())?;
+        let provider_order = format!("order_{:014}", self.next);
+        c.prepare_cached(PAYMENT)?.execute((
+            &id,
+            &id,
+            "mock",
+            &provider_order,
+            "CREATED",
+            total,
+            1,
+        ))?;
+        c.prepare_cached("DELETE FROM cart_items WHERE user_id = ?1")?
+            .execute([&self.users[who]])?;
+        let mut changes = String::from("[");
+        let mut movements: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
+        for (line, (product, _, _, quantity)) in lines.iter().enumerate() {
+            c.prepare_cached(TAKE)?.execute((product, -quantity))?;
+            let stock: i64 = c
+                .prepare_cached(STOCK)?
+                .query_row([product], |row| row.get(0))?;
+            let mut movement = id.to_vec();
+            movement.push(u8::try_from(line).expect("few lines"));
+            movements.push(Box::new(movement));
+            movements.push(Box::new(product.clone()));
+            movements.push(Box::new(-quantity));
+            movements.push(Box::new("order"));
+            movements.push(Box::new(id));
+            movements.push(Box::new(None::<String>));
+            movements.push(Box::new(1));
+            let product = hex::encode(product);
+            changes.push_str(&format!(
+                "{{\"id\":\"{product}\",\"stockQuantity\":{stock}}},"
+            ));
+        }
+        c.prepare_cached(&format!("{MOVEMENTS} {}", rows_of(7, lines.len())))?
+            .execute(rusqlite::params_from_iter(movements.iter()))?;
+        c.prepare_cached(EVENT)?.execute((1, &changes))?;
+        c.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+const VISITOR: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.id = ?1 AND s.expires_at > ?2";
+const LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.image_count, c.added_at
+    FROM cart_items c JOIN products p ON p.id = c.product_id
+    WHERE c.user_id = ?1 AND p.deleted_at IS NULL";
+const PRODUCT: &str =
+    "SELECT name, price, stock, image_count FROM products WHERE id = ?1 AND deleted_at IS NULL";
+const PUT: &str = "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+    VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = excluded.quantity";
+const ORDER: &str = "INSERT INTO orders
+    (id, number, user_id, status, total, created_at, updated_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (number) DO NOTHING";
+const ITEMS: &str = "INSERT INTO order_items (order_id, product_id, name, price, quantity) VALUES";
+const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, provider_order_id, status,
+    amount, transaction_id, created_at, updated_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?7)";
+const TAKE: &str = "UPDATE products SET stock = stock + ?2
+    WHERE id = ?1 AND stock + ?2 BETWEEN 0 AND 1000000000 AND deleted_at IS NULL";
+const STOCK: &str = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL";
+const MOVEMENTS: &str = "INSERT INTO stock_movements
+    (id, product_id, delta, cause, order_id, note, at) VALUES";
+const EVENT: &str = "INSERT INTO events (seq, at, changes)
+    VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)";

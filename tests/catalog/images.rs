@@ -1,0 +1,296 @@
+//! Pictures of products: made anew on their way in, served for ever on their way out.
+
+use http::Method;
+use image::ImageFormat;
+use serde_json::{Value, json};
+
+use super::{category, tagged};
+use crate::support::{
+    Answer, Client, Form, TestShop,
+    pictures::{SECRET_PLACE, jpeg_from_a_phone, picture, png, png_bomb, png_with_a_place},
+    storage_test,
+};
+
+fn kettle() -> Form {
+    Form::default().text("name", "Kettle").text("price", "500")
+}
+
+async fn create(client: &Client<'_>, form: Form) -> Answer {
+    client.upload(Method::POST, "/products", &[], form).await
+}
+
+/// How many files are kept.
+fn kept(shop: &TestShop) -> usize {
+    let directory = shop.directory.path().join("images");
+    std::fs::read_dir(directory).unwrap().count()
+}
+
+/// The picture at a place of a product, fetched as a browser would.
+async fn fetch(shop: &TestShop, product: &Answer, index: usize) -> Answer {
+    let url = product.text(&format!("/images/{index}/url"));
+    let path = url.strip_prefix("http://shop.test").unwrap();
+    shop.anonymous().get(path).await
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
+}
+
+/// What is no picture, or none that can be used, and how it is refused.
+fn bad_files() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
+    let mut cut = picture(64, 64, ImageFormat::Png);
+    cut.truncate(cut.len() / 2);
+    let mut broken = picture(64, 64, ImageFormat::Png);
+    let middle = broken.len() / 2;
+    broken[middle] ^= 0xff;
+    let svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    let page = b"<!doctype html><script>alert(1)</script>";
+    let format = "unsupported-media-type";
+    vec![
+        ("SVG", svg.to_vec(), 415, format),
+        ("HTML", page.to_vec(), 415, format),
+        ("BMP", [&b"BM"[..], &[0; 100][..]].concat(), 415, format),
+        ("PDF", b"%PDF-1.7\n".to_vec(), 415, format),
+        ("nothing", Vec::new(), 415, format),
+        ("cut short", cut, 422, "invalid-image"),
+        ("flipped", broken, 422, "invalid-image"),
+        ("only a head", png()[..8].to_vec(), 422, "invalid-image"),
+        ("too many pixels", png_bomb(), 422, "invalid-image"),
+        (
+            "too large",
+            vec![0; 5 * 1024 * 1024 + 1],
+            413,
+            "payload-too-large",
+        ),
+    ]
+}
+
+storage_test! {
+    async fn a_product_comes_with_its_pictures(shop: TestShop) {
+        let kitchen = category(&shop, "Kitchen").await;
+        let form = kettle()
+            .text("description", "Boils.")
+            .text("stockQuantity", "5")
+            .text("categoryId", &kitchen)
+            .image(&picture(6, 4, ImageFormat::Png))
+            .image(&picture(8, 2, ImageFormat::Jpeg))
+            .image(&picture(3, 3, ImageFormat::WebP))
+            .image(&picture(2, 9, ImageFormat::Gif));
+        let made = create(&shop.admin().await, form).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        assert_eq!((made.number("/stockQuantity"), made.text("/category/slug")), (5, "kitchen".into()));
+        insta::assert_json_snapshot!(
+            made.json()["images"],
+            { "[].id" => "[id]", "[].url" => "[url]" },
+            @r#"
+        [
+          {
+            "contentType": "image/png",
+            "height": 4,
+            "id": "[id]",
+            "url": "[url]",
+            "width": 6
+          },
+          {
+            "contentType": "image/jpeg",
+            "height": 2,
+            "id": "[id]",
+            "url": "[url]",
+            "width": 8
+          },
+          {
+            "contentType": "image/webp",
+            "height": 3,
+            "id": "[id]",
+            "url": "[url]",
+            "width": 3
+          },
+          {
+            "contentType": "image/gif",
+            "height": 9,
+            "id": "[id]",
+            "url": "[url]",
+            "width": 2
+          }
+        ]
+        "#);
+        assert_eq!(kept(&shop), 4);
+        for index in 0..4 {
+            let served = fetch(&shop, &made, index).await;
+            let kind = made.text(&format!("/images/{index}/contentType"));
+            assert_eq!((served.status, served.header("content-type")), (200, Some(kind.as_str())));
+            assert_eq!(
+                served.header("cache-control"),
+                Some("public, max-age=31536000, immutable")
+            );
+            assert_eq!(served.header("x-content-type-options"), Some("nosniff"));
+            assert_eq!(served.header("cross-origin-resource-policy"), Some("cross-origin"));
+            let size = image::load_from_memory(&served.body).unwrap();
+            let told = ["width", "height"].map(|it| made.number(&format!("/images/{index}/{it}")));
+            assert_eq!([i64::from(size.width()), i64::from(size.height())], told);
+        }
+        assert_eq!(shop.anonymous().get("/products").await.json()["data"][0], made.json());
+    }
+
+    async fn i06_a_picture_tells_only_what_it_shows(shop: TestShop) {
+        for file in [png_with_a_place(), jpeg_from_a_phone(8, 2)] {
+            assert!(holds(&file, SECRET_PLACE));
+            // A page behind a picture: the file is both to whoever looks for it.
+            let polyglot = [&file[..], b"<script>alert(1)</script>"].concat();
+            let made = create(&shop.admin().await, kettle().image(&polyglot)).await;
+            assert_eq!(made.status, 201, "{made:?}");
+            let served = fetch(&shop, &made, 0).await;
+            assert_eq!(served.status, 200);
+            for told in [SECRET_PLACE, "Exif", "script"] {
+                assert!(!holds(&served.body, told), "{told}");
+            }
+        }
+        // The phone lay on its side.
+        let phone = &shop.anonymous().get("/products").await.json()["data"];
+        let sizes: Vec<_> = phone.as_array().unwrap().iter()
+            .map(|it| (it["images"][0]["width"].as_i64(), it["images"][0]["height"].as_i64()))
+            .collect();
+        assert!(sizes.contains(&(Some(2), Some(8))), "{sizes:?}");
+    }
+
+    async fn i06_what_is_no_picture_is_refused_and_nothing_is_kept(shop: TestShop) {
+        let admin = shop.admin().await;
+        let pan = shop.product("Pan", 5, 5).await;
+        let before = tagged(&shop, &pan).await.0.json();
+        for (what, file, status, code) in bad_files() {
+            // A good one beside it does not help, and does not stay.
+            let form = || Form::default().image(&png()).image(&file);
+            let answers = [
+                create(&admin, kettle().image(&png()).image(&file)).await,
+                admin.upload(Method::PATCH, &format!("/products/{pan}"), &[], form()).await,
+                admin.upload(Method::POST, &format!("/products/{pan}/images"), &[], form()).await,
+            ];
+            for answer in answers {
+                assert_eq!(answer.status, status, "{what}: {answer:?}");
+                answer.is_problem(status, code);
+                assert_eq!(kept(&shop), 0, "{what}");
+            }
+        }
+        assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
+        assert_eq!(tagged(&shop, &pan).await.0.json(), before);
+    }
+
+    async fn a_form_that_fails_for_another_reason_keeps_nothing(shop: TestShop) {
+        let admin = shop.admin().await;
+        let pan = shop.product("Pan", 5, 5).await;
+        let unknown = "01900000-0000-7000-8000-000000000000";
+        let picture = || Form::default().image(&png());
+        create(&admin, kettle().image(&png()).text("categoryId", unknown)).await
+            .blames("categoryId");
+        create(&admin, kettle().image(&png()).text("role", "ADMIN")).await.blames("role");
+        create(&admin, picture().text("name", "Pan")).await.blames("price");
+        create(&admin, picture().text("name", "Pan").text("price", "9.99")).await.blames("price");
+        create(&admin, kettle().image(&png()).text("price", "1")).await.blames("price");
+        create(&admin, kettle().image(&png()).text("stockQuantity", "")).await
+            .blames("stockQuantity");
+        let path = format!("/products/{pan}");
+        let stale = [("if-match", "\"other\"")];
+        admin.upload(Method::PATCH, &path, &stale, picture()).await
+            .is_problem(412, "precondition-failed");
+        admin.upload(Method::PATCH, &path, &[], picture().text("stockQuantity", "1")).await
+            .is_problem(428, "precondition-required");
+        for path in [format!("/products/{unknown}"), format!("/products/{unknown}/images")] {
+            let method = if path.ends_with("images") { Method::POST } else { Method::PATCH };
+            admin.upload(method, &path, &[], picture()).await.is_problem(404, "not-found");
+        }
+        let images = format!("{path}/images");
+        admin.upload(Method::POST, &images, &[], Form::default()).await.blames("images");
+        admin.upload(Method::POST, &images, &[], picture().text("name", "x")).await.blames("name");
+        shop.customer("ada").await.upload(Method::POST, &images, &[], picture()).await
+            .is_problem(403, "forbidden");
+        assert_eq!(kept(&shop), 0);
+        assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
+    }
+
+    async fn a_product_has_at_most_eight_pictures(shop: TestShop) {
+        let admin = shop.admin().await;
+        let with = |count: usize| (0..count).fold(kettle(), |form, _| form.image(&png()));
+        let only = |count: usize| (0..count).fold(Form::default(), |form, _| form.image(&png()));
+        create(&admin, with(9)).await.is_problem(422, "invalid-image");
+        assert_eq!(kept(&shop), 0);
+
+        let made = create(&admin, with(7)).await;
+        assert_eq!(made.status, 201);
+        let path = format!("/products/{}", made.text("/id"));
+        let images = format!("{path}/images");
+        admin.upload(Method::POST, &images, &[], only(2)).await.is_problem(422, "invalid-image");
+        admin.upload(Method::PATCH, &path, &[], only(2)).await.is_problem(422, "invalid-image");
+        assert_eq!(kept(&shop), 7);
+        let full = admin.upload(Method::PATCH, &path, &[], only(1).text("price", "7")).await;
+        assert_eq!((full.status, full.number("/price"), kept(&shop)), (200, 7, 8));
+        admin.upload(Method::POST, &images, &[], only(1)).await.is_problem(422, "invalid-image");
+        assert_eq!(kept(&shop), 8);
+    }
+
+    async fn pictures_are_added_and_removed(shop: TestShop) {
+        let admin = shop.admin().await;
+        let made = create(&admin, kettle().image(&png()).image(&png())).await;
+        let path = format!("/products/{}", made.text("/id"));
+        let first = made.text("/images/0/id");
+
+        let removed = admin.delete(&format!("{path}/images/{first}")).await;
+        assert_eq!(removed.status, 200, "{removed:?}");
+        assert_eq!(removed.json()["images"], json!([made.json()["images"][1]]));
+        assert_eq!(kept(&shop), 1);
+        fetch(&shop, &made, 0).await.is_problem(404, "not-found");
+        assert_eq!(fetch(&shop, &made, 1).await.status, 200);
+        admin.delete(&format!("{path}/images/{first}")).await.is_problem(404, "not-found");
+
+        shop.passes(std::time::Duration::from_secs(1));
+        let form = Form::default().image(&picture(9, 9, ImageFormat::Png));
+        let added = admin.upload(Method::POST, &format!("{path}/images"), &[], form).await;
+        assert_eq!(added.status, 200);
+        assert_eq!(added.json()["images"][0], made.json()["images"][1], "the old ones stand first");
+        assert_eq!(added.number("/images/1/width"), 9);
+        let (shown, tag) = tagged(&shop, &made.text("/id")).await;
+        assert_eq!((shown.json(), Some(tag.as_str())), (added.json(), added.header("etag")));
+        assert_ne!(added.header("etag"), removed.header("etag"), "a picture counts");
+
+        let other = create(&admin, kettle().image(&png())).await;
+        let foreign = format!("{path}/images/{}", other.text("/images/0/id"));
+        admin.delete(&foreign).await.is_problem(404, "not-found");
+        assert_eq!(kept(&shop), 3);
+    }
+
+    async fn i07_only_made_up_keys_reach_the_store(shop: TestShop) {
+        create(&shop.admin().await, kettle().image(&png())).await;
+        let unknown = "01900000-0000-7000-8000-000000000000";
+        for key in [
+            format!("{unknown}.png"), format!("{unknown}.svg"), unknown.to_owned(),
+            "..%2Fshop.db".to_owned(), "..%2Fkeys%2Fjwt_secret".to_owned(),
+            "%2Fetc%2Fpasswd".to_owned(), "a.txt".to_owned(), "%00.png".to_owned(),
+        ] {
+            let answer = shop.anonymous().get(&format!("/images/{key}")).await;
+            assert_eq!(answer.status, 404, "{key}: {answer:?}");
+            answer.is_problem(404, "not-found");
+        }
+    }
+
+    async fn a_form_that_is_none_is_refused(shop: TestShop) {
+        let admin = shop.admin().await;
+        let post = async |kind: &str, body: &'static [u8]| {
+            admin.raw(Method::POST, "/products", &[("content-type", kind)], body).await
+        };
+        post("text/plain", b"name=Kettle").await.is_problem(415, "unsupported-media-type");
+        post("multipart/form-data", b"--x--").await.is_problem(415, "unsupported-media-type");
+        let kind = "application/x-www-form-urlencoded";
+        post(kind, b"name=Kettle&price=5").await.is_problem(415, "unsupported-media-type");
+        post(Form::CONTENT_TYPE, b"no form at all").await.blames("body");
+        post(Form::CONTENT_TYPE, b"--between-parts\r\ncontent-disposition: form-data; name=\"a\"")
+            .await.blames("body");
+        let many = (0..40).fold(Form::default(), |form, n| form.text(&format!("f{n}"), ""));
+        create(&admin, many).await.is_problem(413, "payload-too-large");
+        let long = kettle().text("description", &"d".repeat(70_000));
+        create(&admin, long).await.is_problem(413, "payload-too-large");
+        admin.call(Method::POST, "/products", &[], Value::Null).await
+            .is_problem(415, "unsupported-media-type");
+        assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
+    }
+}

@@ -1,0 +1,190 @@
+//! Lists of products: narrowed, sorted and cut into pages.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestShop, storage_test};
+
+fn names(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let json = answer.json();
+    let data = json["data"].as_array().unwrap().iter();
+    data.map(|it| it["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Six products, each a second after the one before: name, price, stock, category.
+async fn stocked(shop: &TestShop) -> [String; 2] {
+    let admin = shop.admin().await;
+    let mut ids = Vec::new();
+    for name in ["Kitchen", "Garden"] {
+        ids.push(
+            admin
+                .post("/categories", json!({ "name": name }))
+                .await
+                .text("/id"),
+        );
+    }
+    let [kitchen, garden] = [&ids[0], &ids[1]].map(|id| json!(id));
+    for (name, price, stock, category) in [
+        ("kettle", 500, 5, &kitchen),
+        ("Étagère", 900, 0, &kitchen),
+        ("Anvil", 900, 2, &Value::Null),
+        ("apron", 100, 0, &kitchen),
+        ("Spade", 300, 1, &garden),
+        ("Zinc can", 500, 7, &garden),
+    ] {
+        let made = admin
+            .post(
+                "/products",
+                json!({
+                    "name": name, "price": price, "stockQuantity": stock, "categoryId": category,
+                }),
+            )
+            .await;
+        assert_eq!(made.status, 201);
+        shop.passes(Duration::from_secs(1));
+    }
+    [ids[0].clone(), ids[1].clone()]
+}
+
+storage_test! {
+    async fn a_list_is_narrowed_by_all_filters_at_once(shop: TestShop) {
+        let [kitchen, _] = stocked(&shop).await;
+        let unknown = "01900000-0000-7000-8000-000000000000";
+        for (query, expected) in [
+            ("category=kitchen", vec!["apron", "Étagère", "kettle"]),
+            (&format!("category={kitchen}"), vec!["apron", "Étagère", "kettle"]),
+            ("category=cellar", vec![]),
+            (&format!("category={unknown}"), vec![]),
+            ("category=' OR 1=1 --", vec![]),
+            ("minPrice=500", vec!["Zinc can", "Anvil", "Étagère", "kettle"]),
+            ("maxPrice=300", vec!["Spade", "apron"]),
+            ("minPrice=300&maxPrice=500", vec!["Zinc can", "Spade", "kettle"]),
+            ("minPrice=600&maxPrice=500", vec![]),
+            ("inStock=true", vec!["Zinc can", "Spade", "Anvil", "kettle"]),
+            ("inStock=false", vec!["apron", "Étagère"]),
+            ("category=kitchen&minPrice=200&inStock=false", vec!["Étagère"]),
+            ("category=garden&maxPrice=400&inStock=true&sort=price&limit=1", vec!["Spade"]),
+        ] {
+            let query = query.replace(' ', "%20");
+            let listed = shop.anonymous().get(&format!("/products?{query}")).await;
+            assert_eq!(names(&listed), expected, "{query}");
+            assert_eq!(listed.number("/total"), i64::try_from(expected.len()).unwrap(), "{query}");
+            assert!(listed.header("x-inventory-seq").is_some());
+        }
+    }
+
+    async fn a_list_is_sorted(shop: TestShop) {
+        stocked(&shop).await;
+        let by_time = ["kettle", "Étagère", "Anvil", "apron", "Spade", "Zinc can"];
+        let by_price = ["apron", "Spade", "kettle", "Zinc can", "Étagère", "Anvil"];
+        let by_name = ["Anvil", "apron", "Étagère", "kettle", "Spade", "Zinc can"];
+        for (sort, up) in [("createdAt", by_time), ("price", by_price), ("name", by_name)] {
+            let listed = shop.anonymous().get(&format!("/products?sort={sort}")).await;
+            assert_eq!(names(&listed), up);
+            let mut down = up;
+            down.reverse();
+            let listed = shop.anonymous().get(&format!("/products?sort=-{sort}")).await;
+            assert_eq!(names(&listed), down, "-{sort}: ties go by id, downwards too");
+        }
+        let default = shop.anonymous().get("/products").await;
+        let newest = shop.anonymous().get("/products?sort=-createdAt").await;
+        assert_eq!(default.json(), newest.json());
+    }
+
+    async fn a_list_is_cut_into_pages(shop: TestShop) {
+        let admin = shop.admin().await;
+        for n in 1..=7 {
+            admin.post("/products", json!({ "name": format!("P{n}"), "price": 10 })).await;
+        }
+        let mut seen = Vec::new();
+        for page in 1..=3 {
+            let path = format!("/products?sort=price&limit=3&page={page}");
+            let listed = shop.anonymous().get(&path).await;
+            let json = listed.json();
+            assert_eq!(
+                (&json["page"], &json["limit"], &json["total"], &json["totalPages"]),
+                (&json!(page), &json!(3), &json!(7), &json!(3))
+            );
+            assert_eq!(json.get("totalIsCapped"), None);
+            seen.extend(names(&listed));
+        }
+        seen.sort();
+        assert_eq!(seen, ["P1", "P2", "P3", "P4", "P5", "P6", "P7"], "none skipped, none twice");
+
+        let link = async |query: &str| {
+            let listed = shop.anonymous().get(&format!("/products?{query}")).await;
+            listed.header("link").unwrap().to_owned()
+        };
+        assert_eq!(
+            link("sort=price&page=2&limit=3").await,
+            "</api/v1/products?sort=price&limit=3&page=1>; rel=\"first\", \
+             </api/v1/products?sort=price&limit=3&page=3>; rel=\"last\", \
+             </api/v1/products?sort=price&limit=3&page=1>; rel=\"prev\", \
+             </api/v1/products?sort=price&limit=3&page=3>; rel=\"next\""
+        );
+        let first = link("limit=3").await;
+        assert!(first.contains("rel=\"next\"") && !first.contains("rel=\"prev\""), "{first}");
+        let last = link("limit=3&page=3").await;
+        assert!(last.contains("rel=\"prev\"") && !last.contains("rel=\"next\""), "{last}");
+
+        let past = shop.anonymous().get("/products?limit=3&page=4").await;
+        assert_eq!((past.number("/total"), names(&past).len()), (7, 0));
+        let far = shop.anonymous().get("/products?limit=100&page=1000000000").await;
+        assert_eq!((far.number("/total"), names(&far).len()), (7, 0));
+        let whole = shop.anonymous().get("/products").await;
+        assert_eq!((whole.number("/page"), whole.number("/limit"), whole.number("/totalPages")), (1, 20, 1));
+    }
+
+    async fn an_empty_catalog_is_a_page_too(shop: TestShop) {
+        let listed = shop.anonymous().get("/products").await;
+        insta::assert_json_snapshot!(listed.json(), @r#"
+        {
+          "data": [],
+          "limit": 20,
+          "page": 1,
+          "total": 0,
+          "totalPages": 0
+        }
+        "#);
+        assert_eq!(
+            listed.header("link"),
+            Some("</api/v1/products?page=1>; rel=\"first\", </api/v1/products?page=1>; rel=\"last\"")
+        );
+    }
+
+    async fn a_typo_in_a_query_never_passes_in_silence(shop: TestShop) {
+        shop.product("Kettle", 500, 5).await;
+        for query in [
+            "nonsense=1", "minprice=5", "page=0", "page=-1", "page=x", "page=1.5", "page=",
+            "page=1000000001", "page=99999999999999999999", "page=1&page=2", "limit=0",
+            "limit=101", "limit=-1", "limit=1e1", "minPrice=-1", "maxPrice=-5", "minPrice=1.5",
+            "minPrice=cheap", "inStock=maybe", "inStock=1", "sort=stock", "sort=--price",
+            "sort=PRICE", "sort=price;DROP%20TABLE%20products", "sort=price,name",
+        ] {
+            let answer = shop.anonymous().get(&format!("/products?{query}")).await;
+            assert_eq!(answer.status, 400, "{query}: {answer:?}");
+            answer.is_problem(400, "invalid-query");
+        }
+        assert_eq!(shop.anonymous().get("/products?").await.number("/total"), 1);
+    }
+
+    async fn a_list_shows_each_products_pictures(shop: TestShop) {
+        use crate::support::{Form, pictures};
+        let admin = shop.admin().await;
+        for (name, count) in [("Two", 2), ("None", 0), ("One", 1)] {
+            let form = Form::default().text("name", name).text("price", "5");
+            let form = (0..count).fold(form, |form, _| form.image(&pictures::png()));
+            assert_eq!(admin.upload(http::Method::POST, "/products", &[], form).await.status, 201);
+        }
+        let listed = shop.anonymous().get("/products?sort=name").await;
+        for (index, count) in [(0, 0), (1, 1), (2, 2)] {
+            let product = &listed.json()["data"][index];
+            assert_eq!(product["images"].as_array().unwrap().len(), count);
+            let path = format!("/products/{}", product["id"].as_str().unwrap());
+            assert_eq!(&shop.anonymous().get(&path).await.json(), product);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the real program keeps and how it ends: killed, stopped, watched by the system.
+
+mod kill;
+mod stop;
+mod sync;
+mod wire;
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Process, Remote, run};
+
+/// How long something must have happened at last; past it the test has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Puts a product into a shop by the command line; tells its id.
+fn product(directory: &Path, name: &str, price: i64, stock: i64) -> String {
+    let (price, stock) = (price.to_string(), stock.to_string());
+    let add = [
+        "admin", "product", "add", "--json", "--name", name, "--price", &price,
+    ];
+    let made = run(directory, &[&add[..], &["--stock", &stock]].concat());
+    assert!(made.status.success(), "{made:?}");
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// Puts one piece of a product into the cart.
+async fn put(customer: &Remote, product: &str) -> reqwest::Result<()> {
+    let answer = customer
+        .try_post("/cart", &json!({ "productId": product }))
+        .await?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    Ok(())
+}
+
+/// Runs a command that must end by itself, and soon.
+fn ends(mut command: Command) -> Output {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it runs on: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r09_a_directory_has_one_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let kettle = product(directory.path(), "Kettle", 129_900, 5);
+    let first = Process::start(directory.path());
+
+    let mut second = Command::new(env!("CARGO_BIN_EXE_shop"));
+    second
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory.path());
+    let refused = ends(second);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&refused.stdout), "");
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(why.lines().count(), 1, "{why}");
+    assert!(
+        why.starts_with("error: another server is running on"),
+        "{why}"
+    );
+    assert!(
+        why.contains(&directory.path().display().to_string()),
+        "{why}"
+    );
+    assert!(
+        why.contains(&first.url) && why.contains(&first.pid().to_string()),
+        "{why}"
+    );
+
+    let ada = Remote::new(&first).registered("ada").await;
+    put(&ada, &kettle).await.unwrap();
+    assert_eq!(ada.check_out_once("key-1").await.unwrap().status, 201);
+    first.kill();
+    let third = Process::start(directory.path());
+    let again = ada.at(&third).check_out_once("key-1").await.unwrap();
+    assert_eq!(
+        again.header("idempotent-replayed"),
+        Some("true"),
+        "the lock died with its server"
+    );
+}

@@ -1,0 +1,174 @@
+//! `Idempotency-Key` on a checkout: once, whatever the network does.
+
+use shop::accounts::{self, Email, Role};
+
+use super::*;
+
+impl TestShop {
+    fn orders(&self) -> i64 {
+        self.behind().number("SELECT count(*) FROM orders")
+    }
+}
+
+storage_test! {
+    async fn h01_a_repeat_gets_the_same_answer(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 2).await;
+        let first = ada.checks_out_once("key-1").await;
+        assert_eq!(first.status, 201);
+        assert_eq!(first.header("idempotent-replayed"), None);
+
+        // What happens meanwhile changes nothing of the answer.
+        ada.puts(&kettle, 1).await;
+        shop.capture(&first.json()).await;
+        shop.passes(MINUTE);
+        for _ in 0..3 {
+            let again = ada.checks_out_once("key-1").await;
+            assert_eq!((again.status, &again.body), (201, &first.body));
+            assert_eq!(again.header("idempotent-replayed"), Some("true"));
+            assert_eq!(again.header("location"), first.header("location"));
+            assert_eq!(again.header("content-type"), first.header("content-type"));
+        }
+        assert_eq!(shop.orders(), 1);
+        assert_eq!(ada.get("/cart").await.number("/itemCount"), 1, "the cart is left alone");
+
+        let token = ada.token.clone().unwrap();
+        let shop = shop.restarted().await;
+        let ada = shop.bearer(&token);
+        let again = ada.checks_out_once("key-1").await;
+        assert_eq!((again.status, &again.body), (201, &first.body));
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+        assert_eq!(shop.orders(), 1);
+        shop.behind().assert_sound();
+    }
+
+    async fn h01_keys_belong_to_their_user(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
+        for customer in [&ada, &bob] {
+            customer.puts(&kettle, 1).await;
+            let placed = customer.checks_out_once("key-1").await;
+            assert_eq!(placed.status, 201);
+            assert_eq!(placed.header("idempotent-replayed"), None);
+        }
+        assert_eq!(shop.orders(), 2);
+    }
+
+    async fn h01_a_key_is_free_again_after_a_day(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 1).await;
+        ada.checks_out_once("key-1").await;
+        shop.passes(Duration::from_hours(24));
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 1).await;
+        let later = ada.checks_out_once("key-1").await;
+        assert_eq!((later.status, later.header("idempotent-replayed")), (201, None));
+        assert_eq!(shop.orders(), 2);
+    }
+
+    async fn h02_fifty_at_once_make_one_order(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 500).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 2).await;
+        let answers =
+            futures_util::future::join_all((0..50).map(|_| ada.checks_out_once("key-1"))).await;
+        for answer in &answers {
+            assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
+        }
+        let replayed =
+            answers.iter().filter(|a| a.header("idempotent-replayed") == Some("true")).count();
+        assert_eq!(replayed, 49);
+        assert_eq!(shop.orders(), 1);
+        assert_eq!(shop.stock(&kettle).await, 498);
+    }
+
+    async fn h02_a_refusal_leaves_the_key_free(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        ada.checks_out_once("key-1").await.is_problem(409, "cart-empty");
+        ada.puts(&kettle, 5).await;
+        let change = json!({ "delta": -1, "reason": "broken" });
+        let stock = format!("/admin/products/{kettle}/stock");
+        shop.admin().await.post(&stock, change).await;
+        ada.checks_out_once("key-1").await.is_problem(409, "insufficient-stock");
+        ada.patch(&format!("/cart/items/{kettle}"), json!({ "quantity": 4 })).await;
+        let placed = ada.checks_out_once("key-1").await;
+        assert_eq!((placed.status, placed.header("idempotent-replayed")), (201, None));
+    }
+
+    async fn h02_another_body_is_refused(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 1).await;
+        assert_eq!(ada.checks_out_once("key-1").await.status, 201);
+        ada.puts(&kettle, 1).await;
+        for body in [json!({}), json!({ "expectedTotal": 129_900 })] {
+            let headers = [("idempotency-key", "key-1")];
+            let refused = ada.call(Method::POST, "/orders", &headers, body).await;
+            refused.is_problem(422, "idempotency-key-reused");
+        }
+        assert_eq!(shop.orders(), 1);
+        assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
+    }
+
+    async fn h02_keys_have_a_form(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 1).await;
+        let too_long = "k".repeat(256);
+        let before = shop.behind().dump();
+        for wrong in ["", "two words", " ", "\"\"", "tab\there", "kéy", too_long.as_str()] {
+            let refused = ada.checks_out_once(wrong).await;
+            refused.is_problem(400, "invalid-header");
+        }
+        let twice = [("idempotency-key", "key-1"), ("idempotency-key", "key-1")];
+        let refused = ada.call(Method::POST, "/orders", &twice, Value::Null).await;
+        refused.is_problem(400, "invalid-header");
+        assert_eq!(shop.behind().dump(), before);
+
+        let longest = "k".repeat(255);
+        let placed = ada.checks_out_once(&longest).await;
+        assert_eq!(placed.status, 201);
+        let quoted = ada.checks_out_once(&format!("\"{longest}\"")).await;
+        assert_eq!(quoted.body, placed.body, "quoted or bare, it is one key");
+        assert_eq!(quoted.header("idempotent-replayed"), Some("true"));
+        assert_eq!(shop.orders(), 1);
+    }
+
+    async fn h01_a_key_does_not_outlive_the_session(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 1).await;
+        ada.checks_out_once("key-1").await;
+        let email = Email::parse("ada@example.com").unwrap();
+        let moved = shop.app.db.write("test.role", move |tx| {
+            let user = accounts::user_by_email(tx, &email)?;
+            accounts::set_role(tx, user.id, Role::Admin)
+        });
+        moved.await.unwrap();
+        ada.checks_out_once("key-1").await.is_problem(401, "unauthorized");
+    }
+
+    async fn h01_a_key_counts_on_a_change_of_stock_too(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let admin = shop.admin().await;
+        let headers = [("idempotency-key", "key-1")];
+        let path = format!("/admin/products/{kettle}/stock");
+        let change = json!({ "delta": 3, "reason": "found" });
+        let first = admin.call(Method::POST, &path, &headers, change.clone()).await;
+        let again = admin.call(Method::POST, &path, &headers, change).await;
+        assert_eq!((first.status, again.status), (200, 200));
+        assert_eq!(first.body, again.body);
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+        assert_eq!(shop.stock(&kettle).await, 8);
+
+        let mug = shop.product("Mug", 30_000, 1).await;
+        let other = format!("/admin/products/{mug}/stock");
+        let change = json!({ "delta": 3, "reason": "found" });
+        let elsewhere = admin.call(Method::POST, &other, &headers, change).await;
+        assert_eq!(elsewhere.header("idempotent-replayed"), None, "keys belong to a path");
+        assert_eq!(shop.stock(&mug).await, 4);
+    }
+}

@@ -1,0 +1,40 @@
+//! Access tokens (RFC 7519), written by hand so that they can be wrong.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
+use sha2::{Sha256, Sha384, Sha512};
+
+/// A token of these parts under `key`, signed by the hash that the header names, else by SHA-256.
+pub(crate) fn forge(header: &Value, claims: &Value, key: &[u8]) -> String {
+    let [header_part, claims_part] =
+        [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+    let text = format!("{header_part}.{claims_part}");
+    let signature = match header["alg"].as_str() {
+        Some("HS384") => Hmac::<Sha384>::new_from_slice(key)
+            .unwrap()
+            .chain_update(&text)
+            .finalize()
+            .into_bytes()
+            .to_vec(),
+        Some("HS512") => Hmac::<Sha512>::new_from_slice(key)
+            .unwrap()
+            .chain_update(&text)
+            .finalize()
+            .into_bytes()
+            .to_vec(),
+        _ => Hmac::<Sha256>::new_from_slice(key)
+            .unwrap()
+            .chain_update(&text)
+            .finalize()
+            .into_bytes()
+            .to_vec(),
+    };
+    format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// What a token says.
+pub(crate) fn claims_of(token: &str) -> Value {
+    let claims = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+}

@@ -1,0 +1,32 @@
+//! Forms with files.
+
+/// A body of `multipart/form-data` (RFC 7578).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Form(Vec<u8>);
+
+impl Form {
+    pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=between-parts";
+
+    pub(crate) fn text(self, name: &str, value: &str) -> Form {
+        self.part(&format!("name=\"{name}\""), value.as_bytes())
+    }
+
+    /// A file of the field `images`, whose name and type tell nothing of its content.
+    pub(crate) fn image(self, file: &[u8]) -> Form {
+        let claims = "name=\"images\"; filename=\"../../a.txt\"\r\ncontent-type: text/plain";
+        self.part(claims, file)
+    }
+
+    fn part(mut self, claims: &str, content: &[u8]) -> Form {
+        let head = format!("--between-parts\r\ncontent-disposition: form-data; {claims}\r\n\r\n");
+        self.0.extend_from_slice(head.as_bytes());
+        self.0.extend_from_slice(content);
+        self.0.extend_from_slice(b"\r\n");
+        self
+    }
+
+    pub(super) fn body(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(b"--between-parts--\r\n");
+        self.0
+    }
+}

@@ -1,0 +1,138 @@
+//! The shop on a real socket inside the test, and listeners to its live inventory.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use shop::server;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::TestShop;
+
+/// How long a listener waits for what must come; past it the test has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A shop of a test, listening on a port of this machine.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    pub(crate) async fn start(shop: &TestShop) -> Served {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ending = CancellationToken::new();
+        let serving = server::serve(listener, Arc::clone(&shop.app), ending.clone());
+        Served {
+            address,
+            stop: ending,
+            task: tokio::spawn(serving),
+        }
+    }
+
+    /// A listener, greeted: tells what it was greeted with.
+    pub(crate) async fn listen(&self, query: &str) -> (Listener, Value) {
+        let mut listener = self.knock(query, &[]).await.unwrap();
+        let greeting = listener.hear().await;
+        (listener, greeting)
+    }
+
+    /// A handshake with headers of its own; an error is the status that refused it.
+    pub(crate) async fn knock(
+        &self,
+        query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Listener, u16> {
+        Listener::at(&format!("ws://{}", self.address), query, headers).await
+    }
+
+    /// Asks the shop to stop, as a signal would.
+    pub(crate) fn begin_stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub(crate) async fn stopped(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+/// One that follows the live inventory.
+pub(crate) struct Listener(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Listener {
+    /// `server` as `ws://127.0.0.1:40000`, `query` as `?since=1` or nothing.
+    pub(crate) async fn at(
+        server: &str,
+        query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Listener, u16> {
+        let mut request = format!("{server}/api/v1/ws{query}")
+            .into_client_request()
+            .unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        match connect_async(request).await {
+            Ok((socket, _)) => Ok(Listener(socket)),
+            Err(Error::Http(refused)) => Err(refused.status().as_u16()),
+            Err(error) => panic!("no handshake: {error}"),
+        }
+    }
+
+    /// The next message.
+    pub(crate) async fn hear(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("not what a listener is told: {other:?}"),
+        }
+    }
+
+    /// Messages up to the one that reaches `seq`.
+    pub(crate) async fn hear_up_to(&mut self, seq: i64) -> Vec<Value> {
+        let mut heard: Vec<Value> = Vec::new();
+        while heard.last().is_none_or(|last| last["seq"] != seq) {
+            heard.push(self.hear().await);
+        }
+        heard
+    }
+
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// The code that the server closes with; what comes before is let through.
+    pub(crate) async fn close_code(&mut self) -> u16 {
+        loop {
+            if let Message::Close(frame) = self.next().await {
+                return frame.unwrap().code.into();
+            }
+        }
+    }
+
+    pub(crate) async fn leave(mut self) {
+        self.0.close(None).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Message {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.0.next())
+                .await
+                .expect("the shop has said nothing for long");
+            match message.expect("the socket is closed").unwrap() {
+                Message::Ping(_) | Message::Pong(_) => {}
+                message => return message,
+            }
+        }
+    }
+}

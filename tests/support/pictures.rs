@@ -1,0 +1,75 @@
+//! Pictures, good and bad.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat, RgbImage};
+
+/// What only the metadata of a picture tells.
+pub(crate) const SECRET_PLACE: &str = "28.6139N 77.2090E";
+
+/// A picture of that size, the same each time.
+pub(crate) fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
+    let pixels = RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 200])
+    });
+    let mut file = Cursor::new(Vec::new());
+    DynamicImage::from(pixels)
+        .write_to(&mut file, format)
+        .unwrap();
+    file.into_inner()
+}
+
+pub(crate) fn png() -> Vec<u8> {
+    picture(6, 4, ImageFormat::Png)
+}
+
+/// A PNG with the place it was taken at in a text chunk.
+pub(crate) fn png_with_a_place() -> Vec<u8> {
+    let text = [b"tEXtComment\0", SECRET_PLACE.as_bytes()].concat();
+    let length = u32::try_from(text.len() - 4).unwrap().to_be_bytes();
+    let chunk = [&length[..], &text[..], &crc(&text).to_be_bytes()[..]].concat();
+    let mut file = png();
+    file.splice(HEADER_END..HEADER_END, chunk);
+    file
+}
+
+/// A JPEG as a phone makes it: lying on its side (EXIF orientation 6), with the place it was taken.
+pub(crate) fn jpeg_from_a_phone(width: u32, height: u32) -> Vec<u8> {
+    let entry = [0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
+    let exif = [
+        &b"Exif\0\0II*\0\x08\0\0\0\x01\0"[..],
+        &entry[..],
+        &[0; 4][..],
+        SECRET_PLACE.as_bytes(),
+    ]
+    .concat();
+    let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
+    let segment = [&[0xff, 0xe1][..], &length[..], &exif[..]].concat();
+    let mut file = picture(width, height, ImageFormat::Jpeg);
+    file.splice(2..2, segment);
+    file
+}
+
+/// A small PNG that says it is 40,000 pixels wide and high.
+pub(crate) fn png_bomb() -> Vec<u8> {
+    let mut file = png();
+    let side = 40_000_u32.to_be_bytes();
+    file[16..20].copy_from_slice(&side);
+    file[20..24].copy_from_slice(&side);
+    let sum = crc(&file[12..29]).to_be_bytes();
+    file[29..HEADER_END].copy_from_slice(&sum);
+    file
+}
+
+/// Where the signature and the first chunk of a PNG end.
+const HEADER_END: usize = 33;
+
+/// CRC-32 of a PNG's chunk (RFC 2083, section 15).
+fn crc(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, byte: &u8| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            (sum >> 1) ^ (0xedb8_8320 * (sum & 1))
+        })
+    };
+    !bytes.iter().fold(!0, step)
+}
