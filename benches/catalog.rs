@@ -4,6 +4,12 @@
 //! connections; the limit is a bare axum handler, in a process of its own too, that serialises the
 //! same products from memory. Both are measured in turn, and the ratio is what counts.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and ends where anything is amiss"
+)]
+
 mod support;
 
 use std::{
@@ -41,7 +47,7 @@ fn main() {
         assert_eq!(status, 200);
         let file = directory.path().join("products.json");
         std::fs::write(&file, body).expect("a file");
-        let page: Page = serde_json::from_slice(body).expect("a page");
+        let page: Listed = serde_json::from_slice(body).expect("a page");
         let ids: Vec<String> = page.data.into_iter().map(|product| product.id).collect();
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.env(BARE, &file);
@@ -110,7 +116,7 @@ async fn measure(address: &str, calls: &Arc<Vec<Vec<u8>>>) -> (f64, u32, u32) {
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
+struct Listed {
     data: Vec<Product>,
     page: i64,
     limit: i64,
@@ -145,7 +151,7 @@ struct Category {
 /// The limit: axum, the same products, nothing else.
 fn serve_bare(file: &str) {
     let text = std::fs::read(file).expect("the products");
-    let page: &'static Page = Box::leak(serde_json::from_slice(&text).expect("a page"));
+    let page: &'static Listed = Box::leak(serde_json::from_slice(&text).expect("a page"));
     let router = Router::new()
         .route("/api/v1/products", get(move || async move { Json(page) }))
         .route(

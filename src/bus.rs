@@ -38,7 +38,7 @@ pub struct Bus {
 impl Bus {
     /// Starts the task that listens to `db`, until `stop`.
     pub async fn start(db: Db, stop: CancellationToken) -> Result<Bus> {
-        let first = db.read("bus.head", |tx| head(tx)).await?;
+        let first = db.read("bus.head", head).await?;
         let (sender, receiver) = watch::channel(first);
         let bus = Bus {
             recent: Arc::default(),

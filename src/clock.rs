@@ -97,7 +97,6 @@ impl Clock {
 pub struct Chance(Arc<Mutex<StdRng>>);
 
 impl Chance {
-    #[expect(clippy::disallowed_methods, reason = "this is where chance comes in")]
     pub fn system() -> Self {
         Chance(Arc::new(Mutex::new(rand::make_rng())))
     }

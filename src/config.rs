@@ -282,6 +282,6 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, String> {
             let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
             Some(Duration::from_secs(number.checked_mul(*seconds)?))
         })
-        .filter(|span| !span.is_zero() && *span <= Duration::from_secs(3660 * 86_400))
+        .filter(|span| !span.is_zero() && *span <= Duration::from_hours(87840))
         .ok_or_else(|| format!("`{name}` must read as `90s`, `15m`, `2h` or `30d`, not `{text}`"))
 }

@@ -45,8 +45,8 @@ macro_rules! whole {
                 ObjectBuilder::new()
                     .schema_type(Type::Integer)
                     .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-                    .minimum(Some($least as isize))
-                    .maximum(Some($most as isize))
+                    .minimum(Some(bound($name::LEAST)))
+                    .maximum(Some(bound($name::MOST)))
                     .into()
             }
         }
@@ -125,4 +125,9 @@ fn too_much() -> Error {
         "out-of-range",
         format!("the sum is more than {MAX_AMOUNT}"),
     )
+}
+
+/// A bound as the document writes it.
+fn bound(value: i64) -> isize {
+    isize::try_from(value).unwrap_or(isize::MAX)
 }

@@ -8,10 +8,10 @@ use crate::{
 };
 
 /// How often old rows are cleaned away.
-const CLEAN_UP: Duration = Duration::from_secs(60 * 60);
+const CLEAN_UP: Duration = Duration::from_hours(1);
 
 /// How long events can be replayed.
-const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const EVENTS_KEPT_FOR: Duration = Duration::from_hours(168);
 
 /// Starts the timers; they end when the shop stops.
 pub fn start(app: &Arc<App>) {

@@ -97,7 +97,7 @@ src/orders/http.rs      use axum::Json; fn f() { app.db.write("orders.place", g)
 src/orders/http/all.rs  use http::StatusCode;
 src/orders/mod.rs       const DELETE: &str = "DELETE"; // SELECT 1, todo!()
 src/cli/mod.rs          use crate::{orders, server};"##;
-    let refused = r##"
+    let refused = r#"
 src/money.rs            use crate::db::Tx;
 src/db/mod.rs           use crate::{error::Error, bus::{self, Bus}};
 src/web/mod.rs          fn f() { crate :: accounts :: http::routes() }
@@ -114,7 +114,7 @@ src/error.rs            use http::StatusCode;
 src/cli/admin.rs        use axum::Router;
 src/orders/mod.rs       fn f() { app⏎.db⏎.write("orders.place", g) }
 src/orders/mod.rs       fn f<'a>() { todo!() }
-src/orders/mod.rs       #![allow(dead_code)]"##;
+src/orders/mod.rs       #![allow(dead_code)]"#;
     for (examples, expected) in [(allowed, 0), (refused, 1)] {
         for example in examples.trim().lines() {
             let (path, code) = example.split_once(' ').expect("a path, then code");

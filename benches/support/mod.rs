@@ -5,10 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -37,20 +34,26 @@ impl Server {
 
     /// Anything that prints `listening on http://…` once it does.
     pub(crate) fn start(mut command: Command) -> Server {
-        let mut child = command
+        let child = command
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
-        let lines = BufReader::new(child.stdout.take().expect("its output is here")).lines();
-        for line in lines.map_while(Result::ok) {
-            if let Some(address) = line.trim().strip_prefix("listening on http://") {
-                return Server {
-                    child,
-                    address: address.to_owned(),
-                };
-            }
-        }
-        panic!("the server ended before it listened");
+        let mut server = Server {
+            child,
+            address: String::new(),
+        };
+        let output = server.child.stdout.take().expect("its output is here");
+        let lines = BufReader::new(output).lines().map_while(Result::ok);
+        let listening = |line: String| {
+            line.trim()
+                .strip_prefix("listening on http://")
+                .map(str::to_owned)
+        };
+        server.address = lines
+            .into_iter()
+            .find_map(listening)
+            .expect("the server listens");
+        server
     }
 }
 
@@ -176,13 +179,11 @@ impl Dice {
 /// Counts what was done in a measured span, and how long each took.
 #[derive(Clone, Default)]
 pub(crate) struct Tally {
-    done: Arc<AtomicU64>,
     micros: Arc<std::sync::Mutex<Vec<u32>>>,
 }
 
 impl Tally {
     pub(crate) fn count(&self, took: Duration) {
-        self.done.fetch_add(1, Ordering::Relaxed);
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         self.micros.lock().expect("no counter panics").push(micros);
     }
@@ -198,7 +199,7 @@ impl Tally {
                 .unwrap_or_default()
         };
         (
-            self.done.load(Ordering::Relaxed) as f64 / span.as_secs_f64(),
+            f64::from(u32::try_from(micros.len()).unwrap_or(u32::MAX)) / span.as_secs_f64(),
             at(50),
             at(99),
         )

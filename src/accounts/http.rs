@@ -40,7 +40,7 @@ impl FromRequestParts<Arc<App>> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         let Bearer(claims) = Bearer::from_request_parts(parts, app).await?;
-        let own = claims.clone();
+        let own = claims;
         app.db
             .read("accounts.admin", move |tx| super::admin(tx, &own))
             .await?;

@@ -300,6 +300,10 @@ pub(crate) struct ProductChanges {
     /// `null` takes the product out of its category.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<CategoryId>)]
+    #[expect(
+        clippy::option_option,
+        reason = "not there, `null` and an id are three things"
+    )]
     category_id: Option<Option<CategoryId>>,
 }
 

@@ -1,9 +1,5 @@
 //! What commands print, for people and for scripts.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command's results go here"
-)]
+#![expect(clippy::print_stderr, reason = "a command's results go here")]
 
 use std::io::{IsTerminal, Write};
 
@@ -38,7 +34,7 @@ impl Output {
     /// One thing: its JSON, or what to say of it.
     pub(super) fn one(self, value: &impl Serialize, words: &str) -> Result<()> {
         if self.json {
-            self.value(value)
+            Self::value(value)
         } else {
             line(words)
         }
@@ -52,7 +48,7 @@ impl Output {
         cells: impl Fn(&T) -> Vec<String>,
     ) -> Result<()> {
         if self.json {
-            return self.value(&rows);
+            return Self::value(&rows);
         }
         let mut table = comfy_table::Table::new();
         table
@@ -64,7 +60,7 @@ impl Output {
         line(&table.trim_fmt())
     }
 
-    fn value(self, value: &impl Serialize) -> Result<()> {
+    fn value(value: &impl Serialize) -> Result<()> {
         line(&serde_json::to_string_pretty(value).map_err(Error::internal)?)
     }
 }

@@ -31,8 +31,8 @@ pub(super) struct Seed {
     #[arg(long, default_value_t = 0)]
     orders: u64,
     /// The same seed makes the same shop
-    #[arg(long, default_value_t = 1)]
-    random_seed: u64,
+    #[arg(long = "random-seed", value_name = "RANDOM_SEED", default_value_t = 1)]
+    chance: u64,
 }
 
 /// When seeded data begins: 2026-01-01T00:00:00Z. Every product is a second younger.
@@ -57,7 +57,7 @@ struct Seeded {
 impl Seed {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
         let clock = Clock::fixed(BEGINNING);
-        let (_, app) = super::open(config, clock, Chance::seeded(self.random_seed)).await?;
+        let (_, app) = super::open(config, clock, Chance::seeded(self.chance)).await?;
         let done = self.fill(&app).await;
         app.stopping.cancel();
         app.db.close().await;

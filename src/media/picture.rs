@@ -42,7 +42,7 @@ impl Picture {
         };
         let format = image::guess_format(bytes)
             .ok()
-            .filter(is_supported)
+            .filter(|format| is_supported(*format))
             .ok_or_else(|| {
                 let detail = format!("`{field}`: images must be JPEG, PNG, WebP or GIF");
                 Error::new(Kind::UnsupportedMediaType, detail)
@@ -100,7 +100,7 @@ impl Picture {
     }
 }
 
-fn is_supported(format: &ImageFormat) -> bool {
+fn is_supported(format: ImageFormat) -> bool {
     matches!(
         format,
         ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP | ImageFormat::Gif

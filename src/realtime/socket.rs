@@ -151,14 +151,13 @@ impl Listener {
     }
 
     async fn missed(&self, app: &App) -> Result<Vec<Arc<Committed>>> {
-        match app.bus.after(self.seq) {
-            Some(events) => Ok(events),
-            None => {
-                let seq = self.seq;
-                app.db
-                    .scan("realtime.missed", move |tx| bus::events_after(tx, seq))
-                    .await
-            }
+        if let Some(events) = app.bus.after(self.seq) {
+            Ok(events)
+        } else {
+            let seq = self.seq;
+            app.db
+                .scan("realtime.missed", move |tx| bus::events_after(tx, seq))
+                .await
         }
     }
 

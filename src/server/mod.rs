@@ -189,5 +189,5 @@ fn cors(app: &App) -> CorsLayer {
             ]))
             .collect::<Vec<_>>(),
         )
-        .max_age(std::time::Duration::from_secs(3600))
+        .max_age(std::time::Duration::from_hours(1))
 }

@@ -29,7 +29,7 @@ use super::{
 use crate::error::{Error, Kind};
 
 /// How long a request may take, its body included.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

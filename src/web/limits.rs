@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use crate::error::{Error, Kind, Result};
 
 /// The window that every limit is told in.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
