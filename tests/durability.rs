@@ -8,10 +8,15 @@ mod wire;
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+use shop::server::Home;
 
 use crate::support::{Process, Remote, run};
 
@@ -96,4 +101,43 @@ async fn r09_a_directory_has_one_server() {
         Some("true"),
         "the lock died with its server"
     );
+}
+
+#[test]
+fn a_look_at_the_lock_keeps_no_server_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = Home::open(directory.path()).unwrap();
+    let (done, ready) = (AtomicBool::new(false), Barrier::new(3));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                ready.wait();
+                while !done.load(Ordering::SeqCst) {
+                    assert_eq!(home.running().unwrap(), None, "nobody has said where it listens");
+                    std::thread::yield_now();
+                }
+            });
+        }
+        ready.wait();
+        for _ in 0..300 {
+            let locked = home.lock().map(drop);
+            done.store(locked.is_err(), Ordering::SeqCst);
+            locked.unwrap();
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn the_lock_tells_of_its_holder_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = Home::open(directory.path()).unwrap();
+    assert_eq!(home.running().unwrap(), None);
+    let mut first = home.lock().unwrap();
+    first.announce("http://127.0.0.1:1").unwrap();
+    assert_eq!(home.running().unwrap().as_deref(), Some("http://127.0.0.1:1"));
+    drop(first);
+    assert_eq!(home.running().unwrap(), None);
+    let _second = home.lock().unwrap();
+    assert_eq!(home.running().unwrap(), None, "it does not listen yet");
 }

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,10 @@ struct Holder {
     pid: u32,
     url: String,
 }
+
+/// How long a server waits, and how often, for a command that just looks whether one is running.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: usize = 30;
 
 impl Home {
     /// Opens the directory, or makes it.
@@ -64,8 +69,20 @@ impl Home {
             .truncate(false)
             .open(&path)
             .map_err(|e| cannot("open", &path, &e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Running { file }),
+        let mut locked = file.try_lock();
+        for _ in 0..LOOKS {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+            locked = file.try_lock();
+        }
+        match locked {
+            // What an earlier server left there is not true any more.
+            Ok(()) => match file.set_len(0) {
+                Ok(()) => Ok(Running { file }),
+                Err(error) => Err(cannot("write", &path, &error)),
+            },
             Err(TryLockError::WouldBlock) => {
                 let holder = read_holder(&mut file)
                     .map(|holder| format!(" (process {}, {})", holder.pid, holder.url))
@@ -86,7 +103,8 @@ impl Home {
         let Ok(mut file) = File::open(&path) else {
             return Ok(None);
         };
-        match file.try_lock() {
+        // Shared, so that two who look are not taken for a server.
+        match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file).map(|holder| holder.url)),
             Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
