@@ -306,11 +306,11 @@ impl Bare {
 
 const VISITOR: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ?1 AND s.expires_at > ?2";
-const LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.image_count, c.added_at
+const LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
     FROM cart_items c JOIN products p ON p.id = c.product_id
     WHERE c.user_id = ?1 AND p.deleted_at IS NULL";
 const PRODUCT: &str =
-    "SELECT name, price, stock, image_count FROM products WHERE id = ?1 AND deleted_at IS NULL";
+    "SELECT name, price, stock, images FROM products WHERE id = ?1 AND deleted_at IS NULL";
 const PUT: &str = "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
     VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = excluded.quantity";

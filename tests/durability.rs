@@ -113,7 +113,11 @@ fn a_look_at_the_lock_keeps_no_server_out() {
             scope.spawn(|| {
                 ready.wait();
                 while !done.load(Ordering::SeqCst) {
-                    assert_eq!(home.running().unwrap(), None, "nobody has said where it listens");
+                    assert_eq!(
+                        home.running().unwrap(),
+                        None,
+                        "nobody has said where it listens"
+                    );
                     std::thread::yield_now();
                 }
             });
@@ -135,7 +139,10 @@ fn the_lock_tells_of_its_holder_only() {
     assert_eq!(home.running().unwrap(), None);
     let mut first = home.lock().unwrap();
     first.announce("http://127.0.0.1:1").unwrap();
-    assert_eq!(home.running().unwrap().as_deref(), Some("http://127.0.0.1:1"));
+    assert_eq!(
+        home.running().unwrap().as_deref(),
+        Some("http://127.0.0.1:1")
+    );
     drop(first);
     assert_eq!(home.running().unwrap(), None);
     let _second = home.lock().unwrap();

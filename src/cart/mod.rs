@@ -62,13 +62,13 @@ pub struct Line {
     pub price: Price,
     pub stock: i64,
     pub quantity: Quantity,
-    pub has_images: bool,
+    pub images: Vec<Image>,
     pub added_at: Timestamp,
 }
 
 /// The lines of a cart, the oldest first; products that have left the catalog are not among them.
-pub fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
-    let mut lines = store::lines(tx, user)?;
+pub fn lines(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<Vec<Line>> {
+    let mut lines = store::lines(tx, app, user)?;
     // Sorted here: a handful of lines is not worth the engine's sorter.
     lines.sort_by_key(|line| (line.added_at, line.product));
     Ok(lines)
@@ -76,8 +76,8 @@ pub fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
 
 /// The cart.
 pub fn show(tx: &mut Tx<'_>, app: &App, visitor: Visitor) -> Result<Cart> {
-    let lines = lines(tx, visitor.user)?;
-    render(tx, app, lines)
+    let lines = lines(tx, app, visitor.user)?;
+    render(app, lines)
 }
 
 /// Adds to what the cart holds of a product.
@@ -88,25 +88,25 @@ pub fn add(
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Cart> {
-    let mut lines = lines(tx, visitor.user)?;
+    let mut lines = lines(tx, app, visitor.user)?;
     if let Some(line) = lines.iter_mut().find(|line| line.product == product) {
         let sum = Quantity::try_from(line.quantity.get() + quantity.get())
             .map_err(|e| Error::field("quantity", "out-of-range", format!("the sum {e}")))?;
         line.quantity = sum;
         check_stock(line)?;
         store::put(tx, visitor.user, product, sum)?;
-        return render(tx, app, lines);
+        return render(app, lines);
     }
     if lines.len() >= MOST_LINES {
         let message = format!("a cart holds at most {MOST_LINES} products");
         return Err(Error::field("productId", "too-many-lines", message));
     }
     let line =
-        store::new_line(tx, product, quantity)?.ok_or_else(|| Error::not_found("product"))?;
+        store::new_line(tx, app, product, quantity)?.ok_or_else(|| Error::not_found("product"))?;
     check_stock(&line)?;
     store::put(tx, visitor.user, product, quantity)?;
     lines.push(line);
-    render(tx, app, lines)
+    render(app, lines)
 }
 
 /// Sets how many of a product the cart holds.
@@ -117,7 +117,7 @@ pub fn set(
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Cart> {
-    let mut lines = lines(tx, visitor.user)?;
+    let mut lines = lines(tx, app, visitor.user)?;
     let line = lines
         .iter_mut()
         .find(|line| line.product == product)
@@ -125,7 +125,7 @@ pub fn set(
     line.quantity = quantity;
     check_stock(line)?;
     store::put(tx, visitor.user, product, quantity)?;
-    render(tx, app, lines)
+    render(app, lines)
 }
 
 /// Takes a product out of the cart.
@@ -161,14 +161,9 @@ fn check_stock(line: &Line) -> Result<()> {
     )]))
 }
 
-fn render(tx: &mut Tx<'_>, app: &App, lines: Vec<Line>) -> Result<Cart> {
+fn render(app: &App, lines: Vec<Line>) -> Result<Cart> {
     let total_amount = total(&lines)?;
-    let pictured: Vec<_> = lines
-        .iter()
-        .filter(|line| line.has_images)
-        .map(|line| line.product)
-        .collect();
-    let mut items = lines
+    let items = lines
         .into_iter()
         .map(|line| {
             Ok(CartItem {
@@ -178,17 +173,12 @@ fn render(tx: &mut Tx<'_>, app: &App, lines: Vec<Line>) -> Result<Cart> {
                     id: line.product,
                     name: line.name,
                     price: line.price,
-                    images: Vec::new(),
+                    images: line.images,
                     stock_quantity: line.stock,
                 },
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    for (owner, image) in catalog::images_of(tx, app, &pictured)? {
-        if let Some(item) = items.iter_mut().find(|item| item.product.id == owner) {
-            item.product.images.push(image);
-        }
-    }
     Ok(Cart {
         item_count: items.iter().map(|item| item.quantity.get()).sum(),
         items,

@@ -2,16 +2,17 @@
 
 use super::Line;
 use crate::{
-    args,
+    args, catalog,
     db::Tx,
     error::Result,
     id::{ProductId, UserId},
     money::Quantity,
+    web::App,
 };
 
-pub(super) fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
+pub(super) fn lines(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<Vec<Line>> {
     tx.all(
-        "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.image_count, c.added_at
+        "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
          FROM cart_items c JOIN products p ON p.id = c.product_id
          WHERE c.user_id = ?1 AND p.deleted_at IS NULL",
         args![user],
@@ -22,7 +23,7 @@ pub(super) fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
                 price: row.get(2)?,
                 stock: row.get(3)?,
                 quantity: row.get(4)?,
-                has_images: row.get(5)?,
+                images: catalog::images(row.get(5)?, app)?,
                 added_at: row.get(6)?,
             })
         },
@@ -32,12 +33,13 @@ pub(super) fn lines(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Line>> {
 /// A line for a product of the catalog that is not in the cart yet.
 pub(super) fn new_line(
     tx: &mut Tx<'_>,
+    app: &App,
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Option<Line>> {
     let now = tx.now();
     tx.one(
-        "SELECT name, price, stock, image_count FROM products WHERE id = ?1 AND deleted_at IS NULL",
+        "SELECT name, price, stock, images FROM products WHERE id = ?1 AND deleted_at IS NULL",
         args![product],
         |row| {
             Ok(Line {
@@ -46,7 +48,7 @@ pub(super) fn new_line(
                 price: row.get(1)?,
                 stock: row.get(2)?,
                 quantity,
-                has_images: row.get(3)?,
+                images: catalog::images(row.get(3)?, app)?,
                 added_at: now,
             })
         },

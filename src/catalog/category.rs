@@ -1,5 +1,7 @@
 //! Categories: one name each, by the folded name, and a slug that stays.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -45,10 +47,20 @@ pub struct Category {
 
 /// A category as its products name it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct CategoryRef {
+pub struct CategoryRef<'a> {
     pub id: CategoryId,
-    pub name: String,
-    pub slug: String,
+    pub name: Cow<'a, str>,
+    pub slug: Cow<'a, str>,
+}
+
+impl CategoryRef<'_> {
+    pub(super) fn into_owned(self) -> CategoryRef<'static> {
+        CategoryRef {
+            id: self.id,
+            name: Cow::Owned(self.name.into_owned()),
+            slug: Cow::Owned(self.slug.into_owned()),
+        }
+    }
 }
 
 /// All of them, by folded name.

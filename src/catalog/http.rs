@@ -30,7 +30,7 @@ use crate::{
             parse_value, read_body,
         },
         idempotency::{self, Answer, IdempotencyKey},
-        respond::{self, INVENTORY_SEQ, etag},
+        respond::{self, INVENTORY_SEQ, WrittenRows, etag},
     },
 };
 
@@ -208,13 +208,19 @@ pub(crate) async fn list_products(
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let takes_long = filters.need_counting() || page.offset() > DEEP;
-    let work = move |tx: &mut crate::db::Tx<'_>| super::list(tx, &shop, &filters, page);
-    let listed = if takes_long {
+    // Straight from the rows to JSON: this is the answer that is asked for most.
+    let work = move |tx: &mut crate::db::Tx<'_>| {
+        let mut rows = WrittenRows::new();
+        let total = super::list(tx, &shop, &filters, page, |product| rows.push(&product))?;
+        Ok((rows, total))
+    };
+    let (rows, total) = if takes_long {
         app.db.scan("catalog.list", work).await?
     } else {
         app.db.read("catalog.list", work).await?
     };
-    let mut response = respond::page(uri.path(), uri.query(), &listed)?;
+    let head = Page::new(page, Vec::<()>::new(), total);
+    let mut response = respond::written_page(uri.path(), uri.query(), &head, rows)?;
     response
         .headers_mut()
         .insert(INVENTORY_SEQ, respond::number(seq));
@@ -262,7 +268,7 @@ pub(crate) async fn get_product(
 
 /// A product's response, with its tag and position. `seq` is read before the product is: what comes
 /// between may be missing from the answer.
-fn tagged(status: StatusCode, product: &Product, seq: i64) -> Result<Response> {
+fn tagged(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Response> {
     let body = respond::to_json(product)?;
     let tag = etag(&body);
     let mut response = respond::with_header(respond::json_bytes(status, body), header::ETAG, &tag)?;
@@ -491,7 +497,7 @@ pub(crate) async fn update_product(
 }
 
 /// Whether the product is the one that `If-Match` means.
-fn check(condition: Option<&Condition>, current: &Product) -> Result<()> {
+fn check(condition: Option<&Condition>, current: &Product<'_>) -> Result<()> {
     let Some(condition) = condition else {
         return Ok(());
     };

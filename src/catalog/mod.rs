@@ -14,12 +14,12 @@ pub use self::{
     },
     fold::fold,
     product::{
-        Changes, Description, NewProduct, Product, ProductName, create, delete, list, product,
-        remove_image, update,
+        Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
+        product, remove_image, update,
     },
     stock::{
         Cause, Delta, Line, Movement, change_stock, insufficient, put_back, shortage, take_stock,
     },
-    store::{Filters, Sort, images_of},
+    store::{Filters, Sort},
 };
 pub use crate::media::Image;

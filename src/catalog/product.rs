@@ -1,5 +1,7 @@
 //! Products: made, shown, changed, and taken from the catalog without leaving past orders.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,7 +18,7 @@ use crate::{
     id::{CategoryId, ImageId, ProductId},
     media::{self, Image, Stored},
     money::{Price, Stock},
-    page::{Page, PageRequest},
+    page::{PageRequest, Total},
     web::App,
 };
 
@@ -73,11 +75,11 @@ impl TryFrom<String> for Description {
 /// A product as the catalog shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Product {
+pub struct Product<'a> {
     pub id: ProductId,
-    pub name: String,
-    pub slug: String,
-    pub description: String,
+    pub name: Cow<'a, str>,
+    pub slug: Cow<'a, str>,
+    pub description: Cow<'a, str>,
     /// In the currency's minor unit.
     pub price: Price,
     /// ISO 4217.
@@ -86,9 +88,29 @@ pub struct Product {
     pub stock_quantity: i64,
     pub images: Vec<Image>,
     pub category_id: Option<CategoryId>,
-    pub category: Option<CategoryRef>,
+    pub category: Option<CategoryRef<'a>>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl Product<'_> {
+    /// The same, with texts of its own.
+    pub fn into_owned(self) -> Product<'static> {
+        Product {
+            name: Cow::Owned(self.name.into_owned()),
+            slug: Cow::Owned(self.slug.into_owned()),
+            description: Cow::Owned(self.description.into_owned()),
+            category: self.category.map(CategoryRef::into_owned),
+            id: self.id,
+            price: self.price,
+            currency: self.currency,
+            stock_quantity: self.stock_quantity,
+            images: self.images,
+            category_id: self.category_id,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
 }
 
 /// What a new product needs.
@@ -112,7 +134,12 @@ pub struct Changes {
 }
 
 /// Puts a product into the catalog, with pictures that are in the store already.
-pub fn create(tx: &mut Tx<'_>, app: &App, new: &NewProduct, images: &[Stored]) -> Result<Product> {
+pub fn create(
+    tx: &mut Tx<'_>,
+    app: &App,
+    new: &NewProduct,
+    images: &[Stored],
+) -> Result<Product<'static>> {
     let id = tx.id();
     check_category(tx, new.category)?;
     store::insert(
@@ -130,37 +157,43 @@ pub fn create(tx: &mut Tx<'_>, app: &App, new: &NewProduct, images: &[Stored]) -
     )?;
     store::count_in(tx, new.category, 1)?;
     if !images.is_empty() {
-        let count = media::attach(tx, id, images)?;
-        store::set_image_count(tx, id, count)?;
+        media::attach(tx, id, images)?;
+        show_images(tx, id)?;
     }
     store::insert_movements(tx, &[Movement::of(Cause::Create, id, new.stock.get())])?;
     tx.emit_stock(&[StockChange::now(id, new.stock.get())])?;
     product(tx, app, id)
 }
 
+/// The pictures that a product's row tells of.
+pub fn images(kept: &str, app: &App) -> Result<Vec<Image>> {
+    media::shown(kept, &app.public_url)
+}
+
 /// A product of the catalog.
-pub fn product(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Product> {
+pub fn product(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Product<'static>> {
     store::by_id(tx, app, id)?.ok_or_else(|| Error::not_found("product"))
 }
 
-/// One page of the catalog.
+/// Hands over one page of the catalog, each product as it is read, and tells how many match in all.
 pub fn list(
     tx: &mut Tx<'_>,
     app: &App,
     filters: &Filters,
     page: PageRequest,
-) -> Result<Page<Product>> {
-    store::list(tx, app, filters, page)
+    each: impl FnMut(Product<'_>) -> Result<()>,
+) -> Result<Total> {
+    store::list(tx, app, filters, page, each)
 }
 
 /// Changes a product, whatever it was. The caller has seen to `If-Match`.
 pub fn update(
     tx: &mut Tx<'_>,
     app: &App,
-    current: &Product,
+    current: &Product<'_>,
     changes: &Changes,
     images: &[Stored],
-) -> Result<Product> {
+) -> Result<Product<'static>> {
     let category = changes.category.unwrap_or(current.category_id);
     if category != current.category_id {
         check_category(tx, category)?;
@@ -170,11 +203,11 @@ pub fn update(
     let name = changes
         .name
         .as_ref()
-        .map_or(current.name.as_str(), |name| &name.0);
+        .map_or(current.name.as_ref(), |name| &name.0);
     let description = changes
         .description
         .as_ref()
-        .map_or(current.description.as_str(), |text| &text.0);
+        .map_or(current.description.as_ref(), |text| &text.0);
     store::update(
         tx,
         current.id,
@@ -193,7 +226,7 @@ pub fn update(
             let detail = format!("`images`: a product has at most {}", media::MOST_IMAGES);
             return Err(Error::new(Kind::Invalid("invalid-image"), detail));
         }
-        store::set_image_count(tx, current.id, count)?;
+        show_images(tx, current.id)?;
     }
     if let Some(stock) = changes.stock {
         stock::set(tx, current, stock)?;
@@ -207,10 +240,10 @@ pub fn remove_image(
     app: &App,
     id: ProductId,
     image: ImageId,
-) -> Result<(String, Product)> {
+) -> Result<(String, Product<'static>)> {
     let current = product(tx, app, id)?;
     let key = media::detach(tx, id, image)?.ok_or_else(|| Error::not_found("image"))?;
-    store::set_image_count(tx, id, current.images.len() - 1)?;
+    show_images(tx, id)?;
     let after = update(tx, app, &current, &Changes::default(), &[])?;
     Ok((key, after))
 }
@@ -221,6 +254,12 @@ pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
     store::delete(tx, id)?;
     store::count_in(tx, current.category_id, -1)?;
     tx.emit_stock(&[StockChange::deleted(id)])
+}
+
+/// Writes into the product's row what it shows of its pictures.
+fn show_images(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    let images = media::written(tx, id)?;
+    store::keep_images(tx, id, &images)
 }
 
 fn check_category(tx: &mut Tx<'_>, category: Option<CategoryId>) -> Result<()> {

@@ -130,7 +130,7 @@ pub fn change_stock(
     id: ProductId,
     delta: Delta,
     reason: &str,
-) -> Result<Product> {
+) -> Result<Product<'static>> {
     let current = product(tx, app, id)?;
     let Some(stock) = store::add_stock(tx, id, delta.0)? else {
         return Err(if delta.0 > 0 {
@@ -151,7 +151,7 @@ pub fn change_stock(
 }
 
 /// An admin's count of what is there.
-pub(super) fn set(tx: &mut Tx<'_>, current: &Product, stock: Stock) -> Result<()> {
+pub(super) fn set(tx: &mut Tx<'_>, current: &Product<'_>, stock: Stock) -> Result<()> {
     let delta = stock.get() - current.stock_quantity;
     if delta == 0 {
         return Ok(());

@@ -6,13 +6,13 @@ pub mod http;
 mod picture;
 mod store;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::picture::Picture;
 use crate::{
     db::Tx,
-    error::Result,
+    error::{Error, Result},
     id::{ImageId, ProductId},
     ports::ImageStore,
 };
@@ -37,17 +37,44 @@ pub struct Image {
     pub content_type: String,
 }
 
+/// A picture as a product's row keeps it beside `product_images`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    id: ImageId,
+    key: String,
+    width: i64,
+    height: i64,
+    content_type: String,
+}
+
+/// The text that a product's row keeps of its pictures.
+pub fn written(tx: &mut Tx<'_>, product: ProductId) -> Result<String> {
+    serde_json::to_string(&store::of_product(tx, product)?).map_err(Error::internal)
+}
+
+/// The pictures that such a text tells of, ready to be shown.
+pub fn shown(text: &str, public_url: &str) -> Result<Vec<Image>> {
+    if text == "[]" {
+        return Ok(Vec::new());
+    }
+    let kept: Vec<Kept> = serde_json::from_str(text).map_err(Error::internal)?;
+    let shown = kept.into_iter().map(|kept| Image {
+        id: kept.id,
+        url: format!("{public_url}/images/{}", kept.key),
+        width: kept.width,
+        height: kept.height,
+        content_type: kept.content_type,
+    });
+    Ok(shown.collect())
+}
+
 /// A picture that is in the store and not yet in the database.
 #[derive(Debug, Clone)]
 pub struct Stored {
     pub id: ImageId,
     pub key: String,
     pub picture: Picture,
-}
-
-/// The URL of the picture under `key`.
-pub fn url(public_url: &str, key: &str) -> String {
-    format!("{public_url}/images/{key}")
 }
 
 /// Writes all pictures to the store, or none.

@@ -1,6 +1,6 @@
 //! Pictures of products as rows.
 
-use super::Stored;
+use super::{Kept, Stored};
 use crate::{
     args,
     db::Tx,
@@ -15,6 +15,23 @@ pub(super) fn count(tx: &mut Tx<'_>, product: ProductId) -> Result<i64> {
         |row| row.get(0),
     )?;
     Ok(last.unwrap_or_default())
+}
+
+pub(super) fn of_product(tx: &mut Tx<'_>, product: ProductId) -> Result<Vec<Kept>> {
+    tx.all(
+        "SELECT id, image_key, width, height, content_type FROM product_images
+         WHERE product_id = ?1 ORDER BY position, id",
+        args![product],
+        |row| {
+            Ok(Kept {
+                id: row.get(0)?,
+                key: row.get(1)?,
+                width: row.get(2)?,
+                height: row.get(3)?,
+                content_type: row.get(4)?,
+            })
+        },
+    )
 }
 
 pub(super) fn insert(

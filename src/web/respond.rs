@@ -132,9 +132,63 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response> {
     Ok(json_bytes(status, to_json(value)?))
 }
 
+/// The rows of a page, written as they are read.
+#[derive(Debug)]
+pub struct WrittenRows(Vec<u8>);
+
+/// How every page begins.
+const OPENING: &[u8] = b"{\"data\":[";
+
+/// Twenty products fill about so many bytes.
+const USUAL_PAGE: usize = 16 * 1024;
+
+impl WrittenRows {
+    #[expect(
+        clippy::new_without_default,
+        reason = "made in one place, for one page"
+    )]
+    pub fn new() -> Self {
+        let mut text = Vec::with_capacity(USUAL_PAGE);
+        text.extend_from_slice(OPENING);
+        WrittenRows(text)
+    }
+
+    pub fn push(&mut self, row: &impl Serialize) -> Result<()> {
+        if self.0.len() > OPENING.len() {
+            self.0.push(b',');
+        }
+        serde_json::to_writer(&mut self.0, row).map_err(Error::internal)
+    }
+}
+
+/// As [`page`], with rows that are written already; `head` has none of its own.
+pub fn written_page(
+    path: &str,
+    query: Option<&str>,
+    head: &Page<()>,
+    rows: WrittenRows,
+) -> Result<Response> {
+    let WrittenRows(mut body) = rows;
+    body.extend_from_slice(&to_json(head)?[OPENING.len()..]);
+    Ok(with_links(
+        json_bytes(StatusCode::OK, body.into()),
+        path,
+        query,
+        head,
+    ))
+}
+
 /// A page of a list with its `Link` header (RFC 8288); `query` is the request's own.
 pub fn page<T: Serialize>(path: &str, query: Option<&str>, page: &Page<T>) -> Result<Response> {
-    let mut response = ok(page)?;
+    Ok(with_links(ok(page)?, path, query, page))
+}
+
+fn with_links<T>(
+    mut response: Response,
+    path: &str,
+    query: Option<&str>,
+    page: &Page<T>,
+) -> Response {
     let last = page.total_pages.max(1);
     let mut links = vec![("first", 1), ("last", last)];
     if page.page > 1 {
@@ -165,7 +219,7 @@ pub fn page<T: Serialize>(path: &str, query: Option<&str>, page: &Page<T>) -> Re
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().insert(header::LINK, value);
     }
-    Ok(response)
+    response
 }
 
 /// A strong entity tag over the whole representation (RFC 9110, section 8.8.3).

@@ -3,12 +3,12 @@
 
 use std::fmt::Write;
 
-use super::{Product, SHOWN, categories::category_by_name_in_path, product, with_images};
+use super::{Product, SHOWN, categories::category_by_name_in_path, product};
 use crate::{
     args,
     db::{Tx, Value},
     error::Result,
-    page::{COUNTED_UP_TO, Page, PageRequest, Total},
+    page::{COUNTED_UP_TO, PageRequest, Total},
     web::App,
 };
 
@@ -69,17 +69,19 @@ impl Filters {
     }
 }
 
+/// Hands the products of one page over, in their order, and tells how many match in all.
 pub(in crate::catalog) fn list(
     tx: &mut Tx<'_>,
     app: &App,
     filters: &Filters,
     page: PageRequest,
-) -> Result<Page<Product>> {
+    mut each: impl FnMut(Product<'_>) -> Result<()>,
+) -> Result<Total> {
     let category = match &filters.category {
         None => None,
         Some(name) => match category_by_name_in_path(tx, name)? {
             Some(category) => Some(category),
-            None => return Ok(Page::new(page, Vec::new(), Total::exact(0))),
+            None => return Ok(Total::exact(0)),
         },
     };
     let mut clause = String::from(" WHERE p.deleted_at IS NULL");
@@ -143,7 +145,6 @@ pub(in crate::catalog) fn list(
         String::new()
     };
     let sql = format!("SELECT {SHOWN}{clause}{seek} {order} LIMIT ?{limit}");
-    let currency = app.config.currency.code();
-    let found = tx.all(&sql, &args, |row| product(row, currency))?;
-    Ok(Page::new(page, with_images(tx, app, found)?, total))
+    tx.each(&sql, &args, |row| each(product(row, app)?))?;
+    Ok(total)
 }

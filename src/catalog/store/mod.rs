@@ -3,6 +3,8 @@
 mod categories;
 mod listing;
 
+use std::borrow::Cow;
+
 pub(super) use self::categories::{
     categories, category_by_id, category_by_key, delete_category, insert_category, rename_category,
     slug_is_taken,
@@ -15,14 +17,14 @@ use crate::{
     db::{Row, Tx, Value, rows_of},
     error::{Error, Result},
     id::{CategoryId, ProductId},
-    media::{self, Image},
+    media,
     money::{Price, Stock},
     web::App,
 };
 
 /// What a product's row shows; [`product`] reads it.
 const SHOWN: &str = "p.id, p.name, p.slug, p.description, p.price, p.stock, p.created_at,
-    p.updated_at, c.id, c.name, c.slug, p.image_count
+    p.updated_at, c.id, c.name, c.slug, p.images
     FROM products p LEFT JOIN categories c ON c.id = p.category_id";
 
 /// The columns that an admin sets.
@@ -95,12 +97,11 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
     Ok(())
 }
 
-/// Keeps how many pictures a product has, so that who has none is not asked for them.
-pub(super) fn set_image_count(tx: &mut Tx<'_>, id: ProductId, count: usize) -> Result<()> {
-    let count = i64::try_from(count).map_err(Error::internal)?;
+/// Keeps what a product shows of its pictures.
+pub(super) fn keep_images(tx: &mut Tx<'_>, id: ProductId, images: &str) -> Result<()> {
     tx.execute(
-        "UPDATE products SET image_count = ?2 WHERE id = ?1",
-        args![id, count],
+        "UPDATE products SET images = ?2 WHERE id = ?1",
+        args![id, images],
     )?;
     Ok(())
 }
@@ -116,89 +117,38 @@ pub(super) fn count_in(tx: &mut Tx<'_>, category: Option<CategoryId>, by: i64) -
     Ok(())
 }
 
-pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Option<Product>> {
+pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Option<Product<'static>>> {
     let sql = format!("SELECT {SHOWN} WHERE p.id = ?1 AND p.deleted_at IS NULL");
-    let currency = app.config.currency.code();
-    let found = tx.one(&sql, args![id], |row| product(row, currency))?;
-    Ok(with_images(tx, app, found.into_iter().collect())?.pop())
+    tx.one(&sql, args![id], |row| {
+        product(row, app).map(Product::into_owned)
+    })
 }
 
-/// Joins their pictures to products that have some.
-fn with_images(
-    tx: &mut Tx<'_>,
-    app: &App,
-    found: Vec<(Product, HasImages)>,
-) -> Result<Vec<Product>> {
-    let pictured: Vec<_> = found
-        .iter()
-        .filter(|(_, has)| has.0)
-        .map(|(p, _)| p.id)
-        .collect();
-    let mut products: Vec<_> = found.into_iter().map(|(product, _)| product).collect();
-    for (owner, image) in images_of(tx, app, &pictured)? {
-        if let Some(product) = products.iter_mut().find(|product| product.id == owner) {
-            product.images.push(image);
-        }
-    }
-    Ok(products)
-}
-
-/// Whether there are pictures to be read beside a product's row.
-struct HasImages(bool);
-
-fn product(row: &Row<'_>, currency: &'static str) -> Result<(Product, HasImages)> {
+/// Reads a row of [`SHOWN`] without a copy of its texts.
+fn product<'a>(row: &Row<'a>, app: &App) -> Result<Product<'a>> {
     let category_id: Option<CategoryId> = row.get(8)?;
     let category = match category_id {
         Some(id) => Some(CategoryRef {
             id,
-            name: row.get(9)?,
-            slug: row.get(10)?,
+            name: Cow::Borrowed(row.get(9)?),
+            slug: Cow::Borrowed(row.get(10)?),
         }),
         None => None,
     };
-    let product = Product {
+    Ok(Product {
         id: row.get(0)?,
-        name: row.get(1)?,
-        slug: row.get(2)?,
-        description: row.get(3)?,
+        name: Cow::Borrowed(row.get(1)?),
+        slug: Cow::Borrowed(row.get(2)?),
+        description: Cow::Borrowed(row.get(3)?),
         price: row.get(4)?,
-        currency,
+        currency: app.config.currency.code(),
         stock_quantity: row.get(5)?,
-        images: Vec::new(),
+        images: media::shown(row.get(11)?, &app.public_url)?,
         category_id,
         category,
         created_at: row.get(6)?,
         updated_at: row.get(7)?,
-    };
-    Ok((product, HasImages(row.get(11)?)))
-}
-
-fn image(row: &Row<'_>, from: usize, app: &App) -> Result<Image> {
-    Ok(Image {
-        id: row.get(from)?,
-        url: media::url(&app.public_url, row.get(from + 1)?),
-        width: row.get(from + 2)?,
-        height: row.get(from + 3)?,
-        content_type: row.get(from + 4)?,
     })
-}
-
-/// The pictures of some products, each product's in order.
-pub fn images_of(
-    tx: &mut Tx<'_>,
-    app: &App,
-    products: &[ProductId],
-) -> Result<Vec<(ProductId, Image)>> {
-    if products.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = format!(
-        "SELECT product_id, id, image_key, width, height, content_type FROM product_images
-         WHERE product_id IN {} ORDER BY product_id, position, id",
-        rows_of(products.len(), 1)
-    );
-    let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
-    tx.all(&sql, &ids, |row| Ok((row.get(0)?, image(row, 1, app)?)))
 }
 
 /// The stock of a product that is in the catalog.

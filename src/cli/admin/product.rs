@@ -106,7 +106,7 @@ async fn add(
     mut new: NewProduct,
     category: Option<CategoryName>,
     images: Vec<Stored>,
-) -> Result<catalog::Product> {
+) -> Result<catalog::Product<'static>> {
     let (shop, attached) = (Arc::clone(app), images.clone());
     let made = app
         .db
@@ -159,11 +159,16 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
         let page = app
             .db
             .scan("catalog.list", move |tx| {
-                catalog::list(tx, &shop, &Filters::default(), request)
+                let mut page = Vec::new();
+                catalog::list(tx, &shop, &Filters::default(), request, |product| {
+                    page.push(product.into_owned());
+                    Ok(())
+                })?;
+                Ok(page)
             })
             .await?;
-        let is_last = page.data.len() < usize::try_from(page.limit).unwrap_or_default();
-        all.extend(page.data);
+        let is_last = page.len() < usize::try_from(request.limit).unwrap_or_default();
+        all.extend(page);
         if is_last {
             break;
         }
@@ -174,13 +179,13 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
         |product| {
             vec![
                 product.id.to_string(),
-                product.name.clone(),
+                product.name.to_string(),
                 product.price.get().to_string(),
                 product.stock_quantity.to_string(),
                 product
                     .category
                     .as_ref()
-                    .map(|c| c.name.clone())
+                    .map(|c| c.name.to_string())
                     .unwrap_or_default(),
             ]
         },
