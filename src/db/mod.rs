@@ -1,6 +1,6 @@
 //! The storage seam: [`Db::read`] and [`Db::write`] run a plain function over a [`Tx`].
 //!
-//! An operation is written once, in SQL that every engine takes; beneath it stands a [`Backend`],
+//! An operation is written once, in SQL that every engine takes; beneath it stands a `Backend`,
 //! chosen once. `write` answers only after the commit is durable. A closure holds a [`Tx`] and no
 //! [`Db`], so that nothing nests and nothing outside can be awaited inside a transaction. Nothing
 //! here knows a word of the shop.

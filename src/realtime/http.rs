@@ -81,13 +81,18 @@ fn is_own_origin(app: &App, headers: &HeaderMap) -> bool {
         return false;
     };
     let origin = origin.to_lowercase();
-    let own = app.public_url.to_lowercase();
-    let is_own = |own: &str| {
-        own.strip_prefix(&origin)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
+    let own = origin_of(&app.public_url);
     // On one's own machine the shop has more than one name.
-    is_own(&own)
-        || is_own(&own.replacen("//127.0.0.1", "//localhost", 1))
+    let local = own
+        .as_ref()
+        .map(|own| own.replacen("//127.0.0.1", "//localhost", 1));
+    own.as_ref() == Some(&origin)
+        || local.as_ref() == Some(&origin)
         || app.config.cors_origins.contains(&origin)
+}
+
+/// Scheme, host and port of a URL, as browsers write an origin (RFC 6454).
+fn origin_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?).to_lowercase())
 }

@@ -170,7 +170,11 @@ fn field_error(path: &str, message: &str) -> Error {
         } else {
             path
         };
-        let message = message.replace("expected i64", "expected a whole number");
+        // The names of our types are nobody's business.
+        let message = match message.split_once(", expected struct ") {
+            Some((found, _)) => format!("{found}, expected an object"),
+            None => message.replace("expected i64", "expected a whole number"),
+        };
         Error::field(field, "invalid", message)
     }
 }
