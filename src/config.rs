@@ -34,6 +34,7 @@ const fn secret(name: &'static str) -> Key {
 const KEYS: &[Key] = &[
     key("listen", Some("127.0.0.1:8080")),
     key("data_dir", Some("shop-data")),
+    key("database_url", None),
     key("public_url", None),
     secret("jwt_secret"),
     key("access_token_ttl", Some("15m")),
@@ -163,6 +164,13 @@ impl Config {
                 })
         };
         let text = |name: &str| find(name).unwrap_or_default();
+        if find("database_url").is_some() {
+            return Err(
+                "`database_url`: this version keeps its data in SQLite only; \
+                        unset it, or the shop would not be where you expect it"
+                    .to_owned(),
+            );
+        }
         Ok(Config {
             listen: parse(
                 "listen",

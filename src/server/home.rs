@@ -39,9 +39,9 @@ const LOOK: Duration = Duration::from_millis(10);
 const LOOKS: usize = 30;
 
 impl Home {
-    /// Opens the directory, or makes it.
+    /// Opens the directory, or makes it, for its owner only: it holds people's data.
     pub fn open(root: &Path) -> Result<Home> {
-        fs::create_dir_all(root).map_err(|e| cannot("make", root, &e))?;
+        make_private_directory(root).map_err(|e| cannot("make", root, &e))?;
         Ok(Home {
             root: root.to_owned(),
         })

@@ -6,8 +6,8 @@ mod writer;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{OpenFlags, config::DbConfig};
@@ -47,6 +47,9 @@ impl Default for Options {
 
 /// How long a read waits for a connection.
 const CHECKOUT: Duration = Duration::from_secs(5);
+
+/// After so many steps of its machine a long read looks at the clock: a fraction of a millisecond.
+const STEPS: i32 = 10_000;
 
 pub struct Sqlite {
     readers: r2d2::Pool<Readers>,
@@ -115,18 +118,16 @@ impl Backend for Sqlite {
         work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>,
     ) -> Result<()> {
         let mut reader = self.readers.get().map_err(busy)?;
-        let deadline = Deadline::default();
-        let interrupt = reader.get_interrupt_handle();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                if deadline.passes(limit) {
-                    interrupt.interrupt();
-                }
-            });
-            let answer = snapshot(&mut reader, work);
-            deadline.lift();
-            answer
-        })
+        let started = Instant::now();
+        let is_over = move || started.elapsed() > limit;
+        reader
+            .progress_handler(STEPS, Some(is_over))
+            .map_err(failure)?;
+        let answer = snapshot(&mut reader, work);
+        let lifted = reader
+            .progress_handler(0, None::<fn() -> bool>)
+            .map_err(failure);
+        answer.and(lifted)
     }
 
     fn write(&self, job: Box<dyn Job>) -> Result<()> {
@@ -135,29 +136,6 @@ impl Backend for Sqlite {
 
     fn close(&self) {
         self.writer.close();
-    }
-}
-
-/// Tells the watching thread whether the work ended before its time.
-#[derive(Default)]
-struct Deadline {
-    lifted: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Deadline {
-    fn lift(&self) {
-        *self.lifted.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    fn passes(&self, limit: Duration) -> bool {
-        let lifted = self.lifted.lock().unwrap_or_else(PoisonError::into_inner);
-        let (lifted, _) = self
-            .changed
-            .wait_timeout_while(lifted, limit, |lifted| !*lifted)
-            .unwrap_or_else(PoisonError::into_inner);
-        !*lifted
     }
 }
 
