@@ -144,7 +144,10 @@ pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
 pub fn forget_before(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
     let before = tx.now().0 - i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     tx.execute(
-        "DELETE FROM events WHERE at < ?1 AND seq < (SELECT max(seq) FROM events)",
+        // From the front only, whatever the clock said: a gap would pass for something heard.
+        "DELETE FROM events WHERE seq < coalesce(
+             (SELECT seq FROM events WHERE at >= ?1 ORDER BY seq LIMIT 1),
+             (SELECT max(seq) FROM events))",
         args![before],
     )
 }

@@ -129,11 +129,29 @@ fn known_keys() -> String {
     format!("the keys are {}", names.join(", "))
 }
 
-/// The values of the environment that the table knows.
+/// Names that others set: Kubernetes for a service called `shop`, and the tests.
+const FOREIGN: [&str; 4] = ["SHOP_SERVICE_", "SHOP_PORT", "SHOP_TEST_", "SHOP_BENCH_"];
+
+/// The values of the environment. A variable that looks like the shop's and is none is an error.
 pub fn from_environment(
-    variable: impl Fn(&str) -> Option<String>,
+    variables: &BTreeMap<String, String>,
     read_file: impl Fn(&str) -> std::io::Result<String>,
 ) -> Result<Layer, String> {
+    let variable = |name: &str| variables.get(name).cloned();
+    let is_known = |name: &str| {
+        KEYS.iter().any(|key| {
+            let own = format!("SHOP_{}", key.name.to_uppercase());
+            name == own || (key.is_secret && name.strip_suffix("_FILE") == Some(&own))
+        })
+    };
+    for name in variables.keys().filter(|name| name.starts_with("SHOP_")) {
+        if !is_known(name) && !FOREIGN.iter().any(|start| name.starts_with(start)) {
+            return Err(format!(
+                "unknown variable `{name}`; {}, each as `SHOP_` and capitals",
+                known_keys()
+            ));
+        }
+    }
     let mut layer = Layer::new();
     for key in KEYS {
         let name = format!("SHOP_{}", key.name.to_uppercase());
@@ -262,17 +280,25 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn origin(text: &str) -> Result<String, String> {
-    let uri: http::Uri = parse("cors_origins", text, "origins as `https://shop.example`")?;
-    match (uri.scheme_str(), uri.authority()) {
-        (Some(scheme @ ("http" | "https")), Some(authority))
-            if text.ends_with(authority.as_str()) =>
-        {
-            Ok(format!("{scheme}://{authority}").to_lowercase())
-        }
-        _ => Err(format!(
-            "`cors_origins` must be origins as `https://shop.example`, not `{text}`"
-        )),
-    }
+    origin_of(text)
+        .filter(|_| text.matches('/').count() == 2)
+        .ok_or_else(|| format!("`cors_origins` must be as `https://shop.example`, not `{text}`"))
+}
+
+/// Scheme, host and port of a URL as browsers write an origin (RFC 6454): in small letters, and
+/// without the port that the scheme means anyway. The URL must have no path of its own.
+pub fn origin_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    let scheme = uri
+        .scheme_str()
+        .filter(|scheme| matches!(*scheme, "http" | "https"))?;
+    let usual = if scheme == "https" { 443 } else { 80 };
+    let host = uri.host()?;
+    let origin = match uri.port_u16().filter(|port| *port != usual) {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    };
+    Some(origin.to_lowercase())
 }
 
 fn network(text: &str) -> Result<ipnet::IpNet, String> {

@@ -24,8 +24,6 @@ pub enum Kind {
     Forbidden,
     /// It is not there, or not the asker's.
     NotFound,
-    /// The route does not take this method.
-    MethodNotAllowed,
     /// The request took longer to arrive than is allowed.
     TooSlow,
     /// The state of the shop does not allow it.

@@ -292,6 +292,14 @@ storage_test! {
         assert_eq!((kept.text("/items/0/name"), kept.number("/items/0/price")), ("Kettle".into(), 500));
     }
 
+    async fn vowel_signs_are_no_accents(shop: TestShop) {
+        let admin = shop.admin().await;
+        for word in ["काला", "कला", "か", "が"] {
+            let answer = admin.post("/categories", json!({ "name": word })).await;
+            assert_eq!((answer.status, answer.text("/slug")), (201, word.to_owned()));
+        }
+    }
+
     async fn categories_come_and_go(shop: TestShop) {
         let admin = shop.admin().await;
         let made = admin.post("/categories", json!({ "name": "Café & Bar" })).await;

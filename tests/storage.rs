@@ -373,11 +373,12 @@ fn r04_every_connection_is_set_up_for_durability() {
     migrate::sqlite(&path).unwrap();
     let options = sqlite::Options {
         readers: 5,
+        scanners: 2,
         ..sqlite::Options::default()
     };
     let sqlite = Arc::new(Sqlite::open(&path, options).unwrap());
     let settings = sqlite.settings().unwrap();
-    assert_eq!(settings.len(), 1 + 5, "the writer and all readers");
+    assert_eq!(settings.len(), 1 + 5 + 2, "the writer and all readers");
     for setting in settings {
         assert_eq!(setting, ("wal".to_owned(), 2, 1));
     }

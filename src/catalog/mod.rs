@@ -18,7 +18,8 @@ pub use self::{
         product, remove_image, update,
     },
     stock::{
-        Cause, Delta, Line, Movement, change_stock, insufficient, put_back, shortage, take_stock,
+        Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,
+        take_stock,
     },
     store::{Filters, Sort},
 };

@@ -5,7 +5,11 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Product, product, store};
+use super::{
+    Product,
+    product::{product, short_text},
+    store,
+};
 use crate::{
     db::Tx,
     error::{Error, Field, Result},
@@ -72,6 +76,26 @@ impl TryFrom<i64> for Delta {
         } else {
             Err("must be a whole number from -1000000000 to 1000000000, not 0".to_owned())
         }
+    }
+}
+
+/// Why an admin changes stock: 1 to 200 characters.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 200)]
+pub struct Reason(String);
+
+impl TryFrom<String> for Reason {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        short_text(&text).map(Reason)
+    }
+}
+
+impl Reason {
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

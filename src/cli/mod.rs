@@ -6,7 +6,7 @@ mod output;
 mod seed;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 
@@ -117,11 +117,11 @@ fn run(cli: Cli) -> Result<()> {
 /// Puts flags, environment and file together.
 fn load(flags: Layer, file: Option<&std::path::Path>) -> Result<Config> {
     let wrong = |message: String| Error::unavailable(message);
-    let environment = config::from_environment(
-        |name| std::env::var(name).ok(),
-        |p| std::fs::read_to_string(p),
-    )
-    .map_err(wrong)?;
+    let variables: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let environment =
+        config::from_environment(&variables, |p| std::fs::read_to_string(p)).map_err(wrong)?;
     let path = file.unwrap_or(std::path::Path::new("shop.toml"));
     let file = match std::fs::read_to_string(path) {
         Ok(text) => config::parse_file(&text)

@@ -55,7 +55,8 @@ impl Picture {
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(|e| broken(e.to_string()))?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels > MOST_PIXELS || decoder.total_bytes() > MOST_MEMORY {
             return Err(broken(format!("{width} × {height} pixels")));
         }
         let orientation = decoder.orientation().map_err(|e| broken(e.to_string()))?;

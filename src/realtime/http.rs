@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::{Update, socket};
 use crate::{
+    config::origin_of,
     error::{Error, Kind, Result},
     web::{App, Routes, State, extract::Query, limits::ClientAddress},
 };
@@ -68,7 +69,10 @@ pub(crate) async fn follow_inventory(
         .max_message_size(MESSAGE_LIMIT)
         .max_frame_size(MESSAGE_LIMIT)
         .max_write_buffer_size(WRITE_LIMIT)
-        .on_upgrade(move |socket| socket::talk(socket, app, query.since, place)))
+        .on_upgrade(move |socket| {
+            let talks = app.talks.clone();
+            talks.track_future(socket::talk(socket, app, query.since, place))
+        }))
 }
 
 /// A browser says which page is asking; other clients say nothing. The page must be the shop's
@@ -81,18 +85,15 @@ fn is_own_origin(app: &App, headers: &HeaderMap) -> bool {
         return false;
     };
     let origin = origin.to_lowercase();
-    let own = origin_of(&app.public_url);
-    // On one's own machine the shop has more than one name.
-    let local = own
-        .as_ref()
-        .map(|own| own.replacen("//127.0.0.1", "//localhost", 1));
-    own.as_ref() == Some(&origin)
-        || local.as_ref() == Some(&origin)
-        || app.config.cors_origins.contains(&origin)
-}
-
-/// Scheme, host and port of a URL, as browsers write an origin (RFC 6454).
-fn origin_of(url: &str) -> Option<String> {
-    let uri: http::Uri = url.parse().ok()?;
-    Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?).to_lowercase())
+    let own = origin_of(&app.public_url).unwrap_or_default();
+    // On one's own machine the shop has more than one name, and `0.0.0.0` is no name at all.
+    let local = ["//127.0.0.1", "//0.0.0.0", "//[::1]", "//[::]"]
+        .iter()
+        .find(|name| own.contains(**name))
+        .map(|name| own.replacen(name, "//localhost", 1));
+    let is_local = |origin: &str| {
+        let origin = origin.replacen("//127.0.0.1", "//localhost", 1);
+        local.as_ref() == Some(&origin)
+    };
+    own == origin || is_local(&origin) || app.config.cors_origins.contains(&origin)
 }

@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use serde::{Deserialize, Serialize};
+use tokio::time::MissedTickBehavior;
 
 use super::update::updates;
 use crate::{
@@ -29,9 +30,6 @@ enum Request {
         products: Option<HashSet<ProductId>>,
     },
 }
-
-/// The most products that one listener may name.
-const MOST_WANTED: usize = 10_000;
 
 /// What a listener is told beside updates.
 #[derive(Debug, Serialize)]
@@ -110,6 +108,8 @@ impl Listener {
     async fn follow(&mut self, socket: &mut WebSocket, app: &App) -> End {
         let mut head = app.bus.watch();
         let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
+        // A listener that was slow for a while is not asked twice at once.
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if self.catch_up(socket, app).await.is_err() {
             return End::Gone;
         }
@@ -134,7 +134,7 @@ impl Listener {
 
     /// Sends everything behind the listener's position.
     async fn catch_up(&mut self, socket: &mut WebSocket, app: &App) -> Result<(), Gone> {
-        while self.seq < app.bus.head() {
+        while self.seq < app.bus.head() && !app.stopping.is_cancelled() {
             let events = self.missed(app).await.map_err(|error| {
                 tracing::error!(?error, "a listener could not be served");
                 Gone
@@ -177,12 +177,6 @@ impl Listener {
                 .refuse(socket, "send {\"type\":\"subscribe\",\"productIds\":[…]}")
                 .await;
         };
-        if products
-            .as_ref()
-            .is_some_and(|products| products.len() > MOST_WANTED)
-        {
-            return self.refuse(socket, "name at most 10000 products").await;
-        }
         self.wanted = products;
         send(socket, &Notice::Subscribed { seq: self.seq }).await
     }

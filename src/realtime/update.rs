@@ -63,10 +63,14 @@ fn merged(events: &[Arc<Committed>], wanted: Option<&HashSet<ProductId>>) -> Vec
     last_words.reverse();
     let mut from = first;
     let mut messages: Vec<Update> = Vec::new();
-    for part in last_words.chunks(Event::MOST_PRODUCTS) {
-        let Some((seq, at, _)) = part.last() else {
+    let mut parts = last_words.chunks(Event::MOST_PRODUCTS).peekable();
+    while let Some(part) = parts.next() {
+        let Some((last, at, _)) = part.last() else {
             continue;
         };
+        // An event that the next message goes on with is not told whole yet.
+        let goes_on = parts.peek().is_some_and(|next| next[0].0 == *last);
+        let seq = &(last - i64::from(goes_on));
         let products = part.iter().map(|(_, _, change)| change.clone()).collect();
         messages.push(update(*seq, Some(from.min(*seq)), *at, products));
         from = seq + 1;

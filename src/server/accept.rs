@@ -61,10 +61,9 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     drop(listener);
     draining.cancel();
     connections.close();
-    if tokio::time::timeout(GRACE, connections.wait())
-        .await
-        .is_err()
-    {
+    app.talks.close();
+    let finished = async { tokio::join!(connections.wait(), app.talks.wait()) };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
         tracing::warn!(
             open = connections.len(),
             "clients did not finish in time; leaving them"

@@ -26,7 +26,7 @@ pub(super) async fn healthz(_: NoQuery) -> Result<Response> {
     respond::ok(&serde_json::json!({ "status": "ok" }))
 }
 
-/// The shop takes work: the database can be written and the server is not stopping.
+/// The shop takes work: the writer gets its transactions and the server is not stopping.
 pub(super) async fn readyz(State(app): State<Arc<App>>, _: NoQuery) -> Result<Response> {
     if app.stopping.is_cancelled() {
         return Err(Error::unavailable("the server is stopping"));

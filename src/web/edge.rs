@@ -159,13 +159,15 @@ fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
 fn explain(mut response: Response, id: &HeaderValue) -> Response {
     let request_id = id.to_str().unwrap_or_default();
     let failure = response.extensions_mut().remove::<Failure>();
-    if let Some(Failure(error)) = &failure
-        && matches!(
-            error.kind(),
-            Kind::Internal | Kind::Unavailable | Kind::StorageFull
-        )
-    {
-        tracing::error!(request_id, ?error, "a request failed");
+    if let Some(Failure(error)) = &failure {
+        match error.kind() {
+            Kind::Internal | Kind::StorageFull => {
+                tracing::error!(request_id, ?error, "a request failed");
+            }
+            // Overload must not flood the log as well.
+            Kind::Unavailable => tracing::warn!(request_id, detail = error.detail(), "unavailable"),
+            _ => {}
+        }
     }
     let problem = match &failure {
         Some(Failure(error)) => problems::by_code(respond::code(error.kind())),

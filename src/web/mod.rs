@@ -46,6 +46,8 @@ pub struct App {
     pub limits: Limits,
     /// Live connections by client address.
     pub sockets: limits::Sockets,
+    /// Conversations that are under way on live connections.
+    pub talks: tokio_util::task::TaskTracker,
     /// Cancelled when the server stops taking work.
     pub stopping: CancellationToken,
     /// Whether the demo console is shown.

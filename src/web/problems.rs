@@ -92,12 +92,6 @@ pub const ALL: &[Problem] = &[
         "Send it again, faster.",
     ),
     problem(
-        "amount-too-small",
-        409,
-        "The sum is below the provider's minimum",
-        "Order more.",
-    ),
-    problem(
         "cart-empty",
         409,
         "The cart is empty",
@@ -192,12 +186,6 @@ pub const ALL: &[Problem] = &[
         429,
         "Too many requests",
         "Wait as long as `Retry-After` says.",
-    ),
-    problem(
-        "header-fields-too-large",
-        431,
-        "The headers are too large",
-        "Send fewer or shorter headers.",
     ),
     problem(
         "internal",

@@ -48,7 +48,6 @@ pub fn code(kind: Kind) -> &'static str {
         Kind::Unauthorized(code) | Kind::Conflict(code) | Kind::Invalid(code) => code,
         Kind::Forbidden => "forbidden",
         Kind::NotFound => "not-found",
-        Kind::MethodNotAllowed => "method-not-allowed",
         Kind::TooSlow => "request-timeout",
         Kind::PreconditionFailed => "precondition-failed",
         Kind::PreconditionRequired => "precondition-required",
@@ -189,12 +188,17 @@ fn with_links<T>(
     query: Option<&str>,
     page: &Page<T>,
 ) -> Response {
-    let last = page.total_pages.max(1);
-    let mut links = vec![("first", 1), ("last", last)];
+    // Where counting stopped, nobody knows which page is the last.
+    let last = (!page.total_is_capped).then_some(page.total_pages.max(1));
+    let mut links = vec![("first", 1)];
+    links.extend(last.map(|last| ("last", last)));
     if page.page > 1 {
-        links.push(("prev", (page.page - 1).min(last)));
+        links.push((
+            "prev",
+            last.map_or(page.page - 1, |last| last.min(page.page - 1)),
+        ));
     }
-    if page.page < last {
+    if last.is_none_or(|last| page.page < last) {
         links.push(("next", page.page + 1));
     }
     let kept: Vec<&str> = query

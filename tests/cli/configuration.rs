@@ -40,6 +40,26 @@ fn an_unknown_key_is_named() {
 }
 
 #[test]
+fn an_unknown_variable_is_named() {
+    let here = tempfile::tempdir().unwrap();
+    for name in [
+        "SHOP_TRUSTED_PROXY",
+        "SHOP_RAZORPAY_KEY_ID",
+        "SHOP_LISTEN_FILE",
+    ] {
+        let mut command = shop(here.path(), &LIST);
+        let why = why_failed(&output(command.env(name, "x")));
+        assert!(why.contains(&format!("`{name}`")), "{why}");
+    }
+    // Kubernetes sets these for a service that is called `shop`.
+    let mut command = shop(here.path(), &LIST);
+    command
+        .env("SHOP_SERVICE_HOST", "10.0.0.1")
+        .env("SHOP_PORT", "tcp://10.0.0.1:80");
+    assert!(output(&mut command).status.success());
+}
+
+#[test]
 fn a_value_that_makes_no_sense_is_named() {
     let here = tempfile::tempdir().unwrap();
     for (text, word) in [

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     accounts::{self, http::Admin},
-    catalog::{self, Delta, Product},
+    catalog::{self, Delta, Product, Reason},
     error::Result,
     id::ProductId,
     web::{
@@ -25,20 +25,6 @@ use crate::{
 pub(crate) struct StockBody {
     delta: Delta,
     reason: Reason,
-}
-
-/// Why an admin changes stock: 1 to 200 characters.
-#[derive(Clone, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 200)]
-struct Reason(String);
-
-impl TryFrom<String> for Reason {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        catalog::product::short_text(&text).map(Reason)
-    }
 }
 
 /// Change a product's stock by a delta
@@ -70,7 +56,7 @@ pub(crate) async fn change_product_stock(
             let admin = accounts::admin(tx, &claims)?;
             idempotency::once(tx, &key, admin.user, &raw.raw, |tx| {
                 let StockBody { delta, reason } = &raw.value;
-                let product = catalog::change_stock(tx, &shop, id, *delta, &reason.0)?;
+                let product = catalog::change_stock(tx, &shop, id, *delta, reason.as_str())?;
                 let body = respond::to_json(&product)?;
                 let tag = etag(&body);
                 let answer = Answer::new(StatusCode::OK, body).with_header(header::ETAG, tag);

@@ -51,7 +51,10 @@ impl Pay {
             .webhook_secrets
             .first()
             .ok_or_else(|| Error::internal("no secret for webhooks"))?;
-        let answer = reqwest::Client::new()
+        let answer = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .map_err(Error::internal)?
             .post(format!("{server}/api/v1/payments/razorpay/webhook"))
             .timeout(PATIENCE)
             .header("content-type", "application/json")

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Subcommand;
 
 use crate::{
-    catalog::{self, CategoryName, Delta, Description, Filters, NewProduct, ProductName},
+    catalog::{self, CategoryName, Delta, Description, Filters, NewProduct, Reason},
     cli::output::Output,
     error::{Error, Result},
     id::{ImageId, ProductId},
@@ -79,7 +79,7 @@ impl Product {
                     .parse()
                     .map_err(|_| Error::field("ID", "invalid", "must be a product's id"))?;
                 let delta = parse::<_, Delta>("DELTA", delta)?;
-                let reason = parse::<_, ProductName>("--reason", reason)?;
+                let reason = parse::<_, Reason>("--reason", reason)?;
                 let shop = Arc::clone(app);
                 let product = app
                     .db

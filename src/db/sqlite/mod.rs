@@ -29,8 +29,10 @@ const _: () = assert!(
 pub struct Options {
     /// How many writes may wait; past it a write is refused as unavailable.
     pub queue: usize,
-    /// How many connections read.
+    /// How many connections read on the callers' own threads: at least as many as those are.
     pub readers: u32,
+    /// How many connections read what takes long.
+    pub scanners: u32,
     /// How long a statement waits for another process's lock.
     pub busy: Duration,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
         Options {
             queue: 1024,
             readers: 16,
+            scanners: 4,
             busy: Duration::from_secs(5),
         }
     }
@@ -53,6 +56,8 @@ const STEPS: i32 = 10_000;
 
 pub struct Sqlite {
     readers: r2d2::Pool<Readers>,
+    /// Apart from the readers, so that no long read keeps a short one waiting.
+    scanners: r2d2::Pool<Readers>,
     writer: Writer,
     committed: Arc<Notify>,
     path: PathBuf,
@@ -64,19 +69,23 @@ impl Sqlite {
         let committed = Arc::new(Notify::new());
         let writing = open(path, options.busy, true).map_err(|e| cannot_open(path, e))?;
         let writer = Writer::start(writing, options.queue, Arc::clone(&committed))?;
-        let readers = r2d2::Pool::builder()
-            .max_size(options.readers)
-            .min_idle(Some(0))
-            .test_on_check_out(false)
-            .connection_timeout(CHECKOUT)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .build_unchecked(Readers {
-                path: path.to_owned(),
-                busy: options.busy,
-            });
+        let pool = |size| {
+            r2d2::Pool::builder()
+                .max_size(size)
+                .min_idle(Some(0))
+                .test_on_check_out(false)
+                .connection_timeout(CHECKOUT)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .build_unchecked(Readers {
+                    path: path.to_owned(),
+                    busy: options.busy,
+                })
+        };
+        let (readers, scanners) = (pool(options.readers), pool(options.scanners));
         Ok(Sqlite {
             readers,
+            scanners,
             writer,
             committed,
             path: path.to_owned(),
@@ -93,10 +102,12 @@ impl Sqlite {
     pub fn settings(&self) -> Result<Vec<(String, i64, i64)>> {
         let mut all = vec![self.writer.settings()?];
         let mut held = Vec::new();
-        for _ in 0..self.readers.max_size() {
-            let reader = self.readers.get().map_err(busy)?;
-            all.push(settings(&reader).map_err(failure)?);
-            held.push(reader);
+        for pool in [&self.readers, &self.scanners] {
+            for _ in 0..pool.max_size() {
+                let reader = pool.get().map_err(busy)?;
+                all.push(settings(&reader).map_err(failure)?);
+                held.push(reader);
+            }
         }
         Ok(all)
     }
@@ -117,7 +128,7 @@ impl Backend for Sqlite {
         limit: Duration,
         work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>,
     ) -> Result<()> {
-        let mut reader = self.readers.get().map_err(busy)?;
+        let mut reader = self.scanners.get().map_err(busy)?;
         let started = Instant::now();
         let is_over = move || started.elapsed() > limit;
         reader
@@ -167,7 +178,8 @@ fn open(path: &Path, busy: Duration, writes: bool) -> rusqlite::Result<rusqlite:
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     if writes {
-        connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        // 64 MiB of log: pages that are written again and again are copied into the file once.
+        connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     } else {
         connection.pragma_update(None, "query_only", true)?;
     }

@@ -22,7 +22,7 @@ use tokio::{runtime::Handle, sync::Notify};
 use super::connection::{failure, run};
 use crate::{
     db::{Job, Outcome},
-    error::{Error, Result},
+    error::{Error, Kind, Result},
 };
 
 /// No group is larger, so that none waits for a crowd.
@@ -133,7 +133,7 @@ fn serve(
             committed.notify_one();
         }
     }
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the log could not be folded into the database file");
     }
 }
@@ -174,7 +174,10 @@ fn commit(
                 }
                 guarded = true;
             }
-            Attempt::CommitFailed(_) if group.len() > 1 => {
+            // After an I/O error nothing is tried again: a second sync may lie about the first.
+            Attempt::CommitFailed(error)
+                if group.len() > 1 && error.kind() != Kind::Unavailable =>
+            {
                 let mut emitted = false;
                 for job in group {
                     emitted |= commit(connection, vec![job], answers);
