@@ -27,6 +27,9 @@ const CLASSES: [(&str, u32); 3] = [("accounts", 30), ("writes", 600), ("reads", 
 
 /// Which class a request belongs to; none is free of limits.
 fn class_of(method: &Method, path: &str) -> Option<usize> {
+    if path.starts_with("/images/") {
+        return Some(2);
+    }
     let path = path.strip_prefix("/api/v1/")?;
     if path == "payments/razorpay/webhook" {
         None
