@@ -31,18 +31,12 @@ pub(super) fn insert(tx: &mut Tx<'_>, user: &User, key: &str, hash: &str) -> Res
 }
 
 pub(super) fn by_id(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>> {
-    tx.one(
-        "SELECT id, email, name, role, email_verified, phone, phone_verified, created_at
-         FROM users WHERE id = ?1",
-        args![id],
-        user,
-    )
+    tx.one(&format!("SELECT {COLUMNS} WHERE id = ?1"), args![id], user)
 }
 
 pub(super) fn by_email(tx: &mut Tx<'_>, key: &str) -> Result<Option<User>> {
     tx.one(
-        "SELECT id, email, name, role, email_verified, phone, phone_verified, created_at
-         FROM users WHERE email_key = ?1",
+        &format!("SELECT {COLUMNS} WHERE email_key = ?1"),
         args![key],
         user,
     )
@@ -50,12 +44,15 @@ pub(super) fn by_email(tx: &mut Tx<'_>, key: &str) -> Result<Option<User>> {
 
 pub(super) fn list(tx: &mut Tx<'_>) -> Result<Vec<User>> {
     tx.all(
-        "SELECT id, email, name, role, email_verified, phone, phone_verified, created_at
-         FROM users ORDER BY created_at, id",
+        &format!("SELECT {COLUMNS} ORDER BY created_at, id"),
         &[],
         user,
     )
 }
+
+/// What [`user`] reads.
+const COLUMNS: &str = "id, email, name, role, email_verified, phone, phone_verified, created_at
+    FROM users";
 
 fn user(row: &Row<'_>) -> Result<User> {
     Ok(User {

@@ -95,13 +95,7 @@ pub async fn keep(images: &ImageStore, pictures: Vec<(ImageId, Picture)>) -> Res
 /// Takes pictures out of the store again, after what they belonged to failed.
 pub async fn discard(images: &ImageStore, stored: &[Stored]) {
     for image in stored {
-        if let Err(error) = images.delete(&image.key).await {
-            tracing::warn!(
-                key = image.key,
-                ?error,
-                "a picture stays behind in the store"
-            );
-        }
+        remove(images, &image.key).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
-use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, memory::InMemory};
+use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem};
 
 use crate::error::{Error, Kind, Result};
 
@@ -21,11 +21,6 @@ impl ImageStore {
         std::fs::create_dir_all(directory).map_err(|e| cannot(e.into()))?;
         let store = LocalFileSystem::new_with_prefix(directory).map_err(|e| cannot(e.into()))?;
         Ok(ImageStore(Arc::new(store.with_fsync(true))))
-    }
-
-    /// Keeps nothing longer than the program lives.
-    pub fn in_memory() -> ImageStore {
-        ImageStore(Arc::new(InMemory::new()))
     }
 
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{App, respond};
@@ -195,9 +195,4 @@ pub fn forget_expired(tx: &mut Tx<'_>) -> Result<u64> {
         "DELETE FROM idempotency_keys WHERE created_at <= ?1",
         args![expired],
     )
-}
-
-/// The `Location` of something new.
-pub fn location(path: String) -> (HeaderName, String) {
-    (header::LOCATION, path)
 }

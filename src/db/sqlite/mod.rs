@@ -60,7 +60,6 @@ pub struct Sqlite {
     scanners: r2d2::Pool<Readers>,
     writer: Writer,
     committed: Arc<Notify>,
-    path: PathBuf,
 }
 
 impl Sqlite {
@@ -88,13 +87,7 @@ impl Sqlite {
             scanners,
             writer,
             committed,
-            path: path.to_owned(),
         })
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// What every connection says of its own settings, the writer's first: journal mode,
