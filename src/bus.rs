@@ -67,7 +67,7 @@ impl Bus {
         }
         // What was committed before the stop is still told.
         if let Err(error) = self.advance(&db, &head).await {
-            tracing::warn!(?error, "the last events were not told to live listeners");
+            tracing::debug!(?error, "the last events were not told to live listeners");
         }
     }
 

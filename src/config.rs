@@ -34,7 +34,7 @@ const fn secret(name: &'static str) -> Key {
 const KEYS: &[Key] = &[
     key("listen", Some("127.0.0.1:8080")),
     key("data_dir", Some("shop-data")),
-    key("database_url", None),
+    secret("database_url"),
     key("public_url", None),
     secret("jwt_secret"),
     key("access_token_ttl", Some("15m")),
@@ -54,6 +54,8 @@ const KEYS: &[Key] = &[
 pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    /// `postgres://…`; none: the file in the data directory.
+    pub database_url: Option<Secret>,
     /// Without a slash at the end; in image URLs and mails. None: `http://` and where it listens.
     pub public_url: Option<String>,
     /// The first signs; none: one is made and kept in the data directory.
@@ -182,13 +184,6 @@ impl Config {
                 })
         };
         let text = |name: &str| find(name).unwrap_or_default();
-        if find("database_url").is_some() {
-            return Err(
-                "`database_url`: this version keeps its data in SQLite only; \
-                        unset it, or the shop would not be where you expect it"
-                    .to_owned(),
-            );
-        }
         Ok(Config {
             listen: parse(
                 "listen",
@@ -196,6 +191,7 @@ impl Config {
                 "an address and port, as `127.0.0.1:8080`",
             )?,
             data_dir: PathBuf::from(text("data_dir")),
+            database_url: find("database_url").map(|url| Secret(url.to_owned())),
             public_url: find("public_url").map(public_url).transpose()?,
             jwt_secrets: secrets("jwt_secret", text("jwt_secret"), 32)?,
             access_token_ttl: duration("access_token_ttl", text("access_token_ttl"))?,

@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    bus,
+    bus, db,
     web::{App, idempotency},
 };
 
 /// How often old rows are cleaned away.
 const CLEAN_UP: Duration = Duration::from_hours(1);
+
+/// A timer that rings a little early still rings.
+const NEARLY: Duration = Duration::from_mins(59);
 
 /// How long events can be replayed.
 const EVENTS_KEPT_FOR: Duration = Duration::from_hours(168);
@@ -32,13 +35,17 @@ async fn clean_up(app: &App) {
     let cleaned = app
         .db
         .write("worker.clean_up", |tx| {
+            if !db::is_due(tx, "clean_up", NEARLY)? {
+                return Ok(None);
+            }
             let keys = idempotency::forget_expired(tx)?;
             let events = bus::forget_before(tx, EVENTS_KEPT_FOR)?;
-            Ok((keys, events))
+            Ok(Some((keys, events)))
         })
         .await;
     match cleaned {
-        Ok((keys, events)) => tracing::debug!(keys, events, "cleaned up"),
+        Ok(Some((keys, events))) => tracing::debug!(keys, events, "cleaned up"),
+        Ok(None) => {}
         Err(error) => tracing::warn!(?error, "could not clean up; trying again later"),
     }
 }

@@ -5,11 +5,10 @@ mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
-use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use shop::accounts::{self, Email, NewUser, PasswordHash, PersonName, Role};
 
-use crate::support::{Client, TestShop, storage_test};
+use crate::support::{Client, TestShop, snapshot, storage_test};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -88,7 +87,7 @@ storage_test! {
         let visitor = shop.anonymous();
         let registered = visitor.post("/auth/register", ada()).await;
         assert_eq!(registered.status, 201);
-        assert_json_snapshot!(registered.json(), { ".user.id" => "[id]" }, @r#"
+        snapshot!(registered.json(), { ".user.id" => "[id]" }, @r#"
         {
           "user": {
             "createdAt": "2026-01-31T12:00:00.000Z",
@@ -105,7 +104,7 @@ storage_test! {
 
         let signed_in = log_in(&visitor, "ada@example.com", PASSWORD).await;
         assert_eq!(signed_in.status, 200);
-        assert_json_snapshot!(
+        snapshot!(
             signed_in.json(),
             { ".accessToken" => "[token]", ".refreshToken" => "[token]", ".user.id" => "[id]" },
             @r#"

@@ -1,9 +1,8 @@
 //! Carts: one for each customer, kept until ordered, at today's prices.
 
-use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Form, TestShop, pictures, storage_test};
+use crate::support::{Client, Form, TestShop, pictures, snapshot, storage_test};
 
 async fn add(client: &Client<'_>, product: &str, quantity: i64) -> crate::support::Answer {
     let body = json!({ "productId": product, "quantity": quantity });
@@ -48,7 +47,7 @@ storage_test! {
         shop.passes(std::time::Duration::from_secs(1));
         let cart = ada.post("/cart", json!({ "productId": pan })).await;
         assert_eq!(cart.status, 200);
-        assert_json_snapshot!(
+        snapshot!(
             cart.json(),
             { ".items[].product.id" => "[id]", ".**.images[].id" => "[id]", ".**.url" => "[url]" },
             @r#"
@@ -102,7 +101,7 @@ storage_test! {
         let pan = shop.product("Pan", 300, 9).await;
         let ada = shop.customer("ada").await;
         let empty = ada.get("/cart").await;
-        assert_json_snapshot!(empty.json(), @r#"
+        snapshot!(empty.json(), @r#"
         {
           "currency": "INR",
           "itemCount": 0,

@@ -6,10 +6,9 @@ mod lists;
 use std::sync::Arc;
 
 use http::Method;
-use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, TestShop, storage_test};
+use crate::support::{Answer, Client, TestShop, snapshot, storage_test};
 
 /// A category, made by the admin; tells its id.
 async fn category(shop: &TestShop, name: &str) -> String {
@@ -52,7 +51,7 @@ storage_test! {
             "categoryId": kitchen,
         })).await;
         assert_eq!(made.status, 201);
-        assert_json_snapshot!(
+        snapshot!(
             made.json(),
             { ".id" => "[id]", ".categoryId" => "[category]", ".category.id" => "[category]" },
             @r#"
@@ -304,7 +303,7 @@ storage_test! {
         let admin = shop.admin().await;
         let made = admin.post("/categories", json!({ "name": "Café & Bar" })).await;
         assert_eq!(made.status, 201);
-        assert_json_snapshot!(made.json(), { ".id" => "[id]" }, @r#"
+        snapshot!(made.json(), { ".id" => "[id]" }, @r#"
         {
           "id": "[id]",
           "name": "Café & Bar",
@@ -361,7 +360,7 @@ storage_test! {
 
         let below = change(json!(-9)).await;
         below.is_problem(409, "insufficient-stock");
-        assert_json_snapshot!(
+        snapshot!(
             below.json(),
             { ".requestId" => "[request]", ".errors[0].productId" => "[id]" },
             @r#"

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::support::{
     Client, Engine, TestShop,
     live::{Listener, Served},
-    run,
     shopping::path,
     storage_test,
 };
@@ -327,7 +326,7 @@ storage_test! {
         let served = Served::start(&shop).await;
         let (mut listener, _) = served.listen("").await;
         let arguments = ["admin", "product", "stock", &kettle, "-7", "--reason", "broken"];
-        let done = run(shop.directory.path(), &arguments);
+        let done = shop.run(&arguments);
         assert!(done.status.success(), "{done:?}");
         assert_eq!(only(&listener.hear().await), (2, kettle, 43));
         served.stopped().await;
@@ -357,12 +356,9 @@ storage_test! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn w03_one_address_opens_so_many_sockets_and_no_more() {
     let settings = [("sockets_per_address", "3")];
-    let shop = TestShop::with(
-        Engine::Sqlite,
-        &settings,
-        shop::db::sqlite::Options::default(),
-    )
-    .await;
+    let shop = TestShop::with(Engine::Sqlite, &settings, shop::db::Options::default())
+        .await
+        .unwrap();
     let served = Served::start(&shop).await;
     let mut held = Vec::new();
     for _ in 0..3 {

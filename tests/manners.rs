@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use shop::web::problems;
 
-use crate::support::{Answer, Client, Operation, operations, storage_test};
+use crate::support::{Answer, Client, Operation, operations, snapshot, storage_test};
 
 /// An id that is nobody's.
 const NO_ID: &str = "01900000-0000-7000-8000-000000000000";
@@ -46,7 +46,7 @@ storage_test! {
         let body = json!({ "productId": NO_ID, "quantity": 0 });
         let ada = shop.customer("ada").await;
         let answer = ada.call(Method::POST, "/cart", &id, body).await;
-        insta::assert_json_snapshot!(answer.json(), @r#"
+        snapshot!(answer.json(), @r#"
         {
           "code": "validation-failed",
           "detail": "`quantity`: must be a whole number from 1 to 1000",
@@ -64,7 +64,7 @@ storage_test! {
         }
         "#);
         let answer = shop.anonymous().call(Method::GET, "/nowhere", &id, Value::Null).await;
-        insta::assert_json_snapshot!(answer.json(), @r#"
+        snapshot!(answer.json(), @r#"
         {
           "code": "not-found",
           "detail": "Check the path and the id; what belongs to somebody else is not found either.",

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 use shop::orders::{ARROWS, Mover, Status};
 
-use crate::support::{Client, TestShop, shopping::path, storage_test};
+use crate::support::{Client, Engine, TestShop, shopping::path, snapshot, storage_test};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -24,7 +24,7 @@ storage_test! {
 
         let placed = ada.checks_out().await;
         assert_eq!(placed.status, 201);
-        insta::assert_json_snapshot!(placed.json(), {
+        snapshot!(placed.json(), {
             ".id" => "[order]",
             ".number" => "[number]",
             ".userId" => "[ada]",

@@ -104,12 +104,9 @@ fn p01_signatures_are_the_providers() {
 async fn p01_every_configured_secret_counts_and_no_other() {
     let secrets = ("razorpay_webhook_secret", "whsec_new,whsec_old");
     let settings = [("rate_limit", "off"), secrets];
-    let shop = TestShop::with(
-        Engine::Sqlite,
-        &settings,
-        shop::db::sqlite::Options::default(),
-    )
-    .await;
+    let shop = TestShop::with(Engine::Sqlite, &settings, shop::db::Options::default())
+        .await
+        .unwrap();
     let body = br#"{"event":"subscription.charged","payload":{}}"#;
     for (secret, status) in [
         ("whsec_new", 200),
@@ -414,8 +411,9 @@ storage_test! {
         assert_eq!(shop.deliver(&large, "ev_large").await.status, 200);
         let behind = shop.behind();
         assert_eq!(behind.number("SELECT count(*) FROM payment_events"), 10);
-        let outcomes = "SELECT group_concat(outcome, ' ' ORDER BY outcome) FROM
-            (SELECT outcome || ':' || count(*) AS outcome FROM payment_events GROUP BY outcome)";
+        let outcomes = "SELECT string_agg(outcome, ' ' ORDER BY outcome) FROM
+            (SELECT outcome || ':' || count(*) AS outcome FROM payment_events GROUP BY outcome)
+            AS outcomes";
         assert_eq!(behind.text(outcomes), "ignored:3 unreadable:7");
         assert_eq!(standing(&ada, &order).await, pending());
     }

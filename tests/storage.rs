@@ -9,14 +9,15 @@ use http::Method;
 use serde_json::Value;
 use shop::{
     args, bus,
-    db::{Sqlite, Tx, migrate, sqlite},
+    db::{self, Sql, Sqlite, Tx, migrate},
     error::{Error, Kind, Result},
     event::{Event, StockChange},
     id::ProductId,
 };
 
 use crate::support::{
-    Engine, HeldWriter, Job, TestShop, TestStore, as_one_group, begin, job, storage_test,
+    Engine, HeldWriter, Job, TestShop, TestStore, as_one_group, begin, job, options, sqlite_test,
+    storage_test,
 };
 
 /// SQLite before 3.51.3 can lose a commit when its log is reset.
@@ -35,7 +36,7 @@ fn insert(tx: &mut Tx<'_>, name: &str, value: i64) -> Result<()> {
 fn add(tx: &mut Tx<'_>, name: &str, more: i64) -> Result<i64> {
     let value = tx.one(
         "INSERT INTO kept_counts (name, value) VALUES (?1, ?2)
-         ON CONFLICT (name) DO UPDATE SET value = value + excluded.value RETURNING value",
+         ON CONFLICT (name) DO UPDATE SET value = kept_counts.value + excluded.value RETURNING value",
         args![name, more],
         |row| row.get(0),
     )?;
@@ -59,11 +60,28 @@ fn refusal() -> Error {
     Error::conflict("cart-empty", "the job says no")
 }
 
-/// Violates a constraint in a way that undoes the whole transaction.
+/// Runs a statement whose failure undoes the whole transaction: on `Postgres` every one does.
 fn abort_the_transaction(tx: &mut Tx<'_>) -> Result<()> {
     tx.execute(
-        "INSERT OR ROLLBACK INTO kept_counts (name, value) VALUES ('products', 0)",
+        Sql::either(
+            "INSERT OR ROLLBACK INTO kept_counts (name, value) VALUES ('products', 0)",
+            "SELECT 1 / 0",
+        ),
         &[],
+    )
+    .map(drop)
+}
+
+/// Breaks a reference. `SQLite` finds out by the COMMIT only, as it is asked to here.
+fn orphan(tx: &mut Tx<'_>) -> Result<()> {
+    tx.execute(
+        Sql::either("PRAGMA defer_foreign_keys = ON", "SELECT 1"),
+        &[],
+    )?;
+    let nobody = shop::db::Value::Id(uuid::Uuid::nil());
+    tx.execute(
+        "INSERT INTO cart_items (user_id, product_id, quantity, added_at) VALUES (?1, ?1, 1, 0)",
+        &[nobody],
     )
     .map(drop)
 }
@@ -165,6 +183,7 @@ storage_test! {
         for writer in writers.collect::<Vec<_>>() {
             writer.await.unwrap();
         }
+        store.db.settle().await.unwrap();
         let told = store.db.read("test.events", |tx| bus::events_after(tx, 0)).await.unwrap();
         let emitted = store.value("emitted").await.unwrap();
         let seen: Vec<_> = told.iter().map(|e| (e.seq, e.changes[0].stock_quantity)).collect();
@@ -179,6 +198,7 @@ storage_test! {
             .collect();
         let emitted = changes.clone();
         store.db.write("test.emit", move |tx| tx.emit_stock(&emitted)).await.unwrap();
+        store.db.settle().await.unwrap();
         let told = store.db.read("test.events", |tx| bus::events_after(tx, 0)).await.unwrap();
         let sizes: Vec<_> = told.iter().map(|event| event.changes.len()).collect();
         assert_eq!(sizes, [200, 200, 50]);
@@ -190,10 +210,12 @@ storage_test! {
         for number in 1..=3 {
             store.db.write("test.emit", move |tx| tx.emit(&event(number))).await.unwrap();
         }
+        store.db.settle().await.unwrap();
         store.db.clock().advance(Duration::from_mins(1));
         let forget = |tx: &mut Tx<'_>| bus::forget_before(tx, Duration::from_secs(1));
         assert_eq!(store.db.write("test.forget", forget).await.unwrap(), 2);
         store.db.write("test.emit", |tx| tx.emit(&event(4))).await.unwrap();
+        store.db.settle().await.unwrap();
         let (tail, head) = store
             .db
             .read("test.ends", |tx| Ok((bus::tail(tx)?, bus::head(tx)?)))
@@ -221,32 +243,33 @@ storage_test! {
 
     async fn r12_a_foreign_lock_held_too_long_is_unavailable(store: TestStore) {
         let busy = Duration::from_millis(20);
-        let store = store.but(sqlite::Options { busy, ..sqlite::Options::default() });
+        let store = store.but(db::Options { busy, ..options() }).await;
         let elsewhere = store.behind();
-        elsewhere.run("BEGIN IMMEDIATE");
+        elsewhere.hold("kept_counts");
         for answer in
             as_several_writers(&store, 8).await
         {
             assert_eq!(answer.unwrap_err().kind(), Kind::Unavailable);
         }
         assert_eq!(store.value("row").await, None, "reads go on");
-        elsewhere.run("COMMIT");
+        elsewhere.let_go();
         store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
         assert_eq!(store.value("row").await, Some(1));
     }
 
     async fn a_foreign_lock_of_a_moment_is_waited_for(store: TestStore) {
         let elsewhere = store.behind();
-        elsewhere.run("BEGIN IMMEDIATE");
+        elsewhere.hold("kept_counts");
         let mut waiting = job(&store.db, |tx| add(tx, "row", 1));
         assert!(begin(&mut waiting).await.is_none());
-        elsewhere.run("UPDATE kept_counts SET value = 9 WHERE name = 'products'; COMMIT");
+        elsewhere.run("UPDATE kept_counts SET value = 9 WHERE name = 'products'");
+        elsewhere.let_go();
         assert_eq!(waiting.await.unwrap(), 1);
     }
 
     async fn r12_a_full_queue_is_unavailable(store: TestStore) {
         let queue = 4;
-        let store = store.but(sqlite::Options { queue, ..sqlite::Options::default() });
+        let store = store.but(db::Options { queue, readers: 1, ..options() }).await;
         let held = HeldWriter::of(&store.db).await;
         let mut jobs: Vec<_> =
             (0..queue + 3).map(|_| job(&store.db, |tx| add(tx, "row", 1))).collect();
@@ -267,6 +290,7 @@ storage_test! {
     }
 
     async fn a_stop_finishes_what_waits_and_takes_no_more(store: TestStore) {
+        let store = store.but(db::Options { readers: 1, ..options() }).await;
         let held = HeldWriter::of(&store.db).await;
         let mut jobs: Vec<_> = (0..20).map(|_| job(&store.db, |tx| add(tx, "row", 1))).collect();
         for job in &mut jobs {
@@ -296,7 +320,7 @@ storage_test! {
 
         let log = store.directory.path().join("shop.db-wal");
         let left = std::fs::metadata(log).map_or(0, |log| log.len());
-        assert_eq!(left, 0, "the log is folded into the file");
+        assert_eq!(left, 0, "a file's log is folded into it");
         let store = store.reopened().await;
         assert_eq!(store.value("row").await, Some(20));
         assert_eq!(store.value("probe").await, None);
@@ -328,11 +352,12 @@ async fn is_unavailable(shop: &TestShop) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r12_a_full_queue_is_a_503_with_retry_after() {
-    let options = sqlite::Options {
+    let options = db::Options {
         queue: 2,
-        ..sqlite::Options::default()
+        ..options()
     };
     let shop = TestShop::with(Engine::Sqlite, &[("rate_limit", "off")], options).await;
+    let shop = shop.unwrap();
     let held = HeldWriter::of(&shop.app.db).await;
     let mut waiting: Vec<_> = (0..2).map(|_| job(&shop.app.db, |_| Ok(()))).collect();
     for job in &mut waiting {
@@ -354,15 +379,16 @@ async fn r12_a_full_queue_is_a_503_with_retry_after() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r12_a_foreign_lock_is_a_503_with_retry_after() {
-    let options = sqlite::Options {
+    let options = db::Options {
         busy: Duration::from_millis(20),
-        ..sqlite::Options::default()
+        ..options()
     };
     let shop = TestShop::with(Engine::Sqlite, &[("rate_limit", "off")], options).await;
+    let shop = shop.unwrap();
     let elsewhere = shop.behind();
-    elsewhere.run("BEGIN IMMEDIATE");
+    elsewhere.hold("users");
     is_unavailable(&shop).await;
-    elsewhere.run("COMMIT");
+    elsewhere.let_go();
     assert_eq!(shop.anonymous().get("/readyz").await.status, 200);
 }
 
@@ -371,10 +397,10 @@ fn r04_every_connection_is_set_up_for_durability() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shop.db");
     migrate::sqlite(&path).unwrap();
-    let options = sqlite::Options {
+    let options = db::Options {
         readers: 5,
         scanners: 2,
-        ..sqlite::Options::default()
+        ..options()
     };
     let sqlite = Arc::new(Sqlite::open(&path, options).unwrap());
     let settings = sqlite.settings().unwrap();

@@ -4,7 +4,7 @@ use super::{PasswordHash, Role, User, Visitor};
 use crate::{
     args,
     clock::Timestamp,
-    db::{Row, Tx},
+    db::{Row, Sql, Tx},
     error::{Error, Result},
     id::{SessionId, UserId},
 };
@@ -95,13 +95,10 @@ pub(super) fn set_role(tx: &mut Tx<'_>, id: UserId, role: Role) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn admins(tx: &mut Tx<'_>) -> Result<i64> {
-    let count = tx.one(
-        "SELECT count(*) FROM users WHERE role = 'ADMIN'",
-        &[],
-        |row| row.get(0),
-    )?;
-    Ok(count.unwrap_or_default())
+pub(super) fn admins(tx: &mut Tx<'_>) -> Result<usize> {
+    let sql = "SELECT id FROM users WHERE role = 'ADMIN' ORDER BY id";
+    let admins = tx.all(Sql::from(sql).locking("users"), &[], |_| Ok(()))?;
+    Ok(admins.len())
 }
 
 pub(super) fn insert_session(
@@ -149,9 +146,11 @@ pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
 }
 
 pub(super) fn visitor(tx: &mut Tx<'_>, session: SessionId) -> Result<Option<Visitor>> {
+    // What one account does at once is done one after the other: its cart, its orders, its keys.
+    let sql = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.id = ?1 AND s.expires_at > ?2";
     tx.one(
-        "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
-         WHERE s.id = ?1 AND s.expires_at > ?2",
+        Sql::from(sql).locking("u"),
         args![session, tx.now()],
         |row| {
             Ok(Visitor {

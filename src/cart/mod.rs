@@ -68,10 +68,18 @@ pub struct Line {
 
 /// The lines of a cart, the oldest first; products that have left the catalog are not among them.
 pub fn lines(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<Vec<Line>> {
-    let mut lines = store::lines(tx, app, user)?;
-    // Sorted here: a handful of lines is not worth the engine's sorter.
+    store::lines(tx, app, user, false).map(oldest_first)
+}
+
+/// As [`lines`], and what they say of their products holds until the transaction ends.
+pub fn lines_to_order(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<Vec<Line>> {
+    store::lines(tx, app, user, true).map(oldest_first)
+}
+
+/// Sorted here: a handful of lines is not worth the engine's sorter.
+fn oldest_first(mut lines: Vec<Line>) -> Vec<Line> {
     lines.sort_by_key(|line| (line.added_at, line.product));
-    Ok(lines)
+    lines
 }
 
 /// The cart.

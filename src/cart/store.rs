@@ -3,31 +3,33 @@
 use super::Line;
 use crate::{
     args, catalog,
-    db::Tx,
+    db::{Sql, Tx},
     error::Result,
     id::{ProductId, UserId},
     money::Quantity,
     web::App,
 };
 
-pub(super) fn lines(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<Vec<Line>> {
-    tx.all(
+/// With `held`, nobody changes the products before the transaction ends; they are taken in the order
+/// of their ids, so that two orders never wait for each other.
+pub(super) fn lines(tx: &mut Tx<'_>, app: &App, user: UserId, held: bool) -> Result<Vec<Line>> {
+    let sql = Sql::from(
         "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
          FROM cart_items c JOIN products p ON p.id = c.product_id
-         WHERE c.user_id = ?1 AND p.deleted_at IS NULL",
-        args![user],
-        |row| {
-            Ok(Line {
-                product: row.get(0)?,
-                name: row.get(1)?,
-                price: row.get(2)?,
-                stock: row.get(3)?,
-                quantity: row.get(4)?,
-                images: catalog::images(row.get(5)?, app)?,
-                added_at: row.get(6)?,
-            })
-        },
-    )
+         WHERE c.user_id = ?1 AND p.deleted_at IS NULL ORDER BY c.product_id",
+    );
+    let sql = if held { sql.locking("p") } else { sql };
+    tx.all(sql, args![user], |row| {
+        Ok(Line {
+            product: row.get(0)?,
+            name: row.get(1)?,
+            price: row.get(2)?,
+            stock: row.get(3)?,
+            quantity: row.get(4)?,
+            images: catalog::images(row.get(5)?, app)?,
+            added_at: row.get(6)?,
+        })
+    })
 }
 
 /// A line for a product of the catalog that is not in the cart yet.

@@ -14,7 +14,7 @@ use self::output::Output;
 use crate::{
     clock::{Chance, Clock},
     config::{self, Config, Layer},
-    db::sqlite,
+    db,
     error::{Error, Result},
     server::{self, Home, Parts},
     web::App,
@@ -37,6 +37,10 @@ struct Global {
     /// Where the shop is kept [env: `SHOP_DATA_DIR`] [default: `shop-data`]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
+    /// A Postgres database instead of the file in the data directory, as
+    /// `postgres://user:password@host/name?sslmode=verify-full` [env: `SHOP_DATABASE_URL`]
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
     /// A file of settings, as `listen = "0.0.0.0:80"` [default: `shop.toml`, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -85,6 +89,11 @@ fn run(cli: Cli) -> Result<()> {
         cli.global
             .data_dir
             .map(|value| ("data_dir".to_owned(), value)),
+    );
+    flags.extend(
+        cli.global
+            .database_url
+            .map(|value| ("database_url".to_owned(), value)),
     );
     flags.extend(
         cli.global
@@ -148,7 +157,7 @@ async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc
         chance,
         public_url,
         demo: false,
-        storage: sqlite::Options::default(),
+        storage: db::Options::default(),
     };
     let app = server::open(&home, parts).await?;
     Ok((home, app))

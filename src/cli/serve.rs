@@ -14,7 +14,7 @@ use crate::{
     accounts,
     clock::{Chance, Clock},
     config::Config,
-    db::sqlite,
+    db,
     error::{Error, Result},
     server::{self, Home, Parts},
     web::App,
@@ -51,7 +51,7 @@ impl Serve {
             clock: Clock::system(),
             chance: Chance::system(),
             demo: self.demo,
-            storage: sqlite::Options::default(),
+            storage: db::Options::default(),
         };
         let app = server::open(&home, parts).await?;
         let stop = CancellationToken::new();

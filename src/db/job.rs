@@ -1,4 +1,4 @@
-//! One write on its way through the writer: run, perhaps again, then answered.
+//! One operation on its way through an engine: run, perhaps again, then answered.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -35,7 +35,7 @@ pub(crate) trait Job: Send {
     fn is_abandoned(&self) -> bool;
 }
 
-pub(super) struct Write<T, F> {
+pub(super) struct Operation<T, F> {
     name: &'static str,
     work: F,
     reply: oneshot::Sender<Result<T>>,
@@ -44,7 +44,7 @@ pub(super) struct Write<T, F> {
     chance: Chance,
 }
 
-impl<T, F> Write<T, F>
+impl<T, F> Operation<T, F>
 where
     T: Send + 'static,
     F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -56,7 +56,7 @@ where
         clock: Clock,
         chance: Chance,
     ) -> Box<dyn Job> {
-        Box::new(Write {
+        Box::new(Operation {
             name,
             work,
             reply,
@@ -67,7 +67,7 @@ where
     }
 }
 
-impl<T, F> Job for Write<T, F>
+impl<T, F> Job for Operation<T, F>
 where
     T: Send + 'static,
     F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -82,7 +82,7 @@ where
             }
             Ok(Err(error)) => {
                 if error.kind() == Kind::Internal {
-                    tracing::debug!(name = self.name, ?error, "write failed");
+                    tracing::debug!(name = self.name, ?error, "an operation failed");
                 }
                 self.kept = Some(Err(error));
                 Outcome::Failed

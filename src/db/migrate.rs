@@ -6,6 +6,7 @@ use std::path::Path;
 
 use refinery::{Migration, Runner};
 
+use super::postgres::Target;
 use crate::error::{Error, Kind, Result};
 
 /// Every step, oldest first. A landed one is never edited.
@@ -31,6 +32,10 @@ const STEPS: &[(&str, &str)] = &[
         "V6__machines",
         include_str!("../../migrations/V6__machines.sql"),
     ),
+    (
+        "V7__several_writers",
+        include_str!("../../migrations/V7__several_writers.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
@@ -38,8 +43,21 @@ const SQLITE: &[(&str, &str)] = &[
     ("{int}", "INTEGER"),
     ("{id}", "BLOB"),
     ("{bytes}", "BLOB"),
+    ("{serial}", "INTEGER"),
     ("{strict}", "STRICT"),
     ("{clustered}", "STRICT, WITHOUT ROWID"),
+];
+
+/// What they stand for on `Postgres`. Texts are compared by their bytes there too, whatever the
+/// language of the database.
+const POSTGRES: &[(&str, &str)] = &[
+    ("{int}", "BIGINT"),
+    ("{id}", "UUID"),
+    ("{bytes}", "BYTEA"),
+    ("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY"),
+    ("{strict}", ""),
+    ("{clustered}", ""),
+    (" TEXT", " TEXT COLLATE \"C\""),
 ];
 
 /// Brings the `SQLite` file at `path` to this program's schema, making the file if need be.
@@ -55,6 +73,30 @@ pub fn sqlite(path: &Path) -> Result<usize> {
         .map_err(|e| cannot(path, e))?;
     Ok(report.applied_migrations().len())
 }
+
+/// Brings the `Postgres` database to this program's schema. Of several programs at once one does it
+/// while the others wait. Tells how many steps it took.
+pub fn postgres(target: &Target) -> Result<usize> {
+    let wrong = |error: &(dyn std::error::Error + 'static)| {
+        let texts = std::iter::successors(Some(error), |error| error.source());
+        let texts: Vec<_> = texts.map(ToString::to_string).collect();
+        let (name, why) = (target.name(), texts.join(": "));
+        Error::unavailable(format!(
+            "cannot bring the database {name} up to date: {why}"
+        ))
+    };
+    let mut client = target.connect()?;
+    client
+        .execute("SELECT pg_advisory_lock($1)", &[&MIGRATING])
+        .map_err(|e| wrong(&e))?;
+    target.check(&mut client)?;
+    let report = runner(POSTGRES)?.run(&mut client).map_err(|e| wrong(&e))?;
+    // The lock goes with the connection.
+    Ok(report.applied_migrations().len())
+}
+
+/// The advisory lock of who migrates: any number that is the same for all.
+const MIGRATING: i64 = 0x5348_4f50_0001;
 
 fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {
     let steps = STEPS

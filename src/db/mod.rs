@@ -6,42 +6,95 @@
 //! here knows a word of the shop.
 
 mod job;
+mod location;
 pub mod migrate;
+pub mod postgres;
+mod sql;
 pub mod sqlite;
 mod tx;
+mod value;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, oneshot};
 
-pub(crate) use self::{job::Job, tx::Connection};
+pub(crate) use self::{job::Job, tx::Connection, value::Cells};
 pub use self::{
     job::Outcome,
+    location::Location,
+    postgres::Postgres,
+    sql::{Sql, rows_of},
     sqlite::Sqlite,
-    tx::{Cell, Column, Row, Sql, Tx, Value, rows_of, setting},
+    tx::{Tx, is_due, probe, setting},
+    value::{Cell, Column, Row, Value},
 };
 use crate::{
     clock::{Chance, Clock},
     error::{Error, Result},
 };
 
-/// The least of a table's rows that every operation sees as one: an engine with its connections.
+/// What a job may do, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// A snapshot, for what takes microseconds.
+    Read,
+    /// A snapshot, for what may take long: broken off after [`SCAN_LIMIT`].
+    Scan,
+    /// A transaction.
+    Write,
+}
+
+/// A read that takes longer than this is broken off.
+const SCAN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How an engine is set up. The defaults serve; tests make them small.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many jobs may wait; past it one is refused as unavailable.
+    pub queue: usize,
+    /// How many connections serve what is short.
+    pub readers: u32,
+    /// How many connections read what takes long.
+    pub scanners: u32,
+    /// How long a statement waits for another's lock.
+    pub busy: Duration,
+    /// The mark of the folder that all programs on one database must share; one with another mark
+    /// cannot join them.
+    pub folder: Option<i32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            queue: 1024,
+            readers: 16,
+            scanners: 4,
+            busy: Duration::from_secs(5),
+            folder: None,
+        }
+    }
+}
+
+/// An engine with its connections.
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// Runs a read on a snapshot, on the caller's thread.
-    fn read(&self, work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>) -> Result<()>;
-
-    /// As `read`, for what may take long: interrupted after `limit`.
-    fn scan(
+    /// Runs a short read on a snapshot and on the caller's thread, where the engine answers within
+    /// this process; none: the read is to be submitted.
+    fn read_here(
         &self,
-        limit: Duration,
         work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>,
-    ) -> Result<()>;
+    ) -> Option<Result<()>>;
 
-    /// Takes a job over; the job answers its caller by itself, after the commit.
-    fn write(&self, job: Box<dyn Job>) -> Result<()>;
+    /// Takes a job over; the job answers its caller by itself, a write after the commit.
+    fn submit(&self, access: Access, job: Box<dyn Job>) -> Result<()>;
+
+    /// Answers once every event that is committed now has its number; none: it has.
+    fn settle(&self) -> Option<oneshot::Receiver<()>>;
 
     /// Finishes the jobs that wait and refuses new ones.
     fn close(&self);
+
+    /// Woken after commits that emitted events.
+    fn committed(&self) -> Arc<Notify>;
 }
 
 /// One database, shared by all who clone it.
@@ -53,60 +106,69 @@ pub struct Db {
     committed: Arc<Notify>,
 }
 
-/// A read that takes longer than this is broken off.
-const SCAN_LIMIT: Duration = Duration::from_secs(10);
-
 impl Db {
-    pub fn new(sqlite: Sqlite, clock: Clock, chance: Chance) -> Db {
-        let committed = sqlite.committed();
+    /// Opens the database at `location`, made and brought to this program's schema if need be.
+    pub async fn open(
+        location: Location,
+        options: Options,
+        clock: Clock,
+        chance: Chance,
+    ) -> Result<Db> {
+        // Opening waits for disks and networks.
+        tokio::task::spawn_blocking(move || match location {
+            Location::Sqlite(path) => {
+                migrate::sqlite(&path)?;
+                let sqlite = Sqlite::open(&path, options)?;
+                Ok(Db::new(sqlite, clock, chance))
+            }
+            Location::Postgres(target) => {
+                migrate::postgres(&target)?;
+                let postgres = Postgres::open(*target, options)?;
+                Ok(Db::new(postgres, clock, chance))
+            }
+        })
+        .await
+        .map_err(Error::internal)?
+    }
+
+    fn new(engine: impl Backend, clock: Clock, chance: Chance) -> Db {
+        let committed = engine.committed();
         Db {
-            backend: Arc::new(sqlite),
+            backend: Arc::new(engine),
             clock,
             chance,
             committed,
         }
     }
 
-    /// Runs `work` on a consistent snapshot and on this thread: for what takes microseconds.
-    #[expect(
-        clippy::unused_async,
-        reason = "an engine across a network answers later"
-    )]
+    /// Runs `work` on a consistent snapshot: for what takes microseconds.
     pub async fn read<T, F>(&self, name: &'static str, mut work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
         let mut answer = None;
-        self.backend
-            .read(&mut |connection| {
-                answer = Some(work(&mut self.tx(connection))?);
-                Ok(())
-            })
-            .inspect_err(|error| tracing::trace!(name, ?error, "read failed"))?;
-        answer.ok_or_else(|| Error::internal("a read gave no answer"))
+        let here = self.backend.read_here(&mut |connection| {
+            answer = Some(work(&mut self.tx(connection))?);
+            Ok(())
+        });
+        match here {
+            Some(done) => {
+                done.inspect_err(|error| tracing::trace!(name, ?error, "read failed"))?;
+                answer.ok_or_else(|| Error::internal("a read gave no answer"))
+            }
+            None => self.submit(Access::Read, name, work).await,
+        }
     }
 
     /// Runs `work` on a consistent snapshot and on a thread for reading, with a deadline: for what
     /// may take long.
-    pub async fn scan<T, F>(&self, name: &'static str, mut work: F) -> Result<T>
+    pub async fn scan<T, F>(&self, name: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
-        let db = self.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut answer = None;
-            db.backend
-                .scan(SCAN_LIMIT, &mut |connection| {
-                    answer = Some(work(&mut db.tx(connection))?);
-                    Ok(())
-                })
-                .inspect_err(|error| tracing::trace!(name, ?error, "scan failed"))?;
-            answer.ok_or_else(|| Error::internal("a scan gave no answer"))
-        })
-        .await
-        .map_err(Error::internal)?
+        self.submit(Access::Scan, name, work).await
     }
 
     /// Runs `work` in a transaction and answers once it is durable. `work` runs again, from the
@@ -116,17 +178,31 @@ impl Db {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
+        self.submit(Access::Write, name, work).await
+    }
+
+    async fn submit<T, F>(&self, access: Access, name: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        self.backend.write(job::Write::boxed(
-            name,
-            work,
-            reply,
-            self.clock.clone(),
-            self.chance.clone(),
-        ))?;
+        let (clock, chance) = (self.clock.clone(), self.chance.clone());
+        let job = job::Operation::boxed(name, work, reply, clock, chance);
+        self.backend.submit(access, job)?;
         answer
             .await
             .map_err(|_| Error::unavailable("the server is stopping; try again"))?
+    }
+
+    /// Waits until every event that is committed now can be read under its number.
+    pub async fn settle(&self) -> Result<()> {
+        let Some(settled) = self.backend.settle() else {
+            return Ok(());
+        };
+        settled
+            .await
+            .map_err(|_| Error::unavailable("the connection to the database was lost; try again"))
     }
 
     /// Wakes after commits that emitted events, in this process.

@@ -1,245 +1,16 @@
-//! What an operation holds: a transaction, its one `now`, and rows whose cells know their type.
+//! What an operation holds: a transaction, its one `now`, and the statements it may run.
 
-use std::{borrow::Cow, fmt::Write};
+use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::{Row, Sql, Value};
 use crate::{
+    args,
     clock::{Chance, Timestamp},
     error::{Error, Result},
     event::{Event, StockChange},
-    money::{Money, Price, Quantity, Stock},
 };
-
-/// A statement, the same for every engine unless it says otherwise. Placeholders are `?1`, `?2` …
-#[derive(Debug, Clone, Copy)]
-pub struct Sql<'a> {
-    sqlite: &'a str,
-}
-
-impl<'a> Sql<'a> {
-    pub(crate) fn sqlite(self) -> &'a str {
-        self.sqlite
-    }
-}
-
-impl<'a> From<&'a str> for Sql<'a> {
-    fn from(text: &'a str) -> Self {
-        Sql { sqlite: text }
-    }
-}
-
-impl<'a> From<&'a String> for Sql<'a> {
-    fn from(text: &'a String) -> Self {
-        Sql { sqlite: text }
-    }
-}
-
-/// What a placeholder stands for.
-#[derive(Debug, Clone, Copy)]
-pub enum Value<'a> {
-    Null,
-    Int(i64),
-    Text(&'a str),
-    Id(Uuid),
-    Blob(&'a [u8]),
-}
-
-/// What a cell of a row holds.
-#[derive(Debug, Clone, Copy)]
-pub enum Cell<'a> {
-    Null,
-    Int(i64),
-    Text(&'a str),
-    Blob(&'a [u8]),
-}
-
-/// One row of an answer, valid until the next.
-pub struct Row<'a>(&'a dyn Cells);
-
-/// An engine's row.
-pub(crate) trait Cells {
-    fn cell(&self, index: usize) -> Result<Cell<'_>>;
-}
-
-impl<'a> Row<'a> {
-    pub(crate) fn new(cells: &'a dyn Cells) -> Self {
-        Row(cells)
-    }
-
-    /// The column at `index`, from 0; another type than the one asked for is a defect.
-    pub fn get<T: Column<'a>>(&self, index: usize) -> Result<T> {
-        let cell = self.0.cell(index)?;
-        T::from_cell(cell).ok_or_else(|| {
-            Error::internal(format!("column {index} holds {cell:?}, not the type read"))
-        })
-    }
-}
-
-/// A type that a column can be read as.
-pub trait Column<'a>: Sized {
-    fn from_cell(cell: Cell<'a>) -> Option<Self>;
-}
-
-impl<'a> Column<'a> for i64 {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        if let Cell::Int(value) = cell {
-            Some(value)
-        } else {
-            None
-        }
-    }
-}
-
-impl<'a> Column<'a> for &'a str {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        if let Cell::Text(value) = cell {
-            Some(value)
-        } else {
-            None
-        }
-    }
-}
-
-impl<'a> Column<'a> for String {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        <&str>::from_cell(cell).map(str::to_owned)
-    }
-}
-
-impl<'a> Column<'a> for Vec<u8> {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        if let Cell::Blob(value) = cell {
-            Some(value.to_vec())
-        } else {
-            None
-        }
-    }
-}
-
-impl<'a> Column<'a> for bool {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        i64::from_cell(cell).map(|value| value != 0)
-    }
-}
-
-impl<'a> Column<'a> for Timestamp {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        i64::from_cell(cell).map(Timestamp)
-    }
-}
-
-impl<'a> Column<'a> for Uuid {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        if let Cell::Blob(value) = cell {
-            Uuid::from_slice(value).ok()
-        } else {
-            None
-        }
-    }
-}
-
-impl<'a, T: Column<'a>> Column<'a> for Option<T> {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        if let Cell::Null = cell {
-            Some(None)
-        } else {
-            T::from_cell(cell).map(Some)
-        }
-    }
-}
-
-macro_rules! whole_columns {
-    ($($name:ident),+) => {$(
-        impl<'a> Column<'a> for $name {
-            fn from_cell(cell: Cell<'a>) -> Option<Self> {
-                i64::from_cell(cell).and_then(|value| $name::try_from(value).ok())
-            }
-        }
-
-        impl From<$name> for Value<'_> {
-            fn from(value: $name) -> Self {
-                Value::Int(value.get())
-            }
-        }
-    )+};
-}
-
-whole_columns!(Money, Price, Quantity, Stock);
-
-macro_rules! id_columns {
-    ($($name:ident),+ $(,)?) => {$(
-        impl<'a> Column<'a> for crate::id::$name {
-            fn from_cell(cell: Cell<'a>) -> Option<Self> {
-                Uuid::from_cell(cell).map(crate::id::$name)
-            }
-        }
-
-        impl From<crate::id::$name> for Value<'_> {
-            fn from(id: crate::id::$name) -> Self {
-                Value::Id(id.0)
-            }
-        }
-    )+};
-}
-
-id_columns!(
-    UserId, SessionId, CategoryId, ProductId, ImageId, OrderId, PaymentId
-);
-
-impl From<i64> for Value<'_> {
-    fn from(value: i64) -> Self {
-        Value::Int(value)
-    }
-}
-
-impl From<bool> for Value<'_> {
-    fn from(value: bool) -> Self {
-        Value::Int(i64::from(value))
-    }
-}
-
-impl From<Timestamp> for Value<'_> {
-    fn from(value: Timestamp) -> Self {
-        Value::Int(value.0)
-    }
-}
-
-impl<'a> From<&'a str> for Value<'a> {
-    fn from(value: &'a str) -> Self {
-        Value::Text(value)
-    }
-}
-
-impl<'a> From<&'a String> for Value<'a> {
-    fn from(value: &'a String) -> Self {
-        Value::Text(value)
-    }
-}
-
-impl<'a> From<&'a Cow<'_, str>> for Value<'a> {
-    fn from(value: &'a Cow<'_, str>) -> Self {
-        Value::Text(value)
-    }
-}
-
-impl<'a> From<&'a [u8]> for Value<'a> {
-    fn from(value: &'a [u8]) -> Self {
-        Value::Blob(value)
-    }
-}
-
-impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Value::Null, Into::into)
-    }
-}
-
-/// The values of a statement, in the order of its placeholders.
-#[macro_export]
-macro_rules! args {
-    ($($value:expr),* $(,)?) => { &[$($crate::db::Value::from($value)),*] };
-}
 
 /// An engine's connection, inside a transaction.
 pub(crate) trait Connection {
@@ -342,10 +113,15 @@ impl<'a> Tx<'a> {
     pub fn emit(&mut self, event: &Event) -> Result<()> {
         let Event::Inventory(changes) = event;
         let body = serde_json::to_string(changes).map_err(Error::internal)?;
-        // The last row always stays, so that the next number never falls back.
+        // One writer numbers its events as it writes them, and the last row always stays, so that
+        // the next number never falls back. Where several write, the publisher numbers what they
+        // have committed.
         self.execute(
-            "INSERT INTO events (seq, at, changes)
-             VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)",
+            Sql::either(
+                "INSERT INTO events (seq, at, changes)
+                 VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)",
+                "INSERT INTO fresh_events (at, changes) VALUES (?1, ?2)",
+            ),
             args![self.now, &body],
         )?;
         self.emitted = true;
@@ -365,6 +141,27 @@ impl<'a> Tx<'a> {
     }
 }
 
+/// Proves that the database answers.
+pub fn probe(tx: &mut Tx<'_>) -> Result<()> {
+    tx.one("SELECT 1", &[], |_| Ok(())).map(drop)
+}
+
+/// Whether the timer called `name` is to run now: of several programs on one database, one is told
+/// so, and by it the others no more until `every` has passed. A clock that was set back is no reason
+/// to wait longer.
+pub fn is_due(tx: &mut Tx<'_>, name: &str, every: Duration) -> Result<bool> {
+    let span = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+    let now = tx.now();
+    let due = Timestamp(now.0.saturating_sub(span));
+    let claimed = tx.execute(
+        "INSERT INTO timers (name, ran_at) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET ran_at = excluded.ran_at
+         WHERE timers.ran_at <= ?3 OR timers.ran_at > excluded.ran_at",
+        args![name, now, due],
+    )?;
+    Ok(claimed == 1)
+}
+
 /// The value that is set once and for ever under `name`: the kept one, or else `first`.
 pub fn setting(tx: &mut Tx<'_>, name: &str, first: &str) -> Result<String> {
     tx.execute(
@@ -377,21 +174,4 @@ pub fn setting(tx: &mut Tx<'_>, name: &str, first: &str) -> Result<String> {
         |row| row.get(0),
     )?
     .ok_or_else(|| Error::internal("a setting was not kept"))
-}
-
-/// The placeholders of `rows` rows of `columns` values each: `(?1,?2),(?3,?4)`.
-pub fn rows_of(columns: usize, rows: usize) -> String {
-    let mut text = String::with_capacity(columns * rows * 5);
-    for place in 1..=columns * rows {
-        let begins_row = (place - 1) % columns == 0;
-        text.push_str(match (begins_row, place) {
-            (_, 1) => "(?",
-            (true, _) => "),(?",
-            (false, _) => ",?",
-        });
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, "{place}");
-    }
-    text.push(')');
-    text
 }

@@ -65,7 +65,7 @@ pub fn place(
     user: UserId,
     expected_total: Option<Money>,
 ) -> Result<Order> {
-    let mut lines = cart::lines(tx, app, user)?;
+    let mut lines = cart::lines_to_order(tx, app, user)?;
     if lines.is_empty() {
         return Err(Error::conflict("cart-empty", "the cart is empty"));
     }

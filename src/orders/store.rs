@@ -8,7 +8,7 @@ use super::{Filters, Order, OrderItem, OrderNumber, Status};
 use crate::{
     args,
     clock::Timestamp,
-    db::{Row, Tx, Value, rows_of},
+    db::{Row, Sql, Tx, Value, rows_of},
     error::{Error, Result},
     id::{OrderId, UserId},
     money::{Money, Price, Quantity},
@@ -120,7 +120,7 @@ fn head(row: &Row<'_>) -> Result<Head> {
 
 pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<Option<Order>> {
     let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
-    let head = tx.one(&sql, args![id], head)?;
+    let head = tx.one(Sql::from(&sql).locking("orders"), args![id], head)?;
     Ok(whole(tx, app, head.into_iter().collect())?.pop())
 }
 

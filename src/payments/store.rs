@@ -3,7 +3,7 @@
 use super::{LedgerEntry, Payment, PaymentStatus, event::UNMATCHED};
 use crate::{
     args,
-    db::{Row, Tx, Value, rows_of},
+    db::{Row, Sql, Tx, Value, rows_of},
     error::{Error, Result},
     id::OrderId,
     money::Money,
@@ -44,11 +44,8 @@ pub(super) fn of_orders(tx: &mut Tx<'_>, orders: &[OrderId]) -> Result<Vec<Payme
 }
 
 pub(super) fn by_provider_order(tx: &mut Tx<'_>, id: &str) -> Result<Option<Payment>> {
-    tx.one(
-        &format!("SELECT {COLUMNS} WHERE provider_order_id = ?1"),
-        args![id],
-        payment,
-    )
+    let sql = format!("SELECT {COLUMNS} WHERE provider_order_id = ?1");
+    tx.one(Sql::from(&sql).locking("payments"), args![id], payment)
 }
 
 fn payment(row: &Row<'_>) -> Result<Payment> {
@@ -151,13 +148,13 @@ pub(super) fn list(
 ) -> Result<Page<LedgerEntry>> {
     let only = only.map(PaymentStatus::as_str);
     let total = tx.one(
-        "SELECT count(*) FROM payments WHERE ?1 IS NULL OR status = ?1",
+        "SELECT count(*) FROM payments WHERE CAST(?1 AS TEXT) IS NULL OR status = ?1",
         args![only],
         |row| row.get(0),
     )?;
     let entries = tx.all(
         "SELECT id, status, order_id, transaction_id, amount, created_at FROM payments
-         WHERE ?1 IS NULL OR status = ?1
+         WHERE CAST(?1 AS TEXT) IS NULL OR status = ?1
          ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3",
         args![only, page.limit, page.offset()],
         |row| {

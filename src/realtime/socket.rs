@@ -87,6 +87,8 @@ struct Listener {
 impl Listener {
     /// Says HELLO at the newest position or at `since`, or RESYNC where `since` leads nowhere.
     async fn greet(socket: &mut WebSocket, app: &App, since: Option<i64>) -> Result<Listener> {
+        // The position covers everything that was acknowledged before.
+        app.db.settle().await?;
         let (head, tail) = app
             .db
             .read("realtime.greet", |tx| Ok((bus::head(tx)?, bus::tail(tx)?)))

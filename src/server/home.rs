@@ -111,35 +111,21 @@ impl Home {
         }
     }
 
-    /// The configured secrets, or the one that was made at the first start: by the system's own
-    /// chance, never by one handed in, which a seed may have made.
-    pub fn secrets(&self, name: &str, configured: &[Secret]) -> Result<Vec<Secret>> {
-        if !configured.is_empty() {
-            return Ok(configured.to_vec());
-        }
-        let directory = self.root.join("keys");
-        make_private_directory(&directory).map_err(|e| cannot("make", &directory, &e))?;
-        let path = directory.join(name);
-        loop {
-            match fs::read_to_string(&path) {
-                Ok(text) if !text.trim().is_empty() => {
-                    return Ok(vec![Secret(text.trim().to_owned())]);
-                }
-                Ok(_) => {
-                    let empty = std::io::Error::other("the file is empty; delete it");
-                    return Err(cannot("read", &path, &empty));
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    let text = hex::encode(Chance::system().bytes::<32>());
-                    match write_private_file(&directory, &path, &text) {
-                        // Another process was faster: read what it wrote.
-                        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                        written => written.map_err(|e| cannot("write", &path, &e))?,
-                    }
-                }
-                Err(error) => return Err(cannot("read", &path, &error)),
-            }
-        }
+    /// The secret that was made at the first start.
+    pub fn secret(&self, name: &str) -> Result<Vec<Secret>> {
+        let text = kept_text(&self.root.join("keys"), name, new_secret)?;
+        Ok(vec![Secret(text)])
+    }
+
+    /// The mark of the folder of pictures, by which instances know whether they share it.
+    pub fn images_mark(&self) -> Result<i32> {
+        let directory = self.images();
+        let draw = || (Chance::system().below(0x7fff_fffe) + 1).to_string();
+        let text = kept_text(&directory, ".mark", draw)?;
+        text.parse().map_err(|_| {
+            let strange = std::io::Error::other("it holds no number; delete it");
+            cannot("read", &directory.join(".mark"), &strange)
+        })
     }
 
     /// Marks the directory as a demo's. One that holds another shop is refused.
@@ -177,6 +163,34 @@ impl Running {
     }
 }
 
+/// 256 bits by the system's own chance, never by one handed in, which a seed may have made.
+pub(super) fn new_secret() -> String {
+    hex::encode(Chance::system().bytes::<32>())
+}
+
+/// The text that a file holds for ever: `first`, written by whoever came first.
+fn kept_text(directory: &Path, name: &str, first: impl Fn() -> String) -> Result<String> {
+    make_private_directory(directory).map_err(|e| cannot("make", directory, &e))?;
+    let path = directory.join(name);
+    loop {
+        match fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            Ok(_) => {
+                let empty = std::io::Error::other("the file is empty; delete it");
+                return Err(cannot("read", &path, &empty));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                match write_private_file(directory, &path, &first()) {
+                    // Another process was faster: read what it wrote.
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    written => written.map_err(|e| cannot("write", &path, &e))?,
+                }
+            }
+            Err(error) => return Err(cannot("read", &path, &error)),
+        }
+    }
+}
+
 fn read_holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -202,9 +216,11 @@ fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Res
         .file_name()
         .map(|name| name.to_string_lossy())
         .unwrap_or_default();
-    let draft = directory.join(format!(".{name}.{}", std::process::id()));
+    // In containers that share a volume every server is process 1.
+    let salt = hex::encode(Chance::system().bytes::<8>());
+    let draft = directory.join(format!(".{name}.{salt}"));
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&draft)?;

@@ -20,8 +20,8 @@ use crate::{
     bus::Bus,
     cart, catalog,
     clock::{Chance, Clock},
-    config::Config,
-    db::{Db, Sqlite, Tx, migrate, sqlite},
+    config::{Config, Secret},
+    db::{self, Db, Location, Tx},
     error::{Error, Result},
     media, orders, payments,
     ports::{ImageStore, Mock},
@@ -42,7 +42,7 @@ pub struct Parts {
     /// Links and image URLs begin so; no slash at the end.
     pub public_url: String,
     pub demo: bool,
-    pub storage: sqlite::Options,
+    pub storage: db::Options,
 }
 
 /// Opens the shop of a data directory: brings the schema up to date, makes what is missing.
@@ -55,15 +55,27 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         demo,
         storage,
     } = parts;
-    let path = home.database();
-    migrate::sqlite(&path)?;
-    let db = Db::new(Sqlite::open(&path, storage)?, clock.clone(), chance.clone());
+    let location = match &config.database_url {
+        None => Location::Sqlite(home.database()),
+        Some(url) => Location::parse(&url.0)?,
+    };
+    let is_shared = matches!(location, Location::Postgres(_));
+    let storage = db::Options {
+        folder: is_shared.then(|| home.images_mark()).transpose()?,
+        ..storage
+    };
+    let db = Db::open(location, storage, clock.clone(), chance.clone()).await?;
     let currency = config.currency.code();
     db.write("settings.currency", move |tx| keep_currency(tx, currency))
         .await?;
 
-    let jwt_secrets = home.secrets("jwt_secret", &config.jwt_secrets)?;
-    let webhook_secrets = home.secrets("razorpay_webhook_secret", &config.webhook_secrets)?;
+    let secrets = async |name, configured: &[Secret]| match configured {
+        [] if is_shared => shared_secret(&db, name).await,
+        [] => home.secret(name),
+        configured => Ok(configured.to_vec()),
+    };
+    let jwt_secrets = secrets("jwt_secret", &config.jwt_secrets).await?;
+    let webhook_secrets = secrets("razorpay_webhook_secret", &config.webhook_secrets).await?;
     let stopping = tokio_util::sync::CancellationToken::new();
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Ok(Arc::new(App {
@@ -87,9 +99,18 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     }))
 }
 
+/// The secret that was made at the first start, kept where every instance reads it.
+async fn shared_secret(db: &Db, name: &'static str) -> Result<Vec<Secret>> {
+    let fresh = home::new_secret();
+    let kept = db
+        .write("settings.secret", move |tx| db::setting(tx, name, &fresh))
+        .await?;
+    Ok(vec![Secret(kept)])
+}
+
 /// Records the currency at the first start and refuses another one later.
 fn keep_currency(tx: &mut Tx<'_>, currency: &str) -> Result<()> {
-    let kept = crate::db::setting(tx, "currency", currency)?;
+    let kept = db::setting(tx, "currency", currency)?;
     if kept == currency {
         return Ok(());
     }

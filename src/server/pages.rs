@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
+    db,
     error::{Error, Result},
     web::{
         App,
@@ -31,7 +32,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>, _: NoQuery) -> Result<Re
     if app.stopping.is_cancelled() {
         return Err(Error::unavailable("the server is stopping"));
     }
-    app.db.write("server.ready", |_| Ok(())).await?;
+    app.db.write("server.ready", db::probe).await?;
     respond::ok(&serde_json::json!({ "status": "ready" }))
 }
 

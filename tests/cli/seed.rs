@@ -23,7 +23,7 @@ fn one_seed_makes_one_shop() {
     assert_eq!(products(&one), products(&two));
     assert_eq!(users(&one), users(&two));
     let tables = |shop: &tempfile::TempDir| {
-        let mut dump = Behind::of(shop.path()).dump();
+        let mut dump = Behind::of(shop.path(), None).dump();
         // These hold when and how it was made.
         dump.remove("users");
         dump.remove("refinery_schema_history");
@@ -35,7 +35,7 @@ fn one_seed_makes_one_shop() {
         texts_of(&products(&other), "name")
     );
     for shop in [&one, &two, &other] {
-        Behind::of(shop.path()).assert_sound();
+        Behind::of(shop.path(), None).assert_sound();
     }
 }
 
@@ -51,7 +51,7 @@ fn no_secret_comes_from_the_seed() {
         assert_ne!(read(&one), read(&two), "{key}");
     }
     let hashes = "SELECT group_concat(password_hash) FROM users";
-    let read = |shop: &tempfile::TempDir| Behind::of(shop.path()).text(hashes);
+    let read = |shop: &tempfile::TempDir| Behind::of(shop.path(), None).text(hashes);
     assert_ne!(read(&one), read(&two));
 }
 
@@ -62,7 +62,7 @@ async fn a_seeded_shop_can_be_used_at_once() {
     assert_eq!(seeded["customers"], 20);
     let orders = seeded["orders"].as_i64().unwrap();
     assert!((20..=25).contains(&orders), "{orders}");
-    let behind = Behind::of(directory.path());
+    let behind = Behind::of(directory.path(), None);
     behind.assert_sound();
     assert_eq!(behind.number("SELECT count(*) FROM orders"), orders);
     let paid = "SELECT count(*) FROM orders o JOIN payments p ON p.order_id = o.id
@@ -99,5 +99,5 @@ fn a_seed_says_what_it_made() {
     assert!(words.contains("admin@example.com"), "{words}");
     let why = fails(directory.path(), &size);
     assert!(!why.is_empty(), "a second seed finds its people there");
-    Behind::of(directory.path()).assert_sound();
+    Behind::of(directory.path(), None).assert_sound();
 }

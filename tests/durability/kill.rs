@@ -113,7 +113,7 @@ async fn r03_kill_nine_loses_no_acknowledged_order() {
         for customer in &mut customers {
             *customer = customer.at(&process);
         }
-        let behind = Behind::of(directory.path());
+        let behind = Behind::of(directory.path(), None);
         behind.assert_sound();
         let kept = behind.number("SELECT count(*) FROM orders");
         let least = i64::try_from(orders.len()).unwrap();
@@ -162,7 +162,7 @@ async fn h01_an_answer_is_given_again_after_kill_nine() {
         assert_eq!(again.header("location"), first.header("location"));
         assert_eq!(again.header("idempotent-replayed"), Some("true"));
     }
-    let behind = Behind::of(directory.path());
+    let behind = Behind::of(directory.path(), None);
     assert_eq!(behind.number("SELECT count(*) FROM orders"), 1);
     behind.assert_sound();
 }

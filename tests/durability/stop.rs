@@ -126,7 +126,7 @@ async fn r15_a_stop_under_load_finishes_what_is_under_way() {
         0,
         "folded into the file"
     );
-    let behind = Behind::of(directory.path());
+    let behind = Behind::of(directory.path(), None);
     behind.assert_sound();
     let orders = behind.number("SELECT count(*) FROM orders");
     let told = i64::try_from(acknowledged.load(Ordering::SeqCst)).unwrap() + 1;
@@ -157,7 +157,7 @@ async fn r15_a_second_signal_ends_at_once() {
     );
 
     let process = Process::start(directory.path());
-    let behind = Behind::of(directory.path());
+    let behind = Behind::of(directory.path(), None);
     assert_eq!(behind.number("SELECT count(*) FROM orders"), 0);
     assert_eq!(ada.at(&process).get("/cart").await.number("/itemCount"), 1);
     behind.assert_sound();

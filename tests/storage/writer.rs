@@ -39,7 +39,7 @@ async fn among_others(
     answer
 }
 
-storage_test! {
+sqlite_test! {
     async fn jobs_that_wait_together_share_a_transaction(store: TestStore) {
         let elsewhere = store.behind();
         let last = job(&store.db, move |tx| {
@@ -156,15 +156,7 @@ storage_test! {
     async fn a_commit_that_fails_takes_only_its_cause(store: TestStore) {
         let answer = among_others(&store, |tx| {
             insert(tx, "culprit", 1)?;
-            // The breach is found by the COMMIT only.
-            tx.execute("PRAGMA defer_foreign_keys = ON", &[])?;
-            let nobody = uuid::Uuid::nil();
-            tx.execute(
-                "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
-                 VALUES (?1, ?1, 1, 0)",
-                &[shop::db::Value::Id(nobody)],
-            )
-            .map(drop)
+            orphan(tx)
         })
         .await;
         assert_eq!(answer.unwrap_err().kind(), Kind::Internal);

@@ -1,13 +1,21 @@
 //! What stands in the database, read and disturbed behind the shop's back.
 
-use std::{collections::BTreeMap, fmt::Write, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Mutex};
 
+use postgres::{Client, SimpleQueryMessage};
 use rusqlite::{Connection, types::ValueRef};
 
-use super::TestShop;
+use super::{Database, TestShop, on_a_thread};
 
-/// Another program's connection to the same file.
-pub(crate) struct Behind(Connection);
+/// Another program's connection to the same database.
+pub(crate) enum Behind {
+    Sqlite(Connection),
+    /// Its client has a runtime of its own, which must not run, nor end, inside that of a test.
+    Postgres(Mutex<Option<Client>>),
+}
+
+/// A row's cells as texts.
+type Cells = Vec<Option<String>>;
 
 /// Each must hold in every shop at every moment: what it is, and a statement that counts breaches.
 const INVARIANTS: &[(&str, &str)] = &[
@@ -49,6 +57,14 @@ const INVARIANTS: &[(&str, &str)] = &[
          FROM kept_counts WHERE name = 'products'",
     ),
     (
+        "every event has its number",
+        "SELECT count(*) FROM fresh_events",
+    ),
+];
+
+/// What only a file has to be asked.
+const SQLITE_INVARIANTS: &[(&str, &str)] = &[
+    (
         "no row points nowhere",
         "SELECT count(*) FROM pragma_foreign_key_check",
     ),
@@ -59,86 +75,182 @@ const INVARIANTS: &[(&str, &str)] = &[
 ];
 
 impl Behind {
-    /// Beside whatever runs on this data directory.
-    pub(crate) fn of(directory: &Path) -> Behind {
-        Behind(Connection::open(directory.join("shop.db")).unwrap())
+    /// Beside whatever runs on this data directory, or on this database.
+    pub(crate) fn of(directory: &Path, database: Option<&Database>) -> Behind {
+        match database {
+            None => Behind::Sqlite(Connection::open(directory.join("shop.db")).unwrap()),
+            Some(database) => {
+                let client = on_a_thread(|| database.admin());
+                Behind::Postgres(Mutex::new(Some(client)))
+            }
+        }
+    }
+
+    fn ask<T: Send>(
+        client: &Mutex<Option<Client>>,
+        ask: impl FnOnce(&mut Client) -> T + Send,
+    ) -> T {
+        on_a_thread(|| ask(client.lock().unwrap().as_mut().unwrap()))
     }
 
     pub(crate) fn run(&self, sql: &str) {
-        self.0.execute_batch(sql).unwrap();
+        match self {
+            Behind::Sqlite(connection) => connection.execute_batch(sql).unwrap(),
+            Behind::Postgres(client) => {
+                Self::ask(client, |client| client.batch_execute(sql)).unwrap();
+            }
+        }
+    }
+
+    fn rows(&self, sql: &str) -> Vec<Cells> {
+        match self {
+            Behind::Sqlite(connection) => {
+                let mut statement = connection.prepare(sql).unwrap();
+                let width = statement.column_count();
+                let rows = statement.query_map([], |row| {
+                    (0..width).map(|at| row.get_ref(at).map(show)).collect()
+                });
+                rows.unwrap().map(Result::unwrap).collect()
+            }
+            Behind::Postgres(client) => {
+                let messages = Self::ask(client, |client| client.simple_query(sql)).unwrap();
+                let rows = messages.iter().filter_map(|message| match message {
+                    SimpleQueryMessage::Row(row) => Some(row),
+                    _ => None,
+                });
+                rows.map(|row| {
+                    (0..row.len())
+                        .map(|at| row.get(at).map(str::to_owned))
+                        .collect()
+                })
+                .collect()
+            }
+        }
     }
 
     /// The first cell of the first row.
-    pub(crate) fn number(&self, sql: &str) -> i64 {
-        self.0.query_row(sql, [], |row| row.get(0)).unwrap()
+    pub(crate) fn text(&self, sql: &str) -> String {
+        self.rows(sql).remove(0).remove(0).unwrap()
     }
 
-    pub(crate) fn text(&self, sql: &str) -> String {
-        self.0.query_row(sql, [], |row| row.get(0)).unwrap()
+    /// As [`Behind::text`]; a truth is 1.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        match self.text(sql).as_str() {
+            "t" => 1,
+            "f" => 0,
+            text => text.parse().unwrap(),
+        }
     }
 
     /// From now on nothing can be written into this table.
     pub(crate) fn break_table(&self, table: &str) {
-        self.run(&format!(
-            "CREATE TRIGGER break_{table} BEFORE INSERT ON {table}
-             BEGIN SELECT RAISE(ABORT, 'broken by the test'); END"
-        ));
+        self.fail_at(table, "TRUE", "ABORT");
+    }
+
+    /// From now on a row of this table of which `condition` (about `NEW`) is true undoes the whole
+    /// transaction.
+    pub(crate) fn undo_at(&self, table: &str, condition: &str) {
+        self.fail_at(table, condition, "ROLLBACK");
+    }
+
+    fn fail_at(&self, table: &str, condition: &str, how: &str) {
+        self.run(&match self {
+            Behind::Sqlite(_) => format!(
+                "CREATE TRIGGER break_{table} BEFORE INSERT ON {table} WHEN {condition}
+                 BEGIN SELECT RAISE({how}, 'broken by the test'); END"
+            ),
+            Behind::Postgres(_) => format!(
+                "CREATE FUNCTION break_{table}() RETURNS trigger LANGUAGE plpgsql AS
+                     $$ BEGIN RAISE 'broken by the test'; END $$;
+                 CREATE TRIGGER break_{table} BEFORE INSERT ON {table} FOR EACH ROW
+                     WHEN ({condition}) EXECUTE FUNCTION break_{table}()"
+            ),
+        });
     }
 
     pub(crate) fn mend_table(&self, table: &str) {
-        self.run(&format!("DROP TRIGGER break_{table}"));
+        self.run(&match self {
+            Behind::Sqlite(_) => format!("DROP TRIGGER break_{table}"),
+            Behind::Postgres(_) => format!("DROP FUNCTION break_{table} CASCADE"),
+        });
+    }
+
+    /// Lets nobody else write into `table` before [`Behind::let_go`].
+    pub(crate) fn hold(&self, table: &str) {
+        match self {
+            Behind::Sqlite(_) => self.run("BEGIN IMMEDIATE"),
+            Behind::Postgres(_) => self.run(&format!("BEGIN; LOCK TABLE {table} IN SHARE MODE")),
+        }
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.run("COMMIT");
     }
 
     /// Every row of every table.
     pub(crate) fn dump(&self) -> BTreeMap<String, Vec<String>> {
-        let names = self.rows(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-        );
-        names
+        self.await_numbers();
+        let names = match self {
+            Behind::Sqlite(_) => {
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            }
+            Behind::Postgres(_) => "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
+        };
+        let names = self
+            .rows(names)
             .into_iter()
+            .map(|mut row| row.remove(0).unwrap());
+        names
             .map(|name| {
-                let mut rows = self.rows(&format!("SELECT * FROM {name}"));
+                let rows = self.rows(&format!("SELECT * FROM {name}"));
+                let mut rows: Vec<_> = rows.iter().map(|cells| format!("{cells:?}")).collect();
                 rows.sort();
                 (name, rows)
             })
             .collect()
     }
 
-    fn rows(&self, sql: &str) -> Vec<String> {
-        let mut statement = self.0.prepare(sql).unwrap();
-        let width = statement.column_count();
-        let rows = statement.query_map([], |row| {
-            let cells: Vec<String> = (0..width)
-                .map(|at| row.get_ref(at).map(show))
-                .collect::<Result<_, _>>()?;
-            Ok(cells.join(" | "))
-        });
-        rows.unwrap().map(Result::unwrap).collect()
+    /// Waits until every committed event has its number: at once where one writer gives it.
+    pub(crate) fn await_numbers(&self) {
+        while self.number("SELECT count(*) FROM fresh_events") > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
     }
 
     /// Fails the test if money, stock or the file itself do not add up.
     pub(crate) fn assert_sound(&self) {
-        for (what, breaches) in INVARIANTS {
+        self.await_numbers();
+        let more = match self {
+            Behind::Sqlite(_) => SQLITE_INVARIANTS,
+            Behind::Postgres(_) => &[],
+        };
+        for (what, breaches) in INVARIANTS.iter().chain(more) {
             assert_eq!(self.number(breaches), 0, "breached: {what}");
         }
     }
 }
 
-fn show(value: ValueRef<'_>) -> String {
+impl Drop for Behind {
+    fn drop(&mut self) {
+        if let Behind::Postgres(client) = self {
+            let client = client.get_mut().map(Option::take);
+            on_a_thread(|| drop(client));
+        }
+    }
+}
+
+fn show(value: ValueRef<'_>) -> Option<String> {
     match value {
-        ValueRef::Null => "null".to_owned(),
-        ValueRef::Integer(number) => number.to_string(),
-        ValueRef::Real(number) => number.to_string(),
-        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        ValueRef::Blob(bytes) => bytes.iter().fold(String::from("x"), |mut text, byte| {
-            write!(text, "{byte:02x}").unwrap();
-            text
-        }),
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Some(hex::encode(bytes)),
     }
 }
 
 impl TestShop {
     pub(crate) fn behind(&self) -> Behind {
-        Behind::of(self.directory.path())
+        Behind::of(self.directory.path(), self.database.as_deref())
     }
 }

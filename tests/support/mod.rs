@@ -3,11 +3,13 @@
 
 mod behind;
 mod client;
+mod cluster;
 mod document;
 mod forger;
 mod form;
 pub(crate) mod live;
 pub(crate) mod pictures;
+mod postgres;
 mod process;
 pub(crate) mod provider;
 mod remote;
@@ -18,12 +20,14 @@ mod store;
 pub(crate) use self::{
     behind::Behind,
     client::{Answer, Client},
+    cluster::Cluster,
     document::{Operation, operations},
     forger::{claims_of, forge},
     form::Form,
+    postgres::Database,
     process::{Process, run, run_with_input},
     remote::Remote,
-    shop::{Engine, TestShop},
+    shop::{Engine, TestShop, options},
     store::{HeldWriter, Job, TestStore, as_one_group, begin, job},
 };
 
@@ -43,11 +47,47 @@ macro_rules! storage_test {
             $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                let fresh = $crate::support::$fresh::on($crate::support::Engine::Sqlite).await;
+                let engine = $crate::support::Engine::Sqlite;
+                let fresh = $crate::support::$fresh::on(engine).await.unwrap();
                 super::$name(fresh).await;
+            }
+
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                let engine = $crate::support::Engine::Postgres;
+                if let Some(fresh) = $crate::support::$fresh::on(engine).await {
+                    super::$name(fresh).await;
+                }
             }
         }
     )+};
 }
 
-pub(crate) use storage_test;
+/// As `storage_test!`, for what only `SQLite`'s single writer does.
+macro_rules! sqlite_test {
+    ($($(#[$meta:meta])* async fn $name:ident($shop:ident: $fresh:ident) $body:block)+) => {$(
+        $(#[$meta])*
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let engine = $crate::support::Engine::Sqlite;
+            let $shop = $crate::support::$fresh::on(engine).await.unwrap();
+            $body
+        }
+    )+};
+}
+
+/// `insta`'s own, which an engine's story may meet after the other's has.
+macro_rules! snapshot {
+    ($($told:tt)*) => { insta::allow_duplicates! { insta::assert_json_snapshot!($($told)*) } };
+}
+
+pub(crate) use {snapshot, sqlite_test, storage_test};
+
+/// Runs what must not run on a thread of the test's own runtime.
+pub(crate) fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(answer) => answer,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}

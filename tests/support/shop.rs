@@ -6,18 +6,35 @@ use shop::{
     accounts::{self, Email, NewUser, PasswordHash, PersonName, Role},
     clock::{Chance, Clock, Timestamp},
     config::{Config, Layer},
-    db::sqlite,
+    db,
     server::{self, Home, Parts},
     web::{App, edge},
 };
 
-use super::{Answer, Client};
+use super::{Answer, Client, Database, run};
 
 /// Which database a story runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,
+    Postgres,
 }
+
+impl Engine {
+    /// A database of its own with the shop's schema, where a server has to make one.
+    pub(crate) fn database(self) -> Result<Option<Arc<Database>>, NoServer> {
+        match self {
+            Engine::Sqlite => Ok(None),
+            Engine::Postgres => match Database::migrated() {
+                Some(new) => Ok(Some(Arc::new(new))),
+                None => Err(NoServer),
+            },
+        }
+    }
+}
+
+/// There is no server that could make a database.
+pub(crate) struct NoServer;
 
 /// 2026-01-31T12:00:00Z, when every story begins.
 pub(crate) const BEGINNING: Timestamp = Timestamp(1_769_860_800_000);
@@ -25,44 +42,61 @@ pub(crate) const BEGINNING: Timestamp = Timestamp(1_769_860_800_000);
 /// A hash of `correct horse battery`, so that not every story has to hash.
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$iPOQ5f2O21FsjnBvo1AiFcDuSXciCnKUrXFO+yfgNoM";
 
+/// Fewer connections than a server would have: many shops share one database server.
+pub(crate) fn options() -> db::Options {
+    db::Options {
+        readers: 6,
+        scanners: 2,
+        ..db::Options::default()
+    }
+}
+
 /// A fresh shop with a clock that stands still, seeded chance and no rate limits.
 pub(crate) struct TestShop {
     pub(crate) app: Arc<App>,
     pub(crate) directory: Arc<tempfile::TempDir>,
+    pub(crate) database: Option<Arc<Database>>,
     router: axum::Router,
-    engine: Engine,
+    pub(crate) engine: Engine,
 }
 
 impl TestShop {
-    pub(crate) async fn on(engine: Engine) -> TestShop {
-        Self::with(engine, &[("rate_limit", "off")], sqlite::Options::default()).await
+    /// None where the engine is not to be had.
+    pub(crate) async fn on(engine: Engine) -> Option<TestShop> {
+        Self::with(engine, &[("rate_limit", "off")], options()).await
     }
 
     /// With settings of its own, as `shop.toml` would have them.
     pub(crate) async fn with(
         engine: Engine,
         settings: &[(&str, &str)],
-        storage: sqlite::Options,
-    ) -> TestShop {
+        storage: db::Options,
+    ) -> Option<TestShop> {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        Self::open(engine, directory, settings, storage).await
+        let database = engine.database().ok()?;
+        Some(Self::open(engine, directory, database, settings, storage).await)
     }
 
     /// Another shop like this one, with these settings on top.
     pub(crate) async fn but(&self, settings: &[(&str, &str)]) -> TestShop {
-        Self::with(self.engine, settings, sqlite::Options::default()).await
+        let other = Self::with(self.engine, settings, options()).await;
+        other.unwrap()
     }
 
     async fn open(
         engine: Engine,
         directory: Arc<tempfile::TempDir>,
+        database: Option<Arc<Database>>,
         settings: &[(&str, &str)],
-        storage: sqlite::Options,
+        storage: db::Options,
     ) -> TestShop {
-        let layer: Layer = settings
+        let mut layer: Layer = settings
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
+        if let Some(database) = &database {
+            layer.insert("database_url".to_owned(), database.url().to_owned());
+        }
         let parts = Parts {
             config: Config::from_layers(&[layer]).unwrap(),
             clock: Clock::fixed(BEGINNING),
@@ -77,6 +111,7 @@ impl TestShop {
         TestShop {
             app,
             directory,
+            database,
             router,
             engine,
         }
@@ -90,8 +125,9 @@ impl TestShop {
         Self::open(
             self.engine,
             self.directory,
+            self.database,
             &settings,
-            sqlite::Options::default(),
+            options(),
         )
         .await
     }
@@ -117,6 +153,15 @@ impl TestShop {
     /// A client with any token, be it right or wrong.
     pub(crate) fn bearer(&self, token: &str) -> Client<'_> {
         Client::new(self, Some(token.to_owned()))
+    }
+
+    /// Runs a command of the program on this shop, in a process of its own.
+    pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
+        let mut arguments = arguments.to_vec();
+        if let Some(database) = &self.database {
+            arguments.extend(["--database-url", database.url()]);
+        }
+        run(self.directory.path(), &arguments)
     }
 
     /// Somebody with a fresh account, signed in. `name` makes `name@example.com`.

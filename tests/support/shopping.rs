@@ -44,6 +44,7 @@ pub(crate) fn path(order: &Value) -> String {
 impl TestShop {
     /// What listeners were told since the beginning, in order: each event's changes.
     pub(crate) async fn events(&self) -> Vec<Value> {
+        self.app.db.settle().await.unwrap();
         let read = self
             .app
             .db

@@ -1,68 +1,82 @@
 //! A storage engine on its own, and the means to say what its writer does at once.
 
 use std::{
-    future::{Future, Ready, poll_fn, ready},
+    future::{Future, poll_fn},
+    path::Path,
     pin::Pin,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     task::Poll,
 };
 
 use shop::{
     clock::{Chance, Clock},
-    db::{Db, Sqlite, Tx, migrate, sqlite},
+    db::{self, Db, Location, Tx},
     error::Result,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{Behind, Engine, shop::BEGINNING};
+use super::{
+    Behind, Database, Engine,
+    shop::{BEGINNING, options},
+};
 
 /// A fresh database with the shop's schema and nothing in it.
 pub(crate) struct TestStore {
     pub(crate) db: Db,
     pub(crate) directory: tempfile::TempDir,
-    engine: Engine,
+    pub(crate) database: Option<Arc<Database>>,
+    pub(crate) engine: Engine,
 }
 
 impl TestStore {
-    pub(crate) fn on(engine: Engine) -> Ready<TestStore> {
-        ready(Self::with(engine, sqlite::Options::default()))
+    /// None where the engine is not to be had.
+    pub(crate) async fn on(engine: Engine) -> Option<TestStore> {
+        Self::with(engine, options()).await
     }
 
-    pub(crate) fn with(engine: Engine, options: sqlite::Options) -> TestStore {
+    pub(crate) async fn with(engine: Engine, options: db::Options) -> Option<TestStore> {
         let directory = tempfile::tempdir().unwrap();
-        let Engine::Sqlite = engine;
-        let path = directory.path().join("shop.db");
-        migrate::sqlite(&path).unwrap();
-        TestStore {
-            db: open(&path, options),
+        let database = engine.database().ok()?;
+        Some(TestStore {
+            db: open(directory.path(), database.as_deref(), options).await,
             directory,
+            database,
             engine,
-        }
+        })
     }
 
     /// Another store of the same kind, set up like this.
-    pub(crate) fn but(&self, options: sqlite::Options) -> TestStore {
-        Self::with(self.engine, options)
+    pub(crate) async fn but(&self, options: db::Options) -> TestStore {
+        Self::with(self.engine, options).await.unwrap()
     }
 
     pub(crate) fn behind(&self) -> Behind {
-        Behind::of(self.directory.path())
+        Behind::of(self.directory.path(), self.database.as_deref())
     }
 
     /// The same data after everything was closed.
     pub(crate) async fn reopened(self) -> TestStore {
         self.db.close().await;
-        let path = self.directory.path().join("shop.db");
         TestStore {
-            db: open(&path, sqlite::Options::default()),
+            db: open(self.directory.path(), self.database.as_deref(), options()).await,
             ..self
         }
     }
 }
 
-fn open(path: &std::path::Path, options: sqlite::Options) -> Db {
-    let sqlite = Sqlite::open(path, options).unwrap();
-    Db::new(sqlite, Clock::fixed(BEGINNING), Chance::seeded(7))
+async fn open(directory: &Path, database: Option<&Database>, options: db::Options) -> Db {
+    let location = match database {
+        None => Location::Sqlite(directory.join("shop.db")),
+        Some(database) => Location::parse(database.url()).unwrap(),
+    };
+    let db = Db::open(
+        location,
+        options,
+        Clock::fixed(BEGINNING),
+        Chance::seeded(7),
+    )
+    .await;
+    db.unwrap()
 }
 
 /// A write that is on its way.

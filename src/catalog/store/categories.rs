@@ -98,7 +98,7 @@ pub(in crate::catalog) fn rename_category(
 /// Products that have left the catalog let go of their category first.
 pub(in crate::catalog) fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
     tx.execute(
-        "UPDATE products SET category_id = NULL WHERE category_id = ?1",
+        "UPDATE products SET category_id = NULL WHERE category_id = ?1 AND deleted_at IS NOT NULL",
         args![id],
     )?;
     tx.execute("DELETE FROM categories WHERE id = ?1", args![id])?;

@@ -14,7 +14,7 @@ pub use self::listing::{Filters, Sort};
 use super::{CategoryRef, Movement, Product};
 use crate::{
     args,
-    db::{Row, Tx, Value, rows_of},
+    db::{Row, Sql, Tx, Value, rows_of},
     error::{Error, Result},
     id::{CategoryId, ProductId},
     media,
@@ -119,7 +119,7 @@ pub(super) fn count_in(tx: &mut Tx<'_>, category: Option<CategoryId>, by: i64) -
 
 pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Option<Product<'static>>> {
     let sql = format!("SELECT {SHOWN} WHERE p.id = ?1 AND p.deleted_at IS NULL");
-    tx.one(&sql, args![id], |row| {
+    tx.one(Sql::from(&sql).locking("p"), args![id], |row| {
         product(row, app).map(Product::into_owned)
     })
 }
@@ -153,11 +153,10 @@ fn product<'a>(row: &Row<'a>, app: &App) -> Result<Product<'a>> {
 
 /// The stock of a product that is in the catalog.
 pub(super) fn stock(tx: &mut Tx<'_>, id: ProductId) -> Result<Option<i64>> {
-    tx.one(
-        "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL",
-        args![id],
-        |row| row.get(0),
-    )
+    let sql = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL";
+    tx.one(Sql::from(sql).locking("products"), args![id], |row| {
+        row.get(0)
+    })
 }
 
 /// Changes the stock of a product in the catalog and tells what it is then; none if it would leave

@@ -6,10 +6,7 @@ use rusqlite::{
 };
 
 use crate::{
-    db::{
-        tx::{Cells, Connection},
-        {Cell, Row, Sql, Value},
-    },
+    db::{Cell, Cells, Connection, Row, Sql, Value},
     error::{Error, Kind, Result},
 };
 

@@ -11,10 +11,10 @@ use std::{
 };
 
 use rusqlite::{OpenFlags, config::DbConfig};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use self::{connection::failure, writer::Writer};
-use super::{Backend, Connection, Job};
+use super::{Access, Backend, Connection, Job, Options, SCAN_LIMIT};
 use crate::error::{Error, Kind, Result};
 
 /// Before 3.51.3 a WAL that is reset at the wrong moment can lose a commit
@@ -23,30 +23,6 @@ const _: () = assert!(
     rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003,
     "SQLite 3.51.3 or later is needed: earlier ones have the WAL-reset bug"
 );
-
-/// How the engine is set up. The defaults serve; tests make them small.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// How many writes may wait; past it a write is refused as unavailable.
-    pub queue: usize,
-    /// How many connections read on the callers' own threads: at least as many as those are.
-    pub readers: u32,
-    /// How many connections read what takes long.
-    pub scanners: u32,
-    /// How long a statement waits for another process's lock.
-    pub busy: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            queue: 1024,
-            readers: 16,
-            scanners: 4,
-            busy: Duration::from_secs(5),
-        }
-    }
-}
 
 /// How long a read waits for a connection.
 const CHECKOUT: Duration = Duration::from_secs(5);
@@ -104,42 +80,61 @@ impl Sqlite {
         }
         Ok(all)
     }
-
-    pub(super) fn committed(&self) -> Arc<Notify> {
-        Arc::clone(&self.committed)
-    }
 }
 
 impl Backend for Sqlite {
-    fn read(&self, work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>) -> Result<()> {
-        let mut reader = self.readers.get().map_err(busy)?;
-        snapshot(&mut reader, work)
-    }
-
-    fn scan(
+    fn read_here(
         &self,
-        limit: Duration,
         work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>,
-    ) -> Result<()> {
-        let mut reader = self.scanners.get().map_err(busy)?;
-        let started = Instant::now();
-        let is_over = move || started.elapsed() > limit;
-        reader
-            .progress_handler(STEPS, Some(is_over))
-            .map_err(failure)?;
-        let answer = snapshot(&mut reader, work);
-        let lifted = reader
-            .progress_handler(0, None::<fn() -> bool>)
-            .map_err(failure);
-        answer.and(lifted)
+    ) -> Option<Result<()>> {
+        let reader = self.readers.get().map_err(busy);
+        Some(reader.and_then(|mut reader| snapshot(&mut reader, work)))
     }
 
-    fn write(&self, job: Box<dyn Job>) -> Result<()> {
-        self.writer.push(job)
+    fn submit(&self, access: Access, job: Box<dyn Job>) -> Result<()> {
+        match access {
+            Access::Write => self.writer.push(job),
+            Access::Read | Access::Scan => {
+                let scanners = self.scanners.clone();
+                tokio::task::spawn_blocking(move || scan(&scanners, job));
+                Ok(())
+            }
+        }
+    }
+
+    fn settle(&self) -> Option<oneshot::Receiver<()>> {
+        None
     }
 
     fn close(&self) {
         self.writer.close();
+    }
+
+    fn committed(&self) -> Arc<Notify> {
+        Arc::clone(&self.committed)
+    }
+}
+
+/// Runs a read that may take long, and breaks it off at its deadline.
+fn scan(scanners: &r2d2::Pool<Readers>, mut job: Box<dyn Job>) {
+    let started = Instant::now();
+    let is_over = move || started.elapsed() > SCAN_LIMIT;
+    let done = scanners.get().map_err(busy).and_then(|mut reader| {
+        reader
+            .progress_handler(STEPS, Some(is_over))
+            .map_err(failure)?;
+        let done = snapshot(&mut reader, &mut |connection| {
+            job.run(connection);
+            Ok(())
+        });
+        let lifted = reader
+            .progress_handler(0, None::<fn() -> bool>)
+            .map_err(failure);
+        done.and(lifted)
+    });
+    match done {
+        Ok(()) => job.answer(),
+        Err(error) => job.refuse(error),
     }
 }
 

@@ -1,0 +1,30 @@
+//! Where a database is, as an operator names it.
+
+use std::path::PathBuf;
+
+use super::postgres::Target;
+use crate::error::{Error, Result};
+
+/// A file of this machine, or a server.
+#[derive(Debug, Clone)]
+pub enum Location {
+    Sqlite(PathBuf),
+    Postgres(Box<Target>),
+}
+
+impl Location {
+    /// Reads `sqlite:PATH` or `postgres://…`.
+    pub fn parse(url: &str) -> Result<Location> {
+        if let Some(path) = url.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
+            return Ok(Location::Sqlite(PathBuf::from(path)));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Location::Postgres(Box::new(Target::parse(url)?)));
+        }
+        // What was given is not shown: a password may stand in it.
+        Err(Error::unavailable(
+            "a database is named `postgres://user:password@host:5432/name?sslmode=verify-full` or \
+             `sqlite:PATH`",
+        ))
+    }
+}

@@ -1,0 +1,86 @@
+//! The `Postgres` engine: several programs on one database, each with a crew of threads that own
+//! their connections (<https://www.postgresql.org/docs/current/transaction-iso.html>).
+//!
+//! Transactions are READ COMMITTED; what an operation must not find changed it locks, or guards in
+//! the statement. Reads see one snapshot.
+
+mod crew;
+mod publisher;
+mod session;
+mod target;
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, oneshot};
+
+pub use self::target::Target;
+use self::{crew::Crew, publisher::Publisher};
+use super::{Access, Backend, Connection, Job, Options, SCAN_LIMIT};
+use crate::error::Result;
+
+/// How long a statement of a short job may take.
+const STATEMENT_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+
+pub struct Postgres {
+    workers: Crew,
+    /// Apart from the workers, so that no long read keeps a short job waiting.
+    scanners: Crew,
+    publisher: Publisher,
+    committed: Arc<Notify>,
+}
+
+impl Postgres {
+    /// Opens the database. The schema is [`super::migrate`]'s. Blocks: never call it on a thread
+    /// that serves others.
+    pub fn open(target: Target, options: Options) -> Result<Postgres> {
+        let committed = Arc::new(Notify::new());
+        let target = Arc::new(target);
+        let publisher =
+            Publisher::start(Arc::clone(&target), options.folder, Arc::clone(&committed))?;
+        let crew = |name, size, limit| {
+            let setup = session::Setup {
+                target: Arc::clone(&target),
+                statement_limit: limit,
+                lock_limit: options.busy,
+            };
+            Crew::start(name, size, options.queue, setup, publisher.fresh())
+        };
+        Ok(Postgres {
+            workers: crew("database", options.readers, STATEMENT_LIMIT)?,
+            scanners: crew("scanner", options.scanners, SCAN_LIMIT)?,
+            publisher,
+            committed,
+        })
+    }
+}
+
+impl Backend for Postgres {
+    fn read_here(
+        &self,
+        _: &mut dyn FnMut(&mut dyn Connection) -> Result<()>,
+    ) -> Option<Result<()>> {
+        None
+    }
+
+    fn submit(&self, access: Access, job: Box<dyn Job>) -> Result<()> {
+        let crew = match access {
+            Access::Scan => &self.scanners,
+            Access::Read | Access::Write => &self.workers,
+        };
+        crew.push(access, job)
+    }
+
+    fn settle(&self) -> Option<oneshot::Receiver<()>> {
+        Some(self.publisher.settle())
+    }
+
+    fn close(&self) {
+        self.workers.close();
+        self.scanners.close();
+        self.publisher.close();
+    }
+
+    fn committed(&self) -> Arc<Notify> {
+        Arc::clone(&self.committed)
+    }
+}
