@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 pub use self::{
     email::Email,
     password::{NewPassword, PasswordHash, TypedPassword},
+    store::STANDING,
 };
 use crate::{
     clock::Timestamp,

@@ -145,6 +145,11 @@ pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     Ok(())
 }
 
+/// Gives the user of the session `?1`, if it stands at `?2` and is that of `?3`: for a statement that
+/// is a whole operation.
+pub const STANDING: &str = "SELECT u.id FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
+
 pub(super) fn visitor(tx: &mut Tx<'_>, session: SessionId) -> Result<Option<Visitor>> {
     // What one account does at once is done one after the other: its cart, its orders, its keys.
     let sql = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id

@@ -91,10 +91,19 @@ pub(crate) async fn add_to_cart(
     _: NoQuery,
     Json(body): Json<Addition>,
 ) -> Result<Response> {
-    change(app, claims, "cart.add", move |tx, app, visitor| {
-        super::add(tx, app, visitor, body.product_id, body.quantity)
-    })
-    .await
+    let shop = Arc::clone(&app);
+    let cart = app
+        .db
+        .write("cart.add", move |tx| {
+            let (product, quantity) = (body.product_id, body.quantity);
+            if let Some(cart) = super::add_at_once(tx, &shop, &claims, product, quantity)? {
+                return Ok(cart);
+            }
+            let visitor = accounts::visitor(tx, &claims)?;
+            super::add(tx, &shop, visitor, product, quantity)
+        })
+        .await?;
+    respond::ok(&cart)
 }
 
 #[derive(Deserialize, ToSchema)]

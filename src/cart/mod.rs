@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     id::{ProductId, UserId},
     money::{Money, Price, Quantity},
-    web::App,
+    web::{App, token::Claims},
 };
 
 /// How many lines a cart has at most.
@@ -86,6 +86,21 @@ fn oldest_first(mut lines: Vec<Line>) -> Vec<Line> {
 pub fn show(tx: &mut Tx<'_>, app: &App, visitor: Visitor) -> Result<Cart> {
     let lines = lines(tx, app, visitor.user)?;
     render(app, lines)
+}
+
+/// Adds to what the cart holds of a product, for whoever the claims name, by one statement where
+/// that serves; none: the steps are to be taken.
+pub fn add_at_once(
+    tx: &mut Tx<'_>,
+    app: &App,
+    claims: &Claims,
+    product: ProductId,
+    quantity: Quantity,
+) -> Result<Option<Cart>> {
+    let lines = store::add_at_once(tx, app, claims, product, quantity)?;
+    lines
+        .map(|lines| render(app, oldest_first(lines)))
+        .transpose()
 }
 
 /// Adds to what the cart holds of a product.

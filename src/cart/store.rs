@@ -1,13 +1,16 @@
 //! Carts as rows.
 
+use std::sync::LazyLock;
+
 use super::Line;
 use crate::{
+    accounts::STANDING,
     args, catalog,
-    db::{Sql, Tx},
+    db::{Row, Sql, Tx},
     error::Result,
     id::{ProductId, UserId},
     money::Quantity,
-    web::App,
+    web::{App, token::Claims},
 };
 
 /// With `held`, nobody changes the products before the transaction ends; they are taken in the order
@@ -19,16 +22,18 @@ pub(super) fn lines(tx: &mut Tx<'_>, app: &App, user: UserId, held: bool) -> Res
          WHERE c.user_id = ?1 AND p.deleted_at IS NULL ORDER BY c.product_id",
     );
     let sql = if held { sql.locking("p") } else { sql };
-    tx.all(sql, args![user], |row| {
-        Ok(Line {
-            product: row.get(0)?,
-            name: row.get(1)?,
-            price: row.get(2)?,
-            stock: row.get(3)?,
-            quantity: row.get(4)?,
-            images: catalog::images(row.get(5)?, app)?,
-            added_at: row.get(6)?,
-        })
+    tx.all(sql, args![user], |row| line(row, app))
+}
+
+fn line(row: &Row<'_>, app: &App) -> Result<Line> {
+    Ok(Line {
+        product: row.get(0)?,
+        name: row.get(1)?,
+        price: row.get(2)?,
+        stock: row.get(3)?,
+        quantity: row.get(4)?,
+        images: catalog::images(row.get(5)?, app)?,
+        added_at: row.get(6)?,
     })
 }
 
@@ -54,6 +59,53 @@ pub(super) fn new_line(
                 added_at: now,
             })
         },
+    )
+}
+
+/// Adds to the cart of a session that stands, by one statement. Only where nothing speaks against
+/// it: all else, and a cart that is nearly full, is left to be done step by step. The account's row
+/// is held, as everywhere in carts.
+static ADD_AT_ONCE: LazyLock<String> = LazyLock::new(|| {
+    let (most_quantity, most_lines) = (Quantity::MOST, super::MOST_LINES - 10);
+    format!(
+        "WITH visitor AS ({STANDING} FOR NO KEY UPDATE OF u),
+         product AS (
+             SELECT id, name, price, stock, images FROM products
+             WHERE id = ?4 AND deleted_at IS NULL),
+         held AS (
+             SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
+             FROM cart_items c JOIN products p ON p.id = c.product_id
+             WHERE c.user_id = ?3 AND p.deleted_at IS NULL),
+         put AS (
+             INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+             SELECT v.id, p.id, ?5, ?2 FROM visitor v, product p
+             WHERE ?5 <= p.stock AND (SELECT count(*) FROM held) < {most_lines}
+             ON CONFLICT (user_id, product_id) DO UPDATE
+             SET quantity = cart_items.quantity + excluded.quantity
+             WHERE cart_items.quantity + excluded.quantity
+                 <= LEAST({most_quantity}, (SELECT stock FROM product))
+             RETURNING quantity, added_at)
+         SELECT p.id, p.name, p.price, p.stock, put.quantity, p.images, put.added_at
+         FROM product p, put
+         UNION ALL
+         SELECT h.id, h.name, h.price, h.stock, h.quantity, h.images, h.added_at
+         FROM held h, put WHERE h.id <> ?4"
+    )
+});
+
+/// The cart after the addition; none where it is to be done step by step.
+pub(super) fn add_at_once(
+    tx: &mut Tx<'_>,
+    app: &App,
+    claims: &Claims,
+    product: ProductId,
+    quantity: Quantity,
+) -> Result<Option<Vec<Line>>> {
+    tx.at_once(
+        &ADD_AT_ONCE,
+        args![claims.sid, tx.now(), claims.sub, product, quantity],
+        false,
+        |row| line(row, app),
     )
 }
 

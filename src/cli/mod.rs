@@ -5,6 +5,7 @@ mod admin;
 mod output;
 mod seed;
 mod serve;
+mod transfer;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -59,6 +60,8 @@ enum Command {
     /// Look after the shop; works beside a running server
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// Move the shop between `SQLite` and Postgres; nobody may be serving it
+    Transfer(transfer::Transfer),
     /// Print the `OpenAPI` 3.1 document of the API
     Openapi,
 }
@@ -118,6 +121,7 @@ fn run(cli: Cli) -> Result<()> {
         match cli.command {
             Command::Serve(serve) => serve.run(config, output).await,
             Command::Admin(command) => command.run(config, output).await,
+            Command::Transfer(transfer) => transfer.run(config, output).await,
             Command::Openapi => Ok(()),
         }
     })

@@ -294,7 +294,8 @@ fn place_paid_order(
     if taken.is_empty() {
         return Ok(false);
     }
-    let order = orders::place(tx, app, customer, None)?;
+    let draft = orders::Draft::new(tx, app);
+    let order = orders::place(tx, app, customer, draft, None)?;
     let event = super::admin::payment_event(app, &order, "payment.captured")?;
     let delivery = Delivery {
         event_id: Some(Mock::event_id(&app.chance)),

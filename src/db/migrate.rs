@@ -95,8 +95,17 @@ pub fn postgres(target: &Target) -> Result<usize> {
     Ok(report.applied_migrations().len())
 }
 
-/// The advisory lock of who migrates: any number that is the same for all.
-const MIGRATING: i64 = 0x5348_4f50_0001;
+/// An empty database of this program's schema, gone when closed.
+pub(super) fn in_memory() -> Result<rusqlite::Connection> {
+    let mut connection = rusqlite::Connection::open_in_memory().map_err(Error::internal)?;
+    runner(SQLITE)?
+        .run(&mut connection)
+        .map_err(Error::internal)?;
+    Ok(connection)
+}
+
+/// The advisory lock of who migrates, or wants nobody to come: any number that is the same for all.
+pub(super) const MIGRATING: i64 = 0x5348_4f50_0001;
 
 fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {
     let steps = STEPS

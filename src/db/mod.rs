@@ -11,6 +11,7 @@ pub mod migrate;
 pub mod postgres;
 mod sql;
 pub mod sqlite;
+pub mod transfer;
 mod tx;
 mod value;
 
@@ -18,7 +19,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, oneshot};
 
-pub(crate) use self::{job::Job, tx::Connection, value::Cells};
+pub(crate) use self::{
+    job::Job,
+    tx::{Connection, FRESH_EVENTS},
+    value::Cells,
+};
 pub use self::{
     job::Outcome,
     location::Location,

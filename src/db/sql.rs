@@ -9,7 +9,6 @@ pub struct Sql<'a> {
     sqlite: &'a str,
     postgres: &'a str,
     locked: Option<&'static str>,
-    alone: bool,
 }
 
 impl<'a> Sql<'a> {
@@ -19,7 +18,6 @@ impl<'a> Sql<'a> {
             sqlite,
             postgres,
             locked: None,
-            alone: false,
         }
     }
 
@@ -28,13 +26,6 @@ impl<'a> Sql<'a> {
     #[must_use]
     pub fn locking(mut self, table: &'static str) -> Self {
         self.locked = Some(table);
-        self
-    }
-
-    /// The only statement of its transaction: an engine across a network saves two journeys.
-    #[must_use]
-    pub fn alone(mut self) -> Self {
-        self.alone = true;
         self
     }
 
@@ -48,10 +39,6 @@ impl<'a> Sql<'a> {
 
     pub(crate) fn locked(self) -> Option<&'static str> {
         self.locked
-    }
-
-    pub(crate) fn is_alone(self) -> bool {
-        self.alone
     }
 }
 

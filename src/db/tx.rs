@@ -24,7 +24,19 @@ pub(crate) trait Connection {
         args: &[Value<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<()>;
+
+    /// Runs a statement that is a whole transaction by itself; tells whether it gave rows.
+    fn at_once(
+        &mut self,
+        sql: &str,
+        args: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<bool>;
 }
+
+/// How events are written where the publisher numbers them: `changes` is JSON, an array of
+/// [`StockChange`].
+pub(crate) const FRESH_EVENTS: &str = "INSERT INTO fresh_events (at, changes)";
 
 /// A transaction. It ends with the closure that was given it: committed on `Ok`, undone on `Err`.
 pub struct Tx<'a> {
@@ -108,6 +120,26 @@ impl<'a> Tx<'a> {
             .query(sql.into(), args, &mut |row| each(row).map(|()| true))
     }
 
+    /// Does a whole operation by one statement, for an engine to which each is a journey. It must
+    /// give a row where it wrote, and none where it did not: then, as where an engine has no use for
+    /// it, the answer is none, and the operation is to be done step by step. After rows, nothing more
+    /// can be run. `emits` tells that it wrote events as well.
+    pub fn at_once<T>(
+        &mut self,
+        postgres: &str,
+        args: &[Value<'_>],
+        emits: bool,
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<Vec<T>>> {
+        let mut rows = Vec::new();
+        let done = self.connection.at_once(postgres, args, &mut |row| {
+            rows.push(read(row)?);
+            Ok(())
+        })?;
+        self.emitted |= done && emits;
+        Ok(done.then_some(rows))
+    }
+
     /// Writes the event's row in this transaction; listeners hear it after the commit, never
     /// before, in the order of commits. Call it after the rows it tells of are written.
     pub fn emit(&mut self, event: &Event) -> Result<()> {
@@ -120,7 +152,7 @@ impl<'a> Tx<'a> {
             Sql::either(
                 "INSERT INTO events (seq, at, changes)
                  VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)",
-                "INSERT INTO fresh_events (at, changes) VALUES (?1, ?2)",
+                &format!("{FRESH_EVENTS} VALUES (?1, ?2)"),
             ),
             args![self.now, &body],
         )?;

@@ -42,6 +42,10 @@ impl<'a> Row<'a> {
         Row(cells)
     }
 
+    pub(crate) fn cell(&self, index: usize) -> Result<Cell<'_>> {
+        self.0.cell(index)
+    }
+
     /// The column at `index`, from 0; another type than the one asked for is a defect.
     pub fn get<T: Column<'a>>(&self, index: usize) -> Result<T> {
         let cell = self.0.cell(index)?;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::{Filters, Mover, Order, Status};
+use super::{Draft, Filters, Mover, Order, Status};
 use crate::{
     accounts::{self, http::Admin},
     clock::Timestamp,
@@ -71,15 +71,26 @@ pub(crate) async fn place_order(
     let shop = Arc::clone(&app);
     app.db
         .write("orders.place", move |tx| {
+            let mut draft = Draft::new(tx, &shop);
+            let expected = body.value.expected_total;
+            if key.is_none() {
+                match super::place_at_once(tx, &shop, &claims, draft, expected)? {
+                    Ok(order) => return placed(&order),
+                    Err(unused) => draft = unused,
+                }
+            }
             let visitor = accounts::visitor(tx, &claims)?;
             idempotency::once(tx, &key, visitor.user, &body.raw, |tx| {
-                let order = super::place(tx, &shop, visitor.user, body.value.expected_total)?;
-                let location = format!("/api/v1/orders/{}", order.id);
-                let body = respond::to_json(&order)?;
-                Ok(Answer::new(StatusCode::CREATED, body).with_header(header::LOCATION, location))
+                placed(&super::place(tx, &shop, visitor.user, draft, expected)?)
             })
         })
         .await
+}
+
+fn placed(order: &Order) -> Result<Answer> {
+    let location = format!("/api/v1/orders/{}", order.id);
+    let body = respond::to_json(order)?;
+    Ok(Answer::new(StatusCode::CREATED, body).with_header(header::LOCATION, location))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

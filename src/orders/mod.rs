@@ -22,7 +22,7 @@ use crate::{
     money::{Money, Price, Quantity},
     page::{Page, PageRequest},
     payments::{self, Delivery, Effect, Payment},
-    web::App,
+    web::{App, token::Claims},
 };
 
 /// An order as its customer and admins see it.
@@ -57,12 +57,73 @@ pub struct OrderItem {
     pub line_total: Money,
 }
 
+/// What a new order will be known by, drawn before anything is looked at, so that chance gives the
+/// same whatever comes of it.
+#[derive(Debug)]
+pub struct Draft {
+    id: OrderId,
+    number: OrderNumber,
+    payment: Payment,
+}
+
+impl Draft {
+    pub fn new(tx: &Tx<'_>, app: &App) -> Draft {
+        let id = tx.id();
+        Draft {
+            id,
+            number: OrderNumber::random(tx.chance()),
+            payment: payments::draft(tx, app, id),
+        }
+    }
+
+    fn into_order(
+        self,
+        tx: &Tx<'_>,
+        app: &App,
+        user: UserId,
+        items: Vec<OrderItem>,
+        total: Money,
+    ) -> Order {
+        Order {
+            id: self.id,
+            number: self.number,
+            user_id: user,
+            status: Status::Pending,
+            items,
+            total_amount: total,
+            currency: app.config.currency.code(),
+            payment: Payment {
+                amount: total,
+                ..self.payment
+            },
+            created_at: tx.now(),
+            updated_at: tx.now(),
+        }
+    }
+}
+
+/// As [`place`], for whoever the claims name, by one statement where that serves; else the draft
+/// comes back, and the steps are to be taken.
+pub fn place_at_once(
+    tx: &mut Tx<'_>,
+    app: &App,
+    claims: &Claims,
+    draft: Draft,
+    expected_total: Option<Money>,
+) -> Result<Result<Order, Draft>> {
+    match store::place_at_once(tx, claims, &draft, expected_total)? {
+        None => Ok(Err(draft)),
+        Some((items, total)) => Ok(Ok(draft.into_order(tx, app, claims.sub, items, total))),
+    }
+}
+
 /// Makes an order of the customer's cart: stock taken, order, lines and payment written, cart
 /// emptied, event recorded, all or nothing.
 pub fn place(
     tx: &mut Tx<'_>,
     app: &App,
     user: UserId,
+    mut draft: Draft,
     expected_total: Option<Money>,
 ) -> Result<Order> {
     let mut lines = cart::lines_to_order(tx, app, user)?;
@@ -82,8 +143,8 @@ pub fn place(
     }
     lines.sort_by_key(|line| line.product);
 
-    let id: OrderId = tx.id();
-    let number = store::insert(tx, id, user, total_amount)?;
+    draft.number = store::insert(tx, &draft, user, total_amount)?;
+    draft.payment.amount = total_amount;
     let items = lines
         .iter()
         .map(|line| {
@@ -96,26 +157,15 @@ pub fn place(
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    store::insert_items(tx, id, &items)?;
-    let payment = payments::open(tx, app, id, total_amount)?;
+    store::insert_items(tx, draft.id, &items)?;
+    payments::open(tx, &draft.payment)?;
     cart::clear(tx, user)?;
     let taken: Vec<_> = lines
         .iter()
         .map(|line| (line.product, line.quantity))
         .collect();
-    catalog::take_stock(tx, id, &taken)?;
-    Ok(Order {
-        id,
-        number,
-        user_id: user,
-        status: Status::Pending,
-        items,
-        total_amount,
-        currency: app.config.currency.code(),
-        payment,
-        created_at: tx.now(),
-        updated_at: tx.now(),
-    })
+    catalog::take_stock(tx, draft.id, &taken)?;
+    Ok(draft.into_order(tx, app, user, items, total_amount))
 }
 
 fn short_lines(lines: &[cart::Line]) -> Vec<crate::error::Field> {

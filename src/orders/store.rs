@@ -1,10 +1,13 @@
 //! Orders as rows.
 
+mod at_once;
+
 use std::{collections::HashMap, fmt::Write};
 
 use uuid::Uuid;
 
-use super::{Filters, Order, OrderItem, OrderNumber, Status};
+pub(super) use self::at_once::place_at_once;
+use super::{Draft, Filters, Order, OrderItem, OrderNumber, Status};
 use crate::{
     args,
     clock::Timestamp,
@@ -23,17 +26,17 @@ const DRAWS: usize = 8;
 /// Writes the order under a number that nobody has.
 pub(super) fn insert(
     tx: &mut Tx<'_>,
-    id: OrderId,
+    draft: &Draft,
     user: UserId,
     total: Money,
 ) -> Result<OrderNumber> {
+    let mut number = draft.number.clone();
     for _ in 0..DRAWS {
-        let number = OrderNumber::random(tx.chance());
         let made = tx.execute(
             "INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (number) DO NOTHING",
             args![
-                id,
+                draft.id,
                 number.as_stored(),
                 user,
                 Status::Pending.as_str(),
@@ -44,6 +47,7 @@ pub(super) fn insert(
         if made == 1 {
             return Ok(number);
         }
+        number = OrderNumber::random(tx.chance());
     }
     Err(Error::internal("no free order number was drawn"))
 }

@@ -82,22 +82,25 @@ pub struct Refund {
     pub status: String,
 }
 
-/// Opens the payment of a new order. With a provider that needs the network, its order id comes
-/// later: a checkout never waits for it.
-pub fn open(tx: &mut Tx<'_>, app: &App, order: OrderId, amount: Money) -> Result<Payment> {
-    let payment = Payment {
+/// The payment of a new order, not written yet. With a provider that needs the network, its order id
+/// comes later: a checkout never waits for it.
+pub fn draft(tx: &Tx<'_>, app: &App, order: OrderId) -> Payment {
+    Payment {
         id: tx.id(),
         provider: app.gateway.name().to_owned(),
         provider_order_id: app.gateway.order_id_at_once(tx.now(), tx.chance()),
         status: PaymentStatus::Created,
-        amount,
+        amount: Money::ZERO,
         refunded_amount: Money::ZERO,
         transaction_id: None,
         refunds: Vec::new(),
         order,
-    };
-    store::insert(tx, &payment)?;
-    Ok(payment)
+    }
+}
+
+/// Writes the payment of a new order.
+pub fn open(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
+    store::insert(tx, payment)
 }
 
 /// The payments of some orders.

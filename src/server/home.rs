@@ -42,9 +42,18 @@ impl Home {
     /// Opens the directory, or makes it, for its owner only: it holds people's data.
     pub fn open(root: &Path) -> Result<Home> {
         make_private_directory(root).map_err(|e| cannot("make", root, &e))?;
-        Ok(Home {
+        Ok(Home::at(root))
+    }
+
+    /// The directory as it is named, made by nobody.
+    pub fn at(root: &Path) -> Home {
+        Home {
             root: root.to_owned(),
-        })
+        }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     pub fn database(&self) -> PathBuf {
@@ -115,6 +124,29 @@ impl Home {
     pub fn secret(&self, name: &str) -> Result<Vec<Secret>> {
         let text = kept_text(&self.root.join("keys"), name, new_secret)?;
         Ok(vec![Secret(text)])
+    }
+
+    /// The secret that is kept here, if there is one.
+    pub fn kept_secret(&self, name: &str) -> Result<Option<String>> {
+        let path = self.root.join("keys").join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(cannot("read", &path, &error)),
+        }
+    }
+
+    /// Keeps a secret that was made elsewhere; another one that is here already stands in its way.
+    pub fn keep_secret(&self, name: &str, value: &str) -> Result<()> {
+        let kept = kept_text(&self.root.join("keys"), name, || value.to_owned())?;
+        if kept == value {
+            return Ok(());
+        }
+        let path = self.root.join("keys").join(name);
+        Err(Error::unavailable(format!(
+            "`{}` holds another shop's secret; name a fresh directory",
+            path.display()
+        )))
     }
 
     /// The mark of the folder of pictures, by which instances know whether they share it.

@@ -45,6 +45,9 @@ pub struct Parts {
     pub storage: db::Options,
 }
 
+/// The secrets that are made at the first start: of access tokens, and of the provider's webhook.
+pub const SECRETS: [&str; 2] = ["jwt_secret", "razorpay_webhook_secret"];
+
 /// Opens the shop of a data directory: brings the schema up to date, makes what is missing.
 pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     let Parts {
@@ -74,8 +77,9 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         [] => home.secret(name),
         configured => Ok(configured.to_vec()),
     };
-    let jwt_secrets = secrets("jwt_secret", &config.jwt_secrets).await?;
-    let webhook_secrets = secrets("razorpay_webhook_secret", &config.webhook_secrets).await?;
+    let [jwt_secret, webhook_secret] = SECRETS;
+    let jwt_secrets = secrets(jwt_secret, &config.jwt_secrets).await?;
+    let webhook_secrets = secrets(webhook_secret, &config.webhook_secrets).await?;
     let stopping = tokio_util::sync::CancellationToken::new();
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Ok(Arc::new(App {

@@ -33,6 +33,13 @@ pub struct IdempotencyKey {
     route: String,
 }
 
+impl IdempotencyKey {
+    /// Whether the request came without one.
+    pub fn is_none(&self) -> bool {
+        self.key.is_none()
+    }
+}
+
 impl FromRequestParts<Arc<App>> for IdempotencyKey {
     type Rejection = Error;
 

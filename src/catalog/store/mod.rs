@@ -5,13 +5,15 @@ mod listing;
 
 use std::borrow::Cow;
 
+use uuid::Uuid;
+
 pub(super) use self::categories::{
     categories, category_by_id, category_by_key, delete_category, insert_category, rename_category,
     slug_is_taken,
 };
 pub(super) use self::listing::list;
 pub use self::listing::{Filters, Sort};
-use super::{CategoryRef, Movement, Product};
+use super::{CategoryRef, Cause, Movement, Product};
 use crate::{
     args,
     db::{Row, Sql, Tx, Value, rows_of},
@@ -184,12 +186,25 @@ pub(super) fn return_stock(tx: &mut Tx<'_>, id: ProductId, quantity: i64) -> Res
     .ok_or_else(|| Error::internal("an order names a product that was never there"))
 }
 
+/// The movements of an order are known by its id, with the line's place for its last byte: they need
+/// no draw of their own.
+fn movement_id(tx: &Tx<'_>, movement: &Movement<'_>, line: usize) -> Uuid {
+    match (movement.cause, movement.order, u8::try_from(line)) {
+        (Cause::Order, Some(order), Ok(line)) => {
+            let mut bytes = *order.0.as_bytes();
+            bytes[15] = line;
+            Uuid::from_bytes(bytes)
+        }
+        _ => tx.id(),
+    }
+}
+
 /// Writes movements, all in one statement.
 pub(super) fn insert_movements(tx: &mut Tx<'_>, movements: &[Movement<'_>]) -> Result<()> {
     let mut values: Vec<Value<'_>> = Vec::with_capacity(movements.len() * 7);
-    for movement in movements {
+    for (line, movement) in movements.iter().enumerate() {
         values.extend([
-            Value::Id(tx.id()),
+            Value::Id(movement_id(tx, movement, line)),
             movement.product.into(),
             movement.delta.into(),
             movement.cause.as_str().into(),

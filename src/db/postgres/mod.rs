@@ -5,6 +5,7 @@
 //! the statement. Reads see one snapshot.
 
 mod crew;
+mod lone;
 mod publisher;
 mod session;
 mod target;
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 pub use self::target::Target;
 use self::{crew::Crew, publisher::Publisher};
+pub(super) use self::{lone::Lone, session::Setup};
 use super::{Access, Backend, Connection, Job, Options, SCAN_LIMIT};
 use crate::error::Result;
 
@@ -38,7 +40,7 @@ impl Postgres {
         let publisher =
             Publisher::start(Arc::clone(&target), options.folder, Arc::clone(&committed))?;
         let crew = |name, size, limit| {
-            let setup = session::Setup {
+            let setup = Setup {
                 target: Arc::clone(&target),
                 statement_limit: limit,
                 lock_limit: options.busy,

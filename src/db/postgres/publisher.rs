@@ -34,7 +34,7 @@ pub(in crate::db) const PRESENT: i32 = 0x5348_4f50;
 
 /// One journey. The lock is taken by a statement of its own, so that the next one sees all that was
 /// committed before it was had; it ends with the transaction, on every path.
-const NUMBER: &str = "BEGIN;
+pub(in crate::db) const NUMBER: &str = "BEGIN;
     SELECT pg_advisory_xact_lock(91575571546114);
     WITH fresh AS (DELETE FROM fresh_events RETURNING id, at, changes),
          numbered AS (

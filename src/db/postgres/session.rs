@@ -21,10 +21,10 @@ use crate::{
 const STATEMENTS: usize = 512;
 
 /// What every connection of a crew is set to.
-pub(super) struct Setup {
-    pub target: Arc<Target>,
-    pub statement_limit: Duration,
-    pub lock_limit: Duration,
+pub(in crate::db) struct Setup {
+    pub(in crate::db) target: Arc<Target>,
+    pub(in crate::db) statement_limit: Duration,
+    pub(in crate::db) lock_limit: Duration,
 }
 
 /// What went wrong in a transaction, in the eyes of who decides whether to try again.
@@ -45,11 +45,11 @@ enum Stage {
     /// Nothing was sent: an operation without a statement costs no journey.
     Fresh,
     Open,
-    /// A statement that was to be the only one has run and is kept.
+    /// One statement was the whole transaction, and is kept.
     Done,
 }
 
-pub(super) struct Session {
+pub(in crate::db) struct Session {
     client: Client,
     statements: HashMap<String, Statement>,
     access: Access,
@@ -89,13 +89,13 @@ impl Session {
     }
 
     /// Makes ready for a transaction, which begins with its first statement.
-    pub(super) fn begin(&mut self, access: Access) {
+    pub(in crate::db) fn begin(&mut self, access: Access) {
         self.access = access;
         self.stage = Stage::Fresh;
         self.trouble = None;
     }
 
-    pub(super) fn commit(&mut self) -> Result<()> {
+    pub(in crate::db) fn commit(&mut self) -> Result<()> {
         if self.trouble.is_some() {
             // COMMIT of a failed transaction would pass for a success.
             return self.roll_back();
@@ -113,7 +113,7 @@ impl Session {
         })
     }
 
-    pub(super) fn roll_back(&mut self) -> Result<()> {
+    pub(in crate::db) fn roll_back(&mut self) -> Result<()> {
         if self.stage != Stage::Open || self.trouble == Some(Trouble::Lost) {
             return Ok(());
         }
@@ -125,7 +125,7 @@ impl Session {
     }
 
     /// Begins what is not begun, and refuses what must not be.
-    fn enter(&mut self, alone: bool) -> Result<()> {
+    fn enter(&mut self) -> Result<()> {
         if let Some(trouble) = self.trouble {
             let cause = format!("a statement after the transaction was {trouble:?}");
             return Err(Error::internal(cause));
@@ -137,10 +137,6 @@ impl Session {
                 Err(Error::internal(
                     "a statement after one that was to be alone",
                 ))
-            }
-            Stage::Fresh if alone => {
-                self.stage = Stage::Done;
-                Ok(())
             }
             Stage::Fresh => {
                 let begin = match self.access {
@@ -176,6 +172,30 @@ impl Session {
         });
     }
 
+    fn rows(
+        &mut self,
+        sql: Sql<'_>,
+        args: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let statement = self.prepare(sql)?;
+        let failed = match self.client.query_raw(&statement, args) {
+            Err(error) => Some(error),
+            Ok(mut rows) => loop {
+                match rows.next() {
+                    Ok(None) => break None,
+                    Err(error) => break Some(error),
+                    Ok(Some(row)) => {
+                        if !each(&Row::new(&row))? {
+                            break None;
+                        }
+                    }
+                }
+            },
+        };
+        failed.map_or(Ok(()), |error| Err(self.fail(&error)))
+    }
+
     /// The statement, prepared on this connection, its text made `Postgres`' own.
     fn prepare(&mut self, sql: Sql<'_>) -> Result<Statement> {
         let lock = sql.locked().filter(|_| self.access == Access::Write);
@@ -202,7 +222,7 @@ impl Session {
 
 impl Connection for Session {
     fn execute(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<u64> {
-        self.enter(sql.is_alone())?;
+        self.enter()?;
         let statement = self.prepare(sql)?;
         let args: Vec<_> = args
             .iter()
@@ -218,25 +238,30 @@ impl Connection for Session {
         args: &[Value<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<()> {
-        self.enter(sql.is_alone())?;
-        let statement = self.prepare(sql)?;
-        let failed = {
-            match self.client.query_raw(&statement, args) {
-                Err(error) => Some(error),
-                Ok(mut rows) => loop {
-                    match rows.next() {
-                        Ok(None) => break None,
-                        Err(error) => break Some(error),
-                        Ok(Some(row)) => {
-                            if !each(&Row::new(&row))? {
-                                break None;
-                            }
-                        }
-                    }
-                },
-            }
-        };
-        failed.map_or(Ok(()), |error| Err(self.fail(&error)))
+        self.enter()?;
+        self.rows(sql, args, each)
+    }
+
+    fn at_once(
+        &mut self,
+        sql: &str,
+        args: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        if self.stage != Stage::Fresh || self.trouble.is_some() {
+            return Ok(false);
+        }
+        // Whatever goes wrong from here, nobody can say that nothing was written.
+        self.stage = Stage::Done;
+        let mut gave = false;
+        self.rows(Sql::from(sql), args, &mut |row| {
+            gave = true;
+            each(row).map(|()| true)
+        })?;
+        if !gave {
+            self.stage = Stage::Fresh;
+        }
+        Ok(gave)
     }
 }
 
@@ -304,6 +329,10 @@ impl ToSql for Value<'_> {
                 Ok(IsNull::No)
             }
             (Value::Blob(value), &Type::BYTEA) => value.to_sql(kind, out),
+            (Value::Blob(value), &Type::UUID) if value.len() == 16 => {
+                out.extend_from_slice(value);
+                Ok(IsNull::No)
+            }
             _ => Err(format!("{self:?} does not fit a parameter of type {kind}").into()),
         }
     }

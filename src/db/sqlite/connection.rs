@@ -36,6 +36,15 @@ impl Connection for rusqlite::Connection {
         }
         Ok(())
     }
+
+    fn at_once(
+        &mut self,
+        _: &str,
+        _: &[Value<'_>],
+        _: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 impl Cells for rusqlite::Row<'_> {
@@ -63,7 +72,7 @@ fn check_transaction(connection: &rusqlite::Connection) -> Result<()> {
 }
 
 /// Runs one of the statements that rule transactions.
-pub(super) fn run(connection: &rusqlite::Connection, sql: &str) -> Result<()> {
+pub(in crate::db) fn run(connection: &rusqlite::Connection, sql: &str) -> Result<()> {
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.raw_execute())

@@ -13,6 +13,7 @@ use std::{
 use rusqlite::{OpenFlags, config::DbConfig};
 use tokio::sync::{Notify, oneshot};
 
+pub(super) use self::connection::run;
 use self::{connection::failure, writer::Writer};
 use super::{Access, Backend, Connection, Job, Options, SCAN_LIMIT};
 use crate::error::{Error, Kind, Result};
@@ -143,10 +144,15 @@ fn snapshot(
     reader: &mut rusqlite::Connection,
     work: &mut dyn FnMut(&mut dyn Connection) -> Result<()>,
 ) -> Result<()> {
-    connection::run(reader, "BEGIN")?;
+    run(reader, "BEGIN")?;
     let answer = work(reader);
-    connection::run(reader, "COMMIT")?;
+    run(reader, "COMMIT")?;
     answer
+}
+
+/// A connection for who has the file to itself.
+pub(super) fn lone(path: &Path, writes: bool) -> Result<rusqlite::Connection> {
+    open(path, CHECKOUT, writes).map_err(|e| cannot_open(path, e))
 }
 
 fn open(path: &Path, busy: Duration, writes: bool) -> rusqlite::Result<rusqlite::Connection> {

@@ -1,0 +1,161 @@
+//! `shop transfer`.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use super::output::{Output, note, progress};
+use crate::{
+    config::Config,
+    db::{
+        Location,
+        transfer::{Beside, Moved, transfer},
+    },
+    error::{Error, Result},
+    server::{self, Home},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Transfer {
+    /// Where to, an empty database: `postgres://…` or `sqlite:PATH`
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// Where from, if not the configured shop: `postgres://…` or `sqlite:PATH`
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+}
+
+impl Transfer {
+    pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+        // A transfer waits for disks and networks, and has the program to itself.
+        let moved = tokio::task::spawn_blocking(move || self.go(&config));
+        let moved = moved.await.map_err(Error::internal)??;
+        output.table(&["table", "rows", "sha256"], &moved, |table| {
+            vec![
+                table.table.clone(),
+                table.rows.to_string(),
+                table.sha256.clone(),
+            ]
+        })
+    }
+
+    fn go(self, config: &Config) -> Result<Vec<Moved>> {
+        let configured = Home::at(&config.data_dir);
+        let from = match (&self.from, &config.database_url) {
+            (Some(url), _) => Location::parse(url)?,
+            (None, Some(url)) => Location::parse(&url.0)?,
+            (None, None) => Location::Sqlite(configured.database()),
+        };
+        let to = Location::parse(&self.to)?;
+        let (source, target) = (home_of(&from, &configured)?, home_of(&to, &configured)?);
+        if let Location::Sqlite(path) = &from
+            && !path.exists()
+        {
+            let path = path.display();
+            return Err(Error::unavailable(format!("there is no shop at `{path}`")));
+        }
+        // Held to the end: no server may begin to write meanwhile.
+        let mut locks = Vec::new();
+        let mut locked = BTreeSet::new();
+        for (location, home) in [(&from, &source), (&to, &target)] {
+            if matches!(location, Location::Sqlite(_)) && locked.insert(home.root().to_owned()) {
+                Home::open(home.root())?;
+                locks.push(home.lock()?);
+            }
+        }
+        let mut add = Vec::new();
+        let mut take: &[&'static str] = &[];
+        match (&from, &to) {
+            (Location::Sqlite(_), Location::Postgres(_)) => {
+                for name in server::SECRETS {
+                    add.extend(source.kept_secret(name)?.map(|value| (name, value)));
+                }
+            }
+            (Location::Postgres(_), Location::Sqlite(_)) => take = &server::SECRETS,
+            (Location::Sqlite(_), Location::Sqlite(_)) => {
+                for name in server::SECRETS {
+                    if let Some(value) = source.kept_secret(name)? {
+                        target.keep_secret(name, &value)?;
+                    }
+                }
+            }
+            (Location::Postgres(_), Location::Postgres(_)) => {}
+        }
+        let mut missing = Vec::new();
+        let bar = progress(0, "rows");
+        let moved = transfer(
+            &from,
+            &to,
+            Beside {
+                add,
+                take,
+                keep: &mut |name, value| target.keep_secret(name, value),
+                files: ("product_images", "image_key"),
+                file: &mut |key| {
+                    if !bring(&source.images(), &target.images(), key)? {
+                        missing.push(key.to_owned());
+                    }
+                    Ok(())
+                },
+            },
+            &mut |done, all| {
+                bar.set_length(all);
+                bar.set_position(done);
+            },
+        );
+        bar.finish_and_clear();
+        let moved = moved?;
+        if let Some(first) = missing.first() {
+            note(&format!(
+                "{} pictures were missing before already, `{first}` the first of them",
+                missing.len()
+            ));
+        }
+        drop(locks);
+        Ok(moved)
+    }
+}
+
+/// Copies a picture to where the moved shop looks for it; tells whether it is there.
+fn bring(from: &Path, to: &Path, key: &str) -> Result<bool> {
+    let (source, target) = (from.join(key), to.join(key));
+    let failed = |error: std::io::Error| {
+        let (source, target) = (source.display(), target.display());
+        Error::unavailable(format!("cannot copy `{source}` to `{target}`: {error}"))
+    };
+    if target.exists() {
+        return Ok(true);
+    }
+    if !source.exists() {
+        return Ok(false);
+    }
+    std::fs::create_dir_all(to).map_err(failed)?;
+    let draft = to.join(format!(".{key}"));
+    std::fs::copy(&source, &draft).map_err(failed)?;
+    std::fs::File::open(&draft)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::rename(&draft, &target))
+        .and_then(|()| std::fs::File::open(to)?.sync_all())
+        .map_err(failed)?;
+    Ok(true)
+}
+
+/// The data directory that belongs to a database: a file's own, else the configured one.
+fn home_of(location: &Location, configured: &Home) -> Result<Home> {
+    match location {
+        Location::Postgres(_) => Ok(configured.clone()),
+        Location::Sqlite(path) => {
+            let name = path.file_name();
+            if name.is_none_or(|name| name != "shop.db") {
+                return Err(Error::unavailable(format!(
+                    "a shop's file is called `shop.db`; write `sqlite:{}`",
+                    path.join("shop.db").display()
+                )));
+            }
+            let parent = path.parent().filter(|parent| *parent != Path::new(""));
+            let root = parent.map_or_else(|| PathBuf::from("."), Path::to_owned);
+            Ok(Home::at(&root))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A database that one program has to itself: nobody serves it, and nobody can begin to.
+
+use postgres::Client;
+
+use super::{
+    Setup,
+    publisher::{NUMBER, PRESENT},
+    session::{Session, failure},
+};
+use crate::{
+    db::migrate::MIGRATING,
+    error::{Error, Result},
+};
+
+pub(in crate::db) struct Lone {
+    pub(in crate::db) session: Session,
+    /// Holds the lock that everyone takes who opens the database.
+    guard: Client,
+}
+
+impl Lone {
+    pub(in crate::db) fn open(setup: Setup) -> Result<Lone> {
+        let failed = |error: postgres::Error| failure(&error);
+        let mut guard = setup.target.connect()?;
+        let free: bool = guard
+            .query_one("SELECT pg_try_advisory_lock($1)", &[&MIGRATING])
+            .map_err(failed)?
+            .get(0);
+        let served = guard
+            .query_opt(
+                "SELECT 1 FROM pg_locks
+                 WHERE locktype = 'advisory' AND classid = $1::int::oid AND objsubid = 2
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 LIMIT 1",
+                &[&PRESENT],
+            )
+            .map_err(failed)?;
+        if !free || served.is_some() {
+            return Err(Error::unavailable(format!(
+                "the database {} is in use by a server or a command; stop them first",
+                setup.target.name()
+            )));
+        }
+        Ok(Lone {
+            session: Session::open(&setup)?,
+            guard,
+        })
+    }
+
+    /// Gives every committed event its number.
+    pub(in crate::db) fn number_events(&mut self) -> Result<()> {
+        let numbered = self.guard.batch_execute(NUMBER);
+        numbered.map_err(|error| failure(&error))
+    }
+
+    pub(in crate::db) fn analyze(&mut self) -> Result<()> {
+        let analyzed = self.guard.batch_execute("ANALYZE");
+        analyzed.map_err(|error| failure(&error))
+    }
+}

@@ -1,0 +1,110 @@
+//! A whole checkout as one statement, for an engine to which each is a journey.
+
+use std::sync::LazyLock;
+
+use crate::{
+    accounts::STANDING,
+    args,
+    db::{FRESH_EVENTS, Tx},
+    error::{Error, Result},
+    money::{MAX_AMOUNT, Money, Price, Quantity},
+    orders::{Draft, OrderItem, Status},
+    payments::PaymentStatus,
+    web::token::Claims,
+};
+
+/// Does what `orders::place` does step by step. It writes everything, or nothing where anything
+/// speaks against it: the steps then find out what. The cart's rows are held first, so that of two
+/// checkouts one finds them; then the products, in the order of their ids, so that no two orders wait
+/// for each other. What is held is read as it is then, not as it was when the statement began.
+static PLACE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH visitor AS ({STANDING}),
+         wanted AS (
+             SELECT c.product_id, c.quantity
+             FROM visitor v JOIN cart_items c ON c.user_id = v.id FOR UPDATE OF c),
+         line AS (
+             SELECT p.id, p.name, p.price, p.stock, w.quantity
+             FROM wanted w JOIN products p ON p.id = w.product_id
+             WHERE p.deleted_at IS NULL ORDER BY p.id FOR NO KEY UPDATE OF p),
+         deal AS (
+             SELECT sum(price::numeric * quantity) AS total FROM line
+             HAVING count(*) > 0 AND bool_and(quantity <= stock)),
+         agreed AS (
+             SELECT total::bigint AS total FROM deal
+             WHERE total <= {MAX_AMOUNT} AND total = coalesce(?4::bigint, total)),
+         taken AS (
+             UPDATE products p SET stock = p.stock - l.quantity
+             FROM line l, agreed WHERE p.id = l.id RETURNING p.id, p.stock),
+         placed AS (
+             INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
+             SELECT ?5, ?6, ?3, '{order_status}', total, ?2, ?2 FROM agreed RETURNING total),
+         items AS (
+             INSERT INTO order_items (order_id, product_id, name, price, quantity)
+             SELECT ?5, l.id, l.name, l.price, l.quantity FROM line l, agreed),
+         payment AS (
+             INSERT INTO payments (id, order_id, provider, provider_order_id, status, amount,
+                                   transaction_id, created_at, updated_at)
+             SELECT ?7, ?5, ?8, ?9, '{payment_status}', total, NULL, ?2, ?2 FROM agreed),
+         movements AS (
+             INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at)
+             SELECT (left(?5::text, 34)
+                         || lpad(to_hex(row_number() OVER (ORDER BY l.id) - 1), 2, '0'))::uuid,
+                    l.id, -l.quantity, 'order', ?5, NULL, ?2 FROM line l, agreed),
+         emptied AS (
+             DELETE FROM cart_items c USING wanted w, agreed
+             WHERE c.user_id = ?3 AND c.product_id = w.product_id),
+         told AS (
+             {FRESH_EVENTS}
+             SELECT ?2, json_agg(json_build_object('id', id, 'stockQuantity', stock)
+                                 ORDER BY id)::text
+             FROM taken HAVING count(*) > 0)
+         SELECT l.id, l.name, l.price, l.quantity, placed.total FROM line l, placed ORDER BY l.id",
+        order_status = Status::Pending.as_str(),
+        payment_status = PaymentStatus::Created.as_str(),
+    )
+});
+
+/// The lines and the total of the order that was placed; none where the steps are to be taken.
+pub(in crate::orders) fn place_at_once(
+    tx: &mut Tx<'_>,
+    claims: &Claims,
+    draft: &Draft,
+    expected_total: Option<Money>,
+) -> Result<Option<(Vec<OrderItem>, Money)>> {
+    let rows = tx.at_once(
+        &PLACE,
+        args![
+            claims.sid,
+            tx.now(),
+            claims.sub,
+            expected_total,
+            draft.id,
+            draft.number.as_stored(),
+            draft.payment.id,
+            &draft.payment.provider,
+            draft.payment.provider_order_id.as_ref()
+        ],
+        true,
+        |row| {
+            let (price, quantity): (Price, Quantity) = (row.get(2)?, row.get(3)?);
+            let item = OrderItem {
+                product_id: row.get(0)?,
+                name: row.get(1)?,
+                price,
+                quantity,
+                line_total: price.times(quantity)?,
+            };
+            Ok((item, row.get::<Money>(4)?))
+        },
+    )?;
+    let Some(rows) = rows else { return Ok(None) };
+    let total = rows
+        .first()
+        .map(|(_, total)| *total)
+        .ok_or_else(|| Error::internal("an order without lines"))?;
+    Ok(Some((
+        rows.into_iter().map(|(item, _)| item).collect(),
+        total,
+    )))
+}
