@@ -39,6 +39,7 @@ fn main() {
         shop(
             &home,
             &["admin", "seed", "--products", "10000", "--customers", "0"],
+            &[],
         );
         let server = Server::shop(&home);
         let mut first = Connection::open(&server.address).await;

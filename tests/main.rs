@@ -20,3 +20,4 @@ mod payments;
 mod storage;
 mod support;
 mod tour;
+mod transfer;

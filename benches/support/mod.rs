@@ -24,10 +24,16 @@ pub(crate) struct Server {
 impl Server {
     /// The shop itself, as an operator would run it, without rate limits.
     pub(crate) fn shop(directory: &Path) -> Server {
+        Server::shop_on(directory, &[])
+    }
+
+    /// As [`Server::shop`], with these in its environment.
+    pub(crate) fn shop_on(directory: &Path, environment: &[(&str, String)]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(directory)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("SHOP_RATE_LIMIT", "off");
         Server::start(command)
     }
@@ -65,8 +71,13 @@ impl Drop for Server {
 }
 
 /// Runs a command of the program and gives what it printed.
-pub(crate) fn shop(directory: &Path, arguments: &[&str]) -> serde_json::Value {
+pub(crate) fn shop(
+    directory: &Path,
+    arguments: &[&str],
+    environment: &[(&str, String)],
+) -> serde_json::Value {
     let output = Command::new(env!("CARGO_BIN_EXE_shop"))
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .args(arguments)
         .args(["--json", "--data-dir"])
         .arg(directory)

@@ -74,8 +74,9 @@ static ADD_AT_ONCE: LazyLock<String> = LazyLock::new(|| {
              WHERE id = ?4 AND deleted_at IS NULL),
          held AS (
              SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
-             FROM cart_items c JOIN products p ON p.id = c.product_id
-             WHERE c.user_id = ?3 AND p.deleted_at IS NULL),
+             FROM cart_items c CROSS JOIN LATERAL (
+                 SELECT * FROM products WHERE id = c.product_id AND deleted_at IS NULL OFFSET 0) p
+             WHERE c.user_id = ?3),
          put AS (
              INSERT INTO cart_items (user_id, product_id, quantity, added_at)
              SELECT v.id, p.id, ?5, ?2 FROM visitor v, product p

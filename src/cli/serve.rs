@@ -14,7 +14,7 @@ use crate::{
     accounts,
     clock::{Chance, Clock},
     config::Config,
-    db,
+    db::{self, Tx},
     error::{Error, Result},
     server::{self, Home, Parts},
     web::App,
@@ -35,7 +35,8 @@ impl Serve {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
         let home = Home::open(&config.data_dir)?;
         let mut running = home.lock()?;
-        if self.demo {
+        let is_shared = config.database_url.is_some();
+        if self.demo && !is_shared {
             home.claim_for_demo()?;
         }
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
@@ -54,6 +55,9 @@ impl Serve {
             storage: db::Options::default(),
         };
         let app = server::open(&home, parts).await?;
+        if self.demo && is_shared {
+            app.db.write("demo.claim", claim_for_demo).await?;
+        }
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
         running.announce(&format!("http://{address}"))?;
@@ -77,6 +81,17 @@ impl Serve {
         drop(running);
         Ok(())
     }
+}
+
+/// Marks a database as a demo's for ever. One that holds another shop is refused.
+fn claim_for_demo(tx: &mut Tx<'_>) -> Result<()> {
+    let is_empty = accounts::list(tx)?.is_empty();
+    if db::setting(tx, "demo", if is_empty { "yes" } else { "no" })? == "yes" {
+        return Ok(());
+    }
+    Err(Error::unavailable(
+        "the database holds a real shop; `--demo` opens only an empty one or its own: name another",
+    ))
 }
 
 /// Fills an empty demo and prints how to sign in.

@@ -64,24 +64,16 @@ impl Transfer {
                 locks.push(home.lock()?);
             }
         }
-        let mut add = Vec::new();
-        let mut take: &[&'static str] = &[];
-        match (&from, &to) {
-            (Location::Sqlite(_), Location::Postgres(_)) => {
-                for name in server::SECRETS {
-                    add.extend(source.kept_secret(name)?.map(|value| (name, value)));
-                }
+        let mut in_files = Vec::new();
+        if matches!(from, Location::Sqlite(_)) {
+            for name in server::SECRETS {
+                in_files.extend(source.kept_secret(name)?.map(|value| (name, value)));
             }
-            (Location::Postgres(_), Location::Sqlite(_)) => take = &server::SECRETS,
-            (Location::Sqlite(_), Location::Sqlite(_)) => {
-                for name in server::SECRETS {
-                    if let Some(value) = source.kept_secret(name)? {
-                        target.keep_secret(name, &value)?;
-                    }
-                }
-            }
-            (Location::Postgres(_), Location::Postgres(_)) => {}
         }
+        let (add, carry, take): (_, _, &[_]) = match &to {
+            Location::Postgres(_) => (in_files, Vec::new(), &[]),
+            Location::Sqlite(_) => (Vec::new(), in_files, &server::SECRETS),
+        };
         let mut missing = Vec::new();
         let bar = progress(0, "rows");
         let moved = transfer(
@@ -89,6 +81,7 @@ impl Transfer {
             &to,
             Beside {
                 add,
+                carry,
                 take,
                 keep: &mut |name, value| target.keep_secret(name, value),
                 files: ("product_images", "image_key"),

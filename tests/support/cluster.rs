@@ -2,7 +2,7 @@
 //! long as it takes to clean up.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     os::unix::process::CommandExt,
@@ -10,8 +10,6 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
     sync::Mutex,
 };
-
-use super::postgres::skip;
 
 /// For `initdb`, the first that works. ICU sorts words as people do, so a column that forgot to
 /// bring its own collation is found out; `C.UTF-8` sorts as bytes do.
@@ -23,6 +21,20 @@ const LOCALES: [&str; 3] = [
 
 /// Asked for only where `pg_hba.conf` says so, which trusts everybody at first.
 const PASSWORD: &str = "a-secret-of-the-tests";
+
+/// Says that this test does not run, or fails it if it must.
+pub(super) fn skip(why: &str) {
+    let why = format!("no Postgres: {why}; set SHOP_TEST_POSTGRES_URL or install postgresql");
+    assert!(
+        env::var("SHOP_TEST_REQUIRE_POSTGRES").as_deref() != Ok("1"),
+        "{why}"
+    );
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Past the test's own capture, so that it is read.
+    let skipped = format!("SKIPPED {test}, {why}\n");
+    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+}
 
 /// A whole server of one's own, for tests that stop it or change its settings; gone with the
 /// value, and in any case with the process.
@@ -37,7 +49,14 @@ impl Cluster {
     /// With Postgres' own defaults but for these lines of `postgresql.conf`; none where the test
     /// is skipped.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Option<Cluster> {
-        Cluster::make(settings).map_err(|why| skip(&why)).ok()
+        Cluster::make(None, settings).map_err(|why| skip(&why)).ok()
+    }
+
+    /// As [`Cluster::start`], in a directory under `parent`: on a disk, where that counts.
+    pub(crate) fn on_disk(parent: &Path, settings: &[(&str, &str)]) -> Option<Cluster> {
+        Cluster::make(Some(parent), settings)
+            .map_err(|why| skip(&why))
+            .ok()
     }
 
     /// For a superuser, with a password, and with `sslmode=disable` at its end.
@@ -71,8 +90,11 @@ impl Cluster {
         self.tell(START).unwrap();
     }
 
-    pub(super) fn make(settings: &[(&str, &str)]) -> Result<Cluster, String> {
-        let (keeper, home) = Keeper::hire()?;
+    pub(super) fn make(
+        parent: Option<&Path>,
+        settings: &[(&str, &str)],
+    ) -> Result<Cluster, String> {
+        let (keeper, home) = Keeper::hire(parent)?;
         let mut cluster = Cluster {
             keeper: Mutex::new(keeper),
             data: home.join("data"),
@@ -161,11 +183,12 @@ const STOP: &str = "pg_ctl stop -w -D data -m immediate";
 
 impl Keeper {
     /// A keeper, and the directory it works in. Postgres refuses to run as root.
-    fn hire() -> Result<(Keeper, PathBuf), String> {
+    fn hire(parent: Option<&Path>) -> Result<(Keeper, PathBuf), String> {
         let mut shell = Command::new("sh");
         shell
             .args(["-c", KEEPER])
             .current_dir("/")
+            .envs(parent.map(|parent| ("TMPDIR", parent)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -5,7 +5,6 @@
 use std::{
     env,
     hash::{BuildHasher, RandomState},
-    io::Write,
     process::id,
     sync::{
         Mutex, OnceLock,
@@ -16,7 +15,7 @@ use std::{
 use postgres::{Client, Config, NoTls};
 use shop::db::postgres::Target;
 
-use super::{Cluster, on_a_thread};
+use super::{Cluster, cluster::skip, on_a_thread};
 
 /// What a failed test run may lose, and what many shops at once need.
 const THROWAWAY: [(&str, &str); 6] = [
@@ -100,7 +99,7 @@ impl Server {
         if let Some(url) = given.filter(|url| !url.is_empty()) {
             return Ok(Server::at(url, None));
         }
-        let cluster = Cluster::make(&THROWAWAY)?;
+        let cluster = Cluster::make(None, &THROWAWAY)?;
         Ok(Server::at(cluster.url("postgres"), Some(cluster)))
     }
 
@@ -188,18 +187,4 @@ fn beside(url: &str, database: &str) -> String {
         .find('/')
         .map_or(address.len(), |at| host + at);
     format!("{}/{database}{options}", &address[..end])
-}
-
-/// Says that this test does not run, or fails it if it must.
-pub(super) fn skip(why: &str) {
-    let why = format!("no Postgres: {why}; set SHOP_TEST_POSTGRES_URL or install postgresql");
-    assert!(
-        env::var("SHOP_TEST_REQUIRE_POSTGRES").as_deref() != Ok("1"),
-        "{why}"
-    );
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    // Past the test's own capture, so that it is read.
-    let skipped = format!("SKIPPED {test}, {why}\n");
-    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
 }

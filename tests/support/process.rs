@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
+use super::TestShop;
+
 /// A running `shop serve`; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -18,6 +20,15 @@ impl Process {
     /// listens.
     pub(crate) fn start(directory: &Path) -> Process {
         Process::start_with(Command::new(env!("CARGO_BIN_EXE_shop")), directory)
+    }
+
+    /// As [`Process::start`], on the data of a shop of a test.
+    pub(crate) fn of(shop: &TestShop) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+        if let Some(database) = &shop.database {
+            command.env("SHOP_DATABASE_URL", database.url());
+        }
+        Process::start_with(command, shop.directory.path())
     }
 
     /// As [`Process::start`], as a demo.

@@ -77,6 +77,19 @@ impl TestShop {
         Some(Self::open(engine, directory, database, settings, storage).await)
     }
 
+    /// What is there already, as after a move.
+    pub(crate) async fn at(
+        directory: Arc<tempfile::TempDir>,
+        database: Option<Arc<Database>>,
+    ) -> TestShop {
+        let engine = match database {
+            None => Engine::Sqlite,
+            Some(_) => Engine::Postgres,
+        };
+        let settings = [("rate_limit", "off")];
+        Self::open(engine, directory, database, &settings, options()).await
+    }
+
     /// Another shop like this one, with these settings on top.
     pub(crate) async fn but(&self, settings: &[(&str, &str)]) -> TestShop {
         let other = Self::with(self.engine, settings, options()).await;

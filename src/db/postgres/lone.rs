@@ -19,7 +19,7 @@ pub(in crate::db) struct Lone {
 }
 
 impl Lone {
-    pub(in crate::db) fn open(setup: Setup) -> Result<Lone> {
+    pub(in crate::db) fn open(setup: &Setup) -> Result<Lone> {
         let failed = |error: postgres::Error| failure(&error);
         let mut guard = setup.target.connect()?;
         let free: bool = guard
@@ -42,7 +42,7 @@ impl Lone {
             )));
         }
         Ok(Lone {
-            session: Session::open(&setup)?,
+            session: Session::open(setup)?,
             guard,
         })
     }

@@ -44,6 +44,7 @@ impl Postgres {
                 target: Arc::clone(&target),
                 statement_limit: limit,
                 lock_limit: options.busy,
+                by_keys: limit == STATEMENT_LIMIT,
             };
             Crew::start(name, size, options.queue, setup, publisher.fresh())
         };

@@ -25,6 +25,9 @@ pub(in crate::db) struct Setup {
     pub(in crate::db) target: Arc<Target>,
     pub(in crate::db) statement_limit: Duration,
     pub(in crate::db) lock_limit: Duration,
+    /// Whether all that runs there is found by its keys. Then a statement is planned once, and never
+    /// as a scan of a table that was small at that moment.
+    pub(in crate::db) by_keys: bool,
 }
 
 /// What went wrong in a transaction, in the eyes of who decides whether to try again.
@@ -60,10 +63,16 @@ pub(in crate::db) struct Session {
 impl Session {
     pub(super) fn open(setup: &Setup) -> Result<Session> {
         let mut client = setup.target.connect()?;
+        let plans = if setup.by_keys {
+            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+             SET enable_hashjoin = off; SET enable_mergejoin = off;"
+        } else {
+            ""
+        };
         // A server that is set to acknowledge before it has synced would lose what was answered.
         let settings = format!(
             "SET statement_timeout = {}; SET lock_timeout = {};
-             SET idle_in_transaction_session_timeout = 60000;
+             SET idle_in_transaction_session_timeout = 60000; SET jit = off; {plans}
              SELECT set_config('synchronous_commit', 'on', false)
                  WHERE current_setting('synchronous_commit') = 'off'",
             setup.statement_limit.as_millis(),

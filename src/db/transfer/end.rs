@@ -33,7 +33,7 @@ pub(super) struct End {
 
 enum Engine {
     Sqlite(rusqlite::Connection),
-    Postgres(Lone),
+    Postgres(Box<Lone>),
 }
 
 impl End {
@@ -50,11 +50,12 @@ impl End {
             }
             Location::Postgres(target) => {
                 migrate::postgres(target)?;
-                Engine::Postgres(Lone::open(Setup {
+                Engine::Postgres(Box::new(Lone::open(&Setup {
                     target: Arc::new((**target).clone()),
                     statement_limit: PATIENCE,
                     lock_limit: PATIENCE,
-                })?)
+                    by_keys: false,
+                })?))
             }
         };
         Ok(End { role, engine })

@@ -34,6 +34,8 @@ pub struct Moved {
 pub struct Beside<'a> {
     /// Settings that the source keeps elsewhere, by name.
     pub add: Vec<(&'static str, String)>,
+    /// Settings that neither keeps: handed over before the commit.
+    pub carry: Vec<(&'static str, String)>,
     /// Settings that the target keeps elsewhere: taken out, and handed over before the commit.
     pub take: &'a [&'static str],
     pub keep: &'a mut dyn FnMut(&str, &str) -> Result<()>,
@@ -135,6 +137,9 @@ fn move_secrets(target: &mut dyn Connection, beside: &mut Beside<'_>) -> Result<
             ),
             args![*name, value],
         )?;
+    }
+    for (name, value) in &beside.carry {
+        (beside.keep)(name, value)?;
     }
     for name in beside.take {
         let mut value = None;

@@ -1,17 +1,4 @@
-//! How fast the shop sells, against the limit of a bare loop.
-//!
-//! A unit is three cart writes and one order, each durable. The shop does them over HTTP, signed in
-//! and validated, on 64 connections; the limit is one thread that runs the same statements through
-//! `rusqlite` on a copy of the same file, with a durable commit for each write. Both are measured in
-//! turn, and the ratio is what counts.
-
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints, and ends where anything is amiss"
-)]
-
-mod support;
+//! The limit on one file: the shop's own statements, each write with a durable commit of its own.
 
 use std::{
     fmt::Write,
@@ -20,134 +7,11 @@ use std::{
 };
 
 use shop::db::rows_of;
-use support::{Connection, Dice, Server, load, median, request, run, shop as program};
 
-const CONNECTIONS: usize = 64;
-const ROUNDS: usize = 3;
-const BARE_SPAN: Duration = Duration::from_secs(3);
-const SHOP_SPAN: Duration = Duration::from_secs(6);
-
-fn main() {
-    run(async {
-        let directory = tempfile::tempdir().expect("a directory");
-        let home = directory.path().join("shop");
-        let customers = CONNECTIONS.to_string();
-        let seeded = program(
-            &home,
-            &[
-                "admin",
-                "seed",
-                "--products",
-                "10000",
-                "--customers",
-                &customers,
-            ],
-        );
-        let password = seeded["customerPassword"]
-            .as_str()
-            .expect("a password")
-            .to_owned();
-        fill_shelves(&home.join("shop.db"));
-        let copy = directory.path().join("bare.db");
-        std::fs::copy(home.join("shop.db"), &copy).expect("a copy of the file");
-
-        let server = Server::shop(&home);
-        let products = all_products(&server.address).await;
-        let mut tokens = Vec::new();
-        let mut connections = Vec::new();
-        for number in 1..=CONNECTIONS {
-            let mut connection = Connection::open(&server.address).await;
-            tokens.push(sign_in(&mut connection, number, &password).await);
-            connections.push(connection);
-        }
-
-        let mut bare = Bare::open(&copy);
-        let mut ratios = Vec::new();
-        for round in 1..=ROUNDS {
-            let limit = bare.rate(BARE_SPAN);
-            let (back, (rate, p50, p99)) = load(
-                connections,
-                SHOP_SPAN,
-                |index, mut connection, until, tally| {
-                    let (token, products) = (tokens[index].clone(), products.clone());
-                    let mut dice = Dice((index * 7919 + round) as u64 + 1);
-                    async move {
-                        while Instant::now() < until {
-                            let started = Instant::now();
-                            check_out(&mut connection, &token, &products, &mut dice).await;
-                            tally.count(started.elapsed());
-                        }
-                        connection
-                    }
-                },
-            )
-            .await;
-            connections = back;
-            ratios.push(rate / limit);
-            println!(
-                "round {round}: shop {rate:.0} units/s (p50 {p50} µs, p99 {p99} µs), \
-                 bare loop {limit:.0} units/s, ratio {:.2}",
-                rate / limit
-            );
-        }
-        println!(
-            "checkout: {:.2} × the bare loop (median of {ROUNDS})",
-            median(ratios)
-        );
-    });
-}
-
-/// So much of everything that nothing sells out while it is measured.
-fn fill_shelves(path: &Path) {
-    let connection = rusqlite::Connection::open(path).expect("the file opens");
-    connection
-        .execute("UPDATE products SET stock = 1000000", [])
-        .expect("an update");
-    connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .expect("a checkpoint");
-}
-
-async fn all_products(address: &str) -> Vec<String> {
-    let mut connection = Connection::open(address).await;
-    let mut ids = Vec::new();
-    for page in 1..=100 {
-        let path = format!("/api/v1/products?limit=100&page={page}");
-        let (status, body) = connection.call(&request("GET", &path, None, "")).await;
-        assert_eq!(status, 200);
-        let page: serde_json::Value = serde_json::from_slice(body).expect("JSON");
-        let data = page["data"].as_array().expect("a page").iter();
-        ids.extend(data.filter_map(|product| product["id"].as_str().map(str::to_owned)));
-    }
-    ids
-}
-
-async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> String {
-    let body = format!(r#"{{"email":"customer{number}@example.com","password":"{password}"}}"#);
-    let (status, body) = connection
-        .call(&request("POST", "/api/v1/auth/login", None, &body))
-        .await;
-    assert_eq!(status, 200);
-    let answer: serde_json::Value = serde_json::from_slice(body).expect("JSON");
-    answer["accessToken"].as_str().expect("a token").to_owned()
-}
-
-async fn check_out(connection: &mut Connection, token: &str, products: &[String], dice: &mut Dice) {
-    for _ in 0..3 {
-        let product = &products[dice.below(products.len())];
-        let body = format!(r#"{{"productId":"{product}"}}"#);
-        let call = request("POST", "/api/v1/cart", Some(token), &body);
-        let (status, body) = connection.call(&call).await;
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
-    }
-    let (status, body) = connection
-        .call(&request("POST", "/api/v1/orders", Some(token), ""))
-        .await;
-    assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));
-}
+use crate::support::Dice;
 
 /// The limit: the same statements, one thread, no HTTP, one durable commit for each write.
-struct Bare {
+pub(crate) struct Bare {
     connection: rusqlite::Connection,
     sessions: Vec<Vec<u8>>,
     users: Vec<Vec<u8>>,
@@ -157,7 +21,7 @@ struct Bare {
 }
 
 impl Bare {
-    fn open(path: &Path) -> Bare {
+    pub(crate) fn open(path: &Path) -> Bare {
         let connection = rusqlite::Connection::open(path).expect("the copy opens");
         connection
             .set_db_config(
@@ -198,7 +62,7 @@ impl Bare {
         }
     }
 
-    fn rate(&mut self, span: Duration) -> f64 {
+    pub(crate) fn rate(&mut self, span: Duration) -> f64 {
         let started = Instant::now();
         let mut units = 0_u32;
         while started.elapsed() < span {

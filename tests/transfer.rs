@@ -1,0 +1,283 @@
+//! A shop moves between a file and a server: everything arrives, and nobody who uses it can tell.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use http::Method;
+use serde_json::{Value, json};
+use shop::bus;
+
+use crate::support::{
+    Behind, Client, Database, Engine, Form, Process, TestShop, live::Served, pictures, run,
+    sqlite_test, storage_test,
+};
+
+/// What a shop answers to everybody, by path and asker.
+type Answers = BTreeMap<String, (u16, String, bytes::Bytes)>;
+
+/// Somebody's token, kept over a move.
+struct People {
+    ada: String,
+    admin: String,
+}
+
+impl TestShop {
+    /// A shop in which everything has happened once.
+    async fn lived_in(&self) -> People {
+        let admin = self.admin().await;
+        let made = admin
+            .post("/categories", json!({ "name": "Küche & Bad" }))
+            .await;
+        let category = made.text("/id");
+        let form = Form::default()
+            .text("name", "Käsemesser")
+            .text("price", "45000")
+            .text("stockQuantity", "10")
+            .text("categoryId", &category)
+            .image(&pictures::png());
+        assert_eq!(
+            admin
+                .upload(Method::POST, "/products", &[], form)
+                .await
+                .status,
+            201
+        );
+        let kettle = self.product("Kettle", 129_900, 50).await;
+        let gone = self.product("Gone", 100, 5).await;
+        let ada = self.customer("ada").await;
+        let paid = ada.buys(&kettle, 2).await;
+        self.capture(&paid).await;
+        let cancelled = ada.buys(&gone, 1).await;
+        let cancel = format!("/orders/{}/cancel", cancelled["id"].as_str().unwrap());
+        assert_eq!(ada.post(&cancel, Value::Null).await.status, 200);
+        assert_eq!(admin.delete(&format!("/products/{gone}")).await.status, 204);
+        ada.puts(&kettle, 3).await;
+        assert_eq!(ada.checks_out_once("the-key").await.status, 201);
+        ada.puts(&kettle, 1).await;
+        let word = |client: &Client<'_>| client.token.clone().unwrap();
+        People {
+            ada: word(&ada),
+            admin: word(&admin),
+        }
+    }
+
+    /// Everything that can be asked for.
+    async fn everything(&self, people: &People) -> Answers {
+        let mut answers = Answers::new();
+        let askers = [
+            ("anonymous", self.anonymous()),
+            ("ada", self.bearer(&people.ada)),
+            ("admin", self.bearer(&people.admin)),
+        ];
+        for (name, asker) in &askers {
+            let mut paths: Vec<String> = [
+                "/products",
+                "/products?sort=name",
+                "/products?limit=1&page=2",
+                "/categories",
+                "/cart",
+                "/orders",
+                "/me",
+                "/admin/orders",
+                "/admin/payments",
+                "/products?category=kuche-bad",
+                "/products?inStock=true&minPrice=1",
+            ]
+            .map(str::to_owned)
+            .into();
+            for list in ["/products", "/orders", "/admin/orders"] {
+                let listed = asker.get(list).await;
+                if listed.status == 200 {
+                    let items = listed.json()["data"].as_array().unwrap().clone();
+                    let ids = items
+                        .iter()
+                        .map(|item| item["id"].as_str().unwrap().to_owned());
+                    paths.extend(ids.map(|id| format!("{list}/{id}")));
+                    let pictures = items.iter().flat_map(|item| item["images"].as_array());
+                    let urls = pictures
+                        .flatten()
+                        .map(|image| image["url"].as_str().unwrap());
+                    paths.extend(
+                        urls.map(|url| url.strip_prefix("http://shop.test").unwrap().to_owned()),
+                    );
+                }
+            }
+            for path in paths {
+                let answer = asker.get(&path).await;
+                let tag = answer.header("etag").unwrap_or_default().to_owned();
+                let position = answer
+                    .header("x-inventory-seq")
+                    .unwrap_or_default()
+                    .to_owned();
+                // A problem carries its request's id.
+                let body = if answer.status < 400 {
+                    answer.body
+                } else {
+                    answer.code().into()
+                };
+                let told = (answer.status, format!("{tag} {position}"), body);
+                answers.insert(format!("{name} {path}"), told);
+            }
+        }
+        answers
+    }
+
+    /// The same shop elsewhere, moved by the program.
+    async fn moved(self, to: Option<Arc<Database>>) -> TestShop {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let file = format!("sqlite:{}", directory.path().join("shop.db").display());
+        let target = to
+            .as_ref()
+            .map_or(file, |database| database.url().to_owned());
+        self.app.stopping.cancel();
+        self.app.db.close().await;
+        let done = self.run(&["transfer", "--to", &target]);
+        assert!(done.status.success(), "{done:?}");
+        let directory = if to.is_some() {
+            Arc::clone(&self.directory)
+        } else {
+            directory
+        };
+        TestShop::at(directory, to).await
+    }
+}
+
+fn assert_same(after: &Answers, before: &Answers) {
+    for (path, told) in before {
+        assert_eq!(after.get(path), Some(told), "{path}");
+    }
+    assert_eq!(after.len(), before.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_moved_to_a_server_and_back_is_the_same_to_everybody() {
+    let Some(database) = Database::empty() else {
+        return;
+    };
+    let shop = TestShop::on(Engine::Sqlite).await.unwrap();
+    let people = shop.lived_in().await;
+    let before = shop.everything(&people).await;
+    assert!(
+        before
+            .values()
+            .filter(|(status, ..)| *status == 200)
+            .count()
+            > 30
+    );
+
+    let shop = shop.moved(Some(Arc::new(database))).await;
+    assert_same(&shop.everything(&people).await, &before);
+    shop.behind().assert_sound();
+    let shop = shop.moved(None).await;
+    assert_same(&shop.everything(&people).await, &before);
+    shop.behind().assert_sound();
+
+    // What was begun goes on: the key, the numbering, the listeners.
+    let ada = shop.bearer(&people.ada);
+    let again = ada.checks_out_once("the-key").await;
+    assert_eq!(
+        (again.status, again.header("idempotent-replayed")),
+        (201, Some("true"))
+    );
+    let head = shop.app.db.read("test.head", bus::head).await.unwrap();
+    let served = Served::start(&shop).await;
+    let (mut listener, _) = served.listen(&format!("?since={}", head - 1)).await;
+    assert_eq!(listener.hear().await["seq"], head);
+    assert_eq!(ada.checks_out().await.status, 201);
+    assert_eq!(listener.hear().await["seq"], head + 1);
+    served.stopped().await;
+}
+
+storage_test! {
+    async fn a_shop_that_is_served_is_not_moved(shop: TestShop) {
+        let fresh = tempfile::tempdir().unwrap();
+        let target = format!("sqlite:{}", fresh.path().join("shop.db").display());
+        let before = shop.behind().dump();
+        shop.app.db.close().await;
+        let server = Process::of(&shop);
+        let refused = shop.run(&["transfer", "--to", &target]);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{why}");
+        assert!(why.contains("stop"), "{why}");
+        server.terminate();
+        server.wait();
+        assert!(shop.run(&["transfer", "--to", &target]).status.success());
+        let mut after = Behind::of(fresh.path(), None).dump();
+        for (table, rows) in before {
+            // Where the secrets are kept is the engine's own affair.
+            if !["settings", "timers", "refinery_schema_history"].contains(&table.as_str()) {
+                assert_eq!(after.remove(&table).map(|rows| rows.len()), Some(rows.len()), "{table}");
+            }
+        }
+    }
+
+    async fn a_target_that_holds_anything_is_refused(shop: TestShop) {
+        let people = shop.lived_in().await;
+        let before = shop.behind().dump();
+        let other = tempfile::tempdir().unwrap();
+        let seeded = run(other.path(), &["admin", "seed", "--products", "3", "--customers", "1"]);
+        assert!(seeded.status.success(), "{seeded:?}");
+        shop.app.db.close().await;
+        let target = match &shop.database {
+            Some(database) => database.url().to_owned(),
+            None => format!("sqlite:{}", shop.directory.path().join("shop.db").display()),
+        };
+        let refused = run(other.path(), &["transfer", "--to", &target]);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{why}");
+        assert!(why.contains("not empty"), "{why}");
+        assert_eq!(shop.behind().dump(), before);
+        let shop = shop.restarted().await;
+        assert_eq!(shop.bearer(&people.ada).get("/cart").await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_fails_half_way_leaves_nothing() {
+    let Some(database) = Database::migrated() else {
+        return;
+    };
+    let database = Arc::new(database);
+    let shop = TestShop::on(Engine::Sqlite).await.unwrap();
+    shop.lived_in().await;
+    shop.app.stopping.cancel();
+    shop.app.db.close().await;
+    let target = Behind::of(shop.directory.path(), Some(&database));
+    target.break_table("payments");
+    let failed = shop.run(&["transfer", "--to", database.url()]);
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    target.mend_table("payments");
+    for table in [
+        "users",
+        "products",
+        "orders",
+        "order_items",
+        "settings",
+        "events",
+    ] {
+        assert_eq!(
+            target.number(&format!("SELECT count(*) FROM {table}")),
+            0,
+            "{table}"
+        );
+    }
+    let done = shop.run(&["transfer", "--to", database.url()]);
+    assert!(done.status.success(), "{done:?}");
+    target.assert_sound();
+}
+
+sqlite_test! {
+    async fn a_source_that_is_not_there_is_named(shop: TestShop) {
+        let nowhere = "sqlite:/nowhere/shop.db";
+        let target = format!("sqlite:{}", shop.directory.path().join("new/shop.db").display());
+        for (arguments, word) in [
+            (["transfer", "--from", nowhere, "--to", &target], "/nowhere/shop.db"),
+            (["transfer", "--from", "sqlite:/tmp/other.db", "--to", &target], "shop.db"),
+            (["transfer", "--from", nowhere, "--to", "mysql://x"], "postgres://"),
+        ] {
+            let refused = shop.run(&arguments);
+            let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(1), "{why}");
+            assert!(why.contains(word), "{why}");
+        }
+    }
+}
