@@ -26,6 +26,14 @@ impl Timestamp {
         )
     }
 
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Timestamp(
+            self.0
+                .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// Whole seconds since 1970, as tokens count them (RFC 7519 `NumericDate`).
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)

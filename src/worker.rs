@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    bus, db,
+    accounts, bus, db,
     web::{App, idempotency},
 };
 
@@ -40,6 +40,7 @@ async fn clean_up(app: &App) {
             }
             let keys = idempotency::forget_expired(tx)?;
             let events = bus::forget_before(tx, EVENTS_KEPT_FOR)?;
+            accounts::forget_tries(tx)?;
             Ok(Some((keys, events)))
         })
         .await;

@@ -104,6 +104,8 @@ pub(crate) struct Login {
     responses(
         (status = 200, body = SignIn),
         (status = 401, description = "`invalid-credentials`"),
+        (status = 429, description = "`too-many-requests`: also after 20 wrong passwords for one \
+            address in 15 minutes"),
     ))]
 pub(crate) async fn login(
     axum::extract::State(app): State,
@@ -111,10 +113,17 @@ pub(crate) async fn login(
     Json(body): Json<Login>,
 ) -> Result<Response> {
     let Login { email, password } = body;
+    let (counts, typed) = (app.limits.are_on(), email.clone());
+    if counts {
+        app.db
+            .write("accounts.count_try", move |tx| super::count_try(tx, &typed))
+            .await?;
+    }
+    let typed = email.clone();
     let known = app
         .db
         .read("accounts.credentials", move |tx| {
-            super::credentials(tx, &email)
+            super::credentials(tx, &typed)
         })
         .await?;
     let (user, hash) = known.unzip();
@@ -134,6 +143,9 @@ pub(crate) async fn login(
     let signed_in = app
         .db
         .write("accounts.sign_in", move |tx| {
+            if counts {
+                super::forgive_try(tx, &email)?;
+            }
             if let Verdict::RightButWeak(stronger) = &verdict {
                 super::upgrade_hash(tx, user, stronger)?;
             }

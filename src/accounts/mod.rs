@@ -5,6 +5,8 @@ pub mod http;
 mod password;
 mod store;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -120,6 +122,36 @@ pub fn register(tx: &mut Tx<'_>, new: &NewUser) -> Result<User> {
 /// The account and the hash of its password, for a login to check outside the transaction.
 pub fn credentials(tx: &mut Tx<'_>, email: &Email) -> Result<Option<(UserId, PasswordHash)>> {
     store::credentials(tx, email.key())
+}
+
+/// How many wrong passwords one address takes in [`TRIES_WINDOW`], whoever types them and wherever.
+const MOST_TRIES: i64 = 20;
+
+const TRIES_WINDOW: Duration = Duration::from_mins(15);
+
+/// Counts a try before its password is looked at, so that many at once are no way around the limit;
+/// [`forgive_try`] takes it back if it was right.
+pub fn count_try(tx: &mut Tx<'_>, email: &Email) -> Result<()> {
+    let (address, window) = (digest(email.key()), tx.now().minus(TRIES_WINDOW));
+    if store::count_try(tx, &address, window, MOST_TRIES)? {
+        return Ok(());
+    }
+    let since = store::tries_since(tx, &address)?.unwrap_or_else(|| tx.now());
+    let left = since.plus(TRIES_WINDOW).0 - tx.now().0;
+    let retry_after = Duration::from_millis(left.max(1000).unsigned_abs());
+    let detail = "too many wrong passwords for this address; wait, or reset the password";
+    Err(Error::new(Kind::TooManyRequests { retry_after }, detail))
+}
+
+/// Takes a counted try back: its password was right.
+pub fn forgive_try(tx: &mut Tx<'_>, email: &Email) -> Result<()> {
+    store::forgive_try(tx, &digest(email.key()))
+}
+
+/// Forgets the tries whose window is over; tells for how many addresses.
+pub fn forget_tries(tx: &mut Tx<'_>) -> Result<u64> {
+    let before = tx.now().minus(TRIES_WINDOW);
+    store::forget_tries(tx, before)
 }
 
 /// Keeps a stronger hash of the same password.

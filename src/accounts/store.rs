@@ -79,6 +79,50 @@ pub(super) fn credentials(tx: &mut Tx<'_>, key: &str) -> Result<Option<(UserId, 
     )
 }
 
+/// Counts a try as a wrong one; tells whether there was room for it among those since `window`.
+pub(super) fn count_try(
+    tx: &mut Tx<'_>,
+    address: &[u8],
+    window: Timestamp,
+    most: i64,
+) -> Result<bool> {
+    // A clock that was set back opens a new window.
+    let counted = tx.execute(
+        "INSERT INTO login_tries (address, since, wrong) VALUES (?1, ?2, 1)
+         ON CONFLICT (address) DO UPDATE SET
+             wrong = CASE WHEN login_tries.since BETWEEN ?3 AND excluded.since
+                          THEN login_tries.wrong + 1 ELSE 1 END,
+             since = CASE WHEN login_tries.since BETWEEN ?3 AND excluded.since
+                          THEN login_tries.since ELSE excluded.since END
+         WHERE login_tries.wrong < ?4
+             OR login_tries.since NOT BETWEEN ?3 AND excluded.since",
+        args![address, tx.now(), window, most],
+    )?;
+    Ok(counted == 1)
+}
+
+/// When the window of an address began.
+pub(super) fn tries_since(tx: &mut Tx<'_>, address: &[u8]) -> Result<Option<Timestamp>> {
+    tx.one(
+        "SELECT since FROM login_tries WHERE address = ?1",
+        args![address],
+        |row| row.get(0),
+    )
+}
+
+/// Takes a try back that was right.
+pub(super) fn forgive_try(tx: &mut Tx<'_>, address: &[u8]) -> Result<()> {
+    tx.execute(
+        "UPDATE login_tries SET wrong = wrong - 1 WHERE address = ?1 AND wrong > 0",
+        args![address],
+    )?;
+    Ok(())
+}
+
+pub(super) fn forget_tries(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
+    tx.execute("DELETE FROM login_tries WHERE since < ?1", args![before])
+}
+
 pub(super) fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &str) -> Result<()> {
     tx.execute(
         "UPDATE users SET password_hash = ?2 WHERE id = ?1",

@@ -36,6 +36,10 @@ const STEPS: &[(&str, &str)] = &[
         "V7__several_writers",
         include_str!("../../migrations/V7__several_writers.sql"),
     ),
+    (
+        "V8__login_tries",
+        include_str!("../../migrations/V8__login_tries.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
