@@ -16,6 +16,7 @@ mod floors;
 mod live;
 mod manners;
 mod orders;
+mod packaging;
 mod payments;
 mod storage;
 mod support;

@@ -1,0 +1,141 @@
+//! What packages say of the program is true of it.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use shop::config::{Config, Layer, from_environment, parse_file};
+
+fn text(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(root.join(path)).unwrap()
+}
+
+/// The keys of the example that stand there with their defaults, and those that are examples.
+fn example() -> (Layer, Layer) {
+    let text = text("packaging/shop.example.toml");
+    assert!(
+        parse_file(&text).unwrap().is_empty(),
+        "all of it is a comment"
+    );
+    let is_key =
+        |line: &&str| line.contains(" = ") && line.starts_with('#') && !line.starts_with("# ");
+    let keys: Vec<_> = text.lines().filter(is_key).map(|line| &line[1..]).collect();
+    let layer = parse_file(&keys.join("\n")).unwrap();
+    layer
+        .into_iter()
+        .partition(|(key, _)| !["database_url", "public_url"].contains(&key.as_str()))
+}
+
+#[test]
+fn the_example_names_every_key_with_its_default() {
+    let (defaults, examples) = example();
+    let plain = format!("{:?}", Config::from_layers(&[]).unwrap());
+    assert_eq!(
+        format!("{:?}", Config::from_layers(&[defaults.clone()]).unwrap()),
+        plain
+    );
+    Config::from_layers(&[examples.clone()]).unwrap();
+
+    let unknown = parse_file("colour = \"red\"").unwrap_err();
+    let named: BTreeSet<&str> = unknown.split('`').skip(3).step_by(2).collect();
+    let shown = defaults
+        .keys()
+        .chain(examples.keys())
+        .map(String::as_str)
+        .collect();
+    assert_eq!(named, shown);
+}
+
+#[test]
+fn every_variable_in_a_package_is_one_of_the_shops() {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        for name in words.filter(|word| word.starts_with("SHOP_") && word.len() > 5) {
+            let variables = [(name.to_owned(), "/etc/hostname".to_owned())].into();
+            let known = from_environment(&variables, |_| Ok(String::new()));
+            assert!(known.is_ok(), "{}: {name}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_stops_the_shop_waits_longer_than_it_needs() {
+    let needs = 11; // seconds: the notice and the grace of `server/accept.rs`
+    let seconds = |path: &str, key: &str| -> u64 {
+        let text = text(path);
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with(key))
+            .unwrap();
+        let digits = line
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>();
+        digits.parse().unwrap()
+    };
+    for (path, key) in [
+        ("packaging/shop.service", "TimeoutStopSec"),
+        ("packaging/compose.yaml", "stop_grace_period"),
+        ("packaging/render.yaml", "maxShutdownDelaySeconds"),
+        ("packaging/fly.toml", "kill_timeout"),
+    ] {
+        assert!(seconds(path, key) > needs, "{path}: {key}");
+    }
+}
+
+#[test]
+fn the_image_is_built_of_what_is_there() {
+    let dockerfile = text("packaging/Dockerfile");
+    let toolchain = "rust:1.95";
+    assert!(text("Cargo.toml").contains("rust-version = \"1.95\""));
+    assert!(dockerfile.contains(toolchain));
+    assert!(
+        dockerfile.contains("COPY .cargo .cargo"),
+        "it says how SQLite is compiled"
+    );
+    let ignored = text(".dockerignore");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for line in dockerfile
+        .lines()
+        .filter(|line| line.starts_with("COPY ") && !line.contains("--from"))
+    {
+        let words: Vec<_> = line
+            .split(' ')
+            .filter(|word| !word.starts_with("--"))
+            .collect();
+        for source in &words[1..words.len() - 1] {
+            assert!(root.join(source).exists(), "{line}");
+            assert!(
+                !ignored.lines().any(|pattern| pattern == *source),
+                "{source} is left out"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_workflows_ask_for_little() {
+    let deploy = text(".github/workflows/deploy.yml");
+    assert!(deploy.contains("permissions: {}"));
+    let ci = text(".github/workflows/ci.yml");
+    let name = ci
+        .lines()
+        .find_map(|line| line.strip_prefix("name: "))
+        .unwrap();
+    assert!(deploy.contains(&format!("workflows: [{name}]")), "{name}");
+    for line in deploy
+        .lines()
+        .chain(ci.lines())
+        .filter(|line| line.contains("uses: "))
+    {
+        let pin = line.split('@').nth(1).unwrap().split(' ').next().unwrap();
+        assert!(
+            pin.len() == 40 && pin.chars().all(|c| c.is_ascii_hexdigit()),
+            "{line}"
+        );
+    }
+}
