@@ -11,6 +11,7 @@ mod accounts;
 mod cart;
 mod catalog;
 mod cli;
+mod conformance;
 mod durability;
 mod floors;
 mod live;

@@ -418,6 +418,32 @@ storage_test! {
         assert_eq!(standing(&ada, &order).await, pending());
     }
 
+    async fn texts_that_no_column_can_hold_stay_in_the_body(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let order = placed(&shop, &ada).await;
+        let right = event("payment.captured", &order, "pay_1");
+        let longest = "p".repeat(255);
+        for strange in ["pay_\0", &format!("{longest}p")] {
+            for wrong in [
+                with(right.clone(), "id", json!(strange)),
+                with(right.clone(), "order_id", json!(strange)),
+                json!({ "event": strange, "payload": right["payload"] }),
+            ] {
+                tell(&shop, &wrong, "ev_strange").await;
+            }
+        }
+        tell(&shop, &with(right, "id", json!("\u{1}'; --\u{10ffff}")), "\u{e9}v").await;
+        let behind = shop.behind();
+        let unreadable = "SELECT count(*) FROM payment_events WHERE outcome = 'unreadable'
+            AND event IS NULL AND provider_payment_id IS NULL";
+        assert_eq!(behind.number(unreadable), 6);
+        assert_eq!(standing(&ada, &order).await, paid("\u{1}'; --\u{10ffff}"));
+
+        let next = placed(&shop, &ada).await;
+        tell(&shop, &event("payment.captured", &next, &longest), "ev_long").await;
+        assert_eq!(standing(&ada, &next).await, paid(&longest));
+    }
+
     async fn a_delivery_that_is_too_large_is_not_read(shop: TestShop) {
         let huge = vec![b' '; 1024 * 1024 + 1];
         let refused = shop.deliver(&huge, "ev_huge").await;

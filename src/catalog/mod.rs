@@ -15,7 +15,7 @@ pub use self::{
     fold::fold,
     product::{
         Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
-        product, remove_image, update,
+        product, product_to_change, remove_image, update,
     },
     stock::{
         Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,

@@ -175,6 +175,12 @@ pub fn product(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Product<'sta
     store::by_id(tx, app, id)?.ok_or_else(|| Error::not_found("product"))
 }
 
+/// As [`product`], and what it says holds until the transaction ends.
+pub fn product_to_change(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Product<'static>> {
+    store::hold(tx, id)?;
+    product(tx, app, id)
+}
+
 /// Hands over one page of the catalog, each product as it is read, and tells how many match in all.
 pub fn list(
     tx: &mut Tx<'_>,
@@ -186,7 +192,8 @@ pub fn list(
     store::list(tx, app, filters, page, each)
 }
 
-/// Changes a product, whatever it was. The caller has seen to `If-Match`.
+/// Changes a product, whatever it was; `current` is that of [`product_to_change`]. The caller has seen
+/// to `If-Match`.
 pub fn update(
     tx: &mut Tx<'_>,
     app: &App,
@@ -197,8 +204,12 @@ pub fn update(
     let category = changes.category.unwrap_or(current.category_id);
     if category != current.category_id {
         check_category(tx, category)?;
-        store::count_in(tx, current.category_id, -1)?;
-        store::count_in(tx, category, 1)?;
+        // In the order of ids, so that two products that change places never wait for each other.
+        let mut counts = [(current.category_id, -1), (category, 1)];
+        counts.sort_unstable();
+        for (category, by) in counts {
+            store::count_in(tx, category, by)?;
+        }
     }
     let name = changes
         .name
@@ -241,7 +252,7 @@ pub fn remove_image(
     id: ProductId,
     image: ImageId,
 ) -> Result<(String, Product<'static>)> {
-    let current = product(tx, app, id)?;
+    let current = product_to_change(tx, app, id)?;
     let key = media::detach(tx, id, image)?.ok_or_else(|| Error::not_found("image"))?;
     show_images(tx, id)?;
     let after = update(tx, app, &current, &Changes::default(), &[])?;
@@ -250,7 +261,7 @@ pub fn remove_image(
 
 /// Takes a product out of the catalog and out of carts. Past orders keep what they say of it.
 pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
-    let current = product(tx, app, id)?;
+    let current = product_to_change(tx, app, id)?;
     store::delete(tx, id)?;
     store::count_in(tx, current.category_id, -1)?;
     tx.emit_stock(&[StockChange::deleted(id)])

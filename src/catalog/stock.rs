@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     Product,
-    product::{product, short_text},
+    product::{product, product_to_change, short_text},
     store,
 };
 use crate::{
@@ -155,7 +155,7 @@ pub fn change_stock(
     delta: Delta,
     reason: &str,
 ) -> Result<Product<'static>> {
-    let current = product(tx, app, id)?;
+    let current = product_to_change(tx, app, id)?;
     let Some(stock) = store::add_stock(tx, id, delta.0)? else {
         return Err(if delta.0 > 0 {
             let most = format!("stock would pass {}", Stock::MOST);

@@ -26,10 +26,30 @@ impl Delivery {
     }
 }
 
+/// A name or an id of the provider's: one that every database can keep and look up. With another one
+/// a delivery cannot be read.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Name(String);
+
+/// In bytes; Razorpay's own are about twenty.
+const LONGEST_NAME: usize = 255;
+
+impl TryFrom<String> for Name {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        if text.len() > LONGEST_NAME || text.contains('\0') {
+            return Err("must be at most 255 bytes without a NUL character");
+        }
+        Ok(Name(text))
+    }
+}
+
 /// The parts of Razorpay's envelope that matter here; all else is let through.
 #[derive(Debug, Deserialize)]
 struct Envelope {
-    event: String,
+    event: Name,
     payload: Payload,
 }
 
@@ -46,10 +66,10 @@ struct Entity {
 /// Razorpay's payment entity; amounts are in the currency's minor unit.
 #[derive(Debug, Deserialize)]
 struct ProviderPayment {
-    id: String,
+    id: Name,
     amount: i64,
     currency: String,
-    order_id: Option<String>,
+    order_id: Option<Name>,
 }
 
 /// What a delivery did to the order behind its payment.
@@ -94,7 +114,7 @@ pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Effect
     let envelope = serde_json::from_slice::<Envelope>(&delivery.body).ok();
     let (event, money) = match envelope {
         Some(envelope) => (
-            Some(envelope.event),
+            Some(envelope.event.0),
             envelope.payload.payment.map(|p| p.entity),
         ),
         None => (None, None),
@@ -112,7 +132,7 @@ pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Effect
             event_id: delivery.event_id.as_deref(),
             event: event.as_deref(),
             order: verdict.order,
-            provider_payment_id: money.as_ref().map(|money| money.id.as_str()),
+            provider_payment_id: money.as_ref().map(|money| money.id.0.as_str()),
             amount: money.as_ref().map(|money| money.amount),
             outcome: verdict.outcome,
             body: &delivery.body,
@@ -128,7 +148,7 @@ fn captured(tx: &mut Tx<'_>, app: &App, money: &ProviderPayment) -> Result<Verdi
     let Some(payment) = payment_of(tx, money)? else {
         return Ok(Verdict::of("unmatched: no such order"));
     };
-    if payment.transaction_id.as_deref() == Some(money.id.as_str()) {
+    if payment.transaction_id.as_deref() == Some(money.id.0.as_str()) {
         return Ok(Verdict::about("repeated", &payment));
     }
     if money.amount != payment.amount.get() {
@@ -137,7 +157,7 @@ fn captured(tx: &mut Tx<'_>, app: &App, money: &ProviderPayment) -> Result<Verdi
     if money.currency != app.config.currency.code() {
         return Ok(Verdict::about("unmatched: another currency", &payment));
     }
-    if store::transaction_is_known(tx, &money.id)? {
+    if store::transaction_is_known(tx, &money.id.0)? {
         return Ok(Verdict::about(
             "unmatched: the payment belongs to another order",
             &payment,
@@ -152,7 +172,7 @@ fn captured(tx: &mut Tx<'_>, app: &App, money: &ProviderPayment) -> Result<Verdi
             &payment,
         ));
     }
-    store::capture(tx, payment.order, &money.id)?;
+    store::capture(tx, payment.order, &money.id.0)?;
     Ok(Verdict {
         outcome: "captured",
         order: Some(payment.order),
@@ -173,7 +193,7 @@ fn failed(tx: &mut Tx<'_>, money: &ProviderPayment) -> Result<Verdict> {
 
 fn payment_of(tx: &mut Tx<'_>, money: &ProviderPayment) -> Result<Option<Payment>> {
     match &money.order_id {
-        Some(order) => store::by_provider_order(tx, order),
+        Some(Name(order)) => store::by_provider_order(tx, order),
         None => Ok(None),
     }
 }

@@ -59,6 +59,7 @@ storage_test! {
             ("category=cellar", vec![]),
             (&format!("category={unknown}"), vec![]),
             ("category=' OR 1=1 --", vec![]),
+            ("category=%00", vec![]),
             ("minPrice=500", vec!["Zinc can", "Anvil", "Étagère", "kettle"]),
             ("maxPrice=300", vec!["Spade", "apron"]),
             ("minPrice=300&maxPrice=500", vec!["Zinc can", "Spade", "kettle"]),

@@ -15,7 +15,7 @@ pub(crate) enum Behind {
 }
 
 /// A row's cells as texts.
-type Cells = Vec<Option<String>>;
+pub(crate) type Cells = Vec<Option<String>>;
 
 /// Each must hold in every shop at every moment: what it is, and a statement that counts breaches.
 const INVARIANTS: &[(&str, &str)] = &[
@@ -55,6 +55,11 @@ const INVARIANTS: &[(&str, &str)] = &[
         "the kept count is the count",
         "SELECT value <> (SELECT count(*) FROM products WHERE deleted_at IS NULL)
          FROM kept_counts WHERE name = 'products'",
+    ),
+    (
+        "the kept count of a category is its count",
+        "SELECT count(*) FROM categories c WHERE c.product_count <>
+         (SELECT count(*) FROM products p WHERE p.category_id = c.id AND p.deleted_at IS NULL)",
     ),
     (
         "every event has its number",
@@ -102,7 +107,8 @@ impl Behind {
         }
     }
 
-    fn rows(&self, sql: &str) -> Vec<Cells> {
+    /// Every row of the answer, each cell as a text.
+    pub(crate) fn rows(&self, sql: &str) -> Vec<Cells> {
         match self {
             Behind::Sqlite(connection) => {
                 let mut statement = connection.prepare(sql).unwrap();
@@ -187,27 +193,50 @@ impl Behind {
         self.run("COMMIT");
     }
 
-    /// Every row of every table.
-    pub(crate) fn dump(&self) -> BTreeMap<String, Vec<String>> {
-        self.await_numbers();
-        let names = match self {
+    /// The names of all tables, in their order.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        let names = self.rows(match self {
             Behind::Sqlite(_) => {
                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
             }
             Behind::Postgres(_) => "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
+        });
+        let mut names: Vec<_> = names.concat().into_iter().flatten().collect();
+        names.sort();
+        names
+    }
+
+    /// Every row of every table, in the same words on every engine.
+    pub(crate) fn dump(&self) -> BTreeMap<String, Vec<String>> {
+        self.await_numbers();
+        let rows_of = |name: &str| {
+            let rows = self.rows(&format!("SELECT {} FROM {name}", self.columns(name)));
+            let mut rows: Vec<_> = rows.iter().map(|cells| format!("{cells:?}")).collect();
+            rows.sort();
+            rows
         };
-        let names = self
-            .rows(names)
-            .into_iter()
-            .map(|mut row| row.remove(0).unwrap());
+        let names = self.tables().into_iter();
         names
             .map(|name| {
-                let rows = self.rows(&format!("SELECT * FROM {name}"));
-                let mut rows: Vec<_> = rows.iter().map(|cells| format!("{cells:?}")).collect();
-                rows.sort();
+                let rows = rows_of(&name);
                 (name, rows)
             })
             .collect()
+    }
+
+    /// All columns of a table, as a SELECT names them; bytes come in hex.
+    fn columns(&self, table: &str) -> String {
+        match self {
+            Behind::Sqlite(_) => "*".to_owned(),
+            Behind::Postgres(_) => self.text(&format!(
+                "SELECT string_agg(CASE data_type
+                     WHEN 'uuid' THEN format('encode(uuid_send(%I), ''hex'')', column_name)
+                     WHEN 'bytea' THEN format('encode(%I, ''hex'')', column_name)
+                     ELSE quote_ident(column_name) END, ', ' ORDER BY ordinal_position)
+                 FROM information_schema.columns
+                 WHERE table_schema = 'public' AND table_name = '{table}'"
+            )),
+        }
     }
 
     /// Waits until every committed event has its number: at once where one writer gives it.

@@ -34,6 +34,15 @@ impl Operation {
         };
         self.path.split('/').map(fill).collect::<Vec<_>>().join("/")
     }
+
+    /// Whether this is a path of the operation.
+    pub(crate) fn fits(&self, path: &str) -> bool {
+        let (own, parts) = (self.path.split('/'), path.split('/'));
+        own.clone().count() == parts.clone().count()
+            && own
+                .zip(parts)
+                .all(|(own, part)| own.starts_with('{') || own == part)
+    }
 }
 
 /// All operations of the document.

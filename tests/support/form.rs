@@ -25,7 +25,7 @@ impl Form {
         self
     }
 
-    pub(super) fn body(mut self) -> Vec<u8> {
+    pub(crate) fn body(mut self) -> Vec<u8> {
         self.0.extend_from_slice(b"--between-parts--\r\n");
         self.0
     }

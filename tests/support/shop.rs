@@ -186,7 +186,8 @@ impl TestShop {
         self.sign_in("admin", Role::Admin).await
     }
 
-    async fn sign_in(&self, name: &str, role: Role) -> Client<'_> {
+    /// As [`TestShop::customer`], in any role.
+    pub(crate) async fn sign_in(&self, name: &str, role: Role) -> Client<'_> {
         let new = NewUser {
             email: Email::parse(&format!("{name}@example.com")).unwrap(),
             name: PersonName::try_from(name.to_owned()).unwrap(),

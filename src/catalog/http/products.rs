@@ -142,7 +142,7 @@ pub(crate) async fn update_product(
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.update", images, move |tx, images| {
         accounts::admin(tx, &claims)?;
-        let current = catalog::product(tx, &shop, id)?;
+        let current = catalog::product_to_change(tx, &shop, id)?;
         check(condition.as_ref(), &current)?;
         catalog::update(tx, &shop, &current, &changes, images)
     })
@@ -182,7 +182,8 @@ pub(crate) async fn delete_product(
     app.db
         .write("catalog.delete", move |tx| {
             accounts::admin(tx, &claims)?;
-            check(condition.as_ref(), &catalog::product(tx, &shop, id)?)?;
+            let current = catalog::product_to_change(tx, &shop, id)?;
+            check(condition.as_ref(), &current)?;
             catalog::delete(tx, &shop, id)
         })
         .await?;
@@ -220,7 +221,7 @@ pub(crate) async fn add_product_images(
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.add_images", images, move |tx, images| {
         accounts::admin(tx, &claims)?;
-        let current = catalog::product(tx, &shop, id)?;
+        let current = catalog::product_to_change(tx, &shop, id)?;
         catalog::update(tx, &shop, &current, &Changes::default(), images)
     })
     .await?;

@@ -42,6 +42,10 @@ pub(super) fn category_by_name_in_path(tx: &mut Tx<'_>, name: &str) -> Result<Op
     {
         return Ok(Some(found));
     }
+    // No slug holds one, and not every engine can be asked for it.
+    if name.contains('\0') {
+        return Ok(None);
+    }
     tx.one(
         "SELECT id, name, slug, product_count FROM categories WHERE slug = ?1",
         args![name],

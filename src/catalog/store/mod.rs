@@ -121,9 +121,16 @@ pub(super) fn count_in(tx: &mut Tx<'_>, category: Option<CategoryId>, by: i64) -
 
 pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Option<Product<'static>>> {
     let sql = format!("SELECT {SHOWN} WHERE p.id = ?1 AND p.deleted_at IS NULL");
-    tx.one(Sql::from(&sql).locking("p"), args![id], |row| {
+    tx.one(&sql, args![id], |row| {
         product(row, app).map(Product::into_owned)
     })
+}
+
+/// Keeps a product's row for this transaction until its end. By a statement of its own: after a wait
+/// for somebody's change, one that joins would show the new row with the category of the old.
+pub(super) fn hold(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    let sql = Sql::from("SELECT 1 FROM products WHERE id = ?1").locking("products");
+    tx.one(sql, args![id], |_| Ok(())).map(drop)
 }
 
 /// Reads a row of [`SHOWN`] without a copy of its texts.

@@ -1,0 +1,211 @@
+//! Categories, products and pictures, changed by several admins.
+
+use futures_util::future::{join, join_all};
+use http::Method;
+use serde_json::{Value, json};
+use shop::accounts::Role;
+
+use super::{one_wins, several, tally};
+use crate::support::{Client, Form, pictures};
+
+async fn category(admin: &Client<'_>, name: &str) -> String {
+    let made = admin.post("/categories", json!({ "name": name })).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    made.text("/id")
+}
+
+contention_test! {
+    async fn one_name_makes_one_category(shop: TestShop) {
+        let admins = several(&shop, "admin", 20, Role::Admin).await;
+        let names = ["Crème", "creme", "CREME", " Crème "];
+        let make = admins.iter().enumerate().map(async |(number, admin)| {
+            let name = names[number % names.len()];
+            admin.post("/categories", json!({ "name": name })).await
+        });
+        one_wins(&join_all(make).await, 201, (409, "category-exists"));
+        let listed = shop.anonymous().get("/categories").await;
+        assert_eq!(listed.json()["data"].as_array().map(Vec::len), Some(1));
+    }
+
+    async fn names_of_one_slug_get_slugs_of_their_own(shop: TestShop) {
+        let admins = several(&shop, "admin", 4, Role::Admin).await;
+        let names = ["Tea & more", "Tea, more", "Tea: more", "Tea/more"];
+        let make = admins.iter().zip(names).map(async |(admin, name)| {
+            admin.post("/categories", json!({ "name": name })).await
+        });
+        let answers = join_all(make).await;
+        assert_eq!(tally(&answers)[&(201, String::new())], 4);
+        let mut slugs: Vec<_> = answers.iter().map(|made| made.text("/slug")).collect();
+        slugs.sort();
+        assert_eq!(slugs, ["tea-more", "tea-more-2", "tea-more-3", "tea-more-4"]);
+    }
+
+    async fn two_categories_do_not_get_one_name(shop: TestShop) {
+        let admins = several(&shop, "admin", 6, Role::Admin).await;
+        let mut made = Vec::new();
+        for number in 0..6 {
+            made.push(category(&admins[0], &format!("Category {number}")).await);
+        }
+        let rename = admins.iter().zip(&made).map(async |(admin, id)| {
+            admin.patch(&format!("/categories/{id}"), json!({ "name": "Everything" })).await
+        });
+        one_wins(&join_all(rename).await, 200, (409, "category-exists"));
+    }
+
+    async fn a_category_that_goes_leaves_no_product_behind(shop: TestShop) {
+        let admins = several(&shop, "admin", 6, Role::Admin).await;
+        let mug = shop.product("Mug", 100, 1).await;
+        for round in 0..8 {
+            let id = category(&admins[0], &format!("Category {round}")).await;
+            let body = json!({ "name": "Kettle", "price": 100, "categoryId": id });
+            let make = admins[1..4].iter().map(|admin| admin.post("/products", body.clone()));
+            let path = format!("/products/{mug}");
+            let moved = admins[4].patch(&path, json!({ "categoryId": id }));
+            let gone = format!("/categories/{id}");
+            let ((entered, moved), gone) =
+                join(join(join_all(make), moved), admins[5].delete(&gone)).await;
+            let into = tally(entered.iter().chain([&moved]));
+            let expected = if gone.status == 204 {
+                0
+            } else {
+                gone.is_problem(409, "category-in-use");
+                4
+            };
+            let entered = entered.iter().chain([&moved]);
+            let entered = entered.filter(|answer| [200, 201].contains(&answer.status));
+            assert_eq!(entered.count(), expected, "all came in, or none: {into:?} {gone:?}");
+            let refused = into.keys().filter(|(status, _)| *status > 201);
+            assert!(refused.clone().all(|(_, code)| code == "validation-failed"), "{into:?}");
+            admins[4].patch(&path, json!({ "categoryId": Value::Null })).await;
+        }
+        shop.behind().assert_sound();
+    }
+
+    async fn a_category_and_its_last_product_may_go_at_once(shop: TestShop) {
+        let admins = several(&shop, "admin", 4, Role::Admin).await;
+        for round in 0..8 {
+            let id = category(&admins[0], &format!("Category {round}")).await;
+            let body = json!({ "name": "Kettle", "price": 100, "categoryId": id });
+            let kettle = admins[0].post("/products", body).await.text("/id");
+            let (product, category) = (format!("/products/{kettle}"), format!("/categories/{id}"));
+            let away = admins[1].delete(&product);
+            let gone = join_all(admins[2..].iter().map(|admin| admin.delete(&category)));
+            let (away, gone) = join(away, gone).await;
+            assert_eq!(away.status, 204, "{away:?}");
+            let told = tally(&gone);
+            let known = ["", "category-in-use", "not-found"];
+            assert!(told.keys().all(|(_, code)| known.contains(&code.as_str())), "{told:?}");
+            let went = told.contains_key(&(204, String::new()));
+            let left = admins[0].delete(&category).await.status;
+            assert_eq!(left, if went { 404 } else { 204 });
+        }
+        shop.behind().assert_sound();
+    }
+
+    async fn products_that_change_places_never_wait_for_each_other(shop: TestShop) {
+        let admins = several(&shop, "admin", 8, Role::Admin).await;
+        let places =
+            [category(&admins[0], "Kitchen").await, category(&admins[0], "Garden").await];
+        let make = admins.iter().enumerate().map(async |(number, admin)| {
+            let body = json!({ "name": "Bowl", "price": 100, "categoryId": places[number % 2] });
+            admin.post("/products", body).await.text("/id")
+        });
+        let products = join_all(make).await;
+        for round in 0..6 {
+            let moves = admins.iter().zip(&products).enumerate();
+            let moves = moves.map(async |(number, (admin, product))| {
+                let place = &places[(number + round + 1) % 2];
+                admin.patch(&format!("/products/{product}"), json!({ "categoryId": place })).await
+            });
+            let answers = join_all(moves).await;
+            assert_eq!(tally(&answers).into_iter().next(), Some(((200, String::new()), 8)));
+        }
+        shop.behind().assert_sound();
+    }
+
+    async fn h03_of_many_admins_with_one_etag_one_wins(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let admins = several(&shop, "admin", 12, Role::Admin).await;
+        let path = format!("/products/{kettle}");
+        for round in 0..4 {
+            let tag = shop.anonymous().get(&path).await.header("etag").unwrap().to_owned();
+            let change = admins.iter().enumerate().map(async |(number, admin)| {
+                let headers = [("if-match", tag.as_str())];
+                let body = if number % 2 == 0 {
+                    json!({ "price": 1000 * (round + 1) + number })
+                } else {
+                    json!({ "stockQuantity": 100 * (round + 1) + number })
+                };
+                admin.call(Method::PATCH, &path, &headers, body).await
+            });
+            one_wins(&join_all(change).await, 200, (412, "precondition-failed"));
+        }
+        shop.behind().assert_sound();
+    }
+
+    async fn changes_of_different_fields_all_stay(shop: TestShop) {
+        let admins = several(&shop, "admin", 6, Role::Admin).await;
+        let places =
+            [category(&admins[0], "Kitchen").await, category(&admins[0], "Garden").await];
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let path = format!("/products/{kettle}");
+        for round in 0..12_i64 {
+            let place = &places[usize::try_from(round % 2).unwrap()];
+            let changes = [
+                json!({ "name": format!("Kettle {round}") }),
+                json!({ "price": 1000 + round }),
+                json!({ "description": format!("round {round}") }),
+                json!({ "categoryId": place }),
+            ];
+            let change = changes.iter().zip(&admins);
+            let change = change.map(|(body, admin)| admin.patch(&path, body.clone()));
+            let stock = format!("/admin{path}/stock");
+            let more = admins[4].post(&stock, json!({ "delta": 1, "reason": "found" }));
+            let form = Form::default().text("description", &format!("round {round}"));
+            let form = admins[5].upload(Method::PATCH, &path, &[], form);
+            let (mut answers, (more, form)) = join(join_all(change), join(more, form)).await;
+            answers.extend([more, form]);
+            assert_eq!(tally(&answers).into_iter().next(), Some(((200, String::new()), 6)));
+            let now = shop.anonymous().get(&path).await.json();
+            assert_eq!(now["name"], format!("Kettle {round}"));
+            assert_eq!(now["price"], 1000 + round);
+            assert_eq!(now["description"], format!("round {round}"));
+            assert_eq!(now["categoryId"], place.as_str());
+            assert_eq!(now["category"]["id"], place.as_str());
+            assert_eq!(now["stockQuantity"], 6 + round);
+        }
+        shop.behind().assert_sound();
+    }
+
+    async fn a_deleted_product_is_deleted_once(shop: TestShop) {
+        let admins = several(&shop, "admin", 6, Role::Admin).await;
+        let id = category(&admins[0], "Kitchen").await;
+        let body = json!({ "name": "Bowl", "price": 100, "stockQuantity": 3, "categoryId": id });
+        let bowl = admins[0].post("/products", body).await.text("/id");
+        let path = format!("/products/{bowl}");
+        let answers = join_all(admins.iter().map(|admin| admin.delete(&path))).await;
+        one_wins(&answers, 204, (404, "not-found"));
+        shop.behind().assert_sound();
+    }
+
+    async fn a_product_gets_eight_pictures_from_however_many(shop: TestShop) {
+        let admins = several(&shop, "admin", 5, Role::Admin).await;
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let path = format!("/products/{kettle}/images");
+        let add = (0..12).map(async |number: usize| {
+            let form = Form::default().image(&pictures::png());
+            admins[number % 5].upload(Method::POST, &path, &[], form).await
+        });
+        let answers = join_all(add).await;
+        let told = tally(&answers);
+        assert_eq!(told[&(200, String::new())], 8);
+        assert_eq!(told[&(422, "invalid-image".to_owned())], 4);
+        let behind = shop.behind();
+        let places = "SELECT position FROM product_images ORDER BY position";
+        let places: Vec<_> = behind.rows(places).concat().into_iter().flatten().collect();
+        assert_eq!(places, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+        let kept = std::fs::read_dir(shop.directory.path().join("images")).unwrap();
+        let kept = kept.map(|file| file.unwrap().file_name().into_string().unwrap());
+        assert_eq!(kept.filter(|name| !name.starts_with('.')).count(), 8);
+    }
+}

@@ -1,0 +1,249 @@
+//! Carts, orders and money.
+
+use futures_util::future::{join, join_all, join3};
+use http::Method;
+use serde_json::{Value, json};
+use shop::accounts::Role;
+
+use super::{one_wins, several, tally};
+use crate::support::{Answer, Client, provider::event, shopping::path};
+
+contention_test! {
+    async fn overlapping_carts_in_any_order_never_oversell(shop: TestShop) {
+        let mut products = Vec::new();
+        for (number, stock) in [25, 40, 18, 60, 33].into_iter().enumerate() {
+            let id = shop.product(&format!("Product {number}"), 1000, stock).await;
+            products.push((id, stock));
+        }
+        let customers = several(&shop, "customer", 48, Role::Customer).await;
+        let fill = customers.iter().enumerate().map(async |(number, customer)| {
+            for turn in 0..3 {
+                let step = if number % 2 == 0 { turn } else { 4 - turn };
+                let (product, _) = &products[(number + step) % products.len()];
+                customer.puts(product, 1 + i64::try_from((number + turn) % 3).unwrap()).await;
+            }
+        });
+        join_all(fill).await;
+
+        let answers = join_all(customers.iter().map(Client::checks_out)).await;
+        let told = tally(&answers);
+        assert!(told.keys().all(|(status, code)| *status == 201 || code == "insufficient-stock"));
+        assert_eq!(told.len(), 2, "some get what others do not: {told:?}");
+        let placed: Vec<Value> =
+            answers.iter().filter(|answer| answer.status == 201).map(Answer::json).collect();
+        for (product, stock) in &products {
+            let lines = placed.iter().flat_map(|order| order["items"].as_array().unwrap());
+            let sold = lines.filter(|line| line["productId"] == product.as_str());
+            let sold: i64 = sold.map(|line| line["quantity"].as_i64().unwrap()).sum();
+            assert_eq!(shop.stock(product).await, stock - sold);
+        }
+        shop.behind().assert_sound();
+    }
+
+    async fn fifty_additions_of_one_product_all_count(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 500).await;
+        let ada = shop.customer("ada").await;
+        let body = json!({ "productId": kettle, "quantity": 2 });
+        let answers = join_all((0..50).map(|_| ada.post("/cart", body.clone()))).await;
+        assert_eq!(tally(&answers).len(), 1);
+        assert_eq!(answers[0].status, 200);
+        let mut shown: Vec<_> = answers.iter().map(|cart| cart.number("/itemCount")).collect();
+        shown.sort_unstable();
+        let turns: Vec<_> = (1..=50).map(|turn| 2 * turn).collect();
+        assert_eq!(shown, turns, "each saw those before it");
+        assert_eq!(ada.get("/cart").await.number("/items/0/quantity"), 100);
+    }
+
+    async fn a_cart_of_a_hundred_lines_takes_no_more_at_once(shop: TestShop) {
+        let admins = several(&shop, "admin", 4, Role::Admin).await;
+        let make = (0..104).map(async |number| {
+            let body = json!({ "name": "Mug", "price": 100, "stockQuantity": 9 });
+            admins[number % 4].post("/products", body).await.text("/id")
+        });
+        let products = join_all(make).await;
+        let ada = shop.customer("ada").await;
+        for product in &products[..96] {
+            ada.puts(product, 1).await;
+        }
+        let put = async |product: &String| ada.post("/cart", json!({ "productId": product })).await;
+        let answers = join_all(products[96..].iter().map(put)).await;
+        let told = tally(&answers);
+        assert_eq!(told[&(200, String::new())], 4);
+        assert_eq!(told[&(422, "validation-failed".to_owned())], 4);
+        assert_eq!(ada.get("/cart").await.number("/itemCount"), 100);
+        let placed = ada.checks_out().await;
+        assert_eq!(placed.json()["items"].as_array().map(Vec::len), Some(100));
+    }
+
+    async fn one_cart_is_ordered_once(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 500).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 3).await;
+        let answers = join_all((0..10).map(|_| ada.checks_out())).await;
+        one_wins(&answers, 201, (409, "cart-empty"));
+        assert_eq!(shop.stock(&kettle).await, 497);
+        shop.behind().assert_sound();
+    }
+
+    async fn r20_cancelled_twice_at_once_stock_comes_back_once(shop: TestShop) {
+        let (kettle, mug) =
+            (shop.product("Kettle", 129_900, 50).await, shop.product("Mug", 30_000, 50).await);
+        let admins = several(&shop, "admin", 3, Role::Admin).await;
+        let ada = shop.customer("ada").await;
+        for _ in 0..5 {
+            ada.puts(&mug, 3).await;
+            let order = ada.buys(&kettle, 2).await;
+            let own = (0..5).map(async |_| {
+                ada.post(&format!("{}/cancel", path(&order)), Value::Null).await
+            });
+            let theirs = admins.iter().map(async |admin| {
+                admin.patch(&format!("/admin{}", path(&order)), json!({ "status": "CANCELLED" })).await
+            });
+            let (mut answers, more) = join(join_all(own), join_all(theirs)).await;
+            answers.extend(more);
+            one_wins(&answers, 200, (409, "illegal-transition"));
+            assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (50, 50));
+        }
+        shop.behind().assert_sound();
+    }
+
+    async fn r20_an_order_is_paid_or_cancelled_never_both(shop: TestShop) {
+        let admin = shop.admin().await;
+        let customers = several(&shop, "customer", 12, Role::Customer).await;
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        let orders = join_all(customers.iter().map(|one| one.buys(&kettle, 2))).await;
+        let rounds = customers.iter().zip(&orders).enumerate().map(async |(number, (one, order))| {
+            let cancel = format!("{}/cancel", path(order));
+            let change = format!("/admin{}", path(order));
+            let captured = event("payment.captured", order, &format!("pay_{number}")).to_string();
+            let failed = event("payment.failed", order, &format!("pay_no_{number}")).to_string();
+            let ids = [format!("ev_{number}"), format!("ev_no_{number}")];
+            let (by_customer, by_admin, (first, second)) = join3(
+                one.post(&cancel, Value::Null),
+                admin.patch(&change, json!({ "status": "CANCELLED" })),
+                join(
+                    shop.deliver(captured.as_bytes(), &ids[0]),
+                    shop.deliver(failed.as_bytes(), &ids[1]),
+                ),
+            )
+            .await;
+            assert_eq!((first.status, second.status), (200, 200));
+            let cancels = tally([&by_customer, &by_admin]);
+            let now = one.get(&path(order)).await;
+            assert_eq!(now.text("/payment/status"), "CAPTURED", "money is never lost from sight");
+            let won = cancels.get(&(200, String::new())).copied();
+            match now.text("/status").as_str() {
+                "PAID" => assert_eq!(won, None),
+                "CANCELLED" => assert_eq!(won, Some(1)),
+                other => panic!("{other}: {cancels:?}"),
+            }
+            now.text("/status") == "PAID"
+        });
+        let paid = join_all(rounds).await.into_iter().filter(|paid| *paid).count();
+        assert_eq!(shop.stock(&kettle).await, 100 - 2 * i64::try_from(paid).unwrap());
+        shop.behind().assert_sound();
+    }
+
+    async fn p03_one_payment_that_comes_for_two_orders_at_once_pays_one(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        let customers = several(&shop, "customer", 8, Role::Customer).await;
+        let orders = join_all(customers.iter().map(|one| one.buys(&kettle, 1))).await;
+        let told = orders.iter().enumerate().map(async |(number, order)| {
+            let body = event("payment.captured", order, "pay_of_many").to_string();
+            shop.deliver(body.as_bytes(), &format!("ev_{number}")).await
+        });
+        assert_eq!(tally(&join_all(told).await).into_iter().next(), Some(((200, String::new()), 8)));
+        let admin = shop.admin().await;
+        let count = async |path: &str| admin.get(path).await.number("/total");
+        assert_eq!(count("/admin/orders?status=PAID").await, 1);
+        assert_eq!(count("/admin/orders?status=PENDING").await, 7);
+        assert_eq!(count("/admin/payments?status=captured").await, 1);
+        assert_eq!(count("/admin/payments?status=unmatched").await, 7);
+    }
+
+    async fn h02_one_key_thirty_times_at_once_whatever_comes_between(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 500).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 1).await;
+        let more = json!({ "productId": kettle, "quantity": 1 });
+        let (orders, carts) = join(
+            join_all((0..30).map(|_| ada.checks_out_once("key-1"))),
+            join_all((0..10).map(|_| ada.post("/cart", more.clone()))),
+        )
+        .await;
+        for answer in &orders {
+            assert_eq!((answer.status, &answer.body), (201, &orders[0].body));
+        }
+        assert_eq!(tally(&carts)[&(200, String::new())], 10);
+        let left = ada.get("/cart").await.number("/itemCount");
+        let bought = orders[0].number("/items/0/quantity");
+        assert_eq!(left + bought, 11, "what was not ordered is still in the cart");
+        assert_eq!(shop.behind().number("SELECT count(*) FROM orders"), 1);
+        shop.behind().assert_sound();
+    }
+
+    async fn a_product_that_leaves_is_in_an_order_whole_or_not_at_all(shop: TestShop) {
+        let admin = shop.admin().await;
+        let customers = several(&shop, "customer", 12, Role::Customer).await;
+        let plate = shop.product("Plate", 500, 1000).await;
+        let rounds = customers.iter().enumerate().map(async |(number, customer)| {
+            let kettle = shop.product("Kettle", 129_900, 50).await;
+            customer.puts(&kettle, 2).await;
+            if number % 2 == 0 {
+                customer.puts(&plate, 1).await;
+            }
+            let gone = format!("/products/{kettle}");
+            let (deleted, placed) = join(admin.delete(&gone), customer.checks_out()).await;
+            assert_eq!(deleted.status, 204, "{deleted:?}");
+            if placed.status == 201 {
+                let rest: i64 = if number % 2 == 0 { 500 } else { 0 };
+                let total = placed.number("/totalAmount");
+                assert!(total == rest || total == rest + 259_800, "{placed:?}");
+            } else {
+                placed.is_problem(409, "cart-empty");
+                assert!(number % 2 == 1, "the plate was there");
+            }
+        });
+        join_all(rounds).await;
+        shop.behind().assert_sound();
+    }
+
+    async fn counts_deltas_and_sales_add_up(shop: TestShop) {
+        let (kettle, mug) =
+            (shop.product("Kettle", 129_900, 60).await, shop.product("Mug", 30_000, 60).await);
+        let admins = several(&shop, "admin", 4, Role::Admin).await;
+        let customers = several(&shop, "customer", 24, Role::Customer).await;
+        join_all(customers.iter().enumerate().map(async |(number, customer)| {
+            let (first, second) = if number % 2 == 0 { (&kettle, &mug) } else { (&mug, &kettle) };
+            customer.puts(first, 2).await;
+            customer.puts(second, 1).await;
+        }))
+        .await;
+        let sales = join_all(customers.iter().map(Client::checks_out));
+        let changes = join_all(admins.iter().enumerate().map(async |(number, admin)| {
+            let product = [&kettle, &mug][number % 2];
+            let mut answers = Vec::new();
+            for turn in 0..6 {
+                if number < 2 {
+                    let delta = if turn % 3 == 2 { -40 } else { 5 };
+                    let body = json!({ "delta": delta, "reason": "counted" });
+                    answers.push(admin.post(&format!("/admin/products/{product}/stock"), body).await);
+                } else {
+                    let path = format!("/products/{product}");
+                    let tag = admin.get(&path).await.header("etag").unwrap().to_owned();
+                    let headers = [("if-match", tag.as_str())];
+                    let body = json!({ "stockQuantity": 20 + turn });
+                    answers.push(admin.call(Method::PATCH, &path, &headers, body).await);
+                }
+            }
+            answers
+        }));
+        let (sales, changes) = join(sales, changes).await;
+        let sold = tally(&sales);
+        assert!(sold.keys().all(|(status, code)| *status == 201 || code == "insufficient-stock"));
+        let counted = tally(changes.iter().flatten());
+        let known = ["", "insufficient-stock", "precondition-failed"];
+        assert!(counted.keys().all(|(_, code)| known.contains(&code.as_str())), "{counted:?}");
+        shop.behind().assert_sound();
+    }
+}

@@ -1,0 +1,224 @@
+//! The two shops, and how they are compared.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::HeaderValue;
+use shop::{
+    accounts::{self as shop_accounts, Role},
+    bus,
+    id::UserId,
+};
+
+use super::{accounts::OPERATIONS, world::Request};
+use crate::support::{Answer, Engine, Operation, TestShop, options};
+
+/// How long one shop may take to tell its listeners what the other has told; past it the test has
+/// failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Secrets that would be made by the system's chance otherwise.
+const SETTINGS: [(&str, &str); 3] = [
+    ("rate_limit", "off"),
+    (
+        "jwt_secret",
+        "a key that only the twins and their test know",
+    ),
+    ("razorpay_webhook_secret", "whsec_of_the_twins"),
+];
+
+/// Operations that nobody can be answered well by requests alone.
+const NEVER_WELL: &[&str] = &["GET /api/v1/ws"];
+
+/// Two shops, told the same at the same moments.
+pub(super) struct Twins {
+    sqlite: TestShop,
+    postgres: TestShop,
+    /// The newest event that both have told of.
+    head: i64,
+    seed: u64,
+    step: usize,
+    /// How often each operation of the document was answered with each status.
+    answered: BTreeMap<String, BTreeMap<u16, usize>>,
+}
+
+impl Twins {
+    /// None where an engine is not to be had.
+    pub(super) async fn open(seed: u64) -> Option<Twins> {
+        let sqlite = TestShop::with(Engine::Sqlite, &SETTINGS, options()).await?;
+        let postgres = TestShop::with(Engine::Postgres, &SETTINGS, options()).await?;
+        Some(Twins {
+            sqlite,
+            postgres,
+            head: 0,
+            seed,
+            step: 0,
+            answered: BTreeMap::new(),
+        })
+    }
+
+    /// Asks both, and fails the test unless they say the same.
+    pub(super) async fn ask(&mut self, request: &Request) -> Answer {
+        self.step += 1;
+        let (one, other) =
+            futures_util::future::join(send(&self.sqlite, request), send(&self.postgres, request))
+                .await;
+        let same = one.status == other.status
+            && one.headers == other.headers
+            && one.body == other.body
+            && one.status < 500;
+        assert!(
+            same,
+            "SHOP_TEST_SEED={}, request {}:\n{request}\n\nSQLite: {}\n\nPostgres: {}\n",
+            self.seed,
+            self.step,
+            shown(&one),
+            shown(&other)
+        );
+        self.count(request, one.status);
+        self.settle().await;
+        one
+    }
+
+    /// What one of the shops has told its listeners, the other has told as well.
+    async fn settle(&mut self) {
+        let head = self
+            .sqlite
+            .app
+            .db
+            .read("test.head", bus::head)
+            .await
+            .unwrap();
+        if head == self.head {
+            return;
+        }
+        self.head = head;
+        for shop in [&self.sqlite, &self.postgres] {
+            shop.app.db.settle().await.unwrap();
+            let mut told = shop.app.bus.watch();
+            let told = tokio::time::timeout(PATIENCE, told.wait_for(|told| *told >= head)).await;
+            let place = (self.seed, self.step);
+            assert!(
+                told.is_ok(),
+                "{:?} tells of no event {head}: {place:?}",
+                shop.engine
+            );
+        }
+    }
+
+    pub(super) fn passes(&self, span: Duration) {
+        self.sqlite.passes(span);
+        self.postgres.passes(span);
+    }
+
+    /// A new session, without a password: its access token and its refresh token.
+    pub(super) async fn sign_in(&self, user: &str) -> (String, String) {
+        let user = UserId(user.parse().unwrap());
+        let mut tokens = BTreeSet::new();
+        for shop in [&self.sqlite, &self.postgres] {
+            let app = Arc::clone(&shop.app);
+            let signed_in = shop.app.db.write("test.sign_in", move |tx| {
+                shop_accounts::sign_in(tx, &app, user)
+            });
+            let signed_in = signed_in.await.unwrap();
+            tokens.insert((signed_in.access_token, signed_in.refresh_token));
+        }
+        assert_eq!(tokens.len(), 1, "the shops draw different numbers");
+        tokens.pop_first().unwrap()
+    }
+
+    pub(super) async fn make_admin(&self, user: &str) {
+        let user = UserId(user.parse().unwrap());
+        for shop in [&self.sqlite, &self.postgres] {
+            let made = shop.app.db.write("test.set_role", move |tx| {
+                shop_accounts::set_role(tx, user, Role::Admin)
+            });
+            made.await.unwrap();
+        }
+    }
+
+    /// Fails the test unless both keep the same rows.
+    pub(super) fn keep_the_same(&self) {
+        let [one, other] = [&self.sqlite, &self.postgres].map(|shop| {
+            let behind = shop.behind();
+            behind.assert_sound();
+            let mut rows = behind.dump();
+            rows.remove("refinery_schema_history").unwrap();
+            rows
+        });
+        for (table, rows) in &one {
+            let [here, there] = [rows, &other[table]].map(BTreeSet::from_iter);
+            let difference: Vec<&String> = here.symmetric_difference(&there).copied().collect();
+            assert!(
+                difference.is_empty(),
+                "seed {}, `{table}`: {difference:#?}",
+                self.seed
+            );
+        }
+        assert_eq!(one, other, "seed {}", self.seed);
+    }
+
+    /// Fails the test unless every operation of the document did what it is for.
+    pub(super) fn were_asked_for_everything(&self) {
+        let went_well = |name: &String| {
+            let statuses = self.answered.get(name);
+            statuses.is_some_and(|statuses| statuses.keys().any(|status| *status < 300))
+        };
+        let names = OPERATIONS.iter().map(named);
+        let never: Vec<_> = names
+            .filter(|name| !went_well(name) && !NEVER_WELL.contains(&name.as_str()))
+            .collect();
+        assert!(
+            never.is_empty(),
+            "teach the twins to ask for these as clients will: {never:#?}; they answered {:#?}",
+            self.answered
+        );
+    }
+
+    fn count(&mut self, request: &Request, status: u16) {
+        let path = request.path.split('?').next().unwrap_or_default();
+        let meant = OPERATIONS
+            .iter()
+            .filter(|known| known.method == request.method && known.fits(path))
+            // `/orders/mine` fits `/orders/{id}` too; the one with fewer holes is meant.
+            .min_by_key(|known| known.path.matches('{').count());
+        let name = meant.map_or("elsewhere".to_owned(), named);
+        let statuses = self.answered.entry(name).or_default();
+        *statuses.entry(status).or_default() += 1;
+    }
+}
+
+fn named(operation: &Operation) -> String {
+    format!("{} {}", operation.method, operation.path)
+}
+
+async fn send(shop: &TestShop, request: &Request) -> Answer {
+    let mut sent = http::Request::builder()
+        .method(request.method.clone())
+        .uri(&request.path)
+        .body(Body::from(request.body.clone()))
+        .unwrap_or_else(|error| panic!("{error}: {request}"));
+    let signature = request
+        .signed
+        .then(|| shop.signature(&request.body).into_bytes());
+    let signature = signature.map(|value| ("x-razorpay-signature", value));
+    for (name, value) in request.headers.iter().chain(&signature) {
+        sent.headers_mut()
+            .append(*name, HeaderValue::from_bytes(value).unwrap());
+    }
+    shop.send(sent, IpAddr::V4(Ipv4Addr::LOCALHOST)).await
+}
+
+fn shown(answer: &Answer) -> String {
+    let headers = answer.headers.iter();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| format!("{name}: {}", value.as_bytes().escape_ascii()))
+        .collect();
+    let body = String::from_utf8_lossy(&answer.body);
+    format!("{}\n{}\n\n{body}", answer.status, headers.join("\n"))
+}
