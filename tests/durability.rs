@@ -7,7 +7,7 @@ mod wire;
 
 use std::{
     path::Path,
-    process::{Command, Output, Stdio},
+    process::Command,
     sync::{
         Barrier,
         atomic::{AtomicBool, Ordering},
@@ -15,24 +15,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 use shop::server::Home;
 
-use crate::support::{Process, Remote, run};
+use crate::support::{Process, Remote, add_product, ends, run};
 
 /// How long something must have happened at last; past it the test has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Puts a product into a shop by the command line; tells its id.
 fn product(directory: &Path, name: &str, price: i64, stock: i64) -> String {
-    let (price, stock) = (price.to_string(), stock.to_string());
-    let add = [
-        "admin", "product", "add", "--json", "--name", name, "--price", &price,
-    ];
-    let made = run(directory, &[&add[..], &["--stock", &stock]].concat());
-    assert!(made.status.success(), "{made:?}");
-    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
-    made["id"].as_str().unwrap().to_owned()
+    add_product(|arguments| run(directory, arguments), name, price, stock)
 }
 
 /// Puts one piece of a product into the cart.
@@ -42,24 +35,6 @@ async fn put(customer: &Remote, product: &str) -> reqwest::Result<()> {
         .await?;
     assert_eq!(answer.status, 200, "{answer:?}");
     Ok(())
-}
-
-/// Runs a command that must end by itself, and soon.
-fn ends(mut command: Command) -> Output {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("it runs on: {:?}", child.wait_with_output());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -137,7 +137,7 @@ impl TestShop {
         } else {
             directory
         };
-        TestShop::at(directory, to).await
+        TestShop::at(&self, directory, to).await
     }
 }
 

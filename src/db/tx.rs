@@ -179,17 +179,18 @@ pub fn probe(tx: &mut Tx<'_>) -> Result<()> {
 }
 
 /// Whether the timer called `name` is to run now: of several programs on one database, one is told
-/// so, and by it the others no more until `every` has passed. A clock that was set back is no reason
-/// to wait longer.
+/// so, and by it the others no more until `every` has passed. Clocks may differ by less than that;
+/// one that was set back by more is no reason to wait longer.
 pub fn is_due(tx: &mut Tx<'_>, name: &str, every: Duration) -> Result<bool> {
     let span = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
     let now = tx.now();
     let due = Timestamp(now.0.saturating_sub(span));
+    let absurd = Timestamp(now.0.saturating_add(span));
     let claimed = tx.execute(
         "INSERT INTO timers (name, ran_at) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET ran_at = excluded.ran_at
-         WHERE timers.ran_at <= ?3 OR timers.ran_at > excluded.ran_at",
-        args![name, now, due],
+         WHERE timers.ran_at <= ?3 OR timers.ran_at > ?4",
+        args![name, now, due, absurd],
     )?;
     Ok(claimed == 1)
 }

@@ -1,26 +1,24 @@
 //! `kill -9`, as by a power cut of the process: what was acknowledged is there, and nothing by
 //! half.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
+use serde_json::Value;
 use shop::clock::Chance;
 
 use super::*;
-use crate::support::Behind;
+use crate::support::storage_test;
 
 const CUSTOMERS: u64 = 6;
 
 /// What one customer knows when the connection is gone.
 struct Lost {
-    /// Orders whose 201 was read, by their key.
-    acknowledged: BTreeMap<String, Bytes>,
+    /// Orders whose 201 was read.
+    acknowledged: Vec<Bytes>,
     /// The checkout that was never answered.
     unanswered: Option<String>,
 }
@@ -33,7 +31,7 @@ async fn shop_on(
     counter: Arc<AtomicU64>,
 ) -> Lost {
     let mut lost = Lost {
-        acknowledged: BTreeMap::new(),
+        acknowledged: Vec::new(),
         unanswered: None,
     };
     for turn in 0.. {
@@ -49,10 +47,20 @@ async fn shop_on(
         };
         assert_eq!(answer.status, 201, "{answer:?}");
         lost.unanswered = None;
-        lost.acknowledged.insert(key, answer.body);
+        lost.acknowledged.push(answer.body);
         counter.fetch_add(1, Ordering::SeqCst);
     }
     lost
+}
+
+/// Each of these customers is shown the order as it was told.
+async fn are_there(customers: &[Remote], orders: &[(usize, Bytes)]) {
+    for (number, body) in orders {
+        let order: Value = serde_json::from_slice(body).unwrap();
+        let path = format!("/orders/{}", order["id"].as_str().unwrap());
+        let shown = customers[*number].get(&path).await;
+        assert_eq!((shown.status, &shown.body), (200, body));
+    }
 }
 
 /// How often the server is killed; more by `SHOP_TEST_KILLS`.
@@ -60,109 +68,104 @@ fn kills() -> u64 {
     std::env::var("SHOP_TEST_KILLS").map_or(10, |kills| kills.parse().unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r03_kill_nine_loses_no_acknowledged_order() {
-    let directory = tempfile::tempdir().unwrap();
-    let products: Vec<String> = ["Kettle", "Mug", "Plate"]
-        .map(|name| product(directory.path(), name, 129_900, 1_000_000))
-        .to_vec();
-    let products = Arc::new(products);
-    let chance = Chance::seeded(3);
-    let mut process = Process::start(directory.path());
-    let mut customers = Vec::new();
-    for number in 0..CUSTOMERS {
-        let name = format!("customer{number}");
-        customers.push(Remote::new(&process).registered(&name).await);
-    }
-    let mut orders: BTreeMap<String, (usize, Bytes)> = BTreeMap::new();
-    for kill in 0..kills() {
-        let counter = Arc::new(AtomicU64::new(0));
-        let shoppers = customers.iter().enumerate().map(|(number, customer)| {
-            let round = format!("{number}-{kill}");
-            let products = Arc::clone(&products);
-            tokio::spawn(shop_on(
-                customer.clone(),
-                products,
-                round,
-                Arc::clone(&counter),
-            ))
-        });
-        let shoppers: Vec<_> = shoppers.collect();
-        // An instant that is not in step with anything the server does.
-        let (enough, more) = (chance.below(30), Duration::from_micros(chance.below(5000)));
-        let deadline = Instant::now() + PATIENCE;
-        while counter.load(Ordering::SeqCst) < enough {
-            assert!(Instant::now() < deadline, "the customers do not get on");
-            tokio::task::yield_now().await;
+storage_test! {
+    async fn r03_kill_nine_loses_no_acknowledged_order(site: Site) {
+        let products: Vec<String> = ["Kettle", "Mug", "Plate"]
+            .map(|name| site.product(name, 129_900, 1_000_000))
+            .to_vec();
+        let products = Arc::new(products);
+        let chance = Chance::seeded(3);
+        let mut process = site.start();
+        let mut customers = Vec::new();
+        for number in 0..CUSTOMERS {
+            let name = format!("customer{number}");
+            customers.push(Remote::new(&process).registered(&name).await);
         }
-        tokio::time::sleep(more).await;
+        let mut orders: Vec<(usize, Bytes)> = Vec::new();
+        for kill in 0..kills() {
+            let counter = Arc::new(AtomicU64::new(0));
+            let shoppers = customers.iter().enumerate().map(|(number, customer)| {
+                let round = format!("{number}-{kill}");
+                let products = Arc::clone(&products);
+                tokio::spawn(shop_on(
+                    customer.clone(),
+                    products,
+                    round,
+                    Arc::clone(&counter),
+                ))
+            });
+            let shoppers: Vec<_> = shoppers.collect();
+            // An instant that is not in step with anything the server does.
+            let (enough, more) = (chance.below(30), Duration::from_micros(chance.below(5000)));
+            let deadline = Instant::now() + PATIENCE;
+            while counter.load(Ordering::SeqCst) < enough {
+                assert!(Instant::now() < deadline, "the customers do not get on");
+                tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(more).await;
+            process.kill();
+
+            let (mut unanswered, mut fresh) = (Vec::new(), Vec::new());
+            for (number, shopper) in shoppers.into_iter().enumerate() {
+                let lost = shopper.await.unwrap();
+                unanswered.extend(lost.unanswered.map(|key| (number, key)));
+                let known = lost
+                    .acknowledged
+                    .into_iter()
+                    .map(|body| (number, body));
+                fresh.extend(known);
+            }
+
+            process = site.start();
+            for customer in &mut customers {
+                *customer = customer.at(&process);
+            }
+            let behind = site.behind();
+            behind.assert_sound();
+            let kept = behind.number("SELECT count(*) FROM orders");
+            let least = i64::try_from(orders.len() + fresh.len()).unwrap();
+            let most = least + i64::try_from(unanswered.len()).unwrap();
+            assert!(
+                (least..=most).contains(&kept),
+                "{kept} of {least} to {most}"
+            );
+            // Who asks again under the same key gets the one order, whether it was kept or not.
+            for (number, key) in unanswered {
+                let answer = customers[number].check_out_once(&key).await.unwrap();
+                assert_eq!(answer.status, 201, "{answer:?}");
+                fresh.push((number, answer.body));
+            }
+            are_there(&customers, &fresh).await;
+            orders.append(&mut fresh);
+            let kept = behind.number("SELECT count(*) FROM orders");
+            assert_eq!(kept, i64::try_from(orders.len()).unwrap());
+            behind.assert_sound();
+        }
+        are_there(&customers, &orders).await;
+    }
+
+    async fn h01_an_answer_is_given_again_after_kill_nine(site: Site) {
+        let kettle = site.product("Kettle", 129_900, 5);
+        let process = site.start();
+        let ada = Remote::new(&process).registered("ada").await;
+        put(&ada, &kettle).await.unwrap();
+        let first = ada.check_out_once("key-1").await.unwrap();
+        assert_eq!(
+            (first.status, first.header("idempotent-replayed")),
+            (201, None)
+        );
         process.kill();
 
-        let mut unanswered = Vec::new();
-        for (number, shopper) in shoppers.into_iter().enumerate() {
-            let lost = shopper.await.unwrap();
-            unanswered.extend(lost.unanswered.map(|key| (number, key)));
-            let known = lost
-                .acknowledged
-                .into_iter()
-                .map(|(key, body)| (key, (number, body)));
-            orders.extend(known);
+        let process = site.start();
+        let ada = ada.at(&process);
+        for _ in 0..2 {
+            let again = ada.check_out_once("key-1").await.unwrap();
+            assert_eq!((again.status, &again.body), (201, &first.body));
+            assert_eq!(again.header("location"), first.header("location"));
+            assert_eq!(again.header("idempotent-replayed"), Some("true"));
         }
-
-        process = Process::start(directory.path());
-        for customer in &mut customers {
-            *customer = customer.at(&process);
-        }
-        let behind = Behind::of(directory.path(), None);
-        behind.assert_sound();
-        let kept = behind.number("SELECT count(*) FROM orders");
-        let least = i64::try_from(orders.len()).unwrap();
-        let most = least + i64::try_from(unanswered.len()).unwrap();
-        assert!(
-            (least..=most).contains(&kept),
-            "{kept} of {least} to {most}"
-        );
-        // Who asks again under the same key gets the one order, whether it had been kept or not.
-        for (number, key) in unanswered {
-            let answer = customers[number].check_out_once(&key).await.unwrap();
-            assert_eq!(answer.status, 201, "{answer:?}");
-            orders.insert(key, (number, answer.body));
-        }
-        let kept = behind.number("SELECT count(*) FROM orders");
-        assert_eq!(kept, i64::try_from(orders.len()).unwrap());
-        for (number, body) in orders.values() {
-            let order: Value = serde_json::from_slice(body).unwrap();
-            let path = format!("/orders/{}", order["id"].as_str().unwrap());
-            let shown = customers[*number].get(&path).await;
-            assert_eq!((shown.status, &shown.body), (200, body));
-        }
+        let behind = site.behind();
+        assert_eq!(behind.number("SELECT count(*) FROM orders"), 1);
         behind.assert_sound();
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn h01_an_answer_is_given_again_after_kill_nine() {
-    let directory = tempfile::tempdir().unwrap();
-    let kettle = product(directory.path(), "Kettle", 129_900, 5);
-    let process = Process::start(directory.path());
-    let ada = Remote::new(&process).registered("ada").await;
-    put(&ada, &kettle).await.unwrap();
-    let first = ada.check_out_once("key-1").await.unwrap();
-    assert_eq!(
-        (first.status, first.header("idempotent-replayed")),
-        (201, None)
-    );
-    process.kill();
-
-    let process = Process::start(directory.path());
-    let ada = ada.at(&process);
-    for _ in 0..2 {
-        let again = ada.check_out_once("key-1").await.unwrap();
-        assert_eq!((again.status, &again.body), (201, &first.body));
-        assert_eq!(again.header("location"), first.header("location"));
-        assert_eq!(again.header("idempotent-replayed"), Some("true"));
-    }
-    let behind = Behind::of(directory.path(), None);
-    assert_eq!(behind.number("SELECT count(*) FROM orders"), 1);
-    behind.assert_sound();
 }

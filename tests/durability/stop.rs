@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::{

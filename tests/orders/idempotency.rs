@@ -4,12 +4,6 @@ use shop::accounts::{self, Email, Role};
 
 use super::*;
 
-impl TestShop {
-    fn orders(&self) -> i64 {
-        self.behind().number("SELECT count(*) FROM orders")
-    }
-}
-
 storage_test! {
     async fn h01_a_repeat_gets_the_same_answer(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;

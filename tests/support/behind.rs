@@ -139,6 +139,13 @@ impl Behind {
         self.rows(sql).remove(0).remove(0).unwrap()
     }
 
+    /// The first cell of every row.
+    pub(crate) fn numbers(&self, sql: &str) -> Vec<i64> {
+        let rows = self.rows(sql).into_iter();
+        rows.map(|mut row| row.remove(0).unwrap().parse().unwrap())
+            .collect()
+    }
+
     /// As [`Behind::text`]; a truth is 1.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         match self.text(sql).as_str() {

@@ -1,9 +1,9 @@
 //! The shop on a real socket inside the test, and listeners to its live inventory.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shop::server;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -45,6 +45,13 @@ impl Served {
         let mut listener = self.knock(query, &[]).await.unwrap();
         let greeting = listener.hear().await;
         (listener, greeting)
+    }
+
+    /// A listener that goes on where this one stopped.
+    pub(crate) async fn resume(&self, heard: &Heard) -> Listener {
+        let (listener, greeting) = self.listen(&format!("?since={}", heard.seq)).await;
+        assert_eq!(greeting, json!({ "type": "HELLO", "seq": heard.seq }));
+        listener
     }
 
     /// A handshake with headers of its own; an error is the status that refused it.
@@ -92,10 +99,24 @@ impl Listener {
 
     /// The next message.
     pub(crate) async fn hear(&mut self) -> Value {
-        match self.next().await {
-            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+        let message = self.try_hear().await;
+        message.expect("the socket is closed")
+    }
+
+    /// The next message; none once the connection is gone.
+    pub(crate) async fn try_hear(&mut self) -> Option<Value> {
+        match self.next().await? {
+            Message::Text(text) => Some(serde_json::from_str(&text).unwrap()),
             other => panic!("not what a listener is told: {other:?}"),
         }
+    }
+
+    /// Takes down what is told, up to the message that reaches `seq`.
+    pub(crate) async fn follow(&mut self, heard: &mut Heard, seq: i64) {
+        while heard.seq < seq {
+            heard.note(self.hear().await);
+        }
+        assert_eq!(heard.seq, seq, "no message reaches beyond it");
     }
 
     /// Messages up to the one that reaches `seq`.
@@ -114,7 +135,8 @@ impl Listener {
     /// The code that the server closes with; what comes before is let through.
     pub(crate) async fn close_code(&mut self) -> u16 {
         loop {
-            if let Message::Close(frame) = self.next().await {
+            let message = self.next().await.expect("the socket is closed");
+            if let Message::Close(frame) = message {
                 return frame.unwrap().code.into();
             }
         }
@@ -124,15 +146,51 @@ impl Listener {
         self.0.close(None).await.unwrap();
     }
 
-    async fn next(&mut self) -> Message {
+    async fn next(&mut self) -> Option<Message> {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next())
                 .await
                 .expect("the shop has said nothing for long");
-            match message.expect("the socket is closed").unwrap() {
+            match message?.ok()? {
                 Message::Ping(_) | Message::Pong(_) => {}
-                message => return message,
+                message => return Some(message),
             }
         }
+    }
+}
+
+/// What somebody was told on one connection or on several, each of which went on where the last had
+/// ended: no number is missing, and none stands there twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// The last number.
+    pub(crate) seq: i64,
+    pub(crate) updates: Vec<Value>,
+    /// The last word on each product.
+    pub(crate) stock: BTreeMap<String, i64>,
+}
+
+impl Heard {
+    /// By somebody whose greeting said `seq`.
+    pub(crate) fn since(seq: i64) -> Heard {
+        Heard {
+            seq,
+            ..Heard::default()
+        }
+    }
+
+    /// Takes down an update.
+    pub(crate) fn note(&mut self, update: Value) {
+        assert_eq!(update["type"], "INVENTORY_UPDATE", "{update}");
+        let seq = update["seq"].as_i64().unwrap();
+        let from = update["mergedFrom"].as_i64().unwrap_or(seq);
+        assert_eq!(from, self.seq + 1, "{update}");
+        self.seq = seq;
+        for product in update["products"].as_array().unwrap() {
+            let id = product["id"].as_str().unwrap().to_owned();
+            let stock = product["stockQuantity"].as_i64().unwrap();
+            self.stock.insert(id, stock);
+        }
+        self.updates.push(update);
     }
 }

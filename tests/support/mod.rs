@@ -15,6 +15,7 @@ pub(crate) mod provider;
 mod remote;
 mod shop;
 pub(crate) mod shopping;
+mod site;
 mod store;
 
 pub(crate) use self::{
@@ -25,14 +26,15 @@ pub(crate) use self::{
     forger::{claims_of, forge},
     form::Form,
     postgres::Database,
-    process::{Process, run, run_with_input},
+    process::{Process, ends, run, run_with_input},
     remote::Remote,
     shop::{Engine, TestShop, options},
+    site::{Site, add_product},
     store::{HeldWriter, Job, TestStore, as_one_group, begin, job},
 };
 
 /// Tells a story once for each storage engine. The argument is a fresh [`TestShop`], or a
-/// [`TestStore`] with nothing in it.
+/// [`TestStore`] or a [`Site`] with nothing in it.
 ///
 /// ```ignore
 /// storage_test! {
@@ -77,12 +79,26 @@ macro_rules! sqlite_test {
     )+};
 }
 
+/// As `storage_test!`, for what only several programs on one database server do.
+macro_rules! postgres_test {
+    ($($(#[$meta:meta])* async fn $name:ident($shop:ident: $fresh:ident) $body:block)+) => {$(
+        $(#[$meta])*
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let engine = $crate::support::Engine::Postgres;
+            if let Some($shop) = $crate::support::$fresh::on(engine).await {
+                $body
+            }
+        }
+    )+};
+}
+
 /// `insta`'s own, which an engine's story may meet after the other's has.
 macro_rules! snapshot {
     ($($told:tt)*) => { insta::allow_duplicates! { insta::assert_json_snapshot!($($told)*) } };
 }
 
-pub(crate) use {snapshot, sqlite_test, storage_test};
+pub(crate) use {postgres_test, snapshot, sqlite_test, storage_test};
 
 /// Runs what must not run on a thread of the test's own runtime.
 pub(crate) fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {

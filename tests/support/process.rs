@@ -3,10 +3,14 @@
 use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use super::TestShop;
+
+/// How long a command may take to end; past it the test has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `shop serve`; killed when dropped.
 pub(crate) struct Process {
@@ -45,15 +49,8 @@ impl Process {
         Process::spawn(command, directory, &[])
     }
 
-    fn spawn(mut command: Command, directory: &Path, more: &[&str]) -> Process {
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(directory)
-            .args(more)
-            .env("SHOP_RATE_LIMIT", "off")
-            .env("SHOP_LOG", "warn")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+    pub(super) fn spawn(command: Command, directory: &Path, more: &[&str]) -> Process {
+        let mut command = serve(command, directory, more);
         let mut process = Process {
             child: command.spawn().unwrap(),
             url: String::new(),
@@ -104,6 +101,37 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The command that serves a data directory on a free port, with more arguments.
+pub(super) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Command {
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory)
+        .args(more)
+        .env("SHOP_RATE_LIMIT", "off")
+        .env("SHOP_LOG", "warn")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command that must end by itself, and soon.
+pub(crate) fn ends(mut command: Command) -> Output {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it runs on: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// Runs a command of the program to its end.

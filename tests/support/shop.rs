@@ -1,6 +1,14 @@
 //! A shop in process.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use shop::{
     accounts::{self, Email, NewUser, PasswordHash, PersonName, Role},
@@ -58,7 +66,12 @@ pub(crate) struct TestShop {
     pub(crate) database: Option<Arc<Database>>,
     router: axum::Router,
     pub(crate) engine: Engine,
+    /// How many were opened on this database: no two draw the same ids.
+    opened: Arc<AtomicU64>,
 }
+
+/// What the first shop on a database is seeded with.
+const SEED: u64 = 7;
 
 impl TestShop {
     /// None where the engine is not to be had.
@@ -74,11 +87,30 @@ impl TestShop {
     ) -> Option<TestShop> {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let database = engine.database().ok()?;
-        Some(Self::open(engine, directory, database, settings, storage).await)
+        let opened = Arc::default();
+        Some(Self::open(engine, directory, database, opened, settings, storage).await)
     }
 
-    /// What is there already, as after a move.
+    /// Another instance on the same database: a data directory, a clock and chance of its own, the
+    /// same pictures.
+    pub(crate) async fn another(&self) -> TestShop {
+        assert_eq!(self.engine, Engine::Postgres, "a file has one server");
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        share_images(self.directory.path(), directory.path());
+        Self::open(
+            self.engine,
+            directory,
+            self.database.clone(),
+            Arc::clone(&self.opened),
+            &[("rate_limit", "off")],
+            options(),
+        )
+        .await
+    }
+
+    /// What `before` was moved to.
     pub(crate) async fn at(
+        before: &TestShop,
         directory: Arc<tempfile::TempDir>,
         database: Option<Arc<Database>>,
     ) -> TestShop {
@@ -87,7 +119,8 @@ impl TestShop {
             Some(_) => Engine::Postgres,
         };
         let settings = [("rate_limit", "off")];
-        Self::open(engine, directory, database, &settings, options()).await
+        let opened = Arc::clone(&before.opened);
+        Self::open(engine, directory, database, opened, &settings, options()).await
     }
 
     /// Another shop like this one, with these settings on top.
@@ -100,6 +133,7 @@ impl TestShop {
         engine: Engine,
         directory: Arc<tempfile::TempDir>,
         database: Option<Arc<Database>>,
+        opened: Arc<AtomicU64>,
         settings: &[(&str, &str)],
         storage: db::Options,
     ) -> TestShop {
@@ -113,7 +147,7 @@ impl TestShop {
         let parts = Parts {
             config: Config::from_layers(&[layer]).unwrap(),
             clock: Clock::fixed(BEGINNING),
-            chance: Chance::seeded(7),
+            chance: Chance::seeded(SEED + opened.fetch_add(1, Ordering::SeqCst)),
             public_url: "http://shop.test".to_owned(),
             demo: false,
             storage,
@@ -127,6 +161,7 @@ impl TestShop {
             database,
             router,
             engine,
+            opened,
         }
     }
 
@@ -139,6 +174,7 @@ impl TestShop {
             self.engine,
             self.directory,
             self.database,
+            self.opened,
             &settings,
             options(),
         )
@@ -230,4 +266,11 @@ impl TestShop {
             .as_i64()
             .unwrap()
     }
+}
+
+/// Gives a data directory the pictures of another, as a shared volume does.
+pub(crate) fn share_images(of: &Path, with: &Path) {
+    let images = of.join("images");
+    std::fs::create_dir_all(&images).unwrap();
+    std::os::unix::fs::symlink(images, with.join("images")).unwrap();
 }

@@ -42,6 +42,11 @@ pub(crate) fn path(order: &Value) -> String {
 }
 
 impl TestShop {
+    /// How many orders there are.
+    pub(crate) fn orders(&self) -> i64 {
+        self.behind().number("SELECT count(*) FROM orders")
+    }
+
     /// What listeners were told since the beginning, in order: each event's changes.
     pub(crate) async fn events(&self) -> Vec<Value> {
         self.app.db.settle().await.unwrap();

@@ -23,7 +23,7 @@ use super::{
 /// A fresh database with the shop's schema and nothing in it.
 pub(crate) struct TestStore {
     pub(crate) db: Db,
-    pub(crate) directory: tempfile::TempDir,
+    pub(crate) directory: Arc<tempfile::TempDir>,
     pub(crate) database: Option<Arc<Database>>,
     pub(crate) engine: Engine,
 }
@@ -35,7 +35,7 @@ impl TestStore {
     }
 
     pub(crate) async fn with(engine: Engine, options: db::Options) -> Option<TestStore> {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Arc::new(tempfile::tempdir().unwrap());
         let database = engine.database().ok()?;
         Some(TestStore {
             db: open(directory.path(), database.as_deref(), options).await,
@@ -48,6 +48,17 @@ impl TestStore {
     /// Another store of the same kind, set up like this.
     pub(crate) async fn but(&self, options: db::Options) -> TestStore {
         Self::with(self.engine, options).await.unwrap()
+    }
+
+    /// Another program on the same database, with a clock of its own.
+    pub(crate) async fn another(&self) -> TestStore {
+        let (directory, database) = (Arc::clone(&self.directory), self.database.clone());
+        TestStore {
+            db: open(directory.path(), database.as_deref(), options()).await,
+            directory,
+            database,
+            engine: self.engine,
+        }
     }
 
     pub(crate) fn behind(&self) -> Behind {

@@ -93,18 +93,20 @@ impl Publisher {
         Arc::clone(&self.fresh)
     }
 
-    /// Answers once everything that is committed now has its number.
+    /// Answers once everything that is committed now has its number; fails where the database is
+    /// not to be had, or nobody numbers any more.
     pub(super) fn settle(&self) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(done);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.stop.is_cancelled() {
+            waiting.push(done);
+        }
+        drop(waiting);
         self.fresh.notify_one();
         is_done
     }
 
-    /// Numbers what is committed and ends.
+    /// Numbers what is committed and ends; who still waits is told that it is over.
     pub(super) fn close(&self) {
         self.stop.cancel();
         let thread = self
@@ -115,6 +117,7 @@ impl Publisher {
         if let Some(Err(_)) = thread.map(JoinHandle::join) {
             tracing::error!("the publisher panicked");
         }
+        forget(&self.waiting);
     }
 }
 
@@ -126,6 +129,14 @@ impl Drop for Publisher {
 
 /// Who wants to know that a pass is done which began after they asked.
 type Waiting = Mutex<Vec<oneshot::Sender<()>>>;
+
+/// Tells all who wait that nothing comes.
+fn forget(waiting: &Waiting) {
+    waiting
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
+}
 
 struct Round {
     target: Arc<Target>,
@@ -152,9 +163,17 @@ impl Round {
                     return;
                 }
             }
-            let ended = match connected {
-                Ok(mut line) => self.serve(&mut line).await,
+            let begun = match connected {
+                Ok(line) => self.pass(&line).await.map(|()| line),
                 Err(error) => Err(error),
+            };
+            let ended = match begun {
+                Ok(mut line) => self.serve(&mut line).await,
+                Err(error) => {
+                    // It was tried anew already: nobody knows how long it will take.
+                    forget(&self.waiting);
+                    Err(error)
+                }
             };
             match ended {
                 Ok(()) => return,
@@ -186,6 +205,11 @@ impl Round {
             }
             let _ = over.send(());
         });
+        // A number that listeners have heard must outlive the server's power, as its event does.
+        client
+            .batch_execute(super::session::DURABLE)
+            .await
+            .map_err(|error| super::session::failure(&error))?;
         if let Err(error) = client.batch_execute("LISTEN shop_events").await {
             // Some who speak the protocol do not have it; looking from time to time does.
             tracing::warn!(%error, "the database cannot notify; live updates come by polling");
@@ -204,7 +228,7 @@ impl Round {
         loop {
             let told = tokio::select! {
                 () = self.stop.cancelled() => {
-                    return line.number().await;
+                    return self.pass(line).await;
                 }
                 _ = &mut line.is_over => {
                     return Err(Error::unavailable("the connection was lost"));
@@ -217,18 +241,27 @@ impl Round {
                 () = tokio::time::sleep(POLL) => false,
             };
             if told || line.has_fresh().await? {
-                let waiting = std::mem::take(
-                    &mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner),
-                );
-                line.number().await?;
-                self.committed.notify_one();
-                for done in waiting {
-                    // Who asked may have left.
-                    let _ = done.send(());
-                }
+                self.pass(line).await?;
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+
+    /// Numbers what is committed and tells those who wait. If it fails they wait on, for the next
+    /// connection.
+    async fn pass(&self, line: &Line) -> Result<()> {
+        let held = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = std::mem::take(&mut *held());
+        if let Err(error) = line.number().await {
+            held().extend(waiting);
+            return Err(error);
+        }
+        self.committed.notify_one();
+        for done in waiting {
+            // Who asked may have left.
+            let _ = done.send(());
+        }
+        Ok(())
     }
 }
 

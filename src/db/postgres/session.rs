@@ -20,6 +20,10 @@ use crate::{
 /// How many statements a connection keeps prepared.
 const STATEMENTS: usize = 512;
 
+/// A server that is set to acknowledge before it has synced would lose what was answered.
+pub(super) const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'";
+
 /// What every connection of a crew is set to.
 pub(in crate::db) struct Setup {
     pub(in crate::db) target: Arc<Target>,
@@ -69,12 +73,9 @@ impl Session {
         } else {
             ""
         };
-        // A server that is set to acknowledge before it has synced would lose what was answered.
         let settings = format!(
             "SET statement_timeout = {}; SET lock_timeout = {};
-             SET idle_in_transaction_session_timeout = 60000; SET jit = off; {plans}
-             SELECT set_config('synchronous_commit', 'on', false)
-                 WHERE current_setting('synchronous_commit') = 'off'",
+             SET idle_in_transaction_session_timeout = 60000; SET jit = off; {plans} {DURABLE}",
             setup.statement_limit.as_millis(),
             setup.lock_limit.as_millis()
         );

@@ -1,0 +1,198 @@
+//! Live inventory across instances: one order of events, wherever one listens.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use shop::clock::Chance;
+
+use crate::support::{
+    Client, TestShop,
+    live::{Heard, Served},
+    postgres_test,
+};
+
+/// Two instances beside this one.
+async fn three(shop: TestShop) -> [TestShop; 3] {
+    let (second, third) = (shop.another().await, shop.another().await);
+    [shop, second, third]
+}
+
+async fn serve(shops: &[TestShop]) -> Vec<Served> {
+    let mut served = Vec::new();
+    for shop in shops {
+        served.push(Served::start(shop).await);
+    }
+    served
+}
+
+async fn stop(served: Vec<Served>) {
+    for one in served {
+        one.stopped().await;
+    }
+}
+
+/// So many customers, each at the next instance, with one piece in the cart.
+async fn customers<'a>(shops: &'a [TestShop], product: &str, count: usize) -> Vec<Client<'a>> {
+    let mut customers = Vec::new();
+    for number in 0..count {
+        let shop = &shops[number % shops.len()];
+        let customer = shop.customer(&format!("customer{number}")).await;
+        customer.puts(product, 1).await;
+        customers.push(customer);
+    }
+    customers
+}
+
+async fn all_check_out(customers: &[Client<'_>]) {
+    let placed = futures_util::future::join_all(customers.iter().map(Client::checks_out)).await;
+    for answer in placed {
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+}
+
+postgres_test! {
+    async fn an_order_on_one_instance_is_heard_on_all(shop: TestShop) {
+        let shops = three(shop).await;
+        let kettle = shops[0].product("Kettle", 129_900, 100).await;
+        let ada = shops[0].customer("ada").await;
+        let served = serve(&shops).await;
+        let mut listeners = Vec::new();
+        for one in &served {
+            let (listener, greeting) = one.listen("").await;
+            assert_eq!(greeting["seq"], 1);
+            listeners.push((listener, Heard::since(1)));
+        }
+        for number in 1..=6 {
+            let ada = ada.on(&shops[number % 3]);
+            ada.buys(&kettle, 2).await;
+            let number = i64::try_from(number).unwrap();
+            for (listener, heard) in &mut listeners {
+                listener.follow(heard, 1 + number).await;
+                assert_eq!(heard.stock[&kettle], 100 - 2 * number);
+            }
+        }
+        stop(served).await;
+    }
+
+    async fn orders_on_all_instances_have_one_order(shop: TestShop) {
+        let shops = three(shop).await;
+        let kettle = shops[0].product("Kettle", 129_900, 100).await;
+        let customers = customers(&shops, &kettle, 30).await;
+        let served = serve(&shops).await;
+        let mut listeners = Vec::new();
+        for one in &served {
+            listeners.push(one.listen("").await.0);
+        }
+        all_check_out(&customers).await;
+        let mut told = Vec::new();
+        for listener in &mut listeners {
+            let mut heard = Heard::since(1);
+            listener.follow(&mut heard, 31).await;
+            assert_eq!(heard.updates.len(), 30, "each was told by itself");
+            told.push(heard);
+        }
+        assert_eq!((&told[1], &told[2]), (&told[0], &told[0]));
+        let left = told[0].updates.iter().map(|update| &update["products"][0]["stockQuantity"]);
+        let left: Vec<_> = left.map(|left| left.as_i64().unwrap()).collect();
+        assert_eq!(left, (70..100).rev().collect::<Vec<_>>(), "as the orders left it");
+        stop(served).await;
+    }
+
+    async fn a_listener_goes_from_one_instance_to_the_next(shop: TestShop) {
+        let shops = three(shop).await;
+        let kettle = shops[0].product("Kettle", 129_900, 1000).await;
+        let customers = customers(&shops, &kettle, 12).await;
+        let served = serve(&shops).await;
+        let chance = Chance::seeded(11);
+        let mut heard = Heard::since(1);
+        let ordering = async {
+            for _ in 0..10 {
+                all_check_out(&customers).await;
+                let next = customers.iter().map(|customer| customer.puts(&kettle, 1));
+                futures_util::future::join_all(next).await;
+            }
+        };
+        let wandering = async {
+            for turn in 1.. {
+                let mut listener = served[turn % 3].resume(&heard).await;
+                let until = heard.seq + i64::try_from(1 + chance.below(9)).unwrap();
+                while heard.seq < until.min(121) {
+                    heard.note(listener.hear().await);
+                }
+                listener.leave().await;
+                if heard.seq == 121 {
+                    break;
+                }
+            }
+        };
+        tokio::join!(ordering, wandering);
+        assert_eq!(heard.stock[&kettle], 880);
+
+        // Once more from the beginning, at each instance.
+        for one in &served {
+            let mut again = Heard::default();
+            one.resume(&again).await.follow(&mut again, 121).await;
+            assert_eq!(again.stock, heard.stock);
+        }
+        stop(served).await;
+    }
+
+    async fn a_greeting_covers_what_any_instance_acknowledged(shop: TestShop) {
+        let shops = three(shop).await;
+        let kettle = shops[0].product("Kettle", 129_900, 1000).await;
+        let ada = shops[0].customer("ada").await;
+        let served = serve(&shops).await;
+        for acknowledged in 2..20_usize {
+            ada.on(&shops[acknowledged % 3]).buys(&kettle, 1).await;
+            let (listener, greeting) = served[(acknowledged + 1) % 3].listen("").await;
+            assert_eq!(greeting["type"], "HELLO");
+            assert_eq!(greeting["seq"], acknowledged);
+            listener.leave().await;
+        }
+
+        // The same while others order.
+        let acknowledged = AtomicI64::new(19);
+        let customers = customers(&shops, &kettle, 9).await;
+        let shopping = customers.iter().enumerate().map(|(number, customer)| {
+            let (shops, served, acknowledged, kettle) = (&shops, &served, &acknowledged, &kettle);
+            async move {
+                for turn in 0..6 {
+                    let at = number + turn;
+                    let answer = customer.on(&shops[at % 3]).checks_out().await;
+                    assert_eq!(answer.status, 201, "{answer:?}");
+                    let least = acknowledged.fetch_add(1, Ordering::SeqCst) + 1;
+                    let (listener, greeting) = served[(at + 1 + turn % 2) % 3].listen("").await;
+                    let position = greeting["seq"].as_i64().unwrap();
+                    assert!(position >= least, "{position}, and {least} were acknowledged");
+                    listener.leave().await;
+                    customer.puts(kettle, 1).await;
+                }
+            }
+        });
+        futures_util::future::join_all(shopping).await;
+        stop(served).await;
+    }
+
+    async fn an_instance_that_joins_late_replays_what_it_was_not_there_for(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        let ada = shop.customer("ada").await;
+        for _ in 0..5 {
+            ada.buys(&kettle, 1).await;
+        }
+        let late = shop.another().await;
+        let served = Served::start(&late).await;
+        let mut heard = Heard::since(2);
+        let mut listener = served.resume(&heard).await;
+        listener.follow(&mut heard, 6).await;
+        assert_eq!(heard.updates.len(), 4);
+        // The first one has gone, and nothing with it.
+        let last = ada.buys(&kettle, 1).await;
+        shop.app.stopping.cancel();
+        shop.app.db.close().await;
+        listener.follow(&mut heard, 7).await;
+        assert_eq!(heard.updates[4]["at"], last["createdAt"]);
+        ada.on(&late).buys(&kettle, 1).await;
+        listener.follow(&mut heard, 8).await;
+        assert_eq!(heard.stock[&kettle], 93);
+        served.stopped().await;
+    }
+}

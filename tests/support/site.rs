@@ -1,0 +1,108 @@
+//! Where a shop is kept that runs as the real program.
+
+use std::{
+    process::{Command, Output},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use super::{
+    Behind, Database, Engine, Process, ends,
+    process::{run, serve},
+    shop::share_images,
+};
+
+/// A data directory, and the database beside it where that is a server's.
+pub(crate) struct Site {
+    directory: tempfile::TempDir,
+    pub(crate) database: Option<Arc<Database>>,
+    pub(crate) engine: Engine,
+}
+
+impl Site {
+    /// With the shop's schema and nothing in it; none where the engine is not to be had.
+    #[expect(
+        clippy::unused_async,
+        reason = "a story is told of whatever can be had `on` an engine"
+    )]
+    pub(crate) async fn on(engine: Engine) -> Option<Site> {
+        Some(Site::of(engine, engine.database().ok()?))
+    }
+
+    pub(crate) fn of(engine: Engine, database: Option<Arc<Database>>) -> Site {
+        Site {
+            directory: tempfile::tempdir().unwrap(),
+            database,
+            engine,
+        }
+    }
+
+    /// For an instance on the same database that keeps its pictures by itself.
+    pub(crate) fn apart(&self) -> Site {
+        assert_eq!(self.engine, Engine::Postgres, "a file has one server");
+        Site::of(self.engine, self.database.clone())
+    }
+
+    /// For another instance on the same database, with the same pictures.
+    pub(crate) fn beside(&self) -> Site {
+        let site = self.apart();
+        share_images(self.directory.path(), site.directory.path());
+        site
+    }
+
+    /// Where it is, as arguments beside the data directory.
+    fn place<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        let url = self.database.as_ref().map(|database| database.url());
+        let url = url.map(|url| ["--database-url", url]);
+        more.iter()
+            .copied()
+            .chain(url.into_iter().flatten())
+            .collect()
+    }
+
+    /// Starts a server and waits until it listens.
+    pub(crate) fn start(&self) -> Process {
+        let program = Command::new(env!("CARGO_BIN_EXE_shop"));
+        Process::spawn(program, self.directory.path(), &self.place(&[]))
+    }
+
+    /// Starts a server that must not come up, with these variables; tells how it ended.
+    pub(crate) fn refuses_to_start(&self, variables: &[(&str, &str)]) -> Output {
+        let program = Command::new(env!("CARGO_BIN_EXE_shop"));
+        let mut program = serve(program, self.directory.path(), &self.place(&[]));
+        program.envs(variables.iter().copied());
+        ends(program)
+    }
+
+    /// Runs a command of the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        run(self.directory.path(), &self.place(arguments))
+    }
+
+    /// Puts a product into the shop by the command line; tells its id.
+    pub(crate) fn product(&self, name: &str, price: i64, stock: i64) -> String {
+        add_product(|arguments| self.run(arguments), name, price, stock)
+    }
+
+    pub(crate) fn behind(&self) -> Behind {
+        Behind::of(self.directory.path(), self.database.as_deref())
+    }
+}
+
+/// Puts a product into the shop that `run` runs commands on; tells its id.
+pub(crate) fn add_product(
+    run: impl Fn(&[&str]) -> Output,
+    name: &str,
+    price: i64,
+    stock: i64,
+) -> String {
+    let (price, stock) = (price.to_string(), stock.to_string());
+    let add = [
+        "admin", "product", "add", "--json", "--name", name, "--price", &price,
+    ];
+    let made = run(&[&add[..], &["--stock", &stock]].concat());
+    assert!(made.status.success(), "{made:?}");
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    made["id"].as_str().unwrap().to_owned()
+}
