@@ -20,6 +20,7 @@ mod manners;
 mod orders;
 mod packaging;
 mod payments;
+mod postgres;
 mod storage;
 mod support;
 mod tour;

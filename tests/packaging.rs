@@ -30,10 +30,13 @@ fn the_example_names_every_key_with_its_default() {
     let (defaults, examples) = example();
     let plain = format!("{:?}", Config::from_layers(&[]).unwrap());
     assert_eq!(
-        format!("{:?}", Config::from_layers(&[defaults.clone()]).unwrap()),
+        format!(
+            "{:?}",
+            Config::from_layers(std::slice::from_ref(&defaults)).unwrap()
+        ),
         plain
     );
-    Config::from_layers(&[examples.clone()]).unwrap();
+    Config::from_layers(std::slice::from_ref(&examples)).unwrap();
 
     let unknown = parse_file("colour = \"red\"").unwrap_err();
     let named: BTreeSet<&str> = unknown.split('`').skip(3).step_by(2).collect();

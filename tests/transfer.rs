@@ -92,7 +92,7 @@ impl TestShop {
                         .iter()
                         .map(|item| item["id"].as_str().unwrap().to_owned());
                     paths.extend(ids.map(|id| format!("{list}/{id}")));
-                    let pictures = items.iter().flat_map(|item| item["images"].as_array());
+                    let pictures = items.iter().filter_map(|item| item["images"].as_array());
                     let urls = pictures
                         .flatten()
                         .map(|image| image["url"].as_str().unwrap());

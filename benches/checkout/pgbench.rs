@@ -63,7 +63,7 @@ pub(crate) struct Pgbench {
 
 impl Pgbench {
     pub(crate) fn start() -> Pgbench {
-        let cluster = Cluster::on_disk(Path::new("/var/tmp"), &[]).expect("a server");
+        let cluster = Cluster::make(Some(Path::new("/var/tmp")), &[]).expect("a server");
         let mut text = SCRIPT.replace("{me}", "(SELECT id FROM bench_customers WHERE n = :u)");
         for p in [":p1", ":p2", ":p3"] {
             text = text.replace(&format!("{{put {p}}}"), &PUT.replace("{p}", p));

@@ -23,8 +23,8 @@ impl Location {
         }
         // What was given is not shown: a password may stand in it.
         Err(Error::unavailable(
-            "a database is named `postgres://user:password@host:5432/name?sslmode=verify-full` or \
-             `sqlite:PATH`",
+            "a database is named `postgres://user:password@host:5432/name?sslmode=verify-full`, or \
+             `sqlite:PATH` for `shop transfer`",
         ))
     }
 }

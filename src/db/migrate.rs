@@ -72,9 +72,9 @@ pub fn sqlite(path: &Path) -> Result<usize> {
         .pragma_update(None, "journal_mode", "wal")
         .and_then(|()| connection.pragma_update(None, "synchronous", "full"))
         .map_err(|e| cannot(path, e))?;
-    let report = runner(SQLITE)?
-        .run(&mut connection)
-        .map_err(|e| cannot(path, e))?;
+    let report = runner(SQLITE)?.run(&mut connection).map_err(|error| {
+        newer(&format!("`{}`", path.display()), &error).unwrap_or_else(|| cannot(path, error))
+    })?;
     Ok(report.applied_migrations().len())
 }
 
@@ -94,7 +94,9 @@ pub fn postgres(target: &Target) -> Result<usize> {
         .execute("SELECT pg_advisory_lock($1)", &[&MIGRATING])
         .map_err(|e| wrong(&e))?;
     target.check(&mut client)?;
-    let report = runner(POSTGRES)?.run(&mut client).map_err(|e| wrong(&e))?;
+    let report = runner(POSTGRES)?
+        .run(&mut client)
+        .map_err(|error| newer(&target.name(), &error).unwrap_or_else(|| wrong(&error)))?;
     // The lock goes with the connection.
     Ok(report.applied_migrations().len())
 }
@@ -127,6 +129,21 @@ fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {
         .set_grouped(true)
         .set_abort_missing(true)
         .set_abort_divergent(true))
+}
+
+/// What to say of a database on which a step was taken that this program does not know.
+fn newer(name: &str, error: &refinery::Error) -> Option<Error> {
+    let refinery::error::Kind::MissingVersion(step) = error.kind() else {
+        return None;
+    };
+    let step = step.to_string();
+    if STEPS.iter().any(|(known, _)| *known == step) {
+        return None;
+    }
+    Some(Error::unavailable(format!(
+        "the database {name} was brought to `{step}` by a newer `shop`; use that one, or restore a \
+         backup from before"
+    )))
 }
 
 fn cannot(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {

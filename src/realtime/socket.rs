@@ -60,9 +60,15 @@ enum End {
 
 /// Talks to one listener until it leaves or the shop stops.
 pub(super) async fn talk(mut socket: WebSocket, app: Arc<App>, since: Option<i64>, _place: Place) {
-    let end = match Listener::greet(&mut socket, &app, since).await {
-        Ok(mut listener) => listener.follow(&mut socket, &app).await,
-        Err(error) => {
+    // A greeting waits for the events' numbers, and so perhaps for a database that is gone.
+    let greeted = tokio::select! {
+        greeted = Listener::greet(&mut socket, &app, since) => Some(greeted),
+        () = app.stopping.cancelled() => None,
+    };
+    let end = match greeted {
+        None => End::Stopping,
+        Some(Ok(mut listener)) => listener.follow(&mut socket, &app).await,
+        Some(Err(error)) => {
             tracing::error!(?error, "a listener could not be greeted");
             End::Gone
         }

@@ -60,7 +60,15 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     } = parts;
     let location = match &config.database_url {
         None => Location::Sqlite(home.database()),
-        Some(url) => Location::parse(&url.0)?,
+        Some(url) => match Location::parse(&url.0)? {
+            Location::Sqlite(_) => {
+                return Err(Error::unavailable(
+                    "`database_url` names a server, as `postgres://…`; without it the shop is a \
+                     file in its `--data-dir`",
+                ));
+            }
+            server @ Location::Postgres(_) => server,
+        },
     };
     let is_shared = matches!(location, Location::Postgres(_));
     let storage = db::Options {

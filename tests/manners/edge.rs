@@ -239,9 +239,9 @@ storage_test! {
                 async move { client.post("/auth/login", body).await }
             };
             // Many at once are no way around it.
-            let tried = futures_util::future::join_all((0..25).map(|n| tries(n, "wrong horse"))).await;
-            let refused = tried.iter().filter(|answer| answer.status == 429).count();
-            let wrong = tried.iter().filter(|answer| answer.status == 401).count();
+            let answers = futures_util::future::join_all((0..25).map(|n| tries(n, "wrong horse"))).await;
+            let refused = answers.iter().filter(|answer| answer.status == 429).count();
+            let wrong = answers.iter().filter(|answer| answer.status == 401).count();
             assert_eq!((wrong, refused), (20, 5));
             let spent = tries(99, "correct horse battery").await;
             spent.is_problem(429, "too-many-requests");

@@ -52,17 +52,14 @@ impl Cluster {
         Cluster::make(None, settings).map_err(|why| skip(&why)).ok()
     }
 
-    /// As [`Cluster::start`], in a directory under `parent`: on a disk, where that counts.
-    pub(crate) fn on_disk(parent: &Path, settings: &[(&str, &str)]) -> Option<Cluster> {
-        Cluster::make(Some(parent), settings)
-            .map_err(|why| skip(&why))
-            .ok()
-    }
-
     /// For a superuser, with a password, and with `sslmode=disable` at its end.
     pub(crate) fn url(&self, database: &str) -> String {
         let port = self.port;
         format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/{database}?sslmode=disable")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// The data directory.
@@ -90,6 +87,7 @@ impl Cluster {
         self.tell(START).unwrap();
     }
 
+    /// In a directory under `parent`, if not wherever is quickest.
     pub(super) fn make(
         parent: Option<&Path>,
         settings: &[(&str, &str)],

@@ -53,14 +53,9 @@ impl Database {
     }
 
     /// A connection behind the shop's back, for plain threads: within tokio it panics when it is
-    /// used, and even when it is dropped. [`Database::behind`] is for both.
+    /// used, and even when it is dropped.
     pub(crate) fn admin(&self) -> Client {
         on_a_thread(|| Client::connect(&self.url, NoTls).unwrap())
-    }
-
-    /// Does something over a connection of its own.
-    pub(crate) fn behind<T: Send>(&self, work: impl FnOnce(&mut Client) -> T + Send) -> T {
-        on_a_thread(|| work(&mut Client::connect(&self.url, NoTls).unwrap()))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -27,6 +27,9 @@ const TRIES: u32 = 6;
 
 /// The longest pause before the second try; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
+
+/// How long threads may take for what they are at, once they are told to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 type Order = (Access, Box<dyn Job>);
 
@@ -88,17 +91,30 @@ impl Crew {
             .take();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a database thread panicked");
-            }
-        }
+        part_from(threads);
     }
 }
 
 impl Drop for Crew {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Waits for threads that were told to end, but not for ever: on a server that says nothing one hangs
+/// as long as the process runs.
+pub(super) fn part_from(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    let deadline = Instant::now() + FAREWELL;
+    for thread in threads {
+        while !thread.is_finished() {
+            if Instant::now() > deadline {
+                return tracing::warn!("the database does not answer; leaving it");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if thread.join().is_err() {
+            tracing::error!("a database thread panicked");
+        }
     }
 }
 
@@ -167,7 +183,13 @@ impl Worker {
             Some(session) => session,
             None => match Session::open(&self.setup) {
                 Ok(fresh) => session.insert(fresh),
-                Err(error) => return Attempt::Refused(error),
+                Err(error) => {
+                    // Where the shop is kept is nothing for its customers.
+                    tracing::warn!(?error, "no connection to the database");
+                    return Attempt::Refused(Error::unavailable(
+                        "the database cannot be reached; try again",
+                    ));
+                }
             },
         };
         session.begin(access);

@@ -114,9 +114,7 @@ impl Publisher {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(Err(_)) = thread.map(JoinHandle::join) {
-            tracing::error!("the publisher panicked");
-        }
+        super::crew::part_from(thread);
         forget(&self.waiting);
     }
 }
@@ -205,11 +203,8 @@ impl Round {
             }
             let _ = over.send(());
         });
-        // A number that listeners have heard must outlive the server's power, as its event does.
-        client
-            .batch_execute(super::session::DURABLE)
-            .await
-            .map_err(|error| super::session::failure(&error))?;
+        let set = client.batch_execute(super::session::TRUSTWORTHY).await;
+        set.map_err(|error| super::session::failure(&error))?;
         if let Err(error) = client.batch_execute("LISTEN shop_events").await {
             // Some who speak the protocol do not have it; looking from time to time does.
             tracing::warn!(%error, "the database cannot notify; live updates come by polling");

@@ -20,9 +20,12 @@ use crate::{
 /// How many statements a connection keeps prepared.
 const STATEMENTS: usize = 512;
 
-/// A server that is set to acknowledge before it has synced would lose what was answered.
-pub(super) const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') = 'off'";
+/// What every connection that writes is set to, whatever the database is. A server that acknowledges
+/// before it has synced would lose what was answered, and what listeners were told.
+pub(super) const TRUSTWORTHY: &str = "
+    SET default_transaction_isolation = 'read committed';
+    SELECT set_config('synchronous_commit', 'on', false)
+        WHERE current_setting('synchronous_commit') = 'off'";
 
 /// What every connection of a crew is set to.
 pub(in crate::db) struct Setup {
@@ -75,7 +78,7 @@ impl Session {
         };
         let settings = format!(
             "SET statement_timeout = {}; SET lock_timeout = {};
-             SET idle_in_transaction_session_timeout = 60000; SET jit = off; {plans} {DURABLE}",
+             SET idle_in_transaction_session_timeout = 60000; SET jit = off; {plans} {TRUSTWORTHY}",
             setup.statement_limit.as_millis(),
             setup.lock_limit.as_millis()
         );
@@ -221,7 +224,13 @@ impl Session {
             return Ok(statement.clone());
         }
         let prepared = self.client.prepare(&numbered(text));
-        let statement = prepared.map_err(|error| self.fail(&error))?;
+        let statement = prepared.map_err(|error| {
+            if self.stage == Stage::Done {
+                // It has not run yet.
+                self.stage = Stage::Fresh;
+            }
+            self.fail(&error)
+        })?;
         if self.statements.len() >= STATEMENTS {
             self.statements.clear();
         }

@@ -1,7 +1,17 @@
 //! The database that an operator named: its address, how far it is trusted, and whether it is one
 //! that the shop can live in.
 
-use std::{error::Error as StdError, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::sync_channel,
+    },
+    time::Duration,
+};
 
 use postgres::{Client, error::SqlState};
 use rustls::{
@@ -20,6 +30,12 @@ const OLDEST: i32 = 140_000;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a server that was reached may take to let the shop in.
+const WELCOME_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many threads may hang on a server that has been reached and never says a word.
+const MOST_UNANSWERED: usize = 64;
+
 /// After so long without a word, a server that has vanished is noticed.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -28,6 +44,8 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 pub struct Target {
     config: tokio_postgres::Config,
     tls: MakeRustlsConnect,
+    /// Connections that are asked for and neither made nor refused.
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl fmt::Debug for Target {
@@ -42,6 +60,12 @@ impl Target {
     /// the certificate; `verify-full` checks that, and the host's name, against the system's roots
     /// (<https://www.postgresql.org/docs/current/libpq-ssl.html>).
     pub fn parse(url: &str) -> Result<Target> {
+        if url.matches('@').count() > 1 {
+            // The driver would take the rest of the password for a host, and tell it.
+            return Err(Error::unavailable(
+                "the database's URL holds more than one `@`; write one in a password as `%40`",
+            ));
+        }
         let (url, mode) = without_ssl_mode(url);
         let (mode, verified) = match mode.as_deref() {
             None | Some("prefer") => (SslMode::Prefer, false),
@@ -82,6 +106,7 @@ impl Target {
         Ok(Target {
             config,
             tls: MakeRustlsConnect::new(tls(verified)?),
+            unanswered: Arc::default(),
         })
     }
 
@@ -100,9 +125,31 @@ impl Target {
 
     /// A new connection. Blocks.
     pub fn connect(&self) -> Result<Client> {
-        postgres::Config::from(self.config.clone())
-            .connect(self.tls.clone())
-            .map_err(|error| self.refused(&error))
+        if self.unanswered.fetch_add(1, Ordering::SeqCst) >= MOST_UNANSWERED {
+            self.unanswered.fetch_sub(1, Ordering::SeqCst);
+            return Err(self.silent());
+        }
+        // Once it has a connection the driver waits for the server's word without end, so it does
+        // on a thread that can be left behind.
+        let (done, answer) = sync_channel(1);
+        let (config, tls) = (self.config.clone(), self.tls.clone());
+        let unanswered = Arc::clone(&self.unanswered);
+        std::thread::Builder::new()
+            .name("connecting".into())
+            .spawn(move || {
+                let connected = postgres::Config::from(config).connect(tls);
+                unanswered.fetch_sub(1, Ordering::SeqCst);
+                // Who asked may have left.
+                let _ = done.send(connected);
+            })
+            .map_err(|error| {
+                self.unanswered.fetch_sub(1, Ordering::SeqCst);
+                Error::internal(error)
+            })?;
+        match answer.recv_timeout(WELCOME_LIMIT) {
+            Ok(connected) => connected.map_err(|error| self.refused(&error)),
+            Err(_) => Err(self.silent()),
+        }
     }
 
     /// As [`Target::connect`], for who waits for more than one thing.
@@ -119,10 +166,19 @@ impl Target {
             >,
         ),
     > {
-        self.config
-            .connect(self.tls.clone())
-            .await
-            .map_err(|error| self.refused(&error))
+        let connecting = self.config.connect(self.tls.clone());
+        match tokio::time::timeout(WELCOME_LIMIT, connecting).await {
+            Ok(connected) => connected.map_err(|error| self.refused(&error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    fn silent(&self) -> Error {
+        Error::unavailable(format!(
+            "cannot open the database {}: the server does not answer; check that it is Postgres \
+             and well",
+            self.name()
+        ))
     }
 
     /// Why no connection came about, and what to do.
@@ -147,13 +203,18 @@ impl Target {
             db.message().clone_into(&mut why);
         }
         let code = error.code();
-        let remedy = if code == Some(&SqlState::INVALID_PASSWORD) {
+        let remedy = if code == Some(&SqlState::INVALID_PASSWORD)
+            || why.ends_with("password missing")
+        {
             format!("check the user `{user}` and its password")
         } else if code == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) {
             format!(
                 "the server does not let `{user}` in this way; check the user, and `sslmode` if it \
                  wants encryption"
             )
+        } else if code == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            let database = self.config.get_dbname().unwrap_or_default();
+            format!("`GRANT CONNECT ON DATABASE {database} TO {user}` there")
         } else if code == Some(&SqlState::INVALID_CATALOG_NAME) {
             "make the database first (`createdb`)".to_owned()
         } else if code == Some(&SqlState::TOO_MANY_CONNECTIONS) {
@@ -180,7 +241,7 @@ impl Target {
                         getdatabaseencoding()::text, current_schema()::text,
                         coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
                         to_regclass('refinery_schema_history') IS NOT NULL,
-                        current_setting('server_version')",
+                        current_setting('server_version'), current_setting('transaction_read_only')",
                 &[],
             )
             .map_err(failed)?;
@@ -191,6 +252,9 @@ impl Target {
         }
         if row.get(1) {
             return refuse("is a replica that only reads; name the primary".to_owned());
+        }
+        if row.get::<_, &str>(7) == "on" {
+            return refuse("is set to be read-only (`default_transaction_read_only`)".to_owned());
         }
         let encoding: String = row.get(2);
         if encoding != "UTF8" {
@@ -226,12 +290,26 @@ impl Target {
             }
             return Ok(());
         }
-        let first = client
-            .query_opt(
-                "SELECT name FROM refinery_schema_history WHERE version = 1",
-                &[],
-            )
-            .map_err(failed)?;
+        let first = client.query_opt(
+            "SELECT name FROM refinery_schema_history WHERE version = 1",
+            &[],
+        );
+        let first = match first {
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                return refuse(format!(
+                    "holds a shop of another role; name that one in the URL, or make `{user}` a \
+                     member of it"
+                ));
+            }
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_COLUMN) => {
+                return refuse(
+                    "belongs to another program (its `refinery_schema_history` is another one); \
+                     give the shop one of its own"
+                        .to_owned(),
+                );
+            }
+            first => first.map_err(failed)?,
+        };
         match first.map(|row| row.get::<_, String>(0)) {
             Some(step) if step != "accounts" => refuse(format!(
                 "belongs to another program (its first migration is `{step}`); give the shop one \
@@ -244,9 +322,12 @@ impl Target {
 
 /// The URL without its `sslmode`, and that: the driver does not know all of its values.
 fn without_ssl_mode(url: &str) -> (String, Option<String>) {
-    let Some((base, query)) = url.split_once('?') else {
+    // A `?` may stand in a password as it is.
+    let host = url.find('@').unwrap_or(0);
+    let Some(question) = url[host..].find('?').map(|at| host + at) else {
         return (url.to_owned(), None);
     };
+    let (base, query) = (&url[..question], &url[question + 1..]);
     let mut mode = None;
     let kept: Vec<_> = query
         .split('&')

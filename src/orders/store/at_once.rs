@@ -16,8 +16,9 @@ use crate::{
 /// Does what `orders::place` does step by step. It writes everything, or nothing where anything
 /// speaks against it: the steps then find out what. The cart's rows are held first, so that of two
 /// checkouts one finds them; then the products, in the order of their ids, so that no two orders wait
-/// for each other. What is held is read as it is then, not as it was when the statement began. Rows
-/// are sought by arrays of keys: of a join the planner might make a scan.
+/// for each other. What is held is read as it is then, not as it was when the statement began; so
+/// the new stock is reckoned from what `line` holds. (From the row itself it would be reckoned twice,
+/// first as the statement saw it at its beginning, and the table's CHECK judges that too.)
 static PLACE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH visitor AS ({STANDING}),
@@ -25,11 +26,9 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
              SELECT product_id, quantity FROM cart_items
              WHERE user_id = (SELECT id FROM visitor) FOR UPDATE),
          line AS (
-             SELECT p.id, p.name, p.price, p.stock,
-                    (SELECT w.quantity FROM wanted w WHERE w.product_id = p.id) AS quantity
-             FROM products p
-             WHERE p.id = ANY (ARRAY(SELECT product_id FROM wanted)) AND p.deleted_at IS NULL
-             ORDER BY p.id FOR NO KEY UPDATE),
+             SELECT p.id, p.name, p.price, p.stock, w.quantity
+             FROM wanted w JOIN products p ON p.id = w.product_id
+             WHERE p.deleted_at IS NULL ORDER BY p.id FOR NO KEY UPDATE OF p),
          deal AS (
              SELECT sum(price::numeric * quantity) AS total FROM line
              HAVING count(*) > 0 AND bool_and(quantity <= stock)),
@@ -37,9 +36,8 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
              SELECT total::bigint AS total FROM deal
              WHERE total <= {MAX_AMOUNT} AND total = coalesce(?4::bigint, total)),
          taken AS (
-             UPDATE products p
-             SET stock = p.stock - (SELECT l.quantity FROM line l WHERE l.id = p.id)
-             WHERE p.id = ANY (ARRAY(SELECT l.id FROM line l, agreed)) RETURNING p.id, p.stock),
+             UPDATE products p SET stock = l.stock - l.quantity
+             FROM line l, agreed WHERE p.id = l.id RETURNING p.id, p.stock),
          placed AS (
              INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
              SELECT ?5, ?6, ?3, '{order_status}', total, ?2, ?2 FROM agreed RETURNING total),
@@ -56,12 +54,12 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
                          || lpad(to_hex(row_number() OVER (ORDER BY l.id) - 1), 2, '0'))::uuid,
                     l.id, -l.quantity, 'order', ?5, NULL, ?2 FROM line l, agreed),
          emptied AS (
-             DELETE FROM cart_items WHERE user_id = ?3
-             AND product_id = ANY (ARRAY(SELECT w.product_id FROM wanted w, agreed))),
+             DELETE FROM cart_items c USING wanted w, agreed
+             WHERE c.user_id = ?3 AND c.product_id = w.product_id),
          told AS (
              {FRESH_EVENTS}
-             SELECT ?2, json_agg(json_build_object('id', id, 'stockQuantity', stock)
-                                 ORDER BY id)::text
+             SELECT ?2, '[' || string_agg('{{\"id\":\"' || id || '\",\"stockQuantity\":' || stock || '}}',
+                                          ',' ORDER BY id) || ']'
              FROM taken HAVING count(*) > 0)
          SELECT l.id, l.name, l.price, l.quantity, placed.total FROM line l, placed ORDER BY l.id",
         order_status = Status::Pending.as_str(),

@@ -1,0 +1,231 @@
+//! The URL: how it is read, where it may stand, and whom it leads to.
+
+use std::net::TcpListener;
+
+use super::*;
+
+/// A port on which nobody listens.
+fn nobody() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+#[test]
+fn a_url_that_cannot_be_read_says_how_one_is_written() {
+    for (url, words) in [
+        ("", &["postgres://"][..]),
+        ("a database", &["postgres://"]),
+        ("mysql://ada:sw0rdfish@db/shop", &["postgres://"]),
+        (
+            "postgres://ada:sw0rdfish@db:port/shop",
+            &["port", "postgres://"],
+        ),
+        (
+            "postgres://ada:sw0rdfish@db:5432",
+            &["database", "postgres://"],
+        ),
+        (
+            "postgres://ada:sw0rdfish@db:5432/",
+            &["database", "postgres://"],
+        ),
+        ("postgres://ada:sw0rdfish@/shop", &["host", "postgres://"]),
+        ("postgres:///shop", &["host", "postgres://"]),
+        ("postgres://ada:sw0rdfish@db/shop?colour=red", &["colour"]),
+        ("postgres://ada:sw0rdfish@db/shop?sslmode", &["postgres://"]),
+        (
+            "postgres://ada:sw0rdfish@db/shop?sslmode=",
+            &["sslmode", "verify-full"],
+        ),
+        (
+            "postgres://ada:sw0rdfish@db/shop?sslmode=sometimes",
+            &["sslmode", "`require`"],
+        ),
+    ] {
+        names(&refuses(url), words);
+    }
+}
+
+#[test]
+fn a_password_with_signs_in_it_is_not_told_in_pieces() {
+    let port = nobody();
+    for password in [
+        "one@sw0rdfish",
+        "sw0rdfish/two",
+        "one@sw0rdfish/two",
+        "one@two/sw0rdfish",
+        "one@two:sw0rdfish",
+        "one@two?sw0rdfish",
+        "one@two?sw0rdfish=three",
+        "one@two?three&sw0rdfish=four",
+        "one#sw0rdfish",
+        "sw0rdfish?two",
+        "sw0rdfish%zz",
+        "sw0rdfish%ff",
+    ] {
+        let url = format!("postgres://ada:{password}@127.0.0.1:{port}/shop");
+        refuses(&url);
+    }
+}
+
+#[test]
+fn a_file_is_named_by_the_data_directory() {
+    let here = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", here.path().join("elsewhere.db").display());
+    names(&refuses(&url), &["postgres://", "--data-dir"]);
+    assert!(!here.path().join("elsewhere.db").exists());
+}
+
+#[test]
+fn nobody_there_is_said() {
+    let port = nobody().to_string();
+    let url = format!("postgres://ada:{SECRET}@127.0.0.1:{port}/shop");
+    names(
+        &refuses(&url),
+        &["`shop`", "127.0.0.1", &port, "check that it runs"],
+    );
+    let url = format!("postgres://ada:{SECRET}@no-such-host.invalid/shop");
+    names(&refuses(&url), &["`shop`", "no-such-host.invalid"]);
+    let url = format!("postgres://ada:{SECRET}@%2Fnowhere/shop");
+    names(&refuses(&url), &["`shop`", "/nowhere"]);
+}
+
+#[test]
+fn somebody_who_is_no_postgres_is_not_waited_for() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let url = format!("postgres://ada:{SECRET}@127.0.0.1:{port}/shop");
+    names(&refuses(&url), &["`shop`", "127.0.0.1", &port]);
+}
+
+#[test]
+fn a_database_that_is_not_there_is_said() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let url = server.url("postgres", "no_such_shop");
+    names(&refuses(&url), &["no_such_shop", "createdb"]);
+}
+
+#[test]
+fn a_wrong_password_is_said() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let rest = format!("{database}?sslmode=disable");
+    for who in ["ada:not-sw0rdfish", "ada:sw0rdfish2", "ada"] {
+        let why = refuses(&server.url(who, &rest));
+        names(&why, &["`ada`", "password", &database]);
+    }
+    assert_eq!(server.tables(&database), [""; 0]);
+}
+
+#[test]
+fn a_password_opens() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database_with("OWNER ada");
+    for rest in [
+        "",
+        "?sslmode=disable",
+        "?sslmode=prefer",
+        "?sslmode=require",
+    ] {
+        opens(&server.url(&format!("ada:{SECRET}"), &format!("{database}{rest}")));
+    }
+    assert!(server.tables(&database).contains(&"orders".to_owned()));
+
+    let odd = format!("odd:{SECRET}%40%3A%2F%3F%23%25%26%3D%20%C3%A9");
+    opens(&server.url(&odd, &database));
+    let odd = format!("odd:{SECRET}%40:/?#%25&=%20é");
+    opens(&server.url(&odd, &format!("{database}?sslmode=require")));
+}
+
+#[test]
+fn a_role_that_is_not_there_is_said() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let url = server.url("nobody_at_all", &database);
+    names(&refuses(&url), &["nobody_at_all"]);
+}
+
+#[test]
+fn a_role_that_may_not_connect_is_said() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    server.run(
+        "postgres",
+        &format!("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC"),
+    );
+    let why = refuses(&server.url("guest", &database));
+    let grant = format!("GRANT CONNECT ON DATABASE {database} TO guest");
+    names(&why, &["permission", &grant]);
+    server.run("postgres", &grant);
+    let why = refuses(&server.url("guest", &database));
+    names(&why, &["GRANT CREATE"]);
+}
+
+#[test]
+fn a_socket_of_this_machine_opens() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let directory = server.cluster.directory().display().to_string();
+    let (port, encoded) = (server.cluster.port(), directory.replace('/', "%2F"));
+    let database = server.database();
+    opens(&format!("postgres://postgres@{encoded}:{port}/{database}"));
+    opens(&format!(
+        "postgres://postgres@/{database}?host={directory}&port={port}"
+    ));
+    let encrypted = format!("postgres://postgres@{encoded}:{port}/{database}?sslmode=require");
+    names(&refuses(&encrypted), &["sslmode"]);
+}
+
+#[test]
+fn the_url_may_stand_in_a_file() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let here = tempfile::tempdir().unwrap();
+    let (file, database) = (here.path().join("url"), server.database());
+    fs::write(&file, format!("{}\n", server.url("postgres", &database))).unwrap();
+    opened(shop(here.path()).env("SHOP_DATABASE_URL_FILE", &file));
+    assert!(server.tables(&database).contains(&"orders".to_owned()));
+    let why = refused(shop(here.path()).env("SHOP_DATABASE_URL_FILE", "nowhere"));
+    names(&why, &["SHOP_DATABASE_URL_FILE", "nowhere"]);
+
+    let settings = format!(
+        "database_url = \"{}\"\n",
+        server.url("postgres", "no_such_shop")
+    );
+    fs::write(here.path().join("shop.toml"), settings).unwrap();
+    names(&refused(&mut shop(here.path())), &["no_such_shop"]);
+}
+
+#[test]
+fn a_flag_beats_the_environment() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let here = tempfile::tempdir().unwrap();
+    let (flag, environment) = (server.database(), server.database());
+    opened(
+        shop(here.path())
+            .args(["--database-url", &server.url("postgres", &flag)])
+            .env("SHOP_DATABASE_URL", server.url("postgres", &environment)),
+    );
+    assert!(server.tables(&flag).contains(&"orders".to_owned()));
+    assert_eq!(server.tables(&environment), [""; 0]);
+}
+
+#[test]
+fn a_shop_without_a_url_is_a_file() {
+    let here = tempfile::tempdir().unwrap();
+    opened(&mut shop(here.path()));
+    assert!(here.path().join("shop-data/shop.db").exists());
+}

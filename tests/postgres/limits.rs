@@ -1,0 +1,135 @@
+//! What the shop sets on its own sessions, whatever the server is set to, and what it says where a
+//! limit is reached.
+
+use std::time::Duration;
+
+use serde_json::json;
+use shop::{args, db, error::Result};
+
+use crate::support::{Engine, TestShop, options};
+
+async fn a_shop(storage: db::Options) -> Option<TestShop> {
+    TestShop::with(Engine::Postgres, &[("rate_limit", "off")], storage).await
+}
+
+/// Sets something for all sessions to come, as an administrator might.
+fn set_for_all(shop: &TestShop, setting: &str) {
+    shop.behind().run(&format!(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
+    ));
+}
+
+/// How a setting stands in the sessions that write, read and scan, in this order.
+async fn settings(shop: &TestShop, name: &'static str) -> [String; 3] {
+    let ask = move |tx: &mut db::Tx<'_>| -> Result<String> {
+        let shown = tx.one("SELECT current_setting(?1)", args![name], |row| row.get(0));
+        Ok(shown?.unwrap())
+    };
+    let db = &shop.app.db;
+    [
+        db.write("test.setting", ask).await.unwrap(),
+        db.read("test.setting", ask).await.unwrap(),
+        db.scan("test.setting", ask).await.unwrap(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r04_commits_are_synced_whatever_the_database_is_set_to() {
+    let Some(shop) = a_shop(options()).await else {
+        return;
+    };
+    set_for_all(&shop, "synchronous_commit = off");
+    assert_eq!(shop.behind().text("SHOW synchronous_commit"), "off");
+    let shop = shop.restarted().await;
+    assert_eq!(settings(&shop, "synchronous_commit").await, ["on"; 3]);
+
+    // How far replicas are waited for is the administrator's.
+    set_for_all(&shop, "synchronous_commit = remote_apply");
+    let shop = shop.restarted().await;
+    let kept = settings(&shop, "synchronous_commit").await;
+    assert_eq!(kept, ["remote_apply"; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_are_what_the_shop_is_made_for() {
+    let Some(shop) = a_shop(options()).await else {
+        return;
+    };
+    set_for_all(&shop, "default_transaction_isolation = serializable");
+    let shop = shop.restarted().await;
+    let (committed, snapshot) = ("read committed", "repeatable read");
+    let isolation = settings(&shop, "transaction_isolation").await;
+    assert_eq!(isolation, [committed, snapshot, snapshot]);
+    // also for a statement that is alone
+    let default = settings(&shop, "default_transaction_isolation").await;
+    assert_eq!(default, [committed; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_takes_for_ever() {
+    let busy = Duration::from_millis(1234);
+    let Some(shop) = a_shop(db::Options { busy, ..options() }).await else {
+        return;
+    };
+    let limits = settings(&shop, "statement_timeout").await;
+    assert_eq!(limits, ["30s", "30s", "10s"]);
+    assert_eq!(settings(&shop, "lock_timeout").await, ["1234ms"; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r12_a_product_that_somebody_else_holds_is_a_503_with_retry_after() {
+    let busy = Duration::from_millis(20);
+    let Some(shop) = a_shop(db::Options { busy, ..options() }).await else {
+        return;
+    };
+    let kettle = shop.product("Kettle", 129_900, 5).await;
+    let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
+    ada.puts(&kettle, 2).await;
+    bob.puts(&kettle, 1).await;
+
+    let elsewhere = shop.behind();
+    elsewhere.run("BEGIN; SELECT stock FROM products FOR UPDATE");
+    for customer in [&ada, &bob, &ada] {
+        let refused = customer.checks_out_once("key-1").await;
+        refused.is_problem(503, "unavailable");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    let product = format!("/products/{kettle}");
+    let admin = shop.admin().await;
+    let refused = admin.patch(&product, json!({ "name": "Pot" })).await;
+    refused.is_problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(shop.stock(&kettle).await, 5, "reads go on");
+    assert_eq!(shop.anonymous().get("/readyz").await.status, 200);
+    elsewhere.run("COMMIT");
+
+    assert_eq!(ada.checks_out_once("key-1").await.status, 201);
+    assert_eq!(bob.checks_out_once("key-1").await.status, 201);
+    assert_eq!(shop.stock(&kettle).await, 2);
+    elsewhere.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r17_sessions_that_the_server_ends_while_they_are_idle_are_made_anew() {
+    let Some(shop) = a_shop(options()).await else {
+        return;
+    };
+    set_for_all(&shop, "idle_session_timeout = 30");
+    let shop = shop.restarted().await;
+    let elsewhere = shop.behind();
+    elsewhere.run("SET idle_session_timeout = 0");
+    let kettle = shop.product("Kettle", 129_900, 1000).await;
+    let ada = shop.customer("ada").await;
+    for _ in 0..5 {
+        // the publisher's sessions come and go meanwhile
+        let alive = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'shop'
+            AND query NOT LIKE '%advisory%' AND query NOT LIKE '%fresh_events%'";
+        while elsewhere.number(alive) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        ada.buys(&kettle, 1).await;
+        assert_eq!(ada.get("/orders").await.status, 200);
+    }
+    assert_eq!(shop.stock(&kettle).await, 995);
+}
