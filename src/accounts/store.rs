@@ -195,11 +195,12 @@ pub const STANDING: &str = "SELECT u.id FROM sessions s JOIN users u ON u.id = s
     WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
 
 pub(super) fn visitor(tx: &mut Tx<'_>, session: SessionId) -> Result<Option<Visitor>> {
-    // What one account does at once is done one after the other: its cart, its orders, its keys.
+    // What one account does at once is done one after the other: its cart, its orders, its keys. The
+    // session is held too, or one that ended during the wait would still be found.
     let sql = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
          WHERE s.id = ?1 AND s.expires_at > ?2";
     tx.one(
-        Sql::from(sql).locking("u"),
+        Sql::from(sql).locking("u, s"),
         args![session, tx.now()],
         |row| {
             Ok(Visitor {

@@ -21,11 +21,12 @@ impl<'a> Sql<'a> {
         }
     }
 
-    /// Keeps the rows of the table named `table` for this transaction until its end, in one that
-    /// writes. Where a single writer has the database to itself there is nothing to do.
+    /// Keeps the rows of the named tables for this transaction until its end, in one that writes; they
+    /// are waited for in this order. What the statement joins of other tables is as it was before the
+    /// wait. Where a single writer has the database to itself there is nothing to do.
     #[must_use]
-    pub fn locking(mut self, table: &'static str) -> Self {
-        self.locked = Some(table);
+    pub fn locking(mut self, tables: &'static str) -> Self {
+        self.locked = Some(tables);
         self
     }
 

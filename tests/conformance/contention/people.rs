@@ -8,7 +8,7 @@ use shop::{
 };
 
 use super::{one_wins, tally};
-use crate::support::{Client, TestShop};
+use crate::support::{Client, Engine, TestShop};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -95,4 +95,25 @@ contention_test! {
             ada.get("/cart").await.is_problem(401, "unauthorized");
         }
     }
+}
+
+/// One writer lets nobody wait inside a transaction; several do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a03_who_waited_while_the_session_ended_is_out() {
+    let Some(shop) = TestShop::on(Engine::Postgres).await else {
+        return;
+    };
+    let ada = shop.customer("ada").await;
+    let (other, watch) = (shop.behind(), shop.behind());
+    other.run("BEGIN; UPDATE users SET password_hash = 'new'; DELETE FROM sessions");
+    let end = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+             WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        while watch.number(waiting) == 0 {
+            tokio::task::yield_now().await;
+        }
+        other.let_go();
+    };
+    let (answer, ()) = join(ada.delete("/cart"), end).await;
+    answer.is_problem(401, "unauthorized");
 }
