@@ -58,7 +58,7 @@ impl Bus {
             }
             match self.advance(&db, &head).await {
                 Ok(()) => failing = false,
-                Err(error) if !failing => {
+                Err(error) if !failing && !stop.is_cancelled() => {
                     tracing::error!(?error, "committed events cannot be read; trying on");
                     failing = true;
                 }

@@ -68,7 +68,7 @@ pub(super) fn new_line(
 static ADD_AT_ONCE: LazyLock<String> = LazyLock::new(|| {
     let (most_quantity, most_lines) = (Quantity::MOST, super::MOST_LINES - 10);
     format!(
-        "WITH visitor AS ({STANDING} FOR NO KEY UPDATE OF u),
+        "WITH visitor AS ({STANDING} FOR NO KEY UPDATE OF u, s),
          product AS (
              SELECT id, name, price, stock, images FROM products
              WHERE id = ?4 AND deleted_at IS NULL),

@@ -126,13 +126,9 @@ fn a_password_opens() {
         return;
     };
     let database = server.database_with("OWNER ada");
-    for rest in [
-        "",
-        "?sslmode=disable",
-        "?sslmode=prefer",
-        "?sslmode=require",
-    ] {
-        opens(&server.url(&format!("ada:{SECRET}"), &format!("{database}{rest}")));
+    for mode in ["disable", "require"] {
+        let rest = format!("{database}?sslmode={mode}");
+        opens(&server.url(&format!("ada:{SECRET}"), &rest));
     }
     assert!(server.tables(&database).contains(&"orders".to_owned()));
 

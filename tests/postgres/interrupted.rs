@@ -80,6 +80,10 @@ impl Scene {
 /// Ends the session that does this; the server notices at the next statement.
 const DIE: &str = "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60)";
 
+/// Ends all sessions but this one, and waits until they have ended.
+const END_ALL: &str = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
 /// What the server says to two that have waited for each other, or have read what the other wrote.
 const CONTENDED: [&str; 2] = ["40P01", "40001"];
 
@@ -226,12 +230,23 @@ async fn r17_a_statement_that_was_never_sent_is_sent_on_another_connection() {
             .iter()
             .all(Result::is_ok)
     );
-    let behind = store.behind();
-    behind.run(
-        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
-         WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    );
+    store.behind().run(END_ALL);
     for name in ["one", "two", "three"] {
         assert_eq!(adds_alone(&store, name).await.unwrap(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r17_sessions_that_ended_while_nobody_used_them_are_not_missed() {
+    let Some(scene) = Scene::open().await else {
+        return;
+    };
+    let ada = scene.shop.customer("ada").await;
+    for _ in 0..3 {
+        scene.behind.run(END_ALL);
+        assert_eq!(ada.get("/cart").await.status, 200);
+        scene.behind.run(END_ALL);
+        assert_eq!(ada.checks_out_once("key-1").await.status, 201);
+    }
+    scene.has_orders(1).await;
 }

@@ -108,28 +108,3 @@ async fn r12_a_product_that_somebody_else_holds_is_a_503_with_retry_after() {
     assert_eq!(shop.stock(&kettle).await, 2);
     elsewhere.assert_sound();
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r17_sessions_that_the_server_ends_while_they_are_idle_are_made_anew() {
-    let Some(shop) = a_shop(options()).await else {
-        return;
-    };
-    set_for_all(&shop, "idle_session_timeout = 30");
-    let shop = shop.restarted().await;
-    let elsewhere = shop.behind();
-    elsewhere.run("SET idle_session_timeout = 0");
-    let kettle = shop.product("Kettle", 129_900, 1000).await;
-    let ada = shop.customer("ada").await;
-    for _ in 0..5 {
-        // the publisher's sessions come and go meanwhile
-        let alive = "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'shop'
-            AND query NOT LIKE '%advisory%' AND query NOT LIKE '%fresh_events%'";
-        while elsewhere.number(alive) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        ada.buys(&kettle, 1).await;
-        assert_eq!(ada.get("/orders").await.status, 200);
-    }
-    assert_eq!(shop.stock(&kettle).await, 995);
-}
