@@ -83,6 +83,13 @@ fn nobody_there_is_said() {
         &refuses(&url),
         &["`shop`", "127.0.0.1", &port, "check that it runs"],
     );
+    let here = tempfile::tempdir().unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_shop"));
+    server
+        .args(["serve", "--listen", "127.0.0.1:0", "--database-url", &url])
+        .current_dir(here.path());
+    names(&refused(&mut server), &["`shop`", "check that it runs"]);
+
     let url = format!("postgres://ada:{SECRET}@no-such-host.invalid/shop");
     names(&refuses(&url), &["`shop`", "no-such-host.invalid"]);
     let url = format!("postgres://ada:{SECRET}@%2Fnowhere/shop");
