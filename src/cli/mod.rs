@@ -149,6 +149,7 @@ fn load(flags: Layer, file: Option<&std::path::Path>) -> Result<Config> {
 
 /// Opens the shop for a command that works beside a server or without one.
 async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc<App>)> {
+    server::look(&config).await?;
     let home = Home::open(&config.data_dir)?;
     let public_url = match (&config.public_url, home.running()?) {
         (Some(url), _) => url.clone(),

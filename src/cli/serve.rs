@@ -33,6 +33,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+        server::look(&config).await?;
         let home = Home::open(&config.data_dir)?;
         let mut running = home.lock()?;
         let is_shared = config.database_url.is_some();

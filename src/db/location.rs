@@ -27,4 +27,15 @@ impl Location {
              `sqlite:PATH` for `shop transfer`",
         ))
     }
+
+    /// Refuses a server that the shop cannot live on; changes nothing. A file is looked at when it is
+    /// opened.
+    pub async fn look(&self) -> Result<()> {
+        let Location::Postgres(target) = self else {
+            return Ok(());
+        };
+        let target = target.clone();
+        let looked = tokio::task::spawn_blocking(move || target.check(&mut target.connect()?));
+        looked.await.map_err(Error::internal)?
+    }
 }

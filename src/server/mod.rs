@@ -58,17 +58,9 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         demo,
         storage,
     } = parts;
-    let location = match &config.database_url {
+    let location = match server_of(&config)? {
         None => Location::Sqlite(home.database()),
-        Some(url) => match Location::parse(&url.0)? {
-            Location::Sqlite(_) => {
-                return Err(Error::unavailable(
-                    "`database_url` names a server, as `postgres://…`; without it the shop is a \
-                     file in its `--data-dir`",
-                ));
-            }
-            server @ Location::Postgres(_) => server,
-        },
+        Some(server) => server,
     };
     let is_shared = matches!(location, Location::Postgres(_));
     let storage = db::Options {
@@ -109,6 +101,28 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         stopping,
         demo,
     }))
+}
+
+/// Refuses a database server that the shop cannot live on, before anything is made anywhere.
+pub async fn look(config: &Config) -> Result<()> {
+    match server_of(config)? {
+        None => Ok(()),
+        Some(server) => server.look().await,
+    }
+}
+
+/// The database server that is configured, if one is.
+fn server_of(config: &Config) -> Result<Option<Location>> {
+    let Some(url) = &config.database_url else {
+        return Ok(None);
+    };
+    match Location::parse(&url.0)? {
+        Location::Sqlite(_) => Err(Error::unavailable(
+            "`database_url` names a server, as `postgres://…`; without it the shop is a file in its \
+             `--data-dir`",
+        )),
+        server @ Location::Postgres(_) => Ok(Some(server)),
+    }
 }
 
 /// The secret that was made at the first start, kept where every instance reads it.
