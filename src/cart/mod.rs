@@ -129,7 +129,8 @@ pub fn add(
     check_stock(&line)?;
     store::put(tx, visitor.user, product, quantity)?;
     lines.push(line);
-    render(app, lines)
+    // As it will be shown from now on, also where several came in one moment.
+    render(app, oldest_first(lines))
 }
 
 /// Sets how many of a product the cart holds.
