@@ -154,6 +154,12 @@ impl Error {
         self
     }
 
+    /// The same for one more who asked; what only the log keeps stays with this one.
+    #[must_use]
+    pub fn retold(&self) -> Self {
+        Error::new(self.kind(), self.0.detail.clone())
+    }
+
     pub fn kind(&self) -> Kind {
         self.0.kind
     }

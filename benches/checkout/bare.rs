@@ -81,7 +81,7 @@ impl Bare {
         let c = &self.connection;
         c.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         c.prepare_cached(VISITOR)?
-            .query_row((&self.sessions[who], 1), |_| Ok(()))?;
+            .query_row((&self.sessions[who], 1, &self.users[who]), |_| Ok(()))?;
         let mut held = 1_i64;
         let mut lines = c.prepare_cached(LINES)?;
         let mut rows = lines.query([&self.users[who]])?;
@@ -105,7 +105,7 @@ impl Bare {
         let c = &self.connection;
         c.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         c.prepare_cached(VISITOR)?
-            .query_row((&self.sessions[who], 1), |_| Ok(()))?;
+            .query_row((&self.sessions[who], 1, &self.users[who]), |_| Ok(()))?;
         let lines: Vec<(Vec<u8>, String, i64, i64)> = c
             .prepare_cached(LINES)?
             .query_map([&self.users[who]], |row| {
@@ -169,7 +169,7 @@ impl Bare {
 }
 
 const VISITOR: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
-    WHERE s.id = ?1 AND s.expires_at > ?2";
+    WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
 const LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
     FROM cart_items c JOIN products p ON p.id = c.product_id
     WHERE c.user_id = ?1 AND p.deleted_at IS NULL";

@@ -13,6 +13,7 @@ use super::{
     password::{self, Verdict},
 };
 use crate::{
+    db::Tx,
     error::{Error, Kind, Result},
     web::{
         App, Routes, State,
@@ -114,18 +115,17 @@ pub(crate) async fn login(
 ) -> Result<Response> {
     let Login { email, password } = body;
     let (counts, typed) = (app.limits.are_on(), email.clone());
-    if counts {
-        app.db
-            .write("accounts.count_try", move |tx| super::count_try(tx, &typed))
-            .await?;
-    }
-    let typed = email.clone();
-    let known = app
-        .db
-        .read("accounts.credentials", move |tx| {
-            super::credentials(tx, &typed)
-        })
-        .await?;
+    let look = move |tx: &mut Tx<'_>| {
+        if counts {
+            super::count_try(tx, &typed)?;
+        }
+        super::credentials(tx, &typed)
+    };
+    let known = if counts {
+        app.db.write("accounts.credentials", look).await?
+    } else {
+        app.db.read("accounts.credentials", look).await?
+    };
     let (user, hash) = known.unzip();
     let chance = app.chance.clone();
     let verdict = app

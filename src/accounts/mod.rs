@@ -235,8 +235,7 @@ pub struct Visitor {
 
 /// The visitor behind a token; one whose session has ended is unauthorized.
 pub fn visitor(tx: &mut Tx<'_>, claims: &Claims) -> Result<Visitor> {
-    store::visitor(tx, claims.sid)?
-        .filter(|visitor| visitor.user == claims.sub)
+    store::visitor(tx, claims.sid, claims.sub)?
         .ok_or_else(|| Error::unauthorized("this session has ended; sign in again"))
 }
 

@@ -189,19 +189,21 @@ pub(super) fn delete_sessions_of(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Gives the user of the session `?1`, if it stands at `?2` and is that of `?3`: for a statement that
-/// is a whole operation.
-pub const STANDING: &str = "SELECT u.id FROM sessions s JOIN users u ON u.id = s.user_id
+/// Finds the user of the session `?1`, if it stands at `?2` and is that of `?3`; also a part of
+/// statements that are whole operations.
+pub const STANDING: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
 
-pub(super) fn visitor(tx: &mut Tx<'_>, session: SessionId) -> Result<Option<Visitor>> {
+pub(super) fn visitor(
+    tx: &mut Tx<'_>,
+    session: SessionId,
+    user: UserId,
+) -> Result<Option<Visitor>> {
     // What one account does at once is done one after the other: its cart, its orders, its keys. The
     // session is held too, or one that ended during the wait would still be found.
-    let sql = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
-         WHERE s.id = ?1 AND s.expires_at > ?2";
     tx.one(
-        Sql::from(sql).locking("u, s"),
-        args![session, tx.now()],
+        Sql::from(STANDING).locking("u, s"),
+        args![session, tx.now(), user],
         |row| {
             Ok(Visitor {
                 user: row.get(0)?,

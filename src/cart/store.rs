@@ -13,14 +13,17 @@ use crate::{
     web::{App, token::Claims},
 };
 
+/// The lines of a cart, once the user is named; [`line`] reads them.
+const LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
+    FROM cart_items c JOIN products p ON p.id = c.product_id
+    WHERE p.deleted_at IS NULL AND c.user_id =";
+
 /// With `held`, nobody changes the products before the transaction ends; they are taken in the order
 /// of their ids, so that two orders never wait for each other.
 pub(super) fn lines(tx: &mut Tx<'_>, app: &App, user: UserId, held: bool) -> Result<Vec<Line>> {
-    let sql = Sql::from(
-        "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
-         FROM cart_items c JOIN products p ON p.id = c.product_id
-         WHERE c.user_id = ?1 AND p.deleted_at IS NULL ORDER BY c.product_id",
-    );
+    static IN_ORDER: LazyLock<String> =
+        LazyLock::new(|| format!("{LINES} ?1 ORDER BY c.product_id"));
+    let sql = Sql::from(&*IN_ORDER);
     let sql = if held { sql.locking("p") } else { sql };
     tx.all(sql, args![user], |row| line(row, app))
 }
@@ -72,11 +75,7 @@ static ADD_AT_ONCE: LazyLock<String> = LazyLock::new(|| {
          product AS (
              SELECT id, name, price, stock, images FROM products
              WHERE id = ?4 AND deleted_at IS NULL),
-         held AS (
-             SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
-             FROM cart_items c CROSS JOIN LATERAL (
-                 SELECT * FROM products WHERE id = c.product_id AND deleted_at IS NULL OFFSET 0) p
-             WHERE c.user_id = ?3),
+         held AS ({LINES} ?3),
          put AS (
              INSERT INTO cart_items (user_id, product_id, quantity, added_at)
              SELECT v.id, p.id, ?5, ?2 FROM visitor v, product p

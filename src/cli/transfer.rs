@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio::runtime::Handle;
+
 use super::output::{Output, note, progress};
 use crate::{
     config::Config,
@@ -12,7 +14,8 @@ use crate::{
         Location,
         transfer::{Beside, Moved, transfer},
     },
-    error::{Error, Result},
+    error::{Error, Kind, Result},
+    ports::ImageStore,
     server::{self, Home},
 };
 
@@ -74,6 +77,7 @@ impl Transfer {
             Location::Postgres(_) => (in_files, Vec::new(), &[]),
             Location::Sqlite(_) => (Vec::new(), in_files, &server::SECRETS),
         };
+        let (runtime, pictures) = (Handle::current(), Pictures::of(&source, &target)?);
         let mut missing = Vec::new();
         let bar = progress(0, "rows");
         let moved = transfer(
@@ -86,7 +90,7 @@ impl Transfer {
                 keep: &mut |name, value| target.keep_secret(name, value),
                 files: ("product_images", "image_key"),
                 file: &mut |key| {
-                    if !bring(&source.images(), &target.images(), key)? {
+                    if !runtime.block_on(pictures.bring(key))? {
                         missing.push(key.to_owned());
                     }
                     Ok(())
@@ -110,28 +114,32 @@ impl Transfer {
     }
 }
 
-/// Copies a picture to where the moved shop looks for it; tells whether it is there.
-fn bring(from: &Path, to: &Path, key: &str) -> Result<bool> {
-    let (source, target) = (from.join(key), to.join(key));
-    let failed = |error: std::io::Error| {
-        let (source, target) = (source.display(), target.display());
-        Error::unavailable(format!("cannot copy `{source}` to `{target}`: {error}"))
-    };
-    if target.exists() {
-        return Ok(true);
+/// Where pictures come from and where the moved shop looks for them.
+struct Pictures {
+    source: ImageStore,
+    target: ImageStore,
+    are_one: bool,
+}
+
+impl Pictures {
+    fn of(source: &Home, target: &Home) -> Result<Pictures> {
+        Ok(Pictures {
+            source: ImageStore::local(&source.images())?,
+            target: ImageStore::local(&target.images())?,
+            are_one: source.root() == target.root(),
+        })
     }
-    if !source.exists() {
-        return Ok(false);
+
+    /// Brings a picture along; tells whether it is there.
+    async fn bring(&self, key: &str) -> Result<bool> {
+        match self.source.get(key).await {
+            Ok(_) if self.are_one => Ok(true),
+            Ok(picture) => self.target.put(key, picture).await.map(|()| true),
+            // An earlier move may have brought it.
+            Err(error) if error.kind() == Kind::NotFound => Ok(self.target.get(key).await.is_ok()),
+            Err(error) => Err(error),
+        }
     }
-    std::fs::create_dir_all(to).map_err(failed)?;
-    let draft = to.join(format!(".{key}"));
-    std::fs::copy(&source, &draft).map_err(failed)?;
-    std::fs::File::open(&draft)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| std::fs::rename(&draft, &target))
-        .and_then(|()| std::fs::File::open(to)?.sync_all())
-        .map_err(failed)?;
-    Ok(true)
 }
 
 /// The data directory that belongs to a database: a file's own, else the configured one.

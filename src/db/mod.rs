@@ -9,6 +9,7 @@ mod job;
 mod location;
 pub mod migrate;
 pub mod postgres;
+mod queue;
 mod sql;
 pub mod sqlite;
 pub mod transfer;

@@ -5,10 +5,7 @@
 //! commit was sent; after that nobody knows what became of it, and it is never tried again.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -18,7 +15,7 @@ use tokio::sync::Notify;
 use super::session::{Session, Setup, Trouble};
 use crate::{
     clock::Chance,
-    db::{Access, Job, Outcome},
+    db::{Access, Job, Outcome, queue::Queue},
     error::{Error, Result},
 };
 
@@ -34,7 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 type Order = (Access, Box<dyn Job>);
 
 pub(super) struct Crew {
-    queue: RwLock<Option<SyncSender<Order>>>,
+    queue: Queue<Order>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -46,7 +43,7 @@ impl Crew {
         setup: Setup,
         fresh: Arc<Notify>,
     ) -> Result<Crew> {
-        let (sender, receiver) = sync_channel(queue);
+        let (queue, receiver) = Queue::new(queue);
         let receiver = Arc::new(Mutex::new(receiver));
         let worker = Arc::new(Worker {
             setup,
@@ -63,32 +60,19 @@ impl Crew {
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(Crew {
-            queue: RwLock::new(Some(sender)),
+            queue,
             threads: Mutex::new(threads),
         })
     }
 
     pub(super) fn push(&self, access: Access, job: Box<dyn Job>) -> Result<()> {
-        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(queue) = queue.as_ref() else {
-            return Err(stopping());
-        };
-        queue
-            .try_send((access, job))
-            .map_err(|refused| match refused {
-                TrySendError::Full(_) => {
-                    Error::unavailable("too many requests are waiting; try again")
-                }
-                TrySendError::Disconnected(_) => stopping(),
-            })
+        let full = "too many requests are waiting; try again";
+        self.queue.push((access, job), full)
     }
 
     /// Takes no more jobs and finishes those that wait.
     pub(super) fn close(&self) {
-        self.queue
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.queue.close();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         part_from(threads);
@@ -116,10 +100,6 @@ pub(super) fn part_from(threads: impl IntoIterator<Item = JoinHandle<()>>) {
             tracing::error!("a database thread panicked");
         }
     }
-}
-
-fn stopping() -> Error {
-    Error::unavailable("the server is stopping; try again")
 }
 
 /// What the threads of a crew share.

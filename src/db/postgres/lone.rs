@@ -4,7 +4,7 @@ use postgres::Client;
 
 use super::{
     Setup,
-    publisher::{NUMBER, PRESENT},
+    publisher::{FIND_OTHER, NUMBER},
     session::{Session, failure},
 };
 use crate::{
@@ -27,13 +27,7 @@ impl Lone {
             .map_err(failed)?
             .get(0);
         let served = guard
-            .query_opt(
-                "SELECT 1 FROM pg_locks
-                 WHERE locktype = 'advisory' AND classid = $1::int::oid AND objsubid = 2
-                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 LIMIT 1",
-                &[&PRESENT],
-            )
+            .query_opt(FIND_OTHER, &[&[0_u32; 0].as_slice()])
             .map_err(failed)?;
         if !free || served.is_some() {
             return Err(Error::unavailable(format!(

@@ -29,8 +29,16 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How long after a lost connection the next is tried.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The advisory locks, one for each mark, by which programs on one database know of each other.
-pub(in crate::db) const PRESENT: i32 = 0x5348_4f50;
+/// Tells the others that a program of the mark `$1` is here: an advisory lock that many can hold, for
+/// as long as the connection lasts.
+const JOIN: &str = "SELECT pg_advisory_lock_shared(x'53484f50'::int, $1)";
+
+/// Finds a program that is on this database under a mark that is none of `$1`.
+pub(super) const FIND_OTHER: &str = "SELECT 1 FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = x'53484f50'::int::oid AND objsubid = 2
+        AND objid <> ALL ($1)
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    LIMIT 1";
 
 /// One journey. The lock is taken by a statement of its own, so that the next one sees all that was
 /// committed before it was had; it ends with the transaction, on every path.
@@ -74,12 +82,11 @@ impl Publisher {
             committed,
             stop: stop.clone(),
         };
-        let (reached, is_reached) = std::sync::mpsc::channel();
+        let line = runtime.block_on(round.connect())?;
         let thread = std::thread::Builder::new()
             .name("publisher".into())
-            .spawn(move || runtime.block_on(round.follow(reached)))
+            .spawn(move || runtime.block_on(round.follow(line)))
             .map_err(Error::internal)?;
-        is_reached.recv().map_err(Error::internal)??;
         Ok(Publisher {
             fresh,
             waiting,
@@ -146,21 +153,10 @@ struct Round {
 }
 
 impl Round {
-    async fn follow(self, reached: std::sync::mpsc::Sender<Result<()>>) {
-        let mut reached = Some(reached);
-        while !self.stop.is_cancelled() {
-            let connected = self.connect().await;
-            let answer = match &connected {
-                Ok(_) => Ok(()),
-                Err(error) => Err(Error::new(error.kind(), error.detail().to_owned())),
-            };
-            if let Some(reached) = reached.take() {
-                let is_lost = answer.is_err();
-                drop(reached.send(answer));
-                if is_lost {
-                    return;
-                }
-            }
+    /// Numbers until told to stop, on one connection after the other.
+    async fn follow(self, first: Line) {
+        let mut connected = Ok(first);
+        loop {
             let begun = match connected {
                 Ok(line) => self.pass(&line).await.map(|()| line),
                 Err(error) => Err(error),
@@ -173,16 +169,13 @@ impl Round {
                     Err(error)
                 }
             };
-            match ended {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(?error, "events wait for the database; trying again");
-                    tokio::select! {
-                        () = self.stop.cancelled() => return,
-                        () = tokio::time::sleep(RETRY) => {}
-                    }
-                }
+            let Err(error) = ended else { return };
+            tracing::warn!(?error, "events wait for the database; trying again");
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
             }
+            connected = self.connect().await;
         }
     }
 
@@ -272,23 +265,13 @@ impl Line {
     async fn join(&self, folder: Option<i32>) -> Result<()> {
         let failed = |error: tokio_postgres::Error| super::session::failure(&error);
         let mark = folder.unwrap_or(0);
-        self.client
-            .execute("SELECT pg_advisory_lock_shared($1, $2)", &[&PRESENT, &mark])
-            .await
-            .map_err(failed)?;
+        self.client.execute(JOIN, &[&mark]).await.map_err(failed)?;
         if folder.is_none() {
             return Ok(());
         }
         let others = self
             .client
-            .query_opt(
-                "SELECT 1 FROM pg_locks
-                 WHERE locktype = 'advisory' AND classid = $1::int::oid AND objsubid = 2
-                     AND objid NOT IN (0, $2::int::oid)
-                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 LIMIT 1",
-                &[&PRESENT, &mark],
-            )
+            .query_opt(FIND_OTHER, &[&[0, mark.cast_unsigned()].as_slice()])
             .await
             .map_err(failed)?;
         match others {

@@ -9,10 +9,7 @@
 //! each job runs alone. So a job may run more than once, and is answered exactly once.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
     thread::JoinHandle,
 };
 
@@ -21,7 +18,7 @@ use tokio::{runtime::Handle, sync::Notify};
 
 use super::connection::{failure, run};
 use crate::{
-    db::{Job, Outcome},
+    db::{Job, Outcome, queue::Queue},
     error::{Error, Kind, Result},
 };
 
@@ -37,7 +34,7 @@ enum Message {
 }
 
 pub(super) struct Writer {
-    queue: RwLock<Option<SyncSender<Message>>>,
+    queue: Queue<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -47,14 +44,14 @@ impl Writer {
         queue: usize,
         committed: Arc<Notify>,
     ) -> Result<Writer> {
-        let (sender, receiver) = sync_channel(queue);
+        let (queue, receiver) = Queue::new(queue);
         let answers = Handle::try_current().ok();
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || serve(connection, &receiver, &committed, answers.as_ref()))
             .map_err(Error::internal)?;
         Ok(Writer {
-            queue: RwLock::new(Some(sender)),
+            queue,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -72,22 +69,13 @@ impl Writer {
     }
 
     fn send(&self, message: Message) -> Result<()> {
-        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(queue) = queue.as_ref() else {
-            return Err(stopping());
-        };
-        queue.try_send(message).map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::unavailable("too many writes are waiting; try again"),
-            TrySendError::Disconnected(_) => stopping(),
-        })
+        let full = "too many writes are waiting; try again";
+        self.queue.push(message, full)
     }
 
     /// Takes no more jobs, finishes those that wait, and folds the log into the file.
     pub(super) fn close(&self) {
-        self.queue
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.queue.close();
         let thread = self
             .thread
             .lock()
@@ -103,10 +91,6 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn stopping() -> Error {
-    Error::unavailable("the server is stopping; try again")
 }
 
 fn serve(
@@ -187,7 +171,7 @@ fn commit(
             Attempt::CommitFailed(error) | Attempt::NotBegun(error) => {
                 tracing::error!(?error, jobs = group.len(), "a group of writes failed");
                 for job in group {
-                    job.refuse(Error::new(error.kind(), error.detail().to_owned()));
+                    job.refuse(error.retold());
                 }
                 return false;
             }
