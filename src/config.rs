@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use serde::Serialize;
+
 use crate::money::Currency;
 
 /// One key of the configuration.
@@ -40,6 +42,8 @@ const KEYS: &[Key] = &[
     key("access_token_ttl", Some("15m")),
     key("refresh_token_ttl", Some("30d")),
     key("currency", Some("INR")),
+    secret("smtp_url"),
+    key("mail_from", None),
     secret("razorpay_webhook_secret"),
     key("cors_origins", Some("")),
     key("trusted_proxies", Some("")),
@@ -63,6 +67,10 @@ pub struct Config {
     pub access_token_ttl: Duration,
     pub refresh_token_ttl: Duration,
     pub currency: Currency,
+    /// Of the mail server; none: mails are files in the data directory.
+    pub smtp_url: Option<Secret>,
+    /// Who sends mails, as `Shop <shop@example.com>`.
+    pub mail_from: Option<String>,
     /// All are valid; none: one is made and kept in the data directory.
     pub webhook_secrets: Vec<Secret>,
     /// Origins that browsers may call from, as `https://shop.example`.
@@ -86,6 +94,42 @@ impl fmt::Debug for Secret {
 
 /// Values by key, from one origin.
 pub type Layer = BTreeMap<String, String>;
+
+/// A value with where it comes from; a secret's is not told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    pub name: &'static str,
+    /// None: nothing is set.
+    pub value: Option<String>,
+    pub origin: &'static str,
+}
+
+/// What every key comes to, given the layers with their names, the strongest first.
+pub fn explain(layers: &[(&'static str, &Layer)]) -> Vec<Setting> {
+    let shown = |key: &Key, value: &str| {
+        if key.is_secret && !value.is_empty() {
+            "[redacted]".to_owned()
+        } else {
+            value.to_owned()
+        }
+    };
+    KEYS.iter()
+        .map(|key| {
+            let found = layers
+                .iter()
+                .find_map(|(origin, layer)| Some((*origin, layer.get(key.name)?.as_str())));
+            let (origin, value) = match found {
+                Some((origin, value)) => (origin, Some(value)),
+                None => ("default", key.default),
+            };
+            Setting {
+                name: key.name,
+                value: value.map(|value| shown(key, value)),
+                origin,
+            }
+        })
+        .collect()
+}
 
 /// Reads the values of `shop.toml`; a list's items are joined by commas.
 pub fn parse_file(text: &str) -> Result<Layer, String> {
@@ -198,6 +242,8 @@ impl Config {
             refresh_token_ttl: duration("refresh_token_ttl", text("refresh_token_ttl"))?,
             currency: Currency::from_code(text("currency"))
                 .ok_or("`currency` must be an ISO 4217 code, as `INR`")?,
+            smtp_url: find("smtp_url").map(|url| Secret(url.to_owned())),
+            mail_from: find("mail_from").map(str::to_owned),
             webhook_secrets: secrets(
                 "razorpay_webhook_secret",
                 text("razorpay_webhook_secret"),

@@ -18,6 +18,8 @@ pub enum Kind {
     InvalidQuery,
     /// A header has no sense.
     InvalidHeader,
+    /// What was sent in proof does not serve.
+    Refused(&'static str),
     /// Who is asking is not known: no token, a wrong one, wrong credentials, a wrong signature.
     Unauthorized(&'static str),
     /// Who is asking is known and may not.

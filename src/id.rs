@@ -55,4 +55,6 @@ ids! {
     ImageId,
     OrderId,
     PaymentId,
+    /// A mail in the outbox.
+    MailId,
 }

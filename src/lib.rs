@@ -7,7 +7,7 @@
 //! - words: [`error`], [`id`], [`money`], [`clock`], [`page`], [`event`], [`config`]
 //! - machines, which know no word of the shop: [`db`], [`bus`], [`ports`], [`web`]
 //! - the shop: [`accounts`], [`media`], [`catalog`], [`cart`], [`payments`], [`orders`],
-//!   [`realtime`]; in each, `mod.rs` has types and operations, `store.rs` the SQL, `http.rs` the
+//!   [`mail`], [`realtime`]; in each, `mod.rs` has types and operations, `store.rs` the SQL, `http.rs` the
 //!   routes
 //! - the edge: [`server`], [`worker`], [`cli`]
 //!
@@ -30,6 +30,7 @@ pub mod web;
 pub mod accounts;
 pub mod cart;
 pub mod catalog;
+pub mod mail;
 pub mod media;
 pub mod orders;
 pub mod payments;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    accounts, bus, db,
+    accounts, bus, db, mail,
     web::{App, idempotency},
 };
 
@@ -16,31 +16,66 @@ const NEARLY: Duration = Duration::from_mins(59);
 /// How long events can be replayed.
 const EVENTS_KEPT_FOR: Duration = Duration::from_hours(168);
 
+/// How often the outbox is looked into; `shop admin` beside the server writes to it, too.
+const LOOK_FOR_MAIL: Duration = Duration::from_millis(250);
+
+/// How long mails rest while the database cannot be asked.
+const MAIL_RESTS: Duration = Duration::from_secs(5);
+
 /// Starts the timers; they end when the shop stops.
 pub fn start(app: &Arc<App>) {
-    let app = Arc::clone(app);
+    let shop = Arc::clone(app);
     tokio::spawn(async move {
         let mut timer = tokio::time::interval(CLEAN_UP);
         loop {
             tokio::select! {
-                () = app.stopping.cancelled() => break,
-                _ = timer.tick() => clean_up(&app).await,
+                () = shop.stopping.cancelled() => break,
+                _ = timer.tick() => clean_up(&shop).await,
             }
+        }
+    });
+    // A stopping server waits for it, so that a mail under way is not sent again at the next start.
+    let shop = Arc::clone(app);
+    app.talks.spawn(async move {
+        if let Err(error) = mail::worker::begin(&shop).await {
+            tracing::warn!(?error, "mails that wait keep to their times");
+        }
+        let mut rest = Duration::ZERO;
+        while shop
+            .stopping
+            .run_until_cancelled(tokio::time::sleep(rest))
+            .await
+            .is_some()
+        {
+            rest = match mail::worker::send_due(&shop).await {
+                Ok(_) => LOOK_FOR_MAIL,
+                Err(error) => {
+                    tracing::warn!(?error, "mails wait for the database; trying again");
+                    MAIL_RESTS
+                }
+            };
         }
     });
 }
 
-async fn clean_up(app: &App) {
+/// Forgets what nobody needs any more.
+pub async fn clean_up(app: &App) {
     app.limits.forget_idle();
+    let refresh_token_ttl = app.config.refresh_token_ttl;
     let cleaned = app
         .db
-        .write("worker.clean_up", |tx| {
+        .write("worker.clean_up", move |tx| {
             if !db::is_due(tx, "clean_up", NEARLY)? {
                 return Ok(None);
             }
             let keys = idempotency::forget_expired(tx)?;
             let events = bus::forget_before(tx, EVENTS_KEPT_FOR)?;
+            let spent_before = tx.now().minus(refresh_token_ttl);
+            accounts::forget_sessions(tx, spent_before)?;
+            accounts::forget_links(tx)?;
+            accounts::forget_codes(tx)?;
             accounts::forget_tries(tx)?;
+            mail::forget_sent(tx)?;
             Ok(Some((keys, events)))
         })
         .await;

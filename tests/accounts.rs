@@ -1,7 +1,11 @@
 //! Accounts: who gets in, as whom, and who stays out.
 
+mod links;
+mod phones;
 mod rights;
+mod sessions;
 mod tokens;
+mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -148,17 +152,6 @@ storage_test! {
         visitor.post("/auth/refresh", second).await.is_problem(401, "invalid-token");
     }
 
-    async fn one_session_ends_and_another_goes_on(shop: TestShop) {
-        let phone = shop.customer("ada").await;
-        let laptop = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
-        let token = json!({ "refreshToken": laptop.text("/refreshToken") });
-        shop.anonymous().post("/auth/logout", token).await;
-
-        assert_eq!(phone.get("/me").await.status, 200);
-        let laptop = shop.bearer(&laptop.text("/accessToken"));
-        laptop.get("/me").await.is_problem(401, "unauthorized");
-    }
-
     async fn a_session_outlives_a_restart_and_ends_with_its_time(shop: TestShop) {
         shop.customer("ada").await;
         let signed_in = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
@@ -169,21 +162,6 @@ storage_test! {
         shop.passes(Duration::from_hours(30 * 24));
         let token = json!({ "refreshToken": signed_in.text("/refreshToken") });
         shop.anonymous().post("/auth/refresh", token).await.is_problem(401, "invalid-token");
-    }
-
-    async fn a04_a_refresh_token_is_good_for_one_of_two_at_once(shop: TestShop) {
-        shop.customer("ada").await;
-        let signed_in = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
-        let token = json!({ "refreshToken": signed_in.text("/refreshToken") });
-        let shop = Arc::new(shop);
-        let mut both = tokio::task::JoinSet::new();
-        for _ in 0..2 {
-            let (shop, token) = (Arc::clone(&shop), token.clone());
-            both.spawn(async move { shop.anonymous().post("/auth/refresh", token).await.status });
-        }
-        let mut statuses = both.join_all().await;
-        statuses.sort_unstable();
-        assert_eq!(statuses, [200, 401]);
     }
 
     async fn a10_spellings_of_one_address_are_one_account(shop: TestShop) {
@@ -269,30 +247,49 @@ storage_test! {
         }
     }
 
+    async fn a08_an_unknown_address_is_hashed_for_like_a_known_one(shop: TestShop) {
+        shop.customer("ada").await;
+        let held = shop.hold_hashing().await;
+        let busy = shop.app.hashing.busy();
+        let shop = Arc::new(shop);
+        let mut all = tokio::task::JoinSet::new();
+        for email in ["ada@example.com", "nobody@example.com"] {
+            let shop = Arc::clone(&shop);
+            all.spawn(async move { log_in(&shop.anonymous(), email, "wrong horse battery").await });
+        }
+        // Both stand in line for a thread that hashes.
+        while shop.app.hashing.busy() < busy + 2 {
+            assert!(all.try_join_next().is_none(), "an answer without a hash");
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        for answer in all.join_all().await {
+            answer.is_problem(401, "invalid-credentials");
+        }
+    }
+
+    async fn a09_a_full_pool_turns_sign_ins_away(shop: TestShop) {
+        shop.customer("ada").await;
+        let held = shop.hold_hashing().await;
+        let shop = Arc::new(shop);
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..400 {
+            let shop = Arc::clone(&shop);
+            all.spawn(async move { log_in(&shop.anonymous(), "nobody@example.com", PASSWORD).await });
+        }
+        let turned_away = all.join_next().await.unwrap().unwrap();
+        turned_away.is_problem(503, "unavailable");
+        assert!(turned_away.header("retry-after").is_some());
+        assert_eq!(shop.anonymous().get("/products").await.status, 200);
+        all.abort_all();
+        drop(held);
+    }
+
     async fn a09_a_huge_password_is_refused_before_hashing(shop: TestShop) {
         shop.customer("ada").await;
         let huge = "x".repeat(200_000);
         // While all who could hash are held up, only what needs no hash is answered.
-        let mut held = Vec::new();
-        let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
-        let workers = std::thread::available_parallelism().map_or(2, usize::from).div_ceil(2);
-        for _ in 0..workers {
-            let (release, gate) = tokio::sync::oneshot::channel::<()>();
-            let (app, started) = (Arc::clone(&shop.app), started.clone());
-            held.push(release);
-            tokio::spawn(async move {
-                let work = move || {
-                    started.send(()).unwrap();
-                    drop(gate.blocking_recv());
-                    Ok(())
-                };
-                app.hashing.run(work).await
-            });
-        }
-        for _ in 0..workers {
-            starts.recv().await.unwrap();
-        }
-
+        let _held = shop.hold_hashing().await;
         let body = json!({ "email": "eve@example.com", "password": huge, "name": "Eve" });
         shop.anonymous().post("/auth/register", body).await.blames("password");
         log_in(&shop.anonymous(), "ada@example.com", &huge).await.blames("password");
@@ -308,6 +305,9 @@ storage_test! {
             json!(""), json!("1234567"), json!("x".repeat(129)), json!(12_345_678), json!(null),
             json!(["correct horse"]), json!("my lovelace!"), json!("LOVELACE 1815"),
             json!("\u{ff2c}ovelace 1815"),
+            // Among the commonest, in any case and on any keyboard.
+            json!("password"), json!("Password1"), json!("QWERTYUIOP"),
+            json!("\u{ff50}\u{ff41}\u{ff53}\u{ff53}\u{ff57}\u{ff4f}\u{ff52}\u{ff44}"),
         ] {
             register("Lovelace@example.com", wrong).await.blames("password");
         }

@@ -16,6 +16,8 @@ mod durability;
 mod floors;
 mod instances;
 mod live;
+mod logs;
+mod mail;
 mod manners;
 mod orders;
 mod packaging;

@@ -244,7 +244,8 @@ storage_test! {
             let is_code = |c: char| c.is_ascii_lowercase() || c == '-';
             assert!(problem.code.chars().all(is_code), "{}", problem.code);
         }
-        let mut codes: Vec<_> = problems::ALL.iter().map(|problem| problem.code).collect();
+        let told = |problem: &problems::Problem| (problem.code, problem.status);
+        let mut codes: Vec<_> = problems::ALL.iter().map(told).collect();
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), problems::ALL.len());

@@ -47,7 +47,7 @@ impl Bare {
         for (number, user) in users.iter().enumerate() {
             connection
                 .execute(
-                    "INSERT INTO sessions VALUES (?1, ?2, ?3, 0, 9000000000000)",
+                    "INSERT INTO sessions VALUES (?1, ?2, ?3, 0, 9000000000000, 0)",
                     (user, user, number.to_be_bytes()),
                 )
                 .expect("a session");

@@ -2,10 +2,12 @@
 
 mod email;
 pub mod http;
+mod link;
 mod password;
+mod phone;
+mod session;
 mod store;
-
-use std::time::Duration;
+mod tries;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,15 +15,26 @@ use utoipa::ToSchema;
 
 pub use self::{
     email::Email,
+    link::{
+        Purpose, forget_links, forget_password, owner_of_reset, reset_link, reset_password,
+        send_verification, verify_email,
+    },
     password::{NewPassword, PasswordHash, TypedPassword},
-    store::STANDING,
+    phone::{Phone, forget_codes, guess_code, set_phone},
+    session::{
+        SignIn, Visitor, admin, forget_sessions, refresh, sign_in, sign_out, sign_out_everywhere,
+        visitor,
+    },
+    store::sessions::STANDING,
+    tries::{ALLOWANCES, Allowance, forget_tries},
 };
 use crate::{
     clock::Timestamp,
     db::Tx,
     error::{Error, Kind, Result},
     id::{SessionId, UserId},
-    web::{App, token::Claims},
+    page::{Page, PageRequest},
+    web::token::Claims,
 };
 
 /// What somebody may do. An admin may do what a customer may.
@@ -87,6 +100,13 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
+impl User {
+    /// The address, to compare others with.
+    fn address(&self) -> Result<Email> {
+        Email::parse(&self.email).map_err(Error::internal)
+    }
+}
+
 /// What a new account needs. `verified`: an admin vouches for the address.
 #[derive(Debug, Clone)]
 pub struct NewUser {
@@ -119,102 +139,10 @@ pub fn register(tx: &mut Tx<'_>, new: &NewUser) -> Result<User> {
     }
 }
 
-/// The account and the hash of its password, for a login to check outside the transaction.
+/// The account and the hash of its password, for a login to check outside the transaction; none where
+/// nobody may sign in.
 pub fn credentials(tx: &mut Tx<'_>, email: &Email) -> Result<Option<(UserId, PasswordHash)>> {
     store::credentials(tx, email.key())
-}
-
-/// How many wrong passwords one address takes in [`TRIES_WINDOW`], whoever types them and wherever.
-const MOST_TRIES: i64 = 20;
-
-const TRIES_WINDOW: Duration = Duration::from_mins(15);
-
-/// Counts a try before its password is looked at, so that many at once are no way around the limit;
-/// [`forgive_try`] takes it back if it was right.
-pub fn count_try(tx: &mut Tx<'_>, email: &Email) -> Result<()> {
-    let (address, window) = (digest(email.key()), tx.now().minus(TRIES_WINDOW));
-    if store::count_try(tx, &address, window, MOST_TRIES)? {
-        return Ok(());
-    }
-    let since = store::tries_since(tx, &address)?.unwrap_or_else(|| tx.now());
-    let left = since.plus(TRIES_WINDOW).0 - tx.now().0;
-    let retry_after = Duration::from_millis(left.max(1000).unsigned_abs());
-    let detail = "too many wrong passwords for this address; wait, or reset the password";
-    Err(Error::new(Kind::TooManyRequests { retry_after }, detail))
-}
-
-/// Takes a counted try back: its password was right.
-pub fn forgive_try(tx: &mut Tx<'_>, email: &Email) -> Result<()> {
-    store::forgive_try(tx, &digest(email.key()))
-}
-
-/// Forgets the tries whose window is over; tells for how many addresses.
-pub fn forget_tries(tx: &mut Tx<'_>) -> Result<u64> {
-    let before = tx.now().minus(TRIES_WINDOW);
-    store::forget_tries(tx, before)
-}
-
-/// Keeps a stronger hash of the same password.
-pub fn upgrade_hash(tx: &mut Tx<'_>, user: UserId, hash: &PasswordHash) -> Result<()> {
-    store::set_password(tx, user, hash.as_str())
-}
-
-/// What a sign-in gives: two tokens and the account.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SignIn {
-    pub access_token: String,
-    #[schema(example = "Bearer")]
-    pub token_type: &'static str,
-    /// How long the access token is valid, in seconds.
-    pub expires_in: u64,
-    /// Opaque; good for one refresh.
-    pub refresh_token: String,
-    pub user: User,
-}
-
-/// Opens a session.
-pub fn sign_in(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<SignIn> {
-    let user = user_by_id(tx, user)?;
-    let refresh = new_secret(tx);
-    let session: SessionId = tx.id();
-    let expires = tx.now().plus(app.config.refresh_token_ttl);
-    store::insert_session(tx, session, user.id, &digest(&refresh), expires)?;
-    granted(tx, app, session, user, refresh)
-}
-
-/// Spends a refresh token: the session goes on under a new one.
-pub fn refresh(tx: &mut Tx<'_>, app: &App, token: &str) -> Result<SignIn> {
-    let fresh = new_secret(tx);
-    let expires = tx.now().plus(app.config.refresh_token_ttl);
-    let (session, user) = store::rotate_session(tx, &digest(token), &digest(&fresh), expires)?
-        .ok_or_else(|| {
-            let detail = "the refresh token is unknown, spent or expired; sign in again";
-            Error::new(Kind::Unauthorized("invalid-token"), detail)
-        })?;
-    let user = user_by_id(tx, user)?;
-    granted(tx, app, session, user, fresh)
-}
-
-/// Ends the session of a refresh token; an unknown one is no error.
-pub fn sign_out(tx: &mut Tx<'_>, token: &str) -> Result<()> {
-    store::delete_session(tx, &digest(token))
-}
-
-fn granted(
-    tx: &Tx<'_>,
-    app: &App,
-    session: SessionId,
-    user: User,
-    refresh_token: String,
-) -> Result<SignIn> {
-    Ok(SignIn {
-        access_token: app.tokens.sign(user.id, session, tx.now())?,
-        token_type: "Bearer",
-        expires_in: app.tokens.ttl.as_secs(),
-        refresh_token,
-        user,
-    })
 }
 
 /// 256 random bits as text.
@@ -224,28 +152,6 @@ fn new_secret(tx: &Tx<'_>) -> String {
 
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
-}
-
-/// Somebody whose session stands, in this very transaction.
-#[derive(Debug, Clone, Copy)]
-pub struct Visitor {
-    pub user: UserId,
-    pub role: Role,
-}
-
-/// The visitor behind a token; one whose session has ended is unauthorized.
-pub fn visitor(tx: &mut Tx<'_>, claims: &Claims) -> Result<Visitor> {
-    store::visitor(tx, claims.sid, claims.sub)?
-        .ok_or_else(|| Error::unauthorized("this session has ended; sign in again"))
-}
-
-/// As [`visitor`], and forbidden to all but admins.
-pub fn admin(tx: &mut Tx<'_>, claims: &Claims) -> Result<Visitor> {
-    let visitor = visitor(tx, claims)?;
-    match visitor.role {
-        Role::Admin => Ok(visitor),
-        Role::Customer => Err(Error::new(Kind::Forbidden, "only an admin may do this")),
-    }
 }
 
 /// The account with that id.
@@ -263,30 +169,93 @@ pub fn user_by_email(tx: &mut Tx<'_>, email: &Email) -> Result<User> {
     })
 }
 
-/// All accounts, oldest first.
-pub fn list(tx: &mut Tx<'_>) -> Result<Vec<User>> {
-    store::list(tx)
+/// All accounts, oldest first, and whether each is disabled.
+pub fn all(tx: &mut Tx<'_>) -> Result<Vec<(User, bool)>> {
+    store::all(tx)
 }
 
-/// Whether the shop has an admin.
+/// One page of accounts, oldest first; with `email`, the one that has it, in any spelling.
+pub fn list(tx: &mut Tx<'_>, email: Option<&Email>, page: PageRequest) -> Result<Page<User>> {
+    store::list(tx, email.map(Email::key), page)
+}
+
+/// Whether the shop has an admin who can sign in.
 pub fn has_admin(tx: &mut Tx<'_>) -> Result<bool> {
-    Ok(store::admins(tx)? > 0)
+    Ok(!store::admins(tx)?.is_empty())
 }
 
 /// Gives a role and ends the account's sessions. The last admin stays one.
 pub fn set_role(tx: &mut Tx<'_>, id: UserId, role: Role) -> Result<User> {
-    let user = user_by_id(tx, id)?;
-    if user.role == Role::Admin && role != Role::Admin && store::admins(tx)? == 1 {
+    if role != Role::Admin {
+        keep_an_admin(tx, id)?;
+    }
+    user_by_id(tx, id)?;
+    store::set_role(tx, id, role)?;
+    sign_out_everywhere(tx, id)?;
+    user_by_id(tx, id)
+}
+
+/// As [`set_role`], for the admin that the claims name. Who may decide about admins is held before
+/// anything else, so that two who demote each other do not wait for each other.
+pub fn set_role_as(tx: &mut Tx<'_>, claims: &Claims, id: UserId, role: Role) -> Result<User> {
+    store::admins(tx)?;
+    admin(tx, claims)?;
+    set_role(tx, id, role)
+}
+
+/// Lets an account sign in no more, or again. The last admin stays enabled.
+pub fn set_disabled(tx: &mut Tx<'_>, id: UserId, disabled: bool) -> Result<()> {
+    if disabled {
+        keep_an_admin(tx, id)?;
+        sign_out_everywhere(tx, id)?;
+    }
+    store::set_disabled(tx, id, disabled)
+}
+
+/// Refuses to take the last admin away.
+fn keep_an_admin(tx: &mut Tx<'_>, id: UserId) -> Result<()> {
+    if store::admins(tx)? == [id] {
         let detail = "this is the last admin; make another account an admin first";
         return Err(Error::conflict("last-admin", detail));
     }
-    store::set_role(tx, id, role)?;
-    store::delete_sessions_of(tx, id)?;
+    Ok(())
+}
+
+/// Gives the own account another name.
+pub fn rename(tx: &mut Tx<'_>, id: UserId, name: &PersonName) -> Result<User> {
+    store::set_name(tx, id, name.as_str())?;
     user_by_id(tx, id)
+}
+
+/// The hash of an account's password, for its owner to prove that they know it.
+pub fn password_of(tx: &mut Tx<'_>, id: UserId) -> Result<PasswordHash> {
+    store::password(tx, id)?.ok_or_else(|| Error::not_found("user"))
+}
+
+/// Sets a password in place of the one that `seen` is the hash of, and ends all sessions but `own`. It
+/// was checked outside this transaction: if another was set meanwhile, that is a conflict of two
+/// changes, and the first has won.
+pub fn replace_password(
+    tx: &mut Tx<'_>,
+    id: UserId,
+    own: SessionId,
+    seen: &PasswordHash,
+    hash: &PasswordHash,
+) -> Result<()> {
+    if password_of(tx, id)? != *seen {
+        return Err(wrong_password());
+    }
+    let user = user_by_id(tx, id)?;
+    link::change_password(tx, &user, hash)?;
+    store::sessions::delete_of(tx, id, Some(own))
+}
+
+fn wrong_password() -> Error {
+    Error::field("currentPassword", "wrong", "is not your password")
 }
 
 /// Sets a password and ends the account's sessions.
 pub fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &PasswordHash) -> Result<()> {
     store::set_password(tx, id, hash.as_str())?;
-    store::delete_sessions_of(tx, id)
+    sign_out_everywhere(tx, id)
 }

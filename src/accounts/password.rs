@@ -1,6 +1,8 @@
 //! Passwords: argon2id in PHC form (RFC 9106), with the least that OWASP asks for: 19 MiB, two
 //! passes, one lane. What is hashed is the NFKC form, so that every keyboard types the same.
 
+use std::{collections::HashSet, sync::LazyLock};
+
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc,
 };
@@ -14,7 +16,14 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A password somebody chooses: 8 to 128 characters.
+/// The 3,000 commonest passwords, in small letters.
+static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    include_str!("../../assets/passwords/common.txt")
+        .lines()
+        .collect()
+});
+
+/// A password somebody chooses: 8 to 128 characters, and none of the commonest.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
@@ -25,11 +34,13 @@ impl TryFrom<String> for NewPassword {
 
     fn try_from(text: String) -> Result<Self, String> {
         let normal: String = text.nfkc().take(129).collect();
-        if (8..=128).contains(&normal.chars().count()) {
-            Ok(NewPassword(normal))
-        } else {
-            Err("must be 8 to 128 characters".to_owned())
+        if !(8..=128).contains(&normal.chars().count()) {
+            return Err("must be 8 to 128 characters".to_owned());
         }
+        if COMMON.contains(normal.to_lowercase().as_str()) {
+            return Err("is among the commonest passwords; choose another".to_owned());
+        }
+        Ok(NewPassword(normal))
     }
 }
 
@@ -84,6 +95,11 @@ impl PasswordHash {
     /// As it was stored.
     pub fn stored(text: String) -> Self {
         PasswordHash(text)
+    }
+
+    /// A hash that no password fits which anybody knows, until its owner sets one.
+    pub fn of_nothing(chance: &Chance) -> Result<Self> {
+        hash(&hex::encode(chance.bytes::<32>()), &chance.bytes())
     }
 
     pub fn as_str(&self) -> &str {

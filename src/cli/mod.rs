@@ -2,6 +2,7 @@
 //! says why and what to do.
 
 mod admin;
+mod config;
 mod output;
 mod seed;
 mod serve;
@@ -14,8 +15,7 @@ use clap::{Parser, Subcommand};
 use self::output::Output;
 use crate::{
     clock::{Chance, Clock},
-    config::{self, Config, Layer},
-    db,
+    config::{self as settings, Config, Layer},
     error::{Error, Result},
     server::{self, Home, Parts},
     web::App,
@@ -62,6 +62,8 @@ enum Command {
     Admin(admin::Admin),
     /// Move the shop between `SQLite` and Postgres; nobody may be serving it
     Transfer(transfer::Transfer),
+    /// Show the effective settings and where each comes from, secrets redacted, and the limits
+    Config,
     /// Print the `OpenAPI` 3.1 document of the API
     Openapi,
 }
@@ -111,7 +113,11 @@ fn run(cli: Cli) -> Result<()> {
                 .map(|value| ("listen".to_owned(), value)),
         );
     }
-    let config = load(flags, cli.global.config.as_deref())?;
+    let layers = Layers::load(flags, cli.global.config.as_deref())?;
+    let config = layers.config()?;
+    if let Command::Config = cli.command {
+        return config::show(&layers, &config, output);
+    }
     output::start_log(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -122,29 +128,57 @@ fn run(cli: Cli) -> Result<()> {
             Command::Serve(serve) => serve.run(config, output).await,
             Command::Admin(command) => command.run(config, output).await,
             Command::Transfer(transfer) => transfer.run(config, output).await,
-            Command::Openapi => Ok(()),
+            Command::Config | Command::Openapi => Ok(()),
         }
     })
 }
 
-/// Puts flags, environment and file together.
-fn load(flags: Layer, file: Option<&std::path::Path>) -> Result<Config> {
-    let wrong = |message: String| Error::unavailable(message);
-    let variables: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let environment =
-        config::from_environment(&variables, |p| std::fs::read_to_string(p)).map_err(wrong)?;
-    let path = file.unwrap_or(std::path::Path::new("shop.toml"));
-    let file = match std::fs::read_to_string(path) {
-        Ok(text) => config::parse_file(&text)
-            .map_err(|error| wrong(format!("`{}`: {error}", path.display())))?,
-        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-            Layer::new()
-        }
-        Err(error) => return Err(wrong(format!("cannot read `{}`: {error}", path.display()))),
-    };
-    Config::from_layers(&[flags, environment, file]).map_err(wrong)
+/// The values of flags, environment and file.
+struct Layers {
+    flags: Layer,
+    environment: Layer,
+    file: Layer,
+}
+
+impl Layers {
+    fn load(flags: Layer, file: Option<&std::path::Path>) -> Result<Layers> {
+        let variables: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let environment = settings::from_environment(&variables, |p| std::fs::read_to_string(p))
+            .map_err(Error::unavailable)?;
+        let path = file.unwrap_or(std::path::Path::new("shop.toml"));
+        let wrong = |verb: &str, error: &dyn std::fmt::Display| {
+            Error::unavailable(format!("{verb}`{}`: {error}", path.display()))
+        };
+        let file = match std::fs::read_to_string(path) {
+            Ok(text) => settings::parse_file(&text).map_err(|error| wrong("", &error))?,
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Layer::new()
+            }
+            Err(error) => return Err(wrong("cannot read ", &error)),
+        };
+        Ok(Layers {
+            flags,
+            environment,
+            file,
+        })
+    }
+
+    /// With their names, the strongest first.
+    fn named(&self) -> [(&'static str, &Layer); 3] {
+        [
+            ("flag", &self.flags),
+            ("environment", &self.environment),
+            ("file", &self.file),
+        ]
+    }
+
+    /// Puts them together.
+    fn config(&self) -> Result<Config> {
+        Config::from_layers(&self.named().map(|(_, layer)| layer.clone()))
+            .map_err(Error::unavailable)
+    }
 }
 
 /// Opens the shop for a command that works beside a server or without one.
@@ -157,12 +191,9 @@ async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc
         (None, None) => config.public_url(config.listen),
     };
     let parts = Parts {
-        config,
         clock,
         chance,
-        public_url,
-        demo: false,
-        storage: db::Options::default(),
+        ..Parts::new(config, public_url)
     };
     let app = server::open(&home, parts).await?;
     Ok((home, app))

@@ -22,6 +22,10 @@ impl Output {
         Output { json }
     }
 
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// A text as it is.
     #[expect(
         clippy::unused_self,

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     accounts,
-    clock::{Chance, Clock},
     config::Config,
     db::{self, Tx},
     error::{Error, Result},
@@ -47,13 +46,10 @@ impl Serve {
             ))
         })?;
         let address = listener.local_addr().map_err(Error::internal)?;
+        let public_url = config.public_url(address);
         let parts = Parts {
-            public_url: config.public_url(address),
-            config,
-            clock: Clock::system(),
-            chance: Chance::system(),
             demo: self.demo,
-            storage: db::Options::default(),
+            ..Parts::new(config, public_url)
         };
         let app = server::open(&home, parts).await?;
         if self.demo && is_shared {
@@ -72,9 +68,8 @@ impl Serve {
             .await?
         {
             note(
-                "no admin yet; make one: \
-                 shop admin user add --email you@example.com --name You --role ADMIN \
-                 --password-stdin",
+                "no admin yet; this makes one and prints a link to set the password: \
+                 shop admin user add --email you@example.com --name You --role ADMIN",
             );
         }
         worker::start(&app);
@@ -86,7 +81,7 @@ impl Serve {
 
 /// Marks a database as a demo's for ever. One that holds another shop is refused.
 fn claim_for_demo(tx: &mut Tx<'_>) -> Result<()> {
-    let is_empty = accounts::list(tx)?.is_empty();
+    let is_empty = accounts::all(tx)?.is_empty();
     if db::setting(tx, "demo", if is_empty { "yes" } else { "no" })? == "yes" {
         return Ok(());
     }

@@ -40,6 +40,10 @@ const STEPS: &[(&str, &str)] = &[
         "V8__login_tries",
         include_str!("../../migrations/V8__login_tries.sql"),
     ),
+    (
+        "V9__sessions_links_mail",
+        include_str!("../../migrations/V9__sessions_links_mail.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.

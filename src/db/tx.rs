@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Row, Sql, Value};
@@ -165,6 +166,19 @@ impl<'a> Tx<'a> {
         for part in changes.chunks(Event::MOST_PRODUCTS) {
             self.emit(&Event::Inventory(part.to_vec()))?;
         }
+        Ok(())
+    }
+
+    /// Leaves a mail in the outbox, in this transaction: the worker renders `template` with `data`
+    /// and sends it to the address `to` after the commit, as often as it takes.
+    pub fn mail(&mut self, to: &str, template: &str, data: &impl Serialize) -> Result<()> {
+        let id: Uuid = self.id();
+        let data = serde_json::to_string(data).map_err(Error::internal)?;
+        self.execute(
+            "INSERT INTO outbox (id, recipient, template, data, state, tries, since, due_at, created_at)
+             VALUES (?1, ?2, ?3, ?4, 'waiting', 0, ?5, ?5, ?5)",
+            args![Value::Id(id), to, template, &data, self.now],
+        )?;
         Ok(())
     }
 

@@ -163,7 +163,7 @@ macro_rules! id_columns {
 }
 
 id_columns!(
-    UserId, SessionId, CategoryId, ProductId, ImageId, OrderId, PaymentId
+    UserId, SessionId, CategoryId, ProductId, ImageId, OrderId, PaymentId, MailId
 );
 
 impl From<i64> for Value<'_> {

@@ -2,8 +2,12 @@
 
 mod gateway;
 mod images;
+pub mod mailer;
+mod sms;
 
 pub use self::{
     gateway::{Gateway, Mock},
     images::ImageStore,
+    mailer::{Letter, Mailer, Refusal},
+    sms::{Console, Pocket, Sms},
 };

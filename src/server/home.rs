@@ -64,6 +64,11 @@ impl Home {
         self.root.join("images")
     }
 
+    /// Where mails go that no server takes.
+    pub fn mail(&self) -> PathBuf {
+        self.root.join("mail")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.root.join("lock")
     }

@@ -24,7 +24,7 @@ use crate::{
     db::{self, Db, Location, Tx},
     error::{Error, Result},
     media, orders, payments,
-    ports::{ImageStore, Mock},
+    ports::{Console, ImageStore, Mailer, Mock, Sms, mailer},
     realtime,
     web::{
         App, Routes, Workers, edge,
@@ -43,6 +43,25 @@ pub struct Parts {
     pub public_url: String,
     pub demo: bool,
     pub storage: db::Options,
+    /// None: as configured.
+    pub mailer: Option<Arc<dyn Mailer>>,
+    pub sms: Arc<dyn Sms>,
+}
+
+impl Parts {
+    /// What a program is made of that runs by the machine's own clock.
+    pub fn new(config: Config, public_url: String) -> Parts {
+        Parts {
+            config,
+            clock: Clock::system(),
+            chance: Chance::system(),
+            public_url,
+            demo: false,
+            storage: db::Options::default(),
+            mailer: None,
+            sms: Arc::new(Console),
+        }
+    }
 }
 
 /// The secrets that are made at the first start: of access tokens, and of the provider's webhook.
@@ -57,7 +76,13 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         public_url,
         demo,
         storage,
+        mailer,
+        sms,
     } = parts;
+    let mailer = match mailer {
+        Some(mailer) => mailer,
+        None => mailer_of(&config, home)?,
+    };
     let location = match server_of(&config)? {
         None => Location::Sqlite(home.database()),
         Some(server) => server,
@@ -87,6 +112,8 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
         images: ImageStore::local(&home.images())?,
         gateway: Arc::new(Mock),
+        mailer,
+        sms,
         hashing: Workers::new(cores.div_ceil(2), 256),
         imaging: Workers::new(cores.div_ceil(2), 32),
         limits: Limits::new(config.rate_limit && !demo),
@@ -122,6 +149,25 @@ fn server_of(config: &Config) -> Result<Option<Location>> {
              `--data-dir`",
         )),
         server @ Location::Postgres(_) => Ok(Some(server)),
+    }
+}
+
+/// Who takes mails out of the shop.
+fn mailer_of(config: &Config, home: &Home) -> Result<Arc<dyn Mailer>> {
+    let from = config.mail_from.as_deref();
+    match (&config.smtp_url, from) {
+        (Some(url), Some(from)) => {
+            let smtp = mailer::Smtp::open(url, mailer::sender(from)?)?;
+            Ok(Arc::new(smtp))
+        }
+        (Some(_), None) => Err(Error::unavailable(
+            "`smtp_url` is set and `mail_from` is not; set it to who sends the mails, as \
+             `Shop <shop@example.com>`",
+        )),
+        (None, from) => {
+            let from = mailer::sender(from.unwrap_or("Shop <shop@localhost>"))?;
+            Ok(Arc::new(mailer::Files::new(home.mail(), from)))
+        }
     }
 }
 
@@ -170,6 +216,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/healthz", get(pages::healthz))
         .route("/readyz", get(pages::readyz))
         .route("/openapi.json", get(pages::openapi))
+        .merge(pages::links())
         .route("/problems/page.css", get(pages::problem_style))
         .route("/problems/{code}", get(pages::problem))
         .route("/images/{key}", get(media::http::get_image));

@@ -54,13 +54,20 @@ pub(super) async fn problem(Path(code): Path<String>) -> Result<Response> {
     let problem = problems::by_code(&code).ok_or_else(|| Error::not_found("problem code"))?;
     let page = PROBLEM_PAGE
         .replace("{{code}}", problem.code)
-        .replace("{{status}}", &problem.status.to_string())
+        .replace("{{status}}", &statuses(&code))
         .replace("{{title}}", &escape(problem.title))
         .replace("{{remedy}}", &escape(problem.remedy));
     Ok(html(
         page,
         "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
     ))
+}
+
+/// The statuses that a code comes with.
+fn statuses(code: &str) -> String {
+    let all = problems::ALL.iter().filter(|problem| problem.code == code);
+    let all: Vec<_> = all.map(|problem| problem.status.to_string()).collect();
+    all.join(" or ")
 }
 
 fn escape(text: &str) -> String {
@@ -72,6 +79,27 @@ fn escape(text: &str) -> String {
 
 pub(super) async fn problem_style() -> Response {
     asset(PROBLEM_STYLE, "text/css; charset=utf-8")
+}
+
+/// The pages that the links in mails lead to, so that both work without a front end.
+pub(super) fn links() -> Router<Arc<App>> {
+    const VERIFY: &str = include_str!("../../assets/pages/verify-email.html");
+    const RESET: &str = include_str!("../../assets/pages/reset-password.html");
+    const STYLE: &str = include_str!("../../assets/pages/page.css");
+    const SCRIPT: &str = include_str!("../../assets/pages/page.js");
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+        connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    Router::new()
+        .route("/verify-email", get(|| async { html(VERIFY, POLICY) }))
+        .route("/reset-password", get(|| async { html(RESET, POLICY) }))
+        .route(
+            "/pages/page.css",
+            get(|| async { asset(STYLE, "text/css; charset=utf-8") }),
+        )
+        .route(
+            "/pages/page.js",
+            get(|| async { asset(SCRIPT, "text/javascript; charset=utf-8") }),
+        )
 }
 
 /// The demo console: a page that shops with the public API.

@@ -170,7 +170,7 @@ fn explain(mut response: Response, id: &HeaderValue) -> Response {
         }
     }
     let problem = match &failure {
-        Some(Failure(error)) => problems::by_code(respond::code(error.kind())),
+        Some(Failure(error)) => respond::problem(error.kind()),
         None if is_problem(&response) => return response,
         None => problems::by_status(response.status().as_u16()),
     };

@@ -22,24 +22,43 @@ const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");
 
-/// The classes of routes: name, requests a minute for one address.
-const CLASSES: [(&str, u32); 3] = [("accounts", 30), ("writes", 600), ("reads", 6000)];
+/// A class of routes.
+#[derive(Debug)]
+pub struct Class {
+    /// As the `RateLimit` headers name it.
+    pub name: &'static str,
+    /// What belongs to it, as `shop config` tells.
+    pub what: &'static str,
+    /// Requests a minute for one client address.
+    pub quota: u32,
+}
+
+pub const CLASSES: &[Class] = &[
+    class("login", "signing in", 30),
+    class("accounts", "registering, links, passwords, codes", 30),
+    class("sessions", "refreshing and signing out", 300),
+    class("writes", "other writes", 600),
+    class("reads", "reads", 6000),
+];
+
+const fn class(name: &'static str, what: &'static str, quota: u32) -> Class {
+    Class { name, what, quota }
+}
 
 /// Which class a request belongs to; none is free of limits.
 fn class_of(method: &Method, path: &str) -> Option<usize> {
-    if path.starts_with("/images/") {
-        return Some(2);
-    }
-    let path = path.strip_prefix("/api/v1/")?;
-    if path == "payments/razorpay/webhook" {
-        None
-    } else if path.starts_with("auth/") {
-        Some(0)
-    } else if *method == Method::GET || *method == Method::HEAD {
-        Some(2)
-    } else {
-        Some(1)
-    }
+    let is_read = *method == Method::GET || *method == Method::HEAD;
+    let name = match path.strip_prefix("/api/v1/") {
+        None if path.starts_with("/images/") => "reads",
+        None | Some("payments/razorpay/webhook") => return None,
+        Some("auth/login") => "login",
+        Some("auth/refresh" | "auth/logout") => "sessions",
+        Some("me/password" | "me/phone" | "me/phone/verify") => "accounts",
+        Some(path) if path.starts_with("auth/") => "accounts",
+        Some(_) if is_read => "reads",
+        Some(_) => "writes",
+    };
+    CLASSES.iter().position(|class| class.name == name)
 }
 
 type Limiter = DefaultKeyedRateLimiter<IpAddr, StateInformationMiddleware>;
@@ -60,8 +79,8 @@ pub struct Standing {
 
 impl Limits {
     pub fn new(on: bool) -> Limits {
-        let limiter = |(_, quota): &(&str, u32)| {
-            let quota = NonZeroU32::new(*quota).unwrap_or(NonZeroU32::MIN);
+        let limiter = |class: &Class| {
+            let quota = NonZeroU32::new(class.quota).unwrap_or(NonZeroU32::MIN);
             DefaultKeyedRateLimiter::keyed(Quota::per_minute(quota)).with_middleware()
         };
         Limits {
@@ -83,7 +102,7 @@ impl Limits {
         let (Some(limiters), Some(class)) = (&self.limiters, class_of(method, path)) else {
             return (None, Ok(()));
         };
-        let quota = CLASSES[class].1;
+        let quota = CLASSES[class].quota;
         match limiters[class].check_key(&network_of(client)) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
@@ -128,7 +147,7 @@ impl Limits {
 
 impl Standing {
     pub fn write(self, headers: &mut HeaderMap) {
-        let (name, quota) = CLASSES[self.class];
+        let Class { name, quota, .. } = CLASSES[self.class];
         let reset = self.reset.as_millis().div_ceil(1000);
         let texts = [
             (

@@ -23,7 +23,7 @@ use crate::{
     clock::{Chance, Clock},
     config::{Config, Secret},
     db::Db,
-    ports::{Gateway, ImageStore},
+    ports::{Gateway, ImageStore, Mailer, Sms},
 };
 
 /// The state that handlers share.
@@ -39,6 +39,8 @@ pub struct App {
     pub webhook_secrets: Vec<Secret>,
     pub images: ImageStore,
     pub gateway: Arc<dyn Gateway>,
+    pub mailer: Arc<dyn Mailer>,
+    pub sms: Arc<dyn Sms>,
     /// Where passwords are hashed.
     pub hashing: Workers,
     /// Where pictures are decoded.

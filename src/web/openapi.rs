@@ -103,12 +103,21 @@ fn reason(status: &str) -> &'static str {
         .unwrap_or("Answer")
 }
 
+/// Codes that are their route's own, of statuses that every route has.
+const OF_ROUTES: [&str; 6] = [
+    "invalid-token",
+    "invalid-code",
+    "invalid-credentials",
+    "invalid-signature",
+    "idempotency-key-reused",
+    "invalid-image",
+];
+
 fn general_problem(status: u16) -> Response {
     let codes: Vec<String> = problems::ALL
         .iter()
         .filter(|problem| problem.status == status)
-        .filter(|problem| status != 401 || problem.code == "unauthorized")
-        .filter(|problem| status != 422 || problem.code == "validation-failed")
+        .filter(|problem| !OF_ROUTES.contains(&problem.code))
         .map(|problem| format!("`{}`: {}", problem.code, problem.title))
         .collect();
     ResponseBuilder::new().description(codes.join("; ")).build()

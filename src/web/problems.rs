@@ -44,6 +44,18 @@ pub const ALL: &[Problem] = &[
         "Correct the header that `detail` names.",
     ),
     problem(
+        "invalid-token",
+        400,
+        "The link is not valid",
+        "It is unknown, used or expired: ask for a new one.",
+    ),
+    problem(
+        "invalid-code",
+        400,
+        "The code is not valid",
+        "It is wrong, was tried five times, used, or is older than ten minutes: ask for a new one.",
+    ),
+    problem(
         "unauthorized",
         401,
         "Sign in first",
@@ -207,7 +219,7 @@ pub const ALL: &[Problem] = &[
     ),
 ];
 
-/// The problem of that code.
+/// The problem of that code; the first, where it stands for more than one status.
 pub fn by_code(code: &str) -> Option<&'static Problem> {
     ALL.iter().find(|problem| problem.code == code)
 }

@@ -45,7 +45,10 @@ pub fn code(kind: Kind) -> &'static str {
         Kind::MalformedJson => "malformed-json",
         Kind::InvalidQuery => "invalid-query",
         Kind::InvalidHeader => "invalid-header",
-        Kind::Unauthorized(code) | Kind::Conflict(code) | Kind::Invalid(code) => code,
+        Kind::Refused(code)
+        | Kind::Unauthorized(code)
+        | Kind::Conflict(code)
+        | Kind::Invalid(code) => code,
         Kind::Forbidden => "forbidden",
         Kind::NotFound => "not-found",
         Kind::TooSlow => "request-timeout",
@@ -60,8 +63,21 @@ pub fn code(kind: Kind) -> &'static str {
     }
 }
 
+/// The problem of a kind. A code may stand for more than one status.
+pub(super) fn problem(kind: Kind) -> Option<&'static problems::Problem> {
+    let code = code(kind);
+    problems::ALL.iter().find(|problem| {
+        problem.code == code
+            && match kind {
+                Kind::Refused(_) => problem.status == 400,
+                Kind::Unauthorized(_) => problem.status == 401,
+                _ => true,
+            }
+    })
+}
+
 fn status(kind: Kind) -> StatusCode {
-    problems::by_code(code(kind))
+    problem(kind)
         .and_then(|problem| StatusCode::from_u16(problem.status).ok())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

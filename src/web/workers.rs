@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Workers {
     places: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    most: usize,
 }
 
 impl Workers {
@@ -21,7 +22,13 @@ impl Workers {
         Workers {
             places: Arc::new(Semaphore::new(running)),
             waiting: Arc::new(Semaphore::new(running + waiting)),
+            most: running + waiting,
         }
+    }
+
+    /// How many run or wait in line.
+    pub fn busy(&self) -> usize {
+        self.most - self.waiting.available_permits()
     }
 
     /// Runs `work` off the request's thread; unavailable if too many wait already.

@@ -124,7 +124,8 @@ storage_test! {
             "POST /api/v1/products/{id}/images", "DELETE /api/v1/products/{id}/images/{imageId}",
             "POST /api/v1/admin/products/{id}/stock", "GET /api/v1/admin/orders",
             "GET /api/v1/admin/orders/{id}", "PATCH /api/v1/admin/orders/{id}",
-            "GET /api/v1/admin/payments",
+            "GET /api/v1/admin/payments", "GET /api/v1/admin/users",
+            "PATCH /api/v1/admin/users/{id}",
         ] {
             let is_known = |it: &Operation| format!("{} {}", it.method, it.path) == known;
             assert!(operations.iter().any(is_known), "{known} is not documented");
@@ -166,7 +167,7 @@ storage_test! {
     }
 
     async fn a13_a_fresh_shop_has_no_accounts(shop: TestShop) {
-        let users = shop.app.db.read("test.users", accounts::list).await.unwrap();
+        let users = shop.app.db.read("test.users", accounts::all).await.unwrap();
         assert!(users.is_empty(), "{users:?}");
         for name in ["admin", "root", "shop", "demo"] {
             for password in ["admin", "password", "changeme", "shop", "12345678", ""] {

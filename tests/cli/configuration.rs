@@ -274,3 +274,49 @@ fn r08_a_file_that_is_no_database_is_refused_and_left_alone() {
     assert!(why.contains("shop.db"), "{why}");
     assert_eq!(fs::read(&database).unwrap(), before);
 }
+
+#[test]
+fn the_settings_are_shown_with_their_origins() {
+    let here = tempfile::tempdir().unwrap();
+    file(here.path(), "log = \"warn\"\ncurrency = \"EUR\"\n");
+    let mut command = shop(
+        here.path(),
+        &["config", "--json", "--data-dir", "elsewhere"],
+    );
+    let shown = output(command.env("SHOP_LOG", "debug"));
+    assert!(shown.status.success(), "{shown:?}");
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let setting = |name: &str| {
+        let all = shown["settings"].as_array().unwrap();
+        let found = all.iter().find(|it| it["name"] == name).unwrap();
+        (found["value"].clone(), found["origin"].clone())
+    };
+    for (name, value, origin) in [
+        ("data_dir", json!("elsewhere"), "flag"),
+        ("log", json!("debug"), "environment"),
+        ("currency", json!("EUR"), "file"),
+        ("listen", json!("127.0.0.1:8080"), "default"),
+        ("smtp_url", Value::Null, "default"),
+    ] {
+        assert_eq!(setting(name), (value, json!(origin)), "{name}");
+    }
+    let limits = shown["limits"].as_array().unwrap();
+    let of = |what: &str| limits.iter().find(|it| it["what"] == what).unwrap();
+    assert_eq!(
+        (
+            of("signing in")["most"].as_i64(),
+            of("signing in")["seconds"].as_i64()
+        ),
+        (Some(30), Some(60))
+    );
+    assert_eq!(of("wrong passwords")["countedFor"], "account");
+    assert!(!here.path().join("elsewhere").exists(), "nothing was made");
+
+    let mut command = shop(here.path(), &["config"]);
+    let text = String::from_utf8(output(&mut command).stdout).unwrap();
+    let line = text.lines().find(|line| line.contains("currency")).unwrap();
+    assert!(line.contains("EUR") && line.contains("file"), "{text}");
+    let mut command = shop(here.path(), &["config"]);
+    let text = String::from_utf8(output(command.env("SHOP_RATE_LIMIT", "off")).stdout).unwrap();
+    assert!(!text.contains("wrong passwords"), "{text}");
+}

@@ -46,7 +46,7 @@ async fn exhaust(client: &Client<'_>, forwarded: impl Fn(usize) -> String) -> (u
         let header = forwarded(n);
         let headers = [("x-forwarded-for", header.as_str())];
         let answer = client
-            .call(Method::POST, "/auth/logout", &headers, Value::Null)
+            .call(Method::POST, "/auth/verify-email", &headers, Value::Null)
             .await;
         if answer.status == 429 {
             return (n, answer);
@@ -179,7 +179,7 @@ storage_test! {
     async fn h05_too_many_requests_are_told_to_wait(shop: TestShop) {
         let shop = shop.but(&[("rate_limit", "on")]).await;
         let visitor = shop.anonymous().at("203.0.113.7");
-        let first = visitor.post("/auth/logout", Value::Null).await;
+        let first = visitor.post("/auth/verify-email", Value::Null).await;
         assert_eq!(first.header("ratelimit-policy"), Some("\"accounts\";q=30;w=60"));
         assert_eq!(first.header("ratelimit").map(|it| &it[..15]), Some("\"accounts\";r=29"));
         assert_eq!(first.header("retry-after"), None);
@@ -202,7 +202,7 @@ storage_test! {
         let hook = visitor.post("/payments/razorpay/webhook", json!({})).await;
         assert_eq!((hook.status, hook.header("ratelimit-policy")), (401, None));
         let other = shop.anonymous().at("203.0.113.8");
-        assert_eq!(other.post("/auth/logout", Value::Null).await.status, 415);
+        assert_eq!(other.post("/auth/verify-email", Value::Null).await.status, 415);
     }
 
     async fn a05_a_forwarded_address_counts_only_from_a_trusted_proxy(shop: TestShop) {
@@ -225,7 +225,7 @@ storage_test! {
             assert!(let_through < FEW, "{spent}: {let_through}");
         }
         let fresh = [("x-forwarded-for", "198.51.100.2")];
-        let answer = proxy.call(Method::POST, "/auth/logout", &fresh, Value::Null).await;
+        let answer = proxy.call(Method::POST, "/auth/verify-email", &fresh, Value::Null).await;
         assert_eq!(answer.header("ratelimit").map(|it| &it[..15]), Some("\"accounts\";r=29"));
     }
 

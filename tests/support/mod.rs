@@ -16,6 +16,7 @@ mod remote;
 mod shop;
 pub(crate) mod shopping;
 mod site;
+mod smtp;
 mod store;
 
 pub(crate) use self::{
@@ -30,6 +31,7 @@ pub(crate) use self::{
     remote::Remote,
     shop::{Engine, TestShop, options},
     site::{Site, add_product},
+    smtp::{Certificate, SmtpServer},
     store::{HeldWriter, Job, TestStore, as_one_group, begin, job},
 };
 

@@ -50,7 +50,11 @@ impl Process {
     }
 
     pub(super) fn spawn(command: Command, directory: &Path, more: &[&str]) -> Process {
-        let mut command = serve(command, directory, more);
+        Process::listening(serve(command, directory, more))
+    }
+
+    /// Runs a command that serves, and waits until it listens.
+    pub(super) fn listening(mut command: Command) -> Process {
         let mut process = Process {
             child: command.spawn().unwrap(),
             url: String::new(),
@@ -70,6 +74,12 @@ impl Process {
                 return process;
             }
         }
+    }
+
+    /// What it says on stderr, line by line; it can be asked for once.
+    pub(crate) fn says(&mut self) -> impl Iterator<Item = String> + use<> {
+        let errors = BufReader::new(self.child.stderr.take().unwrap());
+        errors.lines().map_while(Result::ok)
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -14,10 +14,13 @@ use shop::{
     accounts::{self, Email, NewUser, PasswordHash, PersonName, Role},
     clock::{Chance, Clock, Timestamp},
     config::{Config, Layer},
-    db,
+    db, mail,
+    ports::{Letter, Pocket, mailer::Memory},
     server::{self, Home, Parts},
     web::{App, edge},
 };
+
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Client, Database, run};
 
@@ -65,6 +68,10 @@ pub(crate) struct TestShop {
     pub(crate) directory: Arc<tempfile::TempDir>,
     pub(crate) database: Option<Arc<Database>>,
     router: axum::Router,
+    /// Where its mails go.
+    pub(crate) mailer: Arc<Memory>,
+    /// Where its messages to phones go.
+    pub(crate) pocket: Arc<Pocket>,
     pub(crate) engine: Engine,
     /// How many were opened on this database: no two draw the same ids.
     opened: Arc<AtomicU64>,
@@ -141,16 +148,20 @@ impl TestShop {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
+        let data_dir = directory.path().to_str().unwrap();
+        layer.insert("data_dir".to_owned(), data_dir.to_owned());
         if let Some(database) = &database {
             layer.insert("database_url".to_owned(), database.url().to_owned());
         }
+        let (mailer, pocket) = (Arc::<Memory>::default(), Arc::<Pocket>::default());
+        let config = Config::from_layers(&[layer]).unwrap();
         let parts = Parts {
-            config: Config::from_layers(&[layer]).unwrap(),
             clock: Clock::fixed(BEGINNING),
             chance: Chance::seeded(SEED + opened.fetch_add(1, Ordering::SeqCst)),
-            public_url: "http://shop.test".to_owned(),
-            demo: false,
             storage,
+            mailer: Some(Arc::clone(&mailer) as _),
+            sms: Arc::clone(&pocket) as _,
+            ..Parts::new(config, "http://shop.test".to_owned())
         };
         let home = Home::open(directory.path()).unwrap();
         let app = server::open(&home, parts).await.unwrap();
@@ -160,6 +171,8 @@ impl TestShop {
             directory,
             database,
             router,
+            mailer,
+            pocket,
             engine,
             opened,
         }
@@ -183,6 +196,48 @@ impl TestShop {
 
     pub(crate) fn passes(&self, span: Duration) {
         self.app.clock.advance(span);
+    }
+
+    /// Keeps all threads that hash busy, until what it gives is dropped.
+    pub(crate) async fn hold_hashing(&self) -> Vec<oneshot::Sender<()>> {
+        let threads = std::thread::available_parallelism()
+            .map_or(2, usize::from)
+            .div_ceil(2);
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let mut held = Vec::new();
+        for _ in 0..threads {
+            let (release, gate) = oneshot::channel::<()>();
+            let (app, started) = (Arc::clone(&self.app), started.clone());
+            held.push(release);
+            tokio::spawn(async move {
+                let work = move || {
+                    started.send(()).unwrap();
+                    drop(gate.blocking_recv());
+                    Ok(())
+                };
+                app.hashing.run(work).await
+            });
+        }
+        for _ in 0..threads {
+            starts.recv().await.unwrap();
+        }
+        held
+    }
+
+    /// Sends what is due by now; tells all that was sent so far.
+    pub(crate) async fn mails(&self) -> Vec<Letter> {
+        mail::worker::send_due(&self.app).await.unwrap();
+        self.mailer.letters()
+    }
+
+    /// The token in the newest mail to that address which has one.
+    pub(crate) async fn token_mailed(&self, to: &str) -> String {
+        let letters = self.mails().await;
+        let letter = letters
+            .iter()
+            .rfind(|letter| letter.to == to && letter.link.is_some());
+        let link = letter.and_then(|letter| letter.link.clone()).unwrap();
+        link.split_once("#token=").unwrap().1.to_owned()
     }
 
     /// Sends a request as it would come from the socket of `peer`.

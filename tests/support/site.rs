@@ -67,6 +67,19 @@ impl Site {
         Process::spawn(program, self.directory.path(), &self.place(&[]))
     }
 
+    /// As [`Site::start`], with these variables.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Process {
+        let program = Command::new(env!("CARGO_BIN_EXE_shop"));
+        let mut program = serve(program, self.directory.path(), &self.place(&[]));
+        program.envs(variables.iter().copied());
+        Process::listening(program)
+    }
+
+    /// The data directory.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     /// Starts a server that must not come up, with these variables; tells how it ended.
     pub(crate) fn refuses_to_start(&self, variables: &[(&str, &str)]) -> Output {
         let program = Command::new(env!("CARGO_BIN_EXE_shop"));

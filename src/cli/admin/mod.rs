@@ -1,6 +1,7 @@
 //! `shop admin …`: what operators do, on the data itself.
 
 mod category;
+mod mail;
 mod pay;
 mod product;
 mod user;
@@ -26,6 +27,9 @@ pub(super) enum Admin {
     /// Products and their stock
     #[command(subcommand)]
     Product(product::Product),
+    /// The outbox
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Fill the shop with plausible data, the same for one seed
     Seed(seed::Seed),
     /// Play Razorpay: tell the running server that an order is paid
@@ -42,6 +46,7 @@ impl Admin {
             Admin::User(command) => command.run(&app, output).await,
             Admin::Category(command) => command.run(&app, output).await,
             Admin::Product(command) => command.run(&app, output).await,
+            Admin::Mail(command) => command.run(&app, output).await,
             Admin::Pay(command) => command.run(&home, &app, output).await,
             Admin::Seed(_) => Ok(()),
         };

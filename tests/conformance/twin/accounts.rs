@@ -97,6 +97,128 @@ pub(super) fn me(world: &mut World) -> Request {
     }
 }
 
+/// The last of the users shops nothing, so that its sessions may end at any time.
+const IDLE: usize = 5;
+
+/// A token or a code that was sent, mostly the last one.
+fn sent(world: &mut World, known: &[String]) -> String {
+    match world.dice.below(8) {
+        0 => world.dice.text(),
+        1 => world.dice.any(known).unwrap_or_default(),
+        _ => known.last().cloned().unwrap_or_default(),
+    }
+}
+
+/// What links in mails lead to, and asking for them.
+pub(super) fn links(world: &mut World) -> Request {
+    let (proofs, resets) = (world.proofs.clone(), world.resets.clone());
+    let post = |path| Request::new(Method::POST, path);
+    match world.dice.below(8) {
+        0..=2 => {
+            let strange = world.dice.pick(&EMAILS).to_owned();
+            let email = [strange, "user5@example.com".to_owned()][world.dice.below(2)].clone();
+            let body = object(&[("email", world.dice.json_text(&email))]);
+            post("/auth/forgot-password").json(body)
+        }
+        3 => {
+            let user = [world.customer(), IDLE][world.dice.below(2)];
+            post("/auth/verify-email/resend").by(&world.users[user].token)
+        }
+        4 | 5 => {
+            let token = sent(world, &proofs);
+            let body = object(&[("token", world.dice.json_text(&token))]);
+            post("/auth/verify-email").json(body)
+        }
+        _ => {
+            let token = sent(world, &resets);
+            let password = if world.dice.once_in(4) {
+                "password1"
+            } else {
+                PASSWORD
+            };
+            let password = world.dice.json_text(password);
+            let body = object(&[
+                ("token", world.dice.json_text(&token)),
+                ("password", password),
+            ]);
+            post("/auth/reset-password").json(body)
+        }
+    }
+}
+
+/// The own account and its phone: one user's, whom the codes belong to.
+pub(super) fn own_account(world: &mut World) -> Request {
+    let token = world.users[2].token.clone();
+    let request = |method, path| Request::new(method, path).by(&token);
+    match world.dice.below(10) {
+        0..=2 => {
+            let name = world.dice.text();
+            request(Method::PATCH, "/me").json(object(&[("name", world.dice.json_text(&name))]))
+        }
+        3..=5 => {
+            let phone = [
+                "+919812345678",
+                "+12",
+                "+0123456789",
+                "919812345678",
+                "+\u{661}\u{662}",
+            ];
+            let phone = world.dice.pick(&phone).to_owned();
+            let body = object(&[("phone", world.dice.json_text(&phone))]);
+            request(Method::POST, "/me/phone").json(body)
+        }
+        6..=8 => {
+            let codes = world.codes.clone();
+            let code = sent(world, &codes);
+            let body = object(&[("code", world.dice.json_text(&code))]);
+            request(Method::POST, "/me/phone/verify").json(body)
+        }
+        _ => {
+            let new = if world.dice.once_in(3) {
+                PASSWORD
+            } else {
+                "short"
+            };
+            let new = world.dice.json_text(new);
+            let current = world.dice.json_text(PASSWORD);
+            let body = object(&[("currentPassword", current), ("newPassword", new)]);
+            let token = world.users[IDLE].token.clone();
+            Request::new(Method::PUT, "/me/password")
+                .by(&token)
+                .json(body)
+        }
+    }
+}
+
+/// Everybody's accounts, for admins.
+pub(super) fn users(world: &mut World) -> Request {
+    let admin = world.admin();
+    if world.dice.once_in(3) {
+        let id = match world.dice.below(4) {
+            0 => world.strange_id(),
+            // The first admin stays: often it is the last one.
+            1 => world.users[0].id.clone(),
+            _ => world.users[IDLE].id.clone(),
+        };
+        let role = if id == world.users[0].id {
+            "ADMIN"
+        } else {
+            world.dice.pick(&["ADMIN", "CUSTOMER", "BOSS"])
+        };
+        let body = object(&[("role", world.dice.json_text(role))]);
+        let path = format!("/admin/users/{id}");
+        return Request::new(Method::PATCH, &path).by(&admin).json(body);
+    }
+    let query = match world.dice.below(5) {
+        0 => format!("?email={}", percent(world.dice.pick(&EMAILS))),
+        1 => "?email=USER3%40example.com".to_owned(),
+        2 => format!("?page={}&limit=2", world.dice.below(5)),
+        3 => "?role=ADMIN".to_owned(),
+        _ => String::new(),
+    };
+    Request::get(&format!("/admin/users{query}")).by(&admin)
+}
+
 /// Every operation of the document whose answer ends.
 pub(super) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let stream = "/responses/200/content/text~1event-stream";

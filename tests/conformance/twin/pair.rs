@@ -15,7 +15,10 @@ use shop::{
     id::UserId,
 };
 
-use super::{accounts::OPERATIONS, world::Request};
+use super::{
+    accounts::OPERATIONS,
+    world::{Request, World},
+};
 use crate::support::{Answer, Engine, Operation, TestShop, options};
 
 /// How long one shop may take to tell its listeners what the other has told; past it the test has
@@ -83,6 +86,35 @@ impl Twins {
         self.count(request, one.status);
         self.settle().await;
         one
+    }
+
+    /// Has both send what waits, and fails the test unless it is the same: mails and messages to phones.
+    pub(super) async fn read_post(&self, world: &mut World) {
+        let [one, other] = [self.sqlite.mails().await, self.postgres.mails().await];
+        assert_eq!(
+            one, other,
+            "SHOP_TEST_SEED={}, request {}",
+            self.seed, self.step
+        );
+        let links = one.iter().filter_map(|letter| letter.link.as_deref());
+        let tokens = |page: &str| {
+            let found = links.clone().filter_map(|link| link.split_once(page));
+            found.map(|(_, token)| token.to_owned()).collect()
+        };
+        world.proofs = tokens("/verify-email#token=");
+        world.resets = tokens("/reset-password#token=");
+        loop {
+            let [one, other] = [&self.sqlite, &self.postgres].map(|shop| shop.pocket.read());
+            assert_eq!(
+                one, other,
+                "SHOP_TEST_SEED={}, request {}",
+                self.seed, self.step
+            );
+            let Some((_, text)) = one else { return };
+            world
+                .codes
+                .extend(text.split(' ').next_back().map(str::to_owned));
+        }
     }
 
     /// What one of the shops has told its listeners, the other has told as well.

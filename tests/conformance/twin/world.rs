@@ -106,6 +106,11 @@ pub(super) struct World {
     pub(super) refresh_tokens: Vec<String>,
     /// Access tokens that came by login and refresh; most of them have ended.
     pub(super) loose_tokens: Vec<String>,
+    /// What links in mails carried, to prove an address and to set a password.
+    pub(super) proofs: Vec<String>,
+    pub(super) resets: Vec<String>,
+    /// What was sent to phones.
+    pub(super) codes: Vec<String>,
     pub(super) sent: Vec<Request>,
 }
 
@@ -122,6 +127,9 @@ impl World {
             orders: Vec::new(),
             refresh_tokens: Vec::new(),
             loose_tokens: Vec::new(),
+            proofs: Vec::new(),
+            resets: Vec::new(),
+            codes: Vec::new(),
             sent: Vec::new(),
         }
     }

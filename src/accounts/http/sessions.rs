@@ -1,53 +1,26 @@
-//! The routes of accounts.
+//! Registering, signing in and out.
 
 use std::sync::Arc;
 
-use axum::{extract::FromRequestParts, response::Response};
-use http::{StatusCode, request::Parts};
+use axum::response::Response;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::{
-    Email, NewPassword, NewUser, PersonName, Role, SignIn, TypedPassword, User,
-    password::{self, Verdict},
-};
 use crate::{
+    accounts::{
+        self, Email, NewPassword, NewUser, PersonName, Role, SignIn, TypedPassword, User,
+        password::{self, Verdict},
+        session, tries,
+    },
     db::Tx,
     error::{Error, Kind, Result},
     web::{
-        App, Routes, State,
-        extract::{Bearer, Json, NoQuery},
+        State,
+        extract::{Json, NoQuery},
         respond,
-        token::Claims,
     },
 };
-
-pub fn routes() -> Routes {
-    Routes::new()
-        .routes(routes!(register))
-        .routes(routes!(login))
-        .routes(routes!(refresh))
-        .routes(routes!(logout))
-        .routes(routes!(get_me))
-}
-
-/// An admin's token, checked at the door, before any body is read. The operation checks it once
-/// more, in its own transaction.
-pub struct Admin(pub Claims);
-
-impl FromRequestParts<Arc<App>> for Admin {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let Bearer(claims) = Bearer::from_request_parts(parts, app).await?;
-        let own = claims;
-        app.db
-            .read("accounts.admin", move |tx| super::admin(tx, &own))
-            .await?;
-        Ok(Admin(claims))
-    }
-}
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -59,12 +32,13 @@ pub(crate) struct Registration {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Registered {
-    user: User,
+    pub(super) user: User,
 }
 
 /// Make an account
 ///
-/// Throttled, since it tells whether an address is taken.
+/// A mail with a link to prove the address goes out. Throttled, since it tells whether an address is
+/// taken.
 #[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = Registration,
     responses(
         (status = 201, body = Registered),
@@ -86,9 +60,14 @@ pub(crate) async fn register(
         role: Role::Customer,
         verified: false,
     };
+    let shop = Arc::clone(&app);
     let user = app
         .db
-        .write("accounts.register", move |tx| super::register(tx, &new))
+        .write("accounts.register", move |tx| {
+            let user = accounts::register(tx, &new)?;
+            accounts::send_verification(tx, &shop, &user)?;
+            Ok(user)
+        })
         .await?;
     respond::json(StatusCode::CREATED, &Registered { user })
 }
@@ -114,42 +93,38 @@ pub(crate) async fn login(
     Json(body): Json<Login>,
 ) -> Result<Response> {
     let Login { email, password } = body;
-    let (counts, typed) = (app.limits.are_on(), email.clone());
+    let tries = (app.limits.are_on()).then(|| tries::PASSWORDS.of_email(&email));
     let look = move |tx: &mut Tx<'_>| {
-        if counts {
-            super::count_try(tx, &typed)?;
+        if let Some(tries) = &tries {
+            tries.count(tx)?;
         }
-        super::credentials(tx, &typed)
+        accounts::credentials(tx, &email)
     };
-    let known = if counts {
+    let known = if tries.is_some() {
         app.db.write("accounts.credentials", look).await?
     } else {
         app.db.read("accounts.credentials", look).await?
     };
     let (user, hash) = known.unzip();
-    let chance = app.chance.clone();
+    let (seen, chance) = (hash.clone(), app.chance.clone());
     let verdict = app
         .hashing
         .run(move || password::verify(&password, hash.as_ref(), &chance))
         .await?;
-    let (Some(user), Verdict::Right | Verdict::RightButWeak(_)) = (user, &verdict) else {
-        let detail = "the email address or the password is wrong";
-        return Err(Error::new(
-            Kind::Unauthorized("invalid-credentials"),
-            detail,
-        ));
+    let stronger = match verdict {
+        Verdict::Wrong => return Err(session::wrong_credentials()),
+        Verdict::Right => None,
+        Verdict::RightButWeak(stronger) => Some(stronger),
     };
+    let (user, seen) = user.zip(seen).ok_or_else(session::wrong_credentials)?;
     let shop = Arc::clone(&app);
     let signed_in = app
         .db
         .write("accounts.sign_in", move |tx| {
-            if counts {
-                super::forgive_try(tx, &email)?;
+            if let Some(tries) = &tries {
+                tries.forgive(tx)?;
             }
-            if let Verdict::RightButWeak(stronger) = &verdict {
-                super::upgrade_hash(tx, user, stronger)?;
-            }
-            super::sign_in(tx, &shop, user)
+            session::sign_in_by_password(tx, &shop, user, &seen, stronger.as_ref())
         })
         .await?;
     respond::ok(&signed_in)
@@ -162,6 +137,9 @@ pub(crate) struct RefreshToken {
 }
 
 /// Exchange a refresh token for new tokens
+///
+/// A token is good once. One that is sent again later than 10 seconds after it was spent, or after its
+/// successor was spent, ends the whole session.
 #[utoipa::path(post, path = "/auth/refresh", tag = "accounts", request_body = RefreshToken,
     responses(
         (status = 200, body = SignIn),
@@ -176,9 +154,13 @@ pub(crate) async fn refresh(
     let signed_in = app
         .db
         .write("accounts.refresh", move |tx| {
-            super::refresh(tx, &shop, &body.refresh_token)
+            accounts::refresh(tx, &shop, &body.refresh_token)
         })
-        .await?;
+        .await?
+        .ok_or_else(|| {
+            let detail = "the refresh token is unknown, spent or expired; sign in again";
+            Error::new(Kind::Unauthorized("invalid-token"), detail)
+        })?;
     respond::ok(&signed_in)
 }
 
@@ -192,26 +174,8 @@ pub(crate) async fn logout(
 ) -> Result<StatusCode> {
     app.db
         .write("accounts.sign_out", move |tx| {
-            super::sign_out(tx, &body.refresh_token)
+            accounts::sign_out(tx, &body.refresh_token)
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// The own account
-#[utoipa::path(get, path = "/me", tag = "accounts", security(("bearer" = [])),
-    responses((status = 200, body = User)))]
-pub(crate) async fn get_me(
-    axum::extract::State(app): State,
-    Bearer(claims): Bearer,
-    _: NoQuery,
-) -> Result<Response> {
-    let user = app
-        .db
-        .read("accounts.me", move |tx| {
-            let visitor = super::visitor(tx, &claims)?;
-            super::user_by_id(tx, visitor.user)
-        })
-        .await?;
-    respond::ok(&user)
 }

@@ -1,0 +1,149 @@
+//! Links in mails: one proves an address, another sets a new password. Their tokens are 256 random
+//! bits, kept as hashes, good once and for a while. A link begins with the shop's public URL, never
+//! with what a request says of its host, and holds the token in its fragment, which browsers send to
+//! nobody.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Email, PasswordHash, User, digest, new_secret, sign_out_everywhere, store, tries};
+use crate::{
+    db::Tx,
+    error::{Error, Kind, Result},
+    id::UserId,
+    web::App,
+};
+
+/// What a link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Verify,
+    Reset,
+}
+
+impl Purpose {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Verify => "verify",
+            Purpose::Reset => "reset",
+        }
+    }
+
+    fn page(self) -> &'static str {
+        match self {
+            Purpose::Verify => "verify-email",
+            Purpose::Reset => "reset-password",
+        }
+    }
+
+    /// How long a link is good.
+    fn lifetime(self) -> Duration {
+        match self {
+            Purpose::Verify => Duration::from_hours(24),
+            Purpose::Reset => Duration::from_hours(1),
+        }
+    }
+}
+
+fn useless() -> Error {
+    let detail = "the link is unknown, used or expired; ask for a new one";
+    Error::new(Kind::Refused("invalid-token"), detail)
+}
+
+fn new_link(tx: &mut Tx<'_>, app: &App, user: UserId, purpose: Purpose) -> Result<String> {
+    let token = new_secret(tx);
+    let expires = tx.now().plus(purpose.lifetime());
+    store::links::insert(tx, &digest(&token), user, purpose, expires)?;
+    let (public, page) = (&app.public_url, purpose.page());
+    Ok(format!("{public}/{page}#token={token}"))
+}
+
+/// A link that sets a new password, for whoever an operator hands it to.
+pub fn reset_link(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<String> {
+    new_link(tx, app, user, Purpose::Reset)
+}
+
+/// Mails the link that proves the account's address.
+pub fn send_verification(tx: &mut Tx<'_>, app: &App, user: &User) -> Result<()> {
+    let link = new_link(tx, app, user.id, Purpose::Verify)?;
+    tx.mail(
+        &user.email,
+        "verify",
+        &json!({ "name": user.name, "link": link }),
+    )
+}
+
+/// As [`send_verification`], asked for once more; nothing where the address is proven already.
+pub(super) fn resend_verification(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<()> {
+    let user = super::user_by_id(tx, user)?;
+    if user.is_email_verified {
+        return Ok(());
+    }
+    if app.limits.are_on() {
+        tries::MAILS.of_user(user.id).count(tx)?;
+    }
+    send_verification(tx, app, &user)
+}
+
+/// Proves the address of whoever has the token.
+pub fn verify_email(tx: &mut Tx<'_>, token: &str) -> Result<User> {
+    let user = store::links::owner(tx, &digest(token), Purpose::Verify)?.ok_or_else(useless)?;
+    prove_address(tx, user)?;
+    super::user_by_id(tx, user)
+}
+
+fn prove_address(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    store::set_email_verified(tx, user)?;
+    store::links::delete_of(tx, user, Purpose::Verify)
+}
+
+/// Mails the link that sets a new password, if there is an account with that address and not too many
+/// such mails went there. Nobody is told which.
+pub fn forget_password(tx: &mut Tx<'_>, app: &App, email: &Email) -> Result<()> {
+    // Counted for unknown addresses as well: the answer takes a write, one way or the other.
+    let has_room = tries::MAILS.of_email(email).has_room(tx)?;
+    let Some(user) = store::enabled_by_email(tx, email.key())? else {
+        return Ok(());
+    };
+    if app.limits.are_on() && !has_room {
+        return Ok(());
+    }
+    let link = reset_link(tx, app, user.id)?;
+    tx.mail(
+        &user.email,
+        "reset",
+        &json!({ "name": user.name, "link": link }),
+    )
+}
+
+/// Whose password the token may set.
+pub fn owner_of_reset(tx: &mut Tx<'_>, token: &str) -> Result<User> {
+    let user = store::links::owner(tx, &digest(token), Purpose::Reset)?.ok_or_else(useless)?;
+    super::user_by_id(tx, user)
+}
+
+/// Sets a new password by a token: every session ends, and the address is proven, since the link was
+/// mailed there.
+pub fn reset_password(tx: &mut Tx<'_>, token: &str, hash: &PasswordHash) -> Result<()> {
+    let user = owner_of_reset(tx, token)?;
+    prove_address(tx, user.id)?;
+    change_password(tx, &user, hash)?;
+    sign_out_everywhere(tx, user.id)
+}
+
+/// Sets a password, tells the account's owner, and makes useless whatever else could set one.
+pub(super) fn change_password(tx: &mut Tx<'_>, user: &User, hash: &PasswordHash) -> Result<()> {
+    store::set_password(tx, user.id, hash.as_str())?;
+    store::links::delete_of(tx, user.id, Purpose::Reset)?;
+    tx.mail(
+        &user.email,
+        "password-changed",
+        &json!({ "name": user.name }),
+    )
+}
+
+/// Forgets the links that are too old.
+pub fn forget_links(tx: &mut Tx<'_>) -> Result<u64> {
+    store::links::forget(tx)
+}

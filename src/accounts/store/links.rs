@@ -1,0 +1,59 @@
+//! What links in mails carry, as rows.
+
+use crate::{
+    accounts::Purpose,
+    args,
+    clock::Timestamp,
+    db::{Sql, Tx},
+    error::Result,
+    id::UserId,
+};
+
+pub(in crate::accounts) fn insert(
+    tx: &mut Tx<'_>,
+    hash: &[u8],
+    user: UserId,
+    purpose: Purpose,
+    expires: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO link_tokens (hash, user_id, purpose, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        args![hash, user, purpose.as_str(), expires],
+    )?;
+    Ok(())
+}
+
+/// Whose token it is, if it is still good.
+pub(in crate::accounts) fn owner(
+    tx: &mut Tx<'_>,
+    hash: &[u8],
+    purpose: Purpose,
+) -> Result<Option<UserId>> {
+    let sql = "SELECT user_id FROM link_tokens
+         WHERE hash = ?1 AND purpose = ?2 AND expires_at > ?3";
+    tx.one(
+        Sql::from(sql).locking("link_tokens"),
+        args![hash, purpose.as_str(), tx.now()],
+        |row| row.get(0),
+    )
+}
+
+/// Makes every link of that purpose useless.
+pub(in crate::accounts) fn delete_of(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    purpose: Purpose,
+) -> Result<()> {
+    tx.execute(
+        "DELETE FROM link_tokens WHERE user_id = ?1 AND purpose = ?2",
+        args![user, purpose.as_str()],
+    )?;
+    Ok(())
+}
+
+pub(in crate::accounts) fn forget(tx: &mut Tx<'_>) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM link_tokens WHERE expires_at <= ?1",
+        args![tx.now()],
+    )
+}

@@ -1,0 +1,47 @@
+//! How often something was tried, as rows: by the digest of what and by whom.
+
+use crate::{args, clock::Timestamp, db::Tx, error::Result};
+
+/// Counts a try; tells whether there was room for it among those since `window`.
+pub(in crate::accounts) fn count(
+    tx: &mut Tx<'_>,
+    key: &[u8],
+    window: Timestamp,
+    most: i64,
+) -> Result<bool> {
+    // A clock that was set back opens a new window.
+    let counted = tx.execute(
+        "INSERT INTO login_tries (address, since, wrong) VALUES (?1, ?2, 1)
+         ON CONFLICT (address) DO UPDATE SET
+             wrong = CASE WHEN login_tries.since BETWEEN ?3 AND excluded.since
+                          THEN login_tries.wrong + 1 ELSE 1 END,
+             since = CASE WHEN login_tries.since BETWEEN ?3 AND excluded.since
+                          THEN login_tries.since ELSE excluded.since END
+         WHERE login_tries.wrong < ?4
+             OR login_tries.since NOT BETWEEN ?3 AND excluded.since",
+        args![key, tx.now(), window, most],
+    )?;
+    Ok(counted == 1)
+}
+
+/// When the window of a key began.
+pub(in crate::accounts) fn since(tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<Timestamp>> {
+    tx.one(
+        "SELECT since FROM login_tries WHERE address = ?1",
+        args![key],
+        |row| row.get(0),
+    )
+}
+
+/// Takes a try back.
+pub(in crate::accounts) fn forgive(tx: &mut Tx<'_>, key: &[u8]) -> Result<()> {
+    tx.execute(
+        "UPDATE login_tries SET wrong = wrong - 1 WHERE address = ?1 AND wrong > 0",
+        args![key],
+    )?;
+    Ok(())
+}
+
+pub(in crate::accounts) fn forget(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
+    tx.execute("DELETE FROM login_tries WHERE since < ?1", args![before])
+}

@@ -1,0 +1,77 @@
+//! `shop config`: what the settings come to, and what is limited.
+
+use serde::Serialize;
+
+use super::{Layers, output::Output};
+use crate::{
+    accounts::ALLOWANCES,
+    config::{self, Config, Setting},
+    error::Result,
+    web::limits::CLASSES,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    settings: Vec<Setting>,
+    limits: Vec<Limit>,
+}
+
+/// How much is allowed of something.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limit {
+    what: &'static str,
+    most: i64,
+    seconds: u64,
+    /// For whom it is counted.
+    counted_for: &'static str,
+}
+
+pub(super) fn show(layers: &Layers, config: &Config, output: Output) -> Result<()> {
+    let settings = config::explain(&layers.named());
+    let limits = if config.rate_limit {
+        limits()
+    } else {
+        Vec::new()
+    };
+    if output.is_json() {
+        return output.one(&Shown { settings, limits }, "");
+    }
+    output.table(&["setting", "value", "from"], &settings, |setting| {
+        vec![
+            setting.name.to_owned(),
+            setting.value.clone().unwrap_or_else(|| "–".to_owned()),
+            setting.origin.to_owned(),
+        ]
+    })?;
+    output.text("")?;
+    output.table(
+        &["limit of", "most", "within", "for each"],
+        &limits,
+        |limit| {
+            vec![
+                limit.what.to_owned(),
+                limit.most.to_string(),
+                format!("{} s", limit.seconds),
+                limit.counted_for.to_owned(),
+            ]
+        },
+    )
+}
+
+fn limits() -> Vec<Limit> {
+    let classes = CLASSES.iter().map(|class| Limit {
+        what: class.what,
+        most: i64::from(class.quota),
+        seconds: 60,
+        counted_for: "client address",
+    });
+    let allowances = ALLOWANCES.iter().map(|allowance| Limit {
+        what: allowance.what,
+        most: allowance.most,
+        seconds: allowance.window.as_secs(),
+        counted_for: "account",
+    });
+    classes.chain(allowances).collect()
+}

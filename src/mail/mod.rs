@@ -1,0 +1,201 @@
+//! Mail: what transactions have left in the outbox is rendered and sent, as often as it takes. A mail
+//! goes out after its transaction, at least once, under the same Message-ID every time; one that cannot
+//! be sent stays, for an operator to see.
+
+mod render;
+mod store;
+pub mod worker;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+pub use self::render::{Rendered, Templates};
+use crate::{
+    clock::{Chance, Timestamp},
+    db::Tx,
+    error::{Error, Kind, Result},
+    id::MailId,
+    ports::{Letter, Refusal},
+    web::App,
+};
+
+/// How long a mail is tried.
+const TRIED_FOR: Duration = Duration::from_hours(24);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+
+/// How long a try is left alone; longer than any takes.
+const CLAIM: Duration = Duration::from_mins(2);
+
+/// How long a sent mail is remembered.
+pub const REMEMBERED_FOR: Duration = Duration::from_hours(30 * 24);
+
+/// Where a mail stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Waiting,
+    Sent,
+    /// Given up.
+    Dead,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Sent => "sent",
+            State::Dead => "dead",
+        }
+    }
+
+    fn parse(text: &str) -> Option<State> {
+        [State::Waiting, State::Sent, State::Dead]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// A mail of the outbox, as operators see it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mail {
+    pub id: MailId,
+    pub to: String,
+    pub subject: Option<String>,
+    pub state: State,
+    pub tries: i64,
+    /// What the last try came to, where it failed.
+    #[serde(rename = "lastError")]
+    pub error: Option<String>,
+    pub created_at: Timestamp,
+    pub sent_at: Option<Timestamp>,
+    #[serde(skip)]
+    template: String,
+    /// What the template is filled with, until it is sent.
+    #[serde(skip)]
+    data: Option<String>,
+    #[serde(skip)]
+    since: Timestamp,
+    #[serde(skip)]
+    message_id: Option<String>,
+}
+
+impl Mail {
+    fn data(&self) -> Result<Option<Value>> {
+        let data = self.data.as_deref();
+        let data = data.map(|data| serde_json::from_str(data).map_err(Error::internal));
+        data.transpose()
+    }
+
+    /// What it says, until it is sent.
+    pub fn rendered(&self, templates: &Templates) -> Result<Option<Rendered>> {
+        let data = self.data()?;
+        let rendered = data.map(|data| templates.render(&self.template, &data));
+        rendered.transpose()
+    }
+
+    /// The letter to send.
+    fn letter(&self, templates: &Templates) -> Result<Letter> {
+        let gone = || Error::internal("a mail has nothing to say");
+        let data = self.data()?.ok_or_else(gone)?;
+        let rendered = templates.render(&self.template, &data)?;
+        Ok(Letter {
+            message_id: self.message_id.clone().ok_or_else(gone)?,
+            to: self.to.clone(),
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+            written_at: self.created_at,
+            link: data["link"].as_str().map(str::to_owned),
+        })
+    }
+}
+
+/// The templates as they are now.
+pub fn templates(app: &App) -> Templates {
+    Templates::new(&app.config.data_dir.join("templates"), &app.public_url)
+}
+
+/// Takes up to `most` mails whose time has come. Nobody else takes them before the try must have ended.
+pub fn take_due(tx: &mut Tx<'_>, domain: &str, most: i64) -> Result<Vec<Mail>> {
+    let mut mails = store::due(tx, absurd(tx), most)?;
+    let until = tx.now().plus(CLAIM);
+    for mail in &mut mails {
+        let id = mail.id;
+        let message_id = mail
+            .message_id
+            .get_or_insert_with(|| format!("{id}@{domain}"));
+        store::claim(tx, id, message_id, until)?;
+        mail.tries += 1;
+    }
+    Ok(mails)
+}
+
+/// Whether there is something to take.
+pub fn is_any_due(tx: &mut Tx<'_>) -> Result<bool> {
+    let absurd = absurd(tx);
+    store::is_any_due(tx, absurd)
+}
+
+/// No time that is due lies further ahead than this.
+fn absurd(tx: &Tx<'_>) -> Timestamp {
+    tx.now().plus(LONGEST_PAUSE * 2)
+}
+
+/// Writes down that a mail has left.
+pub fn note_sent(tx: &mut Tx<'_>, id: MailId, subject: &str) -> Result<()> {
+    store::sent(tx, id, subject)
+}
+
+/// Writes down why a mail has not left, and when it is tried again; tells whether it will be.
+pub fn note_failed(tx: &mut Tx<'_>, mail: &Mail, refusal: &Refusal) -> Result<bool> {
+    let next = tx.now().plus(pause(mail.tries, tx.chance()));
+    let is_over = refusal.is_final || next > mail.since.plus(TRIED_FOR);
+    let next = (!is_over).then_some(next);
+    store::failed(tx, mail.id, &refusal.why, next)?;
+    Ok(next.is_some())
+}
+
+/// 1, 2, 4 … seconds after so many tries, more or less by a fifth, so that what failed together does not
+/// come again together.
+fn pause(tries: i64, chance: &Chance) -> Duration {
+    let doublings = u32::try_from(tries - 1).unwrap_or_default().min(20);
+    let pause = Duration::from_secs(1 << doublings).min(LONGEST_PAUSE);
+    let percent = u32::try_from(80 + chance.below(41)).unwrap_or(100);
+    pause * percent / 100
+}
+
+/// Lets what waits be tried at once, as at each start. `is_alone`: no other program can be in the middle
+/// of a try.
+pub fn hasten(tx: &mut Tx<'_>, is_alone: bool) -> Result<u64> {
+    store::hasten(tx, is_alone)
+}
+
+/// The outbox, the newest first.
+pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Mail>> {
+    store::list(tx)
+}
+
+pub fn mail(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
+    store::by_id(tx, id)?.ok_or_else(|| Error::not_found("mail"))
+}
+
+/// Has a mail tried again, now and for another day.
+pub fn retry(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
+    if mail(tx, id)?.state == State::Sent {
+        let detail = "this mail was sent, and what it said is erased; ask for a new one";
+        return Err(Error::new(Kind::Unavailable, detail));
+    }
+    store::retry(tx, id)?;
+    mail(tx, id)
+}
+
+/// Forgets mails that were sent long ago.
+pub fn forget_sent(tx: &mut Tx<'_>) -> Result<u64> {
+    let before = tx.now().minus(REMEMBERED_FOR);
+    store::forget_sent(tx, before)
+}

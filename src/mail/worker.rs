@@ -1,0 +1,82 @@
+//! Sends what is due, a few at a time.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::{Mail, Templates};
+use crate::{
+    error::Result,
+    ports::{Letter, Refusal},
+    web::App,
+};
+
+/// How many are sent at once.
+const AT_ONCE: i64 = 4;
+
+/// At the start: what an earlier program left is tried at once.
+pub async fn begin(app: &Arc<App>) -> Result<()> {
+    let is_alone = app.config.database_url.is_none();
+    app.db
+        .write("mail.hasten", move |tx| super::hasten(tx, is_alone))
+        .await?;
+    Ok(())
+}
+
+/// Sends all that is due now; tells how many tries that took.
+pub async fn send_due(app: &Arc<App>) -> Result<usize> {
+    let mut tries = 0;
+    while !app.stopping.is_cancelled() && app.db.read("mail.is_any_due", super::is_any_due).await? {
+        let domain = app.mailer.domain();
+        let mails = app
+            .db
+            .write("mail.take_due", move |tx| {
+                super::take_due(tx, &domain, AT_ONCE)
+            })
+            .await?;
+        tries += mails.len();
+        let templates = super::templates(app);
+        let outcomes = join_all(mails.iter().map(|mail| send(app, &templates, mail))).await;
+        let outcomes: Vec<_> = mails.into_iter().zip(outcomes).collect();
+        note(app, outcomes).await?;
+    }
+    Ok(tries)
+}
+
+/// Tells the subject of what has left.
+async fn send(app: &App, templates: &Templates, mail: &Mail) -> Result<String, Refusal> {
+    let letter: Letter = mail.letter(templates).map_err(|error| Refusal {
+        // A template can be mended.
+        is_final: false,
+        why: error.detail().to_owned(),
+    })?;
+    app.mailer.send(&letter).await?;
+    Ok(letter.subject)
+}
+
+async fn note(app: &App, outcomes: Vec<(Mail, Result<String, Refusal>)>) -> Result<()> {
+    let failed = app
+        .db
+        .write("mail.note", move |tx| {
+            let mut failed = Vec::new();
+            for (mail, outcome) in &outcomes {
+                match outcome {
+                    Ok(subject) => super::note_sent(tx, mail.id, subject)?,
+                    Err(refusal) => {
+                        let goes_on = super::note_failed(tx, mail, refusal)?;
+                        failed.push((mail.id, mail.tries, refusal.why.clone(), goes_on));
+                    }
+                }
+            }
+            Ok(failed)
+        })
+        .await?;
+    for (id, tries, why, goes_on) in failed {
+        if goes_on {
+            tracing::warn!(%id, tries, why, "a mail could not be sent; trying again");
+        } else {
+            tracing::error!(%id, tries, why, "a mail is given up; see `shop admin mail list`");
+        }
+    }
+    Ok(())
+}

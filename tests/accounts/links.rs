@@ -1,0 +1,247 @@
+//! Links in mails: proving an address, and getting in again without the password.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{PASSWORD, ada, log_in};
+use crate::support::{Answer, TestShop, storage_test};
+
+const NEW: &str = "a brand new staple";
+
+/// Mails are sent in the order of their moments.
+const MOMENT: Duration = Duration::from_millis(1);
+
+async fn register(shop: &TestShop) -> Answer {
+    let registered = shop.anonymous().post("/auth/register", ada()).await;
+    assert_eq!(registered.status, 201, "{registered:?}");
+    registered
+}
+
+async fn verify(shop: &TestShop, token: &str) -> Answer {
+    shop.anonymous()
+        .post("/auth/verify-email", json!({ "token": token }))
+        .await
+}
+
+async fn forgot(shop: &TestShop, email: &str) -> Answer {
+    shop.passes(MOMENT);
+    let id = [("x-request-id", "the-same")];
+    let body = json!({ "email": email });
+    shop.anonymous()
+        .call(Method::POST, "/auth/forgot-password", &id, body)
+        .await
+}
+
+async fn reset(shop: &TestShop, token: &str, password: &str) -> Answer {
+    let body = json!({ "token": token, "password": password });
+    shop.anonymous().post("/auth/reset-password", body).await
+}
+
+storage_test! {
+    async fn a_new_account_proves_its_address_by_the_link_in_a_mail(shop: TestShop) {
+        let registered = register(&shop).await;
+        assert_eq!(registered.json()["user"]["isEmailVerified"], false);
+        let letters = shop.mails().await;
+        assert_eq!(letters.len(), 1);
+        let letter = &letters[0];
+        assert_eq!((letter.to.as_str(), letter.written_at), ("ada@example.com", shop.app.clock.now()));
+        let link = letter.link.clone().unwrap();
+        let token = link.strip_prefix("http://shop.test/verify-email#token=").unwrap();
+        assert!(letter.text.contains(&link), "{}", letter.text);
+        assert!(letter.html.contains(token), "{}", letter.html);
+        assert!(letter.text.contains("Ada") && letter.html.contains("Ada"));
+
+        let verified = verify(&shop, token).await;
+        assert_eq!((verified.status, verified.json()["user"]["isEmailVerified"].clone()), (200, json!(true)));
+        verify(&shop, token).await.is_problem(400, "invalid-token");
+        let signed_in = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
+        assert_eq!(signed_in.json()["user"], verified.json()["user"]);
+    }
+
+    async fn a_link_is_sent_again_until_the_address_is_proven(shop: TestShop) {
+        register(&shop).await;
+        let first = shop.token_mailed("ada@example.com").await;
+        let signed_in = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
+        let ada = shop.bearer(&signed_in.text("/accessToken"));
+        let again = ada.post("/auth/verify-email/resend", Value::Null).await;
+        assert_eq!((again.status, again.body.len()), (202, 0));
+        let second = shop.token_mailed("ada@example.com").await;
+        assert_ne!(first, second);
+        assert_eq!(verify(&shop, &first).await.status, 200, "a mail that is late serves as well");
+        verify(&shop, &second).await.is_problem(400, "invalid-token");
+        assert_eq!(ada.post("/auth/verify-email/resend", Value::Null).await.status, 202);
+        assert_eq!(shop.mails().await.len(), 2, "there is nothing left to prove");
+        let nobody = shop.anonymous().post("/auth/verify-email/resend", Value::Null).await;
+        nobody.is_problem(401, "unauthorized");
+    }
+
+    async fn a_forgotten_password_is_set_anew(shop: TestShop) {
+        register(&shop).await;
+        let old = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
+        let asked = forgot(&shop, "ADA@Example.com").await;
+        assert_eq!((asked.status, asked.body.len()), (202, 0));
+        let letters = shop.mails().await;
+        let letter = letters.last().unwrap();
+        assert_eq!(letter.to, "ada@example.com", "as it is stored, not as it was typed");
+        let link = letter.link.clone().unwrap();
+        let token = link.strip_prefix("http://shop.test/reset-password#token=").unwrap();
+
+        for weak in ["short", "password1", "hello ADA again"] {
+            reset(&shop, token, weak).await.blames("password");
+        }
+        let done = reset(&shop, token, NEW).await;
+        assert_eq!((done.status, done.body.len()), (204, 0));
+        let ada = shop.bearer(&old.text("/accessToken"));
+        ada.get("/me").await.is_problem(401, "unauthorized");
+        let body = json!({ "refreshToken": old.text("/refreshToken") });
+        shop.anonymous().post("/auth/refresh", body).await.is_problem(401, "invalid-token");
+
+        let visitor = shop.anonymous();
+        log_in(&visitor, "ada@example.com", PASSWORD).await.is_problem(401, "invalid-credentials");
+        let new = log_in(&visitor, "ada@example.com", NEW).await;
+        assert_eq!((new.status, new.json()["user"]["isEmailVerified"].clone()), (200, json!(true)));
+        let last = shop.mails().await.pop().unwrap();
+        assert!(last.subject.contains("password"), "{last:?}");
+    }
+
+    async fn a07_a_link_is_good_once_and_for_its_own_purpose(shop: TestShop) {
+        register(&shop).await;
+        let proof = shop.token_mailed("ada@example.com").await;
+        forgot(&shop, "ada@example.com").await;
+        forgot(&shop, "ada@example.com").await;
+        let letters = shop.mails().await;
+        let tokens: Vec<_> = letters.iter().filter_map(|it| it.link.as_deref()).collect();
+        let tokens: Vec<_> = tokens.iter().map(|it| it.split_once("#token=").unwrap().1).collect();
+        let [_, first, second] = tokens[..] else { panic!("{letters:?}") };
+
+        reset(&shop, &proof, NEW).await.is_problem(400, "invalid-token");
+        verify(&shop, first).await.is_problem(400, "invalid-token");
+        assert_eq!(reset(&shop, first, NEW).await.status, 204);
+        for spent in [first, second] {
+            reset(&shop, spent, "yet another staple").await.is_problem(400, "invalid-token");
+        }
+        for wrong in ["", "0", &"f".repeat(64), &first.to_uppercase(), "../../etc", "\0"] {
+            verify(&shop, wrong).await.is_problem(400, "invalid-token");
+            reset(&shop, wrong, NEW).await.is_problem(400, "invalid-token");
+        }
+        verify(&shop, &proof).await.is_problem(400, "invalid-token");
+        assert_eq!(log_in(&shop.anonymous(), "ada@example.com", NEW).await.status, 200);
+    }
+
+    async fn a07_of_two_who_use_a_link_at_once_one_wins(shop: TestShop) {
+        register(&shop).await;
+        forgot(&shop, "ada@example.com").await;
+        let token = shop.token_mailed("ada@example.com").await;
+        let shop = Arc::new(shop);
+        let mut all = tokio::task::JoinSet::new();
+        for number in 0..4 {
+            let (shop, token) = (Arc::clone(&shop), token.clone());
+            all.spawn(async move { reset(&shop, &token, &format!("staple number {number}")).await.status });
+        }
+        let mut statuses = all.join_all().await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [204, 400, 400, 400]);
+    }
+
+    async fn a07_links_expire(shop: TestShop) {
+        register(&shop).await;
+        let proof = shop.token_mailed("ada@example.com").await;
+        forgot(&shop, "ada@example.com").await;
+        let token = shop.token_mailed("ada@example.com").await;
+        shop.passes(Duration::from_hours(1));
+        reset(&shop, &token, NEW).await.is_problem(400, "invalid-token");
+        forgot(&shop, "ada@example.com").await;
+        let token = shop.token_mailed("ada@example.com").await;
+        shop.passes(Duration::from_hours(1) - Duration::from_millis(1));
+        assert_eq!(reset(&shop, &token, NEW).await.status, 204);
+
+        shop.passes(Duration::from_hours(24));
+        verify(&shop, &proof).await.is_problem(400, "invalid-token");
+        shop::worker::clean_up(&shop.app).await;
+        assert_eq!(shop.behind().dump()["link_tokens"].len(), 0);
+    }
+
+    async fn a07_tokens_are_long_and_kept_as_hashes(shop: TestShop) {
+        register(&shop).await;
+        let proof = shop.token_mailed("ada@example.com").await;
+        forgot(&shop, "ada@example.com").await;
+        let token = shop.token_mailed("ada@example.com").await;
+        for token in [&proof, &token] {
+            assert_eq!(hex::decode(token).unwrap().len(), 32);
+        }
+        let kept: String = shop.behind().dump().values().flatten().cloned().collect();
+        for token in [&proof, &token] {
+            assert!(!kept.contains(token.as_str()), "sent mails are erased, and tokens hashed");
+        }
+    }
+
+    async fn a07_a_poisoned_host_never_changes_the_link(shop: TestShop) {
+        register(&shop).await;
+        let poison = [
+            ("host", "evil.example"), ("x-forwarded-host", "evil.example"),
+            ("forwarded", "host=evil.example"), ("x-forwarded-proto", "gopher"),
+            ("origin", "https://evil.example"), ("referer", "https://evil.example/"),
+        ];
+        let body = json!({ "email": "ada@example.com" });
+        let visitor = shop.anonymous();
+        for (path, body) in [
+            ("/auth/forgot-password", body),
+            ("/auth/register", json!({ "email": "bob@example.com", "password": PASSWORD, "name": "Bob" })),
+        ] {
+            let answer = visitor.call(Method::POST, path, &poison, body).await;
+            assert!(answer.status < 300, "{answer:?}");
+        }
+        for letter in shop.mails().await {
+            assert!(letter.link.as_deref().unwrap().starts_with("http://shop.test/"));
+            let whole = format!("{}{}{}", letter.subject, letter.text, letter.html);
+            assert!(!whole.contains("evil") && !whole.contains("gopher"), "{whole}");
+        }
+    }
+
+    async fn a08_nobody_is_told_whether_an_address_is_known(shop: TestShop) {
+        register(&shop).await;
+        shop.mails().await;
+        let known = forgot(&shop, "ada@example.com").await;
+        let unknown = forgot(&shop, "nobody@example.com").await;
+        assert_eq!((known.status, known.headers, known.body), (unknown.status, unknown.headers, unknown.body));
+        let to: Vec<_> = shop.mails().await.into_iter().map(|letter| letter.to).collect();
+        assert_eq!(to, ["ada@example.com", "ada@example.com"]);
+        for wrong in ["", "ada", "ada@", "a\r\nb@example.com"] {
+            forgot(&shop, wrong).await.blames("email");
+        }
+    }
+
+    async fn a05_one_address_gets_five_mails_an_hour(shop: TestShop) {
+        let shop = shop.but(&[("rate_limit", "on")]).await;
+        register(&shop).await;
+        for _ in 0..8 {
+            assert_eq!(forgot(&shop, "ada@example.com").await.status, 202);
+            assert_eq!(forgot(&shop, "nobody@example.com").await.status, 202);
+        }
+        assert_eq!(shop.mails().await.len(), 1 + 5);
+        shop.passes(Duration::from_hours(1) + Duration::from_millis(1));
+        forgot(&shop, "ada@example.com").await;
+        assert_eq!(shop.mails().await.len(), 1 + 5 + 1, "nobody is locked out for good");
+
+        let signed_in = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
+        let ada = shop.bearer(&signed_in.text("/accessToken")).at("203.0.113.5");
+        let mut statuses = Vec::new();
+        for _ in 0..7 {
+            statuses.push(ada.post("/auth/verify-email/resend", Value::Null).await.status);
+        }
+        assert_eq!(statuses, [202, 202, 202, 202, 202, 429, 429]);
+    }
+
+    async fn a10_mail_goes_only_to_the_stored_address(shop: TestShop) {
+        let visitor = shop.anonymous();
+        let body = json!({ "email": "Ren\u{e9}@B\u{fc}cher.example", "password": PASSWORD, "name": "René" });
+        assert_eq!(visitor.post("/auth/register", body).await.status, 201);
+        for spelling in ["ren\u{e9}@xn--bcher-kva.example", "REN\u{c9}@B\u{dc}CHER.example", "rene\u{301}@bu\u{308}cher.example"] {
+            assert_eq!(forgot(&shop, spelling).await.status, 202);
+        }
+        let to: BTreeSet<_> = shop.mails().await.into_iter().map(|letter| letter.to).collect();
+        assert_eq!(to, BTreeSet::from(["Ren\u{e9}@B\u{fc}cher.example".to_owned()]));
+    }
+}

@@ -1,0 +1,165 @@
+//! Phones, and the codes that prove them.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, TestShop, storage_test};
+
+const NUMBER: &str = "+919812345678";
+
+async fn set_phone(client: &Client<'_>) -> Answer {
+    client.post("/me/phone", json!({ "phone": NUMBER })).await
+}
+
+async fn guess(client: &Client<'_>, code: &str) -> Answer {
+    client
+        .post("/me/phone/verify", json!({ "code": code }))
+        .await
+}
+
+/// The code of the newest message.
+fn code_sent(shop: &TestShop) -> String {
+    let mut newest = None;
+    while let Some((to, text)) = shop.pocket.read() {
+        assert_eq!(to, NUMBER);
+        newest = Some(text.strip_prefix("your code is ").unwrap().to_owned());
+    }
+    newest.unwrap()
+}
+
+/// Another code than this one.
+fn wrong(code: &str) -> String {
+    let other = if code.starts_with('1') { '2' } else { '1' };
+    format!("{other}{}", &code[1..])
+}
+
+storage_test! {
+    async fn a_phone_is_shown_at_once_and_proven_by_a_code(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let asked = set_phone(&ada).await;
+        assert_eq!(asked.status, 202);
+        assert_eq!(asked.json(), json!({ "expiresAt": "2026-01-31T12:10:00.000Z" }));
+        let me = ada.get("/me").await.json();
+        assert_eq!((me["phone"].clone(), me["isPhoneVerified"].clone()), (json!(NUMBER), json!(false)));
+        let code = code_sent(&shop);
+        assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
+
+        let proven = guess(&ada, &code).await;
+        assert_eq!((proven.status, proven.json()["isPhoneVerified"].clone()), (200, json!(true)));
+        assert_eq!(ada.get("/me").await.json(), proven.json());
+        set_phone(&ada).await;
+        assert_eq!(ada.get("/me").await.json()["isPhoneVerified"], false);
+    }
+
+    async fn a06_a_code_serves_once(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        set_phone(&ada).await;
+        let code = code_sent(&shop);
+        assert_eq!(guess(&ada, &code).await.status, 200);
+        guess(&ada, &code).await.is_problem(400, "invalid-code");
+    }
+
+    async fn a06_a_code_takes_five_tries(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        set_phone(&ada).await;
+        let code = code_sent(&shop);
+        for _ in 0..5 {
+            guess(&ada, &wrong(&code)).await.is_problem(400, "invalid-code");
+        }
+        guess(&ada, &code).await.is_problem(400, "invalid-code");
+        set_phone(&ada).await;
+        let code = code_sent(&shop);
+        for _ in 0..4 {
+            guess(&ada, &wrong(&code)).await.is_problem(400, "invalid-code");
+        }
+        assert_eq!(guess(&ada, &code).await.status, 200);
+    }
+
+    async fn a06_a_hundred_guesses_at_once_are_five(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        set_phone(&ada).await;
+        let (code, token) = (code_sent(&shop), ada.token.clone().unwrap());
+        let shop = Arc::new(shop);
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let (shop, token, code) = (Arc::clone(&shop), token.clone(), wrong(&code));
+            all.spawn(async move { guess(&shop.bearer(&token), &code).await.status });
+        }
+        assert_eq!(all.join_all().await, [400; 100]);
+        let kept = &shop.behind().dump()["phone_codes"];
+        assert_eq!(kept.len(), 1);
+        guess(&shop.bearer(&token), &code).await.is_problem(400, "invalid-code");
+    }
+
+    async fn a06_a_code_is_good_for_ten_minutes(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        set_phone(&ada).await;
+        let code = code_sent(&shop);
+        shop.passes(Duration::from_mins(10));
+        guess(&ada, &code).await.is_problem(400, "invalid-code");
+        set_phone(&ada).await;
+        let code = code_sent(&shop);
+        shop.passes(Duration::from_mins(4));
+        assert_eq!(guess(&ada, &code).await.status, 200);
+    }
+
+    async fn a06_a_new_code_kills_the_old(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        set_phone(&ada).await;
+        let first = code_sent(&shop);
+        set_phone(&ada).await;
+        let second = code_sent(&shop);
+        assert_ne!(first, second);
+        guess(&ada, &first).await.is_problem(400, "invalid-code");
+        assert_eq!(guess(&ada, &second).await.status, 200);
+    }
+
+    async fn a06_a_code_is_kept_as_a_hash(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        set_phone(&ada).await;
+        let code = code_sent(&shop);
+        let kept = shop.behind().dump()["phone_codes"].concat();
+        assert!(!kept.contains(&code) && !kept.contains(&hex::encode(&code)), "{kept}");
+    }
+
+    async fn a06_a_code_belongs_to_its_account(shop: TestShop) {
+        let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
+        set_phone(&ada).await;
+        let code = code_sent(&shop);
+        guess(&bob, &code).await.is_problem(400, "invalid-code");
+        assert_eq!(guess(&ada, &code).await.status, 200);
+    }
+
+    async fn a05_an_account_gets_five_codes_an_hour(shop: TestShop) {
+        let shop = shop.but(&[("rate_limit", "on")]).await;
+        let ada = shop.customer("ada").await;
+        let mut statuses = Vec::new();
+        for _ in 0..7 {
+            statuses.push(set_phone(&ada).await.status);
+        }
+        assert_eq!(statuses, [202, 202, 202, 202, 202, 429, 429]);
+        shop.passes(Duration::from_hours(1) + Duration::from_millis(1));
+        let ada = shop.customer("ada").await;
+        assert_eq!(set_phone(&ada).await.status, 202);
+    }
+
+    async fn a_number_must_be_one(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        for wrong in [
+            json!(""), json!("+"), json!("919812345678"), json!("+0919812345678"), json!("+12345"),
+            json!("+91 98123 45678"), json!("+9198123456789012"), json!("+91981234567\u{661}"),
+            json!("+919812345678\r\n"), json!(919_812_345_678_u64), Value::Null,
+        ] {
+            let refused = ada.post("/me/phone", json!({ "phone": wrong })).await;
+            assert_eq!(refused.status, 422, "{wrong}: {refused:?}");
+            refused.blames("phone");
+        }
+        assert_eq!(ada.get("/me").await.json()["phone"], Value::Null);
+        assert!(shop.pocket.read().is_none());
+        for wrong in ["", "12345", "1234567", "abcdef", "\0"] {
+            guess(&ada, wrong).await.is_problem(400, "invalid-code");
+        }
+        guess(&shop.anonymous(), "123456").await.is_problem(401, "unauthorized");
+    }
+}

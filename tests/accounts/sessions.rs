@@ -1,0 +1,241 @@
+//! What ends a session, and which: refresh tokens sent twice, passwords changed, roles taken away.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{PASSWORD, log_in};
+use crate::support::{Answer, TestShop, storage_test};
+
+/// Signs in once more; tells the answer.
+async fn sign_in(shop: &TestShop, name: &str) -> Answer {
+    let signed_in = log_in(&shop.anonymous(), &format!("{name}@example.com"), PASSWORD).await;
+    assert_eq!(signed_in.status, 200, "{signed_in:?}");
+    signed_in
+}
+
+async fn refresh(shop: &TestShop, token: &str) -> Answer {
+    let body = json!({ "refreshToken": token });
+    shop.anonymous().post("/auth/refresh", body).await
+}
+
+/// Whether the access token of a sign-in is taken.
+async fn stands(shop: &TestShop, signed_in: &Answer) -> bool {
+    let me = shop
+        .bearer(&signed_in.text("/accessToken"))
+        .get("/me")
+        .await;
+    if me.status != 200 {
+        me.is_problem(401, "unauthorized");
+    }
+    me.status == 200
+}
+
+/// Fails the test unless both tokens of a sign-in are refused.
+async fn has_ended(shop: &TestShop, signed_in: &Answer) {
+    assert!(!stands(shop, signed_in).await, "the access token is taken");
+    let again = refresh(shop, &signed_in.text("/refreshToken")).await;
+    again.is_problem(401, "invalid-token");
+}
+
+async fn change_password(shop: &TestShop, by: &Answer, current: &str, new: &str) -> Answer {
+    let body = json!({ "currentPassword": current, "newPassword": new });
+    let client = shop.bearer(&by.text("/accessToken"));
+    client.call(Method::PUT, "/me/password", &[], body).await
+}
+
+storage_test! {
+    async fn a04_a_token_sent_again_after_its_successor_was_used_ends_the_family(shop: TestShop) {
+        shop.customer("ada").await;
+        let first = sign_in(&shop, "ada").await;
+        let other = sign_in(&shop, "ada").await;
+        let second = refresh(&shop, &first.text("/refreshToken")).await;
+        let third = refresh(&shop, &second.text("/refreshToken")).await;
+        assert_eq!(third.status, 200);
+
+        refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
+        for signed_in in [&first, &second, &third] {
+            has_ended(&shop, signed_in).await;
+        }
+        assert!(stands(&shop, &other).await, "another sign-in is another family");
+    }
+
+    async fn a04_a_token_sent_again_ten_seconds_later_ends_the_family(shop: TestShop) {
+        shop.customer("ada").await;
+        let first = sign_in(&shop, "ada").await;
+        let second = refresh(&shop, &first.text("/refreshToken")).await;
+        shop.passes(Duration::from_secs(10));
+        refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
+        assert!(stands(&shop, &second).await, "an answer may have been lost");
+        shop.passes(Duration::from_millis(1));
+        refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
+        has_ended(&shop, &second).await;
+    }
+
+    async fn a04_of_two_at_once_one_wins_and_goes_on(shop: TestShop) {
+        shop.customer("ada").await;
+        let token = sign_in(&shop, "ada").await.text("/refreshToken");
+        let shop = Arc::new(shop);
+        let mut both = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            let (shop, token) = (Arc::clone(&shop), token.clone());
+            both.spawn(async move { refresh(&shop, &token).await });
+        }
+        let answers = both.join_all().await;
+        let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
+        assert_eq!((won.len(), lost.len()), (1, 1), "{answers:?}");
+        lost[0].is_problem(401, "invalid-token");
+        assert!(stands(&shop, won[0]).await);
+        assert_eq!(refresh(&shop, &won[0].text("/refreshToken")).await.status, 200);
+    }
+
+    async fn a_spent_token_signs_out_as_well(shop: TestShop) {
+        shop.customer("ada").await;
+        let first = sign_in(&shop, "ada").await;
+        let second = refresh(&shop, &first.text("/refreshToken")).await;
+        let body = json!({ "refreshToken": first.text("/refreshToken") });
+        assert_eq!(shop.anonymous().post("/auth/logout", body).await.status, 204);
+        has_ended(&shop, &second).await;
+        let nobody = json!({ "refreshToken": "unknown" });
+        assert_eq!(shop.anonymous().post("/auth/logout", nobody).await.status, 204);
+    }
+
+    async fn a03_logout_ends_one_session(shop: TestShop) {
+        shop.customer("ada").await;
+        let (laptop, phone) = (sign_in(&shop, "ada").await, sign_in(&shop, "ada").await);
+        let body = json!({ "refreshToken": laptop.text("/refreshToken") });
+        assert_eq!(shop.anonymous().post("/auth/logout", body).await.status, 204);
+        has_ended(&shop, &laptop).await;
+        assert!(stands(&shop, &phone).await);
+    }
+
+    async fn a03_a_changed_password_ends_the_other_sessions(shop: TestShop) {
+        shop.customer("ada").await;
+        let (laptop, phone) = (sign_in(&shop, "ada").await, sign_in(&shop, "ada").await);
+        let changed = change_password(&shop, &laptop, PASSWORD, "a brand new staple").await;
+        assert_eq!((changed.status, changed.body.len()), (204, 0));
+        has_ended(&shop, &phone).await;
+        assert!(stands(&shop, &laptop).await, "the changing session goes on");
+        assert_eq!(refresh(&shop, &laptop.text("/refreshToken")).await.status, 200);
+
+        let visitor = shop.anonymous();
+        let old = log_in(&visitor, "ada@example.com", PASSWORD).await;
+        old.is_problem(401, "invalid-credentials");
+        let new = log_in(&visitor, "ada@example.com", "a brand new staple").await;
+        assert_eq!(new.status, 200);
+        let letters = shop.mails().await;
+        let told: Vec<_> = letters.iter().filter(|it| it.subject.contains("password")).collect();
+        assert_eq!(told.len(), 1, "{letters:?}");
+        assert_eq!(told[0].to, "ada@example.com");
+    }
+
+    async fn a_password_is_changed_by_who_knows_it(shop: TestShop) {
+        shop.customer("ada").await;
+        let laptop = sign_in(&shop, "ada").await;
+        for wrong in ["wrong horse battery", "", "x"] {
+            let refused = change_password(&shop, &laptop, wrong, "a brand new staple").await;
+            assert_eq!(refused.status, 422, "{refused:?}");
+            refused.blames("currentPassword");
+        }
+        for weak in ["short", "password1", "I am ada@home", &"x".repeat(129)] {
+            let refused = change_password(&shop, &laptop, PASSWORD, weak).await;
+            assert_eq!(refused.status, 422, "{weak}: {refused:?}");
+            refused.blames("newPassword");
+        }
+        assert!(shop.mails().await.is_empty());
+        let nobody = shop.anonymous();
+        let body = json!({ "currentPassword": PASSWORD, "newPassword": "a brand new staple" });
+        nobody.call(Method::PUT, "/me/password", &[], body).await.is_problem(401, "unauthorized");
+    }
+
+    async fn a05_a_stolen_session_does_not_find_out_the_password(shop: TestShop) {
+        let shop = shop.but(&[("rate_limit", "on")]).await;
+        let ada = shop.customer("ada").await.at("203.0.113.1");
+        let body = json!({ "currentPassword": "guess", "newPassword": "a brand new staple" });
+        let mut statuses = Vec::new();
+        for number in 0..22 {
+            let ada = ada.clone().at(&format!("203.0.113.{number}"));
+            statuses.push(ada.call(Method::PUT, "/me/password", &[], body.clone()).await.status);
+        }
+        assert_eq!(statuses[..20], [422; 20]);
+        assert_eq!(statuses[20..], [429; 2]);
+        shop.passes(Duration::from_mins(15) + Duration::from_millis(1));
+        let body = json!({ "currentPassword": PASSWORD, "newPassword": "a brand new staple" });
+        let token = shop.customer("ada").await;
+        assert_eq!(token.call(Method::PUT, "/me/password", &[], body).await.status, 204);
+    }
+
+    async fn a03_a_disabled_account_is_out_and_cannot_come_back(shop: TestShop) {
+        shop.customer("ada").await;
+        let laptop = sign_in(&shop, "ada").await;
+        let ran = shop.run(&["admin", "user", "disable", "ADA@example.com"]);
+        assert!(ran.status.success(), "{ran:?}");
+        has_ended(&shop, &laptop).await;
+        let visitor = shop.anonymous();
+        let id = [("x-request-id", "the-same")];
+        let body = json!({ "email": "ada@example.com", "password": PASSWORD });
+        let disabled = visitor.call(Method::POST, "/auth/login", &id, body).await;
+        let body = json!({ "email": "nobody@example.com", "password": PASSWORD });
+        let unknown = visitor.call(Method::POST, "/auth/login", &id, body).await;
+        disabled.is_problem(401, "invalid-credentials");
+        assert_eq!((disabled.headers, disabled.body), (unknown.headers, unknown.body));
+        let forgot = json!({ "email": "ada@example.com" });
+        assert_eq!(visitor.post("/auth/forgot-password", forgot).await.status, 202);
+        assert!(shop.mails().await.is_empty(), "no link leads back in");
+
+        assert!(shop.run(&["admin", "user", "enable", "ada@example.com"]).status.success());
+        sign_in(&shop, "ada").await;
+    }
+
+    async fn a_sign_in_that_was_overtaken_by_a_new_password_fails(shop: TestShop) {
+        shop.customer("ada").await;
+        // The password is looked at while the hashing threads are held up; meanwhile it is changed.
+        let shop = Arc::new(shop);
+        let held = shop.hold_hashing().await;
+        let busy = shop.app.hashing.busy();
+        let late = {
+            let shop = Arc::clone(&shop);
+            tokio::spawn(async move { log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await })
+        };
+        // Until it waits in line, it has not looked yet.
+        while shop.app.hashing.busy() == busy {
+            tokio::task::yield_now().await;
+        }
+        let email = shop::accounts::Email::parse("ada@example.com").unwrap();
+        let other = shop::accounts::PasswordHash::stored("$argon2id$another".to_owned());
+        let set = shop.app.db.write("test.set_password", move |tx| {
+            let user = shop::accounts::user_by_email(tx, &email)?;
+            shop::accounts::set_password(tx, user.id, &other)
+        });
+        set.await.unwrap();
+        drop(held);
+        late.await.unwrap().is_problem(401, "invalid-credentials");
+    }
+
+    async fn what_has_ended_by_time_is_forgotten(shop: TestShop) {
+        shop.customer("ada").await;
+        let first = sign_in(&shop, "ada").await;
+        refresh(&shop, &first.text("/refreshToken")).await;
+        shop.passes(Duration::from_hours(31 * 24));
+        shop::worker::clean_up(&shop.app).await;
+        let rows = shop.behind().dump();
+        for table in ["sessions", "spent_refresh_tokens"] {
+            assert_eq!(rows[table].len(), 0, "{table}");
+        }
+    }
+
+    async fn the_own_name_is_changed(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let renamed = ada.patch("/me", json!({ "name": "  Ada Lovelace " })).await;
+        assert_eq!((renamed.status, renamed.text("/name")), (200, "Ada Lovelace".to_owned()));
+        assert_eq!(ada.get("/me").await.json(), renamed.json());
+        for wrong in [json!(""), json!("a\nb"), json!("x".repeat(201)), Value::Null] {
+            ada.patch("/me", json!({ "name": wrong })).await.blames("name");
+        }
+        for fixed in ["email", "role", "isEmailVerified", "phone", "password"] {
+            ada.patch("/me", json!({ "name": "Ada", fixed: "x" })).await.blames(fixed);
+        }
+        shop.anonymous().patch("/me", json!({ "name": "X" })).await.is_problem(401, "unauthorized");
+    }
+}

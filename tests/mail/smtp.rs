@@ -1,0 +1,269 @@
+//! A real mail server, in all its moods.
+
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{Certificate, Engine, Process, Remote, Site, SmtpServer, storage_test};
+
+const FROM: &str = "Kettles <shop@shop.example>";
+const PASSWORD: &str = "correct horse battery";
+
+/// A shop that sends by this server.
+fn start(site: &Site, url: &str, more: &[(&str, &str)]) -> Process {
+    let variables = [&[("SHOP_SMTP_URL", url), ("SHOP_MAIL_FROM", FROM)], more].concat();
+    site.start_with(&variables)
+}
+
+async fn register(process: &Process, name: &str) -> Remote {
+    Remote::new(process).registered(name).await
+}
+
+fn token_in(link: &str) -> String {
+    link.split_once("#token=").unwrap().1.to_owned()
+}
+
+/// What an operator sees of the only mail, once it is in that state.
+fn only_mail(site: &Site, state: &str) -> Value {
+    let deadline = std::time::Instant::now() + Duration::from_mins(1);
+    loop {
+        let listed = site.run(&["admin", "mail", "list", "--json"]);
+        let listed: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+        assert_eq!(listed.len(), 1, "{listed:?}");
+        if listed[0]["state"] == state
+            && listed[0]["tries"].as_i64() > Some(0)
+            && !(state == "waiting" && listed[0]["lastError"].is_null())
+        {
+            return listed[0].clone();
+        }
+        assert!(std::time::Instant::now() < deadline, "{listed:?}");
+    }
+}
+
+storage_test! {
+    async fn an_account_is_proven_and_regained_by_mail(site: Site) {
+        let certificate = Certificate::of("DNS:localhost");
+        let secured = ["--tls", "required", "--user", "shop", "--password", "pa:ss/w@rd"];
+        let arguments = [&certificate.arguments()[..], &secured].concat();
+        let Some(server) = SmtpServer::start(&arguments) else { return };
+        let url = format!("smtp://shop:pa%3Ass%2Fw%40rd@localhost:{}?tls=required", server.port());
+        let authority = certificate.authority.to_str().unwrap();
+        let process = start(&site, &url, &[("SSL_CERT_FILE", authority), ("SHOP_PUBLIC_URL", "https://shop.example")]);
+        let ada = register(&process, "ada").await;
+
+        let mail = server.wait_for(1).remove(0);
+        assert_eq!((mail.from.as_str(), mail.to.clone()), ("shop@shop.example", vec!["ada@example.com".to_owned()]));
+        assert!(mail.tls);
+        assert_eq!(mail.user.as_deref(), Some("shop"));
+        assert_eq!(mail.header("from").as_deref(), Some(FROM));
+        assert_eq!(mail.headers("to"), ["ada@example.com"]);
+        assert_eq!(mail.headers("message-id").len(), 1);
+        assert!(mail.header("date").is_some() && mail.header("subject").is_some());
+        assert_eq!(mail.header("auto-submitted").as_deref(), Some("auto-generated"));
+        let link = mail.link().unwrap();
+        assert!(link.starts_with("https://shop.example/verify-email#token="), "{link}");
+        assert!(mail.html_part().contains(&token_in(&link)));
+
+        let verified = ada.post("/auth/verify-email", &json!({ "token": token_in(&link) })).await;
+        assert_eq!((verified.status, verified.json()["user"]["isEmailVerified"].clone()), (200, json!(true)));
+        ada.post("/auth/forgot-password", &json!({ "email": "Ada@EXAMPLE.com" })).await;
+        let link = server.wait_for(2).remove(1).link().unwrap();
+        let body = json!({ "token": token_in(&link), "password": "a brand new staple" });
+        assert_eq!(ada.post("/auth/reset-password", &body).await.status, 204);
+        assert_eq!(ada.get("/me").await.status, 401, "the old session is out");
+        let body = json!({ "email": "ada@example.com", "password": "a brand new staple" });
+        assert_eq!(Remote::new(&process).post("/auth/login", &body).await.status, 200);
+        assert!(server.wait_for(3)[2].link().is_none(), "the password was changed");
+    }
+
+    async fn a_certificate_must_be_the_servers_own(site: Site) {
+        let certificate = Certificate::of("DNS:localhost");
+        let Some(server) = SmtpServer::start(&certificate.arguments()) else { return };
+        // Nobody has vouched for it, and nothing is sent in the clear instead.
+        let url = format!("smtp://localhost:{}?tls=opportunistic", server.port());
+        let process = start(&site, &url, &[]);
+        register(&process, "ada").await;
+        let mail = only_mail(&site, "waiting");
+        assert!(mail["lastError"].as_str().unwrap().to_lowercase().contains("cert"), "{mail}");
+        assert!(server.messages().is_empty());
+    }
+
+    async fn a_server_with_tls_from_the_first_byte_serves(site: Site) {
+        let certificate = Certificate::of("DNS:localhost");
+        let arguments = [&certificate.arguments()[..], &["--tls", "implicit"]].concat();
+        let Some(server) = SmtpServer::start(&arguments) else { return };
+        let url = format!("smtps://localhost:{}", server.port());
+        let process = start(&site, &url, &[("SSL_CERT_FILE", certificate.authority.to_str().unwrap())]);
+        register(&process, "ada").await;
+        assert!(server.wait_for(1)[0].tls);
+    }
+
+    async fn a_server_that_wants_a_password_and_gets_a_wrong_one_is_asked_again(site: Site) {
+        let Some(server) = SmtpServer::start(&["--user", "shop", "--password", "right"]) else { return };
+        let url = format!("smtp://shop:wrong@127.0.0.1:{}", server.port());
+        let process = start(&site, &url, &[]);
+        register(&process, "ada").await;
+        let mail = only_mail(&site, "waiting");
+        let error = mail["lastError"].as_str().unwrap();
+        assert!(error.contains("535") && !error.contains("wrong"), "{error}");
+        drop(process);
+        // The operator mends the password, and the mail goes out.
+        let url = format!("smtp://shop:right@127.0.0.1:{}", server.port());
+        let _process = start(&site, &url, &[]);
+        assert_eq!(server.wait_for(1)[0].user.as_deref(), Some("shop"));
+    }
+
+    async fn mailtraps_haste_is_no_refusal(site: Site) {
+        let Some(server) = SmtpServer::start(&["--mode", "busy", "--times", "2"]) else { return };
+        let process = start(&site, &server.url("?tls=opportunistic"), &[]);
+        register(&process, "ada").await;
+        assert_eq!(server.wait_for(1).len(), 1);
+        let mail = only_mail(&site, "sent");
+        assert_eq!(mail["tries"], 3);
+    }
+
+    async fn a_server_that_puts_off_is_asked_again(site: Site) {
+        let Some(server) = SmtpServer::start(&["--mode", "defer"]) else { return };
+        let process = start(&site, &server.url(""), &[]);
+        register(&process, "ada").await;
+        assert_eq!(server.wait_for(1).len(), 1);
+        assert_eq!(only_mail(&site, "sent")["tries"], 2);
+    }
+
+    async fn a_server_that_refuses_makes_a_dead_letter(site: Site) {
+        let Some(server) = SmtpServer::start(&["--mode", "refuse"]) else { return };
+        let process = start(&site, &server.url(""), &[]);
+        register(&process, "ada").await;
+        let mail = only_mail(&site, "dead");
+        assert_eq!((&mail["tries"], &mail["to"]), (&json!(1), &json!("ada@example.com")));
+        assert!(mail["lastError"].as_str().unwrap().contains("no such user"), "{mail}");
+    }
+
+    async fn r19_a_server_that_drops_the_line_gets_the_same_mail_again(site: Site) {
+        let Some(server) = SmtpServer::start(&["--mode", "drop"]) else { return };
+        let process = start(&site, &server.url(""), &[]);
+        register(&process, "ada").await;
+        server.wait_for_event(|event| event["dropped"] == true);
+        let mail = server.wait_for(1).remove(0);
+        let id = only_mail(&site, "sent")["id"].as_str().unwrap().to_owned();
+        assert_eq!(mail.header("message-id"), Some(format!("<{id}@shop.example>")));
+    }
+
+    async fn r19_a_server_that_hangs_holds_nobody_up(site: Site) {
+        let Some(server) = SmtpServer::start(&["--mode", "hang"]) else { return };
+        let process = start(&site, &server.url(""), &[]);
+        let ada = register(&process, "ada").await;
+        server.wait_for_event(|event| event["connected"] == true);
+        assert_eq!(ada.get("/me").await.status, 200);
+        register(&process, "bob").await;
+        process.terminate();
+        assert!(process.wait().success(), "it stops all the same");
+    }
+
+    async fn r19_kill_nine_between_commit_and_send_loses_no_mail(site: Site) {
+        let Some(server) = SmtpServer::start(&["--mode", "hang"]) else { return };
+        let process = start(&site, &server.url(""), &[]);
+        register(&process, "ada").await;
+        server.wait_for_event(|event| event["connected"] == true);
+        process.kill();
+        drop(server);
+        let Some(server) = SmtpServer::start(&[]) else { return };
+        let listed = site.run(&["admin", "mail", "list", "--json"]);
+        let listed: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+        let id = listed[0]["id"].as_str().unwrap();
+        if site.engine == Engine::Postgres {
+            // Where there may be other instances, a try under way is left alone for two minutes.
+            assert!(site.run(&["admin", "mail", "retry", id]).status.success());
+        }
+        let process = start(&site, &server.url(""), &[]);
+        let mail = server.wait_for(1).remove(0);
+        assert_eq!(mail.header("message-id"), Some(format!("<{id}@shop.example>")));
+        assert_eq!(only_mail(&site, "sent")["id"], id);
+        process.terminate();
+        process.wait();
+        assert_eq!(server.messages().len(), 1, "once");
+    }
+
+    async fn i02_mail_goes_to_one_recipient_under_the_headers_of_the_shop(site: Site) {
+        let Some(server) = SmtpServer::start(&[]) else { return };
+        let process = start(&site, &server.url(""), &[]);
+        let remote = Remote::new(&process);
+        let body = json!({
+            "email": "ren\u{e9}@b\u{fc}cher.example", "password": PASSWORD,
+            "name": "Ada, \"Bob\" <bob@example.com>; {{7*7}}",
+        });
+        assert_eq!(remote.post("/auth/register", &body).await.status, 201);
+        let mail = server.wait_for(1).remove(0);
+        assert_eq!(mail.to, ["ren\u{e9}@xn--bcher-kva.example"]);
+        assert!(mail.options.iter().any(|option| option == "SMTPUTF8"), "{mail:?}");
+        for header in ["to", "from", "subject", "message-id", "date", "mime-version", "content-type"] {
+            assert_eq!(mail.headers(header).len(), 1, "{header}");
+        }
+        for header in ["bcc", "cc", "reply-to", "sender"] {
+            assert_eq!(mail.headers(header).len(), 0, "{header}");
+        }
+    }
+
+    async fn without_a_mail_server_mails_are_files_and_links_are_logged(site: Site) {
+        let mut process = site.start_with(&[("SHOP_LOG", "info")]);
+        let mut lines = process.says();
+        let ada = register(&process, "ada").await;
+        let logged = lines.find(|line| line.contains("/verify-email#token=")).unwrap();
+        let link = logged.split('"').find(|part| part.contains("#token=")).unwrap();
+        assert!(link.starts_with(&format!("{}/verify-email#token=", process.url)), "{logged}");
+
+        let files: Vec<_> = fs::read_dir(site.path().join("mail")).unwrap().map(|it| it.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        assert!(files[0].extension().is_some_and(|it| it == "eml"));
+        assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o600);
+        let content = fs::read_to_string(&files[0]).unwrap();
+        assert!(content.contains("To: ada@example.com") && content.contains("text/html"), "{content}");
+        let verified = ada.post("/auth/verify-email", &json!({ "token": token_in(link) })).await;
+        assert_eq!(verified.status, 200);
+
+        // The code of a phone is on the console, at any level of the log.
+        let asked = ada.post("/me/phone", &json!({ "phone": "+919812345678" })).await;
+        assert_eq!(asked.status, 202);
+        let said = lines.find(|line| line.starts_with("[sms]")).unwrap();
+        let code = said.strip_prefix("[sms] to +919812345678: your code is ").unwrap();
+        let proven = ada.post("/me/phone/verify", &json!({ "code": code })).await;
+        assert_eq!((proven.status, proven.json()["isPhoneVerified"].clone()), (200, json!(true)));
+    }
+}
+
+#[test]
+fn settings_of_mail_are_checked_at_the_start() {
+    let Some(site) = futures_util::FutureExt::now_or_never(Site::on(Engine::Sqlite)).flatten()
+    else {
+        panic!("SQLite is always there");
+    };
+    for (variables, remedy) in [
+        (
+            vec![("SHOP_SMTP_URL", "smtp://localhost:25")],
+            "`mail_from`",
+        ),
+        (
+            vec![
+                ("SHOP_SMTP_URL", "http://localhost"),
+                ("SHOP_MAIL_FROM", FROM),
+            ],
+            "`smtp_url`",
+        ),
+        (
+            vec![
+                ("SHOP_SMTP_URL", "smtp://u:s3cret@localhost?tls=never"),
+                ("SHOP_MAIL_FROM", FROM),
+            ],
+            "`smtp_url`",
+        ),
+        (vec![("SHOP_MAIL_FROM", "nobody")], "`mail_from`"),
+    ] {
+        let output = site.refuses_to_start(&variables);
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{why}");
+        assert!(
+            why.contains(remedy) && why.lines().count() == 1 && !why.contains("s3cret"),
+            "{why}"
+        );
+    }
+}

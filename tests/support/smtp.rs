@@ -1,0 +1,354 @@
+//! A real mail server for tests, `smtp/server.py`, and what was delivered to it. Where no Python
+//! has aiosmtpd, a test is skipped loudly, or fails if `SHOP_TEST_REQUIRE_SMTP=1`.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Condvar, Mutex, OnceLock},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/smtp/server.py");
+
+/// How long a test waits for what the server must hear; past it the test has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A running server, on a port of its own; killed when dropped.
+pub(crate) struct SmtpServer {
+    child: Child,
+    port: u16,
+    heard: Arc<Heard>,
+}
+
+/// What the server has printed so far.
+#[derive(Default)]
+struct Heard {
+    log: Mutex<Log>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Log {
+    events: Vec<Value>,
+    ended: bool,
+}
+
+#[derive(Deserialize)]
+struct Greeting {
+    port: u16,
+}
+
+impl SmtpServer {
+    /// With arguments as `--mode busy --times 2`, see `smtp/server.py`; without any it takes every
+    /// message. None where the test is skipped.
+    pub(crate) fn start(arguments: &[&str]) -> Option<SmtpServer> {
+        let Some(python) = python() else {
+            skip();
+            return None;
+        };
+        let mut child = Command::new(python)
+            .arg(SERVER)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("`{python}` does not run: {error}"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let greeting = lines
+            .next()
+            .expect("the mail server did not start")
+            .unwrap();
+        let Greeting { port } = serde_json::from_str(&greeting).unwrap();
+        let heard = Arc::new(Heard::default());
+        let server = SmtpServer {
+            child,
+            port,
+            heard: Arc::clone(&heard),
+        };
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let event = serde_json::from_str(&line).unwrap();
+                heard.change(|log| log.events.push(event));
+            }
+            heard.change(|log| log.ended = true);
+        });
+        Some(server)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// As `smtp://127.0.0.1:40000`, and this after it.
+    pub(crate) fn url(&self, query: &str) -> String {
+        format!("smtp://127.0.0.1:{}{query}", self.port)
+    }
+
+    /// What it has taken so far.
+    pub(crate) fn messages(&self) -> Vec<Received> {
+        received(&self.heard.log.lock().unwrap().events)
+    }
+
+    /// Blocks until it has taken so many messages, and gives all that it has.
+    pub(crate) fn wait_for(&self, count: usize) -> Vec<Received> {
+        let enough = |messages: &Vec<Received>| messages.len() >= count;
+        self.wait(|events| Some(received(events)).filter(enough))
+    }
+
+    /// Blocks until there is an event of this kind, and gives the first: a message, or as
+    /// `{"refused":"550 5.1.1 no such user here"}`, `{"dropped":true}`, `{"connected":true}`.
+    pub(crate) fn wait_for_event(&self, predicate: impl Fn(&Value) -> bool) -> Value {
+        self.wait(|events| events.iter().find(|event| predicate(event)).cloned())
+    }
+
+    fn wait<T>(&self, found: impl Fn(&[Value]) -> Option<T>) -> T {
+        let missing = |log: &mut Log| !log.ended && found(&log.events).is_none();
+        let log = self.heard.log.lock().unwrap();
+        let waited = self.heard.more.wait_timeout_while(log, PATIENCE, missing);
+        let (log, _) = waited.unwrap();
+        found(&log.events).unwrap_or_else(|| {
+            let ended = if log.ended { ", and has ended" } else { "" };
+            panic!("the mail server only heard this{ended}: {:#?}", log.events)
+        })
+    }
+}
+
+impl Drop for SmtpServer {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Heard {
+    fn change(&self, change: impl FnOnce(&mut Log)) {
+        change(&mut self.log.lock().unwrap());
+        self.more.notify_all();
+    }
+}
+
+/// One that has aiosmtpd.
+fn python() -> Option<&'static str> {
+    static PYTHON: OnceLock<Option<String>> = OnceLock::new();
+    let found = PYTHON.get_or_init(|| {
+        let given = env::var("SHOP_TEST_PYTHON").ok();
+        given.filter(|given| !given.is_empty()).or_else(|| {
+            let tried = Command::new("python3")
+                .args(["-c", "import aiosmtpd"])
+                .output();
+            let works = tried.is_ok_and(|tried| tried.status.success());
+            works.then(|| "python3".to_owned())
+        })
+    });
+    found.as_deref()
+}
+
+/// Says that this test does not run, or fails it if it must.
+fn skip() {
+    let why = "no mail server: set SHOP_TEST_PYTHON to a Python that has aiosmtpd";
+    assert!(
+        env::var("SHOP_TEST_REQUIRE_SMTP").as_deref() != Ok("1"),
+        "{why}"
+    );
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Past the test's own capture, so that it is read.
+    let skipped = format!("SKIPPED {test}, {why}\n");
+    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+}
+
+fn received(events: &[Value]) -> Vec<Received> {
+    let messages = events.iter().filter(|event| event["content"].is_string());
+    messages
+        .map(|event| serde_json::from_value(event.clone()).unwrap())
+        .collect()
+}
+
+/// A message that the server took, and its envelope.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Received {
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
+    /// Whether it came encrypted.
+    pub(crate) tls: bool,
+    /// Who had logged in.
+    pub(crate) user: Option<String>,
+    /// Those of `MAIL`, in capitals: `SIZE=1024`, `BODY=8BITMIME`, `SMTPUTF8`.
+    pub(crate) options: Vec<String>,
+    /// As it came, a character for each byte.
+    pub(crate) content: String,
+}
+
+impl Received {
+    /// The first of a name, on one line.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.headers(name).into_iter().next()
+    }
+
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        Part::parse(&self.content).headers(name).collect()
+    }
+
+    /// Decoded, its lines ended by `\n`.
+    pub(crate) fn text_part(&self) -> String {
+        self.part("text/plain")
+    }
+
+    /// As [`Received::text_part`].
+    pub(crate) fn html_part(&self) -> String {
+        self.part("text/html")
+    }
+
+    /// The first with a token that the text holds.
+    pub(crate) fn link(&self) -> Option<String> {
+        let text = self.text_part();
+        let mut words = text.split(|c: char| c.is_whitespace() || "<>".contains(c));
+        let link = words.find(|word| word.starts_with("http") && word.contains("#token="));
+        link.map(str::to_owned)
+    }
+
+    fn part(&self, kind: &str) -> String {
+        let found = Part::parse(&self.content).text(kind);
+        found.unwrap_or_else(|| panic!("no {kind} in:\n{}", self.content))
+    }
+}
+
+/// A message, or one of its parts.
+struct Part<'a> {
+    /// Its headers, each on one line.
+    head: String,
+    body: &'a str,
+}
+
+impl Part<'_> {
+    fn parse(content: &str) -> Part<'_> {
+        let (head, body) = content.split_once("\r\n\r\n").unwrap_or((content, ""));
+        Part {
+            head: head.replace("\r\n ", " ").replace("\r\n\t", "\t"),
+            body,
+        }
+    }
+
+    fn headers(&self, name: &str) -> impl Iterator<Item = String> {
+        let headers = self.head.lines().filter_map(|line| line.split_once(':'));
+        headers
+            .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| utf8(bytes(value.trim())))
+    }
+
+    fn header(&self, name: &str) -> String {
+        self.headers(name).next().unwrap_or_default()
+    }
+
+    /// This part if it is of a kind, or the first such within it.
+    fn text(&self, kind: &str) -> Option<String> {
+        let content_type = self.header("content-type");
+        if let Some((_, boundary)) = content_type.split_once("boundary=") {
+            let boundary = boundary.trim_start_matches('"').split(['"', ';']).next()?;
+            let delimiter = format!("\r\n--{boundary}");
+            // The first may be on the first line.
+            let body = format!("\r\n{}", self.body);
+            let mut parts = body
+                .split(&delimiter)
+                .skip(1)
+                .take_while(|part| !part.starts_with("--"));
+            return parts.find_map(|part| Part::parse(part).text(kind));
+        }
+        let own = content_type.split(';').next()?.trim();
+        // RFC 2045, 5.2: what says nothing of itself is plain.
+        let own = if own.is_empty() { "text/plain" } else { own };
+        own.eq_ignore_ascii_case(kind).then(|| self.decoded())
+    }
+
+    fn decoded(&self) -> String {
+        let encoding = self.header("content-transfer-encoding");
+        let content = match encoding.to_ascii_lowercase().as_str() {
+            "quoted-printable" => quoted_printable(self.body),
+            "base64" => BASE64_STANDARD
+                .decode(self.body.replace("\r\n", ""))
+                .unwrap(),
+            "" | "7bit" | "8bit" => bytes(self.body),
+            other => panic!("a body in `{other}`"),
+        };
+        utf8(content).replace("\r\n", "\n")
+    }
+}
+
+/// RFC 2045, 6.7.
+fn quoted_printable(body: &str) -> Vec<u8> {
+    let joined = body.replace("=\r\n", "");
+    let mut pieces = joined.split('=');
+    let mut decoded = bytes(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let (code, rest) = piece.split_at(2);
+        decoded.push(u8::from_str_radix(code, 16).unwrap());
+        decoded.extend(bytes(rest));
+    }
+    decoded
+}
+
+/// Of text that has a character for each byte.
+fn bytes(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap()).collect()
+}
+
+fn utf8(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Papers made by the `openssl` program; gone with the value.
+pub(crate) struct Certificate {
+    /// Who has signed it: for whoever is to believe it.
+    pub(crate) authority: PathBuf,
+    paper: PathBuf,
+    key: PathBuf,
+    _home: TempDir,
+}
+
+impl Certificate {
+    /// Of a server with names as `DNS:localhost,IP:127.0.0.1`, signed by an authority of its own.
+    pub(crate) fn of(names: &str) -> Certificate {
+        let home = tempfile::tempdir().unwrap();
+        certify(home.path(), "authority", &[]);
+        let names = format!("subjectAltName={names}");
+        let signed = ["-CA", "authority.crt", "-CAkey", "authority.key"];
+        let of_a_server = ["-addext", "basicConstraints=critical,CA:FALSE"];
+        let options = [&signed[..], &of_a_server, &["-addext", &names]].concat();
+        certify(home.path(), "server", &options);
+        Certificate {
+            authority: home.path().join("authority.crt"),
+            paper: home.path().join("server.crt"),
+            key: home.path().join("server.key"),
+            _home: home,
+        }
+    }
+
+    /// For [`SmtpServer::start`].
+    pub(crate) fn arguments(&self) -> [&str; 4] {
+        let [certificate, key] = [&self.paper, &self.key].map(|path| path.to_str().unwrap());
+        ["--certificate", certificate, "--key", key]
+    }
+}
+
+/// Makes `name.key` and `name.crt`.
+fn certify(home: &Path, name: &str, options: &[&str]) {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt"])
+        .args(["ec_paramgen_curve:prime256v1", "-days", "3650"])
+        .args(["-keyout", &format!("{name}.key")])
+        .args(["-out", &format!("{name}.crt")])
+        .args(["-subj", &format!("/CN={name}")])
+        .args(options)
+        .current_dir(home)
+        .output()
+        .expect("the program `openssl` must be there");
+    let why = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "{why}");
+}
