@@ -83,11 +83,17 @@ impl Clock {
 
     /// Moves a fixed clock; the system's cannot be moved.
     pub fn advance(&self, span: Duration) {
+        self.step(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+    }
+
+    /// As [`Clock::advance`], to the past.
+    pub fn set_back(&self, span: Duration) {
+        self.step(i64::try_from(span.as_millis()).map_or(i64::MIN, i64::saturating_neg));
+    }
+
+    fn step(&self, millis: i64) {
         if let Some(now) = &self.0 {
-            now.fetch_add(
-                i64::try_from(span.as_millis()).unwrap_or(i64::MAX),
-                Ordering::SeqCst,
-            );
+            now.fetch_add(millis, Ordering::SeqCst);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Accounts: who gets in, as whom, and who stays out.
 
+mod clock;
 mod links;
 mod phones;
 mod rights;

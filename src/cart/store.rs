@@ -13,7 +13,7 @@ use crate::{
     web::{App, token::Claims},
 };
 
-/// The lines of a cart, once the user is named; [`line`] reads them.
+/// The lines of a cart, once the user is named; [`line()`] reads them.
 const LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
     FROM cart_items c JOIN products p ON p.id = c.product_id
     WHERE p.deleted_at IS NULL AND c.user_id =";
