@@ -1,7 +1,7 @@
 //! Statements, rows and failures of `SQLite`, as the seam wants them.
 
 use rusqlite::{
-    ErrorCode,
+    ErrorCode, Statement,
     types::{ToSqlOutput, ValueRef},
 };
 
@@ -14,9 +14,7 @@ impl Connection for rusqlite::Connection {
     fn execute(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<u64> {
         check_transaction(self)?;
         let mut statement = self.prepare_cached(sql.sqlite()).map_err(failure)?;
-        bind(&mut statement, args).map_err(failure)?;
-        let changed = statement.raw_execute().map_err(failure)?;
-        Ok(changed as u64)
+        execute(&mut statement, args)
     }
 
     fn query(
@@ -27,14 +25,7 @@ impl Connection for rusqlite::Connection {
     ) -> Result<()> {
         check_transaction(self)?;
         let mut statement = self.prepare_cached(sql.sqlite()).map_err(failure)?;
-        bind(&mut statement, args).map_err(failure)?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().map_err(failure)? {
-            if !each(&Row::new(row))? {
-                break;
-            }
-        }
-        Ok(())
+        query(&mut statement, args, each)
     }
 
     fn at_once(
@@ -45,6 +36,29 @@ impl Connection for rusqlite::Connection {
     ) -> Result<bool> {
         Ok(false)
     }
+}
+
+/// Runs a statement and tells how many rows it changed.
+pub(super) fn execute(statement: &mut Statement<'_>, args: &[Value<'_>]) -> Result<u64> {
+    bind(statement, args)?;
+    let changed = statement.raw_execute().map_err(failure)?;
+    Ok(changed as u64)
+}
+
+/// Runs a statement and hands each row over, as long as `each` says `true`.
+pub(super) fn query(
+    statement: &mut Statement<'_>,
+    args: &[Value<'_>],
+    each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
+) -> Result<()> {
+    bind(statement, args)?;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().map_err(failure)? {
+        if !each(&Row::new(row))? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 impl Cells for rusqlite::Row<'_> {
@@ -64,7 +78,7 @@ impl Cells for rusqlite::Row<'_> {
 
 /// Refuses to go on where the engine has undone the transaction under an operation: whatever came
 /// after would be a transaction of its own, and kept.
-fn check_transaction(connection: &rusqlite::Connection) -> Result<()> {
+pub(super) fn check_transaction(connection: &rusqlite::Connection) -> Result<()> {
     if connection.is_autocommit() {
         return Err(Error::internal("the transaction is gone"));
     }
@@ -80,7 +94,13 @@ pub(in crate::db) fn run(connection: &rusqlite::Connection, sql: &str) -> Result
         .map_err(failure)
 }
 
-fn bind(statement: &mut rusqlite::CachedStatement<'_>, args: &[Value<'_>]) -> rusqlite::Result<()> {
+/// Every placeholder gets its value: one that is left out would keep that of an earlier use.
+fn bind(statement: &mut Statement<'_>, args: &[Value<'_>]) -> Result<()> {
+    if statement.parameter_count() != args.len() {
+        let (wanted, given) = (statement.parameter_count(), args.len());
+        let detail = format!("a statement has {wanted} placeholders and got {given} values");
+        return Err(Error::internal(detail));
+    }
     for (index, value) in args.iter().enumerate() {
         let value = match value {
             Value::Null => ValueRef::Null,
@@ -89,7 +109,9 @@ fn bind(statement: &mut rusqlite::CachedStatement<'_>, args: &[Value<'_>]) -> ru
             Value::Id(value) => ValueRef::Blob(value.as_bytes()),
             Value::Blob(value) => ValueRef::Blob(value),
         };
-        statement.raw_bind_parameter(index + 1, ToSqlOutput::Borrowed(value))?;
+        statement
+            .raw_bind_parameter(index + 1, ToSqlOutput::Borrowed(value))
+            .map_err(failure)?;
     }
     Ok(())
 }

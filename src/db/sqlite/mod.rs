@@ -3,6 +3,7 @@
 
 mod connection;
 mod writer;
+mod writing;
 
 use std::{
     path::{Path, PathBuf},

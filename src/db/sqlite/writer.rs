@@ -16,7 +16,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::Notify};
 
-use super::connection::{failure, run};
+use super::{connection::failure, writing::Writing};
 use crate::{
     db::{Job, Outcome, queue::Queue},
     error::{Error, Kind, Result},
@@ -48,7 +48,7 @@ impl Writer {
         let answers = Handle::try_current().ok();
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || serve(connection, &receiver, &committed, answers.as_ref()))
+            .spawn(move || serve(&connection, &receiver, &committed, answers.as_ref()))
             .map_err(Error::internal)?;
         Ok(Writer {
             queue,
@@ -94,18 +94,19 @@ impl Drop for Writer {
 }
 
 fn serve(
-    mut connection: Connection,
+    connection: &Connection,
     queue: &Receiver<Message>,
     committed: &Notify,
     answers: Option<&Handle>,
 ) {
+    let mut writing = Writing::new(connection);
     let mut group = Vec::with_capacity(LARGEST_GROUP);
     while let Ok(first) = queue.recv() {
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
                 Message::Job(job) => group.push(job),
-                Message::Ask(ask) => ask(&connection),
+                Message::Ask(ask) => ask(connection),
             }
             next = if group.len() < LARGEST_GROUP {
                 queue.try_recv().ok()
@@ -113,7 +114,7 @@ fn serve(
                 None
             };
         }
-        if commit(&mut connection, std::mem::take(&mut group), answers) {
+        if commit(&mut writing, std::mem::take(&mut group), answers) {
             committed.notify_one();
         }
     }
@@ -138,14 +139,14 @@ enum Attempt {
 
 /// Brings every job of the group to its answer. Tells whether listeners are to be woken.
 fn commit(
-    connection: &mut Connection,
+    writing: &mut Writing<'_>,
     mut group: Vec<Box<dyn Job>>,
     answers: Option<&Handle>,
 ) -> bool {
     group.retain(|job| !job.is_abandoned());
     let mut guarded = false;
     while !group.is_empty() {
-        match attempt(connection, &mut group, guarded) {
+        match attempt(writing, &mut group, guarded) {
             Attempt::Committed { emitted } => {
                 answer(group, answers);
                 return emitted;
@@ -164,7 +165,7 @@ fn commit(
             {
                 let mut emitted = false;
                 for job in group {
-                    emitted |= commit(connection, vec![job], answers);
+                    emitted |= commit(writing, vec![job], answers);
                 }
                 return emitted;
             }
@@ -190,22 +191,22 @@ fn answer(group: Vec<Box<dyn Job>>, answers: Option<&Handle>) {
     }
 }
 
-fn attempt(connection: &mut Connection, group: &mut [Box<dyn Job>], guarded: bool) -> Attempt {
-    if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
+fn attempt(writing: &mut Writing<'_>, group: &mut [Box<dyn Job>], guarded: bool) -> Attempt {
+    if let Err(error) = writing.rule("BEGIN IMMEDIATE") {
         return Attempt::NotBegun(error);
     }
     let mut emitted = false;
     for (index, job) in group.iter_mut().enumerate() {
-        match step(connection, job.as_mut(), guarded) {
+        match step(writing, job.as_mut(), guarded) {
             Ok(Step::Kept { emitted: more }) => emitted |= more,
-            Ok(Step::Undo) => return undone(connection, index, None),
-            Err(error) => return undone(connection, index, Some(error)),
+            Ok(Step::Undo) => return undone(writing, index, None),
+            Err(error) => return undone(writing, index, Some(error)),
         }
     }
-    match run(connection, "COMMIT") {
+    match writing.rule("COMMIT") {
         Ok(()) => Attempt::Committed { emitted },
         Err(error) => {
-            roll_back(connection);
+            roll_back(writing);
             Attempt::CommitFailed(error)
         }
     }
@@ -217,13 +218,13 @@ enum Step {
 }
 
 /// Runs one job of the group. An error means that the transaction itself is lost.
-fn step(connection: &mut Connection, job: &mut dyn Job, guarded: bool) -> Result<Step> {
+fn step(writing: &mut Writing<'_>, job: &mut dyn Job, guarded: bool) -> Result<Step> {
     if guarded {
-        run(connection, "SAVEPOINT job")?;
+        writing.rule("SAVEPOINT job")?;
     }
-    let before = connection.total_changes();
-    let outcome = job.run(connection);
-    if connection.is_autocommit() {
+    let before = writing.connection.total_changes();
+    let outcome = job.run(writing);
+    if writing.connection.is_autocommit() {
         // Gone under the job: disk full, an I/O error, `ON CONFLICT ROLLBACK`. Whatever the job
         // believes to have done, nothing of it is there.
         return match outcome {
@@ -235,27 +236,27 @@ fn step(connection: &mut Connection, job: &mut dyn Job, guarded: bool) -> Result
     }
     let emitted = match outcome {
         Outcome::Done { emitted } => emitted,
-        Outcome::Failed if connection.total_changes() == before => false,
+        Outcome::Failed if writing.connection.total_changes() == before => false,
         Outcome::Failed | Outcome::Panicked if guarded => {
-            run(connection, "ROLLBACK TO job")?;
+            writing.rule("ROLLBACK TO job")?;
             false
         }
         Outcome::Failed | Outcome::Panicked => return Ok(Step::Undo),
     };
     if guarded {
-        run(connection, "RELEASE job")?;
+        writing.rule("RELEASE job")?;
     }
     Ok(Step::Kept { emitted })
 }
 
-fn undone(connection: &Connection, culprit: usize, error: Option<Error>) -> Attempt {
-    roll_back(connection);
+fn undone(writing: &mut Writing<'_>, culprit: usize, error: Option<Error>) -> Attempt {
+    roll_back(writing);
     Attempt::Undone { culprit, error }
 }
 
-fn roll_back(connection: &Connection) {
-    if !connection.is_autocommit()
-        && let Err(error) = run(connection, "ROLLBACK")
+fn roll_back(writing: &mut Writing<'_>) {
+    if !writing.connection.is_autocommit()
+        && let Err(error) = writing.rule("ROLLBACK")
     {
         tracing::error!(?error, "a transaction could not be undone");
     }
