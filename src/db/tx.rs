@@ -26,13 +26,16 @@ pub(crate) trait Connection {
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<()>;
 
-    /// Runs a statement that is a whole transaction by itself; tells whether it gave rows.
+    /// Runs a statement that is a whole transaction by itself; tells whether it gave rows. An engine
+    /// within this process has no use for it.
     fn at_once(
         &mut self,
-        sql: &str,
-        args: &[Value<'_>],
-        each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
-    ) -> Result<bool>;
+        _sql: &str,
+        _args: &[Value<'_>],
+        _each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// How events are written where the publisher numbers them: `changes` is JSON, an array of

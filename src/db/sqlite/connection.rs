@@ -27,15 +27,6 @@ impl Connection for rusqlite::Connection {
         let mut statement = self.prepare_cached(sql.sqlite()).map_err(failure)?;
         query(&mut statement, args, each)
     }
-
-    fn at_once(
-        &mut self,
-        _: &str,
-        _: &[Value<'_>],
-        _: &mut dyn FnMut(&Row<'_>) -> Result<()>,
-    ) -> Result<bool> {
-        Ok(false)
-    }
 }
 
 /// Runs a statement and tells how many rows it changed.

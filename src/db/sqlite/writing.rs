@@ -77,13 +77,4 @@ impl Connection for Writing<'_> {
         check_transaction(self.connection)?;
         query(self.statement(sql.sqlite())?, args, each)
     }
-
-    fn at_once(
-        &mut self,
-        _: &str,
-        _: &[Value<'_>],
-        _: &mut dyn FnMut(&Row<'_>) -> Result<()>,
-    ) -> Result<bool> {
-        Ok(false)
-    }
 }
