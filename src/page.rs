@@ -1,7 +1,10 @@
 //! Pages of lists: which part is asked for, and the envelope in which it goes out.
 
-use serde::Serialize;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 
@@ -91,4 +94,114 @@ impl<T> Page<T> {
             total_is_capped: total.is_capped,
         }
     }
+}
+
+/// What a list sorts by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SortKey {
+    Number(i64),
+    Text(String),
+}
+
+/// Where a walk through a list stands: behind the row of this key and id. A row whose key does not change
+/// is neither skipped nor met twice, whoever else writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub key: SortKey,
+    pub id: Uuid,
+}
+
+/// A walk through a list: where it goes on (none: at the beginning), and by how many rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walk {
+    pub after: Option<Place>,
+    pub limit: i64,
+}
+
+/// Which rows of a list are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    Page(PageRequest),
+    Walk(Walk),
+}
+
+/// What a cursor says, as JSON in base64: opaque to clients.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    /// A mark of the list's filters and sort.
+    of: String,
+    key: SortKey,
+    id: Uuid,
+}
+
+impl Part {
+    /// From what a query says; `scope` is the list with its filters and sort, in any fixed writing.
+    pub fn new(
+        page: Option<i64>,
+        limit: Option<i64>,
+        cursor: Option<&str>,
+        scope: &str,
+    ) -> Result<Part> {
+        let request = PageRequest::new(page, limit)?;
+        let Some(cursor) = cursor else {
+            return Ok(Part::Page(request));
+        };
+        if page.is_some() {
+            let detail = "send `page` or `cursor`, not both";
+            return Err(Error::new(Kind::InvalidQuery, detail));
+        }
+        let after = if cursor.is_empty() {
+            None
+        } else {
+            Some(Place::parse(cursor, scope)?)
+        };
+        let limit = request.limit;
+        Ok(Part::Walk(Walk { after, limit }))
+    }
+}
+
+impl Place {
+    fn parse(text: &str, scope: &str) -> Result<Place> {
+        let read = || -> Option<Cursor> {
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+            serde_json::from_slice(&bytes).ok()
+        };
+        let wrong = |detail| Error::new(Kind::InvalidQuery, detail);
+        let cursor = read().ok_or_else(|| wrong("`cursor` is none that was given here"))?;
+        if cursor.of != mark(scope) {
+            return Err(wrong(
+                "`cursor` belongs to other filters or another sort; begin anew with `cursor=`",
+            ));
+        }
+        let Cursor { key, id, .. } = cursor;
+        // Not every engine can be asked for it.
+        if matches!(&key, SortKey::Text(text) if text.contains('\0')) {
+            return Err(wrong("`cursor` is none that was given here"));
+        }
+        Ok(Place { key, id })
+    }
+
+    /// The cursor of this place in the list of that scope.
+    pub fn written(&self, scope: &str) -> Result<String> {
+        let cursor = Cursor {
+            of: mark(scope),
+            key: self.key.clone(),
+            id: self.id,
+        };
+        let bytes = serde_json::to_vec(&cursor).map_err(Error::internal)?;
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+fn mark(scope: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(scope.as_bytes())[..9])
+}
+
+/// What a walk gives: rows, and where it goes on; `null` at the end.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stretch<T> {
+    pub data: Vec<T>,
+    pub next_cursor: Option<String>,
 }

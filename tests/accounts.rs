@@ -193,6 +193,14 @@ storage_test! {
             assert_eq!(signed_in.json()["user"], registered.json()["user"]);
         }
 
+        let sigma = json!({ "email": "\u{3bf}\u{3b4}\u{3bf}\u{3c3}@x.example", "password": PASSWORD, "name": "O" });
+        assert_eq!(visitor.post("/auth/register", sigma.clone()).await.status, 201);
+        for spelling in ["\u{39f}\u{394}\u{39f}\u{3a3}@x.example", "\u{3bf}\u{3b4}\u{3bf}\u{3c2}@X.example"] {
+            let mut body = sigma.clone();
+            body["email"] = json!(spelling);
+            visitor.post("/auth/register", body).await.is_problem(409, "email-taken");
+        }
+
         let another = json!({
             "email": "rene@b\u{fc}cher.example", "password": PASSWORD, "name": "Rene"
         });
@@ -334,6 +342,8 @@ storage_test! {
             ("email", json!("a,b@example.com")), ("email", json!("<ada@example.com>")),
             ("email", json!(".ada@example.com")), ("email", json!("a..b@example.com")),
             ("email", json!("ada@-example.com")), ("email", json!("ada@example..com")),
+            ("email", json!("a\u{200b}da@example.com")), ("email", json!("a\u{ad}da@example.com")),
+            ("email", json!("\u{202e}ada@example.com")),
             ("email", json!(format!("{}@example.com", "a".repeat(65)))), ("email", json!(null)),
         ];
         for (field, value) in wrong {

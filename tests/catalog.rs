@@ -2,6 +2,8 @@
 
 mod images;
 mod lists;
+mod search;
+mod walks;
 
 use std::sync::Arc;
 

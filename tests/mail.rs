@@ -223,6 +223,21 @@ postgres_test! {
         assert_eq!((all.len(), ids.len()), (12, 12));
     }
 
+    async fn a_mail_of_an_instance_that_stopped_is_sent_at_the_next_start(shop: TestShop) {
+        register(&shop, "ada").await;
+        shop.mailer.hang();
+        let app = std::sync::Arc::clone(&shop.app);
+        let sending = tokio::spawn(async move { mail::worker::send_due(&app).await });
+        while shop.mailer.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        shop.app.stopping.cancel();
+        sending.await.unwrap().unwrap();
+        let other = shop.another().await;
+        mail::worker::begin(&other.app).await.unwrap();
+        assert_eq!(other.mails().await.len(), 1);
+    }
+
     async fn a_mail_of_an_instance_that_died_is_sent_by_another(shop: TestShop) {
         register(&shop, "ada").await;
         // It has begun a try and never told how it went.

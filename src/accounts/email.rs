@@ -26,7 +26,12 @@ impl Email {
         let wrong = || "must be a mail address, as `ada@example.com`".to_owned();
         let typed: String = text.trim().nfkc().collect();
         let (local, domain) = typed.rsplit_once('@').ok_or_else(wrong)?;
-        let fit = |c: char| !c.is_control() && !c.is_whitespace() && !"<>()[]\\,;:\"@".contains(c);
+        let fit = |c: char| {
+            !c.is_control()
+                && !c.is_whitespace()
+                && !is_invisible(c)
+                && !"<>()[]\\,;:\"@".contains(c)
+        };
         let local_is_fit = !local.is_empty()
             && local.len() <= 64
             && local.chars().all(fit)
@@ -39,7 +44,12 @@ impl Email {
         if !local_is_fit || !domain_is_fit || typed.len() > 254 {
             return Err(wrong());
         }
-        let local: String = local.to_lowercase().nfkc().collect();
+        // Letter by letter, the last sigma of a word like any other.
+        let small = local.chars().flat_map(char::to_lowercase);
+        let local: String = small
+            .map(|c| if c == 'ς' { 'σ' } else { c })
+            .nfkc()
+            .collect();
         let key = format!("{local}@{}", domain.to_ascii_lowercase());
         Ok(Email { typed, key })
     }
@@ -58,6 +68,12 @@ impl Email {
     pub fn local_part(&self) -> &str {
         self.key.rsplit_once('@').map_or("", |(local, _)| local)
     }
+}
+
+/// Letters that nobody sees, and that turn the others round: with them one address looks like another.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl utoipa::PartialSchema for Email {

@@ -207,9 +207,10 @@ pub fn set_role_as(tx: &mut Tx<'_>, claims: &Claims, id: UserId, role: Role) -> 
 pub fn set_disabled(tx: &mut Tx<'_>, id: UserId, disabled: bool) -> Result<()> {
     if disabled {
         keep_an_admin(tx, id)?;
-        sign_out_everywhere(tx, id)?;
     }
-    store::set_disabled(tx, id, disabled)
+    // First the account, which a sign-in holds: one that was under way has its session by then.
+    store::set_disabled(tx, id, disabled)?;
+    sign_out_everywhere(tx, id)
 }
 
 /// Refuses to take the last admin away.

@@ -56,7 +56,7 @@ impl NewPassword {
             return Err(Error::field(
                 field,
                 "too-weak",
-                "must not contain your mail address",
+                "must not contain what stands before the `@` of your mail address",
             ));
         }
         Ok(())

@@ -77,8 +77,9 @@ impl Counted {
     /// Counts a try before it is looked at, so that many at once are no way around the limit; tells
     /// whether there was room for it.
     pub fn has_room(&self, tx: &mut Tx<'_>) -> Result<bool> {
-        let window = tx.now().minus(self.allowance.window);
-        store::tries::count(tx, &self.key, window, self.allowance.most)
+        let Allowance { most, window, .. } = *self.allowance;
+        let span = (tx.now().minus(window), tx.now().plus(window));
+        store::tries::count(tx, &self.key, span, most)
     }
 
     /// As [`Counted::has_room`], where no room is an error.

@@ -4,8 +4,10 @@ mod category;
 mod fold;
 pub mod http;
 mod product;
+mod search;
 mod stock;
 pub(crate) mod store;
+mod words;
 
 pub use self::{
     category::{
@@ -17,10 +19,11 @@ pub use self::{
         Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
         product, product_to_change, remove_image, update,
     },
+    search::index_from,
     stock::{
         Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,
         take_stock,
     },
-    store::{Filters, Sort},
+    store::{Filters, Listed, Sort},
 };
 pub use crate::media::Image;

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 use super::{
     CategoryRef, Cause, Filters, Movement,
     fold::{fold, slug},
-    stock, store,
+    search, stock,
+    store::{self, Listed},
 };
 use crate::{
     clock::Timestamp,
@@ -18,7 +19,7 @@ use crate::{
     id::{CategoryId, ImageId, ProductId},
     media::{self, Image, Stored},
     money::{Price, Stock},
-    page::{PageRequest, Total},
+    page::Part,
     web::App,
 };
 
@@ -155,6 +156,7 @@ pub fn create(
         },
         new.stock,
     )?;
+    store::search::write(tx, &[search::entry(id, &new.name.0, &new.description.0)])?;
     store::count_in(tx, new.category, 1)?;
     if !images.is_empty() {
         media::attach(tx, id, images)?;
@@ -181,15 +183,16 @@ pub fn product_to_change(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Pr
     product(tx, app, id)
 }
 
-/// Hands over one page of the catalog, each product as it is read, and tells how many match in all.
+/// Hands over one part of the catalog, each product as it is read, and tells how many match in all, or
+/// where a walk goes on.
 pub fn list(
     tx: &mut Tx<'_>,
     app: &App,
     filters: &Filters,
-    page: PageRequest,
+    part: &Part,
     each: impl FnMut(Product<'_>) -> Result<()>,
-) -> Result<Total> {
-    store::list(tx, app, filters, page, each)
+) -> Result<Listed> {
+    store::list(tx, app, filters, part, each)
 }
 
 /// Changes a product, whatever it was; `current` is that of [`product_to_change`]. The caller has seen
@@ -231,6 +234,9 @@ pub fn update(
             category,
         },
     )?;
+    if name != current.name || description != current.description {
+        store::search::write(tx, &[search::entry(current.id, name, description)])?;
+    }
     if !images.is_empty() {
         let count = media::attach(tx, current.id, images)?;
         if count > media::MOST_IMAGES {
@@ -263,6 +269,7 @@ pub fn remove_image(
 pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
     let current = product_to_change(tx, app, id)?;
     store::delete(tx, id)?;
+    store::search::remove(tx, id)?;
     store::count_in(tx, current.category_id, -1)?;
     tx.emit_stock(&[StockChange::deleted(id)])
 }

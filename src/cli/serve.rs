@@ -67,16 +67,32 @@ impl Serve {
             .read("accounts.has_admin", accounts::has_admin)
             .await?
         {
-            note(
-                "no admin yet; this makes one and prints a link to set the password: \
-                 shop admin user add --email you@example.com --name You --role ADMIN",
-            );
+            note(&how_to_make_an_admin(&app.config));
+        }
+        if app.config.public_url.is_none() && address.ip().is_unspecified() {
+            note(&format!(
+                "links in mails and image URLs begin with http://{address}, which leads nowhere from \
+                 elsewhere; set `SHOP_PUBLIC_URL`"
+            ));
         }
         worker::start(&app);
         server::serve(listener, app, stop).await;
         drop(running);
         Ok(())
     }
+}
+
+/// The command that makes the first admin of this very shop.
+fn how_to_make_an_admin(config: &Config) -> String {
+    let directory = config.data_dir.display();
+    let server = match &config.database_url {
+        None => "",
+        Some(_) => ", with the same `SHOP_DATABASE_URL`",
+    };
+    format!(
+        "no admin yet; this makes one and prints a link to set the password{server}: \
+         shop admin user add --email you@example.com --name You --role ADMIN --data-dir '{directory}'"
+    )
 }
 
 /// Marks a database as a demo's for ever. One that holds another shop is refused.

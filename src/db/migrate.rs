@@ -44,6 +44,10 @@ const STEPS: &[(&str, &str)] = &[
         "V9__sessions_links_mail",
         include_str!("../../migrations/V9__sessions_links_mail.sql"),
     ),
+    (
+        "V11__search",
+        include_str!("../../migrations/V11__search.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
@@ -54,6 +58,10 @@ const SQLITE: &[(&str, &str)] = &[
     ("{serial}", "INTEGER"),
     ("{strict}", "STRICT"),
     ("{clustered}", "STRICT, WITHOUT ROWID"),
+    (
+        "{full_text}",
+        include_str!("../../migrations/V11__search.sqlite.sql"),
+    ),
 ];
 
 /// What they stand for on `Postgres`. Texts are compared by their bytes there too, whatever the
@@ -65,6 +73,10 @@ const POSTGRES: &[(&str, &str)] = &[
     ("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY"),
     ("{strict}", ""),
     ("{clustered}", ""),
+    (
+        "{full_text}",
+        include_str!("../../migrations/V11__search.postgres.sql"),
+    ),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 

@@ -36,11 +36,22 @@ pub async fn send_due(app: &Arc<App>) -> Result<usize> {
             .await?;
         tries += mails.len();
         let templates = super::templates(app);
-        let outcomes = join_all(mails.iter().map(|mail| send(app, &templates, mail))).await;
+        let outcomes = join_all(mails.iter().map(|mail| try_to_send(app, &templates, mail))).await;
         let outcomes: Vec<_> = mails.into_iter().zip(outcomes).collect();
         note(app, outcomes).await?;
     }
     Ok(tries)
+}
+
+/// As [`send`], and given up where the server stops meanwhile: the next start tries again.
+async fn try_to_send(app: &App, templates: &Templates, mail: &Mail) -> Result<String, Refusal> {
+    let sent = app.stopping.run_until_cancelled(send(app, templates, mail));
+    sent.await.unwrap_or_else(|| {
+        Err(Refusal {
+            is_final: false,
+            why: "the server stopped in the middle of it".to_owned(),
+        })
+    })
 }
 
 /// Tells the subject of what has left.

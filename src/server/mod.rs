@@ -23,6 +23,7 @@ use crate::{
     config::{Config, Secret},
     db::{self, Db, Location, Tx},
     error::{Error, Result},
+    id::ProductId,
     media, orders, payments,
     ports::{Console, ImageStore, Mailer, Mock, Sms, mailer},
     realtime,
@@ -97,6 +98,8 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     db.write("settings.currency", move |tx| keep_currency(tx, currency))
         .await?;
 
+    index_words(&db).await?;
+
     let secrets = async |name, configured: &[Secret]| match configured {
         [] if is_shared => shared_secret(&db, name).await,
         [] => home.secret(name),
@@ -169,6 +172,29 @@ fn mailer_of(config: &Config, home: &Home) -> Result<Arc<dyn Mailer>> {
             Ok(Arc::new(mailer::Files::new(home.mail(), from)))
         }
     }
+}
+
+/// Writes the words of products down that were there before search was.
+async fn index_words(db: &Db) -> Result<()> {
+    const DONE: &str = "words_are_indexed";
+    if db
+        .read("settings.words", |tx| db::kept_setting(tx, DONE))
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    let mut after = Some(ProductId(uuid::Uuid::nil()));
+    while let Some(behind) = after {
+        after = db
+            .write("catalog.index_from", move |tx| {
+                catalog::index_from(tx, behind)
+            })
+            .await?;
+    }
+    db.write("settings.words", |tx| db::setting(tx, DONE, "yes"))
+        .await?;
+    Ok(())
 }
 
 /// The secret that was made at the first start, kept where every instance reads it.

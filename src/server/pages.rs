@@ -54,7 +54,8 @@ pub(super) async fn problem(Path(code): Path<String>) -> Result<Response> {
     let problem = problems::by_code(&code).ok_or_else(|| Error::not_found("problem code"))?;
     let page = PROBLEM_PAGE
         .replace("{{code}}", problem.code)
-        .replace("{{status}}", &statuses(&code))
+        .replace("{{status}}", &problem.status.to_string())
+        .replace("{{statuses}}", &statuses(&code))
         .replace("{{title}}", &escape(problem.title))
         .replace("{{remedy}}", &escape(problem.remedy));
     Ok(html(

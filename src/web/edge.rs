@@ -126,9 +126,21 @@ pub async fn limit(
         Err(error) => error.into_response(),
     };
     if let Some(standing) = standing {
+        let standing = match retry_after(&response) {
+            Some(seconds) => standing.exhausted(seconds),
+            None => standing,
+        };
         standing.write(response.headers_mut());
     }
     response
+}
+
+/// How long whoever was told that it is too much has to wait: also for what an account has used up.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let told = response.headers().get(header::RETRY_AFTER)?;
+    let seconds = told.to_str().ok()?.parse().ok()?;
+    let is_too_much = response.status() == StatusCode::TOO_MANY_REQUESTS;
+    is_too_much.then(|| Duration::from_secs(seconds))
 }
 
 async fn run(router: Router, request: Request<Body>) -> Response {

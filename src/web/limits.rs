@@ -128,7 +128,7 @@ impl Limits {
                     Some(Standing {
                         class,
                         remaining: 0,
-                        reset: WINDOW,
+                        reset: wait,
                     }),
                     Err(error),
                 )
@@ -146,6 +146,16 @@ impl Limits {
 }
 
 impl Standing {
+    /// The same with nothing left, for so long.
+    #[must_use]
+    pub fn exhausted(self, reset: Duration) -> Standing {
+        Standing {
+            remaining: 0,
+            reset,
+            ..self
+        }
+    }
+
     pub fn write(self, headers: &mut HeaderMap) {
         let Class { name, quota, .. } = CLASSES[self.class];
         let reset = self.reset.as_millis().div_ceil(1000);

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::problems;
 use crate::{
     error::{Error, Field, Kind, Result},
-    page::Page,
+    page::{Page, Stretch},
 };
 
 /// The position of the live inventory up to which a product's answer is true, at least.
@@ -183,14 +183,20 @@ pub fn written_page(
     head: &Page<()>,
     rows: WrittenRows,
 ) -> Result<Response> {
+    let response = written(head, rows)?;
+    Ok(with_links(response, path, query, head))
+}
+
+/// The rows of a walk, written already, and where it goes on; `head` has no rows of its own.
+pub fn written_stretch(head: &Stretch<()>, rows: WrittenRows) -> Result<Response> {
+    written(head, rows)
+}
+
+/// Both begin with their rows.
+fn written(head: &impl Serialize, rows: WrittenRows) -> Result<Response> {
     let WrittenRows(mut body) = rows;
     body.extend_from_slice(&to_json(head)?[OPENING.len()..]);
-    Ok(with_links(
-        json_bytes(StatusCode::OK, body.into()),
-        path,
-        query,
-        head,
-    ))
+    Ok(json_bytes(StatusCode::OK, body.into()))
 }
 
 /// A page of a list with its `Link` header (RFC 8288); `query` is the request's own.

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{PASSWORD, log_in};
-use crate::support::{Answer, TestShop, storage_test};
+use crate::support::{Answer, TestShop, postgres_test, storage_test};
 
 /// Signs in once more; tells the answer.
 async fn sign_in(shop: &TestShop, name: &str) -> Answer {
@@ -188,6 +188,37 @@ storage_test! {
         sign_in(&shop, "ada").await;
     }
 
+    async fn a03_no_sign_in_under_way_slips_through_while_an_account_is_disabled(shop: TestShop) {
+        shop.customer("ada").await;
+        let shop = Arc::new(shop);
+        let email = shop::accounts::Email::parse("ada@example.com").unwrap();
+        let set = async |disabled: bool| {
+            let email = email.clone();
+            let done = shop.app.db.write("test.disable", move |tx| {
+                let user = shop::accounts::user_by_email(tx, &email)?;
+                shop::accounts::set_disabled(tx, user.id, disabled)
+            });
+            done.await.unwrap();
+        };
+        for _ in 0..6 {
+            let mut all = tokio::task::JoinSet::new();
+            for _ in 0..4 {
+                let shop = Arc::clone(&shop);
+                all.spawn(async move { log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await });
+            }
+            // While some are through and others are not.
+            let first = all.join_next().await.unwrap().unwrap();
+            set(true).await;
+            let mut answers = all.join_all().await;
+            answers.push(first);
+            for signed_in in answers.iter().filter(|answer| answer.status == 200) {
+                has_ended(&shop, signed_in).await;
+            }
+            assert!(shop.behind().dump()["sessions"].is_empty());
+            set(false).await;
+        }
+    }
+
     async fn a_sign_in_that_was_overtaken_by_a_new_password_fails(shop: TestShop) {
         shop.customer("ada").await;
         // The password is looked at while the hashing threads are held up; meanwhile it is changed.
@@ -237,5 +268,22 @@ storage_test! {
             ada.patch("/me", json!({ "name": "Ada", fixed: "x" })).await.blames(fixed);
         }
         shop.anonymous().patch("/me", json!({ "name": "X" })).await.is_problem(401, "unauthorized");
+    }
+}
+
+postgres_test! {
+    async fn a05_instances_whose_clocks_differ_count_together(shop: TestShop) {
+        let one = shop.but(&[("rate_limit", "on")]).await;
+        let two = one.another_with(&[("rate_limit", "on")]).await;
+        one.customer("ada").await;
+        two.passes(Duration::from_secs(20));
+        let mut let_through = 0;
+        for number in 0..60 {
+            let shop = if number % 2 == 0 { &one } else { &two };
+            let visitor = shop.anonymous().at(&format!("203.0.113.{number}"));
+            let answer = log_in(&visitor, "ada@example.com", "wrong horse battery").await;
+            let_through += usize::from(answer.status == 401);
+        }
+        assert_eq!(let_through, 20);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, TestShop, snapshot, storage_test};
 
-fn names(answer: &Answer) -> Vec<String> {
+pub(super) fn names(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 200, "{answer:?}");
     let json = answer.json();
     let data = json["data"].as_array().unwrap().iter();

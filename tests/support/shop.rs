@@ -101,6 +101,11 @@ impl TestShop {
     /// Another instance on the same database: a data directory, a clock and chance of its own, the
     /// same pictures.
     pub(crate) async fn another(&self) -> TestShop {
+        self.another_with(&[("rate_limit", "off")]).await
+    }
+
+    /// As [`TestShop::another`], with settings of its own.
+    pub(crate) async fn another_with(&self, settings: &[(&str, &str)]) -> TestShop {
         assert_eq!(self.engine, Engine::Postgres, "a file has one server");
         let directory = Arc::new(tempfile::tempdir().unwrap());
         share_images(self.directory.path(), directory.path());
@@ -109,7 +114,7 @@ impl TestShop {
             directory,
             self.database.clone(),
             Arc::clone(&self.opened),
-            &[("rate_limit", "off")],
+            settings,
             options(),
         )
         .await

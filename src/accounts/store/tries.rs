@@ -2,24 +2,24 @@
 
 use crate::{args, clock::Timestamp, db::Tx, error::Result};
 
-/// Counts a try; tells whether there was room for it among those since `window`.
+/// Counts a try; tells whether there was room for it in a window that began after `from`. One that began
+/// later than `to` was begun by a clock that was set back since; until then it only runs ahead, as the
+/// clock of another instance may, or that of a transaction which did not have to wait.
 pub(in crate::accounts) fn count(
     tx: &mut Tx<'_>,
     key: &[u8],
-    window: Timestamp,
+    (from, to): (Timestamp, Timestamp),
     most: i64,
 ) -> Result<bool> {
-    // A clock that was set back opens a new window.
     let counted = tx.execute(
         "INSERT INTO login_tries (address, since, wrong) VALUES (?1, ?2, 1)
          ON CONFLICT (address) DO UPDATE SET
-             wrong = CASE WHEN login_tries.since BETWEEN ?3 AND excluded.since
+             wrong = CASE WHEN login_tries.since BETWEEN ?3 AND ?5
                           THEN login_tries.wrong + 1 ELSE 1 END,
-             since = CASE WHEN login_tries.since BETWEEN ?3 AND excluded.since
+             since = CASE WHEN login_tries.since BETWEEN ?3 AND ?5
                           THEN login_tries.since ELSE excluded.since END
-         WHERE login_tries.wrong < ?4
-             OR login_tries.since NOT BETWEEN ?3 AND excluded.since",
-        args![key, tx.now(), window, most],
+         WHERE login_tries.wrong < ?4 OR login_tries.since NOT BETWEEN ?3 AND ?5",
+        args![key, tx.now(), from, most, to],
     )?;
     Ok(counted == 1)
 }

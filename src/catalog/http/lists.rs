@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    catalog::{self, Filters, Product, Sort},
+    catalog::{self, Filters, Listed, Product, Sort},
     error::{Error, Kind, Result},
-    page::{Page, PageRequest},
+    page::{Page, Part, Stretch},
     web::{
         State,
         extract::Query,
@@ -37,47 +37,79 @@ pub(crate) struct ListQuery {
     max_price: Option<i64>,
     /// `false`: only what is sold out.
     in_stock: Option<bool>,
-    /// `price`, `-price`, `name`, `-name`, `createdAt` or `-createdAt`, the default.
+    /// Words to search for, in names and descriptions; a product fits if each begins one of its words.
+    #[param(max_length = 200)]
+    q: Option<String>,
+    /// `price`, `-price`, `name`, `-name`, `createdAt` or `-createdAt`, the default; `relevance` goes with
+    /// `q`, and is the default there.
     sort: Option<String>,
+    /// Empty to begin a walk, then what `nextCursor` said; not with `page`, nor by relevance.
+    cursor: Option<String>,
 }
 
+/// How long a question may be, in characters.
+const LONGEST_QUESTION: usize = 200;
+
 impl ListQuery {
-    fn parse(self) -> Result<(Filters, PageRequest)> {
-        let page = PageRequest::new(self.page, self.limit)?;
+    fn parse(self) -> Result<(Filters, Part)> {
         let wrong = |detail: &'static str| Error::new(Kind::InvalidQuery, detail);
         if self.min_price.is_some_and(i64::is_negative)
             || self.max_price.is_some_and(i64::is_negative)
         {
             return Err(wrong("`minPrice` and `maxPrice` must be 0 or more"));
         }
+        // A field that was left empty asks for nothing.
+        let q = self.q.filter(|q| !q.trim().is_empty());
+        if q.as_ref()
+            .is_some_and(|q| q.chars().count() > LONGEST_QUESTION)
+        {
+            return Err(wrong("`q` must be at most 200 characters"));
+        }
         let sort = match self.sort.as_deref() {
+            None if q.is_some() => Sort::Relevance,
             None => Sort::default(),
             Some(name) => Sort::NAMES
                 .iter()
                 .find(|(known, _)| *known == name)
                 .map(|(_, sort)| *sort)
                 .ok_or_else(|| {
-                    wrong("`sort` must be `price`, `name` or `createdAt`, with `-` for downwards")
+                    wrong(
+                        "`sort` must be `price`, `name` or `createdAt`, with `-` for downwards, or \
+                         `relevance`",
+                    )
                 })?,
         };
+        if sort == Sort::Relevance && q.is_none() {
+            return Err(wrong("`sort=relevance` needs words to search for in `q`"));
+        }
+        if sort == Sort::Relevance && self.cursor.is_some() {
+            return Err(wrong(
+                "`cursor` does not go with `sort=relevance`; name another sort, or use `page`",
+            ));
+        }
         let filters = Filters {
             category: self.category,
             min_price: self.min_price,
             max_price: self.max_price,
             in_stock: self.in_stock,
+            q,
             sort,
         };
-        Ok((filters, page))
+        let scope = filters.scope();
+        let part = Part::new(self.page, self.limit, self.cursor.as_deref(), &scope)?;
+        Ok((filters, part))
     }
 }
 
 /// Pages behind this row are read where they may take long.
 const DEEP: i64 = 10_000;
 
-/// One page of the catalog
+/// A page of the catalog, or a stretch of a walk through it
+///
+/// With `cursor` the answer is `data` and `nextCursor`, which is `null` at the end.
 #[utoipa::path(get, path = "/products", tag = "catalog", params(ListQuery),
-    responses((status = 200, body = Page<Product>, headers(
-        ("Link", description = "`first`, `prev`, `next`, `last` (RFC 8288)"),
+    responses((status = 200, body = inline(PageOrStretch), headers(
+        ("Link", description = "Of a page: `first`, `prev`, `next`, `last` (RFC 8288)"),
         ("X-Inventory-Seq", description = "The answer is true at least up to this event"),
     ))))]
 pub(crate) async fn list_products(
@@ -85,25 +117,52 @@ pub(crate) async fn list_products(
     Query(query): Query<ListQuery>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
-    let (filters, page) = query.parse()?;
+    let (filters, part) = query.parse()?;
+    let scope = filters.scope();
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
-    let takes_long = filters.need_counting() || page.offset() > DEEP;
+    let takes_long = match &part {
+        Part::Page(page) => filters.need_counting() || page.offset() > DEEP,
+        // Few of many may fit.
+        Part::Walk(_) => filters.need_counting(),
+    };
+    let asked = part.clone();
     // Straight from the rows to JSON: this is the answer that is asked for most.
     let work = move |tx: &mut crate::db::Tx<'_>| {
         let mut rows = WrittenRows::new();
-        let total = catalog::list(tx, &shop, &filters, page, |product| rows.push(&product))?;
-        Ok((rows, total))
+        let listed = catalog::list(tx, &shop, &filters, &asked, |product| rows.push(&product))?;
+        Ok((rows, listed))
     };
-    let (rows, total) = if takes_long {
+    let (rows, listed) = if takes_long {
         app.db.scan("catalog.list", work).await?
     } else {
         app.db.read("catalog.list", work).await?
     };
-    let head = Page::new(page, Vec::<()>::new(), total);
-    let mut response = respond::written_page(uri.path(), uri.query(), &head, rows)?;
+    let mut response = match (part, listed) {
+        (Part::Page(page), Listed::Page(total)) => {
+            let head = Page::new(page, Vec::<()>::new(), total);
+            respond::written_page(uri.path(), uri.query(), &head, rows)?
+        }
+        (_, Listed::Walk(next)) => {
+            let next_cursor = next.map(|place| place.written(&scope)).transpose()?;
+            let data = Vec::<()>::new();
+            respond::written_stretch(&Stretch { data, next_cursor }, rows)?
+        }
+        (Part::Walk(_), Listed::Page(_)) => {
+            return Err(Error::internal("a walk was answered by a page"));
+        }
+    };
     response
         .headers_mut()
         .insert(INVENTORY_SEQ, respond::number(seq));
     Ok(response)
+}
+
+/// What a list of products answers.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only the document reads it")]
+pub(super) enum PageOrStretch {
+    Page(Page<Product<'static>>),
+    Stretch(Stretch<Product<'static>>),
 }

@@ -1,14 +1,12 @@
-//! Lists of products: filters, sorts and pages as one statement each, and totals that are kept
-//! where they can be.
+//! Lists of products: filters, sorts, pages and walks, and totals that are kept where they can be.
 
-use std::fmt::Write;
-
-use super::{Product, SHOWN, categories::category_by_name_in_path, product};
+use super::{Product, categories::category_by_name_in_path, found::found, product, query::Query};
 use crate::{
     args,
-    db::{Tx, Value},
-    error::Result,
-    page::{COUNTED_UP_TO, PageRequest, Total},
+    catalog::{Category, fold, search::Search},
+    db::{Row, Tx, Value},
+    error::{Error, Result},
+    page::{COUNTED_UP_TO, PageRequest, Part, Place, SortKey, Total, Walk},
     web::App,
 };
 
@@ -22,29 +20,59 @@ pub enum Sort {
     CreatedAt,
     #[default]
     CreatedAtDown,
+    /// What fits best first; only of what is searched for.
+    Relevance,
 }
 
 impl Sort {
     /// The names that clients use.
-    pub const NAMES: [(&'static str, Sort); 6] = [
+    pub const NAMES: [(&'static str, Sort); 7] = [
         ("price", Sort::Price),
         ("-price", Sort::PriceDown),
         ("name", Sort::Name),
         ("-name", Sort::NameDown),
         ("createdAt", Sort::CreatedAt),
         ("-createdAt", Sort::CreatedAtDown),
+        ("relevance", Sort::Relevance),
     ];
+
+    pub fn name(self) -> &'static str {
+        let own = Sort::NAMES.iter().find(|(_, sort)| *sort == self);
+        own.map_or("", |(name, _)| name)
+    }
 
     fn column(self) -> &'static str {
         match self {
             Sort::Price | Sort::PriceDown => "p.price",
-            Sort::Name | Sort::NameDown => "p.name_key",
+            Sort::Name | Sort::NameDown | Sort::Relevance => "p.name_key",
             Sort::CreatedAt | Sort::CreatedAtDown => "p.created_at",
         }
     }
 
     fn is_down(self) -> bool {
         matches!(self, Sort::PriceDown | Sort::NameDown | Sort::CreatedAtDown)
+    }
+
+    /// As `ORDER BY` has it.
+    pub(super) fn order(self) -> String {
+        let (column, direction) = (self.column(), if self.is_down() { " DESC" } else { "" });
+        format!("ORDER BY {column}{direction}, p.id{direction}")
+    }
+
+    /// Where a product stands in this order.
+    fn place(self, product: &Product<'_>) -> Place {
+        let key = match self {
+            Sort::Price | Sort::PriceDown => SortKey::Number(product.price.get()),
+            Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(fold(&product.name)),
+            Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(product.created_at.0),
+        };
+        let id = product.id.0;
+        Place { key, id }
+    }
+
+    /// How the rows behind a place compare with it.
+    fn behind(self) -> &'static str {
+        if self.is_down() { "<" } else { ">" }
     }
 }
 
@@ -59,92 +87,176 @@ pub struct Filters {
     pub max_price: Option<i64>,
     /// `false`: only what is sold out.
     pub in_stock: Option<bool>,
+    /// Words that are searched for.
+    pub q: Option<String>,
     pub sort: Sort,
 }
 
 impl Filters {
     /// Whether no kept count answers how many match, so that they have to be counted.
     pub fn need_counting(&self) -> bool {
-        self.min_price.is_some() || self.max_price.is_some() || self.in_stock.is_some()
+        self.min_price.is_some()
+            || self.max_price.is_some()
+            || self.in_stock.is_some()
+            || self.q.is_some()
+    }
+
+    /// The same for every list that is narrowed and sorted alike.
+    pub fn scope(&self) -> String {
+        format!(
+            "products {:?} {:?} {:?} {:?} {:?} {}",
+            self.category,
+            self.min_price,
+            self.max_price,
+            self.in_stock,
+            self.q,
+            self.sort.name()
+        )
     }
 }
 
-/// Hands the products of one page over, in their order, and tells how many match in all.
+/// What a list came to, beside its rows.
+#[derive(Debug)]
+pub enum Listed {
+    Page(Total),
+    /// Where the walk goes on.
+    Walk(Option<Place>),
+}
+
+/// Hands the products of one part over, in their order, and tells how many match in all, or where a
+/// walk goes on.
 pub(in crate::catalog) fn list(
     tx: &mut Tx<'_>,
     app: &App,
     filters: &Filters,
-    page: PageRequest,
+    part: &Part,
     mut each: impl FnMut(Product<'_>) -> Result<()>,
-) -> Result<Total> {
+) -> Result<Listed> {
+    let nothing = match part {
+        Part::Page(_) => Listed::Page(Total::exact(0)),
+        Part::Walk(_) => Listed::Walk(None),
+    };
     let category = match &filters.category {
         None => None,
         Some(name) => match category_by_name_in_path(tx, name)? {
             Some(category) => Some(category),
-            None => return Ok(Total::exact(0)),
+            None => return Ok(nothing),
         },
     };
-    let mut clause = String::from(" WHERE p.deleted_at IS NULL");
-    let mut args: Vec<Value<'_>> = Vec::new();
-    let mut narrow = |condition: &str, value: Value<'static>| {
-        args.push(value);
-        // Writing into a `String` cannot fail.
-        let _ = write!(clause, " AND {condition} ?{}", args.len());
+    let query = narrowed(filters, category.as_ref());
+    let mut show = |row: &Row<'_>| {
+        let product = product(row, app)?;
+        let place = filters.sort.place(&product);
+        each(product)?;
+        Ok(place)
     };
-    if let Some(category) = &category {
-        narrow("p.category_id =", Value::from(category.id));
+    if let Some(q) = &filters.q {
+        let search = Search::parse(q)
+            .map(|search| search.or_alike(tx))
+            .transpose()?;
+        return match search.filter(|search| !search.groups.is_empty()) {
+            Some(search) => found(tx, filters, query, &search, part, &mut show),
+            None => Ok(nothing),
+        };
+    }
+    match part {
+        Part::Page(page) => {
+            let total = match (filters.need_counting(), category) {
+                (true, _) => Total::counted(query.count(tx, COUNTED_UP_TO + 1)?),
+                (false, Some(category)) => Total::exact(category.product_count),
+                (false, None) => Total::exact(kept_count(tx)?),
+            };
+            page_of(tx, filters.sort, query, *page, &mut show)?;
+            Ok(Listed::Page(total))
+        }
+        Part::Walk(walk) => walk_on(tx, filters.sort, query, walk, &mut show),
+    }
+}
+
+/// Every filter but the words.
+fn narrowed<'a>(filters: &Filters, category: Option<&Category>) -> Query<'a> {
+    let mut query = Query::new();
+    if let Some(category) = category {
+        query.and("p.category_id =", category.id);
     }
     if let Some(least) = filters.min_price {
-        narrow("p.price >=", Value::Int(least));
+        query.and("p.price >=", least);
     }
     if let Some(most) = filters.max_price {
-        narrow("p.price <=", Value::Int(most));
+        query.and("p.price <=", most);
     }
     match filters.in_stock {
-        Some(true) => clause.push_str(" AND p.stock > 0"),
-        Some(false) => clause.push_str(" AND p.stock = 0"),
+        Some(true) => query.narrow("p.stock > 0"),
+        Some(false) => query.narrow("p.stock = 0"),
         None => {}
     }
+    query
+}
 
-    let total = if filters.need_counting() {
-        let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 FROM products p{clause} LIMIT {}) AS counted",
-            COUNTED_UP_TO + 1
-        );
-        Total::counted(tx.one(&sql, &args, |row| row.get(0))?.unwrap_or_default())
-    } else if let Some(category) = &category {
-        Total::exact(category.product_count)
-    } else {
-        let kept = tx.one(
-            "SELECT value FROM kept_counts WHERE name = ?1",
-            args!["products"],
-            |row| row.get(0),
-        )?;
-        Total::exact(kept.unwrap_or_default())
-    };
+fn kept_count(tx: &mut Tx<'_>) -> Result<i64> {
+    let kept = tx.one(
+        "SELECT value FROM kept_counts WHERE name = ?1",
+        args!["products"],
+        |row| row.get(0),
+    )?;
+    Ok(kept.unwrap_or_default())
+}
 
-    let column = filters.sort.column();
-    let (direction, onward) = if filters.sort.is_down() {
-        (" DESC", "<=")
-    } else {
-        ("", ">=")
-    };
-    let order = format!("ORDER BY {column}{direction}, p.id{direction}");
-    args.push(Value::Int(page.limit));
-    let limit = args.len();
+/// Reads a row, hands it over, and tells its place.
+pub(super) type Show<'s> = &'s mut dyn FnMut(&Row<'_>) -> Result<Place>;
+
+fn page_of(
+    tx: &mut Tx<'_>,
+    sort: Sort,
+    mut query: Query<'_>,
+    page: PageRequest,
+    show: Show<'_>,
+) -> Result<()> {
     // A later page is sought by its first row, which the index alone finds: skipping whole rows
     // would read every one of them.
-    let seek = if page.offset() > 0 {
-        args.push(Value::Int(page.offset()));
-        let offset = args.len();
-        format!(
-            " AND ({column}, p.id) {onward}
-             (SELECT {column}, p.id FROM products p{clause} {order} LIMIT 1 OFFSET ?{offset})"
-        )
-    } else {
-        String::new()
-    };
-    let sql = format!("SELECT {SHOWN}{clause}{seek} {order} LIMIT ?{limit}");
-    tx.each(&sql, &args, |row| each(product(row, app)?))?;
-    Ok(total)
+    if page.offset() > 0 {
+        let (column, order, onward) = (sort.column(), sort.order(), sort.behind());
+        let (narrow, offset) = (query.conditions().to_owned(), query.value(page.offset()));
+        query.narrow(&format!(
+            "({column}, p.id) {onward}=
+             (SELECT {column}, p.id FROM products p WHERE {narrow} {order} LIMIT 1 OFFSET {offset})"
+        ));
+    }
+    query.rows(tx, &sort.order(), page.limit, 0, show).map(drop)
+}
+
+pub(super) fn walk_on<'a>(
+    tx: &mut Tx<'_>,
+    sort: Sort,
+    mut query: Query<'a>,
+    walk: &'a Walk,
+    show: Show<'_>,
+) -> Result<Listed> {
+    if let Some(place) = &walk.after {
+        let key = match &place.key {
+            SortKey::Number(number) => query.value(*number),
+            SortKey::Text(text) => query.value(text),
+        };
+        let (column, onward, id) = (
+            sort.column(),
+            sort.behind(),
+            query.value(Value::Id(place.id)),
+        );
+        query.narrow(&format!("({column}, p.id) {onward} ({key}, {id})"));
+    }
+    let mut last: Option<Place> = None;
+    let mut shown = 0;
+    // One row more tells whether there is anything behind.
+    query.rows(tx, &sort.order(), walk.limit + 1, 0, &mut |row| {
+        shown += 1;
+        if shown > walk.limit {
+            return last
+                .clone()
+                .ok_or_else(|| Error::internal("a walk of no rows"));
+        }
+        let place = show(row)?;
+        last = Some(place.clone());
+        Ok(place)
+    })?;
+    Ok(Listed::Walk(last.filter(|_| shown > walk.limit)))
 }

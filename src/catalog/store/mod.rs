@@ -1,7 +1,10 @@
 //! The catalog as rows: products here, lists and categories beside.
 
 mod categories;
+mod found;
 mod listing;
+mod query;
+pub(super) mod search;
 
 use std::borrow::Cow;
 
@@ -12,7 +15,7 @@ pub(super) use self::categories::{
     slug_is_taken,
 };
 pub(super) use self::listing::list;
-pub use self::listing::{Filters, Sort};
+pub use self::listing::{Filters, Listed, Sort};
 use super::{CategoryRef, Cause, Movement, Product};
 use crate::{
     args,
@@ -24,10 +27,11 @@ use crate::{
     web::App,
 };
 
-/// What a product's row shows; [`product`] reads it.
-const SHOWN: &str = "p.id, p.name, p.slug, p.description, p.price, p.stock, p.created_at,
-    p.updated_at, c.id, c.name, c.slug, p.images
-    FROM products p LEFT JOIN categories c ON c.id = p.category_id";
+/// What a product's row shows, `p`'s and its category's; [`product`] reads it.
+const COLUMNS: &str = "p.id, p.name, p.slug, p.description, p.price, p.stock, p.created_at,
+    p.updated_at, c.id, c.name, c.slug, p.images";
+
+const CATEGORY: &str = "LEFT JOIN categories c ON c.id = p.category_id";
 
 /// The columns that an admin sets.
 pub(super) struct Columns<'a> {
@@ -120,7 +124,9 @@ pub(super) fn count_in(tx: &mut Tx<'_>, category: Option<CategoryId>, by: i64) -
 }
 
 pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Option<Product<'static>>> {
-    let sql = format!("SELECT {SHOWN} WHERE p.id = ?1 AND p.deleted_at IS NULL");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM products p {CATEGORY} WHERE p.id = ?1 AND p.deleted_at IS NULL"
+    );
     tx.one(&sql, args![id], |row| {
         product(row, app).map(Product::into_owned)
     })
@@ -133,7 +139,7 @@ pub(super) fn hold(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
     tx.one(sql, args![id], |_| Ok(())).map(drop)
 }
 
-/// Reads a row of [`SHOWN`] without a copy of its texts.
+/// Reads a row of [`COLUMNS`] without a copy of its texts.
 fn product<'a>(row: &Row<'a>, app: &App) -> Result<Product<'a>> {
     let category_id: Option<CategoryId> = row.get(8)?;
     let category = match category_id {

@@ -5,13 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Subcommand;
 
 use crate::{
-    catalog::{self, CategoryName, Delta, Description, Filters, NewProduct, Reason},
+    catalog::{self, CategoryName, Delta, Description, Filters, Listed, NewProduct, Reason},
     cli::output::Output,
     error::{Error, Result},
     id::{ImageId, ProductId},
     media::{self, IMAGE_LIMIT, Picture, Stored},
     money::{Price, Stock},
-    page::PageRequest,
+    page::{PageRequest, Part, Walk},
     web::App,
 };
 
@@ -150,28 +150,27 @@ async fn keep(app: &App, files: &[PathBuf]) -> Result<Vec<Stored>> {
 
 async fn list(app: &Arc<App>, output: Output) -> Result<()> {
     let mut all = Vec::new();
-    for number in 1.. {
+    let mut after = None;
+    loop {
         let shop = Arc::clone(app);
-        let request = PageRequest {
-            page: number,
-            limit: PageRequest::MAX_LIMIT,
-        };
-        let page = app
+        let limit = PageRequest::MAX_LIMIT;
+        let part = Part::Walk(Walk { after, limit });
+        let (stretch, listed) = app
             .db
             .scan("catalog.list", move |tx| {
-                let mut page = Vec::new();
-                catalog::list(tx, &shop, &Filters::default(), request, |product| {
-                    page.push(product.into_owned());
+                let mut stretch = Vec::new();
+                let listed = catalog::list(tx, &shop, &Filters::default(), &part, |product| {
+                    stretch.push(product.into_owned());
                     Ok(())
                 })?;
-                Ok(page)
+                Ok((stretch, listed))
             })
             .await?;
-        let is_last = page.len() < usize::try_from(request.limit).unwrap_or_default();
-        all.extend(page);
-        if is_last {
-            break;
-        }
+        all.extend(stretch);
+        after = match listed {
+            Listed::Walk(Some(place)) => Some(place),
+            Listed::Walk(None) | Listed::Page(_) => break,
+        };
     }
     output.table(
         &["id", "name", "price", "stock", "category"],

@@ -147,18 +147,14 @@ impl User {
                 )
             }
             User::Disable { email } => {
-                let user = change(app, &email, |tx, user| {
-                    accounts::set_disabled(tx, user.id, true).map(|()| user)
-                })
-                .await?;
-                output.one(&user, &format!("{} cannot sign in any more", user.email))
+                let listed = set_disabled(app, &email, true).await?;
+                let words = format!("{} cannot sign in any more", listed.user.email);
+                output.one(&listed, &words)
             }
             User::Enable { email } => {
-                let user = change(app, &email, |tx, user| {
-                    accounts::set_disabled(tx, user.id, false).map(|()| user)
-                })
-                .await?;
-                output.one(&user, &format!("{} can sign in again", user.email))
+                let listed = set_disabled(app, &email, false).await?;
+                let words = format!("{} can sign in again", listed.user.email);
+                output.one(&listed, &words)
             }
             User::Logout { email } => {
                 let user = change(app, &email, |tx, user| {
@@ -194,6 +190,14 @@ async fn change<T: Send + 'static>(
             work(tx, user)
         })
         .await
+}
+
+async fn set_disabled(app: &App, email: &str, is_disabled: bool) -> Result<Listed> {
+    change(app, email, move |tx, user| {
+        accounts::set_disabled(tx, user.id, is_disabled)?;
+        Ok(Listed { user, is_disabled })
+    })
+    .await
 }
 
 fn with_link(words: String, link: Option<&str>) -> String {

@@ -12,9 +12,10 @@ pub(super) struct Table {
     pub key: Vec<String>,
 }
 
-/// Not moved: what the migrations keep of themselves, and what is empty once all events have their
-/// numbers.
-const OTHERS: &str = "'refinery_schema_history', 'fresh_events'";
+/// Not moved: what the migrations keep of themselves, what is empty once all events have their
+/// numbers, and what an engine makes by itself of another table.
+const OTHERS: &str = "name NOT IN ('refinery_schema_history', 'fresh_events')
+    AND name NOT LIKE 'product\\_fts%' ESCAPE '\\'";
 
 /// The tables of this program's schema, as a database in memory shows them.
 pub(super) fn tables() -> Result<Vec<Table>> {
@@ -29,7 +30,7 @@ pub(super) fn tables() -> Result<Vec<Table>> {
     let names = texts(
         &format!(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
-             AND name NOT IN ({OTHERS}) AND ?1 = '' ORDER BY name"
+             AND {OTHERS} AND ?1 = '' ORDER BY name"
         ),
         "",
     )?;

@@ -1,41 +1,63 @@
 //! Mail that goes nowhere, for tests: it keeps what it was given, and refuses what it is told to.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 
 use super::{Letter, Mailer, Refusal};
 
 #[derive(Debug, Default)]
-pub struct Memory {
-    taken: Mutex<Vec<Letter>>,
-    refusal: Mutex<Option<Refusal>>,
+pub struct Memory(Mutex<Inside>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    taken: Vec<Letter>,
+    refusal: Option<Refusal>,
+    hangs: bool,
+    asked: usize,
 }
 
 impl Memory {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What was taken so far.
     pub fn letters(&self) -> Vec<Letter> {
-        self.taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.inside().taken.clone()
     }
 
     /// Refuses every letter from now on, or takes them again.
     pub fn refuse(&self, refusal: Option<Refusal>) {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        self.inside().refusal = refusal;
+    }
+
+    /// Never answers from now on.
+    pub fn hang(&self) {
+        self.inside().hangs = true;
+    }
+
+    /// How often it was asked to send.
+    pub fn asked(&self) -> usize {
+        self.inside().asked
     }
 }
 
 impl Mailer for Memory {
     fn send<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), Refusal>> {
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(refusal) = refusal.clone() {
-            return Box::pin(std::future::ready(Err(refusal)));
+        let mut inside = self.inside();
+        inside.asked += 1;
+        if inside.hangs {
+            return Box::pin(std::future::pending());
         }
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.push(letter.clone());
-        Box::pin(std::future::ready(Ok(())))
+        let answer = match inside.refusal.clone() {
+            Some(refusal) => Err(refusal),
+            None => {
+                inside.taken.push(letter.clone());
+                Ok(())
+            }
+        };
+        Box::pin(std::future::ready(answer))
     }
 
     fn domain(&self) -> String {

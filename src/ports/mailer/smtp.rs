@@ -69,17 +69,15 @@ impl Mailer for Smtp {
     }
 }
 
-/// Replies that are about this one letter, and will be the same next time (RFC 5321, section 4.2.3).
-/// What is about the connection, as a wrong password, is mended by the operator.
-const ABOUT_THE_LETTER: [u16; 7] = [550, 551, 552, 553, 554, 555, 556];
+/// What a server says of a recipient that there is not, or is no more (RFC 3463, section 3.2 and 3.3).
+/// Everything else may be mended: a wrong password, a sender that is not allowed, a list that the shop is
+/// on by mistake, Mailtrap's `550 5.7.0 … too many emails per second`.
+const ABOUT_THE_RECIPIENT: [&str; 6] = ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"];
 
 fn refusal(error: &SmtpError) -> Refusal {
-    let status = error.status().map(u16::from);
     let why = error.to_string();
-    // Mailtrap says so with a 550 (`5.7.0 … too many emails per second`).
-    let is_haste = why.to_lowercase().contains("too many");
-    let is_about_it = status.is_some_and(|status| ABOUT_THE_LETTER.contains(&status));
-    if is_about_it && !is_haste {
+    let mut words = why.split(|c: char| !(c.is_ascii_digit() || c == '.'));
+    if error.is_permanent() && words.any(|word| ABOUT_THE_RECIPIENT.contains(&word)) {
         Refusal::lasting(why)
     } else {
         Refusal::passing(why)

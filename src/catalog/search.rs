@@ -1,0 +1,131 @@
+//! Search: what is asked for as words, and what comes closest where nothing fits.
+
+use super::{
+    fold::fold,
+    store::search::{self, Entry, Question},
+    words::{similarity, words},
+};
+use crate::{db::Tx, error::Result, id::ProductId};
+
+/// How many words of a question count.
+const MOST_WORDS: usize = 8;
+
+/// How many words take the place of one that is spelt otherwise.
+const MOST_ALIKE: usize = 5;
+
+/// How many known words are looked at for that.
+const LOOKED_AT: i64 = 200;
+
+/// The least likeness, in thousandths.
+const LEAST_ALIKE: usize = 300;
+
+/// Past so many products nobody counts which of two words is the rarer.
+const RARE: i64 = 1000;
+
+/// What is searched for.
+#[derive(Debug, Clone)]
+pub(super) struct Search {
+    /// As names are folded.
+    pub folded: String,
+    /// A product fits if, for every group, one of its words begins with one of the group's.
+    pub groups: Vec<Vec<String>>,
+}
+
+impl Search {
+    /// What a text asks for; nothing, where it holds no word.
+    pub(super) fn parse(text: &str) -> Option<Search> {
+        // No name holds any, and not every engine can be asked for them.
+        let text = &text.replace(char::is_control, " ");
+        let groups: Vec<_> = words(text)
+            .into_iter()
+            .take(MOST_WORDS)
+            .map(|word| vec![word])
+            .collect();
+        (!groups.is_empty()).then(|| Search {
+            folded: fold(text),
+            groups,
+        })
+    }
+
+    pub(super) fn question(&self) -> Question {
+        Question::new(&self.groups)
+    }
+
+    /// The same if anything fits it; else what is spelt alike; else the rarest of its words.
+    pub(super) fn or_alike(self, tx: &mut Tx<'_>) -> Result<Search> {
+        if search::is_any(tx, &self.question())? {
+            return Ok(self);
+        }
+        let mut groups = Vec::new();
+        for group in self.groups {
+            let known = search::is_any(tx, &Question::new(std::slice::from_ref(&group)))?;
+            groups.push(if known { group } else { alike(tx, &group[0])? });
+        }
+        // A word like no other is left out, unless all of them are.
+        groups.retain(|group| !group.is_empty());
+        let alike = Search::corrected(groups);
+        if alike.groups.len() < 2 || search::is_any(tx, &alike.question())? {
+            return Ok(alike);
+        }
+        let mut counted = Vec::new();
+        for group in alike.groups {
+            let question = Question::new(std::slice::from_ref(&group));
+            counted.push((search::count(tx, &question, RARE)?, group));
+        }
+        let rarest = counted.into_iter().min_by_key(|(count, _)| *count);
+        let groups = rarest.into_iter().map(|(_, group)| group).collect();
+        Ok(Search::corrected(groups))
+    }
+
+    /// As if the likeliest words had been asked for.
+    fn corrected(groups: Vec<Vec<String>>) -> Search {
+        let likeliest: Vec<_> = groups.iter().map(|group| group[0].as_str()).collect();
+        let folded = likeliest.join(" ");
+        Search { folded, groups }
+    }
+}
+
+/// The known words that are most like this one.
+fn alike(tx: &mut Tx<'_>, word: &str) -> Result<Vec<String>> {
+    let known = search::alike(tx, word, LOOKED_AT)?;
+    let mut ranked: Vec<_> = known
+        .into_iter()
+        .map(|other| (similarity(word, &other), other))
+        .filter(|(likeness, _)| *likeness >= LEAST_ALIKE)
+        .collect();
+    ranked.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    Ok(ranked
+        .into_iter()
+        .take(MOST_ALIKE)
+        .map(|(_, word)| word)
+        .collect())
+}
+
+/// What search keeps of a product.
+pub(super) fn entry(product: ProductId, name: &str, description: &str) -> Entry {
+    let name_words = words(name);
+    let described = words(description);
+    let more = described
+        .into_iter()
+        .filter(|word| !name_words.contains(word));
+    Entry {
+        product,
+        words: name_words.iter().cloned().chain(more).collect(),
+        name_words,
+    }
+}
+
+/// How many products are indexed by one transaction.
+const BATCH: i64 = 500;
+
+/// Writes down the words of products behind `after` that were there before search was; tells where it
+/// goes on, until there are no more.
+pub fn index_from(tx: &mut Tx<'_>, after: ProductId) -> Result<Option<ProductId>> {
+    let texts = search::texts(tx, after, BATCH)?;
+    let entries: Vec<Entry> = texts
+        .iter()
+        .map(|(id, name, description)| entry(*id, name, description))
+        .collect();
+    search::write(tx, &entries)?;
+    Ok(texts.last().map(|(id, ..)| *id))
+}

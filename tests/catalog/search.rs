@@ -1,0 +1,371 @@
+//! Search: what must come first, on every engine alike.
+
+use serde_json::json;
+
+use super::lists::names;
+use crate::support::{TestShop, storage_test};
+
+/// A catalog as a shop has it: name, description, price, stock.
+const CATALOG: &[(&str, &str, i64, i64)] = &[
+    ("Kettle", "Boils a litre in three minutes.", 2_000, 5),
+    (
+        "Kettle Descaler",
+        "For every kettle and coffee maker.",
+        300,
+        9,
+    ),
+    ("Copper Kettle", "Whistles. Hand-beaten copper.", 5_000, 1),
+    (
+        "Electric kettle, 1.7 l",
+        "With a glass body and a steel lid.",
+        2_500,
+        0,
+    ),
+    (
+        "Tea Pot",
+        "Stoneware; keeps tea warm. Fits under a kettle.",
+        1_500,
+        4,
+    ),
+    ("Teapot Cosy", "Wool felt.", 700, 3),
+    ("Green Tea, Darjeeling", "First flush, 100 g.", 450, 50),
+    (
+        "Masala Chai",
+        "Black tea with cardamom and ginger.",
+        350,
+        40,
+    ),
+    ("Coffee Maker", "Drip coffee for eight cups.", 6_000, 2),
+    ("Café Crème Beans", "Arabica, mild roast.", 900, 30),
+    ("Crème brûlée torch", "With a gas cartridge.", 1_800, 6),
+    ("Frying Pan", "Cast iron, 26 cm.", 3_200, 7),
+    ("Pan, non-stick", "Aluminium, 20 cm.", 1_900, 0),
+    ("Pancake Turner", "Olive wood.", 400, 12),
+    ("Steel Ladle", "Stainless steel.", 350, 20),
+    ("Stainless Steel Bowl", "Two litres.", 800, 8),
+    (
+        "Bowl of Olive Wood",
+        "Every one is unlike the others.",
+        2_400,
+        3,
+    ),
+    ("Étagère", "Shelf of three boards.", 9_000, 1),
+    ("Shelf, oak", "Oiled by hand.", 7_500, 2),
+    ("Oak Stool", "Three legs.", 4_500, 5),
+    ("T-Shirt", "Cotton, heavy.", 1_200, 100),
+    ("Shirt, linen", "Breathes well.", 3_900, 15),
+    ("Rucksack 30L", "Waxed cotton canvas.", 8_900, 4),
+    ("Wool Socks", "Knitted. Two pairs.", 600, 60),
+    ("Sockenwolle 4-fach", "Schurwolle, 100 g.", 550, 70),
+    ("Straßenkarte Alpen", "Maßstab 1:200.000", 1_100, 10),
+    ("Λευκό Ποτήρι", "Γυαλί", 500, 25),
+    ("Белая чашка", "Фарфор", 650, 18),
+    ("हिंदी शब्दकोश", "पचास हज़ार शब्द", 1_300, 11),
+    ("हंद", "A word that only lacks its vowel signs.", 100, 1),
+    ("東京タワー", "ペーパークラフト", 1_400, 6),
+    ("100% Cotton Towel", "Soft; dries quickly.", 950, 33),
+    ("C++ in Depth", "A book for programmers.", 2_700, 3),
+    ("O'Reilly's Cookbook", "Not about cooking.", 2_900, 2),
+    ("USB-C Cable 2m", "Braided.", 700, 80),
+    ("Lamp \"Lux\"", "Brass and linen.", 6_400, 2),
+    ("Garden Hose", "20 m, with a brass nozzle.", 3_300, 9),
+    ("Hose Reel", "For a garden hose of 30 m.", 4_100, 3),
+    ("Watering Can", "Zinc, five litres.", 2_200, 7),
+    ("Can Opener", "Opens every tin.", 500, 22),
+];
+
+/// What is asked for and what must come first, in this order. A `!` ends a list that must be whole.
+const QUESTIONS: &[(&str, &[&str])] = &[
+    // Exact name, beginning of the name, words in the name, words in name and description.
+    (
+        "kettle",
+        &[
+            "Kettle",
+            "Kettle Descaler",
+            "Copper Kettle",
+            "Electric kettle, 1.7 l",
+            "Tea Pot",
+            "!",
+        ],
+    ),
+    ("KETTLE", &["Kettle", "Kettle Descaler", "Copper Kettle"]),
+    ("  kettle  ", &["Kettle", "Kettle Descaler"]),
+    (
+        "kett",
+        &[
+            "Kettle",
+            "Kettle Descaler",
+            "Copper Kettle",
+            "Electric kettle, 1.7 l",
+            "Tea Pot",
+            "!",
+        ],
+    ),
+    ("kettle des", &["Kettle Descaler", "!"]),
+    ("kettle copper", &["Copper Kettle", "!"]),
+    ("copper kettle", &["Copper Kettle", "!"]),
+    ("kettle steel", &["Electric kettle, 1.7 l", "!"]),
+    ("tea pot", &["Tea Pot", "!"]),
+    (
+        "tea",
+        &[
+            "Tea Pot",
+            "Teapot Cosy",
+            "Green Tea, Darjeeling",
+            "Masala Chai",
+            "!",
+        ],
+    ),
+    ("teapot", &["Teapot Cosy", "!"]),
+    ("pot", &["Tea Pot", "!"]),
+    (
+        "pan",
+        &["Pan, non-stick", "Pancake Turner", "Frying Pan", "!"],
+    ),
+    ("frying pan", &["Frying Pan", "!"]),
+    ("pan frying", &["Frying Pan", "!"]),
+    ("non-stick", &["Pan, non-stick", "!"]),
+    ("non stick pan", &["Pan, non-stick", "!"]),
+    ("stick non", &["Pan, non-stick", "!"]),
+    ("coffee", &["Coffee Maker", "Kettle Descaler", "!"]),
+    ("coffee maker", &["Coffee Maker", "Kettle Descaler", "!"]),
+    (
+        "steel",
+        &[
+            "Steel Ladle",
+            "Stainless Steel Bowl",
+            "Electric kettle, 1.7 l",
+            "!",
+        ],
+    ),
+    ("stainless", &["Stainless Steel Bowl", "Steel Ladle", "!"]),
+    ("olive wood", &["Bowl of Olive Wood", "Pancake Turner", "!"]),
+    ("bowl", &["Bowl of Olive Wood", "Stainless Steel Bowl", "!"]),
+    ("garden hose", &["Garden Hose", "Hose Reel", "!"]),
+    ("hose", &["Hose Reel", "Garden Hose", "!"]),
+    ("can", &["Can Opener", "Watering Can", "Rucksack 30L", "!"]),
+    ("brass", &["Garden Hose", "Lamp \"Lux\"", "!"]),
+    ("linen", &["Shirt, linen", "Lamp \"Lux\"", "!"]),
+    (
+        "cotton",
+        &["100% Cotton Towel", "Rucksack 30L", "T-Shirt", "!"],
+    ),
+    ("shirt", &["Shirt, linen", "T-Shirt", "!"]),
+    ("t-shirt", &["T-Shirt"]),
+    ("t shirt", &["T-Shirt"]),
+    // Accents and case make no difference, other scripts' marks do.
+    ("creme", &["Crème brûlée torch", "Café Crème Beans", "!"]),
+    ("CRÈME BRÛLÉE", &["Crème brûlée torch", "!"]),
+    ("cafe\u{301}", &["Café Crème Beans", "!"]),
+    ("etagere", &["Étagère", "!"]),
+    ("ETAGERE", &["Étagère", "!"]),
+    ("strassenkarte", &["Straßenkarte Alpen"]),
+    ("λευκο", &["Λευκό Ποτήρι", "!"]),
+    ("ΠΟΤΗΡΙ", &["Λευκό Ποτήρι", "!"]),
+    ("БЕЛАЯ", &["Белая чашка", "!"]),
+    ("हिंदी", &["हिंदी शब्दकोश", "!"]),
+    ("हंद", &["हंद", "!"]),
+    ("東京", &["東京タワー", "!"]),
+    // Digits and signs.
+    ("30l", &["Rucksack 30L", "!"]),
+    (
+        "100",
+        &[
+            "100% Cotton Towel",
+            "Green Tea, Darjeeling",
+            "Sockenwolle 4-fach",
+            "!",
+        ],
+    ),
+    ("100%", &["100% Cotton Towel"]),
+    ("usb-c", &["USB-C Cable 2m", "!"]),
+    ("usb c cable", &["USB-C Cable 2m", "!"]),
+    ("c++", &["C++ in Depth"]),
+    ("o'reilly", &["O'Reilly's Cookbook", "!"]),
+    ("\"lux\"", &["Lamp \"Lux\"", "!"]),
+    // What is misspelt finds what is spelt alike.
+    (
+        "kettel",
+        &[
+            "Kettle",
+            "Kettle Descaler",
+            "Copper Kettle",
+            "Electric kettle, 1.7 l",
+        ],
+    ),
+    ("cofee", &["Coffee Maker"]),
+    ("rucksak", &["Rucksack 30L"]),
+    ("stainles steal", &["Stainless Steel Bowl"]),
+    ("darjeling tea", &["Green Tea, Darjeeling"]),
+    ("copper ketle", &["Copper Kettle"]),
+    ("wattering can", &["Watering Can"]),
+    // No product has both words: the rarer one counts.
+    ("descaler shirt", &["Kettle Descaler"]),
+    // Nothing is like it.
+    ("zzzzqqq", &["!"]),
+    ("%", &["!"]),
+    ("*", &["!"]),
+    ("\"", &["!"]),
+];
+
+async fn stocked(shop: &TestShop) {
+    let admin = shop.admin().await;
+    for (name, description, price, stock) in CATALOG {
+        let body = json!({
+            "name": name, "description": description, "price": price, "stockQuantity": stock,
+        });
+        let made = admin.post("/products", body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+}
+
+fn asked(q: &str) -> String {
+    let q: String = form_urlencoded::byte_serialize(q.as_bytes()).collect();
+    format!("/products?q={q}")
+}
+
+storage_test! {
+    async fn what_fits_best_comes_first(shop: TestShop) {
+        stocked(&shop).await;
+        let mut wrong = Vec::new();
+        for (q, expected) in QUESTIONS {
+            let answer = shop.anonymous().get(&asked(q)).await;
+            let found = names(&answer);
+            let (expected, is_whole) = match expected {
+                [rest @ .., "!"] => (rest, true),
+                rest => (*rest, false),
+            };
+            let fits = found.len() >= expected.len()
+                && found.iter().zip(expected).all(|(one, other)| one == other)
+                && (!is_whole || found.len() == expected.len());
+            if !fits {
+                wrong.push(format!("{q}: {found:?}, not {expected:?}"));
+            }
+            assert_eq!(answer.number("/total"), i64::try_from(found.len()).unwrap());
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    async fn search_goes_with_every_filter_and_sort(shop: TestShop) {
+        stocked(&shop).await;
+        let visitor = shop.anonymous();
+        for (query, expected) in [
+            ("q=kettle&sort=price", vec!["Kettle Descaler", "Tea Pot", "Kettle", "Electric kettle, 1.7 l", "Copper Kettle"]),
+            ("q=kettle&sort=-price&limit=2", vec!["Copper Kettle", "Electric kettle, 1.7 l"]),
+            ("q=kettle&sort=name&page=2&limit=2", vec!["Kettle", "Kettle Descaler"]),
+            ("q=kettle&inStock=false", vec!["Electric kettle, 1.7 l"]),
+            ("q=kettle&minPrice=2000&maxPrice=3000", vec!["Kettle", "Electric kettle, 1.7 l"]),
+            ("q=kettle&category=nowhere", vec![]),
+            // Something fits the words: what is like them is not asked for.
+            ("q=kettle&minPrice=900000", vec![]),
+            ("q=kettle&page=2&limit=3", vec!["Electric kettle, 1.7 l", "Tea Pot"]),
+            ("q=kettle&page=9", vec![]),
+        ] {
+            assert_eq!(names(&visitor.get(&format!("/products?{query}")).await), expected, "{query}");
+        }
+        let blank = visitor.get("/products?q=%20").await;
+        assert_eq!(blank.json(), visitor.get("/products").await.json(), "an empty field asks for nothing");
+        for wrong in ["sort=relevance", &format!("q={}", "x".repeat(201)), "q=a&sort=best", "q=a&q=b"] {
+            let refused = visitor.get(&format!("/products?{wrong}")).await;
+            refused.is_problem(400, "invalid-query");
+        }
+    }
+
+    async fn search_keeps_up_with_changes(shop: TestShop) {
+        let admin = shop.admin().await;
+        let body = json!({ "name": "Kettle", "description": "Steel", "price": 100 });
+        let kettle = admin.post("/products", body).await.text("/id");
+        let path = format!("/products/{kettle}");
+        let found = async |q: &str| names(&shop.anonymous().get(&asked(q)).await);
+        assert_eq!(found("steel").await, ["Kettle"]);
+
+        admin.patch(&path, json!({ "name": "Teapot" })).await;
+        assert_eq!(found("teapot").await, ["Teapot"]);
+        assert_eq!(found("steel").await, ["Teapot"]);
+        admin.patch(&path, json!({ "description": "Copper" })).await;
+        assert_eq!(found("copper").await, ["Teapot"]);
+        assert!(found("steel").await.is_empty());
+        admin.patch(&path, json!({ "price": 200 })).await;
+        assert_eq!(found("copper").await, ["Teapot"]);
+        assert_eq!(admin.delete(&path).await.status, 204);
+        assert!(found("teapot").await.is_empty());
+    }
+
+    async fn many_that_fit_are_ranked_as_few_are(shop: TestShop) {
+        // Past a thousand they are walked instead of sorted: the order must be the same.
+        let few = shop;
+        let many = few.but(&[("rate_limit", "off")]).await;
+        let kinds = ["Lamp", "Lampshade", "Brass Lamp", "Desk", "Lamp of Brass"];
+        for (shop, count) in [(&few, 40), (&many, 1100)] {
+            let app = std::sync::Arc::clone(&shop.app);
+            let filled = shop.app.db.write("test.fill", move |tx| {
+                for number in 0..count {
+                    let name = format!("{} {:04}", kinds[number % 5], number / 5);
+                    let description = if number % 5 == 3 { "Comes with a lamp" } else { "" };
+                    let new = shop::catalog::NewProduct {
+                        name: shop::catalog::ProductName::try_from(name).unwrap(),
+                        description: shop::catalog::Description::try_from(description.to_owned()).unwrap(),
+                        price: shop::money::Price::try_from(100).unwrap(),
+                        stock: shop::money::Stock::NONE,
+                        category: None,
+                    };
+                    shop::catalog::create(tx, &app, &new, &[])?;
+                }
+                Ok(())
+            });
+            filled.await.unwrap();
+        }
+        for q in ["lamp", "brass lamp", "lamp brass", "lamp 0001", "comes lamp", "l"] {
+            let all = async |shop: &TestShop, limit: i64, pages: i64| {
+                let mut all = Vec::new();
+                for page in 1..=pages {
+                    let path = format!("{}&limit={limit}&page={page}", asked(q));
+                    all.extend(names(&shop.anonymous().get(&path).await));
+                }
+                all
+            };
+            let one = all(&few, 100, 1).await;
+            // The same numbers are among the many, in the same order.
+            let other = all(&many, 100, 11).await;
+            let shared: Vec<_> = other.iter().filter(|name| one.contains(name)).cloned().collect();
+            assert_eq!(shared, one, "{q}");
+            assert_eq!(all(&many, 7, 20).await, other[..140.min(other.len())], "{q}: pages join");
+        }
+    }
+
+    async fn i01_syntax_is_only_text(shop: TestShop) {
+        stocked(&shop).await;
+        for q in [
+            "\"", "\"\"", "kettle\"", "name_words:kettle", "kettle AND copper", "NOT kettle", "kettle*",
+            "^kettle", "NEAR(kettle copper)", "kettle OR", "(kettle", "{words}: a", "'kettle':*", "kettle & !copper",
+            "kettle | x", "<->", "\\", "'; DROP TABLE products; --", "%27", "kettle\0", "\u{10ffff}", "a:b:c", "-kettle", "+kettle",
+        ] {
+            let answer = shop.anonymous().get(&asked(q)).await;
+            assert_eq!(answer.status, 200, "{q}: {answer:?}");
+        }
+        let both = names(&shop.anonymous().get(&asked("kettle AND copper")).await);
+        assert!(!both.is_empty(), "`and` is a word like any other");
+        assert_eq!(shop.anonymous().get("/products").await.number("/total"), i64::try_from(CATALOG.len()).unwrap());
+        for (name, value) in [("sort", "name;--"), ("sort", "p.name_key"), ("cursor", "' OR 1=1"), ("minPrice", "0 OR 1")] {
+            let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            let refused = shop.anonymous().get(&format!("/products?{name}={value}")).await;
+            refused.is_problem(400, "invalid-query");
+        }
+    }
+
+    async fn products_from_before_search_are_found(shop: TestShop) {
+        stocked(&shop).await;
+        shop.behind().run("DELETE FROM product_search");
+        shop.behind().run("DELETE FROM search_trigrams");
+        shop.behind().run("DELETE FROM settings WHERE name = 'words_are_indexed'");
+        assert!(names(&shop.anonymous().get(&asked("kettle")).await).is_empty());
+        let shop = shop.restarted().await;
+        assert_eq!(names(&shop.anonymous().get(&asked("kettle")).await)[0], "Kettle");
+        assert_eq!(names(&shop.anonymous().get(&asked("kettel")).await)[0], "Kettle");
+    }
+}
+
+#[test]
+fn the_table_of_questions_is_long_enough() {
+    assert!(QUESTIONS.len() >= 60, "{}", QUESTIONS.len());
+}

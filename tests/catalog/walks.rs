@@ -1,0 +1,144 @@
+//! Walks through a list by cursor: nothing skipped, nothing met twice, whoever else writes.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::lists::names;
+use crate::support::{Answer, TestShop, storage_test};
+
+const SORTS: [&str; 6] = [
+    "price",
+    "-price",
+    "name",
+    "-name",
+    "createdAt",
+    "-createdAt",
+];
+
+async fn stocked(shop: &TestShop, count: usize) -> Vec<String> {
+    let admin = shop.admin().await;
+    let mut ids = Vec::new();
+    for number in 0..count {
+        // Ties in every column.
+        let body = json!({
+            "name": format!("Lamp {}", number % 4), "price": 100 + number % 3, "stockQuantity": number % 2,
+        });
+        ids.push(admin.post("/products", body).await.text("/id"));
+        if number % 3 == 0 {
+            shop.passes(std::time::Duration::from_millis(1));
+        }
+    }
+    ids
+}
+
+fn ids(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let json = answer.json();
+    let data = json["data"].as_array().unwrap().iter();
+    data.map(|it| it["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// One stretch; `cursor` of none begins.
+async fn stretch(
+    shop: &TestShop,
+    query: &str,
+    cursor: Option<&str>,
+) -> (Vec<String>, Option<String>) {
+    let path = format!("/products?{query}&cursor={}", cursor.unwrap_or_default());
+    let answer = shop.anonymous().get(&path).await;
+    let json = answer.json();
+    assert!(
+        json.get("total").is_none() && json.get("page").is_none(),
+        "{json}"
+    );
+    (ids(&answer), json["nextCursor"].as_str().map(str::to_owned))
+}
+
+async fn walked(shop: &TestShop, query: &str) -> Vec<String> {
+    let (mut all, mut next) = stretch(shop, query, None).await;
+    while let Some(cursor) = next {
+        let (more, then) = stretch(shop, query, Some(&cursor)).await;
+        assert!(
+            !more.is_empty(),
+            "a walk ends with `null`, not with an empty stretch"
+        );
+        all.extend(more);
+        next = then;
+    }
+    all
+}
+
+storage_test! {
+    async fn a_walk_meets_every_product_once_in_order(shop: TestShop) {
+        stocked(&shop, 23).await;
+        for sort in SORTS {
+            for limit in [1, 4, 23, 100] {
+                let page = shop.anonymous().get(&format!("/products?sort={sort}&limit=100")).await;
+                let walked = walked(&shop, &format!("sort={sort}&limit={limit}")).await;
+                assert_eq!(walked, ids(&page), "{sort} by {limit}");
+            }
+        }
+        for query in ["q=lamp&sort=price", "inStock=true&minPrice=101&sort=-name", "q=lamp%201&sort=createdAt"] {
+            let page = shop.anonymous().get(&format!("/products?{query}&limit=100")).await;
+            assert!(!ids(&page).is_empty(), "{query}");
+            assert_eq!(walked(&shop, &format!("{query}&limit=3")).await, ids(&page), "{query}");
+        }
+        assert_eq!(stretch(&shop, "category=nowhere", None).await, (Vec::new(), None));
+        assert_eq!(stretch(&shop, "q=zzzzqqq&sort=name", None).await, (Vec::new(), None));
+    }
+
+    async fn a_walk_neither_skips_nor_repeats_while_others_write(shop: TestShop) {
+        let first = stocked(&shop, 20).await;
+        let admin = shop.admin().await;
+        for sort in SORTS {
+            let query = format!("sort={sort}&limit=3");
+            let before: BTreeSet<_> = walked(&shop, &query).await.into_iter().collect();
+            let (mut seen, mut next) = stretch(&shop, &query, None).await;
+            let mut touched = BTreeSet::new();
+            let mut step = 0;
+            while let Some(cursor) = next {
+                // Somebody adds, deletes, and changes what no sort goes by.
+                let body = json!({ "name": format!("Lamp {}", step % 4), "price": 100 + step % 3 });
+                touched.insert(admin.post("/products", body).await.text("/id"));
+                let victim = before.iter().nth(step * 2).unwrap();
+                if step % 2 == 0 && !seen.contains(victim) {
+                    admin.delete(&format!("/products/{victim}")).await;
+                    touched.insert(victim.clone());
+                } else {
+                    admin.patch(&format!("/products/{victim}"), json!({ "description": "changed" })).await;
+                }
+                let (more, then) = stretch(&shop, &query, Some(&cursor)).await;
+                seen.extend(more);
+                next = then;
+                step += 1;
+            }
+            let once: BTreeSet<_> = seen.iter().cloned().collect();
+            assert_eq!(once.len(), seen.len(), "{sort}: none twice");
+            let missed: Vec<_> = before.difference(&once).filter(|id| !touched.contains(*id)).collect();
+            assert!(missed.is_empty(), "{sort}: {missed:?}");
+        }
+        assert!(!first.is_empty());
+    }
+
+    async fn a_cursor_belongs_to_its_list(shop: TestShop) {
+        stocked(&shop, 9).await;
+        let (_, next) = stretch(&shop, "sort=price&limit=2", None).await;
+        let cursor = next.unwrap();
+        let visitor = shop.anonymous();
+        let limit = visitor.get(&format!("/products?sort=price&limit=5&cursor={cursor}")).await;
+        assert_eq!(names(&limit).len(), 5, "the limit may change");
+        for query in [
+            format!("sort=-price&cursor={cursor}"), format!("sort=name&cursor={cursor}"),
+            format!("sort=price&inStock=true&cursor={cursor}"), format!("sort=price&q=lamp&cursor={cursor}"),
+            format!("sort=price&page=1&cursor={cursor}"), "sort=price&page=2&cursor=".to_owned(),
+            format!("sort=relevance&q=lamp&cursor={cursor}"), "q=lamp&cursor=".to_owned(),
+            format!("sort=price&cursor={}", &cursor[1..]), format!("sort=price&cursor={cursor}x"),
+            "cursor=e30".to_owned(), "cursor=%00".to_owned(), format!("cursor={}", "A".repeat(5000)),
+        ] {
+            let refused = visitor.get(&format!("/products?{query}")).await;
+            refused.is_problem(400, "invalid-query");
+        }
+    }
+}
