@@ -117,6 +117,21 @@ pub struct Place {
 pub struct Walk {
     pub after: Option<Place>,
     pub limit: i64,
+    /// What tells this list, with its filters and sort, from others.
+    pub scope: String,
+}
+
+impl Walk {
+    /// The cursor of a place in this list.
+    pub fn cursor(&self, place: &Place) -> Result<String> {
+        let cursor = Cursor {
+            of: mark(&self.scope),
+            key: place.key.clone(),
+            id: place.id,
+        };
+        let bytes = serde_json::to_vec(&cursor).map_err(Error::internal)?;
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    }
 }
 
 /// Which rows of a list are asked for.
@@ -141,7 +156,7 @@ impl Part {
         page: Option<i64>,
         limit: Option<i64>,
         cursor: Option<&str>,
-        scope: &str,
+        scope: String,
     ) -> Result<Part> {
         let request = PageRequest::new(page, limit)?;
         let Some(cursor) = cursor else {
@@ -154,10 +169,13 @@ impl Part {
         let after = if cursor.is_empty() {
             None
         } else {
-            Some(Place::parse(cursor, scope)?)
+            Some(Place::parse(cursor, &scope)?)
         };
-        let limit = request.limit;
-        Ok(Part::Walk(Walk { after, limit }))
+        Ok(Part::Walk(Walk {
+            after,
+            limit: request.limit,
+            scope,
+        }))
     }
 }
 
@@ -181,17 +199,6 @@ impl Place {
         }
         Ok(Place { key, id })
     }
-
-    /// The cursor of this place in the list of that scope.
-    pub fn written(&self, scope: &str) -> Result<String> {
-        let cursor = Cursor {
-            of: mark(scope),
-            key: self.key.clone(),
-            id: self.id,
-        };
-        let bytes = serde_json::to_vec(&cursor).map_err(Error::internal)?;
-        Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
-    }
 }
 
 fn mark(scope: &str) -> String {
@@ -204,4 +211,12 @@ fn mark(scope: &str) -> String {
 pub struct Stretch<T> {
     pub data: Vec<T>,
     pub next_cursor: Option<String>,
+}
+
+/// What a list answers, as it was asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Listing<T> {
+    Page(Page<T>),
+    Stretch(Stretch<T>),
 }

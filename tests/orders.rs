@@ -2,6 +2,7 @@
 
 mod checkout;
 mod idempotency;
+mod walks;
 
 use std::{collections::BTreeMap, time::Duration};
 

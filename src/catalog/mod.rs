@@ -19,7 +19,7 @@ pub use self::{
         Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
         product, product_to_change, remove_image, update,
     },
-    search::index_from,
+    search::{index_from, indexed},
     stock::{
         Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,
         take_stock,

@@ -1,5 +1,7 @@
 //! Search: what is asked for as words, and what comes closest where nothing fits.
 
+use uuid::Uuid;
+
 use super::{
     fold::fold,
     store::search::{self, Entry, Question},
@@ -118,8 +120,14 @@ pub(super) fn entry(product: ProductId, name: &str, description: &str) -> Entry 
 /// How many products are indexed by one transaction.
 const BATCH: i64 = 500;
 
-/// Writes down the words of products behind `after` that were there before search was; tells where it
-/// goes on, until there are no more.
+/// Behind which product words may be missing: they are written in the order of ids.
+pub fn indexed(tx: &mut Tx<'_>) -> Result<ProductId> {
+    let last = search::last(tx)?;
+    Ok(last.unwrap_or(ProductId(Uuid::nil())))
+}
+
+/// Writes down the words of some products behind `after`; tells where it goes on, until there are no
+/// more.
 pub fn index_from(tx: &mut Tx<'_>, after: ProductId) -> Result<Option<ProductId>> {
     let texts = search::texts(tx, after, BATCH)?;
     let entries: Vec<Entry> = texts

@@ -31,7 +31,7 @@ pub use self::{
     postgres::Postgres,
     sql::{Sql, rows_of},
     sqlite::Sqlite,
-    tx::{Tx, is_due, kept_setting, probe, setting},
+    tx::{Tx, is_due, probe, setting},
     value::{Cell, Column, Row, Value},
 };
 use crate::{

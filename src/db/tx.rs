@@ -218,14 +218,10 @@ pub fn setting(tx: &mut Tx<'_>, name: &str, first: &str) -> Result<String> {
         "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
         args![name, first],
     )?;
-    kept_setting(tx, name)?.ok_or_else(|| Error::internal("a setting was not kept"))
-}
-
-/// The value that was set under `name`, if one was.
-pub fn kept_setting(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>> {
     tx.one(
         "SELECT value FROM settings WHERE name = ?1",
         args![name],
         |row| row.get(0),
-    )
+    )?
+    .ok_or_else(|| Error::internal("a setting was not kept"))
 }

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Kind, Result},
     id::{OrderId, UserId},
     money::Money,
-    page::{Page, PageRequest},
+    page::{Listing, Part},
     payments::{Delivery, signature},
     web::{
         Routes, State,
@@ -103,21 +103,32 @@ pub(crate) struct OwnQuery {
     /// 1 to 100; 20 if not given.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// Empty to begin a walk, then what `nextCursor` said; not with `page`.
+    cursor: Option<String>,
     /// `PENDING`, `PAID`, `SHIPPED`, `DELIVERED`, `CANCELLED` or `REFUNDED`.
     status: Option<String>,
 }
 
 /// The own orders, newest first
 #[utoipa::path(get, path = "/orders", tag = "orders", security(("bearer" = [])), params(OwnQuery),
-    responses((status = 200, body = Page<Order>)))]
+    responses((status = 200, body = Listing<Order>)))]
 pub(crate) async fn list_orders(
     axum::extract::State(app): State,
     Bearer(claims): Bearer,
     Query(query): Query<OwnQuery>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
-    let page = PageRequest::new(query.page, query.limit)?;
     let status = query.status.as_deref().map(status_of_query).transpose()?;
+    let own = Filters {
+        status,
+        ..Filters::default()
+    };
+    let part = Part::new(
+        query.page,
+        query.limit,
+        query.cursor.as_deref(),
+        own.scope(),
+    )?;
     let shop = Arc::clone(&app);
     let listed = app
         .db
@@ -125,13 +136,12 @@ pub(crate) async fn list_orders(
             let visitor = accounts::visitor(tx, &claims)?;
             let filters = Filters {
                 user: Some(visitor.user),
-                status,
-                ..Filters::default()
+                ..own
             };
-            super::list(tx, &shop, &filters, page)
+            super::list(tx, &shop, &filters, &part)
         })
         .await?;
-    respond::page(uri.path(), uri.query(), &listed)
+    respond::listing(uri.path(), uri.query(), &listed)
 }
 
 fn status_of_query(text: &str) -> Result<Status> {
@@ -203,6 +213,8 @@ pub(crate) struct AllQuery {
     /// 1 to 100; 20 if not given.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// Empty to begin a walk, then what `nextCursor` said; not with `page`.
+    cursor: Option<String>,
     /// `PENDING`, `PAID`, `SHIPPED`, `DELIVERED`, `CANCELLED` or `REFUNDED`.
     status: Option<String>,
     #[param(value_type = Option<UserId>)]
@@ -218,14 +230,13 @@ pub(crate) struct AllQuery {
 /// All orders, newest first
 #[utoipa::path(get, path = "/admin/orders", tag = "orders", security(("bearer" = [])),
     params(AllQuery),
-    responses((status = 200, body = Page<Order>)))]
+    responses((status = 200, body = Listing<Order>)))]
 pub(crate) async fn list_all_orders(
     axum::extract::State(app): State,
     Admin(claims): Admin,
     Query(query): Query<AllQuery>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
-    let page = PageRequest::new(query.page, query.limit)?;
     let filters = Filters {
         user: query.user_id,
         status: query.status.as_deref().map(status_of_query).transpose()?,
@@ -240,15 +251,17 @@ pub(crate) async fn list_all_orders(
             .map(|text| moment("to", text))
             .transpose()?,
     };
+    let cursor = query.cursor.as_deref();
+    let part = Part::new(query.page, query.limit, cursor, filters.scope())?;
     let shop = Arc::clone(&app);
     let listed = app
         .db
         .scan("orders.list_all", move |tx| {
             accounts::admin(tx, &claims)?;
-            super::list(tx, &shop, &filters, page)
+            super::list(tx, &shop, &filters, &part)
         })
         .await?;
-    respond::page(uri.path(), uri.query(), &listed)
+    respond::listing(uri.path(), uri.query(), &listed)
 }
 
 fn moment(name: &str, text: &str) -> Result<Timestamp> {

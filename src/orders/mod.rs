@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     id::{OrderId, ProductId, UserId},
     money::{Money, Price, Quantity},
-    page::{Page, PageRequest},
+    page::{Listing, Part, Place, SortKey, Stretch},
     payments::{self, Delivery, Effect, Payment},
     web::{App, token::Claims},
 };
@@ -191,14 +191,32 @@ pub struct Filters {
     pub to: Option<Timestamp>,
 }
 
-/// One page of orders, newest first.
-pub fn list(
-    tx: &mut Tx<'_>,
-    app: &App,
-    filters: &Filters,
-    page: PageRequest,
-) -> Result<Page<Order>> {
-    store::list(tx, app, filters, page)
+impl Filters {
+    /// The same for every list that is narrowed alike.
+    pub fn scope(&self) -> String {
+        format!("orders {self:?}")
+    }
+}
+
+/// One part of the orders, newest first.
+pub fn list(tx: &mut Tx<'_>, app: &App, filters: &Filters, part: &Part) -> Result<Listing<Order>> {
+    match part {
+        Part::Page(page) => store::page(tx, app, filters, *page).map(Listing::Page),
+        Part::Walk(walk) => {
+            // One order more tells whether there is anything behind.
+            let limit = walk.limit + 1;
+            let after = walk.after.as_ref().map(|place| OrderId(place.id));
+            let mut data = store::behind(tx, app, filters, after, limit)?;
+            let goes_on = i64::try_from(data.len()).is_ok_and(|count| count == limit);
+            data.truncate(usize::try_from(walk.limit).unwrap_or_default());
+            let last = data.last().filter(|_| goes_on).map(|last| Place {
+                key: SortKey::Number(last.created_at.0),
+                id: last.id.0,
+            });
+            let next_cursor = last.map(|place| walk.cursor(&place)).transpose()?;
+            Ok(Listing::Stretch(Stretch { data, next_cursor }))
+        }
+    }
 }
 
 /// An order by its id; with `owner`, somebody else's is not found.

@@ -128,14 +128,10 @@ pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<Option<Or
     Ok(whole(tx, app, head.into_iter().collect())?.pop())
 }
 
-pub(super) fn list(
-    tx: &mut Tx<'_>,
-    app: &App,
-    filters: &Filters,
-    page: PageRequest,
-) -> Result<Page<Order>> {
+/// What the filters say, as a condition with its values.
+fn narrowed(filters: &Filters) -> (String, Vec<Value<'static>>) {
     let mut clause = String::from(" WHERE 1 = 1");
-    let mut args: Vec<Value<'_>> = Vec::new();
+    let mut args: Vec<Value<'static>> = Vec::new();
     let mut narrow = |condition: &str, value: Value<'static>| {
         args.push(value);
         // Writing into a `String` cannot fail.
@@ -153,6 +149,17 @@ pub(super) fn list(
     if let Some(to) = filters.to {
         narrow("id <", Value::Id(first_id(to)));
     }
+    (clause, args)
+}
+
+/// One page of orders, newest first.
+pub(super) fn page(
+    tx: &mut Tx<'_>,
+    app: &App,
+    filters: &Filters,
+    page: PageRequest,
+) -> Result<Page<Order>> {
+    let (clause, mut args) = narrowed(filters);
     let sql = format!(
         "SELECT count(*) FROM (SELECT 1 FROM orders{clause} LIMIT {}) AS counted",
         COUNTED_UP_TO + 1
@@ -167,6 +174,29 @@ pub(super) fn list(
     args.push(Value::Int(page.offset()));
     let heads = tx.all(&sql, &args, head)?;
     Ok(Page::new(page, whole(tx, app, heads)?, total))
+}
+
+/// Up to so many orders, newest first, from the one behind `after` on.
+pub(super) fn behind(
+    tx: &mut Tx<'_>,
+    app: &App,
+    filters: &Filters,
+    after: Option<OrderId>,
+    limit: i64,
+) -> Result<Vec<Order>> {
+    let (mut clause, mut args) = narrowed(filters);
+    if let Some(after) = after {
+        args.push(Value::from(after));
+        // Writing into a `String` cannot fail.
+        let _ = write!(clause, " AND id < ?{}", args.len());
+    }
+    args.push(Value::Int(limit));
+    let sql = format!(
+        "SELECT {COLUMNS}{clause} ORDER BY id DESC LIMIT ?{}",
+        args.len()
+    );
+    let heads = tx.all(&sql, &args, head)?;
+    whole(tx, app, heads)
 }
 
 /// The least id of that moment: ids begin with the milliseconds of `created_at` (RFC 9562).

@@ -23,7 +23,6 @@ use crate::{
     config::{Config, Secret},
     db::{self, Db, Location, Tx},
     error::{Error, Result},
-    id::ProductId,
     media, orders, payments,
     ports::{Console, ImageStore, Mailer, Mock, Sms, mailer},
     realtime,
@@ -174,17 +173,9 @@ fn mailer_of(config: &Config, home: &Home) -> Result<Arc<dyn Mailer>> {
     }
 }
 
-/// Writes the words of products down that were there before search was.
+/// Writes the words of products down that were there before search was, or came by a move.
 async fn index_words(db: &Db) -> Result<()> {
-    const DONE: &str = "words_are_indexed";
-    if db
-        .read("settings.words", |tx| db::kept_setting(tx, DONE))
-        .await?
-        .is_some()
-    {
-        return Ok(());
-    }
-    let mut after = Some(ProductId(uuid::Uuid::nil()));
+    let mut after = Some(db.read("catalog.indexed", catalog::indexed).await?);
     while let Some(behind) = after {
         after = db
             .write("catalog.index_from", move |tx| {
@@ -192,8 +183,6 @@ async fn index_words(db: &Db) -> Result<()> {
             })
             .await?;
     }
-    db.write("settings.words", |tx| db::setting(tx, DONE, "yes"))
-        .await?;
     Ok(())
 }
 

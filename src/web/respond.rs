@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::problems;
 use crate::{
     error::{Error, Field, Kind, Result},
-    page::{Page, Stretch},
+    page::{Listing, Page, Stretch},
 };
 
 /// The position of the live inventory up to which a product's answer is true, at least.
@@ -202,6 +202,18 @@ fn written(head: &impl Serialize, rows: WrittenRows) -> Result<Response> {
 /// A page of a list with its `Link` header (RFC 8288); `query` is the request's own.
 pub fn page<T: Serialize>(path: &str, query: Option<&str>, page: &Page<T>) -> Result<Response> {
     Ok(with_links(ok(page)?, path, query, page))
+}
+
+/// A page with its `Link` header, or a stretch of a walk.
+pub fn listing<T: Serialize>(
+    path: &str,
+    query: Option<&str>,
+    listing: &Listing<T>,
+) -> Result<Response> {
+    match listing {
+        Listing::Page(own) => page(path, query, own),
+        Listing::Stretch(stretch) => ok(stretch),
+    }
 }
 
 fn with_links<T>(

@@ -357,7 +357,6 @@ storage_test! {
         stocked(&shop).await;
         shop.behind().run("DELETE FROM product_search");
         shop.behind().run("DELETE FROM search_trigrams");
-        shop.behind().run("DELETE FROM settings WHERE name = 'words_are_indexed'");
         assert!(names(&shop.anonymous().get(&asked("kettle")).await).is_empty());
         let shop = shop.restarted().await;
         assert_eq!(names(&shop.anonymous().get(&asked("kettle")).await)[0], "Kettle");

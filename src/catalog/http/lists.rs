@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use crate::{
     catalog::{self, Filters, Listed, Product, Sort},
     error::{Error, Kind, Result},
-    page::{Page, Part, Stretch},
+    page::{Listing, Page, Part, Stretch},
     web::{
         State,
         extract::Query,
@@ -95,8 +95,8 @@ impl ListQuery {
             q,
             sort,
         };
-        let scope = filters.scope();
-        let part = Part::new(self.page, self.limit, self.cursor.as_deref(), &scope)?;
+        let cursor = self.cursor.as_deref();
+        let part = Part::new(self.page, self.limit, cursor, filters.scope())?;
         Ok((filters, part))
     }
 }
@@ -108,7 +108,7 @@ const DEEP: i64 = 10_000;
 ///
 /// With `cursor` the answer is `data` and `nextCursor`, which is `null` at the end.
 #[utoipa::path(get, path = "/products", tag = "catalog", params(ListQuery),
-    responses((status = 200, body = inline(PageOrStretch), headers(
+    responses((status = 200, body = Listing<Product>, headers(
         ("Link", description = "Of a page: `first`, `prev`, `next`, `last` (RFC 8288)"),
         ("X-Inventory-Seq", description = "The answer is true at least up to this event"),
     ))))]
@@ -118,7 +118,6 @@ pub(crate) async fn list_products(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
     let (filters, part) = query.parse()?;
-    let scope = filters.scope();
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let takes_long = match &part {
@@ -143,26 +142,15 @@ pub(crate) async fn list_products(
             let head = Page::new(page, Vec::<()>::new(), total);
             respond::written_page(uri.path(), uri.query(), &head, rows)?
         }
-        (_, Listed::Walk(next)) => {
-            let next_cursor = next.map(|place| place.written(&scope)).transpose()?;
+        (Part::Walk(walk), Listed::Walk(next)) => {
+            let next_cursor = next.map(|place| walk.cursor(&place)).transpose()?;
             let data = Vec::<()>::new();
             respond::written_stretch(&Stretch { data, next_cursor }, rows)?
         }
-        (Part::Walk(_), Listed::Page(_)) => {
-            return Err(Error::internal("a walk was answered by a page"));
-        }
+        _ => return Err(Error::internal("a list was answered as another one")),
     };
     response
         .headers_mut()
         .insert(INVENTORY_SEQ, respond::number(seq));
     Ok(response)
-}
-
-/// What a list of products answers.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only the document reads it")]
-pub(super) enum PageOrStretch {
-    Page(Page<Product<'static>>),
-    Stretch(Stretch<Product<'static>>),
 }

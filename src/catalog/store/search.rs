@@ -81,6 +81,15 @@ pub(in crate::catalog) fn remove(tx: &mut Tx<'_>, product: ProductId) -> Result<
     Ok(())
 }
 
+/// The last product whose words are kept.
+pub(in crate::catalog) fn last(tx: &mut Tx<'_>) -> Result<Option<ProductId>> {
+    tx.one(
+        "SELECT product_id FROM product_search ORDER BY product_id DESC LIMIT 1",
+        &[],
+        |row| row.get(0),
+    )
+}
+
 /// Up to `most` products behind `after` that are in the catalog, with their names and descriptions.
 pub(in crate::catalog) fn texts(
     tx: &mut Tx<'_>,

@@ -153,8 +153,11 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
     let mut after = None;
     loop {
         let shop = Arc::clone(app);
-        let limit = PageRequest::MAX_LIMIT;
-        let part = Part::Walk(Walk { after, limit });
+        let part = Part::Walk(Walk {
+            after,
+            limit: PageRequest::MAX_LIMIT,
+            scope: String::new(),
+        });
         let (stretch, listed) = app
             .db
             .scan("catalog.list", move |tx| {

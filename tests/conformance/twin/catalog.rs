@@ -9,7 +9,20 @@ use crate::{
 };
 
 pub(super) fn list_products(world: &mut World) -> Request {
+    if world.dice.once_in(6)
+        && let Some(request) = world.walk_on()
+    {
+        return request;
+    }
     let mut query: Vec<(&str, String)> = Vec::new();
+    if world.dice.once_in(3) {
+        let words = match world.dice.below(8) {
+            0 => world.dice.text(),
+            1..=3 => format!("{} {}", world.word(), world.word()),
+            _ => world.word(),
+        };
+        query.push(("q", percent(&words)));
+    }
     if world.dice.once_in(2) {
         let sort = match world.dice.below(16) {
             0 => percent(&world.dice.text()),
@@ -20,7 +33,8 @@ pub(super) fn list_products(world: &mut World) -> Request {
                 "-name",
                 "createdAt",
                 "-createdAt",
-            ][index % 6]
+                "relevance",
+            ][index % 7]
                 .to_owned(),
         };
         query.push(("sort", sort));
@@ -70,7 +84,9 @@ pub(super) fn paged(world: &mut World, query: &mut Vec<(&str, String)>) {
         };
         query.push(("limit", limit));
     }
-    if world.dice.once_in(3) {
+    if world.dice.once_in(5) {
+        query.push(("cursor", String::new()));
+    } else if world.dice.once_in(3) {
         let page = match world.dice.below(12) {
             0 => percent(world.dice.pick(NUMBERS)),
             1 => world

@@ -112,6 +112,10 @@ pub(super) struct World {
     /// What was sent to phones.
     pub(super) codes: Vec<String>,
     pub(super) sent: Vec<Request>,
+    /// Names of products, as they were given.
+    pub(super) names: Vec<String>,
+    /// Lists whose walk goes on: the path with its query, and the cursor.
+    pub(super) walks: Vec<(String, String)>,
 }
 
 /// How many users are admins.
@@ -131,6 +135,8 @@ impl World {
             resets: Vec::new(),
             codes: Vec::new(),
             sent: Vec::new(),
+            names: Vec::new(),
+            walks: Vec::new(),
         }
     }
 
@@ -162,6 +168,9 @@ impl World {
         let path = request.path.split('?').next().unwrap_or_default();
         let path = path.strip_prefix("/api/v1").unwrap_or(path);
         let text = |name: &str| json[name].as_str().map(str::to_owned);
+        if let Some(cursor) = text("nextCursor") {
+            self.walks.push((request.path.clone(), cursor));
+        }
         match (request.method.as_str(), path, answer.status) {
             ("POST", "/categories", 201) => self.categories.push(Category {
                 id: answer.text("/id"),
@@ -216,6 +225,7 @@ impl World {
             },
             None => return,
         };
+        self.names.extend(json["name"].as_str().map(str::to_owned));
         product
             .tags
             .extend(answer.header("etag").map(str::to_owned));
@@ -226,6 +236,38 @@ impl World {
             .filter_map(|(id, url)| Some((id.as_str()?.to_owned(), url.as_str()?.to_owned())))
             .collect();
         self.products.push(product);
+    }
+
+    /// A walk that goes on, by whoever began it.
+    pub(super) fn walk_on(&mut self) -> Option<Request> {
+        let (path, cursor) = self.dice.any(&self.walks)?;
+        let begun = path
+            .split_once("cursor=")
+            .map_or(path.as_str(), |(begun, _)| begun);
+        let request = Request::outside(&format!("{begun}cursor={cursor}"));
+        let user = self.customer();
+        let token = if path.contains("/admin/") {
+            self.admin()
+        } else {
+            self.users[user].token.clone()
+        };
+        Some(request.by(&token))
+    }
+
+    /// A word of a name, or its beginning, or nearly.
+    pub(super) fn word(&mut self) -> String {
+        let name = self.dice.any(&self.names).unwrap_or_default();
+        let words: Vec<_> = name.split_whitespace().map(str::to_owned).collect();
+        let word = self.dice.any(&words).unwrap_or_default();
+        let mut letters: Vec<char> = word.chars().collect();
+        let count = letters.len();
+        match self.dice.below(5) {
+            0 if count > 2 => letters.truncate(1 + self.dice.below(count - 1)),
+            1 if count > 3 => letters.swap(1, 2),
+            2 => return word.to_uppercase(),
+            _ => {}
+        }
+        letters.into_iter().collect()
     }
 
     /// The id of a product, mostly one that is there, and often the one that was seen last.

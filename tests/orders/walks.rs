@@ -1,0 +1,61 @@
+//! Walks through orders by cursor.
+
+use serde_json::json;
+
+use crate::support::{Answer, Client, storage_test};
+
+fn numbers(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let json = answer.json();
+    let data = json["data"].as_array().unwrap().iter();
+    data.map(|it| it["number"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn walked(client: &Client<'_>, list: &str) -> Vec<String> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let answer = client.get(&format!("{list}&cursor={cursor}")).await;
+        all.extend(numbers(&answer));
+        assert_eq!(answer.json().get("total"), None);
+        match answer.json()["nextCursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => return all,
+        }
+    }
+}
+
+storage_test! {
+    async fn a_walk_through_orders_meets_each_once_while_more_come(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 50).await;
+        let (admin, ada, bob) = (shop.admin().await, shop.customer("ada").await, shop.customer("bob").await);
+        for number in 0..9 {
+            let who = if number % 3 == 0 { &bob } else { &ada };
+            who.post("/cart", json!({ "productId": kettle })).await;
+            assert_eq!(who.post("/orders", json!({})).await.status, 201);
+            shop.passes(std::time::Duration::from_millis(number % 2));
+        }
+        let own = numbers(&ada.get("/orders?limit=100").await);
+        assert_eq!(own.len(), 6);
+        for limit in [1, 2, 3, 6, 100] {
+            assert_eq!(walked(&ada, &format!("/orders?limit={limit}")).await, own);
+        }
+        let all = numbers(&admin.get("/admin/orders?limit=100").await);
+        assert_eq!(walked(&admin, "/admin/orders?limit=4").await, all);
+
+        let first = ada.get("/orders?limit=2&cursor=").await;
+        let next = first.text("/nextCursor");
+        ada.post("/cart", json!({ "productId": kettle })).await;
+        ada.post("/orders", json!({})).await;
+        let second = ada.get(&format!("/orders?limit=2&cursor={next}")).await;
+        assert_eq!(numbers(&second), own[2..4], "what came meanwhile lies before the walk");
+        for wrong in [
+            format!("/orders?page=1&cursor={next}"), format!("/orders?status=PAID&cursor={next}"),
+            "/orders?cursor=x".to_owned(),
+        ] {
+            ada.get(&wrong).await.is_problem(400, "invalid-query");
+        }
+        admin.get(&format!("/admin/orders?status=PENDING&cursor={next}")).await.is_problem(400, "invalid-query");
+        assert!(walked(&ada, "/orders?status=PAID").await.is_empty());
+    }
+}
