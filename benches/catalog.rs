@@ -1,8 +1,10 @@
 //! How fast the catalog answers, against the limit of a bare handler.
 //!
-//! The shop lists 20 of its 10,000 products with their total, and shows single ones, over 32
-//! connections; the limit is a bare axum handler, in a process of its own too, that serialises the
-//! same products from memory. Both are measured in turn, and the ratio is what counts.
+//! The shop lists 20 of its 10,000 products with their total, shows single ones, filters, searches and
+//! walks, over 32 connections; the limit is a bare axum handler, in a process of its own too, that
+//! serialises twenty products, or one, from memory. Both are measured in turn, and the ratio is what
+//! counts. With `-- --large` a second shop of 1,000,000 products is asked the same, beside the first, and
+//! the ratio of the two is what counts there. (`BENCH_LARGE=100000` makes it smaller.)
 
 #![expect(
     clippy::expect_used,
@@ -13,6 +15,7 @@
 mod support;
 
 use std::{
+    path::Path as FilePath,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -33,47 +36,144 @@ fn main() {
     if let Ok(file) = std::env::var(BARE) {
         return serve_bare(&file);
     }
+    let is_large = std::env::args().any(|argument| argument == "--large");
     run(async {
         let directory = tempfile::tempdir().expect("a directory");
-        let home = directory.path().join("shop");
-        shop(
-            &home,
-            &["admin", "seed", "--products", "10000", "--customers", "0"],
-            &[],
-        );
-        let server = Server::shop(&home);
+        let small = Catalog::open(&directory.path().join("small"), 10_000).await;
+        let file = directory.path().join("products.json");
+        std::fs::write(&file, &small.first_page).expect("a file");
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.env(BARE, &file);
+        let bare = Server::start(command);
+        let large = if is_large {
+            let size = std::env::var("BENCH_LARGE").map_or(1_000_000, |size| {
+                size.parse().expect("`BENCH_LARGE` must be a number")
+            });
+            Some(Catalog::open(&directory.path().join("large"), size).await)
+        } else {
+            None
+        };
+        for (index, (what, calls)) in small.questions.iter().enumerate() {
+            compare(what, &small.server, &bare, calls).await;
+            if let Some(large) = &large {
+                against_the_small(what, &small, &large.questions[index].1, large).await;
+            }
+        }
+    });
+}
+
+/// A shop with its catalog, and what it is asked.
+struct Catalog {
+    server: Server,
+    first_page: Vec<u8>,
+    questions: Vec<(&'static str, Arc<Vec<Vec<u8>>>)>,
+}
+
+impl Catalog {
+    async fn open(home: &FilePath, size: usize) -> Catalog {
+        let count = size.to_string();
+        let seed = ["admin", "seed", "--products", &count, "--customers", "0"];
+        shop(home, &seed, &[]);
+        let server = Server::shop(home);
         let mut first = Connection::open(&server.address).await;
         let call = request("GET", "/api/v1/products?limit=20", None, "");
         let (status, body) = first.call(&call).await;
         assert_eq!(status, 200);
-        let file = directory.path().join("products.json");
-        std::fs::write(&file, body).expect("a file");
-        let page: Listed = serde_json::from_slice(body).expect("a page");
-        let ids: Vec<String> = page.data.into_iter().map(|product| product.id).collect();
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.env(BARE, &file);
-        let bare = Server::start(command);
-
-        // Different pages of the shop; the bare server gives the same twenty.
-        let lists: Vec<Vec<u8>> = (1..=5)
-            .map(|page| format!("/api/v1/products?page={page}&limit=20"))
-            .map(|path| request("GET", &path, None, ""))
-            .collect();
-        let singles: Vec<Vec<u8>> = ids
+        let first_page = body.to_vec();
+        let page: Listed = serde_json::from_slice(&first_page).expect("a page");
+        let slug = page
+            .data
             .iter()
-            .map(|id| request("GET", &format!("/api/v1/products/{id}"), None, ""))
-            .collect();
-        compare("list of 20 with total", &server, &bare, lists).await;
-        compare("one product", &server, &bare, singles).await;
-    });
+            .find_map(|product| product.category.as_ref())
+            .map(|category| category.slug.clone())
+            .expect("a category");
+        let mut cursor = String::new();
+        let mut cursors = Vec::new();
+        for _ in 0..20 {
+            let path = format!("/api/v1/products?sort=price&limit=20&cursor={cursor}");
+            let (status, body) = first.call(&request("GET", &path, None, "")).await;
+            assert_eq!(status, 200);
+            let answer: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+            answer["nextCursor"]
+                .as_str()
+                .expect("a cursor")
+                .clone_into(&mut cursor);
+            cursors.push(path);
+        }
+        let lists = (1..=5).map(|page| format!("/api/v1/products?page={page}&limit=20"));
+        let singles = page
+            .data
+            .iter()
+            .map(|product| format!("/api/v1/products/{}", product.id));
+        let narrow = (1..=5).map(|page| {
+            format!(
+                "/api/v1/products?category={slug}&minPrice=1000&sort=price&page={page}&limit=20"
+            )
+        });
+        // The last pages of the smaller one, whatever the size.
+        let deep =
+            (490..=499).map(|page| format!("/api/v1/products?sort=name&page={page}&limit=20"));
+        let words = [
+            "cotton",
+            "steel%20lamp",
+            "notebook",
+            "bright%20rug",
+            "oak",
+            "kettel",
+        ];
+        let searches = words
+            .iter()
+            .map(|words| format!("/api/v1/products?q={words}&limit=20"));
+        let asked = |paths: Vec<String>| {
+            let calls = paths.iter().map(|path| request("GET", path, None, ""));
+            Arc::new(calls.collect())
+        };
+        let questions = vec![
+            ("list of 20 with total", asked(lists.collect())),
+            ("one product", asked(singles.collect())),
+            ("filter, sort and total", asked(narrow.collect())),
+            ("deep page", asked(deep.collect())),
+            ("walk by cursor", asked(cursors)),
+            ("search", asked(searches.collect())),
+        ];
+        Catalog {
+            server,
+            first_page,
+            questions,
+        }
+    }
 }
 
-async fn compare(what: &str, shop: &Server, bare: &Server, calls: Vec<Vec<u8>>) {
-    let calls = Arc::new(calls);
+/// How much longer the larger catalog takes for the same.
+async fn against_the_small(
+    what: &str,
+    small: &Catalog,
+    calls: &Arc<Vec<Vec<u8>>>,
+    large: &Catalog,
+) {
+    let own = &small
+        .questions
+        .iter()
+        .find(|(name, _)| *name == what)
+        .expect("the same")
+        .1;
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let one = measure(&small.server.address, own).await;
+        let other = measure(&large.server.address, calls).await;
+        ratios.push(one.0 / other.0);
+    }
+    println!(
+        "{what}: the large catalog takes {:.2} × as long (median of {ROUNDS})",
+        median(ratios)
+    );
+}
+
+async fn compare(what: &str, shop: &Server, bare: &Server, calls: &Arc<Vec<Vec<u8>>>) {
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let limit = measure(&bare.address, &calls).await;
-        let own = measure(&shop.address, &calls).await;
+        let limit = measure(&bare.address, calls).await;
+        let own = measure(&shop.address, calls).await;
         ratios.push(own.0 / limit.0);
         println!(
             "{what}, round {round}: shop {:.0}/s (p50 {} µs, p99 {} µs), bare axum {:.0}/s \

@@ -50,13 +50,10 @@ impl Mailer for Memory {
         if inside.hangs {
             return Box::pin(std::future::pending());
         }
-        let answer = match inside.refusal.clone() {
-            Some(refusal) => Err(refusal),
-            None => {
-                inside.taken.push(letter.clone());
-                Ok(())
-            }
-        };
+        let answer = inside.refusal.clone().map_or(Ok(()), Err);
+        if answer.is_ok() {
+            inside.taken.push(letter.clone());
+        }
         Box::pin(std::future::ready(answer))
     }
 
