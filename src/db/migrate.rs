@@ -44,6 +44,10 @@ const STEPS: &[(&str, &str)] = &[
         "V9__sessions_links_mail",
         include_str!("../../migrations/V9__sessions_links_mail.sql"),
     ),
+    (
+        "V10__image_removals",
+        include_str!("../../migrations/V10__image_removals.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
