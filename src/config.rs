@@ -11,7 +11,7 @@ use crate::money::Currency;
 
 /// One key of the configuration.
 struct Key {
-    /// As in `shop.toml`; `SHOP_` and capitals make the variable.
+    /// As in `shop.toml`; `SHOP_` and capitals make the variable, see [`Key::variable`].
     name: &'static str,
     default: Option<&'static str>,
     is_secret: bool,
@@ -33,6 +33,16 @@ const fn secret(name: &'static str) -> Key {
     }
 }
 
+impl Key {
+    /// The variable of the environment: Cloudinary's own programs have named theirs.
+    fn variable(&self) -> String {
+        match self.name {
+            "cloudinary_url" => "CLOUDINARY_URL".to_owned(),
+            name => format!("SHOP_{}", name.to_uppercase()),
+        }
+    }
+}
+
 const KEYS: &[Key] = &[
     key("listen", Some("127.0.0.1:8080")),
     key("data_dir", Some("shop-data")),
@@ -44,6 +54,8 @@ const KEYS: &[Key] = &[
     key("currency", Some("INR")),
     secret("smtp_url"),
     key("mail_from", None),
+    secret("cloudinary_url"),
+    key("images_url", None),
     secret("razorpay_webhook_secret"),
     key("cors_origins", Some("")),
     key("trusted_proxies", Some("")),
@@ -71,6 +83,10 @@ pub struct Config {
     pub smtp_url: Option<Secret>,
     /// Who sends mails, as `Shop <shop@example.com>`.
     pub mail_from: Option<String>,
+    /// `cloudinary://key:secret@cloud`; none: pictures are kept elsewhere.
+    pub cloudinary_url: Option<Secret>,
+    /// `s3://bucket/prefix`; none: pictures are files in the data directory.
+    pub images_url: Option<String>,
     /// All are valid; none: one is made and kept in the data directory.
     pub webhook_secrets: Vec<Secret>,
     /// Origins that browsers may call from, as `https://shop.example`.
@@ -186,7 +202,7 @@ pub fn from_environment(
     let variable = |name: &str| variables.get(name).cloned();
     let is_known = |name: &str| {
         KEYS.iter().any(|key| {
-            let own = format!("SHOP_{}", key.name.to_uppercase());
+            let own = key.variable();
             name == own || (key.is_secret && name.strip_suffix("_FILE") == Some(&own))
         })
     };
@@ -200,7 +216,7 @@ pub fn from_environment(
     }
     let mut layer = Layer::new();
     for key in KEYS {
-        let name = format!("SHOP_{}", key.name.to_uppercase());
+        let name = key.variable();
         if let Some(value) = variable(&name) {
             layer.insert(key.name.to_owned(), value);
         } else if key.is_secret
@@ -244,6 +260,8 @@ impl Config {
                 .ok_or("`currency` must be an ISO 4217 code, as `INR`")?,
             smtp_url: find("smtp_url").map(|url| Secret(url.to_owned())),
             mail_from: find("mail_from").map(str::to_owned),
+            cloudinary_url: find("cloudinary_url").map(|url| Secret(url.to_owned())),
+            images_url: find("images_url").map(str::to_owned),
             webhook_secrets: secrets(
                 "razorpay_webhook_secret",
                 text("razorpay_webhook_secret"),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    accounts, bus, db, mail,
+    accounts, bus, db, mail, media,
     web::{App, idempotency},
 };
 
@@ -19,6 +19,12 @@ const EVENTS_KEPT_FOR: Duration = Duration::from_hours(168);
 /// How often the outbox is looked into; `shop admin` beside the server writes to it, too.
 const LOOK_FOR_MAIL: Duration = Duration::from_millis(250);
 
+/// How often it is looked whether the store of pictures is to lose some.
+const LOOK_FOR_REMOVALS: Duration = Duration::from_secs(1);
+
+/// How long removals rest while the database cannot be asked.
+const REMOVALS_REST: Duration = Duration::from_secs(5);
+
 /// How long mails rest while the database cannot be asked.
 const MAIL_RESTS: Duration = Duration::from_secs(5);
 
@@ -32,6 +38,27 @@ pub fn start(app: &Arc<App>) {
                 () = shop.stopping.cancelled() => break,
                 _ = timer.tick() => clean_up(&shop).await,
             }
+            if let Err(error) = media::worker::sweep(&shop, NEARLY).await {
+                tracing::warn!(?error, "the store of pictures was not looked through");
+            }
+        }
+    });
+    let shop = Arc::clone(app);
+    tokio::spawn(async move {
+        let mut rest = Duration::ZERO;
+        while shop
+            .stopping
+            .run_until_cancelled(tokio::time::sleep(rest))
+            .await
+            .is_some()
+        {
+            rest = match media::worker::remove_due(&shop).await {
+                Ok(_) => LOOK_FOR_REMOVALS,
+                Err(error) => {
+                    tracing::warn!(?error, "pictures stay in the store; trying again");
+                    REMOVALS_REST
+                }
+            };
         }
     });
     // A stopping server waits for it, so that a mail under way is not sent again at the next start.

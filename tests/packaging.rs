@@ -20,7 +20,14 @@ fn example() -> (Layer, Layer) {
         |line: &&str| line.contains(" = ") && line.starts_with('#') && !line.starts_with("# ");
     let keys: Vec<_> = text.lines().filter(is_key).map(|line| &line[1..]).collect();
     let layer = parse_file(&keys.join("\n")).unwrap();
-    let examples = ["database_url", "public_url", "smtp_url", "mail_from"];
+    let examples = [
+        "database_url",
+        "public_url",
+        "smtp_url",
+        "mail_from",
+        "cloudinary_url",
+        "images_url",
+    ];
     layer
         .into_iter()
         .partition(|(key, _)| !examples.contains(&key.as_str()))

@@ -251,23 +251,28 @@ pub fn update(
     product(tx, app, current.id)
 }
 
-/// Takes a picture from a product; tells its key in the store as well, to be removed there.
+/// Takes a picture from a product; the store loses it later.
 pub fn remove_image(
     tx: &mut Tx<'_>,
     app: &App,
     id: ProductId,
     image: ImageId,
-) -> Result<(String, Product<'static>)> {
+) -> Result<Product<'static>> {
     let current = product_to_change(tx, app, id)?;
-    let key = media::detach(tx, id, image)?.ok_or_else(|| Error::not_found("image"))?;
+    if !media::detach(tx, id, image)? {
+        return Err(Error::not_found("image"));
+    }
     show_images(tx, id)?;
-    let after = update(tx, app, &current, &Changes::default(), &[])?;
-    Ok((key, after))
+    update(tx, app, &current, &Changes::default(), &[])
 }
 
 /// Takes a product out of the catalog and out of carts. Past orders keep what they say of it.
 pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
     let current = product_to_change(tx, app, id)?;
+    if !current.images.is_empty() {
+        media::detach_all(tx, id)?;
+        show_images(tx, id)?;
+    }
     store::delete(tx, id)?;
     store::search::remove(tx, id)?;
     store::count_in(tx, current.category_id, -1)?;

@@ -15,7 +15,7 @@ use crate::{
         transfer::{Beside, Moved, transfer},
     },
     error::{Error, Kind, Result},
-    ports::ImageStore,
+    ports::{ImageStore, Objects, images::whole},
     server::{self, Home},
 };
 
@@ -77,7 +77,7 @@ impl Transfer {
             Location::Postgres(_) => (in_files, Vec::new(), &[]),
             Location::Sqlite(_) => (Vec::new(), in_files, &server::SECRETS),
         };
-        let (runtime, pictures) = (Handle::current(), Pictures::of(&source, &target)?);
+        let (runtime, pictures) = (Handle::current(), Pictures::of(config, &source, &target)?);
         let mut missing = Vec::new();
         let bar = progress(0, "rows");
         let moved = transfer(
@@ -90,7 +90,9 @@ impl Transfer {
                 keep: &mut |name, value| target.keep_secret(name, value),
                 files: ("product_images", "image_key"),
                 file: &mut |key| {
-                    if !runtime.block_on(pictures.bring(key))? {
+                    if let Some(pictures) = &pictures
+                        && !runtime.block_on(pictures.bring(key))?
+                    {
                         missing.push(key.to_owned());
                     }
                     Ok(())
@@ -116,25 +118,33 @@ impl Transfer {
 
 /// Where pictures come from and where the moved shop looks for them.
 struct Pictures {
-    source: ImageStore,
-    target: ImageStore,
+    source: Objects,
+    target: Objects,
     are_one: bool,
 }
 
 impl Pictures {
-    fn of(source: &Home, target: &Home) -> Result<Pictures> {
-        Ok(Pictures {
-            source: ImageStore::local(&source.images())?,
-            target: ImageStore::local(&target.images())?,
+    /// None where they are not in a folder: a host of pictures or a bucket serves the moved shop as
+    /// well.
+    fn of(config: &Config, source: &Home, target: &Home) -> Result<Option<Pictures>> {
+        if config.cloudinary_url.is_some() || config.images_url.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(Pictures {
+            source: Objects::local(&source.images())?,
+            target: Objects::local(&target.images())?,
             are_one: source.root() == target.root(),
-        })
+        }))
     }
 
     /// Brings a picture along; tells whether it is there.
     async fn bring(&self, key: &str) -> Result<bool> {
         match self.source.get(key).await {
             Ok(_) if self.are_one => Ok(true),
-            Ok(picture) => self.target.put(key, picture).await.map(|()| true),
+            Ok(picture) => {
+                let picture = whole(picture).await?;
+                self.target.put(key, picture).await.map(|_| true)
+            }
             // An earlier move may have brought it.
             Err(error) if error.kind() == Kind::NotFound => Ok(self.target.get(key).await.is_ok()),
             Err(error) => Err(error),

@@ -45,6 +45,10 @@ const STEPS: &[(&str, &str)] = &[
         include_str!("../../migrations/V9__sessions_links_mail.sql"),
     ),
     (
+        "V10__image_removals",
+        include_str!("../../migrations/V10__image_removals.sql"),
+    ),
+    (
         "V11__search",
         include_str!("../../migrations/V11__search.sql"),
     ),

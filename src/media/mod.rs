@@ -4,17 +4,18 @@
 
 pub mod http;
 mod picture;
+mod removal;
 mod store;
+pub mod worker;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::picture::Picture;
+pub use self::{picture::Picture, worker::Draft};
 use crate::{
     db::Tx,
     error::{Error, Result},
     id::{ImageId, ProductId},
-    ports::ImageStore,
 };
 
 /// How many pictures a product has at most.
@@ -46,6 +47,9 @@ struct Kept {
     width: i64,
     height: i64,
     content_type: String,
+    /// None: the shop serves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
 }
 
 /// The text that a product's row keeps of its pictures.
@@ -61,7 +65,9 @@ pub fn shown(text: &str, public_url: &str) -> Result<Vec<Image>> {
     let kept: Vec<Kept> = serde_json::from_str(text).map_err(Error::internal)?;
     let shown = kept.into_iter().map(|kept| Image {
         id: kept.id,
-        url: format!("{public_url}/images/{}", kept.key),
+        url: kept
+            .url
+            .unwrap_or_else(|| format!("{public_url}/images/{}", kept.key)),
         width: kept.width,
         height: kept.height,
         content_type: kept.content_type,
@@ -69,33 +75,24 @@ pub fn shown(text: &str, public_url: &str) -> Result<Vec<Image>> {
     Ok(shown.collect())
 }
 
-/// A picture that is in the store and not yet in the database.
+/// A picture that is in the store, or about to be, and not yet in the database.
 #[derive(Debug, Clone)]
 pub struct Stored {
     pub id: ImageId,
     pub key: String,
+    /// Where it is to be had, if the shop does not serve it.
+    pub url: Option<String>,
     pub picture: Picture,
 }
 
-/// Writes all pictures to the store, or none.
-pub async fn keep(images: &ImageStore, pictures: Vec<(ImageId, Picture)>) -> Result<Vec<Stored>> {
-    let mut stored = Vec::new();
-    for (id, picture) in pictures {
-        let key = format!("{id}.{}", picture.extension());
-        let put = images.put(&key, picture.bytes.clone()).await;
-        stored.push(Stored { id, key, picture });
-        if let Err(error) = put {
-            discard(images, &stored).await;
-            return Err(error);
+impl Stored {
+    fn new(id: ImageId, picture: Picture) -> Stored {
+        Stored {
+            id,
+            key: format!("{id}.{}", picture.extension()),
+            url: None,
+            picture,
         }
-    }
-    Ok(stored)
-}
-
-/// Takes pictures out of the store again, after what they belonged to failed.
-pub async fn discard(images: &ImageStore, stored: &[Stored]) {
-    for image in stored {
-        remove(images, &image.key).await;
     }
 }
 
@@ -103,19 +100,26 @@ pub async fn discard(images: &ImageStore, stored: &[Stored]) {
 pub fn attach(tx: &mut Tx<'_>, product: ProductId, stored: &[Stored]) -> Result<usize> {
     let held = store::count(tx, product)?;
     for (position, image) in (held..).zip(stored) {
+        removal::cross_out(tx, image)?;
         store::insert(tx, product, position, image)?;
     }
     Ok(usize::try_from(held).unwrap_or_default() + stored.len())
 }
 
-/// Takes a picture from its product and tells its key in the store, if it was there.
-pub fn detach(tx: &mut Tx<'_>, product: ProductId, image: ImageId) -> Result<Option<String>> {
-    store::delete(tx, product, image)
+/// Takes a picture from its product; tells whether it was there. The store loses it after the commit.
+pub fn detach(tx: &mut Tx<'_>, product: ProductId, image: ImageId) -> Result<bool> {
+    let was_there = store::delete(tx, product, image)?;
+    if was_there {
+        removal::order(tx, &[image])?;
+    }
+    Ok(was_there)
 }
 
-/// Removes a picture that no row names any more.
-pub async fn remove(images: &ImageStore, key: &str) {
-    if let Err(error) = images.delete(key).await {
-        tracing::warn!(key, ?error, "a picture stays behind in the store");
+/// As [`detach`], for all that a product has.
+pub fn detach_all(tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
+    let images: Vec<_> = store::of_product(tx, product)?;
+    for image in images {
+        detach(tx, product, image.id)?;
     }
+    Ok(())
 }

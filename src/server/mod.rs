@@ -3,11 +3,13 @@
 mod accept;
 mod home;
 mod pages;
+mod store;
 
 use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use http::{HeaderName, HeaderValue, Method, header};
+use sha2::{Digest, Sha256};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -24,10 +26,10 @@ use crate::{
     db::{self, Db, Location, Tx},
     error::{Error, Result},
     media, orders, payments,
-    ports::{Console, ImageStore, Mailer, Mock, Sms, mailer},
+    ports::{Console, ImageStore, Mailer, Mock, Place, Sms, mailer},
     realtime,
     web::{
-        App, Routes, Workers, edge,
+        App, Places, Routes, Turns, Workers, edge,
         limits::{Limits, Sockets},
         openapi,
         token::Tokens,
@@ -45,6 +47,8 @@ pub struct Parts {
     pub storage: db::Options,
     /// None: as configured.
     pub mailer: Option<Arc<dyn Mailer>>,
+    /// None: as configured.
+    pub images: Option<Arc<dyn ImageStore>>,
     pub sms: Arc<dyn Sms>,
 }
 
@@ -59,6 +63,7 @@ impl Parts {
             demo: false,
             storage: db::Options::default(),
             mailer: None,
+            images: None,
             sms: Arc::new(Console),
         }
     }
@@ -77,6 +82,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         demo,
         storage,
         mailer,
+        images,
         sms,
     } = parts;
     let mailer = match mailer {
@@ -88,8 +94,12 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         Some(server) => server,
     };
     let is_shared = matches!(location, Location::Postgres(_));
+    let images = match images {
+        Some(images) => images,
+        None => store::of(&config, home, &clock)?,
+    };
     let storage = db::Options {
-        folder: is_shared.then(|| home.images_mark()).transpose()?,
+        folder: is_shared.then(|| mark(&*images, home)).transpose()?,
         ..storage
     };
     let db = Db::open(location, storage, clock.clone(), chance.clone()).await?;
@@ -112,12 +122,14 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     Ok(Arc::new(App {
         bus: Bus::start(db.clone(), stopping.clone()).await?,
         tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
-        images: ImageStore::local(&home.images())?,
+        images,
         gateway: Arc::new(Mock),
         mailer,
         sms,
         hashing: Workers::new(cores.div_ceil(2), 256),
         imaging: Workers::new(cores.div_ceil(2), 32),
+        sending: Places::new(4, 64),
+        narrowing: Turns::default(),
         limits: Limits::new(config.rate_limit && !demo),
         sockets: Sockets::new((config.rate_limit && !demo).then_some(config.sockets_per_address)),
         db,
@@ -184,6 +196,17 @@ async fn index_words(db: &Db) -> Result<()> {
             .await?;
     }
     Ok(())
+}
+
+/// By what instances know whether they keep their pictures in the same place.
+fn mark(images: &dyn ImageStore, home: &Home) -> Result<i32> {
+    match images.place() {
+        Place::Folder => home.images_mark(),
+        Place::Everywhere(name) => {
+            let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(name));
+            Ok((i32::from_be_bytes([a, b, c, d]) & i32::MAX).max(1))
+        }
+    }
 }
 
 /// The secret that was made at the first start, kept where every instance reads it.

@@ -10,14 +10,18 @@ pub mod openapi;
 pub mod problems;
 pub mod respond;
 pub mod token;
+mod turns;
 mod workers;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::workers::Workers;
 use self::{limits::Limits, token::Tokens};
+pub use self::{
+    turns::Turns,
+    workers::{Places, Workers},
+};
 use crate::{
     bus::Bus,
     clock::{Chance, Clock},
@@ -37,7 +41,7 @@ pub struct App {
     pub public_url: String,
     pub tokens: Tokens,
     pub webhook_secrets: Vec<Secret>,
-    pub images: ImageStore,
+    pub images: Arc<dyn ImageStore>,
     pub gateway: Arc<dyn Gateway>,
     pub mailer: Arc<dyn Mailer>,
     pub sms: Arc<dyn Sms>,
@@ -45,6 +49,10 @@ pub struct App {
     pub hashing: Workers,
     /// Where pictures are decoded.
     pub imaging: Workers,
+    /// Who may hold a whole picture in memory.
+    pub sending: Places,
+    /// Who makes which picture narrower.
+    pub narrowing: Turns,
     pub limits: Limits,
     /// Live connections by client address.
     pub sockets: limits::Sockets,

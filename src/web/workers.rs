@@ -2,33 +2,71 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Result};
 
 /// How long a caller waits for a place before it is turned away.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A bounded number of places, and a bounded line of those who wait for one.
 #[derive(Debug, Clone)]
-pub struct Workers {
-    places: Arc<Semaphore>,
+pub struct Places {
+    free: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     most: usize,
 }
 
+/// A place; it is free again when this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _place: OwnedSemaphorePermit,
+    _in_line: OwnedSemaphorePermit,
+}
+
+impl Places {
+    /// So many at once, and as many as `waiting` in line.
+    pub fn new(at_once: usize, waiting: usize) -> Places {
+        Places {
+            free: Arc::new(Semaphore::new(at_once)),
+            waiting: Arc::new(Semaphore::new(at_once + waiting)),
+            most: at_once + waiting,
+        }
+    }
+
+    /// How many have a place or wait in line.
+    pub fn busy(&self) -> usize {
+        self.most - self.waiting.available_permits()
+    }
+
+    /// Waits for a place; unavailable if too many wait already, or for too long.
+    pub async fn enter(&self) -> Result<Place> {
+        let full = || Error::unavailable("too many such requests at once; try again");
+        let in_line = Arc::clone(&self.waiting);
+        let in_line = in_line.try_acquire_owned().map_err(|_| full())?;
+        let place = tokio::time::timeout(PATIENCE, Arc::clone(&self.free).acquire_owned())
+            .await
+            .map_err(|_| full())?
+            .map_err(Error::internal)?;
+        Ok(Place {
+            _place: place,
+            _in_line: in_line,
+        })
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Workers(Places);
+
 impl Workers {
     /// At most `running` at once, and as many as `waiting` in line.
     pub fn new(running: usize, waiting: usize) -> Workers {
-        Workers {
-            places: Arc::new(Semaphore::new(running)),
-            waiting: Arc::new(Semaphore::new(running + waiting)),
-            most: running + waiting,
-        }
+        Workers(Places::new(running, waiting))
     }
 
     /// How many run or wait in line.
     pub fn busy(&self) -> usize {
-        self.most - self.waiting.available_permits()
+        self.0.busy()
     }
 
     /// Runs `work` off the request's thread; unavailable if too many wait already.
@@ -36,12 +74,7 @@ impl Workers {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let full = || Error::unavailable("too many such requests at once; try again");
-        let _in_line = self.waiting.try_acquire().map_err(|_| full())?;
-        let place = tokio::time::timeout(PATIENCE, Arc::clone(&self.places).acquire_owned())
-            .await
-            .map_err(|_| full())?
-            .map_err(Error::internal)?;
+        let place = self.0.enter().await?;
         tokio::task::spawn_blocking(move || {
             // The place is held by the work itself: a caller that goes away does not free it.
             let _place = place;

@@ -17,7 +17,8 @@ impl Form {
         self.part(claims, file)
     }
 
-    fn part(mut self, claims: &str, content: &[u8]) -> Form {
+    /// A part whose `Content-Disposition` claims this.
+    pub(crate) fn part(mut self, claims: &str, content: &[u8]) -> Form {
         let head = format!("--between-parts\r\ncontent-disposition: form-data; {claims}\r\n\r\n");
         self.0.extend_from_slice(head.as_bytes());
         self.0.extend_from_slice(content);

@@ -3,11 +3,13 @@
 
 mod behind;
 mod client;
+mod cloudinary;
 mod cluster;
 mod document;
 mod forger;
 mod form;
 pub(crate) mod live;
+mod moto;
 pub(crate) mod pictures;
 mod postgres;
 mod process;
@@ -22,10 +24,12 @@ mod store;
 pub(crate) use self::{
     behind::Behind,
     client::{Answer, Client},
+    cloudinary::{Cloudinary, Manner, sign},
     cluster::Cluster,
     document::{Operation, operations},
     forger::{claims_of, forge},
     form::Form,
+    moto::Moto,
     postgres::Database,
     process::{Process, ends, run, run_with_input},
     remote::Remote,

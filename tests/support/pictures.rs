@@ -25,12 +25,22 @@ pub(crate) fn png() -> Vec<u8> {
 
 /// A PNG with the place it was taken at in a text chunk.
 pub(crate) fn png_with_a_place() -> Vec<u8> {
-    let text = [b"tEXtComment\0", SECRET_PLACE.as_bytes()].concat();
-    let length = u32::try_from(text.len() - 4).unwrap().to_be_bytes();
-    let chunk = [&length[..], &text[..], &crc(&text).to_be_bytes()[..]].concat();
+    let text = [b"Comment\0", SECRET_PLACE.as_bytes()].concat();
+    with_chunk(&chunk(*b"tEXt", &text))
+}
+
+/// A PNG with one more chunk behind its header.
+pub(crate) fn with_chunk(chunk: &[u8]) -> Vec<u8> {
     let mut file = png();
-    file.splice(HEADER_END..HEADER_END, chunk);
+    file.splice(HEADER_END..HEADER_END, chunk.iter().copied());
     file
+}
+
+/// A chunk of a PNG (RFC 2083, section 3.2).
+pub(crate) fn chunk(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+    let rest = [&kind[..], content].concat();
+    [&length[..], &rest[..], &crc(&rest).to_be_bytes()[..]].concat()
 }
 
 /// A JPEG as a phone makes it: lying on its side (EXIF orientation 6), with the place it was taken.

@@ -28,10 +28,16 @@ impl Process {
 
     /// As [`Process::start`], on the data of a shop of a test.
     pub(crate) fn of(shop: &TestShop) -> Process {
+        Process::of_with(shop, &[])
+    }
+
+    /// As [`Process::of`], with these variables.
+    pub(crate) fn of_with(shop: &TestShop, variables: &[(&str, &str)]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
         if let Some(database) = &shop.database {
             command.env("SHOP_DATABASE_URL", database.url());
         }
+        command.envs(variables.iter().copied());
         Process::start_with(command, shop.directory.path())
     }
 

@@ -14,8 +14,8 @@ use shop::{
     accounts::{self, Email, NewUser, PasswordHash, PersonName, Role},
     clock::{Chance, Clock, Timestamp},
     config::{Config, Layer},
-    db, mail,
-    ports::{Letter, Pocket, mailer::Memory},
+    db, mail, media,
+    ports::{ImageStore, Letter, Pocket, mailer::Memory},
     server::{self, Home, Parts},
     web::{App, edge},
 };
@@ -95,7 +95,7 @@ impl TestShop {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let database = engine.database().ok()?;
         let opened = Arc::default();
-        Some(Self::open(engine, directory, database, opened, settings, storage).await)
+        Some(Self::open(engine, directory, database, opened, settings, storage, None).await)
     }
 
     /// Another instance on the same database: a data directory, a clock and chance of its own, the
@@ -116,6 +116,7 @@ impl TestShop {
             Arc::clone(&self.opened),
             settings,
             options(),
+            None,
         )
         .await
     }
@@ -132,7 +133,34 @@ impl TestShop {
         };
         let settings = [("rate_limit", "off")];
         let opened = Arc::clone(&before.opened);
-        Self::open(engine, directory, database, opened, &settings, options()).await
+        Self::open(
+            engine,
+            directory,
+            database,
+            opened,
+            &settings,
+            options(),
+            None,
+        )
+        .await
+    }
+
+    /// A fresh shop that keeps its pictures there.
+    pub(crate) async fn keeping(engine: Engine, images: Arc<dyn ImageStore>) -> TestShop {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let database = engine.database().ok().unwrap();
+        let (opened, settings) = (Arc::default(), [("rate_limit", "off")]);
+        let storage = options();
+        Self::open(
+            engine,
+            directory,
+            database,
+            opened,
+            &settings,
+            storage,
+            Some(images),
+        )
+        .await
     }
 
     /// Another shop like this one, with these settings on top.
@@ -148,6 +176,7 @@ impl TestShop {
         opened: Arc<AtomicU64>,
         settings: &[(&str, &str)],
         storage: db::Options,
+        images: Option<Arc<dyn ImageStore>>,
     ) -> TestShop {
         let mut layer: Layer = settings
             .iter()
@@ -166,6 +195,7 @@ impl TestShop {
             storage,
             mailer: Some(Arc::clone(&mailer) as _),
             sms: Arc::clone(&pocket) as _,
+            images,
             ..Parts::new(config, "http://shop.test".to_owned())
         };
         let home = Home::open(directory.path()).unwrap();
@@ -187,6 +217,7 @@ impl TestShop {
     pub(crate) async fn restarted(self) -> TestShop {
         self.app.stopping.cancel();
         self.app.db.close().await;
+        let images = Arc::clone(&self.app.images);
         let settings = [("rate_limit", "off")];
         Self::open(
             self.engine,
@@ -195,6 +226,7 @@ impl TestShop {
             self.opened,
             &settings,
             options(),
+            Some(images),
         )
         .await
     }
@@ -233,6 +265,18 @@ impl TestShop {
     pub(crate) async fn mails(&self) -> Vec<Letter> {
         mail::worker::send_due(&self.app).await.unwrap();
         self.mailer.letters()
+    }
+
+    /// Removes from the store of pictures what is due by now; tells how many tries that took.
+    pub(crate) async fn removals(&self) -> usize {
+        media::worker::remove_due(&self.app).await.unwrap()
+    }
+
+    /// Looks through the store of pictures; tells how many there had no row.
+    pub(crate) async fn swept(&self) -> usize {
+        media::worker::sweep(&self.app, Duration::ZERO)
+            .await
+            .unwrap()
     }
 
     /// The token in the newest mail to that address which has one.

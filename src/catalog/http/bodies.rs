@@ -1,15 +1,16 @@
 //! What comes in with a product: its fields, as JSON or as a form, and its pictures.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use crate::{
     catalog::{Changes, Description, NewProduct, ProductName},
     error::Result,
-    id::{CategoryId, ImageId},
-    media::{self, Picture, Stored, http::Upload},
+    id::CategoryId,
+    media::{self, Draft, Stored, http::Upload},
     money::{Price, Stock},
     web::{
         App,
@@ -111,13 +112,14 @@ pub(super) struct ImagesForm {
 
 /// The fields of a body, be it JSON or a form, and the files that came along.
 pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
+    app: &App,
     request: Request,
-) -> Result<(T, Vec<Bytes>)> {
+) -> Result<(T, Vec<Draft>)> {
     if is_json(request.headers()) {
         let body = read_body(request.into_body(), JSON_LIMIT).await?;
         return Ok((parse_json(&body)?, Vec::new()));
     }
-    let upload = Upload::read(request).await?;
+    let upload = Upload::read(app, request).await?;
     let fields = upload.texts.into_iter().map(|(name, text)| {
         let value = match name.as_str() {
             "price" | "stockQuantity" => text
@@ -133,32 +135,9 @@ pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
     Ok((parse_value(fields)?, upload.images))
 }
 
-/// Decodes the files and puts the pictures into the store.
-pub(super) async fn keep_images(app: &App, files: Vec<Bytes>) -> Result<Vec<Stored>> {
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
-    let pictures = app
-        .imaging
-        .run(move || {
-            files
-                .iter()
-                .enumerate()
-                .map(|(index, file)| Picture::decode(file, &format!("images[{index}]")))
-                .collect::<Result<Vec<_>>>()
-        })
-        .await?;
-    let now = app.clock.now();
-    let named = pictures
-        .into_iter()
-        .map(|picture| (ImageId(app.chance.uuid(now)), picture))
-        .collect();
-    media::keep(&app.images, named).await
-}
-
 /// Runs a write that pictures belong to; if it fails, they leave the store again.
 pub(super) async fn write_with_images<T, F>(
-    app: &App,
+    app: &Arc<App>,
     name: &'static str,
     images: Vec<Stored>,
     mut work: F,
@@ -170,7 +149,7 @@ where
     let attached = images.clone();
     let answer = app.db.write(name, move |tx| work(tx, &attached)).await;
     if answer.is_err() {
-        media::discard(&app.images, &images).await;
+        media::worker::discard(app, &images).await;
     }
     answer
 }

@@ -9,8 +9,7 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 
 use super::bodies::{
-    ImagesForm, NewProductBody, ProductChanges, ProductForm, keep_images, read_fields,
-    write_with_images,
+    ImagesForm, NewProductBody, ProductChanges, ProductForm, read_fields, write_with_images,
 };
 use crate::{
     accounts::{self, http::Admin},
@@ -92,8 +91,8 @@ pub(crate) async fn create_product(
     _: NoQuery,
     request: Request,
 ) -> Result<Response> {
-    let (body, files): (NewProductBody, _) = read_fields(request).await?;
-    let images = keep_images(&app, files).await?;
+    let (body, files): (NewProductBody, _) = read_fields(&app, request).await?;
+    let images = media::worker::keep(&app, files).await?;
     let new = NewProduct::from(body);
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
@@ -131,13 +130,13 @@ pub(crate) async fn update_product(
     request: Request,
 ) -> Result<Response> {
     let condition = Condition::from_headers(request.headers(), &header::IF_MATCH)?;
-    let (body, files): (ProductChanges, _) = read_fields(request).await?;
+    let (body, files): (ProductChanges, _) = read_fields(&app, request).await?;
     let changes = Changes::from(body);
     if changes.stock.is_some() && condition.is_none() {
         let detail = "to set `stockQuantity`, send the product's `ETag` as `If-Match`";
         return Err(Error::new(Kind::PreconditionRequired, detail));
     }
-    let images = keep_images(&app, files).await?;
+    let images = media::worker::keep(&app, files).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.update", images, move |tx, images| {
@@ -205,7 +204,7 @@ pub(crate) async fn add_product_images(
     _: NoQuery,
     request: Request,
 ) -> Result<Response> {
-    let upload = Upload::read(request).await?;
+    let upload = Upload::read(&app, request).await?;
     if let Some((name, _)) = upload.texts.first() {
         return Err(Error::field(
             name,
@@ -216,7 +215,7 @@ pub(crate) async fn add_product_images(
     if upload.images.is_empty() {
         return Err(Error::field("images", "required", "send at least one file"));
     }
-    let images = keep_images(&app, upload.images).await?;
+    let images = media::worker::keep(&app, upload.images).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.add_images", images, move |tx, images| {
@@ -241,13 +240,12 @@ pub(crate) async fn delete_product_image(
 ) -> Result<Response> {
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
-    let (key, product) = app
+    let product = app
         .db
         .write("catalog.delete_image", move |tx| {
             accounts::admin(tx, &claims)?;
             catalog::remove_image(tx, &shop, id, image)
         })
         .await?;
-    media::remove(&app.images, &key).await;
     tagged(StatusCode::OK, &product, seq)
 }

@@ -1,6 +1,6 @@
 //! `shop admin product …`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
 
@@ -8,8 +8,8 @@ use crate::{
     catalog::{self, CategoryName, Delta, Description, Filters, Listed, NewProduct, Reason},
     cli::output::Output,
     error::{Error, Result},
-    id::{ImageId, ProductId},
-    media::{self, IMAGE_LIMIT, Picture, Stored},
+    id::ProductId,
+    media::{self, Draft, IMAGE_LIMIT, Stored},
     money::{Price, Stock},
     page::{PageRequest, Part, Walk},
     web::App,
@@ -122,30 +122,30 @@ async fn add(
         })
         .await;
     if made.is_err() {
-        media::discard(&app.images, &images).await;
+        media::worker::discard(app, &images).await;
     }
     made
 }
 
-async fn keep(app: &App, files: &[PathBuf]) -> Result<Vec<Stored>> {
+async fn keep(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<Stored>> {
     if files.len() > media::MOST_IMAGES {
         let message = format!("at most {}", media::MOST_IMAGES);
         return Err(Error::field("--image", "too-many", message));
     }
-    let mut pictures = Vec::new();
-    for file in files {
-        let name = file.display().to_string();
-        let bytes = std::fs::read(file).map_err(|e| {
+    let mut drafts = Vec::new();
+    for path in files {
+        let name = path.display().to_string();
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (size, file) = opened.map_err(|e| {
             Error::field("--image", "invalid", format!("cannot read `{name}`: {e}"))
         })?;
-        if bytes.len() > IMAGE_LIMIT {
+        if size > IMAGE_LIMIT as u64 {
             let message = format!("`{name}` is larger than {IMAGE_LIMIT} bytes");
             return Err(Error::field("--image", "too-large", message));
         }
-        let id = ImageId(app.chance.uuid(app.clock.now()));
-        pictures.push((id, Picture::decode(&bytes, &name)?));
+        drafts.push(Draft { field: name, file });
     }
-    media::keep(&app.images, pictures).await
+    media::worker::keep(app, drafts).await
 }
 
 async fn list(app: &Arc<App>, output: Output) -> Result<()> {

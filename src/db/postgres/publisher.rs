@@ -278,7 +278,8 @@ impl Line {
             None => Ok(()),
             Some(_) => Err(Error::unavailable(
                 "another instance on this database keeps its pictures in a folder of its own; give \
-                 all of them the same `images/` (a shared volume)",
+                 all of them the same `images/` (a shared volume), or the same `CLOUDINARY_URL` or \
+                 `SHOP_IMAGES_URL`",
             )),
         }
     }

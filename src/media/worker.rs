@@ -1,0 +1,158 @@
+//! What pictures need beside a request's transaction: the way into the store and the way out of it.
+
+use std::{collections::BTreeSet, fs::File, sync::Arc};
+
+use futures_util::{StreamExt, future::join_all};
+
+use super::{
+    Picture, Stored,
+    removal::{self, Removal},
+};
+use crate::{db, error::Result, id::ImageId, web::App};
+
+/// How many are removed at once.
+const AT_ONCE: i64 = 8;
+
+/// How many ids are looked up at once.
+const LOOKED_UP: usize = 200;
+
+/// A file on its way in; `field` is what an error calls it.
+#[derive(Debug)]
+pub struct Draft {
+    pub field: String,
+    pub file: File,
+}
+
+/// Makes pictures of all files and puts them into the store, or none: what was put before one failed is
+/// removed.
+pub async fn keep(app: &Arc<App>, files: Vec<Draft>) -> Result<Vec<Stored>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let spool = app.config.data_dir.clone();
+    let mut pictures = Vec::with_capacity(files.len());
+    for Draft { field, file } in files {
+        let spool = spool.clone();
+        let decode = move || Picture::decode(file, &spool, &field);
+        pictures.push(app.imaging.run(decode).await?);
+    }
+    let now = app.clock.now();
+    let mut stored: Vec<_> = pictures
+        .into_iter()
+        .map(|picture| Stored::new(ImageId(app.chance.uuid(now)), picture))
+        .collect();
+    let ids: Vec<_> = stored.iter().map(|image| image.id).collect();
+    app.db
+        .write("media.announce", move |tx| removal::announce(tx, &ids))
+        .await?;
+    let put = put_all(app, &mut stored).await;
+    if let Err(error) = put {
+        discard(app, &stored).await;
+        return Err(error);
+    }
+    Ok(stored)
+}
+
+async fn put_all(app: &App, stored: &mut [Stored]) -> Result<()> {
+    for image in stored {
+        // The memory that it takes to send one is taken so many times and no more.
+        let _place = app.sending.enter().await?;
+        let bytes = image.picture.bytes()?;
+        image.url = app.images.put(&image.key, bytes).await?;
+    }
+    Ok(())
+}
+
+/// Takes pictures out of the store again, after what they were to belong to failed; where that fails,
+/// too, it is tried again later.
+pub async fn discard(app: &Arc<App>, stored: &[Stored]) {
+    if stored.is_empty() {
+        return;
+    }
+    let ids: Vec<_> = stored.iter().map(|image| image.id).collect();
+    let taken = app
+        .db
+        .write("media.take", move |tx| removal::take(tx, &ids))
+        .await;
+    let removed = match taken {
+        Ok(taken) => remove(app, taken).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(
+            ?error,
+            "pictures stay behind in the store; they are removed later"
+        );
+    }
+}
+
+/// Removes from the store what is due now; tells how many tries that took.
+pub async fn remove_due(app: &Arc<App>) -> Result<usize> {
+    let mut tries = 0;
+    while !app.stopping.is_cancelled()
+        && app.db.read("media.is_any_due", removal::is_any_due).await?
+    {
+        let due = app
+            .db
+            .write("media.take_due", |tx| removal::take_due(tx, AT_ONCE))
+            .await?;
+        tries += due.len();
+        remove(app, due).await?;
+    }
+    Ok(tries)
+}
+
+async fn remove(app: &Arc<App>, removals: Vec<Removal>) -> Result<()> {
+    let outcomes = join_all(removals.iter().map(async |removal| {
+        let stem = removal.id.to_string();
+        let outcome = app.images.remove(&stem).await;
+        if let Err(error) = &outcome {
+            let tries = removal.tries;
+            tracing::warn!(%stem, tries, ?error, "a picture stays in the store; trying again");
+        }
+        outcome
+    }))
+    .await;
+    let outcomes: Vec<_> = removals.into_iter().zip(outcomes).collect();
+    app.db
+        .write("media.note", move |tx| {
+            outcomes
+                .iter()
+                .try_for_each(|(removal, outcome)| removal::note(tx, removal, outcome))
+        })
+        .await
+}
+
+/// Looks through the store for what no row names, and has it removed. Of several instances one does,
+/// as often as `every` says; tells how many it found.
+pub async fn sweep(app: &Arc<App>, every: std::time::Duration) -> Result<usize> {
+    let is_due = app
+        .db
+        .write("media.sweep", move |tx| db::is_due(tx, "images", every))
+        .await?;
+    if !is_due {
+        return Ok(0);
+    }
+    let mut stems = app.images.stems().chunks(LOOKED_UP);
+    let mut found = 0;
+    while let Some(chunk) = stems.next().await {
+        let chunk = chunk.into_iter().collect::<Result<Vec<_>>>()?;
+        let ids: BTreeSet<ImageId> = chunk.iter().filter_map(|stem| stem.parse().ok()).collect();
+        let orphans = app
+            .db
+            .scan("media.orphans", move |tx| removal::orphans(tx, &ids))
+            .await?;
+        if orphans.is_empty() {
+            continue;
+        }
+        found += orphans.len();
+        tracing::info!(
+            count = orphans.len(),
+            "pictures that nothing names are removed"
+        );
+        app.db
+            .write("media.order", move |tx| removal::order(tx, &orphans))
+            .await?;
+    }
+    Ok(found)
+}

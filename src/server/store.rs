@@ -1,0 +1,29 @@
+//! Which store of pictures is configured.
+
+use std::sync::Arc;
+
+use super::Home;
+use crate::{
+    clock::Clock,
+    config::{Config, Secret},
+    error::Result,
+    ports::{Cloudinary, ImageStore, Objects, images::Patience},
+};
+
+/// Cloudinary, else a bucket, else a folder of the data directory.
+pub(super) fn of(config: &Config, home: &Home, clock: &Clock) -> Result<Arc<dyn ImageStore>> {
+    if let Some(url) = &config.cloudinary_url {
+        let cloudinary = Cloudinary::open(url, clock.clone(), Patience::default())?;
+        return Ok(Arc::new(cloudinary));
+    }
+    if let Some(url) = &config.images_url {
+        // As the whole world names them; the shop has no word of its own for each.
+        let aws = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            let is_aws = name.starts_with("AWS_");
+            is_aws.then_some((name, Secret(value.into_string().ok()?)))
+        });
+        return Ok(Arc::new(Objects::s3(url, &aws.collect())?));
+    }
+    Ok(Arc::new(Objects::local(&home.images())?))
+}

@@ -1,0 +1,35 @@
+//! The store of pictures: smaller widths, what is removed from it and when, and uploads that mean harm.
+
+mod cloudinary;
+mod hostile;
+mod removals;
+mod s3;
+mod widths;
+
+use std::collections::BTreeSet;
+
+use http::Method;
+
+use crate::support::{Answer, Client, Form, TestShop};
+
+/// A product with these pictures, made by the admin.
+async fn product(admin: &Client<'_>, files: &[&[u8]]) -> Answer {
+    let form = Form::default().text("name", "Kettle").text("price", "500");
+    let form = files.iter().fold(form, |form, file| form.image(file));
+    admin.upload(Method::POST, "/products", &[], form).await
+}
+
+/// The path of a product's picture, where the shop serves it.
+fn path(product: &Answer, index: usize) -> String {
+    let url = product.text(&format!("/images/{index}/url"));
+    url.strip_prefix("http://shop.test").unwrap().to_owned()
+}
+
+/// The names of the files that are kept.
+fn files(shop: &TestShop) -> BTreeSet<String> {
+    let directory = shop.directory.path().join("images");
+    let names = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !name.starts_with('.')).collect()
+}

@@ -1,0 +1,169 @@
+//! Pictures in a bucket of a real S3 server.
+
+use std::sync::Arc;
+
+use image::{GenericImageView, ImageFormat};
+use shop::{config::Secret, ports::Objects};
+
+use super::{files, path, product};
+use crate::support::{
+    Form, Moto, Process, TestShop,
+    pictures::{SECRET_PLACE, jpeg_from_a_phone, picture, png},
+    postgres_test, storage_test,
+};
+
+/// A bucket on a server, beneath a prefix.
+fn bucket(moto: &Moto, url: &str) -> Arc<Objects> {
+    let aws = moto
+        .variables()
+        .map(|(name, value)| (name.to_owned(), Secret(value.to_owned())));
+    Arc::new(Objects::s3(url, &aws.into()).unwrap())
+}
+
+storage_test! {
+    async fn pictures_live_in_a_bucket(shop: TestShop) {
+        let Some(moto) = Moto::start().await else {
+            return;
+        };
+        moto.put("others/file.txt", b"not the shop's".to_vec()).await;
+        let store = bucket(&moto, "s3://pictures/shop/images");
+        let shop = TestShop::keeping(shop.engine, store).await;
+        let admin = shop.admin().await;
+        let made = product(&admin, &[&jpeg_from_a_phone(900, 600), &png()]).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        assert!(!shop.directory.path().join("images").exists());
+
+        let served = shop.anonymous().get(&path(&made, 0)).await;
+        assert_eq!((served.status, served.header("content-type")), (200, Some("image/jpeg")));
+        assert_eq!(image::load_from_memory(&served.body).unwrap().dimensions(), (600, 900));
+        let told = served.body.windows(SECRET_PLACE.len());
+        assert!(!told.into_iter().any(|it| it == SECRET_PLACE.as_bytes()));
+        for _ in 0..2 {
+            let narrow = shop.anonymous().get(&format!("{}?w=320", path(&made, 0))).await;
+            assert_eq!((narrow.status, narrow.header("content-type")), (200, Some("image/jpeg")));
+            assert_eq!(image::load_from_memory(&narrow.body).unwrap().dimensions(), (320, 480));
+        }
+        let stem = made.text("/images/0/id");
+        let names = moto.names().await;
+        assert_eq!(names.len(), 4, "{names:?}");
+        for name in [format!("shop/images/{stem}.jpg"), format!("shop/images/{stem}-320")] {
+            assert!(names.contains(&name), "{names:?}");
+        }
+        let unknown = "/images/01900000-0000-7000-8000-000000000000.png";
+        shop.anonymous().get(unknown).await.is_problem(404, "not-found");
+
+        // What nobody names is found here, too.
+        moto.put("shop/images/01900000-0000-7000-8000-000000000000.png", png()).await;
+        assert_eq!((shop.swept().await, shop.removals().await), (1, 1));
+        let gone = admin.delete(&format!("/products/{}", made.text("/id"))).await;
+        assert_eq!((gone.status, shop.removals().await), (204, 2));
+        assert_eq!(moto.names().await, ["others/file.txt"]);
+        shop.anonymous().get(&path(&made, 0)).await.is_problem(404, "not-found");
+    }
+
+    async fn a_large_picture_comes_whole(shop: TestShop) {
+        let Some(moto) = Moto::start().await else {
+            return;
+        };
+        let shop = TestShop::keeping(shop.engine, bucket(&moto, "s3://pictures")).await;
+        // Noise, which no format makes small.
+        let mut state = 1_u32;
+        let noise = image::RgbImage::from_fn(900, 900, |_, _| {
+            image::Rgb(std::array::from_fn(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state.to_be_bytes()[0]
+            }))
+        });
+        let mut file = std::io::Cursor::new(Vec::new());
+        noise.write_to(&mut file, ImageFormat::Png).unwrap();
+        let made = product(&shop.admin().await, &[&file.into_inner()]).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let served = shop.anonymous().get(&path(&made, 0)).await;
+        let size = served.header("content-length").unwrap().parse().unwrap();
+        assert_eq!((served.status, served.body.len()), (200, size));
+        assert_eq!(image::load_from_memory(&served.body).unwrap().to_rgb8(), noise);
+    }
+
+    async fn r19_a_bucket_that_is_away_is_unavailable(shop: TestShop) {
+        let Some(moto) = Moto::start().await else {
+            return;
+        };
+        let shop = TestShop::keeping(shop.engine, bucket(&moto, "s3://pictures")).await;
+        let made = product(&shop.admin().await, &[&png()]).await;
+        assert_eq!(made.status, 201);
+        drop(moto);
+        product(&shop.admin().await, &[&png()]).await.is_problem(503, "unavailable");
+        shop.anonymous().get(&path(&made, 0)).await.is_problem(503, "unavailable");
+        assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
+        shop.customer("ada").await;
+    }
+
+    async fn the_program_finds_its_bucket(shop: TestShop) {
+        let Some(moto) = Moto::start().await else {
+            return;
+        };
+        let mut variables = moto.variables().to_vec();
+        variables.push(("SHOP_IMAGES_URL", "s3://pictures/shop"));
+        let server = Process::of_with(&shop, &variables);
+        let token = shop.admin().await.token.unwrap();
+        let file = picture(50, 40, ImageFormat::Jpeg);
+        let form = Form::default().text("name", "Pan").text("price", "5").image(&file);
+        let made = reqwest::Client::new().post(format!("{}/api/v1/products", server.url))
+            .bearer_auth(token).header("content-type", Form::CONTENT_TYPE).body(form.body())
+            .send().await.unwrap();
+        assert_eq!(made.status(), 201);
+        let made: serde_json::Value = serde_json::from_slice(&made.bytes().await.unwrap()).unwrap();
+        let url = made["images"][0]["url"].as_str().unwrap();
+        let narrow = reqwest::get(format!("{url}?w=320")).await.unwrap();
+        assert_eq!(narrow.headers()["content-type"], "image/jpeg");
+        assert_eq!(moto.names().await.len(), 2);
+        assert_eq!(files_or_none(&shop), 0);
+    }
+}
+
+fn files_or_none(shop: &TestShop) -> usize {
+    let folder = shop.directory.path().join("images");
+    if folder.exists() {
+        files(shop).len()
+    } else {
+        0
+    }
+}
+
+postgres_test! {
+    async fn instances_share_a_bucket_and_no_folder(site: Site) {
+        let Some(moto) = Moto::start().await else {
+            return;
+        };
+        let mut variables = moto.variables().to_vec();
+        variables.push(("SHOP_IMAGES_URL", "s3://pictures/shop"));
+        let first = site.start_with(&variables);
+        let apart = site.apart();
+        let second = apart.start_with(&variables);
+        assert!(!site.path().join("images").exists() && !apart.path().join("images").exists());
+        drop(second);
+        // One that keeps its pictures elsewhere would show none of them.
+        let other = site.apart().refuses_to_start(&[]);
+        assert!(!other.status.success());
+        let why = String::from_utf8_lossy(&other.stderr);
+        assert!(why.contains("SHOP_IMAGES_URL"), "{why}");
+        drop(first);
+    }
+}
+
+#[test]
+fn a_bucket_must_be_named() {
+    for url in [
+        "s3://",
+        "s3:///prefix",
+        "bucket",
+        "https://bucket",
+        "gs://bucket/prefix",
+    ] {
+        let error = Objects::s3(url, &[].into()).err().unwrap();
+        assert!(
+            error.detail().contains("s3://bucket/prefix"),
+            "{url}: {error}"
+        );
+    }
+}
