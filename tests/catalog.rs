@@ -2,6 +2,7 @@
 
 mod images;
 mod lists;
+mod sheets;
 
 use std::sync::Arc;
 

@@ -1,13 +1,16 @@
 //! The catalog: categories, products with their pictures, and how many of each there are to sell.
 
+mod bulk;
 mod category;
 mod fold;
 pub mod http;
 mod product;
+mod sheet;
 mod stock;
 pub(crate) mod store;
 
 pub use self::{
+    bulk::{Imported, Survey, create_all, export, import, survey},
     category::{
         Category, CategoryName, CategoryRef, add_category, categories, category_by_name,
         delete_category, rename_category,
@@ -17,6 +20,7 @@ pub use self::{
         Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
         product, product_to_change, remove_image, update,
     },
+    sheet::{Fault, Listed, Sheet, Writer},
     stock::{
         Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,
         take_stock,

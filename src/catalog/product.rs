@@ -72,6 +72,12 @@ impl TryFrom<String> for Description {
     }
 }
 
+impl Description {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A product as the catalog shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

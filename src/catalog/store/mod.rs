@@ -1,5 +1,6 @@
 //! The catalog as rows: products here, lists and categories beside.
 
+mod bulk;
 mod categories;
 mod listing;
 
@@ -7,6 +8,9 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
+pub(super) use self::bulk::{
+    Known, Written, after, count_products, insert_all, kept_count, known, update_all,
+};
 pub(super) use self::categories::{
     categories, category_by_id, category_by_key, delete_category, insert_category, rename_category,
     slug_is_taken,
