@@ -3,6 +3,7 @@
 mod images;
 mod lists;
 mod search;
+mod sheets;
 mod walks;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 
 mod configuration;
 mod seed;
+mod sheets;
 
 use std::{
     fs,
@@ -13,7 +14,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Process, Remote, pictures, run, run_with_input};
+use crate::support::{Answer, Process, Remote, pictures, run, run_with_input};
 
 const PASSWORD: &str = "correct horse battery";
 

@@ -1,15 +1,18 @@
 //! The catalog: categories, products with their pictures, and how many of each there are to sell.
 
+mod bulk;
 mod category;
 mod fold;
 pub mod http;
 mod product;
 mod search;
+mod sheet;
 mod stock;
 pub(crate) mod store;
 mod words;
 
 pub use self::{
+    bulk::{Imported, Survey, create_all, export, import, survey},
     category::{
         Category, CategoryName, CategoryRef, add_category, categories, category_by_name,
         delete_category, rename_category,
@@ -20,10 +23,11 @@ pub use self::{
         product, product_to_change, remove_image, update,
     },
     search::{index_from, indexed},
+    sheet::{Fault, Listed, Sheet, Writer},
     stock::{
         Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,
         take_stock,
     },
-    store::{Filters, Listed, Sort},
+    store::{Filters, Reached, Sort},
 };
 pub use crate::media::Image;

@@ -9,7 +9,7 @@ use super::{
     CategoryRef, Cause, Filters, Movement,
     fold::{fold, slug},
     search, stock,
-    store::{self, Listed},
+    store::{self, Reached},
 };
 use crate::{
     clock::Timestamp,
@@ -70,6 +70,12 @@ impl TryFrom<String> for Description {
         } else {
             Ok(Description(text))
         }
+    }
+}
+
+impl Description {
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -191,7 +197,7 @@ pub fn list(
     filters: &Filters,
     part: &Part,
     each: impl FnMut(Product<'_>) -> Result<()>,
-) -> Result<Listed> {
+) -> Result<Reached> {
     store::list(tx, app, filters, part, each)
 }
 

@@ -26,6 +26,7 @@ pub enum Cause {
     Admin,
     Order,
     Cancel,
+    Import,
 }
 
 impl Cause {
@@ -35,6 +36,7 @@ impl Cause {
             Cause::Admin => "admin",
             Cause::Order => "order",
             Cause::Cancel => "cancel",
+            Cause::Import => "import",
         }
     }
 }

@@ -8,7 +8,7 @@ mod seed;
 mod serve;
 mod transfer;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -16,6 +16,7 @@ use self::output::Output;
 use crate::{
     clock::{Chance, Clock},
     config::{self as settings, Config, Layer},
+    db,
     error::{Error, Result},
     server::{self, Home, Parts},
     web::App,
@@ -193,6 +194,11 @@ async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc
     let parts = Parts {
         clock,
         chance,
+        storage: db::Options {
+            // Whoever waits for a command can break it off.
+            scan: Duration::from_hours(24),
+            ..db::Options::default()
+        },
         ..Parts::new(config, public_url)
     };
     let app = server::open(&home, parts).await?;

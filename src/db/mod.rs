@@ -44,13 +44,13 @@ use crate::{
 pub(crate) enum Access {
     /// A snapshot, for what takes microseconds.
     Read,
-    /// A snapshot, for what may take long: broken off after [`SCAN_LIMIT`].
+    /// A snapshot, for what may take long: broken off after [`Options::scan`].
     Scan,
     /// A transaction.
     Write,
 }
 
-/// A read that takes longer than this is broken off.
+/// A read that takes longer than this is broken off, where nothing else is said.
 const SCAN_LIMIT: Duration = Duration::from_secs(10);
 
 /// How an engine is set up. The defaults serve; tests make them small.
@@ -64,6 +64,8 @@ pub struct Options {
     pub scanners: u32,
     /// How long a statement waits for another's lock.
     pub busy: Duration,
+    /// How long a read that may take long may take.
+    pub scan: Duration,
     /// The mark of the folder that all programs on one database must share; one with another mark
     /// cannot join them.
     pub folder: Option<i32>,
@@ -76,6 +78,7 @@ impl Default for Options {
             readers: 16,
             scanners: 4,
             busy: Duration::from_secs(5),
+            scan: SCAN_LIMIT,
             folder: None,
         }
     }

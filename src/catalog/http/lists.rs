@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    catalog::{self, Filters, Listed, Product, Sort},
+    catalog::{self, Filters, Product, Reached, Sort},
     error::{Error, Kind, Result},
     page::{Listing, Page, Part, Stretch},
     web::{
@@ -138,11 +138,11 @@ pub(crate) async fn list_products(
         app.db.read("catalog.list", work).await?
     };
     let mut response = match (part, listed) {
-        (Part::Page(page), Listed::Page(total)) => {
+        (Part::Page(page), Reached::Page(total)) => {
             let head = Page::new(page, Vec::<()>::new(), total);
             respond::written_page(uri.path(), uri.query(), &head, rows)?
         }
-        (Part::Walk(walk), Listed::Walk(next)) => {
+        (Part::Walk(walk), Reached::Walk(next)) => {
             let next_cursor = next.map(|place| walk.cursor(&place)).transpose()?;
             let data = Vec::<()>::new();
             respond::written_stretch(&Stretch { data, next_cursor }, rows)?

@@ -2,7 +2,7 @@
 //! the order is walked until the part is full, for they lie close there.
 
 use super::{
-    listing::{Filters, Listed, Show, Sort, walk_on},
+    listing::{Filters, Reached, Show, Sort, walk_on},
     query::Query,
     search,
 };
@@ -26,7 +26,7 @@ pub(super) fn found(
     search: &Search,
     part: &Part,
     show: Show<'_>,
-) -> Result<Listed> {
+) -> Result<Reached> {
     let question = search.question();
     let asked = Asked {
         all: question.values("words"),
@@ -70,8 +70,8 @@ pub(super) fn found(
     }
 }
 
-fn page_of(total: i64) -> Listed {
-    Listed::Page(Total::counted(total))
+fn page_of(total: i64) -> Reached {
+    Reached::Page(Total::counted(total))
 }
 
 /// What is searched for, in all the ways in which it is asked.

@@ -1,8 +1,10 @@
 //! Lists of products: filters, sorts, pages and walks, and totals that are kept where they can be.
 
-use super::{Product, categories::category_by_name_in_path, found::found, product, query::Query};
+use super::{
+    Product, bulk::kept_count, categories::category_by_name_in_path, found::found, product,
+    query::Query,
+};
 use crate::{
-    args,
     catalog::{Category, fold, search::Search},
     db::{Row, Tx, Value},
     error::{Error, Result},
@@ -117,7 +119,7 @@ impl Filters {
 
 /// What a list came to, beside its rows.
 #[derive(Debug)]
-pub enum Listed {
+pub enum Reached {
     Page(Total),
     /// Where the walk goes on.
     Walk(Option<Place>),
@@ -131,10 +133,10 @@ pub(in crate::catalog) fn list(
     filters: &Filters,
     part: &Part,
     mut each: impl FnMut(Product<'_>) -> Result<()>,
-) -> Result<Listed> {
+) -> Result<Reached> {
     let nothing = match part {
-        Part::Page(_) => Listed::Page(Total::exact(0)),
-        Part::Walk(_) => Listed::Walk(None),
+        Part::Page(_) => Reached::Page(Total::exact(0)),
+        Part::Walk(_) => Reached::Walk(None),
     };
     let category = match &filters.category {
         None => None,
@@ -167,7 +169,7 @@ pub(in crate::catalog) fn list(
                 (false, None) => Total::exact(kept_count(tx)?),
             };
             page_of(tx, filters.sort, query, *page, &mut show)?;
-            Ok(Listed::Page(total))
+            Ok(Reached::Page(total))
         }
         Part::Walk(walk) => walk_on(tx, filters.sort, query, walk, &mut show),
     }
@@ -191,15 +193,6 @@ fn narrowed<'a>(filters: &Filters, category: Option<&Category>) -> Query<'a> {
         None => {}
     }
     query
-}
-
-fn kept_count(tx: &mut Tx<'_>) -> Result<i64> {
-    let kept = tx.one(
-        "SELECT value FROM kept_counts WHERE name = ?1",
-        args!["products"],
-        |row| row.get(0),
-    )?;
-    Ok(kept.unwrap_or_default())
 }
 
 /// Reads a row, hands it over, and tells its place.
@@ -231,7 +224,7 @@ pub(super) fn walk_on<'a>(
     mut query: Query<'a>,
     walk: &'a Walk,
     show: Show<'_>,
-) -> Result<Listed> {
+) -> Result<Reached> {
     if let Some(place) = &walk.after {
         let key = match &place.key {
             SortKey::Number(number) => query.value(*number),
@@ -258,5 +251,5 @@ pub(super) fn walk_on<'a>(
         last = Some(place.clone());
         Ok(place)
     })?;
-    Ok(Listed::Walk(last.filter(|_| shown > walk.limit)))
+    Ok(Reached::Walk(last.filter(|_| shown > walk.limit)))
 }

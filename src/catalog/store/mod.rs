@@ -1,5 +1,6 @@
 //! The catalog as rows: products here, lists and categories beside.
 
+mod bulk;
 mod categories;
 mod found;
 mod listing;
@@ -10,12 +11,15 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
+pub(super) use self::bulk::{
+    Known, Written, after, count_products, insert_all, kept_count, known, update_all,
+};
 pub(super) use self::categories::{
     categories, category_by_id, category_by_key, delete_category, insert_category, rename_category,
     slug_is_taken,
 };
 pub(super) use self::listing::list;
-pub use self::listing::{Filters, Listed, Sort};
+pub use self::listing::{Filters, Reached, Sort};
 use super::{CategoryRef, Cause, Movement, Product};
 use crate::{
     args,

@@ -4,6 +4,7 @@ mod category;
 mod mail;
 mod pay;
 mod product;
+mod sheet;
 mod user;
 
 use clap::Subcommand;

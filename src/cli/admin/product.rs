@@ -4,8 +4,9 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
 
+use super::sheet;
 use crate::{
-    catalog::{self, CategoryName, Delta, Description, Filters, Listed, NewProduct, Reason},
+    catalog::{self, CategoryName, Delta, Description, Filters, NewProduct, Reached, Reason},
     cli::output::Output,
     error::{Error, Result},
     id::ProductId,
@@ -37,6 +38,23 @@ pub(in crate::cli) enum Product {
     },
     /// List all products, the newest first
     List,
+    /// Take over a sheet of products, all of it or nothing: comma-separated values in UTF-8 under a
+    /// first line `id,name,description,price,stockQuantity,category,images`
+    ///
+    /// A line without an id makes a product, one with a known id changes that product, one with an
+    /// unknown id makes a product under it. A category that is missing is made; prices are in the
+    /// currency's minor unit. A known product keeps its pictures; a new one has none.
+    Import {
+        /// `-` reads standard input
+        #[arg(value_name = "FILE.csv")]
+        file: PathBuf,
+    },
+    /// Write all products into such a sheet
+    Export {
+        /// Standard output, if it is left out
+        #[arg(value_name = "FILE.csv")]
+        file: Option<PathBuf>,
+    },
     /// Change a product's stock
     Stock {
         id: String,
@@ -74,6 +92,8 @@ impl Product {
                 output.one(&product, &format!("made {} ({})", product.name, product.id))
             }
             Product::List => list(app, output).await,
+            Product::Import { file } => sheet::import(app, output, &file).await,
+            Product::Export { file } => sheet::export(app, output, file).await,
             Product::Stock { id, delta, reason } => {
                 let id: ProductId = id
                     .parse()
@@ -171,8 +191,8 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
             .await?;
         all.extend(stretch);
         after = match listed {
-            Listed::Walk(Some(place)) => Some(place),
-            Listed::Walk(None) | Listed::Page(_) => break,
+            Reached::Walk(Some(place)) => Some(place),
+            Reached::Walk(None) | Reached::Page(_) => break,
         };
     }
     output.table(

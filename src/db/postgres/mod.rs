@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot};
 pub use self::target::Target;
 use self::{crew::Crew, publisher::Publisher};
 pub(super) use self::{lone::Lone, session::Setup};
-use super::{Access, Backend, Connection, Job, Options, SCAN_LIMIT};
+use super::{Access, Backend, Connection, Job, Options};
 use crate::error::Result;
 
 /// How long a statement of a short job may take.
@@ -39,18 +39,18 @@ impl Postgres {
         let target = Arc::new(target);
         let publisher =
             Publisher::start(Arc::clone(&target), options.folder, Arc::clone(&committed))?;
-        let crew = |name, size, limit| {
+        let crew = |name, size, limit, by_keys| {
             let setup = Setup {
                 target: Arc::clone(&target),
                 statement_limit: limit,
                 lock_limit: options.busy,
-                by_keys: limit == STATEMENT_LIMIT,
+                by_keys,
             };
             Crew::start(name, size, options.queue, setup, publisher.fresh())
         };
         Ok(Postgres {
-            workers: crew("database", options.readers, STATEMENT_LIMIT)?,
-            scanners: crew("scanner", options.scanners, SCAN_LIMIT)?,
+            workers: crew("database", options.readers, STATEMENT_LIMIT, true)?,
+            scanners: crew("scanner", options.scanners, options.scan, false)?,
             publisher,
             committed,
         })

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 pub(super) use self::connection::run;
 use self::{connection::failure, writer::Writer};
-use super::{Access, Backend, Connection, Job, Options, SCAN_LIMIT};
+use super::{Access, Backend, Connection, Job, Options};
 use crate::error::{Error, Kind, Result};
 
 /// Before 3.51.3 a WAL that is reset at the wrong moment can lose a commit
@@ -36,6 +36,7 @@ pub struct Sqlite {
     readers: r2d2::Pool<Readers>,
     /// Apart from the readers, so that no long read keeps a short one waiting.
     scanners: r2d2::Pool<Readers>,
+    scan_limit: Duration,
     writer: Writer,
     committed: Arc<Notify>,
 }
@@ -63,6 +64,7 @@ impl Sqlite {
         Ok(Sqlite {
             readers,
             scanners,
+            scan_limit: options.scan,
             writer,
             committed,
         })
@@ -97,8 +99,8 @@ impl Backend for Sqlite {
         match access {
             Access::Write => self.writer.push(job),
             Access::Read | Access::Scan => {
-                let scanners = self.scanners.clone();
-                tokio::task::spawn_blocking(move || scan(&scanners, job));
+                let (scanners, limit) = (self.scanners.clone(), self.scan_limit);
+                tokio::task::spawn_blocking(move || scan(&scanners, limit, job));
                 Ok(())
             }
         }
@@ -118,9 +120,9 @@ impl Backend for Sqlite {
 }
 
 /// Runs a read that may take long, and breaks it off at its deadline.
-fn scan(scanners: &r2d2::Pool<Readers>, mut job: Box<dyn Job>) {
+fn scan(scanners: &r2d2::Pool<Readers>, limit: Duration, mut job: Box<dyn Job>) {
     let started = Instant::now();
-    let is_over = move || started.elapsed() > SCAN_LIMIT;
+    let is_over = move || started.elapsed() > limit;
     let done = scanners.get().map_err(busy).and_then(|mut reader| {
         reader
             .progress_handler(STEPS, Some(is_over))

@@ -1,0 +1,198 @@
+//! The catalog as a sheet: whatever texts it holds, it comes back as it went out.
+
+use std::sync::Mutex;
+
+use proptest::{
+    collection::vec,
+    option,
+    prelude::{Strategy, any, prop_oneof},
+    test_runner::{Config, TestRunner},
+};
+use shop::{
+    catalog::{self, CategoryName, Description, Fault, Imported, NewProduct, ProductName, Sheet},
+    money::{Price, Stock},
+};
+
+use super::*;
+
+/// How many sheets are tried; each on shops that hold what the earlier ones brought.
+const CASES: u32 = 24;
+
+#[derive(Debug, Clone)]
+struct Thing {
+    name: String,
+    description: String,
+    price: i64,
+    stock: i64,
+    category: Option<String>,
+}
+
+/// Texts that a sheet could trip over.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[=+\\-@'\t\r\n,;\" ]{0,4}[a-z\"',\n\r =]{0,12}",
+        "\\PC{0,20}",
+        "[\u{feff}\u{a0}\u{2028}é'=]{0,6}",
+    ]
+}
+
+fn line() -> impl Strategy<Value = String> {
+    text().prop_filter_map("no line", |text| {
+        let name = ProductName::try_from(text).ok()?;
+        Some(name.as_str().to_owned())
+    })
+}
+
+fn thing() -> impl Strategy<Value = Thing> {
+    let category = option::of(prop_oneof![line(), "[=']?[a-c]"]);
+    let numbers = (1..=Price::MOST, 0..=Stock::MOST);
+    (line(), text(), numbers, category).prop_map(|(name, description, (price, stock), category)| {
+        Thing {
+            name,
+            description,
+            price,
+            stock,
+            category,
+        }
+    })
+}
+
+/// Puts them into the catalog, one by one.
+async fn make(shop: &TestShop, things: &[Thing]) {
+    let (app, things) = (Arc::clone(&shop.app), things.to_vec());
+    let made = shop.app.db.write("test.make", move |tx| {
+        for thing in &things {
+            let category = thing.category.clone().map(CategoryName::try_from);
+            let category = match category.transpose().unwrap() {
+                None => None,
+                Some(name) => Some(match catalog::category_by_name(tx, &name)? {
+                    Some(known) => known.id,
+                    None => catalog::add_category(tx, &name)?.id,
+                }),
+            };
+            let new = NewProduct {
+                name: ProductName::try_from(thing.name.clone()).unwrap(),
+                description: Description::try_from(thing.description.clone()).unwrap(),
+                price: Price::try_from(thing.price).unwrap(),
+                stock: Stock::try_from(thing.stock).unwrap(),
+                category,
+            };
+            catalog::create(tx, &app, &new, &[])?;
+        }
+        Ok(())
+    });
+    made.await.unwrap();
+}
+
+async fn export(shop: &TestShop) -> Vec<u8> {
+    let app = Arc::clone(&shop.app);
+    let exported = shop.app.db.scan("test.export", move |tx| {
+        let sheet = Arc::new(Mutex::new(Vec::new()));
+        let mut writer = catalog::Writer::new(Shared(Arc::clone(&sheet)))?;
+        catalog::export(tx, &app, |_| {}, |product| writer.write(product))?;
+        writer.finish()?;
+        Ok(std::mem::take(&mut *sheet.lock().unwrap()))
+    });
+    exported.await.unwrap()
+}
+
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn import(shop: &TestShop, file: &[u8]) -> Result<Imported, Vec<Fault>> {
+    let sheet = Arc::new(Sheet::read(file, |_| {}));
+    let db = &shop.app.db;
+    let looked = Arc::clone(&sheet);
+    let survey = db.scan("test.survey", move |tx| catalog::survey(tx, &looked));
+    let survey = survey.await.unwrap();
+    if !survey.faults.is_empty() {
+        return Err(survey.faults);
+    }
+    let imported = db.write("test.import", move |tx| {
+        catalog::import(tx, &sheet, &survey, |_| {})
+    });
+    imported.await.unwrap()
+}
+
+/// What the catalog holds, without what a sheet does not tell.
+fn rows(shop: &TestShop) -> Vec<Vec<Option<String>>> {
+    let mut rows = shop.behind().rows(
+        "SELECT p.name, p.name_key, p.slug, p.description, p.price, p.stock, c.name_key
+         FROM products p LEFT JOIN categories c ON c.id = p.category_id",
+    );
+    rows.sort();
+    rows
+}
+
+storage_test! {
+    async fn a_sheet_loses_nothing(shop: TestShop) {
+        let other = shop.but(&[("rate_limit", "off")]).await;
+        let runtime = tokio::runtime::Handle::current();
+        let tell = async |things: Vec<Thing>| {
+            make(&shop, &things).await;
+            let sheet = export(&shop).await;
+            let again = import(&shop, &sheet).await.unwrap();
+            assert_eq!((again.created, again.updated, again.categories), (0, 0, 0));
+            let moved = import(&other, &sheet).await.unwrap();
+            assert_eq!((moved.created, moved.updated), (things.len(), 0));
+            assert_eq!(rows(&shop), rows(&other));
+            assert_eq!(
+                String::from_utf8_lossy(&sheet),
+                String::from_utf8_lossy(&export(&other).await),
+            );
+        };
+        let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
+        tokio::task::block_in_place(|| {
+            let things = vec(thing(), 1..8);
+            runner
+                .run(&things, |things| {
+                    runtime.block_on(tell(things));
+                    Ok(())
+                })
+                .unwrap();
+        });
+        shop.behind().assert_sound();
+        other.behind().assert_sound();
+    }
+}
+
+#[test]
+fn whatever_a_file_holds_its_lines_are_counted_as_an_editor_does() {
+    let head = "id,name,description,price,stockQuantity,category,images";
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let ends = prop_oneof!["\n", "\r\n", "\r"];
+    let piece = prop_oneof!["", "[a-c]", "\"[\r\n,a]{0,4}\"", "(\n){1,3}", "(\r\n){1,2}"];
+    let strategy = (ends, vec(piece, 0..6), any::<bool>());
+    runner
+        .run(&strategy, |(end, pieces, bom)| {
+            // So that a quote always begins a cell.
+            let pieces = pieces.join(",");
+            let mark = if bom { "\u{feff}" } else { "" };
+            let before = format!("{mark}{head}{end}{pieces}{end}");
+            let file = format!("{before},Kettle,,free,0,,");
+            let sheet = Sheet::read(file.as_bytes(), |_| {});
+            // An editor's lines: what stands before, with each kind of end made one.
+            let plain = before.replace("\r\n", "\n").replace('\r', "\n");
+            let line = plain.matches('\n').count() as u64 + 1;
+            let last = sheet.faults().last().unwrap();
+            assert_eq!(
+                (last.line, last.why.contains("`price`")),
+                (line, true),
+                "{file:?}"
+            );
+            Ok(())
+        })
+        .unwrap();
+}
