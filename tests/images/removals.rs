@@ -215,7 +215,7 @@ storage_test! {
         let server = Process::of_with(&shop, &[("CLOUDINARY_URL", &settings)]);
         let token = admin_of(&shop, &server).await;
         let upload = remote_upload(&server.url, &token);
-        tokio::time::timeout(Duration::from_secs(60), host.met()).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), host.met()).await.unwrap();
         server.kill();
         assert!(upload.await.unwrap().is_err(), "nothing was acknowledged");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
