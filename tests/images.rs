@@ -10,13 +10,20 @@ use std::collections::BTreeSet;
 
 use http::Method;
 
-use crate::support::{Answer, Client, Form, TestShop};
+use crate::support::{Answer, Client, Form, Process, Remote, TestShop};
 
 /// A product with these pictures, made by the admin.
 async fn product(admin: &Client<'_>, files: &[&[u8]]) -> Answer {
     let form = Form::default().text("name", "Kettle").text("price", "500");
     let form = files.iter().fold(form, |form, file| form.image(file));
     admin.upload(Method::POST, "/products", &[], form).await
+}
+
+/// The token of an admin at a program of its own, which goes by the machine's clock.
+async fn admin_of(shop: &TestShop, process: &Process) -> String {
+    shop.admin().await;
+    let admin = Remote::new(process).signed_in("admin").await;
+    admin.token.unwrap()
 }
 
 /// The path of a product's picture, where the shop serves it.

@@ -47,6 +47,12 @@ impl Remote {
         let account = json!({ "email": email, "password": PASSWORD, "name": name });
         let made = self.post("/auth/register", &account).await;
         assert_eq!(made.status, 201, "{made:?}");
+        self.signed_in(name).await
+    }
+
+    /// Signs in to an account that is there.
+    pub(crate) async fn signed_in(&self, name: &str) -> Remote {
+        let email = format!("{name}@example.com");
         let session = json!({ "email": email, "password": PASSWORD });
         let signed_in = self.post("/auth/login", &session).await;
         assert_eq!(signed_in.status, 200, "{signed_in:?}");
