@@ -3,6 +3,7 @@
 use crate::{
     args,
     catalog::{Listed, store::Columns},
+    clock::Timestamp,
     db::{Sql, Tx, Value, rows_of},
     error::Result,
     id::{CategoryId, ProductId},
@@ -12,6 +13,8 @@ use crate::{
 /// A product's row that is to be written.
 pub(in crate::catalog) struct Written<'a> {
     pub(in crate::catalog) id: ProductId,
+    /// When it is made or changed.
+    pub(in crate::catalog) at: Timestamp,
     pub(in crate::catalog) stock: Stock,
     pub(in crate::catalog) columns: Columns<'a>,
 }
@@ -73,19 +76,19 @@ fn write(tx: &mut Tx<'_>, rows: &[Written<'_>], where_known: &str) -> Result<()>
     let mut values: Vec<Value<'_>> = Vec::with_capacity(rows.len() * 10);
     for row in rows {
         let columns = &row.columns;
-        let row: [Value<'_>; 10] = [
+        let cells: [Value<'_>; 10] = [
             row.id.into(),
             row.stock.into(),
             columns.price.into(),
             columns.category.into(),
-            tx.now().into(),
-            tx.now().into(),
+            row.at.into(),
+            row.at.into(),
             columns.name.into(),
             columns.name_key.into(),
             columns.slug.into(),
             columns.description.into(),
         ];
-        values.extend(row);
+        values.extend(cells);
     }
     let sql = format!(
         "INSERT INTO products (id, stock, price, category_id, created_at, updated_at, name, name_key,
