@@ -1,7 +1,7 @@
 //! Plausible data: the same for one seed, and nothing secret made from it.
 
 use super::*;
-use crate::support::{Behind, Site, storage_test};
+use crate::support::{Behind, storage_test};
 
 /// A fresh directory, filled.
 fn seeded(arguments: &[&str]) -> (tempfile::TempDir, Value) {
