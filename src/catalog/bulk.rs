@@ -202,20 +202,12 @@ pub fn export(
     mut each: impl FnMut(&Listed<'_>) -> Result<()>,
 ) -> Result<()> {
     begin(store::kept_count(tx)?);
-    let mut last = None;
-    loop {
-        let mut found = 0;
-        store::after(tx, last, ROWS, |mut product, images| {
-            let images = media::shown(images, &app.public_url)?;
-            let urls: Vec<_> = images.into_iter().map(|image| image.url).collect();
-            product.images = urls.join(" ");
-            (last, found) = (Some(product.id), found + 1);
-            each(&product)
-        })?;
-        if found < ROWS {
-            return Ok(());
-        }
-    }
+    store::each_listed(tx, |mut product, images| {
+        let images = media::shown(images, &app.public_url)?;
+        let urls: Vec<_> = images.into_iter().map(|image| image.url).collect();
+        product.images = urls.join(" ");
+        each(&product)
+    })
 }
 
 /// The catalog's own of the sheet's categories, as far as there are.

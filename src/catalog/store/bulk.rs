@@ -121,22 +121,16 @@ pub(in crate::catalog) fn count_products(tx: &mut Tx<'_>, by: i64) -> Result<()>
     Ok(())
 }
 
-/// Hands over the next products of the catalog by id, `most` of them, each with what its row keeps of
-/// its pictures.
-pub(in crate::catalog) fn after(
+/// Hands over all products of the catalog by id, each with what its row keeps of its pictures. One
+/// statement, since pages would each be planned by what is known of a table that was just filled.
+pub(in crate::catalog) fn each_listed(
     tx: &mut Tx<'_>,
-    last: Option<ProductId>,
-    most: usize,
     mut each: impl FnMut(Listed<'_>, &str) -> Result<()>,
 ) -> Result<()> {
-    let behind = if last.is_some() { " AND p.id > ?1" } else { "" };
-    let sql = format!(
-        "SELECT p.id, p.name, p.description, p.price, p.stock, c.name, p.images
+    let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name, p.images
          FROM products p LEFT JOIN categories c ON c.id = p.category_id
-         WHERE p.deleted_at IS NULL{behind} ORDER BY p.id LIMIT {most}"
-    );
-    let values: Vec<Value<'_>> = last.into_iter().map(Value::from).collect();
-    tx.each(&sql, &values, |row| {
+         WHERE p.deleted_at IS NULL ORDER BY p.id";
+    tx.each(sql, &[], |row| {
         let listed = Listed {
             id: row.get(0)?,
             name: row.get(1)?,
