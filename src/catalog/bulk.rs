@@ -4,7 +4,7 @@
 //! as it says is left alone. What is left to do is one transaction of statements for many rows each, which
 //! looks again, since others go on writing meanwhile.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use super::{
     store::{self, Columns, Known, Written},
 };
 use crate::{
+    clock::Timestamp,
     db::Tx,
     error::{Error, Kind, Result},
     event::StockChange,
@@ -128,12 +129,12 @@ pub fn import(
                 imported.created += 1;
                 imported.without_images += usize::from(entry.names_images);
                 changes.created(Cause::Import, id, entry.stock, category);
-                fresh.push(entry.written(id, category));
+                fresh.push(entry.written(id, tx.now(), category));
             }
             Step::Update { delta, from } => {
                 imported.updated += 1;
                 changes.updated(id, entry.stock, delta, (from, category));
-                renewed.push(entry.written(id, category));
+                renewed.push(entry.written(id, tx.now(), category));
             }
         }
     }
@@ -155,36 +156,37 @@ pub fn import(
     Ok(Ok(imported))
 }
 
-/// Puts many products into the catalog, without pictures; tells their ids.
+/// Puts many products into the catalog, without pictures, as if one had been made every second, the last
+/// of them now; tells their ids.
 pub fn create_all(tx: &mut Tx<'_>, new: &[NewProduct]) -> Result<Vec<ProductId>> {
     let mut changes = Changes::default();
     let mut ids = Vec::with_capacity(new.len());
-    for new in new.chunks(ROWS) {
-        let keys: Vec<_> = new
+    for part in new.chunks(ROWS) {
+        let keys: Vec<_> = part
             .iter()
             .map(|new| (fold(new.name.as_str()), slug(new.name.as_str())))
             .collect();
-        let rows: Vec<_> = new
-            .iter()
-            .zip(&keys)
-            .map(|(new, (name_key, slug))| {
-                let id = tx.id();
-                ids.push(id);
-                changes.created(Cause::Create, id, new.stock, new.category);
-                Written {
-                    id,
-                    stock: new.stock,
-                    columns: Columns {
-                        name: new.name.as_str(),
-                        name_key,
-                        slug,
-                        description: new.description.as_str(),
-                        price: new.price,
-                        category: new.category,
-                    },
-                }
-            })
-            .collect();
+        let mut rows = Vec::with_capacity(part.len());
+        for (product, (name_key, slug)) in part.iter().zip(&keys) {
+            let younger = (new.len() - ids.len() - 1) as u64;
+            let at = tx.now().minus(Duration::from_secs(younger));
+            let id = ProductId(tx.chance().uuid(at));
+            ids.push(id);
+            changes.created(Cause::Create, id, product.stock, product.category);
+            rows.push(Written {
+                id,
+                at,
+                stock: product.stock,
+                columns: Columns {
+                    name: product.name.as_str(),
+                    name_key,
+                    slug,
+                    description: product.description.as_str(),
+                    price: product.price,
+                    category: product.category,
+                },
+            });
+        }
         store::insert_all(tx, &rows)?;
     }
     changes.write(tx)?;
@@ -200,20 +202,12 @@ pub fn export(
     mut each: impl FnMut(&Listed<'_>) -> Result<()>,
 ) -> Result<()> {
     begin(store::kept_count(tx)?);
-    let mut last = None;
-    loop {
-        let mut found = 0;
-        store::after(tx, last, ROWS, |mut product, images| {
-            let images = media::shown(images, &app.public_url)?;
-            let urls: Vec<_> = images.into_iter().map(|image| image.url).collect();
-            product.images = urls.join(" ");
-            (last, found) = (Some(product.id), found + 1);
-            each(&product)
-        })?;
-        if found < ROWS {
-            return Ok(());
-        }
-    }
+    store::each_listed(tx, |mut product, images| {
+        let images = media::shown(images, &app.public_url)?;
+        let urls: Vec<_> = images.into_iter().map(|image| image.url).collect();
+        product.images = urls.join(" ");
+        each(&product)
+    })
 }
 
 /// The catalog's own of the sheet's categories, as far as there are.
@@ -278,9 +272,10 @@ impl Entry {
             && self.stock.get() == known.stock
     }
 
-    fn written(&self, id: ProductId, category: Option<CategoryId>) -> Written<'_> {
+    fn written(&self, id: ProductId, at: Timestamp, category: Option<CategoryId>) -> Written<'_> {
         Written {
             id,
+            at,
             stock: self.stock,
             columns: Columns {
                 name: self.name.as_str(),

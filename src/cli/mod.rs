@@ -195,7 +195,8 @@ async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc
         clock,
         chance,
         storage: db::Options {
-            // Whoever waits for a command can break it off.
+            // Whoever waits for a command can break it off; beside a busy server it waits for its turn.
+            busy: Duration::from_mins(1),
             scan: Duration::from_hours(24),
             ..db::Options::default()
         },

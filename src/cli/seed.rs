@@ -1,20 +1,27 @@
 //! Plausible data for trying, testing and measuring: the same for one seed, passwords aside.
 
+mod drawing;
+mod goods;
+mod words;
+
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+use self::{
+    goods::fill_catalog,
+    words::{FIRST_NAMES, LAST_NAMES},
+};
 use super::output::{self, Output};
 use crate::{
     accounts::{self, Email, NewPassword, NewUser, PasswordHash, PersonName, Role},
-    cart,
-    catalog::{self, CategoryName, Description, NewProduct, ProductName},
+    cart, catalog,
     clock::{Chance, Clock, Timestamp},
     config::Config,
     db::Tx,
     error::{Error, Result},
-    id::{CategoryId, ProductId, UserId},
-    money::{Price, Quantity, Stock},
+    id::{ProductId, UserId},
+    money::Quantity,
     orders,
     payments::Delivery,
     ports::Mock,
@@ -37,9 +44,6 @@ pub(super) struct Seed {
 
 /// When seeded data begins: 2026-01-01T00:00:00Z. Every product is a second younger.
 const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
-
-/// How many rows one transaction makes.
-const BATCH: u64 = 500;
 
 /// What seeding made, and the passwords that are shown this once.
 #[derive(Debug, Serialize)]
@@ -169,77 +173,6 @@ async fn person(
     Ok(user.id)
 }
 
-async fn fill_catalog(app: &Arc<App>, count: u64) -> Result<Vec<ProductId>> {
-    let categories = app.db.write("seed.categories", fill_categories).await?;
-    let bar = output::progress(count, "products");
-    let mut made = Vec::new();
-    let mut left = count;
-    while left > 0 {
-        let part = left.min(BATCH);
-        let batch: Vec<NewProduct> = (0..part)
-            .map(|_| invent(&app.chance, &categories))
-            .collect::<Result<_>>()?;
-        let shop = Arc::clone(app);
-        let clock = app.clock.clone();
-        let ids = app
-            .db
-            .write("seed.products", move |tx| {
-                batch
-                    .iter()
-                    .map(|new| Ok(catalog::create(tx, &shop, new, &[])?.id))
-                    .collect::<Result<Vec<_>>>()
-            })
-            .await?;
-        made.extend(ids);
-        clock.advance(Duration::from_secs(part));
-        left -= part;
-        bar.inc(part);
-    }
-    bar.finish_and_clear();
-    Ok(made)
-}
-
-fn fill_categories(tx: &mut Tx<'_>) -> Result<Vec<CategoryId>> {
-    KINDS
-        .iter()
-        .map(|(name, _)| {
-            let name = CategoryName::try_from((*name).to_owned()).map_err(Error::internal)?;
-            match catalog::category_by_name(tx, &name)? {
-                Some(known) => Ok(known.id),
-                None => Ok(catalog::add_category(tx, &name)?.id),
-            }
-        })
-        .collect()
-}
-
-fn invent(chance: &Chance, categories: &[CategoryId]) -> Result<NewProduct> {
-    let at = below(chance, KINDS.len());
-    let things = KINDS[at].1;
-    let (thing, adjective, material) = (
-        pick(chance, things),
-        pick(chance, ADJECTIVES),
-        pick(chance, MATERIALS),
-    );
-    let edition = chance.below(900) + 100;
-    let name = format!("{adjective} {material} {thing} {edition}");
-    let description = format!(
-        "{adjective} {} in {}. {} {}",
-        thing.to_lowercase(),
-        material.to_lowercase(),
-        pick(chance, PRAISE),
-        pick(chance, CARE)
-    );
-    let price = (i64::try_from(chance.below(500)).unwrap_or_default() + 1) * 1000 - 100;
-    let stock = i64::try_from(chance.below(200)).unwrap_or_default();
-    Ok(NewProduct {
-        name: ProductName::try_from(name).map_err(Error::internal)?,
-        description: Description::try_from(description).map_err(Error::internal)?,
-        price: Price::try_from(price).map_err(Error::internal)?,
-        stock: Stock::try_from(stock).map_err(Error::internal)?,
-        category: categories.get(at).copied(),
-    })
-}
-
 /// Orders through the same doors as real ones: a cart, a checkout, the provider's word.
 async fn fill_orders(
     app: &Arc<App>,
@@ -316,144 +249,3 @@ fn pick<'a>(chance: &Chance, words: &[&'a str]) -> &'a str {
 fn below(chance: &Chance, bound: usize) -> usize {
     usize::try_from(chance.below(bound as u64)).unwrap_or_default()
 }
-
-const KINDS: &[(&str, &[&str])] = &[
-    (
-        "Kitchen",
-        &[
-            "Kettle",
-            "Frying Pan",
-            "Chopping Board",
-            "Spice Box",
-            "Mixing Bowl",
-            "Ladle",
-        ],
-    ),
-    (
-        "Home",
-        &[
-            "Lamp", "Cushion", "Rug", "Curtain", "Vase", "Clock", "Mirror",
-        ],
-    ),
-    (
-        "Clothing",
-        &[
-            "Shirt", "Kurta", "Scarf", "Jacket", "Trousers", "Shawl", "Socks",
-        ],
-    ),
-    (
-        "Shoes",
-        &["Sandals", "Sneakers", "Boots", "Loafers", "Slippers"],
-    ),
-    (
-        "Electronics",
-        &[
-            "Headphones",
-            "Charger",
-            "Speaker",
-            "Keyboard",
-            "Power Bank",
-            "Mouse",
-        ],
-    ),
-    (
-        "Books",
-        &[
-            "Notebook",
-            "Atlas",
-            "Cookbook",
-            "Novel",
-            "Sketchbook",
-            "Diary",
-        ],
-    ),
-    (
-        "Garden",
-        &[
-            "Planter",
-            "Watering Can",
-            "Trowel",
-            "Bird Feeder",
-            "Hammock",
-        ],
-    ),
-    (
-        "Toys",
-        &[
-            "Puzzle",
-            "Kite",
-            "Spinning Top",
-            "Building Blocks",
-            "Doll",
-            "Train Set",
-        ],
-    ),
-    (
-        "Sports",
-        &[
-            "Yoga Mat",
-            "Cricket Bat",
-            "Football",
-            "Skipping Rope",
-            "Dumbbell",
-        ],
-    ),
-    (
-        "Stationery",
-        &[
-            "Fountain Pen",
-            "Pencil Case",
-            "Desk Tray",
-            "Stapler",
-            "Paperweight",
-        ],
-    ),
-];
-
-const ADJECTIVES: &[&str] = &[
-    "Classic", "Everyday", "Handmade", "Compact", "Premium", "Light", "Sturdy", "Modern",
-    "Vintage", "Quiet", "Bright", "Soft", "Slim", "Travel", "Family", "Artisan",
-];
-
-const MATERIALS: &[&str] = &[
-    "Cotton", "Steel", "Oak", "Bamboo", "Brass", "Leather", "Ceramic", "Linen", "Wool", "Copper",
-    "Glass", "Jute", "Teak", "Silk", "Cork", "Walnut",
-];
-
-const PRAISE: &[&str] = &[
-    "Made to last and easy to repair.",
-    "Small enough for every home.",
-    "A favourite of our customers.",
-    "Designed and finished by hand.",
-    "Comes in a box without plastic.",
-];
-
-const CARE: &[&str] = &[
-    "Wipe with a dry cloth.",
-    "Keep out of direct sun.",
-    "With two years of warranty.",
-    "Wash at 30 degrees.",
-    "Spare parts can be ordered.",
-];
-
-const FIRST_NAMES: &[&str] = &[
-    "Aarav", "Diya", "Ishaan", "Kavya", "Meera", "Nikhil", "Priya", "Rohan", "Sana", "Tara",
-    "Vikram", "Zoya", "Anika", "Dev", "Farah", "Kabir",
-];
-
-const LAST_NAMES: &[&str] = &[
-    "Sharma",
-    "Patel",
-    "Iyer",
-    "Khan",
-    "Das",
-    "Reddy",
-    "Nair",
-    "Singh",
-    "Mehta",
-    "Bose",
-    "Joshi",
-    "Rao",
-    "Gupta",
-    "Fernandes",
-];

@@ -1,7 +1,7 @@
 //! Plausible data: the same for one seed, and nothing secret made from it.
 
 use super::*;
-use crate::support::Behind;
+use crate::support::{Behind, storage_test};
 
 /// A fresh directory, filled.
 fn seeded(arguments: &[&str]) -> (tempfile::TempDir, Value) {
@@ -34,8 +34,64 @@ fn one_seed_makes_one_shop() {
         texts_of(&products(&one), "name"),
         texts_of(&products(&other), "name")
     );
+    assert_eq!(pictures(&one), pictures(&two), "their pictures too");
     for shop in [&one, &two, &other] {
         Behind::of(shop.path(), None).assert_sound();
+    }
+}
+
+/// The files of a shop's pictures, by name.
+fn pictures(shop: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
+    let files = fs::read_dir(shop.path().join("images")).unwrap();
+    let mut files: Vec<_> = files
+        .map(|file| {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            (name, fs::read(file.path()).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn seeded_products_are_plausible_and_differ() {
+    let shop = seeded(&["--products", "5000", "--customers", "0"]).0;
+    let behind = Behind::of(shop.path(), None);
+    behind.assert_sound();
+    assert_eq!(behind.number("SELECT count(*) FROM products"), 5000);
+    let names = behind.number("SELECT count(DISTINCT name) FROM products");
+    assert!(names > 4990, "{names} names");
+    let categories = behind.number("SELECT count(*) FROM categories WHERE product_count > 50");
+    assert!((30..=50).contains(&categories), "{categories} categories");
+    let dear = "SELECT count(*) FROM products WHERE price NOT BETWEEN 2900 AND 9000000";
+    assert_eq!(behind.number(dear), 0);
+    let sold_out = behind.number("SELECT count(*) FROM products WHERE stock = 0");
+    assert!((100..500).contains(&sold_out), "{sold_out} are sold out");
+
+    let pictures = pictures(&shop);
+    let rows = behind.number("SELECT count(*) FROM product_images");
+    assert_eq!(rows, i64::try_from(pictures.len()).unwrap());
+    assert!((12..=24).contains(&rows), "{rows} pictures");
+    let listed = "SELECT count(*) FROM products WHERE images <> '[]'";
+    assert_eq!(behind.number(listed), 12);
+    for (_, picture) in &pictures {
+        let picture = image::load_from_memory(picture).unwrap();
+        assert_eq!((picture.width(), picture.height()), (480, 480));
+    }
+    let distinct: std::collections::BTreeSet<_> = pictures.iter().map(|(_, file)| file).collect();
+    assert_eq!(distinct.len(), pictures.len(), "no two are alike");
+}
+
+storage_test! {
+    async fn a_seeded_shop_is_sound(site: Site) {
+        let size = ["admin", "seed", "--products", "1500", "--customers", "2", "--orders", "5"];
+        said(&site.run(&size));
+        let behind = site.behind();
+        behind.assert_sound();
+        assert_eq!(behind.number("SELECT count(*) FROM products"), 1500);
+        assert_eq!(behind.number("SELECT count(*) FROM orders WHERE status <> 'PAID'"), 0);
+        assert_eq!(behind.number("SELECT count(*) FROM outbox"), 0);
     }
 }
 

@@ -170,6 +170,36 @@ storage_test! {
         assert_eq!(told["unchanged"], 1201);
     }
 
+    async fn an_import_beside_buyers_loses_no_piece(shop: TestShop) {
+        let mut products = Vec::new();
+        for number in 0..10 {
+            products.push(shop.product(&format!("Cup {number}"), 100, 1000).await);
+        }
+        let known = products.iter().map(|id| format!("{id},Pot,,200,700,Kitchen,\n"));
+        let new = (0..2000).map(|number| format!(",Pan {number},,9900,{number},Kitchen,\n"));
+        let lines: String = known.chain(new).collect();
+        let file = keep(&shop, "sheet.csv", format!("{HEAD}\n{lines}"));
+        let mut arguments = vec!["admin", "product", "import", &file, "--json"];
+        let url = shop.database.as_ref().map(|database| database.url());
+        arguments.extend(url.into_iter().flat_map(|url| ["--database-url", url]));
+        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        let directory = shop.directory.path().to_owned();
+        let importing = tokio::task::spawn_blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            run(&directory, &arguments)
+        });
+        let ada = shop.customer("ada").await;
+        for product in products.iter().cycle() {
+            ada.buys(product, 1).await;
+            if importing.is_finished() {
+                break;
+            }
+        }
+        let told: Value = serde_json::from_str(&said(&importing.await.unwrap())).unwrap();
+        assert_eq!((&told["created"], &told["updated"]), (&json!(2000), &json!(10)));
+        shop.behind().assert_sound();
+    }
+
     async fn i03_a_formula_is_neutralised_and_comes_back(shop: TestShop) {
         let names = ["=1+1", "+1", "-1", "@SUM(A1)", "'quoted'", "plain - @"];
         let admin = shop.admin().await;

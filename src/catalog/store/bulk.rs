@@ -7,6 +7,7 @@ use crate::{
         search::entry,
         store::{Columns, search},
     },
+    clock::Timestamp,
     db::{Sql, Tx, Value, rows_of},
     error::Result,
     id::{CategoryId, ProductId},
@@ -16,6 +17,8 @@ use crate::{
 /// A product's row that is to be written.
 pub(in crate::catalog) struct Written<'a> {
     pub(in crate::catalog) id: ProductId,
+    /// When it is made or changed.
+    pub(in crate::catalog) at: Timestamp,
     pub(in crate::catalog) stock: Stock,
     pub(in crate::catalog) columns: Columns<'a>,
 }
@@ -77,19 +80,19 @@ fn write(tx: &mut Tx<'_>, rows: &[Written<'_>], where_known: &str) -> Result<()>
     let mut values: Vec<Value<'_>> = Vec::with_capacity(rows.len() * 10);
     for row in rows {
         let columns = &row.columns;
-        let row: [Value<'_>; 10] = [
+        let cells: [Value<'_>; 10] = [
             row.id.into(),
             row.stock.into(),
             columns.price.into(),
             columns.category.into(),
-            tx.now().into(),
-            tx.now().into(),
+            row.at.into(),
+            row.at.into(),
             columns.name.into(),
             columns.name_key.into(),
             columns.slug.into(),
             columns.description.into(),
         ];
-        values.extend(row);
+        values.extend(cells);
     }
     let sql = format!(
         "INSERT INTO products (id, stock, price, category_id, created_at, updated_at, name, name_key,
@@ -126,22 +129,16 @@ pub(in crate::catalog) fn count_products(tx: &mut Tx<'_>, by: i64) -> Result<()>
     Ok(())
 }
 
-/// Hands over the next products of the catalog by id, `most` of them, each with what its row keeps of
-/// its pictures.
-pub(in crate::catalog) fn after(
+/// Hands over all products of the catalog by id, each with what its row keeps of its pictures. One
+/// statement, since pages would each be planned by what is known of a table that was just filled.
+pub(in crate::catalog) fn each_listed(
     tx: &mut Tx<'_>,
-    last: Option<ProductId>,
-    most: usize,
     mut each: impl FnMut(Listed<'_>, &str) -> Result<()>,
 ) -> Result<()> {
-    let behind = if last.is_some() { " AND p.id > ?1" } else { "" };
-    let sql = format!(
-        "SELECT p.id, p.name, p.description, p.price, p.stock, c.name, p.images
+    let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name, p.images
          FROM products p LEFT JOIN categories c ON c.id = p.category_id
-         WHERE p.deleted_at IS NULL{behind} ORDER BY p.id LIMIT {most}"
-    );
-    let values: Vec<Value<'_>> = last.into_iter().map(Value::from).collect();
-    tx.each(&sql, &values, |row| {
+         WHERE p.deleted_at IS NULL ORDER BY p.id";
+    tx.each(sql, &[], |row| {
         let listed = Listed {
             id: row.get(0)?,
             name: row.get(1)?,

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 pub(super) use self::bulk::{
-    Known, Written, after, count_products, insert_all, kept_count, known, update_all,
+    Known, Written, count_products, each_listed, insert_all, kept_count, known, update_all,
 };
 pub(super) use self::categories::{
     categories, category_by_id, category_by_key, delete_category, insert_category, rename_category,

@@ -1,0 +1,57 @@
+//! Pictures for products that nobody photographed: a few coloured shapes, the same for one seed.
+
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+
+use crate::{
+    clock::Chance,
+    error::{Error, Result},
+    media::Picture,
+};
+
+/// Its width and height, in pixels.
+const SIDE: u32 = 480;
+
+const SHAPES: usize = 6;
+
+/// A shape about a point, reaching so far from it.
+#[derive(Clone, Copy)]
+struct Shape {
+    is_round: bool,
+    x: u32,
+    y: u32,
+    reach: u32,
+    colour: Rgb<u8>,
+}
+
+impl Shape {
+    fn drawn(chance: &Chance) -> Shape {
+        let [round, red, green, blue] = chance.bytes();
+        let upto = |bound: u32| u32::try_from(chance.below(bound.into())).unwrap_or_default();
+        Shape {
+            is_round: round % 2 == 0,
+            x: upto(SIDE),
+            y: upto(SIDE),
+            reach: SIDE / 16 + upto(SIDE / 4),
+            colour: Rgb([red, green, blue]),
+        }
+    }
+
+    fn covers(&self, x: u32, y: u32) -> bool {
+        let (across, down) = (self.x.abs_diff(x), self.y.abs_diff(y));
+        if self.is_round {
+            across * across + down * down <= self.reach * self.reach
+        } else {
+            across.max(down) <= self.reach
+        }
+    }
+}
+
+pub(super) fn draw(chance: &Chance) -> Result<Picture> {
+    let ground = chance.bytes().map(|light: u8| 160 + light % 80);
+    let shapes: [Shape; SHAPES] = std::array::from_fn(|_| Shape::drawn(chance));
+    let pixels = RgbImage::from_fn(SIDE, SIDE, |x, y| {
+        let above = shapes.iter().rfind(|shape| shape.covers(x, y));
+        above.map_or(Rgb(ground), |shape| shape.colour)
+    });
+    Picture::encode(&DynamicImage::from(pixels), ImageFormat::Png).map_err(Error::internal)
+}

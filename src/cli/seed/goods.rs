@@ -1,0 +1,128 @@
+//! Products that could be somebody's, by the million.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    below, drawing, pick,
+    words::{ADJECTIVES, CARE, KINDS, MAKERS, PRAISE},
+};
+use crate::{
+    catalog::{self, CategoryName, Description, NewProduct, ProductName},
+    cli::output,
+    clock::Chance,
+    db::Tx,
+    error::{Error, Result},
+    id::{CategoryId, ImageId, ProductId},
+    media,
+    money::{Price, Stock},
+    web::App,
+};
+
+/// How many products one transaction makes.
+const BATCH: u64 = 10_000;
+
+/// How many products have pictures, the first ones: a picture is a file, and takes its time.
+const PICTURED: u64 = 12;
+
+/// Fills the catalog; tells the ids, in the order in which they were made.
+pub(super) async fn fill_catalog(app: &Arc<App>, count: u64) -> Result<Vec<ProductId>> {
+    let categories = app.db.write("seed.categories", fill_categories).await?;
+    let bar = output::progress(count, "products");
+    let mut made = Vec::new();
+    for _ in 0..count.min(PICTURED) {
+        made.push(make_pictured(app, &categories).await?);
+        app.clock.advance(Duration::from_secs(1));
+        bar.inc(1);
+    }
+    let mut left = count.saturating_sub(PICTURED);
+    while left > 0 {
+        let part = left.min(BATCH);
+        let batch: Vec<NewProduct> = (0..part)
+            .map(|_| invent(&app.chance, &categories))
+            .collect::<Result<_>>()?;
+        app.clock.advance(Duration::from_secs(part));
+        let ids = app
+            .db
+            .write("seed.products", move |tx| catalog::create_all(tx, &batch))
+            .await?;
+        made.extend(ids);
+        left -= part;
+        bar.inc(part);
+    }
+    bar.finish_and_clear();
+    Ok(made)
+}
+
+fn fill_categories(tx: &mut Tx<'_>) -> Result<Vec<CategoryId>> {
+    KINDS
+        .iter()
+        .map(|kind| {
+            let name = CategoryName::try_from(kind.name.to_owned()).map_err(Error::internal)?;
+            match catalog::category_by_name(tx, &name)? {
+                Some(known) => Ok(known.id),
+                None => Ok(catalog::add_category(tx, &name)?.id),
+            }
+        })
+        .collect()
+}
+
+async fn make_pictured(app: &Arc<App>, categories: &[CategoryId]) -> Result<ProductId> {
+    let new = invent(&app.chance, categories)?;
+    let mut pictures = Vec::new();
+    for _ in 0..=below(&app.chance, 2) {
+        let id = ImageId(app.chance.uuid(app.clock.now()));
+        pictures.push((id, drawing::draw(&app.chance)?));
+    }
+    let stored = media::keep(&app.images, pictures).await?;
+    let (shop, attached) = (Arc::clone(app), stored.clone());
+    let made = app
+        .db
+        .write("seed.product", move |tx| {
+            catalog::create(tx, &shop, &new, &attached)
+        })
+        .await;
+    if made.is_err() {
+        media::discard(&app.images, &stored).await;
+    }
+    Ok(made?.id)
+}
+
+fn invent(chance: &Chance, categories: &[CategoryId]) -> Result<NewProduct> {
+    let at = below(chance, KINDS.len());
+    let kind = &KINDS[at];
+    let (thing, made_of) = (pick(chance, kind.things), pick(chance, kind.made_of));
+    let (maker, adjective) = (pick(chance, MAKERS), pick(chance, ADJECTIVES));
+    let variant = pick(chance, kind.variants);
+    let name = format!("{maker} {adjective} {made_of} {thing}, {variant}");
+    let description = format!(
+        "{adjective} {} from {maker}, {}. {} {}",
+        thing.to_lowercase(),
+        made_of.to_lowercase(),
+        pick(chance, PRAISE),
+        pick(chance, CARE)
+    );
+    Ok(NewProduct {
+        name: ProductName::try_from(name).map_err(Error::internal)?,
+        description: Description::try_from(description).map_err(Error::internal)?,
+        price: price(chance, kind.price)?,
+        stock: stock(chance)?,
+        category: categories.get(at).copied(),
+    })
+}
+
+/// More often low than high, and just below a round sum.
+fn price(chance: &Chance, (least, most): (u32, u32)) -> Result<Price> {
+    let draw = || i64::try_from(chance.below(1000)).unwrap_or_default();
+    let (least, most) = (i64::from(least), i64::from(most));
+    let whole = least + (most - least) * draw() * draw() / 1_000_000;
+    Price::try_from((whole / 10 * 10 + 9) * 100).map_err(Error::internal)
+}
+
+/// One of twenty is sold out.
+fn stock(chance: &Chance) -> Result<Stock> {
+    let stock = match chance.below(20) {
+        0 => 0,
+        _ => i64::try_from(chance.below(200)).unwrap_or_default() + 1,
+    };
+    Stock::try_from(stock).map_err(Error::internal)
+}

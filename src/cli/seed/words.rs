@@ -1,0 +1,432 @@
+//! The words that plausible data is made of. A name is drawn from some hundred million, so that few of
+//! a million products share one.
+
+/// What is sold under one category.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    /// From and to, in the currency's major unit.
+    pub(super) price: (u32, u32),
+    pub(super) made_of: &'static [&'static str],
+    pub(super) things: &'static [&'static str],
+    /// What one comes in.
+    pub(super) variants: &'static [&'static str],
+}
+
+const fn kind(
+    name: &'static str,
+    price: (u32, u32),
+    made_of: &'static [&'static str],
+    things: &'static [&'static str],
+    variants: &'static [&'static str],
+) -> Kind {
+    Kind {
+        name,
+        price,
+        made_of,
+        things,
+        variants,
+    }
+}
+
+#[rustfmt::skip]
+pub(super) const KINDS: &[Kind] = &[
+    kind("Kitchen", (199, 4999),
+        &["Steel", "Brass", "Bamboo", "Ceramic", "Cast-Iron", "Teak", "Copper", "Glass"],
+        &["Kettle", "Frying Pan", "Chopping Board", "Spice Box", "Mixing Bowl", "Ladle",
+          "Pressure Cooker", "Tiffin"], COLOURS
+    ),
+    kind("Tableware", (149, 3999),
+        &["Stoneware", "Porcelain", "Glass", "Brass", "Bamboo", "Enamel", "Terracotta",
+          "Marble"],
+        &["Dinner Plate", "Soup Bowl", "Tumbler", "Serving Tray", "Teapot", "Mug", "Cutlery Set",
+          "Jug"], COLOURS
+    ),
+    kind("Home", (199, 7999),
+        &["Cotton", "Oak", "Bamboo", "Brass", "Jute", "Cork", "Ceramic", "Walnut"],
+        &["Cushion", "Rug", "Curtain", "Vase", "Clock", "Mirror", "Photo Frame", "Basket"], COLOURS
+    ),
+    kind("Lighting", (299, 9999),
+        &["Brass", "Paper", "Glass", "Rattan", "Steel", "Walnut", "Ceramic", "Linen"],
+        &["Table Lamp", "Floor Lamp", "Pendant", "Night Light", "Lantern", "Desk Lamp",
+          "String Lights", "Wall Sconce"], COLOURS
+    ),
+    kind("Furniture", (1999, 59_999),
+        &["Teak", "Oak", "Sheesham", "Walnut", "Rattan", "Mango Wood", "Steel", "Bamboo"],
+        &["Chair", "Bookshelf", "Coffee Table", "Stool", "Sideboard", "Bed Frame", "Desk",
+          "Bench"], COLOURS
+    ),
+    kind("Bedding", (399, 8999),
+        &["Cotton", "Linen", "Wool", "Silk", "Bamboo", "Down", "Flannel", "Muslin"],
+        &["Bedsheet", "Quilt", "Pillow", "Blanket", "Duvet Cover", "Mattress Topper",
+          "Throw", "Pillowcase"], COLOURS
+    ),
+    kind("Bath", (99, 3999),
+        &["Cotton", "Bamboo", "Linen", "Terry", "Teak", "Ceramic", "Waffle", "Jute"],
+        &["Towel", "Bath Mat", "Soap Dish", "Bathrobe", "Shower Curtain", "Toothbrush Holder",
+          "Washcloth", "Laundry Bag"], COLOURS
+    ),
+    kind("Cleaning", (49, 1499),
+        &["Coconut", "Bamboo", "Cotton", "Steel", "Recycled", "Cellulose", "Beech",
+          "Sisal"],
+        &["Broom", "Dustpan", "Scrub Brush", "Mop", "Dishcloth", "Bucket", "Sponge Set",
+          "Feather Duster"], COLOURS
+    ),
+    kind("Women's Clothing", (399, 12_999),
+        &["Cotton", "Silk", "Linen", "Chiffon", "Khadi", "Wool", "Georgette", "Denim"],
+        &["Kurta", "Saree", "Dress", "Blouse", "Skirt", "Shawl", "Jacket", "Trousers"], COLOURS
+    ),
+    kind("Men's Clothing", (399, 9999),
+        &["Cotton", "Linen", "Khadi", "Wool", "Denim", "Corduroy", "Flannel", "Jersey"],
+        &["Shirt", "Kurta", "Trousers", "Jacket", "Waistcoat", "Polo Shirt", "Pullover",
+          "Shorts"], COLOURS
+    ),
+    kind("Children's Clothing", (199, 2999),
+        &["Cotton", "Fleece", "Jersey", "Denim", "Muslin", "Corduroy", "Linen", "Wool"],
+        &["Romper", "T-Shirt", "Pyjamas", "Dungarees", "Frock", "Raincoat", "Cap",
+          "Leggings"], COLOURS
+    ),
+    kind("Shoes", (499, 11_999),
+        &["Leather", "Canvas", "Suede", "Mesh", "Jute", "Cork", "Rubber", "Felt"],
+        &["Sandals", "Sneakers", "Boots", "Loafers", "Slippers", "Running Shoes", "Juttis",
+          "Moccasins"], COLOURS
+    ),
+    kind("Bags", (299, 14_999),
+        &["Leather", "Canvas", "Jute", "Nylon", "Cotton", "Denim", "Felt", "Waxed Cotton"],
+        &["Backpack", "Tote", "Messenger Bag", "Suitcase", "Wallet", "Duffel", "Sling Bag",
+          "Laptop Sleeve"], COLOURS
+    ),
+    kind("Jewellery", (199, 49_999),
+        &["Silver", "Brass", "Gold-Plated", "Pearl", "Terracotta", "Oxidised", "Glass",
+          "Copper"],
+        &["Necklace", "Earrings", "Bangle", "Ring", "Anklet", "Brooch", "Pendant",
+          "Bracelet"], COLOURS
+    ),
+    kind("Watches", (799, 24_999),
+        &["Steel", "Leather", "Titanium", "Ceramic", "Nylon", "Gold-Tone", "Mesh",
+          "Silicone"],
+        &["Wristwatch", "Chronograph", "Field Watch", "Dress Watch", "Diver's Watch",
+          "Pocket Watch", "Digital Watch", "Watch Strap"], COLOURS
+    ),
+    kind("Headphones & Audio", (499, 24_999),
+        &["Wireless", "Wired", "Noise-Cancelling", "Open-Back", "Waterproof", "Studio",
+          "Foldable", "Bass"],
+        &["Headphones", "Earbuds", "Speaker", "Soundbar", "Microphone", "Radio",
+          "Turntable", "Amplifier"], COLOURS
+    ),
+    kind("Computers", (299, 89_999),
+        &["Wireless", "Mechanical", "Ergonomic", "USB-C", "Aluminium", "Backlit", "Silent",
+          "Foldable"],
+        &["Keyboard", "Mouse", "Laptop Stand", "Monitor", "Webcam", "Docking Station",
+          "Hard Drive", "Graphics Tablet"], COLOURS
+    ),
+    kind("Phones & Accessories", (99, 39_999),
+        &["Magnetic", "Silicone", "Leather", "Fast", "Solar", "Braided", "Clear", "Rugged"],
+        &["Charger", "Power Bank", "Phone Case", "Cable", "Car Mount", "Screen Protector",
+          "Smartphone", "Selfie Stick"], COLOURS
+    ),
+    kind("Cameras", (499, 79_999),
+        &["Carbon", "Aluminium", "Instant", "Mirrorless", "Compact", "Waterproof", "Padded",
+          "Wide-Angle"],
+        &["Camera", "Tripod", "Lens", "Camera Bag", "Flash", "Memory Card Case", "Gimbal",
+          "Strap"], COLOURS
+    ),
+    kind("Home Appliances", (799, 39_999),
+        &["Steel", "Glass", "Quiet", "Inverter", "Cordless", "Energy-Saving", "Smart",
+          "Copper"],
+        &["Mixer Grinder", "Iron", "Vacuum Cleaner", "Air Purifier", "Fan", "Toaster",
+          "Water Purifier", "Coffee Machine"], COLOURS
+    ),
+    kind("Books", (99, 1999),
+        &["Illustrated", "Hardback", "Paperback", "Annotated", "Pocket", "Bilingual",
+          "Large-Print", "Collected"],
+        &["Atlas", "Cookbook", "Novel", "Travel Guide", "Biography", "Anthology",
+          "Dictionary", "Field Guide"], EDITIONS
+    ),
+    kind("Stationery", (29, 2999),
+        &["Recycled", "Leather", "Brass", "Handmade-Paper", "Linen", "Bamboo", "Cork",
+          "Walnut"],
+        &["Notebook", "Fountain Pen", "Pencil Case", "Desk Tray", "Stapler", "Paperweight",
+          "Diary", "Sketchbook"], COLOURS
+    ),
+    kind("Art & Craft", (49, 4999),
+        &["Watercolour", "Acrylic", "Cotton", "Clay", "Bamboo", "Silk", "Wool", "Birch"],
+        &["Paint Set", "Brush Set", "Easel", "Canvas", "Embroidery Kit", "Yarn", "Loom",
+          "Block Print Kit"], COLOURS
+    ),
+    kind("Musical Instruments", (299, 49_999),
+        &["Rosewood", "Bamboo", "Mahogany", "Brass", "Spruce", "Goatskin", "Maple", "Mango Wood"],
+        &["Guitar", "Flute", "Tabla", "Ukulele", "Harmonium", "Cajon", "Tambourine",
+          "Violin"], COLOURS
+    ),
+    kind("Toys", (99, 4999),
+        &["Wooden", "Plush", "Cotton", "Magnetic", "Tin", "Cardboard", "Felt",
+          "Channapatna"],
+        &["Puzzle", "Kite", "Spinning Top", "Building Blocks", "Doll", "Train Set",
+          "Rattle", "Rocking Horse"], COLOURS
+    ),
+    kind("Board Games", (199, 3999),
+        &["Wooden", "Travel", "Magnetic", "Marble", "Cooperative", "Bamboo", "Cloth",
+          "Brass"],
+        &["Chess Set", "Carrom Board", "Ludo", "Card Game", "Backgammon", "Dominoes",
+          "Pachisi", "Word Game"], COLOURS
+    ),
+    kind("Baby", (99, 14_999),
+        &["Muslin", "Cotton", "Silicone", "Bamboo", "Beech", "Fleece", "Wool", "Quilted"],
+        &["Swaddle", "Bib", "Feeding Bottle", "Carrier", "Cot", "Play Mat", "Teether",
+          "Changing Bag"], COLOURS
+    ),
+    kind("Fitness", (149, 19_999),
+        &["Rubber", "Cork", "Cast-Iron", "Steel", "Foam", "Latex", "Jute", "Neoprene"],
+        &["Yoga Mat", "Dumbbell", "Skipping Rope", "Kettlebell", "Resistance Band", "Foam Roller",
+          "Pull-Up Bar", "Gym Bag"], COLOURS
+    ),
+    kind("Sports", (199, 9999),
+        &["Willow", "Leather", "Carbon", "Synthetic", "Aluminium", "Composite", "Cork",
+          "Nylon"],
+        &["Cricket Bat", "Football", "Badminton Racket", "Tennis Ball Set", "Hockey Stick",
+          "Helmet", "Shin Guards", "Table Tennis Bat"], COLOURS
+    ),
+    kind("Cycling", (99, 44_999),
+        &["Steel", "Alloy", "Carbon", "Leather", "Reflective", "Merino", "Waterproof",
+          "Titanium"],
+        &["Bicycle", "Saddle", "Bell", "Pannier", "Helmet", "Pump", "Jersey", "Lock"], COLOURS
+    ),
+    kind("Camping", (199, 24_999),
+        &["Canvas", "Nylon", "Titanium", "Down", "Steel", "Bamboo", "Solar", "Ripstop"],
+        &["Tent", "Sleeping Bag", "Stove", "Hammock", "Lantern", "Cooler", "Flask",
+          "Trekking Pole"], COLOURS
+    ),
+    kind("Garden", (79, 8999),
+        &["Terracotta", "Steel", "Teak", "Jute", "Coir", "Copper", "Ceramic", "Recycled"],
+        &["Planter", "Watering Can", "Trowel", "Bird Feeder", "Garden Bench", "Secateurs",
+          "Compost Bin", "Hose"], COLOURS
+    ),
+    kind("Tools", (99, 14_999),
+        &["Steel", "Cordless", "Carbon-Steel", "Ash", "Brass", "Magnetic", "Insulated",
+          "Titanium"],
+        &["Hammer", "Screwdriver Set", "Drill", "Spanner", "Hand Saw", "Tape Measure",
+          "Pliers", "Toolbox"], COLOURS
+    ),
+    kind("Pets", (49, 6999),
+        &["Cotton", "Leather", "Bamboo", "Nylon", "Ceramic", "Steel", "Sisal", "Fleece"],
+        &["Dog Bed", "Collar", "Feeding Bowl", "Scratching Post", "Leash", "Cat Tunnel",
+          "Aquarium", "Grooming Brush"], COLOURS
+    ),
+    kind("Beauty", (79, 3999),
+        &["Rose", "Sandalwood", "Neem", "Turmeric", "Aloe", "Saffron", "Coconut", "Almond"],
+        &["Face Cream", "Soap", "Hair Oil", "Lip Balm", "Body Scrub", "Serum", "Face Mask",
+          "Shampoo"], SIZES
+    ),
+    kind("Tea & Coffee", (99, 2499),
+        &["Assam", "Darjeeling", "Nilgiri", "Malabar", "Coorg", "Organic", "Masala",
+          "Single-Estate"],
+        &["Black Tea", "Green Tea", "Coffee Beans", "Chai Blend", "Filter Coffee", "White Tea",
+          "Oolong", "Cold Brew"], WEIGHTS
+    ),
+    kind("Grocery", (29, 1499),
+        &["Organic", "Stone-Ground", "Wild", "Roasted", "Sun-Dried", "Cold-Pressed",
+          "Whole", "Unsalted"],
+        &["Basmati Rice", "Honey", "Mustard Oil", "Cashews", "Lentils", "Spice Mix",
+          "Mango Pickle", "Jaggery"], WEIGHTS
+    ),
+];
+
+pub(super) const MAKERS: &[&str] = &[
+    "Kaveri",
+    "Nilgiri",
+    "Aravali",
+    "Sahyadri",
+    "Malwa",
+    "Konkan",
+    "Deccan",
+    "Sutlej",
+    "Godavari",
+    "Tapti",
+    "Chambal",
+    "Vaigai",
+    "Periyar",
+    "Tungabhadra",
+    "Narmada",
+    "Betwa",
+    "Sharavati",
+    "Mandovi",
+    "Brahmani",
+    "Teesta",
+    "Spiti",
+    "Kutch",
+    "Marwar",
+    "Mewar",
+    "Bundel",
+    "Awadh",
+    "Mithila",
+    "Kalinga",
+    "Chola",
+    "Pallava",
+    "Hoysala",
+    "Malabar",
+    "Coorg",
+    "Wayanad",
+    "Palani",
+    "Anamala",
+    "Satpura",
+    "Vindhya",
+    "Shivalik",
+    "Pir Panjal",
+    "Zanskar",
+    "Ladakh",
+    "Kumaon",
+    "Garhwal",
+    "Doon",
+    "Terai",
+    "Sundarban",
+    "Chilika",
+    "Pulicat",
+    "Vembanad",
+    "Loktak",
+    "Wular",
+    "Dal",
+    "Pangong",
+    "Sambhar",
+    "Lonar",
+    "Ellora",
+    "Hampi",
+    "Badami",
+    "Lepakshi",
+    "Bidar",
+    "Mandu",
+    "Orchha",
+    "Bundi",
+];
+
+pub(super) const ADJECTIVES: &[&str] = &[
+    "Classic",
+    "Everyday",
+    "Handmade",
+    "Compact",
+    "Premium",
+    "Light",
+    "Sturdy",
+    "Modern",
+    "Vintage",
+    "Quiet",
+    "Bright",
+    "Soft",
+    "Slim",
+    "Travel",
+    "Family",
+    "Artisan",
+    "Simple",
+    "Fine",
+    "Original",
+    "Heritage",
+    "Festive",
+    "Rustic",
+    "Elegant",
+    "Cosy",
+    "Bold",
+    "Pocket",
+    "Grand",
+    "Little",
+    "Country",
+    "City",
+    "Summer",
+    "Winter",
+    "Monsoon",
+    "Sunday",
+    "Honest",
+    "Clever",
+    "Natural",
+    "Pure",
+    "Signature",
+    "Favourite",
+];
+
+const COLOURS: &[&str] = &[
+    "Indigo",
+    "Saffron",
+    "Maroon",
+    "Olive",
+    "Ivory",
+    "Charcoal",
+    "Turquoise",
+    "Mustard",
+    "Rust",
+    "Sand",
+    "Emerald",
+    "Lilac",
+    "Navy",
+    "Coral",
+    "Slate",
+    "White",
+];
+
+const WEIGHTS: &[&str] = &[
+    "25 g", "50 g", "75 g", "100 g", "125 g", "150 g", "200 g", "250 g", "300 g", "400 g", "500 g",
+    "750 g", "1 kg", "2 kg", "3 kg", "5 kg",
+];
+
+const SIZES: &[&str] = &[
+    "10 ml", "15 ml", "20 ml", "30 ml", "40 ml", "50 ml", "75 ml", "100 ml", "120 ml", "150 ml",
+    "180 ml", "200 ml", "250 ml", "300 ml", "400 ml", "500 ml",
+];
+
+const EDITIONS: &[&str] = &[
+    "First Edition",
+    "Second Edition",
+    "Third Edition",
+    "Fourth Edition",
+    "Fifth Edition",
+    "Jubilee Edition",
+    "School Edition",
+    "Collector's Edition",
+    "Volume One",
+    "Volume Two",
+    "Volume Three",
+    "Volume Four",
+    "Revised",
+    "Abridged",
+    "Boxed",
+    "Signed",
+];
+
+pub(super) const PRAISE: &[&str] = &[
+    "A favourite of our customers.",
+    "Comes in a box without plastic.",
+    "Made in small batches.",
+    "Chosen by our own buyers.",
+    "A gift that is used every day.",
+    "Good value in its class.",
+    "From a family workshop.",
+    "New this season.",
+];
+
+pub(super) const CARE: &[&str] = &[
+    "Ships within two days.",
+    "Keep in a dry place.",
+    "With a card that tells where it was made.",
+    "Can be returned within thirty days.",
+    "Keep out of direct sun.",
+    "Also sold in sets of three.",
+];
+
+pub(super) const FIRST_NAMES: &[&str] = &[
+    "Aarav", "Diya", "Ishaan", "Kavya", "Meera", "Nikhil", "Priya", "Rohan", "Sana", "Tara",
+    "Vikram", "Zoya", "Anika", "Dev", "Farah", "Kabir",
+];
+
+pub(super) const LAST_NAMES: &[&str] = &[
+    "Sharma",
+    "Patel",
+    "Iyer",
+    "Khan",
+    "Das",
+    "Reddy",
+    "Nair",
+    "Singh",
+    "Mehta",
+    "Bose",
+    "Joshi",
+    "Rao",
+    "Gupta",
+    "Fernandes",
+];
