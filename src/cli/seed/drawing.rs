@@ -1,11 +1,12 @@
 //! Pictures for products that nobody photographed: a few coloured shapes, the same for one seed.
 
+use std::{fs::File, path::Path};
+
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
 use crate::{
     clock::Chance,
     error::{Error, Result},
-    media::Picture,
 };
 
 /// Its width and height, in pixels.
@@ -46,12 +47,17 @@ impl Shape {
     }
 }
 
-pub(super) fn draw(chance: &Chance) -> Result<Picture> {
+/// A file of a picture, without a name, in that directory.
+pub(super) fn draw(chance: &Chance, directory: &Path) -> Result<File> {
     let ground = chance.bytes().map(|light: u8| 160 + light % 80);
     let shapes: [Shape; SHAPES] = std::array::from_fn(|_| Shape::drawn(chance));
     let pixels = RgbImage::from_fn(SIDE, SIDE, |x, y| {
         let above = shapes.iter().rfind(|shape| shape.covers(x, y));
         above.map_or(Rgb(ground), |shape| shape.colour)
     });
-    Picture::encode(&DynamicImage::from(pixels), ImageFormat::Png).map_err(Error::internal)
+    let mut file = tempfile::tempfile_in(directory).map_err(Error::internal)?;
+    DynamicImage::from(pixels)
+        .write_to(&mut file, ImageFormat::Png)
+        .map_err(Error::internal)?;
+    Ok(file)
 }

@@ -12,8 +12,8 @@ use crate::{
     clock::Chance,
     db::Tx,
     error::{Error, Result},
-    id::{CategoryId, ImageId, ProductId},
-    media,
+    id::{CategoryId, ProductId},
+    media::worker::{Draft, discard, keep},
     money::{Price, Stock},
     web::App,
 };
@@ -68,12 +68,14 @@ fn fill_categories(tx: &mut Tx<'_>) -> Result<Vec<CategoryId>> {
 
 async fn make_pictured(app: &Arc<App>, categories: &[CategoryId]) -> Result<ProductId> {
     let new = invent(&app.chance, categories)?;
-    let mut pictures = Vec::new();
-    for _ in 0..=below(&app.chance, 2) {
-        let id = ImageId(app.chance.uuid(app.clock.now()));
-        pictures.push((id, drawing::draw(&app.chance)?));
+    let mut drafts = Vec::new();
+    for number in 0..=below(&app.chance, 2) {
+        drafts.push(Draft {
+            field: format!("images[{number}]"),
+            file: drawing::draw(&app.chance, &app.config.data_dir)?,
+        });
     }
-    let stored = media::keep(&app.images, pictures).await?;
+    let stored = keep(app, drafts).await?;
     let (shop, attached) = (Arc::clone(app), stored.clone());
     let made = app
         .db
@@ -82,7 +84,7 @@ async fn make_pictured(app: &Arc<App>, categories: &[CategoryId]) -> Result<Prod
         })
         .await;
     if made.is_err() {
-        media::discard(&app.images, &stored).await;
+        discard(app, &stored).await;
     }
     Ok(made?.id)
 }
