@@ -1,18 +1,20 @@
 //! The catalog as a sheet of comma-separated values (RFC 4180), as spreadsheets write and read it.
 //!
 //! It knows the sheet alone and no database: every line that cannot be right is named at once, counted
-//! as an editor counts. It must never write a cell that a spreadsheet would take for a formula.
+//! as an editor counts.
 
-use std::{borrow::Cow, collections::HashMap, fmt, io};
+mod writer;
+
+use std::{collections::HashMap, fmt};
 
 use csv::ByteRecord;
 
+pub use self::writer::{Listed, Writer};
 use super::{
     CategoryName, Description, ProductName,
     fold::{fold, slug},
 };
 use crate::{
-    error::{Error, Result},
     id::ProductId,
     money::{Price, Stock},
 };
@@ -28,9 +30,7 @@ const COLUMNS: [&str; 7] = [
     "images",
 ];
 
-/// What a text begins with that a spreadsheet would take for a formula, and the mark against it.
-const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', MARK];
-
+/// What stands before a text that a spreadsheet would take for a formula.
 const MARK: char = '\'';
 
 /// Why a line cannot be taken over.
@@ -388,67 +388,7 @@ fn ends_in_quotes(record: &[u8]) -> bool {
     end == At::Quoted
 }
 
-/// A text as a cell that no spreadsheet takes for a formula.
-fn marked(text: &str) -> Cow<'_, str> {
-    if text.starts_with(FORMULA) {
-        Cow::Owned(format!("{MARK}{text}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-/// The text of such a cell.
+/// The text of a cell that may carry the mark.
 fn unmarked(cell: &str) -> &str {
     cell.strip_prefix(MARK).unwrap_or(cell)
-}
-
-/// What a sheet says of one product.
-#[derive(Debug)]
-pub struct Listed<'a> {
-    pub id: ProductId,
-    pub name: &'a str,
-    pub description: &'a str,
-    pub price: Price,
-    pub stock: i64,
-    pub category: Option<&'a str>,
-    /// URLs, separated by spaces.
-    pub images: String,
-}
-
-/// A sheet on its way out.
-pub struct Writer<W: io::Write>(csv::Writer<W>);
-
-impl<W: io::Write> Writer<W> {
-    /// Begins with the line that names the columns.
-    pub fn new(to: W) -> Result<Writer<W>> {
-        let mut writer = Writer(csv::Writer::from_writer(to));
-        writer.0.write_record(COLUMNS).map_err(unwritten)?;
-        Ok(writer)
-    }
-
-    pub fn write(&mut self, product: &Listed<'_>) -> Result<()> {
-        let mut write = |cell: &str| self.0.write_field(cell).map_err(unwritten);
-        write(&product.id.to_string())?;
-        write(&marked(product.name))?;
-        write(&marked(product.description))?;
-        write(&product.price.get().to_string())?;
-        write(&product.stock.to_string())?;
-        write(&marked(product.category.unwrap_or_default()))?;
-        write(&marked(&product.images))?;
-        self.0.write_record(None::<&[u8]>).map_err(unwritten)
-    }
-
-    /// Sees that everything has gone out.
-    pub fn finish(mut self) -> Result<()> {
-        self.0.flush().map_err(|error| unwritten(error.into()))
-    }
-}
-
-/// A sheet that could not be written; the cause is an [`io::Error`].
-fn unwritten(error: csv::Error) -> Error {
-    let cause = match error.into_kind() {
-        csv::ErrorKind::Io(cause) => cause,
-        kind => io::Error::other(format!("{kind:?}")),
-    };
-    Error::unavailable(format!("the sheet cannot be written: {cause}")).caused_by(cause)
 }
