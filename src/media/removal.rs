@@ -96,13 +96,21 @@ fn absurd(tx: &Tx<'_>) -> Timestamp {
     tx.now().plus(UPLOAD * 2)
 }
 
-/// Writes down how a try went.
-pub(super) fn note(tx: &mut Tx<'_>, removal: &Removal, outcome: &Result<()>) -> Result<()> {
+/// Writes down how a try went. With `again` one that went well is not the last: what was still on its
+/// way to the store has arrived by the next.
+pub(super) fn note(
+    tx: &mut Tx<'_>,
+    removal: &Removal,
+    outcome: &Result<()>,
+    again: bool,
+) -> Result<()> {
+    let now = tx.now();
     match outcome {
+        Ok(()) if again => store::retry(tx, removal.id, None, now.plus(LONGEST_PAUSE)),
         Ok(()) => store::removed(tx, removal.id),
         Err(error) => {
-            let next = tx.now().plus(pause(removal.tries));
-            store::failed(tx, removal.id, error.detail(), next)
+            let next = now.plus(pause(removal.tries));
+            store::retry(tx, removal.id, Some(error.detail()), next)
         }
     }
 }

@@ -132,8 +132,13 @@ pub(super) fn removed(tx: &mut Tx<'_>, image: ImageId) -> Result<()> {
     Ok(())
 }
 
-/// It is still there: the next try is due at `next`.
-pub(super) fn failed(tx: &mut Tx<'_>, image: ImageId, why: &str, next: Timestamp) -> Result<()> {
+/// The next try is due at `next`; `why` the last one failed, if it did.
+pub(super) fn retry(
+    tx: &mut Tx<'_>,
+    image: ImageId,
+    why: Option<&str>,
+    next: Timestamp,
+) -> Result<()> {
     tx.execute(
         "UPDATE image_removals SET error = ?2, due_at = ?3 WHERE image_id = ?1",
         args![image, why, next],

@@ -47,7 +47,8 @@ pub async fn keep(app: &Arc<App>, files: Vec<Draft>) -> Result<Vec<Stored>> {
         .await?;
     let put = put_all(app, &mut stored).await;
     if let Err(error) = put {
-        discard(app, &stored).await;
+        // Its answer may be all that was lost, and the picture still on its way there.
+        take_back(app, &stored, true).await;
         return Err(error);
     }
     Ok(stored)
@@ -66,6 +67,11 @@ async fn put_all(app: &App, stored: &mut [Stored]) -> Result<()> {
 /// Takes pictures out of the store again, after what they were to belong to failed; where that fails,
 /// too, it is tried again later.
 pub async fn discard(app: &Arc<App>, stored: &[Stored]) {
+    take_back(app, stored, false).await;
+}
+
+/// As [`discard`]; with `again`, once more after a while.
+async fn take_back(app: &Arc<App>, stored: &[Stored], again: bool) {
     if stored.is_empty() {
         return;
     }
@@ -75,7 +81,7 @@ pub async fn discard(app: &Arc<App>, stored: &[Stored]) {
         .write("media.take", move |tx| removal::take(tx, &ids))
         .await;
     let removed = match taken {
-        Ok(taken) => remove(app, taken).await,
+        Ok(taken) => remove(app, taken, again).await,
         Err(error) => Err(error),
     };
     if let Err(error) = removed {
@@ -97,12 +103,12 @@ pub async fn remove_due(app: &Arc<App>) -> Result<usize> {
             .write("media.take_due", |tx| removal::take_due(tx, AT_ONCE))
             .await?;
         tries += due.len();
-        remove(app, due).await?;
+        remove(app, due, false).await?;
     }
     Ok(tries)
 }
 
-async fn remove(app: &Arc<App>, removals: Vec<Removal>) -> Result<()> {
+async fn remove(app: &Arc<App>, removals: Vec<Removal>, again: bool) -> Result<()> {
     let outcomes = join_all(removals.iter().map(async |removal| {
         let stem = removal.id.to_string();
         let outcome = app.images.remove(&stem).await;
@@ -118,7 +124,7 @@ async fn remove(app: &Arc<App>, removals: Vec<Removal>) -> Result<()> {
         .write("media.note", move |tx| {
             outcomes
                 .iter()
-                .try_for_each(|(removal, outcome)| removal::note(tx, removal, outcome))
+                .try_for_each(|(removal, outcome)| removal::note(tx, removal, outcome, again))
         })
         .await
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -37,6 +37,8 @@ struct Frail {
     answers: RwLock<()>,
     /// Told of each picture that was put.
     put: Notify,
+    /// What the last one was called whose answer was lost.
+    late: Mutex<Option<String>>,
 }
 
 impl Frail {
@@ -47,6 +49,7 @@ impl Frail {
             removals_fail: AtomicBool::default(),
             answers: RwLock::default(),
             put: Notify::new(),
+            late: Mutex::default(),
         })
     }
 }
@@ -63,6 +66,7 @@ impl ImageStore for Frail {
             self.put.notify_one();
             drop(self.answers.read().await);
             if self.puts_fail.load(Ordering::SeqCst) {
+                *self.late.lock().unwrap() = Some(name.to_owned());
                 return down().await;
             }
             Ok(None)
@@ -149,6 +153,12 @@ storage_test! {
         frail.puts_fail.store(true, Ordering::SeqCst);
         product(&admin, &[&png(), &png()]).await.is_problem(503, "unavailable");
         assert_eq!(count(&directory), 0, "at once, where the store lets it");
+        // And once more: what was still on its way has arrived by then.
+        let late = frail.late.lock().unwrap().take().unwrap();
+        frail.folder.put(&late, png().into()).await.unwrap();
+        shop.passes(Duration::from_mins(10));
+        assert_eq!((shop.removals().await, count(&directory)), (2, 0));
+        assert_eq!(shop.removals().await, 0);
         frail.removals_fail.store(true, Ordering::SeqCst);
         product(&admin, &[&png(), &png()]).await.is_problem(503, "unavailable");
         assert_eq!(count(&directory), 1);
