@@ -67,6 +67,12 @@ impl utoipa::PartialSchema for Timestamp {
 
 impl utoipa::ToSchema for Timestamp {}
 
+/// How long to wait after so many tries that failed: 1, 2, 4 … seconds, and no longer than `longest`.
+pub fn back_off(tries: i64, longest: Duration) -> Duration {
+    let doublings = u32::try_from(tries - 1).unwrap_or_default().min(20);
+    Duration::from_secs(1 << doublings).min(longest)
+}
+
 /// Where `now` comes from.
 #[derive(Debug, Clone)]
 pub struct Clock(Option<Arc<AtomicI64>>);

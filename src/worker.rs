@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    accounts, bus, db, mail, media,
+    accounts, bus, db,
+    error::Result,
+    mail, media,
     web::{App, idempotency},
 };
 
@@ -22,11 +24,8 @@ const LOOK_FOR_MAIL: Duration = Duration::from_millis(250);
 /// How often it is looked whether the store of pictures is to lose some.
 const LOOK_FOR_REMOVALS: Duration = Duration::from_secs(1);
 
-/// How long removals rest while the database cannot be asked.
-const REMOVALS_REST: Duration = Duration::from_secs(5);
-
-/// How long mails rest while the database cannot be asked.
-const MAIL_RESTS: Duration = Duration::from_secs(5);
+/// How long what is due rests while the database cannot be asked.
+const REST: Duration = Duration::from_secs(5);
 
 /// Starts the timers; they end when the shop stops.
 pub fn start(app: &Arc<App>) {
@@ -45,21 +44,8 @@ pub fn start(app: &Arc<App>) {
     });
     let shop = Arc::clone(app);
     tokio::spawn(async move {
-        let mut rest = Duration::ZERO;
-        while shop
-            .stopping
-            .run_until_cancelled(tokio::time::sleep(rest))
-            .await
-            .is_some()
-        {
-            rest = match media::worker::remove_due(&shop).await {
-                Ok(_) => LOOK_FOR_REMOVALS,
-                Err(error) => {
-                    tracing::warn!(?error, "pictures stay in the store; trying again");
-                    REMOVALS_REST
-                }
-            };
-        }
+        let remove = |app: Arc<App>| async move { media::worker::remove_due(&app).await };
+        do_what_is_due(shop, "pictures to be removed", LOOK_FOR_REMOVALS, remove).await;
     });
     // A stopping server waits for it, so that a mail under way is not sent again at the next start.
     let shop = Arc::clone(app);
@@ -67,22 +53,33 @@ pub fn start(app: &Arc<App>) {
         if let Err(error) = mail::worker::begin(&shop).await {
             tracing::warn!(?error, "mails that wait keep to their times");
         }
-        let mut rest = Duration::ZERO;
-        while shop
-            .stopping
-            .run_until_cancelled(tokio::time::sleep(rest))
-            .await
-            .is_some()
-        {
-            rest = match mail::worker::send_due(&shop).await {
-                Ok(_) => LOOK_FOR_MAIL,
-                Err(error) => {
-                    tracing::warn!(?error, "mails wait for the database; trying again");
-                    MAIL_RESTS
-                }
-            };
-        }
+        let send = |app: Arc<App>| async move { mail::worker::send_due(&app).await };
+        do_what_is_due(shop, "mails", LOOK_FOR_MAIL, send).await;
     });
+}
+
+/// Does what is due as often as `every` says, until the shop stops.
+async fn do_what_is_due<F: Future<Output = Result<usize>>>(
+    app: Arc<App>,
+    what: &'static str,
+    every: Duration,
+    work: impl Fn(Arc<App>) -> F,
+) {
+    let mut rest = Duration::ZERO;
+    while app
+        .stopping
+        .run_until_cancelled(tokio::time::sleep(rest))
+        .await
+        .is_some()
+    {
+        rest = match work(Arc::clone(&app)).await {
+            Ok(_) => every,
+            Err(error) => {
+                tracing::warn!(what, ?error, "what is due waits; trying again");
+                REST
+            }
+        };
+    }
 }
 
 /// Forgets what nobody needs any more.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use self::render::{Rendered, Templates};
 use crate::{
-    clock::{Chance, Timestamp},
+    clock::{Chance, Timestamp, back_off},
     db::Tx,
     error::{Error, Kind, Result},
     id::MailId,
@@ -163,10 +163,8 @@ pub fn note_failed(tx: &mut Tx<'_>, mail: &Mail, refusal: &Refusal) -> Result<bo
 /// 1, 2, 4 … seconds after so many tries, more or less by a fifth, so that what failed together does not
 /// come again together.
 fn pause(tries: i64, chance: &Chance) -> Duration {
-    let doublings = u32::try_from(tries - 1).unwrap_or_default().min(20);
-    let pause = Duration::from_secs(1 << doublings).min(LONGEST_PAUSE);
     let percent = u32::try_from(80 + chance.below(41)).unwrap_or(100);
-    pause * percent / 100
+    back_off(tries, LONGEST_PAUSE) * percent / 100
 }
 
 /// Lets what waits be tried at once, as at each start. `is_alone`: no other program can be in the middle

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Stored, store};
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, back_off},
     db::Tx,
     error::{Error, Result},
     id::ImageId,
@@ -109,16 +109,10 @@ pub(super) fn note(
         Ok(()) if again => store::retry(tx, removal.id, None, now.plus(LONGEST_PAUSE)),
         Ok(()) => store::removed(tx, removal.id),
         Err(error) => {
-            let next = now.plus(pause(removal.tries));
+            let next = now.plus(back_off(removal.tries, LONGEST_PAUSE));
             store::retry(tx, removal.id, Some(error.detail()), next)
         }
     }
-}
-
-/// 1, 2, 4 … seconds after so many tries.
-fn pause(tries: i64) -> Duration {
-    let doublings = u32::try_from(tries - 1).unwrap_or_default().min(20);
-    Duration::from_secs(1 << doublings).min(LONGEST_PAUSE)
 }
 
 /// Those of the ids that no row names, and that are too old for an upload under way.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     catalog::{Category, fold, search::Search},
     db::{Row, Tx, Value},
-    error::{Error, Result},
+    error::Result,
     page::{COUNTED_UP_TO, PageRequest, Part, Place, SortKey, Total, Walk},
     web::App,
 };
@@ -61,15 +61,15 @@ impl Sort {
         format!("ORDER BY {column}{direction}, p.id{direction}")
     }
 
-    /// Where a product stands in this order.
-    fn place(self, product: &Product<'_>) -> Place {
+    /// Where a row of [`super::COLUMNS`] stands in this order.
+    fn place(self, row: &Row<'_>) -> Result<Place> {
         let key = match self {
-            Sort::Price | Sort::PriceDown => SortKey::Number(product.price.get()),
-            Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(fold(&product.name)),
-            Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(product.created_at.0),
+            Sort::Price | Sort::PriceDown => SortKey::Number(row.get(4)?),
+            Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(fold(row.get(1)?)),
+            Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(row.get(6)?),
         };
-        let id = product.id.0;
-        Place { key, id }
+        let id = row.get(0)?;
+        Ok(Place { key, id })
     }
 
     /// How the rows behind a place compare with it.
@@ -146,12 +146,7 @@ pub(in crate::catalog) fn list(
         },
     };
     let query = narrowed(filters, category.as_ref());
-    let mut show = |row: &Row<'_>| {
-        let product = product(row, app)?;
-        let place = filters.sort.place(&product);
-        each(product)?;
-        Ok(place)
-    };
+    let mut show = |row: &Row<'_>| each(product(row, app)?);
     if let Some(q) = &filters.q {
         let search = Search::parse(q)
             .map(|search| search.or_alike(tx))
@@ -195,8 +190,8 @@ fn narrowed<'a>(filters: &Filters, category: Option<&Category>) -> Query<'a> {
     query
 }
 
-/// Reads a row, hands it over, and tells its place.
-pub(super) type Show<'s> = &'s mut dyn FnMut(&Row<'_>) -> Result<Place>;
+/// Reads a row and hands it over.
+pub(super) type Show<'s> = &'s mut dyn FnMut(&Row<'_>) -> Result<()>;
 
 fn page_of(
     tx: &mut Tx<'_>,
@@ -237,19 +232,18 @@ pub(super) fn walk_on<'a>(
         );
         query.narrow(&format!("({column}, p.id) {onward} ({key}, {id})"));
     }
-    let mut last: Option<Place> = None;
-    let mut shown = 0;
+    let (mut last, mut next, mut shown) = (None, None, 0);
     // One row more tells whether there is anything behind.
     query.rows(tx, &sort.order(), walk.limit + 1, 0, &mut |row| {
-        shown += 1;
-        if shown > walk.limit {
-            return last
-                .clone()
-                .ok_or_else(|| Error::internal("a walk of no rows"));
+        if shown == walk.limit {
+            next = last.take();
+            return Ok(());
         }
-        let place = show(row)?;
-        last = Some(place.clone());
-        Ok(place)
+        shown += 1;
+        if shown == walk.limit {
+            last = Some(sort.place(row)?);
+        }
+        show(row)
     })?;
-    Ok(Reached::Walk(last.filter(|_| shown > walk.limit)))
+    Ok(Reached::Walk(next))
 }

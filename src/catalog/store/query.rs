@@ -1,18 +1,13 @@
 //! A question for products: conditions with their values, put together step by step, and asked of the
 //! table or of the index of words.
 
+use super::{CATEGORY, COLUMNS, listing::Show};
 use crate::{
-    db::{Row, Sql, Tx, Value},
+    db::{Sql, Tx, Value},
     error::Result,
-    page::Place,
 };
 
-use super::{CATEGORY, COLUMNS};
-
-/// Where rows come from on `SQLite`, and on `Postgres`.
-const TABLE: [&str; 2] = ["FROM products p", "FROM products p"];
-
-/// From the index of words first, whatever else there is to go by.
+/// The index of words, first of all, whatever else there is to go by: on `SQLite`, and on `Postgres`.
 const INDEX: [&str; 2] = [
     "FROM product_fts CROSS JOIN product_search s ON s.key = product_fts.rowid
      CROSS JOIN products p ON p.id = s.product_id",
@@ -21,9 +16,8 @@ const INDEX: [&str; 2] = [
 
 #[derive(Debug, Clone)]
 pub(super) struct Query<'a> {
-    from: [&'static str; 2],
-    /// What only one engine asks.
-    own: [String; 2],
+    /// What each engine asks of the index of words, if it is asked at all.
+    found: Option<[String; 2]>,
     conditions: String,
     values: Vec<Value<'a>>,
     is_narrowed: bool,
@@ -33,8 +27,7 @@ impl<'a> Query<'a> {
     /// For all products of the catalog.
     pub(super) fn new() -> Self {
         Query {
-            from: TABLE,
-            own: [String::new(), String::new()],
+            found: None,
             conditions: "p.deleted_at IS NULL".to_owned(),
             values: Vec::new(),
             is_narrowed: false,
@@ -73,15 +66,14 @@ impl<'a> Query<'a> {
     pub(super) fn found(mut self, column: &str, questions: &'a [String; 2]) -> Self {
         let [one, other] = questions;
         let (one, other) = (self.value(one), self.value(other));
-        self.from = INDEX;
         // Each engine knows both values, and needs one.
-        self.own = [
-            format!(" AND product_fts MATCH {one} AND {other} <> ''"),
+        self.found = Some([
+            format!("product_fts MATCH {one} AND {other} <> ''"),
             format!(
-                " AND array_to_tsvector(string_to_array(s.{column}, ' ')) @@ CAST(CAST({other} AS TEXT) AS TSQUERY)
+                "array_to_tsvector(string_to_array(s.{column}, ' ')) @@ CAST(CAST({other} AS TEXT) AS TSQUERY)
                   AND CAST({one} AS TEXT) <> ''"
             ),
-        ];
+        ]);
         self
     }
 
@@ -118,22 +110,25 @@ impl<'a> Query<'a> {
         groups.join(" AND ")
     }
 
-    fn statement(&self, head: &str, joins: &str, tail: &str) -> [String; 2] {
-        [0, 1].map(|engine| {
-            let (from, own) = (self.from[engine], &self.own[engine]);
-            let conditions = &self.conditions;
-            format!("{head} {from} {joins} WHERE {conditions}{own} {tail}")
-        })
+    /// The whole statement, for each engine where they differ.
+    fn statement(&self, head: &str, joins: &str, tail: &str) -> Statement {
+        let conditions = &self.conditions;
+        match &self.found {
+            None => Statement::Shared(format!(
+                "{head} FROM products p {joins} WHERE {conditions} {tail}"
+            )),
+            Some(found) => Statement::Either([0, 1].map(|engine| {
+                let (index, fits) = (INDEX[engine], &found[engine]);
+                format!("{head} {index} {joins} WHERE {conditions} AND {fits} {tail}")
+            })),
+        }
     }
 
     /// How many there are, counted up to `most`.
     pub(super) fn count(&self, tx: &mut Tx<'_>, most: i64) -> Result<i64> {
-        let [sqlite, postgres] = self
-            .statement("SELECT 1", "", &format!("LIMIT {most}"))
-            .map(|sql| format!("SELECT count(*) FROM ({sql}) AS counted"));
-        let counted = tx.one(Sql::either(&sqlite, &postgres), &self.values, |row| {
-            row.get(0)
-        })?;
+        let tail = format!("LIMIT {most}) AS counted");
+        let statement = self.statement("SELECT count(*) FROM (SELECT 1", "", &tail);
+        let counted = tx.one(statement.sql(), &self.values, |row| row.get(0))?;
         Ok(counted.unwrap_or_default())
     }
 
@@ -144,18 +139,33 @@ impl<'a> Query<'a> {
         order: &str,
         limit: i64,
         offset: i64,
-        show: &mut dyn FnMut(&Row<'_>) -> Result<Place>,
+        show: Show<'_>,
     ) -> Result<i64> {
         let mut tail = format!("{order} LIMIT {}", self.value(limit));
         if offset > 0 {
             tail = format!("{tail} OFFSET {}", self.value(offset));
         }
-        let [sqlite, postgres] = self.statement(&format!("SELECT {COLUMNS}"), CATEGORY, &tail);
+        let statement = self.statement(&format!("SELECT {COLUMNS}"), CATEGORY, &tail);
         let mut shown = 0;
-        tx.each(Sql::either(&sqlite, &postgres), &self.values, |row| {
+        tx.each(statement.sql(), &self.values, |row| {
             shown += 1;
-            show(row).map(drop)
+            show(row)
         })?;
         Ok(shown)
+    }
+}
+
+/// A text that both engines take, or one for each.
+enum Statement {
+    Shared(String),
+    Either([String; 2]),
+}
+
+impl Statement {
+    fn sql(&self) -> Sql<'_> {
+        match self {
+            Statement::Shared(text) => Sql::from(text),
+            Statement::Either([sqlite, postgres]) => Sql::either(sqlite, postgres),
+        }
     }
 }

@@ -110,12 +110,9 @@ pub(in crate::catalog) fn alike(tx: &mut Tx<'_>, word: &str, most: i64) -> Resul
     let mut values: Vec<Value<'_>> = trigrams.iter().map(Value::from).collect();
     values.push(Value::Int(most));
     let sql = format!(
-        "SELECT word FROM search_trigrams WHERE trigram IN ({}) GROUP BY word
+        "SELECT word FROM search_trigrams WHERE trigram IN {} GROUP BY word
          ORDER BY count(*) DESC, word LIMIT ?{}",
-        (1..=trigrams.len())
-            .map(|place| format!("?{place}"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        rows_of(trigrams.len(), 1),
         values.len()
     );
     tx.all(&sql, &values, |row| row.get(0))
