@@ -12,9 +12,9 @@ use tokens::{Token, has, heads, tokens};
 /// macro of `db`; Rust puts it at the root.)
 const HOUSE: &[(&str, u8, &str)] = &[
     ("error id money clock page event config", 0, ""),
-    ("args ports", 1, ""),
+    ("args", 1, ""),
     ("db", 1, "args"),
-    ("bus", 1, "args db"),
+    ("bus ports", 1, "args db"),
     ("web", 1, "args db bus ports"),
     ("accounts mail realtime", 2, ""),
     ("media payments", 2, "accounts"),
@@ -36,7 +36,8 @@ const PLACES: &[(&str, &str, &str)] = &[
     ),
     (
         "db.read( db.write( db.scan(",
-        "src/db src/bus src/web src/server src/worker src/cli src/realtime/socket.rs http worker",
+        "src/db src/bus src/ports/gateway/mock.rs src/web src/server src/worker src/cli \
+         src/realtime/socket.rs http worker",
         "take a `tx`, and let `http.rs` or `worker.rs` open the transaction",
     ),
     ("todo! unimplemented!", "", "write it"),

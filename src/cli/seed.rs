@@ -229,7 +229,7 @@ fn place_paid_order(
     }
     let draft = orders::Draft::new(tx, app);
     let order = orders::place(tx, app, customer, draft, None)?;
-    let event = super::admin::payment_event(app, &order, "payment.captured")?;
+    let event = super::admin::play(tx, &order, false)?;
     let delivery = Delivery {
         event_id: Some(Mock::event_id(&app.chance)),
         body: event.to_string().into(),

@@ -52,6 +52,10 @@ const STEPS: &[(&str, &str)] = &[
         "V11__search",
         include_str!("../../migrations/V11__search.sql"),
     ),
+    (
+        "V13__refunds",
+        include_str!("../../migrations/V13__refunds.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.

@@ -1,6 +1,6 @@
 //! The outside world behind traits: each has real drivers and one that needs nothing.
 
-mod gateway;
+pub mod gateway;
 pub mod images;
 pub mod mailer;
 mod sms;
@@ -8,6 +8,33 @@ mod sms;
 pub use self::{
     gateway::{Gateway, Mock},
     images::{Cloudinary, ImageStore, Objects, Place},
-    mailer::{Letter, Mailer, Refusal},
+    mailer::{Letter, Mailer},
     sms::{Console, Pocket, Sms},
 };
+
+/// Why somebody outside did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whether trying again is of no use.
+    pub is_final: bool,
+    /// For an operator.
+    pub why: String,
+}
+
+impl Refusal {
+    /// Another try may do better.
+    pub fn passing(why: impl Into<String>) -> Refusal {
+        Refusal {
+            is_final: false,
+            why: why.into(),
+        }
+    }
+
+    /// No try will do better.
+    pub fn lasting(why: impl Into<String>) -> Refusal {
+        Refusal {
+            is_final: true,
+            why: why.into(),
+        }
+    }
+}

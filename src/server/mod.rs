@@ -123,7 +123,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         bus: Bus::start(db.clone(), stopping.clone()).await?,
         tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
         images,
-        gateway: Arc::new(Mock),
+        gateway: Arc::new(Mock::new(db.clone(), chance.clone())),
         mailer,
         sms,
         hashing: Workers::new(cores.div_ceil(2), 256),

@@ -9,7 +9,7 @@ mod user;
 
 use clap::Subcommand;
 
-pub(super) use self::pay::envelope as payment_event;
+pub(super) use self::pay::play;
 use super::{output::Output, seed};
 use crate::{
     clock::{Chance, Clock},

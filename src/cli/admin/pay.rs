@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::{
     cli::output::Output,
+    db::Tx,
     error::{Error, Result},
     orders::{self, Order},
     payments::signature,
-    ports::Mock,
+    ports::{Mock, gateway::Play},
     server::Home,
     web::App,
 };
@@ -41,12 +42,12 @@ impl Pay {
             ))
         })?;
         let order = find(app, &self.order).await?;
-        let event = if self.fail {
-            "payment.failed"
-        } else {
-            "payment.captured"
-        };
-        let body = Bytes::from(envelope(app, &order, event)?.to_string());
+        let fails = self.fail;
+        let event = app
+            .db
+            .write("mock.pay", move |tx| play(tx, &order, fails))
+            .await?;
+        let body = Bytes::from(event.to_string());
         let secret = app
             .webhook_secrets
             .first()
@@ -93,30 +94,21 @@ async fn find(app: &Arc<App>, name: &str) -> Result<Order> {
         .await
 }
 
-/// Razorpay's envelope about the payment of an order.
-pub(in crate::cli) fn envelope(app: &App, order: &Order, event: &str) -> Result<serde_json::Value> {
-    let provider_order = order.payment.provider_order_id.as_deref().ok_or_else(|| {
+/// Lets the mock provider take the money for an order, or fail to; gives what it says of it.
+pub(in crate::cli) fn play(tx: &mut Tx<'_>, order: &Order, fails: bool) -> Result<Value> {
+    let order_id = order.payment.provider_order_id.as_deref().ok_or_else(|| {
         Error::unavailable("the provider has no order for this one yet; try again")
     })?;
-    let is_captured = event == "payment.captured";
-    let seconds = app.clock.now().seconds();
-    Ok(json!({
-        "entity": "event",
-        "account_id": "acc_mock",
-        "event": event,
-        "contains": ["payment"],
-        "payload": { "payment": { "entity": {
-            "id": Mock::payment_id(&app.chance),
-            "entity": "payment",
-            "amount": order.payment.amount,
-            "currency": order.currency,
-            "status": if is_captured { "captured" } else { "failed" },
-            "order_id": provider_order,
-            "method": "upi",
-            "captured": is_captured,
-            "notes": [],
-            "created_at": seconds,
-        } } },
-        "created_at": seconds,
-    }))
+    let play = Play {
+        order_id,
+        amount: order.payment.amount,
+        currency: order.currency,
+        fails,
+    };
+    let name = if fails {
+        "payment.failed"
+    } else {
+        "payment.captured"
+    };
+    Ok(Mock::event(name, &Mock::pay(tx, &play)?, tx.now()))
 }

@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 use lettre::message::Mailbox;
 use tokio::io::AsyncWriteExt;
 
-use super::{Letter, Mailer, Refusal, message};
+use super::{Letter, Mailer, message};
+use crate::ports::Refusal;
 
 pub struct Files {
     directory: PathBuf,

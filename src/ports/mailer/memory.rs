@@ -4,7 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 
-use super::{Letter, Mailer, Refusal};
+use super::{Letter, Mailer};
+use crate::ports::Refusal;
 
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<Inside>);

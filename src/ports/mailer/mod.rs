@@ -17,6 +17,7 @@ use lettre::{
 };
 
 pub use self::{files::Files, memory::Memory, smtp::Smtp};
+use super::Refusal;
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
@@ -34,33 +35,6 @@ pub struct Letter {
     pub written_at: Timestamp,
     /// What it asks the reader to open.
     pub link: Option<String>,
-}
-
-/// Why a letter did not leave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Whether trying again is of no use.
-    pub is_final: bool,
-    /// For an operator.
-    pub why: String,
-}
-
-impl Refusal {
-    /// Another try may do better.
-    fn passing(why: impl Into<String>) -> Refusal {
-        Refusal {
-            is_final: false,
-            why: why.into(),
-        }
-    }
-
-    /// No try will do better.
-    fn lasting(why: impl Into<String>) -> Refusal {
-        Refusal {
-            is_final: true,
-            why: why.into(),
-        }
-    }
 }
 
 /// Takes letters out of the shop.

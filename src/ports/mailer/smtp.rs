@@ -10,10 +10,11 @@ use lettre::{
     transport::smtp::{Error as SmtpError, PoolConfig},
 };
 
-use super::{Letter, Mailer, Refusal, message};
+use super::{Letter, Mailer, message};
 use crate::{
     config::Secret,
     error::{Error, Result},
+    ports::Refusal,
 };
 
 /// How long the server may take for one answer, and for a whole letter.
