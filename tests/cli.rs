@@ -2,6 +2,7 @@
 //! prints where.
 
 mod configuration;
+mod pay;
 mod seed;
 mod sheets;
 
@@ -393,49 +394,6 @@ fn products_that_cannot_be_are_refused() {
     assert_eq!(told(directory, &["admin", "product", "list"]), json!([]));
     let images = fs::read_dir(directory.join("images")).map_or(0, Iterator::count);
     assert_eq!(images, 0, "no picture is left behind");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pay_plays_the_provider_to_the_running_server() {
-    let directory = tempfile::tempdir().unwrap();
-    let directory = directory.path();
-    let add = [
-        "admin", "product", "add", "--name", "Kettle", "--price", "129900", "--stock", "9",
-    ];
-    let kettle = told(directory, &add)["id"].clone();
-    let server = Process::start(directory);
-    let ada = Remote::new(&server).registered("ada").await;
-    let mut orders = Vec::new();
-    for _ in 0..3 {
-        ada.post("/cart", &json!({ "productId": kettle })).await;
-        orders.push(ada.post("/orders", &json!({})).await);
-    }
-    let (id, number) = (orders[0].text("/id"), orders[1].text("/number"));
-
-    let paid = told(directory, &["admin", "pay", &id]);
-    assert_eq!((&paid["id"], &paid["status"]), (&json!(id), &json!("PAID")));
-    assert_eq!(paid["payment"]["status"], "CAPTURED");
-    let failed = said(&run(directory, &["admin", "pay", &number, "--fail"]));
-    assert_eq!(
-        failed,
-        format!("order {number} is PENDING, its payment FAILED\n")
-    );
-    let small = number.to_lowercase().replace('-', "");
-    let paid = said(&run(directory, &["admin", "pay", &small]));
-    assert_eq!(
-        paid,
-        format!("order {number} is PAID, its payment CAPTURED\n")
-    );
-
-    for (order, status) in orders.iter().zip(["PAID", "PAID", "PENDING"]) {
-        let shown = ada.get(&format!("/orders/{}", order.text("/id"))).await;
-        assert_eq!(shown.text("/status"), status);
-    }
-    let why = fails(directory, &["admin", "pay", "0000-0000"]);
-    assert!(why.contains("order"), "{why}");
-    drop(server);
-    let why = fails(directory, &["admin", "pay", &orders[2].text("/id")]);
-    assert!(why.contains("shop serve"), "{why}");
 }
 
 #[test]

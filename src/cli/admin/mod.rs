@@ -33,7 +33,12 @@ pub(super) enum Admin {
     Mail(mail::Mail),
     /// Fill the shop with plausible data, the same for one seed
     Seed(seed::Seed),
-    /// Play Razorpay: tell the running server that an order is paid
+    /// Play Razorpay: a customer pays for an order, and the running server hears of it
+    ///
+    /// Signed webhooks tell the server, as Razorpay's do: `payment.captured` and then `order.paid`, or
+    /// `payment.failed` alone. A server that does not answer, or says 503, is told again for some
+    /// seconds. An order that waits for no money any more is paid for all the same: the shop has to
+    /// cope.
     Pay(pay::Pay),
 }
 

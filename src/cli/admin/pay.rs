@@ -2,16 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use serde_json::Value;
-
 use crate::{
     cli::output::Output,
+    config,
     db::Tx,
     error::{Error, Result},
     orders::{self, Order},
-    payments::signature,
-    ports::{Mock, gateway::Play},
+    payments::{PaymentStatus, signature},
+    ports::gateway::{Played, Visit, Webhook},
     server::Home,
     web::App,
 };
@@ -23,10 +21,40 @@ pub(in crate::cli) struct Pay {
     /// The payment fails instead
     #[arg(long)]
     fail: bool,
+    /// Send each webhook so many times more, under the same event id, after all have come once
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
+          value_parser = clap::value_parser!(u32).range(..=1000))]
+    duplicate: u32,
+    /// Wait so long before sending, as `90s`; a bare number means seconds
+    #[arg(long, value_name = "S", value_parser = delay)]
+    delay: Option<Duration>,
+    /// A first try fails and a second one pays, and what was sent last arrives first: `order.paid`,
+    /// `payment.captured`, `payment.failed`
+    #[arg(long, conflicts_with = "fail")]
+    reorder: bool,
+    /// Send nothing: only the provider's record tells of the payment
+    #[arg(long, conflicts_with_all = ["duplicate", "delay", "reorder"])]
+    lose: bool,
 }
 
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the server may take to answer, as Razorpay waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it rests after each try that was not answered.
+const RESTS: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+fn delay(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => config::duration("--delay", text),
+    }
+}
 
 impl Pay {
     pub(in crate::cli) async fn run(
@@ -35,54 +63,143 @@ impl Pay {
         app: &Arc<App>,
         output: Output,
     ) -> Result<()> {
-        let server = home.running()?.ok_or_else(|| {
-            let directory = app.config.data_dir.display();
-            Error::unavailable(format!(
-                "no server is running on `{directory}`; run `shop serve`"
-            ))
-        })?;
+        if app.gateway.name() != "mock" {
+            return Err(Error::unavailable(
+                "real Razorpay keys are set, and `shop admin pay` plays the mock provider only; pay \
+                 in Razorpay's own checkout, which takes test cards with test keys",
+            ));
+        }
+        if !self.lose && home.running()?.is_none() {
+            return Err(nobody(app));
+        }
         let order = find(app, &self.order).await?;
-        let fails = self.fail;
-        let event = app
+        let visit = Visit {
+            fails: self.fail,
+            fails_first: self.reorder,
+            duplicates: self.duplicate,
+            is_reordered: self.reorder,
+        };
+        let played = app
             .db
-            .write("mock.pay", move |tx| play(tx, &order, fails))
+            .write("mock.pay", move |tx| play(tx, &order, visit))
             .await?;
-        let body = Bytes::from(event.to_string());
-        let secret = app
-            .webhook_secrets
-            .first()
-            .ok_or_else(|| Error::internal("no secret for webhooks"))?;
-        let answer = reqwest::Client::builder()
+        if !self.lose {
+            if let Some(delay) = self.delay {
+                tokio::time::sleep(delay).await;
+            }
+            let provider = Provider::new(home, app)?;
+            for webhook in &played.webhooks {
+                provider.deliver(webhook).await?;
+            }
+        }
+        let order = find(app, &self.order).await?;
+        output.one(&order, &self.words(&order, &played.payment_id))
+    }
+
+    /// What became of the order, and of the payment where that is not the same.
+    fn words(&self, order: &Order, payment: &str) -> String {
+        let (number, status) = (&order.number, order.status.as_str());
+        let about = format!(
+            "order {number} is {status}, its payment {}",
+            order.payment.status.as_str()
+        );
+        let is_applied = match order.payment.transaction_id.as_deref() {
+            Some(transaction) => transaction == payment,
+            None => order.payment.status == PaymentStatus::Failed,
+        };
+        if self.lose {
+            format!(
+                "{about}; nothing was sent, `shop admin payments reconcile` finds {payment} in the \
+                 provider's record"
+            )
+        } else if is_applied {
+            about
+        } else if self.fail {
+            format!("{about}; {payment} failed too late to change that")
+        } else {
+            format!(
+                "{about}; {payment} fits no order, see `shop admin payments list --status unmatched`"
+            )
+        }
+    }
+}
+
+/// Sends webhooks to whatever server runs on the data directory.
+struct Provider<'a> {
+    home: &'a Home,
+    app: &'a App,
+    http: reqwest::Client,
+}
+
+impl<'a> Provider<'a> {
+    fn new(home: &'a Home, app: &'a App) -> Result<Provider<'a>> {
+        let http = reqwest::Client::builder()
             .no_proxy()
             .build()
-            .map_err(Error::internal)?
+            .map_err(Error::internal)?;
+        Ok(Provider { home, app, http })
+    }
+
+    /// Sends until there is an answer, as often as it is worth a try.
+    async fn deliver(&self, webhook: &Webhook) -> Result<()> {
+        let mut rests = RESTS.iter();
+        loop {
+            let Err((error, is_final)) = self.send(webhook).await else {
+                return Ok(());
+            };
+            match rests.next().filter(|_| !is_final) {
+                Some(rest) => tokio::time::sleep(*rest).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// Sends once; tells why that was nothing, and whether another try would be nothing either.
+    async fn send(&self, webhook: &Webhook) -> Result<(), (Error, bool)> {
+        // A server that was started anew listens elsewhere, maybe.
+        let server = self.home.running().map_err(|error| (error, true))?;
+        let server = server.ok_or_else(|| (nobody(self.app), false))?;
+        let secret = self.app.webhook_secrets.first();
+        let secret = secret.ok_or_else(|| (Error::internal("no secret for webhooks"), true))?;
+        let answer = self
+            .http
             .post(format!("{server}/api/v1/payments/razorpay/webhook"))
             .timeout(PATIENCE)
             .header("content-type", "application/json")
-            .header("x-razorpay-signature", signature::sign(secret, &body))
-            .header("x-razorpay-event-id", Mock::event_id(&app.chance))
-            .body(body)
+            .header(
+                "x-razorpay-signature",
+                signature::sign(secret, &webhook.body),
+            )
+            .header("x-razorpay-event-id", &webhook.event_id)
+            .body(webhook.body.clone())
             .send()
             .await
             .map_err(|e| {
-                Error::unavailable(format!("the server at {server} does not answer: {e}"))
+                let detail = format!("the server at {server} does not answer: {e}");
+                (Error::unavailable(detail), false)
             })?;
-        if !answer.status().is_success() {
-            let status = answer.status().as_u16();
-            return Err(Error::unavailable(format!(
-                "the server refused the webhook with {status}; does it use the same \
-                 `SHOP_RAZORPAY_WEBHOOK_SECRET`?"
-            )));
+        match answer.status().as_u16() {
+            200..=299 => Ok(()),
+            503 => {
+                let detail = format!("the server at {server} is too busy; try again later");
+                Err((Error::unavailable(detail), false))
+            }
+            status => {
+                let detail = format!(
+                    "the server refused the webhook with {status}; does it use the same \
+                     `SHOP_RAZORPAY_WEBHOOK_SECRET`?"
+                );
+                Err((Error::unavailable(detail), true))
+            }
         }
-        let order = find(app, &self.order).await?;
-        let words = format!(
-            "order {} is {}, its payment {}",
-            order.number,
-            order.status.as_str(),
-            order.payment.status.as_str()
-        );
-        output.one(&order, &words)
     }
+}
+
+fn nobody(app: &App) -> Error {
+    let directory = app.config.data_dir.display();
+    Error::unavailable(format!(
+        "no server is running on `{directory}`; run `shop serve`"
+    ))
 }
 
 async fn find(app: &Arc<App>, name: &str) -> Result<Order> {
@@ -94,21 +211,10 @@ async fn find(app: &Arc<App>, name: &str) -> Result<Order> {
         .await
 }
 
-/// Lets the mock provider take the money for an order, or fail to; gives what it says of it.
-pub(in crate::cli) fn play(tx: &mut Tx<'_>, order: &Order, fails: bool) -> Result<Value> {
+/// Lets a customer pay for an order at the mock provider, or try to.
+pub(in crate::cli) fn play(tx: &mut Tx<'_>, order: &Order, visit: Visit) -> Result<Played> {
     let order_id = order.payment.provider_order_id.as_deref().ok_or_else(|| {
         Error::unavailable("the provider has no order for this one yet; try again")
     })?;
-    let play = Play {
-        order_id,
-        amount: order.payment.amount,
-        currency: order.currency,
-        fails,
-    };
-    let name = if fails {
-        "payment.failed"
-    } else {
-        "payment.captured"
-    };
-    Ok(Mock::event(name, &Mock::pay(tx, &play)?, tx.now()))
+    visit.play(tx, order_id, order.payment.amount, order.currency)
 }
