@@ -60,6 +60,10 @@ whole! {
     Money, 0, MAX_AMOUNT
 }
 whole! {
+    /// As [`Money`], and not nothing.
+    Amount, 1, MAX_AMOUNT
+}
+whole! {
     /// What one piece costs, in the currency's minor unit.
     Price, 1, 100_000_000_000
 }
@@ -99,6 +103,18 @@ impl Money {
             .checked_add(other.0)
             .and_then(|sum| Money::try_from(sum).ok())
             .ok_or_else(too_much)
+    }
+
+    /// What is left after `other`; nothing where that is more.
+    #[must_use]
+    pub fn less(self, other: Money) -> Money {
+        Money((self.0 - other.0).max(0))
+    }
+}
+
+impl From<Amount> for Money {
+    fn from(amount: Amount) -> Money {
+        Money(amount.0)
     }
 }
 
