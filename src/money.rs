@@ -100,6 +100,25 @@ impl Money {
             .and_then(|sum| Money::try_from(sum).ok())
             .ok_or_else(too_much)
     }
+
+    /// For people: `INR 2,598.00`, with as many decimals as the currency has (ISO 4217).
+    pub fn written(self, currency: Currency) -> String {
+        let decimals = usize::from(currency.exponent().unwrap_or(0));
+        let digits = format!("{:0>1$}", self.0, decimals + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - decimals);
+        let mut text = format!("{} ", currency.code());
+        for (at, digit) in whole.char_indices() {
+            if at > 0 && (whole.len() - at).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        if !fraction.is_empty() {
+            text.push('.');
+            text.push_str(fraction);
+        }
+        text
+    }
 }
 
 impl Price {
