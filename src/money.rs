@@ -110,6 +110,25 @@ impl Money {
     pub fn less(self, other: Money) -> Money {
         Money((self.0 - other.0).max(0))
     }
+
+    /// For people: `INR 2,598.00`, with as many decimals as the currency has (ISO 4217).
+    pub fn written(self, currency: Currency) -> String {
+        let decimals = usize::from(currency.exponent().unwrap_or(0));
+        let digits = format!("{:0>1$}", self.0, decimals + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - decimals);
+        let mut text = format!("{} ", currency.code());
+        for (at, digit) in whole.char_indices() {
+            if at > 0 && (whole.len() - at).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        if !fraction.is_empty() {
+            text.push('.');
+            text.push_str(fraction);
+        }
+        text
+    }
 }
 
 impl From<Amount> for Money {
