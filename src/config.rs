@@ -100,10 +100,10 @@ pub struct Config {
     pub razorpay_key_secret: Option<Secret>,
     /// Without a slash at the end.
     pub razorpay_api_url: String,
-    /// How long an order waits for its money.
-    pub payment_window: Duration,
     /// All are valid; none: one is made and kept in the data directory.
     pub webhook_secrets: Vec<Secret>,
+    /// How long an order waits for its money.
+    pub payment_window: Duration,
     /// Origins that browsers may call from, as `https://shop.example`.
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<ipnet::IpNet>,
@@ -287,12 +287,12 @@ impl Config {
                 "https://api.razorpay.com",
                 text("razorpay_api_url"),
             )?,
-            payment_window: duration("payment_window", text("payment_window"))?,
             webhook_secrets: secrets(
                 "razorpay_webhook_secret",
                 text("razorpay_webhook_secret"),
                 1,
             )?,
+            payment_window: duration("payment_window", text("payment_window"))?,
             cors_origins: list(text("cors_origins"))
                 .map(origin)
                 .collect::<Result<_, _>>()?,

@@ -60,6 +60,10 @@ whole! {
     Money, 0, MAX_AMOUNT
 }
 whole! {
+    /// As [`Money`], and not nothing.
+    Amount, 1, MAX_AMOUNT
+}
+whole! {
     /// What one piece costs, in the currency's minor unit.
     Price, 1, 100_000_000_000
 }
@@ -99,6 +103,37 @@ impl Money {
             .checked_add(other.0)
             .and_then(|sum| Money::try_from(sum).ok())
             .ok_or_else(too_much)
+    }
+
+    /// What is left after `other`; nothing where that is more.
+    #[must_use]
+    pub fn less(self, other: Money) -> Money {
+        Money((self.0 - other.0).max(0))
+    }
+
+    /// For people: `INR 2,598.00`, with as many decimals as the currency has (ISO 4217).
+    pub fn written(self, currency: Currency) -> String {
+        let decimals = usize::from(currency.exponent().unwrap_or(0));
+        let digits = format!("{:0>1$}", self.0, decimals + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - decimals);
+        let mut text = format!("{} ", currency.code());
+        for (at, digit) in whole.char_indices() {
+            if at > 0 && (whole.len() - at).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        if !fraction.is_empty() {
+            text.push('.');
+            text.push_str(fraction);
+        }
+        text
+    }
+}
+
+impl From<Amount> for Money {
+    fn from(amount: Amount) -> Money {
+        Money(amount.0)
     }
 }
 

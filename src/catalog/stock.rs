@@ -26,6 +26,8 @@ pub enum Cause {
     Admin,
     Order,
     Cancel,
+    Expiry,
+    Refund,
     Import,
 }
 
@@ -36,6 +38,8 @@ impl Cause {
             Cause::Admin => "admin",
             Cause::Order => "order",
             Cause::Cancel => "cancel",
+            Cause::Expiry => "expiry",
+            Cause::Refund => "refund",
             Cause::Import => "import",
         }
     }

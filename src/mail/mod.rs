@@ -117,7 +117,8 @@ impl Mail {
 
 /// The templates as they are now.
 pub fn templates(app: &App) -> Templates {
-    Templates::new(&app.config.data_dir.join("templates"), &app.public_url)
+    let own = app.config.data_dir.join("templates");
+    Templates::new(&own, &app.public_url, app.config.currency)
 }
 
 /// Takes up to `most` mails whose time has come. Nobody else takes them before the try must have ended.

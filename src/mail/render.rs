@@ -1,13 +1,16 @@
 //! From templates to letters. The program brings templates along (`assets/mail`); a file of the same
 //! name in the data directory's `templates` takes the place of one. What people typed is data, never a
-//! template, and HTML escapes it.
+//! template, and HTML escapes it. Amounts come as numbers; the filter `money` writes them.
 
 use std::path::Path;
 
 use minijinja::Environment;
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    money::{Currency, Money},
+};
 
 macro_rules! built_in {
     ($($name:literal),+ $(,)?) => {
@@ -35,6 +38,10 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "order-paid.txt",
     "order-shipped.html",
     "order-shipped.txt",
+    "order-delivered.html",
+    "order-delivered.txt",
+    "order-cancelled.html",
+    "order-cancelled.txt",
     "order-refunded.html",
     "order-refunded.txt",
 ];
@@ -52,7 +59,7 @@ pub struct Templates(Environment<'static>);
 
 impl Templates {
     /// Read anew for every batch of mails, so that a change shows without a restart.
-    pub fn new(directory: &Path, public_url: &str) -> Templates {
+    pub fn new(directory: &Path, public_url: &str, currency: Currency) -> Templates {
         let mut environment = Environment::new();
         let directory = directory.to_owned();
         environment.set_loader(move |name| {
@@ -70,6 +77,7 @@ impl Templates {
         });
         // A typo in a template of one's own is an error, not a hole in a mail.
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        environment.add_filter("money", move |amount: i64| money(amount, currency));
         environment.add_global("public_url", public_url);
         environment.add_global("shop", host_of(public_url));
         Templates(environment)
@@ -100,6 +108,15 @@ impl Templates {
             .and_then(|template| template.render(minijinja::value::Serde(data)))
             .map_err(|error| Error::unavailable(format!("the template `{name}`: {error:#}")))
     }
+}
+
+/// An amount in the currency's minor unit, for people.
+fn money(amount: i64, currency: Currency) -> Result<String, minijinja::Error> {
+    let amount = Money::try_from(amount).map_err(|why| {
+        let kind = minijinja::ErrorKind::InvalidOperation;
+        minijinja::Error::new(kind, format!("the amount {amount} {why}"))
+    })?;
+    Ok(amount.written(currency))
 }
 
 /// The host of a URL, as people call the shop.

@@ -3,22 +3,27 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use shop::mail::Templates;
+use shop::{
+    mail::Templates,
+    money::{Currency, MAX_AMOUNT, Money},
+};
 
 use super::{register, tries};
 use crate::support::storage_test;
 
 const ORDER: &str = r#"{
-    "name": "Ada", "number": "7K3M-9QXD", "total": "INR 2,598.00", "amount": "INR 1,299.00",
+    "name": "Ada", "number": "7K3M-9QXD", "total": 259800, "amount": 129900,
     "items": [
-        { "name": "Kettle <steel>", "quantity": 2, "lineTotal": "INR 2,598.00" }
+        { "name": "Kettle <steel>", "quantity": 2, "lineTotal": 259800 }
     ]
 }"#;
+
+const URL: &str = "https://shop.example/path";
 
 #[test]
 fn every_template_is_whole() {
     let nowhere = tempfile::tempdir().unwrap();
-    let templates = Templates::new(nowhere.path(), "https://shop.example/path");
+    let templates = Templates::new(nowhere.path(), URL, Currency::INR);
     let order: Value = serde_json::from_str(ORDER).unwrap();
     let link = json!({ "name": "Ada", "link": "https://shop.example/x#token=0a" });
     for (name, data, says) in [
@@ -28,6 +33,8 @@ fn every_template_is_whole() {
         ("order-placed", &order, "INR 2,598.00"),
         ("order-paid", &order, "7K3M-9QXD"),
         ("order-shipped", &order, "7K3M-9QXD"),
+        ("order-delivered", &order, "7K3M-9QXD"),
+        ("order-cancelled", &order, "INR 2,598.00"),
         ("order-refunded", &order, "INR 1,299.00"),
     ] {
         let mail = templates.render(name, data).unwrap();
@@ -53,6 +60,43 @@ fn every_template_is_whole() {
                 !mail.html.contains(outside),
                 "{name} loads something: {outside}"
             );
+        }
+    }
+}
+
+#[test]
+fn amounts_are_written_as_their_currency_has_it() {
+    for (amount, currency, written) in [
+        (0, Currency::INR, "INR 0.00"),
+        (7, Currency::EUR, "EUR 0.07"),
+        (99_950, Currency::EUR, "EUR 999.50"),
+        (259_800, Currency::INR, "INR 2,598.00"),
+        (2598, Currency::JPY, "JPY 2,598"),
+        (1_234_567, Currency::KWD, "KWD 1,234.567"),
+        (5, Currency::XAU, "XAU 5"),
+        (MAX_AMOUNT, Currency::USD, "USD 90,071,992,547,409.91"),
+    ] {
+        let amount = Money::try_from(amount).unwrap();
+        assert_eq!(amount.written(currency), written);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for (own, refused) in [
+        ("{{ total | money }}", None),
+        ("{{ number | money }}", Some("i64")),
+        ("{{ (0 - total) | money }}", Some("-259800")),
+    ] {
+        let text = format!("Subject: x\n\n{own}");
+        fs::write(directory.path().join("order-placed.txt"), text).unwrap();
+        let templates = Templates::new(directory.path(), URL, Currency::JPY);
+        let order: Value = serde_json::from_str(ORDER).unwrap();
+        let rendered = templates.render("order-placed", &order);
+        match refused {
+            None => assert_eq!(rendered.unwrap().text, "JPY 259,800"),
+            Some(word) => {
+                let why = rendered.unwrap_err();
+                assert!(why.detail().contains("order-placed.txt"), "{why:?}");
+                assert!(why.detail().contains(word), "{why:?}");
+            }
         }
     }
 }
