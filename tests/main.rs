@@ -28,3 +28,4 @@ mod storage;
 mod support;
 mod tour;
 mod transfer;
+mod verify;

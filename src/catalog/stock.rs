@@ -27,6 +27,8 @@ pub enum Cause {
     Order,
     Cancel,
     Import,
+    /// `shop verify --repair` made the movements say what the stock is.
+    Repair,
 }
 
 impl Cause {
@@ -37,6 +39,7 @@ impl Cause {
             Cause::Order => "order",
             Cause::Cancel => "cancel",
             Cause::Import => "import",
+            Cause::Repair => "repair",
         }
     }
 }

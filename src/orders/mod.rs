@@ -4,6 +4,7 @@ pub mod http;
 mod number;
 mod status;
 mod store;
+mod verify;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 pub use self::{
     number::OrderNumber,
     status::{ARROWS, Mover, Status},
+    verify::verify,
 };
 use crate::{
     cart,

@@ -7,11 +7,15 @@ mod event;
 pub mod http;
 pub mod signature;
 mod store;
+mod verify;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use self::event::{Delivery, Effect, receive};
+pub use self::{
+    event::{Delivery, Effect, receive},
+    verify::verify,
+};
 use crate::{
     clock::Timestamp,
     db::Tx,

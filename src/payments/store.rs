@@ -1,5 +1,8 @@
 //! Payments and the provider's events as rows.
 
+mod verify;
+
+pub(super) use self::verify::{Unproven, misnamed, overdrawn, unproven};
 use super::{LedgerEntry, Payment, PaymentStatus, event::UNMATCHED};
 use crate::{
     args,
