@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -109,6 +109,23 @@ impl Clock {
             Some(now) => Timestamp(now.load(Ordering::SeqCst)),
             None => Timestamp(jiff::Timestamp::now().as_millisecond()),
         }
+    }
+}
+
+/// Notices when the clock leaps ahead, by a second one that only ever goes on.
+#[derive(Debug, Default)]
+pub struct Leaps(Option<(Timestamp, Instant)>);
+
+/// What is no leap yet: clocks are corrected by less.
+const LEAP: Duration = Duration::from_mins(1);
+
+impl Leaps {
+    /// Whether the clock has gone further since the last look than time has.
+    pub fn has_leapt(&mut self, now: Timestamp, at: Instant) -> bool {
+        let last = self.0.replace((now, at));
+        last.is_some_and(|(then, began)| {
+            now > then.plus(at.saturating_duration_since(began)).plus(LEAP)
+        })
     }
 }
 

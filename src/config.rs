@@ -57,6 +57,7 @@ const KEYS: &[Key] = &[
     secret("cloudinary_url"),
     key("images_url", None),
     secret("razorpay_webhook_secret"),
+    key("payment_window", Some("30m")),
     key("cors_origins", Some("")),
     key("trusted_proxies", Some("")),
     key("sockets_per_address", Some("100")),
@@ -89,6 +90,8 @@ pub struct Config {
     pub images_url: Option<String>,
     /// All are valid; none: one is made and kept in the data directory.
     pub webhook_secrets: Vec<Secret>,
+    /// How long an order waits for its money.
+    pub payment_window: Duration,
     /// Origins that browsers may call from, as `https://shop.example`.
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<ipnet::IpNet>,
@@ -267,6 +270,7 @@ impl Config {
                 text("razorpay_webhook_secret"),
                 1,
             )?,
+            payment_window: duration("payment_window", text("payment_window"))?,
             cors_origins: list(text("cors_origins"))
                 .map(origin)
                 .collect::<Result<_, _>>()?,

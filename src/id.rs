@@ -55,6 +55,7 @@ ids! {
     ImageId,
     OrderId,
     PaymentId,
+    RefundId,
     /// A mail in the outbox.
     MailId,
 }

@@ -60,6 +60,10 @@ whole! {
     Money, 0, MAX_AMOUNT
 }
 whole! {
+    /// As [`Money`], and not nothing.
+    Amount, 1, MAX_AMOUNT
+}
+whole! {
     /// What one piece costs, in the currency's minor unit.
     Price, 1, 100_000_000_000
 }
@@ -101,6 +105,12 @@ impl Money {
             .ok_or_else(too_much)
     }
 
+    /// What is left after `other`; nothing where that is more.
+    #[must_use]
+    pub fn less(self, other: Money) -> Money {
+        Money((self.0 - other.0).max(0))
+    }
+
     /// For people: `INR 2,598.00`, with as many decimals as the currency has (ISO 4217).
     pub fn written(self, currency: Currency) -> String {
         let decimals = usize::from(currency.exponent().unwrap_or(0));
@@ -118,6 +128,12 @@ impl Money {
             text.push_str(fraction);
         }
         text
+    }
+}
+
+impl From<Amount> for Money {
+    fn from(amount: Amount) -> Money {
+        Money(amount.0)
     }
 }
 

@@ -1,11 +1,16 @@
 //! Timers: what has to be done again and again, whoever asks for what.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use crate::{
-    accounts, bus, db,
+    accounts, bus,
+    clock::Leaps,
+    db,
     error::Result,
-    mail, media,
+    mail, media, orders,
     web::{App, idempotency},
 };
 
@@ -23,6 +28,12 @@ const LOOK_FOR_MAIL: Duration = Duration::from_millis(250);
 
 /// How often it is looked whether the store of pictures is to lose some.
 const LOOK_FOR_REMOVALS: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether orders have waited too long for their money.
+const LOOK_FOR_UNPAID: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the payment provider is to be told something.
+const LOOK_FOR_PROVIDER: Duration = Duration::from_millis(500);
 
 /// How long what is due rests while the database cannot be asked.
 const REST: Duration = Duration::from_secs(5);
@@ -47,6 +58,24 @@ pub fn start(app: &Arc<App>) {
         let remove = |app: Arc<App>| async move { media::worker::remove_due(&app).await };
         do_what_is_due(shop, "pictures to be removed", LOOK_FOR_REMOVALS, remove).await;
     });
+    let (shop, patience) = (Arc::clone(app), Arc::new(Patience::default()));
+    tokio::spawn(async move {
+        let expire = |app: Arc<App>| {
+            let patience = Arc::clone(&patience);
+            async move {
+                if patience.is_asked_for(&app, Instant::now()) {
+                    return Ok(0);
+                }
+                orders::worker::expire_due(&app).await
+            }
+        };
+        do_what_is_due(shop, "unpaid orders", LOOK_FOR_UNPAID, expire).await;
+    });
+    let shop = Arc::clone(app);
+    app.talks.spawn(async move {
+        let tell = |app: Arc<App>| async move { orders::worker::tell_provider(&app).await };
+        do_what_is_due(shop, "the payment provider", LOOK_FOR_PROVIDER, tell).await;
+    });
     // A stopping server waits for it, so that a mail under way is not sent again at the next start.
     let shop = Arc::clone(app);
     app.talks.spawn(async move {
@@ -56,6 +85,25 @@ pub fn start(app: &Arc<App>) {
         let send = |app: Arc<App>| async move { mail::worker::send_due(&app).await };
         do_what_is_due(shop, "mails", LOOK_FOR_MAIL, send).await;
     });
+}
+
+/// Whether orders may expire. When the clock has leapt ahead nobody knows how long an order has waited:
+/// each is given the whole payment window anew, lest all of them expire at once.
+#[derive(Default)]
+struct Patience(Mutex<(Leaps, Option<Instant>)>);
+
+impl Patience {
+    fn is_asked_for(&self, app: &App, at: Instant) -> bool {
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (leaps, until) = &mut *inside;
+        if leaps.has_leapt(app.clock.now(), at) {
+            tracing::warn!(
+                "the clock has leapt ahead; unpaid orders are given their whole time anew"
+            );
+            *until = Some(at + app.config.payment_window);
+        }
+        until.is_some_and(|until| at < until)
+    }
 }
 
 /// Does what is due as often as `every` says, until the shop stops.

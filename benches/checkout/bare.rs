@@ -186,7 +186,8 @@ const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, provider_or
     amount, transaction_id, created_at, updated_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?7)";
 const TAKE: &str = "UPDATE products SET stock = stock + ?2
-    WHERE id = ?1 AND stock + ?2 BETWEEN 0 AND 1000000000 AND deleted_at IS NULL";
+    WHERE id = ?1 AND stock + ?2 >= 0 AND (?2 < 0 OR stock + ?2 <= 1000000000)
+             AND deleted_at IS NULL";
 const STOCK: &str = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL";
 const MOVEMENTS: &str = "INSERT INTO stock_movements
     (id, product_id, delta, cause, order_id, note, at) VALUES";

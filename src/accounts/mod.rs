@@ -117,6 +117,11 @@ pub struct NewUser {
     pub verified: bool,
 }
 
+/// Where to write to somebody, and their name.
+pub fn address(tx: &mut Tx<'_>, id: UserId) -> Result<(String, String)> {
+    store::address(tx, id)?.ok_or_else(|| Error::not_found("account"))
+}
+
 /// Makes an account; an address that is taken, in any spelling, is a conflict.
 pub fn register(tx: &mut Tx<'_>, new: &NewUser) -> Result<User> {
     let user = User {

@@ -26,6 +26,8 @@ pub enum Cause {
     Admin,
     Order,
     Cancel,
+    Expiry,
+    Refund,
     Import,
     /// `shop verify --repair` made the movements say what the stock is.
     Repair,
@@ -38,6 +40,8 @@ impl Cause {
             Cause::Admin => "admin",
             Cause::Order => "order",
             Cause::Cancel => "cancel",
+            Cause::Expiry => "expiry",
+            Cause::Refund => "refund",
             Cause::Import => "import",
             Cause::Repair => "repair",
         }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
-    money::{Money, Price, Quantity, Stock},
+    money::{Amount, Money, Price, Quantity, Stock},
 };
 
 /// What a placeholder stands for.
@@ -144,7 +144,7 @@ macro_rules! whole_columns {
     )+};
 }
 
-whole_columns!(Money, Price, Quantity, Stock);
+whole_columns!(Money, Amount, Price, Quantity, Stock);
 
 macro_rules! id_columns {
     ($($name:ident),+ $(,)?) => {$(
@@ -163,7 +163,7 @@ macro_rules! id_columns {
 }
 
 id_columns!(
-    UserId, SessionId, CategoryId, ProductId, ImageId, OrderId, PaymentId, MailId
+    UserId, SessionId, CategoryId, ProductId, ImageId, OrderId, PaymentId, RefundId, MailId
 );
 
 impl From<i64> for Value<'_> {

@@ -1,17 +1,22 @@
 //! Orders: placed in one transaction, moved along the arrows of one table, never deleted.
 
 pub mod http;
+mod letters;
+mod money;
 mod number;
 mod status;
 mod store;
 mod verify;
+pub mod worker;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::letters::Letter;
 pub use self::{
+    money::{receive_payment, refund},
     number::OrderNumber,
-    status::{ARROWS, Mover, Status},
+    status::{ARROWS, Mover, Status, diagram},
     verify::verify,
 };
 use crate::{
@@ -20,10 +25,10 @@ use crate::{
     clock::Timestamp,
     db::Tx,
     error::{Error, Result},
-    id::{OrderId, ProductId, UserId},
+    id::{MailId, OrderId, ProductId, UserId},
     money::{Money, Price, Quantity},
     page::{Listing, Part, Place, SortKey, Stretch},
-    payments::{self, Delivery, Effect, Payment},
+    payments::{self, Payment},
     web::{App, token::Claims},
 };
 
@@ -59,6 +64,16 @@ pub struct OrderItem {
     pub line_total: Money,
 }
 
+impl Order {
+    /// Which products, and how many of each.
+    fn lines(&self) -> Vec<catalog::Line> {
+        self.items
+            .iter()
+            .map(|item| (item.product_id, item.quantity))
+            .collect()
+    }
+}
+
 /// What a new order will be known by, drawn before anything is looked at, so that chance gives the
 /// same whatever comes of it.
 #[derive(Debug)]
@@ -66,6 +81,7 @@ pub struct Draft {
     id: OrderId,
     number: OrderNumber,
     payment: Payment,
+    mail: MailId,
 }
 
 impl Draft {
@@ -75,6 +91,7 @@ impl Draft {
             id,
             number: OrderNumber::random(tx.chance()),
             payment: payments::draft(tx, app, id),
+            mail: tx.id(),
         }
     }
 
@@ -113,7 +130,8 @@ pub fn place_at_once(
     draft: Draft,
     expected_total: Option<Money>,
 ) -> Result<Result<Order, Draft>> {
-    match store::place_at_once(tx, claims, &draft, expected_total)? {
+    let least = app.gateway.least();
+    match store::place_at_once(tx, claims, &draft, expected_total, least)? {
         None => Ok(Err(draft)),
         Some((items, total)) => Ok(Ok(draft.into_order(tx, app, claims.sub, items, total))),
     }
@@ -138,6 +156,7 @@ pub fn place(
         let detail = format!("the total is {now} now, not {expected}; show the cart again");
         return Err(Error::conflict("total-changed", detail));
     }
+    payments::check_amount(app, total_amount)?;
     // What is short is known before anything is written; the update's own guard stands behind it.
     let short = short_lines(&lines);
     if !short.is_empty() {
@@ -167,7 +186,10 @@ pub fn place(
         .map(|line| (line.product, line.quantity))
         .collect();
     catalog::take_stock(tx, draft.id, &taken)?;
-    Ok(draft.into_order(tx, app, user, items, total_amount))
+    let mail = draft.mail;
+    let order = draft.into_order(tx, app, user, items, total_amount);
+    Letter::Placed(mail).write(tx, &order, None)?;
+    Ok(order)
 }
 
 fn short_lines(lines: &[cart::Line]) -> Vec<crate::error::Field> {
@@ -238,7 +260,8 @@ pub fn order_by_name(tx: &mut Tx<'_>, app: &App, name: &str) -> Result<Order> {
     order(tx, app, id, None)
 }
 
-/// Moves an order along an arrow of the table; a cancelled one gives its stock back.
+/// Moves an order along an arrow of the table, and writes to its customer. A cancelled one gives its
+/// stock back.
 pub fn advance(
     tx: &mut Tx<'_>,
     app: &App,
@@ -253,27 +276,49 @@ pub fn advance(
     }
     store::set_status(tx, current.id, current.status, next)?;
     if next == Status::Cancelled {
-        let lines: Vec<_> = current
-            .items
-            .iter()
-            .map(|item| (item.product_id, item.quantity))
-            .collect();
-        catalog::put_back(tx, current.id, &lines, Cause::Cancel)?;
+        let cause = match mover {
+            Mover::Clock => Cause::Expiry,
+            _ => Cause::Cancel,
+        };
+        catalog::put_back(tx, current.id, &current.lines(), cause)?;
+    }
+    if let Some(letter) = Letter::about(next) {
+        letter.write(tx, current, None)?;
     }
     order(tx, app, current.id, None)
 }
 
-/// Applies a delivery of the payment provider. Money for an order that is not waiting for it any
-/// more stays with its payment and moves nothing.
-pub fn receive_payment(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<()> {
-    match payments::receive(tx, app, delivery)? {
-        Effect::None => Ok(()),
-        Effect::Captured(id) => {
-            let current = order(tx, app, id, None)?;
-            if current.status.may_become(Status::Paid, Mover::Provider) {
-                advance(tx, app, &current, Status::Paid, Mover::Provider)?;
-            }
-            Ok(())
-        }
+/// What a customer needs to open the provider's checkout.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkout {
+    #[schema(example = "razorpay")]
+    pub provider: String,
+    /// What the shop is known by there; no secret.
+    pub key_id: String,
+    pub provider_order_id: String,
+    pub amount: Money,
+    /// ISO 4217.
+    #[schema(example = "INR")]
+    pub currency: &'static str,
+}
+
+/// What there is to pay, and at the provider that is set, how it calls the order; none: it does not know
+/// of the order yet.
+pub fn to_pay(app: &App, order: &Order) -> Result<Option<Checkout>> {
+    if order.status != Status::Pending {
+        let status = order.status.as_str();
+        let detail = format!("an order that is {status} waits for no payment");
+        return Err(Error::conflict("illegal-transition", detail));
     }
+    let payment = &order.payment;
+    let own = payment.provider == app.gateway.name();
+    let id = payment.provider_order_id.clone().filter(|_| own);
+    Ok(id.map(|provider_order_id| Checkout {
+        provider: payment.provider.clone(),
+        key_id: app.gateway.key_id().to_owned(),
+        provider_order_id,
+        amount: payment.amount,
+        currency: order.currency,
+    }))
 }

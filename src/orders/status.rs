@@ -1,5 +1,7 @@
 //! The states of an order, and the one table of arrows between them.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,6 +23,19 @@ pub enum Mover {
     Customer,
     Admin,
     Provider,
+    /// By itself, once its time is over.
+    Clock,
+}
+
+impl Mover {
+    fn as_str(self) -> &'static str {
+        match self {
+            Mover::Customer => "customer",
+            Mover::Admin => "admin",
+            Mover::Provider => "provider",
+            Mover::Clock => "clock",
+        }
+    }
 }
 
 /// Every arrow there is: from, to, and who may go along it.
@@ -29,11 +44,26 @@ pub const ARROWS: &[(Status, Status, &[Mover])] = &[
     (
         Status::Pending,
         Status::Cancelled,
-        &[Mover::Customer, Mover::Admin],
+        &[Mover::Customer, Mover::Admin, Mover::Clock],
     ),
     (Status::Paid, Status::Shipped, &[Mover::Admin]),
     (Status::Shipped, Status::Delivered, &[Mover::Admin]),
+    (Status::Paid, Status::Refunded, &[Mover::Provider]),
+    (Status::Shipped, Status::Refunded, &[Mover::Provider]),
+    (Status::Delivered, Status::Refunded, &[Mover::Provider]),
 ];
+
+/// The arrows as a state diagram (<https://mermaid.js.org/syntax/stateDiagram.html>), for documents.
+pub fn diagram() -> String {
+    let mut text = String::from("stateDiagram-v2\n    [*] --> PENDING\n");
+    for (from, to, movers) in ARROWS {
+        let movers: Vec<_> = movers.iter().map(|mover| mover.as_str()).collect();
+        let (from, to, movers) = (from.as_str(), to.as_str(), movers.join(", "));
+        // Writing into a `String` cannot fail.
+        let _ = writeln!(text, "    {from} --> {to}: {movers}");
+    }
+    text
+}
 
 impl Status {
     pub const ALL: [Status; 6] = [

@@ -91,6 +91,15 @@ pub(super) fn set_status(tx: &mut Tx<'_>, id: OrderId, from: Status, to: Status)
     }
 }
 
+/// Up to `most` orders placed before then that still wait for their money, the oldest first.
+pub(super) fn unpaid_before(tx: &mut Tx<'_>, moment: Timestamp, most: i64) -> Result<Vec<OrderId>> {
+    tx.all(
+        "SELECT id FROM orders WHERE status = 'PENDING' AND id < ?1 ORDER BY id LIMIT ?2",
+        args![Value::Id(first_id(moment)), most],
+        |row| row.get(0),
+    )
+}
+
 pub(super) fn id_by_number(tx: &mut Tx<'_>, number: &OrderNumber) -> Result<Option<OrderId>> {
     tx.one(
         "SELECT id FROM orders WHERE number = ?1",
@@ -204,7 +213,7 @@ pub(super) fn behind(
 }
 
 /// The least id of that moment: ids begin with the milliseconds of `created_at` (RFC 9562).
-fn first_id(moment: Timestamp) -> Uuid {
+pub(super) fn first_id(moment: Timestamp) -> Uuid {
     Uuid::from_u128(u128::from(moment.0.max(0).unsigned_abs()) << 80)
 }
 

@@ -1,10 +1,12 @@
-//! Payments: one for each order, and every event that the provider sent, as it came.
+//! Payments: one for each order, its refunds, and every event that the provider sent, as it came.
 //!
 //! A webhook may be repeated, late, lost or out of order: what is applied rests on the payment's
 //! state and on the provider's payment id being unique, never on the order of arrival.
 
+mod due;
 mod event;
 pub mod http;
+mod refund;
 pub mod signature;
 mod store;
 mod verify;
@@ -13,28 +15,44 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use self::{
-    event::{Delivery, Effect, receive},
+    due::{
+        CLAIM, OrderDue, RefundDue, is_any_due, note_order, note_refund, put_off_order,
+        put_off_refund, stop_making, take_orders, take_refunds,
+    },
+    event::{Delivery, Effect, Receipt, receive},
+    refund::{Refund, RefundCause, RefundStatus, Refunded, refund},
+    store::{Recorded, Totals},
     verify::verify,
 };
 use crate::{
     clock::Timestamp,
     db::Tx,
-    error::Result,
+    error::{Error, Result},
     id::{OrderId, PaymentId},
     money::Money,
     page::{Page, PageRequest},
     web::App,
 };
 
-/// Where a payment stands: `CREATED|FAILED → CAPTURED → REFUNDED`, `CREATED → FAILED`.
+/// Where a payment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PaymentStatus {
     Created,
+    /// The customer may pay again.
     Failed,
     Captured,
+    /// All of it went back.
     Refunded,
 }
+
+/// Every arrow there is: from and to.
+const ARROWS: &[(PaymentStatus, PaymentStatus)] = &[
+    (PaymentStatus::Created, PaymentStatus::Failed),
+    (PaymentStatus::Created, PaymentStatus::Captured),
+    (PaymentStatus::Failed, PaymentStatus::Captured),
+    (PaymentStatus::Captured, PaymentStatus::Refunded),
+];
 
 impl PaymentStatus {
     const ALL: [PaymentStatus; 4] = [
@@ -56,6 +74,11 @@ impl PaymentStatus {
     fn parse(text: &str) -> Option<PaymentStatus> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
+
+    /// Whether there is an arrow to `next`.
+    pub fn may_become(self, next: PaymentStatus) -> bool {
+        ARROWS.contains(&(self, next))
+    }
 }
 
 /// An order's payment, as orders show it.
@@ -69,6 +92,7 @@ pub struct Payment {
     pub provider_order_id: Option<String>,
     pub status: PaymentStatus,
     pub amount: Money,
+    /// What went back, or is on its way.
     pub refunded_amount: Money,
     /// The provider's id of the payment, once the money is captured.
     pub transaction_id: Option<String>,
@@ -77,13 +101,14 @@ pub struct Payment {
     pub order: OrderId,
 }
 
-/// Money on its way back.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Refund {
-    pub id: String,
-    pub amount: Money,
-    #[schema(example = "PROCESSED")]
-    pub status: String,
+impl Payment {
+    /// What could still go back.
+    pub fn rest(&self) -> Money {
+        match self.status {
+            PaymentStatus::Captured => self.amount.less(self.refunded_amount),
+            _ => Money::ZERO,
+        }
+    }
 }
 
 /// The payment of a new order, not written yet. With a provider that needs the network, its order id
@@ -102,6 +127,16 @@ pub fn draft(tx: &Tx<'_>, app: &App, order: OrderId) -> Payment {
     }
 }
 
+/// Refuses a sum that the provider does not take.
+pub fn check_amount(app: &App, amount: Money) -> Result<()> {
+    let least = app.gateway.least();
+    if amount >= least {
+        return Ok(());
+    }
+    let detail = format!("the payment provider takes {} and more", least.get());
+    Err(Error::conflict("amount-too-small", detail))
+}
+
 /// Writes the payment of a new order.
 pub fn open(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
     store::insert(tx, payment)
@@ -110,6 +145,11 @@ pub fn open(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
 /// The payments of some orders.
 pub fn of_orders(tx: &mut Tx<'_>, orders: &[OrderId]) -> Result<Vec<Payment>> {
     store::of_orders(tx, orders)
+}
+
+/// The payment of an order, kept for this transaction. It is held before its order is.
+pub fn hold(tx: &mut Tx<'_>, order: OrderId) -> Result<Payment> {
+    store::hold(tx, order)?.ok_or_else(|| Error::not_found("order"))
 }
 
 /// A payment or an event as admins see it.
@@ -123,6 +163,8 @@ pub struct LedgerEntry {
     /// The provider's id of the payment.
     pub transaction_id: Option<String>,
     pub amount: Option<i64>,
+    /// What went back, or is on its way.
+    pub refunded_amount: Money,
     /// Why a person must see it.
     pub reason: Option<String>,
     pub created_at: Timestamp,
@@ -158,4 +200,21 @@ impl ListedStatus {
             .find(|status| status.as_str().to_lowercase() == text)
             .map(ListedStatus::Payment)
     }
+}
+
+/// Payments that the provider may know more of than the shop, by their orders: those placed since then,
+/// and those with a refund on its way. Up to `most`, behind `after`.
+pub fn to_compare(
+    tx: &mut Tx<'_>,
+    provider: &str,
+    since: OrderId,
+    after: OrderId,
+    most: i64,
+) -> Result<Vec<Recorded>> {
+    store::to_compare(tx, provider, since, after, most)
+}
+
+/// All that was captured, went back, and fits no order.
+pub fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
+    store::totals(tx)
 }

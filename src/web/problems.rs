@@ -104,6 +104,12 @@ pub const ALL: &[Problem] = &[
         "Send it again, faster.",
     ),
     problem(
+        "amount-too-small",
+        409,
+        "The payment provider takes no sum so small",
+        "Put more into the cart; `detail` tells the least that can be paid.",
+    ),
+    problem(
         "cart-empty",
         409,
         "The cart is empty",
@@ -144,6 +150,12 @@ pub const ALL: &[Problem] = &[
         409,
         "This is the last admin",
         "Make another account an admin first.",
+    ),
+    problem(
+        "refund-exceeds-captured",
+        409,
+        "That much cannot go back",
+        "Read the order again: `payment` tells what was paid and what went back, or is on its way.",
     ),
     problem(
         "total-changed",

@@ -124,6 +124,7 @@ storage_test! {
             "POST /api/v1/products/{id}/images", "DELETE /api/v1/products/{id}/images/{imageId}",
             "POST /api/v1/admin/products/{id}/stock", "GET /api/v1/admin/orders",
             "GET /api/v1/admin/orders/{id}", "PATCH /api/v1/admin/orders/{id}",
+            "POST /api/v1/admin/orders/{id}/refund",
             "GET /api/v1/admin/payments", "GET /api/v1/admin/users",
             "PATCH /api/v1/admin/users/{id}",
         ] {

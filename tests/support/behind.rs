@@ -45,7 +45,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          + (SELECT coalesce(sum(i.quantity), 0) FROM order_items i JOIN orders o ON o.id = i.order_id
             WHERE i.product_id = p.id AND o.status <> 'CANCELLED')
          <> (SELECT coalesce(sum(m.delta), 0) FROM stock_movements m
-             WHERE m.product_id = p.id AND m.order_id IS NULL)",
+             WHERE m.product_id = p.id AND (m.order_id IS NULL OR m.cause = 'refund'))",
     ),
     (
         "events are numbered without gaps",

@@ -30,6 +30,30 @@ pub(crate) fn event(name: &str, order: &Value, id: &str) -> Value {
     })
 }
 
+/// What the provider says of a refund of its payment: `refund.processed` or `refund.failed`.
+pub(crate) fn refund_event(name: &str, id: &str, payment: &str, amount: i64) -> Value {
+    let status = name.trim_start_matches("refund.");
+    json!({
+        "entity": "event",
+        "event": name,
+        "contains": ["refund", "payment"],
+        "payload": {
+            "refund": { "entity": {
+                "id": id,
+                "entity": "refund",
+                "amount": amount,
+                "currency": "INR",
+                "payment_id": payment,
+                "notes": [],
+                "receipt": null,
+                "status": status,
+                "created_at": 1_769_860_800,
+            } },
+        },
+        "created_at": 1_769_860_800,
+    })
+}
+
 /// The same event with another value in its payment.
 pub(crate) fn with(mut event: Value, field: &str, value: Value) -> Value {
     event["payload"]["payment"]["entity"][field] = value;

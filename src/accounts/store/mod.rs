@@ -40,6 +40,15 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>> {
     tx.one(&sql, args![id], user)
 }
 
+/// Where to write to somebody, and their name.
+pub(super) fn address(tx: &mut Tx<'_>, id: UserId) -> Result<Option<(String, String)>> {
+    tx.one(
+        "SELECT email, name FROM users WHERE id = ?1",
+        args![id],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
 pub(super) fn by_email(tx: &mut Tx<'_>, key: &str) -> Result<Option<User>> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE email_key = ?1");
     tx.one(&sql, args![key], user)

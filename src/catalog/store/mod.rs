@@ -183,11 +183,13 @@ pub(super) fn stock(tx: &mut Tx<'_>, id: ProductId) -> Result<Option<i64>> {
 }
 
 /// Changes the stock of a product in the catalog and tells what it is then; none if it would leave
-/// its bounds. (`RETURNING` would cost `SQLite` a table of its own; the row is ours until the end.)
+/// its bounds. Taking is bounded below only: what orders give back may have brought it past its most.
+/// (`RETURNING` would cost `SQLite` a table of its own; the row is ours until the end.)
 pub(super) fn add_stock(tx: &mut Tx<'_>, id: ProductId, delta: i64) -> Result<Option<i64>> {
     let changed = tx.execute(
         "UPDATE products SET stock = stock + ?2
-         WHERE id = ?1 AND stock + ?2 BETWEEN 0 AND 1000000000 AND deleted_at IS NULL",
+         WHERE id = ?1 AND stock + ?2 >= 0 AND (?2 < 0 OR stock + ?2 <= 1000000000)
+             AND deleted_at IS NULL",
         args![id, delta],
     )?;
     if changed == 1 {

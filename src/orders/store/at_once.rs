@@ -8,7 +8,7 @@ use crate::{
     db::{FRESH_EVENTS, Tx},
     error::{Error, Result},
     money::{MAX_AMOUNT, Money, Price, Quantity},
-    orders::{Draft, OrderItem, Status},
+    orders::{Draft, OrderItem, Status, letters::PLACED},
     payments::PaymentStatus,
     web::token::Claims,
 };
@@ -34,7 +34,7 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
              HAVING count(*) > 0 AND bool_and(quantity <= stock)),
          agreed AS (
              SELECT total::bigint AS total FROM deal
-             WHERE total <= {MAX_AMOUNT} AND total = coalesce(?4::bigint, total)),
+             WHERE total <= {MAX_AMOUNT} AND total = coalesce(?4::bigint, total) AND total >= ?10::bigint),
          taken AS (
              UPDATE products p SET stock = l.stock - l.quantity
              FROM line l, agreed WHERE p.id = l.id RETURNING p.id, p.stock),
@@ -46,13 +46,26 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
              SELECT ?5, l.id, l.name, l.price, l.quantity FROM line l, agreed),
          payment AS (
              INSERT INTO payments (id, order_id, provider, provider_order_id, status, amount,
-                                   transaction_id, created_at, updated_at)
-             SELECT ?7, ?5, ?8, ?9, '{payment_status}', total, NULL, ?2, ?2 FROM agreed),
+                                   transaction_id, created_at, updated_at, due_at)
+             SELECT ?7, ?5, ?8, ?9, '{payment_status}', total, NULL, ?2, ?2,
+                    CASE WHEN ?9::text IS NULL THEN ?2 END
+             FROM agreed),
          movements AS (
              INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at)
              SELECT (left(?5::text, 34)
                          || lpad(to_hex(row_number() OVER (ORDER BY l.id) - 1), 2, '0'))::uuid,
                     l.id, -l.quantity, 'order', ?5, NULL, ?2 FROM line l, agreed),
+         written AS (
+             INSERT INTO outbox (id, recipient, template, data, state, tries, since, due_at,
+                                 created_at)
+             SELECT ?11::uuid, u.email, '{template}',
+                    '{{\"name\":' || to_json(u.name) || ',\"number\":\"' || ?12::text || '\",\"items\":[' ||
+                    (SELECT string_agg('{{\"name\":' || to_json(l.name) || ',\"quantity\":' || l.quantity
+                                       || ',\"lineTotal\":' || l.price * l.quantity || '}}',
+                                       ',' ORDER BY l.id) FROM line l)
+                    || '],\"total\":' || total || '}}',
+                    'waiting', 0, ?2, ?2, ?2
+             FROM users u, agreed WHERE u.id = ?3),
          emptied AS (
              DELETE FROM cart_items c USING wanted w, agreed
              WHERE c.user_id = ?3 AND c.product_id = w.product_id),
@@ -64,6 +77,7 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
          SELECT l.id, l.name, l.price, l.quantity, placed.total FROM line l, placed ORDER BY l.id",
         order_status = Status::Pending.as_str(),
         payment_status = PaymentStatus::Created.as_str(),
+        template = PLACED,
     )
 });
 
@@ -73,6 +87,7 @@ pub(in crate::orders) fn place_at_once(
     claims: &Claims,
     draft: &Draft,
     expected_total: Option<Money>,
+    least: Money,
 ) -> Result<Option<(Vec<OrderItem>, Money)>> {
     let rows = tx.at_once(
         &PLACE,
@@ -85,7 +100,10 @@ pub(in crate::orders) fn place_at_once(
             draft.number.as_stored(),
             draft.payment.id,
             &draft.payment.provider,
-            draft.payment.provider_order_id.as_ref()
+            draft.payment.provider_order_id.as_ref(),
+            least,
+            draft.mail,
+            &draft.number.to_string()
         ],
         true,
         |row| {

@@ -130,11 +130,13 @@ contention_test! {
             assert_eq!((first.status, second.status), (200, 200));
             let cancels = tally([&by_customer, &by_admin]);
             let now = one.get(&path(order)).await;
-            assert_eq!(now.text("/payment/status"), "CAPTURED", "money is never lost from sight");
+            let payment = now.text("/payment/status");
             let won = cancels.get(&(200, String::new())).copied();
             match now.text("/status").as_str() {
-                "PAID" => assert_eq!(won, None),
-                "CANCELLED" => assert_eq!(won, Some(1)),
+                "PAID" => assert_eq!((payment.as_str(), won), ("CAPTURED", None)),
+                "CANCELLED" => {
+                    assert_eq!((payment.as_str(), won), ("REFUNDED", Some(1)), "money goes back");
+                }
                 other => panic!("{other}: {cancels:?}"),
             }
             now.text("/status") == "PAID"

@@ -150,7 +150,7 @@ pub(super) fn links(world: &mut World) -> Request {
 pub(super) fn own_account(world: &mut World) -> Request {
     let token = world.users[2].token.clone();
     let request = |method, path| Request::new(method, path).by(&token);
-    match world.dice.below(10) {
+    match world.dice.below(12) {
         0..=2 => {
             let name = world.dice.text();
             request(Method::PATCH, "/me").json(object(&[("name", world.dice.json_text(&name))]))

@@ -13,6 +13,7 @@ use shop::{
     accounts::{self as shop_accounts, Role},
     bus,
     id::UserId,
+    orders::worker::expire_due,
 };
 
 use super::{
@@ -146,6 +147,17 @@ impl Twins {
     pub(super) fn passes(&self, span: Duration) {
         self.sqlite.passes(span);
         self.postgres.passes(span);
+    }
+
+    /// What waited too long for its money is cancelled, the same here and there.
+    pub(super) async fn expire(&self) {
+        let [one, other] = [&self.sqlite, &self.postgres].map(|shop| expire_due(&shop.app));
+        assert_eq!(
+            one.await.unwrap(),
+            other.await.unwrap(),
+            "seed {}",
+            self.seed
+        );
     }
 
     /// A new session, without a password: its access token and its refresh token.

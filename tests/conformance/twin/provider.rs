@@ -47,7 +47,11 @@ pub(super) fn deliver(world: &mut World) -> Request {
         (0, _) | (_, None) => format!("pay_{}", world.dice.below(12)),
         (_, Some(number)) => format!("pay_{number}"),
     };
-    let told = event(&name, &order, &payment);
+    let told = if world.dice.once_in(6) {
+        refund(world, &payment)
+    } else {
+        event(&name, &order, &payment)
+    };
     let body = changed(world, told).into_bytes();
     let body = match world.dice.below(40) {
         0 => Vec::new(),
@@ -64,6 +68,24 @@ pub(super) fn deliver(world: &mut World) -> Request {
         request = request.with("x-razorpay-signature", "00".repeat(32));
     }
     with_event_id(world, request)
+}
+
+/// What is told of a refund that the shop did not ask for.
+fn refund(world: &mut World, payment: &str) -> Value {
+    let name = world
+        .dice
+        .pick(&["refund.processed", "refund.failed"])
+        .to_owned();
+    let id = format!("rfnd_{}", world.dice.below(12));
+    let refund = json!({
+        "id": id,
+        "amount": world.dice.from(1, 2000),
+        "payment_id": payment,
+        "receipt": null,
+    });
+    json!({ "event": name, "payload": { "refund": { "entity": refund }, "payment": { "entity": {
+        "id": payment, "amount": 5, "currency": "INR", "order_id": null,
+    } } } })
 }
 
 /// The event, in every second case with another value somewhere.

@@ -101,7 +101,7 @@ fn one_order(world: &mut World, base: &str) -> (String, String) {
 
 pub(super) fn orders(world: &mut World) -> Request {
     let (path, token) = one_order(world, "/orders");
-    match world.dice.below(8) {
+    match world.dice.below(9) {
         0..=2 => Request::get(&path).by(&token),
         3..=5 => {
             let mut query = Vec::new();
@@ -110,6 +110,7 @@ pub(super) fn orders(world: &mut World) -> Request {
             let query = written(world, &query);
             Request::get(&format!("/orders{query}")).by(&token)
         }
+        6 => Request::new(Method::POST, &format!("{path}/pay")).by(&token),
         _ => Request::new(Method::POST, &format!("{path}/cancel")).by(&token),
     }
 }
@@ -154,8 +155,9 @@ const MOMENTS: [&str; 12] = [
 pub(super) fn all_orders(world: &mut World) -> Request {
     let token = world.admin();
     let (path, _) = one_order(world, "/admin/orders");
-    match world.dice.below(10) {
+    match world.dice.below(14) {
         0 | 1 => Request::get(&path).by(&token),
+        10..=13 => refund(world, &format!("{path}/refund"), &token),
         2..=4 => {
             let mut query = Vec::new();
             narrow(world, &mut query);
@@ -187,6 +189,27 @@ pub(super) fn all_orders(world: &mut World) -> Request {
             Request::new(Method::PATCH, &path).by(&token).json(body)
         }
     }
+}
+
+fn refund(world: &mut World, path: &str, token: &str) -> Request {
+    let mut members = Vec::new();
+    match world.dice.below(12) {
+        0 => members.push(("amount", world.dice.pick(NUMBERS).to_owned())),
+        1..=5 => members.push(("amount", world.dice.from(1, 2000).to_string())),
+        _ => {}
+    }
+    match world.dice.below(12) {
+        0 => members.push(("restock", world.dice.pick(NUMBERS).to_owned())),
+        1..=5 => members.push(("restock", "true".to_owned())),
+        _ => {}
+    }
+    let request = Request::new(Method::POST, path).by(token);
+    let request = if members.is_empty() {
+        request
+    } else {
+        request.json(object(&members))
+    };
+    with_key(world, request)
 }
 
 pub(super) fn payments(world: &mut World) -> Request {

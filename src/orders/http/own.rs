@@ -1,0 +1,211 @@
+//! What customers do with their own orders.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{OriginalUri, Request},
+    response::Response,
+};
+use http::{StatusCode, header};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::status_of_query;
+use crate::{
+    accounts,
+    error::Result,
+    id::OrderId,
+    money::Money,
+    orders::{self, Checkout, Draft, Filters, Mover, Order, Status, worker},
+    page::{Listing, Part},
+    web::{
+        State,
+        extract::{Bearer, NoQuery, Path, Query, RawJson},
+        idempotency::{self, Answer, IdempotencyKey},
+        respond,
+    },
+};
+
+#[derive(Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct NewOrder {
+    /// What the customer was shown; another sum is refused.
+    expected_total: Option<Money>,
+}
+
+/// Order what is in the cart
+#[utoipa::path(post, path = "/orders", tag = "orders", security(("bearer" = [])),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters"),
+    ),
+    request_body = Option<NewOrder>,
+    responses(
+        (status = 201, body = Order, headers(
+            ("Location"),
+            ("Idempotent-Replayed", description = "`true` where the answer is given again"),
+        )),
+        (status = 409, description = "`cart-empty`, `total-changed`, or `insufficient-stock` with \
+            an `errors` entry for each line; nothing changed"),
+        (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
+    ))]
+pub(crate) async fn place_order(
+    axum::extract::State(app): State,
+    Bearer(claims): Bearer,
+    _: NoQuery,
+    key: IdempotencyKey,
+    request: Request,
+) -> Result<Answer> {
+    let body = RawJson::<NewOrder>::optional(request).await?;
+    let shop = Arc::clone(&app);
+    app.db
+        .write("orders.place", move |tx| {
+            let mut draft = Draft::new(tx, &shop);
+            let expected = body.value.expected_total;
+            if key.is_none() {
+                match orders::place_at_once(tx, &shop, &claims, draft, expected)? {
+                    Ok(order) => return placed(&order),
+                    Err(unused) => draft = unused,
+                }
+            }
+            let visitor = accounts::visitor(tx, &claims)?;
+            idempotency::once(tx, &key, visitor.user, &body.raw, |tx| {
+                placed(&orders::place(tx, &shop, visitor.user, draft, expected)?)
+            })
+        })
+        .await
+}
+
+fn placed(order: &Order) -> Result<Answer> {
+    let location = format!("/api/v1/orders/{}", order.id);
+    let body = respond::to_json(order)?;
+    Ok(Answer::new(StatusCode::CREATED, body).with_header(header::LOCATION, location))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OwnQuery {
+    /// From 1.
+    #[param(minimum = 1)]
+    page: Option<i64>,
+    /// 1 to 100; 20 if not given.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+    /// Empty to begin a walk, then what `nextCursor` said; not with `page`.
+    cursor: Option<String>,
+    /// `PENDING`, `PAID`, `SHIPPED`, `DELIVERED`, `CANCELLED` or `REFUNDED`.
+    status: Option<String>,
+}
+
+/// The own orders, newest first
+#[utoipa::path(get, path = "/orders", tag = "orders", security(("bearer" = [])), params(OwnQuery),
+    responses((status = 200, body = Listing<Order>)))]
+pub(crate) async fn list_orders(
+    axum::extract::State(app): State,
+    Bearer(claims): Bearer,
+    Query(query): Query<OwnQuery>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response> {
+    let status = query.status.as_deref().map(status_of_query).transpose()?;
+    let own = Filters {
+        status,
+        ..Filters::default()
+    };
+    let part = Part::new(
+        query.page,
+        query.limit,
+        query.cursor.as_deref(),
+        own.scope(),
+    )?;
+    let shop = Arc::clone(&app);
+    let listed = app
+        .db
+        .read("orders.list", move |tx| {
+            let visitor = accounts::visitor(tx, &claims)?;
+            let filters = Filters {
+                user: Some(visitor.user),
+                ..own
+            };
+            orders::list(tx, &shop, &filters, &part)
+        })
+        .await?;
+    respond::listing(uri.path(), uri.query(), &listed)
+}
+
+/// One of the own orders
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", security(("bearer" = [])),
+    params(("id" = OrderId, Path)),
+    responses((status = 200, body = Order)))]
+pub(crate) async fn get_order(
+    axum::extract::State(app): State,
+    Bearer(claims): Bearer,
+    Path(id): Path<OrderId>,
+    _: NoQuery,
+) -> Result<Response> {
+    let shop = Arc::clone(&app);
+    let order = app
+        .db
+        .read("orders.order", move |tx| {
+            let visitor = accounts::visitor(tx, &claims)?;
+            orders::order(tx, &shop, id, Some(visitor.user))
+        })
+        .await?;
+    respond::ok(&order)
+}
+
+/// What the provider's checkout has to be opened with
+///
+/// The provider's order is made now if the provider was down before.
+#[utoipa::path(post, path = "/orders/{id}/pay", tag = "orders", security(("bearer" = [])),
+    params(("id" = OrderId, Path)),
+    responses(
+        (status = 200, body = Checkout),
+        (status = 409, description = "`illegal-transition`: not PENDING any more"),
+        (status = 503, description = "`unavailable`: the provider is down"),
+    ))]
+pub(crate) async fn pay_order(
+    axum::extract::State(app): State,
+    Bearer(claims): Bearer,
+    Path(id): Path<OrderId>,
+    _: NoQuery,
+) -> Result<Response> {
+    let shop = Arc::clone(&app);
+    let (amount, known) = app
+        .db
+        .read("orders.to_pay", move |tx| {
+            let visitor = accounts::visitor(tx, &claims)?;
+            let order = orders::order(tx, &shop, id, Some(visitor.user))?;
+            Ok((order.payment.amount, orders::to_pay(&shop, &order)?))
+        })
+        .await?;
+    let checkout = match known {
+        Some(checkout) => checkout,
+        None => worker::make_now(&app, id, amount).await?,
+    };
+    respond::ok(&checkout)
+}
+
+/// Cancel an order that is not paid yet; its stock goes back
+#[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", security(("bearer" = [])),
+    params(("id" = OrderId, Path)),
+    responses(
+        (status = 200, body = Order),
+        (status = 409, description = "`illegal-transition`: not PENDING any more"),
+    ))]
+pub(crate) async fn cancel_order(
+    axum::extract::State(app): State,
+    Bearer(claims): Bearer,
+    Path(id): Path<OrderId>,
+    _: NoQuery,
+) -> Result<Response> {
+    let shop = Arc::clone(&app);
+    let order = app
+        .db
+        .write("orders.cancel", move |tx| {
+            let visitor = accounts::visitor(tx, &claims)?;
+            let current = orders::order(tx, &shop, id, Some(visitor.user))?;
+            orders::advance(tx, &shop, &current, Status::Cancelled, Mover::Customer)
+        })
+        .await?;
+    respond::ok(&order)
+}

@@ -1,0 +1,69 @@
+//! What customers are written on the way of an order.
+
+use serde_json::{Value, json};
+use shop::orders::worker::expire_due;
+
+use crate::support::{Client, TestShop, shopping::path, storage_test};
+
+/// What was written to somebody so far, the oldest first.
+async fn subjects(shop: &TestShop, to: &str) -> Vec<String> {
+    let letters = shop.mails().await;
+    let own = letters.iter().filter(|letter| letter.to == to);
+    own.map(|letter| letter.subject.clone()).collect()
+}
+
+async fn moves(admin: &Client<'_>, order: &Value, status: &str) {
+    let place = format!("/admin{}", path(order));
+    let moved = admin.patch(&place, json!({ "status": status })).await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+}
+
+storage_test! {
+    async fn each_step_of_an_order_is_written_about(shop: TestShop) {
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let kettle = shop.product("Kettle \"<steel>\"", 129_900, 5).await;
+        let order = ada.buys(&kettle, 2).await;
+        let letter = shop.mails().await.pop().unwrap();
+        assert_eq!(letter.to, "ada@example.com");
+        for said in ["2,598.00", "Kettle \"<steel>\"", order["number"].as_str().unwrap()] {
+            assert!(letter.text.contains(said), "{said}: {}", letter.text);
+        }
+        assert!(!letter.html.contains("<steel>"));
+
+        shop.capture(&order).await;
+        moves(&admin, &order, "SHIPPED").await;
+        moves(&admin, &order, "DELIVERED").await;
+        let refund = format!("/admin{}/refund", path(&order));
+        admin.post(&refund, json!({ "amount": 9_800 })).await;
+        admin.post(&refund, Value::Null).await;
+        let written = subjects(&shop, "ada@example.com").await;
+        let number = order["number"].as_str().unwrap();
+        assert_eq!(written.len(), 6, "{written:#?}");
+        assert!(written.iter().all(|subject| subject.contains(number)), "{written:#?}");
+        let last = shop.mails().await.pop().unwrap();
+        assert!(last.text.contains("2,500.00"), "{}", last.text);
+    }
+
+    async fn an_order_that_ends_is_written_about(shop: TestShop) {
+        let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let order = ada.buys(&kettle, 1).await;
+        ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
+        assert_eq!(subjects(&shop, "ada@example.com").await.len(), 2);
+        bob.buys(&kettle, 1).await;
+        shop.passes(std::time::Duration::from_mins(31));
+        expire_due(&shop.app).await.unwrap();
+        assert_eq!(subjects(&shop, "bob@example.com").await.len(), 2);
+    }
+
+    async fn a_checkout_that_fails_writes_nothing(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let kettle = shop.product("Kettle", 129_900, 1).await;
+        ada.puts(&kettle, 1).await;
+        shop.behind().break_table("payments");
+        assert!(ada.checks_out().await.status >= 500);
+        shop.behind().mend_table("payments");
+        assert_eq!(shop.behind().number("SELECT count(*) FROM outbox"), 0);
+        ada.checks_out().await;
+    }
+}

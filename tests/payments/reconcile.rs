@@ -1,0 +1,100 @@
+//! What a lost webhook leaves behind, found in the provider's own record.
+
+use serde_json::{Value, json};
+use shop::{
+    money::Money,
+    orders::worker::{Reconciled, reconcile},
+    ports::{Mock, gateway::Play},
+};
+
+use super::{standing, tell, unmatched};
+use crate::support::{TestShop, shopping::path, storage_test};
+
+/// A payment at the provider of which the shop hears nothing; tells the provider's entity.
+async fn pays_unheard(shop: &TestShop, order: &Value, fails: bool) -> Value {
+    let order_id = order["payment"]["providerOrderId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let amount = Money::try_from(order["totalAmount"].as_i64().unwrap()).unwrap();
+    let played = shop.app.db.write("test.pay", move |tx| {
+        let currency = "INR";
+        Mock::pay(
+            tx,
+            &Play {
+                order_id: &order_id,
+                amount,
+                currency,
+                fails,
+            },
+        )
+    });
+    played.await.unwrap()
+}
+
+async fn reconciled(shop: &TestShop) -> Reconciled {
+    reconcile(&shop.app, |_| ()).await.unwrap()
+}
+
+storage_test! {
+    async fn a_lost_capture_is_found(shop: TestShop) {
+        let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
+        let kettle = shop.product("Kettle", 129_900, 9).await;
+        let lost = ada.buys(&kettle, 1).await;
+        let waiting = bob.buys(&kettle, 1).await;
+        let heard = bob.buys(&kettle, 1).await;
+        let paid = pays_unheard(&shop, &lost, false).await;
+        let told = pays_unheard(&shop, &heard, false).await;
+        tell(&shop, &Mock::event("payment.captured", &told, shop.app.clock.now()), "ev_1").await;
+
+        let found = reconciled(&shop).await;
+        assert_eq!(found, Reconciled { compared: 3, captured: 1, ..Reconciled::default() });
+        let (status, payment, transaction) = standing(&ada, &lost).await;
+        assert_eq!((status.as_str(), payment.as_str()), ("PAID", "CAPTURED"));
+        assert_eq!(transaction, paid["id"]);
+        assert_eq!(standing(&bob, &waiting).await.0, "PENDING");
+        let again = reconciled(&shop).await;
+        assert_eq!(again, Reconciled { compared: 3, ..Reconciled::default() });
+
+        // The webhook that was late, not lost, changes nothing.
+        let late = Mock::event("payment.captured", &paid, shop.app.clock.now());
+        tell(&shop, &late, "ev_late").await;
+        assert_eq!(standing(&ada, &lost).await.2, paid["id"]);
+        let signatures = "SELECT string_agg(signature, ' ' ORDER BY received_at, outcome)
+            FROM payment_events WHERE outcome = 'captured'";
+        let signatures = shop.behind().text(signatures);
+        let mut signatures: Vec<_> = signatures.split(' ').collect();
+        signatures.sort_unstable();
+        assert_eq!(signatures, ["none", "valid"]);
+    }
+
+    async fn lost_money_for_a_cancelled_order_goes_back(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let kettle = shop.product("Kettle", 129_900, 9).await;
+        let order = ada.buys(&kettle, 1).await;
+        pays_unheard(&shop, &order, false).await;
+        ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
+        assert_eq!(reconciled(&shop).await.captured, 1);
+        let (status, payment, _) = standing(&ada, &order).await;
+        assert_eq!((status.as_str(), payment.as_str()), ("CANCELLED", "REFUNDED"));
+        assert_eq!(shop.stock(&kettle).await, 9);
+    }
+
+    async fn a_lost_failure_is_found_and_a_second_payment_is_seen(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let kettle = shop.product("Kettle", 129_900, 9).await;
+        let order = ada.buys(&kettle, 1).await;
+        pays_unheard(&shop, &order, true).await;
+        assert_eq!(reconciled(&shop).await.failed, 1);
+        assert_eq!(standing(&ada, &order).await.1, "FAILED");
+        let first = pays_unheard(&shop, &order, false).await;
+        shop.passes(std::time::Duration::from_secs(1));
+        let second = pays_unheard(&shop, &order, false).await;
+        let found = reconciled(&shop).await;
+        assert_eq!((found.captured, found.unmatched), (1, 1));
+        assert_eq!(standing(&ada, &order).await.2, first["id"]);
+        let seen = [(json!(129_900), second["id"].clone(), "the order is paid already".to_owned())];
+        assert_eq!(unmatched(&shop).await, seen);
+        assert_eq!(reconciled(&shop).await.unmatched, 0, "seen once");
+    }
+}

@@ -1,0 +1,170 @@
+//! Money that goes back: in parts, once under a key, never more than came.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{standing, tell};
+use crate::support::{
+    Answer, Client, TestShop,
+    provider::{event, refund_event},
+    shopping::path,
+    storage_test,
+};
+
+/// An order of two kettles for 259,800, paid.
+async fn paid_order(shop: &TestShop, customer: &Client<'_>) -> (String, Value) {
+    let kettle = shop.product("Kettle", 129_900, 5).await;
+    let order = customer.buys(&kettle, 2).await;
+    shop.capture(&order).await;
+    (kettle, order)
+}
+
+async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> Answer {
+    admin
+        .post(&format!("/admin{}/refund", path(order)), body)
+        .await
+}
+
+storage_test! {
+    async fn all_of_it_goes_back(shop: TestShop) {
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let (kettle, order) = paid_order(&shop, &ada).await;
+        let done = refund(&admin, &order, Value::Null).await;
+        assert_eq!(done.status, 200, "{done:?}");
+        assert_eq!(done.text("/status"), "REFUNDED");
+        assert_eq!(done.text("/payment/status"), "REFUNDED");
+        assert_eq!(done.number("/payment/refundedAmount"), 259_800);
+        assert_eq!(done.number("/payment/refunds/0/amount"), 259_800);
+        assert_eq!(done.text("/payment/refunds/0/status"), "PROCESSED");
+        assert_eq!(ada.get(&path(&order)).await.json(), done.json());
+        assert_eq!(shop.stock(&kettle).await, 3, "nobody said that it came back");
+        refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
+        shop.behind().assert_sound();
+    }
+
+    async fn a_part_goes_back_and_then_the_rest(shop: TestShop) {
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let (kettle, order) = paid_order(&shop, &ada).await;
+        let first = refund(&admin, &order, json!({ "amount": 59_800, "restock": true })).await;
+        assert_eq!(first.text("/status"), "PAID");
+        assert_eq!(first.text("/payment/status"), "CAPTURED");
+        assert_eq!(first.number("/payment/refundedAmount"), 59_800);
+        assert_eq!(shop.stock(&kettle).await, 3, "it goes back with the refund that completes");
+        let shipped = json!({ "status": "SHIPPED" });
+        assert_eq!(admin.patch(&format!("/admin{}", path(&order)), shipped).await.status, 200);
+
+        let more = refund(&admin, &order, json!({ "amount": 200_001 })).await;
+        more.is_problem(409, "refund-exceeds-captured");
+        assert_eq!(more.text("/detail"), "200000 could go back, not 200001");
+        let events = shop.events().await.len();
+        let last = refund(&admin, &order, json!({ "amount": 200_000 })).await;
+        assert_eq!(last.text("/status"), "REFUNDED");
+        assert_eq!(last.json()["payment"]["refunds"].as_array().map(Vec::len), Some(2));
+        assert_eq!(shop.stock(&kettle).await, 5);
+        assert_eq!(shop.events().await.len(), events + 1, "listeners are told");
+        refund(&admin, &order, json!({ "amount": 1, "restock": true })).await
+            .is_problem(409, "refund-exceeds-captured");
+        assert_eq!(shop.stock(&kettle).await, 5, "once");
+        shop.behind().assert_sound();
+    }
+
+    async fn b03_nothing_goes_back_that_did_not_come(shop: TestShop) {
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let order = ada.buys(&kettle, 1).await;
+        refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
+        refund(&admin, &order, json!({ "amount": 1 })).await
+            .is_problem(409, "refund-exceeds-captured");
+        tell(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
+        refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
+        assert_eq!(ada.get(&path(&order)).await.text("/status"), "PENDING");
+        assert_eq!(shop.behind().number("SELECT count(*) FROM refunds"), 0);
+    }
+
+    async fn a_refund_that_makes_no_sense_is_refused(shop: TestShop) {
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let (_, order) = paid_order(&shop, &ada).await;
+        for (body, field) in [
+            (json!({ "amount": 0 }), "amount"),
+            (json!({ "amount": -1 }), "amount"),
+            (json!({ "amount": 1.5 }), "amount"),
+            (json!({ "amount": "1" }), "amount"),
+            (json!({ "amount": 9_007_199_254_740_992_i64 }), "amount"),
+            (json!({ "restock": "yes" }), "restock"),
+            (json!({ "reason": "broken" }), "reason"),
+        ] {
+            refund(&admin, &order, body).await.blames(field);
+        }
+        refund(&ada, &order, Value::Null).await.is_problem(403, "forbidden");
+        let nobodys = json!({ "id": "00000000-0000-0000-0000-000000000000" });
+        refund(&admin, &nobodys, Value::Null).await.is_problem(404, "not-found");
+        assert_eq!(ada.get(&path(&order)).await.number("/payment/refundedAmount"), 0);
+    }
+
+    async fn h01_one_key_refunds_once(shop: TestShop) {
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let (_, order) = paid_order(&shop, &ada).await;
+        let place = format!("/admin{}/refund", path(&order));
+        let key = [("idempotency-key", "refund-1")];
+        let body = json!({ "amount": 1000 });
+        let tries = (0..8).map(|_| admin.call(Method::POST, &place, &key, body.clone()));
+        let answers = futures_util::future::join_all(tries).await;
+        for answer in &answers {
+            assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
+        }
+        let replays = answers.iter().filter(|it| it.header("idempotent-replayed").is_some());
+        assert_eq!(replays.count(), 7);
+        let now = ada.get(&path(&order)).await;
+        assert_eq!(now.number("/payment/refundedAmount"), 1000);
+        admin.call(Method::POST, &place, &key, json!({ "amount": 2000 })).await
+            .is_problem(422, "idempotency-key-reused");
+    }
+
+    async fn many_refunds_at_once_never_exceed_what_came(shop: TestShop) {
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let (_, order) = paid_order(&shop, &ada).await;
+        let tries = (0..20).map(|_| refund(&admin, &order, json!({ "amount": 60_000 })));
+        let answers = futures_util::future::join_all(tries).await;
+        let done = answers.iter().filter(|answer| answer.status == 200).count();
+        assert_eq!(done, 4, "four times 60,000 of 259,800");
+        for refused in answers.iter().filter(|answer| answer.status != 200) {
+            refused.is_problem(409, "refund-exceeds-captured");
+        }
+        assert_eq!(ada.get(&path(&order)).await.number("/payment/refundedAmount"), 240_000);
+    }
+
+    async fn a_refund_at_the_provider_is_written_down(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let (kettle, order) = paid_order(&shop, &ada).await;
+        let transaction = standing(&ada, &order).await.2;
+        let transaction = transaction.as_str().unwrap();
+        for _ in 0..2 {
+            let told = refund_event("refund.processed", "rfnd_1", transaction, 100_000);
+            tell(&shop, &told, "ev_r1").await;
+        }
+        let now = ada.get(&path(&order)).await;
+        assert_eq!(now.number("/payment/refundedAmount"), 100_000);
+        assert_eq!(now.text("/status"), "PAID");
+        let told = refund_event("refund.processed", "rfnd_2", transaction, 159_801);
+        tell(&shop, &told, "ev_r2").await;
+        let seen = super::unmatched(&shop).await;
+        assert_eq!(seen[0].2, "more went back than was captured");
+        let told = refund_event("refund.processed", "rfnd_3", transaction, 159_800);
+        tell(&shop, &told, "ev_r3").await;
+        assert_eq!(ada.get(&path(&order)).await.text("/status"), "REFUNDED");
+        assert_eq!(shop.stock(&kettle).await, 3);
+    }
+
+    async fn p03_a_refund_told_before_its_payment_counts_afterwards(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let order = ada.buys(&kettle, 2).await;
+        let told = refund_event("refund.processed", "rfnd_1", "pay_1", 259_800);
+        tell(&shop, &told, "ev_1").await;
+        assert_eq!(super::unmatched(&shop).await[0].2, "no such payment");
+        tell(&shop, &event("payment.captured", &order, "pay_1"), "ev_2").await;
+        let now = ada.get(&path(&order)).await;
+        assert_eq!((now.text("/status"), now.text("/payment/status")), ("REFUNDED".into(), "REFUNDED".into()));
+        assert_eq!(super::unmatched(&shop).await, []);
+    }
+}
