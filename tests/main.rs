@@ -29,3 +29,4 @@ mod storage;
 mod support;
 mod tour;
 mod transfer;
+mod verify;
