@@ -18,6 +18,7 @@ use crate::{
     db::{Db, Row, Tx},
     error::{Error, Result},
     event::Committed,
+    finding::{ASKED, Finding, Findings},
 };
 
 /// How many events stay at hand in memory.
@@ -150,6 +151,24 @@ pub fn forget_before(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
              (SELECT max(seq) FROM events))",
         args![before],
     )
+}
+
+/// Tells where the numbers of events, which listeners rely on, have a gap.
+pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
+    let gaps: Vec<(i64, i64)> = tx.all(
+        "SELECT seq, before FROM (
+             SELECT seq, lag(seq) OVER (ORDER BY seq) AS before FROM events
+         ) numbered WHERE seq <> before + 1 ORDER BY seq LIMIT ?1",
+        args![ASKED],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let gaps = gaps.into_iter().map(|(seq, before)| {
+        let remedy = "who followed the stock from before it should read the products again";
+        let says = format!("the event before it is {before}, not {}; {remedy}", seq - 1);
+        Finding::about(format!("event {seq}"), says)
+    });
+    findings.enter("event-sequence", gaps);
+    Ok(())
 }
 
 fn committed(row: &Row<'_>) -> Result<Committed> {

@@ -4,7 +4,8 @@
 //! The modules stand on floors; each imports from those above it in this list, never from below
 //! (`tests/floors.rs` sees to it):
 //!
-//! - words: [`error`], [`id`], [`money`], [`clock`], [`page`], [`event`], [`config`]
+//! - words: [`error`], [`id`], [`money`], [`clock`], [`page`], [`event`], [`finding`],
+//!   [`config`]
 //! - machines, which know no word of the shop: [`db`], [`bus`], [`ports`], [`web`]
 //! - the shop: [`accounts`], [`media`], [`catalog`], [`cart`], [`payments`], [`orders`],
 //!   [`mail`], [`realtime`]; in each, `mod.rs` has types and operations, `store.rs` the SQL, `http.rs` the
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod finding;
 pub mod id;
 pub mod money;
 pub mod page;

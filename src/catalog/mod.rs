@@ -9,6 +9,7 @@ mod search;
 mod sheet;
 mod stock;
 pub(crate) mod store;
+mod verify;
 mod words;
 
 pub use self::{
@@ -29,5 +30,6 @@ pub use self::{
         take_stock,
     },
     store::{Filters, Reached, Sort},
+    verify::{repair, verify},
 };
 pub use crate::media::Image;

@@ -286,7 +286,7 @@ pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
 }
 
 /// Writes into the product's row what it shows of its pictures.
-fn show_images(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+pub(super) fn show_images(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
     let images = media::written(tx, id)?;
     store::keep_images(tx, id, &images)
 }

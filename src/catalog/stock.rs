@@ -29,6 +29,8 @@ pub enum Cause {
     Expiry,
     Refund,
     Import,
+    /// `shop verify --repair` made the movements say what the stock is.
+    Repair,
 }
 
 impl Cause {
@@ -41,6 +43,7 @@ impl Cause {
             Cause::Expiry => "expiry",
             Cause::Refund => "refund",
             Cause::Import => "import",
+            Cause::Repair => "repair",
         }
     }
 }

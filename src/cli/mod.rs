@@ -7,6 +7,7 @@ mod output;
 mod seed;
 mod serve;
 mod transfer;
+mod verify;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -63,6 +64,8 @@ enum Command {
     Admin(admin::Admin),
     /// Move the shop between `SQLite` and Postgres; nobody may be serving it
     Transfer(transfer::Transfer),
+    /// Hold the shop's data against its own rules, and say which row breaks which
+    Verify(verify::Verify),
     /// Show the effective settings and where each comes from, secrets redacted, and the limits
     Config,
     /// Print the `OpenAPI` 3.1 document of the API
@@ -129,6 +132,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Serve(serve) => serve.run(config, output).await,
             Command::Admin(command) => command.run(config, output).await,
             Command::Transfer(transfer) => transfer.run(config, output).await,
+            Command::Verify(verify) => verify.run(config, output).await,
             Command::Config | Command::Openapi => Ok(()),
         }
     })

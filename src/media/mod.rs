@@ -6,12 +6,17 @@ pub mod http;
 mod picture;
 mod removal;
 mod store;
+mod verify;
 pub mod worker;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::{picture::Picture, worker::Draft};
+pub use self::{
+    picture::Picture,
+    verify::{COPY, verify},
+    worker::Draft,
+};
 use crate::{
     db::Tx,
     error::{Error, Result},
@@ -39,7 +44,7 @@ pub struct Image {
 }
 
 /// A picture as a product's row keeps it beside `product_images`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kept {
     id: ImageId,

@@ -6,8 +6,9 @@ use super::{Kept, Stored, removal::Removal};
 use crate::{
     args,
     clock::Timestamp,
-    db::{Sql, Tx, Value, rows_of},
+    db::{Row, Sql, Tx, Value, rows_of},
     error::Result,
+    finding::MOST,
     id::{ImageId, ProductId},
 };
 
@@ -25,17 +26,99 @@ pub(super) fn of_product(tx: &mut Tx<'_>, product: ProductId) -> Result<Vec<Kept
         "SELECT id, image_key, width, height, content_type, url FROM product_images
          WHERE product_id = ?1 ORDER BY position, id",
         args![product],
+        |row| kept(row, 0),
+    )
+}
+
+/// Reads a picture from the column `at` on.
+fn kept(row: &Row<'_>, at: usize) -> Result<Kept> {
+    Ok(Kept {
+        id: row.get(at)?,
+        key: row.get(at + 1)?,
+        width: row.get(at + 2)?,
+        height: row.get(at + 3)?,
+        content_type: row.get(at + 4)?,
+        url: row.get(at + 5)?,
+    })
+}
+
+/// Products that keep something else of their pictures than the pictures' own rows say.
+pub(super) fn wrong_copies(tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
+    let mut wrong = Vec::new();
+    let mut current: Option<(ProductId, String, Vec<Kept>)> = None;
+    let mut close = |product: Option<(ProductId, String, Vec<Kept>)>| {
+        let Some((id, copy, pictures)) = product else {
+            return;
+        };
+        let copy = serde_json::from_str::<Vec<Kept>>(&copy);
+        if wrong.len() < MOST + 1 && !copy.is_ok_and(|copy| copy == pictures) {
+            wrong.push(id);
+        }
+    };
+    tx.each(
+        "SELECT p.id, p.images, i.id, i.image_key, i.width, i.height, i.content_type, i.url
+         FROM products p LEFT JOIN product_images i ON i.product_id = p.id
+         WHERE p.images <> '[]' OR i.id IS NOT NULL ORDER BY p.id, i.position, i.id",
+        &[],
         |row| {
-            Ok(Kept {
+            let id = row.get(0)?;
+            if current.as_ref().is_none_or(|(product, ..)| *product != id) {
+                close(current.replace((id, row.get(1)?, Vec::new())));
+            }
+            if let Some((.., pictures)) = &mut current
+                && row.get::<Option<ImageId>>(2)?.is_some()
+            {
+                pictures.push(kept(row, 2)?);
+            }
+            Ok(())
+        },
+    )?;
+    close(current);
+    Ok(wrong)
+}
+
+/// A picture that the shop serves, and the product that shows it.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) id: ImageId,
+    pub(super) key: String,
+    pub(super) product: ProductId,
+}
+
+/// Some of the pictures that the shop serves, those behind a key.
+pub(super) fn served(tx: &mut Tx<'_>, after: &str, most: i64) -> Result<Vec<Served>> {
+    tx.all(
+        "SELECT id, image_key, product_id FROM product_images
+         WHERE url IS NULL AND image_key > ?1 ORDER BY image_key LIMIT ?2",
+        args![after, most],
+        |row| {
+            Ok(Served {
                 id: row.get(0)?,
                 key: row.get(1)?,
-                width: row.get(2)?,
-                height: row.get(3)?,
-                content_type: row.get(4)?,
-                url: row.get(5)?,
+                product: row.get(2)?,
             })
         },
     )
+}
+
+/// How many pictures are to be had elsewhere.
+pub(super) fn count_elsewhere(tx: &mut Tx<'_>) -> Result<i64> {
+    let count = tx.one(
+        "SELECT count(*) FROM product_images WHERE url IS NOT NULL",
+        &[],
+        |row| row.get(0),
+    )?;
+    Ok(count.unwrap_or_default())
+}
+
+/// Whether a product still has a picture.
+pub(super) fn is_there(tx: &mut Tx<'_>, image: ImageId) -> Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM product_images WHERE id = ?1",
+        args![image],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 pub(super) fn insert(

@@ -2,19 +2,29 @@
 
 use std::{collections::BTreeSet, fs::File, sync::Arc};
 
-use futures_util::{StreamExt, future::join_all};
+use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 
 use super::{
     Picture, Stored,
     removal::{self, Removal},
+    store::{self, Served},
 };
-use crate::{db, error::Result, id::ImageId, web::App};
+use crate::{
+    db,
+    error::{Kind, Result},
+    finding::{Finding, Findings, MOST},
+    id::ImageId,
+    web::App,
+};
 
 /// How many are removed at once.
 const AT_ONCE: i64 = 8;
 
 /// How many ids are looked up at once.
 const LOOKED_UP: usize = 200;
+
+/// How many are asked for at once.
+const LOOKED_FOR: usize = 8;
 
 /// A file on its way in; `field` is what an error calls it.
 #[derive(Debug)]
@@ -161,4 +171,55 @@ pub async fn sweep(app: &Arc<App>, every: std::time::Duration) -> Result<usize> 
             .await?;
     }
     Ok(found)
+}
+
+/// Asks the store for every picture that the shop serves, and tells which are not there; gives how many
+/// are elsewhere, at URLs, where nobody looks. A store that does not answer has lost nothing.
+pub async fn look_for_all(app: &Arc<App>, findings: &mut Findings) -> Result<i64> {
+    let mut missing = Vec::new();
+    let mut after = String::new();
+    while missing.len() <= MOST {
+        let behind = after.clone();
+        let part = app
+            .db
+            .scan("media.served", move |tx| store::served(tx, &behind, 1000))
+            .await?;
+        let Some(last) = part.last() else { break };
+        last.key.clone_into(&mut after);
+        let absent: Vec<Served> = stream::iter(part)
+            .map(|picture| is_absent(app, picture))
+            .buffered(LOOKED_FOR)
+            .try_filter_map(|absent| std::future::ready(Ok(absent)))
+            .try_collect()
+            .await?;
+        for picture in absent {
+            let id = picture.id;
+            let is_there = app
+                .db
+                .read("media.is_there", move |tx| store::is_there(tx, id))
+                .await?;
+            // One that its product has lost meanwhile is missed by nobody.
+            if is_there {
+                missing.push(picture);
+            }
+        }
+    }
+    let missing = missing.into_iter().map(|picture| {
+        let Served { id, key, product } = picture;
+        let says = format!(
+            "`{key}` is not in the store; put it back from a backup, or remove it by \
+             `DELETE /products/{product}/images/{id}`"
+        );
+        Finding::about(format!("picture {id}"), says)
+    });
+    findings.enter("image-present", missing);
+    app.db.scan("media.elsewhere", store::count_elsewhere).await
+}
+
+async fn is_absent(app: &App, picture: Served) -> Result<Option<Served>> {
+    match app.images.get(&picture.key).await {
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == Kind::NotFound => Ok(Some(picture)),
+        Err(error) => Err(error),
+    }
 }

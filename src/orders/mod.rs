@@ -6,6 +6,7 @@ mod money;
 mod number;
 mod status;
 mod store;
+mod verify;
 pub mod worker;
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ pub use self::{
     money::{receive_payment, refund},
     number::OrderNumber,
     status::{ARROWS, Mover, Status, diagram},
+    verify::verify,
 };
 use crate::{
     cart,

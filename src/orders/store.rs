@@ -1,12 +1,16 @@
 //! Orders as rows.
 
 mod at_once;
+mod verify;
 
 use std::{collections::HashMap, fmt::Write};
 
 use uuid::Uuid;
 
-pub(super) use self::at_once::place_at_once;
+pub(super) use self::{
+    at_once::place_at_once,
+    verify::{Odd, astray, unpayable, without_items, wrong_totals},
+};
 use super::{Draft, Filters, Order, OrderItem, OrderNumber, Status};
 use crate::{
     args,

@@ -9,6 +9,7 @@ pub mod http;
 mod refund;
 pub mod signature;
 mod store;
+mod verify;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,6 +22,7 @@ pub use self::{
     event::{Delivery, Effect, Receipt, receive},
     refund::{Refund, RefundCause, RefundStatus, Refunded, refund},
     store::{Recorded, Totals},
+    verify::verify,
 };
 use crate::{
     clock::Timestamp,

@@ -6,6 +6,7 @@ mod found;
 mod listing;
 mod query;
 pub(super) mod search;
+mod verify;
 
 use std::borrow::Cow;
 
@@ -20,6 +21,9 @@ pub(super) use self::categories::{
 };
 pub(super) use self::listing::list;
 pub use self::listing::{Filters, Reached, Sort};
+pub(super) use self::verify::{
+    counted, impossible_stock, miscounted, moved, recount, recount_category, unbalanced,
+};
 use super::{CategoryRef, Cause, Movement, Product};
 use crate::{
     args,

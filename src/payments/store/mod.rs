@@ -3,6 +3,7 @@
 mod events;
 mod lists;
 mod refunds;
+mod verify;
 
 use std::collections::HashMap;
 
@@ -17,6 +18,7 @@ pub(super) use self::{
         claim_refund, fail_refund, insert_refund, name_refund, nameless_refund, process_refund,
         put_off_refund, refund_by_name, refunds_due,
     },
+    verify::{Unproven, misnamed, overdrawn, unproven},
 };
 use super::{OrderDue, Payment, PaymentStatus};
 use crate::{

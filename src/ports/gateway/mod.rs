@@ -4,6 +4,7 @@
 
 mod mock;
 mod play;
+mod razorpay;
 mod store;
 
 use futures_util::future::BoxFuture;
@@ -12,6 +13,7 @@ use serde_json::Value;
 pub use self::{
     mock::{Mock, Play},
     play::{Played, Visit, Webhook},
+    razorpay::Razorpay,
 };
 use super::Refusal;
 use crate::{

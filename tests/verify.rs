@@ -1,0 +1,265 @@
+//! `shop verify`: it holds the shop's data against its own rules, names the row that breaks one, mends
+//! what the rest of the data tells for certain, and leaves money alone.
+
+use std::{collections::BTreeSet, fs};
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Client, Engine, Form, TestShop, pictures::png, run, shopping::path, storage_test,
+};
+
+/// Money on its way back; what follows tells how much of which order.
+const REFUND: &str = "INSERT INTO refunds (id, order_id, amount, status, cause, restock, tries,
+                          created_at, updated_at)
+                      SELECT id, id,";
+
+/// What a check came to.
+struct Verdict {
+    code: i32,
+    findings: Vec<Value>,
+    /// What stood on stderr.
+    said: String,
+}
+
+impl Verdict {
+    /// Check and row of each finding, without the id.
+    fn rows(&self) -> BTreeSet<(String, String)> {
+        let text = |finding: &Value, field: &str| finding[field].as_str().unwrap().to_owned();
+        let rows = self.findings.iter();
+        rows.map(|finding| (text(finding, "check"), text(finding, "row")))
+            .collect()
+    }
+
+    fn finding(&self, check: &str, row: &str) -> &Value {
+        let mut found = self.findings.iter().filter(|finding| {
+            finding["check"] == check && finding["row"].as_str().unwrap().contains(row)
+        });
+        let first = found.next();
+        assert!(found.next().is_none(), "{:?}", self.findings);
+        first.unwrap_or_else(|| panic!("no {check} of {row}: {:?}", self.findings))
+    }
+
+    #[track_caller]
+    fn is_clean(&self) {
+        assert_eq!((self.code, self.said.as_str()), (0, ""));
+        assert!(self.findings.is_empty(), "{:?}", self.findings);
+    }
+}
+
+fn verify(shop: &TestShop, more: &[&str]) -> Verdict {
+    let output = shop.run(&[&["verify", "--json"], more].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    Verdict {
+        code: output.status.code().unwrap(),
+        findings: serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {said}")),
+        said,
+    }
+}
+
+/// Makes a product with a picture in a category of its own; tells the product.
+async fn pictured(shop: &TestShop, admin: &Client<'_>, name: &str) -> Value {
+    let body = json!({ "name": format!("All of {name}") });
+    let category = admin.post("/categories", body).await;
+    let form = Form::default()
+        .text("name", name)
+        .text("price", "129900")
+        .text("stockQuantity", "50")
+        .text("categoryId", &category.text("/id"))
+        .image(&png());
+    let made = admin.upload(Method::POST, "/products", &[], form).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    shop.app.db.settle().await.unwrap();
+    made.json()
+}
+
+/// An order's number as its row keeps it.
+fn number(order: &Value) -> String {
+    order["number"].as_str().unwrap().replace('-', "")
+}
+
+fn id(value: &Value) -> &str {
+    value["id"].as_str().unwrap()
+}
+
+storage_test! {
+    async fn a_shop_that_is_left_alone_is_sound(shop: TestShop) {
+        verify(&shop, &[]).is_clean();
+        let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
+        let kettle = pictured(&shop, &admin, "Kettle").await;
+        let gone = pictured(&shop, &admin, "Gone").await;
+        ada.buys(id(&kettle), 2).await;
+        let paid = ada.buys(id(&kettle), 3).await;
+        shop.capture(&paid).await;
+        let own = format!("FROM orders WHERE number = '{}'", number(&paid));
+        shop.behind().run(&format!("{REFUND} 100, 'PROCESSED', 'admin', 0, 0, 0, 0 {own}"));
+        let cancelled = ada.buys(id(&gone), 1).await;
+        ada.post(&format!("{}/cancel", path(&cancelled)), Value::Null).await;
+        admin.delete(&format!("/products/{}", id(&gone))).await;
+        assert_eq!(shop.removals().await, 1, "its picture has left the store");
+        verify(&shop, &[]).is_clean();
+        verify(&shop, &["--repair"]).is_clean();
+        let words = shop.run(&["verify"]);
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), "all 14 checks hold\n");
+    }
+
+    async fn what_is_about_money_is_named_and_left_alone(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        let behind = shop.behind();
+        // Of each order: whether it is paid, what happens to its rows, the check that sees it, and
+        // what that says of it.
+        let breaches = [
+            (false, "DELETE FROM payments WHERE order_id = {id}".to_owned(), "order-payment", "no payment of 129900"),
+            (false, "UPDATE payments SET amount = 129000 WHERE order_id = {id}".to_owned(), "order-payment", "129000, not 129900"),
+            (false, "UPDATE order_items SET quantity = 2 WHERE order_id = {id}".to_owned(), "order-total", "129900, its lines sum to 259800"),
+            (false, "DELETE FROM order_items WHERE order_id = {id}".to_owned(), "order-items", "costs 129900"),
+            (true, "UPDATE orders SET status = 'PENDING' WHERE id = {id}".to_owned(), "order-status", "PENDING, its payment CAPTURED"),
+            (false, "UPDATE orders SET status = 'SHIPPED' WHERE id = {id}".to_owned(), "order-status", "SHIPPED, its payment CREATED"),
+            (true, "UPDATE orders SET status = 'REFUNDED' WHERE id = {id}".to_owned(), "order-status", "REFUNDED, its payment CAPTURED"),
+            (true, "UPDATE payment_events SET amount = 1 WHERE order_id = {id}".to_owned(), "payment-captured", "a capture of 1 by pay_"),
+            (true, "UPDATE payment_events SET outcome = 'ignored' WHERE order_id = {id}".to_owned(), "payment-captured", "no capture is on record"),
+            (true, "UPDATE payments SET transaction_id = 'pay_other' WHERE order_id = {id}".to_owned(), "payment-captured", "CAPTURED by pay_other"),
+            (false, "UPDATE payments SET transaction_id = 'pay_none' WHERE order_id = {id}".to_owned(), "payment-captured", "CREATED by pay_none"),
+            (true, format!("{REFUND} 129901, 'PENDING', 'admin', 0, 0, 0, 0 FROM orders WHERE id = {{id}}"), "refunds-within-captured", "sum to 129901, captured is 129900"),
+            (false, format!("{REFUND} 100, 'PENDING', 'admin', 0, 0, 0, 0 FROM orders WHERE id = {{id}}"), "refunds-within-captured", "captured is 0"),
+            (true, format!("{REFUND} 129900, 'PROCESSED', 'admin', 0, 0, 0, 0 FROM orders WHERE id = {{id}}"), "payment-refunded", "CAPTURED, and 129900 of 129900"),
+            (true, "UPDATE payments SET status = 'REFUNDED' WHERE order_id = {id};
+                    UPDATE orders SET status = 'REFUNDED' WHERE id = {id}".to_owned(), "payment-refunded", "REFUNDED, and 0 of 129900"),
+        ];
+        let mut expected = Vec::new();
+        for (is_paid, sql, check, says) in breaches {
+            let order = ada.buys(&kettle, 1).await;
+            if is_paid {
+                shop.capture(&order).await;
+            }
+            let own = format!("(SELECT id FROM orders WHERE number = '{}')", number(&order));
+            behind.run(&sql.replace("{id}", &own));
+            expected.push((order, check, says));
+        }
+        let found = verify(&shop, &[]);
+        assert_eq!((found.code, found.findings.len()), (1, expected.len()), "{:?}", found.findings);
+        let line = format!("error: findings for a person: {}; each says what to do\n", expected.len());
+        assert_eq!(found.said, line);
+        for (order, check, says) in &expected {
+            let finding = found.finding(check, id(order));
+            assert!(finding["says"].as_str().unwrap().contains(says), "{finding}");
+            assert_eq!(finding["repaired"], false);
+        }
+        let before = behind.dump();
+        let repaired = verify(&shop, &["--repair"]);
+        assert_eq!((repaired.code, repaired.rows()), (1, found.rows()));
+        assert!(before == behind.dump(), "nothing was touched");
+    }
+
+    async fn what_the_rest_of_the_data_tells_is_mended(shop: TestShop) {
+        let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
+        let kettle = pictured(&shop, &admin, "Kettle").await;
+        let mug = shop.product("Mug", 19_900, 7).await;
+        ada.buys(id(&kettle), 2).await;
+        let behind = shop.behind();
+        behind.run("UPDATE products SET stock = stock + 3 WHERE name = 'Kettle';
+                    UPDATE products SET stock = 2 WHERE name = 'Mug';
+                    UPDATE products SET images = '[]' WHERE name = 'Kettle';
+                    UPDATE kept_counts SET value = 40;
+                    UPDATE categories SET product_count = 0");
+        let broken: BTreeSet<_> = [
+            ("stock-movements", format!("product {}", id(&kettle))),
+            ("stock-movements", format!("product {mug}")),
+            ("product-images", format!("product {}", id(&kettle))),
+            ("product-count", "kept count `products`".to_owned()),
+            ("category-count", format!("category {}", kettle["categoryId"].as_str().unwrap())),
+        ]
+        .into_iter()
+        .map(|(check, row)| (check.to_owned(), row))
+        .collect();
+        let found = verify(&shop, &[]);
+        assert_eq!((found.code, found.rows()), (1, broken.clone()));
+        assert_eq!(found.said, "error: findings: 5; `shop verify --repair` mends 5 of them\n");
+        let says = &found.finding("stock-movements", id(&kettle))["says"];
+        assert_eq!(says, "the stock is 51, its movements sum to 48");
+        assert!(found.findings.iter().all(|finding| finding["repaired"] == false));
+
+        let repaired = verify(&shop, &["--repair"]);
+        assert_eq!((repaired.code, repaired.said.as_str()), (0, ""));
+        assert_eq!(repaired.rows(), broken);
+        assert!(repaired.findings.iter().all(|finding| finding["repaired"] == true));
+        verify(&shop, &[]).is_clean();
+        let movements = behind.rows("SELECT p.name, m.delta FROM stock_movements m
+            JOIN products p ON p.id = m.product_id WHERE m.cause = 'repair' ORDER BY p.name");
+        let movements: Vec<_> = movements.concat().into_iter().flatten().collect();
+        assert_eq!(movements, ["Kettle", "3", "Mug", "-5"]);
+        let shown = shop.anonymous().get(&format!("/products/{}", id(&kettle))).await;
+        assert_eq!(shown.json()["images"], kettle["images"]);
+        assert_eq!(shown.number("/stockQuantity"), 51, "what sells is left alone");
+    }
+
+    async fn gaps_and_what_the_store_has_lost_are_named(shop: TestShop) {
+        let admin = shop.admin().await;
+        let kettle = pictured(&shop, &admin, "Kettle").await;
+        let kept = pictured(&shop, &admin, "Pan").await;
+        shop.product("Mug", 19_900, 7).await;
+        shop.app.db.settle().await.unwrap();
+        let behind = shop.behind();
+        behind.run("DELETE FROM events WHERE seq = 2");
+        behind.run(match shop.engine {
+            Engine::Sqlite => "PRAGMA ignore_check_constraints = ON",
+            Engine::Postgres => "ALTER TABLE products DROP CONSTRAINT products_stock_check",
+        });
+        behind.run("UPDATE products SET stock = -1 WHERE name = 'Mug'");
+        let picture = &kettle["images"][0];
+        let file = picture["url"].as_str().unwrap().rsplit('/').next().unwrap();
+        fs::remove_file(shop.directory.path().join("images").join(file)).unwrap();
+
+        let found = verify(&shop, &["--repair"]);
+        assert_eq!(found.code, 1);
+        assert_eq!(found.said, "error: findings for a person: 3; each says what to do\n");
+        let lost = found.finding("image-present", id(picture));
+        let says = lost["says"].as_str().unwrap();
+        assert!(says.contains(file) && says.contains(id(&kettle)), "{lost}");
+        let gap = found.finding("event-sequence", "event 3");
+        assert!(gap["says"].as_str().unwrap().contains("is 1, not 2"), "{gap}");
+        let impossible = found.finding("stock-bounds", "product");
+        assert!(impossible["says"].as_str().unwrap().contains("-1"), "{impossible}");
+        assert_eq!(found.finding("stock-movements", "product")["repaired"], true);
+        assert_eq!(found.findings.len(), 4);
+
+        // What is kept elsewhere is not looked for.
+        let remedy = format!("/products/{}/images/{}", id(&kettle), id(picture));
+        assert_eq!(admin.delete(&remedy).await.status, 200);
+        behind.run("UPDATE product_images SET url = 'https://res.example/pan.png'");
+        let found = verify(&shop, &["--repair"]);
+        assert!(found.said.starts_with("pictures at URLs, which nobody looks for: 1\n"), "{}", found.said);
+        assert_eq!(found.finding("product-images", id(&kept))["repaired"], true);
+        assert_eq!(found.findings.len(), 3, "{:?}", found.findings);
+    }
+
+    async fn a_thousand_of_a_kind_are_enough_at_once(shop: TestShop) {
+        let size = ["--products", "1100", "--customers", "2", "--orders", "4"];
+        let seeded = shop.run(&[&["admin", "seed"], &size[..]].concat());
+        assert!(seeded.status.success(), "{seeded:?}");
+        verify(&shop, &[]).is_clean();
+        shop.behind().run("UPDATE products SET stock = stock + 1");
+        let found = verify(&shop, &[]);
+        assert_eq!((found.code, found.findings.len()), (1, 1000));
+        assert!(found.said.starts_with("`stock-movements` has more than 1000"), "{}", found.said);
+        let repaired = verify(&shop, &["--repair"]);
+        assert_eq!((repaired.code, repaired.findings.len()), (1, 1000));
+        assert!(repaired.said.ends_with("run it again\n"), "{}", repaired.said);
+        let rest = verify(&shop, &["--repair"]);
+        assert_eq!((rest.code, rest.findings.len()), (0, 100));
+        verify(&shop, &[]).is_clean();
+    }
+}
+
+#[test]
+fn no_shop_is_no_sound_shop() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = run(directory.path(), &["verify"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: there is no shop at `"), "{said}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
