@@ -214,6 +214,19 @@ async fn pay_gives_up_where_the_server_refuses() {
 }
 
 #[test]
+fn pay_refuses_to_play_beside_the_real_razorpay() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("settings.toml");
+    let keys = "razorpay_key_id = \"rzp_test_1\"\nrazorpay_key_secret = \"secret\"\n\
+                razorpay_webhook_secret = \"whsec_1\"\n";
+    fs::write(&settings, keys).unwrap();
+    let pay = ["admin", "pay", "7K3M-9QXD", "--config"];
+    let pay = [&pay[..], &[settings.to_str().unwrap()]].concat();
+    let why = fails(directory.path(), &pay);
+    assert!(why.contains("real Razorpay keys are set"), "{why}");
+}
+
+#[test]
 fn pay_refuses_what_makes_no_sense() {
     let directory = tempfile::tempdir().unwrap();
     for more in [
