@@ -25,6 +25,7 @@ mod orders;
 mod packaging;
 mod payments;
 mod postgres;
+mod simulation;
 mod storage;
 mod support;
 mod tour;

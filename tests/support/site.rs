@@ -6,11 +6,16 @@ use std::{
 };
 
 use serde_json::Value;
+use shop::{
+    config::{Config, Layer},
+    server::{self, Home, Parts},
+    web::App,
+};
 
 use super::{
     Behind, Database, Engine, Process, ends,
     process::{run, serve},
-    shop::share_images,
+    shop::{options, share_images},
 };
 
 /// A data directory, and the database beside it where that is a server's.
@@ -73,6 +78,23 @@ impl Site {
         let mut program = serve(program, self.directory.path(), &self.place(&[]));
         program.envs(variables.iter().copied());
         Process::listening(program)
+    }
+
+    /// The shop in this process, beside the one that serves it, as a command opens it.
+    pub(crate) async fn beside_itself(&self) -> Arc<App> {
+        let mut layer = Layer::new();
+        let directory = self.path().to_str().unwrap();
+        layer.insert("data_dir".to_owned(), directory.to_owned());
+        if let Some(database) = &self.database {
+            layer.insert("database_url".to_owned(), database.url().to_owned());
+        }
+        let config = Config::from_layers(&[layer]).unwrap();
+        let parts = Parts {
+            storage: options(),
+            ..Parts::new(config, "http://shop.test".to_owned())
+        };
+        let home = Home::open(self.path()).unwrap();
+        server::open(&home, parts).await.unwrap()
     }
 
     /// The data directory.
