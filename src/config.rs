@@ -3,10 +3,14 @@
 //! A value comes from its flag, else from `SHOP_*` in the environment, else from `shop.toml`, else
 //! from the table. A secret may also come from the file that `SHOP_…_FILE` names.
 
+mod read;
+
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
+use self::read::{base_url, choice, list, network, origin, parse, secrets};
+pub use self::read::{duration, origin_of};
 use crate::money::Currency;
 
 /// One key of the configuration.
@@ -56,7 +60,10 @@ const KEYS: &[Key] = &[
     key("mail_from", None),
     secret("cloudinary_url"),
     key("images_url", None),
+    key("razorpay_key_id", None),
+    secret("razorpay_key_secret"),
     secret("razorpay_webhook_secret"),
+    key("razorpay_api_url", Some("https://api.razorpay.com")),
     key("payment_window", Some("30m")),
     key("cors_origins", Some("")),
     key("trusted_proxies", Some("")),
@@ -88,6 +95,11 @@ pub struct Config {
     pub cloudinary_url: Option<Secret>,
     /// `s3://bucket/prefix`; none: pictures are files in the data directory.
     pub images_url: Option<String>,
+    /// Of the shop's account at Razorpay; none: the mock provider takes the money.
+    pub razorpay_key_id: Option<String>,
+    pub razorpay_key_secret: Option<Secret>,
+    /// Without a slash at the end.
+    pub razorpay_api_url: String,
     /// All are valid; none: one is made and kept in the data directory.
     pub webhook_secrets: Vec<Secret>,
     /// How long an order waits for its money.
@@ -247,6 +259,7 @@ impl Config {
                 })
         };
         let text = |name: &str| find(name).unwrap_or_default();
+        let set = |name: &str| find(name).filter(|value| !value.is_empty());
         Ok(Config {
             listen: parse(
                 "listen",
@@ -255,7 +268,9 @@ impl Config {
             )?,
             data_dir: PathBuf::from(text("data_dir")),
             database_url: find("database_url").map(|url| Secret(url.to_owned())),
-            public_url: find("public_url").map(public_url).transpose()?,
+            public_url: find("public_url")
+                .map(|url| base_url("public_url", "https://shop.example", url))
+                .transpose()?,
             jwt_secrets: secrets("jwt_secret", text("jwt_secret"), 32)?,
             access_token_ttl: duration("access_token_ttl", text("access_token_ttl"))?,
             refresh_token_ttl: duration("refresh_token_ttl", text("refresh_token_ttl"))?,
@@ -265,6 +280,13 @@ impl Config {
             mail_from: find("mail_from").map(str::to_owned),
             cloudinary_url: find("cloudinary_url").map(|url| Secret(url.to_owned())),
             images_url: find("images_url").map(str::to_owned),
+            razorpay_key_id: set("razorpay_key_id").map(str::to_owned),
+            razorpay_key_secret: set("razorpay_key_secret").map(|key| Secret(key.to_owned())),
+            razorpay_api_url: base_url(
+                "razorpay_api_url",
+                "https://api.razorpay.com",
+                text("razorpay_api_url"),
+            )?,
             webhook_secrets: secrets(
                 "razorpay_webhook_secret",
                 text("razorpay_webhook_secret"),
@@ -294,92 +316,4 @@ impl Config {
             .clone()
             .unwrap_or_else(|| format!("http://{listening}"))
     }
-}
-
-fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-}
-
-fn parse<T: std::str::FromStr>(name: &str, text: &str, what: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("`{name}` must be {what}, not `{text}`"))
-}
-
-fn choice(name: &str, text: &str, yes: &str, no: &str) -> Result<bool, String> {
-    match text {
-        text if text == yes => Ok(true),
-        text if text == no => Ok(false),
-        _ => Err(format!("`{name}` must be `{yes}` or `{no}`, not `{text}`")),
-    }
-}
-
-fn secrets(name: &str, text: &str, least: usize) -> Result<Vec<Secret>, String> {
-    list(text)
-        .map(|secret| {
-            if secret.len() < least {
-                return Err(format!(
-                    "`{name}` must be at least {least} bytes long; `openssl rand -hex 32` makes one"
-                ));
-            }
-            Ok(Secret(secret.to_owned()))
-        })
-        .collect()
-}
-
-fn public_url(text: &str) -> Result<String, String> {
-    let is_url = text.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some()
-            && uri.query().is_none()
-    });
-    if is_url {
-        Ok(text.trim_end_matches('/').to_owned())
-    } else {
-        Err(format!(
-            "`public_url` must be as `https://shop.example`, not `{text}`"
-        ))
-    }
-}
-
-fn origin(text: &str) -> Result<String, String> {
-    origin_of(text)
-        .filter(|_| text.matches('/').count() == 2)
-        .ok_or_else(|| format!("`cors_origins` must be as `https://shop.example`, not `{text}`"))
-}
-
-/// Scheme, host and port of a URL as browsers write an origin (RFC 6454): in small letters, and
-/// without the port that the scheme means anyway. The URL must have no path of its own.
-pub fn origin_of(url: &str) -> Option<String> {
-    let uri: http::Uri = url.parse().ok()?;
-    let scheme = uri
-        .scheme_str()
-        .filter(|scheme| matches!(*scheme, "http" | "https"))?;
-    let usual = if scheme == "https" { 443 } else { 80 };
-    let host = uri.host()?;
-    let origin = match uri.port_u16().filter(|port| *port != usual) {
-        Some(port) => format!("{scheme}://{host}:{port}"),
-        None => format!("{scheme}://{host}"),
-    };
-    Some(origin.to_lowercase())
-}
-
-fn network(text: &str) -> Result<ipnet::IpNet, String> {
-    text.parse::<ipnet::IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
-        .map_err(|_| format!("`trusted_proxies` must be networks as `10.0.0.0/8`, not `{text}`"))
-}
-
-/// `90s`, `15m`, `2h`, `30d`.
-pub fn duration(name: &str, text: &str) -> Result<Duration, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
-    units
-        .iter()
-        .find_map(|(unit, seconds)| {
-            let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-            Some(Duration::from_secs(number.checked_mul(*seconds)?))
-        })
-        .filter(|span| !span.is_zero() && *span <= Duration::from_hours(87840))
-        .ok_or_else(|| format!("`{name}` must read as `90s`, `15m`, `2h` or `30d`, not `{text}`"))
 }

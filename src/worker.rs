@@ -90,10 +90,11 @@ pub fn start(app: &Arc<App>) {
 /// Whether orders may expire. When the clock has leapt ahead nobody knows how long an order has waited:
 /// each is given the whole payment window anew, lest all of them expire at once.
 #[derive(Default)]
-struct Patience(Mutex<(Leaps, Option<Instant>)>);
+pub struct Patience(Mutex<(Leaps, Option<Instant>)>);
 
 impl Patience {
-    fn is_asked_for(&self, app: &App, at: Instant) -> bool {
+    /// Whether none may expire for now; `at` is the moment by the clock that only goes on.
+    pub fn is_asked_for(&self, app: &App, at: Instant) -> bool {
         let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (leaps, until) = &mut *inside;
         if leaps.has_leapt(app.clock.now(), at) {

@@ -14,6 +14,7 @@ mod cli;
 mod conformance;
 mod durability;
 mod floors;
+mod gateway;
 mod images;
 mod instances;
 mod live;

@@ -27,6 +27,8 @@ fn example() -> (Layer, Layer) {
         "mail_from",
         "cloudinary_url",
         "images_url",
+        "razorpay_key_id",
+        "razorpay_key_secret",
     ];
     layer
         .into_iter()

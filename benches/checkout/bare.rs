@@ -163,6 +163,21 @@ impl Bare {
         c.prepare_cached(&format!("{MOVEMENTS} {}", rows_of(7, lines.len())))?
             .execute(rusqlite::params_from_iter(movements.iter()))?;
         c.prepare_cached(EVENT)?.execute((1, &changes))?;
+        let (email, name): (String, String) = c
+            .prepare_cached(ADDRESS)?
+            .query_row([&self.users[who]], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut letter = format!("{{\"name\":\"{name}\",\"number\":\"{number}\",\"items\":[");
+        for (_, name, price, quantity) in &lines {
+            let sum = price * quantity;
+            write!(
+                letter,
+                "{{\"name\":\"{name}\",\"quantity\":{quantity},\"lineTotal\":{sum}}},"
+            )
+            .expect("a text takes it");
+        }
+        write!(letter, "],\"total\":{total}}}").expect("a text takes it");
+        c.prepare_cached(LETTER)?
+            .execute((&id, &email, "order-placed", &letter, 1))?;
         c.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
@@ -191,5 +206,9 @@ const TAKE: &str = "UPDATE products SET stock = stock + ?2
 const STOCK: &str = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL";
 const MOVEMENTS: &str = "INSERT INTO stock_movements
     (id, product_id, delta, cause, order_id, note, at) VALUES";
+const ADDRESS: &str = "SELECT email, name FROM users WHERE id = ?1";
+const LETTER: &str = "INSERT INTO outbox
+    (id, recipient, template, data, state, tries, since, due_at, created_at)
+    VALUES (?1, ?2, ?3, ?4, 'waiting', 0, ?5, ?5, ?5)";
 const EVENT: &str = "INSERT INTO events (seq, at, changes)
     VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)";

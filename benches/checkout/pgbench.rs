@@ -48,6 +48,15 @@ INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at)
 INSERT INTO fresh_events (at, changes)
     SELECT 1, json_agg(json_build_object('id', p.id, 'stockQuantity', p.stock))::text
     FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = {me};
+INSERT INTO outbox (id, recipient, template, data, state, tries, since, due_at, created_at)
+    SELECT gen_random_uuid(), u.email, 'order-placed',
+           json_build_object('name', u.name, 'number', :order_id, 'items',
+               (SELECT json_agg(json_build_object('name', p.name, 'quantity', c.quantity,
+                                                  'lineTotal', p.price * c.quantity))
+                FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = {me}),
+               'total', :total::bigint)::text,
+           'waiting', 0, 1, 1, 1
+    FROM users u WHERE u.id = {me};
 DELETE FROM cart_items WHERE user_id = {me};
 END;
 ";

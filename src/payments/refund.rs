@@ -97,7 +97,7 @@ pub fn refund(
     if amount == Money::ZERO || amount > rest {
         let (rest, amount) = (rest.get(), amount.get());
         let detail = match (rest, amount) {
-            (0, _) => "nothing is captured that could go back".to_owned(),
+            (0, _) => "nothing is left that could go back".to_owned(),
             _ => format!("{rest} could go back, not {amount}"),
         };
         return Err(Error::conflict("refund-exceeds-captured", detail));

@@ -4,12 +4,14 @@ pub mod gateway;
 pub mod images;
 pub mod mailer;
 mod sms;
+mod wire;
 
 pub use self::{
-    gateway::{Gateway, Mock},
+    gateway::{Gateway, Mock, Razorpay},
     images::{Cloudinary, ImageStore, Objects, Place},
     mailer::{Letter, Mailer},
     sms::{Console, Pocket, Sms},
+    wire::Patience,
 };
 
 /// Why somebody outside did not do what was asked.

@@ -1,6 +1,7 @@
 //! The server: the domains' routes put together, and what stands beside them.
 
 mod accept;
+mod gateway;
 mod home;
 mod pages;
 mod store;
@@ -26,7 +27,7 @@ use crate::{
     db::{self, Db, Location, Tx},
     error::{Error, Result},
     media, orders, payments,
-    ports::{Console, ImageStore, Mailer, Mock, Place, Sms, mailer},
+    ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms, mailer},
     realtime,
     web::{
         App, Places, Routes, Turns, Workers, edge,
@@ -49,6 +50,8 @@ pub struct Parts {
     pub mailer: Option<Arc<dyn Mailer>>,
     /// None: as configured.
     pub images: Option<Arc<dyn ImageStore>>,
+    /// None: as configured.
+    pub gateway: Option<Arc<dyn Gateway>>,
     pub sms: Arc<dyn Sms>,
 }
 
@@ -64,6 +67,7 @@ impl Parts {
             storage: db::Options::default(),
             mailer: None,
             images: None,
+            gateway: None,
             sms: Arc::new(Console),
         }
     }
@@ -83,6 +87,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         storage,
         mailer,
         images,
+        gateway,
         sms,
     } = parts;
     let mailer = match mailer {
@@ -97,6 +102,10 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     let images = match images {
         Some(images) => images,
         None => store::of(&config, home, &clock)?,
+    };
+    let gateway = match gateway {
+        Some(gateway) => Some(gateway),
+        None => gateway::of(&config)?,
     };
     let storage = db::Options {
         folder: is_shared.then(|| mark(&*images, home)).transpose()?,
@@ -123,7 +132,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         bus: Bus::start(db.clone(), stopping.clone()).await?,
         tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
         images,
-        gateway: Arc::new(Mock::new(db.clone(), chance.clone())),
+        gateway: gateway.unwrap_or_else(|| Arc::new(Mock::new(db.clone(), chance.clone()))),
         mailer,
         sms,
         hashing: Workers::new(cores.div_ceil(2), 256),
@@ -244,7 +253,12 @@ fn api() -> Routes {
 
 /// The OpenAPI 3.1 document of all that the server answers under `/api/v1`.
 pub fn document() -> utoipa::openapi::OpenApi {
-    openapi::complete(api().into_openapi())
+    let mut document = openapi::complete(api().into_openapi());
+    let way = format!("The way of an order:\n\n```mermaid\n{}```", orders::diagram());
+    let mut tag = utoipa::openapi::Tag::new("orders");
+    tag.description = Some(way);
+    document.tags = Some(vec![tag]);
+    document
 }
 
 /// All routes.

@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     config::{Config, Secret},
     error::Result,
-    ports::{Cloudinary, ImageStore, Objects, images::Patience},
+    ports::{Cloudinary, ImageStore, Objects, Patience},
 };
 
 /// Cloudinary, else a bucket, else a folder of the data directory.

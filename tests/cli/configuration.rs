@@ -44,7 +44,7 @@ fn an_unknown_variable_is_named() {
     let here = tempfile::tempdir().unwrap();
     for name in [
         "SHOP_TRUSTED_PROXY",
-        "SHOP_RAZORPAY_KEY_ID",
+        "SHOP_RAZORPAY_KEY",
         "SHOP_LISTEN_FILE",
     ] {
         let mut command = shop(here.path(), &LIST);
@@ -73,6 +73,19 @@ fn a_value_that_makes_no_sense_is_named() {
             "cors_origins",
         ),
         ("public_url = \"shop.example\"", "public_url"),
+        (
+            "razorpay_api_url = \"api.razorpay.com\"",
+            "razorpay_api_url",
+        ),
+        (
+            "razorpay_api_url = \"ftp://api.razorpay.com\"",
+            "razorpay_api_url",
+        ),
+        (
+            "razorpay_api_url = \"https://key@api.razorpay.com\"",
+            "razorpay_api_url",
+        ),
+        ("payment_window = \"0s\"", "payment_window"),
         ("sockets_per_address = -1", "sockets_per_address"),
         ("log_format = \"xml\"", "log_format"),
         ("listen = [1.5]", "listen"),

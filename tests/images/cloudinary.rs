@@ -6,10 +6,7 @@ use image::{GenericImageView, ImageFormat};
 use shop::{
     clock::Clock,
     config::Secret,
-    ports::{
-        Cloudinary as Driver, ImageStore, Place,
-        images::{Patience, signature},
-    },
+    ports::{Cloudinary as Driver, ImageStore, Patience, Place, images::signature},
 };
 
 use super::product;

@@ -1,9 +1,12 @@
 //! Orders that nobody pays: they expire by themselves, and their stock goes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use shop::orders::{self, worker::expire_due};
+use shop::{
+    orders::{self, worker::expire_due},
+    worker::Patience,
+};
 
 use super::{standing, tell};
 use crate::support::{provider::event, shopping::path, storage_test};
@@ -92,6 +95,22 @@ storage_test! {
         }
         assert_eq!(shop.stock(&kettle).await, 100 - kept);
         shop.behind().assert_sound();
+    }
+
+    async fn r18_a_clock_that_leaps_lets_nobody_expire_at_once(shop: TestShop) {
+        let (patience, began) = (Patience::default(), Instant::now());
+        let after = |span: Duration| began + span;
+        assert!(!patience.is_asked_for(&shop.app, began));
+        shop.passes(MINUTE);
+        assert!(!patience.is_asked_for(&shop.app, after(MINUTE)), "time that passes is no leap");
+        shop.passes(Duration::from_hours(365 * 24));
+        assert!(patience.is_asked_for(&shop.app, after(MINUTE)));
+        shop.passes(29 * MINUTE);
+        assert!(patience.is_asked_for(&shop.app, after(30 * MINUTE)));
+        shop.passes(MINUTE);
+        assert!(!patience.is_asked_for(&shop.app, after(31 * MINUTE)), "a whole window later");
+        shop.app.clock.set_back(Duration::from_hours(1));
+        assert!(!patience.is_asked_for(&shop.app, after(31 * MINUTE)));
     }
 
     async fn paying_tells_what_the_providers_checkout_needs(shop: TestShop) {

@@ -14,6 +14,7 @@ pub(crate) mod pictures;
 mod postgres;
 mod process;
 pub(crate) mod provider;
+mod razorpay;
 mod remote;
 mod shop;
 pub(crate) mod shopping;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     moto::Moto,
     postgres::Database,
     process::{Process, ends, run, run_with_input},
+    razorpay::{Mood, Razorpay},
     remote::Remote,
     shop::{Engine, TestShop, options},
     site::{Site, add_product},

@@ -3,12 +3,16 @@
 //! business.
 
 mod mock;
+mod razorpay;
 mod store;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-pub use self::mock::{Mock, Play};
+pub use self::{
+    mock::{Mock, Play},
+    razorpay::Razorpay,
+};
 use super::Refusal;
 use crate::{
     clock::{Chance, Timestamp},

@@ -1,12 +1,12 @@
 //! Cloudinary (<https://cloudinary.com/documentation/image_upload_api_reference>): a signed upload, a
 //! signed removal, and a URL there, at which it serves the picture in any width by itself.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use reqwest::{
-    Client, Response,
+    Client,
     multipart::{Form, Part},
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -17,23 +17,8 @@ use crate::{
     clock::Clock,
     config::Secret,
     error::{Error, Result},
+    ports::wire::{self, Patience},
 };
-
-/// How long it may take to be reached, and for one thing altogether.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    pub connecting: Duration,
-    pub whole: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience {
-            connecting: Duration::from_secs(5),
-            whole: Duration::from_secs(30),
-        }
-    }
-}
 
 /// The largest answer that is read, in bytes.
 const MOST_ANSWER: usize = 256 * 1024;
@@ -97,13 +82,7 @@ impl Cloudinary {
                 return Err(wrong());
             }
         }
-        let client = Client::builder()
-            .connect_timeout(patience.connecting)
-            .timeout(patience.whole)
-            // A secret goes nowhere but where it was meant to.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| wrong().caused_by(error))?;
+        let client = wire::client(patience).map_err(|error| wrong().caused_by(error))?;
         Ok(Cloudinary {
             cloud: cloud.to_owned(),
             key: key.to_owned(),
@@ -134,10 +113,9 @@ impl Cloudinary {
     async fn call<T: DeserializeOwned>(&self, action: &str, form: Form) -> Result<T> {
         let url = format!("{}/v1_1/{}/image/{action}", self.api, self.cloud);
         let sent = self.client.post(url).multipart(form).send().await;
-        // The URL is no secret, and what is signed is in no error.
-        let response = sent.map_err(|error| down(error.to_string()))?;
+        let response = sent.map_err(|error| down(wire::why(error)))?;
         let status = response.status();
-        let body = whole(response).await?;
+        let body = wire::whole(response, MOST_ANSWER).await.map_err(down)?;
         if !status.is_success() {
             let why = serde_json::from_slice::<Refused>(&body)
                 .map_or_else(|_| "it does not say why".to_owned(), |it| it.error.message);
@@ -210,17 +188,6 @@ pub fn signature(fields: &BTreeMap<String, String>, secret: &str) -> String {
         .map(|(name, value)| format!("{name}={value}").replace('&', "%26"))
         .collect();
     hex::encode(Sha1::digest(format!("{}{secret}", pairs.join("&"))))
-}
-
-async fn whole(mut response: Response) -> Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| down(e.to_string()))? {
-        if body.len() + chunk.len() > MOST_ANSWER {
-            return Err(down("its answer has no end"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn down(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

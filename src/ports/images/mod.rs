@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 
 pub use self::{
-    cloudinary::{Cloudinary, Patience, signature},
+    cloudinary::{Cloudinary, signature},
     objects::Objects,
 };
 use crate::error::Result;

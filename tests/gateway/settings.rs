@@ -1,0 +1,112 @@
+//! The settings of the provider, through the real program.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use crate::support::Razorpay;
+
+const KEYS: [(&str, &str); 3] = [
+    ("SHOP_RAZORPAY_KEY_ID", "rzp_test_1DP5mmOlF5G5ag"),
+    ("SHOP_RAZORPAY_KEY_SECRET", "do-not-tell-me"),
+    ("SHOP_RAZORPAY_WEBHOOK_SECRET", "do-not-tell-me-either"),
+];
+
+fn run(here: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_shop"))
+        .args(arguments)
+        .current_dir(here)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn half_an_account_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    let [id, secret, webhook] = KEYS;
+    let no_id = ("SHOP_RAZORPAY_KEY_ID", "");
+    for (set, missing) in [
+        (vec![id, webhook], "`razorpay_key_secret` is not"),
+        (vec![secret, webhook], "`razorpay_key_id` is not"),
+        (vec![no_id, secret, webhook], "`razorpay_key_id` is not"),
+        (vec![id, secret], "`razorpay_webhook_secret` is not"),
+    ] {
+        let answer = run(here.path(), &["admin", "category", "list"], &set);
+        let why = String::from_utf8(answer.stderr).unwrap();
+        assert!(!answer.status.success(), "{missing}");
+        assert_eq!(why.lines().count(), 1, "{why}");
+        assert!(why.contains(missing) && why.contains("dashboard"), "{why}");
+        assert!(!why.contains("do-not-tell"), "{why}");
+        assert!(!here.path().join("shop-data/shop.db").exists(), "{missing}");
+    }
+    let answer = run(here.path(), &["admin", "category", "list"], &KEYS);
+    assert!(answer.status.success(), "{answer:?}");
+}
+
+#[test]
+fn keys_that_are_none_are_refused() {
+    let here = tempfile::tempdir().unwrap();
+    let [id, secret, webhook] = KEYS;
+    for (set, name) in [
+        (("SHOP_RAZORPAY_KEY_ID", "rzp:test"), "razorpay_key_id"),
+        (
+            ("SHOP_RAZORPAY_KEY_SECRET", "do not-tell"),
+            "razorpay_key_secret",
+        ),
+    ] {
+        let answer = run(
+            here.path(),
+            &["admin", "category", "list"],
+            &[id, secret, webhook, set],
+        );
+        let why = String::from_utf8(answer.stderr).unwrap();
+        assert!(!answer.status.success() && why.contains(name), "{why}");
+        assert!(!why.contains("do not-tell"), "{why}");
+    }
+}
+
+#[test]
+fn the_keys_secret_is_not_shown() {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("secret");
+    std::fs::write(&file, "do-not-tell-me\n").unwrap();
+    let [id, _, webhook] = KEYS;
+    let of_file = ("SHOP_RAZORPAY_KEY_SECRET_FILE", file.to_str().unwrap());
+    for arguments in [&["config"][..], &["config", "--json"]] {
+        let shown = run(here.path(), arguments, &[id, webhook, of_file]);
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains("rzp_test_1DP5mmOlF5G5ag"), "{shown}");
+        assert!(
+            shown.contains("razorpay_key_secret") && !shown.contains("do-not-tell"),
+            "{shown}"
+        );
+    }
+    let shown = run(here.path(), &["config", "--json"], &[]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let settings = shown["settings"].as_array().unwrap();
+    let value = |name: &str| &settings.iter().find(|it| it["name"] == name).unwrap()["value"];
+    assert_eq!(value("razorpay_api_url"), "https://api.razorpay.com");
+    assert_eq!(value("payment_window"), "30m");
+    assert_eq!(*value("razorpay_key_id"), Value::Null);
+}
+
+crate::support::storage_test! {
+    async fn keys_choose_the_provider(shop: TestShop) {
+        assert_eq!(shop.app.gateway.name(), "mock");
+        let host = Razorpay::start().await;
+        let slash = format!("{}/", host.url());
+        let mut settings = host.settings().to_vec();
+        settings.push(("razorpay_api_url", &slash));
+        let shop = shop.but(&settings).await;
+        assert_eq!(shop.app.gateway.name(), "razorpay");
+        assert_eq!(shop.app.gateway.key_id(), Razorpay::KEYS.0);
+        assert_eq!(shop.app.config.payment_window, std::time::Duration::from_mins(30));
+        let seen = shop.app.gateway.payments("order_unknown").await.unwrap_err();
+        assert!(seen.is_final, "{seen:?}");
+        assert_eq!(host.requests(), ["GET /v1/orders/order_unknown/payments"]);
+    }
+}
