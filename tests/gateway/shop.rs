@@ -196,7 +196,7 @@ storage_test! {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
         let order = ada.buys(&kettle, 1).await;
-        let (one, other, _) =
+        let (one, other, ()) =
             futures_util::future::join3(pays(&ada, &order), pays(&ada, &order), tell(&shop)).await;
         let named = name_of(&ada, &order).await;
         assert_eq!((one.text("/providerOrderId"), other.text("/providerOrderId")), (named.clone(), named));
