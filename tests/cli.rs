@@ -2,6 +2,7 @@
 //! prints where.
 
 mod configuration;
+mod orders;
 mod seed;
 mod sheets;
 

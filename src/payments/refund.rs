@@ -23,7 +23,7 @@ pub enum RefundStatus {
 }
 
 impl RefundStatus {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             RefundStatus::Pending => "PENDING",
             RefundStatus::Processed => "PROCESSED",
