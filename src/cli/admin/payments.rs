@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
+use serde::Serialize;
 
 use crate::{
     cli::output::{Output, counter, note},
     error::{Error, Result},
-    orders,
+    money::Money,
+    orders::{self, worker::Reconciled},
     page::PageRequest,
-    payments::{self, ListedStatus},
+    payments::{self, ListedStatus, Totals},
     web::App,
 };
 
@@ -29,6 +31,14 @@ pub(in crate::cli) enum Payments {
     },
     /// Ask the provider for what lost webhooks would have told, of the last thirty days
     Reconcile,
+}
+
+/// What the provider's record told, and what the shop's own comes to.
+#[derive(Debug, Serialize)]
+struct Told {
+    #[serde(flatten)]
+    news: Reconciled,
+    totals: Totals,
 }
 
 impl Payments {
@@ -81,11 +91,25 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
         orders::worker::reconcile(app, |compared| counter.set_position(compared as u64)).await;
     counter.finish_and_clear();
     let done = done?;
+    let totals = app.db.scan("payments.totals", payments::totals).await?;
+    let written = |amount: Money| amount.written(app.config.currency);
     let words = format!(
-        "compared {} payments: {} captured, {} failed, {} refunded, {} unmatched",
-        done.compared, done.captured, done.failed, done.refunded, done.unmatched
+        "compared {} payments: {} captured, {} failed, {} refunded, {} unmatched\n\
+         on record since the beginning: {} captured, {} went back, {} unmatched",
+        done.compared,
+        done.captured,
+        done.failed,
+        done.refunded,
+        done.unmatched,
+        written(totals.captured),
+        written(totals.refunded),
+        written(totals.unmatched),
     );
-    output.one(&done, &words)?;
+    let told = Told {
+        news: done.clone(),
+        totals,
+    };
+    output.one(&told, &words)?;
     let Some(first) = done.troubles.first() else {
         return Ok(());
     };
