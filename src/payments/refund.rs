@@ -102,6 +102,10 @@ pub fn refund(
         };
         return Err(Error::conflict("refund-exceeds-captured", detail));
     }
+    // What comes too late goes back whatever it is.
+    if cause == RefundCause::Admin {
+        super::check_amount(app, amount)?;
+    }
     let refund = Refund {
         id: tx.id(),
         amount,
