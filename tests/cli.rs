@@ -2,6 +2,7 @@
 //! prints where.
 
 mod configuration;
+mod orders;
 mod pay;
 mod seed;
 mod sheets;

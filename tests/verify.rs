@@ -93,10 +93,16 @@ storage_test! {
         ada.buys(id(&kettle), 2).await;
         let paid = ada.buys(id(&kettle), 3).await;
         shop.capture(&paid).await;
-        let own = format!("FROM orders WHERE number = '{}'", number(&paid));
-        shop.behind().run(&format!("{REFUND} 100, 'PROCESSED', 'admin', 0, 0, 0, 0 {own}"));
+        let refund = format!("/admin{}/refund", path(&paid));
+        assert_eq!(admin.post(&refund, json!({ "amount": 100 })).await.status, 200);
+        let refunded = ada.buys(id(&kettle), 1).await;
+        shop.capture(&refunded).await;
+        let refund = format!("/admin{}/refund", path(&refunded));
+        assert_eq!(admin.post(&refund, json!({ "restock": true })).await.text("/status"), "REFUNDED");
         let cancelled = ada.buys(id(&gone), 1).await;
         ada.post(&format!("{}/cancel", path(&cancelled)), Value::Null).await;
+        // Late money, which goes back by itself.
+        shop.capture(&cancelled).await;
         admin.delete(&format!("/products/{}", id(&gone))).await;
         assert_eq!(shop.removals().await, 1, "its picture has left the store");
         verify(&shop, &[]).is_clean();

@@ -101,6 +101,15 @@ pub(super) fn progress(length: u64, what: &'static str) -> indicatif::ProgressBa
     }
 }
 
+/// As [`progress`], where nobody knows how long it is.
+pub(super) fn counter(what: &'static str) -> indicatif::ProgressBar {
+    let counter = indicatif::ProgressBar::no_length().with_message(what);
+    match indicatif::ProgressStyle::with_template("{spinner} {msg} {pos}") {
+        Ok(style) => counter.with_style(style),
+        Err(_) => counter,
+    }
+}
+
 /// Starts the log on stderr.
 pub(super) fn start_log(config: &Config) -> Result<()> {
     let filter = EnvFilter::try_new(&config.log)

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long a try is left alone; longer than any takes.
-pub const CLAIM: Duration = Duration::from_mins(1);
+const CLAIM: Duration = Duration::from_mins(2);
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 pub use self::{
     due::{
-        CLAIM, OrderDue, RefundDue, is_any_due, note_order, note_refund, put_off_order,
+        OrderDue, RefundDue, is_any_due, note_order, note_refund, put_off_order,
         put_off_refund, stop_making, take_orders, take_refunds,
     },
     event::{Delivery, Effect, Receipt, receive},

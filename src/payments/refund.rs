@@ -23,7 +23,7 @@ pub enum RefundStatus {
 }
 
 impl RefundStatus {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             RefundStatus::Pending => "PENDING",
             RefundStatus::Processed => "PROCESSED",
@@ -101,6 +101,10 @@ pub fn refund(
             _ => format!("{rest} could go back, not {amount}"),
         };
         return Err(Error::conflict("refund-exceeds-captured", detail));
+    }
+    // What comes too late goes back whatever it is.
+    if cause == RefundCause::Admin {
+        super::check_amount(app, amount)?;
     }
     let refund = Refund {
         id: tx.id(),

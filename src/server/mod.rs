@@ -254,7 +254,10 @@ fn api() -> Routes {
 /// The OpenAPI 3.1 document of all that the server answers under `/api/v1`.
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = openapi::complete(api().into_openapi());
-    let way = format!("The way of an order:\n\n```mermaid\n{}```", orders::diagram());
+    let way = format!(
+        "The way of an order:\n\n```mermaid\n{}```",
+        orders::diagram()
+    );
     let mut tag = utoipa::openapi::Tag::new("orders");
     tag.description = Some(way);
     document.tags = Some(vec![tag]);

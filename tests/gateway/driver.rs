@@ -1,84 +1,18 @@
 //! Razorpay's driver against the stand-in, without a shop.
 
-use std::{net::TcpListener, time::Duration};
-
 use serde_json::{Value, json};
 use shop::{
     clock::{Chance, Clock},
     config::Secret,
-    money::{Currency, Money},
-    ports::{
-        Gateway, Patience, Razorpay as Driver, Refusal,
-        gateway::{OrderToMake, RefundToMake},
-    },
+    money::Currency,
+    ports::{Gateway, Patience, Razorpay as Driver, Refusal},
 };
 
+use super::{driver, id, money, order, paid, refund};
 use crate::support::{Mood, Razorpay};
-
-fn money(paise: i64) -> Money {
-    Money::try_from(paise).unwrap()
-}
-
-/// The driver at that address, which does not wait long.
-fn driver_at(url: &str, key_secret: &str, key_id: &str) -> Driver {
-    let patience = Patience {
-        connecting: Duration::from_millis(500),
-        whole: Duration::from_millis(500),
-    };
-    let secret = Secret(key_secret.to_owned());
-    Driver::open(key_id, &secret, url, Currency::INR, patience).unwrap()
-}
-
-fn driver(host: &Razorpay) -> Driver {
-    let (id, secret) = Razorpay::KEYS;
-    driver_at(host.url(), secret, id)
-}
-
-fn order(paise: i64, receipt: &str) -> OrderToMake {
-    OrderToMake {
-        amount: money(paise),
-        currency: "INR",
-        receipt: receipt.to_owned(),
-    }
-}
-
-fn refund(payment: &Value, paise: i64, key: &str) -> RefundToMake {
-    RefundToMake {
-        payment_id: id(payment),
-        amount: money(paise),
-        key: key.to_owned(),
-    }
-}
-
-fn id(entity: &Value) -> String {
-    entity["id"].as_str().unwrap().to_owned()
-}
 
 fn ids(entities: &[Value]) -> Vec<String> {
     entities.iter().map(id).collect()
-}
-
-/// All that the port can be asked for, on a payment of the books.
-async fn refusals(driver: &Driver, payment: &Value) -> Vec<Refusal> {
-    let order_id = payment["order_id"].as_str().unwrap();
-    vec![
-        driver.make_order(&order(500, "another")).await.unwrap_err(),
-        driver
-            .refund(&refund(payment, 100, "refund-00001"))
-            .await
-            .unwrap_err(),
-        driver.payments(order_id).await.unwrap_err(),
-        driver.refunds(&id(payment)).await.unwrap_err(),
-    ]
-}
-
-/// A host with one paid order of 500; gives the payment.
-async fn paid() -> (Razorpay, Driver, Value) {
-    let host = Razorpay::start().await;
-    let driver = driver(&host);
-    let made = driver.make_order(&order(500, "7K3M-9QXD")).await.unwrap();
-    let payment = host.pay(&made);
-    (host, driver, payment)
 }
 
 #[tokio::test]
@@ -149,114 +83,6 @@ async fn more_refunds_than_it_shows_at_once_are_all_seen() {
         let mut wanted = ids(&host.refunds());
         wanted.reverse();
         assert_eq!(ids(&seen), wanted);
-    }
-}
-
-#[tokio::test]
-async fn what_it_will_never_do_is_final_and_says_why() {
-    let (host, driver, payment) = paid().await;
-    let refused = driver.make_order(&order(99, "small")).await.unwrap_err();
-    let why = "razorpay: 400: Order amount less than minimum amount allowed";
-    assert_eq!(refused, Refusal::lasting(why));
-    let long = driver
-        .make_order(&order(500, &"x".repeat(41)))
-        .await
-        .unwrap_err();
-    assert!(long.is_final, "{long:?}");
-
-    let much = driver
-        .refund(&refund(&payment, 501, "refund-00001"))
-        .await
-        .unwrap_err();
-    let why = "razorpay: 400: The total refund amount is greater than the refund payment amount";
-    assert_eq!(much, Refusal::lasting(why));
-    let small = driver
-        .refund(&refund(&payment, 99, "refund-00003"))
-        .await
-        .unwrap_err();
-    let why = "razorpay: 400: The amount must be at least INR 1.00";
-    assert_eq!(small, Refusal::lasting(why));
-    driver
-        .refund(&refund(&payment, 100, "refund-00002"))
-        .await
-        .unwrap();
-    let other = driver
-        .refund(&refund(&payment, 101, "refund-00002"))
-        .await
-        .unwrap_err();
-    assert!(
-        other.is_final && other.why.contains("same idempotency key"),
-        "{other:?}"
-    );
-    let short = driver
-        .refund(&refund(&payment, 100, "short"))
-        .await
-        .unwrap_err();
-    assert!(short.is_final, "{short:?}");
-    for unknown in [
-        driver.payments("order_unknown").await.unwrap_err(),
-        driver.refunds("pay_unknown").await.unwrap_err(),
-    ] {
-        assert_eq!(
-            unknown,
-            Refusal::lasting("razorpay: 400: The id provided does not exist")
-        );
-    }
-    assert_eq!(host.refunds().len(), 1);
-}
-
-#[tokio::test]
-async fn what_may_pass_is_not_final_and_changes_nothing() {
-    let (host, driver, payment) = paid().await;
-    for (mood, words) in [
-        (Mood::Refusing(401), "401: Not todaynor tomorrow"),
-        (Mood::Refusing(403), "403"),
-        (Mood::Refusing(409), "409"),
-        (Mood::Refusing(429), "429"),
-        (Mood::Refusing(500), "500"),
-        (Mood::Refusing(503), "503"),
-        (Mood::Behind(404), "404: it does not say why"),
-        (Mood::Behind(502), "502"),
-        (Mood::Behind(200), "makes no sense"),
-        (Mood::Redirecting, "307"),
-        (Mood::Down, "cannot be reached"),
-        (Mood::Silent, "in time"),
-    ] {
-        host.be(mood);
-        let asked = host.requests().len();
-        for refusal in refusals(&driver, &payment).await {
-            assert!(!refusal.is_final, "{mood:?}: {refusal:?}");
-            assert!(
-                refusal.why.starts_with("razorpay: "),
-                "{mood:?}: {refusal:?}"
-            );
-            assert!(refusal.why.contains(words), "{mood:?}: {refusal:?}");
-        }
-        assert_eq!(host.requests().len(), asked + 4, "{mood:?}: it asks once");
-    }
-    assert_eq!((host.orders().len(), host.refunds().len()), (1, 0));
-    for status in [400, 404, 422] {
-        host.be(Mood::Refusing(status));
-        for refusal in refusals(&driver, &payment).await {
-            assert!(refusal.is_final, "{status}: {refusal:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn nobody_there_may_pass() {
-    let (_, _, payment) = paid().await;
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let (id, secret) = Razorpay::KEYS;
-    let driver = driver_at(&format!("http://{free}"), secret, id);
-    for refusal in refusals(&driver, &payment).await {
-        assert!(
-            !refusal.is_final && refusal.why.contains("refused"),
-            "{refusal:?}"
-        );
     }
 }
 
@@ -348,46 +174,6 @@ async fn an_id_cannot_lead_elsewhere() {
         }
     }
     assert_eq!(host.requests(), asked, "nothing was sent");
-}
-
-#[tokio::test]
-async fn a_secret_is_in_no_error() {
-    let (host, _, payment) = paid().await;
-    let (id, right) = Razorpay::KEYS;
-    let wrong = "this-is-a-wrong-secret";
-    let told = |driver: &Driver, refusals: Vec<Refusal>| format!("{driver:?} {refusals:?}");
-    let driver = driver_at(host.url(), wrong, id);
-    let refusals = self::refusals(&driver, &payment).await;
-    for refusal in &refusals {
-        assert_eq!(
-            *refusal,
-            Refusal::passing("razorpay: 401: Authentication failed")
-        );
-    }
-    let mut all = told(&driver, refusals);
-    for mood in [
-        Mood::Silent,
-        Mood::Down,
-        Mood::Redirecting,
-        Mood::Refusing(400),
-    ] {
-        host.be(mood);
-        let driver = self::driver(&host);
-        all += &told(&driver, self::refusals(&driver, &payment).await);
-    }
-    for secret in [right, wrong] {
-        let encoded = base64::Engine::encode(
-            &base64::engine::general_purpose::STANDARD,
-            format!("{id}:{secret}"),
-        );
-        assert!(!all.contains(secret) && !all.contains(&encoded), "{all}");
-    }
-    let line_break = Secret("two\nlines".to_owned());
-    let url = host.url();
-    let patience = Patience::default();
-    let error = Driver::open(id, &line_break, url, Currency::INR, patience).unwrap_err();
-    assert!(error.detail().contains("razorpay_key_secret"), "{error:?}");
-    assert!(!format!("{error:?}").contains("lines"), "{error:?}");
 }
 
 #[tokio::test]

@@ -225,6 +225,11 @@ storage_test! {
         ada.buys(&pin, 1).await;
         tell(&shop).await;
         assert_eq!(host.orders()[0]["amount"], 100);
+
+        let (order, _) = paid(&host, &shop, &ada).await;
+        let place = format!("/admin{}/refund", path(&order));
+        let refused = shop.admin().await.post(&place, json!({ "amount": 99 })).await;
+        refused.is_problem(409, "amount-too-small");
     }
 
     async fn a_refund_is_on_its_way_until_the_provider_says_so(shop: TestShop) {

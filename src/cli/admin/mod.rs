@@ -2,7 +2,9 @@
 
 mod category;
 mod mail;
+mod order;
 mod pay;
+mod payments;
 mod product;
 mod sheet;
 mod user;
@@ -28,6 +30,12 @@ pub(super) enum Admin {
     /// Products and their stock
     #[command(subcommand)]
     Product(product::Product),
+    /// Orders
+    #[command(subcommand)]
+    Order(order::Order),
+    /// What the payment provider sent
+    #[command(subcommand)]
+    Payments(payments::Payments),
     /// The outbox
     #[command(subcommand)]
     Mail(mail::Mail),
@@ -52,6 +60,8 @@ impl Admin {
             Admin::User(command) => command.run(&app, output).await,
             Admin::Category(command) => command.run(&app, output).await,
             Admin::Product(command) => command.run(&app, output).await,
+            Admin::Order(command) => command.run(&app, output).await,
+            Admin::Payments(command) => command.run(&app, output).await,
             Admin::Mail(command) => command.run(&app, output).await,
             Admin::Pay(command) => command.run(&home, &app, output).await,
             Admin::Seed(_) => Ok(()),

@@ -197,7 +197,8 @@ pub(crate) struct NewRefund {
         (status = 200, body = Order, headers(
             ("Idempotent-Replayed", description = "`true` where the answer is given again"),
         )),
-        (status = 409, description = "`refund-exceeds-captured`: more than is left"),
+        (status = 409, description = "`refund-exceeds-captured`: more than is left; \
+            `amount-too-small`: less than the provider gives back"),
         (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
     ))]
 pub(crate) async fn refund_order(

@@ -140,11 +140,11 @@ pub(in crate::payments) fn to_compare(
 /// Sums over the record, in the currency's minor unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Totals {
-    pub captured: i64,
+    pub captured: Money,
     /// What went back for certain.
-    pub refunded: i64,
+    pub refunded: Money,
     /// Money that fits no order, each payment of the provider counted once.
-    pub unmatched: i64,
+    pub unmatched: Money,
 }
 
 pub(in crate::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
@@ -157,14 +157,14 @@ pub(in crate::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
               WHERE status = 'PROCESSED'),
              (SELECT CAST(coalesce(sum(m.amount), 0) AS BIGINT) FROM (
                   SELECT max(e.amount) AS amount FROM payment_events e
-                  WHERE e.outcome >= ?1 AND e.outcome < ?2
+                  WHERE e.outcome >= ?1 AND e.outcome < ?2 AND e.amount BETWEEN 1 AND ?3
                       AND e.event IN ('payment.captured', 'order.paid')
                       AND NOT EXISTS (
                           SELECT 1 FROM payment_events c
                           WHERE c.provider_payment_id = e.provider_payment_id
                               AND c.outcome = 'captured')
                   GROUP BY e.provider_payment_id) AS m)",
-        args![from, to],
+        args![from, to, Money::MOST],
         |row| {
             Ok(Totals {
                 captured: row.get(0)?,

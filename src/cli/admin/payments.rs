@@ -1,0 +1,127 @@
+//! `shop admin payments …`.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::{
+    cli::output::{Output, counter, note},
+    error::{Error, Result},
+    money::Money,
+    orders::{self, worker::Reconciled},
+    page::PageRequest,
+    payments::{self, ListedStatus, Totals},
+    web::App,
+};
+
+/// How many payments the list shows.
+const SHOWN: PageRequest = PageRequest {
+    page: 1,
+    limit: PageRequest::MAX_LIMIT,
+};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Payments {
+    /// List the newest payments, or what the provider sent that fits none and a person must see
+    List {
+        /// `unmatched`, `captured`, `refunded`, `failed` or `created`
+        #[arg(long, value_name = "STATUS", value_parser = status)]
+        status: Option<ListedStatus>,
+    },
+    /// Ask the provider for what lost webhooks would have told, of the last thirty days
+    Reconcile,
+}
+
+/// What the provider's record told, and what the shop's own comes to.
+#[derive(Debug, Serialize)]
+struct Told {
+    #[serde(flatten)]
+    news: Reconciled,
+    totals: Totals,
+}
+
+impl Payments {
+    pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
+        match self {
+            Payments::List { status } => list(app, output, status).await,
+            Payments::Reconcile => reconcile(app, output).await,
+        }
+    }
+}
+
+async fn list(app: &Arc<App>, output: Output, status: Option<ListedStatus>) -> Result<()> {
+    let listed = app
+        .db
+        .scan("payments.list", move |tx| payments::list(tx, status, SHOWN))
+        .await?;
+    let head = [
+        "id",
+        "status",
+        "order",
+        "transaction",
+        "amount",
+        "created",
+        "why",
+    ];
+    output.table(&head, &listed.data, |entry| {
+        vec![
+            entry.id.to_string(),
+            entry.status.clone(),
+            entry.order_id.map(|id| id.to_string()).unwrap_or_default(),
+            entry.transaction_id.clone().unwrap_or_default(),
+            entry
+                .amount
+                .map(|amount| amount.to_string())
+                .unwrap_or_default(),
+            entry.created_at.to_string(),
+            entry.reason.clone().unwrap_or_default(),
+        ]
+    })?;
+    if listed.total > SHOWN.limit {
+        let all = "`GET /api/v1/admin/payments` gives all";
+        note(&format!("the {} newest are shown; {all}", SHOWN.limit));
+    }
+    Ok(())
+}
+
+async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
+    let counter = counter("payments");
+    let done =
+        orders::worker::reconcile(app, |compared| counter.set_position(compared as u64)).await;
+    counter.finish_and_clear();
+    let done = done?;
+    let totals = app.db.scan("payments.totals", payments::totals).await?;
+    let written = |amount: Money| amount.written(app.config.currency);
+    let words = format!(
+        "compared {} payments: {} captured, {} failed, {} refunded, {} unmatched\n\
+         on record since the beginning: {} captured, {} went back, {} unmatched",
+        done.compared,
+        done.captured,
+        done.failed,
+        done.refunded,
+        done.unmatched,
+        written(totals.captured),
+        written(totals.refunded),
+        written(totals.unmatched),
+    );
+    let told = Told {
+        news: done.clone(),
+        totals,
+    };
+    output.one(&told, &words)?;
+    let Some(first) = done.troubles.first() else {
+        return Ok(());
+    };
+    Err(Error::unavailable(format!(
+        "could not compare {} of {}; the first: {first}",
+        done.troubles.len(),
+        done.compared
+    )))
+}
+
+fn status(text: &str) -> Result<ListedStatus, String> {
+    ListedStatus::parse(&text.to_ascii_lowercase()).ok_or_else(|| {
+        "must be `unmatched`, `captured`, `refunded`, `failed` or `created`".to_owned()
+    })
+}
