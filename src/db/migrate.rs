@@ -52,6 +52,10 @@ const STEPS: &[(&str, &str)] = &[
         "V11__search",
         include_str!("../../migrations/V11__search.sql"),
     ),
+    (
+        "V12__places",
+        include_str!("../../migrations/V12__places.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
@@ -65,6 +69,10 @@ const SQLITE: &[(&str, &str)] = &[
     (
         "{full_text}",
         include_str!("../../migrations/V11__search.sqlite.sql"),
+    ),
+    (
+        "{own_keys}",
+        include_str!("../../migrations/V12__places.sqlite.sql"),
     ),
 ];
 
@@ -80,6 +88,10 @@ const POSTGRES: &[(&str, &str)] = &[
     (
         "{full_text}",
         include_str!("../../migrations/V11__search.postgres.sql"),
+    ),
+    (
+        "{own_keys}",
+        include_str!("../../migrations/V12__places.postgres.sql"),
     ),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
