@@ -56,6 +56,10 @@ const STEPS: &[(&str, &str)] = &[
         "V12__places",
         include_str!("../../migrations/V12__places.sql"),
     ),
+    (
+        "V13__price_counts",
+        include_str!("../../migrations/V13__price_counts.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
@@ -73,6 +77,10 @@ const SQLITE: &[(&str, &str)] = &[
     (
         "{own_keys}",
         include_str!("../../migrations/V12__places.sqlite.sql"),
+    ),
+    (
+        "{price_counts}",
+        include_str!("../../migrations/V13__price_counts.sqlite.sql"),
     ),
 ];
 
@@ -93,6 +101,7 @@ const POSTGRES: &[(&str, &str)] = &[
         "{own_keys}",
         include_str!("../../migrations/V12__places.postgres.sql"),
     ),
+    ("{price_counts}", ""),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 
