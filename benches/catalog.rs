@@ -4,7 +4,8 @@
 //! walks, over 32 connections; the limit is a bare axum handler, in a process of its own too, that
 //! serialises twenty products, or one, from memory. Both are measured in turn, and the ratio is what
 //! counts. With `-- --large` a second shop of 1,000,000 products is asked the same, beside the first, and
-//! the ratio of the two is what counts there. (`BENCH_LARGE=100000` makes it smaller.)
+//! the ratio of the two is what counts there. (`BENCH_LARGE=100000` makes it smaller; words, as in
+//! `-- --large search filter`, leave out the questions whose names hold none of them.)
 
 #![expect(
     clippy::expect_used,
@@ -36,7 +37,10 @@ fn main() {
     if let Ok(file) = std::env::var(BARE) {
         return serve_bare(&file);
     }
-    let is_large = std::env::args().any(|argument| argument == "--large");
+    let (options, only): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument.starts_with("--"));
+    let is_large = options.iter().any(|option| option == "--large");
     run(async {
         let directory = tempfile::tempdir().expect("a directory");
         let small = Catalog::open(&directory.path().join("small"), 10_000).await;
@@ -54,6 +58,9 @@ fn main() {
             None
         };
         for (index, (what, calls)) in small.questions.iter().enumerate() {
+            if !only.is_empty() && !only.iter().any(|word| what.contains(word)) {
+                continue;
+            }
             compare(what, &small.server, &bare, calls).await;
             if let Some(large) = &large {
                 against_the_small(what, &small, &large.questions[index].1, large).await;

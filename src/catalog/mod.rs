@@ -4,6 +4,7 @@ mod bulk;
 mod category;
 mod fold;
 pub mod http;
+mod place;
 mod product;
 mod search;
 mod sheet;

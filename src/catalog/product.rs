@@ -162,7 +162,7 @@ pub fn create(
         },
         new.stock,
     )?;
-    store::search::write(tx, &[search::entry(id, &new.name.0, &new.description.0)])?;
+    store::search::write(tx, vec![search::entry(id, &new.name.0, &new.description.0)])?;
     store::count_in(tx, new.category, 1)?;
     if !images.is_empty() {
         media::attach(tx, id, images)?;
@@ -241,7 +241,7 @@ pub fn update(
         },
     )?;
     if name != current.name || description != current.description {
-        store::search::write(tx, &[search::entry(current.id, name, description)])?;
+        store::search::write(tx, vec![search::entry(current.id, name, description)])?;
     }
     if !images.is_empty() {
         let count = media::attach(tx, current.id, images)?;

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::{
     fold::fold,
+    place,
     store::search::{self, Entry, Question},
     words::{similarity, words},
 };
@@ -29,6 +30,8 @@ const RARE: i64 = 1000;
 pub(super) struct Search {
     /// As names are folded.
     pub folded: String,
+    /// What no name that begins so comes behind.
+    pub behind: String,
     /// A product fits if, for every group, one of its words begins with one of the group's.
     pub groups: Vec<Vec<String>>,
 }
@@ -43,35 +46,45 @@ impl Search {
             .take(MOST_WORDS)
             .map(|word| vec![word])
             .collect();
-        (!groups.is_empty()).then(|| Search {
-            folded: fold(text),
-            groups,
-        })
+        (!groups.is_empty()).then(|| Search::new(fold(text), groups))
     }
 
-    pub(super) fn question(&self) -> Question {
-        Question::new(&self.groups)
+    pub(super) fn question(&self, tx: &mut Tx<'_>) -> Result<Question> {
+        Question::new(tx, &self.groups)
+    }
+
+    /// What the words of a product that fits are like, a space before each: for every group one pattern.
+    pub(super) fn patterns(&self) -> Vec<Vec<String>> {
+        let pattern = |word: &String| format!("% {word}%");
+        let groups = self.groups.iter();
+        groups
+            .map(|group| group.iter().map(pattern).collect())
+            .collect()
     }
 
     /// The same if anything fits it; else what is spelt alike; else the rarest of its words.
     pub(super) fn or_alike(self, tx: &mut Tx<'_>) -> Result<Search> {
-        if search::is_any(tx, &self.question())? {
+        if any_fits(tx, &self.groups)? {
             return Ok(self);
         }
         let mut groups = Vec::new();
         for group in self.groups {
-            let known = search::is_any(tx, &Question::new(std::slice::from_ref(&group)))?;
-            groups.push(if known { group } else { alike(tx, &group[0])? });
+            let is_known = any_fits(tx, std::slice::from_ref(&group))?;
+            groups.push(if is_known {
+                group
+            } else {
+                alike(tx, &group[0])?
+            });
         }
         // A word like no other is left out, unless all of them are.
         groups.retain(|group| !group.is_empty());
         let alike = Search::corrected(groups);
-        if alike.groups.len() < 2 || search::is_any(tx, &alike.question())? {
+        if alike.groups.len() < 2 || any_fits(tx, &alike.groups)? {
             return Ok(alike);
         }
         let mut counted = Vec::new();
         for group in alike.groups {
-            let question = Question::new(std::slice::from_ref(&group));
+            let question = Question::new(tx, std::slice::from_ref(&group))?;
             counted.push((search::count(tx, &question, RARE)?, group));
         }
         let rarest = counted.into_iter().min_by_key(|(count, _)| *count);
@@ -82,9 +95,21 @@ impl Search {
     /// As if the likeliest words had been asked for.
     fn corrected(groups: Vec<Vec<String>>) -> Search {
         let likeliest: Vec<_> = groups.iter().map(|group| group[0].as_str()).collect();
-        let folded = likeliest.join(" ");
-        Search { folded, groups }
+        Search::new(likeliest.join(" "), groups)
     }
+
+    fn new(folded: String, groups: Vec<Vec<String>>) -> Search {
+        Search {
+            behind: format!("{folded}\u{10ffff}"),
+            folded,
+            groups,
+        }
+    }
+}
+
+fn any_fits(tx: &mut Tx<'_>, groups: &[Vec<String>]) -> Result<bool> {
+    let question = Question::new(tx, groups)?;
+    search::is_any(tx, &question)
 }
 
 /// The known words that are most like this one.
@@ -110,8 +135,11 @@ pub(super) fn entry(product: ProductId, name: &str, description: &str) -> Entry 
     let more = described
         .into_iter()
         .filter(|word| !name_words.contains(word));
+    let name_key = fold(name);
     Entry {
         product,
+        key: place::key(&name_key, product),
+        name_key,
         words: name_words.iter().cloned().chain(more).collect(),
         name_words,
     }
@@ -134,6 +162,6 @@ pub fn index_from(tx: &mut Tx<'_>, after: ProductId) -> Result<Option<ProductId>
         .iter()
         .map(|(id, name, description)| entry(*id, name, description))
         .collect();
-    search::write(tx, &entries)?;
+    search::write(tx, entries)?;
     Ok(texts.last().map(|(id, ..)| *id))
 }

@@ -53,8 +53,16 @@ const STEPS: &[(&str, &str)] = &[
         include_str!("../../migrations/V11__search.sql"),
     ),
     (
+        "V12__places",
+        include_str!("../../migrations/V12__places.sql"),
+    ),
+    (
         "V13__refunds",
         include_str!("../../migrations/V13__refunds.sql"),
+    ),
+    (
+        "V14__price_counts",
+        include_str!("../../migrations/V14__price_counts.sql"),
     ),
 ];
 
@@ -69,6 +77,14 @@ const SQLITE: &[(&str, &str)] = &[
     (
         "{full_text}",
         include_str!("../../migrations/V11__search.sqlite.sql"),
+    ),
+    (
+        "{own_keys}",
+        include_str!("../../migrations/V12__places.sqlite.sql"),
+    ),
+    (
+        "{price_counts}",
+        include_str!("../../migrations/V14__price_counts.sqlite.sql"),
     ),
 ];
 
@@ -85,6 +101,11 @@ const POSTGRES: &[(&str, &str)] = &[
         "{full_text}",
         include_str!("../../migrations/V11__search.postgres.sql"),
     ),
+    (
+        "{own_keys}",
+        include_str!("../../migrations/V12__places.postgres.sql"),
+    ),
+    ("{price_counts}", ""),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 

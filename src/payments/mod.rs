@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 
 pub use self::{
     due::{
-        OrderDue, RefundDue, is_any_due, note_order, note_refund, put_off_order,
-        put_off_refund, stop_making, take_orders, take_refunds,
+        OrderDue, RefundDue, is_any_due, note_order, note_refund, put_off_order, put_off_refund,
+        stop_making, take_orders, take_refunds,
     },
     event::{Delivery, Effect, Receipt, receive},
     refund::{Refund, RefundCause, RefundStatus, Refunded, refund},

@@ -50,6 +50,41 @@ async fn stocked(shop: &TestShop) -> [String; 2] {
 }
 
 storage_test! {
+    async fn a_total_under_filters_keeps_up_with_changes(shop: TestShop) {
+        let [kitchen, garden] = stocked(&shop).await;
+        let admin = shop.admin().await;
+        let kettle = {
+            let listed = shop.anonymous().get("/products?category=kitchen&sort=-name&limit=1").await;
+            listed.text("/data/0/id")
+        };
+        let path = format!("/products/{kettle}");
+        let totals = async |expected: [i64; 4]| {
+            for (query, expected) in [
+                "category=kitchen&minPrice=500",
+                "category=kitchen&maxPrice=500",
+                "category=garden&minPrice=500&maxPrice=600",
+                "minPrice=500",
+            ].iter().zip(expected) {
+                let listed = shop.anonymous().get(&format!("/products?{query}")).await;
+                assert_eq!(listed.number("/total"), expected, "{query}");
+                assert_eq!(names(&listed).len(), usize::try_from(expected).unwrap(), "{query}");
+            }
+        };
+        totals([2, 2, 1, 4]).await;
+        admin.patch(&path, json!({ "price": 499 })).await;
+        totals([1, 2, 1, 3]).await;
+        admin.patch(&path, json!({ "price": 600, "categoryId": garden })).await;
+        totals([1, 1, 2, 4]).await;
+        admin.patch(&path, json!({ "categoryId": null })).await;
+        totals([1, 1, 1, 4]).await;
+        admin.patch(&path, json!({ "price": 500, "categoryId": kitchen })).await;
+        totals([2, 2, 1, 4]).await;
+        assert_eq!(admin.delete(&path).await.status, 204);
+        totals([1, 1, 1, 3]).await;
+        let nothing = shop.anonymous().get("/products?category=kitchen&minPrice=9&maxPrice=8").await;
+        assert_eq!(nothing.number("/total"), 0);
+    }
+
     async fn a_list_is_narrowed_by_all_filters_at_once(shop: TestShop) {
         let [kitchen, _] = stocked(&shop).await;
         let unknown = "01900000-0000-7000-8000-000000000000";

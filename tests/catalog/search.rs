@@ -333,6 +333,63 @@ storage_test! {
         }
     }
 
+    async fn names_that_begin_alike_stand_in_order(shop: TestShop) {
+        // Keys keep a name's first letters: each kind of letter, and what stands on either side of it.
+        let letters: Vec<char> = "-1\u{37e}9:az~ßя한\u{fffd}\u{10000}".chars().collect();
+        let mut all: Vec<String> = Vec::new();
+        for one in &letters {
+            for other in &letters {
+                all.push(format!("{one}{other}aa{other}{one} lamp"));
+                all.push(format!("zzzzzzzz{one}{other} lamp"));
+            }
+        }
+        let app = std::sync::Arc::clone(&shop.app);
+        let made = all.clone();
+        let filled = shop.app.db.write("test.fill", move |tx| {
+            for name in &made {
+                let new = shop::catalog::NewProduct {
+                    name: shop::catalog::ProductName::try_from(name.clone()).unwrap(),
+                    description: shop::catalog::Description::try_from(String::new()).unwrap(),
+                    price: shop::money::Price::try_from(100).unwrap(),
+                    stock: shop::money::Stock::NONE,
+                    category: None,
+                };
+                shop::catalog::create(tx, &app, &new, &[])?;
+            }
+            Ok(())
+        });
+        filled.await.unwrap();
+        all.sort_by_cached_key(|name| shop::catalog::fold(name));
+        for sort in ["relevance", "name"] {
+            let mut found = Vec::new();
+            for page in 1..=all.len().div_ceil(37) {
+                let path = format!("/products?q=lamp&sort={sort}&limit=37&page={page}");
+                found.extend(names(&shop.anonymous().get(&path).await));
+            }
+            let folded = |names: &[String]| names.iter().map(|name| shop::catalog::fold(name)).collect::<Vec<_>>();
+            assert_eq!(folded(&found), folded(&all), "{sort}");
+        }
+    }
+
+    async fn products_from_before_keys_were_places_get_theirs(shop: TestShop) {
+        let admin = shop.admin().await;
+        for name in ["kettle", "copper kettle", "able kettle"] {
+            admin.post("/products", json!({ "name": name, "price": 100 })).await;
+        }
+        shop.behind().run("DELETE FROM search_words");
+        shop.behind().run("DELETE FROM product_search");
+        shop.behind().run(
+            "INSERT INTO product_search (product_id, name_words, words)
+             SELECT id, name, name FROM products ORDER BY id",
+        );
+        let shop = shop.restarted().await;
+        let left = shop.behind().rows("SELECT key FROM product_search WHERE key < 1000");
+        assert!(left.is_empty(), "{left:?}");
+        let found = names(&shop.anonymous().get(&asked("kettle")).await);
+        assert_eq!(found, ["kettle", "able kettle", "copper kettle"]);
+        assert_eq!(names(&shop.anonymous().get(&asked("ket")).await), found);
+    }
+
     async fn i01_syntax_is_only_text(shop: TestShop) {
         stocked(&shop).await;
         for q in [

@@ -204,9 +204,9 @@ impl Behind {
     pub(crate) fn tables(&self) -> Vec<String> {
         let names = self.rows(match self {
             Behind::Sqlite(_) => {
-                // The full-text index is made of a table, and has its own on one engine only.
-                "SELECT name FROM sqlite_schema WHERE type = 'table'
-                     AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'product_fts%'"
+                // What triggers make of a table, on one engine only: the index of words, and counts.
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+                     AND name NOT LIKE 'product_fts%' AND name <> 'price_counts'"
             }
             Behind::Postgres(_) => "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
         });

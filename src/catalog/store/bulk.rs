@@ -101,11 +101,11 @@ fn write(tx: &mut Tx<'_>, rows: &[Written<'_>], where_known: &str) -> Result<()>
         rows_of(10, rows.len())
     );
     tx.execute(&sql, &values)?;
-    let entries: Vec<_> = rows
+    let entries = rows
         .iter()
         .map(|row| entry(row.id, row.columns.name, row.columns.description))
         .collect();
-    search::write(tx, &entries)
+    search::write(tx, entries)
 }
 
 /// How many products the catalog shows.

@@ -5,9 +5,11 @@ use super::{
     query::Query,
 };
 use crate::{
+    args,
     catalog::{Category, fold, search::Search},
-    db::{Row, Tx, Value},
+    db::{Row, Sql, Tx, Value},
     error::Result,
+    id::CategoryId,
     page::{COUNTED_UP_TO, PageRequest, Part, Place, SortKey, Total, Walk},
     web::App,
 };
@@ -159,6 +161,9 @@ pub(in crate::catalog) fn list(
     match part {
         Part::Page(page) => {
             let total = match (filters.need_counting(), category) {
+                (true, Some(category)) if filters.in_stock.is_none() => {
+                    Total::counted(count_priced(tx, filters, category.id)?)
+                }
                 (true, _) => Total::counted(query.count(tx, COUNTED_UP_TO + 1)?),
                 (false, Some(category)) => Total::exact(category.product_count),
                 (false, None) => Total::exact(kept_count(tx)?),
@@ -188,6 +193,31 @@ fn narrowed<'a>(filters: &Filters, category: Option<&Category>) -> Query<'a> {
         None => {}
     }
     query
+}
+
+/// How many products of a category have a price in the range, counted past [`COUNTED_UP_TO`] at the
+/// least. `SQLite` keeps how many have each price, and adds up; no price is kept that none has.
+fn count_priced(tx: &mut Tx<'_>, filters: &Filters, category: CategoryId) -> Result<i64> {
+    let counted = tx.one(
+        Sql::either(
+            "SELECT coalesce(sum(products), 0) FROM (
+                 SELECT products FROM price_counts
+                 WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3 LIMIT ?4
+             ) AS kept",
+            "SELECT count(*) FROM (
+                 SELECT 1 FROM products WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3
+                     AND deleted_at IS NULL LIMIT ?4
+             ) AS counted",
+        ),
+        args![
+            category,
+            filters.min_price.unwrap_or(0),
+            filters.max_price.unwrap_or(i64::MAX),
+            COUNTED_UP_TO + 1
+        ],
+        |row| row.get(0),
+    )?;
+    Ok(counted.unwrap_or_default())
 }
 
 /// Reads a row and hands it over.

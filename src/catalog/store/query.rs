@@ -1,7 +1,11 @@
 //! A question for products: conditions with their values, put together step by step, and asked of the
 //! table or of the index of words.
 
-use super::{CATEGORY, COLUMNS, listing::Show};
+use super::{
+    CATEGORY, COLUMNS,
+    listing::Show,
+    search::{Question, Within},
+};
 use crate::{
     db::{Sql, Tx, Value},
     error::Result,
@@ -9,10 +13,19 @@ use crate::{
 
 /// The index of words, first of all, whatever else there is to go by: on `SQLite`, and on `Postgres`.
 const INDEX: [&str; 2] = [
-    "FROM product_fts CROSS JOIN product_search s ON s.key = product_fts.rowid
-     CROSS JOIN products p ON p.id = s.product_id",
-    "FROM product_search s JOIN products p ON p.id = s.product_id",
+    "FROM product_fts CROSS JOIN product_search s ON s.key = product_fts.rowid",
+    "FROM product_search s",
 ];
+
+/// The products behind something, which comes first.
+const PRODUCTS: [&str; 2] = [
+    "CROSS JOIN products p ON p.id =",
+    "JOIN products p ON p.id =",
+];
+
+/// The key of a product there, wherever a text says `{key}`. `SQLite` finds in the order of keys; `Postgres`
+/// is told a sum, or it would look through all of them for the first that fit.
+const KEY: [&str; 2] = ["product_fts.rowid", "(s.key + 0)"];
 
 #[derive(Debug, Clone)]
 pub(super) struct Query<'a> {
@@ -57,61 +70,71 @@ impl<'a> Query<'a> {
         self.is_narrowed
     }
 
+    /// Narrows what the index of words finds, by what is kept there.
+    pub(super) fn narrow_found(&mut self, condition: &str) {
+        for fits in self.found.iter_mut().flatten() {
+            fits.push_str(" AND ");
+            fits.push_str(condition);
+        }
+    }
+
     pub(super) fn conditions(&self) -> &str {
         &self.conditions
     }
 
-    /// Finds what fits by the index of words. `questions` is what is asked of `column`, as either engine
-    /// writes it.
-    pub(super) fn found(mut self, column: &str, questions: &'a [String; 2]) -> Self {
-        let [one, other] = questions;
+    /// Finds what fits by the index of words.
+    pub(super) fn found(mut self, question: &'a Question, within: Within) -> Self {
+        let [one, other] = question.values(within);
         let (one, other) = (self.value(one), self.value(other));
+        let fits = |column: &str| {
+            format!(
+                "array_to_tsvector(string_to_array(s.{column}, ' ')) @@ CAST(CAST({other} AS TEXT) AS TSQUERY)"
+            )
+        };
+        let (name, all) = (fits("name_words"), fits("words"));
+        let fits = match within {
+            Within::Name => name,
+            Within::All => all,
+            Within::AllButName => format!("{all} AND NOT {name}"),
+        };
         // Each engine knows both values, and needs one.
         self.found = Some([
             format!("product_fts MATCH {one} AND {other} <> ''"),
-            format!(
-                "array_to_tsvector(string_to_array(s.{column}, ' ')) @@ CAST(CAST({other} AS TEXT) AS TSQUERY)
-                  AND CAST({one} AS TEXT) <> ''"
-            ),
+            format!("{fits} AND CAST({one} AS TEXT) <> ''"),
         ]);
         self
     }
 
-    /// Looks at the words of each product on the way, for every group one of its patterns.
-    pub(super) fn with_words(
-        mut self,
-        column: &str,
-        patterns: &'a [Vec<String>],
-        fit: bool,
-    ) -> Self {
-        let words = self.words(column, patterns);
-        let not = if fit { "" } else { "NOT " };
-        self.narrow(&format!(
-            "{not}EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND {words})"
-        ));
-        self
+    /// Of what the index of words finds, the key that has so many before it.
+    pub(super) fn key_behind(&self, tx: &mut Tx<'_>, before: i64) -> Result<Option<i64>> {
+        let mut query = self.clone();
+        let tail = format!("ORDER BY {{key}} LIMIT 1 OFFSET {}", query.value(before));
+        let statement = query.statement("SELECT {key}", "", &tail, query.is_narrowed);
+        tx.one(statement.sql(), &query.values, |row| row.get(0))
     }
 
-    /// That the words of `s` fit the patterns.
-    pub(super) fn words(&mut self, column: &str, patterns: &'a [Vec<String>]) -> String {
+    /// Looks at the words of each product on the way, for every group one of its patterns.
+    pub(super) fn with_words(mut self, patterns: &'a [Vec<String>]) -> Self {
         let groups: Vec<_> = patterns
             .iter()
             .map(|group| {
                 let any: Vec<_> = group
                     .iter()
-                    .map(|pattern| {
-                        let place = self.value(pattern);
-                        format!("(' ' || s.{column}) LIKE {place}")
-                    })
+                    .map(|pattern| format!("(' ' || s.words) LIKE {}", self.value(pattern)))
                     .collect();
                 format!("({})", any.join(" OR "))
             })
             .collect();
-        groups.join(" AND ")
+        let words = groups.join(" AND ");
+        self.narrow(&format!(
+            "EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND {words})"
+        ));
+        self
     }
 
-    /// The whole statement, for each engine where they differ.
-    fn statement(&self, head: &str, joins: &str, tail: &str) -> Statement {
+    /// The whole statement, for each engine where they differ. What the index of words finds is in the
+    /// catalog: its products are only looked at where they are narrowed or read.
+    fn statement(&self, head: &str, joins: &str, tail: &str, reads_products: bool) -> Statement {
         let conditions = &self.conditions;
         match &self.found {
             None => Statement::Shared(format!(
@@ -119,7 +142,15 @@ impl<'a> Query<'a> {
             )),
             Some(found) => Statement::Either([0, 1].map(|engine| {
                 let (index, fits) = (INDEX[engine], &found[engine]);
-                format!("{head} {index} {joins} WHERE {conditions} AND {fits} {tail}")
+                let text = if reads_products {
+                    let products = format!("{} s.product_id", PRODUCTS[engine]);
+                    format!(
+                        "{head} {index} {products} {joins} WHERE {fits} AND {conditions} {tail}"
+                    )
+                } else {
+                    format!("{head} {index} WHERE {fits} {tail}")
+                };
+                text.replace("{key}", KEY[engine])
             })),
         }
     }
@@ -127,9 +158,33 @@ impl<'a> Query<'a> {
     /// How many there are, counted up to `most`.
     pub(super) fn count(&self, tx: &mut Tx<'_>, most: i64) -> Result<i64> {
         let tail = format!("LIMIT {most}) AS counted");
-        let statement = self.statement("SELECT count(*) FROM (SELECT 1", "", &tail);
+        let head = "SELECT count(*) FROM (SELECT 1";
+        let statement = self.statement(head, "", &tail, self.is_narrowed);
         let counted = tx.one(statement.sql(), &self.values, |row| row.get(0))?;
         Ok(counted.unwrap_or_default())
+    }
+
+    /// Hands over what the index of words finds in the order of names, and tells how many there were.
+    pub(super) fn found_rows(
+        mut self,
+        tx: &mut Tx<'_>,
+        limit: i64,
+        offset: i64,
+        show: Show<'_>,
+    ) -> Result<i64> {
+        let (limit, offset) = (self.value(limit), self.value(offset));
+        let tail = format!("ORDER BY s.name_key, s.product_id LIMIT {limit} OFFSET {offset}");
+        let head = "SELECT s.product_id AS id, s.name_key AS name_key";
+        let inner = self.statement(head, "", &tail, self.is_narrowed);
+        let inner = [inner.sql().sqlite(), inner.sql().postgres()];
+        let texts = [0, 1].map(|engine| {
+            let (found, products) = (inner[engine], PRODUCTS[engine]);
+            format!(
+                "SELECT {COLUMNS} FROM ({found}) AS found {products} found.id {CATEGORY}
+                 ORDER BY found.name_key, found.id"
+            )
+        });
+        self.shown(tx, &Statement::Either(texts), show)
     }
 
     /// Hands rows over in an order, and tells how many there were.
@@ -145,7 +200,11 @@ impl<'a> Query<'a> {
         if offset > 0 {
             tail = format!("{tail} OFFSET {}", self.value(offset));
         }
-        let statement = self.statement(&format!("SELECT {COLUMNS}"), CATEGORY, &tail);
+        let statement = self.statement(&format!("SELECT {COLUMNS}"), CATEGORY, &tail, true);
+        self.shown(tx, &statement, show)
+    }
+
+    fn shown(&self, tx: &mut Tx<'_>, statement: &Statement, show: Show<'_>) -> Result<i64> {
         let mut shown = 0;
         tx.each(statement.sql(), &self.values, |row| {
             shown += 1;

@@ -1,11 +1,11 @@
 //! What search finds products by, as rows. The engines only find candidates; which come first is told by
 //! the words themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     args,
-    catalog::words::trigrams,
+    catalog::{place, words::trigrams},
     db::{Sql, Tx, Value, rows_of},
     error::Result,
     id::ProductId,
@@ -14,38 +14,90 @@ use crate::{
 /// What is kept of a product.
 pub(in crate::catalog) struct Entry {
     pub product: ProductId,
+    /// The key that it would have if all were free.
+    pub key: i64,
+    pub name_key: String,
     pub name_words: Vec<String>,
     /// Those of the name among them.
     pub words: Vec<String>,
 }
 
 /// Writes entries, all in one statement, in the place of earlier ones.
-pub(in crate::catalog) fn write(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<()> {
+pub(in crate::catalog) fn write(tx: &mut Tx<'_>, mut entries: Vec<Entry>) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }
+    find_keys(tx, &mut entries)?;
+    // An index of words is written in runs of rising keys.
+    entries.sort_unstable_by_key(|entry| entry.key);
     let texts: Vec<(String, String)> = entries
         .iter()
         .map(|entry| (entry.name_words.join(" "), entry.words.join(" ")))
         .collect();
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 3);
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 5);
     for (entry, (name_words, words)) in entries.iter().zip(&texts) {
         values.extend([
+            Value::Int(entry.key),
             Value::from(entry.product),
+            Value::from(&entry.name_key),
             Value::from(name_words),
             Value::from(words),
         ]);
     }
     let sql = format!(
-        "INSERT INTO product_search (product_id, name_words, words) VALUES {}
-         ON CONFLICT (product_id) DO UPDATE
-         SET name_words = excluded.name_words, words = excluded.words",
-        rows_of(3, entries.len())
+        "INSERT INTO product_search (key, product_id, name_key, name_words, words) VALUES {}
+         ON CONFLICT (product_id) DO UPDATE SET key = excluded.key, name_key = excluded.name_key,
+             name_words = excluded.name_words, words = excluded.words",
+        rows_of(5, entries.len())
     );
     tx.execute(&sql, &values)?;
     // In one order, so that two who add the same words do not wait for each other.
+    let words: BTreeSet<&String> = entries.iter().flat_map(|it| &it.words).collect();
+    add_words(tx, &words.into_iter().collect::<Vec<_>>())?;
     let names: BTreeSet<&String> = entries.iter().flat_map(|it| &it.name_words).collect();
     names.into_iter().try_for_each(|word| add_word(tx, word))
+}
+
+/// Gives each entry a key that no other product has. Somebody else may take it at the same time, and then
+/// the transaction runs again.
+fn find_keys(tx: &mut Tx<'_>, entries: &mut [Entry]) -> Result<()> {
+    let mut given = BTreeSet::new();
+    let mut todo: Vec<usize> = (0..entries.len()).collect();
+    while !todo.is_empty() {
+        let values: Vec<Value<'_>> = todo.iter().map(|at| Value::Int(entries[*at].key)).collect();
+        let sql = format!(
+            "SELECT key, product_id FROM product_search WHERE key IN {}",
+            rows_of(values.len(), 1)
+        );
+        let taken: BTreeMap<i64, ProductId> = tx
+            .all(&sql, &values, |row| Ok((row.get(0)?, row.get(1)?)))?
+            .into_iter()
+            .collect();
+        todo.retain(|at| {
+            let entry = &mut entries[*at];
+            let owner = taken.get(&entry.key);
+            let is_free = owner.is_none_or(|owner| *owner == entry.product);
+            if is_free && given.insert(entry.key) {
+                return false;
+            }
+            entry.key = place::next(entry.key);
+            true
+        });
+    }
+    Ok(())
+}
+
+/// Makes words known to those who ask for the beginning of one.
+fn add_words(tx: &mut Tx<'_>, words: &[&String]) -> Result<()> {
+    for part in words.chunks(500) {
+        let values: Vec<Value<'_>> = part.iter().map(|word| Value::from(*word)).collect();
+        let sql = format!(
+            "INSERT INTO search_words (word) VALUES {} ON CONFLICT DO NOTHING",
+            rows_of(1, part.len())
+        );
+        tx.execute(&sql, &values)?;
+    }
+    Ok(())
 }
 
 /// Makes a word known to those that are spelt alike.
@@ -81,25 +133,27 @@ pub(in crate::catalog) fn remove(tx: &mut Tx<'_>, product: ProductId) -> Result<
     Ok(())
 }
 
-/// The last product whose words are kept.
+/// Behind which product words may be missing, or stand under a key from before keys were places.
 pub(in crate::catalog) fn last(tx: &mut Tx<'_>) -> Result<Option<ProductId>> {
-    tx.one(
-        "SELECT product_id FROM product_search ORDER BY product_id DESC LIMIT 1",
-        &[],
-        |row| row.get(0),
-    )
+    let sql = "SELECT product_id FROM product_search
+         WHERE NOT EXISTS (SELECT 1 FROM product_search WHERE key < ?1)
+         ORDER BY product_id DESC LIMIT 1";
+    tx.one(sql, args![place::FIRST], |row| row.get(0))
 }
 
-/// Up to `most` products behind `after` that are in the catalog, with their names and descriptions.
+/// Up to `most` products behind `after` that are in the catalog, with their names and descriptions, whose
+/// words are yet to be written.
 pub(in crate::catalog) fn texts(
     tx: &mut Tx<'_>,
     after: ProductId,
     most: i64,
 ) -> Result<Vec<(ProductId, String, String)>> {
     tx.all(
-        "SELECT id, name, description FROM products
-         WHERE id > ?1 AND deleted_at IS NULL ORDER BY id LIMIT ?2",
-        args![after, most],
+        "SELECT p.id, p.name, p.description FROM products p
+         WHERE p.id > ?1 AND p.deleted_at IS NULL AND NOT EXISTS
+             (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND s.key >= ?3)
+         ORDER BY p.id LIMIT ?2",
+        args![after, most, place::FIRST],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )
 }
@@ -118,37 +172,91 @@ pub(in crate::catalog) fn alike(tx: &mut Tx<'_>, word: &str, most: i64) -> Resul
     tx.all(&sql, &values, |row| row.get(0))
 }
 
+/// Past so many, words are not named one by one.
+const MOST_NAMED: usize = 16;
+
+/// What of a product is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::catalog) enum Within {
+    Name,
+    /// Name and description.
+    All,
+    /// Name and description, while the name alone does not fit.
+    AllButName,
+}
+
 /// A question to the engine's index: a product is wanted if every group has a word that begins with one
 /// of its words. Each engine reads its own writing of it.
 #[derive(Debug, Clone)]
 pub(in crate::catalog) struct Question {
-    sqlite: String,
+    /// Each [`Within`] has its own.
+    sqlite: [String; 3],
     postgres: String,
 }
 
 impl Question {
-    pub(in crate::catalog) fn new(groups: &[Vec<String>]) -> Question {
+    pub(in crate::catalog) fn new(tx: &mut Tx<'_>, groups: &[Vec<String>]) -> Result<Question> {
         // Words hold letters, digits and marks: nothing of them means anything to either engine.
-        let written = |word: &dyn Fn(&str) -> String, or: &str, and: &str| {
-            let group = |words: &Vec<String>| {
-                let words: Vec<_> = words.iter().map(|text| word(text)).collect();
-                format!("({})", words.join(or))
-            };
-            groups.iter().map(group).collect::<Vec<_>>().join(and)
-        };
-        Question {
-            sqlite: written(&|word| format!("\"{word}\" *"), " OR ", " AND "),
-            postgres: written(&|word| format!("'{word}':*"), " | ", " & "),
+        let asked: Vec<&String> = groups.iter().flatten().collect();
+        let mut named = named(tx, &asked)?.into_iter();
+        let (mut sqlite, mut postgres) = (Vec::new(), Vec::new());
+        for group in groups {
+            let words: Vec<_> = named.by_ref().take(group.len()).collect();
+            sqlite.push(format!("({})", words.join(" OR ")));
+            let words: Vec<_> = group.iter().map(|word| format!("'{word}':*")).collect();
+            postgres.push(format!("({})", words.join(" | ")));
         }
+        let asked = sqlite.join(" AND ");
+        let [name, all] = ["name_words", "words"].map(|column| format!("{column} : ({asked})"));
+        let all_but_name = format!("({all}) NOT ({name})");
+        Ok(Question {
+            sqlite: [name, all, all_but_name],
+            postgres: postgres.join(" & "),
+        })
     }
 
-    /// Both writings as values: for `SQLite`, of the words in that column.
-    pub(in crate::catalog) fn values(&self, column: &str) -> [String; 2] {
-        [
-            format!("{column} : ({})", self.sqlite),
-            self.postgres.clone(),
-        ]
+    /// Both writings as values; that for `SQLite` says of what.
+    pub(in crate::catalog) fn values(&self, within: Within) -> [&str; 2] {
+        [&self.sqlite[within as usize], &self.postgres]
     }
+}
+
+/// For each word those that begin with it, as `SQLite` is asked for them. Where they are few they are
+/// named: of a beginning it gathers all that it finds before it gives the first.
+fn named(tx: &mut Tx<'_>, asked: &[&String]) -> Result<Vec<String>> {
+    let behind: Vec<String> = asked
+        .iter()
+        .map(|word| format!("{word}\u{10ffff}"))
+        .collect();
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(asked.len() * 2);
+    let mut parts = Vec::with_capacity(asked.len());
+    for (at, (word, behind)) in asked.iter().zip(&behind).enumerate() {
+        values.extend([Value::from(*word), Value::from(behind)]);
+        let (least, most) = (at * 2 + 1, at * 2 + 2);
+        parts.push(format!(
+            "SELECT * FROM (SELECT {at} AS place, word FROM search_words
+             WHERE word >= ?{least} AND word < ?{most} ORDER BY word LIMIT {MOST_NAMED} + 1) AS of_{at}"
+        ));
+    }
+    let mut named: Vec<Vec<String>> = vec![Vec::new(); asked.len()];
+    tx.each(&parts.join(" UNION ALL "), &values, |row| {
+        let at: i64 = row.get(0)?;
+        let words = usize::try_from(at).ok().and_then(|at| named.get_mut(at));
+        if let Some(words) = words {
+            words.push(format!("\"{}\"", row.get::<&str>(1)?));
+        }
+        Ok(())
+    })?;
+    let written = asked.iter().zip(named);
+    Ok(written
+        .map(|(word, named)| {
+            if (1..=MOST_NAMED).contains(&named.len()) {
+                named.join(" OR ")
+            } else {
+                format!("\"{word}\" *")
+            }
+        })
+        .collect())
 }
 
 /// Whether any product of the catalog fits.
@@ -159,7 +267,7 @@ pub(in crate::catalog) fn is_any(tx: &mut Tx<'_>, question: &Question) -> Result
 
 /// How many products of the catalog fit, counted up to `most`.
 pub(in crate::catalog) fn count(tx: &mut Tx<'_>, question: &Question, most: i64) -> Result<i64> {
-    let [one, other] = question.values("words");
+    let [one, other] = question.values(Within::All);
     // Each engine knows both values, and needs one.
     let counted = tx.one(
         Sql::either(
@@ -172,7 +280,7 @@ pub(in crate::catalog) fn count(tx: &mut Tx<'_>, question: &Question, most: i64)
                      AND CAST(?1 AS TEXT) <> '' LIMIT ?3
              ) AS found",
         ),
-        args![&one, &other, most],
+        args![one, other, most],
         |row| row.get(0),
     )?;
     Ok(counted.unwrap_or_default())
