@@ -35,6 +35,9 @@ const LOOK_FOR_UNPAID: Duration = Duration::from_secs(1);
 /// How often it is looked whether the payment provider is to be told something.
 const LOOK_FOR_PROVIDER: Duration = Duration::from_millis(500);
 
+/// How long it rests where more may be due: what is sold comes before what is sent.
+const BREATH: Duration = Duration::from_millis(50);
+
 /// How long what is due rests while the database cannot be asked.
 const REST: Duration = Duration::from_secs(5);
 
@@ -107,7 +110,8 @@ impl Patience {
     }
 }
 
-/// Does what is due as often as `every` says, until the shop stops.
+/// Does what is due until nothing is, and looks again as often as `every` says, until the shop stops.
+/// `work` tells how much it did.
 async fn do_what_is_due<F: Future<Output = Result<usize>>>(
     app: Arc<App>,
     what: &'static str,
@@ -122,7 +126,8 @@ async fn do_what_is_due<F: Future<Output = Result<usize>>>(
         .is_some()
     {
         rest = match work(Arc::clone(&app)).await {
-            Ok(_) => every,
+            Ok(0) => every,
+            Ok(_) => BREATH,
             Err(error) => {
                 tracing::warn!(what, ?error, "what is due waits; trying again");
                 REST

@@ -40,7 +40,7 @@ fn outbox(shop: &TestShop) -> Vec<Value> {
 }
 
 async fn tries(shop: &TestShop) -> usize {
-    mail::worker::send_due(&shop.app).await.unwrap()
+    shop.send_mails().await
 }
 
 storage_test! {

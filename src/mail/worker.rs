@@ -23,23 +23,23 @@ pub async fn begin(app: &Arc<App>) -> Result<()> {
     Ok(())
 }
 
-/// Sends all that is due now; tells how many tries that took.
+/// Sends a few of what is due now; tells how many tries that took: none, nothing is left to do.
 pub async fn send_due(app: &Arc<App>) -> Result<usize> {
-    let mut tries = 0;
-    while !app.stopping.is_cancelled() && app.db.read("mail.is_any_due", super::is_any_due).await? {
-        let domain = app.mailer.domain();
-        let mails = app
-            .db
-            .write("mail.take_due", move |tx| {
-                super::take_due(tx, &domain, AT_ONCE)
-            })
-            .await?;
-        tries += mails.len();
-        let templates = super::templates(app);
-        let outcomes = join_all(mails.iter().map(|mail| try_to_send(app, &templates, mail))).await;
-        let outcomes: Vec<_> = mails.into_iter().zip(outcomes).collect();
-        note(app, outcomes).await?;
+    if app.stopping.is_cancelled() || !app.db.read("mail.is_any_due", super::is_any_due).await? {
+        return Ok(0);
     }
+    let domain = app.mailer.domain();
+    let mails = app
+        .db
+        .write("mail.take_due", move |tx| {
+            super::take_due(tx, &domain, AT_ONCE)
+        })
+        .await?;
+    let templates = super::templates(app);
+    let outcomes = join_all(mails.iter().map(|mail| try_to_send(app, &templates, mail))).await;
+    let outcomes: Vec<_> = mails.into_iter().zip(outcomes).collect();
+    let tries = outcomes.len();
+    note(app, outcomes).await?;
     Ok(tries)
 }
 
