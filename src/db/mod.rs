@@ -66,6 +66,8 @@ pub struct Options {
     pub busy: Duration,
     /// How long a read that may take long may take.
     pub scan: Duration,
+    /// From how many pages on `SQLite`'s log is folded into the file.
+    pub log: i64,
     /// The mark of the folder that all programs on one database must share; one with another mark
     /// cannot join them.
     pub folder: Option<i32>,
@@ -79,6 +81,8 @@ impl Default for Options {
             scanners: 4,
             busy: Duration::from_secs(5),
             scan: SCAN_LIMIT,
+            // 64 MiB: pages that are written again and again are copied into the file once.
+            log: 16_000,
             folder: None,
         }
     }

@@ -56,6 +56,41 @@ sqlite_test! {
         assert_eq!(store.value("row").await, Some(7));
     }
 
+    async fn the_log_is_folded_beside_the_writer(store: TestStore) {
+        let store = store.but(db::Options { log: 64, ..options() }).await;
+        for _ in 0..2000 {
+            store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
+            store.db.read("test.value", |tx| value_of(tx, "row")).await.unwrap();
+        }
+        let log = store.directory.path().join("shop.db-wal");
+        let most = 8 * 64 * 4096;
+        assert!(std::fs::metadata(log).unwrap().len() < most, "2,000 commits are some 4,000 pages");
+        let store = store.reopened().await;
+        assert_eq!(store.value("row").await, Some(2000));
+    }
+
+    async fn a_reader_that_stays_holds_nobody_up(store: TestStore) {
+        let store = store.but(db::Options { log: 64, ..options() }).await;
+        let behind = store.behind();
+        behind.run("BEGIN");
+        assert_eq!(behind.number("SELECT count(*) FROM kept_counts WHERE name = 'row'"), 0);
+        for _ in 0..500 {
+            store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
+        }
+        assert_eq!(behind.number("SELECT count(*) FROM kept_counts WHERE name = 'row'"), 0);
+        behind.run("COMMIT");
+        for _ in 0..500 {
+            store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
+        }
+        let log = store.directory.path().join("shop.db-wal");
+        let before = std::fs::metadata(&log).unwrap().len();
+        for _ in 0..500 {
+            store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
+        }
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), before, "the log begins anew");
+        assert_eq!(store.value("row").await, Some(1500));
+    }
+
     async fn more_jobs_than_a_group_takes_are_all_done(store: TestStore) {
         let jobs = (0..600).map(|_| job(&store.db, |tx| add(tx, "row", 1))).collect();
         let answers = as_one_group(&store.db, jobs).await;

@@ -2,6 +2,7 @@
 //! for it (<https://www.sqlite.org/wal.html>).
 
 mod connection;
+mod folding;
 mod writer;
 mod writing;
 
@@ -15,7 +16,7 @@ use rusqlite::{OpenFlags, config::DbConfig};
 use tokio::sync::{Notify, oneshot};
 
 pub(super) use self::connection::run;
-use self::{connection::failure, writer::Writer};
+use self::{connection::failure, folding::Folding, writer::Writer};
 use super::{Access, Backend, Connection, Job, Options};
 use crate::error::{Error, Kind, Result};
 
@@ -46,7 +47,13 @@ impl Sqlite {
     pub fn open(path: &Path, options: Options) -> Result<Sqlite> {
         let committed = Arc::new(Notify::new());
         let writing = open(path, options.busy, true).map_err(|e| cannot_open(path, e))?;
-        let writer = Writer::start(writing, options.queue, Arc::clone(&committed))?;
+        // The log is folded by nobody else.
+        writing
+            .pragma_update(None, "wal_autocheckpoint", 0)
+            .map_err(failure)?;
+        let beside = open(path, options.busy, true).map_err(|e| cannot_open(path, e))?;
+        let folding = Folding::start(beside, options.log)?;
+        let writer = Writer::start(writing, folding, options.queue, Arc::clone(&committed))?;
         let pool = |size| {
             r2d2::Pool::builder()
                 .max_size(size)
@@ -175,7 +182,6 @@ fn open(path: &Path, busy: Duration, writes: bool) -> rusqlite::Result<rusqlite:
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     if writes {
-        // 64 MiB of log: pages that are written again and again are copied into the file once.
         connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     } else {
         connection.pragma_update(None, "query_only", true)?;

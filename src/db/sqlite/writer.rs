@@ -16,7 +16,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::Notify};
 
-use super::{connection::failure, writing::Writing};
+use super::{connection::failure, folding::Folding, writing::Writing};
 use crate::{
     db::{Job, Outcome, queue::Queue},
     error::{Error, Kind, Result},
@@ -41,6 +41,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
+        folding: Folding,
         queue: usize,
         committed: Arc<Notify>,
     ) -> Result<Writer> {
@@ -48,7 +49,15 @@ impl Writer {
         let answers = Handle::try_current().ok();
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || serve(&connection, &receiver, &committed, answers.as_ref()))
+            .spawn(move || {
+                serve(
+                    &connection,
+                    folding,
+                    &receiver,
+                    &committed,
+                    answers.as_ref(),
+                );
+            })
             .map_err(Error::internal)?;
         Ok(Writer {
             queue,
@@ -95,6 +104,7 @@ impl Drop for Writer {
 
 fn serve(
     connection: &Connection,
+    mut folding: Folding,
     queue: &Receiver<Message>,
     committed: &Notify,
     answers: Option<&Handle>,
@@ -117,7 +127,9 @@ fn serve(
         if commit(&mut writing, std::mem::take(&mut group), answers) {
             committed.notify_one();
         }
+        folding.look(&mut writing);
     }
+    drop(folding);
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the log could not be folded into the database file");
     }

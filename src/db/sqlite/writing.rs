@@ -53,6 +53,15 @@ impl<'c> Writing<'c> {
         Ok(place)
     }
 
+    /// Asks something outside any transaction.
+    pub(super) fn ask(
+        &mut self,
+        sql: &str,
+        each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        query(self.statement(sql)?, &[], each)
+    }
+
     /// Runs one of the statements that rule transactions.
     pub(super) fn rule(&mut self, sql: &str) -> Result<()> {
         self.statement(sql)?
