@@ -5,6 +5,7 @@ mod arrows;
 mod load;
 mod model;
 mod provider;
+mod server;
 mod step;
 mod story;
 
