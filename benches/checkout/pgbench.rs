@@ -50,7 +50,7 @@ INSERT INTO fresh_events (at, changes)
     FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = {me};
 INSERT INTO outbox (id, recipient, template, data, state, tries, since, due_at, created_at)
     SELECT gen_random_uuid(), u.email, 'order-placed',
-           json_build_object('name', u.name, 'number', :order_id, 'items',
+           json_build_object('name', u.name, 'number', :order_id::text, 'items',
                (SELECT json_agg(json_build_object('name', p.name, 'quantity', c.quantity,
                                                   'lineTotal', p.price * c.quantity))
                 FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = {me}),
