@@ -67,10 +67,14 @@ impl utoipa::PartialSchema for Timestamp {
 
 impl utoipa::ToSchema for Timestamp {}
 
-/// How long to wait after so many tries that failed: 1, 2, 4 … seconds, and no longer than `longest`.
-pub fn back_off(tries: i64, longest: Duration) -> Duration {
+/// The longest pause between two tries of anything.
+pub const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+
+/// How long to wait after so many tries that failed: 1, 2, 4 … seconds, and no longer than
+/// [`LONGEST_PAUSE`].
+pub fn back_off(tries: i64) -> Duration {
     let doublings = u32::try_from(tries - 1).unwrap_or_default().min(20);
-    Duration::from_secs(1 << doublings).min(longest)
+    Duration::from_secs(1 << doublings).min(LONGEST_PAUSE)
 }
 
 /// Where `now` comes from.

@@ -49,10 +49,6 @@ impl Search {
         (!groups.is_empty()).then(|| Search::new(fold(text), groups))
     }
 
-    pub(super) fn question(&self, tx: &mut Tx<'_>) -> Result<Question> {
-        Question::new(tx, &self.groups)
-    }
-
     /// What the words of a product that fits are like, a space before each: for every group one pattern.
     pub(super) fn patterns(&self) -> Vec<Vec<String>> {
         let pattern = |word: &String| format!("% {word}%");
@@ -62,15 +58,17 @@ impl Search {
             .collect()
     }
 
-    /// The same if anything fits it; else what is spelt alike; else the rarest of its words.
-    pub(super) fn or_alike(self, tx: &mut Tx<'_>) -> Result<Search> {
-        if any_fits(tx, &self.groups)? {
-            return Ok(self);
+    /// The same if anything fits it; else what is spelt alike; else the rarest of its words; with the
+    /// question that it comes to. None: there is nothing like it.
+    pub(super) fn or_alike(self, tx: &mut Tx<'_>) -> Result<Option<(Search, Question)>> {
+        let question = Question::new(tx, &self.groups)?;
+        if search::is_any(tx, &question)? {
+            return Ok(Some((self, question)));
         }
         let mut groups = Vec::new();
         for group in self.groups {
-            let is_known = any_fits(tx, std::slice::from_ref(&group))?;
-            groups.push(if is_known {
+            let question = Question::new(tx, std::slice::from_ref(&group))?;
+            groups.push(if search::is_any(tx, &question)? {
                 group
             } else {
                 alike(tx, &group[0])?
@@ -78,18 +76,20 @@ impl Search {
         }
         // A word like no other is left out, unless all of them are.
         groups.retain(|group| !group.is_empty());
-        let alike = Search::corrected(groups);
-        if alike.groups.len() < 2 || any_fits(tx, &alike.groups)? {
-            return Ok(alike);
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let question = Question::new(tx, &groups)?;
+        if groups.len() == 1 || search::is_any(tx, &question)? {
+            return Ok(Some((Search::corrected(groups), question)));
         }
         let mut counted = Vec::new();
-        for group in alike.groups {
+        for group in groups {
             let question = Question::new(tx, std::slice::from_ref(&group))?;
-            counted.push((search::count(tx, &question, RARE)?, group));
+            counted.push((search::count(tx, &question, RARE)?, group, question));
         }
-        let rarest = counted.into_iter().min_by_key(|(count, _)| *count);
-        let groups = rarest.into_iter().map(|(_, group)| group).collect();
-        Ok(Search::corrected(groups))
+        let rarest = counted.into_iter().min_by_key(|(count, ..)| *count);
+        Ok(rarest.map(|(_, group, question)| (Search::corrected(vec![group]), question)))
     }
 
     /// As if the likeliest words had been asked for.
@@ -105,11 +105,6 @@ impl Search {
             groups,
         }
     }
-}
-
-fn any_fits(tx: &mut Tx<'_>, groups: &[Vec<String>]) -> Result<bool> {
-    let question = Question::new(tx, groups)?;
-    search::is_any(tx, &question)
 }
 
 /// The known words that are most like this one.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use self::render::{Rendered, Templates};
 use crate::{
-    clock::{Chance, Timestamp, back_off},
+    clock::{Chance, LONGEST_PAUSE, Timestamp, back_off},
     db::Tx,
     error::{Error, Kind, Result},
     id::MailId,
@@ -23,9 +23,6 @@ use crate::{
 
 /// How long a mail is tried.
 const TRIED_FOR: Duration = Duration::from_hours(24);
-
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// How long a try is left alone; longer than any takes.
 const CLAIM: Duration = Duration::from_mins(2);
@@ -165,7 +162,7 @@ pub fn note_failed(tx: &mut Tx<'_>, mail: &Mail, refusal: &Refusal) -> Result<bo
 /// come again together.
 fn pause(tries: i64, chance: &Chance) -> Duration {
     let percent = u32::try_from(80 + chance.below(41)).unwrap_or(100);
-    back_off(tries, LONGEST_PAUSE) * percent / 100
+    back_off(tries) * percent / 100
 }
 
 /// Lets what waits be tried at once, as at each start. `is_alone`: no other program can be in the middle

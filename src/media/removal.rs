@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Stored, store};
 use crate::{
-    clock::{Timestamp, back_off},
+    clock::{LONGEST_PAUSE, Timestamp, back_off},
     db::Tx,
     error::{Error, Result},
     id::ImageId,
@@ -18,9 +18,6 @@ const UPLOAD: Duration = Duration::from_hours(1);
 
 /// How long a try is left alone; longer than any takes.
 const CLAIM: Duration = Duration::from_mins(2);
-
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// A picture that the store is to lose.
 #[derive(Debug, Clone)]
@@ -109,7 +106,7 @@ pub(super) fn note(
         Ok(()) if again => store::retry(tx, removal.id, None, now.plus(LONGEST_PAUSE)),
         Ok(()) => store::removed(tx, removal.id),
         Err(error) => {
-            let next = now.plus(back_off(removal.tries, LONGEST_PAUSE));
+            let next = now.plus(back_off(removal.tries));
             store::retry(tx, removal.id, Some(error.detail()), next)
         }
     }

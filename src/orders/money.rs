@@ -53,11 +53,11 @@ fn captured(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<()> {
         advance(tx, app, &current, Status::Paid, Mover::Provider)?;
         return Ok(());
     }
-    let payment = payments::hold(tx, id)?;
+    let payment = &current.payment;
     if payment.rest() == Money::ZERO {
         return Ok(());
     }
-    let effect = payments::refund(tx, app, &payment, None, RefundCause::Late, false)?;
+    let effect = payments::refund(tx, app, payment, None, RefundCause::Late, false)?;
     follow(tx, app, &[effect])
 }
 

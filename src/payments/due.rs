@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Effect, RefundStatus, event, refund, store};
 use crate::{
-    clock::{Timestamp, back_off},
+    clock::{LONGEST_PAUSE, Timestamp, back_off},
     db::Tx,
     error::Result,
     id::{OrderId, RefundId},
@@ -16,9 +16,6 @@ use crate::{
 
 /// How long a try is left alone; longer than any takes.
 const CLAIM: Duration = Duration::from_mins(2);
-
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// An order that the provider does not know yet.
 #[derive(Debug, Clone)]
@@ -85,7 +82,7 @@ pub fn note_order(
 
 /// Lets an order be made later.
 pub fn put_off_order(tx: &mut Tx<'_>, due: &OrderDue) -> Result<()> {
-    let next = tx.now().plus(back_off(due.tries, LONGEST_PAUSE));
+    let next = tx.now().plus(back_off(due.tries));
     store::put_off_order(tx, due.order, Some(next))
 }
 
@@ -126,6 +123,6 @@ pub fn put_off_refund(tx: &mut Tx<'_>, due: &RefundDue, is_final: bool, why: &st
     if is_final {
         return store::fail_refund(tx, due.refund, why);
     }
-    let next = tx.now().plus(back_off(due.tries, LONGEST_PAUSE));
+    let next = tx.now().plus(back_off(due.tries));
     store::put_off_refund(tx, due.refund, next, why)
 }

@@ -24,22 +24,21 @@ pub(super) fn found(
     tx: &mut Tx<'_>,
     filters: &Filters,
     query: Query<'_>,
-    search: &Search,
+    (search, question): &(Search, Question),
     part: &Part,
     show: Show<'_>,
 ) -> Result<Reached> {
-    let question = search.question(tx)?;
-    let all = query.clone().found(&question, Within::All);
+    let all = query.clone().found(question, Within::All);
     let total = if query.is_narrowed() {
         all.count(tx, COUNTED_UP_TO + 1)?
     } else {
-        search::count(tx, &question, COUNTED_UP_TO + 1)?
+        search::count(tx, question, COUNTED_UP_TO + 1)?
     };
     let reached = Reached::Page(Total::counted(total));
     let patterns = search.patterns();
     let query = match part {
         Part::Page(page) if filters.sort == Sort::Relevance => {
-            by_relevance(tx, query, search, &question, *page, show)?;
+            by_relevance(tx, query, search, question, *page, show)?;
             return Ok(reached);
         }
         Part::Page(page) if filters.sort == Sort::Name => {

@@ -150,11 +150,11 @@ pub(in crate::catalog) fn list(
     let query = narrowed(filters, category.as_ref());
     let mut show = |row: &Row<'_>| each(product(row, app)?);
     if let Some(q) = &filters.q {
-        let search = Search::parse(q)
+        let asked = Search::parse(q)
             .map(|search| search.or_alike(tx))
             .transpose()?;
-        return match search.filter(|search| !search.groups.is_empty()) {
-            Some(search) => found(tx, filters, query, &search, part, &mut show),
+        return match asked.flatten() {
+            Some(asked) => found(tx, filters, query, &asked, part, &mut show),
             None => Ok(nothing),
         };
     }
