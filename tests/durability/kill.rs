@@ -7,11 +7,12 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use http::Method;
 use serde_json::Value;
 use shop::clock::Chance;
 
 use super::*;
-use crate::support::storage_test;
+use crate::support::{Answer, storage_test};
 
 const CUSTOMERS: u64 = 6;
 
@@ -168,4 +169,59 @@ storage_test! {
         assert_eq!(behind.number("SELECT count(*) FROM orders"), 1);
         behind.assert_sound();
     }
+
+    async fn h01_refunds_and_stock_change_once_across_kill_nine(site: Site) {
+        let kettle = site.product("Kettle", 129_900, 5);
+        let process = site.start();
+        let ada = Remote::new(&process).registered("ada").await;
+        Remote::new(&process).registered("boss").await;
+        site.run(&["admin", "user", "role", "boss@example.com", "ADMIN"]);
+        let boss = Remote::new(&process).signed_in("boss").await;
+        put(&ada, &kettle).await.unwrap();
+        let order = ada.check_out_once("key-1").await.unwrap();
+        site.run(&["admin", "pay", &order.text("/number")]);
+        let refund = (format!("/admin/orders/{}/refund", order.text("/id")), r#"{"amount":100}"#);
+        let stock = (
+            format!("/admin/products/{kettle}/stock"),
+            r#"{"delta":7,"reason":"found"}"#,
+        );
+        let mut first = Vec::new();
+        for (path, body) in [&refund, &stock] {
+            let answer = once(&boss, path, body, "key-2").await.unwrap();
+            assert_eq!((answer.status, answer.header("idempotent-replayed")), (200, None));
+            first.push(answer);
+        }
+        // Whether these are done nobody hears.
+        let under_way = [refund.clone(), stock.clone()].map(|(path, body)| {
+            let boss = boss.clone();
+            tokio::spawn(async move { once(&boss, &path, body, "key-3").await.is_ok() })
+        });
+        process.kill();
+        for call in under_way {
+            call.await.unwrap();
+        }
+
+        let process = site.start();
+        let boss = boss.at(&process);
+        for ((path, body), first) in [&refund, &stock].into_iter().zip(&first) {
+            let again = once(&boss, path, body, "key-2").await.unwrap();
+            assert_eq!((again.status, &again.body), (200, &first.body));
+            assert_eq!(again.header("idempotent-replayed"), Some("true"));
+            assert_eq!(once(&boss, path, body, "key-3").await.unwrap().status, 200);
+        }
+        let behind = site.behind();
+        assert_eq!(behind.number("SELECT count(*) FROM refunds"), 2, "one for each key");
+        let found = "SELECT count(*) FROM stock_movements WHERE note = 'found'";
+        assert_eq!(behind.number(found), 2, "one for each key");
+        behind.assert_sound();
+    }
+}
+
+/// A call under an `Idempotency-Key`.
+async fn once(by: &Remote, path: &str, body: &'static str, key: &str) -> reqwest::Result<Answer> {
+    let headers = [
+        ("idempotency-key", key),
+        ("content-type", "application/json"),
+    ];
+    by.call(Method::POST, path, &headers, body).await
 }
