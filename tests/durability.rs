@@ -18,7 +18,7 @@ use std::{
 use serde_json::json;
 use shop::server::Home;
 
-use crate::support::{Process, Remote, add_product, ends, run};
+use crate::support::{Behind, Process, Remote, add_product, ends, run};
 
 /// How long something must have happened at last; past it the test has failed.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -62,6 +62,11 @@ async fn r04_the_log_is_synced_before_the_answer_leaves() {
     }
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 50);
+    // Letters wait, so that nothing writes but what is asked for.
+    Behind::of(directory.path(), None).run(
+        "CREATE TRIGGER later AFTER INSERT ON outbox BEGIN
+             UPDATE outbox SET due_at = due_at + 600000 WHERE id = new.id; END",
+    );
     let log = directory.path().join("calls");
     let mut strace = Command::new("strace");
     // The program stays this test's own child; with paths, and with texts long enough to find an
