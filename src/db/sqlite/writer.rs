@@ -1,6 +1,6 @@
-//! The one thread that writes. What waits when it becomes free is a group: one transaction, one
-//! durable commit, then all the answers. Nothing joins a running group and nothing waits for one
-//! to fill.
+//! The one thread that writes. What waits when it becomes free is a group, up to a size that [`Pace`]
+//! tells: one transaction, one durable commit, then all the answers. Nothing joins a running group and
+//! nothing waits for one to fill.
 //!
 //! A job that fails must not take its neighbours along. Having written nothing, it is answered and
 //! the group goes on. Having written, or panicked, or with the transaction gone under it, the group
@@ -11,19 +11,22 @@
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::Notify};
 
-use super::{connection::failure, folding::Folding, writing::Writing};
+use super::{
+    connection::failure,
+    folding::Folding,
+    pace::{LARGEST, Pace},
+    writing::Writing,
+};
 use crate::{
     db::{Job, Outcome, queue::Queue},
     error::{Error, Kind, Result},
 };
-
-/// No group is larger, so that none waits for a crowd.
-const LARGEST_GROUP: usize = 256;
 
 type Ask = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -110,21 +113,23 @@ fn serve(
     answers: Option<&Handle>,
 ) {
     let mut writing = Writing::new(connection);
-    let mut group = Vec::with_capacity(LARGEST_GROUP);
+    let mut pace = Pace::default();
+    let mut group = Vec::with_capacity(LARGEST);
     while let Ok(first) = queue.recv() {
         let mut next = Some(first);
+        let most = pace.most();
         while let Some(message) = next {
             match message {
                 Message::Job(job) => group.push(job),
                 Message::Ask(ask) => ask(connection),
             }
-            next = if group.len() < LARGEST_GROUP {
+            next = if group.len() < most {
                 queue.try_recv().ok()
             } else {
                 None
             };
         }
-        if commit(&mut writing, std::mem::take(&mut group), answers) {
+        if commit(&mut writing, &mut pace, std::mem::take(&mut group), answers) {
             committed.notify_one();
         }
         folding.look(&mut writing);
@@ -152,13 +157,14 @@ enum Attempt {
 /// Brings every job of the group to its answer. Tells whether listeners are to be woken.
 fn commit(
     writing: &mut Writing<'_>,
+    pace: &mut Pace,
     mut group: Vec<Box<dyn Job>>,
     answers: Option<&Handle>,
 ) -> bool {
     group.retain(|job| !job.is_abandoned());
     let mut guarded = false;
     while !group.is_empty() {
-        match attempt(writing, &mut group, guarded) {
+        match attempt(writing, pace, &mut group, guarded) {
             Attempt::Committed { emitted } => {
                 answer(group, answers);
                 return emitted;
@@ -177,7 +183,7 @@ fn commit(
             {
                 let mut emitted = false;
                 for job in group {
-                    emitted |= commit(writing, vec![job], answers);
+                    emitted |= commit(writing, pace, vec![job], answers);
                 }
                 return emitted;
             }
@@ -203,7 +209,13 @@ fn answer(group: Vec<Box<dyn Job>>, answers: Option<&Handle>) {
     }
 }
 
-fn attempt(writing: &mut Writing<'_>, group: &mut [Box<dyn Job>], guarded: bool) -> Attempt {
+fn attempt(
+    writing: &mut Writing<'_>,
+    pace: &mut Pace,
+    group: &mut [Box<dyn Job>],
+    guarded: bool,
+) -> Attempt {
+    let begun = Instant::now();
     if let Err(error) = writing.rule("BEGIN IMMEDIATE") {
         return Attempt::NotBegun(error);
     }
@@ -215,8 +227,12 @@ fn attempt(writing: &mut Writing<'_>, group: &mut [Box<dyn Job>], guarded: bool)
             Err(error) => return undone(writing, index, Some(error)),
         }
     }
+    let worked = begun.elapsed();
     match writing.rule("COMMIT") {
-        Ok(()) => Attempt::Committed { emitted },
+        Ok(()) => {
+            pace.note(group.len(), worked, begun.elapsed().saturating_sub(worked));
+            Attempt::Committed { emitted }
+        }
         Err(error) => {
             roll_back(writing);
             Attempt::CommitFailed(error)
