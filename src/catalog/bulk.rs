@@ -28,6 +28,9 @@ use crate::{
 /// How many rows one statement reads or writes.
 pub(super) const ROWS: usize = 500;
 
+/// A sheet that writes one in so many products of the catalog, or more, writes much of its index.
+const MUCH: usize = 20;
+
 /// What taking a sheet over came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,6 +156,9 @@ pub fn import(
         }
     }
     changes.write(tx)?;
+    if i64::try_from(written * MUCH).map_err(Error::internal)? >= store::kept_count(tx)? {
+        store::search::merge(tx)?;
+    }
     Ok(Ok(imported))
 }
 

@@ -24,7 +24,7 @@ pub use self::{
         Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
         product, product_to_change, remove_image, update,
     },
-    search::{index_from, indexed},
+    search::{index_from, indexed, merge_words},
     sheet::{Fault, Listed, Sheet, Writer},
     stock::{
         Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,

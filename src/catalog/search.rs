@@ -143,6 +143,11 @@ pub(super) fn entry(product: ProductId, name: &str, description: &str) -> Entry 
 /// How many products are indexed by one transaction.
 const BATCH: i64 = 500;
 
+/// Makes search as fast again as it was before much was written.
+pub fn merge_words(tx: &mut Tx<'_>) -> Result<()> {
+    search::merge(tx)
+}
+
 /// Behind which product words may be missing: they are written in the order of ids.
 pub fn indexed(tx: &mut Tx<'_>) -> Result<ProductId> {
     let last = search::last(tx)?;

@@ -196,12 +196,15 @@ fn mailer_of(config: &Config, home: &Home) -> Result<Arc<dyn Mailer>> {
 
 /// Writes the words of products down that were there before search was, or came by a move.
 async fn index_words(db: &Db) -> Result<()> {
-    let mut after = Some(db.read("catalog.indexed", catalog::indexed).await?);
-    while let Some(behind) = after {
-        after = db
-            .write("catalog.index_from", move |tx| {
-                catalog::index_from(tx, behind)
-            })
+    let mut behind = db.read("catalog.indexed", catalog::indexed).await?;
+    let mut is_merged = true;
+    let index = |behind| move |tx: &mut Tx<'_>| catalog::index_from(tx, behind);
+    while let Some(last) = db.write("catalog.index_from", index(behind)).await? {
+        behind = last;
+        is_merged = false;
+    }
+    if !is_merged {
+        db.write("catalog.merge_words", catalog::merge_words)
             .await?;
     }
     Ok(())

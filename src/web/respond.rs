@@ -157,6 +157,9 @@ const OPENING: &[u8] = b"{\"data\":[";
 /// Twenty products fill about so many bytes.
 const USUAL_PAGE: usize = 16 * 1024;
 
+/// The links of a page fill about so many bytes.
+const USUAL_LINKS: usize = 512;
+
 impl WrittenRows {
     #[expect(
         clippy::new_without_default,
@@ -224,36 +227,37 @@ fn with_links<T>(
 ) -> Response {
     // Where counting stopped, nobody knows which page is the last.
     let last = (!page.total_is_capped).then_some(page.total_pages.max(1));
-    let mut links = vec![("first", 1)];
-    links.extend(last.map(|last| ("last", last)));
-    if page.page > 1 {
-        links.push((
-            "prev",
-            last.map_or(page.page - 1, |last| last.min(page.page - 1)),
-        ));
-    }
-    if last.is_none_or(|last| page.page < last) {
-        links.push(("next", page.page + 1));
-    }
-    let kept: Vec<&str> = query
+    let has_next = last.is_none_or(|last| page.page < last);
+    let before = page.page - 1;
+    let links = [
+        Some(("first", 1)),
+        last.map(|last| ("last", last)),
+        (before > 0).then(|| ("prev", last.map_or(before, |last| last.min(before)))),
+        has_next.then_some(("next", page.page + 1)),
+    ];
+    let kept: String = query
         .unwrap_or_default()
         .split('&')
         .filter(|pair| !pair.is_empty() && !pair.starts_with("page="))
+        .flat_map(|pair| [pair, "&"])
         .collect();
-    let text = links
-        .into_iter()
-        .map(|(rel, number)| {
-            let own = format!("page={number}");
-            let query = kept
-                .iter()
-                .copied()
-                .chain([own.as_str()])
-                .collect::<Vec<_>>()
-                .join("&");
-            format!("<{path}?{query}>; rel=\"{rel}\"")
-        })
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut text = String::with_capacity(USUAL_LINKS);
+    for (rel, number) in links.into_iter().flatten() {
+        let comma = if text.is_empty() { "" } else { ", " };
+        let number = number.to_string();
+        text.extend([
+            comma,
+            "<",
+            path,
+            "?",
+            &kept,
+            "page=",
+            &number,
+            ">; rel=\"",
+            rel,
+            "\"",
+        ]);
+    }
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().insert(header::LINK, value);
     }

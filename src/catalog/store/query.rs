@@ -137,9 +137,19 @@ impl<'a> Query<'a> {
     fn statement(&self, head: &str, joins: &str, tail: &str, reads_products: bool) -> Statement {
         let conditions = &self.conditions;
         match &self.found {
-            None => Statement::Shared(format!(
-                "{head} FROM products p {joins} WHERE {conditions} {tail}"
-            )),
+            // This one is written for most requests of all.
+            None => {
+                let parts = [
+                    head,
+                    " FROM products p ",
+                    joins,
+                    " WHERE ",
+                    conditions,
+                    " ",
+                    tail,
+                ];
+                Statement::Shared(parts.concat())
+            }
             Some(found) => Statement::Either([0, 1].map(|engine| {
                 let (index, fits) = (INDEX[engine], &found[engine]);
                 let text = if reads_products {

@@ -158,6 +158,22 @@ pub(in crate::catalog) fn texts(
     )
 }
 
+/// Merges the parts in which the engine's index of words was written, so that a question reads one
+/// (<https://www.sqlite.org/fts5.html#the_optimize_command>,
+/// <https://www.postgresql.org/docs/current/gin.html#GIN-FAST-UPDATE>).
+pub(in crate::catalog) fn merge(tx: &mut Tx<'_>) -> Result<()> {
+    tx.execute(
+        Sql::either(
+            "INSERT INTO product_fts (product_fts) VALUES ('optimize')",
+            "SELECT gin_clean_pending_list(c.oid) FROM pg_class c
+             WHERE c.oid IN (to_regclass('product_search_by_name_words'), to_regclass('product_search_by_words'))
+                 AND pg_has_role(c.relowner, 'USAGE')",
+        ),
+        args![],
+    )?;
+    Ok(())
+}
+
 /// Words that stand in names and share trigrams with this one, those with the most in common first.
 pub(in crate::catalog) fn alike(tx: &mut Tx<'_>, word: &str, most: i64) -> Result<Vec<String>> {
     let trigrams = trigrams(word);
@@ -206,8 +222,9 @@ impl Question {
             let words: Vec<_> = group.iter().map(|word| format!("'{word}':*")).collect();
             postgres.push(format!("({})", words.join(" | ")));
         }
-        let asked = sqlite.join(" AND ");
-        let [name, all] = ["name_words", "words"].map(|column| format!("{column} : ({asked})"));
+        // The words of a name stand among all, too.
+        let all = sqlite.join(" AND ");
+        let name = format!("name_words : ({all})");
         let all_but_name = format!("({all}) NOT ({name})");
         Ok(Question {
             sqlite: [name, all, all_but_name],

@@ -49,6 +49,9 @@ pub(super) async fn fill_catalog(app: &Arc<App>, count: u64) -> Result<Vec<Produ
         left -= part;
         bar.inc(part);
     }
+    app.db
+        .write("seed.merge_words", catalog::merge_words)
+        .await?;
     bar.finish_and_clear();
     Ok(made)
 }

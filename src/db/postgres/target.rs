@@ -264,12 +264,13 @@ impl Target {
         }
         let user = self.config.get_user().unwrap_or_default();
         if !row.get::<_, bool>(5) {
-            // Views and tables that an extension brought are nobody's data.
+            // Views and tables that an extension brought are nobody's data. Another instance may have made
+            // the shop's since the first question.
             let others = client
                 .query(
                     "SELECT c.relname::text FROM pg_class c
                      JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
-                     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (
+                     WHERE to_regclass('refinery_schema_history') IS NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (
                          SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
                      ORDER BY 1 LIMIT 3",
                     &[],
