@@ -196,14 +196,13 @@ fn mailer_of(config: &Config, home: &Home) -> Result<Arc<dyn Mailer>> {
 
 /// Writes the words of products down that were there before search was, or came by a move.
 async fn index_words(db: &Db) -> Result<()> {
-    let mut behind = db.read("catalog.indexed", catalog::indexed).await?;
-    let mut is_merged = true;
+    let first = db.read("catalog.indexed", catalog::indexed).await?;
+    let mut behind = first;
     let index = |behind| move |tx: &mut Tx<'_>| catalog::index_from(tx, behind);
     while let Some(last) = db.write("catalog.index_from", index(behind)).await? {
         behind = last;
-        is_merged = false;
     }
-    if !is_merged {
+    if behind != first {
         db.write("catalog.merge_words", catalog::merge_words)
             .await?;
     }

@@ -157,9 +157,6 @@ const OPENING: &[u8] = b"{\"data\":[";
 /// Twenty products fill about so many bytes.
 const USUAL_PAGE: usize = 16 * 1024;
 
-/// The links of a page fill about so many bytes.
-const USUAL_LINKS: usize = 512;
-
 impl WrittenRows {
     #[expect(
         clippy::new_without_default,
@@ -218,6 +215,9 @@ pub fn listing<T: Serialize>(
         Listing::Stretch(stretch) => ok(stretch),
     }
 }
+
+/// The links of a page fill about so many bytes.
+const USUAL_LINKS: usize = 512;
 
 fn with_links<T>(
     mut response: Response,
