@@ -48,7 +48,7 @@ const SQL_PLACES: &str =
     "src/db src/bus.rs src/web/idempotency.rs src/ports/gateway/store.rs store";
 
 /// Statements that differ between the engines; each is a place where the two can drift apart.
-const MOST_EITHER: usize = 7;
+const MOST_EITHER: usize = 6;
 
 const MOST_LINES: usize = 700;
 

@@ -64,6 +64,10 @@ const STEPS: &[(&str, &str)] = &[
         "V14__price_counts",
         include_str!("../../migrations/V14__price_counts.sql"),
     ),
+    (
+        "V15__postings",
+        include_str!("../../migrations/V15__postings.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
@@ -86,6 +90,10 @@ const SQLITE: &[(&str, &str)] = &[
         "{price_counts}",
         include_str!("../../migrations/V14__price_counts.sqlite.sql"),
     ),
+    (
+        "{words_anew}",
+        include_str!("../../migrations/V15__postings.sqlite.sql"),
+    ),
 ];
 
 /// What they stand for on `Postgres`. Texts are compared by their bytes there too, whatever the
@@ -106,6 +114,7 @@ const POSTGRES: &[(&str, &str)] = &[
         include_str!("../../migrations/V12__places.postgres.sql"),
     ),
     ("{price_counts}", ""),
+    ("{words_anew}", ""),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 

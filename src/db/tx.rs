@@ -37,6 +37,9 @@ pub(crate) trait Connection {
     ) -> Result<bool> {
         Ok(false)
     }
+
+    /// See [`Tx::writes_alone`].
+    fn writes_alone(&self) -> bool;
 }
 
 /// How events are written where the publisher numbers them: `changes` is JSON, an array of
@@ -205,6 +208,12 @@ impl<'a> Tx<'a> {
     /// From here on no mail is written: for people who are made up.
     pub fn write_no_mail(&mut self) {
         self.writes_no_mail = true;
+    }
+
+    /// Whether nobody writes this database at the same time, ever. What others would wait for each other
+    /// at can be kept there.
+    pub fn writes_alone(&self) -> bool {
+        self.connection.writes_alone()
     }
 
     pub(crate) fn has_emitted(&self) -> bool {

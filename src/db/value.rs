@@ -86,13 +86,19 @@ impl<'a> Column<'a> for String {
     }
 }
 
-impl<'a> Column<'a> for Vec<u8> {
+impl<'a> Column<'a> for &'a [u8] {
     fn from_cell(cell: Cell<'a>) -> Option<Self> {
         if let Cell::Blob(value) = cell {
-            Some(value.to_vec())
+            Some(value)
         } else {
             None
         }
+    }
+}
+
+impl<'a> Column<'a> for Vec<u8> {
+    fn from_cell(cell: Cell<'a>) -> Option<Self> {
+        <&[u8]>::from_cell(cell).map(<[u8]>::to_vec)
     }
 }
 

@@ -291,6 +291,42 @@ storage_test! {
         assert!(found("teapot").await.is_empty());
     }
 
+    async fn what_fits_is_counted_right(shop: TestShop) {
+        let admin = shop.admin().await;
+        let total = async |q: &str| shop.anonymous().get(&format!("{}&limit=1", asked(q))).await.number("/total");
+        let create = async |name: &str| {
+            let made = admin.post("/products", json!({ "name": name, "description": "Steel", "price": 100 })).await;
+            format!("/products/{}", made.text("/id"))
+        };
+        let first = create("Jar").await;
+        // As if so many had been made before that the next ones stand on either side of a block's end.
+        shop.behind().run("UPDATE product_search SET number = 32766");
+        shop.behind().run("DELETE FROM postings");
+        let mut kettles = Vec::new();
+        for name in ["Kettle", "Kettledrum", "Copper kettle", "Copper ketchup"] {
+            kettles.push(create(name).await);
+        }
+        for (q, expected) in [
+            ("kettle", 3), ("kettle kettledrum", 1), ("ket", 4), ("k", 4), ("steel kettle", 3), ("copper ket", 2),
+            ("ket copper steel", 2), ("kettle ketchup", 1), ("kettel", 3),
+        ] {
+            assert_eq!(total(q).await, expected, "{q}");
+        }
+        admin.patch(&kettles[1], json!({ "name": "Drum", "description": "Steel drum" })).await;
+        admin.patch(&kettles[2], json!({ "description": "Steel, whistles" })).await;
+        for (q, expected) in [("kettle", 2), ("drum", 1), ("steel drum", 1), ("ket", 3), ("whistles", 1)] {
+            assert_eq!(total(q).await, expected, "{q}");
+        }
+        assert_eq!(admin.delete(&kettles[2]).await.status, 204);
+        for (q, expected) in [("kettle", 1), ("whistles", 0), ("copper", 1)] {
+            assert_eq!(total(q).await, expected, "{q}");
+        }
+        for path in [&first, &kettles[0], &kettles[1], &kettles[3]] {
+            assert_eq!(admin.delete(path).await.status, 204);
+        }
+        assert!(shop.behind().rows("SELECT word FROM postings").is_empty(), "no word is left without products");
+    }
+
     async fn many_that_fit_are_ranked_as_few_are(shop: TestShop) {
         // Past a thousand they are walked instead of sorted: the order must be the same.
         let few = shop;
@@ -376,8 +412,9 @@ storage_test! {
         for name in ["kettle", "copper kettle", "able kettle"] {
             admin.post("/products", json!({ "name": name, "price": 100 })).await;
         }
-        shop.behind().run("DELETE FROM search_words");
-        shop.behind().run("DELETE FROM product_search");
+        for table in ["search_words", "postings", "product_search"] {
+            shop.behind().run(&format!("DELETE FROM {table}"));
+        }
         shop.behind().run(
             "INSERT INTO product_search (product_id, name_words, words)
              SELECT id, name, name FROM products ORDER BY id",
@@ -412,8 +449,9 @@ storage_test! {
 
     async fn products_from_before_search_are_found(shop: TestShop) {
         stocked(&shop).await;
-        shop.behind().run("DELETE FROM product_search");
-        shop.behind().run("DELETE FROM search_trigrams");
+        for table in ["product_search", "postings", "search_trigrams"] {
+            shop.behind().run(&format!("DELETE FROM {table}"));
+        }
         assert!(names(&shop.anonymous().get(&asked("kettle")).await).is_empty());
         let shop = shop.restarted().await;
         assert_eq!(names(&shop.anonymous().get(&asked("kettle")).await)[0], "Kettle");

@@ -4,6 +4,7 @@ mod bulk;
 mod categories;
 mod found;
 mod listing;
+mod postings;
 mod query;
 pub(super) mod search;
 mod verify;

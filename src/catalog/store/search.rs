@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     args,
-    catalog::{place, words::trigrams},
+    catalog::{place, store::postings, words::trigrams},
     db::{Sql, Tx, Value, rows_of},
     error::Result,
     id::ProductId,
@@ -34,21 +34,23 @@ pub(in crate::catalog) fn write(tx: &mut Tx<'_>, mut entries: Vec<Entry>) -> Res
         .iter()
         .map(|entry| (entry.name_words.join(" "), entry.words.join(" ")))
         .collect();
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 5);
-    for (entry, (name_words, words)) in entries.iter().zip(&texts) {
+    let numbers = postings::write(tx, &entries)?;
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 6);
+    for ((entry, (name_words, words)), number) in entries.iter().zip(&texts).zip(numbers) {
         values.extend([
             Value::Int(entry.key),
             Value::from(entry.product),
+            number.map_or(Value::Null, Value::Int),
             Value::from(&entry.name_key),
             Value::from(name_words),
             Value::from(words),
         ]);
     }
     let sql = format!(
-        "INSERT INTO product_search (key, product_id, name_key, name_words, words) VALUES {}
-         ON CONFLICT (product_id) DO UPDATE SET key = excluded.key, name_key = excluded.name_key,
-             name_words = excluded.name_words, words = excluded.words",
-        rows_of(5, entries.len())
+        "INSERT INTO product_search (key, product_id, number, name_key, name_words, words) VALUES {}
+         ON CONFLICT (product_id) DO UPDATE SET key = excluded.key, number = excluded.number,
+             name_key = excluded.name_key, name_words = excluded.name_words, words = excluded.words",
+        rows_of(6, entries.len())
     );
     tx.execute(&sql, &values)?;
     // In one order, so that two who add the same words do not wait for each other.
@@ -126,11 +128,15 @@ fn add_word(tx: &mut Tx<'_>, word: &str) -> Result<()> {
 }
 
 pub(in crate::catalog) fn remove(tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
-    tx.execute(
-        "DELETE FROM product_search WHERE product_id = ?1",
+    let removed = tx.one(
+        "DELETE FROM product_search WHERE product_id = ?1 RETURNING number, words",
         args![product],
+        |row| Ok((row.get::<Option<i64>>(0)?, row.get::<String>(1)?)),
     )?;
-    Ok(())
+    match removed {
+        Some((Some(number), words)) => postings::remove(tx, number, &words),
+        _ => Ok(()),
+    }
 }
 
 /// Behind which product words may be missing, or stand under a key from before keys were places.
@@ -205,6 +211,7 @@ pub(in crate::catalog) enum Within {
 /// of its words. Each engine reads its own writing of it.
 #[derive(Debug, Clone)]
 pub(in crate::catalog) struct Question {
+    groups: Vec<Vec<String>>,
     /// Each [`Within`] has its own.
     sqlite: [String; 3],
     postgres: String,
@@ -227,6 +234,7 @@ impl Question {
         let name = format!("name_words : ({all})");
         let all_but_name = format!("({all}) NOT ({name})");
         Ok(Question {
+            groups: groups.to_vec(),
             sqlite: [name, all, all_but_name],
             postgres: postgres.join(" & "),
         })
@@ -284,20 +292,16 @@ pub(in crate::catalog) fn is_any(tx: &mut Tx<'_>, question: &Question) -> Result
 
 /// How many products of the catalog fit, counted up to `most`.
 pub(in crate::catalog) fn count(tx: &mut Tx<'_>, question: &Question, most: i64) -> Result<i64> {
-    let [one, other] = question.values(Within::All);
-    // Each engine knows both values, and needs one.
+    if tx.writes_alone() {
+        return postings::count(tx, &question.groups, most);
+    }
     let counted = tx.one(
-        Sql::either(
-            "SELECT count(*) FROM (
-                 SELECT 1 FROM product_fts WHERE product_fts MATCH ?1 AND ?2 <> '' LIMIT ?3
-             ) AS found",
-            "SELECT count(*) FROM (
-                 SELECT 1 FROM product_search
-                 WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(CAST(?2 AS TEXT) AS TSQUERY)
-                     AND CAST(?1 AS TEXT) <> '' LIMIT ?3
-             ) AS found",
-        ),
-        args![one, other, most],
+        "SELECT count(*) FROM (
+             SELECT 1 FROM product_search
+             WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(CAST(?1 AS TEXT) AS TSQUERY)
+             LIMIT ?2
+         ) AS found",
+        args![&question.postgres, most],
         |row| row.get(0),
     )?;
     Ok(counted.unwrap_or_default())

@@ -282,6 +282,10 @@ impl Connection for Session {
         }
         Ok(gave)
     }
+
+    fn writes_alone(&self) -> bool {
+        false
+    }
 }
 
 /// `?1` as `$1`, outside of quoted texts.

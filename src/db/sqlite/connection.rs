@@ -27,6 +27,10 @@ impl Connection for rusqlite::Connection {
         let mut statement = self.prepare_cached(sql.sqlite()).map_err(failure)?;
         query(&mut statement, args, each)
     }
+
+    fn writes_alone(&self) -> bool {
+        true
+    }
 }
 
 /// Runs a statement and tells how many rows it changed.

@@ -86,4 +86,8 @@ impl Connection for Writing<'_> {
         check_transaction(self.connection)?;
         query(self.statement(sql.sqlite())?, args, each)
     }
+
+    fn writes_alone(&self) -> bool {
+        true
+    }
 }

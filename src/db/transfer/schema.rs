@@ -15,7 +15,7 @@ pub(super) struct Table {
 /// Not moved: what the migrations keep of themselves, what is empty once all events have their
 /// numbers, and what triggers or the next start make of the products again.
 const OTHERS: &str = "name NOT IN ('refinery_schema_history', 'fresh_events', 'product_search',
-    'search_trigrams', 'search_words', 'price_counts')
+    'search_trigrams', 'search_words', 'postings', 'price_counts')
     AND name NOT LIKE 'product_fts%'";
 
 /// The tables of this program's schema, as a database in memory shows them.

@@ -193,8 +193,9 @@ impl Twins {
             behind.assert_sound();
             let mut rows = behind.dump();
             rows.remove("refinery_schema_history").unwrap();
-            // Each engine draws its own keys; what is found by it was compared all along.
+            // Each engine finds in its own way; what is found was compared all along.
             rows.remove("product_search").unwrap();
+            rows.remove("postings").unwrap();
             rows
         });
         for (table, rows) in &one {

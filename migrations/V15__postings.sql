@@ -1,0 +1,11 @@
+-- Where one program writes alone, it numbers the products that are searched, and keeps for each word which
+-- of them have it: bitmaps, for so many numbers each. Where several write, both are empty.
+ALTER TABLE product_search ADD COLUMN number {int};
+CREATE UNIQUE INDEX product_search_by_number ON product_search (number) WHERE number IS NOT NULL;
+CREATE TABLE postings (
+    block {int} NOT NULL,
+    word TEXT NOT NULL,
+    products {bytes} NOT NULL,
+    PRIMARY KEY (block, word)
+) {strict};
+{words_anew}

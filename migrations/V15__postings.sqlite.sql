@@ -1,0 +1,8 @@
+-- The next start writes the words of all products again, and these with them.
+DROP TRIGGER product_search_removed;
+DELETE FROM product_search;
+INSERT INTO product_fts (product_fts) VALUES ('delete-all');
+CREATE TRIGGER product_search_removed AFTER DELETE ON product_search BEGIN
+    INSERT INTO product_fts (product_fts, rowid, name_words, words)
+    VALUES ('delete', old.key, old.name_words, old.words);
+END;
