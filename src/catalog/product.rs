@@ -162,7 +162,8 @@ pub fn create(
         },
         new.stock,
     )?;
-    store::search::write(tx, vec![search::entry(id, &new.name.0, &new.description.0)])?;
+    let entry = search::entry(id, &new.name.0, &new.description.0, new.category);
+    store::search::write(tx, vec![entry])?;
     store::count_in(tx, new.category, 1)?;
     if !images.is_empty() {
         media::attach(tx, id, images)?;
@@ -240,8 +241,15 @@ pub fn update(
             category,
         },
     )?;
-    if name != current.name || description != current.description {
-        store::search::write(tx, vec![search::entry(current.id, name, description)])?;
+    if (name, description, category)
+        != (
+            current.name.as_ref(),
+            current.description.as_ref(),
+            current.category_id,
+        )
+    {
+        let entry = search::entry(current.id, name, description, category);
+        store::search::write(tx, vec![entry])?;
     }
     if !images.is_empty() {
         let count = media::attach(tx, current.id, images)?;

@@ -8,7 +8,11 @@ use super::{
     store::search::{self, Entry, Question},
     words::{similarity, words},
 };
-use crate::{db::Tx, error::Result, id::ProductId};
+use crate::{
+    db::Tx,
+    error::Result,
+    id::{CategoryId, ProductId},
+};
 
 /// How many words of a question count.
 const MOST_WORDS: usize = 8;
@@ -124,7 +128,12 @@ fn alike(tx: &mut Tx<'_>, word: &str) -> Result<Vec<String>> {
 }
 
 /// What search keeps of a product.
-pub(super) fn entry(product: ProductId, name: &str, description: &str) -> Entry {
+pub(super) fn entry(
+    product: ProductId,
+    name: &str,
+    description: &str,
+    category: Option<CategoryId>,
+) -> Entry {
     let name_words = words(name);
     let described = words(description);
     let more = described
@@ -137,6 +146,7 @@ pub(super) fn entry(product: ProductId, name: &str, description: &str) -> Entry 
         name_key,
         words: name_words.iter().cloned().chain(more).collect(),
         name_words,
+        category,
     }
 }
 
@@ -157,11 +167,8 @@ pub fn indexed(tx: &mut Tx<'_>) -> Result<ProductId> {
 /// Writes down the words of some products behind `after`; tells where it goes on, until there are no
 /// more.
 pub fn index_from(tx: &mut Tx<'_>, after: ProductId) -> Result<Option<ProductId>> {
-    let texts = search::texts(tx, after, BATCH)?;
-    let entries: Vec<Entry> = texts
-        .iter()
-        .map(|(id, name, description)| entry(*id, name, description))
-        .collect();
+    let entries = search::unwritten(tx, after, BATCH)?;
+    let last = entries.last().map(|entry| entry.product);
     search::write(tx, entries)?;
-    Ok(texts.last().map(|(id, ..)| *id))
+    Ok(last)
 }

@@ -321,6 +321,24 @@ storage_test! {
         for (q, expected) in [("kettle", 1), ("whistles", 0), ("copper", 1)] {
             assert_eq!(total(q).await, expected, "{q}");
         }
+        let kitchen = admin.post("/categories", json!({ "name": "Kitchen" })).await.text("/id");
+        let bath = admin.post("/categories", json!({ "name": "Bath" })).await.text("/id");
+        let found = async |q: &str, category: &str| {
+            let answer = shop.anonymous().get(&format!("{}&category={category}", asked(q))).await;
+            (answer.number("/total"), names(&answer))
+        };
+        for (path, category) in [(&kettles[0], &kitchen), (&kettles[1], &bath), (&kettles[3], &kitchen)] {
+            assert_eq!(admin.patch(path, json!({ "categoryId": category })).await.status, 200);
+        }
+        let two = (2, vec!["Copper ketchup".to_owned(), "Kettle".to_owned()]);
+        assert_eq!(found("steel", &kitchen).await, two);
+        assert_eq!(found("steel", &bath).await, (1, vec!["Drum".to_owned()]));
+        assert_eq!(found("drum", &kitchen).await, (0, vec![]));
+        admin.patch(&kettles[1], json!({ "categoryId": kitchen })).await;
+        admin.patch(&kettles[0], json!({ "categoryId": null })).await;
+        assert_eq!(found("steel", &kitchen).await, (2, vec!["Copper ketchup".to_owned(), "Drum".to_owned()]));
+        assert_eq!(found("steel", &bath).await, (0, vec![]));
+        assert_eq!(total("kettle").await, 1, "one in no category, too");
         for path in [&first, &kettles[0], &kettles[1], &kettles[3]] {
             assert_eq!(admin.delete(path).await.status, 204);
         }

@@ -103,7 +103,10 @@ fn write(tx: &mut Tx<'_>, rows: &[Written<'_>], where_known: &str) -> Result<()>
     tx.execute(&sql, &values)?;
     let entries = rows
         .iter()
-        .map(|row| entry(row.id, row.columns.name, row.columns.description))
+        .map(|row| {
+            let columns = &row.columns;
+            entry(row.id, columns.name, columns.description, columns.category)
+        })
         .collect();
     search::write(tx, entries)
 }

@@ -3,12 +3,12 @@
 //! many fit, the index of that order is walked until the part is full, for they lie close there.
 
 use super::{
-    listing::{Filters, Reached, Show, Sort, walk_on},
+    listing::{Filters, Reached, Show, Sort, narrowed, walk_on},
     query::Query,
     search::{self, Question, Within},
 };
 use crate::{
-    catalog::{place, search::Search},
+    catalog::{Category, place, search::Search},
     db::Tx,
     error::Result,
     page::{COUNTED_UP_TO, PageRequest, Part, Total},
@@ -19,26 +19,32 @@ const FEW: i64 = 5000;
 
 const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 
-/// Hands over what fits the words and the rest of the filters, which is in `query`.
+/// Hands over what fits the words, the category and the rest of the filters.
 pub(super) fn found(
     tx: &mut Tx<'_>,
     filters: &Filters,
-    query: Query<'_>,
-    (search, question): &(Search, Question),
+    category: Option<&Category>,
+    (search, question): (Search, Question),
     part: &Part,
     show: Show<'_>,
 ) -> Result<Reached> {
-    let all = query.clone().found(question, Within::All);
-    let total = if query.is_narrowed() {
+    let query = narrowed(filters, category);
+    // Where the index of words knows categories, the rest is narrowed by what it does not know.
+    let (question, rest) = match category {
+        Some(category) if tx.writes_alone() => (question.of(category.id), narrowed(filters, None)),
+        _ => (question, query.clone()),
+    };
+    let all = rest.clone().found(&question, Within::All);
+    let total = if rest.is_narrowed() {
         all.count(tx, COUNTED_UP_TO + 1)?
     } else {
-        search::count(tx, question, COUNTED_UP_TO + 1)?
+        search::count(tx, &question, COUNTED_UP_TO + 1)?
     };
     let reached = Reached::Page(Total::counted(total));
     let patterns = search.patterns();
     let query = match part {
         Part::Page(page) if filters.sort == Sort::Relevance => {
-            by_relevance(tx, query, search, question, *page, show)?;
+            by_relevance(tx, query, rest, (&search, &question), *page, show)?;
             return Ok(reached);
         }
         Part::Page(page) if filters.sort == Sort::Name => {
@@ -62,19 +68,22 @@ pub(super) fn found(
 /// all words in the name; the rest. Inside a class by name.
 fn by_relevance<'a>(
     tx: &mut Tx<'_>,
-    query: Query<'a>,
-    search: &'a Search,
-    question: &'a Question,
+    mut begins: Query<'a>,
+    rest: Query<'a>,
+    (search, question): (&'a Search, &'a Question),
     page: PageRequest,
     show: Show<'_>,
 ) -> Result<()> {
     let (mut skip, mut wanted) = (page.offset(), page.limit);
-    let mut begins = query.clone();
-    let (first, behind) = (begins.value(&search.folded), begins.value(&search.behind));
-    let mut in_name = begins.clone().found(question, Within::Name);
+    let mut in_name = rest.clone();
+    let place_of =
+        |query: &mut Query<'a>| (query.value(&search.folded), query.value(&search.behind));
+    let (first, behind) = place_of(&mut begins);
     begins.narrow(&format!("p.name_key >= {first} AND p.name_key < {behind}"));
+    let (first, behind) = place_of(&mut in_name);
+    let mut in_name = in_name.found(question, Within::Name);
     in_name.narrow_found(&format!("(s.name_key < {first} OR s.name_key >= {behind})"));
-    let rest = query.found(question, Within::AllButName);
+    let rest = rest.found(question, Within::AllButName);
     for (class, is_found) in [(begins, false), (in_name, true), (rest, true)] {
         let shown = if is_found {
             by_name(tx, &class, wanted, skip, show)?

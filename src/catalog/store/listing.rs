@@ -147,17 +147,17 @@ pub(in crate::catalog) fn list(
             None => return Ok(nothing),
         },
     };
-    let query = narrowed(filters, category.as_ref());
     let mut show = |row: &Row<'_>| each(product(row, app)?);
     if let Some(q) = &filters.q {
         let asked = Search::parse(q)
             .map(|search| search.or_alike(tx))
             .transpose()?;
         return match asked.flatten() {
-            Some(asked) => found(tx, filters, query, &asked, part, &mut show),
+            Some(asked) => found(tx, filters, category.as_ref(), asked, part, &mut show),
             None => Ok(nothing),
         };
     }
+    let query = narrowed(filters, category.as_ref());
     match part {
         Part::Page(page) => {
             let total = match (filters.need_counting(), category) {
@@ -176,7 +176,7 @@ pub(in crate::catalog) fn list(
 }
 
 /// Every filter but the words.
-fn narrowed<'a>(filters: &Filters, category: Option<&Category>) -> Query<'a> {
+pub(super) fn narrowed<'a>(filters: &Filters, category: Option<&Category>) -> Query<'a> {
     let mut query = Query::new();
     if let Some(category) = category {
         query.and("p.category_id =", category.id);

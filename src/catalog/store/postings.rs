@@ -11,7 +11,6 @@ use std::{
 
 use roaring::RoaringBitmap;
 
-use super::search::Entry;
 use crate::{
     args,
     db::{Tx, Value, rows_of},
@@ -25,24 +24,23 @@ const BLOCK: u32 = 1 << 15;
 
 /// Takes down the words of products in the place of earlier ones; tells by what number each is known, if
 /// any is.
-pub(super) fn write(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<Vec<Option<i64>>> {
+pub(super) fn write(tx: &mut Tx<'_>, told: &[(ProductId, &str)]) -> Result<Vec<Option<i64>>> {
     if !tx.writes_alone() {
-        return Ok(vec![None; entries.len()]);
+        return Ok(vec![None; told.len()]);
     }
-    let known = known(tx, entries)?;
+    let known = known(tx, told)?;
     let mut free = first_free(tx)?;
-    let mut numbers = Vec::with_capacity(entries.len());
+    let mut numbers = Vec::with_capacity(told.len());
     let mut changes = Changes::default();
-    for entry in entries {
-        let (number, before) = known.get(&entry.product).map_or_else(
+    for (product, words) in told {
+        let (number, before) = known.get(product).map_or_else(
             || {
                 free += 1;
                 (free - 1, "")
             },
             |(number, words)| (*number, words.as_str()),
         );
-        let words = entry.words.iter().map(String::as_str).collect();
-        changes.note(number, before, &words)?;
+        changes.note(number, before, words)?;
         numbers.push(Some(number));
     }
     changes.write(tx)?;
@@ -52,37 +50,28 @@ pub(super) fn write(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<Vec<Option<i64
 /// Strikes out a product that had these words.
 pub(super) fn remove(tx: &mut Tx<'_>, number: i64, words: &str) -> Result<()> {
     let mut changes = Changes::default();
-    changes.note(number, words, &BTreeSet::new())?;
+    changes.note(number, words, "")?;
     changes.write(tx)
 }
 
-/// How many products have, for every group, a word that begins with one of its words; counted up to `most`.
-pub(super) fn count(tx: &mut Tx<'_>, groups: &[Vec<String>], most: i64) -> Result<i64> {
-    let behind = |word: &String| format!("{word}\u{10ffff}");
-    let behind: Vec<Vec<String>> = groups
-        .iter()
-        .map(|group| group.iter().map(behind).collect())
-        .collect();
-    let last: Option<i64> = tx
-        .one("SELECT max(block) FROM postings", &[], |row| row.get(0))?
-        .flatten();
+/// How many products have, for every group, a word that begins with one of its words, and `whole` as it is;
+/// counted up to `most`.
+pub(super) fn count(
+    tx: &mut Tx<'_>,
+    groups: &[Vec<String>],
+    whole: Option<&str>,
+    most: i64,
+) -> Result<i64> {
+    // From each word to what no word that begins so comes behind.
+    let range = |word: &String| (word.clone(), format!("{word}\u{10ffff}"));
+    let ranges = |group: &Vec<String>| group.iter().map(range).collect();
+    let mut all: Vec<Vec<(String, String)>> = groups.iter().map(ranges).collect();
+    all.extend(whole.map(|word| vec![(word.to_owned(), format!("{word} "))]));
+    let last: Option<Option<i64>> =
+        tx.one("SELECT max(block) FROM postings", &[], |row| row.get(0))?;
     let mut count = 0;
-    for block in 0..=last.unwrap_or(-1) {
-        let mut fits: Option<RoaringBitmap> = None;
-        for (group, behind) in groups.iter().zip(&behind) {
-            let mut any = RoaringBitmap::new();
-            for (word, behind) in group.iter().zip(behind) {
-                let sql =
-                    "SELECT products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3";
-                tx.each(sql, args![block, word, behind], |row| {
-                    any |= bitmap(row.get(0)?)?;
-                    Ok(())
-                })?;
-            }
-            let both = fits.map_or_else(|| any.clone(), |fits| fits & &any);
-            fits = Some(both);
-        }
-        count += fits.map_or(0, |fits| fits.len().cast_signed());
+    for block in 0..=last.flatten().unwrap_or(-1) {
+        count += fitting(tx, block, &all)?.len().cast_signed();
         if count >= most {
             return Ok(most);
         }
@@ -90,12 +79,36 @@ pub(super) fn count(tx: &mut Tx<'_>, groups: &[Vec<String>], most: i64) -> Resul
     Ok(count)
 }
 
+/// Who in a block has a word in one of the ranges, of each of the groups.
+fn fitting(tx: &mut Tx<'_>, block: i64, groups: &[Vec<(String, String)>]) -> Result<RoaringBitmap> {
+    let mut fitting: Option<RoaringBitmap> = None;
+    for group in groups {
+        let mut any = RoaringBitmap::new();
+        for (first, behind) in group {
+            let sql = "SELECT products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3";
+            tx.each(sql, args![block, first, behind], |row| {
+                any |= bitmap(row.get(0)?)?;
+                Ok(())
+            })?;
+        }
+        let both = match fitting {
+            Some(fitting) => fitting & any,
+            None => any,
+        };
+        if both.is_empty() {
+            return Ok(both);
+        }
+        fitting = Some(both);
+    }
+    Ok(fitting.unwrap_or_default())
+}
+
 /// The numbers and words of those that are known.
-fn known(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<BTreeMap<ProductId, (i64, String)>> {
-    let values: Vec<Value<'_>> = entries
-        .iter()
-        .map(|entry| Value::from(entry.product))
-        .collect();
+fn known(
+    tx: &mut Tx<'_>,
+    told: &[(ProductId, &str)],
+) -> Result<BTreeMap<ProductId, (i64, String)>> {
+    let values: Vec<Value<'_>> = told.iter().map(|(id, _)| Value::from(*id)).collect();
     let sql = format!(
         "SELECT product_id, number, words FROM product_search
          WHERE number IS NOT NULL AND product_id IN {}",
@@ -118,12 +131,13 @@ fn first_free(tx: &mut Tx<'_>) -> Result<i64> {
 struct Changes<'a>(BTreeMap<(i64, &'a str), [RoaringBitmap; 2]>);
 
 impl<'a> Changes<'a> {
-    fn note(&mut self, number: i64, before: &'a str, after: &BTreeSet<&'a str>) -> Result<()> {
+    fn note(&mut self, number: i64, before: &'a str, after: &'a str) -> Result<()> {
         let number = u32::try_from(number).map_err(Error::internal)?;
         let (block, place) = (i64::from(number / BLOCK), number % BLOCK);
-        let before: BTreeSet<&str> = before.split_ascii_whitespace().collect();
+        let [before, after] =
+            [before, after].map(|words| words.split_ascii_whitespace().collect::<BTreeSet<&str>>());
         let gained = after.difference(&before).map(|word| (word, 0));
-        let lost = before.difference(after).map(|word| (word, 1));
+        let lost = before.difference(&after).map(|word| (word, 1));
         for (word, which) in gained.chain(lost) {
             self.0.entry((block, word)).or_default()[which].insert(place);
         }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     args,
-    catalog::{place, store::postings, words::trigrams},
+    catalog::{place, search::entry, store::postings, words::trigrams},
     db::{Sql, Tx, Value, rows_of},
     error::Result,
-    id::ProductId,
+    id::{CategoryId, ProductId},
 };
 
 /// What is kept of a product.
@@ -20,6 +20,12 @@ pub(in crate::catalog) struct Entry {
     pub name_words: Vec<String>,
     /// Those of the name among them.
     pub words: Vec<String>,
+    pub category: Option<CategoryId>,
+}
+
+/// A category as a word that nobody writes: it begins with no letter or digit.
+fn mark(category: CategoryId) -> String {
+    format!("§{}", category.0.simple())
 }
 
 /// Writes entries, all in one statement, in the place of earlier ones.
@@ -30,11 +36,26 @@ pub(in crate::catalog) fn write(tx: &mut Tx<'_>, mut entries: Vec<Entry>) -> Res
     find_keys(tx, &mut entries)?;
     // An index of words is written in runs of rising keys.
     entries.sort_unstable_by_key(|entry| entry.key);
+    // Not where others write too: a program from before would leave it out.
+    let is_alone = tx.writes_alone();
     let texts: Vec<(String, String)> = entries
         .iter()
-        .map(|entry| (entry.name_words.join(" "), entry.words.join(" ")))
+        .map(|entry| {
+            let mark = entry.category.filter(|_| is_alone).map(mark);
+            let words: Vec<&str> = entry
+                .words
+                .iter()
+                .chain(&mark)
+                .map(String::as_str)
+                .collect();
+            (entry.name_words.join(" "), words.join(" "))
+        })
         .collect();
-    let numbers = postings::write(tx, &entries)?;
+    let told = entries
+        .iter()
+        .zip(&texts)
+        .map(|(entry, (_, words))| (entry.product, words.as_str()));
+    let numbers = postings::write(tx, &told.collect::<Vec<_>>())?;
     let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 6);
     for ((entry, (name_words, words)), number) in entries.iter().zip(&texts).zip(numbers) {
         values.extend([
@@ -147,20 +168,20 @@ pub(in crate::catalog) fn last(tx: &mut Tx<'_>) -> Result<Option<ProductId>> {
     tx.one(sql, args![place::FIRST], |row| row.get(0))
 }
 
-/// Up to `most` products behind `after` that are in the catalog, with their names and descriptions, whose
-/// words are yet to be written.
-pub(in crate::catalog) fn texts(
+/// What is to be kept of up to `most` products behind `after` that are in the catalog, whose words are yet
+/// to be written.
+pub(in crate::catalog) fn unwritten(
     tx: &mut Tx<'_>,
     after: ProductId,
     most: i64,
-) -> Result<Vec<(ProductId, String, String)>> {
+) -> Result<Vec<Entry>> {
     tx.all(
-        "SELECT p.id, p.name, p.description FROM products p
+        "SELECT p.id, p.name, p.description, p.category_id FROM products p
          WHERE p.id > ?1 AND p.deleted_at IS NULL AND NOT EXISTS
              (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND s.key >= ?3)
          ORDER BY p.id LIMIT ?2",
         args![after, most, place::FIRST],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok(entry(row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )
 }
 
@@ -212,6 +233,7 @@ pub(in crate::catalog) enum Within {
 #[derive(Debug, Clone)]
 pub(in crate::catalog) struct Question {
     groups: Vec<Vec<String>>,
+    category: Option<String>,
     /// Each [`Within`] has its own.
     sqlite: [String; 3],
     postgres: String,
@@ -235,9 +257,18 @@ impl Question {
         let all_but_name = format!("({all}) NOT ({name})");
         Ok(Question {
             groups: groups.to_vec(),
+            category: None,
             sqlite: [name, all, all_but_name],
             postgres: postgres.join(" & "),
         })
+    }
+
+    /// Asks for products of that category only, where one program writes: others may have left it out.
+    pub(in crate::catalog) fn of(mut self, category: CategoryId) -> Question {
+        let mark = mark(category);
+        self.sqlite = self.sqlite.map(|asked| format!("({asked}) AND \"{mark}\""));
+        self.category = Some(mark);
+        self
     }
 
     /// Both writings as values; that for `SQLite` says of what.
@@ -293,7 +324,7 @@ pub(in crate::catalog) fn is_any(tx: &mut Tx<'_>, question: &Question) -> Result
 /// How many products of the catalog fit, counted up to `most`.
 pub(in crate::catalog) fn count(tx: &mut Tx<'_>, question: &Question, most: i64) -> Result<i64> {
     if tx.writes_alone() {
-        return postings::count(tx, &question.groups, most);
+        return postings::count(tx, &question.groups, question.category.as_deref(), most);
     }
     let counted = tx.one(
         "SELECT count(*) FROM (
