@@ -9,7 +9,7 @@ use super::{
     CategoryRef, Cause, Filters, Movement,
     fold::{fold, slug},
     search, stock,
-    store::{self, Reached},
+    store::{self, Reached, search::Facts},
 };
 use crate::{
     clock::Timestamp,
@@ -162,7 +162,12 @@ pub fn create(
         },
         new.stock,
     )?;
-    let entry = search::entry(id, &new.name.0, &new.description.0, new.category);
+    let facts = Facts {
+        category: new.category,
+        price: new.price,
+        is_sold_out: new.stock == Stock::NONE,
+    };
+    let entry = search::entry(id, &new.name.0, &new.description.0, facts);
     store::search::write(tx, vec![entry])?;
     store::count_in(tx, new.category, 1)?;
     if !images.is_empty() {
@@ -229,6 +234,7 @@ pub fn update(
         .description
         .as_ref()
         .map_or(current.description.as_ref(), |text| &text.0);
+    let price = changes.price.unwrap_or(current.price);
     store::update(
         tx,
         current.id,
@@ -237,18 +243,26 @@ pub fn update(
             name_key: &fold(name),
             slug: &slug(name),
             description,
-            price: changes.price.unwrap_or(current.price),
+            price,
             category,
         },
     )?;
-    if (name, description, category)
-        != (
+    let (before, after) = (
+        (
             current.name.as_ref(),
             current.description.as_ref(),
+            current.price,
             current.category_id,
-        )
-    {
-        let entry = search::entry(current.id, name, description, category);
+        ),
+        (name, description, price, category),
+    );
+    if before != after {
+        let facts = Facts {
+            category,
+            price,
+            is_sold_out: current.stock_quantity == 0,
+        };
+        let entry = search::entry(current.id, name, description, facts);
         store::search::write(tx, vec![entry])?;
     }
     if !images.is_empty() {

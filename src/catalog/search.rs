@@ -5,14 +5,10 @@ use uuid::Uuid;
 use super::{
     fold::fold,
     place,
-    store::search::{self, Entry, Question},
+    store::search::{self, Entry, Facts, Question},
     words::{similarity, words},
 };
-use crate::{
-    db::Tx,
-    error::Result,
-    id::{CategoryId, ProductId},
-};
+use crate::{db::Tx, error::Result, id::ProductId};
 
 /// How many words of a question count.
 const MOST_WORDS: usize = 8;
@@ -128,12 +124,7 @@ fn alike(tx: &mut Tx<'_>, word: &str) -> Result<Vec<String>> {
 }
 
 /// What search keeps of a product.
-pub(super) fn entry(
-    product: ProductId,
-    name: &str,
-    description: &str,
-    category: Option<CategoryId>,
-) -> Entry {
+pub(super) fn entry(product: ProductId, name: &str, description: &str, facts: Facts) -> Entry {
     let name_words = words(name);
     let described = words(description);
     let more = described
@@ -146,7 +137,7 @@ pub(super) fn entry(
         name_key,
         words: name_words.iter().cloned().chain(more).collect(),
         name_words,
-        category,
+        facts,
     }
 }
 

@@ -345,6 +345,82 @@ storage_test! {
         assert!(shop.behind().rows("SELECT word FROM postings").is_empty(), "no word is left without products");
     }
 
+    async fn what_fits_is_narrowed_by_price_and_stock(shop: TestShop) {
+        let admin = shop.admin().await;
+        let mut prices = vec![1, 999, 1_000, 1_001, 65_535, 65_536, 99_999_999_999, 100_000_000_000];
+        let mut pots = Vec::new();
+        for price in &prices {
+            let body = json!({ "name": format!("Pot {price:012}"), "price": price, "stockQuantity": 1 });
+            pots.push(admin.post("/products", body).await.text("/id"));
+        }
+        let found = async |query: &str| {
+            let answer = shop.anonymous().get(&format!("/products?q=pot&{query}")).await;
+            let names = names(&answer);
+            assert_eq!(answer.number("/total"), i64::try_from(names.len()).unwrap(), "{query}");
+            names
+        };
+        let limits = [0, 1, 2, 998, 999, 1_000, 1_001, 1_002, 65_535, 65_536, 99_999_999_998, 100_000_000_000, i64::MAX];
+        let named = |prices: &[i64], least: i64, most: i64| -> Vec<String> {
+            let fits = prices.iter().filter(|price| (least..=most).contains(price));
+            fits.map(|price| format!("Pot {price:012}")).collect()
+        };
+        for least in limits {
+            assert_eq!(found(&format!("minPrice={least}")).await, named(&prices, least, i64::MAX), "from {least}");
+            assert_eq!(found(&format!("maxPrice={least}")).await, named(&prices, 0, least), "up to {least}");
+            for most in limits.into_iter().filter(|most| *most >= least) {
+                let query = format!("minPrice={least}&maxPrice={most}&sort=name");
+                assert_eq!(found(&query).await, named(&prices, least, most), "{query}");
+            }
+        }
+        admin.patch(&format!("/products/{}", pots[1]), json!({ "price": 1_000 })).await;
+        assert_eq!(found("minPrice=1000&maxPrice=1000").await, ["Pot 000000000999", "Pot 000000001000"]);
+        prices.remove(1);
+
+        let ada = shop.customer("ada").await;
+        let order = ada.buys(&pots[0], 1).await;
+        assert_eq!(found("inStock=false").await, ["Pot 000000000001"]);
+        assert_eq!(found("inStock=true&maxPrice=1000").await, ["Pot 000000000999", "Pot 000000001000"]);
+        let order = format!("/orders/{}/cancel", order["id"].as_str().unwrap());
+        assert_eq!(ada.post(&order, json!(null)).await.status, 200);
+        assert!(found("inStock=false").await.is_empty());
+        for (delta, expected) in [(-1, 1), (2, 0), (-1, 0), (-1, 1), (1, 0)] {
+            let body = json!({ "delta": delta, "reason": "counted" });
+            assert_eq!(admin.post(&format!("/admin/products/{}/stock", pots[2]), body).await.status, 200);
+            assert_eq!(found("inStock=false").await.len(), expected, "{delta}");
+        }
+        ada.buys(&pots[3], 1).await;
+        assert_eq!(found("inStock=false&minPrice=1001").await, ["Pot 000000001001"]);
+        admin.delete(&format!("/products/{}", pots[3])).await;
+        assert!(found("inStock=false").await.is_empty());
+    }
+
+    async fn many_that_fit_are_narrowed_as_few_are(shop: TestShop) {
+        let shop = shop.but(&[("rate_limit", "off")]).await;
+        let all: Vec<String> = (1..=5_300).map(|number| format!("Lamp {number:04}")).collect();
+        let new: Vec<_> = (1..).zip(&all).map(|(price, name)| shop::catalog::NewProduct {
+            name: shop::catalog::ProductName::try_from(name.clone()).unwrap(),
+            description: shop::catalog::Description::try_from("Gives light".to_owned()).unwrap(),
+            price: shop::money::Price::try_from(price).unwrap(),
+            stock: shop::money::Stock::try_from(i64::from(price > 200)).unwrap(),
+            category: None,
+        }).collect();
+        let filled = shop.app.db.write("test.fill", move |tx| shop::catalog::create_all(tx, &new).map(drop));
+        filled.await.unwrap();
+        for (query, from) in [("minPrice=100", 100), ("minPrice=250", 250), ("inStock=true", 201), ("minPrice=5000", 5_000)] {
+            let expected = &all[from - 1..];
+            for q in ["lamp", "light"] {
+                for sort in ["relevance", "name", "price"] {
+                    for page in [1, expected.len().div_ceil(100)] {
+                        let path = format!("/products?q={q}&{query}&sort={sort}&limit=100&page={page}");
+                        let answer = shop.anonymous().get(&path).await;
+                        assert_eq!(answer.number("/total"), i64::try_from(expected.len()).unwrap(), "{path}");
+                        assert_eq!(names(&answer), expected[(page - 1) * 100..].iter().take(100).cloned().collect::<Vec<_>>(), "{path}");
+                    }
+                }
+            }
+        }
+    }
+
     async fn many_that_fit_are_ranked_as_few_are(shop: TestShop) {
         // Past a thousand they are walked instead of sorted: the order must be the same.
         let few = shop;

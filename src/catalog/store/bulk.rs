@@ -5,7 +5,10 @@ use crate::{
     catalog::{
         Listed,
         search::entry,
-        store::{Columns, search},
+        store::{
+            Columns,
+            search::{self, Facts},
+        },
     },
     clock::Timestamp,
     db::{Sql, Tx, Value, rows_of},
@@ -105,7 +108,12 @@ fn write(tx: &mut Tx<'_>, rows: &[Written<'_>], where_known: &str) -> Result<()>
         .iter()
         .map(|row| {
             let columns = &row.columns;
-            entry(row.id, columns.name, columns.description, columns.category)
+            let facts = Facts {
+                category: columns.category,
+                price: columns.price,
+                is_sold_out: row.stock == Stock::NONE,
+            };
+            entry(row.id, columns.name, columns.description, facts)
         })
         .collect();
     search::write(tx, entries)

@@ -29,29 +29,43 @@ pub(super) fn found(
     show: Show<'_>,
 ) -> Result<Reached> {
     let query = narrowed(filters, category);
-    // Where the index of words knows categories, the rest is narrowed by what it does not know.
-    let (question, rest) = match category {
-        Some(category) if tx.writes_alone() => (question.of(category.id), narrowed(filters, None)),
-        _ => (question, query.clone()),
+    let patterns = search.patterns();
+    let (mut question, mut rest) = (question, query.clone());
+    let (mut known, mut numbers) = (None, None);
+    if tx.writes_alone() {
+        rest = narrowed(filters, None);
+        if let Some(category) = category {
+            question = question.of(category.id);
+        }
+        let found = search::find(tx, &question, filters, COUNTED_UP_TO + 1)?;
+        // What the index of words does not know would have to be looked for among all that it finds.
+        if rest.is_narrowed() && found.count <= FEW {
+            numbers = Some(found.numbers());
+        }
+        known = Some(found.count);
+    }
+    let source = Source {
+        question: &question,
+        rest,
+        numbers: numbers.as_deref(),
+        patterns: &patterns,
     };
-    let all = rest.clone().found(&question, Within::All);
-    let total = if rest.is_narrowed() {
-        all.count(tx, COUNTED_UP_TO + 1)?
-    } else {
-        search::count(tx, &question, COUNTED_UP_TO + 1)?
+    let total = match known {
+        Some(total) => total,
+        None => source.query(Within::All).count(tx, COUNTED_UP_TO + 1)?,
     };
     let reached = Reached::Page(Total::counted(total));
-    let patterns = search.patterns();
     let query = match part {
         Part::Page(page) if filters.sort == Sort::Relevance => {
-            by_relevance(tx, query, rest, (&search, &question), *page, show)?;
+            by_relevance(tx, &source, query, &search, *page, show)?;
             return Ok(reached);
         }
         Part::Page(page) if filters.sort == Sort::Name => {
+            let all = source.query(Within::All);
             by_name(tx, &all, page.limit, page.offset(), show)?;
             return Ok(reached);
         }
-        _ if total <= FEW => all,
+        _ if total <= FEW => source.query(Within::All),
         _ => query.with_words(&patterns),
     };
     match part {
@@ -64,27 +78,58 @@ pub(super) fn found(
     }
 }
 
+/// Where what fits is found.
+struct Source<'a> {
+    question: &'a Question,
+    /// What the index of words does not know.
+    rest: Query<'a>,
+    /// Those of all that fits, if they are told; words then tell names from descriptions.
+    numbers: Option<&'a str>,
+    patterns: &'a [Vec<String>],
+}
+
+impl<'a> Source<'a> {
+    fn query(&self, within: Within) -> Query<'a> {
+        match self.numbers {
+            Some(numbers) => Query::new().among(numbers, self.patterns, within),
+            None => self.rest.clone().found(self.question, within),
+        }
+    }
+
+    /// Names that begin as the text does; the index of names finds them if nobody told their numbers.
+    fn begins(&self, mut query: Query<'a>, search: &'a Search) -> (Query<'a>, bool) {
+        let is_found = self.numbers.is_some();
+        if is_found {
+            query = self.query(Within::All);
+        }
+        let (first, behind) = (query.value(&search.folded), query.value(&search.behind));
+        let range = |name: &str| format!("{name} >= {first} AND {name} < {behind}");
+        if is_found {
+            query.narrow_found(&range("s.name_key"));
+        } else {
+            query.narrow(&range("p.name_key"));
+        }
+        (query, is_found)
+    }
+}
+
 /// One class after the other, until the page is full: names that begin so, the very name first of them;
 /// all words in the name; the rest. Inside a class by name.
 fn by_relevance<'a>(
     tx: &mut Tx<'_>,
-    mut begins: Query<'a>,
-    rest: Query<'a>,
-    (search, question): (&'a Search, &'a Question),
+    source: &Source<'a>,
+    query: Query<'a>,
+    search: &'a Search,
     page: PageRequest,
     show: Show<'_>,
 ) -> Result<()> {
     let (mut skip, mut wanted) = (page.offset(), page.limit);
-    let mut in_name = rest.clone();
-    let place_of =
-        |query: &mut Query<'a>| (query.value(&search.folded), query.value(&search.behind));
-    let (first, behind) = place_of(&mut begins);
-    begins.narrow(&format!("p.name_key >= {first} AND p.name_key < {behind}"));
-    let (first, behind) = place_of(&mut in_name);
-    let mut in_name = in_name.found(question, Within::Name);
+    let mut in_name = source.query(Within::Name);
+    let (first, behind) = (in_name.value(&search.folded), in_name.value(&search.behind));
     in_name.narrow_found(&format!("(s.name_key < {first} OR s.name_key >= {behind})"));
-    let rest = rest.found(question, Within::AllButName);
-    for (class, is_found) in [(begins, false), (in_name, true), (rest, true)] {
+    let (begins, is_found) = source.begins(query, search);
+    let rest = source.query(Within::AllButName);
+    for (class, is_found) in [(begins, is_found), (in_name, true), (rest, true)] {
         let shown = if is_found {
             by_name(tx, &class, wanted, skip, show)?
         } else {

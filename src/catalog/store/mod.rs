@@ -193,21 +193,36 @@ pub(super) fn add_stock(tx: &mut Tx<'_>, id: ProductId, delta: i64) -> Result<Op
              AND deleted_at IS NULL",
         args![id, delta],
     )?;
-    if changed == 1 {
-        stock(tx, id)
-    } else {
-        Ok(None)
+    if changed == 0 {
+        return Ok(None);
     }
+    let left = stock(tx, id)?;
+    if let Some(left) = left {
+        note_if_sold_out(tx, id, left, delta)?;
+    }
+    Ok(left)
 }
 
 /// Puts stock back, in the catalog or not.
 pub(super) fn return_stock(tx: &mut Tx<'_>, id: ProductId, quantity: i64) -> Result<i64> {
-    tx.one(
-        "UPDATE products SET stock = stock + ?2 WHERE id = ?1 RETURNING stock",
-        args![id, quantity],
-        |row| row.get(0),
-    )?
-    .ok_or_else(|| Error::internal("an order names a product that was never there"))
+    let stock = tx
+        .one(
+            "UPDATE products SET stock = stock + ?2 WHERE id = ?1 RETURNING stock",
+            args![id, quantity],
+            |row| row.get(0),
+        )?
+        .ok_or_else(|| Error::internal("an order names a product that was never there"))?;
+    note_if_sold_out(tx, id, stock, quantity)?;
+    Ok(stock)
+}
+
+/// Tells search where a change of stock took the last piece or brought the first.
+fn note_if_sold_out(tx: &mut Tx<'_>, id: ProductId, stock: i64, delta: i64) -> Result<()> {
+    let is_sold_out = stock == 0;
+    if is_sold_out == (stock == delta) {
+        return Ok(());
+    }
+    search::sold_out(tx, id, is_sold_out)
 }
 
 /// The movements of an order are known by its id, with the line's place for its last byte: they need

@@ -1,33 +1,59 @@
 //! Which products have a word, as bitmaps in the form of <https://github.com/RoaringBitmap/RoaringFormatSpec>,
-//! so that what fits is counted by thousands, where an index of words looks at each.
+//! so that what fits is found by thousands, where an index of words looks at each.
 //!
-//! Each product has a number here; a row tells of one word and a block of numbers. Common words are in many
-//! products, and who changes one product writes their rows: they are only kept where nobody waits for them.
+//! Each product has a number here; a row tells of one word and a block of numbers. What else lists are
+//! narrowed by is marked by words that nobody writes, as `§` is no letter: its category, that it is sold out,
+//! and every bit of its price that is one, so that prices are compared bit by bit for a whole block
+//! (O'Neil and Quass, Improved Query Performance with Variant Indexes, 1997).
+//!
+//! Common words are in many products, and who changes one product writes their rows: all this is only kept
+//! where nobody waits for them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::RangeInclusive,
 };
 
 use roaring::RoaringBitmap;
 
+use super::listing::Filters;
 use crate::{
     args,
     db::{Tx, Value, rows_of},
     error::{Error, Result},
-    id::ProductId,
+    id::{CategoryId, ProductId},
+    money::Price,
 };
 
 /// How many products there are to a row: few enough to be written for one of them, enough to be read at
 /// once.
 const BLOCK: u32 = 1 << 15;
 
-/// Takes down the words of products in the place of earlier ones; tells by what number each is known, if
-/// any is.
-pub(super) fn write(tx: &mut Tx<'_>, told: &[(ProductId, &str)]) -> Result<Vec<Option<i64>>> {
-    if !tx.writes_alone() {
-        return Ok(vec![None; told.len()]);
+/// How many bits the highest price has.
+const PRICE_BITS: u32 = i64::BITS - Price::MOST.leading_zeros();
+
+const PRICE: &str = "§p";
+
+const SOLD_OUT: &str = "§0";
+
+/// The mark of a category.
+pub(super) fn category(id: CategoryId) -> String {
+    format!("§c{}", id.0.simple())
+}
+
+/// The marks of what a product costs and whether there is any, a space between them.
+pub(super) fn marks(price: Price, is_sold_out: bool) -> String {
+    let ones = (0..PRICE_BITS).filter(|bit| price.get() >> bit & 1 == 1);
+    let mut marks: Vec<String> = ones.map(|bit| format!("{PRICE}{bit:02}")).collect();
+    if is_sold_out {
+        marks.push(SOLD_OUT.to_owned());
     }
+    marks.join(" ")
+}
+
+/// Takes down the words and marks of products in the place of earlier ones; tells the number of each.
+pub(super) fn write(tx: &mut Tx<'_>, told: &[(ProductId, String)]) -> Result<Vec<i64>> {
     let known = known(tx, told)?;
     let mut free = first_free(tx)?;
     let mut numbers = Vec::with_capacity(told.len());
@@ -41,76 +67,212 @@ pub(super) fn write(tx: &mut Tx<'_>, told: &[(ProductId, &str)]) -> Result<Vec<O
             |(number, words)| (*number, words.as_str()),
         );
         changes.note(number, before, words)?;
-        numbers.push(Some(number));
+        numbers.push(number);
     }
     changes.write(tx)?;
     Ok(numbers)
 }
 
-/// Strikes out a product that had these words.
+/// Strikes out a product that had these words and marks.
 pub(super) fn remove(tx: &mut Tx<'_>, number: i64, words: &str) -> Result<()> {
     let mut changes = Changes::default();
     changes.note(number, words, "")?;
     changes.write(tx)
 }
 
-/// How many products have, for every group, a word that begins with one of its words, and `whole` as it is;
-/// counted up to `most`.
-pub(super) fn count(
-    tx: &mut Tx<'_>,
-    groups: &[Vec<String>],
-    whole: Option<&str>,
-    most: i64,
-) -> Result<i64> {
-    // From each word to what no word that begins so comes behind.
-    let range = |word: &String| (word.clone(), format!("{word}\u{10ffff}"));
-    let ranges = |group: &Vec<String>| group.iter().map(range).collect();
-    let mut all: Vec<Vec<(String, String)>> = groups.iter().map(ranges).collect();
-    all.extend(whole.map(|word| vec![(word.to_owned(), format!("{word} "))]));
-    let last: Option<Option<i64>> =
-        tx.one("SELECT max(block) FROM postings", &[], |row| row.get(0))?;
-    let mut count = 0;
-    for block in 0..=last.flatten().unwrap_or(-1) {
-        count += fitting(tx, block, &all)?.len().cast_signed();
-        if count >= most {
-            return Ok(most);
-        }
-    }
-    Ok(count)
+/// Marks a product as sold out, or not any more.
+pub(super) fn sold_out(tx: &mut Tx<'_>, product: ProductId, is_sold_out: bool) -> Result<()> {
+    let sql = "SELECT number, marks FROM product_search WHERE product_id = ?1";
+    let known = tx.one(sql, args![product], |row| {
+        Ok((row.get(0)?, row.get::<String>(1)?))
+    })?;
+    // Orders put back what has left the catalog, too.
+    let Some((Some(number), before)) = known else {
+        return Ok(());
+    };
+    let marks = before.split(' ').filter(|mark| *mark != SOLD_OUT);
+    let marks: Vec<&str> = marks.chain(is_sold_out.then_some(SOLD_OUT)).collect();
+    let marks = marks.join(" ");
+    let sql = "UPDATE product_search SET marks = ?2 WHERE product_id = ?1";
+    tx.execute(sql, args![product, &marks])?;
+    let mut changes = Changes::default();
+    changes.note(number, &before, &marks)?;
+    changes.write(tx)
 }
 
-/// Who in a block has a word in one of the ranges, of each of the groups.
-fn fitting(tx: &mut Tx<'_>, block: i64, groups: &[Vec<(String, String)>]) -> Result<RoaringBitmap> {
-    let mut fitting: Option<RoaringBitmap> = None;
-    for group in groups {
-        let mut any = RoaringBitmap::new();
-        for (first, behind) in group {
-            let sql = "SELECT products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3";
-            tx.each(sql, args![block, first, behind], |row| {
-                any |= bitmap(row.get(0)?)?;
-                Ok(())
+/// Who is looked for.
+pub(super) struct Wanted {
+    /// For every group a word from one of its ranges.
+    groups: Vec<Vec<(String, String)>>,
+    prices: Option<RangeInclusive<i64>>,
+    in_stock: Option<bool>,
+}
+
+impl Wanted {
+    /// Who has, for every group, a word that begins with one of its words.
+    pub(super) fn new(groups: &[Vec<String>]) -> Wanted {
+        let range = |word: &String| (word.clone(), format!("{word}\u{10ffff}"));
+        let ranges = |group: &Vec<String>| group.iter().map(range).collect();
+        Wanted {
+            groups: groups.iter().map(ranges).collect(),
+            prices: None,
+            in_stock: None,
+        }
+    }
+
+    /// And is in this category, and fits the prices and stock that are asked.
+    pub(super) fn narrowed(mut self, filters: &Filters, category: Option<&str>) -> Wanted {
+        let mark = category.map(|mark| vec![(mark.to_owned(), format!("{mark} "))]);
+        self.groups.extend(mark);
+        let (least, most) = (filters.min_price, filters.max_price);
+        self.prices = least
+            .or(most)
+            .map(|_| least.unwrap_or(0)..=most.unwrap_or(i64::MAX));
+        self.in_stock = filters.in_stock;
+        self
+    }
+
+    /// Finds them, block after block, until there are `most`.
+    pub(super) fn find(&self, tx: &mut Tx<'_>, most: i64) -> Result<Found> {
+        let last: Option<Option<i64>> =
+            tx.one("SELECT max(block) FROM postings", &[], |row| row.get(0))?;
+        let mut found = Found::default();
+        for block in 0..=last.flatten().unwrap_or(-1) {
+            let fitting = self.in_block(tx, block)?;
+            found.count += fitting.len().cast_signed();
+            found.blocks.push(fitting);
+            if found.count >= most {
+                found.count = most;
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn in_block(&self, tx: &mut Tx<'_>, block: i64) -> Result<RoaringBitmap> {
+        let mut fitting: Option<RoaringBitmap> = None;
+        for group in &self.groups {
+            let mut any = RoaringBitmap::new();
+            for (first, behind) in group {
+                each_in(tx, block, first, behind, |_, products| any |= products)?;
+            }
+            let both = match fitting {
+                Some(fitting) => fitting & any,
+                None => any,
+            };
+            if both.is_empty() {
+                return Ok(both);
+            }
+            fitting = Some(both);
+        }
+        let mut fitting = fitting.unwrap_or_default();
+        if let Some(in_stock) = self.in_stock {
+            let mut none_left = RoaringBitmap::new();
+            let behind = format!("{SOLD_OUT} ");
+            each_in(tx, block, SOLD_OUT, &behind, |_, products| {
+                none_left |= products;
             })?;
+            if in_stock {
+                fitting -= none_left;
+            } else {
+                fitting &= none_left;
+            }
         }
-        let both = match fitting {
-            Some(fitting) => fitting & any,
-            None => any,
-        };
-        if both.is_empty() {
-            return Ok(both);
+        match &self.prices {
+            Some(prices) if !fitting.is_empty() => priced(tx, block, prices, fitting),
+            _ => Ok(fitting),
         }
-        fitting = Some(both);
     }
-    Ok(fitting.unwrap_or_default())
 }
 
-/// The numbers and words of those that are known.
+/// Those of a block's products that cost so much.
+fn priced(
+    tx: &mut Tx<'_>,
+    block: i64,
+    prices: &RangeInclusive<i64>,
+    products: RoaringBitmap,
+) -> Result<RoaringBitmap> {
+    let mut bits = vec![RoaringBitmap::new(); PRICE_BITS as usize];
+    let behind = format!("{PRICE}~");
+    each_in(tx, block, PRICE, &behind, |mark, ones| {
+        let bit = mark[PRICE.len()..].parse().ok();
+        if let Some(place) = bit.and_then(|bit: usize| bits.get_mut(bit)) {
+            *place = ones;
+        }
+    })?;
+    // From the highest bit on: `same` are as the limit so far, `above` and `below` are past it.
+    let split = |limit: i64, products: RoaringBitmap| {
+        let (mut above, mut same) = (RoaringBitmap::new(), products);
+        for (bit, ones) in bits.iter().enumerate().rev() {
+            if limit >> bit & 1 == 1 {
+                same &= ones;
+            } else {
+                above |= &same & ones;
+                same -= ones;
+            }
+        }
+        (above, same)
+    };
+    let highest = (1 << PRICE_BITS) - 1;
+    let (least, most) = (*prices.start().max(&0), *prices.end().min(&highest));
+    if least > most {
+        return Ok(RoaringBitmap::new());
+    }
+    let (above, same) = split(least, products);
+    let enough = above | same;
+    let (above, _) = split(most, enough.clone());
+    Ok(enough - above)
+}
+
+/// Who was found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// How many, up to as many as were asked for.
+    pub(super) count: i64,
+    blocks: Vec<RoaringBitmap>,
+}
+
+impl Found {
+    /// The numbers of all, as a JSON array.
+    pub(super) fn numbers(&self) -> String {
+        let blocks = self.blocks.iter().zip(0..);
+        let numbers: Vec<String> = blocks
+            .flat_map(|(places, block): (_, u32)| {
+                places.iter().map(move |place| block * BLOCK + place)
+            })
+            .map(|number| number.to_string())
+            .collect();
+        format!("[{}]", numbers.join(","))
+    }
+}
+
+/// Hands over the words from `first` on that stand before `behind`, with the products of a block that have
+/// them.
+fn each_in(
+    tx: &mut Tx<'_>,
+    block: i64,
+    first: &str,
+    behind: &str,
+    mut each: impl FnMut(&str, RoaringBitmap),
+) -> Result<()> {
+    tx.each(
+        "SELECT word, products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3",
+        args![block, first, behind],
+        |row| {
+            each(row.get(0)?, bitmap(row.get(1)?)?);
+            Ok(())
+        },
+    )
+}
+
+/// The numbers of those that are known, with their words and marks.
 fn known(
     tx: &mut Tx<'_>,
-    told: &[(ProductId, &str)],
+    told: &[(ProductId, String)],
 ) -> Result<BTreeMap<ProductId, (i64, String)>> {
     let values: Vec<Value<'_>> = told.iter().map(|(id, _)| Value::from(*id)).collect();
     let sql = format!(
-        "SELECT product_id, number, words FROM product_search
+        "SELECT product_id, number, words || ' ' || marks FROM product_search
          WHERE number IS NOT NULL AND product_id IN {}",
         rows_of(values.len(), 1)
     );

@@ -11,7 +11,8 @@ use crate::{
     error::Result,
 };
 
-/// The index of words, first of all, whatever else there is to go by: on `SQLite`, and on `Postgres`.
+/// The index of words, first of all, whatever else there is to go by: on `SQLite`, and on `Postgres`. The
+/// latter is where `SQLite` looks, too, if it is told the numbers of what fits.
 const INDEX: [&str; 2] = [
     "FROM product_fts CROSS JOIN product_search s ON s.key = product_fts.rowid",
     "FROM product_search s",
@@ -31,6 +32,8 @@ const KEY: [&str; 2] = ["product_fts.rowid", "(s.key + 0)"];
 pub(super) struct Query<'a> {
     /// What each engine asks of the index of words, if it is asked at all.
     found: Option<[String; 2]>,
+    /// Whether `SQLite` is told the numbers of what fits instead.
+    is_told: bool,
     conditions: String,
     values: Vec<Value<'a>>,
     is_narrowed: bool,
@@ -41,6 +44,7 @@ impl<'a> Query<'a> {
     pub(super) fn new() -> Self {
         Query {
             found: None,
+            is_told: false,
             conditions: "p.deleted_at IS NULL".to_owned(),
             values: Vec::new(),
             is_narrowed: false,
@@ -105,6 +109,28 @@ impl<'a> Query<'a> {
         self
     }
 
+    /// Finds, among the products with these numbers, a JSON array, which fit the words by one of the patterns
+    /// for every group.
+    pub(super) fn among(
+        mut self,
+        numbers: &'a str,
+        patterns: &'a [Vec<String>],
+        within: Within,
+    ) -> Self {
+        let numbers = self.value(numbers);
+        let mut fits = format!("s.number IN (SELECT value FROM json_each({numbers}))");
+        match within {
+            Within::All => {}
+            Within::Name => fits = format!("{fits} AND {}", self.like("s.name_words", patterns)),
+            Within::AllButName => {
+                fits = format!("{fits} AND NOT ({})", self.like("s.name_words", patterns));
+            }
+        }
+        self.found = Some([fits.clone(), fits]);
+        self.is_told = true;
+        self
+    }
+
     /// Of what the index of words finds, the key that has so many before it.
     pub(super) fn key_behind(&self, tx: &mut Tx<'_>, before: i64) -> Result<Option<i64>> {
         let mut query = self.clone();
@@ -115,21 +141,26 @@ impl<'a> Query<'a> {
 
     /// Looks at the words of each product on the way, for every group one of its patterns.
     pub(super) fn with_words(mut self, patterns: &'a [Vec<String>]) -> Self {
+        let words = self.like("s.words", patterns);
+        self.narrow(&format!(
+            "EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND {words})"
+        ));
+        self
+    }
+
+    /// That words are, for every group, like one of its patterns.
+    fn like(&mut self, words: &str, patterns: &'a [Vec<String>]) -> String {
         let groups: Vec<_> = patterns
             .iter()
             .map(|group| {
                 let any: Vec<_> = group
                     .iter()
-                    .map(|pattern| format!("(' ' || s.words) LIKE {}", self.value(pattern)))
+                    .map(|pattern| format!("(' ' || {words}) LIKE {}", self.value(pattern)))
                     .collect();
                 format!("({})", any.join(" OR "))
             })
             .collect();
-        let words = groups.join(" AND ");
-        self.narrow(&format!(
-            "EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND {words})"
-        ));
-        self
+        groups.join(" AND ")
     }
 
     /// The whole statement, for each engine where they differ. What the index of words finds is in the
@@ -151,7 +182,9 @@ impl<'a> Query<'a> {
                 Statement::Shared(parts.concat())
             }
             Some(found) => Statement::Either([0, 1].map(|engine| {
-                let (index, fits) = (INDEX[engine], &found[engine]);
+                let fits = &found[engine];
+                let place = if self.is_told { 1 } else { engine };
+                let (index, key) = (INDEX[place], KEY[place]);
                 let text = if reads_products {
                     let products = format!("{} s.product_id", PRODUCTS[engine]);
                     format!(
@@ -160,7 +193,7 @@ impl<'a> Query<'a> {
                 } else {
                     format!("{head} {index} WHERE {fits} {tail}")
                 };
-                text.replace("{key}", KEY[engine])
+                text.replace("{key}", key)
             })),
         }
     }

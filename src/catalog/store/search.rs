@@ -5,10 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     args,
-    catalog::{place, search::entry, store::postings, words::trigrams},
+    catalog::{
+        place,
+        search::entry,
+        store::{
+            listing::Filters,
+            postings::{self, Found, Wanted},
+        },
+        words::trigrams,
+    },
     db::{Sql, Tx, Value, rows_of},
     error::Result,
     id::{CategoryId, ProductId},
+    money::Price,
 };
 
 /// What is kept of a product.
@@ -20,12 +29,35 @@ pub(in crate::catalog) struct Entry {
     pub name_words: Vec<String>,
     /// Those of the name among them.
     pub words: Vec<String>,
-    pub category: Option<CategoryId>,
+    pub facts: Facts,
 }
 
-/// A category as a word that nobody writes: it begins with no letter or digit.
-fn mark(category: CategoryId) -> String {
-    format!("§{}", category.0.simple())
+/// What else lists of products are narrowed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::catalog) struct Facts {
+    pub category: Option<CategoryId>,
+    pub price: Price,
+    pub is_sold_out: bool,
+}
+
+impl Entry {
+    /// The words of the name, all words, and marks, with spaces between them. A category is found with the
+    /// words. Where others write too, a program from before would leave marks out: nobody goes by them there.
+    fn texts(&self, is_alone: bool) -> [String; 3] {
+        let Facts {
+            category,
+            price,
+            is_sold_out,
+        } = self.facts;
+        let (mut words, mut marks) = (self.words.join(" "), String::new());
+        if is_alone {
+            if let Some(category) = category {
+                words = format!("{words} {}", postings::category(category));
+            }
+            marks = postings::marks(price, is_sold_out);
+        }
+        [self.name_words.join(" "), words, marks]
+    }
 }
 
 /// Writes entries, all in one statement, in the place of earlier ones.
@@ -36,42 +68,33 @@ pub(in crate::catalog) fn write(tx: &mut Tx<'_>, mut entries: Vec<Entry>) -> Res
     find_keys(tx, &mut entries)?;
     // An index of words is written in runs of rising keys.
     entries.sort_unstable_by_key(|entry| entry.key);
-    // Not where others write too: a program from before would leave it out.
     let is_alone = tx.writes_alone();
-    let texts: Vec<(String, String)> = entries
-        .iter()
-        .map(|entry| {
-            let mark = entry.category.filter(|_| is_alone).map(mark);
-            let words: Vec<&str> = entry
-                .words
-                .iter()
-                .chain(&mark)
-                .map(String::as_str)
-                .collect();
-            (entry.name_words.join(" "), words.join(" "))
-        })
-        .collect();
-    let told = entries
-        .iter()
-        .zip(&texts)
-        .map(|(entry, (_, words))| (entry.product, words.as_str()));
-    let numbers = postings::write(tx, &told.collect::<Vec<_>>())?;
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 6);
-    for ((entry, (name_words, words)), number) in entries.iter().zip(&texts).zip(numbers) {
+    let texts: Vec<[String; 3]> = entries.iter().map(|entry| entry.texts(is_alone)).collect();
+    let mut numbers = Vec::new();
+    if is_alone {
+        let told = entries.iter().zip(&texts);
+        let told =
+            told.map(|(entry, [_, words, marks])| (entry.product, format!("{words} {marks}")));
+        numbers = postings::write(tx, &told.collect::<Vec<_>>())?;
+    }
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 7);
+    for (at, (entry, texts)) in entries.iter().zip(&texts).enumerate() {
         values.extend([
             Value::Int(entry.key),
             Value::from(entry.product),
-            number.map_or(Value::Null, Value::Int),
+            numbers
+                .get(at)
+                .map_or(Value::Null, |number| Value::Int(*number)),
             Value::from(&entry.name_key),
-            Value::from(name_words),
-            Value::from(words),
         ]);
+        values.extend(texts.iter().map(Value::from));
     }
     let sql = format!(
-        "INSERT INTO product_search (key, product_id, number, name_key, name_words, words) VALUES {}
+        "INSERT INTO product_search (key, product_id, number, name_key, name_words, words, marks) VALUES {}
          ON CONFLICT (product_id) DO UPDATE SET key = excluded.key, number = excluded.number,
-             name_key = excluded.name_key, name_words = excluded.name_words, words = excluded.words",
-        rows_of(6, entries.len())
+             name_key = excluded.name_key, name_words = excluded.name_words, words = excluded.words,
+             marks = excluded.marks",
+        rows_of(7, entries.len())
     );
     tx.execute(&sql, &values)?;
     // In one order, so that two who add the same words do not wait for each other.
@@ -150,7 +173,7 @@ fn add_word(tx: &mut Tx<'_>, word: &str) -> Result<()> {
 
 pub(in crate::catalog) fn remove(tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
     let removed = tx.one(
-        "DELETE FROM product_search WHERE product_id = ?1 RETURNING number, words",
+        "DELETE FROM product_search WHERE product_id = ?1 RETURNING number, words || ' ' || marks",
         args![product],
         |row| Ok((row.get::<Option<i64>>(0)?, row.get::<String>(1)?)),
     )?;
@@ -158,6 +181,18 @@ pub(in crate::catalog) fn remove(tx: &mut Tx<'_>, product: ProductId) -> Result<
         Some((Some(number), words)) => postings::remove(tx, number, &words),
         _ => Ok(()),
     }
+}
+
+/// Takes note that a product is sold out, or not any more.
+pub(in crate::catalog) fn sold_out(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+    is_sold_out: bool,
+) -> Result<()> {
+    if tx.writes_alone() {
+        postings::sold_out(tx, product, is_sold_out)?;
+    }
+    Ok(())
 }
 
 /// Behind which product words may be missing, or stand under a key from before keys were places.
@@ -176,12 +211,19 @@ pub(in crate::catalog) fn unwritten(
     most: i64,
 ) -> Result<Vec<Entry>> {
     tx.all(
-        "SELECT p.id, p.name, p.description, p.category_id FROM products p
+        "SELECT p.id, p.name, p.description, p.category_id, p.price, p.stock FROM products p
          WHERE p.id > ?1 AND p.deleted_at IS NULL AND NOT EXISTS
              (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND s.key >= ?3)
          ORDER BY p.id LIMIT ?2",
         args![after, most, place::FIRST],
-        |row| Ok(entry(row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        |row| {
+            let facts = Facts {
+                category: row.get(3)?,
+                price: row.get(4)?,
+                is_sold_out: row.get::<i64>(5)? == 0,
+            };
+            Ok(entry(row.get(0)?, row.get(1)?, row.get(2)?, facts))
+        },
     )
 }
 
@@ -233,6 +275,7 @@ pub(in crate::catalog) enum Within {
 #[derive(Debug, Clone)]
 pub(in crate::catalog) struct Question {
     groups: Vec<Vec<String>>,
+    /// The mark of the category that it is narrowed to.
     category: Option<String>,
     /// Each [`Within`] has its own.
     sqlite: [String; 3],
@@ -265,7 +308,7 @@ impl Question {
 
     /// Asks for products of that category only, where one program writes: others may have left it out.
     pub(in crate::catalog) fn of(mut self, category: CategoryId) -> Question {
-        let mark = mark(category);
+        let mark = postings::category(category);
         self.sqlite = self.sqlite.map(|asked| format!("({asked}) AND \"{mark}\""));
         self.category = Some(mark);
         self
@@ -324,7 +367,8 @@ pub(in crate::catalog) fn is_any(tx: &mut Tx<'_>, question: &Question) -> Result
 /// How many products of the catalog fit, counted up to `most`.
 pub(in crate::catalog) fn count(tx: &mut Tx<'_>, question: &Question, most: i64) -> Result<i64> {
     if tx.writes_alone() {
-        return postings::count(tx, &question.groups, question.category.as_deref(), most);
+        let found = Wanted::new(&question.groups).find(tx, most)?;
+        return Ok(found.count);
     }
     let counted = tx.one(
         "SELECT count(*) FROM (
@@ -336,4 +380,17 @@ pub(in crate::catalog) fn count(tx: &mut Tx<'_>, question: &Question, most: i64)
         |row| row.get(0),
     )?;
     Ok(counted.unwrap_or_default())
+}
+
+/// Who fits all that is asked, where one program writes.
+pub(super) fn find(
+    tx: &mut Tx<'_>,
+    question: &Question,
+    filters: &Filters,
+    most: i64,
+) -> Result<Found> {
+    let wanted = Wanted::new(&question.groups);
+    wanted
+        .narrowed(filters, question.category.as_deref())
+        .find(tx, most)
 }
