@@ -131,6 +131,16 @@ impl Catalog {
         let searches = words
             .iter()
             .map(|words| format!("/api/v1/products?q={words}&limit=20"));
+        let filters = [
+            format!("cotton&category={slug}"),
+            format!("steel%20lamp&category={slug}&inStock=true"),
+            "cotton&minPrice=1000".to_owned(),
+            "oak&inStock=true".to_owned(),
+            "notebook&maxPrice=50000&inStock=true".to_owned(),
+        ];
+        let narrowed = filters
+            .iter()
+            .map(|asked| format!("/api/v1/products?q={asked}&limit=20"));
         let asked = |paths: Vec<String>| {
             let calls = paths.iter().map(|path| request("GET", path, None, ""));
             Arc::new(calls.collect())
@@ -142,6 +152,7 @@ impl Catalog {
             ("deep page", asked(deep.collect())),
             ("walk by cursor", asked(cursors)),
             ("search", asked(searches.collect())),
+            ("search, narrowed", asked(narrowed.collect())),
         ];
         Catalog {
             server,

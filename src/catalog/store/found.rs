@@ -17,6 +17,9 @@ use crate::{
 /// So many are few.
 const FEW: i64 = 5000;
 
+/// About so many are on a page.
+const PAGE: i64 = 20;
+
 const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 
 /// Hands over what fits the words, the category and the rest of the filters.
@@ -38,8 +41,10 @@ pub(super) fn found(
             question = question.of(category.id);
         }
         let found = search::find(tx, &question, filters, COUNTED_UP_TO + 1)?;
-        // What the index of words does not know would have to be looked for among all that it finds.
-        if rest.is_narrowed() && found.count <= FEW {
+        // Of what the index of words does not know, each one of a page is looked for among as many others
+        // as do not fit. Told, all that fit are read.
+        let are_rare = found.count <= FEW && found.count.pow(2) <= PAGE * found.with_words;
+        if rest.is_narrowed() && are_rare {
             numbers = Some(found.numbers());
         }
         known = Some(found.count);

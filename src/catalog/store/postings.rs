@@ -138,7 +138,9 @@ impl Wanted {
             tx.one("SELECT max(block) FROM postings", &[], |row| row.get(0))?;
         let mut found = Found::default();
         for block in 0..=last.flatten().unwrap_or(-1) {
-            let fitting = self.in_block(tx, block)?;
+            let with_words = self.with_words(tx, block)?;
+            found.with_words += with_words.len().cast_signed();
+            let fitting = self.narrow(tx, block, with_words)?;
             found.count += fitting.len().cast_signed();
             found.blocks.push(fitting);
             if found.count >= most {
@@ -149,7 +151,8 @@ impl Wanted {
         Ok(found)
     }
 
-    fn in_block(&self, tx: &mut Tx<'_>, block: i64) -> Result<RoaringBitmap> {
+    /// Who in a block has the words and the category.
+    fn with_words(&self, tx: &mut Tx<'_>, block: i64) -> Result<RoaringBitmap> {
         let mut fitting: Option<RoaringBitmap> = None;
         for group in &self.groups {
             let mut any = RoaringBitmap::new();
@@ -165,7 +168,19 @@ impl Wanted {
             }
             fitting = Some(both);
         }
-        let mut fitting = fitting.unwrap_or_default();
+        Ok(fitting.unwrap_or_default())
+    }
+
+    /// Those of them that fit the rest.
+    fn narrow(
+        &self,
+        tx: &mut Tx<'_>,
+        block: i64,
+        mut fitting: RoaringBitmap,
+    ) -> Result<RoaringBitmap> {
+        if fitting.is_empty() {
+            return Ok(fitting);
+        }
         if let Some(in_stock) = self.in_stock {
             let mut none_left = RoaringBitmap::new();
             let behind = format!("{SOLD_OUT} ");
@@ -179,8 +194,8 @@ impl Wanted {
             }
         }
         match &self.prices {
-            Some(prices) if !fitting.is_empty() => priced(tx, block, prices, fitting),
-            _ => Ok(fitting),
+            Some(prices) => priced(tx, block, prices, fitting),
+            None => Ok(fitting),
         }
     }
 }
@@ -229,6 +244,8 @@ fn priced(
 pub(super) struct Found {
     /// How many, up to as many as were asked for.
     pub(super) count: i64,
+    /// How many were looked at for that: who has the words and the category.
+    pub(super) with_words: i64,
     blocks: Vec<RoaringBitmap>,
 }
 

@@ -323,6 +323,10 @@ impl Question {
 /// For each word those that begin with it, as `SQLite` is asked for them. Where they are few they are
 /// named: of a beginning it gathers all that it finds before it gives the first.
 fn named(tx: &mut Tx<'_>, asked: &[&String]) -> Result<Vec<String>> {
+    let beginning = |word: &String| format!("\"{word}\" *");
+    if !tx.writes_alone() {
+        return Ok(asked.iter().map(|word| beginning(word)).collect());
+    }
     let behind: Vec<String> = asked
         .iter()
         .map(|word| format!("{word}\u{10ffff}"))
@@ -352,7 +356,7 @@ fn named(tx: &mut Tx<'_>, asked: &[&String]) -> Result<Vec<String>> {
             if (1..=MOST_NAMED).contains(&named.len()) {
                 named.join(" OR ")
             } else {
-                format!("\"{word}\" *")
+                beginning(word)
             }
         })
         .collect())
