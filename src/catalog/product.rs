@@ -247,16 +247,10 @@ pub fn update(
             category,
         },
     )?;
-    let (before, after) = (
-        (
-            current.name.as_ref(),
-            current.description.as_ref(),
-            current.price,
-            current.category_id,
-        ),
-        (name, description, price, category),
-    );
-    if before != after {
+    let says_the_same = name == current.name && description == current.description;
+    let stands_the_same = price == current.price && category == current.category_id;
+    // Where others write too, search keeps words only.
+    if !says_the_same || (!stands_the_same && tx.writes_alone()) {
         let facts = Facts {
             category,
             price,

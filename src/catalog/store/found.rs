@@ -41,8 +41,8 @@ pub(super) fn found(
             question = question.of(category.id);
         }
         let found = search::find(tx, &question, filters, COUNTED_UP_TO + 1)?;
-        // Of what the index of words does not know, each one of a page is looked for among as many others
-        // as do not fit. Told, all that fit are read.
+        // For each row of a page the index of words finds others that do not fit; by their numbers, all that
+        // fit are read.
         let are_rare = found.count <= FEW && found.count.pow(2) <= PAGE * found.with_words;
         if rest.is_narrowed() && are_rare {
             numbers = Some(found.numbers());

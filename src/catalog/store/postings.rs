@@ -215,7 +215,7 @@ fn priced(
             *place = ones;
         }
     })?;
-    // From the highest bit on: `same` are as the limit so far, `above` and `below` are past it.
+    // From the highest bit on: those that are past the limit by now, and those that are the same so far.
     let split = |limit: i64, products: RoaringBitmap| {
         let (mut above, mut same) = (RoaringBitmap::new(), products);
         for (bit, ones) in bits.iter().enumerate().rev() {
