@@ -2,6 +2,7 @@
 
 mod document;
 mod edge;
+mod injection;
 
 use http::Method;
 use serde_json::{Value, json};

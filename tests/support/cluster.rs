@@ -2,7 +2,7 @@
 //! long as it takes to clean up.
 
 use std::{
-    env, fs,
+    fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     os::unix::process::CommandExt,
@@ -22,20 +22,6 @@ const LOCALES: [&str; 3] = [
 /// Asked for only where `pg_hba.conf` says so, which trusts everybody at first.
 const PASSWORD: &str = "a-secret-of-the-tests";
 
-/// Says that this test does not run, or fails it if it must.
-pub(super) fn skip(why: &str) {
-    let why = format!("no Postgres: {why}; set SHOP_TEST_POSTGRES_URL or install postgresql");
-    assert!(
-        env::var("SHOP_TEST_REQUIRE_POSTGRES").as_deref() != Ok("1"),
-        "{why}"
-    );
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    // Past the test's own capture, so that it is read.
-    let skipped = format!("SKIPPED {test}, {why}\n");
-    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
-}
-
 /// A whole server of one's own, for tests that stop it or change its settings; gone with the
 /// value, and in any case with the process.
 pub(crate) struct Cluster {
@@ -46,12 +32,6 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// With Postgres' own defaults but for these lines of `postgresql.conf`; none where the test
-    /// is skipped.
-    pub(crate) fn start(settings: &[(&str, &str)]) -> Option<Cluster> {
-        Cluster::make(None, settings).map_err(|why| skip(&why)).ok()
-    }
-
     /// For a superuser, with a password, and with `sslmode=disable` at its end.
     pub(crate) fn url(&self, database: &str) -> String {
         let port = self.port;

@@ -20,7 +20,10 @@ mod shop;
 pub(crate) mod shopping;
 mod site;
 mod smtp;
+mod sqlmap;
 mod store;
+
+use std::{env, io::Write};
 
 pub(crate) use self::{
     behind::Behind,
@@ -38,6 +41,7 @@ pub(crate) use self::{
     shop::{Engine, TestShop, options},
     site::{Site, add_product},
     smtp::{Certificate, SmtpServer},
+    sqlmap::Sqlmap,
     store::{HeldWriter, Job, TestStore, as_one_group, begin, job},
 };
 
@@ -114,4 +118,16 @@ pub(crate) fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         Ok(answer) => answer,
         Err(panic) => std::panic::resume_unwind(panic),
     })
+}
+
+/// Says that a test does not run for want of something, or fails it if it must:
+/// `SHOP_TEST_REQUIRE_{what}=1`.
+pub(crate) fn skip(what: &str, why: &str) {
+    let required = env::var(format!("SHOP_TEST_REQUIRE_{what}"));
+    assert!(required.as_deref() != Ok("1"), "{why}");
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Past the test's own capture, so that it is read.
+    let skipped = format!("SKIPPED {test}, {why}\n");
+    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
 }

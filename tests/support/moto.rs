@@ -3,9 +3,11 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
+
+use super::skip;
 
 /// A running server with one empty bucket, `pictures`; killed when dropped.
 pub(crate) struct Moto {
@@ -19,7 +21,10 @@ impl Moto {
     pub(crate) async fn start() -> Option<Moto> {
         let program = env::var("SHOP_TEST_MOTO").unwrap_or_default();
         if program.is_empty() {
-            skip();
+            skip(
+                "MOTO",
+                "no S3 server: set SHOP_TEST_MOTO to the program `moto_server`",
+            );
             return None;
         }
         let mut child = Command::new(&program)
@@ -83,18 +88,4 @@ impl Drop for Moto {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// Says that this test does not run, or fails it if it must.
-fn skip() {
-    let why = "no S3 server: set SHOP_TEST_MOTO to the program `moto_server`";
-    assert!(
-        env::var("SHOP_TEST_REQUIRE_MOTO").as_deref() != Ok("1"),
-        "{why}"
-    );
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    // Past the test's own capture, so that it is read.
-    let skipped = format!("SKIPPED {test}, {why}\n");
-    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
 }

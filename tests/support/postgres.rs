@@ -15,7 +15,7 @@ use std::{
 use postgres::{Client, Config, NoTls};
 use shop::db::postgres::Target;
 
-use super::{Cluster, cluster::skip, on_a_thread};
+use super::{Cluster, on_a_thread, skip};
 
 /// What a failed test run may lose, and what many shops at once need.
 const THROWAWAY: [(&str, &str); 6] = [
@@ -66,6 +66,16 @@ impl Drop for Database {
     }
 }
 
+impl Cluster {
+    /// With Postgres' own defaults but for these lines of `postgresql.conf`; none where the test
+    /// is skipped.
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Option<Cluster> {
+        Cluster::make(None, settings)
+            .map_err(|why| no_server(&why))
+            .ok()
+    }
+}
+
 /// Where databases are made.
 struct Server {
     url: String,
@@ -86,7 +96,7 @@ impl Server {
     fn shared() -> Option<&'static Server> {
         static SHARED: OnceLock<Result<Server, String>> = OnceLock::new();
         let found = SHARED.get_or_init(|| on_a_thread(Server::find));
-        found.as_ref().map_err(|why| skip(why)).ok()
+        found.as_ref().map_err(|why| no_server(why)).ok()
     }
 
     fn find() -> Result<Server, String> {
@@ -172,6 +182,12 @@ fn sweep(maintenance: &mut Client) {
         // another process may sweep as well
         drop(maintenance.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")));
     }
+}
+
+/// Says that a test has no server.
+fn no_server(why: &str) {
+    let remedy = "set SHOP_TEST_POSTGRES_URL or install postgresql";
+    skip("POSTGRES", &format!("no Postgres: {why}; {remedy}"));
 }
 
 /// The same server's URL with another database in it.

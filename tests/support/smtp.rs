@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Condvar, Mutex, OnceLock},
@@ -14,6 +14,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::skip;
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/smtp/server.py");
 
@@ -50,7 +52,10 @@ impl SmtpServer {
     /// message. None where the test is skipped.
     pub(crate) fn start(arguments: &[&str]) -> Option<SmtpServer> {
         let Some(python) = python() else {
-            skip();
+            skip(
+                "SMTP",
+                "no mail server: set SHOP_TEST_PYTHON to a Python that has aiosmtpd",
+            );
             return None;
         };
         let mut child = Command::new(python)
@@ -148,20 +153,6 @@ fn python() -> Option<&'static str> {
         })
     });
     found.as_deref()
-}
-
-/// Says that this test does not run, or fails it if it must.
-fn skip() {
-    let why = "no mail server: set SHOP_TEST_PYTHON to a Python that has aiosmtpd";
-    assert!(
-        env::var("SHOP_TEST_REQUIRE_SMTP").as_deref() != Ok("1"),
-        "{why}"
-    );
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    // Past the test's own capture, so that it is read.
-    let skipped = format!("SKIPPED {test}, {why}\n");
-    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
 }
 
 fn received(events: &[Value]) -> Vec<Received> {
