@@ -202,6 +202,8 @@ async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc
             // Whoever waits for a command can break it off; beside a busy server it waits for its turn.
             busy: Duration::from_mins(1),
             scan: Duration::from_hours(24),
+            // A sheet or a seed is a few commits that write much.
+            cache: 65_536,
             ..db::Options::default()
         },
         ..Parts::new(config, public_url)

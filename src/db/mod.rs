@@ -68,6 +68,8 @@ pub struct Options {
     pub scan: Duration,
     /// From how many pages on `SQLite`'s log is folded into the file.
     pub log: i64,
+    /// How many KiB of the file `SQLite`'s writer keeps.
+    pub cache: i64,
     /// The mark of the folder that all programs on one database must share; one with another mark
     /// cannot join them.
     pub folder: Option<i32>,
@@ -83,6 +85,8 @@ impl Default for Options {
             scan: SCAN_LIMIT,
             // 64 MiB: pages that are written again and again are copied into the file once.
             log: 16_000,
+            // Each commit walks all pages that are kept, where it moved any: few, the system has the rest.
+            cache: 8_192,
             folder: None,
         }
     }

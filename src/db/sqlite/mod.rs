@@ -48,9 +48,8 @@ impl Sqlite {
     pub fn open(path: &Path, options: Options) -> Result<Sqlite> {
         let committed = Arc::new(Notify::new());
         let writing = open(path, options.busy, true).map_err(|e| cannot_open(path, e))?;
-        // Each commit walks all pages that are kept, where it moved any: keep few, the system has the rest.
         writing
-            .pragma_update(None, "cache_size", -8_192)
+            .pragma_update(None, "cache_size", -options.cache)
             .map_err(failure)?;
         // The log is folded by nobody else.
         writing
