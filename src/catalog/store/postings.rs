@@ -33,8 +33,6 @@ const BLOCK: u32 = 1 << 15;
 /// How many bits the highest price has.
 const PRICE_BITS: u32 = i64::BITS - Price::MOST.leading_zeros();
 
-const PRICE: &str = "§p";
-
 const SOLD_OUT: &str = "§0";
 
 /// The mark of a category.
@@ -42,10 +40,15 @@ pub(super) fn category(id: CategoryId) -> String {
     format!("§c{}", id.0.simple())
 }
 
+/// The mark of a price in which this bit is one.
+fn price_bit(bit: u32) -> String {
+    format!("§p{bit}")
+}
+
 /// The marks of what a product costs and whether there is any, a space between them.
 pub(super) fn marks(price: Price, is_sold_out: bool) -> String {
     let ones = (0..PRICE_BITS).filter(|bit| price.get() >> bit & 1 == 1);
-    let mut marks: Vec<String> = ones.map(|bit| format!("{PRICE}{bit:02}")).collect();
+    let mut marks: Vec<String> = ones.map(price_bit).collect();
     if is_sold_out {
         marks.push(SOLD_OUT.to_owned());
     }
@@ -157,7 +160,12 @@ impl Wanted {
         for group in &self.groups {
             let mut any = RoaringBitmap::new();
             for (first, behind) in group {
-                each_in(tx, block, first, behind, |_, products| any |= products)?;
+                let sql =
+                    "SELECT products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3";
+                tx.each(sql, args![block, first, behind], |row| {
+                    any |= bitmap(row.get(0)?)?;
+                    Ok(())
+                })?;
             }
             let both = match fitting {
                 Some(fitting) => fitting & any,
@@ -181,17 +189,10 @@ impl Wanted {
         if fitting.is_empty() {
             return Ok(fitting);
         }
-        if let Some(in_stock) = self.in_stock {
-            let mut none_left = RoaringBitmap::new();
-            let behind = format!("{SOLD_OUT} ");
-            each_in(tx, block, SOLD_OUT, &behind, |_, products| {
-                none_left |= products;
-            })?;
-            if in_stock {
-                fitting -= none_left;
-            } else {
-                fitting &= none_left;
-            }
+        match self.in_stock {
+            Some(true) => fitting -= kept(tx, block, SOLD_OUT)?,
+            Some(false) => fitting &= kept(tx, block, SOLD_OUT)?,
+            None => {}
         }
         match &self.prices {
             Some(prices) => priced(tx, block, prices, fitting),
@@ -205,38 +206,45 @@ fn priced(
     tx: &mut Tx<'_>,
     block: i64,
     prices: &RangeInclusive<i64>,
-    products: RoaringBitmap,
+    mut products: RoaringBitmap,
 ) -> Result<RoaringBitmap> {
-    let mut bits = vec![RoaringBitmap::new(); PRICE_BITS as usize];
-    let behind = format!("{PRICE}~");
-    each_in(tx, block, PRICE, &behind, |mark, ones| {
-        let bit = mark[PRICE.len()..].parse().ok();
-        if let Some(place) = bit.and_then(|bit: usize| bits.get_mut(bit)) {
-            *place = ones;
-        }
-    })?;
-    // From the highest bit on: those that are past the limit by now, and those that are the same so far.
-    let split = |limit: i64, products: RoaringBitmap| {
-        let (mut above, mut same) = (RoaringBitmap::new(), products);
-        for (bit, ones) in bits.iter().enumerate().rev() {
-            if limit >> bit & 1 == 1 {
-                same &= ones;
-            } else {
-                above |= &same & ones;
-                same -= ones;
-            }
-        }
-        (above, same)
-    };
-    let highest = (1 << PRICE_BITS) - 1;
-    let (least, most) = (*prices.start().max(&0), *prices.end().min(&highest));
-    if least > most {
+    let (least, most) = (*prices.start(), *prices.end());
+    if least > Price::MOST {
         return Ok(RoaringBitmap::new());
     }
-    let (above, same) = split(least, products);
-    let enough = above | same;
-    let (above, _) = split(most, enough.clone());
-    Ok(enough - above)
+    if least > Price::LEAST {
+        let (above, same) = compared(tx, block, least, products)?;
+        products = above | same;
+    }
+    if most < Price::MOST {
+        let (above, _) = compared(tx, block, most, products.clone())?;
+        products -= above;
+    }
+    Ok(products)
+}
+
+/// Those of a block's products that cost more than a limit, and those that cost as much.
+fn compared(
+    tx: &mut Tx<'_>,
+    block: i64,
+    limit: i64,
+    products: RoaringBitmap,
+) -> Result<(RoaringBitmap, RoaringBitmap)> {
+    let (mut above, mut same) = (RoaringBitmap::new(), products);
+    // From the highest bit on, while any are as the limit is so far.
+    for bit in (0..PRICE_BITS).rev() {
+        if same.is_empty() {
+            break;
+        }
+        let ones = kept(tx, block, &price_bit(bit))?;
+        if limit >> bit & 1 == 1 {
+            same &= ones;
+        } else {
+            above |= &same & &ones;
+            same -= ones;
+        }
+    }
+    Ok((above, same))
 }
 
 /// Who was found.
@@ -263,23 +271,11 @@ impl Found {
     }
 }
 
-/// Hands over the words from `first` on that stand before `behind`, with the products of a block that have
-/// them.
-fn each_in(
-    tx: &mut Tx<'_>,
-    block: i64,
-    first: &str,
-    behind: &str,
-    mut each: impl FnMut(&str, RoaringBitmap),
-) -> Result<()> {
-    tx.each(
-        "SELECT word, products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3",
-        args![block, first, behind],
-        |row| {
-            each(row.get(0)?, bitmap(row.get(1)?)?);
-            Ok(())
-        },
-    )
+/// Who in a block has a word.
+fn kept(tx: &mut Tx<'_>, block: i64, word: &str) -> Result<RoaringBitmap> {
+    let sql = "SELECT products FROM postings WHERE block = ?1 AND word = ?2";
+    let kept = tx.one(sql, args![block, word], |row| bitmap(row.get(0)?))?;
+    Ok(kept.unwrap_or_default())
 }
 
 /// The numbers of those that are known, with their words and marks.
@@ -325,9 +321,7 @@ impl<'a> Changes<'a> {
 
     fn write(self, tx: &mut Tx<'_>) -> Result<()> {
         for ((block, word), [gained, lost]) in self.0 {
-            let sql = "SELECT products FROM postings WHERE block = ?1 AND word = ?2";
-            let kept = tx.one(sql, args![block, word], |row| bitmap(row.get(0)?))?;
-            let products = (kept.unwrap_or_default() - lost) | gained;
+            let products = (kept(tx, block, word)? - lost) | gained;
             if products.is_empty() {
                 let sql = "DELETE FROM postings WHERE block = ?1 AND word = ?2";
                 tx.execute(sql, args![block, word])?;
