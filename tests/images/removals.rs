@@ -1,6 +1,7 @@
 //! What no row names leaves the store: later, again and again until it works, and whatever happened.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use image::ImageFormat;
+use serde_json::Value;
 use shop::{
     error::{Error, Result},
     ports::{ImageStore, Objects, Place, images::Found},
@@ -18,7 +20,7 @@ use shop::{
 
 use super::{admin_of, files, path, product};
 use tokio::{
-    sync::{Notify, RwLock},
+    sync::{Notify, RwLock, mpsc},
     task::JoinHandle,
 };
 
@@ -235,6 +237,60 @@ storage_test! {
         shop.passes(Duration::from_hours(24 * 3650));
         assert_eq!((shop.removals().await, shop.removals().await), (1, 0));
     }
+
+    async fn i08_an_acknowledged_upload_outlives_kill_nine(shop: TestShop) {
+        let shop = shop.but(&[("rate_limit", "off")]).await;
+        let server = Process::of(&shop);
+        let token = admin_of(&shop, &server).await;
+        let (told, mut hears) = mpsc::unbounded_channel();
+        for _ in 0..4 {
+            let (url, token, told) = (server.url.clone(), token.clone(), told.clone());
+            tokio::spawn(async move {
+                while let Ok(Ok(answer)) = remote_upload(&url, &token).await {
+                    let Ok(text) = answer.text().await else { return };
+                    told.send(text).unwrap();
+                }
+            });
+        }
+        drop(told);
+        let mut acknowledged = Vec::new();
+        while let Some(text) = hears.recv().await {
+            acknowledged.push(text);
+            if acknowledged.len() == 12 {
+                break;
+            }
+        }
+        server.kill();
+        // What was on its way then may have been answered.
+        while let Some(text) = hears.recv().await {
+            acknowledged.push(text);
+        }
+        let visitor = shop.anonymous();
+        let listed = visitor.get("/products?limit=100").await.json();
+        let listed = listed["data"].as_array().unwrap();
+        assert!(listed.len() >= acknowledged.len());
+        for text in &acknowledged {
+            let product: Value = serde_json::from_str(text).unwrap();
+            let kept = listed.iter().find(|other| other["id"] == product["id"]);
+            assert_eq!(kept.map(file_of), Some(file_of(&product)), "{text}");
+        }
+        for product in listed {
+            let shown = visitor.get(&format!("/images/{}", file_of(product))).await;
+            assert_eq!(shown.status, 200, "{product}");
+            assert_eq!(image::load_from_memory(&shown.body).unwrap().width(), 6);
+        }
+        shop.passes(Duration::from_hours(24 * 3650));
+        shop.swept().await;
+        shop.removals().await;
+        let rows: BTreeSet<String> = listed.iter().map(file_of).collect();
+        assert_eq!(files(&shop), rows, "what no row names is swept");
+    }
+}
+
+/// The name under which a product's only picture is kept.
+fn file_of(product: &Value) -> String {
+    let url = product["images"][0]["url"].as_str().unwrap();
+    url.rsplit_once('/').unwrap().1.to_owned()
 }
 
 /// Sends a product with a picture to a server in a process of its own.
