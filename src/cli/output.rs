@@ -1,5 +1,4 @@
 //! What commands print, for people and for scripts.
-#![expect(clippy::print_stderr, reason = "a command's results go here")]
 
 use std::io::{IsTerminal, Write};
 
@@ -83,12 +82,12 @@ pub(super) fn fail(error: &Error) {
         .filter(|_| error.kind() == crate::error::Kind::Internal)
         .map(|cause| format!(": {cause}"))
         .unwrap_or_default();
-    eprintln!("error: {}{cause}", error.detail());
+    note(&format!("error: {}{cause}", error.detail()));
 }
 
-/// Says something beside the results.
+/// Says something beside the results. Where nobody reads it, there is nobody else to tell.
 pub(super) fn note(text: &str) {
-    eprintln!("{text}");
+    drop(writeln!(std::io::stderr(), "{text}"));
 }
 
 /// A bar that shows how far a long command is; nothing where nobody looks.
@@ -116,6 +115,8 @@ pub(super) fn start_log(config: &Config) -> Result<()> {
         .map_err(|e| Error::unavailable(format!("`log` must be a filter, as `info`: {e}")))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Whoever read the log may be gone. It would be said there, too, which ends in a panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     let started = if config.log_as_json {

@@ -129,8 +129,8 @@ fn listen_for_signals(stop: CancellationToken) -> Result<()> {
             if stop.is_cancelled() {
                 std::process::exit(1);
             }
-            tracing::info!("stopping; once more to stop at once");
             stop.cancel();
+            tracing::info!("stopping; once more to stop at once");
         }
     });
     Ok(())

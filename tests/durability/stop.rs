@@ -177,3 +177,23 @@ async fn r15_an_idle_server_ends_in_peace() {
         .expect("it ends");
     assert_eq!(ended.unwrap().code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_any_more_stops_nothing_and_keeps_nothing_from_stopping() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+    command.env("SHOP_LOG", "trace");
+    let mut server = Process::start_with(command, directory.path());
+    drop(server.says());
+    let ada = Remote::new(&server).registered("ada").await;
+    let phone = json!({ "phone": "+491701234567" });
+    let code = ada.post("/me/phone", &phone).await;
+    assert_eq!(code.status, 503, "nobody would see it: {code:?}");
+    assert_eq!(ada.get("/me").await.status, 200);
+    server.terminate();
+    let ended = tokio::task::spawn_blocking(|| server.wait());
+    let ended = tokio::time::timeout(PATIENCE, ended)
+        .await
+        .expect("it ends");
+    assert_eq!(ended.unwrap().code(), Some(0));
+}

@@ -121,12 +121,14 @@ impl Drop for Process {
 
 /// The command that serves a data directory on a free port, with more arguments.
 pub(super) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Command {
+    if command.get_envs().all(|(name, _)| name != "SHOP_LOG") {
+        command.env("SHOP_LOG", "warn");
+    }
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(directory)
         .args(more)
         .env("SHOP_RATE_LIMIT", "off")
-        .env("SHOP_LOG", "warn")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
