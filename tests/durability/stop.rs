@@ -1,8 +1,11 @@
 //! SIGTERM: an end that loses nothing, and that nobody can put off for ever.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    process::ExitStatus,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -46,6 +49,13 @@ async fn until_not_ready(probe: &mut Wire) {
         }
         assert!(Instant::now() < deadline, "ready for ever");
     }
+}
+
+/// How a server ended that was told to.
+async fn ended(process: Process) -> ExitStatus {
+    let ended = tokio::task::spawn_blocking(|| process.wait());
+    let ended = tokio::time::timeout(PATIENCE, ended);
+    ended.await.expect("it ends").unwrap()
 }
 
 async fn until_nobody_listens(process: &Process) {
@@ -115,11 +125,8 @@ async fn r15_a_stop_under_load_finishes_what_is_under_way() {
     for shopper in shoppers {
         shopper.await.unwrap();
     }
-    let ended = tokio::task::spawn_blocking(|| process.wait());
-    let ended = tokio::time::timeout(PATIENCE, ended)
-        .await
-        .expect("it ends, stuck client or not");
-    assert_eq!(ended.unwrap().code(), Some(0));
+    let ended = ended(process).await;
+    assert_eq!(ended.code(), Some(0));
 
     let log = directory.path().join("shop.db-wal");
     assert_eq!(
@@ -147,15 +154,8 @@ async fn r15_a_second_signal_ends_at_once() {
     process.terminate();
     until_not_ready(&mut probe).await;
     process.terminate();
-    let ended = tokio::task::spawn_blocking(|| process.wait());
-    let ended = tokio::time::timeout(PATIENCE, ended)
-        .await
-        .expect("it ends");
-    assert_eq!(
-        ended.unwrap().code(),
-        Some(1),
-        "not in peace: somebody still waited"
-    );
+    let ended = ended(process).await;
+    assert_eq!(ended.code(), Some(1), "not in peace: somebody still waited");
 
     let process = Process::start(directory.path());
     let behind = Behind::of(directory.path(), None);
@@ -171,11 +171,8 @@ async fn r15_an_idle_server_ends_in_peace() {
     let mut idle = Wire::to(&process.url).await;
     assert_eq!(idle.get("/healthz").await, 200);
     process.terminate();
-    let ended = tokio::task::spawn_blocking(|| process.wait());
-    let ended = tokio::time::timeout(PATIENCE, ended)
-        .await
-        .expect("it ends");
-    assert_eq!(ended.unwrap().code(), Some(0));
+    let ended = ended(process).await;
+    assert_eq!(ended.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,9 +188,6 @@ async fn a_log_that_nobody_reads_any_more_stops_nothing_and_keeps_nothing_from_s
     assert_eq!(code.status, 503, "nobody would see it: {code:?}");
     assert_eq!(ada.get("/me").await.status, 200);
     server.terminate();
-    let ended = tokio::task::spawn_blocking(|| server.wait());
-    let ended = tokio::time::timeout(PATIENCE, ended)
-        .await
-        .expect("it ends");
-    assert_eq!(ended.unwrap().code(), Some(0));
+    let ended = ended(server).await;
+    assert_eq!(ended.code(), Some(0));
 }

@@ -76,10 +76,10 @@ pub(super) fn write(tx: &mut Tx<'_>, told: &[(ProductId, String)]) -> Result<Vec
     Ok(numbers)
 }
 
-/// Strikes out a product that had these words and marks.
-pub(super) fn remove(tx: &mut Tx<'_>, number: i64, words: &str) -> Result<()> {
+/// Moves a product from some words and marks to others.
+pub(super) fn change(tx: &mut Tx<'_>, number: i64, before: &str, after: &str) -> Result<()> {
     let mut changes = Changes::default();
-    changes.note(number, words, "")?;
+    changes.note(number, before, after)?;
     changes.write(tx)
 }
 
@@ -98,9 +98,7 @@ pub(super) fn sold_out(tx: &mut Tx<'_>, product: ProductId, is_sold_out: bool) -
     let marks = marks.join(" ");
     let sql = "UPDATE product_search SET marks = ?2 WHERE product_id = ?1";
     tx.execute(sql, args![product, &marks])?;
-    let mut changes = Changes::default();
-    changes.note(number, &before, &marks)?;
-    changes.write(tx)
+    change(tx, number, &before, &marks)
 }
 
 /// Who is looked for.

@@ -178,7 +178,7 @@ pub(in crate::catalog) fn remove(tx: &mut Tx<'_>, product: ProductId) -> Result<
         |row| Ok((row.get::<Option<i64>>(0)?, row.get::<String>(1)?)),
     )?;
     match removed {
-        Some((Some(number), words)) => postings::remove(tx, number, &words),
+        Some((Some(number), words)) => postings::change(tx, number, &words, ""),
         _ => Ok(()),
     }
 }
