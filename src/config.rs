@@ -67,6 +67,7 @@ const KEYS: &[Key] = &[
     key("payment_window", Some("30m")),
     key("cors_origins", Some("")),
     key("trusted_proxies", Some("")),
+    key("client_ip_header", None),
     key("sockets_per_address", Some("100")),
     key("rate_limit", Some("on")),
     key("log", Some("info")),
@@ -107,6 +108,8 @@ pub struct Config {
     /// Origins that browsers may call from, as `https://shop.example`.
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// The header in which a trusted proxy names the client, instead of `X-Forwarded-For`.
+    pub client_ip_header: Option<http::HeaderName>,
     pub sockets_per_address: usize,
     pub rate_limit: bool,
     pub log: String,
@@ -299,6 +302,15 @@ impl Config {
             trusted_proxies: list(text("trusted_proxies"))
                 .map(network)
                 .collect::<Result<_, _>>()?,
+            client_ip_header: set("client_ip_header")
+                .map(|name| {
+                    parse(
+                        "client_ip_header",
+                        name,
+                        "a header's name, e.g. `Fly-Client-IP`",
+                    )
+                })
+                .transpose()?,
             sockets_per_address: parse(
                 "sockets_per_address",
                 text("sockets_per_address"),

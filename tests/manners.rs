@@ -1,5 +1,6 @@
 //! How the shop behaves towards everybody: on every route, and above all where something is wrong.
 
+mod clients;
 mod document;
 mod edge;
 mod injection;

@@ -13,7 +13,7 @@ use super::{Update, socket};
 use crate::{
     config::origin_of,
     error::{Error, Kind, Result},
-    web::{App, Routes, State, extract::Query, limits::ClientAddress},
+    web::{App, Routes, State, client::ClientAddress, extract::Query},
 };
 
 /// How large a listener's message may be, in bytes.
@@ -64,14 +64,18 @@ pub(crate) async fn follow_inventory(
                 format!("this is for WebSocket clients: {}", e.body_text()),
             )
         })?;
-    let place = app.sockets.take(client)?;
+    let share = app.sockets.try_acquire(client).ok_or_else(|| {
+        let retry_after = std::time::Duration::from_mins(1);
+        let detail = "too many live connections from one network; close some";
+        Error::new(Kind::TooManyRequests { retry_after }, detail)
+    })?;
     Ok(upgrade
         .max_message_size(MESSAGE_LIMIT)
         .max_frame_size(MESSAGE_LIMIT)
         .max_write_buffer_size(WRITE_LIMIT)
         .on_upgrade(move |socket| {
             let talks = app.talks.clone();
-            talks.track_future(socket::talk(socket, app, query.since, place))
+            talks.track_future(socket::talk(socket, app, query.since, share))
         }))
 }
 

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     event::Committed,
     id::ProductId,
-    web::{App, limits::Place},
+    web::{App, shares::Share},
 };
 
 /// How often a listener is pinged; one that has not answered by the next ping is gone.
@@ -59,7 +59,7 @@ enum End {
 }
 
 /// Talks to one listener until it leaves or the shop stops.
-pub(super) async fn talk(mut socket: WebSocket, app: Arc<App>, since: Option<i64>, _place: Place) {
+pub(super) async fn talk(mut socket: WebSocket, app: Arc<App>, since: Option<i64>, _share: Share) {
     // A greeting waits for the events' numbers, and so perhaps for a database that is gone.
     let greeted = tokio::select! {
         greeted = Listener::greet(&mut socket, &app, since) => Some(greeted),

@@ -30,9 +30,7 @@ use crate::{
     ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms, mailer},
     realtime,
     web::{
-        App, Places, Routes, Turns, Workers, edge,
-        limits::{Limits, Sockets},
-        openapi,
+        App, Places, Routes, Turns, Workers, edge, limits::Limits, openapi, shares::Shares,
         token::Tokens,
     },
 };
@@ -140,7 +138,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         sending: Places::new(4, 64),
         narrowing: Turns::default(),
         limits: Limits::new(config.rate_limit && !demo),
-        sockets: Sockets::new((config.rate_limit && !demo).then_some(config.sockets_per_address)),
+        sockets: Shares::new((config.rate_limit && !demo).then_some(config.sockets_per_address)),
         db,
         clock,
         chance,

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 
 use super::{
     App,
-    limits::{ClientAddress, client_address},
+    client::{ClientAddress, client_address},
     problems,
     respond::{self, Failure, Problem},
 };
@@ -73,7 +73,7 @@ pub async fn handle(
     let id = request_id(app, request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let client = client_address(request.headers(), peer, &app.config.trusted_proxies);
+    let client = client_address(request.headers(), peer, &app.config);
     let is_authenticated = request.headers().contains_key(header::AUTHORIZATION);
     request.extensions_mut().insert(ClientAddress(client));
 

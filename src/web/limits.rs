@@ -1,24 +1,19 @@
-//! How much one client address may ask for, and who that address is.
+//! Rate limits: how many requests a minute one client network may send.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
+
+use governor::{
+    DefaultKeyedRateLimiter, Quota,
+    middleware::{StateInformationMiddleware, StateSnapshot},
 };
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use axum::extract::FromRequestParts;
-use governor::{DefaultKeyedRateLimiter, Quota, middleware::StateInformationMiddleware};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
-use ipnet::IpNet;
-
+use super::client::{Network, SITE_FACTOR, Site};
 use crate::error::{Error, Kind, Result};
 
 /// The window that every limit is told in.
 const WINDOW: Duration = Duration::from_mins(1);
 
-const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -29,7 +24,7 @@ pub struct Class {
     pub name: &'static str,
     /// What belongs to it, as `shop config` tells.
     pub what: &'static str,
-    /// Requests a minute for one client address.
+    /// Requests a minute for one client network.
     pub quota: u32,
 }
 
@@ -61,11 +56,18 @@ fn class_of(method: &Method, path: &str) -> Option<usize> {
     CLASSES.iter().position(|class| class.name == name)
 }
 
-type Limiter = DefaultKeyedRateLimiter<IpAddr, StateInformationMiddleware>;
+type Limiter<K> = DefaultKeyedRateLimiter<K, StateInformationMiddleware>;
+
+/// The limits of one class: by client network, and by the `IPv6` /48 around it, which gets eight
+/// times as much.
+struct ClassLimiters {
+    networks: Limiter<Network>,
+    sites: Limiter<Site>,
+}
 
 /// The limits of this instance, on the monotonic clock.
 pub struct Limits {
-    limiters: Option<Vec<Limiter>>,
+    classes: Option<Vec<ClassLimiters>>,
 }
 
 /// Where a client stands under the limit of one class (IETF draft-ietf-httpapi-ratelimit-headers).
@@ -73,80 +75,92 @@ pub struct Limits {
 pub struct Standing {
     class: usize,
     remaining: u32,
-    /// Until the whole quota is there again.
+    /// Until the whole quota is available again.
     reset: Duration,
 }
 
 impl Limits {
     pub fn new(on: bool) -> Limits {
-        let limiter = |class: &Class| {
-            let quota = NonZeroU32::new(class.quota).unwrap_or(NonZeroU32::MIN);
-            DefaultKeyedRateLimiter::keyed(Quota::per_minute(quota)).with_middleware()
+        let limiters = |class: &Class| ClassLimiters {
+            networks: limiter(class.quota),
+            sites: limiter(class.quota * SITE_FACTOR),
         };
         Limits {
-            limiters: on.then(|| CLASSES.iter().map(limiter).collect()),
+            classes: on.then(|| CLASSES.iter().map(limiters).collect()),
         }
     }
 
     pub fn are_on(&self) -> bool {
-        self.limiters.is_some()
+        self.classes.is_some()
     }
 
-    /// Counts a request; too many of them are an error, with the standing beside it.
+    /// Counts a request. Returns the client's standing, where a limit applies, and an error where it
+    /// is exceeded.
     pub fn check(
         &self,
         method: &Method,
         path: &str,
         client: IpAddr,
     ) -> (Option<Standing>, Result<()>) {
-        let (Some(limiters), Some(class)) = (&self.limiters, class_of(method, path)) else {
+        let (Some(classes), Some(class)) = (&self.classes, class_of(method, path)) else {
             return (None, Ok(()));
         };
+        let ClassLimiters { networks, sites } = &classes[class];
         let quota = CLASSES[class].quota;
-        match limiters[class].check_key(&network_of(client)) {
-            Ok(state) => {
-                let remaining = state.remaining_burst_capacity();
-                let reset =
-                    WINDOW.mul_f64(f64::from(quota - remaining.min(quota)) / f64::from(quota));
-                (
-                    Some(Standing {
-                        class,
-                        remaining,
-                        reset,
-                    }),
-                    Ok(()),
-                )
+        let network = Network::of(client);
+        // The smaller network first: what it is refused must not count against its neighbours.
+        let counted = try_count(networks, &network).and_then(|own| match network.site() {
+            None => Ok(own),
+            Some(site) => try_count(sites, &site).map(|site| own.min(site)),
+        });
+        let (remaining, reset, outcome) = match counted {
+            Ok(remaining) => {
+                let spent = f64::from(quota - remaining.min(quota));
+                (remaining, WINDOW.mul_f64(spent / f64::from(quota)), Ok(()))
             }
-            Err(until) => {
-                let wait =
-                    until.wait_time_from(governor::clock::Clock::now(limiters[class].clock()));
-                let error = Error::new(
-                    Kind::TooManyRequests { retry_after: wait },
-                    format!("more than {quota} requests a minute from one address; wait a little"),
+            Err(retry_after) => {
+                let detail = format!(
+                    "more than {quota} requests a minute from one network; retry after the seconds \
+                     in `Retry-After`"
                 );
-                (
-                    Some(Standing {
-                        class,
-                        remaining: 0,
-                        reset: wait,
-                    }),
-                    Err(error),
-                )
+                let error = Error::new(Kind::TooManyRequests { retry_after }, detail);
+                (0, retry_after, Err(error))
             }
-        }
+        };
+        let standing = Standing {
+            class,
+            remaining,
+            reset,
+        };
+        (Some(standing), outcome)
     }
 
-    /// Forgets the addresses that have their whole quota again.
+    /// Removes the networks that have their whole quota again.
     pub fn forget_idle(&self) {
-        for limiter in self.limiters.iter().flatten() {
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
+        for ClassLimiters { networks, sites } in self.classes.iter().flatten() {
+            networks.retain_recent();
+            networks.shrink_to_fit();
+            sites.retain_recent();
+            sites.shrink_to_fit();
         }
     }
 }
 
+fn limiter<K: Hash + Eq + Clone>(per_minute: u32) -> Limiter<K> {
+    let quota = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
+    DefaultKeyedRateLimiter::keyed(Quota::per_minute(quota)).with_middleware()
+}
+
+/// Returns how many requests remain, or how long to wait.
+fn try_count<K: Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K) -> Result<u32, Duration> {
+    limiter
+        .check_key(key)
+        .map(|state: StateSnapshot| state.remaining_burst_capacity())
+        .map_err(|until| until.wait_time_from(governor::clock::Clock::now(limiter.clock())))
+}
+
 impl Standing {
-    /// The same with nothing left, for so long.
+    /// The same with nothing left for `reset`.
     #[must_use]
     pub fn exhausted(self, reset: Duration) -> Standing {
         Standing {
@@ -172,119 +186,6 @@ impl Standing {
         for (header, text) in texts {
             if let Ok(value) = HeaderValue::from_str(&text) {
                 headers.insert(header, value);
-            }
-        }
-    }
-}
-
-/// One customer of an `IPv6` provider holds a /64: count it as one.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let s = address.segments();
-            IpAddr::V6(Ipv6Addr::new(s[0], s[1], s[2], s[3], 0, 0, 0, 0))
-        }
-    }
-}
-
-/// The client's address: the peer's, or, behind trusted proxies, the rightmost hop not among them.
-pub fn client_address(headers: &HeaderMap, peer: IpAddr, proxies: &[IpNet]) -> IpAddr {
-    let trusted = |address: IpAddr| proxies.iter().any(|net| net.contains(&address));
-    let peer = peer.to_canonical();
-    if proxies.is_empty() || !trusted(peer) {
-        return peer;
-    }
-    let hops: Vec<&str> = headers
-        .get_all(FORWARDED)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
-    let mut client = peer;
-    for hop in hops.iter().rev() {
-        // What cannot be read was not written by a proxy of ours: stop before it.
-        let Ok(address) = hop.parse::<IpAddr>() else {
-            break;
-        };
-        client = address.to_canonical();
-        if !trusted(client) {
-            break;
-        }
-    }
-    client
-}
-
-/// The address that a request came from.
-#[derive(Debug, Clone, Copy)]
-pub struct ClientAddress(pub IpAddr);
-
-impl<S: Sync> FromRequestParts<S> for ClientAddress {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        parts
-            .extensions
-            .get::<ClientAddress>()
-            .copied()
-            .ok_or_else(|| Error::internal("the edge told no client address"))
-    }
-}
-
-/// How many live connections each address holds.
-#[derive(Debug, Clone)]
-pub struct Sockets {
-    most: Option<usize>,
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-/// One live connection; it frees its place when dropped.
-#[derive(Debug)]
-pub struct Place {
-    sockets: Sockets,
-    address: IpAddr,
-}
-
-impl Sockets {
-    pub fn new(most: Option<usize>) -> Sockets {
-        Sockets {
-            most,
-            open: Arc::default(),
-        }
-    }
-
-    pub fn take(&self, client: IpAddr) -> Result<Place> {
-        let address = network_of(client);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = open.entry(address).or_default();
-        if self.most.is_some_and(|most| *held >= most) {
-            return Err(Error::new(
-                Kind::TooManyRequests {
-                    retry_after: WINDOW,
-                },
-                "too many live connections from one address; close some",
-            ));
-        }
-        *held += 1;
-        Ok(Place {
-            sockets: self.clone(),
-            address,
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self
-            .sockets
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = open.get_mut(&self.address) {
-            *held -= 1;
-            if *held == 0 {
-                open.remove(&self.address);
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! It knows HTTP and no word of the shop.
 
+pub mod client;
 pub mod edge;
 pub mod extract;
 pub mod idempotency;
@@ -9,6 +10,7 @@ pub mod limits;
 pub mod openapi;
 pub mod problems;
 pub mod respond;
+pub mod shares;
 pub mod token;
 mod turns;
 mod workers;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use self::{limits::Limits, token::Tokens};
+use self::{limits::Limits, shares::Shares, token::Tokens};
 pub use self::{
     turns::Turns,
     workers::{Places, Workers},
@@ -54,8 +56,8 @@ pub struct App {
     /// Who makes which picture narrower.
     pub narrowing: Turns,
     pub limits: Limits,
-    /// Live connections by client address.
-    pub sockets: limits::Sockets,
+    /// Live connections by client network.
+    pub sockets: Shares,
     /// Conversations that are under way on live connections.
     pub talks: tokio_util::task::TaskTracker,
     /// Cancelled when the server stops taking work.
