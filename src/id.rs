@@ -1,14 +1,37 @@
 //! Typed ids: `UUIDv7` (RFC 9562), so that rows made later sort later and none can be guessed from another.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use uuid::Uuid;
+
+/// A text that is no id: ids have one spelling, lower-case hex with hyphens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidId;
+
+impl fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("must be an id: a UUID in lower case, with hyphens")
+    }
+}
+
+impl std::error::Error for InvalidId {}
+
+/// Parses the one accepted spelling, so that two texts never name one row.
+fn parse(text: &str) -> Result<Uuid, InvalidId> {
+    let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
+    let mut canonical = [0; uuid::fmt::Hyphenated::LENGTH];
+    if id.hyphenated().encode_lower(&mut canonical) == text {
+        Ok(id)
+    } else {
+        Err(InvalidId)
+    }
+}
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -19,10 +42,17 @@ macro_rules! ids {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = InvalidId;
 
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::from_str(text).map($name)
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                parse(text).map($name)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Cow::<str>::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
             }
         }
 

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, MatchedPath, RawPathParams},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -44,7 +44,8 @@ impl FromRequestParts<Arc<App>> for IdempotencyKey {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self> {
-        let route = format!("{} {}", parts.method, parts.uri.path());
+        let path = decoded_path(parts).await?;
+        let route = format!("{} {path}", parts.method);
         let mut values = parts.headers.get_all(HEADER).iter();
         let key = match (values.next(), values.next()) {
             (None, _) => None,
@@ -58,6 +59,23 @@ impl FromRequestParts<Arc<App>> for IdempotencyKey {
         };
         Ok(IdempotencyKey { key, route })
     }
+}
+
+/// The request's path with its parameters decoded, so that one id gives one key however the request
+/// spells it.
+async fn decoded_path(parts: &mut Parts) -> Result<String> {
+    let template = MatchedPath::from_request_parts(parts, &()).await;
+    let parameters = RawPathParams::from_request_parts(parts, &()).await;
+    let (Ok(template), Ok(parameters)) = (template, parameters) else {
+        return Err(Error::internal(
+            "an idempotent route has no path of its own",
+        ));
+    };
+    let mut path = template.as_str().to_owned();
+    for (name, value) in &parameters {
+        path = path.replace(&format!("{{{name}}}"), value);
+    }
+    Ok(path)
 }
 
 fn parse(value: &HeaderValue) -> Result<String> {

@@ -165,4 +165,45 @@ storage_test! {
         assert_eq!(elsewhere.header("idempotent-replayed"), None, "keys belong to a path");
         assert_eq!(shop.stock(&mug).await, 4);
     }
+
+    async fn no_spelling_of_an_id_is_a_way_around_a_key(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        let order = ada.buys(&kettle, 1).await;
+        shop.capture(&order).await;
+        let admin = shop.admin().await;
+        let id = order["id"].as_str().unwrap();
+        let refund = async |id: &str| {
+            let path = format!("/admin/orders/{id}/refund");
+            let headers = [("idempotency-key", "key-1")];
+            admin.call(Method::POST, &path, &headers, json!({ "amount": 100 })).await
+        };
+        let first = refund(id).await;
+        assert_eq!(first.status, 200, "{first:?}");
+        for other in [
+            id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}"), format!("urn:uuid:{id}"),
+        ] {
+            refund(&other).await.is_problem(404, "not-found");
+        }
+        // Percent-encoding is another spelling of the URL, not of the id.
+        let encoded = format!("%{:02x}{}", id.as_bytes()[0], &id[1..]);
+        let again = refund(&encoded).await;
+        assert_eq!((again.status, &again.body), (200, &first.body));
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+        let read = admin.get(&format!("/admin/orders/{id}")).await;
+        assert_eq!(read.number("/payment/refundedAmount"), 100);
+    }
+
+    async fn an_id_has_one_spelling_everywhere(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        ada.puts(&kettle, 1).await;
+        for other in [kettle.to_uppercase(), kettle.replace('-', "")] {
+            ada.get(&format!("/products/{other}")).await.is_problem(404, "not-found");
+            ada.delete(&format!("/cart/items/{other}")).await.is_problem(404, "not-found");
+            let added = ada.post("/cart", json!({ "productId": other })).await;
+            added.blames("productId");
+        }
+        assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
+    }
 }
