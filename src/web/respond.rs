@@ -216,8 +216,12 @@ pub fn listing<T: Serialize>(
     }
 }
 
-/// The links of a page fill about so many bytes.
-const USUAL_LINKS: usize = 512;
+/// How long a `Link` header may be, in bytes. nginx takes 4 KiB for all headers of a response together
+/// (<https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffer_size>).
+const LINK_LIMIT: usize = 2048;
+
+/// What one link takes beside its path and query, at most.
+const LINK_OVERHEAD: usize = 48;
 
 fn with_links<T>(
     mut response: Response,
@@ -225,7 +229,7 @@ fn with_links<T>(
     query: Option<&str>,
     page: &Page<T>,
 ) -> Response {
-    // Where counting stopped, nobody knows which page is the last.
+    // Where counting stopped, the number of the last page is unknown.
     let last = (!page.total_is_capped).then_some(page.total_pages.max(1));
     let has_next = last.is_none_or(|last| page.page < last);
     let before = page.page - 1;
@@ -241,8 +245,11 @@ fn with_links<T>(
         .filter(|pair| !pair.is_empty() && !pair.starts_with("page="))
         .flat_map(|pair| [pair, "&"])
         .collect();
-    let mut text = String::with_capacity(USUAL_LINKS);
-    for (rel, number) in links.into_iter().flatten() {
+    // Where not all fit, the last ones are the most useful.
+    let links: Vec<_> = links.into_iter().flatten().collect();
+    let most = LINK_LIMIT / (path.len() + kept.len() + LINK_OVERHEAD);
+    let mut text = String::with_capacity(LINK_LIMIT / 4);
+    for (rel, number) in &links[links.len().saturating_sub(most)..] {
         let comma = if text.is_empty() { "" } else { ", " };
         let number = number.to_string();
         text.extend([
@@ -258,7 +265,9 @@ fn with_links<T>(
             "\"",
         ]);
     }
-    if let Ok(value) = HeaderValue::from_str(&text) {
+    if !text.is_empty()
+        && let Ok(value) = HeaderValue::from_str(&text)
+    {
         response.headers_mut().insert(header::LINK, value);
     }
     response

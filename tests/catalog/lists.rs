@@ -191,6 +191,22 @@ storage_test! {
         );
     }
 
+    async fn links_stay_below_what_proxies_accept(shop: TestShop) {
+        for n in 0..5 {
+            shop.product(&format!("Kettle {n}"), 500, 1).await;
+        }
+        for (signs, links) in [(0, 4), (30, 4), (60, 2), (150, 1), (190, 0)] {
+            let ignored = "%F0%9F%98%80".repeat(signs);
+            let path = format!("/products?q=kettle{ignored}&limit=1&page=3");
+            let listed = shop.anonymous().get(&path).await;
+            assert_eq!((listed.status, listed.number("/total")), (200, 5), "{listed:?}");
+            let header = listed.header("link").unwrap_or_default();
+            assert!(header.len() <= 2048, "{}", header.len());
+            assert_eq!(header.matches("rel=").count(), links, "{signs}: {header}");
+            assert_eq!(header.contains("rel=\"next\""), links > 0, "next is left out last");
+        }
+    }
+
     async fn a_typo_in_a_query_never_passes_in_silence(shop: TestShop) {
         shop.product("Kettle", 500, 5).await;
         for query in [
