@@ -5,11 +5,13 @@
 
 mod read;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration,
+};
 
 use serde::Serialize;
 
-use self::read::{base_url, choice, list, network, origin, parse, secrets};
+use self::read::{base_url, choice, list, network, origin, parse, secrets, size};
 pub use self::read::{duration, origin_of};
 use crate::money::Currency;
 
@@ -69,6 +71,8 @@ const KEYS: &[Key] = &[
     key("trusted_proxies", Some("")),
     key("client_ip_header", None),
     key("sockets_per_address", Some("100")),
+    key("max_connections", None),
+    key("body_budget", Some("64MiB")),
     key("rate_limit", Some("on")),
     key("log", Some("info")),
     key("log_format", Some("text")),
@@ -111,6 +115,10 @@ pub struct Config {
     /// The header in which a trusted proxy names the client, instead of `X-Forwarded-For`.
     pub client_ip_header: Option<http::HeaderName>,
     pub sockets_per_address: usize,
+    /// How many connections are open at once; `None`: as many as the limit of open files allows.
+    pub max_connections: Option<usize>,
+    /// How many bytes all request bodies in progress may hold.
+    pub body_budget: usize,
     pub rate_limit: bool,
     pub log: String,
     pub log_as_json: bool,
@@ -316,6 +324,13 @@ impl Config {
                 text("sockets_per_address"),
                 "a whole number",
             )?,
+            max_connections: set("max_connections")
+                .map(|number| {
+                    parse::<NonZeroUsize>("max_connections", number, "a whole number above 0")
+                })
+                .transpose()?
+                .map(NonZeroUsize::get),
+            body_budget: size("body_budget", text("body_budget"))?,
             rate_limit: choice("rate_limit", text("rate_limit"), "on", "off")?,
             log: text("log").to_owned(),
             log_as_json: choice("log_format", text("log_format"), "json", "text")?,

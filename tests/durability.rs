@@ -3,7 +3,6 @@
 mod kill;
 mod stop;
 mod sync;
-mod wire;
 
 use std::{
     path::Path,

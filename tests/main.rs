@@ -15,6 +15,7 @@ mod conformance;
 mod durability;
 mod floors;
 mod gateway;
+mod http_hardening;
 mod images;
 mod instances;
 mod live;

@@ -32,6 +32,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+        server::descriptors::raise_limit();
         server::look(&config).await?;
         let home = Home::open(&config.data_dir)?;
         let mut running = home.lock()?;

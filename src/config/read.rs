@@ -91,3 +91,16 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, String> {
         .filter(|span| !span.is_zero() && *span <= Duration::from_hours(87840))
         .ok_or_else(|| format!("`{name}` must read as `90s`, `15m`, `2h` or `30d`, not `{text}`"))
 }
+
+/// `512KiB`, `64MiB`, `1GiB`: bytes, at least 1 MiB.
+pub(super) fn size(name: &str, text: &str) -> Result<usize, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    units
+        .iter()
+        .find_map(|(unit, shift)| {
+            let number: usize = text.strip_suffix(unit)?.parse().ok()?;
+            number.checked_mul(1 << shift)
+        })
+        .filter(|size| *size >= 1 << 20)
+        .ok_or_else(|| format!("`{name}` must be at least `1MiB`, e.g. `64MiB`, not `{text}`"))
+}

@@ -13,7 +13,7 @@ use super::{Update, socket};
 use crate::{
     config::origin_of,
     error::{Error, Kind, Result},
-    web::{App, Routes, State, client::ClientAddress, extract::Query},
+    web::{App, Routes, State, client::ClientAddress, extract::Query, shares::Full},
 };
 
 /// How large a listener's message may be, in bytes.
@@ -64,10 +64,13 @@ pub(crate) async fn follow_inventory(
                 format!("this is for WebSocket clients: {}", e.body_text()),
             )
         })?;
-    let share = app.sockets.try_acquire(client).ok_or_else(|| {
-        let retry_after = std::time::Duration::from_mins(1);
-        let detail = "too many live connections from one network; close some";
-        Error::new(Kind::TooManyRequests { retry_after }, detail)
+    let share = app.sockets.try_acquire(client).map_err(|full| match full {
+        Full::Network => {
+            let retry_after = std::time::Duration::from_mins(1);
+            let detail = "too many live connections from one network; close some";
+            Error::new(Kind::TooManyRequests { retry_after }, detail)
+        }
+        Full::Total => Error::unavailable("too many live connections; retry later"),
     })?;
     Ok(upgrade
         .max_message_size(MESSAGE_LIMIT)

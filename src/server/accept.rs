@@ -1,89 +1,142 @@
-//! The accept loop: connections under deadlines and a cap, and an end that loses nothing.
+//! The accept loop: connections under deadlines and limits, and a shutdown that loses nothing.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body};
+use http::StatusCode;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::web::{App, edge};
+use super::{
+    bodies::{RequestBody, ResponseBody},
+    connections::{Connections, Phase, Slot},
+    transport::{STALL_TIMEOUT, Transport},
+};
+use crate::web::{
+    App,
+    client::is_trusted_proxy,
+    edge::{self, AmbiguousLength, ResponseShares},
+};
 
-/// How long a client may take for a request's head, and how long a connection may lie idle.
-const HEAD: Duration = Duration::from_secs(15);
+/// How long a client may take for a request's head, and how long a connection may be idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How large a request's head may be, in bytes.
 const HEAD_LIMIT: usize = 64 * 1024;
 
 /// How many headers a request may have.
-const MOST_HEADERS: usize = 100;
+const MAX_HEADERS: usize = 100;
 
-/// How many connections are held at once; more wait in the system's own queue.
-const MOST_CONNECTIONS: usize = 10_000;
+/// How many bytes the kernel takes before they can be sent. A larger queue would hide a slow reader.
+const UNSENT_LIMIT: u32 = 32 * 1024;
 
-/// How long a stopping server still takes connections, so that a balancer sees `/readyz` fail.
-const NOTICE: Duration = Duration::from_millis(300);
+/// How long a stopping server still accepts connections, so that a load balancer sees `/readyz` fail.
+const DRAIN_NOTICE: Duration = Duration::from_millis(300);
 
-/// How long a stopping server waits for requests that are under way.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a stopping server waits for requests in progress.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `stop`, then finishes what is under way and puts the database to rest.
+/// How long to wait after an error of `accept`, e.g. when there is no descriptor left.
+const ERROR_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often rejected connections are logged.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// Serves until `stop`, then finishes the requests in progress and closes the database.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
     let router = super::router(&app);
-    let connections = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let tasks = TaskTracker::new();
     let draining = CancellationToken::new();
+    let mut door = Door {
+        connections: Connections::new(app.max_connections, app.limits.are_on()),
+        rejections: Rejections::default(),
+    };
 
     let mut notice = std::pin::pin!(async {
         stop.cancelled().await;
         app.stopping.cancel();
-        tokio::time::sleep(NOTICE).await;
+        tokio::time::sleep(DRAIN_NOTICE).await;
     });
     loop {
         tokio::select! {
             () = &mut notice => break,
-            accepted = accept(&listener, &places) => {
-                if let Some((stream, peer, place)) = accepted {
+            accepted = door.accept(&listener, &app) => {
+                if let Some((stream, peer, slot)) = accepted {
                     let (app, router) = (Arc::clone(&app), router.clone());
-                    let draining = draining.clone();
-                    connections.spawn(async move {
-                        connection(stream, peer, app, router, draining).await;
-                        drop(place);
-                    });
+                    tasks.spawn(connection(stream, peer, slot, app, router, draining.clone()));
                 }
             }
         }
     }
     drop(listener);
     draining.cancel();
-    connections.close();
+    tasks.close();
     app.talks.close();
-    let finished = async { tokio::join!(connections.wait(), app.talks.wait()) };
-    if tokio::time::timeout(GRACE, finished).await.is_err() {
+    let finished = async { tokio::join!(tasks.wait(), app.talks.wait()) };
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, finished)
+        .await
+        .is_err()
+    {
         tracing::warn!(
-            open = connections.len(),
-            "clients did not finish in time; leaving them"
+            open = tasks.len(),
+            "closing connections that did not finish in time"
         );
     }
     app.db.close().await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, place)),
-        Err(error) => {
-            // Out of file handles, or the client left already: go on, and not in a tight loop.
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            None
+/// Lets connections in, up to the limits.
+struct Door {
+    connections: Connections,
+    rejections: Rejections,
+}
+
+impl Door {
+    async fn accept(
+        &mut self,
+        listener: &TcpListener,
+        app: &App,
+    ) -> Option<(TcpStream, SocketAddr, Slot)> {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.rejections.record(&error.to_string());
+                tokio::time::sleep(ERROR_PAUSE).await;
+                return None;
+            }
+        };
+        let client = (!is_trusted_proxy(&app.config, peer.ip())).then(|| peer.ip());
+        let Some(slot) = self.connections.register(client).await else {
+            self.rejections
+                .record("its network has too many connections");
+            return None;
+        };
+        Some((stream, peer, slot))
+    }
+}
+
+/// Logs rejected connections, at most once in [`LOG_EVERY`].
+#[derive(Default)]
+struct Rejections {
+    unlogged: u64,
+    logged: Option<Instant>,
+}
+
+impl Rejections {
+    fn record(&mut self, reason: &str) {
+        self.unlogged += 1;
+        if self.logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+            tracing::warn!(count = self.unlogged, reason, "connections rejected");
+            self.logged = Some(Instant::now());
+            self.unlogged = 0;
         }
     }
 }
@@ -91,27 +144,45 @@ async fn accept(
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    slot: Slot,
     app: Arc<App>,
     router: Router,
     draining: CancellationToken,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps its small packets back");
+    if let Err(error) = set_options(&stream) {
+        tracing::debug!(%error, "could not set the options of a connection");
     }
+    let activity = Arc::clone(slot.activity());
+    let heads = {
+        let app = Arc::clone(&app);
+        let client = (!is_trusted_proxy(&app.config, peer.ip())).then(|| peer.ip());
+        move || app.bodies.meter(client)
+    };
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (app, router) = (Arc::clone(&app), router.clone());
+        activity.enter(Phase::Request);
+        let (app, router, activity) = (Arc::clone(&app), router.clone(), Arc::clone(&activity));
         async move {
-            let response = edge::handle(&app, router, request.map(Body::new), peer.ip()).await;
-            Ok::<_, Infallible>(response)
+            let body = |body| Body::new(RequestBody::new(body, Arc::clone(&activity)));
+            let mut request = request.map(body);
+            if activity.has_ambiguous_length() {
+                request.extensions_mut().insert(AmbiguousLength);
+            }
+            let mut response = edge::handle(&app, router, request, peer.ip()).await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                activity.enter(Phase::Upgraded);
+            }
+            activity.hold(response.extensions_mut().remove::<ResponseShares>());
+            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, activity)))
         }
     });
+    let transport = Transport::new(stream, slot, heads);
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_LIMIT)
-            .max_headers(MOST_HEADERS)
-            .serve_connection(TokioIo::new(stream), service)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(transport), service)
             .with_upgrades()
     );
     let ended = tokio::select! {
@@ -122,6 +193,15 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
+        tracing::debug!(%error, "a connection ended with an error");
     }
+}
+
+/// Small packets leave at once, the kernel queues little, and it gives up on a client that
+/// acknowledges nothing.
+fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_LIMIT)?;
+    socket.set_tcp_user_timeout(Some(STALL_TIMEOUT))
 }

@@ -1,12 +1,17 @@
 //! The server: the domains' routes put together, and what stands beside them.
 
 mod accept;
+mod bodies;
+mod connections;
+pub mod descriptors;
+mod framing;
 mod gateway;
 mod home;
 mod pages;
 mod store;
+mod transport;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use http::{HeaderName, HeaderValue, Method, header};
@@ -30,10 +35,13 @@ use crate::{
     ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms, mailer},
     realtime,
     web::{
-        App, Places, Routes, Turns, Workers, edge, limits::Limits, openapi, shares::Shares,
-        token::Tokens,
+        App, Places, Routes, Turns, Workers, body::BodyBudget, edge, limits::Limits, openapi,
+        shares::Shares, single_flight::SharedCheck, token::Tokens,
     },
 };
+
+/// How long an answer of `/readyz` is valid.
+const READINESS_TTL: Duration = Duration::from_millis(250);
 
 /// What a shop is made of beside its configuration.
 pub struct Parts {
@@ -125,6 +133,10 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     let jwt_secrets = secrets(jwt_secret, &config.jwt_secrets).await?;
     let webhook_secrets = secrets(webhook_secret, &config.webhook_secrets).await?;
     let stopping = tokio_util::sync::CancellationToken::new();
+    let is_limited = config.rate_limit && !demo;
+    let max_connections = config
+        .max_connections
+        .unwrap_or_else(descriptors::max_connections);
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Ok(Arc::new(App {
         bus: Bus::start(db.clone(), stopping.clone()).await?,
@@ -137,8 +149,16 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         imaging: Workers::new(cores.div_ceil(2), 32),
         sending: Places::new(4, 64),
         narrowing: Turns::default(),
-        limits: Limits::new(config.rate_limit && !demo),
-        sockets: Shares::new((config.rate_limit && !demo).then_some(config.sockets_per_address)),
+        limits: Limits::new(is_limited),
+        sockets: Shares::new(
+            is_limited.then_some(config.sockets_per_address),
+            max_connections.div_ceil(2),
+        ),
+        proxied_requests: Shares::quarters(max_connections, is_limited),
+        response_bytes: Shares::quarters(config.body_budget, is_limited),
+        bodies: BodyBudget::new(config.body_budget, is_limited),
+        max_connections,
+        readiness: SharedCheck::new(READINESS_TTL),
         db,
         clock,
         chance,
@@ -339,5 +359,5 @@ fn cors(app: &App) -> CorsLayer {
             ]))
             .collect::<Vec<_>>(),
         )
-        .max_age(std::time::Duration::from_hours(1))
+        .max_age(Duration::from_hours(1))
 }

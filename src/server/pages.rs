@@ -32,7 +32,9 @@ pub(super) async fn readyz(State(app): State<Arc<App>>, _: NoQuery) -> Result<Re
     if app.stopping.is_cancelled() {
         return Err(Error::unavailable("the server is stopping"));
     }
-    app.db.write("server.ready", db::probe).await?;
+    app.readiness
+        .run(app.db.write("server.ready", db::probe))
+        .await?;
     respond::ok(&serde_json::json!({ "status": "ready" }))
 }
 

@@ -17,19 +17,27 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header,
+    uri::Authority,
+};
+use http_body::Body as _;
 use tower::ServiceExt;
 
 use super::{
     App,
-    client::{ClientAddress, client_address},
+    client::{ClientAddress, client_address, is_trusted_proxy},
     problems,
     respond::{self, Failure, Problem},
+    shares::Share,
 };
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 
 /// How long a request may take, its body included.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A response of at most so many bytes is not counted.
+const FREE_RESPONSE: usize = 32 * 1024;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -76,8 +84,18 @@ pub async fn handle(
     let client = client_address(request.headers(), peer, &app.config);
     let is_authenticated = request.headers().contains_key(header::AUTHORIZATION);
     request.extensions_mut().insert(ClientAddress(client));
+    // Held until the response is made, whatever becomes of the body.
+    let meter = app.bodies.meter(Some(client));
+    request.extensions_mut().insert(meter.clone());
 
-    let mut response = run(router, request).await;
+    let mut response = match check_framing(&request) {
+        Ok(()) => run_within_shares(app, router, request, peer, client).await,
+        Err(error) => refuse_framing(error),
+    };
+    if method == Method::TRACE && response.status() == StatusCode::NOT_FOUND {
+        response = trace_not_allowed();
+    }
+    drop(meter);
     if response.status().as_u16() >= 400 {
         response = explain(response, &id);
     }
@@ -141,6 +159,82 @@ fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = told.to_str().ok()?.parse().ok()?;
     let is_too_much = response.status() == StatusCode::TOO_MANY_REQUESTS;
     is_too_much.then(|| Duration::from_secs(seconds))
+}
+
+/// Marks a request whose head names more than one length.
+#[derive(Debug, Clone, Copy)]
+pub struct AmbiguousLength;
+
+/// Refuses what two HTTP implementations may read differently (RFC 9112, sections 3.2 and 6.1).
+fn check_framing(request: &Request<Body>) -> Result<()> {
+    let refused = |detail: &'static str| Err(Error::new(Kind::InvalidHeader, detail));
+    if request.extensions().get::<AmbiguousLength>().is_some() {
+        return refused("send either one `Content-Length` or `Transfer-Encoding`");
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => Ok(()),
+        (Some(host), None) if Authority::try_from(host.as_bytes()).is_ok() => Ok(()),
+        _ => refused("send one valid `Host`"),
+    }
+}
+
+fn refuse_framing(error: Error) -> Response {
+    let mut response = error.into_response();
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+/// No resource is traced, whether it exists or not.
+fn trace_not_allowed() -> Response {
+    let allow = (header::ALLOW, HeaderValue::from_static(""));
+    (StatusCode::METHOD_NOT_ALLOWED, [allow]).into_response()
+}
+
+/// What a response holds until it is written.
+#[derive(Debug, Clone)]
+pub struct ResponseShares {
+    _shares: Arc<[Share]>,
+}
+
+/// Runs a request within its client's shares. A request that came through a trusted proxy counts for
+/// its client, since the proxy's connections count for nobody; a large response counts by its bytes, since
+/// they stay in memory until the client has read them.
+async fn run_within_shares(
+    app: &App,
+    router: Router,
+    request: Request<Body>,
+    peer: IpAddr,
+    client: IpAddr,
+) -> Response {
+    let full = |_| {
+        Error::unavailable("too many requests of this client are in progress; retry later")
+            .into_response()
+    };
+    let mut shares = Vec::new();
+    if is_trusted_proxy(&app.config, peer) {
+        match app.proxied_requests.try_acquire(client) {
+            Ok(share) => shares.push(share),
+            Err(error) => return full(error),
+        }
+    }
+    let mut response = run(router, request).await;
+    let size = response.body().size_hint().exact().unwrap_or_default();
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    if size > FREE_RESPONSE {
+        let mut share = app.response_bytes.empty(Some(client));
+        match share.try_grow(size) {
+            Ok(()) => shares.push(share),
+            Err(error) => return full(error),
+        }
+    }
+    if !shares.is_empty() {
+        response.extensions_mut().insert(ResponseShares {
+            _shares: shares.into(),
+        });
+    }
+    response
 }
 
 async fn run(router: Router, request: Request<Body>) -> Response {

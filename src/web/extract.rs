@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    extract::{FromRequest, FromRequestParts, Request},
-};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
-use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 
-use super::{App, token::Claims};
+use super::{App, body::read_body, skipped::Skipped, token::Claims};
 use crate::error::{Error, Kind, Result};
 
 /// How large a body of JSON may be.
@@ -42,7 +38,7 @@ impl<T: DeserializeOwned> RawJson<T> {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        let raw = read_body(request.into_body(), JSON_LIMIT).await?;
+        let raw = read_body(request, JSON_LIMIT).await?;
         Ok(RawJson {
             value: parse_json(&raw)?,
             raw,
@@ -55,7 +51,7 @@ impl<T: DeserializeOwned> RawJson<T> {
         T: Default,
     {
         let is_json = is_json(request.headers());
-        let raw = read_body(request.into_body(), JSON_LIMIT).await?;
+        let raw = read_body(request, JSON_LIMIT).await?;
         if raw.is_empty() {
             return Ok(RawJson {
                 value: T::default(),
@@ -88,20 +84,6 @@ fn not_json() -> Error {
     )
 }
 
-/// Reads a whole body, or says that it is too large.
-pub async fn read_body(body: Body, limit: usize) -> Result<Bytes> {
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Error::new(
-            Kind::TooLarge,
-            format!("the body is larger than {limit} bytes"),
-        )),
-        Err(error) => {
-            Err(Error::new(Kind::MalformedJson, "the body broke off").caused_by(error.to_string()))
-        }
-    }
-}
-
 /// Parses a JSON body: what is not JSON is a 400, what is JSON and wrong names the field.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     // A struct would be read from an array too, by position.
@@ -124,7 +106,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
 
 /// Whether the whole body is JSON, nested no deeper than 128 times.
 fn check_json(body: &[u8]) -> Result<()> {
-    serde_json::from_slice::<serde_json::Value>(body)
+    serde_json::from_slice::<Skipped>(body)
         .map(drop)
         .map_err(|error| malformed(&error))
 }

@@ -2,6 +2,7 @@
 //!
 //! It knows HTTP and no word of the shop.
 
+pub mod body;
 pub mod client;
 pub mod edge;
 pub mod extract;
@@ -11,6 +12,8 @@ pub mod openapi;
 pub mod problems;
 pub mod respond;
 pub mod shares;
+pub mod single_flight;
+mod skipped;
 pub mod token;
 mod turns;
 mod workers;
@@ -19,7 +22,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use self::{limits::Limits, shares::Shares, token::Tokens};
+use self::{
+    body::BodyBudget, limits::Limits, shares::Shares, single_flight::SharedCheck, token::Tokens,
+};
 pub use self::{
     turns::Turns,
     workers::{Places, Workers},
@@ -56,8 +61,18 @@ pub struct App {
     /// Who makes which picture narrower.
     pub narrowing: Turns,
     pub limits: Limits,
-    /// Live connections by client network.
+    /// Live connections.
     pub sockets: Shares,
+    /// Requests in progress of clients behind trusted proxies.
+    pub proxied_requests: Shares,
+    /// Bytes of large responses that are being written.
+    pub response_bytes: Shares,
+    /// The memory of request bodies.
+    pub bodies: BodyBudget,
+    /// How many connections are open at once.
+    pub max_connections: usize,
+    /// Whether the database takes writes.
+    pub readiness: SharedCheck,
     /// Conversations that are under way on live connections.
     pub talks: tokio_util::task::TaskTracker,
     /// Cancelled when the server stops taking work.

@@ -1,5 +1,5 @@
-//! How much of something that all clients share one client network holds: sockets, connections,
-//! requests or bytes.
+//! Divides what all clients share among client networks: live connections, requests in progress,
+//! bytes of request bodies.
 
 use std::{
     collections::HashMap,
@@ -10,9 +10,10 @@ use std::{
 
 use super::client::{Network, SITE_FACTOR, Site};
 
-/// Counts units by client network, up to a limit for each. Clones share the counts.
+/// Counts units up to a total, and up to a limit for each client network. Clones share the counts.
 #[derive(Debug, Clone)]
 pub struct Shares {
+    total: usize,
     limits: Option<Limits>,
     held: Arc<Mutex<Held>>,
 }
@@ -25,82 +26,92 @@ struct Limits {
 
 #[derive(Debug, Default)]
 struct Held {
+    total: usize,
     networks: HashMap<Network, usize>,
     sites: HashMap<Site, usize>,
 }
 
-/// Units that one client network holds; they are returned when this is dropped.
+/// Units that one client holds; they are returned when this is dropped.
 #[derive(Debug)]
 pub struct Share {
     shares: Shares,
-    network: Network,
+    /// `None`: counts in the total only.
+    network: Option<Network>,
     units: usize,
 }
 
+/// Which limit has no room left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// The client's own network holds its limit.
+    Network,
+    /// All clients together hold the total.
+    Total,
+}
+
 impl Shares {
-    /// A network holds at most `limit`, and the `IPv6` /48 around it at most eight times that;
-    /// `None` counts nothing.
-    pub fn new(limit: Option<usize>) -> Shares {
-        Shares::of_total(limit, usize::MAX)
-    }
-
-    /// A network holds at most a quarter of `total`, and the `IPv6` /48 around it at most half;
-    /// `None` counts nothing.
-    pub fn quarters(total: Option<usize>) -> Shares {
-        let half = total.map_or(usize::MAX, |total| total.div_ceil(2));
-        Shares::of_total(total.map(|total| total.div_ceil(4)), half)
-    }
-
-    fn of_total(limit: Option<usize>, site: usize) -> Shares {
-        let limits = limit.map(|network| Limits {
-            network,
-            site: network.saturating_mul(SITE_FACTOR as usize).min(site),
-        });
+    /// A network holds at most `network` units, the `IPv6` /48 around it at most eight times that and
+    /// at most half of `total`; `None` sets no limit by network.
+    pub fn new(network: Option<usize>, total: usize) -> Shares {
+        let site = |network: usize| network.saturating_mul(SITE_FACTOR as usize);
         Shares {
-            limits,
+            total,
+            limits: network.map(|network| Limits {
+                network,
+                site: site(network).min(total.div_ceil(2)).max(network),
+            }),
             held: Arc::default(),
         }
     }
 
-    /// A share of nothing yet.
-    pub fn empty(&self, client: IpAddr) -> Share {
+    /// A network holds at most a quarter of `total`, unless `by_network` is off.
+    pub fn quarters(total: usize, by_network: bool) -> Shares {
+        Shares::new(by_network.then(|| total.div_ceil(4)), total)
+    }
+
+    /// A share of no units yet; without a client it counts in the total only.
+    pub fn empty(&self, client: Option<IpAddr>) -> Share {
         Share {
             shares: self.clone(),
-            network: Network::of(client),
+            network: client.map(Network::of),
             units: 0,
         }
     }
 
-    /// One unit; `None` if the network holds its limit already.
-    pub fn try_acquire(&self, client: IpAddr) -> Option<Share> {
-        let mut share = self.empty(client);
-        share.try_grow(1).then_some(share)
+    /// One unit.
+    pub fn try_acquire(&self, client: IpAddr) -> Result<Share, Full> {
+        let mut share = self.empty(Some(client));
+        share.try_grow(1).map(|()| share)
     }
 }
 
 impl Share {
-    /// Adds units; returns whether the network's limit had room for all of them.
-    pub fn try_grow(&mut self, units: usize) -> bool {
-        let Some(limits) = self.shares.limits else {
-            return true;
-        };
-        let mut held = self
-            .shares
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let site = self.network.site();
+    /// Adds units, all or none of them.
+    pub fn try_grow(&mut self, units: usize) -> Result<(), Full> {
         let has_room = |held: usize, limit: usize| held.saturating_add(units) <= limit;
-        let fits = has_room(get(&held.networks, &self.network), limits.network)
-            && site.is_none_or(|site| has_room(get(&held.sites, &site), limits.site));
-        if fits {
-            *held.networks.entry(self.network).or_default() += units;
-            if let Some(site) = site {
+        let mut held = self.shares.lock();
+        if let (Some(limits), Some(network)) = (self.shares.limits, self.network) {
+            let site = network.site();
+            let in_site = site.map_or(0, |site| count(&held.sites, &site));
+            if !has_room(count(&held.networks, &network), limits.network)
+                || !has_room(in_site, limits.site)
+            {
+                return Err(Full::Network);
+            }
+        }
+        if !has_room(held.total, self.shares.total) {
+            return Err(Full::Total);
+        }
+        held.total += units;
+        if let (Some(_), Some(network)) = (self.shares.limits, self.network) {
+            *held.networks.entry(network).or_default() += units;
+            if let Some(site) = network.site() {
                 *held.sites.entry(site).or_default() += units;
             }
-            self.units += units;
         }
-        fits
+        drop(held);
+        self.units += units;
+        Ok(())
     }
 }
 
@@ -109,19 +120,24 @@ impl Drop for Share {
         if self.units == 0 {
             return;
         }
-        let mut held = self
-            .shares
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        release(&mut held.networks, &self.network, self.units);
-        if let Some(site) = self.network.site() {
-            release(&mut held.sites, &site, self.units);
+        let mut held = self.shares.lock();
+        held.total = held.total.saturating_sub(self.units);
+        if let (Some(_), Some(network)) = (self.shares.limits, self.network) {
+            release(&mut held.networks, &network, self.units);
+            if let Some(site) = network.site() {
+                release(&mut held.sites, &site, self.units);
+            }
         }
     }
 }
 
-fn get<K: Hash + Eq>(counts: &HashMap<K, usize>, key: &K) -> usize {
+impl Shares {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count<K: Hash + Eq>(counts: &HashMap<K, usize>, key: &K) -> usize {
     counts.get(key).copied().unwrap_or_default()
 }
 

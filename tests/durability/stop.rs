@@ -11,11 +11,8 @@ use std::{
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::{
-    wire::{Wire, address},
-    *,
-};
-use crate::support::{Behind, live::Listener};
+use super::*;
+use crate::support::{Behind, Wire, address, live::Listener};
 
 /// A checkout that the server has begun to read and that waits for its body.
 async fn checkout_under_way(process: &Process, customer: &Remote) -> Wire {

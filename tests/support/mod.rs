@@ -22,6 +22,7 @@ mod site;
 mod smtp;
 mod sqlmap;
 mod store;
+mod wire;
 
 use std::{env, io::Write};
 
@@ -43,6 +44,7 @@ pub(crate) use self::{
     smtp::{Certificate, SmtpServer},
     sqlmap::Sqlmap,
     store::{HeldWriter, Job, TestStore, as_one_group, begin, job},
+    wire::{Wire, address},
 };
 
 /// Tells a story once for each storage engine. The argument is a fresh [`TestShop`], or a

@@ -88,6 +88,14 @@ impl Process {
         errors.lines().map_while(Result::ok)
     }
 
+    /// A field of `/proc/PID/status`, in kB: `VmRSS` is what it holds, `VmHWM` the most it has held.
+    pub(crate) fn memory(&self, field: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kilobytes = line.unwrap().split_whitespace().next().unwrap();
+        kilobytes.parse().unwrap()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -124,11 +132,16 @@ pub(super) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Co
     if command.get_envs().all(|(name, _)| name != "SHOP_LOG") {
         command.env("SHOP_LOG", "warn");
     }
+    if command
+        .get_envs()
+        .all(|(name, _)| name != "SHOP_RATE_LIMIT")
+    {
+        command.env("SHOP_RATE_LIMIT", "off");
+    }
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(directory)
         .args(more)
-        .env("SHOP_RATE_LIMIT", "off")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command

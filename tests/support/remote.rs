@@ -1,5 +1,7 @@
 //! Somebody who speaks to the real program across a real socket.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
@@ -22,6 +24,15 @@ impl Remote {
             http: reqwest::Client::new(),
             url: process.url.clone(),
             token: None,
+        }
+    }
+
+    /// A client with another address of this machine.
+    pub(crate) fn from(process: &Process, source: IpAddr) -> Remote {
+        let http = reqwest::Client::builder().local_address(source);
+        Remote {
+            http: http.build().unwrap(),
+            ..Remote::new(process)
         }
     }
 

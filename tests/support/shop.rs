@@ -303,9 +303,11 @@ impl TestShop {
     /// Sends a request as it would come from the socket of `peer`.
     pub(crate) async fn send(
         &self,
-        request: http::Request<axum::body::Body>,
+        mut request: http::Request<axum::body::Body>,
         peer: IpAddr,
     ) -> Answer {
+        let host = http::HeaderValue::from_static("shop.test");
+        request.headers_mut().entry("host").or_insert(host);
         let response = edge::handle(&self.app, self.router.clone(), request, peer).await;
         Answer::read(response).await
     }

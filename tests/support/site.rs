@@ -80,6 +80,11 @@ impl Site {
         Process::listening(program)
     }
 
+    /// As [`Site::start`], under a command that runs the program given to it.
+    pub(crate) fn start_as(&self, command: Command) -> Process {
+        Process::spawn(command, self.directory.path(), &self.place(&[]))
+    }
+
     /// The shop in this process, beside the one that serves it, as a command opens it.
     pub(crate) async fn beside_itself(&self) -> Arc<App> {
         let mut layer = Layer::new();

@@ -14,7 +14,8 @@ use crate::{
     money::{Price, Stock},
     web::{
         App,
-        extract::{JSON_LIMIT, is_json, parse_json, parse_value, read_body},
+        body::read_body,
+        extract::{JSON_LIMIT, is_json, parse_json, parse_value},
     },
 };
 
@@ -116,7 +117,7 @@ pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
     request: Request,
 ) -> Result<(T, Vec<Draft>)> {
     if is_json(request.headers()) {
-        let body = read_body(request.into_body(), JSON_LIMIT).await?;
+        let body = read_body(request, JSON_LIMIT).await?;
         return Ok((parse_json(&body)?, Vec::new()));
     }
     let upload = Upload::read(app, request).await?;

@@ -24,7 +24,7 @@ use tokio::io::AsyncWriteExt;
 use crate::{
     error::{Error, Kind, Result},
     media::{IMAGE_LIMIT, MOST_IMAGES, picture::unreadable, worker::Draft},
-    web::App,
+    web::{App, body::BodyMeter},
 };
 
 /// The parts of an upload: texts by name, and files of the field `images`.
@@ -53,6 +53,8 @@ impl Upload {
     pub async fn read(app: &App, request: Request) -> Result<Upload> {
         let kept = Arc::<AtomicUsize>::default();
         let (parts, body) = request.into_parts();
+        let meter = parts.extensions.get::<BodyMeter>().cloned();
+        let meter = meter.ok_or_else(|| Error::internal("the request has no body meter"))?;
         let body = Body::new(http_body_util::Limited::new(body, UPLOAD_LIMIT));
         let body = Body::from_stream(Pieces {
             body: body.into_data_stream(),
@@ -84,7 +86,7 @@ impl Upload {
                     let detail = format!("`{name}` is larger than {} bytes", limit_of(&name));
                     Error::new(Kind::TooLarge, detail)
                 })?;
-                place.add(&chunk).await?;
+                place.add(&chunk, &meter).await?;
             }
             upload.take(name, place).await?;
         }
@@ -134,9 +136,12 @@ enum Place {
 }
 
 impl Place {
-    async fn add(&mut self, chunk: &[u8]) -> Result<()> {
+    async fn add(&mut self, chunk: &[u8], meter: &BodyMeter) -> Result<()> {
         match self {
-            Place::Text(text) => text.extend_from_slice(chunk),
+            Place::Text(text) => {
+                meter.add(chunk.len())?;
+                text.extend_from_slice(chunk);
+            }
             Place::File(file) => file.write_all(chunk).await.map_err(|e| unreadable(&e))?,
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Kind, Result},
     orders,
     payments::{Delivery, signature},
-    web::{State, extract::read_body},
+    web::{State, body::read_body},
 };
 
 /// How large a webhook's body may be, in bytes.
@@ -37,15 +37,21 @@ pub(crate) async fn receive_webhook(
     axum::extract::State(app): State,
     request: Request,
 ) -> Result<StatusCode> {
-    let headers = request.headers().clone();
-    let body = read_body(request.into_body(), WEBHOOK_LIMIT).await?;
-    let signed = only(&headers, SIGNATURE)
-        .is_some_and(|given| signature::is_valid(&app.webhook_secrets, &body, given));
-    if !signed {
+    let refused = || {
         let detail = "`X-Razorpay-Signature` is missing or does not sign this body";
-        return Err(Error::new(Kind::Unauthorized("invalid-signature"), detail));
+        Error::new(Kind::Unauthorized("invalid-signature"), detail)
+    };
+    let headers = request.headers();
+    // A request that cannot be signed is refused before its body costs anything.
+    let signature = only(headers, SIGNATURE)
+        .filter(|signature| signature::is_well_formed(signature))
+        .ok_or_else(refused)?
+        .to_vec();
+    let event_id = only(headers, EVENT_ID).map(|id| String::from_utf8_lossy(id).into_owned());
+    let body = read_body(request, WEBHOOK_LIMIT).await?;
+    if !signature::is_valid(&app.webhook_secrets, &body, &signature) {
+        return Err(refused());
     }
-    let event_id = only(&headers, EVENT_ID).map(|id| String::from_utf8_lossy(id).into_owned());
     let delivery = Delivery {
         event_id,
         body,

@@ -1,0 +1,45 @@
+//! File descriptors: how many the process may open, and how many connections they suffice for.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What the database, the log, the listener and outgoing connections may need.
+const RESERVED: u64 = 96;
+
+/// An open connection may have one file open beside itself: an image or an upload.
+const PER_CONNECTION: u64 = 2;
+
+/// More connections than this are not accepted by default, however many descriptors there are.
+const MAX_CONNECTIONS: u64 = 10_000;
+
+/// Fewer than this would serve nobody.
+const MIN_CONNECTIONS: u64 = 16;
+
+/// Raises the limit of open files from the soft to the hard limit.
+pub fn raise_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => tracing::info!(
+            soft = current,
+            hard = maximum,
+            "raised the limit of open files to the hard limit"
+        ),
+        Err(error) => tracing::warn!(
+            soft = current,
+            hard = maximum,
+            %error,
+            "could not raise the limit of open files"
+        ),
+    }
+}
+
+/// How many connections the process can hold open under its limit of open files.
+pub(super) fn max_connections() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let connections = files.saturating_sub(RESERVED) / PER_CONNECTION;
+    let connections = connections.clamp(MIN_CONNECTIONS, MAX_CONNECTIONS);
+    usize::try_from(connections).unwrap_or(usize::MAX)
+}

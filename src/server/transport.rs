@@ -1,0 +1,253 @@
+//! The bytes of one connection, on their way between the socket and hyper: deadlines for writing, the
+//! memory of request heads, and the order to close.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+
+use super::{
+    connections::{Phase, Slot},
+    framing::HeadScan,
+};
+use crate::web::body::BodyMeter;
+
+/// How long a write may make no progress.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// In each such span in which bytes are pending all the time, the client must take [`MIN_BYTES`].
+const RATE_WINDOW: Duration = Duration::from_mins(1);
+
+/// 1 KiB for each second of [`RATE_WINDOW`].
+const MIN_BYTES: usize = 60 * 1024;
+
+/// A write that follows the last one within this span continues it.
+const CONTINUES_WITHIN: Duration = Duration::from_secs(1);
+
+/// A head takes so many bytes without being charged to the budget of bodies.
+const FREE_HEAD: usize = 8 * 1024;
+
+pub(super) struct Transport {
+    stream: TcpStream,
+    slot: Slot,
+    meter: HeadMeter,
+    writes: WriteDeadline,
+}
+
+impl Transport {
+    /// `heads` makes the meter that large request heads are charged to.
+    pub(super) fn new(
+        stream: TcpStream,
+        slot: Slot,
+        heads: impl Fn() -> BodyMeter + Send + Sync + 'static,
+    ) -> Transport {
+        Transport {
+            stream,
+            slot,
+            meter: HeadMeter {
+                scan: HeadScan::default(),
+                requests: 0,
+                heads: Box::new(heads),
+                charged: None,
+            },
+            writes: WriteDeadline::default(),
+        }
+    }
+
+    fn check_evicted(&self, cx: &Context<'_>) -> io::Result<()> {
+        if self.slot.activity().poll_evicted(cx.waker()) {
+            return Err(io::Error::other(
+                "closed to make room for another connection",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Turns a write that makes no progress into an error.
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => {
+                self.slot.activity().end_waiting();
+                self.writes.progress(*bytes);
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                self.slot.activity().begin_waiting();
+                self.check_evicted(cx)?;
+                std::task::ready!(self.writes.poll_expired(cx));
+                let error = io::Error::new(io::ErrorKind::TimedOut, "the client reads too slowly");
+                return Poll::Ready(Err(error));
+            }
+        }
+        written
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        match &read {
+            Poll::Ready(Ok(())) => {
+                let this = &mut *self;
+                this.meter.take(&this.slot, &buffer.filled()[before..])?;
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.check_evicted(cx)?,
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch_write(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watch_write(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            self.slot.activity().flushed();
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Scans request heads and charges the large ones.
+struct HeadMeter {
+    scan: HeadScan,
+    /// How many requests had begun before the head that is scanned.
+    requests: u64,
+    heads: Box<dyn Fn() -> BodyMeter + Send + Sync>,
+    /// The meter of the current head, and how many bytes it holds.
+    charged: Option<(BodyMeter, usize)>,
+}
+
+impl HeadMeter {
+    /// Errors: the budget has no room for this head.
+    fn take(&mut self, slot: &Slot, bytes: &[u8]) -> io::Result<()> {
+        let activity = slot.activity();
+        // What is left of a body is not a head. hyper closes such a connection, or a contradicting head
+        // behind it.
+        if activity.phase() != Phase::Head || activity.has_unread_body() {
+            return Ok(());
+        }
+        if self.requests != activity.requests() {
+            self.requests = activity.requests();
+            self.scan = HeadScan::default();
+            self.charged = None;
+        }
+        self.scan.feed(bytes);
+        if self.scan.is_ambiguous() {
+            activity.note_ambiguous_length();
+        }
+        let size = self.scan.size();
+        if size > FREE_HEAD {
+            let (meter, held) = self.charged.get_or_insert_with(|| ((self.heads)(), 0));
+            meter
+                .add(size - *held)
+                .map_err(|error| io::Error::other(error.to_string()))?;
+            *held = size;
+        }
+        Ok(())
+    }
+}
+
+/// Counts only while bytes are pending.
+#[derive(Default)]
+struct WriteDeadline {
+    pending: Option<Pending>,
+    last_write: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+/// Writes that follow each other and wait for the client.
+struct Pending {
+    progress: Instant,
+    window: Instant,
+    bytes_in_window: usize,
+}
+
+impl WriteDeadline {
+    fn progress(&mut self, bytes: usize) {
+        let Some(pending) = &mut self.pending else {
+            return;
+        };
+        let now = Instant::now();
+        pending.progress = now;
+        pending.bytes_in_window += bytes;
+        self.last_write = Some(now);
+    }
+
+    /// Ready when the client takes too little.
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let ended = |at: Instant| now.duration_since(at) > CONTINUES_WITHIN;
+        if self.last_write.take().is_some_and(ended) {
+            self.pending = None;
+        }
+        let pending = self.pending.get_or_insert(Pending {
+            progress: now,
+            window: now,
+            bytes_in_window: 0,
+        });
+        if now >= pending.window + RATE_WINDOW {
+            if pending.bytes_in_window < MIN_BYTES {
+                return Poll::Ready(());
+            }
+            pending.window = now;
+            pending.bytes_in_window = 0;
+        }
+        if now >= pending.progress + STALL_TIMEOUT {
+            return Poll::Ready(());
+        }
+        let deadline = (pending.progress + STALL_TIMEOUT).min(pending.window + RATE_WINDOW);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        sleep.as_mut().reset(deadline);
+        // A deadline that has passed meanwhile polls again at once.
+        if sleep.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}

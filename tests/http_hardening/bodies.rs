@@ -1,0 +1,208 @@
+//! Request bodies: what they cost in memory, and who gets how much of it.
+
+use std::{io::Write as _, net::SocketAddr, process::Command};
+
+use shop::db::Options;
+
+use crate::support::{Engine, Process, Remote, TestShop, Wire, address, live::Served, operations};
+
+/// How much more memory the program may hold than before, in kB.
+const MAX_GROWTH: usize = 64 * 1024;
+
+/// What 32 bytes look like in hex.
+const SIGNATURE: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// The start of a webhook request.
+fn webhook(headers: &str) -> String {
+    format!("POST /api/v1/payments/razorpay/webhook HTTP/1.1\r\nhost: shop.test\r\n{headers}")
+}
+
+/// The start of a request with a JSON body.
+fn login(headers: &str) -> String {
+    format!(
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: shop.test\r\ncontent-type: application/json\r\n\
+         {headers}"
+    )
+}
+
+/// Sends a body in chunks of one byte, and leaves it unfinished.
+fn in_single_bytes(server: SocketAddr, head: &str, bytes: usize) -> std::net::TcpStream {
+    let mut stream = std::net::TcpStream::connect(server).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    let batch = "1\r\na\r\n".repeat(1024);
+    for _ in 0..bytes / 1024 {
+        // A refused body may end the connection; the memory counts all the same.
+        if stream.write_all(batch.as_bytes()).is_err() {
+            break;
+        }
+    }
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_in_chunks_of_one_byte_cost_little_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path());
+    let mut wire = Wire::to(&process.url).await;
+    assert_eq!(wire.get("/readyz").await, 200);
+    let server = address(&process.url);
+    let signed = webhook(&format!("x-razorpay-signature: {SIGNATURE}\r\n"));
+    let token = Remote::new(&process).registered("ada").await.token.unwrap();
+    let mut heads = vec![signed];
+    for operation in operations().into_iter().filter(|it| it.takes_json) {
+        let path = operation.path_of("01900000-0000-7000-8000-000000000000");
+        let method = operation.method;
+        heads.push(format!(
+            "{method} {path} HTTP/1.1\r\nhost: shop.test\r\ncontent-type: application/json\r\n\
+             authorization: Bearer {token}\r\n"
+        ));
+    }
+    let before = process.memory("VmRSS:");
+    let sending: Vec<_> = (0..20 + heads.len())
+        .map(|n| {
+            let head = &heads[n % heads.len()];
+            let head = format!("{head}transfer-encoding: chunked\r\n\r\n");
+            tokio::task::spawn_blocking(move || in_single_bytes(server, &head, 200 * 1024))
+        })
+        .collect();
+    let mut open = Vec::new();
+    for sent in sending {
+        open.push(sent.await.unwrap());
+    }
+    assert_eq!(wire.get("/readyz").await, 200);
+    let grown = process.memory("VmHWM:").saturating_sub(before);
+    assert!(
+        grown < MAX_GROWTH,
+        "{grown} kB more than the {before} kB before"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_cannot_be_signed_is_refused_before_its_body() {
+    let shop = TestShop::on(Engine::Sqlite).await.unwrap();
+    let served = Served::start(&shop).await;
+    let twice =
+        format!("x-razorpay-signature: {SIGNATURE}\r\nx-razorpay-signature: {SIGNATURE}\r\n");
+    for headers in [
+        "",
+        "x-razorpay-signature: \r\n",
+        "x-razorpay-signature: 0011\r\n",
+        &format!("x-razorpay-signature: {SIGNATURE}00\r\n"),
+        &format!("x-razorpay-signature: {}\r\n", SIGNATURE.replace('0', "g")),
+        &twice,
+    ] {
+        let mut wire = Wire::from("127.0.0.1", served.address).await;
+        wire.send(&webhook(&format!(
+            "{headers}content-length: 1000000\r\n\r\n"
+        )))
+        .await;
+        let (status, body) = wire.answer().await;
+        assert_eq!(status, 401, "{headers}");
+        assert!(body.contains("invalid-signature"), "{body}");
+    }
+    served.stopped().await;
+}
+
+/// Begins a webhook's body and returns once the server has read what was sent, or has answered.
+async fn begun(server: SocketAddr, source: &str, bytes: usize) -> Result<Wire, u16> {
+    let mut wire = Wire::from(source, server).await;
+    let headers = format!(
+        "x-razorpay-signature: {SIGNATURE}\r\ncontent-length: 1000000\r\nexpect: 100-continue\r\n\r\n"
+    );
+    wire.send(&webhook(&headers)).await;
+    assert_eq!(wire.answer().await.0, 100);
+    // A server that answers early may close while the rest is on its way.
+    drop(wire.try_send(&vec![b' '; bytes]).await);
+    match wire.early_answer().await {
+        Some(status) => Err(status),
+        None => Ok(wire),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_share_a_budget_that_leaves_room_for_small_ones() {
+    let settings = [("rate_limit", "on"), ("body_budget", "2MiB")];
+    let shop = TestShop::with(Engine::Sqlite, &settings, Options::default()).await;
+    let shop = shop.unwrap();
+    let served = Served::start(&shop).await;
+    let begin = |network: u8, bytes| {
+        let source = format!("127.0.0.{network}");
+        async move { begun(served.address, &source, bytes).await }
+    };
+
+    // A network gets a quarter of the budget, 512 KiB.
+    let mut held = vec![begin(2, 400 * 1024).await.unwrap()];
+    assert_eq!(begin(2, 400 * 1024).await.err(), Some(503));
+    // Large bodies get three quarters of it together, 1.5 MiB.
+    held.push(begin(3, 400 * 1024).await.unwrap());
+    held.push(begin(4, 400 * 1024).await.unwrap());
+    assert_eq!(begin(5, 400 * 1024).await.err(), Some(503));
+    // The rest is for small ones, such as a login.
+    let mut wire = Wire::from("127.0.0.5", served.address).await;
+    let small = format!(
+        "{{\"email\":\"ada@example.com\",\"password\":\"{}\"}}",
+        "x".repeat(100)
+    );
+    wire.send(&login(&format!(
+        "content-length: {}\r\n\r\n{small}",
+        small.len()
+    )))
+    .await;
+    assert_eq!(wire.answer().await.0, 401);
+
+    // What is over gives its bytes back.
+    held.clear();
+    let mut wire = Wire::from("127.0.0.2", served.address).await;
+    for _ in 0..200 {
+        if let Ok(body) = begin(2, 400 * 1024).await {
+            drop(body);
+            assert_eq!(wire.get("/healthz").await, 200);
+            served.stopped().await;
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the budget is not returned");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_heads_count_in_the_budget() {
+    let settings = [("rate_limit", "on"), ("body_budget", "1MiB")];
+    let shop = TestShop::with(Engine::Sqlite, &settings, Options::default()).await;
+    let served = Served::start(&shop.unwrap()).await;
+    // Ten heads of 40 KiB are more than the quarter of one network.
+    let mut heads = Vec::new();
+    for _ in 0..10 {
+        let mut wire = Wire::from("127.0.0.2", served.address).await;
+        drop(
+            wire.try_send(b"GET /healthz HTTP/1.1\r\nhost: shop.test\r\nx-large: ")
+                .await,
+        );
+        drop(wire.try_send(&vec![b'a'; 40 * 1024]).await);
+        heads.push(wire);
+    }
+    let mut closed = 0;
+    for wire in &mut heads {
+        drop(wire.try_send(b"\r\n\r\n").await);
+        match wire.try_answer().await {
+            Some(status) => assert_eq!(status, 200),
+            None => closed += 1,
+        }
+    }
+    assert!((1..=6).contains(&closed), "{closed} heads had no room");
+    let mut other = Wire::from("127.0.0.3", served.address).await;
+    assert_eq!(other.get("/healthz").await, 200);
+    served.stopped().await;
+}
+
+#[test]
+fn a_budget_must_be_a_size() {
+    for wrong in ["0", "64", "64MB", "1KiB", "-1MiB", "99999999999GiB"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+        command.args(["config"]).env("SHOP_BODY_BUDGET", wrong);
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{wrong}");
+        assert!(error.contains("body_budget"), "{error}");
+    }
+}

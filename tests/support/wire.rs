@@ -1,0 +1,106 @@
+//! A connection whose every byte the test decides.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
+/// How long the server may say nothing; past it the test has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// One connection of HTTP/1.1.
+pub(crate) struct Wire(TcpStream);
+
+/// The address in a server's URL.
+pub(crate) fn address(url: &str) -> SocketAddr {
+    url.strip_prefix("http://").unwrap().parse().unwrap()
+}
+
+impl Wire {
+    pub(crate) async fn to(url: &str) -> Wire {
+        Wire(TcpStream::connect(address(url)).await.unwrap())
+    }
+
+    /// A connection from another address of this machine, e.g. `127.0.0.2`.
+    pub(crate) async fn from(source: &str, server: SocketAddr) -> Wire {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket
+            .bind(SocketAddr::new(source.parse().unwrap(), 0))
+            .unwrap();
+        Wire(socket.connect(server).await.unwrap())
+    }
+
+    /// As [`Wire::send`], on a connection that the server may have closed.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes).await
+    }
+
+    /// The status of the next answer; `None` if the connection ends before.
+    pub(crate) async fn try_answer(&mut self) -> Option<u16> {
+        let mut head = Vec::new();
+        while !head.ends_with(b" ") || head.len() < 12 {
+            match timeout(PATIENCE, self.0.read_u8()).await {
+                Ok(Ok(byte)) => head.push(byte),
+                Ok(Err(_)) => return None,
+                Err(_) => panic!("the server has said nothing for long"),
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        head.split(' ').nth(1).unwrap().parse().ok()
+    }
+
+    /// The status of an answer that comes while the request's body is incomplete; `None` if none
+    /// comes within a second.
+    pub(crate) async fn early_answer(&mut self) -> Option<u16> {
+        let answered = timeout(Duration::from_secs(1), self.try_answer());
+        answered.await.ok().flatten()
+    }
+
+    /// Whether the server closes the connection, without another answer, before it says anything.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        match timeout(PATIENCE, self.0.read_u8()).await {
+            Ok(read) => read.is_err(),
+            Err(_) => panic!("the connection stays open"),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Asks by GET and tells the whole answer's status; the connection stays.
+    pub(crate) async fn get(&mut self, path: &str) -> u16 {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: shop.test\r\n\r\n"))
+            .await;
+        self.answer().await.0
+    }
+
+    /// The next answer: its status and its body. One that only says to go on has no body.
+    pub(crate) async fn answer(&mut self) -> (u16, String) {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head.push(char::from(self.byte().await));
+        }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = head
+            .to_lowercase()
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+            .unwrap_or(0);
+        let mut body = Vec::new();
+        while body.len() < length {
+            body.push(self.byte().await);
+        }
+        (status, String::from_utf8(body).unwrap())
+    }
+
+    async fn byte(&mut self) -> u8 {
+        timeout(PATIENCE, self.0.read_u8())
+            .await
+            .expect("the server has said nothing for long")
+            .expect("the connection broke")
+    }
+}
