@@ -2,6 +2,7 @@
 
 mod clock;
 mod links;
+mod memory;
 mod phones;
 mod rights;
 mod sessions;

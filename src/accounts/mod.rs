@@ -19,7 +19,7 @@ pub use self::{
         Purpose, forget_links, forget_password, owner_of_reset, reset_link, reset_password,
         send_verification, verify_email,
     },
-    password::{NewPassword, PasswordHash, TypedPassword},
+    password::{HashMemory, NewPassword, PasswordHash, TypedPassword, hashing_slots},
     phone::{Phone, forget_codes, guess_code, set_phone},
     session::{
         SignIn, Visitor, admin, forget_sessions, refresh, sign_in, sign_out, sign_out_everywhere,

@@ -4,7 +4,8 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc,
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{self, phc},
 };
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
@@ -63,8 +64,8 @@ impl NewPassword {
     }
 
     /// Takes tens of milliseconds: run it on the pool for hashing.
-    pub fn hash(&self, chance: &Chance) -> Result<PasswordHash> {
-        hash(&self.0, &chance.bytes())
+    pub fn hash(&self, memory: &mut HashMemory, chance: &Chance) -> Result<PasswordHash> {
+        hash(&self.0, &chance.bytes(), memory)
     }
 }
 
@@ -98,8 +99,9 @@ impl PasswordHash {
     }
 
     /// A hash that no password fits which anybody knows, until its owner sets one.
-    pub fn of_nothing(chance: &Chance) -> Result<Self> {
-        hash(&hex::encode(chance.bytes::<32>()), &chance.bytes())
+    pub fn of_nothing(memory: &mut HashMemory, chance: &Chance) -> Result<Self> {
+        let unknown = hex::encode(chance.bytes::<32>());
+        hash(&unknown, &chance.bytes(), memory)
     }
 
     pub fn as_str(&self) -> &str {
@@ -132,32 +134,89 @@ pub(super) enum Verdict {
 pub(super) fn verify(
     claimed: &TypedPassword,
     stored: Option<&PasswordHash>,
+    memory: &mut HashMemory,
     chance: &Chance,
 ) -> Result<Verdict> {
     let Some(stored) = stored else {
-        hash(&claimed.0, &[0; 16])?;
+        hash(&claimed.0, &[0; 16], memory)?;
         return Ok(Verdict::Wrong);
     };
     let parsed = phc::PasswordHash::new(&stored.0).map_err(|e| Error::internal(e.to_string()))?;
-    if argon2()
-        .verify_password(claimed.0.as_bytes(), &parsed)
-        .is_err()
-    {
+    if !is_hash_of(&claimed.0, &parsed, memory).unwrap_or(false) {
         return Ok(Verdict::Wrong);
     }
     if PasswordHash::is_weak(&parsed) {
-        return Ok(Verdict::RightButWeak(hash(&claimed.0, &chance.bytes())?));
+        let stronger = hash(&claimed.0, &chance.bytes(), memory)?;
+        return Ok(Verdict::RightButWeak(stronger));
     }
     Ok(Verdict::Right)
 }
 
-fn hash(password: &str, salt: &[u8; 16]) -> Result<PasswordHash> {
-    argon2()
-        .hash_password_with_salt(password.as_bytes(), salt)
-        .map(|hash: phc::PasswordHash| PasswordHash(hash.to_string()))
+/// Working memory of one hashing slot: 19 MiB, allocated by the first hash and reused by the next.
+pub type HashMemory = Vec<Block>;
+
+/// How many passwords are hashed at once. Each slot takes a core and keeps its memory, so there are at
+/// most two, also on a large machine.
+pub fn hashing_slots(cores: usize) -> usize {
+    cores.div_ceil(2).min(2)
+}
+
+fn hash(password: &str, salt: &[u8; 16], memory: &mut HashMemory) -> Result<PasswordHash> {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
+    let mut phc = || -> password_hash::Result<phc::PasswordHash> {
+        let length = Params::DEFAULT_OUTPUT_LEN;
+        Ok(phc::PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: argon2.params().try_into()?,
+            salt: Some(phc::Salt::new(salt)?),
+            hash: Some(output(&argon2, password, salt, length, memory)?),
+        })
+    };
+    phc()
+        .map(|hash| PasswordHash(hash.to_string()))
         .map_err(|e| Error::internal(e.to_string()))
 }
 
-fn argon2() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
+/// Hashes the password as the stored hash was made, and compares the two in constant time.
+fn is_hash_of(
+    password: &str,
+    stored: &phc::PasswordHash,
+    memory: &mut HashMemory,
+) -> password_hash::Result<bool> {
+    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
+        return Ok(false);
+    };
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
+    let version = stored.version.map(Version::try_from).transpose()?;
+    let params = Params::try_from(stored)?;
+    let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
+    Ok(output(&argon2, password, salt, expected.len(), memory)? == *expected)
+}
+
+fn output(
+    argon2: &Argon2<'_>,
+    password: &str,
+    salt: &[u8],
+    length: usize,
+    memory: &mut HashMemory,
+) -> password_hash::Result<phc::Output> {
+    let (needed, kept) = (argon2.params().block_count(), Params::DEFAULT.block_count());
+    let mut larger = Vec::new();
+    // A hash made elsewhere may need more memory than a slot keeps.
+    let blocks = if needed > kept { &mut larger } else { memory };
+    if blocks.len() < needed {
+        blocks.resize(needed.max(kept), Block::default());
+    }
+    let mut buffer = [0; phc::Output::MAX_LENGTH];
+    let output = buffer
+        .get_mut(..length)
+        .ok_or(password_hash::Error::OutputSize)?;
+    argon2.hash_password_into_with_memory(
+        password.as_bytes(),
+        salt,
+        output,
+        &mut blocks[..needed],
+    )?;
+    Ok(phc::Output::new(output)?)
 }

@@ -148,7 +148,8 @@ async fn password(app: &App) -> Result<(String, PasswordHash)> {
     let chance = Chance::system();
     let text = chance.text(LETTERS, 16);
     let new = NewPassword::try_from(text.clone()).map_err(Error::internal)?;
-    let hash = app.hashing.run(move || new.hash(&chance)).await?;
+    let hash = move |memory: &mut _| new.hash(memory, &chance);
+    let hash = app.hashing.run_with(hash).await?;
     Ok((text, hash))
 }
 

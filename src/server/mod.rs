@@ -145,7 +145,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         gateway: gateway.unwrap_or_else(|| Arc::new(Mock::new(db.clone(), chance.clone()))),
         mailer,
         sms,
-        hashing: Workers::new(cores.div_ceil(2), 256),
+        hashing: Workers::new(accounts::hashing_slots(cores), 256),
         imaging: Workers::new(cores.div_ceil(2), 32),
         sending: Places::new(4, 64),
         narrowing: Turns::default(),

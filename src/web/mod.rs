@@ -52,8 +52,8 @@ pub struct App {
     pub gateway: Arc<dyn Gateway>,
     pub mailer: Arc<dyn Mailer>,
     pub sms: Arc<dyn Sms>,
-    /// Where passwords are hashed.
-    pub hashing: Workers,
+    /// Where passwords are hashed; each slot reuses its own memory blocks.
+    pub hashing: Workers<Vec<argon2::Block>>,
     /// Where pictures are decoded.
     pub imaging: Workers,
     /// Who may hold a whole picture in memory.

@@ -1,6 +1,9 @@
 //! A bounded number of threads for work that keeps a processor busy, so that the rest stays fast.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -55,32 +58,57 @@ impl Places {
     }
 }
 
+/// A bounded number of threads for CPU-bound work. Each running call borrows one `M`: working memory
+/// that is allocated once and reused, so that memory use does not grow with the number of threads.
 #[derive(Debug, Clone)]
-pub struct Workers(Places);
+pub struct Workers<M = ()> {
+    places: Places,
+    /// The memory of the slots that are idle.
+    idle: Arc<Mutex<Vec<M>>>,
+}
 
-impl Workers {
+impl<M: Default + Send + 'static> Workers<M> {
     /// At most `running` at once, and as many as `waiting` in line.
-    pub fn new(running: usize, waiting: usize) -> Workers {
-        Workers(Places::new(running, waiting))
+    pub fn new(running: usize, waiting: usize) -> Workers<M> {
+        Workers {
+            places: Places::new(running, waiting),
+            idle: Arc::default(),
+        }
     }
 
     /// How many run or wait in line.
     pub fn busy(&self) -> usize {
-        self.0.busy()
+        self.places.busy()
     }
 
     /// Runs `work` off the request's thread; unavailable if too many wait already.
+    pub async fn run_with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut M) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let place = self.places.enter().await?;
+        let idle = Arc::clone(&self.idle);
+        tokio::task::spawn_blocking(move || {
+            // The place is held by the work itself: a caller that goes away does not free it.
+            let _place = place;
+            let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let memory = lock().pop();
+            let mut memory = memory.unwrap_or_default();
+            let done = work(&mut memory);
+            lock().push(memory);
+            done
+        })
+        .await
+        .map_err(Error::internal)?
+    }
+}
+
+impl Workers {
+    /// As [`Workers::run_with`], for work that needs no memory of its own.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let place = self.0.enter().await?;
-        tokio::task::spawn_blocking(move || {
-            // The place is held by the work itself: a caller that goes away does not free it.
-            let _place = place;
-            work()
-        })
-        .await
-        .map_err(Error::internal)?
+        self.run_with(|()| work()).await
     }
 }

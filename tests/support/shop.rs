@@ -237,9 +237,8 @@ impl TestShop {
 
     /// Keeps all threads that hash busy, until what it gives is dropped.
     pub(crate) async fn hold_hashing(&self) -> Vec<oneshot::Sender<()>> {
-        let threads = std::thread::available_parallelism()
-            .map_or(2, usize::from)
-            .div_ceil(2);
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads = accounts::hashing_slots(cores);
         let (started, mut starts) = mpsc::unbounded_channel();
         let mut held = Vec::new();
         for _ in 0..threads {
@@ -247,12 +246,12 @@ impl TestShop {
             let (app, started) = (Arc::clone(&self.app), started.clone());
             held.push(release);
             tokio::spawn(async move {
-                let work = move || {
+                let work = move |_: &mut _| {
                     started.send(()).unwrap();
                     drop(gate.blocking_recv());
                     Ok(())
                 };
-                app.hashing.run(work).await
+                app.hashing.run_with(work).await
             });
         }
         for _ in 0..threads {

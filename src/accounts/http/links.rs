@@ -122,7 +122,8 @@ pub(crate) async fn reset_password(
         .await?;
     password.check_against(&owner.address()?, "password")?;
     let chance = app.chance.clone();
-    let hash = app.hashing.run(move || password.hash(&chance)).await?;
+    let hash = move |memory: &mut _| password.hash(memory, &chance);
+    let hash = app.hashing.run_with(hash).await?;
     app.db
         .write("accounts.reset_password", move |tx| {
             accounts::reset_password(tx, &token, &hash)

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     accounts::{
-        self, NewPassword, PersonName, Phone, TypedPassword, User,
+        self, HashMemory, NewPassword, PersonName, Phone, TypedPassword, User,
         password::{self, Verdict},
         phone, tries,
     },
@@ -108,15 +108,14 @@ pub(crate) async fn change_password(
     let (email, seen, tries) = app.db.write("accounts.own_password", look).await?;
     new_password.check_against(&email, "newPassword")?;
     let (kept, chance) = (seen.clone(), app.chance.clone());
-    let hash = app
-        .hashing
-        .run(
-            move || match password::verify(&current_password, Some(&kept), &chance)? {
-                Verdict::Wrong => Err(accounts::wrong_password()),
-                Verdict::Right | Verdict::RightButWeak(_) => new_password.hash(&chance),
-            },
-        )
-        .await?;
+    let check = move |memory: &mut HashMemory| {
+        let verdict = password::verify(&current_password, Some(&kept), memory, &chance)?;
+        match verdict {
+            Verdict::Wrong => Err(accounts::wrong_password()),
+            Verdict::Right | Verdict::RightButWeak(_) => new_password.hash(memory, &chance),
+        }
+    };
+    let hash = app.hashing.run_with(check).await?;
     app.db
         .write("accounts.replace_password", move |tx| {
             if let Some(tries) = &tries {

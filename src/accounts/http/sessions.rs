@@ -52,7 +52,8 @@ pub(crate) async fn register(
     body.password.check_against(&body.email, "password")?;
     let chance = app.chance.clone();
     let (email, name) = (body.email, body.name);
-    let password = app.hashing.run(move || body.password.hash(&chance)).await?;
+    let hash = move |memory: &mut _| body.password.hash(memory, &chance);
+    let password = app.hashing.run_with(hash).await?;
     let new = NewUser {
         email,
         name,
@@ -109,7 +110,7 @@ pub(crate) async fn login(
     let (seen, chance) = (hash.clone(), app.chance.clone());
     let verdict = app
         .hashing
-        .run(move || password::verify(&password, hash.as_ref(), &chance))
+        .run_with(move |memory| password::verify(&password, hash.as_ref(), memory, &chance))
         .await?;
     let stronger = match verdict {
         Verdict::Wrong => return Err(session::wrong_credentials()),

@@ -91,11 +91,13 @@ impl User {
                 let email = parse_email(&email)?;
                 let name =
                     PersonName::try_from(name).map_err(|e| Error::field("--name", "invalid", e))?;
-                let password = if password_stdin {
-                    read_password(&email)?.hash(&app.chance)?
-                } else {
-                    PasswordHash::of_nothing(&app.chance)?
+                let given = password_stdin.then(|| read_password(&email)).transpose()?;
+                let chance = app.chance.clone();
+                let hash = move |memory: &mut _| match given {
+                    Some(password) => password.hash(memory, &chance),
+                    None => PasswordHash::of_nothing(memory, &chance),
                 };
+                let password = app.hashing.run_with(hash).await?;
                 let new = NewUser {
                     email,
                     name,

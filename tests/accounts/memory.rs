@@ -1,0 +1,45 @@
+//! What hashing passwords costs in memory, measured on the real program.
+
+use serde_json::json;
+
+use super::PASSWORD;
+use crate::support::{Process, Remote, Site, storage_test};
+
+/// Bounds in KiB for a process that has hashed many passwords at once: afterwards, and at its peak.
+const RESIDENT: usize = 96 * 1024;
+const PEAK: usize = 160 * 1024;
+
+/// A line of `/proc/…/status`, in KiB.
+fn status(process: &Process, name: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+storage_test! {
+    async fn many_registrations_and_logins_at_once_take_bounded_memory(site: Site) {
+        let process = site.start();
+        let visitor = Remote::new(&process);
+        let register = async |number: usize| {
+            let email = format!("user{number}@example.com");
+            let body = json!({ "email": email, "password": PASSWORD, "name": "User" });
+            visitor.post("/auth/register", &body).await.status
+        };
+        let registered = futures_util::future::join_all((0..40).map(register)).await;
+        assert!(registered.iter().all(|status| [201, 503].contains(status)), "{registered:?}");
+        assert!(registered.contains(&201));
+        let resident = status(&process, "VmRSS:");
+        assert!(resident < RESIDENT, "{resident} KiB after registrations");
+
+        let log_in = async |number: usize| {
+            let email = format!("user{}@example.com", number % 40);
+            let body = json!({ "email": email, "password": PASSWORD });
+            visitor.post("/auth/login", &body).await.status
+        };
+        let signed_in = futures_util::future::join_all((0..200).map(log_in)).await;
+        assert!(signed_in.contains(&200), "{signed_in:?}");
+        let (resident, peak) = (status(&process, "VmRSS:"), status(&process, "VmHWM:"));
+        assert!(resident < RESIDENT, "{resident} KiB after logins");
+        assert!(peak < PEAK, "{peak} KiB at the peak");
+    }
+}
