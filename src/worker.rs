@@ -152,7 +152,8 @@ pub async fn clean_up(app: &App) {
             accounts::forget_sessions(tx, spent_before)?;
             accounts::forget_links(tx)?;
             accounts::forget_codes(tx)?;
-            accounts::forget_tries(tx)?;
+            accounts::delete_expired_attempts(tx)?;
+            accounts::delete_expired_networks(tx)?;
             mail::forget_sent(tx)?;
             Ok(Some((keys, events)))
         })

@@ -2,6 +2,7 @@
 
 mod clock;
 mod links;
+mod lockout;
 mod memory;
 mod phones;
 mod rights;

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Email, PasswordHash, User, digest, new_secret, sign_out_everywhere, store, tries};
+use super::{
+    Network, Email, PasswordHash, User, attempt_limits, digest, networks, new_secret,
+    sign_out_everywhere, store,
+};
 use crate::{
     db::Tx,
     error::{Error, Kind, Result},
@@ -75,13 +78,18 @@ pub fn send_verification(tx: &mut Tx<'_>, app: &App, user: &User) -> Result<()> 
 }
 
 /// As [`send_verification`], asked for once more; nothing where the address is proven already.
-pub(super) fn resend_verification(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<()> {
+pub(super) fn resend_verification(
+    tx: &mut Tx<'_>,
+    app: &App,
+    user: UserId,
+    from: Network,
+) -> Result<()> {
     let user = super::user_by_id(tx, user)?;
     if user.is_email_verified {
         return Ok(());
     }
     if app.limits.are_on() {
-        tries::MAILS.of_user(user.id).count(tx)?;
+        attempt_limits::count_verification_mail(tx, user.id, from)?;
     }
     send_verification(tx, app, &user)
 }
@@ -100,9 +108,14 @@ fn prove_address(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
 
 /// Mails the link that sets a new password, if there is an account with that address and not too many
 /// such mails went there. Nobody is told which.
-pub fn forget_password(tx: &mut Tx<'_>, app: &App, email: &Email) -> Result<()> {
+pub fn forget_password(
+    tx: &mut Tx<'_>,
+    app: &App,
+    email: &Email,
+    from: Network,
+) -> Result<()> {
     // Counted for unknown addresses as well: the answer takes a write, one way or the other.
-    let has_room = tries::MAILS.of_email(email).has_room(tx)?;
+    let has_room = attempt_limits::try_reset_mail(tx, email, from)?;
     let Some(user) = store::enabled_by_email(tx, email.key())? else {
         return Ok(());
     };
@@ -124,12 +137,21 @@ pub fn owner_of_reset(tx: &mut Tx<'_>, token: &str) -> Result<User> {
 }
 
 /// Sets a new password by a token: every session ends, and the address is proven, since the link was
-/// mailed there.
-pub fn reset_password(tx: &mut Tx<'_>, token: &str, hash: &PasswordHash) -> Result<()> {
+/// mailed there. Whoever tried to guess the old password is forgotten, as are the networks that the
+/// account knew, except the one that the reset came from.
+pub fn reset_password(
+    tx: &mut Tx<'_>,
+    app: &App,
+    token: &str,
+    hash: &PasswordHash,
+    from: Network,
+) -> Result<()> {
     let user = owner_of_reset(tx, token)?;
     prove_address(tx, user.id)?;
     change_password(tx, &user, hash)?;
-    sign_out_everywhere(tx, user.id)
+    sign_out_everywhere(tx, user.id)?;
+    networks::remember_only(tx, app, user.id, from)?;
+    attempt_limits::clear_logins(tx, &user.address()?)
 }
 
 /// Sets a password, tells the account's owner, and makes useless whatever else could set one.

@@ -1,24 +1,27 @@
 //! Accounts: who somebody is, how they prove it, and what their role lets them do.
 
+mod attempt_limits;
 mod email;
 pub mod http;
 mod link;
+mod networks;
 mod password;
 mod phone;
 mod session;
 mod store;
-mod tries;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 pub use self::{
+    attempt_limits::{ATTEMPT_LIMITS, AttemptLimit, delete_expired_attempts},
     email::Email,
     link::{
         Purpose, forget_links, forget_password, owner_of_reset, reset_link, reset_password,
         send_verification, verify_email,
     },
+    networks::delete_expired_networks,
     password::{HashMemory, NewPassword, PasswordHash, TypedPassword, hashing_slots},
     phone::{Phone, forget_codes, guess_code, set_phone},
     session::{
@@ -26,7 +29,6 @@ pub use self::{
         visitor,
     },
     store::sessions::STANDING,
-    tries::{ALLOWANCES, Allowance, forget_tries},
 };
 use crate::{
     clock::Timestamp,
@@ -34,7 +36,7 @@ use crate::{
     error::{Error, Kind, Result},
     id::{SessionId, UserId},
     page::{Page, PageRequest},
-    web::token::Claims,
+    web::{client::Network, token::Claims},
 };
 
 /// What somebody may do. An admin may do what a customer may.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
-use super::{User, store, tries};
+use super::{Network, User, attempt_limits, store};
 use crate::{
     clock::Timestamp,
     db::Tx,
@@ -59,9 +59,15 @@ pub struct DrawnCode {
 
 /// Takes a number down and draws the code that will prove it. The caller sends the code once this is
 /// committed.
-pub fn set_phone(tx: &mut Tx<'_>, app: &App, user: UserId, phone: &Phone) -> Result<DrawnCode> {
+pub fn set_phone(
+    tx: &mut Tx<'_>,
+    app: &App,
+    user: UserId,
+    phone: &Phone,
+    from: Network,
+) -> Result<DrawnCode> {
     if app.limits.are_on() {
-        tries::CODES.of_user(user).count(tx)?;
+        attempt_limits::count_code(tx, user, phone, from)?;
     }
     let text = format!("{:06}", tx.chance().below(1_000_000));
     let salt = tx.chance().bytes::<16>();

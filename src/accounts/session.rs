@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{PasswordHash, Role, User, digest, new_secret, store, user_by_id};
+use super::{
+    Network, PasswordHash, Role, User, digest, networks, new_secret, store, user_by_id,
+};
 use crate::{
     clock::Timestamp,
     db::Tx,
@@ -51,6 +53,7 @@ pub(super) fn sign_in_by_password(
     user: UserId,
     seen: &PasswordHash,
     stronger: Option<&PasswordHash>,
+    from: Network,
 ) -> Result<SignIn> {
     if store::password(tx, user)?.as_ref() != Some(seen) {
         return Err(wrong_credentials());
@@ -58,6 +61,7 @@ pub(super) fn sign_in_by_password(
     if let Some(stronger) = stronger {
         store::set_password(tx, user, stronger.as_str())?;
     }
+    networks::remember(tx, app, user, from)?;
     sign_in(tx, app, user)
 }
 
@@ -69,7 +73,12 @@ pub(super) fn wrong_credentials() -> Error {
 
 /// Spends a refresh token: the session goes on under a new one. None: the token is no good; and where
 /// that is because somebody else has used it, the session has ended, which is to be committed.
-pub fn refresh(tx: &mut Tx<'_>, app: &App, token: &str) -> Result<Option<SignIn>> {
+pub fn refresh(
+    tx: &mut Tx<'_>,
+    app: &App,
+    token: &str,
+    from: Network,
+) -> Result<Option<SignIn>> {
     let fresh = new_secret(tx);
     let expires = tx.now().plus(app.config.refresh_token_ttl);
     let sent = digest(token);
@@ -82,6 +91,7 @@ pub fn refresh(tx: &mut Tx<'_>, app: &App, token: &str) -> Result<Option<SignIn>
         }
         return Ok(None);
     };
+    networks::remember(tx, app, user, from)?;
     let user = user_by_id(tx, user)?;
     granted(tx, app, session, user, fresh).map(Some)
 }

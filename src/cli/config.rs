@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Layers, output::Output};
 use crate::{
-    accounts::ALLOWANCES,
+    accounts::ATTEMPT_LIMITS,
     config::{self, Config, Setting},
     error::Result,
     web::limits::CLASSES,
@@ -67,11 +67,11 @@ fn limits() -> Vec<Limit> {
         seconds: 60,
         counted_for: "client address",
     });
-    let allowances = ALLOWANCES.iter().map(|allowance| Limit {
-        what: allowance.what,
-        most: allowance.most,
-        seconds: allowance.window.as_secs(),
-        counted_for: "account",
+    let attempts = ATTEMPT_LIMITS.iter().map(|limit| Limit {
+        what: limit.what,
+        most: limit.max,
+        seconds: limit.window.as_secs(),
+        counted_for: limit.per,
     });
-    classes.chain(allowances).collect()
+    classes.chain(attempts).collect()
 }

@@ -68,6 +68,10 @@ const STEPS: &[(&str, &str)] = &[
         "V15__postings",
         include_str!("../../migrations/V15__postings.sql"),
     ),
+    (
+        "V16__known_networks",
+        include_str!("../../migrations/V16__known_networks.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.

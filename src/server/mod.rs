@@ -35,8 +35,8 @@ use crate::{
     ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms, mailer},
     realtime,
     web::{
-        App, Places, Routes, Turns, Workers, body::BodyBudget, edge, limits::Limits, openapi,
-        shares::Shares, single_flight::SharedCheck, token::Tokens,
+        App, Places, Routes, Turns, Workers, body::BodyBudget, edge, keyed_hash::KeyedHash,
+        limits::Limits, openapi, shares::Shares, single_flight::SharedCheck, token::Tokens,
     },
 };
 
@@ -140,6 +140,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Ok(Arc::new(App {
         bus: Bus::start(db.clone(), stopping.clone()).await?,
+        networks: KeyedHash::new(&jwt_secrets, "known networks"),
         tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
         images,
         gateway: gateway.unwrap_or_else(|| Arc::new(Mock::new(db.clone(), chance.clone()))),

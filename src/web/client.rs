@@ -1,6 +1,9 @@
 //! Which client sent a request, and how clients are grouped into networks for limits.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, request::Parts};
@@ -49,6 +52,19 @@ impl Network {
     /// The network's first address.
     pub fn address(self) -> IpAddr {
         self.0
+    }
+}
+
+impl From<ClientAddress> for Network {
+    fn from(ClientAddress(address): ClientAddress) -> Network {
+        Network::of(address)
+    }
+}
+
+/// As its first address.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

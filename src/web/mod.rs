@@ -7,6 +7,7 @@ pub mod client;
 pub mod edge;
 pub mod extract;
 pub mod idempotency;
+pub mod keyed_hash;
 pub mod limits;
 pub mod openapi;
 pub mod problems;
@@ -23,7 +24,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    body::BodyBudget, limits::Limits, shares::Shares, single_flight::SharedCheck, token::Tokens,
+    body::BodyBudget, keyed_hash::KeyedHash, limits::Limits, shares::Shares,
+    single_flight::SharedCheck, token::Tokens,
 };
 pub use self::{
     turns::Turns,
@@ -47,6 +49,8 @@ pub struct App {
     /// Where links and image URLs lead; no slash at the end.
     pub public_url: String,
     pub tokens: Tokens,
+    /// Hashes the networks that accounts know.
+    pub networks: KeyedHash,
     pub webhook_secrets: Vec<Secret>,
     pub images: Arc<dyn ImageStore>,
     pub gateway: Arc<dyn Gateway>,

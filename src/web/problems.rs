@@ -209,7 +209,7 @@ pub const ALL: &[Problem] = &[
         "too-many-requests",
         429,
         "Too many requests",
-        "Wait as long as `Retry-After` says.",
+        "Wait as long as `Retry-After` says. After too many wrong passwords, a password reset lets you in at once.",
     ),
     problem(
         "internal",

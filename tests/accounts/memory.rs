@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::PASSWORD;
-use crate::support::{Process, Remote, Site, storage_test};
+use crate::support::{Process, Remote, storage_test};
 
 /// Bounds in KiB for a process that has hashed many passwords at once: afterwards, and at its peak.
 const RESIDENT: usize = 96 * 1024;

@@ -322,7 +322,10 @@ fn the_settings_are_shown_with_their_origins() {
         ),
         (Some(30), Some(60))
     );
-    assert_eq!(of("wrong passwords")["countedFor"], "account");
+    assert_eq!(
+        of("wrong passwords")["countedFor"],
+        "email address and client network"
+    );
     assert!(!here.path().join("elsewhere").exists(), "nothing was made");
 
     let mut command = shop(here.path(), &["config"]);

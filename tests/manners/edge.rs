@@ -186,33 +186,6 @@ storage_test! {
         assert_eq!(other.post("/auth/verify-email", Value::Null).await.status, 415);
     }
 
-    async fn a05_an_address_takes_twenty_wrong_passwords_wherever_they_come_from(shop: TestShop) {
-        let shop = shop.but(&[("rate_limit", "on")]).await;
-        shop.customer("ada").await;
-        for email in ["ada@example.com", "nobody@example.com"] {
-            let tries = |from: usize, password: &str| {
-                let body = json!({ "email": email, "password": password });
-                let client = shop.anonymous().at(&format!("198.51.100.{from}"));
-                async move { client.post("/auth/login", body).await }
-            };
-            // Many at once are no way around it.
-            let answers = futures_util::future::join_all((0..25).map(|n| tries(n, "wrong horse"))).await;
-            let refused = answers.iter().filter(|answer| answer.status == 429).count();
-            let wrong = answers.iter().filter(|answer| answer.status == 401).count();
-            assert_eq!((wrong, refused), (20, 5));
-            let spent = tries(99, "correct horse battery").await;
-            spent.is_problem(429, "too-many-requests");
-            let wait: u64 = spent.header("retry-after").unwrap().parse().unwrap();
-            assert!((1..=900).contains(&wait), "{wait}");
-            assert!(spent.header("ratelimit").is_some());
-        }
-        // Nobody is locked out for good, and right passwords do not count.
-        shop.passes(std::time::Duration::from_mins(16));
-        for from in 0..25 {
-            let body = json!({ "email": "ada@example.com", "password": "correct horse battery" });
-            let client = shop.anonymous().at(&format!("192.0.2.{from}"));
-            assert_eq!(client.post("/auth/login", body).await.status, 200);
-        }
     }
 
     async fn a_head_is_answered_like_a_get(shop: TestShop) {

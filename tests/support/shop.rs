@@ -215,16 +215,20 @@ impl TestShop {
 
     /// The same data under a new process, as after a restart.
     pub(crate) async fn restarted(self) -> TestShop {
+        self.restarted_with(&[("rate_limit", "off")]).await
+    }
+
+    /// As [`TestShop::restarted`], with settings of its own.
+    pub(crate) async fn restarted_with(self, settings: &[(&str, &str)]) -> TestShop {
         self.app.stopping.cancel();
         self.app.db.close().await;
         let images = Arc::clone(&self.app.images);
-        let settings = [("rate_limit", "off")];
         Self::open(
             self.engine,
             self.directory,
             self.database,
             self.opened,
-            &settings,
+            settings,
             options(),
             Some(images),
         )

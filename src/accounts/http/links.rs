@@ -14,6 +14,7 @@ use crate::{
     web::{
         State,
         extract::{Bearer, Json, NoQuery},
+        client::ClientAddress,
         respond,
     },
 };
@@ -51,6 +52,7 @@ pub(crate) async fn verify_email(
     responses((status = 202, description = "A mail goes out, unless the address is proven")))]
 pub(crate) async fn resend_verification(
     axum::extract::State(app): State,
+    client: ClientAddress,
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<StatusCode> {
@@ -58,7 +60,7 @@ pub(crate) async fn resend_verification(
     app.db
         .write("accounts.resend_verification", move |tx| {
             let visitor = accounts::visitor(tx, &claims)?;
-            link::resend_verification(tx, &shop, visitor.user)
+            link::resend_verification(tx, &shop, visitor.user, client.into())
         })
         .await?;
     Ok(StatusCode::ACCEPTED)
@@ -72,19 +74,20 @@ pub(crate) struct Forgotten {
 
 /// Mail a link that sets a new password
 ///
-/// The answer is the same whether there is an account or not. Of many requests for one address within
-/// an hour, five send a mail.
+/// The answer is the same whether there is an account or not. Within an hour, five requests for one
+/// address from one client network send a mail, and twenty over all networks.
 #[utoipa::path(post, path = "/auth/forgot-password", tag = "accounts", request_body = Forgotten,
     responses((status = 202, description = "A mail goes out, if there is such an account")))]
 pub(crate) async fn forgot_password(
     axum::extract::State(app): State,
+    client: ClientAddress,
     _: NoQuery,
     Json(body): Json<Forgotten>,
 ) -> Result<StatusCode> {
     let shop = Arc::clone(&app);
     app.db
         .write("accounts.forgot_password", move |tx| {
-            accounts::forget_password(tx, &shop, &body.email)
+            accounts::forget_password(tx, &shop, &body.email, client.into())
         })
         .await?;
     Ok(StatusCode::ACCEPTED)
@@ -100,7 +103,8 @@ pub(crate) struct Reset {
 
 /// Set a new password by the link that was mailed
 ///
-/// Every session of the account ends, and its address is proven.
+/// Every session of the account ends, its address is proven, and the counts of wrong passwords start
+/// again.
 #[utoipa::path(post, path = "/auth/reset-password", tag = "accounts", request_body = Reset,
     responses(
         (status = 204, description = "The password is set"),
@@ -108,6 +112,7 @@ pub(crate) struct Reset {
     ))]
 pub(crate) async fn reset_password(
     axum::extract::State(app): State,
+    client: ClientAddress,
     _: NoQuery,
     Json(body): Json<Reset>,
 ) -> Result<StatusCode> {
@@ -124,9 +129,10 @@ pub(crate) async fn reset_password(
     let chance = app.chance.clone();
     let hash = move |memory: &mut _| password.hash(memory, &chance);
     let hash = app.hashing.run_with(hash).await?;
+    let shop = Arc::clone(&app);
     app.db
         .write("accounts.reset_password", move |tx| {
-            accounts::reset_password(tx, &token, &hash)
+            accounts::reset_password(tx, &shop, &token, &hash, client.into())
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)

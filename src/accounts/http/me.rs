@@ -10,8 +10,9 @@ use utoipa::ToSchema;
 use crate::{
     accounts::{
         self, HashMemory, NewPassword, PersonName, Phone, TypedPassword, User,
+        attempt_limits::Counter,
         password::{self, Verdict},
-        phone, tries,
+        phone,
     },
     clock::Timestamp,
     db::Tx,
@@ -19,6 +20,7 @@ use crate::{
     web::{
         State,
         extract::{Bearer, Json, NoQuery},
+        client::ClientAddress,
         respond,
     },
 };
@@ -81,8 +83,8 @@ pub(crate) struct PasswordChange {
     request_body = PasswordChange,
     responses(
         (status = 204, description = "The password is changed"),
-        (status = 429, description = "`too-many-requests`: also after 20 wrong passwords in 15 \
-            minutes"),
+        (status = 429, description = "`too-many-requests`: also after 10 wrong passwords of one \
+            session in 15 minutes"),
     ))]
 pub(crate) async fn change_password(
     axum::extract::State(app): State,
@@ -94,18 +96,18 @@ pub(crate) async fn change_password(
         current_password,
         new_password,
     } = body;
-    let counts = app.limits.are_on();
-    // Who has got hold of a session must not find out the password by trying.
+    // Who has got hold of a session must not find out the password by trying, and who has not must not
+    // stop the owner.
+    let attempts = (app.limits.are_on()).then(|| Counter::of_password_changes(claims.sid));
     let look = move |tx: &mut Tx<'_>| {
         let visitor = accounts::visitor(tx, &claims)?;
-        let email = accounts::user_by_id(tx, visitor.user)?.address()?;
-        let tries = counts.then(|| tries::PASSWORDS.of_email(&email));
-        if let Some(tries) = &tries {
-            tries.count(tx)?;
+        if let Some(attempts) = &attempts {
+            attempts.acquire(tx)?;
         }
-        Ok((email, accounts::password_of(tx, visitor.user)?, tries))
+        let email = accounts::user_by_id(tx, visitor.user)?.address()?;
+        Ok((email, accounts::password_of(tx, visitor.user)?))
     };
-    let (email, seen, tries) = app.db.write("accounts.own_password", look).await?;
+    let (email, seen) = app.db.write("accounts.own_password", look).await?;
     new_password.check_against(&email, "newPassword")?;
     let (kept, chance) = (seen.clone(), app.chance.clone());
     let check = move |memory: &mut HashMemory| {
@@ -118,10 +120,10 @@ pub(crate) async fn change_password(
     let hash = app.hashing.run_with(check).await?;
     app.db
         .write("accounts.replace_password", move |tx| {
-            if let Some(tries) = &tries {
-                tries.forgive(tx)?;
-            }
             let visitor = accounts::visitor(tx, &claims)?;
+            if let Some(attempts) = &attempts {
+                attempts.clear(tx)?;
+            }
             accounts::replace_password(tx, visitor.user, claims.sid, &seen, &hash)
         })
         .await?;
@@ -148,10 +150,12 @@ pub(crate) struct CodeSent {
     request_body = NewPhone,
     responses(
         (status = 202, body = CodeSent),
-        (status = 429, description = "`too-many-requests`: also after 5 codes in an hour"),
+        (status = 429, description = "`too-many-requests`: also after 5 codes in an hour for the \
+            account or the number, or 20 from one client network"),
     ))]
 pub(crate) async fn set_phone(
     axum::extract::State(app): State,
+    client: ClientAddress,
     Bearer(claims): Bearer,
     _: NoQuery,
     Json(body): Json<NewPhone>,
@@ -162,7 +166,7 @@ pub(crate) async fn set_phone(
         .db
         .write("accounts.set_phone", move |tx| {
             let visitor = accounts::visitor(tx, &claims)?;
-            accounts::set_phone(tx, &shop, visitor.user, &body.phone)
+            accounts::set_phone(tx, &shop, visitor.user, &body.phone, client.into())
         })
         .await?;
     let text = format!("your code is {}", code.text);

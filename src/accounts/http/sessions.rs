@@ -9,15 +9,19 @@ use utoipa::ToSchema;
 
 use crate::{
     accounts::{
-        self, Email, NewPassword, NewUser, PersonName, Role, SignIn, TypedPassword, User,
+        self, Network, Email, NewPassword, NewUser, PersonName, Role, SignIn, TypedPassword,
+        User,
+        attempt_limits::LoginAttempt,
+        networks,
         password::{self, Verdict},
-        session, tries,
+        session,
     },
     db::Tx,
     error::{Error, Kind, Result},
     web::{
         State,
         extract::{Json, NoQuery},
+        client::ClientAddress,
         respond,
     },
 };
@@ -81,30 +85,40 @@ pub(crate) struct Login {
 }
 
 /// Sign in
+///
+/// After 10 wrong passwords in 15 minutes for one address from one client network (an IPv4 address or
+/// an IPv6 /64), further logins from there are refused; a success starts the count again. After 60 over
+/// all networks, logins are refused from networks that the account does not know. It knows those
+/// (IPv4 /24, IPv6 /48) from which its owner signed in, refreshed or reset the password within 90
+/// days. A password reset clears all counts.
 #[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = Login,
     responses(
         (status = 200, body = SignIn),
         (status = 401, description = "`invalid-credentials`"),
-        (status = 429, description = "`too-many-requests`: also after 20 wrong passwords for one \
-            address in 15 minutes"),
+        (status = 429, description = "`too-many-requests`: also after too many wrong passwords"),
     ))]
 pub(crate) async fn login(
     axum::extract::State(app): State,
+    client: ClientAddress,
     _: NoQuery,
     Json(body): Json<Login>,
 ) -> Result<Response> {
     let Login { email, password } = body;
-    let tries = (app.limits.are_on()).then(|| tries::PASSWORDS.of_email(&email));
-    let look = move |tx: &mut Tx<'_>| {
-        if let Some(tries) = &tries {
-            tries.count(tx)?;
-        }
-        accounts::credentials(tx, &email)
-    };
-    let known = if tries.is_some() {
-        app.db.write("accounts.credentials", look).await?
+    let from = Network::from(client);
+    let (attempt, known) = if app.limits.are_on() {
+        let shop = Arc::clone(&app);
+        let count = move |tx: &mut Tx<'_>| {
+            let knows = |tx: &mut Tx<'_>| networks::knows(tx, &shop, &email, from);
+            let attempt = match LoginAttempt::begin(tx, &email, from, knows)? {
+                Ok(attempt) => attempt,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            Ok(Ok((Some(attempt), accounts::credentials(tx, &email)?)))
+        };
+        app.db.write("accounts.credentials", count).await??
     } else {
-        app.db.read("accounts.credentials", look).await?
+        let look = move |tx: &mut Tx<'_>| accounts::credentials(tx, &email);
+        (None, app.db.read("accounts.credentials", look).await?)
     };
     let (user, hash) = known.unzip();
     let (seen, chance) = (hash.clone(), app.chance.clone());
@@ -122,10 +136,12 @@ pub(crate) async fn login(
     let signed_in = app
         .db
         .write("accounts.sign_in", move |tx| {
-            if let Some(tries) = &tries {
-                tries.forgive(tx)?;
+            let stronger = stronger.as_ref();
+            let signed_in = session::sign_in_by_password(tx, &shop, user, &seen, stronger, from)?;
+            if let Some(attempt) = &attempt {
+                attempt.succeed(tx)?;
             }
-            session::sign_in_by_password(tx, &shop, user, &seen, stronger.as_ref())
+            Ok(signed_in)
         })
         .await?;
     respond::ok(&signed_in)
@@ -148,6 +164,7 @@ pub(crate) struct RefreshToken {
     ))]
 pub(crate) async fn refresh(
     axum::extract::State(app): State,
+    client: ClientAddress,
     _: NoQuery,
     Json(body): Json<RefreshToken>,
 ) -> Result<Response> {
@@ -155,7 +172,7 @@ pub(crate) async fn refresh(
     let signed_in = app
         .db
         .write("accounts.refresh", move |tx| {
-            accounts::refresh(tx, &shop, &body.refresh_token)
+            accounts::refresh(tx, &shop, &body.refresh_token, client.into())
         })
         .await?
         .ok_or_else(|| {

@@ -1,9 +1,10 @@
-//! Accounts as rows; sessions, links, phones and tries beside them.
+//! Accounts as rows; sessions, links, phones and counted attempts beside them.
 
+pub(super) mod attempts;
 pub(super) mod links;
+pub(super) mod networks;
 pub(super) mod phones;
 pub(super) mod sessions;
-pub(super) mod tries;
 
 use super::{PasswordHash, Role, User};
 use crate::{

@@ -1,25 +1,26 @@
-//! How often something was tried, as rows: by the digest of what and by whom.
+//! Counted attempts as rows: by the digest of what is counted and for whom.
 
 use crate::{args, clock::Timestamp, db::Tx, error::Result};
 
-/// Counts a try; tells whether there was room for it in a window that began after `from`. One that began
-/// later than `to` was begun by a clock that was set back since; until then it only runs ahead, as the
-/// clock of another instance may, or that of a transaction which did not have to wait.
+/// Counts an attempt; returns whether there was room for it in a window that began after `from`. One
+/// that began later than `to` was begun by a clock that was set back since; until then it only runs
+/// ahead, as the clock of another instance may, or that of a transaction which did not have to wait.
 pub(in crate::accounts) fn count(
     tx: &mut Tx<'_>,
     key: &[u8],
+    subject: Option<&[u8]>,
     (from, to): (Timestamp, Timestamp),
-    most: i64,
+    max: i64,
 ) -> Result<bool> {
     let counted = tx.execute(
-        "INSERT INTO login_tries (address, since, wrong) VALUES (?1, ?2, 1)
+        "INSERT INTO login_tries (address, subject, since, wrong) VALUES (?1, ?6, ?2, 1)
          ON CONFLICT (address) DO UPDATE SET
              wrong = CASE WHEN login_tries.since BETWEEN ?3 AND ?5
                           THEN login_tries.wrong + 1 ELSE 1 END,
              since = CASE WHEN login_tries.since BETWEEN ?3 AND ?5
                           THEN login_tries.since ELSE excluded.since END
          WHERE login_tries.wrong < ?4 OR login_tries.since NOT BETWEEN ?3 AND ?5",
-        args![key, tx.now(), from, most, to],
+        args![key, tx.now(), from, max, to, subject],
     )?;
     Ok(counted == 1)
 }
@@ -33,8 +34,8 @@ pub(in crate::accounts) fn since(tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<T
     )
 }
 
-/// Takes a try back.
-pub(in crate::accounts) fn forgive(tx: &mut Tx<'_>, key: &[u8]) -> Result<()> {
+/// Takes an attempt back.
+pub(in crate::accounts) fn release(tx: &mut Tx<'_>, key: &[u8]) -> Result<()> {
     tx.execute(
         "UPDATE login_tries SET wrong = wrong - 1 WHERE address = ?1 AND wrong > 0",
         args![key],
@@ -42,6 +43,16 @@ pub(in crate::accounts) fn forgive(tx: &mut Tx<'_>, key: &[u8]) -> Result<()> {
     Ok(())
 }
 
-pub(in crate::accounts) fn forget(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
+pub(in crate::accounts) fn delete(tx: &mut Tx<'_>, key: &[u8]) -> Result<()> {
+    tx.execute("DELETE FROM login_tries WHERE address = ?1", args![key])?;
+    Ok(())
+}
+
+pub(in crate::accounts) fn delete_of_subject(tx: &mut Tx<'_>, subject: &[u8]) -> Result<()> {
+    tx.execute("DELETE FROM login_tries WHERE subject = ?1", args![subject])?;
+    Ok(())
+}
+
+pub(in crate::accounts) fn delete_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
     tx.execute("DELETE FROM login_tries WHERE since < ?1", args![before])
 }
