@@ -123,7 +123,12 @@ impl Tokens {
 
     fn verify(&self, token: &str) -> Option<Claims> {
         let decode = |key| decode::<Payload>(token, key, &self.validation).ok();
-        let payload = self.reading.iter().find_map(decode)?.claims;
+        let token_data = self.reading.iter().find_map(decode)?;
+        // No extension is understood, so none may be critical (RFC 7515, section 4.1.11).
+        if token_data.header.crit.is_some() {
+            return None;
+        }
+        let payload = token_data.claims;
         let claims = Claims {
             sub: payload.sub,
             sid: payload.sid,

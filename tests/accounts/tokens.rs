@@ -77,6 +77,13 @@ storage_test! {
             header.as_object_mut().unwrap().extend(trick.as_object().unwrap().clone());
             forged.extend([own_key, ""].map(|key| forge(&header, &claims, key.as_bytes())));
         }
+        // Rightly signed, but not understood.
+        for critical in [json!(["exp"]), json!(["b64"]), json!([]), json!("exp"), json!(["exp", 1])] {
+            let mut header = header.clone();
+            header["crit"] = critical;
+            header["b64"] = json!(false);
+            forged.push(forge(&header, &claims, KEY.as_bytes()));
+        }
         for token in forged {
             let answer = shop.bearer(&token).get("/me").await;
             assert_eq!(answer.status, 401, "{token}");
