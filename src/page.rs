@@ -104,6 +104,13 @@ pub enum SortKey {
     Text(String),
 }
 
+/// The type of a list's sort keys. Cursors come from clients, who may forge them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    Number,
+    Text,
+}
+
 /// Where a walk through a list stands: behind the row of this key and id. A row whose key does not change
 /// is neither skipped nor met twice, whoever else writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,12 +158,14 @@ struct Cursor {
 }
 
 impl Part {
-    /// From what a query says; `scope` is the list with its filters and sort, in any fixed writing.
+    /// From what a query says; `scope` is the list with its filters and sort, in any fixed writing, and
+    /// `key` is what it sorts by. Errors: `InvalidQuery`.
     pub fn new(
         page: Option<i64>,
         limit: Option<i64>,
         cursor: Option<&str>,
         scope: String,
+        key: KeyType,
     ) -> Result<Part> {
         let request = PageRequest::new(page, limit)?;
         let Some(cursor) = cursor else {
@@ -169,7 +178,7 @@ impl Part {
         let after = if cursor.is_empty() {
             None
         } else {
-            Some(Place::parse(cursor, &scope)?)
+            Some(Place::parse(cursor, &scope, key)?)
         };
         Ok(Part::Walk(Walk {
             after,
@@ -180,22 +189,28 @@ impl Part {
 }
 
 impl Place {
-    fn parse(text: &str, scope: &str) -> Result<Place> {
+    fn parse(text: &str, scope: &str, expected: KeyType) -> Result<Place> {
         let read = || -> Option<Cursor> {
             let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
             serde_json::from_slice(&bytes).ok()
         };
         let wrong = |detail| Error::new(Kind::InvalidQuery, detail);
-        let cursor = read().ok_or_else(|| wrong("`cursor` is none that was given here"))?;
+        let invalid = || wrong("`cursor` is invalid; restart with `cursor=`");
+        let cursor = read().ok_or_else(invalid)?;
         if cursor.of != mark(scope) {
             return Err(wrong(
-                "`cursor` belongs to other filters or another sort; begin anew with `cursor=`",
+                "`cursor` belongs to other filters or another sort; restart with `cursor=`",
             ));
         }
         let Cursor { key, id, .. } = cursor;
-        // Not every engine can be asked for it.
-        if matches!(&key, SortKey::Text(text) if text.contains('\0')) {
-            return Err(wrong("`cursor` is none that was given here"));
+        let is_fit = match (&key, expected) {
+            (SortKey::Number(_), KeyType::Number) => true,
+            // Postgres has no text with a NUL.
+            (SortKey::Text(text), KeyType::Text) => !text.contains('\0'),
+            _ => false,
+        };
+        if !is_fit {
+            return Err(invalid());
         }
         Ok(Place { key, id })
     }

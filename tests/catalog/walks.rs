@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::lists::names;
-use crate::support::{Answer, TestShop, storage_test};
+use crate::support::{Answer, TestShop, forge_cursor, storage_test};
 
 const SORTS: [&str; 6] = [
     "price",
@@ -139,6 +139,38 @@ storage_test! {
         ] {
             let refused = visitor.get(&format!("/products?{query}")).await;
             refused.is_problem(400, "invalid-query");
+        }
+    }
+
+    async fn a_forged_key_is_an_invalid_cursor_or_an_empty_list(shop: TestShop) {
+        stocked(&shop, 9).await;
+        let visitor = shop.anonymous();
+        for filter in ["", "&q=lamp", "&inStock=true"] {
+            for sort in SORTS {
+                let query = format!("sort={sort}&limit=2{filter}");
+                let cursor = stretch(&shop, &query, None).await.1.unwrap();
+                let send = async |changes: serde_json::Value| {
+                    let forged = forge_cursor(&cursor, &changes);
+                    visitor.get(&format!("/products?{query}&cursor={forged}")).await
+                };
+                let (right, wrong) = if sort.ends_with("name") {
+                    (vec![json!(""), json!("zz\u{10ffff}"), json!("x".repeat(3000))], json!(7))
+                } else {
+                    (vec![json!(i64::MIN), json!(i64::MAX), json!(0)], json!("7"))
+                };
+                for key in right {
+                    let answer = send(json!({ "key": key })).await;
+                    assert_eq!(answer.status, 200, "{query} {key}: {answer:?}");
+                }
+                for key in [wrong, json!(1.5), json!(1e300), json!(null), json!([1]), json!({}), json!("a\0")] {
+                    let refused = send(json!({ "key": key })).await;
+                    assert_eq!(refused.status, 400, "{query} {key}: {refused:?}");
+                    refused.is_problem(400, "invalid-query");
+                }
+                for id in [json!(7), json!(null), json!("7"), json!("' OR 1=1 --")] {
+                    send(json!({ "id": id })).await.is_problem(400, "invalid-query");
+                }
+            }
         }
     }
 }

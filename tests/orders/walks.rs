@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Client, storage_test};
+use crate::support::{Answer, Client, forge_cursor, storage_test};
 
 fn numbers(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -57,5 +57,12 @@ storage_test! {
         }
         admin.get(&format!("/admin/orders?status=PENDING&cursor={next}")).await.is_problem(400, "invalid-query");
         assert!(walked(&ada, "/orders?status=PAID").await.is_empty());
+        for (who, list) in [(&ada, "/orders"), (&admin, "/admin/orders")] {
+            for key in [json!("7"), json!("a\0"), json!(null), json!(1.5)] {
+                let forged = forge_cursor(&next, &json!({ "key": key }));
+                let refused = who.get(&format!("{list}?limit=2&cursor={forged}")).await;
+                assert_eq!(refused.status, 400, "{list} {key}: {refused:?}");
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Access tokens (RFC 7519), written by hand so that they can be wrong.
+//! Access tokens (RFC 7519) and cursors, written by hand so that they can be wrong.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -37,4 +37,13 @@ pub(crate) fn forge(header: &Value, claims: &Value, key: &[u8]) -> String {
 pub(crate) fn claims_of(token: &str) -> Value {
     let claims = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+}
+
+/// The cursor with other values in it.
+pub(crate) fn forge_cursor(cursor: &str, changes: &Value) -> String {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap();
+    let mut inside: Value = serde_json::from_slice(&bytes).unwrap();
+    let inside = inside.as_object_mut().unwrap();
+    inside.extend(changes.as_object().unwrap().clone());
+    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(inside).unwrap())
 }

@@ -32,7 +32,7 @@ pub(crate) use self::{
     cloudinary::{Cloudinary, Manner, sign},
     cluster::Cluster,
     document::{Operation, operations},
-    forger::{claims_of, forge},
+    forger::{claims_of, forge, forge_cursor},
     form::Form,
     moto::Moto,
     postgres::Database,

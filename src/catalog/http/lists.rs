@@ -96,7 +96,8 @@ impl ListQuery {
             sort,
         };
         let cursor = self.cursor.as_deref();
-        let part = Part::new(self.page, self.limit, cursor, filters.scope())?;
+        let key = filters.sort.key_type();
+        let part = Part::new(self.page, self.limit, cursor, filters.scope(), key)?;
         Ok((filters, part))
     }
 }

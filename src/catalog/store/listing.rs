@@ -10,7 +10,7 @@ use crate::{
     db::{Row, Sql, Tx, Value},
     error::Result,
     id::CategoryId,
-    page::{COUNTED_UP_TO, PageRequest, Part, Place, SortKey, Total, Walk},
+    page::{COUNTED_UP_TO, KeyType, PageRequest, Part, Place, SortKey, Total, Walk},
     web::App,
 };
 
@@ -72,6 +72,16 @@ impl Sort {
         };
         let id = row.get(0)?;
         Ok(Place { key, id })
+    }
+
+    /// What [`Sort::place`] gives.
+    pub fn key_type(self) -> KeyType {
+        match self {
+            Sort::Name | Sort::NameDown | Sort::Relevance => KeyType::Text,
+            Sort::Price | Sort::PriceDown | Sort::CreatedAt | Sort::CreatedAtDown => {
+                KeyType::Number
+            }
+        }
     }
 
     /// How the rows behind a place compare with it.

@@ -18,7 +18,7 @@ use crate::{
     id::{OrderId, UserId},
     money::Amount,
     orders::{self, Filters, Mover, Order, Status},
-    page::{Listing, Part},
+    page::{KeyType, Listing, Part},
     web::{
         State,
         extract::{Json, NoQuery, Path, Query, RawJson},
@@ -76,7 +76,13 @@ pub(crate) async fn list_all_orders(
             .transpose()?,
     };
     let cursor = query.cursor.as_deref();
-    let part = Part::new(query.page, query.limit, cursor, filters.scope())?;
+    let part = Part::new(
+        query.page,
+        query.limit,
+        cursor,
+        filters.scope(),
+        KeyType::Number,
+    )?;
     let shop = Arc::clone(&app);
     let listed = app
         .db

@@ -17,7 +17,7 @@ use crate::{
     id::OrderId,
     money::Money,
     orders::{self, Checkout, Draft, Filters, Mover, Order, Status, worker},
-    page::{Listing, Part},
+    page::{KeyType, Listing, Part},
     web::{
         State,
         extract::{Bearer, NoQuery, Path, Query, RawJson},
@@ -116,6 +116,7 @@ pub(crate) async fn list_orders(
         query.limit,
         query.cursor.as_deref(),
         own.scope(),
+        KeyType::Number,
     )?;
     let shop = Arc::clone(&app);
     let listed = app
