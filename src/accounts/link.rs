@@ -1,7 +1,8 @@
 //! Links in mails: one proves an address, another sets a new password. Their tokens are 256 random
-//! bits, kept as hashes, good once and for a while. A link begins with the shop's public URL, never
-//! with what a request says of its host, and holds the token in its fragment, which browsers send to
-//! nobody.
+//! bits, kept as hashes, good once and for a while. Each attempt to send a mail makes a token of its
+//! own, whose hash is committed before; the tokens of earlier attempts stay valid, since those may have
+//! arrived, and the use of one ends all. A link begins with the shop's public URL, never with what a
+//! request says of its host, and holds the token in its fragment, which browsers send to nobody.
 
 use std::time::Duration;
 
@@ -26,6 +27,13 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    const ALL: [Purpose; 2] = [Purpose::Verify, Purpose::Reset];
+
+    pub fn parse(text: &str) -> Option<Purpose> {
+        let mut all = Purpose::ALL.into_iter();
+        all.find(|purpose| purpose.as_str() == text)
+    }
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Purpose::Verify => "verify",
@@ -54,7 +62,9 @@ fn useless() -> Error {
     Error::new(Kind::Refused("invalid-token"), detail)
 }
 
-fn new_link(tx: &mut Tx<'_>, app: &App, user: UserId, purpose: Purpose) -> Result<String> {
+/// Makes a link that only the account's owner may read. Its mail is rendered with it right away, or it
+/// is handed to an operator; it is stored nowhere.
+pub fn new_link(tx: &mut Tx<'_>, app: &App, user: UserId, purpose: Purpose) -> Result<String> {
     let token = new_secret(tx);
     let expires = tx.now().plus(purpose.lifetime());
     store::links::insert(tx, &digest(&token), user, purpose, expires)?;
@@ -62,19 +72,40 @@ fn new_link(tx: &mut Tx<'_>, app: &App, user: UserId, purpose: Purpose) -> Resul
     Ok(format!("{public}/{page}#token={token}"))
 }
 
-/// A link that sets a new password, for whoever an operator hands it to.
+/// A link that sets a new password, for whoever an operator hands it to. Errors: `Unavailable` where the
+/// account is disabled.
 pub fn reset_link(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<String> {
+    if store::password(tx, user)?.is_none() {
+        let detail = "the account is disabled; enable it first: `shop admin user enable EMAIL`";
+        return Err(Error::unavailable(detail));
+    }
     new_link(tx, app, user, Purpose::Reset)
 }
 
+/// Mails a link to the account's owner; the template has the name of the purpose.
+fn mail_link(tx: &mut Tx<'_>, user: &User, purpose: Purpose) -> Result<()> {
+    let (name, data) = (purpose.as_str(), json!({ "name": user.name }));
+    tx.mail_with_link(&user.email, name, &data, (name, user.id))
+}
+
 /// Mails the link that proves the account's address.
-pub fn send_verification(tx: &mut Tx<'_>, app: &App, user: &User) -> Result<()> {
-    let link = new_link(tx, app, user.id, Purpose::Verify)?;
-    tx.mail(
-        &user.email,
-        "verify",
-        &json!({ "name": user.name, "link": link }),
-    )
+pub fn send_verification(tx: &mut Tx<'_>, user: &User) -> Result<()> {
+    mail_link(tx, user, Purpose::Verify)
+}
+
+/// Makes every link of the account with that purpose useless, and deletes the mails that have not
+/// brought theirs yet.
+fn withdraw(tx: &mut Tx<'_>, user: UserId, purpose: Purpose) -> Result<()> {
+    // In this order: a mail that is just being sent has its token once its row is free.
+    tx.withdraw_mails(purpose.as_str(), user)?;
+    store::links::delete_of(tx, user, purpose)
+}
+
+/// As [`withdraw`], for links of every purpose.
+pub(super) fn withdraw_all(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    Purpose::ALL
+        .into_iter()
+        .try_for_each(|purpose| withdraw(tx, user, purpose))
 }
 
 /// As [`send_verification`], asked for once more; nothing where the address is proven already.
@@ -91,7 +122,7 @@ pub(super) fn resend_verification(
     if app.limits.are_on() {
         attempt_limits::count_verification_mail(tx, user.id, from)?;
     }
-    send_verification(tx, app, &user)
+    send_verification(tx, &user)
 }
 
 /// Proves the address of whoever has the token.
@@ -103,7 +134,7 @@ pub fn verify_email(tx: &mut Tx<'_>, token: &str) -> Result<User> {
 
 fn prove_address(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     store::set_email_verified(tx, user)?;
-    store::links::delete_of(tx, user, Purpose::Verify)
+    withdraw(tx, user, Purpose::Verify)
 }
 
 /// Mails the link that sets a new password, if there is an account with that address and not too many
@@ -122,12 +153,7 @@ pub fn forget_password(
     if app.limits.are_on() && !has_room {
         return Ok(());
     }
-    let link = reset_link(tx, app, user.id)?;
-    tx.mail(
-        &user.email,
-        "reset",
-        &json!({ "name": user.name, "link": link }),
-    )
+    mail_link(tx, &user, Purpose::Reset)
 }
 
 /// Whose password the token may set.
@@ -157,7 +183,7 @@ pub fn reset_password(
 /// Sets a password, tells the account's owner, and makes useless whatever else could set one.
 pub(super) fn change_password(tx: &mut Tx<'_>, user: &User, hash: &PasswordHash) -> Result<()> {
     store::set_password(tx, user.id, hash.as_str())?;
-    store::links::delete_of(tx, user.id, Purpose::Reset)?;
+    withdraw(tx, user.id, Purpose::Reset)?;
     tx.mail(
         &user.email,
         "password-changed",

@@ -18,8 +18,8 @@ pub use self::{
     attempt_limits::{ATTEMPT_LIMITS, AttemptLimit, delete_expired_attempts},
     email::Email,
     link::{
-        Purpose, forget_links, forget_password, owner_of_reset, reset_link, reset_password,
-        send_verification, verify_email,
+        Purpose, forget_links, forget_password, new_link, owner_of_reset, reset_link,
+        reset_password, send_verification, verify_email,
     },
     networks::delete_expired_networks,
     password::{HashMemory, NewPassword, PasswordHash, TypedPassword, hashing_slots},

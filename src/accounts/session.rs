@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Network, PasswordHash, Role, User, digest, networks, new_secret, store, user_by_id,
+    Network, PasswordHash, Role, User, digest, link, networks, new_secret, store, user_by_id,
 };
 use crate::{
     clock::Timestamp,
@@ -101,9 +101,10 @@ pub fn sign_out(tx: &mut Tx<'_>, token: &str) -> Result<()> {
     store::sessions::delete_by_token(tx, &digest(token))
 }
 
-/// Ends every session of an account.
+/// Ends every session of an account, and every link that could open or change it.
 pub fn sign_out_everywhere(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
-    store::sessions::delete_of(tx, user, None)
+    store::sessions::delete_of(tx, user, None)?;
+    link::withdraw_all(tx, user)
 }
 
 fn granted(

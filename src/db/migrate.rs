@@ -72,6 +72,10 @@ const STEPS: &[(&str, &str)] = &[
         "V16__known_networks",
         include_str!("../../migrations/V16__known_networks.sql"),
     ),
+    (
+        "V17__mailed_links",
+        include_str!("../../migrations/V17__mailed_links.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
@@ -98,6 +102,7 @@ const SQLITE: &[(&str, &str)] = &[
         "{words_anew}",
         include_str!("../../migrations/V15__postings.sqlite.sql"),
     ),
+    ("{data_without_link}", "json_remove(data, '$.link')"),
 ];
 
 /// What they stand for on `Postgres`. Texts are compared by their bytes there too, whatever the
@@ -119,6 +124,7 @@ const POSTGRES: &[(&str, &str)] = &[
     ),
     ("{price_counts}", ""),
     ("{words_anew}", ""),
+    ("{data_without_link}", "(data::jsonb - 'link')::text"),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 

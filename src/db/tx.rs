@@ -11,7 +11,7 @@ use crate::{
     clock::{Chance, Timestamp},
     error::{Error, Result},
     event::{Event, StockChange},
-    id::MailId,
+    id::{MailId, UserId},
 };
 
 /// An engine's connection, inside a transaction.
@@ -185,6 +185,29 @@ impl<'a> Tx<'a> {
         self.mail_as(id, to, template, data)
     }
 
+    /// As [`Tx::mail`], for a template with a link that only `user` may open. Each attempt to send the
+    /// mail makes a token for it; the outbox holds what the link is for.
+    pub fn mail_with_link(
+        &mut self,
+        to: &str,
+        template: &str,
+        data: &impl Serialize,
+        link: (&str, UserId),
+    ) -> Result<()> {
+        let id = self.id();
+        self.write_mail(id, to, template, data, Some(link))
+    }
+
+    /// Deletes the mails with a link of that purpose for `user` that were not sent yet.
+    pub fn withdraw_mails(&mut self, purpose: &str, user: UserId) -> Result<()> {
+        self.execute(
+            "DELETE FROM outbox
+             WHERE link_user_id = ?2 AND link_purpose = ?1 AND state <> 'sent'",
+            args![purpose, user],
+        )?;
+        Ok(())
+    }
+
     /// As [`Tx::mail`], under an id that was drawn before.
     pub fn mail_as(
         &mut self,
@@ -193,14 +216,27 @@ impl<'a> Tx<'a> {
         template: &str,
         data: &impl Serialize,
     ) -> Result<()> {
+        self.write_mail(id, to, template, data, None)
+    }
+
+    fn write_mail(
+        &mut self,
+        id: MailId,
+        to: &str,
+        template: &str,
+        data: &impl Serialize,
+        link: Option<(&str, UserId)>,
+    ) -> Result<()> {
         if self.writes_no_mail {
             return Ok(());
         }
         let data = serde_json::to_string(data).map_err(Error::internal)?;
+        let (purpose, user) = link.unzip();
         self.execute(
-            "INSERT INTO outbox (id, recipient, template, data, state, tries, since, due_at, created_at)
-             VALUES (?1, ?2, ?3, ?4, 'waiting', 0, ?5, ?5, ?5)",
-            args![id, to, template, &data, self.now],
+            "INSERT INTO outbox (id, recipient, template, data, link_purpose, link_user_id, state,
+                                 tries, since, due_at, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?6, ?7, 'waiting', 0, ?5, ?5, ?5)",
+            args![id, to, template, &data, self.now, purpose, user],
         )?;
         Ok(())
     }

@@ -13,10 +13,11 @@ use serde_json::Value;
 
 pub use self::render::{Rendered, Templates};
 use crate::{
+    accounts::{self, Purpose},
     clock::{Chance, LONGEST_PAUSE, Timestamp, back_off},
     db::Tx,
     error::{Error, Kind, Result},
-    id::MailId,
+    id::{MailId, UserId},
     ports::{Letter, Refusal},
     web::App,
 };
@@ -79,26 +80,50 @@ pub struct Mail {
     since: Timestamp,
     #[serde(skip)]
     message_id: Option<String>,
+    /// What its link is for, and whose it is.
+    #[serde(skip)]
+    link_for: Option<(Purpose, UserId)>,
+    /// The link of this attempt; never stored.
+    #[serde(skip)]
+    link: Option<String>,
 }
 
+/// What operators read in place of a link.
+const NO_LINK: &str = "(a link that is made when the mail is sent)";
+
 impl Mail {
-    fn data(&self) -> Result<Option<Value>> {
+    /// What the template is filled with, until it is sent.
+    fn data(&self, link: &str) -> Result<Option<Value>> {
         let data = self.data.as_deref();
-        let data = data.map(|data| serde_json::from_str(data).map_err(Error::internal));
-        data.transpose()
+        let data = data.map(|data| serde_json::from_str::<Value>(data).map_err(Error::internal));
+        let mut data = data.transpose()?;
+        if let (Some(data), Some(_)) = (&mut data, self.link_for) {
+            data["link"] = link.into();
+        }
+        Ok(data)
     }
 
-    /// What it says, until it is sent.
+    /// What it says, until it is sent; the link is left out.
     pub fn rendered(&self, templates: &Templates) -> Result<Option<Rendered>> {
-        let data = self.data()?;
+        let data = self.data(NO_LINK)?;
         let rendered = data.map(|data| templates.render(&self.template, &data));
         rendered.transpose()
+    }
+
+    /// A server's answer without the token, which it may have repeated.
+    fn without_token(&self, mut refusal: Refusal) -> Refusal {
+        let link = self.link.as_deref().unwrap_or_default();
+        if let Some((_, token)) = link.split_once("#token=") {
+            refusal.why = refusal.why.replace(token, "…");
+        }
+        refusal
     }
 
     /// The letter to send.
     fn letter(&self, templates: &Templates) -> Result<Letter> {
         let gone = || Error::internal("a mail has nothing to say");
-        let data = self.data()?.ok_or_else(gone)?;
+        let link = self.link.as_deref().unwrap_or(NO_LINK);
+        let data = self.data(link)?.ok_or_else(gone)?;
         let rendered = templates.render(&self.template, &data)?;
         Ok(Letter {
             message_id: self.message_id.clone().ok_or_else(gone)?,
@@ -118,10 +143,11 @@ pub fn templates(app: &App) -> Templates {
     Templates::new(&own, &app.public_url, app.config.currency)
 }
 
-/// Takes up to `most` mails whose time has come. Nobody else takes them before the try must have ended.
-pub fn take_due(tx: &mut Tx<'_>, domain: &str, most: i64) -> Result<Vec<Mail>> {
+/// Takes up to `most` mails whose time has come, and makes the tokens of their links. Nobody else takes
+/// them before the try must have ended.
+pub fn take_due(tx: &mut Tx<'_>, app: &App, most: i64) -> Result<Vec<Mail>> {
     let mut mails = store::due(tx, absurd(tx), most)?;
-    let until = tx.now().plus(CLAIM);
+    let (until, domain) = (tx.now().plus(CLAIM), app.mailer.domain());
     for mail in &mut mails {
         let id = mail.id;
         let message_id = mail
@@ -129,6 +155,9 @@ pub fn take_due(tx: &mut Tx<'_>, domain: &str, most: i64) -> Result<Vec<Mail>> {
             .get_or_insert_with(|| format!("{id}@{domain}"));
         store::claim(tx, id, message_id, until)?;
         mail.tries += 1;
+        if let Some((purpose, user)) = mail.link_for {
+            mail.link = Some(accounts::new_link(tx, app, user, purpose)?);
+        }
     }
     Ok(mails)
 }

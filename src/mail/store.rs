@@ -2,6 +2,7 @@
 
 use super::{Mail, State};
 use crate::{
+    accounts::Purpose,
     args,
     clock::Timestamp,
     db::{Row, Sql, Tx},
@@ -10,10 +11,17 @@ use crate::{
 };
 
 const COLUMNS: &str = "id, recipient, template, data, subject, state, tries, error, created_at, \
-    sent_at, since, message_id";
+    sent_at, since, message_id, link_purpose, link_user_id";
 
 fn mail(row: &Row<'_>) -> Result<Mail> {
     let state: &str = row.get(5)?;
+    let purpose: Option<&str> = row.get(12)?;
+    let purpose = purpose
+        .map(|text| {
+            let unknown = || Error::internal(format!("a mail has a link for `{text}`"));
+            Purpose::parse(text).ok_or_else(unknown)
+        })
+        .transpose()?;
     Ok(Mail {
         id: row.get(0)?,
         to: row.get(1)?,
@@ -28,6 +36,8 @@ fn mail(row: &Row<'_>) -> Result<Mail> {
         sent_at: row.get(9)?,
         since: row.get(10)?,
         message_id: row.get(11)?,
+        link_for: purpose.zip(row.get(13)?),
+        link: None,
     })
 }
 
@@ -65,7 +75,7 @@ pub(super) fn claim(tx: &mut Tx<'_>, id: MailId, message_id: &str, until: Timest
     Ok(())
 }
 
-/// It has left: what it said is erased, since that may hold a token.
+/// It has left: what it said is erased.
 pub(super) fn sent(tx: &mut Tx<'_>, id: MailId, subject: &str) -> Result<()> {
     tx.execute(
         "UPDATE outbox SET state = 'sent', data = NULL, error = NULL, subject = ?2, sent_at = ?3

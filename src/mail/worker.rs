@@ -28,11 +28,11 @@ pub async fn send_due(app: &Arc<App>) -> Result<usize> {
     if app.stopping.is_cancelled() || !app.db.read("mail.is_any_due", super::is_any_due).await? {
         return Ok(0);
     }
-    let domain = app.mailer.domain();
+    let shop = Arc::clone(app);
     let mails = app
         .db
         .write("mail.take_due", move |tx| {
-            super::take_due(tx, &domain, AT_ONCE)
+            super::take_due(tx, &shop, AT_ONCE)
         })
         .await?;
     let templates = super::templates(app);
@@ -61,7 +61,8 @@ async fn send(app: &App, templates: &Templates, mail: &Mail) -> Result<String, R
         is_final: false,
         why: error.detail().to_owned(),
     })?;
-    app.mailer.send(&letter).await?;
+    let sent = app.mailer.send(&letter).await;
+    sent.map_err(|refusal| mail.without_token(refusal))?;
     Ok(letter.subject)
 }
 

@@ -25,6 +25,7 @@ storage_test! {
         let visitor = shop.anonymous();
         assert_eq!(visitor.post("/auth/register", ada()).await.status, 201);
         let first = log_in(&visitor, "ada@example.com", PASSWORD).await;
+        let token = shop.token_mailed("ada@example.com").await;
 
         step(&shop, false).await;
         let before = log_in(&visitor, "ada@example.com", PASSWORD).await;
@@ -42,7 +43,6 @@ storage_test! {
             let body = json!({ "refreshToken": signed_in.text("/refreshToken") });
             visitor.post("/auth/refresh", body).await.is_problem(401, "invalid-token");
         }
-        let token = shop.token_mailed("ada@example.com").await;
         visitor.post("/auth/verify-email", json!({ "token": token })).await
             .is_problem(400, "invalid-token");
         let last = log_in(&visitor, "ada@example.com", PASSWORD).await;

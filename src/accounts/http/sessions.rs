@@ -65,12 +65,11 @@ pub(crate) async fn register(
         role: Role::Customer,
         verified: false,
     };
-    let shop = Arc::clone(&app);
     let user = app
         .db
         .write("accounts.register", move |tx| {
             let user = accounts::register(tx, &new)?;
-            accounts::send_verification(tx, &shop, &user)?;
+            accounts::send_verification(tx, &user)?;
             Ok(user)
         })
         .await?;

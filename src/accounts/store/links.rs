@@ -23,16 +23,16 @@ pub(in crate::accounts) fn insert(
     Ok(())
 }
 
-/// Whose token it is, if it is still good.
+/// Whose token it is, if it is still good and the account is not disabled.
 pub(in crate::accounts) fn owner(
     tx: &mut Tx<'_>,
     hash: &[u8],
     purpose: Purpose,
 ) -> Result<Option<UserId>> {
-    let sql = "SELECT user_id FROM link_tokens
-         WHERE hash = ?1 AND purpose = ?2 AND expires_at > ?3";
+    let sql = "SELECT t.user_id FROM link_tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.hash = ?1 AND t.purpose = ?2 AND t.expires_at > ?3 AND u.disabled_at IS NULL";
     tx.one(
-        Sql::from(sql).locking("link_tokens"),
+        Sql::from(sql).locking("u, t"),
         args![hash, purpose.as_str(), tx.now()],
         |row| row.get(0),
     )

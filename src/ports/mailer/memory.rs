@@ -15,7 +15,7 @@ struct Inside {
     taken: Vec<Letter>,
     refusal: Option<Refusal>,
     hangs: bool,
-    asked: usize,
+    offered: Vec<Letter>,
 }
 
 impl Memory {
@@ -28,7 +28,13 @@ impl Memory {
         self.inside().taken.clone()
     }
 
-    /// Refuses every letter from now on, or takes them again.
+    /// What it was asked to send so far, taken or not.
+    pub fn offered(&self) -> Vec<Letter> {
+        self.inside().offered.clone()
+    }
+
+    /// Refuses every letter from now on, or takes them again. `{link}` in the reason is the letter's
+    /// link, which servers may repeat.
     pub fn refuse(&self, refusal: Option<Refusal>) {
         self.inside().refusal = refusal;
     }
@@ -40,18 +46,22 @@ impl Memory {
 
     /// How often it was asked to send.
     pub fn asked(&self) -> usize {
-        self.inside().asked
+        self.inside().offered.len()
     }
 }
 
 impl Mailer for Memory {
     fn send<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), Refusal>> {
         let mut inside = self.inside();
-        inside.asked += 1;
+        inside.offered.push(letter.clone());
         if inside.hangs {
             return Box::pin(std::future::pending());
         }
-        let answer = inside.refusal.clone().map_or(Ok(()), Err);
+        let answer = inside.refusal.clone().map_or(Ok(()), |mut refusal| {
+            let link = letter.link.as_deref().unwrap_or_default();
+            refusal.why = refusal.why.replace("{link}", link);
+            Err(refusal)
+        });
         if answer.is_ok() {
             inside.taken.push(letter.clone());
         }
