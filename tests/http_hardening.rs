@@ -1,7 +1,6 @@
 //! What strangers may do to the server: the size and framing of requests, the number and the pace of
 //! connections.
 
-
 mod bodies;
 mod connections;
 mod framing;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Network, Email, Phone, digest, store};
+use super::{Email, Network, Phone, digest, store};
 use crate::{
     db::Tx,
     error::{Error, Kind, Result},
@@ -255,11 +255,7 @@ pub(super) fn try_reset_mail(tx: &mut Tx<'_>, email: &Email, from: Network) -> R
 }
 
 /// Counts a verification mail. Errors: `TooManyRequests`.
-pub(super) fn count_verification_mail(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    from: Network,
-) -> Result<()> {
+pub(super) fn count_verification_mail(tx: &mut Tx<'_>, user: UserId, from: Network) -> Result<()> {
     Counter::new(&VERIFICATION_MAILS_BY_NETWORK, &format!("{user} {from}")).acquire(tx)?;
     Counter::new(&VERIFICATION_MAILS, &user.to_string()).acquire(tx)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    Network, Email, PasswordHash, User, attempt_limits, digest, networks, new_secret,
+    Email, Network, PasswordHash, User, attempt_limits, digest, networks, new_secret,
     sign_out_everywhere, store,
 };
 use crate::{
@@ -139,12 +139,7 @@ fn prove_address(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
 
 /// Mails the link that sets a new password, if there is an account with that address and not too many
 /// such mails went there. Nobody is told which.
-pub fn forget_password(
-    tx: &mut Tx<'_>,
-    app: &App,
-    email: &Email,
-    from: Network,
-) -> Result<()> {
+pub fn forget_password(tx: &mut Tx<'_>, app: &App, email: &Email, from: Network) -> Result<()> {
     // Counted for unknown addresses as well: the answer takes a write, one way or the other.
     let has_room = attempt_limits::try_reset_mail(tx, email, from)?;
     let Some(user) = store::enabled_by_email(tx, email.key())? else {

@@ -21,39 +21,23 @@ const KNOWN_FOR: Duration = Duration::from_hours(90 * 24);
 fn neighbourhood(network: Network) -> String {
     let address = network.address();
     let length = if address.is_ipv4() { 24 } else { 48 };
-    IpNet::new(address, length)
-        .map_or_else(|_| network.to_string(), |net| net.trunc().to_string())
+    IpNet::new(address, length).map_or_else(|_| network.to_string(), |net| net.trunc().to_string())
 }
 
 /// Records that the account was used from there by its owner.
-pub(super) fn remember(
-    tx: &mut Tx<'_>,
-    app: &App,
-    user: UserId,
-    from: Network,
-) -> Result<()> {
+pub(super) fn remember(tx: &mut Tx<'_>, app: &App, user: UserId, from: Network) -> Result<()> {
     let network = app.networks.hash(&neighbourhood(from));
     store::networks::upsert(tx, user, &network)
 }
 
 /// As [`remember`], and forgets all other networks.
-pub(super) fn remember_only(
-    tx: &mut Tx<'_>,
-    app: &App,
-    user: UserId,
-    from: Network,
-) -> Result<()> {
+pub(super) fn remember_only(tx: &mut Tx<'_>, app: &App, user: UserId, from: Network) -> Result<()> {
     store::networks::delete_of(tx, user)?;
     remember(tx, app, user, from)
 }
 
 /// Whether there is an account with that address that knows the network.
-pub(super) fn knows(
-    tx: &mut Tx<'_>,
-    app: &App,
-    email: &Email,
-    from: Network,
-) -> Result<bool> {
+pub(super) fn knows(tx: &mut Tx<'_>, app: &App, email: &Email, from: Network) -> Result<bool> {
     let since = tx.now().minus(KNOWN_FOR);
     for network in app.networks.hashes(&neighbourhood(from)) {
         if store::networks::is_known(tx, email.key(), &network, since)? {

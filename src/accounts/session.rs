@@ -73,12 +73,7 @@ pub(super) fn wrong_credentials() -> Error {
 
 /// Spends a refresh token: the session goes on under a new one. None: the token is no good; and where
 /// that is because somebody else has used it, the session has ended, which is to be committed.
-pub fn refresh(
-    tx: &mut Tx<'_>,
-    app: &App,
-    token: &str,
-    from: Network,
-) -> Result<Option<SignIn>> {
+pub fn refresh(tx: &mut Tx<'_>, app: &App, token: &str, from: Network) -> Result<Option<SignIn>> {
     let fresh = new_secret(tx);
     let expires = tx.now().plus(app.config.refresh_token_ttl);
     let sent = digest(token);

@@ -186,8 +186,6 @@ storage_test! {
         assert_eq!(other.post("/auth/verify-email", Value::Null).await.status, 415);
     }
 
-    }
-
     async fn a_head_is_answered_like_a_get(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5).await;
         for (path, status) in [

@@ -13,8 +13,8 @@ use crate::{
     error::Result,
     web::{
         State,
-        extract::{Bearer, Json, NoQuery},
         client::ClientAddress,
+        extract::{Bearer, Json, NoQuery},
         respond,
     },
 };

@@ -19,8 +19,8 @@ use crate::{
     error::Result,
     web::{
         State,
-        extract::{Bearer, Json, NoQuery},
         client::ClientAddress,
+        extract::{Bearer, Json, NoQuery},
         respond,
     },
 };

@@ -9,8 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     accounts::{
-        self, Network, Email, NewPassword, NewUser, PersonName, Role, SignIn, TypedPassword,
-        User,
+        self, Email, Network, NewPassword, NewUser, PersonName, Role, SignIn, TypedPassword, User,
         attempt_limits::LoginAttempt,
         networks,
         password::{self, Verdict},
@@ -20,8 +19,8 @@ use crate::{
     error::{Error, Kind, Result},
     web::{
         State,
-        extract::{Json, NoQuery},
         client::ClientAddress,
+        extract::{Json, NoQuery},
         respond,
     },
 };
