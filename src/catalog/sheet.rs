@@ -3,12 +3,14 @@
 //! It knows the sheet alone and no database: every line that cannot be right is named at once, counted
 //! as an editor counts.
 
+mod formula;
 mod writer;
 
 use std::{collections::HashMap, fmt};
 
 use csv::ByteRecord;
 
+use self::formula::unmark;
 pub use self::writer::{Listed, Writer};
 use super::{
     CategoryName, Description, ProductName,
@@ -29,9 +31,6 @@ const COLUMNS: [&str; 7] = [
     "category",
     "images",
 ];
-
-/// What stands before a text that a spreadsheet would take for a formula.
-const MARK: char = '\'';
 
 /// Why a line cannot be taken over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -224,7 +223,7 @@ impl Reading {
         let price = price.and_then(|text| wrong.number::<Price>("price", text));
         let stock = stock.and_then(|text| wrong.number::<Stock>("stockQuantity", text));
         let category = category.and_then(|text| self.category(sheet, text, wrong));
-        let images = images.and_then(|text| wrong.images(unmarked(text)));
+        let images = images.and_then(|text| wrong.images(unmark(text)));
         let name = name?;
         Ok(Entry {
             line,
@@ -299,7 +298,7 @@ impl Wrong {
     where
         T: TryFrom<String, Error = String>,
     {
-        T::try_from(unmarked(cell).to_owned()).or_else(|why| self.say(column, &why))
+        T::try_from(unmark(cell).to_owned()).or_else(|why| self.say(column, &why))
     }
 
     fn number<T: TryFrom<i64> + Bounded>(&mut self, column: &str, cell: &str) -> Result<T, Noted> {
@@ -386,9 +385,4 @@ fn ends_in_quotes(record: &[u8]) -> bool {
         _ => At::Bare,
     });
     end == At::Quoted
-}
-
-/// The text of a cell that may carry the mark.
-fn unmarked(cell: &str) -> &str {
-    cell.strip_prefix(MARK).unwrap_or(cell)
 }

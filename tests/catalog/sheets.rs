@@ -31,6 +31,7 @@ struct Thing {
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[=+\\-@'\t\r\n,;\" ]{0,4}[a-z\"',\n\r =]{0,12}",
+        "[\u{200b}\u{2060}\u{ad}\u{3164}\u{a0} '\u{ff07}]{0,3}[=+\\-@'\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20};]{0,2}[a-z;]{0,4}",
         "\\PC{0,20}",
         "[\u{feff}\u{a0}\u{2028}é'=]{0,6}",
     ]
@@ -162,6 +163,88 @@ storage_test! {
         });
         shop.behind().assert_sound();
         other.behind().assert_sound();
+    }
+}
+
+/// The cells of a sheet as a spreadsheet finds them that separates by both `,` and `;`.
+fn cells(sheet: &str) -> Vec<String> {
+    let (mut cells, mut quoted) = (vec![String::new()], false);
+    for c in sheet.chars() {
+        let cell = cells.last_mut().unwrap();
+        match c {
+            '"' if quoted => quoted = false,
+            '"' if cell.is_empty() => {
+                quoted = true;
+                cell.push('"');
+            }
+            // A second one in a row belongs to the text.
+            '"' if cell.starts_with('"') => {
+                quoted = true;
+                cell.push('"');
+            }
+            ',' | ';' | '\n' if !quoted => cells.push(String::new()),
+            c => cell.push(c),
+        }
+    }
+    let text = |cell: &String| cell.strip_prefix('"').unwrap_or(cell).to_owned();
+    cells.iter().map(text).collect()
+}
+
+/// Whether a spreadsheet may run the cell: behind what it does not show there is a sign.
+fn runs(cell: &str) -> bool {
+    let hidden = |c: char| {
+        c.is_whitespace() || c.is_control() || "\u{200b}\u{2060}\u{ad}\u{3164}\u{feff}".contains(c)
+    };
+    cell.trim_start_matches(hidden).starts_with([
+        '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ])
+}
+
+storage_test! {
+    async fn no_cell_of_a_sheet_is_a_formula(shop: TestShop) {
+        let hidden = ["", " ", "\t", "\r", "\n", "\u{feff}", "\u{200b} ", "\u{3164}", "\u{ad}\u{2060}"];
+        let signs = ["=", "+", "-", "@", "\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}"];
+        let mut texts: Vec<String> = Vec::new();
+        for sign in signs {
+            texts.extend(hidden.iter().map(|hidden| format!("{hidden}{sign}1+1")));
+            texts.push(format!("a;{sign}1+1"));
+            texts.push(format!("a\";{sign}1+1"));
+            texts.push(format!("'{sign}1+1"));
+        }
+        texts.extend(["'tis", "''quoted", "\u{ff07}x", "O'Neill", "plain", "5"].map(str::to_owned));
+        let things = texts.iter().map(|text| Thing {
+            name: text.trim().to_owned(), description: text.clone(), price: 1, stock: 0, category: None,
+        });
+        // Names hold no control characters.
+        let things: Vec<_> = things
+            .map(|thing| match ProductName::try_from(thing.name.clone()) {
+                Ok(_) => thing,
+                Err(_) => Thing { name: "Kettle".to_owned(), ..thing },
+            })
+            .collect();
+        make(&shop, &things).await;
+        let sheet = export(&shop).await;
+        let text = String::from_utf8(sheet.clone()).unwrap();
+        for cell in cells(&text) {
+            assert!(!runs(&cell), "{cell:?}");
+        }
+        assert!(text.contains(",\"O'Neill\",\"O'Neill\",1,0,\"\",\"\"\n"), "{text}");
+        assert!(text.contains(",\"''tis\",\"''tis\",1,0,"), "{text}");
+        let other = shop.but(&[("rate_limit", "off")]).await;
+        import(&other, &sheet).await.unwrap();
+        assert_eq!(rows(&shop), rows(&other));
+    }
+
+    async fn an_apostrophe_that_marks_nothing_is_kept(shop: TestShop) {
+        let sheet = "id,name,description,price,stockQuantity,category,images\n\
+                     ,'tis,'=1+1,1,0,'Books,\n,''tis,'\u{200b}@x,1,0,'+Books,\n";
+        import(&shop, sheet.as_bytes()).await.unwrap();
+        let mut texts: Vec<_> = rows(&shop).into_iter().map(|row| (row[0].clone().unwrap(), row[3].clone().unwrap())).collect();
+        texts.sort();
+        assert_eq!(texts, [("'tis".to_owned(), "=1+1".to_owned()), ("'tis".to_owned(), "\u{200b}@x".to_owned())]);
+        let mut categories: Vec<_> = rows(&shop).into_iter().map(|row| row[6].clone().unwrap()).collect();
+        categories.sort();
+        assert_eq!(categories, ["'books", "+books"]);
     }
 }
 

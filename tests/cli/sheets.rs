@@ -240,7 +240,8 @@ storage_test! {
         let sheet = export(&shop);
         let (id, urls) = {
             let line = sheet.lines().nth(1).unwrap();
-            (line.split(',').next().unwrap(), line.rsplit(',').next().unwrap())
+            let urls = line.rsplit(',').next().unwrap().trim_matches('"');
+            (line.split(',').next().unwrap(), urls)
         };
         let images = shown(&shop, id).await.json()["images"].clone();
         let keys = urls.split(' ').map(|url| url.rsplit('/').next().unwrap());

@@ -1,25 +1,15 @@
 //! A sheet on its way out. It must never write a cell that a spreadsheet would take for a formula.
 
-use std::{borrow::Cow, io};
+use std::io;
 
-use super::{COLUMNS, MARK};
+use csv::QuoteStyle;
+
+use super::{COLUMNS, formula};
 use crate::{
     error::{Error, Result},
     id::ProductId,
     money::Price,
 };
-
-/// What a text begins with that a spreadsheet would take for a formula, and the mark against it.
-const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', MARK];
-
-/// A text as a cell that no spreadsheet takes for a formula.
-fn marked(text: &str) -> Cow<'_, str> {
-    if text.starts_with(FORMULA) {
-        Cow::Owned(format!("{MARK}{text}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
 
 /// What a sheet says of one product.
 #[derive(Debug)]
@@ -40,7 +30,11 @@ pub struct Writer<W: io::Write>(csv::Writer<W>);
 impl<W: io::Write> Writer<W> {
     /// Begins with the line that names the columns.
     pub fn new(to: W) -> Result<Writer<W>> {
-        let mut writer = Writer(csv::Writer::from_writer(to));
+        // Only texts are quoted, by `text`.
+        let writer = csv::WriterBuilder::new()
+            .quote_style(QuoteStyle::Never)
+            .from_writer(to);
+        let mut writer = Writer(writer);
         writer.0.write_record(COLUMNS).map_err(unwritten)?;
         Ok(writer)
     }
@@ -48,12 +42,12 @@ impl<W: io::Write> Writer<W> {
     pub fn write(&mut self, product: &Listed<'_>) -> Result<()> {
         let mut write = |cell: &str| self.0.write_field(cell).map_err(unwritten);
         write(&product.id.to_string())?;
-        write(&marked(product.name))?;
-        write(&marked(product.description))?;
+        write(&text(product.name))?;
+        write(&text(product.description))?;
         write(&product.price.get().to_string())?;
         write(&product.stock.to_string())?;
-        write(&marked(product.category.unwrap_or_default()))?;
-        write(&marked(&product.images))?;
+        write(&text(product.category.unwrap_or_default()))?;
+        write(&text(&product.images))?;
         self.0.write_record(None::<&[u8]>).map_err(unwritten)
     }
 
@@ -61,6 +55,12 @@ impl<W: io::Write> Writer<W> {
     pub fn finish(mut self) -> Result<()> {
         self.0.flush().map_err(|error| unwritten(error.into()))
     }
+}
+
+/// A text as a cell. It is quoted, since a spreadsheet may separate cells by another character, such as
+/// `;`, and would find a formula behind it.
+fn text(text: &str) -> String {
+    format!("\"{}\"", formula::mark(text).replace('"', "\"\""))
 }
 
 /// A sheet that could not be written; the cause is an [`io::Error`].
