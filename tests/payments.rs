@@ -433,6 +433,14 @@ storage_test! {
             (SELECT outcome || ':' || count(*) AS outcome FROM payment_events GROUP BY outcome)
             AS outcomes";
         assert_eq!(behind.text(outcomes), "ignored:3 unreadable:7");
+        let admin = shop.admin().await;
+        let listed = admin.get("/admin/payments?status=unmatched&limit=2").await;
+        assert_eq!((listed.number("/total"), listed.json()["data"].as_array().unwrap().len()), (7, 2));
+        assert_eq!(listed.text("/data/0/status"), "unmatched");
+        assert!(listed.text("/data/0/reason").contains("could not be read"));
+        let table = shop.run(&["admin", "payments", "list", "--status", "unmatched"]);
+        let table = String::from_utf8(table.stdout).unwrap();
+        assert_eq!(table.matches("could not be read").count(), 7, "{table}");
         assert_eq!(standing(&ada, &order).await, pending());
     }
 

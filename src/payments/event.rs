@@ -144,7 +144,10 @@ impl Verdict {
     }
 }
 
-/// The outcomes that a person must see all begin so.
+/// Signed by the provider, and not what the shop knows to read. A person must see it.
+pub(super) const UNREADABLE: &str = "unreadable";
+
+/// The other outcomes that a person must see all begin so.
 pub(super) const UNMATCHED: &str = "unmatched: ";
 
 /// Money for an order that is not known, which may become so.
@@ -168,7 +171,7 @@ pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Receip
     let envelope = serde_json::from_slice::<Envelope>(&delivery.body).ok();
     let mut verdict = match &envelope {
         Some(envelope) => judge(tx, app, envelope)?,
-        None => Verdict::of("unreadable"),
+        None => Verdict::of(UNREADABLE),
     };
     let (money, refund) = match &envelope {
         Some(told) => (

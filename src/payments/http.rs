@@ -31,7 +31,9 @@ pub(crate) struct PaymentsQuery {
     status: Option<String>,
 }
 
-/// Payments, and the provider's events that fit none
+/// Payments, and what the provider sent that fits none
+///
+/// `unmatched` lists signed webhooks that fit no payment or could not be read. `reason` says why.
 #[utoipa::path(get, path = "/admin/payments", tag = "payments", security(("bearer" = [])),
     params(PaymentsQuery),
     responses((status = 200, body = Page<LedgerEntry>)))]

@@ -8,11 +8,17 @@ use crate::{
     id::OrderId,
     money::Money,
     page::{Page, PageRequest, Total},
-    payments::{LedgerEntry, PaymentStatus, event::UNMATCHED},
+    payments::{
+        LedgerEntry, PaymentStatus,
+        event::{UNMATCHED, UNREADABLE},
+    },
 };
 
 /// Every outcome that begins with the word lies between these, by the order of texts.
 const UNMATCHED_TEXTS: (&str, &str) = (UNMATCHED, "unmatched;");
+
+/// What a person must see: what fits no payment, and what was signed and could not be read.
+const FOR_A_PERSON: &str = "((outcome >= ?1 AND outcome < ?2) OR outcome = ?3)";
 
 pub(in crate::payments) fn list(
     tx: &mut Tx<'_>,
@@ -61,15 +67,17 @@ pub(in crate::payments) fn unmatched(
 ) -> Result<Page<LedgerEntry>> {
     let (from, to) = UNMATCHED_TEXTS;
     let total = tx.one(
-        "SELECT count(*) FROM payment_events WHERE outcome >= ?1 AND outcome < ?2",
-        args![from, to],
+        &format!("SELECT count(*) FROM payment_events WHERE {FOR_A_PERSON}"),
+        args![from, to, UNREADABLE],
         |row| row.get(0),
     )?;
     let entries = tx.all(
-        "SELECT id, order_id, provider_payment_id, amount, outcome, received_at
-         FROM payment_events WHERE outcome >= ?1 AND outcome < ?2
-         ORDER BY received_at DESC, id DESC LIMIT ?3 OFFSET ?4",
-        args![from, to, page.limit, page.offset()],
+        &format!(
+            "SELECT id, order_id, provider_payment_id, amount, outcome, received_at
+             FROM payment_events WHERE {FOR_A_PERSON}
+             ORDER BY received_at DESC, id DESC LIMIT ?4 OFFSET ?5"
+        ),
+        args![from, to, UNREADABLE, page.limit, page.offset()],
         |row| {
             let outcome: String = row.get(4)?;
             Ok(LedgerEntry {
@@ -79,7 +87,10 @@ pub(in crate::payments) fn unmatched(
                 transaction_id: row.get(2)?,
                 amount: row.get(3)?,
                 refunded_amount: Money::ZERO,
-                reason: outcome.strip_prefix(UNMATCHED).map(str::to_owned),
+                reason: Some(match outcome.strip_prefix(UNMATCHED) {
+                    Some(reason) => reason.to_owned(),
+                    None => "signed, but the body could not be read".to_owned(),
+                }),
                 created_at: row.get(5)?,
             })
         },
