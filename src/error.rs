@@ -47,6 +47,9 @@ pub enum Kind {
     Unavailable,
     /// The disk is full.
     StorageFull,
+    /// A flag or a setting is wrong. Only the program's start and the command line give it; another
+    /// try does not help.
+    Config,
 }
 
 /// One cause that belongs to a field or to a line of the request.
@@ -118,6 +121,11 @@ impl Error {
 
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Error::new(Kind::Unavailable, detail)
+    }
+
+    /// A flag or a setting is wrong; `detail` names it and what it must be.
+    pub fn config(detail: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(Kind::Config, detail)
     }
 
     /// A defect or a machine's failure: `source` is for the log and never goes out.

@@ -132,9 +132,17 @@ fn shop(here: &Path) -> Command {
 /// The one line of a command that cannot open its database; it has made no other one.
 #[track_caller]
 fn refused(command: &mut Command) -> String {
+    let (code, why) = exit_of(command);
+    assert_eq!(code, 1, "{why}");
+    why
+}
+
+/// As [`refused`], with the exit code.
+#[track_caller]
+fn exit_of(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let (out, err) = (texts(&output.stdout), texts(&output.stderr));
-    assert_eq!((output.status.code(), out.as_str()), (Some(1), ""), "{err}");
+    assert_eq!(out, "", "{err}");
     assert!(!err.contains(SECRET), "the password is told: {err}");
     let why = err
         .strip_prefix("error: ")
@@ -146,7 +154,22 @@ fn refused(command: &mut Command) -> String {
     let home = command.get_current_dir().unwrap().join("shop-data");
     assert!(!home.join("shop.db").exists(), "nothing was made instead");
     assert!(!home.join("keys").exists(), "no secret was made");
-    why.trim_end().to_owned()
+    (output.status.code().unwrap(), why.trim_end().to_owned())
+}
+
+/// The one line about a setting that is wrong in itself.
+#[track_caller]
+fn misread(command: &mut Command) -> String {
+    let (code, why) = exit_of(command);
+    assert_eq!(code, 2, "{why}");
+    why
+}
+
+/// As [`misread`], for a URL in the environment.
+#[track_caller]
+fn misreads(url: &str) -> String {
+    let here = tempfile::tempdir().unwrap();
+    misread(shop(here.path()).env("SHOP_DATABASE_URL", url))
 }
 
 /// As [`refused`], for a URL in the environment.

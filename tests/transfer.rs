@@ -269,14 +269,14 @@ sqlite_test! {
     async fn a_source_that_is_not_there_is_named(shop: TestShop) {
         let nowhere = "sqlite:/nowhere/shop.db";
         let target = format!("sqlite:{}", shop.directory.path().join("new/shop.db").display());
-        for (arguments, word) in [
-            (["transfer", "--from", nowhere, "--to", &target], "/nowhere/shop.db"),
-            (["transfer", "--from", "sqlite:/tmp/other.db", "--to", &target], "shop.db"),
-            (["transfer", "--from", nowhere, "--to", "mysql://x"], "postgres://"),
+        for (arguments, code, word) in [
+            (["transfer", "--from", nowhere, "--to", &target], 1, "/nowhere/shop.db"),
+            (["transfer", "--from", "sqlite:/tmp/other.db", "--to", &target], 2, "shop.db"),
+            (["transfer", "--from", nowhere, "--to", "mysql://x"], 2, "postgres://"),
         ] {
             let refused = shop.run(&arguments);
             let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-            assert_eq!(refused.status.code(), Some(1), "{why}");
+            assert_eq!(refused.status.code(), Some(code), "{why}");
             assert!(why.contains(word), "{why}");
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     clock::{Chance, Clock},
     config::{self as settings, Config, Layer},
     db,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     server::{self, Home, Parts},
     web::App,
 };
@@ -72,15 +72,24 @@ enum Command {
     Openapi,
 }
 
-/// Parses the arguments, runs the command, and tells how it went: 0 done, 1 failed, 2 wrong usage.
+/// Parses the arguments and runs the command. Returns 0 when it is done, 1 when it failed, 2 for wrong
+/// usage or settings.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::fail(&error);
-            ExitCode::FAILURE
+            ExitCode::from(exit_code(error.kind()))
         }
+    }
+}
+
+/// 2 for a flag or a setting that is wrong in itself, 1 for everything else.
+fn exit_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Config | Kind::Invalid(_) => 2,
+        _ => 1,
     }
 }
 
@@ -151,10 +160,10 @@ impl Layers {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let environment = settings::from_environment(&variables, |p| std::fs::read_to_string(p))
-            .map_err(Error::unavailable)?;
+            .map_err(Error::config)?;
         let path = file.unwrap_or(std::path::Path::new("shop.toml"));
         let wrong = |verb: &str, error: &dyn std::fmt::Display| {
-            Error::unavailable(format!("{verb}`{}`: {error}", path.display()))
+            Error::config(format!("{verb}`{}`: {error}", path.display()))
         };
         let file = match std::fs::read_to_string(path) {
             Ok(text) => settings::parse_file(&text).map_err(|error| wrong("", &error))?,
@@ -181,8 +190,7 @@ impl Layers {
 
     /// Puts them together.
     fn config(&self) -> Result<Config> {
-        Config::from_layers(&self.named().map(|(_, layer)| layer.clone()))
-            .map_err(Error::unavailable)
+        Config::from_layers(&self.named().map(|(_, layer)| layer.clone())).map_err(Error::config)
     }
 }
 

@@ -112,7 +112,7 @@ pub(super) fn counter(what: &'static str) -> indicatif::ProgressBar {
 /// Starts the log on stderr.
 pub(super) fn start_log(config: &Config) -> Result<()> {
     let filter = EnvFilter::try_new(&config.log)
-        .map_err(|e| Error::unavailable(format!("`log` must be a filter, as `info`: {e}")))?;
+        .map_err(|e| Error::config(format!("`log` must be a filter, as `info`: {e}")))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // Whoever read the log may be gone. It would be said there, too, which ends in a panic.

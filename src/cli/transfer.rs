@@ -159,7 +159,7 @@ fn home_of(location: &Location, configured: &Home) -> Result<Home> {
         Location::Sqlite(path) => {
             let name = path.file_name();
             if name.is_none_or(|name| name != "shop.db") {
-                return Err(Error::unavailable(format!(
+                return Err(Error::config(format!(
                     "a shop's file is called `shop.db`; write `sqlite:{}`",
                     path.join("shop.db").display()
                 )));

@@ -22,7 +22,7 @@ impl Location {
             return Ok(Location::Postgres(Box::new(Target::parse(url)?)));
         }
         // What was given is not shown: a password may stand in it.
-        Err(Error::unavailable(
+        Err(Error::config(
             "a database is named `postgres://user:password@host:5432/name?sslmode=verify-full`, or \
              `sqlite:PATH` for `shop transfer`",
         ))

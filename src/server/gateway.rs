@@ -11,7 +11,7 @@ use crate::{
 /// Razorpay, where the shop has an account there; none: the mock.
 pub(super) fn of(config: &Config) -> Result<Option<Arc<dyn Gateway>>> {
     let half = |set: &str, missing: &str| {
-        Err(Error::unavailable(format!(
+        Err(Error::config(format!(
             "`{set}` is set and `{missing}` is not; Razorpay's dashboard makes the two together, \
              under API keys"
         )))
@@ -24,7 +24,7 @@ pub(super) fn of(config: &Config) -> Result<Option<Arc<dyn Gateway>>> {
     };
     // One that the shop makes by itself is unknown there: no order would ever be paid.
     if config.webhook_secrets.is_empty() {
-        return Err(Error::unavailable(
+        return Err(Error::config(
             "`razorpay_key_id` is set and `razorpay_webhook_secret` is not; set it to the secret that \
              the webhook has in Razorpay's dashboard",
         ));

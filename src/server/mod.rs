@@ -186,7 +186,7 @@ fn server_of(config: &Config) -> Result<Option<Location>> {
         return Ok(None);
     };
     match Location::parse(&url.0)? {
-        Location::Sqlite(_) => Err(Error::unavailable(
+        Location::Sqlite(_) => Err(Error::config(
             "`database_url` names a server, as `postgres://…`; without it the shop is a file in its \
              `--data-dir`",
         )),
@@ -202,7 +202,7 @@ fn mailer_of(config: &Config, home: &Home) -> Result<Arc<dyn Mailer>> {
             let smtp = mailer::Smtp::open(url, mailer::sender(from)?)?;
             Ok(Arc::new(smtp))
         }
-        (Some(_), None) => Err(Error::unavailable(
+        (Some(_), None) => Err(Error::config(
             "`smtp_url` is set and `mail_from` is not; set it to who sends the mails, as \
              `Shop <shop@example.com>`",
         )),
@@ -254,7 +254,7 @@ fn keep_currency(tx: &mut Tx<'_>, currency: &str) -> Result<()> {
     if kept == currency {
         return Ok(());
     }
-    Err(Error::unavailable(format!(
+    Err(Error::config(format!(
         "this shop's currency is {kept}, not {currency}; set `SHOP_CURRENCY={kept}`"
     )))
 }

@@ -57,7 +57,8 @@ pub fn code(kind: Kind) -> &'static str {
         Kind::TooLarge => "payload-too-large",
         Kind::UnsupportedMediaType => "unsupported-media-type",
         Kind::TooManyRequests { .. } => "too-many-requests",
-        Kind::Internal => "internal",
+        // A shop that is served has settings that work.
+        Kind::Internal | Kind::Config => "internal",
         Kind::Unavailable => "unavailable",
         Kind::StorageFull => "storage-full",
     }

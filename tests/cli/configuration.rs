@@ -27,14 +27,14 @@ fn file(directory: &Path, text: &str) -> PathBuf {
 fn an_unknown_key_is_named() {
     let here = tempfile::tempdir().unwrap();
     let path = file(here.path(), "listen = \"127.0.0.1:0\"\ncolour = \"red\"\n");
-    let why = why_failed(&output(&mut shop(here.path(), &LIST)));
+    let why = why_refused(&output(&mut shop(here.path(), &LIST)));
     assert!(
         why.contains("shop.toml") && why.contains("`colour`"),
         "{why}"
     );
     let elsewhere = tempfile::tempdir().unwrap();
     let mut command = shop(elsewhere.path(), &LIST);
-    let why = why_failed(&output(command.arg("--config").arg(path)));
+    let why = why_refused(&output(command.arg("--config").arg(path)));
     assert!(why.contains("`colour`"), "{why}");
     assert!(!here.path().join("shop-data").exists(), "nothing was made");
 }
@@ -48,7 +48,7 @@ fn an_unknown_variable_is_named() {
         "SHOP_LISTEN_FILE",
     ] {
         let mut command = shop(here.path(), &LIST);
-        let why = why_failed(&output(command.env(name, "x")));
+        let why = why_refused(&output(command.env(name, "x")));
         assert!(why.contains(&format!("`{name}`")), "{why}");
     }
     // Kubernetes sets these for a service that is called `shop`.
@@ -93,11 +93,11 @@ fn a_value_that_makes_no_sense_is_named() {
         ("listen", "TOML"),
     ] {
         file(here.path(), text);
-        let why = why_failed(&output(&mut shop(here.path(), &LIST)));
+        let why = why_refused(&output(&mut shop(here.path(), &LIST)));
         assert!(why.contains(word), "{text}: {why}");
     }
     let missing = ["--config", "nowhere.toml"];
-    let why = why_failed(&output(shop(here.path(), &LIST).args(missing)));
+    let why = why_refused(&output(shop(here.path(), &LIST).args(missing)));
     assert!(why.contains("nowhere.toml"), "{why}");
     assert!(!here.path().join("shop-data").exists(), "nothing was made");
 }
@@ -130,7 +130,7 @@ fn a_short_secret_is_refused() {
     let short = "x".repeat(31);
     let (long, key) = ("y".repeat(32), here.path().join("secret"));
     for secret in [short.clone(), format!("{long},{short}")] {
-        let why = why_failed(&output(
+        let why = why_refused(&output(
             shop(here.path(), &LIST).env("SHOP_JWT_SECRET", &secret),
         ));
         assert!(why.contains("jwt_secret") && why.contains("32"), "{why}");
@@ -139,11 +139,11 @@ fn a_short_secret_is_refused() {
             "no secret is printed: {why}"
         );
         fs::write(&key, format!("{secret}\n")).unwrap();
-        why_failed(&output(
+        why_refused(&output(
             shop(here.path(), &LIST).env("SHOP_JWT_SECRET_FILE", &key),
         ));
     }
-    let why = why_failed(&output(
+    let why = why_refused(&output(
         shop(here.path(), &LIST).env("SHOP_JWT_SECRET_FILE", "nowhere"),
     ));
     assert!(
@@ -166,12 +166,12 @@ fn the_currency_is_set_for_ever() {
         shop(here.path(), &LIST).env("SHOP_CURRENCY", "EUR"),
     ));
     for other in ["USD", "INR"] {
-        let why = why_failed(&output(
+        let why = why_refused(&output(
             shop(here.path(), &LIST).env("SHOP_CURRENCY", other),
         ));
         assert!(why.contains("EUR") && why.contains(other), "{why}");
     }
-    let why = why_failed(&output(&mut shop(here.path(), &LIST)));
+    let why = why_refused(&output(&mut shop(here.path(), &LIST)));
     assert!(
         why.contains("SHOP_CURRENCY=EUR"),
         "it says what to do: {why}"

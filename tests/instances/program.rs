@@ -7,7 +7,12 @@ use crate::support::{Database, Engine, Process, Remote, Site, postgres_test};
 /// Why a server did not come up: one line.
 #[track_caller]
 fn refusal(ended: &Output) -> String {
-    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    exited(ended, 1)
+}
+
+#[track_caller]
+fn exited(ended: &Output, code: i32) -> String {
+    assert_eq!(ended.status.code(), Some(code), "{ended:?}");
     assert_eq!(String::from_utf8_lossy(&ended.stdout), "");
     let why = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(why.lines().count(), 1, "{why}");
@@ -64,7 +69,7 @@ postgres_test! {
     async fn an_instance_with_another_currency_may_not_join(site: Site) {
         let first = site.start();
         let second = site.beside();
-        let why = refusal(&second.refuses_to_start(&[("SHOP_CURRENCY", "EUR")]));
+        let why = exited(&second.refuses_to_start(&[("SHOP_CURRENCY", "EUR")]), 2);
         assert!(why.contains("INR") && why.contains("EUR"), "{why}");
         assert!(why.contains("`SHOP_CURRENCY=INR`"), "{why}");
         is_ready(&first).await;

@@ -260,7 +260,7 @@ fn settings_of_mail_are_checked_at_the_start() {
     ] {
         let output = site.refuses_to_start(&variables);
         let why = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{why}");
+        assert_eq!(output.status.code(), Some(2), "{why}");
         assert!(
             why.contains(remedy) && why.lines().count() == 1 && !why.contains("s3cret"),
             "{why}"

@@ -8,7 +8,7 @@ use super::sheet;
 use crate::{
     catalog::{self, CategoryName, Delta, Description, Filters, NewProduct, Reached, Reason},
     cli::output::Output,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     id::ProductId,
     media::{self, Draft, IMAGE_LIMIT, Stored},
     money::{Price, Stock},
@@ -133,8 +133,11 @@ async fn add(
         .write("catalog.create", move |tx| {
             if let Some(name) = &category {
                 let found = catalog::category_by_name(tx, name)?.ok_or_else(|| {
-                    let known = "there is no such category; `shop admin category add` makes one";
-                    Error::field("--category", "unknown-category", known)
+                    let detail = format!(
+                        "category `{}` not found; `shop admin category add` makes one",
+                        name.as_str()
+                    );
+                    Error::new(Kind::NotFound, detail)
                 })?;
                 new.category = Some(found.id);
             }
@@ -156,9 +159,8 @@ async fn keep(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<Stored>> {
     for path in files {
         let name = path.display().to_string();
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (size, file) = opened.map_err(|e| {
-            Error::field("--image", "invalid", format!("cannot read `{name}`: {e}"))
-        })?;
+        let (size, file) =
+            opened.map_err(|e| Error::unavailable(format!("cannot read `{name}`: {e}")))?;
         if size > IMAGE_LIMIT as u64 {
             let message = format!("`{name}` is larger than {IMAGE_LIMIT} bytes");
             return Err(Error::field("--image", "too-large", message));

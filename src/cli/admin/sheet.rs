@@ -102,7 +102,7 @@ struct Exported {
 
 pub(super) async fn export(app: &Arc<App>, output: Output, file: Option<PathBuf>) -> Result<()> {
     if file.is_none() && output.is_json() {
-        return Err(Error::unavailable(
+        return Err(Error::config(
             "a sheet is not JSON: name a file for it, or use `shop admin product list --json`",
         ));
     }

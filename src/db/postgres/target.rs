@@ -62,7 +62,7 @@ impl Target {
     pub fn parse(url: &str) -> Result<Target> {
         if url.matches('@').count() > 1 {
             // The driver would take the rest of the password for a host, and tell it.
-            return Err(Error::unavailable(
+            return Err(Error::config(
                 "the database's URL holds more than one `@`; write one in a password as `%40`",
             ));
         }
@@ -73,7 +73,7 @@ impl Target {
             Some("require") => (SslMode::Require, false),
             Some("verify-full") => (SslMode::Require, true),
             Some(_) => {
-                return Err(Error::unavailable(
+                return Err(Error::config(
                     "`sslmode` in the database's URL must be `disable`, `prefer`, `require` or \
                      `verify-full`",
                 ));
@@ -82,7 +82,7 @@ impl Target {
         let mut config = tokio_postgres::Config::from_str(&url).map_err(|error| {
             // The reason names the option that is wrong, never what stands in it.
             let why = error.source().map(ToString::to_string);
-            Error::unavailable(format!(
+            Error::config(format!(
                 "the database's URL cannot be read ({}); write \
                  `postgres://user:password@host:5432/name?sslmode=verify-full`, and `@`, `:`, `/` \
                  in a password as `%40`, `%3A`, `%2F`",
@@ -90,7 +90,7 @@ impl Target {
             ))
         })?;
         if config.get_hosts().is_empty() || config.get_dbname().is_none_or(str::is_empty) {
-            return Err(Error::unavailable(
+            return Err(Error::config(
                 "the database's URL must name a host and a database, as \
                  `postgres://user:password@host:5432/name`",
             ));

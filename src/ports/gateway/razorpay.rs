@@ -100,7 +100,7 @@ impl Razorpay {
         let is_key = |key: &str| key.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         for (name, key) in [("id", key_id), ("secret", &key_secret.0)] {
             if key.is_empty() || !is_key(key) {
-                return Err(Error::unavailable(format!(
+                return Err(Error::config(format!(
                     "`razorpay_key_{name}` is no key of Razorpay's; copy it anew from the dashboard"
                 )));
             }

@@ -60,8 +60,7 @@ struct Message {
 impl Cloudinary {
     /// From `cloudinary://key:secret@cloud`, and `?upload_prefix=http://…` where its API is elsewhere.
     pub fn open(url: &Secret, clock: Clock, patience: Patience) -> Result<Cloudinary> {
-        let wrong =
-            || Error::unavailable("`CLOUDINARY_URL` must be as `cloudinary://key:secret@cloud`");
+        let wrong = || Error::config("`CLOUDINARY_URL` must be as `cloudinary://key:secret@cloud`");
         let rest = url.0.strip_prefix("cloudinary://").ok_or_else(wrong)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (sign_in, cloud) = rest.rsplit_once('@').ok_or_else(wrong)?;

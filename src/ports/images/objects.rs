@@ -59,7 +59,7 @@ impl Objects {
     /// A bucket, from `s3://bucket/prefix`; how it is reached is in the `AWS_*` variables, as in
     /// `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL`.
     pub fn s3(url: &str, aws: &BTreeMap<String, Secret>) -> Result<Objects> {
-        let wrong = || Error::unavailable("`images_url` must be as `s3://bucket/prefix`");
+        let wrong = || Error::config("`images_url` must be as `s3://bucket/prefix`");
         let (bucket, prefix) = url
             .strip_prefix("s3://")
             .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
@@ -89,7 +89,7 @@ impl Objects {
             .build()
             .map_err(|error| {
                 let detail = "cannot use the bucket of `images_url`; look at the `AWS_*` variables";
-                Error::unavailable(detail).caused_by(error)
+                Error::config(detail).caused_by(error)
             })?;
         let place = Place::Everywhere(format!("s3://{bucket}/{prefix}"));
         Ok(Objects {

@@ -49,7 +49,7 @@ pub trait Mailer: Send + Sync {
 /// Who sends: a mail address, alone or as `Name <address>`.
 pub fn sender(text: &str) -> Result<Mailbox> {
     text.parse().map_err(|_| {
-        Error::unavailable(format!(
+        Error::config(format!(
             "`mail_from` must be as `Shop <shop@example.com>`, not `{text}`"
         ))
     })

@@ -36,7 +36,7 @@ impl Smtp {
         let wrong = |error: SmtpError| {
             let detail = "`smtp_url` must be as `smtp://name:password@host:587?tls=required` or \
                           `smtps://name:password@host`, special letters in percent form";
-            Error::unavailable(detail).caused_by(error)
+            Error::config(detail).caused_by(error)
         };
         let is_plain = url.0.starts_with("smtp://") && !url.0.contains('?');
         let whole = if is_plain {
