@@ -6,7 +6,7 @@
 //!
 //! - words: [`error`], [`id`], [`money`], [`clock`], [`page`], [`event`], [`finding`],
 //!   [`config`]
-//! - machines, which know no word of the shop: [`db`], [`bus`], [`ports`], [`web`]
+//! - machines, which know no word of the shop: [`file_modes`], [`db`], [`bus`], [`ports`], [`web`]
 //! - the shop: [`accounts`], [`media`], [`catalog`], [`cart`], [`payments`], [`orders`],
 //!   [`mail`], [`realtime`]; in each, `mod.rs` has types and operations, `store.rs` the SQL, `http.rs` the
 //!   routes
@@ -26,6 +26,7 @@ pub mod page;
 
 pub mod bus;
 pub mod db;
+pub mod file_modes;
 pub mod ports;
 pub mod web;
 

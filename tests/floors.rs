@@ -13,8 +13,10 @@ use tokens::{Token, has, heads, tokens};
 const HOUSE: &[(&str, u8, &str)] = &[
     ("error id money clock page event finding config", 0, ""),
     ("args", 1, ""),
-    ("db", 1, "args"),
-    ("bus ports", 1, "args db"),
+    ("file_modes", 1, ""),
+    ("db", 1, "args file_modes"),
+    ("bus", 1, "args db"),
+    ("ports", 1, "args db file_modes"),
     ("web", 1, "args db bus ports"),
     ("accounts realtime", 2, ""),
     ("mail media payments", 2, "accounts"),

@@ -13,6 +13,7 @@ mod catalog;
 mod cli;
 mod conformance;
 mod durability;
+mod files;
 mod floors;
 mod gateway;
 mod http_hardening;

@@ -19,6 +19,7 @@ use crate::{
     config::{self as settings, Config, Layer},
     db,
     error::{Error, Kind, Result},
+    file_modes,
     server::{self, Home, Parts},
     web::App,
 };
@@ -75,6 +76,7 @@ enum Command {
 /// Parses the arguments and runs the command. Returns 0 when it is done, 1 when it failed, 2 for wrong
 /// usage or settings.
 pub fn main() -> ExitCode {
+    file_modes::restrict_umask();
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -53,6 +53,7 @@ impl Serve {
             ..Parts::new(config, public_url)
         };
         let app = server::open(&home, parts).await?;
+        home.warn_if_open();
         if self.demo && is_shared {
             app.db.write("demo.claim", claim_for_demo).await?;
         }

@@ -62,8 +62,8 @@ impl Transfer {
         let mut locks = Vec::new();
         let mut locked = BTreeSet::new();
         for (location, home) in [(&from, &source), (&to, &target)] {
+            Home::open(home.root())?;
             if matches!(location, Location::Sqlite(_)) && locked.insert(home.root().to_owned()) {
-                Home::open(home.root())?;
                 locks.push(home.lock()?);
             }
         }

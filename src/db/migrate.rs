@@ -7,7 +7,10 @@ use std::path::Path;
 use refinery::{Migration, Runner};
 
 use super::postgres::Target;
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    file_modes,
+};
 
 /// Every step, oldest first. A landed one is never edited.
 const STEPS: &[(&str, &str)] = &[
@@ -131,6 +134,8 @@ const POSTGRES: &[(&str, &str)] = &[
 /// Brings the `SQLite` file at `path` to this program's schema, making the file if need be.
 /// Tells how many steps it took.
 pub fn sqlite(path: &Path) -> Result<usize> {
+    // `SQLite` gives the WAL and its index the mode of the database.
+    file_modes::create_if_missing(path).map_err(|e| cannot(path, e))?;
     let mut connection = rusqlite::Connection::open(path).map_err(|e| cannot(path, e))?;
     connection
         .pragma_update(None, "journal_mode", "wal")

@@ -1,7 +1,7 @@
 //! The data directory: one server at a time, secrets that only their owner reads.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -9,10 +9,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::owner::check_owner;
 use crate::{
     clock::Chance,
     config::Secret,
     error::{Error, Result},
+    file_modes::{self, open_options},
 };
 
 /// A data directory that exists.
@@ -39,10 +41,45 @@ const LOOK: Duration = Duration::from_millis(10);
 const LOOKS: usize = 30;
 
 impl Home {
-    /// Opens the directory, or makes it, for its owner only: it holds people's data.
+    /// Opens the directory, or creates it. Other users lose their permissions on everything in it that
+    /// the program made. Errors: it belongs to another user than the one who runs the program.
     pub fn open(root: &Path) -> Result<Home> {
-        make_private_directory(root).map_err(|e| cannot("make", root, &e))?;
-        Ok(Home::at(root))
+        check_owner(root)?;
+        file_modes::create_directory(root).map_err(|e| cannot("make", root, &e))?;
+        let home = Home::at(root);
+        home.restrict();
+        Ok(home)
+    }
+
+    /// Removes the permissions of other users that an earlier version, or a copy, has left.
+    fn restrict(&self) {
+        let files = ["shop.db", "shop.db-wal", "shop.db-shm", "lock", "demo"];
+        let directories = [self.images(), self.mail(), self.keys()];
+        let files = files.map(|name| (self.root.join(name), false));
+        for (path, is_directory) in files
+            .into_iter()
+            .chain(directories.map(|path| (path, true)))
+        {
+            let done = if is_directory {
+                file_modes::restrict_directory(&path)
+            } else {
+                file_modes::restrict_file(&path)
+            };
+            if let Err(error) = done {
+                // Some file systems know no modes.
+                tracing::warn!(path = %path.display(), %error, "cannot remove the permissions of other users");
+            }
+        }
+    }
+
+    /// Warns if other users can enter the directory. It is left to the operator, who may have a reason.
+    pub fn warn_if_open(&self) {
+        if file_modes::is_open_to_others(&self.root) {
+            let root = self.root.display();
+            tracing::warn!(
+                "other users can enter the data directory; close it: chmod 700 '{root}'"
+            );
+        }
     }
 
     /// The directory as it is named, made by nobody.
@@ -64,9 +101,13 @@ impl Home {
         self.root.join("images")
     }
 
-    /// Where mails go that no server takes.
+    /// Where mails go if there is no mail server.
     pub fn mail(&self) -> PathBuf {
         self.root.join("mail")
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.root.join("keys")
     }
 
     fn lock_file(&self) -> PathBuf {
@@ -76,7 +117,7 @@ impl Home {
     /// Makes this process the directory's only server.
     pub fn lock(&self) -> Result<Running> {
         let path = self.lock_file();
-        let mut file = OpenOptions::new()
+        let mut file = open_options()
             .read(true)
             .write(true)
             .create(true)
@@ -127,13 +168,13 @@ impl Home {
 
     /// The secret that was made at the first start.
     pub fn secret(&self, name: &str) -> Result<Vec<Secret>> {
-        let text = kept_text(&self.root.join("keys"), name, new_secret)?;
+        let text = kept_text(&self.keys(), name, new_secret)?;
         Ok(vec![Secret(text)])
     }
 
     /// The secret that is kept here, if there is one.
     pub fn kept_secret(&self, name: &str) -> Result<Option<String>> {
-        let path = self.root.join("keys").join(name);
+        let path = self.keys().join(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text.trim().to_owned())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -143,11 +184,11 @@ impl Home {
 
     /// Keeps a secret that was made elsewhere; another one that is here already stands in its way.
     pub fn keep_secret(&self, name: &str, value: &str) -> Result<()> {
-        let kept = kept_text(&self.root.join("keys"), name, || value.to_owned())?;
+        let kept = kept_text(&self.keys(), name, || value.to_owned())?;
         if kept == value {
             return Ok(());
         }
-        let path = self.root.join("keys").join(name);
+        let path = self.keys().join(name);
         Err(Error::unavailable(format!(
             "`{}` holds another shop's secret; name a fresh directory",
             path.display()
@@ -178,9 +219,7 @@ impl Home {
                 self.root.display()
             )));
         }
-        File::create(&mark)
-            .map(drop)
-            .map_err(|e| cannot("write", &mark, &e))
+        file_modes::create_if_missing(&mark).map_err(|e| cannot("write", &mark, &e))
     }
 }
 
@@ -207,7 +246,7 @@ pub(super) fn new_secret() -> String {
 
 /// The text that a file holds for ever: `first`, written by whoever came first.
 fn kept_text(directory: &Path, name: &str, first: impl Fn() -> String) -> Result<String> {
-    make_private_directory(directory).map_err(|e| cannot("make", directory, &e))?;
+    file_modes::create_directory(directory).map_err(|e| cannot("make", directory, &e))?;
     let path = directory.join(name);
     loop {
         match fs::read_to_string(&path) {
@@ -235,16 +274,8 @@ fn read_holder(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Error {
+pub(super) fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Error {
     Error::unavailable(format!("cannot {verb} `{}`: {error}", path.display()))
-}
-
-fn make_private_directory(path: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// Writes the whole file or none of it, and syncs it.
@@ -256,11 +287,7 @@ fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Res
     // In containers that share a volume every server is process 1.
     let salt = hex::encode(Chance::system().bytes::<8>());
     let draft = directory.join(format!(".{name}.{salt}"));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
+    let mut file = open_options().write(true).create_new(true).open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     // A link fails where the name is taken, so that the first of two processes wins.

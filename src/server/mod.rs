@@ -7,6 +7,7 @@ pub mod descriptors;
 mod framing;
 mod gateway;
 mod home;
+mod owner;
 mod pages;
 mod store;
 mod transport;
@@ -22,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use self::{
     accept::serve,
     home::{Home, Running},
+    owner::check_owner,
 };
 use crate::{
     accounts,

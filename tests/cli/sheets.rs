@@ -1,7 +1,7 @@
 //! Sheets of products, taken over and given out by the real program.
 
 use super::*;
-use crate::support::{TestShop, live::Served, storage_test};
+use crate::support::{TestShop, live::Served, run_on, storage_test};
 
 const HEAD: &str = "id,name,description,price,stockQuantity,category,images";
 
@@ -179,14 +179,10 @@ storage_test! {
         let new = (0..2000).map(|number| format!(",Pan {number},,9900,{number},Kitchen,\n"));
         let lines: String = known.chain(new).collect();
         let file = keep(&shop, "sheet.csv", format!("{HEAD}\n{lines}"));
-        let mut arguments = vec!["admin", "product", "import", &file, "--json"];
-        let url = shop.database.as_ref().map(|database| database.url());
-        arguments.extend(url.into_iter().flat_map(|url| ["--database-url", url]));
-        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
-        let directory = shop.directory.path().to_owned();
+        let (directory, database) = (shop.directory.path().to_owned(), shop.database.clone());
         let importing = tokio::task::spawn_blocking(move || {
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            run(&directory, &arguments)
+            let import = ["admin", "product", "import", &file, "--json"];
+            run_on(&directory, database.as_deref(), &import)
         });
         let ada = shop.customer("ada").await;
         for product in products.iter().cycle() {

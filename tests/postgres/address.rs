@@ -87,7 +87,8 @@ fn nobody_there_is_said() {
     let here = tempfile::tempdir().unwrap();
     let mut server = Command::new(env!("CARGO_BIN_EXE_shop"));
     server
-        .args(["serve", "--listen", "127.0.0.1:0", "--database-url", &url])
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("SHOP_DATABASE_URL", &url)
         .current_dir(here.path());
     names(&refused(&mut server), &["`shop`", "check that it runs"]);
 

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::support::{Answer, Behind, Process, Remote, live::Listener, on_a_thread, run};
+use crate::support::{Answer, Behind, Process, Remote, live::Listener, on_a_thread};
 
 /// How long something must have happened at last; past it the test has failed.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
@@ -48,15 +48,13 @@ impl Scene {
             cluster.port()
         );
         let add = ["admin", "product", "add", "--json", "--name", "Kettle"];
-        let how = [
-            "--price",
-            "129900",
-            "--stock",
-            "1000000",
-            "--database-url",
-            &url,
-        ];
-        let made = run(directory.path(), &[&add[..], &how].concat());
+        let made = Command::new(env!("CARGO_BIN_EXE_shop"))
+            .args(add)
+            .args(["--price", "129900", "--stock", "1000000", "--data-dir"])
+            .arg(directory.path())
+            .env("SHOP_DATABASE_URL", &url)
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{made:?}");
         let made: Value = serde_json::from_slice(&made.stdout).unwrap();
         // What it logs goes to a file, so that it never waits for a reader.

@@ -36,7 +36,7 @@ pub(crate) use self::{
     form::Form,
     moto::Moto,
     postgres::Database,
-    process::{Process, ends, run, run_with_input},
+    process::{Process, ends, run, run_on, run_with_input},
     razorpay::{Mood, Razorpay},
     remote::Remote,
     shop::{Engine, TestShop, options},

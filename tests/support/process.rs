@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::TestShop;
+use super::{Database, TestShop};
 
 /// How long a command may take to end; past it the test has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -33,10 +33,7 @@ impl Process {
 
     /// As [`Process::of`], with these variables.
     pub(crate) fn of_with(shop: &TestShop, variables: &[(&str, &str)]) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
-        if let Some(database) = &shop.database {
-            command.env("SHOP_DATABASE_URL", database.url());
-        }
+        let mut command = program_on(shop.database.as_deref());
         command.envs(variables.iter().copied());
         Process::start_with(command, shop.directory.path())
     }
@@ -60,7 +57,7 @@ impl Process {
     }
 
     /// Runs a command that serves, and waits until it listens.
-    pub(super) fn listening(mut command: Command) -> Process {
+    pub(crate) fn listening(mut command: Command) -> Process {
         let mut process = Process {
             child: command.spawn().unwrap(),
             url: String::new(),
@@ -168,6 +165,26 @@ pub(crate) fn ends(mut command: Command) -> Output {
 /// Runs a command of the program to its end.
 pub(crate) fn run(directory: &Path, arguments: &[&str]) -> std::process::Output {
     run_with_input(directory, arguments, "")
+}
+
+/// As [`run`], on a database server where there is one.
+pub(crate) fn run_on(
+    directory: &Path,
+    database: Option<&Database>,
+    arguments: &[&str],
+) -> std::process::Output {
+    let mut command = program_on(database);
+    command.args(arguments).arg("--data-dir").arg(directory);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// The program, on a database server where there is one. Its URL holds a password, so it is no flag.
+pub(crate) fn program_on(database: Option<&Database>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+    if let Some(database) = database {
+        command.env("SHOP_DATABASE_URL", database.url());
+    }
+    command
 }
 
 /// As [`run`], with this on standard input.

@@ -22,7 +22,7 @@ use shop::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Answer, Client, Database, run};
+use super::{Answer, Client, Database, run_on};
 
 /// Which database a story runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -326,11 +326,7 @@ impl TestShop {
 
     /// Runs a command of the program on this shop, in a process of its own.
     pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
-        let mut arguments = arguments.to_vec();
-        if let Some(database) = &self.database {
-            arguments.extend(["--database-url", database.url()]);
-        }
-        run(self.directory.path(), &arguments)
+        run_on(self.directory.path(), self.database.as_deref(), arguments)
     }
 
     /// Somebody with a fresh account, signed in. `name` makes `name@example.com`.

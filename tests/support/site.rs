@@ -14,7 +14,7 @@ use shop::{
 
 use super::{
     Behind, Database, Engine, Process, ends,
-    process::{run, serve},
+    process::{program_on, run_on, serve},
     shop::{options, share_images},
 };
 
@@ -56,26 +56,14 @@ impl Site {
         site
     }
 
-    /// Where it is, as arguments beside the data directory.
-    fn place<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
-        let url = self.database.as_ref().map(|database| database.url());
-        let url = url.map(|url| ["--database-url", url]);
-        more.iter()
-            .copied()
-            .chain(url.into_iter().flatten())
-            .collect()
-    }
-
     /// Starts a server and waits until it listens.
     pub(crate) fn start(&self) -> Process {
-        let program = Command::new(env!("CARGO_BIN_EXE_shop"));
-        Process::spawn(program, self.directory.path(), &self.place(&[]))
+        Process::spawn(self.program(), self.directory.path(), &[])
     }
 
     /// As [`Site::start`], with these variables.
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Process {
-        let program = Command::new(env!("CARGO_BIN_EXE_shop"));
-        let mut program = serve(program, self.directory.path(), &self.place(&[]));
+        let mut program = serve(self.program(), self.directory.path(), &[]);
         program.envs(variables.iter().copied());
         Process::listening(program)
     }
@@ -109,15 +97,18 @@ impl Site {
 
     /// Starts a server that must not come up, with these variables; tells how it ended.
     pub(crate) fn refuses_to_start(&self, variables: &[(&str, &str)]) -> Output {
-        let program = Command::new(env!("CARGO_BIN_EXE_shop"));
-        let mut program = serve(program, self.directory.path(), &self.place(&[]));
+        let mut program = serve(self.program(), self.directory.path(), &[]);
         program.envs(variables.iter().copied());
         ends(program)
     }
 
     /// Runs a command of the program to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        run(self.directory.path(), &self.place(arguments))
+        run_on(self.path(), self.database.as_deref(), arguments)
+    }
+
+    fn program(&self) -> Command {
+        program_on(self.database.as_deref())
     }
 
     /// Puts a product into the shop by the command line; tells its id.

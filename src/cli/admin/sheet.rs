@@ -16,6 +16,7 @@ use crate::{
     catalog::{self, Fault, Imported, Sheet, Writer},
     cli::output::{self, Output},
     error::{Error, Result},
+    file_modes::open_options,
     web::App,
 };
 
@@ -193,7 +194,11 @@ impl Place {
             Place::Stream {
                 path: Some(path), ..
             } => open(File::options().write(true).open(path), path),
-            Place::File { part, .. } => open(File::create(part), part),
+            Place::File { part, .. } => {
+                let mut options = open_options();
+                options.write(true).create(true).truncate(true);
+                open(options.open(part), part)
+            }
         }
     }
 

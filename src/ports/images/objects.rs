@@ -20,6 +20,7 @@ use super::{ENDINGS, Found, ImageStore, Place, WIDTHS, narrow};
 use crate::{
     config::Secret,
     error::{Error, Kind, Result},
+    file_modes,
 };
 
 /// How long the store may take for one thing, and to be reached.
@@ -46,7 +47,7 @@ impl Objects {
             let detail = format!("cannot use the image directory `{}`", directory.display());
             Error::unavailable(detail).caused_by(error)
         };
-        std::fs::create_dir_all(directory).map_err(|e| cannot(e.into()))?;
+        file_modes::create_directory(directory).map_err(|e| cannot(e.into()))?;
         let store = LocalFileSystem::new_with_prefix(directory).map_err(|e| cannot(e.into()))?;
         Ok(Objects {
             store: Arc::new(store.with_fsync(true)),

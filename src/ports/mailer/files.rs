@@ -8,7 +8,7 @@ use lettre::message::Mailbox;
 use tokio::io::AsyncWriteExt;
 
 use super::{Letter, Mailer, message};
-use crate::ports::Refusal;
+use crate::{file_modes, ports::Refusal};
 
 pub struct Files {
     directory: PathBuf,
@@ -55,18 +55,12 @@ impl Mailer for Files {
 /// Writes the whole file or none of it, for its owner only: it may hold a token.
 async fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(directory) = path.parent() {
-        let mut builder = tokio::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        builder.mode(0o700);
-        builder.create(directory).await?;
+        file_modes::create_directory(directory)?;
     }
     let draft = path.with_extension("draft");
-    let mut options = tokio::fs::OpenOptions::new();
+    let mut options = file_modes::open_options();
     options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(&draft).await?;
+    let mut file = tokio::fs::OpenOptions::from(options).open(&draft).await?;
     file.write_all(bytes).await?;
     file.sync_all().await?;
     tokio::fs::rename(&draft, path).await
