@@ -74,6 +74,7 @@ const KEYS: &[Key] = &[
     key("max_connections", None),
     key("body_budget", Some("64MiB")),
     key("rate_limit", Some("on")),
+    key("mail_files_kept", Some("7d")),
     key("log", Some("info")),
     key("log_format", Some("text")),
 ];
@@ -120,6 +121,8 @@ pub struct Config {
     /// How many bytes all request bodies in progress may hold.
     pub body_budget: usize,
     pub rate_limit: bool,
+    /// After this time a mail that was written to a file is deleted.
+    pub mail_files_kept: Duration,
     pub log: String,
     pub log_as_json: bool,
 }
@@ -331,6 +334,7 @@ impl Config {
                 .transpose()?
                 .map(NonZeroUsize::get),
             body_budget: size("body_budget", text("body_budget"))?,
+            mail_files_kept: duration("mail_files_kept", text("mail_files_kept"))?,
             rate_limit: choice("rate_limit", text("rate_limit"), "on", "off")?,
             log: text("log").to_owned(),
             log_as_json: choice("log_format", text("log_format"), "json", "text")?,

@@ -163,4 +163,8 @@ pub async fn clean_up(app: &App) {
         Ok(None) => {}
         Err(error) => tracing::warn!(?error, "could not clean up; trying again later"),
     }
+    match mail::worker::delete_old_files(app).await {
+        Ok(deleted) => tracing::debug!(deleted, "deleted old mail files"),
+        Err(error) => tracing::warn!(?error, "cannot delete old mail files; trying again later"),
+    }
 }

@@ -160,6 +160,24 @@ storage_test! {
         assert_eq!(shop.behind().dump()["outbox"].len(), 0);
     }
 
+    async fn old_files_of_mails_are_deleted(shop: TestShop) {
+        let shop = shop.but(&[("rate_limit", "off"), ("mail_files_kept", "2d")]).await;
+        let directory = shop.directory.path().join("mail");
+        shop::worker::clean_up(&shop.app).await;
+        std::fs::create_dir(&directory).unwrap();
+        let now = u64::try_from(shop.app.clock.now().0).unwrap();
+        for (name, hours) in [("old.eml", 49), ("young.eml", 47), ("old.draft", 49), ("notes.txt", 49)] {
+            let file = std::fs::File::create(directory.join(name)).unwrap();
+            let age = Duration::from_hours(hours);
+            file.set_modified(std::time::UNIX_EPOCH + Duration::from_millis(now) - age).unwrap();
+        }
+        shop::worker::clean_up(&shop.app).await;
+        let left = std::fs::read_dir(&directory).unwrap().map(|it| it.unwrap().file_name());
+        let left: BTreeSet<_> = left.map(|it| it.into_string().unwrap()).collect();
+        assert_eq!(left, ["notes.txt".to_owned(), "young.eml".to_owned()].into());
+        assert_eq!(shop::config::Config::from_layers(&[]).unwrap().mail_files_kept, Duration::from_hours(7 * 24));
+    }
+
     async fn a_mail_of_what_was_undone_does_not_go_out(shop: TestShop) {
         register(&shop, "ada").await;
         let body = json!({ "email": "ADA@example.com", "password": PASSWORD, "name": "Eve" });

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 
 use super::{Mail, Templates};
 use crate::{
-    error::Result,
-    ports::{Letter, Refusal},
+    error::{Error, Result},
+    ports::{Letter, Refusal, mailer},
     web::App,
 };
 
@@ -91,4 +91,14 @@ async fn note(app: &App, outcomes: Vec<(Mail, Result<String, Refusal>)>) -> Resu
         }
     }
     Ok(())
+}
+
+/// Deletes mail files after the time for which they are kept. There may be some from before a mail server
+/// was configured. Returns how many it deleted.
+pub async fn delete_old_files(app: &App) -> Result<usize> {
+    let directory = app.config.data_dir.join(mailer::DIRECTORY);
+    let before = app.clock.now().minus(app.config.mail_files_kept);
+    let delete = move || mailer::delete_older(&directory, before);
+    let deleted = tokio::task::spawn_blocking(delete).await;
+    deleted.map_err(Error::internal)?.map_err(Error::internal)
 }

@@ -15,6 +15,7 @@ use crate::{
     config::Secret,
     error::{Error, Result},
     file_modes::{self, open_options},
+    ports::mailer,
 };
 
 /// A data directory that exists.
@@ -103,7 +104,7 @@ impl Home {
 
     /// Where mails go if there is no mail server.
     pub fn mail(&self) -> PathBuf {
-        self.root.join("mail")
+        self.root.join(mailer::DIRECTORY)
     }
 
     fn keys(&self) -> PathBuf {

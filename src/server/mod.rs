@@ -100,7 +100,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     } = parts;
     let mailer = match mailer {
         Some(mailer) => mailer,
-        None => mailer_of(&config, home)?,
+        None => mailer_of(&config, home, demo)?,
     };
     let location = match server_of(&config)? {
         None => Location::Sqlite(home.database()),
@@ -197,7 +197,7 @@ fn server_of(config: &Config) -> Result<Option<Location>> {
 }
 
 /// Who takes mails out of the shop.
-fn mailer_of(config: &Config, home: &Home) -> Result<Arc<dyn Mailer>> {
+fn mailer_of(config: &Config, home: &Home, demo: bool) -> Result<Arc<dyn Mailer>> {
     let from = config.mail_from.as_deref();
     match (&config.smtp_url, from) {
         (Some(url), Some(from)) => {
@@ -210,7 +210,7 @@ fn mailer_of(config: &Config, home: &Home) -> Result<Arc<dyn Mailer>> {
         )),
         (None, from) => {
             let from = mailer::sender(from.unwrap_or("Shop <shop@localhost>"))?;
-            Ok(Arc::new(mailer::Files::new(home.mail(), from)))
+            Ok(Arc::new(mailer::Files::new(home.mail(), from, demo)))
         }
     }
 }

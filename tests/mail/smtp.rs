@@ -1,6 +1,12 @@
 //! A real mail server, in all its moods.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -21,6 +27,25 @@ async fn register(process: &Process, name: &str) -> Remote {
 
 fn token_in(link: &str) -> String {
     link.split_once("#token=").unwrap().1.to_owned()
+}
+
+/// The only file in a directory, once there is one.
+fn only_file(directory: &Path) -> PathBuf {
+    let files: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files[0].clone()
+}
+
+/// The link in a mail as it is sent, in quoted-printable (RFC 2045, section 6.7) or not.
+fn link_in(mail: &str) -> String {
+    let text = mail.replace("=\r\n", "").replace("=3D", "=");
+    let link = text
+        .split_whitespace()
+        .find(|word| word.contains("#token="));
+    link.unwrap().to_owned()
 }
 
 /// What an operator sees of the only mail, once it is in that state.
@@ -204,21 +229,27 @@ storage_test! {
         }
     }
 
-    async fn without_a_mail_server_mails_are_files_and_links_are_logged(site: Site) {
-        let mut process = site.start_with(&[("SHOP_LOG", "info")]);
+    async fn without_a_mail_server_mails_are_files_and_the_log_names_them(site: Site) {
+        let mut process = site.start_with(&[("SHOP_LOG", "trace")]);
         let mut lines = process.says();
         let ada = register(&process, "ada").await;
-        let logged = lines.find(|line| line.contains("/verify-email#token=")).unwrap();
-        let link = logged.split('"').find(|part| part.contains("#token=")).unwrap();
-        assert!(link.starts_with(&format!("{}/verify-email#token=", process.url)), "{logged}");
-
-        let files: Vec<_> = fs::read_dir(site.path().join("mail")).unwrap().map(|it| it.unwrap().path()).collect();
-        assert_eq!(files.len(), 1, "{files:?}");
-        assert!(files[0].extension().is_some_and(|it| it == "eml"));
-        assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o600);
-        let content = fs::read_to_string(&files[0]).unwrap();
+        let mut log = String::new();
+        for line in lines.by_ref() {
+            log.push_str(&line);
+            if line.contains("wrote a mail to a file") {
+                break;
+            }
+        }
+        let file = only_file(&site.path().join("mail"));
+        assert!(file.extension().is_some_and(|it| it == "eml"));
+        assert!(log.contains(file.to_str().unwrap()), "{log}");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let content = fs::read_to_string(&file).unwrap();
         assert!(content.contains("To: ada@example.com") && content.contains("text/html"), "{content}");
-        let verified = ada.post("/auth/verify-email", &json!({ "token": token_in(link) })).await;
+        let link = link_in(&content);
+        assert!(link.starts_with(&format!("{}/verify-email#token=", process.url)), "{link}");
+        assert!(!log.contains("#token=") && !log.contains(&token_in(&link)), "{log}");
+        let verified = ada.post("/auth/verify-email", &json!({ "token": token_in(&link) })).await;
         assert_eq!(verified.status, 200);
 
         // The code of a phone is on the console, at any level of the log.
@@ -229,6 +260,23 @@ storage_test! {
         let proven = ada.post("/me/phone/verify", &json!({ "code": code })).await;
         assert_eq!((proven.status, proven.json()["isPhoneVerified"].clone()), (200, json!(true)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demo_logs_the_links_of_its_mails() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_shop"));
+    program
+        .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory.path())
+        .env("SHOP_LOG", "info")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut process = Process::listening(program);
+    let mut lines = process.says();
+    register(&process, "ada").await;
+    let line = lines.find(|line| line.contains("wrote a mail to a file"));
+    assert!(line.unwrap().contains("/verify-email#token="));
 }
 
 #[test]

@@ -16,7 +16,11 @@ use lettre::{
     },
 };
 
-pub use self::{files::Files, memory::Memory, smtp::Smtp};
+pub use self::{
+    files::{DIRECTORY, Files, delete_older},
+    memory::Memory,
+    smtp::Smtp,
+};
 use super::Refusal;
 use crate::{
     clock::Timestamp,
