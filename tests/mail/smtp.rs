@@ -138,6 +138,28 @@ storage_test! {
         assert_eq!(server.wait_for(1)[0].user.as_deref(), Some("shop"));
     }
 
+    async fn a_password_is_not_sent_in_clear_unless_the_url_says_so(site: Site) {
+        let Some(server) = SmtpServer::start(&["--user", "shop", "--password", "s3cret"]) else { return };
+        // This machine, by an address that is not one of loopback.
+        let url = format!("smtp://shop:s3cret@0.0.0.0:{}", server.port());
+        let process = start(&site, &url, &[]);
+        register(&process, "ada").await;
+        let mail = only_mail(&site, "waiting");
+        let error = mail["lastError"].as_str().unwrap();
+        assert!(error.to_lowercase().contains("tls"), "{error}");
+        assert!(server.messages().is_empty());
+        drop(process);
+
+        let process = start(&site, &format!("{url}?tls=opportunistic"), &[]);
+        assert_eq!(server.wait_for(1)[0].user.as_deref(), Some("shop"));
+        drop(process);
+        // Nothing is to be protected without a password.
+        let Some(open) = SmtpServer::start(&[]) else { return };
+        let process = start(&site, &format!("smtp://0.0.0.0:{}", open.port()), &[]);
+        register(&process, "bob").await;
+        assert_eq!(open.wait_for(1).len(), 1);
+    }
+
     async fn mailtraps_haste_is_no_refusal(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "busy", "--times", "2"]) else { return };
         let process = start(&site, &server.url("?tls=opportunistic"), &[]);

@@ -1,7 +1,7 @@
 //! A mail server, by SMTP (RFC 5321): with STARTTLS or TLS from the first byte, signed in where the URL
 //! has a name and a password.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::BoxFuture;
 use lettre::{
@@ -9,6 +9,7 @@ use lettre::{
     message::Mailbox,
     transport::smtp::{Error as SmtpError, PoolConfig},
 };
+use url::Url;
 
 use super::{Letter, Mailer, message};
 use crate::{
@@ -21,6 +22,10 @@ use crate::{
 const ANSWER: Duration = Duration::from_secs(20);
 const WHOLE: Duration = Duration::from_secs(45);
 
+/// What to say of a URL that is wrong. It may hold a password, so it is not shown.
+const FORM: &str = "`smtp_url` must look like `smtp://name:password@host:587?tls=required` or \
+                    `smtps://name:password@host`, with special characters percent-encoded";
+
 /// How many connections are kept.
 const MOST_CONNECTIONS: u32 = 4;
 
@@ -30,27 +35,43 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// From `smtp://name:password@host:port?tls=opportunistic`, `?tls=required`, or `smtps://…`; without
-    /// `tls`, STARTTLS where it is offered. Certificates are checked against the system's roots.
+    /// From `smtp://name:password@host:port?tls=opportunistic` (STARTTLS if the server offers it),
+    /// `?tls=required`, or `smtps://…`. Without `tls`, it is required for a URL with credentials unless
+    /// the host is this machine: whoever controls the network could hide the offer and read the password.
+    /// Certificates are checked against the system's roots.
     pub fn open(url: &Secret, from: Mailbox) -> Result<Smtp> {
-        let wrong = |error: SmtpError| {
-            let detail = "`smtp_url` must be as `smtp://name:password@host:587?tls=required` or \
-                          `smtps://name:password@host`, special letters in percent form";
-            Error::config(detail).caused_by(error)
-        };
-        let is_plain = url.0.starts_with("smtp://") && !url.0.contains('?');
-        let whole = if is_plain {
-            format!("{}?tls=opportunistic", url.0)
-        } else {
-            url.0.clone()
-        };
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(&whole)
-            .map_err(wrong)?
+        let with_tls = with_tls(&url.0).ok_or_else(|| Error::config(FORM))?;
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(&with_tls)
+            .map_err(|error| Error::config(FORM).caused_by(error))?
             .timeout(Some(ANSWER))
             .pool_config(PoolConfig::new().max_size(MOST_CONNECTIONS))
             .build();
         Ok(Smtp { transport, from })
     }
+}
+
+/// The URL with its `tls`, explicit. None: it is not a URL.
+fn with_tls(url: &str) -> Option<String> {
+    let mut url = Url::parse(url).ok()?;
+    if url.scheme() == "smtp" && url.query_pairs().all(|(name, _)| name != "tls") {
+        let has_credentials = !url.username().is_empty() || url.password().is_some();
+        let tls = if has_credentials && !is_loopback(&url) {
+            "required"
+        } else {
+            "opportunistic"
+        };
+        url.query_pairs_mut().append_pair("tls", tls);
+    }
+    Some(url.into())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 impl Mailer for Smtp {
