@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use self::read::{base_url, choice, list, network, origin, parse, secrets, size};
-pub use self::read::{duration, origin_of};
+pub use self::read::{check_length, duration, origin_of};
 use crate::money::Currency;
 
 /// One key of the configuration.
@@ -49,9 +49,19 @@ impl Key {
     }
 }
 
+/// The data directory, unless a setting names another.
+pub const DATA_DIR: &str = "shop-data";
+
+/// How many bytes a secret must have, at least.
+pub const MIN_JWT_SECRET: usize = 32;
+pub const MIN_WEBHOOK_SECRET: usize = 16;
+
+/// The variable that names the file of settings, which cannot name itself.
+pub const FILE_VARIABLE: &str = "SHOP_CONFIG";
+
 const KEYS: &[Key] = &[
     key("listen", Some("127.0.0.1:8080")),
-    key("data_dir", Some("shop-data")),
+    key("data_dir", Some(DATA_DIR)),
     secret("database_url"),
     key("public_url", None),
     secret("jwt_secret"),
@@ -285,7 +295,7 @@ impl Config {
             public_url: find("public_url")
                 .map(|url| base_url("public_url", "https://shop.example", url))
                 .transpose()?,
-            jwt_secrets: secrets("jwt_secret", text("jwt_secret"), 32)?,
+            jwt_secrets: secrets("jwt_secret", text("jwt_secret"), MIN_JWT_SECRET)?,
             access_token_ttl: duration("access_token_ttl", text("access_token_ttl"))?,
             refresh_token_ttl: duration("refresh_token_ttl", text("refresh_token_ttl"))?,
             currency: Currency::from_code(text("currency"))
@@ -304,7 +314,7 @@ impl Config {
             webhook_secrets: secrets(
                 "razorpay_webhook_secret",
                 text("razorpay_webhook_secret"),
-                1,
+                MIN_WEBHOOK_SECRET,
             )?,
             payment_window: duration("payment_window", text("payment_window"))?,
             cors_origins: list(text("cors_origins"))

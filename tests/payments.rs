@@ -107,16 +107,19 @@ fn p01_signatures_are_the_providers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p01_every_configured_secret_counts_and_no_other() {
-    let secrets = ("razorpay_webhook_secret", "whsec_new,whsec_old");
+    let secrets = (
+        "razorpay_webhook_secret",
+        "whsec_of_today_new,whsec_of_yesterday",
+    );
     let settings = [("rate_limit", "off"), secrets];
     let shop = TestShop::with(Engine::Sqlite, &settings, shop::db::Options::default())
         .await
         .unwrap();
     let body = br#"{"event":"subscription.charged","payload":{}}"#;
     for (secret, status) in [
-        ("whsec_new", 200),
-        ("whsec_old", 200),
-        ("whsec_new,whsec_old", 401),
+        ("whsec_of_today_new", 200),
+        ("whsec_of_yesterday", 200),
+        ("whsec_of_today_new,whsec_of_yesterday", 401),
     ] {
         let signed = signature::sign(&Secret(secret.to_owned()), body);
         let headers = [("x-razorpay-signature", signed.as_str())];

@@ -23,17 +23,24 @@ pub(super) fn choice(name: &str, text: &str, yes: &str, no: &str) -> Result<bool
     }
 }
 
-pub(super) fn secrets(name: &str, text: &str, least: usize) -> Result<Vec<Secret>, String> {
+pub(super) fn secrets(name: &str, text: &str, min: usize) -> Result<Vec<Secret>, String> {
     list(text)
         .map(|secret| {
-            if secret.len() < least {
-                return Err(format!(
-                    "`{name}` must be at least {least} bytes long; `openssl rand -hex 32` makes one"
-                ));
-            }
+            check_length(name, secret, min)?;
             Ok(Secret(secret.to_owned()))
         })
         .collect()
+}
+
+/// Errors: the secret has fewer bytes than `min`.
+pub fn check_length(name: &str, secret: &str, min: usize) -> Result<(), String> {
+    if secret.len() >= min {
+        return Ok(());
+    }
+    Err(format!(
+        "each secret of `{name}` must be at least {min} bytes long; `openssl rand -hex 32` makes one, and \
+         `docs/upgrading.md` says how to replace one that is in use"
+    ))
 }
 
 /// What other URLs begin with; no slash at the end is kept, and nobody signs in by it.

@@ -30,7 +30,7 @@ use crate::{
     bus::Bus,
     cart, catalog,
     clock::{Chance, Clock},
-    config::{Config, Secret},
+    config::{self, Config, Secret},
     db::{self, Db, Location, Tx},
     error::{Error, Result},
     media, orders, payments,
@@ -134,6 +134,15 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     let [jwt_secret, webhook_secret] = SECRETS;
     let jwt_secrets = secrets(jwt_secret, &config.jwt_secrets).await?;
     let webhook_secrets = secrets(webhook_secret, &config.webhook_secrets).await?;
+    // An operator may have replaced one that the shop made.
+    for (name, secrets, min) in [
+        (jwt_secret, &jwt_secrets, config::MIN_JWT_SECRET),
+        (webhook_secret, &webhook_secrets, config::MIN_WEBHOOK_SECRET),
+    ] {
+        for secret in secrets {
+            config::check_length(name, &secret.0, min).map_err(Error::config)?;
+        }
+    }
     let stopping = tokio_util::sync::CancellationToken::new();
     let is_limited = config.rate_limit && !demo;
     let max_connections = config

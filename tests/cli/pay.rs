@@ -227,7 +227,7 @@ fn pay_refuses_to_play_beside_the_real_razorpay() {
     let directory = tempfile::tempdir().unwrap();
     let settings = directory.path().join("settings.toml");
     let keys = "razorpay_key_id = \"rzp_test_1\"\nrazorpay_key_secret = \"secret\"\n\
-                razorpay_webhook_secret = \"whsec_1\"\n";
+                razorpay_webhook_secret = \"whsec_of_the_test\"\n";
     fs::write(&settings, keys).unwrap();
     let pay = ["admin", "pay", "7K3M-9QXD", "--config"];
     let pay = [&pay[..], &[settings.to_str().unwrap()]].concat();
