@@ -28,10 +28,14 @@ pub(super) struct Serve {
     /// Show a sample shop with a console at `/`, in a data directory of its own
     #[arg(long)]
     demo: bool,
+    /// Let `--demo` listen on an address that others can reach
+    #[arg(long, requires = "demo")]
+    yes_public: bool,
 }
 
 impl Serve {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+        self.refuse_public_demo(&config)?;
         server::descriptors::raise_limit();
         server::look(&config).await?;
         let home = Home::open(&config.data_dir)?;
@@ -54,6 +58,7 @@ impl Serve {
         };
         let app = server::open(&home, parts).await?;
         home.warn_if_open();
+        self.warn_if_public(&app.config);
         if self.demo && is_shared {
             app.db.write("demo.claim", claim_for_demo).await?;
         }
@@ -82,6 +87,38 @@ impl Serve {
         drop(running);
         Ok(())
     }
+
+    fn refuse_public_demo(&self, config: &Config) -> Result<()> {
+        if !self.demo || self.yes_public || !is_public(config) {
+            return Ok(());
+        }
+        let address = config.listen;
+        Err(Error::config(format!(
+            "`--demo` has no rate limits and logs links into accounts, and {address} can be reached from \
+             other machines; listen on 127.0.0.1, or add `--yes-public`"
+        )))
+    }
+
+    fn warn_if_public(&self, config: &Config) {
+        if !is_public(config) {
+            return;
+        }
+        let address = config.listen;
+        if self.demo {
+            tracing::warn!(
+                "WARNING: a demo without rate limits listens on {address}, which other machines can reach"
+            );
+        } else if !config.rate_limit {
+            tracing::warn!(
+                "WARNING: rate limits are off, and other machines can reach {address}; set SHOP_RATE_LIMIT=on"
+            );
+        }
+    }
+}
+
+/// Whether other machines can reach the server, as far as its address tells.
+fn is_public(config: &Config) -> bool {
+    !config.listen.ip().to_canonical().is_loopback()
 }
 
 /// The command that makes the first admin of this very shop.
