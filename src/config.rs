@@ -1,7 +1,7 @@
 //! The configuration: one table of keys, and the values they come to.
 //!
-//! A value comes from its flag, else from `SHOP_*` in the environment, else from `shop.toml`, else
-//! from the table. A secret may also come from the file that `SHOP_…_FILE` names.
+//! A value comes from its flag, else from `SHOP_*` in the environment, else from the file of settings,
+//! else from the table. A secret may also come from the file that `SHOP_…_FILE` names.
 
 mod read;
 
@@ -240,10 +240,11 @@ pub fn from_environment(
 ) -> Result<Layer, String> {
     let variable = |name: &str| variables.get(name).cloned();
     let is_known = |name: &str| {
-        KEYS.iter().any(|key| {
-            let own = key.variable();
-            name == own || (key.is_secret && name.strip_suffix("_FILE") == Some(&own))
-        })
+        name == FILE_VARIABLE
+            || KEYS.iter().any(|key| {
+                let own = key.variable();
+                name == own || (key.is_secret && name.strip_suffix("_FILE") == Some(&own))
+            })
     };
     for name in variables.keys().filter(|name| name.starts_with("SHOP_")) {
         if !is_known(name) && !FOREIGN.iter().any(|start| name.starts_with(start)) {

@@ -1,5 +1,7 @@
 //! `shop config`: what the settings come to, and what is limited.
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
 use super::{Layers, output::Output};
@@ -13,6 +15,8 @@ use crate::{
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
+    /// The file that was read.
+    file: Option<PathBuf>,
     settings: Vec<Setting>,
     limits: Vec<Limit>,
 }
@@ -36,8 +40,20 @@ pub(super) fn show(layers: &Layers, config: &Config, output: Output) -> Result<(
         Vec::new()
     };
     if output.is_json() {
-        return output.one(&Shown { settings, limits }, "");
+        let file = layers.path().map(Path::to_owned);
+        let shown = Shown {
+            file,
+            settings,
+            limits,
+        };
+        return output.one(&shown, "");
     }
+    let file = match layers.path() {
+        Some(path) => format!("settings file: {}", path.display()),
+        None => "settings file: none".to_owned(),
+    };
+    output.text(&file)?;
+    output.text("")?;
     output.table(&["setting", "value", "from"], &settings, |setting| {
         vec![
             setting.name.to_owned(),

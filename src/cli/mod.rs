@@ -3,20 +3,21 @@
 
 mod admin;
 mod config;
+mod layers;
 mod output;
 mod seed;
 mod serve;
 mod transfer;
 mod verify;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-use self::output::Output;
+use self::{layers::Layers, output::Output};
 use crate::{
     clock::{Chance, Clock},
-    config::{self as settings, Config, Layer},
+    config::{Config, Layer},
     db,
     error::{Error, Kind, Result},
     file_modes,
@@ -41,11 +42,13 @@ struct Global {
     /// Where the shop is kept [env: `SHOP_DATA_DIR`] [default: `shop-data`]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
-    /// A Postgres database instead of the file in the data directory, as
-    /// `postgres://user:password@host/name?sslmode=verify-full` [env: `SHOP_DATABASE_URL`]
+    /// A Postgres database instead of the file in the data directory, e.g.
+    /// `postgres://user@host/name?sslmode=verify-full`. A URL with a password goes into the variable or
+    /// into the file that `SHOP_DATABASE_URL_FILE` names [env: `SHOP_DATABASE_URL`]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// A file of settings, as `listen = "0.0.0.0:80"` [default: `shop.toml`, if it is there]
+    /// A file of settings, e.g. `listen = "0.0.0.0:80"` [env: `SHOP_CONFIG`] [default: `shop.toml` in
+    /// the data directory, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// `text` or `json` [env: `SHOP_LOG_FORMAT`] [default: `text`]
@@ -128,7 +131,7 @@ fn run(cli: Cli) -> Result<()> {
                 .map(|value| ("listen".to_owned(), value)),
         );
     }
-    let layers = Layers::load(flags, cli.global.config.as_deref())?;
+    let layers = Layers::load(flags, cli.global.config)?;
     let config = layers.config()?;
     if let Command::Config = cli.command {
         return config::show(&layers, &config, output);
@@ -140,60 +143,13 @@ fn run(cli: Cli) -> Result<()> {
         .map_err(Error::internal)?;
     runtime.block_on(async {
         match cli.command {
-            Command::Serve(serve) => serve.run(config, output).await,
+            Command::Serve(serve) => serve.run(config, &layers, output).await,
             Command::Admin(command) => command.run(config, output).await,
             Command::Transfer(transfer) => transfer.run(config, output).await,
             Command::Verify(verify) => verify.run(config, output).await,
             Command::Config | Command::Openapi => Ok(()),
         }
     })
-}
-
-/// The values of flags, environment and file.
-struct Layers {
-    flags: Layer,
-    environment: Layer,
-    file: Layer,
-}
-
-impl Layers {
-    fn load(flags: Layer, file: Option<&std::path::Path>) -> Result<Layers> {
-        let variables: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let environment = settings::from_environment(&variables, |p| std::fs::read_to_string(p))
-            .map_err(Error::config)?;
-        let path = file.unwrap_or(std::path::Path::new("shop.toml"));
-        let wrong = |verb: &str, error: &dyn std::fmt::Display| {
-            Error::config(format!("{verb}`{}`: {error}", path.display()))
-        };
-        let file = match std::fs::read_to_string(path) {
-            Ok(text) => settings::parse_file(&text).map_err(|error| wrong("", &error))?,
-            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                Layer::new()
-            }
-            Err(error) => return Err(wrong("cannot read ", &error)),
-        };
-        Ok(Layers {
-            flags,
-            environment,
-            file,
-        })
-    }
-
-    /// With their names, the strongest first.
-    fn named(&self) -> [(&'static str, &Layer); 3] {
-        [
-            ("flag", &self.flags),
-            ("environment", &self.environment),
-            ("file", &self.file),
-        ]
-    }
-
-    /// Puts them together.
-    fn config(&self) -> Result<Config> {
-        Config::from_layers(&self.named().map(|(_, layer)| layer.clone())).map_err(Error::config)
-    }
 }
 
 /// Opens the shop for a command that works beside a server or without one.

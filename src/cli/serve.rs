@@ -7,6 +7,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    layers::Layers,
     output::{Output, note},
     seed,
 };
@@ -34,7 +35,7 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+    pub(super) async fn run(self, config: Config, layers: &Layers, output: Output) -> Result<()> {
         self.refuse_public_demo(&config)?;
         server::descriptors::raise_limit();
         server::look(&config).await?;
@@ -57,6 +58,7 @@ impl Serve {
             ..Parts::new(config, public_url)
         };
         let app = server::open(&home, parts).await?;
+        layers.log_file();
         home.warn_if_open();
         self.warn_if_public(&app.config);
         if self.demo && is_shared {

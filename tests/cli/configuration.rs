@@ -6,7 +6,7 @@ use super::*;
 
 const LIST: [&str; 3] = ["admin", "category", "list"];
 
-/// The program with nothing set from outside, in a directory where it finds no `shop.toml`.
+/// The program with nothing set from outside; its data directory is `shop-data` in `here`.
 fn shop(here: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.args(arguments).current_dir(here);
@@ -17,26 +17,51 @@ fn output(command: &mut Command) -> Output {
     command.output().unwrap()
 }
 
+/// A file of settings beside the data directory, which nothing reads unless it is named.
 fn file(directory: &Path, text: &str) -> PathBuf {
     let path = directory.join("shop.toml");
     fs::write(&path, text).unwrap();
     path
 }
 
+/// The program with a file of settings in its data directory.
+fn shop_with(here: &Path, settings: &str, arguments: &[&str]) -> Command {
+    let data_dir = here.join("shop-data");
+    fs::create_dir_all(&data_dir).unwrap();
+    file(&data_dir, settings);
+    shop(here, arguments)
+}
+
+/// What a server has logged until it stops.
+fn log_of(mut process: Process) -> String {
+    let log = process.says();
+    process.terminate();
+    process.wait();
+    log.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn an_unknown_key_is_named() {
     let here = tempfile::tempdir().unwrap();
-    let path = file(here.path(), "listen = \"127.0.0.1:0\"\ncolour = \"red\"\n");
-    let why = why_refused(&output(&mut shop(here.path(), &LIST)));
+    let settings = "listen = \"127.0.0.1:0\"\ncolour = \"red\"\n";
+    let why = why_refused(&output(&mut shop_with(here.path(), settings, &LIST)));
     assert!(
-        why.contains("shop.toml") && why.contains("`colour`"),
+        why.contains("shop-data/shop.toml") && why.contains("`colour`"),
         "{why}"
     );
+    assert!(!here.path().join("shop-data/shop.db").exists());
     let elsewhere = tempfile::tempdir().unwrap();
+    let path = file(elsewhere.path(), settings);
     let mut command = shop(elsewhere.path(), &LIST);
-    let why = why_refused(&output(command.arg("--config").arg(path)));
+    let why = why_refused(&output(command.arg("--config").arg(&path)));
     assert!(why.contains("`colour`"), "{why}");
-    assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    let mut command = shop(elsewhere.path(), &LIST);
+    let why = why_refused(&output(command.env("SHOP_CONFIG", &path)));
+    assert!(why.contains("`colour`"), "{why}");
+    assert!(
+        !elsewhere.path().join("shop-data").exists(),
+        "nothing was made"
+    );
 }
 
 #[test]
@@ -86,14 +111,15 @@ fn a_value_that_makes_no_sense_is_named() {
             "razorpay_api_url",
         ),
         ("payment_window = \"0s\"", "payment_window"),
+        ("mail_files_kept = \"never\"", "mail_files_kept"),
         ("sockets_per_address = -1", "sockets_per_address"),
         ("log_format = \"xml\"", "log_format"),
         ("listen = [1.5]", "listen"),
         ("listen = { port = 80 }", "listen"),
         ("listen", "TOML"),
     ] {
-        file(here.path(), text);
-        let why = why_refused(&output(&mut shop(here.path(), &LIST)));
+        let path = file(here.path(), text);
+        let why = why_refused(&output(shop(here.path(), &LIST).env("SHOP_CONFIG", path)));
         assert!(why.contains(word), "{text}: {why}");
     }
     let missing = ["--config", "nowhere.toml"];
@@ -109,10 +135,13 @@ fn a_flag_beats_the_environment_and_that_the_file() {
     said(&output(&mut shop(here.path(), &LIST)));
     assert!(made("shop-data"), "the default");
     file(here.path(), "data_dir = \"of-the-file\"");
-    said(&output(&mut shop(here.path(), &LIST)));
+    let config = ["--config", "shop.toml"];
+    said(&output(shop(here.path(), &LIST).args(config)));
     assert!(made("of-the-file"));
     said(&output(
-        shop(here.path(), &LIST).env("SHOP_DATA_DIR", "of-the-environment"),
+        shop(here.path(), &LIST)
+            .args(config)
+            .env("SHOP_DATA_DIR", "of-the-environment"),
     ));
     assert!(made("of-the-environment"));
     let flag = ["--data-dir", "of-the-flag"];
@@ -122,6 +151,138 @@ fn a_flag_beats_the_environment_and_that_the_file() {
             .args(flag),
     ));
     assert!(made("of-the-flag") && !made("unused"));
+}
+
+#[test]
+fn a_file_in_the_current_directory_is_not_read() {
+    let here = tempfile::tempdir().unwrap();
+    file(here.path(), "currency = \"EUR\"\ncolour = \"red\"\n");
+    said(&output(&mut shop(here.path(), &LIST)));
+    let shown = output(&mut shop(here.path(), &["config", "--json"]));
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["file"], Value::Null);
+    let shown = String::from_utf8(output(&mut shop(here.path(), &["config"])).stdout).unwrap();
+    assert!(shown.starts_with("settings file: none\n"), "{shown}");
+
+    let mut command = shop_with(
+        here.path(),
+        "mail_from = \"Own <own@shop.example>\"",
+        &["config", "--json"],
+    );
+    let shown: Value = serde_json::from_slice(&output(&mut command).stdout).unwrap();
+    assert_eq!(shown["file"], "shop-data/shop.toml");
+    // A named file takes the place of the data directory's.
+    file(here.path(), "log = \"warn\"");
+    let shown = output(shop(here.path(), &["config", "--json"]).env("SHOP_CONFIG", "shop.toml"));
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let set = shown["settings"].as_array().unwrap().iter();
+    let set: Vec<_> = set
+        .filter(|it| it["origin"] == "file")
+        .map(|it| &it["name"])
+        .collect();
+    assert_eq!(
+        (&shown["file"], set),
+        (&json!("shop.toml"), vec![&json!("log")])
+    );
+}
+
+#[test]
+fn a_data_directory_does_not_name_another() {
+    let here = tempfile::tempdir().unwrap();
+    let why = why_refused(&output(&mut shop_with(
+        here.path(),
+        "data_dir = \"other\"",
+        &LIST,
+    )));
+    assert!(
+        why.contains("`data_dir`") && why.contains("--data-dir"),
+        "{why}"
+    );
+    assert!(!here.path().join("other").exists());
+}
+
+#[test]
+fn a_server_logs_which_settings_it_read() {
+    let here = tempfile::tempdir().unwrap();
+    file(here.path(), "log = \"warn\"");
+    let data_dir = here.path().join("shop-data");
+    let log_of = |settings: &[&str]| {
+        let mut command = shop(here.path(), settings);
+        command.env("SHOP_LOG", "info");
+        log_of(Process::start_with(command, &data_dir))
+    };
+    let log = log_of(&[]);
+    assert!(
+        log.contains("`shop.toml` in the current directory is not read"),
+        "{log}"
+    );
+    let log = log_of(&["--config", "shop.toml"]);
+    assert!(log.contains("read settings file=shop.toml"), "{log}");
+    assert!(!log.contains("is not read"), "{log}");
+}
+
+#[test]
+fn a_short_webhook_secret_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    let (short, long) = ("x".repeat(15), "y".repeat(16));
+    for secret in [short.clone(), format!("{long},{short}")] {
+        let mut command = shop(here.path(), &LIST);
+        let why = why_refused(&output(command.env("SHOP_RAZORPAY_WEBHOOK_SECRET", secret)));
+        for word in ["razorpay_webhook_secret", "16 bytes", "docs/upgrading.md"] {
+            assert!(why.contains(word), "{why}");
+        }
+        assert!(
+            !why.contains("xxx") && !why.contains("yyy"),
+            "no secret is printed: {why}"
+        );
+    }
+    assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    said(&output(
+        shop(here.path(), &LIST).env("SHOP_RAZORPAY_WEBHOOK_SECRET", long),
+    ));
+    // One that an operator wrote in place of the shop's own.
+    said(&output(&mut shop(here.path(), &LIST)));
+    let kept = here.path().join("shop-data/keys/razorpay_webhook_secret");
+    fs::write(&kept, short).unwrap();
+    let why = why_refused(&output(&mut shop(here.path(), &LIST)));
+    assert!(
+        why.contains("razorpay_webhook_secret") && why.contains("16 bytes"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_demo_stays_on_one_machine() {
+    let here = tempfile::tempdir().unwrap();
+    let public = ["serve", "--demo", "--listen", "0.0.0.0:0"];
+    let why = why_refused(&output(&mut shop(here.path(), &public)));
+    assert!(why.contains("--yes-public"), "{why}");
+    assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    let wrong = ["serve", "--yes-public", "--listen", "127.0.0.1:0"];
+    assert_eq!(
+        output(&mut shop(here.path(), &wrong)).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn what_is_open_to_a_network_is_warned_about() {
+    let log_of = |more: &[&str], limits: &str| {
+        let here = tempfile::tempdir().unwrap();
+        let mut command = shop(here.path(), &["serve"]);
+        command.args(more);
+        command
+            .env("SHOP_RATE_LIMIT", limits)
+            .env("SHOP_LOG", "warn");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        log_of(Process::listening(command))
+    };
+    let (public, private) = (["--listen", "0.0.0.0:0"], ["--listen", "127.0.0.1:0"]);
+    assert!(log_of(&public, "off").contains("WARNING: rate limits are off"));
+    assert!(!log_of(&public, "on").contains("WARNING"));
+    assert!(!log_of(&private, "off").contains("WARNING"));
+    let demo = ["--demo", "--yes-public"];
+    assert!(log_of(&[&public[..], &demo].concat(), "on").contains("WARNING: a demo"));
 }
 
 #[test]
@@ -291,14 +452,16 @@ fn r08_a_file_that_is_no_database_is_refused_and_left_alone() {
 #[test]
 fn the_settings_are_shown_with_their_origins() {
     let here = tempfile::tempdir().unwrap();
-    file(here.path(), "log = \"warn\"\ncurrency = \"EUR\"\n");
+    let path = file(here.path(), "log = \"warn\"\ncurrency = \"EUR\"\n");
     let mut command = shop(
         here.path(),
         &["config", "--json", "--data-dir", "elsewhere"],
     );
+    command.env("SHOP_CONFIG", &path);
     let shown = output(command.env("SHOP_LOG", "debug"));
     assert!(shown.status.success(), "{shown:?}");
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["file"], json!(path));
     let setting = |name: &str| {
         let all = shown["settings"].as_array().unwrap();
         let found = all.iter().find(|it| it["name"] == name).unwrap();
@@ -328,8 +491,9 @@ fn the_settings_are_shown_with_their_origins() {
     );
     assert!(!here.path().join("elsewhere").exists(), "nothing was made");
 
-    let mut command = shop(here.path(), &["config"]);
+    let mut command = shop(here.path(), &["config", "--config", "shop.toml"]);
     let text = String::from_utf8(output(&mut command).stdout).unwrap();
+    assert!(text.starts_with("settings file: shop.toml\n"), "{text}");
     let line = text.lines().find(|line| line.contains("currency")).unwrap();
     assert!(line.contains("EUR") && line.contains("file"), "{text}");
     let mut command = shop(here.path(), &["config"]);

@@ -208,8 +208,9 @@ fn the_url_may_stand_in_a_file() {
         "database_url = \"{}\"\n",
         server.url("postgres", "no_such_shop")
     );
-    fs::write(here.path().join("shop.toml"), settings).unwrap();
-    names(&refused(&mut shop(here.path())), &["no_such_shop"]);
+    fs::write(here.path().join("settings.toml"), settings).unwrap();
+    let why = refused(shop(here.path()).args(["--config", "settings.toml"]));
+    names(&why, &["no_such_shop"]);
 }
 
 #[test]
@@ -226,6 +227,30 @@ fn a_flag_beats_the_environment() {
     );
     assert!(server.tables(&flag).contains(&"orders".to_owned()));
     assert_eq!(server.tables(&environment), [""; 0]);
+}
+
+#[test]
+fn a_password_in_the_arguments_is_refused() {
+    let port = nobody();
+    for url in [
+        format!("postgres://ada:{SECRET}@127.0.0.1:{port}/shop"),
+        format!("postgres://ada@127.0.0.1:{port}/shop?password={SECRET}"),
+    ] {
+        let here = tempfile::tempdir().unwrap();
+        let why = misread(shop(here.path()).args(["--database-url", &url]));
+        names(
+            &why,
+            &[
+                "`--database-url`",
+                "`SHOP_DATABASE_URL`",
+                "`SHOP_DATABASE_URL_FILE`",
+            ],
+        );
+    }
+    let here = tempfile::tempdir().unwrap();
+    let url = format!("postgres://ada@127.0.0.1:{port}/shop");
+    let why = refused(shop(here.path()).args(["--database-url", &url]));
+    names(&why, &["check that it runs"]);
 }
 
 #[test]

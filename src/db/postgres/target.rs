@@ -123,6 +123,10 @@ impl Target {
         format!("`{name}` at {host}:{port}")
     }
 
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// A new connection. Blocks.
     pub fn connect(&self) -> Result<Client> {
         if self.unanswered.fetch_add(1, Ordering::SeqCst) >= MOST_UNANSWERED {
