@@ -178,6 +178,22 @@ storage_test! {
         assert_eq!(shop::config::Config::from_layers(&[]).unwrap().mail_files_kept, Duration::from_hours(7 * 24));
     }
 
+    async fn a_server_cannot_write_to_the_terminal(shop: TestShop) {
+        refuse(&shop, "550 \u{1b}[2J\u{9b}31m\u{202e}gone\r\nsent \u{7}", false);
+        register(&shop, "ada").await;
+        tries(&shop).await;
+        let seen = outbox(&shop).remove(0);
+        assert_eq!(seen["lastError"], "550 \u{1b}[2J\u{9b}31m\u{202e}gone\r\nsent \u{7}", "JSON is as it was");
+        let id = seen["id"].as_str().unwrap();
+        for arguments in [&["admin", "mail", "list"][..], &["admin", "mail", "show", id]] {
+            let shown = String::from_utf8(shop.run(arguments).stdout).unwrap();
+            let escaped = "550 \\u{1b}[2J\\u{9b}31m\\u{202e}gone\\r\\nsent \\u{7}";
+            assert!(shown.contains(escaped), "{shown:?}");
+            let strange = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!shown.contains(strange), "{shown:?}");
+        }
+    }
+
     async fn a_mail_of_what_was_undone_does_not_go_out(shop: TestShop) {
         register(&shop, "ada").await;
         let body = json!({ "email": "ADA@example.com", "password": PASSWORD, "name": "Eve" });

@@ -1,6 +1,9 @@
 //! What commands print, for people and for scripts.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    borrow::Cow,
+    io::{IsTerminal, Write},
+};
 
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -25,13 +28,13 @@ impl Output {
         self.json
     }
 
-    /// A text as it is.
+    /// A text, line breaks included.
     #[expect(
         clippy::unused_self,
         reason = "results go through here, whatever their form"
     )]
     pub(super) fn text(self, text: &str) -> Result<()> {
-        line(text)
+        line(&escape_lines(text))
     }
 
     /// One thing: its JSON, or what to say of it.
@@ -39,7 +42,7 @@ impl Output {
         if self.json {
             Self::value(value)
         } else {
-            line(words)
+            line(&escape_lines(words))
         }
     }
 
@@ -58,7 +61,7 @@ impl Output {
             .load_style(comfy_table::presets::NOTHING)
             .set_header(head);
         for row in rows {
-            table.add_row(cells(row));
+            table.add_row(cells(row).iter().map(|cell| escape(cell)));
         }
         line(&table.trim_fmt())
     }
@@ -85,9 +88,42 @@ pub(super) fn fail(error: &Error) {
     note(&format!("error: {}{cause}", error.detail()));
 }
 
+/// A text in which no character controls a terminal or reorders what it shows: texts of customers and of
+/// other servers must not move the cursor, hide a line or forge one. JSON is escaped by its own rules.
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_control(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// As [`escape`], for a text of several lines.
+fn escape_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(escape).collect();
+    lines.join("\n")
+}
+
+/// Format characters join the letters of some scripts, so only those are escaped that set a direction.
+fn is_control(c: char) -> bool {
+    const DIRECTIONS: [char; 12] = [
+        '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
+        '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+    ];
+    const LINE_ENDS: [char; 2] = ['\u{2028}', '\u{2029}'];
+    c.is_control() || DIRECTIONS.contains(&c) || LINE_ENDS.contains(&c)
+}
+
 /// Says something beside the results. Where nobody reads it, there is nobody else to tell.
 pub(super) fn note(text: &str) {
-    drop(writeln!(std::io::stderr(), "{text}"));
+    drop(writeln!(std::io::stderr(), "{}", escape(text)));
 }
 
 /// A bar that shows how far a long command is; nothing where nobody looks.

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::{
-    cli::output::Output,
+    cli::output::{Output, escape},
     error::{Error, Result},
     id::MailId,
     mail::{self, Templates},
@@ -63,11 +63,11 @@ impl Mail {
                 let mail = with_subject(found, &templates);
                 let words = format!(
                     "to: {}\nsubject: {}\nstate: {}\ntries: {}\nlast error: {}\n\n{}",
-                    mail.to,
-                    mail.subject.as_deref().unwrap_or_default(),
+                    escape(&mail.to),
+                    escape(mail.subject.as_deref().unwrap_or_default()),
                     mail.state.as_str(),
                     mail.tries,
-                    mail.error.as_deref().unwrap_or_default(),
+                    escape(mail.error.as_deref().unwrap_or_default()),
                     text.as_deref().unwrap_or("(sent, and erased)"),
                 );
                 output.one(&Shown { mail, text }, &words)

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     accounts,
-    cli::output::{Output, note},
+    cli::output::{Output, escape, note},
     db::Tx,
     error::{Error, Result},
     id::UserId,
@@ -218,7 +218,7 @@ fn in_full(app: &App, shown: &Shown) -> String {
         "{}\nid: {}\ncustomer: {}\ncreated: {}\n\n",
         in_short(order),
         order.id,
-        shown.customer_email,
+        escape(&shown.customer_email),
         order.created_at
     );
     let mut line = |words: std::fmt::Arguments<'_>| {
@@ -230,14 +230,15 @@ fn in_full(app: &App, shown: &Shown) -> String {
         line(format_args!(
             "{} x {}: {total}",
             item.quantity.get(),
-            item.name
+            escape(&item.name)
         ));
     }
     line(format_args!("total: {}", written(app, order.total_amount)));
     let transaction = payment.transaction_id.as_deref().unwrap_or("nothing yet");
     line(format_args!(
-        "\npaid by {}: {transaction}",
-        payment.provider
+        "\npaid by {}: {}",
+        payment.provider,
+        escape(transaction)
     ));
     for refund in &payment.refunds {
         let amount = written(app, refund.amount);

@@ -13,7 +13,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    catalog::{self, Fault, Imported, Sheet, Writer},
+    catalog::{self, Fault, Imported, Listed, Sheet, Writer},
     cli::output::{self, Output},
     error::{Error, Result},
     file_modes::open_options,
@@ -123,7 +123,17 @@ pub(super) async fn export(app: &Arc<App>, output: Output, file: Option<PathBuf>
             let begin = |all: i64| moving.set_length(all.unsigned_abs());
             let mut products = 0;
             catalog::export(tx, &shop, begin, |product| {
-                writer.write(product)?;
+                if on_screen {
+                    writer.write(&Listed {
+                        name: &output::escape(product.name),
+                        description: &output::escape(product.description),
+                        category: product.category.map(output::escape).as_deref(),
+                        images: output::escape(&product.images).into_owned(),
+                        ..*product
+                    })?;
+                } else {
+                    writer.write(product)?;
+                }
                 products += 1;
                 if products % 1000 == 0 {
                     moving.set_position(products);
