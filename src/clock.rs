@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    str::FromStr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -46,6 +47,23 @@ impl fmt::Display for Timestamp {
             Ok(moment) => write!(f, "{moment:.3}"),
             Err(_) => write!(f, "{}", self.0),
         }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    /// Reads an RFC 3339 timestamp, whose fraction of a second may have any number of digits.
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        let mut text = text.to_owned();
+        if let Some(point) = text.find('.') {
+            let digits = text[point + 1..].bytes().take_while(u8::is_ascii_digit);
+            let end = point + 1 + digits.count();
+            // As fine as a nanosecond.
+            text.replace_range(end.min(point + 10)..end, "");
+        }
+        let moment: jiff::Timestamp = text.parse()?;
+        Ok(Timestamp(moment.as_millisecond()))
     }
 }
 
