@@ -60,15 +60,19 @@ pub struct Field {
     /// The path of the field, as `items[0].quantity`.
     pub field: String,
     /// Stable and kebab-case.
+    #[schema(pattern = "^[a-z]+(-[a-z]+)*$")]
     pub code: Cow<'static, str>,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub product_id: Option<ProductId>,
     /// How many were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub requested: Option<i64>,
     /// How many there are.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub available: Option<i64>,
 }
 

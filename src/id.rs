@@ -17,6 +17,9 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
+/// The accepted spelling as a pattern (ECMA-262), for schemas.
+const PATTERN: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+
 /// Parses the one accepted spelling, so that two texts never name one row.
 fn parse(text: &str) -> Result<Uuid, InvalidId> {
     let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
@@ -68,6 +71,7 @@ macro_rules! ids {
                 ObjectBuilder::new()
                     .schema_type(Type::String)
                     .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+                    .pattern(Some(PATTERN))
                     .into()
             }
         }

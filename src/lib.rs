@@ -5,7 +5,7 @@
 //! (`tests/floors.rs` sees to it):
 //!
 //! - words: [`error`], [`id`], [`money`], [`clock`], [`page`], [`event`], [`finding`],
-//!   [`config`]
+//!   [`config`], [`text`]
 //! - machines, which know no word of the shop: [`file_modes`], [`db`], [`bus`], [`ports`], [`web`]
 //! - the shop: [`accounts`], [`media`], [`catalog`], [`cart`], [`payments`], [`orders`],
 //!   [`mail`], [`realtime`]; in each, `mod.rs` has types and operations, `store.rs` the SQL, `http.rs` the
@@ -23,6 +23,7 @@ pub mod finding;
 pub mod id;
 pub mod money;
 pub mod page;
+pub mod text;
 
 pub mod bus;
 pub mod db;

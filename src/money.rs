@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserializer, de};
 
 use crate::error::{Error, Result};
 
@@ -11,11 +11,11 @@ pub use iso_currency::Currency;
 /// The largest amount: 2^53 − 1, which every JSON reader holds exactly (RFC 8259, section 6).
 pub const MAX_AMOUNT: i64 = (1 << 53) - 1;
 
+/// Defines types of whole numbers within bounds.
 macro_rules! whole {
     ($(#[$doc:meta])* $name:ident, $least:expr, $most:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "i64")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
         pub struct $name(i64);
 
         impl $name {
@@ -28,14 +28,20 @@ macro_rules! whole {
         }
 
         impl TryFrom<i64> for $name {
-            type Error = OutOfRange;
+            type Error = $crate::money::OutOfRange;
 
-            fn try_from(value: i64) -> Result<Self, OutOfRange> {
+            fn try_from(value: i64) -> Result<Self, Self::Error> {
                 if ($least..=$most).contains(&value) {
                     Ok($name(value))
                 } else {
-                    Err(OutOfRange { least: $least, most: $most })
+                    Err($crate::money::OutOfRange { least: $least, most: $most })
                 }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                $crate::money::whole_number(from)
             }
         }
 
@@ -45,8 +51,8 @@ macro_rules! whole {
                 ObjectBuilder::new()
                     .schema_type(Type::Integer)
                     .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-                    .minimum(Some(bound($name::LEAST)))
-                    .maximum(Some(bound($name::MOST)))
+                    .minimum(Some($crate::money::bound($name::LEAST)))
+                    .maximum(Some($crate::money::bound($name::MOST)))
                     .into()
             }
         }
@@ -54,6 +60,8 @@ macro_rules! whole {
         impl utoipa::ToSchema for $name {}
     };
 }
+
+pub(crate) use whole;
 
 whole! {
     /// A sum in the currency's minor unit (paise, cents).
@@ -68,6 +76,10 @@ whole! {
     Price, 1, 100_000_000_000
 }
 whole! {
+    /// A bound of a range of prices, which no price has to reach.
+    PriceBound, 0, i64::MAX
+}
+whole! {
     /// How many pieces of one product a cart's line holds.
     Quantity, 1, 1000
 }
@@ -79,8 +91,8 @@ whole! {
 /// Why a number was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfRange {
-    least: i64,
-    most: i64,
+    pub(crate) least: i64,
+    pub(crate) most: i64,
 }
 
 impl fmt::Display for OutOfRange {
@@ -162,7 +174,49 @@ fn too_much() -> Error {
     )
 }
 
-/// A bound as the document writes it.
-fn bound(value: i64) -> isize {
+/// Reads a whole number within the bounds of its type. JSON Schema takes `70.0` for a whole number
+/// (2020-12, section 6.1.1), so this does too.
+pub fn whole_number<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: TryFrom<i64, Error: fmt::Display>,
+    D: Deserializer<'de>,
+{
+    let number = deserializer.deserialize_i64(WholeNumber)?;
+    T::try_from(number).map_err(de::Error::custom)
+}
+
+struct WholeNumber;
+
+impl de::Visitor<'_> for WholeNumber {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    /// What is beyond `i64` is beyond every type's bounds.
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
+        Ok(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is whole, and the cast saturates"
+    )]
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
+        if number.fract() == 0.0 {
+            Ok(number as i64)
+        } else {
+            Err(E::invalid_type(de::Unexpected::Float(number), &self))
+        }
+    }
+}
+
+/// A bound as schemas take it.
+pub fn bound(value: i64) -> isize {
     isize::try_from(value).unwrap_or(isize::MAX)
 }

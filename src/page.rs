@@ -6,10 +6,22 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    money::whole,
+};
 
 /// Counting stops here where no kept count answers.
 pub const COUNTED_UP_TO: i64 = 10_000;
+
+whole! {
+    /// The number of a page, from 1.
+    PageNumber, 1, 1_000_000_000
+}
+whole! {
+    /// How many rows a page has at most.
+    PageLimit, 1, 100
+}
 
 /// Which part of a list: `page` from 1, `limit` rows each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,22 +31,13 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    pub const DEFAULT_LIMIT: i64 = 20;
-    pub const MAX_LIMIT: i64 = 100;
+    const DEFAULT_LIMIT: i64 = 20;
 
-    pub fn new(page: Option<i64>, limit: Option<i64>) -> Result<Self> {
-        let page = page.unwrap_or(1);
-        let limit = limit.unwrap_or(Self::DEFAULT_LIMIT);
-        if !(1..=Self::MAX_LIMIT).contains(&limit) {
-            return Err(Error::new(
-                Kind::InvalidQuery,
-                "`limit` must be from 1 to 100",
-            ));
+    pub fn new(page: Option<PageNumber>, limit: Option<PageLimit>) -> Self {
+        PageRequest {
+            page: page.map_or(1, PageNumber::get),
+            limit: limit.map_or(Self::DEFAULT_LIMIT, PageLimit::get),
         }
-        if !(1..=1_000_000_000).contains(&page) {
-            return Err(Error::new(Kind::InvalidQuery, "`page` must be 1 or more"));
-        }
-        Ok(PageRequest { page, limit })
     }
 
     /// How many rows come before this page.
@@ -161,13 +164,13 @@ impl Part {
     /// From what a query says; `scope` is the list with its filters and sort, in any fixed writing, and
     /// `key` is what it sorts by. Errors: `InvalidQuery`.
     pub fn new(
-        page: Option<i64>,
-        limit: Option<i64>,
+        page: Option<PageNumber>,
+        limit: Option<PageLimit>,
         cursor: Option<&str>,
         scope: String,
         key: KeyType,
     ) -> Result<Part> {
-        let request = PageRequest::new(page, limit)?;
+        let request = PageRequest::new(page, limit);
         let Some(cursor) = cursor else {
             return Ok(Part::Page(request));
         };
@@ -225,6 +228,7 @@ fn mark(scope: &str) -> String {
 #[serde(rename_all = "camelCase")]
 pub struct Stretch<T> {
     pub data: Vec<T>,
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 

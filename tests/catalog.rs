@@ -112,9 +112,10 @@ storage_test! {
         let (_, tag) = tagged(&shop, &pan).await;
         let edges = json!({
             "name": "n".repeat(200), "description": "d".repeat(10_000),
-            "price": 100_000_000_000_i64, "stockQuantity": 1_000_000_000,
+            "price": 1e11, "stockQuantity": 1_000_000_000,
         });
-        assert_eq!(admin.post("/products", edges).await.status, 201);
+        // A whole number, as JSON Schema counts.
+        assert_eq!(admin.post("/products", edges).await.number("/price"), 100_000_000_000);
 
         let wrong = [
             ("name", json!("")), ("name", json!(" ")), ("name", json!("n".repeat(201))),
@@ -122,7 +123,7 @@ storage_test! {
             ("description", json!("d".repeat(10_001))), ("description", json!("a\u{0}b")),
             ("price", json!(0)), ("price", json!(-1)), ("price", json!(100_000_000_001_i64)),
             ("price", json!(i64::MAX)), ("price", json!(u64::MAX)), ("price", json!(9.99)),
-            ("price", json!("9.99")), ("price", json!(1e3)),
+            ("price", json!("9.99")), ("price", json!(1e12)),
             ("stockQuantity", json!(-1)), ("stockQuantity", json!(1_000_000_001)),
             ("stockQuantity", json!(0.5)), ("stockQuantity", json!("many")),
             ("categoryId", json!("kitchen")), ("categoryId", json!(7)),

@@ -4,6 +4,7 @@ mod clients;
 mod document;
 mod edge;
 mod injection;
+mod schemas;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
-use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 
 /// A mail address. Case, Unicode form, full-width letters and the spelling of international
 /// domains (UTS 46) make no difference.
@@ -12,6 +12,9 @@ pub struct Email {
     typed: String,
     key: String,
 }
+
+/// How long an address may be, in bytes (RFC 5321, section 4.5.3.1.3).
+const MAX_LEN: usize = 254;
 
 impl TryFrom<String> for Email {
     type Error = String;
@@ -41,7 +44,7 @@ impl Email {
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| wrong())?;
         let labels: Vec<&str> = domain.split('.').collect();
         let domain_is_fit = labels.len() >= 2 && labels.iter().all(|label| !label.is_empty());
-        if !local_is_fit || !domain_is_fit || typed.len() > 254 {
+        if !local_is_fit || !domain_is_fit || typed.len() > MAX_LEN {
             return Err(wrong());
         }
         // Letter by letter, the last sigma of a word like any other.
@@ -80,8 +83,8 @@ impl utoipa::PartialSchema for Email {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
-            .max_length(Some(254))
+            .format(Some(SchemaFormat::Custom("idn-email".to_owned())))
+            .max_length(Some(MAX_LEN))
             .into()
     }
 }

@@ -36,6 +36,7 @@ use crate::{
     error::{Error, Kind, Result},
     id::{SessionId, UserId},
     page::{Page, PageRequest},
+    text::short_texts,
     web::{client::Network, token::Claims},
 };
 
@@ -62,29 +63,9 @@ impl Role {
     }
 }
 
-/// A person's name: 1 to 200 characters, none of them a control character.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 200)]
-pub struct PersonName(String);
-
-impl TryFrom<String> for PersonName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let name = text.trim();
-        if (1..=200).contains(&name.chars().count()) && !name.chars().any(char::is_control) {
-            Ok(PersonName(name.to_owned()))
-        } else {
-            Err("must be 1 to 200 characters without control characters".to_owned())
-        }
-    }
-}
-
-impl PersonName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+short_texts! {
+    /// A person's name.
+    PersonName
 }
 
 /// An account as its owner and admins see it.
@@ -97,6 +78,7 @@ pub struct User {
     pub role: Role,
     pub is_email_verified: bool,
     /// E.164, as `+919812345678`.
+    #[schema(required)]
     pub phone: Option<String>,
     pub is_phone_verified: bool,
     pub created_at: Timestamp,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
@@ -13,26 +13,12 @@ use crate::{
     db::Tx,
     error::{Error, Result},
     id::CategoryId,
+    text::short_texts,
 };
 
-/// A category's name: 1 to 200 characters.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 200)]
-pub struct CategoryName(String);
-
-impl TryFrom<String> for CategoryName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        super::product::short_text(&text).map(CategoryName)
-    }
-}
-
-impl CategoryName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+short_texts! {
+    /// A category's name.
+    CategoryName
 }
 
 /// A category as lists show it.

@@ -20,43 +20,19 @@ use crate::{
     media::{self, Image, Stored},
     money::{Price, Stock},
     page::Part,
+    text::short_texts,
     web::App,
 };
 
-/// A product's name: 1 to 200 characters.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 200)]
-pub struct ProductName(String);
-
-impl TryFrom<String> for ProductName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        short_text(&text).map(ProductName)
-    }
+short_texts! {
+    /// A product's name.
+    ProductName
 }
 
-impl ProductName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A line of 1 to 200 characters without control characters.
-pub(super) fn short_text(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be 1 to 200 characters without control characters".to_owned())
-    }
-}
-
-/// A product's description: up to 10,000 characters, line breaks among them.
+/// A product's description: up to 10,000 characters, line breaks included, no NUL character.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, max_length = 10_000)]
+#[schema(value_type = String, max_length = 10_000, pattern = r"^[^\u0000]*$")]
 pub struct Description(String);
 
 impl TryFrom<String> for Description {
@@ -94,7 +70,9 @@ pub struct Product<'a> {
     pub currency: &'static str,
     pub stock_quantity: i64,
     pub images: Vec<Image>,
+    #[schema(required)]
     pub category_id: Option<CategoryId>,
+    #[schema(required)]
     pub category: Option<CategoryRef<'a>>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

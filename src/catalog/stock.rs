@@ -2,12 +2,14 @@
 //!
 //! The guard stands in the statement itself, so that no two orders can take the same piece.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::{
+    KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, SchemaFormat, Type, schema::Schema,
+};
 
 use super::{
     Product,
-    product::{product, product_to_change, short_text},
+    product::{product, product_to_change},
     store,
 };
 use crate::{
@@ -15,7 +17,8 @@ use crate::{
     error::{Error, Field, Result},
     event::StockChange,
     id::{OrderId, ProductId},
-    money::{Quantity, Stock},
+    money::{Quantity, Stock, bound, whole_number},
+    text::short_texts,
     web::App,
 };
 
@@ -71,10 +74,14 @@ impl Movement<'_> {
 }
 
 /// By how much stock is to change: from −10^9 to 10^9, not 0.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "i64")]
-#[schema(value_type = i64, minimum = -1_000_000_000, maximum = 1_000_000_000)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Delta(i64);
+
+impl<'de> Deserialize<'de> for Delta {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        whole_number(from)
+    }
+}
 
 impl TryFrom<i64> for Delta {
     type Error = String;
@@ -88,24 +95,27 @@ impl TryFrom<i64> for Delta {
     }
 }
 
-/// Why an admin changes stock: 1 to 200 characters.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 200)]
-pub struct Reason(String);
-
-impl TryFrom<String> for Reason {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        short_text(&text).map(Reason)
+impl utoipa::PartialSchema for Delta {
+    fn schema() -> RefOr<Schema> {
+        let range = |from, to| {
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                .minimum(Some(bound(from)))
+                .maximum(Some(bound(to)))
+        };
+        OneOfBuilder::new()
+            .item(range(1, Stock::MOST))
+            .item(range(-Stock::MOST, -1))
+            .into()
     }
 }
 
-impl Reason {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+impl utoipa::ToSchema for Delta {}
+
+short_texts! {
+    /// Why an admin changes stock.
+    Reason
 }
 
 /// How many pieces of a product an order is about.

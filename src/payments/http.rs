@@ -9,7 +9,7 @@ use super::{LedgerEntry, ListedStatus};
 use crate::{
     accounts::{self, http::Admin},
     error::{Error, Kind, Result},
-    page::{Page, PageRequest},
+    page::{Page, PageLimit, PageNumber, PageRequest},
     web::{Routes, State, extract::Query, respond},
 };
 
@@ -22,12 +22,12 @@ pub fn routes() -> Routes {
 #[into_params(parameter_in = Query)]
 pub(crate) struct PaymentsQuery {
     /// From 1.
-    #[param(minimum = 1)]
-    page: Option<i64>,
-    /// 1 to 100; 20 if not given.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<i64>,
-    /// `unmatched`, `captured`, `refunded`, `failed` or `created`.
+    #[param(inline)]
+    page: Option<PageNumber>,
+    /// 20 if not given.
+    #[param(inline)]
+    limit: Option<PageLimit>,
+    #[param(value_type = Option<ListedStatus>, inline)]
     status: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) async fn list_payments(
     Query(query): Query<PaymentsQuery>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
-    let page = PageRequest::new(query.page, query.limit)?;
+    let page = PageRequest::new(query.page, query.limit);
     let status = query
         .status
         .map(|text| {

@@ -12,7 +12,10 @@ mod store;
 mod verify;
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
+};
 
 pub use self::{
     due::{
@@ -89,12 +92,14 @@ pub struct Payment {
     #[schema(example = "mock")]
     pub provider: String,
     /// The provider's id of the order, to open its checkout with.
+    #[schema(required)]
     pub provider_order_id: Option<String>,
     pub status: PaymentStatus,
     pub amount: Money,
     /// What went back, or is on its way.
     pub refunded_amount: Money,
     /// The provider's id of the payment, once the money is captured.
+    #[schema(required)]
     pub transaction_id: Option<String>,
     pub refunds: Vec<Refund>,
     #[serde(skip)]
@@ -157,15 +162,19 @@ pub fn hold(tx: &mut Tx<'_>, order: OrderId) -> Result<Payment> {
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEntry {
     pub id: uuid::Uuid,
-    /// `unmatched`, `captured`, `refunded`, `failed` or `created`.
+    #[schema(value_type = ListedStatus)]
     pub status: String,
+    #[schema(required)]
     pub order_id: Option<OrderId>,
     /// The provider's id of the payment.
+    #[schema(required)]
     pub transaction_id: Option<String>,
+    #[schema(required)]
     pub amount: Option<i64>,
     /// What went back, or is on its way.
     pub refunded_amount: Money,
     /// Why a person must see it.
+    #[schema(required)]
     pub reason: Option<String>,
     pub created_at: Timestamp,
 }
@@ -191,16 +200,33 @@ pub enum ListedStatus {
 }
 
 impl ListedStatus {
-    pub fn parse(text: &str) -> Option<ListedStatus> {
-        if text == "unmatched" {
-            return Some(ListedStatus::Unmatched);
+    fn all() -> impl Iterator<Item = ListedStatus> {
+        let payments = PaymentStatus::ALL.into_iter().map(ListedStatus::Payment);
+        [ListedStatus::Unmatched].into_iter().chain(payments)
+    }
+
+    fn name(self) -> String {
+        match self {
+            ListedStatus::Unmatched => "unmatched".to_owned(),
+            ListedStatus::Payment(status) => status.as_str().to_lowercase(),
         }
-        PaymentStatus::ALL
-            .into_iter()
-            .find(|status| status.as_str().to_lowercase() == text)
-            .map(ListedStatus::Payment)
+    }
+
+    pub fn parse(text: &str) -> Option<ListedStatus> {
+        Self::all().find(|status| status.name() == text)
     }
 }
+
+impl utoipa::PartialSchema for ListedStatus {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(ListedStatus::all().map(ListedStatus::name)))
+            .into()
+    }
+}
+
+impl ToSchema for ListedStatus {}
 
 /// Payments that the provider may know more of than the shop, by their orders: those placed since then,
 /// and those with a refund on its way. Up to `most`, behind `after`.

@@ -22,7 +22,7 @@ pub struct Update {
     pub seq: i64,
     /// The first event that this message stands for, where it stands for several.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(required = false, nullable = false)]
     pub merged_from: Option<i64>,
     pub at: Timestamp,
     pub products: Vec<StockChange>,

@@ -155,7 +155,7 @@ fn field_error(path: &str, message: &str) -> Error {
         // The names of our types are nobody's business.
         let message = match message.split_once(", expected struct ") {
             Some((found, _)) => format!("{found}, expected an object"),
-            None => message.replace("expected i64", "expected a whole number"),
+            None => message.to_owned(),
         };
         Error::field(field, "invalid", message)
     }

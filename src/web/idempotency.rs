@@ -11,6 +11,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 use sha2::{Digest, Sha256};
+use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};
 
 use super::{App, respond};
 use crate::{
@@ -91,6 +92,18 @@ fn parse(value: &HeaderValue) -> Result<String> {
         Err(Error::new(Kind::InvalidHeader, detail))
     }
 }
+
+/// How a key is sent: 1 to 255 visible characters, bare or as a quoted string.
+impl utoipa::PartialSchema for IdempotencyKey {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r#"^([!#-~][!-~]{0,254}|"[!-~]{1,255}")$"#))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for IdempotencyKey {}
 
 /// A success that can be kept and given again.
 #[derive(Debug, Clone)]

@@ -3,8 +3,10 @@
 use utoipa::{
     OpenApi, ToSchema,
     openapi::{
-        self, ContentBuilder, Ref, RefOr, Response, ResponseBuilder,
+        self, ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+        Schema, Type,
         path::{Operation, PathItem},
+        schema::SchemaType,
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -36,15 +38,27 @@ pub fn base() -> openapi::OpenApi {
     document
 }
 
-/// Adds to every operation what holds everywhere: errors as problems, and the codes by which they
-/// come.
+/// Adds to every operation what holds everywhere: errors as problems, the codes by which they come,
+/// and that what is optional is left out, never `null`.
 pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
     for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
+        for (writes, operation) in operations(item) {
             let needs_token = operation.security.is_some();
             let has_path_id = path.contains('{');
             let has_body = operation.request_body.is_some();
-            let general: [(u16, bool); 11] = [
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if let RefOr::T(parameter) = parameter {
+                    parameter.schema.iter_mut().for_each(forbid_null);
+                }
+            }
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                for content in body.content.values_mut() {
+                    if let RefOr::T(content) = content {
+                        content.schema.iter_mut().for_each(forbid_null);
+                    }
+                }
+            }
+            let general: [(u16, bool); 12] = [
                 (400, true),
                 (401, needs_token),
                 (403, needs_token),
@@ -56,6 +70,7 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
                 (429, path.starts_with("/api/")),
                 (500, true),
                 (503, true),
+                (507, writes),
             ];
             for (status, applies) in general {
                 if applies {
@@ -73,6 +88,11 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
                 if status.as_str() >= "400" {
                     problem_body(response);
                 }
+                if let Some((name, kind)) = header_of(status) {
+                    let schema = ObjectBuilder::new().schema_type(kind);
+                    let header = HeaderBuilder::new().schema(Some(schema)).build();
+                    response.headers.insert(name.to_owned(), RefOr::T(header));
+                }
                 if response.description.is_empty() {
                     response.description = reason(status).to_owned();
                 }
@@ -82,16 +102,41 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
+/// The operations of a path, and whether each may write.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let writes = [
         &mut item.post,
         &mut item.put,
         &mut item.patch,
         &mut item.delete,
-    ]
-    .into_iter()
-    .flatten()
+    ];
+    let writes = writes.into_iter().flatten().map(|it| (true, it));
+    item.get.iter_mut().map(|it| (false, it)).chain(writes)
+}
+
+/// Takes `null` out of a schema.
+pub fn forbid_null(schema: &mut RefOr<Schema>) {
+    let is_null = |item: &RefOr<Schema>| {
+        matches!(item, RefOr::T(Schema::Object(object))
+            if object.schema_type == SchemaType::Type(Type::Null))
+    };
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|kind| *kind != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+        }
+        RefOr::T(Schema::OneOf(either)) => {
+            either.items.retain(|item| !is_null(item));
+            if either.items.len() == 1 {
+                *schema = either.items.remove(0);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// What stands for a description, which every response must have (`OpenAPI` 3.1, section 4.8.17.1).
@@ -121,6 +166,15 @@ fn general_problem(status: u16) -> Response {
         .map(|problem| format!("`{}`: {}", problem.code, problem.title))
         .collect();
     ResponseBuilder::new().description(codes.join("; ")).build()
+}
+
+/// The header that comes with every response of a status.
+fn header_of(status: &str) -> Option<(&'static str, Type)> {
+    match status {
+        "401" => Some(("WWW-Authenticate", Type::String)),
+        "429" | "503" => Some(("Retry-After", Type::Integer)),
+        _ => None,
+    }
 }
 
 fn problem_body(response: &mut Response) {

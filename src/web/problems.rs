@@ -1,5 +1,9 @@
 //! The table of problem codes: what each means and what to do. `/problems/{code}` shows it.
 
+use std::collections::BTreeSet;
+
+use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};
+
 /// One stable code.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem {
@@ -230,6 +234,16 @@ pub const ALL: &[Problem] = &[
         "Nothing was changed; the operator has to make room.",
     ),
 ];
+
+/// The schema of a problem's `code`.
+pub(super) fn code_schema() -> RefOr<Schema> {
+    let codes: BTreeSet<_> = ALL.iter().map(|problem| problem.code).collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(codes))
+        .description(Some("Stable; `/problems/{code}` explains it."))
+        .into()
+}
 
 /// The problem of that code; the first, where it stands for more than one status.
 pub fn by_code(code: &str) -> Option<&'static Problem> {

@@ -30,7 +30,7 @@ pub struct Problem<'a> {
     pub status: u16,
     /// What happened this time and what to do.
     pub detail: &'a str,
-    /// Stable and kebab-case.
+    #[schema(schema_with = problems::code_schema)]
     pub code: &'a str,
     pub request_id: &'a str,
     /// The causes that belong to fields or lines.

@@ -54,12 +54,11 @@ pub(crate) fn operations() -> Vec<Operation> {
         for (method, operation) in item.as_object().unwrap() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let json = operation.pointer("/requestBody/content/application~1json/schema/$ref");
-            let either = operation.pointer("/requestBody/content/application~1json/schema/oneOf");
             found.push(Operation {
                 method,
                 path: path.clone(),
                 needs_token: operation.get("security").is_some(),
-                takes_json: json.or(either).is_some(),
+                takes_json: json.is_some(),
                 text: operation.clone(),
             });
         }

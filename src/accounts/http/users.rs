@@ -9,7 +9,7 @@ use crate::{
     accounts::{self, Email, Role, User},
     error::{Error, Kind, Result},
     id::UserId,
-    page::{Page, PageRequest},
+    page::{Page, PageLimit, PageNumber, PageRequest},
     web::{
         State,
         extract::{Json, NoQuery, Path, Query},
@@ -22,12 +22,13 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct UsersQuery {
     /// From 1.
-    #[param(minimum = 1)]
-    page: Option<i64>,
-    /// 1 to 100; 20 if not given.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    #[param(inline)]
+    page: Option<PageNumber>,
+    /// 20 if not given.
+    #[param(inline)]
+    limit: Option<PageLimit>,
     /// The whole address, in any spelling.
+    #[param(value_type = Option<Email>, inline)]
     email: Option<String>,
 }
 
@@ -41,7 +42,7 @@ pub(crate) async fn list_users(
     Query(query): Query<UsersQuery>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
-    let page = PageRequest::new(query.page, query.limit)?;
+    let page = PageRequest::new(query.page, query.limit);
     let wrong = |why| Error::new(Kind::InvalidQuery, format!("`email` {why}"));
     let email = query.email.map(|text| Email::parse(&text).map_err(wrong));
     let email = email.transpose()?;

@@ -4,18 +4,25 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use serde::{Deserialize, Deserializer};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Ref, RefOr, SchemaFormat, Type,
+        schema::{AdditionalProperties, Schema},
+    },
+};
 
 use crate::{
     catalog::{Changes, Description, NewProduct, ProductName},
     error::Result,
     id::CategoryId,
-    media::{self, Draft, Stored, http::Upload},
+    media::{self, Draft, MOST_IMAGES, Stored, http::Upload},
     money::{Price, Stock},
     web::{
         App,
         body::read_body,
         extract::{JSON_LIMIT, is_json, parse_json, parse_value},
+        openapi,
     },
 };
 
@@ -87,28 +94,75 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// The same fields as a form, with pictures.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only the document reads it")]
-pub(super) struct ProductForm {
-    name: Option<String>,
-    price: Option<i64>,
-    description: Option<String>,
-    stock_quantity: Option<i64>,
-    category_id: Option<CategoryId>,
-    /// Up to 8 files of 5 MiB: JPEG, PNG, WebP or GIF.
-    #[schema(value_type = Vec<String>, format = Binary, content_media_type = "application/octet-stream")]
-    images: Option<Vec<Vec<u8>>>,
+/// [`NewProductBody`] as a form, with images.
+pub(super) struct NewProductForm;
+
+/// [`ProductChanges`] as a form, with images to add.
+pub(super) struct ProductChangesForm;
+
+/// Images alone, as a form.
+pub(super) struct ImagesForm;
+
+impl PartialSchema for NewProductForm {
+    fn schema() -> RefOr<Schema> {
+        form_of(NewProductBody::schema())
+    }
 }
 
-/// Only pictures, as a form.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only the document reads it")]
-pub(super) struct ImagesForm {
-    /// Up to 8 files of 5 MiB: JPEG, PNG, WebP or GIF.
-    #[schema(value_type = Vec<String>, format = Binary, content_media_type = "application/octet-stream")]
-    images: Vec<Vec<u8>>,
+impl ToSchema for NewProductForm {}
+
+impl PartialSchema for ProductChangesForm {
+    fn schema() -> RefOr<Schema> {
+        form_of(ProductChanges::schema())
+    }
+}
+
+impl ToSchema for ProductChangesForm {}
+
+impl PartialSchema for ImagesForm {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .property("images", images_schema())
+            .required("images")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for ImagesForm {}
+
+/// The schema of a form with the fields of a JSON object: nothing in it is `null`, an empty
+/// `categoryId` means none, and files may come along.
+fn form_of(body: RefOr<Schema>) -> RefOr<Schema> {
+    let RefOr::T(Schema::Object(mut form)) = body else {
+        return body;
+    };
+    for field in form.properties.values_mut() {
+        openapi::forbid_null(field);
+    }
+    let empty = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(0));
+    let category = OneOfBuilder::new()
+        .item(Ref::from_schema_name(CategoryId::name()))
+        .item(empty);
+    form.properties
+        .insert("categoryId".to_owned(), category.into());
+    form.properties
+        .insert("images".to_owned(), images_schema().into());
+    RefOr::T(Schema::Object(form))
+}
+
+fn images_schema() -> ArrayBuilder {
+    let file = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        .content_media_type("application/octet-stream");
+    ArrayBuilder::new()
+        .items(file)
+        .min_items(Some(1))
+        .max_items(Some(MOST_IMAGES))
+        .description(Some("Files of up to 5 MiB each: JPEG, PNG, WebP or GIF."))
 }
 
 /// The fields of a body, be it JSON or a form, and the files that came along.

@@ -9,7 +9,8 @@ use utoipa::IntoParams;
 use crate::{
     catalog::{self, Filters, Product, Reached, Sort},
     error::{Error, Kind, Result},
-    page::{Listing, Page, Part, Stretch},
+    money::PriceBound,
+    page::{Listing, Page, PageLimit, PageNumber, Part, Stretch},
     web::{
         State,
         extract::Query,
@@ -22,26 +23,26 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// From 1.
-    #[param(minimum = 1)]
-    page: Option<i64>,
-    /// 1 to 100; 20 if not given.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    #[param(inline)]
+    page: Option<PageNumber>,
+    /// 20 if not given.
+    #[param(inline)]
+    limit: Option<PageLimit>,
     /// The id or slug of a category; an unknown one matches nothing.
     category: Option<String>,
     /// Inclusive, in the currency's minor unit.
-    #[param(minimum = 0)]
-    min_price: Option<i64>,
+    #[param(inline)]
+    min_price: Option<PriceBound>,
     /// Inclusive, in the currency's minor unit.
-    #[param(minimum = 0)]
-    max_price: Option<i64>,
+    #[param(inline)]
+    max_price: Option<PriceBound>,
     /// `false`: only what is sold out.
     in_stock: Option<bool>,
     /// Words to search for, in names and descriptions; a product fits if each begins one of its words.
     #[param(max_length = 200)]
     q: Option<String>,
-    /// `price`, `-price`, `name`, `-name`, `createdAt` or `-createdAt`, the default; `relevance` goes with
-    /// `q`, and is the default there.
+    /// `-createdAt` by default; `relevance` goes with `q`, and is the default there.
+    #[param(value_type = Option<Sort>, inline)]
     sort: Option<String>,
     /// Empty to begin a walk, then what `nextCursor` said; not with `page`, nor by relevance.
     cursor: Option<String>,
@@ -53,11 +54,6 @@ const LONGEST_QUESTION: usize = 200;
 impl ListQuery {
     fn parse(self) -> Result<(Filters, Part)> {
         let wrong = |detail: &'static str| Error::new(Kind::InvalidQuery, detail);
-        if self.min_price.is_some_and(i64::is_negative)
-            || self.max_price.is_some_and(i64::is_negative)
-        {
-            return Err(wrong("`minPrice` and `maxPrice` must be 0 or more"));
-        }
         // A field that was left empty asks for nothing.
         let q = self.q.filter(|q| !q.trim().is_empty());
         if q.as_ref()
@@ -89,8 +85,8 @@ impl ListQuery {
         }
         let filters = Filters {
             category: self.category,
-            min_price: self.min_price,
-            max_price: self.max_price,
+            min_price: self.min_price.map(PriceBound::get),
+            max_price: self.max_price.map(PriceBound::get),
             in_stock: self.in_stock,
             q,
             sort,
@@ -111,7 +107,7 @@ const DEEP: i64 = 10_000;
 #[utoipa::path(get, path = "/products", tag = "catalog", params(ListQuery),
     responses((status = 200, body = Listing<Product>, headers(
         ("Link", description = "Of a page: `first`, `prev`, `next`, `last` (RFC 8288)"),
-        ("X-Inventory-Seq", description = "The answer is true at least up to this event"),
+        ("X-Inventory-Seq" = i64, description = "The answer is true at least up to this event"),
     ))))]
 pub(crate) async fn list_products(
     axum::extract::State(app): State,

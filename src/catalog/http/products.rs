@@ -9,7 +9,8 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 
 use super::bodies::{
-    ImagesForm, NewProductBody, ProductChanges, ProductForm, read_fields, write_with_images,
+    ImagesForm, NewProductBody, NewProductForm, ProductChanges, ProductChangesForm, read_fields,
+    write_with_images,
 };
 use crate::{
     accounts::{self, http::Admin},
@@ -25,10 +26,17 @@ use crate::{
 };
 
 /// One product
-#[utoipa::path(get, path = "/products/{id}", tag = "catalog", params(("id" = ProductId, Path)),
+#[utoipa::path(get, path = "/products/{id}", tag = "catalog",
+    params(
+        ("id" = ProductId, Path),
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the client has"),
+    ),
     responses(
-        (status = 200, body = Product, headers(("ETag", description = "Over the whole answer"))),
-        (status = 304, description = "As `If-None-Match` has it"),
+        (status = 200, body = Product, headers(
+            ("ETag", description = "Over the whole answer"),
+            ("X-Inventory-Seq" = i64, description = "The answer is true at least up to this event"),
+        )),
+        (status = 304, description = "The client has this version"),
     ))]
 pub(crate) async fn get_product(
     axum::extract::State(app): State,
@@ -79,10 +87,11 @@ fn tagged(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Respons
 #[utoipa::path(post, path = "/products", tag = "catalog", security(("bearer" = [])),
     request_body(content(
         (NewProductBody = "application/json"),
-        (ProductForm = "multipart/form-data"),
+        (NewProductForm = "multipart/form-data"),
     )),
     responses(
-        (status = 201, body = Product, headers(("Location"), ("ETag"))),
+        (status = 201, body = Product,
+            headers(("Location"), ("ETag"), ("X-Inventory-Seq" = i64))),
         (status = 422, description = "`validation-failed`, `invalid-image`"),
     ))]
 pub(crate) async fn create_product(
@@ -114,10 +123,10 @@ pub(crate) async fn create_product(
     ),
     request_body(content(
         (ProductChanges = "application/json"),
-        (ProductForm = "multipart/form-data"),
+        (ProductChangesForm = "multipart/form-data"),
     )),
     responses(
-        (status = 200, body = Product, headers(("ETag"))),
+        (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64))),
         (status = 412, description = "`precondition-failed`"),
         (status = 422, description = "`validation-failed`, `invalid-image`"),
         (status = 428, description = "`precondition-required`: `stockQuantity` without `If-Match`"),
@@ -194,8 +203,8 @@ pub(crate) async fn delete_product(
     params(("id" = ProductId, Path)),
     request_body(content = ImagesForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, body = Product),
-        (status = 422, description = "`invalid-image`: broken, too many pixels or more than 8"),
+        (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64))),
+        (status = 422, description = "`validation-failed`; `invalid-image`: broken, too many pixels or more than 8"),
     ))]
 pub(crate) async fn add_product_images(
     axum::extract::State(app): State,
@@ -231,7 +240,7 @@ pub(crate) async fn add_product_images(
 #[utoipa::path(delete, path = "/products/{id}/images/{imageId}", tag = "catalog",
     security(("bearer" = [])),
     params(("id" = ProductId, Path), ("imageId" = ImageId, Path)),
-    responses((status = 200, body = Product)))]
+    responses((status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64)))))]
 pub(crate) async fn delete_product_image(
     axum::extract::State(app): State,
     Admin(claims): Admin,

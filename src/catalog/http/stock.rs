@@ -32,11 +32,16 @@ pub(crate) struct StockBody {
     security(("bearer" = [])),
     params(
         ("id" = ProductId, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "1 to 255 visible characters, bare or as a quoted string"),
     ),
     request_body = StockBody,
     responses(
-        (status = 200, body = Product),
+        (status = 200, body = Product, headers(
+            ("ETag"),
+            ("X-Inventory-Seq" = i64),
+            ("Idempotent-Replayed", description = "`true` where the answer is given again"),
+        )),
         (status = 409, description = "`insufficient-stock`: it would fall below zero"),
         (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
     ))]

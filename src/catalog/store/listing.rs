@@ -1,5 +1,7 @@
 //! Lists of products: filters, sorts, pages and walks, and totals that are kept where they can be.
 
+use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};
+
 use super::{
     Product, bulk::kept_count, categories::category_by_name_in_path, found::found, product,
     query::Query,
@@ -89,6 +91,17 @@ impl Sort {
         if self.is_down() { "<" } else { ">" }
     }
 }
+
+impl utoipa::PartialSchema for Sort {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Sort::NAMES.map(|(name, _)| name)))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Sort {}
 
 /// What a list is narrowed to; all of it at once.
 #[derive(Debug, Clone, Default)]

@@ -13,7 +13,7 @@ use crate::{
     id::UserId,
     money::{Amount, Money},
     orders::{self, Filters, Mover, Status},
-    page::{Listing, PageRequest, Part},
+    page::{Listing, PageLimit, PageRequest, Part},
     payments::RefundStatus,
     web::App,
 };
@@ -21,7 +21,7 @@ use crate::{
 /// How many orders the list shows.
 const SHOWN: PageRequest = PageRequest {
     page: 1,
-    limit: PageRequest::MAX_LIMIT,
+    limit: PageLimit::MOST,
 };
 
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     money::Money,
     orders::{self, worker::Reconciled},
-    page::PageRequest,
+    page::{PageLimit, PageRequest},
     payments::{self, ListedStatus, Totals},
     web::App,
 };
@@ -18,7 +18,7 @@ use crate::{
 /// How many payments the list shows.
 const SHOWN: PageRequest = PageRequest {
     page: 1,
-    limit: PageRequest::MAX_LIMIT,
+    limit: PageLimit::MOST,
 };
 
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use crate::{
     id::ProductId,
     media::{self, Draft, IMAGE_LIMIT, Stored},
     money::{Price, Stock},
-    page::{PageRequest, Part, Walk},
+    page::{PageLimit, Part, Walk},
     web::App,
 };
 
@@ -177,7 +177,7 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
         let shop = Arc::clone(app);
         let part = Part::Walk(Walk {
             after,
-            limit: PageRequest::MAX_LIMIT,
+            limit: PageLimit::MOST,
             scope: String::new(),
         });
         let (stretch, listed) = app

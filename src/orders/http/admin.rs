@@ -18,7 +18,7 @@ use crate::{
     id::{OrderId, UserId},
     money::Amount,
     orders::{self, Filters, Mover, Order, Status},
-    page::{KeyType, Listing, Part},
+    page::{KeyType, Listing, PageLimit, PageNumber, Part},
     web::{
         State,
         extract::{Json, NoQuery, Path, Query, RawJson},
@@ -32,16 +32,16 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct AllQuery {
     /// From 1.
-    #[param(minimum = 1)]
-    page: Option<i64>,
-    /// 1 to 100; 20 if not given.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    #[param(inline)]
+    page: Option<PageNumber>,
+    /// 20 if not given.
+    #[param(inline)]
+    limit: Option<PageLimit>,
     /// Empty to begin a walk, then what `nextCursor` said; not with `page`.
     cursor: Option<String>,
-    /// `PENDING`, `PAID`, `SHIPPED`, `DELIVERED`, `CANCELLED` or `REFUNDED`.
+    #[param(value_type = Option<Status>, inline)]
     status: Option<String>,
-    #[param(value_type = Option<UserId>)]
+    #[param(inline)]
     user_id: Option<UserId>,
     /// Placed at or after this moment (RFC 3339).
     #[param(format = DateTime)]
@@ -95,12 +95,10 @@ pub(crate) async fn list_all_orders(
 }
 
 fn moment(name: &str, text: &str) -> Result<Timestamp> {
-    text.parse::<jiff::Timestamp>()
-        .map(|moment| Timestamp(moment.as_millisecond()))
-        .map_err(|_| {
-            let detail = format!("`{name}` must be a moment, as `2026-01-31T18:00:00Z`");
-            Error::new(Kind::InvalidQuery, detail)
-        })
+    text.parse().map_err(|_| {
+        let detail = format!("`{name}` must be an RFC 3339 timestamp, e.g. `2026-01-31T18:00:00Z`");
+        Error::new(Kind::InvalidQuery, detail)
+    })
 }
 
 /// Any order
@@ -196,7 +194,8 @@ pub(crate) struct NewRefund {
     security(("bearer" = [])),
     params(
         ("id" = OrderId, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "1 to 255 visible characters, bare or as a quoted string"),
     ),
     request_body = Option<NewRefund>,
     responses(

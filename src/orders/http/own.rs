@@ -17,7 +17,7 @@ use crate::{
     id::OrderId,
     money::Money,
     orders::{self, Checkout, Draft, Filters, Mover, Order, Status, worker},
-    page::{KeyType, Listing, Part},
+    page::{KeyType, Listing, PageLimit, PageNumber, Part},
     web::{
         State,
         extract::{Bearer, NoQuery, Path, Query, RawJson},
@@ -36,7 +36,8 @@ pub(crate) struct NewOrder {
 /// Order what is in the cart
 #[utoipa::path(post, path = "/orders", tag = "orders", security(("bearer" = [])),
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "1 to 255 visible characters, bare or as a quoted string"),
     ),
     request_body = Option<NewOrder>,
     responses(
@@ -86,14 +87,14 @@ fn placed(order: &Order) -> Result<Answer> {
 #[into_params(parameter_in = Query)]
 pub(crate) struct OwnQuery {
     /// From 1.
-    #[param(minimum = 1)]
-    page: Option<i64>,
-    /// 1 to 100; 20 if not given.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    #[param(inline)]
+    page: Option<PageNumber>,
+    /// 20 if not given.
+    #[param(inline)]
+    limit: Option<PageLimit>,
     /// Empty to begin a walk, then what `nextCursor` said; not with `page`.
     cursor: Option<String>,
-    /// `PENDING`, `PAID`, `SHIPPED`, `DELIVERED`, `CANCELLED` or `REFUNDED`.
+    #[param(value_type = Option<Status>, inline)]
     status: Option<String>,
 }
 
