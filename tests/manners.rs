@@ -5,6 +5,7 @@ mod document;
 mod edge;
 mod injection;
 mod schemas;
+mod schemathesis;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -16,6 +16,7 @@ mod process;
 pub(crate) mod provider;
 mod razorpay;
 mod remote;
+mod schemathesis;
 mod shop;
 pub(crate) mod shopping;
 mod site;
@@ -39,6 +40,7 @@ pub(crate) use self::{
     process::{Process, ends, run, run_on, run_with_input},
     razorpay::{Mood, Razorpay},
     remote::Remote,
+    schemathesis::{Prepared, Schemathesis},
     shop::{Engine, TestShop, options},
     site::{Site, add_product},
     smtp::{Certificate, SmtpServer},
