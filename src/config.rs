@@ -85,6 +85,7 @@ const KEYS: &[Key] = &[
     key("body_budget", Some("64MiB")),
     key("rate_limit", Some("on")),
     key("mail_files_kept", Some("7d")),
+    key("image_max_pixels", Some("16000000")),
     key("log", Some("info")),
     key("log_format", Some("text")),
 ];
@@ -133,6 +134,8 @@ pub struct Config {
     pub rate_limit: bool,
     /// After this time a mail that was written to a file is deleted.
     pub mail_files_kept: Duration,
+    /// How many pixels an uploaded picture may have.
+    pub image_max_pixels: u64,
     pub log: String,
     pub log_as_json: bool,
 }
@@ -347,6 +350,11 @@ impl Config {
             body_budget: size("body_budget", text("body_budget"))?,
             mail_files_kept: duration("mail_files_kept", text("mail_files_kept"))?,
             rate_limit: choice("rate_limit", text("rate_limit"), "on", "off")?,
+            image_max_pixels: parse(
+                "image_max_pixels",
+                text("image_max_pixels"),
+                "a whole number",
+            )?,
             log: text("log").to_owned(),
             log_as_json: choice("log_format", text("log_format"), "json", "text")?,
         })

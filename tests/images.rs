@@ -1,7 +1,9 @@
 //! The store of pictures: smaller widths, what is removed from it and when, and uploads that mean harm.
 
 mod cloudinary;
+mod crafted;
 mod hostile;
+mod memory;
 mod removals;
 mod s3;
 mod widths;

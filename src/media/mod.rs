@@ -29,6 +29,10 @@ pub const MOST_IMAGES: usize = 8;
 /// How large one uploaded picture may be, in bytes.
 pub const IMAGE_LIMIT: usize = 5 * 1024 * 1024;
 
+/// How large a stored picture may be, in bytes, and how much of all of them is held in memory at a time:
+/// the store takes each from memory.
+pub const STORED_LIMIT: u32 = 24 * 1024 * 1024;
+
 /// A picture as products show it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,43 +1,44 @@
-//! Decoding under limits and encoding anew: what comes out holds pixels and nothing else.
+//! Decodes uploads under limits and encodes them again: what comes out holds pixels and nothing else.
+
+mod cost;
+mod encode;
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Cursor, Read, Seek, Write},
+    io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Seek},
     path::Path,
     sync::Arc,
 };
 
 use bytes::Bytes;
 use image::{
-    DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits,
-    codecs::jpeg::JpegEncoder, imageops::FilterType,
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits,
+    imageops::FilterType, metadata::Orientation,
 };
 
+use self::cost::{BUDGET, Watched};
+use super::STORED_LIMIT;
 use crate::error::{Error, Kind, Result};
 
-/// The most pixels of a picture.
-const MOST_PIXELS: u64 = 50_000_000;
-
 /// The longest side of a picture, in pixels.
-const LONGEST_SIDE: u32 = 16_384;
+const MAX_SIDE: u32 = 16_384;
 
-/// The most memory that decoding one picture may take, in bytes.
-const MOST_MEMORY: u64 = 256 * 1024 * 1024;
-
-/// The most memory that reading its header may take: a profile of colours that unfolds into gigabytes
-/// stands there, too.
-const MOST_HEADER: u64 = 16 * 1024 * 1024;
+/// The most memory that reading a header may take, in bytes: a colour profile that inflates to gigabytes
+/// is part of a PNG's.
+const MAX_HEADER: u64 = 4 * 1024 * 1024;
 
 /// No PNG and no JPEG holds more bytes of pixels in one byte of its file: DEFLATE makes 1032 of one
 /// (<https://zlib.net/zlib_tech.html>), and a block of 64 pixels takes at least a bit.
-const MOST_UNFOLDING: u64 = 1100;
+const MAX_RATIO: u64 = 1100;
 
-/// What grows beyond this in a lossless format becomes a JPEG where nothing shines through, in bytes.
-const MOST_LOSSLESS: u64 = 10 * 1024 * 1024;
+/// The most memory that resizing may take at a time, in bytes. Its many small buffers stay with the
+/// allocator, beside the next picture.
+const RESIZING: u64 = 72 * 1024 * 1024;
 
-const JPEG_QUALITY: u8 = 85;
+/// A lossless picture that grows beyond this becomes a JPEG where it is opaque, in bytes.
+const MAX_LOSSLESS: u64 = 10 * 1024 * 1024;
 
-/// A picture made anew, in a file that has no name and goes away with it.
+/// A picture encoded again, in a file without a name that goes away with it.
 #[derive(Debug, Clone)]
 pub struct Picture {
     file: Arc<File>,
@@ -47,10 +48,12 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Takes a picture by its content, whatever its name says, and writes what it makes of it to
-    /// the directory `spool`. Busy for up to a second: run it on the pool for pictures.
-    pub fn decode(file: File, spool: &Path, field: &str) -> Result<Picture> {
-        let mut source = BufReader::new(file);
+    /// Identifies a picture by its content, whatever its name says, and writes it again to the directory
+    /// `spool`. It may have up to `max_pixels`. Busy for up to some seconds: run it on the image pool.
+    ///
+    /// Errors: `unsupported-media-type`; `invalid-image` names the limit that was exceeded.
+    pub fn decode(file: File, spool: &Path, field: &str, max_pixels: u64) -> Result<Picture> {
+        let mut source = BufReader::with_capacity(16 * 1024, Watched::new(file));
         let format = source
             .rewind()
             .and_then(|()| source.fill_buf().map(image::guess_format))
@@ -61,15 +64,19 @@ impl Picture {
                 let detail = format!("`{field}`: images must be JPEG, PNG, WebP or GIF");
                 Error::new(Kind::UnsupportedMediaType, detail)
             })?;
-        let image = pixels(source, format).map_err(|cause| {
-            let detail = format!("`{field}`: the image is broken or too large");
-            Error::new(Kind::Invalid("invalid-image"), detail).caused_by(cause)
-        })?;
+        let refused = |refusal: Refusal| refusal.into_error(field);
+        let image = pixels(source, format, max_pixels).map_err(refused)?;
         let written = |format| Picture::write(&image, format, spool);
-        let picture = written(format)?;
-        let size = picture.file.metadata().map_err(|e| unreadable(&e))?.len();
-        if size > MOST_LOSSLESS && format != ImageFormat::Jpeg && !is_transparent(&image) {
-            return written(ImageFormat::Jpeg);
+        let mut picture = written(encode::target(&image, format))?;
+        if picture.size()? > MAX_LOSSLESS && picture.format != ImageFormat::Jpeg {
+            let compact = encode::compact(&image);
+            if compact != picture.format {
+                picture = written(compact)?;
+            }
+        }
+        let size = picture.size()?;
+        if size > STORED_LIMIT.into() {
+            return Err(refused(Refusal::Stored { size }));
         }
         Ok(picture)
     }
@@ -77,7 +84,7 @@ impl Picture {
     fn write(image: &DynamicImage, format: ImageFormat, spool: &Path) -> Result<Picture> {
         let file = tempfile::tempfile_in(spool).map_err(|error| unreadable(&error))?;
         let mut sink = BufWriter::new(file);
-        encode(image, format, &mut sink).map_err(|error| match error {
+        encode::encode(image, format, &mut sink).map_err(|error| match error {
             image::ImageError::IoError(error) => unreadable(&error),
             error => Error::internal(error),
         })?;
@@ -92,7 +99,13 @@ impl Picture {
         })
     }
 
-    /// What it is as a file.
+    /// The length of the file, in bytes.
+    pub fn size(&self) -> Result<u64> {
+        let metadata = self.file.metadata().map_err(|e| unreadable(&e))?;
+        Ok(metadata.len())
+    }
+
+    /// The content of the file.
     pub fn bytes(&self) -> Result<Bytes> {
         let mut file = self.file.as_ref();
         let mut bytes = Vec::new();
@@ -115,93 +128,239 @@ impl Picture {
     }
 }
 
-/// A picture of this shop at a smaller width, never a larger one: a JPEG, or a PNG where something
-/// shines through. Busy as [`Picture::decode`].
-pub(super) fn narrowed(file: &Bytes, width: u32) -> Result<Bytes> {
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| Error::internal(cause);
+/// A stored picture at a smaller width, never a larger one: a JPEG, or a PNG where it is transparent. The
+/// picture as it is, where it is small already, or larger than can be resized within the budget. Busy as
+/// [`Picture::decode`].
+pub(super) fn resized(file: &Bytes, width: u32) -> Result<Bytes> {
+    let failed = |cause: Cause| Error::internal(cause);
     let format = image::guess_format(file).map_err(|e| failed(e.into()))?;
-    let reader = ImageReader::with_format(Cursor::new(file), format);
-    let (wide, _) = reader.into_dimensions().map_err(|e| failed(e.into()))?;
-    if wide <= width && format == ImageFormat::Jpeg {
+    let mut source = Cursor::new(file);
+    let header = match Header::read(&mut source, format) {
+        Ok(header) => header,
+        Err(refusal) => return refusal.or_original(file),
+    };
+    if header.width <= width && format == ImageFormat::Jpeg {
         return Ok(file.clone());
     }
-    let image = pixels(Cursor::new(file), format).map_err(failed)?;
-    let is_transparent = is_transparent(&image);
-    if wide <= width && is_transparent && format == ImageFormat::Png {
+    let source = BufReader::with_capacity(16 * 1024, Watched::new(source));
+    let checked = header.check_memory(RESIZING);
+    let image = match checked.and_then(|()| header.decode(source)) {
+        Ok(image) => image,
+        Err(refusal) => return refusal.or_original(file),
+    };
+    let is_transparent = encode::is_transparent(&image);
+    if header.width <= width && is_transparent && format == ImageFormat::Png {
         return Ok(file.clone());
     }
-    let image = if wide > width {
-        let height = u64::from(image.height()) * u64::from(width) / u64::from(wide);
-        let height = u32::try_from(height.max(1)).map_err(Error::internal)?;
-        image.resize_exact(width, height, FilterType::CatmullRom)
+    let Some(image) = reduced(image, width) else {
+        return Ok(file.clone());
+    };
+    let mut bytes = Cursor::new(Vec::new());
+    encode::encode(&image, encode::compact(&image), &mut bytes).map_err(|e| failed(e.into()))?;
+    Ok(bytes.into_inner().into())
+}
+
+/// Reduces a picture to that width; `None` where that takes too much memory. It is first averaged by a
+/// whole factor, which needs no buffer: what remains is resized in floating point, four numbers of four
+/// bytes for each pixel of the intermediate picture.
+fn reduced(image: DynamicImage, width: u32) -> Option<DynamicImage> {
+    const FLOATS: u64 = 16;
+    if image.width() <= width {
+        return Some(image);
+    }
+    let height = u64::from(image.height()) * u64::from(width) / u64::from(image.width());
+    let height = u32::try_from(height.max(1)).ok()?;
+    let bytes = |image: &DynamicImage| image.as_bytes().len() as u64;
+    let factor = image.width() / width;
+    let image = if factor > 1 {
+        if bytes(&image) + bytes(&image) / u64::from(factor * factor) > RESIZING {
+            return None;
+        }
+        let (across, down) = (image.width() / factor, image.height() / factor);
+        let averaged = image.thumbnail_exact(across, down.max(height));
+        drop(image);
+        averaged
     } else {
         image
     };
-    let format = if is_transparent {
-        ImageFormat::Png
-    } else {
-        ImageFormat::Jpeg
-    };
-    let mut bytes = Cursor::new(Vec::new());
-    encode(&image, format, &mut bytes).map_err(|e| failed(e.into()))?;
-    Ok(bytes.into_inner().into())
+    let floats = FLOATS * u64::from(height) * u64::from(image.width() + width);
+    let fits = bytes(&image) + floats <= RESIZING;
+    fits.then(|| image.resize_exact(width, height, FilterType::CatmullRom))
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// The pixels of a picture, the right way up. Its header is looked at before anything is decoded.
-fn pixels(mut source: impl BufRead + Seek, format: ImageFormat) -> Result<DynamicImage, Cause> {
-    let size = source.seek(std::io::SeekFrom::End(0))?;
-    source.rewind()?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(LONGEST_SIDE);
-    limits.max_image_height = Some(LONGEST_SIDE);
-    limits.max_alloc = Some(MOST_HEADER);
-    let mut reader = ImageReader::with_format(source, format);
-    reader.limits(limits.clone());
-    let mut decoder = reader.into_decoder()?;
-    let (width, height) = decoder.dimensions();
-    let (count, total) = (u64::from(width) * u64::from(height), decoder.total_bytes());
-    let unfolds =
-        matches!(format, ImageFormat::Jpeg | ImageFormat::Png) && total / MOST_UNFOLDING > size;
-    if count > MOST_PIXELS || total > MOST_MEMORY || unfolds {
-        return Err(format!("{width} × {height} pixels in {size} bytes").into());
-    }
-    limits.max_alloc = Some(MOST_MEMORY);
-    decoder.set_limits(limits)?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    Ok(image)
-}
-
-fn encode(
-    image: &DynamicImage,
+/// The pixels of a picture, upright. Nothing is decoded before its header has passed the limits.
+fn pixels(
+    mut source: impl BufRead + Seek,
     format: ImageFormat,
-    sink: &mut (impl Write + Seek),
-) -> ImageResult<()> {
-    match format {
-        ImageFormat::Jpeg => {
-            let encoder = JpegEncoder::new_with_quality(sink, JPEG_QUALITY);
-            match image {
-                DynamicImage::ImageRgb8(_) | DynamicImage::ImageLuma8(_) => {
-                    image.write_with_encoder(encoder)
-                }
-                _ => image.to_rgb8().write_with_encoder(encoder),
-            }
+    max_pixels: u64,
+) -> Result<DynamicImage, Refusal> {
+    let header = Header::read(&mut source, format)?;
+    let count = u64::from(header.width) * u64::from(header.height);
+    if count > max_pixels {
+        return Err(Refusal::Pixels {
+            width: header.width,
+            height: header.height,
+            max: max_pixels,
+        });
+    }
+    header.check_memory(BUDGET)?;
+    header.decode(source)
+}
+
+/// What a picture says of itself.
+struct Header {
+    format: ImageFormat,
+    width: u32,
+    height: u32,
+    orientation: Orientation,
+    /// The size of its pixels, in bytes.
+    pixels: u64,
+    /// What decoding takes beside them, in bytes.
+    working: u64,
+}
+
+impl Header {
+    fn read(source: &mut (impl BufRead + Seek), format: ImageFormat) -> Result<Header, Refusal> {
+        let size = source.seek(io::SeekFrom::End(0))?;
+        let working = cost::working_memory(source, format, size)?;
+        source.rewind()?;
+        let mut decoder = decoder(source, format)?;
+        let (width, height) = decoder.dimensions();
+        if width.max(height) > MAX_SIDE {
+            return Err(Refusal::Side(width.max(height)));
         }
-        // These two encoders take eight bits a channel, with transparency.
-        ImageFormat::WebP | ImageFormat::Gif if !matches!(image, DynamicImage::ImageRgba8(_)) => {
-            DynamicImage::from(image.to_rgba8()).write_to(sink, format)
+        let pixels = decoder.total_bytes();
+        if matches!(format, ImageFormat::Jpeg | ImageFormat::Png) && pixels / MAX_RATIO > size {
+            let claim = format!("{width} × {height} pixels in {size} bytes");
+            return Err(Refusal::broken(claim));
         }
-        _ => image.write_to(sink, format),
+        let orientation = decoder.orientation()?;
+        Ok(Header {
+            format,
+            width,
+            height,
+            orientation,
+            pixels,
+            working,
+        })
+    }
+
+    fn check_memory(&self, budget: u64) -> Result<(), Refusal> {
+        // Turning a picture by a right angle takes a second buffer; the decoder is done by then.
+        let turned = if matches!(
+            self.orientation,
+            Orientation::NoTransforms
+                | Orientation::Rotate180
+                | Orientation::FlipHorizontal
+                | Orientation::FlipVertical
+        ) {
+            0
+        } else {
+            self.pixels
+        };
+        let needed = self.pixels + self.working.max(turned);
+        if needed > budget {
+            return Err(Refusal::Memory);
+        }
+        Ok(())
+    }
+
+    fn decode(&self, mut source: impl BufRead + Seek) -> Result<DynamicImage, Refusal> {
+        source.rewind()?;
+        let mut decoder = decoder(source, self.format)?;
+        let mut limits = limits();
+        limits.max_alloc = Some(BUDGET.saturating_sub(self.pixels));
+        decoder.set_limits(limits)?;
+        let mut image = DynamicImage::from_decoder(decoder)?;
+        image.apply_orientation(self.orientation);
+        Ok(image)
     }
 }
 
-/// Whether anything shines through.
-fn is_transparent(image: &DynamicImage) -> bool {
-    use image::GenericImageView;
-    image.color().has_alpha() && image.pixels().any(|(_, _, pixel)| pixel.0[3] < 255)
+fn limits() -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_HEADER);
+    limits
+}
+
+fn decoder<'a>(
+    source: impl BufRead + Seek + 'a,
+    format: ImageFormat,
+) -> ImageResult<impl ImageDecoder + 'a> {
+    let mut reader = ImageReader::with_format(source, format);
+    reader.limits(limits());
+    reader.into_decoder()
+}
+
+/// Why a picture is not decoded.
+enum Refusal {
+    Pixels { width: u32, height: u32, max: u64 },
+    Side(u32),
+    Memory,
+    Stored { size: u64 },
+    Broken(Cause),
+}
+
+impl Refusal {
+    fn broken(cause: impl Into<Cause>) -> Refusal {
+        Refusal::Broken(cause.into())
+    }
+
+    /// The error for the client, who called the picture `field`.
+    fn into_error(self, field: &str) -> Error {
+        let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
+        let why = match &self {
+            Refusal::Pixels { width, height, max } => {
+                format!("the image has {width} × {height} pixels; the limit is {max} pixels")
+            }
+            Refusal::Side(side) => {
+                format!("a side of the image has {side} pixels; the limit is {MAX_SIDE} pixels")
+            }
+            Refusal::Memory => {
+                let limit = mib(BUDGET);
+                format!("decoding the image takes more memory than the limit of {limit} MiB")
+            }
+            Refusal::Stored { size } => {
+                let (size, limit) = (mib(*size), mib(STORED_LIMIT.into()));
+                format!("the image takes {size} MiB without loss; the limit is {limit} MiB")
+            }
+            Refusal::Broken(_) => "the image is broken".to_owned(),
+        };
+        let error = Error::new(Kind::Invalid("invalid-image"), format!("`{field}`: {why}"));
+        match self {
+            Refusal::Broken(cause) => error.caused_by(cause),
+            _ => error,
+        }
+    }
+
+    /// A stored picture that exceeds a limit of today is valid all the same.
+    fn or_original(self, file: &Bytes) -> Result<Bytes> {
+        match self {
+            Refusal::Broken(cause) => Err(Error::internal(cause)),
+            _ => Ok(file.clone()),
+        }
+    }
+}
+
+impl From<ImageError> for Refusal {
+    fn from(error: ImageError) -> Refusal {
+        match error {
+            ImageError::IoError(error) => error.into(),
+            ImageError::Limits(_) => Refusal::Memory,
+            error => Refusal::broken(error),
+        }
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        match error.kind() {
+            io::ErrorKind::OutOfMemory => Refusal::Memory,
+            _ => Refusal::broken(error),
+        }
+    }
 }
 
 fn is_supported(format: ImageFormat) -> bool {

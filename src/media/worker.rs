@@ -26,6 +26,11 @@ const LOOKED_UP: usize = 200;
 /// How many are asked for at once.
 const LOOKED_FOR: usize = 8;
 
+/// How much a picture of that size weighs in `App::sending`, in KiB.
+pub(super) fn weight(size: u64) -> u32 {
+    u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
 /// A file on its way in; `field` is what an error calls it.
 #[derive(Debug)]
 pub struct Draft {
@@ -40,10 +45,11 @@ pub async fn keep(app: &Arc<App>, files: Vec<Draft>) -> Result<Vec<Stored>> {
         return Ok(Vec::new());
     }
     let spool = app.config.data_dir.clone();
+    let max_pixels = app.config.image_max_pixels;
     let mut pictures = Vec::with_capacity(files.len());
     for Draft { field, file } in files {
         let spool = spool.clone();
-        let decode = move || Picture::decode(file, &spool, &field);
+        let decode = move || Picture::decode(file, &spool, &field, max_pixels);
         pictures.push(app.imaging.run(decode).await?);
     }
     let now = app.clock.now();
@@ -66,8 +72,7 @@ pub async fn keep(app: &Arc<App>, files: Vec<Draft>) -> Result<Vec<Stored>> {
 
 async fn put_all(app: &App, stored: &mut [Stored]) -> Result<()> {
     for image in stored {
-        // The memory that it takes to send one is taken so many times and no more.
-        let _place = app.sending.enter().await?;
+        let _sending = app.sending.enter(weight(image.picture.size()?)).await?;
         let bytes = image.picture.bytes()?;
         image.url = app.images.put(&image.key, bytes).await?;
     }

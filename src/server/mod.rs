@@ -37,7 +37,7 @@ use crate::{
     ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms, mailer},
     realtime,
     web::{
-        App, Places, Routes, Turns, Workers, body::BodyBudget, edge, keyed_hash::KeyedHash,
+        App, Places, Routes, Turns, Worker, Workers, body::BodyBudget, edge, keyed_hash::KeyedHash,
         limits::Limits, openapi, shares::Shares, single_flight::SharedCheck, token::Tokens,
     },
 };
@@ -158,8 +158,8 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         mailer,
         sms,
         hashing: Workers::new(accounts::hashing_slots(cores), 256),
-        imaging: Workers::new(cores.div_ceil(2), 32),
-        sending: Places::new(4, 64),
+        imaging: Worker::start("images", 32)?,
+        sending: Places::new(media::STORED_LIMIT / 1024, 64),
         narrowing: Turns::default(),
         limits: Limits::new(is_limited),
         sockets: Shares::new(

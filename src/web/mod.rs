@@ -29,7 +29,7 @@ use self::{
 };
 pub use self::{
     turns::Turns,
-    workers::{Places, Workers},
+    workers::{Places, Worker, Workers},
 };
 use crate::{
     bus::Bus,
@@ -58,11 +58,11 @@ pub struct App {
     pub sms: Arc<dyn Sms>,
     /// Where passwords are hashed; each slot reuses its own memory blocks.
     pub hashing: Workers<Vec<argon2::Block>>,
-    /// Where pictures are decoded.
-    pub imaging: Workers,
-    /// Who may hold a whole picture in memory.
+    /// Where pictures are decoded, one at a time.
+    pub imaging: Worker,
+    /// Permits to hold whole files of pictures in memory, one for each KiB.
     pub sending: Places,
-    /// Who makes which picture narrower.
+    /// Which resized pictures are being made.
     pub narrowing: Turns,
     pub limits: Limits,
     /// Live connections.

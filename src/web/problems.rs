@@ -201,7 +201,7 @@ pub const ALL: &[Problem] = &[
         "invalid-image",
         422,
         "The image cannot be used",
-        "Send a whole JPEG, PNG, WebP or GIF of at most 50 megapixels, at most 8 for a product.",
+        "Send a whole JPEG, PNG, WebP or GIF within the limit that `detail` names (16 megapixels unless the shop says otherwise), at most 8 for a product.",
     ),
     problem(
         "precondition-required",

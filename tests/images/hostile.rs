@@ -9,22 +9,13 @@ use image::ImageFormat;
 use super::{admin_of, files, product};
 use crate::support::{
     Form, Process,
+    memory::peak,
     pictures::{chunk, picture, png, png_bomb, with_chunk},
     storage_test,
 };
 
 /// How much more memory a program may take than before, in kB.
 const MOST_MORE: usize = 64 * 1024;
-
-/// The most that a process has held so far, in kB.
-fn peak(process: &Process) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 /// A body that comes piece by piece and is never whole in memory.
 fn endless(head: &str, piece: &'static [u8], pieces: usize) -> reqwest::Body {

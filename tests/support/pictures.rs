@@ -1,7 +1,5 @@
 //! Pictures, good and bad.
 
-use std::io::Cursor;
-
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 /// What only the metadata of a picture tells.
@@ -12,11 +10,15 @@ pub(crate) fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let pixels = RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 200])
     });
-    let mut file = Cursor::new(Vec::new());
-    DynamicImage::from(pixels)
-        .write_to(&mut file, format)
-        .unwrap();
-    file.into_inner()
+    file(&pixels.into(), format)
+}
+
+/// A picture as a file. It goes through the disk, since an encoder that writes to memory would be compiled
+/// here, without optimisation.
+pub(crate) fn file(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    image.save_with_format(file.path(), format).unwrap();
+    std::fs::read(file.path()).unwrap()
 }
 
 pub(crate) fn png() -> Vec<u8> {

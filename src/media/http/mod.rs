@@ -3,15 +3,16 @@
 mod upload;
 
 use axum::{body::Body, response::Response};
-use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderValue, header};
 use serde::Deserialize;
+use std::future::ready;
 
 pub use self::upload::Upload;
-use super::picture;
+use super::{STORED_LIMIT, picture, worker::weight};
 use crate::{
     error::{Error, Kind, Result},
-    ports::images::{WIDTHS, narrow, whole},
+    ports::images::{Found, WIDTHS, narrow, whole},
     web::{
         App, State,
         extract::{Path, Query},
@@ -43,13 +44,23 @@ pub(crate) async fn get_image(
     let width = WIDTHS.into_iter().find(|known| known.to_string() == width);
     let width =
         width.ok_or_else(|| Error::new(Kind::InvalidQuery, "`w` must be 320, 640 or 1280"))?;
-    let file = narrowed(&app, &key, stem, width).await?;
-    let content_type = match image::guess_format(&file) {
-        Ok(image::ImageFormat::Png) => "image/png",
-        _ => "image/jpeg",
-    };
-    let size = file.len() as u64;
-    Ok(picture_response(file.into(), size, content_type))
+    resized(&app, &key, stem, width).await
+}
+
+/// Sends what the store has as it is read; its first bytes tell what it is.
+async fn stored_response(mut found: Found) -> Result<Response> {
+    let first = found.body.try_next().await?.unwrap_or_default();
+    let content_type = content_type(&first);
+    let body = stream::once(ready(Ok(first))).chain(found.body);
+    Ok(picture_response(
+        Body::from_stream(body),
+        found.size,
+        content_type,
+    ))
+}
+
+fn content_type(file: &[u8]) -> &'static str {
+    image::guess_format(file).map_or("application/octet-stream", |format| format.to_mime_type())
 }
 
 fn picture_response(body: Body, size: u64, content_type: &'static str) -> Response {
@@ -78,37 +89,37 @@ fn parse(key: &str) -> Option<(&str, &'static str)> {
     is_id.then_some((stem, content_type))
 }
 
-/// A picture at a smaller width: made for the first who asks, and kept beside it for the others.
-async fn narrowed(app: &App, key: &str, stem: &str, width: u32) -> Result<Bytes> {
+/// A picture at a smaller width: made at the first request, and stored beside the original.
+async fn resized(app: &App, key: &str, stem: &str, width: u32) -> Result<Response> {
     let name = narrow(stem, width);
-    if let Some(kept) = kept(app, &name).await? {
-        return Ok(kept);
+    if let Some(stored) = stored(app, &name).await? {
+        return stored_response(stored).await;
     }
     let _turn = app.narrowing.take(&name).await;
-    // Whoever had the turn before has made it.
-    if let Some(kept) = kept(app, &name).await? {
-        return Ok(kept);
+    // The request that had the turn before has made it.
+    if let Some(stored) = stored(app, &name).await? {
+        return stored_response(stored).await;
     }
-    let made = {
-        let _place = app.sending.enter().await?;
-        let original = whole(app.images.get(key).await?).await?;
-        let made = app.imaging.run(move || picture::narrowed(&original, width));
-        made.await?
-    };
-    // Whoever asks next has it made again.
+    let original = app.images.get(key).await?;
+    if original.size > STORED_LIMIT.into() {
+        // It is older than that limit.
+        return stored_response(original).await;
+    }
+    let _sending = app.sending.enter(weight(original.size)).await?;
+    let original = whole(original).await?;
+    let resize = move || picture::resized(&original, width);
+    let made = app.imaging.run(resize).await?;
+    // If that fails, the next request makes it again.
     if let Err(error) = app.images.put(&name, made.clone()).await {
-        tracing::warn!(
-            name,
-            ?error,
-            "a picture could not be kept at a smaller width"
-        );
+        tracing::warn!(name, ?error, "could not store a resized image");
     }
-    Ok(made)
+    let (size, content_type) = (made.len() as u64, content_type(&made));
+    Ok(picture_response(made.into(), size, content_type))
 }
 
-async fn kept(app: &App, name: &str) -> Result<Option<Bytes>> {
+async fn stored(app: &App, name: &str) -> Result<Option<Found>> {
     match app.images.get(name).await {
-        Ok(found) => whole(found).await.map(Some),
+        Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -33,7 +33,8 @@ pub struct Found {
 
 /// A picture, read to its end.
 pub async fn whole(mut found: Found) -> Result<Bytes> {
-    let mut file = BytesMut::new();
+    let size = usize::try_from(found.size).unwrap_or_default();
+    let mut file = BytesMut::with_capacity(size);
     while let Some(chunk) = found.body.try_next().await? {
         file.extend_from_slice(&chunk);
     }

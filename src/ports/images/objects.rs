@@ -27,8 +27,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECTING: Duration = Duration::from_secs(5);
 
-/// What is larger is handed out as it is read.
-const AT_ONCE: u64 = 256 * 1024;
+/// A larger picture is sent as it is read, in bytes: a client that reads slowly holds what was read.
+const AT_ONCE: u64 = 64 * 1024;
 
 pub struct Objects {
     store: Arc<dyn ObjectStore>,

@@ -1,0 +1,135 @@
+//! Writing pictures. What needs buffers of its own beside the pixels is used only where they fit the budget.
+
+use std::io::{Seek, Write};
+
+use image::{
+    DynamicImage, ExtendedColorType, Frame, GenericImageView, ImageEncoder, ImageFormat,
+    ImageResult, Rgb, RgbaImage,
+    codecs::{gif::GifEncoder, jpeg::JpegEncoder, webp::WebPEncoder},
+    error::{EncodingError, ImageFormatHint},
+};
+
+use super::cost::BUDGET;
+
+const JPEG_QUALITY: u8 = 85;
+
+/// How many bytes the encoders of WebP and GIF allocate for each pixel at most: a copy of the pixels in
+/// four bytes, and what becomes of it.
+const WEBP: u64 = 8;
+const GIF: u64 = 7;
+
+/// What a picture that came as `format` is written as.
+pub(super) fn target(image: &DynamicImage, format: ImageFormat) -> ImageFormat {
+    let for_pixel = match format {
+        ImageFormat::WebP => WEBP,
+        ImageFormat::Gif => GIF,
+        format => return format,
+    };
+    let pixels = u64::from(image.width()) * u64::from(image.height());
+    if image.as_bytes().len() as u64 + for_pixel * pixels > BUDGET {
+        compact(image)
+    } else {
+        format
+    }
+}
+
+/// JPEG, or PNG where the picture is transparent. Both are written row by row.
+pub(super) fn compact(image: &DynamicImage) -> ImageFormat {
+    if is_transparent(image) {
+        ImageFormat::Png
+    } else {
+        ImageFormat::Jpeg
+    }
+}
+
+/// Whether any pixel is not opaque.
+pub(super) fn is_transparent(image: &DynamicImage) -> bool {
+    image.color().has_alpha() && image.pixels().any(|(_, _, pixel)| pixel.0[3] < 255)
+}
+
+pub(super) fn encode(
+    image: &DynamicImage,
+    format: ImageFormat,
+    sink: &mut (impl Write + Seek),
+) -> ImageResult<()> {
+    match format {
+        ImageFormat::Jpeg => {
+            let mut encoder = JpegEncoder::new_with_quality(sink, JPEG_QUALITY);
+            match image {
+                DynamicImage::ImageRgb8(image) => encoder.encode_image(image),
+                DynamicImage::ImageLuma8(image) => encoder.encode_image(image),
+                image => encoder.encode_image(&Opaque(image)),
+            }
+        }
+        ImageFormat::WebP => {
+            let encoder = WebPEncoder::new_lossless(sink);
+            let color = match image {
+                DynamicImage::ImageRgb8(_) => ExtendedColorType::Rgb8,
+                DynamicImage::ImageRgba8(_) => ExtendedColorType::Rgba8,
+                other => return DynamicImage::from(other.to_rgba8()).write_with_encoder(encoder),
+            };
+            encoder.write_image(image.as_bytes(), image.width(), image.height(), color)
+        }
+        ImageFormat::Gif => {
+            let pixels: RgbaImage = image.to_rgba8();
+            GifEncoder::new(sink).encode_frame(Frame::new(pixels))
+        }
+        ImageFormat::Png => png(image, sink).map_err(|error| match error {
+            png::EncodingError::IoError(error) => error.into(),
+            error => {
+                let hint = ImageFormatHint::Exact(ImageFormat::Png);
+                image::ImageError::Encoding(EncodingError::new(hint, error))
+            }
+        }),
+        other => image.write_to(sink, other),
+    }
+}
+
+/// The encoder of the `image` crate holds the whole file in memory.
+fn png(image: &DynamicImage, sink: impl Write) -> Result<(), png::EncodingError> {
+    let color = image.color();
+    let mut encoder = png::Encoder::new(sink, image.width(), image.height());
+    encoder.set_color(match (color.has_color(), color.has_alpha()) {
+        (false, false) => png::ColorType::Grayscale,
+        (false, true) => png::ColorType::GrayscaleAlpha,
+        (true, false) => png::ColorType::Rgb,
+        (true, true) => png::ColorType::Rgba,
+    });
+    let is_deep = color.bytes_per_pixel() / color.channel_count() == 2;
+    if is_deep {
+        encoder.set_depth(png::BitDepth::Sixteen);
+    }
+    encoder.set_deflate_compression(png::DeflateCompression::Level(1));
+    encoder.set_filter(png::Filter::Adaptive);
+    let mut writer = encoder.write_header()?;
+    let mut rows = writer.stream_writer()?;
+    for bytes in image.as_bytes().chunks(16 * 1024) {
+        if is_deep {
+            // PNG is big-endian.
+            let samples = bytes.as_chunks::<2>().0.iter();
+            let bytes: Vec<u8> = samples
+                .flat_map(|sample| u16::from_ne_bytes(*sample).to_be_bytes())
+                .collect();
+            rows.write_all(&bytes)?;
+        } else {
+            rows.write_all(bytes)?;
+        }
+    }
+    rows.finish()
+}
+
+/// A picture as a JPEG can hold it, without a copy of its pixels.
+struct Opaque<'a>(&'a DynamicImage);
+
+impl GenericImageView for Opaque<'_> {
+    type Pixel = Rgb<u8>;
+
+    fn dimensions(&self) -> (u32, u32) {
+        self.0.dimensions()
+    }
+
+    fn get_pixel(&self, x: u32, y: u32) -> Rgb<u8> {
+        let [red, green, blue, _] = self.0.get_pixel(x, y).0;
+        Rgb([red, green, blue])
+    }
+}
