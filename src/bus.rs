@@ -1,8 +1,9 @@
 //! Carries committed events to live listeners, in the order of commits.
 //!
 //! The events' rows are the only source: one task reads what is new, woken by this process's
-//! commits and looking by itself for those of others. Listeners keep a position and take what lies
-//! behind it, so that none of them holds a queue. It must never tell of what is not committed.
+//! commits and looking by itself for those of others. Listeners keep a position and take what comes
+//! after it in batches, so that none of them holds a queue. Batches are bounded by the changes they hold:
+//! one event has up to 200. It must never tell of what is not committed.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,19 +22,71 @@ use crate::{
     finding::{ASKED, Finding, Findings},
 };
 
-/// How many events stay at hand in memory.
-const RECENT: usize = 4096;
+/// How many events, and how many changes of stock in them, stay in memory.
+const RECENT_EVENTS: usize = 4096;
+const RECENT_CHANGES: usize = 50_000;
 
 /// How often commits of other processes are looked for.
 const POLL: Duration = Duration::from_millis(250);
 
-/// How many events one look reads.
-const BATCH: i64 = 1000;
+/// How many events a batch holds, and how many changes, the last event whole.
+const BATCH_EVENTS: usize = 1000;
+const BATCH_CHANGES: usize = 1000;
+
+/// How many listeners read a batch from the database at a time.
+const REPLAYS: usize = 2;
 
 #[derive(Clone)]
 pub struct Bus {
-    recent: Arc<RwLock<VecDeque<Arc<Committed>>>>,
+    recent: Arc<RwLock<Recent>>,
     head: watch::Receiver<i64>,
+    replays: Arc<Semaphore>,
+}
+
+/// The newest events, oldest first, without a gap.
+#[derive(Default)]
+struct Recent {
+    events: VecDeque<Arc<Committed>>,
+    changes: usize,
+}
+
+impl Recent {
+    fn extend(&mut self, fresh: Vec<Arc<Committed>>) {
+        self.changes += changes(&fresh);
+        self.events.extend(fresh);
+        while self.events.len() > RECENT_EVENTS || self.changes > RECENT_CHANGES {
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
+            self.changes -= oldest.changes.len();
+        }
+    }
+
+    /// A batch of the events after `seq`; `None` if some of them are no longer here.
+    fn after(&self, seq: i64) -> Option<Vec<Arc<Committed>>> {
+        if self.events.front()?.seq > seq + 1 {
+            return None;
+        }
+        let skip = self.events.partition_point(|event| event.seq <= seq);
+        Some(batch(self.events.iter().skip(skip).cloned()))
+    }
+}
+
+/// As many of the first events as a batch holds.
+fn batch(events: impl Iterator<Item = Arc<Committed>>) -> Vec<Arc<Committed>> {
+    let mut changes = 0;
+    events
+        .take(BATCH_EVENTS)
+        .take_while(|event| {
+            let has_room = changes < BATCH_CHANGES;
+            changes += event.changes.len();
+            has_room
+        })
+        .collect()
+}
+
+fn changes(events: &[Arc<Committed>]) -> usize {
+    events.iter().map(|event| event.changes.len()).sum()
 }
 
 impl Bus {
@@ -44,6 +97,7 @@ impl Bus {
         let bus = Bus {
             recent: Arc::default(),
             head: receiver,
+            replays: Arc::new(Semaphore::new(REPLAYS)),
         };
         tokio::spawn(Self::follow(bus.clone(), db, sender, stop));
         Ok(bus)
@@ -81,12 +135,10 @@ impl Bus {
             let Some(last) = fresh.last().map(|event| event.seq) else {
                 return Ok(());
             };
-            {
-                let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
-                recent.extend(fresh);
-                let surplus = recent.len().saturating_sub(RECENT);
-                recent.drain(..surplus);
-            }
+            self.recent
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(fresh);
             head.send_replace(last);
         }
     }
@@ -102,17 +154,22 @@ impl Bus {
         self.head.clone()
     }
 
-    /// The events behind `seq`, oldest first; none if some of them are no longer at hand.
-    pub fn after(&self, seq: i64) -> Option<Vec<Arc<Committed>>> {
+    /// A batch of the events after `seq`, oldest first: from memory, else from the database, where few
+    /// listeners read at a time. Empty at the head.
+    pub async fn after(&self, db: &Db, seq: i64) -> Result<Vec<Arc<Committed>>> {
         if seq >= self.head() {
-            return Some(Vec::new());
+            return Ok(Vec::new());
         }
-        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
-        if recent.front()?.seq > seq + 1 {
-            return None;
+        let recent = self
+            .recent
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .after(seq);
+        if let Some(events) = recent {
+            return Ok(events);
         }
-        let skip = recent.partition_point(|event| event.seq <= seq);
-        Some(recent.iter().skip(skip).cloned().collect())
+        let _replay = self.replays.acquire().await.map_err(Error::internal)?;
+        db.read("bus.replay", move |tx| events_after(tx, seq)).await
     }
 }
 
@@ -132,13 +189,25 @@ pub fn tail(tx: &mut Tx<'_>) -> Result<i64> {
     Ok(oldest.flatten().map_or(0, |seq| seq - 1))
 }
 
-/// Up to a thousand events behind `seq`, oldest first.
+/// A batch of the events after `seq`, oldest first. Nothing tells how large events are before they are
+/// read: the first few are read alone.
 pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
-    tx.all(
-        "SELECT seq, at, changes FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-        args![seq, BATCH],
-        |row| committed(row).map(Arc::new),
-    )
+    let mut events: Vec<Arc<Committed>> = Vec::new();
+    for rows in [8, 64, BATCH_EVENTS] {
+        let after = events.last().map_or(seq, |event| event.seq);
+        let limit = i64::try_from(rows).map_err(Error::internal)?;
+        let more = tx.all(
+            "SELECT seq, at, changes FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            args![after, limit],
+            |row| committed(row).map(Arc::new),
+        )?;
+        let is_end = more.len() < rows;
+        events.extend(more);
+        if is_end || changes(&events) >= BATCH_CHANGES {
+            break;
+        }
+    }
+    Ok(batch(events.into_iter()))
 }
 
 /// Forgets events older than `span`, the newest aside, so that positions never fall back.

@@ -1,6 +1,8 @@
 //! Live inventory, on real sockets: every committed change, in the order of commits, and nothing
 //! else.
 
+mod strangers;
+
 use std::time::Duration;
 
 use http::Method;

@@ -76,6 +76,8 @@ pub(crate) async fn follow_inventory(
         .max_message_size(MESSAGE_LIMIT)
         .max_frame_size(MESSAGE_LIMIT)
         .max_write_buffer_size(WRITE_LIMIT)
+        // It is allocated for each socket.
+        .read_buffer_size(4 * 1024)
         .on_upgrade(move |socket| {
             let talks = app.talks.clone();
             talks.track_future(socket::talk(socket, app, query.since, share))

@@ -4,13 +4,12 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use serde::{Deserialize, Serialize};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::update::updates;
 use crate::{
     bus,
     error::Result,
-    event::Committed,
     id::ProductId,
     web::{App, shares::Share},
 };
@@ -18,8 +17,15 @@ use crate::{
 /// How often a listener is pinged; one that has not answered by the next ping is gone.
 const PING: Duration = Duration::from_secs(30);
 
+/// How many messages and control frames a listener may send in a second; each costs work, and a ping is
+/// answered.
+const MAX_FRAMES: u32 = 50;
+
 /// How long a message may take to leave. Who takes nothing for so long is gone.
 const SEND: Duration = Duration::from_secs(30);
+
+/// How long the frames of a listener that was closed for flooding are still read, and dropped.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What a listener may ask.
 #[derive(Debug, Deserialize)]
@@ -56,6 +62,8 @@ enum End {
     Gone,
     /// The shop stops: tell it to come back later.
     Stopping,
+    /// The listener sends more frames than [`MAX_FRAMES`].
+    Flooding,
 }
 
 /// Talks to one listener until it leaves or the shop stops.
@@ -73,12 +81,20 @@ pub(super) async fn talk(mut socket: WebSocket, app: Arc<App>, since: Option<i64
             End::Gone
         }
     };
-    if let End::Stopping = end {
-        let frame = CloseFrame {
-            code: close_code::AWAY,
-            reason: "the server is stopping".into(),
-        };
+    let close = match end {
+        End::Gone => None,
+        End::Stopping => Some((close_code::AWAY, "the server is stopping")),
+        End::Flooding => Some((close_code::POLICY, "too many frames in a second")),
+    };
+    if let Some((code, reason)) = close {
+        let reason = reason.into();
+        let frame = CloseFrame { code, reason };
         drop(tokio::time::timeout(SEND, socket.send(Message::Close(Some(frame)))).await);
+        if code == close_code::POLICY {
+            // With frames unread the connection would be reset, and the close frame lost with it.
+            let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+            drop(tokio::time::timeout(LINGER, rest).await);
+        }
     }
 }
 
@@ -88,6 +104,7 @@ struct Listener {
     /// What it wants to hear of; everything, if it did not say.
     wanted: Option<HashSet<ProductId>>,
     answered: bool,
+    frames: Frames,
 }
 
 impl Listener {
@@ -110,16 +127,17 @@ impl Listener {
             seq,
             wanted: None,
             answered: true,
+            frames: Frames::default(),
         })
     }
 
     async fn follow(&mut self, socket: &mut WebSocket, app: &App) -> End {
         let mut head = app.bus.watch();
-        let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
+        let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
         // A listener that was slow for a while is not asked twice at once.
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        if self.catch_up(socket, app).await.is_err() {
-            return End::Gone;
+        if let Err(end) = self.catch_up(socket, app).await {
+            return end;
         }
         loop {
             let alive = tokio::select! {
@@ -129,23 +147,26 @@ impl Listener {
                     Err(_) => return End::Stopping,
                 },
                 message = socket.recv() => match message {
-                    Some(Ok(message)) => self.hear(socket, message).await,
-                    _ => Err(Gone),
+                    Some(Ok(message)) => match self.frames.count() {
+                        Ok(()) => self.hear(socket, message).await,
+                        flooding => flooding,
+                    },
+                    _ => Err(End::Gone),
                 },
                 _ = ping.tick() => self.ping(socket).await,
             };
-            if alive.is_err() {
-                return End::Gone;
+            if let Err(end) = alive {
+                return end;
             }
         }
     }
 
-    /// Sends everything behind the listener's position.
-    async fn catch_up(&mut self, socket: &mut WebSocket, app: &App) -> Result<(), Gone> {
+    /// Sends everything after the listener's position, one message at a time.
+    async fn catch_up(&mut self, socket: &mut WebSocket, app: &App) -> Result<(), End> {
         while self.seq < app.bus.head() && !app.stopping.is_cancelled() {
-            let events = self.missed(app).await.map_err(|error| {
-                tracing::error!(?error, "a listener could not be served");
-                Gone
+            let events = app.bus.after(&app.db, self.seq).await.map_err(|error| {
+                tracing::error!(?error, "could not read events for a listener");
+                End::Gone
             })?;
             let Some(last) = events.last().map(|event| event.seq) else {
                 return Ok(());
@@ -158,21 +179,10 @@ impl Listener {
         Ok(())
     }
 
-    async fn missed(&self, app: &App) -> Result<Vec<Arc<Committed>>> {
-        if let Some(events) = app.bus.after(self.seq) {
-            Ok(events)
-        } else {
-            let seq = self.seq;
-            app.db
-                .scan("realtime.missed", move |tx| bus::events_after(tx, seq))
-                .await
-        }
-    }
-
-    async fn hear(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
+    async fn hear(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
         let text = match message {
             Message::Text(text) => text,
-            Message::Close(_) => return Err(Gone),
+            Message::Close(_) => return Err(End::Gone),
             Message::Pong(_) => {
                 self.answered = true;
                 return Ok(());
@@ -189,7 +199,7 @@ impl Listener {
         send(socket, &Notice::Subscribed { seq: self.seq }).await
     }
 
-    async fn refuse(&self, socket: &mut WebSocket, message: &'static str) -> Result<(), Gone> {
+    async fn refuse(&self, socket: &mut WebSocket, message: &'static str) -> Result<(), End> {
         send(
             socket,
             &Notice::Error {
@@ -200,25 +210,49 @@ impl Listener {
         .await
     }
 
-    async fn ping(&mut self, socket: &mut WebSocket) -> Result<(), Gone> {
+    async fn ping(&mut self, socket: &mut WebSocket) -> Result<(), End> {
         if !std::mem::take(&mut self.answered) {
-            return Err(Gone);
+            return Err(End::Gone);
         }
         transmit(socket, Message::Ping(bytes::Bytes::new())).await
     }
 }
 
-/// The listener does not take what it is sent.
-struct Gone;
+/// The frames that came in the current second.
+#[derive(Default)]
+struct Frames {
+    since: Option<Instant>,
+    count: u32,
+}
 
-async fn send(socket: &mut WebSocket, message: &impl Serialize) -> Result<(), Gone> {
-    let text = serde_json::to_string(message).map_err(|_| Gone)?;
+impl Frames {
+    fn count(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if self
+            .since
+            .is_none_or(|since| now - since >= Duration::from_secs(1))
+        {
+            *self = Frames {
+                since: Some(now),
+                count: 0,
+            };
+        }
+        self.count += 1;
+        if self.count > MAX_FRAMES {
+            return Err(End::Flooding);
+        }
+        Ok(())
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: &impl Serialize) -> Result<(), End> {
+    let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
     transmit(socket, Message::Text(text.into())).await
 }
 
-async fn transmit(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
+async fn transmit(socket: &mut WebSocket, message: Message) -> Result<(), End> {
     match tokio::time::timeout(SEND, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        _ => Err(Gone),
+        _ => Err(End::Gone),
     }
 }

@@ -31,56 +31,54 @@ pub struct Update {
 /// A listener that is further behind than this gets merged updates.
 const PATIENCE: usize = 64;
 
-/// The messages for a listener at whom `events` arrive; `wanted` narrows them, if it is there.
-pub(super) fn updates(
-    events: &[Arc<Committed>],
-    wanted: Option<&HashSet<ProductId>>,
-) -> Vec<Update> {
+/// The messages for a listener about `events`, each made when it is asked for; `wanted` narrows them.
+pub(super) fn updates<'a>(
+    events: &'a [Arc<Committed>],
+    wanted: Option<&'a HashSet<ProductId>>,
+) -> Box<dyn Iterator<Item = Update> + Send + 'a> {
     if events.len() > PATIENCE {
-        return merged(events, wanted);
+        return Box::new(merged(events, wanted));
     }
-    events
+    let all = events
         .iter()
-        .map(|event| update(event.seq, None, event.at, pick(&event.changes, wanted)))
-        .filter(|update| wanted.is_none() || !update.products.is_empty())
-        .collect()
+        .map(move |event| update(event.seq, None, event.at, pick(&event.changes, wanted)));
+    Box::new(all.filter(move |update| wanted.is_none() || !update.products.is_empty()))
 }
 
-/// The last word on each product, in the order in which the last words were spoken.
-fn merged(events: &[Arc<Committed>], wanted: Option<&HashSet<ProductId>>) -> Vec<Update> {
-    let Some(first) = events.first().map(|event| event.seq) else {
-        return Vec::new();
-    };
+/// The last change of each product, in the order of these changes.
+fn merged<'a>(
+    events: &'a [Arc<Committed>],
+    wanted: Option<&HashSet<ProductId>>,
+) -> impl Iterator<Item = Update> + Send + use<'a> {
     let mut seen = HashSet::new();
-    let mut last_words = Vec::new();
+    let mut last_changes: Vec<(&Committed, &StockChange)> = Vec::new();
     for event in events.iter().rev() {
-        for change in pick(&event.changes, wanted).into_iter().rev() {
-            if seen.insert(change.id) {
-                last_words.push((event.seq, event.at, change));
+        for change in event.changes.iter().rev() {
+            if wanted.is_none_or(|wanted| wanted.contains(&change.id)) && seen.insert(change.id) {
+                last_changes.push((event, change));
             }
         }
     }
-    last_words.reverse();
-    let mut from = first;
-    let mut messages: Vec<Update> = Vec::new();
-    let mut parts = last_words.chunks(Event::MOST_PRODUCTS).peekable();
-    while let Some(part) = parts.next() {
-        let Some((last, at, _)) = part.last() else {
-            continue;
+    last_changes.reverse();
+    let mut from = events.first().map_or(0, |event| event.seq);
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = &last_changes[start..];
+        let part = &rest[..rest.len().min(Event::MOST_PRODUCTS)];
+        let (event, _) = part.last()?;
+        start += part.len();
+        let (seq, at) = match rest.get(part.len()) {
+            // The next message has the rest of this event.
+            Some((next, _)) if next.seq == event.seq => (event.seq - 1, event.at),
+            Some(_) => (event.seq, event.at),
+            // The last message reaches up to the last event, so that the position is the newest.
+            None => events.last().map(|last| (last.seq, last.at))?,
         };
-        // An event that the next message goes on with is not told whole yet.
-        let goes_on = parts.peek().is_some_and(|next| next[0].0 == *last);
-        let seq = &(last - i64::from(goes_on));
-        let products = part.iter().map(|(_, _, change)| change.clone()).collect();
-        messages.push(update(*seq, Some(from.min(*seq)), *at, products));
+        let products = part.iter().map(|(_, change)| (*change).clone()).collect();
+        let message = update(seq, Some(from.min(seq)), at, products);
         from = seq + 1;
-    }
-    // The last message reaches up to the last event, so that the position is the newest.
-    if let (Some(message), Some(event)) = (messages.last_mut(), events.last()) {
-        message.seq = event.seq;
-        message.at = event.at;
-    }
-    messages
+        Some(message)
+    })
 }
 
 fn pick(changes: &[StockChange], wanted: Option<&HashSet<ProductId>>) -> Vec<StockChange> {

@@ -132,6 +132,16 @@ impl Listener {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
+    /// As [`Listener::say`]; an error if the connection is closed.
+    pub(crate) async fn try_say(&mut self, text: &str) -> Result<(), Error> {
+        self.0.send(Message::text(text)).await
+    }
+
+    /// Sends a ping; an error if the connection is closed.
+    pub(crate) async fn ping(&mut self) -> Result<(), Error> {
+        self.0.send(Message::Ping(bytes::Bytes::new())).await
+    }
+
     /// The code that the server closes with; what comes before is let through.
     pub(crate) async fn close_code(&mut self) -> u16 {
         loop {
