@@ -1,5 +1,6 @@
 //! The catalog: categories, products and their stock; pictures beside.
 
+mod expensive;
 mod images;
 mod lists;
 mod search;

@@ -139,6 +139,8 @@ fn run(cli: Cli) -> Result<()> {
     output::start_log(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // What blocks is bounded where it is asked for; this bounds its threads in any case.
+        .max_blocking_threads(64)
         .build()
         .map_err(Error::internal)?;
     runtime.block_on(async {

@@ -10,16 +10,22 @@ mod location;
 pub mod migrate;
 pub mod postgres;
 mod queue;
+mod slots;
 mod sql;
 pub mod sqlite;
 pub mod transfer;
 mod tx;
 mod value;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{Notify, oneshot};
 
+use self::slots::{Slot, Slots};
 pub(crate) use self::{
     job::Job,
     tx::{Connection, FRESH_EVENTS},
@@ -44,8 +50,8 @@ use crate::{
 pub(crate) enum Access {
     /// A snapshot, for what takes microseconds.
     Read,
-    /// A snapshot, for what may take long: broken off after [`Options::scan`].
-    Scan,
+    /// A snapshot, for what may take long: broken off after this, or after [`Options::scan`].
+    Scan(Option<Duration>),
     /// A transaction.
     Write,
 }
@@ -62,6 +68,8 @@ pub struct Options {
     pub readers: u32,
     /// How many connections read what takes long.
     pub scanners: u32,
+    /// How many of them serve one client network at a time.
+    pub scanners_per_client: usize,
     /// How long a statement waits for another's lock.
     pub busy: Duration,
     /// How long a read that may take long may take.
@@ -77,10 +85,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Options {
             queue: 1024,
             readers: 16,
             scanners: 4,
+            // One network keeps at most half of the cores busy.
+            scanners_per_client: (cores / 2).clamp(1, 3),
             busy: Duration::from_secs(5),
             scan: SCAN_LIMIT,
             // 64 MiB: pages that are written again and again are copied into the file once.
@@ -121,6 +132,9 @@ pub struct Db {
     clock: Clock,
     chance: Chance,
     committed: Arc<Notify>,
+    slots: Slots,
+    /// How long a long read waits for a slot.
+    patience: Duration,
 }
 
 impl Db {
@@ -136,25 +150,27 @@ impl Db {
             Location::Sqlite(path) => {
                 migrate::sqlite(&path)?;
                 let sqlite = Sqlite::open(&path, options)?;
-                Ok(Db::new(sqlite, clock, chance))
+                Ok(Db::new(sqlite, options, clock, chance))
             }
             Location::Postgres(target) => {
                 migrate::postgres(&target)?;
                 let postgres = Postgres::open(*target, options)?;
-                Ok(Db::new(postgres, clock, chance))
+                Ok(Db::new(postgres, options, clock, chance))
             }
         })
         .await
         .map_err(Error::internal)?
     }
 
-    fn new(engine: impl Backend, clock: Clock, chance: Chance) -> Db {
+    fn new(engine: impl Backend, options: Options, clock: Clock, chance: Chance) -> Db {
         let committed = engine.committed();
         Db {
             backend: Arc::new(engine),
             clock,
             chance,
             committed,
+            slots: Slots::new(options.scanners as usize, options.scanners_per_client),
+            patience: options.scan,
         }
     }
 
@@ -178,14 +194,55 @@ impl Db {
         }
     }
 
-    /// Runs `work` on a consistent snapshot and on a thread for reading, with a deadline: for what
-    /// may take long.
+    /// Runs `work` on a consistent snapshot and on a thread for reading, with the deadline of
+    /// [`Options::scan`]: for what may take long, for the program itself and for admins.
     pub async fn scan<T, F>(&self, name: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.submit(Access::Scan, name, work).await
+        let slot = self.slots.enter(None, self.patience).await?;
+        self.scan_in(slot, None, name, work).await
+    }
+
+    /// As [`Db::scan`], for a client network, which waits only behind its own long reads where others
+    /// wait, too. `limit` bounds waiting and reading together. `None`: networks are not told apart.
+    ///
+    /// Errors: `unavailable` where it takes longer.
+    pub async fn scan_for<T, F>(
+        &self,
+        network: Option<IpAddr>,
+        limit: Duration,
+        name: &'static str,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let started = Instant::now();
+        let slot = self.slots.enter(network, limit).await?;
+        let rest = limit.saturating_sub(started.elapsed());
+        self.scan_in(slot, Some(rest), name, work).await
+    }
+
+    async fn scan_in<T, F>(
+        &self,
+        slot: Slot,
+        limit: Option<Duration>,
+        name: &'static str,
+        mut work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        // The work holds the slot: a caller that goes away does not free it before its end.
+        let work = move |tx: &mut Tx<'_>| {
+            let _slot = &slot;
+            work(tx)
+        };
+        self.submit(Access::Scan(limit), name, work).await
     }
 
     /// Runs `work` in a transaction and answers once it is durable. `work` runs again, from the

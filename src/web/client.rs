@@ -49,6 +49,14 @@ impl Network {
         }
     }
 
+    /// The network that is served fairly beside others: the /48 around an `IPv6` network.
+    pub fn widest(self) -> IpAddr {
+        match self.site() {
+            None => self.0,
+            Some(Site([a, b, c])) => IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)),
+        }
+    }
+
     /// The network's first address.
     pub fn address(self) -> IpAddr {
         self.0

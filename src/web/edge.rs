@@ -136,9 +136,7 @@ pub async fn limit(
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
-    let (standing, allowed) = app
-        .limits
-        .check(request.method(), request.uri().path(), client);
+    let (standing, allowed) = app.limits.check(request.method(), request.uri(), client);
     let mut response = match allowed {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),

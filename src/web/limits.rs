@@ -6,7 +6,7 @@ use governor::{
     DefaultKeyedRateLimiter, Quota,
     middleware::{StateInformationMiddleware, StateSnapshot},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::client::{Network, SITE_FACTOR, Site};
 use crate::error::{Error, Kind, Result};
@@ -33,7 +33,12 @@ pub const CLASSES: &[Class] = &[
     class("accounts", "registering, links, passwords, codes", 30),
     class("sessions", "refreshing and signing out", 300),
     class("writes", "other writes", 600),
-    class("reads", "reads", 6000),
+    class(
+        "searches",
+        "products by words, price, stock or far pages",
+        300,
+    ),
+    class("reads", "other reads", 6000),
 ];
 
 const fn class(name: &'static str, what: &'static str, quota: u32) -> Class {
@@ -41,8 +46,9 @@ const fn class(name: &'static str, what: &'static str, quota: u32) -> Class {
 }
 
 /// Which class a request belongs to; none is free of limits.
-fn class_of(method: &Method, path: &str) -> Option<usize> {
+fn class_of(method: &Method, uri: &Uri) -> Option<usize> {
     let is_read = *method == Method::GET || *method == Method::HEAD;
+    let path = uri.path();
     let name = match path.strip_prefix("/api/v1/") {
         None if path.starts_with("/images/") => "reads",
         None | Some("payments/razorpay/webhook") => return None,
@@ -50,10 +56,21 @@ fn class_of(method: &Method, path: &str) -> Option<usize> {
         Some("auth/refresh" | "auth/logout") => "sessions",
         Some("me/password" | "me/phone" | "me/phone/verify") => "accounts",
         Some(path) if path.starts_with("auth/") => "accounts",
+        Some("products") if is_read && is_search(uri) => "searches",
         Some(_) if is_read => "reads",
         Some(_) => "writes",
     };
     CLASSES.iter().position(|class| class.name == name)
+}
+
+/// Whether a list of products has to be counted or skipped through, row by row.
+fn is_search(uri: &Uri) -> bool {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    form_urlencoded::parse(query).any(|(name, value)| match &*name {
+        "q" | "minPrice" | "maxPrice" | "inStock" => true,
+        "page" => value.len() > 2,
+        _ => false,
+    })
 }
 
 type Limiter<K> = DefaultKeyedRateLimiter<K, StateInformationMiddleware>;
@@ -94,15 +111,21 @@ impl Limits {
         self.classes.is_some()
     }
 
+    /// The client's network, for what is shared fairly between networks; `None` where no limit counts
+    /// them.
+    pub fn fair_key(&self, client: IpAddr) -> Option<IpAddr> {
+        self.are_on().then(|| Network::of(client).widest())
+    }
+
     /// Counts a request. Returns the client's standing, where a limit applies, and an error where it
     /// is exceeded.
     pub fn check(
         &self,
         method: &Method,
-        path: &str,
+        uri: &Uri,
         client: IpAddr,
     ) -> (Option<Standing>, Result<()>) {
-        let (Some(classes), Some(class)) = (&self.classes, class_of(method, path)) else {
+        let (Some(classes), Some(class)) = (&self.classes, class_of(method, uri)) else {
             return (None, Ok(()));
         };
         let ClassLimiters { networks, sites } = &classes[class];

@@ -9,7 +9,6 @@ use image::ImageFormat;
 use super::{admin_of, files, product};
 use crate::support::{
     Form, Process,
-    memory::peak,
     pictures::{chunk, picture, png, png_bomb, with_chunk},
     storage_test,
 };
@@ -93,7 +92,7 @@ storage_test! {
         };
         // What an upload costs anyway is not what is asked here.
         assert_eq!(send(&server.url, &token, form(&png())).await, Some(201));
-        let before = peak(&server);
+        let before = server.memory("VmHWM:");
         for (what, bomb, status) in bombs() {
             assert!(bomb.len() < 5 * 1024 * 1024, "{what}");
             assert_eq!(send(&server.url, &token, form(&bomb)).await, Some(status), "{what}");
@@ -111,7 +110,7 @@ storage_test! {
             let refused = send(&server.url, &token, endless(&head, &LETTERS, pieces)).await;
             assert!(matches!(refused, None | Some(413 | 422)), "{head}: {refused:?}");
         }
-        let more = peak(&server).saturating_sub(before);
+        let more = server.memory("VmHWM:").saturating_sub(before);
         assert!(more < MOST_MORE, "{more} kB more than the {before} kB before");
         let kept = std::fs::read_dir(shop.directory.path()).unwrap().count();
         server.terminate();
@@ -202,12 +201,12 @@ storage_test! {
         let form = (0..8).fold(form, |form, _| form.image(&file)).body();
         let form = Bytes::from(form);
         assert_eq!(send(&server.url, &token, form.clone()).await, Some(415));
-        let before = peak(&server);
+        let before = server.memory("VmHWM:");
         let sent = (0..12).map(|_| send(&server.url, &token, form.clone()));
         for status in futures_util::future::join_all(sent).await {
             assert!(matches!(status, Some(415 | 503)), "{status:?}");
         }
-        let more = peak(&server).saturating_sub(before);
+        let more = server.memory("VmHWM:").saturating_sub(before);
         assert!(more < MOST_MORE, "480 MB of forms took {more} kB more");
     }
 }

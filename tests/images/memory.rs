@@ -13,7 +13,6 @@ use super::{
 };
 use crate::support::{
     Answer, Engine, Form, Process, Remote, TestShop,
-    memory::{peak, resident},
     pictures::{file, jpeg_from_a_phone, picture, png},
     storage_test,
 };
@@ -123,7 +122,7 @@ async fn pictures_of_every_format_take_bounded_memory() {
     let server = Process::of(&shop);
     let admin = Remote::new(&server).with_token(admin_of(&shop, &server).await);
     assert_eq!(upload(&admin, &png()).await.status, 201);
-    let idle = resident(&server);
+    let idle = server.memory("VmRSS:");
     let mut stored = Vec::new();
     for (what, file, refusal) in pictures() {
         assert!(
@@ -143,7 +142,7 @@ async fn pictures_of_every_format_take_bounded_memory() {
                 assert!(answer.text("/detail").contains(names), "{what}: {answer:?}");
             }
         }
-        let more = peak(&server).saturating_sub(idle);
+        let more = server.memory("VmHWM:").saturating_sub(idle);
         assert!(
             more < MAX_MORE,
             "{what} took {more} kB more than the {idle} kB before"
@@ -159,7 +158,7 @@ async fn pictures_of_every_format_take_bounded_memory() {
             assert!(image::guess_format(&file).is_ok());
         }
     }
-    let more = peak(&server).saturating_sub(idle);
+    let more = server.memory("VmHWM:").saturating_sub(idle);
     assert!(
         more < MAX_MORE,
         "smaller widths took {more} kB more than the {idle} kB before"

@@ -10,7 +10,6 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::support::{
     Process, TestShop,
     live::{Heard, Listener, Served},
-    memory::{peak, resident},
     storage_test,
 };
 
@@ -57,7 +56,7 @@ storage_test! {
         let at = server.url.replace("http://", "ws://");
         let mut first = Listener::at(&at, "?since=0", &[]).await.unwrap();
         assert_eq!(first.hear().await, json!({ "type": "HELLO", "seq": 0 }));
-        let idle = resident(&server);
+        let idle = server.memory("VmRSS:");
         // Who reads gets all of it meanwhile.
         let mut heard = Heard::since(0);
         let (silent, ()) = futures_util::future::join(
@@ -68,11 +67,11 @@ storage_test! {
         assert_eq!(heard.stock.len(), 200_000);
         // Until no socket takes any more.
         let mut last = 0;
-        while last != resident(&server) {
-            last = resident(&server);
+        while last != server.memory("VmRSS:") {
+            last = server.memory("VmRSS:");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let more = peak(&server).saturating_sub(idle);
+        let more = server.memory("VmHWM:").saturating_sub(idle);
         assert!(more < MAX_MORE, "100 listeners took {more} kB more than the {idle} kB before");
         drop(silent);
     }

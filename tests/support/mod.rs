@@ -9,7 +9,6 @@ mod document;
 mod forger;
 mod form;
 pub(crate) mod live;
-pub(crate) mod memory;
 mod moto;
 pub(crate) mod pictures;
 mod postgres;

@@ -85,7 +85,7 @@ impl Process {
         errors.lines().map_while(Result::ok)
     }
 
-    /// A field of `/proc/PID/status`, in kB: `VmRSS` is what it holds, `VmHWM` the most it has held.
+    /// A field of `/proc/PID/status`: `VmRSS:` is what it holds in kB, `VmHWM:` the most it has held.
     pub(crate) fn memory(&self, field: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field));
@@ -126,8 +126,10 @@ impl Drop for Process {
 
 /// The command that serves a data directory on a free port, with more arguments.
 pub(super) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Command {
-    if command.get_envs().all(|(name, _)| name != "SHOP_LOG") {
-        command.env("SHOP_LOG", "warn");
+    for (variable, value) in [("SHOP_LOG", "warn"), ("SHOP_RATE_LIMIT", "off")] {
+        if command.get_envs().all(|(name, _)| name != variable) {
+            command.env(variable, value);
+        }
     }
     if command
         .get_envs()

@@ -1,6 +1,6 @@
 //! Lists of products.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use crate::{
     page::{Listing, Page, PageLimit, PageNumber, Part, Stretch},
     web::{
         State,
+        client::ClientAddress,
         extract::Query,
         respond::{self, INVENTORY_SEQ, WrittenRows},
     },
@@ -98,8 +99,11 @@ impl ListQuery {
     }
 }
 
-/// Pages behind this row are read where they may take long.
+/// Pages after this row are read where they may take long.
 const DEEP: i64 = 10_000;
+
+/// How long a client without a name may wait for a long read.
+const DEADLINE: Duration = Duration::from_secs(2);
 
 /// A page of the catalog, or a stretch of a walk through it
 ///
@@ -113,6 +117,7 @@ pub(crate) async fn list_products(
     axum::extract::State(app): State,
     Query(query): Query<ListQuery>,
     OriginalUri(uri): OriginalUri,
+    ClientAddress(client): ClientAddress,
 ) -> Result<Response> {
     let (filters, part) = query.parse()?;
     let seq = app.bus.head();
@@ -130,7 +135,10 @@ pub(crate) async fn list_products(
         Ok((rows, listed))
     };
     let (rows, listed) = if takes_long {
-        app.db.scan("catalog.list", work).await?
+        let network = app.limits.fair_key(client);
+        app.db
+            .scan_for(network, DEADLINE, "catalog.list", work)
+            .await?
     } else {
         app.db.read("catalog.list", work).await?
     };

@@ -67,7 +67,7 @@ impl Backend for Postgres {
 
     fn submit(&self, access: Access, job: Box<dyn Job>) -> Result<()> {
         let crew = match access {
-            Access::Scan => &self.scanners,
+            Access::Scan(_) => &self.scanners,
             Access::Read | Access::Write => &self.workers,
         };
         crew.push(access, job)

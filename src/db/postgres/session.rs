@@ -1,7 +1,12 @@
 //! A connection with the transaction that is open on it: statements, rows and failures, as the seam
 //! wants them.
 
-use std::{collections::HashMap, error::Error as _, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    error::Error as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 use postgres::{
@@ -16,6 +21,8 @@ use crate::{
     db::{Access, Cell, Cells, Connection, Row, Sql, Value},
     error::{Error, Kind, Result},
 };
+
+const TOO_LONG: &str = "this took too long; ask for less";
 
 /// How many statements a connection keeps prepared.
 const STATEMENTS: usize = 512;
@@ -63,6 +70,8 @@ pub(in crate::db) struct Session {
     client: Client,
     statements: HashMap<String, Statement>,
     access: Access,
+    /// When a transaction with a limit of its own is over.
+    deadline: Option<Instant>,
     stage: Stage,
     trouble: Option<Trouble>,
 }
@@ -87,6 +96,7 @@ impl Session {
             client,
             statements: HashMap::new(),
             access: Access::Read,
+            deadline: None,
             stage: Stage::Fresh,
             trouble: None,
         })
@@ -104,6 +114,10 @@ impl Session {
     /// Makes ready for a transaction, which begins with its first statement.
     pub(in crate::db) fn begin(&mut self, access: Access) {
         self.access = access;
+        self.deadline = match access {
+            Access::Scan(Some(limit)) => Some(Instant::now() + limit),
+            _ => None,
+        };
         self.stage = Stage::Fresh;
         self.trouble = None;
     }
@@ -143,6 +157,13 @@ impl Session {
             let cause = format!("a statement after the transaction was {trouble:?}");
             return Err(Error::internal(cause));
         }
+        // Each statement has the limit of the whole.
+        if self
+            .deadline
+            .is_some_and(|deadline| Instant::now() > deadline)
+        {
+            return Err(Error::unavailable(TOO_LONG));
+        }
         match self.stage {
             Stage::Open => Ok(()),
             Stage::Done => {
@@ -152,10 +173,16 @@ impl Session {
                 ))
             }
             Stage::Fresh => {
+                const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                let limited;
                 let begin = match self.access {
                     Access::Write => "BEGIN",
-                    Access::Read | Access::Scan => {
-                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+                    Access::Read | Access::Scan(None) => SNAPSHOT,
+                    Access::Scan(Some(limit)) => {
+                        // 0 would be no limit at all.
+                        let limit = limit.as_millis().max(1);
+                        limited = format!("{SNAPSHOT}; SET LOCAL statement_timeout = {limit}");
+                        &limited
                     }
                 };
                 self.stage = Stage::Open;
@@ -416,7 +443,7 @@ pub(super) fn failure(error: &postgres::Error) -> Error {
     } else if *code == SqlState::LOCK_NOT_AVAILABLE {
         Error::unavailable("the database is busy; try again")
     } else if *code == SqlState::QUERY_CANCELED {
-        Error::unavailable("this took too long; ask for less")
+        Error::unavailable(TOO_LONG)
     } else if *code == SqlState::DISK_FULL {
         Error::new(Kind::StorageFull, "the disk is full; nothing was changed")
     } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {

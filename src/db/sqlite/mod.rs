@@ -109,8 +109,12 @@ impl Backend for Sqlite {
     fn submit(&self, access: Access, job: Box<dyn Job>) -> Result<()> {
         match access {
             Access::Write => self.writer.push(job),
-            Access::Read | Access::Scan => {
-                let (scanners, limit) = (self.scanners.clone(), self.scan_limit);
+            Access::Read | Access::Scan(_) => {
+                let limit = match access {
+                    Access::Scan(Some(limit)) => limit,
+                    _ => self.scan_limit,
+                };
+                let scanners = self.scanners.clone();
                 tokio::task::spawn_blocking(move || scan(&scanners, limit, job));
                 Ok(())
             }
@@ -132,6 +136,9 @@ impl Backend for Sqlite {
 
 /// Runs a read that may take long, and breaks it off at its deadline.
 fn scan(scanners: &r2d2::Pool<Readers>, limit: Duration, mut job: Box<dyn Job>) {
+    if job.is_abandoned() {
+        return;
+    }
     let started = Instant::now();
     let is_over = move || started.elapsed() > limit;
     let done = scanners.get().map_err(busy).and_then(|mut reader| {

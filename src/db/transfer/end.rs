@@ -76,7 +76,7 @@ impl End {
             }
             (Engine::Postgres(lone), Role::Source) => {
                 lone.number_events()?;
-                lone.session.begin(Access::Scan);
+                lone.session.begin(Access::Scan(None));
                 Ok(())
             }
             (Engine::Postgres(lone), Role::Target) => {
