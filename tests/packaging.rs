@@ -29,6 +29,8 @@ fn example() -> (Layer, Layer) {
         "images_url",
         "razorpay_key_id",
         "razorpay_key_secret",
+        "client_ip_header",
+        "max_connections",
     ];
     layer
         .into_iter()

@@ -1,5 +1,5 @@
 //! Links in mails: one proves an address, another sets a new password. Their tokens are 256 random
-//! bits, kept as hashes, good once and for a while. Each attempt to send a mail makes a token of its
+//! bits, kept as hashes, valid once and for a limited time. Each attempt to send a mail makes a token of its
 //! own, whose hash is committed before; the tokens of earlier attempts stay valid, since those may have
 //! arrived, and the use of one ends all. A link begins with the shop's public URL, never with what a
 //! request says of its host, and holds the token in its fragment, which browsers send to nobody.

@@ -134,7 +134,7 @@ pub struct Db {
     committed: Arc<Notify>,
     slots: Slots,
     /// How long a long read waits for a slot.
-    patience: Duration,
+    scan_timeout: Duration,
 }
 
 impl Db {
@@ -170,7 +170,7 @@ impl Db {
             chance,
             committed,
             slots: Slots::new(options.scanners as usize, options.scanners_per_client),
-            patience: options.scan,
+            scan_timeout: options.scan,
         }
     }
 
@@ -201,7 +201,7 @@ impl Db {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
-        let slot = self.slots.enter(None, self.patience).await?;
+        let slot = self.slots.enter(None, self.scan_timeout).await?;
         self.scan_in(slot, None, name, work).await
     }
 

@@ -54,10 +54,10 @@ impl Slots {
         })))
     }
 
-    /// Waits for a slot, up to `patience`.
+    /// Waits for a slot, up to `timeout`.
     ///
     /// Errors: `unavailable` if too many wait already, or it takes too long.
-    pub(super) async fn enter(&self, asker: Asker, patience: Duration) -> Result<Slot> {
+    pub(super) async fn enter(&self, asker: Asker, timeout: Duration) -> Result<Slot> {
         let full = || Error::unavailable("too many long reads at once; try again");
         let slot = {
             let mut state = self.lock();
@@ -76,7 +76,7 @@ impl Slots {
             self.grant(&mut state);
             receiver
         };
-        tokio::time::timeout(patience, slot)
+        tokio::time::timeout(timeout, slot)
             .await
             .map_err(|_| full())?
             .map_err(Error::internal)

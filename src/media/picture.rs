@@ -33,7 +33,7 @@ const MAX_RATIO: u64 = 1100;
 
 /// The most memory that resizing may take at a time, in bytes. Its many small buffers stay with the
 /// allocator, beside the next picture.
-const RESIZING: u64 = 72 * 1024 * 1024;
+const RESIZING: u64 = 60 * 1024 * 1024;
 
 /// A lossless picture that grows beyond this becomes a JPEG where it is opaque, in bytes.
 const MAX_LOSSLESS: u64 = 10 * 1024 * 1024;

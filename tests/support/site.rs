@@ -69,8 +69,10 @@ impl Site {
     }
 
     /// As [`Site::start`], under a command that runs the program given to it.
-    pub(crate) fn start_as(&self, command: Command) -> Process {
-        Process::spawn(command, self.directory.path(), &self.place(&[]))
+    pub(crate) fn start_as(&self, mut command: Command) -> Process {
+        let database = self.database.as_deref();
+        command.envs(database.map(|it| ("SHOP_DATABASE_URL", it.url())));
+        Process::spawn(command, self.directory.path(), &[])
     }
 
     /// The shop in this process, beside the one that serves it, as a command opens it.

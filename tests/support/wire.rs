@@ -42,11 +42,8 @@ impl Wire {
     pub(crate) async fn try_answer(&mut self) -> Option<u16> {
         let mut head = Vec::new();
         while !head.ends_with(b" ") || head.len() < 12 {
-            match timeout(PATIENCE, self.0.read_u8()).await {
-                Ok(Ok(byte)) => head.push(byte),
-                Ok(Err(_)) => return None,
-                Err(_) => panic!("the server has said nothing for long"),
-            }
+            let read = timeout(PATIENCE, self.0.read_u8()).await;
+            head.push(read.expect("the server has said nothing for long").ok()?);
         }
         let head = String::from_utf8(head).unwrap();
         head.split(' ').nth(1).unwrap().parse().ok()
@@ -61,10 +58,8 @@ impl Wire {
 
     /// Whether the server closes the connection, without another answer, before it says anything.
     pub(crate) async fn is_closed(&mut self) -> bool {
-        match timeout(PATIENCE, self.0.read_u8()).await {
-            Ok(read) => read.is_err(),
-            Err(_) => panic!("the connection stays open"),
-        }
+        let read = timeout(PATIENCE, self.0.read_u8()).await;
+        read.expect("the connection stays open").is_err()
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
