@@ -37,7 +37,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self, config: Config, layers: &Layers, output: Output) -> Result<()> {
         self.refuse_public_demo(&config)?;
-        server::descriptors::raise_limit();
+        let file_limit = server::descriptors::raise_file_limit();
         server::look(&config).await?;
         let home = Home::open(&config.data_dir)?;
         let mut running = home.lock()?;
@@ -58,6 +58,7 @@ impl Serve {
             ..Parts::new(config, public_url)
         };
         let app = server::open(&home, parts).await?;
+        file_limit.log(app.max_connections);
         layers.log_file();
         home.warn_if_open();
         self.warn_if_public(&app.config);

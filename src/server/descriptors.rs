@@ -14,25 +14,49 @@ const MAX_CONNECTIONS: u64 = 10_000;
 /// Fewer than this would serve nobody.
 const MIN_CONNECTIONS: u64 = 16;
 
+/// What became of the limit of open files.
+#[derive(Debug)]
+pub struct FileLimit {
+    before: Rlimit,
+    raised: rustix::io::Result<()>,
+}
+
 /// Raises the limit of open files from the soft to the hard limit.
-pub fn raise_limit() {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => tracing::info!(
-            soft = current,
-            hard = maximum,
-            "raised the limit of open files to the hard limit"
-        ),
-        Err(error) => tracing::warn!(
-            soft = current,
-            hard = maximum,
-            %error,
-            "could not raise the limit of open files"
-        ),
+pub fn raise_file_limit() -> FileLimit {
+    let before = getrlimit(Resource::Nofile);
+    let hard = before.maximum;
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: hard,
+            maximum: hard,
+        },
+    );
+    FileLimit { before, raised }
+}
+
+impl FileLimit {
+    /// Logs the limits of open files and of connections.
+    pub fn log(&self, max_connections: usize) {
+        let Rlimit {
+            current: soft,
+            maximum: hard,
+        } = self.before;
+        match &self.raised {
+            Ok(()) => tracing::info!(
+                soft,
+                hard,
+                max_connections,
+                "raised the limit of open files to the hard limit"
+            ),
+            Err(error) => tracing::warn!(
+                soft,
+                hard,
+                max_connections,
+                %error,
+                "could not raise the limit of open files"
+            ),
+        }
     }
 }
 
