@@ -76,7 +76,7 @@ impl Sort {
         Ok(Place { key, id })
     }
 
-    /// What [`Sort::place`] gives.
+    /// The type of the key that a cursor of this sort holds.
     pub fn key_type(self) -> KeyType {
         match self {
             Sort::Name | Sort::NameDown | Sort::Relevance => KeyType::Text,
