@@ -4,7 +4,7 @@ use std::{process::Command, sync::Arc, time::Duration};
 
 use shop::{db::Options, error::Error, web::single_flight::SharedCheck};
 
-use crate::support::{Engine, Process, TestShop, Wire, live::Served};
+use crate::support::{Engine, Process, TestShop, Wire, address, live::Served};
 
 async fn served(settings: &[(&str, &str)]) -> Served {
     let shop = TestShop::with(Engine::Sqlite, settings, Options::default()).await;
@@ -162,6 +162,32 @@ async fn the_limit_of_open_files_is_raised_and_logged() {
         .find(|line| line.contains("limit of open files"))
         .expect("the limits are logged");
     assert!(raised.contains("200") && raised.contains("300"), "{raised}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejected_connections_do_not_flood_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+    command
+        .env("SHOP_RATE_LIMIT", "on")
+        .env("SHOP_MAX_CONNECTIONS", "16");
+    let mut process = Process::start_with(command, directory.path());
+    let began = std::time::Instant::now();
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        held.push(Wire::from("127.0.0.2", address(&process.url)).await);
+    }
+    // The last one is closed, so all of them were seen.
+    assert!(held.pop().unwrap().is_closed().await);
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    let log = process.says();
+    process.terminate();
+    let rejections = log.filter(|line| line.contains("connections rejected"));
+    let lines = rejections.count();
+    assert!(
+        (1..=seconds + 1).contains(&lines),
+        "{lines} lines in {seconds} s"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
