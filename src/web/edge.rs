@@ -198,7 +198,8 @@ pub struct ResponseShares {
 
 /// Runs a request within its client's shares. A request that came through a trusted proxy counts for
 /// its client, since the proxy's connections count for nobody; a large response counts by its bytes, since
-/// they stay in memory until the client has read them.
+/// they stay in memory until the client has read them. The response to a write is never replaced: what it
+/// reports is committed.
 async fn run_within_shares(
     app: &App,
     router: Router,
@@ -217,6 +218,7 @@ async fn run_within_shares(
             Err(error) => return full(error),
         }
     }
+    let is_read = request.method().is_safe();
     let mut response = run(router, request).await;
     let size = response.body().size_hint().exact().unwrap_or_default();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -224,7 +226,8 @@ async fn run_within_shares(
         let mut share = app.response_bytes.empty(Some(client));
         match share.try_grow(size) {
             Ok(()) => shares.push(share),
-            Err(error) => return full(error),
+            Err(error) if is_read => return full(error),
+            Err(_) => {}
         }
     }
     if !shares.is_empty() {
