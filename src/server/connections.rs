@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::web::{
     client::Network,
     edge::ResponseShares,
-    shares::{Full, Share, Shares},
+    shares::{Share, Shares},
 };
 
 /// How often a full server looks for a connection to close.
@@ -42,7 +42,8 @@ impl Connections {
     pub(super) fn new(total: usize, by_network: bool) -> Connections {
         Connections {
             slots: Arc::new(Semaphore::new(total)),
-            shares: Shares::quarters(total, by_network),
+            // One more than there are slots: a connection that waits for its slot has its share already.
+            shares: Shares::new(by_network.then(|| total.div_ceil(4)), total + 1),
             open: Arc::default(),
             next_id: AtomicU64::default(),
             started: Instant::now(),
@@ -54,9 +55,7 @@ impl Connections {
     /// trusted proxy (no `client`) has no share.
     pub(super) async fn register(&self, client: Option<IpAddr>) -> Option<Slot> {
         let mut share = self.shares.empty(client);
-        if let Err(Full::Network) = share.try_grow(1) {
-            return None;
-        }
+        share.try_grow(1).ok()?;
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
                 break permit;
@@ -78,8 +77,8 @@ impl Connections {
             id,
             activity,
             open: Arc::clone(&self.open),
-            _permit: permit,
             _share: share,
+            _permit: permit,
         })
     }
 
@@ -125,8 +124,9 @@ pub(super) struct Slot {
     id: u64,
     activity: Arc<Activity>,
     open: Arc<Mutex<HashMap<u64, Entry>>>,
-    _permit: OwnedSemaphorePermit,
+    // Dropped first: whoever gets the permit finds room for a share.
     _share: Share,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Slot {
