@@ -3,7 +3,7 @@
 //! The events' rows are the only source: one task reads what is new, woken by this process's
 //! commits and looking by itself for those of others. Listeners keep a position and take what comes
 //! after it in batches, so that none of them holds a queue. Batches are bounded by the changes they hold:
-//! one event has up to 200. It must never tell of what is not committed.
+//! one event has up to 200. An event that is not committed is never sent.
 
 use std::{
     collections::VecDeque,

@@ -113,8 +113,8 @@ impl<M: Default + Send + 'static> Workers<M> {
     }
 }
 
-/// One thread of its own for work that allocates much: the allocator keeps freed memory for each thread, so
-/// the same work on changing threads would keep a multiple of what it needs.
+/// One dedicated thread for work that allocates much. The allocator keeps freed memory for each thread,
+/// so work that moved between threads would keep several times the memory that it needs.
 #[derive(Debug, Clone)]
 pub struct Worker {
     places: Places,

@@ -2,9 +2,12 @@
 
 use std::{io::Write as _, net::SocketAddr, process::Command};
 
+use serde_json::json;
 use shop::db::Options;
 
-use crate::support::{Engine, Process, Remote, TestShop, Wire, address, live::Served, operations};
+use crate::support::{
+    Client, Engine, Process, Remote, TestShop, Wire, address, live::Served, operations,
+};
 
 /// How much more memory the program may hold than before, in kB.
 const MAX_GROWTH: usize = 64 * 1024;
@@ -193,6 +196,35 @@ async fn large_heads_count_in_the_budget() {
     let mut other = Wire::from("127.0.0.3", served.address).await;
     assert_eq!(other.get("/healthz").await, 200);
     served.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_response_counts_unless_it_reports_a_write() {
+    let shop = TestShop::on(Engine::Sqlite).await.unwrap();
+    let ada = shop.customer("ada").await;
+    for n in 100..190 {
+        let name = format!("{n}{}", "\u{1f600}".repeat(190));
+        let product = shop.product(&name, 100, 9).await;
+        let added = ada.post("/cart", json!({ "productId": product })).await;
+        assert_eq!(added.status, 200);
+    }
+    let last = shop.product("Lamp", 100, 9).await;
+    let settings = [("rate_limit", "on"), ("body_budget", "1MiB")];
+    let token = ada.token.clone();
+    let shop = shop.restarted_with(&settings).await;
+    let ada = Client::new(&shop, token);
+    // The cart has some 80 kB; one network may hold a quarter of the budget, 256 KiB.
+    let mut unread = Vec::new();
+    for _ in 0..3 {
+        unread.push(ada.begin_get("/cart").await);
+    }
+    assert!(unread.iter().all(|response| response.status() == 200));
+    ada.get("/cart").await.is_problem(503, "unavailable");
+    let added = ada.post("/cart", json!({ "productId": last })).await;
+    assert_eq!((added.status, added.number("/itemCount")), (200, 91));
+    drop(unread);
+    let read = ada.get("/cart").await;
+    assert_eq!((read.status, read.number("/itemCount")), (200, 91));
 }
 
 #[test]

@@ -72,6 +72,31 @@ async fn a_request_in_progress_is_not_closed_for_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_to_a_full_server_count_for_their_network() {
+    let served = served(&[("rate_limit", "on"), ("max_connections", "8")]).await;
+    let mut held = Vec::new();
+    for network in [2, 2, 3, 3, 4, 4, 5, 5] {
+        let mut wire = Wire::from(&format!("127.0.0.{network}"), served.address).await;
+        assert_eq!(wire.get("/healthz").await, 200);
+        held.push(wire);
+    }
+    // Long enough idle to be closed for others.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        let mut wire = Wire::from("127.0.0.6", served.address).await;
+        assert_eq!(wire.get("/healthz").await, 200);
+        others.push(wire);
+    }
+    let mut third = Wire::from("127.0.0.6", served.address).await;
+    assert!(third.is_closed().await, "two are a quarter of eight");
+    for wire in &mut others {
+        assert_eq!(wire.get("/healthz").await, 200);
+    }
+    served.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_behind_a_proxy_are_counted_by_request() {
     let settings = [
         ("rate_limit", "on"),

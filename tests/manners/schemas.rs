@@ -1,5 +1,5 @@
 //! What the schemas allow, the shop accepts: values are generated from each schema of a request, so
-//! that a rule that stands in the code and not in the schema shows.
+//! a rule that the code enforces and the schema omits fails a test.
 
 use http::Method;
 use proptest::{

@@ -48,6 +48,13 @@ impl<'a> Client<'a> {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// The response to a GET, its body not read yet.
+    pub(crate) async fn begin_get(&self, path: &str) -> axum::response::Response {
+        self.shop
+            .begin(self.request(Method::GET, path), self.peer)
+            .await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(self.request(Method::DELETE, path)).await
     }

@@ -303,16 +303,24 @@ impl TestShop {
         link.split_once("#token=").unwrap().1.to_owned()
     }
 
-    /// Sends a request as it would come from the socket of `peer`.
+    /// Sends a request as it would come from the socket of `peer`, and reads the response.
     pub(crate) async fn send(
+        &self,
+        request: http::Request<axum::body::Body>,
+        peer: IpAddr,
+    ) -> Answer {
+        Answer::read(self.begin(request, peer).await).await
+    }
+
+    /// As [`TestShop::send`], for a client that has not read the response's body yet.
+    pub(crate) async fn begin(
         &self,
         mut request: http::Request<axum::body::Body>,
         peer: IpAddr,
-    ) -> Answer {
+    ) -> axum::response::Response {
         let host = http::HeaderValue::from_static("shop.test");
         request.headers_mut().entry("host").or_insert(host);
-        let response = edge::handle(&self.app, self.router.clone(), request, peer).await;
-        Answer::read(response).await
+        edge::handle(&self.app, self.router.clone(), request, peer).await
     }
 
     pub(crate) fn anonymous(&self) -> Client<'_> {
