@@ -25,8 +25,8 @@ pub use self::{
     password::{HashMemory, NewPassword, PasswordHash, TypedPassword, hashing_slots},
     phone::{Phone, forget_codes, guess_code, set_phone},
     session::{
-        SignIn, Visitor, admin, forget_sessions, refresh, sign_in, sign_out, sign_out_everywhere,
-        visitor,
+        Session, SignIn, Visitor, admin, forget_sessions, refresh, sessions, sign_in, sign_out,
+        sign_out_everywhere, visitor,
     },
     store::sessions::STANDING,
 };
@@ -156,6 +156,11 @@ pub fn user_by_email(tx: &mut Tx<'_>, email: &Email) -> Result<User> {
             format!("no account has `{}`", email.as_str()),
         )
     })
+}
+
+/// Since when an account is disabled. `None`: it is not.
+pub fn disabled_at(tx: &mut Tx<'_>, id: UserId) -> Result<Option<Timestamp>> {
+    store::disabled_at(tx, id)
 }
 
 /// All accounts, oldest first, and whether each is disabled.

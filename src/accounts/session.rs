@@ -35,6 +35,21 @@ pub struct SignIn {
     pub user: User,
 }
 
+/// A session as operators see it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    pub signed_in_at: Timestamp,
+    /// `None`: it was not refreshed yet.
+    pub refreshed_at: Option<Timestamp>,
+    pub expires_at: Timestamp,
+}
+
+/// The sessions of an account that stand, newest first.
+pub fn sessions(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>> {
+    store::sessions::of(tx, user)
+}
+
 /// Opens a session.
 pub fn sign_in(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<SignIn> {
     let user = user_by_id(tx, user)?;

@@ -9,6 +9,7 @@ pub(super) mod sessions;
 use super::{PasswordHash, Role, User};
 use crate::{
     args,
+    clock::Timestamp,
     db::{Row, Sql, Tx, Value},
     error::{Error, Result},
     id::UserId,
@@ -59,6 +60,12 @@ pub(super) fn by_email(tx: &mut Tx<'_>, key: &str) -> Result<Option<User>> {
 pub(super) fn enabled_by_email(tx: &mut Tx<'_>, key: &str) -> Result<Option<User>> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE email_key = ?1 AND disabled_at IS NULL");
     tx.one(Sql::from(&sql).locking("users"), args![key], user)
+}
+
+pub(super) fn disabled_at(tx: &mut Tx<'_>, id: UserId) -> Result<Option<Timestamp>> {
+    let sql = "SELECT disabled_at FROM users WHERE id = ?1";
+    tx.one(sql, args![id], |row| row.get(0))
+        .map(Option::flatten)
 }
 
 /// All accounts, oldest first.

@@ -1,7 +1,7 @@
 //! Sessions as rows, and the refresh tokens that they have spent.
 
 use crate::{
-    accounts::Visitor,
+    accounts::{Session, Visitor},
     args,
     clock::Timestamp,
     db::{Sql, Tx},
@@ -22,6 +22,24 @@ pub(in crate::accounts) fn insert(
         args![id, user, refresh_hash, tx.now(), expires],
     )?;
     Ok(())
+}
+
+/// The sessions of an account that stand, newest first.
+pub(in crate::accounts) fn of(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>> {
+    tx.all(
+        "SELECT s.created_at, s.expires_at,
+                (SELECT max(t.spent_at) FROM spent_refresh_tokens t WHERE t.session_id = s.id)
+         FROM sessions s WHERE s.user_id = ?1 AND s.expires_at > ?2
+         ORDER BY s.created_at DESC, s.id DESC",
+        args![user, tx.now()],
+        |row| {
+            Ok(Session {
+                signed_in_at: row.get(0)?,
+                expires_at: row.get(1)?,
+                refreshed_at: row.get(2)?,
+            })
+        },
+    )
 }
 
 /// Replaces the hash of a session that stands, and keeps the spent one; of two at once, one finds it.
