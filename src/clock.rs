@@ -164,6 +164,14 @@ impl Chance {
         Chance(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
     }
 
+    /// Goes on as another generator would, the same for the same seed and round.
+    pub fn reseed(&self, seed: u64, round: u64) {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        key[8..16].copy_from_slice(&round.to_le_bytes());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = StdRng::from_seed(key);
+    }
+
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.0

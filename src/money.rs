@@ -149,6 +149,12 @@ impl From<Amount> for Money {
     }
 }
 
+impl From<Price> for Money {
+    fn from(price: Price) -> Money {
+        Money(price.0)
+    }
+}
+
 impl Price {
     pub fn times(self, quantity: Quantity) -> Result<Money> {
         self.0

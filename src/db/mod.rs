@@ -37,7 +37,7 @@ pub use self::{
     postgres::Postgres,
     sql::{Sql, rows_of},
     sqlite::Sqlite,
-    tx::{Tx, is_due, probe, setting},
+    tx::{Tx, count_up, is_due, probe, setting},
     value::{Cell, Column, Row, Value},
 };
 use crate::{

@@ -292,3 +292,15 @@ pub fn setting(tx: &mut Tx<'_>, name: &str, first: &str) -> Result<String> {
     )?
     .ok_or_else(|| Error::internal("a setting was not kept"))
 }
+
+/// Adds one to the number that is kept under `name`, from 0, and returns it.
+pub fn count_up(tx: &mut Tx<'_>, name: &str) -> Result<i64> {
+    tx.execute(
+        "INSERT INTO settings (name, value) VALUES (?1, '1') ON CONFLICT (name) DO UPDATE
+         SET value = CAST(CAST(settings.value AS BIGINT) + 1 AS TEXT)",
+        args![name],
+    )?;
+    let sql = "SELECT CAST(value AS BIGINT) FROM settings WHERE name = ?1";
+    let number = tx.one(sql, args![name], |row| row.get(0))?;
+    number.ok_or_else(|| Error::internal("a number was not kept"))
+}
