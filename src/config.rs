@@ -11,8 +11,8 @@ use std::{
 
 use serde::Serialize;
 
-use self::read::{base_url, choice, list, network, origin, parse, secrets, size};
-pub use self::read::{check_length, duration, origin_of};
+use self::read::{base_url, choice, list, listen, network, origin, parse, secrets, size};
+pub use self::read::{check_length, directory, duration, origin_of};
 use crate::money::Currency;
 
 /// One key of the configuration.
@@ -89,6 +89,10 @@ const KEYS: &[Key] = &[
     key("log", Some("info")),
     key("log_format", Some("text")),
 ];
+
+/// Arguments of `shop transfer` that may hold passwords, and so come from the environment. They are no
+/// settings: no file has them.
+const TRANSFER_KEYS: &[Key] = &[secret("transfer_from"), secret("transfer_to")];
 
 /// The effective configuration.
 #[derive(Debug, Clone)]
@@ -242,9 +246,10 @@ pub fn from_environment(
     read_file: impl Fn(&str) -> std::io::Result<String>,
 ) -> Result<Layer, String> {
     let variable = |name: &str| variables.get(name).cloned();
+    let keys = || KEYS.iter().chain(TRANSFER_KEYS);
     let is_known = |name: &str| {
         name == FILE_VARIABLE
-            || KEYS.iter().any(|key| {
+            || keys().any(|key| {
                 let own = key.variable();
                 name == own || (key.is_secret && name.strip_suffix("_FILE") == Some(&own))
             })
@@ -258,7 +263,7 @@ pub fn from_environment(
         }
     }
     let mut layer = Layer::new();
-    for key in KEYS {
+    for key in keys() {
         let name = key.variable();
         if let Some(value) = variable(&name) {
             layer.insert(key.name.to_owned(), value);
@@ -289,12 +294,8 @@ impl Config {
         let text = |name: &str| find(name).unwrap_or_default();
         let set = |name: &str| find(name).filter(|value| !value.is_empty());
         Ok(Config {
-            listen: parse(
-                "listen",
-                text("listen"),
-                "an address and port, as `127.0.0.1:8080`",
-            )?,
-            data_dir: PathBuf::from(text("data_dir")),
+            listen: listen(text("listen"))?,
+            data_dir: directory("data_dir", text("data_dir"))?,
             database_url: find("database_url").map(|url| Secret(url.to_owned())),
             public_url: find("public_url")
                 .map(|url| base_url("public_url", "https://shop.example", url))

@@ -1,6 +1,6 @@
 //! Reads one value of the configuration from its text, or says what it must be.
 
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::Secret;
 
@@ -13,6 +13,46 @@ pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn parse<T: std::str::FromStr>(name: &str, text: &str, what: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| format!("`{name}` must be {what}, not `{text}`"))
+}
+
+/// A directory. Errors: it is empty, or begins with a `~` that no shell has expanded.
+pub fn directory(name: &str, text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err(format!("`{name}` is empty; it must be a directory"));
+    }
+    if text == "~" || text.starts_with("~/") {
+        return Err(format!(
+            "`{name}` is `{text}`, and only a shell expands `~`; write the whole path"
+        ));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// An address and port. Of the usual mistakes, the error names what was meant.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        let host = match host {
+            "" | "localhost" => "127.0.0.1",
+            "*" => "0.0.0.0",
+            host => host,
+        };
+        let port = if port.parse::<u16>().is_ok() {
+            port
+        } else {
+            "8080"
+        };
+        let meant = [
+            format!("{text}:8080"),
+            format!("[{text}]:8080"),
+            format!("{host}:{port}"),
+        ];
+        let meant = meant
+            .iter()
+            .find(|meant| meant.parse::<SocketAddr>().is_ok());
+        let example = meant.map_or("127.0.0.1:8080", String::as_str);
+        format!("`listen` must be an IP address and a port, e.g. `{example}`, not `{text}`")
+    })
 }
 
 pub(super) fn choice(name: &str, text: &str, yes: &str, no: &str) -> Result<bool, String> {
