@@ -11,6 +11,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::Config,
     error::{Error, Result},
+    money::Money,
+    web::App,
 };
 
 /// Where a command's results go, and in which form.
@@ -77,6 +79,11 @@ fn line(text: &str) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::internal(error)),
         _ => Ok(()),
     }
+}
+
+/// An amount for people, e.g. `INR 499.00`; JSON holds minor units instead.
+pub(super) fn amount(app: &App, amount: impl Into<Money>) -> String {
+    amount.into().written(app.config.currency)
 }
 
 /// Says why a command failed.

@@ -106,6 +106,9 @@ storage_test! {
         assert_eq!(texts_of(&unmatched, "transactionId"), ["pay_short"]);
         let table = said(&shop.run(&["admin", "payments", "list", "--status", "UNMATCHED"]));
         assert!(table.contains("another amount") && table.contains(id(&short)), "{table}");
+        assert!(table.contains("INR 0.05"), "{table}");
+        let table = said(&shop.run(&["admin", "payments", "list", "--status", "captured"]));
+        assert!(table.contains("INR 1,299.00"), "{table}");
         let refused = shop.run(&["admin", "payments", "list", "--status", "lost"]);
         assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     }

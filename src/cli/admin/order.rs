@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::{
     accounts,
-    cli::output::{Output, escape, note},
+    cli::output::{Output, amount, escape, note},
     db::Tx,
     error::{Error, Result},
     id::UserId,
-    money::{Amount, Money},
+    money::Amount,
     orders::{self, Filters, Mover, Status},
     page::{Listing, PageLimit, PageRequest, Part},
     payments::RefundStatus,
@@ -176,7 +176,7 @@ async fn list(app: &Arc<App>, output: Output, status: Option<Status>) -> Result<
             order.number.to_string(),
             order.status.as_str().to_owned(),
             order.payment.status.as_str().to_owned(),
-            written(app, order.total_amount),
+            amount(app, order.total_amount),
             shown.customer_email.clone(),
             order.created_at.to_string(),
         ]
@@ -208,7 +208,7 @@ fn with_newest_refund(app: &App, order: &orders::Order) -> String {
         RefundStatus::Pending => "goes back once the running server has told the provider",
         RefundStatus::Failed => "did not go back",
     };
-    format!("{stands}; {} {what}", written(app, refund.amount))
+    format!("{stands}; {} {what}", amount(app, refund.amount))
 }
 
 fn in_full(app: &App, shown: &Shown) -> String {
@@ -226,14 +226,14 @@ fn in_full(app: &App, shown: &Shown) -> String {
         let _ = writeln!(text, "{words}");
     };
     for item in &order.items {
-        let total = written(app, item.line_total);
+        let total = amount(app, item.line_total);
         line(format_args!(
             "{} x {}: {total}",
             item.quantity.get(),
             escape(&item.name)
         ));
     }
-    line(format_args!("total: {}", written(app, order.total_amount)));
+    line(format_args!("total: {}", amount(app, order.total_amount)));
     let transaction = payment.transaction_id.as_deref().unwrap_or("nothing yet");
     line(format_args!(
         "\npaid by {}: {}",
@@ -241,14 +241,10 @@ fn in_full(app: &App, shown: &Shown) -> String {
         escape(transaction)
     ));
     for refund in &payment.refunds {
-        let amount = written(app, refund.amount);
+        let given = amount(app, refund.amount);
         let status = refund.status.as_str();
-        line(format_args!("refund {}: {amount}, {status}", refund.id));
+        line(format_args!("refund {}: {given}, {status}", refund.id));
     }
     text.truncate(text.trim_end().len());
     text
-}
-
-fn written(app: &App, amount: Money) -> String {
-    amount.written(app.config.currency)
 }

@@ -6,12 +6,12 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::{
-    cli::output::{Output, counter, note},
+    cli::output::{Output, amount, counter, note},
     error::{Error, Result},
     money::Money,
     orders::{self, worker::Reconciled},
     page::{PageLimit, PageRequest},
-    payments::{self, ListedStatus, Totals},
+    payments::{self, LedgerEntry, ListedStatus, Totals},
     web::App,
 };
 
@@ -64,16 +64,22 @@ async fn list(app: &Arc<App>, output: Output, status: Option<ListedStatus>) -> R
         "created",
         "why",
     ];
+    // What fits no order can be any number, in any currency.
+    let sum = |entry: &LedgerEntry| {
+        let minor = entry.amount?;
+        let reason = entry.reason.as_deref().unwrap_or_default();
+        Some(match Money::try_from(minor) {
+            Ok(money) if !reason.ends_with("another currency") => amount(app, money),
+            _ => format!("{minor} minor units"),
+        })
+    };
     output.table(&head, &listed.data, |entry| {
         vec![
             entry.id.to_string(),
             entry.status.clone(),
             entry.order_id.map(|id| id.to_string()).unwrap_or_default(),
             entry.transaction_id.clone().unwrap_or_default(),
-            entry
-                .amount
-                .map(|amount| amount.to_string())
-                .unwrap_or_default(),
+            sum(entry).unwrap_or_default(),
             entry.created_at.to_string(),
             entry.reason.clone().unwrap_or_default(),
         ]
@@ -92,7 +98,6 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
     counter.finish_and_clear();
     let done = done?;
     let totals = app.db.scan("payments.totals", payments::totals).await?;
-    let written = |amount: Money| amount.written(app.config.currency);
     let words = format!(
         "compared {} payments: {} captured, {} failed, {} refunded, {} unmatched\n\
          on record since the beginning: {} captured, {} went back, {} unmatched",
@@ -101,9 +106,9 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
         done.failed,
         done.refunded,
         done.unmatched,
-        written(totals.captured),
-        written(totals.refunded),
-        written(totals.unmatched),
+        amount(app, totals.captured),
+        amount(app, totals.refunded),
+        amount(app, totals.unmatched),
     );
     let told = Told {
         news: done.clone(),

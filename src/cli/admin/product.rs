@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::sheet;
 use crate::{
     catalog::{self, CategoryName, Delta, Description, Filters, NewProduct, Reached, Reason},
-    cli::output::Output,
+    cli::output::{Output, amount},
     error::{Error, Kind, Result},
     id::ProductId,
     media::{self, Draft, IMAGE_LIMIT, Stored},
@@ -204,7 +204,7 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
             vec![
                 product.id.to_string(),
                 product.name.to_string(),
-                product.price.get().to_string(),
+                amount(app, product.price),
                 product.stock_quantity.to_string(),
                 product
                     .category
