@@ -2,6 +2,7 @@
 //! prints where.
 
 mod configuration;
+mod missing;
 mod orders;
 mod pay;
 mod seed;
@@ -16,7 +17,9 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Process, Remote, pictures, run, run_with_input};
+use crate::support::{
+    Answer, Process, Remote, create_shop, new_shop, pictures, run, run_with_input,
+};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -180,7 +183,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_are_added_listed_and_given_roles() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = new_shop();
     let directory = directory.path();
     let made = add_user(
         directory,
@@ -242,7 +245,7 @@ async fn users_are_added_listed_and_given_roles() {
 
 #[test]
 fn users_that_cannot_be_are_refused() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = new_shop();
     let directory = directory.path();
     said(&add_user(directory, "ada@example.com", "ADMIN", PASSWORD));
     for email in ["ada@example.com", "ADA@EXAMPLE.COM"] {
@@ -274,7 +277,7 @@ fn users_that_cannot_be_are_refused() {
 
 #[test]
 fn categories_are_added_and_listed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = new_shop();
     let directory = directory.path();
     let made = told(directory, &["admin", "category", "add", "Tea & Coffee"]);
     assert_eq!(made["name"], "Tea & Coffee");
@@ -290,7 +293,7 @@ fn categories_are_added_and_listed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn products_are_added_and_seen_by_a_running_server() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = new_shop();
     let directory = directory.path();
     let picture = directory.join("kettle.picture");
     fs::write(&picture, pictures::png()).unwrap();
@@ -363,7 +366,7 @@ async fn products_are_added_and_seen_by_a_running_server() {
 
 #[test]
 fn products_that_cannot_be_are_refused() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = new_shop();
     let directory = directory.path();
     let text = directory.join("notes.png");
     fs::write(&text, "not a picture").unwrap();
@@ -427,7 +430,7 @@ fn products_that_cannot_be_are_refused() {
 
 #[test]
 fn logs_never_mix_with_results() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = new_shop();
     said(&add_user(
         directory.path(),
         "ada@example.com",

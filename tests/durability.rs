@@ -17,13 +17,16 @@ use std::{
 use serde_json::json;
 use shop::server::Home;
 
-use crate::support::{Behind, Process, Remote, add_product, ends, run};
+use crate::support::{Behind, Process, Remote, add_product, create_shop, ends, run};
 
 /// How long something must have happened at last; past it the test has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Puts a product into a shop by the command line; tells its id.
 fn product(directory: &Path, name: &str, price: i64, stock: i64) -> String {
+    if !directory.join("shop.db").exists() {
+        create_shop(directory);
+    }
     add_product(|arguments| run(directory, arguments), name, price, stock)
 }
 
@@ -112,10 +115,21 @@ fn the_lock_tells_of_its_holder_only() {
     let home = Home::open(directory.path()).unwrap();
     assert_eq!(home.running().unwrap(), None);
     let mut first = home.lock().unwrap();
-    first.announce("http://127.0.0.1:1").unwrap();
+    first
+        .announce("http://127.0.0.1:1", "https://shop.example")
+        .unwrap();
+    let holder = home.running().unwrap().unwrap();
     assert_eq!(
-        home.running().unwrap().as_deref(),
-        Some("http://127.0.0.1:1")
+        (
+            holder.pid,
+            holder.url.as_str(),
+            holder.public_url.as_deref()
+        ),
+        (
+            std::process::id(),
+            "http://127.0.0.1:1",
+            Some("https://shop.example")
+        )
     );
     drop(first);
     assert_eq!(home.running().unwrap(), None);

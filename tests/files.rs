@@ -14,7 +14,9 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Database, Process, Remote, pictures, run_on, skip, storage_test};
+use crate::support::{
+    Database, Process, Remote, create_shop, pictures, run_on, skip, storage_test,
+};
 
 /// The user `nobody` of every Debian.
 const NOBODY: u32 = 65_534;
@@ -204,8 +206,7 @@ storage_test! {
         fs::set_permissions(outer.path(), Permissions::from_mode(0o755)).unwrap();
         let root = outer.path().join("data");
         let database = site.database.as_deref();
-        let add = ["admin", "category", "add", "Books"];
-        assert!(run_on(&root, database, &add).status.success());
+        create_shop(&root);
         for arguments in [&["admin", "category", "list"][..], &["config"]] {
             let mut command = shop_as(NOBODY, arguments);
             command.arg("--data-dir").arg(&root);
@@ -222,7 +223,9 @@ storage_test! {
         }
         // As Kubernetes gives it to a group.
         let database = site.database.as_deref();
-        let root = site.path();
+        let root = &site.path().join("volume");
+        fs::create_dir(root).unwrap();
+        fs::set_permissions(site.path(), Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(root, Permissions::from_mode(0o2775)).unwrap();
         chown(root, Some(0), Some(NOBODY)).unwrap();
         let mut command = shop_as(NOBODY, &[]);

@@ -1,18 +1,37 @@
 //! A shop moves between a file and a server: everything arrives, and nobody who uses it can tell.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, process::Output, sync::Arc};
 
 use http::Method;
 use serde_json::{Value, json};
 use shop::bus;
 
 use crate::support::{
-    Behind, Client, Database, Engine, Form, Process, TestShop, live::Served, pictures, run,
-    sqlite_test, storage_test,
+    Behind, Client, Database, Engine, Form, Process, TestShop, live::Served, pictures, program_on,
+    run, sqlite_test, storage_test,
 };
 
 /// What a shop answers to everybody, by path and asker.
 type Answers = BTreeMap<String, (u16, String, bytes::Bytes)>;
+
+/// Moves the shop of a data directory and database. The target's URL may hold a password, so it is no
+/// argument.
+fn transfer(directory: &Path, database: Option<&Database>, target: &str) -> Output {
+    transfer_with(directory, database, target, &[])
+}
+
+/// As [`transfer`], with more variables.
+fn transfer_with(
+    directory: &Path,
+    database: Option<&Database>,
+    target: &str,
+    variables: &[(&str, &str)],
+) -> Output {
+    let mut command = program_on(database);
+    command.args(["transfer", "--data-dir"]).arg(directory);
+    command.env("SHOP_TRANSFER_TO", target);
+    command.envs(variables.iter().copied()).output().unwrap()
+}
 
 /// Somebody's token, kept over a move.
 struct People {
@@ -121,6 +140,10 @@ impl TestShop {
         answers
     }
 
+    fn transferred_to(&self, target: &str) -> Output {
+        transfer(self.directory.path(), self.database.as_deref(), target)
+    }
+
     /// The same shop elsewhere, moved by the program.
     async fn moved(self, to: Option<Arc<Database>>) -> TestShop {
         let directory = Arc::new(tempfile::tempdir().unwrap());
@@ -130,7 +153,7 @@ impl TestShop {
             .map_or(file, |database| database.url().to_owned());
         self.app.stopping.cancel();
         self.app.db.close().await;
-        let done = self.run(&["transfer", "--to", &target]);
+        let done = self.transferred_to(&target);
         assert!(done.status.success(), "{done:?}");
         let directory = if to.is_some() {
             Arc::clone(&self.directory)
@@ -194,13 +217,13 @@ storage_test! {
         let before = shop.behind().dump();
         shop.app.db.close().await;
         let server = Process::of(&shop);
-        let refused = shop.run(&["transfer", "--to", &target]);
+        let refused = shop.transferred_to(&target);
         let why = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(1), "{why}");
         assert!(why.contains("stop"), "{why}");
         server.terminate();
         server.wait();
-        assert!(shop.run(&["transfer", "--to", &target]).status.success());
+        assert!(shop.transferred_to(&target).status.success());
         let mut after = Behind::of(fresh.path(), None).dump();
         for (table, rows) in before {
             // Where the secrets are kept is the engine's own affair.
@@ -221,7 +244,7 @@ storage_test! {
             Some(database) => database.url().to_owned(),
             None => format!("sqlite:{}", shop.directory.path().join("shop.db").display()),
         };
-        let refused = run(other.path(), &["transfer", "--to", &target]);
+        let refused = transfer(other.path(), None, &target);
         let why = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(1), "{why}");
         assert!(why.contains("not empty"), "{why}");
@@ -243,7 +266,7 @@ async fn a_move_that_fails_half_way_leaves_nothing() {
     shop.app.db.close().await;
     let target = Behind::of(shop.directory.path(), Some(&database));
     target.break_table("payments");
-    let failed = shop.run(&["transfer", "--to", database.url()]);
+    let failed = shop.transferred_to(database.url());
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     target.mend_table("payments");
     for table in [
@@ -260,7 +283,7 @@ async fn a_move_that_fails_half_way_leaves_nothing() {
             "{table}"
         );
     }
-    let done = shop.run(&["transfer", "--to", database.url()]);
+    let done = shop.transferred_to(database.url());
     assert!(done.status.success(), "{done:?}");
     target.assert_sound();
 }
@@ -280,4 +303,119 @@ sqlite_test! {
             assert!(why.contains(word), "{why}");
         }
     }
+}
+
+/// The names of everything in a directory.
+fn entries(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+storage_test! {
+    async fn missing_images_stop_a_transfer_before_it_begins(shop: TestShop) {
+        shop.lived_in().await;
+        shop.app.stopping.cancel();
+        shop.app.db.close().await;
+        let images = shop.directory.path().join("images");
+        let aside = shop.directory.path().join("aside");
+        fs::rename(&images, &aside).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let target = format!("sqlite:{}/new/shop.db", place.path().display());
+        let refused = shop.transferred_to(&target);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{why}");
+        let words = ["1 of 1 images", images.to_str().unwrap(), "--data-dir", "SHOP_IMAGES_URL"];
+        for word in words {
+            assert!(why.contains(word), "{word}: {why}");
+        }
+        assert_eq!(entries(place.path()), [""; 0], "nothing was created");
+
+        // Images in a bucket are not looked for: they stay where they are.
+        let bucket = [
+            ("SHOP_IMAGES_URL", "s3://bucket/shop"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_REGION", "us-east-1"),
+        ];
+        let database = shop.database.as_deref();
+        let elsewhere = format!("sqlite:{}/bucket/shop.db", place.path().display());
+        let done = transfer_with(shop.directory.path(), database, &elsewhere, &bucket);
+        assert!(done.status.success(), "{done:?}");
+
+        fs::rename(&aside, &images).unwrap();
+        let done = shop.transferred_to(&target);
+        assert!(done.status.success(), "{done:?}");
+        let moved = entries(&place.path().join("new/images"));
+        let pictures = entries(&images);
+        assert!(!pictures.is_empty());
+        for picture in pictures.iter().filter(|name| !name.starts_with('.')) {
+            assert!(moved.contains(picture), "{picture}: {moved:?}");
+        }
+    }
+
+    async fn a_transfer_that_fails_leaves_no_directory(shop: TestShop) {
+        shop.lived_in().await;
+        shop.app.stopping.cancel();
+        shop.app.db.close().await;
+        let place = tempfile::tempdir().unwrap();
+        // A file where a directory of images is to be.
+        let target = format!("sqlite:{}/new/shop.db", place.path().display());
+        fs::create_dir(place.path().join("new")).unwrap();
+        fs::write(place.path().join("new/images"), "").unwrap();
+        let failed = shop.transferred_to(&target);
+        assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+        assert_eq!(entries(&place.path().join("new")), ["images"]);
+    }
+
+    async fn no_password_is_taken_as_an_argument(shop: TestShop) {
+        let url = "postgres://ada:sw0rdfish@127.0.0.1/shop";
+        for (flag, variable) in [("--to", "SHOP_TRANSFER_TO"), ("--from", "SHOP_TRANSFER_FROM")] {
+            let refused = shop.run(&["transfer", flag, url]);
+            let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(2), "{why}");
+            for word in [flag, variable, &format!("{variable}_FILE")] {
+                assert!(why.contains(word), "{word}: {why}");
+            }
+            assert!(!why.contains("sw0rdfish"), "{why}");
+        }
+        let refused = shop.run(&["transfer"]);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{why}");
+        assert!(why.contains("--to") && why.contains("SHOP_TRANSFER_TO"), "{why}");
+        // The file holds the URL, as for every secret.
+        shop.app.db.close().await;
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("target");
+        fs::write(&file, format!("sqlite:{}/new/shop.db\n", place.path().display())).unwrap();
+        let mut command = program_on(shop.database.as_deref());
+        command.args(["transfer", "--data-dir"]).arg(shop.directory.path());
+        let done = command.env("SHOP_TRANSFER_TO_FILE", &file).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        assert!(place.path().join("new/shop.db").exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_database_is_no_source() {
+    let Some(database) = Database::empty() else {
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let target = format!("sqlite:{}/new/shop.db", place.path().display());
+    let refused = transfer(&place.path().join("data"), Some(&database), &target);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{why}");
+    assert!(why.starts_with("error: no shop here: "), "{why}");
+    assert_eq!(entries(place.path()), [""; 0], "nothing was created");
+    let tables = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = 'public'";
+    let tables: i64 = crate::support::on_a_thread(|| {
+        let mut client = database.admin();
+        client.query_one(tables, &[]).unwrap().get(0)
+    });
+    assert_eq!(tables, 0);
 }

@@ -266,6 +266,6 @@ fn no_shop_is_no_sound_shop() {
     let output = run(directory.path(), &["verify"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("error: there is no shop at `"), "{said}");
+    assert!(said.starts_with("error: no shop here: "), "{said}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }

@@ -41,7 +41,9 @@ impl Layers {
         let data_dir = [&flags, &environment]
             .into_iter()
             .find_map(|layer| layer.get("data_dir"));
-        let default = Path::new(data_dir.map_or(DATA_DIR, String::as_str)).join(FILE);
+        let data_dir = data_dir.map_or(DATA_DIR, String::as_str);
+        let default = config::directory("data_dir", data_dir).map_err(Error::config)?;
+        let default = default.join(FILE);
         let path = named.as_ref().unwrap_or(&default);
         let wrong = |verb: &str, error: &dyn std::fmt::Display| {
             Error::config(format!("{verb}`{}`: {error}", path.display()))
@@ -91,6 +93,12 @@ impl Layers {
         Config::from_layers(&self.named().map(|(_, layer)| layer.clone())).map_err(Error::config)
     }
 
+    /// The value of a key that no file may have.
+    pub(super) fn outside_file(&self, name: &str) -> Option<&str> {
+        let found = self.flags.get(name).or_else(|| self.environment.get(name));
+        found.map(String::as_str)
+    }
+
     /// The file that was read.
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -119,14 +127,23 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 /// Every user of the machine can read the arguments of a program.
 fn refuse_password(flags: &Layer) -> Result<()> {
-    let Some(url) = flags.get("database_url") else {
-        return Ok(());
-    };
-    match Location::parse(url)? {
-        Location::Postgres(server) if server.has_password() => Err(Error::config(
-            "`--database-url` must not hold a password, which other users of this machine could read; \
-             set `SHOP_DATABASE_URL`, or `SHOP_DATABASE_URL_FILE` to a file with the URL",
-        )),
-        _ => Ok(()),
+    for (name, flag) in [
+        ("database_url", "--database-url"),
+        ("transfer_from", "--from"),
+        ("transfer_to", "--to"),
+    ] {
+        let Some(url) = flags.get(name) else {
+            continue;
+        };
+        if let Location::Postgres(server) = Location::parse(url)?
+            && server.has_password()
+        {
+            let variable = format!("SHOP_{}", name.to_uppercase());
+            return Err(Error::config(format!(
+                "`{flag}` must not hold a password, which other users of this machine could read; set \
+                 `{variable}`, or `{variable}_FILE` to a file with the URL"
+            )));
+        }
     }
+    Ok(())
 }

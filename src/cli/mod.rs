@@ -4,6 +4,7 @@
 mod admin;
 mod config;
 mod layers;
+mod missing;
 mod output;
 mod seed;
 mod serve;
@@ -21,6 +22,7 @@ use crate::{
     db,
     error::{Error, Kind, Result},
     file_modes,
+    ports::NoImages,
     server::{self, Home, Parts},
     web::App,
 };
@@ -123,13 +125,13 @@ fn run(cli: Cli) -> Result<()> {
             .log_format
             .map(|value| ("log_format".to_owned(), value)),
     );
-    if let Command::Serve(serve) = &cli.command {
-        flags.extend(
-            serve
-                .listen
-                .clone()
-                .map(|value| ("listen".to_owned(), value)),
-        );
+    match &cli.command {
+        Command::Serve(serve) => {
+            let listen = serve.listen.clone();
+            flags.extend(listen.map(|value| ("listen".to_owned(), value)));
+        }
+        Command::Transfer(transfer) => flags.extend(transfer.layer()),
+        _ => {}
     }
     let layers = Layers::load(flags, cli.global.config)?;
     let config = layers.config()?;
@@ -147,25 +149,54 @@ fn run(cli: Cli) -> Result<()> {
         match cli.command {
             Command::Serve(serve) => serve.run(config, &layers, output).await,
             Command::Admin(command) => command.run(config, output).await,
-            Command::Transfer(transfer) => transfer.run(config, output).await,
+            Command::Transfer(_) => transfer::run(config, &layers, output).await,
             Command::Verify(verify) => verify.run(config, output).await,
             Command::Config | Command::Openapi => Ok(()),
         }
     })
 }
 
+/// What a command does with pictures. Only one that handles them needs to reach where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pictures {
+    Untouched,
+    Handled,
+}
+
 /// Opens the shop for a command that works beside a server or without one.
-async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc<App>)> {
-    server::look(&config).await?;
-    let home = Home::open(&config.data_dir)?;
-    let public_url = match (&config.public_url, home.running()?) {
-        (Some(url), _) => url.clone(),
-        (None, Some(url)) => url,
-        (None, None) => config.public_url(config.listen),
+///
+/// Errors: `Unavailable` where there is no shop; nothing is created.
+async fn open(config: Config, pictures: Pictures) -> Result<(Home, Arc<App>)> {
+    missing::refuse_missing(&config).await?;
+    let home = match pictures {
+        Pictures::Untouched => Home::existing(&config.data_dir)?,
+        Pictures::Handled => Home::open(&config.data_dir)?,
+    };
+    let (clock, chance) = (Clock::system(), Chance::system());
+    let app = open_in(&home, config, clock, chance, pictures).await?;
+    Ok((home, app))
+}
+
+/// Opens the shop in its data directory. Links begin with the public URL of the server that is running
+/// there, else with the configured one.
+async fn open_in(
+    home: &Home,
+    config: Config,
+    clock: Clock,
+    chance: Chance,
+    pictures: Pictures,
+) -> Result<Arc<App>> {
+    let public_url = match home.running()? {
+        Some(server) => server.public_url.unwrap_or(server.url),
+        None => config.public_url(config.listen),
     };
     let parts = Parts {
         clock,
         chance,
+        images: match pictures {
+            Pictures::Untouched => Some(Arc::new(NoImages)),
+            Pictures::Handled => None,
+        },
         storage: db::Options {
             // Whoever waits for a command can break it off; beside a busy server it waits for its turn.
             busy: Duration::from_mins(1),
@@ -176,6 +207,5 @@ async fn open(config: Config, clock: Clock, chance: Chance) -> Result<(Home, Arc
         },
         ..Parts::new(config, public_url)
     };
-    let app = server::open(&home, parts).await?;
-    Ok((home, app))
+    server::open(home, parts).await
 }

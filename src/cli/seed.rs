@@ -12,32 +12,38 @@ use self::{
     goods::fill_catalog,
     words::{FIRST_NAMES, LAST_NAMES},
 };
-use super::output::{self, Output};
+use super::{
+    Pictures,
+    output::{self, Output},
+};
 use crate::{
     accounts::{self, Email, NewPassword, NewUser, PasswordHash, PersonName, Role},
     cart, catalog,
     clock::{Chance, Clock, Timestamp},
     config::Config,
-    db::Tx,
+    db::{self, Tx},
     error::{Error, Result},
     id::{ProductId, UserId},
     money::Quantity,
     orders,
     payments::Delivery,
     ports::gateway::Visit,
+    server::{self, Home},
     web::App,
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Seed {
+    /// How many products to add
     #[arg(long, default_value_t = 200)]
-    products: u64,
+    products: u32,
+    /// How many customers to add, with addresses under example.com
     #[arg(long, default_value_t = 20)]
-    customers: u64,
+    customers: u32,
     /// Paid orders of those customers
     #[arg(long, default_value_t = 0)]
-    orders: u64,
-    /// The same seed makes the same shop
+    orders: u32,
+    /// The same seed makes the same shop of an empty one
     #[arg(long = "random-seed", value_name = "RANDOM_SEED", default_value_t = 1)]
     chance: u64,
 }
@@ -52,55 +58,135 @@ struct Seeded {
     products: u64,
     customers: u64,
     orders: u64,
+    /// Only in a shop that this command created.
+    #[serde(flatten)]
+    admin: Option<Admin>,
+    /// `None`: no customers were asked for.
+    #[serde(flatten)]
+    customers_made: Option<Customers>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Customers {
+    first_customer_email: String,
+    last_customer_email: String,
+    /// Of all of them.
+    customer_password: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Admin {
     admin_email: String,
     admin_password: String,
-    /// `customer1@example.com` and so on.
-    customer_password: String,
 }
 
 impl Seed {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+        let is_new = !server::look(&config).await?;
+        let home = Home::open(&config.data_dir)?;
         let clock = Clock::fixed(BEGINNING);
-        let (_, app) = super::open(config, clock, Chance::seeded(self.chance)).await?;
-        let done = self.fill(&app).await;
+        let chance = Chance::seeded(self.chance);
+        let app = super::open_in(&home, config, clock, chance, Pictures::Handled).await?;
+        let done = self.fill(&app, is_new).await;
         app.stopping.cancel();
         app.db.close().await;
         let seeded = done?;
-        let words = format!(
-            "made {} products, {} customers and {} orders\n  {}  {}\n  customer1@example.com …  {}",
-            seeded.products,
-            seeded.customers,
-            seeded.orders,
-            seeded.admin_email,
-            seeded.admin_password,
-            seeded.customer_password
-        );
-        output.one(&seeded, &words)
+        output.one(&seeded, &seeded.words())
     }
 
-    async fn fill(&self, app: &Arc<App>) -> Result<Seeded> {
-        let (admin_password, admin_hash) = password(app).await?;
-        let (customer_password, customer_hash) = password(app).await?;
-        let admin_email = "admin@example.com".to_owned();
-        person(app, &admin_email, "Asha Admin", Role::Admin, admin_hash).await?;
-        let mut customers = Vec::new();
-        for number in 1..=self.customers {
-            let email = format!("customer{number}@example.com");
-            let name = full_name(&app.chance);
-            let hash = customer_hash.clone();
-            customers.push(person(app, &email, &name, Role::Customer, hash).await?);
+    async fn fill(&self, app: &Arc<App>, is_new: bool) -> Result<Seeded> {
+        let count = |tx: &mut Tx<'_>| db::count_up(tx, "seeds");
+        let round = app.db.write("seed.count", count).await?;
+        if !is_new {
+            // The same chance would draw the ids of an earlier seed once more.
+            app.chance.reseed(self.chance, round.unsigned_abs());
         }
-        let products = fill_catalog(app, self.products).await?;
-        let orders = fill_orders(app, &customers, &products, self.orders).await?;
+        let admin = if is_new {
+            let (admin_password, hash) = password(app).await?;
+            let admin_email = "admin@example.com".to_owned();
+            person(app, &admin_email, "Asha Admin", Role::Admin, hash).await?;
+            Some(Admin {
+                admin_email,
+                admin_password,
+            })
+        } else {
+            None
+        };
+        let (customers, customers_made) = self.add_customers(app).await?;
+        let products = fill_catalog(app, self.products.into()).await?;
+        let orders = fill_orders(app, &customers, &products, self.orders.into()).await?;
         Ok(Seeded {
-            products: self.products,
-            customers: self.customers,
+            products: self.products.into(),
+            customers: self.customers.into(),
             orders,
-            admin_email,
-            admin_password,
-            customer_password,
+            admin,
+            customers_made,
         })
     }
+
+    /// Adds customers behind those of earlier seeds.
+    async fn add_customers(&self, app: &Arc<App>) -> Result<(Vec<UserId>, Option<Customers>)> {
+        if self.customers == 0 {
+            return Ok((Vec::new(), None));
+        }
+        let (customer_password, hash) = password(app).await?;
+        let last = app.db.scan("seed.last", last_customer).await?;
+        let (mut customers, mut emails) = (Vec::new(), Vec::new());
+        for number in (1..=self.customers).map(|number| last + u64::from(number)) {
+            let email = format!("customer{number}@example.com");
+            let name = full_name(&app.chance);
+            customers.push(person(app, &email, &name, Role::Customer, hash.clone()).await?);
+            emails.push(email);
+        }
+        let customers_made = emails
+            .first()
+            .zip(emails.last())
+            .map(|(first, last)| Customers {
+                first_customer_email: first.clone(),
+                last_customer_email: last.clone(),
+                customer_password,
+            });
+        Ok((customers, customers_made))
+    }
+}
+
+impl Seeded {
+    fn words(&self) -> String {
+        let made = format!(
+            "made {} products, {} customers and {} orders",
+            self.products, self.customers, self.orders
+        );
+        let admin = self.admin.as_ref();
+        let admin = admin.map(|it| format!("  {}  {}", it.admin_email, it.admin_password));
+        let customers = self.customers_made.as_ref().map(|customers| {
+            let (first, last) = (
+                &customers.first_customer_email,
+                &customers.last_customer_email,
+            );
+            let emails = if first == last {
+                first.clone()
+            } else {
+                format!("{first} … {last}")
+            };
+            format!("  {emails}  {}", customers.customer_password)
+        });
+        let lines: Vec<_> = [made].into_iter().chain(admin).chain(customers).collect();
+        lines.join("\n")
+    }
+}
+
+/// The highest number of a seeded customer; 0 where there is none.
+fn last_customer(tx: &mut Tx<'_>) -> Result<u64> {
+    let number = |user: &accounts::User| {
+        let digits = user.email.strip_prefix("customer")?;
+        let number: u32 = digits.strip_suffix("@example.com")?.parse().ok()?;
+        Some(u64::from(number))
+    };
+    let users = accounts::all(tx)?;
+    let numbers = users.iter().filter_map(|(user, _)| number(user));
+    Ok(numbers.max().unwrap_or(0))
 }
 
 /// How many products a demo shows.

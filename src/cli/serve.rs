@@ -1,5 +1,7 @@
 //! `shop serve`.
 
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -38,36 +40,30 @@ impl Serve {
     pub(super) async fn run(self, config: Config, layers: &Layers, output: Output) -> Result<()> {
         self.refuse_public_demo(&config)?;
         let file_limit = server::descriptors::raise_file_limit();
+        // What can be found wrong is found before anything is created.
         server::look(&config).await?;
-        let home = Home::open(&config.data_dir)?;
-        let mut running = home.lock()?;
-        let is_shared = config.database_url.is_some();
-        if self.demo && !is_shared {
-            home.claim_for_demo()?;
+        let home = Home::at(&config.data_dir);
+        home.refuse_second_server()?;
+        if self.demo && config.database_url.is_none() {
+            home.refuse_demo_on_real_shop()?;
         }
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            let address = config.listen;
-            Error::unavailable(format!(
-                "cannot listen on {address}: {error}; try `--listen`"
-            ))
-        })?;
+        let listener = bind(&config).await?;
         let address = listener.local_addr().map_err(Error::internal)?;
-        let public_url = config.public_url(address);
-        let parts = Parts {
-            demo: self.demo,
-            ..Parts::new(config, public_url)
+        let (home, mut running) = Home::claim(&config.data_dir)?;
+        let app = match self.open(&home, config, address).await {
+            Ok(app) => app,
+            Err(error) => {
+                running.undo();
+                return Err(error);
+            }
         };
-        let app = server::open(&home, parts).await?;
         file_limit.log(app.max_connections);
         layers.log_file();
         home.warn_if_open();
         self.warn_if_public(&app.config);
-        if self.demo && is_shared {
-            app.db.write("demo.claim", claim_for_demo).await?;
-        }
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
-        running.announce(&format!("http://{address}"))?;
+        running.announce(&format!("http://{address}"), &app.public_url)?;
         if self.demo {
             greet_demo(&app, output).await?;
         }
@@ -79,16 +75,28 @@ impl Serve {
         {
             note(&how_to_make_an_admin(&app.config));
         }
-        if app.config.public_url.is_none() && address.ip().is_unspecified() {
-            note(&format!(
-                "links in mails and image URLs begin with http://{address}, which leads nowhere from \
-                 elsewhere; set `SHOP_PUBLIC_URL`"
-            ));
-        }
         worker::start(&app);
         server::serve(listener, app, stop).await;
         drop(running);
         Ok(())
+    }
+
+    /// Opens the shop, and creates it where there is none.
+    async fn open(&self, home: &Home, config: Config, address: SocketAddr) -> Result<Arc<App>> {
+        let is_shared = config.database_url.is_some();
+        if self.demo && !is_shared {
+            home.claim_for_demo()?;
+        }
+        let public_url = config.public_url(address);
+        let parts = Parts {
+            demo: self.demo,
+            ..Parts::new(config, public_url)
+        };
+        let app = server::open(home, parts).await?;
+        if self.demo && is_shared {
+            app.db.write("demo.claim", claim_for_demo).await?;
+        }
+        Ok(app)
     }
 
     fn refuse_public_demo(&self, config: &Config) -> Result<()> {
@@ -119,6 +127,21 @@ impl Serve {
     }
 }
 
+async fn bind(config: &Config) -> Result<TcpListener> {
+    let address = config.listen;
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => "another program listens there; choose another port by `--listen`",
+            ErrorKind::AddrNotAvailable => "this machine has no such address; choose another by `--listen`",
+            ErrorKind::PermissionDenied => {
+                "ports below 1024 need a right that this user does not have; choose another by `--listen`"
+            }
+            _ => "choose another address by `--listen`",
+        };
+        Error::unavailable(format!("cannot listen on {address}: {error}; {remedy}"))
+    })
+}
+
 /// Whether other machines can reach the server, as far as its address tells.
 fn is_public(config: &Config) -> bool {
     !config.listen.ip().to_canonical().is_loopback()
@@ -126,7 +149,9 @@ fn is_public(config: &Config) -> bool {
 
 /// The command that makes the first admin of this very shop.
 fn how_to_make_an_admin(config: &Config) -> String {
-    let directory = config.data_dir.display();
+    let directory = std::path::absolute(&config.data_dir);
+    let directory = directory.unwrap_or_else(|_| config.data_dir.clone());
+    let directory = directory.display();
     let server = match &config.database_url {
         None => "",
         Some(_) => ", with the same `SHOP_DATABASE_URL`",
@@ -149,7 +174,7 @@ fn claim_for_demo(tx: &mut Tx<'_>) -> Result<()> {
 }
 
 /// Fills an empty demo and prints how to sign in.
-async fn greet_demo(app: &std::sync::Arc<App>, output: Output) -> Result<()> {
+async fn greet_demo(app: &Arc<App>, output: Output) -> Result<()> {
     let people = seed::demo(app).await?;
     output.text("demo shop; sign in with")?;
     for (email, password) in people {

@@ -8,7 +8,7 @@ mod wire;
 
 pub use self::{
     gateway::{Gateway, Mock, Razorpay},
-    images::{Cloudinary, ImageStore, Objects, Place},
+    images::{Cloudinary, ImageStore, NoImages, Objects, Place},
     mailer::{Letter, Mailer},
     sms::{Console, Pocket, Sms},
     wire::Patience,

@@ -2,14 +2,18 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{Read, Seek, Write},
+    io::{ErrorKind, Read, Seek, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::owner::check_owner;
+use super::{
+    created::{Created, LOCK},
+    owner::{CREATE, cannot, check_owner},
+};
 use crate::{
     clock::Chance,
     config::Secret,
@@ -18,7 +22,7 @@ use crate::{
     ports::mailer,
 };
 
-/// A data directory that exists.
+/// A data directory.
 #[derive(Debug, Clone)]
 pub struct Home {
     root: PathBuf,
@@ -28,13 +32,19 @@ pub struct Home {
 #[derive(Debug)]
 pub struct Running {
     file: File,
+    created: Option<Created>,
 }
 
-/// What the lock's file tells of the server that holds it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Holder {
-    pid: u32,
-    url: String,
+/// The content of the lock file: where the server that holds the lock can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Holder {
+    pub pid: u32,
+    /// Where it listens, e.g. `http://127.0.0.1:8080`.
+    pub url: String,
+    /// What its links begin with. `None`: a server of an earlier version, which did not write it.
+    #[serde(default)]
+    pub public_url: Option<String>,
 }
 
 /// How long a server waits, and how often, for a command that just looks whether one is running.
@@ -46,10 +56,41 @@ impl Home {
     /// the program made. Errors: it belongs to another user than the one who runs the program.
     pub fn open(root: &Path) -> Result<Home> {
         check_owner(root)?;
-        file_modes::create_directory(root).map_err(|e| cannot("make", root, &e))?;
+        file_modes::create_directory(root).map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::unavailable(format!(
+                "`{}` is not a directory; name the data directory by `--data-dir`",
+                root.display()
+            )),
+            _ => cannot(CREATE, root, &e),
+        })?;
+        Home::existing(root)
+    }
+
+    /// As [`Home::open`], and creates nothing.
+    pub fn existing(root: &Path) -> Result<Home> {
+        check_owner(root)?;
         let home = Home::at(root);
         home.restrict();
         Ok(home)
+    }
+
+    /// Opens the directory, or creates it, and locks it. [`Running::undo`] removes what was created.
+    pub fn claim(root: &Path) -> Result<(Home, Running)> {
+        let created = Created::from_here_on(root);
+        let claimed = Home::open(root).and_then(|home| {
+            let running = home.lock()?;
+            Ok((home, running))
+        });
+        match claimed {
+            Ok((home, running)) => {
+                let created = Some(created);
+                Ok((home, Running { created, ..running }))
+            }
+            Err(error) => {
+                created.remove_directories();
+                Err(error)
+            }
+        }
     }
 
     /// Removes the permissions of other users that an earlier version, or a copy, has left.
@@ -112,49 +153,65 @@ impl Home {
     }
 
     fn lock_file(&self) -> PathBuf {
-        self.root.join("lock")
+        self.root.join(LOCK)
     }
 
     /// Makes this process the directory's only server.
     pub fn lock(&self) -> Result<Running> {
         let path = self.lock_file();
-        let mut file = open_options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|e| cannot("open", &path, &e))?;
-        let mut locked = file.try_lock();
-        for _ in 0..LOOKS {
-            if !matches!(locked, Err(TryLockError::WouldBlock)) {
-                break;
+        loop {
+            let mut file = open_options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(|e| cannot("open", &path, &e))?;
+            let mut locked = file.try_lock();
+            for _ in 0..LOOKS {
+                if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                    break;
+                }
+                std::thread::sleep(LOOK);
+                locked = file.try_lock();
             }
-            std::thread::sleep(LOOK);
-            locked = file.try_lock();
-        }
-        match locked {
-            // What an earlier server left there is not true any more.
-            Ok(()) => match file.set_len(0) {
-                Ok(()) => Ok(Running { file }),
-                Err(error) => Err(cannot("write", &path, &error)),
-            },
-            Err(TryLockError::WouldBlock) => {
-                let holder = read_holder(&mut file)
-                    .map(|holder| format!(" (process {}, {})", holder.pid, holder.url))
-                    .unwrap_or_default();
-                Err(Error::unavailable(format!(
-                    "another server is running on `{}`{holder}; stop it or choose another \
-                     `--data-dir`",
-                    self.root.display()
-                )))
+            match locked {
+                // A server whose start failed has removed the file: the lock on it excludes nobody.
+                Ok(()) if !is_at(&file, &path) => {}
+                // The content is an earlier server's.
+                Ok(()) => {
+                    file.set_len(0).map_err(|e| cannot("write", &path, &e))?;
+                    let created = None;
+                    return Ok(Running { file, created });
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(self.is_taken(read_holder(&mut file).as_ref()));
+                }
+                Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, &error)),
             }
-            Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
         }
     }
 
-    /// The URL of the server that is running on this directory, if there is one.
-    pub fn running(&self) -> Result<Option<String>> {
+    fn is_taken(&self, holder: Option<&Holder>) -> Error {
+        let holder = holder
+            .map(|holder| format!(" (process {}, {})", holder.pid, holder.url))
+            .unwrap_or_default();
+        Error::unavailable(format!(
+            "another server is running on `{}`{holder}; stop it or choose another `--data-dir`",
+            self.root.display()
+        ))
+    }
+
+    /// Errors: `Unavailable` where a server is running on the directory.
+    pub fn refuse_second_server(&self) -> Result<()> {
+        match self.running()? {
+            None => Ok(()),
+            Some(holder) => Err(self.is_taken(Some(&holder))),
+        }
+    }
+
+    /// The server that is running on this directory and listens, if there is one.
+    pub fn running(&self) -> Result<Option<Holder>> {
         let path = self.lock_file();
         let Ok(mut file) = File::open(&path) else {
             return Ok(None);
@@ -162,7 +219,7 @@ impl Home {
         // Shared, so that two who look are not taken for a server.
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file).map(|holder| holder.url)),
+            Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
             Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
         }
     }
@@ -178,7 +235,7 @@ impl Home {
         let path = self.keys().join(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(cannot("read", &path, &error)),
         }
     }
@@ -207,29 +264,37 @@ impl Home {
         })
     }
 
-    /// Marks the directory as a demo's. One that holds another shop is refused.
-    pub fn claim_for_demo(&self) -> Result<()> {
-        let mark = self.root.join("demo");
-        if mark.exists() {
+    /// Errors: `Unavailable` where the directory holds a shop that is not a demo's.
+    pub fn refuse_demo_on_real_shop(&self) -> Result<()> {
+        if self.demo_mark().exists() || !self.database().exists() {
             return Ok(());
         }
-        if self.database().exists() {
-            return Err(Error::unavailable(format!(
-                "`{}` holds a real shop; `--demo` opens only an empty directory or its own: \
-                 choose another `--data-dir`",
-                self.root.display()
-            )));
-        }
+        Err(Error::unavailable(format!(
+            "`{}` holds a real shop; `--demo` opens only an empty directory or its own: choose another \
+             `--data-dir`",
+            self.root.display()
+        )))
+    }
+
+    /// Marks the directory as a demo's. One that holds another shop is refused.
+    pub fn claim_for_demo(&self) -> Result<()> {
+        self.refuse_demo_on_real_shop()?;
+        let mark = self.demo_mark();
         file_modes::create_if_missing(&mark).map_err(|e| cannot("write", &mark, &e))
+    }
+
+    fn demo_mark(&self) -> PathBuf {
+        self.root.join("demo")
     }
 }
 
 impl Running {
-    /// Tells other programs where the server listens.
-    pub fn announce(&mut self, url: &str) -> Result<()> {
+    /// Writes down for other programs where the server listens, and what its links begin with.
+    pub fn announce(&mut self, url: &str, public_url: &str) -> Result<()> {
         let holder = Holder {
             pid: std::process::id(),
             url: url.to_owned(),
+            public_url: Some(public_url.to_owned()),
         };
         let text = serde_json::to_string(&holder).map_err(Error::internal)?;
         self.file
@@ -237,6 +302,13 @@ impl Running {
             .and_then(|()| self.file.rewind())
             .and_then(|()| self.file.write_all(text.as_bytes()))
             .map_err(|e| Error::unavailable(format!("cannot write the lock: {e}")))
+    }
+
+    /// Removes everything in the data directory that was created since [`Home::claim`].
+    pub fn undo(self) {
+        if let Some(created) = &self.created {
+            created.remove();
+        }
     }
 }
 
@@ -247,7 +319,7 @@ pub(super) fn new_secret() -> String {
 
 /// The text that a file holds for ever: `first`, written by whoever came first.
 fn kept_text(directory: &Path, name: &str, first: impl Fn() -> String) -> Result<String> {
-    file_modes::create_directory(directory).map_err(|e| cannot("make", directory, &e))?;
+    file_modes::create_directory(directory).map_err(|e| cannot(CREATE, directory, &e))?;
     let path = directory.join(name);
     loop {
         match fs::read_to_string(&path) {
@@ -256,10 +328,10 @@ fn kept_text(directory: &Path, name: &str, first: impl Fn() -> String) -> Result
                 let empty = std::io::Error::other("the file is empty; delete it");
                 return Err(cannot("read", &path, &empty));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 match write_private_file(directory, &path, &first()) {
                     // Another process was faster: read what it wrote.
-                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                     written => written.map_err(|e| cannot("write", &path, &e))?,
                 }
             }
@@ -275,8 +347,12 @@ fn read_holder(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-pub(super) fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::unavailable(format!("cannot {verb} `{}`: {error}", path.display()))
+/// Whether the open file is still the one at the path.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
 }
 
 /// Writes the whole file or none of it, and syncs it.

@@ -3,6 +3,7 @@
 mod accept;
 mod bodies;
 mod connections;
+mod created;
 pub mod descriptors;
 mod framing;
 mod gateway;
@@ -22,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{
     accept::serve,
-    home::{Home, Running},
+    home::{Holder, Home, Running},
     owner::check_owner,
 };
 use crate::{
@@ -102,10 +103,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         Some(mailer) => mailer,
         None => mailer_of(&config, home, demo)?,
     };
-    let location = match server_of(&config)? {
-        None => Location::Sqlite(home.database()),
-        Some(server) => server,
-    };
+    let location = location_of(&config)?;
     let is_shared = matches!(location, Location::Postgres(_));
     let images = match images {
         Some(images) => images,
@@ -116,7 +114,11 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         None => gateway::of(&config)?,
     };
     let storage = db::Options {
-        folder: is_shared.then(|| mark(&*images, home)).transpose()?,
+        folder: if is_shared {
+            mark(&*images, home)?
+        } else {
+            None
+        },
         ..storage
     };
     let db = Db::open(location, storage, clock.clone(), chance.clone()).await?;
@@ -183,25 +185,27 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     }))
 }
 
-/// Refuses a database server that the shop cannot live on, before anything is made anywhere.
-pub async fn look(config: &Config) -> Result<()> {
-    match server_of(config)? {
-        None => Ok(()),
-        Some(server) => server.look().await,
-    }
+/// Refuses settings and a database that the shop cannot live on, before anything is created anywhere.
+/// Returns whether there is a shop.
+pub async fn look(config: &Config) -> Result<bool> {
+    check_owner(&config.data_dir)?;
+    mailer_of(config, &Home::at(&config.data_dir), false)?;
+    store::remote(config, &Clock::system())?;
+    gateway::of(config)?;
+    location_of(config)?.look().await
 }
 
-/// The database server that is configured, if one is.
-fn server_of(config: &Config) -> Result<Option<Location>> {
+/// Where the configured shop keeps its data.
+fn location_of(config: &Config) -> Result<Location> {
     let Some(url) = &config.database_url else {
-        return Ok(None);
+        return Ok(Location::Sqlite(Home::at(&config.data_dir).database()));
     };
     match Location::parse(&url.0)? {
         Location::Sqlite(_) => Err(Error::config(
             "`database_url` names a server, as `postgres://…`; without it the shop is a file in its \
              `--data-dir`",
         )),
-        server @ Location::Postgres(_) => Ok(Some(server)),
+        server @ Location::Postgres(_) => Ok(server),
     }
 }
 
@@ -239,13 +243,14 @@ async fn index_words(db: &Db) -> Result<()> {
     Ok(())
 }
 
-/// By what instances know whether they keep their pictures in the same place.
-fn mark(images: &dyn ImageStore, home: &Home) -> Result<i32> {
+/// By what instances know whether they keep their pictures in the same place. `None`: keeps no pictures.
+fn mark(images: &dyn ImageStore, home: &Home) -> Result<Option<i32>> {
     match images.place() {
-        Place::Folder => home.images_mark(),
+        Place::Nowhere => Ok(None),
+        Place::Folder => home.images_mark().map(Some),
         Place::Everywhere(name) => {
             let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(name));
-            Ok((i32::from_be_bytes([a, b, c, d]) & i32::MAX).max(1))
+            Ok(Some((i32::from_be_bytes([a, b, c, d]) & i32::MAX).max(1)))
         }
     }
 }

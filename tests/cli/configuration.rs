@@ -6,6 +6,9 @@ use super::*;
 
 const LIST: [&str; 3] = ["admin", "category", "list"];
 
+/// Creates an empty shop where there is none.
+const CREATE: [&str; 6] = ["admin", "seed", "--products", "0", "--customers", "0"];
+
 /// The program with nothing set from outside; its data directory is `shop-data` in `here`.
 fn shop(here: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
@@ -76,6 +79,7 @@ fn an_unknown_variable_is_named() {
         let why = why_refused(&output(command.env(name, "x")));
         assert!(why.contains(&format!("`{name}`")), "{why}");
     }
+    create_shop(&here.path().join("shop-data"));
     // Kubernetes sets these for a service that is called `shop`.
     let mut command = shop(here.path(), &LIST);
     command
@@ -132,21 +136,21 @@ fn a_value_that_makes_no_sense_is_named() {
 fn a_flag_beats_the_environment_and_that_the_file() {
     let here = tempfile::tempdir().unwrap();
     let made = |name: &str| here.path().join(name).join("shop.db").exists();
-    said(&output(&mut shop(here.path(), &LIST)));
+    said(&output(&mut shop(here.path(), &CREATE)));
     assert!(made("shop-data"), "the default");
     file(here.path(), "data_dir = \"of-the-file\"");
     let config = ["--config", "shop.toml"];
-    said(&output(shop(here.path(), &LIST).args(config)));
+    said(&output(shop(here.path(), &CREATE).args(config)));
     assert!(made("of-the-file"));
     said(&output(
-        shop(here.path(), &LIST)
+        shop(here.path(), &CREATE)
             .args(config)
             .env("SHOP_DATA_DIR", "of-the-environment"),
     ));
     assert!(made("of-the-environment"));
     let flag = ["--data-dir", "of-the-flag"];
     said(&output(
-        shop(here.path(), &LIST)
+        shop(here.path(), &CREATE)
             .env("SHOP_DATA_DIR", "unused")
             .args(flag),
     ));
@@ -156,6 +160,7 @@ fn a_flag_beats_the_environment_and_that_the_file() {
 #[test]
 fn a_file_in_the_current_directory_is_not_read() {
     let here = tempfile::tempdir().unwrap();
+    create_shop(&here.path().join("shop-data"));
     file(here.path(), "currency = \"EUR\"\ncolour = \"red\"\n");
     said(&output(&mut shop(here.path(), &LIST)));
     let shown = output(&mut shop(here.path(), &["config", "--json"]));
@@ -237,6 +242,7 @@ fn a_short_webhook_secret_is_refused() {
         );
     }
     assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    create_shop(&here.path().join("shop-data"));
     said(&output(
         shop(here.path(), &LIST).env("SHOP_RAZORPAY_WEBHOOK_SECRET", long),
     ));
@@ -312,6 +318,7 @@ fn a_short_secret_is_refused() {
         "{why}"
     );
     assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    create_shop(&here.path().join("shop-data"));
     fs::write(&key, format!("{long}\n")).unwrap();
     said(&output(
         shop(here.path(), &LIST).env("SHOP_JWT_SECRET_FILE", &key),
@@ -323,6 +330,7 @@ fn a_short_secret_is_refused() {
 #[test]
 fn the_currency_is_set_for_ever() {
     let here = tempfile::tempdir().unwrap();
+    create_shop(&here.path().join("shop-data"));
     said(&output(
         shop(here.path(), &LIST).env("SHOP_CURRENCY", "EUR"),
     ));
@@ -345,6 +353,7 @@ fn the_currency_is_set_for_ever() {
 #[test]
 fn keys_are_their_owners_alone() {
     let here = tempfile::tempdir().unwrap();
+    create_shop(&here.path().join("shop-data"));
     said(&output(&mut shop(here.path(), &LIST)));
     let keys = here.path().join("shop-data/keys");
     let rights = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -377,6 +386,7 @@ fn keys_are_their_owners_alone() {
 #[test]
 fn a_demo_keeps_its_hands_off_a_real_shop() {
     let here = tempfile::tempdir().unwrap();
+    create_shop(&here.path().join("shop-data"));
     said(&output(
         shop(here.path(), &["admin", "category", "add"]).arg("Books"),
     ));
@@ -419,6 +429,29 @@ fn an_address_that_is_taken_is_named() {
         &["serve", "--listen", &address],
     )));
     assert!(why.contains(&address) && why.contains("--listen"), "{why}");
+}
+
+#[test]
+fn a_data_directory_that_no_shell_has_expanded_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    // A file of the current directory, which must not be read by mistake.
+    file(here.path(), "colour = \"red\"");
+    for place in ["", "~", "~/shop"] {
+        for arguments in [
+            &LIST[..],
+            &["serve", "--listen", "127.0.0.1:0"],
+            &["config"],
+        ] {
+            let mut command = shop(here.path(), arguments);
+            let why = why_refused(&output(command.args(["--data-dir", place])));
+            assert!(why.contains("`data_dir`"), "{place}: {why}");
+            let mut command = shop(here.path(), arguments);
+            let why = why_refused(&output(command.env("SHOP_DATA_DIR", place)));
+            assert!(why.contains("`data_dir`"), "{place}: {why}");
+        }
+    }
+    let left: Vec<_> = fs::read_dir(here.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing was made");
 }
 
 #[test]

@@ -148,12 +148,40 @@ fn a_seed_says_what_it_made() {
     let directory = tempfile::tempdir().unwrap();
     let size = ["admin", "seed", "--products", "3", "--customers", "2"];
     let words = said(&run(directory.path(), &size));
+    let lines: Vec<_> = words.lines().collect();
+    assert_eq!(lines.len(), 3, "{words}");
+    assert_eq!(lines[0], "made 3 products, 2 customers and 0 orders");
+    assert!(lines[1].starts_with("  admin@example.com  "), "{words}");
     assert!(
-        words.starts_with("made 3 products, 2 customers and 0 orders\n"),
+        lines[2].starts_with("  customer1@example.com … customer2@example.com  "),
         "{words}"
     );
-    assert!(words.contains("admin@example.com"), "{words}");
-    let why = fails(directory.path(), &size);
-    assert!(!why.is_empty(), "a second seed finds its people there");
-    Behind::of(directory.path(), None).assert_sound();
+    let words = said(&run(directory.path(), &size));
+    assert!(!words.contains("admin@"), "the shop has its admin: {words}");
+    assert!(
+        words.contains("  customer3@example.com … customer4@example.com  "),
+        "{words}"
+    );
+}
+
+storage_test! {
+    async fn a_seed_can_run_again(site: Site) {
+        let size = ["admin", "seed", "--products", "20", "--customers", "3", "--orders", "5", "--json"];
+        let seed = || -> Value { serde_json::from_str(&said(&site.run(&size))).unwrap() };
+        for round in 1..=3 {
+            let seeded = seed();
+            assert_eq!(seeded["adminEmail"], Value::Null, "nobody asked for an admin");
+            assert_eq!(seeded["firstCustomerEmail"], format!("customer{}@example.com", 3 * round - 2));
+            assert_eq!(seeded["lastCustomerEmail"], format!("customer{}@example.com", 3 * round));
+        }
+        let behind = site.behind();
+        behind.assert_sound();
+        assert_eq!(behind.number("SELECT count(*) FROM products"), 60);
+        assert_eq!(behind.number("SELECT count(*) FROM users"), 9);
+        assert_eq!(behind.number("SELECT count(*) FROM users WHERE role = 'ADMIN'"), 0);
+        assert_eq!(behind.number("SELECT count(*) FROM orders WHERE status <> 'PAID'"), 0);
+        assert!(behind.number("SELECT count(*) FROM orders") >= 12);
+        let names = behind.number("SELECT count(DISTINCT name) FROM products");
+        assert!(names > 55, "{names} names");
+    }
 }

@@ -348,7 +348,7 @@ async fn a_file_that_is_no_sheet_says_what_it_should_be() {
 
 #[test]
 fn columns_stand_in_any_order_and_a_sheet_may_come_through_a_pipe() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = new_shop();
     let sheet = "\u{feff}price,images,stockQuantity,name,id,category,description\r\n\
                  129900,, 5 ,Kettle,,Kitchen,\"a\r\nb\"\r\n";
     let arguments = ["admin", "product", "import", "-"];

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::Razorpay;
+use crate::support::{Razorpay, create_shop};
 
 const KEYS: [(&str, &str); 3] = [
     ("SHOP_RAZORPAY_KEY_ID", "rzp_test_1DP5mmOlF5G5ag"),
@@ -43,6 +43,7 @@ fn half_an_account_is_refused() {
         assert!(!why.contains("do-not-tell"), "{why}");
         assert!(!here.path().join("shop-data/shop.db").exists(), "{missing}");
     }
+    create_shop(&here.path().join("shop-data"));
     let answer = run(here.path(), &["admin", "category", "list"], &KEYS);
     assert!(answer.status.success(), "{answer:?}");
 }

@@ -8,6 +8,7 @@ use std::{
 use serde_json::Value;
 use shop::{
     config::{Config, Layer},
+    db::migrate,
     server::{self, Home, Parts},
     web::App,
 };
@@ -36,8 +37,12 @@ impl Site {
     }
 
     pub(crate) fn of(engine: Engine, database: Option<Arc<Database>>) -> Site {
+        let directory = match engine {
+            Engine::Sqlite => new_shop(),
+            Engine::Postgres => tempfile::tempdir().unwrap(),
+        };
         Site {
-            directory: tempfile::tempdir().unwrap(),
+            directory,
             database,
             engine,
         }
@@ -121,6 +126,19 @@ impl Site {
     pub(crate) fn behind(&self) -> Behind {
         Behind::of(self.directory.path(), self.database.as_deref())
     }
+}
+
+/// A data directory with a shop on a file, and nothing in it: most commands create none.
+pub(crate) fn new_shop() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    create_shop(directory.path());
+    directory
+}
+
+/// As [`new_shop`], in a directory that has a name.
+pub(crate) fn create_shop(data_dir: &std::path::Path) {
+    Home::open(data_dir).unwrap();
+    migrate::sqlite(&data_dir.join("shop.db")).unwrap();
 }
 
 /// Puts a product into the shop that `run` runs commands on; tells its id.

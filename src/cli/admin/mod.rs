@@ -12,12 +12,8 @@ mod user;
 use clap::Subcommand;
 
 pub(super) use self::pay::play;
-use super::{output::Output, seed};
-use crate::{
-    clock::{Chance, Clock},
-    config::Config,
-    error::Result,
-};
+use super::{Pictures, output::Output, seed};
+use crate::{config::Config, error::Result};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Admin {
@@ -51,11 +47,18 @@ pub(super) enum Admin {
 }
 
 impl Admin {
+    fn pictures(&self) -> Pictures {
+        match self {
+            Admin::Product(command) if command.handles_pictures() => Pictures::Handled,
+            _ => Pictures::Untouched,
+        }
+    }
+
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
         if let Admin::Seed(seed) = self {
             return seed.run(config, output).await;
         }
-        let (home, app) = super::open(config, Clock::system(), Chance::system()).await?;
+        let (home, app) = super::open(config, self.pictures()).await?;
         let done = match self {
             Admin::User(command) => command.run(&app, output).await,
             Admin::Category(command) => command.run(&app, output).await,

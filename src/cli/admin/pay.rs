@@ -117,9 +117,7 @@ impl Pay {
         } else if self.fail {
             format!("{about}; {payment} failed too late to change that")
         } else {
-            format!(
-                "{about}; {payment} fits no order, see `shop admin payments list --status unmatched`"
-            )
+            format!("{about}; {payment} paid a second time and is refunded automatically")
         }
     }
 }
@@ -158,7 +156,7 @@ impl<'a> Provider<'a> {
     async fn send(&self, webhook: &Webhook) -> Result<(), (Error, bool)> {
         // A server that was started anew listens elsewhere, maybe.
         let server = self.home.running().map_err(|error| (error, true))?;
-        let server = server.ok_or_else(|| (nobody(self.app), false))?;
+        let server = server.ok_or_else(|| (nobody(self.app), false))?.url;
         let secret = self.app.webhook_secrets.first();
         let secret = secret.ok_or_else(|| (Error::internal("no secret for webhooks"), true))?;
         let answer = self

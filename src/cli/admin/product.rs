@@ -67,6 +67,11 @@ pub(in crate::cli) enum Product {
 }
 
 impl Product {
+    /// Whether the command puts pictures into their store.
+    pub(in crate::cli) fn handles_pictures(&self) -> bool {
+        matches!(self, Product::Add { image, .. } if !image.is_empty())
+    }
+
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
             Product::Add {

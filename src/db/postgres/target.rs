@@ -235,8 +235,8 @@ impl Target {
     }
 
     /// Refuses what the shop cannot live in: a server that is too old or only reads, a database of
-    /// another program, a user without rights. Changes nothing.
-    pub(in crate::db) fn check(&self, client: &mut Client) -> Result<()> {
+    /// another program, a user without rights. Changes nothing. Returns whether the shop's schema is there.
+    pub(in crate::db) fn check(&self, client: &mut Client) -> Result<bool> {
         let name = self.name();
         let failed = |error: postgres::Error| super::session::failure(&error);
         let row = client
@@ -293,7 +293,7 @@ impl Target {
                      {user}` there, or make `{user}` its owner"
                 ));
             }
-            return Ok(());
+            return Ok(false);
         }
         let first = client.query_opt(
             "SELECT name FROM refinery_schema_history WHERE version = 1",
@@ -320,7 +320,7 @@ impl Target {
                 "belongs to another program (its first migration is `{step}`); give the shop one \
                  of its own"
             )),
-            _ => Ok(()),
+            step => Ok(step.is_some()),
         }
     }
 }

@@ -39,9 +39,41 @@ pub struct Beside<'a> {
     /// Settings that the target keeps elsewhere: taken out, and handed over before the commit.
     pub take: &'a [&'static str],
     pub keep: &'a mut dyn FnMut(&str, &str) -> Result<()>,
-    /// The table and the column that name files, each of which is handed to `file`.
-    pub files: (&'static str, &'static str),
+    /// Which files are handed to `file`.
+    pub files: Files<'a>,
     pub file: &'a mut dyn FnMut(&str) -> Result<()>,
+}
+
+/// Files beside a database.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The table and the column that name them.
+    pub table: &'a str,
+    pub column: &'a str,
+    /// The column that is not null where a row's file is elsewhere.
+    pub elsewhere: &'a str,
+}
+
+/// Hands over the name of every file of the database, from a snapshot. Blocks.
+pub fn each_file(
+    from: &Location,
+    files: Files<'_>,
+    each: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<()> {
+    let Files {
+        table,
+        column,
+        elsewhere,
+    } = files;
+    let mut source = End::open(from, Role::Source)?;
+    source.begin()?;
+    let sql = format!("SELECT {column} FROM {table} WHERE {elsewhere} IS NULL ORDER BY {column}");
+    let read = source.connection().query(Sql::from(&sql), &[], &mut |row| {
+        each(row.get(0)?)?;
+        Ok(true)
+    });
+    source.roll_back()?;
+    read
 }
 
 /// Copies everything from one database to the other, which must be empty. `progress` is told how
@@ -99,12 +131,17 @@ fn copy(
     for table in tables {
         let mut batch = Batch::new(table);
         let written = target.connection();
-        let named = |column: &String| (table.name.as_str(), column.as_str()) == beside.files;
-        let file = table.columns.iter().position(named);
+        let files = beside.files;
+        let place = |name: &str| table.columns.iter().position(|column| column == name);
+        let file = (table.name == files.table)
+            .then(|| place(files.column).zip(place(files.elsewhere)))
+            .flatten();
         let read = digest(source.connection(), table, &mut |row| {
             batch.push(row)?;
-            if let Some(at) = file {
-                (beside.file)(row.get(at)?)?;
+            if let Some((name, elsewhere)) = file
+                && row.get::<Option<&str>>(elsewhere)?.is_none()
+            {
+                (beside.file)(row.get(name)?)?;
             }
             if batch.is_full() {
                 batch.write(written)?;

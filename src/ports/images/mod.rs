@@ -1,6 +1,7 @@
 //! Where pictures are kept, by name. A store answers within a limit of time or not at all; what `put`
 //! has answered is kept for good.
 
+mod absent;
 mod cloudinary;
 mod objects;
 
@@ -8,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 
 pub use self::{
+    absent::NoImages,
     cloudinary::{Cloudinary, signature},
     objects::Objects,
 };
@@ -62,6 +64,8 @@ pub trait ImageStore: Send + Sync {
 /// What tells stores from each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
+    /// Nowhere: the program handles no pictures.
+    Nowhere,
     /// A folder of this machine.
     Folder,
     /// One that is reached from everywhere, by a name without secrets.

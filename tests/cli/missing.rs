@@ -1,0 +1,523 @@
+//! Where there is no shop: which commands create one, and what the others say.
+
+use std::{
+    collections::BTreeSet,
+    net::TcpListener,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
+    path::PathBuf,
+};
+
+use super::*;
+use crate::support::{Database, ends, on_a_thread, program_on, skip, storage_test};
+
+/// Every command that needs a shop and creates none.
+const NEED_A_SHOP: [&[&str]; 28] = [
+    &[
+        "admin",
+        "user",
+        "add",
+        "--email",
+        "a@example.com",
+        "--name",
+        "Ada",
+    ],
+    &["admin", "user", "list"],
+    &["admin", "user", "role", "a@example.com", "ADMIN"],
+    &["admin", "user", "disable", "a@example.com"],
+    &["admin", "user", "enable", "a@example.com"],
+    &["admin", "user", "logout", "a@example.com"],
+    &["admin", "user", "reset-password", "a@example.com"],
+    &["admin", "category", "add", "Books"],
+    &["admin", "category", "list"],
+    &[
+        "admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "1",
+    ],
+    &[
+        "admin", "product", "add", "--name", "Cup", "--price", "1", "--stock", "1", "--image",
+        "a.png",
+    ],
+    &["admin", "product", "list"],
+    &[
+        "admin",
+        "product",
+        "stock",
+        "01900000-0000-7000-8000-00000000cafe",
+        "1",
+        "--reason",
+        "found",
+    ],
+    &["admin", "product", "import", "all.csv"],
+    &["admin", "product", "export"],
+    &["admin", "product", "export", "all.csv"],
+    &["admin", "order", "list"],
+    &["admin", "order", "show", "7K3M-9QXD"],
+    &["admin", "order", "status", "7K3M-9QXD", "SHIPPED"],
+    &["admin", "order", "refund", "7K3M-9QXD"],
+    &["admin", "payments", "list"],
+    &["admin", "payments", "reconcile"],
+    &["admin", "mail", "list"],
+    &[
+        "admin",
+        "mail",
+        "show",
+        "01900000-0000-7000-8000-00000000cafe",
+    ],
+    &[
+        "admin",
+        "mail",
+        "retry",
+        "01900000-0000-7000-8000-00000000cafe",
+    ],
+    &["admin", "pay", "7K3M-9QXD"],
+    &["verify"],
+    &["verify", "--repair"],
+];
+
+/// Everything in a directory, by its path from there.
+fn everything(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut left = vec![directory.to_owned()];
+    while let Some(path) = left.pop() {
+        for entry in fs::read_dir(&path).unwrap() {
+            let entry = entry.unwrap().path();
+            if entry.is_dir() {
+                left.push(entry.clone());
+            }
+            found.insert(entry.strip_prefix(directory).unwrap().to_owned());
+        }
+    }
+    found
+}
+
+fn in_directory(here: &Path, database: Option<&Database>, arguments: &[&str]) -> Command {
+    let mut command = program_on(database);
+    command
+        .args(arguments)
+        .current_dir(here)
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_mistyped_data_directory_is_named_and_not_created() {
+    let here = tempfile::tempdir().unwrap();
+    let place = here.path().canonicalize().unwrap().join("typo");
+    for arguments in NEED_A_SHOP {
+        let mut command = in_directory(here.path(), None, arguments);
+        let why = why_failed(&command.args(["--data-dir", "typo"]).output().unwrap());
+        let words = [
+            "no shop here: ",
+            place.to_str().unwrap(),
+            "--data-dir",
+            "SHOP_DATA_DIR",
+            "shop serve",
+        ];
+        for word in words {
+            assert!(why.contains(word), "{arguments:?}: {word}: {why}");
+        }
+        assert!(everything(here.path()).is_empty(), "{arguments:?}");
+    }
+    let mut command = in_directory(
+        here.path(),
+        None,
+        &["transfer", "--to", "sqlite:new/shop.db"],
+    );
+    let why = why_failed(&command.output().unwrap());
+    assert!(
+        why.contains("no shop here: ") && why.contains("shop-data/shop.db"),
+        "{why}"
+    );
+    assert!(everything(here.path()).is_empty());
+    for arguments in [&["config"][..], &["openapi"], &["--help"], &["--version"]] {
+        let output = in_directory(here.path(), None, arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?} needs no shop");
+        assert!(everything(here.path()).is_empty(), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_database_is_no_shop_and_stays_empty() {
+    let Some(database) = Database::empty() else {
+        return;
+    };
+    let here = tempfile::tempdir().unwrap();
+    for arguments in NEED_A_SHOP {
+        let mut command = in_directory(here.path(), Some(&database), arguments);
+        let why = why_failed(&command.output().unwrap());
+        for word in ["no shop here: ", "SHOP_DATABASE_URL", "shop serve"] {
+            assert!(why.contains(word), "{arguments:?}: {word}: {why}");
+        }
+    }
+    assert!(everything(here.path()).is_empty());
+    let tables: i64 = on_a_thread(|| {
+        let count = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+        database.admin().query_one(count, &[]).unwrap().get(0)
+    });
+    assert_eq!(tables, 0, "no schema was made");
+}
+
+#[test]
+fn a_directory_without_a_shop_stays_as_it_is() {
+    let here = tempfile::tempdir().unwrap();
+    let data_dir = here.path().join("shop-data");
+    fs::create_dir(&data_dir).unwrap();
+    // As a start that was killed leaves it.
+    fs::write(data_dir.join("shop.db"), "").unwrap();
+    let before = everything(here.path());
+    let why = why_failed(
+        &in_directory(here.path(), None, &["verify"])
+            .output()
+            .unwrap(),
+    );
+    assert!(why.contains("no shop here: "), "{why}");
+    assert_eq!(everything(here.path()), before);
+    assert_eq!(fs::read(data_dir.join("shop.db")).unwrap(), b"");
+}
+
+#[test]
+fn the_shop_that_was_probably_meant_is_named() {
+    let here = tempfile::tempdir().unwrap();
+    let root = here.path().canonicalize().unwrap();
+    let (shop, below) = (root.join("shop-data"), root.join("some/where"));
+    fs::create_dir_all(&below).unwrap();
+    create_shop(&shop);
+    let hint = format!("there is a shop in `{}`", shop.display());
+    let file = shop.join("shop.db");
+    for (place, arguments) in [
+        (&root, &["--data-dir", "typo"][..]),
+        (&root, &["--data-dir", "."]),
+        (&root, &["--data-dir", file.to_str().unwrap()]),
+        (&shop, &[]),
+        (&below, &[]),
+    ] {
+        let mut command = in_directory(place, None, &["admin", "user", "list"]);
+        let why = why_failed(&command.args(arguments).output().unwrap());
+        assert!(
+            why.contains(&hint),
+            "{}: {arguments:?}: {why}",
+            place.display()
+        );
+    }
+    let server = Process::start(&shop);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = in_directory(elsewhere.path(), None, &["admin", "user", "list"]);
+    let why = why_failed(&command.output().unwrap());
+    assert!(why.contains("a server is running on `"), "{why}");
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forgotten_database_url_is_named() {
+    let Some(database) = Database::migrated() else {
+        return;
+    };
+    let here = tempfile::tempdir().unwrap();
+    let server = Process::start_with(program_on(Some(&database)), here.path());
+    let why = fails(here.path(), &["admin", "user", "list"]);
+    assert!(
+        why.contains(&server.url) && why.contains("`SHOP_DATABASE_URL`"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_missing_permission_is_no_missing_shop() {
+    let outer = tempfile::tempdir().unwrap();
+    let mut nobody = Command::new(env!("CARGO_BIN_EXE_shop"));
+    nobody.uid(65_534).gid(65_534).current_dir("/");
+    if !nobody
+        .arg("--version")
+        .output()
+        .is_ok_and(|it| it.status.success())
+    {
+        return skip("ROOT", "it cannot run the program as another user");
+    }
+    let place = outer.path().join("closed/data");
+    create_shop(&place);
+    fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(
+        outer.path().join("closed"),
+        fs::Permissions::from_mode(0o700),
+    )
+    .unwrap();
+    let ours = [
+        &["admin", "user", "list"][..],
+        &["serve", "--listen", "127.0.0.1:0"],
+    ];
+    for arguments in ours {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+        command.uid(65_534).gid(65_534).current_dir("/");
+        command.args(arguments).arg("--data-dir").arg(&place);
+        let why = why_failed(&ends(command));
+        for word in ["permission denied", "nobody", place.to_str().unwrap()] {
+            assert!(why.contains(word), "{arguments:?}: {word}: {why}");
+        }
+        assert!(!why.contains("no shop here"), "{why}");
+    }
+    // What is there and may not be written: the files that `SQLite` made would be of no use, either.
+    fs::set_permissions(
+        outer.path().join("closed"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    for path in [place.clone(), place.join("shop.db")] {
+        chown(&path, Some(65_534), Some(65_534)).unwrap();
+    }
+    for (path, mode) in [
+        (place.join("shop.db"), 0o400),
+        (place.join("shop.db"), 0),
+        (place.clone(), 0o500),
+    ] {
+        let before = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for arguments in ours {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+            command.uid(65_534).gid(65_534).current_dir("/");
+            command.args(arguments).arg("--data-dir").arg(&place);
+            let why = why_failed(&ends(command));
+            for word in ["permission denied", "nobody", path.to_str().unwrap()] {
+                assert!(why.contains(word), "{arguments:?}: {word}: {why}");
+            }
+        }
+        fs::set_permissions(&path, before).unwrap();
+        assert_eq!(
+            everything(&place),
+            BTreeSet::from([PathBuf::from("shop.db")])
+        );
+    }
+    // A place where nothing can be created.
+    let place = outer.path().join("mine");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+    command.uid(65_534).gid(65_534).current_dir("/");
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(&place);
+    let why = why_failed(&ends(command));
+    for word in ["permission denied", "nobody", place.to_str().unwrap()] {
+        assert!(why.contains(word), "{word}: {why}");
+    }
+}
+
+#[test]
+fn a_server_that_fails_leaves_nothing() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = ["--listen", "127.0.0.1:0"];
+    let nowhere = format!("postgres://ada@{address}/shop?connect_timeout=1");
+    let failing: [(&[&str], &[(&str, &str)], i32, &str); 12] = [
+        (
+            &["--listen", &address],
+            &[],
+            1,
+            "another program listens there",
+        ),
+        (&["--listen", "192.0.2.1:80"], &[], 1, "no such address"),
+        (&["--listen", "8080"], &[], 2, "127.0.0.1:8080"),
+        (&free, &[("SHOP_JWT_SECRET", "short")], 2, "jwt_secret"),
+        (&free, &[("SHOP_CURRENCY", "GOLD")], 2, "currency"),
+        (
+            &free,
+            &[("SHOP_SMTP_URL", "smtp://mail.example")],
+            2,
+            "mail_from",
+        ),
+        (&free, &[("SHOP_MAIL_FROM", "nobody")], 2, "mail_from"),
+        (
+            &free,
+            &[("SHOP_RAZORPAY_KEY_ID", "rzp_test_1")],
+            2,
+            "razorpay_key_secret",
+        ),
+        (&free, &[("SHOP_IMAGES_URL", "bucket")], 2, "images_url"),
+        (&free, &[("CLOUDINARY_URL", "cloud")], 2, "cloudinary"),
+        (&free, &[("SHOP_LOG", "shop=loud")], 2, "log"),
+        (&["--demo", "--listen", "0.0.0.0:0"], &[], 2, "--yes-public"),
+    ];
+    for (arguments, variables, code, word) in failing {
+        let here = tempfile::tempdir().unwrap();
+        let mut command = in_directory(here.path(), None, &["serve", "--data-dir", "some/where"]);
+        command.args(arguments).envs(variables.iter().copied());
+        let why = why_exited(&ends(command), code);
+        assert!(
+            why.to_lowercase().contains(word),
+            "{arguments:?} {variables:?}: {why}"
+        );
+        assert!(
+            everything(here.path()).is_empty(),
+            "{arguments:?} {variables:?}"
+        );
+    }
+    drop(taken);
+    let here = tempfile::tempdir().unwrap();
+    let mut command = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
+    command.env("SHOP_DATABASE_URL", nowhere);
+    why_failed(&ends(command));
+    assert!(everything(here.path()).is_empty());
+}
+
+#[test]
+fn a_server_that_fails_late_leaves_what_was_there() {
+    // What is found wrong only in the directory itself: a key that an operator has put there.
+    let here = tempfile::tempdir().unwrap();
+    let keys = here.path().join("shop-data/keys");
+    fs::create_dir_all(&keys).unwrap();
+    for (content, word) in [("too short", "16 bytes"), ("", "is empty")] {
+        fs::write(keys.join("razorpay_webhook_secret"), content).unwrap();
+        let before = everything(here.path());
+        let command = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
+        let output = ends(command);
+        assert!(!output.status.success());
+        let (out, err) = texts(&output);
+        assert!(out.is_empty() && err.contains(word), "{err}");
+        assert_eq!(everything(here.path()), before);
+    }
+    // A demo keeps its hands off, and an existing shop keeps its log.
+    let here = tempfile::tempdir().unwrap();
+    create_shop(&here.path().join("shop-data"));
+    let before = everything(here.path());
+    let demo = ["serve", "--demo", "--listen", "127.0.0.1:0"];
+    why_failed(&ends(in_directory(here.path(), None, &demo)));
+    assert_eq!(everything(here.path()), before);
+    let mut server = in_directory(here.path(), None, &["admin", "category", "add", "Books"]);
+    said(&server.env("SHOP_CURRENCY", "EUR").output().unwrap());
+    let mut server = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
+    server.env("SHOP_CURRENCY", "INR");
+    why_refused(&ends(server));
+    let mut list = in_directory(here.path(), None, &["admin", "category", "list"]);
+    let listed = said(&list.env("SHOP_CURRENCY", "EUR").output().unwrap());
+    assert!(listed.contains("Books"), "{listed}");
+}
+
+storage_test! {
+    async fn what_creates_a_shop_creates_it(site: Site) {
+        let database = match site.database {
+            Some(_) => Database::empty(),
+            None => None,
+        };
+        let here = tempfile::tempdir().unwrap();
+        let data_dir = here.path().join("some/where");
+        let process = Process::start_with(program_on(database.as_ref()), &data_dir);
+        process.terminate();
+        assert!(process.wait().success());
+        let mut command = in_directory(here.path(), database.as_ref(), &["admin", "user", "list", "--json"]);
+        assert_eq!(said(&command.arg("--data-dir").arg(&data_dir).output().unwrap()), "[]\n");
+    }
+
+    async fn links_lead_to_the_running_server(site: Site) {
+        let link = |email: &str, own: Option<&str>| {
+            let mut command = program_on(site.database.as_deref());
+            command.args(["admin", "user", "add", "--name", "Ada", "--json", "--email", email, "--data-dir"]);
+            command.arg(site.path()).envs(own.map(|url| ("SHOP_PUBLIC_URL", url)));
+            let made: Value = serde_json::from_str(&said(&command.output().unwrap())).unwrap();
+            made["link"].as_str().unwrap().to_owned()
+        };
+        let public = "https://shop.example/store";
+        let server = site.start_with(&[("SHOP_PUBLIC_URL", public)]);
+        let expected = format!("{public}/reset-password#token=");
+        assert!(link("a@example.com", None).starts_with(&expected));
+        let other = Some("https://other.example");
+        assert!(link("b@example.com", other).starts_with(&expected), "the server's is what works");
+        let reset = site.run(&["admin", "user", "reset-password", "a@example.com"]);
+        assert!(said(&reset).contains(&expected));
+        server.terminate();
+        server.wait();
+        assert!(link("c@example.com", other).starts_with("https://other.example/reset-password#"));
+        let server = site.start();
+        let expected = format!("{}/reset-password#", server.url);
+        assert!(link("d@example.com", None).starts_with(&expected));
+    }
+}
+
+crate::support::postgres_test! {
+    async fn only_what_handles_images_needs_their_settings(site: Site) {
+        let bucket = [
+            ("SHOP_IMAGES_URL", "s3://bucket/shop"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_REGION", "us-east-1"),
+        ];
+        let _server = site.start_with(&bucket);
+        // An operator's own machine: no data directory, no settings but the database.
+        let here = tempfile::tempdir().unwrap();
+        let database = site.database.as_deref();
+        let run = |arguments: &[&str]| in_directory(here.path(), database, arguments).output().unwrap();
+        said(&run(&["admin", "user", "add", "--email", "ada@example.com", "--name", "Ada"]));
+        said(&run(&["admin", "category", "add", "Books"]));
+        let kettle = ["admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "1"];
+        said(&run(&kettle));
+        said(&run(&["admin", "product", "list"]));
+        said(&run(&["admin", "order", "list"]));
+        assert!(everything(here.path()).is_empty(), "nothing was created here");
+        let picture = site.path().join("kettle.png");
+        fs::write(&picture, pictures::png()).unwrap();
+        let pictured = [&kettle[..], &["--image", picture.to_str().unwrap()]].concat();
+        for arguments in [&pictured[..], &["verify"], &["admin", "seed"]] {
+            let why = why_failed(&run(arguments));
+            assert!(why.contains("SHOP_IMAGES_URL"), "{arguments:?}: {why}");
+        }
+    }
+
+    async fn an_instance_that_may_not_join_leaves_nothing(site: Site) {
+        let _first = site.start();
+        let here = tempfile::tempdir().unwrap();
+        let serve = ["serve", "--listen", "127.0.0.1:0"];
+        let why = why_failed(&ends(in_directory(here.path(), site.database.as_deref(), &serve)));
+        assert!(why.contains("`images/`"), "{why}");
+        assert!(everything(here.path()).is_empty());
+    }
+}
+
+/// The lines of the README's recipe for a shop of one's own, without their prompt.
+fn recipe() -> Vec<String> {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("## A shop of your own").unwrap();
+    let (recipe, _) = rest.split_once("A sheet of products").unwrap();
+    let lines = recipe.lines().filter_map(|line| line.strip_prefix("$ "));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_recipe_of_the_readme_uses_one_shop() {
+    let here = tempfile::tempdir().unwrap();
+    let data_dir = here.path().join("var/lib/shop");
+    let bin = Path::new(env!("CARGO_BIN_EXE_shop")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    fs::write(here.path().join("k.jpg"), pictures::png()).unwrap();
+    let mut exports = String::new();
+    let (mut server, mut done) = (None, 0);
+    for line in recipe() {
+        let line = line
+            .replace("/var/lib/shop", data_dir.to_str().unwrap())
+            .replace("0.0.0.0:8080", "127.0.0.1:0");
+        if line.starts_with("export ") {
+            exports += &format!("{line}\n");
+            continue;
+        }
+        let mut command = Command::new("bash");
+        command.args(["-euc", &format!("{exports}exec {line}")]);
+        command.env("PATH", &path).current_dir(here.path());
+        if line.starts_with("shop serve") {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            server = Some(Process::listening(command));
+            continue;
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let (out, err) = texts(&output);
+        // Some lines name an order or a product that only the reader has.
+        let is_example = ["01a2", "7K3M", "mallory"]
+            .iter()
+            .any(|name| line.contains(name));
+        assert!(output.status.success() || is_example, "{line}: {out}{err}");
+        assert!(!err.contains("no shop here"), "{line}: {err}");
+        done += u32::from(output.status.success());
+    }
+    assert!(server.is_some() && done >= 8, "{done} commands");
+    let shops: Vec<_> = everything(here.path())
+        .into_iter()
+        .filter(|path| path.ends_with("shop.db"))
+        .collect();
+    assert_eq!(shops, [Path::new("var/lib/shop/shop.db")]);
+}
