@@ -2,6 +2,7 @@
 //! prints where.
 
 mod configuration;
+mod help;
 mod missing;
 mod orders;
 mod pay;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod config;
+mod help;
 mod layers;
 mod missing;
 mod output;
@@ -40,6 +41,7 @@ struct Cli {
 
 /// What every command takes.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// Where the shop is kept [env: `SHOP_DATA_DIR`] [default: `shop-data`]
     #[arg(long, global = true, value_name = "DIR")]
@@ -82,7 +84,7 @@ enum Command {
 /// usage or settings.
 pub fn main() -> ExitCode {
     file_modes::restrict_umask();
-    let cli = Cli::parse();
+    let cli = help::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
