@@ -11,6 +11,7 @@ mod seed;
 mod serve;
 mod transfer;
 mod verify;
+mod warnings;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     layers::Layers,
     output::{Output, note},
-    seed,
+    seed, warnings,
 };
 use crate::{
     accounts,
@@ -60,7 +60,7 @@ impl Serve {
         file_limit.log(app.max_connections);
         layers.log_file();
         home.warn_if_open();
-        self.warn_if_public(&app.config);
+        warnings::warn(&app, self.demo);
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
         running.announce(&format!("http://{address}"), &app.public_url)?;
@@ -100,7 +100,7 @@ impl Serve {
     }
 
     fn refuse_public_demo(&self, config: &Config) -> Result<()> {
-        if !self.demo || self.yes_public || !is_public(config) {
+        if !self.demo || self.yes_public || !warnings::is_public(config) {
             return Ok(());
         }
         let address = config.listen;
@@ -108,22 +108,6 @@ impl Serve {
             "`--demo` has no rate limits and logs links into accounts, and {address} can be reached from \
              other machines; listen on 127.0.0.1, or add `--yes-public`"
         )))
-    }
-
-    fn warn_if_public(&self, config: &Config) {
-        if !is_public(config) {
-            return;
-        }
-        let address = config.listen;
-        if self.demo {
-            tracing::warn!(
-                "WARNING: a demo without rate limits listens on {address}, which other machines can reach"
-            );
-        } else if !config.rate_limit {
-            tracing::warn!(
-                "WARNING: rate limits are off, and other machines can reach {address}; set SHOP_RATE_LIMIT=on"
-            );
-        }
     }
 }
 
@@ -140,11 +124,6 @@ async fn bind(config: &Config) -> Result<TcpListener> {
         };
         Error::unavailable(format!("cannot listen on {address}: {error}; {remedy}"))
     })
-}
-
-/// Whether other machines can reach the server, as far as its address tells.
-fn is_public(config: &Config) -> bool {
-    !config.listen.ip().to_canonical().is_loopback()
 }
 
 /// The command that makes the first admin of this very shop.

@@ -292,6 +292,51 @@ fn what_is_open_to_a_network_is_warned_about() {
 }
 
 #[test]
+fn links_that_lead_nowhere_are_warned_about() {
+    let log_of = |listen: &str, variables: &[(&str, &str)]| {
+        let here = tempfile::tempdir().unwrap();
+        let mut command = shop(here.path(), &["serve", "--listen", listen]);
+        command
+            .env("SHOP_LOG", "warn")
+            .envs(variables.iter().copied());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        log_of(Process::listening(command))
+    };
+    let mail = [
+        ("SHOP_SMTP_URL", "smtp://mail.example"),
+        ("SHOP_MAIL_FROM", "Shop <shop@shop.example>"),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| [&mail[..], more].concat();
+    let useless = "leads nowhere";
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let log = log_of(listen, &mail);
+        for word in ["WARN", "links in mails", useless, "SHOP_PUBLIC_URL"] {
+            assert!(log.contains(word), "{listen}: {word}: {log}");
+        }
+        assert!(
+            log_of(listen, &[]).contains(useless),
+            "images have URLs, too"
+        );
+        let set = with(&[("SHOP_PUBLIC_URL", "https://shop.example")]);
+        assert!(!log_of(listen, &set).contains("WARN"));
+    }
+    let named = with(&[("SHOP_PUBLIC_URL", "http://0.0.0.0:8080")]);
+    assert!(log_of("127.0.0.1:0", &named).contains(useless));
+    assert!(
+        !log_of("127.0.0.1:0", &mail).contains("WARN"),
+        "it may be tried on one machine"
+    );
+    // Behind a proxy on the same machine.
+    let public = ("SHOP_PUBLIC_URL", "https://shop.example");
+    let log = log_of("127.0.0.1:0", &[public]);
+    assert!(log.contains("SHOP_TRUSTED_PROXIES=127.0.0.1"), "{log}");
+    let trusted = [public, ("SHOP_TRUSTED_PROXIES", "127.0.0.1")];
+    assert!(!log_of("127.0.0.1:0", &trusted).contains("WARN"));
+    let local = [("SHOP_PUBLIC_URL", "http://localhost:8080")];
+    assert!(!log_of("127.0.0.1:0", &local).contains("WARN"));
+}
+
+#[test]
 fn a_short_secret_is_refused() {
     let here = tempfile::tempdir().unwrap();
     let short = "x".repeat(31);
