@@ -244,6 +244,79 @@ async fn users_are_added_listed_and_given_roles() {
     bob.get("/me").await.is_problem(401, "unauthorized");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_shown_with_its_sessions_and_orders() {
+    let directory = new_shop();
+    let directory = directory.path();
+    said(&add_user(directory, "root@example.com", "ADMIN", PASSWORD));
+    said(&add_user(
+        directory,
+        "ada@example.com",
+        "CUSTOMER",
+        PASSWORD,
+    ));
+    let kettle = [
+        "admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "9",
+    ];
+    let kettle = told(directory, &kettle)["id"].clone();
+    let server = Process::start(directory);
+    let visitor = Remote::new(&server);
+    let session = json!({ "email": "ada@example.com", "password": PASSWORD });
+    for _ in 0..2 {
+        let token = visitor
+            .post("/auth/login", &session)
+            .await
+            .text("/accessToken");
+        let ada = visitor.with_token(token);
+        ada.post("/cart", &json!({ "productId": kettle })).await;
+        assert_eq!(ada.post("/orders", &json!({})).await.status, 201);
+    }
+    let shown = told(directory, &["admin", "user", "show", "ADA@example.com"]);
+    assert_eq!(shown["email"], "ada@example.com");
+    assert_eq!(
+        (&shown["isDisabled"], &shown["disabledAt"]),
+        (&json!(false), &Value::Null)
+    );
+    let sessions = shown["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "{shown}");
+    for field in ["signedInAt", "expiresAt"] {
+        assert!(sessions[0][field].is_string(), "{shown}");
+    }
+    assert_eq!(sessions[0]["refreshedAt"], Value::Null);
+    assert_eq!(shown["orders"]["total"], 2);
+    let newest = shown["orders"]["newest"].as_str().unwrap();
+    assert!(!shown.to_string().contains("assword"), "{shown}");
+    let words = said(&run(
+        directory,
+        &["admin", "user", "show", "ada@example.com"],
+    ));
+    for word in [
+        "ada@example.com\n",
+        "role: CUSTOMER",
+        "disabled: no",
+        "sessions: 2",
+        newest,
+    ] {
+        assert!(words.contains(word), "{word}: {words}");
+    }
+    said(&run(
+        directory,
+        &["admin", "user", "disable", "ada@example.com"],
+    ));
+    let words = said(&run(
+        directory,
+        &["admin", "user", "show", "ada@example.com"],
+    ));
+    assert!(
+        words.contains("disabled: since 2") && words.contains("sessions: 0"),
+        "{words}"
+    );
+    let why = fails(directory, &["admin", "user", "show", "nobody@example.com"]);
+    assert!(why.contains("nobody@example.com"), "{why}");
+    let why = refuses(directory, &["admin", "user", "show", "nobody"]);
+    assert!(why.contains("EMAIL"), "{why}");
+}
+
 #[test]
 fn users_that_cannot_be_are_refused() {
     let directory = new_shop();

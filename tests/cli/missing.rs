@@ -13,8 +13,11 @@ use std::{
 use super::*;
 use crate::support::{Database, ends, on_a_thread, program_on, skip, storage_test};
 
+/// An id of nothing.
+const ID: &str = "01900000-0000-7000-8000-00000000cafe";
+
 /// Every command that needs a shop and creates none.
-const NEED_A_SHOP: [&[&str]; 28] = [
+const NEED_A_SHOP: [&[&str]; 41] = [
     &[
         "admin",
         "user",
@@ -25,12 +28,25 @@ const NEED_A_SHOP: [&[&str]; 28] = [
         "Ada",
     ],
     &["admin", "user", "list"],
+    &["admin", "user", "show", "a@example.com"],
     &["admin", "user", "role", "a@example.com", "ADMIN"],
     &["admin", "user", "disable", "a@example.com"],
     &["admin", "user", "enable", "a@example.com"],
     &["admin", "user", "logout", "a@example.com"],
     &["admin", "user", "reset-password", "a@example.com"],
     &["admin", "category", "add", "Books"],
+    &["admin", "category", "rename", "Books", "Novels"],
+    &["admin", "category", "delete", "Books"],
+    &["admin", "product", "show", ID],
+    &["admin", "product", "edit", ID, "--price", "2"],
+    &["admin", "product", "delete", ID],
+    &["admin", "payments", "resolve", ID, "--note", "paid out"],
+    &["admin", "mail", "show", ID],
+    &["admin", "mail", "retry", ID],
+    &["admin", "mail", "drop", ID],
+    &["admin", "jobs", "list"],
+    &["admin", "jobs", "retry", ID],
+    &["admin", "jobs", "drop", ID],
     &["admin", "category", "list"],
     &[
         "admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "1",
@@ -40,15 +56,7 @@ const NEED_A_SHOP: [&[&str]; 28] = [
         "a.png",
     ],
     &["admin", "product", "list"],
-    &[
-        "admin",
-        "product",
-        "stock",
-        "01900000-0000-7000-8000-00000000cafe",
-        "1",
-        "--reason",
-        "found",
-    ],
+    &["admin", "product", "stock", ID, "1", "--reason", "found"],
     &["admin", "product", "import", "all.csv"],
     &["admin", "product", "export"],
     &["admin", "product", "export", "all.csv"],
@@ -59,18 +67,8 @@ const NEED_A_SHOP: [&[&str]; 28] = [
     &["admin", "payments", "list"],
     &["admin", "payments", "reconcile"],
     &["admin", "mail", "list"],
-    &[
-        "admin",
-        "mail",
-        "show",
-        "01900000-0000-7000-8000-00000000cafe",
-    ],
-    &[
-        "admin",
-        "mail",
-        "retry",
-        "01900000-0000-7000-8000-00000000cafe",
-    ],
+    &["admin", "mail", "show", ID],
+    &["admin", "mail", "retry", ID],
     &["admin", "pay", "7K3M-9QXD"],
     &["verify"],
     &["verify", "--repair"],
@@ -301,13 +299,16 @@ fn a_missing_permission_is_no_missing_shop() {
     }
 }
 
+/// Arguments and variables of a server that must not start, its exit code, and a word of its error.
+type Failing<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
+
 #[test]
 fn a_server_that_fails_leaves_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let free = ["--listen", "127.0.0.1:0"];
     let nowhere = format!("postgres://ada@{address}/shop?connect_timeout=1");
-    let failing: [(&[&str], &[(&str, &str)], i32, &str); 12] = [
+    let failing: [Failing<'_>; 12] = [
         (
             &["--listen", &address],
             &[],
@@ -493,7 +494,8 @@ fn the_recipe_of_the_readme_uses_one_shop() {
             .replace("/var/lib/shop", data_dir.to_str().unwrap())
             .replace("0.0.0.0:8080", "127.0.0.1:0");
         if line.starts_with("export ") {
-            exports += &format!("{line}\n");
+            exports.push_str(&line);
+            exports.push('\n');
             continue;
         }
         let mut command = Command::new("bash");

@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use crate::{
     accounts::{self, Email, NewPassword, NewUser, PasswordHash, PersonName, Role},
-    cli::output::Output,
+    cli::output::{Output, escape},
+    clock::Timestamp,
     db::Tx,
     error::{Error, Result},
+    orders::{self, Filters},
+    page::{Listing, PageRequest, Part},
     web::App,
 };
 
@@ -17,10 +20,13 @@ use crate::{
 pub(in crate::cli) enum User {
     /// Make a verified account
     Add {
+        /// The address to sign in with
         #[arg(long)]
         email: String,
+        /// The person's name
         #[arg(long)]
         name: String,
+        /// What the account may do
         #[arg(long, value_enum, ignore_case = true, default_value = "CUSTOMER")]
         role: RoleName,
         /// Read the password from stdin; without it a link to set one is printed
@@ -29,6 +35,8 @@ pub(in crate::cli) enum User {
     },
     /// List all accounts
     List,
+    /// Show an account: its state, its orders, and where it is signed in
+    Show { email: String },
     /// Give an account a role; its sessions end at their next request
     Role {
         email: String,
@@ -79,6 +87,27 @@ struct Listed {
     is_disabled: bool,
 }
 
+/// An account with what support asks for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    #[serde(flatten)]
+    user: accounts::User,
+    is_disabled: bool,
+    disabled_at: Option<Timestamp>,
+    orders: Orders,
+    sessions: Vec<accounts::Session>,
+}
+
+#[derive(Debug, Serialize)]
+struct Orders {
+    total: i64,
+    /// The number of the newest.
+    newest: Option<String>,
+}
+
+const NEWEST: PageRequest = PageRequest { page: 1, limit: 1 };
+
 impl User {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
@@ -88,7 +117,7 @@ impl User {
                 role,
                 password_stdin,
             } => {
-                let email = parse_email(&email)?;
+                let email = parse_email("--email", &email)?;
                 let name =
                     PersonName::try_from(name).map_err(|e| Error::field("--name", "invalid", e))?;
                 let given = password_stdin.then(|| read_password(&email)).transpose()?;
@@ -138,6 +167,7 @@ impl User {
                     ]
                 })
             }
+            User::Show { email } => show(app, output, &email).await,
             User::Role { email, role } => {
                 let user = change(app, &email, move |tx, user| {
                     accounts::set_role(tx, user.id, role.into())
@@ -179,13 +209,80 @@ impl User {
     }
 }
 
+async fn show(app: &Arc<App>, output: Output, email: &str) -> Result<()> {
+    let (shop, email) = (Arc::clone(app), parse_email("EMAIL", email)?);
+    let find = move |tx: &mut Tx<'_>| {
+        let user = accounts::user_by_email(tx, &email)?;
+        let of_user = Filters {
+            user: Some(user.id),
+            ..Filters::default()
+        };
+        let Listing::Page(orders) = orders::list(tx, &shop, &of_user, &Part::Page(NEWEST))? else {
+            return Err(Error::internal("a page was asked for"));
+        };
+        let disabled_at = accounts::disabled_at(tx, user.id)?;
+        Ok(Shown {
+            is_disabled: disabled_at.is_some(),
+            disabled_at,
+            sessions: accounts::sessions(tx, user.id)?,
+            orders: Orders {
+                total: orders.total,
+                newest: orders.data.first().map(|order| order.number.to_string()),
+            },
+            user,
+        })
+    };
+    let shown = app.db.scan("accounts.show", find).await?;
+    output.one(&shown, &shown.words())
+}
+
+impl Shown {
+    fn words(&self) -> String {
+        let user = &self.user;
+        let yes = |is: bool| if is { "yes" } else { "no" };
+        let phone = match (&user.phone, user.is_phone_verified) {
+            (None, _) => "none".to_owned(),
+            (Some(phone), true) => format!("{phone}, verified"),
+            (Some(phone), false) => format!("{phone}, not verified"),
+        };
+        let disabled = self.disabled_at.map(|at| format!("since {at}"));
+        let orders = match &self.orders.newest {
+            None => self.orders.total.to_string(),
+            Some(newest) => format!("{}, the newest {newest}", self.orders.total),
+        };
+        let about = format!(
+            "{}\nid: {}\nname: {}\nrole: {}\ncreated: {}\nemail verified: {}\nphone: {phone}\n\
+             disabled: {}\norders: {orders}\nsessions: {}",
+            escape(&user.email),
+            user.id,
+            escape(&user.name),
+            user.role.as_str(),
+            user.created_at,
+            yes(user.is_email_verified),
+            disabled.as_deref().unwrap_or("no"),
+            self.sessions.len(),
+        );
+        let sessions = self.sessions.iter().map(|session| {
+            let refreshed = session.refreshed_at.map(|at| format!(", refreshed {at}"));
+            format!(
+                "  signed in {}{}, expires {}",
+                session.signed_in_at,
+                refreshed.unwrap_or_default(),
+                session.expires_at
+            )
+        });
+        let lines: Vec<_> = [about].into_iter().chain(sessions).collect();
+        lines.join("\n")
+    }
+}
+
 /// Does something to the account of that address.
 async fn change<T: Send + 'static>(
     app: &App,
     email: &str,
     mut work: impl FnMut(&mut Tx<'_>, accounts::User) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let email = parse_email(email)?;
+    let email = parse_email("EMAIL", email)?;
     app.db
         .write("accounts.change", move |tx| {
             let user = accounts::user_by_email(tx, &email)?;
@@ -211,8 +308,8 @@ fn with_link(words: String, link: Option<&str>) -> String {
     }
 }
 
-fn parse_email(text: &str) -> Result<Email> {
-    Email::parse(text).map_err(|e| Error::field("--email", "invalid", e))
+fn parse_email(argument: &str, text: &str) -> Result<Email> {
+    Email::parse(text).map_err(|e| Error::field(argument, "invalid", e))
 }
 
 fn read_password(email: &Email) -> Result<NewPassword> {
