@@ -4,4 +4,5 @@
 mod attacks;
 mod bodies;
 mod connections;
+mod early;
 mod framing;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -16,8 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    bodies::{RequestBody, ResponseBody},
+    bodies::{RequestBody, ResponseBody, Unread},
     connections::{Connections, Phase, Slot},
+    linger::Lingering,
     transport::{STALL_TIMEOUT, Transport},
 };
 use crate::web::{
@@ -55,6 +56,10 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     let router = super::router(&app);
     let tasks = TaskTracker::new();
     let draining = CancellationToken::new();
+    let lingering = Lingering {
+        tasks: tasks.clone(),
+        stopping: draining.clone(),
+    };
     let mut door = Door {
         connections: Connections::new(app.max_connections, app.limits.are_on()),
         rejections: Rejections::default(),
@@ -71,7 +76,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
             accepted = door.accept(&listener, &app) => {
                 if let Some((stream, peer, slot)) = accepted {
                     let (app, router) = (Arc::clone(&app), router.clone());
-                    tasks.spawn(connection(stream, peer, slot, app, router, draining.clone()));
+                    tasks.spawn(connection(stream, peer, slot, app, router, lingering.clone()));
                 }
             }
         }
@@ -80,7 +85,11 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     draining.cancel();
     tasks.close();
     app.talks.close();
-    let finished = async { tokio::join!(tasks.wait(), app.talks.wait()) };
+    let finished = async {
+        tokio::join!(tasks.wait(), app.talks.wait());
+        // A WebSocket that has ended may linger.
+        tasks.wait().await;
+    };
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, finished)
         .await
         .is_err()
@@ -147,12 +156,13 @@ async fn connection(
     slot: Slot,
     app: Arc<App>,
     router: Router,
-    draining: CancellationToken,
+    lingering: Lingering,
 ) {
     if let Err(error) = set_options(&stream) {
         tracing::debug!(%error, "could not set the options of a connection");
     }
     let activity = Arc::clone(slot.activity());
+    let draining = lingering.stopping.clone();
     let heads = {
         let app = Arc::clone(&app);
         let client = (!is_trusted_proxy(&app.config, peer.ip())).then(|| peer.ip());
@@ -162,20 +172,29 @@ async fn connection(
         activity.enter(Phase::Request);
         let (app, router, activity) = (Arc::clone(&app), router.clone(), Arc::clone(&activity));
         async move {
-            let body = |body| Body::new(RequestBody::new(body, Arc::clone(&activity)));
-            let mut request = request.map(body);
+            let unread = Arc::<Unread>::default();
+            let expects = request.headers().contains_key(header::EXPECT);
+            let mut request = request.map(|body| {
+                let (activity, unread) = (Arc::clone(&activity), Arc::clone(&unread));
+                Body::new(RequestBody::new(body, activity, unread))
+            });
             if activity.has_ambiguous_length() {
                 request.extensions_mut().insert(AmbiguousLength);
             }
             let mut response = edge::handle(&app, router, request, peer.ip()).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.enter(Phase::Upgraded);
+            } else if !response.headers().contains_key(header::CONNECTION)
+                && !unread.drain(&activity, expects).await
+            {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
             }
             activity.hold(response.extensions_mut().remove::<ResponseShares>());
             Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, activity)))
         }
     });
-    let transport = Transport::new(stream, slot, heads);
+    let transport = Transport::new(stream, slot, heads, lingering);
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())

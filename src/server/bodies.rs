@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -10,22 +10,60 @@ use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use super::connections::{Activity, Phase};
+use super::{
+    connections::{Activity, Phase},
+    linger,
+};
 
-/// A request's body: the connection waits for its client while no frame is there.
+/// A request's body: the connection waits for its client while no frame is there. What the handler left
+/// of it goes to [`Unread`].
 pub(super) struct RequestBody {
-    body: Incoming,
+    /// `None` once it is dropped.
+    body: Option<Incoming>,
+    is_begun: bool,
     has_ended: bool,
     activity: Arc<Activity>,
+    unread: Arc<Unread>,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, activity: Arc<Activity>) -> RequestBody {
+    pub(super) fn new(body: Incoming, activity: Arc<Activity>, unread: Arc<Unread>) -> RequestBody {
         RequestBody {
+            is_begun: false,
             has_ended: body.is_end_stream(),
-            body,
+            body: Some(body),
             activity,
+            unread,
         }
+    }
+}
+
+/// The rest of a body that its handler did not read to the end.
+#[derive(Debug, Default)]
+pub(super) struct Unread(Mutex<Option<Rest>>);
+
+#[derive(Debug)]
+struct Rest {
+    body: Incoming,
+    is_begun: bool,
+}
+
+impl Unread {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Rest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Discards the rest, if it is small. Returns whether the next request can follow. With `expects`
+    /// (`Expect: 100-continue`) a client may leave out a body that nobody began to read.
+    pub(super) async fn drain(&self, activity: &Activity, expects: bool) -> bool {
+        let Some(rest) = self.lock().take() else {
+            return true;
+        };
+        if (expects && !rest.is_begun) || !linger::drain(rest.body).await {
+            return false;
+        }
+        activity.forget_unread_body();
+        true
     }
 }
 
@@ -37,30 +75,43 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        this.is_begun = true;
+        let frame = Pin::new(&mut *body).poll_frame(cx);
         match &frame {
-            Poll::Pending => self.activity.begin_waiting(),
+            Poll::Pending => this.activity.begin_waiting(),
             Poll::Ready(next) => {
-                self.has_ended = next.is_none() || self.body.is_end_stream();
-                self.activity.end_waiting();
+                this.has_ended = next.is_none() || body.is_end_stream();
+                this.activity.end_waiting();
             }
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if !self.has_ended {
+        if !self.has_ended
+            && let Some(body) = self.body.take()
+        {
             self.activity.note_unread_body();
+            *self.unread.lock() = Some(Rest {
+                body,
+                is_begun: self.is_begun,
+            });
         }
         self.activity.end_waiting();
     }

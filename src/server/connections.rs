@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -242,9 +243,14 @@ impl Activity {
         }
     }
 
-    /// The handler left bytes of the request's body, which hyper reads after the response.
+    /// The handler left bytes of the request's body.
     pub(super) fn note_unread_body(&self) {
         self.has_unread_body.store(true, Ordering::Relaxed);
+    }
+
+    /// They were read after all.
+    pub(super) fn forget_unread_body(&self) {
+        self.has_unread_body.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn has_unread_body(&self) -> bool {
@@ -272,6 +278,18 @@ impl Activity {
 
     fn is_evicted(&self) -> bool {
         self.is_evicted.load(Ordering::Acquire)
+    }
+
+    /// Waits until the connection must close.
+    pub(super) async fn evicted(&self) {
+        std::future::poll_fn(|cx| {
+            if self.poll_evicted(cx.waker()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     /// Whether the connection must close; else the task is woken when it must.

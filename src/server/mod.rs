@@ -8,6 +8,7 @@ pub mod descriptors;
 mod framing;
 mod gateway;
 mod home;
+mod linger;
 mod owner;
 mod pages;
 mod store;

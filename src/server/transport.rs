@@ -4,6 +4,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,8 +16,9 @@ use tokio::{
 };
 
 use super::{
-    connections::{Phase, Slot},
+    connections::{Activity, Phase, Slot},
     framing::HeadScan,
+    linger::Lingering,
 };
 use crate::web::body::BodyMeter;
 
@@ -36,10 +38,16 @@ const CONTINUES_WITHIN: Duration = Duration::from_secs(1);
 const FREE_HEAD: usize = 8 * 1024;
 
 pub(super) struct Transport {
-    stream: TcpStream,
-    slot: Slot,
+    /// `None` once it lingers.
+    socket: Option<(TcpStream, Slot)>,
+    activity: Arc<Activity>,
     meter: HeadMeter,
     writes: WriteDeadline,
+    /// The client has closed, or the connection failed: nothing that was sent can arrive.
+    is_over: bool,
+    /// The server sent bytes since it last read any.
+    has_answered: bool,
+    lingering: Lingering,
 }
 
 impl Transport {
@@ -48,10 +56,11 @@ impl Transport {
         stream: TcpStream,
         slot: Slot,
         heads: impl Fn() -> BodyMeter + Send + Sync + 'static,
+        lingering: Lingering,
     ) -> Transport {
         Transport {
-            stream,
-            slot,
+            activity: Arc::clone(slot.activity()),
+            socket: Some((stream, slot)),
             meter: HeadMeter {
                 scan: HeadScan::default(),
                 requests: 0,
@@ -59,16 +68,46 @@ impl Transport {
                 charged: None,
             },
             writes: WriteDeadline::default(),
+            is_over: false,
+            has_answered: false,
+            lingering,
         }
     }
 
+    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        let socket = self.socket.as_mut();
+        socket
+            .map(|(stream, _)| Pin::new(stream))
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
     fn check_evicted(&self, cx: &Context<'_>) -> io::Result<()> {
-        if self.slot.activity().poll_evicted(cx.waker()) {
+        if self.activity.poll_evicted(cx.waker()) {
             return Err(io::Error::other(
                 "closed to make room for another connection",
             ));
         }
         Ok(())
+    }
+
+    /// Looks at what was read.
+    fn watch_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: Poll<io::Result<()>>,
+        bytes: &[u8],
+        has_room: bool,
+    ) -> Poll<io::Result<()>> {
+        match &read {
+            Poll::Ready(Ok(())) => {
+                self.has_answered = false;
+                self.is_over |= bytes.is_empty() && has_room;
+                self.meter.take(&self.activity, bytes)?;
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.check_evicted(cx)?,
+        }
+        read
     }
 
     /// Turns a write that makes no progress into an error.
@@ -77,21 +116,46 @@ impl Transport {
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        match &written {
+        let written = match written {
             Poll::Ready(Ok(bytes)) => {
-                self.slot.activity().end_waiting();
-                self.writes.progress(*bytes);
+                self.has_answered = true;
+                self.activity.end_waiting();
+                self.writes.progress(bytes);
+                written
             }
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(Err(_)) => written,
             Poll::Pending => {
-                self.slot.activity().begin_waiting();
+                self.activity.begin_waiting();
                 self.check_evicted(cx)?;
                 std::task::ready!(self.writes.poll_expired(cx));
                 let error = io::Error::new(io::ErrorKind::TimedOut, "the client reads too slowly");
-                return Poll::Ready(Err(error));
+                Poll::Ready(Err(error))
             }
-        }
+        };
+        self.is_over |= matches!(written, Poll::Ready(Err(_)));
         written
+    }
+
+    /// Whether the client may still be sending, so that a response could be lost.
+    fn must_linger(&self) -> bool {
+        let is_mid_message = match self.activity.phase() {
+            Phase::Upgraded => true,
+            _ if self.activity.has_unread_body() => true,
+            // A head that hyper refused; one that ran out of time got no response.
+            Phase::Head => self.meter.has_begun(&self.activity) && self.has_answered,
+            Phase::Request => false,
+        };
+        is_mid_message && !self.is_over
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        if self.must_linger()
+            && let Some((stream, slot)) = self.socket.take()
+        {
+            self.lingering.close(stream, slot);
+        }
     }
 }
 
@@ -101,16 +165,10 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        match &read {
-            Poll::Ready(Ok(())) => {
-                let this = &mut *self;
-                this.meter.take(&this.slot, &buffer.filled()[before..])?;
-            }
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.check_evicted(cx)?,
-        }
+        let (before, has_room) = (buffer.filled().len(), buffer.remaining() > 0);
+        let read = self.stream()?.poll_read(cx, buffer);
+        let read = self.watch_read(cx, read, &buffer.filled()[before..], has_room);
+        self.is_over |= matches!(read, Poll::Ready(Err(_)));
         read
     }
 }
@@ -121,7 +179,7 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = self.stream()?.poll_write(cx, bytes);
         self.watch_write(cx, written)
     }
 
@@ -130,24 +188,24 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = self.stream()?.poll_write_vectored(cx, slices);
         self.watch_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let flushed = self.stream()?.poll_flush(cx);
         if flushed.is_ready() {
-            self.slot.activity().flushed();
+            self.activity.flushed();
         }
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream()?.poll_shutdown(cx)
     }
 }
 
@@ -162,9 +220,13 @@ struct HeadMeter {
 }
 
 impl HeadMeter {
+    /// Whether bytes of the next request's head have arrived.
+    fn has_begun(&self, activity: &Activity) -> bool {
+        self.requests == activity.requests() && self.scan.size() > 0
+    }
+
     /// Errors: the budget has no room for this head.
-    fn take(&mut self, slot: &Slot, bytes: &[u8]) -> io::Result<()> {
-        let activity = slot.activity();
+    fn take(&mut self, activity: &Activity, bytes: &[u8]) -> io::Result<()> {
         // What is left of a body is not a head. hyper closes such a connection, or a contradicting head
         // behind it.
         if activity.phase() != Phase::Head || activity.has_unread_body() {

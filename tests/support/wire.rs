@@ -75,13 +75,19 @@ impl Wire {
 
     /// The next answer: its status and its body. One that only says to go on has no body.
     pub(crate) async fn answer(&mut self) -> (u16, String) {
+        let (status, _, body) = self.whole_answer().await;
+        (status, body)
+    }
+
+    /// As [`Wire::answer`], with the head in the middle, in small letters.
+    pub(crate) async fn whole_answer(&mut self) -> (u16, String, String) {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             head.push(char::from(self.byte().await));
         }
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let head = head.to_lowercase();
         let length = head
-            .to_lowercase()
             .lines()
             .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
             .unwrap_or(0);
@@ -89,7 +95,7 @@ impl Wire {
         while body.len() < length {
             body.push(self.byte().await);
         }
-        (status, String::from_utf8(body).unwrap())
+        (status, head, String::from_utf8(body).unwrap())
     }
 
     async fn byte(&mut self) -> u8 {
