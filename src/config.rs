@@ -82,6 +82,7 @@ const KEYS: &[Key] = &[
     key("client_ip_header", None),
     key("sockets_per_address", Some("100")),
     key("max_connections", None),
+    key("keep_alive", Some("75s")),
     key("body_budget", Some("64MiB")),
     key("rate_limit", Some("on")),
     key("mail_files_kept", Some("7d")),
@@ -133,6 +134,8 @@ pub struct Config {
     pub sockets_per_address: usize,
     /// How many connections are open at once; `None`: as many as the limit of open files allows.
     pub max_connections: Option<usize>,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
     /// How many bytes all request bodies in progress may hold.
     pub body_budget: usize,
     pub rate_limit: bool,
@@ -348,6 +351,7 @@ impl Config {
                 })
                 .transpose()?
                 .map(NonZeroUsize::get),
+            keep_alive: duration("keep_alive", text("keep_alive"))?,
             body_budget: size("body_budget", text("body_budget"))?,
             mail_files_kept: duration("mail_files_kept", text("mail_files_kept"))?,
             rate_limit: choice("rate_limit", text("rate_limit"), "on", "off")?,

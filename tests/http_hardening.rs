@@ -6,3 +6,4 @@ mod bodies;
 mod connections;
 mod early;
 mod framing;
+mod idle;

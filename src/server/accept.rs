@@ -19,16 +19,13 @@ use super::{
     bodies::{RequestBody, ResponseBody, Unread},
     connections::{Connections, Phase, Slot},
     linger::Lingering,
-    transport::{STALL_TIMEOUT, Transport},
+    transport::{HEAD_TIMEOUT, STALL_TIMEOUT, Transport},
 };
 use crate::web::{
     App,
     client::is_trusted_proxy,
     edge::{self, AmbiguousLength, ResponseShares},
 };
-
-/// How long a client may take for a request's head, and how long a connection may be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How large a request's head may be, in bytes.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -163,6 +160,7 @@ async fn connection(
     }
     let activity = Arc::clone(slot.activity());
     let draining = lingering.stopping.clone();
+    let keep_alive = app.config.keep_alive;
     let heads = {
         let app = Arc::clone(&app);
         let client = (!is_trusted_proxy(&app.config, peer.ip())).then(|| peer.ip());
@@ -194,11 +192,12 @@ async fn connection(
             Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, activity)))
         }
     });
-    let transport = Transport::new(stream, slot, heads, lingering);
+    let transport = Transport::new(stream, slot, heads, keep_alive, lingering);
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            // The transport has finer deadlines; with this one hyper polls an idle connection at all.
+            .header_read_timeout(keep_alive + HEAD_TIMEOUT)
             .max_buf_size(HEAD_LIMIT)
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(transport), service)

@@ -1,5 +1,5 @@
-//! The bytes of one connection, on their way between the socket and hyper: deadlines for writing, the
-//! memory of request heads, and the order to close.
+//! The bytes of one connection, on their way between the socket and hyper: deadlines for reading and
+//! writing, the memory of request heads, and the order to close.
 
 use std::{
     io,
@@ -22,6 +22,9 @@ use super::{
 };
 use crate::web::body::BodyMeter;
 
+/// How long a client may take for the first byte of a connection, and for a request's head that has begun.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// How long a write may make no progress.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -42,6 +45,7 @@ pub(super) struct Transport {
     socket: Option<(TcpStream, Slot)>,
     activity: Arc<Activity>,
     meter: HeadMeter,
+    reads: ReadDeadline,
     writes: WriteDeadline,
     /// The client has closed, or the connection failed: nothing that was sent can arrive.
     is_over: bool,
@@ -56,6 +60,7 @@ impl Transport {
         stream: TcpStream,
         slot: Slot,
         heads: impl Fn() -> BodyMeter + Send + Sync + 'static,
+        keep_alive: Duration,
         lingering: Lingering,
     ) -> Transport {
         Transport {
@@ -67,6 +72,7 @@ impl Transport {
                 heads: Box::new(heads),
                 charged: None,
             },
+            reads: ReadDeadline::new(keep_alive),
             writes: WriteDeadline::default(),
             is_over: false,
             has_answered: false,
@@ -90,7 +96,7 @@ impl Transport {
         Ok(())
     }
 
-    /// Looks at what was read.
+    /// Looks at what was read, and turns a client that is silent for too long into an error.
     fn watch_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -105,7 +111,19 @@ impl Transport {
                 self.meter.take(&self.activity, bytes)?;
             }
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.check_evicted(cx)?,
+            Poll::Pending => {
+                self.check_evicted(cx)?;
+                if self.activity.phase() == Phase::Head && !self.activity.has_unread_body() {
+                    let wait = Wait {
+                        requests: self.activity.requests(),
+                        has_begun: self.meter.has_begun(&self.activity),
+                        written: self.writes.bytes,
+                    };
+                    std::task::ready!(self.reads.poll_expired(cx, wait));
+                    let error = io::Error::new(io::ErrorKind::TimedOut, "the client sent nothing");
+                    return Poll::Ready(Err(error));
+                }
+            }
         }
         read
     }
@@ -253,9 +271,67 @@ impl HeadMeter {
     }
 }
 
+/// What a connection waits for while it reads no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wait {
+    requests: u64,
+    /// A head has begun.
+    has_begun: bool,
+    written: u64,
+}
+
+/// The deadlines of a connection that is idle or reads a request's head.
+struct ReadDeadline {
+    keep_alive: Duration,
+    wait: Option<Wait>,
+    deadline: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl ReadDeadline {
+    fn new(keep_alive: Duration) -> ReadDeadline {
+        ReadDeadline {
+            keep_alive,
+            wait: None,
+            deadline: Instant::now(),
+            sleep: None,
+        }
+    }
+
+    /// Ready when the client has sent nothing for too long. Each new wait has its own deadline.
+    fn poll_expired(&mut self, cx: &mut Context<'_>, wait: Wait) -> Poll<()> {
+        if self.wait != Some(wait) {
+            let is_kept = wait.requests > 0 && !wait.has_begun;
+            let limit = if is_kept {
+                self.keep_alive
+            } else {
+                HEAD_TIMEOUT
+            };
+            self.wait = Some(wait);
+            self.deadline = Instant::now() + limit;
+        }
+        let deadline = self.deadline;
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        loop {
+            // A timer that ends earlier is left alone: a busy connection would reset it at each request.
+            if sleep.deadline() > deadline || sleep.is_elapsed() {
+                sleep.as_mut().reset(deadline);
+            }
+            std::task::ready!(sleep.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
 /// Counts only while bytes are pending.
 #[derive(Default)]
 struct WriteDeadline {
+    /// How many bytes were written in all.
+    bytes: u64,
     pending: Option<Pending>,
     last_write: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -270,6 +346,7 @@ struct Pending {
 
 impl WriteDeadline {
     fn progress(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
         let Some(pending) = &mut self.pending else {
             return;
         };

@@ -62,6 +62,12 @@ impl Wire {
         read.expect("the connection stays open").is_err()
     }
 
+    /// Whether the server has closed the connection already.
+    pub(crate) async fn is_closed_now(&mut self) -> bool {
+        let read = timeout(Duration::from_millis(100), self.0.read_u8()).await;
+        matches!(read, Ok(Err(_)))
+    }
+
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }

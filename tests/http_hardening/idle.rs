@@ -1,0 +1,60 @@
+//! How long a connection may be idle, and how long a request's head may take.
+
+use std::time::Duration;
+
+use shop::db::Options;
+use tokio::time::sleep;
+
+use crate::support::{Engine, TestShop, Wire, live::Served};
+
+async fn served(keep_alive: &str) -> Served {
+    let settings = [("rate_limit", "off"), ("keep_alive", keep_alive)];
+    let shop = TestShop::with(Engine::Sqlite, &settings, Options::default()).await;
+    Served::start(&shop.unwrap()).await
+}
+
+const HEAD: &str = "GET /healthz HTTP/1.1\r\nhost: shop.test\r\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_is_kept_as_long_as_the_setting_says() {
+    let served = served("2s").await;
+    let mut kept = Wire::from("127.0.0.1", served.address).await;
+    for _ in 0..3 {
+        assert_eq!(kept.get("/healthz").await, 200);
+        sleep(Duration::from_millis(1200)).await;
+    }
+    // Neither a new connection nor a head that has begun is idle.
+    let mut new = Wire::from("127.0.0.1", served.address).await;
+    kept.send(HEAD).await;
+    let mut idle = Wire::from("127.0.0.1", served.address).await;
+    assert_eq!(idle.get("/healthz").await, 200);
+    assert!(idle.is_closed().await);
+    sleep(Duration::from_millis(500)).await;
+    kept.send("\r\n").await;
+    assert_eq!(kept.answer().await.0, 200);
+    assert_eq!(new.get("/healthz").await, 200);
+    served.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_have_a_deadline_that_idle_connections_have_not() {
+    let served = served("75s").await;
+    let mut idle = Wire::from("127.0.0.1", served.address).await;
+    assert_eq!(idle.get("/healthz").await, 200);
+    let mut silent = Wire::from("127.0.0.1", served.address).await;
+    let mut begun = Wire::from("127.0.0.1", served.address).await;
+    assert_eq!(begun.get("/healthz").await, 200);
+    begun.send(HEAD).await;
+    let mut first = Wire::from("127.0.0.1", served.address).await;
+    first.send(HEAD).await;
+    sleep(Duration::from_secs(16)).await;
+    for wire in [&mut silent, &mut begun, &mut first] {
+        assert!(wire.is_closed_now().await);
+    }
+    assert_eq!(
+        idle.get("/healthz").await,
+        200,
+        "a load balancer keeps it for a minute"
+    );
+    served.stopped().await;
+}
