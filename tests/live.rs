@@ -1,6 +1,7 @@
 //! Live inventory, on real sockets: every committed change, in the order of commits, and nothing
 //! else.
 
+mod endings;
 mod strangers;
 
 use std::time::Duration;

@@ -1,10 +1,13 @@
 //! The way in to the live inventory.
 
 use axum::{
-    extract::{FromRequestParts, Request, ws::WebSocketUpgrade},
-    response::Response,
+    extract::{
+        FromRequestParts, Request,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    response::{IntoResponse, Response},
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
@@ -56,14 +59,10 @@ pub(crate) async fn follow_inventory(
         ));
     }
     let (mut parts, _) = request.into_parts();
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
-        .await
-        .map_err(|e| {
-            Error::new(
-                Kind::InvalidHeader,
-                format!("this is for WebSocket clients: {}", e.body_text()),
-            )
-        })?;
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return Ok(refuse_handshake(&rejection)),
+    };
     let share = app.sockets.try_acquire(client).map_err(|full| match full {
         Full::Network => {
             let retry_after = std::time::Duration::from_mins(1);
@@ -82,6 +81,23 @@ pub(crate) async fn follow_inventory(
             let talks = app.talks.clone();
             talks.track_future(socket::talk(socket, app, query.since, share))
         }))
+}
+
+/// A client of another version must learn which one is served (RFC 6455, section 4.2.2).
+fn refuse_handshake(rejection: &WebSocketUpgradeRejection) -> Response {
+    let text = rejection.body_text();
+    let detail = format!("this is for WebSocket clients: {text}");
+    let mut response = Error::new(Kind::InvalidHeader, detail).into_response();
+    if matches!(
+        rejection,
+        WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_)
+    ) {
+        let version = HeaderValue::from_static("13");
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_VERSION, version);
+    }
+    response
 }
 
 /// A browser says which page is asking; other clients say nothing. The page must be the shop's

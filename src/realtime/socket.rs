@@ -2,9 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, close_code};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
+use tungstenite::error::ProtocolError;
 
 use super::update::updates;
 use crate::{
@@ -24,8 +25,11 @@ const MAX_FRAMES: u32 = 50;
 /// How long a message may take to leave. Who takes nothing for so long is gone.
 const SEND: Duration = Duration::from_secs(30);
 
-/// How long the frames of a listener that was closed for flooding are still read, and dropped.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long a close handshake waits for the listener's close frame.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// The same while the server is stopping.
+const STOPPING_CLOSE: Duration = Duration::from_secs(1);
 
 /// What a listener may ask.
 #[derive(Debug, Deserialize)]
@@ -58,12 +62,38 @@ enum Notice {
 
 /// Why a conversation ended.
 enum End {
-    /// The listener left, or does not take what it is sent.
+    /// The connection is lost, or the listener does not take what it is sent.
     Gone,
-    /// The shop stops: tell it to come back later.
-    Stopping,
-    /// The listener sends more frames than [`MAX_FRAMES`].
-    Flooding,
+    /// The listener sent its close frame.
+    Left,
+    /// The server closes with this code (RFC 6455, section 7.4.1) and reason.
+    Close(CloseCode, &'static str),
+}
+
+impl End {
+    const STOPPING: End = End::Close(close_code::AWAY, "the server is stopping");
+    const FAILED: End = End::Close(close_code::ERROR, "internal error");
+
+    /// Returns the close code for what could not be read: what breaks the protocol fails the connection.
+    fn of(error: axum::Error) -> End {
+        let error = error.into_inner();
+        match error.downcast_ref::<tungstenite::Error>() {
+            None
+            | Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                End::Gone
+            }
+            Some(tungstenite::Error::Protocol(_)) => {
+                End::Close(close_code::PROTOCOL, "the frame violates RFC 6455")
+            }
+            Some(tungstenite::Error::Utf8(_)) => {
+                End::Close(close_code::INVALID, "the text is not UTF-8")
+            }
+            Some(tungstenite::Error::Capacity(_)) => {
+                End::Close(close_code::SIZE, "a message has at most 64 KiB")
+            }
+            Some(_) => End::Gone,
+        }
+    }
 }
 
 /// Talks to one listener until it leaves or the shop stops.
@@ -74,28 +104,37 @@ pub(super) async fn talk(mut socket: WebSocket, app: Arc<App>, since: Option<i64
         () = app.stopping.cancelled() => None,
     };
     let end = match greeted {
-        None => End::Stopping,
+        None => End::STOPPING,
         Some(Ok(mut listener)) => listener.follow(&mut socket, &app).await,
         Some(Err(error)) => {
             tracing::error!(?error, "a listener could not be greeted");
-            End::Gone
+            End::FAILED
         }
     };
-    let close = match end {
-        End::Gone => None,
-        End::Stopping => Some((close_code::AWAY, "the server is stopping")),
-        End::Flooding => Some((close_code::POLICY, "too many frames in a second")),
-    };
-    if let Some((code, reason)) = close {
-        let reason = reason.into();
-        let frame = CloseFrame { code, reason };
-        drop(tokio::time::timeout(SEND, socket.send(Message::Close(Some(frame)))).await);
-        if code == close_code::POLICY {
-            // With frames unread the connection would be reset, and the close frame lost with it.
-            let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
-            drop(tokio::time::timeout(LINGER, rest).await);
+    close(socket, end, &app).await;
+}
+
+/// The close handshake (RFC 6455, section 7.1). The library queues the answer to a close frame, and reading
+/// on sends it. What comes before the listener's own close frame is dropped.
+async fn close(mut socket: WebSocket, end: End, app: &App) {
+    match end {
+        End::Gone => return,
+        End::Left => {}
+        End::Close(code, reason) => {
+            let reason = reason.into();
+            let frame = Message::Close(Some(CloseFrame { code, reason }));
+            if transmit(&mut socket, frame).await.is_err() {
+                return;
+            }
         }
     }
+    let limit = if app.stopping.is_cancelled() {
+        STOPPING_CLOSE
+    } else {
+        CLOSE
+    };
+    let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+    drop(tokio::time::timeout(limit, rest).await);
 }
 
 struct Listener {
@@ -141,17 +180,19 @@ impl Listener {
         }
         loop {
             let alive = tokio::select! {
-                () = app.stopping.cancelled() => return End::Stopping,
+                () = app.stopping.cancelled() => return End::STOPPING,
                 moved = head.changed() => match moved {
                     Ok(()) => self.catch_up(socket, app).await,
-                    Err(_) => return End::Stopping,
+                    Err(_) => return End::STOPPING,
                 },
                 message = socket.recv() => match message {
+                    Some(Ok(Message::Close(_))) => Err(End::Left),
                     Some(Ok(message)) => match self.frames.count() {
                         Ok(()) => self.hear(socket, message).await,
                         flooding => flooding,
                     },
-                    _ => Err(End::Gone),
+                    Some(Err(error)) => Err(End::of(error)),
+                    None => Err(End::Gone),
                 },
                 _ = ping.tick() => self.ping(socket).await,
             };
@@ -166,7 +207,7 @@ impl Listener {
         while self.seq < app.bus.head() && !app.stopping.is_cancelled() {
             let events = app.bus.after(&app.db, self.seq).await.map_err(|error| {
                 tracing::error!(?error, "could not read events for a listener");
-                End::Gone
+                End::FAILED
             })?;
             let Some(last) = events.last().map(|event| event.seq) else {
                 return Ok(());
@@ -182,37 +223,31 @@ impl Listener {
     async fn hear(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
         let text = match message {
             Message::Text(text) => text,
-            Message::Close(_) => return Err(End::Gone),
             Message::Pong(_) => {
                 self.answered = true;
                 return Ok(());
             }
-            Message::Ping(_) => return Ok(()),
-            Message::Binary(_) => return self.refuse(socket, "send text").await,
+            // The library answers a ping; a close frame ends the conversation before.
+            Message::Ping(_) | Message::Close(_) => return Ok(()),
+            Message::Binary(_) => return Err(End::Close(close_code::UNSUPPORTED, "send text")),
         };
         let Ok(Request::Subscribe { products }) = serde_json::from_str(&text) else {
-            return self
-                .refuse(socket, "send {\"type\":\"subscribe\",\"productIds\":[…]}")
-                .await;
+            let notice = Notice::Error {
+                code: "invalid-message",
+                message: "send {\"type\":\"subscribe\",\"productIds\":[…]}",
+            };
+            return send(socket, &notice).await;
         };
         self.wanted = products;
         send(socket, &Notice::Subscribed { seq: self.seq }).await
     }
 
-    async fn refuse(&self, socket: &mut WebSocket, message: &'static str) -> Result<(), End> {
-        send(
-            socket,
-            &Notice::Error {
-                code: "invalid-message",
-                message,
-            },
-        )
-        .await
-    }
-
     async fn ping(&mut self, socket: &mut WebSocket) -> Result<(), End> {
         if !std::mem::take(&mut self.answered) {
-            return Err(End::Gone);
+            return Err(End::Close(
+                close_code::POLICY,
+                "no pong since the last ping",
+            ));
         }
         transmit(socket, Message::Ping(bytes::Bytes::new())).await
     }
@@ -239,7 +274,8 @@ impl Frames {
         }
         self.count += 1;
         if self.count > MAX_FRAMES {
-            return Err(End::Flooding);
+            let reason = "too many frames in a second";
+            return Err(End::Close(close_code::POLICY, reason));
         }
         Ok(())
     }

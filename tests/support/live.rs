@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest},
+    tungstenite::{Error, Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -147,8 +147,24 @@ impl Listener {
         loop {
             let message = self.next().await.expect("the socket is closed");
             if let Message::Close(frame) = message {
+                // Reading on sends the answer.
+                assert!(self.next().await.is_none(), "nothing follows a close frame");
                 return frame.unwrap().code.into();
             }
+        }
+    }
+
+    /// Closes with this code; returns the code of the server's answer.
+    pub(crate) async fn close_with(&mut self, code: u16) -> Option<u16> {
+        let reason = "".into();
+        let frame = CloseFrame {
+            code: code.into(),
+            reason,
+        };
+        self.0.close(Some(frame)).await.unwrap();
+        match self.next().await? {
+            Message::Close(frame) => Some(frame?.code.into()),
+            other => panic!("no close frame: {other:?}"),
         }
     }
 
