@@ -272,21 +272,29 @@ impl Condition {
         }
     }
 
-    /// By strong comparison: a weak tag never matches.
-    pub fn matches_strongly(&self, etag: &str) -> bool {
+    /// Whether `etag`, a strong tag of ours, is among the tags. A proxy that compresses responses weakens
+    /// their tags, or appends the coding; these forms match, too. That deviates from the strong comparison
+    /// of `If-Match` (RFC 9110, section 13.1.1): a digest of the whole representation names one version in
+    /// every form.
+    pub fn matches(&self, etag: &str) -> bool {
         match self {
             Condition::Any => true,
-            Condition::Tags(tags) => tags.iter().any(|tag| tag == etag),
+            Condition::Tags(tags) => tags.iter().any(|tag| is_form_of(tag, etag)),
         }
     }
+}
 
-    /// By weak comparison: `W/` is looked through.
-    pub fn matches_weakly(&self, etag: &str) -> bool {
-        match self {
-            Condition::Any => true,
-            Condition::Tags(tags) => tags
-                .iter()
-                .any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag),
-        }
-    }
+/// The content codings that proxies append to a tag, as in `"…-gzip"` and `"…;br"`.
+const CODINGS: [&str; 4] = ["gzip", "br", "zstd", "deflate"];
+
+fn is_form_of(tag: &str, etag: &str) -> bool {
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
+    let Some(suffix) = etag
+        .strip_suffix('"')
+        .and_then(|own| tag.strip_prefix(own)?.strip_suffix('"'))
+    else {
+        return false;
+    };
+    let coding = suffix.trim_start_matches(['-', ';', '/', ':']);
+    suffix.is_empty() || (coding.len() < suffix.len() && CODINGS.contains(&coding))
 }

@@ -57,7 +57,7 @@ pub(crate) async fn get_product(
             .headers()
             .get(header::ETAG)
             .and_then(|tag| tag.to_str().ok());
-        tag.is_some_and(|tag| condition.matches_weakly(tag))
+        tag.is_some_and(|tag| condition.matches(tag))
     });
     if is_known {
         let mut bare = StatusCode::NOT_MODIFIED.into_response();
@@ -163,7 +163,7 @@ fn check(condition: Option<&Condition>, current: &Product<'_>) -> Result<()> {
     let Some(condition) = condition else {
         return Ok(());
     };
-    if condition.matches_strongly(&etag(&respond::to_json(current)?)) {
+    if condition.matches(&etag(&respond::to_json(current)?)) {
         Ok(())
     } else {
         let detail = "the product was changed meanwhile; read it again";
