@@ -36,6 +36,8 @@ pub enum Kind {
     PreconditionRequired,
     TooLarge,
     UnsupportedMediaType,
+    /// The body is compressed.
+    UnsupportedCoding,
     /// Understood, and wrong in itself.
     Invalid(&'static str),
     TooManyRequests {

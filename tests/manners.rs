@@ -1,6 +1,7 @@
 //! How the shop behaves towards everybody: on every route, and above all where something is wrong.
 
 mod clients;
+mod coding;
 mod document;
 mod edge;
 mod injection;

@@ -7,6 +7,7 @@ use std::{
 
 use axum::extract::Request;
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
 use super::shares::{Share, Shares};
@@ -78,11 +79,24 @@ impl BodyMeter {
     }
 }
 
+/// Errors: `unsupported-media-type` for a compressed body, which could grow beyond every limit.
+pub fn check_coding(headers: &HeaderMap) -> Result<()> {
+    let is_identity = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    let is_plain = |text: &str| text.split(',').map(str::trim).all(is_identity);
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if codings.all(|value| value.to_str().is_ok_and(is_plain)) {
+        return Ok(());
+    }
+    let detail = "send the body uncompressed, without `Content-Encoding`";
+    Err(Error::new(Kind::UnsupportedCoding, detail))
+}
+
 /// Reads a whole body of at most `limit` bytes into one buffer, which is charged by its capacity.
-/// Errors: `payload-too-large`, `unavailable` where the budget is in use, `malformed-json` where the
+/// Errors: `payload-too-large`, `unsupported-media-type` where it is compressed, `unavailable` where the budget is in use, `malformed-json` where the
 /// body ends early.
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes> {
     let (parts, mut body) = request.into_parts();
+    check_coding(&parts.headers)?;
     let meter = parts
         .extensions
         .get::<BodyMeter>()

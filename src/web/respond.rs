@@ -55,7 +55,7 @@ pub fn code(kind: Kind) -> &'static str {
         Kind::PreconditionFailed => "precondition-failed",
         Kind::PreconditionRequired => "precondition-required",
         Kind::TooLarge => "payload-too-large",
-        Kind::UnsupportedMediaType => "unsupported-media-type",
+        Kind::UnsupportedMediaType | Kind::UnsupportedCoding => "unsupported-media-type",
         Kind::TooManyRequests { .. } => "too-many-requests",
         // A shop that is served has settings that work.
         Kind::Internal | Kind::Config => "internal",
@@ -104,6 +104,11 @@ impl IntoResponse for Error {
                     header::RETRY_AFTER,
                     number(i64::try_from(seconds).unwrap_or(60)),
                 );
+            }
+            // RFC 9110, section 15.5.16.
+            Kind::UnsupportedCoding => {
+                let identity = HeaderValue::from_static("identity");
+                headers.insert(header::ACCEPT_ENCODING, identity);
             }
             Kind::TooSlow => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -24,7 +24,10 @@ use tokio::io::AsyncWriteExt;
 use crate::{
     error::{Error, Kind, Result},
     media::{IMAGE_LIMIT, MOST_IMAGES, picture::unreadable, worker::Draft},
-    web::{App, body::BodyMeter},
+    web::{
+        App,
+        body::{BodyMeter, check_coding},
+    },
 };
 
 /// The parts of an upload: texts by name, and files of the field `images`.
@@ -53,6 +56,7 @@ impl Upload {
     pub async fn read(app: &App, request: Request) -> Result<Upload> {
         let kept = Arc::<AtomicUsize>::default();
         let (parts, body) = request.into_parts();
+        check_coding(&parts.headers)?;
         let meter = parts.extensions.get::<BodyMeter>().cloned();
         let meter = meter.ok_or_else(|| Error::internal("the request has no body meter"))?;
         let body = Body::new(http_body_util::Limited::new(body, UPLOAD_LIMIT));
