@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use self::read::{base_url, choice, list, listen, network, origin, parse, secrets, size};
-pub use self::read::{check_length, directory, duration, origin_of};
+pub use self::read::{check_length, directory, duration, origin_of, path_of};
 use crate::money::Currency;
 
 /// One key of the configuration.

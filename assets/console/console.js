@@ -1,7 +1,9 @@
 // The demo console: a client of the public API like any other.
 // What the server sends reaches the page as text and properties only, never as markup.
 
-const API = '/api/v1';
+// The page is at the root of the shop, which may be a path of its host.
+const ROOT = new URL('.', location.href).pathname;
+const API = `${ROOT}api/v1`;
 const PAGE_SIZE = { products: 12, orders: 5 };
 
 // Tokens live in this variable alone: a reload signs out, and the browser stores nothing.
@@ -70,7 +72,7 @@ function tellProblem(problem, form) {
     return el('li', {}, `${line?.product.name ?? field}: ${message}`);
   });
   const foot = el('p', { className: 'row' }, el('button', { type: 'button', onclick: hush }, 'Dismiss'));
-  if (problem.type?.startsWith('/problems/')) {
+  if (problem.type?.startsWith(`${ROOT}problems/`)) {
     foot.prepend(el('a', { href: problem.type, target: '_blank', rel: 'noopener' }, 'About this error'));
   }
   $('notice').append(el('div', { className: 'note bad' }, el('p', {}, problem.message), el('ul', {}, ...causes), foot));
@@ -267,8 +269,8 @@ function picture({ name, images }) {
   }
   // The shop's own images are asked for where this page came from, whatever its public URL, and small.
   const { url, width, height } = images[0];
-  const { pathname } = new URL(url, location.href);
-  const src = pathname.startsWith('/images/') ? pathname : url;
+  const own = /\/images\/([^/]+)$/.exec(new URL(url, location.href).pathname);
+  const src = own ? `${ROOT}images/${own[1]}` : url;
   box.append(el('img', { loading: 'lazy', alt: '', width, height, onerror: initial, src }));
   return box;
 }

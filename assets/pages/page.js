@@ -5,9 +5,10 @@
 const TIMEOUT = 30_000; // ms
 const LONGEST_WAIT = 3600; // s
 
+// Paths are relative to the page: a proxy may serve the shop under a prefix.
 const PAGES = {
   'verify-email': {
-    path: '/api/v1/auth/verify-email',
+    path: 'api/v1/auth/verify-email',
     busy: 'Confirming your address…',
     done: (answer) => [
       'Your address is confirmed',
@@ -21,7 +22,7 @@ const PAGES = {
     ],
   },
   'reset-password': {
-    path: '/api/v1/auth/reset-password',
+    path: 'api/v1/auth/reset-password',
     busy: 'Setting your password…',
     done: () => [
       'Your password is set',

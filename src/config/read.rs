@@ -120,6 +120,13 @@ pub fn origin_of(url: &str) -> Option<String> {
     Some(origin.to_lowercase())
 }
 
+/// The path of a URL without a slash at the end; empty where it has none.
+pub fn path_of(url: &str) -> String {
+    let uri = url.parse::<http::Uri>();
+    uri.map(|uri| uri.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default()
+}
+
 pub(super) fn network(text: &str) -> Result<ipnet::IpNet, String> {
     text.parse::<ipnet::IpNet>()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))

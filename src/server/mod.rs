@@ -178,6 +178,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         clock,
         chance,
         config,
+        base_path: config::path_of(&public_url),
         public_url,
         webhook_secrets,
         talks: tokio_util::task::TaskTracker::new(),

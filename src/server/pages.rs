@@ -11,6 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use utoipa::openapi::{OpenApi, Server};
 
 use crate::{
     db,
@@ -39,22 +40,32 @@ pub(super) async fn readyz(State(app): State<Arc<App>>, _: NoQuery) -> Result<Re
 }
 
 /// The OpenAPI document.
-pub(super) async fn openapi(_: NoQuery) -> Result<Response> {
-    static DOCUMENT: LazyLock<Option<Bytes>> =
-        LazyLock::new(|| super::document().to_json().ok().map(Bytes::from));
-    let document = DOCUMENT
-        .clone()
-        .ok_or_else(|| Error::internal("the document cannot be written"))?;
-    Ok(respond::json_bytes(StatusCode::OK, document))
+pub(super) async fn openapi(State(app): State<Arc<App>>, _: NoQuery) -> Result<Response> {
+    static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(super::document);
+    static TEXT: LazyLock<Option<Bytes>> =
+        LazyLock::new(|| DOCUMENT.to_json().ok().map(Bytes::from));
+    let text = if app.base_path.is_empty() {
+        TEXT.clone()
+    } else {
+        let mut document = DOCUMENT.clone();
+        document.servers = Some(vec![Server::new(&app.base_path)]);
+        document.to_json().ok().map(Bytes::from)
+    };
+    let text = text.ok_or_else(|| Error::internal("the document cannot be written"))?;
+    Ok(respond::json_bytes(StatusCode::OK, text))
 }
 
 const PROBLEM_PAGE: &str = include_str!("../../assets/problems/page.html");
 const PROBLEM_STYLE: &str = include_str!("../../assets/problems/page.css");
 
 /// The page that explains one code.
-pub(super) async fn problem(Path(code): Path<String>) -> Result<Response> {
+pub(super) async fn problem(
+    State(app): State<Arc<App>>,
+    Path(code): Path<String>,
+) -> Result<Response> {
     let problem = problems::by_code(&code).ok_or_else(|| Error::not_found("problem code"))?;
     let page = PROBLEM_PAGE
+        .replace("{{base}}", &escape(&app.base_path))
         .replace("{{code}}", problem.code)
         .replace("{{status}}", &problem.status.to_string())
         .replace("{{statuses}}", &statuses(&code))

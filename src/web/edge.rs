@@ -97,8 +97,9 @@ pub async fn handle(
     }
     drop(meter);
     if response.status().as_u16() >= 400 {
-        response = explain(response, &id);
+        response = explain(app, response, &id);
     }
+    add_base_path(&app.base_path, response.headers_mut());
 
     let is_image = path.starts_with("/images/");
     let headers = response.headers_mut();
@@ -262,8 +263,26 @@ fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("unknown"))
 }
 
+/// Puts the path of the public URL in front of the paths that the routes wrote.
+fn add_base_path(base: &str, headers: &mut HeaderMap) {
+    if base.is_empty() {
+        return;
+    }
+    let mut replace = |name: HeaderName, with_base: &dyn Fn(&str) -> String| {
+        if let Some(Ok(text)) = headers.get(&name).map(HeaderValue::to_str)
+            && let Ok(value) = HeaderValue::from_str(&with_base(text))
+        {
+            headers.insert(name, value);
+        }
+    };
+    replace(header::LOCATION, &|path| format!("{base}{path}"));
+    replace(header::LINK, &|links| {
+        links.replace("</", &format!("<{base}/"))
+    });
+}
+
 /// Writes the problem into a response that failed, and the failure into the log.
-fn explain(mut response: Response, id: &HeaderValue) -> Response {
+fn explain(app: &App, mut response: Response, id: &HeaderValue) -> Response {
     let request_id = id.to_str().unwrap_or_default();
     let failure = response.extensions_mut().remove::<Failure>();
     if let Some(Failure(error)) = &failure {
@@ -285,7 +304,7 @@ fn explain(mut response: Response, id: &HeaderValue) -> Response {
         return response;
     };
     let body = Problem {
-        kind: format!("/problems/{}", problem.code),
+        kind: format!("{}/problems/{}", app.base_path, problem.code),
         title: problem.title,
         status: problem.status,
         detail: failure

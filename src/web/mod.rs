@@ -48,6 +48,8 @@ pub struct App {
     pub config: Config,
     /// Where links and image URLs lead; no slash at the end.
     pub public_url: String,
+    /// The path of the public URL, e.g. `/store`; usually empty. The proxy in front strips it.
+    pub base_path: String,
     pub tokens: Tokens,
     /// Hashes the networks that accounts know.
     pub networks: KeyedHash,
