@@ -27,6 +27,7 @@ mod orders;
 mod packaging;
 mod payments;
 mod postgres;
+mod proxies;
 mod simulation;
 mod storage;
 mod support;

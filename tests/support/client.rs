@@ -193,6 +193,12 @@ impl Answer {
     /// the test.
     #[track_caller]
     pub(crate) fn code(&self) -> String {
+        self.code_under("")
+    }
+
+    /// As [`Answer::code`], of a shop whose public URL has this path.
+    #[track_caller]
+    fn code_under(&self, path: &str) -> String {
         assert_eq!(
             self.header("content-type"),
             Some("application/problem+json"),
@@ -201,7 +207,7 @@ impl Answer {
         assert_eq!(self.number("/status"), i64::from(self.status));
         assert_eq!(
             self.text("/type"),
-            format!("/problems/{}", self.text("/code"))
+            format!("{path}/problems/{}", self.text("/code"))
         );
         assert_eq!(
             Some(self.text("/requestId").as_str()),
@@ -217,8 +223,14 @@ impl Answer {
     /// Fails the test unless this is a problem of that status and code.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) {
+        self.is_problem_under("", status, code);
+    }
+
+    /// As [`Answer::is_problem`], of a shop whose public URL has this path.
+    #[track_caller]
+    pub(crate) fn is_problem_under(&self, path: &str, status: u16, code: &str) {
         assert_eq!(
-            (self.status, self.code().as_str()),
+            (self.status, self.code_under(path).as_str()),
             (status, code),
             "{self:?}"
         );

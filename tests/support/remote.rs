@@ -20,19 +20,29 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(process: &Process) -> Remote {
+        Remote::to(&process.url)
+    }
+
+    /// A client of the shop with this public URL.
+    pub(crate) fn to(url: &str) -> Remote {
         Remote {
             http: reqwest::Client::new(),
-            url: process.url.clone(),
+            url: url.to_owned(),
             token: None,
         }
     }
 
     /// A client with another address of this machine.
     pub(crate) fn from(process: &Process, source: IpAddr) -> Remote {
+        Remote::new(process).at_address(source)
+    }
+
+    /// The same somebody, at another address of this machine.
+    pub(crate) fn at_address(&self, source: IpAddr) -> Remote {
         let http = reqwest::Client::builder().local_address(source);
         Remote {
             http: http.build().unwrap(),
-            ..Remote::new(process)
+            ..self.clone()
         }
     }
 

@@ -22,7 +22,11 @@ use shop::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Answer, Client, Database, run_on};
+use super::{
+    Answer, Client, Database,
+    front::{self, Front},
+    run_on,
+};
 
 /// Which database a story runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub(crate) struct TestShop {
     pub(crate) directory: Arc<tempfile::TempDir>,
     pub(crate) database: Option<Arc<Database>>,
     router: axum::Router,
+    /// The proxy that its requests pass, if the tests run behind one.
+    front: Option<Front>,
     /// Where its mails go.
     pub(crate) mailer: Arc<Memory>,
     /// Where its messages to phones go.
@@ -187,6 +193,11 @@ impl TestShop {
         if let Some(database) = &database {
             layer.insert("database_url".to_owned(), database.url().to_owned());
         }
+        // A test with proxies of its own sends what they would.
+        let proxy = front::kind().filter(|_| !layer.contains_key("trusted_proxies"));
+        if proxy.is_some() {
+            layer.insert("trusted_proxies".to_owned(), "127.0.0.1".to_owned());
+        }
         let (mailer, pocket) = (Arc::<Memory>::default(), Arc::<Pocket>::default());
         let config = Config::from_layers(&[layer]).unwrap();
         let parts = Parts {
@@ -201,11 +212,16 @@ impl TestShop {
         let home = Home::open(directory.path()).unwrap();
         let app = server::open(&home, parts).await.unwrap();
         let router = server::router(&app);
+        let front = match proxy {
+            Some(kind) => Front::of(kind, &app).await,
+            None => None,
+        };
         TestShop {
             app,
             directory,
             database,
             router,
+            front,
             mailer,
             pocket,
             engine,
@@ -320,6 +336,9 @@ impl TestShop {
     ) -> axum::response::Response {
         let host = http::HeaderValue::from_static("shop.test");
         request.headers_mut().entry("host").or_insert(host);
+        if let Some(front) = self.front.as_ref().filter(|_| peer.is_loopback()) {
+            return front.send(request).await;
+        }
         edge::handle(&self.app, self.router.clone(), request, peer).await
     }
 
