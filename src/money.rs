@@ -125,9 +125,8 @@ impl Money {
 
     /// For people: `INR 2,598.00`, with as many decimals as the currency has (ISO 4217).
     pub fn written(self, currency: Currency) -> String {
-        let decimals = usize::from(currency.exponent().unwrap_or(0));
-        let digits = format!("{:0>1$}", self.0, decimals + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - decimals);
+        let digits = decimals(self.0, currency);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
         let mut text = format!("{} ", currency.code());
         for (at, digit) in whole.char_indices() {
             if at > 0 && (whole.len() - at).is_multiple_of(3) {
@@ -155,7 +154,28 @@ impl From<Price> for Money {
     }
 }
 
+impl Amount {
+    /// Reads an amount as people type it into a flag.
+    ///
+    /// Errors with what it must be, with the unit that it is counted in.
+    pub fn parse(text: &str, currency: Currency) -> Result<Amount, String> {
+        parse(text).ok_or_else(|| rule(currency, Amount::LEAST, Amount::MOST))
+    }
+}
+
 impl Price {
+    /// Reads a price as people type it into a flag or a sheet.
+    ///
+    /// Errors with [`Price::rule`].
+    pub fn parse(text: &str, currency: Currency) -> Result<Price, String> {
+        parse(text).ok_or_else(|| Price::rule(currency))
+    }
+
+    /// Returns what a price must be, with the unit that it is counted in.
+    pub fn rule(currency: Currency) -> String {
+        rule(currency, Price::LEAST, Price::MOST)
+    }
+
     pub fn times(self, quantity: Quantity) -> Result<Money> {
         self.0
             .checked_mul(quantity.0)
@@ -170,6 +190,38 @@ impl Quantity {
 
 impl Stock {
     pub const NONE: Stock = Stock(0);
+}
+
+fn parse<T: TryFrom<i64>>(text: &str) -> Option<T> {
+    let number: i64 = text.trim().parse().ok()?;
+    number.try_into().ok()
+}
+
+/// Returns what an amount must be: `must be an integer in paise, e.g. 1299 for 12.99 INR, from 1 to 99`.
+fn rule(currency: Currency, least: i64, most: i64) -> String {
+    const EXAMPLE: i64 = 1299;
+    let code = currency.code();
+    let unit = match code {
+        "INR" | "NPR" | "PKR" => "paise".to_owned(),
+        "AUD" | "CAD" | "EUR" | "HKD" | "LKR" | "NZD" | "SGD" | "USD" | "ZAR" => "cents".to_owned(),
+        "GBP" => "pence".to_owned(),
+        "JPY" => "yen".to_owned(),
+        _ => format!("the minor unit of {code}"),
+    };
+    let amount = decimals(EXAMPLE, currency);
+    format!(
+        "must be an integer in {unit}, e.g. {EXAMPLE} for {amount} {code}, from {least} to {most}"
+    )
+}
+
+/// Returns the amount in the currency's main unit, with as many decimals as it has (ISO 4217).
+fn decimals(amount: i64, currency: Currency) -> String {
+    let decimals = usize::from(currency.exponent().unwrap_or(0));
+    let mut digits = format!("{amount:0>width$}", width = decimals + 1);
+    if decimals > 0 {
+        digits.insert(digits.len() - decimals, '.');
+    }
+    digits
 }
 
 fn too_much() -> Error {

@@ -14,10 +14,10 @@ use utoipa::{
 
 use crate::{
     catalog::{Changes, Description, NewProduct, ProductName},
-    error::Result,
+    error::{Error, Result},
     id::CategoryId,
     media::{self, Draft, MOST_IMAGES, Stored, http::Upload},
-    money::{Price, Stock},
+    money::{Currency, Price, Stock},
     web::{
         App,
         body::read_body,
@@ -167,6 +167,27 @@ fn images_schema() -> ArrayBuilder {
 
 /// The fields of a body, be it JSON or a form, and the files that came along.
 pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
+    app: &App,
+    request: Request,
+) -> Result<(T, Vec<Draft>)> {
+    let read = read_any(app, request).await;
+    read.map_err(|error| with_price_rule(error, app.config.currency))
+}
+
+/// A body is parsed without the shop's currency, so the rule for prices is put in afterwards.
+fn with_price_rule(error: Error, currency: Currency) -> Error {
+    let mut fields = error.fields().to_vec();
+    let mut wrong = fields
+        .iter_mut()
+        .filter(|field| field.field == "price" && field.code == "invalid");
+    match wrong.next() {
+        Some(price) => price.message = Price::rule(currency),
+        None => return error,
+    }
+    Error::invalid(fields)
+}
+
+async fn read_any<T: serde::de::DeserializeOwned>(
     app: &App,
     request: Request,
 ) -> Result<(T, Vec<Draft>)> {
