@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    accounts, bus,
+    accounts, bus, catalog,
     clock::Leaps,
     db,
     error::Result,
@@ -155,6 +155,7 @@ pub async fn clean_up(app: &App) {
             accounts::delete_expired_attempts(tx)?;
             accounts::delete_expired_networks(tx)?;
             mail::forget_sent(tx)?;
+            catalog::delete_expired_sheets(tx)?;
             Ok(Some((keys, events)))
         })
         .await;

@@ -1,27 +1,33 @@
-//! Many products at once: a whole sheet taken over or given out, and products by the thousand.
+//! Many products at once: a whole sheet imported or exported, and products by the thousand.
 //!
-//! A sheet is looked at first, in a read: what is wrong with any line is told, and what is there already
-//! as it says is left alone. What is left to do is one transaction of statements for many rows each, which
-//! looks again, since others go on writing meanwhile.
+//! A sheet is compared with the catalog first, in a read: what is wrong with any line is named, and lines that
+//! change nothing are left alone. What is left to do is one transaction of statements for many rows each,
+//! which compares again under locks, since others go on writing meanwhile.
 
-use std::{collections::BTreeMap, time::Duration};
+mod plan;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use serde::Serialize;
 
+use self::plan::{Step, Update, categories, plan};
+pub use self::plan::{Survey, survey};
 use super::{
     Cause, Movement, NewProduct, add_category, category_by_name,
     fold::{fold, slug},
-    sheet::{Entry, Fault, Listed, Sheet},
-    store::{self, Columns, Known, Written},
+    repeats,
+    sheet::{CategoryCell, Entry, Fault, Listed, Sheet, StockCell},
+    store::{self, Columns, Written},
 };
 use crate::{
-    clock::Timestamp,
     db::Tx,
     error::{Error, Kind, Result},
     event::StockChange,
     id::{CategoryId, ProductId},
     media,
-    money::Stock,
     web::App,
 };
 
@@ -31,7 +37,7 @@ pub(super) const ROWS: usize = 500;
 /// A sheet that writes one in so many products of the catalog, or more, writes much of its index.
 const MUCH: usize = 20;
 
-/// What taking a sheet over came to.
+/// What an import changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Imported {
@@ -42,53 +48,16 @@ pub struct Imported {
     pub categories: usize,
     /// New products whose line names pictures: a sheet brings none.
     pub without_images: usize,
+    /// Known products whose stock was set to another number, whatever was sold meanwhile.
+    pub stock_set: usize,
+    /// Lines of known products whose `stockQuantity` was not applied: they have no `stockAtExport`.
+    pub stock_ignored: usize,
 }
 
-/// What a look at the catalog says of a sheet.
-#[derive(Debug, Default)]
-pub struct Survey {
-    /// In the order of lines, those of the file itself among them.
-    pub faults: Vec<Fault>,
-    /// The places of the entries that are not there as they say.
-    todo: Vec<usize>,
-}
-
-impl Survey {
-    /// How many lines are not there as they say.
-    pub fn left_to_do(&self) -> usize {
-        self.todo.len()
-    }
-}
-
-/// What is to be done about an entry.
-enum Step {
-    Create,
-    Update {
-        delta: i64,
-        from: Option<CategoryId>,
-    },
-    Leave,
-}
-
-/// Compares a sheet with the catalog; changes nothing.
-pub fn survey(tx: &mut Tx<'_>, sheet: &Sheet) -> Result<Survey> {
-    let all: Vec<usize> = (0..sheet.entries.len()).collect();
-    let categories = categories(tx, sheet)?;
-    let (steps, mut faults) = plan(tx, sheet, &all, &categories)?;
-    faults.extend_from_slice(sheet.faults());
-    faults.sort_unstable();
-    let todo = all.into_iter().zip(steps);
-    Ok(Survey {
-        faults,
-        todo: todo
-            .filter(|(_, step)| !matches!(step, Step::Leave))
-            .map(|(place, _)| place)
-            .collect(),
-    })
-}
-
-/// Does what `survey` found to be left to do, or tells what speaks against it by now and has written
-/// nothing. `done` is told how many products are written.
+/// Does what `survey` found to be left to do, or returns what speaks against it by now and has written
+/// nothing. `done` is called with the number of products written so far.
+///
+/// Errors if the sheet's differences of stock were imported before.
 pub fn import(
     tx: &mut Tx<'_>,
     sheet: &Sheet,
@@ -100,15 +69,74 @@ pub fn import(
     if !faults.is_empty() {
         return Ok(Err(faults));
     }
+    // Whoever imports the same sheet at the same time has waited for the products until here.
+    repeats::record(tx, sheet)?;
     let mut imported = Imported {
         unchanged: sheet.entries.len() - survey.todo.len(),
+        categories: add_missing(tx, sheet, &mut categories)?,
         ..Imported::default()
     };
-    for (name, known) in sheet.categories.iter().zip(&mut categories) {
+    let is_ignored =
+        |entry: &Entry| entry.id.is_some() && matches!(entry.stock, StockCell::Unknown { .. });
+    imported.stock_ignored = sheet
+        .entries
+        .iter()
+        .filter(|entry| is_ignored(entry))
+        .count();
+    let mut changes = Changes::default();
+    let (mut new, mut updates) = (Vec::new(), Vec::new());
+    for (place, step) in survey.todo.iter().zip(steps) {
+        let entry = &sheet.entries[*place];
+        match step {
+            Step::Leave => imported.unchanged += 1,
+            Step::Create => {
+                imported.created += 1;
+                imported.without_images += usize::from(entry.names_images);
+                imported.stock_ignored -= usize::from(is_ignored(entry));
+                let id = entry.id.unwrap_or_else(|| tx.id());
+                let category = entry.category(None, &categories);
+                changes.created(Cause::Import, id, entry.stock.initial(), category);
+                new.push((entry, id));
+            }
+            Step::Update(update) => {
+                imported.updated += 1;
+                let is_set = matches!(entry.stock, StockCell::Set { .. }) && update.delta != 0;
+                imported.stock_set += usize::from(is_set);
+                changes.updated(&update, entry.category(update.from, &categories));
+                updates.push((entry, update));
+            }
+        }
+    }
+    let mut written = 0;
+    for part in new.chunks(ROWS) {
+        insert(tx, part, &categories)?;
+        written += part.len();
+        done(written);
+    }
+    for part in updates.chunks(ROWS) {
+        update(tx, part, &categories)?;
+        written += part.len();
+        done(written);
+    }
+    changes.write(tx)?;
+    if i64::try_from(written * MUCH).map_err(Error::internal)? >= store::kept_count(tx)? {
+        store::search::merge(tx)?;
+    }
+    Ok(Ok(imported))
+}
+
+/// Adds the sheet's categories that the catalog does not have; returns how many.
+fn add_missing(
+    tx: &mut Tx<'_>,
+    sheet: &Sheet,
+    categories: &mut [Option<CategoryId>],
+) -> Result<usize> {
+    let mut added = 0;
+    for (name, known) in sheet.categories.iter().zip(categories) {
         if known.is_none() {
             *known = match add_category(tx, name) {
                 Ok(made) => {
-                    imported.categories += 1;
+                    added += 1;
                     Some(made.id)
                 }
                 // Somebody made it just now.
@@ -120,46 +148,97 @@ pub fn import(
             };
         }
     }
-    let mut changes = Changes::default();
-    let (mut fresh, mut renewed) = (Vec::new(), Vec::new());
-    for (place, step) in survey.todo.iter().zip(steps) {
-        let entry = &sheet.entries[*place];
-        let category = entry.category.and_then(|at| categories[at]);
-        let id = entry.id.unwrap_or_else(|| tx.id());
-        match step {
-            Step::Leave => imported.unchanged += 1,
-            Step::Create => {
-                imported.created += 1;
-                imported.without_images += usize::from(entry.names_images);
-                changes.created(Cause::Import, id, entry.stock, category);
-                fresh.push(entry.written(id, tx.now(), category));
+    Ok(added)
+}
+
+fn insert(
+    tx: &mut Tx<'_>,
+    new: &[(&Entry, ProductId)],
+    categories: &[Option<CategoryId>],
+) -> Result<()> {
+    let missing = || Error::internal("a new product without a name or a price");
+    let rows = new.iter().map(|(entry, id)| {
+        let name = entry.name.as_ref().ok_or_else(missing)?;
+        Ok(Written {
+            id: *id,
+            at: tx.now(),
+            stock: entry.stock.initial(),
+            columns: Columns {
+                name: name.text.as_str(),
+                name_key: &name.key,
+                slug: &name.slug,
+                description: entry.description.as_ref().map_or("", |text| text.as_str()),
+                price: entry.price.ok_or_else(missing)?,
+                category: entry.category(None, categories),
+            },
+        })
+    });
+    let rows: Vec<_> = rows.collect::<Result<_>>()?;
+    store::insert_all(tx, &rows)
+}
+
+/// Writes whole rows. The texts that a line leaves as they are come from the row itself, which is locked.
+fn update(
+    tx: &mut Tx<'_>,
+    updates: &[(&Entry, Update)],
+    categories: &[Option<CategoryId>],
+) -> Result<()> {
+    let keeps_text = |entry: &Entry| entry.name.is_none() || entry.description.is_none();
+    let ids = updates.iter().filter(|(entry, _)| keeps_text(entry));
+    let ids: Vec<_> = ids.map(|(_, update)| update.id).collect();
+    let mut kept = HashMap::new();
+    if !ids.is_empty() {
+        store::known(tx, &ids, |known| {
+            let (name, description) = (known.name.to_owned(), known.description.to_owned());
+            kept.insert(known.id, (fold(&name), slug(&name), name, description));
+            Ok(())
+        })?;
+    }
+    let missing = || Error::internal("a product that is locked and not there");
+    let rows = updates.iter().map(|(entry, update)| {
+        let kept = kept.get(&update.id);
+        let (name, name_key, slug) = match &entry.name {
+            Some(name) => (name.text.as_str(), &name.key, &name.slug),
+            None => {
+                let (key, slug, name, _) = kept.ok_or_else(missing)?;
+                (name.as_str(), key, slug)
             }
-            Step::Update { delta, from } => {
-                imported.updated += 1;
-                changes.updated(id, entry.stock, delta, (from, category));
-                renewed.push(entry.written(id, tx.now(), category));
-            }
+        };
+        let description = match &entry.description {
+            Some(text) => text.as_str(),
+            None => kept.map(|kept| kept.3.as_str()).ok_or_else(missing)?,
+        };
+        Ok(Written {
+            id: update.id,
+            at: tx.now(),
+            stock: update.stock,
+            columns: Columns {
+                name,
+                name_key,
+                slug,
+                description,
+                price: update.price,
+                category: entry.category(update.from, categories),
+            },
+        })
+    });
+    let rows: Vec<_> = rows.collect::<Result<_>>()?;
+    store::update_all(tx, &rows)
+}
+
+impl Entry {
+    /// Returns the category that the line gives to a product, whose category is `current`.
+    fn category(
+        &self,
+        current: Option<CategoryId>,
+        categories: &[Option<CategoryId>],
+    ) -> Option<CategoryId> {
+        match self.category {
+            CategoryCell::Absent => current,
+            CategoryCell::Empty => None,
+            CategoryCell::Named(at) => categories[at],
         }
     }
-    let mut written = 0;
-    for (rows, write) in [
-        (
-            fresh,
-            store::insert_all as fn(&mut Tx<'_>, &[Written<'_>]) -> Result<()>,
-        ),
-        (renewed, store::update_all),
-    ] {
-        for rows in rows.chunks(ROWS) {
-            write(tx, rows)?;
-            written += rows.len();
-            done(written);
-        }
-    }
-    changes.write(tx)?;
-    if i64::try_from(written * MUCH).map_err(Error::internal)? >= store::kept_count(tx)? {
-        store::search::merge(tx)?;
-    }
-    Ok(Ok(imported))
 }
 
 /// Puts many products into the catalog, without pictures, as if one had been made every second, the last
@@ -178,11 +257,11 @@ pub fn create_all(tx: &mut Tx<'_>, new: &[NewProduct]) -> Result<Vec<ProductId>>
             let at = tx.now().minus(Duration::from_secs(younger));
             let id = ProductId(tx.chance().uuid(at));
             ids.push(id);
-            changes.created(Cause::Create, id, product.stock, product.category);
+            changes.created(Cause::Create, id, product.stock.get(), product.category);
             rows.push(Written {
                 id,
                 at,
-                stock: product.stock,
+                stock: product.stock.get(),
                 columns: Columns {
                     name: product.name.as_str(),
                     name_key,
@@ -216,85 +295,6 @@ pub fn export(
     })
 }
 
-/// The catalog's own of the sheet's categories, as far as there are.
-fn categories(tx: &mut Tx<'_>, sheet: &Sheet) -> Result<Vec<Option<CategoryId>>> {
-    let find = |name| Ok(category_by_name(tx, name)?.map(|category| category.id));
-    sheet.categories.iter().map(find).collect()
-}
-
-/// What is to be done about the entries at these places, and what speaks against it. In a transaction
-/// that writes, it holds until the end.
-fn plan(
-    tx: &mut Tx<'_>,
-    sheet: &Sheet,
-    places: &[usize],
-    categories: &[Option<CategoryId>],
-) -> Result<(Vec<Step>, Vec<Fault>)> {
-    let mut steps: Vec<Step> = places.iter().map(|_| Step::Create).collect();
-    let mut faults = Vec::new();
-    let named = |(at, place): (usize, &usize)| Some((sheet.entries[*place].id?, at));
-    let mut named: Vec<(ProductId, usize)> = places.iter().enumerate().filter_map(named).collect();
-    // In the order of ids, as everybody waits for products.
-    named.sort_unstable();
-    for part in named.chunks(ROWS) {
-        let ids: Vec<ProductId> = part.iter().map(|(id, _)| *id).collect();
-        store::known(tx, &ids, |known| {
-            let found = part.binary_search_by_key(&known.id, |(id, _)| *id);
-            let at = found.map_err(|_| Error::internal("a product that was not asked for"))?;
-            let at = part[at].1;
-            let entry = &sheet.entries[places[at]];
-            if known.is_deleted {
-                faults.push(Fault {
-                    line: entry.line,
-                    why: "`id` is that of a product that was deleted; leave it empty to make a new one"
-                        .to_owned(),
-                });
-            }
-            let is_same_category = match entry.category {
-                None => known.category.is_none(),
-                Some(at) => categories[at].is_some() && categories[at] == known.category,
-            };
-            steps[at] = if is_same_category && entry.says(&known) {
-                Step::Leave
-            } else {
-                Step::Update {
-                    delta: entry.stock.get() - known.stock,
-                    from: known.category,
-                }
-            };
-            Ok(())
-        })?;
-    }
-    faults.sort_unstable();
-    Ok((steps, faults))
-}
-
-impl Entry {
-    /// Whether the catalog says the same, the category aside.
-    fn says(&self, known: &Known<'_>) -> bool {
-        self.name.as_str() == known.name
-            && self.description.as_str() == known.description
-            && self.price.get() == known.price
-            && self.stock.get() == known.stock
-    }
-
-    fn written(&self, id: ProductId, at: Timestamp, category: Option<CategoryId>) -> Written<'_> {
-        Written {
-            id,
-            at,
-            stock: self.stock,
-            columns: Columns {
-                name: self.name.as_str(),
-                name_key: &self.name_key,
-                slug: &self.slug,
-                description: self.description.as_str(),
-                price: self.price,
-                category,
-            },
-        }
-    }
-}
-
 /// What else has to be written where products change.
 #[derive(Default)]
 struct Changes {
@@ -305,30 +305,26 @@ struct Changes {
 }
 
 impl Changes {
-    fn created(&mut self, cause: Cause, id: ProductId, stock: Stock, to: Option<CategoryId>) {
+    fn created(&mut self, cause: Cause, id: ProductId, stock: i64, to: Option<CategoryId>) {
         self.products += 1;
         self.count(to, 1);
-        self.moved(Movement::of(cause, id, stock.get()), stock);
+        self.moved(Movement::of(cause, id, stock), stock);
     }
 
-    fn updated(
-        &mut self,
-        id: ProductId,
-        stock: Stock,
-        delta: i64,
-        (from, to): (Option<CategoryId>, Option<CategoryId>),
-    ) {
-        self.count(from, -1);
+    fn updated(&mut self, update: &Update, to: Option<CategoryId>) {
+        self.count(update.from, -1);
         self.count(to, 1);
-        if delta != 0 {
-            self.moved(Movement::of(Cause::Import, id, delta), stock);
+        if update.delta != 0 {
+            self.moved(
+                Movement::of(Cause::Import, update.id, update.delta),
+                update.stock,
+            );
         }
     }
 
-    fn moved(&mut self, movement: Movement<'static>, stock: Stock) {
+    fn moved(&mut self, movement: Movement<'static>, stock: i64) {
         self.movements.push(movement);
-        self.stock
-            .push(StockChange::now(movement.product, stock.get()));
+        self.stock.push(StockChange::now(movement.product, stock));
     }
 
     fn count(&mut self, category: Option<CategoryId>, by: i64) {

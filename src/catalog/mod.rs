@@ -6,6 +6,7 @@ mod fold;
 pub mod http;
 mod place;
 mod product;
+mod repeats;
 mod search;
 mod sheet;
 mod stock;
@@ -24,6 +25,7 @@ pub use self::{
         Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
         product, product_to_change, remove_image, update,
     },
+    repeats::delete_expired_sheets,
     search::{index_from, indexed, merge_words},
     sheet::{Fault, Listed, Sheet, Writer},
     stock::{

@@ -79,6 +79,10 @@ const STEPS: &[(&str, &str)] = &[
         "V17__mailed_links",
         include_str!("../../migrations/V17__mailed_links.sql"),
     ),
+    (
+        "V18__imported_sheets",
+        include_str!("../../migrations/V18__imported_sheets.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.

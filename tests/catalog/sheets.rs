@@ -10,7 +10,7 @@ use proptest::{
 };
 use shop::{
     catalog::{self, CategoryName, Description, Fault, Imported, NewProduct, ProductName, Sheet},
-    money::{Price, Stock},
+    money::{Currency, Price, Stock},
 };
 
 use super::*;
@@ -110,7 +110,7 @@ impl std::io::Write for Shared {
 }
 
 async fn import(shop: &TestShop, file: &[u8]) -> Result<Imported, Vec<Fault>> {
-    let sheet = Arc::new(Sheet::read(file, |_| {}));
+    let sheet = Arc::new(Sheet::read(file, Currency::INR, |_| {}));
     let db = &shop.app.db;
     let looked = Arc::clone(&sheet);
     let survey = db.scan("test.survey", move |tx| catalog::survey(tx, &looked));
@@ -228,11 +228,24 @@ storage_test! {
         for cell in cells(&text) {
             assert!(!runs(&cell), "{cell:?}");
         }
-        assert!(text.contains(",\"O'Neill\",\"O'Neill\",1,0,\"\",\"\"\n"), "{text}");
+        assert!(text.contains(",\"O'Neill\",\"O'Neill\",1,0,0,\"\",\"\"\n"), "{text}");
         assert!(text.contains(",\"''tis\",\"''tis\",1,0,"), "{text}");
         let other = shop.but(&[("rate_limit", "off")]).await;
         import(&other, &sheet).await.unwrap();
         assert_eq!(rows(&shop), rows(&other));
+    }
+
+    async fn an_imported_sheet_is_remembered_for_thirty_days(shop: TestShop) {
+        let kettle = shop.product("Kettle", 100, 10).await;
+        let sheet = format!("id,stockQuantity,stockAtExport\n{kettle},11,10\n");
+        import(&shop, sheet.as_bytes()).await.unwrap();
+        let remembered = || shop.behind().number("SELECT count(*) FROM imported_sheets");
+        let day = std::time::Duration::from_hours(24);
+        for (passes, left) in [(day * 30, 1), (day, 0)] {
+            shop.passes(passes);
+            shop::worker::clean_up(&shop.app).await;
+            assert_eq!(remembered(), left);
+        }
     }
 
     async fn an_apostrophe_that_marks_nothing_is_kept(shop: TestShop) {
@@ -265,7 +278,7 @@ fn whatever_a_file_holds_its_lines_are_counted_as_an_editor_does() {
             let mark = if bom { "\u{feff}" } else { "" };
             let before = format!("{mark}{head}{end}{pieces}{end}");
             let file = format!("{before},Kettle,,free,0,,");
-            let sheet = Sheet::read(file.as_bytes(), |_| {});
+            let sheet = Sheet::read(file.as_bytes(), Currency::INR, |_| {});
             // An editor's lines: what stands before, with each kind of end made one.
             let plain = before.replace("\r\n", "\n").replace('\r', "\n");
             let line = plain.matches('\n').count() as u64 + 1;

@@ -4,7 +4,7 @@ use std::io;
 
 use csv::QuoteStyle;
 
-use super::{COLUMNS, formula};
+use super::{formula, head::COLUMNS};
 use crate::{
     error::{Error, Result},
     id::ProductId,
@@ -28,8 +28,11 @@ pub struct Listed<'a> {
 pub struct Writer<W: io::Write>(csv::Writer<W>);
 
 impl<W: io::Write> Writer<W> {
-    /// Begins with the line that names the columns.
-    pub fn new(to: W) -> Result<Writer<W>> {
+    /// Begins with a byte order mark, without which Excel takes a file for one in the encoding of its
+    /// country and writes other letters back, and the line that names the columns.
+    pub fn new(mut to: W) -> Result<Writer<W>> {
+        to.write_all("\u{feff}".as_bytes())
+            .map_err(|error| unwritten(error.into()))?;
         // Only texts are quoted, by `text`.
         let writer = csv::WriterBuilder::new()
             .quote_style(QuoteStyle::Never)
@@ -45,7 +48,9 @@ impl<W: io::Write> Writer<W> {
         write(&text(product.name))?;
         write(&text(product.description))?;
         write(&product.price.get().to_string())?;
-        write(&product.stock.to_string())?;
+        let stock = product.stock.to_string();
+        write(&stock)?;
+        write(&stock)?;
         write(&text(product.category.unwrap_or_default()))?;
         write(&text(&product.images))?;
         self.0.write_record(None::<&[u8]>).map_err(unwritten)

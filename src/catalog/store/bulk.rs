@@ -14,7 +14,7 @@ use crate::{
     db::{Sql, Tx, Value, rows_of},
     error::Result,
     id::{CategoryId, ProductId},
-    money::Stock,
+    money::Price,
 };
 
 /// A product's row that is to be written.
@@ -22,7 +22,7 @@ pub(in crate::catalog) struct Written<'a> {
     pub(in crate::catalog) id: ProductId,
     /// When it is made or changed.
     pub(in crate::catalog) at: Timestamp,
-    pub(in crate::catalog) stock: Stock,
+    pub(in crate::catalog) stock: i64,
     pub(in crate::catalog) columns: Columns<'a>,
 }
 
@@ -30,7 +30,7 @@ pub(in crate::catalog) struct Written<'a> {
 pub(in crate::catalog) struct Known<'a> {
     pub(in crate::catalog) id: ProductId,
     pub(in crate::catalog) stock: i64,
-    pub(in crate::catalog) price: i64,
+    pub(in crate::catalog) price: Price,
     pub(in crate::catalog) category: Option<CategoryId>,
     pub(in crate::catalog) name: &'a str,
     pub(in crate::catalog) description: &'a str,
@@ -111,7 +111,7 @@ fn write(tx: &mut Tx<'_>, rows: &[Written<'_>], where_known: &str) -> Result<()>
             let facts = Facts {
                 category: columns.category,
                 price: columns.price,
-                is_sold_out: row.stock == Stock::NONE,
+                is_sold_out: row.stock == 0,
             };
             entry(row.id, columns.name, columns.description, facts)
         })

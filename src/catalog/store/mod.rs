@@ -7,6 +7,7 @@ mod listing;
 mod postings;
 mod query;
 pub(super) mod search;
+mod sheets;
 mod verify;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ pub(super) use self::categories::{
 };
 pub(super) use self::listing::list;
 pub use self::listing::{Filters, Reached, Sort};
+pub(super) use self::sheets::{delete_sheets_before, record_sheet, sheet_imported_at};
 pub(super) use self::verify::{
     counted, impossible_stock, miscounted, moved, recount, recount_category, unbalanced,
 };

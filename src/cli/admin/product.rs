@@ -38,16 +38,27 @@ pub(in crate::cli) enum Product {
     },
     /// List all products, the newest first
     List,
-    /// Take over a sheet of products, all of it or nothing: comma-separated values in UTF-8 under a
-    /// first line `id,name,description,price,stockQuantity,category,images`
+    /// Import a sheet of products, all of it or nothing: CSV in UTF-8, separated by commas or semicolons
+    ///
+    /// The first line names the columns, in any order: `id`, `name`, `description`, `price`,
+    /// `stockQuantity`, `stockAtExport`, `category`, `images`. A column that is left out changes nothing,
+    /// nor does an empty cell, but for a description or a category, which it removes.
     ///
     /// A line without an id makes a product, one with a known id changes that product, one with an
-    /// unknown id makes a product under it. A category that is missing is made; prices are in the
-    /// currency's minor unit. A known product keeps its pictures; a new one has none.
+    /// unknown id makes a product under it; a new product needs a name and a price. A category that is
+    /// missing is made; prices are in the currency's minor unit. A known product keeps its pictures; a new
+    /// one has none.
+    ///
+    /// An export writes `stockAtExport`. With it, stock changes by the difference between `stockQuantity`
+    /// and `stockAtExport`, so that what was sold since the export stays sold. The same differences are
+    /// refused a second time for 30 days. Without that column stock is set, whatever was sold.
     Import {
         /// `-` reads standard input
         #[arg(value_name = "FILE.csv")]
         file: PathBuf,
+        /// Apply differences of stock that were imported before once more
+        #[arg(long)]
+        again: bool,
     },
     /// Write all products into such a sheet
     Export {
@@ -97,7 +108,7 @@ impl Product {
                 output.one(&product, &format!("made {} ({})", product.name, product.id))
             }
             Product::List => list(app, output).await,
-            Product::Import { file } => sheet::import(app, output, &file).await,
+            Product::Import { file, again } => sheet::import(app, output, &file, again).await,
             Product::Export { file } => sheet::export(app, output, file).await,
             Product::Stock { id, delta, reason } => {
                 let id: ProductId = id

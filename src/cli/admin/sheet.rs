@@ -20,12 +20,18 @@ use crate::{
     web::App,
 };
 
-pub(super) async fn import(app: &Arc<App>, output: Output, file: &Path) -> Result<()> {
+/// `again` applies differences of stock that were imported before.
+pub(super) async fn import(app: &Arc<App>, output: Output, file: &Path, again: bool) -> Result<()> {
     let text = read(file)?;
     let bar = output::progress(text.len() as u64, "reading");
-    let sheet = Arc::new(Sheet::read(&text, |seen| bar.set_position(seen as u64)));
+    let seen = |seen| bar.set_position(seen as u64);
+    let mut sheet = Sheet::read(&text, app.config.currency, seen);
     bar.finish_and_clear();
     drop(text);
+    if again {
+        sheet.repeat();
+    }
+    let sheet = Arc::new(sheet);
 
     let looked = Arc::clone(&sheet);
     let survey = app
@@ -52,14 +58,24 @@ pub(super) async fn import(app: &Arc<App>, output: Output, file: &Path) -> Resul
                     imported.without_images
                 ));
             }
+            if imported.stock_ignored > 0 {
+                output::note(&format!(
+                    "{} lines have a `stockQuantity` and no `stockAtExport`: their stock is as it was",
+                    imported.stock_ignored
+                ));
+            }
             output.one(&imported, &words(&imported))
         }
     }
 }
 
 fn words(imported: &Imported) -> String {
+    let set = match imported.stock_set {
+        0 => String::new(),
+        set => format!("; set the stock of {set} products, whatever was sold meanwhile"),
+    };
     format!(
-        "made {} products, changed {}, left {} as they were; made {} categories",
+        "made {} products, changed {}, left {} as they were; made {} categories{set}",
         imported.created, imported.updated, imported.unchanged, imported.categories
     )
 }

@@ -1,0 +1,140 @@
+//! Sheets as people and spreadsheets make them: some columns, other separators, blank rows and columns.
+
+use super::*;
+use crate::support::Client;
+
+/// A product with a text in each of its fields; tells its id.
+async fn full_product(admin: &Client<'_>, name: &str) -> String {
+    let category = admin
+        .post("/categories", json!({ "name": format!("{name}s") }))
+        .await;
+    let body = json!({
+        "name": name, "description": "Copper bottom", "price": 500, "stockQuantity": 5,
+        "categoryId": category.text("/id"),
+    });
+    admin.post("/products", body).await.text("/id")
+}
+
+storage_test! {
+    async fn a_sheet_changes_only_what_it_holds(shop: TestShop) {
+        let admin = shop.admin().await;
+        let kettle = full_product(&admin, "Kettle").await;
+        let pan = full_product(&admin, "Pan").await;
+        let before = shown(&shop, &kettle).await.json();
+        let columns = [
+            ("price", "139900", "/price", json!(139_900)),
+            ("name", "Pot", "/name", json!("Pot")),
+            ("description", "Boils.", "/description", json!("Boils.")),
+            ("description", "", "/description", json!("")),
+            ("category", "Garden", "/category/name", json!("Garden")),
+            ("category", "", "/category", json!(null)),
+            ("stockQuantity", "8", "/stockQuantity", json!(8)),
+        ];
+        let mut expected = before.clone();
+        for (column, cell, pointer, value) in columns {
+            let told = imported_sheet(&shop, &format!("{column},id\n{cell},{kettle}\n"));
+            assert_eq!(told["updated"], 1, "{column}");
+            let now = shown(&shop, &kettle).await.json();
+            assert_eq!(now.pointer(pointer), Some(&value));
+            for field in ["name", "slug", "description", "price", "stockQuantity", "category", "categoryId"] {
+                let is_its_own = pointer.starts_with(&format!("/{field}"))
+                    || (column == "name" && field == "slug")
+                    || (column == "category" && field == "categoryId");
+                if !is_its_own {
+                    assert_eq!(now[field], expected[field], "{field} by {column}");
+                }
+            }
+            expected = now;
+        }
+        // Empty cells in columns that cannot be empty, and lines that end with a category.
+        let sheet = format!(
+            "id,name,price,stockQuantity,stockAtExport,category,images\n{pan},,,,,Kitchen\n{kettle},,,9,,\n\
+             ,Cup,100,4,,\n,Lid,100,,\n{UNKNOWN},Mug,100,5,3,Kitchen\n"
+        );
+        let output = import_sheet(&shop, &sheet, &[]);
+        let (out, err) = texts(&output);
+        assert_eq!(err, "1 lines have a `stockQuantity` and no `stockAtExport`: their stock is as it was\n");
+        let told: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&told["created"], &told["unchanged"]), (&json!(3), &json!(1)));
+        assert_eq!((&told["updated"], &told["categories"]), (&json!(1), &json!(1)));
+        assert_eq!((&told["stockIgnored"], &told["stockSet"]), (&json!(1), &json!(0)));
+        assert_eq!(shop.stock(&kettle).await, 8);
+        let stock = |name: &str| shop.behind().number(&format!("SELECT stock FROM products WHERE name = '{name}'"));
+        assert_eq!((stock("Cup"), stock("Lid"), stock("Mug")), (4, 0, 5));
+        // The words of a name and a description that a sheet left alone are still found.
+        imported_sheet(&shop, &format!("id,price\n{pan},700\n"));
+        let found = shop.anonymous().get("/products?q=copper+bottom&maxPrice=700").await;
+        assert_eq!(found.text("/data/0/id"), pan);
+        shop.behind().assert_sound();
+        said(&shop.run(&["verify"]));
+    }
+
+    async fn sheets_of_spreadsheets_are_imported(shop: TestShop) {
+        let head = "\u{feff}id,name,description,price,stockQuantity,category,images";
+        let sheets = [
+            format!("{head},,\r\n,Teapot,Steel,49900,3,Kitchen,,,\r\n"),
+            format!("{head}\r\n,Teapot,Steel,49900,3,Kitchen,\r\n,,,,,,\r\n,,,,,,\r\n"),
+            format!("{head}\r\n,Teapot,Steel,49900,3,Kitchen,\r\n").replace(',', ";"),
+            format!(",,,,,,,\n  \n{}\n,Teapot,Steel,49900,3,Kitchen,\n", head.trim_start_matches('\u{feff}')),
+        ];
+        for (number, sheet) in (1..).zip(&sheets) {
+            let told = imported_sheet(&shop, sheet);
+            assert_eq!(told["created"], 1, "{sheet}");
+            let listed = shop.anonymous().get("/products?category=kitchen&q=teapot").await;
+            assert_eq!(listed.number("/total"), number);
+            let teapot = &listed.json()["data"][0];
+            assert_eq!(
+                (&teapot["description"], &teapot["price"], &teapot["stockQuantity"]),
+                (&json!("Steel"), &json!(49_900), &json!(3)),
+            );
+        }
+        // What Excel makes of an export where commas separate decimals: as it came.
+        imported(&shop, ",\"Crème; brûlée\",\"a;b,c\",1,1,,\n");
+        let sheet = export(&shop);
+        assert!(sheet.starts_with(EXPORTED), "{sheet}");
+        let mut cells = csv::ReaderBuilder::new().has_headers(false).from_reader(sheet.as_bytes());
+        let mut excel = csv::WriterBuilder::new()
+            .delimiter(b';')
+            .terminator(csv::Terminator::CRLF)
+            .from_writer(vec![0xef, 0xbb, 0xbf]);
+        for record in cells.records() {
+            let record = record.unwrap();
+            excel.write_record(record.iter().chain(["", ""])).unwrap();
+        }
+        excel.write_record([""; 10]).unwrap();
+        let excel = String::from_utf8(excel.into_inner().unwrap()).unwrap();
+        let told = imported_sheet(&shop, &excel);
+        assert_eq!((&told["unchanged"], &told["updated"], &told["created"]), (&json!(5), &json!(0), &json!(0)));
+    }
+
+    async fn i03_a_formula_is_neutralised_and_comes_back(shop: TestShop) {
+        let names = ["=1+1", "+1", "-1", "@SUM(A1)", "'quoted'", "plain - @"];
+        let admin = shop.admin().await;
+        let texts = ["\t=1", "\r=1", "=cmd|' /C calc'!A0", " =1", "", "+\n"];
+        let made = admin.post("/categories", json!({ "name": "=Sums" })).await;
+        for (name, text) in names.iter().zip(texts) {
+            let body = json!({
+                "name": name, "description": text, "price": 1, "categoryId": made.text("/id"),
+            });
+            assert_eq!(admin.post("/products", body).await.status, 201);
+        }
+        let sheet = export(&shop);
+        let mut reader = csv::Reader::from_reader(sheet.as_bytes());
+        let cells: Vec<Vec<String>> = reader
+            .records()
+            .map(|record| record.unwrap().iter().map(str::to_owned).collect())
+            .collect();
+        let mut names_out: Vec<&str> = cells.iter().map(|cells| cells[1].as_str()).collect();
+        names_out.sort_unstable();
+        assert_eq!(
+            names_out,
+            ["''quoted'", "'+1", "'-1", "'=1+1", "'@SUM(A1)", "plain - @"],
+        );
+        for cell in cells.iter().flatten() {
+            assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell:?}");
+        }
+        assert!(cells.iter().all(|cells| cells[6] == "'=Sums"));
+        let told = imported_sheet(&shop, &sheet);
+        assert_eq!((&told["unchanged"], &told["categories"]), (&json!(6), &json!(0)));
+    }
+}
