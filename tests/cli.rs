@@ -6,6 +6,7 @@ mod help;
 mod missing;
 mod orders;
 mod pay;
+mod products;
 mod seed;
 mod sheets;
 

@@ -197,12 +197,11 @@ fn update(
     let missing = || Error::internal("a product that is locked and not there");
     let rows = updates.iter().map(|(entry, update)| {
         let kept = kept.get(&update.id);
-        let (name, name_key, slug) = match &entry.name {
-            Some(name) => (name.text.as_str(), &name.key, &name.slug),
-            None => {
-                let (key, slug, name, _) = kept.ok_or_else(missing)?;
-                (name.as_str(), key, slug)
-            }
+        let (name, name_key, slug) = if let Some(name) = &entry.name {
+            (name.text.as_str(), &name.key, &name.slug)
+        } else {
+            let (key, slug, name, _) = kept.ok_or_else(missing)?;
+            (name.as_str(), key, slug)
         };
         let description = match &entry.description {
             Some(text) => text.as_str(),

@@ -58,6 +58,11 @@ impl Admin {
         if let Admin::Seed(seed) = self {
             return seed.run(config, output).await;
         }
+        match &self {
+            Admin::Product(command) => command.check(config.currency)?,
+            Admin::Order(command) => command.check(config.currency)?,
+            _ => {}
+        }
         let (home, app) = super::open(config, self.pictures()).await?;
         let done = match self {
             Admin::User(command) => command.run(&app, output).await,

@@ -11,7 +11,7 @@ use crate::{
     db::Tx,
     error::{Error, Result},
     id::UserId,
-    money::Amount,
+    money::{Amount, Currency},
     orders::{self, Filters, Mover, Status},
     page::{Listing, PageLimit, PageRequest, Part},
     payments::RefundStatus,
@@ -44,8 +44,8 @@ pub(in crate::cli) enum Order {
     Refund {
         id: String,
         /// In the currency's minor unit: 49900 is 499.00
-        #[arg(long)]
-        amount: Option<i64>,
+        #[arg(long, allow_negative_numbers = true)]
+        amount: Option<String>,
         /// Put the stock back, too, once nothing is left
         #[arg(long)]
         restock: bool,
@@ -81,6 +81,14 @@ struct Shown {
 }
 
 impl Order {
+    /// Errors if a value is wrong in itself, whether or not there is a shop.
+    pub(in crate::cli) fn check(&self, currency: Currency) -> Result<()> {
+        match self {
+            Order::Refund { amount, .. } => parse_amount(amount.as_deref(), currency).map(drop),
+            Order::List { .. } | Order::Show { .. } | Order::Status { .. } => Ok(()),
+        }
+    }
+
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
             Order::List { status } => list(app, output, status).await,
@@ -108,9 +116,7 @@ impl Order {
                 amount,
                 restock,
             } => {
-                let amount = amount.map(Amount::try_from).transpose();
-                let amount =
-                    amount.map_err(|e| Error::field("--amount", "invalid", e.to_string()))?;
+                let amount = parse_amount(amount.as_deref(), app.config.currency)?;
                 let shop = Arc::clone(app);
                 let refund = move |tx: &mut Tx<'_>| {
                     let current = orders::order_by_name(tx, &shop, &id)?;
@@ -122,6 +128,11 @@ impl Order {
             }
         }
     }
+}
+
+fn parse_amount(text: Option<&str>, currency: Currency) -> Result<Option<Amount>> {
+    let amount = text.map(|text| Amount::parse(text, currency)).transpose();
+    amount.map_err(|why| Error::field("--amount", "invalid", why))
 }
 
 fn status(text: &str) -> Result<Status, String> {

@@ -1,43 +1,45 @@
 //! `shop admin product …`.
 
+mod arguments;
+
 use std::{fs::File, path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
 
+use self::arguments::{Add, Edit, NewCategory, find_id, parse_movement};
 use super::sheet;
 use crate::{
-    catalog::{self, CategoryName, Delta, Description, Filters, NewProduct, Reached, Reason},
-    cli::output::{Output, amount},
+    catalog::{self, CategoryName, Filters, Reached},
+    cli::output::{Output, amount, escape},
+    db::Tx,
     error::{Error, Kind, Result},
-    id::ProductId,
+    id::CategoryId,
     media::{self, Draft, IMAGE_LIMIT, Stored},
-    money::{Price, Stock},
+    money::Currency,
     page::{PageLimit, Part, Walk},
     web::App,
 };
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Product {
-    /// Put a product into the catalog
-    Add {
-        #[arg(long)]
-        name: String,
-        /// In the currency's minor unit: 49900 is 499.00
-        #[arg(long)]
-        price: i64,
-        #[arg(long)]
-        stock: i64,
-        /// The name of a category
-        #[arg(long)]
-        category: Option<String>,
-        #[arg(long, default_value = "")]
-        description: String,
-        /// A picture: JPEG, PNG, WebP or GIF; may be given up to 8 times
-        #[arg(long, value_name = "FILE")]
-        image: Vec<PathBuf>,
-    },
+    /// Add a product to the catalog
+    Add(Add),
     /// List all products, the newest first
     List,
+    /// Show a product
+    Show {
+        /// The product's id
+        id: String,
+    },
+    /// Change what is given of a product, and leave the rest as it is
+    ///
+    /// Stock changes by `shop admin product stock`.
+    Edit(Edit),
+    /// Delete a product from the catalog and from carts; past orders keep it
+    Delete {
+        /// The product's id
+        id: String,
+    },
     /// Import a sheet of products, all of it or nothing: CSV in UTF-8, separated by commas or semicolons
     ///
     /// The first line names the columns, in any order: `id`, `name`, `description`, `price`,
@@ -60,7 +62,7 @@ pub(in crate::cli) enum Product {
         #[arg(long)]
         again: bool,
     },
-    /// Write all products into such a sheet
+    /// Export all products as such a sheet
     Export {
         /// Standard output, if it is left out
         #[arg(value_name = "FILE.csv")]
@@ -68,10 +70,12 @@ pub(in crate::cli) enum Product {
     },
     /// Change a product's stock
     Stock {
+        /// The product's id
         id: String,
         /// How many more, or with `-` how many fewer
         #[arg(allow_negative_numbers = true)]
         delta: i64,
+        /// Why, for the record
         #[arg(long)]
         reason: String,
     },
@@ -80,42 +84,61 @@ pub(in crate::cli) enum Product {
 impl Product {
     /// Whether the command puts pictures into their store.
     pub(in crate::cli) fn handles_pictures(&self) -> bool {
-        matches!(self, Product::Add { image, .. } if !image.is_empty())
+        match self {
+            Product::Add(new) => !new.image.is_empty(),
+            Product::Edit(edit) => !edit.images().is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Errors if a value is wrong in itself, whether or not there is a shop.
+    pub(in crate::cli) fn check(&self, currency: Currency) -> Result<()> {
+        match self {
+            Product::Add(new) => new.parse(currency).map(drop),
+            Product::Edit(edit) => edit.parse(currency).map(drop),
+            Product::Show { id } | Product::Delete { id } => find_id(id).map(drop),
+            Product::Stock { id, delta, reason } => parse_movement(id, *delta, reason).map(drop),
+            Product::List | Product::Import { .. } | Product::Export { .. } => Ok(()),
+        }
     }
 
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
-            Product::Add {
-                name,
-                price,
-                stock,
-                category,
-                description,
-                image,
-            } => {
-                let new = NewProduct {
-                    name: parse("--name", name)?,
-                    description: parse::<_, Description>("--description", description)?,
-                    price: parse::<_, Price>("--price", price)?,
-                    stock: parse::<_, Stock>("--stock", stock)?,
-                    category: None,
-                };
-                let category = category
-                    .map(|name| parse::<_, CategoryName>("--category", name))
-                    .transpose()?;
-                let images = keep(app, &image).await?;
-                let product = add(app, new, category, images).await?;
+            Product::Add(new) => {
+                let product = add(app, &new).await?;
                 output.one(&product, &format!("made {} ({})", product.name, product.id))
             }
             Product::List => list(app, output).await,
+            Product::Show { id } => {
+                let (id, shop) = (find_id(&id)?, Arc::clone(app));
+                let find = move |tx: &mut Tx<'_>| catalog::product(tx, &shop, id);
+                let product = app.db.read("catalog.product", find).await?;
+                output.one(&product, &in_full(app, &product))
+            }
+            Product::Edit(edit) => {
+                let product = change(app, &edit).await?;
+                output.one(
+                    &product,
+                    &format!("changed {} ({})", product.name, product.id),
+                )
+            }
+            Product::Delete { id } => {
+                let (id, shop) = (find_id(&id)?, Arc::clone(app));
+                let delete = move |tx: &mut Tx<'_>| {
+                    let product = catalog::product_to_change(tx, &shop, id)?;
+                    catalog::delete(tx, &shop, id)?;
+                    Ok(product)
+                };
+                let product = app.db.write("catalog.delete", delete).await?;
+                output.one(
+                    &product,
+                    &format!("deleted {} ({})", product.name, product.id),
+                )
+            }
             Product::Import { file, again } => sheet::import(app, output, &file, again).await,
             Product::Export { file } => sheet::export(app, output, file).await,
             Product::Stock { id, delta, reason } => {
-                let id: ProductId = id
-                    .parse()
-                    .map_err(|_| Error::field("ID", "invalid", "must be a product's id"))?;
-                let delta = parse::<_, Delta>("DELTA", delta)?;
-                let reason = parse::<_, Reason>("--reason", reason)?;
+                let (id, delta, reason) = parse_movement(&id, delta, &reason)?;
                 let shop = Arc::clone(app);
                 let product = app
                     .db
@@ -130,40 +153,65 @@ impl Product {
     }
 }
 
-fn parse<V, T: TryFrom<V>>(field: &str, value: V) -> Result<T>
-where
-    T::Error: std::fmt::Display,
-{
-    T::try_from(value).map_err(|error| Error::field(field, "invalid", error.to_string()))
+async fn add(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> {
+    let (product, category) = new.parse(app.config.currency)?;
+    let images = keep(app, &new.image).await?;
+    let shop = Arc::clone(app);
+    write(app, "catalog.create", images, move |tx, images| {
+        let mut product = product.clone();
+        let category = category.as_ref().map(|name| find_category(tx, name));
+        product.category = category.transpose()?;
+        catalog::create(tx, &shop, &product, images)
+    })
+    .await
 }
 
-async fn add(
+async fn change(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>> {
+    let (id, changes, category) = edit.parse(app.config.currency)?;
+    let images = keep(app, edit.images()).await?;
+    let shop = Arc::clone(app);
+    write(app, "catalog.update", images, move |tx, images| {
+        let mut changes = changes.clone();
+        changes.category = match &category {
+            NewCategory::Same => None,
+            NewCategory::None => Some(None),
+            NewCategory::Named(name) => Some(Some(find_category(tx, name)?)),
+        };
+        let current = catalog::product_to_change(tx, &shop, id)?;
+        catalog::update(tx, &shop, &current, &changes, images)
+    })
+    .await
+}
+
+/// Runs a write that pictures belong to; if it fails, they leave the store again.
+async fn write<F>(
     app: &Arc<App>,
-    mut new: NewProduct,
-    category: Option<CategoryName>,
+    name: &'static str,
     images: Vec<Stored>,
-) -> Result<catalog::Product<'static>> {
-    let (shop, attached) = (Arc::clone(app), images.clone());
-    let made = app
-        .db
-        .write("catalog.create", move |tx| {
-            if let Some(name) = &category {
-                let found = catalog::category_by_name(tx, name)?.ok_or_else(|| {
-                    let detail = format!(
-                        "category `{}` not found; `shop admin category add` makes one",
-                        name.as_str()
-                    );
-                    Error::new(Kind::NotFound, detail)
-                })?;
-                new.category = Some(found.id);
-            }
-            catalog::create(tx, &shop, &new, &attached)
-        })
-        .await;
-    if made.is_err() {
+    mut work: F,
+) -> Result<catalog::Product<'static>>
+where
+    F: FnMut(&mut Tx<'_>, &[Stored]) -> Result<catalog::Product<'static>> + Send + 'static,
+{
+    let attached = images.clone();
+    let done = app.db.write(name, move |tx| work(tx, &attached)).await;
+    if done.is_err() {
         media::worker::discard(app, &images).await;
     }
-    made
+    done
+}
+
+fn find_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<CategoryId> {
+    match catalog::category_by_name(tx, name)? {
+        Some(found) => Ok(found.id),
+        None => Err(Error::new(
+            Kind::NotFound,
+            format!(
+                "category `{}` not found; `shop admin category add` makes one",
+                name.as_str()
+            ),
+        )),
+    }
 }
 
 async fn keep(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<Stored>> {
@@ -222,12 +270,36 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
                 product.name.to_string(),
                 amount(app, product.price),
                 product.stock_quantity.to_string(),
-                product
-                    .category
-                    .as_ref()
-                    .map(|c| c.name.to_string())
-                    .unwrap_or_default(),
+                category(product).to_owned(),
             ]
         },
     )
+}
+
+fn in_full(app: &App, product: &catalog::Product<'_>) -> String {
+    let mut lines = vec![
+        format!("{} ({})", escape(&product.name), product.id),
+        format!("price: {}", amount(app, product.price)),
+        format!("stock: {}", product.stock_quantity),
+        format!("category: {}", escape(category(product))),
+        format!("created: {}", product.created_at),
+        format!("changed: {}", product.updated_at),
+    ];
+    lines.extend(
+        product
+            .images
+            .iter()
+            .map(|image| format!("image: {}", image.url)),
+    );
+    if !product.description.is_empty() {
+        lines.extend([String::new(), product.description.to_string()]);
+    }
+    lines.join("\n")
+}
+
+fn category<'a>(product: &'a catalog::Product<'_>) -> &'a str {
+    product
+        .category
+        .as_ref()
+        .map_or("", |category| &category.name)
 }

@@ -1,0 +1,186 @@
+//! Products and categories, as operators show, change and delete them; and the error for a wrong price.
+
+use super::*;
+use crate::support::{Form, TestShop, storage_test};
+
+const PAISE: &str = "must be an integer in paise, e.g. 1299 for 12.99 INR, from 1 to 100000000000";
+
+const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
+
+#[track_caller]
+fn told_of(shop: &TestShop, arguments: &[&str]) -> Value {
+    let text = said(&shop.run(&[arguments, &["--json"]].concat()));
+    serde_json::from_str(&text).unwrap()
+}
+
+storage_test! {
+    async fn a_product_is_shown_and_changed_and_deleted(shop: TestShop) {
+        let admin = shop.admin().await;
+        let kitchen = admin.post("/categories", json!({ "name": "Kitchen" })).await.text("/id");
+        let body = json!({
+            "name": "Kettle", "description": "Boils.", "price": 129_900, "stockQuantity": 5,
+            "categoryId": kitchen,
+        });
+        let made = admin.post("/products", body).await;
+        let id = made.text("/id");
+        let show = ["admin", "product", "show", &id];
+        let path = format!("/products/{id}");
+        let mut shown = told_of(&shop, &show);
+        assert_eq!(shown, made.json());
+        let words = said(&shop.run(&show));
+        for word in ["Kettle", &id, "INR 1,299.00", "stock: 5", "category: Kitchen", "Boils."] {
+            assert!(words.contains(word), "{word}: {words}");
+        }
+        let table = said(&shop.run(&["admin", "product", "list"]));
+        assert!(table.contains("INR 1,299.00"), "{table}");
+
+        let edits: [(&[&str], &str, Value); 5] = [
+            (&["--price", "139900"], "/price", json!(139_900)),
+            (&["--name", "Pot"], "/name", json!("Pot")),
+            (&["--description", ""], "/description", json!("")),
+            (&["--category", ""], "/category", json!(null)),
+            (&["--category", "kitchen"], "/category/name", json!("Kitchen")),
+        ];
+        for (flags, pointer, value) in edits {
+            let edited = told_of(&shop, &[&["admin", "product", "edit", &id][..], flags].concat());
+            assert_eq!(edited.pointer(pointer), Some(&value), "{flags:?}");
+            let read = shop.anonymous().get(&path).await.json();
+            assert_eq!(read, edited);
+            for field in ["name", "description", "price", "stockQuantity"] {
+                if pointer != format!("/{field}") {
+                    assert_eq!(edited[field], shown[field], "{field} by {flags:?}");
+                }
+            }
+            shown = edited;
+        }
+        let picture = shop.directory.path().join("kettle.picture");
+        fs::write(&picture, pictures::png()).unwrap();
+        let add = ["admin", "product", "edit", &id, "--image", picture.to_str().unwrap()];
+        let words = said(&shop.run(&add));
+        assert_eq!(words, format!("changed Pot ({id})\n"));
+        assert_eq!(told_of(&shop, &add)["images"].as_array().unwrap().len(), 2);
+
+        let nothing = shop.run(&["admin", "product", "edit", &id]);
+        let (_, err) = texts(&nothing);
+        assert_eq!(nothing.status.code(), Some(2), "{err}");
+        assert!(err.contains("--price"), "{err}");
+        let nowhere = ["admin", "product", "edit", &id, "--category", "Garden"];
+        assert!(why_failed(&shop.run(&nowhere)).contains("shop admin category add"));
+
+        let deleted = said(&shop.run(&["admin", "product", "delete", &id]));
+        assert_eq!(deleted, format!("deleted Pot ({id})\n"));
+        assert_eq!(shop.anonymous().get(&path).await.status, 404);
+        for id in [id.as_str(), NOBODY] {
+            let commands: [&[&str]; 3] = [&["show", id], &["delete", id], &["edit", id, "--price", "1"]];
+            for command in commands {
+                let why = why_failed(&shop.run(&[&["admin", "product"][..], command].concat()));
+                assert!(why.contains("no such product"), "{why}");
+            }
+        }
+        shop.behind().assert_sound();
+    }
+
+    async fn a_category_is_renamed_and_deleted(shop: TestShop) {
+        let admin = shop.admin().await;
+        for name in ["Crème", "Tea"] {
+            said(&shop.run(&["admin", "category", "add", name]));
+        }
+        let renamed = told_of(&shop, &["admin", "category", "rename", "creme", "Coffee"]);
+        assert_eq!((&renamed["name"], &renamed["slug"]), (&json!("Coffee"), &json!("creme")));
+        let words = said(&shop.run(&["admin", "category", "rename", "COFFEE", "Brews"]));
+        assert_eq!(words, "renamed Coffee to Brews\n");
+        let why = why_failed(&shop.run(&["admin", "category", "rename", "tea", "brews"]));
+        assert!(why.contains("a category of this name exists"), "{why}");
+        why_refused(&shop.run(&["admin", "category", "rename", "tea", " "]));
+
+        // The slug of one is the name of another.
+        said(&shop.run(&["admin", "category", "add", "creme"]));
+        let why = why_failed(&shop.run(&["admin", "category", "delete", "creme"]));
+        let id = renamed["id"].as_str().unwrap();
+        assert!(why.contains("Brews") && why.contains(id), "{why}");
+
+        let body = json!({ "name": "Kettle", "price": 1, "categoryId": id });
+        let product = admin.post("/products", body).await.text("/id");
+        let why = why_failed(&shop.run(&["admin", "category", "delete", "brews"]));
+        assert!(why.contains("1 products are in this category"), "{why}");
+        said(&shop.run(&["admin", "product", "delete", &product]));
+        assert_eq!(said(&shop.run(&["admin", "category", "delete", id])), "deleted Brews\n");
+        let deleted = told_of(&shop, &["admin", "category", "delete", "creme-2"]);
+        assert_eq!(deleted["name"], "creme");
+        assert!(why_failed(&shop.run(&["admin", "category", "delete", "creme"])).contains("no such category"));
+        let left = shop.anonymous().get("/categories").await;
+        assert_eq!(texts_of(&left.json()["data"], "name"), ["Tea"]);
+        shop.behind().assert_sound();
+    }
+
+    async fn an_error_about_a_price_names_the_unit(shop: TestShop) {
+        let admin = shop.admin().await;
+        let kettle = shop.product("Kettle", 100, 1).await;
+        let path = format!("/products/{kettle}");
+        for price in [json!(12.99), json!("12.99"), json!(0), json!(100_000_000_001_i64)] {
+            let answers = [
+                admin.post("/products", json!({ "name": "Pan", "price": price })).await,
+                admin.patch(&path, json!({ "price": price })).await,
+            ];
+            for answer in answers {
+                answer.blames("price");
+                assert_eq!(answer.text("/errors/0/message"), PAISE, "{price}");
+                assert_eq!(answer.text("/detail"), format!("`price`: {PAISE}"));
+            }
+        }
+        let form = Form::default().text("name", "Pan").text("price", "12.99");
+        let answer = admin.upload(http::Method::POST, "/products", &[], form).await;
+        assert_eq!(answer.text("/errors/0/message"), PAISE);
+        let answer = admin.post("/products", json!({ "name": "Pan" })).await;
+        assert_eq!(answer.text("/errors/0/code"), "required");
+
+        for price in ["12.99", "0", "-5", "much"] {
+            let commands: [&[&str]; 2] = [
+                &["add", "--name", "Pan", "--stock", "1", "--price", price],
+                &["edit", &kettle, "--price", price],
+            ];
+            for command in commands {
+                let why = why_refused(&shop.run(&[&["admin", "product"][..], command].concat()));
+                assert_eq!(why, format!("`--price`: {PAISE}"));
+            }
+        }
+        for amount in ["12.99", "0", "-5"] {
+            let why = why_refused(&shop.run(&["admin", "order", "refund", "any", "--amount", amount]));
+            assert!(why.contains("`--amount`: must be an integer in paise, e.g. 1299 for 12.99 INR"), "{why}");
+        }
+        let yen = shop.but(&[("currency", "JPY")]).await;
+        let answer = yen.admin().await.post("/products", json!({ "name": "Pan", "price": 12.99 })).await;
+        let message = answer.text("/errors/0/message");
+        assert!(message.contains("in yen, e.g. 1299 for 1299 JPY,"), "{message}");
+        assert_eq!(shop.behind().number("SELECT count(*) FROM products"), 1);
+    }
+}
+
+#[test]
+fn numbers_below_zero_are_values_of_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    let add = [
+        "admin", "product", "add", "--name", "", "--price", "-1", "--stock", "-3",
+    ];
+    let why = refuses(directory.path(), &add);
+    for flag in [
+        "`--name`: ",
+        "`--price`: ",
+        "`--stock`: must be a whole number from 0",
+    ] {
+        assert!(why.contains(flag), "every wrong one is named: {why}");
+    }
+    let stock = [
+        "admin",
+        "product",
+        "stock",
+        "kettle",
+        "-2000000000",
+        "--reason",
+        "",
+    ];
+    let why = refuses(directory.path(), &stock);
+    for value in ["`ID`: ", "`DELTA`: ", "`--reason`: "] {
+        assert!(why.contains(value), "every wrong one is named: {why}");
+    }
+}
