@@ -139,7 +139,7 @@ fn add_missing(
                     added += 1;
                     Some(made.id)
                 }
-                // Somebody made it just now.
+                // Somebody made it just now, or the sheet spells it in two ways.
                 Err(error) if matches!(error.kind(), Kind::Conflict(_)) => {
                     let found = category_by_name(tx, name)?.ok_or(error)?;
                     Some(found.id)

@@ -26,7 +26,6 @@ pub(super) struct Reading {
     ids: HashMap<ProductId, u64>,
     /// Every spelling of a category that was met, and its index.
     spellings: HashMap<String, usize>,
-    keys: HashMap<String, usize>,
 }
 
 impl Reading {
@@ -36,7 +35,6 @@ impl Reading {
             currency,
             ids: HashMap::new(),
             spellings: HashMap::new(),
-            keys: HashMap::new(),
         }
     }
 
@@ -114,7 +112,7 @@ impl Reading {
         };
         let first = *self.ids.entry(id).or_insert(line);
         if first != line {
-            return wrong.say("id", &format!("stands in line {first} already"));
+            return wrong.say("id", &format!("is in line {first} already"));
         }
         Ok(Some(id))
     }
@@ -135,10 +133,8 @@ impl Reading {
             return Ok(CategoryCell::Named(*known));
         }
         let name = wrong.text::<CategoryName>("category", text)?;
-        let index = *self.keys.entry(fold(name.as_str())).or_insert_with(|| {
-            sheet.categories.push(name);
-            sheet.categories.len() - 1
-        });
+        let index = sheet.categories.len();
+        sheet.categories.push(name);
         self.spellings.insert(text.to_owned(), index);
         Ok(CategoryCell::Named(index))
     }
