@@ -1,8 +1,10 @@
-//! The store of pictures: smaller widths, what is removed from it and when, and uploads that mean harm.
+//! The store of pictures: colours, smaller widths, what is removed from it and when, and uploads that mean
+//! harm.
 
 mod cloudinary;
 mod crafted;
 mod hostile;
+mod incomplete;
 mod memory;
 mod removals;
 mod s3;

@@ -2,6 +2,9 @@
 
 mod cost;
 mod encode;
+mod frames;
+mod jpeg;
+mod refusal;
 
 use std::{
     fs::File,
@@ -12,11 +15,14 @@ use std::{
 
 use bytes::Bytes;
 use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits,
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits,
     imageops::FilterType, metadata::Orientation,
 };
 
-use self::cost::{BUDGET, Watched};
+use self::{
+    cost::{BUDGET, Watched},
+    refusal::{Cause, Refusal},
+};
 use super::STORED_LIMIT;
 use crate::error::{Error, Kind, Result};
 
@@ -188,8 +194,6 @@ fn reduced(image: DynamicImage, width: u32) -> Option<DynamicImage> {
     fits.then(|| image.resize_exact(width, height, FilterType::CatmullRom))
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
 /// The pixels of a picture, upright. Nothing is decoded before its header has passed the limits.
 fn pixels(
     mut source: impl BufRead + Seek,
@@ -206,6 +210,14 @@ fn pixels(
         });
     }
     header.check_memory(BUDGET)?;
+    frames::check_still(&mut source, format)?;
+    if format == ImageFormat::Jpeg {
+        // The decoder will hold the file, too.
+        let mut file = Vec::new();
+        source.rewind()?;
+        source.read_to_end(&mut file)?;
+        jpeg::check_complete(&file)?;
+    }
     header.decode(source)
 }
 
@@ -292,75 +304,6 @@ fn decoder<'a>(
     let mut reader = ImageReader::with_format(source, format);
     reader.limits(limits());
     reader.into_decoder()
-}
-
-/// Why a picture is not decoded.
-enum Refusal {
-    Pixels { width: u32, height: u32, max: u64 },
-    Side(u32),
-    Memory,
-    Stored { size: u64 },
-    Broken(Cause),
-}
-
-impl Refusal {
-    fn broken(cause: impl Into<Cause>) -> Refusal {
-        Refusal::Broken(cause.into())
-    }
-
-    /// The error for the client, who called the picture `field`.
-    fn into_error(self, field: &str) -> Error {
-        let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
-        let why = match &self {
-            Refusal::Pixels { width, height, max } => {
-                format!("the image has {width} × {height} pixels; the limit is {max} pixels")
-            }
-            Refusal::Side(side) => {
-                format!("a side of the image has {side} pixels; the limit is {MAX_SIDE} pixels")
-            }
-            Refusal::Memory => {
-                let limit = mib(BUDGET);
-                format!("decoding the image takes more memory than the limit of {limit} MiB")
-            }
-            Refusal::Stored { size } => {
-                let (size, limit) = (mib(*size), mib(STORED_LIMIT.into()));
-                format!("the image takes {size} MiB without loss; the limit is {limit} MiB")
-            }
-            Refusal::Broken(_) => "the image is broken".to_owned(),
-        };
-        let error = Error::new(Kind::Invalid("invalid-image"), format!("`{field}`: {why}"));
-        match self {
-            Refusal::Broken(cause) => error.caused_by(cause),
-            _ => error,
-        }
-    }
-
-    /// A stored picture that exceeds a limit of today is valid all the same.
-    fn or_original(self, file: &Bytes) -> Result<Bytes> {
-        match self {
-            Refusal::Broken(cause) => Err(Error::internal(cause)),
-            _ => Ok(file.clone()),
-        }
-    }
-}
-
-impl From<ImageError> for Refusal {
-    fn from(error: ImageError) -> Refusal {
-        match error {
-            ImageError::IoError(error) => error.into(),
-            ImageError::Limits(_) => Refusal::Memory,
-            error => Refusal::broken(error),
-        }
-    }
-}
-
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Refusal {
-        match error.kind() {
-            io::ErrorKind::OutOfMemory => Refusal::Memory,
-            _ => Refusal::broken(error),
-        }
-    }
 }
 
 fn is_supported(format: ImageFormat) -> bool {

@@ -61,7 +61,7 @@ pub(super) fn interlaced_png(width: u32, height: u32) -> Vec<u8> {
 }
 
 /// A WebP container (RFC 9649) with these chunks.
-fn webp(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+pub(super) fn webp(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let mut body = b"WEBP".to_vec();
     for (name, content) in chunks {
         body.extend(*name);

@@ -33,9 +33,25 @@ pub(crate) fn png_with_a_place() -> Vec<u8> {
 
 /// A PNG with one more chunk behind its header.
 pub(crate) fn with_chunk(chunk: &[u8]) -> Vec<u8> {
-    let mut file = png();
-    file.splice(HEADER_END..HEADER_END, chunk.iter().copied());
-    file
+    with_chunks(&png(), &[chunk.to_vec()])
+}
+
+/// This PNG with more chunks behind its header.
+pub(crate) fn with_chunks(file: &[u8], chunks: &[Vec<u8>]) -> Vec<u8> {
+    [&file[..HEADER_END], &chunks.concat(), &file[HEADER_END..]].concat()
+}
+
+/// The chunks of a PNG.
+pub(crate) fn chunks(file: &[u8]) -> Vec<([u8; 4], &[u8])> {
+    let mut chunks = Vec::new();
+    let mut rest = &file[8..];
+    while let Some((length, behind)) = rest.split_first_chunk() {
+        let length = u32::from_be_bytes(*length) as usize;
+        chunks.push((behind[..4].try_into().unwrap(), &behind[4..4 + length]));
+        // A sum follows.
+        rest = &behind[8 + length..];
+    }
+    chunks
 }
 
 /// A chunk of a PNG (RFC 2083, section 3.2).

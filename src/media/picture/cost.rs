@@ -7,7 +7,7 @@ use std::io::{self, Error, ErrorKind, Read, Seek, SeekFrom};
 
 use image::ImageFormat;
 
-use super::Refusal;
+use super::{Refusal, jpeg};
 
 /// The most memory that one picture may take at a time, in bytes: pixels, working memory, a second buffer
 /// for turning, the encoder's buffers. One is decoded at a time in a process.
@@ -21,7 +21,7 @@ pub(super) fn working_memory(
 ) -> Result<u64, Refusal> {
     match format {
         // The decoder holds the file.
-        ImageFormat::Jpeg => Ok(size + jpeg_coefficients(file)?),
+        ImageFormat::Jpeg => Ok(size + jpeg::coefficients(file)?),
         // The decoder copies parts of the file up to two times.
         ImageFormat::WebP => Ok(2 * size + webp(file, size)?),
         // Both work row by row; a GIF's frame beside its screen is limited as it is allocated.
@@ -29,93 +29,8 @@ pub(super) fn working_memory(
     }
 }
 
-/// The coefficients that a JPEG decoder keeps for the whole picture: 16 bits for each sample of each
-/// component, unless one baseline scan holds all components (ITU-T T.81).
-fn jpeg_coefficients(file: &mut (impl Read + Seek)) -> Result<u64, Refusal> {
-    const SOI: u16 = 0xffd8;
-    const SOF0: u8 = 0xc0;
-    const SOF2: u8 = 0xc2;
-    const SOS: u8 = 0xda;
-    let mut frame: Option<JpegFrame> = None;
-    file.rewind()?;
-    if u16::from_be_bytes(take(file)?) != SOI {
-        return Err(Refusal::broken("a JPEG begins with SOI"));
-    }
-    loop {
-        // As the decoder does, skip bytes between segments, and fill bytes before a marker.
-        while take(file)? != [0xff] {}
-        let mut marker = [0xff];
-        while marker == [0xff] {
-            marker = take(file)?;
-        }
-        let [marker] = marker;
-        if marker == 0 {
-            continue;
-        }
-        let length = u16::from_be_bytes(take(file)?);
-        let mut rest = length
-            .checked_sub(2)
-            .ok_or_else(|| Refusal::broken("a segment of the JPEG has no length"))?;
-        match marker {
-            SOF0..=SOF2 if frame.is_none() => {
-                let read = JpegFrame::read(file, marker)?;
-                rest = rest.saturating_sub(6 + 3 * u16::from(read.components()));
-                frame = Some(read);
-            }
-            SOS => {
-                let [scanned] = take(file)?;
-                let frame = frame.ok_or_else(|| Refusal::broken("a JPEG without a frame"))?;
-                return Ok(frame.coefficients(scanned));
-            }
-            _ => {}
-        }
-        file.seek_relative(rest.into())?;
-    }
-}
-
-struct JpegFrame {
-    is_progressive: bool,
-    width: u64,
-    height: u64,
-    /// The horizontal and vertical sampling factors of each component.
-    sampling: Vec<(u64, u64)>,
-}
-
-impl JpegFrame {
-    fn read(file: &mut impl Read, marker: u8) -> io::Result<JpegFrame> {
-        let [_precision, h1, h0, w1, w0, components] = take(file)?;
-        let mut sampling = Vec::new();
-        for _ in 0..components {
-            let [_id, factors, _table] = take(file)?;
-            sampling.push((u64::from(factors >> 4), u64::from(factors & 15)));
-        }
-        Ok(JpegFrame {
-            is_progressive: marker == 0xc2,
-            width: u16::from_be_bytes([w1, w0]).into(),
-            height: u16::from_be_bytes([h1, h0]).into(),
-            sampling,
-        })
-    }
-
-    fn components(&self) -> u8 {
-        u8::try_from(self.sampling.len()).unwrap_or(u8::MAX)
-    }
-
-    /// In bytes, where the first scan holds so many components.
-    fn coefficients(&self, scanned: u8) -> u64 {
-        if !self.is_progressive && usize::from(scanned) >= self.sampling.len() {
-            return 0;
-        }
-        let most = |factor: fn(&(u64, u64)) -> u64| self.sampling.iter().map(factor).max();
-        let (across, down) = (most(|it| it.0).unwrap_or(1), most(|it| it.1).unwrap_or(1));
-        let blocks = self.width.div_ceil(8 * across.max(1)) * self.height.div_ceil(8 * down.max(1));
-        let samples: u64 = self.sampling.iter().map(|(h, v)| h * v * 64).sum();
-        2 * blocks * samples
-    }
-}
-
 /// The working memory of the WebP decoder (RFC 9649). Frames inside the container have sizes of their own,
-/// and chunks lengths of their own: what does not fit the canvas or the file is refused.
+/// and chunks lengths of their own: what does not fit the canvas or the file is refused. So is a second frame.
 fn webp(file: &mut (impl Read + Seek), end: u64) -> Result<u64, Refusal> {
     file.rewind()?;
     let riff: [u8; 12] = take(file)?;
@@ -137,10 +52,15 @@ fn webp(file: &mut (impl Read + Seek), end: u64) -> Result<u64, Refusal> {
     let [_, _, _, _, riff_size @ .., _, _, _, _] = riff;
     let end = end.min(u64::from(u32::from_le_bytes(riff_size)) + 18);
     let mut memory = 0;
+    let mut frames = 0;
     let mut chunk = first;
     while let Some(next) = chunk.next(file, end)? {
         // A frame of an animation is pixels of its own beside the canvas.
         let (inner, is_animated) = if &next.name == b"ANMF" {
+            frames += 1;
+            if frames > 1 {
+                return Err(Refusal::Animated);
+            }
             let within = next.end().min(end);
             let mut inner = vec![Chunk::read(file, next.start + 16, within)?];
             inner.extend(inner[0].next(file, within)?);
@@ -166,12 +86,7 @@ fn webp(file: &mut (impl Read + Seek), end: u64) -> Result<u64, Refusal> {
                 }
             }
         }
-        // Of an animation only the first frame is decoded; the largest is an upper bound.
-        memory = if is_animated {
-            memory.max(frame)
-        } else {
-            memory + frame
-        };
+        memory += frame;
         chunk = next;
     }
     Ok(memory)
@@ -301,7 +216,7 @@ fn seek(file: &mut impl Seek, position: u64) -> io::Result<()> {
     file.seek_relative(position.wrapping_sub(here).cast_signed())
 }
 
-fn take<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
+pub(super) fn take<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     file.read_exact(&mut bytes)?;
     Ok(bytes)
