@@ -2,6 +2,7 @@
 //! harm.
 
 mod cloudinary;
+mod colors;
 mod crafted;
 mod hostile;
 mod incomplete;

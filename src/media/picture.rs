@@ -1,5 +1,6 @@
 //! Decodes uploads under limits and encodes them again: what comes out holds pixels and nothing else.
 
+mod color;
 mod cost;
 mod encode;
 mod frames;
@@ -194,7 +195,7 @@ fn reduced(image: DynamicImage, width: u32) -> Option<DynamicImage> {
     fits.then(|| image.resize_exact(width, height, FilterType::CatmullRom))
 }
 
-/// The pixels of a picture, upright. Nothing is decoded before its header has passed the limits.
+/// The pixels of a picture, upright and in sRGB. Nothing is decoded before its header has passed the limits.
 fn pixels(
     mut source: impl BufRead + Seek,
     format: ImageFormat,
@@ -280,12 +281,22 @@ impl Header {
     }
 
     fn decode(&self, mut source: impl BufRead + Seek) -> Result<DynamicImage, Refusal> {
+        let mut profile = None;
+        if self.format == ImageFormat::Png {
+            profile = color::of_png(&frames::png_info(&mut source)?);
+        }
         source.rewind()?;
         let mut decoder = decoder(source, self.format)?;
         let mut limits = limits();
         limits.max_alloc = Some(BUDGET.saturating_sub(self.pixels));
         decoder.set_limits(limits)?;
+        if self.format != ImageFormat::Png {
+            profile = decoder.icc_profile()?.and_then(|bytes| color::icc(&bytes));
+        }
         let mut image = DynamicImage::from_decoder(decoder)?;
+        if let Some(profile) = profile {
+            color::to_srgb(&mut image, &profile);
+        }
         image.apply_orientation(self.orientation);
         Ok(image)
     }

@@ -5,6 +5,7 @@ use image::{DynamicImage, ImageBuffer, ImageFormat, Rgba, RgbaImage};
 
 use super::{
     admin_of,
+    colors::{p3, with_profile},
     crafted::{
         hollow_webp, interlaced_png, progressive_jpeg, webp_of_huffman_codes,
         webp_with_a_larger_frame, webp_with_endless_metadata,
@@ -47,13 +48,17 @@ fn pictures() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
             progressive_jpeg(4000, 4000),
             Some(memory),
         ),
+        ("an interlaced PNG", interlaced_png(4000, 4000), None),
         (
-            "a transparent PNG",
-            file(&striped(4000, 4000).into(), ImageFormat::Png),
+            "a transparent PNG of a wide gamut",
+            with_profile(&file(&striped(4000, 4000).into(), ImageFormat::Png), &p3()),
             None,
         ),
-        ("an interlaced PNG", interlaced_png(4000, 4000), None),
-        ("a PNG of 16 bits", deep_png(3400, 3400), None),
+        (
+            "a PNG of 16 bits and a wide gamut",
+            with_profile(&deep_png(3400, 3400), &p3()),
+            None,
+        ),
         ("a large PNG of 16 bits", deep_png(4000, 4000), Some(memory)),
         (
             "an opaque WebP",
