@@ -7,6 +7,7 @@ mod crafted;
 mod hostile;
 mod incomplete;
 mod memory;
+mod orientation;
 mod removals;
 mod s3;
 mod widths;

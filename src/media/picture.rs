@@ -3,6 +3,7 @@
 mod color;
 mod cost;
 mod encode;
+mod exif;
 mod frames;
 mod jpeg;
 mod refusal;
@@ -217,7 +218,11 @@ fn pixels(
         let mut file = Vec::new();
         source.rewind()?;
         source.read_to_end(&mut file)?;
-        jpeg::check_complete(&file)?;
+        if !jpeg::check_complete(&file)? {
+            // The decoder reads ahead, and skips a last row that is shorter than that.
+            file.extend(jpeg::END);
+            return header.decode(Cursor::new(file));
+        }
     }
     header.decode(source)
 }
@@ -249,7 +254,9 @@ impl Header {
             let claim = format!("{width} × {height} pixels in {size} bytes");
             return Err(Refusal::broken(claim));
         }
-        let orientation = decoder.orientation()?;
+        let exif = decoder.exif_metadata()?;
+        let orientation = exif.and_then(|exif| exif::orientation(&exif));
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
         Ok(Header {
             format,
             width,

@@ -1,0 +1,92 @@
+//! Pictures that lie on their side, by their EXIF metadata.
+
+use image::ImageFormat;
+
+use super::{crafted::webp, product};
+use crate::support::{
+    pictures::{chunk, file, picture, with_chunks},
+    storage_test,
+};
+
+/// EXIF metadata with nothing but an orientation: a number of that type, in one of both byte orders.
+fn exif(is_big: bool, kind: u16, value: u32) -> Vec<u8> {
+    let short = |number: u16| {
+        if is_big {
+            number.to_be_bytes()
+        } else {
+            number.to_le_bytes()
+        }
+    };
+    let long = |number: u32| {
+        if is_big {
+            number.to_be_bytes()
+        } else {
+            number.to_le_bytes()
+        }
+    };
+    let value = if kind == 3 {
+        let value = short(u16::try_from(value).unwrap());
+        [value[0], value[1], 0, 0]
+    } else {
+        long(value)
+    };
+    [
+        if is_big { &b"MM\0*"[..] } else { b"II*\0" },
+        &long(8),
+        // One entry: tag, type, count, value.
+        &short(1),
+        &short(0x0112),
+        &short(kind),
+        &long(1),
+        &value,
+        &long(0),
+    ]
+    .concat()
+}
+
+fn jpeg_with(exif: &[u8]) -> Vec<u8> {
+    let content = [b"Exif\0\0", exif].concat();
+    let length = u16::try_from(content.len() + 2).unwrap().to_be_bytes();
+    let mut jpeg = picture(8, 2, ImageFormat::Jpeg);
+    jpeg.splice(2..2, [&[0xff, 0xe1][..], &length, &content].concat());
+    jpeg
+}
+
+fn webp_with(exif: &[u8]) -> Vec<u8> {
+    let lossless = file(&image::RgbImage::new(8, 2).into(), ImageFormat::WebP);
+    let length = u32::from_le_bytes(lossless[16..20].try_into().unwrap()) as usize;
+    let canvas = [0x08, 0, 0, 0, 7, 0, 0, 1, 0, 0];
+    webp(&[
+        (b"VP8X", &canvas),
+        (b"VP8L", &lossless[20..20 + length]),
+        (b"EXIF", exif),
+    ])
+}
+
+storage_test! {
+    async fn a_picture_is_turned_upright_whatever_type_its_orientation_has(shop: TestShop) {
+        let admin = shop.admin().await;
+        let png = picture(8, 2, ImageFormat::Png);
+        for is_big in [false, true] {
+            for (kind, value, size) in [
+                (3, 6, (2, 8)), (4, 6, (2, 8)), (4, 8, (2, 8)), (3, 1, (8, 2)),
+                // No orientation.
+                (4, 0x0006_0000, (8, 2)), (4, 9, (8, 2)), (7, 6, (8, 2)),
+            ] {
+                let exif = exif(is_big, kind, value);
+                let prefixed = [b"Exif\0\0", &exif[..]].concat();
+                for (what, file) in [
+                    ("JPEG", jpeg_with(&exif)),
+                    ("PNG", with_chunks(&png, &[chunk(*b"eXIf", &exif)])),
+                    ("WebP", webp_with(&exif)),
+                    ("WebP with a prefix", webp_with(&prefixed)),
+                ] {
+                    let made = product(&admin, &[&file]).await;
+                    assert_eq!(made.status, 201, "{what}: {made:?}");
+                    let found = (made.number("/images/0/width"), made.number("/images/0/height"));
+                    assert_eq!(found, size, "{what}, big: {is_big}, type {kind}, value {value}");
+                }
+            }
+        }
+    }
+}
