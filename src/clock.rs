@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::{SignedDuration, fmt::temporal::Pieces};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -62,9 +63,21 @@ impl FromStr for Timestamp {
             // As fine as a nanosecond.
             text.replace_range(end.min(point + 10)..end, "");
         }
-        let moment: jiff::Timestamp = text.parse()?;
-        Ok(Timestamp(moment.as_millisecond()))
+        match text.parse::<jiff::Timestamp>() {
+            Ok(moment) => Ok(Timestamp(moment.as_millisecond())),
+            Err(error) => at_the_edge(&text).ok_or(error),
+        }
     }
+}
+
+/// Reads a moment of the first or last day of RFC 3339, which `jiff::Timestamp` leaves out.
+fn at_the_edge(text: &str) -> Option<Timestamp> {
+    let pieces = Pieces::parse(text).ok()?;
+    let local = pieces.date().to_datetime(pieces.time()?);
+    let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+    let offset = pieces.to_numeric_offset()?.seconds();
+    let since = local.duration_since(epoch) - SignedDuration::from_secs(offset.into());
+    i64::try_from(since.as_millis()).ok().map(Timestamp)
 }
 
 impl Serialize for Timestamp {

@@ -1,6 +1,7 @@
 //! The catalog: categories, products and their stock; pictures beside.
 
 mod expensive;
+mod forms;
 mod images;
 mod lists;
 mod search;

@@ -12,7 +12,7 @@ use crate::{
     bus,
     error::Result,
     id::ProductId,
-    web::{App, shares::Share},
+    web::{App, extract::present, shares::Share},
 };
 
 /// How often a listener is pinged; one that has not answered by the next ping is gone.
@@ -36,7 +36,7 @@ const STOPPING_CLOSE: Duration = Duration::from_secs(1);
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Request {
     Subscribe {
-        #[serde(rename = "productIds")]
+        #[serde(rename = "productIds", default, deserialize_with = "present")]
         products: Option<HashSet<ProductId>>,
     },
 }
@@ -78,11 +78,9 @@ impl End {
     fn of(error: axum::Error) -> End {
         let error = error.into_inner();
         match error.downcast_ref::<tungstenite::Error>() {
-            None
-            | Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
-                End::Gone
-            }
-            Some(tungstenite::Error::Protocol(_)) => {
+            Some(tungstenite::Error::Protocol(violation))
+                if !matches!(violation, ProtocolError::ResetWithoutClosingHandshake) =>
+            {
                 End::Close(close_code::PROTOCOL, "the frame violates RFC 6455")
             }
             Some(tungstenite::Error::Utf8(_)) => {
@@ -91,7 +89,7 @@ impl End {
             Some(tungstenite::Error::Capacity(_)) => {
                 End::Close(close_code::SIZE, "a message has at most 64 KiB")
             }
-            Some(_) => End::Gone,
+            _ => End::Gone,
         }
     }
 }

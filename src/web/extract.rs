@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
+pub use super::query::{NoQuery, Query, empty_is_set};
 use super::{App, body::read_body, skipped::Skipped, token::Claims};
 use crate::error::{Error, Kind, Result};
 
 /// How large a body of JSON may be.
 pub const JSON_LIMIT: usize = 256 * 1024;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A JSON body.
 pub struct Json<T>(pub T);
@@ -84,8 +87,10 @@ fn not_json() -> Error {
     )
 }
 
-/// Parses a JSON body: what is not JSON is a 400, what is JSON and wrong names the field.
+/// Parses a JSON body: what is not JSON is a 400, what is JSON and wrong names the field. Some programs
+/// begin every text with a byte order mark, which a parser may ignore (RFC 8259, section 8.1).
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     // A struct would be read from an array too, by position.
     if body.trim_ascii_start().starts_with(b"[") {
         check_json(body)?;
@@ -118,12 +123,31 @@ fn malformed(error: &serde_json::Error) -> Error {
     )
 }
 
+/// Reads an optional field that cannot be `null`: only the type of the field decides whether `null` is one
+/// of its values.
+pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 /// As [`parse_json`], for a value that is already read.
 pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         field_error(&path, &error.into_inner().to_string())
     })
+}
+
+/// The error of a field that is not known; `expected` names those that are.
+pub fn unknown_field(name: impl Into<String>, expected: &str) -> Error {
+    Error::field(
+        name,
+        "unknown-field",
+        format!("is not known here, {expected}"),
+    )
 }
 
 /// Turns the parser's words into the field's path, a code and a message.
@@ -139,13 +163,9 @@ fn field_error(path: &str, message: &str) -> Error {
         Error::field(inside(quoted), "required", "is required")
     } else if message.starts_with("unknown field") {
         let rest = message.split_once(", ").map_or("", |(_, rest)| rest);
-        Error::field(
-            inside(quoted),
-            "unknown-field",
-            format!("is not known here, {rest}"),
-        )
+        unknown_field(inside(quoted), rest)
     } else if message.starts_with("duplicate field") {
-        Error::field(inside(quoted), "duplicate", "stands twice")
+        Error::field(inside(quoted), "duplicate", "was sent more than once")
     } else {
         let field = if matches!(path, "." | "" | "?") {
             "body"
@@ -158,48 +178,6 @@ fn field_error(path: &str, message: &str) -> Error {
             None => message.to_owned(),
         };
         Error::field(field, "invalid", message)
-    }
-}
-
-/// The query string; an unknown parameter is an error.
-pub struct Query<T>(pub T);
-
-impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let text = parts.uri.query().unwrap_or_default();
-        let parser = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
-        serde_path_to_error::deserialize(parser)
-            .map(Query)
-            .map_err(|error| {
-                let path = error.path().to_string();
-                let cause = error.into_inner().to_string();
-                let cause = cause.replace("unknown field", "unknown parameter");
-                let detail = if cause.contains('`') || path == "." {
-                    cause
-                } else {
-                    format!("`{path}`: {cause}")
-                };
-                Error::new(Kind::InvalidQuery, detail)
-            })
-    }
-}
-
-/// A route that takes no query parameters, so that a typo never passes in silence.
-pub struct NoQuery;
-
-impl<S: Sync> FromRequestParts<S> for NoQuery {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        match parts.uri.query() {
-            None | Some("") => Ok(NoQuery),
-            Some(_) => Err(Error::new(
-                Kind::InvalidQuery,
-                "this route takes no query parameters",
-            )),
-        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod keyed_hash;
 pub mod limits;
 pub mod openapi;
 pub mod problems;
+mod query;
 pub mod respond;
 pub mod shares;
 pub mod single_flight;

@@ -5,8 +5,8 @@ use utoipa::{
     openapi::{
         self, ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
         Schema, Type,
-        path::{Operation, PathItem},
-        schema::SchemaType,
+        path::{Operation, ParameterIn, PathItem},
+        schema::{AnyOfBuilder, SchemaType},
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -49,6 +49,9 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
             for parameter in operation.parameters.iter_mut().flatten() {
                 if let RefOr::T(parameter) = parameter {
                     parameter.schema.iter_mut().for_each(forbid_null);
+                    if parameter.parameter_in == ParameterIn::Query {
+                        parameter.schema.iter_mut().for_each(allow_empty);
+                    }
                 }
             }
             if let Some(RefOr::T(body)) = &mut operation.request_body {
@@ -137,6 +140,25 @@ pub fn forbid_null(schema: &mut RefOr<Schema>) {
         }
         _ => {}
     }
+}
+
+/// Adds the empty text to a schema: browsers send it for a field that nobody filled in, and it means that
+/// the field is not set.
+pub fn allow_empty(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = schema
+        && object.schema_type == SchemaType::Type(Type::String)
+        && object.format.is_none()
+        && object.pattern.is_none()
+        && object.enum_values.is_none()
+        && object.min_length.is_none()
+    {
+        return;
+    }
+    let empty = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some([""]));
+    let either = AnyOfBuilder::new().item(schema.clone()).item(empty);
+    *schema = either.into();
 }
 
 /// What stands for a description, which every response must have (`OpenAPI` 3.1, section 4.8.17.1).

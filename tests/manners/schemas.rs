@@ -61,12 +61,33 @@ impl Generator {
         }
     }
 
+    /// The fields of an operation's JSON body, and whether each may be `null`.
+    fn fields_of(&self, operation: &Operation) -> Vec<(String, bool)> {
+        let content = &operation.text["requestBody"]["content"]["application/json"];
+        let Some(reference) = content["schema"]["$ref"].as_str() else {
+            return Vec::new();
+        };
+        let schema = self
+            .document
+            .pointer(reference.strip_prefix('#').unwrap())
+            .unwrap();
+        let is_null = |kind: &Value| kind == "null" || kind["type"] == "null";
+        let may_be_null = |schema: &Value| {
+            let kinds = schema["type"].as_array().or(schema["oneOf"].as_array());
+            kinds.is_some_and(|kinds| kinds.iter().any(is_null))
+        };
+        let fields = schema["properties"].as_object().into_iter().flatten();
+        fields
+            .map(|(name, schema)| (name.clone(), may_be_null(schema)))
+            .collect()
+    }
+
     fn strategy(&self, schema: &Value) -> BoxedStrategy<Value> {
         if let Some(reference) = schema["$ref"].as_str() {
             let target = reference.strip_prefix('#').unwrap();
             return self.strategy(self.document.pointer(target).unwrap());
         }
-        if let Some(either) = schema["oneOf"].as_array() {
+        if let Some(either) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
             return Union::new(either.iter().map(|it| self.strategy(it))).boxed();
         }
         if let Some(values) = schema["enum"].as_array() {
@@ -288,5 +309,82 @@ storage_test! {
             }
         }
         assert!(parameters >= 30, "{parameters}");
+    }
+
+    async fn a_null_is_accepted_only_where_the_schema_has_it(shop: TestShop) {
+        let admin = shop.admin().await;
+        let mut generator = Generator::new();
+        let mut nullable = Vec::new();
+        let mut fields = 0;
+        for operation in operations() {
+            let path = path_of(&shop, &operation).await;
+            for (name, may_be_null) in generator.fields_of(&operation) {
+                let mut body = generator.body_of(&operation);
+                body[&name] = Value::Null;
+                let answer = send_json(&admin, &operation, &path, &body).await;
+                if may_be_null {
+                    is_accepted(&operation, &answer, &body);
+                    nullable.push(name);
+                } else {
+                    fields += 1;
+                    answer.is_problem(422, "validation-failed");
+                    let blamed = answer.blamed();
+                    assert!(blamed.contains(&name), "{name} of {path}: {answer:?}");
+                }
+            }
+        }
+        assert_eq!(nullable, ["categoryId", "categoryId"]);
+        assert!(fields >= 25, "{fields}");
+        // Nothing of a change with a null is made.
+        let product = shop.product("Kettle", 2_000, 9).await;
+        let change = json!({ "name": "Pot", "price": null });
+        admin.patch(&format!("/products/{product}"), change).await.blames("price");
+        assert_eq!(shop.anonymous().get(&format!("/products/{product}")).await.text("/name"), "Kettle");
+    }
+
+    async fn json_may_begin_with_a_byte_order_mark(shop: TestShop) {
+        let admin = shop.admin().await;
+        let mut generator = Generator::new();
+        let kind = [("content-type", "application/json")];
+        for operation in operations().into_iter().filter(|operation| operation.takes_json) {
+            let path = path_of(&shop, &operation).await;
+            let body = format!("\u{feff}{}", generator.body_of(&operation));
+            let answer = admin.raw(operation.method.clone(), &path, &kind, body).await;
+            let is_malformed = answer.status == 400 && answer.text("/code") == "malformed-json";
+            assert!(!is_malformed, "{path}: {answer:?}");
+        }
+        let marked = "\u{feff} {\"name\":\"Pan\",\"price\":5}";
+        let made = admin.raw(Method::POST, "/products", &kind, marked).await;
+        assert_eq!((made.status, made.text("/name")), (201, "Pan".to_owned()));
+        for body in ["\u{feff}", "\u{feff}\u{feff}{}", "{\u{feff}}"] {
+            let answer = admin.raw(Method::POST, "/categories", &kind, body).await;
+            answer.is_problem(400, "malformed-json");
+        }
+    }
+
+    async fn a_period_may_reach_from_the_first_to_the_last_moment(shop: TestShop) {
+        let product = shop.product("Kettle", 500, 5).await;
+        shop.customer("ada").await.buys(&product, 1).await;
+        let admin = shop.admin().await;
+        let early = ["0000-01-01T00:00:00Z", "0000-01-01T00:00:00+23:59", "0001-01-01T00:00:00.000Z", "1969-12-31T23:59:59Z"];
+        let late = ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59-23:59", "9999-12-31T23:59:60Z"];
+        for (from, to, count) in early.iter().zip(late).map(|(early, late)| (*early, late, 1))
+            .chain(early.iter().zip(late).map(|(early, late)| (late, *early, 0)))
+            .chain([("2026-06-30T23:59:60Z", "9999-12-31T00:00:00Z", 0)])
+        {
+            let period = form_urlencoded::Serializer::new(String::new())
+                .append_pair("from", from)
+                .append_pair("to", to)
+                .finish();
+            for part in ["", "&cursor="] {
+                let listed = admin.get(&format!("/admin/orders?{period}{part}")).await;
+                assert_eq!(listed.status, 200, "{period}: {listed:?}");
+                let orders = listed.json()["data"].as_array().unwrap().len();
+                assert_eq!(orders, count, "{period}");
+            }
+        }
+        for wrong in ["9999-12-31", "9999-12-31T23:59:59", "9999-13-31T23:59:59Z", "10000-01-01T00:00:00Z"] {
+            admin.get(&format!("/admin/orders?to={wrong}")).await.is_problem(400, "invalid-query");
+        }
     }
 }

@@ -20,7 +20,7 @@ storage_test! {
             assert_eq!(ada.post("/orders", body).await.status, 201);
         }
         ada.puts(&kettle, 1).await;
-        for body in ["{", "{} {}", "\u{feff}{}", "expectedTotal=1"] {
+        for body in ["{", "{} {}", "\u{feff}{", "expectedTotal=1"] {
             let kind = [("content-type", "application/json")];
             let refused = ada.raw(Method::POST, "/orders", &kind, body).await;
             refused.is_problem(400, "malformed-json");

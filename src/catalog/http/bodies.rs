@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Ref, RefOr, SchemaFormat, Type,
+        ArrayBuilder, KnownFormat, ObjectBuilder, RefOr, SchemaFormat, Type,
         schema::{AdditionalProperties, Schema},
     },
 };
@@ -21,7 +21,7 @@ use crate::{
     web::{
         App,
         body::read_body,
-        extract::{JSON_LIMIT, is_json, parse_json, parse_value},
+        extract::{JSON_LIMIT, is_json, parse_json, parse_value, present},
         openapi,
     },
 };
@@ -58,10 +58,18 @@ fn no_stock() -> Stock {
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ProductChanges {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = ProductName, required = false)]
     name: Option<ProductName>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Price, required = false)]
     price: Option<Price>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Description, required = false)]
     description: Option<Description>,
     /// Needs `If-Match`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Stock, required = false)]
     stock_quantity: Option<Stock>,
     /// `null` takes the product out of its category.
     #[serde(default, deserialize_with = "present")]
@@ -83,15 +91,6 @@ impl From<ProductChanges> for Changes {
             category: body.category_id,
         }
     }
-}
-
-/// Tells `null` from a key that is not there.
-fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
 }
 
 /// [`NewProductBody`] as a form, with images.
@@ -131,23 +130,19 @@ impl PartialSchema for ImagesForm {
 
 impl ToSchema for ImagesForm {}
 
-/// The schema of a form with the fields of a JSON object: nothing in it is `null`, an empty
-/// `categoryId` means none, and files may come along.
+/// The schema of a form with the fields of a JSON object. Nothing in it is `null`; a field that is not
+/// required may be empty, as browsers send one that nobody filled in, and then means nothing; and files may
+/// come along.
 fn form_of(body: RefOr<Schema>) -> RefOr<Schema> {
     let RefOr::T(Schema::Object(mut form)) = body else {
         return body;
     };
-    for field in form.properties.values_mut() {
+    for (name, field) in &mut form.properties {
         openapi::forbid_null(field);
+        if !form.required.contains(name) {
+            openapi::allow_empty(field);
+        }
     }
-    let empty = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .max_length(Some(0));
-    let category = OneOfBuilder::new()
-        .item(Ref::from_schema_name(CategoryId::name()))
-        .item(empty);
-    form.properties
-        .insert("categoryId".to_owned(), category.into());
     form.properties
         .insert("images".to_owned(), images_schema().into());
     RefOr::T(Schema::Object(form))
@@ -165,7 +160,16 @@ fn images_schema() -> ArrayBuilder {
         .description(Some("Files of up to 5 MiB each: JPEG, PNG, WebP or GIF."))
 }
 
-/// The fields of a body, be it JSON or a form, and the files that came along.
+/// The texts of a form.
+const FIELDS: [&str; 5] = [
+    "name",
+    "price",
+    "description",
+    "stockQuantity",
+    "categoryId",
+];
+
+/// Reads the fields of a JSON body or a form, and the files that came along.
 pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
     app: &App,
     request: Request,
@@ -195,14 +199,13 @@ async fn read_any<T: serde::de::DeserializeOwned>(
         let body = read_body(request, JSON_LIMIT).await?;
         return Ok((parse_json(&body)?, Vec::new()));
     }
-    let upload = Upload::read(app, request).await?;
+    let upload = Upload::read(app, request, &FIELDS).await?;
     let fields = upload.texts.into_iter().map(|(name, text)| {
         let value = match name.as_str() {
             "price" | "stockQuantity" => text
                 .trim()
                 .parse::<i64>()
                 .map_or(text.into(), serde_json::Value::from),
-            "categoryId" if text.is_empty() => serde_json::Value::Null,
             _ => text.into(),
         };
         (name, value)

@@ -14,7 +14,7 @@ use crate::{
     web::{
         State,
         client::ClientAddress,
-        extract::Query,
+        extract::{Query, empty_is_set},
         respond::{self, INVENTORY_SEQ, WrittenRows},
     },
 };
@@ -46,6 +46,7 @@ pub(crate) struct ListQuery {
     #[param(value_type = Option<Sort>, inline)]
     sort: Option<String>,
     /// Empty to begin a walk, then what `nextCursor` said; not with `page`, nor by relevance.
+    #[serde(default, deserialize_with = "empty_is_set")]
     cursor: Option<String>,
 }
 
@@ -55,7 +56,6 @@ const LONGEST_QUESTION: usize = 200;
 impl ListQuery {
     fn parse(self) -> Result<(Filters, Part)> {
         let wrong = |detail: &'static str| Error::new(Kind::InvalidQuery, detail);
-        // A field that was left empty asks for nothing.
         let q = self.q.filter(|q| !q.trim().is_empty());
         if q.as_ref()
             .is_some_and(|q| q.chars().count() > LONGEST_QUESTION)

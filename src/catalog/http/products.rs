@@ -213,14 +213,7 @@ pub(crate) async fn add_product_images(
     _: NoQuery,
     request: Request,
 ) -> Result<Response> {
-    let upload = Upload::read(&app, request).await?;
-    if let Some((name, _)) = upload.texts.first() {
-        return Err(Error::field(
-            name,
-            "unknown-field",
-            "is not known here, expected `images`",
-        ));
-    }
+    let upload = Upload::read(&app, request, &[]).await?;
     if upload.images.is_empty() {
         return Err(Error::field("images", "required", "send at least one file"));
     }

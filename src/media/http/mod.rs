@@ -1,5 +1,6 @@
 //! Pictures on their way out, and uploads on their way in.
 
+mod part;
 mod upload;
 
 use axum::{body::Body, response::Response};

@@ -21,21 +21,29 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::io::AsyncWriteExt;
 
+use super::part::{FileName, PartHead, is_utf8};
 use crate::{
     error::{Error, Kind, Result},
     media::{IMAGE_LIMIT, MOST_IMAGES, picture::unreadable, worker::Draft},
     web::{
         App,
         body::{BodyMeter, check_coding},
+        extract::unknown_field,
     },
 };
 
-/// The parts of an upload: texts by name, and files of the field `images`.
+/// The parts of an upload that have content: texts by name, and files of the field `images`.
 #[derive(Default)]
 pub struct Upload {
     pub texts: Vec<(String, String)>,
     pub images: Vec<Draft>,
 }
+
+/// The field of the files.
+const IMAGES: &str = "images";
+
+/// The field that names the encoding of a form's texts.
+const CHARSET: &str = "_charset_";
 
 /// How long one text of a form may be, in bytes.
 const TEXT_LIMIT: usize = 64 * 1024;
@@ -52,8 +60,10 @@ const PIECE: usize = 16 * 1024;
 const MOST_KEPT: usize = 8 * PIECE;
 
 impl Upload {
-    /// Reads `multipart/form-data` (RFC 7578), each part under its own limit.
-    pub async fn read(app: &App, request: Request) -> Result<Upload> {
+    /// Reads `multipart/form-data` (RFC 7578), each part under its own limit. `fields` are the texts that
+    /// the form may have. What is wrong with a part by its head is refused before its content is read. A
+    /// part without content is a field that nobody filled in: it is left out.
+    pub async fn read(app: &App, request: Request, fields: &[&str]) -> Result<Upload> {
         let kept = Arc::<AtomicUsize>::default();
         let (parts, body) = request.into_parts();
         check_coding(&parts.headers)?;
@@ -71,66 +81,144 @@ impl Upload {
             .await
             .map_err(|e| Error::new(Kind::UnsupportedMediaType, e.body_text()))?;
         let mut upload = Upload::default();
-        let mut count = 0;
+        let mut names = Vec::new();
         while let Some(mut part) = form.next_field().await.map_err(broken)? {
             kept.store(0, Ordering::Relaxed);
-            count += 1;
-            if count > MOST_PARTS {
+            if names.len() == MOST_PARTS {
                 return Err(Error::new(Kind::TooLarge, "the form has too many parts"));
             }
-            let name = part.name().unwrap_or_default().to_owned();
-            let mut limit = if name == "images" {
-                IMAGE_LIMIT
-            } else {
-                TEXT_LIMIT
-            };
-            let mut place = upload.place(app, &name)?;
+            let head = PartHead::of(part.headers())?;
+            upload.check(&head, fields, &names)?;
+            let mut place = None;
+            let mut size = 0;
             while let Some(chunk) = next(&mut part, &kept).await.map_err(broken)? {
-                limit = limit.checked_sub(chunk.len()).ok_or_else(|| {
-                    let detail = format!("`{name}` is larger than {} bytes", limit_of(&name));
-                    Error::new(Kind::TooLarge, detail)
-                })?;
+                if chunk.is_empty() {
+                    continue;
+                }
+                size += chunk.len();
+                let place = match &mut place {
+                    Some(place) => place,
+                    none => none.insert(upload.place(app, &head)?),
+                };
+                place.check_size(size, &upload.called(&head))?;
                 place.add(&chunk, &meter).await?;
             }
-            upload.take(name, place).await?;
+            if head.is_chosen_image() && place.is_none() {
+                // A file all the same, and no picture.
+                place = Some(upload.place(app, &head)?);
+            }
+            if let Some(place) = place {
+                upload.take(&head, place).await?;
+            }
+            names.push(head.name);
         }
         Ok(upload)
     }
 
-    /// Where a part goes that is about to come.
-    fn place(&self, app: &App, name: &str) -> Result<Place> {
-        if name != "images" {
-            return Ok(Place::Text(Vec::new()));
+    /// What an error calls a part.
+    fn called(&self, head: &PartHead) -> String {
+        if head.name == IMAGES {
+            format!("{IMAGES}[{}]", self.images.len())
+        } else {
+            head.name.clone()
         }
-        if self.images.len() == MOST_IMAGES {
-            let detail = format!("`images`: at most {MOST_IMAGES} images");
-            return Err(Error::new(Kind::Invalid("invalid-image"), detail));
-        }
-        // Without a name, so that a process that is killed leaves nothing.
-        let file = tempfile::tempfile_in(&app.config.data_dir).map_err(|e| unreadable(&e))?;
-        Ok(Place::File(file.into()))
     }
 
-    async fn take(&mut self, name: String, place: Place) -> Result<()> {
+    /// Refuses a part that is wrong whatever it holds.
+    fn check(&self, head: &PartHead, fields: &[&str], names: &[String]) -> Result<()> {
+        let name = head.name.as_str();
+        if name == IMAGES {
+            return match head.file {
+                FileName::Given => self.check_room(),
+                FileName::Empty | FileName::Absent => Ok(()),
+            };
+        }
+        if name != CHARSET && !fields.contains(&name) {
+            let known: Vec<_> = fields
+                .iter()
+                .chain(&[IMAGES])
+                .map(|it| format!("`{it}`"))
+                .collect();
+            return Err(unknown_field(
+                name,
+                &format!("expected one of {}", known.join(", ")),
+            ));
+        }
+        if names.iter().any(|taken| taken == name) {
+            return Err(Error::field(name, "duplicate", "was sent more than once"));
+        }
+        match head.file {
+            FileName::Given => Err(no_text(name)),
+            FileName::Empty | FileName::Absent => Ok(()),
+        }
+    }
+
+    fn check_room(&self) -> Result<()> {
+        if self.images.len() == MOST_IMAGES {
+            let detail = format!("`{IMAGES}`: at most {MOST_IMAGES} images");
+            return Err(Error::new(Kind::Invalid("invalid-image"), detail));
+        }
+        Ok(())
+    }
+
+    /// Where a part goes that has content.
+    fn place(&self, app: &App, head: &PartHead) -> Result<Place> {
+        match (head.name == IMAGES, head.file) {
+            (true, FileName::Absent) => {
+                let why = "must be a file: send the part with a `filename`";
+                Err(Error::field(IMAGES, "invalid", why))
+            }
+            (true, FileName::Empty | FileName::Given) => {
+                self.check_room()?;
+                // Without a name, so that a process that is killed leaves nothing.
+                let file = tempfile::tempfile_in(&app.config.data_dir);
+                Ok(Place::File(file.map_err(|e| unreadable(&e))?.into()))
+            }
+            (false, FileName::Absent) => Ok(Place::Text(Vec::new())),
+            (false, FileName::Empty | FileName::Given) => Err(no_text(&head.name)),
+        }
+    }
+
+    async fn take(&mut self, head: &PartHead, place: Place) -> Result<()> {
         let bytes = match place {
             Place::Text(bytes) => bytes,
             Place::File(mut file) => {
                 file.flush().await.map_err(|e| unreadable(&e))?;
                 self.images.push(Draft {
-                    field: format!("images[{}]", self.images.len()),
+                    field: self.called(head),
                     file: file.into_std().await,
                 });
                 return Ok(());
             }
         };
-        if self.texts.iter().any(|(taken, _)| *taken == name) {
-            return Err(Error::field(name, "duplicate", "stands twice"));
-        }
+        let name = &head.name;
         let text = String::from_utf8(bytes)
-            .map_err(|_| Error::field(name.clone(), "invalid", "must be UTF-8 text"))?;
-        self.texts.push((name, text));
+            .map_err(|_| Error::field(name, "invalid", "must be UTF-8 text"))?;
+        if name == CHARSET {
+            // The encoding of the whole form (RFC 7578, section 4.6).
+            return if is_utf8(&text) {
+                Ok(())
+            } else {
+                let detail = format!("`{CHARSET}`: send the form in UTF-8");
+                Err(Error::new(Kind::UnsupportedMediaType, detail))
+            };
+        }
+        // Browsers send every line break as CRLF (HTML, multipart/form-data encoding algorithm).
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        self.texts.push((name.clone(), text));
         Ok(())
     }
+}
+
+impl PartHead {
+    /// Whether the user chose a file of `images`, even an empty one.
+    fn is_chosen_image(&self) -> bool {
+        self.name == IMAGES && self.file == FileName::Given
+    }
+}
+
+fn no_text(name: &str) -> Error {
+    Error::field(name, "invalid", "must be text, not a file")
 }
 
 /// Where a part goes.
@@ -140,6 +228,18 @@ enum Place {
 }
 
 impl Place {
+    fn check_size(&self, size: usize, name: &str) -> Result<()> {
+        let limit = match self {
+            Place::Text(_) => TEXT_LIMIT,
+            Place::File(_) => IMAGE_LIMIT,
+        };
+        if size > limit {
+            let detail = format!("`{name}` is larger than {limit} bytes");
+            return Err(Error::new(Kind::TooLarge, detail));
+        }
+        Ok(())
+    }
+
     async fn add(&mut self, chunk: &[u8], meter: &BodyMeter) -> Result<()> {
         match self {
             Place::Text(text) => {
@@ -156,14 +256,6 @@ async fn next(part: &mut Field<'_>, kept: &AtomicUsize) -> Result<Option<Bytes>,
     let chunk = part.chunk().await;
     kept.store(0, Ordering::Relaxed);
     chunk
-}
-
-fn limit_of(name: &str) -> usize {
-    if name == "images" {
-        IMAGE_LIMIT
-    } else {
-        TEXT_LIMIT
-    }
 }
 
 /// A body in small pieces, one at each turn: the parser would else take in all that there is before it

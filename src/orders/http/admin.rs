@@ -21,7 +21,7 @@ use crate::{
     page::{KeyType, Listing, PageLimit, PageNumber, Part},
     web::{
         State,
-        extract::{Json, NoQuery, Path, Query, RawJson},
+        extract::{Json, NoQuery, Path, Query, RawJson, empty_is_set, present},
         idempotency::{self, Answer, IdempotencyKey},
         respond,
     },
@@ -38,6 +38,7 @@ pub(crate) struct AllQuery {
     #[param(inline)]
     limit: Option<PageLimit>,
     /// Empty to begin a walk, then what `nextCursor` said; not with `page`.
+    #[serde(default, deserialize_with = "empty_is_set")]
     cursor: Option<String>,
     #[param(value_type = Option<Status>, inline)]
     status: Option<String>,
@@ -181,6 +182,8 @@ pub(crate) async fn update_order(
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRefund {
     /// All that is left if none is named.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Amount, required = false)]
     amount: Option<Amount>,
     /// Puts the stock back with the refund that completes it, once.
     #[serde(default)]

@@ -20,7 +20,7 @@ use crate::{
     page::{KeyType, Listing, PageLimit, PageNumber, Part},
     web::{
         State,
-        extract::{Bearer, NoQuery, Path, Query, RawJson},
+        extract::{Bearer, NoQuery, Path, Query, RawJson, empty_is_set, present},
         idempotency::{self, Answer, IdempotencyKey},
         respond,
     },
@@ -30,6 +30,8 @@ use crate::{
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct NewOrder {
     /// What the customer was shown; another sum is refused.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Money, required = false)]
     expected_total: Option<Money>,
 }
 
@@ -93,6 +95,7 @@ pub(crate) struct OwnQuery {
     #[param(inline)]
     limit: Option<PageLimit>,
     /// Empty to begin a walk, then what `nextCursor` said; not with `page`.
+    #[serde(default, deserialize_with = "empty_is_set")]
     cursor: Option<String>,
     #[param(value_type = Option<Status>, inline)]
     status: Option<String>,
