@@ -291,6 +291,35 @@ fn what_is_open_to_a_network_is_warned_about() {
     assert!(log_of(&[&public[..], &demo].concat(), "on").contains("WARNING: a demo"));
 }
 
+#[tokio::test]
+async fn addresses_may_be_of_ipv6() {
+    let here = tempfile::tempdir().unwrap();
+    let mut command = shop(here.path(), &["serve", "--listen", "[::1]:0"]);
+    command
+        .env("SHOP_PUBLIC_URL", "http://[::1]:8080")
+        .env("SHOP_CORS_ORIGINS", "http://[::1]:3000")
+        .env("SHOP_TRUSTED_PROXIES", "::1")
+        .env("SHOP_RAZORPAY_API_URL", "http://[::1]:8081")
+        .env(
+            "CLOUDINARY_URL",
+            "cloudinary://key:secret@cloud?upload_prefix=http://[::1]:8082",
+        );
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let server = Process::listening(command);
+    assert!(server.url.starts_with("http://[::1]:"), "{}", server.url);
+    let answer = reqwest::Client::new()
+        .get(format!("{}/api/v1/products", server.url))
+        .header("origin", "http://[::1]:3000")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let allowed = &answer.headers()["access-control-allow-origin"];
+    assert_eq!(allowed, "http://[::1]:3000");
+    server.terminate();
+    assert!(server.wait().success());
+}
+
 #[test]
 fn links_that_lead_nowhere_are_warned_about() {
     let log_of = |listen: &str, variables: &[(&str, &str)]| {

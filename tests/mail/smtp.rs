@@ -113,6 +113,31 @@ storage_test! {
         assert!(server.messages().is_empty());
     }
 
+    async fn a_server_may_be_an_ipv6_address(site: Site) {
+        let certificate = Certificate::of("IP:::1");
+        let authority = certificate.authority.to_str().unwrap();
+        let account = ["--host", "::1", "--user", "shop", "--password", "right"];
+        for (name, scheme, query, tls) in [
+            ("ada", "smtp", "?tls=required", "required"),
+            ("bob", "smtps", "", "implicit"),
+            // It is this machine: a password may go there without encryption.
+            ("cleo", "smtp", "", ""),
+        ] {
+            let encryption = ["--tls", tls];
+            let encryption = [&certificate.arguments()[..], &encryption].concat();
+            let encryption = if tls.is_empty() { &[][..] } else { &encryption };
+            let arguments = [&account[..], encryption].concat();
+            let Some(server) = SmtpServer::start(&arguments) else { return };
+            let url = format!("{scheme}://shop:right@[::1]:{}{query}", server.port());
+            let process = start(&site, &url, &[("SSL_CERT_FILE", authority)]);
+            register(&process, name).await;
+            let mail = server.wait_for(1).remove(0);
+            assert_eq!((mail.tls, mail.user.as_deref()), (!tls.is_empty(), Some("shop")), "{name}");
+            process.terminate();
+            assert!(process.wait().success());
+        }
+    }
+
     async fn a_server_with_tls_from_the_first_byte_serves(site: Site) {
         let certificate = Certificate::of("DNS:localhost");
         let arguments = [&certificate.arguments()[..], &["--tls", "implicit"]].concat();

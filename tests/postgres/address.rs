@@ -96,6 +96,9 @@ fn nobody_there_is_said() {
     names(&refuses(&url), &["`shop`", "no-such-host.invalid"]);
     let url = format!("postgres://ada:{SECRET}@%2Fnowhere/shop");
     names(&refuses(&url), &["`shop`", "/nowhere"]);
+    let url = format!("postgres://ada:{SECRET}@[::1]:{port}/shop");
+    let address = format!("[::1]:{port}");
+    names(&refuses(&url), &["`shop`", &address, "check that it runs"]);
 }
 
 #[test]

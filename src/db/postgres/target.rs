@@ -113,6 +113,7 @@ impl Target {
     /// Name and server, for messages; never the password.
     pub fn name(&self) -> String {
         let host = match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) if host.contains(':') => format!("[{host}]"),
             Some(Host::Tcp(host)) => host.clone(),
             #[cfg(unix)]
             Some(Host::Unix(path)) => path.display().to_string(),

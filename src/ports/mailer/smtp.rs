@@ -1,14 +1,21 @@
 //! A mail server, by SMTP (RFC 5321): with STARTTLS or TLS from the first byte, signed in where the URL
 //! has a name and a password.
 
-use std::{net::IpAddr, time::Duration};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use futures_util::future::BoxFuture;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     message::Mailbox,
-    transport::smtp::{Error as SmtpError, PoolConfig},
+    transport::smtp::{
+        AsyncSmtpTransportBuilder, Error as SmtpError, PoolConfig, SUBMISSION_PORT,
+        SUBMISSIONS_PORT,
+        authentication::Credentials,
+        client::{Tls, TlsParameters},
+        extension::ClientId,
+    },
 };
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::{Letter, Mailer, message};
@@ -40,9 +47,7 @@ impl Smtp {
     /// the host is this machine: whoever controls the network could hide the offer and read the password.
     /// Certificates are checked against the system's roots.
     pub fn open(url: &Secret, from: Mailbox) -> Result<Smtp> {
-        let with_tls = with_tls(&url.0).ok_or_else(|| Error::config(FORM))?;
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(&with_tls)
-            .map_err(|error| Error::config(FORM).caused_by(error))?
+        let transport = builder(&url.0)?
             .timeout(Some(ANSWER))
             .pool_config(PoolConfig::new().max_size(MOST_CONNECTIONS))
             .build();
@@ -50,26 +55,55 @@ impl Smtp {
     }
 }
 
-/// The URL with its `tls`, explicit. None: it is not a URL.
-fn with_tls(url: &str) -> Option<String> {
-    let mut url = Url::parse(url).ok()?;
-    if url.scheme() == "smtp" && url.query_pairs().all(|(name, _)| name != "tls") {
-        let has_credentials = !url.username().is_empty() || url.password().is_some();
-        let tls = if has_credentials && !is_loopback(&url) {
-            "required"
-        } else {
-            "opportunistic"
-        };
-        url.query_pairs_mut().append_pair("tls", tls);
+/// The transport of a URL. lettre would connect to the host as URLs write it, which is no address where it
+/// is one of IPv6, in brackets.
+fn builder(url: &str) -> Result<AsyncSmtpTransportBuilder> {
+    let wrong = || Error::config(FORM);
+    let url = Url::parse(url).map_err(|error| wrong().caused_by(error))?;
+    let host = url
+        .host_str()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(wrong)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let mode = url
+        .query_pairs()
+        .find(|(name, _)| name == "tls")
+        .map(|(_, mode)| mode);
+    let tls = TlsParameters::new(host.to_owned()).map_err(|error| wrong().caused_by(error))?;
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    let is_exposed = has_credentials && !is_loopback(host);
+    let (port, tls) = match (url.scheme(), mode.as_deref(), is_exposed) {
+        ("smtp", Some("required"), _) | ("smtp", None, true) => {
+            (SUBMISSION_PORT, Tls::Required(tls))
+        }
+        ("smtp", Some("opportunistic"), _) | ("smtp", None, false) => {
+            (SUBMISSION_PORT, Tls::Opportunistic(tls))
+        }
+        ("smtps", ..) => (SUBMISSIONS_PORT, Tls::Wrapper(tls)),
+        _ => return Err(wrong()),
+    };
+    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+        .port(url.port().unwrap_or(port))
+        .tls(tls);
+    let hello = url.path().trim_matches('/');
+    if !hello.is_empty() {
+        builder = builder.hello_name(ClientId::Domain(hello.to_owned()));
     }
-    Some(url.into())
+    if let Some(password) = url.password() {
+        let decode = |text: &str| {
+            let text = percent_decode_str(text).decode_utf8();
+            text.map(Cow::into_owned)
+                .map_err(|error| wrong().caused_by(error))
+        };
+        builder = builder.credentials(Credentials::new(decode(url.username())?, decode(password)?));
+    }
+    Ok(builder)
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
+/// Whether a host, without brackets, is this machine.
+fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
-        || address
+        || host
             .parse::<IpAddr>()
             .is_ok_and(|address| address.to_canonical().is_loopback())
 }

@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument(
         "--times", type=int, default=1, help="how many deliveries fail: busy, defer, drop"
     )
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--certificate", help="offers STARTTLS")
     parser.add_argument("--key")
@@ -128,7 +129,7 @@ async def serve(told):
         )
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(connection, "127.0.0.1", told.port, ssl=implicit)
+    server = await loop.create_server(connection, told.host, told.port, ssl=implicit)
     tell(port=server.sockets[0].getsockname()[1])
     await asyncio.to_thread(sys.stdin.read)
 
