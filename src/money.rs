@@ -117,6 +117,19 @@ impl Money {
             .ok_or_else(too_much)
     }
 
+    /// Returns the sum, or [`MAX_AMOUNT`] and `true` where it is more: for what must be shown whatever it
+    /// comes to.
+    pub fn capped_sum(amounts: impl IntoIterator<Item = Money>) -> (Money, bool) {
+        Money::capped(amounts.into_iter().map(|amount| i128::from(amount.0)).sum())
+    }
+
+    /// As [`Money::capped_sum`], for a sum that is known.
+    pub fn capped(sum: i128) -> (Money, bool) {
+        let most = i128::from(MAX_AMOUNT);
+        let amount = i64::try_from(sum.clamp(0, most)).unwrap_or(MAX_AMOUNT);
+        (Money(amount), sum > most)
+    }
+
     /// What is left after `other`; nothing where that is more.
     #[must_use]
     pub fn less(self, other: Money) -> Money {

@@ -142,8 +142,40 @@ storage_test! {
         assert_eq!(cart.number("/totalAmount"), 2_800);
         assert_eq!(cart.number("/items/0/product/stockQuantity"), 2);
         assert_eq!(held(&ada).await, [("Pot".to_owned(), 4)]);
-        set(&ada, &kettle, 3).await.is_problem(409, "insufficient-stock");
+        // Less of it is always possible, even where that is still more than there is; more is not.
+        assert_eq!(set(&ada, &kettle, 4).await.number("/totalAmount"), 2_800);
+        assert_eq!(set(&ada, &kettle, 3).await.number("/totalAmount"), 2_100);
+        set(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
+        add(&ada, &kettle, 1).await.is_problem(409, "insufficient-stock");
         assert_eq!(set(&ada, &kettle, 2).await.number("/totalAmount"), 1_400);
+    }
+
+    async fn prices_that_rise_lock_no_cart(shop: TestShop) {
+        let products = shelf(&shop, 91, 1, 2000).await;
+        let ada = shop.customer("ada").await;
+        for product in &products {
+            assert_eq!(add(&ada, product, 1000).await.status, 200);
+        }
+        // As an admin may, one product after the other.
+        shop.behind().run("UPDATE products SET price = 100000000000");
+        let cart = ada.get("/cart").await;
+        assert_eq!((cart.status, cart.number("/totalAmount")), (200, 9_007_199_254_740_991));
+        assert_eq!(cart.json()["totalIsCapped"], true);
+        assert_eq!(cart.number("/items/0/lineTotal"), 100_000_000_000_000);
+        ada.checks_out().await.is_problem(409, "total-out-of-range");
+        ada.checks_out_once("key-1").await.is_problem(409, "total-out-of-range");
+        let expected = json!({ "expectedTotal": 9_007_199_254_740_991_i64 });
+        ada.post("/orders", expected).await.is_problem(409, "total-out-of-range");
+
+        let smaller = set(&ada, &products[0], 999).await;
+        assert_eq!((smaller.status, &smaller.json()["totalIsCapped"]), (200, &json!(true)));
+        assert_eq!(set(&ada, &products[0], 999).await.status, 200);
+        set(&ada, &products[0], 1000).await.blames("totalAmount");
+        add(&ada, &products[0], 1).await.blames("totalAmount");
+        let rest = ada.delete(&format!("/cart/items/{}", products[0])).await;
+        assert_eq!((rest.status, rest.number("/totalAmount")), (200, 9_000_000_000_000_000));
+        assert_eq!(rest.json().get("totalIsCapped"), None);
+        assert_eq!(ada.checks_out().await.number("/totalAmount"), 9_000_000_000_000_000);
     }
 
     async fn b01_a_quantity_is_from_one_to_a_thousand(shop: TestShop) {

@@ -13,7 +13,7 @@ use crate::{
     db::Tx,
     error::{Error, Result},
     id::{ProductId, UserId},
-    money::{Money, Price, Quantity},
+    money::{MAX_AMOUNT, Money, Price, Quantity},
     web::{App, token::Claims},
 };
 
@@ -27,8 +27,12 @@ pub struct Cart {
     pub items: Vec<CartItem>,
     /// The sum of the quantities.
     pub item_count: i64,
-    /// In the currency's minor unit.
+    /// In the currency's minor unit; 2^53 − 1 where it is more.
     pub total_amount: Money,
+    /// Present and `true` where the sum is more than `totalAmount`. Such a cart cannot be ordered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub total_is_capped: bool,
     /// ISO 4217.
     #[schema(example = "INR")]
     pub currency: &'static str,
@@ -117,6 +121,7 @@ pub fn add(
             .map_err(|e| Error::field("quantity", "out-of-range", format!("the sum {e}")))?;
         line.quantity = sum;
         check_stock(line)?;
+        check_total(&lines)?;
         store::put(tx, visitor.user, product, sum)?;
         return render(app, lines);
     }
@@ -127,13 +132,15 @@ pub fn add(
     let line =
         store::new_line(tx, app, product, quantity)?.ok_or_else(|| Error::not_found("product"))?;
     check_stock(&line)?;
-    store::put(tx, visitor.user, product, quantity)?;
     lines.push(line);
+    check_total(&lines)?;
+    store::put(tx, visitor.user, product, quantity)?;
     // As it will be shown from now on, also where several came in one moment.
     render(app, oldest_first(lines))
 }
 
-/// Sets how many of a product the cart holds.
+/// Sets how many of a product the cart holds. Only more of it has to be in stock, and within the largest
+/// sum: a cart that others have pushed past a limit can always be made smaller.
 pub fn set(
     tx: &mut Tx<'_>,
     app: &App,
@@ -146,8 +153,12 @@ pub fn set(
         .iter_mut()
         .find(|line| line.product == product)
         .ok_or_else(|| Error::not_found("product in the cart"))?;
+    let grows = quantity > line.quantity;
     line.quantity = quantity;
-    check_stock(line)?;
+    if grows {
+        check_stock(line)?;
+        check_total(&lines)?;
+    }
     store::put(tx, visitor.user, product, quantity)?;
     render(app, lines)
 }
@@ -165,11 +176,21 @@ pub fn clear(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     store::clear(tx, user)
 }
 
-/// What the lines come to, by checked arithmetic.
-pub fn total(lines: &[Line]) -> Result<Money> {
-    lines.iter().try_fold(Money::ZERO, |sum, line| {
-        sum.plus(line.price.times(line.quantity)?)
-    })
+/// Returns what the lines come to, or the largest amount and `true` where that is more: prices may have
+/// risen since the lines were added.
+pub fn total(lines: &[Line]) -> Result<(Money, bool)> {
+    let sums = lines.iter().map(|line| line.price.times(line.quantity));
+    Ok(Money::capped_sum(sums.collect::<Result<Vec<_>>>()?))
+}
+
+/// Errors: `out-of-range` where the cart would come to more than the largest amount.
+fn check_total(lines: &[Line]) -> Result<()> {
+    let (_, is_capped) = total(lines)?;
+    if !is_capped {
+        return Ok(());
+    }
+    let message = format!("the sum would be more than {MAX_AMOUNT}");
+    Err(Error::field("totalAmount", "out-of-range", message))
 }
 
 fn check_stock(line: &Line) -> Result<()> {
@@ -186,7 +207,7 @@ fn check_stock(line: &Line) -> Result<()> {
 }
 
 fn render(app: &App, lines: Vec<Line>) -> Result<Cart> {
-    let total_amount = total(&lines)?;
+    let (total_amount, total_is_capped) = total(&lines)?;
     let items = lines
         .into_iter()
         .map(|line| {
@@ -207,6 +228,7 @@ fn render(app: &App, lines: Vec<Line>) -> Result<Cart> {
         item_count: items.iter().map(|item| item.quantity.get()).sum(),
         items,
         total_amount,
+        total_is_capped,
         currency: app.config.currency.code(),
     })
 }

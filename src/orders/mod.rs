@@ -26,7 +26,7 @@ use crate::{
     db::Tx,
     error::{Error, Result},
     id::{MailId, OrderId, ProductId, UserId},
-    money::{Money, Price, Quantity},
+    money::{MAX_AMOUNT, Money, Price, Quantity},
     page::{Listing, Part, Place, SortKey, Stretch},
     payments::{self, Payment},
     web::{App, token::Claims},
@@ -150,7 +150,11 @@ pub fn place(
     if lines.is_empty() {
         return Err(Error::conflict("cart-empty", "the cart is empty"));
     }
-    let total_amount = cart::total(&lines)?;
+    let (total_amount, is_capped) = cart::total(&lines)?;
+    if is_capped {
+        let detail = format!("the cart comes to more than {MAX_AMOUNT}; order less at once");
+        return Err(Error::conflict("total-out-of-range", detail));
+    }
     if let Some(expected) = expected_total.filter(|expected| *expected != total_amount) {
         let (expected, now) = (expected.get(), total_amount.get());
         let detail = format!("the total is {now} now, not {expected}; show the cart again");
@@ -314,6 +318,10 @@ pub fn to_pay(app: &App, order: &Order) -> Result<Option<Checkout>> {
     let payment = &order.payment;
     let own = payment.provider == app.gateway.name();
     let id = payment.provider_order_id.clone().filter(|_| own);
+    if id.is_none() {
+        // Another provider may be set than the one that the order was placed under.
+        payments::check_amount(app, payment.amount)?;
+    }
     Ok(id.map(|provider_order_id| Checkout {
         provider: payment.provider.clone(),
         key_id: app.gateway.key_id().to_owned(),

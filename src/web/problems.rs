@@ -168,6 +168,12 @@ pub const ALL: &[Problem] = &[
         "Show the customer the cart again: a price or a quantity has changed.",
     ),
     problem(
+        "total-out-of-range",
+        409,
+        "The cart comes to more than one order can",
+        "Order fewer things at once: a total is at most 2^53 − 1 in the currency's minor unit.",
+    ),
+    problem(
         "precondition-failed",
         412,
         "It was changed meanwhile",

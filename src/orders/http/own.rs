@@ -47,8 +47,8 @@ pub(crate) struct NewOrder {
             ("Location"),
             ("Idempotent-Replayed", description = "`true` where the answer is given again"),
         )),
-        (status = 409, description = "`cart-empty`, `total-changed`, or `insufficient-stock` with \
-            an `errors` entry for each line; nothing changed"),
+        (status = 409, description = "`cart-empty`, `total-changed`, `total-out-of-range`, \
+            `amount-too-small`, or `insufficient-stock` with an `errors` entry for each line; nothing changed"),
         (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
     ))]
 pub(crate) async fn place_order(
@@ -165,7 +165,8 @@ pub(crate) async fn get_order(
     params(("id" = OrderId, Path)),
     responses(
         (status = 200, body = Checkout),
-        (status = 409, description = "`illegal-transition`: not PENDING any more"),
+        (status = 409, description = "`illegal-transition`: not PENDING any more; `amount-too-small`: \
+            less than the provider takes, which was another one when it was ordered"),
         (status = 503, description = "`unavailable`: the provider is down"),
     ))]
 pub(crate) async fn pay_order(
