@@ -1,6 +1,8 @@
 //! What the real program keeps and how it ends: killed, stopped, watched by the system.
 
+mod fsync;
 mod kill;
+mod lock;
 mod stop;
 mod sync;
 

@@ -76,8 +76,15 @@ impl Serve {
             note(&how_to_make_an_admin(&app.config));
         }
         worker::start(&app);
+        let failed = app.db.failed().clone();
         server::serve(listener, app, stop).await;
         drop(running);
+        if failed.is_cancelled() {
+            return Err(Error::unavailable(
+                "stopped, since a sync to the disk failed; what was acknowledged before is kept: check the \
+                 disk, then start again",
+            ));
+        }
         Ok(())
     }
 

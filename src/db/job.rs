@@ -1,6 +1,9 @@
 //! One operation on its way through an engine: run, perhaps again, then answered.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
 
 use tokio::sync::oneshot;
 
@@ -33,6 +36,9 @@ pub(crate) trait Job: Send {
 
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
+
+    /// When it was submitted: whatever it waits for, its timeout is measured from here.
+    fn arrived(&self) -> Instant;
 }
 
 pub(super) struct Operation<T, F> {
@@ -42,6 +48,7 @@ pub(super) struct Operation<T, F> {
     kept: Option<Result<T>>,
     clock: Clock,
     chance: Chance,
+    arrived: Instant,
 }
 
 impl<T, F> Operation<T, F>
@@ -63,6 +70,7 @@ where
             kept: None,
             clock,
             chance,
+            arrived: Instant::now(),
         })
     }
 }
@@ -108,5 +116,9 @@ where
 
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn arrived(&self) -> Instant {
+        self.arrived
     }
 }

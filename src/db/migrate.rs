@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use refinery::{Migration, Runner};
+use rusqlite::config::DbConfig;
 
 use super::postgres::Target;
 use crate::{
@@ -146,6 +147,11 @@ pub fn sqlite(path: &Path) -> Result<usize> {
         .and_then(|()| connection.pragma_update(None, "synchronous", "full"))
         .map_err(|e| cannot(path, e))?;
     let report = runner(SQLITE)?.run(&mut connection).map_err(|error| {
+        // Closing would fold the log, and a sync may just have failed.
+        let keeps_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        if let Err(error) = connection.set_db_config(keeps_log, true) {
+            tracing::warn!(%error, "the log is folded as the database is closed");
+        }
         newer(&format!("`{}`", path.display()), &error).unwrap_or_else(|| cannot(path, error))
     })?;
     Ok(report.applied_migrations().len())

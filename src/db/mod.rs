@@ -24,6 +24,7 @@ use std::{
 };
 
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use self::slots::{Slot, Slots};
 pub(crate) use self::{
@@ -70,7 +71,7 @@ pub struct Options {
     pub scanners: u32,
     /// How many of them serve one client network at a time.
     pub scanners_per_client: usize,
-    /// How long a statement waits for another's lock.
+    /// How long a job waits for the lock of another program, from its arrival on.
     pub busy: Duration,
     /// How long a read that may take long may take.
     pub scan: Duration,
@@ -123,6 +124,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Woken after commits that emitted events.
     fn committed(&self) -> Arc<Notify>;
+
+    /// Cancelled once the engine takes no more writes until the next start.
+    fn failed(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
 }
 
 /// One database, shared by all who clone it.
@@ -132,6 +138,7 @@ pub struct Db {
     clock: Clock,
     chance: Chance,
     committed: Arc<Notify>,
+    failed: CancellationToken,
     slots: Slots,
     /// How long a long read waits for a slot.
     scan_timeout: Duration,
@@ -163,12 +170,13 @@ impl Db {
     }
 
     fn new(engine: impl Backend, options: Options, clock: Clock, chance: Chance) -> Db {
-        let committed = engine.committed();
+        let (committed, failed) = (engine.committed(), engine.failed());
         Db {
             backend: Arc::new(engine),
             clock,
             chance,
             committed,
+            failed,
             slots: Slots::new(options.scanners as usize, options.scanners_per_client),
             scan_timeout: options.scan,
         }
@@ -282,6 +290,12 @@ impl Db {
     /// Wakes after commits that emitted events, in this process.
     pub(crate) async fn committed(&self) {
         self.committed.notified().await;
+    }
+
+    /// Cancelled once a sync to the disk has failed. Nothing is written from then on: the kernel may report
+    /// the next sync as a success without the lost pages. A new start reads what is really on the disk.
+    pub fn failed(&self) -> &CancellationToken {
+        &self.failed
     }
 
     pub fn clock(&self) -> &Clock {

@@ -48,7 +48,7 @@ const ERROR_PAUSE: Duration = Duration::from_millis(20);
 /// How often rejected connections are logged.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// Serves until `stop`, then finishes the requests in progress and closes the database.
+/// Serves until `stop`, or until the database takes no more writes, then finishes the requests in progress and closes the database.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
     let router = super::router(&app);
     let tasks = TaskTracker::new();
@@ -63,7 +63,11 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     };
 
     let mut notice = std::pin::pin!(async {
-        stop.cancelled().await;
+        // After a failed sync nothing can be written until the next start.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = app.db.failed().cancelled() => {}
+        }
         app.stopping.cancel();
         tokio::time::sleep(DRAIN_NOTICE).await;
     });

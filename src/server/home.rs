@@ -364,12 +364,20 @@ fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Res
     // In containers that share a volume every server is process 1.
     let salt = hex::encode(Chance::system().bytes::<8>());
     let draft = directory.join(format!(".{name}.{salt}"));
-    let mut file = open_options().write(true).create_new(true).open(&draft)?;
+    let written = write_synced(&draft, text)
+        // A link fails where the name is taken, so that the first of two processes wins.
+        .and_then(|()| fs::hard_link(&draft, path))
+        .and_then(|()| {
+            let synced = File::open(directory).and_then(|directory| directory.sync_all());
+            // The name may be lost with the power, and a second sync may succeed all the same.
+            synced.inspect_err(|_| drop(fs::remove_file(path)))
+        });
+    let removed = fs::remove_file(&draft);
+    written.and(removed)
+}
+
+fn write_synced(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = open_options().write(true).create_new(true).open(path)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    // A link fails where the name is taken, so that the first of two processes wins.
-    let linked = fs::hard_link(&draft, path);
-    fs::remove_file(&draft)?;
-    linked?;
-    File::open(directory)?.sync_all()
+    file.sync_all()
 }

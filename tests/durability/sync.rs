@@ -20,7 +20,7 @@ fn no_strace() -> Option<String> {
 }
 
 /// Whether system calls can be watched here.
-fn can_watch() -> bool {
+pub(super) fn can_watch() -> bool {
     no_strace()
         .inspect(|why| skip("STRACE", &format!("no strace here: {why}")))
         .is_none()

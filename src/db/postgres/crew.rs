@@ -173,6 +173,11 @@ impl Worker {
             },
         };
         session.begin(access);
+        // One that has waited for a thread behind others waits the less for a lock.
+        let (limit, waited) = (self.setup.lock_limit, job.arrived().elapsed());
+        if access == Access::Write && waited > limit / 10 {
+            session.limit_locks(limit.saturating_sub(waited));
+        }
         let outcome = job.run(session);
         let emitted = outcome == (Outcome::Done { emitted: true });
         let ended = match outcome {

@@ -72,6 +72,8 @@ pub(in crate::db) struct Session {
     access: Access,
     /// When a transaction with a limit of its own is over.
     deadline: Option<Instant>,
+    /// How long its statements wait for a lock, where that is less than usual.
+    lock_limit: Option<Duration>,
     stage: Stage,
     trouble: Option<Trouble>,
 }
@@ -97,6 +99,7 @@ impl Session {
             statements: HashMap::new(),
             access: Access::Read,
             deadline: None,
+            lock_limit: None,
             stage: Stage::Fresh,
             trouble: None,
         })
@@ -118,8 +121,14 @@ impl Session {
             Access::Scan(Some(limit)) => Some(Instant::now() + limit),
             _ => None,
         };
+        self.lock_limit = None;
         self.stage = Stage::Fresh;
         self.trouble = None;
+    }
+
+    /// Lets the statements of the transaction that was made ready wait so long for a lock.
+    pub(super) fn limit_locks(&mut self, limit: Duration) {
+        self.lock_limit = Some(limit);
     }
 
     pub(in crate::db) fn commit(&mut self) -> Result<()> {
@@ -176,7 +185,15 @@ impl Session {
                 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 let limited;
                 let begin = match self.access {
-                    Access::Write => "BEGIN",
+                    Access::Write => match self.lock_limit {
+                        None => "BEGIN",
+                        Some(limit) => {
+                            // 0 would be no limit at all.
+                            let limit = limit.as_millis().max(1);
+                            limited = format!("BEGIN; SET LOCAL lock_timeout = {limit}");
+                            &limited
+                        }
+                    },
                     Access::Read | Access::Scan(None) => SNAPSHOT,
                     Access::Scan(Some(limit)) => {
                         // 0 would be no limit at all.
@@ -294,7 +311,8 @@ impl Connection for Session {
         args: &[Value<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<bool> {
-        if self.stage != Stage::Fresh || self.trouble.is_some() {
+        // A limit of its own needs a transaction to hold for.
+        if self.stage != Stage::Fresh || self.trouble.is_some() || self.lock_limit.is_some() {
             return Ok(false);
         }
         // Whatever goes wrong from here, nobody can say that nothing was written.

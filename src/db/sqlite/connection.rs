@@ -111,6 +111,25 @@ fn bind(statement: &mut Statement<'_>, args: &[Value<'_>]) -> Result<()> {
     Ok(())
 }
 
+/// Whether another program holds the lock.
+pub(super) fn is_busy(error: &Error) -> bool {
+    engine_error(error).is_some_and(|error| error.code == ErrorCode::DatabaseBusy)
+}
+
+/// Whether a sync to the disk has failed. What was to be synced may be lost, and a second sync may succeed
+/// all the same, since the kernel reports a failed write once.
+pub(super) fn is_failed_sync(error: &Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+    engine_error(error).is_some_and(|error| {
+        [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].contains(&error.extended_code)
+    })
+}
+
+fn engine_error(error: &Error) -> Option<&rusqlite::ffi::Error> {
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<rusqlite::Error>()?.sqlite_error()
+}
+
 /// What a failure of the engine means to the shop (<https://www.sqlite.org/rescode.html>).
 pub(super) fn failure(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {

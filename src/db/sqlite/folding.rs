@@ -7,8 +7,12 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
 
-use super::writing::Writing;
+use super::{
+    connection::{failure, is_failed_sync},
+    writing::{Writing, report_failed_sync},
+};
 use crate::error::{Error, Result};
 
 /// Folds what no reader needs any more, and waits for nobody
@@ -32,16 +36,18 @@ pub(super) struct Folding {
 
 impl Folding {
     /// `connection` is that of the thread beside the writer.
-    pub(super) fn start(connection: Connection, pages: i64) -> Result<Folding> {
+    pub(super) fn start(
+        connection: Connection,
+        pages: i64,
+        failed: CancellationToken,
+    ) -> Result<Folding> {
         let (wake, asked) = sync_channel(1);
         let (tell, done) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("folding".into())
             .spawn(move || {
                 while asked.recv().is_ok() {
-                    if let Err(error) = connection.query_row(FOLD, [], |_| Ok(())) {
-                        tracing::warn!(%error, "the log could not be folded into the database file");
-                    }
+                    fold(&connection, &failed);
                     if tell.send(()).is_err() {
                         break;
                     }
@@ -61,7 +67,7 @@ impl Folding {
     /// Has the log folded if it is long; between two groups.
     pub(super) fn look(&mut self, writing: &mut Writing<'_>) {
         if let Err(error) = self.fold(writing) {
-            tracing::warn!(?error, "the log could not be folded into the database file");
+            tracing::warn!(?error, "WAL checkpoint failed");
         }
     }
 
@@ -99,6 +105,16 @@ impl Drop for Folding {
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
             tracing::error!("the thread that folds the log panicked");
         }
+    }
+}
+
+/// Copies the log into the database file, as far as readers allow.
+pub(super) fn fold(connection: &Connection, failed: &CancellationToken) {
+    let done = connection.query_row(FOLD, [], |_| Ok(())).map_err(failure);
+    match done {
+        Err(error) if is_failed_sync(&error) => report_failed_sync(failed, &error),
+        Err(error) => tracing::warn!(?error, "WAL checkpoint failed"),
+        Ok(()) => {}
     }
 }
 

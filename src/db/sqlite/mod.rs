@@ -15,6 +15,7 @@ use std::{
 
 use rusqlite::{OpenFlags, config::DbConfig};
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::connection::run;
 use self::{connection::failure, folding::Folding, writer::Writer};
@@ -41,6 +42,7 @@ pub struct Sqlite {
     scan_limit: Duration,
     writer: Writer,
     committed: Arc<Notify>,
+    failed: CancellationToken,
 }
 
 impl Sqlite {
@@ -56,8 +58,10 @@ impl Sqlite {
             .pragma_update(None, "wal_autocheckpoint", 0)
             .map_err(failure)?;
         let beside = open(path, options.busy, true).map_err(|e| cannot_open(path, e))?;
-        let folding = Folding::start(beside, options.log)?;
-        let writer = Writer::start(writing, folding, options.queue, Arc::clone(&committed))?;
+        let failed = CancellationToken::new();
+        let folding = Folding::start(beside, options.log, failed.clone())?;
+        let told = Arc::clone(&committed);
+        let writer = Writer::start(writing, folding, &options, told, failed.clone())?;
         let pool = |size| {
             r2d2::Pool::builder()
                 .max_size(size)
@@ -78,6 +82,7 @@ impl Sqlite {
             scan_limit: options.scan,
             writer,
             committed,
+            failed,
         })
     }
 
@@ -131,6 +136,10 @@ impl Backend for Sqlite {
 
     fn committed(&self) -> Arc<Notify> {
         Arc::clone(&self.committed)
+    }
+
+    fn failed(&self) -> CancellationToken {
+        self.failed.clone()
     }
 }
 

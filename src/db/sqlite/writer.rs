@@ -7,24 +7,28 @@
 //! is undone, the culprit answered, and the others run again, each behind a savepoint. (A savepoint
 //! for every job from the start would cost each of them a tenth.) A commit that fails is undone and
 //! each job runs alone. So a job may run more than once, and is answered exactly once.
+//!
+//! While another program holds the lock, each job waits until its own timeout, measured from its arrival:
+//! a group begins by waiting as long as its oldest job may, and goes on without those whose time is over.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::Notify};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::failure,
-    folding::Folding,
+    connection::{failure, is_busy},
+    folding::{Folding, fold},
     pace::{LARGEST, Pace},
     writing::Writing,
 };
 use crate::{
-    db::{Job, Outcome, queue::Queue},
+    db::{Job, Options, Outcome, queue::Queue},
     error::{Error, Kind, Result},
 };
 
@@ -45,21 +49,33 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         folding: Folding,
-        queue: usize,
+        options: &Options,
         committed: Arc<Notify>,
+        failed: CancellationToken,
     ) -> Result<Writer> {
-        let (queue, receiver) = Queue::new(queue);
+        let (queue, receiver) = Queue::new(options.queue);
         let answers = Handle::try_current().ok();
+        let busy = options.busy;
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
+                let writing = Writing::new(&connection, failed.clone());
                 serve(
-                    &connection,
+                    writing,
+                    busy,
                     folding,
                     &receiver,
                     &committed,
                     answers.as_ref(),
                 );
+                if !failed.is_cancelled() {
+                    fold(&connection, &failed);
+                }
+                if failed.is_cancelled() {
+                    // The last connection of a process that is closed folds the log and deletes it. That
+                    // must not be done with pages that a failed sync has lost.
+                    std::mem::forget(connection);
+                }
             })
             .map_err(Error::internal)?;
         Ok(Writer {
@@ -106,13 +122,13 @@ impl Drop for Writer {
 }
 
 fn serve(
-    connection: &Connection,
+    mut writing: Writing<'_>,
+    busy: Duration,
     mut folding: Folding,
     queue: &Receiver<Message>,
     committed: &Notify,
     answers: Option<&Handle>,
 ) {
-    let mut writing = Writing::new(connection);
     let mut pace = Pace::default();
     let mut group = Vec::with_capacity(LARGEST);
     while let Ok(first) = queue.recv() {
@@ -121,7 +137,7 @@ fn serve(
         while let Some(message) = next {
             match message {
                 Message::Job(job) => group.push(job),
-                Message::Ask(ask) => ask(connection),
+                Message::Ask(ask) => ask(writing.connection),
             }
             next = if group.len() < most {
                 queue.try_recv().ok()
@@ -129,14 +145,13 @@ fn serve(
                 None
             };
         }
-        if commit(&mut writing, &mut pace, std::mem::take(&mut group), answers) {
+        let group = std::mem::take(&mut group);
+        if commit(&mut writing, &mut pace, busy, group, answers) {
             committed.notify_one();
         }
-        folding.look(&mut writing);
-    }
-    drop(folding);
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-        tracing::warn!(%error, "the log could not be folded into the database file");
+        if !writing.has_failed() {
+            folding.look(&mut writing);
+        }
     }
 }
 
@@ -158,13 +173,14 @@ enum Attempt {
 fn commit(
     writing: &mut Writing<'_>,
     pace: &mut Pace,
+    busy: Duration,
     mut group: Vec<Box<dyn Job>>,
     answers: Option<&Handle>,
 ) -> bool {
     group.retain(|job| !job.is_abandoned());
     let mut guarded = false;
     while !group.is_empty() {
-        match attempt(writing, pace, &mut group, guarded) {
+        match attempt(writing, pace, busy, &mut group, guarded) {
             Attempt::Committed { emitted } => {
                 answer(group, answers);
                 return emitted;
@@ -183,9 +199,25 @@ fn commit(
             {
                 let mut emitted = false;
                 for job in group {
-                    emitted |= commit(writing, pace, vec![job], answers);
+                    emitted |= commit(writing, pace, busy, vec![job], answers);
                 }
                 return emitted;
+            }
+            Attempt::NotBegun(error) if is_busy(&error) => {
+                group.retain(|job| !job.is_abandoned());
+                let (over, others): (Vec<_>, Vec<_>) = group
+                    .into_iter()
+                    .partition(|job| job.arrived().elapsed() >= busy);
+                if !over.is_empty() {
+                    tracing::warn!(
+                        jobs = over.len(),
+                        "another program holds the database's lock"
+                    );
+                }
+                for job in over {
+                    job.refuse(error.retold());
+                }
+                group = others;
             }
             Attempt::CommitFailed(error) | Attempt::NotBegun(error) => {
                 tracing::error!(?error, jobs = group.len(), "a group of writes failed");
@@ -212,11 +244,15 @@ fn answer(group: Vec<Box<dyn Job>>, answers: Option<&Handle>) {
 fn attempt(
     writing: &mut Writing<'_>,
     pace: &mut Pace,
+    busy: Duration,
     group: &mut [Box<dyn Job>],
     guarded: bool,
 ) -> Attempt {
     let begun = Instant::now();
-    if let Err(error) = writing.rule("BEGIN IMMEDIATE") {
+    let waited = group.first().map(|oldest| oldest.arrived().elapsed());
+    // The engine counts whole milliseconds: one more, so that the oldest has not to wait again.
+    let wait = busy.saturating_sub(waited.unwrap_or_default()) + Duration::from_millis(1);
+    if let Err(error) = writing.begin(wait) {
         return Attempt::NotBegun(error);
     }
     let mut emitted = false;
@@ -284,6 +320,7 @@ fn undone(writing: &mut Writing<'_>, culprit: usize, error: Option<Error>) -> At
 
 fn roll_back(writing: &mut Writing<'_>) {
     if !writing.connection.is_autocommit()
+        && !writing.has_failed()
         && let Err(error) = writing.rule("ROLLBACK")
     {
         tracing::error!(?error, "a transaction could not be undone");

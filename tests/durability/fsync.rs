@@ -1,0 +1,207 @@
+//! A disk that loses what it was given (EIO from a sync): nothing is acknowledged after it, the program ends,
+//! and what was acknowledged before is there.
+
+use std::fs;
+
+use http::Method;
+
+use super::{sync::can_watch, *};
+use crate::support::{Answer, Site, sqlite_test};
+
+const BIN: &str = env!("CARGO_BIN_EXE_shop");
+
+/// The program, whose syncs of `file` fail as strace's `when` counts them in each thread. Every call that
+/// could change that file is logged.
+fn on_a_bad_disk(file: &Path, when: &str, log: &Path) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-D", "-f", "-y", "-o"]).arg(log);
+    strace.arg("-P").arg(file);
+    strace.args(["-e", "trace=fdatasync,fsync,pwrite64,ftruncate,unlink"]);
+    strace.args([
+        "-e",
+        &format!("inject=fdatasync,fsync:error=EIO:when={when}"),
+    ]);
+    strace.arg(BIN);
+    strace
+}
+
+/// How the program ended, and what it said.
+async fn ended(mut process: Process) -> (std::process::ExitStatus, Vec<String>) {
+    let told = process.says();
+    let wait = tokio::task::spawn_blocking(move || (process.wait(), told.collect()));
+    let ended = tokio::time::timeout(PATIENCE, wait).await;
+    ended.expect("it ends by itself").unwrap()
+}
+
+async fn add(customer: &Remote, product: &str) -> reqwest::Result<Answer> {
+    let body = json!({ "productId": product }).to_string();
+    let kind = [("content-type", "application/json")];
+    customer.call(Method::POST, "/cart", &kind, body).await
+}
+
+/// Fills a cart until a sync fails; afterwards it must hold what was acknowledged.
+async fn loses_nothing(site: Site, when: &str) {
+    if !can_watch() {
+        return;
+    }
+    let kettle = site.product("Kettle", 100, 1000);
+    let process = site.start();
+    let ada = Remote::new(&process).registered("ada").await;
+    process.terminate();
+    tokio::task::spawn_blocking(|| process.wait())
+        .await
+        .unwrap();
+
+    let (wal, log) = (site.path().join("shop.db-wal"), site.path().join("calls"));
+    let process = site.start_as(on_a_bad_disk(&wal, when, &log));
+    let ada = ada.at(&process);
+    let mut acknowledged = 0;
+    let refused = loop {
+        match add(&ada, &kettle).await {
+            Ok(answer) if answer.status == 200 => acknowledged += 1,
+            other => break other,
+        }
+        assert!(acknowledged < 200, "no sync has failed");
+    };
+    if let Ok(answer) = refused {
+        answer.is_problem(503, "unavailable");
+        assert!(answer.header("retry-after").is_some());
+    }
+    // It says so as long as it is there.
+    let ready = reqwest::get(format!("{}/readyz", process.url)).await;
+    assert!(ready.is_err() || ready.is_ok_and(|ready| ready.status() == 503));
+    if let Ok(answer) = add(&ada, &kettle).await {
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+    let (status, told) = ended(process).await;
+    assert_eq!(status.code(), Some(1), "{told:?}");
+    let loud = told
+        .iter()
+        .filter(|line| line.contains("fsync failed"))
+        .count();
+    assert_eq!(loud, 1, "{told:?}");
+    assert!(
+        told.last().unwrap().starts_with("error: stopped"),
+        "{told:?}"
+    );
+    let calls = fs::read_to_string(&log).unwrap();
+    let (_, after) = calls.split_once("EIO").expect("a sync has failed");
+    let touched: Vec<_> = after
+        .lines()
+        .skip(1)
+        .filter(|call| call.contains("shop.db-wal"))
+        .collect();
+    assert_eq!(touched, Vec::<&str>::new(), "the log is left alone");
+
+    let process = site.start();
+    let kept = ada.at(&process).get("/cart").await.number("/itemCount");
+    let unanswered = acknowledged + 1;
+    assert!(
+        (acknowledged..=unanswered).contains(&kept),
+        "{kept} of {acknowledged}"
+    );
+    site.behind().assert_sound();
+}
+
+sqlite_test! {
+    async fn r05_a_sync_that_fails_once_ends_the_program(site: Site) {
+        loses_nothing(site, "30").await;
+    }
+
+    async fn r05_a_sync_that_fails_from_then_on_ends_the_program(site: Site) {
+        loses_nothing(site, "30+").await;
+    }
+
+    async fn r05_a_checkpoint_that_cannot_be_synced_ends_in_failure(site: Site) {
+        if !can_watch() {
+            return;
+        }
+        let kettle = site.product("Kettle", 100, 1000);
+        let (database, log) = (site.path().join("shop.db"), site.path().join("calls"));
+        let process = site.start_as(on_a_bad_disk(&database, "1+", &log));
+        let ada = Remote::new(&process).registered("ada").await;
+        for _ in 0..3 {
+            assert_eq!(add(&ada, &kettle).await.unwrap().status, 200);
+        }
+        process.terminate();
+        let (status, told) = ended(process).await;
+        assert_eq!(status.code(), Some(1), "{told:?}");
+        assert!(told.iter().any(|line| line.contains("fsync failed")), "{told:?}");
+        let process = site.start();
+        assert_eq!(ada.at(&process).get("/cart").await.number("/itemCount"), 3);
+        site.behind().assert_sound();
+    }
+
+    async fn r05_a_migration_that_cannot_be_synced_is_made_by_the_next_start(site: Site) {
+        if !can_watch() {
+            return;
+        }
+        let data_dir = site.path().join("new");
+        let (wal, log) = (data_dir.join("shop.db-wal"), site.path().join("calls"));
+        let mut start = on_a_bad_disk(&wal, "1+", &log);
+        start.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data_dir);
+        let output = ends(start);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(why.contains("cannot bring the database"), "{why}");
+        let process = Process::start(&data_dir);
+        Remote::new(&process).registered("ada").await;
+        assert!(run(&data_dir, &["verify"]).status.success());
+    }
+
+    async fn r05_an_export_that_cannot_be_synced_fails(site: Site) {
+        if !can_watch() {
+            return;
+        }
+        site.product("Kettle", 100, 1000);
+        let (sheet, log) = (site.path().join("out.csv"), site.path().join("calls"));
+        // Whatever the file is called before it is whole.
+        let mut export = Command::new("strace");
+        export.args(["-D", "-f", "-o"]).arg(&log);
+        export.args(["-e", "trace=fsync", "-e", "inject=fsync:error=EIO"]).arg(BIN);
+        export.args(["admin", "product", "export"]).arg(&sheet);
+        export.arg("--data-dir").arg(site.path());
+        let output = ends(export);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(!sheet.exists());
+    }
+
+    async fn r05_a_key_that_cannot_be_synced_is_made_by_the_next_start(site: Site) {
+        if !can_watch() {
+            return;
+        }
+        let (keys, log) = (site.path().join("keys"), site.path().join("calls"));
+        let mut start = on_a_bad_disk(&keys, "1+", &log);
+        start.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(site.path());
+        let output = ends(start);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let left: Vec<_> = fs::read_dir(&keys).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+        let process = site.start();
+        Remote::new(&process).registered("ada").await;
+    }
+
+    async fn r05_an_image_that_cannot_be_synced_is_not_kept(site: Site) {
+        if !can_watch() {
+            return;
+        }
+        let process = site.start();
+        Remote::new(&process).registered("boss").await;
+        site.run(&["admin", "user", "role", "boss@example.com", "ADMIN"]);
+        let boss = Remote::new(&process).signed_in("boss").await;
+        process.terminate();
+        tokio::task::spawn_blocking(|| process.wait()).await.unwrap();
+
+        let (images, log) = (site.path().join("images"), site.path().join("calls"));
+        fs::create_dir_all(&images).unwrap();
+        let process = site.start_as(on_a_bad_disk(&images, "1+", &log));
+        let boss = boss.at(&process);
+        let form = crate::support::Form::default()
+            .text("name", "Kettle").text("price", "100")
+            .image(&crate::support::pictures::png());
+        let kind = [("content-type", crate::support::Form::CONTENT_TYPE)];
+        let refused = boss.call(Method::POST, "/products", &kind, form.body()).await.unwrap();
+        assert!(refused.status >= 500, "{refused:?}");
+        assert_eq!(boss.get("/products").await.number("/total"), 0);
+    }
+}
