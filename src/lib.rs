@@ -5,7 +5,7 @@
 //! (`tests/floors.rs` sees to it):
 //!
 //! - words: [`error`], [`id`], [`money`], [`clock`], [`page`], [`event`], [`finding`],
-//!   [`config`], [`text`]
+//!   [`job`], [`config`], [`text`]
 //! - machines, which know no word of the shop: [`file_modes`], [`db`], [`bus`], [`ports`], [`web`]
 //! - the shop: [`accounts`], [`media`], [`catalog`], [`cart`], [`payments`], [`orders`],
 //!   [`mail`], [`realtime`]; in each, `mod.rs` has types and operations, `store.rs` the SQL, `http.rs` the
@@ -21,6 +21,7 @@ pub mod error;
 pub mod event;
 pub mod finding;
 pub mod id;
+pub mod job;
 pub mod money;
 pub mod page;
 pub mod text;

@@ -11,7 +11,11 @@ use tokens::{Token, has, heads, tokens};
 /// The words on floor 0 may import each other. A new module is entered here first. (`args` is a
 /// macro of `db`; Rust puts it at the root.)
 const HOUSE: &[(&str, u8, &str)] = &[
-    ("error id money clock page event finding config text", 0, ""),
+    (
+        "error id money clock page event finding job config text",
+        0,
+        "",
+    ),
     ("args", 1, ""),
     ("file_modes", 1, ""),
     ("db", 1, "args file_modes"),

@@ -3,6 +3,7 @@
 mod driver;
 mod refusals;
 mod settings;
+mod settled;
 mod shop;
 
 use std::time::Duration;

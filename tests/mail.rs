@@ -119,6 +119,33 @@ storage_test! {
         assert!(again.unwrap_err().detail().contains("erased"));
     }
 
+    async fn a_dead_letter_can_be_dropped(shop: TestShop) {
+        refuse(&shop, GONE, true);
+        for name in ["ada", "bob"] {
+            register(&shop, name).await;
+        }
+        let drop = |command: &str, id: &Value| {
+            let done = shop.run(&["admin", command, "drop", id.as_str().unwrap(), "--json"]);
+            done.status.code()
+        };
+        let waiting = outbox(&shop);
+        assert_eq!(drop("mail", &waiting[0]["id"]), Some(1), "it is still attempted");
+        assert_eq!(drop("jobs", &waiting[1]["id"]), Some(1), "it is still attempted");
+        assert_eq!(tries(&shop).await, 2);
+        let dead = shop.run(&["admin", "jobs", "list", "--state", "dead", "--json"]);
+        let dead: Vec<Value> = serde_json::from_slice(&dead.stdout).unwrap();
+        let seen = dead.iter().map(|job| (&job["kind"], &job["lastError"], &job["attempts"]));
+        assert!(seen.eq([(&json!("send-mail"), &json!(GONE), &json!(1)); 2]), "{dead:?}");
+        let mut subjects: Vec<_> = dead.iter().map(|job| job["subject"].as_str().unwrap()).collect();
+        subjects.sort_unstable();
+        assert_eq!(subjects, ["ada@example.com", "bob@example.com"]);
+
+        assert_eq!(drop("mail", &dead[0]["id"]), Some(0));
+        assert_eq!(drop("jobs", &dead[1]["id"]), Some(0));
+        assert_eq!(drop("mail", &dead[0]["id"]), Some(1), "it is gone");
+        assert_eq!(outbox(&shop), Vec::<Value>::new());
+    }
+
     async fn r19_nobody_waits_for_a_mail_server(shop: TestShop) {
         refuse(&shop, DOWN, false);
         let kettle = shop.product("Kettle", 129_900, 5).await;
@@ -220,7 +247,7 @@ storage_test! {
     async fn i02_a_name_is_text_and_nothing_else(shop: TestShop) {
         let names = [
             "<script>alert(1)</script>", "{{7919*7919}} {% include \"reset.txt\" %}", "Ada, Bob <bob@example.com>",
-            "\"Ada\" <ada@example.org>;", "=?utf-8?q?Bcc:?=", "Ада \u{202e}gnp.exe",
+            "\"Ada\" <ada@example.org>;", "=?utf-8?q?Bcc:?=",
         ];
         for (number, name) in names.iter().enumerate() {
             let email = format!("user{number}@example.com");
@@ -232,7 +259,7 @@ storage_test! {
             assert!(!letter.html.contains("<script") && !letter.html.contains("62710561"), "{}", letter.html);
             assert!(!letter.text.contains("62710561") && !letter.subject.contains('\n'));
         }
-        for name in ["Ada\r\nBcc: eve@example.com", "Ada\u{0}", "A\u{85}da", "Ada\u{2028}\nX: y"] {
+        for name in ["Ada\r\nBcc: eve@example.com", "Ada\u{0}", "A\u{85}da", "Ada\u{2028}\nX: y", "Ада \u{202e}gnp.exe"] {
             let body = json!({ "email": "new@example.com", "password": PASSWORD, "name": name });
             shop.anonymous().post("/auth/register", body).await.blames("name");
         }

@@ -91,6 +91,7 @@ fn hold_to_the_model(engine: Engine) {
             story.goes_on(step).await;
             story.agrees().await;
         }
+        story.duplicates_went_back();
         let (shop, now) = story.end();
         shop.behind().assert_sound();
         is_verified(&shop.run(&["verify"]));

@@ -134,6 +134,8 @@ storage_test! {
             (true, format!("{REFUND} 129900, 'PROCESSED', 'admin', 0, 0, 0, 0 FROM orders WHERE id = {{id}}"), "payment-refunded", "CAPTURED, and 129900 of 129900"),
             (true, "UPDATE payments SET status = 'REFUNDED' WHERE order_id = {id};
                     UPDATE orders SET status = 'REFUNDED' WHERE id = {id}".to_owned(), "payment-refunded", "REFUNDED, and 0 of 129900"),
+            (true, format!("{REFUND} 100, 'PENDING', 'late', 0, 0, 0, 0 FROM orders WHERE id = {{id}};
+                    UPDATE refunds SET transaction_id = 'pay_twice' WHERE order_id = {{id}}"), "duplicate-refunded", "pay_twice: 0 came, 100 goes back"),
         ];
         let mut expected = Vec::new();
         for (is_paid, sql, check, says) in breaches {

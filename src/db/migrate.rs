@@ -84,6 +84,10 @@ const STEPS: &[(&str, &str)] = &[
         "V18__imported_sheets",
         include_str!("../../migrations/V18__imported_sheets.sql"),
     ),
+    (
+        "V19__resolutions",
+        include_str!("../../migrations/V19__resolutions.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.

@@ -18,6 +18,7 @@ use crate::{
     db::Tx,
     error::{Error, Kind, Result},
     id::{MailId, UserId},
+    job::{BackgroundJob, JobState},
     ports::{Letter, Refusal},
     web::App,
 };
@@ -217,6 +218,47 @@ pub fn retry(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     }
     store::retry(tx, id)?;
     mail(tx, id)
+}
+
+/// Takes a dead mail off the list, by deleting it.
+///
+/// Errors: `unavailable` where it was sent, or is still attempted.
+pub fn drop_dead(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
+    let found = mail(tx, id)?;
+    if found.state != State::Dead {
+        let state = found.state.as_str();
+        let detail = format!("this mail is {state}; only a dead one can be dropped");
+        return Err(Error::unavailable(detail));
+    }
+    store::delete(tx, id)?;
+    Ok(found)
+}
+
+/// The mails that wait, or that were given up, by when they are due.
+pub fn jobs(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
+    store::jobs(tx, state)
+}
+
+/// As [`retry`]; returns whether a mail that is not sent has that id.
+pub fn retry_job(tx: &mut Tx<'_>, id: MailId) -> Result<bool> {
+    let is_job = is_job(tx, id)?;
+    if is_job {
+        store::retry(tx, id)?;
+    }
+    Ok(is_job)
+}
+
+/// As [`drop_dead`]; returns whether a mail that is not sent has that id.
+pub fn drop_job(tx: &mut Tx<'_>, id: MailId) -> Result<bool> {
+    let is_job = is_job(tx, id)?;
+    if is_job {
+        drop_dead(tx, id)?;
+    }
+    Ok(is_job)
+}
+
+fn is_job(tx: &mut Tx<'_>, id: MailId) -> Result<bool> {
+    Ok(store::by_id(tx, id)?.is_some_and(|mail| mail.state != State::Sent))
 }
 
 /// Forgets mails that were sent long ago.

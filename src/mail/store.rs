@@ -8,6 +8,7 @@ use crate::{
     db::{Row, Sql, Tx},
     error::{Error, Result},
     id::MailId,
+    job::{BackgroundJob, JobState, MAX_LISTED},
 };
 
 const COLUMNS: &str = "id, recipient, template, data, subject, state, tries, error, created_at, \
@@ -127,6 +128,32 @@ pub(super) fn retry(tx: &mut Tx<'_>, id: MailId) -> Result<()> {
         args![id, tx.now()],
     )?;
     Ok(())
+}
+
+pub(super) fn delete(tx: &mut Tx<'_>, id: MailId) -> Result<()> {
+    tx.execute("DELETE FROM outbox WHERE id = ?1", args![id])?;
+    Ok(())
+}
+
+/// The mails in that state, by when they are due; who gets them is what they are about.
+pub(super) fn jobs(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
+    tx.all(
+        "SELECT id, recipient, due_at, tries, error FROM outbox WHERE state = ?1
+         ORDER BY due_at, id LIMIT ?2",
+        args![state.as_str(), MAX_LISTED],
+        |row| {
+            let due_at: Timestamp = row.get(2)?;
+            Ok(BackgroundJob {
+                id: row.get(0)?,
+                kind: "send-mail",
+                subject: row.get(1)?,
+                state,
+                due_at: (state == JobState::Waiting).then_some(due_at),
+                attempts: row.get(3)?,
+                last_error: row.get(4)?,
+            })
+        },
+    )
 }
 
 /// Forgets what was sent before that moment.

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 pub use self::{
     picture::Picture,
+    removal::{removal_jobs, retry_removal},
     verify::{COPY, verify},
     worker::Draft,
 };

@@ -11,6 +11,7 @@ use crate::{
     db::Tx,
     error::{Error, Result},
     id::ImageId,
+    job::BackgroundJob,
 };
 
 /// How long an upload may take until its pictures belong to a product.
@@ -128,4 +129,14 @@ pub(super) fn orphans(tx: &mut Tx<'_>, ids: &BTreeSet<ImageId>) -> Result<Vec<Im
 fn made_at(id: Uuid) -> Timestamp {
     let (begin, _) = id.as_u64_pair();
     Timestamp(i64::try_from(begin >> 16).unwrap_or(i64::MAX))
+}
+
+/// The images to be deleted, by when that is due.
+pub fn removal_jobs(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
+    store::removal_jobs(tx)
+}
+
+/// Has an image deleted now; returns whether it is to be.
+pub fn retry_removal(tx: &mut Tx<'_>, image: ImageId) -> Result<bool> {
+    store::retry_removal(tx, image)
 }

@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     finding::MOST,
     id::{ImageId, ProductId},
+    job::{BackgroundJob, JobState, MAX_LISTED},
 };
 
 pub(super) fn count(tx: &mut Tx<'_>, product: ProductId) -> Result<i64> {
@@ -242,4 +243,35 @@ pub(super) fn known(tx: &mut Tx<'_>, images: &[ImageId]) -> Result<BTreeSet<Imag
     let ids: Vec<_> = images.iter().map(|image| Value::Id(image.0)).collect();
     let known = tx.all(&sql, &ids, |row| row.get(0))?;
     Ok(known.into_iter().collect())
+}
+
+/// What is to be removed, by when it is due.
+pub(super) fn removal_jobs(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
+    tx.all(
+        "SELECT image_id, due_at, tries, error FROM image_removals ORDER BY due_at, image_id LIMIT ?1",
+        args![MAX_LISTED],
+        |row| {
+            let image: ImageId = row.get(0)?;
+            Ok(BackgroundJob {
+                id: image.0,
+                kind: "delete-image",
+                subject: image.to_string(),
+                state: JobState::Waiting,
+                due_at: Some(row.get(1)?),
+                attempts: row.get(2)?,
+                last_error: row.get(3)?,
+            })
+        },
+    )
+}
+
+/// Makes a removal due now. Returns whether there is one. The removal that an upload in progress has announced
+/// keeps its time.
+pub(super) fn retry_removal(tx: &mut Tx<'_>, image: ImageId) -> Result<bool> {
+    let changed = tx.execute(
+        "UPDATE image_removals SET due_at = CASE WHEN tries > 0 THEN ?2 ELSE due_at END
+         WHERE image_id = ?1",
+        args![image, tx.now()],
+    )?;
+    Ok(changed == 1)
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use self::letters::Letter;
 pub use self::{
-    money::{receive_payment, refund},
+    money::{receive_payment, refund, retry_payment_job},
     number::OrderNumber,
     status::{ARROWS, Mover, Status, diagram},
     verify::verify,

@@ -1,6 +1,8 @@
 //! What becomes of an order when money comes or goes back. The provider's word moves the payment; the
 //! order follows in the same transaction.
 
+use uuid::Uuid;
+
 use super::{Letter, Mover, Order, Status, advance, order, store};
 use crate::{
     catalog::{self, Cause},
@@ -32,6 +34,15 @@ pub fn refund(
     let effect = payments::refund(tx, app, &payment, amount, RefundCause::Admin, restock)?;
     follow(tx, app, &[effect])?;
     order(tx, app, id, None)
+}
+
+/// Has a job of the queue towards the payment provider attempted now; returns whether there is one.
+pub fn retry_payment_job(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<bool> {
+    let Some(effect) = payments::retry_job(tx, app, id)? else {
+        return Ok(false);
+    };
+    follow(tx, app, &[effect])?;
+    Ok(true)
 }
 
 /// Lets orders follow what happened to their payments.

@@ -114,11 +114,11 @@ async fn make_due(app: &Arc<App>, due: OrderDue) -> Result<()> {
     match make_order(app, due.order, due.amount).await {
         Ok(id) => note_order(app, due.order, id).await.map(drop),
         Err(refusal) => {
-            let (order, tries, why) = (due.order, due.tries, &refusal.why);
+            let (order, tries, why) = (due.order, due.tries, refusal.why);
             tracing::warn!(%order, tries, why, "the payment provider made no order; trying again");
             app.db
                 .write("payments.put_off_order", move |tx| {
-                    payments::put_off_order(tx, &due)
+                    payments::put_off_order(tx, &due, &why)
                 })
                 .await
         }
@@ -197,6 +197,8 @@ pub struct Reconciled {
     pub failed: usize,
     pub refunded: usize,
     pub unmatched: usize,
+    /// Payments for orders that were paid before; their money goes back.
+    pub duplicates: usize,
     /// Why some could not be compared.
     pub troubles: Vec<String>,
 }
@@ -290,6 +292,7 @@ async fn apply(app: &Arc<App>, news: Vec<Value>, reconciled: &mut Reconciled) ->
             "captured" => reconciled.captured += 1,
             "failed" => reconciled.failed += 1,
             "refunded" => reconciled.refunded += 1,
+            "duplicate" => reconciled.duplicates += 1,
             outcome if outcome.starts_with("unmatched") => reconciled.unmatched += 1,
             _ => {}
         }

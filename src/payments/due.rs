@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::{Effect, RefundStatus, event, refund, store};
+use super::{Effect, Payment, RefundStatus, event, refund, store};
 use crate::{
     clock::{LONGEST_PAUSE, Timestamp, back_off},
     db::Tx,
-    error::Result,
+    error::{Error, Result},
     id::{OrderId, RefundId},
     money::Money,
     web::App,
@@ -34,6 +34,16 @@ pub struct RefundDue {
     pub transaction_id: String,
     pub amount: Money,
     pub tries: i64,
+    /// The same id, where the payment is not the order's own.
+    pub(super) duplicate: Option<String>,
+}
+
+impl RefundDue {
+    /// The payment that it is of, held.
+    fn hold(&self, tx: &mut Tx<'_>) -> Result<Payment> {
+        super::hold_account(tx, self.order, self.duplicate.as_deref())?
+            .ok_or_else(|| Error::internal("a refund without a payment"))
+    }
 }
 
 /// Whether there is something to take.
@@ -80,15 +90,15 @@ pub fn note_order(
     event::known_now(tx, app, provider_order_id)
 }
 
-/// Lets an order be made later.
-pub fn put_off_order(tx: &mut Tx<'_>, due: &OrderDue) -> Result<()> {
+/// Writes down why an order was not made, and lets it be made later.
+pub fn put_off_order(tx: &mut Tx<'_>, due: &OrderDue, why: &str) -> Result<()> {
     let next = tx.now().plus(back_off(due.tries));
-    store::put_off_order(tx, due.order, Some(next))
+    store::put_off_order(tx, due.order, Some(next), Some(why))
 }
 
 /// No order is to be made there any more.
 pub fn stop_making(tx: &mut Tx<'_>, order: OrderId) -> Result<()> {
-    store::put_off_order(tx, order, None)
+    store::put_off_order(tx, order, None, None)
 }
 
 /// Writes down what the provider made of a refund: its id, and whether the money has left, if that is
@@ -99,7 +109,7 @@ pub fn note_refund(
     provider_refund_id: &str,
     succeeded: Option<bool>,
 ) -> Result<Effect> {
-    let payment = super::hold(tx, due.order)?;
+    let payment = due.hold(tx)?;
     let of_this = payment.refunds.iter().find(|it| it.id == due.refund);
     let Some(it) = of_this.filter(|it| it.status == RefundStatus::Pending) else {
         return Ok(Effect::None);
@@ -107,7 +117,7 @@ pub fn note_refund(
     match succeeded {
         Some(true) => refund::process(tx, &payment, it, provider_refund_id).map(Effect::Refunded),
         Some(false) => {
-            store::fail_refund(tx, it.id, "the provider says that it failed")?;
+            refund::fail(tx, &payment, it.id, "the provider says that it failed")?;
             Ok(Effect::None)
         }
         None => {
@@ -119,9 +129,14 @@ pub fn note_refund(
 
 /// Writes down why a refund was not taken, and lets it be sent later where that may help.
 pub fn put_off_refund(tx: &mut Tx<'_>, due: &RefundDue, is_final: bool, why: &str) -> Result<()> {
-    super::hold(tx, due.order)?;
+    let payment = due.hold(tx)?;
+    let of_this = payment.refunds.iter().find(|it| it.id == due.refund);
+    if of_this.is_none_or(|it| it.status != RefundStatus::Pending) {
+        // A webhook has told meanwhile.
+        return Ok(());
+    }
     if is_final {
-        return store::fail_refund(tx, due.refund, why);
+        return refund::fail(tx, &payment, due.refund, why);
     }
     let next = tx.now().plus(back_off(due.tries));
     store::put_off_refund(tx, due.refund, next, why)

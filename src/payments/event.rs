@@ -4,14 +4,11 @@
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Payment, PaymentStatus, Refund, RefundCause, RefundStatus, Refunded, refund, store};
-use crate::{
-    db::Tx,
-    error::Result,
-    id::{OrderId, RefundId},
-    money::Money,
-    web::App,
+use super::{
+    Refunded, store,
+    verdict::{self, IGNORED, NO_ORDER, NO_PAYMENT, REPEATED, UNMATCHED, UNREADABLE, Verdict},
 };
+use crate::{db::Tx, error::Result, id::OrderId, web::App};
 
 /// A delivery as it came.
 #[derive(Debug, Clone)]
@@ -38,13 +35,13 @@ impl Delivery {
 /// a delivery cannot be read.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct Name(String);
+pub(super) struct Name(String);
 
 /// In bytes; Razorpay's own are about twenty.
 const LONGEST_NAME: usize = 255;
 
 impl Name {
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -62,38 +59,53 @@ impl TryFrom<String> for Name {
 
 /// The parts of Razorpay's envelope that matter here; all else is let through.
 #[derive(Debug, Deserialize)]
-struct Envelope {
-    event: Name,
-    payload: Payload,
+pub(super) struct Envelope {
+    pub(super) event: Name,
+    pub(super) payload: Payload,
 }
 
 #[derive(Debug, Deserialize)]
-struct Payload {
-    payment: Option<Entity<ProviderPayment>>,
-    refund: Option<Entity<ProviderRefund>>,
+pub(super) struct Payload {
+    pub(super) payment: Option<Entity<ProviderPayment>>,
+    pub(super) refund: Option<Entity<ProviderRefund>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Entity<T> {
-    entity: T,
+pub(super) struct Entity<T> {
+    pub(super) entity: T,
 }
 
 /// Razorpay's payment entity; amounts are in the currency's minor unit.
 #[derive(Debug, Deserialize)]
-struct ProviderPayment {
-    id: Name,
-    amount: i64,
-    currency: String,
-    order_id: Option<Name>,
+pub(super) struct ProviderPayment {
+    pub(super) id: Name,
+    pub(super) amount: i64,
+    pub(super) currency: String,
+    pub(super) order_id: Option<Name>,
 }
 
 /// Razorpay's refund entity. `receipt` is what the shop called it.
 #[derive(Debug, Deserialize)]
-struct ProviderRefund {
-    id: Name,
-    amount: i64,
-    payment_id: Name,
-    receipt: Option<Name>,
+pub(super) struct ProviderRefund {
+    pub(super) id: Name,
+    pub(super) amount: i64,
+    pub(super) payment_id: Name,
+    pub(super) receipt: Option<Name>,
+}
+
+impl Envelope {
+    pub(super) fn payment(&self) -> Option<&ProviderPayment> {
+        self.payload.payment.as_ref().map(|it| &it.entity)
+    }
+
+    pub(super) fn refund(&self) -> Option<&ProviderRefund> {
+        self.payload.refund.as_ref().map(|it| &it.entity)
+    }
+
+    /// Whether it reports money that has arrived.
+    pub(super) fn is_capture(&self) -> bool {
+        ["payment.captured", "order.paid"].contains(&self.event.as_str())
+    }
 }
 
 /// What a delivery did, for the order behind its payment to follow.
@@ -114,51 +126,6 @@ pub struct Receipt {
     pub effects: Vec<Effect>,
 }
 
-/// What is to be thought of what a delivery tells.
-struct Verdict {
-    outcome: &'static str,
-    order: Option<OrderId>,
-    effects: Vec<Effect>,
-}
-
-impl Verdict {
-    fn of(outcome: &'static str) -> Verdict {
-        Verdict {
-            outcome,
-            order: None,
-            effects: Vec::new(),
-        }
-    }
-
-    fn about(outcome: &'static str, payment: &Payment) -> Verdict {
-        Verdict {
-            order: Some(payment.order),
-            ..Verdict::of(outcome)
-        }
-    }
-
-    fn with(self, effect: Effect) -> Verdict {
-        let mut effects = self.effects;
-        effects.push(effect);
-        Verdict { effects, ..self }
-    }
-}
-
-/// Signed by the provider, and not what the shop knows to read. A person must see it.
-pub(super) const UNREADABLE: &str = "unreadable";
-
-/// The other outcomes that a person must see all begin so.
-pub(super) const UNMATCHED: &str = "unmatched: ";
-
-/// Money for an order that is not known, which may become so.
-pub(super) const NO_ORDER: &str = "unmatched: no such order";
-
-/// A refund of money that is not known, which may become so.
-pub(super) const NO_PAYMENT: &str = "unmatched: no such payment";
-
-const REPEATED: &str = "repeated";
-const IGNORED: &str = "ignored";
-
 /// Keeps the delivery and applies it; a repeat changes nothing.
 pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Receipt> {
     let key = delivery.key();
@@ -170,14 +137,11 @@ pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Receip
     }
     let envelope = serde_json::from_slice::<Envelope>(&delivery.body).ok();
     let mut verdict = match &envelope {
-        Some(envelope) => judge(tx, app, envelope)?,
+        Some(envelope) => verdict::judge(tx, app, envelope)?,
         None => Verdict::of(UNREADABLE),
     };
     let (money, refund) = match &envelope {
-        Some(told) => (
-            told.payload.payment.as_ref().map(|it| &it.entity),
-            told.payload.refund.as_ref().map(|it| &it.entity),
-        ),
+        Some(told) => (told.payment(), told.refund()),
         None => (None, None),
     };
     let row = store::EventRow {
@@ -189,6 +153,7 @@ pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Receip
         provider_payment_id: refund
             .map(|it| it.payment_id.as_str())
             .or(money.map(|it| it.id.as_str())),
+        provider_refund_id: refund.map(|it| it.id.as_str()),
         amount: refund.map(|it| it.amount).or(money.map(|it| it.amount)),
         outcome: verdict.outcome,
         signature: if delivery.is_signed { "valid" } else { "none" },
@@ -203,9 +168,19 @@ pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Receip
         let outcome = verdict.outcome;
         store::insert_event(tx, &store::EventRow { outcome, ..row })?;
     }
+    let mut effects = verdict.effects;
+    if let Some(envelope) = &envelope {
+        effects.extend(after_capture(
+            tx,
+            app,
+            envelope,
+            verdict.outcome,
+            verdict.order,
+        )?);
+    }
     Ok(Receipt {
         outcome: verdict.outcome,
-        effects: verdict.effects,
+        effects,
     })
 }
 
@@ -219,6 +194,26 @@ pub(super) fn known_now(
     judge_again(tx, app, kept)
 }
 
+/// Once money is on record: what was recorded earlier about the same payment is settled, and refunds of it
+/// that arrived first are applied.
+fn after_capture(
+    tx: &mut Tx<'_>,
+    app: &App,
+    told: &Envelope,
+    outcome: &str,
+    order: Option<OrderId>,
+) -> Result<Vec<Effect>> {
+    let Some(money) = told.payment().filter(|_| told.is_capture()) else {
+        return Ok(Vec::new());
+    };
+    if [verdict::CAPTURED, verdict::DUPLICATE].contains(&outcome) {
+        let note = "the payment matched its order later";
+        store::settle_captures(tx, money.id.as_str(), order, note)?;
+    }
+    let kept = store::events_of_payment(tx, money.id.as_str(), NO_PAYMENT)?;
+    judge_again(tx, app, kept)
+}
+
 fn judge_again(
     tx: &mut Tx<'_>,
     app: &App,
@@ -229,142 +224,16 @@ fn judge_again(
         let Ok(envelope) = serde_json::from_slice::<Envelope>(&body) else {
             continue;
         };
-        let verdict = judge(tx, app, &envelope)?;
+        let verdict = verdict::judge(tx, app, &envelope)?;
         store::judge_event(tx, id, verdict.outcome, verdict.order)?;
         effects.extend(verdict.effects);
+        effects.extend(after_capture(
+            tx,
+            app,
+            &envelope,
+            verdict.outcome,
+            verdict.order,
+        )?);
     }
     Ok(effects)
-}
-
-fn judge(tx: &mut Tx<'_>, app: &App, told: &Envelope) -> Result<Verdict> {
-    let money = told.payload.payment.as_ref().map(|it| &it.entity);
-    let refund = told.payload.refund.as_ref().map(|it| &it.entity);
-    match (told.event.as_str(), money, refund) {
-        ("payment.captured" | "order.paid", Some(money), _) => captured(tx, app, money),
-        ("payment.failed", Some(money), _) => failed(tx, money),
-        ("refund.processed", _, Some(refund)) => refunded(tx, refund),
-        ("refund.failed", _, Some(refund)) => refund_failed(tx, refund),
-        _ => Ok(Verdict::of(IGNORED)),
-    }
-}
-
-fn captured(tx: &mut Tx<'_>, app: &App, money: &ProviderPayment) -> Result<Verdict> {
-    let Some(payment) = payment_of(tx, money)? else {
-        return Ok(Verdict::of(NO_ORDER));
-    };
-    if payment.transaction_id.as_deref() == Some(money.id.as_str()) {
-        return Ok(Verdict::about(REPEATED, &payment));
-    }
-    if money.amount != payment.amount.get() {
-        return Ok(Verdict::about("unmatched: another amount", &payment));
-    }
-    if money.currency != app.config.currency.code() {
-        return Ok(Verdict::about("unmatched: another currency", &payment));
-    }
-    if store::transaction_is_known(tx, money.id.as_str())? {
-        let outcome = "unmatched: the payment belongs to another order";
-        return Ok(Verdict::about(outcome, &payment));
-    }
-    if !payment.status.may_become(PaymentStatus::Captured) {
-        let outcome = "unmatched: the order is paid already";
-        return Ok(Verdict::about(outcome, &payment));
-    }
-    store::capture(tx, payment.order, money.id.as_str())?;
-    let verdict = Verdict::about("captured", &payment).with(Effect::Captured(payment.order));
-    // Its refund may have been told of before.
-    let kept = store::events_of_payment(tx, money.id.as_str(), NO_PAYMENT)?;
-    let later = judge_again(tx, app, kept)?;
-    Ok(later.into_iter().fold(verdict, Verdict::with))
-}
-
-fn failed(tx: &mut Tx<'_>, money: &ProviderPayment) -> Result<Verdict> {
-    let Some(payment) = payment_of(tx, money)? else {
-        return Ok(Verdict::of(IGNORED));
-    };
-    if payment.status.may_become(PaymentStatus::Failed) {
-        store::set_status(tx, payment.order, payment.status, PaymentStatus::Failed)?;
-        return Ok(Verdict::about("failed", &payment));
-    }
-    Ok(Verdict::about(IGNORED, &payment))
-}
-
-fn payment_of(tx: &mut Tx<'_>, money: &ProviderPayment) -> Result<Option<Payment>> {
-    match &money.order_id {
-        Some(order) => store::by_provider_order(tx, order.as_str()),
-        None => Ok(None),
-    }
-}
-
-fn refunded(tx: &mut Tx<'_>, told: &ProviderRefund) -> Result<Verdict> {
-    let Some((payment, known)) = refund_of(tx, told)? else {
-        return Ok(Verdict::of(NO_PAYMENT));
-    };
-    let rest = match &known {
-        Some(it) if it.amount.get() != told.amount => {
-            return Ok(Verdict::about("unmatched: another amount", &payment));
-        }
-        Some(it) if it.status == RefundStatus::Processed => {
-            return Ok(Verdict::about(REPEATED, &payment));
-        }
-        // What is on its way was counted already.
-        Some(it) if it.status == RefundStatus::Pending => it.amount,
-        _ => payment.rest(),
-    };
-    let amount = Money::try_from(told.amount).ok().filter(|it| *it <= rest);
-    let Some(amount) = amount.filter(|it| *it > Money::ZERO) else {
-        let outcome = "unmatched: more went back than was captured";
-        return Ok(Verdict::about(outcome, &payment));
-    };
-    let refund = if let Some(refund) = known {
-        refund
-    } else {
-        let refund = Refund {
-            id: tx.id(),
-            amount,
-            status: RefundStatus::Pending,
-            restock: false,
-        };
-        store::insert_refund(tx, payment.order, &refund, RefundCause::Provider)?;
-        refund
-    };
-    let done = refund::process(tx, &payment, &refund, told.id.as_str())?;
-    Ok(Verdict::about("refunded", &payment).with(Effect::Refunded(done)))
-}
-
-fn refund_failed(tx: &mut Tx<'_>, told: &ProviderRefund) -> Result<Verdict> {
-    match refund_of(tx, told)? {
-        Some((payment, Some(refund))) if refund.status == RefundStatus::Pending => {
-            store::fail_refund(tx, refund.id, "the provider says that it failed")?;
-            Ok(Verdict::about("refund failed", &payment))
-        }
-        Some((payment, _)) => Ok(Verdict::about(IGNORED, &payment)),
-        None => Ok(Verdict::of(NO_PAYMENT)),
-    }
-}
-
-/// The payment that a refund is of, held, and which of its refunds it is: by the provider's id, else by
-/// what the shop called it, else one that waits for its id and is of that sum.
-fn refund_of(tx: &mut Tx<'_>, told: &ProviderRefund) -> Result<Option<(Payment, Option<Refund>)>> {
-    let own = told
-        .receipt
-        .as_ref()
-        .and_then(|it| it.as_str().parse::<RefundId>().ok());
-    let known = store::refund_by_name(tx, told.id.as_str(), own)?;
-    let order = match known {
-        Some((_, order)) => Some(order),
-        None => store::order_of_transaction(tx, told.payment_id.as_str())?,
-    };
-    let Some(payment) = order
-        .map(|order| store::hold(tx, order))
-        .transpose()?
-        .flatten()
-    else {
-        return Ok(None);
-    };
-    let id = match known {
-        Some((id, _)) => Some(id),
-        None => store::nameless_refund(tx, payment.order, told.amount)?,
-    };
-    let refund = payment.refunds.iter().find(|it| Some(it.id) == id).cloned();
-    Ok(Some((payment, refund)))
 }

@@ -2,19 +2,26 @@
 
 use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::{LedgerEntry, ListedStatus};
+use super::{LedgerEntry, ListedStatus, Note};
 use crate::{
     accounts::{self, http::Admin},
     error::{Error, Kind, Result},
+    id::PaymentId,
     page::{Page, PageLimit, PageNumber, PageRequest},
-    web::{Routes, State, extract::Query, respond},
+    web::{
+        Routes, State,
+        extract::{Json, NoQuery, Path, Query},
+        respond,
+    },
 };
 
 pub fn routes() -> Routes {
-    Routes::new().routes(routes!(list_payments))
+    Routes::new()
+        .routes(routes!(list_payments))
+        .routes(routes!(resolve_payment))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -33,7 +40,8 @@ pub(crate) struct PaymentsQuery {
 
 /// Payments, and what the provider sent that fits none
 ///
-/// `unmatched` lists signed webhooks that fit no payment or could not be read. `reason` says why.
+/// `unmatched` lists signed webhooks that fit no payment or could not be read, and money that was paid twice
+/// and could not be refunded. `reason` says why. `resolved` lists those that were settled.
 #[utoipa::path(get, path = "/admin/payments", tag = "payments", security(("bearer" = [])),
     params(PaymentsQuery),
     responses((status = 200, body = Page<LedgerEntry>)))]
@@ -48,8 +56,7 @@ pub(crate) async fn list_payments(
         .status
         .map(|text| {
             ListedStatus::parse(&text).ok_or_else(|| {
-                let detail =
-                    "`status` must be `unmatched`, `captured`, `refunded`, `failed` or `created`";
+                let detail = format!("`status` must be one of {}", ListedStatus::names());
                 Error::new(Kind::InvalidQuery, detail)
             })
         })
@@ -62,4 +69,38 @@ pub(crate) async fn list_payments(
         })
         .await?;
     respond::page(uri.path(), uri.query(), &listed)
+}
+
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewResolution {
+    /// What was done about it.
+    note: Note,
+}
+
+/// Take an unmatched payment off the list
+///
+/// Records who did it, when, and the note. A repeat changes nothing: the first note stays.
+#[utoipa::path(post, path = "/admin/payments/{id}/resolve", tag = "payments",
+    security(("bearer" = [])),
+    params(("id" = PaymentId, Path)), request_body = NewResolution,
+    responses(
+        (status = 200, body = LedgerEntry),
+        (status = 409, description = "`not-unmatched`: a payment of an order, or applied meanwhile"),
+    ))]
+pub(crate) async fn resolve_payment(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Path(id): Path<PaymentId>,
+    _: NoQuery,
+    Json(body): Json<NewResolution>,
+) -> Result<Response> {
+    let entry = app
+        .db
+        .write("payments.resolve", move |tx| {
+            let admin = accounts::admin(tx, &claims)?;
+            super::resolve(tx, id.0, Some(admin.user), &body.note)
+        })
+        .await?;
+    respond::ok(&entry)
 }

@@ -6,9 +6,12 @@
 mod due;
 mod event;
 pub mod http;
+mod jobs;
 mod refund;
+mod resolve;
 pub mod signature;
 mod store;
+mod verdict;
 mod verify;
 
 use serde::Serialize;
@@ -23,7 +26,9 @@ pub use self::{
         stop_making, take_orders, take_refunds,
     },
     event::{Delivery, Effect, Receipt, receive},
+    jobs::{drop_job, jobs, retry_job},
     refund::{Refund, RefundCause, RefundStatus, Refunded, refund},
+    resolve::{Note, Resolution, resolve},
     store::{Recorded, Totals},
     verify::verify,
 };
@@ -104,9 +109,33 @@ pub struct Payment {
     pub refunds: Vec<Refund>,
     #[serde(skip)]
     pub order: OrderId,
+    /// Whether it is not the order's own, but money that came once more.
+    #[serde(skip)]
+    pub(crate) is_duplicate: bool,
 }
 
 impl Payment {
+    /// Money that came once more for the same order: an account of its own, which orders do not show.
+    fn duplicate(&self, transaction_id: &str, refunds: Vec<Refund>) -> Payment {
+        let gone = refunds
+            .iter()
+            .filter(|it| it.status != RefundStatus::Failed);
+        let (refunded_amount, _) = Money::capped_sum(gone.map(|it| it.amount));
+        Payment {
+            status: PaymentStatus::Captured,
+            refunded_amount,
+            transaction_id: Some(transaction_id.to_owned()),
+            refunds,
+            is_duplicate: true,
+            ..self.clone()
+        }
+    }
+
+    /// The provider's id of money that came once more; `None` for an order's own payment.
+    fn duplicate_id(&self) -> Option<&str> {
+        self.transaction_id.as_deref().filter(|_| self.is_duplicate)
+    }
+
     /// What could still go back.
     pub fn rest(&self) -> Money {
         match self.status {
@@ -129,6 +158,7 @@ pub fn draft(tx: &Tx<'_>, app: &App, order: OrderId) -> Payment {
         transaction_id: None,
         refunds: Vec::new(),
         order,
+        is_duplicate: false,
     }
 }
 
@@ -157,6 +187,22 @@ pub fn hold(tx: &mut Tx<'_>, order: OrderId) -> Result<Payment> {
     store::hold(tx, order)?.ok_or_else(|| Error::not_found("order"))
 }
 
+/// As [`hold`], or with the provider's id of money that came once more, the account of that.
+fn hold_account(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    duplicate: Option<&str>,
+) -> Result<Option<Payment>> {
+    let Some(own) = store::hold(tx, order)? else {
+        return Ok(None);
+    };
+    let Some(id) = duplicate else {
+        return Ok(Some(own));
+    };
+    let refunds = store::of_duplicate(tx, id)?;
+    Ok(Some(own.duplicate(id, refunds)))
+}
+
 /// A payment or an event as admins see it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -177,6 +223,10 @@ pub struct LedgerEntry {
     #[schema(required)]
     pub reason: Option<String>,
     pub created_at: Timestamp,
+    /// Present once it is off the list for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub resolution: Option<Resolution>,
 }
 
 /// Payments by status, or the events that fit no payment, newest first.
@@ -186,7 +236,8 @@ pub fn list(
     page: PageRequest,
 ) -> Result<Page<LedgerEntry>> {
     match status {
-        Some(ListedStatus::Unmatched) => store::unmatched(tx, page),
+        Some(ListedStatus::Unmatched) => store::unmatched(tx, false, page),
+        Some(ListedStatus::Resolved) => store::unmatched(tx, true, page),
         Some(ListedStatus::Payment(status)) => store::list(tx, Some(status), page),
         None => store::list(tx, None, page),
     }
@@ -196,20 +247,33 @@ pub fn list(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListedStatus {
     Unmatched,
+    /// What was unmatched until somebody, or the provider's later report, settled it.
+    Resolved,
     Payment(PaymentStatus),
 }
 
 impl ListedStatus {
     fn all() -> impl Iterator<Item = ListedStatus> {
         let payments = PaymentStatus::ALL.into_iter().map(ListedStatus::Payment);
-        [ListedStatus::Unmatched].into_iter().chain(payments)
+        [ListedStatus::Unmatched, ListedStatus::Resolved]
+            .into_iter()
+            .chain(payments)
     }
 
     fn name(self) -> String {
         match self {
             ListedStatus::Unmatched => "unmatched".to_owned(),
+            ListedStatus::Resolved => "resolved".to_owned(),
             ListedStatus::Payment(status) => status.as_str().to_lowercase(),
         }
+    }
+
+    /// All names, for an error.
+    pub fn names() -> String {
+        let names: Vec<_> = Self::all()
+            .map(|status| format!("`{}`", status.name()))
+            .collect();
+        names.join(", ")
     }
 
     pub fn parse(text: &str) -> Option<ListedStatus> {

@@ -46,13 +46,19 @@ impl RefundStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefundCause {
     Admin,
-    /// The shop itself: the money came when its order was cancelled already.
+    /// The shop itself: the money came when its order was cancelled, or paid, already.
     Late,
     /// Somebody at the provider.
     Provider,
 }
 
 impl RefundCause {
+    pub(super) fn parse(text: &str) -> Option<RefundCause> {
+        [RefundCause::Admin, RefundCause::Late, RefundCause::Provider]
+            .into_iter()
+            .find(|cause| cause.as_str() == text)
+    }
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             RefundCause::Admin => "admin",
@@ -102,8 +108,8 @@ pub fn refund(
         };
         return Err(Error::conflict("refund-exceeds-captured", detail));
     }
-    // What comes too late goes back whatever it is.
-    if cause == RefundCause::Admin {
+    // What comes too late goes back whatever it is; and what another provider took is that one's to give.
+    if cause == RefundCause::Admin && payment.provider == app.gateway.name() {
         super::check_amount(app, amount)?;
     }
     let refund = Refund {
@@ -112,7 +118,10 @@ pub fn refund(
         status: RefundStatus::Pending,
         restock,
     };
-    store::insert_refund(tx, payment.order, &refund, cause)?;
+    store::insert_refund(tx, payment, &refund, cause)?;
+    if let Some(duplicate) = payment.duplicate_id() {
+        store::set_duplicate_refunded(tx, duplicate, true)?;
+    }
     // What another provider has taken, this one cannot give back: it waits until that one is set again.
     let done = (payment.provider == app.gateway.name())
         .then(|| app.gateway.refund_id_at_once(tx.chance()))
@@ -139,7 +148,28 @@ pub(super) fn process(
     let sum = others
         .iter()
         .try_fold(refund.amount, |sum, other| sum.plus(other.amount))?;
-    let completes = sum == payment.amount && payment.status.may_become(PaymentStatus::Refunded);
+    let is_all = sum == payment.amount;
+    for (failed, amount) in store::failed_refunds(tx, payment)? {
+        // One of the same sum is made good by this one; with all of the money gone back, every one.
+        if is_all {
+            store::resolve_refund(tx, failed, None, "all of the payment has gone back")?;
+        } else if amount == refund.amount {
+            store::resolve_refund(tx, failed, None, "the same sum went back later")?;
+            break;
+        }
+    }
+    if let Some(duplicate) = payment.duplicate_id() {
+        if is_all {
+            store::set_duplicate_refunded(tx, duplicate, true)?;
+        }
+        return Ok(Refunded {
+            order: payment.order,
+            amount: refund.amount,
+            completes: false,
+            restocks: false,
+        });
+    }
+    let completes = is_all && payment.status.may_become(PaymentStatus::Refunded);
     if completes {
         store::set_status(
             tx,
@@ -154,4 +184,13 @@ pub(super) fn process(
         completes,
         restocks: completes && (refund.restock || others.iter().any(|other| other.restock)),
     })
+}
+
+/// Writes down that a refund has failed; a person must see it. `payment` must be held.
+pub(super) fn fail(tx: &mut Tx<'_>, payment: &Payment, id: RefundId, why: &str) -> Result<()> {
+    store::fail_refund(tx, id, why)?;
+    match payment.duplicate_id() {
+        Some(duplicate) => store::set_duplicate_refunded(tx, duplicate, false),
+        None => Ok(()),
+    }
 }

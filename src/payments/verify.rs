@@ -30,6 +30,15 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         about(order, says)
     });
     findings.enter("payment-refunded", found);
+
+    let found = store::unrefunded_duplicates(tx)?.into_iter();
+    let found = found.map(|(order, transaction, came, back)| {
+        let says = format!(
+            "the order was paid once more by {transaction}: {came} came, {back} goes back; {LOOK}"
+        );
+        about(order, says)
+    });
+    findings.enter("duplicate-refunded", found);
     Ok(())
 }
 

@@ -156,6 +156,12 @@ pub const ALL: &[Problem] = &[
         "Make another account an admin first.",
     ),
     problem(
+        "not-unmatched",
+        409,
+        "This payment needs nobody",
+        "Only an unmatched one can be resolved; `GET /admin/payments?status=unmatched` lists them.",
+    ),
+    problem(
         "refund-exceeds-captured",
         409,
         "That much cannot go back",

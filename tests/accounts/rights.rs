@@ -125,7 +125,7 @@ storage_test! {
             "POST /api/v1/admin/products/{id}/stock", "GET /api/v1/admin/orders",
             "GET /api/v1/admin/orders/{id}", "PATCH /api/v1/admin/orders/{id}",
             "POST /api/v1/admin/orders/{id}/refund",
-            "GET /api/v1/admin/payments", "GET /api/v1/admin/users",
+            "GET /api/v1/admin/payments", "POST /api/v1/admin/payments/{id}/resolve", "GET /api/v1/admin/users",
             "PATCH /api/v1/admin/users/{id}",
         ] {
             let is_known = |it: &Operation| format!("{} {}", it.method, it.path) == known;

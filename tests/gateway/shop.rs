@@ -22,19 +22,19 @@ const GONE: [Mood; 6] = [
 ];
 
 /// A provider, and a shop that has an account there.
-async fn opened(shop: &TestShop) -> (Razorpay, TestShop) {
+pub(super) async fn opened(shop: &TestShop) -> (Razorpay, TestShop) {
     let host = Razorpay::start().await;
     let shop = shop.but(&host.settings()).await;
     (host, shop)
 }
 
 /// Lets the worker tell the provider what is due.
-async fn tell(shop: &TestShop) {
+pub(super) async fn tell(shop: &TestShop) {
     tell_provider(&shop.app).await.unwrap();
 }
 
 /// Delivers what the provider says of a payment or a refund.
-async fn deliver(shop: &TestShop, host: &Razorpay, event: &str, entity: &Value) {
+pub(super) async fn deliver(shop: &TestShop, host: &Razorpay, event: &str, entity: &Value) {
     let told = host.tells(event, entity["id"].as_str().unwrap());
     let answer = shop.deliver(told.body.as_bytes(), &told.id).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -47,7 +47,7 @@ async fn pays(customer: &Client<'_>, order: &Value) -> Answer {
 }
 
 /// The provider's name of an order.
-async fn name_of(customer: &Client<'_>, order: &Value) -> String {
+pub(super) async fn name_of(customer: &Client<'_>, order: &Value) -> String {
     customer
         .get(&path(order))
         .await
@@ -55,7 +55,11 @@ async fn name_of(customer: &Client<'_>, order: &Value) -> String {
 }
 
 /// An order that the provider knows, and its customer has paid there.
-async fn paid(host: &Razorpay, shop: &TestShop, customer: &Client<'_>) -> (Value, Value) {
+pub(super) async fn paid(
+    host: &Razorpay,
+    shop: &TestShop,
+    customer: &Client<'_>,
+) -> (Value, Value) {
     let kettle = shop.product("Kettle", 129_900, 9).await;
     let order = customer.buys(&kettle, 2).await;
     tell(shop).await;
@@ -68,12 +72,12 @@ async fn paid(host: &Razorpay, shop: &TestShop, customer: &Client<'_>) -> (Value
     (order, payment)
 }
 
-async fn standing(customer: &Client<'_>, order: &Value) -> (String, String) {
+pub(super) async fn standing(customer: &Client<'_>, order: &Value) -> (String, String) {
     let now = customer.get(&path(order)).await;
     (now.text("/status"), now.text("/payment/status"))
 }
 
-async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> Answer {
+pub(super) async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> Answer {
     let answer = admin
         .post(&format!("/admin{}/refund", path(order)), body)
         .await;
@@ -82,7 +86,7 @@ async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> Answer {
 }
 
 /// The status of each refund of an order, and what counts as gone back.
-async fn refunds(customer: &Client<'_>, order: &Value) -> (Vec<String>, i64) {
+pub(super) async fn refunds(customer: &Client<'_>, order: &Value) -> (Vec<String>, i64) {
     let now = customer.get(&path(order)).await;
     let all = now.json()["payment"]["refunds"].as_array().unwrap().clone();
     let status = |it: &Value| it["status"].as_str().unwrap().to_owned();

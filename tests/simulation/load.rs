@@ -326,8 +326,9 @@ storage_test! {
         assert_eq!(reconciled.compared, how_many());
         assert_eq!(reconciled.troubles, <[String; 0]>::default());
         let again = orders::worker::reconcile(&shop, |_| ()).await.unwrap();
-        let found = [again.captured, again.failed, again.refunded, again.unmatched];
-        assert_eq!(found, [0; 4], "what was found once is known");
+        let found =
+            [again.captured, again.failed, again.refunded, again.unmatched, again.duplicates];
+        assert_eq!(found, [0; 5], "what was found once is known");
 
         let mut sum = Sum::default();
         for mut customer in customers {
@@ -348,7 +349,14 @@ storage_test! {
             ids
         };
         assert!(ids("captured").iter().eq(&sum.transactions), "each is captured once");
-        assert!(ids("unmatched%").iter().eq(&sum.too_many), "a person sees each of the others once");
+        assert!(ids("duplicate").iter().eq(&sum.too_many), "each of the others is known once");
+        assert_eq!(ids("unmatched%"), Vec::<String>::new());
+        let back = behind.rows(
+            "SELECT transaction_id FROM refunds
+             WHERE transaction_id IS NOT NULL AND status = 'PROCESSED' ORDER BY transaction_id",
+        );
+        let back = back.into_iter().flatten().flatten();
+        assert!(back.eq(sum.too_many), "each of the others goes back once");
         for product in &load.products {
             let path = format!("/products/{product}");
             let shown = postman.call(Method::GET, &path, &[], b"").await.0;

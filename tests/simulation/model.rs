@@ -1,7 +1,10 @@
 //! What the shop should make of everything, in the plainest words: no database, no provider, one thing
 //! after the other. Written from the contract, not from the code.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What the two products cost.
 pub(super) const PRICES: [i64; 2] = [129_900, 30_000];
@@ -35,6 +38,8 @@ pub(super) struct Model {
     pub(super) orders: Vec<Order>,
     /// The provider's payments that a person must see.
     pub(super) unmatched: BTreeSet<String>,
+    /// The provider's payments for orders that were paid before, with their sums: they go back.
+    pub(super) duplicates: BTreeMap<String, i64>,
 }
 
 /// What the provider says of a payment.
@@ -71,6 +76,7 @@ impl Model {
             stock: [STOCK; 2],
             orders: Vec::new(),
             unmatched: BTreeSet::new(),
+            duplicates: BTreeMap::new(),
         }
     }
 
@@ -139,11 +145,17 @@ impl Model {
             if waits {
                 order.payment = "FAILED";
             }
-        } else if order.transaction.as_deref() == Some(&news.payment) {
+        } else if order.transaction.as_deref() == Some(&news.payment)
+            || self.duplicates.contains_key(&news.payment)
+        {
             // Known.
-        } else if !waits || news.amount != order.total() {
+        } else if news.amount != order.total() {
             self.unmatched.insert(news.payment.clone());
+        } else if !waits {
+            self.unmatched.remove(&news.payment);
+            self.duplicates.insert(news.payment.clone(), news.amount);
         } else {
+            self.unmatched.remove(&news.payment);
             order.transaction = Some(news.payment.clone());
             order.payment = "CAPTURED";
             match order.status {

@@ -168,14 +168,19 @@ impl Story {
         }
     }
 
-    /// A paisa too much, under the name of another payment.
+    /// A paisa too much, under the name of a payment that is under way, or of none.
     async fn misreads(&mut self, order: usize) {
-        let news = News {
-            order,
-            payment: format!(
+        let under_way = |(_, news): &&(Webhook, News)| news.order == order && news.is_captured;
+        let payment = match self.under_way.iter().find(under_way) {
+            Some((_, news)) => news.payment.clone(),
+            None => format!(
                 "pay_misread{:?}{}",
                 self.model.now, self.orders[order]["number"]
             ),
+        };
+        let news = News {
+            order,
+            payment,
             amount: self.model.orders[order].total() + 1,
             is_captured: true,
         };
@@ -298,6 +303,19 @@ impl Story {
             assert_eq!(shop.stock(product).await, stock, "stock");
         }
         self.seen_are_unmatched(&admin).await;
+    }
+
+    /// What was paid twice has gone back, once each.
+    pub(super) fn duplicates_went_back(&self) {
+        let rows = self.shop().behind().rows(
+            "SELECT transaction_id, amount FROM refunds
+             WHERE transaction_id IS NOT NULL AND status = 'PROCESSED' ORDER BY transaction_id",
+        );
+        for (payment, amount) in &self.model.duplicates {
+            let expected = [Some(payment.clone()), Some(amount.to_string())];
+            let found = rows.iter().filter(|row| **row == expected);
+            assert_eq!(found.count(), 1, "{payment} among {rows:?}");
+        }
     }
 
     /// A person sees what fits no order, once each.

@@ -21,6 +21,8 @@ pub(in crate::cli) enum Mail {
     Show { id: String },
     /// Try a mail again, now and for another day
     Retry { id: String },
+    /// Take a dead mail off the list, by deleting it
+    Drop { id: String },
 }
 
 /// A mail with what it says.
@@ -80,6 +82,15 @@ impl Mail {
                     .await?;
                 let words = format!("{} is tried again by the running server", retried.id);
                 output.one(&with_subject(retried, &templates), &words)
+            }
+            Mail::Drop { id } => {
+                let id = parse_id(&id)?;
+                let dropped = app
+                    .db
+                    .write("mail.drop", move |tx| mail::drop_dead(tx, id))
+                    .await?;
+                let words = format!("{} is deleted", dropped.id);
+                output.one(&with_subject(dropped, &templates), &words)
             }
         }
     }

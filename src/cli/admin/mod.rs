@@ -1,6 +1,7 @@
 //! `shop admin …`: what operators do, on the data itself.
 
 mod category;
+mod jobs;
 mod mail;
 mod order;
 mod pay;
@@ -35,6 +36,9 @@ pub(super) enum Admin {
     /// The outbox
     #[command(subcommand)]
     Mail(mail::Mail),
+    /// Background work: mails, refunds and payment orders to send, images to delete
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
     /// Fill the shop with plausible data, the same for one seed
     Seed(seed::Seed),
     /// Play Razorpay: a customer pays for an order, and the running server hears of it
@@ -71,6 +75,7 @@ impl Admin {
             Admin::Order(command) => command.run(&app, output).await,
             Admin::Payments(command) => command.run(&app, output).await,
             Admin::Mail(command) => command.run(&app, output).await,
+            Admin::Jobs(command) => command.run(&app, output).await,
             Admin::Pay(command) => command.run(&home, &app, output).await,
             Admin::Seed(_) => Ok(()),
         };

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::jobs::parse_note;
 use crate::{
     cli::output::{Output, amount, counter, note},
     error::{Error, Result},
+    id::PaymentId,
     money::Money,
     orders::{self, worker::Reconciled},
     page::{PageLimit, PageRequest},
-    payments::{self, LedgerEntry, ListedStatus, Totals},
+    payments::{self, LedgerEntry, ListedStatus, Note, Totals},
     web::App,
 };
 
@@ -25,12 +27,20 @@ const SHOWN: PageRequest = PageRequest {
 pub(in crate::cli) enum Payments {
     /// List the newest payments, or what the provider sent that fits none and a person must see
     List {
-        /// `unmatched`, `captured`, `refunded`, `failed` or `created`
+        /// `unmatched`, `resolved`, `captured`, `refunded`, `failed` or `created`
         #[arg(long, value_name = "STATUS", value_parser = status)]
         status: Option<ListedStatus>,
     },
     /// Ask the provider for what lost webhooks would have told, of the last thirty days
     Reconcile,
+    /// Take an unmatched payment off the list
+    Resolve {
+        /// As the list shows it
+        id: String,
+        /// What was done about it
+        #[arg(long, value_parser = parse_note)]
+        note: Note,
+    },
 }
 
 /// What the provider's record told, and what the shop's own comes to.
@@ -46,6 +56,19 @@ impl Payments {
         match self {
             Payments::List { status } => list(app, output, status).await,
             Payments::Reconcile => reconcile(app, output).await,
+            Payments::Resolve { id, note } => {
+                let wrong = "must be an id that `shop admin payments list` shows";
+                let id: PaymentId = id
+                    .parse()
+                    .map_err(|_| Error::field("ID", "invalid", wrong))?;
+                let entry = app
+                    .db
+                    .write("payments.resolve", move |tx| {
+                        payments::resolve(tx, id.0, None, &note)
+                    })
+                    .await?;
+                output.one(&entry, &format!("{} is off the list", entry.id))
+            }
         }
     }
 }
@@ -98,17 +121,26 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
     counter.finish_and_clear();
     let done = done?;
     let totals = app.db.scan("payments.totals", payments::totals).await?;
+    // A sum past the largest amount is shown as that.
+    let sum = |money: Money| {
+        let is_capped = money.get() == Money::MOST;
+        amount(app, money) + if is_capped { " or more" } else { "" }
+    };
+    let twice = match done.duplicates {
+        0 => String::new(),
+        count => format!(", {count} paid twice"),
+    };
     let words = format!(
-        "compared {} payments: {} captured, {} failed, {} refunded, {} unmatched\n\
+        "compared {} payments: {} captured, {} failed, {} refunded, {} unmatched{twice}\n\
          on record since the beginning: {} captured, {} went back, {} unmatched",
         done.compared,
         done.captured,
         done.failed,
         done.refunded,
         done.unmatched,
-        amount(app, totals.captured),
-        amount(app, totals.refunded),
-        amount(app, totals.unmatched),
+        sum(totals.captured),
+        sum(totals.refunded),
+        sum(totals.unmatched),
     );
     let told = Told {
         news: done.clone(),
@@ -126,7 +158,6 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
 }
 
 fn status(text: &str) -> Result<ListedStatus, String> {
-    ListedStatus::parse(&text.to_ascii_lowercase()).ok_or_else(|| {
-        "must be `unmatched`, `captured`, `refunded`, `failed` or `created`".to_owned()
-    })
+    ListedStatus::parse(&text.to_ascii_lowercase())
+        .ok_or_else(|| format!("must be one of {}", ListedStatus::names()))
 }

@@ -1,24 +1,31 @@
 //! Lists of payments and of what fits none, and what the shop knows to compare with the provider.
 
+use uuid::Uuid;
+
 use super::status;
 use crate::{
     args,
-    db::Tx,
+    clock::Timestamp,
+    db::{Row, Sql, Tx, Value},
     error::Result,
     id::OrderId,
     money::Money,
     page::{Page, PageRequest, Total},
     payments::{
-        LedgerEntry, PaymentStatus,
-        event::{UNMATCHED, UNREADABLE},
+        LedgerEntry, PaymentStatus, Resolution,
+        verdict::{CAPTURED, DUPLICATE, UNMATCHED, UNREADABLE},
     },
 };
 
 /// Every outcome that begins with the word lies between these, by the order of texts.
-const UNMATCHED_TEXTS: (&str, &str) = (UNMATCHED, "unmatched;");
+pub(super) const UNMATCHED_TEXTS: (&str, &str) = (UNMATCHED, "unmatched;");
 
 /// What a person must see: what fits no payment, and what was signed and could not be read.
 const FOR_A_PERSON: &str = "((outcome >= ?1 AND outcome < ?2) OR outcome = ?3)";
+
+/// What [`unmatched_entry`] reads.
+const EVENT: &str = "SELECT id, order_id, provider_payment_id, amount, outcome, received_at,
+    resolved_at, resolved_by, note FROM payment_events";
 
 pub(in crate::payments) fn list(
     tx: &mut Tx<'_>,
@@ -34,9 +41,9 @@ pub(in crate::payments) fn list(
     let entries = tx.all(
         "SELECT p.id, p.status, p.order_id, p.transaction_id, p.amount, p.created_at,
              (SELECT CAST(coalesce(sum(r.amount), 0) AS BIGINT) FROM refunds r
-              WHERE r.order_id = p.order_id AND r.status <> 'FAILED'),
+              WHERE r.order_id = p.order_id AND r.transaction_id IS NULL AND r.status <> 'FAILED'),
              (SELECT max(r.status) FROM refunds r
-              WHERE r.order_id = p.order_id AND r.cause = 'late')
+              WHERE r.order_id = p.order_id AND r.transaction_id IS NULL AND r.cause = 'late')
          FROM payments p
          WHERE CAST(?1 AS TEXT) IS NULL OR p.status = ?1
          ORDER BY p.created_at DESC, p.id DESC LIMIT ?2 OFFSET ?3",
@@ -51,6 +58,7 @@ pub(in crate::payments) fn list(
                 refunded_amount: row.get(6)?,
                 reason: row.get::<Option<String>>(7)?.map(|refund| late(&refund)),
                 created_at: row.get(5)?,
+                resolution: None,
             })
         },
     )?;
@@ -61,45 +69,89 @@ pub(in crate::payments) fn list(
     ))
 }
 
+/// What a person must see, or, with `is_resolved`, what was settled.
 pub(in crate::payments) fn unmatched(
     tx: &mut Tx<'_>,
+    is_resolved: bool,
     page: PageRequest,
 ) -> Result<Page<LedgerEntry>> {
     let (from, to) = UNMATCHED_TEXTS;
+    let state = if is_resolved {
+        "IS NOT NULL"
+    } else {
+        "IS NULL"
+    };
+    let chosen = format!("{FOR_A_PERSON} AND resolved_at {state}");
     let total = tx.one(
-        &format!("SELECT count(*) FROM payment_events WHERE {FOR_A_PERSON}"),
+        &format!("SELECT count(*) FROM payment_events WHERE {chosen}"),
         args![from, to, UNREADABLE],
         |row| row.get(0),
     )?;
     let entries = tx.all(
-        &format!(
-            "SELECT id, order_id, provider_payment_id, amount, outcome, received_at
-             FROM payment_events WHERE {FOR_A_PERSON}
-             ORDER BY received_at DESC, id DESC LIMIT ?4 OFFSET ?5"
-        ),
+        &format!("{EVENT} WHERE {chosen} ORDER BY received_at DESC, id DESC LIMIT ?4 OFFSET ?5"),
         args![from, to, UNREADABLE, page.limit, page.offset()],
-        |row| {
-            let outcome: String = row.get(4)?;
-            Ok(LedgerEntry {
-                id: row.get(0)?,
-                status: "unmatched".to_owned(),
-                order_id: row.get(1)?,
-                transaction_id: row.get(2)?,
-                amount: row.get(3)?,
-                refunded_amount: Money::ZERO,
-                reason: Some(match outcome.strip_prefix(UNMATCHED) {
-                    Some(reason) => reason.to_owned(),
-                    None => "signed, but the body could not be read".to_owned(),
-                }),
-                created_at: row.get(5)?,
-            })
-        },
+        unmatched_entry,
     )?;
     Ok(Page::new(
         page,
         entries,
         Total::exact(total.unwrap_or_default()),
     ))
+}
+
+/// An event that a person must see, or had to, with its outcome. The row is held.
+pub(in crate::payments) fn event(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+) -> Result<Option<(LedgerEntry, String)>> {
+    let sql = format!("{EVENT} WHERE id = ?1");
+    tx.one(
+        Sql::from(&sql).locking("payment_events"),
+        args![Value::Id(id)],
+        |row| Ok((unmatched_entry(row)?, row.get(4)?)),
+    )
+}
+
+/// Whether a payment of an order has that id.
+pub(in crate::payments) fn is_payment(tx: &mut Tx<'_>, id: Uuid) -> Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM payments WHERE id = ?1",
+        args![Value::Id(id)],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
+fn unmatched_entry(row: &Row<'_>) -> Result<LedgerEntry> {
+    let outcome: &str = row.get(4)?;
+    let resolved_at: Option<Timestamp> = row.get(6)?;
+    let resolution = match resolved_at {
+        Some(at) => Some(Resolution {
+            at,
+            by: row.get(7)?,
+            note: row.get::<Option<String>>(8)?.unwrap_or_default(),
+        }),
+        None => None,
+    };
+    let status = if resolution.is_some() {
+        "resolved"
+    } else {
+        "unmatched"
+    };
+    Ok(LedgerEntry {
+        id: row.get(0)?,
+        status: status.to_owned(),
+        order_id: row.get(1)?,
+        transaction_id: row.get(2)?,
+        amount: row.get(3)?,
+        refunded_amount: Money::ZERO,
+        reason: Some(match outcome.strip_prefix(UNMATCHED) {
+            Some(reason) => reason.to_owned(),
+            None => "signed, but the body could not be read".to_owned(),
+        }),
+        created_at: row.get(5)?,
+        resolution,
+    })
 }
 
 /// What a person must know of money that came late, given where its refund stands.
@@ -129,7 +181,8 @@ pub(in crate::payments) fn to_compare(
     tx.all(
         "SELECT p.order_id, p.provider_order_id, p.status, p.transaction_id,
              (SELECT CAST(coalesce(sum(r.amount), 0) AS BIGINT) FROM refunds r
-              WHERE r.order_id = p.order_id AND r.status = 'PROCESSED')
+              WHERE r.order_id = p.order_id AND r.transaction_id IS NULL
+                  AND r.status = 'PROCESSED')
          FROM payments p
          WHERE p.order_id > ?1 AND p.provider = ?2 AND p.provider_order_id IS NOT NULL
              AND (p.order_id >= ?3 OR EXISTS (
@@ -148,41 +201,55 @@ pub(in crate::payments) fn to_compare(
     )
 }
 
-/// Sums over the record, in the currency's minor unit.
+/// Sums over the record, in the currency's minor unit, each at most 2^53 − 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Totals {
+    /// What came for orders, more than once included.
     pub captured: Money,
     /// What went back for certain.
     pub refunded: Money,
-    /// Money that fits no order, each payment of the provider counted once.
+    /// Money that fits no order and that nobody has dealt with, each payment of the provider counted once.
     pub unmatched: Money,
+    /// Present and `true` where one of them is more than is shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub totals_are_capped: bool,
 }
+
+/// All amounts together may be more than a number of a database holds: they are summed in two parts.
+const PART: i64 = 1_000_000;
 
 pub(in crate::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
     let (from, to) = UNMATCHED_TEXTS;
-    let totals = tx.one(
-        "SELECT
-             (SELECT CAST(coalesce(sum(amount), 0) AS BIGINT) FROM payment_events
-              WHERE outcome = 'captured'),
-             (SELECT CAST(coalesce(sum(amount), 0) AS BIGINT) FROM refunds
-              WHERE status = 'PROCESSED'),
-             (SELECT CAST(coalesce(sum(m.amount), 0) AS BIGINT) FROM (
-                  SELECT max(e.amount) AS amount FROM payment_events e
-                  WHERE e.outcome >= ?1 AND e.outcome < ?2 AND e.amount BETWEEN 1 AND ?3
-                      AND e.event IN ('payment.captured', 'order.paid')
-                      AND NOT EXISTS (
-                          SELECT 1 FROM payment_events c
-                          WHERE c.provider_payment_id = e.provider_payment_id
-                              AND c.outcome = 'captured')
-                  GROUP BY e.provider_payment_id) AS m)",
-        args![from, to, Money::MOST],
-        |row| {
-            Ok(Totals {
-                captured: row.get(0)?,
-                refunded: row.get(1)?,
-                unmatched: row.get(2)?,
-            })
-        },
-    )?;
-    totals.ok_or_else(|| crate::error::Error::internal("sums without a row"))
+    let captured = "SELECT amount FROM payment_events WHERE outcome IN (?1, ?2)";
+    let refunded = "SELECT amount FROM refunds WHERE status = 'PROCESSED'";
+    let unmatched = "SELECT max(e.amount) AS amount FROM payment_events e
+        WHERE e.outcome >= ?1 AND e.outcome < ?2 AND e.amount BETWEEN 1 AND ?3
+            AND e.event IN ('payment.captured', 'order.paid') AND e.resolved_at IS NULL
+            AND NOT EXISTS (
+                SELECT 1 FROM payment_events c
+                WHERE c.provider_payment_id = e.provider_payment_id
+                    AND c.outcome IN ('captured', 'duplicate'))
+        GROUP BY e.provider_payment_id";
+    let (captured, many) = sum(tx, captured, args![CAPTURED, DUPLICATE])?;
+    let (refunded, more) = sum(tx, refunded, &[])?;
+    let (unmatched, most) = sum(tx, unmatched, args![from, to, Money::MOST])?;
+    Ok(Totals {
+        captured,
+        refunded,
+        unmatched,
+        totals_are_capped: many || more || most,
+    })
+}
+
+fn sum(tx: &mut Tx<'_>, amounts: &str, args: &[Value<'_>]) -> Result<(Money, bool)> {
+    let sql = format!(
+        "SELECT CAST(coalesce(sum(amount / {PART}), 0) AS BIGINT),
+             CAST(coalesce(sum(amount % {PART}), 0) AS BIGINT) FROM ({amounts}) AS amounts"
+    );
+    let parts: Option<(i64, i64)> = tx.one(&sql, args, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (high, low) = parts.unwrap_or_default();
+    Ok(Money::capped(
+        i128::from(high) * i128::from(PART) + i128::from(low),
+    ))
 }

@@ -1,6 +1,7 @@
 //! Payments as rows; their refunds, the provider's events and the lists beside.
 
 mod events;
+mod jobs;
 mod lists;
 mod refunds;
 mod verify;
@@ -10,15 +11,18 @@ use std::collections::HashMap;
 pub use self::lists::{Recorded, Totals};
 pub(super) use self::{
     events::{
-        EventRow, event_is_known, events_of_order, events_of_payment, insert_event, is_seen,
-        judge_event,
+        EventRow, event_is_known, events_of_order, events_of_payment, insert_event, is_duplicate,
+        is_seen, judge_event, refunds_elsewhere, resolve_duplicate, resolve_event,
+        set_duplicate_refunded, settle_captures, unmatched_capture,
     },
-    lists::{list, to_compare, totals, unmatched},
+    jobs::{dead_refunds, orders_to_make, refunds_to_send, retry_order, retry_refund},
+    lists::{event, is_payment, list, to_compare, totals, unmatched},
     refunds::{
-        claim_refund, fail_refund, insert_refund, name_refund, nameless_refund, process_refund,
-        put_off_refund, refund_by_name, refunds_due,
+        claim_refund, fail_refund, failed_refund, failed_refunds, insert_refund, name_refund,
+        nameless_refund, of_duplicate, process_refund, put_off_refund, refund_by_name, refunds_due,
+        resolve_refund,
     },
-    verify::{Unproven, misnamed, overdrawn, unproven},
+    verify::{Unproven, misnamed, overdrawn, unproven, unrefunded_duplicates},
 };
 use super::{OrderDue, Payment, PaymentStatus};
 use crate::{
@@ -113,6 +117,7 @@ fn payment(row: &Row<'_>) -> Result<Payment> {
         refunded_amount: Money::ZERO,
         transaction_id: row.get(6)?,
         refunds: Vec::new(),
+        is_duplicate: false,
     })
 }
 
@@ -157,12 +162,22 @@ fn moved() -> Error {
     Error::unavailable("the payment was changed meanwhile; send the event again")
 }
 
-pub(super) fn order_of_transaction(tx: &mut Tx<'_>, id: &str) -> Result<Option<OrderId>> {
-    tx.one(
+/// The order that a payment of the provider was for; with the payment's id where the order was paid before
+/// and it is not the order's own.
+pub(super) fn order_of_transaction(
+    tx: &mut Tx<'_>,
+    id: &str,
+) -> Result<Option<(OrderId, Option<String>)>> {
+    let own = tx.one(
         "SELECT order_id FROM payments WHERE transaction_id = ?1",
         args![id],
         |row| row.get(0),
-    )
+    )?;
+    if let Some(order) = own {
+        return Ok(Some((order, None)));
+    }
+    let order = events::order_of_duplicate(tx, id)?;
+    Ok(order.map(|order| (order, Some(id.to_owned()))))
 }
 
 /// Names an order as the provider does, unless that provider has named it already.
@@ -173,7 +188,8 @@ pub(super) fn name_order(
     provider_order_id: &str,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE payments SET provider = ?2, provider_order_id = ?3, due_at = NULL, updated_at = ?4
+        "UPDATE payments SET provider = ?2, provider_order_id = ?3, due_at = NULL, error = NULL,
+             updated_at = ?4
          WHERE order_id = ?1 AND (provider_order_id IS NULL OR provider <> ?2)
              AND status IN ('CREATED', 'FAILED')",
         args![order, provider, provider_order_id, tx.now()],
@@ -229,10 +245,11 @@ pub(super) fn put_off_order(
     tx: &mut Tx<'_>,
     order: OrderId,
     next: Option<Timestamp>,
+    why: Option<&str>,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE payments SET due_at = ?2 WHERE order_id = ?1 AND due_at IS NOT NULL",
-        args![order, next],
+        "UPDATE payments SET due_at = ?2, error = ?3 WHERE order_id = ?1 AND due_at IS NOT NULL",
+        args![order, next, why],
     )?;
     Ok(())
 }

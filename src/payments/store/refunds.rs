@@ -7,38 +7,57 @@ use crate::{
     clock::Timestamp,
     db::{Row, Sql, Tx, Value, rows_of},
     error::{Error, Result},
-    id::{OrderId, RefundId},
+    id::{OrderId, RefundId, UserId},
     money::Money,
-    payments::{Refund, RefundCause, RefundDue, RefundStatus},
+    payments::{Payment, Refund, RefundCause, RefundDue, RefundStatus},
 };
+
+/// A refund's row, as events and commands name it.
+pub(in crate::payments) struct Named {
+    pub(in crate::payments) refund: RefundId,
+    pub(in crate::payments) order: OrderId,
+    /// The provider's payment, where it is not the order's own.
+    pub(in crate::payments) transaction: Option<String>,
+}
 
 /// A refund that is to be sent to the provider where that is still to be done.
 pub(in crate::payments) fn insert_refund(
     tx: &mut Tx<'_>,
-    order: OrderId,
+    payment: &Payment,
     refund: &Refund,
     cause: RefundCause,
 ) -> Result<()> {
     let due = (cause != RefundCause::Provider).then(|| tx.now());
     tx.execute(
         "INSERT INTO refunds (id, order_id, amount, status, cause, restock, provider_refund_id,
-                              due_at, tries, error, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, 0, NULL, ?8, ?8)",
+                              transaction_id, due_at, tries, error, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?9, ?7, 0, NULL, ?8, ?8)",
         args![
             refund.id,
-            order,
+            payment.order,
             refund.amount,
             refund.status.as_str(),
             cause.as_str(),
             refund.restock,
             due,
-            tx.now()
+            tx.now(),
+            payment.duplicate_id()
         ],
     )?;
     Ok(())
 }
 
-/// Adds the refunds of these orders, the oldest first.
+/// The refunds of money that was paid twice, the oldest first.
+pub(in crate::payments) fn of_duplicate(tx: &mut Tx<'_>, transaction: &str) -> Result<Vec<Refund>> {
+    tx.all(
+        "SELECT order_id, id, amount, status, restock FROM refunds WHERE transaction_id = ?1
+         ORDER BY id",
+        args![transaction],
+        refund,
+    )
+}
+
+/// Adds the refunds of these orders' own payments, the oldest first.
 pub(super) fn of_orders(
     tx: &mut Tx<'_>,
     orders: &[OrderId],
@@ -48,19 +67,23 @@ pub(super) fn of_orders(
         return Ok(());
     }
     let sql = format!(
-        "SELECT order_id, id, amount, status, restock FROM refunds WHERE order_id IN {}
-         ORDER BY order_id, id",
+        "SELECT order_id, id, amount, status, restock FROM refunds
+         WHERE order_id IN {} AND transaction_id IS NULL ORDER BY order_id, id",
         rows_of(orders.len(), 1)
     );
     let ids: Vec<Value<'_>> = orders.iter().map(|id| Value::from(*id)).collect();
     tx.each(&sql, &ids, |row| {
-        refunds.entry(row.get(0)?).or_default().push(Refund {
-            id: row.get(1)?,
-            amount: row.get(2)?,
-            status: status(row)?,
-            restock: row.get::<i64>(4)? == 1,
-        });
+        refunds.entry(row.get(0)?).or_default().push(refund(row)?);
         Ok(())
+    })
+}
+
+fn refund(row: &Row<'_>) -> Result<Refund> {
+    Ok(Refund {
+        id: row.get(1)?,
+        amount: row.get(2)?,
+        status: status(row)?,
+        restock: row.get::<i64>(4)? == 1,
     })
 }
 
@@ -79,31 +102,46 @@ pub(super) fn sum(refunds: &[Refund]) -> Result<Money> {
         .try_fold(Money::ZERO, Money::plus)
 }
 
-/// The refund that the provider calls so, or that the shop does, with its order.
+/// The refund that the provider calls so, or that the shop does.
 pub(in crate::payments) fn refund_by_name(
     tx: &mut Tx<'_>,
     provider_refund_id: &str,
     own: Option<RefundId>,
-) -> Result<Option<(RefundId, OrderId)>> {
+) -> Result<Option<Named>> {
     tx.one(
-        "SELECT id, order_id FROM refunds WHERE provider_refund_id = ?1
+        "SELECT id, order_id, transaction_id FROM refunds WHERE provider_refund_id = ?1
          UNION ALL
-         SELECT id, order_id FROM refunds WHERE id = ?2 AND provider_refund_id IS NULL",
+         SELECT id, order_id, transaction_id FROM refunds
+         WHERE id = ?2 AND provider_refund_id IS NULL",
         args![provider_refund_id, own],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        named,
     )
 }
 
-/// The oldest refund of that sum which waits to be named.
+fn named(row: &Row<'_>) -> Result<Named> {
+    Ok(Named {
+        refund: row.get(0)?,
+        order: row.get(1)?,
+        transaction: row.get(2)?,
+    })
+}
+
+/// The oldest refund of that sum which waits to be named. One that nobody asked for, since the money was
+/// not due, need not be sent where somebody has refunded it at the provider.
 pub(in crate::payments) fn nameless_refund(
     tx: &mut Tx<'_>,
-    order: OrderId,
+    payment: &Payment,
     amount: i64,
 ) -> Result<Option<RefundId>> {
     tx.one(
-        "SELECT id FROM refunds WHERE order_id = ?1 AND amount = ?2 AND status = 'PENDING'
-             AND provider_refund_id IS NULL AND tries > 0 ORDER BY id LIMIT 1",
-        args![order, amount],
+        "SELECT id FROM refunds WHERE order_id = ?1 AND coalesce(transaction_id, '') = ?3
+             AND amount = ?2 AND status = 'PENDING' AND provider_refund_id IS NULL
+             AND (tries > 0 OR cause = 'late') ORDER BY id LIMIT 1",
+        args![
+            payment.order,
+            amount,
+            payment.duplicate_id().unwrap_or_default()
+        ],
         |row| row.get(0),
     )
 }
@@ -151,7 +189,9 @@ pub(in crate::payments) fn refunds_due(
     absurd: Timestamp,
     most: i64,
 ) -> Result<Vec<RefundDue>> {
-    let sql = "SELECT r.id, r.order_id, p.transaction_id, r.amount, r.tries
+    let sql =
+        "SELECT r.id, r.order_id, coalesce(r.transaction_id, p.transaction_id), r.amount, r.tries,
+             r.transaction_id
          FROM refunds r JOIN payments p ON p.order_id = r.order_id
          WHERE p.provider = ?1 AND r.due_at IS NOT NULL AND (r.due_at <= ?2 OR r.due_at > ?3)
          ORDER BY r.due_at, r.id LIMIT ?4";
@@ -163,6 +203,7 @@ pub(in crate::payments) fn refunds_due(
             transaction_id: row.get(2)?,
             amount: row.get(3)?,
             tries: row.get::<i64>(4)? + 1,
+            duplicate: row.get(5)?,
         })
     })
 }
@@ -190,4 +231,51 @@ pub(in crate::payments) fn put_off_refund(
         args![id, next, why],
     )?;
     Ok(())
+}
+
+/// A refund that failed and that nobody has dealt with, with its cause.
+pub(in crate::payments) fn failed_refund(
+    tx: &mut Tx<'_>,
+    id: RefundId,
+) -> Result<Option<(Named, RefundCause)>> {
+    tx.one(
+        "SELECT id, order_id, transaction_id, cause FROM refunds
+         WHERE id = ?1 AND status = 'FAILED' AND resolved_at IS NULL",
+        args![id],
+        |row| {
+            let text: &str = row.get(3)?;
+            let cause = RefundCause::parse(text)
+                .ok_or_else(|| Error::internal(format!("a stored refund's cause is `{text}`")))?;
+            Ok((named(row)?, cause))
+        },
+    )
+}
+
+/// Takes a failed refund off the list for a person; from the command line no account is recorded.
+pub(in crate::payments) fn resolve_refund(
+    tx: &mut Tx<'_>,
+    id: RefundId,
+    by: Option<UserId>,
+    note: &str,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE refunds SET resolved_at = ?2, resolved_by = ?3, note = ?4
+         WHERE id = ?1 AND status = 'FAILED' AND resolved_at IS NULL",
+        args![id, tx.now(), by, note],
+    )?;
+    Ok(())
+}
+
+/// The failed refunds of a payment that nobody has dealt with, with their sums, the oldest first.
+pub(in crate::payments) fn failed_refunds(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+) -> Result<Vec<(RefundId, Money)>> {
+    tx.all(
+        "SELECT id, amount FROM refunds
+         WHERE order_id = ?1 AND coalesce(transaction_id, '') = ?2 AND status = 'FAILED'
+             AND resolved_at IS NULL ORDER BY id",
+        args![payment.order, payment.duplicate_id().unwrap_or_default()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }

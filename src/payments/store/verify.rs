@@ -1,6 +1,13 @@
 //! The rows of payments held against those of refunds and of what the provider said.
 
-use crate::{args, db::Tx, error::Result, finding::ASKED, id::OrderId};
+use crate::{
+    args,
+    db::Tx,
+    error::Result,
+    finding::ASKED,
+    id::OrderId,
+    payments::verdict::{DUPLICATE, STUCK},
+};
 
 /// Payments of which more is given back, or about to be, than was captured: with both sums.
 pub(in crate::payments) fn overdrawn(tx: &mut Tx<'_>) -> Result<Vec<(OrderId, i64, i64)>> {
@@ -9,7 +16,7 @@ pub(in crate::payments) fn overdrawn(tx: &mut Tx<'_>) -> Result<Vec<(OrderId, i6
              CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END
          FROM payments p JOIN (
              SELECT order_id, sum(amount) AS back FROM refunds
-             WHERE status <> 'FAILED' GROUP BY order_id
+             WHERE status <> 'FAILED' AND transaction_id IS NULL GROUP BY order_id
          ) r ON r.order_id = p.order_id
          WHERE r.back > CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END
          ORDER BY p.order_id LIMIT ?1",
@@ -69,12 +76,35 @@ pub(in crate::payments) fn misnamed(tx: &mut Tx<'_>) -> Result<Vec<(OrderId, Str
         "SELECT p.order_id, p.status, p.amount, CAST(coalesce(r.back, 0) AS BIGINT)
          FROM payments p LEFT JOIN (
              SELECT order_id, sum(amount) AS back FROM refunds
-             WHERE status = 'PROCESSED' GROUP BY order_id
+             WHERE status = 'PROCESSED' AND transaction_id IS NULL GROUP BY order_id
          ) r ON r.order_id = p.order_id
          WHERE CASE WHEN p.status = 'REFUNDED' THEN coalesce(r.back, 0) <> p.amount
              ELSE r.back = p.amount END
          ORDER BY p.order_id LIMIT ?1",
         args![ASKED],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )
+}
+
+/// Money that came once more for an order, and whose refunds, done or on their way, are another sum than it;
+/// or the same sum where it is listed for a person. Also refunds of such money without a record of it. With
+/// the provider's id, what came and what goes back.
+pub(in crate::payments) fn unrefunded_duplicates(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(OrderId, String, i64, i64)>> {
+    tx.all(
+        "SELECT coalesce(e.order_id, r.order_id), coalesce(e.provider_payment_id, r.transaction_id),
+             coalesce(e.amount, 0), CAST(coalesce(r.back, 0) AS BIGINT)
+         FROM (SELECT order_id, provider_payment_id, amount, outcome FROM payment_events
+               WHERE outcome IN (?1, ?2) AND order_id IS NOT NULL) e
+         FULL JOIN (SELECT order_id, transaction_id, sum(amount) AS back FROM refunds
+                    WHERE status <> 'FAILED' AND transaction_id IS NOT NULL
+                    GROUP BY order_id, transaction_id) r
+             ON r.transaction_id = e.provider_payment_id
+         WHERE CASE WHEN e.outcome = ?1 THEN coalesce(r.back, 0) <> e.amount
+             ELSE coalesce(r.back, 0) >= coalesce(e.amount, 0) END
+         ORDER BY 1 LIMIT ?3",
+        args![DUPLICATE, STUCK, ASKED],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )
 }

@@ -214,6 +214,14 @@ fn refund(world: &mut World, path: &str, token: &str) -> Request {
 
 pub(super) fn payments(world: &mut World) -> Request {
     let token = world.admin();
+    if world.dice.once_in(3) {
+        let known = world.dice.any(&world.payments);
+        let id = known.unwrap_or_else(|| world.strange_id());
+        let note = world.dice.pick(&["paid out", "a test", "", "\\u0000"]);
+        let body = object(&[("note", format!("\"{note}\""))]);
+        let path = format!("/admin/payments/{id}/resolve");
+        return Request::new(Method::POST, &path).by(&token).json(body);
+    }
     let mut query = Vec::new();
     if !world.dice.once_in(4) {
         let status = match world.dice.below(12) {
@@ -223,6 +231,7 @@ pub(super) fn payments(world: &mut World) -> Request {
                 .pick(&[
                     "unmatched",
                     "unmatched",
+                    "resolved",
                     "captured",
                     "refunded",
                     "failed",

@@ -103,6 +103,8 @@ pub(super) struct World {
     pub(super) products: Vec<Product>,
     /// As they were placed.
     pub(super) orders: Vec<Value>,
+    /// The ids that the last list of payments showed.
+    pub(super) payments: Vec<String>,
     pub(super) refresh_tokens: Vec<String>,
     /// Access tokens that came by login and refresh; most of them have ended.
     pub(super) loose_tokens: Vec<String>,
@@ -129,6 +131,7 @@ impl World {
             categories: Vec::new(),
             products: Vec::new(),
             orders: Vec::new(),
+            payments: Vec::new(),
             refresh_tokens: Vec::new(),
             loose_tokens: Vec::new(),
             proofs: Vec::new(),
@@ -190,6 +193,11 @@ impl World {
                 if self.orders.iter().all(|known| known["id"] != json["id"]) {
                     self.orders.push(json);
                 }
+            }
+            ("GET", "/admin/payments", 200) => {
+                let shown = json["data"].as_array().into_iter().flatten();
+                let ids = shown.filter_map(|payment| payment["id"].as_str());
+                self.payments = ids.map(str::to_owned).collect();
             }
             ("POST", "/auth/login" | "/auth/refresh", 200) => {
                 self.refresh_tokens.extend(text("refreshToken"));
