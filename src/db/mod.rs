@@ -38,7 +38,7 @@ pub use self::{
     postgres::Postgres,
     sql::{Sql, rows_of},
     sqlite::Sqlite,
-    tx::{Tx, count_up, is_due, probe, setting},
+    tx::{Tx, count_up, is_due, probe, set_setting, setting, setting_for_update},
     value::{Cell, Column, Row, Value},
 };
 use crate::{

@@ -279,6 +279,20 @@ pub fn is_due(tx: &mut Tx<'_>, name: &str, every: Duration) -> Result<bool> {
     Ok(claimed == 1)
 }
 
+/// As [`setting`], and whoever else asks for it so waits until this transaction ends.
+pub fn setting_for_update(tx: &mut Tx<'_>, name: &str, first: &str) -> Result<String> {
+    setting(tx, name, first)?;
+    let sql = Sql::from("SELECT value FROM settings WHERE name = ?1").locking("settings");
+    tx.one(sql, args![name], |row| row.get(0))?
+        .ok_or_else(|| Error::internal("a setting was not kept"))
+}
+
+/// Replaces a value that [`setting`] keeps.
+pub fn set_setting(tx: &mut Tx<'_>, name: &str, value: &str) -> Result<()> {
+    let sql = "UPDATE settings SET value = ?2 WHERE name = ?1";
+    tx.execute(sql, args![name, value]).map(drop)
+}
+
 /// The value that is set once and for ever under `name`: the kept one, or else `first`.
 pub fn setting(tx: &mut Tx<'_>, name: &str, first: &str) -> Result<String> {
     tx.execute(
