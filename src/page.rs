@@ -120,6 +120,8 @@ pub enum KeyType {
 pub struct Place {
     pub key: SortKey,
     pub id: Uuid,
+    /// Whether the row only resembles what is searched for; such rows follow all that fit.
+    pub is_similar: bool,
 }
 
 /// A walk through a list: where it goes on (none: at the beginning), and by how many rows.
@@ -138,6 +140,7 @@ impl Walk {
             of: mark(&self.scope),
             key: place.key.clone(),
             id: place.id,
+            similar: place.is_similar,
         };
         let bytes = serde_json::to_vec(&cursor).map_err(Error::internal)?;
         Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
@@ -158,6 +161,8 @@ struct Cursor {
     of: String,
     key: SortKey,
     id: Uuid,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    similar: bool,
 }
 
 impl Part {
@@ -205,7 +210,9 @@ impl Place {
                 "`cursor` belongs to other filters or another sort; restart with `cursor=`",
             ));
         }
-        let Cursor { key, id, .. } = cursor;
+        let Cursor {
+            key, id, similar, ..
+        } = cursor;
         let is_fit = match (&key, expected) {
             (SortKey::Number(_), KeyType::Number) => true,
             // Postgres has no text with a NUL.
@@ -215,7 +222,11 @@ impl Place {
         if !is_fit {
             return Err(invalid());
         }
-        Ok(Place { key, id })
+        Ok(Place {
+            key,
+            id,
+            is_similar: similar,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod lists;
 mod search;
 mod sheets;
 mod tags;
+mod text;
 mod walks;
 
 use std::sync::Arc;

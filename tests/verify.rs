@@ -108,7 +108,7 @@ storage_test! {
         verify(&shop, &[]).is_clean();
         verify(&shop, &["--repair"]).is_clean();
         let words = shop.run(&["verify"]);
-        assert_eq!(String::from_utf8(words.stdout).unwrap(), "all 14 checks hold\n");
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), "all 16 checks hold\n");
     }
 
     async fn what_is_about_money_is_named_and_left_alone(shop: TestShop) {

@@ -6,6 +6,7 @@ mod fold;
 pub mod http;
 mod place;
 mod product;
+mod refold;
 mod repeats;
 mod search;
 mod sheet;
@@ -25,8 +26,8 @@ pub use self::{
         Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
         product, product_to_change, remove_image, update,
     },
+    refold::{Refolding, begin_refolding, finish_refolding, merge_words, refold_from},
     repeats::delete_expired_sheets,
-    search::{index_from, indexed, merge_words},
     sheet::{Fault, Listed, Sheet, Writer},
     stock::{
         Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,

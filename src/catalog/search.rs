@@ -1,19 +1,20 @@
-//! Search: what is asked for as words, and what comes closest where nothing fits.
-
-use uuid::Uuid;
+//! Search: what is asked for as words, and what comes closest to it.
 
 use super::{
     fold::fold,
     place,
-    store::search::{self, Entry, Facts, Question},
-    words::{similarity, words},
+    store::{
+        question::{self, Question},
+        search::{self, Entry, Facts},
+    },
+    words::{groups, is_spelt, similarity, words},
 };
 use crate::{db::Tx, error::Result, id::ProductId};
 
-/// How many words of a question count.
-const MOST_WORDS: usize = 8;
+/// How many words of a question count; a word that is kept as bigrams makes several.
+const MOST_GROUPS: usize = 12;
 
-/// How many words take the place of one that is spelt otherwise.
+/// How many words are taken for one that is spelt alike.
 const MOST_ALIKE: usize = 5;
 
 /// How many known words are looked at for that.
@@ -41,11 +42,8 @@ impl Search {
     pub(super) fn parse(text: &str) -> Option<Search> {
         // No name holds any, and not every engine can be asked for them.
         let text = &text.replace(char::is_control, " ");
-        let groups: Vec<_> = words(text)
-            .into_iter()
-            .take(MOST_WORDS)
-            .map(|word| vec![word])
-            .collect();
+        let mut groups = groups(text);
+        groups.truncate(MOST_GROUPS);
         (!groups.is_empty()).then(|| Search::new(fold(text), groups))
     }
 
@@ -58,21 +56,26 @@ impl Search {
             .collect()
     }
 
-    /// The same if anything fits it; else what is spelt alike; else the rarest of its words; with the
-    /// question that it comes to. None: there is nothing like it.
-    pub(super) fn or_alike(self, tx: &mut Tx<'_>) -> Result<Option<(Search, Question)>> {
-        let question = Question::new(tx, &self.groups)?;
-        if search::is_any(tx, &question)? {
-            return Ok(Some((self, question)));
-        }
+    /// Returns the search that finds what is spelt alike, beside what fits: each word or one like it; where
+    /// no product has them all, the rarest of them; with the question that it comes to. Returns none if that
+    /// finds nothing more.
+    pub(super) fn similar(&self, tx: &mut Tx<'_>) -> Result<Option<(Search, Question)>> {
         let mut groups = Vec::new();
-        for group in self.groups {
-            let question = Question::new(tx, std::slice::from_ref(&group))?;
-            groups.push(if search::is_any(tx, &question)? {
-                group
-            } else {
-                alike(tx, &group[0])?
-            });
+        for group in &self.groups {
+            let question = Question::new(tx, std::slice::from_ref(group))?;
+            let mut words = Vec::new();
+            for word in group.iter().filter(|word| is_spelt(word)) {
+                for other in alike(tx, word)? {
+                    let fits = group.iter().any(|word| other.starts_with(word));
+                    if !fits && !words.contains(&other) {
+                        words.push(other);
+                    }
+                }
+            }
+            if question::is_any(tx, &question)? {
+                words.extend_from_slice(group);
+            }
+            groups.push(words);
         }
         // A word like no other is left out, unless all of them are.
         groups.retain(|group| !group.is_empty());
@@ -80,13 +83,14 @@ impl Search {
             return Ok(None);
         }
         let question = Question::new(tx, &groups)?;
-        if groups.len() == 1 || search::is_any(tx, &question)? {
-            return Ok(Some((Search::corrected(groups), question)));
+        if groups.len() == 1 || question::is_any(tx, &question)? {
+            let is_more = groups != self.groups;
+            return Ok(is_more.then(|| (Search::corrected(groups), question)));
         }
         let mut counted = Vec::new();
         for group in groups {
             let question = Question::new(tx, std::slice::from_ref(&group))?;
-            counted.push((search::count(tx, &question, RARE)?, group, question));
+            counted.push((question::count(tx, &question, RARE)?, group, question));
         }
         let rarest = counted.into_iter().min_by_key(|(count, ..)| *count);
         Ok(rarest.map(|(_, group, question)| (Search::corrected(vec![group]), question)))
@@ -139,27 +143,4 @@ pub(super) fn entry(product: ProductId, name: &str, description: &str, facts: Fa
         name_words,
         facts,
     }
-}
-
-/// How many products are indexed by one transaction.
-const BATCH: i64 = 500;
-
-/// Makes search as fast again as it was before much was written.
-pub fn merge_words(tx: &mut Tx<'_>) -> Result<()> {
-    search::merge(tx)
-}
-
-/// Behind which product words may be missing: they are written in the order of ids.
-pub fn indexed(tx: &mut Tx<'_>) -> Result<ProductId> {
-    let last = search::last(tx)?;
-    Ok(last.unwrap_or(ProductId(Uuid::nil())))
-}
-
-/// Writes down the words of some products behind `after`; tells where it goes on, until there are no
-/// more.
-pub fn index_from(tx: &mut Tx<'_>, after: ProductId) -> Result<Option<ProductId>> {
-    let entries = search::unwritten(tx, after, BATCH)?;
-    let last = entries.last().map(|entry| entry.product);
-    search::write(tx, entries)?;
-    Ok(last)
 }

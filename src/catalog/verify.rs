@@ -1,9 +1,9 @@
 //! The catalog's own rules, held against its rows. The stock of a product is what sells: a repair makes
 //! the movements say so, and must never move the stock itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
-use super::{Cause, Movement, product::show_images, store};
+use super::{Cause, Movement, fold, product::show_images, store};
 use crate::{
     db::Tx,
     error::Result,
@@ -46,7 +46,31 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         Finding::about(format!("category {id}"), says).mendable(Mendable::Row(id.0))
     });
     findings.enter(CATEGORY_COUNT, miscounted);
+
+    findings.enter("category-name", equal_categories(tx)?);
     Ok(())
+}
+
+/// Categories whose name is equal to that of an older one, as an older version let them be made.
+fn equal_categories(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
+    let mut first: HashMap<String, (CategoryId, String)> = HashMap::new();
+    let mut equal = Vec::new();
+    for (id, name, _) in store::category_keys(tx)? {
+        match first.entry(fold(&name)) {
+            Entry::Vacant(free) => {
+                free.insert((id, name));
+            }
+            Entry::Occupied(taken) => {
+                let (other, spelt) = taken.get();
+                let says = format!(
+                    "its name `{name}` is equal to `{spelt}` of category {other}; rename one of them, or \
+                     move the products of one to the other and delete it"
+                );
+                equal.push(Finding::about(format!("category {id}"), says));
+            }
+        }
+    }
+    Ok(equal)
 }
 
 /// Mends what the rows themselves tell the right content of, as it is by now.

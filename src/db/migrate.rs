@@ -88,6 +88,10 @@ const STEPS: &[(&str, &str)] = &[
         "V19__resolutions",
         include_str!("../../migrations/V19__resolutions.sql"),
     ),
+    (
+        "V20__folding",
+        include_str!("../../migrations/V20__folding.sql"),
+    ),
 ];
 
 /// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.

@@ -240,6 +240,7 @@ pub fn list(tx: &mut Tx<'_>, app: &App, filters: &Filters, part: &Part) -> Resul
             let last = data.last().filter(|_| goes_on).map(|last| Place {
                 key: SortKey::Number(last.created_at.0),
                 id: last.id.0,
+                is_similar: false,
             });
             let next_cursor = last.map(|place| walk.cursor(&place)).transpose()?;
             Ok(Listing::Stretch(Stretch { data, next_cursor }))

@@ -127,7 +127,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     db.write("settings.currency", move |tx| keep_currency(tx, currency))
         .await?;
 
-    index_words(&db).await?;
+    refold(&db).await?;
 
     let secrets = async |name, configured: &[Secret]| match configured {
         [] if is_shared => shared_secret(&db, name).await,
@@ -230,17 +230,39 @@ fn mailer_of(config: &Config, home: &Home, demo: bool) -> Result<Arc<dyn Mailer>
     }
 }
 
-/// Writes the words of products down that were there before search was, or came by a move.
-async fn index_words(db: &Db) -> Result<()> {
-    let first = db.read("catalog.indexed", catalog::indexed).await?;
-    let mut behind = first;
-    let index = |behind| move |tx: &mut Tx<'_>| catalog::index_from(tx, behind);
-    while let Some(last) = db.write("catalog.index_from", index(behind)).await? {
-        behind = last;
+/// How many products are written between two lines of the log.
+const LOGGED_EACH: i64 = 20_000;
+
+/// Brings the stored keys and words of names to this program's folding, and writes those that are missing.
+async fn refold(db: &Db) -> Result<()> {
+    let begin = db
+        .write("catalog.begin_refolding", catalog::begin_refolding)
+        .await?;
+    let (mut after, mut done, total) = (begin.after, begin.done, begin.total);
+    let mut logged = done;
+    let from = |after| move |tx: &mut Tx<'_>| catalog::refold_from(tx, after);
+    while let Some((last, count)) = db.write("catalog.refold_from", from(after)).await? {
+        if after == begin.after {
+            tracing::info!(
+                done,
+                total,
+                "writing keys and words of products; if interrupted, the next start continues"
+            );
+        }
+        (after, done) = (last, done + count);
+        if done - logged >= LOGGED_EACH {
+            tracing::info!(done, total, "writing keys and words of products");
+            logged = done;
+        }
     }
-    if behind != first {
+    if begin.is_outdated {
+        db.write("catalog.finish_refolding", catalog::finish_refolding)
+            .await?;
+    }
+    if after != begin.after {
         db.write("catalog.merge_words", catalog::merge_words)
             .await?;
+        tracing::info!(done, total, "wrote keys and words of products");
     }
     Ok(())
 }

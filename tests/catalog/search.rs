@@ -116,7 +116,17 @@ const QUESTIONS: &[(&str, &[&str])] = &[
             "!",
         ],
     ),
-    ("teapot", &["Teapot Cosy", "!"]),
+    // What fits comes first, what is spelt alike behind it.
+    (
+        "teapot",
+        &[
+            "Teapot Cosy",
+            "Tea Pot",
+            "Green Tea, Darjeeling",
+            "Masala Chai",
+            "!",
+        ],
+    ),
     ("pot", &["Tea Pot", "!"]),
     (
         "pan",
@@ -307,7 +317,7 @@ storage_test! {
             kettles.push(create(name).await);
         }
         for (q, expected) in [
-            ("kettle", 3), ("kettle kettledrum", 1), ("ket", 4), ("k", 4), ("steel kettle", 3), ("copper ket", 2),
+            ("kettle", 3), ("kettle kettledrum", 3), ("ket", 4), ("k", 4), ("steel kettle", 3), ("copper ket", 2),
             ("ket copper steel", 2), ("kettle ketchup", 1), ("kettel", 3),
         ] {
             assert_eq!(total(q).await, expected, "{q}");

@@ -138,7 +138,7 @@ storage_test! {
         let shown = said(&shop.run(&["admin", "order", "show", id(&paid)]));
         assert!(shown.contains("INR 99.50, PROCESSED") && shown.contains("INR 2,498.50"), "{shown}");
         shop.behind().assert_sound();
-        assert_eq!(said(&shop.run(&["verify"])), "all 14 checks hold\n");
+        assert_eq!(said(&shop.run(&["verify"])), "all 16 checks hold\n");
     }
 
     async fn what_webhooks_did_not_tell_is_asked_for(shop: TestShop) {
@@ -164,6 +164,6 @@ storage_test! {
             on record since the beginning: INR 1,299.00 captured, INR 0.00 went back, INR 0.00 \
             unmatched\n";
         assert_eq!(words, expected);
-        assert_eq!(said(&shop.run(&["verify"])), "all 14 checks hold\n");
+        assert_eq!(said(&shop.run(&["verify"])), "all 16 checks hold\n");
     }
 }

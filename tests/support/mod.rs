@@ -39,7 +39,7 @@ pub(crate) use self::{
     form::Form,
     moto::Moto,
     postgres::Database,
-    process::{Process, ends, program_on, run, run_on, run_with_input},
+    process::{Process, ends, program_on, run, run_on, run_with_input, serve},
     razorpay::{Mood, Razorpay},
     remote::Remote,
     schemathesis::{Prepared, Schemathesis},

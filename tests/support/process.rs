@@ -125,7 +125,7 @@ impl Drop for Process {
 }
 
 /// The command that serves a data directory on a free port, with more arguments.
-pub(super) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Command {
+pub(crate) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Command {
     for (variable, value) in [("SHOP_LOG", "warn"), ("SHOP_RATE_LIMIT", "off")] {
         if command.get_envs().all(|(name, _)| name != variable) {
             command.env(variable, value);

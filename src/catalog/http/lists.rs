@@ -40,6 +40,8 @@ pub(crate) struct ListQuery {
     /// `false`: only what is sold out.
     in_stock: Option<bool>,
     /// Words to search for, in names and descriptions; a product fits if each begins one of its words.
+    /// Case, accents and inner punctuation make no difference. Where fewer than 20 products fit, up to 20
+    /// similar ones follow behind them.
     #[param(max_length = 200)]
     q: Option<String>,
     /// `-createdAt` by default; `relevance` goes with `q`, and is the default there.

@@ -3,7 +3,7 @@
 use crate::{
     args,
     catalog::Category,
-    db::{Row, Tx},
+    db::{Row, Sql, Tx},
     error::Result,
     id::CategoryId,
 };
@@ -27,12 +27,65 @@ pub(in crate::catalog) fn category_by_id(
     )
 }
 
-pub(in crate::catalog) fn category_by_key(tx: &mut Tx<'_>, key: &str) -> Result<Option<Category>> {
-    tx.one(
-        "SELECT id, name, slug, product_count FROM categories WHERE name_key = ?1",
-        args![key],
+/// Separates the key of a name from the id in the key of a further category with an equal name. No name
+/// contains it, and it sorts before every character that does occur in names.
+const FURTHER: char = '\u{1}';
+
+/// The key of a further category whose name is equal to another's.
+pub(in crate::catalog) fn further_key(key: &str, category: CategoryId) -> String {
+    format!("{key}{FURTHER}{category}")
+}
+
+/// The categories whose name has this key, the oldest first. There is more than one only where an older
+/// version let them be made.
+pub(in crate::catalog) fn categories_by_key(tx: &mut Tx<'_>, key: &str) -> Result<Vec<Category>> {
+    let further = [format!("{key}{FURTHER}"), format!("{key}\u{2}")];
+    tx.all(
+        "SELECT id, name, slug, product_count FROM categories
+         WHERE name_key = ?1 OR (name_key > ?2 AND name_key < ?3) ORDER BY name_key",
+        args![key, &further[0], &further[1]],
         category,
     )
+}
+
+/// Gives the key of a name to the oldest of the further categories of an equal name, if nobody has it any
+/// more and there is one.
+pub(in crate::catalog) fn pass_on_key(tx: &mut Tx<'_>, key: &str) -> Result<()> {
+    let further = [format!("{key}{FURTHER}"), format!("{key}\u{2}")];
+    tx.execute(
+        "UPDATE categories SET name_key = ?1
+         WHERE id = (SELECT id FROM categories WHERE name_key > ?2 AND name_key < ?3
+                     ORDER BY name_key LIMIT 1)
+             AND NOT EXISTS (SELECT 1 FROM categories WHERE name_key = ?1)",
+        args![key, &further[0], &further[1]],
+    )?;
+    Ok(())
+}
+
+/// All of them with their names and keys, oldest first, for this transaction until its end.
+pub(in crate::catalog) fn category_keys(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(CategoryId, String, String)>> {
+    let sql = Sql::from("SELECT id, name, name_key FROM categories ORDER BY id");
+    tx.all(sql.locking("categories"), &[], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })
+}
+
+/// Writes keys, of which one may be the present key of another category.
+pub(in crate::catalog) fn set_category_keys(
+    tx: &mut Tx<'_>,
+    keys: &[(CategoryId, String)],
+) -> Result<()> {
+    for (id, _) in keys {
+        set_key(tx, *id, &further_key("", *id))?;
+    }
+    keys.iter().try_for_each(|(id, key)| set_key(tx, *id, key))
+}
+
+fn set_key(tx: &mut Tx<'_>, id: CategoryId, key: &str) -> Result<()> {
+    let sql = "UPDATE categories SET name_key = ?2 WHERE id = ?1";
+    tx.execute(sql, args![id, key]).map(drop)
 }
 
 /// By id or slug, as the filter of lists names one.
@@ -83,6 +136,19 @@ pub(in crate::catalog) fn insert_category(
         args![category.id, &category.name, key, &category.slug],
     )?;
     Ok(made == 1)
+}
+
+/// Changes the spelling of a name, whose key stays.
+pub(in crate::catalog) fn respell_category(
+    tx: &mut Tx<'_>,
+    id: CategoryId,
+    name: &str,
+) -> Result<Option<Category>> {
+    tx.one(
+        "UPDATE categories SET name = ?2 WHERE id = ?1 RETURNING id, name, slug, product_count",
+        args![id, name],
+        category,
+    )
 }
 
 pub(in crate::catalog) fn rename_category(

@@ -12,7 +12,7 @@ use crate::{
     db::{Row, Sql, Tx, Value},
     error::Result,
     id::CategoryId,
-    page::{COUNTED_UP_TO, KeyType, PageRequest, Part, Place, SortKey, Total, Walk},
+    page::{COUNTED_UP_TO, KeyType, PageRequest, Part, Place, SortKey, Total},
     web::App,
 };
 
@@ -73,7 +73,11 @@ impl Sort {
             Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(row.get(6)?),
         };
         let id = row.get(0)?;
-        Ok(Place { key, id })
+        Ok(Place {
+            key,
+            id,
+            is_similar: false,
+        })
     }
 
     /// The type of the key that a cursor of this sort holds.
@@ -172,11 +176,8 @@ pub(in crate::catalog) fn list(
     };
     let mut show = |row: &Row<'_>| each(product(row, app)?);
     if let Some(q) = &filters.q {
-        let asked = Search::parse(q)
-            .map(|search| search.or_alike(tx))
-            .transpose()?;
-        return match asked.flatten() {
-            Some(asked) => found(tx, filters, category.as_ref(), asked, part, &mut show),
+        return match Search::parse(q) {
+            Some(search) => found(tx, filters, category.as_ref(), search, part, &mut show),
             None => Ok(nothing),
         };
     }
@@ -194,7 +195,11 @@ pub(in crate::catalog) fn list(
             page_of(tx, filters.sort, query, *page, &mut show)?;
             Ok(Reached::Page(total))
         }
-        Part::Walk(walk) => walk_on(tx, filters.sort, query, walk, &mut show),
+        Part::Walk(walk) => {
+            let (after, limit) = (walk.after.as_ref(), walk.limit);
+            let walked = walk_on(tx, filters.sort, query, after, limit, &mut show)?;
+            Ok(Reached::Walk(walked.next()))
+        }
     }
 }
 
@@ -266,14 +271,35 @@ fn page_of(
     query.rows(tx, &sort.order(), page.limit, 0, show).map(drop)
 }
 
+/// What a stretch of a walk came to.
+pub(super) struct Walked {
+    pub(super) shown: i64,
+    /// The last row, if there are as many as were asked for.
+    pub(super) last: Option<Place>,
+    goes_on: bool,
+}
+
+impl Walked {
+    /// Where the walk goes on.
+    pub(super) fn next(self) -> Option<Place> {
+        self.last.filter(|_| self.goes_on)
+    }
+
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+}
+
+/// Hands over up to `limit` rows behind a place.
 pub(super) fn walk_on<'a>(
     tx: &mut Tx<'_>,
     sort: Sort,
     mut query: Query<'a>,
-    walk: &'a Walk,
+    after: Option<&'a Place>,
+    limit: i64,
     show: Show<'_>,
-) -> Result<Reached> {
-    if let Some(place) = &walk.after {
+) -> Result<Walked> {
+    if let Some(place) = after {
         let key = match &place.key {
             SortKey::Number(number) => query.value(*number),
             SortKey::Text(text) => query.value(text),
@@ -285,18 +311,22 @@ pub(super) fn walk_on<'a>(
         );
         query.narrow(&format!("({column}, p.id) {onward} ({key}, {id})"));
     }
-    let (mut last, mut next, mut shown) = (None, None, 0);
+    let mut walked = Walked {
+        shown: 0,
+        last: None,
+        goes_on: false,
+    };
     // One row more tells whether there is anything behind.
-    query.rows(tx, &sort.order(), walk.limit + 1, 0, &mut |row| {
-        if shown == walk.limit {
-            next = last.take();
+    query.rows(tx, &sort.order(), limit + 1, 0, &mut |row| {
+        if walked.shown == limit {
+            walked.goes_on = true;
             return Ok(());
         }
-        shown += 1;
-        if shown == walk.limit {
-            last = Some(sort.place(row)?);
+        walked.shown += 1;
+        if walked.shown == limit {
+            walked.last = Some(sort.place(row)?);
         }
         show(row)
     })?;
-    Ok(Reached::Walk(next))
+    Ok(walked)
 }

@@ -6,6 +6,7 @@ mod found;
 mod listing;
 mod postings;
 mod query;
+pub(super) mod question;
 pub(super) mod search;
 mod sheets;
 mod verify;
@@ -18,7 +19,8 @@ pub(super) use self::bulk::{
     Known, Written, count_products, each_listed, insert_all, kept_count, known, update_all,
 };
 pub(super) use self::categories::{
-    categories, category_by_id, category_by_key, delete_category, insert_category, rename_category,
+    categories, categories_by_key, category_by_id, category_keys, delete_category, further_key,
+    insert_category, pass_on_key, rename_category, respell_category, set_category_keys,
     slug_is_taken,
 };
 pub(super) use self::listing::list;

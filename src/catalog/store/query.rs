@@ -4,11 +4,12 @@
 use super::{
     CATEGORY, COLUMNS,
     listing::Show,
-    search::{Question, Within},
+    question::{Question, Within},
 };
 use crate::{
     db::{Sql, Tx, Value},
     error::Result,
+    id::ProductId,
 };
 
 /// The index of words, first of all, whatever else there is to go by: on `SQLite`, and on `Postgres`. The
@@ -80,6 +81,41 @@ impl<'a> Query<'a> {
             fits.push_str(" AND ");
             fits.push_str(condition);
         }
+    }
+
+    /// Leaves products out, here and where the index of words is asked.
+    pub(super) fn without(&mut self, products: &[ProductId]) {
+        if products.is_empty() {
+            return;
+        }
+        let places: Vec<_> = products.iter().map(|id| self.value(*id)).collect();
+        let places = places.join(", ");
+        if self.found.is_some() {
+            self.narrow_found(&format!("s.product_id NOT IN ({places})"));
+        } else {
+            self.narrow(&format!("p.id NOT IN ({places})"));
+        }
+    }
+
+    /// Narrows to these products; there must be some.
+    pub(super) fn only(&mut self, products: &[ProductId]) {
+        let places: Vec<_> = products.iter().map(|id| self.value(*id)).collect();
+        self.narrow(&format!("p.id IN ({})", places.join(", ")));
+    }
+
+    /// The order of these products, for `rows`.
+    pub(super) fn in_order_of(&mut self, products: &[ProductId]) -> String {
+        let places: Vec<_> = (0..)
+            .zip(products)
+            .map(|(at, id): (i32, _)| format!("WHEN {} THEN {at}", self.value(*id)))
+            .collect();
+        format!("ORDER BY CASE p.id {} END", places.join(" "))
+    }
+
+    /// The ids that the index of words finds, in any order.
+    pub(super) fn ids(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
+        let statement = self.statement("SELECT s.product_id", "", "", self.is_narrowed);
+        tx.all(statement.sql(), &self.values, |row| row.get(0))
     }
 
     pub(super) fn conditions(&self) -> &str {

@@ -6,13 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     args,
     catalog::{
-        place,
+        fold, place,
         search::entry,
-        store::{
-            listing::Filters,
-            postings::{self, Found, Wanted},
-        },
-        words::trigrams,
+        store::postings,
+        words::{is_spelt, trigrams},
     },
     db::{Sql, Tx, Value, rows_of},
     error::Result,
@@ -77,7 +74,7 @@ pub(in crate::catalog) fn write(tx: &mut Tx<'_>, mut entries: Vec<Entry>) -> Res
             told.map(|(entry, [_, words, marks])| (entry.product, format!("{words} {marks}")));
         numbers = postings::write(tx, &told.collect::<Vec<_>>())?;
     }
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 7);
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 8);
     for (at, (entry, texts)) in entries.iter().zip(&texts).enumerate() {
         values.extend([
             Value::Int(entry.key),
@@ -86,22 +83,25 @@ pub(in crate::catalog) fn write(tx: &mut Tx<'_>, mut entries: Vec<Entry>) -> Res
                 .get(at)
                 .map_or(Value::Null, |number| Value::Int(*number)),
             Value::from(&entry.name_key),
+            Value::Int(fold::VERSION),
         ]);
         values.extend(texts.iter().map(Value::from));
     }
     let sql = format!(
-        "INSERT INTO product_search (key, product_id, number, name_key, name_words, words, marks) VALUES {}
+        "INSERT INTO product_search (key, product_id, number, name_key, folding, name_words, words, marks)
+         VALUES {}
          ON CONFLICT (product_id) DO UPDATE SET key = excluded.key, number = excluded.number,
-             name_key = excluded.name_key, name_words = excluded.name_words, words = excluded.words,
-             marks = excluded.marks",
-        rows_of(7, entries.len())
+             name_key = excluded.name_key, folding = excluded.folding, name_words = excluded.name_words,
+             words = excluded.words, marks = excluded.marks",
+        rows_of(8, entries.len())
     );
     tx.execute(&sql, &values)?;
     // In one order, so that two who add the same words do not wait for each other.
     let words: BTreeSet<&String> = entries.iter().flat_map(|it| &it.words).collect();
     add_words(tx, &words.into_iter().collect::<Vec<_>>())?;
     let names: BTreeSet<&String> = entries.iter().flat_map(|it| &it.name_words).collect();
-    names.into_iter().try_for_each(|word| add_word(tx, word))
+    let mut names = names.into_iter().filter(|word| is_spelt(word));
+    names.try_for_each(|word| add_word(tx, word))
 }
 
 /// Gives each entry a key that no other product has. Somebody else may take it at the same time, and then
@@ -195,36 +195,78 @@ pub(in crate::catalog) fn sold_out(
     Ok(())
 }
 
-/// Behind which product words may be missing, or stand under a key from before keys were places.
+/// Returns the last product whose words are written.
 pub(in crate::catalog) fn last(tx: &mut Tx<'_>) -> Result<Option<ProductId>> {
-    let sql = "SELECT product_id FROM product_search
-         WHERE NOT EXISTS (SELECT 1 FROM product_search WHERE key < ?1)
-         ORDER BY product_id DESC LIMIT 1";
-    tx.one(sql, args![place::FIRST], |row| row.get(0))
+    let sql = "SELECT product_id FROM product_search ORDER BY product_id DESC LIMIT 1";
+    tx.one(sql, &[], |row| row.get(0))
 }
 
-/// What is to be kept of up to `most` products behind `after` that are in the catalog, whose words are yet
-/// to be written.
-pub(in crate::catalog) fn unwritten(
+/// Returns whether a program from before foldings had versions wrote any product.
+pub(in crate::catalog) fn is_any_unversioned(tx: &mut Tx<'_>) -> Result<bool> {
+    let sql = "SELECT 1 FROM product_search WHERE folding = 0 LIMIT 1";
+    Ok(tx.one(sql, &[], |_| Ok(()))?.is_some())
+}
+
+/// Returns how many products are written by the present folding.
+pub(in crate::catalog) fn count_folded(tx: &mut Tx<'_>) -> Result<i64> {
+    let sql = "SELECT count(*) FROM product_search WHERE folding >= ?1";
+    let counted = tx.one(sql, args![fold::VERSION], |row| row.get(0))?;
+    Ok(counted.unwrap_or_default())
+}
+
+/// A product whose stored keys and words are outdated or missing.
+pub(in crate::catalog) struct Outdated {
+    pub entry: Entry,
+    pub slug: String,
+    /// Whether the product's own row has the right key and slug.
+    pub has_key: bool,
+}
+
+/// Returns up to `most` products of the catalog behind `after` that the present folding has not written,
+/// and keeps their rows for this transaction.
+pub(in crate::catalog) fn outdated(
     tx: &mut Tx<'_>,
     after: ProductId,
     most: i64,
-) -> Result<Vec<Entry>> {
-    tx.all(
-        "SELECT p.id, p.name, p.description, p.category_id, p.price, p.stock FROM products p
+) -> Result<Vec<Outdated>> {
+    let sql =
+        "SELECT p.id, p.name, p.description, p.category_id, p.price, p.stock, p.name_key, p.slug
+         FROM products p
          WHERE p.id > ?1 AND p.deleted_at IS NULL AND NOT EXISTS
-             (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND s.key >= ?3)
-         ORDER BY p.id LIMIT ?2",
-        args![after, most, place::FIRST],
+             (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND s.folding >= ?3)
+         ORDER BY p.id LIMIT ?2";
+    tx.all(
+        Sql::from(sql).locking("p"),
+        args![after, most, fold::VERSION],
         |row| {
             let facts = Facts {
                 category: row.get(3)?,
                 price: row.get(4)?,
                 is_sold_out: row.get::<i64>(5)? == 0,
             };
-            Ok(entry(row.get(0)?, row.get(1)?, row.get(2)?, facts))
+            let name: &str = row.get(1)?;
+            let (entry, slug) = (
+                entry(row.get(0)?, name, row.get(2)?, facts),
+                fold::slug(name),
+            );
+            let has_key = entry.name_key == row.get::<&str>(6)? && slug == row.get::<&str>(7)?;
+            Ok(Outdated {
+                entry,
+                slug,
+                has_key,
+            })
         },
     )
+}
+
+/// Writes the key and slug of a product's name into its own row.
+pub(in crate::catalog) fn set_name_key(tx: &mut Tx<'_>, product: &Outdated) -> Result<()> {
+    let Outdated { entry, slug, .. } = product;
+    tx.execute(
+        "UPDATE products SET name_key = ?2, slug = ?3 WHERE id = ?1",
+        args![entry.product, &entry.name_key, slug],
+    )?;
+    Ok(())
 }
 
 /// Merges the parts in which the engine's index of words was written, so that a question reads one
@@ -245,7 +287,11 @@ pub(in crate::catalog) fn merge(tx: &mut Tx<'_>) -> Result<()> {
 
 /// Words that stand in names and share trigrams with this one, those with the most in common first.
 pub(in crate::catalog) fn alike(tx: &mut Tx<'_>, word: &str, most: i64) -> Result<Vec<String>> {
-    let trigrams = trigrams(word);
+    let mut trigrams = trigrams(word);
+    // Words that are alike share more than the first letter, whose trigram alone finds a great many.
+    if trigrams.len() > 3 {
+        trigrams.pop_first();
+    }
     let mut values: Vec<Value<'_>> = trigrams.iter().map(Value::from).collect();
     values.push(Value::Int(most));
     let sql = format!(
@@ -255,146 +301,4 @@ pub(in crate::catalog) fn alike(tx: &mut Tx<'_>, word: &str, most: i64) -> Resul
         values.len()
     );
     tx.all(&sql, &values, |row| row.get(0))
-}
-
-/// Past so many, words are not named one by one.
-const MOST_NAMED: usize = 16;
-
-/// What of a product is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::catalog) enum Within {
-    Name,
-    /// Name and description.
-    All,
-    /// Name and description, while the name alone does not fit.
-    AllButName,
-}
-
-/// A question to the engine's index: a product is wanted if every group has a word that begins with one
-/// of its words. Each engine reads its own writing of it.
-#[derive(Debug, Clone)]
-pub(in crate::catalog) struct Question {
-    groups: Vec<Vec<String>>,
-    /// The mark of the category that it is narrowed to.
-    category: Option<String>,
-    /// Each [`Within`] has its own.
-    sqlite: [String; 3],
-    postgres: String,
-}
-
-impl Question {
-    pub(in crate::catalog) fn new(tx: &mut Tx<'_>, groups: &[Vec<String>]) -> Result<Question> {
-        // Words hold letters, digits and marks: nothing of them means anything to either engine.
-        let asked: Vec<&String> = groups.iter().flatten().collect();
-        let mut named = named(tx, &asked)?.into_iter();
-        let (mut sqlite, mut postgres) = (Vec::new(), Vec::new());
-        for group in groups {
-            let words: Vec<_> = named.by_ref().take(group.len()).collect();
-            sqlite.push(format!("({})", words.join(" OR ")));
-            let words: Vec<_> = group.iter().map(|word| format!("'{word}':*")).collect();
-            postgres.push(format!("({})", words.join(" | ")));
-        }
-        // The words of a name stand among all, too.
-        let all = sqlite.join(" AND ");
-        let name = format!("name_words : ({all})");
-        let all_but_name = format!("({all}) NOT ({name})");
-        Ok(Question {
-            groups: groups.to_vec(),
-            category: None,
-            sqlite: [name, all, all_but_name],
-            postgres: postgres.join(" & "),
-        })
-    }
-
-    /// Asks for products of that category only, where one program writes: others may have left it out.
-    pub(in crate::catalog) fn of(mut self, category: CategoryId) -> Question {
-        let mark = postings::category(category);
-        self.sqlite = self.sqlite.map(|asked| format!("({asked}) AND \"{mark}\""));
-        self.category = Some(mark);
-        self
-    }
-
-    /// Both writings as values; that for `SQLite` says of what.
-    pub(in crate::catalog) fn values(&self, within: Within) -> [&str; 2] {
-        [&self.sqlite[within as usize], &self.postgres]
-    }
-}
-
-/// For each word those that begin with it, as `SQLite` is asked for them. Where they are few they are
-/// named: of a beginning it gathers all that it finds before it gives the first.
-fn named(tx: &mut Tx<'_>, asked: &[&String]) -> Result<Vec<String>> {
-    let beginning = |word: &String| format!("\"{word}\" *");
-    if !tx.writes_alone() {
-        return Ok(asked.iter().map(|word| beginning(word)).collect());
-    }
-    let behind: Vec<String> = asked
-        .iter()
-        .map(|word| format!("{word}\u{10ffff}"))
-        .collect();
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(asked.len() * 2);
-    let mut parts = Vec::with_capacity(asked.len());
-    for (at, (word, behind)) in asked.iter().zip(&behind).enumerate() {
-        values.extend([Value::from(*word), Value::from(behind)]);
-        let (least, most) = (at * 2 + 1, at * 2 + 2);
-        parts.push(format!(
-            "SELECT * FROM (SELECT {at} AS place, word FROM search_words
-             WHERE word >= ?{least} AND word < ?{most} ORDER BY word LIMIT {MOST_NAMED} + 1) AS of_{at}"
-        ));
-    }
-    let mut named: Vec<Vec<String>> = vec![Vec::new(); asked.len()];
-    tx.each(&parts.join(" UNION ALL "), &values, |row| {
-        let at: i64 = row.get(0)?;
-        let words = usize::try_from(at).ok().and_then(|at| named.get_mut(at));
-        if let Some(words) = words {
-            words.push(format!("\"{}\"", row.get::<&str>(1)?));
-        }
-        Ok(())
-    })?;
-    let written = asked.iter().zip(named);
-    Ok(written
-        .map(|(word, named)| {
-            if (1..=MOST_NAMED).contains(&named.len()) {
-                named.join(" OR ")
-            } else {
-                beginning(word)
-            }
-        })
-        .collect())
-}
-
-/// Whether any product of the catalog fits.
-pub(in crate::catalog) fn is_any(tx: &mut Tx<'_>, question: &Question) -> Result<bool> {
-    let found = count(tx, question, 1)?;
-    Ok(found > 0)
-}
-
-/// How many products of the catalog fit, counted up to `most`.
-pub(in crate::catalog) fn count(tx: &mut Tx<'_>, question: &Question, most: i64) -> Result<i64> {
-    if tx.writes_alone() {
-        let found = Wanted::new(&question.groups).find(tx, most)?;
-        return Ok(found.count);
-    }
-    let counted = tx.one(
-        "SELECT count(*) FROM (
-             SELECT 1 FROM product_search
-             WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(CAST(?1 AS TEXT) AS TSQUERY)
-             LIMIT ?2
-         ) AS found",
-        args![&question.postgres, most],
-        |row| row.get(0),
-    )?;
-    Ok(counted.unwrap_or_default())
-}
-
-/// Who fits all that is asked, where one program writes.
-pub(super) fn find(
-    tx: &mut Tx<'_>,
-    question: &Question,
-    filters: &Filters,
-    most: i64,
-) -> Result<Found> {
-    let wanted = Wanted::new(&question.groups);
-    wanted
-        .narrowed(filters, question.category.as_deref())
-        .find(tx, most)
 }
