@@ -322,6 +322,8 @@ storage_test! {
         ] {
             register("Lovelace@example.com", wrong).await.blames("password");
         }
+        // Passwords are folded as addresses are.
+        register("Καφές@example.com", json!("ο ΚΑΦΈΣ μου")).await.blames("password");
         // Eight characters may be many bytes; a local part of two letters stands in many words.
         assert_eq!(register("a1@example.com", json!("ééééüüü\u{1f511}")).await.status, 201);
         assert_eq!(register("a2@example.com", json!("y".repeat(128))).await.status, 201);

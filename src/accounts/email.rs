@@ -47,12 +47,7 @@ impl Email {
         if !local_is_fit || !domain_is_fit || typed.len() > MAX_LEN {
             return Err(wrong());
         }
-        // Letter by letter, the last sigma of a word like any other.
-        let small = local.chars().flat_map(char::to_lowercase);
-        let local: String = small
-            .map(|c| if c == 'ς' { 'σ' } else { c })
-            .nfkc()
-            .collect();
+        let local = fold(local);
         let key = format!("{local}@{}", domain.to_ascii_lowercase());
         Ok(Email { typed, key })
     }
@@ -71,6 +66,15 @@ impl Email {
     pub fn local_part(&self) -> &str {
         self.key.rsplit_once('@').map_or("", |(local, _)| local)
     }
+}
+
+/// Folds text as local parts are compared: letter by letter, the last sigma of a word like any other.
+pub(super) fn fold(text: &str) -> String {
+    let small = text.chars().flat_map(char::to_lowercase);
+    small
+        .map(|c| if c == 'ς' { 'σ' } else { c })
+        .nfkc()
+        .collect()
 }
 
 /// Letters that nobody sees, and that turn the others round: with them one address looks like another.

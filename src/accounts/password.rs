@@ -11,7 +11,7 @@ use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
-use super::Email;
+use super::email::{self, Email};
 use crate::{
     clock::Chance,
     error::{Error, Result},
@@ -52,7 +52,7 @@ impl NewPassword {
     /// Refuses a password that contains the own address.
     pub fn check_against(&self, email: &Email, field: &str) -> Result<()> {
         let local = email.local_part();
-        let contains = self.0.to_lowercase().contains(local);
+        let contains = email::fold(&self.0).contains(local);
         if local.chars().count() >= SHORTEST_LOCAL_PART && contains {
             return Err(Error::field(
                 field,
