@@ -39,14 +39,20 @@ pub fn short(text: &str) -> Result<String, String> {
     }
     let kept = kept.trim();
     let is_blank = |c: char| c.is_whitespace() || c == '\u{2800}' || INVISIBLE.contains(c);
-    if kept.chars().all(is_blank)
+    if text.trim().is_empty()
         || text.chars().count() > MAX_LEN
-        || text.chars().any(|c| c.is_control() || is_refused(c))
+        || text.chars().any(char::is_control)
     {
         return Err(format!(
-            "must be 1 to {MAX_LEN} characters without control characters, line separators or characters \
-             that change the direction of text, and at least one of them visible"
+            "must be 1 to {MAX_LEN} characters without control characters"
         ));
+    }
+    if text.chars().any(is_refused) {
+        let refused = "line separators or characters that change the direction of text";
+        return Err(format!("must not contain {refused}"));
+    }
+    if kept.chars().all(is_blank) {
+        return Err("must have a visible character".to_owned());
     }
     Ok(kept.to_owned())
 }
