@@ -168,6 +168,17 @@ storage_test! {
         assert_eq!((names(&in_stock), in_stock.number("/total")), (expected.clone(), i64::try_from(expected.len()).unwrap()));
         let cheap = shop.anonymous().get(&asked(&[("q", "kettel"), ("maxPrice", "3")])).await;
         assert_eq!(names(&cheap), alike[..3]);
+        let (kitchen, admin) = (category(&shop, "Kitchen").await, shop.admin().await);
+        let all = shop.anonymous().get(&asked(&[("q", "kettel"), ("limit", "100")])).await.json();
+        for at in [0, 7, 9] {
+            let path = format!("/products/{}", all["data"][at]["id"].as_str().unwrap());
+            assert_eq!(admin.patch(&path, json!({ "categoryId": kitchen })).await.status, 200);
+        }
+        let query = [("q", "kettel"), ("category", kitchen.as_str())];
+        let answer = shop.anonymous().get(&asked(&query)).await;
+        assert_eq!((answer.number("/total"), names(&answer)), (3, ["Kettel 01", "Kettle 01", "Kettle 03"].map(str::to_owned).to_vec()));
+        let query = [&query[..], &[("sort", "-price"), ("limit", "1")]].concat();
+        assert_eq!(walked(&shop, &query).await, ["Kettel 01", "Kettle 03", "Kettle 01"]);
         // Where enough fit, nothing follows.
         for number in 8..=20 {
             create(&shop, &format!("Kettel {number:02}"), 100).await;
