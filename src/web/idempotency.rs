@@ -54,7 +54,7 @@ impl FromRequestParts<Arc<App>> for IdempotencyKey {
             (Some(_), Some(_)) => {
                 return Err(Error::new(
                     Kind::InvalidHeader,
-                    "`Idempotency-Key` stands twice",
+                    "`Idempotency-Key` was sent more than once",
                 ));
             }
         };
@@ -83,6 +83,8 @@ fn parse(value: &HeaderValue) -> Result<String> {
     let bytes = value.as_bytes();
     let bare = match bytes {
         [b'"', inner @ .., b'"'] => inner,
+        // A quotation mark that nothing closes.
+        [b'"', ..] => &[],
         bytes => bytes,
     };
     if (1..=255).contains(&bare.len()) && bare.iter().all(u8::is_ascii_graphic) {

@@ -113,7 +113,7 @@ storage_test! {
         ada.puts(&kettle, 1).await;
         let too_long = "k".repeat(256);
         let before = shop.behind().dump();
-        for wrong in ["", "two words", " ", "\"\"", "tab\there", "kéy", too_long.as_str()] {
+        for wrong in ["", "two words", " ", "\"\"", "\"", "\"open", "tab\there", "kéy", too_long.as_str()] {
             let refused = ada.checks_out_once(wrong).await;
             refused.is_problem(400, "invalid-header");
         }
