@@ -22,10 +22,12 @@ use std::{
 };
 
 use shop::{
-    accounts::{self, Email},
-    config::{Config, Layer},
-    db::Tx,
-    error::Result,
+    core::error::Result,
+    domain::accounts::{self, Email},
+    infra::{
+        config::{Config, Layer},
+        db::Tx,
+    },
     server::{self, Home, Parts},
 };
 use support::{Connection, Server, median, request, run, shop as program};
@@ -83,7 +85,7 @@ fn cost_of_a_session(home: &Path) {
             .expect("a session");
         let claims = app.tokens.read(&signed_in.access_token).expect("claims");
         let checked = move |tx: &mut Tx<'_>| -> Result<()> {
-            let visitor = accounts::visitor(tx, &claims)?;
+            let visitor = accounts::authenticate(tx, &claims)?;
             accounts::user_by_id(tx, visitor.user).map(drop)
         };
         let unchecked =

@@ -1,46 +1,23 @@
-//! An e-commerce backend that is one program: accounts, catalog, carts, orders, payments and live
-//! stock on one `SQLite` file.
+//! An e-commerce backend in one program: accounts, catalog, carts, orders, payments and live stock on one
+//! `SQLite` file, or on Postgres with several instances.
 //!
-//! The modules stand on floors; each imports from those above it in this list, never from below
-//! (`tests/floors.rs` sees to it):
+//! Imports go downward only (`tests/floors` checks it):
 //!
-//! - words: [`error`], [`id`], [`money`], [`clock`], [`page`], [`event`], [`finding`],
-//!   [`job`], [`config`], [`text`]
-//! - machines, which know no word of the shop: [`file_modes`], [`db`], [`bus`], [`ports`], [`web`]
-//! - the shop: [`accounts`], [`media`], [`catalog`], [`cart`], [`payments`], [`orders`],
-//!   [`mail`], [`realtime`]; in each, `mod.rs` has types and operations, `store.rs` the SQL, `http.rs` the
-//!   routes
-//! - the edge: [`server`], [`worker`], [`cli`]
+//! | layer | holds |
+//! |---|---|
+//! | [`core`] | values without I/O |
+//! | [`infra`] | database, HTTP, external services, configuration |
+//! | [`app`] | the state that handlers and workers share |
+//! | [`domain`] | the shop, one folder for each noun |
+//! | [`server`], [`worker`], [`cli`] | the edge |
 //!
-//! A request walks three files of one folder: `orders/http.rs::place_order` →
-//! `orders/mod.rs::place` → `orders/store.rs::insert`. `ARCHITECTURE.md` tells the whole way.
+//! A request passes three files of one folder, e.g. `orders/http/customer.rs::place_order` →
+//! `orders/place.rs::place` → `orders/store/mod.rs::insert`. `ARCHITECTURE.md` explains why.
 
-pub mod clock;
-pub mod config;
-pub mod error;
-pub mod event;
-pub mod finding;
-pub mod id;
-pub mod job;
-pub mod money;
-pub mod page;
-pub mod text;
-
-pub mod bus;
-pub mod db;
-pub mod file_modes;
-pub mod ports;
-pub mod web;
-
-pub mod accounts;
-pub mod cart;
-pub mod catalog;
-pub mod mail;
-pub mod media;
-pub mod orders;
-pub mod payments;
-pub mod realtime;
-
+pub mod app;
 pub mod cli;
+pub mod core;
+pub mod domain;
+pub mod infra;
 pub mod server;
 pub mod worker;

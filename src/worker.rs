@@ -6,12 +6,10 @@ use std::{
 };
 
 use crate::{
-    accounts, bus, catalog,
-    clock::Leaps,
-    db,
-    error::Result,
-    mail, media, orders,
-    web::{App, idempotency},
+    app::App,
+    core::{clock::ClockJumpDetector, error::Result},
+    domain::{accounts, catalog, media, notifications, orders},
+    infra::{bus, db, web::idempotency},
 };
 
 /// How often old rows are cleaned away.
@@ -61,7 +59,7 @@ pub fn start(app: &Arc<App>) {
         let remove = |app: Arc<App>| async move { media::worker::remove_due(&app).await };
         do_what_is_due(shop, "pictures to be removed", LOOK_FOR_REMOVALS, remove).await;
     });
-    let (shop, patience) = (Arc::clone(app), Arc::new(Patience::default()));
+    let (shop, patience) = (Arc::clone(app), Arc::new(ExpiryPause::default()));
     tokio::spawn(async move {
         let expire = |app: Arc<App>| {
             let patience = Arc::clone(&patience);
@@ -75,17 +73,17 @@ pub fn start(app: &Arc<App>) {
         do_what_is_due(shop, "unpaid orders", LOOK_FOR_UNPAID, expire).await;
     });
     let shop = Arc::clone(app);
-    app.talks.spawn(async move {
+    app.background_tasks.spawn(async move {
         let tell = |app: Arc<App>| async move { orders::worker::tell_provider(&app).await };
         do_what_is_due(shop, "the payment provider", LOOK_FOR_PROVIDER, tell).await;
     });
     // A stopping server waits for it, so that a mail under way is not sent again at the next start.
     let shop = Arc::clone(app);
-    app.talks.spawn(async move {
-        if let Err(error) = mail::worker::begin(&shop).await {
+    app.background_tasks.spawn(async move {
+        if let Err(error) = notifications::worker::begin(&shop).await {
             tracing::warn!(?error, "mails that wait keep to their times");
         }
-        let send = |app: Arc<App>| async move { mail::worker::send_due(&app).await };
+        let send = |app: Arc<App>| async move { notifications::worker::send_due(&app).await };
         do_what_is_due(shop, "mails", LOOK_FOR_MAIL, send).await;
     });
 }
@@ -93,14 +91,14 @@ pub fn start(app: &Arc<App>) {
 /// Whether orders may expire. When the clock has leapt ahead nobody knows how long an order has waited:
 /// each is given the whole payment window anew, lest all of them expire at once.
 #[derive(Default)]
-pub struct Patience(Mutex<(Leaps, Option<Instant>)>);
+pub struct ExpiryPause(Mutex<(ClockJumpDetector, Option<Instant>)>);
 
-impl Patience {
+impl ExpiryPause {
     /// Whether none may expire for now; `at` is the moment by the clock that only goes on.
     pub fn is_asked_for(&self, app: &App, at: Instant) -> bool {
         let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (leaps, until) = &mut *inside;
-        if leaps.has_leapt(app.clock.now(), at) {
+        if leaps.has_jumped(app.clock.now(), at) {
             tracing::warn!(
                 "the clock has leapt ahead; unpaid orders are given their whole time anew"
             );
@@ -143,7 +141,7 @@ pub async fn clean_up(app: &App) {
     let cleaned = app
         .db
         .write("worker.clean_up", move |tx| {
-            if !db::is_due(tx, "clean_up", NEARLY)? {
+            if !db::try_claim_timer(tx, "clean_up", NEARLY)? {
                 return Ok(None);
             }
             let keys = idempotency::forget_expired(tx)?;
@@ -154,7 +152,7 @@ pub async fn clean_up(app: &App) {
             accounts::forget_codes(tx)?;
             accounts::delete_expired_attempts(tx)?;
             accounts::delete_expired_networks(tx)?;
-            mail::forget_sent(tx)?;
+            notifications::forget_sent(tx)?;
             catalog::delete_expired_sheets(tx)?;
             Ok(Some((keys, events)))
         })
@@ -164,7 +162,7 @@ pub async fn clean_up(app: &App) {
         Ok(None) => {}
         Err(error) => tracing::warn!(?error, "could not clean up; trying again later"),
     }
-    match mail::worker::delete_old_files(app).await {
+    match notifications::worker::delete_old_files(app).await {
         Ok(deleted) => tracing::debug!(deleted, "deleted old mail files"),
         Err(error) => tracing::warn!(?error, "cannot delete old mail files; trying again later"),
     }

@@ -28,7 +28,7 @@ async fn post(remote: &Remote, path: &str, body: Value) -> crate::support::Answe
 }
 
 storage_test! {
-    async fn l01_no_secret_is_logged(site: Site) {
+    async fn no_secret_is_logged(site: Site) {
         let Some(server) = SmtpServer::start(&["--user", "shop", "--password", SMTP]) else { return };
         let url = format!("smtp://shop:{SMTP}@127.0.0.1:{}", server.port());
         let variables = [
@@ -92,7 +92,7 @@ storage_test! {
         }
     }
 
-    async fn l01_the_code_of_a_phone_is_on_the_console_and_nowhere_else(site: Site) {
+    async fn the_code_of_a_phone_is_on_the_console_and_nowhere_else(site: Site) {
         let mut process = site.start_with(&[("SHOP_LOG", "trace")]);
         let log = listen(&mut process);
         let ada = Remote::new(&process).registered("ada").await;
@@ -108,7 +108,7 @@ storage_test! {
         assert!(!logged.iter().any(is_code), "{code} is logged");
     }
 
-    async fn l01_nobody_outside_writes_a_line(site: Site) {
+    async fn nobody_outside_writes_a_line(site: Site) {
         for format in ["text", "json"] {
             let mut process = site.start_with(&[("SHOP_LOG", "trace"), ("SHOP_LOG_FORMAT", format)]);
             let log = listen(&mut process);
@@ -135,7 +135,7 @@ storage_test! {
 }
 
 #[test]
-fn l01_the_configuration_is_shown_without_its_secrets() {
+fn the_configuration_is_shown_without_its_secrets() {
     let here = tempfile::tempdir().unwrap();
     for json in [&[][..], &["--json"]] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_shop"))

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use shop::config::{Config, Layer, from_environment, parse_file};
+use shop::infra::config::{Config, Layer, from_environment, parse_file};
 
 fn text(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

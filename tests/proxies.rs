@@ -1,4 +1,4 @@
-//! N08: the real program behind nginx and Caddy, which are set up by the files in `packaging/`. Every
+//! The real program behind nginx and Caddy, which are set up by the files in `packaging/`. Every
 //! feature that a client uses works there as it does without a proxy.
 
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::Method;
 use reqwest::Url;
 use serde_json::{Value, json};
-use shop::{config::Secret, payments::signature};
+use shop::{domain::payments::signature, infra::config::Secret};
 
 use crate::support::{
     Answer, Form, Process, Remote, Wire,
@@ -125,22 +125,22 @@ async fn every_feature_works(kind: Kind) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n08_every_feature_works_behind_nginx() {
+async fn every_feature_works_behind_nginx() {
     every_feature_works(Kind::Nginx).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n08_every_feature_works_behind_nginx_under_a_path() {
+async fn every_feature_works_behind_nginx_under_a_path() {
     every_feature_works(Kind::NginxPath).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n08_every_feature_works_behind_caddy() {
+async fn every_feature_works_behind_caddy() {
     every_feature_works(Kind::Caddy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n08_every_feature_works_behind_caddy_under_a_path() {
+async fn every_feature_works_behind_caddy_under_a_path() {
     every_feature_works(Kind::CaddyPath).await;
 }
 
@@ -301,7 +301,7 @@ async fn uploads(front: &Front) {
     assert_eq!(coded.header("accept-encoding"), Some("identity"));
 }
 
-/// N07 through the proxy.
+/// Early responses, through the proxy.
 async fn early_errors(front: &Front) {
     let forged = front.visitor.with_token("x.y.z".to_owned());
     let form = [("content-type", Form::CONTENT_TYPE)];

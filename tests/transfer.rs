@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fs, path::Path, process::Output, sync::Arc};
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::bus;
+use shop::infra::bus;
 
 use crate::support::{
-    Behind, Client, Database, Engine, Form, Process, TestShop, live::Served, pictures, program_on,
+    Client, Database, Engine, Form, Process, RawDb, TestShop, live::Served, pictures, program_on,
     run, sqlite_test, storage_test,
 };
 
@@ -63,15 +63,15 @@ impl TestShop {
         let kettle = self.product("Kettle", 129_900, 50).await;
         let gone = self.product("Gone", 100, 5).await;
         let ada = self.customer("ada").await;
-        let paid = ada.buys(&kettle, 2).await;
+        let paid = ada.place_order(&kettle, 2).await;
         self.capture(&paid).await;
-        let cancelled = ada.buys(&gone, 1).await;
+        let cancelled = ada.place_order(&gone, 1).await;
         let cancel = format!("/orders/{}/cancel", cancelled["id"].as_str().unwrap());
         assert_eq!(ada.post(&cancel, Value::Null).await.status, 200);
         assert_eq!(admin.delete(&format!("/products/{gone}")).await.status, 204);
-        ada.puts(&kettle, 3).await;
+        ada.add_to_cart(&kettle, 3).await;
         assert_eq!(ada.checks_out_once("the-key").await.status, 201);
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         let word = |client: &Client<'_>| client.token.clone().unwrap();
         People {
             ada: word(&ada),
@@ -189,10 +189,10 @@ async fn a_shop_moved_to_a_server_and_back_is_the_same_to_everybody() {
 
     let shop = shop.moved(Some(Arc::new(database))).await;
     assert_same(&shop.everything(&people).await, &before);
-    shop.behind().assert_sound();
+    shop.raw_db().assert_sound();
     let shop = shop.moved(None).await;
     assert_same(&shop.everything(&people).await, &before);
-    shop.behind().assert_sound();
+    shop.raw_db().assert_sound();
 
     // What was begun goes on: the key, the numbering, the listeners.
     let ada = shop.bearer(&people.ada);
@@ -205,7 +205,7 @@ async fn a_shop_moved_to_a_server_and_back_is_the_same_to_everybody() {
     let served = Served::start(&shop).await;
     let (mut listener, _) = served.listen(&format!("?since={}", head - 1)).await;
     assert_eq!(listener.hear().await["seq"], head);
-    assert_eq!(ada.checks_out().await.status, 201);
+    assert_eq!(ada.checkout().await.status, 201);
     assert_eq!(listener.hear().await["seq"], head + 1);
     served.stopped().await;
 }
@@ -214,7 +214,7 @@ storage_test! {
     async fn a_shop_that_is_served_is_not_moved(shop: TestShop) {
         let fresh = tempfile::tempdir().unwrap();
         let target = format!("sqlite:{}", fresh.path().join("shop.db").display());
-        let before = shop.behind().dump();
+        let before = shop.raw_db().dump();
         shop.app.db.close().await;
         let server = Process::of(&shop);
         let refused = shop.transferred_to(&target);
@@ -224,7 +224,7 @@ storage_test! {
         server.terminate();
         server.wait();
         assert!(shop.transferred_to(&target).status.success());
-        let mut after = Behind::of(fresh.path(), None).dump();
+        let mut after = RawDb::of(fresh.path(), None).dump();
         for (table, rows) in before {
             // Where the secrets are kept is the engine's own affair.
             if !["settings", "timers", "refinery_schema_history"].contains(&table.as_str()) {
@@ -235,7 +235,7 @@ storage_test! {
 
     async fn a_target_that_holds_anything_is_refused(shop: TestShop) {
         let people = shop.lived_in().await;
-        let before = shop.behind().dump();
+        let before = shop.raw_db().dump();
         let other = tempfile::tempdir().unwrap();
         let seeded = run(other.path(), &["admin", "seed", "--products", "3", "--customers", "1"]);
         assert!(seeded.status.success(), "{seeded:?}");
@@ -248,7 +248,7 @@ storage_test! {
         let why = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(1), "{why}");
         assert!(why.contains("not empty"), "{why}");
-        assert_eq!(shop.behind().dump(), before);
+        assert_eq!(shop.raw_db().dump(), before);
         let shop = shop.restarted().await;
         assert_eq!(shop.bearer(&people.ada).get("/cart").await.status, 200);
     }
@@ -264,7 +264,7 @@ async fn a_move_that_fails_half_way_leaves_nothing() {
     shop.lived_in().await;
     shop.app.stopping.cancel();
     shop.app.db.close().await;
-    let target = Behind::of(shop.directory.path(), Some(&database));
+    let target = RawDb::of(shop.directory.path(), Some(&database));
     target.break_table("payments");
     let failed = shop.transferred_to(database.url());
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");

@@ -71,7 +71,7 @@ async fn pictured(shop: &TestShop, admin: &Client<'_>, name: &str) -> Value {
         .image(&png());
     let made = admin.upload(Method::POST, "/products", &[], form).await;
     assert_eq!(made.status, 201, "{made:?}");
-    shop.app.db.settle().await.unwrap();
+    shop.app.db.flush_events().await.unwrap();
     made.json()
 }
 
@@ -90,16 +90,16 @@ storage_test! {
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
         let kettle = pictured(&shop, &admin, "Kettle").await;
         let gone = pictured(&shop, &admin, "Gone").await;
-        ada.buys(id(&kettle), 2).await;
-        let paid = ada.buys(id(&kettle), 3).await;
+        ada.place_order(id(&kettle), 2).await;
+        let paid = ada.place_order(id(&kettle), 3).await;
         shop.capture(&paid).await;
         let refund = format!("/admin{}/refund", path(&paid));
         assert_eq!(admin.post(&refund, json!({ "amount": 100 })).await.status, 200);
-        let refunded = ada.buys(id(&kettle), 1).await;
+        let refunded = ada.place_order(id(&kettle), 1).await;
         shop.capture(&refunded).await;
         let refund = format!("/admin{}/refund", path(&refunded));
         assert_eq!(admin.post(&refund, json!({ "restock": true })).await.text("/status"), "REFUNDED");
-        let cancelled = ada.buys(id(&gone), 1).await;
+        let cancelled = ada.place_order(id(&gone), 1).await;
         ada.post(&format!("{}/cancel", path(&cancelled)), Value::Null).await;
         // Late money, which goes back by itself.
         shop.capture(&cancelled).await;
@@ -114,7 +114,7 @@ storage_test! {
     async fn what_is_about_money_is_named_and_left_alone(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 100).await;
-        let behind = shop.behind();
+        let raw = shop.raw_db();
         // Of each order: whether it is paid, what happens to its rows, the check that sees it, and
         // what that says of it.
         let breaches = [
@@ -139,12 +139,12 @@ storage_test! {
         ];
         let mut expected = Vec::new();
         for (is_paid, sql, check, says) in breaches {
-            let order = ada.buys(&kettle, 1).await;
+            let order = ada.place_order(&kettle, 1).await;
             if is_paid {
                 shop.capture(&order).await;
             }
             let own = format!("(SELECT id FROM orders WHERE number = '{}')", number(&order));
-            behind.run(&sql.replace("{id}", &own));
+            raw.run(&sql.replace("{id}", &own));
             expected.push((order, check, says));
         }
         let found = verify(&shop, &[]);
@@ -156,19 +156,19 @@ storage_test! {
             assert!(finding["says"].as_str().unwrap().contains(says), "{finding}");
             assert_eq!(finding["repaired"], false);
         }
-        let before = behind.dump();
+        let before = raw.dump();
         let repaired = verify(&shop, &["--repair"]);
         assert_eq!((repaired.code, repaired.rows()), (1, found.rows()));
-        assert!(before == behind.dump(), "nothing was touched");
+        assert!(before == raw.dump(), "nothing was touched");
     }
 
     async fn what_the_rest_of_the_data_tells_is_mended(shop: TestShop) {
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
         let kettle = pictured(&shop, &admin, "Kettle").await;
         let mug = shop.product("Mug", 19_900, 7).await;
-        ada.buys(id(&kettle), 2).await;
-        let behind = shop.behind();
-        behind.run("UPDATE products SET stock = stock + 3 WHERE name = 'Kettle';
+        ada.place_order(id(&kettle), 2).await;
+        let raw = shop.raw_db();
+        raw.run("UPDATE products SET stock = stock + 3 WHERE name = 'Kettle';
                     UPDATE products SET stock = 2 WHERE name = 'Mug';
                     UPDATE products SET images = '[]' WHERE name = 'Kettle';
                     UPDATE kept_counts SET value = 40;
@@ -195,7 +195,7 @@ storage_test! {
         assert_eq!(repaired.rows(), broken);
         assert!(repaired.findings.iter().all(|finding| finding["repaired"] == true));
         verify(&shop, &[]).is_clean();
-        let movements = behind.rows("SELECT p.name, m.delta FROM stock_movements m
+        let movements = raw.rows("SELECT p.name, m.delta FROM stock_movements m
             JOIN products p ON p.id = m.product_id WHERE m.cause = 'repair' ORDER BY p.name");
         let movements: Vec<_> = movements.concat().into_iter().flatten().collect();
         assert_eq!(movements, ["Kettle", "3", "Mug", "-5"]);
@@ -209,14 +209,14 @@ storage_test! {
         let kettle = pictured(&shop, &admin, "Kettle").await;
         let kept = pictured(&shop, &admin, "Pan").await;
         shop.product("Mug", 19_900, 7).await;
-        shop.app.db.settle().await.unwrap();
-        let behind = shop.behind();
-        behind.run("DELETE FROM events WHERE seq = 2");
-        behind.run(match shop.engine {
+        shop.app.db.flush_events().await.unwrap();
+        let raw = shop.raw_db();
+        raw.run("DELETE FROM events WHERE seq = 2");
+        raw.run(match shop.engine {
             Engine::Sqlite => "PRAGMA ignore_check_constraints = ON",
             Engine::Postgres => "ALTER TABLE products DROP CONSTRAINT products_stock_check",
         });
-        behind.run("UPDATE products SET stock = -1 WHERE name = 'Mug'");
+        raw.run("UPDATE products SET stock = -1 WHERE name = 'Mug'");
         let picture = &kettle["images"][0];
         let file = picture["url"].as_str().unwrap().rsplit('/').next().unwrap();
         fs::remove_file(shop.directory.path().join("images").join(file)).unwrap();
@@ -237,7 +237,7 @@ storage_test! {
         // What is kept elsewhere is not looked for.
         let remedy = format!("/products/{}/images/{}", id(&kettle), id(picture));
         assert_eq!(admin.delete(&remedy).await.status, 200);
-        behind.run("UPDATE product_images SET url = 'https://res.example/pan.png'");
+        raw.run("UPDATE product_images SET url = 'https://res.example/pan.png'");
         let found = verify(&shop, &["--repair"]);
         assert!(found.said.starts_with("pictures at URLs, which nobody looks for: 1\n"), "{}", found.said);
         assert_eq!(found.finding("product-images", id(&kept))["repaired"], true);
@@ -249,7 +249,7 @@ storage_test! {
         let seeded = shop.run(&[&["admin", "seed"], &size[..]].concat());
         assert!(seeded.status.success(), "{seeded:?}");
         verify(&shop, &[]).is_clean();
-        shop.behind().run("UPDATE products SET stock = stock + 1");
+        shop.raw_db().run("UPDATE products SET stock = stock + 1");
         let found = verify(&shop, &[]);
         assert_eq!((found.code, found.findings.len()), (1, 1000));
         assert!(found.said.starts_with("`stock-movements` has more than 1000"), "{}", found.said);

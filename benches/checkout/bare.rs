@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shop::db::rows_of;
+use shop::infra::db::placeholders;
 
 use crate::support::Dice;
 
@@ -123,7 +123,7 @@ impl Bare {
         for (product, name, price, quantity) in &lines {
             items.extend([&id as &dyn rusqlite::ToSql, product, name, price, quantity]);
         }
-        c.prepare_cached(&format!("{ITEMS} {}", rows_of(5, lines.len())))?
+        c.prepare_cached(&format!("{ITEMS} {}", placeholders(5, lines.len())))?
             .execute(items.as_slice())?;
         let provider_order = format!("order_{:014}", self.next);
         c.prepare_cached(PAYMENT)?.execute((
@@ -160,7 +160,7 @@ impl Bare {
             )
             .expect("a text takes it");
         }
-        c.prepare_cached(&format!("{MOVEMENTS} {}", rows_of(7, lines.len())))?
+        c.prepare_cached(&format!("{MOVEMENTS} {}", placeholders(7, lines.len())))?
             .execute(rusqlite::params_from_iter(movements.iter()))?;
         c.prepare_cached(EVENT)?.execute((1, &changes))?;
         let (email, name): (String, String) = c

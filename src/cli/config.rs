@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::{Layers, output::Output};
 use crate::{
-    accounts::ATTEMPT_LIMITS,
-    config::{self, Config, Setting},
-    error::Result,
-    web::limits::CLASSES,
+    core::error::Result,
+    domain::accounts::ATTEMPT_LIMITS,
+    infra::{
+        config::{self, Config, Setting},
+        web::limits::CLASSES,
+    },
 };
 
 #[derive(Serialize)]

@@ -10,9 +10,11 @@ use std::{
 };
 
 use crate::{
-    config::{self, Config, DATA_DIR, FILE_VARIABLE, Layer},
-    db::Location,
-    error::{Error, Result},
+    core::error::{Error, Result},
+    infra::{
+        config::{self, Config, DATA_DIR, FILE_VARIABLE, Layer},
+        db::Location,
+    },
     server::check_owner,
 };
 

@@ -6,9 +6,11 @@ use std::{
 };
 
 use crate::{
-    config::{Config, DATA_DIR},
-    db::Location,
-    error::{Error, Result},
+    core::error::{Error, Result},
+    infra::{
+        config::{Config, DATA_DIR},
+        db::Location,
+    },
     server::{Home, look},
 };
 

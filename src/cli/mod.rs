@@ -19,14 +19,18 @@ use clap::{Parser, Subcommand};
 
 use self::{layers::Layers, output::Output};
 use crate::{
-    clock::{Chance, Clock},
-    config::{Config, Layer},
-    db,
-    error::{Error, Kind, Result},
-    file_modes,
-    ports::NoImages,
+    app::App,
+    core::{
+        clock::Clock,
+        error::{Error, Kind, Result},
+        rng::Rng,
+    },
+    infra::{
+        config::{Config, Layer},
+        db, file_modes,
+        ports::NoImages,
+    },
     server::{self, Home, Parts},
-    web::App,
 };
 
 /// A shop that is one program: accounts, catalog, carts, orders, payments and live stock on one
@@ -175,8 +179,8 @@ async fn open(config: Config, pictures: Pictures) -> Result<(Home, Arc<App>)> {
         Pictures::Untouched => Home::existing(&config.data_dir)?,
         Pictures::Handled => Home::open(&config.data_dir)?,
     };
-    let (clock, chance) = (Clock::system(), Chance::system());
-    let app = open_in(&home, config, clock, chance, pictures).await?;
+    let (clock, rng) = (Clock::system(), Rng::system());
+    let app = open_in(&home, config, clock, rng, pictures).await?;
     Ok((home, app))
 }
 
@@ -186,7 +190,7 @@ async fn open_in(
     home: &Home,
     config: Config,
     clock: Clock,
-    chance: Chance,
+    rng: Rng,
     pictures: Pictures,
 ) -> Result<Arc<App>> {
     let public_url = match home.running()? {
@@ -195,7 +199,7 @@ async fn open_in(
     };
     let parts = Parts {
         clock,
-        chance,
+        rng,
         images: match pictures {
             Pictures::Untouched => Some(Arc::new(NoImages)),
             Pictures::Handled => None,

@@ -9,10 +9,12 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    config::Config,
-    error::{Error, Result},
-    money::Money,
-    web::App,
+    app::App,
+    core::{
+        error::{Error, Result},
+        money::Money,
+    },
+    infra::config::Config,
 };
 
 /// Where a command's results go, and in which form.
@@ -89,7 +91,7 @@ pub(super) fn amount(app: &App, amount: impl Into<Money>) -> String {
 /// Says why a command failed.
 pub(super) fn fail(error: &Error) {
     let cause = std::error::Error::source(error)
-        .filter(|_| error.kind() == crate::error::Kind::Internal)
+        .filter(|_| error.kind() == crate::core::error::Kind::Internal)
         .map(|cause| format!(": {cause}"))
         .unwrap_or_default();
     note(&format!("error: {}{cause}", error.detail()));

@@ -14,12 +14,14 @@ use super::{
     seed, warnings,
 };
 use crate::{
-    accounts,
-    config::Config,
-    db::{self, Tx},
-    error::{Error, Result},
+    app::App,
+    core::error::{Error, Result},
+    domain::accounts,
+    infra::{
+        config::Config,
+        db::{self, Tx},
+    },
     server::{self, Home, Parts},
-    web::App,
     worker,
 };
 

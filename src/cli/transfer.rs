@@ -10,13 +10,15 @@ use super::{
     output::{Output, progress},
 };
 use crate::{
-    config::{Config, Layer},
-    db::{
-        Location,
-        transfer::{Beside, Files, Moved, each_file, transfer},
+    core::error::{Error, Kind, Result},
+    infra::{
+        config::{Config, Layer},
+        db::{
+            Location,
+            transfer::{Beside, Files, Moved, each_file, transfer},
+        },
+        ports::{ImageStore, Objects, images::whole},
     },
-    error::{Error, Kind, Result},
-    ports::{ImageStore, Objects, images::whole},
     server::{self, Home},
 };
 

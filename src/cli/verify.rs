@@ -8,13 +8,13 @@ use super::{
     output::{Output, note},
 };
 use crate::{
-    bus, catalog,
-    config::Config,
-    db::Tx,
-    error::{Error, Result},
-    finding::{Finding, Findings, MOST},
-    media, orders, payments,
-    web::App,
+    app::App,
+    core::{
+        error::{Error, Result},
+        finding::{Finding, Findings, MOST},
+    },
+    domain::{catalog, media, orders, payments},
+    infra::{bus, config::Config, db::Tx},
 };
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +80,7 @@ async fn find(app: &Arc<App>) -> Result<Findings> {
         ("orders.verify", orders::verify),
     ];
     // Every event that is committed has its number then.
-    app.db.settle().await?;
+    app.db.flush_events().await?;
     for (name, check) in checks {
         let before = findings.clone();
         let made = move |tx: &mut Tx<'_>| {
@@ -88,7 +88,7 @@ async fn find(app: &Arc<App>) -> Result<Findings> {
             check(tx, &mut findings)?;
             Ok(findings)
         };
-        findings = app.db.scan(name, made).await?;
+        findings = app.db.long_read(name, made).await?;
     }
     let elsewhere = media::worker::look_for_all(app, &mut findings).await?;
     if elsewhere > 0 {

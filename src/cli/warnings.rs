@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{config::Config, web::App};
+use crate::{app::App, infra::config::Config};
 
 /// Warns about everything that is certainly wrong.
 pub(super) fn warn(app: &App, is_demo: bool) {

@@ -21,10 +21,10 @@ use super::{
     linger::Lingering,
     transport::{HEAD_TIMEOUT, STALL_TIMEOUT, Transport},
 };
-use crate::web::{
-    App,
-    client::is_trusted_proxy,
-    edge::{self, AmbiguousLength, ResponseShares},
+use crate::{
+    app::App,
+    infra::web::client::is_trusted_proxy,
+    server::middleware::{self, AmbiguousLength, ResponseShares},
 };
 
 /// How large a request's head may be, in bytes.
@@ -85,9 +85,9 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     drop(listener);
     draining.cancel();
     tasks.close();
-    app.talks.close();
+    app.background_tasks.close();
     let finished = async {
-        tokio::join!(tasks.wait(), app.talks.wait());
+        tokio::join!(tasks.wait(), app.background_tasks.wait());
         // A WebSocket that has ended may linger.
         tasks.wait().await;
     };
@@ -183,7 +183,7 @@ async fn connection(
             if activity.has_ambiguous_length() {
                 request.extensions_mut().insert(AmbiguousLength);
             }
-            let mut response = edge::handle(&app, router, request, peer.ip()).await;
+            let mut response = middleware::handle(&app, router, request, peer.ip()).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.enter(Phase::Upgraded);
             } else if !response.headers().contains_key(header::CONNECTION)

@@ -15,10 +15,12 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::web::{
-    client::Network,
-    edge::ResponseShares,
-    shares::{Share, Shares},
+use crate::{
+    infra::web::{
+        client::Network,
+        shares::{Share, Shares},
+    },
+    server::middleware::ResponseShares,
 };
 
 /// How often a full server looks for a connection to close.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::{
-    config::Config,
-    error::{Error, Result},
-    ports::{Gateway, Patience, Razorpay},
+    core::error::{Error, Result},
+    infra::{
+        config::Config,
+        ports::{Gateway, Razorpay, Timeouts},
+    },
 };
 
 /// Razorpay, where the shop has an account there; none: the mock.
@@ -30,6 +32,6 @@ pub(super) fn of(config: &Config) -> Result<Option<Arc<dyn Gateway>>> {
         ));
     }
     let (api, currency) = (&config.razorpay_api_url, config.currency);
-    let razorpay = Razorpay::open(id, secret, api, currency, Patience::default())?;
+    let razorpay = Razorpay::open(id, secret, api, currency, Timeouts::default())?;
     Ok(Some(Arc::new(razorpay)))
 }

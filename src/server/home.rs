@@ -15,11 +15,15 @@ use super::{
     owner::{CREATE, cannot, check_owner},
 };
 use crate::{
-    clock::Chance,
-    config::Secret,
-    error::{Error, Result},
-    file_modes::{self, open_options},
-    ports::mailer,
+    core::{
+        error::{Error, Result},
+        rng::Rng,
+    },
+    infra::{
+        config::Secret,
+        file_modes::{self, open_options},
+        ports::mailer,
+    },
 };
 
 /// A data directory.
@@ -256,7 +260,7 @@ impl Home {
     /// The mark of the folder of pictures, by which instances know whether they share it.
     pub fn images_mark(&self) -> Result<i32> {
         let directory = self.images();
-        let draw = || (Chance::system().below(0x7fff_fffe) + 1).to_string();
+        let draw = || (Rng::system().below(0x7fff_fffe) + 1).to_string();
         let text = kept_text(&directory, ".mark", draw)?;
         text.parse().map_err(|_| {
             let strange = std::io::Error::other("it holds no number; delete it");
@@ -314,7 +318,7 @@ impl Running {
 
 /// 256 bits by the system's own chance, never by one handed in, which a seed may have made.
 pub(super) fn new_secret() -> String {
-    hex::encode(Chance::system().bytes::<32>())
+    hex::encode(Rng::system().bytes::<32>())
 }
 
 /// The text that a file holds for ever: `first`, written by whoever came first.
@@ -362,7 +366,7 @@ fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Res
         .map(|name| name.to_string_lossy())
         .unwrap_or_default();
     // In containers that share a volume every server is process 1.
-    let salt = hex::encode(Chance::system().bytes::<8>());
+    let salt = hex::encode(Rng::system().bytes::<8>());
     let draft = directory.join(format!(".{name}.{salt}"));
     let written = write_synced(&draft, text)
         // A link fails where the name is taken, so that the first of two processes wins.

@@ -9,6 +9,7 @@ mod framing;
 mod gateway;
 mod home;
 mod linger;
+pub mod middleware;
 mod owner;
 mod pages;
 mod store;
@@ -16,7 +17,7 @@ mod transport;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use http::{HeaderName, HeaderValue, Method, header};
 use sha2::{Digest, Sha256};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -28,19 +29,22 @@ pub use self::{
     owner::check_owner,
 };
 use crate::{
-    accounts,
-    bus::Bus,
-    cart, catalog,
-    clock::{Chance, Clock},
-    config::{self, Config, Secret},
-    db::{self, Db, Location, Tx},
-    error::{Error, Result},
-    media, orders, payments,
-    ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms, mailer},
-    realtime,
-    web::{
-        App, Places, Routes, Turns, Worker, Workers, body::BodyBudget, edge, keyed_hash::KeyedHash,
-        limits::Limits, openapi, shares::Shares, single_flight::SharedCheck, token::Tokens,
+    app::{App, Routes},
+    core::{
+        clock::Clock,
+        error::{Error, Result},
+        rng::Rng,
+    },
+    domain::{accounts, cart, catalog, media, orders, payments, realtime},
+    infra::{
+        bus::Bus,
+        config::{self, Config, Secret},
+        db::{self, Db, Location, Tx},
+        ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms, mailer},
+        web::{
+            KeyedLocks, Permits, Worker, Workers, body::BodyBudget, keyed_hash::KeyedHash,
+            limits::Limits, openapi, shares::Shares, single_flight::SharedCheck, token::Tokens,
+        },
     },
 };
 
@@ -51,7 +55,7 @@ const READINESS_TTL: Duration = Duration::from_millis(250);
 pub struct Parts {
     pub config: Config,
     pub clock: Clock,
-    pub chance: Chance,
+    pub rng: Rng,
     /// Links and image URLs begin so; no slash at the end.
     pub public_url: String,
     pub demo: bool,
@@ -71,7 +75,7 @@ impl Parts {
         Parts {
             config,
             clock: Clock::system(),
-            chance: Chance::system(),
+            rng: Rng::system(),
             public_url,
             demo: false,
             storage: db::Options::default(),
@@ -91,7 +95,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     let Parts {
         config,
         clock,
-        chance,
+        rng,
         public_url,
         demo,
         storage,
@@ -122,7 +126,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         },
         ..storage
     };
-    let db = Db::open(location, storage, clock.clone(), chance.clone()).await?;
+    let db = Db::open(location, storage, clock.clone(), rng.clone()).await?;
     let currency = config.currency.code();
     db.write("settings.currency", move |tx| keep_currency(tx, currency))
         .await?;
@@ -157,13 +161,13 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         networks: KeyedHash::new(&jwt_secrets, "known networks"),
         tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
         images,
-        gateway: gateway.unwrap_or_else(|| Arc::new(Mock::new(db.clone(), chance.clone()))),
+        gateway: gateway.unwrap_or_else(|| Arc::new(Mock::new(db.clone(), rng.clone()))),
         mailer,
         sms,
-        hashing: Workers::new(accounts::hashing_slots(cores), 256),
-        imaging: Worker::start("images", 32)?,
-        sending: Places::new(media::STORED_LIMIT / 1024, 64),
-        narrowing: Turns::default(),
+        hash_pool: Workers::new(accounts::hashing_slots(cores), 256),
+        image_pool: Worker::start("images", 32)?,
+        upload_permits: Permits::new(media::STORED_LIMIT / 1024, 64),
+        resize_locks: KeyedLocks::default(),
         limits: Limits::new(is_limited),
         sockets: Shares::new(
             is_limited.then_some(config.sockets_per_address),
@@ -176,12 +180,12 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         readiness: SharedCheck::new(READINESS_TTL),
         db,
         clock,
-        chance,
+        rng,
         config,
         base_path: config::path_of(&public_url),
         public_url,
         webhook_secrets,
-        talks: tokio_util::task::TaskTracker::new(),
+        background_tasks: tokio_util::task::TaskTracker::new(),
         stopping,
         demo,
     }))
@@ -345,7 +349,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(app));
     if app.limits.are_on() {
-        router = router.layer(middleware::from_fn_with_state(Arc::clone(app), edge::limit));
+        router = router.layer(axum::middleware::from_fn_with_state(
+            Arc::clone(app),
+            middleware::limit,
+        ));
     }
     if !app.config.cors_origins.is_empty() {
         router = router.layer(cors(app));

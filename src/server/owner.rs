@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::Access;
 
-use crate::error::{Error, Result};
+use crate::core::error::{Error, Result};
 
 const ROOT: u32 = 0;
 

@@ -14,12 +14,14 @@ use http::{HeaderValue, StatusCode, header};
 use utoipa::openapi::{OpenApi, Server};
 
 use crate::{
-    db,
-    error::{Error, Result},
-    web::{
-        App,
-        extract::{NoQuery, Path},
-        problems, respond,
+    app::App,
+    core::error::{Error, Result},
+    infra::{
+        db,
+        web::{
+            extract::{NoQuery, Path},
+            problems, respond,
+        },
     },
 };
 
@@ -34,7 +36,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>, _: NoQuery) -> Result<Re
         return Err(Error::unavailable("the server is stopping"));
     }
     app.readiness
-        .run(app.db.write("server.ready", db::probe))
+        .run(app.db.write("server.ready", db::ping))
         .await?;
     respond::ok(&serde_json::json!({ "status": "ready" }))
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::Home;
 use crate::{
-    clock::Clock,
-    config::{Config, Secret},
-    error::Result,
-    ports::{Cloudinary, ImageStore, Objects, Patience},
+    core::{clock::Clock, error::Result},
+    infra::{
+        config::{Config, Secret},
+        ports::{Cloudinary, ImageStore, Objects, Timeouts},
+    },
 };
 
 /// Cloudinary, else a bucket, else a folder of the data directory, which is created if it is missing.
@@ -21,7 +22,7 @@ pub(super) fn of(config: &Config, home: &Home, clock: &Clock) -> Result<Arc<dyn 
 /// Cloudinary, else a bucket. `None`: neither is configured.
 pub(super) fn remote(config: &Config, clock: &Clock) -> Result<Option<Arc<dyn ImageStore>>> {
     if let Some(url) = &config.cloudinary_url {
-        let cloudinary = Cloudinary::open(url, clock.clone(), Patience::default())?;
+        let cloudinary = Cloudinary::open(url, clock.clone(), Timeouts::default())?;
         return Ok(Some(Arc::new(cloudinary)));
     }
     if let Some(url) = &config.images_url {

@@ -20,7 +20,7 @@ use super::{
     framing::HeadScan,
     linger::Lingering,
 };
-use crate::web::body::BodyMeter;
+use crate::infra::web::body::BodyMeter;
 
 /// How long a client may take for the first byte of a connection, and for a request's head that has begun.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);

@@ -21,7 +21,7 @@ async fn step(shop: &TestShop, forward: bool) {
 }
 
 storage_test! {
-    async fn r18_a_clock_that_is_stepped_confuses_no_session(shop: TestShop) {
+    async fn a_clock_that_is_stepped_confuses_no_session(shop: TestShop) {
         let visitor = shop.anonymous();
         assert_eq!(visitor.post("/auth/register", ada()).await.status, 201);
         let first = log_in(&visitor, "ada@example.com", PASSWORD).await;
@@ -49,7 +49,7 @@ storage_test! {
         assert_eq!(last.status, 200, "a year later");
     }
 
-    async fn r18_ids_are_unique_under_any_clock(shop: TestShop) {
+    async fn ids_are_unique_under_any_clock(shop: TestShop) {
         let admin = shop.admin().await;
         let mut ids = BTreeSet::new();
         for round in 0..4 {
@@ -63,8 +63,8 @@ storage_test! {
         }
     }
 
-    async fn r18_limits_keep_to_a_clock_that_nobody_steps(shop: TestShop) {
-        let shop = shop.but(&[("rate_limit", "on")]).await;
+    async fn limits_keep_to_a_clock_that_nobody_steps(shop: TestShop) {
+        let shop = shop.with_settings(&[("rate_limit", "on")]).await;
         let visitor = shop.anonymous().at("203.0.113.9");
         let mut last = visitor.post("/auth/verify-email", Value::Null).await;
         for _ in 0..100 {
@@ -85,8 +85,8 @@ storage_test! {
         }
     }
 
-    async fn r18_a_step_neither_locks_out_nor_lets_in(shop: TestShop) {
-        let shop = shop.but(&[("rate_limit", "on")]).await;
+    async fn a_step_neither_locks_out_nor_lets_in(shop: TestShop) {
+        let shop = shop.with_settings(&[("rate_limit", "on")]).await;
         shop.customer("ada").await;
         let guess = async |number: u32, password: &str| {
             let visitor = shop.anonymous().at(&format!("203.0.113.{number}"));

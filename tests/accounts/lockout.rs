@@ -17,7 +17,7 @@ const WINDOW: Duration = Duration::from_mins(15);
 const MOMENT: Duration = Duration::from_millis(1);
 
 async fn limited(shop: &TestShop) -> TestShop {
-    shop.but(&[("rate_limit", "on")]).await
+    shop.with_settings(&[("rate_limit", "on")]).await
 }
 
 async fn log_in_at(shop: &TestShop, peer: &str, email: &str, password: &str) -> Answer {
@@ -39,7 +39,7 @@ async fn attack(shop: &TestShop, email: &str, prefix: &str, networks: usize) -> 
 
 async fn forgot(shop: &TestShop, peer: &str, email: &str) {
     // Mails are sent in the order of their times.
-    shop.passes(MOMENT);
+    shop.advance_clock(MOMENT);
     let visitor = shop.anonymous().at(peer);
     let asked = visitor
         .post("/auth/forgot-password", json!({ "email": email }))
@@ -84,7 +84,7 @@ storage_test! {
         log_in_at(&shop, from, ADA, PASSWORD).await.is_problem(429, "too-many-requests");
 
         // Nobody is locked out for good.
-        shop.passes(WINDOW + MOMENT);
+        shop.advance_clock(WINDOW + MOMENT);
         assert_eq!(log_in_at(&shop, from, ADA, PASSWORD).await.status, 200);
     }
 
@@ -160,19 +160,19 @@ storage_test! {
         assert_eq!(refreshed.status, 200);
         let again = json!({ "refreshToken": refreshed.text("/refreshToken") });
 
-        shop.passes(Duration::from_hours(29 * 24));
+        shop.advance_clock(Duration::from_hours(29 * 24));
         let refreshed = shop.anonymous().at("198.51.100.8").post("/auth/refresh", again).await;
         assert_eq!(refreshed.status, 200);
-        shop.passes(Duration::from_hours(61 * 24) + MOMENT);
+        shop.advance_clock(Duration::from_hours(61 * 24) + MOMENT);
         shop::worker::clean_up(&shop.app).await;
         assert_eq!(attack(&shop, ADA, "203.0.113", 61).await, (60, 1));
         let late = log_in_at(&shop, "2001:db8:1:ff::1", ADA, PASSWORD).await;
         late.is_problem(429, "too-many-requests");
         assert_eq!(log_in_at(&shop, "198.51.100.250", ADA, PASSWORD).await.status, 200);
 
-        shop.passes(Duration::from_hours(91 * 24));
+        shop.advance_clock(Duration::from_hours(91 * 24));
         shop::worker::clean_up(&shop.app).await;
-        assert_eq!(shop.behind().dump()["known_networks"].len(), 0);
+        assert_eq!(shop.raw_db().dump()["known_networks"].len(), 0);
     }
 
     async fn an_account_knows_the_whole_network_of_an_ipv6_customer(shop: TestShop) {
@@ -187,7 +187,7 @@ storage_test! {
     async fn known_networks_are_kept_as_keyed_hashes(shop: TestShop) {
         shop.customer("ada").await;
         assert_eq!(log_in_at(&shop, "198.51.100.7", ADA, PASSWORD).await.status, 200);
-        let kept = shop.behind().dump()["known_networks"].concat();
+        let kept = shop.raw_db().dump()["known_networks"].concat();
         let (network, unkeyed) = ("198.51.100.0/24", <sha2::Sha256 as sha2::Digest>::digest("198.51.100.0/24"));
         assert!(!kept.is_empty() && !kept.contains("198.51"), "{kept}");
         for guess in [hex::encode(network), hex::encode(unkeyed)] {
@@ -197,7 +197,7 @@ storage_test! {
 
     async fn a_changed_signing_key_forgets_no_network(shop: TestShop) {
         let (old, new) = ("the old key of a shop: long enough", "the new key of a shop: long enough");
-        let before = shop.but(&[("jwt_secret", old), ("rate_limit", "on")]).await;
+        let before = shop.with_settings(&[("jwt_secret", old), ("rate_limit", "on")]).await;
         before.customer("ada").await;
         assert_eq!(log_in_at(&before, "198.51.100.7", ADA, PASSWORD).await.status, 200);
         let both = format!("{new},{old}");
@@ -253,7 +253,7 @@ storage_test! {
         // The last of them serves for an hour: the owner is not locked out.
         let token = shop.token_mailed(ADA).await;
         assert_eq!(reset(&shop, "198.51.100.7", &token).await.status, 204);
-        shop.passes(Duration::from_hours(1) + MOMENT);
+        shop.advance_clock(Duration::from_hours(1) + MOMENT);
         forgot(&shop, "203.0.113.1", ADA).await;
         // One more said that the password was changed.
         assert_eq!(shop.mails().await.len(), 22);
@@ -302,10 +302,10 @@ storage_test! {
     async fn old_counts_are_forgotten(shop: TestShop) {
         let shop = Arc::new(limited(&shop).await);
         assert_eq!(log_in_at(&shop, "203.0.113.1", NOBODY, WRONG).await.status, 401);
-        assert_eq!(shop.behind().dump()["login_tries"].len(), 2);
-        shop.passes(Duration::from_hours(1) + MOMENT);
+        assert_eq!(shop.raw_db().dump()["login_tries"].len(), 2);
+        shop.advance_clock(Duration::from_hours(1) + MOMENT);
         shop::worker::clean_up(&shop.app).await;
-        assert_eq!(shop.behind().dump()["login_tries"].len(), 0);
+        assert_eq!(shop.raw_db().dump()["login_tries"].len(), 0);
     }
 }
 
@@ -314,7 +314,7 @@ postgres_test! {
         let one = limited(&shop).await;
         let two = one.another_with(&[("rate_limit", "on")]).await;
         one.customer("ada").await;
-        two.passes(Duration::from_secs(20));
+        two.advance_clock(Duration::from_secs(20));
         let mut checked = 0;
         for number in 0..90 {
             let shop = if number % 2 == 0 { &one } else { &two };

@@ -52,7 +52,7 @@ storage_test! {
         assert_eq!(ada.get("/me").await.json()["isPhoneVerified"], false);
     }
 
-    async fn a06_a_code_serves_once(shop: TestShop) {
+    async fn a_code_serves_once(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let code = code_sent(&shop);
@@ -60,7 +60,7 @@ storage_test! {
         guess(&ada, &code).await.is_problem(400, "invalid-code");
     }
 
-    async fn a06_a_code_takes_five_tries(shop: TestShop) {
+    async fn a_code_takes_five_tries(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let code = code_sent(&shop);
@@ -76,7 +76,7 @@ storage_test! {
         assert_eq!(guess(&ada, &code).await.status, 200);
     }
 
-    async fn a06_a_hundred_guesses_at_once_are_five(shop: TestShop) {
+    async fn a_hundred_guesses_at_once_are_five(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let (code, token) = (code_sent(&shop), ada.token.clone().unwrap());
@@ -87,24 +87,24 @@ storage_test! {
             all.spawn(async move { guess(&shop.bearer(&token), &code).await.status });
         }
         assert_eq!(all.join_all().await, [400; 100]);
-        let kept = &shop.behind().dump()["phone_codes"];
+        let kept = &shop.raw_db().dump()["phone_codes"];
         assert_eq!(kept.len(), 1);
         guess(&shop.bearer(&token), &code).await.is_problem(400, "invalid-code");
     }
 
-    async fn a06_a_code_is_good_for_ten_minutes(shop: TestShop) {
+    async fn a_code_is_good_for_ten_minutes(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let code = code_sent(&shop);
-        shop.passes(Duration::from_mins(10));
+        shop.advance_clock(Duration::from_mins(10));
         guess(&ada, &code).await.is_problem(400, "invalid-code");
         set_phone(&ada).await;
         let code = code_sent(&shop);
-        shop.passes(Duration::from_mins(4));
+        shop.advance_clock(Duration::from_mins(4));
         assert_eq!(guess(&ada, &code).await.status, 200);
     }
 
-    async fn a06_a_new_code_kills_the_old(shop: TestShop) {
+    async fn a_new_code_kills_the_old(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let first = code_sent(&shop);
@@ -115,15 +115,15 @@ storage_test! {
         assert_eq!(guess(&ada, &second).await.status, 200);
     }
 
-    async fn a06_a_code_is_kept_as_a_hash(shop: TestShop) {
+    async fn a_code_is_kept_as_a_hash(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let code = code_sent(&shop);
-        let kept = shop.behind().dump()["phone_codes"].concat();
+        let kept = shop.raw_db().dump()["phone_codes"].concat();
         assert!(!kept.contains(&code) && !kept.contains(&hex::encode(&code)), "{kept}");
     }
 
-    async fn a06_a_code_belongs_to_its_account(shop: TestShop) {
+    async fn a_code_belongs_to_its_account(shop: TestShop) {
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         set_phone(&ada).await;
         let code = code_sent(&shop);
@@ -131,15 +131,15 @@ storage_test! {
         assert_eq!(guess(&ada, &code).await.status, 200);
     }
 
-    async fn a05_an_account_gets_five_codes_an_hour(shop: TestShop) {
-        let shop = shop.but(&[("rate_limit", "on")]).await;
+    async fn an_account_gets_five_codes_an_hour(shop: TestShop) {
+        let shop = shop.with_settings(&[("rate_limit", "on")]).await;
         let ada = shop.customer("ada").await;
         let mut statuses = Vec::new();
         for _ in 0..7 {
             statuses.push(set_phone(&ada).await.status);
         }
         assert_eq!(statuses, [202, 202, 202, 202, 202, 429, 429]);
-        shop.passes(Duration::from_hours(1) + Duration::from_millis(1));
+        shop.advance_clock(Duration::from_hours(1) + Duration::from_millis(1));
         let ada = shop.customer("ada").await;
         assert_eq!(set_phone(&ada).await.status, 202);
     }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::accounts::{self, Role};
+use shop::domain::accounts::{self, Role};
 
 use super::{PASSWORD, log_in, set_role};
 use crate::support::{Operation, operations, storage_test};
@@ -18,7 +18,7 @@ fn admin_operations() -> Vec<Operation> {
 }
 
 storage_test! {
-    async fn a03_a_demoted_admin_is_out_at_the_next_request(shop: TestShop) {
+    async fn a_demoted_admin_is_out_at_the_next_request(shop: TestShop) {
         shop.admin().await;
         let second = shop.customer("second").await;
         set_role(&shop, "second@example.com", Role::Admin).await.unwrap();
@@ -37,7 +37,7 @@ storage_test! {
         shop.anonymous().post("/auth/refresh", token).await.is_problem(401, "invalid-token");
     }
 
-    async fn a11_nobody_sets_what_is_not_theirs_to_set(shop: TestShop) {
+    async fn nobody_sets_what_is_not_theirs_to_set(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
         let grace = json!({
@@ -75,7 +75,7 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
     }
 
-    async fn a12_what_is_not_yours_is_not_found(shop: TestShop) {
+    async fn what_is_not_yours_is_not_found(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         ada.post("/cart", json!({ "productId": kettle })).await;
@@ -114,7 +114,7 @@ storage_test! {
         assert_eq!(admin.get(&format!("/admin{path}")).await.json(), order.json());
     }
 
-    async fn a13_admin_routes_are_for_admins(shop: TestShop) {
+    async fn admin_routes_are_for_admins(shop: TestShop) {
         let (visitor, ada) = (shop.anonymous(), shop.customer("ada").await);
         let operations = admin_operations();
         for known in [
@@ -152,7 +152,7 @@ storage_test! {
         }
     }
 
-    async fn a13_every_route_that_needs_a_token_says_so(shop: TestShop) {
+    async fn every_route_that_needs_a_token_says_so(shop: TestShop) {
         let visitor = shop.anonymous();
         for operation in operations() {
             let (method, path) = (operation.method.clone(), operation.path_of(NO_ID));
@@ -167,7 +167,7 @@ storage_test! {
         }
     }
 
-    async fn a13_a_fresh_shop_has_no_accounts(shop: TestShop) {
+    async fn a_fresh_shop_has_no_accounts(shop: TestShop) {
         let users = shop.app.db.read("test.users", accounts::all).await.unwrap();
         assert!(users.is_empty(), "{users:?}");
         for name in ["admin", "root", "shop", "demo"] {

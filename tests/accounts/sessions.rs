@@ -46,7 +46,7 @@ async fn change_password(shop: &TestShop, by: &Answer, current: &str, new: &str)
 }
 
 storage_test! {
-    async fn a04_a_token_sent_again_after_its_successor_was_used_ends_the_family(shop: TestShop) {
+    async fn a_token_sent_again_after_its_successor_was_used_ends_the_family(shop: TestShop) {
         shop.customer("ada").await;
         let first = sign_in(&shop, "ada").await;
         let other = sign_in(&shop, "ada").await;
@@ -61,19 +61,19 @@ storage_test! {
         assert!(stands(&shop, &other).await, "another sign-in is another family");
     }
 
-    async fn a04_a_token_sent_again_ten_seconds_later_ends_the_family(shop: TestShop) {
+    async fn a_token_sent_again_ten_seconds_later_ends_the_family(shop: TestShop) {
         shop.customer("ada").await;
         let first = sign_in(&shop, "ada").await;
         let second = refresh(&shop, &first.text("/refreshToken")).await;
-        shop.passes(Duration::from_secs(10));
+        shop.advance_clock(Duration::from_secs(10));
         refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
         assert!(stands(&shop, &second).await, "an answer may have been lost");
-        shop.passes(Duration::from_millis(1));
+        shop.advance_clock(Duration::from_millis(1));
         refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
         has_ended(&shop, &second).await;
     }
 
-    async fn a04_of_two_at_once_one_wins_and_goes_on(shop: TestShop) {
+    async fn of_two_at_once_one_wins_and_goes_on(shop: TestShop) {
         shop.customer("ada").await;
         let token = sign_in(&shop, "ada").await.text("/refreshToken");
         let shop = Arc::new(shop);
@@ -101,7 +101,7 @@ storage_test! {
         assert_eq!(shop.anonymous().post("/auth/logout", nobody).await.status, 204);
     }
 
-    async fn a03_logout_ends_one_session(shop: TestShop) {
+    async fn logout_ends_one_session(shop: TestShop) {
         shop.customer("ada").await;
         let (laptop, phone) = (sign_in(&shop, "ada").await, sign_in(&shop, "ada").await);
         let body = json!({ "refreshToken": laptop.text("/refreshToken") });
@@ -110,7 +110,7 @@ storage_test! {
         assert!(stands(&shop, &phone).await);
     }
 
-    async fn a03_a_changed_password_ends_the_other_sessions(shop: TestShop) {
+    async fn a_changed_password_ends_the_other_sessions(shop: TestShop) {
         shop.customer("ada").await;
         let (laptop, phone) = (sign_in(&shop, "ada").await, sign_in(&shop, "ada").await);
         let changed = change_password(&shop, &laptop, PASSWORD, "a brand new staple").await;
@@ -149,7 +149,7 @@ storage_test! {
         nobody.call(Method::PUT, "/me/password", &[], body).await.is_problem(401, "unauthorized");
     }
 
-    async fn a03_a_disabled_account_is_out_and_cannot_come_back(shop: TestShop) {
+    async fn a_disabled_account_is_out_and_cannot_come_back(shop: TestShop) {
         shop.customer("ada").await;
         let laptop = sign_in(&shop, "ada").await;
         let ran = shop.run(&["admin", "user", "disable", "ADA@example.com"]);
@@ -171,15 +171,15 @@ storage_test! {
         sign_in(&shop, "ada").await;
     }
 
-    async fn a03_no_sign_in_under_way_slips_through_while_an_account_is_disabled(shop: TestShop) {
+    async fn no_sign_in_under_way_slips_through_while_an_account_is_disabled(shop: TestShop) {
         shop.customer("ada").await;
         let shop = Arc::new(shop);
-        let email = shop::accounts::Email::parse("ada@example.com").unwrap();
+        let email = shop::domain::accounts::Email::parse("ada@example.com").unwrap();
         let set = async |disabled: bool| {
             let email = email.clone();
             let done = shop.app.db.write("test.disable", move |tx| {
-                let user = shop::accounts::user_by_email(tx, &email)?;
-                shop::accounts::set_disabled(tx, user.id, disabled)
+                let user = shop::domain::accounts::user_by_email(tx, &email)?;
+                shop::domain::accounts::set_disabled(tx, user.id, disabled)
             });
             done.await.unwrap();
         };
@@ -197,7 +197,7 @@ storage_test! {
             for signed_in in answers.iter().filter(|answer| answer.status == 200) {
                 has_ended(&shop, signed_in).await;
             }
-            assert!(shop.behind().dump()["sessions"].is_empty());
+            assert!(shop.raw_db().dump()["sessions"].is_empty());
             set(false).await;
         }
     }
@@ -207,20 +207,20 @@ storage_test! {
         // The password is looked at while the hashing threads are held up; meanwhile it is changed.
         let shop = Arc::new(shop);
         let held = shop.hold_hashing().await;
-        let busy = shop.app.hashing.busy();
+        let busy = shop.app.hash_pool.busy();
         let late = {
             let shop = Arc::clone(&shop);
             tokio::spawn(async move { log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await })
         };
         // Until it waits in line, it has not looked yet.
-        while shop.app.hashing.busy() == busy {
+        while shop.app.hash_pool.busy() == busy {
             tokio::task::yield_now().await;
         }
-        let email = shop::accounts::Email::parse("ada@example.com").unwrap();
-        let other = shop::accounts::PasswordHash::stored("$argon2id$another".to_owned());
+        let email = shop::domain::accounts::Email::parse("ada@example.com").unwrap();
+        let other = shop::domain::accounts::PasswordHash::stored("$argon2id$another".to_owned());
         let set = shop.app.db.write("test.set_password", move |tx| {
-            let user = shop::accounts::user_by_email(tx, &email)?;
-            shop::accounts::set_password(tx, user.id, &other)
+            let user = shop::domain::accounts::user_by_email(tx, &email)?;
+            shop::domain::accounts::set_password(tx, user.id, &other)
         });
         set.await.unwrap();
         drop(held);
@@ -231,9 +231,9 @@ storage_test! {
         shop.customer("ada").await;
         let first = sign_in(&shop, "ada").await;
         refresh(&shop, &first.text("/refreshToken")).await;
-        shop.passes(Duration::from_hours(31 * 24));
+        shop.advance_clock(Duration::from_hours(31 * 24));
         shop::worker::clean_up(&shop.app).await;
-        let rows = shop.behind().dump();
+        let rows = shop.raw_db().dump();
         for table in ["sessions", "spent_refresh_tokens"] {
             assert_eq!(rows[table].len(), 0, "{table}");
         }

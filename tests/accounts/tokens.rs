@@ -12,7 +12,7 @@ const KEY: &str = "a key that only this shop and its tests know";
 /// A shop whose key is known, what a right token of Ada says there, and a right header.
 async fn shop_with_a_key(shop: &TestShop) -> (TestShop, Value, Value) {
     let shop = shop
-        .but(&[("jwt_secret", KEY), ("rate_limit", "off")])
+        .with_settings(&[("jwt_secret", KEY), ("rate_limit", "off")])
         .await;
     let token = shop.customer("ada").await.token.unwrap();
     (
@@ -35,7 +35,7 @@ fn without(claims: &Value, name: &str) -> Value {
 }
 
 storage_test! {
-    async fn a01_forged_tokens_are_refused(shop: TestShop) {
+    async fn forged_tokens_are_refused(shop: TestShop) {
         let (shop, claims, header) = shop_with_a_key(&shop).await;
         let right = forge(&header, &claims, KEY.as_bytes());
         assert_eq!(shop.bearer(&right).get("/me").await.status, 200);
@@ -92,7 +92,7 @@ storage_test! {
         }
     }
 
-    async fn a01_a_token_stands_in_one_place_only(shop: TestShop) {
+    async fn a_token_stands_in_one_place_only(shop: TestShop) {
         let token = shop.customer("ada").await.token.unwrap();
         let visitor = shop.anonymous();
         let me = async |headers: &[(&str, &str)]| {
@@ -110,7 +110,7 @@ storage_test! {
         assert_eq!(visitor.get(&format!("/me?access_token={token}")).await.status, 401);
     }
 
-    async fn a02_tokens_of_another_time_or_place_are_refused(shop: TestShop) {
+    async fn tokens_of_another_time_or_place_are_refused(shop: TestShop) {
         let (shop, claims, header) = shop_with_a_key(&shop).await;
         let now = shop.app.clock.now().seconds();
         let other = claims_of(&shop.customer("bob").await.token.unwrap());
@@ -149,15 +149,15 @@ storage_test! {
         }
     }
 
-    async fn a02_a_token_ends_with_its_time(shop: TestShop) {
+    async fn a_token_ends_with_its_time(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        shop.passes(Duration::from_secs(15 * 60 - 1));
+        shop.advance_clock(Duration::from_secs(15 * 60 - 1));
         assert_eq!(ada.get("/me").await.status, 200);
-        shop.passes(Duration::from_secs(1 + 6));
+        shop.advance_clock(Duration::from_secs(1 + 6));
         ada.get("/me").await.is_problem(401, "unauthorized");
     }
 
-    async fn a02_a_refresh_token_is_no_access_token(shop: TestShop) {
+    async fn a_refresh_token_is_no_access_token(shop: TestShop) {
         shop.customer("ada").await;
         let body = json!({ "email": "ada@example.com", "password": PASSWORD });
         let signed_in = shop.anonymous().post("/auth/login", body).await;
@@ -171,7 +171,7 @@ storage_test! {
     async fn a_key_is_changed_without_signing_anybody_out(shop: TestShop) {
         let (old, new) = ("the old key of a shop: long enough", "the new key of a shop: long enough");
         let both = format!("{new},{old}");
-        let shop = shop.but(&[("jwt_secret", &both), ("rate_limit", "off")]).await;
+        let shop = shop.with_settings(&[("jwt_secret", &both), ("rate_limit", "off")]).await;
         let claims = claims_of(&shop.customer("ada").await.token.unwrap());
         let token = forge(&json!({ "alg": "HS256", "typ": "JWT" }), &claims, old.as_bytes());
         assert_eq!(shop.bearer(&token).get("/me").await.status, 200);

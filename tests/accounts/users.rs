@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::accounts::Role;
+use shop::domain::accounts::Role;
 
 use crate::support::{Answer, Client, storage_test};
 
@@ -21,7 +21,7 @@ storage_test! {
     async fn admins_see_accounts_in_pages(shop: TestShop) {
         let admin = shop.admin().await;
         for name in ["ada", "bob", "cleo"] {
-            shop.passes(Duration::from_millis(1));
+            shop.advance_clock(Duration::from_millis(1));
             shop.customer(name).await;
         }
         let page = admin.get("/admin/users?limit=3").await;

@@ -139,7 +139,7 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products").await.json()["data"][0], made.json());
     }
 
-    async fn i06_a_picture_tells_only_what_it_shows(shop: TestShop) {
+    async fn a_picture_tells_only_what_it_shows(shop: TestShop) {
         for file in [png_with_a_place(), jpeg_from_a_phone(8, 2)] {
             assert!(holds(&file, SECRET_PLACE));
             // A page behind a picture: the file is both to whoever looks for it.
@@ -160,7 +160,7 @@ storage_test! {
         assert!(sizes.contains(&(Some(2), Some(8))), "{sizes:?}");
     }
 
-    async fn i06_what_is_no_picture_is_refused_and_nothing_is_kept(shop: TestShop) {
+    async fn what_is_no_picture_is_refused_and_nothing_is_kept(shop: TestShop) {
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 5, 5).await;
         let before = tagged(&shop, &pan).await.0.json();
@@ -248,7 +248,7 @@ storage_test! {
         assert_eq!(fetch(&shop, &made, 1).await.status, 200);
         admin.delete(&format!("{path}/images/{first}")).await.is_problem(404, "not-found");
 
-        shop.passes(std::time::Duration::from_secs(1));
+        shop.advance_clock(std::time::Duration::from_secs(1));
         let form = Form::default().image(&picture(9, 9, ImageFormat::Png));
         let added = admin.upload(Method::POST, &format!("{path}/images"), &[], form).await;
         assert_eq!(added.status, 200);
@@ -264,7 +264,7 @@ storage_test! {
         assert_eq!(kept(&shop), 3);
     }
 
-    async fn i07_only_made_up_keys_reach_the_store(shop: TestShop) {
+    async fn only_made_up_keys_reach_the_store(shop: TestShop) {
         create(&shop.admin().await, kettle().image(&png())).await;
         let unknown = "01900000-0000-7000-8000-000000000000";
         for key in [

@@ -44,7 +44,7 @@ async fn stocked(shop: &TestShop) -> [String; 2] {
             )
             .await;
         assert_eq!(made.status, 201);
-        shop.passes(Duration::from_secs(1));
+        shop.advance_clock(Duration::from_secs(1));
     }
     [ids[0].clone(), ids[1].clone()]
 }

@@ -310,8 +310,8 @@ storage_test! {
         };
         let first = create("Jar").await;
         // As if so many had been made before that the next ones stand on either side of a block's end.
-        shop.behind().run("UPDATE product_search SET number = 32766");
-        shop.behind().run("DELETE FROM postings");
+        shop.raw_db().run("UPDATE product_search SET number = 32766");
+        shop.raw_db().run("DELETE FROM postings");
         let mut kettles = Vec::new();
         for name in ["Kettle", "Kettledrum", "Copper kettle", "Copper ketchup"] {
             kettles.push(create(name).await);
@@ -352,7 +352,7 @@ storage_test! {
         for path in [&first, &kettles[0], &kettles[1], &kettles[3]] {
             assert_eq!(admin.delete(path).await.status, 204);
         }
-        assert!(shop.behind().rows("SELECT word FROM postings").is_empty(), "no word is left without products");
+        assert!(shop.raw_db().rows("SELECT word FROM postings").is_empty(), "no word is left without products");
     }
 
     async fn what_fits_is_narrowed_by_price_and_stock(shop: TestShop) {
@@ -387,7 +387,7 @@ storage_test! {
         prices.remove(1);
 
         let ada = shop.customer("ada").await;
-        let order = ada.buys(&pots[0], 1).await;
+        let order = ada.place_order(&pots[0], 1).await;
         assert_eq!(found("inStock=false").await, ["Pot 000000000001"]);
         assert_eq!(found("inStock=true&maxPrice=1000").await, ["Pot 000000000999", "Pot 000000001000"]);
         let order = format!("/orders/{}/cancel", order["id"].as_str().unwrap());
@@ -398,23 +398,23 @@ storage_test! {
             assert_eq!(admin.post(&format!("/admin/products/{}/stock", pots[2]), body).await.status, 200);
             assert_eq!(found("inStock=false").await.len(), expected, "{delta}");
         }
-        ada.buys(&pots[3], 1).await;
+        ada.place_order(&pots[3], 1).await;
         assert_eq!(found("inStock=false&minPrice=1001").await, ["Pot 000000001001"]);
         admin.delete(&format!("/products/{}", pots[3])).await;
         assert!(found("inStock=false").await.is_empty());
     }
 
     async fn many_that_fit_are_narrowed_as_few_are(shop: TestShop) {
-        let shop = shop.but(&[("rate_limit", "off")]).await;
+        let shop = shop.with_settings(&[("rate_limit", "off")]).await;
         let all: Vec<String> = (1..=5_300).map(|number| format!("Lamp {number:04}")).collect();
-        let new: Vec<_> = (1..).zip(&all).map(|(price, name)| shop::catalog::NewProduct {
-            name: shop::catalog::ProductName::try_from(name.clone()).unwrap(),
-            description: shop::catalog::Description::try_from("Gives light".to_owned()).unwrap(),
-            price: shop::money::Price::try_from(price).unwrap(),
-            stock: shop::money::Stock::try_from(i64::from(price > 200)).unwrap(),
+        let new: Vec<_> = (1..).zip(&all).map(|(price, name)| shop::domain::catalog::NewProduct {
+            name: shop::domain::catalog::ProductName::try_from(name.clone()).unwrap(),
+            description: shop::domain::catalog::Description::try_from("Gives light".to_owned()).unwrap(),
+            price: shop::core::money::Price::try_from(price).unwrap(),
+            stock: shop::core::money::Stock::try_from(i64::from(price > 200)).unwrap(),
             category: None,
         }).collect();
-        let filled = shop.app.db.write("test.fill", move |tx| shop::catalog::create_all(tx, &new).map(drop));
+        let filled = shop.app.db.write("test.fill", move |tx| shop::domain::catalog::create_all(tx, &new).map(drop));
         filled.await.unwrap();
         for (query, from) in [("minPrice=100", 100), ("minPrice=250", 250), ("inStock=true", 201), ("minPrice=5000", 5_000)] {
             let expected = &all[from - 1..];
@@ -434,7 +434,7 @@ storage_test! {
     async fn many_that_fit_are_ranked_as_few_are(shop: TestShop) {
         // Past a thousand they are walked instead of sorted: the order must be the same.
         let few = shop;
-        let many = few.but(&[("rate_limit", "off")]).await;
+        let many = few.with_settings(&[("rate_limit", "off")]).await;
         let kinds = ["Lamp", "Lampshade", "Brass Lamp", "Desk", "Lamp of Brass"];
         for (shop, count) in [(&few, 40), (&many, 1100)] {
             let app = std::sync::Arc::clone(&shop.app);
@@ -442,14 +442,14 @@ storage_test! {
                 for number in 0..count {
                     let name = format!("{} {:04}", kinds[number % 5], number / 5);
                     let description = if number % 5 == 3 { "Comes with a lamp" } else { "" };
-                    let new = shop::catalog::NewProduct {
-                        name: shop::catalog::ProductName::try_from(name).unwrap(),
-                        description: shop::catalog::Description::try_from(description.to_owned()).unwrap(),
-                        price: shop::money::Price::try_from(100).unwrap(),
-                        stock: shop::money::Stock::NONE,
+                    let new = shop::domain::catalog::NewProduct {
+                        name: shop::domain::catalog::ProductName::try_from(name).unwrap(),
+                        description: shop::domain::catalog::Description::try_from(description.to_owned()).unwrap(),
+                        price: shop::core::money::Price::try_from(100).unwrap(),
+                        stock: shop::core::money::Stock::NONE,
                         category: None,
                     };
-                    shop::catalog::create(tx, &app, &new, &[])?;
+                    shop::domain::catalog::create(tx, &app, &new, &[])?;
                 }
                 Ok(())
             });
@@ -487,26 +487,26 @@ storage_test! {
         let made = all.clone();
         let filled = shop.app.db.write("test.fill", move |tx| {
             for name in &made {
-                let new = shop::catalog::NewProduct {
-                    name: shop::catalog::ProductName::try_from(name.clone()).unwrap(),
-                    description: shop::catalog::Description::try_from(String::new()).unwrap(),
-                    price: shop::money::Price::try_from(100).unwrap(),
-                    stock: shop::money::Stock::NONE,
+                let new = shop::domain::catalog::NewProduct {
+                    name: shop::domain::catalog::ProductName::try_from(name.clone()).unwrap(),
+                    description: shop::domain::catalog::Description::try_from(String::new()).unwrap(),
+                    price: shop::core::money::Price::try_from(100).unwrap(),
+                    stock: shop::core::money::Stock::NONE,
                     category: None,
                 };
-                shop::catalog::create(tx, &app, &new, &[])?;
+                shop::domain::catalog::create(tx, &app, &new, &[])?;
             }
             Ok(())
         });
         filled.await.unwrap();
-        all.sort_by_cached_key(|name| shop::catalog::fold(name));
+        all.sort_by_cached_key(|name| shop::domain::catalog::fold(name));
         for sort in ["relevance", "name"] {
             let mut found = Vec::new();
             for page in 1..=all.len().div_ceil(37) {
                 let path = format!("/products?q=lamp&sort={sort}&limit=37&page={page}");
                 found.extend(names(&shop.anonymous().get(&path).await));
             }
-            let folded = |names: &[String]| names.iter().map(|name| shop::catalog::fold(name)).collect::<Vec<_>>();
+            let folded = |names: &[String]| names.iter().map(|name| shop::domain::catalog::fold(name)).collect::<Vec<_>>();
             assert_eq!(folded(&found), folded(&all), "{sort}");
         }
     }
@@ -517,21 +517,21 @@ storage_test! {
             admin.post("/products", json!({ "name": name, "price": 100 })).await;
         }
         for table in ["search_words", "postings", "product_search"] {
-            shop.behind().run(&format!("DELETE FROM {table}"));
+            shop.raw_db().run(&format!("DELETE FROM {table}"));
         }
-        shop.behind().run(
+        shop.raw_db().run(
             "INSERT INTO product_search (product_id, name_words, words)
              SELECT id, name, name FROM products ORDER BY id",
         );
         let shop = shop.restarted().await;
-        let left = shop.behind().rows("SELECT key FROM product_search WHERE key < 1000");
+        let left = shop.raw_db().rows("SELECT key FROM product_search WHERE key < 1000");
         assert!(left.is_empty(), "{left:?}");
         let found = names(&shop.anonymous().get(&asked("kettle")).await);
         assert_eq!(found, ["kettle", "able kettle", "copper kettle"]);
         assert_eq!(names(&shop.anonymous().get(&asked("ket")).await), found);
     }
 
-    async fn i01_syntax_is_only_text(shop: TestShop) {
+    async fn syntax_is_only_text(shop: TestShop) {
         stocked(&shop).await;
         for q in [
             "\"", "\"\"", "kettle\"", "name_words:kettle", "kettle AND copper", "NOT kettle", "kettle*",
@@ -554,7 +554,7 @@ storage_test! {
     async fn products_from_before_search_are_found(shop: TestShop) {
         stocked(&shop).await;
         for table in ["product_search", "postings", "search_trigrams"] {
-            shop.behind().run(&format!("DELETE FROM {table}"));
+            shop.raw_db().run(&format!("DELETE FROM {table}"));
         }
         assert!(names(&shop.anonymous().get(&asked("kettle")).await).is_empty());
         let shop = shop.restarted().await;

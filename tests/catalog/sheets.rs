@@ -9,8 +9,10 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use shop::{
-    catalog::{self, CategoryName, Description, Fault, Imported, NewProduct, ProductName, Sheet},
-    money::{Currency, Price, Stock},
+    core::money::{Currency, Price, Stock},
+    domain::catalog::{
+        self, CategoryName, Description, Fault, Imported, NewProduct, ProductName, Sheet,
+    },
 };
 
 use super::*;
@@ -87,7 +89,7 @@ async fn make(shop: &TestShop, things: &[Thing]) {
 
 async fn export(shop: &TestShop) -> Vec<u8> {
     let app = Arc::clone(&shop.app);
-    let exported = shop.app.db.scan("test.export", move |tx| {
+    let exported = shop.app.db.long_read("test.export", move |tx| {
         let sheet = Arc::new(Mutex::new(Vec::new()));
         let mut writer = catalog::Writer::new(Shared(Arc::clone(&sheet)))?;
         catalog::export(tx, &app, |_| {}, |product| writer.write(product))?;
@@ -113,7 +115,7 @@ async fn import(shop: &TestShop, file: &[u8]) -> Result<Imported, Vec<Fault>> {
     let sheet = Arc::new(Sheet::read(file, Currency::INR, |_| {}));
     let db = &shop.app.db;
     let looked = Arc::clone(&sheet);
-    let survey = db.scan("test.survey", move |tx| catalog::survey(tx, &looked));
+    let survey = db.long_read("test.survey", move |tx| catalog::survey(tx, &looked));
     let survey = survey.await.unwrap();
     if !survey.faults.is_empty() {
         return Err(survey.faults);
@@ -126,7 +128,7 @@ async fn import(shop: &TestShop, file: &[u8]) -> Result<Imported, Vec<Fault>> {
 
 /// What the catalog holds, without what a sheet does not tell.
 fn rows(shop: &TestShop) -> Vec<Vec<Option<String>>> {
-    let mut rows = shop.behind().rows(
+    let mut rows = shop.raw_db().rows(
         "SELECT p.name, p.name_key, p.slug, p.description, p.price, p.stock, c.name_key
          FROM products p LEFT JOIN categories c ON c.id = p.category_id",
     );
@@ -136,7 +138,7 @@ fn rows(shop: &TestShop) -> Vec<Vec<Option<String>>> {
 
 storage_test! {
     async fn a_sheet_loses_nothing(shop: TestShop) {
-        let other = shop.but(&[("rate_limit", "off")]).await;
+        let other = shop.with_settings(&[("rate_limit", "off")]).await;
         let runtime = tokio::runtime::Handle::current();
         let tell = async |things: Vec<Thing>| {
             make(&shop, &things).await;
@@ -161,8 +163,8 @@ storage_test! {
                 })
                 .unwrap();
         });
-        shop.behind().assert_sound();
-        other.behind().assert_sound();
+        shop.raw_db().assert_sound();
+        other.raw_db().assert_sound();
     }
 }
 
@@ -230,7 +232,7 @@ storage_test! {
         }
         assert!(text.contains(",\"O'Neill\",\"O'Neill\",1,0,0,\"\",\"\"\n"), "{text}");
         assert!(text.contains(",\"''tis\",\"''tis\",1,0,"), "{text}");
-        let other = shop.but(&[("rate_limit", "off")]).await;
+        let other = shop.with_settings(&[("rate_limit", "off")]).await;
         import(&other, &sheet).await.unwrap();
         assert_eq!(rows(&shop), rows(&other));
     }
@@ -239,10 +241,10 @@ storage_test! {
         let kettle = shop.product("Kettle", 100, 10).await;
         let sheet = format!("id,stockQuantity,stockAtExport\n{kettle},11,10\n");
         import(&shop, sheet.as_bytes()).await.unwrap();
-        let remembered = || shop.behind().number("SELECT count(*) FROM imported_sheets");
+        let remembered = || shop.raw_db().number("SELECT count(*) FROM imported_sheets");
         let day = std::time::Duration::from_hours(24);
         for (passes, left) in [(day * 30, 1), (day, 0)] {
-            shop.passes(passes);
+            shop.advance_clock(passes);
             shop::worker::clean_up(&shop.app).await;
             assert_eq!(remembered(), left);
         }

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::json;
 use shop::{
-    catalog::{Description, NewProduct, ProductName, create_all, fold},
-    money::{Price, Stock},
+    core::money::{Price, Stock},
+    domain::catalog::{Description, NewProduct, ProductName, create_all, fold},
 };
 
 use super::{category, lists::names};
@@ -73,7 +73,7 @@ fn asked(query: &[(&str, &str)]) -> String {
 
 /// Makes a product later than all before it.
 async fn create(shop: &TestShop, name: &str, price: i64) {
-    shop.passes(Duration::from_millis(1));
+    shop.advance_clock(Duration::from_millis(1));
     let body = json!({ "name": name, "price": price, "stockQuantity": price % 2 });
     let made = shop.admin().await.post("/products", body).await;
     assert_eq!(made.status, 201, "{name}: {made:?}");
@@ -207,7 +207,7 @@ storage_test! {
         let admin = shop.admin().await;
         let post = async |name: &str| -> [Answer; 3] {
             let account = json!({
-                "name": name, "email": format!("{}@example.com", shop.app.chance.uuid(shop.app.clock.now())),
+                "name": name, "email": format!("{}@example.com", shop.app.rng.uuid(shop.app.clock.now())),
                 "password": "correct horse battery",
             });
             [
@@ -247,7 +247,7 @@ storage_test! {
             create(&shop, name, 100).await;
         }
         let first = category(&shop, "Straße").await;
-        shop.passes(Duration::from_millis(1));
+        shop.advance_clock(Duration::from_millis(1));
         let second = category(&shop, "Gasse").await;
         let (strasse, gasse) = (format!("/categories/{first}"), format!("/categories/{second}"));
         // As a program from before left it, which had begun with nothing but the last product.
@@ -264,7 +264,7 @@ storage_test! {
             "DELETE FROM search_words WHERE word IN ('strasse', 'lodz')",
             "UPDATE settings SET value = '1' WHERE name = 'folding'",
         ] {
-            shop.behind().run(old);
+            shop.raw_db().run(old);
         }
         let shop = shop.restarted().await;
         let found = async |q: &str| names(&shop.anonymous().get(&asked(&[("q", q)])).await);
@@ -276,7 +276,7 @@ storage_test! {
         let slugs = shop.anonymous().get("/products?sort=name").await.json();
         assert_eq!(slugs["data"][2]["slug"], "strasse-schild");
         let left = "SELECT count(*) FROM product_search WHERE folding <> 2";
-        assert_eq!((shop.behind().number(left), shop.behind().text("SELECT value FROM settings WHERE name = 'folding'")), (0, "2".to_owned()));
+        assert_eq!((shop.raw_db().number(left), shop.raw_db().text("SELECT value FROM settings WHERE name = 'folding'")), (0, "2".to_owned()));
 
         // Both categories are there under their slugs, and no third gets such a name.
         let admin = shop.admin().await;
@@ -324,17 +324,17 @@ storage_test! {
         serving.kill().unwrap();
         serving.wait().unwrap();
         let written = "SELECT count(*) FROM product_search WHERE folding = 2";
-        let before = shop.behind().number(written);
+        let before = shop.raw_db().number(written);
         assert!((500..4_000).contains(&before), "{before}");
-        assert_eq!(shop.behind().text("SELECT value FROM settings WHERE name = 'folding'"), "1");
+        assert_eq!(shop.raw_db().text("SELECT value FROM settings WHERE name = 'folding'"), "1");
 
         let output = shop.run(&["verify"]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(0), "{said}");
         assert!(said.contains(&format!("done={before}")) && said.contains("done=4000"), "{said}");
-        assert_eq!(shop.behind().number(written), 4_000);
+        assert_eq!(shop.raw_db().number(written), 4_000);
         let wrong = "SELECT count(*) FROM products WHERE name_key LIKE 'ø%'";
-        assert_eq!(shop.behind().number(wrong), 0);
+        assert_eq!(shop.raw_db().number(wrong), 0);
         assert_eq!(shop.run(&["verify"]).stderr, b"", "nothing is left to do");
     }
 }
@@ -346,7 +346,7 @@ postgres_test! {
         for shop in [one, other] {
             let answer = shop.anonymous().get("/products?q=ol&limit=1").await;
             assert_eq!(answer.number("/total"), 2_000);
-            assert_eq!(shop.behind().number("SELECT count(*) FROM product_search WHERE folding <> 2"), 0);
+            assert_eq!(shop.raw_db().number("SELECT count(*) FROM product_search WHERE folding <> 2"), 0);
         }
     }
 }
@@ -373,7 +373,7 @@ async fn filled(shop: &TestShop, count: i64) {
              name_words = 'ø' || substr(name_words, 2), words = 'ø' || substr(words, 2)",
         "UPDATE settings SET value = '1' WHERE name = 'folding'",
     ] {
-        shop.behind().run(old);
+        shop.raw_db().run(old);
     }
 }
 

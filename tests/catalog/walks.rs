@@ -26,7 +26,7 @@ async fn stocked(shop: &TestShop, count: usize) -> Vec<String> {
         });
         ids.push(admin.post("/products", body).await.text("/id"));
         if number % 3 == 0 {
-            shop.passes(std::time::Duration::from_millis(1));
+            shop.advance_clock(std::time::Duration::from_millis(1));
         }
     }
     ids

@@ -355,7 +355,7 @@ fn links_that_lead_nowhere_are_warned_about() {
         !log_of("127.0.0.1:0", &mail).contains("WARN"),
         "it may be tried on one machine"
     );
-    // Behind a proxy on the same machine.
+    // RawDb a proxy on the same machine.
     let public = ("SHOP_PUBLIC_URL", "https://shop.example");
     let log = log_of("127.0.0.1:0", &[public]);
     assert!(log.contains("SHOP_TRUSTED_PROXIES=127.0.0.1"), "{log}");
@@ -541,7 +541,7 @@ fn a_data_directory_that_cannot_be_is_named() {
 }
 
 #[test]
-fn r08_a_file_that_is_no_database_is_refused_and_left_alone() {
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let here = tempfile::tempdir().unwrap();
     let database = here.path().join("shop-data/shop.db");
     fs::create_dir(here.path().join("shop-data")).unwrap();

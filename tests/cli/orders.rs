@@ -28,9 +28,9 @@ storage_test! {
         assert_eq!(told_of(&shop, &["admin", "order", "list"]), json!([]));
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
-        let paid = ada.buys(&kettle, 2).await;
+        let paid = ada.place_order(&kettle, 2).await;
         shop.capture(&paid).await;
-        let placed = bob.buys(&kettle, 1).await;
+        let placed = bob.place_order(&kettle, 1).await;
 
         let listed = told_of(&shop, &["admin", "order", "list"]);
         assert_eq!(texts_of(&listed, "id"), [id(&placed), id(&paid)]);
@@ -72,14 +72,14 @@ storage_test! {
             let refused = shop.run(&[&["admin", "order"], wrong].concat());
             assert_eq!(refused.status.code(), Some(2), "{refused:?}");
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn the_newest_hundred_are_listed_and_the_rest_is_told_of(shop: TestShop) {
         let kettle = shop.product("Kettle", 100, 500).await;
         let ada = shop.customer("ada").await;
         for _ in 0..101 {
-            ada.buys(&kettle, 1).await;
+            ada.place_order(&kettle, 1).await;
         }
         let output = shop.run(&["admin", "order", "list", "--json"]);
         let (out, err) = texts(&output);
@@ -91,9 +91,9 @@ storage_test! {
     async fn what_a_person_must_see_of_payments_is_listed(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let ada = shop.customer("ada").await;
-        let paid = ada.buys(&kettle, 1).await;
-        shop.passes(std::time::Duration::from_secs(1));
-        let short = ada.buys(&kettle, 1).await;
+        let paid = ada.place_order(&kettle, 1).await;
+        shop.advance_clock(std::time::Duration::from_secs(1));
+        let short = ada.place_order(&kettle, 1).await;
         shop.capture(&paid).await;
         let event = with(event("payment.captured", &short, "pay_short"), "amount", json!(5));
         assert_eq!(shop.deliver(event.to_string().as_bytes(), "ev_short").await.status, 200);
@@ -116,7 +116,7 @@ storage_test! {
     async fn money_goes_back(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let ada = shop.customer("ada").await;
-        let paid = ada.buys(&kettle, 2).await;
+        let paid = ada.place_order(&kettle, 2).await;
         let why = why_failed(&shop.run(&["admin", "order", "refund", id(&paid)]));
         assert!(why.contains("nothing is left"), "{why}");
         shop.capture(&paid).await;
@@ -137,7 +137,7 @@ storage_test! {
         assert_eq!(shop.stock(&kettle).await, 50);
         let shown = said(&shop.run(&["admin", "order", "show", id(&paid)]));
         assert!(shown.contains("INR 99.50, PROCESSED") && shown.contains("INR 2,498.50"), "{shown}");
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
         assert_eq!(said(&shop.run(&["verify"])), "all 16 checks hold\n");
     }
 
@@ -152,7 +152,7 @@ storage_test! {
             orders.push(ada.post("/orders", &json!({})).await.json());
         }
         let provider_order = orders[0]["payment"]["providerOrderId"].as_str().unwrap();
-        shop.behind().run(&format!(
+        shop.raw_db().run(&format!(
             "INSERT INTO mock_payments (id, provider_order_id, amount, currency, status, created_at)
              VALUES ('pay_lost', '{provider_order}', 129900, 'INR', 'captured', 0)"
         ));

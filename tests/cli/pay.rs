@@ -40,7 +40,7 @@ fn pays(site: &Site, order: &Answer, more: &[&str]) -> String {
 /// What the server was told, and what it made of that: `event outcome`, in the order of the letters.
 fn heard(site: &Site) -> Vec<String> {
     let rows = site
-        .behind()
+        .raw_db()
         .rows("SELECT event, outcome FROM payment_events ORDER BY event, outcome");
     let rows = rows.into_iter();
     rows.map(|cells| cells.into_iter().flatten().collect::<Vec<_>>().join(" "))
@@ -50,7 +50,7 @@ fn heard(site: &Site) -> Vec<String> {
 /// The states of the payments in the provider's own books.
 fn books(site: &Site) -> Vec<String> {
     let rows = site
-        .behind()
+        .raw_db()
         .rows("SELECT status FROM mock_payments ORDER BY status");
     rows.concat().into_iter().flatten().collect()
 }
@@ -83,7 +83,7 @@ storage_test! {
         assert_eq!(books(&site).len(), 3, "nobody has paid");
     }
 
-    async fn p02_what_pay_repeats_changes_nothing(site: Site) {
+    async fn what_pay_repeats_changes_nothing(site: Site) {
         let (_server, _, [order]) = waiting(&site).await;
         let paid = pays(&site, &order, &["--duplicate", "3"]);
         assert_eq!(paid, "PAID, its payment CAPTURED");
@@ -91,7 +91,7 @@ storage_test! {
         assert_eq!(books(&site), ["captured"]);
     }
 
-    async fn p03_what_pay_sends_last_may_come_first(site: Site) {
+    async fn what_pay_sends_last_may_come_first(site: Site) {
         let (_server, _, [order]) = waiting(&site).await;
         let paid = pays(&site, &order, &["--reorder", "--duplicate", "1"]);
         assert_eq!(paid, "PAID, its payment CAPTURED");
@@ -117,7 +117,7 @@ storage_test! {
         assert!(found.status.success(), "{found:?}");
         assert_eq!(heard(&site), ["payment.captured captured", "payment.failed failed"]);
         let paid = "SELECT number FROM orders WHERE status = 'PAID'";
-        assert_eq!(site.behind().text(paid), order.text("/number").replace('-', ""));
+        assert_eq!(site.raw_db().text(paid), order.text("/number").replace('-', ""));
     }
 
     async fn who_pays_too_late_is_told_so(site: Site) {
@@ -136,7 +136,7 @@ storage_test! {
         assert_eq!(ada.post(&path, &json!({})).await.status, 200);
         let late = pays(&site, &cancelled, &[]);
         assert_eq!(late, "CANCELLED, its payment REFUNDED");
-        site.behind().assert_sound();
+        site.raw_db().assert_sound();
     }
 
     async fn what_pay_delays_is_paid_before_it_is_told(site: Site) {

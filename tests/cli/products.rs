@@ -77,7 +77,7 @@ storage_test! {
                 assert!(why.contains("no such product"), "{why}");
             }
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn a_category_is_renamed_and_deleted(shop: TestShop) {
@@ -110,7 +110,7 @@ storage_test! {
         assert!(why_failed(&shop.run(&["admin", "category", "delete", "creme"])).contains("no such category"));
         let left = shop.anonymous().get("/categories").await;
         assert_eq!(texts_of(&left.json()["data"], "name"), ["Tea"]);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn an_error_about_a_price_names_the_unit(shop: TestShop) {
@@ -148,11 +148,11 @@ storage_test! {
             let why = why_refused(&shop.run(&["admin", "order", "refund", "any", "--amount", amount]));
             assert!(why.contains("`--amount`: must be an integer in paise, e.g. 1299 for 12.99 INR"), "{why}");
         }
-        let yen = shop.but(&[("currency", "JPY")]).await;
+        let yen = shop.with_settings(&[("currency", "JPY")]).await;
         let answer = yen.admin().await.post("/products", json!({ "name": "Pan", "price": 12.99 })).await;
         let message = answer.text("/errors/0/message");
         assert!(message.contains("in yen, e.g. 1299 for 1299 JPY,"), "{message}");
-        assert_eq!(shop.behind().number("SELECT count(*) FROM products"), 1);
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM products"), 1);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plausible data: the same for one seed, and nothing secret made from it.
 
 use super::*;
-use crate::support::{Behind, storage_test};
+use crate::support::{RawDb, storage_test};
 
 /// A fresh directory, filled.
 fn seeded(arguments: &[&str]) -> (tempfile::TempDir, Value) {
@@ -23,7 +23,7 @@ fn one_seed_makes_one_shop() {
     assert_eq!(products(&one), products(&two));
     assert_eq!(users(&one), users(&two));
     let tables = |shop: &tempfile::TempDir| {
-        let mut dump = Behind::of(shop.path(), None).dump();
+        let mut dump = RawDb::of(shop.path(), None).dump();
         // These hold when and how it was made.
         dump.remove("users");
         dump.remove("refinery_schema_history");
@@ -36,7 +36,7 @@ fn one_seed_makes_one_shop() {
     );
     assert_eq!(pictures(&one), pictures(&two), "their pictures too");
     for shop in [&one, &two, &other] {
-        Behind::of(shop.path(), None).assert_sound();
+        RawDb::of(shop.path(), None).assert_sound();
     }
 }
 
@@ -57,24 +57,24 @@ fn pictures(shop: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn seeded_products_are_plausible_and_differ() {
     let shop = seeded(&["--products", "5000", "--customers", "0"]).0;
-    let behind = Behind::of(shop.path(), None);
-    behind.assert_sound();
-    assert_eq!(behind.number("SELECT count(*) FROM products"), 5000);
-    let names = behind.number("SELECT count(DISTINCT name) FROM products");
+    let raw = RawDb::of(shop.path(), None);
+    raw.assert_sound();
+    assert_eq!(raw.number("SELECT count(*) FROM products"), 5000);
+    let names = raw.number("SELECT count(DISTINCT name) FROM products");
     assert!(names > 4990, "{names} names");
-    let categories = behind.number("SELECT count(*) FROM categories WHERE product_count > 50");
+    let categories = raw.number("SELECT count(*) FROM categories WHERE product_count > 50");
     assert!((30..=50).contains(&categories), "{categories} categories");
     let dear = "SELECT count(*) FROM products WHERE price NOT BETWEEN 2900 AND 9000000";
-    assert_eq!(behind.number(dear), 0);
-    let sold_out = behind.number("SELECT count(*) FROM products WHERE stock = 0");
+    assert_eq!(raw.number(dear), 0);
+    let sold_out = raw.number("SELECT count(*) FROM products WHERE stock = 0");
     assert!((100..500).contains(&sold_out), "{sold_out} are sold out");
 
     let pictures = pictures(&shop);
-    let rows = behind.number("SELECT count(*) FROM product_images");
+    let rows = raw.number("SELECT count(*) FROM product_images");
     assert_eq!(rows, i64::try_from(pictures.len()).unwrap());
     assert!((12..=24).contains(&rows), "{rows} pictures");
     let listed = "SELECT count(*) FROM products WHERE images <> '[]'";
-    assert_eq!(behind.number(listed), 12);
+    assert_eq!(raw.number(listed), 12);
     for (_, picture) in &pictures {
         let picture = image::load_from_memory(picture).unwrap();
         assert_eq!((picture.width(), picture.height()), (480, 480));
@@ -87,11 +87,11 @@ storage_test! {
     async fn a_seeded_shop_is_sound(site: Site) {
         let size = ["admin", "seed", "--products", "1500", "--customers", "2", "--orders", "5"];
         said(&site.run(&size));
-        let behind = site.behind();
-        behind.assert_sound();
-        assert_eq!(behind.number("SELECT count(*) FROM products"), 1500);
-        assert_eq!(behind.number("SELECT count(*) FROM orders WHERE status <> 'PAID'"), 0);
-        assert_eq!(behind.number("SELECT count(*) FROM outbox"), 0);
+        let raw = site.raw_db();
+        raw.assert_sound();
+        assert_eq!(raw.number("SELECT count(*) FROM products"), 1500);
+        assert_eq!(raw.number("SELECT count(*) FROM orders WHERE status <> 'PAID'"), 0);
+        assert_eq!(raw.number("SELECT count(*) FROM outbox"), 0);
     }
 }
 
@@ -107,7 +107,7 @@ fn no_secret_comes_from_the_seed() {
         assert_ne!(read(&one), read(&two), "{key}");
     }
     let hashes = "SELECT group_concat(password_hash) FROM users";
-    let read = |shop: &tempfile::TempDir| Behind::of(shop.path(), None).text(hashes);
+    let read = |shop: &tempfile::TempDir| RawDb::of(shop.path(), None).text(hashes);
     assert_ne!(read(&one), read(&two));
 }
 
@@ -118,14 +118,14 @@ async fn a_seeded_shop_can_be_used_at_once() {
     assert_eq!(seeded["customers"], 20);
     let orders = seeded["orders"].as_i64().unwrap();
     assert!((20..=25).contains(&orders), "{orders}");
-    let behind = Behind::of(directory.path(), None);
-    behind.assert_sound();
-    assert_eq!(behind.number("SELECT count(*) FROM orders"), orders);
+    let raw = RawDb::of(directory.path(), None);
+    raw.assert_sound();
+    assert_eq!(raw.number("SELECT count(*) FROM orders"), orders);
     let paid = "SELECT count(*) FROM orders o JOIN payments p ON p.order_id = o.id
                 WHERE o.status = 'PAID' AND p.status = 'CAPTURED'";
-    assert_eq!(behind.number(paid), orders);
+    assert_eq!(raw.number(paid), orders);
     let elsewhere = "SELECT count(*) FROM users WHERE email NOT LIKE '%@example.com'";
-    assert_eq!(behind.number(elsewhere), 0);
+    assert_eq!(raw.number(elsewhere), 0);
 
     let server = Process::start(directory.path());
     let visitor = Remote::new(&server);
@@ -174,14 +174,14 @@ storage_test! {
             assert_eq!(seeded["firstCustomerEmail"], format!("customer{}@example.com", 3 * round - 2));
             assert_eq!(seeded["lastCustomerEmail"], format!("customer{}@example.com", 3 * round));
         }
-        let behind = site.behind();
-        behind.assert_sound();
-        assert_eq!(behind.number("SELECT count(*) FROM products"), 60);
-        assert_eq!(behind.number("SELECT count(*) FROM users"), 9);
-        assert_eq!(behind.number("SELECT count(*) FROM users WHERE role = 'ADMIN'"), 0);
-        assert_eq!(behind.number("SELECT count(*) FROM orders WHERE status <> 'PAID'"), 0);
-        assert!(behind.number("SELECT count(*) FROM orders") >= 12);
-        let names = behind.number("SELECT count(DISTINCT name) FROM products");
+        let raw = site.raw_db();
+        raw.assert_sound();
+        assert_eq!(raw.number("SELECT count(*) FROM products"), 60);
+        assert_eq!(raw.number("SELECT count(*) FROM users"), 9);
+        assert_eq!(raw.number("SELECT count(*) FROM users WHERE role = 'ADMIN'"), 0);
+        assert_eq!(raw.number("SELECT count(*) FROM orders WHERE status <> 'PAID'"), 0);
+        assert!(raw.number("SELECT count(*) FROM orders") >= 12);
+        let names = raw.number("SELECT count(DISTINCT name) FROM products");
         assert!(names > 55, "{names} names");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{Behind, Engine, TestStore};
+use crate::support::{Engine, RawDb, TestStore};
 
 /// What a column holds; how an engine calls it is its own business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,15 +49,15 @@ struct Table {
 /// The migrations' own table is refinery's.
 const REFINERY: &str = "refinery_schema_history";
 
-fn walk(behind: &Behind) -> BTreeMap<String, Table> {
-    let names = behind.tables().into_iter().filter(|name| name != REFINERY);
+fn walk(raw: &RawDb) -> BTreeMap<String, Table> {
+    let names = raw.tables().into_iter().filter(|name| name != REFINERY);
     names
         .map(|name| {
             let table = Table {
-                columns: columns(behind, &name),
-                primary_key: primary_key(behind, &name),
-                indexes: indexes(behind, &name),
-                references: references(behind, &name),
+                columns: columns(raw, &name),
+                primary_key: primary_key(raw, &name),
+                indexes: indexes(raw, &name),
+                references: references(raw, &name),
             };
             (name, table)
         })
@@ -65,16 +65,16 @@ fn walk(behind: &Behind) -> BTreeMap<String, Table> {
 }
 
 /// The rows of the engine's own question, every cell of which must be there.
-fn rows(behind: &Behind, sqlite: &str, postgres: &str) -> Vec<Vec<String>> {
-    let rows = behind.rows(match behind {
-        Behind::Sqlite(_) => sqlite,
-        Behind::Postgres(_) => postgres,
+fn rows(raw: &RawDb, sqlite: &str, postgres: &str) -> Vec<Vec<String>> {
+    let rows = raw.rows(match raw {
+        RawDb::Sqlite(_) => sqlite,
+        RawDb::Postgres(_) => postgres,
     });
     let whole = |row: Vec<Option<String>>| row.into_iter().map(Option::unwrap).collect();
     rows.into_iter().map(whole).collect()
 }
 
-fn columns(behind: &Behind, table: &str) -> Vec<Column> {
+fn columns(raw: &RawDb, table: &str) -> Vec<Column> {
     let sqlite = format!(
         "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, coalesce(dflt_value, '')
          FROM pragma_table_info('{table}') ORDER BY cid"
@@ -100,11 +100,11 @@ fn columns(behind: &Behind, table: &str) -> Vec<Column> {
             default: (has_default == "1").then_some(default),
         }
     };
-    let rows = rows(behind, &sqlite, &postgres);
+    let rows = rows(raw, &sqlite, &postgres);
     rows.into_iter().map(column).collect()
 }
 
-fn primary_key(behind: &Behind, table: &str) -> Vec<String> {
+fn primary_key(raw: &RawDb, table: &str) -> Vec<String> {
     let sqlite = format!("SELECT name FROM pragma_table_info('{table}') WHERE pk > 0 ORDER BY pk");
     let postgres = format!(
         "SELECT a.attname FROM pg_index i CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS key (number, place)
@@ -112,11 +112,11 @@ fn primary_key(behind: &Behind, table: &str) -> Vec<String> {
          WHERE i.indrelid = '{table}'::regclass AND i.indisprimary
          ORDER BY key.place"
     );
-    rows(behind, &sqlite, &postgres).concat()
+    rows(raw, &sqlite, &postgres).concat()
 }
 
 /// In order. Partial indexes of one column differ in their conditions, which each engine writes its own way.
-fn indexes(behind: &Behind, table: &str) -> Vec<Index> {
+fn indexes(raw: &RawDb, table: &str) -> Vec<Index> {
     let sqlite = format!(
         "SELECT group_concat(c.name, ' ' ORDER BY c.seqno), i.\"unique\", i.partial
          FROM pragma_index_list('{table}') i, pragma_index_info(i.name) c
@@ -135,7 +135,7 @@ fn indexes(behind: &Behind, table: &str) -> Vec<Index> {
         unique: row[1] == "1",
         partial: row[2] == "1",
     };
-    let mut found: Vec<_> = rows(behind, &sqlite, &postgres)
+    let mut found: Vec<_> = rows(raw, &sqlite, &postgres)
         .into_iter()
         .map(index)
         .collect();
@@ -148,7 +148,7 @@ fn indexes(behind: &Behind, table: &str) -> Vec<Index> {
     found
 }
 
-fn references(behind: &Behind, table: &str) -> BTreeSet<Reference> {
+fn references(raw: &RawDb, table: &str) -> BTreeSet<Reference> {
     let sqlite = format!(
         "SELECT \"from\", \"table\", \"to\", on_update || ', ' || on_delete
          FROM pragma_foreign_key_list('{table}')"
@@ -169,7 +169,7 @@ fn references(behind: &Behind, table: &str) -> BTreeSet<Reference> {
         action("c.confupdtype"),
         action("c.confdeltype")
     );
-    let found = rows(behind, &sqlite, &postgres).into_iter();
+    let found = rows(raw, &sqlite, &postgres).into_iter();
     found
         .map(|row| {
             let [column, table, to, then] = <[String; 4]>::try_from(row).unwrap();
@@ -194,7 +194,7 @@ async fn the_schemas_have_one_shape() {
     let Some((sqlite, postgres)) = both().await else {
         return;
     };
-    let (sqlite, postgres) = (walk(&sqlite.behind()), walk(&postgres.behind()));
+    let (sqlite, postgres) = (walk(&sqlite.raw_db()), walk(&postgres.raw_db()));
     for (name, table) in &sqlite {
         assert_eq!(Some(table), postgres.get(name), "{name}");
     }
@@ -243,11 +243,11 @@ async fn the_walk_sees_a_difference() {
     let Some(store) = TestStore::on(Engine::Postgres).await else {
         return;
     };
-    let behind = store.behind();
-    let mut seen = walk(&behind);
+    let raw = store.raw_db();
+    let mut seen = walk(&raw);
     for change in CHANGES {
-        behind.run(change);
-        let changed = walk(&behind);
+        raw.run(change);
+        let changed = walk(&raw);
         assert_ne!(seen, changed, "{change}");
         seen = changed;
     }
@@ -262,16 +262,16 @@ async fn texts_are_compared_by_their_bytes() {
     let by_language = "SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
          WHERE c.table_schema = 'public' AND c.data_type IN ('text', 'character varying', 'name')
              AND c.table_name <> 'refinery_schema_history' AND c.collation_name IS DISTINCT FROM 'C'";
-    assert_eq!(postgres.behind().rows(by_language).concat(), []);
+    assert_eq!(postgres.raw_db().rows(by_language).concat(), []);
     let index_by_language = "SELECT c.relname || '.' || a.attname FROM pg_class c
          JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attcollation <> 0
          JOIN pg_collation l ON l.oid = a.attcollation AND l.collname <> 'C'
          WHERE c.relkind = 'i' AND c.relname NOT LIKE 'refinery%'";
-    assert_eq!(postgres.behind().rows(index_by_language).concat(), []);
+    assert_eq!(postgres.raw_db().rows(index_by_language).concat(), []);
 
     let otherwise =
         "SELECT s.name || '.' || c.name FROM sqlite_schema s, pragma_index_xinfo(s.name) c
          WHERE s.type = 'index' AND c.coll <> 'BINARY'";
-    assert_eq!(sqlite.behind().rows(otherwise).concat(), []);
+    assert_eq!(sqlite.raw_db().rows(otherwise).concat(), []);
 }

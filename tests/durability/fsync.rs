@@ -100,19 +100,19 @@ async fn loses_nothing(site: Site, when: &str) {
         (acknowledged..=unanswered).contains(&kept),
         "{kept} of {acknowledged}"
     );
-    site.behind().assert_sound();
+    site.raw_db().assert_sound();
 }
 
 sqlite_test! {
-    async fn r05_a_sync_that_fails_once_ends_the_program(site: Site) {
+    async fn a_sync_that_fails_once_ends_the_program(site: Site) {
         loses_nothing(site, "30").await;
     }
 
-    async fn r05_a_sync_that_fails_from_then_on_ends_the_program(site: Site) {
+    async fn a_sync_that_fails_from_then_on_ends_the_program(site: Site) {
         loses_nothing(site, "30+").await;
     }
 
-    async fn r05_a_checkpoint_that_cannot_be_synced_ends_in_failure(site: Site) {
+    async fn a_checkpoint_that_cannot_be_synced_ends_in_failure(site: Site) {
         if !can_watch() {
             return;
         }
@@ -129,10 +129,10 @@ sqlite_test! {
         assert!(told.iter().any(|line| line.contains("fsync failed")), "{told:?}");
         let process = site.start();
         assert_eq!(ada.at(&process).get("/cart").await.number("/itemCount"), 3);
-        site.behind().assert_sound();
+        site.raw_db().assert_sound();
     }
 
-    async fn r05_a_migration_that_cannot_be_synced_is_made_by_the_next_start(site: Site) {
+    async fn a_migration_that_cannot_be_synced_is_made_by_the_next_start(site: Site) {
         if !can_watch() {
             return;
         }
@@ -149,7 +149,7 @@ sqlite_test! {
         assert!(run(&data_dir, &["verify"]).status.success());
     }
 
-    async fn r05_an_export_that_cannot_be_synced_fails(site: Site) {
+    async fn an_export_that_cannot_be_synced_fails(site: Site) {
         if !can_watch() {
             return;
         }
@@ -166,7 +166,7 @@ sqlite_test! {
         assert!(!sheet.exists());
     }
 
-    async fn r05_a_key_that_cannot_be_synced_is_made_by_the_next_start(site: Site) {
+    async fn a_key_that_cannot_be_synced_is_made_by_the_next_start(site: Site) {
         if !can_watch() {
             return;
         }
@@ -181,7 +181,7 @@ sqlite_test! {
         Remote::new(&process).registered("ada").await;
     }
 
-    async fn r05_an_image_that_cannot_be_synced_is_not_kept(site: Site) {
+    async fn an_image_that_cannot_be_synced_is_not_kept(site: Site) {
         if !can_watch() {
             return;
         }

@@ -9,7 +9,7 @@ use std::sync::{
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
-use shop::clock::Chance;
+use shop::core::rng::Rng;
 
 use super::*;
 use crate::support::{Answer, storage_test};
@@ -70,12 +70,12 @@ fn kills() -> u64 {
 }
 
 storage_test! {
-    async fn r03_kill_nine_loses_no_acknowledged_order(site: Site) {
+    async fn kill_nine_loses_no_acknowledged_order(site: Site) {
         let products: Vec<String> = ["Kettle", "Mug", "Plate"]
             .map(|name| site.product(name, 129_900, 1_000_000))
             .to_vec();
         let products = Arc::new(products);
-        let chance = Chance::seeded(3);
+        let rng = Rng::seeded(3);
         let mut process = site.start();
         let mut customers = Vec::new();
         for number in 0..CUSTOMERS {
@@ -97,7 +97,7 @@ storage_test! {
             });
             let shoppers: Vec<_> = shoppers.collect();
             // An instant that is not in step with anything the server does.
-            let (enough, more) = (chance.below(30), Duration::from_micros(chance.below(5000)));
+            let (enough, more) = (rng.below(30), Duration::from_micros(rng.below(5000)));
             let deadline = Instant::now() + PATIENCE;
             while counter.load(Ordering::SeqCst) < enough {
                 assert!(Instant::now() < deadline, "the customers do not get on");
@@ -121,9 +121,9 @@ storage_test! {
             for customer in &mut customers {
                 *customer = customer.at(&process);
             }
-            let behind = site.behind();
-            behind.assert_sound();
-            let kept = behind.number("SELECT count(*) FROM orders");
+            let raw = site.raw_db();
+            raw.assert_sound();
+            let kept = raw.number("SELECT count(*) FROM orders");
             let least = i64::try_from(orders.len() + fresh.len()).unwrap();
             let most = least + i64::try_from(unanswered.len()).unwrap();
             assert!(
@@ -138,14 +138,14 @@ storage_test! {
             }
             are_there(&customers, &fresh).await;
             orders.append(&mut fresh);
-            let kept = behind.number("SELECT count(*) FROM orders");
+            let kept = raw.number("SELECT count(*) FROM orders");
             assert_eq!(kept, i64::try_from(orders.len()).unwrap());
-            behind.assert_sound();
+            raw.assert_sound();
         }
         are_there(&customers, &orders).await;
     }
 
-    async fn h01_an_answer_is_given_again_after_kill_nine(site: Site) {
+    async fn an_answer_is_given_again_after_kill_nine(site: Site) {
         let kettle = site.product("Kettle", 129_900, 5);
         let process = site.start();
         let ada = Remote::new(&process).registered("ada").await;
@@ -165,12 +165,12 @@ storage_test! {
             assert_eq!(again.header("location"), first.header("location"));
             assert_eq!(again.header("idempotent-replayed"), Some("true"));
         }
-        let behind = site.behind();
-        assert_eq!(behind.number("SELECT count(*) FROM orders"), 1);
-        behind.assert_sound();
+        let raw = site.raw_db();
+        assert_eq!(raw.number("SELECT count(*) FROM orders"), 1);
+        raw.assert_sound();
     }
 
-    async fn h01_refunds_and_stock_change_once_across_kill_nine(site: Site) {
+    async fn refunds_and_stock_change_once_across_kill_nine(site: Site) {
         let kettle = site.product("Kettle", 129_900, 5);
         let process = site.start();
         let ada = Remote::new(&process).registered("ada").await;
@@ -209,11 +209,11 @@ storage_test! {
             assert_eq!(again.header("idempotent-replayed"), Some("true"));
             assert_eq!(once(&boss, path, body, "key-3").await.unwrap().status, 200);
         }
-        let behind = site.behind();
-        assert_eq!(behind.number("SELECT count(*) FROM refunds"), 2, "one for each key");
+        let raw = site.raw_db();
+        assert_eq!(raw.number("SELECT count(*) FROM refunds"), 2, "one for each key");
         let found = "SELECT count(*) FROM stock_movements WHERE note = 'found'";
-        assert_eq!(behind.number(found), 2, "one for each key");
-        behind.assert_sound();
+        assert_eq!(raw.number(found), 2, "one for each key");
+        raw.assert_sound();
     }
 }
 

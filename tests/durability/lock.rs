@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use shop::db::Options;
+use shop::infra::db::Options;
 
 use crate::support::{Engine, TestShop, options};
 
@@ -20,12 +20,12 @@ async fn shop_on(engine: Engine) -> Option<TestShop> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r12_each_write_waits_for_a_lock_from_its_own_arrival_on_sqlite() {
+async fn each_write_waits_for_a_lock_from_its_own_arrival_on_sqlite() {
     each_write_waits_by_itself(shop_on(Engine::Sqlite).await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r12_each_write_waits_for_a_lock_from_its_own_arrival_on_postgres() {
+async fn each_write_waits_for_a_lock_from_its_own_arrival_on_postgres() {
     if let Some(shop) = shop_on(Engine::Postgres).await {
         each_write_waits_by_itself(shop).await;
     }
@@ -34,8 +34,8 @@ async fn r12_each_write_waits_for_a_lock_from_its_own_arrival_on_postgres() {
 async fn each_write_waits_by_itself(shop: TestShop) {
     let kettle = shop.product("Kettle", 100, 1000).await;
     let ada = shop.customer("ada").await;
-    let behind = shop.behind();
-    behind.hold("cart_items");
+    let raw = shop.raw_db();
+    raw.hold("cart_items");
     let add = async |late: u64| {
         tokio::time::sleep(Duration::from_millis(late)).await;
         let arrived = Instant::now();
@@ -55,18 +55,18 @@ async fn each_write_waits_by_itself(shop: TestShop) {
     }
     let shown = ada.get("/cart").await;
     assert_eq!(shown.number("/itemCount"), 0, "reads go on");
-    behind.let_go();
+    raw.let_go();
     let body = json!({ "productId": kettle });
     assert_eq!(ada.post("/cart", body).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r12_writes_that_wait_for_a_lock_are_done_when_it_is_free() {
+async fn writes_that_wait_for_a_lock_are_done_when_it_is_free() {
     let shop = shop_on(Engine::Sqlite).await.unwrap();
     let kettle = shop.product("Kettle", 100, 1000).await;
     let ada = shop.customer("ada").await;
-    let behind = shop.behind();
-    behind.hold("cart_items");
+    let raw = shop.raw_db();
+    raw.hold("cart_items");
     let add = async || {
         let body = json!({ "productId": kettle });
         ada.post("/cart", body).await.status
@@ -74,7 +74,7 @@ async fn r12_writes_that_wait_for_a_lock_are_done_when_it_is_free() {
     let adds = futures_util::future::join_all((0..40).map(|_| add()));
     let free = async {
         tokio::time::sleep(BUSY / 2).await;
-        behind.let_go();
+        raw.let_go();
     };
     let (statuses, ()) = tokio::join!(adds, free);
     assert_eq!(statuses, [200; 40]);

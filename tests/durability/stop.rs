@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::support::{Behind, Wire, address, live::Listener};
+use crate::support::{RawDb, Wire, address, live::Listener};
 
 /// A checkout that the server has begun to read and that waits for its body.
 async fn checkout_under_way(process: &Process, customer: &Remote) -> Wire {
@@ -81,7 +81,7 @@ impl Remote {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r15_a_stop_under_load_finishes_what_is_under_way() {
+async fn a_stop_under_load_finishes_what_is_under_way() {
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 1_000_000);
     let process = Process::start(directory.path());
@@ -131,15 +131,15 @@ async fn r15_a_stop_under_load_finishes_what_is_under_way() {
         0,
         "folded into the file"
     );
-    let behind = Behind::of(directory.path(), None);
-    behind.assert_sound();
-    let orders = behind.number("SELECT count(*) FROM orders");
+    let raw = RawDb::of(directory.path(), None);
+    raw.assert_sound();
+    let orders = raw.number("SELECT count(*) FROM orders");
     let told = i64::try_from(acknowledged.load(Ordering::SeqCst)).unwrap() + 1;
     assert_eq!(orders, told, "who was taken in was answered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r15_a_second_signal_ends_at_once() {
+async fn a_second_signal_ends_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 5);
     let process = Process::start(directory.path());
@@ -155,14 +155,14 @@ async fn r15_a_second_signal_ends_at_once() {
     assert_eq!(ended.code(), Some(1), "not in peace: somebody still waited");
 
     let process = Process::start(directory.path());
-    let behind = Behind::of(directory.path(), None);
-    assert_eq!(behind.number("SELECT count(*) FROM orders"), 0);
+    let raw = RawDb::of(directory.path(), None);
+    assert_eq!(raw.number("SELECT count(*) FROM orders"), 0);
     assert_eq!(ada.at(&process).get("/cart").await.number("/itemCount"), 1);
-    behind.assert_sound();
+    raw.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r15_an_idle_server_ends_in_peace() {
+async fn an_idle_server_ends_in_peace() {
     let directory = tempfile::tempdir().unwrap();
     let process = Process::start(directory.path());
     let mut idle = Wire::to(&process.url).await;

@@ -49,14 +49,14 @@ fn calls(log: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r04_the_log_is_synced_before_the_answer_leaves() {
+async fn the_log_is_synced_before_the_answer_leaves() {
     if !can_watch() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 50);
     // Letters wait, so that nothing writes but what is asked for.
-    Behind::of(directory.path(), None).run(
+    RawDb::of(directory.path(), None).run(
         "CREATE TRIGGER later AFTER INSERT ON outbox BEGIN
              UPDATE outbox SET due_at = due_at + 600000 WHERE id = new.id; END",
     );

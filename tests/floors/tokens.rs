@@ -1,5 +1,5 @@
-//! Rust's text cut into tokens, as far as `floors` needs it: comments gone, layout gone, what
-//! stands in a literal apart from code. It knows no nested block comments.
+//! A tokenizer for Rust, as far as the rules need it: it drops comments and white space and keeps literals
+//! apart from code. It does not know nested block comments.
 
 /// Statements in capitals that more text follows: `"DELETE"` alone is a method.
 const SQL: &str = "ALTER CREATE DELETE DROP INSERT PRAGMA REPLACE SELECT UPDATE VACUUM WITH";
@@ -18,27 +18,74 @@ impl Token<'_> {
         let (word, _) = inside.split_once(char::is_whitespace).unwrap_or_default();
         !prefix.starts_with('\'') && !word.is_empty() && has(SQL, word)
     }
+
+    /// The names that follow `FROM`, `JOIN`, `INTO` or `UPDATE` in a literal.
+    pub(super) fn tables(&self) -> Vec<&str> {
+        if !self.text.contains('"') {
+            return Vec::new();
+        }
+        let words: Vec<&str> = self
+            .text
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .filter(|word| !word.is_empty())
+            .collect();
+        let follows = words
+            .windows(2)
+            .filter(|pair| has("FROM JOIN INTO UPDATE", pair[0]));
+        follows.map(|pair| pair[1]).collect()
+    }
 }
 
-/// The first name of a path, or of each path in a braced group.
-pub(super) fn heads<'a>(path: &[Token<'a>]) -> Vec<Token<'a>> {
-    if path[0].text != "{" {
-        return vec![path[0]];
-    }
-    let (mut found, mut depth) = (Vec::new(), 0);
-    for pair in path.windows(2) {
-        match pair[0].text {
-            "{" => depth += 1,
-            "}" if depth == 1 => break,
-            "}" => depth -= 1,
-            _ => {}
-        }
-        let first = depth == 1 && has("{ ,", pair[0].text);
-        if first && !has("} self", pair[1].text) {
-            found.push(pair[1]);
-        }
-    }
+/// The paths that begin with the first token, one for each leaf of a braced group, with their lines.
+pub(super) fn paths<'a>(tokens: &[Token<'a>]) -> Vec<(usize, Vec<&'a str>)> {
+    let mut found = Vec::new();
+    tree(tokens, &[], &mut found);
     found
+}
+
+/// Reads one tree of paths; returns how many tokens it has.
+fn tree<'a>(
+    tokens: &[Token<'a>],
+    prefix: &[&'a str],
+    found: &mut Vec<(usize, Vec<&'a str>)>,
+) -> usize {
+    let (mut at, mut path) = (0, prefix.to_vec());
+    let mut line = 0;
+    while let Some(token) = tokens.get(at) {
+        if token.text == "{" {
+            at += 1;
+            while tokens.get(at).is_some_and(|token| token.text != "}") {
+                at += tree(&tokens[at..], &path, found).max(1);
+                while tokens
+                    .get(at)
+                    .is_some_and(|token| !["}", ","].contains(&token.text))
+                {
+                    at += 1; // `as name`
+                }
+                at += usize::from(tokens.get(at).is_some_and(|token| token.text == ","));
+            }
+            return at + 1;
+        }
+        path.push(token.text);
+        line = token.line;
+        at += 1;
+        let is_path = |token: Option<&Token<'_>>| token.is_some_and(|token| token.text == ":");
+        if !is_path(tokens.get(at)) || !is_path(tokens.get(at + 1)) {
+            break;
+        }
+        at += 2;
+        let goes_on = |token: &Token<'_>| {
+            token.text == "{"
+                || token
+                    .text
+                    .starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        };
+        if !tokens.get(at).is_some_and(goes_on) {
+            break; // `::<…>`, `::*`
+        }
+    }
+    found.push((line, path));
+    at
 }
 
 /// Whether a word is among others, which spaces part.

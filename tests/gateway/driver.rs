@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use shop::{
-    clock::{Chance, Clock},
-    config::Secret,
-    money::Currency,
-    ports::{Gateway, Patience, Razorpay as Driver, Refusal},
+    core::{clock::Clock, money::Currency, rng::Rng},
+    infra::{
+        config::Secret,
+        ports::{Gateway, Razorpay as Driver, Refusal, Timeouts},
+    },
 };
 
 use super::{driver, id, money, order, paid, refund};
@@ -220,10 +221,10 @@ async fn it_says_what_the_shop_needs_to_know() {
     assert_eq!((driver.name(), driver.key_id()), ("razorpay", id));
     assert_eq!(driver.least(), money(100));
     let secret = Secret(secret.to_owned());
-    let euros = Driver::open(id, &secret, host.url(), Currency::EUR, Patience::default());
+    let euros = Driver::open(id, &secret, host.url(), Currency::EUR, Timeouts::default());
     assert_eq!(euros.unwrap().least(), money(1));
-    let (now, chance) = (Clock::system().now(), Chance::seeded(1));
-    assert_eq!(driver.order_id_at_once(now, &chance), None);
-    assert_eq!(driver.refund_id_at_once(&chance), None);
+    let (now, rng) = (Clock::system().now(), Rng::seeded(1));
+    assert_eq!(driver.order_id_at_once(now, &rng), None);
+    assert_eq!(driver.refund_id_at_once(&rng), None);
     assert_eq!(host.requests(), Vec::<String>::new());
 }

@@ -4,9 +4,11 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 use shop::{
-    config::Secret,
-    money::Currency,
-    ports::{Gateway, Patience, Razorpay as Driver, Refusal},
+    core::money::Currency,
+    infra::{
+        config::Secret,
+        ports::{Gateway, Razorpay as Driver, Refusal, Timeouts},
+    },
 };
 
 use super::{driver, driver_at, id, order, paid, refund};
@@ -89,9 +91,9 @@ async fn what_may_pass_is_not_final_and_changes_nothing() {
         (Mood::Refusing(429), "429"),
         (Mood::Refusing(500), "500"),
         (Mood::Refusing(503), "503"),
-        (Mood::Behind(404), "404: it does not say why"),
-        (Mood::Behind(502), "502"),
-        (Mood::Behind(200), "makes no sense"),
+        (Mood::RawDb(404), "404: it does not say why"),
+        (Mood::RawDb(502), "502"),
+        (Mood::RawDb(200), "makes no sense"),
         (Mood::Redirecting, "307"),
         (Mood::Down, "cannot be reached"),
         (Mood::Silent, "in time"),
@@ -168,7 +170,7 @@ async fn a_secret_is_in_no_error() {
     }
     let line_break = Secret("two\nlines".to_owned());
     let url = host.url();
-    let patience = Patience::default();
+    let patience = Timeouts::default();
     let error = Driver::open(id, &line_break, url, Currency::INR, patience).unwrap_err();
     assert!(error.detail().contains("razorpay_key_secret"), "{error:?}");
     assert!(!format!("{error:?}").contains("lines"), "{error:?}");

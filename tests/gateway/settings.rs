@@ -102,7 +102,7 @@ crate::support::storage_test! {
         let slash = format!("{}/", host.url());
         let mut settings = host.settings().to_vec();
         settings.push(("razorpay_api_url", &slash));
-        let shop = shop.but(&settings).await;
+        let shop = shop.with_settings(&settings).await;
         assert_eq!(shop.app.gateway.name(), "razorpay");
         assert_eq!(shop.app.gateway.key_id(), Razorpay::KEYS.0);
         assert_eq!(shop.app.config.payment_window, std::time::Duration::from_mins(30));

@@ -58,7 +58,7 @@ async fn settle(shop: &TestShop, host: &Razorpay, status: &str) {
 }
 
 storage_test! {
-    async fn p03_what_is_paid_twice_at_razorpay_goes_back(shop: TestShop) {
+    async fn what_is_paid_twice_at_razorpay_goes_back(shop: TestShop) {
         let (host, shop) = opened(&shop).await;
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (order, _) = paid(&host, &shop, &ada).await;
@@ -138,7 +138,7 @@ storage_test! {
     async fn a_provider_that_takes_no_small_sums_locks_no_order(shop: TestShop) {
         let pin = shop.product("Pin", 50, 9).await;
         let ada = shop.customer("ada").await;
-        let (waiting, bought) = (ada.buys(&pin, 1).await, ada.buys(&pin, 1).await);
+        let (waiting, bought) = (ada.place_order(&pin, 1).await, ada.place_order(&pin, 1).await);
         let token = ada.token.clone().unwrap();
         shop.capture(&bought).await;
         let host = Razorpay::start().await;
@@ -197,6 +197,6 @@ storage_test! {
             assert_eq!(shop.run(&["admin", "jobs", command, unknown]).status.code(), Some(1));
             assert_eq!(shop.run(&["admin", "jobs", command, "x"]).status.code(), Some(2));
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::orders::worker::{Reconciled, expire_due, reconcile, tell_provider};
+use shop::domain::orders::worker::{Reconciled, expire_due, reconcile, tell_provider};
 
 use crate::support::{Answer, Client, Mood, Razorpay, TestShop, shopping::path, storage_test};
 
@@ -24,7 +24,7 @@ const GONE: [Mood; 6] = [
 /// A provider, and a shop that has an account there.
 pub(super) async fn opened(shop: &TestShop) -> (Razorpay, TestShop) {
     let host = Razorpay::start().await;
-    let shop = shop.but(&host.settings()).await;
+    let shop = shop.with_settings(&host.settings()).await;
     (host, shop)
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn paid(
     customer: &Client<'_>,
 ) -> (Value, Value) {
     let kettle = shop.product("Kettle", 129_900, 9).await;
-    let order = customer.buys(&kettle, 2).await;
+    let order = customer.place_order(&kettle, 2).await;
     tell(shop).await;
     let payment = host.pay(&name_of(customer, &order).await);
     deliver(shop, host, "payment.captured", &payment).await;
@@ -105,7 +105,7 @@ storage_test! {
         let (host, shop) = opened(&shop).await;
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
-        let order = ada.buys(&kettle, 2).await;
+        let order = ada.place_order(&kettle, 2).await;
         assert_eq!(order["payment"]["provider"], "razorpay");
         assert_eq!(order["payment"]["providerOrderId"], Value::Null);
         assert_eq!(host.requests(), Vec::<String>::new(), "a checkout asks nobody");
@@ -132,7 +132,7 @@ storage_test! {
         assert_eq!(standing(&ada, &order).await, ("PAID".to_owned(), "CAPTURED".to_owned()));
         tell(&shop).await;
         assert_eq!((host.requests().len(), host.orders().len()), (asked, 1), "nothing is left to ask");
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn a_checkout_does_not_need_the_provider(shop: TestShop) {
@@ -141,7 +141,7 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 9).await;
         for mood in GONE {
             host.be(mood);
-            let order = ada.buys(&kettle, 1).await;
+            let order = ada.place_order(&kettle, 1).await;
             tell(&shop).await;
             let down = pays(&ada, &order).await;
             down.is_problem(503, "unavailable");
@@ -153,17 +153,17 @@ storage_test! {
             assert_eq!(checkout.status, 200, "{mood:?}: {checkout:?}");
             assert_eq!(checkout.text("/providerOrderId"), name_of(&ada, &order).await);
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn what_the_provider_missed_is_told_later(shop: TestShop) {
         let (host, shop) = opened(&shop).await;
-        let shop = shop.but(&[&host.settings()[..], &[("payment_window", "2h")]].concat()).await;
+        let shop = shop.with_settings(&[&host.settings()[..], &[("payment_window", "2h")]].concat()).await;
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
         host.be(Mood::Refusing(503));
-        let order = ada.buys(&kettle, 1).await;
-        let cancelled = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
+        let cancelled = ada.place_order(&kettle, 1).await;
         tell(&shop).await;
         let asked = host.requests().len();
         assert_eq!(asked, 2);
@@ -171,13 +171,13 @@ storage_test! {
         assert_eq!(host.requests().len(), asked, "it is left alone for a while");
         ada.post(&format!("{}/cancel", path(&cancelled)), Value::Null).await;
         host.be(Mood::Honest);
-        shop.passes(LATER);
+        shop.advance_clock(LATER);
         tell(&shop).await;
         let ada = shop.customer("ada").await;
         let there = host.orders();
         assert_eq!(there.len(), 1, "nobody pays what is cancelled");
         assert_eq!(there[0]["id"], name_of(&ada, &order).await);
-        shop.passes(LATER);
+        shop.advance_clock(LATER);
         tell(&shop).await;
         assert_eq!(host.orders().len(), 1);
     }
@@ -186,7 +186,7 @@ storage_test! {
         let (host, shop) = opened(&shop).await;
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
-        let order = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
         host.be(Mood::Losing);
         pays(&ada, &order).await.is_problem(503, "unavailable");
         host.be(Mood::Honest);
@@ -199,7 +199,7 @@ storage_test! {
         let (host, shop) = opened(&shop).await;
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
-        let order = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
         let (one, other, ()) =
             futures_util::future::join3(pays(&ada, &order), pays(&ada, &order), tell(&shop)).await;
         let named = name_of(&ada, &order).await;
@@ -211,22 +211,22 @@ storage_test! {
         let (host, shop) = opened(&shop).await;
         let ada = shop.customer("ada").await;
         let (pin, nail) = (shop.product("Pin", 100, 9).await, shop.product("Nail", 99, 9).await);
-        ada.puts(&nail, 1).await;
-        let before = shop.behind().dump();
+        ada.add_to_cart(&nail, 1).await;
+        let before = shop.raw_db().dump();
         for key in [None, Some("key-1")] {
             let refused = match key {
-                None => ada.checks_out().await,
+                None => ada.checkout().await,
                 Some(key) => ada.checks_out_once(key).await,
             };
             refused.is_problem(409, "amount-too-small");
         }
-        let after = shop.behind().dump();
+        let after = shop.raw_db().dump();
         for table in ["orders", "payments", "stock_movements", "cart_items"] {
             assert_eq!(after[table], before[table], "{table}");
         }
         let call = ada.call(Method::DELETE, "/cart", &[], Value::Null).await;
         assert!(call.status < 300, "{call:?}");
-        ada.buys(&pin, 1).await;
+        ada.place_order(&pin, 1).await;
         tell(&shop).await;
         assert_eq!(host.orders()[0]["amount"], 100);
 
@@ -268,7 +268,7 @@ storage_test! {
         tell(&shop).await;
         assert_eq!(standing(&ada, &order).await, ("REFUNDED".to_owned(), "REFUNDED".to_owned()));
         assert_eq!((host.refunds().len(), refunds(&ada, &order).await.1), (3, 259_800));
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn a_refund_whose_answer_was_lost_is_made_once(shop: TestShop) {
@@ -279,7 +279,7 @@ storage_test! {
         for mood in [Mood::Down, Mood::Refusing(503), Mood::Losing, Mood::Babbling, Mood::Honest] {
             host.be(mood);
             tell(&shop).await;
-            shop.passes(LATER);
+            shop.advance_clock(LATER);
         }
         tell(&shop).await;
         assert_eq!(host.refunds().len(), 1);
@@ -300,7 +300,7 @@ storage_test! {
         deliver(&shop, &host, "refund.processed", &host.refunds()[0]).await;
         assert_eq!(refunds(&ada, &order).await, (vec!["PROCESSED".to_owned()], 59_800));
         let asked = host.requests().len();
-        shop.passes(LATER);
+        shop.advance_clock(LATER);
         tell(&shop).await;
         assert_eq!((host.requests().len(), host.refunds().len()), (asked, 1));
     }
@@ -318,7 +318,7 @@ storage_test! {
         let both = ["FAILED", "PROCESSED"].map(str::to_owned).to_vec();
         assert_eq!(refunds(&ada, &order).await, (both, 200_000));
         let asked = host.requests().len();
-        shop.passes(LATER);
+        shop.advance_clock(LATER);
         tell(&shop).await;
         assert_eq!(host.requests().len(), asked, "it is not asked again");
     }
@@ -327,10 +327,10 @@ storage_test! {
         let (host, shop) = opened(&shop).await;
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
-        let order = ada.buys(&kettle, 2).await;
+        let order = ada.place_order(&kettle, 2).await;
         tell(&shop).await;
         let name = name_of(&ada, &order).await;
-        shop.passes(Duration::from_mins(31));
+        shop.advance_clock(Duration::from_mins(31));
         assert_eq!(expire_due(&shop.app).await.unwrap(), 1);
         let payment = host.pay(&name);
         deliver(&shop, &host, "payment.captured", &payment).await;
@@ -342,7 +342,7 @@ storage_test! {
         let [back] = &host.refunds()[..] else { panic!("{:?}", host.refunds()) };
         assert_eq!((&back["payment_id"], &back["amount"]), (&payment["id"], &json!(259_800)));
         assert_eq!(shop.stock(&kettle).await, 9);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn what_no_webhook_told_is_found(shop: TestShop) {
@@ -352,7 +352,7 @@ storage_test! {
         let (order, payment) = paid(&host, &shop, &ada).await;
         let pan = shop.product("Pan", 50_000, 9).await;
         let [lost, failed, waiting] =
-            [bob.buys(&pan, 1).await, bob.buys(&pan, 1).await, bob.buys(&pan, 1).await];
+            [bob.place_order(&pan, 1).await, bob.place_order(&pan, 1).await, bob.place_order(&pan, 1).await];
         tell(&shop).await;
         host.pay(&name_of(&bob, &lost).await);
         host.fail(&name_of(&bob, &failed).await);
@@ -382,6 +382,6 @@ storage_test! {
             deliver(&shop, &host, "refund.processed", &refund).await;
         }
         assert_eq!(refunds(&ada, &order).await.1, 159_800);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 }

@@ -3,7 +3,7 @@
 use std::{io::Write as _, net::SocketAddr, process::Command};
 
 use serde_json::json;
-use shop::db::Options;
+use shop::infra::db::Options;
 
 use crate::support::{
     Client, Engine, Process, Remote, TestShop, Wire, address, live::Served, operations,

@@ -2,7 +2,10 @@
 
 use std::{process::Command, sync::Arc, time::Duration};
 
-use shop::{db::Options, error::Error, web::single_flight::SharedCheck};
+use shop::{
+    core::error::Error,
+    infra::{db::Options, web::single_flight::SharedCheck},
+};
 
 use crate::support::{Engine, Process, TestShop, Wire, address, live::Served};
 

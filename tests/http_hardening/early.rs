@@ -1,10 +1,10 @@
-//! N07: a response that comes while the request's body is still arriving reaches the client, and leaves
+//! A response that comes while the request's body is still arriving reaches the client, and leaves
 //! the connection usable or announced as closed (RFC 9112, section 9.6).
 
 use std::{process::Stdio, time::Duration};
 
 use serde_json::json;
-use shop::db::Options;
+use shop::infra::db::Options;
 use tokio::process::Command;
 
 use crate::support::{Engine, Process, TestShop, Wire, live::Served, skip};
@@ -41,7 +41,7 @@ fn with(head: &str, header: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n07_a_small_body_leaves_the_connection_usable() {
+async fn a_small_body_leaves_the_connection_usable() {
     let served = served(&[("rate_limit", "off")]).await;
     let mut wire = Wire::from("127.0.0.1", served.address).await;
     for (status, head) in refused() {
@@ -75,7 +75,7 @@ async fn n07_a_small_body_leaves_the_connection_usable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n07_a_large_body_may_be_sent_whole_before_the_answer_is_read() {
+async fn a_large_body_may_be_sent_whole_before_the_answer_is_read() {
     let served = served(&[("rate_limit", "off")]).await;
     let size: usize = 16 << 20;
     let mut cases = refused();
@@ -106,7 +106,7 @@ async fn n07_a_large_body_may_be_sent_whole_before_the_answer_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n07_a_body_that_waits_for_100_is_refused_without_it() {
+async fn a_body_that_waits_for_100_is_refused_without_it() {
     let served = served(&[("rate_limit", "off")]).await;
     for (status, head) in refused() {
         for body in ["", "aaaaaaaaaa"] {
@@ -124,7 +124,7 @@ async fn n07_a_body_that_waits_for_100_is_refused_without_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n07_an_answer_to_a_broken_head_arrives() {
+async fn an_answer_to_a_broken_head_arrives() {
     let served = served(&[("rate_limit", "off")]).await;
     let rest = "a".repeat(4 << 20);
     for (status, head) in [
@@ -151,7 +151,7 @@ async fn n07_an_answer_to_a_broken_head_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n07_a_connection_that_lingers_makes_room_for_others_and_for_the_end() {
+async fn a_connection_that_lingers_makes_room_for_others_and_for_the_end() {
     let served = served(&[("rate_limit", "off"), ("max_connections", "2")]).await;
     let mut held = Vec::new();
     for _ in 0..2 {
@@ -175,7 +175,7 @@ async fn n07_a_connection_that_lingers_makes_room_for_others_and_for_the_end() {
 /// What Node's fetch gets for an upload with an expired token; where there is no Node, the test is
 /// skipped loudly, or fails if `SHOP_TEST_REQUIRE_NODE=1`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn n07_node_sees_every_refusal_of_an_upload() {
+async fn node_sees_every_refusal_of_an_upload() {
     let program = "
         const seen = {};
         for (const kib of [10, 300, 3000, 38000]) {

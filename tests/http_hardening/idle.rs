@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shop::db::Options;
+use shop::infra::db::Options;
 use tokio::time::sleep;
 
 use crate::support::{Engine, TestShop, Wire, live::Served};

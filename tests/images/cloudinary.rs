@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use image::{GenericImageView, ImageFormat};
 use shop::{
-    clock::Clock,
-    config::Secret,
-    ports::{Cloudinary as Driver, ImageStore, Patience, Place, images::signature},
+    core::clock::Clock,
+    infra::{
+        config::Secret,
+        ports::{Cloudinary as Driver, ImageStore, Place, Timeouts, images::signature},
+    },
 };
 
 use super::product;
@@ -25,7 +27,7 @@ fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 /// The driver at that address, which does not wait long.
 fn driver(url: &str) -> Arc<dyn ImageStore> {
-    let patience = Patience {
+    let patience = Timeouts {
         connecting: Duration::from_millis(500),
         whole: Duration::from_millis(500),
     };
@@ -40,7 +42,7 @@ fn nothing_is_left(shop: &TestShop) {
         let name = name.to_str().unwrap();
         assert!(name.starts_with("shop.db") || name == "keys", "{name}");
     }
-    let noted = shop.behind().rows("SELECT * FROM image_removals");
+    let noted = shop.raw_db().rows("SELECT * FROM image_removals");
     assert_eq!(noted.len(), 0, "{noted:?}");
 }
 
@@ -79,7 +81,7 @@ fn an_address_that_is_none_is_refused() {
         "cloudinary://key:secret@cloud?x=1",
     ] {
         let secret = Secret(url.to_owned());
-        let error = Driver::open(&secret, Clock::system(), Patience::default())
+        let error = Driver::open(&secret, Clock::system(), Timeouts::default())
             .err()
             .unwrap();
         assert_eq!(
@@ -89,7 +91,7 @@ fn an_address_that_is_none_is_refused() {
         );
     }
     let right = Secret("cloudinary://key:secret@cloud".to_owned());
-    let driver = Driver::open(&right, Clock::system(), Patience::default()).unwrap();
+    let driver = Driver::open(&right, Clock::system(), Timeouts::default()).unwrap();
     assert_eq!(
         driver.place(),
         Place::Everywhere("cloudinary://cloud".to_owned())
@@ -99,7 +101,7 @@ fn an_address_that_is_none_is_refused() {
 storage_test! {
     async fn pictures_live_at_cloudinary(shop: TestShop) {
         let host = Cloudinary::start().await;
-        let shop = shop.but(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
+        let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
         let admin = shop.admin().await;
         let made = product(&admin, &[&jpeg_from_a_phone(90, 60), &png()]).await;
         assert_eq!(made.status, 201, "{made:?}");
@@ -131,7 +133,7 @@ storage_test! {
 
     async fn a_picture_that_is_gone_there_counts_as_removed(shop: TestShop) {
         let host = Cloudinary::start().await;
-        let shop = shop.but(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
+        let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
         let driver = driver(&host.settings());
         driver.remove("01900000-0000-7000-8000-000000000000").await.unwrap();
         // So a removal that is done twice, as after a kill, comes to an end.
@@ -144,7 +146,7 @@ storage_test! {
 
     async fn a_form_that_fails_leaves_nothing_there(shop: TestShop) {
         let host = Cloudinary::start().await;
-        let shop = shop.but(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
+        let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
         let admin = shop.admin().await;
         product(&admin, &[&png(), b"no picture"]).await.is_problem(415, "unsupported-media-type");
         let form = crate::support::Form::default().text("name", "Pan").text("price", "5")
@@ -154,7 +156,7 @@ storage_test! {
         nothing_is_left(&shop);
     }
 
-    async fn r19_an_image_host_that_fails_is_unavailable_and_nothing_is_kept(shop: TestShop) {
+    async fn an_image_host_that_fails_is_unavailable_and_nothing_is_kept(shop: TestShop) {
         let host = Cloudinary::start().await;
         let shop = TestShop::keeping(shop.engine, driver(&host.settings())).await;
         let admin = shop.admin().await;
@@ -181,13 +183,13 @@ storage_test! {
         host.be(Manner::Honest);
         assert_eq!(shop.anonymous().get("/products").await.json()["data"], serde_json::json!([before]));
         // What may have got there is taken away once the host can be asked.
-        shop.passes(Duration::from_mins(10));
+        shop.advance_clock(Duration::from_mins(10));
         shop.removals().await;
         nothing_is_left(&shop);
         assert_eq!(product(&admin, &[&png()]).await.status, 201);
     }
 
-    async fn r19_an_image_host_that_is_down_harms_nothing_else(shop: TestShop) {
+    async fn an_image_host_that_is_down_harms_nothing_else(shop: TestShop) {
         // A port where nobody listens.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let url = format!("cloudinary://key:secret@demo?upload_prefix=http://{free}");

@@ -84,7 +84,7 @@ async fn send(url: &str, token: &str, body: impl Into<reqwest::Body>) -> Option<
 const PART: &str = "--between-parts\r\ncontent-disposition: form-data; name=\"images\"\r\n";
 
 storage_test! {
-    async fn i05_bombs_are_refused_in_little_memory(shop: TestShop) {
+    async fn bombs_are_refused_in_little_memory(shop: TestShop) {
         let server = Process::of(&shop);
         let token = admin_of(&shop, &server).await;
         let form = |file: &[u8]| {
@@ -120,7 +120,7 @@ storage_test! {
         assert!(kept <= 6, "nothing but the database, its log, its keys and the pictures");
     }
 
-    async fn i05_forms_without_end_are_refused(shop: TestShop) {
+    async fn forms_without_end_are_refused(shop: TestShop) {
         let admin = shop.admin().await;
         let many = Form::default();
         let many = (0..100_000).fold(many, |form, _| form.text("images", ""));
@@ -144,7 +144,7 @@ storage_test! {
         assert_eq!(files(&shop).len(), 0);
     }
 
-    async fn i05_a_packed_form_is_not_unpacked(shop: TestShop) {
+    async fn a_packed_form_is_not_unpacked(shop: TestShop) {
         let admin = shop.admin().await;
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         let form = Form::default().text("name", "Kettle").text("price", "5").image(&png());
@@ -156,7 +156,7 @@ storage_test! {
         assert_eq!((files(&shop).len(), shop.anonymous().get("/products").await.number("/total")), (0, 0));
     }
 
-    async fn i06_a_file_is_what_its_bytes_say(shop: TestShop) {
+    async fn a_file_is_what_its_bytes_say(shop: TestShop) {
         let admin = shop.admin().await;
         // An archive, a page and a script behind a picture: only the picture is kept.
         for tail in [&b"PK\x05\x06<html><script>alert(1)</script>"[..], b"#!/bin/sh\n", b"%PDF-1.7"] {
@@ -175,7 +175,7 @@ storage_test! {
         product(&admin, &[&page]).await.is_problem(415, "unsupported-media-type");
     }
 
-    async fn i07_a_name_never_becomes_a_path(shop: TestShop) {
+    async fn a_name_never_becomes_a_path(shop: TestShop) {
         let admin = shop.admin().await;
         for name in ["../../shop.db", "/etc/passwd", "..\\..\\x.png", "a\0.png", ".mark", "CON", "x.svg"] {
             let part = format!("name=\"images\"; filename=\"{name}\"");

@@ -89,7 +89,7 @@ fn webp_without_half(file: &[u8], names: &[&[u8; 4]]) -> Vec<u8> {
 /// A GIF that ends, by all rules, after half of its compressed pixels: the last blocks of its content are left
 /// out.
 fn gif_without_half(file: &[u8]) -> Vec<u8> {
-    // Behind the screen and its table of 256 colours; extensions may come first.
+    // RawDb the screen and its table of 256 colours; extensions may come first.
     let mut at = 13 + 3 * 256;
     while file[at] == 0x21 {
         at += 2;

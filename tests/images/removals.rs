@@ -14,8 +14,8 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use image::ImageFormat;
 use serde_json::Value;
 use shop::{
-    error::{Error, Result},
-    ports::{ImageStore, Objects, Place, images::Found},
+    core::error::{Error, Result},
+    infra::ports::{ImageStore, Objects, Place, images::Found},
 };
 
 use super::{admin_of, files, path, product};
@@ -133,17 +133,17 @@ storage_test! {
         // After 1, 2, 4 … seconds, and at most ten minutes.
         assert_eq!((shop.removals().await, shop.removals().await), (1, 0));
         for pause in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600] {
-            shop.passes(Duration::from_millis(pause * 1000 - 1));
+            shop.advance_clock(Duration::from_millis(pause * 1000 - 1));
             assert_eq!(shop.removals().await, 0, "{pause} s have not passed");
-            shop.passes(Duration::from_millis(1));
+            shop.advance_clock(Duration::from_millis(1));
             assert_eq!(shop.removals().await, 1, "{pause} s have passed");
         }
         assert_eq!(count(&directory), 1);
         frail.removals_fail.store(false, Ordering::SeqCst);
         let shop = shop.restarted().await;
-        shop.passes(Duration::from_hours(1));
+        shop.advance_clock(Duration::from_hours(1));
         assert_eq!((shop.removals().await, count(&directory)), (1, 0));
-        shop.passes(Duration::from_hours(1));
+        shop.advance_clock(Duration::from_hours(1));
         assert_eq!(shop.removals().await, 0);
     }
 
@@ -158,21 +158,21 @@ storage_test! {
         // And once more: what was still on its way has arrived by then.
         let late = frail.late.lock().unwrap().take().unwrap();
         frail.folder.put(&late, png().into()).await.unwrap();
-        shop.passes(Duration::from_mins(10));
+        shop.advance_clock(Duration::from_mins(10));
         assert_eq!((shop.removals().await, count(&directory)), (2, 0));
         assert_eq!(shop.removals().await, 0);
         frail.removals_fail.store(true, Ordering::SeqCst);
         product(&admin, &[&png(), &png()]).await.is_problem(503, "unavailable");
         assert_eq!(count(&directory), 1);
         frail.removals_fail.store(false, Ordering::SeqCst);
-        shop.passes(Duration::from_secs(1));
+        shop.advance_clock(Duration::from_secs(1));
         // The second was never sent, which nobody can know; removing it twice does no harm.
         shop.removals().await;
         assert_eq!(count(&directory), 0);
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
     }
 
-    async fn i08_what_was_put_and_never_named_is_swept(shop: TestShop) {
+    async fn what_was_put_and_never_named_is_swept(shop: TestShop) {
         let admin = shop.admin().await;
         let named = product(&admin, &[&png()]).await;
         let id = "019c13d8-b0b0-7000-8000-00000000000";
@@ -186,7 +186,7 @@ storage_test! {
         std::fs::write(images.join("notes.txt"), "the operator's").unwrap();
         let orphan = |kept: &str| kept.starts_with(id);
         assert_eq!(shop.swept().await, 0, "it may be on its way");
-        shop.passes(Duration::from_hours(24 * 365));
+        shop.advance_clock(Duration::from_hours(24 * 365));
         assert_eq!(shop.swept().await, 3);
         assert_eq!(shop.swept().await, 0, "they wait to be removed");
         assert_eq!(shop.removals().await, 3);
@@ -196,7 +196,7 @@ storage_test! {
         assert_eq!(shop.swept().await, 0);
     }
 
-    async fn i08_a_row_never_comes_after_its_removal_has_begun(shop: TestShop) {
+    async fn a_row_never_comes_after_its_removal_has_begun(shop: TestShop) {
         let directory = tempfile::tempdir().unwrap();
         let frail = Frail::new(&directory);
         let shop = TestShop::keeping(shop.engine, Arc::clone(&frail) as _).await;
@@ -207,9 +207,9 @@ storage_test! {
         let upload = product(&admin, &pictures);
         let meanwhile = async {
             frail.put.notified().await;
-            shop.passes(Duration::from_mins(59));
+            shop.advance_clock(Duration::from_mins(59));
             assert_eq!(shop.removals().await, 0, "it is on its way");
-            shop.passes(Duration::from_mins(1));
+            shop.advance_clock(Duration::from_mins(1));
             assert_eq!((shop.removals().await, count(&directory)), (1, 0));
             drop(held);
         };
@@ -218,12 +218,12 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
     }
 
-    async fn i08_an_upload_that_was_killed_leaves_a_note(shop: TestShop) {
+    async fn an_upload_that_was_killed_leaves_a_note(shop: TestShop) {
         // A host that never answers: the program is killed while it waits.
         let host = Cloudinary::start().await;
         host.be(Manner::Silent);
         let settings = host.settings();
-        let shop = shop.but(&[("rate_limit", "off"), ("cloudinary_url", &settings)]).await;
+        let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &settings)]).await;
         let server = Process::of_with(&shop, &[("CLOUDINARY_URL", &settings)]);
         let token = admin_of(&shop, &server).await;
         let upload = remote_upload(&server.url, &token);
@@ -231,15 +231,15 @@ storage_test! {
         server.kill();
         assert!(upload.await.unwrap().is_err(), "nothing was acknowledged");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
-        assert_eq!(shop.behind().number("SELECT count(*) FROM image_removals"), 1);
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM image_removals"), 1);
         host.be(Manner::Honest);
         // The program went by the machine's clock, far ahead of the one in here.
-        shop.passes(Duration::from_hours(24 * 3650));
+        shop.advance_clock(Duration::from_hours(24 * 3650));
         assert_eq!((shop.removals().await, shop.removals().await), (1, 0));
     }
 
-    async fn i08_an_acknowledged_upload_outlives_kill_nine(shop: TestShop) {
-        let shop = shop.but(&[("rate_limit", "off")]).await;
+    async fn an_acknowledged_upload_outlives_kill_nine(shop: TestShop) {
+        let shop = shop.with_settings(&[("rate_limit", "off")]).await;
         let server = Process::of(&shop);
         let token = admin_of(&shop, &server).await;
         let (told, mut hears) = mpsc::unbounded_channel();
@@ -279,7 +279,7 @@ storage_test! {
             assert_eq!(shown.status, 200, "{product}");
             assert_eq!(image::load_from_memory(&shown.body).unwrap().width(), 6);
         }
-        shop.passes(Duration::from_hours(24 * 3650));
+        shop.advance_clock(Duration::from_hours(24 * 3650));
         shop.swept().await;
         shop.removals().await;
         let rows: BTreeSet<String> = listed.iter().map(file_of).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use image::{GenericImageView, ImageFormat};
-use shop::{config::Secret, ports::Objects};
+use shop::infra::{config::Secret, ports::Objects};
 
 use super::{admin_of, path, product};
 use crate::support::{
@@ -84,7 +84,7 @@ storage_test! {
         assert_eq!(image::load_from_memory(&served.body).unwrap().to_rgb8(), noise);
     }
 
-    async fn r19_a_bucket_that_is_away_is_unavailable(shop: TestShop) {
+    async fn a_bucket_that_is_away_is_unavailable(shop: TestShop) {
         let Some(moto) = Moto::start().await else {
             return;
         };

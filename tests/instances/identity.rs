@@ -28,10 +28,10 @@ postgres_test! {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let there = ada.on(&other);
-        ada.puts(&kettle, 1).await;
-        there.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
+        there.add_to_cart(&kettle, 1).await;
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 2, "one cart");
-        let order = there.checks_out().await;
+        let order = there.checkout().await;
         assert_eq!(order.status, 201, "{order:?}");
         let path = format!("/orders/{}", order.text("/id"));
         assert_eq!(ada.get(&path).await.body, order.body);
@@ -40,7 +40,7 @@ postgres_test! {
         assert_eq!(ada.get("/me").await.body, there.get("/me").await.body);
     }
 
-    async fn a03_who_signs_out_on_one_instance_is_out_on_another(shop: TestShop) {
+    async fn who_signs_out_on_one_instance_is_out_on_another(shop: TestShop) {
         let other = shop.another().await;
         shop.customer("ada").await;
         let signed_in = signs_in(&shop, "ada").await;
@@ -54,7 +54,7 @@ postgres_test! {
         refreshes(&other, &refresh).await.is_problem(401, "invalid-token");
     }
 
-    async fn a04_a_refresh_token_is_spent_on_every_instance(shop: TestShop) {
+    async fn a_refresh_token_is_spent_on_every_instance(shop: TestShop) {
         let other = shop.another().await;
         shop.customer("ada").await;
         let first = signs_in(&shop, "ada").await.text("/refreshToken");
@@ -68,7 +68,7 @@ postgres_test! {
         refreshes(&other, &spent).await.is_problem(401, "invalid-token");
     }
 
-    async fn a04_of_two_refreshes_at_once_on_two_instances_one_wins(shop: TestShop) {
+    async fn of_two_refreshes_at_once_on_two_instances_one_wins(shop: TestShop) {
         let other = shop.another().await;
         shop.customer("ada").await;
         for _ in 0..5 {
@@ -80,7 +80,7 @@ postgres_test! {
         }
     }
 
-    async fn a03_a_role_given_through_one_instance_counts_on_another(shop: TestShop) {
+    async fn a_role_given_through_one_instance_counts_on_another(shop: TestShop) {
         let other = shop.another().await;
         shop.admin().await;
         let ada = shop.customer("ada").await;
@@ -117,14 +117,14 @@ postgres_test! {
         let mut statuses = [first.status, second.status];
         statuses.sort_unstable();
         assert_eq!(statuses, [201, 409], "{first:?} {second:?}");
-        assert_eq!(shop.behind().number("SELECT count(*) FROM users"), 1);
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM users"), 1);
     }
 
-    async fn h01_a_key_given_to_one_instance_is_known_to_another(shop: TestShop) {
+    async fn a_key_given_to_one_instance_is_known_to_another(shop: TestShop) {
         let other = shop.another().await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 2).await;
+        ada.add_to_cart(&kettle, 2).await;
         let first = ada.checks_out_once("key-1").await;
         assert_eq!((first.status, first.header("idempotent-replayed")), (201, None));
         for shop in [&other, &shop, &other] {
@@ -140,12 +140,12 @@ postgres_test! {
         assert_eq!(shop.orders(), 1);
     }
 
-    async fn h02_a_key_at_once_on_all_instances_gets_one_answer(shop: TestShop) {
+    async fn a_key_at_once_on_all_instances_gets_one_answer(shop: TestShop) {
         let others = [shop.another().await, shop.another().await];
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
         for turn in 1..=5 {
-            ada.puts(&kettle, 2).await;
+            ada.add_to_cart(&kettle, 2).await;
             let key = format!("key-{turn}");
             let shops = [&shop, &others[0], &others[1]];
             let everywhere: Vec<Client<'_>> =
@@ -162,33 +162,33 @@ postgres_test! {
             assert_eq!(shop.orders(), turn);
         }
         assert_eq!(shop.stock(&kettle).await, 490);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn r01_ten_pieces_go_to_ten_at_whichever_instance(shop: TestShop) {
+    async fn ten_pieces_go_to_ten_at_whichever_instance(shop: TestShop) {
         let other = shop.another().await;
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let mut customers = Vec::new();
         for number in 0..100 {
             let customer = shop.customer(&format!("customer{number}")).await;
-            customer.puts(&kettle, 1).await;
+            customer.add_to_cart(&kettle, 1).await;
             customers.push(customer.on(if number % 2 == 0 { &shop } else { &other }));
         }
         let answers =
-            futures_util::future::join_all(customers.iter().map(Client::checks_out)).await;
+            futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 10);
         for refused in answers.iter().filter(|answer| answer.status != 201) {
             refused.is_problem(409, "insufficient-stock");
         }
         assert_eq!(other.stock(&kettle).await, 0);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn the_provider_may_speak_to_any_instance(shop: TestShop) {
         let other = shop.another().await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        let order = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
         // Signed by the secret that the first instance shows its operator.
         let body = event("payment.captured", &order, "pay_1").to_string();
         let signature = shop.signature(body.as_bytes());

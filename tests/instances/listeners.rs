@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use shop::clock::Chance;
+use shop::core::rng::Rng;
 
 use crate::support::{
     Client, TestShop,
@@ -36,14 +36,14 @@ async fn customers<'a>(shops: &'a [TestShop], product: &str, count: usize) -> Ve
     for number in 0..count {
         let shop = &shops[number % shops.len()];
         let customer = shop.customer(&format!("customer{number}")).await;
-        customer.puts(product, 1).await;
+        customer.add_to_cart(product, 1).await;
         customers.push(customer);
     }
     customers
 }
 
 async fn all_check_out(customers: &[Client<'_>]) {
-    let placed = futures_util::future::join_all(customers.iter().map(Client::checks_out)).await;
+    let placed = futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
     for answer in placed {
         assert_eq!(answer.status, 201, "{answer:?}");
     }
@@ -63,7 +63,7 @@ postgres_test! {
         }
         for number in 1..=6 {
             let ada = ada.on(&shops[number % 3]);
-            ada.buys(&kettle, 2).await;
+            ada.place_order(&kettle, 2).await;
             let number = i64::try_from(number).unwrap();
             for (listener, heard) in &mut listeners {
                 listener.follow(heard, 1 + number).await;
@@ -102,19 +102,19 @@ postgres_test! {
         let kettle = shops[0].product("Kettle", 129_900, 1000).await;
         let customers = customers(&shops, &kettle, 12).await;
         let served = serve(&shops).await;
-        let chance = Chance::seeded(11);
+        let rng = Rng::seeded(11);
         let mut heard = Heard::since(1);
         let ordering = async {
             for _ in 0..10 {
                 all_check_out(&customers).await;
-                let next = customers.iter().map(|customer| customer.puts(&kettle, 1));
+                let next = customers.iter().map(|customer| customer.add_to_cart(&kettle, 1));
                 futures_util::future::join_all(next).await;
             }
         };
         let wandering = async {
             for turn in 1.. {
                 let mut listener = served[turn % 3].resume(&heard).await;
-                let until = heard.seq + i64::try_from(1 + chance.below(9)).unwrap();
+                let until = heard.seq + i64::try_from(1 + rng.below(9)).unwrap();
                 while heard.seq < until.min(121) {
                     heard.note(listener.hear().await);
                 }
@@ -142,7 +142,7 @@ postgres_test! {
         let ada = shops[0].customer("ada").await;
         let served = serve(&shops).await;
         for acknowledged in 2..20_usize {
-            ada.on(&shops[acknowledged % 3]).buys(&kettle, 1).await;
+            ada.on(&shops[acknowledged % 3]).place_order(&kettle, 1).await;
             let (listener, greeting) = served[(acknowledged + 1) % 3].listen("").await;
             assert_eq!(greeting["type"], "HELLO");
             assert_eq!(greeting["seq"], acknowledged);
@@ -157,14 +157,14 @@ postgres_test! {
             async move {
                 for turn in 0..6 {
                     let at = number + turn;
-                    let answer = customer.on(&shops[at % 3]).checks_out().await;
+                    let answer = customer.on(&shops[at % 3]).checkout().await;
                     assert_eq!(answer.status, 201, "{answer:?}");
                     let least = acknowledged.fetch_add(1, Ordering::SeqCst) + 1;
                     let (listener, greeting) = served[(at + 1 + turn % 2) % 3].listen("").await;
                     let position = greeting["seq"].as_i64().unwrap();
                     assert!(position >= least, "{position}, and {least} were acknowledged");
                     listener.leave().await;
-                    customer.puts(kettle, 1).await;
+                    customer.add_to_cart(kettle, 1).await;
                 }
             }
         });
@@ -176,7 +176,7 @@ postgres_test! {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let ada = shop.customer("ada").await;
         for _ in 0..5 {
-            ada.buys(&kettle, 1).await;
+            ada.place_order(&kettle, 1).await;
         }
         let late = shop.another().await;
         let served = Served::start(&late).await;
@@ -185,12 +185,12 @@ postgres_test! {
         listener.follow(&mut heard, 6).await;
         assert_eq!(heard.updates.len(), 4);
         // The first one has gone, and nothing with it.
-        let last = ada.buys(&kettle, 1).await;
+        let last = ada.place_order(&kettle, 1).await;
         shop.app.stopping.cancel();
         shop.app.db.close().await;
         listener.follow(&mut heard, 7).await;
         assert_eq!(heard.updates[4]["at"], last["createdAt"]);
-        ada.on(&late).buys(&kettle, 1).await;
+        ada.on(&late).place_order(&kettle, 1).await;
         listener.follow(&mut heard, 8).await;
         assert_eq!(heard.stock[&kettle], 93);
         served.stopped().await;

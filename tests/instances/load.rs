@@ -188,21 +188,21 @@ async fn listens(servers: Vec<String>, since: i64, last: i64) -> Heard {
 /// `from` to `to`; tells how many.
 async fn break_connections(site: &Site, load: &Load, from: i64, to: i64) -> usize {
     load.reaches(from).await;
-    let behind = site.behind();
-    let connections = behind.numbers(
+    let raw = site.raw_db();
+    let connections = raw.numbers(
         "SELECT pid FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid",
     );
     let count = i64::try_from(connections.len()).unwrap();
     for (number, connection) in (0..).zip(&connections) {
         load.reaches(from + (to - from) * number / count).await;
-        behind.run(&format!("SELECT pg_terminate_backend({connection})"));
+        raw.run(&format!("SELECT pg_terminate_backend({connection})"));
     }
     connections.len()
 }
 
 postgres_test! {
-    async fn r17_what_there_is_is_sold_once_whatever_breaks(site: Site) {
+    async fn what_there_is_is_sold_once_whatever_breaks(site: Site) {
         let attempts = attempts();
         let stock = i64::try_from(attempts / 5).unwrap();
         let kettle = site.product("Kettle", 129_900, stock);
@@ -249,10 +249,10 @@ postgres_test! {
             orders.extend(acknowledged.into_iter().map(|order| (customer.clone(), order)));
         }
         assert_eq!(i64::try_from(orders.len()).unwrap(), stock);
-        let behind = site.behind();
-        behind.assert_sound();
-        assert_eq!(behind.number("SELECT count(*) FROM orders"), stock);
-        assert_eq!(behind.number("SELECT stock FROM products"), 0);
+        let raw = site.raw_db();
+        raw.assert_sound();
+        assert_eq!(raw.number("SELECT count(*) FROM orders"), stock);
+        assert_eq!(raw.number("SELECT stock FROM products"), 0);
         let visitor = Remote::new(&first);
         let mut ids = BTreeSet::new();
         for (customer, order) in &orders {

@@ -76,7 +76,7 @@ postgres_test! {
         is_ready(&second.start()).await;
     }
 
-    async fn r03_what_one_process_acknowledged_is_there_for_the_others(site: Site) {
+    async fn what_one_process_acknowledged_is_there_for_the_others(site: Site) {
         let kettle = site.product("Kettle", 129_900, 50);
         let (first, second) = (site.start(), site.beside());
         let second = second.start();
@@ -90,7 +90,7 @@ postgres_test! {
         let again = ada.check_out_once("key-1").await.unwrap();
         assert_eq!((again.status, &again.body), (201, &placed.body));
         assert_eq!(again.header("idempotent-replayed"), Some("true"));
-        site.behind().assert_sound();
+        site.raw_db().assert_sound();
     }
 }
 
@@ -108,14 +108,14 @@ async fn three_that_start_at_once_on_an_empty_database_all_serve() {
     for process in &processes {
         is_ready(process).await;
     }
-    let behind = first.behind();
+    let raw = first.raw_db();
     let (steps, versions) = (
-        behind.number("SELECT count(*) FROM refinery_schema_history"),
-        behind.number("SELECT count(DISTINCT version) FROM refinery_schema_history"),
+        raw.number("SELECT count(*) FROM refinery_schema_history"),
+        raw.number("SELECT count(DISTINCT version) FROM refinery_schema_history"),
     );
     assert_eq!(steps, versions, "each step was taken once");
     assert_eq!(
-        behind.number("SELECT value FROM kept_counts WHERE name = 'products'"),
+        raw.number("SELECT value FROM kept_counts WHERE name = 'products'"),
         0
     );
 
@@ -133,5 +133,5 @@ async fn three_that_start_at_once_on_an_empty_database_all_serve() {
         .get(&format!("/products/{kettle}"))
         .await;
     assert_eq!(shown.number("/stockQuantity"), 47);
-    behind.assert_sound();
+    raw.assert_sound();
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shop::db;
+use shop::infra::db;
 
 use crate::support::{TestStore, storage_test};
 
@@ -15,11 +15,11 @@ impl TestStore {
     async fn is_told(&self, timer: &'static str) -> bool {
         let told = self
             .db
-            .write("test.timer", move |tx| db::is_due(tx, timer, SPAN));
+            .write("test.timer", move |tx| db::try_claim_timer(tx, timer, SPAN));
         told.await.unwrap()
     }
 
-    fn passes(&self, span: Duration) {
+    fn advance_clock(&self, span: Duration) {
         self.db.clock().advance(span);
     }
 }
@@ -38,11 +38,11 @@ storage_test! {
             assert_eq!(told(&[&store, &other, &store, &other], "timer").await, 1);
             assert_eq!(told(&[&store, &other], "timer").await, 0, "not again within the span");
             for store in [&store, &other] {
-                store.passes(NEARLY);
+                store.advance_clock(NEARLY);
                 assert!(!store.is_told("timer").await, "it is not time");
             }
             for store in [&store, &other] {
-                store.passes(MOMENT);
+                store.advance_clock(MOMENT);
             }
         }
         assert_eq!(told(&[&store, &other], "another timer").await, 1, "each by itself");
@@ -52,31 +52,31 @@ storage_test! {
         let other = store.another().await;
         // As the clocks of two machines do, or two transactions of one that overtake each other.
         for ahead in [MOMENT, Duration::from_secs(1), Duration::from_mins(10)] {
-            store.passes(ahead);
+            store.advance_clock(ahead);
             assert!(store.is_told("timer").await);
             assert!(!other.is_told("timer").await, "{ahead:?} behind");
             assert!(!store.is_told("timer").await);
             for store in [&store, &other] {
-                store.passes(SPAN * 2);
+                store.advance_clock(SPAN * 2);
             }
         }
     }
 
     async fn a_clock_that_was_set_back_silences_no_timer(store: TestStore) {
         let other = store.another().await;
-        store.passes(Duration::from_hours(24 * 365));
+        store.advance_clock(Duration::from_hours(24 * 365));
         assert!(store.is_told("timer").await, "by a clock that is a year ahead");
         assert!(other.is_told("timer").await, "by one that was set right");
         assert!(!other.is_told("timer").await);
-        other.passes(SPAN);
+        other.advance_clock(SPAN);
         assert!(other.is_told("timer").await);
     }
 
     async fn a_ring_that_was_undone_is_not_lost(store: TestStore) {
         let other = store.another().await;
         let failed = store.db.write("test.timer", |tx| {
-            assert!(db::is_due(tx, "timer", SPAN)?);
-            Err::<(), _>(shop::error::Error::unavailable("what is due cannot be done"))
+            assert!(db::try_claim_timer(tx, "timer", SPAN)?);
+            Err::<(), _>(shop::core::error::Error::unavailable("what is due cannot be done"))
         });
         failed.await.unwrap_err();
         assert!(other.is_told("timer").await);

@@ -313,7 +313,7 @@ async fn fragments_and_pings_are_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn w03_what_is_too_large_or_not_text_is_closed_with_its_code() {
+async fn what_is_too_large_or_not_text_is_closed_with_its_code() {
     let served = served().await;
     assert_eq!(
         answer_to(&served, &masked_head(FIN | TEXT, MESSAGE + 1)).await,
@@ -349,7 +349,7 @@ async fn a_close_frame_reaches_a_client_that_is_still_sending() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r15_a_stopping_server_waits_shortly_for_the_answer_to_its_close_frame() {
+async fn a_stopping_server_waits_shortly_for_the_answer_to_its_close_frame() {
     let served = served().await;
     let mut answering = Socket::open(&served).await;
     let silent = Socket::open(&served).await;

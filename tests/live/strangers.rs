@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shop::clock::{Clock, Timestamp};
+use shop::core::clock::{Clock, Timestamp};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -21,9 +21,9 @@ const MAX_MORE: usize = 64 * 1024;
 
 /// Writes the events of an import.
 fn import(shop: &TestShop) {
-    let behind = shop.behind();
+    let raw = shop.raw_db();
     let Timestamp(now) = Clock::system().now();
-    behind.run("BEGIN");
+    raw.run("BEGIN");
     for seq in 1..=EVENTS {
         let changes: Vec<_> = (0..200)
             .map(|product| {
@@ -32,11 +32,11 @@ fn import(shop: &TestShop) {
             })
             .collect();
         let changes = json!(changes);
-        behind.run(&format!(
+        raw.run(&format!(
             "INSERT INTO events (seq, at, changes) VALUES ({seq}, {now}, '{changes}')"
         ));
     }
-    behind.run("COMMIT");
+    raw.run("COMMIT");
 }
 
 /// A listener that replays everything and reads nothing; what the kernel holds for it is little.

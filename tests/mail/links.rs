@@ -43,13 +43,13 @@ fn tokens(shop: &TestShop) -> Vec<String> {
 
 /// How many mails still wait.
 fn waiting(shop: &TestShop) -> i64 {
-    shop.behind()
+    shop.raw_db()
         .number("SELECT count(*) FROM outbox WHERE state = 'waiting'")
 }
 
 /// Fails the test if any table holds one of the tokens.
 fn assert_no_table_holds(shop: &TestShop, tokens: &[String]) {
-    for (table, rows) in shop.behind().dump() {
+    for (table, rows) in shop.raw_db().dump() {
         for token in tokens {
             assert!(!rows.concat().contains(token), "{table} holds a token");
         }
@@ -67,7 +67,7 @@ storage_test! {
         forgot(&shop).await;
         for _ in 0..3 {
             assert_eq!(tries(&shop).await, 2);
-            shop.passes(Duration::from_mins(12));
+            shop.advance_clock(Duration::from_mins(12));
         }
         let sent = tokens(&shop);
         assert_eq!(sent.len(), 1 + 2 * 3);
@@ -93,7 +93,7 @@ storage_test! {
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
         assert_eq!(tries(&shop).await, 1);
-        shop.passes(Duration::from_mins(1));
+        shop.advance_clock(Duration::from_mins(1));
         shop.mailer.refuse(None);
         assert_eq!(shop.mails().await.len(), 1);
         let sent = tokens(&shop);
@@ -107,7 +107,7 @@ storage_test! {
         refuse(&shop, DOWN, false);
         forgot(&shop).await;
         assert_eq!(tries(&shop).await, 1);
-        shop.passes(Duration::from_hours(5));
+        shop.advance_clock(Duration::from_hours(5));
         shop.mailer.refuse(None);
         let token = shop.token_mailed(ADA).await;
         reset(&shop, &tokens(&shop)[1]).await.is_problem(400, "invalid-token");
@@ -118,7 +118,7 @@ storage_test! {
         refuse(&shop, "554 looks like spam: {link}", true);
         register(&shop, "ada").await;
         assert_eq!(tries(&shop).await, 1);
-        let kept = shop.behind().text("SELECT error FROM outbox");
+        let kept = shop.raw_db().text("SELECT error FROM outbox");
         assert!(kept.starts_with("554 looks like spam: http://shop.test/"), "{kept}");
         assert!(!kept.contains(&tokens(&shop)[0]), "{kept}");
     }
@@ -126,13 +126,13 @@ storage_test! {
     async fn links_end_with_a_disabled_account_a_logout_and_a_new_role(shop: TestShop) {
         let customer = ["ada@example.com", "CUSTOMER"];
         for command in [&["disable", ADA][..], &["logout", ADA], &["role", customer[0], customer[1]]] {
-            let shop = shop.but(&[("rate_limit", "off")]).await;
+            let shop = shop.with_settings(&[("rate_limit", "off")]).await;
             register(&shop, "ada").await;
             forgot(&shop).await;
             shop.mails().await;
             let [proof, token] = tokens(&shop).try_into().unwrap();
             refuse(&shop, DOWN, false);
-            shop.passes(Duration::from_millis(1));
+            shop.advance_clock(Duration::from_millis(1));
             forgot(&shop).await;
             assert_eq!(waiting(&shop), 1);
 
@@ -155,7 +155,7 @@ storage_test! {
         shop.mails().await;
         let [proof, token] = tokens(&shop).try_into().unwrap();
         // However it was disabled.
-        shop.behind().run("UPDATE users SET disabled_at = 1");
+        shop.raw_db().run("UPDATE users SET disabled_at = 1");
         reset(&shop, &token).await.is_problem(400, "invalid-token");
         verify(&shop, &proof).await.is_problem(400, "invalid-token");
         let refused = shop.run(&["admin", "user", "reset-password", ADA]);
@@ -184,7 +184,7 @@ storage_test! {
     async fn operators_read_no_link(shop: TestShop) {
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
-        let id = shop.app.db.read("test.mails", shop::mail::list).await.unwrap()[0].id;
+        let id = shop.app.db.read("test.mails", shop::domain::notifications::list).await.unwrap()[0].id;
         let shown = shop.run(&["admin", "mail", "show", &id.to_string(), "--json"]);
         let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
         let text = shown["text"].as_str().unwrap();
@@ -196,7 +196,7 @@ storage_test! {
         register(&shop, "ada").await;
         // On Postgres, the earlier release may still write mails after the migration.
         let data = r#"{"name":"Ada","link":"http://shop.test/verify-email#token=0"}"#;
-        shop.behind().run(&format!(
+        shop.raw_db().run(&format!(
             "UPDATE outbox SET link_purpose = NULL, link_user_id = NULL, data = '{data}'"
         ));
         let letters = shop.mails().await;

@@ -211,7 +211,7 @@ storage_test! {
         assert!(mail["lastError"].as_str().unwrap().contains("no such user"), "{mail}");
     }
 
-    async fn r19_a_server_that_drops_the_line_gets_the_same_mail_again(site: Site) {
+    async fn a_server_that_drops_the_line_gets_the_same_mail_again(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "drop"]) else { return };
         let process = start(&site, &server.url(""), &[]);
         register(&process, "ada").await;
@@ -221,7 +221,7 @@ storage_test! {
         assert_eq!(mail.header("message-id"), Some(format!("<{id}@shop.example>")));
     }
 
-    async fn r19_a_server_that_hangs_holds_nobody_up(site: Site) {
+    async fn a_server_that_hangs_holds_nobody_up(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "hang"]) else { return };
         let process = start(&site, &server.url(""), &[]);
         let ada = register(&process, "ada").await;
@@ -232,7 +232,7 @@ storage_test! {
         assert!(process.wait().success(), "it stops all the same");
     }
 
-    async fn r19_kill_nine_between_commit_and_send_loses_no_mail(site: Site) {
+    async fn kill_nine_between_commit_and_send_loses_no_mail(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "hang"]) else { return };
         let process = start(&site, &server.url(""), &[]);
         register(&process, "ada").await;
@@ -256,7 +256,7 @@ storage_test! {
         assert_eq!(server.messages().len(), 1, "once");
     }
 
-    async fn i02_mail_goes_to_one_recipient_under_the_headers_of_the_shop(site: Site) {
+    async fn mail_goes_to_one_recipient_under_the_headers_of_the_shop(site: Site) {
         let Some(server) = SmtpServer::start(&[]) else { return };
         let process = start(&site, &server.url(""), &[]);
         let remote = Remote::new(&process);

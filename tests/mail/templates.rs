@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 use shop::{
-    mail::Templates,
-    money::{Currency, MAX_AMOUNT, Money},
+    core::money::{Currency, MAX_AMOUNT, Money},
+    domain::notifications::Templates,
 };
 
 use super::{register, tries};
@@ -122,10 +122,10 @@ storage_test! {
             assert_eq!(tries(&shop).await, 1);
         }
         assert!(shop.mails().await.is_empty());
-        let kept = shop.behind().dump()["outbox"].concat();
+        let kept = shop.raw_db().dump()["outbox"].concat();
         assert!(kept.contains("verify.txt") && kept.contains("waiting"), "{kept}");
         fs::remove_file(own.join("verify.txt")).unwrap();
-        shop.passes(std::time::Duration::from_secs(2));
+        shop.advance_clock(std::time::Duration::from_secs(2));
         assert_eq!(shop.mails().await.len(), 3);
     }
 }

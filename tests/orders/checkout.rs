@@ -5,21 +5,21 @@ use super::*;
 storage_test! {
     async fn an_empty_cart_is_no_order(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        ada.checks_out().await.is_problem(409, "cart-empty");
+        ada.checkout().await.is_problem(409, "cart-empty");
         let kettle = shop.product("Kettle", 129_900, 5).await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         shop.admin().await.delete(&format!("/products/{kettle}")).await;
-        ada.checks_out().await.is_problem(409, "cart-empty");
+        ada.checkout().await.is_problem(409, "cart-empty");
     }
 
     async fn a_checkout_takes_no_body_or_an_empty_one(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let ada = shop.customer("ada").await;
         for body in [Value::Null, json!({}), json!({ "expectedTotal": 129_900 })] {
-            ada.puts(&kettle, 1).await;
+            ada.add_to_cart(&kettle, 1).await;
             assert_eq!(ada.post("/orders", body).await.status, 201);
         }
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         for body in ["{", "{} {}", "\u{feff}{", "expectedTotal=1"] {
             let kind = [("content-type", "application/json")];
             let refused = ada.raw(Method::POST, "/orders", &kind, body).await;
@@ -33,11 +33,11 @@ storage_test! {
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
     }
 
-    async fn b01_the_total_is_the_shops_own(shop: TestShop) {
+    async fn the_total_is_the_shops_own(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 2).await;
-        let before = shop.behind().dump();
+        ada.add_to_cart(&kettle, 2).await;
+        let before = shop.raw_db().dump();
         for other in [0, 1, 259_799, 259_801, (1_i64 << 53) - 1] {
             let refused = ada.post("/orders", json!({ "expectedTotal": other })).await;
             refused.is_problem(409, "total-changed");
@@ -52,7 +52,7 @@ storage_test! {
             let refused = ada.post("/orders", json!({ own: 1 })).await;
             refused.blames(own);
         }
-        assert_eq!(shop.behind().dump(), before);
+        assert_eq!(shop.raw_db().dump(), before);
         let placed = ada.post("/orders", json!({ "expectedTotal": 259_800 })).await;
         assert_eq!(placed.number("/totalAmount"), 259_800);
     }
@@ -60,24 +60,24 @@ storage_test! {
     async fn a_price_that_moved_is_seen_before_it_is_paid(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         let product = format!("/products/{kettle}");
         shop.admin().await.patch(&product, json!({ "price": 135_000 })).await;
         let refused = ada.post("/orders", json!({ "expectedTotal": 129_900 })).await;
         refused.is_problem(409, "total-changed");
-        let placed = ada.checks_out().await;
+        let placed = ada.checkout().await;
         assert_eq!(placed.number("/items/0/price"), 135_000);
         assert_eq!(placed.number("/totalAmount"), 135_000);
     }
 
-    async fn r02_short_lines_are_all_named_and_nothing_changes(shop: TestShop) {
+    async fn short_lines_are_all_named_and_nothing_changes(shop: TestShop) {
         let admin = shop.admin().await;
         let ada = shop.customer("ada").await;
         let mut products = Vec::new();
         for name in ["Kettle", "Mug", "Plate"] {
             let product = shop.product(name, 129_900, 9).await;
-            shop.passes(MINUTE);
-            ada.puts(&product, 4).await;
+            shop.advance_clock(MINUTE);
+            ada.add_to_cart(&product, 4).await;
             products.push(product);
         }
         for (product, delta) in [(&products[0], -8), (&products[2], -9)] {
@@ -85,8 +85,8 @@ storage_test! {
             let answer = admin.post(&format!("/admin/products/{product}/stock"), change).await;
             assert_eq!(answer.status, 200);
         }
-        let before = shop.behind().dump();
-        let refused = ada.checks_out().await;
+        let before = shop.raw_db().dump();
+        let refused = ada.checkout().await;
         refused.is_problem(409, "insufficient-stock");
         let errors = refused.json()["errors"].clone();
         assert_eq!(errors[0]["productId"], json!(products[0]));
@@ -122,17 +122,17 @@ storage_test! {
           "type": "/problems/insufficient-stock"
         }
         "#);
-        assert_eq!(shop.behind().dump(), before);
+        assert_eq!(shop.raw_db().dump(), before);
     }
 
-    async fn r02_a_step_that_fails_leaves_nothing(shop: TestShop) {
+    async fn a_step_that_fails_leaves_nothing(shop: TestShop) {
         let (kettle, mug) =
             (shop.product("Kettle", 129_900, 5).await, shop.product("Mug", 30_000, 9).await);
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 2).await;
-        ada.puts(&mug, 3).await;
+        ada.add_to_cart(&kettle, 2).await;
+        ada.add_to_cart(&mug, 3).await;
         let cart = ada.get("/cart").await.body;
-        let behind = shop.behind();
+        let raw = shop.raw_db();
         let events = match shop.engine {
             Engine::Sqlite => "events",
             Engine::Postgres => "fresh_events",
@@ -141,59 +141,59 @@ storage_test! {
             "orders", "order_items", "payments", "stock_movements", events, "idempotency_keys",
         ];
         for step in steps {
-            behind.break_table(step);
-            let before = behind.dump();
+            raw.break_table(step);
+            let before = raw.dump();
             let failed = ada.checks_out_once("one-try").await;
             failed.is_problem(500, "internal");
             let words = failed.text("/detail");
             assert!(!words.contains("broken") && !words.contains(step), "{words}");
-            assert_eq!(behind.dump(), before, "{step}");
+            assert_eq!(raw.dump(), before, "{step}");
             assert_eq!(ada.get("/cart").await.body, cart);
-            behind.mend_table(step);
+            raw.mend_table(step);
         }
         assert_eq!(ada.checks_out_once("one-try").await.status, 201);
-        behind.assert_sound();
+        raw.assert_sound();
     }
 
-    async fn r02_a_checkout_that_fails_takes_no_other_along(shop: TestShop) {
+    async fn a_checkout_that_fails_takes_no_other_along(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let cursed = shop.product("Cursed Mug", 30_000, 50).await;
         let names: Vec<String> = (0..20).map(|n| format!("customer{n}")).collect();
         let mut customers = Vec::new();
         for (number, name) in names.iter().enumerate() {
             let customer = shop.customer(name).await;
-            customer.puts(if number % 5 == 2 { &cursed } else { &kettle }, 1).await;
+            customer.add_to_cart(if number % 5 == 2 { &cursed } else { &kettle }, 1).await;
             customers.push(customer);
         }
-        shop.behind().undo_at("order_items", "NEW.name = 'Cursed Mug'");
+        shop.raw_db().undo_at("order_items", "NEW.name = 'Cursed Mug'");
         let answers =
-            futures_util::future::join_all(customers.iter().map(Client::checks_out)).await;
+            futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         for (number, answer) in answers.iter().enumerate() {
             let expected = if number % 5 == 2 { 500 } else { 201 };
             assert_eq!(answer.status, expected, "{answer:?}");
         }
         assert_eq!((shop.stock(&kettle).await, shop.stock(&cursed).await), (34, 50));
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn r01_ten_pieces_go_to_ten_of_five_hundred(shop: TestShop) {
+    async fn ten_pieces_go_to_ten_of_five_hundred(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let names: Vec<String> = (0..500).map(|n| format!("customer{n}")).collect();
         let customers =
             futures_util::future::join_all(names.iter().map(|name| shop.customer(name))).await;
-        futures_util::future::join_all(customers.iter().map(|one| one.puts(&kettle, 1))).await;
+        futures_util::future::join_all(customers.iter().map(|one| one.add_to_cart(&kettle, 1))).await;
 
         let answers =
-            futures_util::future::join_all(customers.iter().map(Client::checks_out)).await;
+            futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         let placed = answers.iter().filter(|answer| answer.status == 201).count();
         assert_eq!(placed, 10);
         for refused in answers.iter().filter(|answer| answer.status != 201) {
             refused.is_problem(409, "insufficient-stock");
         }
         assert_eq!(shop.stock(&kettle).await, 0);
-        assert_eq!(shop.behind().number("SELECT count(*) FROM orders"), 10);
-        assert_eq!(shop.behind().number("SELECT count(*) FROM cart_items"), 490);
-        shop.behind().assert_sound();
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM orders"), 10);
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM cart_items"), 490);
+        shop.raw_db().assert_sound();
     }
 
     async fn orders_across_products_never_wait_for_each_other(shop: TestShop) {
@@ -204,15 +204,15 @@ storage_test! {
         for (number, name) in names.iter().enumerate() {
             let customer = shop.customer(name).await;
             let (first, second) = if number % 2 == 0 { (&kettle, &mug) } else { (&mug, &kettle) };
-            customer.puts(first, 1).await;
-            customer.puts(second, 1).await;
+            customer.add_to_cart(first, 1).await;
+            customer.add_to_cart(second, 1).await;
             customers.push(customer);
         }
         let answers =
-            futures_util::future::join_all(customers.iter().map(Client::checks_out)).await;
+            futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 40);
         assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), 20);
         assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (0, 0));
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 }

@@ -1,22 +1,22 @@
 //! `Idempotency-Key` on a checkout: once, whatever the network does.
 
-use shop::accounts::{self, Email, Role};
+use shop::domain::accounts::{self, Email, Role};
 
 use super::*;
 
 storage_test! {
-    async fn h01_a_repeat_gets_the_same_answer(shop: TestShop) {
+    async fn a_repeat_gets_the_same_answer(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 2).await;
+        ada.add_to_cart(&kettle, 2).await;
         let first = ada.checks_out_once("key-1").await;
         assert_eq!(first.status, 201);
         assert_eq!(first.header("idempotent-replayed"), None);
 
         // What happens meanwhile changes nothing of the answer.
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         shop.capture(&first.json()).await;
-        shop.passes(MINUTE);
+        shop.advance_clock(MINUTE);
         for _ in 0..3 {
             let again = ada.checks_out_once("key-1").await;
             assert_eq!((again.status, &again.body), (201, &first.body));
@@ -34,14 +34,14 @@ storage_test! {
         assert_eq!((again.status, &again.body), (201, &first.body));
         assert_eq!(again.header("idempotent-replayed"), Some("true"));
         assert_eq!(shop.orders(), 1);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn h01_keys_belong_to_their_user(shop: TestShop) {
+    async fn keys_belong_to_their_user(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         for customer in [&ada, &bob] {
-            customer.puts(&kettle, 1).await;
+            customer.add_to_cart(&kettle, 1).await;
             let placed = customer.checks_out_once("key-1").await;
             assert_eq!(placed.status, 201);
             assert_eq!(placed.header("idempotent-replayed"), None);
@@ -49,23 +49,23 @@ storage_test! {
         assert_eq!(shop.orders(), 2);
     }
 
-    async fn h01_a_key_is_free_again_after_a_day(shop: TestShop) {
+    async fn a_key_is_free_again_after_a_day(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         ada.checks_out_once("key-1").await;
-        shop.passes(Duration::from_hours(24));
+        shop.advance_clock(Duration::from_hours(24));
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         let later = ada.checks_out_once("key-1").await;
         assert_eq!((later.status, later.header("idempotent-replayed")), (201, None));
         assert_eq!(shop.orders(), 2);
     }
 
-    async fn h02_fifty_at_once_make_one_order(shop: TestShop) {
+    async fn fifty_at_once_make_one_order(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 2).await;
+        ada.add_to_cart(&kettle, 2).await;
         let answers =
             futures_util::future::join_all((0..50).map(|_| ada.checks_out_once("key-1"))).await;
         for answer in &answers {
@@ -78,11 +78,11 @@ storage_test! {
         assert_eq!(shop.stock(&kettle).await, 498);
     }
 
-    async fn h02_a_refusal_leaves_the_key_free(shop: TestShop) {
+    async fn a_refusal_leaves_the_key_free(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.checks_out_once("key-1").await.is_problem(409, "cart-empty");
-        ada.puts(&kettle, 5).await;
+        ada.add_to_cart(&kettle, 5).await;
         let change = json!({ "delta": -1, "reason": "broken" });
         let stock = format!("/admin/products/{kettle}/stock");
         shop.admin().await.post(&stock, change).await;
@@ -92,12 +92,12 @@ storage_test! {
         assert_eq!((placed.status, placed.header("idempotent-replayed")), (201, None));
     }
 
-    async fn h02_another_body_is_refused(shop: TestShop) {
+    async fn another_body_is_refused(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         assert_eq!(ada.checks_out_once("key-1").await.status, 201);
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         for body in [json!({}), json!({ "expectedTotal": 129_900 })] {
             let headers = [("idempotency-key", "key-1")];
             let refused = ada.call(Method::POST, "/orders", &headers, body).await;
@@ -107,12 +107,12 @@ storage_test! {
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
     }
 
-    async fn h02_keys_have_a_form(shop: TestShop) {
+    async fn keys_have_a_form(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         let too_long = "k".repeat(256);
-        let before = shop.behind().dump();
+        let before = shop.raw_db().dump();
         for wrong in ["", "two words", " ", "\"\"", "\"", "\"open", "tab\there", "kéy", too_long.as_str()] {
             let refused = ada.checks_out_once(wrong).await;
             refused.is_problem(400, "invalid-header");
@@ -120,7 +120,7 @@ storage_test! {
         let twice = [("idempotency-key", "key-1"), ("idempotency-key", "key-1")];
         let refused = ada.call(Method::POST, "/orders", &twice, Value::Null).await;
         refused.is_problem(400, "invalid-header");
-        assert_eq!(shop.behind().dump(), before);
+        assert_eq!(shop.raw_db().dump(), before);
 
         let longest = "k".repeat(255);
         let placed = ada.checks_out_once(&longest).await;
@@ -131,10 +131,10 @@ storage_test! {
         assert_eq!(shop.orders(), 1);
     }
 
-    async fn h01_a_key_does_not_outlive_the_session(shop: TestShop) {
+    async fn a_key_does_not_outlive_the_session(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         ada.checks_out_once("key-1").await;
         let email = Email::parse("ada@example.com").unwrap();
         let moved = shop.app.db.write("test.role", move |tx| {
@@ -145,7 +145,7 @@ storage_test! {
         ada.checks_out_once("key-1").await.is_problem(401, "unauthorized");
     }
 
-    async fn h01_a_key_counts_on_a_change_of_stock_too(shop: TestShop) {
+    async fn a_key_counts_on_a_change_of_stock_too(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let admin = shop.admin().await;
         let headers = [("idempotency-key", "key-1")];
@@ -169,7 +169,7 @@ storage_test! {
     async fn no_spelling_of_an_id_is_a_way_around_a_key(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        let order = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
         shop.capture(&order).await;
         let admin = shop.admin().await;
         let id = order["id"].as_str().unwrap();
@@ -197,7 +197,7 @@ storage_test! {
     async fn an_id_has_one_spelling_everywhere(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         for other in [kettle.to_uppercase(), kettle.replace('-', "")] {
             ada.get(&format!("/products/{other}")).await.is_problem(404, "not-found");
             ada.delete(&format!("/cart/items/{other}")).await.is_problem(404, "not-found");

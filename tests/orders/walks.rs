@@ -33,7 +33,7 @@ storage_test! {
             let who = if number % 3 == 0 { &bob } else { &ada };
             who.post("/cart", json!({ "productId": kettle })).await;
             assert_eq!(who.post("/orders", json!({})).await.status, 201);
-            shop.passes(std::time::Duration::from_millis(number % 2));
+            shop.advance_clock(std::time::Duration::from_millis(number % 2));
         }
         let own = numbers(&ada.get("/orders?limit=100").await);
         assert_eq!(own.len(), 6);

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shop::{
-    orders::{self, worker::expire_due},
-    worker::Patience,
+    domain::orders::{self, worker::expire_due},
+    worker::ExpiryPause,
 };
 
 use super::{standing, tell};
@@ -17,12 +17,12 @@ storage_test! {
     async fn an_order_that_is_not_paid_in_time_is_cancelled(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
-        let order = ada.buys(&kettle, 2).await;
-        shop.passes(29 * MINUTE);
+        let order = ada.place_order(&kettle, 2).await;
+        shop.advance_clock(29 * MINUTE);
         let ada = shop.customer("ada").await;
-        let younger = ada.buys(&kettle, 1).await;
+        let younger = ada.place_order(&kettle, 1).await;
         assert_eq!(expire_due(&shop.app).await.unwrap(), 0);
-        shop.passes(MINUTE + Duration::from_millis(1));
+        shop.advance_clock(MINUTE + Duration::from_millis(1));
         assert_eq!(expire_due(&shop.app).await.unwrap(), 1);
         assert_eq!(expire_due(&shop.app).await.unwrap(), 0);
         assert_eq!(standing(&ada, &order).await.0, "CANCELLED");
@@ -31,48 +31,48 @@ storage_test! {
         let told = shop.events().await;
         assert_eq!(*told.last().unwrap(), json!([{ "id": kettle, "stockQuantity": 4 }]));
         let causes = "SELECT cause FROM stock_movements WHERE delta > 0 AND order_id IS NOT NULL";
-        assert_eq!(shop.behind().text(causes), "expiry");
-        shop.behind().assert_sound();
+        assert_eq!(shop.raw_db().text(causes), "expiry");
+        shop.raw_db().assert_sound();
     }
 
     async fn many_expire_in_small_batches(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 500).await;
         for _ in 0..45 {
-            ada.buys(&kettle, 1).await;
+            ada.place_order(&kettle, 1).await;
         }
-        let paid = ada.buys(&kettle, 1).await;
+        let paid = ada.place_order(&kettle, 1).await;
         shop.capture(&paid).await;
-        shop.passes(31 * MINUTE);
+        shop.advance_clock(31 * MINUTE);
         assert_eq!(expire_due(&shop.app).await.unwrap(), 45);
         let ada = shop.customer("ada").await;
         assert_eq!(shop.stock(&kettle).await, 499);
         assert_eq!(standing(&ada, &paid).await.0, "PAID");
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn money_that_comes_after_the_expiry_goes_back(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
-        let order = ada.buys(&kettle, 2).await;
+        let order = ada.place_order(&kettle, 2).await;
         tell(&shop, &event("payment.failed", &order, "pay_0"), "ev_0").await;
-        shop.passes(31 * MINUTE);
+        shop.advance_clock(31 * MINUTE);
         expire_due(&shop.app).await.unwrap();
         let ada = shop.customer("ada").await;
         tell(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
         let (status, payment, _) = standing(&ada, &order).await;
         assert_eq!((status.as_str(), payment.as_str()), ("CANCELLED", "REFUNDED"));
         assert_eq!(shop.stock(&kettle).await, 5, "once");
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn r20_expiry_against_capture_and_cancel_has_one_outcome(shop: TestShop) {
+    async fn expiry_against_capture_and_cancel_has_one_outcome(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let mut kept = 0;
         for round in 0..8 {
             let ada = shop.customer("ada").await;
-            let order = ada.buys(&kettle, 1).await;
-            shop.passes(31 * MINUTE);
+            let order = ada.place_order(&kettle, 1).await;
+            shop.advance_clock(31 * MINUTE);
             let ada = shop.customer("ada").await;
             let captured = event("payment.captured", &order, &format!("pay_{round}")).to_string();
             let (id, cancel) = (format!("ev_{round}"), format!("{}/cancel", path(&order)));
@@ -94,20 +94,20 @@ storage_test! {
             kept += i64::from(status == "PAID");
         }
         assert_eq!(shop.stock(&kettle).await, 100 - kept);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn r18_a_clock_that_leaps_lets_nobody_expire_at_once(shop: TestShop) {
-        let (patience, began) = (Patience::default(), Instant::now());
+    async fn a_clock_that_leaps_lets_nobody_expire_at_once(shop: TestShop) {
+        let (patience, began) = (ExpiryPause::default(), Instant::now());
         let after = |span: Duration| began + span;
         assert!(!patience.is_asked_for(&shop.app, began));
-        shop.passes(MINUTE);
+        shop.advance_clock(MINUTE);
         assert!(!patience.is_asked_for(&shop.app, after(MINUTE)), "time that passes is no leap");
-        shop.passes(Duration::from_hours(365 * 24));
+        shop.advance_clock(Duration::from_hours(365 * 24));
         assert!(patience.is_asked_for(&shop.app, after(MINUTE)));
-        shop.passes(29 * MINUTE);
+        shop.advance_clock(29 * MINUTE);
         assert!(patience.is_asked_for(&shop.app, after(30 * MINUTE)));
-        shop.passes(MINUTE);
+        shop.advance_clock(MINUTE);
         assert!(!patience.is_asked_for(&shop.app, after(31 * MINUTE)), "a whole window later");
         shop.app.clock.set_back(Duration::from_hours(1));
         assert!(!patience.is_asked_for(&shop.app, after(31 * MINUTE)));
@@ -116,7 +116,7 @@ storage_test! {
     async fn paying_tells_what_the_providers_checkout_needs(shop: TestShop) {
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         let kettle = shop.product("Kettle", 129_900, 5).await;
-        let order = ada.buys(&kettle, 2).await;
+        let order = ada.place_order(&kettle, 2).await;
         let pay = format!("{}/pay", path(&order));
         let told = ada.post(&pay, Value::Null).await;
         assert_eq!(told.status, 200, "{told:?}");

@@ -1,7 +1,7 @@
 //! What customers are written on the way of an order.
 
 use serde_json::{Value, json};
-use shop::orders::worker::expire_due;
+use shop::domain::orders::worker::expire_due;
 
 use crate::support::{Client, TestShop, shopping::path, storage_test};
 
@@ -22,7 +22,7 @@ storage_test! {
     async fn each_step_of_an_order_is_written_about(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let kettle = shop.product("Kettle \"<steel>\"", 129_900, 5).await;
-        let order = ada.buys(&kettle, 2).await;
+        let order = ada.place_order(&kettle, 2).await;
         let letter = shop.mails().await.pop().unwrap();
         assert_eq!(letter.to, "ada@example.com");
         for said in ["2,598.00", "Kettle \"<steel>\"", order["number"].as_str().unwrap()] {
@@ -50,11 +50,11 @@ storage_test! {
     async fn an_order_that_ends_is_written_about(shop: TestShop) {
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         let kettle = shop.product("Kettle", 129_900, 5).await;
-        let order = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
         ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
         assert_eq!(subjects(&shop, "ada@example.com").await.len(), 2);
-        bob.buys(&kettle, 1).await;
-        shop.passes(std::time::Duration::from_mins(31));
+        bob.place_order(&kettle, 1).await;
+        shop.advance_clock(std::time::Duration::from_mins(31));
         expire_due(&shop.app).await.unwrap();
         assert_eq!(subjects(&shop, "bob@example.com").await.len(), 2);
     }
@@ -62,11 +62,11 @@ storage_test! {
     async fn a_checkout_that_fails_writes_nothing(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 1).await;
-        ada.puts(&kettle, 1).await;
-        shop.behind().break_table("payments");
-        assert!(ada.checks_out().await.status >= 500);
-        shop.behind().mend_table("payments");
-        assert_eq!(shop.behind().number("SELECT count(*) FROM outbox"), 0);
-        ada.checks_out().await;
+        ada.add_to_cart(&kettle, 1).await;
+        shop.raw_db().break_table("payments");
+        assert!(ada.checkout().await.status >= 500);
+        shop.raw_db().mend_table("payments");
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM outbox"), 0);
+        ada.checkout().await;
     }
 }

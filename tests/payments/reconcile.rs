@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use shop::{
-    money::Money,
-    orders::worker::{Reconciled, reconcile},
-    ports::{Mock, gateway::Play},
+    core::money::Money,
+    domain::orders::worker::{Reconciled, reconcile},
+    infra::ports::{Mock, gateway::Play},
 };
 
 use super::{standing, tell, unmatched};
@@ -40,9 +40,9 @@ storage_test! {
     async fn a_lost_capture_is_found(shop: TestShop) {
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         let kettle = shop.product("Kettle", 129_900, 9).await;
-        let lost = ada.buys(&kettle, 1).await;
-        let waiting = bob.buys(&kettle, 1).await;
-        let heard = bob.buys(&kettle, 1).await;
+        let lost = ada.place_order(&kettle, 1).await;
+        let waiting = bob.place_order(&kettle, 1).await;
+        let heard = bob.place_order(&kettle, 1).await;
         let paid = pays_unheard(&shop, &lost, false).await;
         let told = pays_unheard(&shop, &heard, false).await;
         tell(&shop, &Mock::event("payment.captured", &told, shop.app.clock.now()), "ev_1").await;
@@ -62,7 +62,7 @@ storage_test! {
         assert_eq!(standing(&ada, &lost).await.2, paid["id"]);
         let signatures = "SELECT string_agg(signature, ' ' ORDER BY received_at, outcome)
             FROM payment_events WHERE outcome = 'captured'";
-        let signatures = shop.behind().text(signatures);
+        let signatures = shop.raw_db().text(signatures);
         let mut signatures: Vec<_> = signatures.split(' ').collect();
         signatures.sort_unstable();
         assert_eq!(signatures, ["none", "valid"]);
@@ -72,11 +72,11 @@ storage_test! {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
         for _ in 0..2 {
-            let order = ada.buys(&kettle, 1).await;
+            let order = ada.place_order(&kettle, 1).await;
             shop.capture(&order).await;
         }
         // 100 orders may come to this, and more of them to more than 64 bits.
-        shop.behind().run("UPDATE payment_events SET amount = 9223372036854775807");
+        shop.raw_db().run("UPDATE payment_events SET amount = 9223372036854775807");
         let done = shop.run(&["admin", "payments", "reconcile", "--json"]);
         assert!(done.status.success(), "{done:?}");
         let told: Value = serde_json::from_slice(&done.stdout).unwrap();
@@ -90,7 +90,7 @@ storage_test! {
     async fn lost_money_for_a_cancelled_order_goes_back(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
-        let order = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
         pays_unheard(&shop, &order, false).await;
         ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
         assert_eq!(reconciled(&shop).await.captured, 1);
@@ -102,19 +102,19 @@ storage_test! {
     async fn a_lost_failure_is_found_and_a_second_payment_goes_back(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
-        let order = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
         pays_unheard(&shop, &order, true).await;
         assert_eq!(reconciled(&shop).await.failed, 1);
         assert_eq!(standing(&ada, &order).await.1, "FAILED");
         let first = pays_unheard(&shop, &order, false).await;
-        shop.passes(std::time::Duration::from_secs(1));
+        shop.advance_clock(std::time::Duration::from_secs(1));
         let second = pays_unheard(&shop, &order, false).await;
         let found = reconciled(&shop).await;
         assert_eq!((found.captured, found.duplicates, found.unmatched), (1, 1, 0));
         assert_eq!(standing(&ada, &order).await.2, first["id"]);
         assert_eq!(unmatched(&shop).await, []);
         let back = "SELECT transaction_id FROM refunds WHERE status = 'PROCESSED'";
-        assert_eq!(shop.behind().text(back), second["id"].as_str().unwrap());
+        assert_eq!(shop.raw_db().text(back), second["id"].as_str().unwrap());
         let again = reconciled(&shop).await;
         assert_eq!(again, Reconciled { compared: 1, ..Reconciled::default() }, "found once");
     }

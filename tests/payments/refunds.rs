@@ -14,7 +14,7 @@ use crate::support::{
 /// An order of two kettles for 259,800, paid.
 async fn paid_order(shop: &TestShop, customer: &Client<'_>) -> (String, Value) {
     let kettle = shop.product("Kettle", 129_900, 5).await;
-    let order = customer.buys(&kettle, 2).await;
+    let order = customer.place_order(&kettle, 2).await;
     shop.capture(&order).await;
     (kettle, order)
 }
@@ -39,7 +39,7 @@ storage_test! {
         assert_eq!(ada.get(&path(&order)).await.json(), done.json());
         assert_eq!(shop.stock(&kettle).await, 3, "nobody said that it came back");
         refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn a_part_goes_back_and_then_the_rest(shop: TestShop) {
@@ -65,20 +65,20 @@ storage_test! {
         refund(&admin, &order, json!({ "amount": 1, "restock": true })).await
             .is_problem(409, "refund-exceeds-captured");
         assert_eq!(shop.stock(&kettle).await, 5, "once");
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn b03_nothing_goes_back_that_did_not_come(shop: TestShop) {
+    async fn nothing_goes_back_that_did_not_come(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let kettle = shop.product("Kettle", 129_900, 5).await;
-        let order = ada.buys(&kettle, 1).await;
+        let order = ada.place_order(&kettle, 1).await;
         refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
         refund(&admin, &order, json!({ "amount": 1 })).await
             .is_problem(409, "refund-exceeds-captured");
         tell(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
         refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
         assert_eq!(ada.get(&path(&order)).await.text("/status"), "PENDING");
-        assert_eq!(shop.behind().number("SELECT count(*) FROM refunds"), 0);
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM refunds"), 0);
     }
 
     async fn a_refund_that_makes_no_sense_is_refused(shop: TestShop) {
@@ -101,7 +101,7 @@ storage_test! {
         assert_eq!(ada.get(&path(&order)).await.number("/payment/refundedAmount"), 0);
     }
 
-    async fn h01_one_key_refunds_once(shop: TestShop) {
+    async fn one_key_refunds_once(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (_, order) = paid_order(&shop, &ada).await;
         let place = format!("/admin{}/refund", path(&order));
@@ -155,10 +155,10 @@ storage_test! {
         assert_eq!(shop.stock(&kettle).await, 3);
     }
 
-    async fn p03_a_refund_told_before_its_payment_counts_afterwards(shop: TestShop) {
+    async fn a_refund_told_before_its_payment_counts_afterwards(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
-        let order = ada.buys(&kettle, 2).await;
+        let order = ada.place_order(&kettle, 2).await;
         let told = refund_event("refund.processed", "rfnd_1", "pay_1", 259_800);
         tell(&shop, &told, "ev_1").await;
         assert_eq!(super::unmatched(&shop).await[0].2, "no such payment");

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shop::{args, db, error::Result};
+use shop::{
+    core::error::Result,
+    infra::db::{self, params},
+};
 
 use crate::support::{Engine, TestShop, options};
 
@@ -14,7 +17,7 @@ async fn a_shop(storage: db::Options) -> Option<TestShop> {
 
 /// Sets something for all sessions to come, as an administrator might.
 fn set_for_all(shop: &TestShop, setting: &str) {
-    shop.behind().run(&format!(
+    shop.raw_db().run(&format!(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
     ));
 }
@@ -22,24 +25,26 @@ fn set_for_all(shop: &TestShop, setting: &str) {
 /// How a setting stands in the sessions that write, read and scan, in this order.
 async fn settings(shop: &TestShop, name: &'static str) -> [String; 3] {
     let ask = move |tx: &mut db::Tx<'_>| -> Result<String> {
-        let shown = tx.one("SELECT current_setting(?1)", args![name], |row| row.get(0));
+        let shown = tx.one("SELECT current_setting(?1)", params![name], |row| {
+            row.get(0)
+        });
         Ok(shown?.unwrap())
     };
     let db = &shop.app.db;
     [
         db.write("test.setting", ask).await.unwrap(),
         db.read("test.setting", ask).await.unwrap(),
-        db.scan("test.setting", ask).await.unwrap(),
+        db.long_read("test.setting", ask).await.unwrap(),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r04_commits_are_synced_whatever_the_database_is_set_to() {
+async fn commits_are_synced_whatever_the_database_is_set_to() {
     let Some(shop) = a_shop(options()).await else {
         return;
     };
     set_for_all(&shop, "synchronous_commit = off");
-    assert_eq!(shop.behind().text("SHOW synchronous_commit"), "off");
+    assert_eq!(shop.raw_db().text("SHOW synchronous_commit"), "off");
     let shop = shop.restarted().await;
     assert_eq!(settings(&shop, "synchronous_commit").await, ["on"; 3]);
 
@@ -77,17 +82,17 @@ async fn no_statement_takes_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r12_a_product_that_somebody_else_holds_is_a_503_with_retry_after() {
+async fn a_product_that_somebody_else_holds_is_a_503_with_retry_after() {
     let busy = Duration::from_millis(20);
     let Some(shop) = a_shop(db::Options { busy, ..options() }).await else {
         return;
     };
     let kettle = shop.product("Kettle", 129_900, 5).await;
     let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
-    ada.puts(&kettle, 2).await;
-    bob.puts(&kettle, 1).await;
+    ada.add_to_cart(&kettle, 2).await;
+    bob.add_to_cart(&kettle, 1).await;
 
-    let elsewhere = shop.behind();
+    let elsewhere = shop.raw_db();
     elsewhere.run("BEGIN; SELECT stock FROM products FOR UPDATE");
     for customer in [&ada, &bob, &ada] {
         let refused = customer.checks_out_once("key-1").await;

@@ -12,7 +12,7 @@ use std::{
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::{clock::Chance, orders};
+use shop::{core::rng::Rng, domain::orders};
 use tokio::sync::watch;
 
 use super::{
@@ -54,8 +54,8 @@ enum Mind {
 }
 
 impl Mind {
-    fn of(chance: &Chance) -> Mind {
-        match chance.below(100) {
+    fn of(rng: &Rng) -> Mind {
+        match rng.below(100) {
             0..55 => Mind::Pay,
             55..61 => Mind::FailAndPay,
             61..68 => Mind::Fail,
@@ -97,7 +97,7 @@ struct Load {
 struct Customer {
     patient: Patient,
     load: Arc<Load>,
-    chance: Chance,
+    rng: Rng,
     known: Vec<Known>,
 }
 
@@ -129,7 +129,7 @@ impl Customer {
 
     async fn orders(&mut self, number: usize) -> Value {
         let product = self.load.products[number % 3].clone();
-        let quantity = 1 + self.chance.below(3);
+        let quantity = 1 + self.rng.below(3);
         self.fills_cart(&product, quantity).await;
         let key = format!("key-{number}");
         let headers = [("idempotency-key", key.as_str())];
@@ -145,7 +145,7 @@ impl Customer {
         postman.token = None;
         let razorpay = &self.load.razorpay;
         let mut cancelled = Word::NotAsked;
-        match Mind::of(&self.chance) {
+        match Mind::of(&self.rng) {
             Mind::Pay => razorpay.visited(order, false).await,
             Mind::Fail => razorpay.visited(order, true).await,
             Mind::FailAndPay => {
@@ -290,13 +290,13 @@ async fn kill(
 }
 
 storage_test! {
-    async fn r20_every_order_ends_as_its_payments_imply(site: Site) {
+    async fn every_order_ends_as_its_payments_imply(site: Site) {
         let products = ["Kettle", "Mug", "Plate"].map(|name| site.product(name, 129_900, STOCK));
         let process = site.start_with(&LONG);
         let shop = site.beside_itself().await;
         let (door, doors) = watch::channel(Remote::new(&process));
         let load = Arc::new(Load {
-            razorpay: Razorpay::new(Arc::clone(&shop), Chance::seeded(5)),
+            razorpay: Razorpay::new(Arc::clone(&shop), Rng::seeded(5)),
             products,
             wanted: AtomicUsize::new(how_many()),
             done: watch::Sender::new(0),
@@ -309,7 +309,7 @@ storage_test! {
             let customer = Customer {
                 patient: Patient { token, door: doors.clone() },
                 load: Arc::clone(&load),
-                chance: Chance::seeded(number.try_into().unwrap()),
+                rng: Rng::seeded(number.try_into().unwrap()),
                 known: Vec::new(),
             };
             customers.push(tokio::spawn(customer.shops()));
@@ -336,12 +336,12 @@ storage_test! {
         }
         assert_eq!(sum.states.values().sum::<usize>(), how_many());
         assert!(sum.transactions.is_disjoint(&sum.too_many), "each is paid once");
-        let behind = site.behind();
-        behind.assert_sound();
+        let raw = site.raw_db();
+        raw.assert_sound();
         is_verified(&site.run(&["verify"]));
-        assert_eq!(behind.number("SELECT count(*) FROM orders"), i64::try_from(how_many()).unwrap());
+        assert_eq!(raw.number("SELECT count(*) FROM orders"), i64::try_from(how_many()).unwrap());
         let ids = |outcome: &str| {
-            let rows = behind.rows(&format!(
+            let rows = raw.rows(&format!(
                 "SELECT provider_payment_id FROM payment_events WHERE outcome LIKE '{outcome}'"
             ));
             let mut ids: Vec<_> = rows.concat().into_iter().flatten().collect();
@@ -351,7 +351,7 @@ storage_test! {
         assert!(ids("captured").iter().eq(&sum.transactions), "each is captured once");
         assert!(ids("duplicate").iter().eq(&sum.too_many), "each of the others is known once");
         assert_eq!(ids("unmatched%"), Vec::<String>::new());
-        let back = behind.rows(
+        let back = raw.rows(
             "SELECT transaction_id FROM refunds
              WHERE transaction_id IS NOT NULL AND status = 'PROCESSED' ORDER BY transaction_id",
         );

@@ -80,7 +80,7 @@ impl Model {
         }
     }
 
-    pub(super) fn checks_out(&mut self, pieces: [i64; 2]) -> Word {
+    pub(super) fn checkout(&mut self, pieces: [i64; 2]) -> Word {
         if pieces == [0, 0] {
             return Err("cart-empty");
         }

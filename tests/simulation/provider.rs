@@ -11,11 +11,10 @@ use std::{
 use http::Method;
 use serde_json::Value;
 use shop::{
-    clock::Chance,
-    money::Money,
-    payments::signature,
-    ports::gateway::{Visit, Webhook},
-    web::App,
+    app::App,
+    core::{money::Money, rng::Rng},
+    domain::payments::signature,
+    infra::ports::gateway::{Visit, Webhook},
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -89,25 +88,21 @@ struct Books {
 pub(super) struct Razorpay {
     /// The shop beside the one that serves, for its secrets and for the mock's books.
     shop: Arc<App>,
-    chance: Chance,
+    rng: Rng,
     books: Mutex<Books>,
 }
 
 impl Razorpay {
-    pub(super) fn new(shop: Arc<App>, chance: Chance) -> Razorpay {
+    pub(super) fn new(shop: Arc<App>, rng: Rng) -> Razorpay {
         let books = Mutex::default();
-        Razorpay {
-            shop,
-            chance,
-            books,
-        }
+        Razorpay { shop, rng, books }
     }
 
     /// A customer pays for an order, or tries to; the webhooks are on their way.
     pub(super) async fn visited(&self, order: &Value, fails: bool) {
         let visit = Visit {
             fails,
-            fails_first: self.chance.below(10) == 0,
+            fails_first: self.rng.below(10) == 0,
             ..Visit::default()
         };
         let id = order["payment"]["providerOrderId"].as_str().unwrap();
@@ -125,7 +120,7 @@ impl Razorpay {
         if !fails {
             account.captured.insert(played.payment_id);
         }
-        if self.chance.below(20) == 0 {
+        if self.rng.below(20) == 0 {
             // Nothing of it arrives.
             books.sent += played.webhooks.len();
             books.lost += played.webhooks.len();
@@ -138,8 +133,8 @@ impl Razorpay {
 
     /// Puts a webhook on its way, which is longer or shorter.
     fn post(&self, books: &mut Books, webhook: Webhook) {
-        let one_in = |times| self.chance.below(times) == 0;
-        let up_to = |most| usize::try_from(self.chance.below(most)).unwrap();
+        let one_in = |times| self.rng.below(times) == 0;
+        let up_to = |most| usize::try_from(self.rng.below(most)).unwrap();
         let number = books.sent;
         books.sent += 1;
         if one_in(20) {

@@ -5,7 +5,7 @@ use futures_util::future::{join, join_all};
 use http::Method;
 use serde_json::{Value, json};
 
-use shop::{payments::signature, web::App};
+use shop::{app::App, domain::payments::signature};
 
 use crate::support::{
     Answer, Remote,
@@ -16,7 +16,7 @@ use crate::support::{
 
 const BOLD: [(&str, &str); 1] = [("SHOP_RATE_LIMIT", "off")];
 
-async fn buys(one: &Remote, product: &str) -> Value {
+async fn place_order(one: &Remote, product: &str) -> Value {
     let cart = one.post("/cart", &json!({ "productId": product })).await;
     assert_eq!(cart.status, 200, "{cart:?}");
     one.post("/orders", &json!({})).await.json()
@@ -36,7 +36,7 @@ async fn tells(shop: &App, provider: &Remote, event: &Value, id: &str) -> Answer
 }
 
 storage_test! {
-    async fn r01_a_real_server_sells_ten_pieces_to_ten(site: Site) {
+    async fn a_real_server_sells_ten_pieces_to_ten(site: Site) {
         let kettle = site.product("Kettle", 129_900, 10);
         let server = site.start_with(&BOLD);
         let visitor = Remote::new(&server);
@@ -56,17 +56,17 @@ storage_test! {
         }
         let seen = visitor.get(&format!("/products/{kettle}")).await;
         assert_eq!(seen.number("/stockQuantity"), 0);
-        site.behind().assert_sound();
+        site.raw_db().assert_sound();
     }
 
-    async fn r20_a_real_server_pays_or_cancels(site: Site) {
+    async fn a_real_server_pays_or_cancels(site: Site) {
         let kettle = site.product("Kettle", 129_900, 100);
         let server = site.start_with(&BOLD);
         let (shop, provider) = (site.beside_itself().await, Remote::new(&server));
         let ada = provider.registered("ada").await;
         let mut paid = 0;
         for round in 0..12 {
-            let order = buys(&ada, &kettle).await;
+            let order = place_order(&ada, &kettle).await;
             let cancel = format!("{}/cancel", path(&order));
             let captured = event("payment.captured", &order, &format!("pay_{round}"));
             let (id, nothing) = (format!("ev_{round}"), json!({}));
@@ -86,21 +86,21 @@ storage_test! {
         }
         let seen = provider.get(&format!("/products/{kettle}")).await;
         assert_eq!(seen.number("/stockQuantity"), 100 - paid);
-        site.behind().assert_sound();
+        site.raw_db().assert_sound();
     }
 
-    async fn p02_a_real_server_takes_one_event_once(site: Site) {
+    async fn a_real_server_takes_one_event_once(site: Site) {
         let kettle = site.product("Kettle", 129_900, 10);
         let server = site.start_with(&BOLD);
         let (shop, provider) = (site.beside_itself().await, Remote::new(&server));
         let ada = provider.registered("ada").await;
-        let order = buys(&ada, &kettle).await;
+        let order = place_order(&ada, &kettle).await;
         let captured = event("payment.captured", &order, "pay_1");
         let told = join_all((0..60).map(|_| tells(&shop, &provider, &captured, "ev_1"))).await;
         assert!(told.iter().all(|answer| answer.status == 200));
         let events = "SELECT count(*) FROM payment_events WHERE outcome = 'captured'";
-        assert_eq!(site.behind().number(events), 1);
-        assert_eq!(site.behind().number("SELECT count(*) FROM payment_events"), 1);
+        assert_eq!(site.raw_db().number(events), 1);
+        assert_eq!(site.raw_db().number("SELECT count(*) FROM payment_events"), 1);
         assert_eq!(ada.get(&path(&order)).await.text("/payment/transactionId"), "pay_1");
     }
 }

@@ -4,7 +4,7 @@ use proptest::{
     collection::vec,
     prelude::{Just, Strategy, any, prop_oneof},
 };
-use shop::ports::gateway::Visit;
+use shop::infra::ports::gateway::Visit;
 
 /// What happens next. Numbers choose among what there is by then.
 #[derive(Debug, Clone, Copy)]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shop::{
-    money::Money,
-    orders,
-    ports::gateway::{Visit, Webhook},
+    core::money::Money,
+    domain::orders,
+    infra::ports::gateway::{Visit, Webhook},
 };
 
 use super::{
@@ -61,7 +61,7 @@ impl Story {
 
     pub(super) async fn goes_on(&mut self, step: Step) {
         match step {
-            Step::CheckOut { pieces } => self.checks_out(pieces).await,
+            Step::CheckOut { pieces } => self.checkout(pieces).await,
             Step::Pay {
                 order,
                 visit,
@@ -93,7 +93,7 @@ impl Story {
             }
             Step::Pass { minutes } => {
                 let span = Duration::from_mins(minutes);
-                self.shop().passes(span);
+                self.shop().advance_clock(span);
                 self.model.now += span;
                 orders::worker::expire_due(&self.shop().app).await.unwrap();
                 self.model.expires();
@@ -101,27 +101,27 @@ impl Story {
             Step::Reconcile => self.reconciles().await,
             Step::Crash => {
                 let shop = self.shop.take().unwrap().restarted().await;
-                shop.passes(self.model.now);
+                shop.advance_clock(self.model.now);
                 self.shop = Some(shop);
             }
         }
     }
 
-    async fn checks_out(&mut self, pieces: [i64; 2]) {
+    async fn checkout(&mut self, pieces: [i64; 2]) {
         let ada = self.shop().customer("ada").await;
         ada.delete("/cart").await;
         for (product, count) in self.products.iter().zip(pieces) {
             // What is not to be had cannot even be put into the cart.
             let body = json!({ "productId": product, "quantity": count });
             if count > 0 && ada.post("/cart", body).await.status != 200 {
-                let word = self.model.checks_out(pieces);
+                let word = self.model.checkout(pieces);
                 assert_eq!(word, Err("insufficient-stock"));
                 return;
             }
         }
-        let placed = ada.checks_out().await;
+        let placed = ada.checkout().await;
         drop(ada);
-        agree(&placed, 201, self.model.checks_out(pieces));
+        agree(&placed, 201, self.model.checkout(pieces));
         if placed.status == 201 {
             self.orders.push(placed.json());
         }
@@ -307,7 +307,7 @@ impl Story {
 
     /// What was paid twice has gone back, once each.
     pub(super) fn duplicates_went_back(&self) {
-        let rows = self.shop().behind().rows(
+        let rows = self.shop().raw_db().rows(
             "SELECT transaction_id, amount FROM refunds
              WHERE transaction_id IS NOT NULL AND status = 'PROCESSED' ORDER BY transaction_id",
         );

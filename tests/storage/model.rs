@@ -162,14 +162,14 @@ async fn play(store: &TestStore, case: u64, bursts: &[Burst]) {
             emitted += i64::from(matches!(step, Step::AddAndEmit { .. }));
         }
     }
-    store.db.settle().await.unwrap();
+    store.db.flush_events().await.unwrap();
     let pattern = format!("case {case} key %");
     let (rows, head, events) = store
         .db
         .read("test.rows", move |tx| {
             let rows = tx.all(
                 "SELECT name, value FROM kept_counts WHERE name LIKE ?1 ORDER BY name",
-                args![&pattern],
+                params![&pattern],
                 |row| Ok((row.get::<String>(0)?, row.get::<i64>(1)?)),
             )?;
             let count = tx.one("SELECT count(*) FROM events", &[], |row| row.get(0))?;

@@ -41,7 +41,7 @@ async fn among_others(
 
 sqlite_test! {
     async fn jobs_that_wait_together_share_a_transaction(store: TestStore) {
-        let elsewhere = store.behind();
+        let elsewhere = store.raw_db();
         let last = job(&store.db, move |tx| {
             let inside = value_of(tx, "row")?;
             let outside = elsewhere.number("SELECT count(*) FROM kept_counts WHERE name = 'row'");
@@ -57,7 +57,7 @@ sqlite_test! {
     }
 
     async fn the_log_is_folded_beside_the_writer(store: TestStore) {
-        let store = store.but(db::Options { log: 64, ..options() }).await;
+        let store = store.with_settings(db::Options { log: 64, ..options() }).await;
         for _ in 0..2000 {
             store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
             store.db.read("test.value", |tx| value_of(tx, "row")).await.unwrap();
@@ -70,15 +70,15 @@ sqlite_test! {
     }
 
     async fn a_reader_that_stays_holds_nobody_up(store: TestStore) {
-        let store = store.but(db::Options { log: 64, ..options() }).await;
-        let behind = store.behind();
-        behind.run("BEGIN");
-        assert_eq!(behind.number("SELECT count(*) FROM kept_counts WHERE name = 'row'"), 0);
+        let store = store.with_settings(db::Options { log: 64, ..options() }).await;
+        let raw = store.raw_db();
+        raw.run("BEGIN");
+        assert_eq!(raw.number("SELECT count(*) FROM kept_counts WHERE name = 'row'"), 0);
         for _ in 0..500 {
             store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
         }
-        assert_eq!(behind.number("SELECT count(*) FROM kept_counts WHERE name = 'row'"), 0);
-        behind.run("COMMIT");
+        assert_eq!(raw.number("SELECT count(*) FROM kept_counts WHERE name = 'row'"), 0);
+        raw.run("COMMIT");
         for _ in 0..500 {
             store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
         }
@@ -196,7 +196,7 @@ sqlite_test! {
         .await;
         assert_eq!(answer.unwrap_err().kind(), Kind::Internal);
         assert_eq!(rows(&store).await, [Some(5), None, Some(5)]);
-        store.behind().assert_sound();
+        store.raw_db().assert_sound();
     }
 
     async fn who_left_before_the_job_began_is_skipped(store: TestStore) {

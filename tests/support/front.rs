@@ -6,7 +6,7 @@ use std::{env, sync::Arc};
 use axum::{body::Body, response::Response};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use shop::{server, web::App};
+use shop::{app::App, server};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,

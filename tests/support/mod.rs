@@ -1,7 +1,6 @@
 //! What tests stand on: a shop in process with a clock that stands still, clients that speak to it,
 //! and the real program on a real socket.
 
-mod behind;
 mod client;
 mod cloudinary;
 mod cluster;
@@ -16,6 +15,7 @@ mod postgres;
 mod process;
 pub(crate) mod provider;
 pub(crate) mod proxy;
+mod raw_db;
 mod razorpay;
 mod remote;
 mod schemathesis;
@@ -30,7 +30,6 @@ mod wire;
 use std::{env, io::Write};
 
 pub(crate) use self::{
-    behind::Behind,
     client::{Answer, Client},
     cloudinary::{Cloudinary, Manner, sign},
     cluster::Cluster,
@@ -40,6 +39,7 @@ pub(crate) use self::{
     moto::Moto,
     postgres::Database,
     process::{Process, ends, program_on, run, run_on, run_with_input, serve},
+    raw_db::RawDb,
     razorpay::{Mood, Razorpay},
     remote::Remote,
     schemathesis::{Prepared, Schemathesis},

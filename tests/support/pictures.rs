@@ -45,11 +45,11 @@ pub(crate) fn with_chunks(file: &[u8], chunks: &[Vec<u8>]) -> Vec<u8> {
 pub(crate) fn chunks(file: &[u8]) -> Vec<([u8; 4], &[u8])> {
     let mut chunks = Vec::new();
     let mut rest = &file[8..];
-    while let Some((length, behind)) = rest.split_first_chunk() {
+    while let Some((length, chunk)) = rest.split_first_chunk() {
         let length = u32::from_be_bytes(*length) as usize;
-        chunks.push((behind[..4].try_into().unwrap(), &behind[4..4 + length]));
+        chunks.push((chunk[..4].try_into().unwrap(), &chunk[4..4 + length]));
         // A sum follows.
-        rest = &behind[8 + length..];
+        rest = &chunk[8 + length..];
     }
     chunks
 }

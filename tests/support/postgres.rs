@@ -13,7 +13,7 @@ use std::{
 };
 
 use postgres::{Client, Config, NoTls};
-use shop::db::postgres::Target;
+use shop::infra::db::postgres::Target;
 
 use super::{Cluster, on_a_thread, skip};
 
@@ -139,7 +139,7 @@ impl Server {
         self.template.get_or_init(|| {
             let name = self.create("template0");
             let target = Target::parse(&beside(&self.url, &name)).unwrap();
-            shop::db::migrate::postgres(&target).unwrap();
+            shop::infra::db::migrate::postgres(&target).unwrap();
             name
         })
     }

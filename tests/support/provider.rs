@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::payments::signature;
+use shop::domain::payments::signature;
 
 use super::{Answer, TestShop};
 

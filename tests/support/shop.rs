@@ -11,13 +11,21 @@ use std::{
 };
 
 use shop::{
-    accounts::{self, Email, NewUser, PasswordHash, PersonName, Role},
-    clock::{Chance, Clock, Timestamp},
-    config::{Config, Layer},
-    db, mail, media,
-    ports::{ImageStore, Letter, Pocket, mailer::Memory},
-    server::{self, Home, Parts},
-    web::{App, edge},
+    app::App,
+    core::{
+        clock::{Clock, Timestamp},
+        rng::Rng,
+    },
+    domain::{
+        accounts::{self, Email, NewUser, PasswordHash, PersonName, Role},
+        media, notifications,
+    },
+    infra::{
+        config::{Config, Layer},
+        db,
+        ports::{FakeSms, ImageStore, MailMessage, mailer::FakeMailer},
+    },
+    server::{self, Home, Parts, middleware},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -75,9 +83,9 @@ pub(crate) struct TestShop {
     /// The proxy that its requests pass, if the tests run behind one.
     front: Option<Front>,
     /// Where its mails go.
-    pub(crate) mailer: Arc<Memory>,
+    pub(crate) mailer: Arc<FakeMailer>,
     /// Where its messages to phones go.
-    pub(crate) pocket: Arc<Pocket>,
+    pub(crate) pocket: Arc<FakeSms>,
     pub(crate) engine: Engine,
     /// How many were opened on this database: no two draw the same ids.
     opened: Arc<AtomicU64>,
@@ -170,7 +178,7 @@ impl TestShop {
     }
 
     /// Another shop like this one, with these settings on top.
-    pub(crate) async fn but(&self, settings: &[(&str, &str)]) -> TestShop {
+    pub(crate) async fn with_settings(&self, settings: &[(&str, &str)]) -> TestShop {
         let other = Self::with(self.engine, settings, options()).await;
         other.unwrap()
     }
@@ -198,11 +206,11 @@ impl TestShop {
         if proxy.is_some() {
             layer.insert("trusted_proxies".to_owned(), "127.0.0.1".to_owned());
         }
-        let (mailer, pocket) = (Arc::<Memory>::default(), Arc::<Pocket>::default());
+        let (mailer, pocket) = (Arc::<FakeMailer>::default(), Arc::<FakeSms>::default());
         let config = Config::from_layers(&[layer]).unwrap();
         let parts = Parts {
             clock: Clock::fixed(BEGINNING),
-            chance: Chance::seeded(SEED + opened.fetch_add(1, Ordering::SeqCst)),
+            rng: Rng::seeded(SEED + opened.fetch_add(1, Ordering::SeqCst)),
             storage,
             mailer: Some(Arc::clone(&mailer) as _),
             sms: Arc::clone(&pocket) as _,
@@ -251,7 +259,7 @@ impl TestShop {
         .await
     }
 
-    pub(crate) fn passes(&self, span: Duration) {
+    pub(crate) fn advance_clock(&self, span: Duration) {
         self.app.clock.advance(span);
     }
 
@@ -271,7 +279,7 @@ impl TestShop {
                     drop(gate.blocking_recv());
                     Ok(())
                 };
-                app.hashing.run_with(work).await
+                app.hash_pool.run_with(work).await
             });
         }
         for _ in 0..threads {
@@ -284,7 +292,7 @@ impl TestShop {
     pub(crate) async fn send_mails(&self) -> usize {
         let mut tries = 0;
         loop {
-            match mail::worker::send_due(&self.app).await.unwrap() {
+            match notifications::worker::send_due(&self.app).await.unwrap() {
                 0 => return tries,
                 more => tries += more,
             }
@@ -292,7 +300,7 @@ impl TestShop {
     }
 
     /// Sends what is due by now; tells all that was sent so far.
-    pub(crate) async fn mails(&self) -> Vec<Letter> {
+    pub(crate) async fn mails(&self) -> Vec<MailMessage> {
         self.send_mails().await;
         self.mailer.letters()
     }
@@ -339,7 +347,7 @@ impl TestShop {
         if let Some(front) = self.front.as_ref().filter(|_| peer.is_loopback()) {
             return front.send(request).await;
         }
-        edge::handle(&self.app, self.router.clone(), request, peer).await
+        middleware::handle(&self.app, self.router.clone(), request, peer).await
     }
 
     pub(crate) fn anonymous(&self) -> Client<'_> {

@@ -3,24 +3,24 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use shop::bus;
+use shop::infra::bus;
 
 use super::{Answer, Client, TestShop};
 
 impl Client<'_> {
     /// Puts a product into the cart.
-    pub(crate) async fn puts(&self, product: &str, quantity: i64) {
+    pub(crate) async fn add_to_cart(&self, product: &str, quantity: i64) {
         let body = json!({ "productId": product, "quantity": quantity });
         let cart = self.post("/cart", body).await;
         assert_eq!(cart.status, 200, "{cart:?}");
     }
 
     /// Orders what is in the cart, come what may.
-    pub(crate) async fn checks_out(&self) -> Answer {
+    pub(crate) async fn checkout(&self) -> Answer {
         self.post("/orders", Value::Null).await
     }
 
-    /// As [`Client::checks_out`], under an `Idempotency-Key`.
+    /// As [`Client::checkout`], under an `Idempotency-Key`.
     pub(crate) async fn checks_out_once(&self, key: &str) -> Answer {
         let headers = [("idempotency-key", key)];
         self.call(Method::POST, "/orders", &headers, Value::Null)
@@ -28,9 +28,9 @@ impl Client<'_> {
     }
 
     /// Orders a product and tells the order.
-    pub(crate) async fn buys(&self, product: &str, quantity: i64) -> Value {
-        self.puts(product, quantity).await;
-        let placed = self.checks_out().await;
+    pub(crate) async fn place_order(&self, product: &str, quantity: i64) -> Value {
+        self.add_to_cart(product, quantity).await;
+        let placed = self.checkout().await;
         assert_eq!(placed.status, 201, "{placed:?}");
         placed.json()
     }
@@ -44,12 +44,12 @@ pub(crate) fn path(order: &Value) -> String {
 impl TestShop {
     /// How many orders there are.
     pub(crate) fn orders(&self) -> i64 {
-        self.behind().number("SELECT count(*) FROM orders")
+        self.raw_db().number("SELECT count(*) FROM orders")
     }
 
     /// What listeners were told since the beginning, in order: each event's changes.
     pub(crate) async fn events(&self) -> Vec<Value> {
-        self.app.db.settle().await.unwrap();
+        self.app.db.flush_events().await.unwrap();
         let read = self
             .app
             .db

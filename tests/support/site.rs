@@ -7,14 +7,16 @@ use std::{
 
 use serde_json::Value;
 use shop::{
-    config::{Config, Layer},
-    db::migrate,
+    app::App,
+    infra::{
+        config::{Config, Layer},
+        db::migrate,
+    },
     server::{self, Home, Parts},
-    web::App,
 };
 
 use super::{
-    Behind, Database, Engine, Process, ends,
+    Database, Engine, Process, RawDb, ends,
     process::{program_on, run_on, serve},
     shop::{options, share_images},
 };
@@ -123,8 +125,8 @@ impl Site {
         add_product(|arguments| self.run(arguments), name, price, stock)
     }
 
-    pub(crate) fn behind(&self) -> Behind {
-        Behind::of(self.directory.path(), self.database.as_deref())
+    pub(crate) fn raw_db(&self) -> RawDb {
+        RawDb::of(self.directory.path(), self.database.as_deref())
     }
 }
 

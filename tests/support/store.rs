@@ -9,14 +9,13 @@ use std::{
 };
 
 use shop::{
-    clock::{Chance, Clock},
-    db::{self, Db, Location, Tx},
-    error::Result,
+    core::{clock::Clock, error::Result, rng::Rng},
+    infra::db::{self, Db, Location, Tx},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
-    Behind, Database, Engine,
+    Database, Engine, RawDb,
     shop::{BEGINNING, options},
 };
 
@@ -46,7 +45,7 @@ impl TestStore {
     }
 
     /// Another store of the same kind, set up like this.
-    pub(crate) async fn but(&self, options: db::Options) -> TestStore {
+    pub(crate) async fn with_settings(&self, options: db::Options) -> TestStore {
         Self::with(self.engine, options).await.unwrap()
     }
 
@@ -61,8 +60,8 @@ impl TestStore {
         }
     }
 
-    pub(crate) fn behind(&self) -> Behind {
-        Behind::of(self.directory.path(), self.database.as_deref())
+    pub(crate) fn raw_db(&self) -> RawDb {
+        RawDb::of(self.directory.path(), self.database.as_deref())
     }
 
     /// The same data after everything was closed.
@@ -80,13 +79,7 @@ async fn open(directory: &Path, database: Option<&Database>, options: db::Option
         None => Location::Sqlite(directory.join("shop.db")),
         Some(database) => Location::parse(database.url()).unwrap(),
     };
-    let db = Db::open(
-        location,
-        options,
-        Clock::fixed(BEGINNING),
-        Chance::seeded(7),
-    )
-    .await;
+    let db = Db::open(location, options, Clock::fixed(BEGINNING), Rng::seeded(7)).await;
     db.unwrap()
 }
 

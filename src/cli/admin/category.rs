@@ -5,11 +5,11 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use crate::{
-    catalog::{self, CategoryName},
+    app::App,
     cli::output::Output,
-    db::Tx,
-    error::{Error, Kind, Result},
-    web::App,
+    core::error::{Error, Kind, Result},
+    domain::catalog::{self, CategoryName},
+    infra::db::Tx,
 };
 
 #[derive(Debug, Subcommand)]

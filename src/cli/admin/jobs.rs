@@ -7,14 +7,20 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
+    app::App,
     cli::output::{Output, note},
-    db::Tx,
-    error::{Error, Result},
-    id::{ImageId, MailId},
-    job::{BackgroundJob, JobState, MAX_LISTED},
-    mail, media, orders,
-    payments::{self, Note},
-    web::App,
+    core::{
+        error::{Error, Result},
+        id::{ImageId, MailId},
+    },
+    domain::{
+        media, notifications, orders,
+        payments::{self, Note},
+    },
+    infra::{
+        db::Tx,
+        jobs::{BackgroundJob, JobState, MAX_LISTED},
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -101,7 +107,7 @@ impl Jobs {
 async fn list(app: &Arc<App>, output: Output, only: Option<JobState>) -> Result<()> {
     let listed = app
         .db
-        .scan("jobs.list", move |tx| {
+        .long_read("jobs.list", move |tx| {
             let mut all = Vec::new();
             for state in [JobState::Dead, JobState::Waiting] {
                 if only.is_none_or(|only| only == state) {
@@ -142,7 +148,7 @@ async fn list(app: &Arc<App>, output: Output, only: Option<JobState>) -> Result<
 
 fn of_state(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
     let mut jobs = payments::jobs(tx, state)?;
-    jobs.extend(mail::jobs(tx, state)?);
+    jobs.extend(notifications::jobs(tx, state)?);
     if state == JobState::Waiting {
         jobs.extend(media::removal_jobs(tx)?);
     }
@@ -152,7 +158,7 @@ fn of_state(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
 
 fn retry(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<()> {
     if orders::retry_payment_job(tx, app, id)?
-        || mail::retry_job(tx, MailId(id))?
+        || notifications::retry_job(tx, MailId(id))?
         || media::retry_removal(tx, ImageId(id))?
     {
         return Ok(());
@@ -161,7 +167,7 @@ fn retry(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<()> {
 }
 
 fn drop_job(tx: &mut Tx<'_>, id: Uuid, note: &Note) -> Result<()> {
-    if payments::drop_job(tx, id, None, note)? || mail::drop_job(tx, MailId(id))? {
+    if payments::drop_job(tx, id, None, note)? || notifications::drop_job(tx, MailId(id))? {
         return Ok(());
     }
     if media::removal_jobs(tx)?.iter().any(|job| job.id == id) {

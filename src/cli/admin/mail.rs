@@ -6,11 +6,13 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::{
+    app::App,
     cli::output::{Output, escape},
-    error::{Error, Result},
-    id::MailId,
-    mail::{self, Templates},
-    web::App,
+    core::{
+        error::{Error, Result},
+        id::MailId,
+    },
+    domain::notifications::{self, Templates},
 };
 
 #[derive(Debug, Subcommand)]
@@ -29,16 +31,16 @@ pub(in crate::cli) enum Mail {
 #[derive(Debug, Serialize)]
 struct Shown {
     #[serde(flatten)]
-    mail: mail::Mail,
+    mail: notifications::Mail,
     text: Option<String>,
 }
 
 impl Mail {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
-        let templates = mail::templates(app);
+        let templates = notifications::templates(app);
         match self {
             Mail::List => {
-                let mails = app.db.scan("mail.list", mail::list).await?;
+                let mails = app.db.long_read("mail.list", notifications::list).await?;
                 let mails: Vec<_> = mails
                     .into_iter()
                     .map(|mail| with_subject(mail, &templates))
@@ -59,7 +61,7 @@ impl Mail {
                 let id = parse_id(&id)?;
                 let found = app
                     .db
-                    .read("mail.mail", move |tx| mail::mail(tx, id))
+                    .read("mail.mail", move |tx| notifications::mail(tx, id))
                     .await?;
                 let text = found.rendered(&templates)?.map(|rendered| rendered.text);
                 let mail = with_subject(found, &templates);
@@ -78,7 +80,7 @@ impl Mail {
                 let id = parse_id(&id)?;
                 let retried = app
                     .db
-                    .write("mail.retry", move |tx| mail::retry(tx, id))
+                    .write("mail.retry", move |tx| notifications::retry(tx, id))
                     .await?;
                 let words = format!("{} is tried again by the running server", retried.id);
                 output.one(&with_subject(retried, &templates), &words)
@@ -87,7 +89,7 @@ impl Mail {
                 let id = parse_id(&id)?;
                 let dropped = app
                     .db
-                    .write("mail.drop", move |tx| mail::drop_dead(tx, id))
+                    .write("mail.drop", move |tx| notifications::drop_dead(tx, id))
                     .await?;
                 let words = format!("{} is deleted", dropped.id);
                 output.one(&with_subject(dropped, &templates), &words)
@@ -97,7 +99,7 @@ impl Mail {
 }
 
 /// The subject is written down with the first success; until then it is what the template says.
-fn with_subject(mut mail: mail::Mail, templates: &Templates) -> mail::Mail {
+fn with_subject(mut mail: notifications::Mail, templates: &Templates) -> notifications::Mail {
     if mail.subject.is_none()
         && let Ok(Some(rendered)) = mail.rendered(templates)
     {

@@ -14,7 +14,7 @@ use clap::Subcommand;
 
 pub(super) use self::pay::play;
 use super::{Pictures, output::Output, seed};
-use crate::{config::Config, error::Result};
+use crate::{core::error::Result, infra::config::Config};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Admin {

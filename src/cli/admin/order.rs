@@ -6,16 +6,20 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::{
-    accounts,
+    app::App,
     cli::output::{Output, amount, escape, note},
-    db::Tx,
-    error::{Error, Result},
-    id::UserId,
-    money::{Amount, Currency},
-    orders::{self, Filters, Mover, Status},
-    page::{Listing, PageLimit, PageRequest, Part},
-    payments::RefundStatus,
-    web::App,
+    core::{
+        error::{Error, Result},
+        id::UserId,
+        money::{Amount, Currency},
+        pagination::{List, ListRequest, PageLimit, PageRequest},
+    },
+    domain::{
+        accounts,
+        orders::{self, Actor, Filters, Status},
+        payments::RefundStatus,
+    },
+    infra::db::Tx,
 };
 
 /// How many orders the list shows.
@@ -105,7 +109,8 @@ impl Order {
                 let shop = Arc::clone(app);
                 let advance = move |tx: &mut Tx<'_>| {
                     let current = orders::order_by_name(tx, &shop, &id)?;
-                    let order = orders::advance(tx, &shop, &current, status.into(), Mover::Admin)?;
+                    let order =
+                        orders::transition(tx, &shop, &current, status.into(), Actor::Admin)?;
                     shown(tx, order)
                 };
                 let moved = app.db.write("orders.advance", advance).await?;
@@ -157,7 +162,7 @@ async fn list(app: &Arc<App>, output: Output, status: Option<Status>) -> Result<
         ..Filters::default()
     };
     let newest = move |tx: &mut Tx<'_>| {
-        let Listing::Page(page) = orders::list(tx, &shop, &filters, &Part::Page(SHOWN))? else {
+        let List::Page(page) = orders::list(tx, &shop, &filters, &ListRequest::Page(SHOWN))? else {
             return Err(Error::internal("a page was asked for"));
         };
         let mut emails: HashMap<UserId, String> = HashMap::new();
@@ -176,7 +181,7 @@ async fn list(app: &Arc<App>, output: Output, status: Option<Status>) -> Result<
         }
         Ok((all, page.total))
     };
-    let (newest, total) = app.db.scan("orders.list", newest).await?;
+    let (newest, total) = app.db.long_read("orders.list", newest).await?;
     let head = [
         "id", "number", "status", "payment", "total", "customer", "created",
     ];

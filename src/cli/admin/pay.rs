@@ -3,15 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    app::App,
     cli::output::Output,
-    config,
-    db::Tx,
-    error::{Error, Result},
-    orders::{self, Order},
-    payments::{PaymentStatus, signature},
-    ports::gateway::{Played, Visit, Webhook},
+    core::error::{Error, Result},
+    domain::{
+        orders::{self, Order},
+        payments::{PaymentStatus, signature},
+    },
+    infra::{
+        config,
+        db::Tx,
+        ports::gateway::{Played, Visit, Webhook},
+    },
     server::Home,
-    web::App,
 };
 
 #[derive(Debug, clap::Args)]

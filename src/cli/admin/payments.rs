@@ -7,14 +7,18 @@ use serde::Serialize;
 
 use super::jobs::parse_note;
 use crate::{
+    app::App,
     cli::output::{Output, amount, counter, note},
-    error::{Error, Result},
-    id::PaymentId,
-    money::Money,
-    orders::{self, worker::Reconciled},
-    page::{PageLimit, PageRequest},
-    payments::{self, LedgerEntry, ListedStatus, Note, Totals},
-    web::App,
+    core::{
+        error::{Error, Result},
+        id::PaymentId,
+        money::Money,
+        pagination::{PageLimit, PageRequest},
+    },
+    domain::{
+        orders::{self, worker::Reconciled},
+        payments::{self, LedgerEntry, ListedStatus, Note, Totals},
+    },
 };
 
 /// How many payments the list shows.
@@ -76,7 +80,7 @@ impl Payments {
 async fn list(app: &Arc<App>, output: Output, status: Option<ListedStatus>) -> Result<()> {
     let listed = app
         .db
-        .scan("payments.list", move |tx| payments::list(tx, status, SHOWN))
+        .long_read("payments.list", move |tx| payments::list(tx, status, SHOWN))
         .await?;
     let head = [
         "id",
@@ -120,7 +124,10 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
         orders::worker::reconcile(app, |compared| counter.set_position(compared as u64)).await;
     counter.finish_and_clear();
     let done = done?;
-    let totals = app.db.scan("payments.totals", payments::totals).await?;
+    let totals = app
+        .db
+        .long_read("payments.totals", payments::totals)
+        .await?;
     // A sum past the largest amount is shown as that.
     let sum = |money: Money| {
         let is_capped = money.get() == Money::MOST;

@@ -13,11 +13,11 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    catalog::{self, Fault, Imported, Listed, Sheet, Writer},
+    app::App,
     cli::output::{self, Output},
-    error::{Error, Result},
-    file_modes::open_options,
-    web::App,
+    core::error::{Error, Result},
+    domain::catalog::{self, Fault, Imported, Listed, Sheet, Writer},
+    infra::file_modes::open_options,
 };
 
 /// `again` applies differences of stock that were imported before.
@@ -36,7 +36,7 @@ pub(super) async fn import(app: &Arc<App>, output: Output, file: &Path, again: b
     let looked = Arc::clone(&sheet);
     let survey = app
         .db
-        .scan("catalog.survey", move |tx| catalog::survey(tx, &looked))
+        .long_read("catalog.survey", move |tx| catalog::survey(tx, &looked))
         .await?;
     refuse(file, &survey.faults)?;
 
@@ -134,7 +134,7 @@ pub(super) async fn export(app: &Arc<App>, output: Output, file: Option<PathBuf>
     let (shop, moving, to) = (Arc::clone(app), bar.clone(), place.clone());
     let written = app
         .db
-        .scan("catalog.export", move |tx| {
+        .long_read("catalog.export", move |tx| {
             let mut writer = Writer::new(BufWriter::with_capacity(1 << 16, to.open()?))?;
             let begin = |all: i64| moving.set_length(all.unsigned_abs());
             let mut products = 0;
@@ -204,7 +204,7 @@ impl Place {
             return Ok(stream(Some(path)));
         }
         let mut part = path.clone().into_os_string();
-        part.push(format!(".{}.part", app.chance.uuid(app.clock.now())));
+        part.push(format!(".{}.part", app.rng.uuid(app.clock.now())));
         let part = PathBuf::from(part);
         Ok(Place::File { path, part })
     }

@@ -6,14 +6,18 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::{
-    accounts::{self, Email, NewPassword, NewUser, PasswordHash, PersonName, Role},
+    app::App,
     cli::output::{Output, escape},
-    clock::Timestamp,
-    db::Tx,
-    error::{Error, Result},
-    orders::{self, Filters},
-    page::{Listing, PageRequest, Part},
-    web::App,
+    core::{
+        clock::Timestamp,
+        error::{Error, Result},
+        pagination::{List, ListRequest, PageRequest},
+    },
+    domain::{
+        accounts::{self, Email, NewPassword, NewUser, PasswordHash, PersonName, Role},
+        orders::{self, Filters},
+    },
+    infra::db::Tx,
 };
 
 #[derive(Debug, Subcommand)]
@@ -121,12 +125,12 @@ impl User {
                 let name =
                     PersonName::try_from(name).map_err(|e| Error::field("--name", "invalid", e))?;
                 let given = password_stdin.then(|| read_password(&email)).transpose()?;
-                let chance = app.chance.clone();
+                let rng = app.rng.clone();
                 let hash = move |memory: &mut _| match given {
-                    Some(password) => password.hash(memory, &chance),
-                    None => PasswordHash::of_nothing(memory, &chance),
+                    Some(password) => password.hash(memory, &rng),
+                    None => PasswordHash::of_nothing(memory, &rng),
                 };
-                let password = app.hashing.run_with(hash).await?;
+                let password = app.hash_pool.run_with(hash).await?;
                 let new = NewUser {
                     email,
                     name,
@@ -149,7 +153,7 @@ impl User {
                 output.one(&made, &with_link(words, made.link.as_deref()))
             }
             User::List => {
-                let users = app.db.scan("accounts.all", accounts::all).await?;
+                let users = app.db.long_read("accounts.all", accounts::all).await?;
                 let users: Vec<_> = users
                     .into_iter()
                     .map(|(user, is_disabled)| Listed { user, is_disabled })
@@ -217,7 +221,8 @@ async fn show(app: &Arc<App>, output: Output, email: &str) -> Result<()> {
             user: Some(user.id),
             ..Filters::default()
         };
-        let Listing::Page(orders) = orders::list(tx, &shop, &of_user, &Part::Page(NEWEST))? else {
+        let List::Page(orders) = orders::list(tx, &shop, &of_user, &ListRequest::Page(NEWEST))?
+        else {
             return Err(Error::internal("a page was asked for"));
         };
         let disabled_at = accounts::disabled_at(tx, user.id)?;
@@ -232,7 +237,7 @@ async fn show(app: &Arc<App>, output: Output, email: &str) -> Result<()> {
             user,
         })
     };
-    let shown = app.db.scan("accounts.show", find).await?;
+    let shown = app.db.long_read("accounts.show", find).await?;
     output.one(&shown, &shown.words())
 }
 

@@ -4,9 +4,9 @@ use std::{fs::File, path::Path};
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
-use crate::{
-    clock::Chance,
+use crate::core::{
     error::{Error, Result},
+    rng::Rng,
 };
 
 /// Its width and height, in pixels.
@@ -25,9 +25,9 @@ struct Shape {
 }
 
 impl Shape {
-    fn drawn(chance: &Chance) -> Shape {
-        let [round, red, green, blue] = chance.bytes();
-        let upto = |bound: u32| u32::try_from(chance.below(bound.into())).unwrap_or_default();
+    fn drawn(rng: &Rng) -> Shape {
+        let [round, red, green, blue] = rng.bytes();
+        let upto = |bound: u32| u32::try_from(rng.below(bound.into())).unwrap_or_default();
         Shape {
             is_round: round % 2 == 0,
             x: upto(SIDE),
@@ -48,9 +48,9 @@ impl Shape {
 }
 
 /// A file of a picture, without a name, in that directory.
-pub(super) fn draw(chance: &Chance, directory: &Path) -> Result<File> {
-    let ground = chance.bytes().map(|light: u8| 160 + light % 80);
-    let shapes: [Shape; SHAPES] = std::array::from_fn(|_| Shape::drawn(chance));
+pub(super) fn draw(rng: &Rng, directory: &Path) -> Result<File> {
+    let ground = rng.bytes().map(|light: u8| 160 + light % 80);
+    let shapes: [Shape; SHAPES] = std::array::from_fn(|_| Shape::drawn(rng));
     let pixels = RgbImage::from_fn(SIDE, SIDE, |x, y| {
         let above = shapes.iter().rfind(|shape| shape.covers(x, y));
         above.map_or(Rgb(ground), |shape| shape.colour)

@@ -7,15 +7,19 @@ use super::{
     words::{ADJECTIVES, CARE, KINDS, MAKERS, PRAISE},
 };
 use crate::{
-    catalog::{self, CategoryName, Description, NewProduct, ProductName},
+    app::App,
     cli::output,
-    clock::Chance,
-    db::Tx,
-    error::{Error, Result},
-    id::{CategoryId, ProductId},
-    media::worker::{Draft, discard, keep},
-    money::{Price, Stock},
-    web::App,
+    core::{
+        error::{Error, Result},
+        id::{CategoryId, ProductId},
+        money::{Price, Stock},
+        rng::Rng,
+    },
+    domain::{
+        catalog::{self, CategoryName, Description, NewProduct, ProductName},
+        media::worker::{Draft, discard, keep},
+    },
+    infra::db::Tx,
 };
 
 /// How many products one transaction makes.
@@ -38,7 +42,7 @@ pub(super) async fn fill_catalog(app: &Arc<App>, count: u64) -> Result<Vec<Produ
     while left > 0 {
         let part = left.min(BATCH);
         let batch: Vec<NewProduct> = (0..part)
-            .map(|_| invent(&app.chance, &categories))
+            .map(|_| invent(&app.rng, &categories))
             .collect::<Result<_>>()?;
         app.clock.advance(Duration::from_secs(part));
         let ids = app
@@ -70,12 +74,12 @@ fn fill_categories(tx: &mut Tx<'_>) -> Result<Vec<CategoryId>> {
 }
 
 async fn make_pictured(app: &Arc<App>, categories: &[CategoryId]) -> Result<ProductId> {
-    let new = invent(&app.chance, categories)?;
+    let new = invent(&app.rng, categories)?;
     let mut drafts = Vec::new();
-    for number in 0..=below(&app.chance, 2) {
+    for number in 0..=below(&app.rng, 2) {
         drafts.push(Draft {
             field: format!("images[{number}]"),
-            file: drawing::draw(&app.chance, &app.config.data_dir)?,
+            file: drawing::draw(&app.rng, &app.config.data_dir)?,
         });
     }
     let stored = keep(app, drafts).await?;
@@ -92,42 +96,42 @@ async fn make_pictured(app: &Arc<App>, categories: &[CategoryId]) -> Result<Prod
     Ok(made?.id)
 }
 
-fn invent(chance: &Chance, categories: &[CategoryId]) -> Result<NewProduct> {
-    let at = below(chance, KINDS.len());
+fn invent(rng: &Rng, categories: &[CategoryId]) -> Result<NewProduct> {
+    let at = below(rng, KINDS.len());
     let kind = &KINDS[at];
-    let (thing, made_of) = (pick(chance, kind.things), pick(chance, kind.made_of));
-    let (maker, adjective) = (pick(chance, MAKERS), pick(chance, ADJECTIVES));
-    let variant = pick(chance, kind.variants);
+    let (thing, made_of) = (pick(rng, kind.things), pick(rng, kind.made_of));
+    let (maker, adjective) = (pick(rng, MAKERS), pick(rng, ADJECTIVES));
+    let variant = pick(rng, kind.variants);
     let name = format!("{maker} {adjective} {made_of} {thing}, {variant}");
     let description = format!(
         "{adjective} {} from {maker}, {}. {} {}",
         thing.to_lowercase(),
         made_of.to_lowercase(),
-        pick(chance, PRAISE),
-        pick(chance, CARE)
+        pick(rng, PRAISE),
+        pick(rng, CARE)
     );
     Ok(NewProduct {
         name: ProductName::try_from(name).map_err(Error::internal)?,
         description: Description::try_from(description).map_err(Error::internal)?,
-        price: price(chance, kind.price)?,
-        stock: stock(chance)?,
+        price: price(rng, kind.price)?,
+        stock: stock(rng)?,
         category: categories.get(at).copied(),
     })
 }
 
 /// More often low than high, and just below a round sum.
-fn price(chance: &Chance, (least, most): (u32, u32)) -> Result<Price> {
-    let draw = || i64::try_from(chance.below(1000)).unwrap_or_default();
+fn price(rng: &Rng, (least, most): (u32, u32)) -> Result<Price> {
+    let draw = || i64::try_from(rng.below(1000)).unwrap_or_default();
     let (least, most) = (i64::from(least), i64::from(most));
     let whole = least + (most - least) * draw() * draw() / 1_000_000;
     Price::try_from((whole / 10 * 10 + 9) * 100).map_err(Error::internal)
 }
 
 /// One of twenty is sold out.
-fn stock(chance: &Chance) -> Result<Stock> {
-    let stock = match chance.below(20) {
+fn stock(rng: &Rng) -> Result<Stock> {
+    let stock = match rng.below(20) {
         0 => 0,
-        _ => i64::try_from(chance.below(200)).unwrap_or_default() + 1,
+        _ => i64::try_from(rng.below(200)).unwrap_or_default() + 1,
     };
     Stock::try_from(stock).map_err(Error::internal)
 }

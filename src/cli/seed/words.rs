@@ -105,7 +105,7 @@ pub(super) const KINDS: &[Kind] = &[
         &["Steel", "Leather", "Titanium", "Ceramic", "Nylon", "Gold-Tone", "Mesh",
           "Silicone"],
         &["Wristwatch", "Chronograph", "Field Watch", "Dress Watch", "Diver's Watch",
-          "Pocket Watch", "Digital Watch", "Watch Strap"], COLOURS
+          "FakeSms Watch", "Digital Watch", "Watch Strap"], COLOURS
     ),
     kind("Headphones & Audio", (499, 24_999),
         &["Wireless", "Wired", "Noise-Cancelling", "Open-Back", "Waterproof", "Studio",
@@ -137,7 +137,7 @@ pub(super) const KINDS: &[Kind] = &[
           "Water Purifier", "Coffee Machine"], COLOURS
     ),
     kind("Books", (99, 1999),
-        &["Illustrated", "Hardback", "Paperback", "Annotated", "Pocket", "Bilingual",
+        &["Illustrated", "Hardback", "Paperback", "Annotated", "FakeSms", "Bilingual",
           "Large-Print", "Collected"],
         &["Atlas", "Cookbook", "Novel", "Travel Guide", "Biography", "Anthology",
           "Dictionary", "Field Guide"], EDITIONS
@@ -324,7 +324,7 @@ pub(super) const ADJECTIVES: &[&str] = &[
     "Elegant",
     "Cosy",
     "Bold",
-    "Pocket",
+    "FakeSms",
     "Grand",
     "Little",
     "Country",

@@ -12,7 +12,7 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let sheet = export(&shop);
         let row = format!("{kettle},\"Kettle\",\"\",129900,10,10,");
-        shop.customer("ada").await.buys(&kettle, 7).await;
+        shop.customer("ada").await.place_order(&kettle, 7).await;
 
         let told = imported_sheet(&shop, &edited(&sheet, &row, &format!("{kettle},Kettle,,139900,10,10,")));
         assert_eq!((&told["updated"], &told["stockSet"]), (&json!(1), &json!(0)));
@@ -23,12 +23,12 @@ storage_test! {
         let delivery = edited(&sheet, &row, &format!("{kettle},Kettle,,139900,12,10,"));
         assert_eq!(imported_sheet(&shop, &delivery)["updated"], 1);
         assert_eq!(shop.stock(&kettle).await, 5);
-        let behind = shop.behind();
+        let raw = shop.raw_db();
         let moved = "SELECT delta FROM stock_movements WHERE cause = 'import'";
-        assert_eq!(behind.numbers(moved), [2]);
+        assert_eq!(raw.numbers(moved), [2]);
         let events = shop.events().await;
         assert_eq!(events.last().unwrap()[0]["stockQuantity"], 5, "{events:?}");
-        behind.assert_sound();
+        raw.assert_sound();
         said(&shop.run(&["verify"]));
     }
 
@@ -37,38 +37,38 @@ storage_test! {
         let pan = shop.product("Pan", 50_000, 10).await;
         let sheet = format!("id,stockQuantity,stockAtExport\n{kettle},15,10\n{pan},4,10\n");
         assert_eq!(imported_sheet(&shop, &sheet)["updated"], 2);
-        let before = shop.behind().dump();
+        let before = shop.raw_db().dump();
         // The same differences, written and sorted in another way.
         let again = format!("\u{feff}stockAtExport;stockQuantity;id;price\r\n10;4;{pan};1\r\n;;;\r\n10;15;{kettle};2\r\n");
         for sheet in [&sheet, &again] {
             let (_, why) = refused(&import_sheet(&shop, sheet, &[]));
             assert!(why.contains("were imported at") && why.contains("--again"), "{why}");
         }
-        assert_eq!(shop.behind().dump(), before);
+        assert_eq!(shop.raw_db().dump(), before);
         let (_, why) = refused(&import_sheet(&shop, &sheet, &["--again"]));
         assert!(why.contains("nothing was changed"), "{why}");
-        assert_eq!(shop.behind().dump(), before, "4 pans less than 4 - 6");
+        assert_eq!(shop.raw_db().dump(), before, "4 pans less than 4 - 6");
 
         let kettles = format!("id,stockQuantity,stockAtExport\n{kettle},15,10\n");
         assert_eq!(imported_sheet(&shop, &kettles)["updated"], 1, "another sheet");
         said(&import_sheet(&shop, &kettles, &["--again"]));
         assert_eq!((shop.stock(&kettle).await, shop.stock(&pan).await), (25, 4));
         refused(&import_sheet(&shop, &kettles, &[]));
-        let behind = shop.behind();
-        behind.run(&format!("UPDATE imported_sheets SET imported_at = imported_at - {}", 31 * DAY));
+        let raw = shop.raw_db();
+        raw.run(&format!("UPDATE imported_sheets SET imported_at = imported_at - {}", 31 * DAY));
         said(&import_sheet(&shop, &kettles, &[]));
         assert_eq!(shop.stock(&kettle).await, 30);
-        assert_eq!(behind.number("SELECT count(*) FROM imported_sheets"), 1, "older ones are deleted");
-        behind.assert_sound();
+        assert_eq!(raw.number("SELECT count(*) FROM imported_sheets"), 1, "older ones are deleted");
+        raw.assert_sound();
     }
 
     async fn an_import_that_fails_is_not_remembered(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let sheet = format!("id,stockQuantity,stockAtExport\n{kettle},15,10\n");
         let last = if shop.database.is_some() { "fresh_events" } else { "events" };
-        shop.behind().break_table(last);
+        shop.raw_db().break_table(last);
         why_failed(&import_sheet(&shop, &sheet, &[]));
-        shop.behind().mend_table(last);
+        shop.raw_db().mend_table(last);
         assert_eq!(shop.stock(&kettle).await, 10);
         assert_eq!(imported_sheet(&shop, &sheet)["updated"], 1);
         assert_eq!(shop.stock(&kettle).await, 15);
@@ -91,13 +91,13 @@ storage_test! {
         let codes: Vec<_> = codes.into_iter().map(Result::unwrap).collect();
         assert_eq!(codes, [Some(0), Some(1), Some(1), Some(1)]);
         assert_eq!(shop.stock(&kettle).await, 15);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn stock_that_would_fall_below_zero_refuses_its_line(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let pan = shop.product("Pan", 50_000, 999_999_999).await;
-        let before = shop.behind().dump();
+        let before = shop.raw_db().dump();
         let sheet = format!(
             "id,name,price,stockQuantity,stockAtExport\n{kettle},,,20,31\n{pan},,,12,10\n\
              ,New,1,1000000001,0\n{UNKNOWN},New,1,1000000001,1000000000\n{UNKNOWN_TOO},New,,1,\n"
@@ -111,10 +111,10 @@ storage_test! {
             format!("line 5: {stock}"),
             "line 6: there is no product with this `id`; a new one needs `name` and `price`".to_owned(),
         ]);
-        assert_eq!(shop.behind().dump(), before);
+        assert_eq!(shop.raw_db().dump(), before);
         // What orders put back may exceed what can be set; a sheet that does not add to it is fine.
-        shop.behind().run("UPDATE products SET stock = stock + 10 WHERE name = 'Pan'");
-        shop.behind().run("UPDATE stock_movements SET delta = delta + 10 WHERE delta > 1000");
+        shop.raw_db().run("UPDATE products SET stock = stock + 10 WHERE name = 'Pan'");
+        shop.raw_db().run("UPDATE stock_movements SET delta = delta + 10 WHERE delta > 1000");
         let sheet = edited(&export(&shop), "50000,", "60000,");
         assert_eq!(imported_sheet(&shop, &sheet)["updated"], 1);
         assert_eq!((shop.stock(&pan).await, price(&shop, &pan).await), (1_000_000_009, 60_000));
@@ -123,7 +123,7 @@ storage_test! {
     async fn the_summary_counts_what_stock_was_set(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let pan = shop.product("Pan", 50_000, 10).await;
-        shop.customer("ada").await.buys(&kettle, 7).await;
+        shop.customer("ada").await.place_order(&kettle, 7).await;
         let file = keep(&shop, "sheet.csv", format!("id,price,stockQuantity\n{kettle},1,10\n{pan},1,10\n"));
         let import = ["admin", "product", "import", &file];
         assert_eq!(
@@ -133,7 +133,7 @@ storage_test! {
         );
         assert_eq!(shop.stock(&kettle).await, 10);
         assert!(!said(&shop.run(&import)).contains("set the stock"), "nothing was");
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn an_import_beside_buyers_loses_no_piece(shop: TestShop) {
@@ -155,11 +155,11 @@ storage_test! {
         let mut sold = vec![0; products.len()];
         for turn in 0.. {
             let product = turn % products.len();
-            ada.puts(&products[product], 1).await;
+            ada.add_to_cart(&products[product], 1).await;
             // On a slow machine the import holds a product for longer than an order waits.
-            let mut placed = ada.checks_out().await;
+            let mut placed = ada.checkout().await;
             while placed.status == 503 {
-                placed = ada.checks_out().await;
+                placed = ada.checkout().await;
             }
             assert_eq!(placed.status, 201, "{placed:?}");
             sold[product] += 1;
@@ -172,7 +172,7 @@ storage_test! {
         for (product, sold) in products.iter().zip(sold) {
             assert_eq!(shop.stock(product).await, 1300 - sold, "300 came in");
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
         said(&shop.run(&["verify"]));
     }
 }

@@ -3,7 +3,7 @@
 use futures_util::future::{join, join_all};
 use http::Method;
 use serde_json::{Value, json};
-use shop::accounts::Role;
+use shop::domain::accounts::Role;
 
 use super::{one_wins, several, tally};
 use crate::support::{Client, Form, pictures};
@@ -78,7 +78,7 @@ contention_test! {
             assert!(refused.clone().all(|(_, code)| code == "validation-failed"), "{into:?}");
             admins[4].patch(&path, json!({ "categoryId": Value::Null })).await;
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn a_category_and_its_last_product_may_go_at_once(shop: TestShop) {
@@ -99,7 +99,7 @@ contention_test! {
             let left = admins[0].delete(&category).await.status;
             assert_eq!(left, if went { 404 } else { 204 });
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn products_that_change_places_never_wait_for_each_other(shop: TestShop) {
@@ -120,10 +120,10 @@ contention_test! {
             let answers = join_all(moves).await;
             assert_eq!(tally(&answers).into_iter().next(), Some(((200, String::new()), 8)));
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn h03_of_many_admins_with_one_etag_one_wins(shop: TestShop) {
+    async fn of_many_admins_with_one_etag_one_wins(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let admins = several(&shop, "admin", 12, Role::Admin).await;
         let path = format!("/products/{kettle}");
@@ -140,7 +140,7 @@ contention_test! {
             });
             one_wins(&join_all(change).await, 200, (412, "precondition-failed"));
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn changes_of_different_fields_all_stay(shop: TestShop) {
@@ -174,7 +174,7 @@ contention_test! {
             assert_eq!(now["category"]["id"], place.as_str());
             assert_eq!(now["stockQuantity"], 6 + round);
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn a_deleted_product_is_deleted_once(shop: TestShop) {
@@ -185,7 +185,7 @@ contention_test! {
         let path = format!("/products/{bowl}");
         let answers = join_all(admins.iter().map(|admin| admin.delete(&path))).await;
         one_wins(&answers, 204, (404, "not-found"));
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn a_product_gets_eight_pictures_from_however_many(shop: TestShop) {
@@ -200,9 +200,9 @@ contention_test! {
         let told = tally(&answers);
         assert_eq!(told[&(200, String::new())], 8);
         assert_eq!(told[&(422, "invalid-image".to_owned())], 4);
-        let behind = shop.behind();
+        let raw = shop.raw_db();
         let places = "SELECT position FROM product_images ORDER BY position";
-        let places: Vec<_> = behind.rows(places).concat().into_iter().flatten().collect();
+        let places: Vec<_> = raw.rows(places).concat().into_iter().flatten().collect();
         assert_eq!(places, ["0", "1", "2", "3", "4", "5", "6", "7"]);
         let kept = std::fs::read_dir(shop.directory.path().join("images")).unwrap();
         let kept = kept.map(|file| file.unwrap().file_name().into_string().unwrap());

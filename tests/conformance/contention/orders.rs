@@ -3,7 +3,7 @@
 use futures_util::future::{join, join_all, join3};
 use http::Method;
 use serde_json::{Value, json};
-use shop::accounts::Role;
+use shop::domain::accounts::Role;
 
 use super::{one_wins, several, tally};
 use crate::support::{Answer, Client, provider::event, shopping::path};
@@ -20,12 +20,12 @@ contention_test! {
             for turn in 0..3 {
                 let step = if number % 2 == 0 { turn } else { 4 - turn };
                 let (product, _) = &products[(number + step) % products.len()];
-                customer.puts(product, 1 + i64::try_from((number + turn) % 3).unwrap()).await;
+                customer.add_to_cart(product, 1 + i64::try_from((number + turn) % 3).unwrap()).await;
             }
         });
         join_all(fill).await;
 
-        let answers = join_all(customers.iter().map(Client::checks_out)).await;
+        let answers = join_all(customers.iter().map(Client::checkout)).await;
         let told = tally(&answers);
         assert!(told.keys().all(|(status, code)| *status == 201 || code == "insufficient-stock"));
         assert_eq!(told.len(), 2, "some get what others do not: {told:?}");
@@ -37,7 +37,7 @@ contention_test! {
             let sold: i64 = sold.map(|line| line["quantity"].as_i64().unwrap()).sum();
             assert_eq!(shop.stock(product).await, stock - sold);
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn fifty_additions_of_one_product_all_count(shop: TestShop) {
@@ -63,7 +63,7 @@ contention_test! {
         let products = join_all(make).await;
         let ada = shop.customer("ada").await;
         for product in &products[..96] {
-            ada.puts(product, 1).await;
+            ada.add_to_cart(product, 1).await;
         }
         let put = async |product: &String| ada.post("/cart", json!({ "productId": product })).await;
         let answers = join_all(products[96..].iter().map(put)).await;
@@ -71,28 +71,28 @@ contention_test! {
         assert_eq!(told[&(200, String::new())], 4);
         assert_eq!(told[&(422, "validation-failed".to_owned())], 4);
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 100);
-        let placed = ada.checks_out().await;
+        let placed = ada.checkout().await;
         assert_eq!(placed.json()["items"].as_array().map(Vec::len), Some(100));
     }
 
     async fn one_cart_is_ordered_once(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 3).await;
-        let answers = join_all((0..10).map(|_| ada.checks_out())).await;
+        ada.add_to_cart(&kettle, 3).await;
+        let answers = join_all((0..10).map(|_| ada.checkout())).await;
         one_wins(&answers, 201, (409, "cart-empty"));
         assert_eq!(shop.stock(&kettle).await, 497);
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn r20_cancelled_twice_at_once_stock_comes_back_once(shop: TestShop) {
+    async fn cancelled_twice_at_once_stock_comes_back_once(shop: TestShop) {
         let (kettle, mug) =
             (shop.product("Kettle", 129_900, 50).await, shop.product("Mug", 30_000, 50).await);
         let admins = several(&shop, "admin", 3, Role::Admin).await;
         let ada = shop.customer("ada").await;
         for _ in 0..5 {
-            ada.puts(&mug, 3).await;
-            let order = ada.buys(&kettle, 2).await;
+            ada.add_to_cart(&mug, 3).await;
+            let order = ada.place_order(&kettle, 2).await;
             let own = (0..5).map(async |_| {
                 ada.post(&format!("{}/cancel", path(&order)), Value::Null).await
             });
@@ -104,14 +104,14 @@ contention_test! {
             one_wins(&answers, 200, (409, "illegal-transition"));
             assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (50, 50));
         }
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn r20_an_order_is_paid_or_cancelled_never_both(shop: TestShop) {
+    async fn an_order_is_paid_or_cancelled_never_both(shop: TestShop) {
         let admin = shop.admin().await;
         let customers = several(&shop, "customer", 12, Role::Customer).await;
         let kettle = shop.product("Kettle", 129_900, 100).await;
-        let orders = join_all(customers.iter().map(|one| one.buys(&kettle, 2))).await;
+        let orders = join_all(customers.iter().map(|one| one.place_order(&kettle, 2))).await;
         let rounds = customers.iter().zip(&orders).enumerate().map(async |(number, (one, order))| {
             let cancel = format!("{}/cancel", path(order));
             let change = format!("/admin{}", path(order));
@@ -143,13 +143,13 @@ contention_test! {
         });
         let paid = join_all(rounds).await.into_iter().filter(|paid| *paid).count();
         assert_eq!(shop.stock(&kettle).await, 100 - 2 * i64::try_from(paid).unwrap());
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
-    async fn p03_one_payment_that_comes_for_two_orders_at_once_pays_one(shop: TestShop) {
+    async fn one_payment_that_comes_for_two_orders_at_once_pays_one(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let customers = several(&shop, "customer", 8, Role::Customer).await;
-        let orders = join_all(customers.iter().map(|one| one.buys(&kettle, 1))).await;
+        let orders = join_all(customers.iter().map(|one| one.place_order(&kettle, 1))).await;
         let told = orders.iter().enumerate().map(async |(number, order)| {
             let body = event("payment.captured", order, "pay_of_many").to_string();
             shop.deliver(body.as_bytes(), &format!("ev_{number}")).await
@@ -163,10 +163,10 @@ contention_test! {
         assert_eq!(count("/admin/payments?status=unmatched").await, 7);
     }
 
-    async fn h02_one_key_thirty_times_at_once_whatever_comes_between(shop: TestShop) {
+    async fn one_key_thirty_times_at_once_whatever_comes_between(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
-        ada.puts(&kettle, 1).await;
+        ada.add_to_cart(&kettle, 1).await;
         let more = json!({ "productId": kettle, "quantity": 1 });
         let (orders, carts) = join(
             join_all((0..30).map(|_| ada.checks_out_once("key-1"))),
@@ -180,8 +180,8 @@ contention_test! {
         let left = ada.get("/cart").await.number("/itemCount");
         let bought = orders[0].number("/items/0/quantity");
         assert_eq!(left + bought, 11, "what was not ordered is still in the cart");
-        assert_eq!(shop.behind().number("SELECT count(*) FROM orders"), 1);
-        shop.behind().assert_sound();
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM orders"), 1);
+        shop.raw_db().assert_sound();
     }
 
     async fn a_product_that_leaves_is_in_an_order_whole_or_not_at_all(shop: TestShop) {
@@ -190,12 +190,12 @@ contention_test! {
         let plate = shop.product("Plate", 500, 1000).await;
         let rounds = customers.iter().enumerate().map(async |(number, customer)| {
             let kettle = shop.product("Kettle", 129_900, 50).await;
-            customer.puts(&kettle, 2).await;
+            customer.add_to_cart(&kettle, 2).await;
             if number % 2 == 0 {
-                customer.puts(&plate, 1).await;
+                customer.add_to_cart(&plate, 1).await;
             }
             let gone = format!("/products/{kettle}");
-            let (deleted, placed) = join(admin.delete(&gone), customer.checks_out()).await;
+            let (deleted, placed) = join(admin.delete(&gone), customer.checkout()).await;
             assert_eq!(deleted.status, 204, "{deleted:?}");
             if placed.status == 201 {
                 let rest: i64 = if number % 2 == 0 { 500 } else { 0 };
@@ -207,7 +207,7 @@ contention_test! {
             }
         });
         join_all(rounds).await;
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 
     async fn counts_deltas_and_sales_add_up(shop: TestShop) {
@@ -217,11 +217,11 @@ contention_test! {
         let customers = several(&shop, "customer", 24, Role::Customer).await;
         join_all(customers.iter().enumerate().map(async |(number, customer)| {
             let (first, second) = if number % 2 == 0 { (&kettle, &mug) } else { (&mug, &kettle) };
-            customer.puts(first, 2).await;
-            customer.puts(second, 1).await;
+            customer.add_to_cart(first, 2).await;
+            customer.add_to_cart(second, 1).await;
         }))
         .await;
-        let sales = join_all(customers.iter().map(Client::checks_out));
+        let sales = join_all(customers.iter().map(Client::checkout));
         let changes = join_all(admins.iter().enumerate().map(async |(number, admin)| {
             let product = [&kettle, &mug][number % 2];
             let mut answers = Vec::new();
@@ -246,6 +246,6 @@ contention_test! {
         let counted = tally(changes.iter().flatten());
         let known = ["", "insufficient-stock", "precondition-failed"];
         assert!(counted.keys().all(|(_, code)| known.contains(&code.as_str())), "{counted:?}");
-        shop.behind().assert_sound();
+        shop.raw_db().assert_sound();
     }
 }

@@ -3,8 +3,8 @@
 use futures_util::future::{join, join_all};
 use serde_json::json;
 use shop::{
-    accounts::{self, Email, Role},
-    error::Kind,
+    core::error::Kind,
+    domain::accounts::{self, Email, Role},
 };
 
 use super::{one_wins, tally};
@@ -13,7 +13,11 @@ use crate::support::{Client, Engine, TestShop};
 const PASSWORD: &str = "correct horse battery";
 
 /// Gives a role as `shop admin user` does.
-async fn give(shop: &TestShop, name: &str, role: Role) -> shop::error::Result<accounts::User> {
+async fn give(
+    shop: &TestShop,
+    name: &str,
+    role: Role,
+) -> shop::core::error::Result<accounts::User> {
     let email = Email::parse(&format!("{name}@example.com")).unwrap();
     let given = shop.app.db.write("test.role", move |tx| {
         let user = accounts::user_by_email(tx, &email)?;
@@ -42,14 +46,14 @@ contention_test! {
             };
             assert_eq!(refused.kind(), Kind::Conflict("last-admin"));
             let admins = "SELECT email_key FROM users WHERE role = 'ADMIN'";
-            assert_eq!(shop.behind().rows(admins).concat(), [Some(format!("{stays}@example.com"))]);
+            assert_eq!(shop.raw_db().rows(admins).concat(), [Some(format!("{stays}@example.com"))]);
             for name in ["ada", "bob"] {
                 give(&shop, name, Role::Admin).await.unwrap();
             }
         }
     }
 
-    async fn a10_one_address_typed_twenty_ways_at_once_is_one_account(shop: TestShop) {
+    async fn one_address_typed_twenty_ways_at_once_is_one_account(shop: TestShop) {
         let visitor = shop.anonymous();
         let spellings = ["ada@example.com", "ADA@example.com", "Ada@EXAMPLE.com", " ada@example.com"];
         let register = (0..20).map(|number| {
@@ -58,10 +62,10 @@ contention_test! {
             visitor.post("/auth/register", body)
         });
         one_wins(&join_all(register).await, 201, (409, "email-taken"));
-        assert_eq!(shop.behind().number("SELECT count(*) FROM users"), 1);
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM users"), 1);
     }
 
-    async fn a04_a_refresh_token_is_good_for_one_of_twenty_at_once(shop: TestShop) {
+    async fn a_refresh_token_is_good_for_one_of_twenty_at_once(shop: TestShop) {
         shop.customer("ada").await;
         let visitor = shop.anonymous();
         let body = json!({ "email": "ada@example.com", "password": PASSWORD });
@@ -76,7 +80,7 @@ contention_test! {
         assert_eq!(refreshed(&visitor, &token).await.status, 200);
     }
 
-    async fn a03_a_session_that_ends_meanwhile_ends(shop: TestShop) {
+    async fn a_session_that_ends_meanwhile_ends(shop: TestShop) {
         shop.customer("ada").await;
         let visitor = shop.anonymous();
         for _ in 0..5 {
@@ -99,12 +103,12 @@ contention_test! {
 
 /// One writer lets nobody wait inside a transaction; several do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a03_who_waited_while_the_session_ended_is_out() {
+async fn who_waited_while_the_session_ended_is_out() {
     let Some(shop) = TestShop::on(Engine::Postgres).await else {
         return;
     };
     let ada = shop.customer("ada").await;
-    let (other, watch) = (shop.behind(), shop.behind());
+    let (other, watch) = (shop.raw_db(), shop.raw_db());
     other.run("BEGIN; UPDATE users SET password_hash = 'new'; DELETE FROM sessions");
     let end = async {
         let waiting = "SELECT count(*) FROM pg_stat_activity

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use http::Method;
 
-use super::world::{Request, World};
+use super::state::{Request, World};
 use crate::{
-    conformance::dice::{NUMBERS, object, percent},
+    conformance::rng::{NUMBERS, object, percent},
     support::{Operation, operations},
 };
 

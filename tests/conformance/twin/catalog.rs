@@ -2,9 +2,9 @@
 
 use http::Method;
 
-use super::world::{Request, World};
+use super::state::{Request, World};
 use crate::{
-    conformance::dice::{NUMBERS, object, percent},
+    conformance::rng::{NUMBERS, object, percent},
     support::{Form, pictures},
 };
 

@@ -10,15 +10,17 @@ use std::{
 use axum::body::Body;
 use http::HeaderValue;
 use shop::{
-    accounts::{self as shop_accounts, Role},
-    bus,
-    id::UserId,
-    orders::worker::expire_due,
+    core::id::UserId,
+    domain::{
+        accounts::{self as shop_accounts, Role},
+        orders::worker::expire_due,
+    },
+    infra::bus,
 };
 
 use super::{
     accounts::OPERATIONS,
-    world::{Request, World},
+    state::{Request, World},
 };
 use crate::support::{Answer, Engine, Operation, TestShop, options};
 
@@ -132,7 +134,7 @@ impl Twins {
         }
         self.head = head;
         for shop in [&self.sqlite, &self.postgres] {
-            shop.app.db.settle().await.unwrap();
+            shop.app.db.flush_events().await.unwrap();
             let mut told = shop.app.bus.watch();
             let told = tokio::time::timeout(PATIENCE, told.wait_for(|told| *told >= head)).await;
             let place = (self.seed, self.step);
@@ -144,9 +146,9 @@ impl Twins {
         }
     }
 
-    pub(super) fn passes(&self, span: Duration) {
-        self.sqlite.passes(span);
-        self.postgres.passes(span);
+    pub(super) fn advance_clock(&self, span: Duration) {
+        self.sqlite.advance_clock(span);
+        self.postgres.advance_clock(span);
     }
 
     /// What waited too long for its money is cancelled, the same here and there.
@@ -189,9 +191,9 @@ impl Twins {
     /// Fails the test unless both keep the same rows.
     pub(super) fn keep_the_same(&self) {
         let [one, other] = [&self.sqlite, &self.postgres].map(|shop| {
-            let behind = shop.behind();
-            behind.assert_sound();
-            let mut rows = behind.dump();
+            let raw = shop.raw_db();
+            raw.assert_sound();
+            let mut rows = raw.dump();
             rows.remove("refinery_schema_history").unwrap();
             // Each engine finds in its own way; what is found was compared all along.
             rows.remove("product_search").unwrap();

@@ -3,9 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::world::{Request, World};
+use super::state::{Request, World};
 use crate::{
-    conformance::dice::NUMBERS,
+    conformance::rng::NUMBERS,
     support::provider::{WEBHOOK, event, with},
 };
 

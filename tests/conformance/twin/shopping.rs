@@ -4,9 +4,9 @@ use http::Method;
 
 use super::{
     catalog::{paged, with_key, written},
-    world::{Request, World},
+    state::{Request, World},
 };
-use crate::conformance::dice::{NUMBERS, object, percent};
+use crate::conformance::rng::{NUMBERS, object, percent};
 
 fn quantity(world: &mut World) -> String {
     match world.dice.below(12) {

@@ -8,7 +8,7 @@ use proptest::{
     prelude::{Strategy, any, prop_oneof},
     test_runner::{Config, TestRunner},
 };
-use shop::{
+use shop::core::{
     event::{Event, StockChange},
     id::ProductId,
 };
@@ -50,7 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// What became of the steps so far. An event is known by its number in `stockQuantity`.
 struct Model<'a> {
     stores: [&'a TestStore; 2],
-    open: Vec<(&'a Behind, Vec<i64>)>,
+    open: Vec<(&'a RawDb, Vec<i64>)>,
     /// Events in the order in which they were told, as far as somebody looked.
     told: Vec<i64>,
     /// Events that were committed since.
@@ -69,24 +69,24 @@ impl Model<'_> {
         match step {
             Step::Leave(at) => {
                 let event = next();
-                let (behind, left) = &mut self.open[at];
+                let (raw, left) = &mut self.open[at];
                 if left.is_empty() {
-                    behind.run("BEGIN");
+                    raw.run("BEGIN");
                 }
-                behind.run(&leave(&uuid::Uuid::nil().to_string(), event));
+                raw.run(&leave(&uuid::Uuid::nil().to_string(), event));
                 left.push(event);
             }
             Step::Commit(at) => {
-                let (behind, left) = &mut self.open[at];
+                let (raw, left) = &mut self.open[at];
                 if !left.is_empty() {
-                    behind.run("COMMIT");
+                    raw.run("COMMIT");
                     self.fresh.append(left);
                 }
             }
             Step::Undo(at) => {
-                let (behind, left) = &mut self.open[at];
+                let (raw, left) = &mut self.open[at];
                 if !left.is_empty() {
-                    behind.run("ROLLBACK");
+                    raw.run("ROLLBACK");
                     left.clear();
                 }
             }
@@ -107,7 +107,7 @@ impl Model<'_> {
     /// All that is committed has its number, behind all that had one before.
     async fn settle(&mut self, at: usize) {
         let db = &self.stores[at].db;
-        db.settle().await.unwrap();
+        db.flush_events().await.unwrap();
         let after = self.last;
         let events = db.read("test.events", move |tx| bus::events_after(tx, after));
         let mut fresh = Vec::new();
@@ -159,7 +159,7 @@ fn what_is_committed_is_numbered_once_whenever_it_commits() {
         return;
     };
     let other = runtime.block_on(store.another());
-    let transactions: Vec<_> = (0..TRANSACTIONS).map(|_| store.behind()).collect();
+    let transactions: Vec<_> = (0..TRANSACTIONS).map(|_| store.raw_db()).collect();
     let config = Config {
         cases: 48,
         failure_persistence: None,
@@ -175,10 +175,7 @@ fn what_is_committed_is_numbered_once_whenever_it_commits() {
                 let head = store.db.read("test.head", bus::head).await.unwrap();
                 let mut model = Model {
                     stores: [&store, &other],
-                    open: transactions
-                        .iter()
-                        .map(|behind| (behind, Vec::new()))
-                        .collect(),
+                    open: transactions.iter().map(|raw| (raw, Vec::new())).collect(),
                     told: Vec::new(),
                     fresh: Vec::new(),
                     last: head,

@@ -5,10 +5,12 @@ use std::{fmt::Display, path::PathBuf};
 use clap::Args;
 
 use crate::{
-    catalog::{CategoryName, Changes, Delta, NewProduct, Reason},
-    error::{Error, Field, Result},
-    id::ProductId,
-    money::{Currency, Price},
+    core::{
+        error::{Error, Field, Result},
+        id::ProductId,
+        money::{Currency, Price},
+    },
+    domain::catalog::{CategoryName, Changes, Delta, NewProduct, Reason},
 };
 
 #[derive(Debug, Args)]

@@ -1,0 +1,293 @@
+//! Money and counts of things, by checked arithmetic only: an amount that cannot be right cannot be made.
+
+use std::fmt;
+
+use serde::{Deserializer, de};
+
+use crate::core::error::{Error, Result};
+
+pub use iso_currency::Currency;
+
+/// The largest amount: 2^53 − 1, which every JSON reader holds exactly (RFC 8259, section 6).
+pub const MAX_AMOUNT: i64 = (1 << 53) - 1;
+
+/// Defines types of whole numbers within bounds.
+macro_rules! whole {
+    ($(#[$doc:meta])* $name:ident, $least:expr, $most:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+        pub struct $name(i64);
+
+        impl $name {
+            pub const LEAST: i64 = $least;
+            pub const MOST: i64 = $most;
+
+            pub const fn get(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = $crate::core::money::OutOfRange;
+
+            fn try_from(value: i64) -> Result<Self, Self::Error> {
+                if ($least..=$most).contains(&value) {
+                    Ok($name(value))
+                } else {
+                    Err($crate::core::money::OutOfRange { least: $least, most: $most })
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                $crate::core::money::whole_number(from)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                    .minimum(Some($crate::core::money::bound($name::LEAST)))
+                    .maximum(Some($crate::core::money::bound($name::MOST)))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+pub(crate) use whole;
+
+whole! {
+    /// A sum in the currency's minor unit (paise, cents).
+    Money, 0, MAX_AMOUNT
+}
+whole! {
+    /// As [`Money`], and not nothing.
+    Amount, 1, MAX_AMOUNT
+}
+whole! {
+    /// What one piece costs, in the currency's minor unit.
+    Price, 1, 100_000_000_000
+}
+whole! {
+    /// A bound of a range of prices, which no price has to reach.
+    PriceBound, 0, i64::MAX
+}
+whole! {
+    /// How many pieces of one product a cart's line holds.
+    Quantity, 1, 1000
+}
+whole! {
+    /// How many pieces there are to sell.
+    Stock, 0, 1_000_000_000
+}
+
+/// Why a number was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfRange {
+    pub(crate) least: i64,
+    pub(crate) most: i64,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "must be a whole number from {} to {}",
+            self.least, self.most
+        )
+    }
+}
+
+impl std::error::Error for OutOfRange {}
+
+impl Money {
+    pub const ZERO: Money = Money(0);
+
+    pub fn plus(self, other: Money) -> Result<Money> {
+        self.0
+            .checked_add(other.0)
+            .and_then(|sum| Money::try_from(sum).ok())
+            .ok_or_else(too_much)
+    }
+
+    /// Returns the sum, or [`MAX_AMOUNT`] and `true` where it is more: for what must be shown whatever it
+    /// comes to.
+    pub fn capped_sum(amounts: impl IntoIterator<Item = Money>) -> (Money, bool) {
+        Money::capped(amounts.into_iter().map(|amount| i128::from(amount.0)).sum())
+    }
+
+    /// As [`Money::capped_sum`], for a sum that is known.
+    pub fn capped(sum: i128) -> (Money, bool) {
+        let most = i128::from(MAX_AMOUNT);
+        let amount = i64::try_from(sum.clamp(0, most)).unwrap_or(MAX_AMOUNT);
+        (Money(amount), sum > most)
+    }
+
+    /// What is left after `other`; nothing where that is more.
+    #[must_use]
+    pub fn less(self, other: Money) -> Money {
+        Money((self.0 - other.0).max(0))
+    }
+
+    /// For people: `INR 2,598.00`, with as many decimals as the currency has (ISO 4217).
+    pub fn written(self, currency: Currency) -> String {
+        let digits = decimals(self.0, currency);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+        let mut text = format!("{} ", currency.code());
+        for (at, digit) in whole.char_indices() {
+            if at > 0 && (whole.len() - at).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        if !fraction.is_empty() {
+            text.push('.');
+            text.push_str(fraction);
+        }
+        text
+    }
+}
+
+impl From<Amount> for Money {
+    fn from(amount: Amount) -> Money {
+        Money(amount.0)
+    }
+}
+
+impl From<Price> for Money {
+    fn from(price: Price) -> Money {
+        Money(price.0)
+    }
+}
+
+impl Amount {
+    /// Reads an amount as people type it into a flag.
+    ///
+    /// Errors with what it must be, with the unit that it is counted in.
+    pub fn parse(text: &str, currency: Currency) -> Result<Amount, String> {
+        parse(text).ok_or_else(|| rule(currency, Amount::LEAST, Amount::MOST))
+    }
+}
+
+impl Price {
+    /// Reads a price as people type it into a flag or a sheet.
+    ///
+    /// Errors with [`Price::rule`].
+    pub fn parse(text: &str, currency: Currency) -> Result<Price, String> {
+        parse(text).ok_or_else(|| Price::rule(currency))
+    }
+
+    /// Returns what a price must be, with the unit that it is counted in.
+    pub fn rule(currency: Currency) -> String {
+        rule(currency, Price::LEAST, Price::MOST)
+    }
+
+    pub fn times(self, quantity: Quantity) -> Result<Money> {
+        self.0
+            .checked_mul(quantity.0)
+            .and_then(|product| Money::try_from(product).ok())
+            .ok_or_else(too_much)
+    }
+}
+
+impl Quantity {
+    pub const ONE: Quantity = Quantity(1);
+}
+
+impl Stock {
+    pub const NONE: Stock = Stock(0);
+}
+
+fn parse<T: TryFrom<i64>>(text: &str) -> Option<T> {
+    let number: i64 = text.trim().parse().ok()?;
+    number.try_into().ok()
+}
+
+/// Returns what an amount must be: `must be an integer in paise, e.g. 1299 for 12.99 INR, from 1 to 99`.
+fn rule(currency: Currency, least: i64, most: i64) -> String {
+    const EXAMPLE: i64 = 1299;
+    let code = currency.code();
+    let unit = match code {
+        "INR" | "NPR" | "PKR" => "paise".to_owned(),
+        "AUD" | "CAD" | "EUR" | "HKD" | "LKR" | "NZD" | "SGD" | "USD" | "ZAR" => "cents".to_owned(),
+        "GBP" => "pence".to_owned(),
+        "JPY" => "yen".to_owned(),
+        _ => format!("the minor unit of {code}"),
+    };
+    let amount = decimals(EXAMPLE, currency);
+    format!(
+        "must be an integer in {unit}, e.g. {EXAMPLE} for {amount} {code}, from {least} to {most}"
+    )
+}
+
+/// Returns the amount in the currency's main unit, with as many decimals as it has (ISO 4217).
+fn decimals(amount: i64, currency: Currency) -> String {
+    let decimals = usize::from(currency.exponent().unwrap_or(0));
+    let mut digits = format!("{amount:0>width$}", width = decimals + 1);
+    if decimals > 0 {
+        digits.insert(digits.len() - decimals, '.');
+    }
+    digits
+}
+
+fn too_much() -> Error {
+    Error::field(
+        "totalAmount",
+        "out-of-range",
+        format!("the sum is more than {MAX_AMOUNT}"),
+    )
+}
+
+/// Reads a whole number within the bounds of its type. JSON Schema takes `70.0` for a whole number
+/// (2020-12, section 6.1.1), so this does too.
+pub fn whole_number<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: TryFrom<i64, Error: fmt::Display>,
+    D: Deserializer<'de>,
+{
+    let number = deserializer.deserialize_i64(WholeNumber)?;
+    T::try_from(number).map_err(de::Error::custom)
+}
+
+struct WholeNumber;
+
+impl de::Visitor<'_> for WholeNumber {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    /// What is beyond `i64` is beyond every type's bounds.
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
+        Ok(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is whole, and the cast saturates"
+    )]
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
+        if number.fract() == 0.0 {
+            Ok(number as i64)
+        } else {
+            Err(E::invalid_type(de::Unexpected::Float(number), &self))
+        }
+    }
+}
+
+/// A bound as schemas take it.
+pub fn bound(value: i64) -> isize {
+    isize::try_from(value).unwrap_or(isize::MAX)
+}

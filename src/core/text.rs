@@ -1,0 +1,124 @@
+//! Short texts such as names: one rule, and the schema that states it.
+//!
+//! A name has no invisible characters, so that no two look alike. Those without a meaning of their own
+//! (zero-width spaces, soft hyphens, direction marks, fillers, tags) are dropped, as surrounding white
+//! space is; those that shape the character before them stay: variation selectors, and joiners behind an
+//! emoji or a letter of a script that has use for them. What breaks lines or turns the text that follows
+//! round is refused.
+
+use icu_properties::{
+    CodePointMapData, CodePointSetData, CodePointSetDataBorrowed,
+    props::{DefaultIgnorableCodePoint, Script},
+};
+
+/// How long a short text may be, in characters.
+pub const MAX_LEN: usize = 200;
+
+/// The rule of [`short`] as a pattern (ECMA-262): nothing that is refused, and something visible.
+pub const PATTERN: &str = concat!(
+    r"^[^\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069]*",
+    r"[^\s\u0000-\u001F\u007F-\u009F\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F",
+    r"\u200B-\u200F\u2028-\u202E\u2060-\u206F\u2800\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFF8",
+    "\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]",
+    r"[^\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069]*$"
+);
+
+const INVISIBLE: CodePointSetDataBorrowed<'static> =
+    CodePointSetData::new::<DefaultIgnorableCodePoint>();
+
+/// Returns the text without surrounding white space and without the invisible characters that are
+/// dropped.
+///
+/// Errors if nothing of it is visible, it is longer than [`MAX_LEN`], or has a character that is refused.
+pub fn short(text: &str) -> Result<String, String> {
+    let mut kept = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !INVISIBLE.contains(c) || shapes(c, kept.chars().next_back()) {
+            kept.push(c);
+        }
+    }
+    let kept = kept.trim();
+    let is_blank = |c: char| c.is_whitespace() || c == '\u{2800}' || INVISIBLE.contains(c);
+    if text.trim().is_empty()
+        || text.chars().count() > MAX_LEN
+        || text.chars().any(char::is_control)
+    {
+        return Err(format!(
+            "must be 1 to {MAX_LEN} characters without control characters"
+        ));
+    }
+    if text.chars().any(is_refused) {
+        let refused = "line separators or characters that change the direction of text";
+        return Err(format!("must not contain {refused}"));
+    }
+    if kept.chars().all(is_blank) {
+        return Err("must have a visible character".to_owned());
+    }
+    Ok(kept.to_owned())
+}
+
+/// Line and paragraph separators, and what embeds, overrides or isolates a direction of text (UAX 9).
+fn is_refused(c: char) -> bool {
+    matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether an invisible character shapes the one before it.
+fn shapes(c: char, before: Option<char>) -> bool {
+    let Some(before) = before.filter(|before| !before.is_whitespace()) else {
+        return false;
+    };
+    match c {
+        // Variation selectors, and the grapheme joiner that keeps marks in their order.
+        '\u{34f}'
+        | '\u{180b}'..='\u{180d}'
+        | '\u{180f}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{e0100}'..='\u{e01ef}' => true,
+        // Joiners: Persian, the scripts of India, emoji.
+        '\u{200c}' | '\u{200d}' => {
+            let script = CodePointMapData::<Script>::new().get(before);
+            !before.is_ascii()
+                && !matches!(script, Script::Latin | Script::Greek | Script::Cyrillic)
+        }
+        _ => false,
+    }
+}
+
+/// Defines types that hold a [`short`] text.
+macro_rules! short_texts {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, serde::Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                $crate::core::text::short(&text).map($name)
+            }
+        }
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::Type::String)
+                    .min_length(Some(1))
+                    .max_length(Some($crate::core::text::MAX_LEN))
+                    .pattern(Some($crate::core::text::PATTERN))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    )+};
+}
+
+pub(crate) use short_texts;

@@ -1,0 +1,54 @@
+//! The routes of accounts: signing in and out, links in mails, the own account, and everybody's for
+//! admins.
+
+mod links;
+mod me;
+mod sessions;
+mod users;
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use utoipa_axum::routes;
+
+use crate::{
+    app::{App, Routes},
+    core::error::{Error, Result},
+    infra::web::{extract::Bearer, token::Claims},
+};
+
+pub fn routes() -> Routes {
+    Routes::new()
+        .routes(routes!(sessions::register))
+        .routes(routes!(sessions::login))
+        .routes(routes!(sessions::refresh))
+        .routes(routes!(sessions::logout))
+        .routes(routes!(links::verify_email))
+        .routes(routes!(links::resend_verification))
+        .routes(routes!(links::forgot_password))
+        .routes(routes!(links::reset_password))
+        .routes(routes!(me::get_me, me::update_me))
+        .routes(routes!(me::change_password))
+        .routes(routes!(me::set_phone))
+        .routes(routes!(me::verify_phone))
+        .routes(routes!(users::list_users))
+        .routes(routes!(users::update_user))
+}
+
+/// An admin's token, checked at the door, before any body is read. The operation checks it once
+/// more, in its own transaction.
+pub struct Admin(pub Claims);
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let Bearer(claims) = Bearer::from_request_parts(parts, app).await?;
+        let own = claims;
+        app.db
+            .read("accounts.admin", move |tx| super::require_admin(tx, &own))
+            .await?;
+        Ok(Admin(claims))
+    }
+}

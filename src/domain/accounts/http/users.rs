@@ -1,0 +1,89 @@
+//! Everybody's accounts, for admins.
+
+use axum::{extract::OriginalUri, response::Response};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::Admin;
+use crate::{
+    app::State,
+    core::{
+        error::{Error, Kind, Result},
+        id::UserId,
+        pagination::{Page, PageLimit, PageNumber, PageRequest},
+    },
+    domain::accounts::{self, Email, Role, User},
+    infra::web::{
+        extract::{Json, NoQuery, Path, Query},
+        respond,
+    },
+};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UsersQuery {
+    /// From 1.
+    #[param(inline)]
+    page: Option<PageNumber>,
+    /// 20 if not given.
+    #[param(inline)]
+    limit: Option<PageLimit>,
+    /// The whole address, in any spelling.
+    #[param(value_type = Option<Email>, inline)]
+    email: Option<String>,
+}
+
+/// All accounts, oldest first
+#[utoipa::path(get, path = "/admin/users", tag = "accounts", security(("bearer" = [])),
+    params(UsersQuery),
+    responses((status = 200, body = Page<User>)))]
+pub(crate) async fn list_users(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Query(query): Query<UsersQuery>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response> {
+    let page = PageRequest::new(query.page, query.limit);
+    let wrong = |why| Error::new(Kind::InvalidQuery, format!("`email` {why}"));
+    let email = query.email.map(|text| Email::parse(&text).map_err(wrong));
+    let email = email.transpose()?;
+    let listed = app
+        .db
+        .long_read("accounts.list", move |tx| {
+            accounts::require_admin(tx, &claims)?;
+            accounts::list(tx, email.as_ref(), page)
+        })
+        .await?;
+    respond::page(uri.path(), uri.query(), &listed)
+}
+
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserChange {
+    role: Role,
+}
+
+/// Give an account a role; its sessions end
+#[utoipa::path(patch, path = "/admin/users/{id}", tag = "accounts", security(("bearer" = [])),
+    params(("id" = UserId, Path)),
+    request_body = UserChange,
+    responses(
+        (status = 200, body = User),
+        (status = 409, description = "`last-admin`"),
+    ))]
+pub(crate) async fn update_user(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Path(id): Path<UserId>,
+    _: NoQuery,
+    Json(body): Json<UserChange>,
+) -> Result<Response> {
+    let user = app
+        .db
+        .write("accounts.set_role", move |tx| {
+            accounts::set_role_as(tx, &claims, id, body.role)
+        })
+        .await?;
+    respond::ok(&user)
+}

@@ -1,0 +1,113 @@
+//! Categories.
+
+use axum::response::Response;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    app::State,
+    core::{error::Result, id::CategoryId},
+    domain::{
+        accounts::{self, http::Admin},
+        catalog::{self, Category, CategoryName},
+    },
+    infra::web::{
+        extract::{Json, NoQuery, Path},
+        respond,
+    },
+};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Categories {
+    data: Vec<Category>,
+}
+
+/// All categories, by name
+#[utoipa::path(get, path = "/categories", tag = "catalog",
+    responses((status = 200, body = Categories)))]
+pub(crate) async fn list_categories(
+    axum::extract::State(app): State,
+    _: NoQuery,
+) -> Result<Response> {
+    let data = app
+        .db
+        .read("catalog.categories", catalog::categories)
+        .await?;
+    respond::ok(&Categories { data })
+}
+
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CategoryBody {
+    name: CategoryName,
+}
+
+/// Make a category
+#[utoipa::path(post, path = "/categories", tag = "catalog", security(("bearer" = [])),
+    request_body = CategoryBody,
+    responses(
+        (status = 201, body = Category),
+        (status = 409, description = "`category-exists`"),
+    ))]
+pub(crate) async fn create_category(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    _: NoQuery,
+    Json(body): Json<CategoryBody>,
+) -> Result<Response> {
+    let category = app
+        .db
+        .write("catalog.add_category", move |tx| {
+            accounts::require_admin(tx, &claims)?;
+            catalog::add_category(tx, &body.name)
+        })
+        .await?;
+    respond::json(StatusCode::CREATED, &category)
+}
+
+/// Rename a category; its slug stays
+#[utoipa::path(patch, path = "/categories/{id}", tag = "catalog", security(("bearer" = [])),
+    params(("id" = CategoryId, Path)), request_body = CategoryBody,
+    responses(
+        (status = 200, body = Category),
+        (status = 409, description = "`category-exists`"),
+    ))]
+pub(crate) async fn update_category(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Path(id): Path<CategoryId>,
+    _: NoQuery,
+    Json(body): Json<CategoryBody>,
+) -> Result<Response> {
+    let category = app
+        .db
+        .write("catalog.rename_category", move |tx| {
+            accounts::require_admin(tx, &claims)?;
+            catalog::rename_category(tx, id, &body.name)
+        })
+        .await?;
+    respond::ok(&category)
+}
+
+/// Delete a category that no product is in
+#[utoipa::path(delete, path = "/categories/{id}", tag = "catalog", security(("bearer" = [])),
+    params(("id" = CategoryId, Path)),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 409, description = "`category-in-use`"),
+    ))]
+pub(crate) async fn delete_category(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Path(id): Path<CategoryId>,
+    _: NoQuery,
+) -> Result<StatusCode> {
+    app.db
+        .write("catalog.delete_category", move |tx| {
+            accounts::require_admin(tx, &claims)?;
+            catalog::delete_category(tx, id)
+        })
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,32 @@
+//! The routes of categories and products.
+
+mod bodies;
+mod categories;
+mod lists;
+mod products;
+mod stock;
+
+use utoipa_axum::routes;
+
+use crate::app::Routes;
+
+pub fn routes() -> Routes {
+    Routes::new()
+        .routes(routes!(
+            categories::list_categories,
+            categories::create_category
+        ))
+        .routes(routes!(
+            categories::update_category,
+            categories::delete_category
+        ))
+        .routes(routes!(lists::list_products, products::create_product))
+        .routes(routes!(
+            products::get_product,
+            products::update_product,
+            products::delete_product
+        ))
+        .routes(routes!(products::add_product_images))
+        .routes(routes!(products::delete_product_image))
+        .routes(routes!(stock::change_product_stock))
+}

@@ -1,0 +1,73 @@
+//! Stock, as an admin changes it.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use http::{StatusCode, header};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::State,
+    core::{error::Result, id::ProductId},
+    domain::{
+        accounts::{self, http::Admin},
+        catalog::{self, Delta, Product, Reason},
+    },
+    infra::web::{
+        extract::{NoQuery, Path, RawJson},
+        idempotency::{self, Answer, IdempotencyKey},
+        respond::{self, INVENTORY_SEQ, etag},
+    },
+};
+
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StockBody {
+    delta: Delta,
+    reason: Reason,
+}
+
+/// Change a product's stock by a delta
+#[utoipa::path(post, path = "/admin/products/{id}/stock", tag = "catalog",
+    security(("bearer" = [])),
+    params(
+        ("id" = ProductId, Path),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "1 to 255 visible characters, bare or as a quoted string"),
+    ),
+    request_body = StockBody,
+    responses(
+        (status = 200, body = Product, headers(
+            ("ETag"),
+            ("X-Inventory-Seq" = i64),
+            ("Idempotent-Replayed", description = "`true` where the answer is given again"),
+        )),
+        (status = 409, description = "`insufficient-stock`: it would fall below zero"),
+        (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
+    ))]
+pub(crate) async fn change_product_stock(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Path(id): Path<ProductId>,
+    _: NoQuery,
+    key: IdempotencyKey,
+    request: Request,
+) -> Result<Answer> {
+    let raw = RawJson::<StockBody>::required(request).await?;
+    let seq = app.bus.head();
+    let shop = Arc::clone(&app);
+    app.db
+        .write("catalog.change_stock", move |tx| {
+            let admin = accounts::require_admin(tx, &claims)?;
+            idempotency::once(tx, &key, admin.user, &raw.raw, |tx| {
+                let StockBody { delta, reason } = &raw.value;
+                let product = catalog::change_stock(tx, &shop, id, *delta, reason.as_str())?;
+                let body = respond::to_json(&product)?;
+                let tag = etag(&body);
+                let answer = Answer::new(StatusCode::OK, body).with_header(header::ETAG, tag);
+                Ok(answer.with_header(INVENTORY_SEQ, seq.to_string()))
+            })
+        })
+        .await
+}

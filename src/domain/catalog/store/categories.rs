@@ -1,0 +1,177 @@
+//! Categories as rows.
+
+use crate::{
+    core::{error::Result, id::CategoryId},
+    domain::catalog::Category,
+    infra::db::{Row, Sql, Tx, params},
+};
+
+pub(in crate::domain::catalog) fn categories(tx: &mut Tx<'_>) -> Result<Vec<Category>> {
+    tx.all(
+        "SELECT id, name, slug, product_count FROM categories ORDER BY name_key, id",
+        &[],
+        category,
+    )
+}
+
+pub(in crate::domain::catalog) fn category_by_id(
+    tx: &mut Tx<'_>,
+    id: CategoryId,
+) -> Result<Option<Category>> {
+    tx.one(
+        "SELECT id, name, slug, product_count FROM categories WHERE id = ?1",
+        params![id],
+        category,
+    )
+}
+
+/// Separates the key of a name from the id in the key of a further category with an equal name. No name
+/// contains it, and it sorts before every character that does occur in names.
+const FURTHER: char = '\u{1}';
+
+/// The key of a further category whose name is equal to another's.
+pub(in crate::domain::catalog) fn further_key(key: &str, category: CategoryId) -> String {
+    format!("{key}{FURTHER}{category}")
+}
+
+/// The categories whose name has this key, the oldest first. There is more than one only where an older
+/// version let them be made.
+pub(in crate::domain::catalog) fn categories_by_key(
+    tx: &mut Tx<'_>,
+    key: &str,
+) -> Result<Vec<Category>> {
+    let further = [format!("{key}{FURTHER}"), format!("{key}\u{2}")];
+    tx.all(
+        "SELECT id, name, slug, product_count FROM categories
+         WHERE name_key = ?1 OR (name_key > ?2 AND name_key < ?3) ORDER BY name_key",
+        params![key, &further[0], &further[1]],
+        category,
+    )
+}
+
+/// Gives the key of a name to the oldest of the further categories of an equal name, if nobody has it any
+/// more and there is one.
+pub(in crate::domain::catalog) fn pass_on_key(tx: &mut Tx<'_>, key: &str) -> Result<()> {
+    let further = [format!("{key}{FURTHER}"), format!("{key}\u{2}")];
+    tx.execute(
+        "UPDATE categories SET name_key = ?1
+         WHERE id = (SELECT id FROM categories WHERE name_key > ?2 AND name_key < ?3
+                     ORDER BY name_key LIMIT 1)
+             AND NOT EXISTS (SELECT 1 FROM categories WHERE name_key = ?1)",
+        params![key, &further[0], &further[1]],
+    )?;
+    Ok(())
+}
+
+/// All of them with their names and keys, oldest first, for this transaction until its end.
+pub(in crate::domain::catalog) fn category_keys(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(CategoryId, String, String)>> {
+    let sql = Sql::from("SELECT id, name, name_key FROM categories ORDER BY id");
+    tx.all(sql.for_update("categories"), &[], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })
+}
+
+/// Writes keys, of which one may be the present key of another category.
+pub(in crate::domain::catalog) fn set_category_keys(
+    tx: &mut Tx<'_>,
+    keys: &[(CategoryId, String)],
+) -> Result<()> {
+    for (id, _) in keys {
+        set_key(tx, *id, &further_key("", *id))?;
+    }
+    keys.iter().try_for_each(|(id, key)| set_key(tx, *id, key))
+}
+
+fn set_key(tx: &mut Tx<'_>, id: CategoryId, key: &str) -> Result<()> {
+    let sql = "UPDATE categories SET name_key = ?2 WHERE id = ?1";
+    tx.execute(sql, params![id, key]).map(drop)
+}
+
+/// By id or slug, as the filter of lists names one.
+pub(super) fn category_by_name_in_path(tx: &mut Tx<'_>, name: &str) -> Result<Option<Category>> {
+    if let Ok(id) = name.parse::<CategoryId>()
+        && let Some(found) = category_by_id(tx, id)?
+    {
+        return Ok(Some(found));
+    }
+    // No slug holds one, and not every engine can be asked for it.
+    if name.contains('\0') {
+        return Ok(None);
+    }
+    tx.one(
+        "SELECT id, name, slug, product_count FROM categories WHERE slug = ?1",
+        params![name],
+        category,
+    )
+}
+
+fn category(row: &Row<'_>) -> Result<Category> {
+    Ok(Category {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        slug: row.get(2)?,
+        product_count: row.get(3)?,
+    })
+}
+
+pub(in crate::domain::catalog) fn slug_is_taken(tx: &mut Tx<'_>, slug: &str) -> Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM categories WHERE slug = ?1",
+        params![slug],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
+/// Tells whether the name was free.
+pub(in crate::domain::catalog) fn insert_category(
+    tx: &mut Tx<'_>,
+    category: &Category,
+    key: &str,
+) -> Result<bool> {
+    let made = tx.execute(
+        "INSERT INTO categories (id, name, name_key, slug, product_count)
+         VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (name_key) DO NOTHING",
+        params![category.id, &category.name, key, &category.slug],
+    )?;
+    Ok(made == 1)
+}
+
+/// Changes the spelling of a name, whose key stays.
+pub(in crate::domain::catalog) fn respell_category(
+    tx: &mut Tx<'_>,
+    id: CategoryId,
+    name: &str,
+) -> Result<Option<Category>> {
+    tx.one(
+        "UPDATE categories SET name = ?2 WHERE id = ?1 RETURNING id, name, slug, product_count",
+        params![id, name],
+        category,
+    )
+}
+
+pub(in crate::domain::catalog) fn rename_category(
+    tx: &mut Tx<'_>,
+    id: CategoryId,
+    name: &str,
+    key: &str,
+) -> Result<Option<Category>> {
+    tx.one(
+        "UPDATE categories SET name = ?2, name_key = ?3 WHERE id = ?1
+         RETURNING id, name, slug, product_count",
+        params![id, name, key],
+        category,
+    )
+}
+
+/// Products that have left the catalog let go of their category first.
+pub(in crate::domain::catalog) fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
+    tx.execute(
+        "UPDATE products SET category_id = NULL WHERE category_id = ?1 AND deleted_at IS NOT NULL",
+        params![id],
+    )?;
+    tx.execute("DELETE FROM categories WHERE id = ?1", params![id])?;
+    Ok(())
+}

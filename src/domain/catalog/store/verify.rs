@@ -1,0 +1,103 @@
+//! The catalog's rows held against each other.
+
+use crate::{
+    core::{
+        error::Result,
+        finding::ASKED,
+        id::{CategoryId, ProductId},
+    },
+    infra::db::{Sql, Tx, Value, params, placeholders},
+};
+
+/// Products whose stock is not the sum of their movements, with both.
+pub(in crate::domain::catalog) fn unbalanced(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(ProductId, i64, i64)>> {
+    tx.all(
+        "SELECT p.id, p.stock, CAST(coalesce(m.moved, 0) AS BIGINT)
+         FROM products p LEFT JOIN (
+             SELECT product_id, sum(delta) AS moved FROM stock_movements GROUP BY product_id
+         ) m ON m.product_id = p.id
+         WHERE p.stock <> coalesce(m.moved, 0) ORDER BY p.id LIMIT ?1",
+        params![ASKED],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
+}
+
+/// What the movements of products sum to, of those that have any. One look at the movements serves for
+/// all of them: they are not kept by product.
+pub(in crate::domain::catalog) fn moved(
+    tx: &mut Tx<'_>,
+    products: &[ProductId],
+) -> Result<Vec<(ProductId, i64)>> {
+    let sql = format!(
+        "SELECT product_id, CAST(sum(delta) AS BIGINT) FROM stock_movements
+         WHERE product_id IN {} GROUP BY product_id",
+        placeholders(products.len(), 1)
+    );
+    let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
+    tx.all(&sql, &ids, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Products whose stock cannot be, with it.
+pub(in crate::domain::catalog) fn impossible_stock(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(ProductId, i64)>> {
+    tx.all(
+        "SELECT id, stock FROM products WHERE stock < 0 OR stock > 1000000000 ORDER BY id LIMIT ?1",
+        params![ASKED],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// How many products the catalog shows, counted.
+pub(in crate::domain::catalog) fn counted(tx: &mut Tx<'_>) -> Result<i64> {
+    let counted = tx.one(
+        "SELECT count(*) FROM products WHERE deleted_at IS NULL",
+        &[],
+        |row| row.get(0),
+    )?;
+    Ok(counted.unwrap_or_default())
+}
+
+/// Counts the catalog's products anew, while nobody else moves the kept count.
+pub(in crate::domain::catalog) fn recount(tx: &mut Tx<'_>) -> Result<()> {
+    let held = Sql::from("SELECT 1 FROM kept_counts WHERE name = 'products'");
+    tx.one(held.for_update("kept_counts"), &[], |_| Ok(()))?;
+    let counted = counted(tx)?;
+    tx.execute(
+        "INSERT INTO kept_counts (name, value) VALUES ('products', ?1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        params![counted],
+    )?;
+    Ok(())
+}
+
+/// Categories whose kept count is wrong, with it and the right one.
+pub(in crate::domain::catalog) fn miscounted(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(CategoryId, i64, i64)>> {
+    tx.all(
+        "SELECT c.id, c.product_count, coalesce(p.counted, 0)
+         FROM categories c LEFT JOIN (
+             SELECT category_id, count(*) AS counted FROM products
+             WHERE deleted_at IS NULL AND category_id IS NOT NULL GROUP BY category_id
+         ) p ON p.category_id = c.id
+         WHERE c.product_count <> coalesce(p.counted, 0) ORDER BY c.id LIMIT ?1",
+        params![ASKED],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
+}
+
+/// As [`recount`], a category's products.
+pub(in crate::domain::catalog) fn recount_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
+    let held = Sql::from("SELECT 1 FROM categories WHERE id = ?1");
+    tx.one(held.for_update("categories"), params![id], |_| Ok(()))?;
+    tx.execute(
+        "UPDATE categories SET product_count =
+             (SELECT count(*) FROM products WHERE category_id = ?1 AND deleted_at IS NULL)
+         WHERE id = ?1",
+        params![id],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The routes of payments; the webhook's own is with the orders, which it moves.
+
+use axum::{extract::OriginalUri, response::Response};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use super::{LedgerEntry, ListedStatus, Note};
+use crate::{
+    app::{Routes, State},
+    core::{
+        error::{Error, Kind, Result},
+        id::PaymentId,
+        pagination::{Page, PageLimit, PageNumber, PageRequest},
+    },
+    domain::accounts::{self, http::Admin},
+    infra::web::{
+        extract::{Json, NoQuery, Path, Query},
+        respond,
+    },
+};
+
+pub fn routes() -> Routes {
+    Routes::new()
+        .routes(routes!(list_payments))
+        .routes(routes!(resolve_payment))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PaymentsQuery {
+    /// From 1.
+    #[param(inline)]
+    page: Option<PageNumber>,
+    /// 20 if not given.
+    #[param(inline)]
+    limit: Option<PageLimit>,
+    #[param(value_type = Option<ListedStatus>, inline)]
+    status: Option<String>,
+}
+
+/// Payments, and what the provider sent that fits none
+///
+/// `unmatched` lists signed webhooks that fit no payment or could not be read, and money that was paid twice
+/// and could not be refunded. `reason` says why. `resolved` lists those that were settled.
+#[utoipa::path(get, path = "/admin/payments", tag = "payments", security(("bearer" = [])),
+    params(PaymentsQuery),
+    responses((status = 200, body = Page<LedgerEntry>)))]
+pub(crate) async fn list_payments(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Query(query): Query<PaymentsQuery>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response> {
+    let page = PageRequest::new(query.page, query.limit);
+    let status = query
+        .status
+        .map(|text| {
+            ListedStatus::parse(&text).ok_or_else(|| {
+                let detail = format!("`status` must be one of {}", ListedStatus::names());
+                Error::new(Kind::InvalidQuery, detail)
+            })
+        })
+        .transpose()?;
+    let listed = app
+        .db
+        .long_read("payments.list", move |tx| {
+            accounts::require_admin(tx, &claims)?;
+            super::list(tx, status, page)
+        })
+        .await?;
+    respond::page(uri.path(), uri.query(), &listed)
+}
+
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewResolution {
+    /// What was done about it.
+    note: Note,
+}
+
+/// Take an unmatched payment off the list
+///
+/// Records who did it, when, and the note. A repeat changes nothing: the first note stays.
+#[utoipa::path(post, path = "/admin/payments/{id}/resolve", tag = "payments",
+    security(("bearer" = [])),
+    params(("id" = PaymentId, Path)), request_body = NewResolution,
+    responses(
+        (status = 200, body = LedgerEntry),
+        (status = 409, description = "`not-unmatched`: a payment of an order, or applied meanwhile"),
+    ))]
+pub(crate) async fn resolve_payment(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Path(id): Path<PaymentId>,
+    _: NoQuery,
+    Json(body): Json<NewResolution>,
+) -> Result<Response> {
+    let entry = app
+        .db
+        .write("payments.resolve", move |tx| {
+            let admin = accounts::require_admin(tx, &claims)?;
+            super::resolve(tx, id.0, Some(admin.user), &body.note)
+        })
+        .await?;
+    respond::ok(&entry)
+}

@@ -1,0 +1,141 @@
+//! Which client sent a request, and how clients are grouped into networks for limits.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
+
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, HeaderName, request::Parts};
+
+use crate::{
+    core::error::{Error, Result},
+    infra::config::Config,
+};
+
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The smallest network that one customer of an internet provider holds: an `IPv4` address or an
+/// `IPv6` /64. Limits count by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Network(IpAddr);
+
+/// An `IPv6` /48, the largest network that a provider hands to one customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Site([u16; 3]);
+
+/// How many times the limit of one network a whole [`Site`] gets.
+pub const SITE_FACTOR: u32 = 8;
+
+impl Network {
+    pub fn of(address: IpAddr) -> Network {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Network(IpAddr::V4(address)),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Network(IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)))
+            }
+        }
+    }
+
+    /// The /48 around an `IPv6` network; `None` for `IPv4`.
+    pub fn site(self) -> Option<Site> {
+        match self.0 {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => {
+                let [a, b, c, ..] = address.segments();
+                Some(Site([a, b, c]))
+            }
+        }
+    }
+
+    /// The network that is served fairly beside others: the /48 around an `IPv6` network.
+    pub fn widest(self) -> IpAddr {
+        match self.site() {
+            None => self.0,
+            Some(Site([a, b, c])) => IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)),
+        }
+    }
+
+    /// The network's first address.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+}
+
+impl From<ClientAddress> for Network {
+    fn from(ClientAddress(address): ClientAddress) -> Network {
+        Network::of(address)
+    }
+}
+
+/// As its first address.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whether this peer is one of the operator's own proxies.
+pub fn is_trusted_proxy(config: &Config, peer: IpAddr) -> bool {
+    let peer = peer.to_canonical();
+    config.trusted_proxies.iter().any(|net| net.contains(&peer))
+}
+
+/// Returns the client's address: the peer's own unless the peer is a trusted proxy; behind one, the
+/// address in the configured header, else the rightmost hop of `X-Forwarded-For` that is no trusted
+/// proxy. A hop that is not an address was not written by a trusted proxy, so the search stops there.
+pub fn client_address(headers: &HeaderMap, peer: IpAddr, config: &Config) -> IpAddr {
+    let mut client = peer.to_canonical();
+    if !is_trusted_proxy(config, client) {
+        return client;
+    }
+    if let Some(name) = &config.client_ip_header {
+        let mut values = headers.get_all(name).iter();
+        return match (values.next(), values.next()) {
+            (Some(value), None) => parse_hop(value.as_bytes()).unwrap_or(client),
+            _ => client,
+        };
+    }
+    let values: Vec<_> = headers.get_all(FORWARDED).iter().collect();
+    let hops = values
+        .iter()
+        .rev()
+        .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+    for hop in hops {
+        let Some(address) = parse_hop(hop) else { break };
+        client = address;
+        if !is_trusted_proxy(config, client) {
+            break;
+        }
+    }
+    client
+}
+
+/// Parses `ip`, `ip:port`, `[v6]` or `[v6]:port`.
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop.trim_ascii()).ok()?;
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let address = hop
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| Some(hop.parse::<SocketAddr>().ok()?.ip()))
+        .or_else(|| Some(IpAddr::V6(bracketed()?)))?;
+    Some(address.to_canonical())
+}
+
+/// The address that a request came from.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
+impl<S: Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        parts
+            .extensions
+            .get::<ClientAddress>()
+            .copied()
+            .ok_or_else(|| Error::internal("the request has no client address"))
+    }
+}

@@ -1,0 +1,283 @@
+//! Extractors: what a handler asks for, parsed at the door, with errors that name the field.
+
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use http::{HeaderMap, header, request::Parts};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+pub use super::query::{NoQuery, Query, empty_is_set};
+use super::{
+    body::read_body,
+    skipped::Skipped,
+    token::{Claims, Tokens},
+};
+use crate::core::error::{Error, Kind, Result};
+
+/// How large a body of JSON may be.
+pub const JSON_LIMIT: usize = 256 * 1024;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A JSON body.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        RawJson::required(request)
+            .await
+            .map(|body| Json(body.value))
+    }
+}
+
+/// A JSON body with its raw bytes; where `T` can do without, it may be missing altogether.
+pub struct RawJson<T> {
+    pub value: T,
+    pub raw: Bytes,
+}
+
+impl<T: DeserializeOwned> RawJson<T> {
+    /// As [`Json`], and the bytes stay.
+    pub async fn required(request: Request) -> Result<Self> {
+        if !is_json(request.headers()) {
+            return Err(not_json());
+        }
+        let raw = read_body(request, JSON_LIMIT).await?;
+        Ok(RawJson {
+            value: parse_json(&raw)?,
+            raw,
+        })
+    }
+
+    /// No body at all means the default.
+    pub async fn optional(request: Request) -> Result<Self>
+    where
+        T: Default,
+    {
+        let is_json = is_json(request.headers());
+        let raw = read_body(request, JSON_LIMIT).await?;
+        if raw.is_empty() {
+            return Ok(RawJson {
+                value: T::default(),
+                raw,
+            });
+        }
+        if !is_json {
+            return Err(not_json());
+        }
+        Ok(RawJson {
+            value: parse_json(&raw)?,
+            raw,
+        })
+    }
+}
+
+/// Whether the body says it is JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn not_json() -> Error {
+    Error::new(
+        Kind::UnsupportedMediaType,
+        "send the body as `Content-Type: application/json`",
+    )
+}
+
+/// Parses a JSON body: what is not JSON is a 400, what is JSON and wrong names the field. Some programs
+/// begin every text with a byte order mark, which a parser may ignore (RFC 8259, section 8.1).
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    // A struct would be read from an array too, by position.
+    if body.trim_ascii_start().starts_with(b"[") {
+        check_json(body)?;
+        return Err(Error::field("body", "invalid", "must be an object"));
+    }
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+        let path = error.path().to_string();
+        // What is not JSON at all is no field's fault, whichever the parser met first.
+        match check_json(body) {
+            Ok(()) => field_error(&path, &error.into_inner().to_string()),
+            Err(not_json) => not_json,
+        }
+    })?;
+    parser.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+/// Whether the whole body is JSON, nested no deeper than 128 times.
+fn check_json(body: &[u8]) -> Result<()> {
+    serde_json::from_slice::<Skipped>(body)
+        .map(drop)
+        .map_err(|error| malformed(&error))
+}
+
+fn malformed(error: &serde_json::Error) -> Error {
+    Error::new(
+        Kind::MalformedJson,
+        format!("the body is not JSON: {error}"),
+    )
+}
+
+/// Reads an optional field that cannot be `null`: only the type of the field decides whether `null` is one
+/// of its values.
+pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// As [`parse_json`], for a value that is already read.
+pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        field_error(&path, &error.into_inner().to_string())
+    })
+}
+
+/// The error of a field that is not known; `expected` names those that are.
+pub fn unknown_field(name: impl Into<String>, expected: &str) -> Error {
+    Error::field(
+        name,
+        "unknown-field",
+        format!("is not known here, {expected}"),
+    )
+}
+
+/// Turns the parser's words into the field's path, a code and a message.
+fn field_error(path: &str, message: &str) -> Error {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let quoted = message.split('`').nth(1).unwrap_or_default();
+    let inside = |name: &str| match path {
+        "." | "" | "?" => name.to_owned(),
+        path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    if message.starts_with("missing field") {
+        Error::field(inside(quoted), "required", "is required")
+    } else if message.starts_with("unknown field") {
+        let rest = message.split_once(", ").map_or("", |(_, rest)| rest);
+        unknown_field(inside(quoted), rest)
+    } else if message.starts_with("duplicate field") {
+        Error::field(inside(quoted), "duplicate", "was sent more than once")
+    } else {
+        let field = if matches!(path, "." | "" | "?") {
+            "body"
+        } else {
+            path
+        };
+        // The names of our types are nobody's business.
+        let message = match message.split_once(", expected struct ") {
+            Some((found, _)) => format!("{found}, expected an object"),
+            None => message.to_owned(),
+        };
+        Error::field(field, "invalid", message)
+    }
+}
+
+/// The ids of the path; one that cannot be an id is not found.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        axum::extract::Path::<T>::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(value)| Path(value))
+            .map_err(|_| Error::new(Kind::NotFound, "there is nothing at this path"))
+    }
+}
+
+/// A rightly signed access token. Its session must still be looked up, inside the transaction.
+pub struct Bearer(pub Claims);
+
+impl<S: Send + Sync> FromRequestParts<S> for Bearer
+where
+    Tokens: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let missing = || Error::unauthorized("send `Authorization: Bearer <accessToken>`");
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(missing());
+        };
+        let (scheme, token) = value
+            .to_str()
+            .ok()
+            .and_then(|value| value.split_once(' '))
+            .ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        Tokens::from_ref(state).read(token.trim()).map(Bearer)
+    }
+}
+
+/// What `If-Match` or `If-None-Match` asks for (RFC 9110, section 13.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    Any,
+    Tags(Vec<String>),
+}
+
+impl Condition {
+    /// None where the header is not sent.
+    pub fn from_headers(headers: &HeaderMap, name: &header::HeaderName) -> Result<Option<Self>> {
+        let mut tags = Vec::new();
+        let mut any = false;
+        for value in headers.get_all(name) {
+            let text = value.to_str().map_err(|_| {
+                Error::new(
+                    Kind::InvalidHeader,
+                    format!("`{name}` must be visible characters"),
+                )
+            })?;
+            for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+                any |= tag == "*";
+                tags.push(tag.to_owned());
+            }
+        }
+        match (any, tags.is_empty()) {
+            (true, _) => Ok(Some(Condition::Any)),
+            (false, true) => Ok(None),
+            (false, false) => Ok(Some(Condition::Tags(tags))),
+        }
+    }
+
+    /// Whether `etag`, a strong tag of ours, is among the tags. A proxy that compresses responses weakens
+    /// their tags, or appends the coding; these forms match, too. That deviates from the strong comparison
+    /// of `If-Match` (RFC 9110, section 13.1.1): a digest of the whole representation names one version in
+    /// every form.
+    pub fn matches(&self, etag: &str) -> bool {
+        match self {
+            Condition::Any => true,
+            Condition::Tags(tags) => tags.iter().any(|tag| is_form_of(tag, etag)),
+        }
+    }
+}
+
+/// The content codings that proxies append to a tag, as in `"…-gzip"` and `"…;br"`.
+const CODINGS: [&str; 4] = ["gzip", "br", "zstd", "deflate"];
+
+fn is_form_of(tag: &str, etag: &str) -> bool {
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
+    let Some(suffix) = etag
+        .strip_suffix('"')
+        .and_then(|own| tag.strip_prefix(own)?.strip_suffix('"'))
+    else {
+        return false;
+    };
+    let coding = suffix.trim_start_matches(['-', ';', '/', ':']);
+    suffix.is_empty() || (coding.len() < suffix.len() && CODINGS.contains(&coding))
+}

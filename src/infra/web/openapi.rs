@@ -1,0 +1,210 @@
+//! The OpenAPI 3.1 document: made from the handlers, completed with what holds on every route.
+
+use utoipa::{
+    OpenApi, ToSchema,
+    openapi::{
+        self, ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+        Schema, Type,
+        path::{Operation, ParameterIn, PathItem},
+        schema::{AnyOfBuilder, SchemaType},
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+
+use super::{problems, respond::Problem};
+use crate::core::error::Field;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "shop",
+        description = "An e-commerce backend that is one program and one SQLite file. \
+                       Amounts are integers in the currency's minor unit; times are RFC 3339, UTC; \
+                       every error is `application/problem+json` (RFC 9457).",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    components(schemas(Problem, Field))
+)]
+struct Base;
+
+/// The document without any route, for the routers to add to.
+pub fn base() -> openapi::OpenApi {
+    let mut document = Base::openapi();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(
+        "bearer",
+        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+    );
+    document
+}
+
+/// Adds to every operation what holds everywhere: errors as problems, the codes by which they come,
+/// and that what is optional is left out, never `null`.
+pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
+    for (path, item) in &mut document.paths.paths {
+        for (writes, operation) in operations(item) {
+            let needs_token = operation.security.is_some();
+            let has_path_id = path.contains('{');
+            let has_body = operation.request_body.is_some();
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if let RefOr::T(parameter) = parameter {
+                    parameter.schema.iter_mut().for_each(forbid_null);
+                    if parameter.parameter_in == ParameterIn::Query {
+                        parameter.schema.iter_mut().for_each(allow_empty);
+                    }
+                }
+            }
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                for content in body.content.values_mut() {
+                    if let RefOr::T(content) = content {
+                        content.schema.iter_mut().for_each(forbid_null);
+                    }
+                }
+            }
+            let general: [(u16, bool); 12] = [
+                (400, true),
+                (401, needs_token),
+                (403, needs_token),
+                (404, has_path_id),
+                (408, has_body),
+                (413, has_body),
+                (415, has_body),
+                (422, has_body),
+                (429, path.starts_with("/api/")),
+                (500, true),
+                (503, true),
+                (507, writes),
+            ];
+            for (status, applies) in general {
+                if applies {
+                    operation
+                        .responses
+                        .responses
+                        .entry(status.to_string())
+                        .or_insert_with(|| RefOr::T(general_problem(status)));
+                }
+            }
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(response) = response else {
+                    continue;
+                };
+                if status.as_str() >= "400" {
+                    problem_body(response);
+                }
+                if let Some((name, kind)) = header_of(status) {
+                    let schema = ObjectBuilder::new().schema_type(kind);
+                    let header = HeaderBuilder::new().schema(Some(schema)).build();
+                    response.headers.insert(name.to_owned(), RefOr::T(header));
+                }
+                if response.description.is_empty() {
+                    response.description = reason(status).to_owned();
+                }
+            }
+        }
+    }
+    document
+}
+
+/// The operations of a path, and whether each may write.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let writes = [
+        &mut item.post,
+        &mut item.put,
+        &mut item.patch,
+        &mut item.delete,
+    ];
+    let writes = writes.into_iter().flatten().map(|it| (true, it));
+    item.get.iter_mut().map(|it| (false, it)).chain(writes)
+}
+
+/// Takes `null` out of a schema.
+pub fn forbid_null(schema: &mut RefOr<Schema>) {
+    let is_null = |item: &RefOr<Schema>| {
+        matches!(item, RefOr::T(Schema::Object(object))
+            if object.schema_type == SchemaType::Type(Type::Null))
+    };
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|kind| *kind != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+        }
+        RefOr::T(Schema::OneOf(either)) => {
+            either.items.retain(|item| !is_null(item));
+            if either.items.len() == 1 {
+                *schema = either.items.remove(0);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Adds the empty text to a schema: browsers send it for a field that nobody filled in, and it means that
+/// the field is not set.
+pub fn allow_empty(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = schema
+        && object.schema_type == SchemaType::Type(Type::String)
+        && object.format.is_none()
+        && object.pattern.is_none()
+        && object.enum_values.is_none()
+        && object.min_length.is_none()
+    {
+        return;
+    }
+    let empty = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some([""]));
+    let either = AnyOfBuilder::new().item(schema.clone()).item(empty);
+    *schema = either.into();
+}
+
+/// What stands for a description, which every response must have (`OpenAPI` 3.1, section 4.8.17.1).
+fn reason(status: &str) -> &'static str {
+    status
+        .parse()
+        .ok()
+        .and_then(|status: http::StatusCode| status.canonical_reason())
+        .unwrap_or("Answer")
+}
+
+/// Codes that are their route's own, of statuses that every route has.
+const OF_ROUTES: [&str; 6] = [
+    "invalid-token",
+    "invalid-code",
+    "invalid-credentials",
+    "invalid-signature",
+    "idempotency-key-reused",
+    "invalid-image",
+];
+
+fn general_problem(status: u16) -> Response {
+    let codes: Vec<String> = problems::ALL
+        .iter()
+        .filter(|problem| problem.status == status)
+        .filter(|problem| !OF_ROUTES.contains(&problem.code))
+        .map(|problem| format!("`{}`: {}", problem.code, problem.title))
+        .collect();
+    ResponseBuilder::new().description(codes.join("; ")).build()
+}
+
+/// The header that comes with every response of a status.
+fn header_of(status: &str) -> Option<(&'static str, Type)> {
+    match status {
+        "401" => Some(("WWW-Authenticate", Type::String)),
+        "429" | "503" => Some(("Retry-After", Type::Integer)),
+        _ => None,
+    }
+}
+
+fn problem_body(response: &mut Response) {
+    if response.content.is_empty() {
+        let schema = Ref::from_schema_name(Problem::name());
+        response.content.insert(
+            "application/problem+json".to_owned(),
+            ContentBuilder::new().schema(Some(schema)).build().into(),
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! Query strings, as browsers send them: a form submits every field, so an empty value means that the
+//! parameter is not set.
+
+use std::borrow::Cow;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        DeserializeOwned, Error as _, IntoDeserializer, Visitor,
+        value::{CowStrDeserializer, Error as QueryError, MapDeserializer},
+    },
+    forward_to_deserialize_any,
+};
+
+use crate::core::error::{Error, Kind, Result};
+
+/// The query string; an unknown parameter is an error.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let text = parts.uri.query().unwrap_or_default();
+        let pairs = form_urlencoded::parse(text.as_bytes());
+        let pairs = MapDeserializer::new(pairs.map(|(name, value)| (name, Text(value))));
+        serde_path_to_error::deserialize(pairs)
+            .map(Query)
+            .map_err(|error| {
+                let path = error.path().to_string();
+                let cause = error.into_inner().to_string();
+                let cause = cause.replace("unknown field", "unknown parameter");
+                let is_named = path == "." || cause.contains(&format!("`{path}`"));
+                let detail = if is_named {
+                    cause
+                } else {
+                    format!("`{path}`: {cause}")
+                };
+                Error::new(Kind::InvalidQuery, detail)
+            })
+    }
+}
+
+/// A route that takes no query parameters, so that a typo never passes in silence.
+pub struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        match parts.uri.query() {
+            None | Some("") => Ok(NoQuery),
+            Some(_) => Err(Error::new(
+                Kind::InvalidQuery,
+                "this route takes no query parameters",
+            )),
+        }
+    }
+}
+
+/// Reads a parameter whose empty value means something (`cursor=` begins a walk), unlike others.
+pub fn empty_is_set<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(from).map(Some)
+}
+
+/// The text of one parameter.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> IntoDeserializer<'de> for Text<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! parse_as {
+    ($($method:ident $visit:ident,)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
+            let value = self.0.parse().map_err(QueryError::custom)?;
+            visitor.$visit(value)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Text<'de> {
+    type Error = QueryError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
+        CowStrDeserializer::new(self.0).deserialize_any(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
+        if self.0.is_empty() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, QueryError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    parse_as! {
+        deserialize_bool visit_bool,
+        deserialize_i64 visit_i64,
+        deserialize_u64 visit_u64,
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 u8 u16 u32 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+}

@@ -1,0 +1,217 @@
+//! Forms as browsers and other programs send them.
+
+use http::Method;
+use serde_json::json;
+
+use super::{category, tagged};
+use crate::support::{
+    Answer, Client, Form, TestShop,
+    pictures::{picture, png},
+    storage_test,
+};
+
+fn kettle() -> Form {
+    Form::default().text("name", "Kettle").text("price", "500")
+}
+
+async fn create(client: &Client<'_>, form: Form) -> Answer {
+    client.upload(Method::POST, "/products", &[], form).await
+}
+
+async fn change(shop: &TestShop, product: &str, form: Form) -> Answer {
+    let admin = shop.admin().await;
+    admin
+        .upload(Method::PATCH, &format!("/products/{product}"), &[], form)
+        .await
+}
+
+/// A body that a browser has sent, with its own boundary.
+async fn send(client: &Client<'_>, boundary: &str, body: impl Into<Vec<u8>>) -> Answer {
+    let kind = format!("multipart/form-data; boundary={boundary}");
+    let headers = [("content-type", kind.as_str())];
+    client
+        .raw(Method::POST, "/products", &headers, body.into())
+        .await
+}
+
+/// Where no file was chosen.
+const NO_FILE: &str = "name=\"images\"; filename=\"\"\r\ncontent-type: application/octet-stream";
+
+#[track_caller]
+fn is_unsupported(answer: &Answer, field: &str) {
+    answer.is_problem(415, "unsupported-media-type");
+    assert!(
+        answer.text("/detail").contains(&format!("`{field}`")),
+        "{answer:?}"
+    );
+}
+
+storage_test! {
+    async fn an_empty_field_is_not_set(shop: TestShop) {
+        let admin = shop.admin().await;
+        for body in [
+            &include_bytes!("no-file-chosen.multipart")[..],
+            include_bytes!("empty-stock.multipart"),
+        ] {
+            let made = send(&admin, "XbX", body).await;
+            assert_eq!(made.status, 201, "{made:?}");
+            assert_eq!(made.text("/name"), "Teapot");
+            assert_eq!(made.json()["images"], json!([]));
+            assert_eq!(made.json()["categoryId"], json!(null));
+        }
+        let empty = ["name", "price", "description", "stockQuantity", "categoryId", "images"];
+        let unset = empty.iter().fold(Form::default(), |form, name| form.text(name, ""));
+        let refused = create(&admin, unset.clone()).await;
+        refused.is_problem(422, "validation-failed");
+        assert_eq!(refused.text("/errors/0/code"), "required", "{refused:?}");
+
+        let kitchen = category(&shop, "Kitchen").await;
+        let form = kettle().text("description", "Boils.").text("categoryId", &kitchen).image(&png());
+        let made = create(&admin, form).await;
+        let id = made.text("/id");
+        // Neither does it need an `If-Match`, since no stock is set.
+        let changed = change(&shop, &id, unset.part(NO_FILE, b"")).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        assert_eq!(tagged(&shop, &id).await.0.json(), made.json());
+        let changed = change(&shop, &id, Form::default().text("name", "Pot").text("price", "")).await;
+        assert_eq!((changed.text("/name"), changed.number("/price")), ("Pot".to_owned(), 500));
+        // JSON clears what can be cleared.
+        let cleared = admin.patch(&format!("/products/{id}"), json!({ "description": "", "categoryId": null })).await;
+        assert_eq!((cleared.text("/description"), cleared.json()["categoryId"].clone()), (String::new(), json!(null)));
+        let path = format!("/products/{id}/images");
+        admin.upload(Method::POST, &path, &[], Form::default().part(NO_FILE, b"")).await.blames("images");
+    }
+
+    async fn an_input_without_a_file_takes_no_place(shop: TestShop) {
+        let nine = (0..9).fold(kettle(), |form, _| form.part(NO_FILE, b""));
+        let form = (0..8).fold(nine, |form, _| form.image(&png()));
+        let made = create(&shop.admin().await, form).await;
+        assert_eq!((made.status, made.json()["images"].as_array().map(Vec::len)), (201, Some(8)));
+    }
+
+    async fn a_mistake_is_named_before_the_content_is_read(shop: TestShop) {
+        let admin = shop.admin().await;
+        // More than any part may hold.
+        let huge = "x".repeat(6 * 1024 * 1024);
+        let file = |name: &str| format!("name=\"{name}\"; filename=\"a.txt\"");
+        for (form, field, code) in [
+            (kettle().text("colour", &huge), "colour", "unknown-field"),
+            (kettle().part(&file("colour"), huge.as_bytes()), "colour", "unknown-field"),
+            (kettle().part(&file("description"), huge.as_bytes()), "description", "invalid"),
+            (kettle().part("name=\"description\"; filename=\"\"", huge.as_bytes()), "description", "invalid"),
+            (kettle().text("images", &huge), "images", "invalid"),
+            (kettle().text("name", &huge), "name", "duplicate"),
+        ] {
+            let refused = create(&admin, form).await;
+            refused.blames(field);
+            assert_eq!(refused.text("/errors/0/code"), code, "{refused:?}");
+        }
+        let eight = (0..8).fold(kettle(), |form, _| form.image(&png()));
+        create(&admin, eight.image(huge.as_bytes())).await.is_problem(422, "invalid-image");
+        for (form, field) in [
+            (kettle().image(&png()).image(huge.as_bytes()), "images[1]"),
+            (kettle().text("description", &huge), "description"),
+        ] {
+            let refused = create(&admin, form).await;
+            refused.is_problem(413, "payload-too-large");
+            assert!(refused.text("/detail").contains(&format!("`{field}`")), "{refused:?}");
+        }
+        assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
+    }
+
+    async fn a_file_is_known_by_any_spelling_of_its_name(shop: TestShop) {
+        let admin = shop.admin().await;
+        for name in [
+            "name=\"images\"; filename=\"teapot.png\"",
+            "name=images; filename=teapot.png",
+            "filename=\"teapot.png\"; name=\"images\"",
+            "name=\"images\"; filename=\"tea \\\"pot\\\"; name=description.png\"",
+            "name=\"images\"; filename=\"tea %22pot%22.png\"",
+            "name=\"images\"; filename=\"C:\\tea\\\"",
+            "name=\"images\"; filename=\"茶壶.png\"",
+            "name=\"images\"; filename*=UTF-8''%E8%8C%B6.png",
+            "name=\"images\"; filename=\"\"; filename*=UTF-8''%E8%8C%B6.png",
+            "NAME=\"images\" ; FileName = \"teapot.png\"",
+            // A file of a program that has no name for it.
+            "name=\"images\"; filename=\"\"",
+        ] {
+            let made = create(&admin, kettle().part(name, &png())).await;
+            assert_eq!(made.status, 201, "{name}: {made:?}");
+            assert_eq!(made.number("/images/0/width"), 6, "{name}");
+        }
+        let quoted = create(&admin, kettle().text("a %22b%22", "x")).await;
+        quoted.blames("a \"b\"");
+        for claims in ["filename=\"a.png\"", "x=y", "name"] {
+            create(&admin, kettle().part(claims, &png())).await.blames("body");
+        }
+        // An empty file that was chosen is no picture.
+        create(&admin, kettle().image(b"")).await.is_problem(415, "unsupported-media-type");
+    }
+
+    async fn texts_are_utf8_with_plain_line_breaks(shop: TestShop) {
+        let admin = shop.admin().await;
+        let form = kettle()
+            .text("_charset_", "UTF-8")
+            .part("name=\"description\"\r\ncontent-type: text/plain; charset=\"utf-8\"", "Größe:\r\n1 l\r2 l\n".as_bytes());
+        let made = create(&admin, form).await;
+        assert_eq!((made.status, made.text("/description")), (201, "Größe:\n1 l\n2 l\n".to_owned()));
+        let latin = "name=\"description\"\r\ncontent-type: text/plain; charset=iso-8859-1";
+        is_unsupported(&create(&admin, kettle().part(latin, b"Gr\xf6\xdfe")).await, "description");
+        let encoded = "name=\"description\"\r\ncontent-transfer-encoding: base64";
+        is_unsupported(&create(&admin, kettle().part(encoded, b"R3I=")).await, "description");
+        let latin = kettle().text("_charset_", "windows-1252");
+        is_unsupported(&create(&admin, latin).await, "_charset_");
+        create(&admin, kettle().part("name=\"description\"", b"Gr\xf6\xdfe")).await.blames("description");
+    }
+
+    async fn a_form_may_have_any_boundary_and_text_around_it(shop: TestShop) {
+        let admin = shop.admin().await;
+        let form = |boundary: &str| {
+            let part = |name: &str, value: &str| {
+                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
+            format!("{}{}--{boundary}--", part("name", "Pot"), part("price", "5"))
+        };
+        let firefox = "---------------------------9051914041544843365972754266";
+        let webkit = "----WebKitFormBoundaryAbC123";
+        for (boundary, body) in [
+            (firefox, form(firefox)),
+            (webkit, form(webkit) + "\r\n"),
+            ("\"a b:c\"", form("a b:c")),
+            ("x; charset=utf-8", form("x")),
+            ("x", format!("This is a form.\r\n{}\r\nThat was it.\r\n--x\r\n", form("x"))),
+        ] {
+            let made = send(&admin, boundary, body).await;
+            assert_eq!(made.status, 201, "{boundary}: {made:?}");
+        }
+    }
+
+    async fn an_empty_query_parameter_is_not_set(shop: TestShop) {
+        for (name, price) in [("Kettle", 500), ("Pan", 900)] {
+            shop.product(name, price, 5).await;
+        }
+        let empty = "minPrice=&maxPrice=&category=&inStock=&q=&sort=&page=&limit=";
+        let anonymous = shop.anonymous();
+        let all = anonymous.get("/products").await;
+        let asked = anonymous.get(&format!("/products?{empty}")).await;
+        assert_eq!((asked.status, asked.json()), (200, all.json()));
+        let one = anonymous.get("/products?category=&minPrice=600&q=").await;
+        assert_eq!((one.number("/total"), one.text("/data/0/name")), (1, "Pan".to_owned()));
+        // An empty cursor begins a walk, and a typo is one whatever it is set to.
+        assert_eq!(anonymous.get("/products?cursor=&q=").await.json()["nextCursor"], json!(null));
+        for typo in ["minprice=", "colour=&q="] {
+            anonymous.get(&format!("/products?{typo}")).await.is_problem(400, "invalid-query");
+        }
+        let admin = shop.admin().await;
+        for path in [
+            "/orders?status=&page=", "/admin/orders?status=&userId=&from=&to=", "/admin/users?email=&limit=",
+            "/admin/payments?status=",
+        ] {
+            assert_eq!(admin.get(path).await.status, 200, "{path}");
+        }
+        let form = kettle().image(&picture(9, 9, image::ImageFormat::Png));
+        let made = create(&admin, form).await;
+        let path = made.text("/images/0/url").replace("http://shop.test", "");
+        assert_eq!(anonymous.get(&format!("{path}?w=")).await.status, 200);
+    }
+}

@@ -1,7 +1,0 @@
-//! One shop, whatever keeps its data: the same schema, the same answers, and nothing lost where
-//! many come at once.
-
-mod contention;
-mod dice;
-mod schemas;
-mod twin;

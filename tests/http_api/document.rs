@@ -1,0 +1,119 @@
+//! The OpenAPI document: it tells all that the router answers, and nothing else.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::Value;
+use shop::infra::web::problems;
+
+use crate::support::{operations, storage_test};
+
+storage_test! {
+    async fn the_document_is_served(shop: TestShop) {
+        let served = shop.anonymous().get("/openapi.json").await;
+        assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
+        let document = served.json();
+        assert_eq!(document, serde_json::to_value(shop::server::document()).unwrap());
+        assert_eq!(document["openapi"], "3.1.0");
+        assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    }
+}
+
+#[test]
+fn every_operation_is_whole() {
+    let mut ids = BTreeSet::new();
+    for operation in operations() {
+        let (method, path, text) = (&operation.method, &operation.path, &operation.text);
+        let id = text["operationId"].as_str().unwrap();
+        assert!(ids.insert(id.to_owned()), "{id} stands twice");
+        let is_snake = |c: char| c.is_ascii_lowercase() || c == '_';
+        assert!(id.chars().all(is_snake), "{id}");
+        assert!(
+            text["summary"].as_str().is_some_and(|it| !it.is_empty()),
+            "{id}"
+        );
+        assert_eq!(text["tags"].as_array().map(Vec::len), Some(1), "{id}");
+
+        let named = path.split('/').filter(|part| part.starts_with('{')).count();
+        let parameters = text["parameters"].as_array().cloned().unwrap_or_default();
+        let in_path = parameters.iter().filter(|it| it["in"] == "path").count();
+        assert_eq!(in_path, named, "{method} {path}");
+
+        let responses = text["responses"].as_object().unwrap();
+        assert!(
+            responses.keys().any(|it| it.as_str() < "300"),
+            "{id} never succeeds"
+        );
+        for (status, response) in responses {
+            let description = response["description"].as_str().unwrap();
+            let is_problem = response["content"]
+                .get("application/problem+json")
+                .is_some();
+            assert_eq!(
+                is_problem,
+                status.as_str() >= "400",
+                "{id} {status}: {description}"
+            );
+            for code in description.split('`').skip(1).step_by(2) {
+                // What stands in backticks in a refusal is a code, if it looks like one.
+                if problems::by_code(code).is_some() {
+                    let fits = |it: &problems::Problem| {
+                        it.code == code && it.status.to_string() == *status
+                    };
+                    assert!(problems::ALL.iter().any(fits), "{id}: {code} as {status}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = serde_json::to_value(shop::server::document()).unwrap();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 50);
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(
+                fields
+                    .get("$ref")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+            );
+            fields.values().for_each(|field| references(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+/// `routes!` takes a route and its documentation at once; `.route(…)` takes no documentation.
+#[test]
+fn no_route_of_the_api_goes_undocumented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut undocumented = Vec::new();
+    visit(&root, &mut |path, text| {
+        if !path.starts_with(root.join("server")) && text.contains(".route(") {
+            undocumented.push(path.to_owned());
+        }
+    });
+    assert!(undocumented.is_empty(), "use `routes!` in {undocumented:?}");
+}
+
+fn visit(folder: &Path, read: &mut dyn FnMut(&Path, &str)) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            visit(&path, read);
+        } else {
+            read(&path, &fs::read_to_string(&path).unwrap());
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What stands on every answer: its id, the headers that protect browsers, and the limits.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{NO_ID, clients::exhaust, is_polite};
+use crate::support::{Answer, Client, Form, TestShop, pictures, storage_test};
+
+const FRONT: &str = "https://front.example";
+
+async fn with_header(client: &Client<'_>, path: &str, name: &str, value: &str) -> Answer {
+    client
+        .call(Method::GET, path, &[(name, value)], Value::Null)
+        .await
+}
+
+/// Asks, as a browser would, whether a page of `origin` may put something into the cart.
+async fn preflight(shop: &TestShop, origin: &str) -> Answer {
+    let headers = [
+        ("origin", origin),
+        ("access-control-request-method", "POST"),
+        (
+            "access-control-request-headers",
+            "authorization,content-type,idempotency-key",
+        ),
+    ];
+    shop.anonymous()
+        .call(Method::OPTIONS, "/cart", &headers, Value::Null)
+        .await
+}
+
+fn tells_origins(answer: &Answer) -> bool {
+    answer
+        .headers
+        .keys()
+        .any(|name| name.as_str().starts_with("access-control-"))
+}
+
+storage_test! {
+    async fn an_answer_carries_an_id(shop: TestShop) {
+        let visitor = shop.anonymous();
+        for path in ["/products", "/nowhere", "/healthz"] {
+            for kept in ["a", "story-1.2_3", "0b1e", &"x".repeat(128)] {
+                let answer = with_header(&visitor, path, "x-request-id", kept).await;
+                assert_eq!(answer.header("x-request-id"), Some(kept));
+            }
+            let mut made = Vec::new();
+            for wrong in ["", "a b", "a/b", "<script>", "a\tb", "a\"b", &"x".repeat(129)] {
+                let answer = with_header(&visitor, path, "x-request-id", wrong).await;
+                made.push(answer.header("x-request-id").unwrap().to_owned());
+                let answer = visitor.get(path).await;
+                made.push(answer.header("x-request-id").unwrap().to_owned());
+            }
+            let count = made.len();
+            made.sort();
+            made.dedup();
+            assert_eq!(made.len(), count, "each its own");
+            assert!(made.iter().all(|id| id.len() == 36), "{made:?}");
+        }
+    }
+
+    async fn every_answer_protects_browsers(shop: TestShop) {
+        let (visitor, admin) = (shop.anonymous(), shop.admin().await);
+        let form = Form::default().text("name", "Pan").text("price", "5").image(&pictures::png());
+        let made = admin.upload(Method::POST, "/products", &[], form).await;
+        let url = made.text("/images/0/url").replace("http://shop.test", "");
+        let images = [visitor.get(&url).await, visitor.get("/images/nothing").await];
+        let answers = [
+            made, visitor.get("/products").await, visitor.get("/nowhere").await,
+            visitor.delete("/products").await, visitor.get("/me").await, admin.get("/me").await,
+            visitor.get("/healthz").await, visitor.get("/openapi.json").await,
+            visitor.get("/problems/forbidden").await, visitor.get("/problems/page.css").await,
+            visitor.post("/auth/login", json!({})).await,
+        ];
+        for (answer, policy) in answers.iter().map(|it| (it, "same-origin"))
+            .chain(images.iter().map(|it| (it, "cross-origin")))
+        {
+            for (name, value) in [
+                ("x-content-type-options", "nosniff"),
+                ("referrer-policy", "no-referrer"),
+                ("x-frame-options", "DENY"),
+                ("cross-origin-opener-policy", "same-origin"),
+                ("cross-origin-resource-policy", policy),
+            ] {
+                assert_eq!(answer.header(name), Some(value), "{name}: {answer:?}");
+            }
+            let csp = answer.header("content-security-policy").unwrap();
+            assert!(csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"));
+            assert!(!csp.contains("unsafe"), "{csp}");
+            assert!(answer.header("permissions-policy").is_some());
+            for name in ["server", "x-powered-by", "set-cookie"] {
+                assert_eq!(answer.header(name), None);
+            }
+        }
+    }
+
+    async fn what_belongs_to_somebody_is_not_stored_on_the_way(shop: TestShop) {
+        let kettle = shop.product("Kettle", 500, 5).await;
+        let (ada, visitor) = (shop.customer("ada").await, shop.anonymous());
+        for path in ["/me", "/cart", "/orders", "/products", "/nowhere", "/admin/orders"] {
+            assert_eq!(ada.get(path).await.header("cache-control"), Some("no-store"), "{path}");
+        }
+        let added = ada.post("/cart", json!({ "productId": kettle })).await;
+        assert_eq!(added.header("cache-control"), Some("no-store"));
+        let forged = shop.bearer("forged").get("/me").await;
+        assert_eq!((forged.status, forged.header("cache-control")), (401, Some("no-store")));
+        assert_ne!(visitor.get("/products").await.header("cache-control"), Some("no-store"));
+    }
+
+    async fn pages_of_other_origins_are_told_nothing(shop: TestShop) {
+        for origin in [FRONT, "null", "http://shop.test", "*"] {
+            let answer = with_header(&shop.anonymous(), "/products", "origin", origin).await;
+            assert_eq!(answer.status, 200);
+            assert!(!tells_origins(&answer), "{answer:?}");
+            let answer = preflight(&shop, origin).await;
+            is_polite(&answer, 405, "method-not-allowed");
+            assert!(!tells_origins(&answer), "{answer:?}");
+        }
+    }
+
+    async fn pages_of_a_named_origin_may_read(shop: TestShop) {
+        let shop = shop.with_settings(&[("cors_origins", FRONT), ("rate_limit", "off")]).await;
+        let visitor = shop.anonymous();
+        for path in ["/products", "/nowhere", "/me", "/products?nonsense=1"] {
+            let answer = with_header(&visitor, path, "origin", FRONT).await;
+            assert_eq!(answer.header("access-control-allow-origin"), Some(FRONT), "{path}");
+            assert_eq!(answer.header("access-control-allow-credentials"), None);
+            assert!(answer.header("vary").unwrap().to_lowercase().contains("origin"));
+            let exposed = answer.header("access-control-expose-headers").unwrap().to_lowercase();
+            for name in [
+                "etag", "location", "link", "retry-after", "ratelimit", "ratelimit-policy",
+                "x-request-id", "idempotent-replayed", "x-inventory-seq",
+            ] {
+                assert!(exposed.split(',').any(|it| it.trim() == name), "{name} in {exposed}");
+            }
+        }
+        let allowed = preflight(&shop, FRONT).await;
+        assert_eq!(allowed.status, 200);
+        assert_eq!(allowed.header("access-control-allow-origin"), Some(FRONT));
+        let methods = allowed.header("access-control-allow-methods").unwrap();
+        let headers = allowed.header("access-control-allow-headers").unwrap().to_lowercase();
+        assert!(methods.contains("PATCH") && headers.contains("if-match"), "{methods} {headers}");
+
+        for foreign in [
+            "null", "https://evil.example", "http://front.example", "https://front.example:8443",
+            "https://front.example.evil.example", "https://evilfront.example", "https://front.exampl",
+            "https://front.example/", "https://front.example@evil.example", "*",
+            "https://front.example, https://evil.example", "",
+        ] {
+            for path in ["/products", "/nowhere"] {
+                let answer = with_header(&visitor, path, "origin", foreign).await;
+                assert_eq!(answer.header("access-control-allow-origin"), None, "{foreign}");
+            }
+            let answer = preflight(&shop, foreign).await;
+            assert_eq!(answer.header("access-control-allow-origin"), None, "{foreign}");
+        }
+    }
+
+    async fn too_many_requests_are_told_to_wait(shop: TestShop) {
+        let shop = shop.with_settings(&[("rate_limit", "on")]).await;
+        let visitor = shop.anonymous().at("203.0.113.7");
+        let first = visitor.post("/auth/verify-email", Value::Null).await;
+        assert_eq!(first.header("ratelimit-policy"), Some("\"accounts\";q=30;w=60"));
+        assert_eq!(first.header("ratelimit").map(|it| &it[..15]), Some("\"accounts\";r=29"));
+        assert_eq!(first.header("retry-after"), None);
+
+        let (let_through, refused) = exhaust(&visitor, |_| "198.51.100.1".to_owned()).await;
+        assert!(let_through >= 29, "{let_through}");
+        is_polite(&refused, 429, "too-many-requests");
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait), "{wait}");
+        assert_eq!(refused.header("ratelimit-policy"), Some("\"accounts\";q=30;w=60"));
+        let standing = format!("\"accounts\";r=0;t={wait}");
+        assert_eq!(refused.header("ratelimit"), Some(standing.as_str()));
+
+        // Other routes, other addresses and the outside of the API have limits of their own.
+        let elsewhere = visitor.get("/products").await;
+        assert_eq!(elsewhere.status, 200);
+        assert_eq!(elsewhere.header("ratelimit-policy"), Some("\"reads\";q=6000;w=60"));
+        let write = visitor.delete("/cart").await;
+        assert_eq!(write.header("ratelimit-policy"), Some("\"writes\";q=600;w=60"));
+        assert_eq!(visitor.get("/healthz").await.header("ratelimit-policy"), None);
+        let hook = visitor.post("/payments/razorpay/webhook", json!({})).await;
+        assert_eq!((hook.status, hook.header("ratelimit-policy")), (401, None));
+        let other = shop.anonymous().at("203.0.113.8");
+        assert_eq!(other.post("/auth/verify-email", Value::Null).await.status, 415);
+    }
+
+    async fn a_head_is_answered_like_a_get(shop: TestShop) {
+        let kettle = shop.product("Kettle", 500, 5).await;
+        for (path, status) in [
+            (format!("/products/{kettle}"), 200), ("/products".to_owned(), 200),
+            ("/healthz".to_owned(), 200), (format!("/products/{NO_ID}"), 404),
+        ] {
+            let head = shop.anonymous().call(Method::HEAD, &path, &[], Value::Null).await;
+            let get = shop.anonymous().get(&path).await;
+            assert_eq!((head.status, get.status), (status, status));
+            assert_eq!(head.header("content-type"), get.header("content-type"));
+            assert_eq!(head.header("etag"), get.header("etag"));
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! How the shop behaves towards everybody: on every route, and above all where something is wrong.
+
+mod clients;
+mod coding;
+mod document;
+mod edge;
+mod injection;
+mod schemas;
+mod schemathesis;
+
+use http::Method;
+use serde_json::{Value, json};
+use shop::infra::web::problems;
+
+use crate::support::{Answer, Client, Operation, operations, snapshot, storage_test};
+
+/// An id that is nobody's.
+const NO_ID: &str = "01900000-0000-7000-8000-000000000000";
+
+/// Fails the test unless the answer is a problem as the table of problems has it.
+#[track_caller]
+fn is_polite(answer: &Answer, status: u16, code: &str) {
+    answer.is_problem(status, code);
+    assert!(!answer.text("/detail").is_empty(), "{answer:?}");
+    let known = problems::by_code(code).unwrap();
+    let told = (answer.status, answer.text("/title"));
+    assert_eq!(told, (known.status, known.title.to_owned()));
+}
+
+/// Calls an operation with a body of JSON, as bytes, and ids that are nobody's.
+async fn send(client: &Client<'_>, operation: &Operation, body: impl Into<bytes::Bytes>) -> Answer {
+    let headers = [("content-type", "application/json")];
+    let path = operation.path_of(NO_ID);
+    client
+        .raw(operation.method.clone(), &path, &headers, body)
+        .await
+}
+
+fn with_a_body() -> Vec<Operation> {
+    let found: Vec<_> = operations()
+        .into_iter()
+        .filter(|it| it.takes_json)
+        .collect();
+    assert!(found.len() >= 12, "{found:?}");
+    found
+}
+
+storage_test! {
+    async fn a_problem_reads_so(shop: TestShop) {
+        let id = [("x-request-id", "story-1")];
+        let body = json!({ "productId": NO_ID, "quantity": 0 });
+        let ada = shop.customer("ada").await;
+        let answer = ada.call(Method::POST, "/cart", &id, body).await;
+        snapshot!(answer.json(), @r#"
+        {
+          "code": "validation-failed",
+          "detail": "`quantity`: must be a whole number from 1 to 1000",
+          "errors": [
+            {
+              "code": "invalid",
+              "field": "quantity",
+              "message": "must be a whole number from 1 to 1000"
+            }
+          ],
+          "requestId": "story-1",
+          "status": 422,
+          "title": "A value is wrong",
+          "type": "/problems/validation-failed"
+        }
+        "#);
+        let answer = shop.anonymous().call(Method::GET, "/nowhere", &id, Value::Null).await;
+        snapshot!(answer.json(), @r#"
+        {
+          "code": "not-found",
+          "detail": "Check the path and the id; what belongs to somebody else is not found either.",
+          "requestId": "story-1",
+          "status": 404,
+          "title": "There is no such thing",
+          "type": "/problems/not-found"
+        }
+        "#);
+    }
+
+    async fn what_is_not_there_is_a_problem(shop: TestShop) {
+        for client in [shop.anonymous(), shop.admin().await] {
+            for path in [
+                "/", "/nowhere", "/api/v1", "/api/v1/", "/api/v2/products", "/api/v1/products/",
+                "/api/v1//products", "/api/v1/PRODUCTS", "/problems/", "/problems/nothing",
+                "/images/", "/images/nothing", "/images/a/b", "/console/console.js",
+                "/products/not-an-id", "/products/1", "/products/%00", "/products/%ff%fe",
+                "/products/'%20OR%201=1--", "/products/..%2f..%2fshop.db",
+                &format!("/products/{NO_ID}"), &format!("/products/{NO_ID}/images"),
+                &format!("/products/{}", "a".repeat(5_000)),
+            ] {
+                let answer = client.get(path).await;
+                if answer.status == 405 {
+                    is_polite(&answer, 405, "method-not-allowed");
+                } else {
+                    is_polite(&answer, 404, "not-found");
+                }
+            }
+        }
+        let admin = shop.admin().await;
+        for path in ["/orders/x", "/admin/orders/x", &format!("/admin/orders/{NO_ID}")] {
+            is_polite(&admin.get(path).await, 404, "not-found");
+        }
+    }
+
+    async fn a_wrong_method_is_told_the_right_ones(shop: TestShop) {
+        let admin = shop.admin().await;
+        let outside = ["/healthz", "/readyz", "/openapi.json", "/problems/forbidden", "/images/x"];
+        let mut routes: Vec<(String, Vec<Method>)> =
+            outside.iter().map(|path| ((*path).to_owned(), vec![Method::GET])).collect();
+        for operation in operations() {
+            let path = operation.path_of(NO_ID);
+            match routes.iter_mut().find(|(known, _)| *known == path) {
+                Some((_, methods)) => methods.push(operation.method),
+                None => routes.push((path, vec![operation.method])),
+            }
+        }
+        for (path, methods) in routes {
+            let mut right: Vec<_> = methods.iter().map(Method::as_str).collect();
+            if methods.contains(&Method::GET) {
+                right.push("HEAD");
+            }
+            right.sort_unstable();
+            for wrong in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
+                if right.contains(&wrong) {
+                    continue;
+                }
+                let wrong: Method = wrong.parse().unwrap();
+                let answer = admin.call(wrong, &path, &[], Value::Null).await;
+                is_polite(&answer, 405, "method-not-allowed");
+                let allow = answer.header("allow").unwrap();
+                let mut told: Vec<_> = allow.split(',').map(str::trim).collect();
+                told.sort_unstable();
+                assert_eq!(told, right, "{path} takes just what is documented");
+            }
+        }
+    }
+
+    async fn a_body_that_is_not_json_is_a_problem(shop: TestShop) {
+        let admin = shop.admin().await;
+        let deep = "[".repeat(10_000);
+        let deep_inside = format!("{{\"name\":{deep}");
+        let broken: [&[u8]; 12] = [
+            b"", b" ", b"{", b"{\"name\":", b"nothing", b"{'name':1}", b"{\"name\":1,}", b"{} {}",
+            b"\xff\xfe", b"{\"name\":\"\xc3\x28\"}", deep.as_bytes(), deep_inside.as_bytes(),
+        ];
+        for operation in with_a_body() {
+            for body in broken {
+                let answer = send(&admin, &operation, body.to_vec()).await;
+                // Two bodies may be missing: then it is the cart that is empty, or no order there.
+                let missing = match operation.path.as_str() {
+                    "/api/v1/orders" => Some((409, "cart-empty")),
+                    "/api/v1/admin/orders/{id}/refund" => Some((404, "not-found")),
+                    _ => None,
+                };
+                if let Some((status, code)) = missing.filter(|_| body.is_empty()) {
+                    is_polite(&answer, status, code);
+                    continue;
+                }
+                let (shown, told) = (body.escape_ascii(), answer.body.escape_ascii());
+                assert_eq!(answer.status, 400, "{operation:?} {shown}: {told}");
+                is_polite(&answer, 400, "malformed-json");
+            }
+        }
+    }
+
+    async fn a_body_of_another_shape_is_a_problem(shop: TestShop) {
+        let admin = shop.admin().await;
+        let shapes = ["[]", "[null]", "[\"Kitchen\"]", "\"text\"", "17", "true", "[[]]", " [{}]"];
+        for operation in with_a_body() {
+            for shape in shapes {
+                let answer = send(&admin, &operation, shape).await;
+                assert_eq!(answer.status, 422, "{operation:?} {shape}: {answer:?}");
+                is_polite(&answer, 422, "validation-failed");
+            }
+        }
+        assert_eq!(admin.get("/categories").await.json()["data"], json!([]));
+    }
+
+    async fn an_unknown_key_never_passes_in_silence(shop: TestShop) {
+        let admin = shop.admin().await;
+        for operation in with_a_body() {
+            let answer = send(&admin, &operation, "{\"surprise\":1}").await;
+            assert_eq!(answer.status, 422, "{operation:?}: {answer:?}");
+            is_polite(&answer, 422, "validation-failed");
+            answer.blames("surprise");
+        }
+        let twice = "{\"name\":\"Kitchen\",\"name\":\"Garden\"}";
+        let json = [("content-type", "application/json")];
+        admin.raw(Method::POST, "/categories", &json, twice).await.blames("name");
+    }
+
+    async fn an_unknown_parameter_never_passes_in_silence(shop: TestShop) {
+        let admin = shop.admin().await;
+        for operation in operations() {
+            if operation.path.ends_with("/webhook") {
+                continue;
+            }
+            for query in ["nonsense=1", "Page=1", "%00=1"] {
+                let path = format!("{}?{query}", operation.path_of(NO_ID));
+                let answer = admin.call(operation.method.clone(), &path, &[], Value::Null).await;
+                assert_eq!(answer.status, 400, "{operation:?} {query}: {answer:?}");
+                is_polite(&answer, 400, "invalid-query");
+            }
+        }
+    }
+
+    async fn another_media_type_is_a_problem(shop: TestShop) {
+        let admin = shop.admin().await;
+        for operation in with_a_body() {
+            for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "x"] {
+                let path = operation.path_of(NO_ID);
+                let kind = [("content-type", kind)];
+                let answer = admin.raw(operation.method.clone(), &path, &kind, "{}").await;
+                assert_eq!(answer.status, 415, "{operation:?}: {answer:?}");
+                is_polite(&answer, 415, "unsupported-media-type");
+            }
+            let path = operation.path_of(NO_ID);
+            let answer = admin.raw(operation.method.clone(), &path, &[], "{}").await;
+            is_polite(&answer, 415, "unsupported-media-type");
+        }
+        for kind in ["application/json; charset=utf-8", "Application/JSON", "application/json;x=y"] {
+            let body = format!("{{\"name\":\"{}\"}}", kind.replace('/', " "));
+            let kind = [("content-type", kind)];
+            assert_eq!(admin.raw(Method::POST, "/categories", &kind, body).await.status, 201);
+        }
+    }
+
+    async fn too_large_a_body_is_a_problem(shop: TestShop) {
+        let admin = shop.admin().await;
+        let fit = format!("{{\"surprise\":\"{}\"}}", "x".repeat(256 * 1024 - 15));
+        assert_eq!(fit.len(), 256 * 1024);
+        let large = format!("{fit} ");
+        for operation in with_a_body() {
+            is_polite(&send(&admin, &operation, fit.clone()).await, 422, "validation-failed");
+            is_polite(&send(&admin, &operation, large.clone()).await, 413, "payload-too-large");
+        }
+        let hook = "/payments/razorpay/webhook";
+        let signature = "00".repeat(32);
+        let signed = [("x-razorpay-signature", signature.as_str())];
+        let answer = admin.raw(Method::POST, hook, &signed, vec![b' '; 1024 * 1024 + 1]).await;
+        is_polite(&answer, 413, "payload-too-large");
+    }
+
+    async fn every_problem_is_explained(shop: TestShop) {
+        for problem in problems::ALL {
+            let page = shop.anonymous().get(&format!("/problems/{}", problem.code)).await;
+            assert_eq!(page.status, 200, "{}", problem.code);
+            assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+            let text = std::str::from_utf8(&page.body).unwrap();
+            let told = [problem.code.to_owned(), problem.status.to_string()];
+            assert!(told.iter().all(|it| text.contains(it)) && !text.contains("{{"), "{text}");
+            let is_code = |c: char| c.is_ascii_lowercase() || c == '-';
+            assert!(problem.code.chars().all(is_code), "{}", problem.code);
+        }
+        let told = |problem: &problems::Problem| (problem.code, problem.status);
+        let mut codes: Vec<_> = problems::ALL.iter().map(told).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), problems::ALL.len());
+        let style = shop.anonymous().get("/problems/page.css").await;
+        assert_eq!(style.header("content-type"), Some("text/css; charset=utf-8"));
+    }
+
+    async fn the_shop_tells_how_it_is(shop: TestShop) {
+        let ready = shop.anonymous().get("/readyz").await;
+        assert_eq!((ready.status, ready.json()), (200, json!({ "status": "ready" })));
+
+        shop.app.stopping.cancel();
+        let stopping = shop.anonymous().get("/readyz").await;
+        is_polite(&stopping, 503, "unavailable");
+        assert!(stopping.header("retry-after").is_some());
+        let alive = shop.anonymous().get("/healthz").await;
+        assert_eq!((alive.status, alive.json()), (200, json!({ "status": "ok" })));
+    }
+
+    async fn a_closed_database_is_a_problem_too(shop: TestShop) {
+        let ada = shop.customer("ada").await;
+        shop.app.db.close().await;
+        let answer = ada.post("/cart", json!({ "productId": NO_ID })).await;
+        is_polite(&answer, 503, "unavailable");
+        assert!(answer.header("retry-after").is_some());
+        is_polite(&shop.anonymous().get("/readyz").await, 503, "unavailable");
+    }
+}

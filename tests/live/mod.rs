@@ -1,0 +1,387 @@
+//! Live inventory, on real sockets: every committed change, in the order of commits, and nothing
+//! else.
+
+mod endings;
+mod strangers;
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Client, Engine, TestShop,
+    live::{Listener, Served},
+    shopping::path,
+    storage_test,
+};
+
+/// What one update says of one product: its `seq`, the id, the stock.
+fn only(update: &Value) -> (i64, String, i64) {
+    assert_eq!(update["type"], "INVENTORY_UPDATE", "{update}");
+    assert_eq!(update["products"].as_array().unwrap().len(), 1, "{update}");
+    let product = &update["products"][0];
+    let id = product["id"].as_str().unwrap().to_owned();
+    (
+        update["seq"].as_i64().unwrap(),
+        id,
+        product["stockQuantity"].as_i64().unwrap(),
+    )
+}
+
+async fn change_stock(admin: &Client<'_>, product: &str, delta: i64) {
+    let body = json!({ "delta": delta, "reason": "counted" });
+    let changed = admin
+        .post(&format!("/admin/products/{product}/stock"), body)
+        .await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+}
+
+/// The position of a shop whose events are the creation of that many products.
+fn hello(seq: i64) -> Value {
+    json!({ "type": "HELLO", "seq": seq })
+}
+
+storage_test! {
+    async fn a_listener_hears_of_an_order(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        let served = Served::start(&shop).await;
+        let (mut listener, greeting) = served.listen("").await;
+        assert_eq!(greeting, hello(1), "all that was acknowledged before");
+
+        let order = ada.place_order(&kettle, 2).await;
+        assert_eq!(listener.hear().await, json!({
+            "type": "INVENTORY_UPDATE", "seq": 2, "at": order["createdAt"],
+            "products": [{ "id": kettle, "stockQuantity": 3 }],
+        }));
+        served.stopped().await;
+    }
+
+    async fn a_greeting_covers_what_was_acknowledged(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        let ada = shop.customer("ada").await;
+        let served = Served::start(&shop).await;
+        for acknowledged in 2..20 {
+            ada.place_order(&kettle, 1).await;
+            let (listener, greeting) = served.listen("").await;
+            assert_eq!(greeting, hello(acknowledged));
+            listener.leave().await;
+        }
+        served.stopped().await;
+    }
+
+    async fn every_change_of_stock_is_told(shop: TestShop) {
+        let admin = shop.admin().await;
+        let ada = shop.customer("ada").await;
+        let served = Served::start(&shop).await;
+        let (mut listener, greeting) = served.listen("").await;
+        assert_eq!(greeting, hello(0));
+
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        assert_eq!(only(&listener.hear().await), (1, kettle.clone(), 5), "created");
+        let order = ada.place_order(&kettle, 2).await;
+        assert_eq!(only(&listener.hear().await), (2, kettle.clone(), 3), "ordered");
+        ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
+        assert_eq!(only(&listener.hear().await), (3, kettle.clone(), 5), "cancelled");
+        change_stock(&admin, &kettle, -4).await;
+        assert_eq!(only(&listener.hear().await), (4, kettle.clone(), 1), "broken");
+
+        let product = format!("/products/{kettle}");
+        let tag = admin.get(&product).await.header("etag").unwrap().to_owned();
+        let counted = json!({ "stockQuantity": 8 });
+        let headers = [("if-match", tag.as_str())];
+        let changed = admin.call(Method::PATCH, &product, &headers, counted).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        assert_eq!(only(&listener.hear().await), (5, kettle.clone(), 8), "counted");
+        admin.patch(&product, json!({ "name": "Teapot", "price": 1 })).await;
+        admin.delete(&product).await;
+        let gone = listener.hear().await;
+        assert_eq!(gone["products"], json!([{ "id": kettle, "stockQuantity": 0, "deleted": true }]));
+        assert_eq!(gone["seq"], 6, "a new name is no change of stock");
+        served.stopped().await;
+    }
+
+    async fn an_order_of_several_products_is_one_update(shop: TestShop) {
+        let (kettle, mug) =
+            (shop.product("Kettle", 129_900, 5).await, shop.product("Mug", 30_000, 9).await);
+        let ada = shop.customer("ada").await;
+        let served = Served::start(&shop).await;
+        let (mut listener, _) = served.listen("").await;
+        ada.add_to_cart(&mug, 3).await;
+        ada.place_order(&kettle, 2).await;
+        let update = listener.hear().await;
+        assert_eq!(update["seq"], 3);
+        let mut told: Vec<String> =
+            update["products"].as_array().unwrap().iter().map(ToString::to_string).collect();
+        told.sort();
+        let mut expected = vec![
+            json!({ "id": kettle, "stockQuantity": 3 }).to_string(),
+            json!({ "id": mug, "stockQuantity": 6 }).to_string(),
+        ];
+        expected.sort();
+        assert_eq!(told, expected);
+        served.stopped().await;
+    }
+
+    async fn parallel_orders_are_told_in_the_order_of_commits(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        let names: Vec<String> = (0..20).map(|n| format!("customer{n}")).collect();
+        let mut customers = Vec::new();
+        for name in &names {
+            let customer = shop.customer(name).await;
+            customer.add_to_cart(&kettle, 2).await;
+            customers.push(customer);
+        }
+        let served = Served::start(&shop).await;
+        let mut listeners = Vec::new();
+        for _ in 0..3 {
+            listeners.push(served.listen("").await.0);
+        }
+        let placed =
+            futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
+        assert!(placed.iter().all(|answer| answer.status == 201));
+        for listener in &mut listeners {
+            for number in 1..=20 {
+                let heard = only(&listener.hear().await);
+                assert_eq!(heard, (1 + number, kettle.clone(), 100 - 2 * number));
+            }
+        }
+        served.stopped().await;
+    }
+
+    async fn what_was_missed_is_replayed(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        let ada = shop.customer("ada").await;
+        for _ in 0..5 {
+            ada.place_order(&kettle, 1).await;
+        }
+        let served = Served::start(&shop).await;
+        for since in 0..=6 {
+            let (mut listener, greeting) = served.listen(&format!("?since={since}")).await;
+            assert_eq!(greeting, hello(since));
+            for seq in since + 1..=6 {
+                assert_eq!(only(&listener.hear().await), (seq, kettle.clone(), 101 - seq));
+            }
+        }
+        served.stopped().await;
+    }
+
+    async fn what_was_missed_is_replayed_after_a_restart(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        shop.customer("ada").await.place_order(&kettle, 1).await;
+        let shop = shop.restarted().await;
+        let served = Served::start(&shop).await;
+        let (mut listener, greeting) = served.listen("?since=1").await;
+        assert_eq!(greeting, hello(1));
+        assert_eq!(only(&listener.hear().await), (2, kettle.clone(), 99));
+        shop.customer("bob").await.place_order(&kettle, 1).await;
+        assert_eq!(only(&listener.hear().await), (3, kettle, 98));
+        served.stopped().await;
+    }
+
+    async fn who_missed_much_gets_the_last_word_on_each_product(shop: TestShop) {
+        let (kettle, mug) =
+            (shop.product("Kettle", 129_900, 500).await, shop.product("Mug", 30_000, 7).await);
+        let admin = shop.admin().await;
+        for _ in 0..100 {
+            change_stock(&admin, &kettle, -1).await;
+        }
+        let served = Served::start(&shop).await;
+        let (mut listener, greeting) = served.listen("?since=0").await;
+        assert_eq!(greeting, hello(0));
+        let heard = listener.hear_up_to(102).await;
+        assert!(heard.len() < 102, "merged");
+        let mut reached = 0;
+        let mut last = std::collections::BTreeMap::new();
+        for update in &heard {
+            let from = update["mergedFrom"].as_i64().unwrap_or_else(|| update["seq"].as_i64().unwrap());
+            assert_eq!(from, reached + 1, "no gap that is not owned up to");
+            reached = update["seq"].as_i64().unwrap();
+            for product in update["products"].as_array().unwrap() {
+                last.insert(product["id"].to_string(), product["stockQuantity"].clone());
+            }
+        }
+        let expected = [(json!(kettle).to_string(), json!(400)), (json!(mug).to_string(), json!(7))];
+        assert_eq!(last, expected.into_iter().collect());
+        served.stopped().await;
+    }
+
+    async fn where_a_replay_is_not_possible_a_listener_reads_anew(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 100).await;
+        let admin = shop.admin().await;
+        change_stock(&admin, &kettle, -1).await;
+        change_stock(&admin, &kettle, -1).await;
+        let served = Served::start(&shop).await;
+        for nowhere in [4, 1_000_000, i64::MAX, -1, i64::MIN] {
+            let (_, greeting) = served.listen(&format!("?since={nowhere}")).await;
+            assert_eq!(greeting, json!({ "type": "RESYNC", "seq": 3 }), "{nowhere}");
+        }
+        shop.raw_db().run("DELETE FROM events WHERE seq = 1");
+        let (_, greeting) = served.listen("?since=0").await;
+        assert_eq!(greeting, json!({ "type": "RESYNC", "seq": 3 }), "forgotten");
+        let (mut listener, greeting) = served.listen("?since=1").await;
+        assert_eq!(greeting, hello(1));
+        assert_eq!(listener.hear_up_to(3).await.len(), 2);
+        for nonsense in ["?since=new", "?since=1.5", "?sinse=1"] {
+            assert_eq!(served.knock(nonsense, &[]).await.err(), Some(400), "{nonsense}");
+        }
+        served.stopped().await;
+    }
+
+    async fn a_listener_hears_what_it_asks_for(shop: TestShop) {
+        let (kettle, mug) =
+            (shop.product("Kettle", 129_900, 50).await, shop.product("Mug", 30_000, 50).await);
+        let admin = shop.admin().await;
+        let served = Served::start(&shop).await;
+        let (mut listener, _) = served.listen("").await;
+        let mug_only = json!({ "type": "subscribe", "productIds": [mug] }).to_string();
+        listener.say(&mug_only).await;
+        assert_eq!(listener.hear().await, json!({ "type": "SUBSCRIBED", "seq": 2 }));
+        change_stock(&admin, &kettle, 1).await;
+        change_stock(&admin, &mug, 1).await;
+        assert_eq!(only(&listener.hear().await), (4, mug.clone(), 51));
+
+        let ada = shop.customer("ada").await;
+        ada.add_to_cart(&mug, 1).await;
+        ada.place_order(&kettle, 1).await;
+        assert_eq!(only(&listener.hear().await), (5, mug.clone(), 50), "narrowed inside, too");
+
+        listener.say(r#"{"type":"subscribe","productIds":[]}"#).await;
+        assert_eq!(listener.hear().await, json!({ "type": "SUBSCRIBED", "seq": 5 }));
+        change_stock(&admin, &mug, 1).await;
+        listener.say(r#"{"type":"subscribe"}"#).await;
+        let widened = listener.hear().await;
+        assert_eq!(widened["type"], "SUBSCRIBED", "silence until then");
+        change_stock(&admin, &kettle, 1).await;
+        // The change in between is heard if the listener was told that it stands before it.
+        let heard = listener.hear_up_to(7).await;
+        assert_eq!(heard[0]["seq"], json!(widened["seq"].as_i64().unwrap() + 1));
+        assert_eq!(only(heard.last().unwrap()), (7, kettle.clone(), 51));
+        served.stopped().await;
+    }
+
+    async fn nonsense_is_answered_and_forgiven(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 50).await;
+        let served = Served::start(&shop).await;
+        let (mut listener, _) = served.listen("").await;
+        let nonsense = [
+            "", "hello", "{}", "[]", "null", r#"{"type":"unsubscribe"}"#, r#"{"type":"SUBSCRIBE"}"#,
+            r#"{"type":"subscribe","productIds":"all"}"#, r#"{"type":"subscribe","productIds":null}"#,
+            r#"{"type":"subscribe","productIds":["1"]}"#,
+            r#"{"type":"subscribe","products":[]}"#,
+        ];
+        for message in nonsense {
+            listener.say(message).await;
+            let answer = listener.hear().await;
+            assert_eq!(answer["type"], "ERROR", "{message}");
+            assert_eq!(answer["code"], "invalid-message", "{message}");
+        }
+        change_stock(&shop.admin().await, &kettle, 1).await;
+        assert_eq!(only(&listener.hear().await), (2, kettle, 51), "it still hears");
+        served.stopped().await;
+    }
+
+    async fn a_foreign_page_may_not_listen(shop: TestShop) {
+        let shop = shop.with_settings(&[
+            ("rate_limit", "off"),
+            ("cors_origins", "https://console.example,http://127.0.0.1:3000"),
+        ]).await;
+        let served = Served::start(&shop).await;
+        for foreign in [
+            "https://evil.example", "null", "https://shop.test", "http://shop.test:81",
+            "http://shop.test.evil.example", "http://evil.example/shop.test", "http://shop.tes",
+            "https://console.example.evil.example", "http://console.example", "http://127.0.0.1:30",
+            "", "file://", "http://a.shop.test",
+        ] {
+            let refused = served.knock("", &[("origin", foreign)]).await.err();
+            assert_eq!(refused, Some(403), "{foreign}");
+        }
+        for known in
+            ["http://shop.test", "HTTP://SHOP.TEST", "https://console.example", "http://127.0.0.1:3000"]
+        {
+            assert!(served.knock("", &[("origin", known)]).await.is_ok(), "{known}");
+        }
+        assert!(served.knock("", &[]).await.is_ok(), "a program that is no browser");
+        served.stopped().await;
+    }
+
+    async fn what_was_undone_is_never_told(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 50).await;
+        let ada = shop.customer("ada").await;
+        ada.add_to_cart(&kettle, 2).await;
+        let served = Served::start(&shop).await;
+        let (mut listener, _) = served.listen("").await;
+        let raw = shop.raw_db();
+        // The key is kept after the event is written.
+        raw.break_table("idempotency_keys");
+        for _ in 0..5 {
+            ada.checks_out_once("key-1").await.is_problem(500, "internal");
+        }
+        raw.mend_table("idempotency_keys");
+        ada.checks_out_once("key-1").await;
+        assert_eq!(only(&listener.hear().await), (2, kettle, 48), "the first and the only one");
+        served.stopped().await;
+    }
+
+    async fn what_another_process_writes_is_heard(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 50).await;
+        let served = Served::start(&shop).await;
+        let (mut listener, _) = served.listen("").await;
+        let arguments = ["admin", "product", "stock", &kettle, "-7", "--reason", "broken"];
+        let done = shop.run(&arguments);
+        assert!(done.status.success(), "{done:?}");
+        assert_eq!(only(&listener.hear().await), (2, kettle, 43));
+        served.stopped().await;
+    }
+
+    async fn a_stop_says_goodbye_to_listeners(shop: TestShop) {
+        let served = Served::start(&shop).await;
+        let mut listeners: Vec<Listener> = Vec::new();
+        for _ in 0..5 {
+            listeners.push(served.listen("").await.0);
+        }
+        served.begin_stop();
+        for listener in &mut listeners {
+            assert_eq!(listener.close_code().await, 1001);
+        }
+        served.stopped().await;
+    }
+
+    async fn a_handshake_that_is_none_is_refused(shop: TestShop) {
+        let plain = shop.anonymous().get("/ws").await;
+        plain.is_problem(400, "invalid-header");
+        let posted = shop.anonymous().post("/ws", Value::Null).await;
+        posted.is_problem(405, "method-not-allowed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_opens_so_many_sockets_and_no_more() {
+    let settings = [("sockets_per_address", "3")];
+    let shop = TestShop::with(
+        Engine::Sqlite,
+        &settings,
+        shop::infra::db::Options::default(),
+    )
+    .await
+    .unwrap();
+    let served = Served::start(&shop).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(served.listen("").await.0);
+    }
+    assert_eq!(served.knock("", &[]).await.err(), Some(429));
+    assert_eq!(served.knock("", &[]).await.err(), Some(429));
+    held.pop().unwrap().leave().await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while served.knock("", &[]).await.is_err() {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the place was not given back"
+        );
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    served.stopped().await;
+}

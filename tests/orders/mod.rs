@@ -1,0 +1,366 @@
+//! Orders: placing, reading, moving along the arrows.
+
+mod checkout;
+mod idempotency;
+mod walks;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Method;
+use serde_json::{Value, json};
+use shop::domain::orders::{self, Actor, Status, TRANSITIONS};
+
+use crate::support::{Client, Engine, TestShop, shopping::path, snapshot, storage_test};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+storage_test! {
+    async fn an_order_is_what_was_in_the_cart(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        shop.advance_clock(MINUTE);
+        let mug = shop.product("Mug", 30_000, 9).await;
+        let ada = shop.customer("ada").await;
+        ada.add_to_cart(&mug, 3).await;
+        ada.add_to_cart(&kettle, 2).await;
+
+        let placed = ada.checkout().await;
+        assert_eq!(placed.status, 201);
+        snapshot!(placed.json(), {
+            ".id" => "[order]",
+            ".number" => "[number]",
+            ".userId" => "[ada]",
+            ".items[].productId" => "[product]",
+            ".payment.id" => "[payment]",
+            ".payment.providerOrderId" => "[provider's order]",
+        }, @r#"
+        {
+          "createdAt": "2026-01-31T12:01:00.000Z",
+          "currency": "INR",
+          "id": "[order]",
+          "items": [
+            {
+              "lineTotal": 259800,
+              "name": "Kettle",
+              "price": 129900,
+              "productId": "[product]",
+              "quantity": 2
+            },
+            {
+              "lineTotal": 90000,
+              "name": "Mug",
+              "price": 30000,
+              "productId": "[product]",
+              "quantity": 3
+            }
+          ],
+          "number": "[number]",
+          "payment": {
+            "amount": 349800,
+            "id": "[payment]",
+            "provider": "mock",
+            "providerOrderId": "[provider's order]",
+            "refundedAmount": 0,
+            "refunds": [],
+            "status": "CREATED",
+            "transactionId": null
+          },
+          "status": "PENDING",
+          "totalAmount": 349800,
+          "updatedAt": "2026-01-31T12:01:00.000Z",
+          "userId": "[ada]"
+        }
+        "#);
+        let order = placed.json();
+        let location = format!("/api/v1{}", path(&order));
+        assert_eq!(placed.header("location"), Some(location.as_str()));
+        assert_eq!(placed.header("cache-control"), Some("no-store"));
+        assert_eq!(order["items"][0]["productId"], json!(kettle));
+        assert_eq!(order["items"][1]["productId"], json!(mug));
+        let number = order["number"].as_str().unwrap();
+        let letters: Vec<&str> = number.split('-').collect();
+        assert_eq!(letters.iter().map(|part| part.len()).collect::<Vec<_>>(), [4, 4]);
+        let provider_order = placed.text("/payment/providerOrderId");
+        assert_eq!(provider_order.strip_prefix("order_").map(str::len), Some(14));
+
+        assert_eq!(ada.get(&path(&order)).await.body, placed.body);
+        assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (3, 6));
+        assert_eq!(ada.get("/cart").await.number("/itemCount"), 0);
+        shop.raw_db().assert_sound();
+    }
+
+    async fn an_order_tells_listeners_what_is_left(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        let before = shop.events().await.len();
+        let order = ada.place_order(&kettle, 2).await;
+        shop.advance_clock(MINUTE);
+        ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
+        let told: Vec<String> =
+            shop.events().await.iter().skip(before).map(ToString::to_string).collect();
+        assert_eq!(told, [
+            json!([{ "id": kettle, "stockQuantity": 3 }]).to_string(),
+            json!([{ "id": kettle, "stockQuantity": 5 }]).to_string(),
+        ]);
+    }
+
+    async fn an_order_keeps_the_names_and_prices_of_its_moment(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        let order = ada.place_order(&kettle, 2).await;
+        let admin = shop.admin().await;
+        let product = format!("/products/{kettle}");
+        let changed = admin.patch(&product, json!({ "name": "Teapot", "price": 1 })).await;
+        assert_eq!(changed.status, 200);
+        assert_eq!(ada.get(&path(&order)).await.json(), order);
+        assert_eq!(admin.delete(&product).await.status, 204);
+        assert_eq!(ada.get(&path(&order)).await.json(), order);
+    }
+
+    async fn somebody_elses_order_is_not_there(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let order = shop.customer("ada").await.place_order(&kettle, 1).await;
+        let bob = shop.customer("bob").await;
+        bob.get(&path(&order)).await.is_problem(404, "not-found");
+        let cancel = format!("{}/cancel", path(&order));
+        bob.post(&cancel, Value::Null).await.is_problem(404, "not-found");
+        assert_eq!(bob.get("/orders").await.number("/total"), 0);
+        bob.get(&format!("/admin{}", path(&order))).await.is_problem(403, "forbidden");
+        shop.anonymous().get(&path(&order)).await.is_problem(401, "unauthorized");
+        for odd in ["/orders/1", "/orders/00000000-0000-0000-0000-000000000000"] {
+            bob.get(odd).await.is_problem(404, "not-found");
+        }
+    }
+
+    async fn history_has_the_newest_first(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 50).await;
+        let ada = shop.customer("ada").await;
+        let mut orders = Vec::new();
+        for _ in 0..5 {
+            shop.advance_clock(MINUTE);
+            orders.push(ada.place_order(&kettle, 1).await);
+        }
+        shop.customer("bob").await.place_order(&kettle, 1).await;
+        orders.reverse();
+
+        let first = ada.get("/orders?limit=2").await;
+        assert_eq!(first.json(), json!({
+            "data": orders[..2], "page": 1, "limit": 2, "total": 5, "totalPages": 3,
+        }));
+        let links = first.header("link").unwrap();
+        assert!(links.contains("page=2") && links.contains("rel=\"next\""), "{links}");
+        let last = ada.get("/orders?page=3&limit=2").await;
+        assert_eq!(last.json()["data"], json!(orders[4..]));
+        let beyond = ada.get("/orders?page=9&limit=2").await;
+        assert_eq!(beyond.json()["data"], json!([]));
+        assert_eq!(beyond.number("/total"), 5);
+
+        ada.post(&format!("{}/cancel", path(&orders[3])), Value::Null).await;
+        let cancelled = ada.get("/orders?status=CANCELLED").await;
+        assert_eq!(cancelled.number("/total"), 1);
+        assert_eq!(cancelled.text("/data/0/id"), orders[3]["id"]);
+        assert_eq!(ada.get("/orders?status=PENDING").await.number("/total"), 4);
+        for wrong in ["status=pending", "page=0", "limit=101", "limit=0", "sort=x"] {
+            let refused = ada.get(&format!("/orders?{wrong}")).await;
+            refused.is_problem(400, "invalid-query");
+        }
+    }
+
+    async fn a_cancelled_order_gives_its_stock_back_once(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let mug = shop.product("Mug", 30_000, 9).await;
+        let ada = shop.customer("ada").await;
+        ada.add_to_cart(&mug, 3).await;
+        let order = ada.place_order(&kettle, 2).await;
+        shop.advance_clock(MINUTE);
+
+        let cancel = format!("{}/cancel", path(&order));
+        let cancelled = ada.post(&cancel, Value::Null).await;
+        assert_eq!(cancelled.status, 200);
+        assert_eq!(cancelled.text("/status"), "CANCELLED");
+        assert_eq!(cancelled.text("/updatedAt"), "2026-01-31T12:01:00.000Z");
+        assert_eq!(cancelled.json()["items"], order["items"]);
+        assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (5, 9));
+
+        let before = shop.raw_db().dump();
+        let again = ada.post(&cancel, Value::Null).await;
+        again.is_problem(409, "illegal-transition");
+        assert_eq!(shop.raw_db().dump(), before);
+        shop.raw_db().assert_sound();
+    }
+
+    async fn many_cancel_at_once_and_one_does(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        let order = ada.place_order(&kettle, 2).await;
+        let cancel = format!("{}/cancel", path(&order));
+        let answers =
+            futures_util::future::join_all((0..20).map(|_| ada.post(&cancel, Value::Null))).await;
+        let done = answers.iter().filter(|answer| answer.status == 200).count();
+        assert_eq!(done, 1);
+        for refused in answers.iter().filter(|answer| answer.status != 200) {
+            refused.is_problem(409, "illegal-transition");
+        }
+        assert_eq!(shop.stock(&kettle).await, 5);
+        shop.raw_db().assert_sound();
+    }
+
+    async fn stock_goes_back_to_a_product_that_has_left_the_catalog(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        let order = ada.place_order(&kettle, 2).await;
+        let gone = shop.admin().await.delete(&format!("/products/{kettle}")).await;
+        assert_eq!(gone.status, 204);
+        let events = shop.events().await;
+        let cancelled = ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
+        assert_eq!(cancelled.text("/status"), "CANCELLED");
+        assert_eq!(shop.events().await, events, "nobody is told of what is not sold");
+        shop.raw_db().assert_sound();
+    }
+
+    async fn an_admin_sees_all_orders(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 50).await;
+        let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
+        let first = ada.place_order(&kettle, 1).await;
+        shop.advance_clock(MINUTE);
+        let second = bob.place_order(&kettle, 1).await;
+        shop.advance_clock(MINUTE);
+        let third = ada.place_order(&kettle, 1).await;
+        shop.capture(&second).await;
+
+        let admin = shop.admin().await;
+        let listed = |query: &str| {
+            let (admin, path) = (admin.clone(), format!("/admin/orders{query}"));
+            async move {
+                let page = admin.get(&path).await.json();
+                let ids = page["data"].as_array().unwrap().iter().map(|order| order["id"].clone());
+                ids.collect::<Vec<_>>()
+            }
+        };
+        let ids = |orders: &[&Value]| -> Vec<Value> {
+            orders.iter().map(|order| order["id"].clone()).collect()
+        };
+        let of_ada = format!("?userId={}", first["userId"].as_str().unwrap());
+        assert_eq!(listed("").await, ids(&[&third, &second, &first]));
+        assert_eq!(listed("?page=2&limit=2").await, ids(&[&first]));
+        assert_eq!(listed(&of_ada).await, ids(&[&third, &first]));
+        assert_eq!(listed("?status=PAID").await, ids(&[&second]));
+        let from = "?from=2026-01-31T12:01:00Z";
+        assert_eq!(listed(from).await, ids(&[&third, &second]), "inclusive");
+        let to = "?to=2026-01-31T12:01:00Z";
+        assert_eq!(listed(to).await, ids(&[&first]), "exclusive");
+        let span = "?from=2026-01-31T17:31:00%2B05:30&to=2026-01-31T12:02:00Z&status=PAID";
+        assert_eq!(listed(span).await, ids(&[&second]));
+        assert_eq!(listed(&format!("{of_ada}&status=PAID")).await, ids(&[]));
+        for wrong in ["?userId=ada", "?from=yesterday", "?to=2026-01-31", "?status=NEW", "?user=x"] {
+            let refused = admin.get(&format!("/admin/orders{wrong}")).await;
+            refused.is_problem(400, "invalid-query");
+        }
+
+        let shown = admin.get(&format!("/admin{}", path(&third))).await;
+        assert_eq!(shown.json(), third);
+        let nobodys = "/admin/orders/00000000-0000-0000-0000-000000000000";
+        admin.get(nobodys).await.is_problem(404, "not-found");
+        admin.get(&path(&third)).await.is_problem(404, "not-found");
+    }
+
+    async fn orders_move_along_the_arrows_only(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 500).await;
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        for (from, way) in ways() {
+            for next in Status::ALL {
+                let order = bring(&shop, &ada, &admin, &kettle, &way).await;
+                let moved = admin_moves(&admin, &order, next).await;
+                if from.can_transition_to(next, Actor::Admin) {
+                    assert_eq!(moved.text("/status"), next.as_str(), "{from:?} to {next:?}");
+                } else {
+                    moved.is_problem(409, "illegal-transition");
+                    let still = ada.get(&path(&order)).await;
+                    assert_eq!(still.text("/status"), from.as_str(), "{from:?} to {next:?}");
+                }
+            }
+            let order = bring(&shop, &ada, &admin, &kettle, &way).await;
+            let cancelled = ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
+            if from.can_transition_to(Status::Cancelled, Actor::Customer) {
+                assert_eq!(cancelled.text("/status"), "CANCELLED");
+            } else {
+                cancelled.is_problem(409, "illegal-transition");
+            }
+        }
+        shop.raw_db().assert_sound();
+    }
+
+    async fn an_order_is_moved_by_a_known_status_only(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        let order = ada.place_order(&kettle, 1).await;
+        let admin = shop.admin().await;
+        let place = format!("/admin{}", path(&order));
+        admin.patch(&place, json!({ "status": "LOST" })).await.blames("status");
+        admin.patch(&place, json!({ "status": "shipped" })).await.blames("status");
+        admin.patch(&place, json!({})).await.blames("status");
+        admin.patch(&place, json!({ "status": "SHIPPED", "paid": true })).await.blames("paid");
+        ada.patch(&place, json!({ "status": "CANCELLED" })).await.is_problem(403, "forbidden");
+        assert_eq!(ada.get(&path(&order)).await.json(), order);
+    }
+}
+
+/// The steps from PENDING to a status, and who takes each.
+type Way = Vec<(Status, Actor)>;
+
+/// Every status that an order can come to, and a way there.
+fn ways() -> Vec<(Status, Way)> {
+    let mut known: BTreeMap<&str, (Status, Way)> =
+        BTreeMap::from([("PENDING", (Status::Pending, Vec::new()))]);
+    for _ in Status::ALL {
+        for (from, to, movers) in TRANSITIONS {
+            let reached = known.get(from.as_str()).cloned();
+            if let Some((_, mut way)) = reached {
+                way.push((*to, movers[0]));
+                known.entry(to.as_str()).or_insert((*to, way));
+            }
+        }
+    }
+    assert_eq!(known.len(), 6, "{known:?}");
+    known.into_values().collect()
+}
+
+/// A fresh order, brought along a way.
+async fn bring(
+    shop: &TestShop,
+    customer: &Client<'_>,
+    admin: &Client<'_>,
+    product: &str,
+    way: &[(Status, Actor)],
+) -> Value {
+    let order = customer.place_order(product, 1).await;
+    for (next, mover) in way {
+        match mover {
+            Actor::Provider if *next == Status::Refunded => {
+                let refund = format!("/admin{}/refund", path(&order));
+                assert_eq!(admin.post(&refund, Value::Null).await.status, 200);
+            }
+            Actor::Provider => shop.capture(&order).await,
+            Actor::Customer => {
+                let cancel = format!("{}/cancel", path(&order));
+                customer.post(&cancel, Value::Null).await;
+            }
+            Actor::Clock => {
+                shop.advance_clock(31 * MINUTE);
+                orders::worker::expire_due(&shop.app).await.unwrap();
+            }
+            Actor::Admin => {
+                admin_moves(admin, &order, *next).await;
+            }
+        }
+    }
+    let brought = customer.get(&path(&order)).await.json();
+    let end = way.last().map_or("PENDING", |(status, _)| status.as_str());
+    assert_eq!(brought["status"], json!(end));
+    brought
+}
+
+async fn admin_moves(admin: &Client<'_>, order: &Value, to: Status) -> crate::support::Answer {
+    let place = format!("/admin{}", path(order));
+    let body = json!({ "status": to.as_str() });
+    admin.call(Method::PATCH, &place, &[], body).await
+}

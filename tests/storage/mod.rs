@@ -1,0 +1,438 @@
+//! The storage seam by itself: what every engine must hold to.
+
+mod model;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use shop::{
+    core::{
+        error::{Error, Kind, Result},
+        event::{Event, StockChange},
+        id::ProductId,
+    },
+    infra::{
+        bus,
+        db::{self, Sql, Sqlite, Tx, migrate, params},
+    },
+};
+
+use crate::support::{
+    Engine, HeldWriter, Job, TestShop, TestStore, as_one_group, begin, job, options, sqlite_test,
+    storage_test,
+};
+
+/// SQLite before 3.51.3 can lose a commit when its log is reset.
+const _R10: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003);
+
+/// Writes a new row; the name must be free.
+fn insert(tx: &mut Tx<'_>, name: &str, value: i64) -> Result<()> {
+    tx.execute(
+        "INSERT INTO kept_counts (name, value) VALUES (?1, ?2)",
+        params![name, value],
+    )
+    .map(drop)
+}
+
+/// Adds to a row and tells what it holds then.
+fn add(tx: &mut Tx<'_>, name: &str, more: i64) -> Result<i64> {
+    let value = tx.one(
+        "INSERT INTO kept_counts (name, value) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET value = kept_counts.value + excluded.value RETURNING value",
+        params![name, more],
+        |row| row.get(0),
+    )?;
+    Ok(value.unwrap())
+}
+
+fn value_of(tx: &mut Tx<'_>, name: &str) -> Result<Option<i64>> {
+    tx.one(
+        "SELECT value FROM kept_counts WHERE name = ?1",
+        params![name],
+        |row| row.get(0),
+    )
+}
+
+/// An event that can be told from others by its number.
+fn event(number: i64) -> Event {
+    Event::Inventory(vec![StockChange::now(ProductId(uuid::Uuid::nil()), number)])
+}
+
+fn refusal() -> Error {
+    Error::conflict("cart-empty", "the job says no")
+}
+
+/// Runs a statement whose failure undoes the whole transaction: on `Postgres` every one does.
+fn abort_the_transaction(tx: &mut Tx<'_>) -> Result<()> {
+    tx.execute(
+        Sql::either(
+            "INSERT OR ROLLBACK INTO kept_counts (name, value) VALUES ('products', 0)",
+            "SELECT 1 / 0",
+        ),
+        &[],
+    )
+    .map(drop)
+}
+
+/// Breaks a reference. `SQLite` finds out by the COMMIT only, as it is asked to here.
+fn orphan(tx: &mut Tx<'_>) -> Result<()> {
+    tx.execute(
+        Sql::either("PRAGMA defer_foreign_keys = ON", "SELECT 1"),
+        &[],
+    )?;
+    let nobody = shop::infra::db::Value::Id(uuid::Uuid::nil());
+    tx.execute(
+        "INSERT INTO cart_items (user_id, product_id, quantity, added_at) VALUES (?1, ?1, 1, 0)",
+        &[nobody],
+    )
+    .map(drop)
+}
+
+impl TestStore {
+    async fn value(&self, name: &'static str) -> Option<i64> {
+        let read = self.db.read("test.value", move |tx| value_of(tx, name));
+        read.await.unwrap()
+    }
+}
+
+storage_test! {
+    async fn what_was_written_can_be_read_at_once(store: TestStore) {
+        for number in 1..=100 {
+            let sum = store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
+            assert_eq!(sum, number);
+            assert_eq!(store.value("row").await, Some(number));
+        }
+    }
+
+    async fn a_read_sees_one_moment(store: TestStore) {
+        store.db.write("test.insert", |tx| insert(tx, "row", 1)).await.unwrap();
+        let elsewhere = store.raw_db();
+        let (before, after) = store
+            .db
+            .read("test.twice", move |tx| {
+                let before = value_of(tx, "row")?;
+                elsewhere.run("UPDATE kept_counts SET value = 2 WHERE name = 'row'");
+                Ok((before, value_of(tx, "row")?))
+            })
+            .await
+            .unwrap();
+        assert_eq!((before, after), (Some(1), Some(1)));
+        assert_eq!(store.value("row").await, Some(2));
+    }
+
+    async fn a_read_cannot_write(store: TestStore) {
+        let before = store.raw_db().dump();
+        let read = store.db.read("test.insert", |tx| insert(tx, "row", 1)).await;
+        assert!(read.is_err());
+        let scan = store.db.long_read("test.insert", |tx| insert(tx, "row", 1)).await;
+        assert!(scan.is_err());
+        assert_eq!(store.raw_db().dump(), before);
+    }
+
+    async fn a_failed_read_leaves_its_connection_fit(store: TestStore) {
+        for _ in 0..50 {
+            let read = store.db.read("test.fails", |_| Err::<(), _>(refusal())).await;
+            assert_eq!(read.unwrap_err().kind(), Kind::Conflict("cart-empty"));
+            let read = store.db.read("test.sql", |tx| tx.execute("SELECT nonsense", &[])).await;
+            assert_eq!(read.unwrap_err().kind(), Kind::Internal);
+        }
+        assert_eq!(store.value("products").await, Some(0));
+    }
+
+    async fn a_transaction_has_one_now(store: TestStore) {
+        let clock = store.db.clock().clone();
+        let moved = clock.clone();
+        let (first, second) = store
+            .db
+            .write("test.now", move |tx| {
+                let first = tx.now();
+                moved.advance(Duration::from_mins(1));
+                Ok((first, tx.now()))
+            })
+            .await
+            .unwrap();
+        assert_eq!(first, second);
+        assert_eq!(clock.now(), first.plus(Duration::from_mins(1)));
+    }
+
+    async fn a_setting_is_set_once(store: TestStore) {
+        for (offered, kept) in [("INR", "INR"), ("USD", "INR")] {
+            let answer = store
+                .db
+                .write("test.setting", move |tx| shop::infra::db::setting(tx, "currency", offered))
+                .await;
+            assert_eq!(answer.unwrap(), kept);
+        }
+    }
+
+    async fn events_are_numbered_in_the_order_of_commits(store: TestStore) {
+        let writers = (0..32).map(|writer| {
+            let db = store.db.clone();
+            tokio::spawn(async move {
+                for turn in 0..10 {
+                    let fails = (writer + turn) % 3 == 0;
+                    let written = db
+                        .write("test.emit", move |tx| {
+                            let number = add(tx, "emitted", 1)?;
+                            tx.emit(&event(number))?;
+                            if fails { Err(refusal()) } else { Ok(()) }
+                        })
+                        .await;
+                    assert_eq!(written.is_err(), fails);
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        store.db.flush_events().await.unwrap();
+        let told = store.db.read("test.events", |tx| bus::events_after(tx, 0)).await.unwrap();
+        let emitted = store.value("emitted").await.unwrap();
+        let seen: Vec<_> = told.iter().map(|e| (e.seq, e.changes[0].stock_quantity)).collect();
+        assert_eq!(seen, (1..=emitted).map(|n| (n, n)).collect::<Vec<_>>());
+        let head = store.db.read("test.head", bus::head).await.unwrap();
+        assert_eq!(head, emitted);
+    }
+
+    async fn many_products_make_several_events(store: TestStore) {
+        let changes: Vec<_> = (0..450)
+            .map(|n| StockChange::now(ProductId(uuid::Uuid::from_u128(n)), 7))
+            .collect();
+        let emitted = changes.clone();
+        store.db.write("test.emit", move |tx| tx.emit_stock(&emitted)).await.unwrap();
+        store.db.flush_events().await.unwrap();
+        let told = store.db.read("test.events", |tx| bus::events_after(tx, 0)).await.unwrap();
+        let sizes: Vec<_> = told.iter().map(|event| event.changes.len()).collect();
+        assert_eq!(sizes, [200, 200, 50]);
+        let all: Vec<_> = told.iter().flat_map(|event| event.changes.clone()).collect();
+        assert_eq!(all, changes);
+    }
+
+    async fn events_that_are_forgotten_leave_their_numbers(store: TestStore) {
+        for number in 1..=3 {
+            store.db.write("test.emit", move |tx| tx.emit(&event(number))).await.unwrap();
+        }
+        store.db.flush_events().await.unwrap();
+        store.db.clock().advance(Duration::from_mins(1));
+        let forget = |tx: &mut Tx<'_>| bus::forget_before(tx, Duration::from_secs(1));
+        assert_eq!(store.db.write("test.forget", forget).await.unwrap(), 2);
+        store.db.write("test.emit", |tx| tx.emit(&event(4))).await.unwrap();
+        store.db.flush_events().await.unwrap();
+        let (tail, head) = store
+            .db
+            .read("test.ends", |tx| Ok((bus::tail(tx)?, bus::head(tx)?)))
+            .await
+            .unwrap();
+        assert_eq!((tail, head), (2, 4));
+    }
+
+    async fn sixty_four_writers_get_along(store: TestStore) {
+        let writers = (0..64).map(|_| {
+            let db = store.db.clone();
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
+                    let seen = db.read("test.value", |tx| value_of(tx, "row")).await.unwrap();
+                    assert!(seen.unwrap() > 0);
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        assert_eq!(store.value("row").await, Some(640));
+    }
+
+    async fn a_foreign_lock_held_too_long_is_unavailable(store: TestStore) {
+        let busy = Duration::from_millis(20);
+        let store = store.with_settings(db::Options { busy, ..options() }).await;
+        let elsewhere = store.raw_db();
+        elsewhere.hold("kept_counts");
+        for answer in
+            as_several_writers(&store, 8).await
+        {
+            assert_eq!(answer.unwrap_err().kind(), Kind::Unavailable);
+        }
+        assert_eq!(store.value("row").await, None, "reads go on");
+        elsewhere.let_go();
+        store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
+        assert_eq!(store.value("row").await, Some(1));
+    }
+
+    async fn a_foreign_lock_of_a_moment_is_waited_for(store: TestStore) {
+        let elsewhere = store.raw_db();
+        elsewhere.hold("kept_counts");
+        let mut waiting = job(&store.db, |tx| add(tx, "row", 1));
+        assert!(begin(&mut waiting).await.is_none());
+        elsewhere.run("UPDATE kept_counts SET value = 9 WHERE name = 'products'");
+        elsewhere.let_go();
+        assert_eq!(waiting.await.unwrap(), 1);
+    }
+
+    async fn a_full_queue_is_unavailable(store: TestStore) {
+        let queue = 4;
+        let store = store.with_settings(db::Options { queue, readers: 1, ..options() }).await;
+        let held = HeldWriter::of(&store.db).await;
+        let mut jobs: Vec<_> =
+            (0..queue + 3).map(|_| job(&store.db, |tx| add(tx, "row", 1))).collect();
+        let mut refused = 0;
+        for job in &mut jobs {
+            if let Some(answer) = begin(job).await {
+                assert_eq!(answer.unwrap_err().kind(), Kind::Unavailable);
+                refused += 1;
+            }
+        }
+        assert_eq!(refused, 3);
+        held.release().await;
+        jobs.truncate(queue);
+        for job in jobs {
+            job.await.unwrap();
+        }
+        assert_eq!(store.value("row").await, Some(4), "what waited was done, the rest was not");
+    }
+
+    async fn a_stop_finishes_what_waits_and_takes_no_more(store: TestStore) {
+        let store = store.with_settings(db::Options { readers: 1, ..options() }).await;
+        let held = HeldWriter::of(&store.db).await;
+        let mut jobs: Vec<_> = (0..20).map(|_| job(&store.db, |tx| add(tx, "row", 1))).collect();
+        for job in &mut jobs {
+            assert!(begin(job).await.is_none());
+        }
+        let closing = tokio::spawn({
+            let db = store.db.clone();
+            async move { db.close().await }
+        });
+        loop {
+            // A probe that is still taken is dropped, and so skipped.
+            let mut probe = job(&store.db, |tx| add(tx, "probe", 1));
+            if let Some(answer) = begin(&mut probe).await {
+                assert_eq!(answer.unwrap_err().kind(), Kind::Unavailable);
+                break;
+            }
+            drop(probe);
+            tokio::task::yield_now().await;
+        }
+        held.release().await;
+        for job in jobs {
+            job.await.unwrap();
+        }
+        closing.await.unwrap();
+        let late = store.db.write("test.add", |tx| add(tx, "row", 1)).await;
+        assert_eq!(late.unwrap_err().kind(), Kind::Unavailable);
+
+        let log = store.directory.path().join("shop.db-wal");
+        let left = std::fs::metadata(log).map_or(0, |log| log.len());
+        assert_eq!(left, 0, "a file's log is folded into it");
+        let store = store.reopened().await;
+        assert_eq!(store.value("row").await, Some(20));
+        assert_eq!(store.value("probe").await, None);
+    }
+}
+
+/// What writers that come at once are answered.
+async fn as_several_writers(store: &TestStore, count: usize) -> Vec<Result<i64>> {
+    let mut jobs: Vec<Job<i64>> = (0..count)
+        .map(|_| job(&store.db, |tx| add(tx, "row", 1)))
+        .collect();
+    for job in &mut jobs {
+        begin(job).await;
+    }
+    futures_util::future::join_all(jobs).await
+}
+
+/// Asks until the last outcome, which is kept for a moment, has given way to the present one.
+async fn until_ready(shop: &TestShop) {
+    let ready = async {
+        while shop.anonymous().get("/readyz").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), ready)
+        .await
+        .expect("the shop becomes ready");
+}
+
+/// Through HTTP, what is unavailable says when to come again.
+async fn is_unavailable(shop: &TestShop) {
+    let refused = shop.anonymous().get("/readyz").await;
+    refused.is_problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let body = serde_json::json!({ "email": "a@example.com", "password": "correct horse battery",
+        "name": "Ada" });
+    let refused = shop.anonymous().post("/auth/register", body).await;
+    refused.is_problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_is_a_503_with_retry_after() {
+    let options = db::Options {
+        queue: 2,
+        ..options()
+    };
+    let shop = TestShop::with(Engine::Sqlite, &[("rate_limit", "off")], options).await;
+    let shop = shop.unwrap();
+    let held = HeldWriter::of(&shop.app.db).await;
+    let mut waiting: Vec<_> = (0..2).map(|_| job(&shop.app.db, |_| Ok(()))).collect();
+    for job in &mut waiting {
+        assert!(begin(job).await.is_none());
+    }
+    is_unavailable(&shop).await;
+    let catalog = shop.anonymous().get("/products").await;
+    assert_eq!(catalog.status, 200, "reads go on");
+    held.release().await;
+    for job in waiting {
+        job.await.unwrap();
+    }
+    until_ready(&shop).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_lock_is_a_503_with_retry_after() {
+    let options = db::Options {
+        busy: Duration::from_millis(20),
+        ..options()
+    };
+    let shop = TestShop::with(Engine::Sqlite, &[("rate_limit", "off")], options).await;
+    let shop = shop.unwrap();
+    let elsewhere = shop.raw_db();
+    elsewhere.hold("users");
+    is_unavailable(&shop).await;
+    elsewhere.let_go();
+    until_ready(&shop).await;
+}
+
+#[test]
+fn every_connection_is_set_up_for_durability() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    migrate::sqlite(&path).unwrap();
+    let options = db::Options {
+        readers: 5,
+        scanners: 2,
+        ..options()
+    };
+    let sqlite = Arc::new(Sqlite::open(&path, options).unwrap());
+    let settings = sqlite.settings().unwrap();
+    assert_eq!(settings.len(), 1 + 5 + 2, "the writer and all readers");
+    for setting in settings {
+        assert_eq!(setting, ("wal".to_owned(), 2, 1));
+    }
+}
+
+#[test]
+fn the_linked_sqlite_is_free_of_the_log_reset_bug() {
+    assert!(
+        rusqlite::version_number() >= 3_051_003,
+        "{}",
+        rusqlite::version()
+    );
+}
+
+#[test]
+fn migrations_run_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    assert!(migrate::sqlite(&path).unwrap() > 0);
+    assert_eq!(migrate::sqlite(&path).unwrap(), 0);
+}
