@@ -471,11 +471,11 @@ crate::support::postgres_test! {
     }
 }
 
-/// The lines of the README's recipe for a shop of one's own, without their prompt.
+/// The commands of the recipe in `docs/operations.md`, without their prompt.
 fn recipe() -> Vec<String> {
-    let readme = include_str!("../../README.md");
-    let (_, rest) = readme.split_once("## A shop of your own").unwrap();
-    let (recipe, _) = rest.split_once("A sheet of products").unwrap();
+    let document = include_str!("../../docs/operations.md");
+    let (_, rest) = document.split_once("<!-- recipe: ").unwrap();
+    let (recipe, _) = rest.split_once("<!-- end of recipe -->").unwrap();
     let lines = recipe.lines().filter_map(|line| line.strip_prefix("$ "));
     lines.map(str::to_owned).collect()
 }
