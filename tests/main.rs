@@ -16,6 +16,7 @@ mod durability;
 mod files;
 mod floors;
 mod gateway;
+mod guarantees;
 mod http_api;
 mod http_hardening;
 mod images;
