@@ -1,4 +1,4 @@
-//! Carts: one for each customer, kept until ordered, at today's prices.
+//! Carts: one for each customer, kept until ordered, at current prices.
 
 use serde_json::{Value, json};
 
@@ -14,8 +14,8 @@ async fn set(client: &Client<'_>, product: &str, quantity: i64) -> crate::suppor
     client.patch(&format!("/cart/items/{product}"), body).await
 }
 
-/// What the cart holds: names and quantities.
-async fn held(client: &Client<'_>) -> Vec<(String, i64)> {
+/// Returns the names and quantities in the cart.
+async fn contents(client: &Client<'_>) -> Vec<(String, i64)> {
     let cart = client.get("/cart").await.json();
     let items = cart["items"].as_array().unwrap().iter();
     let pair = |item: &Value| {
@@ -25,7 +25,7 @@ async fn held(client: &Client<'_>) -> Vec<(String, i64)> {
     items.map(pair).collect()
 }
 
-async fn shelf(shop: &TestShop, count: usize, price: i64, stock: i64) -> Vec<String> {
+async fn create_products(shop: &TestShop, count: usize, price: i64, stock: i64) -> Vec<String> {
     let mut products = Vec::with_capacity(count);
     for n in 0..count {
         products.push(shop.product(&format!("P{n}"), price, stock).await);
@@ -34,7 +34,7 @@ async fn shelf(shop: &TestShop, count: usize, price: i64, stock: i64) -> Vec<Str
 }
 
 storage_test! {
-    async fn a_cart_is_kept_and_priced(shop: TestShop) {
+    async fn a_cart_is_stored_and_priced(shop: TestShop) {
         let form = Form::default()
             .text("name", "Kettle").text("price", "129900").text("stockQuantity", "5")
             .image(&pictures::png());
@@ -96,7 +96,7 @@ storage_test! {
         assert_eq!(shop.bearer(&token).get("/cart").await.json(), cart.json());
     }
 
-    async fn a_cart_is_filled_and_emptied(shop: TestShop) {
+    async fn items_are_added_changed_and_removed(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 9).await;
         let pan = shop.product("Pan", 300, 9).await;
         let ada = shop.customer("ada").await;
@@ -115,7 +115,7 @@ storage_test! {
         shop.advance_clock(std::time::Duration::from_secs(1));
         add(&ada, &pan, 1).await;
         assert_eq!(set(&ada, &kettle, 1).await.number("/totalAmount"), 800);
-        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 1), ("Pan".to_owned(), 1)]);
+        assert_eq!(contents(&ada).await, [("Kettle".to_owned(), 1), ("Pan".to_owned(), 1)]);
 
         let path = format!("/cart/items/{kettle}");
         let cart = ada.delete(&path).await;
@@ -129,7 +129,7 @@ storage_test! {
         }
     }
 
-    async fn a_cart_shows_todays_prices_and_stock(shop: TestShop) {
+    async fn a_cart_shows_current_prices_and_stock(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 9).await;
         let ada = shop.customer("ada").await;
         add(&ada, &kettle, 4).await;
@@ -141,8 +141,8 @@ storage_test! {
         let cart = ada.get("/cart").await;
         assert_eq!(cart.number("/totalAmount"), 2_800);
         assert_eq!(cart.number("/items/0/product/stockQuantity"), 2);
-        assert_eq!(held(&ada).await, [("Pot".to_owned(), 4)]);
-        // Less of it is always possible, even where that is still more than there is; more is not.
+        assert_eq!(contents(&ada).await, [("Pot".to_owned(), 4)]);
+        // A quantity can always be reduced, even to one above the stock, but not increased.
         assert_eq!(set(&ada, &kettle, 4).await.number("/totalAmount"), 2_800);
         assert_eq!(set(&ada, &kettle, 3).await.number("/totalAmount"), 2_100);
         set(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
@@ -150,13 +150,13 @@ storage_test! {
         assert_eq!(set(&ada, &kettle, 2).await.number("/totalAmount"), 1_400);
     }
 
-    async fn prices_that_rise_lock_no_cart(shop: TestShop) {
-        let products = shelf(&shop, 91, 1, 2000).await;
+    async fn a_cart_above_the_largest_total_can_be_reduced(shop: TestShop) {
+        let products = create_products(&shop, 91, 1, 2000).await;
         let ada = shop.customer("ada").await;
         for product in &products {
             assert_eq!(add(&ada, product, 1000).await.status, 200);
         }
-        // As an admin may, one product after the other.
+        // An admin may raise one price after the other.
         shop.raw_db().run("UPDATE products SET price = 100000000000");
         let cart = ada.get("/cart").await;
         assert_eq!((cart.status, cart.number("/totalAmount")), (200, 9_007_199_254_740_991));
@@ -178,7 +178,7 @@ storage_test! {
         assert_eq!(ada.checkout().await.number("/totalAmount"), 9_000_000_000_000_000);
     }
 
-    async fn a_quantity_is_from_one_to_a_thousand(shop: TestShop) {
+    async fn a_quantity_is_between_one_and_a_thousand(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5_000).await;
         let ada = shop.customer("ada").await;
         add(&ada, &kettle, 7).await;
@@ -205,15 +205,15 @@ storage_test! {
         assert_eq!(same.number("/itemCount"), 7, "a whole number, as JSON Schema counts");
 
         add(&ada, &kettle, 994).await.blames("quantity");
-        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 7)]);
+        assert_eq!(contents(&ada).await, [("Kettle".to_owned(), 7)]);
         assert_eq!(add(&ada, &kettle, 993).await.number("/itemCount"), 1000);
         add(&ada, &kettle, 1).await.blames("quantity");
         assert_eq!(set(&ada, &kettle, 1).await.number("/itemCount"), 1);
     }
 
-    async fn a_sum_that_no_number_holds_is_refused(shop: TestShop) {
+    async fn a_total_above_the_largest_amount_is_refused(shop: TestShop) {
         // 90 lines of 10^14 fit below 2^53; one more does not.
-        let products = shelf(&shop, 91, 100_000_000_000, 1000).await;
+        let products = create_products(&shop, 91, 100_000_000_000, 1000).await;
         let ada = shop.customer("ada").await;
         for product in &products[..90] {
             assert_eq!(add(&ada, product, 1000).await.status, 200);
@@ -222,13 +222,13 @@ storage_test! {
         assert_eq!(full.number("/totalAmount"), 9_000_000_000_000_000);
         add(&ada, &products[90], 1000).await.blames("totalAmount");
         assert_eq!(ada.get("/cart").await.json(), full.json());
-        // Up to 2^53 - 1 there is room for 71 more.
+        // Another 71 stay below 2^53 - 1.
         assert_eq!(add(&ada, &products[90], 71).await.status, 200);
         set(&ada, &products[90], 72).await.blames("totalAmount");
     }
 
-    async fn a_cart_holds_a_hundred_lines(shop: TestShop) {
-        let products = shelf(&shop, 101, 5, 2).await;
+    async fn a_cart_has_at_most_a_hundred_lines(shop: TestShop) {
+        let products = create_products(&shop, 101, 5, 2).await;
         let ada = shop.customer("ada").await;
         for product in &products[..100] {
             assert_eq!(add(&ada, product, 1).await.status, 200);
@@ -239,13 +239,13 @@ storage_test! {
         assert_eq!(add(&ada, &products[100], 1).await.number("/itemCount"), 100);
     }
 
-    async fn a_cart_holds_no_more_than_there_is(shop: TestShop) {
+    async fn a_quantity_above_the_stock_is_refused(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 3).await;
         let none = shop.product("Sold out", 500, 0).await;
         let ada = shop.customer("ada").await;
         add(&ada, &none, 1).await.is_problem(409, "insufficient-stock");
         add(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
-        assert_eq!(held(&ada).await, []);
+        assert_eq!(contents(&ada).await, []);
 
         assert_eq!(add(&ada, &kettle, 3).await.status, 200);
         let answer = add(&ada, &kettle, 1).await;
@@ -258,13 +258,13 @@ storage_test! {
             }])
         );
         set(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
-        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 3)]);
+        assert_eq!(contents(&ada).await, [("Kettle".to_owned(), 3)]);
         // A cart reserves nothing.
         assert_eq!(shop.stock(&kettle).await, 3);
         assert_eq!(add(&shop.customer("bob").await, &kettle, 3).await.status, 200);
     }
 
-    async fn what_is_not_there_cannot_be_bought(shop: TestShop) {
+    async fn unknown_products_are_not_found(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let unknown = "01900000-0000-7000-8000-000000000000";
         let pan = shop.product("Pan", 500, 3).await;
@@ -280,19 +280,19 @@ storage_test! {
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         add(&ada, &kettle, 2).await;
         add(&bob, &kettle, 1).await;
-        // Another sign-in of the same person has the same cart.
+        // Another session of the same user has the same cart.
         let elsewhere = shop.customer("ada").await;
         assert_ne!(elsewhere.token, ada.token);
         add(&elsewhere, &kettle, 1).await;
-        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 3)]);
+        assert_eq!(contents(&ada).await, [("Kettle".to_owned(), 3)]);
 
         bob.delete("/cart").await;
-        assert_eq!(held(&bob).await, []);
-        assert_eq!(held(&ada).await, [("Kettle".to_owned(), 3)]);
+        assert_eq!(contents(&bob).await, []);
+        assert_eq!(contents(&ada).await, [("Kettle".to_owned(), 3)]);
         shop.anonymous().get("/cart").await.is_problem(401, "unauthorized");
     }
 
-    async fn two_additions_at_once_both_count(shop: TestShop) {
+    async fn concurrent_additions_all_count(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5).await;
         let token = shop.customer("ada").await.token.unwrap();
         let shop = std::sync::Arc::new(shop);
@@ -305,6 +305,6 @@ storage_test! {
         let mut statuses = all.join_all().await;
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 200, 200, 200, 200, 409, 409, 409]);
-        assert_eq!(held(&shop.bearer(&token)).await, [("Kettle".to_owned(), 5)]);
+        assert_eq!(contents(&shop.bearer(&token)).await, [("Kettle".to_owned(), 5)]);
     }
 }

@@ -28,25 +28,25 @@ pub fn routes() -> Routes {
         .routes(routes!(update_cart_item, remove_cart_item))
 }
 
-/// Runs a change of the visitor's cart and answers with the cart.
+/// Runs a change of the user's cart and responds with the cart.
 async fn change(
     app: Arc<App>,
     claims: Claims,
     name: &'static str,
-    mut work: impl FnMut(&mut Tx<'_>, &App, CurrentUser) -> Result<Cart> + Send + 'static,
+    mut change: impl FnMut(&mut Tx<'_>, &App, CurrentUser) -> Result<Cart> + Send + 'static,
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let cart = app
         .db
         .write(name, move |tx| {
-            let visitor = accounts::authenticate(tx, &claims)?;
-            work(tx, &shop, visitor)
+            let user = accounts::authenticate(tx, &claims)?;
+            change(tx, &shop, user)
         })
         .await?;
     respond::ok(&cart)
 }
 
-/// The cart
+/// Get the cart
 #[utoipa::path(get, path = "/cart", tag = "cart", security(("bearer" = [])),
     responses((status = 200, body = Cart)))]
 pub(crate) async fn get_cart(
@@ -58,8 +58,8 @@ pub(crate) async fn get_cart(
     let cart = app
         .db
         .read("cart.show", move |tx| {
-            let visitor = accounts::authenticate(tx, &claims)?;
-            super::show(tx, &shop, visitor)
+            let user = accounts::authenticate(tx, &claims)?;
+            super::show(tx, &shop, user)
         })
         .await?;
     respond::ok(&cart)
@@ -67,7 +67,7 @@ pub(crate) async fn get_cart(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct Addition {
+pub(crate) struct AddToCart {
     product_id: ProductId,
     #[serde(default = "one")]
     quantity: Quantity,
@@ -77,19 +77,19 @@ fn one() -> Quantity {
     Quantity::ONE
 }
 
-/// Add to the cart
+/// Add a product to the cart
 #[utoipa::path(post, path = "/cart", tag = "cart", security(("bearer" = [])),
-    request_body = Addition,
+    request_body = AddToCart,
     responses(
         (status = 200, body = Cart),
-        (status = 404, description = "`not-found`: no such product in the catalog"),
+        (status = 404, description = "`not-found`: no such product"),
         (status = 409, description = "`insufficient-stock`"),
     ))]
 pub(crate) async fn add_to_cart(
     axum::extract::State(app): State,
     Bearer(claims): Bearer,
     _: NoQuery,
-    Json(body): Json<Addition>,
+    Json(body): Json<AddToCart>,
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let cart = app
@@ -99,8 +99,8 @@ pub(crate) async fn add_to_cart(
             if let Some(cart) = super::add_at_once(tx, &shop, &claims, product, quantity)? {
                 return Ok(cart);
             }
-            let visitor = accounts::authenticate(tx, &claims)?;
-            super::add(tx, &shop, visitor, product, quantity)
+            let user = accounts::authenticate(tx, &claims)?;
+            super::add(tx, &shop, user, product, quantity)
         })
         .await?;
     respond::ok(&cart)
@@ -108,13 +108,13 @@ pub(crate) async fn add_to_cart(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewQuantity {
+pub(crate) struct UpdateCartItem {
     quantity: Quantity,
 }
 
-/// Set how many of a product the cart holds
+/// Set the quantity of a product in the cart
 #[utoipa::path(patch, path = "/cart/items/{productId}", tag = "cart", security(("bearer" = [])),
-    params(("productId" = ProductId, Path)), request_body = NewQuantity,
+    params(("productId" = ProductId, Path)), request_body = UpdateCartItem,
     responses(
         (status = 200, body = Cart),
         (status = 409, description = "`insufficient-stock`"),
@@ -124,15 +124,15 @@ pub(crate) async fn update_cart_item(
     Bearer(claims): Bearer,
     Path(product): Path<ProductId>,
     _: NoQuery,
-    Json(body): Json<NewQuantity>,
+    Json(body): Json<UpdateCartItem>,
 ) -> Result<Response> {
-    change(app, claims, "cart.set", move |tx, app, visitor| {
-        super::set(tx, app, visitor, product, body.quantity)
+    change(app, claims, "cart.set", move |tx, app, user| {
+        super::set(tx, app, user, product, body.quantity)
     })
     .await
 }
 
-/// Take a product out of the cart
+/// Remove a product from the cart
 #[utoipa::path(delete, path = "/cart/items/{productId}", tag = "cart", security(("bearer" = [])),
     params(("productId" = ProductId, Path)),
     responses((status = 200, body = Cart)))]
@@ -142,13 +142,13 @@ pub(crate) async fn remove_cart_item(
     Path(product): Path<ProductId>,
     _: NoQuery,
 ) -> Result<Response> {
-    change(app, claims, "cart.remove", move |tx, app, visitor| {
-        super::remove(tx, app, visitor, product)
+    change(app, claims, "cart.remove", move |tx, app, user| {
+        super::remove(tx, app, user, product)
     })
     .await
 }
 
-/// Empty the cart
+/// Clear the cart
 #[utoipa::path(delete, path = "/cart", tag = "cart", security(("bearer" = [])),
     responses((status = 200, body = Cart)))]
 pub(crate) async fn clear_cart(
@@ -156,9 +156,9 @@ pub(crate) async fn clear_cart(
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<Response> {
-    change(app, claims, "cart.clear", move |tx, app, visitor| {
-        super::clear(tx, visitor.user)?;
-        super::show(tx, app, visitor)
+    change(app, claims, "cart.clear", move |tx, app, user| {
+        super::clear(tx, user.user)?;
+        super::show(tx, app, user)
     })
     .await
 }

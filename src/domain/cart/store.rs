@@ -1,8 +1,8 @@
-//! Carts as rows.
+//! SQL of carts.
 
 use std::sync::LazyLock;
 
-use super::Line;
+use super::{Line, limits::MAX_LINES};
 use crate::{
     app::App,
     core::{
@@ -17,18 +17,22 @@ use crate::{
     },
 };
 
-/// The lines of a cart, once the user is named; [`line()`] reads them.
+/// Selects the lines of a cart, up to the user's id. [`line()`] reads the rows.
 const LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
     FROM cart_items c JOIN products p ON p.id = c.product_id
     WHERE p.deleted_at IS NULL AND c.user_id =";
 
-/// With `held`, nobody changes the products before the transaction ends; they are taken in the order
-/// of their ids, so that two orders never wait for each other.
-pub(super) fn lines(tx: &mut Tx<'_>, app: &App, user: UserId, held: bool) -> Result<Vec<Line>> {
+/// Returns the lines of a cart. With `for_update`, locks their products in id order, which prevents deadlocks.
+pub(super) fn lines(
+    tx: &mut Tx<'_>,
+    app: &App,
+    user: UserId,
+    for_update: bool,
+) -> Result<Vec<Line>> {
     static IN_ORDER: LazyLock<String> =
         LazyLock::new(|| format!("{LINES} ?1 ORDER BY c.product_id"));
     let sql = Sql::from(&*IN_ORDER);
-    let sql = if held { sql.for_update("p") } else { sql };
+    let sql = if for_update { sql.for_update("p") } else { sql };
     tx.all(sql, params![user], |row| line(row, app))
 }
 
@@ -44,7 +48,7 @@ fn line(row: &Row<'_>, app: &App) -> Result<Line> {
     })
 }
 
-/// A line for a product of the catalog that is not in the cart yet.
+/// Returns a line for a product that is not in the cart yet.
 pub(super) fn new_line(
     tx: &mut Tx<'_>,
     app: &App,
@@ -69,35 +73,34 @@ pub(super) fn new_line(
     )
 }
 
-/// Adds to the cart of a session that stands, by one statement. Only where nothing speaks against
-/// it: all else, and a cart that is nearly full, is left to be done step by step. The account's row
-/// is held, as everywhere in carts.
+/// Adds to the cart of an active session. Writes nothing if a check fails or the cart is nearly full; `add` then
+/// does it step by step. Like every change of a cart, it locks the row of the account.
 static ADD_AT_ONCE: LazyLock<String> = LazyLock::new(|| {
-    let (most_quantity, most_lines) = (Quantity::MOST, super::MOST_LINES - 10);
+    let (max_quantity, max_lines) = (Quantity::MOST, MAX_LINES - 10);
     format!(
-        "WITH visitor AS ({ACTIVE_SESSION} FOR NO KEY UPDATE OF u, s),
+        "WITH current_user_row AS ({ACTIVE_SESSION} FOR NO KEY UPDATE OF u, s),
          product AS (
              SELECT id, name, price, stock, images FROM products
              WHERE id = ?4 AND deleted_at IS NULL),
-         held AS ({LINES} ?3),
+         lines AS ({LINES} ?3),
          put AS (
              INSERT INTO cart_items (user_id, product_id, quantity, added_at)
-             SELECT v.id, p.id, ?5, ?2 FROM visitor v, product p
-             WHERE ?5 <= p.stock AND (SELECT count(*) FROM held) < {most_lines}
+             SELECT v.id, p.id, ?5, ?2 FROM current_user_row v, product p
+             WHERE ?5 <= p.stock AND (SELECT count(*) FROM lines) < {max_lines}
              ON CONFLICT (user_id, product_id) DO UPDATE
              SET quantity = cart_items.quantity + excluded.quantity
              WHERE cart_items.quantity + excluded.quantity
-                 <= LEAST({most_quantity}, (SELECT stock FROM product))
+                 <= LEAST({max_quantity}, (SELECT stock FROM product))
              RETURNING quantity, added_at)
          SELECT p.id, p.name, p.price, p.stock, put.quantity, p.images, put.added_at
          FROM product p, put
          UNION ALL
          SELECT h.id, h.name, h.price, h.stock, h.quantity, h.images, h.added_at
-         FROM held h, put WHERE h.id <> ?4"
+         FROM lines h, put WHERE h.id <> ?4"
     )
 });
 
-/// The cart after the addition; none where it is to be done step by step.
+/// Returns the lines after the addition, or `None` if it must be done step by step.
 pub(super) fn add_at_once(
     tx: &mut Tx<'_>,
     app: &App,
@@ -128,14 +131,14 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Tells whether it was there; what has left the catalog is not.
+/// Returns whether the product was in the cart; a deleted one is not.
 pub(super) fn delete(tx: &mut Tx<'_>, user: UserId, product: ProductId) -> Result<bool> {
-    let gone = tx.execute(
+    let deleted = tx.execute(
         "DELETE FROM cart_items WHERE user_id = ?1 AND product_id = ?2
              AND EXISTS (SELECT 1 FROM products WHERE id = ?2 AND deleted_at IS NULL)",
         params![user, product],
     )?;
-    Ok(gone == 1)
+    Ok(deleted == 1)
 }
 
 pub(super) fn clear(tx: &mut Tx<'_>, user: UserId) -> Result<()> {

@@ -150,7 +150,7 @@ pub fn place(
     mut draft: Draft,
     expected_total: Option<Money>,
 ) -> Result<Order> {
-    let mut lines = cart::lines_to_order(tx, app, user)?;
+    let mut lines = cart::lines_for_update(tx, app, user)?;
     if lines.is_empty() {
         return Err(Error::conflict("cart-empty", "the cart is empty"));
     }

@@ -1,0 +1,59 @@
+//! Changes and removes the lines of a cart.
+
+use super::{
+    Cart,
+    limits::{check_stock, check_total},
+    show::{lines, show},
+    store,
+};
+use crate::{
+    app::App,
+    core::{
+        error::{Error, Result},
+        id::{ProductId, UserId},
+        money::Quantity,
+    },
+    domain::accounts::CurrentUser,
+    infra::db::Tx,
+};
+
+/// Sets a product's quantity in the cart. Only an increase is checked against stock and total, so that a cart which
+/// exceeds a limit can always be reduced.
+///
+/// Errors: `not-found`, `insufficient-stock`; a field error of `totalAmount`.
+pub fn set(
+    tx: &mut Tx<'_>,
+    app: &App,
+    user: CurrentUser,
+    product: ProductId,
+    quantity: Quantity,
+) -> Result<Cart> {
+    let mut lines = lines(tx, app, user.user)?;
+    let line = lines
+        .iter_mut()
+        .find(|line| line.product == product)
+        .ok_or_else(|| Error::not_found("product in the cart"))?;
+    let is_increase = quantity > line.quantity;
+    line.quantity = quantity;
+    if is_increase {
+        check_stock(line)?;
+        check_total(&lines)?;
+    }
+    store::put(tx, user.user, product, quantity)?;
+    Cart::new(app, lines)
+}
+
+/// Removes a product from the cart.
+///
+/// Errors: `not-found`.
+pub fn remove(tx: &mut Tx<'_>, app: &App, user: CurrentUser, product: ProductId) -> Result<Cart> {
+    if !store::delete(tx, user.user, product)? {
+        return Err(Error::not_found("product in the cart"));
+    }
+    show(tx, app, user)
+}
+
+/// Empties the cart.
+pub fn clear(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    store::clear(tx, user)
+}

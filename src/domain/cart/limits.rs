@@ -1,0 +1,37 @@
+//! The limits of a cart: its lines, its total, the stock.
+
+use super::{Line, total};
+use crate::{
+    core::{
+        error::{Error, Result},
+        money::MAX_AMOUNT,
+    },
+    domain::catalog,
+};
+
+/// The maximum number of lines in a cart.
+pub(super) const MAX_LINES: usize = 100;
+
+/// Errors: `out-of-range` if the total would exceed the largest amount.
+pub(super) fn check_total(lines: &[Line]) -> Result<()> {
+    let (_, is_capped) = total(lines)?;
+    if !is_capped {
+        return Ok(());
+    }
+    let message = format!("the total would exceed {MAX_AMOUNT}");
+    Err(Error::field("totalAmount", "out-of-range", message))
+}
+
+/// Errors: `insufficient-stock`.
+pub(super) fn check_stock(line: &Line) -> Result<()> {
+    if line.quantity.get() <= line.stock {
+        return Ok(());
+    }
+    let requested = line.quantity.get();
+    Err(catalog::insufficient(vec![catalog::shortage(
+        "quantity".to_owned(),
+        line.product,
+        requested,
+        line.stock,
+    )]))
+}

@@ -1,0 +1,36 @@
+//! A line of a cart, with the product's current data.
+
+use crate::{
+    core::{
+        clock::Timestamp,
+        error::Result,
+        id::ProductId,
+        money::{Money, Price, Quantity},
+    },
+    domain::catalog::Image,
+};
+
+/// A stored line with the product's current data.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub product: ProductId,
+    pub name: String,
+    pub price: Price,
+    pub stock: i64,
+    pub quantity: Quantity,
+    pub images: Vec<Image>,
+    pub added_at: Timestamp,
+}
+
+/// Returns the total of the lines, or the largest amount and `true` if the total exceeds it: prices may have risen
+/// since the lines were added.
+pub fn total(lines: &[Line]) -> Result<(Money, bool)> {
+    let sums = lines.iter().map(|line| line.price.times(line.quantity));
+    Ok(Money::capped_sum(sums.collect::<Result<Vec<_>>>()?))
+}
+
+/// Sorts the lines by the time they were added. A cart has few lines, so this is cheaper than sorting in SQL.
+pub(super) fn oldest_first(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.sort_by_key(|line| (line.added_at, line.product));
+    lines
+}

@@ -1,0 +1,87 @@
+//! The cart, as its owner sees it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Line, total};
+use crate::{
+    app::App,
+    core::{
+        error::Result,
+        id::ProductId,
+        money::{Money, Price, Quantity},
+    },
+    domain::catalog::Image,
+};
+
+/// A customer's cart.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cart {
+    pub items: Vec<CartItem>,
+    /// The sum of the quantities.
+    pub item_count: i64,
+    /// In the currency's minor unit; at most 2^53 − 1.
+    pub total_amount: Money,
+    /// Present and `true` if the total exceeds `totalAmount`. Such a cart cannot be ordered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub total_is_capped: bool,
+    /// ISO 4217.
+    #[schema(example = "INR")]
+    pub currency: &'static str,
+}
+
+/// A line item of a cart.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartItem {
+    pub product: CartProduct,
+    pub quantity: Quantity,
+    pub line_total: Money,
+}
+
+/// A product in a cart.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartProduct {
+    pub id: ProductId,
+    pub name: String,
+    pub price: Price,
+    pub images: Vec<Image>,
+    pub stock_quantity: i64,
+}
+
+impl Cart {
+    /// Returns the cart with these lines.
+    pub(super) fn new(app: &App, lines: Vec<Line>) -> Result<Cart> {
+        let (total_amount, total_is_capped) = total(&lines)?;
+        let items = lines
+            .into_iter()
+            .map(CartItem::new)
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Cart {
+            item_count: items.iter().map(|item| item.quantity.get()).sum(),
+            items,
+            total_amount,
+            total_is_capped,
+            currency: app.config.currency.code(),
+        })
+    }
+}
+
+impl CartItem {
+    fn new(line: Line) -> Result<CartItem> {
+        Ok(CartItem {
+            quantity: line.quantity,
+            line_total: line.price.times(line.quantity)?,
+            product: CartProduct {
+                id: line.product,
+                name: line.name,
+                price: line.price,
+                images: line.images,
+                stock_quantity: line.stock,
+            },
+        })
+    }
+}
