@@ -8,7 +8,7 @@ use std::{
 use crate::{
     app::App,
     core::{clock::ClockJumpDetector, error::Result},
-    domain::{accounts, catalog, media, notifications, orders},
+    domain::{accounts, catalog, media, notifications, settlement},
     infra::{bus, db, web::idempotency},
 };
 
@@ -67,14 +67,14 @@ pub fn start(app: &Arc<App>) {
                 if patience.is_asked_for(&app, Instant::now()) {
                     return Ok(0);
                 }
-                orders::worker::expire_due(&app).await
+                settlement::expire_due(&app).await
             }
         };
         do_what_is_due(shop, "unpaid orders", LOOK_FOR_UNPAID, expire).await;
     });
     let shop = Arc::clone(app);
     app.background_tasks.spawn(async move {
-        let tell = |app: Arc<App>| async move { orders::worker::tell_provider(&app).await };
+        let tell = |app: Arc<App>| async move { settlement::run_gateway_queue(&app).await };
         do_what_is_due(shop, "the payment provider", LOOK_FOR_PROVIDER, tell).await;
     });
     // A stopping server waits for it, so that a mail under way is not sent again at the next start.

@@ -1,5 +1,5 @@
-//! `shop verify`: it holds the shop's data against its own rules, names the row that breaks one, mends
-//! what the rest of the data tells for certain, and leaves money alone.
+//! `shop verify`: checks the invariants of the data, reports the rows that break one, repairs what can be derived
+//! from other data, and never repairs money.
 
 use std::{collections::BTreeSet, fs};
 
@@ -10,21 +10,20 @@ use crate::support::{
     Client, Engine, Form, TestShop, pictures::png, run, shopping::path, storage_test,
 };
 
-/// Money on its way back; what follows tells how much of which order.
+/// Inserts a refund; the amount and the order follow.
 const REFUND: &str = "INSERT INTO refunds (id, order_id, amount, status, cause, restock, tries,
                           created_at, updated_at)
                       SELECT id, id,";
 
-/// What a check came to.
-struct Verdict {
+/// The result of a run.
+struct Report {
     code: i32,
     findings: Vec<Value>,
-    /// What stood on stderr.
-    said: String,
+    stderr: String,
 }
 
-impl Verdict {
-    /// Check and row of each finding, without the id.
+impl Report {
+    /// Returns check and row of each finding.
     fn rows(&self) -> BTreeSet<(String, String)> {
         let text = |finding: &Value, field: &str| finding[field].as_str().unwrap().to_owned();
         let rows = self.findings.iter();
@@ -43,24 +42,24 @@ impl Verdict {
 
     #[track_caller]
     fn is_clean(&self) {
-        assert_eq!((self.code, self.said.as_str()), (0, ""));
+        assert_eq!((self.code, self.stderr.as_str()), (0, ""));
         assert!(self.findings.is_empty(), "{:?}", self.findings);
     }
 }
 
-fn verify(shop: &TestShop, more: &[&str]) -> Verdict {
+fn verify(shop: &TestShop, more: &[&str]) -> Report {
     let output = shop.run(&[&["verify", "--json"], more].concat());
-    let said = String::from_utf8(output.stderr).unwrap();
-    Verdict {
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    Report {
         code: output.status.code().unwrap(),
         findings: serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {said}")),
-        said,
+            .unwrap_or_else(|error| panic!("{error}: {stderr}")),
+        stderr,
     }
 }
 
-/// Makes a product with a picture in a category of its own; tells the product.
-async fn pictured(shop: &TestShop, admin: &Client<'_>, name: &str) -> Value {
+/// Creates a product with an image in a category of its own. Returns the product.
+async fn product_with_image(shop: &TestShop, admin: &Client<'_>, name: &str) -> Value {
     let body = json!({ "name": format!("All of {name}") });
     let category = admin.post("/categories", body).await;
     let form = Form::default()
@@ -75,7 +74,7 @@ async fn pictured(shop: &TestShop, admin: &Client<'_>, name: &str) -> Value {
     made.json()
 }
 
-/// An order's number as its row keeps it.
+/// Returns an order's number as stored.
 fn number(order: &Value) -> String {
     order["number"].as_str().unwrap().replace('-', "")
 }
@@ -85,11 +84,11 @@ fn id(value: &Value) -> &str {
 }
 
 storage_test! {
-    async fn a_shop_that_is_left_alone_is_sound(shop: TestShop) {
+    async fn an_untouched_shop_has_no_findings(shop: TestShop) {
         verify(&shop, &[]).is_clean();
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
-        let kettle = pictured(&shop, &admin, "Kettle").await;
-        let gone = pictured(&shop, &admin, "Gone").await;
+        let kettle = product_with_image(&shop, &admin, "Kettle").await;
+        let gone = product_with_image(&shop, &admin, "Gone").await;
         ada.place_order(id(&kettle), 2).await;
         let paid = ada.place_order(id(&kettle), 3).await;
         shop.capture(&paid).await;
@@ -101,26 +100,25 @@ storage_test! {
         assert_eq!(admin.post(&refund, json!({ "restock": true })).await.text("/status"), "REFUNDED");
         let cancelled = ada.place_order(id(&gone), 1).await;
         ada.post(&format!("{}/cancel", path(&cancelled)), Value::Null).await;
-        // Late money, which goes back by itself.
+        // A late payment, which is refunded automatically.
         shop.capture(&cancelled).await;
         admin.delete(&format!("/products/{}", id(&gone))).await;
-        assert_eq!(shop.removals().await, 1, "its picture has left the store");
+        assert_eq!(shop.removals().await, 1, "its image was deleted");
         verify(&shop, &[]).is_clean();
         verify(&shop, &["--repair"]).is_clean();
         let words = shop.run(&["verify"]);
         assert_eq!(String::from_utf8(words.stdout).unwrap(), "all 16 checks hold\n");
     }
 
-    async fn what_is_about_money_is_named_and_left_alone(shop: TestShop) {
+    async fn findings_about_money_are_not_repaired(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let raw = shop.raw_db();
-        // Of each order: whether it is paid, what happens to its rows, the check that sees it, and
-        // what that says of it.
+        // Whether the order is paid, the change of its rows, the check that finds it, and part of the finding.
         let breaches = [
             (false, "DELETE FROM payments WHERE order_id = {id}".to_owned(), "order-payment", "no payment of 129900"),
             (false, "UPDATE payments SET amount = 129000 WHERE order_id = {id}".to_owned(), "order-payment", "129000, not 129900"),
-            (false, "UPDATE order_items SET quantity = 2 WHERE order_id = {id}".to_owned(), "order-total", "129900, its lines sum to 259800"),
+            (false, "UPDATE order_items SET quantity = 2 WHERE order_id = {id}".to_owned(), "order-total", "129900, its line items sum to 259800"),
             (false, "DELETE FROM order_items WHERE order_id = {id}".to_owned(), "order-items", "costs 129900"),
             (true, "UPDATE orders SET status = 'PENDING' WHERE id = {id}".to_owned(), "order-status", "PENDING, its payment CAPTURED"),
             (false, "UPDATE orders SET status = 'SHIPPED' WHERE id = {id}".to_owned(), "order-status", "SHIPPED, its payment CREATED"),
@@ -135,25 +133,25 @@ storage_test! {
             (true, "UPDATE payments SET status = 'REFUNDED' WHERE order_id = {id};
                     UPDATE orders SET status = 'REFUNDED' WHERE id = {id}".to_owned(), "payment-refunded", "REFUNDED, and 0 of 129900"),
             (true, format!("{REFUND} 100, 'PENDING', 'late', 0, 0, 0, 0 FROM orders WHERE id = {{id}};
-                    UPDATE refunds SET transaction_id = 'pay_twice' WHERE order_id = {{id}}"), "duplicate-refunded", "pay_twice: 0 came, 100 goes back"),
+                    UPDATE refunds SET transaction_id = 'pay_twice' WHERE order_id = {{id}}"), "duplicate-refunded", "pay_twice: 0 was paid, 100 is refunded"),
         ];
         let mut expected = Vec::new();
-        for (is_paid, sql, check, says) in breaches {
+        for (is_paid, sql, check, message) in breaches {
             let order = ada.place_order(&kettle, 1).await;
             if is_paid {
                 shop.capture(&order).await;
             }
             let own = format!("(SELECT id FROM orders WHERE number = '{}')", number(&order));
             raw.run(&sql.replace("{id}", &own));
-            expected.push((order, check, says));
+            expected.push((order, check, message));
         }
         let found = verify(&shop, &[]);
         assert_eq!((found.code, found.findings.len()), (1, expected.len()), "{:?}", found.findings);
         let line = format!("error: findings for a person: {}; each says what to do\n", expected.len());
-        assert_eq!(found.said, line);
-        for (order, check, says) in &expected {
+        assert_eq!(found.stderr, line);
+        for (order, check, message) in &expected {
             let finding = found.finding(check, id(order));
-            assert!(finding["says"].as_str().unwrap().contains(says), "{finding}");
+            assert!(finding["says"].as_str().unwrap().contains(message), "{finding}");
             assert_eq!(finding["repaired"], false);
         }
         let before = raw.dump();
@@ -162,9 +160,9 @@ storage_test! {
         assert!(before == raw.dump(), "nothing was touched");
     }
 
-    async fn what_the_rest_of_the_data_tells_is_mended(shop: TestShop) {
+    async fn derived_data_is_repaired(shop: TestShop) {
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
-        let kettle = pictured(&shop, &admin, "Kettle").await;
+        let kettle = product_with_image(&shop, &admin, "Kettle").await;
         let mug = shop.product("Mug", 19_900, 7).await;
         ada.place_order(id(&kettle), 2).await;
         let raw = shop.raw_db();
@@ -185,13 +183,13 @@ storage_test! {
         .collect();
         let found = verify(&shop, &[]);
         assert_eq!((found.code, found.rows()), (1, broken.clone()));
-        assert_eq!(found.said, "error: findings: 5; `shop verify --repair` mends 5 of them\n");
-        let says = &found.finding("stock-movements", id(&kettle))["says"];
-        assert_eq!(says, "the stock is 51, its movements sum to 48");
+        assert_eq!(found.stderr, "error: findings: 5; `shop verify --repair` mends 5 of them\n");
+        let message = &found.finding("stock-movements", id(&kettle))["says"];
+        assert_eq!(message, "the stock is 51, its movements sum to 48");
         assert!(found.findings.iter().all(|finding| finding["repaired"] == false));
 
         let repaired = verify(&shop, &["--repair"]);
-        assert_eq!((repaired.code, repaired.said.as_str()), (0, ""));
+        assert_eq!((repaired.code, repaired.stderr.as_str()), (0, ""));
         assert_eq!(repaired.rows(), broken);
         assert!(repaired.findings.iter().all(|finding| finding["repaired"] == true));
         verify(&shop, &[]).is_clean();
@@ -204,10 +202,10 @@ storage_test! {
         assert_eq!(shown.number("/stockQuantity"), 51, "what sells is left alone");
     }
 
-    async fn gaps_and_what_the_store_has_lost_are_named(shop: TestShop) {
+    async fn gaps_and_lost_images_are_reported(shop: TestShop) {
         let admin = shop.admin().await;
-        let kettle = pictured(&shop, &admin, "Kettle").await;
-        let kept = pictured(&shop, &admin, "Pan").await;
+        let kettle = product_with_image(&shop, &admin, "Kettle").await;
+        let kept = product_with_image(&shop, &admin, "Pan").await;
         shop.product("Mug", 19_900, 7).await;
         shop.app.db.flush_events().await.unwrap();
         let raw = shop.raw_db();
@@ -217,16 +215,16 @@ storage_test! {
             Engine::Postgres => "ALTER TABLE products DROP CONSTRAINT products_stock_check",
         });
         raw.run("UPDATE products SET stock = -1 WHERE name = 'Mug'");
-        let picture = &kettle["images"][0];
-        let file = picture["url"].as_str().unwrap().rsplit('/').next().unwrap();
+        let image = &kettle["images"][0];
+        let file = image["url"].as_str().unwrap().rsplit('/').next().unwrap();
         fs::remove_file(shop.directory.path().join("images").join(file)).unwrap();
 
         let found = verify(&shop, &["--repair"]);
         assert_eq!(found.code, 1);
-        assert_eq!(found.said, "error: findings for a person: 3; each says what to do\n");
-        let lost = found.finding("image-present", id(picture));
-        let says = lost["says"].as_str().unwrap();
-        assert!(says.contains(file) && says.contains(id(&kettle)), "{lost}");
+        assert_eq!(found.stderr, "error: findings for a person: 3; each says what to do\n");
+        let lost = found.finding("image-present", id(image));
+        let message = lost["says"].as_str().unwrap();
+        assert!(message.contains(file) && message.contains(id(&kettle)), "{lost}");
         let gap = found.finding("event-sequence", "event 3");
         assert!(gap["says"].as_str().unwrap().contains("is 1, not 2"), "{gap}");
         let impossible = found.finding("stock-bounds", "product");
@@ -234,17 +232,17 @@ storage_test! {
         assert_eq!(found.finding("stock-movements", "product")["repaired"], true);
         assert_eq!(found.findings.len(), 4);
 
-        // What is kept elsewhere is not looked for.
-        let remedy = format!("/products/{}/images/{}", id(&kettle), id(picture));
+        // Images at URLs are not checked.
+        let remedy = format!("/products/{}/images/{}", id(&kettle), id(image));
         assert_eq!(admin.delete(&remedy).await.status, 200);
         raw.run("UPDATE product_images SET url = 'https://res.example/pan.png'");
         let found = verify(&shop, &["--repair"]);
-        assert!(found.said.starts_with("pictures at URLs, which nobody looks for: 1\n"), "{}", found.said);
+        assert!(found.stderr.starts_with("pictures at URLs, which nobody looks for: 1\n"), "{}", found.stderr);
         assert_eq!(found.finding("product-images", id(&kept))["repaired"], true);
         assert_eq!(found.findings.len(), 3, "{:?}", found.findings);
     }
 
-    async fn a_thousand_of_a_kind_are_enough_at_once(shop: TestShop) {
+    async fn a_check_reports_at_most_a_thousand_findings(shop: TestShop) {
         let size = ["--products", "1100", "--customers", "2", "--orders", "4"];
         let seeded = shop.run(&[&["admin", "seed"], &size[..]].concat());
         assert!(seeded.status.success(), "{seeded:?}");
@@ -252,10 +250,10 @@ storage_test! {
         shop.raw_db().run("UPDATE products SET stock = stock + 1");
         let found = verify(&shop, &[]);
         assert_eq!((found.code, found.findings.len()), (1, 1000));
-        assert!(found.said.starts_with("`stock-movements` has more than 1000"), "{}", found.said);
+        assert!(found.stderr.starts_with("`stock-movements` has more than 1000"), "{}", found.stderr);
         let repaired = verify(&shop, &["--repair"]);
         assert_eq!((repaired.code, repaired.findings.len()), (1, 1000));
-        assert!(repaired.said.ends_with("run it again\n"), "{}", repaired.said);
+        assert!(repaired.stderr.ends_with("run it again\n"), "{}", repaired.stderr);
         let rest = verify(&shop, &["--repair"]);
         assert_eq!((rest.code, rest.findings.len()), (0, 100));
         verify(&shop, &[]).is_clean();
@@ -263,11 +261,11 @@ storage_test! {
 }
 
 #[test]
-fn no_shop_is_no_sound_shop() {
+fn a_missing_shop_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let output = run(directory.path(), &["verify"]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("error: no shop here: "), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: no shop here: "), "{stderr}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }

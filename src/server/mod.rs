@@ -35,7 +35,7 @@ use crate::{
         error::{Error, Result},
         rng::Rng,
     },
-    domain::{accounts, cart, catalog, media, orders, payments, realtime},
+    domain::{accounts, cart, catalog, media, orders, payments, realtime, settlement},
     infra::{
         bus::Bus,
         config::{self, Config, Secret},
@@ -312,6 +312,7 @@ fn api() -> Routes {
             .merge(cart::http::routes())
             .merge(orders::http::routes())
             .merge(payments::http::routes())
+            .merge(settlement::http::routes())
             .merge(realtime::http::routes()),
     )
 }

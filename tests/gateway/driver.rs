@@ -1,26 +1,33 @@
-//! Razorpay's driver against the stand-in, without a shop.
+//! Razorpay's driver against a fake server, without a shop.
 
 use serde_json::{Value, json};
 use shop::{
     core::{clock::Clock, money::Currency, rng::Rng},
     infra::{
         config::Secret,
-        ports::{Gateway, Razorpay as Driver, Refusal, Timeouts},
+        ports::{
+            Gateway, Razorpay as Driver, Timeouts,
+            gateway::{GatewayError, GatewayRefund, GatewayRefundStatus},
+        },
     },
 };
 
 use super::{driver, id, money, order, paid, refund};
-use crate::support::{Mood, Razorpay};
+use crate::support::{Behavior, Razorpay};
 
 fn ids(entities: &[Value]) -> Vec<String> {
     entities.iter().map(id).collect()
 }
 
+fn refund_ids(refunds: &[GatewayRefund]) -> Vec<String> {
+    refunds.iter().map(|refund| refund.id.clone()).collect()
+}
+
 #[tokio::test]
-async fn an_order_is_made_paid_and_refunded() {
+async fn an_order_is_created_paid_and_refunded() {
     let host = Razorpay::start().await;
     let driver = driver(&host);
-    let made = driver.make_order(&order(500, "7K3M-9QXD")).await.unwrap();
+    let made = driver.create_order(&order(500, "7K3M-9QXD")).await.unwrap();
     let [there] = &host.orders()[..] else {
         panic!("{:?}", host.orders());
     };
@@ -28,120 +35,139 @@ async fn an_order_is_made_paid_and_refunded() {
     assert_eq!(there["amount"], 500);
     assert_eq!(there["currency"], "INR");
     assert_eq!(there["receipt"], "7K3M-9QXD");
-    assert_eq!(driver.payments(&made).await.unwrap(), Vec::<Value>::new());
+    assert_eq!(driver.list_payments(&made).await.unwrap(), []);
 
     let failed = host.fail(&made);
     let payment = host.pay(&made);
-    let seen = driver.payments(&made).await.unwrap();
+    let seen = driver.list_payments(&made).await.unwrap();
+    let seen: Vec<Value> = seen.into_iter().map(|payment| payment.raw).collect();
     assert_eq!(seen, [payment.clone(), failed], "as it shows them");
-    assert_eq!(
-        driver.refunds(&id(&payment)).await.unwrap(),
-        Vec::<Value>::new()
-    );
+    assert_eq!(driver.list_refunds(&id(&payment)).await.unwrap(), []);
 
     let first = driver
-        .refund(&refund(&payment, 200, "refund-00001"))
+        .create_refund(&refund(&payment, 200, "refund-00001"))
         .await
         .unwrap();
-    assert_eq!(first.succeeded, Some(true));
-    host.refunds_are("pending");
+    assert_eq!(first.status, GatewayRefundStatus::Processed);
+    host.set_refund_status("pending");
     let second = driver
-        .refund(&refund(&payment, 200, "refund-00002"))
+        .create_refund(&refund(&payment, 200, "refund-00002"))
         .await
         .unwrap();
-    assert_eq!(second.succeeded, None);
-    host.refunds_are("failed");
+    assert_eq!(second.status, GatewayRefundStatus::Pending);
+    host.set_refund_status("failed");
     let third = driver
-        .refund(&refund(&payment, 100, "refund-00003"))
+        .create_refund(&refund(&payment, 100, "refund-00003"))
         .await
         .unwrap();
-    assert_eq!(third.succeeded, Some(false));
-    let seen = driver.refunds(&id(&payment)).await.unwrap();
-    assert_eq!(ids(&seen), [third.id, second.id, first.id.clone()]);
+    assert_eq!(third.status, GatewayRefundStatus::Failed);
+    let seen = driver.list_refunds(&id(&payment)).await.unwrap();
+    assert_eq!(refund_ids(&seen), [third.id, second.id, first.id.clone()]);
     assert_eq!(
-        seen[2]["receipt"], "refund-00001",
+        seen[2].raw["receipt"], "refund-00001",
         "by which it can be found"
     );
 
-    // The same key is the same refund, whatever became of it.
+    // The same key returns the same refund, whatever its status.
     let again = driver
-        .refund(&refund(&payment, 200, "refund-00001"))
+        .create_refund(&refund(&payment, 200, "refund-00001"))
         .await
         .unwrap();
     assert_eq!((again.id, host.refunds().len()), (first.id, 3));
 }
 
 #[tokio::test]
-async fn more_refunds_than_it_shows_at_once_are_all_seen() {
+async fn refunds_are_listed_across_pages() {
     let (host, driver, _) = paid().await;
-    let order_id = driver.make_order(&order(50_000, "large")).await.unwrap();
+    let order_id = driver.create_order(&order(50_000, "large")).await.unwrap();
     let payment = id(&host.pay(&order_id));
     for count in [100, 101, 250] {
         while host.refunds().len() < count {
-            host.refund_elsewhere(&payment, 100);
+            host.refund_in_dashboard(&payment, 100);
         }
-        let seen = driver.refunds(&payment).await.unwrap();
+        let seen = driver.list_refunds(&payment).await.unwrap();
         let mut wanted = ids(&host.refunds());
         wanted.reverse();
-        assert_eq!(ids(&seen), wanted);
+        assert_eq!(refund_ids(&seen), wanted);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_makes_nothing_twice() {
+async fn a_lost_response_creates_nothing_twice() {
     let (host, driver, payment) = paid().await;
-    for mood in [Mood::Losing, Mood::Babbling] {
-        let (receipt, key) = (format!("{mood:?}"), format!("refund-{mood:?}"));
-        host.be(mood);
-        let lost = driver.make_order(&order(700, &receipt)).await.unwrap_err();
-        assert!(!lost.is_final, "{lost:?}");
+    for behavior in [Behavior::DropResponse, Behavior::TruncateResponse] {
+        let (receipt, key) = (format!("{behavior:?}"), format!("refund-{behavior:?}"));
+        host.set_behavior(behavior);
         let lost = driver
-            .refund(&refund(&payment, 100, &key))
+            .create_order(&order(700, &receipt))
             .await
             .unwrap_err();
-        assert!(!lost.is_final, "{lost:?}");
-        host.be(Mood::Honest);
+        assert!(!lost.is_permanent(), "{lost:?}");
+        let lost = driver
+            .create_refund(&refund(&payment, 100, &key))
+            .await
+            .unwrap_err();
+        assert!(!lost.is_permanent(), "{lost:?}");
+        host.set_behavior(Behavior::Normal);
         let (orders, refunds) = (host.orders(), host.refunds());
-        let made = driver.make_order(&order(700, &receipt)).await.unwrap();
+        let made = driver.create_order(&order(700, &receipt)).await.unwrap();
         assert_eq!(made, id(orders.last().unwrap()));
-        let made = driver.refund(&refund(&payment, 100, &key)).await.unwrap();
+        let made = driver
+            .create_refund(&refund(&payment, 100, &key))
+            .await
+            .unwrap();
         assert_eq!(made.id, id(refunds.last().unwrap()));
         assert_eq!((host.orders(), host.refunds()), (orders, refunds));
     }
-    // A receipt that was given to something else is no order of ours.
-    let other = driver.make_order(&order(701, "Losing")).await.unwrap_err();
+    // A receipt of an order with another amount is not reused.
+    let other = driver
+        .create_order(&order(701, "Losing"))
+        .await
+        .unwrap_err();
     assert_eq!(
         other,
-        Refusal::lasting("razorpay: 400: Order receipt should be unique.")
+        GatewayError::Permanent("razorpay: 400: Order receipt should be unique.".to_owned())
     );
 }
 
 #[tokio::test]
-async fn an_answer_about_something_else_is_not_believed() {
+async fn a_response_that_does_not_match_is_rejected() {
     let (host, driver, payment) = paid().await;
-    host.refund_elsewhere(&id(&payment), 100);
-    for mood in [Mood::Lying, Mood::Misnaming] {
-        host.be(mood);
+    host.refund_in_dashboard(&id(&payment), 100);
+    for behavior in [Behavior::WrongEntity, Behavior::WrongId] {
+        host.set_behavior(behavior);
         let made = driver
-            .make_order(&order(500, &format!("{mood:?}")))
+            .create_order(&order(500, &format!("{behavior:?}")))
             .await
             .unwrap_err();
-        assert!(!made.is_final, "{made:?}");
-        let key = format!("refund-{mood:?}");
+        assert!(!made.is_permanent(), "{made:?}");
+        let key = format!("refund-{behavior:?}");
         let made = driver
-            .refund(&refund(&payment, 100, &key))
+            .create_refund(&refund(&payment, 100, &key))
             .await
             .unwrap_err();
-        assert!(!made.is_final, "{made:?}");
+        assert!(!made.is_permanent(), "{made:?}");
     }
-    host.be(Mood::Lying);
+    host.set_behavior(Behavior::WrongEntity);
     let order_id = payment["order_id"].as_str().unwrap();
-    assert!(!driver.payments(order_id).await.unwrap_err().is_final);
-    assert!(!driver.refunds(&id(&payment)).await.unwrap_err().is_final);
+    assert!(
+        !driver
+            .list_payments(order_id)
+            .await
+            .unwrap_err()
+            .is_permanent()
+    );
+    assert!(
+        !driver
+            .list_refunds(&id(&payment))
+            .await
+            .unwrap_err()
+            .is_permanent()
+    );
 }
 
 #[tokio::test]
-async fn an_id_cannot_lead_elsewhere() {
+async fn a_malformed_id_is_not_sent() {
     let (host, driver, payment) = paid().await;
     let asked = host.requests();
     for bad in [
@@ -162,49 +188,49 @@ async fn an_id_cannot_lead_elsewhere() {
     ] {
         let mut refund = refund(&payment, 100, "refund-00001");
         bad.clone_into(&mut refund.payment_id);
-        for refusal in [
-            driver.refund(&refund).await.unwrap_err(),
-            driver.refunds(bad).await.unwrap_err(),
+        for error in [
+            driver.create_refund(&refund).await.unwrap_err(),
+            driver.list_refunds(bad).await.unwrap_err(),
             driver
-                .payments(&bad.replace("pay_", "order_"))
+                .list_payments(&bad.replace("pay_", "order_"))
                 .await
                 .unwrap_err(),
         ] {
-            assert!(refusal.is_final, "{bad}: {refusal:?}");
-            assert!(!refusal.why.contains(['\r', '\n']), "{refusal:?}");
+            assert!(error.is_permanent(), "{bad}: {error:?}");
+            assert!(!error.reason().contains(['\r', '\n']), "{error:?}");
         }
     }
     assert_eq!(host.requests(), asked, "nothing was sent");
 }
 
 #[tokio::test]
-async fn the_stand_in_tells_as_razorpay_does() {
+async fn the_fake_sends_webhooks_in_razorpays_format() {
     let (host, driver, payment) = paid().await;
-    let read = |told: &str| serde_json::from_str::<Value>(told).unwrap();
-    let captured = host.tells("payment.captured", &id(&payment));
-    let again = host.tells("payment.captured", &id(&payment));
+    let parse = |body: &str| serde_json::from_str::<Value>(body).unwrap();
+    let captured = host.webhook("payment.captured", &id(&payment));
+    let again = host.webhook("payment.captured", &id(&payment));
     assert_ne!(captured.id, again.id);
-    assert_ne!(captured.body, again.body, "in another order of keys");
+    assert_ne!(captured.body, again.body, "with its keys in another order");
     assert_eq!(
-        read(&captured.body)["payload"],
-        read(&again.body)["payload"]
+        parse(&captured.body)["payload"],
+        parse(&again.body)["payload"]
     );
-    let paid = read(&host.tells("order.paid", &id(&payment)).body);
+    let paid = parse(&host.webhook("order.paid", &id(&payment)).body);
     let [entity, order] = ["payment", "order"].map(|of| &paid["payload"][of]["entity"]);
     assert_eq!(
         (&entity["notes"], &order["status"]),
         (&json!([]), &json!("paid"))
     );
 
-    host.refunds_are("pending");
+    host.set_refund_status("pending");
     let made = driver
-        .refund(&refund(&payment, 500, "refund-00001"))
+        .create_refund(&refund(&payment, 500, "refund-00001"))
         .await
         .unwrap();
     for (status, back) in [("processed", 500), ("failed", 0)] {
-        host.settle(&made.id, status);
-        let told = read(&host.tells(&format!("refund.{status}"), &made.id).body);
-        let [refund, payment] = ["refund", "payment"].map(|of| &told["payload"][of]["entity"]);
+        host.finish_refund(&made.id, status);
+        let webhook = parse(&host.webhook(&format!("refund.{status}"), &made.id).body);
+        let [refund, payment] = ["refund", "payment"].map(|of| &webhook["payload"][of]["entity"]);
         assert_eq!(
             (&refund["id"], &refund["status"]),
             (&json!(made.id), &json!(status))
@@ -214,17 +240,17 @@ async fn the_stand_in_tells_as_razorpay_does() {
 }
 
 #[tokio::test]
-async fn it_says_what_the_shop_needs_to_know() {
+async fn name_key_and_minimum_are_razorpays() {
     let host = Razorpay::start().await;
     let (id, secret) = Razorpay::KEYS;
     let driver = driver(&host);
     assert_eq!((driver.name(), driver.key_id()), ("razorpay", id));
-    assert_eq!(driver.least(), money(100));
+    assert_eq!(driver.min_amount(), money(100));
     let secret = Secret(secret.to_owned());
     let euros = Driver::open(id, &secret, host.url(), Currency::EUR, Timeouts::default());
-    assert_eq!(euros.unwrap().least(), money(1));
+    assert_eq!(euros.unwrap().min_amount(), money(1));
     let (now, rng) = (Clock::system().now(), Rng::seeded(1));
-    assert_eq!(driver.order_id_at_once(now, &rng), None);
-    assert_eq!(driver.refund_id_at_once(&rng), None);
+    assert_eq!(driver.offline_order_id(now, &rng), None);
+    assert_eq!(driver.offline_refund_id(&rng), None);
     assert_eq!(host.requests(), Vec::<String>::new());
 }

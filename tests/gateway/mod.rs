@@ -1,9 +1,9 @@
-//! The payment provider: what the driver asks of it, what it believes, and what it makes of refusals.
+//! The payment provider: requests, responses and errors of the driver, and a shop that uses it.
 
 mod driver;
-mod refusals;
+mod errors;
+mod failed_refunds;
 mod settings;
-mod settled;
 mod shop;
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use ::shop::{
         config::Secret,
         ports::{
             Gateway, Razorpay as Driver, Timeouts,
-            gateway::{OrderToMake, RefundToMake},
+            gateway::{OrderRequest, RefundRequest},
         },
     },
 };
@@ -26,14 +26,14 @@ fn money(paise: i64) -> Money {
     Money::try_from(paise).unwrap()
 }
 
-/// The driver at that address, which does not wait long.
+/// Returns a driver for that URL with short timeouts.
 fn driver_at(url: &str, key_secret: &str, key_id: &str) -> Driver {
-    let patience = Timeouts {
+    let timeouts = Timeouts {
         connecting: Duration::from_millis(500),
         whole: Duration::from_millis(500),
     };
     let secret = Secret(key_secret.to_owned());
-    Driver::open(key_id, &secret, url, Currency::INR, patience).unwrap()
+    Driver::open(key_id, &secret, url, Currency::INR, timeouts).unwrap()
 }
 
 fn driver(host: &Razorpay) -> Driver {
@@ -41,16 +41,16 @@ fn driver(host: &Razorpay) -> Driver {
     driver_at(host.url(), secret, id)
 }
 
-fn order(paise: i64, receipt: &str) -> OrderToMake {
-    OrderToMake {
+fn order(paise: i64, receipt: &str) -> OrderRequest {
+    OrderRequest {
         amount: money(paise),
         currency: "INR",
         receipt: receipt.to_owned(),
     }
 }
 
-fn refund(payment: &Value, paise: i64, key: &str) -> RefundToMake {
-    RefundToMake {
+fn refund(payment: &Value, paise: i64, key: &str) -> RefundRequest {
+    RefundRequest {
         payment_id: id(payment),
         amount: money(paise),
         key: key.to_owned(),
@@ -61,11 +61,11 @@ fn id(entity: &Value) -> String {
     entity["id"].as_str().unwrap().to_owned()
 }
 
-/// A host with one paid order of 500; gives the payment.
+/// Returns a fake with one paid order of 500, and the payment.
 async fn paid() -> (Razorpay, Driver, Value) {
     let host = Razorpay::start().await;
     let driver = driver(&host);
-    let made = driver.make_order(&order(500, "7K3M-9QXD")).await.unwrap();
+    let made = driver.create_order(&order(500, "7K3M-9QXD")).await.unwrap();
     let payment = host.pay(&made);
     (host, driver, payment)
 }

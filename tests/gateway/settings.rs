@@ -1,4 +1,4 @@
-//! The settings of the provider, through the real program.
+//! The provider's settings, tested through the binary.
 
 use std::{
     path::Path,
@@ -25,7 +25,7 @@ fn run(here: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn half_an_account_is_refused() {
+fn incomplete_keys_are_refused() {
     let here = tempfile::tempdir().unwrap();
     let [id, secret, webhook] = KEYS;
     let no_id = ("SHOP_RAZORPAY_KEY_ID", "");
@@ -35,21 +35,21 @@ fn half_an_account_is_refused() {
         (vec![no_id, secret, webhook], "`razorpay_key_id` is not"),
         (vec![id, secret], "`razorpay_webhook_secret` is not"),
     ] {
-        let answer = run(here.path(), &["admin", "category", "list"], &set);
-        let why = String::from_utf8(answer.stderr).unwrap();
-        assert!(!answer.status.success(), "{missing}");
+        let output = run(here.path(), &["admin", "category", "list"], &set);
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{missing}");
         assert_eq!(why.lines().count(), 1, "{why}");
         assert!(why.contains(missing) && why.contains("dashboard"), "{why}");
         assert!(!why.contains("do-not-tell"), "{why}");
         assert!(!here.path().join("shop-data/shop.db").exists(), "{missing}");
     }
     create_shop(&here.path().join("shop-data"));
-    let answer = run(here.path(), &["admin", "category", "list"], &KEYS);
-    assert!(answer.status.success(), "{answer:?}");
+    let output = run(here.path(), &["admin", "category", "list"], &KEYS);
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
-fn keys_that_are_none_are_refused() {
+fn malformed_keys_are_refused() {
     let here = tempfile::tempdir().unwrap();
     let [id, secret, webhook] = KEYS;
     for (set, name) in [
@@ -59,26 +59,26 @@ fn keys_that_are_none_are_refused() {
             "razorpay_key_secret",
         ),
     ] {
-        let answer = run(
+        let output = run(
             here.path(),
             &["admin", "category", "list"],
             &[id, secret, webhook, set],
         );
-        let why = String::from_utf8(answer.stderr).unwrap();
-        assert!(!answer.status.success() && why.contains(name), "{why}");
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && why.contains(name), "{why}");
         assert!(!why.contains("do not-tell"), "{why}");
     }
 }
 
 #[test]
-fn the_keys_secret_is_not_shown() {
+fn the_key_secret_is_not_shown() {
     let here = tempfile::tempdir().unwrap();
     let file = here.path().join("secret");
     std::fs::write(&file, "do-not-tell-me\n").unwrap();
     let [id, _, webhook] = KEYS;
-    let of_file = ("SHOP_RAZORPAY_KEY_SECRET_FILE", file.to_str().unwrap());
+    let from_file = ("SHOP_RAZORPAY_KEY_SECRET_FILE", file.to_str().unwrap());
     for arguments in [&["config"][..], &["config", "--json"]] {
-        let shown = run(here.path(), arguments, &[id, webhook, of_file]);
+        let shown = run(here.path(), arguments, &[id, webhook, from_file]);
         let shown = String::from_utf8(shown.stdout).unwrap();
         assert!(shown.contains("rzp_test_1DP5mmOlF5G5ag"), "{shown}");
         assert!(
@@ -106,8 +106,8 @@ crate::support::storage_test! {
         assert_eq!(shop.app.gateway.name(), "razorpay");
         assert_eq!(shop.app.gateway.key_id(), Razorpay::KEYS.0);
         assert_eq!(shop.app.config.payment_window, std::time::Duration::from_mins(30));
-        let seen = shop.app.gateway.payments("order_unknown").await.unwrap_err();
-        assert!(seen.is_final, "{seen:?}");
+        let seen = shop.app.gateway.list_payments("order_unknown").await.unwrap_err();
+        assert!(seen.is_permanent(), "{seen:?}");
         assert_eq!(host.requests(), ["GET /v1/orders/order_unknown/payments"]);
     }
 }

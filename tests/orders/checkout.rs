@@ -1,9 +1,9 @@
-//! The checkout: all of it or nothing.
+//! Checkout: all or nothing.
 
 use super::*;
 
 storage_test! {
-    async fn an_empty_cart_is_no_order(shop: TestShop) {
+    async fn an_empty_cart_cannot_be_ordered(shop: TestShop) {
         let ada = shop.customer("ada").await;
         ada.checkout().await.is_problem(409, "cart-empty");
         let kettle = shop.product("Kettle", 129_900, 5).await;
@@ -12,7 +12,7 @@ storage_test! {
         ada.checkout().await.is_problem(409, "cart-empty");
     }
 
-    async fn a_checkout_takes_no_body_or_an_empty_one(shop: TestShop) {
+    async fn the_body_of_a_checkout_is_optional(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let ada = shop.customer("ada").await;
         for body in [Value::Null, json!({}), json!({ "expectedTotal": 129_900 })] {
@@ -33,7 +33,7 @@ storage_test! {
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
     }
 
-    async fn the_total_is_the_shops_own(shop: TestShop) {
+    async fn the_client_cannot_set_the_total(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 2).await;
@@ -57,7 +57,7 @@ storage_test! {
         assert_eq!(placed.number("/totalAmount"), 259_800);
     }
 
-    async fn a_price_that_moved_is_seen_before_it_is_paid(shop: TestShop) {
+    async fn a_changed_price_is_refused_with_an_expected_total(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
@@ -70,7 +70,7 @@ storage_test! {
         assert_eq!(placed.number("/totalAmount"), 135_000);
     }
 
-    async fn short_lines_are_all_named_and_nothing_changes(shop: TestShop) {
+    async fn insufficient_stock_lists_every_line(shop: TestShop) {
         let admin = shop.admin().await;
         let ada = shop.customer("ada").await;
         let mut products = Vec::new();
@@ -125,7 +125,7 @@ storage_test! {
         assert_eq!(shop.raw_db().dump(), before);
     }
 
-    async fn a_step_that_fails_leaves_nothing(shop: TestShop) {
+    async fn a_failed_write_rolls_everything_back(shop: TestShop) {
         let (kettle, mug) =
             (shop.product("Kettle", 129_900, 5).await, shop.product("Mug", 30_000, 9).await);
         let ada = shop.customer("ada").await;
@@ -155,7 +155,7 @@ storage_test! {
         raw.assert_sound();
     }
 
-    async fn a_checkout_that_fails_takes_no_other_along(shop: TestShop) {
+    async fn a_failed_checkout_fails_no_other(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let cursed = shop.product("Cursed Mug", 30_000, 50).await;
         let names: Vec<String> = (0..20).map(|n| format!("customer{n}")).collect();
@@ -176,7 +176,7 @@ storage_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn ten_pieces_go_to_ten_of_five_hundred(shop: TestShop) {
+    async fn five_hundred_customers_buy_ten_items(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let names: Vec<String> = (0..500).map(|n| format!("customer{n}")).collect();
         let customers =
@@ -196,7 +196,7 @@ storage_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn orders_across_products_never_wait_for_each_other(shop: TestShop) {
+    async fn orders_of_several_products_do_not_deadlock(shop: TestShop) {
         let (kettle, mug) =
             (shop.product("Kettle", 129_900, 40).await, shop.product("Mug", 30_000, 40).await);
         let names: Vec<String> = (0..60).map(|n| format!("customer{n}")).collect();

@@ -1,11 +1,11 @@
-//! `Idempotency-Key` on a checkout: once, whatever the network does.
+//! `Idempotency-Key` on a checkout: an order is placed once, whatever the network does.
 
 use shop::domain::accounts::{self, Email, Role};
 
 use super::*;
 
 storage_test! {
-    async fn a_repeat_gets_the_same_answer(shop: TestShop) {
+    async fn a_repeat_gets_the_same_response(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 2).await;
@@ -13,7 +13,7 @@ storage_test! {
         assert_eq!(first.status, 201);
         assert_eq!(first.header("idempotent-replayed"), None);
 
-        // What happens meanwhile changes nothing of the answer.
+        // Later changes do not affect the replayed response.
         ada.add_to_cart(&kettle, 1).await;
         shop.capture(&first.json()).await;
         shop.advance_clock(MINUTE);
@@ -49,7 +49,7 @@ storage_test! {
         assert_eq!(shop.orders(), 2);
     }
 
-    async fn a_key_is_free_again_after_a_day(shop: TestShop) {
+    async fn a_key_expires_after_a_day(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
@@ -62,7 +62,7 @@ storage_test! {
         assert_eq!(shop.orders(), 2);
     }
 
-    async fn fifty_at_once_make_one_order(shop: TestShop) {
+    async fn fifty_concurrent_requests_place_one_order(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 2).await;
@@ -78,7 +78,7 @@ storage_test! {
         assert_eq!(shop.stock(&kettle).await, 498);
     }
 
-    async fn a_refusal_leaves_the_key_free(shop: TestShop) {
+    async fn a_refused_request_does_not_use_the_key(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.checks_out_once("key-1").await.is_problem(409, "cart-empty");
@@ -107,7 +107,7 @@ storage_test! {
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
     }
 
-    async fn keys_have_a_form(shop: TestShop) {
+    async fn a_malformed_key_is_refused(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
@@ -145,7 +145,7 @@ storage_test! {
         ada.checks_out_once("key-1").await.is_problem(401, "unauthorized");
     }
 
-    async fn a_key_counts_on_a_change_of_stock_too(shop: TestShop) {
+    async fn a_key_works_for_stock_changes(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let admin = shop.admin().await;
         let headers = [("idempotency-key", "key-1")];
@@ -166,7 +166,7 @@ storage_test! {
         assert_eq!(shop.stock(&mug).await, 4);
     }
 
-    async fn no_spelling_of_an_id_is_a_way_around_a_key(shop: TestShop) {
+    async fn another_spelling_of_an_id_does_not_bypass_a_key(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let order = ada.place_order(&kettle, 1).await;
@@ -194,7 +194,7 @@ storage_test! {
         assert_eq!(read.number("/payment/refundedAmount"), 100);
     }
 
-    async fn an_id_has_one_spelling_everywhere(shop: TestShop) {
+    async fn an_id_has_one_spelling(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;

@@ -1,21 +1,24 @@
-//! Orders: placing, reading, moving along the arrows.
+//! Orders: placing, reading, transitions.
 
 mod checkout;
+mod cursor;
 mod idempotency;
-mod walks;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::domain::orders::{self, Actor, Status, TRANSITIONS};
+use shop::domain::{
+    orders::{Actor, Status, TRANSITIONS},
+    settlement,
+};
 
 use crate::support::{Client, Engine, TestShop, shopping::path, snapshot, storage_test};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 storage_test! {
-    async fn an_order_is_what_was_in_the_cart(shop: TestShop) {
+    async fn an_order_contains_the_cart(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         shop.advance_clock(MINUTE);
         let mug = shop.product("Mug", 30_000, 9).await;
@@ -77,8 +80,8 @@ storage_test! {
         assert_eq!(order["items"][0]["productId"], json!(kettle));
         assert_eq!(order["items"][1]["productId"], json!(mug));
         let number = order["number"].as_str().unwrap();
-        let letters: Vec<&str> = number.split('-').collect();
-        assert_eq!(letters.iter().map(|part| part.len()).collect::<Vec<_>>(), [4, 4]);
+        let groups: Vec<&str> = number.split('-').collect();
+        assert_eq!(groups.iter().map(|part| part.len()).collect::<Vec<_>>(), [4, 4]);
         let provider_order = placed.text("/payment/providerOrderId");
         assert_eq!(provider_order.strip_prefix("order_").map(str::len), Some(14));
 
@@ -88,22 +91,22 @@ storage_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn an_order_tells_listeners_what_is_left(shop: TestShop) {
+    async fn an_order_sends_stock_events(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let before = shop.events().await.len();
         let order = ada.place_order(&kettle, 2).await;
         shop.advance_clock(MINUTE);
         ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
-        let told: Vec<String> =
+        let events: Vec<String> =
             shop.events().await.iter().skip(before).map(ToString::to_string).collect();
-        assert_eq!(told, [
+        assert_eq!(events, [
             json!([{ "id": kettle, "stockQuantity": 3 }]).to_string(),
             json!([{ "id": kettle, "stockQuantity": 5 }]).to_string(),
         ]);
     }
 
-    async fn an_order_keeps_the_names_and_prices_of_its_moment(shop: TestShop) {
+    async fn an_order_keeps_its_names_and_prices(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let order = ada.place_order(&kettle, 2).await;
@@ -116,7 +119,7 @@ storage_test! {
         assert_eq!(ada.get(&path(&order)).await.json(), order);
     }
 
-    async fn somebody_elses_order_is_not_there(shop: TestShop) {
+    async fn another_customers_order_is_not_found(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let order = shop.customer("ada").await.place_order(&kettle, 1).await;
         let bob = shop.customer("bob").await;
@@ -131,7 +134,7 @@ storage_test! {
         }
     }
 
-    async fn history_has_the_newest_first(shop: TestShop) {
+    async fn orders_are_listed_newest_first(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let ada = shop.customer("ada").await;
         let mut orders = Vec::new();
@@ -165,7 +168,7 @@ storage_test! {
         }
     }
 
-    async fn a_cancelled_order_gives_its_stock_back_once(shop: TestShop) {
+    async fn a_cancelled_order_returns_its_stock_once(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let mug = shop.product("Mug", 30_000, 9).await;
         let ada = shop.customer("ada").await;
@@ -188,7 +191,7 @@ storage_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn many_cancel_at_once_and_one_does(shop: TestShop) {
+    async fn concurrent_cancels_succeed_once(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let order = ada.place_order(&kettle, 2).await;
@@ -204,7 +207,7 @@ storage_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn stock_goes_back_to_a_product_that_has_left_the_catalog(shop: TestShop) {
+    async fn stock_is_returned_to_a_deleted_product(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let order = ada.place_order(&kettle, 2).await;
@@ -213,11 +216,11 @@ storage_test! {
         let events = shop.events().await;
         let cancelled = ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
         assert_eq!(cancelled.text("/status"), "CANCELLED");
-        assert_eq!(shop.events().await, events, "nobody is told of what is not sold");
+        assert_eq!(shop.events().await, events, "no event for a deleted product");
         shop.raw_db().assert_sound();
     }
 
-    async fn an_admin_sees_all_orders(shop: TestShop) {
+    async fn an_admin_lists_all_orders(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         let first = ada.place_order(&kettle, 1).await;
@@ -263,13 +266,13 @@ storage_test! {
         admin.get(&path(&third)).await.is_problem(404, "not-found");
     }
 
-    async fn orders_move_along_the_arrows_only(shop: TestShop) {
+    async fn only_listed_transitions_are_allowed(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
-        for (from, way) in ways() {
+        for (from, steps) in paths() {
             for next in Status::ALL {
-                let order = bring(&shop, &ada, &admin, &kettle, &way).await;
-                let moved = admin_moves(&admin, &order, next).await;
+                let order = place_in_status(&shop, &ada, &admin, &kettle, &steps).await;
+                let moved = admin_transition(&admin, &order, next).await;
                 if from.can_transition_to(next, Actor::Admin) {
                     assert_eq!(moved.text("/status"), next.as_str(), "{from:?} to {next:?}");
                 } else {
@@ -278,7 +281,7 @@ storage_test! {
                     assert_eq!(still.text("/status"), from.as_str(), "{from:?} to {next:?}");
                 }
             }
-            let order = bring(&shop, &ada, &admin, &kettle, &way).await;
+            let order = place_in_status(&shop, &ada, &admin, &kettle, &steps).await;
             let cancelled = ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
             if from.can_transition_to(Status::Cancelled, Actor::Customer) {
                 assert_eq!(cancelled.text("/status"), "CANCELLED");
@@ -289,7 +292,7 @@ storage_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn an_order_is_moved_by_a_known_status_only(shop: TestShop) {
+    async fn an_unknown_status_is_refused(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let order = ada.place_order(&kettle, 1).await;
@@ -304,19 +307,19 @@ storage_test! {
     }
 }
 
-/// The steps from PENDING to a status, and who takes each.
-type Way = Vec<(Status, Actor)>;
+/// The transitions from PENDING to a status, with their actors.
+type Path = Vec<(Status, Actor)>;
 
-/// Every status that an order can come to, and a way there.
-fn ways() -> Vec<(Status, Way)> {
-    let mut known: BTreeMap<&str, (Status, Way)> =
+/// Returns every reachable status with a path to it.
+fn paths() -> Vec<(Status, Path)> {
+    let mut known: BTreeMap<&str, (Status, Path)> =
         BTreeMap::from([("PENDING", (Status::Pending, Vec::new()))]);
     for _ in Status::ALL {
-        for (from, to, movers) in TRANSITIONS {
+        for (from, to, actors) in TRANSITIONS {
             let reached = known.get(from.as_str()).cloned();
-            if let Some((_, mut way)) = reached {
-                way.push((*to, movers[0]));
-                known.entry(to.as_str()).or_insert((*to, way));
+            if let Some((_, mut steps)) = reached {
+                steps.push((*to, actors[0]));
+                known.entry(to.as_str()).or_insert((*to, steps));
             }
         }
     }
@@ -324,17 +327,17 @@ fn ways() -> Vec<(Status, Way)> {
     known.into_values().collect()
 }
 
-/// A fresh order, brought along a way.
-async fn bring(
+/// Places an order and takes it along a path of transitions.
+async fn place_in_status(
     shop: &TestShop,
     customer: &Client<'_>,
     admin: &Client<'_>,
     product: &str,
-    way: &[(Status, Actor)],
+    steps: &[(Status, Actor)],
 ) -> Value {
     let order = customer.place_order(product, 1).await;
-    for (next, mover) in way {
-        match mover {
+    for (next, actor) in steps {
+        match actor {
             Actor::Provider if *next == Status::Refunded => {
                 let refund = format!("/admin{}/refund", path(&order));
                 assert_eq!(admin.post(&refund, Value::Null).await.status, 200);
@@ -346,20 +349,22 @@ async fn bring(
             }
             Actor::Clock => {
                 shop.advance_clock(31 * MINUTE);
-                orders::worker::expire_due(&shop.app).await.unwrap();
+                settlement::expire_due(&shop.app).await.unwrap();
             }
             Actor::Admin => {
-                admin_moves(admin, &order, *next).await;
+                admin_transition(admin, &order, *next).await;
             }
         }
     }
-    let brought = customer.get(&path(&order)).await.json();
-    let end = way.last().map_or("PENDING", |(status, _)| status.as_str());
-    assert_eq!(brought["status"], json!(end));
-    brought
+    let order = customer.get(&path(&order)).await.json();
+    let end = steps
+        .last()
+        .map_or("PENDING", |(status, _)| status.as_str());
+    assert_eq!(order["status"], json!(end));
+    order
 }
 
-async fn admin_moves(admin: &Client<'_>, order: &Value, to: Status) -> crate::support::Answer {
+async fn admin_transition(admin: &Client<'_>, order: &Value, to: Status) -> crate::support::Answer {
     let place = format!("/admin{}", path(order));
     let body = json!({ "status": to.as_str() });
     admin.call(Method::PATCH, &place, &[], body).await

@@ -1,7 +1,7 @@
-//! Payments: what the provider says, believed only when signed, applied once, kept always.
+//! Payments: webhooks are accepted only if signed, applied once and always stored.
 
+mod emails;
 mod expiry;
-mod letters;
 mod reconcile;
 mod refunds;
 mod resolve;
@@ -17,17 +17,17 @@ use crate::support::{
     storage_test,
 };
 
-/// What is wrong with a delivery, its headers, its body.
+/// What is wrong with a webhook, its headers and its body.
 type Attempt<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a str);
 
-/// An order that waits for its money.
-async fn placed(shop: &TestShop, customer: &Client<'_>) -> Value {
+/// Places an order.
+async fn place(shop: &TestShop, customer: &Client<'_>) -> Value {
     let kettle = shop.product("Kettle", 129_900, 5).await;
     customer.place_order(&kettle, 2).await
 }
 
-/// Where an order and its payment stand: order status, payment status, transaction.
-async fn standing(customer: &Client<'_>, order: &Value) -> (String, String, Value) {
+/// Returns the status of an order, the status of its payment, and the transaction.
+async fn statuses(customer: &Client<'_>, order: &Value) -> (String, String, Value) {
     let now = customer.get(&path(order)).await;
     let transaction = now.json()["payment"]["transactionId"].clone();
     (
@@ -45,7 +45,7 @@ fn paid(transaction: &str) -> (String, String, Value) {
     ("PAID".to_owned(), "CAPTURED".to_owned(), json!(transaction))
 }
 
-/// What a person must see: amount, transaction and reason of each, the newest first.
+/// Returns amount, transaction and reason of each unmatched payment, newest first.
 async fn unmatched(shop: &TestShop) -> Vec<(Value, Value, String)> {
     let listed = shop
         .admin()
@@ -70,15 +70,15 @@ async fn unmatched(shop: &TestShop) -> Vec<(Value, Value, String)> {
     seen.collect()
 }
 
-/// Delivers an event under an id of its own.
-async fn tell(shop: &TestShop, event: &Value, id: &str) {
+/// Delivers an event under that id.
+async fn deliver(shop: &TestShop, event: &Value, id: &str) {
     let answer = shop.deliver(event.to_string().as_bytes(), id).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.body.is_empty());
 }
 
 #[test]
-fn signatures_are_the_providers() {
+fn signatures_match_the_providers() {
     let secret = Secret("whsec_test".to_owned());
     let body = br#"{"event":"payment.captured"}"#;
     let vector = "4f463a57dd128675850163391f0311888616d57bccca75c774c9cdb28134f851";
@@ -107,7 +107,7 @@ fn signatures_are_the_providers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_configured_secret_counts_and_no_other() {
+async fn every_configured_secret_is_accepted_and_no_other() {
     let secrets = (
         "razorpay_webhook_secret",
         "whsec_of_today_new,whsec_of_yesterday",
@@ -137,11 +137,11 @@ async fn every_configured_secret_counts_and_no_other() {
 }
 
 storage_test! {
-    async fn money_that_arrives_pays_the_order(shop: TestShop) {
+    async fn a_capture_pays_the_order(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
-        tell(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
-        assert_eq!(standing(&ada, &order).await, paid("pay_1"));
+        let order = place(&shop, &ada).await;
+        deliver(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
+        assert_eq!(statuses(&ada, &order).await, paid("pay_1"));
 
         let mut expected = order.clone();
         expected["status"] = json!("PAID");
@@ -155,9 +155,9 @@ storage_test! {
         assert_eq!(listed.number("/data/0/amount"), 259_800);
     }
 
-    async fn a_forged_delivery_changes_nothing(shop: TestShop) {
+    async fn a_forged_webhook_changes_nothing(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         let body = event("payment.captured", &order, "pay_1").to_string();
         let right = shop.signature(body.as_bytes());
         let other = signature::sign(&Secret("another secret".to_owned()), body.as_bytes());
@@ -166,7 +166,7 @@ storage_test! {
         flipped[10] = if flipped[10] == b'0' { b'1' } else { b'0' };
         let flipped = String::from_utf8(flipped).unwrap();
         let forged = body.replacen("259800", "259801", 1);
-        let encoded_anew = body.replacen("\":", "\": ", 1);
+        let reformatted = body.replacen("\":", "\": ", 1);
         let in_quotes = format!("\"{right}\"");
         let in_list = format!("{right},{right}");
         let base64 = "T0Y6V90ShnWFAWM5HwMRiIYW1XvMynXHdMnNsoE0+FE=";
@@ -178,7 +178,7 @@ storage_test! {
             ("an empty secret", vec![(name, &none)], &body),
             ("one digit", vec![(name, &flipped)], &body),
             ("one byte of the body", vec![(name, &right)], &forged),
-            ("the same JSON encoded anew", vec![(name, &right)], &encoded_anew),
+            ("the same JSON with other whitespace", vec![(name, &right)], &reformatted),
             ("no header", vec![], &body),
             ("an empty header", vec![(name, "")], &body),
             ("the header twice", vec![(name, &right), (name, &right)], &body),
@@ -196,7 +196,7 @@ storage_test! {
             answer.is_problem(401, "invalid-signature");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{how}");
         }
-        // Nor does being an admin help.
+        // An admin's token does not help either.
         let admin = shop.admin().await;
         let signed_in = shop.raw_db().dump();
         let answer = admin.raw(Method::POST, WEBHOOK, &[], body.clone()).await;
@@ -204,17 +204,17 @@ storage_test! {
         assert_eq!(shop.raw_db().dump(), signed_in);
         assert_eq!(shop.raw_db().dump()["payments"], before["payments"]);
         assert_eq!(shop.raw_db().dump()["payment_events"], before["payment_events"]);
-        assert_eq!(standing(&ada, &order).await, pending());
+        assert_eq!(statuses(&ada, &order).await, pending());
 
         let headers = [(name, right.as_str())];
         let answer = shop.anonymous().raw(Method::POST, WEBHOOK, &headers, body).await;
         assert_eq!(answer.status, 200);
-        assert_eq!(standing(&ada, &order).await, paid("pay_1"));
+        assert_eq!(statuses(&ada, &order).await, paid("pay_1"));
     }
 
-    async fn one_event_a_hundred_times_has_one_effect(shop: TestShop) {
+    async fn an_event_delivered_a_hundred_times_has_one_effect(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         let body = event("payment.captured", &order, "pay_1").to_string();
         let deliveries = (0..100).map(|_| shop.deliver(body.as_bytes(), "ev_1"));
         for answer in futures_util::future::join_all(deliveries).await {
@@ -222,7 +222,7 @@ storage_test! {
         }
         let after = shop.raw_db().dump();
         assert_eq!(after["payment_events"].len(), 1);
-        assert_eq!(standing(&ada, &order).await, paid("pay_1"));
+        assert_eq!(statuses(&ada, &order).await, paid("pay_1"));
 
         let token = ada.token.clone().unwrap();
         let shop = shop.restarted().await;
@@ -230,12 +230,12 @@ storage_test! {
             assert_eq!(shop.deliver(body.as_bytes(), "ev_1").await.status, 200);
         }
         assert_eq!(shop.raw_db().dump(), after, "no row was written by a repeat");
-        assert_eq!(standing(&shop.bearer(&token), &order).await, paid("pay_1"));
+        assert_eq!(statuses(&shop.bearer(&token), &order).await, paid("pay_1"));
     }
 
-    async fn one_payment_under_many_ids_has_one_effect(shop: TestShop) {
+    async fn a_payment_under_many_event_ids_has_one_effect(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         let names: Vec<String> = (0..100).map(|number| format!("ev_{number}")).collect();
         let captured = event("payment.captured", &order, "pay_1").to_string();
         let order_paid = event("order.paid", &order, "pay_1").to_string();
@@ -246,65 +246,65 @@ storage_test! {
         for answer in futures_util::future::join_all(deliveries).await {
             assert_eq!(answer.status, 200);
         }
-        assert_eq!(standing(&ada, &order).await, paid("pay_1"));
+        assert_eq!(statuses(&ada, &order).await, paid("pay_1"));
         assert_eq!(unmatched(&shop).await, []);
         let raw = shop.raw_db();
         let effects = "SELECT count(*) FROM payment_events WHERE outcome = 'captured'";
         assert_eq!(raw.number(effects), 1);
-        assert_eq!(raw.number("SELECT count(*) FROM payment_events"), 100, "each is kept");
+        assert_eq!(raw.number("SELECT count(*) FROM payment_events"), 100, "each is stored");
     }
 
     async fn order_paid_after_payment_captured_changes_nothing(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
-        tell(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
+        let order = place(&shop, &ada).await;
+        deliver(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
         let shown = ada.get(&path(&order)).await.body;
         shop.advance_clock(std::time::Duration::from_mins(1));
-        tell(&shop, &event("order.paid", &order, "pay_1"), "ev_2").await;
+        deliver(&shop, &event("order.paid", &order, "pay_1"), "ev_2").await;
         assert_eq!(ada.get(&path(&order)).await.body, shown);
         assert_eq!(unmatched(&shop).await, []);
     }
 
-    async fn order_paid_alone_pays_too(shop: TestShop) {
+    async fn order_paid_alone_pays_the_order(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
-        tell(&shop, &event("order.paid", &order, "pay_1"), "ev_1").await;
-        assert_eq!(standing(&ada, &order).await, paid("pay_1"));
+        let order = place(&shop, &ada).await;
+        deliver(&shop, &event("order.paid", &order, "pay_1"), "ev_1").await;
+        assert_eq!(statuses(&ada, &order).await, paid("pay_1"));
     }
 
-    async fn one_id_for_two_bodies_is_two_deliveries(shop: TestShop) {
+    async fn one_event_id_with_two_bodies_is_two_events(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
-        tell(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
-        tell(&shop, &event("payment.captured", &order, "pay_2"), "ev_1").await;
-        assert_eq!(standing(&ada, &order).await, paid("pay_2"));
+        let order = place(&shop, &ada).await;
+        deliver(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
+        deliver(&shop, &event("payment.captured", &order, "pay_2"), "ev_1").await;
+        assert_eq!(statuses(&ada, &order).await, paid("pay_2"));
     }
 
-    async fn a_payment_may_fail_before_it_succeeds(shop: TestShop) {
+    async fn a_payment_may_succeed_after_a_failed_attempt(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
-        tell(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
+        let order = place(&shop, &ada).await;
+        deliver(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
         let failed = ("PENDING".to_owned(), "FAILED".to_owned(), Value::Null);
-        assert_eq!(standing(&ada, &order).await, failed);
+        assert_eq!(statuses(&ada, &order).await, failed);
         let listed = shop.admin().await.get("/admin/payments?status=failed").await;
         assert_eq!(listed.number("/total"), 1);
-        tell(&shop, &event("payment.captured", &order, "pay_2"), "ev_2").await;
-        assert_eq!(standing(&ada, &order).await, paid("pay_2"));
+        deliver(&shop, &event("payment.captured", &order, "pay_2"), "ev_2").await;
+        assert_eq!(statuses(&ada, &order).await, paid("pay_2"));
     }
 
-    async fn a_failure_that_comes_late_changes_nothing(shop: TestShop) {
+    async fn a_late_failure_changes_nothing(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
-        tell(&shop, &event("payment.captured", &order, "pay_2"), "ev_2").await;
-        tell(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
-        tell(&shop, &event("payment.failed", &order, "pay_2"), "ev_3").await;
-        assert_eq!(standing(&ada, &order).await, paid("pay_2"));
+        let order = place(&shop, &ada).await;
+        deliver(&shop, &event("payment.captured", &order, "pay_2"), "ev_2").await;
+        deliver(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
+        deliver(&shop, &event("payment.failed", &order, "pay_2"), "ev_3").await;
+        assert_eq!(statuses(&ada, &order).await, paid("pay_2"));
         assert_eq!(unmatched(&shop).await, []);
     }
 
-    async fn money_that_does_not_match_pays_nothing(shop: TestShop) {
+    async fn a_mismatched_payment_pays_nothing(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         let right = event("payment.captured", &order, "pay_1");
         let wrong = [
             ("amount", json!(259_799), "another amount"),
@@ -322,10 +322,10 @@ storage_test! {
             shop.advance_clock(std::time::Duration::from_secs(1));
             let id = format!("pay_{number}");
             let event = with(with(right.clone(), "id", json!(id)), field, value.clone());
-            tell(&shop, &event, &format!("ev_{number}")).await;
-            // The same said again is not one thing more to see.
-            tell(&shop, &event, &format!("ev_again_{number}")).await;
-            assert_eq!(standing(&ada, &order).await, pending(), "{field} {value}");
+            deliver(&shop, &event, &format!("ev_{number}")).await;
+            // A repeat is not listed again.
+            deliver(&shop, &event, &format!("ev_again_{number}")).await;
+            assert_eq!(statuses(&ada, &order).await, pending(), "{field} {value}");
             let amount = event["payload"]["payment"]["entity"]["amount"].clone();
             seen.insert(0, (amount, json!(id), (*reason).to_owned()));
             assert_eq!(unmatched(&shop).await, seen);
@@ -335,13 +335,13 @@ storage_test! {
         let known = orders.filter(|id| **id == order["id"]).count();
         assert_eq!(known, 6, "the order is named where it is known");
 
-        tell(&shop, &right, "ev_right").await;
-        assert_eq!(standing(&ada, &order).await, paid("pay_1"));
+        deliver(&shop, &right, "ev_right").await;
+        assert_eq!(statuses(&ada, &order).await, paid("pay_1"));
         seen.retain(|(_, id, _)| id != "pay_1");
-        assert_eq!(unmatched(&shop).await, seen, "the others are still to be seen");
-        // What was wrong before stays settled, however often it is repeated.
+        assert_eq!(unmatched(&shop).await, seen, "the others are still listed");
+        // A resolved mismatch stays resolved when it is repeated.
         let wrong = with(right.clone(), "amount", json!(259_801));
-        tell(&shop, &wrong, "ev_repeated").await;
+        deliver(&shop, &wrong, "ev_repeated").await;
         assert_eq!(unmatched(&shop).await, seen);
         let admin = shop.admin().await;
         let resolved = admin.get("/admin/payments?status=resolved").await;
@@ -349,14 +349,14 @@ storage_test! {
         assert_eq!(resolved.json()["data"][0]["resolution"]["by"], Value::Null);
     }
 
-    async fn money_that_comes_twice_goes_back(shop: TestShop) {
+    async fn a_duplicate_payment_is_refunded(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
-        tell(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
+        let order = place(&shop, &ada).await;
+        deliver(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
         let shown = ada.get(&path(&order)).await.body;
         shop.advance_clock(std::time::Duration::from_secs(1));
         for (number, name) in ["payment.captured", "order.paid", "payment.captured"].iter().enumerate() {
-            tell(&shop, &event(name, &order, "pay_2"), &format!("ev_twice_{number}")).await;
+            deliver(&shop, &event(name, &order, "pay_2"), &format!("ev_twice_{number}")).await;
         }
         assert_eq!(ada.get(&path(&order)).await.body, shown, "its own payment is untouched");
         assert_eq!(unmatched(&shop).await, []);
@@ -364,61 +364,61 @@ storage_test! {
         let back = raw.rows("SELECT transaction_id, amount, status, cause FROM refunds");
         let cell = |text: &str| Some(text.to_owned());
         assert_eq!(back, [["pay_2", "259800", "PROCESSED", "late"].map(cell).to_vec()]);
-        // Only part of it, or in another currency, is for a person.
+        // A partial payment, or one in another currency, needs an admin.
         let part = with(event("payment.captured", &order, "pay_3"), "amount", json!(100_000));
-        tell(&shop, &part, "ev_part").await;
+        deliver(&shop, &part, "ev_part").await;
         let foreign = with(event("payment.captured", &order, "pay_4"), "currency", json!("USD"));
-        tell(&shop, &foreign, "ev_foreign").await;
+        deliver(&shop, &foreign, "ev_foreign").await;
         assert_eq!(unmatched(&shop).await.len(), 2);
         assert_eq!(raw.number("SELECT count(*) FROM refunds"), 1);
         assert_eq!(ada.get(&path(&order)).await.body, shown);
-        let letters = shop.mails().await;
-        let about = letters.iter().filter(|it| it.text.contains("2,598.00") && it.subject.contains("refund"));
-        assert_eq!(about.count(), 1, "the customer is written to: {letters:?}");
+        let emails = shop.mails().await;
+        let about = emails.iter().filter(|it| it.text.contains("2,598.00") && it.subject.contains("refund"));
+        assert_eq!(about.count(), 1, "the customer gets one email: {emails:?}");
         let verified = shop.run(&["verify"]);
         assert!(verified.status.success(), "{verified:?}");
         shop.raw_db().assert_sound();
     }
 
-    async fn one_payment_pays_one_order(shop: TestShop) {
+    async fn a_payment_pays_one_order(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let (first, second) = (placed(&shop, &ada).await, placed(&shop, &ada).await);
-        tell(&shop, &event("payment.captured", &first, "pay_1"), "ev_1").await;
-        tell(&shop, &event("payment.captured", &second, "pay_1"), "ev_2").await;
-        assert_eq!(standing(&ada, &first).await, paid("pay_1"));
-        assert_eq!(standing(&ada, &second).await, pending());
+        let (first, second) = (place(&shop, &ada).await, place(&shop, &ada).await);
+        deliver(&shop, &event("payment.captured", &first, "pay_1"), "ev_1").await;
+        deliver(&shop, &event("payment.captured", &second, "pay_1"), "ev_2").await;
+        assert_eq!(statuses(&ada, &first).await, paid("pay_1"));
+        assert_eq!(statuses(&ada, &second).await, pending());
         let reason = "the payment belongs to another order".to_owned();
         assert_eq!(unmatched(&shop).await, [(json!(259_800), json!("pay_1"), reason)]);
-        tell(&shop, &event("payment.captured", &second, "pay_2"), "ev_3").await;
-        assert_eq!(standing(&ada, &second).await, paid("pay_2"));
+        deliver(&shop, &event("payment.captured", &second, "pay_2"), "ev_3").await;
+        assert_eq!(statuses(&ada, &second).await, paid("pay_2"));
     }
 
-    async fn late_money_goes_back_and_revives_nothing(shop: TestShop) {
+    async fn a_late_payment_is_refunded_and_the_order_stays_cancelled(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
-        tell(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
+        deliver(&shop, &event("payment.captured", &order, "pay_1"), "ev_1").await;
         let late = ("CANCELLED".to_owned(), "REFUNDED".to_owned(), json!("pay_1"));
-        assert_eq!(standing(&ada, &order).await, late);
-        tell(&shop, &event("order.paid", &order, "pay_1"), "ev_2").await;
-        assert_eq!(standing(&ada, &order).await, late);
+        assert_eq!(statuses(&ada, &order).await, late);
+        deliver(&shop, &event("order.paid", &order, "pay_1"), "ev_2").await;
+        assert_eq!(statuses(&ada, &order).await, late);
         let listed = shop.admin().await.get("/admin/payments?status=refunded").await;
-        let reason = "it came after the order was cancelled; its refund is processed";
+        let reason = "it arrived after the order was cancelled; its refund is processed";
         assert_eq!(listed.text("/data/0/reason"), reason);
         assert_eq!(listed.number("/data/0/refundedAmount"), 259_800);
-        // Who pays once more after that gets it back, too.
-        tell(&shop, &event("payment.captured", &order, "pay_2"), "ev_3").await;
-        assert_eq!(standing(&ada, &order).await, late);
+        // A duplicate payment after that is refunded as well.
+        deliver(&shop, &event("payment.captured", &order, "pay_2"), "ev_3").await;
+        assert_eq!(statuses(&ada, &order).await, late);
         assert_eq!(unmatched(&shop).await, []);
         let back = "SELECT count(*) FROM refunds WHERE status = 'PROCESSED'";
         assert_eq!(shop.raw_db().number(back), 2);
         shop.raw_db().assert_sound();
     }
 
-    async fn cancel_against_capture_has_one_outcome(shop: TestShop) {
+    async fn cancel_and_capture_race_to_one_outcome(shop: TestShop) {
         let ada = shop.customer("ada").await;
         for round in 0..10 {
-            let order = placed(&shop, &ada).await;
+            let order = place(&shop, &ada).await;
             let body = event("payment.captured", &order, &format!("pay_{round}")).to_string();
             let id = format!("ev_{round}");
             let cancel = format!("{}/cancel", path(&order));
@@ -428,8 +428,8 @@ storage_test! {
             )
             .await;
             assert_eq!(captured.status, 200);
-            let (status, payment, _) = standing(&ada, &order).await;
-            // Money is never lost from sight: it pays, or it goes back.
+            let (status, payment, _) = statuses(&ada, &order).await;
+            // The money always pays the order or is refunded.
             match cancelled.status {
                 200 => assert_eq!((status.as_str(), payment.as_str()), ("CANCELLED", "REFUNDED")),
                 _ => assert_eq!((status.as_str(), payment.as_str()), ("PAID", "CAPTURED")),
@@ -438,9 +438,9 @@ storage_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn whatever_is_rightly_signed_is_kept(shop: TestShop) {
+    async fn every_signed_webhook_is_stored(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         let authorized = event("payment.authorized", &order, "pay_1").to_string();
         let no_payment = r#"{"event":"payment.captured","payload":{}}"#;
         let bodies: [&[u8]; 9] = [
@@ -481,12 +481,12 @@ storage_test! {
         let table = shop.run(&["admin", "payments", "list", "--status", "unmatched"]);
         let table = String::from_utf8(table.stdout).unwrap();
         assert_eq!(table.matches("could not be read").count(), 7, "{table}");
-        assert_eq!(standing(&ada, &order).await, pending());
+        assert_eq!(statuses(&ada, &order).await, pending());
     }
 
-    async fn texts_that_no_column_can_hold_stay_in_the_body(shop: TestShop) {
+    async fn ids_that_no_column_can_hold_are_unreadable(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         let right = event("payment.captured", &order, "pay_1");
         let longest = "p".repeat(255);
         for strange in ["pay_\0", &format!("{longest}p")] {
@@ -495,47 +495,47 @@ storage_test! {
                 with(right.clone(), "order_id", json!(strange)),
                 json!({ "event": strange, "payload": right["payload"] }),
             ] {
-                tell(&shop, &wrong, "ev_strange").await;
+                deliver(&shop, &wrong, "ev_strange").await;
             }
         }
-        tell(&shop, &with(right, "id", json!("\u{1}'; --\u{10ffff}")), "\u{e9}v").await;
+        deliver(&shop, &with(right, "id", json!("\u{1}'; --\u{10ffff}")), "\u{e9}v").await;
         let raw = shop.raw_db();
         let unreadable = "SELECT count(*) FROM payment_events WHERE outcome = 'unreadable'
             AND event IS NULL AND provider_payment_id IS NULL";
         assert_eq!(raw.number(unreadable), 6);
-        assert_eq!(standing(&ada, &order).await, paid("\u{1}'; --\u{10ffff}"));
+        assert_eq!(statuses(&ada, &order).await, paid("\u{1}'; --\u{10ffff}"));
 
-        let next = placed(&shop, &ada).await;
-        tell(&shop, &event("payment.captured", &next, &longest), "ev_long").await;
-        assert_eq!(standing(&ada, &next).await, paid(&longest));
+        let next = place(&shop, &ada).await;
+        deliver(&shop, &event("payment.captured", &next, &longest), "ev_long").await;
+        assert_eq!(statuses(&ada, &next).await, paid(&longest));
     }
 
-    async fn a_delivery_that_is_too_large_is_not_read(shop: TestShop) {
+    async fn a_body_above_the_limit_is_refused(shop: TestShop) {
         let huge = vec![b' '; 1024 * 1024 + 1];
         let refused = shop.deliver(&huge, "ev_huge").await;
         refused.is_problem(413, "payload-too-large");
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM payment_events"), 0);
     }
 
-    async fn a_delivery_that_cannot_be_kept_is_sent_again(shop: TestShop) {
+    async fn a_webhook_that_cannot_be_stored_fails(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         let body = event("payment.captured", &order, "pay_1").to_string();
         let raw = shop.raw_db();
         raw.break_table("payment_events");
         let before = raw.dump();
         let failed = shop.deliver(body.as_bytes(), "ev_1").await;
-        assert!(failed.status >= 500, "the provider tries again");
+        assert!(failed.status >= 500, "the provider retries");
         assert_eq!(raw.dump(), before);
         raw.mend_table("payment_events");
         assert_eq!(shop.deliver(body.as_bytes(), "ev_1").await.status, 200);
-        assert_eq!(standing(&ada, &order).await, paid("pay_1"));
+        assert_eq!(statuses(&ada, &order).await, paid("pay_1"));
     }
 
     async fn only_admins_see_payments(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let first = placed(&shop, &ada).await;
-        placed(&shop, &ada).await;
+        let first = place(&shop, &ada).await;
+        place(&shop, &ada).await;
         shop.capture(&first).await;
         ada.get("/admin/payments").await.is_problem(403, "forbidden");
         shop.anonymous().get("/admin/payments").await.is_problem(401, "unauthorized");

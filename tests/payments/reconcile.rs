@@ -1,17 +1,17 @@
-//! What a lost webhook leaves behind, found in the provider's own record.
+//! Reconciliation: finds what lost webhooks would have reported in the provider's record.
 
 use serde_json::Value;
 use shop::{
     core::money::Money,
-    domain::orders::worker::{Reconciled, reconcile},
-    infra::ports::{Mock, gateway::Play},
+    domain::settlement::{Reconciled, reconcile},
+    infra::ports::{Mock, gateway::SimulatedPayment},
 };
 
-use super::{standing, tell, unmatched};
+use super::{deliver, statuses, unmatched};
 use crate::support::{TestShop, shopping::path, storage_test};
 
-/// A payment at the provider of which the shop hears nothing; tells the provider's entity.
-async fn pays_unheard(shop: &TestShop, order: &Value, fails: bool) -> Value {
+/// Pays at the provider without sending webhooks. Returns the payment's entity.
+async fn pay_without_webhook(shop: &TestShop, order: &Value, fails: bool) -> Value {
     let order_id = order["payment"]["providerOrderId"]
         .as_str()
         .unwrap()
@@ -21,7 +21,7 @@ async fn pays_unheard(shop: &TestShop, order: &Value, fails: bool) -> Value {
         let currency = "INR";
         Mock::pay(
             tx,
-            &Play {
+            &SimulatedPayment {
                 order_id: &order_id,
                 amount,
                 currency,
@@ -43,23 +43,23 @@ storage_test! {
         let lost = ada.place_order(&kettle, 1).await;
         let waiting = bob.place_order(&kettle, 1).await;
         let heard = bob.place_order(&kettle, 1).await;
-        let paid = pays_unheard(&shop, &lost, false).await;
-        let told = pays_unheard(&shop, &heard, false).await;
-        tell(&shop, &Mock::event("payment.captured", &told, shop.app.clock.now()), "ev_1").await;
+        let paid = pay_without_webhook(&shop, &lost, false).await;
+        let entity = pay_without_webhook(&shop, &heard, false).await;
+        deliver(&shop, &Mock::event("payment.captured", &entity, shop.app.clock.now()), "ev_1").await;
 
         let found = reconciled(&shop).await;
         assert_eq!(found, Reconciled { compared: 3, captured: 1, ..Reconciled::default() });
-        let (status, payment, transaction) = standing(&ada, &lost).await;
+        let (status, payment, transaction) = statuses(&ada, &lost).await;
         assert_eq!((status.as_str(), payment.as_str()), ("PAID", "CAPTURED"));
         assert_eq!(transaction, paid["id"]);
-        assert_eq!(standing(&bob, &waiting).await.0, "PENDING");
+        assert_eq!(statuses(&bob, &waiting).await.0, "PENDING");
         let again = reconciled(&shop).await;
         assert_eq!(again, Reconciled { compared: 3, ..Reconciled::default() });
 
-        // The webhook that was late, not lost, changes nothing.
+        // A late webhook changes nothing.
         let late = Mock::event("payment.captured", &paid, shop.app.clock.now());
-        tell(&shop, &late, "ev_late").await;
-        assert_eq!(standing(&ada, &lost).await.2, paid["id"]);
+        deliver(&shop, &late, "ev_late").await;
+        assert_eq!(statuses(&ada, &lost).await.2, paid["id"]);
         let signatures = "SELECT string_agg(signature, ' ' ORDER BY received_at, outcome)
             FROM payment_events WHERE outcome = 'captured'";
         let signatures = shop.raw_db().text(signatures);
@@ -68,7 +68,7 @@ storage_test! {
         assert_eq!(signatures, ["none", "valid"]);
     }
 
-    async fn sums_past_the_largest_amount_are_shown(shop: TestShop) {
+    async fn totals_above_the_largest_amount_are_capped(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
         for _ in 0..2 {
@@ -79,39 +79,39 @@ storage_test! {
         shop.raw_db().run("UPDATE payment_events SET amount = 9223372036854775807");
         let done = shop.run(&["admin", "payments", "reconcile", "--json"]);
         assert!(done.status.success(), "{done:?}");
-        let told: Value = serde_json::from_slice(&done.stdout).unwrap();
-        assert_eq!(told["totals"]["captured"], 9_007_199_254_740_991_i64);
-        assert_eq!(told["totals"]["totalsAreCapped"], true);
+        let output: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(output["totals"]["captured"], 9_007_199_254_740_991_i64);
+        assert_eq!(output["totals"]["totalsAreCapped"], true);
         let done = shop.run(&["admin", "payments", "reconcile"]);
-        let told = String::from_utf8(done.stdout).unwrap();
-        assert!(told.contains("INR 90,071,992,547,409.91 or more captured"), "{told}");
+        let output = String::from_utf8(done.stdout).unwrap();
+        assert!(output.contains("INR 90,071,992,547,409.91 or more captured"), "{output}");
     }
 
-    async fn lost_money_for_a_cancelled_order_goes_back(shop: TestShop) {
+    async fn a_lost_capture_of_a_cancelled_order_is_refunded(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
         let order = ada.place_order(&kettle, 1).await;
-        pays_unheard(&shop, &order, false).await;
+        pay_without_webhook(&shop, &order, false).await;
         ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
         assert_eq!(reconciled(&shop).await.captured, 1);
-        let (status, payment, _) = standing(&ada, &order).await;
+        let (status, payment, _) = statuses(&ada, &order).await;
         assert_eq!((status.as_str(), payment.as_str()), ("CANCELLED", "REFUNDED"));
         assert_eq!(shop.stock(&kettle).await, 9);
     }
 
-    async fn a_lost_failure_is_found_and_a_second_payment_goes_back(shop: TestShop) {
+    async fn a_lost_failure_is_found_and_a_duplicate_payment_refunded(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 9).await;
         let order = ada.place_order(&kettle, 1).await;
-        pays_unheard(&shop, &order, true).await;
+        pay_without_webhook(&shop, &order, true).await;
         assert_eq!(reconciled(&shop).await.failed, 1);
-        assert_eq!(standing(&ada, &order).await.1, "FAILED");
-        let first = pays_unheard(&shop, &order, false).await;
+        assert_eq!(statuses(&ada, &order).await.1, "FAILED");
+        let first = pay_without_webhook(&shop, &order, false).await;
         shop.advance_clock(std::time::Duration::from_secs(1));
-        let second = pays_unheard(&shop, &order, false).await;
+        let second = pay_without_webhook(&shop, &order, false).await;
         let found = reconciled(&shop).await;
         assert_eq!((found.captured, found.duplicates, found.unmatched), (1, 1, 0));
-        assert_eq!(standing(&ada, &order).await.2, first["id"]);
+        assert_eq!(statuses(&ada, &order).await.2, first["id"]);
         assert_eq!(unmatched(&shop).await, []);
         let back = "SELECT transaction_id FROM refunds WHERE status = 'PROCESSED'";
         assert_eq!(shop.raw_db().text(back), second["id"].as_str().unwrap());

@@ -1,9 +1,9 @@
-//! Money that goes back: in parts, once under a key, never more than came.
+//! Refunds: in part, once for each idempotency key, never more than was captured.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{standing, tell};
+use super::{deliver, statuses};
 use crate::support::{
     Answer, Client, TestShop,
     provider::{event, refund_event},
@@ -11,7 +11,7 @@ use crate::support::{
     storage_test,
 };
 
-/// An order of two kettles for 259,800, paid.
+/// Places and pays an order of two kettles for 259,800.
 async fn paid_order(shop: &TestShop, customer: &Client<'_>) -> (String, Value) {
     let kettle = shop.product("Kettle", 129_900, 5).await;
     let order = customer.place_order(&kettle, 2).await;
@@ -26,7 +26,7 @@ async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> Answer {
 }
 
 storage_test! {
-    async fn all_of_it_goes_back(shop: TestShop) {
+    async fn a_full_refund(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (kettle, order) = paid_order(&shop, &ada).await;
         let done = refund(&admin, &order, Value::Null).await;
@@ -37,51 +37,51 @@ storage_test! {
         assert_eq!(done.number("/payment/refunds/0/amount"), 259_800);
         assert_eq!(done.text("/payment/refunds/0/status"), "PROCESSED");
         assert_eq!(ada.get(&path(&order)).await.json(), done.json());
-        assert_eq!(shop.stock(&kettle).await, 3, "nobody said that it came back");
+        assert_eq!(shop.stock(&kettle).await, 3, "not restocked unless requested");
         refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
         shop.raw_db().assert_sound();
     }
 
-    async fn a_part_goes_back_and_then_the_rest(shop: TestShop) {
+    async fn partial_refunds_up_to_the_total(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (kettle, order) = paid_order(&shop, &ada).await;
         let first = refund(&admin, &order, json!({ "amount": 59_800, "restock": true })).await;
         assert_eq!(first.text("/status"), "PAID");
         assert_eq!(first.text("/payment/status"), "CAPTURED");
         assert_eq!(first.number("/payment/refundedAmount"), 59_800);
-        assert_eq!(shop.stock(&kettle).await, 3, "it goes back with the refund that completes");
+        assert_eq!(shop.stock(&kettle).await, 3, "restocked with the refund that completes");
         let shipped = json!({ "status": "SHIPPED" });
         assert_eq!(admin.patch(&format!("/admin{}", path(&order)), shipped).await.status, 200);
 
         let more = refund(&admin, &order, json!({ "amount": 200_001 })).await;
         more.is_problem(409, "refund-exceeds-captured");
-        assert_eq!(more.text("/detail"), "200000 could go back, not 200001");
+        assert_eq!(more.text("/detail"), "200000 can be refunded, not 200001");
         let events = shop.events().await.len();
         let last = refund(&admin, &order, json!({ "amount": 200_000 })).await;
         assert_eq!(last.text("/status"), "REFUNDED");
         assert_eq!(last.json()["payment"]["refunds"].as_array().map(Vec::len), Some(2));
         assert_eq!(shop.stock(&kettle).await, 5);
-        assert_eq!(shop.events().await.len(), events + 1, "listeners are told");
+        assert_eq!(shop.events().await.len(), events + 1, "an event was sent");
         refund(&admin, &order, json!({ "amount": 1, "restock": true })).await
             .is_problem(409, "refund-exceeds-captured");
         assert_eq!(shop.stock(&kettle).await, 5, "once");
         shop.raw_db().assert_sound();
     }
 
-    async fn nothing_goes_back_that_did_not_come(shop: TestShop) {
+    async fn an_unpaid_order_cannot_be_refunded(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let order = ada.place_order(&kettle, 1).await;
         refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
         refund(&admin, &order, json!({ "amount": 1 })).await
             .is_problem(409, "refund-exceeds-captured");
-        tell(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
+        deliver(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
         refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
         assert_eq!(ada.get(&path(&order)).await.text("/status"), "PENDING");
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM refunds"), 0);
     }
 
-    async fn a_refund_that_makes_no_sense_is_refused(shop: TestShop) {
+    async fn an_invalid_refund_is_refused(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (_, order) = paid_order(&shop, &ada).await;
         for (body, field) in [
@@ -107,8 +107,8 @@ storage_test! {
         let place = format!("/admin{}/refund", path(&order));
         let key = [("idempotency-key", "refund-1")];
         let body = json!({ "amount": 1000 });
-        let tries = (0..8).map(|_| admin.call(Method::POST, &place, &key, body.clone()));
-        let answers = futures_util::future::join_all(tries).await;
+        let attempts = (0..8).map(|_| admin.call(Method::POST, &place, &key, body.clone()));
+        let answers = futures_util::future::join_all(attempts).await;
         for answer in &answers {
             assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
         }
@@ -120,11 +120,11 @@ storage_test! {
             .is_problem(422, "idempotency-key-reused");
     }
 
-    async fn many_refunds_at_once_never_exceed_what_came(shop: TestShop) {
+    async fn concurrent_refunds_never_exceed_the_captured_amount(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (_, order) = paid_order(&shop, &ada).await;
-        let tries = (0..20).map(|_| refund(&admin, &order, json!({ "amount": 60_000 })));
-        let answers = futures_util::future::join_all(tries).await;
+        let attempts = (0..20).map(|_| refund(&admin, &order, json!({ "amount": 60_000 })));
+        let answers = futures_util::future::join_all(attempts).await;
         let done = answers.iter().filter(|answer| answer.status == 200).count();
         assert_eq!(done, 4, "four times 60,000 of 259,800");
         for refused in answers.iter().filter(|answer| answer.status != 200) {
@@ -133,36 +133,36 @@ storage_test! {
         assert_eq!(ada.get(&path(&order)).await.number("/payment/refundedAmount"), 240_000);
     }
 
-    async fn a_refund_at_the_provider_is_written_down(shop: TestShop) {
+    async fn a_refund_at_the_provider_is_recorded(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let (kettle, order) = paid_order(&shop, &ada).await;
-        let transaction = standing(&ada, &order).await.2;
+        let transaction = statuses(&ada, &order).await.2;
         let transaction = transaction.as_str().unwrap();
         for _ in 0..2 {
-            let told = refund_event("refund.processed", "rfnd_1", transaction, 100_000);
-            tell(&shop, &told, "ev_r1").await;
+            let reported = refund_event("refund.processed", "rfnd_1", transaction, 100_000);
+            deliver(&shop, &reported, "ev_r1").await;
         }
         let now = ada.get(&path(&order)).await;
         assert_eq!(now.number("/payment/refundedAmount"), 100_000);
         assert_eq!(now.text("/status"), "PAID");
-        let told = refund_event("refund.processed", "rfnd_2", transaction, 159_801);
-        tell(&shop, &told, "ev_r2").await;
+        let reported = refund_event("refund.processed", "rfnd_2", transaction, 159_801);
+        deliver(&shop, &reported, "ev_r2").await;
         let seen = super::unmatched(&shop).await;
         assert_eq!(seen[0].2, "more went back than was captured");
-        let told = refund_event("refund.processed", "rfnd_3", transaction, 159_800);
-        tell(&shop, &told, "ev_r3").await;
+        let reported = refund_event("refund.processed", "rfnd_3", transaction, 159_800);
+        deliver(&shop, &reported, "ev_r3").await;
         assert_eq!(ada.get(&path(&order)).await.text("/status"), "REFUNDED");
         assert_eq!(shop.stock(&kettle).await, 3);
     }
 
-    async fn a_refund_told_before_its_payment_counts_afterwards(shop: TestShop) {
+    async fn a_refund_reported_before_its_payment_is_applied_later(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let order = ada.place_order(&kettle, 2).await;
-        let told = refund_event("refund.processed", "rfnd_1", "pay_1", 259_800);
-        tell(&shop, &told, "ev_1").await;
+        let reported = refund_event("refund.processed", "rfnd_1", "pay_1", 259_800);
+        deliver(&shop, &reported, "ev_1").await;
         assert_eq!(super::unmatched(&shop).await[0].2, "no such payment");
-        tell(&shop, &event("payment.captured", &order, "pay_1"), "ev_2").await;
+        deliver(&shop, &event("payment.captured", &order, "pay_1"), "ev_2").await;
         let now = ada.get(&path(&order)).await;
         assert_eq!((now.text("/status"), now.text("/payment/status")), ("REFUNDED".into(), "REFUNDED".into()));
         assert_eq!(super::unmatched(&shop).await, []);

@@ -1,23 +1,23 @@
-//! What needs a person, and how it leaves the list: by hand, or by what the provider reports later.
+//! Unmatched payments are resolved by an admin, or by later reports of the provider.
 
 use serde_json::{Value, json};
 
-use super::{placed, tell, unmatched};
+use super::{deliver, place, unmatched};
 use crate::support::{
     Client, TestShop,
     provider::{event, refund_event, with},
     storage_test,
 };
 
-/// An unmatched payment of 100,000 for an order of 259,800; gives its id in the list.
+/// Makes an unmatched payment of 100,000 for an order of 259,800. Returns its id in the list.
 async fn partly_paid(shop: &TestShop, customer: &Client<'_>) -> String {
-    let order = placed(shop, customer).await;
+    let order = place(shop, customer).await;
     let part = with(
         event("payment.captured", &order, "pay_part"),
         "amount",
         json!(100_000),
     );
-    tell(shop, &part, "ev_part").await;
+    deliver(shop, &part, "ev_part").await;
     let listed = shop
         .admin()
         .await
@@ -54,7 +54,7 @@ storage_test! {
 
     async fn only_an_unmatched_payment_is_resolved(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         shop.capture(&order).await;
         let admin = shop.admin().await;
         let body = json!({ "note": "looked into it" });
@@ -87,32 +87,32 @@ storage_test! {
         assert_eq!(unmatched(&shop).await, []);
     }
 
-    async fn a_refund_in_the_dashboard_settles_unmatched_money(shop: TestShop) {
+    async fn a_refund_in_the_dashboard_resolves_an_unmatched_payment(shop: TestShop) {
         let ada = shop.customer("ada").await;
         partly_paid(&shop, &ada).await;
-        // Two of the same sum, one of them reported twice.
+        // Two refunds of the same amount, one of them reported twice.
         for (number, refund) in ["rfnd_1", "rfnd_1", "rfnd_2"].iter().enumerate() {
-            assert_eq!(unmatched(&shop).await.len(), 1, "not all of it went back");
+            assert_eq!(unmatched(&shop).await.len(), 1, "not refunded in full");
             let back = refund_event("refund.processed", refund, "pay_part", 50_000);
-            tell(&shop, &back, &format!("ev_back_{number}")).await;
+            deliver(&shop, &back, &format!("ev_back_{number}")).await;
         }
         assert_eq!(unmatched(&shop).await, []);
         let failed = refund_event("refund.failed", "rfnd_3", "pay_part", 50_000);
-        tell(&shop, &failed, "ev_failed").await;
+        deliver(&shop, &failed, "ev_failed").await;
         assert_eq!(unmatched(&shop).await, []);
     }
 
     async fn a_refund_in_the_dashboard_may_be_reported_first(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let back = refund_event("refund.processed", "rfnd_1", "pay_part", 100_000);
-        tell(&shop, &back, "ev_back").await;
+        deliver(&shop, &back, "ev_back").await;
         assert_eq!(unmatched(&shop).await.len(), 1, "of a payment that is not known");
-        let order = placed(&shop, &ada).await;
+        let order = place(&shop, &ada).await;
         let part = with(event("payment.captured", &order, "pay_part"), "amount", json!(100_000));
-        tell(&shop, &part, "ev_part").await;
+        deliver(&shop, &part, "ev_part").await;
         assert_eq!(unmatched(&shop).await, []);
-        tell(&shop, &part, "ev_part_again").await;
-        tell(&shop, &back, "ev_back_again").await;
+        deliver(&shop, &part, "ev_part_again").await;
+        deliver(&shop, &back, "ev_back_again").await;
         assert_eq!(unmatched(&shop).await, []);
     }
 }

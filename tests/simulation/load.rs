@@ -12,7 +12,7 @@ use std::{
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::{core::rng::Rng, domain::orders};
+use shop::{core::rng::Rng, domain::settlement};
 use tokio::sync::watch;
 
 use super::{
@@ -322,10 +322,10 @@ storage_test! {
         let mut postman = Patient { token: None, door: doors };
         load.razorpay.delivers(&mut postman, true).await;
         let mischief = load.razorpay.mischief();
-        let reconciled = orders::worker::reconcile(&shop, |_| ()).await.unwrap();
+        let reconciled = settlement::reconcile(&shop, |_| ()).await.unwrap();
         assert_eq!(reconciled.compared, how_many());
         assert_eq!(reconciled.troubles, <[String; 0]>::default());
-        let again = orders::worker::reconcile(&shop, |_| ()).await.unwrap();
+        let again = settlement::reconcile(&shop, |_| ()).await.unwrap();
         let found =
             [again.captured, again.failed, again.refunded, again.unmatched, again.duplicates];
         assert_eq!(found, [0; 5], "what was found once is known");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shop::{
     core::money::Money,
-    domain::orders,
+    domain::settlement,
     infra::ports::gateway::{Visit, Webhook},
 };
 
@@ -95,7 +95,7 @@ impl Story {
                 let span = Duration::from_mins(minutes);
                 self.shop().advance_clock(span);
                 self.model.now += span;
-                orders::worker::expire_due(&self.shop().app).await.unwrap();
+                settlement::expire_due(&self.shop().app).await.unwrap();
                 self.model.expires();
             }
             Step::Reconcile => self.reconciles().await,
@@ -249,7 +249,7 @@ impl Story {
     /// The shop reads the provider's books. Which of two payments it finds first is its own affair.
     async fn reconciles(&mut self) {
         let app = &self.shop().app;
-        let reconciled = orders::worker::reconcile(app, |_| ()).await.unwrap();
+        let reconciled = settlement::reconcile(app, |_| ()).await.unwrap();
         assert_eq!(reconciled.troubles, <[String; 0]>::default());
         let admin = self.shop().admin().await;
         let mut firsts = Vec::new();

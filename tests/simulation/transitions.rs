@@ -7,7 +7,10 @@ use proptest::{
     prelude::{Just, Strategy, prop_oneof},
 };
 use serde_json::{Value, json};
-use shop::domain::orders::{self, Actor, Status, TRANSITIONS};
+use shop::domain::{
+    orders::{Actor, Status, TRANSITIONS},
+    settlement,
+};
 
 use super::tell;
 use crate::support::{Answer, Client, Engine, TestShop, shopping::path, storage_test};
@@ -77,7 +80,7 @@ async fn attempt(shop: &TestShop, order: &Value, what: Try) -> (Actor, Option<An
         }
         Try::LetExpire => {
             shop.advance_clock(Duration::from_mins(31));
-            orders::worker::expire_due(&shop.app).await.unwrap();
+            settlement::expire_due(&shop.app).await.unwrap();
             (Actor::Clock, None)
         }
     }

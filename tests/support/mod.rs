@@ -40,7 +40,7 @@ pub(crate) use self::{
     postgres::Database,
     process::{Process, ends, program_on, run, run_on, run_with_input, serve},
     raw_db::RawDb,
-    razorpay::{Mood, Razorpay},
+    razorpay::{Behavior, Razorpay},
     remote::Remote,
     schemathesis::{Prepared, Schemathesis},
     shop::{Engine, TestShop, options},

@@ -1,4 +1,4 @@
-//! The payment provider, as the shop hears it: Razorpay's envelope and signature.
+//! Webhooks of the payment provider: Razorpay's envelope and signature.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::{Answer, TestShop};
 
 pub(crate) const WEBHOOK: &str = "/payments/razorpay/webhook";
 
-/// What the provider says of the payment `id` for an order: `payment.captured`, `payment.failed` …
+/// Returns an event about the payment `id` of an order: `payment.captured`, `payment.failed` …
 pub(crate) fn event(name: &str, order: &Value, id: &str) -> Value {
     json!({
         "entity": "event",
@@ -30,7 +30,7 @@ pub(crate) fn event(name: &str, order: &Value, id: &str) -> Value {
     })
 }
 
-/// What the provider says of a refund of its payment: `refund.processed` or `refund.failed`.
+/// Returns an event about a refund: `refund.processed` or `refund.failed`.
 pub(crate) fn refund_event(name: &str, id: &str, payment: &str, amount: i64) -> Value {
     let status = name.trim_start_matches("refund.");
     json!({
@@ -54,19 +54,19 @@ pub(crate) fn refund_event(name: &str, id: &str, payment: &str, amount: i64) -> 
     })
 }
 
-/// The same event with another value in its payment.
+/// Returns the event with another value in its payment.
 pub(crate) fn with(mut event: Value, field: &str, value: Value) -> Value {
     event["payload"]["payment"]["entity"][field] = value;
     event
 }
 
 impl TestShop {
-    /// The signature that the provider would send with this body.
+    /// Returns the signature of a webhook's body.
     pub(crate) fn signature(&self, body: &[u8]) -> String {
         signature::sign(&self.app.webhook_secrets[0], body)
     }
 
-    /// Delivers a body, rightly signed.
+    /// Delivers a signed webhook.
     pub(crate) async fn deliver(&self, body: &[u8], event_id: &str) -> Answer {
         let signature = self.signature(body);
         let headers = [
@@ -79,7 +79,7 @@ impl TestShop {
             .await
     }
 
-    /// The provider captures the payment of an order, as it should.
+    /// Captures the payment of an order.
     pub(crate) async fn capture(&self, order: &Value) {
         let number = order["number"].as_str().unwrap();
         let captured = event("payment.captured", order, &format!("pay_{number}"));

@@ -14,8 +14,9 @@ use crate::{
         id::{ImageId, MailId},
     },
     domain::{
-        media, notifications, orders,
+        media, notifications,
         payments::{self, Note},
+        settlement,
     },
     infra::{
         db::Tx,
@@ -157,7 +158,7 @@ fn of_state(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
 }
 
 fn retry(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<()> {
-    if orders::retry_payment_job(tx, app, id)?
+    if settlement::retry_job(tx, app, id)?
         || notifications::retry_job(tx, MailId(id))?
         || media::retry_removal(tx, ImageId(id))?
     {

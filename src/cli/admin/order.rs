@@ -18,6 +18,7 @@ use crate::{
         accounts,
         orders::{self, Actor, Filters, Status},
         payments::RefundStatus,
+        settlement,
     },
     infra::db::Tx,
 };
@@ -125,7 +126,7 @@ impl Order {
                 let shop = Arc::clone(app);
                 let refund = move |tx: &mut Tx<'_>| {
                     let current = orders::order_by_name(tx, &shop, &id)?;
-                    let order = orders::refund(tx, &shop, current.id, amount, restock)?;
+                    let order = settlement::refund(tx, &shop, current.id, amount, restock)?;
                     shown(tx, order)
                 };
                 let given = app.db.write("orders.refund", refund).await?;

@@ -16,8 +16,8 @@ use crate::{
         pagination::{PageLimit, PageRequest},
     },
     domain::{
-        orders::{self, worker::Reconciled},
         payments::{self, LedgerEntry, ListedStatus, Note, Totals},
+        settlement::{self, Reconciled},
     },
 };
 
@@ -120,8 +120,7 @@ async fn list(app: &Arc<App>, output: Output, status: Option<ListedStatus>) -> R
 
 async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
     let counter = counter("payments");
-    let done =
-        orders::worker::reconcile(app, |compared| counter.set_position(compared as u64)).await;
+    let done = settlement::reconcile(app, |compared| counter.set_position(compared as u64)).await;
     counter.finish_and_clear();
     let done = done?;
     let totals = app

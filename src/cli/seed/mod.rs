@@ -29,6 +29,7 @@ use crate::{
         accounts::{self, Email, NewPassword, NewUser, PasswordHash, PersonName, Role},
         cart, catalog, orders,
         payments::Delivery,
+        settlement,
     },
     infra::{
         config::Config,
@@ -321,17 +322,13 @@ fn place_paid_order(
     if taken.is_empty() {
         return Ok(false);
     }
-    let draft = orders::Draft::new(tx, app);
-    let order = orders::place(tx, app, customer, draft, None)?;
+    let new = orders::NewOrder::new(tx, app);
+    let order = orders::place(tx, app, customer, new, None)?;
     // What the provider says first is enough; nothing else would change anything.
     let played = super::admin::play(tx, &order, Visit::default())?;
     if let Some(webhook) = played.webhooks.into_iter().next() {
-        let delivery = Delivery {
-            event_id: Some(webhook.event_id),
-            body: webhook.body,
-            is_signed: false,
-        };
-        orders::receive_payment(tx, app, &delivery)?;
+        let delivery = Delivery::unsigned(&*app.gateway, Some(&webhook.event_id), webhook.body);
+        settlement::receive(tx, app, &delivery)?;
     }
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! Order numbers: short enough to say on the telephone, random enough to guess nothing from.
+//! Order numbers: short enough to read out on the phone, random enough not to be guessed.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use serde::{Serialize, Serializer};
 use crate::core::rng::Rng;
 
 /// Crockford's base 32: no I, L, O, U (<https://www.crockford.com/base32.html>).
-const LETTERS: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const ALPHABET: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// Eight letters, kept without and shown with a hyphen in the middle.
+/// Eight characters; stored without a hyphen, displayed with one in the middle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderNumber(String);
 
 impl OrderNumber {
     pub(super) fn random(rng: &Rng) -> Self {
-        OrderNumber(rng.text(LETTERS, 8))
+        OrderNumber(rng.text(ALPHABET, 8))
     }
 
     pub(super) fn stored(text: String) -> Self {
         OrderNumber(text)
     }
 
-    /// As somebody typed it: small letters, missing hyphens and look-alikes are forgiven.
-    pub fn normal(text: &str) -> Self {
-        let letters = text.chars().filter(|c| *c != '-' && !c.is_whitespace());
+    /// Normalizes typed input: ignores case, hyphens and spaces, and maps look-alikes (O, I, L) to digits.
+    pub fn normalize(text: &str) -> Self {
+        let characters = text.chars().filter(|c| *c != '-' && !c.is_whitespace());
         OrderNumber(
-            letters
+            characters
                 .map(|c| match c.to_ascii_uppercase() {
                     'O' => '0',
                     'I' | 'L' => '1',

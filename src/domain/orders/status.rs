@@ -1,11 +1,11 @@
-//! The states of an order, and the one table of arrows between them.
+//! The state machine of an order: statuses and the table of transitions.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
@@ -17,13 +17,13 @@ pub enum Status {
     Refunded,
 }
 
-/// Who moves an order.
+/// Who causes a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     Customer,
     Admin,
     Provider,
-    /// By itself, once its time is over.
+    /// The worker, once the payment window is over.
     Clock,
 }
 
@@ -38,7 +38,7 @@ impl Actor {
     }
 }
 
-/// Every arrow there is: from, to, and who may go along it.
+/// All transitions: from, to, and the actors that may cause them.
 pub const TRANSITIONS: &[(Status, Status, &[Actor])] = &[
     (Status::Pending, Status::Paid, &[Actor::Provider]),
     (
@@ -53,14 +53,14 @@ pub const TRANSITIONS: &[(Status, Status, &[Actor])] = &[
     (Status::Delivered, Status::Refunded, &[Actor::Provider]),
 ];
 
-/// The arrows as a state diagram (<https://mermaid.js.org/syntax/stateDiagram.html>), for documents.
+/// Returns the transitions as a Mermaid state diagram (<https://mermaid.js.org/syntax/stateDiagram.html>).
 pub fn diagram() -> String {
     let mut text = String::from("stateDiagram-v2\n    [*] --> PENDING\n");
-    for (from, to, movers) in TRANSITIONS {
-        let movers: Vec<_> = movers.iter().map(|mover| mover.as_str()).collect();
-        let (from, to, movers) = (from.as_str(), to.as_str(), movers.join(", "));
+    for (from, to, actors) in TRANSITIONS {
+        let actors: Vec<_> = actors.iter().map(|actor| actor.as_str()).collect();
+        let (from, to, actors) = (from.as_str(), to.as_str(), actors.join(", "));
         // Writing into a `String` cannot fail.
-        let _ = writeln!(text, "    {from} --> {to}: {movers}");
+        let _ = writeln!(text, "    {from} --> {to}: {actors}");
     }
     text
 }
@@ -90,10 +90,10 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// Whether there is an arrow to `next` that `mover` may take.
-    pub fn can_transition_to(self, next: Status, mover: Actor) -> bool {
+    /// Returns whether `actor` may move an order from this status to `next`.
+    pub fn can_transition_to(self, next: Status, actor: Actor) -> bool {
         TRANSITIONS
             .iter()
-            .any(|(from, to, movers)| *from == self && *to == next && movers.contains(&mover))
+            .any(|(from, to, actors)| *from == self && *to == next && actors.contains(&actor))
     }
 }

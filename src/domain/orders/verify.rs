@@ -1,6 +1,6 @@
-//! The rules of orders, held against their rows. All of them are about money: it must never mend one.
+//! Checks the invariants of orders. All of them concern money, so none is ever repaired automatically.
 
-use super::store::{self, Odd};
+use super::store::{self, Mismatch};
 use crate::{
     core::{
         error::Result,
@@ -9,49 +9,49 @@ use crate::{
     infra::db::Tx,
 };
 
-/// Tells what breaks a rule.
+/// Reports the orders that break an invariant.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     let found = store::without_items(tx)?.into_iter();
-    let found = found.map(|odd| {
-        let total = odd.one;
-        let says = format!("it has no lines and costs {total}; look for them in a backup");
-        about(&odd, says)
+    let found = found.map(|order| {
+        let total = order.one;
+        let message = format!("it has no line items but costs {total}; look for them in a backup");
+        about(&order, message)
     });
     findings.enter("order-items", found);
 
     let found = store::wrong_totals(tx)?.into_iter();
-    let found = found.map(|odd| {
-        let (total, lines) = (odd.one, odd.other);
-        let remedy = "the mail to the customer says what was agreed";
-        let says = format!("the total is {total}, its lines sum to {lines}; {remedy}");
-        about(&odd, says)
+    let found = found.map(|order| {
+        let (total, lines) = (order.one, order.other);
+        let remedy = "the confirmation email states the agreed total";
+        let message = format!("the total is {total}, its line items sum to {lines}; {remedy}");
+        about(&order, message)
     });
     findings.enter("order-total", found);
 
-    let found = store::unpayable(tx)?.into_iter();
-    let found = found.map(|odd| {
-        let total = odd.one;
-        let says = match odd.other {
+    let found = store::payment_mismatched(tx)?.into_iter();
+    let found = found.map(|order| {
+        let total = order.one;
+        let message = match order.other {
             Some(amount) => format!(
                 "its payment is {amount}, not {total}; compare with the provider's dashboard"
             ),
             None => format!("it has no payment of {total}; look for one in a backup"),
         };
-        about(&odd, says)
+        about(&order, message)
     });
     findings.enter("order-payment", found);
 
-    let found = store::astray(tx)?.into_iter();
-    let found = found.map(|odd| {
-        let (order, payment) = (&odd.one, &odd.other);
+    let found = store::status_mismatched(tx)?.into_iter();
+    let found = found.map(|order| {
+        let (status, payment) = (&order.one, &order.other);
         let remedy = "`shop admin payments reconcile` asks the provider";
-        let says = format!("it is {order}, its payment {payment}; {remedy}");
-        about(&odd, says)
+        let message = format!("it is {status}, its payment {payment}; {remedy}");
+        about(&order, message)
     });
     findings.enter("order-status", found);
     Ok(())
 }
 
-fn about<A, B>(odd: &Odd<A, B>, says: String) -> Finding {
-    Finding::about(format!("order {} {}", odd.number, odd.id), says)
+fn about<A, B>(order: &Mismatch<A, B>, message: String) -> Finding {
+    Finding::about(format!("order {} {}", order.number, order.id), message)
 }

@@ -1,4 +1,4 @@
-//! The routes of payments; the webhook's own is with the orders, which it moves.
+//! The admin routes of payments. The webhook is in `settlement`.
 
 use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
@@ -29,28 +29,28 @@ pub fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct PaymentsQuery {
-    /// From 1.
+pub(crate) struct ListPayments {
+    /// Starts at 1.
     #[param(inline)]
     page: Option<PageNumber>,
-    /// 20 if not given.
+    /// Defaults to 20.
     #[param(inline)]
     limit: Option<PageLimit>,
     #[param(value_type = Option<ListedStatus>, inline)]
     status: Option<String>,
 }
 
-/// Payments, and what the provider sent that fits none
+/// List payments or unmatched events
 ///
-/// `unmatched` lists signed webhooks that fit no payment or could not be read, and money that was paid twice
-/// and could not be refunded. `reason` says why. `resolved` lists those that were settled.
+/// `unmatched` lists signed webhooks that match no payment or cannot be parsed, and duplicate payments whose
+/// refund failed; `reason` states why. `resolved` lists those that were resolved.
 #[utoipa::path(get, path = "/admin/payments", tag = "payments", security(("bearer" = [])),
-    params(PaymentsQuery),
+    params(ListPayments),
     responses((status = 200, body = Page<LedgerEntry>)))]
 pub(crate) async fn list_payments(
     axum::extract::State(app): State,
     Admin(claims): Admin,
-    Query(query): Query<PaymentsQuery>,
+    Query(query): Query<ListPayments>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
     let page = PageRequest::new(query.page, query.limit);
@@ -75,27 +75,27 @@ pub(crate) async fn list_payments(
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewResolution {
-    /// What was done about it.
+pub(crate) struct ResolvePayment {
+    /// How it was resolved.
     note: Note,
 }
 
-/// Take an unmatched payment off the list
+/// Resolve an unmatched payment
 ///
-/// Records who did it, when, and the note. A repeat changes nothing: the first note stays.
+/// Takes it off the list and records the admin, the time and the note. A repeat keeps the first note.
 #[utoipa::path(post, path = "/admin/payments/{id}/resolve", tag = "payments",
     security(("bearer" = [])),
-    params(("id" = PaymentId, Path)), request_body = NewResolution,
+    params(("id" = PaymentId, Path)), request_body = ResolvePayment,
     responses(
         (status = 200, body = LedgerEntry),
-        (status = 409, description = "`not-unmatched`: a payment of an order, or applied meanwhile"),
+        (status = 409, description = "`not-unmatched`: the payment of an order, or applied meanwhile"),
     ))]
 pub(crate) async fn resolve_payment(
     axum::extract::State(app): State,
     Admin(claims): Admin,
     Path(id): Path<PaymentId>,
     _: NoQuery,
-    Json(body): Json<NewResolution>,
+    Json(body): Json<ResolvePayment>,
 ) -> Result<Response> {
     let entry = app
         .db

@@ -1,8 +1,8 @@
-//! The queue of requests to the provider, as operators see it.
+//! The queue of requests to the provider, as operators see it: list, retry, drop.
 
 use uuid::Uuid;
 
-use super::{Effect, Note, refund, store};
+use super::{Effect, Note, find, issue_refund, store};
 use crate::{
     app::App,
     core::{
@@ -16,31 +16,32 @@ use crate::{
     },
 };
 
-/// Orders to make and refunds to send, by when they are due; or the refunds that failed.
+/// Returns the orders to create and the refunds to send, by due time; or the failed refunds.
 pub fn jobs(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
     match state {
         JobState::Waiting => {
-            let mut jobs = store::orders_to_make(tx)?;
-            jobs.extend(store::refunds_to_send(tx)?);
+            let mut jobs = store::order_jobs(tx)?;
+            jobs.extend(store::refund_jobs(tx)?);
             Ok(jobs)
         }
-        JobState::Dead => store::dead_refunds(tx),
+        JobState::Dead => store::dead_refund_jobs(tx),
     }
 }
 
-/// Attempts a job now. A refund that failed is made again under an id of its own, since the provider
-/// answers a repeated id with the first outcome. `None`: no job has that id.
+/// Makes a job due now. A failed refund is requested again under a new id, since the provider answers a repeated
+/// id with the first result. Returns `None` if no job has that id.
 ///
-/// Errors: `refund-exceeds-captured` where less than its sum could still go back.
+/// Errors: `refund-exceeds-captured` if less than its amount can still be refunded.
 pub fn retry_job(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<Option<Effect>> {
     let refund = RefundId(id);
-    let Some((named, _)) = store::failed_refund(tx, refund)? else {
-        let is_job = store::retry_refund(tx, refund)? || store::retry_order(tx, OrderId(id))?;
+    let Some((row, _)) = store::failed_refund(tx, refund)? else {
+        let is_job =
+            store::retry_refund_now(tx, refund)? || store::retry_order_now(tx, OrderId(id))?;
         return Ok(is_job.then_some(Effect::None));
     };
-    let payment = super::hold_account(tx, named.order, named.transaction.as_deref())?
+    let payment = find::lock_either(tx, row.order, row.transaction.as_deref())?
         .ok_or_else(|| Error::internal("a refund without a payment"))?;
-    // Under the payment's lock, since it may have been settled meanwhile.
+    // Read again under the payment's lock: it may have been resolved meanwhile.
     let failed = payment.refunds.iter().find(|it| it.id == refund);
     let (Some(failed), Some((_, cause))) = (failed, store::failed_refund(tx, refund)?) else {
         return Ok(None);
@@ -48,15 +49,15 @@ pub fn retry_job(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<Option<Effect>>
     let amount =
         Amount::try_from(failed.amount.get()).map_err(|e| Error::internal(e.to_string()))?;
     store::resolve_refund(tx, refund, None, "it was retried")?;
-    refund::refund(tx, app, &payment, Some(amount), cause, failed.restock).map(Some)
+    issue_refund::refund(tx, app, &payment, Some(amount), cause, failed.restock).map(Some)
 }
 
-/// Takes a failed refund off the list; returns whether there is one of that id.
+/// Takes a failed refund off the list. Returns whether there is one with that id.
 ///
-/// Errors: `unavailable` where the job is still attempted.
+/// Errors: `unavailable` if the job is still attempted.
 pub fn drop_job(tx: &mut Tx<'_>, id: Uuid, by: Option<UserId>, note: &Note) -> Result<bool> {
     let refund = RefundId(id);
-    let Some((named, _)) = store::failed_refund(tx, refund)? else {
+    let Some((row, _)) = store::failed_refund(tx, refund)? else {
         let is_waiting = jobs(tx, JobState::Waiting)?.iter().any(|job| job.id == id);
         return if is_waiting {
             Err(still_attempted())
@@ -65,7 +66,7 @@ pub fn drop_job(tx: &mut Tx<'_>, id: Uuid, by: Option<UserId>, note: &Note) -> R
         };
     };
     store::resolve_refund(tx, refund, by, note.as_str())?;
-    if let Some(duplicate) = &named.transaction {
+    if let Some(duplicate) = &row.transaction {
         store::resolve_duplicate(tx, duplicate, by, note.as_str())?;
     }
     Ok(true)

@@ -1,4 +1,4 @@
-//! The rules of payments, held against their rows. All of them are about money: it must never mend one.
+//! Checks the invariants of payments. All of them concern money, so none is ever repaired automatically.
 
 use super::store;
 use crate::{
@@ -13,50 +13,50 @@ use crate::{
 const ASK: &str = "`shop admin payments reconcile` asks the provider";
 const LOOK: &str = "look at the provider's dashboard";
 
-/// Tells what breaks a rule.
+/// Reports the payments that break an invariant.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
-    let found = store::overdrawn(tx)?.into_iter();
-    let found = found.map(|(order, back, captured)| {
-        let says = format!("its refunds sum to {back}, captured is {captured}; {LOOK}");
-        about(order, says)
+    let found = store::over_refunded(tx)?.into_iter();
+    let found = found.map(|(order, refunded, captured)| {
+        let message = format!("its refunds sum to {refunded}, captured is {captured}; {LOOK}");
+        about(order, message)
     });
     findings.enter("refunds-within-captured", found);
 
-    let found = store::unproven(tx)?.into_iter();
-    let found = found.map(|payment| about(payment.order, unproven(&payment)));
+    let found = store::captures_mismatched(tx)?.into_iter();
+    let found = found.map(|payment| about(payment.order, captures(&payment)));
     findings.enter("payment-captured", found);
 
-    let found = store::misnamed(tx)?.into_iter();
-    let found = found.map(|(order, status, amount, back)| {
-        let says = format!("it is {status}, and {back} of {amount} came back; {ASK}");
-        about(order, says)
+    let found = store::refund_status_mismatched(tx)?.into_iter();
+    let found = found.map(|(order, status, amount, refunded)| {
+        let message = format!("it is {status}, and {refunded} of {amount} was refunded; {ASK}");
+        about(order, message)
     });
     findings.enter("payment-refunded", found);
 
     let found = store::unrefunded_duplicates(tx)?.into_iter();
-    let found = found.map(|(order, transaction, came, back)| {
-        let says = format!(
-            "the order was paid once more by {transaction}: {came} came, {back} goes back; {LOOK}"
+    let found = found.map(|(order, transaction, paid, refunded)| {
+        let message = format!(
+            "duplicate payment {transaction}: {paid} was paid, {refunded} is refunded; {LOOK}"
         );
-        about(order, says)
+        about(order, message)
     });
     findings.enter("duplicate-refunded", found);
     Ok(())
 }
 
-fn about(order: OrderId, says: String) -> Finding {
-    Finding::about(format!("payment of order {order}"), says)
+fn about(order: OrderId, message: String) -> Finding {
+    Finding::about(format!("payment of order {order}"), message)
 }
 
-fn unproven(payment: &store::Unproven) -> String {
+fn captures(payment: &store::CaptureMismatch) -> String {
     let (status, amount) = (&payment.status, payment.amount);
     let transaction = payment.transaction.as_deref().unwrap_or("no transaction");
-    let is = format!("it is {status} by {transaction}, {amount}");
+    let state = format!("it is {status} by {transaction}, {amount}");
     let captured = payment.captured.unwrap_or_default();
     let captured_as = payment.captured_as.as_deref().unwrap_or("no transaction");
     match payment.captures {
-        0 => format!("{is}, and no capture is on record; {ASK}"),
-        1 => format!("{is}, and on record is a capture of {captured} by {captured_as}; {LOOK}"),
-        several => format!("{is}, and {several} captures are on record; {LOOK}"),
+        0 => format!("{state}, and no capture is on record; {ASK}"),
+        1 => format!("{state}, and on record is a capture of {captured} by {captured_as}; {LOOK}"),
+        several => format!("{state}, and {several} captures are on record; {LOOK}"),
     }
 }

@@ -13,7 +13,7 @@ use shop::{
     core::id::UserId,
     domain::{
         accounts::{self as shop_accounts, Role},
-        orders::worker::expire_due,
+        settlement::expire_due,
     },
     infra::bus,
 };

@@ -1,7 +1,7 @@
-//! Razorpay's stand-in: it checks what it is asked as the vendor documents it, keeps books, and can be
-//! made to misbehave.
+//! A fake Razorpay server. It validates requests as the vendor documents, keeps a record, and can be made to
+//! misbehave.
 
-mod books;
+mod record;
 
 use std::sync::{Arc, Mutex};
 
@@ -19,34 +19,33 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use self::books::{Books, Told};
+use self::record::{Record, Webhook};
 
 const KEY: &str = "rzp_test_1DP5mmOlF5G5ag";
-const SECRET: &str = "thisissupersecret-of-the-stand-in";
-const WEBHOOK_SECRET: &str = "whsec-of-the-stand-in";
+const SECRET: &str = "thisissupersecret-of-the-fake";
+const WEBHOOK_SECRET: &str = "whsec-of-the-fake";
 
-/// How it behaves from now on.
+/// How the server behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mood {
-    Honest,
-    /// It does nothing, whoever asks, and says so with this status.
-    Refusing(u16),
-    /// It never answers, and does nothing.
+pub(crate) enum Behavior {
+    Normal,
+    /// Does nothing and responds with this status.
+    Status(u16),
+    /// Does nothing and never responds.
     Silent,
-    /// It ends the connection in the middle of a request, and does nothing.
+    /// Does nothing and closes the connection.
     Down,
-    /// It does what it is asked for, and ends the connection instead of answering.
-    Losing,
-    /// It does what it is asked for, and answers half of it.
-    Babbling,
-    /// It tells of something else than it was asked for.
-    Lying,
-    /// It answers ids that would lead elsewhere.
-    Misnaming,
-    /// It sends the client elsewhere.
-    Redirecting,
-    /// A page of something that stands between, with this status.
-    RawDb(u16),
+    /// Processes the request and closes the connection instead of responding.
+    DropResponse,
+    /// Processes the request and sends half of the response.
+    TruncateResponse,
+    /// Responds with another entity.
+    WrongEntity,
+    /// Responds with ids that contain a path.
+    WrongId,
+    Redirect,
+    /// The HTML page of a proxy, with this status.
+    ProxyPage(u16),
 }
 
 #[derive(Clone)]
@@ -54,42 +53,42 @@ pub(crate) struct Razorpay(Arc<Inner>);
 
 struct Inner {
     url: String,
-    mood: Mutex<Mood>,
-    books: Mutex<Books>,
+    behavior: Mutex<Behavior>,
+    record: Mutex<Record>,
     requests: Mutex<Vec<String>>,
 }
 
 impl Razorpay {
-    /// On a free port of this machine, until the test ends.
+    /// Starts the server on a free local port, until the test ends.
     pub(crate) async fn start() -> Razorpay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = Razorpay(Arc::new(Inner {
             url: format!("http://{}", listener.local_addr().unwrap()),
-            mood: Mutex::new(Mood::Honest),
-            books: Mutex::default(),
+            behavior: Mutex::new(Behavior::Normal),
+            record: Mutex::default(),
             requests: Mutex::default(),
         }));
         let router = Router::new()
-            .route("/v1/orders", post(make_order).get(list_orders))
+            .route("/v1/orders", post(create_order).get(list_orders))
             .route("/v1/orders/{id}/payments", get(list_payments))
-            .route("/v1/payments/{id}/refund", post(make_refund))
+            .route("/v1/payments/{id}/refund", post(create_refund))
             .route("/v1/payments/{id}/refunds", get(list_refunds))
             .fallback(async || refuse(400, "The requested URL was not found on the server."))
-            .layer(middleware::from_fn_with_state(host.clone(), door))
+            .layer(middleware::from_fn_with_state(host.clone(), authenticate))
             .with_state(host.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         host
     }
 
-    /// Where its API is.
+    /// Returns the URL of its API.
     pub(crate) fn url(&self) -> &str {
         &self.0.url
     }
 
-    /// The id and the secret of the account that it knows.
+    /// The key id and secret of its account.
     pub(crate) const KEYS: (&str, &str) = (KEY, SECRET);
 
-    /// What a shop's settings are to be, beside which there are no limits.
+    /// Returns the settings of a shop that uses this server, without rate limits.
     pub(crate) fn settings(&self) -> [(&str, &str); 5] {
         [
             ("rate_limit", "off"),
@@ -100,118 +99,118 @@ impl Razorpay {
         ]
     }
 
-    pub(crate) fn be(&self, mood: Mood) {
-        *self.0.mood.lock().unwrap() = mood;
+    pub(crate) fn set_behavior(&self, behavior: Behavior) {
+        *self.0.behavior.lock().unwrap() = behavior;
     }
 
-    /// What it was asked for, as `POST /v1/orders`, in whatever mood it was.
+    /// Returns all requests, e.g. `POST /v1/orders`, whatever the behavior was.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.0.requests.lock().unwrap().clone()
     }
 
-    /// The status that a refund has when it is made; at first `processed`.
-    pub(crate) fn refunds_are(&self, status: &'static str) {
-        self.books(|books| books.fresh_refund = status);
+    /// Sets the status of new refunds, `processed` by default.
+    pub(crate) fn set_refund_status(&self, status: &'static str) {
+        self.with(|record| record.new_refund_status = status);
     }
 
-    /// Its orders, the oldest first.
+    /// Returns its orders, oldest first.
     pub(crate) fn orders(&self) -> Vec<Value> {
-        self.books(|books| books.orders.clone())
+        self.with(|record| record.orders.clone())
     }
 
-    /// Its payments, the oldest first.
+    /// Returns its payments, oldest first.
     pub(crate) fn payments(&self) -> Vec<Value> {
-        self.books(|books| books.payments.clone())
+        self.with(|record| record.payments.clone())
     }
 
-    /// Its refunds, the oldest first.
+    /// Returns its refunds, oldest first.
     pub(crate) fn refunds(&self) -> Vec<Value> {
-        self.books(|books| books.refunds.clone())
+        self.with(|record| record.refunds.clone())
     }
 
-    /// A customer pays all of an order; gives the payment's entity.
+    /// A customer pays an order. Returns the payment.
     pub(crate) fn pay(&self, order_id: &str) -> Value {
-        self.books(|books| books.pay(order_id, true))
+        self.with(|record| record.pay(order_id, true))
     }
 
-    /// A customer tries to pay an order and cannot; gives the payment's entity.
+    /// A customer's payment fails. Returns the payment.
     pub(crate) fn fail(&self, order_id: &str) -> Value {
-        self.books(|books| books.pay(order_id, false))
+        self.with(|record| record.pay(order_id, false))
     }
 
-    /// Somebody refunds by hand in the dashboard; gives the refund's entity.
-    pub(crate) fn refund_elsewhere(&self, payment_id: &str, amount: i64) -> Value {
+    /// Someone refunds in the dashboard. Returns the refund.
+    pub(crate) fn refund_in_dashboard(&self, payment_id: &str, amount: i64) -> Value {
         let refund = json!({ "amount": amount });
-        self.books(|books| books.refund(payment_id, &refund))
+        self.with(|record| record.refund(payment_id, &refund))
             .unwrap()
     }
 
-    /// A refund comes to its end, `processed` or `failed`; gives its entity.
-    pub(crate) fn settle(&self, refund_id: &str, status: &str) -> Value {
-        self.books(|books| books.settle(refund_id, status))
+    /// Finishes a refund as `processed` or `failed`. Returns it.
+    pub(crate) fn finish_refund(&self, refund_id: &str, status: &str) -> Value {
+        self.with(|record| record.finish_refund(refund_id, status))
     }
 
-    /// What it says of a payment (`payment.…`, `order.paid`) or a refund (`refund.…`) as it is now, with an
-    /// id of its own each time.
-    pub(crate) fn tells(&self, name: &str, id: &str) -> Told {
-        self.books(|books| books.tell(name, id))
+    /// Returns a webhook about the current state of a payment (`payment.…`, `order.paid`) or refund (`refund.…`),
+    /// with a new event id each time.
+    pub(crate) fn webhook(&self, name: &str, id: &str) -> Webhook {
+        self.with(|record| record.webhook(name, id))
     }
 
-    fn books<T>(&self, with: impl FnOnce(&mut Books) -> T) -> T {
-        with(&mut self.0.books.lock().unwrap())
+    fn with<T>(&self, run: impl FnOnce(&mut Record) -> T) -> T {
+        run(&mut self.0.record.lock().unwrap())
     }
 }
 
-/// What every request goes through: the mood, and who asks.
-async fn door(
+/// Applies the behavior and checks the credentials.
+async fn authenticate(
     State(host): State<Razorpay>,
     OriginalUri(uri): OriginalUri,
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
-    let asked = format!("{} {uri}", request.method());
-    host.0.requests.lock().unwrap().push(asked);
-    let mood = *host.0.mood.lock().unwrap();
-    match mood {
-        Mood::Refusing(status) => return refuse(status, "Not today\nnor tomorrow"),
-        Mood::RawDb(status) => {
+    let received = format!("{} {uri}", request.method());
+    host.0.requests.lock().unwrap().push(received);
+    let behavior = *host.0.behavior.lock().unwrap();
+    match behavior {
+        Behavior::Status(status) => return refuse(status, "Not today\nnor tomorrow"),
+        Behavior::ProxyPage(status) => {
             let status = StatusCode::from_u16(status).unwrap();
             return (status, "<html>Of a proxy</html>").into_response();
         }
-        Mood::Silent => std::future::pending().await,
-        Mood::Down => drop_connection(),
-        Mood::Redirecting => {
+        Behavior::Silent => std::future::pending().await,
+        Behavior::Down => drop_connection(),
+        Behavior::Redirect => {
             return Redirect::temporary(&format!("{}/elsewhere", host.url())).into_response();
         }
         _ => {}
     }
-    let wanted = base64::engine::general_purpose::STANDARD.encode(format!("{KEY}:{SECRET}"));
+    let expected = base64::engine::general_purpose::STANDARD.encode(format!("{KEY}:{SECRET}"));
     let given = request.headers().get("authorization");
-    if given.is_none_or(|given| given != &format!("Basic {wanted}")) {
+    if given.is_none_or(|given| given != &format!("Basic {expected}")) {
         return refuse(401, "Authentication failed");
     }
     let answer = next.run(request).await;
-    match mood {
-        Mood::Losing => drop_connection(),
-        Mood::Babbling => "{\"id\":\"order_".into_response(),
+    match behavior {
+        Behavior::DropResponse => drop_connection(),
+        Behavior::TruncateResponse => "{\"id\":\"order_".into_response(),
         _ => answer,
     }
 }
 
-/// The server ends a connection whose handler is gone.
+/// Panics in the handler, so that the server closes the connection.
 fn drop_connection() -> ! {
     std::panic::resume_unwind(Box::new("dropped"))
 }
 
-async fn make_order(State(host): State<Razorpay>, headers: HeaderMap, body: Bytes) -> Response {
+async fn create_order(State(host): State<Razorpay>, headers: HeaderMap, body: Bytes) -> Response {
     let body = match read(&headers, &body, &["amount", "currency", "receipt", "notes"]) {
         Ok(body) => body,
         Err(why) => return refuse(400, &why),
     };
-    answer(&host, host.books(|books| books.order(&body)))
+    answer(&host, host.with(|record| record.order(&body)))
 }
 
-async fn make_refund(
+async fn create_refund(
     State(host): State<Razorpay>,
     Path(payment): Path<String>,
     headers: HeaderMap,
@@ -225,7 +224,7 @@ async fn make_refund(
     let key = key.map(|key| key.to_str().unwrap().to_owned());
     answer(
         &host,
-        host.books(|books| books.refund_once(&payment, &body, key)),
+        host.with(|record| record.refund_once(&payment, &body, key)),
     )
 }
 
@@ -283,14 +282,14 @@ async fn list_refunds(
     collection(&host, list, &page)
 }
 
-/// A list, the newest first.
+/// Returns a list, newest first.
 fn collection(host: &Razorpay, list: Vec<Value>, page: &Page) -> Response {
     let shown = list.into_iter().rev().skip(page.skip).take(page.count);
-    let items: Vec<Value> = shown.map(|item| told(host, item)).collect();
+    let items: Vec<Value> = shown.map(|item| distort(host, item)).collect();
     Json(json!({ "entity": "collection", "count": items.len(), "items": items })).into_response()
 }
 
-/// A body of JSON with no other keys than these.
+/// Parses a JSON body that has only known keys.
 fn read(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<Value, String> {
     if headers
         .get("content-type")
@@ -306,17 +305,17 @@ fn read(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<Value, Strin
     }
 }
 
-fn answer(host: &Razorpay, made: Result<Value, String>) -> Response {
-    match made {
-        Ok(entity) => Json(told(host, entity)).into_response(),
+fn answer(host: &Razorpay, result: Result<Value, String>) -> Response {
+    match result {
+        Ok(entity) => Json(distort(host, entity)).into_response(),
         Err(why) => refuse(400, &why),
     }
 }
 
-/// An entity as its mood shows it.
-fn told(host: &Razorpay, mut entity: Value) -> Value {
-    match *host.0.mood.lock().unwrap() {
-        Mood::Lying => {
+/// Returns the entity as the behavior shows it.
+fn distort(host: &Razorpay, mut entity: Value) -> Value {
+    match *host.0.behavior.lock().unwrap() {
+        Behavior::WrongEntity => {
             entity["amount"] = json!(entity["amount"].as_i64().unwrap() + 1);
             for owner in ["order_id", "payment_id"] {
                 if entity[owner].is_string() {
@@ -324,7 +323,7 @@ fn told(host: &Razorpay, mut entity: Value) -> Value {
                 }
             }
         }
-        Mood::Misnaming => {
+        Behavior::WrongId => {
             let id = entity["id"].as_str().unwrap();
             entity["id"] = json!(format!("{id}/../../elsewhere"));
         }

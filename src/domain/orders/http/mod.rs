@@ -1,8 +1,7 @@
-//! The routes of orders, and the webhook that moves them.
+//! The routes of orders. Those that move money are in `settlement`.
 
 mod admin;
-mod own;
-mod webhook;
+mod customer;
 
 use utoipa_axum::routes;
 
@@ -14,25 +13,20 @@ use crate::{
 
 pub fn routes() -> Routes {
     Routes::new()
-        .routes(routes!(own::list_orders, own::place_order))
-        .routes(routes!(own::get_order))
-        .routes(routes!(own::pay_order))
-        .routes(routes!(own::cancel_order))
+        .routes(routes!(customer::list_orders, customer::place_order))
+        .routes(routes!(customer::get_order))
+        .routes(routes!(customer::cancel_order))
         .routes(routes!(admin::list_all_orders))
         .routes(routes!(admin::get_any_order, admin::update_order))
-        .routes(routes!(admin::refund_order))
-        .routes(routes!(webhook::receive_webhook))
 }
 
-fn status_of_query(text: &str) -> Result<Status> {
+fn parse_status(text: &str) -> Result<Status> {
     Status::parse(text).ok_or_else(|| {
         let names: Vec<_> = Status::ALL
             .iter()
-            .map(|s| format!("`{}`", s.as_str()))
+            .map(|status| format!("`{}`", status.as_str()))
             .collect();
-        Error::new(
-            Kind::InvalidQuery,
-            format!("`status` must be one of {}", names.join(", ")),
-        )
+        let detail = format!("`status` must be one of {}", names.join(", "));
+        Error::new(Kind::InvalidQuery, detail)
     })
 }

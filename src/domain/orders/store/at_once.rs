@@ -1,4 +1,4 @@
-//! A whole checkout as one statement, for an engine to which each is a journey.
+//! Checkout as a single statement, which saves round trips on Postgres.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use crate::{
     },
     domain::{
         accounts::ACTIVE_SESSION,
-        orders::{Draft, OrderItem, Status, letters::PLACED},
+        orders::{NewOrder, OrderItem, Status, notifications::PLACED},
         payments::PaymentStatus,
     },
     infra::{
@@ -18,49 +18,50 @@ use crate::{
     },
 };
 
-/// Does what `orders::place` does step by step. It writes everything, or nothing where anything
-/// speaks against it: the steps then find out what. The cart's rows are held first, so that of two
-/// checkouts one finds them; then the products, in the order of their ids, so that no two orders wait
-/// for each other. What is held is read as it is then, not as it was when the statement began; so
-/// the new stock is reckoned from what `line` holds. (From the row itself it would be reckoned twice,
-/// first as the statement saw it at its beginning, and the table's CHECK judges that too.)
+/// Does the same as `orders::place`. It writes everything, or nothing if any check fails; `place` then reports
+/// the error.
+///
+/// It locks the rows of the cart first, so that only one of two concurrent checkouts finds them, then the
+/// products in id order, which prevents deadlocks. A locked row is read in its latest version, not in that of
+/// the statement's snapshot. The new stock is therefore computed from `line`: computed from the row itself, it
+/// would be evaluated on the snapshot first, and the table's CHECK could fail on that.
 static PLACE: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH visitor AS ({ACTIVE_SESSION}),
-         wanted AS (
+        "WITH current_user_row AS ({ACTIVE_SESSION}),
+         cart AS (
              SELECT product_id, quantity FROM cart_items
-             WHERE user_id = (SELECT id FROM visitor) FOR UPDATE),
+             WHERE user_id = (SELECT id FROM current_user_row) FOR UPDATE),
          line AS (
              SELECT p.id, p.name, p.price, p.stock, w.quantity
-             FROM wanted w JOIN products p ON p.id = w.product_id
+             FROM cart w JOIN products p ON p.id = w.product_id
              WHERE p.deleted_at IS NULL ORDER BY p.id FOR NO KEY UPDATE OF p),
-         deal AS (
+         cart_total AS (
              SELECT sum(price::numeric * quantity) AS total FROM line
              HAVING count(*) > 0 AND bool_and(quantity <= stock)),
-         agreed AS (
-             SELECT total::bigint AS total FROM deal
+         accepted AS (
+             SELECT total::bigint AS total FROM cart_total
              WHERE total <= {MAX_AMOUNT} AND total = coalesce(?4::bigint, total) AND total >= ?10::bigint),
          taken AS (
              UPDATE products p SET stock = l.stock - l.quantity
-             FROM line l, agreed WHERE p.id = l.id RETURNING p.id, p.stock),
+             FROM line l, accepted WHERE p.id = l.id RETURNING p.id, p.stock),
          placed AS (
              INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
-             SELECT ?5, ?6, ?3, '{order_status}', total, ?2, ?2 FROM agreed RETURNING total),
+             SELECT ?5, ?6, ?3, '{order_status}', total, ?2, ?2 FROM accepted RETURNING total),
          items AS (
              INSERT INTO order_items (order_id, product_id, name, price, quantity)
-             SELECT ?5, l.id, l.name, l.price, l.quantity FROM line l, agreed),
+             SELECT ?5, l.id, l.name, l.price, l.quantity FROM line l, accepted),
          payment AS (
              INSERT INTO payments (id, order_id, provider, provider_order_id, status, amount,
                                    transaction_id, created_at, updated_at, due_at)
              SELECT ?7, ?5, ?8, ?9, '{payment_status}', total, NULL, ?2, ?2,
                     CASE WHEN ?9::text IS NULL THEN ?2 END
-             FROM agreed),
+             FROM accepted),
          movements AS (
              INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at)
              SELECT (left(?5::text, 34)
                          || lpad(to_hex(row_number() OVER (ORDER BY l.id) - 1), 2, '0'))::uuid,
-                    l.id, -l.quantity, 'order', ?5, NULL, ?2 FROM line l, agreed),
-         written AS (
+                    l.id, -l.quantity, 'order', ?5, NULL, ?2 FROM line l, accepted),
+         email AS (
              INSERT INTO outbox (id, recipient, template, data, state, tries, since, due_at,
                                  created_at)
              SELECT ?11::uuid, u.email, '{template}',
@@ -70,11 +71,11 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
                                        ',' ORDER BY l.id) FROM line l)
                     || '],\"total\":' || total || '}}',
                     'waiting', 0, ?2, ?2, ?2
-             FROM users u, agreed WHERE u.id = ?3),
-         emptied AS (
-             DELETE FROM cart_items c USING wanted w, agreed
+             FROM users u, accepted WHERE u.id = ?3),
+         cleared AS (
+             DELETE FROM cart_items c USING cart w, accepted
              WHERE c.user_id = ?3 AND c.product_id = w.product_id),
-         told AS (
+         event AS (
              {UNSEQUENCED_EVENTS}
              SELECT ?2, '[' || string_agg('{{\"id\":\"' || id || '\",\"stockQuantity\":' || stock || '}}',
                                           ',' ORDER BY id) || ']'
@@ -86,13 +87,13 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The lines and the total of the order that was placed; none where the steps are to be taken.
+/// Returns the line items and the total, or `None` if the order must be placed step by step.
 pub(in crate::domain::orders) fn place_at_once(
     tx: &mut Tx<'_>,
     claims: &Claims,
-    draft: &Draft,
+    new: &NewOrder,
     expected_total: Option<Money>,
-    least: Money,
+    min_amount: Money,
 ) -> Result<Option<(Vec<OrderItem>, Money)>> {
     let rows = tx.at_once(
         &PLACE,
@@ -101,14 +102,14 @@ pub(in crate::domain::orders) fn place_at_once(
             tx.now(),
             claims.sub,
             expected_total,
-            draft.id,
-            draft.number.as_stored(),
-            draft.payment.id,
-            &draft.payment.provider,
-            draft.payment.provider_order_id.as_ref(),
-            least,
-            draft.mail,
-            &draft.number.to_string()
+            new.id,
+            new.number.as_stored(),
+            new.payment.id,
+            &new.payment.provider,
+            new.payment.provider_order_id.as_ref(),
+            min_amount,
+            new.mail,
+            &new.number.to_string()
         ],
         true,
         |row| {
@@ -127,7 +128,7 @@ pub(in crate::domain::orders) fn place_at_once(
     let total = rows
         .first()
         .map(|(_, total)| *total)
-        .ok_or_else(|| Error::internal("an order without lines"))?;
+        .ok_or_else(|| Error::internal("an order without line items"))?;
     Ok(Some((
         rows.into_iter().map(|(item, _)| item).collect(),
         total,

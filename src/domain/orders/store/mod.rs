@@ -1,17 +1,15 @@
-//! Orders as rows.
+//! SQL of orders and their line items.
 
 mod at_once;
 mod verify;
 
 use std::{collections::HashMap, fmt::Write};
 
-use uuid::Uuid;
-
 pub(super) use self::{
     at_once::place_at_once,
-    verify::{Odd, astray, unpayable, without_items, wrong_totals},
+    verify::{Mismatch, payment_mismatched, status_mismatched, without_items, wrong_totals},
 };
-use super::{Draft, Filters, Order, OrderItem, OrderNumber, Status};
+use super::{Filters, NewOrder, Order, OrderItem, OrderNumber, Status, first_id};
 use crate::{
     app::App,
     core::{
@@ -25,23 +23,23 @@ use crate::{
     infra::db::{Row, Sql, Tx, Value, params, placeholders},
 };
 
-/// How often a number that is taken is drawn anew. Two of 2^40 rarely meet once.
-const DRAWS: usize = 8;
+/// How many order numbers are tried. There are 2^40, so even one collision is rare.
+const MAX_NUMBER_ATTEMPTS: usize = 8;
 
-/// Writes the order under a number that nobody has.
+/// Inserts the order under a unique number and returns that number.
 pub(super) fn insert(
     tx: &mut Tx<'_>,
-    draft: &Draft,
+    new: &NewOrder,
     user: UserId,
     total: Money,
 ) -> Result<OrderNumber> {
-    let mut number = draft.number.clone();
-    for _ in 0..DRAWS {
-        let made = tx.execute(
+    let mut number = new.number.clone();
+    for _ in 0..MAX_NUMBER_ATTEMPTS {
+        let inserted = tx.execute(
             "INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (number) DO NOTHING",
             params![
-                draft.id,
+                new.id,
                 number.as_stored(),
                 user,
                 Status::Pending.as_str(),
@@ -49,15 +47,15 @@ pub(super) fn insert(
                 tx.now()
             ],
         )?;
-        if made == 1 {
+        if inserted == 1 {
             return Ok(number);
         }
         number = OrderNumber::random(tx.rng());
     }
-    Err(Error::internal("no free order number was drawn"))
+    Err(Error::internal("no unique order number was found"))
 }
 
-/// Writes the lines of an order, all in one statement.
+/// Inserts the line items of an order in one statement.
 pub(super) fn insert_items(tx: &mut Tx<'_>, order: OrderId, items: &[OrderItem]) -> Result<()> {
     let mut values: Vec<Value<'_>> = Vec::with_capacity(items.len() * 5);
     for item in items {
@@ -78,25 +76,25 @@ pub(super) fn insert_items(tx: &mut Tx<'_>, order: OrderId, items: &[OrderItem])
 }
 
 pub(super) fn set_status(tx: &mut Tx<'_>, id: OrderId, from: Status, to: Status) -> Result<()> {
-    let moved = tx.execute(
+    let updated = tx.execute(
         "UPDATE orders SET status = ?3, updated_at = ?4 WHERE id = ?1 AND status = ?2",
         params![id, from.as_str(), to.as_str(), tx.now()],
     )?;
-    if moved == 1 {
+    if updated == 1 {
         Ok(())
     } else {
         Err(Error::conflict(
             "illegal-transition",
-            "the order was changed meanwhile; read it again",
+            "the order has changed; read it again",
         ))
     }
 }
 
-/// Up to `most` orders placed before then that still wait for their money, the oldest first.
-pub(super) fn unpaid_before(tx: &mut Tx<'_>, moment: Timestamp, most: i64) -> Result<Vec<OrderId>> {
+/// Returns up to `limit` PENDING orders with ids below `before`, oldest first.
+pub(super) fn unpaid_before(tx: &mut Tx<'_>, before: OrderId, limit: i64) -> Result<Vec<OrderId>> {
     tx.all(
         "SELECT id FROM orders WHERE status = 'PENDING' AND id < ?1 ORDER BY id LIMIT ?2",
-        params![Value::Id(first_id(moment)), most],
+        params![before, limit],
         |row| row.get(0),
     )
 }
@@ -109,8 +107,8 @@ pub(super) fn id_by_number(tx: &mut Tx<'_>, number: &OrderNumber) -> Result<Opti
     )
 }
 
-/// An order's own row, before its lines and payment are joined to it.
-struct Head {
+/// The row of an order, without its line items and payment.
+struct OrderRow {
     id: OrderId,
     number: OrderNumber,
     user: UserId,
@@ -122,14 +120,15 @@ struct Head {
 
 const COLUMNS: &str = "id, number, user_id, status, total, created_at, updated_at FROM orders";
 
-fn head(row: &Row<'_>) -> Result<Head> {
+fn order_row(row: &Row<'_>) -> Result<OrderRow> {
     let status: &str = row.get(3)?;
-    Ok(Head {
+    Ok(OrderRow {
         id: row.get(0)?,
         number: OrderNumber::stored(row.get(1)?),
         user: row.get(2)?,
-        status: Status::parse(status)
-            .ok_or_else(|| Error::internal(format!("a stored order is `{status}`")))?,
+        status: Status::parse(status).ok_or_else(|| {
+            Error::internal(format!("unknown order status `{status}` in the database"))
+        })?,
         total: row.get(4)?,
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
@@ -138,42 +137,42 @@ fn head(row: &Row<'_>) -> Result<Head> {
 
 pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<Option<Order>> {
     let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
-    let head = tx.one(Sql::from(&sql).for_update("orders"), params![id], head)?;
-    Ok(whole(tx, app, head.into_iter().collect())?.pop())
+    let row = tx.one(Sql::from(&sql).for_update("orders"), params![id], order_row)?;
+    Ok(with_children(tx, app, row.into_iter().collect())?.pop())
 }
 
-/// What the filters say, as a condition with its values.
-fn narrowed(filters: &Filters) -> (String, Vec<Value<'static>>) {
+/// Returns the filters as a WHERE clause with its parameters.
+fn where_clause(filters: &Filters) -> (String, Vec<Value<'static>>) {
     let mut clause = String::from(" WHERE 1 = 1");
     let mut args: Vec<Value<'static>> = Vec::new();
-    let mut narrow = |condition: &str, value: Value<'static>| {
+    let mut add = |condition: &str, value: Value<'static>| {
         args.push(value);
         // Writing into a `String` cannot fail.
         let _ = write!(clause, " AND {condition} ?{}", args.len());
     };
     if let Some(user) = filters.user {
-        narrow("user_id =", Value::from(user));
+        add("user_id =", Value::from(user));
     }
     if let Some(status) = filters.status {
-        narrow("status =", Value::Text(status.as_str()));
+        add("status =", Value::Text(status.as_str()));
     }
     if let Some(from) = filters.from {
-        narrow("id >=", Value::Id(first_id(from)));
+        add("id >=", Value::from(first_id(from)));
     }
     if let Some(to) = filters.to {
-        narrow("id <", Value::Id(first_id(to)));
+        add("id <", Value::from(first_id(to)));
     }
     (clause, args)
 }
 
-/// One page of orders, newest first.
+/// Returns one page of orders, newest first.
 pub(super) fn page(
     tx: &mut Tx<'_>,
     app: &App,
     filters: &Filters,
     page: PageRequest,
 ) -> Result<Page<Order>> {
-    let (clause, mut args) = narrowed(filters);
+    let (clause, mut args) = where_clause(filters);
     let sql = format!(
         "SELECT count(*) FROM (SELECT 1 FROM orders{clause} LIMIT {}) AS counted",
         COUNTED_UP_TO + 1
@@ -186,19 +185,19 @@ pub(super) fn page(
     );
     args.push(Value::Int(page.limit));
     args.push(Value::Int(page.offset()));
-    let heads = tx.all(&sql, &args, head)?;
-    Ok(Page::new(page, whole(tx, app, heads)?, total))
+    let rows = tx.all(&sql, &args, order_row)?;
+    Ok(Page::new(page, with_children(tx, app, rows)?, total))
 }
 
-/// Up to so many orders, newest first, from the one behind `after` on.
-pub(super) fn behind(
+/// Returns up to `limit` orders after `after`, newest first.
+pub(super) fn after(
     tx: &mut Tx<'_>,
     app: &App,
     filters: &Filters,
     after: Option<OrderId>,
     limit: i64,
 ) -> Result<Vec<Order>> {
-    let (mut clause, mut args) = narrowed(filters);
+    let (mut clause, mut args) = where_clause(filters);
     if let Some(after) = after {
         args.push(Value::from(after));
         // Writing into a `String` cannot fail.
@@ -209,21 +208,16 @@ pub(super) fn behind(
         "SELECT {COLUMNS}{clause} ORDER BY id DESC LIMIT ?{}",
         args.len()
     );
-    let heads = tx.all(&sql, &args, head)?;
-    whole(tx, app, heads)
+    let rows = tx.all(&sql, &args, order_row)?;
+    with_children(tx, app, rows)
 }
 
-/// The least id of that moment: ids begin with the milliseconds of `created_at` (RFC 9562).
-pub(super) fn first_id(moment: Timestamp) -> Uuid {
-    Uuid::from_u128(u128::from(moment.0.max(0).unsigned_abs()) << 80)
-}
-
-/// Joins lines and payments to the orders, with one statement for all of each.
-fn whole(tx: &mut Tx<'_>, app: &App, heads: Vec<Head>) -> Result<Vec<Order>> {
-    if heads.is_empty() {
+/// Loads the line items and payments of the orders, with one statement for each of the two.
+fn with_children(tx: &mut Tx<'_>, app: &App, rows: Vec<OrderRow>) -> Result<Vec<Order>> {
+    if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<OrderId> = heads.iter().map(|head| head.id).collect();
+    let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
     let mut payments: HashMap<OrderId, Payment> = payments::of_orders(tx, &ids)?
         .into_iter()
         .map(|payment| (payment.order, payment))
@@ -246,22 +240,21 @@ fn whole(tx: &mut Tx<'_>, app: &App, heads: Vec<Head>) -> Result<Vec<Order>> {
         });
         Ok(())
     })?;
-    heads
-        .into_iter()
-        .map(|head| {
+    rows.into_iter()
+        .map(|order| {
             Ok(Order {
-                items: items.remove(&head.id).unwrap_or_default(),
+                items: items.remove(&order.id).unwrap_or_default(),
                 payment: payments
-                    .remove(&head.id)
-                    .ok_or_else(|| Error::internal(format!("order {} has no payment", head.id)))?,
-                id: head.id,
-                number: head.number,
-                user_id: head.user,
-                status: head.status,
-                total_amount: head.total,
+                    .remove(&order.id)
+                    .ok_or_else(|| Error::internal(format!("order {} has no payment", order.id)))?,
+                id: order.id,
+                number: order.number,
+                user_id: order.user,
+                status: order.status,
+                total_amount: order.total,
                 currency: app.config.currency.code(),
-                created_at: head.created_at,
-                updated_at: head.updated_at,
+                created_at: order.created_at,
+                updated_at: order.updated_at,
             })
         })
         .collect()

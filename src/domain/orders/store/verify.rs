@@ -1,4 +1,4 @@
-//! The rows of orders held against those of their lines and payments.
+//! Queries for orders that do not match their line items or payments.
 
 use crate::{
     core::{error::Result, finding::ASKED, id::OrderId},
@@ -6,17 +6,17 @@ use crate::{
     infra::db::{Column, Row, Tx, params},
 };
 
-/// An order, and two values that do not go together.
-pub(in crate::domain::orders) struct Odd<A, B> {
+/// An order with two values that contradict each other.
+pub(in crate::domain::orders) struct Mismatch<A, B> {
     pub(in crate::domain::orders) id: OrderId,
     pub(in crate::domain::orders) number: OrderNumber,
     pub(in crate::domain::orders) one: A,
     pub(in crate::domain::orders) other: B,
 }
 
-/// Orders without a line, with their total.
-pub(in crate::domain::orders) fn without_items(tx: &mut Tx<'_>) -> Result<Vec<Odd<i64, i64>>> {
-    odd(
+/// Returns orders without line items, with their total.
+pub(in crate::domain::orders) fn without_items(tx: &mut Tx<'_>) -> Result<Vec<Mismatch<i64, i64>>> {
+    mismatches(
         tx,
         "SELECT o.id, o.number, o.total, 0 FROM orders o
          WHERE NOT EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id)
@@ -24,9 +24,9 @@ pub(in crate::domain::orders) fn without_items(tx: &mut Tx<'_>) -> Result<Vec<Od
     )
 }
 
-/// Orders whose total is not the sum of their lines, with both.
-pub(in crate::domain::orders) fn wrong_totals(tx: &mut Tx<'_>) -> Result<Vec<Odd<i64, i64>>> {
-    odd(
+/// Returns orders whose total is not the sum of their line items, with both sums.
+pub(in crate::domain::orders) fn wrong_totals(tx: &mut Tx<'_>) -> Result<Vec<Mismatch<i64, i64>>> {
+    mismatches(
         tx,
         "SELECT o.id, o.number, o.total, CAST(i.lines AS BIGINT)
          FROM orders o JOIN (
@@ -36,9 +36,11 @@ pub(in crate::domain::orders) fn wrong_totals(tx: &mut Tx<'_>) -> Result<Vec<Odd
     )
 }
 
-/// Orders without a payment of their total, with both amounts.
-pub(in crate::domain::orders) fn unpayable(tx: &mut Tx<'_>) -> Result<Vec<Odd<i64, Option<i64>>>> {
-    odd(
+/// Returns orders without a payment of their total, with both amounts.
+pub(in crate::domain::orders) fn payment_mismatched(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<Mismatch<i64, Option<i64>>>> {
+    mismatches(
         tx,
         "SELECT o.id, o.number, o.total, p.amount
          FROM orders o LEFT JOIN payments p ON p.order_id = o.id
@@ -46,10 +48,12 @@ pub(in crate::domain::orders) fn unpayable(tx: &mut Tx<'_>) -> Result<Vec<Odd<i6
     )
 }
 
-/// Orders that do not stand where their payment says, with both statuses. A cancelled one may have
-/// any: late money is captured, then given back.
-pub(in crate::domain::orders) fn astray(tx: &mut Tx<'_>) -> Result<Vec<Odd<String, String>>> {
-    odd(
+/// Returns orders whose status contradicts that of their payment, with both. A cancelled order may have any
+/// payment: late money is captured, then refunded.
+pub(in crate::domain::orders) fn status_mismatched(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<Mismatch<String, String>>> {
+    mismatches(
         tx,
         "SELECT o.id, o.number, o.status, p.status
          FROM orders o JOIN payments p ON p.order_id = o.id
@@ -60,13 +64,13 @@ pub(in crate::domain::orders) fn astray(tx: &mut Tx<'_>) -> Result<Vec<Odd<Strin
     )
 }
 
-fn odd<A, B>(tx: &mut Tx<'_>, sql: &str) -> Result<Vec<Odd<A, B>>>
+fn mismatches<A, B>(tx: &mut Tx<'_>, sql: &str) -> Result<Vec<Mismatch<A, B>>>
 where
     A: for<'a> Column<'a>,
     B: for<'a> Column<'a>,
 {
     tx.all(sql, params![ASKED], |row: &Row<'_>| {
-        Ok(Odd {
+        Ok(Mismatch {
             id: row.get(0)?,
             number: OrderNumber::stored(row.get(1)?),
             one: row.get(2)?,

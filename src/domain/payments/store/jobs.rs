@@ -1,4 +1,4 @@
-//! The queue of requests to the provider, as rows.
+//! SQL of the jobs that operators see.
 
 use crate::{
     core::{
@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// Orders that the provider does not know yet.
-pub(in crate::domain::payments) fn orders_to_make(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
+/// Returns the orders to create at the provider.
+pub(in crate::domain::payments) fn order_jobs(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
     tx.all(
         "SELECT order_id, order_id, due_at, tries, error FROM payments
          WHERE due_at IS NOT NULL ORDER BY due_at LIMIT ?1",
@@ -21,8 +21,8 @@ pub(in crate::domain::payments) fn orders_to_make(tx: &mut Tx<'_>) -> Result<Vec
     )
 }
 
-/// Refunds that the provider has not accepted yet.
-pub(in crate::domain::payments) fn refunds_to_send(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
+/// Returns the refunds to send to the provider.
+pub(in crate::domain::payments) fn refund_jobs(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
     tx.all(
         "SELECT id, order_id, due_at, tries, error FROM refunds
          WHERE due_at IS NOT NULL ORDER BY due_at, id LIMIT ?1",
@@ -31,8 +31,8 @@ pub(in crate::domain::payments) fn refunds_to_send(tx: &mut Tx<'_>) -> Result<Ve
     )
 }
 
-/// Refunds that failed and that nobody has dealt with, the oldest first.
-pub(in crate::domain::payments) fn dead_refunds(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
+/// Returns the failed refunds that are not resolved, oldest first.
+pub(in crate::domain::payments) fn dead_refund_jobs(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
     tx.all(
         "SELECT id, order_id, due_at, tries, error FROM refunds
          WHERE status = 'FAILED' AND resolved_at IS NULL ORDER BY updated_at, id LIMIT ?1",
@@ -56,8 +56,8 @@ fn job(row: &Row<'_>, kind: &'static str, state: JobState) -> Result<BackgroundJ
     })
 }
 
-/// Has a refund that waits to be sent attempted now; returns whether there is one.
-pub(in crate::domain::payments) fn retry_refund(tx: &mut Tx<'_>, id: RefundId) -> Result<bool> {
+/// Makes a queued refund due now. Returns whether there is one.
+pub(in crate::domain::payments) fn retry_refund_now(tx: &mut Tx<'_>, id: RefundId) -> Result<bool> {
     let changed = tx.execute(
         "UPDATE refunds SET due_at = ?2 WHERE id = ?1 AND due_at IS NOT NULL",
         params![id, tx.now()],
@@ -65,8 +65,8 @@ pub(in crate::domain::payments) fn retry_refund(tx: &mut Tx<'_>, id: RefundId) -
     Ok(changed == 1)
 }
 
-/// The same for an order that the provider does not know yet.
-pub(in crate::domain::payments) fn retry_order(tx: &mut Tx<'_>, id: OrderId) -> Result<bool> {
+/// Makes a queued order due now. Returns whether there is one.
+pub(in crate::domain::payments) fn retry_order_now(tx: &mut Tx<'_>, id: OrderId) -> Result<bool> {
     let changed = tx.execute(
         "UPDATE payments SET due_at = ?2 WHERE order_id = ?1 AND due_at IS NOT NULL",
         params![id, tx.now()],

@@ -1,27 +1,26 @@
-//! Refunds as rows.
+//! SQL of refunds.
 
 use std::collections::HashMap;
 
 use crate::{
     core::{
-        clock::Timestamp,
         error::{Error, Result},
         id::{OrderId, RefundId, UserId},
         money::Money,
     },
-    domain::payments::{Payment, Refund, RefundCause, RefundDue, RefundStatus},
-    infra::db::{Row, Sql, Tx, Value, params, placeholders},
+    domain::payments::{Payment, Refund, RefundCause, RefundStatus},
+    infra::db::{Row, Tx, Value, params, placeholders},
 };
 
-/// A refund's row, as events and commands name it.
-pub(in crate::domain::payments) struct Named {
+/// The row of a refund, with what is needed to lock its payment.
+pub(in crate::domain::payments) struct RefundRow {
     pub(in crate::domain::payments) refund: RefundId,
     pub(in crate::domain::payments) order: OrderId,
-    /// The provider's payment, where it is not the order's own.
+    /// The provider's id of the payment, if that is a duplicate.
     pub(in crate::domain::payments) transaction: Option<String>,
 }
 
-/// A refund that is to be sent to the provider where that is still to be done.
+/// Inserts a refund and queues it for the provider, unless it was made there.
 pub(in crate::domain::payments) fn insert_refund(
     tx: &mut Tx<'_>,
     payment: &Payment,
@@ -48,8 +47,8 @@ pub(in crate::domain::payments) fn insert_refund(
     Ok(())
 }
 
-/// The refunds of money that was paid twice, the oldest first.
-pub(in crate::domain::payments) fn of_duplicate(
+/// Returns the refunds of a duplicate payment, oldest first.
+pub(in crate::domain::payments) fn refunds_of_duplicate(
     tx: &mut Tx<'_>,
     transaction: &str,
 ) -> Result<Vec<Refund>> {
@@ -61,7 +60,7 @@ pub(in crate::domain::payments) fn of_duplicate(
     )
 }
 
-/// Adds the refunds of these orders' own payments, the oldest first.
+/// Adds the refunds of the orders' own payments, oldest first.
 pub(super) fn of_orders(
     tx: &mut Tx<'_>,
     orders: &[OrderId],
@@ -93,10 +92,11 @@ fn refund(row: &Row<'_>) -> Result<Refund> {
 
 fn status(row: &Row<'_>) -> Result<RefundStatus> {
     let text: &str = row.get(3)?;
-    RefundStatus::parse(text).ok_or_else(|| Error::internal(format!("a stored refund is `{text}`")))
+    RefundStatus::parse(text)
+        .ok_or_else(|| Error::internal(format!("unknown refund status `{text}` in the database")))
 }
 
-/// What went back, or is on its way.
+/// Returns the sum of the refunds that are processed or pending.
 pub(super) fn sum(refunds: &[Refund]) -> Result<Money> {
     let counted = refunds
         .iter()
@@ -106,33 +106,33 @@ pub(super) fn sum(refunds: &[Refund]) -> Result<Money> {
         .try_fold(Money::ZERO, Money::plus)
 }
 
-/// The refund that the provider calls so, or that the shop does.
-pub(in crate::domain::payments) fn refund_by_name(
+/// Returns the refund with the provider's id, or with the shop's own id if it has no provider id yet.
+pub(in crate::domain::payments) fn refund_by_id(
     tx: &mut Tx<'_>,
     provider_refund_id: &str,
     own: Option<RefundId>,
-) -> Result<Option<Named>> {
+) -> Result<Option<RefundRow>> {
     tx.one(
         "SELECT id, order_id, transaction_id FROM refunds WHERE provider_refund_id = ?1
          UNION ALL
          SELECT id, order_id, transaction_id FROM refunds
          WHERE id = ?2 AND provider_refund_id IS NULL",
         params![provider_refund_id, own],
-        named,
+        refund_row,
     )
 }
 
-fn named(row: &Row<'_>) -> Result<Named> {
-    Ok(Named {
+fn refund_row(row: &Row<'_>) -> Result<RefundRow> {
+    Ok(RefundRow {
         refund: row.get(0)?,
         order: row.get(1)?,
         transaction: row.get(2)?,
     })
 }
 
-/// The oldest refund of that sum which waits to be named. One that nobody asked for, since the money was
-/// not due, need not be sent where somebody has refunded it at the provider.
-pub(in crate::domain::payments) fn nameless_refund(
+/// Returns the oldest pending refund of that amount without a provider id. It must have been sent before, unless
+/// the shop itself requested it: then a refund in the provider's dashboard replaces it.
+pub(in crate::domain::payments) fn refund_without_provider_id(
     tx: &mut Tx<'_>,
     payment: &Payment,
     amount: i64,
@@ -167,18 +167,18 @@ pub(in crate::domain::payments) fn process_refund(
 pub(in crate::domain::payments) fn fail_refund(
     tx: &mut Tx<'_>,
     id: RefundId,
-    why: &str,
+    reason: &str,
 ) -> Result<()> {
     tx.execute(
         "UPDATE refunds SET status = 'FAILED', due_at = NULL, error = ?2, updated_at = ?3
          WHERE id = ?1 AND status = 'PENDING'",
-        params![id, why, tx.now()],
+        params![id, reason, tx.now()],
     )?;
     Ok(())
 }
 
-/// Names a refund as the provider does; now its word is waited for.
-pub(in crate::domain::payments) fn name_refund(
+/// Sets the provider's id of a refund and removes it from the queue; its result is reported later.
+pub(in crate::domain::payments) fn set_provider_refund(
     tx: &mut Tx<'_>,
     id: RefundId,
     provider_refund_id: &str,
@@ -191,75 +191,26 @@ pub(in crate::domain::payments) fn name_refund(
     Ok(())
 }
 
-pub(in crate::domain::payments) fn refunds_due(
-    tx: &mut Tx<'_>,
-    provider: &str,
-    absurd: Timestamp,
-    most: i64,
-) -> Result<Vec<RefundDue>> {
-    let sql =
-        "SELECT r.id, r.order_id, coalesce(r.transaction_id, p.transaction_id), r.amount, r.tries,
-             r.transaction_id
-         FROM refunds r JOIN payments p ON p.order_id = r.order_id
-         WHERE p.provider = ?1 AND r.due_at IS NOT NULL AND (r.due_at <= ?2 OR r.due_at > ?3)
-         ORDER BY r.due_at, r.id LIMIT ?4";
-    let args = params![provider, tx.now(), absurd, most];
-    tx.all(Sql::from(sql).for_update("p, r"), args, |row| {
-        Ok(RefundDue {
-            refund: row.get(0)?,
-            order: row.get(1)?,
-            transaction_id: row.get(2)?,
-            amount: row.get(3)?,
-            tries: row.get::<i64>(4)? + 1,
-            duplicate: row.get(5)?,
-        })
-    })
-}
-
-pub(in crate::domain::payments) fn claim_refund(
-    tx: &mut Tx<'_>,
-    id: RefundId,
-    until: Timestamp,
-) -> Result<()> {
-    tx.execute(
-        "UPDATE refunds SET due_at = ?2, tries = tries + 1 WHERE id = ?1",
-        params![id, until],
-    )?;
-    Ok(())
-}
-
-pub(in crate::domain::payments) fn put_off_refund(
-    tx: &mut Tx<'_>,
-    id: RefundId,
-    next: Timestamp,
-    why: &str,
-) -> Result<()> {
-    tx.execute(
-        "UPDATE refunds SET due_at = ?2, error = ?3 WHERE id = ?1 AND due_at IS NOT NULL",
-        params![id, next, why],
-    )?;
-    Ok(())
-}
-
-/// A refund that failed and that nobody has dealt with, with its cause.
+/// Returns a failed refund that is not resolved, with its cause.
 pub(in crate::domain::payments) fn failed_refund(
     tx: &mut Tx<'_>,
     id: RefundId,
-) -> Result<Option<(Named, RefundCause)>> {
+) -> Result<Option<(RefundRow, RefundCause)>> {
     tx.one(
         "SELECT id, order_id, transaction_id, cause FROM refunds
          WHERE id = ?1 AND status = 'FAILED' AND resolved_at IS NULL",
         params![id],
         |row| {
             let text: &str = row.get(3)?;
-            let cause = RefundCause::parse(text)
-                .ok_or_else(|| Error::internal(format!("a stored refund's cause is `{text}`")))?;
-            Ok((named(row)?, cause))
+            let cause = RefundCause::parse(text).ok_or_else(|| {
+                Error::internal(format!("unknown refund cause `{text}` in the database"))
+            })?;
+            Ok((refund_row(row)?, cause))
         },
     )
 }
 
-/// Takes a failed refund off the list for a person; from the command line no account is recorded.
+/// Resolves a failed refund. `by` is `None` on the command line.
 pub(in crate::domain::payments) fn resolve_refund(
     tx: &mut Tx<'_>,
     id: RefundId,
@@ -274,7 +225,7 @@ pub(in crate::domain::payments) fn resolve_refund(
     Ok(())
 }
 
-/// The failed refunds of a payment that nobody has dealt with, with their sums, the oldest first.
+/// Returns the failed refunds of a payment that are not resolved, with their amounts, oldest first.
 pub(in crate::domain::payments) fn failed_refunds(
     tx: &mut Tx<'_>,
     payment: &Payment,

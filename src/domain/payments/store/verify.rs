@@ -1,13 +1,15 @@
-//! The rows of payments held against those of refunds and of what the provider said.
+//! Queries for payments that do not match their refunds or the provider's events.
 
 use crate::{
     core::{error::Result, finding::ASKED, id::OrderId},
-    domain::payments::verdict::{DUPLICATE, STUCK},
+    domain::payments::{Mismatch, Outcome},
     infra::db::{Tx, params},
 };
 
-/// Payments of which more is given back, or about to be, than was captured: with both sums.
-pub(in crate::domain::payments) fn overdrawn(tx: &mut Tx<'_>) -> Result<Vec<(OrderId, i64, i64)>> {
+/// Returns payments whose refunds, processed or pending, exceed the captured amount, with both sums.
+pub(in crate::domain::payments) fn over_refunded(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(OrderId, i64, i64)>> {
     tx.all(
         "SELECT p.order_id, CAST(r.back AS BIGINT),
              CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END
@@ -22,22 +24,24 @@ pub(in crate::domain::payments) fn overdrawn(tx: &mut Tx<'_>) -> Result<Vec<(Ord
     )
 }
 
-/// A payment, and what the provider said of its capture.
-pub(in crate::domain::payments) struct Unproven {
+/// A payment and the captures on record for it.
+pub(in crate::domain::payments) struct CaptureMismatch {
     pub(in crate::domain::payments) order: OrderId,
     pub(in crate::domain::payments) status: String,
     pub(in crate::domain::payments) amount: i64,
     pub(in crate::domain::payments) transaction: Option<String>,
-    /// How many captures of it are on record.
+    /// The number of captures on record.
     pub(in crate::domain::payments) captures: i64,
-    /// Of one of them.
+    /// The amount of one of them.
     pub(in crate::domain::payments) captured: Option<i64>,
+    /// The transaction of one of them.
     pub(in crate::domain::payments) captured_as: Option<String>,
 }
 
-/// Payments that are captured without exactly one capture on record, of that amount and transaction;
-/// and those that are not, with one.
-pub(in crate::domain::payments) fn unproven(tx: &mut Tx<'_>) -> Result<Vec<Unproven>> {
+/// Returns captured payments without exactly one matching capture on record, and others with a capture.
+pub(in crate::domain::payments) fn captures_mismatched(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<CaptureMismatch>> {
     tx.all(
         "SELECT p.order_id, p.status, p.amount, p.transaction_id, coalesce(e.captures, 0), e.amount,
              e.transaction_id
@@ -53,7 +57,7 @@ pub(in crate::domain::payments) fn unproven(tx: &mut Tx<'_>) -> Result<Vec<Unpro
          ORDER BY p.order_id LIMIT ?1",
         params![ASKED],
         |row| {
-            Ok(Unproven {
+            Ok(CaptureMismatch {
                 order: row.get(0)?,
                 status: row.get(1)?,
                 amount: row.get(2)?,
@@ -66,9 +70,9 @@ pub(in crate::domain::payments) fn unproven(tx: &mut Tx<'_>) -> Result<Vec<Unpro
     )
 }
 
-/// Payments that are called refunded and are not given back in full, or the other way round: with their
-/// status, their amount and what came back.
-pub(in crate::domain::payments) fn misnamed(
+/// Returns payments that are REFUNDED but not refunded in full, or the reverse, with status, amount and
+/// processed refunds.
+pub(in crate::domain::payments) fn refund_status_mismatched(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(OrderId, String, i64, i64)>> {
     tx.all(
@@ -85,9 +89,9 @@ pub(in crate::domain::payments) fn misnamed(
     )
 }
 
-/// Money that came once more for an order, and whose refunds, done or on their way, are another sum than it;
-/// or the same sum where it is listed for a person. Also refunds of such money without a record of it. With
-/// the provider's id, what came and what goes back.
+/// Returns duplicate payments whose refunds, processed or pending, differ from their amount, and those listed as
+/// unmatched although refunded in full; also refunds of a duplicate payment that is not on record. With the
+/// provider's id, the amount and the sum of the refunds.
 pub(in crate::domain::payments) fn unrefunded_duplicates(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(OrderId, String, i64, i64)>> {
@@ -103,7 +107,11 @@ pub(in crate::domain::payments) fn unrefunded_duplicates(
          WHERE CASE WHEN e.outcome = ?1 THEN coalesce(r.back, 0) <> e.amount
              ELSE coalesce(r.back, 0) >= coalesce(e.amount, 0) END
          ORDER BY 1 LIMIT ?3",
-        params![DUPLICATE, STUCK, ASKED],
+        params![
+            Outcome::Duplicate.as_str(),
+            Outcome::Unmatched(Mismatch::AlreadyPaid).as_str(),
+            ASKED
+        ],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )
 }

@@ -1,79 +1,95 @@
-//! The payment provider. A checkout never waits for it: what needs the network is done after the
-//! transaction, by the worker or by whoever wants to pay. It asks once; asking again is the worker's
-//! business.
+//! The payment provider behind a trait; a provider is one folder. Checkout never waits for the network: the
+//! worker calls the provider after the transaction, or the handler does when a customer wants to pay. A driver
+//! sends each request once; retries are the worker's job.
 
+mod error;
+mod event;
 mod mock;
-mod play;
-mod razorpay;
-mod store;
+pub mod razorpay;
+mod request;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use http::HeaderMap;
 
 pub use self::{
-    mock::{Mock, Play},
-    play::{Played, Visit, Webhook},
+    error::GatewayError,
+    event::{EventKind, GatewayEvent, ReportedPayment, ReportedRefund},
+    mock::{Mock, Played, SimulatedPayment, Visit, Webhook},
     razorpay::Razorpay,
+    request::{
+        GatewayPayment, GatewayPaymentStatus, GatewayRefund, GatewayRefundStatus, OrderRequest,
+        RefundRequest,
+    },
 };
-use super::Refusal;
-use crate::core::{clock::Timestamp, error::Result, money::Money, rng::Rng};
+use crate::{
+    core::{clock::Timestamp, error::Result, money::Money, rng::Rng},
+    infra::config::Secret,
+};
 
-/// An order that the provider is to take money for.
-#[derive(Debug, Clone)]
-pub struct OrderToMake {
-    pub amount: Money,
-    /// ISO 4217.
-    pub currency: &'static str,
-    /// What the shop calls it, at most 40 letters.
-    pub receipt: String,
-}
-
-/// Money that the provider is to give back.
-#[derive(Debug, Clone)]
-pub struct RefundToMake {
-    /// The provider's id of the payment.
-    pub payment_id: String,
-    pub amount: Money,
-    /// What the shop calls it, at least ten letters; the same one is refunded once.
-    pub key: String,
-}
-
-/// A refund, as the provider tells of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefundMade {
-    /// The provider's id.
-    pub id: String,
-    /// Whether the money has left; none: not yet.
-    pub succeeded: Option<bool>,
-}
-
-/// A provider that takes the customer's money and tells of it by webhook.
+/// A payment provider.
 pub trait Gateway: Send + Sync {
-    /// The provider's name, as orders show it.
+    /// Returns the provider's name, as orders show it.
     fn name(&self) -> &'static str;
 
-    /// What a browser names the shop by, when it opens the provider's checkout.
+    /// Returns the public key id, with which a browser opens the provider's checkout.
     fn key_id(&self) -> &str;
 
-    /// The least that it takes, in the currency's minor unit.
-    fn least(&self) -> Money;
+    /// Returns the minimum amount of a payment or refund, in the currency's minor unit.
+    fn min_amount(&self) -> Money;
 
-    /// The provider's id of an order, where one can be made at once and without the network.
-    fn order_id_at_once(&self, now: Timestamp, rng: &Rng) -> Option<String>;
+    /// Returns an order id, if the provider creates orders without the network.
+    fn offline_order_id(&self, now: Timestamp, rng: &Rng) -> Option<String>;
 
-    /// The same for a refund, which then has happened.
-    fn refund_id_at_once(&self, rng: &Rng) -> Option<String>;
+    /// Returns the id of a processed refund, if the provider refunds without the network.
+    fn offline_refund_id(&self, rng: &Rng) -> Option<String>;
 
-    /// Makes an order there; tells its id.
-    fn make_order<'a>(&'a self, order: &'a OrderToMake) -> BoxFuture<'a, Result<String, Refusal>>;
+    /// Creates an order and returns its id.
+    fn create_order<'a>(
+        &'a self,
+        order: &'a OrderRequest,
+    ) -> BoxFuture<'a, Result<String, GatewayError>>;
 
-    /// Gives money back.
-    fn refund<'a>(&'a self, refund: &'a RefundToMake)
-    -> BoxFuture<'a, Result<RefundMade, Refusal>>;
+    /// Refunds a payment. The same idempotency key is refunded once.
+    fn create_refund<'a>(
+        &'a self,
+        refund: &'a RefundRequest,
+    ) -> BoxFuture<'a, Result<GatewayRefund, GatewayError>>;
 
-    /// All payments for one of its orders, as its payment entities.
-    fn payments<'a>(&'a self, order_id: &'a str) -> BoxFuture<'a, Result<Vec<Value>, Refusal>>;
+    /// Returns all payments of one of its orders.
+    fn list_payments<'a>(
+        &'a self,
+        order_id: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<GatewayPayment>, GatewayError>>;
 
-    /// All refunds of one of its payments, as its refund entities.
-    fn refunds<'a>(&'a self, payment_id: &'a str) -> BoxFuture<'a, Result<Vec<Value>, Refusal>>;
+    /// Returns all refunds of one of its payments.
+    fn list_refunds<'a>(
+        &'a self,
+        payment_id: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<GatewayRefund>, GatewayError>>;
+
+    /// Checks the headers of a webhook before its body is read.
+    ///
+    /// Errors: `invalid-signature` if they cannot belong to a signed webhook.
+    fn check_webhook_headers(&self, headers: &HeaderMap) -> Result<()>;
+
+    /// Verifies the signature of a webhook, made with any of the secrets, and returns its events.
+    ///
+    /// Errors: `invalid-signature`.
+    fn verify_webhook(
+        &self,
+        secrets: &[Secret],
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Vec<GatewayEvent>>;
+
+    /// Returns the events in a body that was verified before. A body that cannot be parsed is one
+    /// [`EventKind::Unreadable`] event.
+    fn parse_events(&self, body: &[u8]) -> Vec<GatewayEvent>;
+
+    /// Returns the webhook body that reports a payment's status; `None` if the status is not final.
+    fn format_payment_event(&self, payment: &GatewayPayment) -> Option<Bytes>;
+
+    /// Returns the webhook body that reports a refund's status; `None` if it is pending.
+    fn format_refund_event(&self, refund: &GatewayRefund) -> Option<Bytes>;
 }

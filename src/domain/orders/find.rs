@@ -1,0 +1,38 @@
+//! Finds orders.
+
+use super::{Order, OrderNumber, first_id, store};
+use crate::{
+    app::App,
+    core::{
+        clock::Timestamp,
+        error::{Error, Result},
+        id::{OrderId, UserId},
+    },
+    infra::db::Tx,
+};
+
+/// Returns an order by id; with `owner`, only if that user placed it. Locks the row in a write transaction.
+///
+/// Errors: `not-found`.
+pub fn order(tx: &mut Tx<'_>, app: &App, id: OrderId, owner: Option<UserId>) -> Result<Order> {
+    store::by_id(tx, app, id)?
+        .filter(|order| owner.is_none_or(|owner| order.user_id == owner))
+        .ok_or_else(|| Error::not_found("order"))
+}
+
+/// Returns an order by its id or its number.
+///
+/// Errors: `not-found`.
+pub fn order_by_name(tx: &mut Tx<'_>, app: &App, name: &str) -> Result<Order> {
+    let id = match name.parse::<OrderId>() {
+        Ok(id) => Some(id),
+        Err(_) => store::id_by_number(tx, &OrderNumber::normalize(name))?,
+    };
+    let id = id.ok_or_else(|| Error::not_found("order"))?;
+    order(tx, app, id, None)
+}
+
+/// Returns up to `limit` PENDING orders placed before `timestamp`, oldest first.
+pub fn unpaid_before(tx: &mut Tx<'_>, timestamp: Timestamp, limit: i64) -> Result<Vec<OrderId>> {
+    store::unpaid_before(tx, first_id(timestamp), limit)
+}

@@ -1,0 +1,64 @@
+//! The order and its lines, as the API shows them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{OrderNumber, Status};
+use crate::{
+    core::{
+        clock::Timestamp,
+        id::{OrderId, ProductId, UserId},
+        money::{Money, Price, Quantity},
+    },
+    domain::{catalog, payments::Payment},
+};
+
+/// An order, as its customer and admins see it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    pub id: OrderId,
+    /// The number that people use, e.g. `7K3M-9QXD`.
+    #[schema(value_type = String, example = "7K3M-9QXD")]
+    pub number: OrderNumber,
+    pub user_id: UserId,
+    pub status: Status,
+    pub items: Vec<OrderItem>,
+    /// In the currency's minor unit.
+    pub total_amount: Money,
+    /// ISO 4217.
+    #[schema(example = "INR")]
+    pub currency: &'static str,
+    pub payment: Payment,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A line item with the product's name and price at the time of purchase.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderItem {
+    pub product_id: ProductId,
+    pub name: String,
+    pub price: Price,
+    pub quantity: Quantity,
+    pub line_total: Money,
+}
+
+impl Order {
+    /// Returns the products with their quantities.
+    pub(super) fn lines(&self) -> Vec<catalog::Line> {
+        self.items
+            .iter()
+            .map(|item| (item.product_id, item.quantity))
+            .collect()
+    }
+}
+
+/// Returns the smallest id that an order placed at `timestamp` can have: ids begin with the milliseconds of
+/// `created_at` (UUIDv7, RFC 9562).
+pub fn first_id(timestamp: Timestamp) -> OrderId {
+    let milliseconds = u128::from(timestamp.0.max(0).unsigned_abs());
+    OrderId(Uuid::from_u128(milliseconds << 80))
+}

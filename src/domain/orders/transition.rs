@@ -1,0 +1,55 @@
+//! Moves an order to its next status.
+
+use super::{Actor, Order, Status, find::order, notifications::OrderEmail, store};
+use crate::{
+    app::App,
+    core::error::{Error, Result},
+    domain::catalog::{self, Cause},
+    infra::db::Tx,
+};
+
+/// Moves an order to `next` and emails its customer. Cancelling returns the stock.
+///
+/// Errors: `illegal-transition`.
+pub fn transition(
+    tx: &mut Tx<'_>,
+    app: &App,
+    current: &Order,
+    next: Status,
+    actor: Actor,
+) -> Result<Order> {
+    if !current.status.can_transition_to(next, actor) {
+        let (from, to) = (current.status.as_str(), next.as_str());
+        let detail = format!("an order that is {from} cannot become {to} this way");
+        return Err(Error::conflict("illegal-transition", detail));
+    }
+    store::set_status(tx, current.id, current.status, next)?;
+    if next == Status::Cancelled {
+        let cause = match actor {
+            Actor::Clock => Cause::Expiry,
+            _ => Cause::Cancel,
+        };
+        catalog::put_back(tx, current.id, &current.lines(), cause)?;
+    }
+    if let Some(email) = OrderEmail::for_status(next) {
+        email.enqueue(tx, current, None)?;
+    }
+    order(tx, app, current.id, None)
+}
+
+/// Moves an order to REFUNDED once all of its money has been refunded; with `restock`, returns its stock.
+/// Does nothing to an order that has no such transition: a cancelled order stays cancelled, and its stock was
+/// returned when it was cancelled.
+pub fn mark_refunded(tx: &mut Tx<'_>, current: &Order, restock: bool) -> Result<()> {
+    if !current
+        .status
+        .can_transition_to(Status::Refunded, Actor::Provider)
+    {
+        return Ok(());
+    }
+    store::set_status(tx, current.id, current.status, Status::Refunded)?;
+    if restock {
+        catalog::put_back(tx, current.id, &current.lines(), Cause::Refund)?;
+    }
+    Ok(())
+}

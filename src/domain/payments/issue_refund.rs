@@ -1,0 +1,127 @@
+//! Refunds payments. A refund is stored first and sent to the provider after the transaction, retried under one
+//! idempotency key.
+
+use super::{
+    Effect, Payment, PaymentStatus, Refund, RefundCause, RefundStatus, Refunded, open, store,
+};
+use crate::{
+    app::App,
+    core::{
+        error::{Error, Result},
+        id::RefundId,
+        money::{Amount, Money},
+    },
+    infra::db::Tx,
+};
+
+/// Why a refund failed, if the provider reports only that it did.
+pub(super) const FAILED: &str = "the provider reports that it failed";
+
+/// Refunds `amount`, or all that can still be refunded. `payment` must be locked.
+///
+/// Errors: `refund-exceeds-captured`, `amount-too-small`.
+pub fn refund(
+    tx: &mut Tx<'_>,
+    app: &App,
+    payment: &Payment,
+    amount: Option<Amount>,
+    cause: RefundCause,
+    restock: bool,
+) -> Result<Effect> {
+    let refundable = payment.refundable();
+    let amount = amount.map_or(refundable, Money::from);
+    if amount == Money::ZERO || amount > refundable {
+        let (refundable, amount) = (refundable.get(), amount.get());
+        let detail = match refundable {
+            0 => "nothing is left to refund".to_owned(),
+            _ => format!("{refundable} can be refunded, not {amount}"),
+        };
+        return Err(Error::conflict("refund-exceeds-captured", detail));
+    }
+    let is_own_provider = payment.provider == app.gateway.name();
+    // A late payment is refunded whatever its amount, and another provider has limits of its own.
+    if cause == RefundCause::Admin && is_own_provider {
+        open::check_amount(app, amount)?;
+    }
+    let refund = Refund {
+        id: tx.id(),
+        amount,
+        status: RefundStatus::Pending,
+        restock,
+    };
+    store::insert_refund(tx, payment, &refund, cause)?;
+    if let Some(duplicate) = payment.duplicate_id() {
+        store::set_duplicate_refunded(tx, duplicate, true)?;
+    }
+    // A refund of another provider's payment waits until that provider is configured again.
+    let provider_id = is_own_provider
+        .then(|| app.gateway.offline_refund_id(tx.rng()))
+        .flatten();
+    match provider_id {
+        Some(id) => complete(tx, payment, &refund, &id).map(Effect::Refunded),
+        None => Ok(Effect::None),
+    }
+}
+
+/// Records that a refund was processed. `payment` must be locked.
+pub(super) fn complete(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+    refund: &Refund,
+    provider_id: &str,
+) -> Result<Refunded> {
+    store::process_refund(tx, refund.id, provider_id)?;
+    let others: Vec<_> = payment
+        .refunds
+        .iter()
+        .filter(|other| other.id != refund.id && other.status == RefundStatus::Processed)
+        .collect();
+    let sum = others
+        .iter()
+        .try_fold(refund.amount, |sum, other| sum.plus(other.amount))?;
+    let is_all = sum == payment.amount;
+    for (failed, amount) in store::failed_refunds(tx, payment)? {
+        // A full refund resolves every failed one; a partial one resolves one of the same amount.
+        if is_all {
+            store::resolve_refund(tx, failed, None, "the payment was refunded in full")?;
+        } else if amount == refund.amount {
+            store::resolve_refund(tx, failed, None, "the same amount was refunded later")?;
+            break;
+        }
+    }
+    if let Some(duplicate) = payment.duplicate_id() {
+        if is_all {
+            store::set_duplicate_refunded(tx, duplicate, true)?;
+        }
+        return Ok(Refunded {
+            order: payment.order,
+            amount: refund.amount,
+            is_full: false,
+            restock: false,
+        });
+    }
+    let is_full = is_all && payment.status.can_transition_to(PaymentStatus::Refunded);
+    if is_full {
+        store::set_status(
+            tx,
+            payment.order,
+            PaymentStatus::Captured,
+            PaymentStatus::Refunded,
+        )?;
+    }
+    Ok(Refunded {
+        order: payment.order,
+        amount: refund.amount,
+        is_full,
+        restock: is_full && (refund.restock || others.iter().any(|other| other.restock)),
+    })
+}
+
+/// Records that a refund failed, which needs an admin. `payment` must be locked.
+pub(super) fn fail(tx: &mut Tx<'_>, payment: &Payment, id: RefundId, reason: &str) -> Result<()> {
+    store::fail_refund(tx, id, reason)?;
+    match payment.duplicate_id() {
+        Some(duplicate) => store::set_duplicate_refunded(tx, duplicate, false),
+        None => Ok(()),
+    }
+}

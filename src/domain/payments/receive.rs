@@ -1,0 +1,112 @@
+//! Receives deliveries: stores each event, processes it, and reprocesses earlier events that it explains.
+
+use uuid::Uuid;
+
+use super::{
+    Delivery, Effect, Mismatch, Outcome, Receipt,
+    process::{self, Processed},
+    store,
+};
+use crate::{
+    app::App,
+    core::error::Result,
+    infra::{
+        db::Tx,
+        ports::gateway::{EventKind, GatewayEvent},
+    },
+};
+
+/// Stores and processes the events of a delivery. A repeated delivery changes nothing.
+pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Receipt> {
+    let mut receipt = Receipt::default();
+    for (index, event) in delivery.events.iter().enumerate() {
+        let (outcome, effects) = receive_event(tx, app, delivery, event, &delivery.key(index))?;
+        receipt.outcomes.push(outcome);
+        receipt.effects.extend(effects);
+    }
+    Ok(receipt)
+}
+
+fn receive_event(
+    tx: &mut Tx<'_>,
+    app: &App,
+    delivery: &Delivery,
+    event: &GatewayEvent,
+    key: &[u8],
+) -> Result<(Outcome, Vec<Effect>)> {
+    if store::event_is_known(tx, key)? {
+        return Ok((Outcome::Repeated, Vec::new()));
+    }
+    let mut processed = process::process(tx, app, event)?;
+    let row = store::EventRow {
+        key,
+        event,
+        order: processed.order,
+        outcome: processed.outcome,
+        signature: if delivery.is_signed { "valid" } else { "none" },
+        body: &delivery.body,
+    };
+    // The same mismatch under another event id or name is listed once.
+    if matches!(processed.outcome, Outcome::Unmatched(_)) && store::is_listed(tx, &row)? {
+        processed.outcome = Outcome::Repeated;
+    }
+    // What reconciliation finds is stored only if it is news.
+    let is_news = ![Outcome::Repeated, Outcome::Ignored].contains(&processed.outcome);
+    if delivery.is_signed || is_news {
+        let outcome = processed.outcome;
+        store::insert_event(tx, &store::EventRow { outcome, ..row })?;
+    }
+    let later = after_capture(tx, app, event, &processed)?;
+    let mut effects = processed.effects;
+    effects.extend(later);
+    Ok((processed.outcome, effects))
+}
+
+/// Reprocesses the events that named an order before the shop knew its provider id.
+pub(super) fn reprocess_for_order(
+    tx: &mut Tx<'_>,
+    app: &App,
+    provider_order_id: &str,
+) -> Result<Vec<Effect>> {
+    let outcome = Outcome::Unmatched(Mismatch::UnknownOrder);
+    let events = store::events_of_order(tx, provider_order_id, outcome)?;
+    reprocess(tx, app, events)
+}
+
+/// After a capture: resolves earlier mismatches of the same payment and reprocesses refunds that arrived first.
+fn after_capture(
+    tx: &mut Tx<'_>,
+    app: &App,
+    event: &GatewayEvent,
+    processed: &Processed,
+) -> Result<Vec<Effect>> {
+    let is_capture = event.kind == EventKind::PaymentCaptured;
+    let Some(payment) = event.payment.as_ref().filter(|_| is_capture) else {
+        return Ok(Vec::new());
+    };
+    if [Outcome::Captured, Outcome::Duplicate].contains(&processed.outcome) {
+        let note = "the payment matched its order later";
+        store::resolve_captures(tx, &payment.id, processed.order, note)?;
+    }
+    let outcome = Outcome::Unmatched(Mismatch::UnknownPayment);
+    let events = store::events_of_payment(tx, &payment.id, outcome)?;
+    reprocess(tx, app, events)
+}
+
+/// Parses stored bodies again, and replaces the outcomes of their events.
+fn reprocess(tx: &mut Tx<'_>, app: &App, stored: Vec<(Uuid, Vec<u8>)>) -> Result<Vec<Effect>> {
+    let mut effects = Vec::new();
+    for (id, body) in stored {
+        for event in app.gateway.parse_events(&body) {
+            if event.kind == EventKind::Unreadable {
+                continue;
+            }
+            let processed = process::process(tx, app, &event)?;
+            store::set_outcome(tx, id, processed.outcome, processed.order)?;
+            let later = after_capture(tx, app, &event, &processed)?;
+            effects.extend(processed.effects);
+            effects.extend(later);
+        }
+    }
+    Ok(effects)
+}

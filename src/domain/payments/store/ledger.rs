@@ -1,0 +1,238 @@
+//! SQL of the ledger: lists, totals, and the payments to reconcile.
+
+use uuid::Uuid;
+
+use super::payments::status as parse_status;
+use crate::{
+    core::{
+        clock::Timestamp,
+        error::{Error, Result},
+        id::OrderId,
+        money::Money,
+        pagination::{Page, PageRequest, Total},
+    },
+    domain::payments::{KnownPayment, LedgerEntry, Outcome, PaymentStatus, Resolution, Totals},
+    infra::db::{Row, Sql, Tx, Value, params},
+};
+
+/// Selects the events that need an admin: unmatched, or signed but unreadable.
+const NEEDS_ADMIN: &str = "((outcome >= ?1 AND outcome < ?2) OR outcome = ?3)";
+
+/// The columns that [`unmatched_entry`] reads.
+const EVENT: &str = "SELECT id, order_id, provider_payment_id, amount, outcome, received_at,
+    resolved_at, resolved_by, note FROM payment_events";
+
+pub(in crate::domain::payments) fn list(
+    tx: &mut Tx<'_>,
+    status: Option<PaymentStatus>,
+    page: PageRequest,
+) -> Result<Page<LedgerEntry>> {
+    let only = status.map(PaymentStatus::as_str);
+    let total = tx.one(
+        "SELECT count(*) FROM payments WHERE CAST(?1 AS TEXT) IS NULL OR status = ?1",
+        params![only],
+        |row| row.get(0),
+    )?;
+    let entries = tx.all(
+        "SELECT p.id, p.status, p.order_id, p.transaction_id, p.amount, p.created_at,
+             (SELECT CAST(coalesce(sum(r.amount), 0) AS BIGINT) FROM refunds r
+              WHERE r.order_id = p.order_id AND r.transaction_id IS NULL AND r.status <> 'FAILED'),
+             (SELECT max(r.status) FROM refunds r
+              WHERE r.order_id = p.order_id AND r.transaction_id IS NULL AND r.cause = 'late')
+         FROM payments p
+         WHERE CAST(?1 AS TEXT) IS NULL OR p.status = ?1
+         ORDER BY p.created_at DESC, p.id DESC LIMIT ?2 OFFSET ?3",
+        params![only, page.limit, page.offset()],
+        |row| {
+            Ok(LedgerEntry {
+                id: row.get(0)?,
+                status: parse_status(row.get(1)?)?.as_str().to_lowercase(),
+                order_id: row.get(2)?,
+                transaction_id: row.get(3)?,
+                amount: row.get(4)?,
+                refunded_amount: row.get(6)?,
+                reason: row
+                    .get::<Option<String>>(7)?
+                    .map(|refund| late_reason(&refund)),
+                created_at: row.get(5)?,
+                resolution: None,
+            })
+        },
+    )?;
+    Ok(Page::new(
+        page,
+        entries,
+        Total::exact(total.unwrap_or_default()),
+    ))
+}
+
+/// Returns the events that need an admin or, with `is_resolved`, those that were resolved.
+pub(in crate::domain::payments) fn unmatched(
+    tx: &mut Tx<'_>,
+    is_resolved: bool,
+    page: PageRequest,
+) -> Result<Page<LedgerEntry>> {
+    let (from, to) = Outcome::UNMATCHED_RANGE;
+    let condition = if is_resolved {
+        "IS NOT NULL"
+    } else {
+        "IS NULL"
+    };
+    let selected = format!("{NEEDS_ADMIN} AND resolved_at {condition}");
+    let total = tx.one(
+        &format!("SELECT count(*) FROM payment_events WHERE {selected}"),
+        params![from, to, Outcome::Unreadable.as_str()],
+        |row| row.get(0),
+    )?;
+    let entries = tx.all(
+        &format!("{EVENT} WHERE {selected} ORDER BY received_at DESC, id DESC LIMIT ?4 OFFSET ?5"),
+        params![
+            from,
+            to,
+            Outcome::Unreadable.as_str(),
+            page.limit,
+            page.offset()
+        ],
+        unmatched_entry,
+    )?;
+    Ok(Page::new(
+        page,
+        entries,
+        Total::exact(total.unwrap_or_default()),
+    ))
+}
+
+/// Locks an event and returns it with its outcome.
+pub(in crate::domain::payments) fn lock_event(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+) -> Result<Option<(LedgerEntry, Outcome)>> {
+    let sql = format!("{EVENT} WHERE id = ?1");
+    tx.one(
+        Sql::from(&sql).for_update("payment_events"),
+        params![Value::Id(id)],
+        |row| Ok((unmatched_entry(row)?, outcome(row)?)),
+    )
+}
+
+/// Returns whether the payment of an order has that id.
+pub(in crate::domain::payments) fn is_payment(tx: &mut Tx<'_>, id: Uuid) -> Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM payments WHERE id = ?1",
+        params![Value::Id(id)],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
+fn unmatched_entry(row: &Row<'_>) -> Result<LedgerEntry> {
+    let resolved_at: Option<Timestamp> = row.get(6)?;
+    let resolution = match resolved_at {
+        Some(at) => Some(Resolution {
+            at,
+            by: row.get(7)?,
+            note: row.get::<Option<String>>(8)?.unwrap_or_default(),
+        }),
+        None => None,
+    };
+    let status = if resolution.is_some() {
+        "resolved"
+    } else {
+        "unmatched"
+    };
+    Ok(LedgerEntry {
+        id: row.get(0)?,
+        status: status.to_owned(),
+        order_id: row.get(1)?,
+        transaction_id: row.get(2)?,
+        amount: row.get(3)?,
+        refunded_amount: Money::ZERO,
+        reason: outcome(row)?.reason().map(str::to_owned),
+        created_at: row.get(5)?,
+        resolution,
+    })
+}
+
+fn outcome(row: &Row<'_>) -> Result<Outcome> {
+    let text: &str = row.get(4)?;
+    Outcome::parse(text)
+        .ok_or_else(|| Error::internal(format!("unknown outcome `{text}` in the database")))
+}
+
+/// Returns why a late payment is listed, given the status of its refund.
+fn late_reason(refund: &str) -> String {
+    let refund = refund.to_lowercase();
+    format!("it arrived after the order was cancelled; its refund is {refund}")
+}
+
+pub(in crate::domain::payments) fn known_payments(
+    tx: &mut Tx<'_>,
+    provider: &str,
+    since: OrderId,
+    after: OrderId,
+    limit: i64,
+) -> Result<Vec<KnownPayment>> {
+    tx.all(
+        "SELECT p.order_id, p.provider_order_id, p.status, p.transaction_id,
+             (SELECT CAST(coalesce(sum(r.amount), 0) AS BIGINT) FROM refunds r
+              WHERE r.order_id = p.order_id AND r.transaction_id IS NULL
+                  AND r.status = 'PROCESSED')
+         FROM payments p
+         WHERE p.order_id > ?1 AND p.provider = ?2 AND p.provider_order_id IS NOT NULL
+             AND (p.order_id >= ?3 OR EXISTS (
+                 SELECT 1 FROM refunds r WHERE r.order_id = p.order_id AND r.status = 'PENDING'))
+         ORDER BY p.order_id LIMIT ?4",
+        params![after, provider, since, limit],
+        |row| {
+            Ok(KnownPayment {
+                order: row.get(0)?,
+                provider_order_id: row.get(1)?,
+                status: parse_status(row.get(2)?)?,
+                transaction_id: row.get(3)?,
+                refunded: row.get(4)?,
+            })
+        },
+    )
+}
+
+/// Sums can exceed the database's integers, so quotients and remainders by this number are summed separately.
+const PART: i64 = 1_000_000;
+
+pub(in crate::domain::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
+    let (from, to) = Outcome::UNMATCHED_RANGE;
+    let captured = "SELECT amount FROM payment_events WHERE outcome IN (?1, ?2)";
+    let refunded = "SELECT amount FROM refunds WHERE status = 'PROCESSED'";
+    let unmatched = "SELECT max(e.amount) AS amount FROM payment_events e
+        WHERE e.outcome >= ?1 AND e.outcome < ?2 AND e.amount BETWEEN 1 AND ?3
+            AND e.event IN ('payment.captured', 'order.paid') AND e.resolved_at IS NULL
+            AND NOT EXISTS (
+                SELECT 1 FROM payment_events c
+                WHERE c.provider_payment_id = e.provider_payment_id
+                    AND c.outcome IN ('captured', 'duplicate'))
+        GROUP BY e.provider_payment_id";
+    let (captured, captured_is_capped) = sum(
+        tx,
+        captured,
+        params![Outcome::Captured.as_str(), Outcome::Duplicate.as_str()],
+    )?;
+    let (refunded, refunded_is_capped) = sum(tx, refunded, &[])?;
+    let (unmatched, unmatched_is_capped) = sum(tx, unmatched, params![from, to, Money::MOST])?;
+    Ok(Totals {
+        captured,
+        refunded,
+        unmatched,
+        totals_are_capped: captured_is_capped || refunded_is_capped || unmatched_is_capped,
+    })
+}
+
+fn sum(tx: &mut Tx<'_>, amounts: &str, args: &[Value<'_>]) -> Result<(Money, bool)> {
+    let sql = format!(
+        "SELECT CAST(coalesce(sum(amount / {PART}), 0) AS BIGINT),
+             CAST(coalesce(sum(amount % {PART}), 0) AS BIGINT) FROM ({amounts}) AS amounts"
+    );
+    let parts: Option<(i64, i64)> = tx.one(&sql, args, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (high, low) = parts.unwrap_or_default();
+    Ok(Money::capped(
+        i128::from(high) * i128::from(PART) + i128::from(low),
+    ))
+}

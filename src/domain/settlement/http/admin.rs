@@ -1,0 +1,76 @@
+//! How admins refund.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::State,
+    core::{error::Result, id::OrderId, money::Amount},
+    domain::{
+        accounts::{self, http::Admin},
+        orders::Order,
+        settlement,
+    },
+    infra::web::{
+        extract::{NoQuery, Path, RawJson, present},
+        idempotency::{self, Answer, IdempotencyKey},
+        respond,
+    },
+};
+
+#[derive(Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefundOrder {
+    /// Defaults to all that can still be refunded.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Amount, required = false)]
+    amount: Option<Amount>,
+    /// Returns the stock, once, when the order is refunded in full.
+    #[serde(default)]
+    restock: bool,
+}
+
+/// Refund an order
+///
+/// The order becomes REFUNDED once all of its money is refunded.
+#[utoipa::path(post, path = "/admin/orders/{id}/refund", tag = "orders",
+    security(("bearer" = [])),
+    params(
+        ("id" = OrderId, Path),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "1 to 255 visible characters, bare or as a quoted string"),
+    ),
+    request_body = Option<RefundOrder>,
+    responses(
+        (status = 200, body = Order, headers(
+            ("Idempotent-Replayed", description = "`true` if this response is a replay"),
+        )),
+        (status = 409, description = "`refund-exceeds-captured`: more than can be refunded; \
+            `amount-too-small`: below the minimum of the provider"),
+        (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
+    ))]
+pub(crate) async fn refund_order(
+    axum::extract::State(app): State,
+    Admin(claims): Admin,
+    Path(id): Path<OrderId>,
+    _: NoQuery,
+    key: IdempotencyKey,
+    request: Request,
+) -> Result<Answer> {
+    let body = RawJson::<RefundOrder>::optional(request).await?;
+    let shop = Arc::clone(&app);
+    app.db
+        .write("orders.refund", move |tx| {
+            let admin = accounts::require_admin(tx, &claims)?;
+            idempotency::once(tx, &key, admin.user, &body.raw, |tx| {
+                let RefundOrder { amount, restock } = body.value;
+                let order = settlement::refund(tx, &shop, id, amount, restock)?;
+                Ok(Answer::new(StatusCode::OK, respond::to_json(&order)?))
+            })
+        })
+        .await
+}

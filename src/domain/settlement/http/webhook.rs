@@ -1,0 +1,56 @@
+//! The provider's webhook. Unsigned requests are refused and not stored.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use http::StatusCode;
+
+use crate::{
+    app::State,
+    core::error::Result,
+    domain::{payments::Delivery, settlement},
+    infra::web::body::read_body,
+};
+
+/// The maximum size of a webhook's body, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// Receive an event of the payment provider
+///
+/// Razorpay's format, any content type, up to 1 MiB. Every signed request is stored and answered with 200,
+/// including repeats, unknown events and unreadable bodies.
+#[utoipa::path(post, path = "/payments/razorpay/webhook", tag = "payments",
+    params(
+        ("X-Razorpay-Signature" = String, Header,
+            description = "Hex HMAC-SHA256 of the raw body under the webhook's secret"),
+        ("X-Razorpay-Event-Id" = Option<String>, Header, description = "Identifies repeats"),
+    ),
+    request_body(content = Object, description = "Razorpay's envelope"),
+    responses(
+        (status = 200, description = "Stored"),
+        (status = 401, description = "`invalid-signature`: nothing changed"),
+    ))]
+pub(crate) async fn receive_webhook(
+    axum::extract::State(app): State,
+    request: Request,
+) -> Result<StatusCode> {
+    // Refuse before the body takes memory.
+    app.gateway.check_webhook_headers(request.headers())?;
+    let headers = request.headers().clone();
+    let body = read_body(request, MAX_BODY).await?;
+    let events = app
+        .gateway
+        .verify_webhook(&app.webhook_secrets, &headers, &body)?;
+    let delivery = Delivery {
+        body,
+        events,
+        is_signed: true,
+    };
+    let shop = Arc::clone(&app);
+    app.db
+        .write("payments.receive", move |tx| {
+            settlement::receive(tx, &shop, &delivery)
+        })
+        .await?;
+    Ok(StatusCode::OK)
+}

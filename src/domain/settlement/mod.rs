@@ -1,0 +1,24 @@
+//! Settlement: everything that moves money between the provider, payments and orders. It receives webhooks,
+//! refunds orders, expires unpaid ones, calls the provider, and reconciles with the provider's record.
+//!
+//! A payment changes first; its order follows in the same transaction. The provider is never called inside a
+//! transaction.
+
+mod apply;
+pub mod http;
+mod payment_session;
+mod receive;
+mod refund;
+mod retry;
+mod worker;
+
+pub use self::{
+    payment_session::{PaymentSession, payment_session},
+    receive::receive,
+    refund::refund,
+    retry::retry_job,
+    worker::{
+        RECONCILED_PERIOD, Reconciled, create_gateway_order, expire_due, reconcile,
+        run_gateway_queue,
+    },
+};

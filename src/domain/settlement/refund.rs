@@ -1,0 +1,29 @@
+//! Refunds orders.
+
+use super::apply::apply;
+use crate::{
+    app::App,
+    core::{error::Result, id::OrderId, money::Amount},
+    domain::{
+        orders::{self, Order},
+        payments::{self, RefundCause},
+    },
+    infra::db::Tx,
+};
+
+/// Refunds `amount` of an order, or all that can still be refunded. With `restock`, the stock is returned once
+/// the order is refunded in full.
+///
+/// Errors: `not-found`, `refund-exceeds-captured`, `amount-too-small`.
+pub fn refund(
+    tx: &mut Tx<'_>,
+    app: &App,
+    id: OrderId,
+    amount: Option<Amount>,
+    restock: bool,
+) -> Result<Order> {
+    let payment = payments::lock_payment(tx, id)?;
+    let effect = payments::refund(tx, app, &payment, amount, RefundCause::Admin, restock)?;
+    apply(tx, app, &[effect])?;
+    orders::order(tx, app, id, None)
+}

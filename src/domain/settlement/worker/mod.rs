@@ -1,0 +1,11 @@
+//! Background work: expires unpaid orders, calls the provider, and reconciles on demand.
+
+mod expiry;
+mod gateway_queue;
+mod reconcile;
+
+pub use self::{
+    expiry::expire_due,
+    gateway_queue::{create_gateway_order, run_gateway_queue},
+    reconcile::{RECONCILED_PERIOD, Reconciled, reconcile},
+};

@@ -1,0 +1,117 @@
+//! Simulates a customer at Razorpay's checkout: which webhooks are sent, and in which order they arrive. The caller
+//! signs and sends them.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Mock, SimulatedPayment};
+use crate::{
+    core::{error::Result, money::Money},
+    infra::db::Tx,
+};
+
+/// A customer at the provider's checkout, and how the webhooks arrive.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Visit {
+    /// The payment fails.
+    pub fails: bool,
+    /// A first attempt fails before the one that pays.
+    pub fails_first: bool,
+    /// How many times all webhooks arrive again, under the same ids.
+    pub duplicates: u32,
+    /// The webhooks arrive in reverse order.
+    pub is_reordered: bool,
+}
+
+/// A webhook without a signature.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    pub event_id: String,
+    pub body: Bytes,
+}
+
+/// The result of a simulated checkout.
+#[derive(Debug, Clone)]
+pub struct Played {
+    /// The provider's id of the last payment.
+    pub payment_id: String,
+    /// In order of arrival.
+    pub webhooks: Vec<Webhook>,
+}
+
+impl Visit {
+    /// Writes the payments to the provider's record. Like Razorpay, sends `payment.failed` for a failed payment,
+    /// and both `payment.captured` and `order.paid` for a captured one.
+    pub fn play(
+        self,
+        tx: &mut Tx<'_>,
+        order_id: &str,
+        amount: Money,
+        currency: &str,
+    ) -> Result<Played> {
+        let payment = |fails| SimulatedPayment {
+            order_id,
+            amount,
+            currency,
+            fails,
+        };
+        let mut webhooks = Vec::new();
+        if self.fails || self.fails_first {
+            let failed = Mock::pay(tx, &payment(true))?;
+            webhooks.push(webhook(
+                tx,
+                &Mock::event("payment.failed", &failed, tx.now()),
+            ));
+            if self.fails {
+                return Ok(self.result(&failed, webhooks));
+            }
+        }
+        let captured = Mock::pay(tx, &payment(false))?;
+        webhooks.push(webhook(
+            tx,
+            &Mock::event("payment.captured", &captured, tx.now()),
+        ));
+        let mut paid = Mock::event("order.paid", &captured, tx.now());
+        paid["contains"] = json!(["payment", "order"]);
+        paid["payload"]["order"] = json!({ "entity": order(&captured) });
+        webhooks.push(webhook(tx, &paid));
+        Ok(self.result(&captured, webhooks))
+    }
+
+    fn result(self, last: &Value, mut webhooks: Vec<Webhook>) -> Played {
+        if self.is_reordered {
+            webhooks.reverse();
+        }
+        let once = webhooks.clone();
+        for _ in 0..self.duplicates {
+            webhooks.extend_from_slice(&once);
+        }
+        Played {
+            payment_id: last["id"].as_str().unwrap_or_default().to_owned(),
+            webhooks,
+        }
+    }
+}
+
+fn webhook(tx: &Tx<'_>, event: &Value) -> Webhook {
+    Webhook {
+        event_id: Mock::event_id(tx.rng()),
+        body: event.to_string().into(),
+    }
+}
+
+/// Returns the order entity of a captured payment, as Razorpay would show it.
+fn order(payment: &Value) -> Value {
+    json!({
+        "id": payment["order_id"],
+        "entity": "order",
+        "amount": payment["amount"],
+        "amount_paid": payment["amount"],
+        "amount_due": 0,
+        "currency": payment["currency"],
+        "status": "paid",
+        "attempts": 1,
+        "notes": [],
+        "created_at": payment["created_at"],
+    })
+}

@@ -1,0 +1,204 @@
+//! Simulates Razorpay for a shop without an account: ids of the same form, without the network, and a record of
+//! its own for reconciliation.
+
+mod checkout;
+mod store;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+pub use self::checkout::{Played, Visit, Webhook};
+use super::{
+    Gateway, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund, GatewayRefundStatus,
+    OrderRequest, RefundRequest, razorpay::webhook,
+};
+use crate::{
+    core::{clock::Timestamp, error::Result, money::Money, rng::Rng},
+    infra::{
+        config::Secret,
+        db::{Db, Tx},
+    },
+};
+
+pub struct Mock {
+    db: Db,
+    rng: Rng,
+}
+
+/// A payment that a customer makes at the provider.
+#[derive(Debug, Clone)]
+pub struct SimulatedPayment<'a> {
+    /// The provider's id of the order.
+    pub order_id: &'a str,
+    pub amount: Money,
+    /// ISO 4217.
+    pub currency: &'a str,
+    pub fails: bool,
+}
+
+/// The alphabet of Razorpay's ids, in byte order.
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+impl Mock {
+    pub fn new(db: Db, rng: Rng) -> Mock {
+        Mock { db, rng }
+    }
+
+    /// Writes a payment to the provider's record. Returns its entity, as in webhooks.
+    pub fn pay(tx: &mut Tx<'_>, payment: &SimulatedPayment<'_>) -> Result<Value> {
+        let id = format!("pay_{}", tx.rng().text(ALPHABET, 14));
+        let status = if payment.fails { "failed" } else { "captured" };
+        let (order, amount, currency) = (payment.order_id, payment.amount, payment.currency);
+        store::insert(tx, &id, order, amount, currency, status)?;
+        let now = tx.now().seconds();
+        Ok(entity(&id, order, amount, currency, status, now))
+    }
+
+    /// Returns the webhook `name` about a payment: `payment.captured` or `payment.failed`.
+    pub fn event(name: &str, payment: &Value, at: Timestamp) -> Value {
+        json!({
+            "entity": "event",
+            "account_id": "acc_mock",
+            "event": name,
+            "contains": ["payment"],
+            "payload": { "payment": { "entity": payment } },
+            "created_at": at.seconds(),
+        })
+    }
+
+    /// Returns an event id of the provider's form.
+    pub fn event_id(rng: &Rng) -> String {
+        rng.text(ALPHABET, 14)
+    }
+}
+
+impl Gateway for Mock {
+    fn name(&self) -> &'static str {
+        "mock"
+    }
+
+    fn key_id(&self) -> &'static str {
+        "rzp_test_mock"
+    }
+
+    fn min_amount(&self) -> Money {
+        Money::ZERO
+    }
+
+    fn offline_order_id(&self, now: Timestamp, rng: &Rng) -> Option<String> {
+        let (prefix, suffix) = (time_prefix(now), rng.text(ALPHABET, 7));
+        Some(format!("order_{prefix}{suffix}"))
+    }
+
+    fn offline_refund_id(&self, rng: &Rng) -> Option<String> {
+        Some(format!("rfnd_{}", rng.text(ALPHABET, 14)))
+    }
+
+    fn create_order<'a>(
+        &'a self,
+        _: &'a OrderRequest,
+    ) -> BoxFuture<'a, Result<String, GatewayError>> {
+        async { Ok(format!("order_{}", self.rng.text(ALPHABET, 14))) }.boxed()
+    }
+
+    fn create_refund<'a>(
+        &'a self,
+        _: &'a RefundRequest,
+    ) -> BoxFuture<'a, Result<GatewayRefund, GatewayError>> {
+        async {
+            Ok(GatewayRefund {
+                id: format!("rfnd_{}", self.rng.text(ALPHABET, 14)),
+                status: GatewayRefundStatus::Processed,
+                raw: Value::Null,
+            })
+        }
+        .boxed()
+    }
+
+    fn list_payments<'a>(
+        &'a self,
+        order_id: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<GatewayPayment>, GatewayError>> {
+        async move {
+            let order_id = order_id.to_owned();
+            let payments = self
+                .db
+                .read("mock.payments", move |tx| store::of_order(tx, &order_id))
+                .await
+                .map_err(|error| GatewayError::Transient(error.detail().to_owned()))?;
+            Ok(payments.into_iter().map(webhook::payment).collect())
+        }
+        .boxed()
+    }
+
+    /// Returns none: the mock's refunds are processed before it records anything.
+    fn list_refunds<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<GatewayRefund>, GatewayError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn check_webhook_headers(&self, headers: &HeaderMap) -> Result<()> {
+        webhook::check_headers(headers)
+    }
+
+    fn verify_webhook(
+        &self,
+        secrets: &[Secret],
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Vec<GatewayEvent>> {
+        webhook::verify(secrets, headers, body)
+    }
+
+    fn parse_events(&self, body: &[u8]) -> Vec<GatewayEvent> {
+        webhook::parse(body)
+    }
+
+    fn format_payment_event(&self, payment: &GatewayPayment) -> Option<Bytes> {
+        webhook::format_payment(payment)
+    }
+
+    fn format_refund_event(&self, refund: &GatewayRefund) -> Option<Bytes> {
+        webhook::format_refund(refund)
+    }
+}
+
+/// Returns seven characters that sort by time, like the first ones of Razorpay's ids. A unique index then grows at
+/// its end instead of at random places.
+fn time_prefix(now: Timestamp) -> String {
+    let mut rest = now.0.unsigned_abs();
+    let mut digits = [b'0'; 7];
+    for digit in digits.iter_mut().rev() {
+        *digit = usize::try_from(rest % 62).map_or(b'0', |at| ALPHABET[at]);
+        rest /= 62;
+    }
+    digits.iter().copied().map(char::from).collect()
+}
+
+/// Returns a payment entity, as Razorpay would show it.
+fn entity(
+    id: &str,
+    order_id: &str,
+    amount: Money,
+    currency: &str,
+    status: &str,
+    created_at: i64,
+) -> Value {
+    json!({
+        "id": id,
+        "entity": "payment",
+        "amount": amount,
+        "currency": currency,
+        "status": status,
+        "order_id": order_id,
+        "method": "upi",
+        "amount_refunded": 0,
+        "captured": status == "captured",
+        "notes": [],
+        "created_at": created_at,
+    })
+}
