@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 /// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schema(as = OrderStatus)]
 pub enum Status {
     Pending,
     Paid,
