@@ -18,8 +18,8 @@ use crate::{
     infra::{db::Tx, web::token::Claims},
 };
 
-/// Adds to a product's quantity in a single statement (Postgres only), for the user in the claims. Returns `None`
-/// where that does not apply; the caller then runs [`add`].
+/// Adds to a product's quantity in a single statement (Postgres only), for the user in the claims. Returns
+/// `None` where that does not apply; the caller then runs [`add`].
 pub fn add_at_once(
     tx: &mut Tx<'_>,
     app: &App,

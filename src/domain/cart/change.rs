@@ -17,8 +17,8 @@ use crate::{
     infra::db::Tx,
 };
 
-/// Sets a product's quantity in the cart. Only an increase is checked against stock and total, so that a cart which
-/// exceeds a limit can always be reduced.
+/// Sets a product's quantity in the cart. Only an increase is checked against stock and total, so that a cart
+/// which exceeds a limit can always be reduced.
 ///
 /// Errors: `not-found`, `insufficient-stock`; a field error of `totalAmount`.
 pub fn set(

@@ -22,8 +22,8 @@ pub struct Line {
     pub added_at: Timestamp,
 }
 
-/// Returns the total of the lines, or the largest amount and `true` if the total exceeds it: prices may have risen
-/// since the lines were added.
+/// Returns the total of the lines, or the largest amount and `true` if the total exceeds it: prices may
+/// have risen since the lines were added.
 pub fn total(lines: &[Line]) -> Result<(Money, bool)> {
     let sums = lines.iter().map(|line| line.price.times(line.quantity));
     Ok(Money::capped_sum(sums.collect::<Result<Vec<_>>>()?))

@@ -57,7 +57,7 @@ impl Order {
 }
 
 /// Returns the smallest id that an order placed at `timestamp` can have: ids begin with the milliseconds of
-/// `created_at` (UUIDv7, RFC 9562).
+/// `created_at` (`UUIDv7`, RFC 9562).
 pub fn first_id(timestamp: Timestamp) -> OrderId {
     let milliseconds = u128::from(timestamp.0.max(0).unsigned_abs());
     OrderId(Uuid::from_u128(milliseconds << 80))

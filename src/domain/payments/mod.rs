@@ -5,12 +5,11 @@
 
 mod event;
 mod find;
-mod gateway_queue;
+pub mod gateway_queue;
 pub mod http;
 mod issue_refund;
 mod jobs;
 mod ledger;
-mod list;
 mod open;
 mod outcome;
 mod payment;
@@ -18,7 +17,6 @@ mod process;
 mod queued;
 mod receive;
 mod refund;
-mod resolution;
 mod resolve;
 mod status;
 mod store;
@@ -26,22 +24,16 @@ mod verify;
 
 pub use self::{
     event::{Delivery, Effect, Receipt},
-    find::{lock_payment, of_orders},
-    gateway_queue::{
-        cancel_order, claim_orders, claim_refunds, has_due, record_order, record_refund,
-        reschedule_order, reschedule_refund,
-    },
+    find::{known_payments, list, lock_payment, of_orders, totals},
     issue_refund::refund,
     jobs::{drop_job, jobs, retry_job},
-    ledger::{KnownPayment, LedgerEntry, ListedStatus, Totals},
-    list::{known_payments, list, totals},
+    ledger::{KnownPayment, LedgerEntry, ListedStatus, Note, Resolution, Totals},
     open::{check_amount, draft, open},
     outcome::{Mismatch, Outcome},
     payment::Payment,
     queued::{QueuedOrder, QueuedRefund},
     receive::receive,
     refund::{Refund, RefundCause, RefundStatus, Refunded},
-    resolution::{Note, Resolution},
     resolve::resolve,
     status::PaymentStatus,
     verify::verify,

@@ -1,5 +1,5 @@
-//! SQL of the provider's events. The column `event` has the provider's name of an event, so these statements know
-//! Razorpay's names of a capture; a second provider needs a column for the kind.
+//! SQL of the provider's events. The column `event` has the provider's name of an event, so these statements
+//! know Razorpay's names of a capture; a second provider needs a column for the kind.
 
 use uuid::Uuid;
 

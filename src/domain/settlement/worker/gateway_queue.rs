@@ -14,7 +14,7 @@ use crate::{
     },
     domain::{
         orders::{self, Status},
-        payments::{self, QueuedOrder, QueuedRefund},
+        payments::{QueuedOrder, QueuedRefund, gateway_queue},
         settlement::{PaymentSession, apply::apply, payment_session},
     },
     infra::ports::gateway::{GatewayError, GatewayRefundStatus, OrderRequest, RefundRequest},
@@ -31,15 +31,18 @@ pub async fn run_gateway_queue(app: &Arc<App>) -> Result<usize> {
         && app
             .db
             .read("payments.has_due", move |tx| {
-                payments::has_due(tx, provider)
+                gateway_queue::has_due(tx, provider)
             })
             .await?
     {
         let (orders, refunds) = app
             .db
             .write("payments.claim", move |tx| {
-                let orders = payments::claim_orders(tx, provider, CONCURRENCY)?;
-                Ok((orders, payments::claim_refunds(tx, provider, CONCURRENCY)?))
+                let orders = gateway_queue::claim_orders(tx, provider, CONCURRENCY)?;
+                Ok((
+                    orders,
+                    gateway_queue::claim_refunds(tx, provider, CONCURRENCY)?,
+                ))
             })
             .await?;
         attempted += orders.len() + refunds.len();
@@ -64,7 +67,7 @@ async fn create_order(app: &Arc<App>, queued: QueuedOrder) -> Result<()> {
         return app
             .db
             .write("payments.cancel_order", move |tx| {
-                payments::cancel_order(tx, id)
+                gateway_queue::cancel_order(tx, id)
             })
             .await;
     }
@@ -75,7 +78,7 @@ async fn create_order(app: &Arc<App>, queued: QueuedOrder) -> Result<()> {
             tracing::warn!(%order, attempts, reason, "could not create the order at the provider; retrying");
             app.db
                 .write("payments.reschedule_order", move |tx| {
-                    payments::reschedule_order(tx, &queued, &reason)
+                    gateway_queue::reschedule_order(tx, &queued, &reason)
                 })
                 .await
         }
@@ -100,7 +103,7 @@ async fn record_order(
     let shop = Arc::clone(app);
     app.db
         .write("payments.record_order", move |tx| {
-            let effects = payments::record_order(tx, &shop, id, &provider_order_id)?;
+            let effects = gateway_queue::record_order(tx, &shop, id, &provider_order_id)?;
             apply(tx, &shop, &effects)?;
             payment_session(&shop, &orders::order(tx, &shop, id, None)?)
         })
@@ -147,12 +150,12 @@ async fn send_refund(app: &Arc<App>, queued: QueuedRefund) -> Result<()> {
                     GatewayRefundStatus::Processed => Some(true),
                     GatewayRefundStatus::Failed => Some(false),
                 };
-                let effect = payments::record_refund(tx, &queued, &created.id, succeeded)?;
+                let effect = gateway_queue::record_refund(tx, &queued, &created.id, succeeded)?;
                 apply(tx, &shop, &[effect])
             }
             Err(error) => {
                 let is_permanent = error.is_permanent();
-                payments::reschedule_refund(tx, &queued, is_permanent, error.reason())
+                gateway_queue::reschedule_refund(tx, &queued, is_permanent, error.reason())
             }
         })
         .await

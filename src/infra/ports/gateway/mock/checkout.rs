@@ -1,5 +1,5 @@
-//! Simulates a customer at Razorpay's checkout: which webhooks are sent, and in which order they arrive. The caller
-//! signs and sends them.
+//! Simulates a customer at Razorpay's checkout: which webhooks are sent, and in which order they arrive. The
+//! caller signs and sends them.
 
 use bytes::Bytes;
 use serde_json::{Value, json};

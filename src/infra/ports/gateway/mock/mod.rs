@@ -167,8 +167,8 @@ impl Gateway for Mock {
     }
 }
 
-/// Returns seven characters that sort by time, like the first ones of Razorpay's ids. A unique index then grows at
-/// its end instead of at random places.
+/// Returns seven characters that sort by time, like the first ones of Razorpay's ids. A unique index then
+/// grows at its end instead of at random places.
 fn time_prefix(now: Timestamp) -> String {
     let mut rest = now.0.unsigned_abs();
     let mut digits = [b'0'; 7];
