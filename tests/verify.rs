@@ -175,7 +175,7 @@ storage_test! {
             ("stock-movements", format!("product {}", id(&kettle))),
             ("stock-movements", format!("product {mug}")),
             ("product-images", format!("product {}", id(&kettle))),
-            ("product-count", "kept count `products`".to_owned()),
+            ("product-count", "counter `products`".to_owned()),
             ("category-count", format!("category {}", kettle["categoryId"].as_str().unwrap())),
         ]
         .into_iter()
@@ -185,7 +185,7 @@ storage_test! {
         assert_eq!((found.code, found.rows()), (1, broken.clone()));
         assert_eq!(found.stderr, "error: findings: 5; `shop verify --repair` mends 5 of them\n");
         let message = &found.finding("stock-movements", id(&kettle))["says"];
-        assert_eq!(message, "the stock is 51, its movements sum to 48");
+        assert_eq!(message, "the stock is 51, but its movements add up to 48");
         assert!(found.findings.iter().all(|finding| finding["repaired"] == false));
 
         let repaired = verify(&shop, &["--repair"]);

@@ -1,39 +1,43 @@
-//! The catalog: categories, products with their pictures, and how many of each there are to sell.
+//! The catalog: categories, products with their images, and their stock.
 
-mod bulk;
+mod batch;
 mod category;
-mod fold;
+mod change_stock;
+mod create;
+mod csv;
+mod delete;
+mod export;
+mod filters;
+mod get;
 pub mod http;
-mod place;
+mod import;
+mod list;
+mod manage_categories;
+mod normalize;
 mod product;
-mod refold;
-mod repeats;
+mod reindex;
 mod search;
-mod sheet;
 mod stock;
-pub(crate) mod store;
+mod store;
+mod update;
 mod verify;
-mod words;
 
 pub use self::{
-    bulk::{Imported, Survey, create_all, export, import, survey},
-    category::{
-        Category, CategoryName, CategoryRef, add_category, categories, category_by_name,
-        delete_category, rename_category,
+    category::{Category, CategoryName, CategoryRef},
+    change_stock::{change_stock, put_back, take_stock},
+    create::{create, create_all},
+    csv::{CsvWriter as Writer, ExportRow as Listed, ImportFile as Sheet, RowError as Fault},
+    filters::{Filters, Reached, Sort},
+    get::{images, product, product_to_change},
+    import::{ImportPlan, ImportSummary as Imported, delete_expired_sheets, import, survey},
+    manage_categories::{
+        add_category, categories, category_by_name, delete_category, rename_category,
     },
-    fold::fold,
-    product::{
-        Changes, Description, NewProduct, Product, ProductName, create, delete, images, list,
-        product, product_to_change, remove_image, update,
-    },
-    refold::{Refolding, begin_refolding, finish_refolding, merge_words, refold_from},
-    repeats::delete_expired_sheets,
-    sheet::{Fault, Listed, Sheet, Writer},
-    stock::{
-        Cause, Delta, Line, Movement, Reason, change_stock, insufficient, put_back, shortage,
-        take_stock,
-    },
-    store::{Filters, Reached, Sort},
+    product::{Changes, Description, NewProduct, Product, ProductName},
+    reindex::{Reindexing, begin_refolding, finish_refolding, refold_from},
+    stock::{Cause, Delta, Line, Movement, Reason, insufficient, shortage},
+    update::{remove_image, update},
     verify::{repair, verify},
 };
+pub use self::{delete::delete, export::export, list::list, normalize::fold, search::merge_words};
 pub use crate::domain::media::Image;

@@ -1,27 +1,15 @@
-//! Stock: taken and put back by guarded updates, every change a movement, every change told.
-//!
-//! The guard stands in the statement itself, so that no two orders can take the same piece.
+//! Stock types: causes, movements and deltas, and the error for insufficient stock.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::{
     KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, SchemaFormat, Type, schema::Schema,
 };
 
-use super::{
-    Product,
-    product::{product, product_to_change},
-    store,
-};
-use crate::{
-    app::App,
-    core::{
-        error::{Error, Field, Result},
-        event::StockChange,
-        id::{OrderId, ProductId},
-        money::{Quantity, Stock, bound, whole_number},
-        text::short_texts,
-    },
-    infra::db::Tx,
+use crate::core::{
+    error::{Error, Field, Result},
+    id::{OrderId, ProductId},
+    money::{Quantity, Stock, bound, whole_number},
+    text::short_texts,
 };
 
 /// Why stock changed.
@@ -34,7 +22,7 @@ pub enum Cause {
     Expiry,
     Refund,
     Import,
-    /// `shop verify --repair` made the movements say what the stock is.
+    /// `shop verify --repair` recorded a missing movement.
     Repair,
 }
 
@@ -53,7 +41,7 @@ impl Cause {
     }
 }
 
-/// One change of one product's stock.
+/// A stock movement: one change to one product's stock.
 #[derive(Debug, Clone, Copy)]
 pub struct Movement<'a> {
     pub product: ProductId,
@@ -75,9 +63,15 @@ impl Movement<'_> {
     }
 }
 
-/// By how much stock is to change: from −10^9 to 10^9, not 0.
+/// A change of stock by an admin: from −10^9 to 10^9, not 0.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Delta(i64);
+
+impl Delta {
+    pub(super) fn get(self) -> i64 {
+        self.0
+    }
+}
 
 impl<'de> Deserialize<'de> for Delta {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -120,94 +114,10 @@ short_texts! {
     Reason
 }
 
-/// How many pieces of a product an order is about.
+/// A product and how many units of it an order contains.
 pub type Line = (ProductId, Quantity);
 
-/// Takes the stock of all lines or none. `lines` must be in the order of product ids, so that two
-/// orders never wait for each other.
-pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line]) -> Result<()> {
-    let mut changes = Vec::with_capacity(lines.len());
-    let mut movements = Vec::with_capacity(lines.len());
-    for (index, (product, quantity)) in lines.iter().enumerate() {
-        let movement = Movement {
-            order: Some(order),
-            ..Movement::of(Cause::Order, *product, -quantity.get())
-        };
-        let Some(left) = store::add_stock(tx, *product, movement.delta)? else {
-            let available = store::stock(tx, *product)?.unwrap_or_default();
-            return Err(insufficient(vec![shortage(
-                format!("items[{index}].quantity"),
-                *product,
-                quantity.get(),
-                available,
-            )]));
-        };
-        movements.push(movement);
-        changes.push(StockChange::now(*product, left));
-    }
-    store::insert_movements(tx, &movements)?;
-    tx.emit_stock(&changes)
-}
-
-/// Puts back what an order had taken. A product that has left the catalog takes it too, in silence.
-pub fn put_back(tx: &mut Tx<'_>, order: OrderId, lines: &[Line], cause: Cause) -> Result<()> {
-    let mut changes = Vec::with_capacity(lines.len());
-    let mut movements = Vec::with_capacity(lines.len());
-    for (product, quantity) in lines {
-        let is_listed = store::stock(tx, *product)?.is_some();
-        let stock = store::return_stock(tx, *product, quantity.get())?;
-        movements.push(Movement {
-            order: Some(order),
-            ..Movement::of(cause, *product, quantity.get())
-        });
-        if is_listed {
-            changes.push(StockChange::now(*product, stock));
-        }
-    }
-    store::insert_movements(tx, &movements)?;
-    tx.emit_stock(&changes)
-}
-
-/// An admin's change by a delta.
-pub fn change_stock(
-    tx: &mut Tx<'_>,
-    app: &App,
-    id: ProductId,
-    delta: Delta,
-    reason: &str,
-) -> Result<Product<'static>> {
-    let current = product_to_change(tx, app, id)?;
-    let Some(stock) = store::add_stock(tx, id, delta.0)? else {
-        return Err(if delta.0 > 0 {
-            let most = format!("stock would pass {}", Stock::MOST);
-            Error::field("delta", "out-of-range", most)
-        } else {
-            let available = current.stock_quantity;
-            insufficient(vec![shortage("delta".to_owned(), id, -delta.0, available)])
-        });
-    };
-    let movement = Movement {
-        note: Some(reason),
-        ..Movement::of(Cause::Admin, id, delta.0)
-    };
-    store::insert_movements(tx, &[movement])?;
-    tx.emit_stock(&[StockChange::now(id, stock)])?;
-    product(tx, app, id)
-}
-
-/// An admin's count of what is there.
-pub(super) fn set(tx: &mut Tx<'_>, current: &Product<'_>, stock: Stock) -> Result<()> {
-    let delta = stock.get() - current.stock_quantity;
-    if delta == 0 {
-        return Ok(());
-    }
-    store::add_stock(tx, current.id, delta)?
-        .ok_or_else(|| Error::internal("the stock moved inside a transaction"))?;
-    store::insert_movements(tx, &[Movement::of(Cause::Admin, current.id, delta)])?;
-    tx.emit_stock(&[StockChange::now(current.id, stock.get())])
-}
-
-/// The answer to asking for more than there is, a line for each shortage.
+/// Returns the `insufficient-stock` error, with one field per shortage.
 pub fn insufficient(lines: Vec<Field>) -> Error {
     Error::conflict(
         "insufficient-stock",
@@ -216,7 +126,7 @@ pub fn insufficient(lines: Vec<Field>) -> Error {
     .with_fields(lines)
 }
 
-/// One shortage.
+/// Returns the error field for one product that is short.
 pub fn shortage(field: String, product: ProductId, requested: i64, available: i64) -> Field {
     Field {
         product_id: Some(product),

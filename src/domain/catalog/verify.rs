@@ -1,9 +1,14 @@
-//! The catalog's own rules, held against its rows. The stock of a product is what sells: a repair makes
-//! the movements say so, and must never move the stock itself.
+//! Checks the catalog's data for inconsistencies and repairs them. The stock of a product is authoritative: a
+//! repair adds missing movements and never changes the stock.
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use super::{Cause, Movement, fold, product::show_images, store};
+use super::{
+    normalize::fold,
+    stock::{Cause, Movement},
+    store,
+    update::copy_images,
+};
 use crate::{
     core::{
         error::Result,
@@ -18,33 +23,33 @@ const MOVEMENTS: &str = "stock-movements";
 const COUNT: &str = "product-count";
 const CATEGORY_COUNT: &str = "category-count";
 
-/// Tells what breaks a rule.
+/// Runs all checks and adds what they find.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
-    let unbalanced = store::unbalanced(tx)?.into_iter();
+    let unbalanced = store::unbalanced_stock(tx)?.into_iter();
     let unbalanced = unbalanced.map(|(id, stock, moved)| {
-        let says = format!("the stock is {stock}, its movements sum to {moved}");
+        let says = format!("the stock is {stock}, but its movements add up to {moved}");
         Finding::about(format!("product {id}"), says).mendable(Mendable::Row(id.0))
     });
     findings.enter(MOVEMENTS, unbalanced);
 
     let impossible = store::impossible_stock(tx)?.into_iter();
     let impossible = impossible.map(|(id, stock)| {
-        let remedy = "count the pieces and set it with `shop admin product stock`";
-        let says = format!("the stock is {stock}, which cannot be; {remedy}");
+        let remedy = "count the units and set it with `shop admin product stock`";
+        let says = format!("the stock is {stock}, which is out of bounds; {remedy}");
         Finding::about(format!("product {id}"), says)
     });
     findings.enter("stock-bounds", impossible);
 
-    let (kept, counted) = (store::kept_count(tx)?, store::counted(tx)?);
-    let wrong = (kept != counted).then(|| {
-        let says = format!("the kept count is {kept}, there are {counted} products");
-        Finding::about("kept count `products`".to_owned(), says).mendable(Mendable::Only)
+    let (stored, counted) = (store::product_count(tx)?, store::counted_products(tx)?);
+    let wrong = (stored != counted).then(|| {
+        let says = format!("the stored count is {stored}, but there are {counted} products");
+        Finding::about("counter `products`".to_owned(), says).mendable(Mendable::Only)
     });
     findings.enter(COUNT, wrong);
 
-    let miscounted = store::miscounted(tx)?.into_iter();
-    let miscounted = miscounted.map(|(id, kept, counted)| {
-        let says = format!("the kept count is {kept}, there are {counted} products in it");
+    let miscounted = store::wrong_category_counts(tx)?.into_iter();
+    let miscounted = miscounted.map(|(id, stored, counted)| {
+        let says = format!("its stored count is {stored}, but it has {counted} products");
         Finding::about(format!("category {id}"), says).mendable(Mendable::Row(id.0))
     });
     findings.enter(CATEGORY_COUNT, miscounted);
@@ -53,7 +58,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// Categories whose name is equal to that of an older one, as an older version let them be made.
+/// Returns the categories whose name equals that of an older one, which older versions could create.
 fn equal_categories(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
     let mut first: HashMap<String, (CategoryId, String)> = HashMap::new();
     let mut equal = Vec::new();
@@ -63,9 +68,9 @@ fn equal_categories(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
                 free.insert((id, name));
             }
             Entry::Occupied(taken) => {
-                let (other, spelt) = taken.get();
+                let (other, first_name) = taken.get();
                 let says = format!(
-                    "its name `{name}` is equal to `{spelt}` of category {other}; rename one of them, or \
+                    "its name `{name}` equals `{first_name}` of category {other}; rename one of them, or \
                      move the products of one to the other and delete it"
                 );
                 equal.push(Finding::about(format!("category {id}"), says));
@@ -75,19 +80,19 @@ fn equal_categories(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
     Ok(equal)
 }
 
-/// Mends what the rows themselves tell the right content of, as it is by now.
+/// Repairs the findings whose correct value follows from other rows. Reads the current values first.
 pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
-    balance(tx, &rows_to_mend(found, MOVEMENTS))?;
-    for id in rows_to_mend(found, CATEGORY_COUNT) {
+    balance_movements(tx, &rows_to_repair(found, MOVEMENTS))?;
+    for id in rows_to_repair(found, CATEGORY_COUNT) {
         store::recount_category(tx, CategoryId(id.0))?;
     }
-    for id in rows_to_mend(found, media::COPY) {
-        store::hold(tx, id)?;
-        show_images(tx, id)?;
+    for id in rows_to_repair(found, media::COPY) {
+        store::lock_product(tx, id)?;
+        copy_images(tx, id)?;
     }
     for finding in found {
         if finding.check == COUNT {
-            store::recount(tx)?;
+            store::recount_products(tx)?;
         }
         finding.repaired |=
             [MOVEMENTS, COUNT, CATEGORY_COUNT, media::COPY].contains(&finding.check);
@@ -95,27 +100,27 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
     Ok(())
 }
 
-fn rows_to_mend(found: &[Finding], check: &str) -> Vec<ProductId> {
+fn rows_to_repair(found: &[Finding], check: &str) -> Vec<ProductId> {
     let rows = found
         .iter()
         .filter_map(|finding| finding.row_to_mend(check));
     rows.map(ProductId).collect()
 }
 
-/// Writes a movement for what a product's stock has more or less than its movements say.
-fn balance(tx: &mut Tx<'_>, products: &[ProductId]) -> Result<()> {
+/// Records a movement for the difference between each product's stock and its movements.
+fn balance_movements(tx: &mut Tx<'_>, products: &[ProductId]) -> Result<()> {
     if products.is_empty() {
         return Ok(());
     }
-    // Nobody moves them from here on.
+    // The locks keep the stock constant until the movements are written.
     let mut differences = Vec::with_capacity(products.len());
-    store::known(tx, products, |known| {
-        differences.push((known.id, known.stock));
+    store::lock_products(tx, products, |current| {
+        differences.push((current.id, current.stock));
         Ok(())
     })?;
-    let moved: HashMap<_, _> = store::moved(tx, products)?.into_iter().collect();
+    let sums: HashMap<_, _> = store::movement_sums(tx, products)?.into_iter().collect();
     for (id, difference) in &mut differences {
-        *difference -= moved.get(id).copied().unwrap_or_default();
+        *difference -= sums.get(id).copied().unwrap_or_default();
     }
     differences.retain(|(_, difference)| *difference != 0);
     let movements: Vec<_> = differences

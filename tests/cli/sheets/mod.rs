@@ -292,14 +292,14 @@ async fn a_file_that_is_no_sheet_says_what_it_should_be() {
             &[
                 "`name` is missing",
                 "`price` is missing",
-                "known ones need `id`",
+                "existing ones need `id`",
             ],
         ),
         (
             b"\n,,\nid,name,description,price,price,category,colour".to_vec(),
             &[
                 "line 3: ",
-                "`price` stands there twice",
+                "`price` appears more than once",
                 "`colour` is unknown",
             ],
         ),

@@ -1,4 +1,4 @@
-//! Categories.
+//! Category routes.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -19,13 +19,13 @@ use crate::{
 };
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Categories {
+pub(crate) struct CategoryList {
     data: Vec<Category>,
 }
 
-/// All categories, by name
-#[utoipa::path(get, path = "/categories", tag = "catalog",
-    responses((status = 200, body = Categories)))]
+/// List all categories by name
+#[utoipa::path(get, path = "/categories", operation_id = "listCategories", tag = "catalog",
+    responses((status = 200, body = CategoryList)))]
 pub(crate) async fn list_categories(
     axum::extract::State(app): State,
     _: NoQuery,
@@ -34,18 +34,18 @@ pub(crate) async fn list_categories(
         .db
         .read("catalog.categories", catalog::categories)
         .await?;
-    respond::ok(&Categories { data })
+    respond::ok(&CategoryList { data })
 }
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct CategoryBody {
+pub(crate) struct CategoryRequest {
     name: CategoryName,
 }
 
-/// Make a category
-#[utoipa::path(post, path = "/categories", tag = "catalog", security(("bearer" = [])),
-    request_body = CategoryBody,
+/// Create a category
+#[utoipa::path(post, path = "/categories", operation_id = "createCategory", tag = "catalog", security(("bearer" = [])),
+    request_body = CategoryRequest,
     responses(
         (status = 201, body = Category),
         (status = 409, description = "`category-exists`"),
@@ -54,7 +54,7 @@ pub(crate) async fn create_category(
     axum::extract::State(app): State,
     Admin(claims): Admin,
     _: NoQuery,
-    Json(body): Json<CategoryBody>,
+    Json(body): Json<CategoryRequest>,
 ) -> Result<Response> {
     let category = app
         .db
@@ -66,9 +66,9 @@ pub(crate) async fn create_category(
     respond::json(StatusCode::CREATED, &category)
 }
 
-/// Rename a category; its slug stays
-#[utoipa::path(patch, path = "/categories/{id}", tag = "catalog", security(("bearer" = [])),
-    params(("id" = CategoryId, Path)), request_body = CategoryBody,
+/// Rename a category; its slug does not change
+#[utoipa::path(patch, path = "/categories/{id}", operation_id = "updateCategory", tag = "catalog", security(("bearer" = [])),
+    params(("id" = CategoryId, Path)), request_body = CategoryRequest,
     responses(
         (status = 200, body = Category),
         (status = 409, description = "`category-exists`"),
@@ -78,7 +78,7 @@ pub(crate) async fn update_category(
     Admin(claims): Admin,
     Path(id): Path<CategoryId>,
     _: NoQuery,
-    Json(body): Json<CategoryBody>,
+    Json(body): Json<CategoryRequest>,
 ) -> Result<Response> {
     let category = app
         .db
@@ -90,8 +90,8 @@ pub(crate) async fn update_category(
     respond::ok(&category)
 }
 
-/// Delete a category that no product is in
-#[utoipa::path(delete, path = "/categories/{id}", tag = "catalog", security(("bearer" = [])),
+/// Delete an empty category
+#[utoipa::path(delete, path = "/categories/{id}", operation_id = "deleteCategory", tag = "catalog", security(("bearer" = [])),
     params(("id" = CategoryId, Path)),
     responses(
         (status = 204, description = "Deleted"),

@@ -1,8 +1,8 @@
 //! The routes of categories and products.
 
-mod bodies;
 mod categories;
-mod lists;
+mod list;
+mod product_bodies;
 mod products;
 mod stock;
 
@@ -20,7 +20,7 @@ pub fn routes() -> Routes {
             categories::update_category,
             categories::delete_category
         ))
-        .routes(routes!(lists::list_products, products::create_product))
+        .routes(routes!(list::list_products, products::create_product))
         .routes(routes!(
             products::get_product,
             products::update_product,

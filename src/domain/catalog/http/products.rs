@@ -1,4 +1,4 @@
-//! Single products and their pictures.
+//! Routes of single products and their images.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 
-use super::bodies::{
-    ImagesForm, NewProductBody, NewProductForm, ProductChanges, ProductChangesForm, read_fields,
+use super::product_bodies::{
+    CreateProduct, CreateProductForm, ImagesForm, UpdateProduct, UpdateProductForm, read_fields,
     write_with_images,
 };
 use crate::{
@@ -29,18 +29,18 @@ use crate::{
     },
 };
 
-/// One product
-#[utoipa::path(get, path = "/products/{id}", tag = "catalog",
+/// Get a product
+#[utoipa::path(get, path = "/products/{id}", operation_id = "getProduct", tag = "catalog",
     params(
         ("id" = ProductId, Path),
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the client has"),
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags of cached responses"),
     ),
     responses(
         (status = 200, body = Product, headers(
-            ("ETag", description = "Over the whole answer"),
-            ("X-Inventory-Seq" = i64, description = "The answer is true at least up to this event"),
+            ("ETag", description = "Entity tag of the response body"),
+            ("X-Inventory-Seq" = i64, description = "The response reflects at least all events up to this one"),
         )),
-        (status = 304, description = "The client has this version"),
+        (status = 304, description = "The cached response is current"),
     ))]
 pub(crate) async fn get_product(
     axum::extract::State(app): State,
@@ -55,29 +55,29 @@ pub(crate) async fn get_product(
         .db
         .read("catalog.product", move |tx| catalog::product(tx, &shop, id))
         .await?;
-    let response = tagged(StatusCode::OK, &product, seq)?;
-    let is_known = condition.is_some_and(|condition| {
+    let response = product_response(StatusCode::OK, &product, seq)?;
+    let is_cached = condition.is_some_and(|condition| {
         let tag = response
             .headers()
             .get(header::ETAG)
             .and_then(|tag| tag.to_str().ok());
         tag.is_some_and(|tag| condition.matches(tag))
     });
-    if is_known {
-        let mut bare = StatusCode::NOT_MODIFIED.into_response();
+    if is_cached {
+        let mut not_modified = StatusCode::NOT_MODIFIED.into_response();
         for name in [header::ETAG, INVENTORY_SEQ] {
             if let Some(value) = response.headers().get(&name) {
-                bare.headers_mut().insert(name, value.clone());
+                not_modified.headers_mut().insert(name, value.clone());
             }
         }
-        return Ok(bare);
+        return Ok(not_modified);
     }
     Ok(response)
 }
 
-/// A product's response, with its tag and position. `seq` is read before the product is: what comes
-/// between may be missing from the answer.
-fn tagged(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Response> {
+/// Returns a product's response with its entity tag and event number. `seq` is read before the product, so that
+/// the response reflects at least the events up to it.
+fn product_response(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Response> {
     let body = respond::to_json(product)?;
     let tag = etag(&body);
     let mut response = respond::with_header(respond::json_bytes(status, body), header::ETAG, &tag)?;
@@ -87,11 +87,11 @@ fn tagged(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Respons
     Ok(response)
 }
 
-/// Put a product into the catalog
-#[utoipa::path(post, path = "/products", tag = "catalog", security(("bearer" = [])),
+/// Create a product
+#[utoipa::path(post, path = "/products", operation_id = "createProduct", tag = "catalog", security(("bearer" = [])),
     request_body(content(
-        (NewProductBody = "application/json"),
-        (NewProductForm = "multipart/form-data"),
+        (CreateProduct = "application/json"),
+        (CreateProductForm = "multipart/form-data"),
     )),
     responses(
         (status = 201, body = Product,
@@ -104,7 +104,7 @@ pub(crate) async fn create_product(
     _: NoQuery,
     request: Request,
 ) -> Result<Response> {
-    let (body, files): (NewProductBody, _) = read_fields(&app, request).await?;
+    let (body, files): (CreateProduct, _) = read_fields(&app, request).await?;
     let images = media::worker::keep(&app, files).await?;
     let new = NewProduct::from(body);
     let seq = app.bus.head();
@@ -115,19 +115,20 @@ pub(crate) async fn create_product(
     })
     .await?;
     let location = format!("/api/v1/products/{}", product.id);
-    let response = tagged(StatusCode::CREATED, &product, seq)?;
+    let response = product_response(StatusCode::CREATED, &product, seq)?;
     respond::with_header(response, header::LOCATION, &location)
 }
 
-/// Change a product; pictures in a form are added
-#[utoipa::path(patch, path = "/products/{id}", tag = "catalog", security(("bearer" = [])),
+/// Update a product; images in a form are added
+#[utoipa::path(patch, path = "/products/{id}", operation_id = "updateProduct", tag = "catalog",
+    security(("bearer" = [])),
     params(
         ("id" = ProductId, Path),
         ("If-Match" = Option<String>, Header, description = "Required with `stockQuantity`"),
     ),
     request_body(content(
-        (ProductChanges = "application/json"),
-        (ProductChangesForm = "multipart/form-data"),
+        (UpdateProduct = "application/json"),
+        (UpdateProductForm = "multipart/form-data"),
     )),
     responses(
         (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64))),
@@ -143,7 +144,7 @@ pub(crate) async fn update_product(
     request: Request,
 ) -> Result<Response> {
     let condition = Condition::from_headers(request.headers(), &header::IF_MATCH)?;
-    let (body, files): (ProductChanges, _) = read_fields(&app, request).await?;
+    let (body, files): (UpdateProduct, _) = read_fields(&app, request).await?;
     let changes = Changes::from(body);
     if changes.stock.is_some() && condition.is_none() {
         let detail = "to set `stockQuantity`, send the product's `ETag` as `If-Match`";
@@ -155,31 +156,32 @@ pub(crate) async fn update_product(
     let product = write_with_images(&app, "catalog.update", images, move |tx, images| {
         accounts::require_admin(tx, &claims)?;
         let current = catalog::product_to_change(tx, &shop, id)?;
-        check(condition.as_ref(), &current)?;
+        check_if_match(condition.as_ref(), &current)?;
         catalog::update(tx, &shop, &current, &changes, images)
     })
     .await?;
-    tagged(StatusCode::OK, &product, seq)
+    product_response(StatusCode::OK, &product, seq)
 }
 
-/// Whether the product is the one that `If-Match` means.
-fn check(condition: Option<&Condition>, current: &Product<'_>) -> Result<()> {
+/// Errors: `precondition-failed` if the product does not match `If-Match`.
+fn check_if_match(condition: Option<&Condition>, current: &Product<'_>) -> Result<()> {
     let Some(condition) = condition else {
         return Ok(());
     };
     if condition.matches(&etag(&respond::to_json(current)?)) {
         Ok(())
     } else {
-        let detail = "the product was changed meanwhile; read it again";
+        let detail = "the product has changed since it was read; read it again";
         Err(Error::new(Kind::PreconditionFailed, detail))
     }
 }
 
-/// Take a product out of the catalog
-#[utoipa::path(delete, path = "/products/{id}", tag = "catalog", security(("bearer" = [])),
+/// Delete a product
+#[utoipa::path(delete, path = "/products/{id}", operation_id = "deleteProduct", tag = "catalog",
+    security(("bearer" = [])),
     params(("id" = ProductId, Path), ("If-Match" = Option<String>, Header)),
     responses(
-        (status = 204, description = "Gone from the catalog and from carts, kept in past orders"),
+        (status = 204, description = "Removed from the catalog and from carts; past orders keep their copy"),
         (status = 412, description = "`precondition-failed`"),
     ))]
 pub(crate) async fn delete_product(
@@ -195,20 +197,21 @@ pub(crate) async fn delete_product(
         .write("catalog.delete", move |tx| {
             accounts::require_admin(tx, &claims)?;
             let current = catalog::product_to_change(tx, &shop, id)?;
-            check(condition.as_ref(), &current)?;
+            check_if_match(condition.as_ref(), &current)?;
             catalog::delete(tx, &shop, id)
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Add pictures to a product
-#[utoipa::path(post, path = "/products/{id}/images", tag = "catalog", security(("bearer" = [])),
+/// Add images to a product
+#[utoipa::path(post, path = "/products/{id}/images", operation_id = "addProductImages",
+    tag = "catalog", security(("bearer" = [])),
     params(("id" = ProductId, Path)),
     request_body(content = ImagesForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64))),
-        (status = 422, description = "`validation-failed`; `invalid-image`: broken, too many pixels or more than 8"),
+        (status = 422, description = "`validation-failed`; `invalid-image`: not decodable, too many pixels or more than 8"),
     ))]
 pub(crate) async fn add_product_images(
     axum::extract::State(app): State,
@@ -230,11 +233,12 @@ pub(crate) async fn add_product_images(
         catalog::update(tx, &shop, &current, &Changes::default(), images)
     })
     .await?;
-    tagged(StatusCode::OK, &product, seq)
+    product_response(StatusCode::OK, &product, seq)
 }
 
-/// Remove a picture from a product
-#[utoipa::path(delete, path = "/products/{id}/images/{imageId}", tag = "catalog",
+/// Remove an image from a product
+#[utoipa::path(delete, path = "/products/{id}/images/{imageId}",
+    operation_id = "deleteProductImage", tag = "catalog",
     security(("bearer" = [])),
     params(("id" = ProductId, Path), ("imageId" = ImageId, Path)),
     responses((status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64)))))]
@@ -253,5 +257,5 @@ pub(crate) async fn delete_product_image(
             catalog::remove_image(tx, &shop, id, image)
         })
         .await?;
-    tagged(StatusCode::OK, &product, seq)
+    product_response(StatusCode::OK, &product, seq)
 }

@@ -1,4 +1,4 @@
-//! Stock, as an admin changes it.
+//! The admin's stock route.
 
 use std::sync::Arc;
 
@@ -23,27 +23,28 @@ use crate::{
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StockBody {
+pub(crate) struct ChangeStock {
     delta: Delta,
     reason: Reason,
 }
 
 /// Change a product's stock by a delta
-#[utoipa::path(post, path = "/admin/products/{id}/stock", tag = "catalog",
+#[utoipa::path(post, path = "/admin/products/{id}/stock", operation_id = "changeProductStock",
+    tag = "catalog",
     security(("bearer" = [])),
     params(
         ("id" = ProductId, Path),
         ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
-            description = "1 to 255 visible characters, bare or as a quoted string"),
+            description = "1 to 255 visible characters, plain or as a quoted string"),
     ),
-    request_body = StockBody,
+    request_body = ChangeStock,
     responses(
         (status = 200, body = Product, headers(
             ("ETag"),
             ("X-Inventory-Seq" = i64),
-            ("Idempotent-Replayed", description = "`true` where the answer is given again"),
+            ("Idempotent-Replayed", description = "`true` if this is the stored response to an earlier request"),
         )),
-        (status = 409, description = "`insufficient-stock`: it would fall below zero"),
+        (status = 409, description = "`insufficient-stock`: stock would fall below zero"),
         (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
     ))]
 pub(crate) async fn change_product_stock(
@@ -54,14 +55,14 @@ pub(crate) async fn change_product_stock(
     key: IdempotencyKey,
     request: Request,
 ) -> Result<Answer> {
-    let raw = RawJson::<StockBody>::required(request).await?;
+    let raw = RawJson::<ChangeStock>::required(request).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
     app.db
         .write("catalog.change_stock", move |tx| {
             let admin = accounts::require_admin(tx, &claims)?;
             idempotency::once(tx, &key, admin.user, &raw.raw, |tx| {
-                let StockBody { delta, reason } = &raw.value;
+                let ChangeStock { delta, reason } = &raw.value;
                 let product = catalog::change_stock(tx, &shop, id, *delta, reason.as_str())?;
                 let body = respond::to_json(&product)?;
                 let tag = etag(&body);

@@ -2,7 +2,7 @@
 
 use crate::{
     core::{error::Result, id::CategoryId},
-    domain::catalog::Category,
+    domain::catalog::category::Category,
     infra::db::{Row, Sql, Tx, params},
 };
 
@@ -25,45 +25,44 @@ pub(in crate::domain::catalog) fn category_by_id(
     )
 }
 
-/// Separates the key of a name from the id in the key of a further category with an equal name. No name
-/// contains it, and it sorts before every character that does occur in names.
-const FURTHER: char = '\u{1}';
+/// Separates name and id in the key of a duplicate: a category whose name equals that of an older one. No name
+/// contains this character, and it sorts before every character that names can contain.
+const KEY_SEPARATOR: char = '\u{1}';
 
-/// The key of a further category whose name is equal to another's.
-pub(in crate::domain::catalog) fn further_key(key: &str, category: CategoryId) -> String {
-    format!("{key}{FURTHER}{category}")
+/// Returns the key of a category whose name equals that of an older one.
+pub(in crate::domain::catalog) fn duplicate_key(key: &str, category: CategoryId) -> String {
+    format!("{key}{KEY_SEPARATOR}{category}")
 }
 
-/// The categories whose name has this key, the oldest first. There is more than one only where an older
-/// version let them be made.
+/// Returns the categories whose name has this key, oldest first. There is more than one only if a new
+/// normalization version made their names equal.
 pub(in crate::domain::catalog) fn categories_by_key(
     tx: &mut Tx<'_>,
     key: &str,
 ) -> Result<Vec<Category>> {
-    let further = [format!("{key}{FURTHER}"), format!("{key}\u{2}")];
+    let duplicates = [format!("{key}{KEY_SEPARATOR}"), format!("{key}\u{2}")];
     tx.all(
         "SELECT id, name, slug, product_count FROM categories
          WHERE name_key = ?1 OR (name_key > ?2 AND name_key < ?3) ORDER BY name_key",
-        params![key, &further[0], &further[1]],
+        params![key, &duplicates[0], &duplicates[1]],
         category,
     )
 }
 
-/// Gives the key of a name to the oldest of the further categories of an equal name, if nobody has it any
-/// more and there is one.
-pub(in crate::domain::catalog) fn pass_on_key(tx: &mut Tx<'_>, key: &str) -> Result<()> {
-    let further = [format!("{key}{FURTHER}"), format!("{key}\u{2}")];
+/// If no category has this key any more, gives it to the oldest duplicate, if there is one.
+pub(in crate::domain::catalog) fn reassign_key(tx: &mut Tx<'_>, key: &str) -> Result<()> {
+    let duplicates = [format!("{key}{KEY_SEPARATOR}"), format!("{key}\u{2}")];
     tx.execute(
         "UPDATE categories SET name_key = ?1
          WHERE id = (SELECT id FROM categories WHERE name_key > ?2 AND name_key < ?3
                      ORDER BY name_key LIMIT 1)
              AND NOT EXISTS (SELECT 1 FROM categories WHERE name_key = ?1)",
-        params![key, &further[0], &further[1]],
+        params![key, &duplicates[0], &duplicates[1]],
     )?;
     Ok(())
 }
 
-/// All of them with their names and keys, oldest first, for this transaction until its end.
+/// Returns all categories with their names and keys, oldest first, and locks them.
 pub(in crate::domain::catalog) fn category_keys(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(CategoryId, String, String)>> {
@@ -73,13 +72,13 @@ pub(in crate::domain::catalog) fn category_keys(
     })
 }
 
-/// Writes keys, of which one may be the present key of another category.
+/// Sets keys. A new key may be the current key of another category, so temporary keys are set first.
 pub(in crate::domain::catalog) fn set_category_keys(
     tx: &mut Tx<'_>,
     keys: &[(CategoryId, String)],
 ) -> Result<()> {
     for (id, _) in keys {
-        set_key(tx, *id, &further_key("", *id))?;
+        set_key(tx, *id, &duplicate_key("", *id))?;
     }
     keys.iter().try_for_each(|(id, key)| set_key(tx, *id, key))
 }
@@ -89,14 +88,17 @@ fn set_key(tx: &mut Tx<'_>, id: CategoryId, key: &str) -> Result<()> {
     tx.execute(sql, params![id, key]).map(drop)
 }
 
-/// By id or slug, as the filter of lists names one.
-pub(super) fn category_by_name_in_path(tx: &mut Tx<'_>, name: &str) -> Result<Option<Category>> {
+/// Returns the category with this id or slug.
+pub(in crate::domain::catalog) fn category_by_id_or_slug(
+    tx: &mut Tx<'_>,
+    name: &str,
+) -> Result<Option<Category>> {
     if let Ok(id) = name.parse::<CategoryId>()
         && let Some(found) = category_by_id(tx, id)?
     {
         return Ok(Some(found));
     }
-    // No slug holds one, and not every engine can be asked for it.
+    // No slug contains NUL, and Postgres rejects it in a parameter.
     if name.contains('\0') {
         return Ok(None);
     }
@@ -125,22 +127,22 @@ pub(in crate::domain::catalog) fn slug_is_taken(tx: &mut Tx<'_>, slug: &str) -> 
     Ok(found.is_some())
 }
 
-/// Tells whether the name was free.
+/// Returns `false` if the name is taken.
 pub(in crate::domain::catalog) fn insert_category(
     tx: &mut Tx<'_>,
     category: &Category,
     key: &str,
 ) -> Result<bool> {
-    let made = tx.execute(
+    let inserted = tx.execute(
         "INSERT INTO categories (id, name, name_key, slug, product_count)
          VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (name_key) DO NOTHING",
         params![category.id, &category.name, key, &category.slug],
     )?;
-    Ok(made == 1)
+    Ok(inserted == 1)
 }
 
-/// Changes the spelling of a name, whose key stays.
-pub(in crate::domain::catalog) fn respell_category(
+/// Changes the spelling of a name but not its key.
+pub(in crate::domain::catalog) fn set_category_name(
     tx: &mut Tx<'_>,
     id: CategoryId,
     name: &str,
@@ -166,7 +168,7 @@ pub(in crate::domain::catalog) fn rename_category(
     )
 }
 
-/// Products that have left the catalog let go of their category first.
+/// Deletes a category, after removing deleted products from it.
 pub(in crate::domain::catalog) fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
     tx.execute(
         "UPDATE products SET category_id = NULL WHERE category_id = ?1 AND deleted_at IS NOT NULL",

@@ -1,4 +1,4 @@
-//! The catalog's rows held against each other.
+//! Queries that compare the catalog's rows with each other.
 
 use crate::{
     core::{
@@ -9,8 +9,8 @@ use crate::{
     infra::db::{Sql, Tx, Value, params, placeholders},
 };
 
-/// Products whose stock is not the sum of their movements, with both.
-pub(in crate::domain::catalog) fn unbalanced(
+/// Returns the products whose stock differs from the sum of their movements, with both numbers.
+pub(in crate::domain::catalog) fn unbalanced_stock(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(ProductId, i64, i64)>> {
     tx.all(
@@ -24,9 +24,9 @@ pub(in crate::domain::catalog) fn unbalanced(
     )
 }
 
-/// What the movements of products sum to, of those that have any. One look at the movements serves for
-/// all of them: they are not kept by product.
-pub(in crate::domain::catalog) fn moved(
+/// Returns the sum of movements of each product that has any. Scans the movements once for all products,
+/// since they are not indexed by product.
+pub(in crate::domain::catalog) fn movement_sums(
     tx: &mut Tx<'_>,
     products: &[ProductId],
 ) -> Result<Vec<(ProductId, i64)>> {
@@ -39,7 +39,7 @@ pub(in crate::domain::catalog) fn moved(
     tx.all(&sql, &ids, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Products whose stock cannot be, with it.
+/// Returns the products whose stock is out of bounds, with it.
 pub(in crate::domain::catalog) fn impossible_stock(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(ProductId, i64)>> {
@@ -50,8 +50,8 @@ pub(in crate::domain::catalog) fn impossible_stock(
     )
 }
 
-/// How many products the catalog shows, counted.
-pub(in crate::domain::catalog) fn counted(tx: &mut Tx<'_>) -> Result<i64> {
+/// Counts the products.
+pub(in crate::domain::catalog) fn counted_products(tx: &mut Tx<'_>) -> Result<i64> {
     let counted = tx.one(
         "SELECT count(*) FROM products WHERE deleted_at IS NULL",
         &[],
@@ -60,11 +60,11 @@ pub(in crate::domain::catalog) fn counted(tx: &mut Tx<'_>) -> Result<i64> {
     Ok(counted.unwrap_or_default())
 }
 
-/// Counts the catalog's products anew, while nobody else moves the kept count.
-pub(in crate::domain::catalog) fn recount(tx: &mut Tx<'_>) -> Result<()> {
-    let held = Sql::from("SELECT 1 FROM kept_counts WHERE name = 'products'");
-    tx.one(held.for_update("kept_counts"), &[], |_| Ok(()))?;
-    let counted = counted(tx)?;
+/// Recomputes the stored number of products, with its row locked.
+pub(in crate::domain::catalog) fn recount_products(tx: &mut Tx<'_>) -> Result<()> {
+    let row = Sql::from("SELECT 1 FROM kept_counts WHERE name = 'products'");
+    tx.one(row.for_update("kept_counts"), &[], |_| Ok(()))?;
+    let counted = counted_products(tx)?;
     tx.execute(
         "INSERT INTO kept_counts (name, value) VALUES ('products', ?1)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -73,8 +73,8 @@ pub(in crate::domain::catalog) fn recount(tx: &mut Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Categories whose kept count is wrong, with it and the right one.
-pub(in crate::domain::catalog) fn miscounted(
+/// Returns the categories whose stored number of products is wrong, with it and the correct one.
+pub(in crate::domain::catalog) fn wrong_category_counts(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(CategoryId, i64, i64)>> {
     tx.all(
@@ -89,10 +89,10 @@ pub(in crate::domain::catalog) fn miscounted(
     )
 }
 
-/// As [`recount`], a category's products.
+/// Recomputes the stored number of a category's products, with its row locked.
 pub(in crate::domain::catalog) fn recount_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
-    let held = Sql::from("SELECT 1 FROM categories WHERE id = ?1");
-    tx.one(held.for_update("categories"), params![id], |_| Ok(()))?;
+    let row = Sql::from("SELECT 1 FROM categories WHERE id = ?1");
+    tx.one(row.for_update("categories"), params![id], |_| Ok(()))?;
     tx.execute(
         "UPDATE categories SET product_count =
              (SELECT count(*) FROM products WHERE category_id = ?1 AND deleted_at IS NULL)

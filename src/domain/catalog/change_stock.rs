@@ -1,0 +1,126 @@
+//! Changes stock by guarded updates. Every change records a movement and emits an event.
+//!
+//! The guard is part of the `UPDATE` statement, so that no two orders can take the same unit.
+
+use super::{
+    get::{product, product_to_change},
+    product::Product,
+    search,
+    stock::{Cause, Delta, Line, Movement, insufficient, shortage},
+    store,
+};
+use crate::{
+    app::App,
+    core::{
+        error::{Error, Result},
+        event::StockChange,
+        id::{OrderId, ProductId},
+        money::Stock,
+    },
+    infra::db::Tx,
+};
+
+/// Takes the stock of all lines, or of none. `lines` must be sorted by product id, so that concurrent orders
+/// cannot deadlock. Errors: `insufficient-stock`.
+pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line]) -> Result<()> {
+    let mut changes = Vec::with_capacity(lines.len());
+    let mut movements = Vec::with_capacity(lines.len());
+    for (index, (product, quantity)) in lines.iter().enumerate() {
+        let movement = Movement {
+            order: Some(order),
+            ..Movement::of(Cause::Order, *product, -quantity.get())
+        };
+        let Some(left) = add_stock(tx, *product, movement.delta)? else {
+            let available = store::stock(tx, *product)?.unwrap_or_default();
+            return Err(insufficient(vec![shortage(
+                format!("items[{index}].quantity"),
+                *product,
+                quantity.get(),
+                available,
+            )]));
+        };
+        movements.push(movement);
+        changes.push(StockChange::now(*product, left));
+    }
+    store::insert_movements(tx, &movements)?;
+    tx.emit_stock(&changes)
+}
+
+/// Returns an order's units to stock. A deleted product gets them too, but emits no event.
+pub fn put_back(tx: &mut Tx<'_>, order: OrderId, lines: &[Line], cause: Cause) -> Result<()> {
+    let mut changes = Vec::with_capacity(lines.len());
+    let mut movements = Vec::with_capacity(lines.len());
+    for (product, quantity) in lines {
+        let is_listed = store::stock(tx, *product)?.is_some();
+        let stock = store::return_stock(tx, *product, quantity.get())?;
+        reindex_if_sold_out(tx, *product, stock, quantity.get())?;
+        movements.push(Movement {
+            order: Some(order),
+            ..Movement::of(cause, *product, quantity.get())
+        });
+        if is_listed {
+            changes.push(StockChange::now(*product, stock));
+        }
+    }
+    store::insert_movements(tx, &movements)?;
+    tx.emit_stock(&changes)
+}
+
+/// Changes a product's stock by an admin's delta. Errors: `not-found`, `insufficient-stock`, `out-of-range`.
+pub fn change_stock(
+    tx: &mut Tx<'_>,
+    app: &App,
+    id: ProductId,
+    delta: Delta,
+    reason: &str,
+) -> Result<Product<'static>> {
+    let current = product_to_change(tx, app, id)?;
+    let delta = delta.get();
+    let Some(stock) = add_stock(tx, id, delta)? else {
+        return Err(if delta > 0 {
+            let detail = format!("stock would exceed {}", Stock::MOST);
+            Error::field("delta", "out-of-range", detail)
+        } else {
+            let available = current.stock_quantity;
+            insufficient(vec![shortage("delta".to_owned(), id, -delta, available)])
+        });
+    };
+    let movement = Movement {
+        note: Some(reason),
+        ..Movement::of(Cause::Admin, id, delta)
+    };
+    store::insert_movements(tx, &[movement])?;
+    tx.emit_stock(&[StockChange::now(id, stock)])?;
+    product(tx, app, id)
+}
+
+/// Sets a product's stock, for example after a stock count.
+pub(super) fn set_stock(tx: &mut Tx<'_>, current: &Product<'_>, stock: Stock) -> Result<()> {
+    let delta = stock.get() - current.stock_quantity;
+    if delta == 0 {
+        return Ok(());
+    }
+    add_stock(tx, current.id, delta)?
+        .ok_or_else(|| Error::internal("stock changed although the row is locked"))?;
+    store::insert_movements(tx, &[Movement::of(Cause::Admin, current.id, delta)])?;
+    tx.emit_stock(&[StockChange::now(current.id, stock.get())])
+}
+
+/// Adds `delta` to the stock and returns the new stock, or `None` if it would leave its bounds.
+fn add_stock(tx: &mut Tx<'_>, id: ProductId, delta: i64) -> Result<Option<i64>> {
+    let stock = store::add_stock(tx, id, delta)?;
+    if let Some(stock) = stock {
+        reindex_if_sold_out(tx, id, stock, delta)?;
+    }
+    Ok(stock)
+}
+
+/// Updates the search index if the change took the last unit or added the first.
+fn reindex_if_sold_out(tx: &mut Tx<'_>, id: ProductId, stock: i64, delta: i64) -> Result<()> {
+    let is_sold_out = stock == 0;
+    let was_sold_out = stock == delta;
+    if is_sold_out == was_sold_out {
+        return Ok(());
+    }
+    search::set_sold_out(tx, id, is_sold_out)
+}

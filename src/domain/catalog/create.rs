@@ -1,0 +1,116 @@
+//! Creates products: one with images, or many at once.
+
+use std::time::Duration;
+
+use super::{
+    batch::{BATCH_ROWS, BatchEffects},
+    get::product,
+    normalize::{fold, slug},
+    product::{NewProduct, Product},
+    search::{self, FilterAttributes},
+    stock::{Cause, Movement},
+    store::{self, ProductColumns, ProductRow},
+    update::copy_images,
+};
+use crate::{
+    app::App,
+    core::{
+        error::{Error, Result},
+        event::StockChange,
+        id::{CategoryId, ProductId},
+        money::Stock,
+    },
+    domain::media::{self, Stored},
+    infra::db::Tx,
+};
+
+/// Creates a product with images that are in the image store already. Errors: `validation-failed` with
+/// `unknown-category`.
+pub fn create(
+    tx: &mut Tx<'_>,
+    app: &App,
+    new: &NewProduct,
+    images: &[Stored],
+) -> Result<Product<'static>> {
+    let id = tx.id();
+    check_category(tx, new.category)?;
+    let (name, description) = (new.name.as_str(), new.description.as_str());
+    store::insert(
+        tx,
+        id,
+        &ProductColumns {
+            name,
+            name_key: &fold(name),
+            slug: &slug(name),
+            description,
+            price: new.price,
+            category: new.category,
+        },
+        new.stock,
+    )?;
+    let attributes = FilterAttributes {
+        category: new.category,
+        price: new.price,
+        is_sold_out: new.stock == Stock::NONE,
+    };
+    search::index(tx, vec![search::entry(id, name, description, attributes)])?;
+    store::add_to_category_count(tx, new.category, 1)?;
+    if !images.is_empty() {
+        media::attach(tx, id, images)?;
+        copy_images(tx, id)?;
+    }
+    store::insert_movements(tx, &[Movement::of(Cause::Create, id, new.stock.get())])?;
+    tx.emit_stock(&[StockChange::now(id, new.stock.get())])?;
+    product(tx, app, id)
+}
+
+/// Creates many products without images and returns their ids. Their creation times are one second apart;
+/// the last is now.
+pub fn create_all(tx: &mut Tx<'_>, new: &[NewProduct]) -> Result<Vec<ProductId>> {
+    let mut effects = BatchEffects::default();
+    let mut ids = Vec::with_capacity(new.len());
+    for batch in new.chunks(BATCH_ROWS) {
+        let keys: Vec<_> = batch
+            .iter()
+            .map(|new| (fold(new.name.as_str()), slug(new.name.as_str())))
+            .collect();
+        let mut rows = Vec::with_capacity(batch.len());
+        for (product, (name_key, slug)) in batch.iter().zip(&keys) {
+            let newer = (new.len() - ids.len() - 1) as u64;
+            let at = tx.now().minus(Duration::from_secs(newer));
+            let id = ProductId(tx.rng().uuid(at));
+            ids.push(id);
+            effects.add_created(Cause::Create, id, product.stock.get(), product.category);
+            rows.push(ProductRow {
+                id,
+                at,
+                stock: product.stock.get(),
+                columns: ProductColumns {
+                    name: product.name.as_str(),
+                    name_key,
+                    slug,
+                    description: product.description.as_str(),
+                    price: product.price,
+                    category: product.category,
+                },
+            });
+        }
+        store::insert_all(tx, &rows)?;
+        search::index_rows(tx, &rows)?;
+    }
+    effects.write(tx)?;
+    Ok(ids)
+}
+
+/// Errors: `validation-failed` with `unknown-category`.
+pub(super) fn check_category(tx: &mut Tx<'_>, category: Option<CategoryId>) -> Result<()> {
+    let Some(id) = category else { return Ok(()) };
+    match store::category_by_id(tx, id)? {
+        Some(_) => Ok(()),
+        None => Err(Error::field(
+            "categoryId",
+            "unknown-category",
+            "category not found",
+        )),
+    }
+}

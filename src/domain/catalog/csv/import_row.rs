@@ -1,0 +1,79 @@
+//! A parsed row of an import, or the error that replaces it.
+
+use std::fmt;
+
+use crate::{
+    core::{id::ProductId, money::Price},
+    domain::catalog::product::{Description, ProductName},
+};
+
+/// Why a row cannot be imported.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowError {
+    /// From 1, as editors count.
+    pub line: u64,
+    pub why: String,
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.why)
+    }
+}
+
+/// A syntactically valid row. A field that is `None` leaves an existing product unchanged.
+#[derive(Debug)]
+pub(in crate::domain::catalog) struct ImportRow {
+    pub(in crate::domain::catalog) line: u64,
+    pub(in crate::domain::catalog) id: Option<ProductId>,
+    pub(in crate::domain::catalog) name: Option<NameCell>,
+    pub(in crate::domain::catalog) description: Option<Description>,
+    pub(in crate::domain::catalog) price: Option<Price>,
+    pub(in crate::domain::catalog) stock: StockCell,
+    pub(in crate::domain::catalog) category: CategoryCell,
+    pub(in crate::domain::catalog) has_images: bool,
+}
+
+/// A name with its keys, computed before any transaction waits for them.
+#[derive(Debug)]
+pub(in crate::domain::catalog) struct NameCell {
+    pub(in crate::domain::catalog) text: ProductName,
+    pub(in crate::domain::catalog) key: String,
+    pub(in crate::domain::catalog) slug: String,
+}
+
+/// The stock columns of a row. A new product starts with `to`; all numbers are at least 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::domain::catalog) enum StockCell {
+    /// No `stockQuantity`: the stock is unchanged.
+    Empty,
+    /// The file has no `stockAtExport` column: the stock is overwritten.
+    Set { to: i64 },
+    /// The stock changes by the difference, so that orders placed since the export still count.
+    Moved { from: i64, to: i64 },
+    /// Only this row has no `stockAtExport`: the stock is unchanged.
+    NotExported { to: i64 },
+}
+
+impl StockCell {
+    /// Returns the stock of a new product.
+    pub(in crate::domain::catalog) fn initial(self) -> i64 {
+        match self {
+            StockCell::Empty => 0,
+            StockCell::Set { to } | StockCell::Moved { to, .. } | StockCell::NotExported { to } => {
+                to
+            }
+        }
+    }
+}
+
+/// The category column of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::domain::catalog) enum CategoryCell {
+    /// The file has no such column: the category is unchanged.
+    Absent,
+    /// The product is in no category.
+    Empty,
+    /// An index into the file's categories.
+    Named(usize),
+}

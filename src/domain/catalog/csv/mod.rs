@@ -1,0 +1,17 @@
+//! The catalog as CSV (RFC 4180), compatible with spreadsheets. Works on files alone, without a database.
+
+mod encoding;
+mod formula;
+mod header;
+mod import_file;
+mod import_row;
+mod line_numbers;
+mod row_parser;
+mod writer;
+
+pub(super) use self::import_row::{CategoryCell, ImportRow, StockCell};
+pub use self::{
+    import_file::ImportFile,
+    import_row::RowError,
+    writer::{CsvWriter, ExportRow},
+};

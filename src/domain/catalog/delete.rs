@@ -1,0 +1,23 @@
+//! Soft-deletes products.
+
+use super::{get::product_to_change, search, store, update::copy_images};
+use crate::{
+    app::App,
+    core::{error::Result, event::StockChange, id::ProductId},
+    domain::media,
+    infra::db::Tx,
+};
+
+/// Soft-deletes a product: it disappears from the catalog and from carts; past orders keep their copy.
+/// Errors: `not-found`.
+pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
+    let current = product_to_change(tx, app, id)?;
+    if !current.images.is_empty() {
+        media::detach_all(tx, id)?;
+        copy_images(tx, id)?;
+    }
+    store::delete(tx, id)?;
+    search::remove(tx, id)?;
+    store::add_to_category_count(tx, current.category_id, -1)?;
+    tx.emit_stock(&[StockChange::deleted(id)])
+}

@@ -1,0 +1,111 @@
+//! What product lists are filtered and sorted by.
+
+use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};
+
+use crate::core::pagination::{KeyType, Position, Total};
+
+/// The sort order of a list. Ties are broken by id, in the same direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sort {
+    Price,
+    PriceDown,
+    Name,
+    NameDown,
+    CreatedAt,
+    #[default]
+    CreatedAtDown,
+    /// Best match first; only for searches.
+    Relevance,
+}
+
+impl Sort {
+    /// The values of the `sort` parameter.
+    pub const NAMES: [(&'static str, Sort); 7] = [
+        ("price", Sort::Price),
+        ("-price", Sort::PriceDown),
+        ("name", Sort::Name),
+        ("-name", Sort::NameDown),
+        ("createdAt", Sort::CreatedAt),
+        ("-createdAt", Sort::CreatedAtDown),
+        ("relevance", Sort::Relevance),
+    ];
+
+    pub fn name(self) -> &'static str {
+        let own = Sort::NAMES.iter().find(|(_, sort)| *sort == self);
+        own.map_or("", |(name, _)| name)
+    }
+
+    /// Returns the type of the sort key in a cursor.
+    pub fn key_type(self) -> KeyType {
+        match self {
+            Sort::Name | Sort::NameDown | Sort::Relevance => KeyType::Text,
+            Sort::Price | Sort::PriceDown | Sort::CreatedAt | Sort::CreatedAtDown => {
+                KeyType::Number
+            }
+        }
+    }
+
+    pub(super) fn is_descending(self) -> bool {
+        matches!(self, Sort::PriceDown | Sort::NameDown | Sort::CreatedAtDown)
+    }
+}
+
+impl utoipa::PartialSchema for Sort {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Sort::NAMES.map(|(name, _)| name)))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Sort {}
+
+/// The filters of a list; a product must match all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Filters {
+    /// An id or a slug; an unknown one matches nothing.
+    pub category: Option<String>,
+    /// Inclusive, in the currency's minor unit.
+    pub min_price: Option<i64>,
+    /// Inclusive, in the currency's minor unit.
+    pub max_price: Option<i64>,
+    /// `false` matches sold-out products only.
+    pub in_stock: Option<bool>,
+    /// The search text.
+    pub q: Option<String>,
+    pub sort: Sort,
+}
+
+impl Filters {
+    /// Returns whether the total has to be counted because no stored counter holds it.
+    pub fn need_counting(&self) -> bool {
+        self.has_attributes() || self.q.is_some()
+    }
+
+    /// Returns whether there are filters by price or stock.
+    pub(super) fn has_attributes(&self) -> bool {
+        self.min_price.is_some() || self.max_price.is_some() || self.in_stock.is_some()
+    }
+
+    /// Returns a text that is the same for all lists with the same filters and sort order.
+    pub fn scope(&self) -> String {
+        format!(
+            "products {:?} {:?} {:?} {:?} {:?} {}",
+            self.category,
+            self.min_price,
+            self.max_price,
+            self.in_stock,
+            self.q,
+            self.sort.name()
+        )
+    }
+}
+
+/// The result of a list apart from its rows.
+#[derive(Debug)]
+pub enum Reached {
+    Page(Total),
+    /// The position after which the next page starts; `None` at the end.
+    CursorRequest(Option<Position>),
+}

@@ -1,0 +1,173 @@
+//! The product list.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::OriginalUri, response::Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    app::State,
+    core::{
+        error::{Error, Kind, Result},
+        money::PriceBound,
+        pagination::{CursorPage, List, ListRequest, Page, PageLimit, PageNumber},
+    },
+    domain::catalog::{self, Filters, Product, Reached, Sort},
+    infra::web::{
+        client::ClientAddress,
+        extract::{Query, empty_is_set},
+        respond::{self, INVENTORY_SEQ, WrittenRows},
+    },
+};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// From 1.
+    #[param(inline)]
+    page: Option<PageNumber>,
+    /// Defaults to 20.
+    #[param(inline)]
+    limit: Option<PageLimit>,
+    /// The id or slug of a category; an unknown one matches nothing.
+    category: Option<String>,
+    /// Inclusive, in the currency's minor unit.
+    #[param(inline)]
+    min_price: Option<PriceBound>,
+    /// Inclusive, in the currency's minor unit.
+    #[param(inline)]
+    max_price: Option<PriceBound>,
+    /// `false` returns sold-out products only.
+    in_stock: Option<bool>,
+    /// Search text for names and descriptions. A product matches if each search word is a prefix of one of its
+    /// words; case, accents and inner punctuation are ignored. If fewer than 20 products match, up to 20 similar
+    /// ones follow after them.
+    #[param(max_length = 200)]
+    q: Option<String>,
+    /// Defaults to `-createdAt`, or to `relevance` with `q`; `relevance` requires `q`.
+    #[param(value_type = Option<Sort>, inline)]
+    sort: Option<String>,
+    /// Empty to start cursor pagination, then the value of `nextCursor`. Not allowed with `page` or with
+    /// `sort=relevance`.
+    #[serde(default, deserialize_with = "empty_is_set")]
+    cursor: Option<String>,
+}
+
+/// In characters.
+const MAX_QUERY_LEN: usize = 200;
+
+impl ListQuery {
+    fn parse(self) -> Result<(Filters, ListRequest)> {
+        let invalid = |detail: &'static str| Error::new(Kind::InvalidQuery, detail);
+        let q = self.q.filter(|q| !q.trim().is_empty());
+        if q.as_ref()
+            .is_some_and(|q| q.chars().count() > MAX_QUERY_LEN)
+        {
+            return Err(invalid("`q` must be at most 200 characters"));
+        }
+        let sort = match self.sort.as_deref() {
+            None if q.is_some() => Sort::Relevance,
+            None => Sort::default(),
+            Some(name) => Sort::NAMES
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, sort)| *sort)
+                .ok_or_else(|| {
+                    invalid(
+                        "`sort` must be `price`, `name` or `createdAt`, with a leading `-` for descending \
+                         order, or `relevance`",
+                    )
+                })?,
+        };
+        if sort == Sort::Relevance && q.is_none() {
+            return Err(invalid("`sort=relevance` requires a search text in `q`"));
+        }
+        if sort == Sort::Relevance && self.cursor.is_some() {
+            return Err(invalid(
+                "`cursor` cannot be combined with `sort=relevance`; use another sort order, or `page`",
+            ));
+        }
+        let filters = Filters {
+            category: self.category,
+            min_price: self.min_price.map(PriceBound::get),
+            max_price: self.max_price.map(PriceBound::get),
+            in_stock: self.in_stock,
+            q,
+            sort,
+        };
+        let cursor = self.cursor.as_deref();
+        let key = filters.sort.key_type();
+        let request = ListRequest::new(self.page, self.limit, cursor, filters.scope(), key)?;
+        Ok((filters, request))
+    }
+}
+
+/// Pages after this offset are read as long reads.
+const DEEP_OFFSET: i64 = 10_000;
+
+/// The timeout of a long read for an anonymous client.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// List products by page or cursor
+///
+/// With `cursor` the response has `data` and `nextCursor`, which is `null` on the last page.
+#[utoipa::path(get, path = "/products", operation_id = "listProducts", tag = "catalog",
+    params(ListQuery),
+    responses((status = 200, body = List<Product>, headers(
+        ("Link", description = "Pages only: `first`, `prev`, `next`, `last` (RFC 8288)"),
+        ("X-Inventory-Seq" = i64, description = "The response reflects at least all events up to this one"),
+    ))))]
+pub(crate) async fn list_products(
+    axum::extract::State(app): State,
+    Query(query): Query<ListQuery>,
+    OriginalUri(uri): OriginalUri,
+    ClientAddress(client): ClientAddress,
+) -> Result<Response> {
+    let (filters, request) = query.parse()?;
+    let seq = app.bus.head();
+    let shop = Arc::clone(&app);
+    let takes_long = match &request {
+        ListRequest::Page(page) => filters.need_counting() || page.offset() > DEEP_OFFSET,
+        // A page may have to scan many products to find few matches.
+        ListRequest::CursorRequest(_) => filters.need_counting(),
+    };
+    let requested = request.clone();
+    // Rows are serialized directly to JSON, since this is the most frequent request.
+    let work = move |tx: &mut crate::infra::db::Tx<'_>| {
+        let mut rows = WrittenRows::new();
+        let listed = catalog::list(tx, &shop, &filters, &requested, |product| {
+            rows.push(&product)
+        })?;
+        Ok((rows, listed))
+    };
+    let (rows, listed) = if takes_long {
+        let network = app.limits.fair_key(client);
+        app.db
+            .long_read_for(network, TIMEOUT, "catalog.list", work)
+            .await?
+    } else {
+        app.db.read("catalog.list", work).await?
+    };
+    let mut response = match (request, listed) {
+        (ListRequest::Page(page), Reached::Page(total)) => {
+            let head = Page::new(page, Vec::<()>::new(), total);
+            respond::written_page(uri.path(), uri.query(), &head, rows)?
+        }
+        (ListRequest::CursorRequest(cursor), Reached::CursorRequest(next)) => {
+            let next_cursor = next.map(|position| cursor.cursor(&position)).transpose()?;
+            let data = Vec::<()>::new();
+            respond::written_stretch(&CursorPage { data, next_cursor }, rows)?
+        }
+        _ => {
+            return Err(Error::internal(
+                "the list result does not match the request",
+            ));
+        }
+    };
+    response
+        .headers_mut()
+        .insert(INVENTORY_SEQ, respond::number(seq));
+    Ok(response)
+}

@@ -1,0 +1,237 @@
+//! Request bodies of products: fields as JSON or as a form, and uploaded images.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use serde::Deserialize;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        ArrayBuilder, KnownFormat, ObjectBuilder, RefOr, SchemaFormat, Type,
+        schema::{AdditionalProperties, Schema},
+    },
+};
+
+use crate::{
+    app::App,
+    core::{
+        error::{Error, Result},
+        id::CategoryId,
+        money::{Currency, Price, Stock},
+    },
+    domain::{
+        catalog::{Changes, Description, NewProduct, ProductName},
+        media::{self, Draft, MOST_IMAGES, Stored, http::Upload},
+    },
+    infra::web::{
+        body::read_body,
+        extract::{JSON_LIMIT, is_json, parse_json, parse_value, present},
+        openapi,
+    },
+};
+
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct CreateProduct {
+    name: ProductName,
+    price: Price,
+    #[serde(default)]
+    description: Description,
+    #[serde(default = "no_stock")]
+    stock_quantity: Stock,
+    #[serde(default)]
+    category_id: Option<CategoryId>,
+}
+
+impl From<CreateProduct> for NewProduct {
+    fn from(body: CreateProduct) -> Self {
+        NewProduct {
+            name: body.name,
+            description: body.description,
+            price: body.price,
+            stock: body.stock_quantity,
+            category: body.category_id,
+        }
+    }
+}
+
+fn no_stock() -> Stock {
+    Stock::NONE
+}
+
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct UpdateProduct {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = ProductName, required = false)]
+    name: Option<ProductName>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Price, required = false)]
+    price: Option<Price>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Description, required = false)]
+    description: Option<Description>,
+    /// Requires `If-Match`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Stock, required = false)]
+    stock_quantity: Option<Stock>,
+    /// `null` removes the product from its category.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<CategoryId>)]
+    #[expect(
+        clippy::option_option,
+        reason = "absent, `null` and an id have different meanings"
+    )]
+    category_id: Option<Option<CategoryId>>,
+}
+
+impl From<UpdateProduct> for Changes {
+    fn from(body: UpdateProduct) -> Self {
+        Changes {
+            name: body.name,
+            description: body.description,
+            price: body.price,
+            stock: body.stock_quantity,
+            category: body.category_id,
+        }
+    }
+}
+
+/// [`CreateProduct`] as a multipart form, with images.
+pub(super) struct CreateProductForm;
+
+/// [`UpdateProduct`] as a multipart form, with images to add.
+pub(super) struct UpdateProductForm;
+
+/// A multipart form with images only.
+pub(super) struct ImagesForm;
+
+impl PartialSchema for CreateProductForm {
+    fn schema() -> RefOr<Schema> {
+        form_schema(CreateProduct::schema())
+    }
+}
+
+impl ToSchema for CreateProductForm {}
+
+impl PartialSchema for UpdateProductForm {
+    fn schema() -> RefOr<Schema> {
+        form_schema(UpdateProduct::schema())
+    }
+}
+
+impl ToSchema for UpdateProductForm {}
+
+impl PartialSchema for ImagesForm {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .property("images", images_schema())
+            .required("images")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for ImagesForm {}
+
+/// Returns the schema of a form with the fields of a JSON object, and files. No field can be `null`. An optional
+/// field may be empty, since browsers send fields that were left blank, and is then ignored.
+fn form_schema(body: RefOr<Schema>) -> RefOr<Schema> {
+    let RefOr::T(Schema::Object(mut form)) = body else {
+        return body;
+    };
+    for (name, field) in &mut form.properties {
+        openapi::forbid_null(field);
+        if !form.required.contains(name) {
+            openapi::allow_empty(field);
+        }
+    }
+    form.properties
+        .insert("images".to_owned(), images_schema().into());
+    RefOr::T(Schema::Object(form))
+}
+
+fn images_schema() -> ArrayBuilder {
+    let file = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        .content_media_type("application/octet-stream");
+    ArrayBuilder::new()
+        .items(file)
+        .min_items(Some(1))
+        .max_items(Some(MOST_IMAGES))
+        .description(Some("Files of up to 5 MiB each: JPEG, PNG, WebP or GIF."))
+}
+
+/// The text fields of a form.
+const FIELDS: [&str; 5] = [
+    "name",
+    "price",
+    "description",
+    "stockQuantity",
+    "categoryId",
+];
+
+/// Reads the fields of a JSON body or a form, and the uploaded files.
+pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
+    app: &App,
+    request: Request,
+) -> Result<(T, Vec<Draft>)> {
+    let read = read_body_or_form(app, request).await;
+    read.map_err(|error| with_price_message(error, app.config.currency))
+}
+
+/// Bodies are parsed without knowing the shop's currency, so the message about an invalid price is set afterwards.
+fn with_price_message(error: Error, currency: Currency) -> Error {
+    let mut fields = error.fields().to_vec();
+    let mut invalid_prices = fields
+        .iter_mut()
+        .filter(|field| field.field == "price" && field.code == "invalid");
+    match invalid_prices.next() {
+        Some(price) => price.message = Price::rule(currency),
+        None => return error,
+    }
+    Error::invalid(fields)
+}
+
+async fn read_body_or_form<T: serde::de::DeserializeOwned>(
+    app: &App,
+    request: Request,
+) -> Result<(T, Vec<Draft>)> {
+    if is_json(request.headers()) {
+        let body = read_body(request, JSON_LIMIT).await?;
+        return Ok((parse_json(&body)?, Vec::new()));
+    }
+    let upload = Upload::read(app, request, &FIELDS).await?;
+    let fields = upload.texts.into_iter().map(|(name, text)| {
+        let value = match name.as_str() {
+            "price" | "stockQuantity" => text
+                .trim()
+                .parse::<i64>()
+                .map_or(text.into(), serde_json::Value::from),
+            _ => text.into(),
+        };
+        (name, value)
+    });
+    let fields = serde_json::Value::Object(fields.collect());
+    Ok((parse_value(fields)?, upload.images))
+}
+
+/// Runs a write for which images were uploaded. If it fails, deletes them from the image store.
+pub(super) async fn write_with_images<T, F>(
+    app: &Arc<App>,
+    name: &'static str,
+    images: Vec<Stored>,
+    mut work: F,
+) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnMut(&mut crate::infra::db::Tx<'_>, &[Stored]) -> Result<T> + Send + 'static,
+{
+    let attached = images.clone();
+    let answer = app.db.write(name, move |tx| work(tx, &attached)).await;
+    if answer.is_err() {
+        media::worker::discard(app, &images).await;
+    }
+    answer
+}

@@ -1,0 +1,109 @@
+//! Creates, renames, deletes and finds categories. No two get names that are equal in normalized form.
+//!
+//! A new normalization version can make existing names equal. Both categories are kept: the id of the newer
+//! one is appended to its key. While both exist, no other category can take an equal name.
+
+use std::collections::BTreeSet;
+
+use super::{
+    category::{Category, CategoryName},
+    normalize::{fold, slug},
+    store,
+};
+use crate::{
+    core::{
+        error::{Error, Result},
+        id::CategoryId,
+    },
+    infra::db::Tx,
+};
+
+/// Returns all categories, ordered by normalized name.
+pub fn categories(tx: &mut Tx<'_>) -> Result<Vec<Category>> {
+    store::categories(tx)
+}
+
+/// Returns the category with this name, ignoring case and accents. If several names are equal (see the
+/// module docs), an exact match is preferred.
+pub fn category_by_name(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Option<Category>> {
+    let mut equal = store::categories_by_key(tx, &fold(name.as_str()))?;
+    let exact = equal
+        .iter()
+        .position(|category| category.name == name.as_str());
+    let first = exact.or((!equal.is_empty()).then_some(0));
+    Ok(first.map(|at| equal.swap_remove(at)))
+}
+
+/// Creates a category. Errors: `category-exists`.
+pub fn add_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Category> {
+    let base = slug(name.as_str());
+    let mut category = Category {
+        id: tx.id(),
+        name: name.as_str().to_owned(),
+        slug: base.clone(),
+        product_count: 0,
+    };
+    let mut next = 2;
+    while store::slug_is_taken(tx, &category.slug)? {
+        category.slug = format!("{base}-{next}");
+        next += 1;
+    }
+    if store::insert_category(tx, &category, &fold(name.as_str()))? {
+        Ok(category)
+    } else {
+        Err(exists())
+    }
+}
+
+/// Renames a category. A change of case or accents alone keeps the name's key. Errors: `not-found`,
+/// `category-exists`.
+pub fn rename_category(tx: &mut Tx<'_>, id: CategoryId, name: &CategoryName) -> Result<Category> {
+    let key = fold(name.as_str());
+    let current = store::category_by_id(tx, id)?.ok_or_else(not_found)?;
+    if fold(&current.name) == key {
+        return store::set_category_name(tx, id, name.as_str())?.ok_or_else(not_found);
+    }
+    if !store::categories_by_key(tx, &key)?.is_empty() {
+        return Err(exists());
+    }
+    let renamed = store::rename_category(tx, id, name.as_str(), &key)?.ok_or_else(not_found)?;
+    store::reassign_key(tx, &fold(&current.name))?;
+    Ok(renamed)
+}
+
+/// Deletes an empty category. Errors: `not-found`, `category-in-use`.
+pub fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
+    let category = store::category_by_id(tx, id)?.ok_or_else(not_found)?;
+    if category.product_count > 0 {
+        let detail = format!("{} products are in this category", category.product_count);
+        return Err(Error::conflict("category-in-use", detail));
+    }
+    store::delete_category(tx, id)?;
+    store::reassign_key(tx, &fold(&category.name))
+}
+
+/// Recomputes the keys of all names. If several have become equal, the oldest gets the plain key.
+pub(super) fn recompute_keys(tx: &mut Tx<'_>) -> Result<()> {
+    let mut taken = BTreeSet::new();
+    let mut changed = Vec::new();
+    for (category, name, current_key) in store::category_keys(tx)? {
+        let folded = fold(&name);
+        let key = if taken.insert(folded.clone()) {
+            folded
+        } else {
+            store::duplicate_key(&folded, category)
+        };
+        if key != current_key {
+            changed.push((category, key));
+        }
+    }
+    store::set_category_keys(tx, &changed)
+}
+
+fn not_found() -> Error {
+    Error::not_found("category")
+}
+
+fn exists() -> Error {
+    Error::conflict("category-exists", "a category of this name exists")
+}

@@ -1,0 +1,346 @@
+//! Bitmaps of the products with each word (`SQLite` only), in the format of
+//! <https://github.com/RoaringBitmap/RoaringFormatSpec>. They count and filter matches by the thousand, where a
+//! full-text index would visit each.
+//!
+//! Products are numbered; a row of `postings` holds the bitmap of one word in one block of numbers. Filter
+//! attributes are indexed as terms that no text contains, since `§` is not a letter: the category, sold out, and
+//! each bit of the price that is set. Prices are compared bit by bit for a whole block (bit-sliced index: O'Neil
+//! and Quass, Improved Query Performance with Variant Indexes, 1997).
+//!
+//! Changing one product rewrites the rows of its words, which many products share. The bitmaps are therefore
+//! used only if there is a single writer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    ops::RangeInclusive,
+};
+
+use roaring::RoaringBitmap;
+
+use crate::{
+    core::{
+        error::{Error, Result},
+        id::{CategoryId, ProductId},
+        money::Price,
+    },
+    domain::catalog::filters::Filters,
+    infra::db::{Tx, Value, params, placeholders},
+};
+
+/// How many products share a row: few enough to rewrite for one product, enough to read quickly.
+const BLOCK_SIZE: u32 = 1 << 15;
+
+/// The number of bits of the maximum price.
+const PRICE_BITS: u32 = i64::BITS - Price::MOST.leading_zeros();
+
+const SOLD_OUT: &str = "§0";
+
+/// Returns the term of a category.
+pub(super) fn category_term(id: CategoryId) -> String {
+    format!("§c{}", id.0.simple())
+}
+
+/// Returns the term of prices with this bit set.
+fn price_bit_term(bit: u32) -> String {
+    format!("§p{bit}")
+}
+
+/// Returns the terms of a price and of availability, separated by spaces.
+pub(super) fn filter_terms(price: Price, is_sold_out: bool) -> String {
+    let set_bits = (0..PRICE_BITS).filter(|bit| price.get() >> bit & 1 == 1);
+    let mut terms: Vec<String> = set_bits.map(price_bit_term).collect();
+    if is_sold_out {
+        terms.push(SOLD_OUT.to_owned());
+    }
+    terms.join(" ")
+}
+
+/// Replaces the terms of products, given separated by spaces. Returns the number of each product.
+pub(super) fn write(tx: &mut Tx<'_>, products: &[(ProductId, String)]) -> Result<Vec<i64>> {
+    let current = current_terms(tx, products)?;
+    let mut next_number = next_number(tx)?;
+    let mut numbers = Vec::with_capacity(products.len());
+    let mut changes = Changes::default();
+    for (product, terms) in products {
+        let (number, before) = current.get(product).map_or_else(
+            || {
+                next_number += 1;
+                (next_number - 1, "")
+            },
+            |(number, terms)| (*number, terms.as_str()),
+        );
+        changes.add(number, before, terms)?;
+        numbers.push(number);
+    }
+    changes.write(tx)?;
+    Ok(numbers)
+}
+
+/// Replaces the terms of one product.
+pub(super) fn replace(tx: &mut Tx<'_>, number: i64, before: &str, after: &str) -> Result<()> {
+    let mut changes = Changes::default();
+    changes.add(number, before, after)?;
+    changes.write(tx)
+}
+
+/// Adds or removes the sold-out term of a product.
+pub(super) fn set_sold_out(tx: &mut Tx<'_>, product: ProductId, is_sold_out: bool) -> Result<()> {
+    let sql = "SELECT number, marks FROM product_search WHERE product_id = ?1";
+    let current = tx.one(sql, params![product], |row| {
+        Ok((row.get(0)?, row.get::<String>(1)?))
+    })?;
+    // A deleted product is not indexed, but a cancelled order still returns its stock.
+    let Some((Some(number), before)) = current else {
+        return Ok(());
+    };
+    let terms = before.split(' ').filter(|term| *term != SOLD_OUT);
+    let terms: Vec<&str> = terms.chain(is_sold_out.then_some(SOLD_OUT)).collect();
+    let terms = terms.join(" ");
+    let sql = "UPDATE product_search SET marks = ?2 WHERE product_id = ?1";
+    tx.execute(sql, params![product, &terms])?;
+    replace(tx, number, &before, &terms)
+}
+
+/// A query on the bitmaps.
+pub(super) struct BitmapQuery {
+    /// For every clause, a product must have a word in one of its half-open ranges.
+    clauses: Vec<Vec<(String, String)>>,
+    prices: Option<RangeInclusive<i64>>,
+    in_stock: Option<bool>,
+}
+
+impl BitmapQuery {
+    /// Matches products that have, for every clause, a word that starts with one of its prefixes.
+    pub(super) fn new(clauses: &[Vec<String>]) -> BitmapQuery {
+        let range = |prefix: &String| (prefix.clone(), format!("{prefix}\u{10ffff}"));
+        let ranges = |clause: &Vec<String>| clause.iter().map(range).collect();
+        BitmapQuery {
+            clauses: clauses.iter().map(ranges).collect(),
+            prices: None,
+            in_stock: None,
+        }
+    }
+
+    /// Adds the filters by price and stock, and by the category with this term.
+    pub(super) fn filtered(mut self, filters: &Filters, category: Option<&str>) -> BitmapQuery {
+        let category = category.map(|term| vec![(term.to_owned(), format!("{term} "))]);
+        self.clauses.extend(category);
+        let (min, max) = (filters.min_price, filters.max_price);
+        self.prices = min
+            .or(max)
+            .map(|_| min.unwrap_or(0)..=max.unwrap_or(i64::MAX));
+        self.in_stock = filters.in_stock;
+        self
+    }
+
+    /// Finds the matches block by block, until there are `max`.
+    pub(super) fn find(&self, tx: &mut Tx<'_>, max: i64) -> Result<Matches> {
+        let last: Option<Option<i64>> =
+            tx.one("SELECT max(block) FROM postings", &[], |row| row.get(0))?;
+        let mut matches = Matches::default();
+        for block in 0..=last.flatten().unwrap_or(-1) {
+            let with_words = self.with_words(tx, block)?;
+            matches.before_filters += with_words.len().cast_signed();
+            let filtered = self.filter(tx, block, with_words)?;
+            matches.count += filtered.len().cast_signed();
+            matches.blocks.push(filtered);
+            if matches.count >= max {
+                matches.count = max;
+                break;
+            }
+        }
+        Ok(matches)
+    }
+
+    /// Returns the products of a block that match all clauses.
+    fn with_words(&self, tx: &mut Tx<'_>, block: i64) -> Result<RoaringBitmap> {
+        let mut matches: Option<RoaringBitmap> = None;
+        for clause in &self.clauses {
+            let mut any = RoaringBitmap::new();
+            for (from, to) in clause {
+                let sql =
+                    "SELECT products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3";
+                tx.each(sql, params![block, from, to], |row| {
+                    any |= parse(row.get(0)?)?;
+                    Ok(())
+                })?;
+            }
+            let both = match matches {
+                Some(matches) => matches & any,
+                None => any,
+            };
+            if both.is_empty() {
+                return Ok(both);
+            }
+            matches = Some(both);
+        }
+        Ok(matches.unwrap_or_default())
+    }
+
+    /// Applies the filters by stock and price.
+    fn filter(
+        &self,
+        tx: &mut Tx<'_>,
+        block: i64,
+        mut products: RoaringBitmap,
+    ) -> Result<RoaringBitmap> {
+        if products.is_empty() {
+            return Ok(products);
+        }
+        match self.in_stock {
+            Some(true) => products -= bitmap(tx, block, SOLD_OUT)?,
+            Some(false) => products &= bitmap(tx, block, SOLD_OUT)?,
+            None => {}
+        }
+        match &self.prices {
+            Some(prices) => filter_prices(tx, block, prices, products),
+            None => Ok(products),
+        }
+    }
+}
+
+/// Returns those of a block's products whose price is in the range.
+fn filter_prices(
+    tx: &mut Tx<'_>,
+    block: i64,
+    prices: &RangeInclusive<i64>,
+    mut products: RoaringBitmap,
+) -> Result<RoaringBitmap> {
+    let (min, max) = (*prices.start(), *prices.end());
+    if min > Price::MOST {
+        return Ok(RoaringBitmap::new());
+    }
+    if min > Price::LEAST {
+        let (above, equal) = compare_prices(tx, block, min, products)?;
+        products = above | equal;
+    }
+    if max < Price::MOST {
+        let (above, _) = compare_prices(tx, block, max, products.clone())?;
+        products -= above;
+    }
+    Ok(products)
+}
+
+/// Returns those of a block's products whose price is above a limit, and those whose price equals it.
+fn compare_prices(
+    tx: &mut Tx<'_>,
+    block: i64,
+    limit: i64,
+    products: RoaringBitmap,
+) -> Result<(RoaringBitmap, RoaringBitmap)> {
+    // `equal` holds the products whose bits so far, from the highest on, are those of the limit.
+    let (mut above, mut equal) = (RoaringBitmap::new(), products);
+    for bit in (0..PRICE_BITS).rev() {
+        if equal.is_empty() {
+            break;
+        }
+        let with_bit = bitmap(tx, block, &price_bit_term(bit))?;
+        if limit >> bit & 1 == 1 {
+            equal &= with_bit;
+        } else {
+            above |= &equal & &with_bit;
+            equal -= with_bit;
+        }
+    }
+    Ok((above, equal))
+}
+
+/// The result of a [`BitmapQuery`].
+#[derive(Default)]
+pub(super) struct Matches {
+    /// How many products match, up to the requested maximum.
+    pub(super) count: i64,
+    /// How many matched the words and the category, before the filters by price and stock.
+    pub(super) before_filters: i64,
+    blocks: Vec<RoaringBitmap>,
+}
+
+impl Matches {
+    /// Returns the numbers of all matches as a JSON array.
+    pub(super) fn numbers(&self) -> String {
+        let blocks = self.blocks.iter().zip(0..);
+        let numbers: Vec<String> = blocks
+            .flat_map(|(bitmap, block): (_, u32)| {
+                bitmap.iter().map(move |offset| block * BLOCK_SIZE + offset)
+            })
+            .map(|number| number.to_string())
+            .collect();
+        format!("[{}]", numbers.join(","))
+    }
+}
+
+/// Reads the bitmap of a term in a block.
+fn bitmap(tx: &mut Tx<'_>, block: i64, term: &str) -> Result<RoaringBitmap> {
+    let sql = "SELECT products FROM postings WHERE block = ?1 AND word = ?2";
+    let found = tx.one(sql, params![block, term], |row| parse(row.get(0)?))?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Returns the number and the terms of each product that is indexed already.
+fn current_terms(
+    tx: &mut Tx<'_>,
+    products: &[(ProductId, String)],
+) -> Result<BTreeMap<ProductId, (i64, String)>> {
+    let values: Vec<Value<'_>> = products.iter().map(|(id, _)| Value::from(*id)).collect();
+    let sql = format!(
+        "SELECT product_id, number, words || ' ' || marks FROM product_search
+         WHERE number IS NOT NULL AND product_id IN {}",
+        placeholders(values.len(), 1)
+    );
+    let rows = tx.all(&sql, &values, |row| {
+        Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Returns the lowest number above all that are in use.
+fn next_number(tx: &mut Tx<'_>) -> Result<i64> {
+    let sql = "SELECT max(number) FROM product_search WHERE number IS NOT NULL";
+    let last: Option<Option<i64>> = tx.one(sql, &[], |row| row.get(0))?;
+    Ok(last.flatten().map_or(0, |last| last + 1))
+}
+
+/// By block and term: the products that gain it, and those that lose it.
+#[derive(Default)]
+struct Changes<'a>(BTreeMap<(i64, &'a str), [RoaringBitmap; 2]>);
+
+impl<'a> Changes<'a> {
+    fn add(&mut self, number: i64, before: &'a str, after: &'a str) -> Result<()> {
+        let number = u32::try_from(number).map_err(Error::internal)?;
+        let (block, offset) = (i64::from(number / BLOCK_SIZE), number % BLOCK_SIZE);
+        let [before, after] =
+            [before, after].map(|terms| terms.split_ascii_whitespace().collect::<BTreeSet<&str>>());
+        let gained = after.difference(&before).map(|term| (term, 0));
+        let lost = before.difference(&after).map(|term| (term, 1));
+        for (term, which) in gained.chain(lost) {
+            self.0.entry((block, term)).or_default()[which].insert(offset);
+        }
+        Ok(())
+    }
+
+    fn write(self, tx: &mut Tx<'_>) -> Result<()> {
+        for ((block, term), [gained, lost]) in self.0 {
+            let products = (bitmap(tx, block, term)? - lost) | gained;
+            if products.is_empty() {
+                let sql = "DELETE FROM postings WHERE block = ?1 AND word = ?2";
+                tx.execute(sql, params![block, term])?;
+                continue;
+            }
+            let mut bytes = Vec::with_capacity(products.serialized_size());
+            products
+                .serialize_into(&mut bytes)
+                .map_err(Error::internal)?;
+            tx.execute(
+                "INSERT INTO postings (block, word, products) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (block, word) DO UPDATE SET products = excluded.products",
+                params![block, term, Value::Blob(&bytes)],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<RoaringBitmap> {
+    RoaringBitmap::deserialize_from(io::Cursor::new(bytes)).map_err(Error::internal)
+}

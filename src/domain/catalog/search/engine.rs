@@ -1,0 +1,26 @@
+//! Selects the search index of the connected engine.
+
+use super::{fts5::Fts5, gin::Gin, search_index::SearchIndex};
+use crate::{
+    core::{error::Result, id::CategoryId},
+    domain::catalog::filters::Filters,
+    infra::db::Tx,
+};
+
+pub(super) fn search_index(tx: &Tx<'_>) -> &'static dyn SearchIndex {
+    if tx.is_single_writer() { &Fts5 } else { &Gin }
+}
+
+/// Returns whether the search index must be updated when a product's category or price changes.
+pub(in crate::domain::catalog) fn indexes_attributes(tx: &Tx<'_>) -> bool {
+    search_index(tx).indexes_attributes()
+}
+
+/// Counts the products of a category in the price range of the filters; stops past `COUNTED_UP_TO`.
+pub(in crate::domain::catalog) fn count_priced(
+    tx: &mut Tx<'_>,
+    filters: &Filters,
+    category: CategoryId,
+) -> Result<i64> {
+    search_index(tx).count_priced(tx, filters, category)
+}

@@ -1,0 +1,241 @@
+//! The search index on `SQLite`: an FTS5 table finds the words in key order, bitmaps count and filter.
+//!
+//! A category is found like a word. Price and availability are in the bitmaps only.
+
+use super::{
+    bitmap_index::{self, BitmapQuery},
+    entry::{FilterAttributes, IndexEntry},
+    search_index::{IndexQuery, SearchField, SearchIndex, StoredEntry},
+};
+use crate::{
+    core::{
+        error::Result,
+        id::{CategoryId, ProductId},
+        pagination::COUNTED_UP_TO,
+    },
+    domain::catalog::{
+        filters::Filters,
+        store::{IndexSource, ProductQuery},
+    },
+    infra::db::{Tx, Value, params},
+};
+
+/// A prefix is replaced by the words that start with it if there are at most this many.
+const MAX_EXPANSIONS: usize = 16;
+
+/// Result sets up to this size may be read by product number.
+const SMALL_RESULT: i64 = 5000;
+
+/// Typical page size.
+const PAGE_SIZE: i64 = 20;
+
+pub(super) struct Fts5;
+
+impl SearchIndex for Fts5 {
+    fn indexes_attributes(&self) -> bool {
+        true
+    }
+
+    fn write(&self, tx: &mut Tx<'_>, entries: &[IndexEntry]) -> Result<Vec<StoredEntry>> {
+        let texts: Vec<(String, String)> = entries.iter().map(texts).collect();
+        let terms: Vec<(ProductId, String)> = entries
+            .iter()
+            .zip(&texts)
+            .map(|(entry, (words, filter_terms))| {
+                (entry.product, format!("{words} {filter_terms}"))
+            })
+            .collect();
+        let numbers = bitmap_index::write(tx, &terms)?;
+        let stored = texts.into_iter().zip(numbers);
+        Ok(stored
+            .map(|((words, filter_terms), number)| StoredEntry {
+                number: Some(number),
+                words,
+                filter_terms,
+            })
+            .collect())
+    }
+
+    fn remove(&self, tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
+        let removed = tx.one(
+            "DELETE FROM product_search WHERE product_id = ?1 RETURNING number, words || ' ' || marks",
+            params![product],
+            |row| Ok((row.get::<Option<i64>>(0)?, row.get::<String>(1)?)),
+        )?;
+        match removed {
+            Some((Some(number), terms)) => bitmap_index::replace(tx, number, &terms, ""),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_sold_out(&self, tx: &mut Tx<'_>, product: ProductId, is_sold_out: bool) -> Result<()> {
+        bitmap_index::set_sold_out(tx, product, is_sold_out)
+    }
+
+    /// See <https://www.sqlite.org/fts5.html#the_optimize_command>.
+    fn merge(&self, tx: &mut Tx<'_>) -> Result<()> {
+        tx.execute(
+            "INSERT INTO product_fts (product_fts) VALUES ('optimize')",
+            &[],
+        )?;
+        Ok(())
+    }
+
+    /// Words hold letters, digits and combining marks only, so that they need no escapes.
+    fn query(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<IndexQuery> {
+        let prefixes: Vec<&String> = clauses.iter().flatten().collect();
+        let mut expanded = expand(tx, &prefixes)?.into_iter();
+        let mut texts = Vec::with_capacity(clauses.len());
+        for clause in clauses {
+            let words: Vec<_> = expanded.by_ref().take(clause.len()).collect();
+            texts.push(format!("({})", words.join(" OR ")));
+        }
+        // The column of all words includes those of the name.
+        let all = texts.join(" AND ");
+        let name = format!("name_words : ({all})");
+        let all_but_name = format!("({all}) NOT ({name})");
+        Ok(IndexQuery::new(clauses, [name, all, all_but_name]))
+    }
+
+    fn count(&self, tx: &mut Tx<'_>, query: &IndexQuery, max: i64) -> Result<i64> {
+        let matches = BitmapQuery::new(&query.clauses).find(tx, max)?;
+        Ok(matches.count)
+    }
+
+    fn filter(
+        &self,
+        tx: &mut Tx<'_>,
+        query: &mut IndexQuery,
+        filters: &Filters,
+        category: Option<CategoryId>,
+        max: i64,
+    ) -> Result<Option<i64>> {
+        let category = category.map(bitmap_index::category_term);
+        if let Some(term) = &category {
+            query.map_expressions(|expression| format!("({expression}) AND \"{term}\""));
+        }
+        let bitmaps = BitmapQuery::new(&query.clauses).filtered(filters, category.as_deref());
+        let matches = bitmaps.find(tx, max)?;
+        // For each row of a page, the full-text index finds others that the filters exclude. If most are
+        // excluded, reading the matches by their numbers is faster.
+        let is_rare = matches.count <= SMALL_RESULT
+            && matches.count.pow(2) <= PAGE_SIZE * matches.before_filters;
+        if filters.has_attributes() && is_rare {
+            query.numbers = Some(matches.numbers());
+        }
+        Ok(Some(matches.count))
+    }
+
+    fn source<'a>(
+        &self,
+        statement: &mut ProductQuery<'a>,
+        query: &'a IndexQuery,
+        field: SearchField,
+    ) -> IndexSource {
+        // `CROSS JOIN` keeps the planner from starting with another table.
+        let product_join = "CROSS JOIN products p ON p.id =";
+        let Some(numbers) = &query.numbers else {
+            let expression = statement.value(query.expression(field));
+            return IndexSource {
+                tables: "product_fts CROSS JOIN product_search s ON s.key = product_fts.rowid",
+                product_join,
+                key: "product_fts.rowid",
+                conditions: format!("product_fts MATCH {expression}"),
+            };
+        };
+        let numbers = statement.value(numbers);
+        let found = format!("s.number IN (SELECT value FROM json_each({numbers}))");
+        IndexSource {
+            tables: "product_search s",
+            product_join,
+            key: "(s.key + 0)",
+            conditions: match field {
+                SearchField::All => found,
+                SearchField::Name => {
+                    format!("{found} AND {}", query.like(statement, "s.name_words"))
+                }
+                SearchField::AllButName => {
+                    format!(
+                        "{found} AND NOT ({})",
+                        query.like(statement, "s.name_words")
+                    )
+                }
+            },
+        }
+    }
+
+    /// Adds up `price_counts`, which triggers maintain: it has a row for each price in use.
+    fn count_priced(
+        &self,
+        tx: &mut Tx<'_>,
+        filters: &Filters,
+        category: CategoryId,
+    ) -> Result<i64> {
+        let counted = tx.one(
+            "SELECT coalesce(sum(products), 0) FROM (
+                 SELECT products FROM price_counts
+                 WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3 LIMIT ?4
+             ) AS kept",
+            params![
+                category,
+                filters.min_price.unwrap_or(0),
+                filters.max_price.unwrap_or(i64::MAX),
+                COUNTED_UP_TO + 1
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(counted.unwrap_or_default())
+    }
+}
+
+/// Returns an entry's words, with its category, and its filter terms, each separated by spaces.
+fn texts(entry: &IndexEntry) -> (String, String) {
+    let FilterAttributes {
+        category,
+        price,
+        is_sold_out,
+    } = entry.attributes;
+    let mut words = entry.words.join(" ");
+    if let Some(category) = category {
+        words = format!("{words} {}", bitmap_index::category_term(category));
+    }
+    (words, bitmap_index::filter_terms(price, is_sold_out))
+}
+
+/// Returns an FTS5 expression for each prefix: the words that start with it, if they are few. For a prefix query
+/// FTS5 collects all matches before it returns the first.
+fn expand(tx: &mut Tx<'_>, prefixes: &[&String]) -> Result<Vec<String>> {
+    let upper_bounds: Vec<String> = prefixes
+        .iter()
+        .map(|prefix| format!("{prefix}\u{10ffff}"))
+        .collect();
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(prefixes.len() * 2);
+    let mut selects = Vec::with_capacity(prefixes.len());
+    for (at, (prefix, upper_bound)) in prefixes.iter().zip(&upper_bounds).enumerate() {
+        values.extend([Value::from(*prefix), Value::from(upper_bound)]);
+        let (from, to) = (at * 2 + 1, at * 2 + 2);
+        selects.push(format!(
+            "SELECT * FROM (SELECT {at} AS place, word FROM search_words
+             WHERE word >= ?{from} AND word < ?{to} ORDER BY word LIMIT {MAX_EXPANSIONS} + 1) AS of_{at}"
+        ));
+    }
+    let mut expansions: Vec<Vec<String>> = vec![Vec::new(); prefixes.len()];
+    tx.each(&selects.join(" UNION ALL "), &values, |row| {
+        let at: i64 = row.get(0)?;
+        let words = usize::try_from(at)
+            .ok()
+            .and_then(|at| expansions.get_mut(at));
+        if let Some(words) = words {
+            words.push(format!("\"{}\"", row.get::<&str>(1)?));
+        }
+        Ok(())
+    })?;
+    let expressions = prefixes.iter().zip(expansions).map(|(prefix, words)| {
+        if (1..=MAX_EXPANSIONS).contains(&words.len()) {
+            words.join(" OR ")
+        } else {
+            format!("\"{prefix}\" *")
+        }
+    });
+    Ok(expressions.collect())
+}

@@ -1,0 +1,147 @@
+//! The search index on Postgres: GIN indexes over the words of `product_search`.
+//!
+//! Attributes are not indexed. Older instances that run on the same database would not write them, and
+//! concurrent writers would wait for each other's rows.
+
+use super::{
+    entry::IndexEntry,
+    search_index::{IndexQuery, SearchField, SearchIndex, StoredEntry},
+};
+use crate::{
+    core::{
+        error::Result,
+        id::{CategoryId, ProductId},
+        pagination::COUNTED_UP_TO,
+    },
+    domain::catalog::{
+        filters::Filters,
+        store::{IndexSource, ProductQuery},
+    },
+    infra::db::{Tx, params},
+};
+
+pub(super) struct Gin;
+
+impl SearchIndex for Gin {
+    fn indexes_attributes(&self) -> bool {
+        false
+    }
+
+    fn write(&self, _: &mut Tx<'_>, entries: &[IndexEntry]) -> Result<Vec<StoredEntry>> {
+        let stored = entries.iter().map(|entry| StoredEntry {
+            number: None,
+            words: entry.words.join(" "),
+            filter_terms: String::new(),
+        });
+        Ok(stored.collect())
+    }
+
+    fn remove(&self, tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
+        let sql = "DELETE FROM product_search WHERE product_id = ?1";
+        tx.execute(sql, params![product]).map(drop)
+    }
+
+    fn set_sold_out(&self, _: &mut Tx<'_>, _: ProductId, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    /// Cleans the pending lists (<https://www.postgresql.org/docs/current/gin.html#GIN-FAST-UPDATE>).
+    fn merge(&self, tx: &mut Tx<'_>) -> Result<()> {
+        tx.execute(
+            "SELECT gin_clean_pending_list(c.oid) FROM pg_class c
+             WHERE c.oid IN (to_regclass('product_search_by_name_words'), to_regclass('product_search_by_words'))
+                 AND pg_has_role(c.relowner, 'USAGE')",
+            &[],
+        )?;
+        Ok(())
+    }
+
+    /// Words hold letters, digits and combining marks only, so that they need no escapes.
+    fn query(&self, _: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<IndexQuery> {
+        let clause_text = |clause: &Vec<String>| {
+            let prefixes: Vec<_> = clause.iter().map(|word| format!("'{word}':*")).collect();
+            format!("({})", prefixes.join(" | "))
+        };
+        let texts: Vec<_> = clauses.iter().map(clause_text).collect();
+        let tsquery = texts.join(" & ");
+        // The field is chosen by the column that is searched.
+        Ok(IndexQuery::new(
+            clauses,
+            std::array::from_fn(|_| tsquery.clone()),
+        ))
+    }
+
+    fn count(&self, tx: &mut Tx<'_>, query: &IndexQuery, max: i64) -> Result<i64> {
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM product_search s WHERE {} LIMIT ?2) AS found",
+            matches("words", "?1")
+        );
+        let counted = tx.one(
+            &sql,
+            params![query.expression(SearchField::All), max],
+            |row| row.get(0),
+        )?;
+        Ok(counted.unwrap_or_default())
+    }
+
+    fn filter(
+        &self,
+        _: &mut Tx<'_>,
+        _: &mut IndexQuery,
+        _: &Filters,
+        _: Option<CategoryId>,
+        _: i64,
+    ) -> Result<Option<i64>> {
+        Ok(None)
+    }
+
+    fn source<'a>(
+        &self,
+        statement: &mut ProductQuery<'a>,
+        query: &'a IndexQuery,
+        field: SearchField,
+    ) -> IndexSource {
+        let tsquery = statement.value(query.expression(field));
+        let (name, all) = (matches("name_words", &tsquery), matches("words", &tsquery));
+        IndexSource {
+            tables: "product_search s",
+            product_join: "JOIN products p ON p.id =",
+            // A sum hides the key from the planner, which would otherwise scan the key's index from the start.
+            key: "(s.key + 0)",
+            conditions: match field {
+                SearchField::Name => name,
+                SearchField::All => all,
+                SearchField::AllButName => format!("{all} AND NOT {name}"),
+            },
+        }
+    }
+
+    fn count_priced(
+        &self,
+        tx: &mut Tx<'_>,
+        filters: &Filters,
+        category: CategoryId,
+    ) -> Result<i64> {
+        let counted = tx.one(
+            "SELECT count(*) FROM (
+                 SELECT 1 FROM products WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3
+                     AND deleted_at IS NULL LIMIT ?4
+             ) AS counted",
+            params![
+                category,
+                filters.min_price.unwrap_or(0),
+                filters.max_price.unwrap_or(i64::MAX),
+                COUNTED_UP_TO + 1
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(counted.unwrap_or_default())
+    }
+}
+
+/// Returns the condition that a column matches a query. The GIN indexes are on the same expression.
+fn matches(column: &str, tsquery: &str) -> String {
+    format!(
+        "array_to_tsvector(string_to_array(s.{column}, ' ')) @@ CAST(CAST({tsquery} AS TEXT) AS TSQUERY)"
+    )
+}

@@ -1,0 +1,27 @@
+//! Product search: finds products by the words of their names and descriptions, ranks them, and falls back to
+//! similar spellings.
+//!
+//! Texts are tokenized here, the same way for every engine. An engine only has to find the products with given
+//! words; whatever differs between engines is in `fts5.rs` (`SQLite`) and `gin.rs` (Postgres).
+
+mod bitmap_index;
+mod engine;
+mod entry;
+mod fts5;
+mod gin;
+mod name_sort_key;
+mod query;
+mod search_index;
+mod search_results;
+mod spelling;
+mod tokenize;
+mod write;
+
+pub use self::write::merge_words;
+pub(super) use self::{
+    engine::{count_priced, indexes_attributes},
+    entry::{FilterAttributes, entry},
+    query::SearchQuery,
+    search_results::search,
+    write::{index, index_rows, remove, set_sold_out},
+};

@@ -1,0 +1,37 @@
+//! Parses a search text.
+
+use super::tokenize::query_clauses;
+use crate::domain::catalog::normalize::fold;
+
+/// How many clauses of a search count. A word that is indexed as bigrams makes several.
+const MAX_CLAUSES: usize = 12;
+
+/// A parsed search text.
+#[derive(Debug, Clone)]
+pub(in crate::domain::catalog) struct SearchQuery {
+    /// The normalized text. Names that start with it rank first.
+    pub(super) folded: String,
+    /// An upper bound of all names that start with the text.
+    pub(super) upper_bound: String,
+    /// A product matches if, for every clause, one of its words starts with one of the clause's prefixes.
+    pub(super) clauses: Vec<Vec<String>>,
+}
+
+impl SearchQuery {
+    /// Parses a text. Returns `None` if it has no words.
+    pub(in crate::domain::catalog) fn parse(text: &str) -> Option<SearchQuery> {
+        // Names have no control characters, and Postgres rejects NUL in a parameter.
+        let text = &text.replace(char::is_control, " ");
+        let mut clauses = query_clauses(text);
+        clauses.truncate(MAX_CLAUSES);
+        (!clauses.is_empty()).then(|| SearchQuery::new(fold(text), clauses))
+    }
+
+    pub(super) fn new(folded: String, clauses: Vec<Vec<String>>) -> SearchQuery {
+        SearchQuery {
+            upper_bound: format!("{folded}\u{10ffff}"),
+            folded,
+            clauses,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The interface of an engine's search index.
+
+use crate::{
+    core::{
+        error::Result,
+        id::{CategoryId, ProductId},
+    },
+    domain::catalog::{
+        filters::Filters,
+        search::entry::IndexEntry,
+        store::{IndexSource, ProductQuery},
+    },
+    infra::db::Tx,
+};
+
+/// The texts of a product that a query searches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SearchField {
+    Name,
+    /// Name and description.
+    All,
+    /// Name and description, but not if the name alone matches.
+    AllButName,
+}
+
+/// A query in the language of an engine. A product matches if, for every clause, one of its words starts with
+/// one of the clause's prefixes.
+#[derive(Debug, Clone)]
+pub(super) struct IndexQuery {
+    pub(super) clauses: Vec<Vec<String>>,
+    /// The clauses as `LIKE` patterns on words that are preceded by a space.
+    pub(super) patterns: Vec<Vec<String>>,
+    /// The full-text expression for each [`SearchField`].
+    expressions: [String; 3],
+    /// The numbers of all matching products as a JSON array, if reading those is faster than the full-text index.
+    pub(super) numbers: Option<String>,
+}
+
+impl IndexQuery {
+    pub(super) fn new(clauses: &[Vec<String>], expressions: [String; 3]) -> IndexQuery {
+        let pattern = |prefix: &String| format!("% {prefix}%");
+        let patterns = clauses
+            .iter()
+            .map(|clause| clause.iter().map(pattern).collect());
+        IndexQuery {
+            clauses: clauses.to_vec(),
+            patterns: patterns.collect(),
+            expressions,
+            numbers: None,
+        }
+    }
+
+    pub(super) fn expression(&self, field: SearchField) -> &str {
+        &self.expressions[field as usize]
+    }
+
+    pub(super) fn map_expressions(&mut self, change: impl Fn(&str) -> String) {
+        self.expressions = self.expressions.each_ref().map(|text| change(text));
+    }
+
+    /// Returns the condition that a column of words matches all clauses. It needs no index.
+    pub(super) fn like<'a>(&'a self, query: &mut ProductQuery<'a>, column: &str) -> String {
+        let clauses: Vec<_> = self
+            .patterns
+            .iter()
+            .map(|clause| {
+                let any: Vec<_> = clause
+                    .iter()
+                    .map(|pattern| format!("(' ' || {column}) LIKE {}", query.value(pattern)))
+                    .collect();
+                format!("({})", any.join(" OR "))
+            })
+            .collect();
+        clauses.join(" AND ")
+    }
+}
+
+/// What an engine stores of an entry in `product_search`.
+pub(super) struct StoredEntry {
+    /// The product's position in the bitmaps, if the engine has them.
+    pub(super) number: Option<i64>,
+    pub(super) words: String,
+    pub(super) filter_terms: String,
+}
+
+/// A full-text index of the rows of `product_search`.
+pub(super) trait SearchIndex {
+    /// Returns whether category, price and availability are indexed, too.
+    fn indexes_attributes(&self) -> bool;
+
+    /// Updates what the engine keeps besides `product_search`, and returns what to store there for each entry.
+    fn write(&self, tx: &mut Tx<'_>, entries: &[IndexEntry]) -> Result<Vec<StoredEntry>>;
+
+    /// Removes a product from the index.
+    fn remove(&self, tx: &mut Tx<'_>, product: ProductId) -> Result<()>;
+
+    /// Records that a product has sold out or is available again.
+    fn set_sold_out(&self, tx: &mut Tx<'_>, product: ProductId, is_sold_out: bool) -> Result<()>;
+
+    /// Merges the segments of the index, to make searches fast after many writes.
+    fn merge(&self, tx: &mut Tx<'_>) -> Result<()>;
+
+    /// Translates clauses into the engine's query language.
+    fn query(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<IndexQuery>;
+
+    /// Counts the products that match, up to `max`.
+    fn count(&self, tx: &mut Tx<'_>, query: &IndexQuery, max: i64) -> Result<i64>;
+
+    /// Adds the filters to the query and counts the products that match both, up to `max`. Returns `None`, and
+    /// leaves the query unchanged, if the engine does not index attributes. Only the category filter is sure to
+    /// be part of the query afterwards.
+    fn filter(
+        &self,
+        tx: &mut Tx<'_>,
+        query: &mut IndexQuery,
+        filters: &Filters,
+        category: Option<CategoryId>,
+        max: i64,
+    ) -> Result<Option<i64>>;
+
+    /// Returns the query as the source of a statement, and adds its values to it.
+    fn source<'a>(
+        &self,
+        statement: &mut ProductQuery<'a>,
+        query: &'a IndexQuery,
+        field: SearchField,
+    ) -> IndexSource;
+
+    /// Counts the products of a category in the price range of the filters; stops past `COUNTED_UP_TO`.
+    fn count_priced(&self, tx: &mut Tx<'_>, filters: &Filters, category: CategoryId)
+    -> Result<i64>;
+}

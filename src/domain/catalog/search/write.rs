@@ -1,0 +1,141 @@
+//! Writes index entries, and the words that prefix and spelling searches need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    engine::search_index,
+    entry::{FilterAttributes, IndexEntry, entry},
+    name_sort_key, spelling,
+    tokenize::can_be_misspelt,
+};
+use crate::{
+    core::{error::Result, id::ProductId},
+    domain::catalog::{normalize::VERSION, store::ProductRow},
+    infra::db::{Tx, Value, placeholders},
+};
+
+/// Indexes product rows that were just written.
+pub(in crate::domain::catalog) fn index_rows(
+    tx: &mut Tx<'_>,
+    rows: &[ProductRow<'_>],
+) -> Result<()> {
+    let entries = rows.iter().map(|row| {
+        let columns = &row.columns;
+        let attributes = FilterAttributes {
+            category: columns.category,
+            price: columns.price,
+            is_sold_out: row.stock == 0,
+        };
+        entry(row.id, columns.name, columns.description, attributes)
+    });
+    index(tx, entries.collect())
+}
+
+/// Inserts or replaces entries, with one statement for all of them.
+pub(in crate::domain::catalog) fn index(
+    tx: &mut Tx<'_>,
+    mut entries: Vec<IndexEntry>,
+) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    assign_keys(tx, &mut entries)?;
+    // A full-text index is written fastest in ascending key order.
+    entries.sort_unstable_by_key(|entry| entry.key);
+    let stored = search_index(tx).write(tx, &entries)?;
+    let name_words: Vec<String> = entries
+        .iter()
+        .map(|entry| entry.name_words.join(" "))
+        .collect();
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 8);
+    for ((entry, stored), name_words) in entries.iter().zip(&stored).zip(&name_words) {
+        values.extend([
+            Value::Int(entry.key),
+            Value::from(entry.product),
+            stored.number.map_or(Value::Null, Value::Int),
+            Value::from(&entry.name_key),
+            Value::Int(VERSION),
+            Value::from(name_words),
+            Value::from(&stored.words),
+            Value::from(&stored.filter_terms),
+        ]);
+    }
+    let sql = format!(
+        "INSERT INTO product_search (key, product_id, number, name_key, folding, name_words, words, marks)
+         VALUES {}
+         ON CONFLICT (product_id) DO UPDATE SET key = excluded.key, number = excluded.number,
+             name_key = excluded.name_key, folding = excluded.folding, name_words = excluded.name_words,
+             words = excluded.words, marks = excluded.marks",
+        placeholders(8, entries.len())
+    );
+    tx.execute(&sql, &values)?;
+    // Words are inserted in sorted order, so that concurrent transactions cannot deadlock.
+    let words: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.words).collect();
+    insert_words(tx, &words.into_iter().collect::<Vec<_>>())?;
+    let names: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.name_words).collect();
+    let mut names = names.into_iter().filter(|word| can_be_misspelt(word));
+    names.try_for_each(|word| spelling::insert_trigrams(tx, word))
+}
+
+/// Gives each entry a unique sort key. If a concurrent transaction takes the same key, this one runs again.
+fn assign_keys(tx: &mut Tx<'_>, entries: &mut [IndexEntry]) -> Result<()> {
+    let mut assigned = BTreeSet::new();
+    let mut pending: Vec<usize> = (0..entries.len()).collect();
+    while !pending.is_empty() {
+        let values: Vec<Value<'_>> = pending
+            .iter()
+            .map(|at| Value::Int(entries[*at].key))
+            .collect();
+        let sql = format!(
+            "SELECT key, product_id FROM product_search WHERE key IN {}",
+            placeholders(values.len(), 1)
+        );
+        let taken: BTreeMap<i64, ProductId> = tx
+            .all(&sql, &values, |row| Ok((row.get(0)?, row.get(1)?)))?
+            .into_iter()
+            .collect();
+        pending.retain(|at| {
+            let entry = &mut entries[*at];
+            let owner = taken.get(&entry.key);
+            let is_free = owner.is_none_or(|owner| *owner == entry.product);
+            if is_free && assigned.insert(entry.key) {
+                return false;
+            }
+            entry.key = name_sort_key::next(entry.key);
+            true
+        });
+    }
+    Ok(())
+}
+
+/// Inserts words into the dictionary that prefix searches use.
+fn insert_words(tx: &mut Tx<'_>, words: &[&String]) -> Result<()> {
+    for batch in words.chunks(500) {
+        let values: Vec<Value<'_>> = batch.iter().map(|word| Value::from(*word)).collect();
+        let sql = format!(
+            "INSERT INTO search_words (word) VALUES {} ON CONFLICT DO NOTHING",
+            placeholders(1, batch.len())
+        );
+        tx.execute(&sql, &values)?;
+    }
+    Ok(())
+}
+
+/// Removes a product from the index.
+pub(in crate::domain::catalog) fn remove(tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
+    search_index(tx).remove(tx, product)
+}
+
+/// Records that a product has sold out or is available again.
+pub(in crate::domain::catalog) fn set_sold_out(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+    is_sold_out: bool,
+) -> Result<()> {
+    search_index(tx).set_sold_out(tx, product, is_sold_out)
+}
+
+/// Merges the segments of the full-text index, to make searches fast after many writes.
+pub fn merge_words(tx: &mut Tx<'_>) -> Result<()> {
+    search_index(tx).merge(tx)
+}

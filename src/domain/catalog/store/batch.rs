@@ -1,0 +1,151 @@
+//! Reads and writes products in batches, hundreds of rows per statement.
+
+use crate::{
+    core::{
+        clock::Timestamp,
+        error::Result,
+        id::{CategoryId, ProductId},
+        money::Price,
+    },
+    domain::catalog::{csv::ExportRow, store::ProductColumns},
+    infra::db::{Sql, Tx, Value, params, placeholders},
+};
+
+/// A product's row to write.
+pub(in crate::domain::catalog) struct ProductRow<'a> {
+    pub(in crate::domain::catalog) id: ProductId,
+    /// The creation time of a new product, the update time of an existing one.
+    pub(in crate::domain::catalog) at: Timestamp,
+    pub(in crate::domain::catalog) stock: i64,
+    pub(in crate::domain::catalog) columns: ProductColumns<'a>,
+}
+
+/// The columns of an existing product that an import may change.
+pub(in crate::domain::catalog) struct CurrentProduct<'a> {
+    pub(in crate::domain::catalog) id: ProductId,
+    pub(in crate::domain::catalog) stock: i64,
+    pub(in crate::domain::catalog) price: Price,
+    pub(in crate::domain::catalog) category: Option<CategoryId>,
+    pub(in crate::domain::catalog) name: &'a str,
+    pub(in crate::domain::catalog) description: &'a str,
+    pub(in crate::domain::catalog) is_deleted: bool,
+}
+
+/// Locks the existing products among these, deleted ones included, and calls `each` with every row.
+pub(in crate::domain::catalog) fn lock_products(
+    tx: &mut Tx<'_>,
+    ids: &[ProductId],
+    mut each: impl FnMut(CurrentProduct<'_>) -> Result<()>,
+) -> Result<()> {
+    let sql = format!(
+        "SELECT id, stock, price, category_id, name, description, deleted_at FROM products
+         WHERE id IN {} ORDER BY id",
+        placeholders(ids.len(), 1)
+    );
+    let values: Vec<Value<'_>> = ids.iter().map(|id| Value::from(*id)).collect();
+    tx.each(Sql::from(&sql).for_update("products"), &values, |row| {
+        each(CurrentProduct {
+            id: row.get(0)?,
+            stock: row.get(1)?,
+            price: row.get(2)?,
+            category: row.get(3)?,
+            name: row.get(4)?,
+            description: row.get(5)?,
+            is_deleted: row.get::<Option<i64>>(6)?.is_some(),
+        })
+    })
+}
+
+pub(in crate::domain::catalog) fn insert_all(
+    tx: &mut Tx<'_>,
+    rows: &[ProductRow<'_>],
+) -> Result<()> {
+    write(tx, rows, "")
+}
+
+/// Overwrites existing rows, which must be locked.
+pub(in crate::domain::catalog) fn update_all(
+    tx: &mut Tx<'_>,
+    rows: &[ProductRow<'_>],
+) -> Result<()> {
+    write(
+        tx,
+        rows,
+        " ON CONFLICT (id) DO UPDATE SET stock = excluded.stock, price = excluded.price,
+             category_id = excluded.category_id, updated_at = excluded.updated_at,
+             name = excluded.name, name_key = excluded.name_key, slug = excluded.slug,
+             description = excluded.description",
+    )
+}
+
+fn write(tx: &mut Tx<'_>, rows: &[ProductRow<'_>], on_conflict: &str) -> Result<()> {
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(rows.len() * 10);
+    for row in rows {
+        let columns = &row.columns;
+        let cells: [Value<'_>; 10] = [
+            row.id.into(),
+            row.stock.into(),
+            columns.price.into(),
+            columns.category.into(),
+            row.at.into(),
+            row.at.into(),
+            columns.name.into(),
+            columns.name_key.into(),
+            columns.slug.into(),
+            columns.description.into(),
+        ];
+        values.extend(cells);
+    }
+    let sql = format!(
+        "INSERT INTO products (id, stock, price, category_id, created_at, updated_at, name, name_key,
+                               slug, description)
+         VALUES {}{on_conflict}",
+        placeholders(10, rows.len())
+    );
+    tx.execute(&sql, &values)?;
+    Ok(())
+}
+
+/// Returns the stored number of products.
+pub(in crate::domain::catalog) fn product_count(tx: &mut Tx<'_>) -> Result<i64> {
+    let count = tx.one(
+        "SELECT value FROM kept_counts WHERE name = ?1",
+        params!["products"],
+        |row| row.get(0),
+    )?;
+    Ok(count.unwrap_or_default())
+}
+
+/// Adds to the stored number of products.
+pub(in crate::domain::catalog) fn add_to_product_count(tx: &mut Tx<'_>, by: i64) -> Result<()> {
+    if by != 0 {
+        tx.execute(
+            "UPDATE kept_counts SET value = value + ?1 WHERE name = 'products'",
+            params![by],
+        )?;
+    }
+    Ok(())
+}
+
+/// Calls `each` with every product, ordered by id, and its `images` column. Uses a single statement: the plan
+/// of a paged one would depend on the statistics of a table that may just have been filled.
+pub(in crate::domain::catalog) fn each_export_row(
+    tx: &mut Tx<'_>,
+    mut each: impl FnMut(ExportRow<'_>, &str) -> Result<()>,
+) -> Result<()> {
+    let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name, p.images
+         FROM products p LEFT JOIN categories c ON c.id = p.category_id
+         WHERE p.deleted_at IS NULL ORDER BY p.id";
+    tx.each(sql, &[], |row| {
+        let export_row = ExportRow {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            description: row.get(2)?,
+            price: row.get(3)?,
+            stock: row.get(4)?,
+            category: row.get(5)?,
+            images: String::new(),
+        };
+        each(export_row, row.get(6)?)
+    })
+}

@@ -1,0 +1,124 @@
+//! Reads the rows of a list in its sort order: a page, or the rows after a cursor.
+
+use super::product_query::{OnRow, ProductQuery};
+use crate::{
+    core::{
+        error::Result,
+        pagination::{PageRequest, Position, SortKey},
+    },
+    domain::catalog::{filters::Sort, normalize::fold},
+    infra::db::{Row, Tx, Value},
+};
+
+fn column(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Price | Sort::PriceDown => "p.price",
+        Sort::Name | Sort::NameDown | Sort::Relevance => "p.name_key",
+        Sort::CreatedAt | Sort::CreatedAtDown => "p.created_at",
+    }
+}
+
+/// Returns the `ORDER BY` clause of a sort order.
+pub(in crate::domain::catalog) fn order_by(sort: Sort) -> String {
+    let (column, direction) = (
+        column(sort),
+        if sort.is_descending() { " DESC" } else { "" },
+    );
+    format!("ORDER BY {column}{direction}, p.id{direction}")
+}
+
+/// Returns the comparison operator for rows after a position.
+fn after_operator(sort: Sort) -> &'static str {
+    if sort.is_descending() { "<" } else { ">" }
+}
+
+/// Returns the position of a row of [`super::COLUMNS`].
+fn position(sort: Sort, row: &Row<'_>) -> Result<Position> {
+    let key = match sort {
+        Sort::Price | Sort::PriceDown => SortKey::Number(row.get(4)?),
+        Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(fold(row.get(1)?)),
+        Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(row.get(6)?),
+    };
+    let id = row.get(0)?;
+    Ok(Position {
+        key,
+        id,
+        is_similar: false,
+    })
+}
+
+/// Reads the rows of a page.
+pub(in crate::domain::catalog) fn page_rows(
+    tx: &mut Tx<'_>,
+    sort: Sort,
+    mut query: ProductQuery<'_>,
+    page: PageRequest,
+    on_row: OnRow<'_>,
+) -> Result<()> {
+    // A subquery finds the first row of the page by the index alone; `OFFSET` on whole rows would read all of
+    // those skipped.
+    if page.offset() > 0 {
+        let (column, order, operator) = (column(sort), order_by(sort), after_operator(sort));
+        let (conditions, offset) = (query.conditions().to_owned(), query.value(page.offset()));
+        query.filter(&format!(
+            "({column}, p.id) {operator}=
+             (SELECT {column}, p.id FROM products p WHERE {conditions} {order} LIMIT 1 OFFSET {offset})"
+        ));
+    }
+    query
+        .rows(tx, &order_by(sort), page.limit, 0, on_row)
+        .map(drop)
+}
+
+/// The result of [`cursor_rows`] apart from the rows.
+pub(in crate::domain::catalog) struct CursorRows {
+    pub(in crate::domain::catalog) count: i64,
+    /// The position of the last row if the page is full.
+    pub(in crate::domain::catalog) last: Option<Position>,
+    pub(in crate::domain::catalog) has_more: bool,
+}
+
+impl CursorRows {
+    /// Returns the position after which the next page starts, or `None` at the end.
+    pub(in crate::domain::catalog) fn next(self) -> Option<Position> {
+        self.last.filter(|_| self.has_more)
+    }
+}
+
+/// Reads up to `limit` rows after a position.
+pub(in crate::domain::catalog) fn cursor_rows<'a>(
+    tx: &mut Tx<'_>,
+    sort: Sort,
+    mut query: ProductQuery<'a>,
+    after: Option<&'a Position>,
+    limit: i64,
+    on_row: OnRow<'_>,
+) -> Result<CursorRows> {
+    if let Some(position) = after {
+        let key = match &position.key {
+            SortKey::Number(number) => query.value(*number),
+            SortKey::Text(text) => query.value(text),
+        };
+        let (column, operator) = (column(sort), after_operator(sort));
+        let id = query.value(Value::Id(position.id));
+        query.filter(&format!("({column}, p.id) {operator} ({key}, {id})"));
+    }
+    let mut rows = CursorRows {
+        count: 0,
+        last: None,
+        has_more: false,
+    };
+    // One extra row shows whether there is a next page.
+    query.rows(tx, &order_by(sort), limit + 1, 0, &mut |row| {
+        if rows.count == limit {
+            rows.has_more = true;
+            return Ok(());
+        }
+        rows.count += 1;
+        if rows.count == limit {
+            rows.last = Some(position(sort, row)?);
+        }
+        on_row(row)
+    })?;
+    Ok(rows)
+}

@@ -1,0 +1,281 @@
+//! Builds queries on products: conditions with their values, on the table alone or joined with a search index.
+
+use crate::{
+    core::{error::Result, id::ProductId},
+    domain::catalog::{category::Category, filters::Filters},
+    infra::db::{Row, Tx, Value},
+};
+
+/// The columns that [`super::read_product`] reads, of a product `p` and its category `c`.
+pub(in crate::domain::catalog) const COLUMNS: &str =
+    "p.id, p.name, p.slug, p.description, p.price, p.stock, p.created_at,
+    p.updated_at, c.id, c.name, c.slug, p.images";
+
+pub(in crate::domain::catalog) const CATEGORY_JOIN: &str =
+    "LEFT JOIN categories c ON c.id = p.category_id";
+
+/// Called with each row of [`COLUMNS`].
+pub(in crate::domain::catalog) type OnRow<'s> = &'s mut dyn FnMut(&Row<'_>) -> Result<()>;
+
+/// A search index as the first table of a query. Its texts are fixed by the engine, so that the engine decides
+/// in which order tables are joined.
+#[derive(Debug, Clone)]
+pub(in crate::domain::catalog) struct IndexSource {
+    /// Tables among which `product_search` is `s`.
+    pub(in crate::domain::catalog) tables: &'static str,
+    /// Joins `products`; the id to join follows.
+    pub(in crate::domain::catalog) product_join: &'static str,
+    /// The expression for `product_search.key`.
+    pub(in crate::domain::catalog) key: &'static str,
+    /// What matches in the index.
+    pub(in crate::domain::catalog) conditions: String,
+}
+
+/// A query on products, with the conditions added so far.
+#[derive(Debug, Clone)]
+pub(in crate::domain::catalog) struct ProductQuery<'a> {
+    source: Option<IndexSource>,
+    conditions: String,
+    values: Vec<Value<'a>>,
+    /// Whether there are conditions on the product, apart from that it is not deleted.
+    is_filtered: bool,
+}
+
+impl<'a> ProductQuery<'a> {
+    /// Matches all products that are not deleted.
+    pub(in crate::domain::catalog) fn new() -> Self {
+        ProductQuery {
+            source: None,
+            conditions: "p.deleted_at IS NULL".to_owned(),
+            values: Vec::new(),
+            is_filtered: false,
+        }
+    }
+
+    /// Matches all filters but the search text.
+    pub(in crate::domain::catalog) fn filtered(
+        filters: &Filters,
+        category: Option<&Category>,
+    ) -> Self {
+        let mut query = ProductQuery::new();
+        if let Some(category) = category {
+            query.compare("p.category_id =", category.id);
+        }
+        if let Some(min) = filters.min_price {
+            query.compare("p.price >=", min);
+        }
+        if let Some(max) = filters.max_price {
+            query.compare("p.price <=", max);
+        }
+        match filters.in_stock {
+            Some(true) => query.filter("p.stock > 0"),
+            Some(false) => query.filter("p.stock = 0"),
+            None => {}
+        }
+        query
+    }
+
+    /// Matches only what a search index finds. It holds no deleted products.
+    pub(in crate::domain::catalog) fn set_source(&mut self, source: IndexSource) {
+        self.source = Some(source);
+    }
+
+    /// Adds a value and returns its placeholder.
+    pub(in crate::domain::catalog) fn value(&mut self, value: impl Into<Value<'a>>) -> String {
+        self.values.push(value.into());
+        format!("?{}", self.values.len())
+    }
+
+    fn values_of(&mut self, products: &[ProductId]) -> String {
+        let placeholders: Vec<_> = products.iter().map(|id| self.value(*id)).collect();
+        placeholders.join(", ")
+    }
+
+    /// Adds a condition on the product.
+    pub(in crate::domain::catalog) fn filter(&mut self, condition: &str) {
+        self.conditions.push_str(" AND ");
+        self.conditions.push_str(condition);
+        self.is_filtered = true;
+    }
+
+    /// Adds a comparison with a value.
+    pub(in crate::domain::catalog) fn compare(
+        &mut self,
+        comparison: &str,
+        value: impl Into<Value<'a>>,
+    ) {
+        let placeholder = self.value(value);
+        self.filter(&format!("{comparison} {placeholder}"));
+    }
+
+    /// Adds a condition on `product_search`, without reading the product.
+    pub(in crate::domain::catalog) fn filter_index(&mut self, condition: &str) {
+        if let Some(source) = &mut self.source {
+            source.conditions.push_str(" AND ");
+            source.conditions.push_str(condition);
+        }
+    }
+
+    /// Adds a comparison of the index key with a value.
+    pub(in crate::domain::catalog) fn compare_key(
+        &mut self,
+        operator: &str,
+        value: impl Into<Value<'a>>,
+    ) {
+        let placeholder = self.value(value);
+        let key = self.key();
+        self.filter_index(&format!("{key} {operator} {placeholder}"));
+    }
+
+    fn key(&self) -> &'static str {
+        self.source.as_ref().map_or("", |source| source.key)
+    }
+
+    /// Excludes products, in the index if there is one.
+    pub(in crate::domain::catalog) fn exclude(&mut self, products: &[ProductId]) {
+        if products.is_empty() {
+            return;
+        }
+        let ids = self.values_of(products);
+        if self.source.is_some() {
+            self.filter_index(&format!("s.product_id NOT IN ({ids})"));
+        } else {
+            self.filter(&format!("p.id NOT IN ({ids})"));
+        }
+    }
+
+    /// Matches only these products; the list must not be empty.
+    pub(in crate::domain::catalog) fn only(&mut self, products: &[ProductId]) {
+        let ids = self.values_of(products);
+        self.filter(&format!("p.id IN ({ids})"));
+    }
+
+    /// Returns the `ORDER BY` clause for the order of this list.
+    pub(in crate::domain::catalog) fn order_of(&mut self, products: &[ProductId]) -> String {
+        let branches: Vec<_> = (0..)
+            .zip(products)
+            .map(|(at, id): (i32, _)| format!("WHEN {} THEN {at}", self.value(*id)))
+            .collect();
+        format!("ORDER BY CASE p.id {} END", branches.join(" "))
+    }
+
+    pub(in crate::domain::catalog) fn conditions(&self) -> &str {
+        &self.conditions
+    }
+
+    /// Assembles a statement. With an index, products are joined only if they are filtered or read.
+    fn statement(&self, head: &str, joins: &str, tail: &str, reads_products: bool) -> String {
+        let conditions = &self.conditions;
+        match &self.source {
+            // Most requests need this one, so it is assembled with a single allocation.
+            None => {
+                let parts = [
+                    head,
+                    " FROM products p ",
+                    joins,
+                    " WHERE ",
+                    conditions,
+                    " ",
+                    tail,
+                ];
+                parts.concat()
+            }
+            Some(IndexSource {
+                tables,
+                product_join,
+                conditions: matches,
+                ..
+            }) => {
+                if reads_products {
+                    format!(
+                        "{head} FROM {tables} {product_join} s.product_id {joins} \
+                         WHERE {matches} AND {conditions} {tail}"
+                    )
+                } else {
+                    format!("{head} FROM {tables} WHERE {matches} {tail}")
+                }
+            }
+        }
+    }
+
+    /// Counts the matching products, up to `max`.
+    pub(in crate::domain::catalog) fn count(&self, tx: &mut Tx<'_>, max: i64) -> Result<i64> {
+        let tail = format!("LIMIT {max}) AS counted");
+        let head = "SELECT count(*) FROM (SELECT 1";
+        let sql = self.statement(head, "", &tail, self.is_filtered);
+        let counted = tx.one(&sql, &self.values, |row| row.get(0))?;
+        Ok(counted.unwrap_or_default())
+    }
+
+    /// Calls `on_row` with the matching products in an order, and returns how many there were.
+    pub(in crate::domain::catalog) fn rows(
+        mut self,
+        tx: &mut Tx<'_>,
+        order: &str,
+        limit: i64,
+        offset: i64,
+        on_row: OnRow<'_>,
+    ) -> Result<i64> {
+        let mut tail = format!("{order} LIMIT {}", self.value(limit));
+        if offset > 0 {
+            tail = format!("{tail} OFFSET {}", self.value(offset));
+        }
+        let sql = self.statement(&format!("SELECT {COLUMNS}"), CATEGORY_JOIN, &tail, true);
+        self.each(tx, &sql, on_row)
+    }
+
+    /// Returns the ids that the index finds, in any order.
+    pub(in crate::domain::catalog) fn indexed_ids(
+        &self,
+        tx: &mut Tx<'_>,
+    ) -> Result<Vec<ProductId>> {
+        let sql = self.statement("SELECT s.product_id", "", "", self.is_filtered);
+        tx.all(&sql, &self.values, |row| row.get(0))
+    }
+
+    /// Returns the index key at this offset, in key order.
+    pub(in crate::domain::catalog) fn key_at(
+        &self,
+        tx: &mut Tx<'_>,
+        offset: i64,
+    ) -> Result<Option<i64>> {
+        let mut query = self.clone();
+        let key = query.key();
+        let tail = format!("ORDER BY {key} LIMIT 1 OFFSET {}", query.value(offset));
+        let sql = query.statement(&format!("SELECT {key}"), "", &tail, query.is_filtered);
+        tx.one(&sql, &query.values, |row| row.get(0))
+    }
+
+    /// Calls `on_row` with what the index finds, ordered by name, and returns how many there were. Only the
+    /// requested rows are joined with their products.
+    pub(in crate::domain::catalog) fn rows_by_name(
+        mut self,
+        tx: &mut Tx<'_>,
+        limit: i64,
+        offset: i64,
+        on_row: OnRow<'_>,
+    ) -> Result<i64> {
+        let (limit, offset) = (self.value(limit), self.value(offset));
+        let tail = format!("ORDER BY s.name_key, s.product_id LIMIT {limit} OFFSET {offset}");
+        let head = "SELECT s.product_id AS id, s.name_key AS name_key";
+        let found = self.statement(head, "", &tail, self.is_filtered);
+        let product_join = self
+            .source
+            .as_ref()
+            .map_or("", |source| source.product_join);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ({found}) AS found {product_join} found.id {CATEGORY_JOIN}
+             ORDER BY found.name_key, found.id"
+        );
+        self.each(tx, &sql, on_row)
+    }
+
+    fn each(&self, tx: &mut Tx<'_>, sql: &str, on_row: OnRow<'_>) -> Result<i64> {
+        let mut count = 0;
+        tx.each(sql, &self.values, |row| {
+            count += 1;
+            on_row(row)
+        })?;
+        Ok(count)
+    }
+}

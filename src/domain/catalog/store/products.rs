@@ -1,0 +1,256 @@
+//! Products, their stock and its movements as rows.
+
+use std::borrow::Cow;
+
+use uuid::Uuid;
+
+use super::product_query::{CATEGORY_JOIN, COLUMNS};
+use crate::{
+    app::App,
+    core::{
+        error::{Error, Result},
+        id::{CategoryId, ProductId},
+        money::{Price, Stock},
+    },
+    domain::{
+        catalog::{
+            category::CategoryRef,
+            product::Product,
+            stock::{Cause, Movement},
+        },
+        media,
+    },
+    infra::db::{Row, Sql, Tx, Value, params, placeholders},
+};
+
+/// The columns that an admin sets.
+pub(in crate::domain::catalog) struct ProductColumns<'a> {
+    pub(in crate::domain::catalog) name: &'a str,
+    pub(in crate::domain::catalog) name_key: &'a str,
+    pub(in crate::domain::catalog) slug: &'a str,
+    pub(in crate::domain::catalog) description: &'a str,
+    pub(in crate::domain::catalog) price: Price,
+    pub(in crate::domain::catalog) category: Option<CategoryId>,
+}
+
+pub(in crate::domain::catalog) fn insert(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+    columns: &ProductColumns<'_>,
+    stock: Stock,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO products (id, stock, price, category_id, created_at, updated_at, deleted_at,
+                               name, name_key, slug, description)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, NULL, ?6, ?7, ?8, ?9)",
+        params![
+            id,
+            stock,
+            columns.price,
+            columns.category,
+            tx.now(),
+            columns.name,
+            columns.name_key,
+            columns.slug,
+            columns.description
+        ],
+    )?;
+    tx.execute(
+        "UPDATE kept_counts SET value = value + 1 WHERE name = 'products'",
+        &[],
+    )?;
+    Ok(())
+}
+
+pub(in crate::domain::catalog) fn update(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+    columns: &ProductColumns<'_>,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE products SET price = ?2, category_id = ?3, updated_at = ?4, name = ?5,
+             name_key = ?6, slug = ?7, description = ?8
+         WHERE id = ?1",
+        params![
+            id,
+            columns.price,
+            columns.category,
+            tx.now(),
+            columns.name,
+            columns.name_key,
+            columns.slug,
+            columns.description
+        ],
+    )?;
+    Ok(())
+}
+
+pub(in crate::domain::catalog) fn delete(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    tx.execute(
+        "UPDATE products SET deleted_at = ?2, updated_at = ?2 WHERE id = ?1",
+        params![id, tx.now()],
+    )?;
+    tx.execute(
+        "UPDATE kept_counts SET value = value - 1 WHERE name = 'products'",
+        &[],
+    )?;
+    Ok(())
+}
+
+/// Sets the copy of a product's images in its row.
+pub(in crate::domain::catalog) fn set_images(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+    images: &str,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE products SET images = ?2 WHERE id = ?1",
+        params![id, images],
+    )?;
+    Ok(())
+}
+
+/// Adds to the stored number of a category's products.
+pub(in crate::domain::catalog) fn add_to_category_count(
+    tx: &mut Tx<'_>,
+    category: Option<CategoryId>,
+    by: i64,
+) -> Result<()> {
+    if let Some(id) = category {
+        tx.execute(
+            "UPDATE categories SET product_count = product_count + ?2 WHERE id = ?1",
+            params![id, by],
+        )?;
+    }
+    Ok(())
+}
+
+pub(in crate::domain::catalog) fn by_id(
+    tx: &mut Tx<'_>,
+    app: &App,
+    id: ProductId,
+) -> Result<Option<Product<'static>>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM products p {CATEGORY_JOIN} WHERE p.id = ?1 AND p.deleted_at IS NULL"
+    );
+    tx.one(&sql, params![id], |row| {
+        read_product(row, app).map(Product::into_owned)
+    })
+}
+
+/// Locks a product's row. This is a statement of its own because a join is not re-evaluated after waiting for
+/// a lock: it would combine the new row with the category of the old one.
+pub(in crate::domain::catalog) fn lock_product(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    let sql = Sql::from("SELECT 1 FROM products WHERE id = ?1").for_update("products");
+    tx.one(sql, params![id], |_| Ok(())).map(drop)
+}
+
+/// Reads a row of [`COLUMNS`], borrowing its texts.
+pub(in crate::domain::catalog) fn read_product<'a>(
+    row: &Row<'a>,
+    app: &App,
+) -> Result<Product<'a>> {
+    let category_id: Option<CategoryId> = row.get(8)?;
+    let category = match category_id {
+        Some(id) => Some(CategoryRef {
+            id,
+            name: Cow::Borrowed(row.get(9)?),
+            slug: Cow::Borrowed(row.get(10)?),
+        }),
+        None => None,
+    };
+    Ok(Product {
+        id: row.get(0)?,
+        name: Cow::Borrowed(row.get(1)?),
+        slug: Cow::Borrowed(row.get(2)?),
+        description: Cow::Borrowed(row.get(3)?),
+        price: row.get(4)?,
+        currency: app.config.currency.code(),
+        stock_quantity: row.get(5)?,
+        images: media::shown(row.get(11)?, &app.public_url)?,
+        category_id,
+        category,
+        created_at: row.get(6)?,
+        updated_at: row.get(7)?,
+    })
+}
+
+/// Returns the stock of a product, or `None` if it is deleted.
+pub(in crate::domain::catalog) fn stock(tx: &mut Tx<'_>, id: ProductId) -> Result<Option<i64>> {
+    let sql = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL";
+    tx.one(Sql::from(sql).for_update("products"), params![id], |row| {
+        row.get(0)
+    })
+}
+
+/// Adds to the stock of a product and returns the new stock, or `None` if it would leave its bounds or the
+/// product is deleted. A decrease checks the lower bound only: returned orders may have raised the stock above
+/// its maximum. (`RETURNING` would make `SQLite` use a temporary table; the row is locked anyway.)
+pub(in crate::domain::catalog) fn add_stock(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+    delta: i64,
+) -> Result<Option<i64>> {
+    let changed = tx.execute(
+        "UPDATE products SET stock = stock + ?2
+         WHERE id = ?1 AND stock + ?2 >= 0 AND (?2 < 0 OR stock + ?2 <= 1000000000)
+             AND deleted_at IS NULL",
+        params![id, delta],
+    )?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    stock(tx, id)
+}
+
+/// Adds returned units to a product's stock, deleted or not, and returns the new stock.
+pub(in crate::domain::catalog) fn return_stock(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+    quantity: i64,
+) -> Result<i64> {
+    tx.one(
+        "UPDATE products SET stock = stock + ?2 WHERE id = ?1 RETURNING stock",
+        params![id, quantity],
+        |row| row.get(0),
+    )?
+    .ok_or_else(|| Error::internal("an order refers to a product that never existed"))
+}
+
+/// Derives the id of an order's movement from the order's id, with the line number as its last byte, to save
+/// generating a random id per line.
+fn movement_id(tx: &Tx<'_>, movement: &Movement<'_>, line: usize) -> Uuid {
+    match (movement.cause, movement.order, u8::try_from(line)) {
+        (Cause::Order, Some(order), Ok(line)) => {
+            let mut bytes = *order.0.as_bytes();
+            bytes[15] = line;
+            Uuid::from_bytes(bytes)
+        }
+        _ => tx.id(),
+    }
+}
+
+/// Inserts movements with one statement.
+pub(in crate::domain::catalog) fn insert_movements(
+    tx: &mut Tx<'_>,
+    movements: &[Movement<'_>],
+) -> Result<()> {
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(movements.len() * 7);
+    for (line, movement) in movements.iter().enumerate() {
+        values.extend([
+            Value::Id(movement_id(tx, movement, line)),
+            movement.product.into(),
+            movement.delta.into(),
+            movement.cause.as_str().into(),
+            movement.order.into(),
+            movement.note.into(),
+            tx.now().into(),
+        ]);
+    }
+    let sql = format!(
+        "INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at) VALUES {}",
+        placeholders(7, movements.len())
+    );
+    tx.execute(&sql, &values)?;
+    Ok(())
+}

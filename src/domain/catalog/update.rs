@@ -1,0 +1,106 @@
+//! Updates products and removes single images.
+
+use super::{
+    change_stock,
+    create::check_category,
+    get::{product, product_to_change},
+    normalize::{fold, slug},
+    product::{Changes, Product},
+    search::{self, FilterAttributes},
+    store::{self, ProductColumns},
+};
+use crate::{
+    app::App,
+    core::{
+        error::{Error, Kind, Result},
+        id::{ImageId, ProductId},
+    },
+    domain::media::{self, Stored},
+    infra::db::Tx,
+};
+
+/// Updates a product and appends images to it. `current` is the result of [`product_to_change`]; the caller
+/// has checked `If-Match`. Errors: `invalid-image` past the maximum number of images, `unknown-category`.
+pub fn update(
+    tx: &mut Tx<'_>,
+    app: &App,
+    current: &Product<'_>,
+    changes: &Changes,
+    images: &[Stored],
+) -> Result<Product<'static>> {
+    let category = changes.category.unwrap_or(current.category_id);
+    if category != current.category_id {
+        check_category(tx, category)?;
+        // Rows are locked in id order, so that two products swapping categories cannot deadlock.
+        let mut counts = [(current.category_id, -1), (category, 1)];
+        counts.sort_unstable();
+        for (category, by) in counts {
+            store::add_to_category_count(tx, category, by)?;
+        }
+    }
+    let name = changes
+        .name
+        .as_ref()
+        .map_or(current.name.as_ref(), |name| name.as_str());
+    let description = changes
+        .description
+        .as_ref()
+        .map_or(current.description.as_ref(), |text| text.as_str());
+    let price = changes.price.unwrap_or(current.price);
+    store::update(
+        tx,
+        current.id,
+        &ProductColumns {
+            name,
+            name_key: &fold(name),
+            slug: &slug(name),
+            description,
+            price,
+            category,
+        },
+    )?;
+    let text_changed = name != current.name || description != current.description;
+    let attributes_changed = price != current.price || category != current.category_id;
+    if text_changed || (attributes_changed && search::indexes_attributes(tx)) {
+        let attributes = FilterAttributes {
+            category,
+            price,
+            is_sold_out: current.stock_quantity == 0,
+        };
+        let entry = search::entry(current.id, name, description, attributes);
+        search::index(tx, vec![entry])?;
+    }
+    if !images.is_empty() {
+        let count = media::attach(tx, current.id, images)?;
+        if count > media::MOST_IMAGES {
+            let detail = format!("`images`: a product has at most {}", media::MOST_IMAGES);
+            return Err(Error::new(Kind::Invalid("invalid-image"), detail));
+        }
+        copy_images(tx, current.id)?;
+    }
+    if let Some(stock) = changes.stock {
+        change_stock::set_stock(tx, current, stock)?;
+    }
+    product(tx, app, current.id)
+}
+
+/// Removes an image from a product. The image store deletes it after the commit. Errors: `not-found`.
+pub fn remove_image(
+    tx: &mut Tx<'_>,
+    app: &App,
+    id: ProductId,
+    image: ImageId,
+) -> Result<Product<'static>> {
+    let current = product_to_change(tx, app, id)?;
+    if !media::detach(tx, id, image)? {
+        return Err(Error::not_found("image"));
+    }
+    copy_images(tx, id)?;
+    update(tx, app, &current, &Changes::default(), &[])
+}
+
+/// Updates the copy of a product's images in its own row.
+pub(super) fn copy_images(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    let images = media::written(tx, id)?;
+    store::set_images(tx, id, &images)
+}
