@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     batch::{BATCH_ROWS, BatchEffects},
     get::product,
+    manage_categories::check_category,
     normalize::{fold, slug},
     product::{NewProduct, Product},
     search::{self, FilterAttributes},
@@ -14,12 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
-    core::{
-        error::{Error, Result},
-        event::StockChange,
-        id::{CategoryId, ProductId},
-        money::Stock,
-    },
+    core::{error::Result, event::StockChange, id::ProductId, money::Stock},
     domain::media::{self, Stored},
     infra::db::Tx,
 };
@@ -100,17 +96,4 @@ pub fn create_all(tx: &mut Tx<'_>, new: &[NewProduct]) -> Result<Vec<ProductId>>
     }
     effects.write(tx)?;
     Ok(ids)
-}
-
-/// Errors: `validation-failed` with `unknown-category`.
-pub(super) fn check_category(tx: &mut Tx<'_>, category: Option<CategoryId>) -> Result<()> {
-    let Some(id) = category else { return Ok(()) };
-    match store::category_by_id(tx, id)? {
-        Some(_) => Ok(()),
-        None => Err(Error::field(
-            "categoryId",
-            "unknown-category",
-            "category not found",
-        )),
-    }
 }

@@ -82,6 +82,19 @@ pub fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
     store::reassign_key(tx, &fold(&category.name))
 }
 
+/// Errors: `validation-failed` with `unknown-category`.
+pub(super) fn check_category(tx: &mut Tx<'_>, category: Option<CategoryId>) -> Result<()> {
+    let Some(id) = category else { return Ok(()) };
+    match store::category_by_id(tx, id)? {
+        Some(_) => Ok(()),
+        None => Err(Error::field(
+            "categoryId",
+            "unknown-category",
+            "category not found",
+        )),
+    }
+}
+
 /// Recomputes the keys of all names. If several have become equal, the oldest gets the plain key.
 pub(super) fn recompute_keys(tx: &mut Tx<'_>) -> Result<()> {
     let mut taken = BTreeSet::new();

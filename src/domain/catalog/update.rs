@@ -2,8 +2,8 @@
 
 use super::{
     change_stock,
-    create::check_category,
     get::{product, product_to_change},
+    manage_categories::check_category,
     normalize::{fold, slug},
     product::{Changes, Product},
     search::{self, FilterAttributes},

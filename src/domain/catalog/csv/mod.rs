@@ -6,6 +6,7 @@ mod header;
 mod import_file;
 mod import_row;
 mod line_numbers;
+mod read_file;
 mod row_parser;
 mod writer;
 

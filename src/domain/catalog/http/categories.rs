@@ -24,7 +24,7 @@ pub(crate) struct CategoryList {
 }
 
 /// List all categories by name
-#[utoipa::path(get, path = "/categories", operation_id = "listCategories", tag = "catalog",
+#[utoipa::path(get, path = "/categories", tag = "catalog",
     responses((status = 200, body = CategoryList)))]
 pub(crate) async fn list_categories(
     axum::extract::State(app): State,
@@ -44,7 +44,7 @@ pub(crate) struct CategoryRequest {
 }
 
 /// Create a category
-#[utoipa::path(post, path = "/categories", operation_id = "createCategory", tag = "catalog", security(("bearer" = [])),
+#[utoipa::path(post, path = "/categories", tag = "catalog", security(("bearer" = [])),
     request_body = CategoryRequest,
     responses(
         (status = 201, body = Category),
@@ -67,7 +67,7 @@ pub(crate) async fn create_category(
 }
 
 /// Rename a category; its slug does not change
-#[utoipa::path(patch, path = "/categories/{id}", operation_id = "updateCategory", tag = "catalog", security(("bearer" = [])),
+#[utoipa::path(patch, path = "/categories/{id}", tag = "catalog", security(("bearer" = [])),
     params(("id" = CategoryId, Path)), request_body = CategoryRequest,
     responses(
         (status = 200, body = Category),
@@ -91,7 +91,7 @@ pub(crate) async fn update_category(
 }
 
 /// Delete an empty category
-#[utoipa::path(delete, path = "/categories/{id}", operation_id = "deleteCategory", tag = "catalog", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/categories/{id}", tag = "catalog", security(("bearer" = [])),
     params(("id" = CategoryId, Path)),
     responses(
         (status = 204, description = "Deleted"),

@@ -113,7 +113,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// List products by page or cursor
 ///
 /// With `cursor` the response has `data` and `nextCursor`, which is `null` on the last page.
-#[utoipa::path(get, path = "/products", operation_id = "listProducts", tag = "catalog",
+#[utoipa::path(get, path = "/products", tag = "catalog",
     params(ListQuery),
     responses((status = 200, body = List<Product>, headers(
         ("Link", description = "Pages only: `first`, `prev`, `next`, `last` (RFC 8288)"),

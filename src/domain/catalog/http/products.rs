@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Get a product
-#[utoipa::path(get, path = "/products/{id}", operation_id = "getProduct", tag = "catalog",
+#[utoipa::path(get, path = "/products/{id}", tag = "catalog",
     params(
         ("id" = ProductId, Path),
         ("If-None-Match" = Option<String>, Header, description = "Entity tags of cached responses"),
@@ -88,7 +88,7 @@ fn product_response(status: StatusCode, product: &Product<'_>, seq: i64) -> Resu
 }
 
 /// Create a product
-#[utoipa::path(post, path = "/products", operation_id = "createProduct", tag = "catalog", security(("bearer" = [])),
+#[utoipa::path(post, path = "/products", tag = "catalog", security(("bearer" = [])),
     request_body(content(
         (CreateProduct = "application/json"),
         (CreateProductForm = "multipart/form-data"),
@@ -120,7 +120,7 @@ pub(crate) async fn create_product(
 }
 
 /// Update a product; images in a form are added
-#[utoipa::path(patch, path = "/products/{id}", operation_id = "updateProduct", tag = "catalog",
+#[utoipa::path(patch, path = "/products/{id}", tag = "catalog",
     security(("bearer" = [])),
     params(
         ("id" = ProductId, Path),
@@ -177,7 +177,7 @@ fn check_if_match(condition: Option<&Condition>, current: &Product<'_>) -> Resul
 }
 
 /// Delete a product
-#[utoipa::path(delete, path = "/products/{id}", operation_id = "deleteProduct", tag = "catalog",
+#[utoipa::path(delete, path = "/products/{id}", tag = "catalog",
     security(("bearer" = [])),
     params(("id" = ProductId, Path), ("If-Match" = Option<String>, Header)),
     responses(
@@ -205,7 +205,7 @@ pub(crate) async fn delete_product(
 }
 
 /// Add images to a product
-#[utoipa::path(post, path = "/products/{id}/images", operation_id = "addProductImages",
+#[utoipa::path(post, path = "/products/{id}/images",
     tag = "catalog", security(("bearer" = [])),
     params(("id" = ProductId, Path)),
     request_body(content = ImagesForm, content_type = "multipart/form-data"),
@@ -237,8 +237,7 @@ pub(crate) async fn add_product_images(
 }
 
 /// Remove an image from a product
-#[utoipa::path(delete, path = "/products/{id}/images/{imageId}",
-    operation_id = "deleteProductImage", tag = "catalog",
+#[utoipa::path(delete, path = "/products/{id}/images/{imageId}", tag = "catalog",
     security(("bearer" = [])),
     params(("id" = ProductId, Path), ("imageId" = ImageId, Path)),
     responses((status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64)))))]

@@ -29,7 +29,7 @@ pub(crate) struct ChangeStock {
 }
 
 /// Change a product's stock by a delta
-#[utoipa::path(post, path = "/admin/products/{id}/stock", operation_id = "changeProductStock",
+#[utoipa::path(post, path = "/admin/products/{id}/stock",
     tag = "catalog",
     security(("bearer" = [])),
     params(
