@@ -1,4 +1,4 @@
-//! Pictures of products: made anew on their way in, served for ever on their way out.
+//! Product images: re-encoded on upload, served as immutable files.
 
 use http::Method;
 use image::ImageFormat;
@@ -19,7 +19,7 @@ async fn create(client: &Client<'_>, form: Form) -> Answer {
     client.upload(Method::POST, "/products", &[], form).await
 }
 
-/// How many files are kept.
+/// Counts the stored files.
 fn kept(shop: &TestShop) -> usize {
     let directory = shop.directory.path().join("images");
     let names = std::fs::read_dir(directory)
@@ -30,7 +30,7 @@ fn kept(shop: &TestShop) -> usize {
         .count()
 }
 
-/// The picture at a place of a product, fetched as a browser would.
+/// Fetches a product's image by its URL, as a browser would.
 async fn fetch(shop: &TestShop, product: &Answer, index: usize) -> Answer {
     let url = product.text(&format!("/images/{index}/url"));
     let path = url.strip_prefix("http://shop.test").unwrap();
@@ -43,7 +43,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
         .any(|window| window == text.as_bytes())
 }
 
-/// What is no picture, or none that can be used, and how it is refused.
+/// Files that are not usable images, with the expected status and problem code.
 fn bad_files() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     let mut cut = picture(64, 64, ImageFormat::Png);
     cut.truncate(cut.len() / 2);
@@ -73,7 +73,7 @@ fn bad_files() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
 }
 
 storage_test! {
-    async fn a_product_comes_with_its_pictures(shop: TestShop) {
+    async fn a_product_is_created_with_images(shop: TestShop) {
         let kitchen = category(&shop, "Kitchen").await;
         let form = kettle()
             .text("description", "Boils.")
@@ -139,10 +139,10 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products").await.json()["data"][0], made.json());
     }
 
-    async fn a_picture_tells_only_what_it_shows(shop: TestShop) {
+    async fn an_image_is_stored_without_metadata(shop: TestShop) {
         for file in [png_with_a_place(), jpeg_from_a_phone(8, 2)] {
             assert!(holds(&file, SECRET_PLACE));
-            // A page behind a picture: the file is both to whoever looks for it.
+            // An HTML page appended to an image: a polyglot file.
             let polyglot = [&file[..], b"<script>alert(1)</script>"].concat();
             let made = create(&shop.admin().await, kettle().image(&polyglot)).await;
             assert_eq!(made.status, 201, "{made:?}");
@@ -152,7 +152,7 @@ storage_test! {
                 assert!(!holds(&served.body, told), "{told}");
             }
         }
-        // The phone lay on its side.
+        // The EXIF orientation is applied.
         let phone = &shop.anonymous().get("/products").await.json()["data"];
         let sizes: Vec<_> = phone.as_array().unwrap().iter()
             .map(|it| (it["images"][0]["width"].as_i64(), it["images"][0]["height"].as_i64()))
@@ -160,12 +160,12 @@ storage_test! {
         assert!(sizes.contains(&(Some(2), Some(8))), "{sizes:?}");
     }
 
-    async fn what_is_no_picture_is_refused_and_nothing_is_kept(shop: TestShop) {
+    async fn an_invalid_image_is_refused_and_nothing_is_stored(shop: TestShop) {
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 5, 5).await;
         let before = tagged(&shop, &pan).await.0.json();
         for (what, file, status, code) in bad_files() {
-            // A good one beside it does not help, and does not stay.
+            // A valid image in the same form is not stored either.
             let form = || Form::default().image(&png()).image(&file);
             let answers = [
                 create(&admin, kettle().image(&png()).image(&file)).await,
@@ -182,7 +182,7 @@ storage_test! {
         assert_eq!(tagged(&shop, &pan).await.0.json(), before);
     }
 
-    async fn a_form_that_fails_for_another_reason_keeps_nothing(shop: TestShop) {
+    async fn a_form_that_fails_for_another_reason_stores_no_images(shop: TestShop) {
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 5, 5).await;
         let unknown = "01900000-0000-7000-8000-000000000000";
@@ -214,7 +214,7 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
     }
 
-    async fn a_product_has_at_most_eight_pictures(shop: TestShop) {
+    async fn a_product_has_at_most_eight_images(shop: TestShop) {
         let admin = shop.admin().await;
         let with = |count: usize| (0..count).fold(kettle(), |form, _| form.image(&png()));
         let only = |count: usize| (0..count).fold(Form::default(), |form, _| form.image(&png()));
@@ -234,7 +234,7 @@ storage_test! {
         assert_eq!(kept(&shop), 8);
     }
 
-    async fn pictures_are_added_and_removed(shop: TestShop) {
+    async fn images_are_added_and_removed(shop: TestShop) {
         let admin = shop.admin().await;
         let made = create(&admin, kettle().image(&png()).image(&png())).await;
         let path = format!("/products/{}", made.text("/id"));
@@ -252,11 +252,11 @@ storage_test! {
         let form = Form::default().image(&picture(9, 9, ImageFormat::Png));
         let added = admin.upload(Method::POST, &format!("{path}/images"), &[], form).await;
         assert_eq!(added.status, 200);
-        assert_eq!(added.json()["images"][0], made.json()["images"][1], "the old ones stand first");
+        assert_eq!(added.json()["images"][0], made.json()["images"][1], "existing images come first");
         assert_eq!(added.number("/images/1/width"), 9);
         let (shown, tag) = tagged(&shop, &made.text("/id")).await;
         assert_eq!((shown.json(), Some(tag.as_str())), (added.json(), added.header("etag")));
-        assert_ne!(added.header("etag"), removed.header("etag"), "a picture counts");
+        assert_ne!(added.header("etag"), removed.header("etag"), "the entity tag covers the images");
 
         let other = create(&admin, kettle().image(&png())).await;
         let foreign = format!("{path}/images/{}", other.text("/images/0/id"));
@@ -264,7 +264,7 @@ storage_test! {
         assert_eq!(kept(&shop), 3);
     }
 
-    async fn only_made_up_keys_reach_the_store(shop: TestShop) {
+    async fn the_image_store_sees_only_generated_keys(shop: TestShop) {
         create(&shop.admin().await, kettle().image(&png())).await;
         let unknown = "01900000-0000-7000-8000-000000000000";
         for key in [
@@ -278,7 +278,7 @@ storage_test! {
         }
     }
 
-    async fn a_form_that_is_none_is_refused(shop: TestShop) {
+    async fn a_malformed_form_is_refused(shop: TestShop) {
         let admin = shop.admin().await;
         let post = async |kind: &str, body: &'static [u8]| {
             admin.raw(Method::POST, "/products", &[("content-type", kind)], body).await

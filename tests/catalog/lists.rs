@@ -1,4 +1,4 @@
-//! Lists of products: narrowed, sorted and cut into pages.
+//! Product lists: filters, sort orders and pages.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) fn names(answer: &Answer) -> Vec<String> {
         .collect()
 }
 
-/// Six products, each a second after the one before: name, price, stock, category.
+/// Creates six products, one second apart, and two categories; returns the ids of the categories.
 async fn stocked(shop: &TestShop) -> [String; 2] {
     let admin = shop.admin().await;
     let mut ids = Vec::new();
@@ -50,7 +50,7 @@ async fn stocked(shop: &TestShop) -> [String; 2] {
 }
 
 storage_test! {
-    async fn a_total_under_filters_keeps_up_with_changes(shop: TestShop) {
+    async fn a_filtered_total_reflects_changes(shop: TestShop) {
         let [kitchen, garden] = stocked(&shop).await;
         let admin = shop.admin().await;
         let kettle = {
@@ -85,7 +85,7 @@ storage_test! {
         assert_eq!(nothing.number("/total"), 0);
     }
 
-    async fn a_list_is_narrowed_by_all_filters_at_once(shop: TestShop) {
+    async fn all_filters_apply_together(shop: TestShop) {
         let [kitchen, _] = stocked(&shop).await;
         let unknown = "01900000-0000-7000-8000-000000000000";
         for (query, expected) in [
@@ -130,7 +130,7 @@ storage_test! {
         assert_eq!(default.json(), newest.json());
     }
 
-    async fn a_list_is_cut_into_pages(shop: TestShop) {
+    async fn a_list_is_paginated(shop: TestShop) {
         let admin = shop.admin().await;
         for n in 1..=7 {
             admin.post("/products", json!({ "name": format!("P{n}"), "price": 10 })).await;
@@ -148,7 +148,7 @@ storage_test! {
             seen.extend(names(&listed));
         }
         seen.sort();
-        assert_eq!(seen, ["P1", "P2", "P3", "P4", "P5", "P6", "P7"], "none skipped, none twice");
+        assert_eq!(seen, ["P1", "P2", "P3", "P4", "P5", "P6", "P7"], "no product is skipped or repeated");
 
         let link = async |query: &str| {
             let listed = shop.anonymous().get(&format!("/products?{query}")).await;
@@ -174,7 +174,7 @@ storage_test! {
         assert_eq!((whole.number("/page"), whole.number("/limit"), whole.number("/totalPages")), (1, 20, 1));
     }
 
-    async fn an_empty_catalog_is_a_page_too(shop: TestShop) {
+    async fn an_empty_catalog_is_an_empty_page(shop: TestShop) {
         let listed = shop.anonymous().get("/products").await;
         snapshot!(listed.json(), @r#"
         {
@@ -191,7 +191,7 @@ storage_test! {
         );
     }
 
-    async fn links_stay_below_what_proxies_accept(shop: TestShop) {
+    async fn link_headers_stay_below_the_limits_of_proxies(shop: TestShop) {
         for n in 0..5 {
             shop.product(&format!("Kettle {n}"), 500, 1).await;
         }
@@ -203,11 +203,11 @@ storage_test! {
             let header = listed.header("link").unwrap_or_default();
             assert!(header.len() <= 2048, "{}", header.len());
             assert_eq!(header.matches("rel=").count(), links, "{signs}: {header}");
-            assert_eq!(header.contains("rel=\"next\""), links > 0, "next is left out last");
+            assert_eq!(header.contains("rel=\"next\""), links > 0, "`next` is dropped last");
         }
     }
 
-    async fn a_typo_in_a_query_never_passes_in_silence(shop: TestShop) {
+    async fn an_invalid_query_parameter_is_refused(shop: TestShop) {
         shop.product("Kettle", 500, 5).await;
         for query in [
             "nonsense=1", "minprice=5", "page=0", "page=-1", "page=x", "page=1.5",
@@ -227,7 +227,7 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products?").await.number("/total"), 1);
     }
 
-    async fn a_list_shows_each_products_pictures(shop: TestShop) {
+    async fn a_list_has_the_images_of_each_product(shop: TestShop) {
         use crate::support::{Form, pictures};
         let admin = shop.admin().await;
         for (name, count) in [("Two", 2), ("None", 0), ("One", 1)] {

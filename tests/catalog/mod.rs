@@ -1,14 +1,14 @@
-//! The catalog: categories, products and their stock; pictures beside.
+//! Categories, products, stock, images, lists and search.
 
-mod expensive;
+mod csv;
+mod cursors;
+mod etags;
 mod forms;
 mod images;
 mod lists;
+mod normalization;
 mod search;
-mod sheets;
-mod tags;
-mod text;
-mod walks;
+mod search_limits;
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, TestShop, snapshot, storage_test};
 
-/// A category, made by the admin; tells its id.
+/// Creates a category as the admin and returns its id.
 async fn category(shop: &TestShop, name: &str) -> String {
     let made = shop
         .admin()
@@ -40,7 +40,7 @@ async fn patch_if(client: &Client<'_>, product: &str, tag: &str, body: Value) ->
         .await
 }
 
-/// The product as anybody sees it, and its tag.
+/// Returns the product as an anonymous client sees it, and its entity tag.
 async fn tagged(shop: &TestShop, product: &str) -> (Answer, String) {
     let answer = shop.anonymous().get(&format!("/products/{product}")).await;
     let tag = answer.header("etag").unwrap().to_owned();
@@ -48,7 +48,7 @@ async fn tagged(shop: &TestShop, product: &str) -> (Answer, String) {
 }
 
 storage_test! {
-    async fn a_product_is_made_and_shown(shop: TestShop) {
+    async fn a_product_is_created_and_returned(shop: TestShop) {
         let kitchen = category(&shop, "Kitchen").await;
         let made = shop.admin().await.post("/products", json!({
             "name": "  Crème brûlée torch ",
@@ -94,7 +94,7 @@ storage_test! {
         assert_eq!(listed.json()["data"], json!([made.json()]));
     }
 
-    async fn a_product_needs_a_name_and_a_price_and_no_more(shop: TestShop) {
+    async fn a_product_requires_only_a_name_and_a_price(shop: TestShop) {
         let admin = shop.admin().await;
         let made = admin.post("/products", json!({ "name": "Pan", "price": 1 })).await;
         assert_eq!(made.status, 201);
@@ -110,7 +110,7 @@ storage_test! {
         }
     }
 
-    async fn a_product_names_the_field_that_is_wrong(shop: TestShop) {
+    async fn an_invalid_product_field_is_named(shop: TestShop) {
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 1, 0).await;
         let (_, tag) = tagged(&shop, &pan).await;
@@ -118,7 +118,7 @@ storage_test! {
             "name": "n".repeat(200), "description": "d".repeat(10_000),
             "price": 1e11, "stockQuantity": 1_000_000_000,
         });
-        // A whole number, as JSON Schema counts.
+        // `1e11` is an integer in JSON Schema.
         assert_eq!(admin.post("/products", edges).await.number("/price"), 100_000_000_000);
 
         let wrong = [
@@ -148,7 +148,7 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 2);
     }
 
-    async fn an_answer_is_not_sent_twice(shop: TestShop) {
+    async fn an_unchanged_product_is_not_sent_again(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let path = format!("/products/{kettle}");
         let (_, tag) = tagged(&shop, &kettle).await;
@@ -169,7 +169,7 @@ storage_test! {
         assert_eq!(ask(&tag).await.status, 200, "it has changed");
     }
 
-    async fn a_change_of_what_is_not_there_any_more_is_refused(shop: TestShop) {
+    async fn an_update_of_a_stale_version_is_refused(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let admin = shop.admin().await;
         let (_, tag) = tagged(&shop, &kettle).await;
@@ -190,19 +190,19 @@ storage_test! {
         assert_eq!(patch_if(&admin, &kettle, "*", json!({ "price": 1 })).await.status, 200);
     }
 
-    async fn stock_is_not_set_blindly(shop: TestShop) {
+    async fn setting_stock_requires_if_match(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let admin = shop.admin().await;
         let path = format!("/products/{kettle}");
         let blind = json!({ "stockQuantity": 7, "price": 1 });
         admin.patch(&path, blind).await.is_problem(428, "precondition-required");
         assert_eq!(tagged(&shop, &kettle).await.0.number("/price"), 129_900);
-        // What is no count does not need it.
+        // Other fields do not require it.
         assert_eq!(admin.patch(&path, json!({ "price": 1 })).await.status, 200);
         assert_eq!(shop.stock(&kettle).await, 5);
     }
 
-    async fn of_fifty_changes_at_once_one_wins(shop: TestShop) {
+    async fn one_of_fifty_concurrent_updates_succeeds(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let token = shop.admin().await.token.unwrap();
         let (_, tag) = tagged(&shop, &kettle).await;
@@ -225,7 +225,7 @@ storage_test! {
         assert_eq!(tagged(&shop, &kettle).await.0.json(), won[0].json());
     }
 
-    async fn a_change_leaves_alone_what_it_does_not_name(shop: TestShop) {
+    async fn an_update_keeps_the_fields_that_it_omits(shop: TestShop) {
         let (kitchen, garden) = (category(&shop, "Kitchen").await, category(&shop, "Garden").await);
         let admin = shop.admin().await;
         let body = json!({
@@ -250,7 +250,7 @@ storage_test! {
             (&json!(0), &json!(0)));
     }
 
-    async fn a_deleted_product_leaves_the_catalog_and_the_carts(shop: TestShop) {
+    async fn a_deleted_product_disappears_from_the_catalog_and_from_carts(shop: TestShop) {
         let kitchen = category(&shop, "Kitchen").await;
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
         let kettle = shop.product("Kettle", 500, 5).await;
@@ -286,7 +286,7 @@ storage_test! {
         assert_eq!(admin.delete(&format!("/categories/{kitchen}")).await.status, 204);
     }
 
-    async fn a_past_order_keeps_what_was_bought(shop: TestShop) {
+    async fn a_past_order_keeps_a_copy_of_its_products(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5).await;
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
         ada.post("/cart", json!({ "productId": kettle })).await;
@@ -299,7 +299,7 @@ storage_test! {
         assert_eq!((kept.text("/items/0/name"), kept.number("/items/0/price")), ("Kettle".into(), 500));
     }
 
-    async fn vowel_signs_are_no_accents(shop: TestShop) {
+    async fn vowel_signs_are_not_accents(shop: TestShop) {
         let admin = shop.admin().await;
         for word in ["काला", "कला", "か", "が"] {
             let answer = admin.post("/categories", json!({ "name": word })).await;
@@ -307,7 +307,7 @@ storage_test! {
         }
     }
 
-    async fn categories_come_and_go(shop: TestShop) {
+    async fn categories_are_created_renamed_and_deleted(shop: TestShop) {
         let admin = shop.admin().await;
         let made = admin.post("/categories", json!({ "name": "Café & Bar" })).await;
         assert_eq!(made.status, 201);
@@ -319,7 +319,7 @@ storage_test! {
           "slug": "cafe-bar"
         }
         "#);
-        // One name in every case and accent; another name may come to the same slug.
+        // Names are unique ignoring case and accents; different names may have the same slug.
         for same in ["Café & Bar", "CAFE & BAR", "cafe\u{301}  & bar"] {
             let answer = admin.post("/categories", json!({ "name": same })).await;
             answer.is_problem(409, "category-exists");
@@ -331,7 +331,7 @@ storage_test! {
         let renamed = admin.patch(&path, json!({ "name": "Zinc" })).await;
         assert_eq!((renamed.text("/name"), renamed.text("/slug")), ("Zinc".into(), "cafe-bar".into()));
         admin.patch(&path, json!({ "name": "cafe-bar" })).await.is_problem(409, "category-exists");
-        assert_eq!(admin.patch(&path, json!({ "name": "ZINC" })).await.status, 200, "its own name");
+        assert_eq!(admin.patch(&path, json!({ "name": "ZINC" })).await.status, 200, "its own name is not taken");
 
         let product = json!({ "name": "Cup", "price": 1, "categoryId": made.text("/id") });
         let cup = admin.post("/products", product).await;
@@ -403,7 +403,7 @@ storage_test! {
         assert_eq!(shop.stock(&kettle).await, 8);
     }
 
-    async fn a_stock_change_is_made_once_for_each_key(shop: TestShop) {
+    async fn a_stock_change_happens_once_per_idempotency_key(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5).await;
         let path = format!("/admin/products/{kettle}/stock");
         let (admin, key) = (shop.admin().await, "delivery-17");
@@ -411,7 +411,7 @@ storage_test! {
             let body = json!({ "delta": delta, "reason": "delivery" });
             admin.call(Method::POST, &path, &[("idempotency-key", key)], body).await
         };
-        // A refusal leaves the key free.
+        // A refused request does not use up the key.
         change(key, -6).await.is_problem(409, "insufficient-stock");
         let first = change(key, 3).await;
         assert_eq!((first.status, first.header("idempotent-replayed")), (200, None));

@@ -1,11 +1,11 @@
-//! Search: what must come first, on every engine alike.
+//! Search results and their order, identical on every engine.
 
 use serde_json::json;
 
 use super::lists::names;
 use crate::support::{TestShop, storage_test};
 
-/// A catalog as a shop has it: name, description, price, stock.
+/// A realistic catalog: name, description, price, stock.
 const CATALOG: &[(&str, &str, i64, i64)] = &[
     ("Kettle", "Boils a litre in three minutes.", 2_000, 5),
     (
@@ -74,9 +74,9 @@ const CATALOG: &[(&str, &str, i64, i64)] = &[
     ("Can Opener", "Opens every tin.", 500, 22),
 ];
 
-/// What is asked for and what must come first, in this order. A `!` ends a list that must be whole.
-const QUESTIONS: &[(&str, &[&str])] = &[
-    // Exact name, beginning of the name, words in the name, words in name and description.
+/// Search texts and the expected first results, in order. A trailing `!` means that there are no others.
+const SEARCHES: &[(&str, &[&str])] = &[
+    // Exact name, prefix of the name, words in the name, words in name and description.
     (
         "kettle",
         &[
@@ -116,7 +116,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
             "!",
         ],
     ),
-    // What fits comes first, what is spelt alike behind it.
+    // Matches come first, similar spellings after them.
     (
         "teapot",
         &[
@@ -163,7 +163,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
     ("shirt", &["Shirt, linen", "T-Shirt", "!"]),
     ("t-shirt", &["T-Shirt"]),
     ("t shirt", &["T-Shirt"]),
-    // Accents and case make no difference, other scripts' marks do.
+    // Accents and case are ignored; combining marks of other scripts are not.
     ("creme", &["Crème brûlée torch", "Café Crème Beans", "!"]),
     ("CRÈME BRÛLÉE", &["Crème brûlée torch", "!"]),
     ("cafe\u{301}", &["Café Crème Beans", "!"]),
@@ -176,7 +176,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
     ("हिंदी", &["हिंदी शब्दकोश", "!"]),
     ("हंद", &["हंद", "!"]),
     ("東京", &["東京タワー", "!"]),
-    // Digits and signs.
+    // Digits and punctuation.
     ("30l", &["Rucksack 30L", "!"]),
     (
         "100",
@@ -193,7 +193,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
     ("c++", &["C++ in Depth"]),
     ("o'reilly", &["O'Reilly's Cookbook", "!"]),
     ("\"lux\"", &["Lamp \"Lux\"", "!"]),
-    // What is misspelt finds what is spelt alike.
+    // Misspelt words find similar ones.
     (
         "kettel",
         &[
@@ -209,9 +209,9 @@ const QUESTIONS: &[(&str, &[&str])] = &[
     ("darjeling tea", &["Green Tea, Darjeeling"]),
     ("copper ketle", &["Copper Kettle"]),
     ("wattering can", &["Watering Can"]),
-    // No product has both words: the rarer one counts.
+    // No product has both words: the rarer one is used.
     ("descaler shirt", &["Kettle Descaler"]),
-    // Nothing is like it.
+    // Nothing is similar.
     ("zzzzqqq", &["!"]),
     ("%", &["!"]),
     ("*", &["!"]),
@@ -229,17 +229,17 @@ async fn stocked(shop: &TestShop) {
     }
 }
 
-fn asked(q: &str) -> String {
+fn search_path(q: &str) -> String {
     let q: String = form_urlencoded::byte_serialize(q.as_bytes()).collect();
     format!("/products?q={q}")
 }
 
 storage_test! {
-    async fn what_fits_best_comes_first(shop: TestShop) {
+    async fn the_best_matches_come_first(shop: TestShop) {
         stocked(&shop).await;
         let mut wrong = Vec::new();
-        for (q, expected) in QUESTIONS {
-            let answer = shop.anonymous().get(&asked(q)).await;
+        for (q, expected) in SEARCHES {
+            let answer = shop.anonymous().get(&search_path(q)).await;
             let found = names(&answer);
             let (expected, is_whole) = match expected {
                 [rest @ .., "!"] => (rest, true),
@@ -256,7 +256,7 @@ storage_test! {
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
-    async fn search_goes_with_every_filter_and_sort(shop: TestShop) {
+    async fn search_combines_with_every_filter_and_sort_order(shop: TestShop) {
         stocked(&shop).await;
         let visitor = shop.anonymous();
         for (query, expected) in [
@@ -266,7 +266,7 @@ storage_test! {
             ("q=kettle&inStock=false", vec!["Electric kettle, 1.7 l"]),
             ("q=kettle&minPrice=2000&maxPrice=3000", vec!["Kettle", "Electric kettle, 1.7 l"]),
             ("q=kettle&category=nowhere", vec![]),
-            // Something fits the words: what is like them is not asked for.
+            // The words match something, so that no similar products are searched.
             ("q=kettle&minPrice=900000", vec![]),
             ("q=kettle&page=2&limit=3", vec!["Electric kettle, 1.7 l", "Tea Pot"]),
             ("q=kettle&page=9", vec![]),
@@ -274,19 +274,19 @@ storage_test! {
             assert_eq!(names(&visitor.get(&format!("/products?{query}")).await), expected, "{query}");
         }
         let blank = visitor.get("/products?q=%20").await;
-        assert_eq!(blank.json(), visitor.get("/products").await.json(), "an empty field asks for nothing");
+        assert_eq!(blank.json(), visitor.get("/products").await.json(), "an empty parameter is ignored");
         for wrong in ["sort=relevance", &format!("q={}", "x".repeat(201)), "q=a&sort=best", "q=a&q=b"] {
             let refused = visitor.get(&format!("/products?{wrong}")).await;
             refused.is_problem(400, "invalid-query");
         }
     }
 
-    async fn search_keeps_up_with_changes(shop: TestShop) {
+    async fn search_reflects_changes(shop: TestShop) {
         let admin = shop.admin().await;
         let body = json!({ "name": "Kettle", "description": "Steel", "price": 100 });
         let kettle = admin.post("/products", body).await.text("/id");
         let path = format!("/products/{kettle}");
-        let found = async |q: &str| names(&shop.anonymous().get(&asked(q)).await);
+        let found = async |q: &str| names(&shop.anonymous().get(&search_path(q)).await);
         assert_eq!(found("steel").await, ["Kettle"]);
 
         admin.patch(&path, json!({ "name": "Teapot" })).await;
@@ -301,15 +301,15 @@ storage_test! {
         assert!(found("teapot").await.is_empty());
     }
 
-    async fn what_fits_is_counted_right(shop: TestShop) {
+    async fn matches_are_counted_correctly(shop: TestShop) {
         let admin = shop.admin().await;
-        let total = async |q: &str| shop.anonymous().get(&format!("{}&limit=1", asked(q))).await.number("/total");
+        let total = async |q: &str| shop.anonymous().get(&format!("{}&limit=1", search_path(q))).await.number("/total");
         let create = async |name: &str| {
             let made = admin.post("/products", json!({ "name": name, "description": "Steel", "price": 100 })).await;
             format!("/products/{}", made.text("/id"))
         };
         let first = create("Jar").await;
-        // As if so many had been made before that the next ones stand on either side of a block's end.
+        // The following products get numbers on both sides of a block boundary.
         shop.raw_db().run("UPDATE product_search SET number = 32766");
         shop.raw_db().run("DELETE FROM postings");
         let mut kettles = Vec::new();
@@ -334,7 +334,7 @@ storage_test! {
         let kitchen = admin.post("/categories", json!({ "name": "Kitchen" })).await.text("/id");
         let bath = admin.post("/categories", json!({ "name": "Bath" })).await.text("/id");
         let found = async |q: &str, category: &str| {
-            let answer = shop.anonymous().get(&format!("{}&category={category}", asked(q))).await;
+            let answer = shop.anonymous().get(&format!("{}&category={category}", search_path(q))).await;
             (answer.number("/total"), names(&answer))
         };
         for (path, category) in [(&kettles[0], &kitchen), (&kettles[1], &bath), (&kettles[3], &kitchen)] {
@@ -348,14 +348,14 @@ storage_test! {
         admin.patch(&kettles[0], json!({ "categoryId": null })).await;
         assert_eq!(found("steel", &kitchen).await, (2, vec!["Copper ketchup".to_owned(), "Drum".to_owned()]));
         assert_eq!(found("steel", &bath).await, (0, vec![]));
-        assert_eq!(total("kettle").await, 1, "one in no category, too");
+        assert_eq!(total("kettle").await, 1, "including one without a category");
         for path in [&first, &kettles[0], &kettles[1], &kettles[3]] {
             assert_eq!(admin.delete(path).await.status, 204);
         }
-        assert!(shop.raw_db().rows("SELECT word FROM postings").is_empty(), "no word is left without products");
+        assert!(shop.raw_db().rows("SELECT word FROM postings").is_empty(), "no empty bitmaps remain");
     }
 
-    async fn what_fits_is_narrowed_by_price_and_stock(shop: TestShop) {
+    async fn matches_are_filtered_by_price_and_stock(shop: TestShop) {
         let admin = shop.admin().await;
         let mut prices = vec![1, 999, 1_000, 1_001, 65_535, 65_536, 99_999_999_999, 100_000_000_000];
         let mut pots = Vec::new();
@@ -404,7 +404,7 @@ storage_test! {
         assert!(found("inStock=false").await.is_empty());
     }
 
-    async fn many_that_fit_are_narrowed_as_few_are(shop: TestShop) {
+    async fn many_matches_are_filtered_like_few(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "off")]).await;
         let all: Vec<String> = (1..=5_300).map(|number| format!("Lamp {number:04}")).collect();
         let new: Vec<_> = (1..).zip(&all).map(|(price, name)| shop::domain::catalog::NewProduct {
@@ -431,8 +431,8 @@ storage_test! {
         }
     }
 
-    async fn many_that_fit_are_ranked_as_few_are(shop: TestShop) {
-        // Past a thousand they are walked instead of sorted: the order must be the same.
+    async fn many_matches_are_ranked_like_few(shop: TestShop) {
+        // Many matches are scanned in index order instead of sorted: the result must be the same.
         let few = shop;
         let many = few.with_settings(&[("rate_limit", "off")]).await;
         let kinds = ["Lamp", "Lampshade", "Brass Lamp", "Desk", "Lamp of Brass"];
@@ -459,13 +459,13 @@ storage_test! {
             let all = async |shop: &TestShop, limit: i64, pages: i64| {
                 let mut all = Vec::new();
                 for page in 1..=pages {
-                    let path = format!("{}&limit={limit}&page={page}", asked(q));
+                    let path = format!("{}&limit={limit}&page={page}", search_path(q));
                     all.extend(names(&shop.anonymous().get(&path).await));
                 }
                 all
             };
             let one = all(&few, 100, 1).await;
-            // The same numbers are among the many, in the same order.
+            // The larger catalog has the same products in the same order, among others.
             let other = all(&many, 100, 11).await;
             let shared: Vec<_> = other.iter().filter(|name| one.contains(name)).cloned().collect();
             assert_eq!(shared, one, "{q}");
@@ -473,8 +473,8 @@ storage_test! {
         }
     }
 
-    async fn names_that_begin_alike_stand_in_order(shop: TestShop) {
-        // Keys keep a name's first letters: each kind of letter, and what stands on either side of it.
+    async fn names_with_a_common_prefix_are_sorted(shop: TestShop) {
+        // Sort keys encode the first letters of a name: tests each class of letters and its neighbours.
         let letters: Vec<char> = "-1\u{37e}9:az~ßя한\u{fffd}\u{10000}".chars().collect();
         let mut all: Vec<String> = Vec::new();
         for one in &letters {
@@ -511,7 +511,7 @@ storage_test! {
         }
     }
 
-    async fn products_from_before_keys_were_places_get_theirs(shop: TestShop) {
+    async fn products_without_sort_keys_get_them_at_the_next_start(shop: TestShop) {
         let admin = shop.admin().await;
         for name in ["kettle", "copper kettle", "able kettle"] {
             admin.post("/products", json!({ "name": name, "price": 100 })).await;
@@ -526,23 +526,23 @@ storage_test! {
         let shop = shop.restarted().await;
         let left = shop.raw_db().rows("SELECT key FROM product_search WHERE key < 1000");
         assert!(left.is_empty(), "{left:?}");
-        let found = names(&shop.anonymous().get(&asked("kettle")).await);
+        let found = names(&shop.anonymous().get(&search_path("kettle")).await);
         assert_eq!(found, ["kettle", "able kettle", "copper kettle"]);
-        assert_eq!(names(&shop.anonymous().get(&asked("ket")).await), found);
+        assert_eq!(names(&shop.anonymous().get(&search_path("ket")).await), found);
     }
 
-    async fn syntax_is_only_text(shop: TestShop) {
+    async fn query_syntax_is_treated_as_text(shop: TestShop) {
         stocked(&shop).await;
         for q in [
             "\"", "\"\"", "kettle\"", "name_words:kettle", "kettle AND copper", "NOT kettle", "kettle*",
             "^kettle", "NEAR(kettle copper)", "kettle OR", "(kettle", "{words}: a", "'kettle':*", "kettle & !copper",
             "kettle | x", "<->", "\\", "'; DROP TABLE products; --", "%27", "kettle\0", "\u{10ffff}", "a:b:c", "-kettle", "+kettle",
         ] {
-            let answer = shop.anonymous().get(&asked(q)).await;
+            let answer = shop.anonymous().get(&search_path(q)).await;
             assert_eq!(answer.status, 200, "{q}: {answer:?}");
         }
-        let both = names(&shop.anonymous().get(&asked("kettle AND copper")).await);
-        assert!(!both.is_empty(), "`and` is a word like any other");
+        let both = names(&shop.anonymous().get(&search_path("kettle AND copper")).await);
+        assert!(!both.is_empty(), "`and` is an ordinary word");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), i64::try_from(CATALOG.len()).unwrap());
         for (name, value) in [("sort", "name;--"), ("sort", "p.name_key"), ("cursor", "' OR 1=1"), ("minPrice", "0 OR 1")] {
             let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
@@ -551,19 +551,19 @@ storage_test! {
         }
     }
 
-    async fn products_from_before_search_are_found(shop: TestShop) {
+    async fn products_without_index_entries_are_indexed_at_the_next_start(shop: TestShop) {
         stocked(&shop).await;
         for table in ["product_search", "postings", "search_trigrams"] {
             shop.raw_db().run(&format!("DELETE FROM {table}"));
         }
-        assert!(names(&shop.anonymous().get(&asked("kettle")).await).is_empty());
+        assert!(names(&shop.anonymous().get(&search_path("kettle")).await).is_empty());
         let shop = shop.restarted().await;
-        assert_eq!(names(&shop.anonymous().get(&asked("kettle")).await)[0], "Kettle");
-        assert_eq!(names(&shop.anonymous().get(&asked("kettel")).await)[0], "Kettle");
+        assert_eq!(names(&shop.anonymous().get(&search_path("kettle")).await)[0], "Kettle");
+        assert_eq!(names(&shop.anonymous().get(&search_path("kettel")).await)[0], "Kettle");
     }
 }
 
 #[test]
-fn the_table_of_questions_is_long_enough() {
-    assert!(QUESTIONS.len() >= 60, "{}", QUESTIONS.len());
+fn the_table_of_searches_is_long_enough() {
+    assert!(SEARCHES.len() >= 60, "{}", SEARCHES.len());
 }

@@ -1,4 +1,4 @@
-//! Forms as browsers and other programs send them.
+//! Multipart forms of browsers and other clients.
 
 use http::Method;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn change(shop: &TestShop, product: &str, form: Form) -> Answer {
         .await
 }
 
-/// A body that a browser has sent, with its own boundary.
+/// Sends a body that was recorded from a browser, with its boundary.
 async fn send(client: &Client<'_>, boundary: &str, body: impl Into<Vec<u8>>) -> Answer {
     let kind = format!("multipart/form-data; boundary={boundary}");
     let headers = [("content-type", kind.as_str())];
@@ -34,7 +34,7 @@ async fn send(client: &Client<'_>, boundary: &str, body: impl Into<Vec<u8>>) -> 
         .await
 }
 
-/// Where no file was chosen.
+/// The part of a file input without a selected file.
 const NO_FILE: &str = "name=\"images\"; filename=\"\"\r\ncontent-type: application/octet-stream";
 
 #[track_caller]
@@ -47,7 +47,7 @@ fn is_unsupported(answer: &Answer, field: &str) {
 }
 
 storage_test! {
-    async fn an_empty_field_is_not_set(shop: TestShop) {
+    async fn an_empty_field_is_ignored(shop: TestShop) {
         let admin = shop.admin().await;
         for body in [
             &include_bytes!("no-file-chosen.multipart")[..],
@@ -69,29 +69,29 @@ storage_test! {
         let form = kettle().text("description", "Boils.").text("categoryId", &kitchen).image(&png());
         let made = create(&admin, form).await;
         let id = made.text("/id");
-        // Neither does it need an `If-Match`, since no stock is set.
+        // It does not require `If-Match`, since no stock is set.
         let changed = change(&shop, &id, unset.part(NO_FILE, b"")).await;
         assert_eq!(changed.status, 200, "{changed:?}");
         assert_eq!(tagged(&shop, &id).await.0.json(), made.json());
         let changed = change(&shop, &id, Form::default().text("name", "Pot").text("price", "")).await;
         assert_eq!((changed.text("/name"), changed.number("/price")), ("Pot".to_owned(), 500));
-        // JSON clears what can be cleared.
+        // JSON can clear optional fields.
         let cleared = admin.patch(&format!("/products/{id}"), json!({ "description": "", "categoryId": null })).await;
         assert_eq!((cleared.text("/description"), cleared.json()["categoryId"].clone()), (String::new(), json!(null)));
         let path = format!("/products/{id}/images");
         admin.upload(Method::POST, &path, &[], Form::default().part(NO_FILE, b"")).await.blames("images");
     }
 
-    async fn an_input_without_a_file_takes_no_place(shop: TestShop) {
+    async fn an_input_without_a_file_does_not_count_as_an_image(shop: TestShop) {
         let nine = (0..9).fold(kettle(), |form, _| form.part(NO_FILE, b""));
         let form = (0..8).fold(nine, |form, _| form.image(&png()));
         let made = create(&shop.admin().await, form).await;
         assert_eq!((made.status, made.json()["images"].as_array().map(Vec::len)), (201, Some(8)));
     }
 
-    async fn a_mistake_is_named_before_the_content_is_read(shop: TestShop) {
+    async fn an_invalid_field_is_refused_before_files_are_read(shop: TestShop) {
         let admin = shop.admin().await;
-        // More than any part may hold.
+        // Larger than the limit of any part.
         let huge = "x".repeat(6 * 1024 * 1024);
         let file = |name: &str| format!("name=\"{name}\"; filename=\"a.txt\"");
         for (form, field, code) in [
@@ -119,7 +119,7 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
     }
 
-    async fn a_file_is_known_by_any_spelling_of_its_name(shop: TestShop) {
+    async fn a_file_part_is_recognized_in_every_notation(shop: TestShop) {
         let admin = shop.admin().await;
         for name in [
             "name=\"images\"; filename=\"teapot.png\"",
@@ -132,7 +132,7 @@ storage_test! {
             "name=\"images\"; filename*=UTF-8''%E8%8C%B6.png",
             "name=\"images\"; filename=\"\"; filename*=UTF-8''%E8%8C%B6.png",
             "NAME=\"images\" ; FileName = \"teapot.png\"",
-            // A file of a program that has no name for it.
+            // A file without a file name.
             "name=\"images\"; filename=\"\"",
         ] {
             let made = create(&admin, kettle().part(name, &png())).await;
@@ -144,7 +144,7 @@ storage_test! {
         for claims in ["filename=\"a.png\"", "x=y", "name"] {
             create(&admin, kettle().part(claims, &png())).await.blames("body");
         }
-        // An empty file that was chosen is no picture.
+        // A selected but empty file is not an image.
         create(&admin, kettle().image(b"")).await.is_problem(415, "unsupported-media-type");
     }
 
@@ -186,7 +186,7 @@ storage_test! {
         }
     }
 
-    async fn an_empty_query_parameter_is_not_set(shop: TestShop) {
+    async fn an_empty_query_parameter_is_ignored(shop: TestShop) {
         for (name, price) in [("Kettle", 500), ("Pan", 900)] {
             shop.product(name, price, 5).await;
         }
@@ -197,7 +197,7 @@ storage_test! {
         assert_eq!((asked.status, asked.json()), (200, all.json()));
         let one = anonymous.get("/products?category=&minPrice=600&q=").await;
         assert_eq!((one.number("/total"), one.text("/data/0/name")), (1, "Pan".to_owned()));
-        // An empty cursor begins a walk, and a typo is one whatever it is set to.
+        // An empty cursor starts cursor pagination; an unknown parameter is refused even if it is empty.
         assert_eq!(anonymous.get("/products?cursor=&q=").await.json()["nextCursor"], json!(null));
         for typo in ["minprice=", "colour=&q="] {
             anonymous.get(&format!("/products?{typo}")).await.is_problem(400, "invalid-query");

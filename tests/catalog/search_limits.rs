@@ -1,4 +1,4 @@
-//! One client network that sends expensive searches, within its limit and beyond: it delays only itself.
+//! Expensive searches of one client network, within its rate limit and beyond, delay only that network.
 
 use std::fmt::Write;
 
@@ -6,13 +6,13 @@ use http::Method;
 
 use crate::support::{Answer, Process, Remote, TestShop, storage_test};
 
-/// How many threads the program may have: a few for each kind of work, however many requests wait.
+/// The maximum number of threads, regardless of the number of waiting requests.
 const MAX_THREADS: usize = 64;
 
-/// How many searches a network may send in a minute.
+/// The rate limit of searches per network and minute.
 const QUOTA: usize = 300;
 
-/// Products that all have one word in common.
+/// Inserts products that share a word.
 fn seed(shop: &TestShop) {
     let sheet = shop.directory.path().join("products.csv");
     let mut csv = String::from("id,name,description,price,stockQuantity,category,images\n");
@@ -25,7 +25,7 @@ fn seed(shop: &TestShop) {
     assert!(done.status.success(), "{done:?}");
 }
 
-/// A program that counts by the address that its proxy, this test, names.
+/// Starts a process that trusts this test as its proxy, and so the client addresses that it sends.
 fn behind_a_proxy(shop: &TestShop) -> Process {
     Process::of_with(
         shop,
@@ -83,7 +83,7 @@ storage_test! {
                 _ => panic!("{answer:?}"),
             }
         }
-        // Its minute's searches are spent soon; reading products is another limit.
+        // The search limit is reached quickly; reads have another limit.
         let mut refused = None;
         while refused.is_none() {
             let more = (0..100).map(|_| search(&client, "203.0.113.7", "/products?q=kettle"));
@@ -96,7 +96,7 @@ storage_test! {
         let plain = search(&client, "203.0.113.7", "/products").await;
         assert_eq!(plain.status, 200);
         assert!(plain.header("ratelimit-policy").unwrap().starts_with("\"reads\""));
-        // Neither do the networks of one IPv6 /48 get a share each.
+        // All networks of one IPv6 /48 share a limit.
         let site = (0..40).map(|number| {
             let network = format!("2001:db8:7:{number:x}::1");
             let client = &client;

@@ -1,4 +1,4 @@
-//! Walks through a list by cursor: nothing skipped, nothing met twice, whoever else writes.
+//! Cursor pagination: no product is skipped or repeated, even during concurrent writes.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ async fn stocked(shop: &TestShop, count: usize) -> Vec<String> {
     let admin = shop.admin().await;
     let mut ids = Vec::new();
     for number in 0..count {
-        // Ties in every column.
+        // Every sort column has ties.
         let body = json!({
             "name": format!("Lamp {}", number % 4), "price": 100 + number % 3, "stockQuantity": number % 2,
         });
@@ -40,8 +40,8 @@ fn ids(answer: &Answer) -> Vec<String> {
         .collect()
 }
 
-/// One stretch; `cursor` of none begins.
-async fn stretch(
+/// Reads one page; without a cursor, the first.
+async fn cursor_page(
     shop: &TestShop,
     query: &str,
     cursor: Option<&str>,
@@ -56,10 +56,10 @@ async fn stretch(
     (ids(&answer), json["nextCursor"].as_str().map(str::to_owned))
 }
 
-async fn walked(shop: &TestShop, query: &str) -> Vec<String> {
-    let (mut all, mut next) = stretch(shop, query, None).await;
+async fn all_by_cursor(shop: &TestShop, query: &str) -> Vec<String> {
+    let (mut all, mut next) = cursor_page(shop, query, None).await;
     while let Some(cursor) = next {
-        let (more, then) = stretch(shop, query, Some(&cursor)).await;
+        let (more, then) = cursor_page(shop, query, Some(&cursor)).await;
         assert!(
             !more.is_empty(),
             "a walk ends with `null`, not with an empty stretch"
@@ -71,35 +71,35 @@ async fn walked(shop: &TestShop, query: &str) -> Vec<String> {
 }
 
 storage_test! {
-    async fn a_walk_meets_every_product_once_in_order(shop: TestShop) {
+    async fn a_cursor_returns_every_product_once_in_order(shop: TestShop) {
         stocked(&shop, 23).await;
         for sort in SORTS {
             for limit in [1, 4, 23, 100] {
                 let page = shop.anonymous().get(&format!("/products?sort={sort}&limit=100")).await;
-                let walked = walked(&shop, &format!("sort={sort}&limit={limit}")).await;
+                let walked = all_by_cursor(&shop, &format!("sort={sort}&limit={limit}")).await;
                 assert_eq!(walked, ids(&page), "{sort} by {limit}");
             }
         }
         for query in ["q=lamp&sort=price", "inStock=true&minPrice=101&sort=-name", "q=lamp%201&sort=createdAt"] {
             let page = shop.anonymous().get(&format!("/products?{query}&limit=100")).await;
             assert!(!ids(&page).is_empty(), "{query}");
-            assert_eq!(walked(&shop, &format!("{query}&limit=3")).await, ids(&page), "{query}");
+            assert_eq!(all_by_cursor(&shop, &format!("{query}&limit=3")).await, ids(&page), "{query}");
         }
-        assert_eq!(stretch(&shop, "category=nowhere", None).await, (Vec::new(), None));
-        assert_eq!(stretch(&shop, "q=zzzzqqq&sort=name", None).await, (Vec::new(), None));
+        assert_eq!(cursor_page(&shop, "category=nowhere", None).await, (Vec::new(), None));
+        assert_eq!(cursor_page(&shop, "q=zzzzqqq&sort=name", None).await, (Vec::new(), None));
     }
 
-    async fn a_walk_neither_skips_nor_repeats_while_others_write(shop: TestShop) {
+    async fn a_cursor_neither_skips_nor_repeats_during_concurrent_writes(shop: TestShop) {
         let first = stocked(&shop, 20).await;
         let admin = shop.admin().await;
         for sort in SORTS {
             let query = format!("sort={sort}&limit=3");
-            let before: BTreeSet<_> = walked(&shop, &query).await.into_iter().collect();
-            let (mut seen, mut next) = stretch(&shop, &query, None).await;
+            let before: BTreeSet<_> = all_by_cursor(&shop, &query).await.into_iter().collect();
+            let (mut seen, mut next) = cursor_page(&shop, &query, None).await;
             let mut touched = BTreeSet::new();
             let mut step = 0;
             while let Some(cursor) = next {
-                // Somebody adds, deletes, and changes what no sort goes by.
+                // Products are added, deleted, and changed in columns that no sort order uses.
                 let body = json!({ "name": format!("Lamp {}", step % 4), "price": 100 + step % 3 });
                 touched.insert(admin.post("/products", body).await.text("/id"));
                 let victim = before.iter().nth(step * 2).unwrap();
@@ -109,7 +109,7 @@ storage_test! {
                 } else {
                     admin.patch(&format!("/products/{victim}"), json!({ "description": "changed" })).await;
                 }
-                let (more, then) = stretch(&shop, &query, Some(&cursor)).await;
+                let (more, then) = cursor_page(&shop, &query, Some(&cursor)).await;
                 seen.extend(more);
                 next = then;
                 step += 1;
@@ -122,9 +122,9 @@ storage_test! {
         assert!(!first.is_empty());
     }
 
-    async fn a_cursor_belongs_to_its_list(shop: TestShop) {
+    async fn a_cursor_is_valid_for_its_list_only(shop: TestShop) {
         stocked(&shop, 9).await;
-        let (_, next) = stretch(&shop, "sort=price&limit=2", None).await;
+        let (_, next) = cursor_page(&shop, "sort=price&limit=2", None).await;
         let cursor = next.unwrap();
         let visitor = shop.anonymous();
         let limit = visitor.get(&format!("/products?sort=price&limit=5&cursor={cursor}")).await;
@@ -142,13 +142,13 @@ storage_test! {
         }
     }
 
-    async fn a_forged_key_is_an_invalid_cursor_or_an_empty_list(shop: TestShop) {
+    async fn a_forged_cursor_is_invalid_or_returns_nothing(shop: TestShop) {
         stocked(&shop, 9).await;
         let visitor = shop.anonymous();
         for filter in ["", "&q=lamp", "&inStock=true"] {
             for sort in SORTS {
                 let query = format!("sort={sort}&limit=2{filter}");
-                let cursor = stretch(&shop, &query, None).await.1.unwrap();
+                let cursor = cursor_page(&shop, &query, None).await.1.unwrap();
                 let send = async |changes: serde_json::Value| {
                     let forged = forge_cursor(&cursor, &changes);
                     visitor.get(&format!("/products?{query}&cursor={forged}")).await

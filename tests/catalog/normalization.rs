@@ -1,4 +1,4 @@
-//! Texts: one folding wherever they are compared, on every engine alike, and after an upgrade, too.
+//! Text normalization: the same in search, sorting and uniqueness, on every engine, and after an upgrade.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ use shop::{
 use super::{category, lists::names};
 use crate::support::{Answer, TestShop, postgres_test, program_on, serve, storage_test};
 
-/// Names, and what is typed for each.
+/// Names, and a search text for each.
 const SPELLINGS: &[(&str, &str)] = &[
     ("Straße Schild", "strasse"),
     ("Strassenkarte", "straße"),
@@ -64,14 +64,14 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("می\u{200c}خواهم Print", "میخواهم"),
 ];
 
-fn asked(query: &[(&str, &str)]) -> String {
+fn list_path(query: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(query)
         .finish();
     format!("/products?{query}")
 }
 
-/// Makes a product later than all before it.
+/// Creates a product that is newer than all others.
 async fn create(shop: &TestShop, name: &str, price: i64) {
     shop.advance_clock(Duration::from_millis(1));
     let body = json!({ "name": name, "price": price, "stockQuantity": price % 2 });
@@ -79,12 +79,12 @@ async fn create(shop: &TestShop, name: &str, price: i64) {
     assert_eq!(made.status, 201, "{name}: {made:?}");
 }
 
-/// The names of a whole list, walked by cursor.
-async fn walked(shop: &TestShop, query: &[(&str, &str)]) -> Vec<String> {
+/// Returns the names of a whole list, read by cursor.
+async fn all_by_cursor(shop: &TestShop, query: &[(&str, &str)]) -> Vec<String> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
         let query = [query, &[("cursor", cursor.as_str())]].concat();
-        let answer = shop.anonymous().get(&asked(&query)).await;
+        let answer = shop.anonymous().get(&list_path(&query)).await;
         all.extend(names(&answer));
         match answer.json()["nextCursor"].as_str() {
             Some(next) => next.clone_into(&mut cursor),
@@ -102,22 +102,22 @@ storage_test! {
         let mut missing = Vec::new();
         for (name, q) in SPELLINGS {
             let name = name.replace('\u{ad}', "");
-            let answer = shop.anonymous().get(&asked(&[("q", q), ("limit", "100")])).await;
+            let answer = shop.anonymous().get(&list_path(&[("q", q), ("limit", "100")])).await;
             let found = names(&answer);
             assert_eq!(answer.number("/total"), i64::try_from(found.len()).unwrap(), "{q}");
             if !found.contains(&name) {
                 missing.push(format!("{q}: no {name} in {found:?}"));
             }
-            // One page after another, and every other order, have the same.
+            // Pages and other sort orders return the same products.
             let mut paged = Vec::new();
             for page in 1..=found.len().div_ceil(5) {
                 let query = [("q", *q), ("limit", "5"), ("page", &page.to_string())];
-                paged.extend(names(&shop.anonymous().get(&asked(&query)).await));
+                paged.extend(names(&shop.anonymous().get(&list_path(&query)).await));
             }
             assert_eq!(paged, found, "{q}");
             let found: BTreeSet<String> = found.into_iter().collect();
             for sort in ["name", "-createdAt"] {
-                let list = walked(&shop, &[("q", q), ("limit", "3"), ("sort", sort)]).await;
+                let list = all_by_cursor(&shop, &[("q", q), ("limit", "3"), ("sort", sort)]).await;
                 assert_eq!(list.len(), found.len(), "{q} by {sort}: {list:?}");
                 assert_eq!(list.into_iter().collect::<BTreeSet<_>>(), found, "{q} by {sort}");
             }
@@ -125,7 +125,7 @@ storage_test! {
         assert!(missing.is_empty(), "{missing:#?}");
     }
 
-    async fn similar_products_follow_those_that_fit(shop: TestShop) {
+    async fn similar_products_follow_the_matches(shop: TestShop) {
         let exact: Vec<String> = (1..=7).map(|number| format!("Kettel {number:02}")).collect();
         let alike: Vec<String> = (1..=25).map(|number| format!("Kettle {number:02}")).collect();
         for (price, name) in (1..).zip(alike.iter().chain(&exact)) {
@@ -133,16 +133,16 @@ storage_test! {
         }
         create(&shop, "Copper Kettle", 5).await;
         create(&shop, "Drum", 5).await;
-        // As many as follow, by relevance: those that begin so.
+        // The maximum number of similar products, by relevance.
         let expected = [&exact[..], &alike[..20]].concat();
-        let answer = shop.anonymous().get(&asked(&[("q", "kettel"), ("limit", "100")])).await;
+        let answer = shop.anonymous().get(&list_path(&[("q", "kettel"), ("limit", "100")])).await;
         assert_eq!(answer.number("/total"), 27);
         assert_eq!(names(&answer), expected);
         for limit in [1, 3, 7, 10, 26, 27] {
             let mut paged = Vec::new();
             for page in 1..=27 / limit + 1 {
                 let query = [("q", "kettel"), ("limit", &limit.to_string()), ("page", &page.to_string())];
-                let answer = shop.anonymous().get(&asked(&query)).await;
+                let answer = shop.anonymous().get(&list_path(&query)).await;
                 assert_eq!(answer.number("/total"), 27);
                 paged.extend(names(&answer));
             }
@@ -154,42 +154,42 @@ storage_test! {
         let reversed = [last, last_alike].concat();
         for (sort, expected) in [("price", &expected), ("name", &expected), ("-price", &reversed), ("-createdAt", &reversed)] {
             let query = [("q", "kettel"), ("sort", sort), ("limit", "100")];
-            assert_eq!(names(&shop.anonymous().get(&asked(&query)).await), *expected, "by {sort}");
+            assert_eq!(names(&shop.anonymous().get(&list_path(&query)).await), *expected, "by {sort}");
             for limit in ["1", "6", "7", "8", "20", "27"] {
                 let query = [("q", "kettel"), ("sort", sort), ("limit", limit)];
-                assert_eq!(walked(&shop, &query).await, *expected, "by {sort}, {limit} at a time");
+                assert_eq!(all_by_cursor(&shop, &query).await, *expected, "by {sort}, {limit} at a time");
             }
         }
-        // Filters hold for what is alike, too.
+        // Filters apply to similar products, too.
         let odd = |names: &[String]| names.iter().step_by(2).cloned().collect::<Vec<_>>();
-        let in_stock = shop.anonymous().get(&asked(&[("q", "kettel"), ("inStock", "true"), ("limit", "100")])).await;
+        let in_stock = shop.anonymous().get(&list_path(&[("q", "kettel"), ("inStock", "true"), ("limit", "100")])).await;
         let expected = [&exact.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>()[..], &odd(&alike)[..]].concat();
         let expected = [&expected[..], &["Copper Kettle".to_owned()]].concat();
         assert_eq!((names(&in_stock), in_stock.number("/total")), (expected.clone(), i64::try_from(expected.len()).unwrap()));
-        let cheap = shop.anonymous().get(&asked(&[("q", "kettel"), ("maxPrice", "3")])).await;
+        let cheap = shop.anonymous().get(&list_path(&[("q", "kettel"), ("maxPrice", "3")])).await;
         assert_eq!(names(&cheap), alike[..3]);
         let (kitchen, admin) = (category(&shop, "Kitchen").await, shop.admin().await);
-        let all = shop.anonymous().get(&asked(&[("q", "kettel"), ("limit", "100")])).await.json();
+        let all = shop.anonymous().get(&list_path(&[("q", "kettel"), ("limit", "100")])).await.json();
         for at in [0, 7, 9] {
             let path = format!("/products/{}", all["data"][at]["id"].as_str().unwrap());
             assert_eq!(admin.patch(&path, json!({ "categoryId": kitchen })).await.status, 200);
         }
         let query = [("q", "kettel"), ("category", kitchen.as_str())];
-        let answer = shop.anonymous().get(&asked(&query)).await;
+        let answer = shop.anonymous().get(&list_path(&query)).await;
         assert_eq!((answer.number("/total"), names(&answer)), (3, ["Kettel 01", "Kettle 01", "Kettle 03"].map(str::to_owned).to_vec()));
         let query = [&query[..], &[("sort", "-price"), ("limit", "1")]].concat();
-        assert_eq!(walked(&shop, &query).await, ["Kettel 01", "Kettle 03", "Kettle 01"]);
-        // Where enough fit, nothing follows.
+        assert_eq!(all_by_cursor(&shop, &query).await, ["Kettel 01", "Kettle 03", "Kettle 01"]);
+        // With enough matches there are no similar products.
         for number in 8..=20 {
             create(&shop, &format!("Kettel {number:02}"), 100).await;
         }
-        let answer = shop.anonymous().get(&asked(&[("q", "kettel"), ("limit", "100")])).await;
+        let answer = shop.anonymous().get(&list_path(&[("q", "kettel"), ("limit", "100")])).await;
         assert_eq!(answer.number("/total"), 20);
         assert!(names(&answer).iter().all(|name| name.starts_with("Kettel")));
-        assert_eq!(walked(&shop, &[("q", "kettel"), ("sort", "price"), ("limit", "6")]).await.len(), 20);
+        assert_eq!(all_by_cursor(&shop, &[("q", "kettel"), ("sort", "price"), ("limit", "6")]).await.len(), 20);
     }
 
-    async fn a_category_has_one_name_in_every_spelling(shop: TestShop) {
+    async fn category_names_are_unique_in_normalized_form(shop: TestShop) {
         let admin = shop.admin().await;
         let strasse = category(&shop, "Straße").await;
         category(&shop, "Smørrebrød").await;
@@ -242,7 +242,7 @@ storage_test! {
         }
     }
 
-    async fn an_upgrade_recomputes_what_is_stored(shop: TestShop) {
+    async fn an_upgrade_rewrites_normalized_texts(shop: TestShop) {
         for name in ["Straße Schild", "Łódź Poster", "Zebra Print", "Øl Cup"] {
             create(&shop, name, 100).await;
         }
@@ -250,7 +250,7 @@ storage_test! {
         shop.advance_clock(Duration::from_millis(1));
         let second = category(&shop, "Gasse").await;
         let (strasse, gasse) = (format!("/categories/{first}"), format!("/categories/{second}"));
-        // As a program from before left it, which had begun with nothing but the last product.
+        // The data of an older version; only the last product has been rewritten.
         for old in [
             "UPDATE categories SET name_key = 'straße', slug = 'straße' WHERE name = 'Straße'",
             "UPDATE categories SET name = 'Strasse', name_key = 'strasse', slug = 'strasse' WHERE name = 'Gasse'",
@@ -267,7 +267,7 @@ storage_test! {
             shop.raw_db().run(old);
         }
         let shop = shop.restarted().await;
-        let found = async |q: &str| names(&shop.anonymous().get(&asked(&[("q", q)])).await);
+        let found = async |q: &str| names(&shop.anonymous().get(&list_path(&[("q", q)])).await);
         for (q, name) in [("strasse", "Straße Schild"), ("lodz", "Łódź Poster"), ("zebra", "Zebra Print"), ("ol cup", "Øl Cup")] {
             assert_eq!(found(q).await, [name], "{q}");
         }
@@ -278,7 +278,7 @@ storage_test! {
         let left = "SELECT count(*) FROM product_search WHERE folding <> 2";
         assert_eq!((shop.raw_db().number(left), shop.raw_db().text("SELECT value FROM settings WHERE name = 'folding'")), (0, "2".to_owned()));
 
-        // Both categories are there under their slugs, and no third gets such a name.
+        // Both categories keep their slugs, and no third can take an equal name.
         let admin = shop.admin().await;
         let listed = shop.anonymous().get("/categories").await.json();
         let listed: Vec<_> = listed["data"].as_array().unwrap().iter().map(|it| it["slug"].as_str().unwrap()).collect();
@@ -291,7 +291,7 @@ storage_test! {
         assert_eq!(findings[0]["row"], format!("category {second}"));
         let says = findings[0]["says"].as_str().unwrap();
         assert!(says.contains("`Strasse`") && says.contains("`Straße`") && says.contains(&first), "{says}");
-        // A sheet names each by its spelling.
+        // A CSV file refers to each by its exact spelling.
         let product = admin.post("/products", json!({ "name": "Sign", "price": 100, "categoryId": second })).await;
         let sheet = shop.directory.path().join("sheet.csv");
         let sheet = sheet.to_str().unwrap();
@@ -302,7 +302,7 @@ storage_test! {
         let sign = shop.anonymous().get(&format!("/products/{}", product.text("/id"))).await;
         assert_eq!(sign.text("/category/slug"), "strasse");
         assert_eq!(admin.delete(&format!("/products/{}", product.text("/id"))).await.status, 204);
-        // One is renamed or deleted: the other keeps the name for itself.
+        // When one is renamed or deleted, the other gets the plain key.
         assert_eq!(admin.patch(&gasse, json!({ "name": "STRASSE" })).await.text("/name"), "STRASSE");
         assert_eq!(admin.delete(&strasse).await.status, 204);
         admin.post("/categories", json!({ "name": "Straße" })).await.is_problem(409, "category-exists");
@@ -311,7 +311,7 @@ storage_test! {
         assert_eq!(admin.post("/categories", json!({ "name": "Straße" })).await.status, 201);
     }
 
-    async fn an_upgrade_that_is_killed_continues_where_it_was(shop: TestShop) {
+    async fn an_interrupted_upgrade_resumes_where_it_stopped(shop: TestShop) {
         filled(&shop, 4_000).await;
         shop.app.stopping.cancel();
         shop.app.db.close().await;
@@ -335,12 +335,12 @@ storage_test! {
         assert_eq!(shop.raw_db().number(written), 4_000);
         let wrong = "SELECT count(*) FROM products WHERE name_key LIKE 'ø%'";
         assert_eq!(shop.raw_db().number(wrong), 0);
-        assert_eq!(shop.run(&["verify"]).stderr, b"", "nothing is left to do");
+        assert_eq!(shop.run(&["verify"]).stderr, b"", "nothing is left to rewrite");
     }
 }
 
 postgres_test! {
-    async fn instances_that_start_together_share_the_upgrade(shop: TestShop) {
+    async fn concurrently_started_instances_share_the_upgrade(shop: TestShop) {
         filled(&shop, 2_000).await;
         let (one, other) = tokio::join!(shop.another(), shop.another());
         for shop in [one, other] {
@@ -351,7 +351,7 @@ postgres_test! {
     }
 }
 
-/// Fills a catalog, as an earlier folding wrote it.
+/// Fills a catalog as an older normalization version wrote it.
 async fn filled(shop: &TestShop, count: i64) {
     let new: Vec<_> = (1..=count)
         .map(|number| NewProduct {
@@ -378,7 +378,7 @@ async fn filled(shop: &TestShop, count: i64) {
 }
 
 #[test]
-fn case_makes_no_difference_in_any_letter() {
+fn case_is_ignored_for_every_letter() {
     for letter in char::MIN..=char::MAX {
         let spellings = [
             letter.to_uppercase().to_string(),

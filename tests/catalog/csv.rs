@@ -1,4 +1,4 @@
-//! The catalog as a sheet: whatever texts it holds, it comes back as it went out.
+//! CSV export and import: a round trip preserves every text.
 
 use std::sync::Mutex;
 
@@ -17,7 +17,7 @@ use shop::{
 
 use super::*;
 
-/// How many sheets are tried; each on shops that hold what the earlier ones brought.
+/// How many files are tested, one after the other on the same shops.
 const CASES: u32 = 24;
 
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ struct Thing {
     category: Option<String>,
 }
 
-/// Texts that a sheet could trip over.
+/// Generates texts that are hard to represent in CSV.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[=+\\-@'\t\r\n,;\" ]{0,4}[a-z\"',\n\r =]{0,12}",
@@ -60,7 +60,7 @@ fn thing() -> impl Strategy<Value = Thing> {
     })
 }
 
-/// Puts them into the catalog, one by one.
+/// Creates the products one by one.
 async fn make(shop: &TestShop, things: &[Thing]) {
     let (app, things) = (Arc::clone(&shop.app), things.to_vec());
     let made = shop.app.db.write("test.make", move |tx| {
@@ -126,7 +126,7 @@ async fn import(shop: &TestShop, file: &[u8]) -> Result<Imported, Vec<Fault>> {
     imported.await.unwrap()
 }
 
-/// What the catalog holds, without what a sheet does not tell.
+/// Returns the rows of the catalog, without the columns that a CSV file lacks.
 fn rows(shop: &TestShop) -> Vec<Vec<Option<String>>> {
     let mut rows = shop.raw_db().rows(
         "SELECT p.name, p.name_key, p.slug, p.description, p.price, p.stock, c.name_key
@@ -137,7 +137,7 @@ fn rows(shop: &TestShop) -> Vec<Vec<Option<String>>> {
 }
 
 storage_test! {
-    async fn a_sheet_loses_nothing(shop: TestShop) {
+    async fn an_export_and_import_preserves_everything(shop: TestShop) {
         let other = shop.with_settings(&[("rate_limit", "off")]).await;
         let runtime = tokio::runtime::Handle::current();
         let tell = async |things: Vec<Thing>| {
@@ -168,7 +168,7 @@ storage_test! {
     }
 }
 
-/// The cells of a sheet as a spreadsheet finds them that separates by both `,` and `;`.
+/// Splits a file into cells at both `,` and `;`, as the strictest spreadsheet would.
 fn cells(sheet: &str) -> Vec<String> {
     let (mut cells, mut quoted) = (vec![String::new()], false);
     for c in sheet.chars() {
@@ -179,7 +179,7 @@ fn cells(sheet: &str) -> Vec<String> {
                 quoted = true;
                 cell.push('"');
             }
-            // A second one in a row belongs to the text.
+            // A doubled quote is part of the text.
             '"' if cell.starts_with('"') => {
                 quoted = true;
                 cell.push('"');
@@ -192,7 +192,7 @@ fn cells(sheet: &str) -> Vec<String> {
     cells.iter().map(text).collect()
 }
 
-/// Whether a spreadsheet may run the cell: behind what it does not show there is a sign.
+/// Returns whether a spreadsheet may run the cell: after invisible characters it has a formula sign.
 fn runs(cell: &str) -> bool {
     let hidden = |c: char| {
         c.is_whitespace() || c.is_control() || "\u{200b}\u{2060}\u{ad}\u{3164}\u{feff}".contains(c)
@@ -203,7 +203,7 @@ fn runs(cell: &str) -> bool {
 }
 
 storage_test! {
-    async fn no_cell_of_a_sheet_is_a_formula(shop: TestShop) {
+    async fn no_exported_cell_is_a_formula(shop: TestShop) {
         let hidden = ["", " ", "\t", "\r", "\n", "\u{feff}", "\u{200b} ", "\u{3164}", "\u{ad}\u{2060}"];
         let signs = ["=", "+", "-", "@", "\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}"];
         let mut texts: Vec<String> = Vec::new();
@@ -217,7 +217,7 @@ storage_test! {
         let things = texts.iter().map(|text| Thing {
             name: text.trim().to_owned(), description: text.clone(), price: 1, stock: 0, category: None,
         });
-        // Names hold no control characters.
+        // Names have no control characters.
         let things: Vec<_> = things
             .map(|thing| match ProductName::try_from(thing.name.clone()) {
                 Ok(_) => thing,
@@ -237,7 +237,7 @@ storage_test! {
         assert_eq!(rows(&shop), rows(&other));
     }
 
-    async fn an_imported_sheet_is_remembered_for_thirty_days(shop: TestShop) {
+    async fn an_import_is_remembered_for_thirty_days(shop: TestShop) {
         let kettle = shop.product("Kettle", 100, 10).await;
         let sheet = format!("id,stockQuantity,stockAtExport\n{kettle},11,10\n");
         import(&shop, sheet.as_bytes()).await.unwrap();
@@ -250,7 +250,7 @@ storage_test! {
         }
     }
 
-    async fn an_apostrophe_that_marks_nothing_is_kept(shop: TestShop) {
+    async fn an_ordinary_apostrophe_is_kept(shop: TestShop) {
         let sheet = "id,name,description,price,stockQuantity,category,images\n\
                      ,'tis,'=1+1,1,0,'Books,\n,''tis,'\u{200b}@x,1,0,'+Books,\n";
         import(&shop, sheet.as_bytes()).await.unwrap();
@@ -264,7 +264,7 @@ storage_test! {
 }
 
 #[test]
-fn whatever_a_file_holds_its_lines_are_counted_as_an_editor_does() {
+fn line_numbers_are_those_of_an_editor() {
     let head = "id,name,description,price,stockQuantity,category,images";
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,
@@ -275,13 +275,13 @@ fn whatever_a_file_holds_its_lines_are_counted_as_an_editor_does() {
     let strategy = (ends, vec(piece, 0..6), any::<bool>());
     runner
         .run(&strategy, |(end, pieces, bom)| {
-            // So that a quote always begins a cell.
+            // A quote must start its cell.
             let pieces = pieces.join(",");
             let mark = if bom { "\u{feff}" } else { "" };
             let before = format!("{mark}{head}{end}{pieces}{end}");
             let file = format!("{before},Kettle,,free,0,,");
             let sheet = Sheet::read(file.as_bytes(), Currency::INR, |_| {});
-            // An editor's lines: what stands before, with each kind of end made one.
+            // Counts the line ends before the row, each kind as one.
             let plain = before.replace("\r\n", "\n").replace('\r', "\n");
             let line = plain.matches('\n').count() as u64 + 1;
             let last = sheet.faults().last().unwrap();

@@ -1,4 +1,4 @@
-//! The forms that proxies give an entity tag when they compress the response.
+//! Entity tags that proxies modified when they compressed the response.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{patch_if, tagged};
 use crate::support::storage_test;
 
-/// The forms that name the same version.
+/// Returns the variants of a tag that identify the same version.
 fn forms(tag: &str) -> Vec<String> {
     let bare = tag.trim_matches('"');
     let suffixes = [
@@ -22,7 +22,7 @@ fn forms(tag: &str) -> Vec<String> {
 }
 
 storage_test! {
-    async fn a_tag_that_a_proxy_changed_names_the_same_version(shop: TestShop) {
+    async fn an_etag_modified_by_a_proxy_identifies_the_same_version(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let (admin, path) = (shop.admin().await, format!("/products/{kettle}"));
         let (_, first) = tagged(&shop, &kettle).await;
@@ -36,7 +36,7 @@ storage_test! {
             stock += 1;
             let changed = patch_if(&admin, &kettle, form, json!({ "stockQuantity": stock })).await;
             assert_eq!(changed.status, 200, "{form}: {changed:?}");
-            // The same form of the version before.
+            // The same variant of the previous version.
             patch_if(&admin, &kettle, form, json!({ "stockQuantity": 1 })).await
                 .is_problem(412, "precondition-failed");
         }
