@@ -3,8 +3,8 @@
 use super::{csv::ExportRow, store};
 use crate::{app::App, core::error::Result, domain::media, infra::db::Tx};
 
-/// Calls `each` with every product, ordered by id, from one snapshot. `begin` is called first, with the number
-/// of products.
+/// Calls `each` with every product, ordered by id, from one snapshot. `begin` is called first, with the
+/// number of products.
 pub fn export(
     tx: &mut Tx<'_>,
     app: &App,

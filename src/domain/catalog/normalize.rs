@@ -5,8 +5,8 @@ use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed, props};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// The version of all stored normalized texts and search entries. Increase it whenever [`fold`], the tokenizer
-/// or their Unicode data change: the next start rewrites what is stored.
+/// The version of all stored normalized texts and search entries. Increase it whenever [`fold`], the
+/// tokenizer or their Unicode data change: the next start rewrites what is stored.
 pub(super) const VERSION: i64 = 2;
 
 const CASE_MAPPER: CaseMapperBorrowed<'static> = CaseMapper::new();
@@ -14,8 +14,8 @@ const CASE_MAPPER: CaseMapperBorrowed<'static> = CaseMapper::new();
 const IGNORABLE: CodePointSetDataBorrowed<'static> =
     CodePointSetData::new::<props::DefaultIgnorableCodePoint>();
 
-/// Returns the text without case (Unicode full case folding), accents, strokes, ligatures, invisible characters
-/// and redundant white space.
+/// Returns the text without case (Unicode full case folding), accents, strokes, ligatures, invisible
+/// characters and redundant white space.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         // Fast path for most texts.
@@ -43,8 +43,8 @@ fn collapse_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns whether a character is a combining mark of Latin, Greek or Cyrillic letters. Marks of other scripts are
-/// significant: a Hindi word without its vowel signs is another word.
+/// Returns whether a character is a combining mark of Latin, Greek or Cyrillic letters. Marks of other
+/// scripts are significant: a Hindi word without its vowel signs is another word.
 fn is_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
         | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')

@@ -1,8 +1,8 @@
 //! Rewrites normalized names and search entries: after an upgrade those of an older normalization version,
 //! after a database transfer all search entries, which a transfer does not copy.
 //!
-//! Products are rewritten in batches, in id order. Each entry records its version, so that an interrupted start
-//! resumes where it stopped. Instances that start at the same time take turns. Deleted products are not
+//! Products are rewritten in batches, in id order. Each entry records its version, so that an interrupted
+//! start resumes where it stopped. Instances that start at the same time take turns. Deleted products are not
 //! rewritten: nothing compares them.
 
 use uuid::Uuid;

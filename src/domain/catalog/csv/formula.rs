@@ -7,8 +7,9 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 const TEXT_MARKER: char = '\'';
 
-/// The characters that start a formula, or that spreadsheets drop before they look for one. Some locales treat
-/// the full-width forms alike. The marker itself is included, so that an export and import changes no text.
+/// The characters that start a formula, or that spreadsheets drop before they look for one. Some locales
+/// treat the full-width forms alike. The marker itself is included, so that an export and import changes no
+/// text.
 const FORMULA_STARTS: [char; 13] = [
     '=',
     '+',

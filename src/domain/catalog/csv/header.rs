@@ -91,7 +91,8 @@ impl Header {
         }
     }
 
-    /// Returns the cell of a column, given as an index into [`COLUMNS`], or `None` if the file lacks the column.
+    /// Returns the cell of a column, given as an index into [`COLUMNS`], or `None` if the file lacks the
+    /// column.
     pub(super) fn cell<'a>(&self, record: &'a ByteRecord, column: usize) -> Option<&'a [u8]> {
         self.indices[column].map(|at| record.get(at).unwrap_or_default())
     }

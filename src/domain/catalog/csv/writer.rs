@@ -28,8 +28,8 @@ pub struct ExportRow<'a> {
 pub struct CsvWriter<W: io::Write>(csv::Writer<W>);
 
 impl<W: io::Write> CsvWriter<W> {
-    /// Writes a byte order mark and the header. Without the mark, Excel assumes the encoding of its locale and
-    /// corrupts other characters when it saves the file.
+    /// Writes a byte order mark and the header. Without the mark, Excel assumes the encoding of its locale
+    /// and corrupts other characters when it saves the file.
     pub fn new(mut to: W) -> Result<CsvWriter<W>> {
         to.write_all("\u{feff}".as_bytes())
             .map_err(|error| write_error(error.into()))?;

@@ -41,9 +41,9 @@ pub(crate) struct ListQuery {
     max_price: Option<PriceBound>,
     /// `false` returns sold-out products only.
     in_stock: Option<bool>,
-    /// Search text for names and descriptions. A product matches if each search word is a prefix of one of its
-    /// words; case, accents and inner punctuation are ignored. If fewer than 20 products match, up to 20 similar
-    /// ones follow after them.
+    /// Search text for names and descriptions. A product matches if each search word is a prefix of one of
+    /// its words; case, accents and inner punctuation are ignored. If fewer than 20 products match, up to 20
+    /// similar ones follow after them.
     #[param(max_length = 200)]
     q: Option<String>,
     /// Defaults to `-createdAt`, or to `relevance` with `q`; `relevance` requires `q`.

@@ -134,8 +134,8 @@ impl PartialSchema for ImagesForm {
 
 impl ToSchema for ImagesForm {}
 
-/// Returns the schema of a form with the fields of a JSON object, and files. No field can be `null`. An optional
-/// field may be empty, since browsers send fields that were left blank, and is then ignored.
+/// Returns the schema of a form with the fields of a JSON object, and files. No field can be `null`. An
+/// optional field may be empty, since browsers send fields that were left blank, and is then ignored.
 fn form_schema(body: RefOr<Schema>) -> RefOr<Schema> {
     let RefOr::T(Schema::Object(mut form)) = body else {
         return body;
@@ -181,7 +181,8 @@ pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
     read.map_err(|error| with_price_message(error, app.config.currency))
 }
 
-/// Bodies are parsed without knowing the shop's currency, so the message about an invalid price is set afterwards.
+/// Bodies are parsed without knowing the shop's currency, so the message about an invalid price is set
+/// afterwards.
 fn with_price_message(error: Error, currency: Currency) -> Error {
     let mut fields = error.fields().to_vec();
     let mut invalid_prices = fields

@@ -1,8 +1,8 @@
 //! CSV import. A file is first compared with the catalog in a read: every invalid row is reported, and rows
 //! that change nothing are skipped.
 //!
-//! The remaining rows are written in one transaction, in batches. It compares them again with the rows locked,
-//! because others may have written in between.
+//! The remaining rows are written in one transaction, in batches. It compares them again with the rows
+//! locked, because others may have written in between.
 
 mod apply;
 mod duplicates;

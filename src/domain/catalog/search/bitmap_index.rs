@@ -1,11 +1,11 @@
 //! Bitmaps of the products with each word (`SQLite` only), in the format of
-//! <https://github.com/RoaringBitmap/RoaringFormatSpec>. They count and filter matches by the thousand, where a
-//! full-text index would visit each.
+//! <https://github.com/RoaringBitmap/RoaringFormatSpec>. They count and filter matches by the thousand, where
+//! a full-text index would visit each.
 //!
 //! Products are numbered; a row of `postings` holds the bitmap of one word in one block of numbers. Filter
-//! attributes are indexed as terms that no text contains, since `§` is not a letter: the category, sold out, and
-//! each bit of the price that is set. Prices are compared bit by bit for a whole block (bit-sliced index: O'Neil
-//! and Quass, Improved Query Performance with Variant Indexes, 1997).
+//! attributes are indexed as terms that no text contains, since `§` is not a letter: the category, sold out,
+//! and each bit of the price that is set. Prices are compared bit by bit for a whole block (bit-sliced index:
+//! O'Neil and Quass, Improved Query Performance with Variant Indexes, 1997).
 //!
 //! Changing one product rewrites the rows of its words, which many products share. The bitmaps are therefore
 //! used only if there is a single writer.

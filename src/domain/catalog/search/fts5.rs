@@ -202,8 +202,8 @@ fn texts(entry: &IndexEntry) -> (String, String) {
     (words, bitmap_index::filter_terms(price, is_sold_out))
 }
 
-/// Returns an FTS5 expression for each prefix: the words that start with it, if they are few. For a prefix query
-/// FTS5 collects all matches before it returns the first.
+/// Returns an FTS5 expression for each prefix: the words that start with it, if they are few. For a prefix
+/// query FTS5 collects all matches before it returns the first.
 fn expand(tx: &mut Tx<'_>, prefixes: &[&String]) -> Result<Vec<String>> {
     let upper_bounds: Vec<String> = prefixes
         .iter()

@@ -106,7 +106,8 @@ impl SearchIndex for Gin {
         IndexSource {
             tables: "product_search s",
             product_join: "JOIN products p ON p.id =",
-            // A sum hides the key from the planner, which would otherwise scan the key's index from the start.
+            // A sum hides the key from the planner, which would otherwise scan the key's index from the
+            // start.
             key: "(s.key + 0)",
             conditions: match field {
                 SearchField::Name => name,

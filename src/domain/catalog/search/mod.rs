@@ -1,8 +1,8 @@
 //! Product search: finds products by the words of their names and descriptions, ranks them, and falls back to
 //! similar spellings.
 //!
-//! Texts are tokenized here, the same way for every engine. An engine only has to find the products with given
-//! words; whatever differs between engines is in `fts5.rs` (`SQLite`) and `gin.rs` (Postgres).
+//! Texts are tokenized here, the same way for every engine. An engine only has to find the products with
+//! given words; whatever differs between engines is in `fts5.rs` (`SQLite`) and `gin.rs` (Postgres).
 
 mod bitmap_index;
 mod engine;

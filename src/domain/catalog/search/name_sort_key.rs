@@ -31,8 +31,8 @@ pub(super) fn same_letters(key: i64) -> RangeInclusive<i64> {
     (key & !SUFFIX_MASK)..=(key | SUFFIX_MASK)
 }
 
-/// Encodes the leading letters, common ones in five bits each. Codes sort like the letters, and the end of the
-/// text sorts before all of them.
+/// Encodes the leading letters, common ones in five bits each. Codes sort like the letters, and the end of
+/// the text sorts before all of them.
 fn encode(folded: &str) -> i64 {
     let (mut key, mut left) = (0, LETTER_BITS);
     for letter in folded.chars() {

@@ -32,7 +32,8 @@ pub(super) struct IndexQuery {
     pub(super) patterns: Vec<Vec<String>>,
     /// The full-text expression for each [`SearchField`].
     expressions: [String; 3],
-    /// The numbers of all matching products as a JSON array, if reading those is faster than the full-text index.
+    /// The numbers of all matching products as a JSON array, if reading those is faster than the full-text
+    /// index.
     pub(super) numbers: Option<String>,
 }
 
@@ -88,7 +89,8 @@ pub(super) trait SearchIndex {
     /// Returns whether category, price and availability are indexed, too.
     fn indexes_attributes(&self) -> bool;
 
-    /// Updates what the engine keeps besides `product_search`, and returns what to store there for each entry.
+    /// Updates what the engine keeps besides `product_search`, and returns what to store there for each
+    /// entry.
     fn write(&self, tx: &mut Tx<'_>, entries: &[IndexEntry]) -> Result<Vec<StoredEntry>>;
 
     /// Removes a product from the index.
@@ -106,9 +108,9 @@ pub(super) trait SearchIndex {
     /// Counts the products that match, up to `max`.
     fn count(&self, tx: &mut Tx<'_>, query: &IndexQuery, max: i64) -> Result<i64>;
 
-    /// Adds the filters to the query and counts the products that match both, up to `max`. Returns `None`, and
-    /// leaves the query unchanged, if the engine does not index attributes. Only the category filter is sure to
-    /// be part of the query afterwards.
+    /// Adds the filters to the query and counts the products that match both, up to `max`. Returns `None`,
+    /// and leaves the query unchanged, if the engine does not index attributes. Only the category filter is
+    /// sure to be part of the query afterwards.
     fn filter(
         &self,
         tx: &mut Tx<'_>,

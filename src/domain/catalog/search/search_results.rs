@@ -1,8 +1,8 @@
 //! Lists search results by page or cursor.
 //!
-//! The full-text index returns matches in key order, which is about the order of names, so that the first names
-//! are found first. For other orders, few matches are sorted. Many matches are found by scanning the index of
-//! the sort order until the page is full, since a page then needs few rows.
+//! The full-text index returns matches in key order, which is about the order of names, so that the first
+//! names are found first. For other orders, few matches are sorted. Many matches are found by scanning the
+//! index of the sort order until the page is full, since a page then needs few rows.
 
 use super::{
     engine::search_index,
@@ -33,8 +33,8 @@ const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 /// If fewer products match, up to this many similar ones follow.
 const MAX_SIMILAR: i64 = 20;
 
-/// Calls `on_row` with the products that match the search and the filters. If there are few, similar ones follow
-/// after all of them, in the same sort order.
+/// Calls `on_row` with the products that match the search and the filters. If there are few, similar ones
+/// follow after all of them, in the same sort order.
 pub(in crate::domain::catalog) fn search(
     tx: &mut Tx<'_>,
     filters: &Filters,
@@ -120,8 +120,8 @@ fn cursor_with_similar(
     }))
 }
 
-/// Returns a query for these products and its `ORDER BY` clause; by relevance keeps their order. The list must
-/// not be empty.
+/// Returns a query for these products and its `ORDER BY` clause; by relevance keeps their order. The list
+/// must not be empty.
 fn by_ids(ids: &[ProductId], sort: Sort) -> (ProductQuery<'_>, String) {
     let mut query = ProductQuery::new();
     query.only(ids);
@@ -260,8 +260,8 @@ impl<'a> Matches<'a> {
         query
     }
 
-    /// Returns the query for names that start with the search text, and whether it uses the search index rather
-    /// than the index of names.
+    /// Returns the query for names that start with the search text, and whether it uses the search index
+    /// rather than the index of names.
     fn name_starts_with_text(&self) -> (ProductQuery<'_>, bool) {
         let uses_index = self.index_query.numbers.is_some();
         let mut query = if uses_index {
@@ -321,8 +321,8 @@ impl<'a> Matches<'a> {
     }
 }
 
-/// Calls `on_row` with what the index finds, ordered by name, and returns how many there were. The index is in
-/// key order, so names are compared only between the keys of the first and the last row.
+/// Calls `on_row` with what the index finds, ordered by name, and returns how many there were. The index is
+/// in key order, so names are compared only between the keys of the first and the last row.
 fn by_name(
     tx: &mut Tx<'_>,
     query: &ProductQuery<'_>,

@@ -23,8 +23,8 @@ const MIN_SIMILARITY: usize = 300;
 const MAX_COUNTED: i64 = 1000;
 
 /// Returns a search for similar spellings, with its index query, or `None` if it would find nothing more than
-/// `search`. Each word is replaced by itself or similar words. If no product matches all clauses, only the rarest
-/// clause is used.
+/// `search`. Each word is replaced by itself or similar words. If no product matches all clauses, only the
+/// rarest clause is used.
 pub(super) fn or_correct_spelling(
     tx: &mut Tx<'_>,
     search: &SearchQuery,
@@ -130,7 +130,8 @@ pub(super) fn insert_trigrams(tx: &mut Tx<'_>, word: &str) -> Result<()> {
     tx.execute(&sql, &values).map(drop)
 }
 
-/// Returns the trigrams of a word, padded with two spaces before and one after it, so that its start weighs most.
+/// Returns the trigrams of a word, padded with two spaces before and one after it, so that its start weighs
+/// most.
 fn trigrams(word: &str) -> BTreeSet<String> {
     let padded: Vec<char> = format!("  {word} ").chars().collect();
     padded

@@ -1,8 +1,8 @@
 //! Splits texts into words for search, the same way for every engine.
 //!
-//! A word with inner punctuation (`USB-C`, `O'Neill`, `AB-1234/5`) is indexed as its parts and joined (`usbc`).
-//! Scripts that do not separate words are indexed as bigrams (`東京`, `京タ`). The last character of such a run
-//! is indexed alone, so that every character starts an indexed term.
+//! A word with inner punctuation (`USB-C`, `O'Neill`, `AB-1234/5`) is indexed as its parts and joined
+//! (`usbc`). Scripts that do not separate words are indexed as bigrams (`東京`, `京タ`). The last character of
+//! such a run is indexed alone, so that every character starts an indexed term.
 
 use std::collections::BTreeSet;
 
@@ -35,8 +35,8 @@ pub(super) fn tokenize(text: &str) -> Vec<String> {
     all.words
 }
 
-/// Returns the clauses of a search text. A product matches if, for every clause, one of its words starts with one
-/// of the clause's prefixes. The first prefix of a clause is the word as typed.
+/// Returns the clauses of a search text. A product matches if, for every clause, one of its words starts with
+/// one of the clause's prefixes. The first prefix of a clause is the word as typed.
 pub(super) fn query_clauses(text: &str) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> = Vec::new();
     let mut add = |clause: Vec<String>| {
@@ -72,7 +72,8 @@ pub(super) fn can_be_misspelt(word: &str) -> bool {
     !word.starts_with(is_unspaced)
 }
 
-/// Normalizes a text. A stand-alone acute accent is treated as an apostrophe; otherwise it would become a space.
+/// Normalizes a text. A stand-alone acute accent is treated as an apostrophe; otherwise it would become a
+/// space.
 fn folded(text: &str) -> String {
     if text.contains('\u{b4}') {
         fold(&text.replace('\u{b4}', "'"))
@@ -104,8 +105,8 @@ fn compounds(folded: &str) -> Vec<Vec<&str>> {
     all
 }
 
-/// Punctuation that is often omitted inside a word, such as hyphens, apostrophes and dots. An em dash is excluded:
-/// it separates clauses.
+/// Punctuation that is often omitted inside a word, such as hyphens, apostrophes and dots. An em dash is
+/// excluded: it separates clauses.
 fn joins(c: char) -> bool {
     matches!(
         c,
@@ -142,8 +143,8 @@ fn terms(part: &str, for_index: bool) -> Vec<String> {
     all
 }
 
-/// Returns whether a character belongs to a script that does not separate words, or does so inconsistently, like
-/// Korean.
+/// Returns whether a character belongs to a script that does not separate words, or does so inconsistently,
+/// like Korean.
 fn is_unspaced(c: char) -> bool {
     if c.is_ascii() {
         return false;

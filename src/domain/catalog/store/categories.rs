@@ -25,8 +25,8 @@ pub(in crate::domain::catalog) fn category_by_id(
     )
 }
 
-/// Separates name and id in the key of a duplicate: a category whose name equals that of an older one. No name
-/// contains this character, and it sorts before every character that names can contain.
+/// Separates name and id in the key of a duplicate: a category whose name equals that of an older one. No
+/// name contains this character, and it sorts before every character that names can contain.
 const KEY_SEPARATOR: char = '\u{1}';
 
 /// Returns the key of a category whose name equals that of an older one.

@@ -32,7 +32,7 @@ fn after_operator(sort: Sort) -> &'static str {
     if sort.is_descending() { "<" } else { ">" }
 }
 
-/// Returns the position of a row of [`super::COLUMNS`].
+/// Returns the position of a row of a [`ProductQuery`].
 fn position(sort: Sort, row: &Row<'_>) -> Result<Position> {
     let key = match sort {
         Sort::Price | Sort::PriceDown => SortKey::Number(row.get(4)?),

@@ -1,4 +1,5 @@
-//! Builds queries on products: conditions with their values, on the table alone or joined with a search index.
+//! Builds queries on products: conditions with their values, on the table alone or joined with a search
+//! index.
 
 use crate::{
     core::{error::Result, id::ProductId},
@@ -17,8 +18,8 @@ pub(in crate::domain::catalog) const CATEGORY_JOIN: &str =
 /// Called with each row of [`COLUMNS`].
 pub(in crate::domain::catalog) type OnRow<'s> = &'s mut dyn FnMut(&Row<'_>) -> Result<()>;
 
-/// A search index as the first table of a query. Its texts are fixed by the engine, so that the engine decides
-/// in which order tables are joined.
+/// A search index as the first table of a query. Its texts are fixed by the engine, so that the engine
+/// decides in which order tables are joined.
 #[derive(Debug, Clone)]
 pub(in crate::domain::catalog) struct IndexSource {
     /// Tables among which `product_search` is `s`.

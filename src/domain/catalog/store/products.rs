@@ -184,8 +184,8 @@ pub(in crate::domain::catalog) fn stock(tx: &mut Tx<'_>, id: ProductId) -> Resul
 }
 
 /// Adds to the stock of a product and returns the new stock, or `None` if it would leave its bounds or the
-/// product is deleted. A decrease checks the lower bound only: returned orders may have raised the stock above
-/// its maximum. (`RETURNING` would make `SQLite` use a temporary table; the row is locked anyway.)
+/// product is deleted. A decrease checks the lower bound only: returned orders may have raised the stock
+/// above its maximum. (`RETURNING` would make `SQLite` use a temporary table; the row is locked anyway.)
 pub(in crate::domain::catalog) fn add_stock(
     tx: &mut Tx<'_>,
     id: ProductId,

@@ -22,8 +22,8 @@ pub(in crate::domain::catalog) struct UnindexedProduct<'a> {
     pub(in crate::domain::catalog) slug: &'a str,
 }
 
-/// Calls `each` with up to `max` products after `after`, in id order, that the current version has not indexed,
-/// and locks them.
+/// Calls `each` with up to `max` products after `after`, in id order, that the current version has not
+/// indexed, and locks them.
 pub(in crate::domain::catalog) fn lock_unindexed(
     tx: &mut Tx<'_>,
     after: ProductId,
