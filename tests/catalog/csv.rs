@@ -21,7 +21,7 @@ use super::*;
 const CASES: u32 = 24;
 
 #[derive(Debug, Clone)]
-struct Thing {
+struct TestProduct {
     name: String,
     description: String,
     price: i64,
@@ -46,11 +46,11 @@ fn line() -> impl Strategy<Value = String> {
     })
 }
 
-fn thing() -> impl Strategy<Value = Thing> {
+fn test_product() -> impl Strategy<Value = TestProduct> {
     let category = option::of(prop_oneof![line(), "[=']?[a-c]"]);
     let numbers = (1..=Price::MOST, 0..=Stock::MOST);
     (line(), text(), numbers, category).prop_map(|(name, description, (price, stock), category)| {
-        Thing {
+        TestProduct {
             name,
             description,
             price,
@@ -61,11 +61,11 @@ fn thing() -> impl Strategy<Value = Thing> {
 }
 
 /// Creates the products one by one.
-async fn make(shop: &TestShop, things: &[Thing]) {
-    let (app, things) = (Arc::clone(&shop.app), things.to_vec());
-    let made = shop.app.db.write("test.make", move |tx| {
-        for thing in &things {
-            let category = thing.category.clone().map(CategoryName::try_from);
+async fn create_all(shop: &TestShop, products: &[TestProduct]) {
+    let (app, products) = (Arc::clone(&shop.app), products.to_vec());
+    let created = shop.app.db.write("test.make", move |tx| {
+        for product in &products {
+            let category = product.category.clone().map(CategoryName::try_from);
             let category = match category.transpose().unwrap() {
                 None => None,
                 Some(name) => Some(match catalog::category_by_name(tx, &name)? {
@@ -74,17 +74,17 @@ async fn make(shop: &TestShop, things: &[Thing]) {
                 }),
             };
             let new = NewProduct {
-                name: ProductName::try_from(thing.name.clone()).unwrap(),
-                description: Description::try_from(thing.description.clone()).unwrap(),
-                price: Price::try_from(thing.price).unwrap(),
-                stock: Stock::try_from(thing.stock).unwrap(),
+                name: ProductName::try_from(product.name.clone()).unwrap(),
+                description: Description::try_from(product.description.clone()).unwrap(),
+                price: Price::try_from(product.price).unwrap(),
+                stock: Stock::try_from(product.stock).unwrap(),
                 category,
             };
             catalog::create(tx, &app, &new, &[])?;
         }
         Ok(())
     });
-    made.await.unwrap();
+    created.await.unwrap();
 }
 
 async fn export(shop: &TestShop) -> Vec<u8> {
@@ -140,13 +140,13 @@ storage_test! {
     async fn an_export_and_import_preserves_everything(shop: TestShop) {
         let other = shop.with_settings(&[("rate_limit", "off")]).await;
         let runtime = tokio::runtime::Handle::current();
-        let tell = async |things: Vec<Thing>| {
-            make(&shop, &things).await;
+        let tell = async |products: Vec<TestProduct>| {
+            create_all(&shop, &products).await;
             let sheet = export(&shop).await;
             let again = import(&shop, &sheet).await.unwrap();
             assert_eq!((again.created, again.updated, again.categories), (0, 0, 0));
             let moved = import(&other, &sheet).await.unwrap();
-            assert_eq!((moved.created, moved.updated), (things.len(), 0));
+            assert_eq!((moved.created, moved.updated), (products.len(), 0));
             assert_eq!(rows(&shop), rows(&other));
             assert_eq!(
                 String::from_utf8_lossy(&sheet),
@@ -155,10 +155,10 @@ storage_test! {
         };
         let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
         tokio::task::block_in_place(|| {
-            let things = vec(thing(), 1..8);
+            let products = vec(test_product(), 1..8);
             runner
-                .run(&things, |things| {
-                    runtime.block_on(tell(things));
+                .run(&products, |products| {
+                    runtime.block_on(tell(products));
                     Ok(())
                 })
                 .unwrap();
@@ -193,7 +193,7 @@ fn cells(sheet: &str) -> Vec<String> {
 }
 
 /// Returns whether a spreadsheet may run the cell: after invisible characters it has a formula sign.
-fn runs(cell: &str) -> bool {
+fn is_runnable(cell: &str) -> bool {
     let hidden = |c: char| {
         c.is_whitespace() || c.is_control() || "\u{200b}\u{2060}\u{ad}\u{3164}\u{feff}".contains(c)
     };
@@ -214,21 +214,21 @@ storage_test! {
             texts.push(format!("'{sign}1+1"));
         }
         texts.extend(["'tis", "''quoted", "\u{ff07}x", "O'Neill", "plain", "5"].map(str::to_owned));
-        let things = texts.iter().map(|text| Thing {
+        let products = texts.iter().map(|text| TestProduct {
             name: text.trim().to_owned(), description: text.clone(), price: 1, stock: 0, category: None,
         });
         // Names have no control characters.
-        let things: Vec<_> = things
-            .map(|thing| match ProductName::try_from(thing.name.clone()) {
-                Ok(_) => thing,
-                Err(_) => Thing { name: "Kettle".to_owned(), ..thing },
+        let products: Vec<_> = products
+            .map(|test_product| match ProductName::try_from(test_product.name.clone()) {
+                Ok(_) => test_product,
+                Err(_) => TestProduct { name: "Kettle".to_owned(), ..test_product },
             })
             .collect();
-        make(&shop, &things).await;
+        create_all(&shop, &products).await;
         let sheet = export(&shop).await;
         let text = String::from_utf8(sheet.clone()).unwrap();
         for cell in cells(&text) {
-            assert!(!runs(&cell), "{cell:?}");
+            assert!(!is_runnable(&cell), "{cell:?}");
         }
         assert!(text.contains(",\"O'Neill\",\"O'Neill\",1,0,0,\"\",\"\"\n"), "{text}");
         assert!(text.contains(",\"''tis\",\"''tis\",1,0,"), "{text}");

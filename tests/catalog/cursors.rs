@@ -16,7 +16,7 @@ const SORTS: [&str; 6] = [
     "-createdAt",
 ];
 
-async fn stocked(shop: &TestShop, count: usize) -> Vec<String> {
+async fn seed_products(shop: &TestShop, count: usize) -> Vec<String> {
     let admin = shop.admin().await;
     let mut ids = Vec::new();
     for number in 0..count {
@@ -72,7 +72,7 @@ async fn all_by_cursor(shop: &TestShop, query: &str) -> Vec<String> {
 
 storage_test! {
     async fn a_cursor_returns_every_product_once_in_order(shop: TestShop) {
-        stocked(&shop, 23).await;
+        seed_products(&shop, 23).await;
         for sort in SORTS {
             for limit in [1, 4, 23, 100] {
                 let page = shop.anonymous().get(&format!("/products?sort={sort}&limit=100")).await;
@@ -90,7 +90,7 @@ storage_test! {
     }
 
     async fn a_cursor_neither_skips_nor_repeats_during_concurrent_writes(shop: TestShop) {
-        let first = stocked(&shop, 20).await;
+        let first = seed_products(&shop, 20).await;
         let admin = shop.admin().await;
         for sort in SORTS {
             let query = format!("sort={sort}&limit=3");
@@ -123,7 +123,7 @@ storage_test! {
     }
 
     async fn a_cursor_is_valid_for_its_list_only(shop: TestShop) {
-        stocked(&shop, 9).await;
+        seed_products(&shop, 9).await;
         let (_, next) = cursor_page(&shop, "sort=price&limit=2", None).await;
         let cursor = next.unwrap();
         let visitor = shop.anonymous();
@@ -143,7 +143,7 @@ storage_test! {
     }
 
     async fn a_forged_cursor_is_invalid_or_returns_nothing(shop: TestShop) {
-        stocked(&shop, 9).await;
+        seed_products(&shop, 9).await;
         let visitor = shop.anonymous();
         for filter in ["", "&q=lamp", "&inStock=true"] {
             for sort in SORTS {

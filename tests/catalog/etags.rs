@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{patch_if, tagged};
+use super::{get_with_etag, patch_if};
 use crate::support::storage_test;
 
 /// Returns the variants of a tag that identify the same version.
@@ -25,10 +25,10 @@ storage_test! {
     async fn an_etag_modified_by_a_proxy_identifies_the_same_version(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let (admin, path) = (shop.admin().await, format!("/products/{kettle}"));
-        let (_, first) = tagged(&shop, &kettle).await;
+        let (_, first) = get_with_etag(&shop, &kettle).await;
         let mut stock = 5;
         for n in 0..forms(&first).len() {
-            let (_, tag) = tagged(&shop, &kettle).await;
+            let (_, tag) = get_with_etag(&shop, &kettle).await;
             let form = &forms(&tag)[n];
             let known = [("if-none-match", &**form)];
             let seen = shop.anonymous().call(Method::GET, &path, &known, Value::Null).await;
@@ -40,7 +40,7 @@ storage_test! {
             patch_if(&admin, &kettle, form, json!({ "stockQuantity": 1 })).await
                 .is_problem(412, "precondition-failed");
         }
-        let (_, tag) = tagged(&shop, &kettle).await;
+        let (_, tag) = get_with_etag(&shop, &kettle).await;
         let bare = tag.trim_matches('"');
         for other in [
             bare.to_owned(), format!("\"{bare}gzip\""), format!("\"{bare}-\""), format!("\"{bare}-gzipped\""),

@@ -4,7 +4,7 @@ use http::Method;
 use image::ImageFormat;
 use serde_json::{Value, json};
 
-use super::{category, tagged};
+use super::{category, get_with_etag};
 use crate::support::{
     Answer, Client, Form, TestShop,
     pictures::{SECRET_PLACE, jpeg_from_a_phone, picture, png, png_bomb, png_with_a_place},
@@ -20,7 +20,7 @@ async fn create(client: &Client<'_>, form: Form) -> Answer {
 }
 
 /// Counts the stored files.
-fn kept(shop: &TestShop) -> usize {
+fn stored_files(shop: &TestShop) -> usize {
     let directory = shop.directory.path().join("images");
     let names = std::fs::read_dir(directory)
         .unwrap()
@@ -83,11 +83,11 @@ storage_test! {
             .image(&picture(8, 2, ImageFormat::Jpeg))
             .image(&picture(3, 3, ImageFormat::WebP))
             .image(&picture(2, 9, ImageFormat::Gif));
-        let made = create(&shop.admin().await, form).await;
-        assert_eq!(made.status, 201, "{made:?}");
-        assert_eq!((made.number("/stockQuantity"), made.text("/category/slug")), (5, "kitchen".into()));
+        let created = create(&shop.admin().await, form).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        assert_eq!((created.number("/stockQuantity"), created.text("/category/slug")), (5, "kitchen".into()));
         snapshot!(
-            made.json()["images"],
+            created.json()["images"],
             { "[].id" => "[id]", "[].url" => "[url]" },
             @r#"
         [
@@ -121,10 +121,10 @@ storage_test! {
           }
         ]
         "#);
-        assert_eq!(kept(&shop), 4);
+        assert_eq!(stored_files(&shop), 4);
         for index in 0..4 {
-            let served = fetch(&shop, &made, index).await;
-            let kind = made.text(&format!("/images/{index}/contentType"));
+            let served = fetch(&shop, &created, index).await;
+            let kind = created.text(&format!("/images/{index}/contentType"));
             assert_eq!((served.status, served.header("content-type")), (200, Some(kind.as_str())));
             assert_eq!(
                 served.header("cache-control"),
@@ -133,10 +133,10 @@ storage_test! {
             assert_eq!(served.header("x-content-type-options"), Some("nosniff"));
             assert_eq!(served.header("cross-origin-resource-policy"), Some("cross-origin"));
             let size = image::load_from_memory(&served.body).unwrap();
-            let told = ["width", "height"].map(|it| made.number(&format!("/images/{index}/{it}")));
+            let told = ["width", "height"].map(|it| created.number(&format!("/images/{index}/{it}")));
             assert_eq!([i64::from(size.width()), i64::from(size.height())], told);
         }
-        assert_eq!(shop.anonymous().get("/products").await.json()["data"][0], made.json());
+        assert_eq!(shop.anonymous().get("/products").await.json()["data"][0], created.json());
     }
 
     async fn an_image_is_stored_without_metadata(shop: TestShop) {
@@ -144,9 +144,9 @@ storage_test! {
             assert!(holds(&file, SECRET_PLACE));
             // An HTML page appended to an image: a polyglot file.
             let polyglot = [&file[..], b"<script>alert(1)</script>"].concat();
-            let made = create(&shop.admin().await, kettle().image(&polyglot)).await;
-            assert_eq!(made.status, 201, "{made:?}");
-            let served = fetch(&shop, &made, 0).await;
+            let created = create(&shop.admin().await, kettle().image(&polyglot)).await;
+            assert_eq!(created.status, 201, "{created:?}");
+            let served = fetch(&shop, &created, 0).await;
             assert_eq!(served.status, 200);
             for told in [SECRET_PLACE, "Exif", "script"] {
                 assert!(!holds(&served.body, told), "{told}");
@@ -163,7 +163,7 @@ storage_test! {
     async fn an_invalid_image_is_refused_and_nothing_is_stored(shop: TestShop) {
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 5, 5).await;
-        let before = tagged(&shop, &pan).await.0.json();
+        let before = get_with_etag(&shop, &pan).await.0.json();
         for (what, file, status, code) in bad_files() {
             // A valid image in the same form is not stored either.
             let form = || Form::default().image(&png()).image(&file);
@@ -175,11 +175,11 @@ storage_test! {
             for answer in answers {
                 assert_eq!(answer.status, status, "{what}: {answer:?}");
                 answer.is_problem(status, code);
-                assert_eq!(kept(&shop), 0, "{what}");
+                assert_eq!(stored_files(&shop), 0, "{what}");
             }
         }
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
-        assert_eq!(tagged(&shop, &pan).await.0.json(), before);
+        assert_eq!(get_with_etag(&shop, &pan).await.0.json(), before);
     }
 
     async fn a_form_that_fails_for_another_reason_stores_no_images(shop: TestShop) {
@@ -210,7 +210,7 @@ storage_test! {
         admin.upload(Method::POST, &images, &[], picture().text("name", "x")).await.blames("name");
         shop.customer("ada").await.upload(Method::POST, &images, &[], picture()).await
             .is_problem(403, "forbidden");
-        assert_eq!(kept(&shop), 0);
+        assert_eq!(stored_files(&shop), 0);
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
     }
 
@@ -219,49 +219,49 @@ storage_test! {
         let with = |count: usize| (0..count).fold(kettle(), |form, _| form.image(&png()));
         let only = |count: usize| (0..count).fold(Form::default(), |form, _| form.image(&png()));
         create(&admin, with(9)).await.is_problem(422, "invalid-image");
-        assert_eq!(kept(&shop), 0);
+        assert_eq!(stored_files(&shop), 0);
 
-        let made = create(&admin, with(7)).await;
-        assert_eq!(made.status, 201);
-        let path = format!("/products/{}", made.text("/id"));
+        let created = create(&admin, with(7)).await;
+        assert_eq!(created.status, 201);
+        let path = format!("/products/{}", created.text("/id"));
         let images = format!("{path}/images");
         admin.upload(Method::POST, &images, &[], only(2)).await.is_problem(422, "invalid-image");
         admin.upload(Method::PATCH, &path, &[], only(2)).await.is_problem(422, "invalid-image");
-        assert_eq!(kept(&shop), 7);
+        assert_eq!(stored_files(&shop), 7);
         let full = admin.upload(Method::PATCH, &path, &[], only(1).text("price", "7")).await;
-        assert_eq!((full.status, full.number("/price"), kept(&shop)), (200, 7, 8));
+        assert_eq!((full.status, full.number("/price"), stored_files(&shop)), (200, 7, 8));
         admin.upload(Method::POST, &images, &[], only(1)).await.is_problem(422, "invalid-image");
-        assert_eq!(kept(&shop), 8);
+        assert_eq!(stored_files(&shop), 8);
     }
 
     async fn images_are_added_and_removed(shop: TestShop) {
         let admin = shop.admin().await;
-        let made = create(&admin, kettle().image(&png()).image(&png())).await;
-        let path = format!("/products/{}", made.text("/id"));
-        let first = made.text("/images/0/id");
+        let created = create(&admin, kettle().image(&png()).image(&png())).await;
+        let path = format!("/products/{}", created.text("/id"));
+        let first = created.text("/images/0/id");
 
         let removed = admin.delete(&format!("{path}/images/{first}")).await;
         assert_eq!(removed.status, 200, "{removed:?}");
-        assert_eq!(removed.json()["images"], json!([made.json()["images"][1]]));
-        assert_eq!((shop.removals().await, kept(&shop)), (1, 1));
-        fetch(&shop, &made, 0).await.is_problem(404, "not-found");
-        assert_eq!(fetch(&shop, &made, 1).await.status, 200);
+        assert_eq!(removed.json()["images"], json!([created.json()["images"][1]]));
+        assert_eq!((shop.removals().await, stored_files(&shop)), (1, 1));
+        fetch(&shop, &created, 0).await.is_problem(404, "not-found");
+        assert_eq!(fetch(&shop, &created, 1).await.status, 200);
         admin.delete(&format!("{path}/images/{first}")).await.is_problem(404, "not-found");
 
         shop.advance_clock(std::time::Duration::from_secs(1));
         let form = Form::default().image(&picture(9, 9, ImageFormat::Png));
         let added = admin.upload(Method::POST, &format!("{path}/images"), &[], form).await;
         assert_eq!(added.status, 200);
-        assert_eq!(added.json()["images"][0], made.json()["images"][1], "existing images come first");
+        assert_eq!(added.json()["images"][0], created.json()["images"][1], "existing images come first");
         assert_eq!(added.number("/images/1/width"), 9);
-        let (shown, tag) = tagged(&shop, &made.text("/id")).await;
+        let (shown, tag) = get_with_etag(&shop, &created.text("/id")).await;
         assert_eq!((shown.json(), Some(tag.as_str())), (added.json(), added.header("etag")));
         assert_ne!(added.header("etag"), removed.header("etag"), "the entity tag covers the images");
 
         let other = create(&admin, kettle().image(&png())).await;
         let foreign = format!("{path}/images/{}", other.text("/images/0/id"));
         admin.delete(&foreign).await.is_problem(404, "not-found");
-        assert_eq!(kept(&shop), 3);
+        assert_eq!(stored_files(&shop), 3);
     }
 
     async fn the_image_store_sees_only_generated_keys(shop: TestShop) {

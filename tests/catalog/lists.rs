@@ -15,7 +15,7 @@ pub(super) fn names(answer: &Answer) -> Vec<String> {
 }
 
 /// Creates six products, one second apart, and two categories; returns the ids of the categories.
-async fn stocked(shop: &TestShop) -> [String; 2] {
+async fn seed_products(shop: &TestShop) -> [String; 2] {
     let admin = shop.admin().await;
     let mut ids = Vec::new();
     for name in ["Kitchen", "Garden"] {
@@ -35,7 +35,7 @@ async fn stocked(shop: &TestShop) -> [String; 2] {
         ("Spade", 300, 1, &garden),
         ("Zinc can", 500, 7, &garden),
     ] {
-        let made = admin
+        let created = admin
             .post(
                 "/products",
                 json!({
@@ -43,7 +43,7 @@ async fn stocked(shop: &TestShop) -> [String; 2] {
                 }),
             )
             .await;
-        assert_eq!(made.status, 201);
+        assert_eq!(created.status, 201);
         shop.advance_clock(Duration::from_secs(1));
     }
     [ids[0].clone(), ids[1].clone()]
@@ -51,7 +51,7 @@ async fn stocked(shop: &TestShop) -> [String; 2] {
 
 storage_test! {
     async fn a_filtered_total_reflects_changes(shop: TestShop) {
-        let [kitchen, garden] = stocked(&shop).await;
+        let [kitchen, garden] = seed_products(&shop).await;
         let admin = shop.admin().await;
         let kettle = {
             let listed = shop.anonymous().get("/products?category=kitchen&sort=-name&limit=1").await;
@@ -86,7 +86,7 @@ storage_test! {
     }
 
     async fn all_filters_apply_together(shop: TestShop) {
-        let [kitchen, _] = stocked(&shop).await;
+        let [kitchen, _] = seed_products(&shop).await;
         let unknown = "01900000-0000-7000-8000-000000000000";
         for (query, expected) in [
             ("category=kitchen", vec!["apron", "Étagère", "kettle"]),
@@ -113,7 +113,7 @@ storage_test! {
     }
 
     async fn a_list_is_sorted(shop: TestShop) {
-        stocked(&shop).await;
+        seed_products(&shop).await;
         let by_time = ["kettle", "Étagère", "Anvil", "apron", "Spade", "Zinc can"];
         let by_price = ["apron", "Spade", "kettle", "Zinc can", "Étagère", "Anvil"];
         let by_name = ["Anvil", "apron", "Étagère", "kettle", "Spade", "Zinc can"];

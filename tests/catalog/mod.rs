@@ -19,13 +19,13 @@ use crate::support::{Answer, Client, TestShop, snapshot, storage_test};
 
 /// Creates a category as the admin and returns its id.
 async fn category(shop: &TestShop, name: &str) -> String {
-    let made = shop
+    let created = shop
         .admin()
         .await
         .post("/categories", json!({ "name": name }))
         .await;
-    assert_eq!(made.status, 201, "{made:?}");
-    made.text("/id")
+    assert_eq!(created.status, 201, "{created:?}");
+    created.text("/id")
 }
 
 async fn patch_if(client: &Client<'_>, product: &str, tag: &str, body: Value) -> Answer {
@@ -41,7 +41,7 @@ async fn patch_if(client: &Client<'_>, product: &str, tag: &str, body: Value) ->
 }
 
 /// Returns the product as an anonymous client sees it, and its entity tag.
-async fn tagged(shop: &TestShop, product: &str) -> (Answer, String) {
+async fn get_with_etag(shop: &TestShop, product: &str) -> (Answer, String) {
     let answer = shop.anonymous().get(&format!("/products/{product}")).await;
     let tag = answer.header("etag").unwrap().to_owned();
     (answer, tag)
@@ -50,16 +50,16 @@ async fn tagged(shop: &TestShop, product: &str) -> (Answer, String) {
 storage_test! {
     async fn a_product_is_created_and_returned(shop: TestShop) {
         let kitchen = category(&shop, "Kitchen").await;
-        let made = shop.admin().await.post("/products", json!({
+        let created = shop.admin().await.post("/products", json!({
             "name": "  Crème brûlée torch ",
             "description": "Burns sugar.\nNothing else.",
             "price": 129_900,
             "stockQuantity": 5,
             "categoryId": kitchen,
         })).await;
-        assert_eq!(made.status, 201);
+        assert_eq!(created.status, 201);
         snapshot!(
-            made.json(),
+            created.json(),
             { ".id" => "[id]", ".categoryId" => "[category]", ".category.id" => "[category]" },
             @r#"
         {
@@ -82,23 +82,23 @@ storage_test! {
         }
         "#);
 
-        let location = made.header("location").unwrap();
-        assert_eq!(location, format!("/api/v1/products/{}", made.text("/id")));
+        let location = created.header("location").unwrap();
+        assert_eq!(location, format!("/api/v1/products/{}", created.text("/id")));
         let shown = shop.anonymous().get(location).await;
-        assert_eq!((shown.status, shown.json()), (200, made.json()));
-        assert_eq!(shown.header("etag"), made.header("etag"));
-        for answer in [&made, &shown] {
+        assert_eq!((shown.status, shown.json()), (200, created.json()));
+        assert_eq!(shown.header("etag"), created.header("etag"));
+        for answer in [&created, &shown] {
             answer.header("x-inventory-seq").unwrap().parse::<i64>().unwrap();
         }
         let listed = shop.anonymous().get("/products").await;
-        assert_eq!(listed.json()["data"], json!([made.json()]));
+        assert_eq!(listed.json()["data"], json!([created.json()]));
     }
 
     async fn a_product_requires_only_a_name_and_a_price(shop: TestShop) {
         let admin = shop.admin().await;
-        let made = admin.post("/products", json!({ "name": "Pan", "price": 1 })).await;
-        assert_eq!(made.status, 201);
-        let json = made.json();
+        let created = admin.post("/products", json!({ "name": "Pan", "price": 1 })).await;
+        assert_eq!(created.status, 201);
+        let json = created.json();
         assert_eq!(
             (&json["description"], &json["stockQuantity"], &json["categoryId"], &json["category"]),
             (&json!(""), &json!(0), &Value::Null, &Value::Null)
@@ -113,7 +113,7 @@ storage_test! {
     async fn an_invalid_product_field_is_named(shop: TestShop) {
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 1, 0).await;
-        let (_, tag) = tagged(&shop, &pan).await;
+        let (_, tag) = get_with_etag(&shop, &pan).await;
         let edges = json!({
             "name": "n".repeat(200), "description": "d".repeat(10_000),
             "price": 1e11, "stockQuantity": 1_000_000_000,
@@ -144,14 +144,14 @@ storage_test! {
             assert_eq!(answer.status, 422, "{field} {value}: {answer:?}");
             answer.blames(field);
         }
-        assert_eq!(tagged(&shop, &pan).await.1, tag);
+        assert_eq!(get_with_etag(&shop, &pan).await.1, tag);
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 2);
     }
 
     async fn an_unchanged_product_is_not_sent_again(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let path = format!("/products/{kettle}");
-        let (_, tag) = tagged(&shop, &kettle).await;
+        let (_, tag) = get_with_etag(&shop, &kettle).await;
         assert!(tag.starts_with('"'), "{tag} is strong");
         let ask = async |condition: &str| {
             let headers = [("if-none-match", condition)];
@@ -172,11 +172,11 @@ storage_test! {
     async fn an_update_of_a_stale_version_is_refused(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let admin = shop.admin().await;
-        let (_, tag) = tagged(&shop, &kettle).await;
+        let (_, tag) = get_with_etag(&shop, &kettle).await;
 
         let changed = patch_if(&admin, &kettle, &tag, json!({ "stockQuantity": 7 })).await;
         assert_eq!((changed.status, changed.number("/stockQuantity")), (200, 7));
-        assert_eq!(changed.header("etag"), Some(tagged(&shop, &kettle).await.1.as_str()));
+        assert_eq!(changed.header("etag"), Some(get_with_etag(&shop, &kettle).await.1.as_str()));
 
         let weak = format!("W/{tag}");
         for stale in [tag.as_str(), "\"other\"", &weak] {
@@ -186,7 +186,7 @@ storage_test! {
             admin.call(Method::DELETE, &path, &[("if-match", stale)], Value::Null).await
                 .is_problem(412, "precondition-failed");
         }
-        assert_eq!(tagged(&shop, &kettle).await.0.json(), changed.json());
+        assert_eq!(get_with_etag(&shop, &kettle).await.0.json(), changed.json());
         assert_eq!(patch_if(&admin, &kettle, "*", json!({ "price": 1 })).await.status, 200);
     }
 
@@ -196,7 +196,7 @@ storage_test! {
         let path = format!("/products/{kettle}");
         let blind = json!({ "stockQuantity": 7, "price": 1 });
         admin.patch(&path, blind).await.is_problem(428, "precondition-required");
-        assert_eq!(tagged(&shop, &kettle).await.0.number("/price"), 129_900);
+        assert_eq!(get_with_etag(&shop, &kettle).await.0.number("/price"), 129_900);
         // Other fields do not require it.
         assert_eq!(admin.patch(&path, json!({ "price": 1 })).await.status, 200);
         assert_eq!(shop.stock(&kettle).await, 5);
@@ -205,7 +205,7 @@ storage_test! {
     async fn one_of_fifty_concurrent_updates_succeeds(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let token = shop.admin().await.token.unwrap();
-        let (_, tag) = tagged(&shop, &kettle).await;
+        let (_, tag) = get_with_etag(&shop, &kettle).await;
         let shop = Arc::new(shop);
         let mut all = tokio::task::JoinSet::new();
         for price in 1..=50 {
@@ -222,7 +222,7 @@ storage_test! {
         for answer in lost {
             answer.is_problem(412, "precondition-failed");
         }
-        assert_eq!(tagged(&shop, &kettle).await.0.json(), won[0].json());
+        assert_eq!(get_with_etag(&shop, &kettle).await.0.json(), won[0].json());
     }
 
     async fn an_update_keeps_the_fields_that_it_omits(shop: TestShop) {
@@ -231,13 +231,13 @@ storage_test! {
         let body = json!({
             "name": "Kettle", "description": "Boils.", "price": 5, "categoryId": kitchen,
         });
-        let made = admin.post("/products", body).await;
-        let path = format!("/products/{}", made.text("/id"));
+        let created = admin.post("/products", body).await;
+        let path = format!("/products/{}", created.text("/id"));
         shop.advance_clock(std::time::Duration::from_secs(1));
 
         let moved = admin.patch(&path, json!({ "categoryId": garden })).await;
         assert_eq!(moved.text("/category/slug"), "garden");
-        let mut expected = made.json();
+        let mut expected = created.json();
         expected["categoryId"] = json!(garden);
         expected["category"] = moved.json()["category"].clone();
         expected["updatedAt"] = json!("2026-01-31T12:00:01.000Z");
@@ -309,9 +309,9 @@ storage_test! {
 
     async fn categories_are_created_renamed_and_deleted(shop: TestShop) {
         let admin = shop.admin().await;
-        let made = admin.post("/categories", json!({ "name": "Café & Bar" })).await;
-        assert_eq!(made.status, 201);
-        snapshot!(made.json(), { ".id" => "[id]" }, @r#"
+        let created = admin.post("/categories", json!({ "name": "Café & Bar" })).await;
+        assert_eq!(created.status, 201);
+        snapshot!(created.json(), { ".id" => "[id]" }, @r#"
         {
           "id": "[id]",
           "name": "Café & Bar",
@@ -327,13 +327,13 @@ storage_test! {
         let twin = admin.post("/categories", json!({ "name": "Cafe-Bar" })).await;
         assert_eq!((twin.status, twin.text("/slug")), (201, "cafe-bar-2".to_owned()));
 
-        let path = format!("/categories/{}", made.text("/id"));
+        let path = format!("/categories/{}", created.text("/id"));
         let renamed = admin.patch(&path, json!({ "name": "Zinc" })).await;
         assert_eq!((renamed.text("/name"), renamed.text("/slug")), ("Zinc".into(), "cafe-bar".into()));
         admin.patch(&path, json!({ "name": "cafe-bar" })).await.is_problem(409, "category-exists");
         assert_eq!(admin.patch(&path, json!({ "name": "ZINC" })).await.status, 200, "its own name is not taken");
 
-        let product = json!({ "name": "Cup", "price": 1, "categoryId": made.text("/id") });
+        let product = json!({ "name": "Cup", "price": 1, "categoryId": created.text("/id") });
         let cup = admin.post("/products", product).await;
         admin.delete(&path).await.is_problem(409, "category-in-use");
         let listed = shop.anonymous().get("/categories").await.json();
@@ -360,8 +360,8 @@ storage_test! {
         };
         let more = change(json!(3)).await;
         assert_eq!((more.status, more.number("/stockQuantity")), (200, 8));
-        assert_eq!(more.json(), tagged(&shop, &kettle).await.0.json());
-        assert_eq!(more.header("etag"), Some(tagged(&shop, &kettle).await.1.as_str()));
+        assert_eq!(more.json(), get_with_etag(&shop, &kettle).await.0.json());
+        assert_eq!(more.header("etag"), Some(get_with_etag(&shop, &kettle).await.1.as_str()));
         more.header("x-inventory-seq").unwrap().parse::<i64>().unwrap();
         assert_eq!(change(json!(-8)).await.number("/stockQuantity"), 0);
         change(json!(8)).await;

@@ -75,8 +75,8 @@ fn list_path(query: &[(&str, &str)]) -> String {
 async fn create(shop: &TestShop, name: &str, price: i64) {
     shop.advance_clock(Duration::from_millis(1));
     let body = json!({ "name": name, "price": price, "stockQuantity": price % 2 });
-    let made = shop.admin().await.post("/products", body).await;
-    assert_eq!(made.status, 201, "{name}: {made:?}");
+    let created = shop.admin().await.post("/products", body).await;
+    assert_eq!(created.status, 201, "{name}: {created:?}");
 }
 
 /// Returns the names of a whole list, read by cursor.
@@ -312,7 +312,7 @@ storage_test! {
     }
 
     async fn an_interrupted_upgrade_resumes_where_it_stopped(shop: TestShop) {
-        filled(&shop, 4_000).await;
+        seed_outdated(&shop, 4_000).await;
         shop.app.stopping.cancel();
         shop.app.db.close().await;
         let mut command = serve(program_on(shop.database.as_deref()), shop.directory.path(), &[]);
@@ -341,7 +341,7 @@ storage_test! {
 
 postgres_test! {
     async fn concurrently_started_instances_share_the_upgrade(shop: TestShop) {
-        filled(&shop, 2_000).await;
+        seed_outdated(&shop, 2_000).await;
         let (one, other) = tokio::join!(shop.another(), shop.another());
         for shop in [one, other] {
             let answer = shop.anonymous().get("/products?q=ol&limit=1").await;
@@ -352,7 +352,7 @@ postgres_test! {
 }
 
 /// Fills a catalog as an older normalization version wrote it.
-async fn filled(shop: &TestShop, count: i64) {
+async fn seed_outdated(shop: &TestShop, count: i64) {
     let new: Vec<_> = (1..=count)
         .map(|number| NewProduct {
             name: ProductName::try_from(format!("Øl {number:04}")).unwrap(),

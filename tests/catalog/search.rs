@@ -218,14 +218,14 @@ const SEARCHES: &[(&str, &[&str])] = &[
     ("\"", &["!"]),
 ];
 
-async fn stocked(shop: &TestShop) {
+async fn seed_products(shop: &TestShop) {
     let admin = shop.admin().await;
     for (name, description, price, stock) in CATALOG {
         let body = json!({
             "name": name, "description": description, "price": price, "stockQuantity": stock,
         });
-        let made = admin.post("/products", body).await;
-        assert_eq!(made.status, 201, "{made:?}");
+        let created = admin.post("/products", body).await;
+        assert_eq!(created.status, 201, "{created:?}");
     }
 }
 
@@ -236,7 +236,7 @@ fn search_path(q: &str) -> String {
 
 storage_test! {
     async fn the_best_matches_come_first(shop: TestShop) {
-        stocked(&shop).await;
+        seed_products(&shop).await;
         let mut wrong = Vec::new();
         for (q, expected) in SEARCHES {
             let answer = shop.anonymous().get(&search_path(q)).await;
@@ -257,7 +257,7 @@ storage_test! {
     }
 
     async fn search_combines_with_every_filter_and_sort_order(shop: TestShop) {
-        stocked(&shop).await;
+        seed_products(&shop).await;
         let visitor = shop.anonymous();
         for (query, expected) in [
             ("q=kettle&sort=price", vec!["Kettle Descaler", "Tea Pot", "Kettle", "Electric kettle, 1.7 l", "Copper Kettle"]),
@@ -305,8 +305,8 @@ storage_test! {
         let admin = shop.admin().await;
         let total = async |q: &str| shop.anonymous().get(&format!("{}&limit=1", search_path(q))).await.number("/total");
         let create = async |name: &str| {
-            let made = admin.post("/products", json!({ "name": name, "description": "Steel", "price": 100 })).await;
-            format!("/products/{}", made.text("/id"))
+            let created = admin.post("/products", json!({ "name": name, "description": "Steel", "price": 100 })).await;
+            format!("/products/{}", created.text("/id"))
         };
         let first = create("Jar").await;
         // The following products get numbers on both sides of a block boundary.
@@ -484,9 +484,9 @@ storage_test! {
             }
         }
         let app = std::sync::Arc::clone(&shop.app);
-        let made = all.clone();
+        let created = all.clone();
         let filled = shop.app.db.write("test.fill", move |tx| {
-            for name in &made {
+            for name in &created {
                 let new = shop::domain::catalog::NewProduct {
                     name: shop::domain::catalog::ProductName::try_from(name.clone()).unwrap(),
                     description: shop::domain::catalog::Description::try_from(String::new()).unwrap(),
@@ -532,7 +532,7 @@ storage_test! {
     }
 
     async fn query_syntax_is_treated_as_text(shop: TestShop) {
-        stocked(&shop).await;
+        seed_products(&shop).await;
         for q in [
             "\"", "\"\"", "kettle\"", "name_words:kettle", "kettle AND copper", "NOT kettle", "kettle*",
             "^kettle", "NEAR(kettle copper)", "kettle OR", "(kettle", "{words}: a", "'kettle':*", "kettle & !copper",
@@ -552,7 +552,7 @@ storage_test! {
     }
 
     async fn products_without_index_entries_are_indexed_at_the_next_start(shop: TestShop) {
-        stocked(&shop).await;
+        seed_products(&shop).await;
         for table in ["product_search", "postings", "search_trigrams"] {
             shop.raw_db().run(&format!("DELETE FROM {table}"));
         }

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use super::{category, tagged};
+use super::{category, get_with_etag};
 use crate::support::{
     Answer, Client, Form, TestShop,
     pictures::{picture, png},
@@ -53,11 +53,11 @@ storage_test! {
             &include_bytes!("no-file-chosen.multipart")[..],
             include_bytes!("empty-stock.multipart"),
         ] {
-            let made = send(&admin, "XbX", body).await;
-            assert_eq!(made.status, 201, "{made:?}");
-            assert_eq!(made.text("/name"), "Teapot");
-            assert_eq!(made.json()["images"], json!([]));
-            assert_eq!(made.json()["categoryId"], json!(null));
+            let created = send(&admin, "XbX", body).await;
+            assert_eq!(created.status, 201, "{created:?}");
+            assert_eq!(created.text("/name"), "Teapot");
+            assert_eq!(created.json()["images"], json!([]));
+            assert_eq!(created.json()["categoryId"], json!(null));
         }
         let empty = ["name", "price", "description", "stockQuantity", "categoryId", "images"];
         let unset = empty.iter().fold(Form::default(), |form, name| form.text(name, ""));
@@ -67,12 +67,12 @@ storage_test! {
 
         let kitchen = category(&shop, "Kitchen").await;
         let form = kettle().text("description", "Boils.").text("categoryId", &kitchen).image(&png());
-        let made = create(&admin, form).await;
-        let id = made.text("/id");
+        let created = create(&admin, form).await;
+        let id = created.text("/id");
         // It does not require `If-Match`, since no stock is set.
         let changed = change(&shop, &id, unset.part(NO_FILE, b"")).await;
         assert_eq!(changed.status, 200, "{changed:?}");
-        assert_eq!(tagged(&shop, &id).await.0.json(), made.json());
+        assert_eq!(get_with_etag(&shop, &id).await.0.json(), created.json());
         let changed = change(&shop, &id, Form::default().text("name", "Pot").text("price", "")).await;
         assert_eq!((changed.text("/name"), changed.number("/price")), ("Pot".to_owned(), 500));
         // JSON can clear optional fields.
@@ -85,8 +85,8 @@ storage_test! {
     async fn an_input_without_a_file_does_not_count_as_an_image(shop: TestShop) {
         let nine = (0..9).fold(kettle(), |form, _| form.part(NO_FILE, b""));
         let form = (0..8).fold(nine, |form, _| form.image(&png()));
-        let made = create(&shop.admin().await, form).await;
-        assert_eq!((made.status, made.json()["images"].as_array().map(Vec::len)), (201, Some(8)));
+        let created = create(&shop.admin().await, form).await;
+        assert_eq!((created.status, created.json()["images"].as_array().map(Vec::len)), (201, Some(8)));
     }
 
     async fn an_invalid_field_is_refused_before_files_are_read(shop: TestShop) {
@@ -135,9 +135,9 @@ storage_test! {
             // A file without a file name.
             "name=\"images\"; filename=\"\"",
         ] {
-            let made = create(&admin, kettle().part(name, &png())).await;
-            assert_eq!(made.status, 201, "{name}: {made:?}");
-            assert_eq!(made.number("/images/0/width"), 6, "{name}");
+            let created = create(&admin, kettle().part(name, &png())).await;
+            assert_eq!(created.status, 201, "{name}: {created:?}");
+            assert_eq!(created.number("/images/0/width"), 6, "{name}");
         }
         let quoted = create(&admin, kettle().text("a %22b%22", "x")).await;
         quoted.blames("a \"b\"");
@@ -153,8 +153,8 @@ storage_test! {
         let form = kettle()
             .text("_charset_", "UTF-8")
             .part("name=\"description\"\r\ncontent-type: text/plain; charset=\"utf-8\"", "Größe:\r\n1 l\r2 l\n".as_bytes());
-        let made = create(&admin, form).await;
-        assert_eq!((made.status, made.text("/description")), (201, "Größe:\n1 l\n2 l\n".to_owned()));
+        let created = create(&admin, form).await;
+        assert_eq!((created.status, created.text("/description")), (201, "Größe:\n1 l\n2 l\n".to_owned()));
         let latin = "name=\"description\"\r\ncontent-type: text/plain; charset=iso-8859-1";
         is_unsupported(&create(&admin, kettle().part(latin, b"Gr\xf6\xdfe")).await, "description");
         let encoded = "name=\"description\"\r\ncontent-transfer-encoding: base64";
@@ -181,8 +181,8 @@ storage_test! {
             ("x; charset=utf-8", form("x")),
             ("x", format!("This is a form.\r\n{}\r\nThat was it.\r\n--x\r\n", form("x"))),
         ] {
-            let made = send(&admin, boundary, body).await;
-            assert_eq!(made.status, 201, "{boundary}: {made:?}");
+            let created = send(&admin, boundary, body).await;
+            assert_eq!(created.status, 201, "{boundary}: {created:?}");
         }
     }
 
@@ -210,8 +210,8 @@ storage_test! {
             assert_eq!(admin.get(path).await.status, 200, "{path}");
         }
         let form = kettle().image(&picture(9, 9, image::ImageFormat::Png));
-        let made = create(&admin, form).await;
-        let path = made.text("/images/0/url").replace("http://shop.test", "");
+        let created = create(&admin, form).await;
+        let path = created.text("/images/0/url").replace("http://shop.test", "");
         assert_eq!(anonymous.get(&format!("{path}?w=")).await.status, 200);
     }
 }
