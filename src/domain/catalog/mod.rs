@@ -3,9 +3,7 @@
 mod batch;
 mod category;
 mod change_stock;
-mod create;
 mod csv;
-mod delete;
 mod export;
 mod filters;
 mod get;
@@ -13,19 +11,18 @@ pub mod http;
 mod import;
 mod list;
 mod manage_categories;
+mod manage_products;
 mod normalize;
 mod product;
 mod reindex;
 mod search;
 mod stock;
 mod store;
-mod update;
 mod verify;
 
 pub use self::{
     category::{Category, CategoryName, CategoryRef},
     change_stock::{change_stock, put_back, take_stock},
-    create::{create, create_all},
     csv::{CsvWriter as Writer, ExportRow as Listed, ImportFile as Sheet, RowError as Fault},
     filters::{Filters, Reached, Sort},
     get::{images, product, product_to_change},
@@ -33,11 +30,11 @@ pub use self::{
     manage_categories::{
         add_category, categories, category_by_name, delete_category, rename_category,
     },
+    manage_products::{create, create_all, delete, remove_image, update},
     product::{Changes, Description, NewProduct, Product, ProductName},
     reindex::{Reindexing, begin_refolding, finish_refolding, refold_from},
     stock::{Cause, Delta, Line, Movement, Reason, insufficient, shortage},
-    update::{remove_image, update},
     verify::{repair, verify},
 };
-pub use self::{delete::delete, export::export, list::list, normalize::fold, search::merge_words};
+pub use self::{export::export, list::list, normalize::fold, search::merge_words};
 pub use crate::domain::media::Image;

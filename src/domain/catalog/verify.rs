@@ -4,10 +4,10 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
+    manage_products::copy_images,
     normalize::fold,
     stock::{Cause, Movement},
     store,
-    update::copy_images,
 };
 use crate::{
     core::{

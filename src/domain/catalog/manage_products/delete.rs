@@ -1,10 +1,13 @@
 //! Soft-deletes products.
 
-use super::{get::product_to_change, search, store, update::copy_images};
+use super::update::copy_images;
 use crate::{
     app::App,
     core::{error::Result, event::StockChange, id::ProductId},
-    domain::media,
+    domain::{
+        catalog::{get::product_to_change, search, store},
+        media,
+    },
     infra::db::Tx,
 };
 

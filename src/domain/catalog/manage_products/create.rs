@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use super::{
-    batch::{BATCH_ROWS, BatchEffects},
-    get::product,
-    manage_categories::check_category,
-    normalize::{fold, slug},
-    product::{NewProduct, Product},
-    search::{self, FilterAttributes},
-    stock::{Cause, Movement},
-    store::{self, ProductColumns, ProductRow},
-    update::copy_images,
-};
+use super::update::copy_images;
 use crate::{
     app::App,
     core::{error::Result, event::StockChange, id::ProductId, money::Stock},
-    domain::media::{self, Stored},
+    domain::{
+        catalog::{
+            batch::{BATCH_ROWS, BatchEffects},
+            get::product,
+            manage_categories::check_category,
+            normalize::{fold, slug},
+            product::{NewProduct, Product},
+            search::{self, FilterAttributes},
+            stock::{Cause, Movement},
+            store::{self, ProductColumns, ProductRow},
+        },
+        media::{self, Stored},
+    },
     infra::db::Tx,
 };
 

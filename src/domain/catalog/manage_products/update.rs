@@ -1,21 +1,23 @@
 //! Updates products and removes single images.
 
-use super::{
-    change_stock,
-    get::{product, product_to_change},
-    manage_categories::check_category,
-    normalize::{fold, slug},
-    product::{Changes, Product},
-    search::{self, FilterAttributes},
-    store::{self, ProductColumns},
-};
 use crate::{
     app::App,
     core::{
         error::{Error, Kind, Result},
         id::{ImageId, ProductId},
     },
-    domain::media::{self, Stored},
+    domain::{
+        catalog::{
+            change_stock,
+            get::{product, product_to_change},
+            manage_categories::check_category,
+            normalize::{fold, slug},
+            product::{Changes, Product},
+            search::{self, FilterAttributes},
+            store::{self, ProductColumns},
+        },
+        media::{self, Stored},
+    },
     infra::db::Tx,
 };
 
@@ -100,7 +102,7 @@ pub fn remove_image(
 }
 
 /// Updates the copy of a product's images in its own row.
-pub(super) fn copy_images(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+pub(in crate::domain::catalog) fn copy_images(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
     let images = media::written(tx, id)?;
     store::set_images(tx, id, &images)
 }
