@@ -1,5 +1,7 @@
-//! Timestamps, and the clock that is passed in, so that a test can fix the time. Only this module asks the
-//! system for the time.
+//! Timestamps and the injected clock.
+//!
+//! Code takes a [`Clock`] as a parameter, so that tests can fix the time. Only this module reads the system
+//! clock; `.clippy.toml` bans it elsewhere.
 
 use std::{
     fmt,
@@ -14,11 +16,12 @@ use std::{
 use jiff::{SignedDuration, fmt::temporal::Pieces};
 use serde::{Serialize, Serializer};
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z; RFC 3339 with three decimals outside.
+/// Milliseconds since the Unix epoch. Serialized as RFC 3339 with three decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// Returns the timestamp `span` later; saturates.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Timestamp(
@@ -27,6 +30,7 @@ impl Timestamp {
         )
     }
 
+    /// Returns the timestamp `span` earlier; saturates.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Timestamp(
@@ -35,7 +39,7 @@ impl Timestamp {
         )
     }
 
-    /// Whole seconds since 1970, as tokens count them (RFC 7519 `NumericDate`).
+    /// Returns whole seconds since the Unix epoch, the unit of JWT claims (RFC 7519 `NumericDate`).
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
@@ -44,7 +48,7 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(moment) => write!(f, "{moment:.3}"),
+            Ok(timestamp) => write!(f, "{timestamp:.3}"),
             Err(_) => write!(f, "{}", self.0),
         }
     }
@@ -53,24 +57,24 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = jiff::Error;
 
-    /// Reads an RFC 3339 timestamp, whose fraction of a second may have any number of digits.
+    /// Parses an RFC 3339 timestamp. The fraction of a second may have any number of digits.
     fn from_str(text: &str) -> Result<Self, jiff::Error> {
         let mut text = text.to_owned();
         if let Some(point) = text.find('.') {
             let digits = text[point + 1..].bytes().take_while(u8::is_ascii_digit);
             let end = point + 1 + digits.count();
-            // As fine as a nanosecond.
+            // `jiff` accepts at most nine digits (nanoseconds).
             text.replace_range(end.min(point + 10)..end, "");
         }
         match text.parse::<jiff::Timestamp>() {
-            Ok(moment) => Ok(Timestamp(moment.as_millisecond())),
-            Err(error) => at_the_edge(&text).ok_or(error),
+            Ok(timestamp) => Ok(Timestamp(timestamp.as_millisecond())),
+            Err(error) => parse_outside_jiff_range(&text).ok_or(error),
         }
     }
 }
 
-/// Reads a moment of the first or last day of RFC 3339, which `jiff::Timestamp` leaves out.
-fn at_the_edge(text: &str) -> Option<Timestamp> {
+/// Parses a timestamp on the first or last day that RFC 3339 can express; `jiff::Timestamp` rejects those.
+fn parse_outside_jiff_range(text: &str) -> Option<Timestamp> {
     let pieces = Pieces::parse(text).ok()?;
     let local = pieces.date().to_datetime(pieces.time()?);
     let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
@@ -97,36 +101,37 @@ impl utoipa::PartialSchema for Timestamp {
 
 impl utoipa::ToSchema for Timestamp {}
 
-/// The longest pause between two tries of anything.
+/// The longest delay between two attempts of a background job.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
-/// How long to wait after so many tries that failed: 1, 2, 4 … seconds, and no longer than
+/// Returns the exponential backoff after `attempts` failed attempts: 1, 2, 4 … seconds, at most
 /// [`LONGEST_PAUSE`].
-pub fn back_off(tries: i64) -> Duration {
-    let doublings = u32::try_from(tries - 1).unwrap_or_default().min(20);
+pub fn back_off(attempts: i64) -> Duration {
+    let doublings = u32::try_from(attempts - 1).unwrap_or_default().min(20);
     Duration::from_secs(1 << doublings).min(LONGEST_PAUSE)
 }
 
-/// Where `now` comes from.
+/// The source of `now`: the system clock, or a fixed one in tests.
 #[derive(Debug, Clone)]
 pub struct Clock(Option<Arc<AtomicI64>>);
 
 impl Clock {
+    /// Returns the system clock.
     pub fn system() -> Self {
         Clock(None)
     }
 
-    /// A clock that stands until [`Clock::advance`] moves it.
+    /// Returns a clock that changes only by [`Clock::advance`] and [`Clock::set_back`].
     pub fn fixed(at: Timestamp) -> Self {
         Clock(Some(Arc::new(AtomicI64::new(at.0))))
     }
 
-    /// Moves a fixed clock; the system's cannot be moved.
+    /// Moves a fixed clock forward. No effect on the system clock.
     pub fn advance(&self, span: Duration) {
         self.step(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
     }
 
-    /// As [`Clock::advance`], to the past.
+    /// Moves a fixed clock backward. No effect on the system clock.
     pub fn set_back(&self, span: Duration) {
         self.step(i64::try_from(span.as_millis()).map_or(i64::MIN, i64::saturating_neg));
     }
@@ -137,7 +142,11 @@ impl Clock {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is where time comes in")]
+    /// Returns the current time.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the only place that reads the system clock"
+    )]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Some(now) => Timestamp(now.load(Ordering::SeqCst)),
@@ -146,15 +155,15 @@ impl Clock {
     }
 }
 
-/// Detects that the clock jumped forward, by comparing it with a monotonic clock.
+/// Detects forward jumps of the wall clock by comparing it with the monotonic clock.
 #[derive(Debug, Default)]
 pub struct ClockJumpDetector(Option<(Timestamp, Instant)>);
 
-/// A smaller difference is a correction of the clock.
+/// Smaller differences are normal clock corrections, e.g. by NTP.
 const MIN_JUMP: Duration = Duration::from_mins(1);
 
 impl ClockJumpDetector {
-    /// Whether the clock has advanced further since the last call than the monotonic clock.
+    /// Returns whether the wall clock has advanced further since the last call than the monotonic clock.
     pub fn has_jumped(&mut self, now: Timestamp, at: Instant) -> bool {
         let last = self.0.replace((now, at));
         last.is_some_and(|(then, began)| {

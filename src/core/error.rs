@@ -1,4 +1,6 @@
-//! What can go wrong, in words. It knows no status code: `web::respond` alone turns a kind into one.
+//! The error type: a [`Kind`], a `detail` for the client, and a `source` for the log.
+//!
+//! Errors are independent of HTTP; `web::respond` maps each kind to a status code.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
@@ -9,70 +11,70 @@ use crate::core::id::ProductId;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kinds of failure. A kind that carries a word carries the problem's stable `code`.
+/// The kind of an error. The `&'static str` of a variant is the stable problem `code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The body is not JSON (RFC 8259).
     MalformedJson,
-    /// A query parameter is unknown or has no sense.
+    /// A query parameter is unknown or invalid.
     InvalidQuery,
-    /// A header has no sense.
+    /// A header is invalid.
     InvalidHeader,
-    /// What was sent in proof does not serve.
+    /// A one-time code or link token is wrong or expired.
     Refused(&'static str),
-    /// Who is asking is not known: no token, a wrong one, wrong credentials, a wrong signature.
+    /// Authentication failed: missing or invalid token, credentials or signature.
     Unauthorized(&'static str),
-    /// Who is asking is known and may not.
+    /// The authenticated user lacks the permission.
     Forbidden,
-    /// It is not there, or not the asker's.
+    /// The resource does not exist or belongs to another user.
     NotFound,
-    /// The request took longer to arrive than is allowed.
+    /// The request took too long to arrive.
     TooSlow,
-    /// The state of the shop does not allow it.
+    /// The current state of the resource does not allow the operation.
     Conflict(&'static str),
-    /// `If-Match` names another version.
+    /// `If-Match` does not match the current version.
     PreconditionFailed,
-    /// `If-Match` is required here (RFC 6585).
+    /// The operation requires `If-Match` (RFC 6585).
     PreconditionRequired,
     TooLarge,
     UnsupportedMediaType,
-    /// The body is compressed.
+    /// The body has a `Content-Encoding`, which is not supported.
     UnsupportedCoding,
-    /// Understood, and wrong in itself.
+    /// Well-formed, but a value is invalid.
     Invalid(&'static str),
     TooManyRequests {
         retry_after: Duration,
     },
-    /// A defect, or a machine that failed. The client reads nothing of the cause.
+    /// A bug or a hardware failure. The client sees a generic text; the cause is only logged.
     Internal,
-    /// Busy, stopping, or something outside is down; worth another try.
+    /// Busy, stopping, or a dependency is down. The client may retry.
     Unavailable,
     /// The disk is full.
     StorageFull,
-    /// A flag or a setting is wrong. Only the program's start and the command line give it; another
-    /// try does not help.
+    /// A flag or a setting is wrong (exit code 2). Only start-up and the command line return it; a retry does
+    /// not help.
     Config,
 }
 
-/// One cause that belongs to a field or to a line of the request.
+/// A validation error of one field or line item of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = FieldProblem)]
 pub struct Field {
-    /// The path of the field, as `items[0].quantity`.
+    /// The path of the field, e.g. `items[0].quantity`.
     pub field: String,
-    /// Stable and kebab-case.
+    /// A stable code in kebab-case.
     #[schema(pattern = "^[a-z]+(-[a-z]+)*$")]
     pub code: Cow<'static, str>,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub product_id: Option<ProductId>,
-    /// How many were asked for.
+    /// The requested quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub requested: Option<i64>,
-    /// How many there are.
+    /// The available quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub available: Option<i64>,
@@ -93,7 +95,7 @@ impl Field {
     }
 }
 
-/// A failure: its kind, what the client reads, and what only the log keeps.
+/// An error: its kind, the text for the client, and the cause for the log.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -113,8 +115,9 @@ impl Error {
         }))
     }
 
-    pub fn not_found(what: &str) -> Self {
-        Error::new(Kind::NotFound, format!("there is no such {what}"))
+    /// Returns a [`Kind::NotFound`] error for a resource, e.g. `product`.
+    pub fn not_found(resource: &str) -> Self {
+        Error::new(Kind::NotFound, format!("{resource} not found"))
     }
 
     pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -129,17 +132,17 @@ impl Error {
         Error::new(Kind::Unavailable, detail)
     }
 
-    /// A flag or a setting is wrong; `detail` names it and what it must be.
+    /// Returns a [`Kind::Config`] error; `detail` names the flag or setting and its valid values.
     pub fn config(detail: impl Into<Cow<'static, str>>) -> Self {
         Error::new(Kind::Config, detail)
     }
 
-    /// A defect or a machine's failure: `source` is for the log and never goes out.
+    /// Returns a [`Kind::Internal`] error. `source` is logged and never sent to the client.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::new(Kind::Internal, "something went wrong on our side").caused_by(source)
     }
 
-    /// One field is wrong.
+    /// Returns a validation error of one field.
     pub fn field(
         field: impl Into<String>,
         code: impl Into<Cow<'static, str>>,
@@ -148,7 +151,7 @@ impl Error {
         Error::invalid(vec![Field::new(field, code, message)])
     }
 
-    /// Some fields are wrong; `fields` must not be empty.
+    /// Returns a validation error of several fields; `fields` must not be empty.
     pub fn invalid(fields: Vec<Field>) -> Self {
         let detail = fields
             .iter()
@@ -170,7 +173,8 @@ impl Error {
         self
     }
 
-    /// The same for one more who asked; what only the log keeps stays with this one.
+    /// Returns a copy of kind and detail, without fields and source, to answer several callers with one
+    /// error.
     #[must_use]
     pub fn retold(&self) -> Self {
         Error::new(self.kind(), self.0.detail.clone())

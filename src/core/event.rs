@@ -1,23 +1,24 @@
-//! What the shop tells its listeners, once it is committed.
+//! Events: emitted inside a transaction, published to live clients after the commit.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::core::{clock::Timestamp, id::ProductId};
 
-/// The stock of one product after a change.
+/// The new stock of one product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockChange {
     pub id: ProductId,
     pub stock_quantity: i64,
-    /// Present and `true` where the product has left the catalog.
+    /// Present and `true` if the product was deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub deleted: bool,
 }
 
 impl StockChange {
+    /// Returns the change to a new stock quantity.
     pub fn now(id: ProductId, stock_quantity: i64) -> Self {
         StockChange {
             id,
@@ -26,6 +27,7 @@ impl StockChange {
         }
     }
 
+    /// Returns the change of a deleted product.
     pub fn deleted(id: ProductId) -> Self {
         StockChange {
             id,
@@ -35,21 +37,22 @@ impl StockChange {
     }
 }
 
-/// What happened, as an operation tells it inside its transaction.
+/// An event as an operation emits it inside its transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Products whose stock changed; at most [`Event::MOST_PRODUCTS`] of them.
+    /// Stock changes of up to [`Event::MOST_PRODUCTS`] products.
     Inventory(Vec<StockChange>),
 }
 
 impl Event {
+    /// The maximum number of changes in one event.
     pub const MOST_PRODUCTS: usize = 200;
 }
 
-/// An event with its place in the order of commits.
+/// A committed event with its sequence number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// Contiguous, from 1.
+    /// The position in commit order: from 1, without gaps.
     pub seq: i64,
     pub at: Timestamp,
     pub changes: Vec<StockChange>,

@@ -1,40 +1,42 @@
-//! What a shop's check of its own data tells: which row breaks which rule. It must never guess; what
-//! cannot be told from the rows alone is for a person.
+//! Findings of `shop verify`, the integrity check of the stored data: which row breaks which rule.
+//!
+//! Repair never guesses. Only a value that other rows determine is repairable; everything else needs a
+//! person.
 
 use serde::Serialize;
 use uuid::Uuid;
 
-/// How many findings of one check are told.
+/// The maximum number of reported findings per check.
 pub const MOST: usize = 1000;
 
-/// How many rows a check asks for: one more tells that there are more.
+/// The `LIMIT` of a check's query: one more than [`MOST`], to detect that there are more.
 pub const ASKED: i64 = 1001;
 
 /// A row that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// In kebab-case, as `order-total`.
+    /// The name of the check in kebab-case, e.g. `order-total`.
     pub check: &'static str,
-    /// The row in words, as `product 0190…`.
+    /// The row, e.g. `product 0190…`.
     pub row: String,
-    /// What is, what should be, and what a person can do.
+    /// The actual value, the expected value, and what a person can do.
     pub says: String,
     pub repaired: bool,
-    /// What can be mended without a person.
+    /// Set if `--repair` can fix the row without a person.
     #[serde(skip)]
     pub mendable: Option<Mendable>,
 }
 
-/// A row that the rest of the data tells the right content of.
+/// A row whose correct content follows from the rest of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mendable {
-    /// The only one of its check.
+    /// The single row that the check covers.
     Only,
     Row(Uuid),
 }
 
 impl Finding {
-    /// One for a person; its check is told by [`Findings::enter`].
+    /// Returns a finding that is not repairable. [`Findings::enter`] sets its check.
     pub fn about(row: String, says: String) -> Finding {
         Finding {
             check: "",
@@ -45,6 +47,7 @@ impl Finding {
         }
     }
 
+    /// Marks the finding as repairable.
     #[must_use]
     pub fn mendable(self, by: Mendable) -> Finding {
         Finding {
@@ -53,7 +56,7 @@ impl Finding {
         }
     }
 
-    /// The row's id, if this is a finding of that check which can be mended.
+    /// Returns the id of the row if the finding is repairable and belongs to `check`.
     pub fn row_to_mend(&self, check: &str) -> Option<Uuid> {
         match self.mendable {
             Some(Mendable::Row(id)) if self.check == check => Some(id),
@@ -62,23 +65,23 @@ impl Finding {
     }
 }
 
-/// What all checks came to.
+/// The findings of all checks.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
-    /// How many checks were made.
+    /// The number of checks that ran.
     pub checks: usize,
     pub all: Vec<Finding>,
-    /// The checks that found more than is told.
+    /// The checks with more findings than reported.
     pub cut: Vec<&'static str>,
 }
 
 impl Findings {
-    /// Enters what a check found.
+    /// Adds the findings of one check.
     pub fn enter(&mut self, check: &'static str, found: impl IntoIterator<Item = Finding>) {
         let mut found = found.into_iter();
-        let told = found.by_ref().take(MOST);
+        let reported = found.by_ref().take(MOST);
         self.all
-            .extend(told.map(|finding| Finding { check, ..finding }));
+            .extend(reported.map(|finding| Finding { check, ..finding }));
         self.checks += 1;
         if found.next().is_some() {
             self.cut.push(check);

@@ -1,11 +1,11 @@
-//! Typed ids: `UUIDv7` (RFC 9562), so that rows made later sort later and none can be guessed from another.
+//! Typed ids. Each is a `UUIDv7` (RFC 9562): it sorts by creation time and cannot be guessed from another.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use uuid::Uuid;
 
-/// A text that is no id: ids have one spelling, lower-case hex with hyphens.
+/// The error of parsing an id. Only one spelling is valid: lower-case hex with hyphens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidId;
 
@@ -17,10 +17,10 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
-/// The accepted spelling as a pattern (ECMA-262), for schemas.
+/// The valid spelling as a regular expression (ECMA-262) for JSON Schema.
 const PATTERN: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
-/// Parses the one accepted spelling, so that two texts never name one row.
+/// Parses the canonical spelling only, so that one row never has two ids.
 fn parse(text: &str) -> Result<Uuid, InvalidId> {
     let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
     let mut canonical = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -82,7 +82,7 @@ macro_rules! ids {
 
 ids! {
     UserId,
-    /// A sign-in, from login to logout; the `sid` of access tokens.
+    /// A login session; the `sid` claim of access tokens.
     SessionId,
     CategoryId,
     ProductId,
@@ -90,6 +90,6 @@ ids! {
     OrderId,
     PaymentId,
     RefundId,
-    /// A mail in the outbox.
+    /// An email in the outbox.
     MailId,
 }

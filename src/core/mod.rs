@@ -1,4 +1,4 @@
-//! Values without I/O: ids, money, time, errors, and the rules that hold for them everywhere.
+//! Value types without I/O: ids, money, timestamps, errors, events and pagination. Every layer imports them.
 
 pub mod clock;
 pub mod error;

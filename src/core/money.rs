@@ -1,4 +1,5 @@
-//! Money and counts of things, by checked arithmetic only: an amount that cannot be right cannot be made.
+//! Money and quantities as bounded integers with checked arithmetic. An out-of-range value cannot be
+//! constructed.
 
 use std::fmt;
 
@@ -8,19 +9,20 @@ use crate::core::error::{Error, Result};
 
 pub use iso_currency::Currency;
 
-/// The largest amount: 2^53 − 1, which every JSON reader holds exactly (RFC 8259, section 6).
+/// The largest amount: 2^53 − 1, the largest integer that every JSON parser reads exactly (RFC 8259,
+/// section 6).
 pub const MAX_AMOUNT: i64 = (1 << 53) - 1;
 
-/// Defines types of whole numbers within bounds.
+/// Defines an integer type with an inclusive range.
 macro_rules! whole {
-    ($(#[$doc:meta])* $name:ident, $least:expr, $most:expr) => {
+    ($(#[$doc:meta])* $name:ident, $min:expr, $max:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
         pub struct $name(i64);
 
         impl $name {
-            pub const LEAST: i64 = $least;
-            pub const MOST: i64 = $most;
+            pub const LEAST: i64 = $min;
+            pub const MOST: i64 = $max;
 
             pub const fn get(self) -> i64 {
                 self.0
@@ -31,10 +33,10 @@ macro_rules! whole {
             type Error = $crate::core::money::OutOfRange;
 
             fn try_from(value: i64) -> Result<Self, Self::Error> {
-                if ($least..=$most).contains(&value) {
+                if ($min..=$max).contains(&value) {
                     Ok($name(value))
                 } else {
-                    Err($crate::core::money::OutOfRange { least: $least, most: $most })
+                    Err($crate::core::money::OutOfRange { min: $min, max: $max })
                 }
             }
         }
@@ -64,35 +66,35 @@ macro_rules! whole {
 pub(crate) use whole;
 
 whole! {
-    /// A sum in the currency's minor unit (paise, cents).
+    /// An amount in the currency's minor unit (paise, cents); may be zero.
     Money, 0, MAX_AMOUNT
 }
 whole! {
-    /// As [`Money`], and not nothing.
+    /// A positive amount in the currency's minor unit.
     Amount, 1, MAX_AMOUNT
 }
 whole! {
-    /// What one piece costs, in the currency's minor unit.
+    /// A unit price in the currency's minor unit.
     Price, 1, 100_000_000_000
 }
 whole! {
-    /// A bound of a range of prices, which no price has to reach.
+    /// A bound of a price filter; may exceed every valid price.
     PriceBound, 0, i64::MAX
 }
 whole! {
-    /// How many pieces of one product a cart's line holds.
+    /// The quantity of one cart item.
     Quantity, 1, 1000
 }
 whole! {
-    /// How many pieces there are to sell.
+    /// The stock quantity of one product.
     Stock, 0, 1_000_000_000
 }
 
-/// Why a number was refused.
+/// The error of a number outside its type's range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfRange {
-    pub(crate) least: i64,
-    pub(crate) most: i64,
+    pub(crate) min: i64,
+    pub(crate) max: i64,
 }
 
 impl fmt::Display for OutOfRange {
@@ -100,7 +102,7 @@ impl fmt::Display for OutOfRange {
         write!(
             f,
             "must be a whole number from {} to {}",
-            self.least, self.most
+            self.min, self.max
         )
     }
 }
@@ -110,33 +112,34 @@ impl std::error::Error for OutOfRange {}
 impl Money {
     pub const ZERO: Money = Money(0);
 
+    /// Returns the sum. Errors: `validation-failed` if it exceeds [`MAX_AMOUNT`].
     pub fn plus(self, other: Money) -> Result<Money> {
         self.0
             .checked_add(other.0)
             .and_then(|sum| Money::try_from(sum).ok())
-            .ok_or_else(too_much)
+            .ok_or_else(sum_out_of_range)
     }
 
-    /// Returns the sum, or [`MAX_AMOUNT`] and `true` where it is more: for what must be shown whatever it
-    /// comes to.
+    /// Returns the sum, or [`MAX_AMOUNT`] and `true` if the sum exceeds it. For totals that are displayed even
+    /// when too large.
     pub fn capped_sum(amounts: impl IntoIterator<Item = Money>) -> (Money, bool) {
         Money::capped(amounts.into_iter().map(|amount| i128::from(amount.0)).sum())
     }
 
-    /// As [`Money::capped_sum`], for a sum that is known.
+    /// Like [`Money::capped_sum`], for a sum that is already computed.
     pub fn capped(sum: i128) -> (Money, bool) {
-        let most = i128::from(MAX_AMOUNT);
-        let amount = i64::try_from(sum.clamp(0, most)).unwrap_or(MAX_AMOUNT);
-        (Money(amount), sum > most)
+        let max = i128::from(MAX_AMOUNT);
+        let amount = i64::try_from(sum.clamp(0, max)).unwrap_or(MAX_AMOUNT);
+        (Money(amount), sum > max)
     }
 
-    /// What is left after `other`; nothing where that is more.
+    /// Returns `self - other`, or zero if `other` is larger.
     #[must_use]
     pub fn less(self, other: Money) -> Money {
         Money((self.0 - other.0).max(0))
     }
 
-    /// For people: `INR 2,598.00`, with as many decimals as the currency has (ISO 4217).
+    /// Formats the amount for people: `INR 2,598.00`, with the currency's number of decimals (ISO 4217).
     pub fn written(self, currency: Currency) -> String {
         let digits = decimals(self.0, currency);
         let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
@@ -168,32 +171,33 @@ impl From<Price> for Money {
 }
 
 impl Amount {
-    /// Reads an amount as people type it into a flag.
+    /// Parses the value of a command-line flag.
     ///
-    /// Errors with what it must be, with the unit that it is counted in.
+    /// Errors: a message with the range and the unit.
     pub fn parse(text: &str, currency: Currency) -> Result<Amount, String> {
         parse(text).ok_or_else(|| rule(currency, Amount::LEAST, Amount::MOST))
     }
 }
 
 impl Price {
-    /// Reads a price as people type it into a flag or a sheet.
+    /// Parses the value of a command-line flag or a CSV field.
     ///
-    /// Errors with [`Price::rule`].
+    /// Errors: the message of [`Price::rule`].
     pub fn parse(text: &str, currency: Currency) -> Result<Price, String> {
         parse(text).ok_or_else(|| Price::rule(currency))
     }
 
-    /// Returns what a price must be, with the unit that it is counted in.
+    /// Returns the error message for an invalid price, with the range and the unit.
     pub fn rule(currency: Currency) -> String {
         rule(currency, Price::LEAST, Price::MOST)
     }
 
+    /// Returns the price of `quantity` pieces. Errors: `validation-failed` if it exceeds [`MAX_AMOUNT`].
     pub fn times(self, quantity: Quantity) -> Result<Money> {
         self.0
             .checked_mul(quantity.0)
             .and_then(|product| Money::try_from(product).ok())
-            .ok_or_else(too_much)
+            .ok_or_else(sum_out_of_range)
     }
 }
 
@@ -210,8 +214,8 @@ fn parse<T: TryFrom<i64>>(text: &str) -> Option<T> {
     number.try_into().ok()
 }
 
-/// Returns what an amount must be: `must be an integer in paise, e.g. 1299 for 12.99 INR, from 1 to 99`.
-fn rule(currency: Currency, least: i64, most: i64) -> String {
+/// Returns a message such as `must be an integer in paise, e.g. 1299 for 12.99 INR, from 1 to 99`.
+fn rule(currency: Currency, min: i64, max: i64) -> String {
     const EXAMPLE: i64 = 1299;
     let code = currency.code();
     let unit = match code {
@@ -222,12 +226,10 @@ fn rule(currency: Currency, least: i64, most: i64) -> String {
         _ => format!("the minor unit of {code}"),
     };
     let amount = decimals(EXAMPLE, currency);
-    format!(
-        "must be an integer in {unit}, e.g. {EXAMPLE} for {amount} {code}, from {least} to {most}"
-    )
+    format!("must be an integer in {unit}, e.g. {EXAMPLE} for {amount} {code}, from {min} to {max}")
 }
 
-/// Returns the amount in the currency's main unit, with as many decimals as it has (ISO 4217).
+/// Returns the amount in the currency's major unit, with the currency's number of decimals (ISO 4217).
 fn decimals(amount: i64, currency: Currency) -> String {
     let decimals = usize::from(currency.exponent().unwrap_or(0));
     let mut digits = format!("{amount:0>width$}", width = decimals + 1);
@@ -237,7 +239,7 @@ fn decimals(amount: i64, currency: Currency) -> String {
     digits
 }
 
-fn too_much() -> Error {
+fn sum_out_of_range() -> Error {
     Error::field(
         "totalAmount",
         "out-of-range",
@@ -245,8 +247,8 @@ fn too_much() -> Error {
     )
 }
 
-/// Reads a whole number within the bounds of its type. JSON Schema takes `70.0` for a whole number
-/// (2020-12, section 6.1.1), so this does too.
+/// Deserializes an integer within the range of its type. Accepts `70.0`, which JSON Schema counts as an
+/// integer (2020-12, section 6.1.1).
 pub fn whole_number<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: TryFrom<i64, Error: fmt::Display>,
@@ -269,14 +271,14 @@ impl de::Visitor<'_> for WholeNumber {
         Ok(number)
     }
 
-    /// What is beyond `i64` is beyond every type's bounds.
+    /// A number that exceeds `i64` exceeds the range of every type.
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
         Ok(i64::try_from(number).unwrap_or(i64::MAX))
     }
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "it is whole, and the cast saturates"
+        reason = "the fraction is zero and the cast saturates"
     )]
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
         if number.fract() == 0.0 {
@@ -287,7 +289,7 @@ impl de::Visitor<'_> for WholeNumber {
     }
 }
 
-/// A bound as schemas take it.
+/// Converts a bound for `utoipa`'s schema builder.
 pub fn bound(value: i64) -> isize {
     isize::try_from(value).unwrap_or(isize::MAX)
 }

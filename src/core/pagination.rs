@@ -1,4 +1,7 @@
-//! Pages of lists: which part is asked for, and the envelope in which it goes out.
+//! Pagination: numbered pages with a total, and cursor (keyset) pagination.
+//!
+//! A cursor encodes the sort key and id of the last row, so that rows written meanwhile neither repeat nor
+//! skip rows. It carries a fingerprint of the list's filters and sort, and is valid only for these.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -11,19 +14,19 @@ use crate::core::{
     money::whole,
 };
 
-/// Counting stops here where no kept count answers.
+/// Counting stops here if no stored counter has the total.
 pub const COUNTED_UP_TO: i64 = 10_000;
 
 whole! {
-    /// The number of a page, from 1.
+    /// A page number, from 1.
     PageNumber, 1, 1_000_000_000
 }
 whole! {
-    /// How many rows a page has at most.
+    /// The maximum number of rows on a page.
     PageLimit, 1, 100
 }
 
-/// Which part of a list: `page` from 1, `limit` rows each.
+/// A numbered page: `page` from 1, `limit` rows each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
     pub page: i64,
@@ -40,13 +43,13 @@ impl PageRequest {
         }
     }
 
-    /// How many rows come before this page.
+    /// Returns the SQL `OFFSET` of the page.
     pub fn offset(self) -> i64 {
         (self.page - 1) * self.limit
     }
 }
 
-/// How many rows match, exactly or as far as they were counted.
+/// The number of matching rows: exact, or capped at [`COUNTED_UP_TO`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
     pub rows: i64,
@@ -61,7 +64,7 @@ impl Total {
         }
     }
 
-    /// From a count that stopped at one row past [`COUNTED_UP_TO`].
+    /// Returns the total of a count with `LIMIT` [`COUNTED_UP_TO`] + 1.
     pub fn counted(rows: i64) -> Self {
         Total {
             rows: rows.min(COUNTED_UP_TO),
@@ -70,17 +73,17 @@ impl Total {
     }
 }
 
-/// One page of a list.
+/// A numbered page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
     pub data: Vec<T>,
     pub page: i64,
     pub limit: i64,
-    /// How many there are in all; exact unless `totalIsCapped`.
+    /// The number of matching rows; exact unless `totalIsCapped`.
     pub total: i64,
     pub total_pages: i64,
-    /// Present and `true` where counting stopped at 10,000.
+    /// Present and `true` if counting stopped at 10,000.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub total_is_capped: bool,
@@ -99,7 +102,7 @@ impl<T> Page<T> {
     }
 }
 
-/// What a list sorts by.
+/// The value that a list is sorted by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SortKey {
@@ -107,57 +110,57 @@ pub enum SortKey {
     Text(String),
 }
 
-/// The type of a list's sort keys. Cursors come from clients, who may forge them.
+/// The type of a list's sort keys. It is checked, because a client may forge a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyType {
     Number,
     Text,
 }
 
-/// Where a walk through a list stands: behind the row of this key and id. A row whose key does not change
-/// is neither skipped nor met twice, whoever else writes.
+/// A position in a sorted list: after the row with this key and id. Concurrent writes cannot make pagination
+/// skip or repeat a row whose key does not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     pub key: SortKey,
     pub id: Uuid,
-    /// Whether the row only resembles what is searched for; such rows follow all that fit.
+    /// Whether the row is a similar match (corrected spelling); these follow all exact matches.
     pub is_similar: bool,
 }
 
-/// A walk through a list: where it goes on (none: at the beginning), and by how many rows.
+/// A page of cursor pagination: the `limit` rows after a position; from the start if `after` is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorRequest {
     pub after: Option<Position>,
     pub limit: i64,
-    /// What tells this list, with its filters and sort, from others.
+    /// The list with its filters and sort, in a fixed format.
     pub scope: String,
 }
 
 impl CursorRequest {
-    /// The cursor of a place in this list.
-    pub fn cursor(&self, place: &Position) -> Result<String> {
+    /// Returns the cursor for a position in this list.
+    pub fn cursor(&self, position: &Position) -> Result<String> {
         let cursor = Cursor {
             of: fingerprint(&self.scope),
-            key: place.key.clone(),
-            id: place.id,
-            similar: place.is_similar,
+            key: position.key.clone(),
+            id: position.id,
+            similar: position.is_similar,
         };
         let bytes = serde_json::to_vec(&cursor).map_err(Error::internal)?;
         Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
 }
 
-/// Which rows of a list are asked for.
+/// The requested rows of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListRequest {
     Page(PageRequest),
     CursorRequest(CursorRequest),
 }
 
-/// What a cursor says, as JSON in base64: opaque to clients.
+/// The content of a cursor, encoded as JSON in base64url. Opaque to clients.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
-    /// A mark of the list's filters and sort.
+    /// The fingerprint of the list's filters and sort.
     of: String,
     key: SortKey,
     id: Uuid,
@@ -166,8 +169,10 @@ struct Cursor {
 }
 
 impl ListRequest {
-    /// From what a query says; `scope` is the list with its filters and sort, in any fixed writing, and
-    /// `key` is what it sorts by. Errors: `InvalidQuery`.
+    /// Builds the request from query parameters. `scope` is the list with its filters and sort in a fixed
+    /// format; `key` is the type of its sort key.
+    ///
+    /// Errors: `InvalidQuery` if both `page` and `cursor` are given or the cursor is invalid.
     pub fn new(
         page: Option<PageNumber>,
         limit: Option<PageLimit>,
@@ -198,28 +203,28 @@ impl ListRequest {
 
 impl Position {
     fn parse(text: &str, scope: &str, expected: KeyType) -> Result<Position> {
-        let read = || -> Option<Cursor> {
+        let decode = || -> Option<Cursor> {
             let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
             serde_json::from_slice(&bytes).ok()
         };
-        let wrong = |detail| Error::new(Kind::InvalidQuery, detail);
-        let invalid = || wrong("`cursor` is invalid; restart with `cursor=`");
-        let cursor = read().ok_or_else(invalid)?;
+        let invalid_query = |detail| Error::new(Kind::InvalidQuery, detail);
+        let invalid = || invalid_query("`cursor` is invalid; restart with `cursor=`");
+        let cursor = decode().ok_or_else(invalid)?;
         if cursor.of != fingerprint(scope) {
-            return Err(wrong(
+            return Err(invalid_query(
                 "`cursor` belongs to other filters or another sort; restart with `cursor=`",
             ));
         }
         let Cursor {
             key, id, similar, ..
         } = cursor;
-        let is_fit = match (&key, expected) {
+        let is_valid = match (&key, expected) {
             (SortKey::Number(_), KeyType::Number) => true,
-            // Postgres has no text with a NUL.
+            // Postgres does not allow NUL in text values.
             (SortKey::Text(text), KeyType::Text) => !text.contains('\0'),
             _ => false,
         };
-        if !is_fit {
+        if !is_valid {
             return Err(invalid());
         }
         Ok(Position {
@@ -234,7 +239,7 @@ fn fingerprint(scope: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(scope.as_bytes())[..9])
 }
 
-/// What a walk gives: rows, and where it goes on; `null` at the end.
+/// A page of cursor pagination. `nextCursor` is `null` on the last page.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CursorPage<T> {
@@ -243,7 +248,7 @@ pub struct CursorPage<T> {
     pub next_cursor: Option<String>,
 }
 
-/// What a list answers, as it was asked.
+/// A page of a list, numbered or by cursor as requested.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum List<T> {

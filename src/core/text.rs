@@ -1,20 +1,22 @@
-//! Short texts such as names: one rule, and the schema that states it.
+//! Validation and normalization of short texts such as names, with the matching JSON Schema.
 //!
-//! A name has no invisible characters, so that no two look alike. Those without a meaning of their own
-//! (zero-width spaces, soft hyphens, direction marks, fillers, tags) are dropped, as surrounding white
-//! space is; those that shape the character before them stay: variation selectors, and joiners behind an
-//! emoji or a letter of a script that has use for them. What breaks lines or turns the text that follows
-//! round is refused.
+//! Two different names must not look the same, so invisible characters are handled in three ways:
+//!
+//! - Removed: characters without meaning of their own (zero-width spaces, soft hyphens, direction marks,
+//!   fillers, tags), and surrounding white space.
+//! - Kept: characters that shape the preceding one (variation selectors; joiners after an emoji or a letter
+//!   of a script that uses them).
+//! - Rejected: line separators and bidirectional control characters.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData, CodePointSetDataBorrowed,
     props::{DefaultIgnorableCodePoint, Script},
 };
 
-/// How long a short text may be, in characters.
+/// The maximum length of a short text, in characters.
 pub const MAX_LEN: usize = 200;
 
-/// The rule of [`short`] as a pattern (ECMA-262): nothing that is refused, and something visible.
+/// The rule of [`short`] as a regular expression (ECMA-262): no rejected and at least one visible character.
 pub const PATTERN: &str = concat!(
     r"^[^\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069]*",
     r"[^\s\u0000-\u001F\u007F-\u009F\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F",
@@ -26,10 +28,9 @@ pub const PATTERN: &str = concat!(
 const INVISIBLE: CodePointSetDataBorrowed<'static> =
     CodePointSetData::new::<DefaultIgnorableCodePoint>();
 
-/// Returns the text without surrounding white space and without the invisible characters that are
-/// dropped.
+/// Returns the text without surrounding white space and removable invisible characters.
 ///
-/// Errors if nothing of it is visible, it is longer than [`MAX_LEN`], or has a character that is refused.
+/// Errors: the text has no visible character, is longer than [`MAX_LEN`], or contains a rejected character.
 pub fn short(text: &str) -> Result<String, String> {
     let mut kept = String::with_capacity(text.len());
     for c in text.chars() {
@@ -47,9 +48,9 @@ pub fn short(text: &str) -> Result<String, String> {
             "must be 1 to {MAX_LEN} characters without control characters"
         ));
     }
-    if text.chars().any(is_refused) {
-        let refused = "line separators or characters that change the direction of text";
-        return Err(format!("must not contain {refused}"));
+    if text.chars().any(is_rejected) {
+        let rejected = "line separators or characters that change the direction of text";
+        return Err(format!("must not contain {rejected}"));
     }
     if kept.chars().all(is_blank) {
         return Err("must have a visible character".to_owned());
@@ -57,24 +58,24 @@ pub fn short(text: &str) -> Result<String, String> {
     Ok(kept.to_owned())
 }
 
-/// Line and paragraph separators, and what embeds, overrides or isolates a direction of text (UAX 9).
-fn is_refused(c: char) -> bool {
+/// Returns whether `c` is a line or paragraph separator or a bidirectional control character (UAX 9).
+fn is_rejected(c: char) -> bool {
     matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether an invisible character shapes the one before it.
+/// Returns whether the invisible character `c` shapes the character before it.
 fn shapes(c: char, before: Option<char>) -> bool {
     let Some(before) = before.filter(|before| !before.is_whitespace()) else {
         return false;
     };
     match c {
-        // Variation selectors, and the grapheme joiner that keeps marks in their order.
+        // Variation selectors, and the combining grapheme joiner.
         '\u{34f}'
         | '\u{180b}'..='\u{180d}'
         | '\u{180f}'
         | '\u{fe00}'..='\u{fe0f}'
         | '\u{e0100}'..='\u{e01ef}' => true,
-        // Joiners: Persian, the scripts of India, emoji.
+        // Zero-width joiners, used in Persian, Indic scripts and emoji.
         '\u{200c}' | '\u{200d}' => {
             let script = CodePointMapData::<Script>::new().get(before);
             !before.is_ascii()
@@ -84,7 +85,7 @@ fn shapes(c: char, before: Option<char>) -> bool {
     }
 }
 
-/// Defines types that hold a [`short`] text.
+/// Defines newtypes of a text that [`short`] has validated.
 macro_rules! short_texts {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*

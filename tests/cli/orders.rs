@@ -67,7 +67,7 @@ storage_test! {
         let why = why_failed(&shop.run(&["admin", "order", "status", id(&placed), "SHIPPED"]));
         assert!(why.contains("CANCELLED"), "{why}");
         let why = why_failed(&shop.run(&["admin", "order", "show", "0000-0000"]));
-        assert!(why.contains("no such order"), "{why}");
+        assert!(why.contains("order not found"), "{why}");
         for wrong in [&["status", id(&paid), "PAID"][..], &["list", "--status", "LOST"]] {
             let refused = shop.run(&[&["admin", "order"], wrong].concat());
             assert_eq!(refused.status.code(), Some(2), "{refused:?}");

@@ -74,7 +74,7 @@ storage_test! {
             let commands: [&[&str]; 3] = [&["show", id], &["delete", id], &["edit", id, "--price", "1"]];
             for command in commands {
                 let why = why_failed(&shop.run(&[&["admin", "product"][..], command].concat()));
-                assert!(why.contains("no such product"), "{why}");
+                assert!(why.contains("product not found"), "{why}");
             }
         }
         shop.raw_db().assert_sound();
@@ -107,7 +107,7 @@ storage_test! {
         assert_eq!(said(&shop.run(&["admin", "category", "delete", id])), "deleted Brews\n");
         let deleted = told_of(&shop, &["admin", "category", "delete", "creme-2"]);
         assert_eq!(deleted["name"], "creme");
-        assert!(why_failed(&shop.run(&["admin", "category", "delete", "creme"])).contains("no such category"));
+        assert!(why_failed(&shop.run(&["admin", "category", "delete", "creme"])).contains("category not found"));
         let left = shop.anonymous().get("/categories").await;
         assert_eq!(texts_of(&left.json()["data"], "name"), ["Tea"]);
         shop.raw_db().assert_sound();
