@@ -1,7 +1,7 @@
-//! Slots for long reads, fair to the client networks that ask for them.
+//! A semaphore for long reads that is fair between client networks.
 //!
-//! Whoever waits for a slot waits asynchronously: a thread and a connection are taken only with a slot. The
-//! networks that wait are served in turn, and none holds all slots, so that one with many expensive requests
+//! Callers wait asynchronously; a thread and a connection are used only with a permit. Waiting networks are
+//! served round-robin, and each may hold only a share of the permits. So a network with many expensive requests
 //! delays only itself.
 
 use std::{
@@ -15,99 +15,100 @@ use tokio::sync::oneshot;
 
 use crate::core::error::{Error, Result};
 
-/// How many may wait from one network, and from all together.
+/// The maximum number of waiting callers per network, and in total.
 const MAX_WAITING: usize = 16;
-const MAX_WAITING_IN_ALL: usize = 256;
+const MAX_WAITING_TOTAL: usize = 256;
 
-/// Who asks for a slot: a client network, or the program and its admins.
-pub(super) type Asker = Option<IpAddr>;
+/// The client network that requests a permit; `None` for background tasks and admins, which have no share
+/// limit.
+pub(super) type Client = Option<IpAddr>;
 
 #[derive(Debug, Clone)]
-pub(super) struct Slots(Arc<Mutex<State>>);
+pub(super) struct FairSemaphore(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    free: usize,
-    /// How many slots one client network may hold.
+    available: usize,
+    /// The maximum number of permits that one client network may hold.
     share: usize,
-    held: HashMap<Asker, usize>,
-    /// Who waits, by asker; the next turn is at the front.
-    waiting: VecDeque<(Asker, VecDeque<oneshot::Sender<Slot>>)>,
+    held: HashMap<Client, usize>,
+    /// The waiting callers by client, in round-robin order: the next one is at the front.
+    waiting: VecDeque<(Client, VecDeque<oneshot::Sender<Permit>>)>,
 }
 
-/// A slot; it is free again when this is dropped.
+/// A permit for one long read; released on drop.
 #[derive(Debug)]
-pub(super) struct Slot {
-    /// `None` once it was taken back.
-    slots: Option<Slots>,
-    asker: Asker,
+pub(super) struct Permit {
+    /// `None` if the permit was never counted, because its receiver was gone.
+    semaphore: Option<FairSemaphore>,
+    client: Client,
 }
 
-impl Slots {
-    /// So many slots, of which one client network holds up to `share`.
-    pub(super) fn new(count: usize, share: usize) -> Slots {
-        Slots(Arc::new(Mutex::new(State {
-            free: count,
+impl FairSemaphore {
+    /// Returns a semaphore with `permits` permits, of which one client network may hold up to `share`.
+    pub(super) fn new(permits: usize, share: usize) -> FairSemaphore {
+        FairSemaphore(Arc::new(Mutex::new(State {
+            available: permits,
             share: share.max(1),
             held: HashMap::new(),
             waiting: VecDeque::new(),
         })))
     }
 
-    /// Waits for a slot, up to `timeout`.
+    /// Waits for a permit, up to `timeout`.
     ///
-    /// Errors: `unavailable` if too many wait already, or it takes too long.
-    pub(super) async fn enter(&self, asker: Asker, timeout: Duration) -> Result<Slot> {
-        let full = || Error::unavailable("too many long reads at once; try again");
-        let slot = {
+    /// Errors: `unavailable` on timeout, or if too many callers wait already.
+    pub(super) async fn acquire(&self, client: Client, timeout: Duration) -> Result<Permit> {
+        let full = || Error::unavailable("too many long reads at the same time; try again");
+        let permit = {
             let mut state = self.lock();
-            state.forget_gone();
-            let own = state.waiting.iter().position(|(other, _)| *other == asker);
-            let ahead = own.map_or(0, |index| state.waiting[index].1.len());
-            let all: usize = state.waiting.iter().map(|(_, queue)| queue.len()).sum();
-            if ahead >= MAX_WAITING && asker.is_some() || all >= MAX_WAITING_IN_ALL {
+            state.remove_abandoned();
+            let own = state.waiting.iter().position(|(other, _)| *other == client);
+            let own_waiting = own.map_or(0, |index| state.waiting[index].1.len());
+            let total: usize = state.waiting.iter().map(|(_, queue)| queue.len()).sum();
+            if own_waiting >= MAX_WAITING && client.is_some() || total >= MAX_WAITING_TOTAL {
                 return Err(full());
             }
             let (sender, receiver) = oneshot::channel();
             match own {
                 Some(index) => state.waiting[index].1.push_back(sender),
-                None => state.waiting.push_back((asker, VecDeque::from([sender]))),
+                None => state.waiting.push_back((client, VecDeque::from([sender]))),
             }
             self.grant(&mut state);
             receiver
         };
-        tokio::time::timeout(timeout, slot)
+        tokio::time::timeout(timeout, permit)
             .await
             .map_err(|_| full())?
             .map_err(Error::internal)
     }
 
-    /// Hands free slots to those whose turn it is.
+    /// Grants available permits to waiting callers, in round-robin order of the clients.
     fn grant(&self, state: &mut State) {
-        while state.free > 0 {
-            let next = state.waiting.iter().position(|(asker, _)| {
-                let held = state.held.get(asker).copied().unwrap_or_default();
-                asker.is_none() || held < state.share
+        while state.available > 0 {
+            let next = state.waiting.iter().position(|(client, _)| {
+                let held = state.held.get(client).copied().unwrap_or_default();
+                client.is_none() || held < state.share
             });
-            let Some((asker, mut queue)) = next.and_then(|index| state.waiting.remove(index))
+            let Some((client, mut queue)) = next.and_then(|index| state.waiting.remove(index))
             else {
                 return;
             };
-            let slot = Slot {
-                slots: Some(self.clone()),
-                asker,
+            let permit = Permit {
+                semaphore: Some(self.clone()),
+                client,
             };
-            match queue.pop_front().map(|sender| sender.send(slot)) {
+            match queue.pop_front().map(|sender| sender.send(permit)) {
                 Some(Ok(())) => {
-                    state.free -= 1;
-                    *state.held.entry(asker).or_default() += 1;
+                    state.available -= 1;
+                    *state.held.entry(client).or_default() += 1;
                 }
-                // The caller has gone away; the lock is held here.
-                Some(Err(mut slot)) => slot.slots = None,
+                // The caller is gone. Dropping a live permit here would deadlock on the state's lock.
+                Some(Err(mut permit)) => permit.semaphore = None,
                 None => {}
             }
             if !queue.is_empty() {
-                state.waiting.push_back((asker, queue));
+                state.waiting.push_back((client, queue));
             }
         }
     }
@@ -118,8 +119,8 @@ impl Slots {
 }
 
 impl State {
-    /// Removes the callers that wait no longer.
-    fn forget_gone(&mut self) {
+    /// Removes callers that no longer wait.
+    fn remove_abandoned(&mut self) {
         for (_, queue) in &mut self.waiting {
             queue.retain(|sender| !sender.is_closed());
         }
@@ -127,19 +128,19 @@ impl State {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let Some(slots) = self.slots.take() else {
+        let Some(semaphore) = self.semaphore.take() else {
             return;
         };
-        let mut state = slots.lock();
-        state.free += 1;
-        if let Some(held) = state.held.get_mut(&self.asker) {
+        let mut state = semaphore.lock();
+        state.available += 1;
+        if let Some(held) = state.held.get_mut(&self.client) {
             *held -= 1;
             if *held == 0 {
-                state.held.remove(&self.asker);
+                state.held.remove(&self.client);
             }
         }
-        slots.grant(&mut state);
+        semaphore.grant(&mut state);
     }
 }

@@ -1,6 +1,7 @@
-//! The schema's steps, one text for every engine, applied in order by `refinery`.
+//! Schema migrations, applied in order by `refinery`.
 //!
-//! `migrations/README.md` says how to add one. A step's text has a token where engines differ.
+//! Each migration is one SQL text for both engines. Tokens such as `{int}` mark what differs and are replaced
+//! before it runs. `migrations/README.md` explains how to add a migration.
 
 use std::path::Path;
 
@@ -13,8 +14,8 @@ use crate::{
     infra::file_modes,
 };
 
-/// Every step, oldest first. A landed one is never edited.
-const STEPS: &[(&str, &str)] = &[
+/// All migrations, oldest first. Never edit a merged one.
+const MIGRATIONS: &[(&str, &str)] = &[
     (
         "V1__accounts",
         include_str!("../../../migrations/V1__accounts.sql"),
@@ -94,7 +95,7 @@ const STEPS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What the tokens stand for on `SQLite`; STRICT makes a column hold its own type only.
+/// The token replacements for `SQLite`. STRICT tables enforce column types.
 const SQLITE: &[(&str, &str)] = &[
     ("{int}", "INTEGER"),
     ("{id}", "BLOB"),
@@ -121,8 +122,8 @@ const SQLITE: &[(&str, &str)] = &[
     ("{data_without_link}", "json_remove(data, '$.link')"),
 ];
 
-/// What they stand for on `Postgres`. Texts are compared by their bytes there too, whatever the
-/// language of the database.
+/// The token replacements for Postgres. Collation "C" compares texts by bytes, as `SQLite` does, regardless of
+/// the database's locale.
 const POSTGRES: &[(&str, &str)] = &[
     ("{int}", "BIGINT"),
     ("{id}", "UUID"),
@@ -144,51 +145,53 @@ const POSTGRES: &[(&str, &str)] = &[
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 
-/// Brings the `SQLite` file at `path` to this program's schema, making the file if need be.
-/// Tells how many steps it took.
+/// Migrates the `SQLite` file at `path`; creates it if missing. Returns the number of applied migrations.
+///
+/// Errors: `unavailable`, e.g. if a newer version of the program has migrated the file.
 pub fn sqlite(path: &Path) -> Result<usize> {
-    // `SQLite` gives the WAL and its index the mode of the database.
-    file_modes::create_if_missing(path).map_err(|e| cannot(path, e))?;
-    let mut connection = rusqlite::Connection::open(path).map_err(|e| cannot(path, e))?;
+    // `SQLite` creates the WAL and the shared-memory file with the permissions of the database file.
+    file_modes::create_if_missing(path).map_err(|e| cannot_migrate(path, e))?;
+    let mut connection = rusqlite::Connection::open(path).map_err(|e| cannot_migrate(path, e))?;
     connection
         .pragma_update(None, "journal_mode", "wal")
         .and_then(|()| connection.pragma_update(None, "synchronous", "full"))
-        .map_err(|e| cannot(path, e))?;
+        .map_err(|e| cannot_migrate(path, e))?;
     let report = runner(SQLITE)?.run(&mut connection).map_err(|error| {
-        // Closing would fold the log, and a sync may just have failed.
-        let keeps_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        if let Err(error) = connection.set_db_config(keeps_log, true) {
-            tracing::warn!(%error, "the log is folded as the database is closed");
+        // Closing would run a checkpoint, but an fsync may just have failed.
+        let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        if let Err(error) = connection.set_db_config(no_checkpoint, true) {
+            tracing::warn!(%error, "cannot disable the checkpoint on close");
         }
-        newer(&format!("`{}`", path.display()), &error).unwrap_or_else(|| cannot(path, error))
+        migrated_by_newer(&format!("`{}`", path.display()), &error)
+            .unwrap_or_else(|| cannot_migrate(path, error))
     })?;
     Ok(report.applied_migrations().len())
 }
 
-/// Brings the `Postgres` database to this program's schema. Of several programs at once one does it
-/// while the others wait. Tells how many steps it took.
+/// Migrates the Postgres database. An advisory lock makes concurrently starting instances wait for the first.
+/// Returns the number of applied migrations.
+///
+/// Errors: `unavailable`, e.g. if a newer version of the program has migrated the database.
 pub fn postgres(target: &Target) -> Result<usize> {
-    let wrong = |error: &(dyn std::error::Error + 'static)| {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
         let texts = std::iter::successors(Some(error), |error| error.source());
         let texts: Vec<_> = texts.map(ToString::to_string).collect();
         let (name, why) = (target.name(), texts.join(": "));
-        Error::unavailable(format!(
-            "cannot bring the database {name} up to date: {why}"
-        ))
+        Error::unavailable(format!("cannot migrate the database {name}: {why}"))
     };
     let mut client = target.connect()?;
     client
-        .execute("SELECT pg_advisory_lock($1)", &[&MIGRATING])
-        .map_err(|e| wrong(&e))?;
+        .execute("SELECT pg_advisory_lock($1)", &[&SCHEMA_LOCK])
+        .map_err(|e| failed(&e))?;
     target.check(&mut client)?;
-    let report = runner(POSTGRES)?
-        .run(&mut client)
-        .map_err(|error| newer(&target.name(), &error).unwrap_or_else(|| wrong(&error)))?;
-    // The lock goes with the connection.
+    let report = runner(POSTGRES)?.run(&mut client).map_err(|error| {
+        migrated_by_newer(&target.name(), &error).unwrap_or_else(|| failed(&error))
+    })?;
+    // Closing the connection releases the advisory lock.
     Ok(report.applied_migrations().len())
 }
 
-/// An empty database of this program's schema, gone when closed.
+/// Returns an empty in-memory database with the current schema.
 pub(super) fn in_memory() -> Result<rusqlite::Connection> {
     let mut connection = rusqlite::Connection::open_in_memory().map_err(Error::internal)?;
     runner(SQLITE)?
@@ -197,46 +200,44 @@ pub(super) fn in_memory() -> Result<rusqlite::Connection> {
     Ok(connection)
 }
 
-/// The advisory lock of who migrates, or wants nobody to come: any number that is the same for all.
-pub(super) const MIGRATING: i64 = 0x5348_4f50_0001;
+/// The key of the advisory lock held while migrating, and by commands that need exclusive access. The value is
+/// arbitrary.
+pub(super) const SCHEMA_LOCK: i64 = 0x5348_4f50_0001;
 
 fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {
-    let steps = STEPS
+    let migrations = MIGRATIONS
         .iter()
         .map(|(name, text)| {
             let text = tokens
                 .iter()
-                .fold((*text).to_owned(), |text, (token, means)| {
-                    text.replace(token, means)
+                .fold((*text).to_owned(), |text, (token, replacement)| {
+                    text.replace(token, replacement)
                 });
             Migration::unapplied(name, &text).map_err(Error::internal)
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Runner::new(&steps)
+    Ok(Runner::new(&migrations)
         .set_grouped(true)
         .set_abort_missing(true)
         .set_abort_divergent(true))
 }
 
-/// What to say of a database on which a step was taken that this program does not know.
-fn newer(name: &str, error: &refinery::Error) -> Option<Error> {
-    let refinery::error::Kind::MissingVersion(step) = error.kind() else {
+/// Returns the error for a database with a migration that this program does not know.
+fn migrated_by_newer(name: &str, error: &refinery::Error) -> Option<Error> {
+    let refinery::error::Kind::MissingVersion(migration) = error.kind() else {
         return None;
     };
-    let step = step.to_string();
-    if STEPS.iter().any(|(known, _)| *known == step) {
+    let migration = migration.to_string();
+    if MIGRATIONS.iter().any(|(known, _)| *known == migration) {
         return None;
     }
     Some(Error::unavailable(format!(
-        "the database {name} was brought to `{step}` by a newer `shop`; use that one, or restore a \
-         backup from before"
+        "the database {name} was migrated to `{migration}` by a newer version of `shop`; run that \
+         version, or restore an older backup"
     )))
 }
 
-fn cannot(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    let detail = format!(
-        "cannot bring the database `{}` up to date: {error}",
-        path.display()
-    );
+fn cannot_migrate(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let detail = format!("cannot migrate the database `{}`: {error}", path.display());
     Error::new(Kind::Unavailable, detail).caused_by(error)
 }

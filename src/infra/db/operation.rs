@@ -1,4 +1,4 @@
-//! One operation on its way through an engine: run, perhaps again, then answered.
+//! An operation in the queue of an engine: its closure, its result, and the channel to the caller.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,45 +14,47 @@ use crate::core::{
     rng::Rng,
 };
 
-/// How a run of a job ended, before its transaction did.
+/// The outcome of one run of an operation, before its transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It wants the commit; `emitted` tells that listeners are to be woken after it.
+    /// The closure returned `Ok`: commit. `emitted` states whether it emitted events.
     Done { emitted: bool },
-    /// It gave an error, which is its answer.
+    /// The closure returned an error, which is the result.
     Failed,
-    /// It panicked: what it left in the transaction is not to be kept.
+    /// The closure panicked: roll back.
     Panicked,
 }
 
-pub(crate) trait Job: Send {
-    /// Runs the work in the open transaction and keeps what it gave.
+/// A queued operation. An engine may run it several times and answers it exactly once.
+pub(crate) trait Operation: Send {
+    /// Runs the closure in the open transaction and stores its result.
     fn run(&mut self, connection: &mut dyn Connection) -> Outcome;
 
-    /// Hands the kept answer to the caller.
+    /// Sends the stored result to the caller.
     fn answer(self: Box<Self>);
 
-    /// Answers with `error` instead of what was kept.
+    /// Sends `error` to the caller instead of the stored result.
     fn refuse(self: Box<Self>, error: Error);
 
-    /// Whether nobody waits for the answer any more.
+    /// Returns whether the caller no longer waits for the result.
     fn is_abandoned(&self) -> bool;
 
-    /// When it was submitted: whatever it waits for, its timeout is measured from here.
-    fn arrived(&self) -> Instant;
+    /// Returns the time of submission. All timeouts are counted from here.
+    fn submitted_at(&self) -> Instant;
 }
 
-pub(super) struct Operation<T, F> {
+/// An [`Operation`] with a closure that returns a `T`.
+pub(super) struct QueuedOperation<T, F> {
     name: &'static str,
     work: F,
     reply: oneshot::Sender<Result<T>>,
-    kept: Option<Result<T>>,
+    result: Option<Result<T>>,
     clock: Clock,
     rng: Rng,
-    arrived: Instant,
+    submitted_at: Instant,
 }
 
-impl<T, F> Operation<T, F>
+impl<T, F> QueuedOperation<T, F>
 where
     T: Send + 'static,
     F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -63,20 +65,20 @@ where
         reply: oneshot::Sender<Result<T>>,
         clock: Clock,
         rng: Rng,
-    ) -> Box<dyn Job> {
-        Box::new(Operation {
+    ) -> Box<dyn Operation> {
+        Box::new(QueuedOperation {
             name,
             work,
             reply,
-            kept: None,
+            result: None,
             clock,
             rng,
-            arrived: Instant::now(),
+            submitted_at: Instant::now(),
         })
     }
 }
 
-impl<T, F> Job for Operation<T, F>
+impl<T, F> Operation for QueuedOperation<T, F>
 where
     T: Send + 'static,
     F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -86,28 +88,28 @@ where
         match catch_unwind(AssertUnwindSafe(|| (self.work)(&mut tx))) {
             Ok(Ok(value)) => {
                 let emitted = tx.has_emitted();
-                self.kept = Some(Ok(value));
+                self.result = Some(Ok(value));
                 Outcome::Done { emitted }
             }
             Ok(Err(error)) => {
                 if error.kind() == Kind::Internal {
-                    tracing::debug!(name = self.name, ?error, "an operation failed");
+                    tracing::debug!(name = self.name, ?error, "operation failed");
                 }
-                self.kept = Some(Err(error));
+                self.result = Some(Err(error));
                 Outcome::Failed
             }
             Err(_) => {
                 let cause = format!("the operation `{}` panicked", self.name);
-                self.kept = Some(Err(Error::internal(cause)));
+                self.result = Some(Err(Error::internal(cause)));
                 Outcome::Panicked
             }
         }
     }
 
     fn answer(self: Box<Self>) {
-        if let Some(answer) = self.kept {
-            // The caller may have gone away; what it asked for is committed all the same.
-            drop(self.reply.send(answer));
+        if let Some(result) = self.result {
+            // The receiver may be gone; the transaction is committed anyway.
+            drop(self.reply.send(result));
         }
     }
 
@@ -119,7 +121,7 @@ where
         self.reply.is_closed()
     }
 
-    fn arrived(&self) -> Instant {
-        self.arrived
+    fn submitted_at(&self) -> Instant {
+        self.submitted_at
     }
 }

@@ -1,4 +1,4 @@
-//! A bounded queue that threads are fed by: full it refuses, and closed it takes no more.
+//! A bounded queue between callers and the threads of an engine. It rejects items when full or closed.
 
 use std::sync::{
     PoisonError, RwLock,
@@ -7,28 +7,30 @@ use std::sync::{
 
 use crate::core::error::{Error, Result};
 
-/// The end that is filled.
+/// The sending half.
 pub(super) struct Queue<T>(RwLock<Option<SyncSender<T>>>);
 
 impl<T> Queue<T> {
-    /// A queue in which so many wait at most, and the end that is emptied.
-    pub(super) fn new(most: usize) -> (Queue<T>, Receiver<T>) {
-        let (sender, receiver) = sync_channel(most);
+    /// Returns both halves of a queue that holds up to `capacity` items.
+    pub(super) fn new(capacity: usize) -> (Queue<T>, Receiver<T>) {
+        let (sender, receiver) = sync_channel(capacity);
         (Queue(RwLock::new(Some(sender))), receiver)
     }
 
-    /// Adds to it, or is unavailable: for `full`, or because it is closed.
+    /// Adds an item without waiting.
+    ///
+    /// Errors: `unavailable` with the text `full` if the queue is full, or if it is closed.
     pub(super) fn push(&self, item: T, full: &'static str) -> Result<()> {
         let stopping = || Error::unavailable("the server is stopping; try again");
         let queue = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let sender = queue.as_ref().ok_or_else(stopping)?;
-        sender.try_send(item).map_err(|refused| match refused {
+        sender.try_send(item).map_err(|error| match error {
             TrySendError::Full(_) => Error::unavailable(full),
             TrySendError::Disconnected(_) => stopping(),
         })
     }
 
-    /// Takes no more; what waits is still handed out, and then the other end is told.
+    /// Closes the queue. The receiver still gets the queued items.
     pub(super) fn close(&self) {
         self.0
             .write()

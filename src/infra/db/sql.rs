@@ -1,32 +1,34 @@
-//! Statements: one text for every engine, and the few marks by which one of them may do it its way.
+//! SQL statements: one portable text, with explicit variants where the engines differ.
 
 use std::fmt::Write;
 
-/// A statement. Placeholders are `?1`, `?2` … (never `$1`: `SQLite` would number those by where they
-/// first stand).
+/// A statement. Placeholders are `?1`, `?2` …; the Postgres engine rewrites them to `$1`, `$2` …. (`$1` is not
+/// portable: `SQLite` treats it as a named parameter and numbers it by first occurrence.)
 #[derive(Debug, Clone, Copy)]
 pub struct Sql<'a> {
     sqlite: &'a str,
     postgres: &'a str,
-    locked: Option<&'static str>,
+    locked_tables: Option<&'static str>,
 }
 
 impl<'a> Sql<'a> {
-    /// Two texts, where the engines cannot share one.
+    /// Returns a statement with a different text for each engine.
     pub fn either(sqlite: &'a str, postgres: &'a str) -> Self {
         Sql {
             sqlite,
             postgres,
-            locked: None,
+            locked_tables: None,
         }
     }
 
-    /// Keeps the rows of the named tables for this transaction until its end, in one that writes; they
-    /// are waited for in this order. What the statement joins of other tables is as it was before the
-    /// wait. Where a single writer has the database to itself there is nothing to do.
+    /// Locks the selected rows of `tables` until the end of the transaction (`FOR NO KEY UPDATE OF tables`).
+    /// No effect in a read or on `SQLite`, where a single writer serializes all writes.
+    ///
+    /// Rows are locked in the query's order, and for each result row in the order of `tables`. After waiting for a lock, Postgres re-reads only the locked
+    /// rows; columns of other joined tables come from the original snapshot.
     #[must_use]
     pub fn for_update(mut self, tables: &'static str) -> Self {
-        self.locked = Some(tables);
+        self.locked_tables = Some(tables);
         self
     }
 
@@ -38,8 +40,8 @@ impl<'a> Sql<'a> {
         self.postgres
     }
 
-    pub(crate) fn locked(self) -> Option<&'static str> {
-        self.locked
+    pub(crate) fn locked_tables(self) -> Option<&'static str> {
+        self.locked_tables
     }
 }
 
@@ -55,18 +57,18 @@ impl<'a> From<&'a String> for Sql<'a> {
     }
 }
 
-/// The placeholders of `rows` rows of `columns` values each: `(?1,?2),(?3,?4)`.
+/// Returns the placeholders of a multi-row VALUES clause: `(?1,?2),(?3,?4)`.
 pub fn placeholders(columns: usize, rows: usize) -> String {
     let mut text = String::with_capacity(columns * rows * 5);
-    for place in 1..=columns * rows {
-        let begins_row = (place - 1) % columns == 0;
-        text.push_str(match (begins_row, place) {
+    for number in 1..=columns * rows {
+        let starts_row = (number - 1) % columns == 0;
+        text.push_str(match (starts_row, number) {
             (_, 1) => "(?",
             (true, _) => "),(?",
             (false, _) => ",?",
         });
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, "{place}");
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{number}");
     }
     text.push(')');
     text

@@ -1,4 +1,5 @@
-//! What goes into a statement and what comes out: values, cells, and the types they are read as.
+//! Conversion between Rust types and SQL: statement parameters ([`Value`]), result cells ([`Cell`]), and the
+//! types that a column can be read as ([`Column`]).
 
 use std::borrow::Cow;
 
@@ -10,7 +11,7 @@ use crate::core::{
     money::{Amount, Money, Price, Quantity, Stock},
 };
 
-/// What a placeholder stands for.
+/// A statement parameter.
 #[derive(Debug, Clone, Copy)]
 pub enum Value<'a> {
     Null,
@@ -20,7 +21,7 @@ pub enum Value<'a> {
     Blob(&'a [u8]),
 }
 
-/// What a cell of a row holds.
+/// The value of one column of a result row.
 #[derive(Debug, Clone, Copy)]
 pub enum Cell<'a> {
     Null,
@@ -29,10 +30,10 @@ pub enum Cell<'a> {
     Blob(&'a [u8]),
 }
 
-/// One row of an answer, valid until the next.
+/// A result row; valid until the next row is read.
 pub struct Row<'a>(&'a dyn Cells);
 
-/// An engine's row.
+/// A result row of an engine.
 pub(crate) trait Cells {
     fn cell(&self, index: usize) -> Result<Cell<'_>>;
 }
@@ -46,11 +47,13 @@ impl<'a> Row<'a> {
         self.0.cell(index)
     }
 
-    /// The column at `index`, from 0; another type than the one asked for is a defect.
+    /// Returns the column at `index`, from 0. Errors: `Internal` if the column has another type.
     pub fn get<T: Column<'a>>(&self, index: usize) -> Result<T> {
         let cell = self.0.cell(index)?;
         T::from_cell(cell).ok_or_else(|| {
-            Error::internal(format!("column {index} holds {cell:?}, not the type read"))
+            Error::internal(format!(
+                "column {index} has the value {cell:?}, not the requested type"
+            ))
         })
     }
 }
@@ -134,7 +137,7 @@ impl<'a, T: Column<'a>> Column<'a> for Option<T> {
     }
 }
 
-macro_rules! whole_columns {
+macro_rules! integer_columns {
     ($($name:ident),+) => {$(
         impl<'a> Column<'a> for $name {
             fn from_cell(cell: Cell<'a>) -> Option<Self> {
@@ -150,7 +153,7 @@ macro_rules! whole_columns {
     )+};
 }
 
-whole_columns!(Money, Amount, Price, Quantity, Stock);
+integer_columns!(Money, Amount, Price, Quantity, Stock);
 
 macro_rules! id_columns {
     ($($name:ident),+ $(,)?) => {$(
@@ -220,7 +223,7 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
-/// The values of a statement, in the order of its placeholders.
+/// Builds the parameters of a statement, in the order of its placeholders.
 #[macro_export]
 macro_rules! params {
     ($($value:expr),* $(,)?) => { &[$($crate::infra::db::Value::from($value)),*] };

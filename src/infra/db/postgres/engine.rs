@@ -1,56 +1,48 @@
-//! The `Postgres` engine: several programs on one database, each with a crew of threads that own
-//! their connections (<https://www.postgresql.org/docs/current/transaction-iso.html>).
-//!
-//! Transactions are READ COMMITTED; what an operation must not find changed it locks, or guards in
-//! the statement. Reads see one snapshot.
+//! The `PostgreSQL` implementation of [`Backend`].
 
-mod crew;
-mod lone;
-mod publisher;
-mod session;
-mod target;
-
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, oneshot};
 
-pub use self::target::Target;
-use self::{crew::Crew, publisher::Publisher};
-pub(super) use self::{lone::Lone, session::Setup};
-use super::{Access, Backend, Connection, Job, Options};
-use crate::core::error::Result;
+use super::{
+    connect::Target, connection::ConnectionSettings, publisher::Publisher, worker_pool::WorkerPool,
+};
+use crate::{
+    core::error::Result,
+    infra::db::{Access, Backend, Connection, Operation, Options},
+};
 
-/// How long a statement of a short job may take.
-const STATEMENT_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+/// The `statement_timeout` of short operations.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Postgres {
-    workers: Crew,
-    /// Apart from the workers, so that no long read keeps a short job waiting.
-    scanners: Crew,
+    workers: WorkerPool,
+    /// A separate pool, so that long reads do not delay short operations.
+    long_readers: WorkerPool,
     publisher: Publisher,
     committed: Arc<Notify>,
 }
 
 impl Postgres {
-    /// Opens the database. The schema is [`super::migrate`]'s. Blocks: never call it on a thread
-    /// that serves others.
+    /// Opens the database, which [`crate::infra::db::migrate`] must have migrated. Blocks, so it must not run on
+    /// an async thread.
     pub fn open(target: Target, options: Options) -> Result<Postgres> {
         let committed = Arc::new(Notify::new());
         let target = Arc::new(target);
         let publisher =
             Publisher::start(Arc::clone(&target), options.folder, Arc::clone(&committed))?;
-        let crew = |name, size, limit, by_keys| {
-            let setup = Setup {
+        let pool = |name, size, statement_timeout, is_keyed| {
+            let settings = ConnectionSettings {
                 target: Arc::clone(&target),
-                statement_limit: limit,
-                lock_limit: options.busy,
-                by_keys,
+                statement_timeout,
+                lock_timeout: options.busy,
+                is_keyed,
             };
-            Crew::start(name, size, options.queue, setup, publisher.fresh())
+            WorkerPool::start(name, size, options.queue, settings, publisher.unsequenced())
         };
         Ok(Postgres {
-            workers: crew("database", options.readers, STATEMENT_LIMIT, true)?,
-            scanners: crew("scanner", options.scanners, options.scan, false)?,
+            workers: pool("database", options.readers, STATEMENT_TIMEOUT, true)?,
+            long_readers: pool("long read", options.scanners, options.scan, false)?,
             publisher,
             committed,
         })
@@ -65,12 +57,12 @@ impl Backend for Postgres {
         None
     }
 
-    fn submit(&self, access: Access, job: Box<dyn Job>) -> Result<()> {
-        let crew = match access {
-            Access::LongRead(_) => &self.scanners,
+    fn submit(&self, access: Access, operation: Box<dyn Operation>) -> Result<()> {
+        let pool = match access {
+            Access::LongRead(_) => &self.long_readers,
             Access::Read | Access::Write => &self.workers,
         };
-        crew.push(access, job)
+        pool.push(access, operation)
     }
 
     fn flush_events(&self) -> Option<oneshot::Receiver<()>> {
@@ -79,7 +71,7 @@ impl Backend for Postgres {
 
     fn close(&self) {
         self.workers.close();
-        self.scanners.close();
+        self.long_readers.close();
         self.publisher.close();
     }
 

@@ -1,54 +1,57 @@
-//! A database that one program has to itself: nobody serves it, and nobody can begin to.
+//! Exclusive access to a database, for commands that require that no server runs.
 
 use postgres::Client;
 
 use super::{
-    Setup,
-    publisher::{FIND_OTHER, NUMBER},
-    session::{Session, failure},
+    connection::{ConnectionSettings, PgConnection},
+    errors::failure,
+    publisher::{FIND_OTHER, SEQUENCE_EVENTS},
 };
 use crate::{
     core::error::{Error, Result},
-    infra::db::migrate::MIGRATING,
+    infra::db::migrate::SCHEMA_LOCK,
 };
 
-pub(in crate::infra::db) struct Lone {
-    pub(in crate::infra::db) session: Session,
-    /// Holds the lock that everyone takes who opens the database.
+/// A connection to a database that no other instance uses.
+pub(in crate::infra::db) struct Exclusive {
+    pub(in crate::infra::db) connection: PgConnection,
+    /// Holds the schema lock, so that no instance can start.
     guard: Client,
 }
 
-impl Lone {
-    pub(in crate::infra::db) fn open(setup: &Setup) -> Result<Lone> {
+impl Exclusive {
+    /// Errors: `unavailable` if another instance or command uses the database.
+    pub(in crate::infra::db) fn open(settings: &ConnectionSettings) -> Result<Exclusive> {
         let failed = |error: postgres::Error| failure(&error);
-        let mut guard = setup.target.connect()?;
-        let free: bool = guard
-            .query_one("SELECT pg_try_advisory_lock($1)", &[&MIGRATING])
+        let mut guard = settings.target.connect()?;
+        let is_locked: bool = guard
+            .query_one("SELECT pg_try_advisory_lock($1)", &[&SCHEMA_LOCK])
             .map_err(failed)?
             .get(0);
-        let served = guard
+        let other = guard
             .query_opt(FIND_OTHER, &[&[0_u32; 0].as_slice()])
             .map_err(failed)?;
-        if !free || served.is_some() {
+        if !is_locked || other.is_some() {
             return Err(Error::unavailable(format!(
                 "the database {} is in use by a server or a command; stop them first",
-                setup.target.name()
+                settings.target.name()
             )));
         }
-        Ok(Lone {
-            session: Session::open(setup)?,
+        Ok(Exclusive {
+            connection: PgConnection::open(settings)?,
             guard,
         })
     }
 
-    /// Gives every committed event its number.
-    pub(in crate::infra::db) fn number_events(&mut self) -> Result<()> {
-        let numbered = self.guard.batch_execute(NUMBER);
-        numbered.map_err(|error| failure(&error))
+    /// Assigns a sequence number to every committed event.
+    pub(in crate::infra::db) fn sequence_events(&mut self) -> Result<()> {
+        let done = self.guard.batch_execute(SEQUENCE_EVENTS);
+        done.map_err(|error| failure(&error))
     }
 
+    /// Updates the planner statistics of all tables.
     pub(in crate::infra::db) fn analyze(&mut self) -> Result<()> {
-        let analyzed = self.guard.batch_execute("ANALYZE");
-        analyzed.map_err(|error| failure(&error))
+        let done = self.guard.batch_execute("ANALYZE");
+        done.map_err(|error| failure(&error))
     }
 }

@@ -1,10 +1,15 @@
-//! Numbers committed events, and wakes those who wait for them.
+//! The publisher: assigns sequence numbers to committed events and notifies all instances.
 //!
-//! Transactions write their events without a number, so that no checkout waits for another to get
-//! one. Whoever holds the publishers' lock moves all that is committed to `events`, in the order in
-//! which it was written, and gives it the next numbers. An event that commits late is simply moved
-//! later: nothing is sought behind a position, so nothing can be skipped. A product's own events
-//! keep their order, since each is written under the lock of the product's row.
+//! A transaction inserts its events into `fresh_events` without a number. A number from a sequence would be
+//! taken before the commit: a later number could become visible first, and a listener that has read it would skip
+//! the earlier one. A number from a locked counter would serialize all checkouts.
+//!
+//! Instead each instance runs a publisher. Under an advisory lock, one at a time, it moves all committed events to
+//! `events` in insertion order, assigns the next numbers, and sends a NOTIFY. A transaction that commits late gets
+//! a later number, so listeners never miss an event. Events of one product keep their order, because each is
+//! inserted while its transaction holds the lock of the product's row.
+//!
+//! The instances LISTEN for the notification. Polling is the fallback if a notification is lost.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,32 +22,36 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
-use super::Target;
+use super::{
+    Target, connection::REQUIRED_SETTINGS, errors::failure, worker_pool::join_with_timeout,
+};
 use crate::core::error::{Error, Result};
 
-/// How often events are looked for that nobody told of.
-const POLL: Duration = Duration::from_millis(250);
+/// The polling interval, for events of an instance that could not sequence them itself.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Between two passes, so that many commits share one.
-const PAUSE: Duration = Duration::from_millis(5);
+/// The pause between two passes, so that one pass handles many commits.
+const BATCH_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long after a lost connection the next is tried.
-const RETRY: Duration = Duration::from_secs(1);
+/// The pause before reconnecting.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Tells the others that a program of the mark `$1` is here: an advisory lock that many can hold, for
-/// as long as the connection lasts.
-const JOIN: &str = "SELECT pg_advisory_lock_shared(x'53484f50'::int, $1)";
+/// Registers this instance with its image folder id `$1`, by a shared advisory lock that lasts as long as the
+/// connection.
+const REGISTER: &str = "SELECT pg_advisory_lock_shared(x'53484f50'::int, $1)";
 
-/// Finds a program that is on this database under a mark that is none of `$1`.
+/// Finds an instance on this database that is registered with an image folder id not in `$1`.
 pub(super) const FIND_OTHER: &str = "SELECT 1 FROM pg_locks
     WHERE locktype = 'advisory' AND classid = x'53484f50'::int::oid AND objsubid = 2
         AND objid <> ALL ($1)
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     LIMIT 1";
 
-/// One journey. The lock is taken by a statement of its own, so that the next one sees all that was
-/// committed before it was had; it ends with the transaction, on every path.
-pub(in crate::infra::db) const NUMBER: &str = "BEGIN;
+/// Assigns sequence numbers to all committed events, in one round trip.
+///
+/// The advisory lock is taken by a separate statement: in READ COMMITTED the next statement gets a new snapshot,
+/// which contains everything committed before the lock was granted. The lock is released with the transaction.
+pub(in crate::infra::db) const SEQUENCE_EVENTS: &str = "BEGIN;
     SELECT pg_advisory_xact_lock(91575571546114);
     WITH fresh AS (DELETE FROM fresh_events RETURNING id, at, changes),
          numbered AS (
@@ -54,66 +63,68 @@ pub(in crate::infra::db) const NUMBER: &str = "BEGIN;
     COMMIT";
 
 pub(super) struct Publisher {
-    fresh: Arc<Notify>,
-    waiting: Arc<Waiting>,
+    unsequenced: Arc<Notify>,
+    waiting: Arc<FlushRequests>,
     stop: CancellationToken,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Publisher {
-    /// Starts the thread; an error if the database cannot be reached now.
+    /// Connects and starts the thread.
+    ///
+    /// Errors: `unavailable` if the database cannot be reached, or another instance uses another image folder.
     pub(super) fn start(
         target: Arc<Target>,
-        folder: Option<i32>,
+        image_folder: Option<i32>,
         committed: Arc<Notify>,
     ) -> Result<Publisher> {
-        let fresh = Arc::new(Notify::new());
+        let unsequenced = Arc::new(Notify::new());
         let stop = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(Error::internal)?;
-        let waiting = Arc::<Waiting>::default();
-        let round = Round {
+        let waiting = Arc::<FlushRequests>::default();
+        let publish_loop = PublishLoop {
             target,
-            folder,
+            image_folder,
             waiting: Arc::clone(&waiting),
-            fresh: Arc::clone(&fresh),
+            unsequenced: Arc::clone(&unsequenced),
             committed,
             stop: stop.clone(),
         };
-        let line = runtime.block_on(round.connect())?;
+        let connection = runtime.block_on(publish_loop.connect())?;
         let thread = std::thread::Builder::new()
             .name("publisher".into())
-            .spawn(move || runtime.block_on(round.follow(line)))
+            .spawn(move || runtime.block_on(publish_loop.run(connection)))
             .map_err(Error::internal)?;
         Ok(Publisher {
-            fresh,
+            unsequenced,
             waiting,
             stop,
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// What is woken after a commit that left fresh events.
-    pub(super) fn fresh(&self) -> Arc<Notify> {
-        Arc::clone(&self.fresh)
+    /// Returns the signal that a commit has left unsequenced events.
+    pub(super) fn unsequenced(&self) -> Arc<Notify> {
+        Arc::clone(&self.unsequenced)
     }
 
-    /// Answers once everything that is committed now has its number; fails where the database is
-    /// not to be had, or nobody numbers any more.
+    /// Signals when every event committed so far has its number. The channel closes without a signal if the
+    /// database cannot be reached or the publisher has stopped.
     pub(super) fn flush_events(&self) -> oneshot::Receiver<()> {
-        let (done, is_done) = oneshot::channel();
+        let (done, flushed) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.stop.is_cancelled() {
             waiting.push(done);
         }
         drop(waiting);
-        self.fresh.notify_one();
-        is_done
+        self.unsequenced.notify_one();
+        flushed
     }
 
-    /// Numbers what is committed and ends; who still waits is told that it is over.
+    /// Sequences the committed events a last time, ends the thread, and fails the open flush requests.
     pub(super) fn close(&self) {
         self.stop.cancel();
         let thread = self
@@ -121,8 +132,8 @@ impl Publisher {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        super::crew::part_from(thread);
-        forget(&self.waiting);
+        join_with_timeout(thread);
+        fail_all(&self.waiting);
     }
 }
 
@@ -132,169 +143,174 @@ impl Drop for Publisher {
     }
 }
 
-/// Who wants to know that a pass is done which began after they asked.
-type Waiting = Mutex<Vec<oneshot::Sender<()>>>;
+/// Flush requests that wait for the end of the next pass.
+type FlushRequests = Mutex<Vec<oneshot::Sender<()>>>;
 
-/// Tells all who wait that nothing comes.
-fn forget(waiting: &Waiting) {
+/// Closes the channels of all flush requests.
+fn fail_all(waiting: &FlushRequests) {
     waiting
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clear();
 }
 
-struct Round {
+/// The state of the publisher's thread.
+struct PublishLoop {
     target: Arc<Target>,
-    folder: Option<i32>,
-    waiting: Arc<Waiting>,
-    fresh: Arc<Notify>,
+    image_folder: Option<i32>,
+    waiting: Arc<FlushRequests>,
+    unsequenced: Arc<Notify>,
     committed: Arc<Notify>,
     stop: CancellationToken,
 }
 
-impl Round {
-    /// Numbers until told to stop, on one connection after the other.
-    async fn follow(self, first: Line) {
+impl PublishLoop {
+    /// Sequences events until stopped. Reconnects when the connection is lost.
+    async fn run(self, first: PublisherConnection) {
         let mut connected = Ok(first);
         loop {
-            let begun = match connected {
-                Ok(line) => self.pass(&line).await.map(|()| line),
+            let first_pass = match connected {
+                Ok(connection) => self.sequence(&connection).await.map(|()| connection),
                 Err(error) => Err(error),
             };
-            let ended = match begun {
-                Ok(mut line) => self.serve(&mut line).await,
+            let ended = match first_pass {
+                Ok(mut connection) => self.serve(&mut connection).await,
                 Err(error) => {
-                    // It was tried anew already: nobody knows how long it will take.
-                    forget(&self.waiting);
+                    // The requests have survived one reconnect; a longer wait would block their callers.
+                    fail_all(&self.waiting);
                     Err(error)
                 }
             };
             let Err(error) = ended else { return };
-            tracing::warn!(?error, "events wait for the database; trying again");
+            tracing::warn!(?error, "publishing events failed; reconnecting");
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = tokio::time::sleep(RETRY) => {}
+                () = tokio::time::sleep(RECONNECT_PAUSE) => {}
             }
             connected = self.connect().await;
         }
     }
 
-    async fn connect(&self) -> Result<Line> {
+    async fn connect(&self) -> Result<PublisherConnection> {
         let (client, mut connection) = self.target.connect_async().await?;
-        let (tell, hears) = mpsc::channel(1);
-        let (over, is_over) = oneshot::channel();
+        let (notify, notifications) = mpsc::channel(1);
+        let (close, closed) = oneshot::channel();
         tokio::spawn(async move {
             loop {
                 match poll_fn(|context| connection.poll_message(context)).await {
                     Some(Ok(AsyncMessage::Notification(_))) => {
-                        // One that waits stands for all.
-                        let _ = tell.try_send(());
+                        // If the channel is full, a notification is already pending.
+                        let _ = notify.try_send(());
                     }
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => break,
                 }
             }
-            let _ = over.send(());
+            let _ = close.send(());
         });
-        let set = client.batch_execute(super::session::TRUSTWORTHY).await;
-        set.map_err(|error| super::session::failure(&error))?;
+        let set = client.batch_execute(REQUIRED_SETTINGS).await;
+        set.map_err(|error| failure(&error))?;
         if let Err(error) = client.batch_execute("LISTEN shop_events").await {
-            // Some who speak the protocol do not have it; looking from time to time does.
-            tracing::warn!(%error, "the database cannot notify; live updates come by polling");
+            // Some Postgres-compatible servers and poolers do not support it. Polling is sufficient.
+            tracing::warn!(%error, "LISTEN is not supported; falling back to polling for live updates");
         }
-        let line = Line {
+        let connection = PublisherConnection {
             client,
-            hears,
-            is_over,
+            notifications,
+            closed,
         };
-        line.join(self.folder).await?;
-        Ok(line)
+        connection.register(self.image_folder).await?;
+        Ok(connection)
     }
 
-    /// Numbers until told to stop, or until the connection is lost.
-    async fn serve(&self, line: &mut Line) -> Result<()> {
+    /// Sequences events until stopped or until the connection is lost.
+    async fn serve(&self, connection: &mut PublisherConnection) -> Result<()> {
         loop {
-            let told = tokio::select! {
+            let is_signalled = tokio::select! {
                 () = self.stop.cancelled() => {
-                    return self.pass(line).await;
+                    return self.sequence(connection).await;
                 }
-                _ = &mut line.is_over => {
+                _ = &mut connection.closed => {
                     return Err(Error::unavailable("the connection was lost"));
                 }
-                Some(()) = line.hears.recv() => {
+                Some(()) = connection.notifications.recv() => {
                     self.committed.notify_one();
                     continue;
                 }
-                () = self.fresh.notified() => true,
-                () = tokio::time::sleep(POLL) => false,
+                () = self.unsequenced.notified() => true,
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
             };
-            if told || line.has_fresh().await? {
-                self.pass(line).await?;
-                tokio::time::sleep(PAUSE).await;
+            if is_signalled || connection.has_unsequenced().await? {
+                self.sequence(connection).await?;
+                tokio::time::sleep(BATCH_PAUSE).await;
             }
         }
     }
 
-    /// Numbers what is committed and tells those who wait. If it fails they wait on, for the next
+    /// Sequences all committed events and answers the flush requests. On failure the requests wait for the next
     /// connection.
-    async fn pass(&self, line: &Line) -> Result<()> {
-        let held = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = std::mem::take(&mut *held());
-        if let Err(error) = line.number().await {
-            held().extend(waiting);
+    async fn sequence(&self, connection: &PublisherConnection) -> Result<()> {
+        let requests = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = std::mem::take(&mut *requests());
+        if let Err(error) = connection.sequence_events().await {
+            requests().extend(waiting);
             return Err(error);
         }
         self.committed.notify_one();
         for done in waiting {
-            // Who asked may have left.
+            // The caller may be gone.
             let _ = done.send(());
         }
         Ok(())
     }
 }
 
-/// The publisher's own connection.
-struct Line {
+/// The publisher's connection, with the channels that its driver task feeds.
+struct PublisherConnection {
     client: Client,
-    hears: mpsc::Receiver<()>,
-    is_over: oneshot::Receiver<()>,
+    notifications: mpsc::Receiver<()>,
+    closed: oneshot::Receiver<()>,
 }
 
-impl Line {
-    /// Makes this program known to the others on the database, for as long as the connection lasts.
-    async fn join(&self, folder: Option<i32>) -> Result<()> {
-        let failed = |error: tokio_postgres::Error| super::session::failure(&error);
-        let mark = folder.unwrap_or(0);
-        self.client.execute(JOIN, &[&mark]).await.map_err(failed)?;
-        if folder.is_none() {
-            return Ok(());
-        }
-        let others = self
-            .client
-            .query_opt(FIND_OTHER, &[&[0, mark.cast_unsigned()].as_slice()])
+impl PublisherConnection {
+    /// Registers this instance for the lifetime of the connection. The id 0 means that it uses no image folder.
+    ///
+    /// Errors: `unavailable` if another instance is registered with another folder.
+    async fn register(&self, image_folder: Option<i32>) -> Result<()> {
+        let failed = |error: tokio_postgres::Error| failure(&error);
+        let id = image_folder.unwrap_or(0);
+        self.client
+            .execute(REGISTER, &[&id])
             .await
             .map_err(failed)?;
-        match others {
+        if image_folder.is_none() {
+            return Ok(());
+        }
+        let other = self
+            .client
+            .query_opt(FIND_OTHER, &[&[0, id.cast_unsigned()].as_slice()])
+            .await
+            .map_err(failed)?;
+        match other {
             None => Ok(()),
             Some(_) => Err(Error::unavailable(
-                "another instance on this database keeps its pictures in a folder of its own; give \
-                 all of them the same `images/` (a shared volume), or the same `CLOUDINARY_URL` or \
-                 `SHOP_IMAGES_URL`",
+                "another instance on this database uses a different image folder; all instances need the \
+                 same `images/` (a shared volume), or the same `CLOUDINARY_URL` or `SHOP_IMAGES_URL`",
             )),
         }
     }
 
-    async fn has_fresh(&self) -> Result<bool> {
+    async fn has_unsequenced(&self) -> Result<bool> {
         let found = self
             .client
             .query_opt("SELECT 1 FROM fresh_events LIMIT 1", &[])
             .await
-            .map_err(|error| super::session::failure(&error))?;
+            .map_err(|error| failure(&error))?;
         Ok(found.is_some())
     }
 
-    async fn number(&self) -> Result<()> {
-        let numbered = self.client.batch_execute(NUMBER).await;
-        numbered.map_err(|error| super::session::failure(&error))
+    async fn sequence_events(&self) -> Result<()> {
+        let done = self.client.batch_execute(SEQUENCE_EVENTS).await;
+        done.map_err(|error| failure(&error))
     }
 }

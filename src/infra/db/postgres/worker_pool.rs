@@ -1,8 +1,9 @@
-//! A crew: threads that take jobs from one queue, each with a connection of its own, made when it is
-//! first needed and made anew when it is lost.
+//! A pool of threads that take operations from one queue. Each thread owns a connection, opened at first use and
+//! reopened when lost.
 //!
-//! A job runs again where the database asks for it, and where its connection was lost before its
-//! commit was sent; after that nobody knows what became of it, and it is never tried again.
+//! An operation runs again if Postgres asks for a retry or if its connection was lost before COMMIT was sent.
+//! If the connection is lost during COMMIT, the outcome is unknown; the operation is not retried and the caller
+//! gets an error.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
@@ -12,44 +13,48 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::session::{Session, Setup, Trouble};
+use super::{
+    connection::{ConnectionSettings, PgConnection},
+    errors::TxError,
+};
 use crate::{
     core::{
         error::{Error, Result},
         rng::Rng,
     },
-    infra::db::{Access, Job, Outcome, queue::Queue},
+    infra::db::{Access, Operation, Outcome, queue::Queue},
 };
 
-/// How often a job that met others is run in all.
-const TRIES: u32 = 6;
+/// The maximum number of attempts of one operation.
+const MAX_ATTEMPTS: u32 = 6;
 
-/// The longest pause before the second try; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(4);
+/// The upper bound of the random backoff before the second attempt; doubles with each attempt.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(4);
 
-/// How long threads may take for what they are at, once they are told to end.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a shutdown waits for the threads to finish.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Order = (Access, Box<dyn Job>);
+type Submission = (Access, Box<dyn Operation>);
 
-pub(super) struct Crew {
-    queue: Queue<Order>,
+pub(super) struct WorkerPool {
+    queue: Queue<Submission>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Crew {
+impl WorkerPool {
+    /// Starts `size` threads. They signal `unsequenced` after commits that emitted events.
     pub(super) fn start(
         name: &str,
         size: u32,
-        queue: usize,
-        setup: Setup,
-        fresh: Arc<Notify>,
-    ) -> Result<Crew> {
-        let (queue, receiver) = Queue::new(queue);
+        queue_capacity: usize,
+        settings: ConnectionSettings,
+        unsequenced: Arc<Notify>,
+    ) -> Result<WorkerPool> {
+        let (queue, receiver) = Queue::new(queue_capacity);
         let receiver = Arc::new(Mutex::new(receiver));
         let worker = Arc::new(Worker {
-            setup,
-            fresh,
+            settings,
+            unsequenced,
             rng: Rng::system(),
         });
         let threads = (1..=size)
@@ -61,40 +66,42 @@ impl Crew {
                     .map_err(Error::internal)
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Crew {
+        Ok(WorkerPool {
             queue,
             threads: Mutex::new(threads),
         })
     }
 
-    pub(super) fn push(&self, access: Access, job: Box<dyn Job>) -> Result<()> {
+    pub(super) fn push(&self, access: Access, operation: Box<dyn Operation>) -> Result<()> {
         let full = "too many requests are waiting; try again";
-        self.queue.push((access, job), full)
+        self.queue.push((access, operation), full)
     }
 
-    /// Takes no more jobs and finishes those that wait.
+    /// Rejects new operations and finishes the queued ones.
     pub(super) fn close(&self) {
         self.queue.close();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        part_from(threads);
+        join_with_timeout(threads);
     }
 }
 
-impl Drop for Crew {
+impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-/// Waits for threads that were told to end, but not for ever: on a server that says nothing one hangs
-/// as long as the process runs.
-pub(super) fn part_from(threads: impl IntoIterator<Item = JoinHandle<()>>) {
-    let deadline = Instant::now() + FAREWELL;
+/// Waits up to [`SHUTDOWN_TIMEOUT`] for threads to end. A thread that waits for an unresponsive server is
+/// leaked.
+pub(super) fn join_with_timeout(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
     for thread in threads {
         while !thread.is_finished() {
             if Instant::now() > deadline {
-                return tracing::warn!("the database does not answer; leaving it");
+                return tracing::warn!(
+                    "the database does not respond; shutting down without waiting for it"
+                );
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -104,114 +111,127 @@ pub(super) fn part_from(threads: impl IntoIterator<Item = JoinHandle<()>>) {
     }
 }
 
-/// What the threads of a crew share.
+/// The state that the threads of a pool share.
 struct Worker {
-    setup: Setup,
-    fresh: Arc<Notify>,
+    settings: ConnectionSettings,
+    unsequenced: Arc<Notify>,
     rng: Rng,
 }
 
-/// What one try at a job came to.
+/// The outcome of one attempt at an operation.
 enum Attempt {
-    /// The job's own answer stands, be it good or bad.
+    /// The operation's own result, success or error, is final.
     Answered {
         emitted: bool,
     },
     Refused(Error),
-    /// It met others, or its connection was gone: nothing of it is there.
-    Again(Error),
+    /// A conflict with another transaction, or a connection lost before COMMIT: nothing was written.
+    Retry(Error),
 }
 
 impl Worker {
-    fn serve(&self, queue: &Mutex<Receiver<Order>>) {
-        let mut session = None;
+    fn serve(&self, queue: &Mutex<Receiver<Submission>>) {
+        let mut connection = None;
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok((access, job)) = next else { break };
-            if !job.is_abandoned() {
-                self.perform(&mut session, access, job);
+            let Ok((access, operation)) = next else { break };
+            if !operation.is_abandoned() {
+                self.run(&mut connection, access, operation);
             }
         }
     }
 
-    /// Brings a job to its answer.
-    fn perform(&self, session: &mut Option<Session>, access: Access, mut job: Box<dyn Job>) {
-        let mut pause = FIRST_PAUSE;
-        for tried in 1..=TRIES {
-            let error = match self.attempt(session, access, job.as_mut()) {
+    /// Runs an operation, with retries, and answers it.
+    fn run(
+        &self,
+        connection: &mut Option<PgConnection>,
+        access: Access,
+        mut operation: Box<dyn Operation>,
+    ) {
+        let mut backoff = INITIAL_BACKOFF;
+        for number in 1..=MAX_ATTEMPTS {
+            let error = match self.attempt(connection, access, operation.as_mut()) {
                 Attempt::Answered { emitted } => {
-                    job.answer();
+                    operation.answer();
                     if emitted {
-                        self.fresh.notify_one();
+                        self.unsequenced.notify_one();
                     }
                     return;
                 }
-                Attempt::Refused(error) => return job.refuse(error),
-                Attempt::Again(error) => error,
+                Attempt::Refused(error) => return operation.refuse(error),
+                Attempt::Retry(error) => error,
             };
-            if tried == TRIES {
-                return job.refuse(error);
+            if number == MAX_ATTEMPTS {
+                return operation.refuse(error);
             }
-            std::thread::sleep(self.up_to(pause));
-            pause *= 2;
+            std::thread::sleep(self.random_below(backoff));
+            backoff *= 2;
         }
     }
 
-    fn attempt(&self, session: &mut Option<Session>, access: Access, job: &mut dyn Job) -> Attempt {
-        if session.as_ref().is_some_and(Session::is_lost) {
-            *session = None;
+    fn attempt(
+        &self,
+        connection: &mut Option<PgConnection>,
+        access: Access,
+        operation: &mut dyn Operation,
+    ) -> Attempt {
+        if connection.as_ref().is_some_and(PgConnection::is_lost) {
+            *connection = None;
         }
-        let session = match session {
-            Some(session) => session,
-            None => match Session::open(&self.setup) {
-                Ok(fresh) => session.insert(fresh),
+        let connection = match connection {
+            Some(connection) => connection,
+            None => match PgConnection::open(&self.settings) {
+                Ok(opened) => connection.insert(opened),
                 Err(error) => {
-                    // Where the shop is kept is nothing for its customers.
-                    tracing::warn!(?error, "no connection to the database");
+                    // The client's text must not reveal the server's address.
+                    tracing::warn!(?error, "cannot connect to the database");
                     return Attempt::Refused(Error::unavailable(
                         "the database cannot be reached; try again",
                     ));
                 }
             },
         };
-        session.begin(access);
-        // One that has waited for a thread behind others waits the less for a lock.
-        let (limit, waited) = (self.setup.lock_limit, job.arrived().elapsed());
-        if access == Access::Write && waited > limit / 10 {
-            session.limit_locks(limit.saturating_sub(waited));
+        connection.begin(access);
+        // The time in the queue counts toward the lock timeout.
+        let (lock_timeout, waited) = (
+            self.settings.lock_timeout,
+            operation.submitted_at().elapsed(),
+        );
+        if access == Access::Write && waited > lock_timeout / 10 {
+            connection.set_lock_timeout(lock_timeout.saturating_sub(waited));
         }
-        let outcome = job.run(session);
+        let outcome = operation.run(connection);
         let emitted = outcome == (Outcome::Done { emitted: true });
         let ended = match outcome {
-            Outcome::Done { .. } => session.commit(),
-            Outcome::Failed | Outcome::Panicked => session.roll_back(),
+            Outcome::Done { .. } => connection.commit(),
+            Outcome::Failed | Outcome::Panicked => connection.roll_back(),
         };
-        match (session.trouble(), ended) {
+        match (connection.tx_error(), ended) {
             (None, Ok(())) => Attempt::Answered { emitted },
-            (Some(Trouble::Contended), _) => Attempt::Again(Error::unavailable(
-                "too much was changed at once; try again",
+            (Some(TxError::Conflict), _) => Attempt::Retry(Error::unavailable(
+                "too many conflicting changes; try again",
             )),
-            (Some(Trouble::Lost), _) => Attempt::Again(Error::unavailable(
+            (Some(TxError::ConnectionLost), _) => Attempt::Retry(Error::unavailable(
                 "the connection to the database was lost; try again",
             )),
-            (Some(Trouble::Uncertain), _) => Attempt::Refused(Error::unavailable(
-                "the connection to the database was lost on the way; look what became of it, or \
-                 repeat it under the same `Idempotency-Key`",
+            (Some(TxError::OutcomeUnknown), _) => Attempt::Refused(Error::unavailable(
+                "the connection to the database was lost during the commit; check whether the change was \
+                 made, or retry with the same `Idempotency-Key`",
             )),
-            // The operation's own error says more than that its transaction failed with it.
-            (Some(Trouble::Failed), _) if outcome == Outcome::Failed => {
+            // The operation's own error is more specific than the failed transaction.
+            (Some(TxError::Failed), _) if outcome == Outcome::Failed => {
                 Attempt::Answered { emitted: false }
             }
-            (Some(Trouble::Failed), Ok(())) => Attempt::Refused(Error::internal(
-                "a statement failed inside an operation that went on",
+            (Some(TxError::Failed), Ok(())) => Attempt::Refused(Error::internal(
+                "the operation returned `Ok` after a failed statement",
             )),
             (_, Err(error)) => Attempt::Refused(error),
         }
     }
 
-    /// A random span, so that those who met do not meet again.
-    fn up_to(&self, most: Duration) -> Duration {
-        let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    /// Returns a random duration below `max`, so that conflicting operations do not retry in lockstep.
+    fn random_below(&self, max: Duration) -> Duration {
+        let micros = u64::try_from(max.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(self.rng.below(micros.max(1)))
     }
 }

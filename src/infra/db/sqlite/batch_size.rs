@@ -1,42 +1,45 @@
-//! How large a group may get: so large that its commit is cheap beside its jobs, and no larger, for
-//! while one group runs, the callers of the one before it ask anew. In groups of all who wait, callers
-//! and writer would take turns.
+//! The size of the next group commit.
+//!
+//! The writer adapts the batch size, so that the work of a batch takes about 1.5 times as long as its commit.
+//! Larger batches would amortize the fsync further, but they reduce concurrency: while the writer runs one
+//! batch, the callers of the previous one send their next requests. If every batch contained all waiting
+//! callers, callers and writer would alternate instead of overlapping.
 
 use std::time::Duration;
 
-/// Any group may be so large.
-const SMALLEST: usize = 24;
+/// Every batch may have this many operations.
+const MIN_BATCH: usize = 24;
 
-/// No group is larger, so that none waits for a crowd.
-pub(super) const LARGEST: usize = 256;
+/// No batch has more operations; it bounds the latency of the first one.
+pub(super) const MAX_BATCH: usize = 256;
 
-/// The newest measure counts for one in so many: one that was held up must not decide.
-const MEMORY: u32 = 16;
+/// The weight of the newest measurement in the moving average is 1 / `SMOOTHING`.
+const SMOOTHING: u32 = 16;
 
-/// What a job and a commit took of late.
+/// Moving averages of the time per operation and per commit.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
-    job: Duration,
+pub(super) struct BatchSize {
+    operation: Duration,
     commit: Duration,
 }
 
-impl Pace {
-    /// How many jobs the next group may have: those that take half as long again as a commit.
-    pub(super) fn most(&self) -> usize {
-        let most = (self.commit * 3).as_nanos() / (self.job * 2).as_nanos().max(1);
-        usize::try_from(most)
-            .unwrap_or(LARGEST)
-            .clamp(SMALLEST, LARGEST)
+impl BatchSize {
+    /// Returns the maximum size of the next batch.
+    pub(super) fn max(&self) -> usize {
+        let size = (self.commit * 3).as_nanos() / (self.operation * 2).as_nanos().max(1);
+        usize::try_from(size)
+            .unwrap_or(MAX_BATCH)
+            .clamp(MIN_BATCH, MAX_BATCH)
     }
 
-    /// Learns from a group of so many jobs.
-    pub(super) fn note(&mut self, jobs: usize, work: Duration, commit: Duration) {
-        let job = work / u32::try_from(jobs).unwrap_or(u32::MAX);
-        self.job = blend(self.job, job);
-        self.commit = blend(self.commit, commit);
+    /// Updates the averages with the times of one batch of `operations`.
+    pub(super) fn record(&mut self, operations: usize, work: Duration, commit: Duration) {
+        let operation = work / u32::try_from(operations).unwrap_or(u32::MAX);
+        self.operation = moving_average(self.operation, operation);
+        self.commit = moving_average(self.commit, commit);
     }
 }
 
-fn blend(old: Duration, new: Duration) -> Duration {
-    (old * (MEMORY - 1) + new) / MEMORY
+fn moving_average(old: Duration, new: Duration) -> Duration {
+    (old * (SMOOTHING - 1) + new) / SMOOTHING
 }

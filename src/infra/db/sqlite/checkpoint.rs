@@ -1,5 +1,10 @@
-//! Folds the log into the database file: beside the writer what is much, by the writer itself the little
-//! that is left, so that it begins the log anew. It must never let the log grow without end.
+//! WAL checkpoints: copies committed pages from the WAL into the database file, so that the WAL does not grow
+//! without bound.
+//!
+//! `SQLite`'s automatic checkpoint would run inside a commit and delay its callers. Instead the writer checks
+//! the size of the WAL after each batch. A large checkpoint runs on a separate thread, concurrently with
+//! commits. The small remainder runs on the writer itself: only when all pages are copied and no reader uses
+//! them does the next commit restart the WAL from its beginning.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
@@ -10,120 +15,127 @@ use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::{failure, is_failed_sync},
-    writing::{Writing, report_failed_sync},
+    connection::{failure, is_failed_fsync},
+    writer_connection::{WriterConnection, report_failed_fsync},
 };
 use crate::core::error::{Error, Result};
 
-/// Folds what no reader needs any more, and waits for nobody
+/// Copies as many pages as possible without waiting for readers or the writer
 /// (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>).
-const FOLD: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
-/// The same answer without doing anything: whether it was busy, the log's pages, and those folded.
-const COUNT: &str = "PRAGMA wal_checkpoint(NOOP)";
+/// Returns the same counts without copying anything: busy, pages in the WAL, checkpointed pages.
+const NOOP: &str = "PRAGMA wal_checkpoint(NOOP)";
 
-pub(super) struct Folding {
-    /// From so many pages on the log is folded.
-    pages: i64,
+/// The checkpoint thread, and the writer's decision when to run it.
+pub(super) struct Checkpointer {
+    /// A checkpoint is due when the WAL has this many pages.
+    threshold: i64,
     wake: Option<SyncSender<()>>,
     done: Receiver<()>,
     thread: Option<JoinHandle<()>>,
-    is_under_way: bool,
-    /// How long the log was when folding was last asked for: where readers stand in the way it is not asked
-    /// for after every group.
-    asked_at: i64,
+    is_running: bool,
+    /// The pages in the WAL at the last checkpoint. The next is due only after some growth: if a long-running
+    /// reader blocks progress, a checkpoint after every batch would be wasted.
+    last_wal_pages: i64,
 }
 
-impl Folding {
-    /// `connection` is that of the thread beside the writer.
+impl Checkpointer {
+    /// Starts the thread, which uses `connection`.
     pub(super) fn start(
         connection: Connection,
-        pages: i64,
+        threshold: i64,
         failed: CancellationToken,
-    ) -> Result<Folding> {
-        let (wake, asked) = sync_channel(1);
-        let (tell, done) = sync_channel(1);
+    ) -> Result<Checkpointer> {
+        let (wake, wakeups) = sync_channel(1);
+        let (finished, done) = sync_channel(1);
         let thread = std::thread::Builder::new()
-            .name("folding".into())
+            .name("checkpoint".into())
             .spawn(move || {
-                while asked.recv().is_ok() {
-                    fold(&connection, &failed);
-                    if tell.send(()).is_err() {
+                while wakeups.recv().is_ok() {
+                    checkpoint(&connection, &failed);
+                    if finished.send(()).is_err() {
                         break;
                     }
                 }
             })
             .map_err(Error::internal)?;
-        Ok(Folding {
-            pages,
+        Ok(Checkpointer {
+            threshold,
             wake: Some(wake),
             done,
             thread: Some(thread),
-            is_under_way: false,
-            asked_at: 0,
+            is_running: false,
+            last_wal_pages: 0,
         })
     }
 
-    /// Has the log folded if it is long; between two groups.
-    pub(super) fn look(&mut self, writing: &mut Writing<'_>) {
-        if let Err(error) = self.fold(writing) {
+    /// Starts or runs a checkpoint if the WAL is long enough. The writer calls this between two batches.
+    pub(super) fn run_if_due(&mut self, writer: &mut WriterConnection<'_>) {
+        if let Err(error) = self.try_run_if_due(writer) {
             tracing::warn!(?error, "WAL checkpoint failed");
         }
     }
 
-    fn fold(&mut self, writing: &mut Writing<'_>) -> Result<()> {
-        let (log, folded) = counts(writing, COUNT)?;
-        if self.is_under_way {
+    fn try_run_if_due(&mut self, writer: &mut WriterConnection<'_>) -> Result<()> {
+        let (wal_pages, checkpointed) = wal_status(writer, NOOP)?;
+        if self.is_running {
             match self.done.try_recv() {
-                Err(TryRecvError::Empty) if log < 4 * self.pages => return Ok(()),
-                // It does not keep up: the writer waits for it.
+                Err(TryRecvError::Empty) if wal_pages < 4 * self.threshold => return Ok(()),
+                // The checkpoint cannot keep up with the writer, so the writer waits for it.
                 Err(TryRecvError::Empty) => drop(self.done.recv()),
                 Ok(()) | Err(TryRecvError::Disconnected) => {}
             }
-            self.is_under_way = false;
+            self.is_running = false;
         }
-        if log < self.asked_at {
-            // It has begun anew.
-            self.asked_at = 0;
+        if wal_pages < self.last_wal_pages {
+            // The WAL was restarted.
+            self.last_wal_pages = 0;
         }
-        if log < self.pages.max(self.asked_at + self.pages / 16) {
+        if wal_pages
+            < self
+                .threshold
+                .max(self.last_wal_pages + self.threshold / 16)
+        {
             return Ok(());
         }
-        self.asked_at = log;
-        let is_little = log - folded <= self.pages / 8;
-        self.is_under_way = !is_little && self.wake.as_ref().is_some_and(|it| it.send(()).is_ok());
-        if !self.is_under_way {
-            counts(writing, FOLD)?;
+        self.last_wal_pages = wal_pages;
+        let is_small = wal_pages - checkpointed <= self.threshold / 8;
+        self.is_running = !is_small && self.wake.as_ref().is_some_and(|it| it.send(()).is_ok());
+        if !self.is_running {
+            wal_status(writer, PASSIVE)?;
         }
         Ok(())
     }
 }
 
-impl Drop for Folding {
+impl Drop for Checkpointer {
     fn drop(&mut self) {
         drop(self.wake.take());
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
-            tracing::error!("the thread that folds the log panicked");
+            tracing::error!("the checkpoint thread panicked");
         }
     }
 }
 
-/// Copies the log into the database file, as far as readers allow.
-pub(super) fn fold(connection: &Connection, failed: &CancellationToken) {
-    let done = connection.query_row(FOLD, [], |_| Ok(())).map_err(failure);
+/// Runs a passive checkpoint.
+pub(super) fn checkpoint(connection: &Connection, failed: &CancellationToken) {
+    let done = connection
+        .query_row(PASSIVE, [], |_| Ok(()))
+        .map_err(failure);
     match done {
-        Err(error) if is_failed_sync(&error) => report_failed_sync(failed, &error),
+        Err(error) if is_failed_fsync(&error) => report_failed_fsync(failed, &error),
         Err(error) => tracing::warn!(?error, "WAL checkpoint failed"),
         Ok(()) => {}
     }
 }
 
-/// The log's pages and those that are folded, as the pragma tells them.
-fn counts(writing: &mut Writing<'_>, pragma: &str) -> Result<(i64, i64)> {
-    let mut counts = (0, 0);
-    writing.ask(pragma, &mut |row| {
-        counts = (row.get(1)?, row.get(2)?);
+/// Runs a checkpoint pragma. Returns the pages in the WAL, and how many of them are checkpointed.
+fn wal_status(writer: &mut WriterConnection<'_>, pragma: &str) -> Result<(i64, i64)> {
+    let mut pages = (0, 0);
+    writer.pragma(pragma, &mut |row| {
+        pages = (row.get(1)?, row.get(2)?);
         Ok(true)
     })?;
-    Ok(counts)
+    Ok(pages)
 }

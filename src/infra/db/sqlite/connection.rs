@@ -1,4 +1,4 @@
-//! Statements, rows and failures of `SQLite`, as the seam wants them.
+//! Maps statements, rows and errors of `rusqlite` to the storage layer's types.
 
 use rusqlite::{
     ErrorCode, Statement,
@@ -33,14 +33,14 @@ impl Connection for rusqlite::Connection {
     }
 }
 
-/// Runs a statement and tells how many rows it changed.
+/// Runs a statement. Returns the number of changed rows.
 pub(super) fn execute(statement: &mut Statement<'_>, args: &[Value<'_>]) -> Result<u64> {
     bind(statement, args)?;
     let changed = statement.raw_execute().map_err(failure)?;
     Ok(changed as u64)
 }
 
-/// Runs a statement and hands each row over, as long as `each` says `true`.
+/// Runs a query and calls `each` for every row until it returns `false`.
 pub(super) fn query(
     statement: &mut Statement<'_>,
     args: &[Value<'_>],
@@ -66,21 +66,21 @@ impl Cells for rusqlite::Row<'_> {
                 .map(Cell::Text)
                 .map_err(Error::internal),
             ValueRef::Blob(value) => Ok(Cell::Blob(value)),
-            ValueRef::Real(_) => Err(Error::internal("the schema knows no floating point")),
+            ValueRef::Real(_) => Err(Error::internal("floating-point columns are not supported")),
         }
     }
 }
 
-/// Refuses to go on where the engine has undone the transaction under an operation: whatever came
-/// after would be a transaction of its own, and kept.
+/// Errors: `Internal` if `SQLite` has rolled the transaction back inside an operation. Further statements would
+/// autocommit.
 pub(super) fn check_transaction(connection: &rusqlite::Connection) -> Result<()> {
     if connection.is_autocommit() {
-        return Err(Error::internal("the transaction is gone"));
+        return Err(Error::internal("the transaction was rolled back"));
     }
     Ok(())
 }
 
-/// Runs one of the statements that rule transactions.
+/// Runs a transaction control statement.
 pub(in crate::infra::db) fn run(connection: &rusqlite::Connection, sql: &str) -> Result<()> {
     connection
         .prepare_cached(sql)
@@ -89,11 +89,11 @@ pub(in crate::infra::db) fn run(connection: &rusqlite::Connection, sql: &str) ->
         .map_err(failure)
 }
 
-/// Every placeholder gets its value: one that is left out would keep that of an earlier use.
+/// Binds all parameters. A parameter that is not bound would keep the value of an earlier use of the statement.
 fn bind(statement: &mut Statement<'_>, args: &[Value<'_>]) -> Result<()> {
     if statement.parameter_count() != args.len() {
-        let (wanted, given) = (statement.parameter_count(), args.len());
-        let detail = format!("a statement has {wanted} placeholders and got {given} values");
+        let (expected, given) = (statement.parameter_count(), args.len());
+        let detail = format!("the statement has {expected} placeholders and got {given} values");
         return Err(Error::internal(detail));
     }
     for (index, value) in args.iter().enumerate() {
@@ -111,39 +111,39 @@ fn bind(statement: &mut Statement<'_>, args: &[Value<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Whether another program holds the lock.
+/// Returns whether the error is `SQLITE_BUSY`: another process holds the lock.
 pub(super) fn is_busy(error: &Error) -> bool {
-    engine_error(error).is_some_and(|error| error.code == ErrorCode::DatabaseBusy)
+    sqlite_error(error).is_some_and(|error| error.code == ErrorCode::DatabaseBusy)
 }
 
-/// Whether a sync to the disk has failed. What was to be synced may be lost, and a second sync may succeed
-/// all the same, since the kernel reports a failed write once.
-pub(super) fn is_failed_sync(error: &Error) -> bool {
+/// Returns whether the error is a failed fsync. The pages may be lost, and a second fsync may still succeed,
+/// because the kernel reports a failed write-back only once.
+pub(super) fn is_failed_fsync(error: &Error) -> bool {
     use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
-    engine_error(error).is_some_and(|error| {
+    sqlite_error(error).is_some_and(|error| {
         [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].contains(&error.extended_code)
     })
 }
 
-fn engine_error(error: &Error) -> Option<&rusqlite::ffi::Error> {
+fn sqlite_error(error: &Error) -> Option<&rusqlite::ffi::Error> {
     let source = std::error::Error::source(error)?;
     source.downcast_ref::<rusqlite::Error>()?.sqlite_error()
 }
 
-/// What a failure of the engine means to the shop (<https://www.sqlite.org/rescode.html>).
+/// Maps a `SQLite` error to an [`Error`] by its result code (<https://www.sqlite.org/rescode.html>).
 pub(super) fn failure(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::unavailable("the database is busy; try again").caused_by(error)
         }
         Some(ErrorCode::OperationInterrupted) => {
-            Error::unavailable("this took too long; ask for less").caused_by(error)
+            Error::unavailable("the query took too long; narrow the request").caused_by(error)
         }
         Some(ErrorCode::DiskFull) => {
             Error::new(Kind::StorageFull, "the disk is full; nothing was changed").caused_by(error)
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => {
-            Error::unavailable("the database cannot be written").caused_by(error)
+            Error::unavailable("the database is not writable").caused_by(error)
         }
         _ => Error::internal(error),
     }

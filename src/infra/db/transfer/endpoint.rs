@@ -1,4 +1,4 @@
-//! One end of a transfer: a database with one transaction open on it.
+//! The source or target of a transfer: a connection with one transaction.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::{
     core::error::{Error, Result},
     infra::db::{
         Access, Connection, Location, migrate,
-        postgres::{Lone, Setup},
+        postgres::{ConnectionSettings, Exclusive},
         sqlite,
     },
 };
@@ -23,48 +23,50 @@ impl Role {
     }
 }
 
-/// How long a statement may take, and how long it waits for a lock: nobody else is there.
-const PATIENCE: Duration = Duration::from_hours(24);
+/// The statement and lock timeout. Long, because the transfer is the only user of the database.
+const TIMEOUT: Duration = Duration::from_hours(24);
 
-pub(super) struct End {
+pub(super) struct Endpoint {
     role: Role,
     engine: Engine,
 }
 
 enum Engine {
     Sqlite(rusqlite::Connection),
-    Postgres(Box<Lone>),
+    Postgres(Box<Exclusive>),
 }
 
-impl End {
-    /// Opens a database that nobody serves, and keeps it so. A source must be there already.
-    pub(super) fn open(location: &Location, role: Role) -> Result<End> {
+impl Endpoint {
+    /// Migrates and opens a database. On Postgres it stays locked, so that no server can start.
+    ///
+    /// Errors: `unavailable` if a server uses the database (Postgres), or the source does not exist.
+    pub(super) fn open(location: &Location, role: Role) -> Result<Endpoint> {
         let engine = match location {
             Location::Sqlite(path) => {
                 if role == Role::Source && !path.exists() {
                     let path = path.display();
-                    return Err(Error::unavailable(format!("there is no shop at `{path}`")));
+                    return Err(Error::unavailable(format!("no shop found at `{path}`")));
                 }
                 migrate::sqlite(path)?;
-                Engine::Sqlite(sqlite::lone(path, role.writes())?)
+                Engine::Sqlite(sqlite::open_standalone(path, role.writes())?)
             }
             Location::Postgres(target) => {
                 migrate::postgres(target)?;
-                Engine::Postgres(Box::new(Lone::open(&Setup {
+                Engine::Postgres(Box::new(Exclusive::open(&ConnectionSettings {
                     target: Arc::new((**target).clone()),
-                    statement_limit: PATIENCE,
-                    lock_limit: PATIENCE,
-                    by_keys: false,
+                    statement_timeout: TIMEOUT,
+                    lock_timeout: TIMEOUT,
+                    is_keyed: false,
                 })?))
             }
         };
-        Ok(End { role, engine })
+        Ok(Endpoint { role, engine })
     }
 
     pub(super) fn connection(&mut self) -> &mut dyn Connection {
         match &mut self.engine {
             Engine::Sqlite(connection) => connection,
-            Engine::Postgres(lone) => &mut lone.session,
+            Engine::Postgres(exclusive) => &mut exclusive.connection,
         }
     }
 
@@ -74,25 +76,25 @@ impl End {
             (Engine::Sqlite(connection), Role::Target) => {
                 sqlite::run(connection, "BEGIN IMMEDIATE")
             }
-            (Engine::Postgres(lone), Role::Source) => {
-                lone.number_events()?;
-                lone.session.begin(Access::LongRead(None));
+            (Engine::Postgres(exclusive), Role::Source) => {
+                exclusive.sequence_events()?;
+                exclusive.connection.begin(Access::LongRead(None));
                 Ok(())
             }
-            (Engine::Postgres(lone), Role::Target) => {
-                lone.session.begin(Access::Write);
+            (Engine::Postgres(exclusive), Role::Target) => {
+                exclusive.connection.begin(Access::Write);
                 Ok(())
             }
         }
     }
 
-    /// Keeps what was written, and has the planner of a server learn of it.
+    /// Commits. On Postgres it then updates the planner statistics.
     pub(super) fn commit(&mut self) -> Result<()> {
         match &mut self.engine {
             Engine::Sqlite(connection) => sqlite::run(connection, "COMMIT"),
-            Engine::Postgres(lone) => {
-                lone.session.commit()?;
-                lone.analyze()
+            Engine::Postgres(exclusive) => {
+                exclusive.connection.commit()?;
+                exclusive.analyze()
             }
         }
     }
@@ -100,7 +102,7 @@ impl End {
     pub(super) fn roll_back(&mut self) -> Result<()> {
         match &mut self.engine {
             Engine::Sqlite(connection) => sqlite::run(connection, "ROLLBACK"),
-            Engine::Postgres(lone) => lone.session.roll_back(),
+            Engine::Postgres(exclusive) => exclusive.connection.roll_back(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What there is to move, in an order in which no row comes before one that it names.
+//! The tables to copy, in an order that satisfies their foreign keys.
 
 use crate::{
     core::error::{Error, Result},
@@ -12,13 +12,13 @@ pub(super) struct Table {
     pub key: Vec<String>,
 }
 
-/// Not moved: what the migrations keep of themselves, what is empty once all events have their
-/// numbers, and what triggers or the next start make of the products again.
-const OTHERS: &str = "name NOT IN ('refinery_schema_history', 'fresh_events', 'product_search',
+/// Excludes tables that are not copied: the migration history, unsequenced events (empty once all events have
+/// numbers), and search indexes and counts that triggers or the next start rebuild.
+const COPIED: &str = "name NOT IN ('refinery_schema_history', 'fresh_events', 'product_search',
     'search_trigrams', 'search_words', 'postings', 'price_counts')
     AND name NOT LIKE 'product_fts%'";
 
-/// The tables of this program's schema, as a database in memory shows them.
+/// Returns the tables of the current schema, read from a migrated in-memory database; parents before children.
 pub(super) fn tables() -> Result<Vec<Table>> {
     let schema = migrate::in_memory()?;
     let texts = |sql: &str, table: &str| -> Result<Vec<String>> {
@@ -31,11 +31,11 @@ pub(super) fn tables() -> Result<Vec<Table>> {
     let names = texts(
         &format!(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
-             AND {OTHERS} AND ?1 = '' ORDER BY name"
+             AND {COPIED} AND ?1 = '' ORDER BY name"
         ),
         "",
     )?;
-    let mut waiting = Vec::new();
+    let mut remaining = Vec::new();
     for name in names {
         let columns = texts("SELECT name FROM pragma_table_info(?1) ORDER BY cid", &name)?;
         let key = texts(
@@ -46,17 +46,17 @@ pub(super) fn tables() -> Result<Vec<Table>> {
             "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1)",
             &name,
         )?;
-        waiting.push((Table { name, columns, key }, parents));
+        remaining.push((Table { name, columns, key }, parents));
     }
     let mut ordered: Vec<Table> = Vec::new();
-    while !waiting.is_empty() {
-        let free = waiting.iter().position(|(table, parents)| {
+    while !remaining.is_empty() {
+        let next = remaining.iter().position(|(table, parents)| {
             parents.iter().all(|parent| {
                 *parent == table.name || ordered.iter().any(|before| before.name == *parent)
             })
         });
-        let free = free.ok_or_else(|| Error::internal("tables name each other in a circle"))?;
-        ordered.push(waiting.remove(free).0);
+        let next = next.ok_or_else(|| Error::internal("the foreign keys form a cycle"))?;
+        ordered.push(remaining.remove(next).0);
     }
     Ok(ordered)
 }

@@ -1,0 +1,58 @@
+//! The storage layer: one API over `SQLite` and `PostgreSQL`.
+//!
+//! An *operation* is a synchronous closure over a [`Tx`]. [`Db::read`], [`Db::long_read`] and [`Db::write`]
+//! run it in one transaction; its SQL is written once and runs on both engines. A `Backend` hides the engine;
+//! [`Db::open`] chooses it from the database URL.
+//!
+//! | | `SQLite` | `PostgreSQL` |
+//! |---|---|---|
+//! | connections | one writer thread, a pool of readers | a pool of threads, one connection each |
+//! | isolation of writes | serialized by the single writer | READ COMMITTED, row locks ([`Sql::for_update`]) |
+//! | isolation of reads | WAL snapshot | REPEATABLE READ snapshot |
+//! | durability | WAL, `synchronous = FULL`, group commit | WAL, `synchronous_commit = on` |
+//! | event numbers | assigned in the transaction | assigned after the commit by the publisher |
+//!
+//! Both engines guarantee:
+//!
+//! - [`Db::write`] returns after the commit is durable.
+//! - The engine may roll a transaction back and run its closure again, so closures are `FnMut` and must not
+//!   have side effects outside the [`Tx`].
+//! - Transactions do not nest and do not await: a closure has a [`Tx`] and no [`Db`].
+
+mod backend;
+mod database;
+mod fair_semaphore;
+mod location;
+pub mod migrate;
+mod operation;
+mod options;
+mod outbox;
+pub mod postgres;
+mod queue;
+mod settings;
+mod sql;
+pub mod sqlite;
+mod timers;
+pub mod transfer;
+mod tx;
+mod value;
+
+pub(crate) use self::{
+    backend::{Access, Backend, Connection},
+    operation::Operation,
+    tx::UNSEQUENCED_EVENTS,
+    value::Cells,
+};
+pub use self::{
+    database::Db,
+    location::Location,
+    operation::Outcome,
+    options::Options,
+    postgres::Postgres,
+    settings::{count_up, set_setting, setting, setting_for_update},
+    sql::{Sql, placeholders},
+    sqlite::Sqlite,
+    timers::try_claim_timer,
+    tx::{Tx, ping},
+    value::{Cell, Column, Row, Value, params},
+};

@@ -1,0 +1,102 @@
+//! Preflight checks: whether the shop can use a database.
+
+use postgres::{Client, error::SqlState};
+
+use super::{Target, errors::failure};
+use crate::core::error::{Error, Result};
+
+/// The minimum `server_version_num`: Postgres 14.
+const MIN_VERSION: i32 = 140_000;
+
+impl Target {
+    /// Checks server version, encoding, permissions, and that the database is writable and does not belong to
+    /// another program. Changes nothing. Returns whether the shop's schema exists.
+    ///
+    /// Errors: `unavailable` with the reason and a remedy.
+    pub(in crate::infra::db) fn check(&self, client: &mut Client) -> Result<bool> {
+        let name = self.name();
+        let failed = |error: postgres::Error| failure(&error);
+        let row = client
+            .query_one(
+                "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
+                        getdatabaseencoding()::text, current_schema()::text,
+                        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+                        to_regclass('refinery_schema_history') IS NOT NULL,
+                        current_setting('server_version'), current_setting('transaction_read_only')",
+                &[],
+            )
+            .map_err(failed)?;
+        let refuse = |why: String| Err(Error::unavailable(format!("the database {name} {why}")));
+        if row.get::<_, i32>(0) < MIN_VERSION {
+            let version: String = row.get(6);
+            return refuse(format!("is Postgres {version}; 14 or later is needed"));
+        }
+        if row.get(1) {
+            return refuse("is a read-only replica; use the primary".to_owned());
+        }
+        if row.get::<_, &str>(7) == "on" {
+            return refuse("is read-only (`default_transaction_read_only`)".to_owned());
+        }
+        let encoding: String = row.get(2);
+        if encoding != "UTF8" {
+            return refuse(format!(
+                "has the encoding {encoding}; create it with `createdb -E UTF8 -T template0`"
+            ));
+        }
+        let user = self.config.get_user().unwrap_or_default();
+        if !row.get::<_, bool>(5) {
+            // Relations of an extension do not count. The schema is checked again, because another instance may
+            // have created it since the first query.
+            let others = client
+                .query(
+                    "SELECT c.relname::text FROM pg_class c
+                     JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
+                     WHERE to_regclass('refinery_schema_history') IS NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (
+                         SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+                     ORDER BY 1 LIMIT 3",
+                    &[],
+                )
+                .map_err(failed)?;
+            if !others.is_empty() {
+                let tables: Vec<_> = others.iter().map(|row| row.get::<_, &str>(0)).collect();
+                return refuse(format!(
+                    "belongs to another program (it contains `{}`); use a separate database",
+                    tables.join("`, `")
+                ));
+            }
+            if row.get::<_, Option<String>>(3).is_none() || !row.get::<_, bool>(4) {
+                return refuse(format!(
+                    "does not allow `{user}` to create tables; run `GRANT CREATE, USAGE ON SCHEMA public TO \
+                     {user}` there, or make `{user}` its owner"
+                ));
+            }
+            return Ok(false);
+        }
+        let first = client.query_opt(
+            "SELECT name FROM refinery_schema_history WHERE version = 1",
+            &[],
+        );
+        let first = match first {
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                return refuse(format!(
+                    "contains a shop owned by another role; use that role in the URL, or make `{user}` a \
+                     member of it"
+                ));
+            }
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_COLUMN) => {
+                return refuse(
+                    "belongs to another program (its `refinery_schema_history` has other columns); \
+                     use a separate database"
+                        .to_owned(),
+                );
+            }
+            first => first.map_err(failed)?,
+        };
+        match first.map(|row| row.get::<_, String>(0)) {
+            Some(name) if name != "accounts" => refuse(format!(
+                "belongs to another program (its first migration is `{name}`); use a separate database"
+            )),
+            name => Ok(name.is_some()),
+        }
+    }
+}
