@@ -1,9 +1,9 @@
-//! Carries committed events to live listeners, in the order of commits.
+//! The event bus: delivers committed events to live clients in commit order.
 //!
-//! The events' rows are the only source: one task reads what is new, woken by this process's
-//! commits and looking by itself for those of others. Listeners keep a position and take what comes
-//! after it in batches, so that none of them holds a queue. Batches are bounded by the changes they hold:
-//! one event has up to 200. An event that is not committed is never sent.
+//! The `events` table is the source of truth. One task reads new rows: commits of this process wake it, and
+//! polling finds those of other instances. It keeps the newest events in memory and publishes the newest
+//! sequence number, the *head*. Each listener keeps its own position and fetches the events after it in batches,
+//! so there are no per-listener queues. An uncommitted event is never delivered.
 
 use std::{
     collections::VecDeque,
@@ -23,19 +23,19 @@ use crate::{
     infra::db::{Db, Row, Tx, params},
 };
 
-/// How many events, and how many changes of stock in them, stay in memory.
+/// The maximum number of events, and of stock changes in them, kept in memory.
 const RECENT_EVENTS: usize = 4096;
 const RECENT_CHANGES: usize = 50_000;
 
-/// How often commits of other processes are looked for.
-const POLL: Duration = Duration::from_millis(250);
+/// The polling interval for commits of other processes.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How many events a batch holds, and how many changes, the last event whole.
+/// The size of a batch: it ends with the event that reaches either limit. An event has up to 200 changes.
 const BATCH_EVENTS: usize = 1000;
 const BATCH_CHANGES: usize = 1000;
 
-/// How many listeners read a batch from the database at a time.
-const REPLAYS: usize = 2;
+/// The maximum number of listeners that read from the database concurrently.
+const MAX_REPLAYS: usize = 2;
 
 #[derive(Clone)]
 pub struct Bus {
@@ -44,7 +44,7 @@ pub struct Bus {
     replays: Arc<Semaphore>,
 }
 
-/// The newest events, oldest first, without a gap.
+/// The newest events, oldest first, without gaps.
 #[derive(Default)]
 struct Recent {
     events: VecDeque<Arc<Committed>>,
@@ -52,9 +52,9 @@ struct Recent {
 }
 
 impl Recent {
-    fn extend(&mut self, fresh: Vec<Arc<Committed>>) {
-        self.changes += changes(&fresh);
-        self.events.extend(fresh);
+    fn extend(&mut self, new: Vec<Arc<Committed>>) {
+        self.changes += changes(&new);
+        self.events.extend(new);
         while self.events.len() > RECENT_EVENTS || self.changes > RECENT_CHANGES {
             let Some(oldest) = self.events.pop_front() else {
                 break;
@@ -63,7 +63,7 @@ impl Recent {
         }
     }
 
-    /// A batch of the events after `seq`; `None` if some of them are no longer here.
+    /// Returns a batch of the events after `seq`, or `None` if some of them are no longer in memory.
     fn after(&self, seq: i64) -> Option<Vec<Arc<Committed>>> {
         if self.events.front()?.seq > seq + 1 {
             return None;
@@ -73,7 +73,7 @@ impl Recent {
     }
 }
 
-/// As many of the first events as a batch holds.
+/// Returns the first events, up to the size of a batch.
 fn batch(events: impl Iterator<Item = Arc<Committed>>) -> Vec<Arc<Committed>> {
     let mut changes = 0;
     events
@@ -91,72 +91,72 @@ fn changes(events: &[Arc<Committed>]) -> usize {
 }
 
 impl Bus {
-    /// Starts the task that listens to `db`, until `stop`.
+    /// Starts the task that reads new events from `db`. It ends with `stop`.
     pub async fn start(db: Db, stop: CancellationToken) -> Result<Bus> {
         let first = db.read("bus.head", head).await?;
         let (sender, receiver) = watch::channel(first);
         let bus = Bus {
             recent: Arc::default(),
             head: receiver,
-            replays: Arc::new(Semaphore::new(REPLAYS)),
+            replays: Arc::new(Semaphore::new(MAX_REPLAYS)),
         };
-        tokio::spawn(Self::follow(bus.clone(), db, sender, stop));
+        tokio::spawn(Self::run(bus.clone(), db, sender, stop));
         Ok(bus)
     }
 
-    async fn follow(self, db: Db, head: watch::Sender<i64>, stop: CancellationToken) {
-        let mut failing = false;
+    async fn run(self, db: Db, head: watch::Sender<i64>, stop: CancellationToken) {
+        let mut is_failing = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = db.committed() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
             match self.advance(&db, &head).await {
-                Ok(()) => failing = false,
-                Err(error) if !failing && !stop.is_cancelled() => {
-                    tracing::error!(?error, "committed events cannot be read; trying on");
-                    failing = true;
+                Ok(()) => is_failing = false,
+                Err(error) if !is_failing && !stop.is_cancelled() => {
+                    tracing::error!(?error, "reading events failed; retrying");
+                    is_failing = true;
                 }
                 Err(_) => {}
             }
         }
-        // What was committed before the stop is still told.
+        // Deliver what was committed before the shutdown.
         if let Err(error) = self.advance(&db, &head).await {
-            tracing::debug!(?error, "the last events were not told to live listeners");
+            tracing::debug!(?error, "the last events were not delivered");
         }
     }
 
+    /// Reads all new events and moves the head.
     async fn advance(&self, db: &Db, head: &watch::Sender<i64>) -> Result<()> {
         loop {
             let after = *head.borrow();
-            let fresh = db
+            let new = db
                 .read("bus.advance", move |tx| events_after(tx, after))
                 .await?;
-            let Some(last) = fresh.last().map(|event| event.seq) else {
+            let Some(last) = new.last().map(|event| event.seq) else {
                 return Ok(());
             };
             self.recent
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
-                .extend(fresh);
+                .extend(new);
             head.send_replace(last);
         }
     }
 
-    /// The newest position that listeners may know of. What a read begun later sees is at least
-    /// as new.
+    /// Returns the newest published sequence number. A read that starts later sees at least its state.
     pub fn head(&self) -> i64 {
         *self.head.borrow()
     }
 
-    /// Wakes a listener whenever the head moves; closed when the shop stops.
+    /// Returns a receiver that changes whenever the head moves, and closes when the bus stops.
     pub fn watch(&self) -> watch::Receiver<i64> {
         self.head.clone()
     }
 
-    /// A batch of the events after `seq`, oldest first: from memory, else from the database, where few
-    /// listeners read at a time. Empty at the head.
+    /// Returns a batch of the events after `seq`, oldest first; empty if `seq` is the head. Events no longer in
+    /// memory are read from the database, by few listeners at a time.
     pub async fn after(&self, db: &Db, seq: i64) -> Result<Vec<Arc<Committed>>> {
         if seq >= self.head() {
             return Ok(Vec::new());
@@ -174,7 +174,7 @@ impl Bus {
     }
 }
 
-/// The position of the newest committed event; 0 before the first.
+/// Returns the sequence number of the newest event; 0 if there is none.
 pub fn head(tx: &mut Tx<'_>) -> Result<i64> {
     let newest = tx.one("SELECT max(seq) FROM events", &[], |row| {
         row.get::<Option<i64>>(0)
@@ -182,7 +182,7 @@ pub fn head(tx: &mut Tx<'_>) -> Result<i64> {
     Ok(newest.flatten().unwrap_or_default())
 }
 
-/// The oldest position from which nothing has been cleaned away.
+/// Returns the oldest position whose following events are all stored.
 pub fn tail(tx: &mut Tx<'_>) -> Result<i64> {
     let oldest = tx.one("SELECT min(seq) FROM events", &[], |row| {
         row.get::<Option<i64>>(0)
@@ -190,8 +190,8 @@ pub fn tail(tx: &mut Tx<'_>) -> Result<i64> {
     Ok(oldest.flatten().map_or(0, |seq| seq - 1))
 }
 
-/// A batch of the events after `seq`, oldest first. Nothing tells how large events are before they are
-/// read: the first few are read alone.
+/// Returns a batch of the events after `seq`, oldest first. The size of an event is not known before it is read,
+/// so the first queries read only a few.
 pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
     let mut events: Vec<Arc<Committed>> = Vec::new();
     for rows in [8, 64, BATCH_EVENTS] {
@@ -211,11 +211,12 @@ pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
     Ok(batch(events.into_iter()))
 }
 
-/// Forgets events older than `span`, the newest aside, so that positions never fall back.
+/// Deletes events older than `span`. The newest event always stays, so that sequence numbers never restart.
+/// Returns the number of deleted events.
 pub fn forget_before(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
     let before = tx.now().0 - i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     tx.execute(
-        // From the front only, whatever the clock said: a gap would pass for something heard.
+        // Deletes a prefix only, even if the clock was set back: listeners would not notice a gap.
         "DELETE FROM events WHERE seq < coalesce(
              (SELECT seq FROM events WHERE at >= ?1 ORDER BY seq LIMIT 1),
              (SELECT max(seq) FROM events))",
@@ -223,7 +224,7 @@ pub fn forget_before(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
     )
 }
 
-/// Tells where the numbers of events, which listeners rely on, have a gap.
+/// Checks that the sequence numbers of events have no gaps.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     let gaps: Vec<(i64, i64)> = tx.all(
         "SELECT seq, before FROM (
@@ -233,8 +234,8 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let gaps = gaps.into_iter().map(|(seq, before)| {
-        let remedy = "who followed the stock from before it should read the products again";
-        let says = format!("the event before it is {before}, not {}; {remedy}", seq - 1);
+        let remedy = "clients that followed the stock since before it should reload the products";
+        let says = format!("the previous event is {before}, not {}; {remedy}", seq - 1);
         Finding::about(format!("event {seq}"), says)
     });
     findings.enter("event-sequence", gaps);

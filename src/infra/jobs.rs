@@ -1,19 +1,20 @@
-//! Background work as operators see it, whichever queue it waits in.
+//! Background jobs as `shop admin jobs` lists them, across all queues.
 
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::core::clock::Timestamp;
 
-/// How many jobs of one kind are listed.
+/// The maximum number of listed jobs per kind and state.
 pub const MAX_LISTED: i64 = 200;
 
-/// Whether a job is still attempted.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
+    /// Queued, or waiting for the next attempt.
     Waiting,
-    /// Given up: a person has to retry or drop it.
+    /// Failed permanently: an operator must retry or delete it.
     Dead,
 }
 
@@ -26,17 +27,17 @@ impl JobState {
     }
 }
 
-/// One job of a queue.
+/// A background job.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackgroundJob {
     pub id: Uuid,
     /// In kebab-case, e.g. `send-refund`.
     pub kind: &'static str,
-    /// What it is about: an address, or the id of an order or an image.
+    /// The subject: an email address, or the id of an order or an image.
     pub subject: String,
     pub state: JobState,
-    /// When it is attempted next; `None`: never.
+    /// The time of the next attempt; `None` if there is none.
     pub due_at: Option<Timestamp>,
     pub attempts: i64,
     pub last_error: Option<String>,

@@ -1,5 +1,4 @@
-//! The machinery below the shop: database, HTTP, external services, configuration. Nothing here knows
-//! a domain.
+//! Infrastructure without domain logic: database, event bus, HTTP, external services, configuration.
 
 pub mod bus;
 pub mod config;
