@@ -120,8 +120,8 @@ impl Money {
             .ok_or_else(sum_out_of_range)
     }
 
-    /// Returns the sum, or [`MAX_AMOUNT`] and `true` if the sum exceeds it. For totals that are displayed even
-    /// when too large.
+    /// Returns the sum, or [`MAX_AMOUNT`] and `true` if the sum exceeds it. For totals that are displayed
+    /// even when too large.
     pub fn capped_sum(amounts: impl IntoIterator<Item = Money>) -> (Money, bool) {
         Money::capped(amounts.into_iter().map(|amount| i128::from(amount.0)).sum())
     }

@@ -46,7 +46,8 @@ impl Rng {
         bytes
     }
 
-    /// Returns a number below `bound`, which must not be 0. The modulo bias is below 2⁻³² for bounds below 2³².
+    /// Returns a number below `bound`, which must not be 0. The modulo bias is below 2⁻³² for bounds below
+    /// 2³².
     pub fn below(&self, bound: u64) -> u64 {
         u64::from_le_bytes(self.bytes()) % bound
     }

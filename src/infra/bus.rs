@@ -2,8 +2,8 @@
 //!
 //! The `events` table is the source of truth. One task reads new rows: commits of this process wake it, and
 //! polling finds those of other instances. It keeps the newest events in memory and publishes the newest
-//! sequence number, the *head*. Each listener keeps its own position and fetches the events after it in batches,
-//! so there are no per-listener queues. An uncommitted event is never delivered.
+//! sequence number, the *head*. Each listener keeps its own position and fetches the events after it in
+//! batches, so there are no per-listener queues. An uncommitted event is never delivered.
 
 use std::{
     collections::VecDeque,
@@ -155,8 +155,8 @@ impl Bus {
         self.head.clone()
     }
 
-    /// Returns a batch of the events after `seq`, oldest first; empty if `seq` is the head. Events no longer in
-    /// memory are read from the database, by few listeners at a time.
+    /// Returns a batch of the events after `seq`, oldest first; empty if `seq` is the head. Events no longer
+    /// in memory are read from the database, by few listeners at a time.
     pub async fn after(&self, db: &Db, seq: i64) -> Result<Vec<Arc<Committed>>> {
         if seq >= self.head() {
             return Ok(Vec::new());
@@ -190,8 +190,8 @@ pub fn tail(tx: &mut Tx<'_>) -> Result<i64> {
     Ok(oldest.flatten().map_or(0, |seq| seq - 1))
 }
 
-/// Returns a batch of the events after `seq`, oldest first. The size of an event is not known before it is read,
-/// so the first queries read only a few.
+/// Returns a batch of the events after `seq`, oldest first. The size of an event is not known before it is
+/// read, so the first queries read only a few.
 pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
     let mut events: Vec<Arc<Committed>> = Vec::new();
     for rows in [8, 64, BATCH_EVENTS] {

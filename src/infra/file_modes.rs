@@ -1,5 +1,5 @@
-//! File permissions: files and directories are accessible by their owner only, because they contain personal data
-//! and secrets. Modes are set explicitly, so that they do not depend on the umask of the process.
+//! File permissions: files and directories are accessible by their owner only, because they contain personal
+//! data and secrets. Modes are set explicitly, so that they do not depend on the umask of the process.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
@@ -33,8 +33,8 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     builder.recursive(true).mode(DIRECTORY).create(path)
 }
 
-/// Creates an empty file with mode 0600 if it does not exist. It never opens an existing file, because closing any
-/// descriptor of a database file releases `SQLite`'s POSIX locks
+/// Creates an empty file with mode 0600 if it does not exist. It never opens an existing file, because
+/// closing any descriptor of a database file releases `SQLite`'s POSIX locks
 /// (<https://www.sqlite.org/howtocorrupt.html>).
 pub fn create_if_missing(path: &Path) -> io::Result<()> {
     match open_options().write(true).create_new(true).open(path) {
@@ -43,13 +43,14 @@ pub fn create_if_missing(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Sets the mode of a file to 0600 if group or others have permissions. Ignores files that do not exist or belong
-/// to another user.
+/// Sets the mode of a file to 0600 if group or others have permissions. Ignores files that do not exist or
+/// belong to another user.
 pub fn restrict_file(path: &Path) -> io::Result<()> {
     restrict(path, FILE).map(drop)
 }
 
-/// Like [`restrict_file`], with mode 0700 for a directory. If the mode changes, restricts its contents recursively.
+/// Like [`restrict_file`], with mode 0700 for a directory. If the mode changes, restricts its contents
+/// recursively.
 pub fn restrict_directory(path: &Path) -> io::Result<()> {
     if !restrict(path, DIRECTORY)? {
         return Ok(());

@@ -32,8 +32,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Queues an operation. The engine sends the result to the caller; for a write, after the commit.
     fn submit(&self, access: Access, operation: Box<dyn Operation>) -> Result<()>;
 
-    /// Signals when every event committed so far has its sequence number. Returns `None` if the engine assigns
-    /// numbers in the transaction.
+    /// Signals when every event committed so far has its sequence number. Returns `None` if the engine
+    /// assigns numbers in the transaction.
     fn flush_events(&self) -> Option<oneshot::Receiver<()>>;
 
     /// Finishes queued operations and rejects new ones.

@@ -102,8 +102,9 @@ impl Db {
         self.long_read_with(permit, None, name, work).await
     }
 
-    /// Like [`Db::long_read`], for a request of a client network, which gets only its share of the connections.
-    /// `limit` bounds waiting and reading together. With `network` `None` there is no share limit.
+    /// Like [`Db::long_read`], for a request of a client network, which gets only its share of the
+    /// connections. `limit` bounds waiting and reading together. With `network` `None` there is no share
+    /// limit.
     ///
     /// Errors: `unavailable` if it takes longer than `limit`.
     pub async fn long_read_for<T, F>(
@@ -146,8 +147,8 @@ impl Db {
     /// Runs an operation in a read-write transaction. Returns its result once the commit is durable.
     ///
     /// The closure may run several times, each time in a new transaction with a new `now`: on `SQLite` if
-    /// another operation of its group commit fails, on Postgres after a deadlock, a serialization failure or a
-    /// lost connection.
+    /// another operation of its group commit fails, on Postgres after a deadlock, a serialization failure or
+    /// a lost connection.
     pub async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,

@@ -1,8 +1,8 @@
 //! A semaphore for long reads that is fair between client networks.
 //!
 //! Callers wait asynchronously; a thread and a connection are used only with a permit. Waiting networks are
-//! served round-robin, and each may hold only a share of the permits. So a network with many expensive requests
-//! delays only itself.
+//! served round-robin, and each may hold only a share of the permits. So a network with many expensive
+//! requests delays only itself.
 
 use std::{
     collections::{HashMap, VecDeque},

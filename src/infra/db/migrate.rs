@@ -122,8 +122,8 @@ const SQLITE: &[(&str, &str)] = &[
     ("{data_without_link}", "json_remove(data, '$.link')"),
 ];
 
-/// The token replacements for Postgres. Collation "C" compares texts by bytes, as `SQLite` does, regardless of
-/// the database's locale.
+/// The token replacements for Postgres. Collation "C" compares texts by bytes, as `SQLite` does, regardless
+/// of the database's locale.
 const POSTGRES: &[(&str, &str)] = &[
     ("{int}", "BIGINT"),
     ("{id}", "UUID"),
@@ -200,8 +200,8 @@ pub(super) fn in_memory() -> Result<rusqlite::Connection> {
     Ok(connection)
 }
 
-/// The key of the advisory lock held while migrating, and by commands that need exclusive access. The value is
-/// arbitrary.
+/// The key of the advisory lock held while migrating, and by commands that need exclusive access. The value
+/// is arbitrary.
 pub(super) const SCHEMA_LOCK: i64 = 0x5348_4f50_0001;
 
 fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {

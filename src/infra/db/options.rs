@@ -24,8 +24,8 @@ pub struct Options {
     pub log: i64,
     /// `SQLite`: the page cache of the writer, in KiB.
     pub cache: i64,
-    /// `PostgreSQL`: the id of the image folder that all instances on one database must share. An instance with
-    /// another id cannot start.
+    /// `PostgreSQL`: the id of the image folder that all instances on one database must share. An instance
+    /// with another id cannot start.
     pub folder: Option<i32>,
 }
 

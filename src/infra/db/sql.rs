@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// A statement. Placeholders are `?1`, `?2` …; the Postgres engine rewrites them to `$1`, `$2` …. (`$1` is not
-/// portable: `SQLite` treats it as a named parameter and numbers it by first occurrence.)
+/// A statement. Placeholders are `?1`, `?2` …; the Postgres engine rewrites them to `$1`, `$2` …. (`$1` is
+/// not portable: `SQLite` treats it as a named parameter and numbers it by first occurrence.)
 #[derive(Debug, Clone, Copy)]
 pub struct Sql<'a> {
     sqlite: &'a str,
@@ -24,8 +24,9 @@ impl<'a> Sql<'a> {
     /// Locks the selected rows of `tables` until the end of the transaction (`FOR NO KEY UPDATE OF tables`).
     /// No effect in a read or on `SQLite`, where a single writer serializes all writes.
     ///
-    /// Rows are locked in the query's order, and for each result row in the order of `tables`. After waiting for a lock, Postgres re-reads only the locked
-    /// rows; columns of other joined tables come from the original snapshot.
+    /// Rows are locked in the query's order, and for each result row in the order of `tables`. After waiting
+    /// for a lock, Postgres re-reads only the locked rows; columns of other joined tables come from the
+    /// original snapshot.
     #[must_use]
     pub fn for_update(mut self, tables: &'static str) -> Self {
         self.locked_tables = Some(tables);

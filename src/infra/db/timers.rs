@@ -8,8 +8,8 @@ use crate::{
     infra::db::params,
 };
 
-/// Claims the timer `name` for this instance. Returns `true` for one instance per interval `every`, which must
-/// then do the work, and `false` for all others.
+/// Claims the timer `name` for this instance. Returns `true` for one instance per interval `every`, which
+/// must then do the work, and `false` for all others.
 ///
 /// The clocks of the instances may differ by less than `every`. A last run further than `every` in the future
 /// is ignored: the clock was set back.

@@ -50,9 +50,9 @@ impl Target {
     /// Parses `postgres://user:password@host:port/name?sslmode=…`.
     ///
     /// The values of `sslmode` are those of libpq (<https://www.postgresql.org/docs/current/libpq-ssl.html>):
-    /// `disable`: no encryption; `prefer` (the default): encrypted if the server supports it; `require`: always
-    /// encrypted, without checking the certificate; `verify-full`: encrypted, and the certificate and host name
-    /// are checked against the system's root certificates.
+    /// `disable`: no encryption; `prefer` (the default): encrypted if the server supports it; `require`:
+    /// always encrypted, without checking the certificate; `verify-full`: encrypted, and the certificate and
+    /// host name are checked against the system's root certificates.
     ///
     /// Errors: `Config`.
     pub fn parse(url: &str) -> Result<Target> {
@@ -234,8 +234,8 @@ impl Target {
     }
 }
 
-/// Splits `sslmode` from the URL, since the driver does not support all of its values. Returns the URL without
-/// it, and its value.
+/// Splits `sslmode` from the URL, since the driver does not support all of its values. Returns the URL
+/// without it, and its value.
 fn without_ssl_mode(url: &str) -> (String, Option<String>) {
     // A password may contain an unencoded `?`.
     let host = url.find('@').unwrap_or(0);

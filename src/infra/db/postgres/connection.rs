@@ -33,9 +33,9 @@ pub(in crate::infra::db) struct ConnectionSettings {
     pub(in crate::infra::db) target: Arc<Target>,
     pub(in crate::infra::db) statement_timeout: Duration,
     pub(in crate::infra::db) lock_timeout: Duration,
-    /// Whether all statements look rows up by key. Then the planner is restricted to generic index plans: each
-    /// statement is planned once, and a table that was small at that time does not leave a sequential scan in
-    /// the cached plan.
+    /// Whether all statements look rows up by key. Then the planner is restricted to generic index plans:
+    /// each statement is planned once, and a table that was small at that time does not leave a sequential
+    /// scan in the cached plan.
     pub(in crate::infra::db) is_keyed: bool,
 }
 

@@ -24,8 +24,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Opens the database, which [`crate::infra::db::migrate`] must have migrated. Blocks, so it must not run on
-    /// an async thread.
+    /// Opens the database, which [`crate::infra::db::migrate`] must have migrated. Blocks, so it must not run
+    /// on an async thread.
     pub fn open(target: Target, options: Options) -> Result<Postgres> {
         let committed = Arc::new(Notify::new());
         let target = Arc::new(target);

@@ -5,11 +5,11 @@
 //! - **Isolation**: write transactions are READ COMMITTED. Operations lock the rows they depend on
 //!   ([`super::Sql::for_update`]) or put the condition into the statement. Reads run in a REPEATABLE READ
 //!   snapshot (<https://www.postgresql.org/docs/current/transaction-iso.html>).
-//! - **Retries**: a deadlock, a serialization failure, a unique or foreign-key violation, or a connection lost
-//!   before COMMIT runs the operation again, with random backoff.
+//! - **Retries**: a deadlock, a serialization failure, a unique or foreign-key violation, or a connection
+//!   lost before COMMIT runs the operation again, with random backoff.
 //! - **Prepared statements**: each connection prepares a statement once and reuses it.
-//! - **Events**: one instance at a time, the holder of an advisory lock, numbers committed events and notifies
-//!   the others by LISTEN/NOTIFY. See `publisher`.
+//! - **Events**: one instance at a time, the holder of an advisory lock, numbers committed events and
+//!   notifies the others by LISTEN/NOTIFY. See `publisher`.
 
 mod connect;
 mod connection;

@@ -45,8 +45,8 @@ impl Target {
         }
         let user = self.config.get_user().unwrap_or_default();
         if !row.get::<_, bool>(5) {
-            // Relations of an extension do not count. The schema is checked again, because another instance may
-            // have created it since the first query.
+            // Relations of an extension do not count. The schema is checked again, because another instance
+            // may have created it since the first query.
             let others = client
                 .query(
                     "SELECT c.relname::text FROM pg_class c

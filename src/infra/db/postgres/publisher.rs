@@ -1,13 +1,13 @@
 //! The publisher: assigns sequence numbers to committed events and notifies all instances.
 //!
 //! A transaction inserts its events into `fresh_events` without a number. A number from a sequence would be
-//! taken before the commit: a later number could become visible first, and a listener that has read it would skip
-//! the earlier one. A number from a locked counter would serialize all checkouts.
+//! taken before the commit: a later number could become visible first, and a listener that has read it would
+//! skip the earlier one. A number from a locked counter would serialize all checkouts.
 //!
-//! Instead each instance runs a publisher. Under an advisory lock, one at a time, it moves all committed events to
-//! `events` in insertion order, assigns the next numbers, and sends a NOTIFY. A transaction that commits late gets
-//! a later number, so listeners never miss an event. Events of one product keep their order, because each is
-//! inserted while its transaction holds the lock of the product's row.
+//! Instead each instance runs a publisher. Under an advisory lock, one at a time, it moves all committed
+//! events to `events` in insertion order, assigns the next numbers, and sends a NOTIFY. A transaction that
+//! commits late gets a later number, so listeners never miss an event. Events of one product keep their
+//! order, because each is inserted while its transaction holds the lock of the product's row.
 //!
 //! The instances LISTEN for the notification. Polling is the fallback if a notification is lost.
 
@@ -49,8 +49,9 @@ pub(super) const FIND_OTHER: &str = "SELECT 1 FROM pg_locks
 
 /// Assigns sequence numbers to all committed events, in one round trip.
 ///
-/// The advisory lock is taken by a separate statement: in READ COMMITTED the next statement gets a new snapshot,
-/// which contains everything committed before the lock was granted. The lock is released with the transaction.
+/// The advisory lock is taken by a separate statement: in READ COMMITTED the next statement gets a new
+/// snapshot, which contains everything committed before the lock was granted. The lock is released with the
+/// transaction.
 pub(in crate::infra::db) const SEQUENCE_EVENTS: &str = "BEGIN;
     SELECT pg_advisory_xact_lock(91575571546114);
     WITH fresh AS (DELETE FROM fresh_events RETURNING id, at, changes),
@@ -72,7 +73,8 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Connects and starts the thread.
     ///
-    /// Errors: `unavailable` if the database cannot be reached, or another instance uses another image folder.
+    /// Errors: `unavailable` if the database cannot be reached, or another instance uses another image
+    /// folder.
     pub(super) fn start(
         target: Arc<Target>,
         image_folder: Option<i32>,
@@ -247,8 +249,8 @@ impl PublishLoop {
         }
     }
 
-    /// Sequences all committed events and answers the flush requests. On failure the requests wait for the next
-    /// connection.
+    /// Sequences all committed events and answers the flush requests. On failure the requests wait for the
+    /// next connection.
     async fn sequence(&self, connection: &PublisherConnection) -> Result<()> {
         let requests = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = std::mem::take(&mut *requests());
@@ -273,7 +275,8 @@ struct PublisherConnection {
 }
 
 impl PublisherConnection {
-    /// Registers this instance for the lifetime of the connection. The id 0 means that it uses no image folder.
+    /// Registers this instance for the lifetime of the connection. The id 0 means that it uses no image
+    /// folder.
     ///
     /// Errors: `unavailable` if another instance is registered with another folder.
     async fn register(&self, image_folder: Option<i32>) -> Result<()> {

@@ -11,8 +11,8 @@ use rustls::{
 
 use crate::core::error::{Error, Result};
 
-/// Returns the configuration. With `verify_certificate` it checks the server's certificate and host name against
-/// the system's root certificates.
+/// Returns the configuration. With `verify_certificate` it checks the server's certificate and host name
+/// against the system's root certificates.
 ///
 /// Errors: `unavailable` if the system has no root certificates.
 pub(super) fn tls_config(verify_certificate: bool) -> Result<ClientConfig> {
@@ -42,8 +42,8 @@ pub(super) fn tls_config(verify_certificate: bool) -> Result<ClientConfig> {
     Ok(config.with_no_client_auth())
 }
 
-/// Accepts every certificate, as `sslmode=require` specifies. The encryption protects against eavesdropping but
-/// not against a man in the middle.
+/// Accepts every certificate, as `sslmode=require` specifies. The encryption protects against eavesdropping
+/// but not against a man in the middle.
 #[derive(Debug)]
 struct UnverifiedServer(Arc<CryptoProvider>);
 

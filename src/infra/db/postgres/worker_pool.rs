@@ -1,9 +1,9 @@
-//! A pool of threads that take operations from one queue. Each thread owns a connection, opened at first use and
-//! reopened when lost.
+//! A pool of threads that take operations from one queue. Each thread owns a connection, opened at first use
+//! and reopened when lost.
 //!
 //! An operation runs again if Postgres asks for a retry or if its connection was lost before COMMIT was sent.
-//! If the connection is lost during COMMIT, the outcome is unknown; the operation is not retried and the caller
-//! gets an error.
+//! If the connection is lost during COMMIT, the outcome is unknown; the operation is not retried and the
+//! caller gets an error.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Receiver},

@@ -71,8 +71,8 @@ impl Cells for rusqlite::Row<'_> {
     }
 }
 
-/// Errors: `Internal` if `SQLite` has rolled the transaction back inside an operation. Further statements would
-/// autocommit.
+/// Errors: `Internal` if `SQLite` has rolled the transaction back inside an operation. Further statements
+/// would autocommit.
 pub(super) fn check_transaction(connection: &rusqlite::Connection) -> Result<()> {
     if connection.is_autocommit() {
         return Err(Error::internal("the transaction was rolled back"));
@@ -89,7 +89,8 @@ pub(in crate::infra::db) fn run(connection: &rusqlite::Connection, sql: &str) ->
         .map_err(failure)
 }
 
-/// Binds all parameters. A parameter that is not bound would keep the value of an earlier use of the statement.
+/// Binds all parameters. A parameter that is not bound would keep the value of an earlier use of the
+/// statement.
 fn bind(statement: &mut Statement<'_>, args: &[Value<'_>]) -> Result<()> {
     if statement.parameter_count() != args.len() {
         let (expected, given) = (statement.parameter_count(), args.len());

@@ -69,8 +69,8 @@ impl Sqlite {
         })
     }
 
-    /// Returns `journal_mode`, `synchronous` and `foreign_keys` of every connection, the writer's first. Opens
-    /// all connections of both pools. For tests.
+    /// Returns `journal_mode`, `synchronous` and `foreign_keys` of every connection, the writer's first.
+    /// Opens all connections of both pools. For tests.
     pub fn settings(&self) -> Result<Vec<(String, i64, i64)>> {
         let mut all = vec![self.writer.settings()?];
         let mut held = Vec::new();

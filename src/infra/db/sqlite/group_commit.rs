@@ -4,14 +4,14 @@
 //!
 //! - If it failed without writing, its error is the result and the batch continues.
 //! - If it failed after writing, or panicked, or the transaction was rolled back under it, the whole batch is
-//!   rolled back. The culprit gets its error, and the others run again in a new transaction, now each in its own
-//!   savepoint. (Savepoints from the start would cost every operation a tenth of its time.)
+//!   rolled back. The culprit gets its error, and the others run again in a new transaction, now each in its
+//!   own savepoint. (Savepoints from the start would cost every operation a tenth of its time.)
 //! - If the commit fails, the batch is rolled back and each operation runs in a transaction of its own.
 //!
 //! So an operation may run several times but is answered exactly once.
 //!
-//! If another process holds the write lock, BEGIN waits for the remaining lock timeout of the oldest operation.
-//! Operations that exceed their timeout are rejected, and the rest of the batch tries again.
+//! If another process holds the write lock, BEGIN waits for the remaining lock timeout of the oldest
+//! operation. Operations that exceed their timeout are rejected, and the rest of the batch tries again.
 
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,8 @@ impl<'c> GroupCommit<'c> {
         self.batch_size.max()
     }
 
-    /// Runs, commits and answers every operation of the batch. Returns whether a committed one emitted events.
+    /// Runs, commits and answers every operation of the batch. Returns whether a committed one emitted
+    /// events.
     pub(super) fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>) -> bool {
         batch.retain(|operation| !operation.is_abandoned());
         let mut use_savepoints = false;

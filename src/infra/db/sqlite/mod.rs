@@ -1,10 +1,10 @@
 //! The `SQLite` engine: one file in WAL mode, one writer, many readers (<https://www.sqlite.org/wal.html>).
 //!
-//! - **Writer**: one thread owns the only connection that writes. It commits queued operations in batches, one
-//!   transaction and one fsync each (group commit); see `writer` and `group_commit`.
-//! - **Readers**: in WAL mode a read transaction sees a snapshot and never waits for the writer. Short reads run
-//!   on the caller's thread with a pooled connection; long reads run on blocking threads with their own pool and
-//!   a deadline.
+//! - **Writer**: one thread owns the only connection that writes. It commits queued operations in batches,
+//!   one transaction and one fsync each (group commit); see `writer` and `group_commit`.
+//! - **Readers**: in WAL mode a read transaction sees a snapshot and never waits for the writer. Short reads
+//!   run on the caller's thread with a pooled connection; long reads run on blocking threads with their own
+//!   pool and a deadline.
 //! - **Durability**: `synchronous = FULL` makes every commit fsync the WAL before it is acknowledged. After a
 //!   failed fsync the engine rejects all writes; see [`super::Db::failed`].
 //! - **Checkpoints**: a separate thread copies the WAL into the database file; see `checkpoint`.

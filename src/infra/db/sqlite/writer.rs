@@ -1,4 +1,5 @@
-//! The writer thread: takes queued operations in batches and commits each batch (see [`super::group_commit`]).
+//! The writer thread: takes queued operations in batches and commits each batch (see
+//! [`super::group_commit`]).
 //!
 //! When the thread becomes free, the operations that wait form the next batch, up to the size that
 //! [`BatchSize`] allows. The thread never waits for a batch to fill, and no operation joins a running batch.

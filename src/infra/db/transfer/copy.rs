@@ -11,14 +11,15 @@ use crate::{
     infra::db::{Connection, Location, Sql, params},
 };
 
-/// Values that belong to a database but are stored outside it, on one engine or both: secrets and image files.
+/// Values that belong to a database but are stored outside it, on one engine or both: secrets and image
+/// files.
 pub struct Beside<'a> {
     /// Settings that the source stores in files. They are inserted into the target's `settings` table.
     pub add: Vec<(&'static str, String)>,
     /// Settings that neither database stores. They are passed to `keep` before the commit.
     pub carry: Vec<(&'static str, String)>,
-    /// Settings that the target stores in files. They are removed from its `settings` table and passed to `keep`
-    /// before the commit.
+    /// Settings that the target stores in files. They are removed from its `settings` table and passed to
+    /// `keep` before the commit.
     pub take: &'a [&'static str],
     /// Stores a setting of the target outside the database.
     pub keep: &'a mut dyn FnMut(&str, &str) -> Result<()>,
@@ -59,14 +60,14 @@ pub fn each_file(
     read
 }
 
-/// Copies all tables from `from` to `to`, which must be empty. Calls `progress` with the number of copied rows
-/// and the total. Blocks.
+/// Copies all tables from `from` to `to`, which must be empty. Calls `progress` with the number of copied
+/// rows and the total. Blocks.
 ///
 /// Errors: `unavailable` if the target is not empty or a checksum differs; the target is then unchanged.
 pub fn transfer(
     from: &Location,
     to: &Location,
-    beside: Beside<'_>,
+    external: Beside<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Moved>> {
     let tables = schema::tables()?;
@@ -74,7 +75,7 @@ pub fn transfer(
     let mut target = Endpoint::open(to, Role::Target)?;
     source.begin()?;
     target.begin()?;
-    match copy(&tables, &mut source, &mut target, beside, progress) {
+    match copy(&tables, &mut source, &mut target, external, progress) {
         Ok(moved) => {
             target.commit()?;
             Ok(moved)
@@ -90,7 +91,7 @@ fn copy(
     tables: &[Table],
     source: &mut Endpoint,
     target: &mut Endpoint,
-    mut beside: Beside<'_>,
+    mut external: Beside<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Moved>> {
     for table in tables {
@@ -115,7 +116,7 @@ fn copy(
     for table in tables {
         let mut batch = Batch::new(table);
         let target = target.connection();
-        let files = beside.files;
+        let files = external.files;
         let index_of = |name: &str| table.columns.iter().position(|column| column == name);
         let file = (table.name == files.table)
             .then(|| index_of(files.column).zip(index_of(files.elsewhere)))
@@ -125,7 +126,7 @@ fn copy(
             if let Some((name, elsewhere)) = file
                 && row.get::<Option<&str>>(elsewhere)?.is_none()
             {
-                (beside.file)(row.get(name)?)?;
+                (external.file)(row.get(name)?)?;
             }
             if batch.is_full() {
                 batch.insert(target)?;
@@ -146,12 +147,12 @@ fn copy(
             )));
         }
     }
-    move_secrets(target.connection(), &mut beside)?;
+    move_secrets(target.connection(), &mut external)?;
     Ok(moved)
 }
 
-fn move_secrets(target: &mut dyn Connection, beside: &mut Beside<'_>) -> Result<()> {
-    for (name, value) in &beside.add {
+fn move_secrets(target: &mut dyn Connection, external: &mut Beside<'_>) -> Result<()> {
+    for (name, value) in &external.add {
         target.execute(
             Sql::from(
                 "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
@@ -159,10 +160,10 @@ fn move_secrets(target: &mut dyn Connection, beside: &mut Beside<'_>) -> Result<
             params![*name, value],
         )?;
     }
-    for (name, value) in &beside.carry {
-        (beside.keep)(name, value)?;
+    for (name, value) in &external.carry {
+        (external.keep)(name, value)?;
     }
-    for name in beside.take {
+    for name in external.take {
         let mut value = None;
         let sql = Sql::from("SELECT value FROM settings WHERE name = ?1");
         target.query(sql, params![*name], &mut |row| {
@@ -170,7 +171,7 @@ fn move_secrets(target: &mut dyn Connection, beside: &mut Beside<'_>) -> Result<
             Ok(false)
         })?;
         if let Some(value) = value {
-            (beside.keep)(name, &value)?;
+            (external.keep)(name, &value)?;
             let sql = Sql::from("DELETE FROM settings WHERE name = ?1");
             target.execute(sql, params![*name])?;
         }

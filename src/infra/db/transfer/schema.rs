@@ -18,7 +18,8 @@ const COPIED: &str = "name NOT IN ('refinery_schema_history', 'fresh_events', 'p
     'search_trigrams', 'search_words', 'postings', 'price_counts')
     AND name NOT LIKE 'product_fts%'";
 
-/// Returns the tables of the current schema, read from a migrated in-memory database; parents before children.
+/// Returns the tables of the current schema, read from a migrated in-memory database; parents before
+/// children.
 pub(super) fn tables() -> Result<Vec<Table>> {
     let schema = migrate::in_memory()?;
     let texts = |sql: &str, table: &str| -> Result<Vec<String>> {
