@@ -1,4 +1,4 @@
-//! The storage seam by itself: what every engine must hold to.
+//! The guarantees of the storage layer, on both engines.
 
 mod model;
 mod writer;
@@ -18,14 +18,14 @@ use shop::{
 };
 
 use crate::support::{
-    Engine, HeldWriter, Job, TestShop, TestStore, as_one_group, begin, job, options, sqlite_test,
-    storage_test,
+    Engine, HeldWriter, PendingWrite, TestShop, TestStore, as_one_batch, begin, options,
+    pending_write, sqlite_test, storage_test,
 };
 
-/// SQLite before 3.51.3 can lose a commit when its log is reset.
-const _R10: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003);
+/// SQLite before 3.51.3 can lose a commit when the WAL is reset.
+const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003);
 
-/// Writes a new row; the name must be free.
+/// Inserts a row; the name must be unused.
 fn insert(tx: &mut Tx<'_>, name: &str, value: i64) -> Result<()> {
     tx.execute(
         "INSERT INTO kept_counts (name, value) VALUES (?1, ?2)",
@@ -34,7 +34,7 @@ fn insert(tx: &mut Tx<'_>, name: &str, value: i64) -> Result<()> {
     .map(drop)
 }
 
-/// Adds to a row and tells what it holds then.
+/// Adds to a row. Returns its new value.
 fn add(tx: &mut Tx<'_>, name: &str, more: i64) -> Result<i64> {
     let value = tx.one(
         "INSERT INTO kept_counts (name, value) VALUES (?1, ?2)
@@ -53,16 +53,16 @@ fn value_of(tx: &mut Tx<'_>, name: &str) -> Result<Option<i64>> {
     )
 }
 
-/// An event that can be told from others by its number.
+/// An event that is identified by its number.
 fn event(number: i64) -> Event {
     Event::Inventory(vec![StockChange::now(ProductId(uuid::Uuid::nil()), number)])
 }
 
 fn refusal() -> Error {
-    Error::conflict("cart-empty", "the job says no")
+    Error::conflict("cart-empty", "the operation is refused")
 }
 
-/// Runs a statement whose failure undoes the whole transaction: on `Postgres` every one does.
+/// Runs a statement whose failure aborts the whole transaction. (On Postgres every failure does.)
 fn abort_the_transaction(tx: &mut Tx<'_>) -> Result<()> {
     tx.execute(
         Sql::either(
@@ -74,16 +74,16 @@ fn abort_the_transaction(tx: &mut Tx<'_>) -> Result<()> {
     .map(drop)
 }
 
-/// Breaks a reference. `SQLite` finds out by the COMMIT only, as it is asked to here.
-fn orphan(tx: &mut Tx<'_>) -> Result<()> {
+/// Violates a foreign key. On SQLite the constraint is deferred, so that the COMMIT fails.
+fn violate_foreign_key(tx: &mut Tx<'_>) -> Result<()> {
     tx.execute(
         Sql::either("PRAGMA defer_foreign_keys = ON", "SELECT 1"),
         &[],
     )?;
-    let nobody = shop::infra::db::Value::Id(uuid::Uuid::nil());
+    let missing = shop::infra::db::Value::Id(uuid::Uuid::nil());
     tx.execute(
         "INSERT INTO cart_items (user_id, product_id, quantity, added_at) VALUES (?1, ?1, 1, 0)",
-        &[nobody],
+        &[missing],
     )
     .map(drop)
 }
@@ -96,7 +96,7 @@ impl TestStore {
 }
 
 storage_test! {
-    async fn what_was_written_can_be_read_at_once(store: TestStore) {
+    async fn a_committed_write_is_visible_to_the_next_read(store: TestStore) {
         for number in 1..=100 {
             let sum = store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
             assert_eq!(sum, number);
@@ -104,14 +104,14 @@ storage_test! {
         }
     }
 
-    async fn a_read_sees_one_moment(store: TestStore) {
+    async fn a_read_sees_one_snapshot(store: TestStore) {
         store.db.write("test.insert", |tx| insert(tx, "row", 1)).await.unwrap();
-        let elsewhere = store.raw_db();
+        let other = store.raw_db();
         let (before, after) = store
             .db
             .read("test.twice", move |tx| {
                 let before = value_of(tx, "row")?;
-                elsewhere.run("UPDATE kept_counts SET value = 2 WHERE name = 'row'");
+                other.run("UPDATE kept_counts SET value = 2 WHERE name = 'row'");
                 Ok((before, value_of(tx, "row")?))
             })
             .await
@@ -129,7 +129,7 @@ storage_test! {
         assert_eq!(store.raw_db().dump(), before);
     }
 
-    async fn a_failed_read_leaves_its_connection_fit(store: TestStore) {
+    async fn a_failed_read_leaves_its_connection_usable(store: TestStore) {
         for _ in 0..50 {
             let read = store.db.read("test.fails", |_| Err::<(), _>(refusal())).await;
             assert_eq!(read.unwrap_err().kind(), Kind::Conflict("cart-empty"));
@@ -155,17 +155,17 @@ storage_test! {
         assert_eq!(clock.now(), first.plus(Duration::from_mins(1)));
     }
 
-    async fn a_setting_is_set_once(store: TestStore) {
-        for (offered, kept) in [("INR", "INR"), ("USD", "INR")] {
+    async fn a_setting_keeps_its_first_value(store: TestStore) {
+        for (offered, expected) in [("INR", "INR"), ("USD", "INR")] {
             let answer = store
                 .db
                 .write("test.setting", move |tx| shop::infra::db::setting(tx, "currency", offered))
                 .await;
-            assert_eq!(answer.unwrap(), kept);
+            assert_eq!(answer.unwrap(), expected);
         }
     }
 
-    async fn events_are_numbered_in_the_order_of_commits(store: TestStore) {
+    async fn events_are_numbered_in_commit_order(store: TestStore) {
         let writers = (0..32).map(|writer| {
             let db = store.db.clone();
             tokio::spawn(async move {
@@ -186,36 +186,36 @@ storage_test! {
             writer.await.unwrap();
         }
         store.db.flush_events().await.unwrap();
-        let told = store.db.read("test.events", |tx| bus::events_after(tx, 0)).await.unwrap();
+        let events = store.db.read("test.events", |tx| bus::events_after(tx, 0)).await.unwrap();
         let emitted = store.value("emitted").await.unwrap();
-        let seen: Vec<_> = told.iter().map(|e| (e.seq, e.changes[0].stock_quantity)).collect();
+        let seen: Vec<_> = events.iter().map(|e| (e.seq, e.changes[0].stock_quantity)).collect();
         assert_eq!(seen, (1..=emitted).map(|n| (n, n)).collect::<Vec<_>>());
         let head = store.db.read("test.head", bus::head).await.unwrap();
         assert_eq!(head, emitted);
     }
 
-    async fn many_products_make_several_events(store: TestStore) {
+    async fn changes_of_many_products_are_split_into_events(store: TestStore) {
         let changes: Vec<_> = (0..450)
             .map(|n| StockChange::now(ProductId(uuid::Uuid::from_u128(n)), 7))
             .collect();
         let emitted = changes.clone();
         store.db.write("test.emit", move |tx| tx.emit_stock(&emitted)).await.unwrap();
         store.db.flush_events().await.unwrap();
-        let told = store.db.read("test.events", |tx| bus::events_after(tx, 0)).await.unwrap();
-        let sizes: Vec<_> = told.iter().map(|event| event.changes.len()).collect();
+        let events = store.db.read("test.events", |tx| bus::events_after(tx, 0)).await.unwrap();
+        let sizes: Vec<_> = events.iter().map(|event| event.changes.len()).collect();
         assert_eq!(sizes, [200, 200, 50]);
-        let all: Vec<_> = told.iter().flat_map(|event| event.changes.clone()).collect();
+        let all: Vec<_> = events.iter().flat_map(|event| event.changes.clone()).collect();
         assert_eq!(all, changes);
     }
 
-    async fn events_that_are_forgotten_leave_their_numbers(store: TestStore) {
+    async fn deleted_events_do_not_free_their_numbers(store: TestStore) {
         for number in 1..=3 {
             store.db.write("test.emit", move |tx| tx.emit(&event(number))).await.unwrap();
         }
         store.db.flush_events().await.unwrap();
         store.db.clock().advance(Duration::from_mins(1));
-        let forget = |tx: &mut Tx<'_>| bus::forget_before(tx, Duration::from_secs(1));
-        assert_eq!(store.db.write("test.forget", forget).await.unwrap(), 2);
+        let delete = |tx: &mut Tx<'_>| bus::forget_before(tx, Duration::from_secs(1));
+        assert_eq!(store.db.write("test.delete", delete).await.unwrap(), 2);
         store.db.write("test.emit", |tx| tx.emit(&event(4))).await.unwrap();
         store.db.flush_events().await.unwrap();
         let (tail, head) = store
@@ -226,7 +226,7 @@ storage_test! {
         assert_eq!((tail, head), (2, 4));
     }
 
-    async fn sixty_four_writers_get_along(store: TestStore) {
+    async fn sixty_four_concurrent_writers_lose_no_update(store: TestStore) {
         let writers = (0..64).map(|_| {
             let db = store.db.clone();
             tokio::spawn(async move {
@@ -243,68 +243,67 @@ storage_test! {
         assert_eq!(store.value("row").await, Some(640));
     }
 
-    async fn a_foreign_lock_held_too_long_is_unavailable(store: TestStore) {
+    async fn a_lock_held_by_another_process_times_out_as_unavailable(store: TestStore) {
         let busy = Duration::from_millis(20);
         let store = store.with_settings(db::Options { busy, ..options() }).await;
-        let elsewhere = store.raw_db();
-        elsewhere.hold("kept_counts");
-        for answer in
-            as_several_writers(&store, 8).await
-        {
+        let other = store.raw_db();
+        other.hold("kept_counts");
+        for answer in concurrent_writes(&store, 8).await {
             assert_eq!(answer.unwrap_err().kind(), Kind::Unavailable);
         }
         assert_eq!(store.value("row").await, None, "reads go on");
-        elsewhere.let_go();
+        other.let_go();
         store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
         assert_eq!(store.value("row").await, Some(1));
     }
 
-    async fn a_foreign_lock_of_a_moment_is_waited_for(store: TestStore) {
-        let elsewhere = store.raw_db();
-        elsewhere.hold("kept_counts");
-        let mut waiting = job(&store.db, |tx| add(tx, "row", 1));
+    async fn a_write_waits_for_a_short_lock_of_another_process(store: TestStore) {
+        let other = store.raw_db();
+        other.hold("kept_counts");
+        let mut waiting = pending_write(&store.db, |tx| add(tx, "row", 1));
         assert!(begin(&mut waiting).await.is_none());
-        elsewhere.run("UPDATE kept_counts SET value = 9 WHERE name = 'products'");
-        elsewhere.let_go();
+        other.run("UPDATE kept_counts SET value = 9 WHERE name = 'products'");
+        other.let_go();
         assert_eq!(waiting.await.unwrap(), 1);
     }
 
-    async fn a_full_queue_is_unavailable(store: TestStore) {
+    async fn a_full_queue_rejects_writes_as_unavailable(store: TestStore) {
         let queue = 4;
         let store = store.with_settings(db::Options { queue, readers: 1, ..options() }).await;
         let held = HeldWriter::of(&store.db).await;
-        let mut jobs: Vec<_> =
-            (0..queue + 3).map(|_| job(&store.db, |tx| add(tx, "row", 1))).collect();
-        let mut refused = 0;
-        for job in &mut jobs {
-            if let Some(answer) = begin(job).await {
+        let mut writes: Vec<_> =
+            (0..queue + 3).map(|_| pending_write(&store.db, |tx| add(tx, "row", 1))).collect();
+        let mut rejected = 0;
+        for write in &mut writes {
+            if let Some(answer) = begin(write).await {
                 assert_eq!(answer.unwrap_err().kind(), Kind::Unavailable);
-                refused += 1;
+                rejected += 1;
             }
         }
-        assert_eq!(refused, 3);
+        assert_eq!(rejected, 3);
         held.release().await;
-        jobs.truncate(queue);
-        for job in jobs {
-            job.await.unwrap();
+        writes.truncate(queue);
+        for write in writes {
+            write.await.unwrap();
         }
-        assert_eq!(store.value("row").await, Some(4), "what waited was done, the rest was not");
+        assert_eq!(store.value("row").await, Some(4), "only the queued writes were done");
     }
 
-    async fn a_stop_finishes_what_waits_and_takes_no_more(store: TestStore) {
+    async fn closing_finishes_queued_writes_and_rejects_new_ones(store: TestStore) {
         let store = store.with_settings(db::Options { readers: 1, ..options() }).await;
         let held = HeldWriter::of(&store.db).await;
-        let mut jobs: Vec<_> = (0..20).map(|_| job(&store.db, |tx| add(tx, "row", 1))).collect();
-        for job in &mut jobs {
-            assert!(begin(job).await.is_none());
+        let mut writes: Vec<_> =
+            (0..20).map(|_| pending_write(&store.db, |tx| add(tx, "row", 1))).collect();
+        for write in &mut writes {
+            assert!(begin(write).await.is_none());
         }
         let closing = tokio::spawn({
             let db = store.db.clone();
             async move { db.close().await }
         });
         loop {
-            // A probe that is still taken is dropped, and so skipped.
-            let mut probe = job(&store.db, |tx| add(tx, "probe", 1));
+            // An accepted probe is dropped, so that it is skipped.
+            let mut probe = pending_write(&store.db, |tx| add(tx, "probe", 1));
             if let Some(answer) = begin(&mut probe).await {
                 assert_eq!(answer.unwrap_err().kind(), Kind::Unavailable);
                 break;
@@ -313,34 +312,34 @@ storage_test! {
             tokio::task::yield_now().await;
         }
         held.release().await;
-        for job in jobs {
-            job.await.unwrap();
+        for write in writes {
+            write.await.unwrap();
         }
         closing.await.unwrap();
         let late = store.db.write("test.add", |tx| add(tx, "row", 1)).await;
         assert_eq!(late.unwrap_err().kind(), Kind::Unavailable);
 
-        let log = store.directory.path().join("shop.db-wal");
-        let left = std::fs::metadata(log).map_or(0, |log| log.len());
-        assert_eq!(left, 0, "a file's log is folded into it");
+        let wal = store.directory.path().join("shop.db-wal");
+        let size = std::fs::metadata(wal).map_or(0, |wal| wal.len());
+        assert_eq!(size, 0, "the WAL is checkpointed");
         let store = store.reopened().await;
         assert_eq!(store.value("row").await, Some(20));
         assert_eq!(store.value("probe").await, None);
     }
 }
 
-/// What writers that come at once are answered.
-async fn as_several_writers(store: &TestStore, count: usize) -> Vec<Result<i64>> {
-    let mut jobs: Vec<Job<i64>> = (0..count)
-        .map(|_| job(&store.db, |tx| add(tx, "row", 1)))
+/// Returns the results of concurrent writes.
+async fn concurrent_writes(store: &TestStore, count: usize) -> Vec<Result<i64>> {
+    let mut writes: Vec<PendingWrite<i64>> = (0..count)
+        .map(|_| pending_write(&store.db, |tx| add(tx, "row", 1)))
         .collect();
-    for job in &mut jobs {
-        begin(job).await;
+    for write in &mut writes {
+        begin(write).await;
     }
-    futures_util::future::join_all(jobs).await
+    futures_util::future::join_all(writes).await
 }
 
-/// Asks until the last outcome, which is kept for a moment, has given way to the present one.
+/// Polls `/readyz` until its cached result has expired and the shop is ready.
 async fn until_ready(shop: &TestShop) {
     let ready = async {
         while shop.anonymous().get("/readyz").await.status != 200 {
@@ -352,8 +351,8 @@ async fn until_ready(shop: &TestShop) {
         .expect("the shop becomes ready");
 }
 
-/// Through HTTP, what is unavailable says when to come again.
-async fn is_unavailable(shop: &TestShop) {
+/// Asserts that an unavailable database is a 503 with `Retry-After`.
+async fn assert_unavailable(shop: &TestShop) {
     let refused = shop.anonymous().get("/readyz").await;
     refused.is_problem(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
@@ -373,37 +372,39 @@ async fn a_full_queue_is_a_503_with_retry_after() {
     let shop = TestShop::with(Engine::Sqlite, &[("rate_limit", "off")], options).await;
     let shop = shop.unwrap();
     let held = HeldWriter::of(&shop.app.db).await;
-    let mut waiting: Vec<_> = (0..2).map(|_| job(&shop.app.db, |_| Ok(()))).collect();
-    for job in &mut waiting {
-        assert!(begin(job).await.is_none());
+    let mut waiting: Vec<_> = (0..2)
+        .map(|_| pending_write(&shop.app.db, |_| Ok(())))
+        .collect();
+    for write in &mut waiting {
+        assert!(begin(write).await.is_none());
     }
-    is_unavailable(&shop).await;
+    assert_unavailable(&shop).await;
     let catalog = shop.anonymous().get("/products").await;
     assert_eq!(catalog.status, 200, "reads go on");
     held.release().await;
-    for job in waiting {
-        job.await.unwrap();
+    for write in waiting {
+        write.await.unwrap();
     }
     until_ready(&shop).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_foreign_lock_is_a_503_with_retry_after() {
+async fn a_lock_held_by_another_process_is_a_503_with_retry_after() {
     let options = db::Options {
         busy: Duration::from_millis(20),
         ..options()
     };
     let shop = TestShop::with(Engine::Sqlite, &[("rate_limit", "off")], options).await;
     let shop = shop.unwrap();
-    let elsewhere = shop.raw_db();
-    elsewhere.hold("users");
-    is_unavailable(&shop).await;
-    elsewhere.let_go();
+    let other = shop.raw_db();
+    other.hold("users");
+    assert_unavailable(&shop).await;
+    other.let_go();
     until_ready(&shop).await;
 }
 
 #[test]
-fn every_connection_is_set_up_for_durability() {
+fn every_connection_has_the_durable_settings() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shop.db");
     migrate::sqlite(&path).unwrap();
@@ -421,7 +422,7 @@ fn every_connection_is_set_up_for_durability() {
 }
 
 #[test]
-fn the_linked_sqlite_is_free_of_the_log_reset_bug() {
+fn the_linked_sqlite_is_free_of_the_wal_reset_bug() {
     assert!(
         rusqlite::version_number() >= 3_051_003,
         "{}",
@@ -430,7 +431,7 @@ fn the_linked_sqlite_is_free_of_the_log_reset_bug() {
 }
 
 #[test]
-fn migrations_run_once() {
+fn each_migration_runs_once() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shop.db");
     assert!(migrate::sqlite(&path).unwrap() > 0);

@@ -1,5 +1,4 @@
-//! The writer against a model of it: whatever is thrown at it at once, what it answered is what is
-//! there.
+//! Model-based test of concurrent writes: the stored data must match the acknowledged results.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +14,7 @@ use proptest::{
 
 use super::*;
 
-/// What one job does. A key is one of a few, so that jobs meet.
+/// What one operation does. There are few keys, so that operations conflict.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Add {
@@ -33,22 +32,22 @@ enum Step {
     Panic {
         key: u8,
     },
-    /// The engine undoes the transaction; the job notices or does not.
+    /// The engine rolls the transaction back. The operation returns the error or ignores it.
     Abort {
         key: u8,
         notices: bool,
     },
-    /// Only the COMMIT finds the breach.
-    Orphan {
+    /// Violates a foreign key, so that the COMMIT fails (SQLite).
+    ViolateForeignKey {
         key: u8,
     },
 }
 
-/// Jobs that are given at once.
+/// Operations that are submitted together.
 #[derive(Debug, Clone)]
 struct Burst {
     steps: Vec<Step>,
-    /// Whether the writer is held meanwhile, so that they are one group in a known order.
+    /// Whether the writer is held meanwhile, so that they form one batch in a known order.
     held: bool,
 }
 
@@ -61,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => key().prop_map(|key| Step::FailLater { key }),
         1 => key().prop_map(|key| Step::Panic { key }),
         1 => (key(), any::<bool>()).prop_map(|(key, notices)| Step::Abort { key, notices }),
-        1 => key().prop_map(|key| Step::Orphan { key }),
+        1 => key().prop_map(|key| Step::ViolateForeignKey { key }),
     ]
 }
 
@@ -71,7 +70,7 @@ fn bursts() -> impl Strategy<Value = Vec<Burst>> {
 }
 
 impl Step {
-    /// The row that is added to and by how much, if it is.
+    /// The key and the value added to it, if the step succeeds.
     fn addition(self) -> Option<(u8, i64)> {
         match self {
             Step::Add { key, more } | Step::AddAndEmit { key, more } => Some((key, more)),
@@ -95,7 +94,7 @@ impl Step {
             }
             Step::Panic { .. } => {
                 add(tx, name, 1000)?;
-                panic_any("the job panics")
+                panic_any("the operation panics")
             }
             Step::Abort { notices, .. } => {
                 add(tx, name, 1000)?;
@@ -106,9 +105,9 @@ impl Step {
                 }
                 Ok(0)
             }
-            Step::Orphan { .. } => {
+            Step::ViolateForeignKey { .. } => {
                 add(tx, name, 1000)?;
-                orphan(tx)?;
+                violate_foreign_key(tx)?;
                 Ok(0)
             }
         }
@@ -122,42 +121,42 @@ impl Step {
             | Step::FailLater { key }
             | Step::Panic { key }
             | Step::Abort { key, .. }
-            | Step::Orphan { key } => key,
+            | Step::ViolateForeignKey { key } => key,
         }
     }
 }
 
-/// Plays the bursts, and holds every answer and the table to the model.
+/// Runs the bursts. Compares every result and the table with the model.
 async fn play(store: &TestStore, case: u64, bursts: &[Burst]) {
     let name = |key: u8| format!("case {case} key {key}");
     let mut model: BTreeMap<u8, i64> = BTreeMap::new();
     let mut emitted = store.db.read("test.head", bus::head).await.unwrap();
     for burst in bursts {
-        let jobs = burst.steps.iter().map(|&step| {
+        let writes = burst.steps.iter().map(|&step| {
             let name = name(step.key());
-            job(&store.db, move |tx| step.run(tx, &name))
+            pending_write(&store.db, move |tx| step.run(tx, &name))
         });
-        let jobs: Vec<_> = jobs.collect();
+        let writes: Vec<_> = writes.collect();
         let in_order = burst.held && store.engine == Engine::Sqlite;
         let answers = if in_order {
-            as_one_group(&store.db, jobs).await
+            as_one_batch(&store.db, writes).await
         } else {
-            let tasks: Vec<_> = jobs.into_iter().map(tokio::spawn).collect();
+            let tasks: Vec<_> = writes.into_iter().map(tokio::spawn).collect();
             let answers = futures_util::future::join_all(tasks).await;
             answers.into_iter().map(|answer| answer.unwrap()).collect()
         };
         for (step, answer) in burst.steps.iter().zip(&answers) {
             let Some((key, more)) = step.addition() else {
-                assert!(answer.is_err(), "{step:?} was told {answer:?}");
+                assert!(answer.is_err(), "{step:?} returned {answer:?}");
                 continue;
             };
             let sum = model.entry(key).or_default();
             *sum += more;
-            let told = *answer.as_ref().unwrap();
-            // Without a hold the order is the engine's own; the sum of all is known even so.
+            let returned = *answer.as_ref().unwrap();
+            // Without the hold the order is not known, only the final sum.
             assert!(
-                !in_order || told == *sum,
-                "{step:?} was told {told}, not {sum}"
+                !in_order || returned == *sum,
+                "{step:?} returned {returned}, not {sum}"
             );
             emitted += i64::from(matches!(step, Step::AddAndEmit { .. }));
         }
@@ -179,11 +178,15 @@ async fn play(store: &TestStore, case: u64, bursts: &[Burst]) {
         .unwrap();
     let expected: Vec<_> = model.iter().map(|(key, sum)| (name(*key), *sum)).collect();
     assert_eq!(rows, expected);
-    assert_eq!((head, events), (emitted, emitted), "no gap, none twice");
+    assert_eq!(
+        (head, events),
+        (emitted, emitted),
+        "no gaps and no duplicates"
+    );
 }
 
-/// Tells the story of one engine.
-fn hold_to_the_model(engine: Engine) {
+/// Tests one engine against the model.
+fn matches_the_model(engine: Engine) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()
@@ -207,11 +210,11 @@ fn hold_to_the_model(engine: Engine) {
 }
 
 #[test]
-fn what_was_answered_is_what_is_there_on_sqlite() {
-    hold_to_the_model(Engine::Sqlite);
+fn stored_data_matches_acknowledged_writes_on_sqlite() {
+    matches_the_model(Engine::Sqlite);
 }
 
 #[test]
-fn what_was_answered_is_what_is_there_on_postgres() {
-    hold_to_the_model(Engine::Postgres);
+fn stored_data_matches_acknowledged_writes_on_postgres() {
+    matches_the_model(Engine::Postgres);
 }

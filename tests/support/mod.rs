@@ -47,7 +47,7 @@ pub(crate) use self::{
     site::{Site, add_product, create_shop, new_shop},
     smtp::{Certificate, SmtpServer},
     sqlmap::Sqlmap,
-    store::{HeldWriter, Job, TestStore, as_one_group, begin, job},
+    store::{HeldWriter, PendingWrite, TestStore, as_one_batch, begin, pending_write},
     wire::{Wire, address},
 };
 

@@ -1,4 +1,4 @@
-//! A storage engine on its own, and the means to say what its writer does at once.
+//! A database without the shop, and helpers to control which writes run concurrently or in one batch.
 
 use std::{
     future::{Future, poll_fn},
@@ -19,7 +19,7 @@ use super::{
     shop::{BEGINNING, options},
 };
 
-/// A fresh database with the shop's schema and nothing in it.
+/// An empty database with the shop's schema.
 pub(crate) struct TestStore {
     pub(crate) db: Db,
     pub(crate) directory: Arc<tempfile::TempDir>,
@@ -28,7 +28,7 @@ pub(crate) struct TestStore {
 }
 
 impl TestStore {
-    /// None where the engine is not to be had.
+    /// Returns `None` if the engine is not available.
     pub(crate) async fn on(engine: Engine) -> Option<TestStore> {
         Self::with(engine, options()).await
     }
@@ -44,12 +44,12 @@ impl TestStore {
         })
     }
 
-    /// Another store of the same kind, set up like this.
+    /// Returns another empty store on the same engine, with these options.
     pub(crate) async fn with_settings(&self, options: db::Options) -> TestStore {
         Self::with(self.engine, options).await.unwrap()
     }
 
-    /// Another program on the same database, with a clock of its own.
+    /// Returns another instance on the same database, with its own clock.
     pub(crate) async fn another(&self) -> TestStore {
         let (directory, database) = (Arc::clone(&self.directory), self.database.clone());
         TestStore {
@@ -64,7 +64,7 @@ impl TestStore {
         RawDb::of(self.directory.path(), self.database.as_deref())
     }
 
-    /// The same data after everything was closed.
+    /// Closes the database and opens it again.
     pub(crate) async fn reopened(self) -> TestStore {
         self.db.close().await;
         TestStore {
@@ -83,24 +83,23 @@ async fn open(directory: &Path, database: Option<&Database>, options: db::Option
     db.unwrap()
 }
 
-/// A write that is on its way.
-pub(crate) type Job<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+/// A write that has not been polled, or is in progress.
+pub(crate) type PendingWrite<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// A write that begins when it is first polled.
-pub(crate) fn job<T, F>(db: &Db, work: F) -> Job<T>
+/// Returns a write that is queued when first polled.
+pub(crate) fn pending_write<T, F>(db: &Db, work: F) -> PendingWrite<T>
 where
     T: Send + 'static,
     F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
 {
     let db = db.clone();
-    Box::pin(async move { db.write("test.job", work).await })
+    Box::pin(async move { db.write("test.write", work).await })
 }
 
-/// The writer, busy with a job that ends when the test says so. What is queued meanwhile waits
-/// together, and so becomes one group.
+/// Keeps the writer busy with an operation until released. Writes queued meanwhile form one batch.
 pub(crate) struct HeldWriter {
     gate: mpsc::Sender<()>,
-    job: JoinHandle<Result<()>>,
+    operation: JoinHandle<Result<()>>,
 }
 
 impl HeldWriter {
@@ -108,7 +107,7 @@ impl HeldWriter {
         let (gate, opened) = mpsc::channel();
         let (enter, entered) = oneshot::channel();
         let mut enter = Some(enter);
-        let job = tokio::spawn(job(db, move |_| {
+        let operation = tokio::spawn(pending_write(db, move |_| {
             if let Some(enter) = enter.take() {
                 enter.send(()).unwrap();
             }
@@ -116,28 +115,28 @@ impl HeldWriter {
             Ok(())
         }));
         entered.await.unwrap();
-        HeldWriter { gate, job }
+        HeldWriter { gate, operation }
     }
 
     pub(crate) async fn release(self) {
         self.gate.send(()).unwrap();
-        self.job.await.unwrap().unwrap();
+        self.operation.await.unwrap().unwrap();
     }
 }
 
-/// Runs the jobs in one group and in this order; tells each one's answer.
-pub(crate) async fn as_one_group<T>(db: &Db, mut jobs: Vec<Job<T>>) -> Vec<Result<T>> {
+/// Runs the writes in one batch and in this order. Returns their results.
+pub(crate) async fn as_one_batch<T>(db: &Db, mut writes: Vec<PendingWrite<T>>) -> Vec<Result<T>> {
     let held = HeldWriter::of(db).await;
-    for job in &mut jobs {
-        assert!(begin(job).await.is_none(), "answered before it could run");
+    for write in &mut writes {
+        assert!(begin(write).await.is_none(), "answered before it could run");
     }
     held.release().await;
-    futures_util::future::join_all(jobs).await
+    futures_util::future::join_all(writes).await
 }
 
-/// Puts a job into the queue; tells the answer if there is one at once.
-pub(crate) async fn begin<T>(job: &mut Job<T>) -> Option<Result<T>> {
-    poll_fn(|context| match job.as_mut().poll(context) {
+/// Queues a write by polling it once. Returns its result if it is ready immediately.
+pub(crate) async fn begin<T>(write: &mut PendingWrite<T>) -> Option<Result<T>> {
+    poll_fn(|context| match write.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending => Poll::Ready(None),
     })
