@@ -1,5 +1,4 @@
-//! Files and directories: nobody but their owner reads them, and nobody but their owner runs the program
-//! on them.
+//! File permissions: only the owner of the data directory can read its files and run the program on them.
 
 use std::{
     collections::BTreeMap,
@@ -18,17 +17,17 @@ use crate::support::{
     Database, Process, Remote, create_shop, pictures, run_on, skip, storage_test,
 };
 
-/// The user `nobody` of every Debian.
+/// The uid of Debian's user `nobody`.
 const NOBODY: u32 = 65_534;
 
-/// Every file and directory in `root`, itself included, with its mode.
+/// Returns the modes of `root` and all files and directories in it.
 fn modes(root: &Path) -> BTreeMap<PathBuf, u32> {
     let mut modes = BTreeMap::new();
-    let mut left = vec![root.to_owned()];
-    while let Some(path) = left.pop() {
+    let mut remaining = vec![root.to_owned()];
+    while let Some(path) = remaining.pop() {
         let found = fs::symlink_metadata(&path).unwrap();
         if found.is_dir() {
-            left.extend(
+            remaining.extend(
                 fs::read_dir(&path)
                     .unwrap()
                     .map(|entry| entry.unwrap().path()),
@@ -40,21 +39,21 @@ fn modes(root: &Path) -> BTreeMap<PathBuf, u32> {
 }
 
 #[track_caller]
-fn assert_private(modes: &BTreeMap<PathBuf, u32>, besides: &Path) {
-    for (path, mode) in modes.iter().filter(|(path, _)| *path != besides) {
-        let right = if path.is_dir() { 0o700 } else { 0o600 };
-        assert_eq!(*mode, right, "{} is {mode:o}", path.display());
+fn assert_private(modes: &BTreeMap<PathBuf, u32>, except: &Path) {
+    for (path, mode) in modes.iter().filter(|(path, _)| *path != except) {
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(*mode, expected, "{} is {mode:o}", path.display());
     }
 }
 
-/// Whether the test can run the program as another user: it is root, and the program lies where others
-/// can enter.
+/// Returns whether the test can run the program as another user: it is root, and others can execute the
+/// program.
 fn can_change_user() -> bool {
     let can = shop_as(NOBODY, &["--version"])
         .output()
         .is_ok_and(|done| done.status.success());
     if !can {
-        skip("ROOT", "it cannot run the program as another user");
+        skip("ROOT", "cannot run the program as another user");
     }
     can
 }
@@ -63,15 +62,15 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The program as another user, in a directory that every user can enter.
+/// Returns a command that runs the program as another user.
 fn shop_as(user: u32, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.args(arguments).uid(user).gid(user).current_dir("/");
     command
 }
 
-/// A data directory of another user, which that user has served.
-fn of_nobody(directory: &Path, database: Option<&Database>) -> PathBuf {
+/// Creates a data directory of the user `nobody`, who has already run the server on it.
+fn data_dir_of_nobody(directory: &Path, database: Option<&Database>) -> PathBuf {
     fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
     let root = directory.join("data");
     fs::create_dir(&root).unwrap();
@@ -88,8 +87,8 @@ fn of_nobody(directory: &Path, database: Option<&Database>) -> PathBuf {
 }
 
 storage_test! {
-    async fn every_file_is_for_its_owner_alone(site: Site) {
-        // As a package or a mount leaves it.
+    async fn every_file_is_private_to_its_owner(site: Site) {
+        // As created by a package or a mount.
         fs::set_permissions(site.path(), Permissions::from_mode(0o755)).unwrap();
         for umask in ["000", "022", "777"] {
             let directory = site.path().join(umask);
@@ -108,42 +107,42 @@ storage_test! {
                 "email": format!("u{umask}@example.com"), "password": "correct horse battery", "name": "Ada",
             });
             assert_eq!(visitor.post("/auth/register", &account).await.status, 201);
-            let picture = directory.join("kettle.png");
-            fs::write(&picture, pictures::png()).unwrap();
+            let image = directory.join("kettle.png");
+            fs::write(&image, pictures::png()).unwrap();
             let add = [
                 "admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "1", "--image",
-                picture.to_str().unwrap(),
+                image.to_str().unwrap(),
             ];
-            let sheet = directory.join("all.csv");
-            for arguments in [&add[..], &["admin", "product", "export", sheet.to_str().unwrap()]] {
+            let csv = directory.join("all.csv");
+            for arguments in [&add[..], &["admin", "product", "export", csv.to_str().unwrap()]] {
                 let mut command = under_umask(site.database.as_deref());
                 let done = command.args(arguments).arg("--data-dir").arg(&directory).output().unwrap();
                 assert!(done.status.success(), "{done:?}");
             }
-            fs::remove_file(picture).unwrap();
+            fs::remove_file(image).unwrap();
             let mails = directory.join("mail");
             while fs::read_dir(&mails).map_or(0, Iterator::count) == 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
             let seen = modes(&directory);
-            assert!(seen.contains_key(&directory.join("lock")) && seen.contains_key(&sheet));
+            assert!(seen.contains_key(&directory.join("lock")) && seen.contains_key(&csv));
             assert!(seen.keys().any(|path| path.starts_with(directory.join("images")) && path.is_file()));
             assert_private(&seen, &directory);
-            assert_eq!(seen[&directory], 0o755, "the operator's own affair");
+            assert_eq!(seen[&directory], 0o755, "the data directory itself is left to the operator");
             process.terminate();
             process.wait();
             assert_private(&modes(&directory), &directory);
         }
     }
 
-    async fn what_an_earlier_version_left_open_is_closed(site: Site) {
+    async fn open_permissions_of_an_earlier_version_are_restricted(site: Site) {
         let add = site.product("Kettle", 100, 1);
         assert!(!add.is_empty());
-        let pictures = site.path().join("images/0a");
-        fs::create_dir_all(&pictures).unwrap();
-        fs::write(pictures.join("picture.png"), "").unwrap();
+        let images = site.path().join("images/0a");
+        fs::create_dir_all(&images).unwrap();
+        fs::write(images.join("image.png"), "").unwrap();
         fs::create_dir_all(site.path().join("mail")).unwrap();
-        fs::write(site.path().join("mail/letter.eml"), "").unwrap();
+        fs::write(site.path().join("mail/mail.eml"), "").unwrap();
         for path in modes(site.path()).keys() {
             let mode = if path.is_dir() { 0o755 } else { 0o644 };
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
@@ -165,40 +164,40 @@ storage_test! {
         assert!(!log.into_iter().any(|line| line.contains("chmod")));
     }
 
-    async fn a_command_runs_as_the_owner_of_the_data_directory(site: Site) {
+    async fn a_command_of_another_user_is_rejected(site: Site) {
         if !can_change_user() {
             return;
         }
         let (database, directory) = (site.database.as_deref(), site.path());
-        let root = of_nobody(directory, database);
+        let root = data_dir_of_nobody(directory, database);
         let before = modes(&root);
-        let place = root.to_str().unwrap();
+        let path = root.to_str().unwrap();
         for arguments in [
             &["admin", "product", "list"][..], &["verify"], &["admin", "seed"],
             &["serve", "--listen", "127.0.0.1:0"],
-            &["transfer", "--to", &format!("sqlite:{place}/shop.db")],
+            &["transfer", "--to", &format!("sqlite:{path}/shop.db")],
         ] {
             let refused = run_on(&root, database, arguments);
             let why = text(&refused);
             assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {why}");
-            let remedy = format!("sudo -u nobody shop --data-dir '{place}'");
+            let remedy = format!("sudo -u nobody shop --data-dir '{path}'");
             assert!(why.contains(&remedy) && why.lines().count() == 1, "{arguments:?}: {why}");
         }
-        assert_eq!(modes(&root), before, "nothing was made or changed");
-        let mut command = shop_as(NOBODY, &["admin", "product", "list", "--json", "--data-dir", place]);
+        assert_eq!(modes(&root), before, "nothing was created or changed");
+        let mut command = shop_as(NOBODY, &["admin", "product", "list", "--json", "--data-dir", path]);
         command.envs(database.map(|it| ("SHOP_DATABASE_URL", it.url())));
         let listed = command.output().unwrap();
         assert!(listed.status.success(), "{}", text(&listed));
 
-        // What an earlier version let root leave there.
+        // A file of root, as an earlier version allowed.
         chown(root.join("lock"), Some(0), Some(0)).unwrap();
-        let mut command = shop_as(NOBODY, &["admin", "product", "list", "--data-dir", place]);
+        let mut command = shop_as(NOBODY, &["admin", "product", "list", "--data-dir", path]);
         command.envs(database.map(|it| ("SHOP_DATABASE_URL", it.url())));
         let why = text(&command.output().unwrap());
-        assert!(why.contains(&format!("sudo chown -R nobody '{place}'")), "{why}");
+        assert!(why.contains(&format!("sudo chown -R nobody '{path}'")), "{why}");
     }
 
-    async fn another_user_is_named_the_owner_of_a_closed_directory(site: Site) {
+    async fn the_error_names_the_owner_of_an_inaccessible_directory(site: Site) {
         if !can_change_user() {
             return;
         }
@@ -217,11 +216,11 @@ storage_test! {
         }
     }
 
-    async fn a_volume_of_root_belongs_to_who_came_first(site: Site) {
+    async fn a_group_writable_volume_of_root_belongs_to_its_first_user(site: Site) {
         if !can_change_user() {
             return;
         }
-        // As Kubernetes gives it to a group.
+        // As Kubernetes mounts a volume for a group (fsGroup).
         let database = site.database.as_deref();
         let root = &site.path().join("volume");
         fs::create_dir(root).unwrap();

@@ -1,4 +1,5 @@
-//! A shop moves between a file and a server: everything arrives, and nobody who uses it can tell.
+//! `shop transfer`: a shop is copied between SQLite and Postgres completely, and clients notice no
+//! difference.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Output, sync::Arc};
 
@@ -11,16 +12,16 @@ use crate::support::{
     run, sqlite_test, storage_test,
 };
 
-/// What a shop answers to everybody, by path and asker.
+/// The responses of a shop by user and path: status, headers, body.
 type Answers = BTreeMap<String, (u16, String, bytes::Bytes)>;
 
-/// Moves the shop of a data directory and database. The target's URL may hold a password, so it is no
-/// argument.
+/// Runs `shop transfer` from a data directory and database. The target's URL may contain a password, so it is
+/// passed in the environment.
 fn transfer(directory: &Path, database: Option<&Database>, target: &str) -> Output {
     transfer_with(directory, database, target, &[])
 }
 
-/// As [`transfer`], with more variables.
+/// Like [`transfer`], with additional environment variables.
 fn transfer_with(
     directory: &Path,
     database: Option<&Database>,
@@ -33,15 +34,15 @@ fn transfer_with(
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
-/// Somebody's token, kept over a move.
-struct People {
+/// Access tokens, which stay valid after a transfer.
+struct Tokens {
     ada: String,
     admin: String,
 }
 
 impl TestShop {
-    /// A shop in which everything has happened once.
-    async fn lived_in(&self) -> People {
+    /// Fills the shop: products, images, and orders in every status.
+    async fn fill(&self) -> Tokens {
         let admin = self.admin().await;
         let made = admin
             .post("/categories", json!({ "name": "Küche & Bad" }))
@@ -72,22 +73,22 @@ impl TestShop {
         ada.add_to_cart(&kettle, 3).await;
         assert_eq!(ada.checks_out_once("the-key").await.status, 201);
         ada.add_to_cart(&kettle, 1).await;
-        let word = |client: &Client<'_>| client.token.clone().unwrap();
-        People {
-            ada: word(&ada),
-            admin: word(&admin),
+        let token = |client: &Client<'_>| client.token.clone().unwrap();
+        Tokens {
+            ada: token(&ada),
+            admin: token(&admin),
         }
     }
 
-    /// Everything that can be asked for.
-    async fn everything(&self, people: &People) -> Answers {
+    /// Returns the responses to all GET requests.
+    async fn all_responses(&self, tokens: &Tokens) -> Answers {
         let mut answers = Answers::new();
-        let askers = [
+        let users = [
             ("anonymous", self.anonymous()),
-            ("ada", self.bearer(&people.ada)),
-            ("admin", self.bearer(&people.admin)),
+            ("ada", self.bearer(&tokens.ada)),
+            ("admin", self.bearer(&tokens.admin)),
         ];
-        for (name, asker) in &askers {
+        for (name, user) in &users {
             let mut paths: Vec<String> = [
                 "/products",
                 "/products?sort=name",
@@ -104,7 +105,7 @@ impl TestShop {
             .map(str::to_owned)
             .into();
             for list in ["/products", "/orders", "/admin/orders"] {
-                let listed = asker.get(list).await;
+                let listed = user.get(list).await;
                 if listed.status == 200 {
                     let items = listed.json()["data"].as_array().unwrap().clone();
                     let ids = items
@@ -121,20 +122,20 @@ impl TestShop {
                 }
             }
             for path in paths {
-                let answer = asker.get(&path).await;
+                let answer = user.get(&path).await;
                 let tag = answer.header("etag").unwrap_or_default().to_owned();
                 let position = answer
                     .header("x-inventory-seq")
                     .unwrap_or_default()
                     .to_owned();
-                // A problem carries its request's id.
+                // A problem contains the request id.
                 let body = if answer.status < 400 {
                     answer.body
                 } else {
                     answer.code().into()
                 };
-                let told = (answer.status, format!("{tag} {position}"), body);
-                answers.insert(format!("{name} {path}"), told);
+                let response = (answer.status, format!("{tag} {position}"), body);
+                answers.insert(format!("{name} {path}"), response);
             }
         }
         answers
@@ -144,8 +145,8 @@ impl TestShop {
         transfer(self.directory.path(), self.database.as_deref(), target)
     }
 
-    /// The same shop elsewhere, moved by the program.
-    async fn moved(self, to: Option<Arc<Database>>) -> TestShop {
+    /// Transfers the shop and opens the target.
+    async fn move_to(self, to: Option<Arc<Database>>) -> TestShop {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let file = format!("sqlite:{}", directory.path().join("shop.db").display());
         let target = to
@@ -165,20 +166,20 @@ impl TestShop {
 }
 
 fn assert_same(after: &Answers, before: &Answers) {
-    for (path, told) in before {
-        assert_eq!(after.get(path), Some(told), "{path}");
+    for (path, response) in before {
+        assert_eq!(after.get(path), Some(response), "{path}");
     }
     assert_eq!(after.len(), before.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shop_moved_to_a_server_and_back_is_the_same_to_everybody() {
+async fn a_shop_moved_to_postgres_and_back_responds_the_same() {
     let Some(database) = Database::empty() else {
         return;
     };
     let shop = TestShop::on(Engine::Sqlite).await.unwrap();
-    let people = shop.lived_in().await;
-    let before = shop.everything(&people).await;
+    let tokens = shop.fill().await;
+    let before = shop.all_responses(&tokens).await;
     assert!(
         before
             .values()
@@ -187,15 +188,15 @@ async fn a_shop_moved_to_a_server_and_back_is_the_same_to_everybody() {
             > 30
     );
 
-    let shop = shop.moved(Some(Arc::new(database))).await;
-    assert_same(&shop.everything(&people).await, &before);
+    let shop = shop.move_to(Some(Arc::new(database))).await;
+    assert_same(&shop.all_responses(&tokens).await, &before);
     shop.raw_db().assert_sound();
-    let shop = shop.moved(None).await;
-    assert_same(&shop.everything(&people).await, &before);
+    let shop = shop.move_to(None).await;
+    assert_same(&shop.all_responses(&tokens).await, &before);
     shop.raw_db().assert_sound();
 
-    // What was begun goes on: the key, the numbering, the listeners.
-    let ada = shop.bearer(&people.ada);
+    // Idempotency keys, event numbers and listeners continue.
+    let ada = shop.bearer(&tokens.ada);
     let again = ada.checks_out_once("the-key").await;
     assert_eq!(
         (again.status, again.header("idempotent-replayed")),
@@ -211,9 +212,9 @@ async fn a_shop_moved_to_a_server_and_back_is_the_same_to_everybody() {
 }
 
 storage_test! {
-    async fn a_shop_that_is_served_is_not_moved(shop: TestShop) {
-        let fresh = tempfile::tempdir().unwrap();
-        let target = format!("sqlite:{}", fresh.path().join("shop.db").display());
+    async fn a_transfer_is_rejected_while_a_server_runs(shop: TestShop) {
+        let empty = tempfile::tempdir().unwrap();
+        let target = format!("sqlite:{}", empty.path().join("shop.db").display());
         let before = shop.raw_db().dump();
         shop.app.db.close().await;
         let server = Process::of(&shop);
@@ -224,17 +225,17 @@ storage_test! {
         server.terminate();
         server.wait();
         assert!(shop.transferred_to(&target).status.success());
-        let mut after = RawDb::of(fresh.path(), None).dump();
+        let mut after = RawDb::of(empty.path(), None).dump();
         for (table, rows) in before {
-            // Where the secrets are kept is the engine's own affair.
+            // Where secrets are stored differs between the engines.
             if !["settings", "timers", "refinery_schema_history"].contains(&table.as_str()) {
                 assert_eq!(after.remove(&table).map(|rows| rows.len()), Some(rows.len()), "{table}");
             }
         }
     }
 
-    async fn a_target_that_holds_anything_is_refused(shop: TestShop) {
-        let people = shop.lived_in().await;
+    async fn a_target_with_data_is_rejected(shop: TestShop) {
+        let tokens = shop.fill().await;
         let before = shop.raw_db().dump();
         let other = tempfile::tempdir().unwrap();
         let seeded = run(other.path(), &["admin", "seed", "--products", "3", "--customers", "1"]);
@@ -250,18 +251,18 @@ storage_test! {
         assert!(why.contains("not empty"), "{why}");
         assert_eq!(shop.raw_db().dump(), before);
         let shop = shop.restarted().await;
-        assert_eq!(shop.bearer(&people.ada).get("/cart").await.status, 200);
+        assert_eq!(shop.bearer(&tokens.ada).get("/cart").await.status, 200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_move_that_fails_half_way_leaves_nothing() {
+async fn a_failed_transfer_leaves_the_target_empty() {
     let Some(database) = Database::migrated() else {
         return;
     };
     let database = Arc::new(database);
     let shop = TestShop::on(Engine::Sqlite).await.unwrap();
-    shop.lived_in().await;
+    shop.fill().await;
     shop.app.stopping.cancel();
     shop.app.db.close().await;
     let target = RawDb::of(shop.directory.path(), Some(&database));
@@ -289,7 +290,7 @@ async fn a_move_that_fails_half_way_leaves_nothing() {
 }
 
 sqlite_test! {
-    async fn a_source_that_is_not_there_is_named(shop: TestShop) {
+    async fn a_missing_source_is_reported(shop: TestShop) {
         let nowhere = "sqlite:/nowhere/shop.db";
         let target = format!("sqlite:{}", shop.directory.path().join("new/shop.db").display());
         for (arguments, code, word) in [
@@ -305,7 +306,7 @@ sqlite_test! {
     }
 }
 
-/// The names of everything in a directory.
+/// Returns the sorted names of a directory's entries.
 fn entries(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(directory)
         .unwrap()
@@ -316,15 +317,15 @@ fn entries(directory: &Path) -> Vec<String> {
 }
 
 storage_test! {
-    async fn missing_images_stop_a_transfer_before_it_begins(shop: TestShop) {
-        shop.lived_in().await;
+    async fn missing_images_are_reported_before_the_transfer_starts(shop: TestShop) {
+        shop.fill().await;
         shop.app.stopping.cancel();
         shop.app.db.close().await;
         let images = shop.directory.path().join("images");
-        let aside = shop.directory.path().join("aside");
-        fs::rename(&images, &aside).unwrap();
-        let place = tempfile::tempdir().unwrap();
-        let target = format!("sqlite:{}/new/shop.db", place.path().display());
+        let renamed = shop.directory.path().join("renamed");
+        fs::rename(&images, &renamed).unwrap();
+        let target_dir = tempfile::tempdir().unwrap();
+        let target = format!("sqlite:{}/new/shop.db", target_dir.path().display());
         let refused = shop.transferred_to(&target);
         let why = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(1), "{why}");
@@ -332,9 +333,9 @@ storage_test! {
         for word in words {
             assert!(why.contains(word), "{word}: {why}");
         }
-        assert_eq!(entries(place.path()), [""; 0], "nothing was created");
+        assert_eq!(entries(target_dir.path()), [""; 0], "nothing was created");
 
-        // Images in a bucket are not looked for: they stay where they are.
+        // Images in object storage are not copied.
         let bucket = [
             ("SHOP_IMAGES_URL", "s3://bucket/shop"),
             ("AWS_ACCESS_KEY_ID", "key"),
@@ -342,36 +343,36 @@ storage_test! {
             ("AWS_REGION", "us-east-1"),
         ];
         let database = shop.database.as_deref();
-        let elsewhere = format!("sqlite:{}/bucket/shop.db", place.path().display());
+        let elsewhere = format!("sqlite:{}/bucket/shop.db", target_dir.path().display());
         let done = transfer_with(shop.directory.path(), database, &elsewhere, &bucket);
         assert!(done.status.success(), "{done:?}");
 
-        fs::rename(&aside, &images).unwrap();
+        fs::rename(&renamed, &images).unwrap();
         let done = shop.transferred_to(&target);
         assert!(done.status.success(), "{done:?}");
-        let moved = entries(&place.path().join("new/images"));
-        let pictures = entries(&images);
-        assert!(!pictures.is_empty());
-        for picture in pictures.iter().filter(|name| !name.starts_with('.')) {
-            assert!(moved.contains(picture), "{picture}: {moved:?}");
+        let moved = entries(&target_dir.path().join("new/images"));
+        let names = entries(&images);
+        assert!(!names.is_empty());
+        for name in names.iter().filter(|name| !name.starts_with('.')) {
+            assert!(moved.contains(name), "{name}: {moved:?}");
         }
     }
 
-    async fn a_transfer_that_fails_leaves_no_directory(shop: TestShop) {
-        shop.lived_in().await;
+    async fn a_failed_transfer_leaves_no_directories(shop: TestShop) {
+        shop.fill().await;
         shop.app.stopping.cancel();
         shop.app.db.close().await;
-        let place = tempfile::tempdir().unwrap();
-        // A file where a directory of images is to be.
-        let target = format!("sqlite:{}/new/shop.db", place.path().display());
-        fs::create_dir(place.path().join("new")).unwrap();
-        fs::write(place.path().join("new/images"), "").unwrap();
+        let target_dir = tempfile::tempdir().unwrap();
+        // A file in place of the image directory.
+        let target = format!("sqlite:{}/new/shop.db", target_dir.path().display());
+        fs::create_dir(target_dir.path().join("new")).unwrap();
+        fs::write(target_dir.path().join("new/images"), "").unwrap();
         let failed = shop.transferred_to(&target);
         assert_eq!(failed.status.code(), Some(1), "{failed:?}");
-        assert_eq!(entries(&place.path().join("new")), ["images"]);
+        assert_eq!(entries(&target_dir.path().join("new")), ["images"]);
     }
 
-    async fn no_password_is_taken_as_an_argument(shop: TestShop) {
+    async fn a_password_in_the_arguments_is_rejected(shop: TestShop) {
         let url = "postgres://ada:sw0rdfish@127.0.0.1/shop";
         for (flag, variable) in [("--to", "SHOP_TRANSFER_TO"), ("--from", "SHOP_TRANSFER_FROM")] {
             let refused = shop.run(&["transfer", flag, url]);
@@ -386,31 +387,31 @@ storage_test! {
         let why = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(2), "{why}");
         assert!(why.contains("--to") && why.contains("SHOP_TRANSFER_TO"), "{why}");
-        // The file holds the URL, as for every secret.
+        // A file with the URL is accepted, as for every secret.
         shop.app.db.close().await;
-        let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("target");
-        fs::write(&file, format!("sqlite:{}/new/shop.db\n", place.path().display())).unwrap();
+        let target_dir = tempfile::tempdir().unwrap();
+        let file = target_dir.path().join("target");
+        fs::write(&file, format!("sqlite:{}/new/shop.db\n", target_dir.path().display())).unwrap();
         let mut command = program_on(shop.database.as_deref());
         command.args(["transfer", "--data-dir"]).arg(shop.directory.path());
         let done = command.env("SHOP_TRANSFER_TO_FILE", &file).output().unwrap();
         assert!(done.status.success(), "{done:?}");
-        assert!(place.path().join("new/shop.db").exists());
+        assert!(target_dir.path().join("new/shop.db").exists());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_database_is_no_source() {
+async fn an_empty_database_is_rejected_as_a_source() {
     let Some(database) = Database::empty() else {
         return;
     };
-    let place = tempfile::tempdir().unwrap();
-    let target = format!("sqlite:{}/new/shop.db", place.path().display());
-    let refused = transfer(&place.path().join("data"), Some(&database), &target);
+    let target_dir = tempfile::tempdir().unwrap();
+    let target = format!("sqlite:{}/new/shop.db", target_dir.path().display());
+    let refused = transfer(&target_dir.path().join("data"), Some(&database), &target);
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{why}");
     assert!(why.starts_with("error: no shop here: "), "{why}");
-    assert_eq!(entries(place.path()), [""; 0], "nothing was created");
+    assert_eq!(entries(target_dir.path()), [""; 0], "nothing was created");
     let tables = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = 'public'";
     let tables: i64 = crate::support::on_a_thread(|| {

@@ -1,18 +1,18 @@
-//! A disk that loses what it was given (EIO from a sync): nothing is acknowledged after it, the program ends,
-//! and what was acknowledged before is there.
+//! A failing disk (EIO from fsync): no write is acknowledged after the failure, the program ends, and all
+//! earlier acknowledged writes are kept.
 
 use std::fs;
 
 use http::Method;
 
-use super::{sync::can_watch, *};
+use super::{sync::has_strace, *};
 use crate::support::{Answer, Site, sqlite_test};
 
 const BIN: &str = env!("CARGO_BIN_EXE_shop");
 
-/// The program, whose syncs of `file` fail as strace's `when` counts them in each thread. Every call that
-/// could change that file is logged.
-fn on_a_bad_disk(file: &Path, when: &str, log: &Path) -> Command {
+/// Returns a command that runs the program with failing fsyncs of `file`, selected by strace's `when`
+/// (counted per thread). All calls that could modify the file are logged.
+fn with_failing_fsync(file: &Path, when: &str, log: &Path) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-D", "-f", "-y", "-o"]).arg(log);
     strace.arg("-P").arg(file);
@@ -25,12 +25,12 @@ fn on_a_bad_disk(file: &Path, when: &str, log: &Path) -> Command {
     strace
 }
 
-/// How the program ended, and what it said.
+/// Waits for the end of the program. Returns its exit status and the lines of stderr.
 async fn ended(mut process: Process) -> (std::process::ExitStatus, Vec<String>) {
-    let told = process.says();
-    let wait = tokio::task::spawn_blocking(move || (process.wait(), told.collect()));
-    let ended = tokio::time::timeout(PATIENCE, wait).await;
-    ended.expect("it ends by itself").unwrap()
+    let lines = process.says();
+    let wait = tokio::task::spawn_blocking(move || (process.wait(), lines.collect()));
+    let ended = tokio::time::timeout(TIMEOUT, wait).await;
+    ended.expect("the program ends by itself").unwrap()
 }
 
 async fn add(customer: &Remote, product: &str) -> reqwest::Result<Answer> {
@@ -39,9 +39,10 @@ async fn add(customer: &Remote, product: &str) -> reqwest::Result<Answer> {
     customer.call(Method::POST, "/cart", &kind, body).await
 }
 
-/// Fills a cart until a sync fails; afterwards it must hold what was acknowledged.
+/// Adds to a cart until an fsync fails. Asserts that the cart contains all acknowledged pieces after a
+/// restart.
 async fn loses_nothing(site: Site, when: &str) {
-    if !can_watch() {
+    if !has_strace() {
         return;
     }
     let kettle = site.product("Kettle", 100, 1000);
@@ -53,7 +54,7 @@ async fn loses_nothing(site: Site, when: &str) {
         .unwrap();
 
     let (wal, log) = (site.path().join("shop.db-wal"), site.path().join("calls"));
-    let process = site.start_as(on_a_bad_disk(&wal, when, &log));
+    let process = site.start_as(with_failing_fsync(&wal, when, &log));
     let ada = ada.at(&process);
     let mut acknowledged = 0;
     let refused = loop {
@@ -61,37 +62,37 @@ async fn loses_nothing(site: Site, when: &str) {
             Ok(answer) if answer.status == 200 => acknowledged += 1,
             other => break other,
         }
-        assert!(acknowledged < 200, "no sync has failed");
+        assert!(acknowledged < 200, "no fsync has failed");
     };
     if let Ok(answer) = refused {
         answer.is_problem(503, "unavailable");
         assert!(answer.header("retry-after").is_some());
     }
-    // It says so as long as it is there.
+    // As long as the program runs, it reports the failure.
     let ready = reqwest::get(format!("{}/readyz", process.url)).await;
     assert!(ready.is_err() || ready.is_ok_and(|ready| ready.status() == 503));
     if let Ok(answer) = add(&ada, &kettle).await {
         assert_eq!(answer.status, 503, "{answer:?}");
     }
-    let (status, told) = ended(process).await;
-    assert_eq!(status.code(), Some(1), "{told:?}");
-    let loud = told
+    let (status, lines) = ended(process).await;
+    assert_eq!(status.code(), Some(1), "{lines:?}");
+    let reports = lines
         .iter()
         .filter(|line| line.contains("fsync failed"))
         .count();
-    assert_eq!(loud, 1, "{told:?}");
+    assert_eq!(reports, 1, "{lines:?}");
     assert!(
-        told.last().unwrap().starts_with("error: stopped"),
-        "{told:?}"
+        lines.last().unwrap().starts_with("error: stopped"),
+        "{lines:?}"
     );
     let calls = fs::read_to_string(&log).unwrap();
-    let (_, after) = calls.split_once("EIO").expect("a sync has failed");
+    let (_, after) = calls.split_once("EIO").expect("an fsync has failed");
     let touched: Vec<_> = after
         .lines()
         .skip(1)
         .filter(|call| call.contains("shop.db-wal"))
         .collect();
-    assert_eq!(touched, Vec::<&str>::new(), "the log is left alone");
+    assert_eq!(touched, Vec::<&str>::new(), "the WAL is not modified");
 
     let process = site.start();
     let kept = ada.at(&process).get("/cart").await.number("/itemCount");
@@ -104,74 +105,74 @@ async fn loses_nothing(site: Site, when: &str) {
 }
 
 sqlite_test! {
-    async fn a_sync_that_fails_once_ends_the_program(site: Site) {
+    async fn one_failed_fsync_ends_the_program(site: Site) {
         loses_nothing(site, "30").await;
     }
 
-    async fn a_sync_that_fails_from_then_on_ends_the_program(site: Site) {
+    async fn permanently_failing_fsyncs_end_the_program(site: Site) {
         loses_nothing(site, "30+").await;
     }
 
-    async fn a_checkpoint_that_cannot_be_synced_ends_in_failure(site: Site) {
-        if !can_watch() {
+    async fn a_failed_fsync_of_a_checkpoint_is_an_error_exit(site: Site) {
+        if !has_strace() {
             return;
         }
         let kettle = site.product("Kettle", 100, 1000);
         let (database, log) = (site.path().join("shop.db"), site.path().join("calls"));
-        let process = site.start_as(on_a_bad_disk(&database, "1+", &log));
+        let process = site.start_as(with_failing_fsync(&database, "1+", &log));
         let ada = Remote::new(&process).registered("ada").await;
         for _ in 0..3 {
             assert_eq!(add(&ada, &kettle).await.unwrap().status, 200);
         }
         process.terminate();
-        let (status, told) = ended(process).await;
-        assert_eq!(status.code(), Some(1), "{told:?}");
-        assert!(told.iter().any(|line| line.contains("fsync failed")), "{told:?}");
+        let (status, lines) = ended(process).await;
+        assert_eq!(status.code(), Some(1), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("fsync failed")), "{lines:?}");
         let process = site.start();
         assert_eq!(ada.at(&process).get("/cart").await.number("/itemCount"), 3);
         site.raw_db().assert_sound();
     }
 
-    async fn a_migration_that_cannot_be_synced_is_made_by_the_next_start(site: Site) {
-        if !can_watch() {
+    async fn a_migration_with_a_failed_fsync_is_repeated_by_the_next_start(site: Site) {
+        if !has_strace() {
             return;
         }
         let data_dir = site.path().join("new");
         let (wal, log) = (data_dir.join("shop.db-wal"), site.path().join("calls"));
-        let mut start = on_a_bad_disk(&wal, "1+", &log);
+        let mut start = with_failing_fsync(&wal, "1+", &log);
         start.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data_dir);
         let output = ends(start);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(why.contains("cannot bring the database"), "{why}");
+        assert!(why.contains("cannot migrate the database"), "{why}");
         let process = Process::start(&data_dir);
         Remote::new(&process).registered("ada").await;
         assert!(run(&data_dir, &["verify"]).status.success());
     }
 
-    async fn an_export_that_cannot_be_synced_fails(site: Site) {
-        if !can_watch() {
+    async fn an_export_with_a_failed_fsync_fails(site: Site) {
+        if !has_strace() {
             return;
         }
         site.product("Kettle", 100, 1000);
-        let (sheet, log) = (site.path().join("out.csv"), site.path().join("calls"));
-        // Whatever the file is called before it is whole.
+        let (csv, log) = (site.path().join("out.csv"), site.path().join("calls"));
+        // No path filter: the name of the temporary file is not known.
         let mut export = Command::new("strace");
         export.args(["-D", "-f", "-o"]).arg(&log);
         export.args(["-e", "trace=fsync", "-e", "inject=fsync:error=EIO"]).arg(BIN);
-        export.args(["admin", "product", "export"]).arg(&sheet);
+        export.args(["admin", "product", "export"]).arg(&csv);
         export.arg("--data-dir").arg(site.path());
         let output = ends(export);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(!sheet.exists());
+        assert!(!csv.exists());
     }
 
-    async fn a_key_that_cannot_be_synced_is_made_by_the_next_start(site: Site) {
-        if !can_watch() {
+    async fn a_key_with_a_failed_fsync_is_created_by_the_next_start(site: Site) {
+        if !has_strace() {
             return;
         }
         let (keys, log) = (site.path().join("keys"), site.path().join("calls"));
-        let mut start = on_a_bad_disk(&keys, "1+", &log);
+        let mut start = with_failing_fsync(&keys, "1+", &log);
         start.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(site.path());
         let output = ends(start);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -181,8 +182,8 @@ sqlite_test! {
         Remote::new(&process).registered("ada").await;
     }
 
-    async fn an_image_that_cannot_be_synced_is_not_kept(site: Site) {
-        if !can_watch() {
+    async fn an_image_with_a_failed_fsync_is_not_stored(site: Site) {
+        if !has_strace() {
             return;
         }
         let process = site.start();
@@ -194,7 +195,7 @@ sqlite_test! {
 
         let (images, log) = (site.path().join("images"), site.path().join("calls"));
         fs::create_dir_all(&images).unwrap();
-        let process = site.start_as(on_a_bad_disk(&images, "1+", &log));
+        let process = site.start_as(with_failing_fsync(&images, "1+", &log));
         let boss = boss.at(&process);
         let form = crate::support::Form::default()
             .text("name", "Kettle").text("price", "100")

@@ -1,5 +1,4 @@
-//! `kill -9`, as by a power cut of the process: what was acknowledged is there, and nothing by
-//! half.
+//! `kill -9`: all acknowledged changes are kept, and none is partial.
 
 use std::sync::{
     Arc,
@@ -16,46 +15,46 @@ use crate::support::{Answer, storage_test};
 
 const CUSTOMERS: u64 = 6;
 
-/// What one customer knows when the connection is gone.
-struct Lost {
-    /// Orders whose 201 was read.
+/// What a customer knows when the connection breaks.
+struct Known {
+    /// Orders whose 201 was received.
     acknowledged: Vec<Bytes>,
-    /// The checkout that was never answered.
+    /// The key of the checkout without a response.
     unanswered: Option<String>,
 }
 
-/// Shops until the connection is gone.
+/// Places orders until the connection breaks.
 async fn shop_on(
     customer: Remote,
     products: Arc<Vec<String>>,
     round: String,
     counter: Arc<AtomicU64>,
-) -> Lost {
-    let mut lost = Lost {
+) -> Known {
+    let mut known = Known {
         acknowledged: Vec::new(),
         unanswered: None,
     };
     for turn in 0.. {
         for product in products.iter().skip(turn % products.len()) {
             if put(&customer, product).await.is_err() {
-                return lost;
+                return known;
             }
         }
         let key = format!("{round}-{turn}");
-        lost.unanswered = Some(key.clone());
+        known.unanswered = Some(key.clone());
         let Ok(answer) = customer.check_out_once(&key).await else {
-            return lost;
+            return known;
         };
         assert_eq!(answer.status, 201, "{answer:?}");
-        lost.unanswered = None;
-        lost.acknowledged.push(answer.body);
+        known.unanswered = None;
+        known.acknowledged.push(answer.body);
         counter.fetch_add(1, Ordering::SeqCst);
     }
-    lost
+    known
 }
 
-/// Each of these customers is shown the order as it was told.
-async fn are_there(customers: &[Remote], orders: &[(usize, Bytes)]) {
+/// Asserts that each order is shown to its customer as acknowledged.
+async fn assert_shown(customers: &[Remote], orders: &[(usize, Bytes)]) {
     for (number, body) in orders {
         let order: Value = serde_json::from_slice(body).unwrap();
         let path = format!("/orders/{}", order["id"].as_str().unwrap());
@@ -64,7 +63,7 @@ async fn are_there(customers: &[Remote], orders: &[(usize, Bytes)]) {
     }
 }
 
-/// How often the server is killed; more by `SHOP_TEST_KILLS`.
+/// The number of kills. `SHOP_TEST_KILLS` overrides it.
 fn kills() -> u64 {
     std::env::var("SHOP_TEST_KILLS").map_or(10, |kills| kills.parse().unwrap())
 }
@@ -96,25 +95,25 @@ storage_test! {
                 ))
             });
             let shoppers: Vec<_> = shoppers.collect();
-            // An instant that is not in step with anything the server does.
+            // A random time, independent of what the server does.
             let (enough, more) = (rng.below(30), Duration::from_micros(rng.below(5000)));
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + TIMEOUT;
             while counter.load(Ordering::SeqCst) < enough {
-                assert!(Instant::now() < deadline, "the customers do not get on");
+                assert!(Instant::now() < deadline, "the customers make no progress");
                 tokio::task::yield_now().await;
             }
             tokio::time::sleep(more).await;
             process.kill();
 
-            let (mut unanswered, mut fresh) = (Vec::new(), Vec::new());
+            let (mut unanswered, mut new) = (Vec::new(), Vec::new());
             for (number, shopper) in shoppers.into_iter().enumerate() {
-                let lost = shopper.await.unwrap();
-                unanswered.extend(lost.unanswered.map(|key| (number, key)));
-                let known = lost
+                let known = shopper.await.unwrap();
+                unanswered.extend(known.unanswered.map(|key| (number, key)));
+                let acknowledged = known
                     .acknowledged
                     .into_iter()
                     .map(|body| (number, body));
-                fresh.extend(known);
+                new.extend(acknowledged);
             }
 
             process = site.start();
@@ -124,28 +123,28 @@ storage_test! {
             let raw = site.raw_db();
             raw.assert_sound();
             let kept = raw.number("SELECT count(*) FROM orders");
-            let least = i64::try_from(orders.len() + fresh.len()).unwrap();
-            let most = least + i64::try_from(unanswered.len()).unwrap();
+            let min = i64::try_from(orders.len() + new.len()).unwrap();
+            let max = min + i64::try_from(unanswered.len()).unwrap();
             assert!(
-                (least..=most).contains(&kept),
-                "{kept} of {least} to {most}"
+                (min..=max).contains(&kept),
+                "{kept} of {min} to {max}"
             );
-            // Who asks again under the same key gets the one order, whether it was kept or not.
+            // A retry with the same key returns one order, whether or not it was committed before.
             for (number, key) in unanswered {
                 let answer = customers[number].check_out_once(&key).await.unwrap();
                 assert_eq!(answer.status, 201, "{answer:?}");
-                fresh.push((number, answer.body));
+                new.push((number, answer.body));
             }
-            are_there(&customers, &fresh).await;
-            orders.append(&mut fresh);
+            assert_shown(&customers, &new).await;
+            orders.append(&mut new);
             let kept = raw.number("SELECT count(*) FROM orders");
             assert_eq!(kept, i64::try_from(orders.len()).unwrap());
             raw.assert_sound();
         }
-        are_there(&customers, &orders).await;
+        assert_shown(&customers, &orders).await;
     }
 
-    async fn an_answer_is_given_again_after_kill_nine(site: Site) {
+    async fn a_response_is_replayed_after_kill_nine(site: Site) {
         let kettle = site.product("Kettle", 129_900, 5);
         let process = site.start();
         let ada = Remote::new(&process).registered("ada").await;
@@ -187,27 +186,27 @@ storage_test! {
         );
         let mut first = Vec::new();
         for (path, body) in [&refund, &stock] {
-            let answer = once(&boss, path, body, "key-2").await.unwrap();
+            let answer = post_with_key(&boss, path, body, "key-2").await.unwrap();
             assert_eq!((answer.status, answer.header("idempotent-replayed")), (200, None));
             first.push(answer);
         }
-        // Whether these are done nobody hears.
-        let under_way = [refund.clone(), stock.clone()].map(|(path, body)| {
+        // The responses to these are lost.
+        let in_progress = [refund.clone(), stock.clone()].map(|(path, body)| {
             let boss = boss.clone();
-            tokio::spawn(async move { once(&boss, &path, body, "key-3").await.is_ok() })
+            tokio::spawn(async move { post_with_key(&boss, &path, body, "key-3").await.is_ok() })
         });
         process.kill();
-        for call in under_way {
+        for call in in_progress {
             call.await.unwrap();
         }
 
         let process = site.start();
         let boss = boss.at(&process);
         for ((path, body), first) in [&refund, &stock].into_iter().zip(&first) {
-            let again = once(&boss, path, body, "key-2").await.unwrap();
+            let again = post_with_key(&boss, path, body, "key-2").await.unwrap();
             assert_eq!((again.status, &again.body), (200, &first.body));
             assert_eq!(again.header("idempotent-replayed"), Some("true"));
-            assert_eq!(once(&boss, path, body, "key-3").await.unwrap().status, 200);
+            assert_eq!(post_with_key(&boss, path, body, "key-3").await.unwrap().status, 200);
         }
         let raw = site.raw_db();
         assert_eq!(raw.number("SELECT count(*) FROM refunds"), 2, "one for each key");
@@ -217,8 +216,13 @@ storage_test! {
     }
 }
 
-/// A call under an `Idempotency-Key`.
-async fn once(by: &Remote, path: &str, body: &'static str, key: &str) -> reqwest::Result<Answer> {
+/// Sends a POST with an `Idempotency-Key`.
+async fn post_with_key(
+    by: &Remote,
+    path: &str,
+    body: &'static str,
+    key: &str,
+) -> reqwest::Result<Answer> {
     let headers = [
         ("idempotency-key", key),
         ("content-type", "application/json"),

@@ -1,4 +1,4 @@
-//! What the real program keeps and how it ends: killed, stopped, watched by the system.
+//! Durability of the real program: crashes, shutdown, failing disks, and locks.
 
 mod fsync;
 mod kill;
@@ -21,10 +21,10 @@ use shop::server::Home;
 
 use crate::support::{Process, RawDb, Remote, add_product, create_shop, ends, run};
 
-/// How long something must have happened at last; past it the test has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The timeout of every wait.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Puts a product into a shop by the command line; tells its id.
+/// Adds a product by the command line, and creates the shop if missing. Returns the product's id.
 fn product(directory: &Path, name: &str, price: i64, stock: i64) -> String {
     if !directory.join("shop.db").exists() {
         create_shop(directory);
@@ -32,7 +32,7 @@ fn product(directory: &Path, name: &str, price: i64, stock: i64) -> String {
     add_product(|arguments| run(directory, arguments), name, price, stock)
 }
 
-/// Puts one piece of a product into the cart.
+/// Adds one piece of a product to the cart.
 async fn put(customer: &Remote, product: &str) -> reqwest::Result<()> {
     let answer = customer
         .try_post("/cart", &json!({ "productId": product }))
@@ -42,7 +42,7 @@ async fn put(customer: &Remote, product: &str) -> reqwest::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_directory_has_one_server() {
+async fn a_data_directory_has_one_server() {
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 5);
     let first = Process::start(directory.path());
@@ -78,12 +78,12 @@ async fn a_directory_has_one_server() {
     assert_eq!(
         again.header("idempotent-replayed"),
         Some("true"),
-        "the lock died with its server"
+        "the lock was released with the process"
     );
 }
 
 #[test]
-fn a_look_at_the_lock_keeps_no_server_out() {
+fn reading_the_lock_does_not_block_a_server() {
     let directory = tempfile::tempdir().unwrap();
     let home = Home::open(directory.path()).unwrap();
     let (done, ready) = (AtomicBool::new(false), Barrier::new(3));
@@ -95,7 +95,7 @@ fn a_look_at_the_lock_keeps_no_server_out() {
                     assert_eq!(
                         home.running().unwrap(),
                         None,
-                        "nobody has said where it listens"
+                        "no server has announced its address"
                     );
                     std::thread::yield_now();
                 }
@@ -112,7 +112,7 @@ fn a_look_at_the_lock_keeps_no_server_out() {
 }
 
 #[test]
-fn the_lock_tells_of_its_holder_only() {
+fn the_lock_reports_its_current_holder_only() {
     let directory = tempfile::tempdir().unwrap();
     let home = Home::open(directory.path()).unwrap();
     assert_eq!(home.running().unwrap(), None);
@@ -136,5 +136,5 @@ fn the_lock_tells_of_its_holder_only() {
     drop(first);
     assert_eq!(home.running().unwrap(), None);
     let _second = home.lock().unwrap();
-    assert_eq!(home.running().unwrap(), None, "it does not listen yet");
+    assert_eq!(home.running().unwrap(), None, "not listening yet");
 }

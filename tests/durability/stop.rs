@@ -1,4 +1,4 @@
-//! SIGTERM: an end that loses nothing, and that nobody can put off for ever.
+//! SIGTERM: the shutdown completes requests in progress, and no client can delay it without limit.
 
 use std::{
     process::ExitStatus,
@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::support::{RawDb, Wire, address, live::Listener};
 
-/// A checkout that the server has begun to read and that waits for its body.
-async fn checkout_under_way(process: &Process, customer: &Remote) -> Wire {
+/// Starts a checkout: the server has read its head and waits for the body.
+async fn start_checkout(process: &Process, customer: &Remote) -> Wire {
     let mut wire = Wire::to(&process.url).await;
     let token = customer.token.as_deref().unwrap();
     let head = "content-type: application/json\r\ncontent-length: 2\r\nexpect: 100-continue";
@@ -24,46 +24,49 @@ async fn checkout_under_way(process: &Process, customer: &Remote) -> Wire {
          {head}\r\n\r\n"
     ))
     .await;
-    assert_eq!(wire.answer().await.0, 100, "the server asks for the body");
+    assert_eq!(wire.answer().await.0, 100, "the server waits for the body");
     wire
 }
 
-/// A connection that sends half a request's head and then nothing.
-async fn stuck(process: &Process) -> Wire {
+/// Opens a connection that sends half a request head and then stalls.
+async fn stalled(process: &Process) -> Wire {
     let mut wire = Wire::to(&process.url).await;
     wire.send("POST /api/v1/orders HTTP/1.1\r\nhost: shop.test\r\nauthoriz")
         .await;
     wire
 }
 
-/// Asks on a connection that is open already until the server says that it is stopping.
+/// Polls `/readyz` on an open connection until the server reports that it is stopping.
 async fn until_not_ready(probe: &mut Wire) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         match probe.get("/readyz").await {
             503 => return,
             status => assert_eq!(status, 200),
         }
-        assert!(Instant::now() < deadline, "ready for ever");
+        assert!(Instant::now() < deadline, "still ready");
     }
 }
 
-/// How a server ended that was told to.
+/// Waits for the end of the server.
 async fn ended(process: Process) -> ExitStatus {
     let ended = tokio::task::spawn_blocking(|| process.wait());
-    let ended = tokio::time::timeout(PATIENCE, ended);
-    ended.await.expect("it ends").unwrap()
+    let ended = tokio::time::timeout(TIMEOUT, ended);
+    ended.await.expect("the server ends").unwrap()
 }
 
-async fn until_nobody_listens(process: &Process) {
-    let deadline = Instant::now() + PATIENCE;
+async fn until_not_listening(process: &Process) {
+    let deadline = Instant::now() + TIMEOUT;
     while TcpStream::connect(address(&process.url)).await.is_ok() {
-        assert!(Instant::now() < deadline, "new clients are taken for ever");
+        assert!(
+            Instant::now() < deadline,
+            "new connections are still accepted"
+        );
         tokio::task::yield_now().await;
     }
 }
 
-/// Orders until the server is gone; counts every 201.
+/// Places orders until the server is gone. Counts the 201 responses.
 async fn shop_on(customer: Remote, product: String, acknowledged: Arc<AtomicU64>) {
     while put(&customer, &product).await.is_ok() {
         let Ok(answer) = customer.post_order().await else {
@@ -81,7 +84,7 @@ impl Remote {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_under_load_finishes_what_is_under_way() {
+async fn a_shutdown_under_load_completes_requests_in_progress() {
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 1_000_000);
     let process = Process::start(directory.path());
@@ -103,8 +106,8 @@ async fn a_stop_under_load_finishes_what_is_under_way() {
     let mut listener = Listener::at(&server, "", &[]).await.unwrap();
     let mut probe = Wire::to(&process.url).await;
     assert_eq!(probe.get("/readyz").await, 200);
-    let mut under_way = checkout_under_way(&process, &ada).await;
-    let _stuck = stuck(&process).await;
+    let mut checkout = start_checkout(&process, &ada).await;
+    let _stalled = stalled(&process).await;
     while acknowledged.load(Ordering::SeqCst) < 20 {
         tokio::task::yield_now().await;
     }
@@ -112,9 +115,9 @@ async fn a_stop_under_load_finishes_what_is_under_way() {
     process.terminate();
     until_not_ready(&mut probe).await;
     assert_eq!(listener.close_code().await, 1001);
-    until_nobody_listens(&process).await;
-    under_way.send("{}").await;
-    let (status, body) = under_way.answer().await;
+    until_not_listening(&process).await;
+    checkout.send("{}").await;
+    let (status, body) = checkout.answer().await;
     assert_eq!(status, 201, "{body}");
     let order: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(order["status"], "PENDING");
@@ -125,34 +128,34 @@ async fn a_stop_under_load_finishes_what_is_under_way() {
     let ended = ended(process).await;
     assert_eq!(ended.code(), Some(0));
 
-    let log = directory.path().join("shop.db-wal");
+    let wal = directory.path().join("shop.db-wal");
     assert_eq!(
-        std::fs::metadata(log).map_or(0, |log| log.len()),
+        std::fs::metadata(wal).map_or(0, |wal| wal.len()),
         0,
-        "folded into the file"
+        "the WAL is checkpointed"
     );
     let raw = RawDb::of(directory.path(), None);
     raw.assert_sound();
     let orders = raw.number("SELECT count(*) FROM orders");
-    let told = i64::try_from(acknowledged.load(Ordering::SeqCst)).unwrap() + 1;
-    assert_eq!(orders, told, "who was taken in was answered");
+    let expected = i64::try_from(acknowledged.load(Ordering::SeqCst)).unwrap() + 1;
+    assert_eq!(orders, expected, "every accepted request was answered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_at_once() {
+async fn a_second_signal_ends_the_server_immediately() {
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 5);
     let process = Process::start(directory.path());
     let ada = Remote::new(&process).registered("ada").await;
     put(&ada, &kettle).await.unwrap();
     let mut probe = Wire::to(&process.url).await;
-    let _under_way = checkout_under_way(&process, &ada).await;
+    let _checkout = start_checkout(&process, &ada).await;
 
     process.terminate();
     until_not_ready(&mut probe).await;
     process.terminate();
     let ended = ended(process).await;
-    assert_eq!(ended.code(), Some(1), "not in peace: somebody still waited");
+    assert_eq!(ended.code(), Some(1), "a request was still in progress");
 
     let process = Process::start(directory.path());
     let raw = RawDb::of(directory.path(), None);
@@ -162,7 +165,7 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_server_ends_in_peace() {
+async fn an_idle_server_stops_cleanly() {
     let directory = tempfile::tempdir().unwrap();
     let process = Process::start(directory.path());
     let mut idle = Wire::to(&process.url).await;
@@ -173,7 +176,7 @@ async fn an_idle_server_ends_in_peace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_nobody_reads_any_more_stops_nothing_and_keeps_nothing_from_stopping() {
+async fn a_closed_stderr_does_not_affect_requests_or_shutdown() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.env("SHOP_LOG", "trace");
@@ -182,7 +185,7 @@ async fn a_log_that_nobody_reads_any_more_stops_nothing_and_keeps_nothing_from_s
     let ada = Remote::new(&server).registered("ada").await;
     let phone = json!({ "phone": "+491701234567" });
     let code = ada.post("/me/phone", &phone).await;
-    assert_eq!(code.status, 503, "nobody would see it: {code:?}");
+    assert_eq!(code.status, 503, "the code cannot be shown: {code:?}");
     assert_eq!(ada.get("/me").await.status, 200);
     server.terminate();
     let ended = ended(server).await;
