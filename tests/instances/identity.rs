@@ -1,4 +1,4 @@
-//! Who somebody is, and what they were answered, holds on every instance.
+//! Sessions, roles, idempotency keys and images are valid on every instance.
 
 use http::Method;
 use serde_json::json;
@@ -7,8 +7,8 @@ use crate::support::{
     Answer, Client, Form, TestShop, pictures, postgres_test, provider::WEBHOOK, provider::event,
 };
 
-/// Signs in with the password that every customer of a story has; tells the whole answer.
-async fn signs_in(shop: &TestShop, name: &str) -> Answer {
+/// Logs in with the test customers' password. Returns the response.
+async fn log_in(shop: &TestShop, name: &str) -> Answer {
     let body = json!({
         "email": format!("{name}@example.com"), "password": "correct horse battery",
     });
@@ -17,13 +17,13 @@ async fn signs_in(shop: &TestShop, name: &str) -> Answer {
     signed_in
 }
 
-async fn refreshes(shop: &TestShop, token: &str) -> Answer {
+async fn refresh(shop: &TestShop, token: &str) -> Answer {
     let body = json!({ "refreshToken": token });
     shop.anonymous().post("/auth/refresh", body).await
 }
 
 postgres_test! {
-    async fn a_session_of_one_instance_is_good_on_another(shop: TestShop) {
+    async fn a_session_of_one_instance_is_valid_on_another(shop: TestShop) {
         let other = shop.another().await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
@@ -40,60 +40,61 @@ postgres_test! {
         assert_eq!(ada.get("/me").await.body, there.get("/me").await.body);
     }
 
-    async fn who_signs_out_on_one_instance_is_out_on_another(shop: TestShop) {
+    async fn a_logout_on_one_instance_ends_the_session_on_another(shop: TestShop) {
         let other = shop.another().await;
         shop.customer("ada").await;
-        let signed_in = signs_in(&shop, "ada").await;
+        let signed_in = log_in(&shop, "ada").await;
         let there = other.bearer(&signed_in.text("/accessToken"));
-        // Used there before, so that what an instance remembers of a token is not trusted either.
+        // Used there before, so that the instance's token cache is covered, too.
         assert_eq!(there.get("/me").await.status, 200);
-        let refresh = signed_in.text("/refreshToken");
-        let left = shop.anonymous().post("/auth/logout", json!({ "refreshToken": refresh })).await;
-        assert_eq!(left.status, 204);
+        let refresh_token = signed_in.text("/refreshToken");
+        let logout = json!({ "refreshToken": refresh_token });
+        let logged_out = shop.anonymous().post("/auth/logout", logout).await;
+        assert_eq!(logged_out.status, 204);
         there.get("/me").await.is_problem(401, "unauthorized");
-        refreshes(&other, &refresh).await.is_problem(401, "invalid-token");
+        refresh(&other, &refresh_token).await.is_problem(401, "invalid-token");
     }
 
     async fn a_refresh_token_is_spent_on_every_instance(shop: TestShop) {
         let other = shop.another().await;
         shop.customer("ada").await;
-        let first = signs_in(&shop, "ada").await.text("/refreshToken");
-        let second = refreshes(&other, &first).await;
+        let first = log_in(&shop, "ada").await.text("/refreshToken");
+        let second = refresh(&other, &first).await;
         assert_eq!(second.status, 200, "{second:?}");
         let me = shop.bearer(&second.text("/accessToken")).get("/me").await;
         assert_eq!(me.status, 200, "{me:?}");
-        let third = refreshes(&shop, &second.text("/refreshToken")).await;
+        let third = refresh(&shop, &second.text("/refreshToken")).await;
         assert_eq!(third.status, 200, "{third:?}");
         let spent = second.text("/refreshToken");
-        refreshes(&other, &spent).await.is_problem(401, "invalid-token");
+        refresh(&other, &spent).await.is_problem(401, "invalid-token");
     }
 
-    async fn of_two_refreshes_at_once_on_two_instances_one_wins(shop: TestShop) {
+    async fn one_of_two_concurrent_refreshes_on_two_instances_wins(shop: TestShop) {
         let other = shop.another().await;
         shop.customer("ada").await;
         for _ in 0..5 {
-            let token = signs_in(&shop, "ada").await.text("/refreshToken");
-            let (here, there) = tokio::join!(refreshes(&shop, &token), refreshes(&other, &token));
+            let token = log_in(&shop, "ada").await.text("/refreshToken");
+            let (here, there) = tokio::join!(refresh(&shop, &token), refresh(&other, &token));
             let mut statuses = [here.status, there.status];
             statuses.sort_unstable();
             assert_eq!(statuses, [200, 401], "{here:?} {there:?}");
         }
     }
 
-    async fn a_role_given_through_one_instance_counts_on_another(shop: TestShop) {
+    async fn a_role_granted_on_one_instance_applies_on_another(shop: TestShop) {
         let other = shop.another().await;
         shop.admin().await;
         let ada = shop.customer("ada").await;
         let product = || json!({ "name": "Mug", "price": 30_000 });
         ada.on(&other).post("/products", product()).await.is_problem(403, "forbidden");
 
-        // The command line is an instance too.
+        // A command is an instance, too.
         let done = shop.run(&["admin", "user", "role", "ada@example.com", "ADMIN"]);
         assert!(done.status.success(), "{done:?}");
         for shop in [&shop, &other] {
             ada.on(shop).get("/me").await.is_problem(401, "unauthorized");
         }
-        let token = signs_in(&other, "ada").await.text("/accessToken");
+        let token = log_in(&other, "ada").await.text("/accessToken");
         assert_eq!(shop.bearer(&token).post("/products", product()).await.status, 201);
         assert_eq!(other.bearer(&token).post("/products", product()).await.status, 201);
 
@@ -104,7 +105,7 @@ postgres_test! {
         }
     }
 
-    async fn an_address_is_one_account_on_all_instances(shop: TestShop) {
+    async fn an_email_is_registered_once_across_instances(shop: TestShop) {
         let other = shop.another().await;
         let account = json!({
             "email": "ada@example.com", "password": "correct horse battery", "name": "Ada",
@@ -120,7 +121,7 @@ postgres_test! {
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM users"), 1);
     }
 
-    async fn a_key_given_to_one_instance_is_known_to_another(shop: TestShop) {
+    async fn an_idempotency_key_used_on_one_instance_is_replayed_by_another(shop: TestShop) {
         let other = shop.another().await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
@@ -140,7 +141,7 @@ postgres_test! {
         assert_eq!(shop.orders(), 1);
     }
 
-    async fn a_key_at_once_on_all_instances_gets_one_answer(shop: TestShop) {
+    async fn concurrent_requests_with_one_key_on_all_instances_get_one_response(shop: TestShop) {
         let others = [shop.another().await, shop.another().await];
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
@@ -148,10 +149,10 @@ postgres_test! {
             ada.add_to_cart(&kettle, 2).await;
             let key = format!("key-{turn}");
             let shops = [&shop, &others[0], &others[1]];
-            let everywhere: Vec<Client<'_>> =
+            let clients: Vec<Client<'_>> =
                 (0..30).map(|number| ada.on(shops[number % 3])).collect();
-            let asked = everywhere.iter().map(|ada| ada.checks_out_once(&key));
-            let answers = futures_util::future::join_all(asked).await;
+            let requests = clients.iter().map(|ada| ada.checks_out_once(&key));
+            let answers = futures_util::future::join_all(requests).await;
             for answer in &answers {
                 assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
             }
@@ -165,7 +166,7 @@ postgres_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn ten_pieces_go_to_ten_at_whichever_instance(shop: TestShop) {
+    async fn ten_pieces_are_sold_ten_times_across_instances(shop: TestShop) {
         let other = shop.another().await;
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let mut customers = Vec::new();
@@ -184,22 +185,22 @@ postgres_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn the_provider_may_speak_to_any_instance(shop: TestShop) {
+    async fn any_instance_accepts_a_webhook(shop: TestShop) {
         let other = shop.another().await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let order = ada.place_order(&kettle, 1).await;
-        // Signed by the secret that the first instance shows its operator.
+        // Signed with the first instance's secret.
         let body = event("payment.captured", &order, "pay_1").to_string();
         let signature = shop.signature(body.as_bytes());
         let headers = [("x-razorpay-signature", signature.as_str())];
-        let told = other.anonymous().raw(Method::POST, WEBHOOK, &headers, body).await;
-        assert_eq!(told.status, 200, "{told:?}");
+        let response = other.anonymous().raw(Method::POST, WEBHOOK, &headers, body).await;
+        assert_eq!(response.status, 200, "{response:?}");
         let path = format!("/orders/{}", order["id"].as_str().unwrap());
         assert_eq!(ada.get(&path).await.text("/status"), "PAID");
     }
 
-    async fn a_picture_given_to_one_instance_is_shown_by_another(shop: TestShop) {
+    async fn an_image_uploaded_to_one_instance_is_served_by_another(shop: TestShop) {
         let other = shop.another().await;
         let form = Form::default().text("name", "Kettle").text("price", "500");
         let form = form.image(&pictures::png());

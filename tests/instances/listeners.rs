@@ -1,4 +1,4 @@
-//! Live inventory across instances: one order of events, wherever one listens.
+//! Live inventory across instances: every listener receives the same events in the same order.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -10,7 +10,7 @@ use crate::support::{
     postgres_test,
 };
 
-/// Two instances beside this one.
+/// Adds two instances.
 async fn three(shop: TestShop) -> [TestShop; 3] {
     let (second, third) = (shop.another().await, shop.another().await);
     [shop, second, third]
@@ -30,7 +30,7 @@ async fn stop(served: Vec<Served>) {
     }
 }
 
-/// So many customers, each at the next instance, with one piece in the cart.
+/// Returns `count` customers with one piece in the cart, spread over the instances.
 async fn customers<'a>(shops: &'a [TestShop], product: &str, count: usize) -> Vec<Client<'a>> {
     let mut customers = Vec::new();
     for number in 0..count {
@@ -50,7 +50,7 @@ async fn all_check_out(customers: &[Client<'_>]) {
 }
 
 postgres_test! {
-    async fn an_order_on_one_instance_is_heard_on_all(shop: TestShop) {
+    async fn an_order_on_one_instance_is_published_on_all(shop: TestShop) {
         let shops = three(shop).await;
         let kettle = shops[0].product("Kettle", 129_900, 100).await;
         let ada = shops[0].customer("ada").await;
@@ -73,7 +73,7 @@ postgres_test! {
         stop(served).await;
     }
 
-    async fn orders_on_all_instances_have_one_order(shop: TestShop) {
+    async fn orders_on_all_instances_are_published_in_one_order(shop: TestShop) {
         let shops = three(shop).await;
         let kettle = shops[0].product("Kettle", 129_900, 100).await;
         let customers = customers(&shops, &kettle, 30).await;
@@ -83,21 +83,21 @@ postgres_test! {
             listeners.push(one.listen("").await.0);
         }
         all_check_out(&customers).await;
-        let mut told = Vec::new();
+        let mut received = Vec::new();
         for listener in &mut listeners {
             let mut heard = Heard::since(1);
             listener.follow(&mut heard, 31).await;
-            assert_eq!(heard.updates.len(), 30, "each was told by itself");
-            told.push(heard);
+            assert_eq!(heard.updates.len(), 30, "one update per order");
+            received.push(heard);
         }
-        assert_eq!((&told[1], &told[2]), (&told[0], &told[0]));
-        let left = told[0].updates.iter().map(|update| &update["products"][0]["stockQuantity"]);
+        assert_eq!((&received[1], &received[2]), (&received[0], &received[0]));
+        let left = received[0].updates.iter().map(|update| &update["products"][0]["stockQuantity"]);
         let left: Vec<_> = left.map(|left| left.as_i64().unwrap()).collect();
-        assert_eq!(left, (70..100).rev().collect::<Vec<_>>(), "as the orders left it");
+        assert_eq!(left, (70..100).rev().collect::<Vec<_>>(), "the stock after each order");
         stop(served).await;
     }
 
-    async fn a_listener_goes_from_one_instance_to_the_next(shop: TestShop) {
+    async fn a_listener_resumes_on_another_instance(shop: TestShop) {
         let shops = three(shop).await;
         let kettle = shops[0].product("Kettle", 129_900, 1000).await;
         let customers = customers(&shops, &kettle, 12).await;
@@ -111,7 +111,7 @@ postgres_test! {
                 futures_util::future::join_all(next).await;
             }
         };
-        let wandering = async {
+        let listening = async {
             for turn in 1.. {
                 let mut listener = served[turn % 3].resume(&heard).await;
                 let until = heard.seq + i64::try_from(1 + rng.below(9)).unwrap();
@@ -124,10 +124,10 @@ postgres_test! {
                 }
             }
         };
-        tokio::join!(ordering, wandering);
+        tokio::join!(ordering, listening);
         assert_eq!(heard.stock[&kettle], 880);
 
-        // Once more from the beginning, at each instance.
+        // Replay from the beginning on each instance.
         for one in &served {
             let mut again = Heard::default();
             one.resume(&again).await.follow(&mut again, 121).await;
@@ -136,7 +136,7 @@ postgres_test! {
         stop(served).await;
     }
 
-    async fn a_greeting_covers_what_any_instance_acknowledged(shop: TestShop) {
+    async fn a_greeting_covers_orders_acknowledged_by_any_instance(shop: TestShop) {
         let shops = three(shop).await;
         let kettle = shops[0].product("Kettle", 129_900, 1000).await;
         let ada = shops[0].customer("ada").await;
@@ -149,7 +149,7 @@ postgres_test! {
             listener.leave().await;
         }
 
-        // The same while others order.
+        // The same under concurrent orders.
         let acknowledged = AtomicI64::new(19);
         let customers = customers(&shops, &kettle, 9).await;
         let shopping = customers.iter().enumerate().map(|(number, customer)| {
@@ -159,10 +159,10 @@ postgres_test! {
                     let at = number + turn;
                     let answer = customer.on(&shops[at % 3]).checkout().await;
                     assert_eq!(answer.status, 201, "{answer:?}");
-                    let least = acknowledged.fetch_add(1, Ordering::SeqCst) + 1;
+                    let min = acknowledged.fetch_add(1, Ordering::SeqCst) + 1;
                     let (listener, greeting) = served[(at + 1 + turn % 2) % 3].listen("").await;
                     let position = greeting["seq"].as_i64().unwrap();
-                    assert!(position >= least, "{position}, and {least} were acknowledged");
+                    assert!(position >= min, "{position}, but {min} were acknowledged");
                     listener.leave().await;
                     customer.add_to_cart(kettle, 1).await;
                 }
@@ -172,7 +172,7 @@ postgres_test! {
         stop(served).await;
     }
 
-    async fn an_instance_that_joins_late_replays_what_it_was_not_there_for(shop: TestShop) {
+    async fn a_new_instance_replays_earlier_events(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let ada = shop.customer("ada").await;
         for _ in 0..5 {
@@ -184,7 +184,7 @@ postgres_test! {
         let mut listener = served.resume(&heard).await;
         listener.follow(&mut heard, 6).await;
         assert_eq!(heard.updates.len(), 4);
-        // The first one has gone, and nothing with it.
+        // The first instance stops; no event is lost.
         let last = ada.place_order(&kettle, 1).await;
         shop.app.stopping.cancel();
         shop.app.db.close().await;

@@ -1,5 +1,5 @@
-//! Two instances under load from both sides, while connections break and one of them is killed:
-//! exactly what there was is sold, nothing acknowledged is lost, and who listens misses nothing.
+//! Two instances under load, while connections break and one instance is killed: exactly the stock is sold,
+//! no acknowledged order is lost, and listeners miss no event.
 
 use std::{
     collections::BTreeSet,
@@ -23,56 +23,55 @@ use crate::support::{
 
 const CUSTOMERS: usize = 32;
 
-/// How long the load may take to get on; past it the test has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The timeout of every wait.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often somebody tries to order, five times as often as there are pieces; more by
-/// `SHOP_TEST_ATTEMPTS`.
+/// The number of order attempts, five times the stock. `SHOP_TEST_ATTEMPTS` overrides it.
 fn attempts() -> usize {
     std::env::var("SHOP_TEST_ATTEMPTS").map_or(1000, |attempts| attempts.parse().unwrap())
 }
 
-/// What everybody sees.
+/// The state shared by all customers.
 struct Load {
     kettle: String,
-    /// Where the shop answers; the second is killed on the way.
-    doors: [Remote; 2],
-    second_is_gone: AtomicBool,
-    /// How often somebody may still try.
+    /// Clients of both instances; the second is killed during the test.
+    instances: [Remote; 2],
+    second_is_killed: AtomicBool,
+    /// The remaining attempts.
     attempts: AtomicUsize,
     sold: AtomicI64,
 }
 
 impl Load {
-    /// Until so many pieces are sold.
+    /// Waits until `sold` pieces are sold.
     async fn reaches(&self, sold: i64) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.sold.load(Ordering::SeqCst) < sold {
-            assert!(Instant::now() < deadline, "the customers do not get on");
+            assert!(Instant::now() < deadline, "the customers make no progress");
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// One customer, who has the patience to try again until the shop has said yes or no.
+/// A customer that retries until it gets a definite response.
 struct Shopper {
     customer: Remote,
     load: Arc<Load>,
-    /// Orders whose 201 was read.
+    /// Orders whose 201 was received.
     acknowledged: Vec<Bytes>,
 }
 
 impl Shopper {
-    /// Goes to the other door, if this one is closed for ever.
-    fn turn(&mut self) {
-        if self.load.second_is_gone.load(Ordering::SeqCst) {
+    /// Switches to the first instance if the second was killed.
+    fn fail_over(&mut self) {
+        if self.load.second_is_killed.load(Ordering::SeqCst) {
             let token = self.customer.token.clone().unwrap();
-            self.customer = self.load.doors[0].with_token(token);
+            self.customer = self.load.instances[0].with_token(token);
         }
     }
 
-    /// The answer to one try, if there was one.
-    async fn tries(
+    /// Sends one request. Returns `None` if there was no response, or a 503.
+    async fn attempt(
         &mut self,
         method: Method,
         path: &str,
@@ -85,7 +84,7 @@ impl Shopper {
         };
         let answer = self.customer.call(method, path, &[header], body).await;
         let Ok(answer) = answer else {
-            self.turn();
+            self.fail_over();
             return None;
         };
         if answer.status == 503 {
@@ -95,20 +94,20 @@ impl Shopper {
         Some(answer)
     }
 
-    /// Sees to it that just one piece is in the cart; tells whether there is one to be had. What
-    /// became of a try without an answer is not known, so it is set before it is added once more.
-    async fn fills_cart(&mut self) -> bool {
+    /// Ensures that exactly one piece is in the cart. Returns `false` if the product is sold out. After a
+    /// request without a response the piece may be in the cart, so the quantity is set rather than added.
+    async fn fill_cart(&mut self) -> bool {
         let json = ("content-type", "application/json");
         let kettle = self.load.kettle.clone();
         let line = format!("/cart/items/{kettle}");
         let mut may_be_there = true;
         loop {
             let answer = if may_be_there {
-                self.tries(Method::PATCH, &line, json, &json!({ "quantity": 1 }))
+                self.attempt(Method::PATCH, &line, json, &json!({ "quantity": 1 }))
                     .await
             } else {
                 let body = json!({ "productId": kettle });
-                self.tries(Method::POST, "/cart", json, &body).await
+                self.attempt(Method::POST, "/cart", json, &body).await
             };
             match answer {
                 Some(answer) if answer.status == 200 => return true,
@@ -122,13 +121,16 @@ impl Shopper {
         }
     }
 
-    /// Orders under `key`; tells whether it came to an order.
-    async fn orders(&mut self, key: &str) -> bool {
-        let deadline = Instant::now() + PATIENCE;
+    /// Places an order with the idempotency key. Returns whether it succeeded.
+    async fn place_order(&mut self, key: &str) -> bool {
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            assert!(Instant::now() < deadline, "the shop does not answer");
+            assert!(Instant::now() < deadline, "no response from the shop");
             let key = ("idempotency-key", key);
-            match self.tries(Method::POST, "/orders", key, &Value::Null).await {
+            match self
+                .attempt(Method::POST, "/orders", key, &Value::Null)
+                .await
+            {
                 Some(answer) if answer.status == 201 => {
                     self.acknowledged.push(answer.body);
                     self.load.sold.fetch_add(1, Ordering::SeqCst);
@@ -143,7 +145,8 @@ impl Shopper {
         }
     }
 
-    async fn shops(mut self) -> (Remote, Vec<Bytes>) {
+    /// Places orders until no attempts are left.
+    async fn run(mut self) -> (Remote, Vec<Bytes>) {
         let load = Arc::clone(&self.load);
         let next = |left: usize| left.checked_sub(1);
         let mut is_full = false;
@@ -151,17 +154,17 @@ impl Shopper {
             .attempts
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next)
         {
-            is_full = is_full || self.fills_cart().await;
+            is_full = is_full || self.fill_cart().await;
             if is_full {
-                is_full = !self.orders(&format!("key-{attempt}")).await;
+                is_full = !self.place_order(&format!("key-{attempt}")).await;
             }
         }
         (self.customer, self.acknowledged)
     }
 }
 
-/// Hears everything up to `last`; where the connection is lost, it goes on at the next server.
-async fn listens(servers: Vec<String>, since: i64, last: i64) -> Heard {
+/// Receives all events up to `last`. Continues on the next server if the connection is lost.
+async fn listen(servers: Vec<String>, since: i64, last: i64) -> Heard {
     let mut heard = Heard::since(since);
     let mut servers = servers.into_iter();
     let mut server = servers.next().unwrap();
@@ -177,15 +180,17 @@ async fn listens(servers: Vec<String>, since: i64, last: i64) -> Heard {
                 }
             }
             if heard.seq < last {
-                server = servers.next().expect("who survives lets nobody go");
+                server = servers
+                    .next()
+                    .expect("the surviving server keeps its listeners");
             }
         }
     }
     heard
 }
 
-/// Breaks every connection that there is now, one after the other, while pieces are sold from
-/// `from` to `to`; tells how many.
+/// Terminates all current database connections, spread over the time in which pieces `from` to `to` are sold.
+/// Returns their number.
 async fn break_connections(site: &Site, load: &Load, from: i64, to: i64) -> usize {
     load.reaches(from).await;
     let raw = site.raw_db();
@@ -202,22 +207,22 @@ async fn break_connections(site: &Site, load: &Load, from: i64, to: i64) -> usiz
 }
 
 postgres_test! {
-    async fn what_there_is_is_sold_once_whatever_breaks(site: Site) {
+    async fn the_stock_is_sold_exactly_once_despite_failures(site: Site) {
         let attempts = attempts();
         let stock = i64::try_from(attempts / 5).unwrap();
         let kettle = site.product("Kettle", 129_900, stock);
-        let (first, site_of_second) = (site.start(), site.beside());
+        let (first, site_of_second) = (site.start(), site.another_instance());
         let second = site_of_second.start();
         let load = Arc::new(Load {
             kettle: kettle.clone(),
-            doors: [Remote::new(&first), Remote::new(&second)],
-            second_is_gone: AtomicBool::new(false),
+            instances: [Remote::new(&first), Remote::new(&second)],
+            second_is_killed: AtomicBool::new(false),
             attempts: AtomicUsize::new(attempts),
             sold: AtomicI64::new(0),
         });
         let names: Vec<String> = (0..CUSTOMERS).map(|number| format!("customer{number}")).collect();
         let registered = names.iter().enumerate().map(|(number, name)| {
-            load.doors[number % 2].registered(name)
+            load.instances[number % 2].registered(name)
         });
         let customers = futures_util::future::join_all(registered).await;
 
@@ -227,12 +232,12 @@ postgres_test! {
             vec![servers[0].clone()],
             vec![servers[1].clone(), servers[0].clone()],
         ];
-        let listeners = listeners.map(|servers| tokio::spawn(listens(servers, 1, 1 + stock)));
+        let listeners = listeners.map(|servers| tokio::spawn(listen(servers, 1, 1 + stock)));
         let shoppers: Vec<_> = customers
             .into_iter()
             .map(|customer| {
                 let load = Arc::clone(&load);
-                tokio::spawn(Shopper { customer, load, acknowledged: Vec::new() }.shops())
+                tokio::spawn(Shopper { customer, load, acknowledged: Vec::new() }.run())
             })
             .collect();
 
@@ -240,7 +245,7 @@ postgres_test! {
         assert!(broken > 4, "both instances were connected");
         load.reaches(stock * 6 / 10).await;
         second.kill();
-        load.second_is_gone.store(true, Ordering::SeqCst);
+        load.second_is_killed.store(true, Ordering::SeqCst);
         break_connections(&site, &load, stock * 7 / 10, stock * 9 / 10).await;
 
         let mut orders = Vec::new();
@@ -261,21 +266,21 @@ postgres_test! {
             let customer = visitor.with_token(customer.token.clone().unwrap());
             let shown = customer.get(&format!("/orders/{id}")).await;
             assert_eq!((shown.status, &shown.body), (200, order));
-            assert!(ids.insert(id), "no order was told twice");
+            assert!(ids.insert(id), "every order is acknowledged once");
         }
         for listener in listeners {
             let heard = listener.await.unwrap();
             assert_eq!(heard.stock[&kettle], 0);
         }
 
-        // Who comes back finds everything as it is.
+        // A restarted instance has the same state.
         let second = site_of_second.start();
         let (customer, order) = &orders[0];
         let known: Value = serde_json::from_slice(order).unwrap();
         let path = format!("/orders/{}", known["id"].as_str().unwrap());
         assert_eq!(&customer.at(&second).get(&path).await.body, order);
         let server = second.url.replacen("http", "ws", 1);
-        let heard = listens(vec![server], 1, 1 + stock).await;
+        let heard = listen(vec![server], 1, 1 + stock).await;
         assert_eq!(heard.stock[&kettle], 0);
     }
 }

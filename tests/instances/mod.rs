@@ -1,4 +1,4 @@
-//! Several instances on one Postgres: what one is told, all know.
+//! Several instances on one Postgres database behave as one shop.
 
 mod identity;
 mod listeners;
@@ -10,7 +10,7 @@ mod timers;
 use crate::support::{Client, TestShop};
 
 impl Client<'_> {
-    /// The same somebody at another instance.
+    /// Returns the same user's client of another instance.
     fn on<'a>(&self, shop: &'a TestShop) -> Client<'a> {
         shop.bearer(self.token.as_deref().unwrap())
     }

@@ -1,12 +1,12 @@
-//! The program itself, several times on one database: how instances join, and who may not.
+//! Several processes on one database: which may start, and what they share.
 
 use std::{process::Output, sync::Arc};
 
 use crate::support::{Database, Engine, Process, Remote, Site, postgres_test};
 
-/// Why a server did not come up: one line.
+/// Returns the one-line error of a server that failed to start.
 #[track_caller]
-fn refusal(ended: &Output) -> String {
+fn start_error(ended: &Output) -> String {
     exited(ended, 1)
 }
 
@@ -20,7 +20,7 @@ fn exited(ended: &Output, code: i32) -> String {
     why
 }
 
-async fn is_ready(process: &Process) {
+async fn assert_ready(process: &Process) {
     let ready = reqwest::get(format!("{}/readyz", process.url))
         .await
         .unwrap();
@@ -28,57 +28,57 @@ async fn is_ready(process: &Process) {
 }
 
 postgres_test! {
-    async fn an_instance_with_pictures_of_its_own_may_not_join(site: Site) {
+    async fn an_instance_with_another_image_folder_cannot_start(site: Site) {
         let first = site.start();
         let stranger = site.apart();
-        let why = refusal(&stranger.refuses_to_start(&[]));
+        let why = start_error(&stranger.refuses_to_start(&[]));
         assert!(why.contains("`images/`"), "{why}");
         assert!(why.contains("shared volume"), "{why}");
-        is_ready(&first).await;
+        assert_ready(&first).await;
 
-        let friend = site.beside();
+        let friend = site.another_instance();
         let second = friend.start();
-        is_ready(&second).await;
-        refusal(&stranger.refuses_to_start(&[]));
+        assert_ready(&second).await;
+        start_error(&stranger.refuses_to_start(&[]));
 
-        // Whoever is left counts, however the other went.
+        // The remaining instance counts, even after the other was killed.
         first.kill();
-        refusal(&stranger.refuses_to_start(&[]));
+        start_error(&stranger.refuses_to_start(&[]));
         second.kill();
         let third = stranger.start();
-        is_ready(&third).await;
-        let why = refusal(&site.refuses_to_start(&[]));
+        assert_ready(&third).await;
+        let why = start_error(&site.refuses_to_start(&[]));
         assert!(why.contains("`images/`"), "{why}");
         third.terminate();
         assert_eq!(third.wait().code(), Some(0));
-        is_ready(&site.start()).await;
+        assert_ready(&site.start()).await;
     }
 
-    async fn a_command_is_an_instance_too(site: Site) {
+    async fn a_command_works_while_a_server_runs(site: Site) {
         let kettle = site.product("Kettle", 129_900, 5);
         let running = site.start();
         let change = ["admin", "product", "stock", &kettle, "-1", "--reason", "broken"];
         for left in [4, 3] {
-            let changed = site.beside().run(&change);
+            let changed = site.another_instance().run(&change);
             assert!(changed.status.success(), "{changed:?}");
             let shown = Remote::new(&running).get(&format!("/products/{kettle}")).await;
             assert_eq!(shown.number("/stockQuantity"), left);
         }
     }
 
-    async fn an_instance_with_another_currency_may_not_join(site: Site) {
+    async fn an_instance_with_another_currency_cannot_start(site: Site) {
         let first = site.start();
-        let second = site.beside();
+        let second = site.another_instance();
         let why = exited(&second.refuses_to_start(&[("SHOP_CURRENCY", "EUR")]), 2);
         assert!(why.contains("INR") && why.contains("EUR"), "{why}");
         assert!(why.contains("`SHOP_CURRENCY=INR`"), "{why}");
-        is_ready(&first).await;
-        is_ready(&second.start()).await;
+        assert_ready(&first).await;
+        assert_ready(&second.start()).await;
     }
 
-    async fn what_one_process_acknowledged_is_there_for_the_others(site: Site) {
+    async fn orders_of_a_killed_process_are_available_on_another(site: Site) {
         let kettle = site.product("Kettle", 129_900, 50);
-        let (first, second) = (site.start(), site.beside());
+        let (first, second) = (site.start(), site.another_instance());
         let second = second.start();
         let ada = Remote::new(&first).registered("ada").await;
         let body = serde_json::json!({ "productId": kettle });
@@ -95,31 +95,35 @@ postgres_test! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_that_start_at_once_on_an_empty_database_all_serve() {
+async fn three_instances_start_concurrently_on_an_empty_database() {
     let Some(database) = Database::empty() else {
         return;
     };
     let first = Site::of(Engine::Postgres, Some(Arc::new(database)));
-    let sites = [first.beside(), first.beside(), first.beside()];
+    let sites = [
+        first.another_instance(),
+        first.another_instance(),
+        first.another_instance(),
+    ];
     let processes: Vec<Process> = std::thread::scope(|scope| {
         let starts = sites.each_ref().map(|site| scope.spawn(|| site.start()));
         starts.map(|start| start.join().unwrap()).into()
     });
     for process in &processes {
-        is_ready(process).await;
+        assert_ready(process).await;
     }
     let raw = first.raw_db();
-    let (steps, versions) = (
+    let (migrations, versions) = (
         raw.number("SELECT count(*) FROM refinery_schema_history"),
         raw.number("SELECT count(DISTINCT version) FROM refinery_schema_history"),
     );
-    assert_eq!(steps, versions, "each step was taken once");
+    assert_eq!(migrations, versions, "each migration ran once");
     assert_eq!(
         raw.number("SELECT value FROM kept_counts WHERE name = 'products'"),
         0
     );
 
-    // They are one shop: one secret, one stock.
+    // They share secrets and stock.
     let kettle = first.product("Kettle", 129_900, 50);
     let ada = Remote::new(&processes[0]).registered("ada").await;
     for (number, process) in processes.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Timers ring once for all instances.
+//! A timer fires on one instance per interval.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use shop::infra::db;
 
 use crate::support::{TestStore, storage_test};
 
-const SPAN: Duration = Duration::from_hours(1);
-const MOMENT: Duration = Duration::from_millis(1);
-const NEARLY: Duration = Duration::from_millis(3_599_999);
+const INTERVAL: Duration = Duration::from_hours(1);
+const TICK: Duration = Duration::from_millis(1);
+const JUST_BEFORE: Duration = Duration::from_millis(3_599_999);
 
 impl TestStore {
-    /// Whether this program is told to do what is due.
-    async fn is_told(&self, timer: &'static str) -> bool {
-        let told = self
-            .db
-            .write("test.timer", move |tx| db::try_claim_timer(tx, timer, SPAN));
-        told.await.unwrap()
+    /// Returns whether this instance claims the timer.
+    async fn claims(&self, timer: &'static str) -> bool {
+        let claimed = self.db.write("test.timer", move |tx| {
+            db::try_claim_timer(tx, timer, INTERVAL)
+        });
+        claimed.await.unwrap()
     }
 
     fn advance_clock(&self, span: Duration) {
@@ -24,61 +24,61 @@ impl TestStore {
     }
 }
 
-/// How many of these are told, all at once.
-async fn told(stores: &[&TestStore], timer: &'static str) -> usize {
-    let asked = stores.iter().map(|store| store.is_told(timer));
-    let answers = futures_util::future::join_all(asked).await;
-    answers.into_iter().filter(|told| *told).count()
+/// Returns how many of the instances claim the timer when all try concurrently.
+async fn claim_count(stores: &[&TestStore], timer: &'static str) -> usize {
+    let claims = stores.iter().map(|store| store.claims(timer));
+    let answers = futures_util::future::join_all(claims).await;
+    answers.into_iter().filter(|claimed| *claimed).count()
 }
 
 storage_test! {
-    async fn a_timer_rings_for_one_of_several(store: TestStore) {
+    async fn one_of_several_instances_claims_a_timer(store: TestStore) {
         let other = store.another().await;
         for _ in 0..10 {
-            assert_eq!(told(&[&store, &other, &store, &other], "timer").await, 1);
-            assert_eq!(told(&[&store, &other], "timer").await, 0, "not again within the span");
+            assert_eq!(claim_count(&[&store, &other, &store, &other], "timer").await, 1);
+            assert_eq!(claim_count(&[&store, &other], "timer").await, 0, "not again within the interval");
             for store in [&store, &other] {
-                store.advance_clock(NEARLY);
-                assert!(!store.is_told("timer").await, "it is not time");
+                store.advance_clock(JUST_BEFORE);
+                assert!(!store.claims("timer").await, "not due yet");
             }
             for store in [&store, &other] {
-                store.advance_clock(MOMENT);
+                store.advance_clock(TICK);
             }
         }
-        assert_eq!(told(&[&store, &other], "another timer").await, 1, "each by itself");
+        assert_eq!(claim_count(&[&store, &other], "another timer").await, 1, "timers are independent");
     }
 
-    async fn a_timer_does_not_ring_twice_for_clocks_that_differ(store: TestStore) {
+    async fn clocks_that_differ_do_not_fire_a_timer_twice(store: TestStore) {
         let other = store.another().await;
-        // As the clocks of two machines do, or two transactions of one that overtake each other.
-        for ahead in [MOMENT, Duration::from_secs(1), Duration::from_mins(10)] {
+        // The clocks of two machines differ, or two transactions of one machine overtake each other.
+        for ahead in [TICK, Duration::from_secs(1), Duration::from_mins(10)] {
             store.advance_clock(ahead);
-            assert!(store.is_told("timer").await);
-            assert!(!other.is_told("timer").await, "{ahead:?} behind");
-            assert!(!store.is_told("timer").await);
+            assert!(store.claims("timer").await);
+            assert!(!other.claims("timer").await, "{ahead:?} slower");
+            assert!(!store.claims("timer").await);
             for store in [&store, &other] {
-                store.advance_clock(SPAN * 2);
+                store.advance_clock(INTERVAL * 2);
             }
         }
     }
 
-    async fn a_clock_that_was_set_back_silences_no_timer(store: TestStore) {
+    async fn a_clock_that_was_set_back_does_not_silence_a_timer(store: TestStore) {
         let other = store.another().await;
         store.advance_clock(Duration::from_hours(24 * 365));
-        assert!(store.is_told("timer").await, "by a clock that is a year ahead");
-        assert!(other.is_told("timer").await, "by one that was set right");
-        assert!(!other.is_told("timer").await);
-        other.advance_clock(SPAN);
-        assert!(other.is_told("timer").await);
+        assert!(store.claims("timer").await, "with a clock a year ahead");
+        assert!(other.claims("timer").await, "with a correct clock");
+        assert!(!other.claims("timer").await);
+        other.advance_clock(INTERVAL);
+        assert!(other.claims("timer").await);
     }
 
-    async fn a_ring_that_was_undone_is_not_lost(store: TestStore) {
+    async fn a_claim_that_was_rolled_back_can_be_claimed_again(store: TestStore) {
         let other = store.another().await;
         let failed = store.db.write("test.timer", |tx| {
-            assert!(db::try_claim_timer(tx, "timer", SPAN)?);
-            Err::<(), _>(shop::core::error::Error::unavailable("what is due cannot be done"))
+            assert!(db::try_claim_timer(tx, "timer", INTERVAL)?);
+            Err::<(), _>(shop::core::error::Error::unavailable("the task failed"))
         });
         failed.await.unwrap_err();
-        assert!(other.is_told("timer").await);
+        assert!(other.claims("timer").await);
     }
 }

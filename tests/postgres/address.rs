@@ -1,17 +1,17 @@
-//! The URL: how it is read, where it may stand, and whom it leads to.
+//! The database URL: parsing, its sources, and connection errors.
 
 use std::net::TcpListener;
 
 use super::*;
 
-/// A port on which nobody listens.
-fn nobody() -> u16 {
+/// Returns a port on which nothing listens.
+fn unused_port() -> u16 {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap().port()
 }
 
 #[test]
-fn a_url_that_cannot_be_read_says_how_one_is_written() {
+fn an_invalid_url_is_rejected_with_an_example() {
     for (url, words) in [
         ("", &["postgres://"][..]),
         ("a database", &["postgres://"]),
@@ -41,13 +41,13 @@ fn a_url_that_cannot_be_read_says_how_one_is_written() {
             &["sslmode", "`require`"],
         ),
     ] {
-        names(&misreads(url), words);
+        assert_contains(&url_usage_error(url), words);
     }
 }
 
 #[test]
-fn a_password_with_signs_in_it_is_not_told_in_pieces() {
-    let port = nobody();
+fn no_part_of_an_unencoded_password_is_shown() {
+    let port = unused_port();
     for password in [
         "one@sw0rdfish",
         "sw0rdfish/two",
@@ -69,18 +69,18 @@ fn a_password_with_signs_in_it_is_not_told_in_pieces() {
 }
 
 #[test]
-fn a_file_is_named_by_the_data_directory() {
+fn a_sqlite_url_is_rejected_in_favour_of_the_data_directory() {
     let here = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", here.path().join("elsewhere.db").display());
-    names(&misreads(&url), &["postgres://", "--data-dir"]);
+    assert_contains(&url_usage_error(&url), &["postgres://", "--data-dir"]);
     assert!(!here.path().join("elsewhere.db").exists());
 }
 
 #[test]
-fn nobody_there_is_said() {
-    let port = nobody().to_string();
+fn an_unreachable_server_is_reported() {
+    let port = unused_port().to_string();
     let url = format!("postgres://ada:{SECRET}@127.0.0.1:{port}/shop");
-    names(
+    assert_contains(
         &refuses(&url),
         &["`shop`", "127.0.0.1", &port, "check that it runs"],
     );
@@ -90,50 +90,50 @@ fn nobody_there_is_said() {
         .args(["serve", "--listen", "127.0.0.1:0"])
         .env("SHOP_DATABASE_URL", &url)
         .current_dir(here.path());
-    names(&refused(&mut server), &["`shop`", "check that it runs"]);
+    assert_contains(&refused(&mut server), &["`shop`", "check that it runs"]);
 
     let url = format!("postgres://ada:{SECRET}@no-such-host.invalid/shop");
-    names(&refuses(&url), &["`shop`", "no-such-host.invalid"]);
+    assert_contains(&refuses(&url), &["`shop`", "no-such-host.invalid"]);
     let url = format!("postgres://ada:{SECRET}@%2Fnowhere/shop");
-    names(&refuses(&url), &["`shop`", "/nowhere"]);
+    assert_contains(&refuses(&url), &["`shop`", "/nowhere"]);
     let url = format!("postgres://ada:{SECRET}@[::1]:{port}/shop");
     let address = format!("[::1]:{port}");
-    names(&refuses(&url), &["`shop`", &address, "check that it runs"]);
+    assert_contains(&refuses(&url), &["`shop`", &address, "check that it runs"]);
 }
 
 #[test]
-fn somebody_who_is_no_postgres_is_not_waited_for() {
+fn a_server_that_is_not_postgres_times_out() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port().to_string();
     let url = format!("postgres://ada:{SECRET}@127.0.0.1:{port}/shop");
-    names(&refuses(&url), &["`shop`", "127.0.0.1", &port]);
+    assert_contains(&refuses(&url), &["`shop`", "127.0.0.1", &port]);
 }
 
 #[test]
-fn a_database_that_is_not_there_is_said() {
+fn a_missing_database_is_reported() {
     let Some(server) = Server::shared() else {
         return;
     };
     let url = server.url("postgres", "no_such_shop");
-    names(&refuses(&url), &["no_such_shop", "createdb"]);
+    assert_contains(&refuses(&url), &["no_such_shop", "createdb"]);
 }
 
 #[test]
-fn a_wrong_password_is_said() {
+fn a_wrong_password_is_reported() {
     let Some(server) = Server::shared() else {
         return;
     };
     let database = server.database();
     let rest = format!("{database}?sslmode=disable");
-    for who in ["ada:not-sw0rdfish", "ada:sw0rdfish2", "ada"] {
-        let why = refuses(&server.url(who, &rest));
-        names(&why, &["`ada`", "password", &database]);
+    for user in ["ada:not-sw0rdfish", "ada:sw0rdfish2", "ada"] {
+        let why = refuses(&server.url(user, &rest));
+        assert_contains(&why, &["`ada`", "password", &database]);
     }
     assert_eq!(server.tables(&database), [""; 0]);
 }
 
 #[test]
-fn a_password_opens() {
+fn a_correct_password_is_accepted() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -151,17 +151,17 @@ fn a_password_opens() {
 }
 
 #[test]
-fn a_role_that_is_not_there_is_said() {
+fn a_missing_role_is_reported() {
     let Some(server) = Server::shared() else {
         return;
     };
     let database = server.database();
     let url = server.url("nobody_at_all", &database);
-    names(&refuses(&url), &["nobody_at_all"]);
+    assert_contains(&refuses(&url), &["nobody_at_all"]);
 }
 
 #[test]
-fn a_role_that_may_not_connect_is_said() {
+fn a_role_without_connect_permission_is_reported() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -172,14 +172,14 @@ fn a_role_that_may_not_connect_is_said() {
     );
     let why = refuses(&server.url("guest", &database));
     let grant = format!("GRANT CONNECT ON DATABASE {database} TO guest");
-    names(&why, &["permission", &grant]);
+    assert_contains(&why, &["permission", &grant]);
     server.run("postgres", &grant);
     let why = refuses(&server.url("guest", &database));
-    names(&why, &["GRANT CREATE"]);
+    assert_contains(&why, &["GRANT CREATE"]);
 }
 
 #[test]
-fn a_socket_of_this_machine_opens() {
+fn a_unix_socket_is_accepted() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -191,11 +191,11 @@ fn a_socket_of_this_machine_opens() {
         "postgres://postgres@/{database}?host={directory}&port={port}"
     ));
     let encrypted = format!("postgres://postgres@{encoded}:{port}/{database}?sslmode=require");
-    names(&refuses(&encrypted), &["sslmode"]);
+    assert_contains(&refuses(&encrypted), &["sslmode"]);
 }
 
 #[test]
-fn the_url_may_stand_in_a_file() {
+fn the_url_may_come_from_a_file() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -204,8 +204,8 @@ fn the_url_may_stand_in_a_file() {
     fs::write(&file, format!("{}\n", server.url("postgres", &database))).unwrap();
     opened(shop(here.path()).env("SHOP_DATABASE_URL_FILE", &file));
     assert!(server.tables(&database).contains(&"orders".to_owned()));
-    let why = misread(shop(here.path()).env("SHOP_DATABASE_URL_FILE", "nowhere"));
-    names(&why, &["SHOP_DATABASE_URL_FILE", "nowhere"]);
+    let why = usage_error(shop(here.path()).env("SHOP_DATABASE_URL_FILE", "nowhere"));
+    assert_contains(&why, &["SHOP_DATABASE_URL_FILE", "nowhere"]);
 
     let settings = format!(
         "database_url = \"{}\"\n",
@@ -213,11 +213,11 @@ fn the_url_may_stand_in_a_file() {
     );
     fs::write(here.path().join("settings.toml"), settings).unwrap();
     let why = refused(shop(here.path()).args(["--config", "settings.toml"]));
-    names(&why, &["no_such_shop"]);
+    assert_contains(&why, &["no_such_shop"]);
 }
 
 #[test]
-fn a_flag_beats_the_environment() {
+fn a_flag_overrides_the_environment() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -233,15 +233,15 @@ fn a_flag_beats_the_environment() {
 }
 
 #[test]
-fn a_password_in_the_arguments_is_refused() {
-    let port = nobody();
+fn a_password_in_the_arguments_is_rejected() {
+    let port = unused_port();
     for url in [
         format!("postgres://ada:{SECRET}@127.0.0.1:{port}/shop"),
         format!("postgres://ada@127.0.0.1:{port}/shop?password={SECRET}"),
     ] {
         let here = tempfile::tempdir().unwrap();
-        let why = misread(shop(here.path()).args(["--database-url", &url]));
-        names(
+        let why = usage_error(shop(here.path()).args(["--database-url", &url]));
+        assert_contains(
             &why,
             &[
                 "`--database-url`",
@@ -253,11 +253,11 @@ fn a_password_in_the_arguments_is_refused() {
     let here = tempfile::tempdir().unwrap();
     let url = format!("postgres://ada@127.0.0.1:{port}/shop");
     let why = refused(shop(here.path()).args(["--database-url", &url]));
-    names(&why, &["check that it runs"]);
+    assert_contains(&why, &["check that it runs"]);
 }
 
 #[test]
-fn a_shop_without_a_url_is_a_file() {
+fn a_shop_without_a_url_uses_a_file() {
     let here = tempfile::tempdir().unwrap();
     opened(&mut shop(here.path()));
     assert!(here.path().join("shop-data/shop.db").exists());

@@ -1,17 +1,17 @@
-//! The server lost for a moment, again and again, or for good: nothing that was acknowledged is
-//! lost, nothing is done twice, and the same process serves on.
+//! Connections to the server are lost temporarily, repeatedly or permanently: no acknowledged change is lost
+//! or made twice, and the process recovers.
 
 use std::{process::ExitStatus, time::Instant};
 
 use serde_json::json;
 
 use super::{
-    helpers::{PATIENCE, Scene, Shoppers, insists, is_polite},
+    helpers::{Scene, Shoppers, TIMEOUT, assert_unavailable, retry},
     *,
 };
 use crate::support::{Process, RawDb, Remote, live::Listener, on_a_thread};
 
-/// Ends all of the shop's sessions, as an administrator would; tells how many.
+/// Terminates all backends of the shop. Returns their number.
 fn terminate_all(raw: &RawDb) -> i64 {
     raw.number(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'keeper'",
@@ -19,12 +19,12 @@ fn terminate_all(raw: &RawDb) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn terminated_backends_lose_nothing_and_double_nothing() {
+async fn terminated_backends_lose_and_duplicate_nothing() {
     let Some(scene) = Scene::open(&[]) else {
         return;
     };
     let raw = scene.raw_db();
-    let ear = scene.listen("").await;
+    let recorder = scene.listen("").await;
     let shoppers = Shoppers::start(&scene).await;
     for _ in 0..8 {
         shoppers.place(7).await;
@@ -32,21 +32,21 @@ async fn terminated_backends_lose_nothing_and_double_nothing() {
     }
     shoppers.place(20).await;
     shoppers.finish(&raw).await;
-    ear.has_heard_all(&raw).await;
-    scene.listen("?since=0").await.has_heard_all(&raw).await;
+    recorder.assert_complete(&raw).await;
+    scene.listen("?since=0").await.assert_complete(&raw).await;
     assert_eq!(
         Remote::new(&scene.process).get("/products").await.status,
         200
     );
-    scene.assert_discreet();
+    scene.assert_clean_log();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_restarts_under_load_is_found_again() {
+async fn a_server_restart_under_load_is_survived() {
     let Some(scene) = Scene::open(&[]) else {
         return;
     };
-    let ear = scene.listen("").await;
+    let recorder = scene.listen("").await;
     let shoppers = Shoppers::start(&scene).await;
     for _ in 0..3 {
         shoppers.place(10).await;
@@ -55,17 +55,17 @@ async fn a_server_that_restarts_under_load_is_found_again() {
     shoppers.place(20).await;
     let raw = scene.raw_db();
     shoppers.finish(&raw).await;
-    ear.has_heard_all(&raw).await;
-    scene.listen("?since=0").await.has_heard_all(&raw).await;
-    scene.assert_discreet();
+    recorder.assert_complete(&raw).await;
+    scene.listen("?since=0").await.assert_complete(&raw).await;
+    scene.assert_clean_log();
 }
 
-/// Connections that somebody else holds, until they are dropped.
+/// Connections of another client, until they are dropped.
 #[derive(Default)]
 struct Held(Vec<Client>);
 
 impl Held {
-    /// Takes every one that the server has left.
+    /// Opens connections until the server has none left.
     fn take_all(&mut self, server: &Cluster) {
         let url = server.url("postgres");
         on_a_thread(|| {
@@ -83,41 +83,41 @@ impl Drop for Held {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_others_have_used_up_are_a_503_with_retry_after() {
+async fn exhausted_connections_are_a_503_with_retry_after() {
     let Some(scene) = Scene::open(&[("max_connections", "30")]) else {
         return;
     };
     let (raw, visitor) = (scene.raw_db(), Remote::new(&scene.process));
-    let ear = scene.listen("").await;
+    let recorder = scene.listen("").await;
     let ada = visitor.registered("ada").await;
-    insists(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
+    retry(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
 
-    // Some of the shop's threads have theirs, the others want one now.
+    // Some of the shop's threads have a connection; the others now need one.
     let mut held = Held::default();
     held.take_all(&scene.cluster);
     let answers = futures_util::future::join_all((0..64).map(|_| visitor.get("/products"))).await;
     for answer in answers.iter().filter(|answer| answer.status != 200) {
-        is_polite(answer);
+        assert_unavailable(answer);
     }
 
-    // None of them has one any more.
-    let deadline = Instant::now() + PATIENCE;
+    // Now none of them has one.
+    let deadline = Instant::now() + TIMEOUT;
     let own = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'keeper'";
     while raw.number(own) > 0 {
         assert!(
             Instant::now() < deadline,
-            "the shop's connections do not end"
+            "the shop's connections are still open"
         );
         terminate_all(&raw);
         held.take_all(&scene.cluster);
     }
-    is_polite(&visitor.get("/products").await);
-    is_polite(&ada.check_out_once("key-1").await.unwrap());
+    assert_unavailable(&visitor.get("/products").await);
+    assert_unavailable(&ada.check_out_once("key-1").await.unwrap());
     assert_eq!(status(&scene.process, "/healthz").await, 200);
     assert_eq!(status(&scene.process, "/readyz").await, 503);
 
     drop(held);
-    let order = insists(&ada, "/orders", Some("key-1"), &json!({})).await;
+    let order = retry(&ada, "/orders", Some("key-1"), &json!({})).await;
     assert_eq!(order.status, 201);
     let answers = futures_util::future::join_all((0..64).map(|_| visitor.get("/products"))).await;
     assert!(
@@ -125,41 +125,41 @@ async fn connections_that_others_have_used_up_are_a_503_with_retry_after() {
         "{answers:?}"
     );
     assert_eq!(raw.number("SELECT count(*) FROM orders"), 1);
-    ear.has_heard_all(&raw).await;
+    recorder.assert_complete(&raw).await;
     raw.assert_sound();
-    scene.assert_discreet();
+    scene.assert_clean_log();
 }
 
-/// How a process ends that was told to.
-async fn ends(process: Process) -> ExitStatus {
+/// Waits for the end of a process after SIGTERM.
+async fn wait_for_exit(process: Process) -> ExitStatus {
     let ended = tokio::task::spawn_blocking(|| process.wait());
-    let ended = tokio::time::timeout(PATIENCE, ended).await;
-    ended.expect("it runs on").unwrap()
+    let ended = tokio::time::timeout(TIMEOUT, ended).await;
+    ended.expect("the process did not end").unwrap()
 }
 
-/// What is answered outside of the API.
+/// Returns the status of a path outside the API.
 async fn status(process: &Process, path: &str) -> u16 {
     let url = format!("{}{path}", process.url);
     reqwest::get(url).await.unwrap().status().as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_gone_for_good_is_a_503_and_keeps_nobody_from_stopping() {
+async fn a_lost_server_is_a_503_and_does_not_block_the_shutdown() {
     let Some(scene) = Scene::open(&[]) else {
         return;
     };
     let visitor = Remote::new(&scene.process);
     let ada = visitor.registered("ada").await;
-    insists(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
+    retry(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
     let server = scene.process.url.replacen("http", "ws", 1);
     let mut early = Listener::at(&server, "", &[]).await.unwrap();
     assert_eq!(early.hear().await["type"], "HELLO");
 
     tokio::task::block_in_place(|| scene.cluster.stop());
     for _ in 0..20 {
-        is_polite(&visitor.get("/products").await);
-        is_polite(&ada.get("/cart").await);
-        is_polite(&ada.check_out_once("key-1").await.unwrap());
+        assert_unavailable(&visitor.get("/products").await);
+        assert_unavailable(&ada.get("/cart").await);
+        assert_unavailable(&ada.check_out_once("key-1").await.unwrap());
         assert_eq!(status(&scene.process, "/readyz").await, 503);
         assert_eq!(status(&scene.process, "/healthz").await, 200);
     }
@@ -170,17 +170,17 @@ async fn a_server_that_is_gone_for_good_is_a_503_and_keeps_nobody_from_stopping(
     assert_eq!(
         late.close_code().await,
         1001,
-        "who came too late for a greeting"
+        "a listener without a greeting is closed, too"
     );
-    scene.assert_discreet();
-    assert_eq!(ends(scene.process).await.code(), Some(0));
+    scene.assert_clean_log();
+    assert_eq!(wait_for_exit(scene.process).await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_listeners_were_told_outlives_a_careless_server() {
-    // What is not synced by the commit itself is not synced at all before the crash.
-    let careless = [("wal_writer_delay", "10000"), ("synchronous_commit", "off")];
-    let Some(scene) = Scene::open(&careless) else {
+async fn published_events_survive_a_crash_of_a_server_with_asynchronous_commit() {
+    // A commit that is not flushed synchronously is lost in the crash.
+    let asynchronous = [("wal_writer_delay", "10000"), ("synchronous_commit", "off")];
+    let Some(scene) = Scene::open(&asynchronous) else {
         return;
     };
     let ada = Remote::new(&scene.process).registered("ada").await;
@@ -188,19 +188,23 @@ async fn what_listeners_were_told_outlives_a_careless_server() {
     let mut listener = Listener::at(&server, "", &[]).await.unwrap();
     assert_eq!(listener.hear().await["type"], "HELLO");
     for turn in 0..3 {
-        insists(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
-        insists(&ada, "/orders", Some(&format!("key-{turn}")), &json!({})).await;
-        let told = listener.hear().await;
+        retry(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
+        retry(&ada, "/orders", Some(&format!("key-{turn}")), &json!({})).await;
+        let update = listener.hear().await;
         tokio::task::block_in_place(|| scene.cluster.restart());
         let raw = scene.raw_db();
-        let kept = "SELECT count(*) FROM events WHERE seq = ";
-        assert_eq!(raw.number(&format!("{kept}{}", told["seq"])), 1, "{told}");
+        let count = "SELECT count(*) FROM events WHERE seq = ";
+        assert_eq!(
+            raw.number(&format!("{count}{}", update["seq"])),
+            1,
+            "{update}"
+        );
         assert_eq!(raw.number("SELECT count(*) FROM orders"), turn + 1);
     }
 }
 
-/// A server whose every process stands still, until this is dropped: it takes connections and says
-/// nothing, as one whose disk hangs.
+/// Suspends all processes of a server until dropped. It accepts connections but does not respond, like a
+/// server whose disk hangs.
 struct Frozen(Vec<String>);
 
 impl Frozen {
@@ -209,9 +213,9 @@ impl Frozen {
         let mut all = vec![postmaster.lines().next().unwrap().to_owned()];
         let url = cluster.url("postgres");
         all.extend(on_a_thread(|| {
-            let sessions = "SELECT pid::text FROM pg_stat_activity WHERE usename = 'keeper'";
+            let backends = "SELECT pid::text FROM pg_stat_activity WHERE usename = 'keeper'";
             let mut client = Client::connect(&url, NoTls).unwrap();
-            let rows = client.query(sessions, &[]).unwrap();
+            let rows = client.query(backends, &[]).unwrap();
             rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
         }));
         let frozen = Frozen(all);
@@ -232,7 +236,7 @@ impl Drop for Frozen {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_stands_still_keeps_nobody_from_stopping() {
+async fn an_unresponsive_server_does_not_block_the_shutdown() {
     let Some(scene) = Scene::open(&[]) else {
         return;
     };
@@ -243,7 +247,7 @@ async fn a_server_that_stands_still_keeps_nobody_from_stopping() {
     let frozen = Frozen::server(&cluster);
     assert_eq!(status(&process, "/healthz").await, 200);
     process.terminate();
-    let ended = ends(process).await;
+    let ended = wait_for_exit(process).await;
     drop(frozen);
     assert_eq!(ended.code(), Some(0));
 }

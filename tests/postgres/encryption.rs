@@ -1,4 +1,4 @@
-//! TLS on the way to the server, and whom it is believed.
+//! TLS connections, and certificate verification.
 
 use std::{
     io::{Read, Write},
@@ -7,10 +7,10 @@ use std::{
 
 use super::*;
 
-/// Certificates made for this run by the `openssl` program: an authority, what it has signed for
-/// `localhost`, and an authority that has signed nothing.
-pub(super) fn papers() -> tempfile::TempDir {
-    let papers = tempfile::tempdir().unwrap();
+/// Creates certificates with the `openssl` program: an authority, a certificate for `localhost` signed by it,
+/// and an unrelated authority.
+pub(super) fn certificates() -> tempfile::TempDir {
+    let certificates = tempfile::tempdir().unwrap();
     let make = |name: &str, options: &[&str]| {
         let made = Command::new("openssl")
             .args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt"])
@@ -23,22 +23,22 @@ pub(super) fn papers() -> tempfile::TempDir {
             ])
             .args(["-subj", &format!("/CN={name}")])
             .args(options)
-            .current_dir(papers.path())
+            .current_dir(certificates.path())
             .output()
-            .expect("the program `openssl` must be there");
+            .expect("the program `openssl` is installed");
         assert!(made.status.success(), "{}", texts(&made.stderr));
     };
     make("ca", &[]);
     make("stranger", &[]);
     let signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-addext"];
-    let of_a_server = ["basicConstraints=critical,CA:FALSE", "-addext"];
+    let server = ["basicConstraints=critical,CA:FALSE", "-addext"];
     let name = ["subjectAltName=DNS:localhost"];
-    make("localhost", &[&signed[..], &of_a_server, &name].concat());
-    papers
+    make("localhost", &[&signed[..], &server, &name].concat());
+    certificates
 }
 
-/// A command that believes what `authority` has signed.
-fn believing(here: &Path, authority: &Path, url: &str) -> Command {
+/// Returns a command that trusts the certificates signed by `authority`.
+fn trusting(here: &Path, authority: &Path, url: &str) -> Command {
     let mut command = shop(here);
     command
         .env("SHOP_DATABASE_URL", url)
@@ -48,12 +48,12 @@ fn believing(here: &Path, authority: &Path, url: &str) -> Command {
 }
 
 #[test]
-fn a_server_without_tls_is_refused_where_it_is_required() {
+fn a_server_without_tls_is_rejected_if_tls_is_required() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            // what a server says that was built or set up without it
+            // The response of a server without TLS to an SSLRequest.
             let (mut stream, mut asked) = (stream.unwrap(), [0; 8]);
             if stream.read_exact(&mut asked).is_ok() {
                 drop(stream.write_all(b"N"));
@@ -64,68 +64,71 @@ fn a_server_without_tls_is_refused_where_it_is_required() {
         let why = refuses(&format!(
             "postgres://ada:{SECRET}@{address}/shop?sslmode={mode}"
         ));
-        names(&why, &["TLS", "`sslmode`", "`disable`"]);
+        assert_contains(&why, &["TLS", "`sslmode`", "`disable`"]);
     }
-    // Its `?` does not make a password of what it says of TLS.
+    // A `?` in the password does not hide `sslmode`.
     let why = refuses(&format!(
         "postgres://ada:{SECRET}?@{address}/shop?sslmode=require"
     ));
-    names(&why, &["`sslmode`"]);
+    assert_contains(&why, &["`sslmode`"]);
 }
 
 #[test]
-fn a_server_that_wants_tls_is_told_from_one_that_is_down() {
+fn a_server_that_requires_tls_is_reported_as_such() {
     let Some(server) = Server::shared() else {
         return;
     };
     let database = server.database();
     let why = refuses(&server.url("tess", &format!("{database}?sslmode=disable")));
-    names(&why, &["`tess`", "`sslmode`", &database]);
+    assert_contains(&why, &["`tess`", "`sslmode`", &database]);
     assert_eq!(server.tables(&database), [""; 0]);
     opens(&server.url("tess", &database));
 }
 
 #[test]
-fn require_encrypts_whoever_has_signed() {
+fn require_accepts_any_certificate() {
     let Some(server) = Server::shared() else {
         return;
     };
     let (here, database) = (tempfile::tempdir().unwrap(), server.database());
     let url = server.url("tess", &format!("{database}?sslmode=require"));
-    opened(&mut believing(
+    opened(&mut trusting(
         here.path(),
-        &server.papers.path().join("stranger.crt"),
+        &server.certificates.path().join("stranger.crt"),
         &url,
     ));
 }
 
 #[test]
-fn verify_full_believes_the_systems_roots_only() {
+fn verify_full_trusts_the_system_roots_only() {
     let Some(server) = Server::shared() else {
         return;
     };
     let (here, database) = (tempfile::tempdir().unwrap(), server.database());
     let url = server.url("tess", &format!("{database}?sslmode=verify-full"));
     let localhost = url.replace("127.0.0.1", "localhost");
-    let papers = server.papers.path();
+    let certificates = server.certificates.path();
 
-    let stranger = &mut believing(here.path(), &papers.join("stranger.crt"), &localhost);
-    names(
+    let stranger = &mut trusting(here.path(), &certificates.join("stranger.crt"), &localhost);
+    assert_contains(
         &refused(stranger),
         &["certificate", "UnknownIssuer", "`require`"],
     );
-    let other_name = &mut believing(here.path(), &papers.join("ca.crt"), &url);
-    names(
+    let other_name = &mut trusting(here.path(), &certificates.join("ca.crt"), &url);
+    assert_contains(
         &refused(other_name),
         &["certificate", "127.0.0.1", "localhost"],
     );
-    let nobody = &mut believing(here.path(), &papers.join("none.crt"), &localhost);
-    names(&refused(nobody), &["`ca-certificates`", "`SSL_CERT_FILE`"]);
+    let no_roots = &mut trusting(here.path(), &certificates.join("none.crt"), &localhost);
+    assert_contains(
+        &refused(no_roots),
+        &["`ca-certificates`", "`SSL_CERT_FILE`"],
+    );
     assert_eq!(server.tables(&database), [""; 0]);
 
-    opened(&mut believing(
+    opened(&mut trusting(
         here.path(),
-        &papers.join("ca.crt"),
+        &certificates.join("ca.crt"),
         &localhost,
     ));
     assert!(server.tables(&database).contains(&"orders".to_owned()));

@@ -1,4 +1,4 @@
-//! A shop on a server that is about to be lost, its patient customers, and who listens to it.
+//! A shop on its own Postgres server, with customers that retry and a listener that records events.
 
 use std::{
     collections::BTreeMap,
@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::support::{Answer, Process, RawDb, Remote, live::Listener, on_a_thread};
 
-/// How long something must have happened at last; past it the test has failed.
-pub(super) const PATIENCE: Duration = Duration::from_mins(1);
+/// The timeout of every wait.
+pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
 
 const CUSTOMERS: usize = 6;
 
-/// The real program, as an ordinary role on a server of its own.
+/// The real program, with an ordinary role on its own server.
 pub(super) struct Scene {
     pub(super) process: Process,
     pub(super) cluster: Cluster,
@@ -33,7 +33,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// None where the test is skipped.
+    /// Returns `None` if the test is skipped.
     pub(super) fn open(settings: &[(&str, &str)]) -> Option<Scene> {
         let cluster = Cluster::start(settings)?;
         on_a_thread(|| {
@@ -59,7 +59,7 @@ impl Scene {
             .unwrap();
         assert!(made.status.success(), "{made:?}");
         let made: Value = serde_json::from_slice(&made.stdout).unwrap();
-        // What it logs goes to a file, so that it never waits for a reader.
+        // The log goes to a file, so that a full pipe never blocks the program.
         let mut command = Command::new("sh");
         command
             .args(["-c", "log=$1; shift; exec \"$0\" \"$@\" 2>\"$log\""])
@@ -74,20 +74,20 @@ impl Scene {
         })
     }
 
-    /// The superuser's connection.
+    /// Opens a superuser connection.
     pub(super) fn raw_db(&self) -> RawDb {
         let url = self.cluster.url("shop");
         let client = on_a_thread(|| Client::connect(&url, NoTls).unwrap());
         RawDb::Postgres(Mutex::new(Some(client)))
     }
 
-    pub(super) async fn listen(&self, query: &str) -> Ear {
+    pub(super) async fn listen(&self, query: &str) -> Recorder {
         let server = self.process.url.replacen("http", "ws", 1);
-        Ear::new(Listener::at(&server, query, &[]).await.unwrap())
+        Recorder::new(Listener::at(&server, query, &[]).await.unwrap())
     }
 
-    /// What must hold at the end of each story.
-    pub(super) fn assert_discreet(&self) {
+    /// Asserts that the log contains no password and no panic.
+    pub(super) fn assert_clean_log(&self) {
         let log = fs::read_to_string(self.directory.path().join("log")).unwrap();
         for word in [SECRET, "panicked"] {
             assert!(!log.contains(word), "{word} in {log}");
@@ -95,15 +95,15 @@ impl Scene {
     }
 }
 
-/// A call that is repeated until it succeeds, as a patient client's; whatever else is answered must
-/// be a refusal that says when to come again, and nothing of where the shop is kept.
-pub(super) async fn insists(
+/// Repeats a call until it succeeds. Every other response must be a 503 with `Retry-After` that reveals
+/// nothing about the database.
+pub(super) async fn retry(
     customer: &Remote,
     path: &str,
     key: Option<&str>,
     body: &Value,
 ) -> Answer {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(key.map(|key| ("idempotency-key", key)));
     loop {
@@ -112,14 +112,14 @@ pub(super) async fn insists(
         if answer.status < 300 {
             return answer;
         }
-        is_polite(&answer);
-        assert!(Instant::now() < deadline, "refused for ever: {answer:?}");
+        assert_unavailable(&answer);
+        assert!(Instant::now() < deadline, "still unavailable: {answer:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[track_caller]
-pub(super) fn is_polite(refused: &Answer) {
+pub(super) fn assert_unavailable(refused: &Answer) {
     refused.is_problem(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
     let detail = refused.text("/detail");
@@ -130,18 +130,15 @@ pub(super) fn is_polite(refused: &Answer) {
         "max_connections",
         "os error",
     ] {
-        assert!(
-            !detail.contains(inner),
-            "tells where the shop is kept: {detail}"
-        );
+        assert!(!detail.contains(inner), "reveals the database: {detail}");
     }
 }
 
-/// Customers who order one kettle after the other until they are told to stop.
+/// Customers that place one order after the other until stopped.
 pub(super) struct Shoppers {
     customers: Vec<Remote>,
     tasks: Vec<JoinHandle<BTreeMap<String, Bytes>>>,
-    /// How many orders were acknowledged.
+    /// The number of acknowledged orders.
     placed: Arc<AtomicU64>,
     stop: CancellationToken,
 }
@@ -168,21 +165,21 @@ impl Shoppers {
         shoppers
     }
 
-    /// Waits until so many more orders are acknowledged.
+    /// Waits until `more` further orders are acknowledged.
     pub(super) async fn place(&self, more: u64) {
         let (enough, deadline) = (
             self.placed.load(Ordering::SeqCst) + more,
-            Instant::now() + PATIENCE,
+            Instant::now() + TIMEOUT,
         );
         while self.placed.load(Ordering::SeqCst) < enough {
             let has_failed = self.tasks.iter().any(JoinHandle::is_finished);
-            assert!(!has_failed, "a customer has given up");
-            assert!(Instant::now() < deadline, "the customers do not get on");
+            assert!(!has_failed, "a customer has failed");
+            assert!(Instant::now() < deadline, "the customers make no progress");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// Lets everybody finish; then every order is there once, and as it was acknowledged.
+    /// Stops the customers. Asserts that every acknowledged order exists once and unchanged.
     pub(super) async fn finish(self, raw: &RawDb) {
         self.stop.cancel();
         let mut orders = 0;
@@ -211,12 +208,12 @@ async fn shop_on(
         if stop.is_cancelled() {
             break;
         }
-        insists(&customer, "/cart", None, &json!({ "productId": kettle })).await;
+        retry(&customer, "/cart", None, &json!({ "productId": kettle })).await;
         let key = format!("key-{turn}");
-        let order = insists(&customer, "/orders", Some(&key), &json!({})).await;
+        let order = retry(&customer, "/orders", Some(&key), &json!({})).await;
         assert_eq!(order.status, 201, "{order:?}");
-        // as who has not read the answer would ask
-        let again = insists(&customer, "/orders", Some(&key), &json!({})).await;
+        // Retries as a client that has not received the response.
+        let again = retry(&customer, "/orders", Some(&key), &json!({})).await;
         assert_eq!((again.status, &again.body), (201, &order.body));
         assert_eq!(again.header("idempotent-replayed"), Some("true"));
         acknowledged.insert(key, order.body);
@@ -225,58 +222,58 @@ async fn shop_on(
     acknowledged
 }
 
-/// One that writes down what the shop says to it.
-pub(super) struct Ear {
-    heard: Arc<Mutex<Vec<Value>>>,
+/// A live listener that records all messages.
+pub(super) struct Recorder {
+    messages: Arc<Mutex<Vec<Value>>>,
     task: JoinHandle<()>,
 }
 
-impl Ear {
-    fn new(mut listener: Listener) -> Ear {
-        let heard = Arc::<Mutex<Vec<Value>>>::default();
-        let notes = Arc::clone(&heard);
+impl Recorder {
+    fn new(mut listener: Listener) -> Recorder {
+        let messages = Arc::<Mutex<Vec<Value>>>::default();
+        let recorded = Arc::clone(&messages);
         let task = tokio::spawn(async move {
             loop {
                 let message = listener.hear().await;
-                notes.lock().unwrap().push(message);
+                recorded.lock().unwrap().push(message);
             }
         });
-        Ear { heard, task }
+        Recorder { messages, task }
     }
 
-    /// Fails the test unless everything up to the last event is told, without a gap, and the stock
-    /// as it is at the end.
-    pub(super) async fn has_heard_all(&self, raw: &RawDb) {
-        raw.await_numbers();
+    /// Asserts that all events up to the last were received without gaps, and that the last one has the
+    /// current stock.
+    pub(super) async fn assert_complete(&self, raw: &RawDb) {
+        raw.wait_for_event_numbers();
         let last = raw.number("SELECT max(seq) FROM events");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let seq = |message: &Value| message["seq"].as_i64().unwrap();
         while self
-            .heard
+            .messages
             .lock()
             .unwrap()
             .last()
             .is_none_or(|message| seq(message) < last)
         {
             assert!(!self.task.is_finished(), "the socket was closed");
-            assert!(Instant::now() < deadline, "{last} was never told");
+            assert!(Instant::now() < deadline, "event {last} was not received");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let heard = self.heard.lock().unwrap();
-        assert_eq!(heard[0]["type"], "HELLO");
-        for two in heard.windows(2) {
+        let messages = self.messages.lock().unwrap();
+        assert_eq!(messages[0]["type"], "HELLO");
+        for two in messages.windows(2) {
             let next = two[1]["mergedFrom"].as_i64().unwrap_or(seq(&two[1]));
             assert_eq!(next, seq(&two[0]) + 1, "{two:?}");
         }
-        let told = &heard.last().unwrap()["products"][0]["stockQuantity"];
+        let stock = &messages.last().unwrap()["products"][0]["stockQuantity"];
         assert_eq!(
-            told.as_i64().unwrap(),
+            stock.as_i64().unwrap(),
             raw.number("SELECT stock FROM products")
         );
     }
 }
 
-impl Drop for Ear {
+impl Drop for Recorder {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,5 +1,5 @@
-//! A transaction that the server breaks off: run again where nothing of it can have stayed, told to
-//! the customer where that is not known, and refused where it is of no use.
+//! Transactions that the server aborts: retried if they were certainly rolled back, reported to the client if
+//! the outcome is unknown, and failed if a retry cannot help.
 
 use shop::{
     core::error::{Kind, Result},
@@ -8,7 +8,7 @@ use shop::{
 
 use crate::support::{Answer, Engine, RawDb, TestShop, TestStore};
 
-/// What a customer has in the cart, before the server is set up to fail.
+/// A shop with a customer whose cart is filled, for injecting faults into the checkout.
 struct Scene {
     shop: TestShop,
     raw: RawDb,
@@ -16,12 +16,12 @@ struct Scene {
 }
 
 impl Scene {
-    /// None where the test is skipped.
+    /// Returns `None` if the test is skipped.
     async fn open() -> Option<Scene> {
         let shop = TestShop::on(Engine::Postgres).await?;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let raw = shop.raw_db();
-        raw.run("CREATE SEQUENCE tries; GRANT ALL ON SEQUENCE tries TO PUBLIC");
+        raw.run("CREATE SEQUENCE attempts; GRANT ALL ON SEQUENCE attempts TO PUBLIC");
         let scene = Scene { shop, raw, kettle };
         scene
             .shop
@@ -32,9 +32,9 @@ impl Scene {
         Some(scene)
     }
 
-    /// From now on `fault` (in PL/pgSQL) is done at the first `times` tries at an order: at its
-    /// row, or at the COMMIT.
-    fn fails(&self, times: u32, fault: &str, at_commit: bool) {
+    /// Injects `fault` (PL/pgSQL) into the first `times` attempts to insert an order, at the INSERT or at the
+    /// COMMIT.
+    fn inject(&self, times: u32, fault: &str, at_commit: bool) {
         let (constraint, when) = if at_commit {
             ("CONSTRAINT", "DEFERRABLE INITIALLY DEFERRED")
         } else {
@@ -42,9 +42,9 @@ impl Scene {
         };
         self.raw.run(&format!(
             "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 IF nextval('tries') <= {times} THEN {fault}; END IF; RETURN NEW;
+                 IF nextval('attempts') <= {times} THEN {fault}; END IF; RETURN NEW;
              END $$;
-             DROP TRIGGER IF EXISTS fail ON orders; ALTER SEQUENCE tries RESTART;
+             DROP TRIGGER IF EXISTS fail ON orders; ALTER SEQUENCE attempts RESTART;
              CREATE {constraint} TRIGGER fail AFTER INSERT ON orders {when}
                  FOR EACH ROW EXECUTE FUNCTION fail()"
         ));
@@ -58,13 +58,13 @@ impl Scene {
             .await
     }
 
-    /// How often an order was tried since the last [`Scene::fails`].
-    fn tries(&self) -> i64 {
+    /// Returns the number of attempts since the last [`Scene::inject`].
+    fn attempts(&self) -> i64 {
         self.raw
-            .number("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tries")
+            .number("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM attempts")
     }
 
-    /// Fails the test unless there are so many orders, each of two kettles, and nothing by half.
+    /// Asserts that there are `count` complete orders of two kettles each, and no partial one.
     async fn has_orders(&self, count: i64) {
         assert_eq!(self.raw.number("SELECT count(*) FROM orders"), count);
         assert_eq!(self.shop.stock(&self.kettle).await, 5 - 2 * count);
@@ -72,18 +72,18 @@ impl Scene {
     }
 }
 
-/// Ends the session that does this; the server notices at the next statement.
-const DIE: &str = "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60)";
+/// Terminates its own backend; takes effect at the next statement.
+const TERMINATE_SELF: &str = "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60)";
 
-/// Ends all sessions but this one, and waits until they have ended.
-const END_ALL: &str = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+/// Terminates all other backends and waits for their end.
+const TERMINATE_OTHERS: &str = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-/// What the server says to two that have waited for each other, or have read what the other wrote.
-const CONTENDED: [&str; 2] = ["40P01", "40001"];
+/// The SQLSTATEs of a deadlock and of a serialization failure.
+const CONFLICTS: [&str; 2] = ["40P01", "40001"];
 
 fn raise(code: &str) -> String {
-    format!("RAISE 'SELECT a thing that nobody is to read' USING ERRCODE = '{code}'")
+    format!("RAISE 'SELECT an internal message' USING ERRCODE = '{code}'")
 }
 
 fn is_unavailable(refused: &Answer) {
@@ -92,61 +92,61 @@ fn is_unavailable(refused: &Answer) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backend_that_dies_before_the_commit_is_not_noticed() {
+async fn a_backend_lost_before_the_commit_is_retried() {
     let Some(scene) = Scene::open().await else {
         return;
     };
-    scene.fails(2, DIE, false);
+    scene.inject(2, TERMINATE_SELF, false);
     let placed = scene.checkout().await;
-    assert_eq!((placed.status, scene.tries()), (201, 3), "{placed:?}");
+    assert_eq!((placed.status, scene.attempts()), (201, 3), "{placed:?}");
     scene.has_orders(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backend_that_dies_in_the_commit_leaves_it_to_the_customer() {
+async fn a_backend_lost_during_the_commit_is_reported_to_the_client() {
     let Some(scene) = Scene::open().await else {
         return;
     };
-    scene.fails(1, DIE, true);
+    scene.inject(1, TERMINATE_SELF, true);
     let uncertain = scene.checkout().await;
     is_unavailable(&uncertain);
     assert!(uncertain.text("/detail").contains("`Idempotency-Key`"));
-    assert_eq!(scene.tries(), 1, "nobody knows what became of it");
+    assert_eq!(scene.attempts(), 1, "an unknown outcome is not retried");
     scene.has_orders(0).await;
 
     let placed = scene.checkout().await;
-    assert_eq!((placed.status, scene.tries()), (201, 2), "{placed:?}");
+    assert_eq!((placed.status, scene.attempts()), (201, 2), "{placed:?}");
     let again = scene.checkout().await;
     assert_eq!((again.status, &again.body), (201, &placed.body));
     scene.has_orders(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_met_others_is_run_again_five_times_at_most() {
-    for code in CONTENDED {
+async fn conflicts_are_retried_up_to_five_times() {
+    for code in CONFLICTS {
         for at_commit in [false, true] {
             let Some(scene) = Scene::open().await else {
                 return;
             };
-            scene.fails(6, &raise(code), at_commit);
+            scene.inject(6, &raise(code), at_commit);
             is_unavailable(&scene.checkout().await);
-            assert_eq!(scene.tries(), 6);
+            assert_eq!(scene.attempts(), 6);
             scene.has_orders(0).await;
 
-            scene.fails(5, &raise(code), at_commit);
+            scene.inject(5, &raise(code), at_commit);
             let placed = scene.checkout().await;
-            assert_eq!((placed.status, scene.tries()), (201, 6), "{placed:?}");
+            assert_eq!((placed.status, scene.attempts()), (201, 6), "{placed:?}");
             scene.has_orders(1).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_server_cannot_do_is_not_tried_again_nor_told_of() {
+async fn permanent_errors_are_not_retried_and_not_exposed() {
     let Some(scene) = Scene::open().await else {
         return;
     };
-    for (code, status, told) in [
+    for (code, status, problem) in [
         ("53100", 507, "storage-full"),
         ("53200", 503, "unavailable"),
         ("57014", 503, "unavailable"),
@@ -154,10 +154,10 @@ async fn what_the_server_cannot_do_is_not_tried_again_nor_told_of() {
         ("XX000", 500, "internal"),
     ] {
         for at_commit in [false, true] {
-            scene.fails(1, &raise(code), at_commit);
+            scene.inject(1, &raise(code), at_commit);
             let refused = scene.checkout().await;
-            refused.is_problem(status, told);
-            assert_eq!(scene.tries(), 1, "{code}");
+            refused.is_problem(status, problem);
+            assert_eq!(scene.attempts(), 1, "{code}");
             scene.has_orders(0).await;
         }
     }
@@ -166,8 +166,8 @@ async fn what_the_server_cannot_do_is_not_tried_again_nor_told_of() {
     scene.has_orders(1).await;
 }
 
-/// Adds a row by a statement that is its whole transaction.
-async fn adds_alone(store: &TestStore, name: &'static str) -> Result<usize> {
+/// Inserts a row with a single autocommitted statement.
+async fn insert_alone(store: &TestStore, name: &'static str) -> Result<usize> {
     let work = move |tx: &mut Tx<'_>| {
         let sql = "INSERT INTO kept_counts (name, value) VALUES (?1, 1) RETURNING name";
         let rows = tx.at_once(sql, params![name], false, |_| Ok(()))?;
@@ -177,38 +177,44 @@ async fn adds_alone(store: &TestStore, name: &'static str) -> Result<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_statement_that_is_alone_is_its_own_commit() {
+async fn a_single_statement_commits_itself() {
     let Some(store) = TestStore::on(Engine::Postgres).await else {
         return;
     };
     let raw = store.raw_db();
     let rows = || raw.number("SELECT count(*) FROM kept_counts WHERE value = 1");
-    assert_eq!(adds_alone(&store, "one").await.unwrap(), 1);
+    assert_eq!(insert_alone(&store, "one").await.unwrap(), 1);
     assert_eq!(rows(), 1);
 
-    let contended = raise("40001");
+    let conflict = raise("40001");
     raw.run(&format!(
-        "CREATE SEQUENCE tries;
+        "CREATE SEQUENCE attempts;
          CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-             CASE NEW.name || nextval('tries')
-                 WHEN 'two1' THEN {DIE}; WHEN 'three1' THEN {contended}; ELSE NULL;
+             CASE NEW.name || nextval('attempts')
+                 WHEN 'two1' THEN {TERMINATE_SELF}; WHEN 'three1' THEN {conflict}; ELSE NULL;
              END CASE; RETURN NEW;
          END $$;
          CREATE TRIGGER fail AFTER INSERT ON kept_counts FOR EACH ROW EXECUTE FUNCTION fail()"
     ));
-    // It may have been kept.
-    let uncertain = adds_alone(&store, "two").await.unwrap_err();
+    // It may have committed, so it is not retried.
+    let uncertain = insert_alone(&store, "two").await.unwrap_err();
     assert_eq!(uncertain.kind(), Kind::Unavailable);
-    assert_eq!((rows(), raw.number("SELECT last_value FROM tries")), (1, 1));
+    assert_eq!(
+        (rows(), raw.number("SELECT last_value FROM attempts")),
+        (1, 1)
+    );
 
-    // It met others, and so was not.
-    raw.run("ALTER SEQUENCE tries RESTART");
-    assert_eq!(adds_alone(&store, "three").await.unwrap(), 1);
-    assert_eq!((rows(), raw.number("SELECT last_value FROM tries")), (2, 2));
+    // After a conflict it was certainly rolled back, so it is retried.
+    raw.run("ALTER SEQUENCE attempts RESTART");
+    assert_eq!(insert_alone(&store, "three").await.unwrap(), 1);
+    assert_eq!(
+        (rows(), raw.number("SELECT last_value FROM attempts")),
+        (2, 2)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_statement_that_was_never_sent_is_sent_on_another_connection() {
+async fn a_single_statement_that_was_not_sent_is_retried_on_a_new_connection() {
     let Some(store) = TestStore::on(Engine::Postgres).await else {
         return;
     };
@@ -219,22 +225,22 @@ async fn a_statement_that_was_never_sent_is_sent_on_another_connection() {
             .iter()
             .all(Result::is_ok)
     );
-    store.raw_db().run(END_ALL);
+    store.raw_db().run(TERMINATE_OTHERS);
     for name in ["one", "two", "three"] {
-        assert_eq!(adds_alone(&store, name).await.unwrap(), 1);
+        assert_eq!(insert_alone(&store, name).await.unwrap(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_that_ended_while_nobody_used_them_are_not_missed() {
+async fn idle_connections_that_were_terminated_are_replaced() {
     let Some(scene) = Scene::open().await else {
         return;
     };
     let ada = scene.shop.customer("ada").await;
     for _ in 0..3 {
-        scene.raw.run(END_ALL);
+        scene.raw.run(TERMINATE_OTHERS);
         assert_eq!(ada.get("/cart").await.status, 200);
-        scene.raw.run(END_ALL);
+        scene.raw.run(TERMINATE_OTHERS);
         assert_eq!(ada.checks_out_once("key-1").await.status, 201);
     }
     scene.has_orders(1).await;

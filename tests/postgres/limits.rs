@@ -1,5 +1,5 @@
-//! What the shop sets on its own sessions, whatever the server is set to, and what it says where a
-//! limit is reached.
+//! The settings of the shop's own connections, which override those of the server, and the response to a lock
+//! timeout.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ async fn a_shop(storage: db::Options) -> Option<TestShop> {
     TestShop::with(Engine::Postgres, &[("rate_limit", "off")], storage).await
 }
 
-/// Sets something for all sessions to come, as an administrator might.
+/// Changes a default for all new connections to the database.
 fn set_for_all(shop: &TestShop, setting: &str) {
     shop.raw_db().run(&format!(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
     ));
 }
 
-/// How a setting stands in the sessions that write, read and scan, in this order.
+/// Returns a setting in a write, a read and a long read.
 async fn settings(shop: &TestShop, name: &'static str) -> [String; 3] {
     let ask = move |tx: &mut db::Tx<'_>| -> Result<String> {
         let shown = tx.one("SELECT current_setting(?1)", params![name], |row| {
@@ -39,7 +39,7 @@ async fn settings(shop: &TestShop, name: &'static str) -> [String; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commits_are_synced_whatever_the_database_is_set_to() {
+async fn commits_are_durable_whatever_the_databases_defaults() {
     let Some(shop) = a_shop(options()).await else {
         return;
     };
@@ -48,7 +48,7 @@ async fn commits_are_synced_whatever_the_database_is_set_to() {
     let shop = shop.restarted().await;
     assert_eq!(settings(&shop, "synchronous_commit").await, ["on"; 3]);
 
-    // How far replicas are waited for is the administrator's.
+    // Stricter values, which wait for replicas, are kept.
     set_for_all(&shop, "synchronous_commit = remote_apply");
     let shop = shop.restarted().await;
     let kept = settings(&shop, "synchronous_commit").await;
@@ -56,7 +56,7 @@ async fn commits_are_synced_whatever_the_database_is_set_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn transactions_are_what_the_shop_is_made_for() {
+async fn the_isolation_level_does_not_depend_on_the_databases_defaults() {
     let Some(shop) = a_shop(options()).await else {
         return;
     };
@@ -65,13 +65,13 @@ async fn transactions_are_what_the_shop_is_made_for() {
     let (committed, snapshot) = ("read committed", "repeatable read");
     let isolation = settings(&shop, "transaction_isolation").await;
     assert_eq!(isolation, [committed, snapshot, snapshot]);
-    // also for a statement that is alone
+    // Also for a single autocommitted statement.
     let default = settings(&shop, "default_transaction_isolation").await;
     assert_eq!(default, [committed; 3]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_takes_for_ever() {
+async fn statements_have_timeouts() {
     let busy = Duration::from_millis(1234);
     let Some(shop) = a_shop(db::Options { busy, ..options() }).await else {
         return;
@@ -82,7 +82,7 @@ async fn no_statement_takes_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_product_that_somebody_else_holds_is_a_503_with_retry_after() {
+async fn a_product_locked_by_another_process_is_a_503_with_retry_after() {
     let busy = Duration::from_millis(20);
     let Some(shop) = a_shop(db::Options { busy, ..options() }).await else {
         return;
@@ -92,8 +92,8 @@ async fn a_product_that_somebody_else_holds_is_a_503_with_retry_after() {
     ada.add_to_cart(&kettle, 2).await;
     bob.add_to_cart(&kettle, 1).await;
 
-    let elsewhere = shop.raw_db();
-    elsewhere.run("BEGIN; SELECT stock FROM products FOR UPDATE");
+    let other = shop.raw_db();
+    other.run("BEGIN; SELECT stock FROM products FOR UPDATE");
     for customer in [&ada, &bob, &ada] {
         let refused = customer.checks_out_once("key-1").await;
         refused.is_problem(503, "unavailable");
@@ -106,10 +106,10 @@ async fn a_product_that_somebody_else_holds_is_a_503_with_retry_after() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(shop.stock(&kettle).await, 5, "reads go on");
     assert_eq!(shop.anonymous().get("/readyz").await.status, 200);
-    elsewhere.run("COMMIT");
+    other.run("COMMIT");
 
     assert_eq!(ada.checks_out_once("key-1").await.status, 201);
     assert_eq!(bob.checks_out_once("key-1").await.status, 201);
     assert_eq!(shop.stock(&kettle).await, 2);
-    elsewhere.assert_sound();
+    other.assert_sound();
 }

@@ -1,5 +1,5 @@
-//! The shop on a real Postgres server: which ones it opens, what it says of the others, and how it
-//! lives through losing the one it has.
+//! The shop on a real Postgres server: which databases it accepts, its error messages for the others, and how
+//! it survives the loss of its connections.
 
 mod address;
 mod connection_loss;
@@ -23,19 +23,19 @@ use postgres::{Client, NoTls};
 
 use crate::support::Cluster;
 
-/// In every password of these tests; nobody may ever read it.
+/// Part of every password in these tests. It must never appear in any output.
 const SECRET: &str = "sw0rdfish";
 
-/// A server for all tests that only ask it for databases: everybody is trusted on the way from this
-/// machine, but for `ada`, who must know her password, and `tess`, who must encrypt.
+/// A server shared by all tests that only need databases. Local connections are trusted, except `ada` and
+/// `odd`, who need a password, and `tess`, who must use TLS.
 struct Server {
     cluster: Cluster,
-    /// `ca.crt`, which has signed for `localhost`, and `stranger.crt`, which has not.
-    papers: tempfile::TempDir,
+    /// `ca.crt`, which signed the certificate of `localhost`, and `stranger.crt`, which did not.
+    certificates: tempfile::TempDir,
     count: AtomicU32,
 }
 
-const RIGHTS: &str = "
+const PG_HBA: &str = "
     host    all odd  127.0.0.1/32 scram-sha-256
     hostssl all tess 127.0.0.1/32 trust
     host    all tess 127.0.0.1/32 reject
@@ -45,7 +45,7 @@ const RIGHTS: &str = "
 ";
 
 impl Server {
-    /// None where the test is skipped.
+    /// Returns `None` if the test is skipped.
     fn shared() -> Option<&'static Server> {
         static SHARED: OnceLock<Option<Server>> = OnceLock::new();
         SHARED.get_or_init(Server::start).as_ref()
@@ -53,20 +53,20 @@ impl Server {
 
     fn start() -> Option<Server> {
         let cluster = Cluster::start(&[("fsync", "off"), ("unix_socket_directories", ".")])?;
-        let papers = encryption::papers();
-        for (paper, name) in [
+        let certificates = encryption::certificates();
+        for (file, name) in [
             ("localhost.crt", "server.crt"),
             ("localhost.key", "server.key"),
         ] {
-            let paper = fs::read_to_string(papers.path().join(paper)).unwrap();
-            cluster.place(name, &paper);
+            let content = fs::read_to_string(certificates.path().join(file)).unwrap();
+            cluster.place(name, &content);
         }
         cluster.place("postgresql.auto.conf", "ssl = on\n");
-        cluster.place("pg_hba.conf", RIGHTS);
+        cluster.place("pg_hba.conf", PG_HBA);
         cluster.restart();
         let server = Server {
             cluster,
-            papers,
+            certificates,
             count: AtomicU32::new(0),
         };
         server.run(
@@ -80,26 +80,26 @@ impl Server {
         Some(server)
     }
 
-    /// A database with nothing in it; tells its name.
+    /// Creates an empty database. Returns its name.
     fn database(&self) -> String {
         self.database_with("")
     }
 
-    /// As [`Server::database`], with options of `CREATE DATABASE`.
+    /// Like [`Server::database`], with options of CREATE DATABASE.
     fn database_with(&self, options: &str) -> String {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let name = format!("shop_{number}");
-        let made = format!("CREATE DATABASE {name} TEMPLATE template0 {options}");
-        self.run("postgres", &made);
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0 {options}");
+        self.run("postgres", &create);
         name
     }
 
-    /// `who` as `ada:password`, `rest` as `name?sslmode=disable`.
-    fn url(&self, who: &str, rest: &str) -> String {
-        format!("postgres://{who}@127.0.0.1:{}/{rest}", self.cluster.port())
+    /// Returns a URL; `user` may be `ada:password`, `rest` is e.g. `name?sslmode=disable`.
+    fn url(&self, user: &str, rest: &str) -> String {
+        format!("postgres://{user}@127.0.0.1:{}/{rest}", self.cluster.port())
     }
 
-    /// A superuser's connection.
+    /// Opens a superuser connection.
     fn client(&self, database: &str) -> Client {
         Client::connect(&self.cluster.url(database), NoTls).unwrap()
     }
@@ -108,7 +108,7 @@ impl Server {
         self.client(database).batch_execute(sql).unwrap();
     }
 
-    /// The names of all tables that are not Postgres' own.
+    /// Returns the names of all tables outside the system schemas.
     fn tables(&self, database: &str) -> Vec<String> {
         let rows = self.client(database).query(
             "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace NOT IN
@@ -119,7 +119,7 @@ impl Server {
     }
 }
 
-/// A command that creates or opens the shop and ends, in a directory of its own.
+/// Returns a command that creates or opens the shop and ends; `here` is its working directory.
 fn shop(here: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command
@@ -129,7 +129,7 @@ fn shop(here: &Path) -> Command {
     command
 }
 
-/// The one line of a command that cannot open its database; it has made no other one.
+/// Runs a command that must fail to open its database. Returns its error message.
 #[track_caller]
 fn refused(command: &mut Command) -> String {
     let (code, why) = exit_of(command);
@@ -137,49 +137,53 @@ fn refused(command: &mut Command) -> String {
     why
 }
 
-/// As [`refused`], with the exit code.
+/// Runs a command that must fail with a one-line error, without creating another database. Returns the exit
+/// code and the message.
 #[track_caller]
 fn exit_of(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let (out, err) = (texts(&output.stdout), texts(&output.stderr));
     assert_eq!(out, "", "{err}");
-    assert!(!err.contains(SECRET), "the password is told: {err}");
+    assert!(!err.contains(SECRET), "the password is shown: {err}");
     let why = err
         .strip_prefix("error: ")
-        .unwrap_or_else(|| panic!("no line for people: {err}"));
+        .unwrap_or_else(|| panic!("not an error message: {err}"));
     assert_eq!(why.lines().count(), 1, "{err}");
     for inner in ["panicked", "backtrace", ".rs:", "went wrong on our side"] {
         assert!(!why.contains(inner), "{why}");
     }
     let home = command.get_current_dir().unwrap().join("shop-data");
-    assert!(!home.join("shop.db").exists(), "nothing was made instead");
-    assert!(!home.join("keys").exists(), "no secret was made");
+    assert!(
+        !home.join("shop.db").exists(),
+        "no SQLite database was created"
+    );
+    assert!(!home.join("keys").exists(), "no secret was created");
     (output.status.code().unwrap(), why.trim_end().to_owned())
 }
 
-/// The one line about a setting that is wrong in itself.
+/// Runs a command that must reject an invalid setting. Returns its error message.
 #[track_caller]
-fn misread(command: &mut Command) -> String {
+fn usage_error(command: &mut Command) -> String {
     let (code, why) = exit_of(command);
     assert_eq!(code, 2, "{why}");
     why
 }
 
-/// As [`misread`], for a URL in the environment.
+/// Like [`usage_error`], for a URL in the environment.
 #[track_caller]
-fn misreads(url: &str) -> String {
+fn url_usage_error(url: &str) -> String {
     let here = tempfile::tempdir().unwrap();
-    misread(shop(here.path()).env("SHOP_DATABASE_URL", url))
+    usage_error(shop(here.path()).env("SHOP_DATABASE_URL", url))
 }
 
-/// As [`refused`], for a URL in the environment.
+/// Like [`refused`], for a URL in the environment.
 #[track_caller]
 fn refuses(url: &str) -> String {
     let here = tempfile::tempdir().unwrap();
     refused(shop(here.path()).env("SHOP_DATABASE_URL", url))
 }
 
-/// The shop opens this database, and so makes its tables there.
+/// Asserts that the shop opens this database and creates its tables.
 #[track_caller]
 fn opens(url: &str) {
     let here = tempfile::tempdir().unwrap();
@@ -198,9 +202,9 @@ fn texts(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Fails the test unless all of these words stand in the text.
+/// Asserts that the text contains all of these words.
 #[track_caller]
-fn names(text: &str, words: &[&str]) {
+fn assert_contains(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "no {word:?} in: {text}");
     }

@@ -1,5 +1,5 @@
-//! A Postgres server made from the installed binaries, kept by a shell that outlives the tests by as
-//! long as it takes to clean up.
+//! A temporary Postgres server from the installed binaries. A supervisor shell runs it, and cleans up however
+//! the tests end.
 
 use std::{
     fs,
@@ -11,28 +11,28 @@ use std::{
     sync::Mutex,
 };
 
-/// For `initdb`, the first that works. ICU sorts words as people do, so a column that forgot to
-/// bring its own collation is found out; `C.UTF-8` sorts as bytes do.
+/// The locales for `initdb`; the first that works is used. ICU sorts linguistically, which reveals a column
+/// without an explicit collation; `C.UTF-8` sorts by bytes.
 const LOCALES: [&str; 3] = [
     "--locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US",
     "--locale=C.UTF-8",
     "--locale=C",
 ];
 
-/// Asked for only where `pg_hba.conf` says so, which trusts everybody at first.
+/// The superuser's password. `pg_hba.conf` requires none by default (`trust`).
 const PASSWORD: &str = "a-secret-of-the-tests";
 
-/// A whole server of one's own, for tests that stop it or change its settings; gone with the
-/// value, and in any case with the process.
+/// A server for tests that stop it or change its settings. It ends with the value, or at the latest with the
+/// process.
 pub(crate) struct Cluster {
-    keeper: Mutex<Keeper>,
+    supervisor: Mutex<Supervisor>,
     home: PathBuf,
     data: PathBuf,
     port: u16,
 }
 
 impl Cluster {
-    /// For a superuser, with a password, and with `sslmode=disable` at its end.
+    /// Returns the URL of a database, with the superuser's password, ending with `sslmode=disable`.
     pub(crate) fn url(&self, database: &str) -> String {
         let port = self.port;
         format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/{database}?sslmode=disable")
@@ -42,55 +42,56 @@ impl Cluster {
         self.port
     }
 
-    /// The data directory.
+    /// Returns the data directory.
     pub(crate) fn directory(&self) -> &Path {
         &self.data
     }
 
-    /// Writes a file into the data directory that only the server can read, as it demands of a
-    /// key: `server.key`, `pg_hba.conf`, or settings as `postgresql.auto.conf`. They are read at
-    /// the next [`Cluster::restart`].
+    /// Writes a file into the data directory with mode 0600, which Postgres requires for keys, e.g.
+    /// `server.key`, `pg_hba.conf` or `postgresql.auto.conf`. The server reads it at the next
+    /// [`Cluster::restart`].
     pub(crate) fn place(&self, name: &str, content: &str) {
-        // made by the keeper, so that it is the server's own
-        self.tell(&format!("umask 077; : >'data/{name}'")).unwrap();
+        // Created by the supervisor, so that the server's user owns it.
+        self.execute(&format!("umask 077; : >'data/{name}'"))
+            .unwrap();
         fs::write(self.data.join(name), content).unwrap();
     }
 
-    /// As by a power cut: every connection breaks.
+    /// Stops the server immediately, like a crash: every connection breaks.
     pub(crate) fn stop(&self) {
-        self.tell(STOP).unwrap();
+        self.execute(STOP).unwrap();
     }
 
-    /// Stops the server, unless it is stopped, and starts it on the same port.
+    /// Stops the server if it runs, and starts it on the same port.
     pub(crate) fn restart(&self) {
-        drop(self.tell(STOP));
-        self.tell(START).unwrap();
+        drop(self.execute(STOP));
+        self.execute(START).unwrap();
     }
 
-    /// In a directory under `parent`, if not wherever is quickest.
+    /// Creates and starts a server in a directory under `parent`; by default on the fastest file system.
     pub(super) fn make(
         parent: Option<&Path>,
         settings: &[(&str, &str)],
     ) -> Result<Cluster, String> {
-        let (keeper, home) = Keeper::hire(parent)?;
+        let (supervisor, home) = Supervisor::start(parent)?;
         let mut cluster = Cluster {
-            keeper: Mutex::new(keeper),
+            supervisor: Mutex::new(supervisor),
             data: home.join("data"),
             home,
             port: 0,
         };
         let init = "initdb -D data -U postgres -E UTF8 -A trust --pwfile=password --no-sync";
-        let tries = LOCALES.map(|locale| format!("{init} {locale}"));
-        let has_initdb = cluster.tell("command -v initdb");
+        let attempts = LOCALES.map(|locale| format!("{init} {locale}"));
+        let has_initdb = cluster.execute("command -v initdb");
         has_initdb.map_err(|_| "no initdb in the path or under /usr/lib/postgresql")?;
-        cluster.tell(&format!("echo {PASSWORD} >password"))?;
-        cluster.tell(&tries.join(" || "))?;
+        cluster.execute(&format!("echo {PASSWORD} >password"))?;
+        cluster.execute(&attempts.join(" || "))?;
         cluster.configure(&[
             ("listen_addresses", "127.0.0.1"),
             ("unix_socket_directories", ""),
         ]);
         cluster.configure(settings);
-        // somebody else may take the free port before the server does
+        // Another process may take the free port before the server does.
         let mut started = cluster.start_on_a_free_port();
         for _ in 0..3 {
             started = started.or_else(|_| cluster.start_on_a_free_port());
@@ -103,10 +104,10 @@ impl Cluster {
         self.port = free.local_addr().unwrap().port();
         drop(free);
         self.configure(&[("port", &self.port.to_string())]);
-        self.tell(START)
+        self.execute(START)
     }
 
-    /// Adds lines to `postgresql.conf`; of two for one setting the later counts.
+    /// Appends settings to `postgresql.conf`, where the last one wins.
     fn configure(&self, settings: &[(&str, &str)]) {
         let path = self.data.join("postgresql.conf");
         let mut file = fs::File::options().append(true).open(path).unwrap();
@@ -115,31 +116,32 @@ impl Cluster {
         }
     }
 
-    /// Has the keeper run a command; an error is what the log got meanwhile.
-    fn tell(&self, command: &str) -> Result<(), String> {
+    /// Runs a command in the supervisor. Errors: the log output of the command.
+    fn execute(&self, command: &str) -> Result<(), String> {
         let log = || fs::read_to_string(self.home.join("log")).unwrap_or_default();
-        let mut keeper = self.keeper.lock().unwrap();
+        let mut supervisor = self.supervisor.lock().unwrap();
         let before = log().len();
-        writeln!(keeper.child.stdin.as_mut().unwrap(), "{command}").unwrap();
-        if keeper.answer() == "0" {
+        writeln!(supervisor.child.stdin.as_mut().unwrap(), "{command}").unwrap();
+        if supervisor.read_line() == "0" {
             return Ok(());
         }
         Err(log()[before..].trim().replace('\n', " | "))
     }
 }
 
-/// A shell beside the tests that runs a server's commands one by one. Its standard input ends when
-/// the tests do, however they end; then it stops the server and removes what it has made.
-struct Keeper {
+/// A shell process that runs commands one by one. When its standard input ends, which happens however the
+/// tests end, it stops the server and removes its files.
+struct Supervisor {
     child: Child,
-    answers: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
 }
 
-/// The binaries of one version, as `initdb` is in the path or else the newest that Debian has put
-/// beside it; a directory that is this user's own, in memory where two gigabytes of that are free
-/// (a database is hundreds of files: made in 10 ms there, in up to 200 ms on a disk); then an exit
-/// status for each line.
-const KEEPER: &str = r#"
+/// The supervisor's script.
+///
+/// It uses the `initdb` in the path, or the newest of Debian's versions. It creates a private directory, in
+/// memory if 2 GB are free: a database is hundreds of files, created in 10 ms there and in up to 200 ms on a
+/// disk. Then it runs each line of its input and prints the exit status.
+const SCRIPT: &str = r#"
     trap '' HUP INT TERM PIPE
     PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin | sort -rV | tr '\n' ':')
     PATH=$(dirname "$(readlink -f "$(command -v initdb)")"):$PATH
@@ -159,53 +161,55 @@ const KEEPER: &str = r#"
 const START: &str = "pg_ctl start -w -D data";
 const STOP: &str = "pg_ctl stop -w -D data -m immediate";
 
-impl Keeper {
-    /// A keeper, and the directory it works in. Postgres refuses to run as root.
-    fn hire(parent: Option<&Path>) -> Result<(Keeper, PathBuf), String> {
+impl Supervisor {
+    /// Starts a supervisor. Returns it with its working directory. As root it switches to another user,
+    /// because Postgres refuses to run as root.
+    fn start(parent: Option<&Path>) -> Result<(Supervisor, PathBuf), String> {
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", KEEPER])
+            .args(["-c", SCRIPT])
             .current_dir("/")
             .envs(parent.map(|parent| ("TMPDIR", parent)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // not to be interrupted with the tests
+            // Its own process group, so that Ctrl-C does not reach it.
             .process_group(0);
         if user_id("-u", None) == Some(0) {
             let other = ["postgres", "nobody"]
                 .into_iter()
                 .find_map(|user| user_id("-u", Some(user)).zip(user_id("-g", Some(user))));
-            let (user, group) = other.ok_or("root may not run it, and there is nobody else")?;
+            let (user, group) =
+                other.ok_or("Postgres does not run as root, and there is no other user")?;
             shell.uid(user).gid(group);
         }
         let mut child = shell
             .spawn()
-            .map_err(|error| format!("no shell: {error}"))?;
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        let mut keeper = Keeper { child, answers };
-        let home = PathBuf::from(keeper.answer());
+            .map_err(|error| format!("cannot start a shell: {error}"))?;
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut supervisor = Supervisor { child, output };
+        let home = PathBuf::from(supervisor.read_line());
         if home.as_os_str().is_empty() {
-            return Err("nowhere to put it".to_owned());
+            return Err("cannot create a directory".to_owned());
         }
-        Ok((keeper, home))
+        Ok((supervisor, home))
     }
 
-    fn answer(&mut self) -> String {
+    fn read_line(&mut self) -> String {
         let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
+        self.output.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Supervisor {
     fn drop(&mut self) {
-        // closes its standard input first
+        // `wait` closes the standard input first.
         drop(self.child.wait());
     }
 }
 
 fn user_id(which: &str, user: Option<&str>) -> Option<u32> {
-    let told = Command::new("id").arg(which).args(user).output().ok()?;
-    String::from_utf8(told.stdout).ok()?.trim().parse().ok()
+    let output = Command::new("id").arg(which).args(user).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }

@@ -1,5 +1,5 @@
-//! Postgres for tests: the server of `SHOP_TEST_POSTGRES_URL`, else a throwaway one that lives as
-//! long as this process. Where there is neither, a test is skipped loudly, or fails if
+//! Postgres databases for tests, on the server of `SHOP_TEST_POSTGRES_URL` or else on a temporary one that
+//! lives as long as this process. Without either, a test prints `SKIPPED`, or fails if
 //! `SHOP_TEST_REQUIRE_POSTGRES=1`.
 
 use std::{
@@ -17,8 +17,8 @@ use shop::infra::db::postgres::Target;
 
 use super::{Cluster, on_a_thread, skip};
 
-/// What a failed test run may lose, and what many shops at once need.
-const THROWAWAY: [(&str, &str); 6] = [
+/// Settings of the temporary server: no durability, and room for many concurrent shops.
+const TEMPORARY_SERVER: [(&str, &str); 6] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
@@ -27,7 +27,7 @@ const THROWAWAY: [(&str, &str); 6] = [
     ("max_wal_size", "256MB"),
 ];
 
-/// A database of one test, dropped with the value.
+/// A database for one test; dropped with the value.
 pub(crate) struct Database {
     server: &'static Server,
     name: String,
@@ -35,25 +35,24 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// With the shop's schema and nothing in it; none where the test is skipped.
+    /// Creates an empty database with the shop's schema. Returns `None` if the test is skipped.
     pub(crate) fn migrated() -> Option<Database> {
         let server = Server::shared()?;
         Some(on_a_thread(|| server.database(server.template())))
     }
 
-    /// Without even a schema; none where the test is skipped.
+    /// Creates a database without a schema. Returns `None` if the test is skipped.
     pub(crate) fn empty() -> Option<Database> {
         let server = Server::shared()?;
         Some(on_a_thread(|| server.database("template0")))
     }
 
-    /// As `postgres://user:password@127.0.0.1:40000/name?sslmode=disable`.
+    /// Returns the URL, e.g. `postgres://user:password@127.0.0.1:40000/name?sslmode=disable`.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// A connection behind the shop's back, for plain threads: within tokio it panics when it is
-    /// used, and even when it is dropped.
+    /// Opens a separate connection. Use and drop it on plain threads only: inside a tokio runtime it panics.
     pub(crate) fn admin(&self) -> Client {
         on_a_thread(|| Client::connect(&self.url, NoTls).unwrap())
     }
@@ -61,14 +60,13 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let gone = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        drop(on_a_thread(|| self.server.run(&gone)));
+        let drop_database = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        drop(on_a_thread(|| self.server.run(&drop_database)));
     }
 }
 
 impl Cluster {
-    /// With Postgres' own defaults but for these lines of `postgresql.conf`; none where the test
-    /// is skipped.
+    /// Starts a server with Postgres' defaults and these settings. Returns `None` if the test is skipped.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Option<Cluster> {
         Cluster::make(None, settings)
             .map_err(|why| no_server(&why))
@@ -76,19 +74,19 @@ impl Cluster {
     }
 }
 
-/// Where databases are made.
+/// The server on which databases are created.
 struct Server {
     url: String,
-    /// What the names of this process's databases begin with, and the name of `maintenance`.
+    /// The prefix of this process's database names, and the application name of `maintenance`.
     prefix: String,
     count: AtomicU32,
-    /// One connection as long as the process runs: databases are made one at a time, since two
-    /// cannot copy one template at once, and other processes see whose databases are in use.
+    /// One connection for the lifetime of the process. It serializes CREATE DATABASE, since a template cannot
+    /// be copied concurrently, and shows other processes whose databases are in use.
     maintenance: Mutex<Client>,
     template: OnceLock<String>,
-    /// `STRATEGY` of `CREATE DATABASE`, which Postgres has from version 15 on.
+    /// The `STRATEGY` clause of CREATE DATABASE (Postgres 15 and later).
     strategy: &'static str,
-    /// Stops when the process ends, for a static is never dropped.
+    /// Stops when the process ends, since a static is never dropped.
     _cluster: Option<Cluster>,
 }
 
@@ -104,17 +102,19 @@ impl Server {
         if let Some(url) = given.filter(|url| !url.is_empty()) {
             return Ok(Server::at(url, None));
         }
-        let cluster = Cluster::make(None, &THROWAWAY)?;
+        let cluster = Cluster::make(None, &TEMPORARY_SERVER)?;
         Ok(Server::at(cluster.url("postgres"), Some(cluster)))
     }
 
     fn at(url: String, cluster: Option<Cluster>) -> Server {
         let salt = RandomState::new().hash_one(id()) & 0xffff_ffff;
         let prefix = format!("shop_test_{}_{salt:08x}_", id());
-        let mut config: Config = url.parse().expect("no URL of a Postgres");
+        let mut config: Config = url
+            .parse()
+            .expect("SHOP_TEST_POSTGRES_URL is not a Postgres URL");
         let connected = config.application_name(&prefix).connect(NoTls);
         let mut maintenance = connected
-            .unwrap_or_else(|error| panic!("the Postgres for tests does not answer: {error:?}"));
+            .unwrap_or_else(|error| panic!("cannot connect to the Postgres for tests: {error:?}"));
         sweep(&mut maintenance);
         let version = maintenance
             .query_one("SELECT current_setting('server_version_num')::int", &[])
@@ -134,11 +134,11 @@ impl Server {
         }
     }
 
-    /// The name of a database with the shop's schema, migrated once for all.
+    /// Returns the name of the template database with the shop's schema, migrated at first use.
     fn template(&self) -> &str {
         self.template.get_or_init(|| {
             let name = self.create("template0");
-            let target = Target::parse(&beside(&self.url, &name)).unwrap();
+            let target = Target::parse(&with_database(&self.url, &name)).unwrap();
             shop::infra::db::migrate::postgres(&target).unwrap();
             name
         })
@@ -148,7 +148,7 @@ impl Server {
         let name = self.create(template);
         Database {
             server: self,
-            url: beside(&self.url, &name),
+            url: with_database(&self.url, &name),
             name,
         }
     }
@@ -169,7 +169,7 @@ impl Server {
     }
 }
 
-/// Drops what test processes have left that are gone: templates, and all of one that was killed.
+/// Drops the databases of test processes that have ended: their templates, and everything a killed one left.
 fn sweep(maintenance: &mut Client) {
     let left = maintenance.query(
         "SELECT d.datname FROM pg_database d WHERE starts_with(d.datname, 'shop_test_') AND NOT EXISTS
@@ -179,19 +179,19 @@ fn sweep(maintenance: &mut Client) {
     );
     for row in left.unwrap() {
         let name: String = row.get(0);
-        // another process may sweep as well
+        // Another process may sweep concurrently.
         drop(maintenance.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")));
     }
 }
 
-/// Says that a test has no server.
+/// Skips a test without a server.
 fn no_server(why: &str) {
     let remedy = "set SHOP_TEST_POSTGRES_URL or install postgresql";
     skip("POSTGRES", &format!("no Postgres: {why}; {remedy}"));
 }
 
-/// The same server's URL with another database in it.
-fn beside(url: &str, database: &str) -> String {
+/// Returns the URL with another database name.
+fn with_database(url: &str, database: &str) -> String {
     let (address, options) = url.split_at(url.find('?').unwrap_or(url.len()));
     let host = address.find("://").map_or(0, |at| at + 3);
     let end = address[host..]

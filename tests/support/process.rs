@@ -1,4 +1,4 @@
-//! The real program on a real socket.
+//! The real program as a child process.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -9,36 +9,35 @@ use std::{
 
 use super::{Database, TestShop};
 
-/// How long a command may take to end; past it the test has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The maximum run time of a command.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A running `shop serve`; killed when dropped.
 pub(crate) struct Process {
     child: Child,
-    /// As `http://127.0.0.1:40000`.
+    /// E.g. `http://127.0.0.1:40000`.
     pub(crate) url: String,
 }
 
 impl Process {
-    /// Starts a server on a free port of this machine, without rate limits, and waits until it
-    /// listens.
+    /// Starts a server on a free port, without rate limits, and waits until it listens.
     pub(crate) fn start(directory: &Path) -> Process {
         Process::start_with(Command::new(env!("CARGO_BIN_EXE_shop")), directory)
     }
 
-    /// As [`Process::start`], on the data of a shop of a test.
+    /// Like [`Process::start`], on the data of a [`TestShop`].
     pub(crate) fn of(shop: &TestShop) -> Process {
         Process::of_with(shop, &[])
     }
 
-    /// As [`Process::of`], with these variables.
+    /// Like [`Process::of`], with these environment variables.
     pub(crate) fn of_with(shop: &TestShop, variables: &[(&str, &str)]) -> Process {
         let mut command = program_on(shop.database.as_deref());
         command.envs(variables.iter().copied());
         Process::start_with(command, shop.directory.path())
     }
 
-    /// As [`Process::start`], as a demo.
+    /// Like [`Process::start`], with `--demo`.
     pub(crate) fn start_demo(directory: &Path) -> Process {
         Process::spawn(
             Command::new(env!("CARGO_BIN_EXE_shop")),
@@ -47,7 +46,7 @@ impl Process {
         )
     }
 
-    /// As [`Process::start`], under a command that runs the program given to it.
+    /// Like [`Process::start`], with a command that wraps the program, e.g. `strace`.
     pub(crate) fn start_with(command: Command, directory: &Path) -> Process {
         Process::spawn(command, directory, &[])
     }
@@ -56,7 +55,7 @@ impl Process {
         Process::listening(serve(command, directory, more))
     }
 
-    /// Runs a command that serves, and waits until it listens.
+    /// Spawns a server command and waits until it listens.
     pub(crate) fn listening(mut command: Command) -> Process {
         let mut process = Process {
             child: command.spawn().unwrap(),
@@ -79,13 +78,13 @@ impl Process {
         }
     }
 
-    /// What it says on stderr, line by line; it can be asked for once.
+    /// Returns the lines of stderr. May be called once.
     pub(crate) fn says(&mut self) -> impl Iterator<Item = String> + use<> {
         let errors = BufReader::new(self.child.stderr.take().unwrap());
         errors.lines().map_while(Result::ok)
     }
 
-    /// A field of `/proc/PID/status`: `VmRSS:` is what it holds in kB, `VmHWM:` the most it has held.
+    /// Returns a memory field of `/proc/PID/status` in kB: `VmRSS:` is the current, `VmHWM:` the peak usage.
     pub(crate) fn memory(&self, field: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field));
@@ -97,13 +96,13 @@ impl Process {
         self.child.id()
     }
 
-    /// SIGKILL, as by a power cut.
+    /// Sends SIGKILL and waits for the end.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         let done = Command::new("kill")
             .args(["-TERM", &self.pid().to_string()])
@@ -124,7 +123,7 @@ impl Drop for Process {
     }
 }
 
-/// The command that serves a data directory on a free port, with more arguments.
+/// Returns the command that serves a data directory on a free port, with additional arguments.
 pub(crate) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Command {
     for (variable, value) in [("SHOP_LOG", "warn"), ("SHOP_RATE_LIMIT", "off")] {
         if command.get_envs().all(|(name, _)| name != variable) {
@@ -146,7 +145,7 @@ pub(crate) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Co
     command
 }
 
-/// Runs a command that must end by itself, and soon.
+/// Runs a command that must end by itself within the timeout.
 pub(crate) fn ends(mut command: Command) -> Output {
     let mut child = command
         .stdout(Stdio::piped())
@@ -155,21 +154,21 @@ pub(crate) fn ends(mut command: Command) -> Output {
         .unwrap();
     let started = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > PATIENCE {
+        if started.elapsed() > TIMEOUT {
             child.kill().unwrap();
-            panic!("it runs on: {:?}", child.wait_with_output());
+            panic!("the command did not end: {:?}", child.wait_with_output());
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     child.wait_with_output().unwrap()
 }
 
-/// Runs a command of the program to its end.
+/// Runs a subcommand of the program to its end.
 pub(crate) fn run(directory: &Path, arguments: &[&str]) -> std::process::Output {
     run_with_input(directory, arguments, "")
 }
 
-/// As [`run`], on a database server where there is one.
+/// Like [`run`], on a Postgres database if given.
 pub(crate) fn run_on(
     directory: &Path,
     database: Option<&Database>,
@@ -180,7 +179,8 @@ pub(crate) fn run_on(
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-/// The program, on a database server where there is one. Its URL holds a password, so it is no flag.
+/// Returns the program's command, with the URL of a Postgres database if given. The URL contains a password,
+/// so it is passed in the environment.
 pub(crate) fn program_on(database: Option<&Database>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     if let Some(database) = database {
@@ -189,7 +189,7 @@ pub(crate) fn program_on(database: Option<&Database>) -> Command {
     command
 }
 
-/// As [`run`], with this on standard input.
+/// Like [`run`], with standard input.
 pub(crate) fn run_with_input(
     directory: &Path,
     arguments: &[&str],

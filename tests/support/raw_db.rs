@@ -1,4 +1,4 @@
-//! What stands in the database, read and disturbed behind the shop's back.
+//! Direct access to the database: reads its rows, checks invariants and injects faults.
 
 use std::{collections::BTreeMap, path::Path, sync::Mutex};
 
@@ -7,30 +7,30 @@ use rusqlite::{Connection, types::ValueRef};
 
 use super::{Database, TestShop, on_a_thread};
 
-/// Another program's connection to the same database.
+/// A separate connection to the shop's database.
 pub(crate) enum RawDb {
     Sqlite(Connection),
-    /// Its client has a runtime of its own, which must not run, nor end, inside that of a test.
+    /// The client owns a runtime, which must neither run nor be dropped inside the runtime of a test.
     Postgres(Mutex<Option<Client>>),
 }
 
-/// A row's cells as texts.
+/// The columns of a row as text.
 pub(crate) type Cells = Vec<Option<String>>;
 
-/// Each must hold in every shop at every moment: what it is, and a statement that counts breaches.
+/// Invariants that hold in every shop at any time: a name, and a query that counts violations.
 const INVARIANTS: &[(&str, &str)] = &[
     (
-        "every order has lines",
+        "every order has line items",
         "SELECT count(*) FROM orders o
          WHERE NOT EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id)",
     ),
     (
-        "every order has one payment of its total",
+        "every order has one payment over its total",
         "SELECT count(*) FROM orders o WHERE 1 <>
          (SELECT count(*) FROM payments p WHERE p.order_id = o.id AND p.amount = o.total)",
     ),
     (
-        "every total is the sum of its lines",
+        "every total is the sum of its line items",
         "SELECT count(*) FROM orders o WHERE o.total <>
          (SELECT sum(i.price * i.quantity) FROM order_items i WHERE i.order_id = o.id)",
     ),
@@ -40,7 +40,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          (SELECT coalesce(sum(m.delta), 0) FROM stock_movements m WHERE m.product_id = p.id)",
     ),
     (
-        "stock and what was sold are what came in",
+        "stock plus sold quantity equals received quantity",
         "SELECT count(*) FROM products p WHERE p.stock
          + (SELECT coalesce(sum(i.quantity), 0) FROM order_items i JOIN orders o ON o.id = i.order_id
             WHERE i.product_id = p.id AND o.status <> 'CANCELLED')
@@ -48,39 +48,39 @@ const INVARIANTS: &[(&str, &str)] = &[
              WHERE m.product_id = p.id AND (m.order_id IS NULL OR m.cause = 'refund'))",
     ),
     (
-        "events are numbered without gaps",
+        "event numbers have no gaps",
         "SELECT count(*) <> coalesce(max(seq) - min(seq) + 1, 0) FROM events",
     ),
     (
-        "the kept count is the count",
+        "the stored product count is correct",
         "SELECT value <> (SELECT count(*) FROM products WHERE deleted_at IS NULL)
          FROM kept_counts WHERE name = 'products'",
     ),
     (
-        "the kept count of a category is its count",
+        "the stored product counts of categories are correct",
         "SELECT count(*) FROM categories c WHERE c.product_count <>
          (SELECT count(*) FROM products p WHERE p.category_id = c.id AND p.deleted_at IS NULL)",
     ),
     (
-        "every event has its number",
+        "every event has a sequence number",
         "SELECT count(*) FROM fresh_events",
     ),
 ];
 
-/// What only a file has to be asked.
+/// Invariants that only SQLite can violate.
 const SQLITE_INVARIANTS: &[(&str, &str)] = &[
     (
-        "no row points nowhere",
+        "no foreign key is violated",
         "SELECT count(*) FROM pragma_foreign_key_check",
     ),
     (
-        "the file is whole",
+        "the file is not corrupted",
         "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     ),
 ];
 
 impl RawDb {
-    /// Beside whatever runs on this data directory, or on this database.
+    /// Connects to the database of this data directory, or to this Postgres database.
     pub(crate) fn of(directory: &Path, database: Option<&Database>) -> RawDb {
         match database {
             None => RawDb::Sqlite(Connection::open(directory.join("shop.db")).unwrap()),
@@ -91,35 +91,36 @@ impl RawDb {
         }
     }
 
-    fn ask<T: Send>(
+    fn with_client<T: Send>(
         client: &Mutex<Option<Client>>,
-        ask: impl FnOnce(&mut Client) -> T + Send,
+        run: impl FnOnce(&mut Client) -> T + Send,
     ) -> T {
-        on_a_thread(|| ask(client.lock().unwrap().as_mut().unwrap()))
+        on_a_thread(|| run(client.lock().unwrap().as_mut().unwrap()))
     }
 
     pub(crate) fn run(&self, sql: &str) {
         match self {
             RawDb::Sqlite(connection) => connection.execute_batch(sql).unwrap(),
             RawDb::Postgres(client) => {
-                Self::ask(client, |client| client.batch_execute(sql)).unwrap();
+                Self::with_client(client, |client| client.batch_execute(sql)).unwrap();
             }
         }
     }
 
-    /// Every row of the answer, each cell as a text.
+    /// Returns all rows, with each column as text.
     pub(crate) fn rows(&self, sql: &str) -> Vec<Cells> {
         match self {
             RawDb::Sqlite(connection) => {
                 let mut statement = connection.prepare(sql).unwrap();
                 let width = statement.column_count();
                 let rows = statement.query_map([], |row| {
-                    (0..width).map(|at| row.get_ref(at).map(show)).collect()
+                    (0..width).map(|at| row.get_ref(at).map(to_text)).collect()
                 });
                 rows.unwrap().map(Result::unwrap).collect()
             }
             RawDb::Postgres(client) => {
-                let messages = Self::ask(client, |client| client.simple_query(sql)).unwrap();
+                let messages =
+                    Self::with_client(client, |client| client.simple_query(sql)).unwrap();
                 let rows = messages.iter().filter_map(|message| match message {
                     SimpleQueryMessage::Row(row) => Some(row),
                     _ => None,
@@ -134,19 +135,19 @@ impl RawDb {
         }
     }
 
-    /// The first cell of the first row.
+    /// Returns the first column of the first row.
     pub(crate) fn text(&self, sql: &str) -> String {
         self.rows(sql).remove(0).remove(0).unwrap()
     }
 
-    /// The first cell of every row.
+    /// Returns the first column of every row.
     pub(crate) fn numbers(&self, sql: &str) -> Vec<i64> {
         let rows = self.rows(sql).into_iter();
         rows.map(|mut row| row.remove(0).unwrap().parse().unwrap())
             .collect()
     }
 
-    /// As [`RawDb::text`]; a truth is 1.
+    /// Like [`RawDb::text`], as a number; `true` is 1.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         match self.text(sql).as_str() {
             "t" => 1,
@@ -155,13 +156,12 @@ impl RawDb {
         }
     }
 
-    /// From now on nothing can be written into this table.
+    /// Makes all further inserts into the table fail.
     pub(crate) fn break_table(&self, table: &str) {
         self.fail_at(table, "TRUE", "ABORT");
     }
 
-    /// From now on a row of this table of which `condition` (about `NEW`) is true undoes the whole
-    /// transaction.
+    /// Makes an insert roll back the whole transaction if `condition` (about `NEW`) is true.
     pub(crate) fn undo_at(&self, table: &str, condition: &str) {
         self.fail_at(table, condition, "ROLLBACK");
     }
@@ -181,6 +181,7 @@ impl RawDb {
         });
     }
 
+    /// Reverts [`RawDb::break_table`] and [`RawDb::undo_at`].
     pub(crate) fn mend_table(&self, table: &str) {
         self.run(&match self {
             RawDb::Sqlite(_) => format!("DROP TRIGGER break_{table}"),
@@ -188,7 +189,7 @@ impl RawDb {
         });
     }
 
-    /// Lets nobody else write into `table` before [`RawDb::let_go`].
+    /// Blocks writes of others to `table` until [`RawDb::let_go`]. (On SQLite, to the whole database.)
     pub(crate) fn hold(&self, table: &str) {
         match self {
             RawDb::Sqlite(_) => self.run("BEGIN IMMEDIATE"),
@@ -196,15 +197,16 @@ impl RawDb {
         }
     }
 
+    /// Commits, and so releases the locks of [`RawDb::hold`].
     pub(crate) fn let_go(&self) {
         self.run("COMMIT");
     }
 
-    /// The names of all tables, in their order.
+    /// Returns the names of all tables that both engines have, sorted.
     pub(crate) fn tables(&self) -> Vec<String> {
         let names = self.rows(match self {
             RawDb::Sqlite(_) => {
-                // What triggers make of a table, on one engine only: the index of words, and counts.
+                // SQLite only: the full-text index and counts maintained by triggers.
                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
                      AND name NOT LIKE 'product_fts%' AND name <> 'price_counts'"
             }
@@ -215,10 +217,10 @@ impl RawDb {
         names
     }
 
-    /// Every row of every table, in the same words on every engine.
+    /// Returns all rows of all tables, in the same format on both engines.
     pub(crate) fn dump(&self) -> BTreeMap<String, Vec<String>> {
-        self.await_numbers();
-        let placeholders = |name: &str| {
+        self.wait_for_event_numbers();
+        let rows_of = |name: &str| {
             let rows = self.rows(&format!("SELECT {} FROM {name}", self.columns(name)));
             let mut rows: Vec<_> = rows.iter().map(|cells| format!("{cells:?}")).collect();
             rows.sort();
@@ -227,13 +229,13 @@ impl RawDb {
         let names = self.tables().into_iter();
         names
             .map(|name| {
-                let rows = placeholders(&name);
+                let rows = rows_of(&name);
                 (name, rows)
             })
             .collect()
     }
 
-    /// All columns of a table, as a SELECT names them; bytes come in hex.
+    /// Returns the select list of all columns of a table; binary columns as hex.
     fn columns(&self, table: &str) -> String {
         match self {
             RawDb::Sqlite(_) => "*".to_owned(),
@@ -248,22 +250,22 @@ impl RawDb {
         }
     }
 
-    /// Waits until every committed event has its number: at once where one writer gives it.
-    pub(crate) fn await_numbers(&self) {
+    /// Waits until every committed event has a sequence number; on SQLite it always has.
+    pub(crate) fn wait_for_event_numbers(&self) {
         while self.number("SELECT count(*) FROM fresh_events") > 0 {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
     }
 
-    /// Fails the test if money, stock or the file itself do not add up.
+    /// Asserts that all invariants hold.
     pub(crate) fn assert_sound(&self) {
-        self.await_numbers();
+        self.wait_for_event_numbers();
         let more = match self {
             RawDb::Sqlite(_) => SQLITE_INVARIANTS,
             RawDb::Postgres(_) => &[],
         };
-        for (what, breaches) in INVARIANTS.iter().chain(more) {
-            assert_eq!(self.number(breaches), 0, "breached: {what}");
+        for (invariant, violations) in INVARIANTS.iter().chain(more) {
+            assert_eq!(self.number(violations), 0, "violated: {invariant}");
         }
     }
 }
@@ -277,7 +279,7 @@ impl Drop for RawDb {
     }
 }
 
-fn show(value: ValueRef<'_>) -> Option<String> {
+fn to_text(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Null => None,
         ValueRef::Integer(number) => Some(number.to_string()),

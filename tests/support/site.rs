@@ -1,4 +1,4 @@
-//! Where a shop is kept that runs as the real program.
+//! The data of a shop that runs as the real program.
 
 use std::{
     process::{Command, Output},
@@ -21,7 +21,7 @@ use super::{
     shop::{options, share_images},
 };
 
-/// A data directory, and the database beside it where that is a server's.
+/// A data directory, with its Postgres database if the engine is Postgres.
 pub(crate) struct Site {
     directory: tempfile::TempDir,
     pub(crate) database: Option<Arc<Database>>,
@@ -29,10 +29,10 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// With the shop's schema and nothing in it; none where the engine is not to be had.
+    /// Returns an empty shop, or `None` if the engine is not available.
     #[expect(
         clippy::unused_async,
-        reason = "a story is told of whatever can be had `on` an engine"
+        reason = "the test macros await `on` of every fixture"
     )]
     pub(crate) async fn on(engine: Engine) -> Option<Site> {
         Some(Site::of(engine, engine.database().ok()?))
@@ -50,14 +50,14 @@ impl Site {
         }
     }
 
-    /// For an instance on the same database that keeps its pictures by itself.
+    /// Returns the data directory of another instance on the same database, with its own image folder.
     pub(crate) fn apart(&self) -> Site {
         assert_eq!(self.engine, Engine::Postgres, "a file has one server");
         Site::of(self.engine, self.database.clone())
     }
 
-    /// For another instance on the same database, with the same pictures.
-    pub(crate) fn beside(&self) -> Site {
+    /// Returns the data directory of another instance on the same database, with the same image folder.
+    pub(crate) fn another_instance(&self) -> Site {
         let site = self.apart();
         share_images(self.directory.path(), site.directory.path());
         site
@@ -68,21 +68,21 @@ impl Site {
         Process::spawn(self.program(), self.directory.path(), &[])
     }
 
-    /// As [`Site::start`], with these variables.
+    /// Like [`Site::start`], with these environment variables.
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Process {
         let mut program = serve(self.program(), self.directory.path(), &[]);
         program.envs(variables.iter().copied());
         Process::listening(program)
     }
 
-    /// As [`Site::start`], under a command that runs the program given to it.
+    /// Like [`Site::start`], with a command that wraps the program, e.g. `strace`.
     pub(crate) fn start_as(&self, mut command: Command) -> Process {
         let database = self.database.as_deref();
         command.envs(database.map(|it| ("SHOP_DATABASE_URL", it.url())));
         Process::spawn(command, self.directory.path(), &[])
     }
 
-    /// The shop in this process, beside the one that serves it, as a command opens it.
+    /// Opens the shop in this process, as a command does while a server runs.
     pub(crate) async fn beside_itself(&self) -> Arc<App> {
         let mut layer = Layer::new();
         let directory = self.path().to_str().unwrap();
@@ -99,19 +99,19 @@ impl Site {
         server::open(&home, parts).await.unwrap()
     }
 
-    /// The data directory.
+    /// Returns the data directory.
     pub(crate) fn path(&self) -> &std::path::Path {
         self.directory.path()
     }
 
-    /// Starts a server that must not come up, with these variables; tells how it ended.
+    /// Starts a server that must fail, with these environment variables. Returns its output.
     pub(crate) fn refuses_to_start(&self, variables: &[(&str, &str)]) -> Output {
         let mut program = serve(self.program(), self.directory.path(), &[]);
         program.envs(variables.iter().copied());
         ends(program)
     }
 
-    /// Runs a command of the program to its end.
+    /// Runs a subcommand of the program to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         run_on(self.path(), self.database.as_deref(), arguments)
     }
@@ -120,7 +120,7 @@ impl Site {
         program_on(self.database.as_deref())
     }
 
-    /// Puts a product into the shop by the command line; tells its id.
+    /// Adds a product by the command line. Returns its id.
     pub(crate) fn product(&self, name: &str, price: i64, stock: i64) -> String {
         add_product(|arguments| self.run(arguments), name, price, stock)
     }
@@ -130,20 +130,20 @@ impl Site {
     }
 }
 
-/// A data directory with a shop on a file, and nothing in it: most commands create none.
+/// Returns a data directory with an empty SQLite shop. (Most commands do not create one.)
 pub(crate) fn new_shop() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     create_shop(directory.path());
     directory
 }
 
-/// As [`new_shop`], in a directory that has a name.
+/// Like [`new_shop`], in this directory.
 pub(crate) fn create_shop(data_dir: &std::path::Path) {
     Home::open(data_dir).unwrap();
     migrate::sqlite(&data_dir.join("shop.db")).unwrap();
 }
 
-/// Puts a product into the shop that `run` runs commands on; tells its id.
+/// Adds a product to the shop on which `run` runs commands. Returns its id.
 pub(crate) fn add_product(
     run: impl Fn(&[&str]) -> Output,
     name: &str,

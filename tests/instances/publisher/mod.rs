@@ -1,5 +1,5 @@
-//! How committed events get their numbers: whatever commits late, is lost on the way or is told by
-//! nobody, no number is missing and no event stands there twice.
+//! The publisher: event numbers have no gaps and no duplicates, despite late commits, lost connections and
+//! missed notifications.
 
 use std::time::Duration;
 
@@ -26,23 +26,23 @@ use crate::support::{
 
 mod model;
 
-/// How long an answer may take that must come; past it the test has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of every wait.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The statement by which any program leaves an event: so many of a product are in stock.
-fn leave(product: &str, stock: i64) -> String {
+/// Returns the INSERT of an event with the stock of a product.
+fn insert_event(product: &str, stock: i64) -> String {
     let changes = json!([{ "id": product, "stockQuantity": stock }]);
     format!("INSERT INTO fresh_events (at, changes) VALUES (1769860800000, '{changes}')")
 }
 
-/// What an update says of its one product.
+/// Returns the stock of an update with one product.
 fn stock(update: &Value) -> i64 {
     assert_eq!(update["products"].as_array().unwrap().len(), 1, "{update}");
     update["products"][0]["stockQuantity"].as_i64().unwrap()
 }
 
-/// Breaks the connection of every publisher on the database; tells how many there were.
-fn break_publishers(raw: &RawDb) -> i64 {
+/// Terminates the connections of all publishers of the database. Returns their number.
+fn terminate_publishers(raw: &RawDb) -> i64 {
     raw.number(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_locks
          WHERE locktype = 'advisory' AND objsubid = 2 AND pid <> pg_backend_pid()
@@ -51,7 +51,7 @@ fn break_publishers(raw: &RawDb) -> i64 {
 }
 
 postgres_test! {
-    async fn what_commits_late_is_told_late(shop: TestShop) {
+    async fn an_event_that_commits_late_gets_a_later_number(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let ada = shop.customer("ada").await;
         let other = shop.another().await;
@@ -62,7 +62,7 @@ postgres_test! {
         }
         let late = shop.raw_db();
         late.run("BEGIN");
-        late.run(&leave(&kettle, 7));
+        late.run(&insert_event(&kettle, 7));
         for _ in 0..3 {
             ada.place_order(&kettle, 1).await;
         }
@@ -70,7 +70,7 @@ postgres_test! {
             listener.follow(heard, 4).await;
             assert_eq!(heard.updates.iter().map(stock).collect::<Vec<_>>(), [99, 98, 97]);
         }
-        // Nobody waits for it, not even a greeting.
+        // Nothing waits for the open transaction, not even a greeting.
         assert_eq!(served[1].listen("").await.1["seq"], 4);
         late.let_go();
         for (listener, heard) in &mut listeners {
@@ -82,7 +82,7 @@ postgres_test! {
             listener.follow(heard, 6).await;
             assert_eq!(stock(&heard.updates[4]), 96);
         }
-        // A replay tells the same.
+        // A replay returns the same events.
         for one in &served {
             let mut again = Heard::since(1);
             one.resume(&again).await.follow(&mut again, 6).await;
@@ -93,16 +93,16 @@ postgres_test! {
         }
     }
 
-    async fn what_is_undone_late_leaves_no_gap(shop: TestShop) {
+    async fn a_rollback_leaves_no_gap(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let ada = shop.customer("ada").await;
         let served = Served::start(&shop).await;
         let (mut listener, _) = served.listen("").await;
-        let undone = shop.raw_db();
-        undone.run("BEGIN");
-        undone.run(&leave(&kettle, 7));
+        let rolled_back = shop.raw_db();
+        rolled_back.run("BEGIN");
+        rolled_back.run(&insert_event(&kettle, 7));
         ada.place_order(&kettle, 1).await;
-        undone.run("ROLLBACK");
+        rolled_back.run("ROLLBACK");
         ada.place_order(&kettle, 1).await;
         let mut heard = Heard::since(1);
         listener.follow(&mut heard, 3).await;
@@ -110,7 +110,7 @@ postgres_test! {
         served.stopped().await;
     }
 
-    async fn what_nobody_told_of_is_found(shop: TestShop) {
+    async fn an_event_without_a_notification_is_found_by_polling(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let other = shop.another().await;
         let served = [Served::start(&shop).await, Served::start(&other).await];
@@ -120,7 +120,7 @@ postgres_test! {
         }
         let raw = shop.raw_db();
         for number in 1..=3 {
-            raw.run(&leave(&kettle, number));
+            raw.run(&insert_event(&kettle, number));
             for (listener, heard) in &mut listeners {
                 listener.follow(heard, 1 + number).await;
                 assert_eq!(heard.stock[&kettle], number);
@@ -131,7 +131,7 @@ postgres_test! {
         }
     }
 
-    async fn what_a_command_writes_is_heard_on_every_instance(shop: TestShop) {
+    async fn changes_by_a_command_are_published_on_every_instance(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
         let other = shop.another().await;
         let served = [Served::start(&shop).await, Served::start(&other).await];
@@ -152,13 +152,13 @@ postgres_test! {
         }
     }
 
-    async fn a_products_events_keep_its_order_under_contention(shop: TestShop) {
+    async fn events_of_a_product_keep_their_order_under_contention(shop: TestShop) {
         let other = shop.another().await;
         let kettle = shop.product("Kettle", 129_900, 10_000).await;
         let mug = shop.product("Mug", 30_000, 10_000).await;
         let served = Served::start(&other).await;
         let (mut listener, _) = served.listen("").await;
-        // Everybody takes another quantity, by which the order is known again.
+        // Each customer orders a different quantity, which identifies the order.
         let mut customers = Vec::new();
         for quantity in 1..=40 {
             let customer = shop.customer(&format!("customer{quantity}")).await;
@@ -177,20 +177,20 @@ postgres_test! {
                 .updates
                 .iter()
                 .flat_map(|update| update["products"].as_array().unwrap())
-                .filter(|told| told["id"] == product.as_str())
-                .map(|told| {
-                    let left = told["stockQuantity"].as_i64().unwrap();
+                .filter(|change| change["id"] == product.as_str())
+                .map(|change| {
+                    let left = change["stockQuantity"].as_i64().unwrap();
                     std::mem::replace(&mut before, left) - left
                 })
                 .collect();
             taken.sort_unstable();
-            assert_eq!(taken, (1 + more..=40 + more).collect::<Vec<_>>(), "each order's step");
+            assert_eq!(taken, (1 + more..=40 + more).collect::<Vec<_>>(), "one change per order");
             assert_eq!(before, shop.stock(product).await);
         }
         served.stopped().await;
     }
 
-    async fn a_publisher_that_lost_its_connection_goes_on(shop: TestShop) {
+    async fn a_publisher_reconnects(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let ada = shop.customer("ada").await;
         let served = Served::start(&shop).await;
@@ -199,20 +199,20 @@ postgres_test! {
         let raw = shop.raw_db();
         for turn in 0..2 {
             ada.place_order(&kettle, 1).await;
-            assert_eq!(break_publishers(&raw), 1);
+            assert_eq!(terminate_publishers(&raw), 1);
             for _ in 0..3 {
                 ada.place_order(&kettle, 1).await;
             }
             listener.follow(&mut heard, 5 + 4 * turn).await;
             assert_eq!(heard.stock[&kettle], 96 - 4 * turn);
         }
-        assert_eq!(break_publishers(&raw), 1, "it is there again");
+        assert_eq!(terminate_publishers(&raw), 1, "it has reconnected");
         let again = served.resume(&Heard::default()).await;
         again.leave().await;
         served.stopped().await;
     }
 
-    async fn while_one_publisher_is_gone_another_numbers(shop: TestShop) {
+    async fn publishers_replace_each_other_when_connections_break(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 1000).await;
         let other = shop.another().await;
         let served = [Served::start(&shop).await, Served::start(&other).await];
@@ -233,7 +233,7 @@ postgres_test! {
         });
         let breaking = async {
             for _ in 0..20 {
-                break_publishers(&raw);
+                terminate_publishers(&raw);
                 tokio::task::yield_now().await;
             }
         };
@@ -248,18 +248,18 @@ postgres_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn who_asks_for_numbers_of_a_closed_shop_is_told_so(store: TestStore) {
+    async fn flushing_events_of_a_closed_database_is_unavailable(store: TestStore) {
         let other = store.another().await;
         store.db.flush_events().await.unwrap();
         store.db.close().await;
-        let asked = tokio::time::timeout(PATIENCE, store.db.flush_events()).await;
-        assert_eq!(asked.expect("left waiting").unwrap_err().kind(), Kind::Unavailable);
+        let flushed = tokio::time::timeout(TIMEOUT, store.db.flush_events()).await;
+        assert_eq!(flushed.expect("it returns").unwrap_err().kind(), Kind::Unavailable);
         other.db.flush_events().await.unwrap();
     }
 }
 
-/// A shop's database on a server of its own, with events in it.
-async fn opened(cluster: &Cluster) -> Db {
+/// Opens a database on this server and emits 20 events.
+async fn open_with_events(cluster: &Cluster) -> Db {
     let location = Location::parse(&cluster.url("postgres")).unwrap();
     let opened = Db::open(location, options(), Clock::system(), Rng::system()).await;
     let db = opened.unwrap();
@@ -272,8 +272,8 @@ async fn opened(cluster: &Cluster) -> Db {
 
 async fn emit(db: &Db, stock: i64) {
     let change = StockChange::now(ProductId(uuid::Uuid::nil()), stock);
-    let told = Event::Inventory(vec![change]);
-    let written = db.write("test.emit", move |tx| tx.emit(&told)).await;
+    let event = Event::Inventory(vec![change]);
+    let written = db.write("test.emit", move |tx| tx.emit(&event)).await;
     written.unwrap();
 }
 
@@ -282,16 +282,16 @@ async fn head(db: &Db) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_number_that_was_heard_outlives_the_servers_power() {
-    // It acknowledges before it has synced, and then takes its time.
+async fn published_numbers_survive_a_server_crash() {
+    // The server's defaults acknowledge commits long before they are flushed.
     let settings = [("synchronous_commit", "off"), ("wal_writer_delay", "10s")];
     let Some(cluster) = Cluster::start(&settings) else {
         return;
     };
-    let db = opened(&cluster).await;
+    let db = open_with_events(&cluster).await;
     assert_eq!(head(&db).await, 20);
     cluster.stop();
-    // Nobody is there to number once more what was numbered.
+    // No publisher runs that could number the events again.
     db.close().await;
     cluster.restart();
     let url = cluster.url("postgres");
@@ -304,24 +304,24 @@ async fn a_number_that_was_heard_outlives_the_servers_power() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_left_waiting_for_a_database_that_is_gone() {
+async fn flushing_events_does_not_hang_if_the_server_is_lost() {
     let Some(cluster) = Cluster::start(&[]) else {
         return;
     };
-    let db = opened(&cluster).await;
+    let db = open_with_events(&cluster).await;
     cluster.stop();
     for _ in 0..2 {
-        let asked = tokio::time::timeout(PATIENCE, db.flush_events()).await;
+        let flushed = tokio::time::timeout(TIMEOUT, db.flush_events()).await;
         assert_eq!(
-            asked.expect("left waiting").unwrap_err().kind(),
+            flushed.expect("it returns").unwrap_err().kind(),
             Kind::Unavailable
         );
     }
     cluster.restart();
-    let healed = async { while db.flush_events().await.is_err() {} };
-    tokio::time::timeout(PATIENCE, healed)
+    let recovered = async { while db.flush_events().await.is_err() {} };
+    tokio::time::timeout(TIMEOUT, recovered)
         .await
-        .expect("it does not heal");
+        .expect("it recovers");
     emit(&db, 21).await;
     db.flush_events().await.unwrap();
     assert_eq!(head(&db).await, 21);

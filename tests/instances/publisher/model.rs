@@ -1,5 +1,4 @@
-//! The publishers against a model of them: transactions that commit in any order, some of them
-//! late, some never.
+//! Model-based test of the publishers: transactions commit in any order, late or never.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -18,19 +17,19 @@ use crate::support::{Engine, TestStore};
 
 const TRANSACTIONS: usize = 4;
 
-/// What happens next. A transaction is one of a few that another program keeps open.
+/// A step of the test. Transactions are addressed by index.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// An event is left in a transaction, which begins with it if need be: its place is drawn.
-    Leave(usize),
+    /// Inserts an event in a transaction, which begins if necessary. The event's id is assigned now.
+    Insert(usize),
     Commit(usize),
-    Undo(usize),
-    /// One of two instances writes an event of its own, and tells of it.
+    RollBack(usize),
+    /// One of two instances emits an event and notifies its publisher.
     Write {
         second: bool,
     },
-    /// Somebody wants to know at one of two instances that all is numbered.
-    Settle {
+    /// One of two instances waits until all committed events are numbered.
+    Flush {
         second: bool,
     },
 }
@@ -38,28 +37,28 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let transaction = || 0..TRANSACTIONS;
     let step = prop_oneof![
-        4 => transaction().prop_map(Step::Leave),
+        4 => transaction().prop_map(Step::Insert),
         3 => transaction().prop_map(Step::Commit),
-        1 => transaction().prop_map(Step::Undo),
+        1 => transaction().prop_map(Step::RollBack),
         3 => any::<bool>().prop_map(|second| Step::Write { second }),
-        2 => any::<bool>().prop_map(|second| Step::Settle { second }),
+        2 => any::<bool>().prop_map(|second| Step::Flush { second }),
     ];
     vec(step, 1..40)
 }
 
-/// What became of the steps so far. An event is known by its number in `stockQuantity`.
+/// The expected state. An event is identified by its `stockQuantity`.
 struct Model<'a> {
     stores: [&'a TestStore; 2],
     open: Vec<(&'a RawDb, Vec<i64>)>,
-    /// Events in the order in which they were told, as far as somebody looked.
-    told: Vec<i64>,
-    /// Events that were committed since.
-    fresh: Vec<i64>,
+    /// The published events in their order, up to the last flush.
+    published: Vec<i64>,
+    /// The events committed since the last flush.
+    committed: Vec<i64>,
     last: i64,
 }
 
-/// An event that was not there before.
-fn next() -> i64 {
+/// Returns the number of a new event.
+fn next_event() -> i64 {
     static EVENTS: AtomicI64 = AtomicI64::new(1);
     EVENTS.fetch_add(1, Ordering::SeqCst)
 }
@@ -67,68 +66,68 @@ fn next() -> i64 {
 impl Model<'_> {
     async fn play(&mut self, step: Step) {
         match step {
-            Step::Leave(at) => {
-                let event = next();
-                let (raw, left) = &mut self.open[at];
-                if left.is_empty() {
+            Step::Insert(at) => {
+                let event = next_event();
+                let (raw, events) = &mut self.open[at];
+                if events.is_empty() {
                     raw.run("BEGIN");
                 }
-                raw.run(&leave(&uuid::Uuid::nil().to_string(), event));
-                left.push(event);
+                raw.run(&insert_event(&uuid::Uuid::nil().to_string(), event));
+                events.push(event);
             }
             Step::Commit(at) => {
-                let (raw, left) = &mut self.open[at];
-                if !left.is_empty() {
+                let (raw, events) = &mut self.open[at];
+                if !events.is_empty() {
                     raw.run("COMMIT");
-                    self.fresh.append(left);
+                    self.committed.append(events);
                 }
             }
-            Step::Undo(at) => {
-                let (raw, left) = &mut self.open[at];
-                if !left.is_empty() {
+            Step::RollBack(at) => {
+                let (raw, events) = &mut self.open[at];
+                if !events.is_empty() {
                     raw.run("ROLLBACK");
-                    left.clear();
+                    events.clear();
                 }
             }
             Step::Write { second } => {
-                let event = next();
+                let event = next_event();
                 let change = StockChange::now(ProductId(uuid::Uuid::nil()), event);
-                let told = Event::Inventory(vec![change]);
+                let emitted = Event::Inventory(vec![change]);
                 let written = self.stores[usize::from(second)]
                     .db
-                    .write("test.emit", move |tx| tx.emit(&told));
+                    .write("test.emit", move |tx| tx.emit(&emitted));
                 written.await.unwrap();
-                self.fresh.push(event);
+                self.committed.push(event);
             }
-            Step::Settle { second } => self.settle(usize::from(second)).await,
+            Step::Flush { second } => self.flush(usize::from(second)).await,
         }
     }
 
-    /// All that is committed has its number, behind all that had one before.
-    async fn settle(&mut self, at: usize) {
+    /// Flushes and asserts that all committed events have new, contiguous numbers.
+    async fn flush(&mut self, at: usize) {
         let db = &self.stores[at].db;
         db.flush_events().await.unwrap();
         let after = self.last;
         let events = db.read("test.events", move |tx| bus::events_after(tx, after));
-        let mut fresh = Vec::new();
+        let mut new = Vec::new();
         for event in events.await.unwrap() {
             self.last += 1;
-            assert_eq!(event.seq, self.last, "no number is missing");
-            fresh.push(event.changes[0].stock_quantity);
+            assert_eq!(event.seq, self.last, "no gaps");
+            new.push(event.changes[0].stock_quantity);
         }
-        self.told.extend(&fresh);
-        fresh.sort_unstable();
-        self.fresh.sort_unstable();
-        assert_eq!(fresh, self.fresh, "what was committed, each once");
-        self.fresh.clear();
+        self.published.extend(&new);
+        new.sort_unstable();
+        self.committed.sort_unstable();
+        assert_eq!(new, self.committed, "every committed event once");
+        self.committed.clear();
     }
 
     async fn end(mut self) {
         for at in 0..TRANSACTIONS {
             self.play(Step::Commit(at)).await;
         }
-        self.settle(0).await;
-        // Nothing that was told has moved.
+        self.flush(0).await;
+        // Published events have not changed.
         let (db, first) = (&self.stores[1].db, self.last);
         let events = db.read("test.events", move |tx| {
             let mut events = Vec::new();
@@ -139,9 +138,9 @@ impl Model<'_> {
             Ok(events)
         });
         let events = events.await.unwrap();
-        let skip = events.len() - self.told.len();
+        let skip = events.len() - self.published.len();
         assert_eq!(i64::try_from(events.len()).unwrap(), first);
-        for ((_, changes), event) in events[skip..].iter().zip(&self.told) {
+        for ((_, changes), event) in events[skip..].iter().zip(&self.published) {
             let changes: Value = serde_json::from_str(changes).unwrap();
             assert_eq!(changes[0]["stockQuantity"], *event);
         }
@@ -149,7 +148,7 @@ impl Model<'_> {
 }
 
 #[test]
-fn what_is_committed_is_numbered_once_whenever_it_commits() {
+fn every_committed_event_is_numbered_once() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -167,7 +166,7 @@ fn what_is_committed_is_numbered_once_whenever_it_commits() {
     };
     TestRunner::new(config)
         .run(&steps(), |steps| {
-            // What a case that failed has left.
+            // Clean up after a failed case.
             for open in &transactions {
                 open.run("ROLLBACK");
             }
@@ -176,8 +175,8 @@ fn what_is_committed_is_numbered_once_whenever_it_commits() {
                 let mut model = Model {
                     stores: [&store, &other],
                     open: transactions.iter().map(|raw| (raw, Vec::new())).collect(),
-                    told: Vec::new(),
-                    fresh: Vec::new(),
+                    published: Vec::new(),
+                    committed: Vec::new(),
                     last: head,
                 };
                 for step in steps {
