@@ -27,10 +27,10 @@ async fn terminated_backends_lose_and_duplicate_nothing() {
     let recorder = scene.listen("").await;
     let shoppers = Shoppers::start(&scene).await;
     for _ in 0..8 {
-        shoppers.place(7).await;
+        shoppers.wait_for_orders(7).await;
         assert!(terminate_all(&raw) > 0);
     }
-    shoppers.place(20).await;
+    shoppers.wait_for_orders(20).await;
     shoppers.finish(&raw).await;
     recorder.assert_complete(&raw).await;
     scene.listen("?since=0").await.assert_complete(&raw).await;
@@ -49,10 +49,10 @@ async fn a_server_restart_under_load_is_survived() {
     let recorder = scene.listen("").await;
     let shoppers = Shoppers::start(&scene).await;
     for _ in 0..3 {
-        shoppers.place(10).await;
+        shoppers.wait_for_orders(10).await;
         tokio::task::block_in_place(|| scene.cluster.restart());
     }
-    shoppers.place(20).await;
+    shoppers.wait_for_orders(20).await;
     let raw = scene.raw_db();
     shoppers.finish(&raw).await;
     recorder.assert_complete(&raw).await;

@@ -166,7 +166,7 @@ impl Shoppers {
     }
 
     /// Waits until `more` further orders are acknowledged.
-    pub(super) async fn place(&self, more: u64) {
+    pub(super) async fn wait_for_orders(&self, more: u64) {
         let (enough, deadline) = (
             self.placed.load(Ordering::SeqCst) + more,
             Instant::now() + TIMEOUT,

@@ -59,10 +59,10 @@ impl Server {
             ("localhost.key", "server.key"),
         ] {
             let content = fs::read_to_string(certificates.path().join(file)).unwrap();
-            cluster.place(name, &content);
+            cluster.write_file(name, &content);
         }
-        cluster.place("postgresql.auto.conf", "ssl = on\n");
-        cluster.place("pg_hba.conf", PG_HBA);
+        cluster.write_file("postgresql.auto.conf", "ssl = on\n");
+        cluster.write_file("pg_hba.conf", PG_HBA);
         cluster.restart();
         let server = Server {
             cluster,

@@ -164,7 +164,7 @@ fn a_read_only_replica_is_rejected() {
     let Some(cluster) = Cluster::start(&[("fsync", "off")]) else {
         return;
     };
-    cluster.place("standby.signal", "");
+    cluster.write_file("standby.signal", "");
     cluster.restart();
     let why = refuses(&cluster.url("postgres"));
     assert_contains(&why, &["replica", "primary"]);

@@ -50,7 +50,7 @@ impl Cluster {
     /// Writes a file into the data directory with mode 0600, which Postgres requires for keys, e.g.
     /// `server.key`, `pg_hba.conf` or `postgresql.auto.conf`. The server reads it at the next
     /// [`Cluster::restart`].
-    pub(crate) fn place(&self, name: &str, content: &str) {
+    pub(crate) fn write_file(&self, name: &str, content: &str) {
         // Created by the supervisor, so that the server's user owns it.
         self.execute(&format!("umask 077; : >'data/{name}'"))
             .unwrap();

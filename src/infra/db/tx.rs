@@ -123,8 +123,7 @@ impl<'a> Tx<'a> {
 
     /// Inserts an event in this transaction. Listeners receive it after the commit, in commit order.
     ///
-    /// Call it after the statements that lock the rows it describes, so that events of one row keep their
-    /// order.
+    /// Call it after writing the rows it describes. Then their row locks keep the events of one row in order.
     pub fn emit(&mut self, event: &Event) -> Result<()> {
         let Event::Inventory(changes) = event;
         let body = serde_json::to_string(changes).map_err(Error::internal)?;
