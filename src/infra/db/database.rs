@@ -147,7 +147,7 @@ impl Db {
     /// Runs an operation in a read-write transaction. Returns its result once the commit is durable.
     ///
     /// The closure may run several times, each time in a new transaction with a new `now`: on `SQLite` if
-    /// another operation of its group commit fails, on Postgres after a deadlock, a serialization failure or
+    /// another operation of its group commit fails, on Postgres after a conflict with another transaction or
     /// a lost connection.
     pub async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T>
     where
@@ -197,7 +197,7 @@ impl Db {
         &self.clock
     }
 
-    /// Finishes queued operations, rejects new ones, and closes all connections.
+    /// Finishes queued operations and rejects new ones. On `SQLite` a final checkpoint follows.
     pub async fn close(&self) {
         let backend = Arc::clone(&self.backend);
         if let Err(error) = tokio::task::spawn_blocking(move || backend.close()).await {
