@@ -130,12 +130,6 @@ pub(crate) fn serve(mut command: Command, directory: &Path, more: &[&str]) -> Co
             command.env(variable, value);
         }
     }
-    if command
-        .get_envs()
-        .all(|(name, _)| name != "SHOP_RATE_LIMIT")
-    {
-        command.env("SHOP_RATE_LIMIT", "off");
-    }
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(directory)
