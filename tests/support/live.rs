@@ -1,4 +1,4 @@
-//! The shop on a real socket inside the test, and listeners to its live inventory.
+//! A shop on a real socket in the test process, and listeners to its live inventory.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::TestShop;
 
-/// How long a listener waits for what must come; past it the test has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for an expected message.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A shop of a test, listening on a port of this machine.
+/// A shop that listens on a local port.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
-    stop: CancellationToken,
+    stopping: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -31,31 +31,31 @@ impl Served {
     pub(crate) async fn start(shop: &TestShop) -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let ending = CancellationToken::new();
-        let serving = server::serve(listener, Arc::clone(&shop.app), ending.clone());
+        let stopping = CancellationToken::new();
+        let serving = server::serve(listener, Arc::clone(&shop.app), stopping.clone());
         Served {
             address,
-            stop: ending,
+            stopping,
             task: tokio::spawn(serving),
         }
     }
 
-    /// A listener, greeted: tells what it was greeted with.
+    /// Connects a listener. Returns it with the greeting.
     pub(crate) async fn listen(&self, query: &str) -> (Listener, Value) {
-        let mut listener = self.knock(query, &[]).await.unwrap();
+        let mut listener = self.connect(query, &[]).await.unwrap();
         let greeting = listener.hear().await;
         (listener, greeting)
     }
 
-    /// A listener that goes on where this one stopped.
+    /// Connects a listener that continues after the updates received so far.
     pub(crate) async fn resume(&self, heard: &Heard) -> Listener {
         let (listener, greeting) = self.listen(&format!("?since={}", heard.seq)).await;
         assert_eq!(greeting, json!({ "type": "HELLO", "seq": heard.seq }));
         listener
     }
 
-    /// A handshake with headers of its own; an error is the status that refused it.
-    pub(crate) async fn knock(
+    /// Sends a handshake with additional headers. Errors: the HTTP status of a rejection.
+    pub(crate) async fn connect(
         &self,
         query: &str,
         headers: &[(&'static str, &str)],
@@ -63,22 +63,23 @@ impl Served {
         Listener::at(&format!("ws://{}", self.address), query, headers).await
     }
 
-    /// Asks the shop to stop, as a signal would.
+    /// Starts a graceful shutdown, like a signal.
     pub(crate) fn begin_stop(&self) {
-        self.stop.cancel();
+        self.stopping.cancel();
     }
 
+    /// Stops the shop and waits for it.
     pub(crate) async fn stopped(self) {
-        self.stop.cancel();
+        self.stopping.cancel();
         self.task.await.unwrap();
     }
 }
 
-/// One that follows the live inventory.
+/// A listener to the live inventory.
 pub(crate) struct Listener(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Listener {
-    /// `server` as `ws://127.0.0.1:40000`, `query` as `?since=1` or nothing.
+    /// Connects to `server`, e.g. `ws://127.0.0.1:40000`. `query` is e.g. `?since=1`, or empty.
     pub(crate) async fn at(
         server: &str,
         query: &str,
@@ -97,30 +98,30 @@ impl Listener {
         }
     }
 
-    /// The next message.
+    /// Returns the next message.
     pub(crate) async fn hear(&mut self) -> Value {
         let message = self.try_hear().await;
         message.expect("the socket is closed")
     }
 
-    /// The next message; none once the connection is gone.
+    /// Returns the next message, or `None` if the connection is closed.
     pub(crate) async fn try_hear(&mut self) -> Option<Value> {
         match self.next().await? {
             Message::Text(text) => Some(serde_json::from_str(&text).unwrap()),
-            other => panic!("not what a listener is told: {other:?}"),
+            other => panic!("unexpected message: {other:?}"),
         }
     }
 
-    /// Takes down what is told, up to the message that reaches `seq`.
+    /// Records updates up to the one that reaches `seq`.
     pub(crate) async fn follow(&mut self, heard: &mut Heard, seq: i64) {
         while heard.seq < seq {
             heard.note(self.hear().await);
         }
-        assert_eq!(heard.seq, seq, "no message reaches beyond it");
+        assert_eq!(heard.seq, seq, "no message goes beyond it");
     }
 
-    /// Messages up to the one that reaches `seq`.
-    pub(crate) async fn hear_up_to(&mut self, seq: i64) -> Vec<Value> {
+    /// Returns the messages up to the one that reaches `seq`.
+    pub(crate) async fn receive_up_to(&mut self, seq: i64) -> Vec<Value> {
         let mut heard: Vec<Value> = Vec::new();
         while heard.last().is_none_or(|last| last["seq"] != seq) {
             heard.push(self.hear().await);
@@ -128,33 +129,33 @@ impl Listener {
         heard
     }
 
-    pub(crate) async fn say(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
-    /// As [`Listener::say`]; an error if the connection is closed.
-    pub(crate) async fn try_say(&mut self, text: &str) -> Result<(), Error> {
+    /// Like [`Listener::send`]. Errors if the connection is closed.
+    pub(crate) async fn try_send(&mut self, text: &str) -> Result<(), Error> {
         self.0.send(Message::text(text)).await
     }
 
-    /// Sends a ping; an error if the connection is closed.
+    /// Sends a ping. Errors if the connection is closed.
     pub(crate) async fn ping(&mut self) -> Result<(), Error> {
         self.0.send(Message::Ping(bytes::Bytes::new())).await
     }
 
-    /// The code that the server closes with; what comes before is let through.
+    /// Returns the code with which the server closes the connection. Ignores messages before the close frame.
     pub(crate) async fn close_code(&mut self) -> u16 {
         loop {
             let message = self.next().await.expect("the socket is closed");
             if let Message::Close(frame) = message {
-                // Reading on sends the answer.
+                // A further read sends the reply.
                 assert!(self.next().await.is_none(), "nothing follows a close frame");
                 return frame.unwrap().code.into();
             }
         }
     }
 
-    /// Closes with this code; returns the code of the server's answer.
+    /// Closes the connection with this code. Returns the code of the server's reply.
     pub(crate) async fn close_with(&mut self, code: u16) -> Option<u16> {
         let reason = "".into();
         let frame = CloseFrame {
@@ -174,9 +175,9 @@ impl Listener {
 
     async fn next(&mut self) -> Option<Message> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.0.next())
+            let message = tokio::time::timeout(TIMEOUT, self.0.next())
                 .await
-                .expect("the shop has said nothing for long");
+                .expect("timeout: no message from the shop");
             match message?.ok()? {
                 Message::Ping(_) | Message::Pong(_) => {}
                 message => return Some(message),
@@ -185,19 +186,18 @@ impl Listener {
     }
 }
 
-/// What somebody was told on one connection or on several, each of which went on where the last had
-/// ended: no number is missing, and none stands there twice.
+/// The updates received on one or more consecutive connections. Their numbers have neither gaps nor repeats.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
-    /// The last number.
+    /// The last sequence number.
     pub(crate) seq: i64,
     pub(crate) updates: Vec<Value>,
-    /// The last word on each product.
+    /// The latest stock of each product.
     pub(crate) stock: BTreeMap<String, i64>,
 }
 
 impl Heard {
-    /// By somebody whose greeting said `seq`.
+    /// Starts after the position of a greeting.
     pub(crate) fn since(seq: i64) -> Heard {
         Heard {
             seq,
@@ -205,7 +205,7 @@ impl Heard {
         }
     }
 
-    /// Takes down an update.
+    /// Records an update and checks that it follows the last one.
     pub(crate) fn note(&mut self, update: Value) {
         assert_eq!(update["type"], "INVENTORY_UPDATE", "{update}");
         let seq = update["seq"].as_i64().unwrap();

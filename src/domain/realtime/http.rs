@@ -1,4 +1,4 @@
-//! The way in to the live inventory.
+//! The WebSocket endpoint of the live inventory.
 
 use axum::{
     extract::{
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
 
-use super::{Update, socket};
+use super::{inventory_update::InventoryUpdate, socket};
 use crate::{
     app::{App, Routes, State},
     core::error::{Error, Kind, Result},
@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// How large a listener's message may be, in bytes.
-const MESSAGE_LIMIT: usize = 64 * 1024;
+/// Maximum size of a listener's message, in bytes.
+const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
-/// How much may wait to be sent to one listener, in bytes.
-const WRITE_LIMIT: usize = 256 * 1024;
+/// Maximum amount of data that is buffered for one listener, in bytes.
+const MAX_WRITE_BUFFER_SIZE: usize = 256 * 1024;
 
 pub fn routes() -> Routes {
     Routes::new().routes(routes!(follow_inventory))
@@ -35,61 +35,64 @@ pub fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct FollowQuery {
-    /// Go on behind this event.
+pub(crate) struct FollowInventoryQuery {
+    /// Replay the events after this position.
     since: Option<i64>,
 }
 
 /// Follow the live inventory by WebSocket
 ///
-/// First `{"type":"HELLO","seq":N}`, then every committed change of stock in commit order.
-/// `{"type":"subscribe","productIds":[…]}` narrows, `{"type":"subscribe"}` widens.
-#[utoipa::path(get, path = "/ws", tag = "live", params(FollowQuery),
+/// Sends `{"type":"HELLO","seq":N}`, then every committed stock change in commit order. If the events after
+/// `since` are no longer available, it sends `RESYNC` instead of `HELLO`: read the stock again. Send
+/// `{"type":"subscribe","productIds":[…]}` to receive selected products only, `{"type":"subscribe"}` to
+/// receive all.
+#[utoipa::path(get, path = "/ws", tag = "live", params(FollowInventoryQuery),
     responses(
-        (status = 101, description = "Messages as this one follow", body = Update),
-        (status = 403, description = "`forbidden`: a browser page of a foreign origin"),
+        (status = 101, description = "The WebSocket is open; messages like this one follow", body = InventoryUpdate),
+        (status = 403, description = "`forbidden`: a page of a foreign origin"),
     ))]
 pub(crate) async fn follow_inventory(
     axum::extract::State(app): State,
-    Query(query): Query<FollowQuery>,
+    Query(query): Query<FollowInventoryQuery>,
     ClientAddress(client): ClientAddress,
     request: Request,
 ) -> Result<Response> {
-    if !is_own_origin(&app, request.headers()) {
+    if !is_allowed_origin(&app, request.headers()) {
         return Err(Error::new(
             Kind::Forbidden,
-            "this page's origin may not listen here",
+            "pages of this origin are not allowed to connect",
         ));
     }
     let (mut parts, _) = request.into_parts();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return Ok(refuse_handshake(&rejection)),
+        Err(rejection) => return Ok(handshake_error(&rejection)),
     };
-    let share = app.sockets.try_acquire(client).map_err(|full| match full {
+    let slot = app.sockets.try_acquire(client).map_err(|full| match full {
         Full::Network => {
             let retry_after = std::time::Duration::from_mins(1);
-            let detail = "too many live connections from one network; close some";
+            let detail = "too many live connections from your network; close some";
             Error::new(Kind::TooManyRequests { retry_after }, detail)
         }
         Full::Total => Error::unavailable("too many live connections; retry later"),
     })?;
     Ok(upgrade
-        .max_message_size(MESSAGE_LIMIT)
-        .max_frame_size(MESSAGE_LIMIT)
-        .max_write_buffer_size(WRITE_LIMIT)
-        // It is allocated for each socket.
+        .max_message_size(MAX_MESSAGE_SIZE)
+        .max_frame_size(MAX_MESSAGE_SIZE)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_SIZE)
+        // Allocated per socket.
         .read_buffer_size(4 * 1024)
         .on_upgrade(move |socket| {
-            let talks = app.background_tasks.clone();
-            talks.track_future(socket::talk(socket, app, query.since, share))
+            let tasks = app.background_tasks.clone();
+            tasks.track_future(socket::serve(socket, app, query.since, slot))
         }))
 }
 
-/// A client of another version must learn which one is served (RFC 6455, section 4.2.2).
-fn refuse_handshake(rejection: &WebSocketUpgradeRejection) -> Response {
+/// Returns the response to an invalid handshake, with the supported version if the client's is another (RFC
+/// 6455, section 4.2.2).
+fn handshake_error(rejection: &WebSocketUpgradeRejection) -> Response {
     let text = rejection.body_text();
-    let detail = format!("this is for WebSocket clients: {text}");
+    let detail = format!("expected a WebSocket handshake: {text}");
     let mut response = Error::new(Kind::InvalidHeader, detail).into_response();
     if matches!(
         rejection,
@@ -103,9 +106,9 @@ fn refuse_handshake(rejection: &WebSocketUpgradeRejection) -> Response {
     response
 }
 
-/// A browser says which page is asking; other clients say nothing. The page must be the shop's
-/// own, or one that the operator named.
-fn is_own_origin(app: &App, headers: &HeaderMap) -> bool {
+/// Whether the `Origin` is that of the shop or an allowed CORS origin. Browsers always send it; other
+/// clients need not.
+fn is_allowed_origin(app: &App, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return true;
     };
@@ -114,7 +117,7 @@ fn is_own_origin(app: &App, headers: &HeaderMap) -> bool {
     };
     let origin = origin.to_lowercase();
     let own = origin_of(&app.public_url).unwrap_or_default();
-    // On one's own machine the shop has more than one name, and `0.0.0.0` is no name at all.
+    // On the local machine the shop has several names, and `0.0.0.0` is not one that browsers use.
     let local = ["//127.0.0.1", "//0.0.0.0", "//[::1]", "//[::]"]
         .iter()
         .find(|name| own.contains(**name))

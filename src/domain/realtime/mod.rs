@@ -1,10 +1,8 @@
-//! Live inventory: every committed change of stock, told in the order of commits.
+//! Live inventory over WebSockets: every committed stock change, in commit order.
 //!
-//! A listener keeps a position in the log of events and takes what lies behind it. It must never
-//! hold a queue of its own: who reads slowly gets merged updates and costs no memory.
+//! A listener keeps a position in the event log and reads the events after it. It must never have a queue
+//! of its own: a slow listener receives merged updates instead, and costs no memory.
 
 pub mod http;
+mod inventory_update;
 mod socket;
-mod update;
-
-pub use self::update::Update;

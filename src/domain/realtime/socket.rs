@@ -1,4 +1,4 @@
-//! One listener on one WebSocket (RFC 6455), from HELLO to the close.
+//! The WebSocket connection of one listener (RFC 6455), from HELLO to the close handshake.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 use tungstenite::error::ProtocolError;
 
-use super::update::updates;
+use super::inventory_update::updates;
 use crate::{
     app::App,
     core::{error::Result, id::ProductId},
@@ -17,23 +17,22 @@ use crate::{
     },
 };
 
-/// How often a listener is pinged; one that has not answered by the next ping is gone.
-const PING: Duration = Duration::from_secs(30);
+/// How often a listener is pinged. A listener that has not replied by the next ping is disconnected.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How many messages and control frames a listener may send in a second; each costs work, and a ping is
-/// answered.
-const MAX_FRAMES: u32 = 50;
+/// Maximum number of messages and control frames from one listener per second.
+const MAX_FRAMES_PER_SECOND: u32 = 50;
 
-/// How long a message may take to leave. Who takes nothing for so long is gone.
-const SEND: Duration = Duration::from_secs(30);
+/// Timeout for sending a message. A listener that accepts no data for this long is disconnected.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a close handshake waits for the listener's close frame.
-const CLOSE: Duration = Duration::from_secs(5);
+/// Timeout for the listener's close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same while the server is stopping.
-const STOPPING_CLOSE: Duration = Duration::from_secs(1);
+/// Timeout for the listener's close frame while the server is stopping.
+const STOPPING_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a listener may ask.
+/// A message from a listener.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Request {
@@ -43,7 +42,7 @@ enum Request {
     },
 }
 
-/// What a listener is told beside updates.
+/// A message to a listener, other than an update.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "UPPERCASE")]
 enum Notice {
@@ -62,12 +61,12 @@ enum Notice {
     },
 }
 
-/// Why a conversation ended.
+/// Why a connection ended.
 enum End {
-    /// The connection is lost, or the listener does not take what it is sent.
-    Gone,
+    /// The connection was lost, or the listener accepts no data.
+    Lost,
     /// The listener sent its close frame.
-    Left,
+    Closed,
     /// The server closes with this code (RFC 6455, section 7.4.1) and reason.
     Close(CloseCode, &'static str),
 }
@@ -76,8 +75,8 @@ impl End {
     const STOPPING: End = End::Close(close_code::AWAY, "the server is stopping");
     const FAILED: End = End::Close(close_code::ERROR, "internal error");
 
-    /// Returns the close code for what could not be read: what breaks the protocol fails the connection.
-    fn of(error: axum::Error) -> End {
+    /// Returns the end of a connection after a read error. A protocol violation fails the connection.
+    fn from_error(error: axum::Error) -> End {
         let error = error.into_inner();
         match error.downcast_ref::<tungstenite::Error>() {
             Some(tungstenite::Error::Protocol(violation))
@@ -89,16 +88,16 @@ impl End {
                 End::Close(close_code::INVALID, "the text is not UTF-8")
             }
             Some(tungstenite::Error::Capacity(_)) => {
-                End::Close(close_code::SIZE, "a message has at most 64 KiB")
+                End::Close(close_code::SIZE, "messages are limited to 64 KiB")
             }
-            _ => End::Gone,
+            _ => End::Lost,
         }
     }
 }
 
-/// Talks to one listener until it leaves or the shop stops.
-pub(super) async fn talk(mut socket: WebSocket, app: Arc<App>, since: Option<i64>, _share: Share) {
-    // A greeting waits for the events' numbers, and so perhaps for a database that is gone.
+/// Serves one listener until it closes the connection or the server stops. `_slot` counts the connection.
+pub(super) async fn serve(mut socket: WebSocket, app: Arc<App>, since: Option<i64>, _slot: Share) {
+    // The greeting reads the database, which may be unreachable.
     let greeted = tokio::select! {
         greeted = Listener::greet(&mut socket, &app, since) => Some(greeted),
         () = app.stopping.cancelled() => None,
@@ -107,19 +106,19 @@ pub(super) async fn talk(mut socket: WebSocket, app: Arc<App>, since: Option<i64
         None => End::STOPPING,
         Some(Ok(mut listener)) => listener.follow(&mut socket, &app).await,
         Some(Err(error)) => {
-            tracing::error!(?error, "a listener could not be greeted");
+            tracing::error!(?error, "could not greet a listener");
             End::FAILED
         }
     };
     close(socket, end, &app).await;
 }
 
-/// The close handshake (RFC 6455, section 7.1). The library queues the answer to a close frame, and reading
-/// on sends it. What comes before the listener's own close frame is dropped.
+/// Performs the close handshake (RFC 6455, section 7.1). The library queues the reply to a close frame;
+/// further reads send it. Messages before the listener's close frame are dropped.
 async fn close(mut socket: WebSocket, end: End, app: &App) {
     match end {
-        End::Gone => return,
-        End::Left => {}
+        End::Lost => return,
+        End::Closed => {}
         End::Close(code, reason) => {
             let reason = reason.into();
             let frame = Message::Close(Some(CloseFrame { code, reason }));
@@ -129,27 +128,29 @@ async fn close(mut socket: WebSocket, end: End, app: &App) {
         }
     }
     let limit = if app.stopping.is_cancelled() {
-        STOPPING_CLOSE
+        STOPPING_CLOSE_TIMEOUT
     } else {
-        CLOSE
+        CLOSE_TIMEOUT
     };
-    let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
-    drop(tokio::time::timeout(limit, rest).await);
+    let drain = async { while let Some(Ok(_)) = socket.recv().await {} };
+    drop(tokio::time::timeout(limit, drain).await);
 }
 
 struct Listener {
-    /// What it was told last.
+    /// The position of the last event that was sent.
     seq: i64,
-    /// What it wants to hear of; everything, if it did not say.
-    wanted: Option<HashSet<ProductId>>,
-    answered: bool,
-    frames: Frames,
+    /// The selected products; `None` for all.
+    subscription: Option<HashSet<ProductId>>,
+    /// Whether a pong has arrived since the last ping.
+    is_alive: bool,
+    frames: FrameCounter,
 }
 
 impl Listener {
-    /// Says HELLO at the newest position or at `since`, or RESYNC where `since` leads nowhere.
+    /// Sends HELLO at the current position or at `since`, or RESYNC if the events after `since` are not
+    /// available.
     async fn greet(socket: &mut WebSocket, app: &App, since: Option<i64>) -> Result<Listener> {
-        // The position covers everything that was acknowledged before.
+        // Includes every event whose request was answered before.
         app.db.flush_events().await?;
         let (head, tail) = app
             .db
@@ -160,49 +161,49 @@ impl Listener {
             Some(since) if (tail..=head).contains(&since) => (since, Notice::Hello { seq: since }),
             Some(_) => (head, Notice::Resync { seq: head }),
         };
-        // A listener that is gone already is found out by what follows.
+        // A lost connection is detected by the next read or write.
         drop(send(socket, &notice).await);
         Ok(Listener {
             seq,
-            wanted: None,
-            answered: true,
-            frames: Frames::default(),
+            subscription: None,
+            is_alive: true,
+            frames: FrameCounter::default(),
         })
     }
 
     async fn follow(&mut self, socket: &mut WebSocket, app: &App) -> End {
         let mut head = app.bus.watch();
-        let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
-        // A listener that was slow for a while is not asked twice at once.
+        let mut ping = tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        // After a slow write, the next ping is a full interval away.
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if let Err(end) = self.catch_up(socket, app).await {
             return end;
         }
         loop {
-            let alive = tokio::select! {
+            let result = tokio::select! {
                 () = app.stopping.cancelled() => return End::STOPPING,
                 moved = head.changed() => match moved {
                     Ok(()) => self.catch_up(socket, app).await,
                     Err(_) => return End::STOPPING,
                 },
                 message = socket.recv() => match message {
-                    Some(Ok(Message::Close(_))) => Err(End::Left),
+                    Some(Ok(Message::Close(_))) => Err(End::Closed),
                     Some(Ok(message)) => match self.frames.count() {
-                        Ok(()) => self.hear(socket, message).await,
-                        flooding => flooding,
+                        Ok(()) => self.receive(socket, message).await,
+                        too_many => too_many,
                     },
-                    Some(Err(error)) => Err(End::of(error)),
-                    None => Err(End::Gone),
+                    Some(Err(error)) => Err(End::from_error(error)),
+                    None => Err(End::Lost),
                 },
                 _ = ping.tick() => self.ping(socket).await,
             };
-            if let Err(end) = alive {
+            if let Err(end) = result {
                 return end;
             }
         }
     }
 
-    /// Sends everything after the listener's position, one message at a time.
+    /// Sends all events after the listener's position, one message at a time.
     async fn catch_up(&mut self, socket: &mut WebSocket, app: &App) -> Result<(), End> {
         while self.seq < app.bus.head() && !app.stopping.is_cancelled() {
             let events = app.bus.after(&app.db, self.seq).await.map_err(|error| {
@@ -212,7 +213,7 @@ impl Listener {
             let Some(last) = events.last().map(|event| event.seq) else {
                 return Ok(());
             };
-            for update in updates(&events, self.wanted.as_ref()) {
+            for update in updates(&events, self.subscription.as_ref()) {
                 send(socket, &update).await?;
             }
             self.seq = last;
@@ -220,16 +221,18 @@ impl Listener {
         Ok(())
     }
 
-    async fn hear(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    async fn receive(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
         let text = match message {
             Message::Text(text) => text,
             Message::Pong(_) => {
-                self.answered = true;
+                self.is_alive = true;
                 return Ok(());
             }
-            // The library answers a ping; a close frame ends the conversation before.
+            // The library replies to pings, and the caller handles close frames.
             Message::Ping(_) | Message::Close(_) => return Ok(()),
-            Message::Binary(_) => return Err(End::Close(close_code::UNSUPPORTED, "send text")),
+            Message::Binary(_) => {
+                return Err(End::Close(close_code::UNSUPPORTED, "send text messages"));
+            }
         };
         let Ok(Request::Subscribe { products }) = serde_json::from_str(&text) else {
             let notice = Notice::Error {
@@ -238,12 +241,12 @@ impl Listener {
             };
             return send(socket, &notice).await;
         };
-        self.wanted = products;
+        self.subscription = products;
         send(socket, &Notice::Subscribed { seq: self.seq }).await
     }
 
     async fn ping(&mut self, socket: &mut WebSocket) -> Result<(), End> {
-        if !std::mem::take(&mut self.answered) {
+        if !std::mem::take(&mut self.is_alive) {
             return Err(End::Close(
                 close_code::POLICY,
                 "no pong since the last ping",
@@ -253,28 +256,28 @@ impl Listener {
     }
 }
 
-/// The frames that came in the current second.
+/// Counts the frames received in the current second.
 #[derive(Default)]
-struct Frames {
+struct FrameCounter {
     since: Option<Instant>,
     count: u32,
 }
 
-impl Frames {
+impl FrameCounter {
     fn count(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if self
             .since
             .is_none_or(|since| now - since >= Duration::from_secs(1))
         {
-            *self = Frames {
+            *self = FrameCounter {
                 since: Some(now),
                 count: 0,
             };
         }
         self.count += 1;
-        if self.count > MAX_FRAMES {
-            let reason = "too many frames in a second";
+        if self.count > MAX_FRAMES_PER_SECOND {
+            let reason = "too many frames per second";
             return Err(End::Close(close_code::POLICY, reason));
         }
         Ok(())
@@ -282,13 +285,13 @@ impl Frames {
 }
 
 async fn send(socket: &mut WebSocket, message: &impl Serialize) -> Result<(), End> {
-    let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
+    let text = serde_json::to_string(message).map_err(|_| End::Lost)?;
     transmit(socket, Message::Text(text.into())).await
 }
 
 async fn transmit(socket: &mut WebSocket, message: Message) -> Result<(), End> {
-    match tokio::time::timeout(SEND, socket.send(message)).await {
+    match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        _ => Err(End::Gone),
+        _ => Err(End::Lost),
     }
 }

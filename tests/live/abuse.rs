@@ -1,4 +1,4 @@
-//! Listeners that mean harm: they ask for much and take nothing, or send without a pause.
+//! Abusive listeners: they request much and read nothing, or flood the server.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::support::{
     storage_test,
 };
 
-/// How many events an import of 200,000 products leaves, each of 200 products.
+/// The events of an import of 200,000 products, with 200 products each.
 const EVENTS: i64 = 1000;
 
-/// How much more memory the program may take for all listeners, in kB.
-const MAX_MORE: usize = 64 * 1024;
+/// Maximum additional memory for all listeners, in kB.
+const MAX_GROWTH: usize = 64 * 1024;
 
 /// Writes the events of an import.
-fn import(shop: &TestShop) {
+fn write_import_events(shop: &TestShop) {
     let raw = shop.raw_db();
     let Timestamp(now) = Clock::system().now();
     raw.run("BEGIN");
@@ -39,8 +39,8 @@ fn import(shop: &TestShop) {
     raw.run("COMMIT");
 }
 
-/// A listener that replays everything and reads nothing; what the kernel holds for it is little.
-async fn silent(server: &str) -> WebSocketStream<TcpStream> {
+/// Connects a listener that requests all events and reads none, with a small receive buffer.
+async fn non_reading_listener(server: &str) -> WebSocketStream<TcpStream> {
     let address = server.strip_prefix("ws://").unwrap().parse().unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -50,33 +50,33 @@ async fn silent(server: &str) -> WebSocketStream<TcpStream> {
 }
 
 storage_test! {
-    async fn many_who_replay_an_import_and_read_nothing_take_little_memory(shop: TestShop) {
-        import(&shop);
+    async fn listeners_that_do_not_read_use_little_memory(shop: TestShop) {
+        write_import_events(&shop);
         let server = Process::of(&shop);
         let at = server.url.replace("http://", "ws://");
         let mut first = Listener::at(&at, "?since=0", &[]).await.unwrap();
         assert_eq!(first.hear().await, json!({ "type": "HELLO", "seq": 0 }));
         let idle = server.memory("VmRSS:");
-        // Who reads gets all of it meanwhile.
+        // A listener that reads receives everything meanwhile.
         let mut heard = Heard::since(0);
         let (silent, ()) = futures_util::future::join(
-            futures_util::future::join_all((0..100).map(|_| silent(&at))),
+            futures_util::future::join_all((0..100).map(|_| non_reading_listener(&at))),
             first.follow(&mut heard, EVENTS),
         )
         .await;
         assert_eq!(heard.stock.len(), 200_000);
-        // Until no socket takes any more.
+        // Until all send buffers are full.
         let mut last = 0;
         while last != server.memory("VmRSS:") {
             last = server.memory("VmRSS:");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let more = server.memory("VmHWM:").saturating_sub(idle);
-        assert!(more < MAX_MORE, "100 listeners took {more} kB more than the {idle} kB before");
+        assert!(more < MAX_GROWTH, "100 listeners took {more} kB in addition to {idle} kB");
         drop(silent);
     }
 
-    async fn a_listener_that_sends_without_a_pause_is_closed(shop: TestShop) {
+    async fn a_flooding_listener_is_disconnected(shop: TestShop) {
         let served = Served::start(&shop).await;
         let (mut honest, _) = served.listen("").await;
         for flood in ["ping", "text"] {
@@ -84,7 +84,7 @@ storage_test! {
             for _ in 0..1000 {
                 let sent = match flood {
                     "ping" => listener.ping().await,
-                    _ => listener.try_say("{}").await,
+                    _ => listener.try_send("{}").await,
                 };
                 if sent.is_err() {
                     break;
@@ -94,7 +94,7 @@ storage_test! {
         }
         for _ in 0..5 {
             honest.ping().await.unwrap();
-            honest.say(r#"{"type":"subscribe"}"#).await;
+            honest.send(r#"{"type":"subscribe"}"#).await;
             assert_eq!(honest.hear().await["type"], "SUBSCRIBED");
         }
         served.stopped().await;

@@ -1,4 +1,4 @@
-//! Every ending of a WebSocket, clause by clause (RFC 6455), in frames that the test writes itself.
+//! The end of WebSocket connections (RFC 6455), tested with hand-written frames.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::{
 
 use crate::support::{Engine, TestShop, live::Served};
 
-/// How long the server may be silent; past it the test has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for a frame from the server.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 const FIN: u8 = 0x80;
 const CONTINUATION: u8 = 0x0;
@@ -21,12 +21,12 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
-/// The limit of a message, in bytes.
-const MESSAGE: usize = 64 * 1024;
+/// Maximum size of a message, in bytes.
+const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 
-/// A masked frame; `first` is its first byte.
+/// Builds a masked frame; `first` is its first byte.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = masked_head(first, payload.len());
     bytes.extend(
@@ -38,7 +38,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The first bytes of a frame, up to its length.
+/// Builds the start of a frame, up to its length.
 fn head(first: u8, mask: u8, length: usize) -> Vec<u8> {
     let mut bytes = vec![first];
     match length {
@@ -59,12 +59,12 @@ fn masked_head(first: u8, length: usize) -> Vec<u8> {
     [head(first, 0x80, length), MASK.to_vec()].concat()
 }
 
-/// A close frame with a code and a reason.
+/// Builds a close frame with a code and a reason.
 fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(FIN | CLOSE, &[&code.to_be_bytes(), reason].concat())
 }
 
-/// A WebSocket of the test after its handshake and HELLO.
+/// A WebSocket after its handshake and HELLO.
 struct Socket(TcpStream);
 
 impl Socket {
@@ -89,8 +89,8 @@ impl Socket {
         self.0.write_all(bytes).await.unwrap();
     }
 
-    /// The next frame, which must be whole and unmasked: its opcode and payload. `None` once the server
-    /// has closed the connection; a reset fails the test.
+    /// Returns the opcode and payload of the next frame, which must be unfragmented and unmasked. Returns
+    /// `None` if the server has closed the connection; a reset fails the test.
     async fn hear(&mut self) -> Option<(u8, Vec<u8>)> {
         let reading = async {
             let mut head = [0; 2];
@@ -98,7 +98,7 @@ impl Socket {
                 return None;
             }
             self.0.read_exact(&mut head[1..]).await.unwrap();
-            assert_eq!(head[0] & 0xf0, FIN, "whole, without extensions");
+            assert_eq!(head[0] & 0xf0, FIN, "unfragmented, without extensions");
             let length = match head[1] {
                 126 => self.0.read_u16().await.unwrap().into(),
                 length => usize::from(length),
@@ -108,17 +108,18 @@ impl Socket {
             self.0.read_exact(&mut payload).await.unwrap();
             Some((head[0] & 0x0f, payload))
         };
-        timeout(PATIENCE, reading)
+        timeout(TIMEOUT, reading)
             .await
             .expect("the server is silent")
     }
 
-    /// The close frame that comes next, perhaps its answer, and then the end of the connection.
-    async fn close_frame(mut self, answers: bool) -> (Option<u16>, Vec<u8>) {
+    /// Expects a close frame, optionally replies to it, and expects the end of the connection. Returns the
+    /// code and the reason.
+    async fn close_frame(mut self, reply: bool) -> (Option<u16>, Vec<u8>) {
         let (opcode, payload) = self.hear().await.expect("a close frame");
         assert_eq!(opcode, CLOSE, "{payload:?}");
-        if answers {
-            // Where the server has failed the connection, it reads no more.
+        if reply {
+            // The server does not read after it has failed the connection.
             drop(self.0.write_all(&frame(FIN | CLOSE, &payload)).await);
         }
         assert_eq!(self.hear().await, None, "the server closes first");
@@ -133,15 +134,15 @@ async fn served() -> Served {
     Served::start(&TestShop::on(Engine::Sqlite).await.unwrap()).await
 }
 
-/// Sends the frames on a connection of their own; returns the code that the server closes with.
-async fn answer_to(served: &Served, frames: &[u8]) -> Option<u16> {
+/// Sends the frames on a new connection. Returns the code with which the server closes it.
+async fn close_code_for(served: &Served, frames: &[u8]) -> Option<u16> {
     let mut socket = Socket::open(served).await;
     socket.send(frames).await;
     socket.close_frame(true).await.0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_close_frame_is_answered_with_the_same_code() {
+async fn a_close_frame_gets_a_reply_with_the_same_code() {
     let served = served().await;
     for code in [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
@@ -158,7 +159,7 @@ async fn a_close_frame_is_answered_with_the_same_code() {
     assert_eq!(
         socket.close_frame(false).await,
         (None, vec![]),
-        "no code, no code"
+        "a frame without a code gets a reply without a code"
     );
     let mut socket = Socket::open(&served).await;
     let late = [
@@ -168,39 +169,38 @@ async fn a_close_frame_is_answered_with_the_same_code() {
     ];
     socket.send(&late.concat()).await;
     let (code, _) = socket.close_frame(false).await;
-    assert_eq!(
-        code,
-        Some(1000),
-        "what follows a close frame is not answered"
-    );
+    assert_eq!(code, Some(1000), "frames after a close frame get no reply");
     served.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_close_frame_that_is_invalid_fails_the_connection() {
+async fn an_invalid_close_frame_fails_the_connection() {
     let served = served().await;
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
         assert_eq!(
-            answer_to(&served, &close(code, b"")).await,
+            close_code_for(&served, &close(code, b"")).await,
             Some(1002),
             "{code}"
         );
     }
     assert_eq!(
-        answer_to(&served, &frame(FIN | CLOSE, b"\x03")).await,
+        close_code_for(&served, &frame(FIN | CLOSE, b"\x03")).await,
         Some(1002)
     );
-    assert_eq!(answer_to(&served, &close(1000, b"\xff")).await, Some(1007));
+    assert_eq!(
+        close_code_for(&served, &close(1000, b"\xff")).await,
+        Some(1007)
+    );
     served.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frame_that_violates_the_protocol_fails_the_connection() {
+async fn a_protocol_violation_fails_the_connection() {
     let served = served().await;
     for reserved in [0x10, 0x20, 0x40, 0x70] {
         let frame = frame(FIN | reserved | TEXT, b"{}");
         assert_eq!(
-            answer_to(&served, &frame).await,
+            close_code_for(&served, &frame).await,
             Some(1002),
             "bits {reserved:x}"
         );
@@ -209,7 +209,7 @@ async fn a_frame_that_violates_the_protocol_fails_the_connection() {
         for payload in [&b""[..], b"x"] {
             let frame = frame(FIN | opcode, payload);
             assert_eq!(
-                answer_to(&served, &frame).await,
+                close_code_for(&served, &frame).await,
                 Some(1002),
                 "opcode {opcode:x}"
             );
@@ -217,13 +217,13 @@ async fn a_frame_that_violates_the_protocol_fails_the_connection() {
     }
     for control in [CLOSE, PING, PONG] {
         assert_eq!(
-            answer_to(&served, &frame(control, b"")).await,
+            close_code_for(&served, &frame(control, b"")).await,
             Some(1002),
-            "in fragments"
+            "fragmented"
         );
         let long = frame(FIN | control, &[b'x'; 126]);
         assert_eq!(
-            answer_to(&served, &long).await,
+            close_code_for(&served, &long).await,
             Some(1002),
             "longer than 125 bytes"
         );
@@ -234,19 +234,23 @@ async fn a_frame_that_violates_the_protocol_fails_the_connection() {
         (FIN | CLOSE, b""),
     ] {
         let unmasked = [&head(first, 0, payload.len()), payload].concat();
-        assert_eq!(answer_to(&served, &unmasked).await, Some(1002), "unmasked");
+        assert_eq!(
+            close_code_for(&served, &unmasked).await,
+            Some(1002),
+            "unmasked"
+        );
     }
     for first in [CONTINUATION, FIN | CONTINUATION] {
         assert_eq!(
-            answer_to(&served, &frame(first, b"{}")).await,
+            close_code_for(&served, &frame(first, b"{}")).await,
             Some(1002),
-            "of nothing"
+            "continuation without a message"
         );
     }
     for data in [TEXT, BINARY] {
         let both = [frame(TEXT, b"{"), frame(FIN | data, b"}")].concat();
         assert_eq!(
-            answer_to(&served, &both).await,
+            close_code_for(&served, &both).await,
             Some(1002),
             "inside another message"
         );
@@ -255,7 +259,7 @@ async fn a_frame_that_violates_the_protocol_fails_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn text_that_is_not_utf_8_fails_the_connection() {
+async fn invalid_utf_8_fails_the_connection() {
     let served = served().await;
     for text in [
         &b"\xff"[..],
@@ -265,14 +269,14 @@ async fn text_that_is_not_utf_8_fails_the_connection() {
         b"\xe2\x82",
     ] {
         assert_eq!(
-            answer_to(&served, &frame(FIN | TEXT, text)).await,
+            close_code_for(&served, &frame(FIN | TEXT, text)).await,
             Some(1007),
             "{text:x?}"
         );
         let (first, rest) = text.split_at(1);
         let parts = [frame(TEXT, first), frame(FIN | CONTINUATION, rest)].concat();
         assert_eq!(
-            answer_to(&served, &parts).await,
+            close_code_for(&served, &parts).await,
             Some(1007),
             "{text:x?} in fragments"
         );
@@ -302,7 +306,7 @@ async fn fragments_and_pings_are_allowed() {
     );
     let (opcode, error) = socket.hear().await.unwrap();
     assert!(opcode == TEXT && error.starts_with(b"{\"type\":\"ERROR\""));
-    let largest = frame(FIN | TEXT, &vec![b' '; MESSAGE]);
+    let largest = frame(FIN | TEXT, &vec![b' '; MAX_MESSAGE_SIZE]);
     socket.send(&largest).await;
     let (opcode, error) = socket.hear().await.unwrap();
     assert!(opcode == TEXT && error.starts_with(b"{\"type\":\"ERROR\""));
@@ -313,25 +317,25 @@ async fn fragments_and_pings_are_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_too_large_or_not_text_is_closed_with_its_code() {
+async fn oversized_and_binary_messages_close_the_connection() {
     let served = served().await;
     assert_eq!(
-        answer_to(&served, &masked_head(FIN | TEXT, MESSAGE + 1)).await,
+        close_code_for(&served, &masked_head(FIN | TEXT, MAX_MESSAGE_SIZE + 1)).await,
         Some(1009)
     );
     assert_eq!(
-        answer_to(&served, &masked_head(FIN | TEXT, usize::MAX)).await,
+        close_code_for(&served, &masked_head(FIN | TEXT, usize::MAX)).await,
         Some(1009)
     );
-    let half = vec![b' '; MESSAGE / 2 + 1];
+    let half = vec![b' '; MAX_MESSAGE_SIZE / 2 + 1];
     let parts = [frame(TEXT, &half), frame(FIN | CONTINUATION, &half)].concat();
-    assert_eq!(answer_to(&served, &parts).await, Some(1009));
+    assert_eq!(close_code_for(&served, &parts).await, Some(1009));
     assert_eq!(
-        answer_to(&served, &frame(FIN | BINARY, b"{}")).await,
+        close_code_for(&served, &frame(FIN | BINARY, b"{}")).await,
         Some(1003)
     );
     let parts = [frame(BINARY, b"{"), frame(FIN | CONTINUATION, b"}")].concat();
-    assert_eq!(answer_to(&served, &parts).await, Some(1003));
+    assert_eq!(close_code_for(&served, &parts).await, Some(1003));
     served.stopped().await;
 }
 
@@ -339,7 +343,7 @@ async fn what_is_too_large_or_not_text_is_closed_with_its_code() {
 async fn a_close_frame_reaches_a_client_that_is_still_sending() {
     let served = served().await;
     let mut socket = Socket::open(&served).await;
-    // Far more than all buffers between the two hold.
+    // Far more than all buffers in between can hold.
     socket.send(&masked_head(FIN | TEXT, 20 << 20)).await;
     for _ in 0..20 {
         socket.send(&vec![b' '; 1 << 20]).await;
@@ -349,7 +353,7 @@ async fn a_close_frame_reaches_a_client_that_is_still_sending() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stopping_server_waits_shortly_for_the_answer_to_its_close_frame() {
+async fn a_stopping_server_waits_briefly_for_the_reply_to_its_close_frame() {
     let served = served().await;
     let mut answering = Socket::open(&served).await;
     let silent = Socket::open(&served).await;
@@ -362,11 +366,11 @@ async fn a_stopping_server_waits_shortly_for_the_answer_to_its_close_frame() {
     answering.send(&close(1001, b"")).await;
     assert_eq!(answering.hear().await, None);
     assert_eq!(silent.close_frame(false).await.0, Some(1001));
-    timeout(PATIENCE, served.stopped()).await.expect("it stops");
+    timeout(TIMEOUT, served.stopped()).await.expect("it stops");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_version_is_refused_with_the_one_that_is_served() {
+async fn an_unsupported_protocol_version_is_rejected_with_the_supported_one() {
     let shop = TestShop::on(Engine::Sqlite).await.unwrap();
     let headers = [
         ("connection", "Upgrade"),
