@@ -1,5 +1,7 @@
-//! A real mail server for tests, `smtp/server.py`, and what was delivered to it. Where no Python
-//! has aiosmtpd, a test is skipped loudly, or fails if `SHOP_TEST_REQUIRE_SMTP=1`.
+//! A real mail server for tests, `smtp/server.py`, and the messages delivered to it.
+//!
+//! Without a Python that has aiosmtpd, tests are skipped with a message, or fail if
+//! `SHOP_TEST_REQUIRE_SMTP=1`.
 
 use std::{
     env,
@@ -19,21 +21,21 @@ use super::skip;
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/smtp/server.py");
 
-/// How long a test waits for what the server must hear; past it the test has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Timeout for an expected event.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A running server, on a port of its own; killed when dropped.
+/// A running mail server on its own port; killed when dropped.
 pub(crate) struct SmtpServer {
     child: Child,
     port: u16,
-    heard: Arc<Heard>,
+    events: Arc<EventLog>,
 }
 
-/// What the server has printed so far.
+/// The events that the server has printed so far.
 #[derive(Default)]
-struct Heard {
+struct EventLog {
     log: Mutex<Log>,
-    more: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -48,8 +50,8 @@ struct Greeting {
 }
 
 impl SmtpServer {
-    /// With arguments as `--mode busy --times 2`, see `smtp/server.py`; without any it takes every
-    /// message. None where the test is skipped.
+    /// Starts a server with arguments such as `--mode busy --times 2`, see `smtp/server.py`. Without
+    /// arguments it accepts every message. Returns `None` if the test is to be skipped.
     pub(crate) fn start(arguments: &[&str]) -> Option<SmtpServer> {
         let Some(python) = python() else {
             skip(
@@ -71,18 +73,18 @@ impl SmtpServer {
             .expect("the mail server did not start")
             .unwrap();
         let Greeting { port } = serde_json::from_str(&greeting).unwrap();
-        let heard = Arc::new(Heard::default());
+        let events = Arc::new(EventLog::default());
         let server = SmtpServer {
             child,
             port,
-            heard: Arc::clone(&heard),
+            events: Arc::clone(&events),
         };
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let event = serde_json::from_str(&line).unwrap();
-                heard.change(|log| log.events.push(event));
+                events.change(|log| log.events.push(event));
             }
-            heard.change(|log| log.ended = true);
+            events.change(|log| log.ended = true);
         });
         Some(server)
     }
@@ -91,23 +93,23 @@ impl SmtpServer {
         self.port
     }
 
-    /// As `smtp://127.0.0.1:40000`, and this after it.
+    /// Returns the server's URL, e.g. `smtp://127.0.0.1:40000`, followed by `query`.
     pub(crate) fn url(&self, query: &str) -> String {
         format!("smtp://127.0.0.1:{}{query}", self.port)
     }
 
-    /// What it has taken so far.
+    /// Returns the messages received so far.
     pub(crate) fn messages(&self) -> Vec<Received> {
-        received(&self.heard.log.lock().unwrap().events)
+        received(&self.events.log.lock().unwrap().events)
     }
 
-    /// Blocks until it has taken so many messages, and gives all that it has.
+    /// Blocks until `count` messages were received. Returns all of them.
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Received> {
         let enough = |messages: &Vec<Received>| messages.len() >= count;
         self.wait(|events| Some(received(events)).filter(enough))
     }
 
-    /// Blocks until there is an event of this kind, and gives the first: a message, or as
+    /// Blocks until an event matches, and returns the first: a message, or one such as
     /// `{"refused":"550 5.1.1 no such user here"}`, `{"dropped":true}`, `{"connected":true}`.
     pub(crate) fn wait_for_event(&self, predicate: impl Fn(&Value) -> bool) -> Value {
         self.wait(|events| events.iter().find(|event| predicate(event)).cloned())
@@ -115,12 +117,18 @@ impl SmtpServer {
 
     fn wait<T>(&self, found: impl Fn(&[Value]) -> Option<T>) -> T {
         let missing = |log: &mut Log| !log.ended && found(&log.events).is_none();
-        let log = self.heard.log.lock().unwrap();
-        let waited = self.heard.more.wait_timeout_while(log, PATIENCE, missing);
+        let log = self.events.log.lock().unwrap();
+        let waited = self
+            .events
+            .changed
+            .wait_timeout_while(log, TIMEOUT, missing);
         let (log, _) = waited.unwrap();
         found(&log.events).unwrap_or_else(|| {
             let ended = if log.ended { ", and has ended" } else { "" };
-            panic!("the mail server only heard this{ended}: {:#?}", log.events)
+            panic!(
+                "timeout; events of the mail server{ended}: {:#?}",
+                log.events
+            )
         })
     }
 }
@@ -132,14 +140,14 @@ impl Drop for SmtpServer {
     }
 }
 
-impl Heard {
+impl EventLog {
     fn change(&self, change: impl FnOnce(&mut Log)) {
         change(&mut self.log.lock().unwrap());
-        self.more.notify_all();
+        self.changed.notify_all();
     }
 }
 
-/// One that has aiosmtpd.
+/// Returns a Python that has aiosmtpd.
 fn python() -> Option<&'static str> {
     static PYTHON: OnceLock<Option<String>> = OnceLock::new();
     let found = PYTHON.get_or_init(|| {
@@ -162,23 +170,23 @@ fn received(events: &[Value]) -> Vec<Received> {
         .collect()
 }
 
-/// A message that the server took, and its envelope.
+/// A message that the server accepted, with its envelope.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Received {
     pub(crate) from: String,
     pub(crate) to: Vec<String>,
-    /// Whether it came encrypted.
+    /// Whether the connection was encrypted.
     pub(crate) tls: bool,
-    /// Who had logged in.
+    /// The authenticated user.
     pub(crate) user: Option<String>,
-    /// Those of `MAIL`, in capitals: `SIZE=1024`, `BODY=8BITMIME`, `SMTPUTF8`.
+    /// The parameters of the command `MAIL`, in upper case: `SIZE=1024`, `BODY=8BITMIME`, `SMTPUTF8`.
     pub(crate) options: Vec<String>,
-    /// As it came, a character for each byte.
+    /// The raw message, one character per byte.
     pub(crate) content: String,
 }
 
 impl Received {
-    /// The first of a name, on one line.
+    /// Returns the first header with this name, unfolded.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.headers(name).into_iter().next()
     }
@@ -187,17 +195,17 @@ impl Received {
         Part::parse(&self.content).headers(name).collect()
     }
 
-    /// Decoded, its lines ended by `\n`.
+    /// Returns the decoded plain-text part, with `\n` line endings.
     pub(crate) fn text_part(&self) -> String {
         self.part("text/plain")
     }
 
-    /// As [`Received::text_part`].
+    /// Like [`Received::text_part`], for the HTML part.
     pub(crate) fn html_part(&self) -> String {
         self.part("text/html")
     }
 
-    /// The first with a token that the text holds.
+    /// Returns the first link with a token in the plain text.
     pub(crate) fn link(&self) -> Option<String> {
         let text = self.text_part();
         let mut words = text.split(|c: char| c.is_whitespace() || "<>".contains(c));
@@ -211,9 +219,9 @@ impl Received {
     }
 }
 
-/// A message, or one of its parts.
+/// A message or one of its MIME parts.
 struct Part<'a> {
-    /// Its headers, each on one line.
+    /// The headers, unfolded.
     head: String,
     body: &'a str,
 }
@@ -238,13 +246,13 @@ impl Part<'_> {
         self.headers(name).next().unwrap_or_default()
     }
 
-    /// This part if it is of a kind, or the first such within it.
+    /// Returns this part if it has this content type, or else the first nested part that has.
     fn text(&self, kind: &str) -> Option<String> {
         let content_type = self.header("content-type");
         if let Some((_, boundary)) = content_type.split_once("boundary=") {
             let boundary = boundary.trim_start_matches('"').split(['"', ';']).next()?;
             let delimiter = format!("\r\n--{boundary}");
-            // The first may be on the first line.
+            // The first delimiter may be on the first line.
             let body = format!("\r\n{}", self.body);
             let mut parts = body
                 .split(&delimiter)
@@ -253,7 +261,7 @@ impl Part<'_> {
             return parts.find_map(|part| Part::parse(part).text(kind));
         }
         let own = content_type.split(';').next()?.trim();
-        // RFC 2045, 5.2: what says nothing of itself is plain.
+        // RFC 2045, section 5.2: the default content type.
         let own = if own.is_empty() { "text/plain" } else { own };
         own.eq_ignore_ascii_case(kind).then(|| self.decoded())
     }
@@ -272,7 +280,7 @@ impl Part<'_> {
     }
 }
 
-/// RFC 2045, 6.7.
+/// Decodes quoted-printable (RFC 2045, section 6.7).
 fn quoted_printable(body: &str) -> Vec<u8> {
     let joined = body.replace("=\r\n", "");
     let mut pieces = joined.split('=');
@@ -285,7 +293,7 @@ fn quoted_printable(body: &str) -> Vec<u8> {
     decoded
 }
 
-/// Of text that has a character for each byte.
+/// Returns the bytes of a text with one character per byte.
 fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(c).unwrap()).collect()
 }
@@ -294,43 +302,43 @@ fn utf8(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Papers made by the `openssl` program; gone with the value.
+/// A server certificate made by the `openssl` program; its files are deleted on drop.
 pub(crate) struct Certificate {
-    /// Who has signed it: for whoever is to believe it.
+    /// The certificate of the signing authority, for clients that are to trust it.
     pub(crate) authority: PathBuf,
-    paper: PathBuf,
+    certificate: PathBuf,
     key: PathBuf,
     _home: TempDir,
 }
 
 impl Certificate {
-    /// Of a server with names as `DNS:localhost,IP:127.0.0.1`, signed by an authority of its own.
+    /// Creates a certificate for names such as `DNS:localhost,IP:127.0.0.1`, signed by its own authority.
     pub(crate) fn of(names: &str) -> Certificate {
         let home = tempfile::tempdir().unwrap();
         certify(home.path(), "authority", &[]);
         let names = format!("subjectAltName={names}");
         let signed = ["-CA", "authority.crt", "-CAkey", "authority.key"];
-        let of_a_server = ["-addext", "basicConstraints=critical,CA:FALSE"];
-        let options = [&signed[..], &of_a_server, &["-addext", &names]].concat();
+        let server_only = ["-addext", "basicConstraints=critical,CA:FALSE"];
+        let options = [&signed[..], &server_only, &["-addext", &names]].concat();
         certify(home.path(), "server", &options);
         Certificate {
             authority: home.path().join("authority.crt"),
-            paper: home.path().join("server.crt"),
+            certificate: home.path().join("server.crt"),
             key: home.path().join("server.key"),
             _home: home,
         }
     }
 
-    /// For [`SmtpServer::start`].
+    /// Returns the arguments for [`SmtpServer::start`].
     pub(crate) fn arguments(&self) -> [&str; 4] {
-        let [certificate, key] = [&self.paper, &self.key].map(|path| path.to_str().unwrap());
+        let [certificate, key] = [&self.certificate, &self.key].map(|path| path.to_str().unwrap());
         ["--certificate", certificate, "--key", key]
     }
 }
 
-/// Makes `name.key` and `name.crt`.
+/// Creates `name.key` and `name.crt`.
 fn certify(home: &Path, name: &str, options: &[&str]) {
-    let made = Command::new("openssl")
+    let created = Command::new("openssl")
         .args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt"])
         .args(["ec_paramgen_curve:prime256v1", "-days", "3650"])
         .args(["-keyout", &format!("{name}.key")])
@@ -339,7 +347,7 @@ fn certify(home: &Path, name: &str, options: &[&str]) {
         .args(options)
         .current_dir(home)
         .output()
-        .expect("the program `openssl` must be there");
-    let why = String::from_utf8_lossy(&made.stderr);
-    assert!(made.status.success(), "{why}");
+        .expect("the program `openssl` is required");
+    let why = String::from_utf8_lossy(&created.stderr);
+    assert!(created.status.success(), "{why}");
 }

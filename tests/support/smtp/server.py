@@ -1,6 +1,5 @@
-"""A mail server for tests: it takes, refuses or loses mail as it is told to, and prints what
-happened, one line of JSON for each event. It must never outlive its test: it ends with its
-standard input.
+"""A mail server for tests. It accepts, rejects or drops messages as configured, and prints each event
+as a line of JSON. It exits when its standard input is closed, so that it never outlives its test.
 """
 
 import argparse
@@ -13,8 +12,8 @@ import warnings
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
-NOBODY = "550 5.1.1 no such user here"
-# what the first deliveries get at the end of their message
+UNKNOWN_USER = "550 5.1.1 no such user here"
+# The replies to the first deliveries, after their message.
 REPLIES = {
     "busy": "550 5.7.0 Requested action not taken: too many emails per second",
     "defer": "451 4.3.0 try again later",
@@ -26,53 +25,53 @@ def arguments():
     modes = ["accept", "busy", "refuse", "hang", "drop", "defer"]
     parser.add_argument("--mode", choices=modes, default="accept")
     parser.add_argument(
-        "--times", type=int, default=1, help="how many deliveries fail: busy, defer, drop"
+        "--times", type=int, default=1, help="how many deliveries fail in the modes busy, defer and drop"
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--certificate", help="offers STARTTLS")
     parser.add_argument("--key")
     parser.add_argument("--tls", choices=["offered", "required", "implicit"], default="offered")
-    parser.add_argument("--user", help="refuses mail from anybody else")
+    parser.add_argument("--user", help="rejects messages from other users")
     parser.add_argument("--password", default="")
-    told = parser.parse_args()
-    if told.tls != "offered" and not told.certificate:
-        parser.error(f"`--tls {told.tls}` needs `--certificate`")
-    return told
+    options = parser.parse_args()
+    if options.tls != "offered" and not options.certificate:
+        parser.error(f"`--tls {options.tls}` needs `--certificate`")
+    return options
 
 
-def tell(**event):
+def emit(**event):
     print(json.dumps(event), flush=True)
 
 
-class Manners:
-    """What aiosmtpd asks how to answer; one for all connections, since it counts."""
+class Handler:
+    """The callbacks of aiosmtpd, shared by all connections because it counts deliveries."""
 
-    def __init__(self, told):
-        self.told = told
-        self.left = told.times
+    def __init__(self, options):
+        self.options = options
+        self.left = options.times
 
     def fails(self, *modes):
-        """Whether this delivery is one of those that go wrong in one of these modes."""
-        fails = self.told.mode in modes and self.left > 0
+        """Returns whether this delivery fails because of one of these modes."""
+        fails = self.options.mode in modes and self.left > 0
         self.left -= fails
         return fails
 
     def authenticate(self, _server, _session, _envelope, _mechanism, given):
-        known = (self.told.user or "").encode(), self.told.password.encode()
-        right = self.told.user is not None and (given.login, given.password) == known
+        known = (self.options.user or "").encode(), self.options.password.encode()
+        right = self.options.user is not None and (given.login, given.password) == known
         return AuthResult(success=right, handled=False, auth_data=given)
 
     async def handle_RCPT(self, _server, _session, envelope, address, _options):
-        if self.told.mode == "refuse":
-            return NOBODY
+        if self.options.mode == "refuse":
+            return UNKNOWN_USER
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
         if self.fails(*REPLIES):
-            return REPLIES[self.told.mode]
-        tell(
+            return REPLIES[self.options.mode]
+        emit(
             **{"from": envelope.mail_from},
             to=envelope.rcpt_tos,
             tls=server.transport.get_extra_info("sslcontext") is not None,
@@ -89,52 +88,52 @@ class Server(SMTP):
     async def push(self, status):
         reply = status if isinstance(status, str) else status.decode()
         if reply.startswith(("4", "5")):
-            tell(refused=reply)
+            emit(refused=reply)
         await super().push(status)
         if reply.startswith("354") and self.event_handler.fails("drop"):
             await self._reader.read(1)
-            tell(dropped=True)
+            emit(dropped=True)
             self.transport.abort()
-            # Nothing more is read, even what has come: the lost connection cancels this.
+            # Read nothing more, not even received data. The lost connection cancels this.
             await asyncio.Event().wait()
 
 
 class Mute(asyncio.Protocol):
-    """A connection on which nobody speaks, not even of TLS."""
+    """A connection on which the server sends nothing, not even a TLS handshake."""
 
     def connection_made(self, _transport):
-        tell(connected=True)
+        emit(connected=True)
 
 
-async def serve(told):
+async def serve(options):
     context = None
-    if told.certificate:
+    if options.certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(told.certificate, told.key)
-    implicit = context if told.tls == "implicit" and told.mode != "hang" else None
-    manners = Manners(told)
+        context.load_cert_chain(options.certificate, options.key)
+    implicit = context if options.tls == "implicit" and options.mode != "hang" else None
+    handler = Handler(options)
 
     def connection():
-        if told.mode == "hang":
+        if options.mode == "hang":
             return Mute()
         return Server(
-            manners,
+            handler,
             hostname="localhost",
             enable_SMTPUTF8=True,
             tls_context=None if implicit else context,
-            require_starttls=told.tls == "required",
-            authenticator=manners.authenticate,
-            auth_required=told.user is not None,
-            auth_require_tls=told.user is None,
+            require_starttls=options.tls == "required",
+            authenticator=handler.authenticate,
+            auth_required=options.user is not None,
+            auth_require_tls=options.user is None,
         )
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(connection, told.host, told.port, ssl=implicit)
-    tell(port=server.sockets[0].getsockname()[1])
+    server = await loop.create_server(connection, options.host, options.port, ssl=implicit)
+    emit(port=server.sockets[0].getsockname()[1])
     await asyncio.to_thread(sys.stdin.read)
 
 
-# A password without TLS, or a client that does not believe a certificate, is what a test wants.
+# Tests use passwords without TLS and certificates that the client rejects.
 warnings.simplefilter("ignore")
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 asyncio.run(serve(arguments()))
