@@ -23,7 +23,7 @@ mod images;
 mod instances;
 mod live;
 mod logs;
-mod mail;
+mod notifications;
 mod orders;
 mod packaging;
 mod payments;

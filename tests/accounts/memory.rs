@@ -1,15 +1,15 @@
-//! What hashing passwords costs in memory, measured on the real program.
+//! The memory use of password hashing, measured on the real program.
 
 use serde_json::json;
 
 use super::PASSWORD;
 use crate::support::{Process, Remote, storage_test};
 
-/// Bounds in KiB for a process that has hashed many passwords at once: afterwards, and at its peak.
-const RESIDENT: usize = 96 * 1024;
-const PEAK: usize = 160 * 1024;
+/// Limits in KiB for a process that hashes many passwords concurrently: afterwards, and at its peak.
+const MAX_RESIDENT: usize = 96 * 1024;
+const MAX_PEAK: usize = 160 * 1024;
 
-/// A line of `/proc/…/status`, in KiB.
+/// Returns a value of `/proc/…/status`, in KiB.
 fn status(process: &Process, name: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
@@ -17,7 +17,7 @@ fn status(process: &Process, name: &str) -> usize {
 }
 
 storage_test! {
-    async fn many_registrations_and_logins_at_once_take_bounded_memory(site: Site) {
+    async fn concurrent_registrations_and_logins_use_bounded_memory(site: Site) {
         let process = site.start();
         let visitor = Remote::new(&process);
         let register = async |number: usize| {
@@ -29,7 +29,7 @@ storage_test! {
         assert!(registered.iter().all(|status| [201, 503].contains(status)), "{registered:?}");
         assert!(registered.contains(&201));
         let resident = status(&process, "VmRSS:");
-        assert!(resident < RESIDENT, "{resident} KiB after registrations");
+        assert!(resident < MAX_RESIDENT, "{resident} KiB after registrations");
 
         let log_in = async |number: usize| {
             let email = format!("user{}@example.com", number % 40);
@@ -39,7 +39,7 @@ storage_test! {
         let signed_in = futures_util::future::join_all((0..200).map(log_in)).await;
         assert!(signed_in.contains(&200), "{signed_in:?}");
         let (resident, peak) = (status(&process, "VmRSS:"), status(&process, "VmHWM:"));
-        assert!(resident < RESIDENT, "{resident} KiB after logins");
-        assert!(peak < PEAK, "{peak} KiB at the peak");
+        assert!(resident < MAX_RESIDENT, "{resident} KiB after logins");
+        assert!(peak < MAX_PEAK, "{peak} KiB at the peak");
     }
 }

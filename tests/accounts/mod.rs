@@ -1,13 +1,13 @@
-//! Accounts: who gets in, as whom, and who stays out.
+//! Accounts: registration, login and passwords.
 
+mod access_tokens;
+mod attempt_limits;
+mod authorization;
 mod clock;
-mod links;
-mod lockout;
+mod email_links;
 mod memory;
 mod phones;
-mod rights;
 mod sessions;
-mod tokens;
 mod users;
 
 use std::{sync::Arc, time::Duration};
@@ -19,8 +19,8 @@ use crate::support::{Client, TestShop, snapshot, storage_test};
 
 const PASSWORD: &str = "correct horse battery";
 
-/// Hashes of [`PASSWORD`] as they were made long ago: argon2id with 8 KiB and one pass, and argon2i.
-const WEAK: [&str; 2] = [
+/// Hashes of [`PASSWORD`] with outdated parameters: argon2id with 8 KiB and one pass, and argon2i.
+const WEAK_HASHES: [&str; 2] = [
     "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$uxWTSOnvlCJwDdrvGjf7x3xvw771mTCJHUN5gdfCrTw",
     "$argon2i$v=19$m=65536,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$MOXLadFA6PbXFESaTk+9KJGrrGk/EaX30YYkSh1mOmE",
 ];
@@ -29,7 +29,7 @@ fn ada() -> Value {
     json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" })
 }
 
-/// What is stored for the password of `email`.
+/// Returns the stored password hash of an account.
 async fn stored_hash(shop: &TestShop, email: &str) -> String {
     let email = Email::parse(email).unwrap();
     let found = shop
@@ -43,8 +43,8 @@ async fn stored_hash(shop: &TestShop, email: &str) -> String {
     found.unwrap().1.as_str().to_owned()
 }
 
-/// An account with a hash of the past.
-async fn old_account(shop: &TestShop, email: &str, hash: &str) {
+/// Creates an account with this password hash.
+async fn register_with_hash(shop: &TestShop, email: &str, hash: &str) {
     let new = NewUser {
         email: Email::parse(email).unwrap(),
         name: PersonName::try_from("Old".to_owned()).unwrap(),
@@ -52,12 +52,12 @@ async fn old_account(shop: &TestShop, email: &str, hash: &str) {
         role: Role::Customer,
         verified: true,
     };
-    let made = shop
+    let created = shop
         .app
         .db
         .write("test.register", move |tx| accounts::register(tx, &new))
         .await;
-    made.unwrap();
+    created.unwrap();
 }
 
 async fn set_role(
@@ -80,14 +80,12 @@ async fn log_in(client: &Client<'_>, email: &str, password: &str) -> crate::supp
     client.post("/auth/login", body).await
 }
 
-/// Memory in KiB and passes of a hash of argon2id.
-fn strength(hash: &str) -> (u32, u32) {
-    let parameters = hash.strip_prefix("$argon2id$v=19$").unwrap();
-    let parameters = parameters.split('$').next().unwrap();
+/// Returns the memory in KiB and the number of passes of an argon2id hash.
+fn parameters(hash: &str) -> (u32, u32) {
+    let text = hash.strip_prefix("$argon2id$v=19$").unwrap();
+    let text = text.split('$').next().unwrap();
     let number = |name: &str| {
-        let found = parameters
-            .split(',')
-            .find_map(|part| part.strip_prefix(name));
+        let found = text.split(',').find_map(|part| part.strip_prefix(name));
         found.unwrap().parse().unwrap()
     };
     (number("m="), number("t="))
@@ -159,7 +157,7 @@ storage_test! {
         visitor.post("/auth/refresh", second).await.is_problem(401, "invalid-token");
     }
 
-    async fn a_session_outlives_a_restart_and_ends_with_its_time(shop: TestShop) {
+    async fn a_session_survives_a_restart_and_expires(shop: TestShop) {
         shop.customer("ada").await;
         let signed_in = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
         let shop = shop.restarted().await;
@@ -171,7 +169,7 @@ storage_test! {
         shop.anonymous().post("/auth/refresh", token).await.is_problem(401, "invalid-token");
     }
 
-    async fn spellings_of_one_address_are_one_account(shop: TestShop) {
+    async fn spellings_of_an_address_belong_to_one_account(shop: TestShop) {
         let visitor = shop.anonymous();
         let first = json!({
             "email": "Ren\u{e9}@B\u{fc}cher.example", "password": PASSWORD, "name": "René"
@@ -213,7 +211,7 @@ storage_test! {
         assert_eq!(visitor.post("/auth/register", another).await.status, 201);
     }
 
-    async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(shop: TestShop) {
+    async fn a_wrong_password_and_an_unknown_address_get_the_same_response(shop: TestShop) {
         shop.customer("ada").await;
         let visitor = shop.anonymous();
         let mut answers = Vec::new();
@@ -233,10 +231,10 @@ storage_test! {
         assert!(answers.windows(2).all(|two| two[0] == two[1]), "{answers:?}");
     }
 
-    async fn passwords_are_kept_as_argon2id(shop: TestShop) {
+    async fn passwords_are_stored_as_argon2id_hashes(shop: TestShop) {
         shop.anonymous().post("/auth/register", ada()).await;
         let hash = stored_hash(&shop, "ada@example.com").await;
-        let (memory, passes) = strength(&hash);
+        let (memory, passes) = parameters(&hash);
         assert!(memory >= 19_456 && passes >= 2 && hash.contains(",p=1$"), "{hash}");
         assert!(!hash.contains(PASSWORD));
 
@@ -245,10 +243,10 @@ storage_test! {
         assert_ne!(stored_hash(&shop, "twin@example.com").await, hash, "salted");
     }
 
-    async fn a_weak_hash_is_made_anew_at_login(shop: TestShop) {
-        for (index, weak) in WEAK.into_iter().enumerate() {
+    async fn a_weak_hash_is_replaced_at_login(shop: TestShop) {
+        for (index, weak) in WEAK_HASHES.into_iter().enumerate() {
             let email = format!("old{index}@example.com");
-            old_account(&shop, &email, weak).await;
+            register_with_hash(&shop, &email, weak).await;
 
             let wrong = log_in(&shop.anonymous(), &email, "wrong horse battery").await;
             wrong.is_problem(401, "invalid-credentials");
@@ -257,12 +255,12 @@ storage_test! {
             for _ in 0..2 {
                 assert_eq!(log_in(&shop.anonymous(), &email, PASSWORD).await.status, 200);
             }
-            let (memory, passes) = strength(&stored_hash(&shop, &email).await);
+            let (memory, passes) = parameters(&stored_hash(&shop, &email).await);
             assert!(memory >= 19_456 && passes >= 2);
         }
     }
 
-    async fn an_unknown_address_is_hashed_for_like_a_known_one(shop: TestShop) {
+    async fn a_login_with_an_unknown_address_costs_a_hash_as_well(shop: TestShop) {
         shop.customer("ada").await;
         let held = shop.hold_hashing().await;
         let busy = shop.app.hash_pool.busy();
@@ -272,9 +270,9 @@ storage_test! {
             let shop = Arc::clone(&shop);
             all.spawn(async move { log_in(&shop.anonymous(), email, "wrong horse battery").await });
         }
-        // Both stand in line for a thread that hashes.
+        // Both wait for a hashing thread.
         while shop.app.hash_pool.busy() < busy + 2 {
-            assert!(all.try_join_next().is_none(), "an answer without a hash");
+            assert!(all.try_join_next().is_none(), "a response without a hash");
             tokio::task::yield_now().await;
         }
         drop(held);
@@ -283,7 +281,7 @@ storage_test! {
         }
     }
 
-    async fn a_full_pool_turns_sign_ins_away(shop: TestShop) {
+    async fn logins_fail_while_the_hash_queue_is_full(shop: TestShop) {
         shop.customer("ada").await;
         let held = shop.hold_hashing().await;
         let shop = Arc::new(shop);
@@ -292,25 +290,25 @@ storage_test! {
             let shop = Arc::clone(&shop);
             all.spawn(async move { log_in(&shop.anonymous(), "nobody@example.com", PASSWORD).await });
         }
-        let turned_away = all.join_next().await.unwrap().unwrap();
-        turned_away.is_problem(503, "unavailable");
-        assert!(turned_away.header("retry-after").is_some());
+        let rejected = all.join_next().await.unwrap().unwrap();
+        rejected.is_problem(503, "unavailable");
+        assert!(rejected.header("retry-after").is_some());
         assert_eq!(shop.anonymous().get("/products").await.status, 200);
         all.abort_all();
         drop(held);
     }
 
-    async fn a_huge_password_is_refused_before_hashing(shop: TestShop) {
+    async fn a_huge_password_is_rejected_before_hashing(shop: TestShop) {
         shop.customer("ada").await;
         let huge = "x".repeat(200_000);
-        // While all who could hash are held up, only what needs no hash is answered.
+        // While all hashing threads are blocked, only requests without a hash get a response.
         let _held = shop.hold_hashing().await;
         let body = json!({ "email": "eve@example.com", "password": huge, "name": "Eve" });
         shop.anonymous().post("/auth/register", body).await.blames("password");
         log_in(&shop.anonymous(), "ada@example.com", &huge).await.blames("password");
     }
 
-    async fn a_password_has_rules(shop: TestShop) {
+    async fn new_passwords_must_meet_the_rules(shop: TestShop) {
         let visitor = shop.anonymous();
         let register = async |email: &str, password: Value| {
             let body = json!({ "email": email, "password": password, "name": "Ada" });
@@ -320,26 +318,26 @@ storage_test! {
             json!(""), json!("1234567"), json!("x".repeat(129)), json!(12_345_678), json!(null),
             json!(["correct horse"]), json!("my lovelace!"), json!("LOVELACE 1815"),
             json!("\u{ff2c}ovelace 1815"),
-            // Among the commonest, in any case and on any keyboard.
+            // Common passwords, in any case and from any input method.
             json!("password"), json!("Password1"), json!("QWERTYUIOP"),
             json!("\u{ff50}\u{ff41}\u{ff53}\u{ff53}\u{ff57}\u{ff4f}\u{ff52}\u{ff44}"),
         ] {
             register("Lovelace@example.com", wrong).await.blames("password");
         }
-        // Passwords are folded as addresses are.
+        // Passwords and addresses are compared case-insensitively in the same way.
         register("Καφές@example.com", json!("ο ΚΑΦΈΣ μου")).await.blames("password");
-        // Eight characters may be many bytes; a local part of two letters stands in many words.
+        // Lengths are counted in characters. A local part of two letters is too short for the check.
         assert_eq!(register("a1@example.com", json!("ééééüüü\u{1f511}")).await.status, 201);
         assert_eq!(register("a2@example.com", json!("y".repeat(128))).await.status, 201);
         assert_eq!(register("ad@example.com", json!("a sad badger")).await.status, 201);
 
-        // Every keyboard types the same password.
+        // All input methods produce the same password.
         assert_eq!(register("a3@example.com", json!("ｆｕｌｌ ｗｉｄｔｈ cafe\u{301}")).await.status, 201);
         let typed = log_in(&visitor, "a3@example.com", "full width caf\u{e9}").await;
         assert_eq!(typed.status, 200);
     }
 
-    async fn a_registration_names_the_field_that_is_wrong(shop: TestShop) {
+    async fn a_rejected_registration_names_the_invalid_field(shop: TestShop) {
         let wrong = [
             ("name", json!("")), ("name", json!("   ")), ("name", json!("n".repeat(201))),
             ("name", json!("Ada\r\nBcc: all@example.com")), ("name", json!("A\u{0}da")),
@@ -374,7 +372,7 @@ storage_test! {
         assert_eq!(registered.text("/user/name"), "花子 O’Neil");
     }
 
-    async fn the_last_admin_stays_one(shop: TestShop) {
+    async fn the_last_admin_cannot_be_demoted(shop: TestShop) {
         let admin = shop.admin().await;
         let refused = set_role(&shop, "admin@example.com", Role::Customer).await.unwrap_err();
         assert_eq!(refused.kind(), shop::core::error::Kind::Conflict("last-admin"));

@@ -1,4 +1,4 @@
-//! Phones, and the codes that prove them.
+//! Phone numbers and the codes that verify them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ async fn guess(client: &Client<'_>, code: &str) -> Answer {
         .await
 }
 
-/// The code of the newest message.
+/// Returns the code of the latest message.
 fn code_sent(shop: &TestShop) -> String {
     let mut newest = None;
     while let Some((to, text)) = shop.pocket.read() {
@@ -28,14 +28,14 @@ fn code_sent(shop: &TestShop) -> String {
     newest.unwrap()
 }
 
-/// Another code than this one.
+/// Returns a different code.
 fn wrong(code: &str) -> String {
     let other = if code.starts_with('1') { '2' } else { '1' };
     format!("{other}{}", &code[1..])
 }
 
 storage_test! {
-    async fn a_phone_is_shown_at_once_and_proven_by_a_code(shop: TestShop) {
+    async fn a_phone_number_is_unverified_until_its_code_is_submitted(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let asked = set_phone(&ada).await;
         assert_eq!(asked.status, 202);
@@ -45,14 +45,14 @@ storage_test! {
         let code = code_sent(&shop);
         assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
 
-        let proven = guess(&ada, &code).await;
-        assert_eq!((proven.status, proven.json()["isPhoneVerified"].clone()), (200, json!(true)));
-        assert_eq!(ada.get("/me").await.json(), proven.json());
+        let verified = guess(&ada, &code).await;
+        assert_eq!((verified.status, verified.json()["isPhoneVerified"].clone()), (200, json!(true)));
+        assert_eq!(ada.get("/me").await.json(), verified.json());
         set_phone(&ada).await;
         assert_eq!(ada.get("/me").await.json()["isPhoneVerified"], false);
     }
 
-    async fn a_code_serves_once(shop: TestShop) {
+    async fn a_code_works_once(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let code = code_sent(&shop);
@@ -60,7 +60,7 @@ storage_test! {
         guess(&ada, &code).await.is_problem(400, "invalid-code");
     }
 
-    async fn a_code_takes_five_tries(shop: TestShop) {
+    async fn a_code_allows_five_attempts(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let code = code_sent(&shop);
@@ -76,7 +76,7 @@ storage_test! {
         assert_eq!(guess(&ada, &code).await.status, 200);
     }
 
-    async fn a_hundred_guesses_at_once_are_five(shop: TestShop) {
+    async fn concurrent_guesses_count_as_attempts(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let (code, token) = (code_sent(&shop), ada.token.clone().unwrap());
@@ -87,12 +87,12 @@ storage_test! {
             all.spawn(async move { guess(&shop.bearer(&token), &code).await.status });
         }
         assert_eq!(all.join_all().await, [400; 100]);
-        let kept = &shop.raw_db().dump()["phone_codes"];
-        assert_eq!(kept.len(), 1);
+        let stored = &shop.raw_db().dump()["phone_codes"];
+        assert_eq!(stored.len(), 1);
         guess(&shop.bearer(&token), &code).await.is_problem(400, "invalid-code");
     }
 
-    async fn a_code_is_good_for_ten_minutes(shop: TestShop) {
+    async fn a_code_expires_after_ten_minutes(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let code = code_sent(&shop);
@@ -104,7 +104,7 @@ storage_test! {
         assert_eq!(guess(&ada, &code).await.status, 200);
     }
 
-    async fn a_new_code_kills_the_old(shop: TestShop) {
+    async fn a_new_code_invalidates_the_previous_one(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let first = code_sent(&shop);
@@ -115,12 +115,12 @@ storage_test! {
         assert_eq!(guess(&ada, &second).await.status, 200);
     }
 
-    async fn a_code_is_kept_as_a_hash(shop: TestShop) {
+    async fn codes_are_stored_as_hashes(shop: TestShop) {
         let ada = shop.customer("ada").await;
         set_phone(&ada).await;
         let code = code_sent(&shop);
-        let kept = shop.raw_db().dump()["phone_codes"].concat();
-        assert!(!kept.contains(&code) && !kept.contains(&hex::encode(&code)), "{kept}");
+        let stored = shop.raw_db().dump()["phone_codes"].concat();
+        assert!(!stored.contains(&code) && !stored.contains(&hex::encode(&code)), "{stored}");
     }
 
     async fn a_code_belongs_to_its_account(shop: TestShop) {
@@ -144,7 +144,7 @@ storage_test! {
         assert_eq!(set_phone(&ada).await.status, 202);
     }
 
-    async fn a_number_must_be_one(shop: TestShop) {
+    async fn invalid_numbers_and_codes_are_rejected(shop: TestShop) {
         let ada = shop.customer("ada").await;
         for wrong in [
             json!(""), json!("+"), json!("919812345678"), json!("+0919812345678"), json!("+12345"),

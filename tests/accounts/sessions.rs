@@ -1,4 +1,4 @@
-//! What ends a session, and which: refresh tokens sent twice, passwords changed, roles taken away.
+//! The end of sessions: logout, refresh-token reuse, password changes, disabled accounts and expiry.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{PASSWORD, log_in};
 use crate::support::{Answer, TestShop, storage_test};
 
-/// Signs in once more; tells the answer.
+/// Signs in again; returns the response.
 async fn sign_in(shop: &TestShop, name: &str) -> Answer {
     let signed_in = log_in(&shop.anonymous(), &format!("{name}@example.com"), PASSWORD).await;
     assert_eq!(signed_in.status, 200, "{signed_in:?}");
@@ -20,8 +20,8 @@ async fn refresh(shop: &TestShop, token: &str) -> Answer {
     shop.anonymous().post("/auth/refresh", body).await
 }
 
-/// Whether the access token of a sign-in is taken.
-async fn stands(shop: &TestShop, signed_in: &Answer) -> bool {
+/// Whether the access token of a login is valid.
+async fn is_active(shop: &TestShop, signed_in: &Answer) -> bool {
     let me = shop
         .bearer(&signed_in.text("/accessToken"))
         .get("/me")
@@ -32,9 +32,12 @@ async fn stands(shop: &TestShop, signed_in: &Answer) -> bool {
     me.status == 200
 }
 
-/// Fails the test unless both tokens of a sign-in are refused.
-async fn has_ended(shop: &TestShop, signed_in: &Answer) {
-    assert!(!stands(shop, signed_in).await, "the access token is taken");
+/// Asserts that both tokens of a login are rejected.
+async fn assert_ended(shop: &TestShop, signed_in: &Answer) {
+    assert!(
+        !is_active(shop, signed_in).await,
+        "the access token is still valid"
+    );
     let again = refresh(shop, &signed_in.text("/refreshToken")).await;
     again.is_problem(401, "invalid-token");
 }
@@ -46,7 +49,7 @@ async fn change_password(shop: &TestShop, by: &Answer, current: &str, new: &str)
 }
 
 storage_test! {
-    async fn a_token_sent_again_after_its_successor_was_used_ends_the_family(shop: TestShop) {
+    async fn reuse_of_a_token_after_its_successor_was_spent_ends_the_session(shop: TestShop) {
         shop.customer("ada").await;
         let first = sign_in(&shop, "ada").await;
         let other = sign_in(&shop, "ada").await;
@@ -56,24 +59,24 @@ storage_test! {
 
         refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
         for signed_in in [&first, &second, &third] {
-            has_ended(&shop, signed_in).await;
+            assert_ended(&shop, signed_in).await;
         }
-        assert!(stands(&shop, &other).await, "another sign-in is another family");
+        assert!(is_active(&shop, &other).await, "other sessions are not affected");
     }
 
-    async fn a_token_sent_again_ten_seconds_later_ends_the_family(shop: TestShop) {
+    async fn reuse_of_a_token_after_the_grace_period_ends_the_session(shop: TestShop) {
         shop.customer("ada").await;
         let first = sign_in(&shop, "ada").await;
         let second = refresh(&shop, &first.text("/refreshToken")).await;
         shop.advance_clock(Duration::from_secs(10));
         refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
-        assert!(stands(&shop, &second).await, "an answer may have been lost");
+        assert!(is_active(&shop, &second).await, "the response may have been lost");
         shop.advance_clock(Duration::from_millis(1));
         refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
-        has_ended(&shop, &second).await;
+        assert_ended(&shop, &second).await;
     }
 
-    async fn of_two_at_once_one_wins_and_goes_on(shop: TestShop) {
+    async fn only_one_of_two_concurrent_refreshes_succeeds(shop: TestShop) {
         shop.customer("ada").await;
         let token = sign_in(&shop, "ada").await.text("/refreshToken");
         let shop = Arc::new(shop);
@@ -86,37 +89,37 @@ storage_test! {
         let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
         assert_eq!((won.len(), lost.len()), (1, 1), "{answers:?}");
         lost[0].is_problem(401, "invalid-token");
-        assert!(stands(&shop, won[0]).await);
+        assert!(is_active(&shop, won[0]).await);
         assert_eq!(refresh(&shop, &won[0].text("/refreshToken")).await.status, 200);
     }
 
-    async fn a_spent_token_signs_out_as_well(shop: TestShop) {
+    async fn a_spent_token_can_still_log_out(shop: TestShop) {
         shop.customer("ada").await;
         let first = sign_in(&shop, "ada").await;
         let second = refresh(&shop, &first.text("/refreshToken")).await;
         let body = json!({ "refreshToken": first.text("/refreshToken") });
         assert_eq!(shop.anonymous().post("/auth/logout", body).await.status, 204);
-        has_ended(&shop, &second).await;
+        assert_ended(&shop, &second).await;
         let nobody = json!({ "refreshToken": "unknown" });
         assert_eq!(shop.anonymous().post("/auth/logout", nobody).await.status, 204);
     }
 
-    async fn logout_ends_one_session(shop: TestShop) {
+    async fn logout_ends_only_its_session(shop: TestShop) {
         shop.customer("ada").await;
         let (laptop, phone) = (sign_in(&shop, "ada").await, sign_in(&shop, "ada").await);
         let body = json!({ "refreshToken": laptop.text("/refreshToken") });
         assert_eq!(shop.anonymous().post("/auth/logout", body).await.status, 204);
-        has_ended(&shop, &laptop).await;
-        assert!(stands(&shop, &phone).await);
+        assert_ended(&shop, &laptop).await;
+        assert!(is_active(&shop, &phone).await);
     }
 
-    async fn a_changed_password_ends_the_other_sessions(shop: TestShop) {
+    async fn a_password_change_ends_the_other_sessions(shop: TestShop) {
         shop.customer("ada").await;
         let (laptop, phone) = (sign_in(&shop, "ada").await, sign_in(&shop, "ada").await);
         let changed = change_password(&shop, &laptop, PASSWORD, "a brand new staple").await;
         assert_eq!((changed.status, changed.body.len()), (204, 0));
-        has_ended(&shop, &phone).await;
-        assert!(stands(&shop, &laptop).await, "the changing session goes on");
+        assert_ended(&shop, &phone).await;
+        assert!(is_active(&shop, &laptop).await, "the current session continues");
         assert_eq!(refresh(&shop, &laptop.text("/refreshToken")).await.status, 200);
 
         let visitor = shop.anonymous();
@@ -124,13 +127,13 @@ storage_test! {
         old.is_problem(401, "invalid-credentials");
         let new = log_in(&visitor, "ada@example.com", "a brand new staple").await;
         assert_eq!(new.status, 200);
-        let letters = shop.mails().await;
-        let told: Vec<_> = letters.iter().filter(|it| it.subject.contains("password")).collect();
-        assert_eq!(told.len(), 1, "{letters:?}");
-        assert_eq!(told[0].to, "ada@example.com");
+        let emails = shop.mails().await;
+        let notices: Vec<_> = emails.iter().filter(|it| it.subject.contains("password")).collect();
+        assert_eq!(notices.len(), 1, "{emails:?}");
+        assert_eq!(notices[0].to, "ada@example.com");
     }
 
-    async fn a_password_is_changed_by_who_knows_it(shop: TestShop) {
+    async fn a_password_change_requires_the_current_password(shop: TestShop) {
         shop.customer("ada").await;
         let laptop = sign_in(&shop, "ada").await;
         for wrong in ["wrong horse battery", "", "x"] {
@@ -149,12 +152,12 @@ storage_test! {
         nobody.call(Method::PUT, "/me/password", &[], body).await.is_problem(401, "unauthorized");
     }
 
-    async fn a_disabled_account_is_out_and_cannot_come_back(shop: TestShop) {
+    async fn a_disabled_account_cannot_sign_in(shop: TestShop) {
         shop.customer("ada").await;
         let laptop = sign_in(&shop, "ada").await;
         let ran = shop.run(&["admin", "user", "disable", "ADA@example.com"]);
         assert!(ran.status.success(), "{ran:?}");
-        has_ended(&shop, &laptop).await;
+        assert_ended(&shop, &laptop).await;
         let visitor = shop.anonymous();
         let id = [("x-request-id", "the-same")];
         let body = json!({ "email": "ada@example.com", "password": PASSWORD });
@@ -165,13 +168,13 @@ storage_test! {
         assert_eq!((disabled.headers, disabled.body), (unknown.headers, unknown.body));
         let forgot = json!({ "email": "ada@example.com" });
         assert_eq!(visitor.post("/auth/forgot-password", forgot).await.status, 202);
-        assert!(shop.mails().await.is_empty(), "no link leads back in");
+        assert!(shop.mails().await.is_empty(), "a disabled account gets no reset link");
 
         assert!(shop.run(&["admin", "user", "enable", "ada@example.com"]).status.success());
         sign_in(&shop, "ada").await;
     }
 
-    async fn no_sign_in_under_way_slips_through_while_an_account_is_disabled(shop: TestShop) {
+    async fn a_concurrent_login_does_not_survive_the_disabling_of_its_account(shop: TestShop) {
         shop.customer("ada").await;
         let shop = Arc::new(shop);
         let email = shop::domain::accounts::Email::parse("ada@example.com").unwrap();
@@ -189,22 +192,22 @@ storage_test! {
                 let shop = Arc::clone(&shop);
                 all.spawn(async move { log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await });
             }
-            // While some are through and others are not.
+            // While some logins have finished and others have not.
             let first = all.join_next().await.unwrap().unwrap();
             set(true).await;
             let mut answers = all.join_all().await;
             answers.push(first);
             for signed_in in answers.iter().filter(|answer| answer.status == 200) {
-                has_ended(&shop, signed_in).await;
+                assert_ended(&shop, signed_in).await;
             }
             assert!(shop.raw_db().dump()["sessions"].is_empty());
             set(false).await;
         }
     }
 
-    async fn a_sign_in_that_was_overtaken_by_a_new_password_fails(shop: TestShop) {
+    async fn a_login_fails_if_the_password_changes_meanwhile(shop: TestShop) {
         shop.customer("ada").await;
-        // The password is looked at while the hashing threads are held up; meanwhile it is changed.
+        // The password is changed while its verification waits for a blocked hashing thread.
         let shop = Arc::new(shop);
         let held = shop.hold_hashing().await;
         let busy = shop.app.hash_pool.busy();
@@ -212,7 +215,7 @@ storage_test! {
             let shop = Arc::clone(&shop);
             tokio::spawn(async move { log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await })
         };
-        // Until it waits in line, it has not looked yet.
+        // Until the login is queued, it has not read the hash.
         while shop.app.hash_pool.busy() == busy {
             tokio::task::yield_now().await;
         }
@@ -227,7 +230,7 @@ storage_test! {
         late.await.unwrap().is_problem(401, "invalid-credentials");
     }
 
-    async fn what_has_ended_by_time_is_forgotten(shop: TestShop) {
+    async fn expired_sessions_and_spent_tokens_are_deleted(shop: TestShop) {
         shop.customer("ada").await;
         let first = sign_in(&shop, "ada").await;
         refresh(&shop, &first.text("/refreshToken")).await;
@@ -239,7 +242,7 @@ storage_test! {
         }
     }
 
-    async fn the_own_name_is_changed(shop: TestShop) {
+    async fn users_can_change_their_name(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let renamed = ada.patch("/me", json!({ "name": "  Ada Lovelace " })).await;
         assert_eq!((renamed.status, renamed.text("/name")), (200, "Ada Lovelace".to_owned()));
@@ -247,8 +250,8 @@ storage_test! {
         for wrong in [json!(""), json!("a\nb"), json!("x".repeat(201)), Value::Null] {
             ada.patch("/me", json!({ "name": wrong })).await.blames("name");
         }
-        for fixed in ["email", "role", "isEmailVerified", "phone", "password"] {
-            ada.patch("/me", json!({ "name": "Ada", fixed: "x" })).await.blames(fixed);
+        for read_only in ["email", "role", "isEmailVerified", "phone", "password"] {
+            ada.patch("/me", json!({ "name": "Ada", read_only: "x" })).await.blames(read_only);
         }
         shop.anonymous().patch("/me", json!({ "name": "X" })).await.is_problem(401, "unauthorized");
     }

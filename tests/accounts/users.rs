@@ -1,4 +1,4 @@
-//! Everybody's accounts, as admins look after them.
+//! User administration.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn id_of(client: &Client<'_>) -> String {
 }
 
 storage_test! {
-    async fn admins_see_accounts_in_pages(shop: TestShop) {
+    async fn admins_list_accounts_in_pages(shop: TestShop) {
         let admin = shop.admin().await;
         for name in ["ada", "bob", "cleo"] {
             shop.advance_clock(Duration::from_millis(1));
@@ -41,11 +41,11 @@ storage_test! {
         }
     }
 
-    async fn an_admin_gives_a_role_and_the_sessions_end(shop: TestShop) {
+    async fn a_role_change_ends_the_sessions(shop: TestShop) {
         let (admin, bob) = (shop.admin().await, shop.customer("bob").await);
         let id = id_of(&bob).await;
-        let made = set_role(&admin, &id, "ADMIN").await;
-        assert_eq!((made.status, made.text("/role"), made.text("/id")), (200, "ADMIN".to_owned(), id.clone()));
+        let changed = set_role(&admin, &id, "ADMIN").await;
+        assert_eq!((changed.status, changed.text("/role"), changed.text("/id")), (200, "ADMIN".to_owned(), id.clone()));
         bob.get("/me").await.is_problem(401, "unauthorized");
         let bob = shop.customer("bob").await;
         assert_eq!(bob.get("/admin/users").await.status, 200);
@@ -57,7 +57,7 @@ storage_test! {
         unknown.is_problem(404, "not-found");
     }
 
-    async fn the_last_admin_stays(shop: TestShop) {
+    async fn the_last_admin_can_be_neither_demoted_nor_disabled(shop: TestShop) {
         let admin = shop.admin().await;
         let id = id_of(&admin).await;
         set_role(&admin, &id, "CUSTOMER").await.is_problem(409, "last-admin");
@@ -70,12 +70,12 @@ storage_test! {
         set_role(&admin, &id, "CUSTOMER").await.is_problem(409, "last-admin");
     }
 
-    async fn of_two_admins_who_demote_each_other_one_stays(shop: TestShop) {
+    async fn two_admins_who_demote_each_other_leave_one_admin(shop: TestShop) {
         for round in 0..5 {
             let (one, other) = (format!("one{round}"), format!("other{round}"));
             let (one, other) = (shop.sign_in(&one, Role::Admin).await, shop.sign_in(&other, Role::Admin).await);
             let ids = (id_of(&one).await, id_of(&other).await);
-            // The admins of earlier rounds are out of the way.
+            // Demotes the admins of earlier rounds.
             for admin in one.get("/admin/users?limit=100").await.json()["data"].as_array().unwrap() {
                 let id = admin["id"].as_str().unwrap();
                 if admin["role"] == "ADMIN" && id != ids.0 && id != ids.1 {
@@ -93,7 +93,7 @@ storage_test! {
         }
     }
 
-    async fn a_role_that_was_taken_counts_from_the_next_request(shop: TestShop) {
+    async fn a_lost_role_takes_effect_at_the_next_request(shop: TestShop) {
         let (admin, bob) = (shop.admin().await, shop.sign_in("bob", Role::Admin).await);
         let id = id_of(&bob).await;
         assert_eq!(set_role(&admin, &id, "CUSTOMER").await.status, 200);

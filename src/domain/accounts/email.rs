@@ -1,20 +1,23 @@
-//! Mail addresses: kept as typed, compared in one spelling, so that one address is one account.
+//! Email addresses, normalized so that different spellings of an address belong to one account.
 
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 
-/// A mail address. Case, Unicode form, full-width letters and the spelling of international
-/// domains (UTS 46) make no difference.
+/// An email address. Addresses that differ in case, Unicode normalization form, full-width letters or the
+/// spelling of an internationalized domain (UTS 46) have the same [`key`](Email::key).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Email {
-    typed: String,
+    as_entered: String,
     key: String,
 }
 
-/// How long an address may be, in bytes (RFC 5321, section 4.5.3.1.3).
+/// Maximum length of an address in bytes (RFC 5321, section 4.5.3.1.3).
 const MAX_LEN: usize = 254;
+
+/// Maximum length of a local part in bytes (RFC 5321, section 4.5.3.1.1).
+const MAX_LOCAL_PART_LEN: usize = 64;
 
 impl TryFrom<String> for Email {
     type Error = String;
@@ -26,58 +29,59 @@ impl TryFrom<String> for Email {
 
 impl Email {
     pub fn parse(text: &str) -> Result<Email, String> {
-        let wrong = || "must be a mail address, as `ada@example.com`".to_owned();
-        let typed: String = text.trim().nfkc().collect();
-        let (local, domain) = typed.rsplit_once('@').ok_or_else(wrong)?;
-        let fit = |c: char| {
+        let invalid = || "must be an email address, e.g. `ada@example.com`".to_owned();
+        let as_entered: String = text.trim().nfkc().collect();
+        let (local, domain) = as_entered.rsplit_once('@').ok_or_else(invalid)?;
+        let is_allowed = |c: char| {
             !c.is_control()
                 && !c.is_whitespace()
                 && !is_invisible(c)
                 && !"<>()[]\\,;:\"@".contains(c)
         };
-        let local_is_fit = !local.is_empty()
-            && local.len() <= 64
-            && local.chars().all(fit)
+        let is_local_valid = !local.is_empty()
+            && local.len() <= MAX_LOCAL_PART_LEN
+            && local.chars().all(is_allowed)
             && !local.starts_with('.')
             && !local.ends_with('.')
             && !local.contains("..");
-        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| wrong())?;
+        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| invalid())?;
         let labels: Vec<&str> = domain.split('.').collect();
-        let domain_is_fit = labels.len() >= 2 && labels.iter().all(|label| !label.is_empty());
-        if !local_is_fit || !domain_is_fit || typed.len() > MAX_LEN {
-            return Err(wrong());
+        let is_domain_valid = labels.len() >= 2 && labels.iter().all(|label| !label.is_empty());
+        if !is_local_valid || !is_domain_valid || as_entered.len() > MAX_LEN {
+            return Err(invalid());
         }
-        let local = fold(local);
+        let local = fold_case(local);
         let key = format!("{local}@{}", domain.to_ascii_lowercase());
-        Ok(Email { typed, key })
+        Ok(Email { as_entered, key })
     }
 
-    /// As typed.
+    /// Returns the address as it was entered.
     pub fn as_str(&self) -> &str {
-        &self.typed
+        &self.as_entered
     }
 
-    /// The one spelling.
+    /// Returns the normalized form, by which addresses are compared.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What stands before the `@`, in the one spelling.
+    /// Returns the normalized part before the `@`.
     pub fn local_part(&self) -> &str {
         self.key.rsplit_once('@').map_or("", |(local, _)| local)
     }
 }
 
-/// Folds text as local parts are compared: letter by letter, the last sigma of a word like any other.
-pub(super) fn fold(text: &str) -> String {
-    let small = text.chars().flat_map(char::to_lowercase);
-    small
+/// Folds the case of a text for comparison, regardless of context: a final sigma equals any other sigma.
+pub(super) fn fold_case(text: &str) -> String {
+    let lowercase = text.chars().flat_map(char::to_lowercase);
+    lowercase
         .map(|c| if c == 'ς' { 'σ' } else { c })
         .nfkc()
         .collect()
 }
 
-/// Letters that nobody sees, and that turn the others round: with them one address looks like another.
+/// Whether a character is invisible or changes the text direction, so that one address could look like
+/// another.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')

@@ -1,5 +1,7 @@
-//! Passwords: argon2id in PHC form (RFC 9106), with the least that OWASP asks for: 19 MiB, two
-//! passes, one lane. What is hashed is the NFKC form, so that every keyboard types the same.
+//! Passwords and their hashes: argon2id (RFC 9106) in the PHC string format.
+//!
+//! The parameters are the minimum that OWASP recommends: 19 MiB of memory, two passes, one lane. Passwords
+//! are normalized to NFKC before hashing, so that all keyboards and input methods produce the same bytes.
 
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -17,14 +19,19 @@ use crate::core::{
     rng::Rng,
 };
 
-/// The 3,000 commonest passwords, in small letters.
-static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+/// The 3,000 most common passwords, in lower case.
+static COMMON_PASSWORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     include_str!("../../../assets/passwords/common.txt")
         .lines()
         .collect()
 });
 
-/// A password somebody chooses: 8 to 128 characters, and none of the commonest.
+const MIN_LEN: usize = 8;
+
+/// Maximum length in characters. It bounds the work of normalization and hashing.
+const MAX_LEN: usize = 128;
+
+/// A password that a user chooses: 8 to 128 characters, and not one of the most common passwords.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
@@ -34,129 +41,139 @@ impl TryFrom<String> for NewPassword {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let normal: String = text.nfkc().take(129).collect();
-        if !(8..=128).contains(&normal.chars().count()) {
-            return Err("must be 8 to 128 characters".to_owned());
+        let normalized = normalize(&text);
+        if !(MIN_LEN..=MAX_LEN).contains(&normalized.chars().count()) {
+            return Err(format!("must be {MIN_LEN} to {MAX_LEN} characters"));
         }
-        if COMMON.contains(normal.to_lowercase().as_str()) {
-            return Err("is among the commonest passwords; choose another".to_owned());
+        if COMMON_PASSWORDS.contains(normalized.to_lowercase().as_str()) {
+            return Err("is one of the most common passwords; choose another".to_owned());
         }
-        Ok(NewPassword(normal))
+        Ok(NewPassword(normalized))
     }
 }
 
-/// Shorter local parts stand in too many good passwords by accident.
-const SHORTEST_LOCAL_PART: usize = 3;
+/// Shorter local parts occur in many good passwords by accident.
+const MIN_LOCAL_PART_LEN: usize = 3;
 
 impl NewPassword {
-    /// Refuses a password that contains the own address.
+    /// Checks that the password does not contain the local part of the user's email address.
+    ///
+    /// Errors: field error `too-weak`.
     pub fn check_against(&self, email: &Email, field: &str) -> Result<()> {
         let local = email.local_part();
-        let contains = email::fold(&self.0).contains(local);
-        if local.chars().count() >= SHORTEST_LOCAL_PART && contains {
+        let contains = email::fold_case(&self.0).contains(local);
+        if local.chars().count() >= MIN_LOCAL_PART_LEN && contains {
             return Err(Error::field(
                 field,
                 "too-weak",
-                "must not contain what stands before the `@` of your mail address",
+                "must not contain the part of your email address before the `@`",
             ));
         }
         Ok(())
     }
 
-    /// Takes tens of milliseconds: run it on the pool for hashing.
+    /// Hashes the password. Takes tens of milliseconds: run it on the hash pool.
     pub fn hash(&self, memory: &mut HashMemory, rng: &Rng) -> Result<PasswordHash> {
         hash(&self.0, &rng.bytes(), memory)
     }
 }
 
-/// A password somebody claims: whatever was typed.
+/// A password that a user submits as proof of identity. It need not meet the rules for new passwords.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, format = Password, max_length = 128)]
-pub struct TypedPassword(String);
+pub(super) struct SubmittedPassword(String);
 
-impl TryFrom<String> for TypedPassword {
+impl TryFrom<String> for SubmittedPassword {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let normal: String = text.nfkc().take(129).collect();
-        if normal.chars().count() <= 128 {
-            Ok(TypedPassword(normal))
+        let normalized = normalize(&text);
+        if normalized.chars().count() <= MAX_LEN {
+            Ok(SubmittedPassword(normalized))
         } else {
-            Err("must be at most 128 characters".to_owned())
+            Err(format!("must be at most {MAX_LEN} characters"))
         }
     }
 }
 
-/// A password's hash in PHC form.
+/// Normalizes a password to NFKC, up to one character more than is allowed.
+fn normalize(text: &str) -> String {
+    text.nfkc().take(MAX_LEN + 1).collect()
+}
+
+/// The hash of a password in the PHC string format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// As it was stored.
+    /// Wraps a hash from the database.
     pub fn stored(text: String) -> Self {
         PasswordHash(text)
     }
 
-    /// A hash that no password fits which anybody knows, until its owner sets one.
+    /// Returns the hash of a random password that nobody knows, for an account whose owner has yet to set
+    /// one.
     pub fn of_nothing(memory: &mut HashMemory, rng: &Rng) -> Result<Self> {
-        let unknown = hex::encode(rng.bytes::<32>());
-        hash(&unknown, &rng.bytes(), memory)
+        let password = hex::encode(rng.bytes::<32>());
+        hash(&password, &rng.bytes(), memory)
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is weaker than what is made today.
-    fn is_weak(hash: &phc::PasswordHash) -> bool {
+    /// Whether the parameters of the hash are weaker than the current ones.
+    fn needs_rehash(hash: &phc::PasswordHash) -> bool {
         let Ok(params) = Params::try_from(hash) else {
             return true;
         };
-        let today = Params::DEFAULT;
+        let current = Params::DEFAULT;
         hash.algorithm.as_str() != "argon2id"
-            || params.m_cost() < today.m_cost()
-            || params.t_cost() < today.t_cost()
+            || params.m_cost() < current.m_cost()
+            || params.t_cost() < current.t_cost()
     }
 }
 
-/// What checking a claimed password came to.
+/// The result of verifying a password.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum Verification {
     Wrong,
-    Right,
-    /// Right, and here is a hash by today's measure to keep instead.
-    RightButWeak(PasswordHash),
+    Correct,
+    /// The password is correct, but its hash is outdated; store this one instead.
+    CorrectWithRehash(PasswordHash),
 }
 
-/// Takes tens of milliseconds: run it on the pool for hashing. With no hash to check against, as
-/// much work is done and the answer is `Wrong`.
+/// Verifies a password against a stored hash. Takes tens of milliseconds: run it on the hash pool.
+///
+/// Without a stored hash it does the same work and returns `Wrong`, so that the time does not reveal
+/// whether an account exists.
 pub(super) fn verify(
-    claimed: &TypedPassword,
+    submitted: &SubmittedPassword,
     stored: Option<&PasswordHash>,
     memory: &mut HashMemory,
     rng: &Rng,
-) -> Result<Verdict> {
+) -> Result<Verification> {
     let Some(stored) = stored else {
-        hash(&claimed.0, &[0; 16], memory)?;
-        return Ok(Verdict::Wrong);
+        hash(&submitted.0, &[0; 16], memory)?;
+        return Ok(Verification::Wrong);
     };
     let parsed = phc::PasswordHash::new(&stored.0).map_err(|e| Error::internal(e.to_string()))?;
-    if !is_hash_of(&claimed.0, &parsed, memory).unwrap_or(false) {
-        return Ok(Verdict::Wrong);
+    if !is_hash_of(&submitted.0, &parsed, memory).unwrap_or(false) {
+        return Ok(Verification::Wrong);
     }
-    if PasswordHash::is_weak(&parsed) {
-        let stronger = hash(&claimed.0, &rng.bytes(), memory)?;
-        return Ok(Verdict::RightButWeak(stronger));
+    if PasswordHash::needs_rehash(&parsed) {
+        let rehashed = hash(&submitted.0, &rng.bytes(), memory)?;
+        return Ok(Verification::CorrectWithRehash(rehashed));
     }
-    Ok(Verdict::Right)
+    Ok(Verification::Correct)
 }
 
-/// Working memory of one hashing slot: 19 MiB, allocated by the first hash and reused by the next.
+/// The working memory of one hashing slot: 19 MiB, allocated by the first hash and reused by later ones.
 pub type HashMemory = Vec<Block>;
 
-/// How many passwords are hashed at once. Each slot takes a core and keeps its memory, so there are at
-/// most two, also on a large machine.
+/// Returns how many passwords may be hashed concurrently. Each slot occupies a core and keeps its memory, so
+/// there are at most two.
 pub fn hashing_slots(cores: usize) -> usize {
     cores.div_ceil(2).min(2)
 }
@@ -178,7 +195,7 @@ fn hash(password: &str, salt: &[u8; 16], memory: &mut HashMemory) -> Result<Pass
         .map_err(|e| Error::internal(e.to_string()))
 }
 
-/// Hashes the password as the stored hash was made, and compares the two in constant time.
+/// Hashes the password with the parameters of the stored hash and compares the two in constant time.
 fn is_hash_of(
     password: &str,
     stored: &phc::PasswordHash,
@@ -201,12 +218,17 @@ fn output(
     length: usize,
     memory: &mut HashMemory,
 ) -> password_hash::Result<phc::Output> {
-    let (needed, kept) = (argon2.params().block_count(), Params::DEFAULT.block_count());
+    let needed = argon2.params().block_count();
+    let slot_size = Params::DEFAULT.block_count();
     let mut larger = Vec::new();
-    // A hash made elsewhere may need more memory than a slot keeps.
-    let blocks = if needed > kept { &mut larger } else { memory };
+    // An imported hash may need more memory than a slot keeps.
+    let blocks = if needed > slot_size {
+        &mut larger
+    } else {
+        memory
+    };
     if blocks.len() < needed {
-        blocks.resize(needed.max(kept), Block::default());
+        blocks.resize(needed.max(slot_size), Block::default());
     }
     let mut buffer = [0; phc::Output::MAX_LENGTH];
     let output = buffer

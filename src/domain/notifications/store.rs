@@ -1,13 +1,13 @@
-//! The outbox as rows.
+//! The table `outbox`.
 
-use super::{Mail, State};
+use super::mail::{Mail, MailState};
 use crate::{
     core::{
         clock::Timestamp,
         error::{Error, Result},
         id::MailId,
     },
-    domain::accounts::Purpose,
+    domain::accounts::LinkPurpose,
     infra::{
         db::{Row, Sql, Tx, params},
         jobs::{BackgroundJob, JobState, MAX_LISTED},
@@ -22,8 +22,9 @@ fn mail(row: &Row<'_>) -> Result<Mail> {
     let purpose: Option<&str> = row.get(12)?;
     let purpose = purpose
         .map(|text| {
-            let unknown = || Error::internal(format!("a mail has a link for `{text}`"));
-            Purpose::parse(text).ok_or_else(unknown)
+            let unknown =
+                || Error::internal(format!("unknown link purpose `{text}` in the outbox"));
+            LinkPurpose::parse(text).ok_or_else(unknown)
         })
         .transpose()?;
     Ok(Mail {
@@ -32,55 +33,60 @@ fn mail(row: &Row<'_>) -> Result<Mail> {
         template: row.get(2)?,
         data: row.get(3)?,
         subject: row.get(4)?,
-        state: State::parse(state)
-            .ok_or_else(|| Error::internal(format!("a stored mail is `{state}`")))?,
+        state: MailState::parse(state)
+            .ok_or_else(|| Error::internal(format!("unknown state `{state}` in the outbox")))?,
         tries: row.get(6)?,
         error: row.get(7)?,
         created_at: row.get(8)?,
         sent_at: row.get(9)?,
-        since: row.get(10)?,
+        retrying_since: row.get(10)?,
         message_id: row.get(11)?,
         link_for: purpose.zip(row.get(13)?),
         link: None,
     })
 }
 
-/// Mails whose time has come, the oldest first: held by this transaction, so that of several instances
-/// one gets each. A time that lies beyond `absurd` was written by a clock that was set back since.
-pub(super) fn due(tx: &mut Tx<'_>, absurd: Timestamp, most: i64) -> Result<Vec<Mail>> {
+/// Returns due emails, longest overdue first, and locks them so that each goes to one instance only. A due
+/// time after `max_due_at` counts as due: it was written before the clock was set back.
+pub(super) fn due(tx: &mut Tx<'_>, max_due_at: Timestamp, limit: i64) -> Result<Vec<Mail>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM outbox
          WHERE state = 'waiting' AND (due_at <= ?1 OR due_at > ?2) ORDER BY due_at, id LIMIT ?3"
     );
     tx.all(
         Sql::from(&sql).for_update("outbox"),
-        params![tx.now(), absurd, most],
+        params![tx.now(), max_due_at, limit],
         mail,
     )
 }
 
-/// Whether any mail's time has come.
-pub(super) fn is_any_due(tx: &mut Tx<'_>, absurd: Timestamp) -> Result<bool> {
+/// Returns whether any email is due, by the same rule as [`due`].
+pub(super) fn is_any_due(tx: &mut Tx<'_>, max_due_at: Timestamp) -> Result<bool> {
     let found = tx.one(
         "SELECT 1 FROM outbox WHERE state = 'waiting' AND (due_at <= ?1 OR due_at > ?2) LIMIT 1",
-        params![tx.now(), absurd],
+        params![tx.now(), max_due_at],
         |_| Ok(()),
     )?;
     Ok(found.is_some())
 }
 
-/// Begins a try: nobody else tries before `until`.
-pub(super) fn claim(tx: &mut Tx<'_>, id: MailId, message_id: &str, until: Timestamp) -> Result<()> {
+/// Starts an attempt: the email is not due again before `lease_end`.
+pub(super) fn claim(
+    tx: &mut Tx<'_>,
+    id: MailId,
+    message_id: &str,
+    lease_end: Timestamp,
+) -> Result<()> {
     tx.execute(
         "UPDATE outbox SET tries = tries + 1, error = NULL, due_at = ?3, message_id = ?2
          WHERE id = ?1",
-        params![id, message_id, until],
+        params![id, message_id, lease_end],
     )?;
     Ok(())
 }
 
-/// It has left: what it said is erased.
-pub(super) fn sent(tx: &mut Tx<'_>, id: MailId, subject: &str) -> Result<()> {
+/// Marks an email as sent and erases its data.
+pub(super) fn record_sent(tx: &mut Tx<'_>, id: MailId, subject: &str) -> Result<()> {
     tx.execute(
         "UPDATE outbox SET state = 'sent', data = NULL, error = NULL, subject = ?2, sent_at = ?3
          WHERE id = ?1",
@@ -89,14 +95,14 @@ pub(super) fn sent(tx: &mut Tx<'_>, id: MailId, subject: &str) -> Result<()> {
     Ok(())
 }
 
-/// It has not left: the next try is due at `next`; none: there will be none.
-pub(super) fn failed(
+/// Records a failed attempt. The next one is due at `next`; `None` marks the email as dead.
+pub(super) fn record_failed(
     tx: &mut Tx<'_>,
     id: MailId,
     why: &str,
     next: Option<Timestamp>,
 ) -> Result<()> {
-    let state = next.map_or(State::Dead, |_| State::Waiting);
+    let state = next.map_or(MailState::Dead, |_| MailState::Waiting);
     tx.execute(
         "UPDATE outbox SET state = ?2, error = ?3, due_at = coalesce(?4, due_at)
          WHERE id = ?1 AND state = 'waiting'",
@@ -105,12 +111,13 @@ pub(super) fn failed(
     Ok(())
 }
 
-/// Lets what waits for its next try, or with `abandoned` for its first one to end, be tried now.
-pub(super) fn hasten(tx: &mut Tx<'_>, abandoned: bool) -> Result<u64> {
+/// Makes waiting emails due now if their last attempt failed; with `include_claimed` also those whose
+/// attempt has not ended.
+pub(super) fn retry_now(tx: &mut Tx<'_>, include_claimed: bool) -> Result<u64> {
     tx.execute(
         "UPDATE outbox SET due_at = ?1
          WHERE state = 'waiting' AND due_at > ?1 AND (error IS NOT NULL OR ?2 = 1)",
-        params![tx.now(), abandoned],
+        params![tx.now(), include_claimed],
     )
 }
 
@@ -119,7 +126,7 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: MailId) -> Result<Option<Mail>> {
     tx.one(Sql::from(&sql).for_update("outbox"), params![id], mail)
 }
 
-/// All that is kept, the newest first.
+/// Returns all emails, newest first.
 pub(super) fn list(tx: &mut Tx<'_>) -> Result<Vec<Mail>> {
     let sql = format!("SELECT {COLUMNS} FROM outbox ORDER BY id DESC");
     tx.all(&sql, &[], mail)
@@ -138,7 +145,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: MailId) -> Result<()> {
     Ok(())
 }
 
-/// The mails in that state, by when they are due; who gets them is what they are about.
+/// Returns the emails in a state as jobs, by when they are due. The subject of a job is the recipient.
 pub(super) fn jobs(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
     tx.all(
         "SELECT id, recipient, due_at, tries, error FROM outbox WHERE state = ?1
@@ -159,8 +166,8 @@ pub(super) fn jobs(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob
     )
 }
 
-/// Forgets what was sent before that moment.
-pub(super) fn forget_sent(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
+/// Deletes emails that were sent before this time.
+pub(super) fn delete_sent_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
     tx.execute(
         "DELETE FROM outbox WHERE state = 'sent' AND sent_at < ?1",
         params![before],

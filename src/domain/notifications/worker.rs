@@ -1,100 +1,112 @@
-//! Sends what is due, a few at a time.
+//! Sends due emails in small batches.
 
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::{Mail, Templates};
+use super::{
+    mail::Mail,
+    outbox,
+    templates::{self, Templates},
+};
 use crate::{
     app::App,
     core::error::{Error, Result},
-    infra::ports::{MailMessage, Refusal, mailer},
+    infra::ports::{Refusal, mailer},
 };
 
-/// How many are sent at once.
-const AT_ONCE: i64 = 4;
+/// How many emails are sent concurrently.
+const BATCH_SIZE: i64 = 4;
 
-/// At the start: what an earlier program left is tried at once.
-pub async fn begin(app: &Arc<App>) -> Result<()> {
+/// Makes emails that a previous process left waiting due now. Called once at start.
+pub async fn retry_at_start(app: &Arc<App>) -> Result<()> {
     let is_alone = app.config.database_url.is_none();
     app.db
-        .write("mail.hasten", move |tx| super::hasten(tx, is_alone))
+        .write("mail.retry_now", move |tx| outbox::retry_now(tx, is_alone))
         .await?;
     Ok(())
 }
 
-/// Sends a few of what is due now; tells how many tries that took: none, nothing is left to do.
+/// Sends a batch of due emails. Returns the number of attempts; 0 if nothing is due.
 pub async fn send_due(app: &Arc<App>) -> Result<usize> {
-    if app.stopping.is_cancelled() || !app.db.read("mail.is_any_due", super::is_any_due).await? {
+    if app.stopping.is_cancelled() || !app.db.read("mail.is_any_due", outbox::is_any_due).await? {
         return Ok(0);
     }
     let shop = Arc::clone(app);
     let mails = app
         .db
-        .write("mail.take_due", move |tx| {
-            super::take_due(tx, &shop, AT_ONCE)
+        .write("mail.claim_due", move |tx| {
+            outbox::claim_due(tx, &shop, BATCH_SIZE)
         })
         .await?;
-    let templates = super::templates(app);
-    let outcomes = join_all(mails.iter().map(|mail| try_to_send(app, &templates, mail))).await;
-    let outcomes: Vec<_> = mails.into_iter().zip(outcomes).collect();
-    let tries = outcomes.len();
-    note(app, outcomes).await?;
-    Ok(tries)
+    let templates = templates::templates(app);
+    let attempts = mails
+        .iter()
+        .map(|mail| send_unless_stopping(app, &templates, mail));
+    let results = join_all(attempts).await;
+    let results: Vec<_> = mails.into_iter().zip(results).collect();
+    let count = results.len();
+    record(app, results).await?;
+    Ok(count)
 }
 
-/// As [`send`], and given up where the server stops meanwhile: the next start tries again.
-async fn try_to_send(app: &App, templates: &Templates, mail: &Mail) -> Result<String, Refusal> {
+/// Like [`send`], but fails when the server stops, so that the next start retries.
+async fn send_unless_stopping(
+    app: &App,
+    templates: &Templates,
+    mail: &Mail,
+) -> Result<String, Refusal> {
     let sent = app.stopping.run_until_cancelled(send(app, templates, mail));
     sent.await.unwrap_or_else(|| {
         Err(Refusal {
             is_final: false,
-            why: "the server stopped in the middle of it".to_owned(),
+            why: "the server stopped during this attempt".to_owned(),
         })
     })
 }
 
-/// Tells the subject of what has left.
+/// Renders and sends an email. Returns its subject.
 async fn send(app: &App, templates: &Templates, mail: &Mail) -> Result<String, Refusal> {
-    let letter: MailMessage = mail.letter(templates).map_err(|error| Refusal {
-        // A template can be mended.
+    let message = mail.message(templates).map_err(|error| Refusal {
+        // The operator can fix a template.
         is_final: false,
         why: error.detail().to_owned(),
     })?;
-    let sent = app.mailer.send(&letter).await;
-    sent.map_err(|refusal| mail.without_token(refusal))?;
-    Ok(letter.subject)
+    let sent = app.mailer.send(&message).await;
+    sent.map_err(|refusal| mail.redact_token(refusal))?;
+    Ok(message.subject)
 }
 
-async fn note(app: &App, outcomes: Vec<(Mail, Result<String, Refusal>)>) -> Result<()> {
+/// Records the results of a batch, and logs the failures.
+async fn record(app: &App, results: Vec<(Mail, Result<String, Refusal>)>) -> Result<()> {
     let failed = app
         .db
-        .write("mail.note", move |tx| {
+        .write("mail.record", move |tx| {
             let mut failed = Vec::new();
-            for (mail, outcome) in &outcomes {
-                match outcome {
-                    Ok(subject) => super::note_sent(tx, mail.id, subject)?,
+            for (mail, result) in &results {
+                match result {
+                    Ok(subject) => outbox::record_sent(tx, mail.id, subject)?,
                     Err(refusal) => {
-                        let goes_on = super::note_failed(tx, mail, refusal)?;
-                        failed.push((mail.id, mail.tries, refusal.why.clone(), goes_on));
+                        let will_retry = outbox::record_failed(tx, mail, refusal)?;
+                        failed.push((mail.id, mail.tries, refusal.why.clone(), will_retry));
                     }
                 }
             }
             Ok(failed)
         })
         .await?;
-    for (id, tries, why, goes_on) in failed {
-        if goes_on {
-            tracing::warn!(%id, tries, why, "a mail could not be sent; trying again");
+    for (id, attempts, why, will_retry) in failed {
+        if will_retry {
+            tracing::warn!(%id, attempts, why, "could not send an email; retrying");
         } else {
-            tracing::error!(%id, tries, why, "a mail is given up; see `shop admin mail list`");
+            tracing::error!(%id, attempts, why, "gave up an email; see `shop admin mail list`");
         }
     }
     Ok(())
 }
 
-/// Deletes mail files after the time for which they are kept. There may be some from before a mail server
-/// was configured. Returns how many it deleted.
+/// Deletes email files whose retention has ended. They exist if no mail server is, or was, configured.
+/// Returns how many were deleted.
 pub async fn delete_old_files(app: &App) -> Result<usize> {
     let directory = app.config.data_dir.join(mailer::DIRECTORY);
     let before = app.clock.now().minus(app.config.mail_files_kept);

@@ -1,4 +1,4 @@
-//! The own account.
+//! The current user: name, password and phone.
 
 use std::sync::Arc;
 
@@ -11,10 +11,13 @@ use crate::{
     app::State,
     core::{clock::Timestamp, error::Result},
     domain::accounts::{
-        self, HashMemory, NewPassword, PersonName, Phone, TypedPassword, User,
         attempt_limits::Counter,
-        password::{self, Verdict},
-        phone,
+        authenticate, change_password, lookup,
+        password::{self, HashMemory, NewPassword, SubmittedPassword, Verification},
+        phone::Phone,
+        update,
+        user::{PersonName, User},
+        verify_phone,
     },
     infra::{
         db::Tx,
@@ -26,7 +29,7 @@ use crate::{
     },
 };
 
-/// The own account
+/// Get the current user
 #[utoipa::path(get, path = "/me", tag = "accounts", security(("bearer" = [])),
     responses((status = 200, body = User)))]
 pub(crate) async fn get_me(
@@ -37,8 +40,8 @@ pub(crate) async fn get_me(
     let user = app
         .db
         .read("accounts.me", move |tx| {
-            let visitor = accounts::authenticate(tx, &claims)?;
-            accounts::user_by_id(tx, visitor.user)
+            let current = authenticate(tx, &claims)?;
+            lookup::user_by_id(tx, current.user)
         })
         .await?;
     respond::ok(&user)
@@ -46,25 +49,25 @@ pub(crate) async fn get_me(
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct OwnChange {
+pub(crate) struct UpdateMe {
     name: PersonName,
 }
 
-/// Change the own account
+/// Update the current user
 #[utoipa::path(patch, path = "/me", tag = "accounts", security(("bearer" = [])),
-    request_body = OwnChange,
+    request_body = UpdateMe,
     responses((status = 200, body = User)))]
 pub(crate) async fn update_me(
     axum::extract::State(app): State,
     Bearer(claims): Bearer,
     _: NoQuery,
-    Json(body): Json<OwnChange>,
+    Json(body): Json<UpdateMe>,
 ) -> Result<Response> {
     let user = app
         .db
         .write("accounts.rename", move |tx| {
-            let visitor = accounts::authenticate(tx, &claims)?;
-            accounts::rename(tx, visitor.user, &body.name)
+            let current = authenticate(tx, &claims)?;
+            update::rename(tx, current.user, &body.name)
         })
         .await?;
     respond::ok(&user)
@@ -72,60 +75,64 @@ pub(crate) async fn update_me(
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct PasswordChange {
-    current_password: TypedPassword,
+pub(crate) struct ChangePasswordRequest {
+    current_password: SubmittedPassword,
     new_password: NewPassword,
 }
 
-/// Change the own password
+/// Change the password of the current user
 ///
-/// The other sessions of the account end; this one goes on.
+/// Ends all other sessions of the account.
 #[utoipa::path(put, path = "/me/password", tag = "accounts", security(("bearer" = [])),
-    request_body = PasswordChange,
+    request_body = ChangePasswordRequest,
     responses(
         (status = 204, description = "The password is changed"),
-        (status = 429, description = "`too-many-requests`: also after 10 wrong passwords of one \
-            session in 15 minutes"),
+        (status = 429, description = "`too-many-requests`: also after 10 wrong passwords in one \
+            session within 15 minutes"),
     ))]
 pub(crate) async fn change_password(
     axum::extract::State(app): State,
     Bearer(claims): Bearer,
     _: NoQuery,
-    Json(body): Json<PasswordChange>,
+    Json(body): Json<ChangePasswordRequest>,
 ) -> Result<StatusCode> {
-    let PasswordChange {
+    let ChangePasswordRequest {
         current_password,
         new_password,
     } = body;
-    // Who has got hold of a session must not find out the password by trying, and who has not must not
-    // stop the owner.
-    let attempts = (app.limits.are_on()).then(|| Counter::of_password_changes(claims.sid));
-    let look = move |tx: &mut Tx<'_>| {
-        let visitor = accounts::authenticate(tx, &claims)?;
+    // Counts per session: a stolen session must not serve to guess the password, and nobody without a session
+    // can lock the owner out.
+    let attempts = (app.limits.are_on()).then(|| Counter::for_password_changes(claims.sid));
+    let load = move |tx: &mut Tx<'_>| {
+        let current = authenticate(tx, &claims)?;
         if let Some(attempts) = &attempts {
             attempts.acquire(tx)?;
         }
-        let email = accounts::user_by_id(tx, visitor.user)?.address()?;
-        Ok((email, accounts::password_of(tx, visitor.user)?))
+        let email = lookup::user_by_id(tx, current.user)?.parsed_email()?;
+        Ok((email, change_password::current_password(tx, current.user)?))
     };
-    let (email, seen) = app.db.write("accounts.own_password", look).await?;
+    let (email, stored) = app.db.write("accounts.own_password", load).await?;
     new_password.check_against(&email, "newPassword")?;
-    let (kept, rng) = (seen.clone(), app.rng.clone());
-    let check = move |memory: &mut HashMemory| {
-        let verdict = password::verify(&current_password, Some(&kept), memory, &rng)?;
-        match verdict {
-            Verdict::Wrong => Err(accounts::wrong_password()),
-            Verdict::Right | Verdict::RightButWeak(_) => new_password.hash(memory, &rng),
+    let (hash, rng) = (stored.clone(), app.rng.clone());
+    let check = move |memory: &mut HashMemory| match password::verify(
+        &current_password,
+        Some(&hash),
+        memory,
+        &rng,
+    )? {
+        Verification::Wrong => Err(change_password::wrong_password()),
+        Verification::Correct | Verification::CorrectWithRehash(_) => {
+            new_password.hash(memory, &rng)
         }
     };
     let hash = app.hash_pool.run_with(check).await?;
     app.db
-        .write("accounts.replace_password", move |tx| {
-            let visitor = accounts::authenticate(tx, &claims)?;
+        .write("accounts.change_password", move |tx| {
+            let current = authenticate(tx, &claims)?;
             if let Some(attempts) = &attempts {
                 attempts.clear(tx)?;
             }
-            accounts::replace_password(tx, visitor.user, claims.sid, &seen, &hash)
+            change_password::change_password(tx, current.user, claims.sid, &stored, &hash)
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -133,25 +140,25 @@ pub(crate) async fn change_password(
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewPhone {
+pub(crate) struct SetPhoneRequest {
     phone: Phone,
 }
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct CodeSent {
-    /// Until when the code is good.
+pub(crate) struct PhoneCodeSent {
+    /// When the code expires.
     expires_at: Timestamp,
 }
 
-/// Set the own phone; a code to prove it is sent there
+/// Set the phone number of the current user and send a code that verifies it
 ///
-/// The number is shown at once, as not verified. A new code makes the one before useless.
+/// The number is unverified until the code is submitted. A new code invalidates the previous one.
 #[utoipa::path(post, path = "/me/phone", tag = "accounts", security(("bearer" = [])),
-    request_body = NewPhone,
+    request_body = SetPhoneRequest,
     responses(
-        (status = 202, body = CodeSent),
-        (status = 429, description = "`too-many-requests`: also after 5 codes in an hour for the \
+        (status = 202, body = PhoneCodeSent),
+        (status = 429, description = "`too-many-requests`: also after 5 codes within an hour for the \
             account or the number, or 20 from one client network"),
     ))]
 pub(crate) async fn set_phone(
@@ -159,51 +166,51 @@ pub(crate) async fn set_phone(
     client: ClientAddress,
     Bearer(claims): Bearer,
     _: NoQuery,
-    Json(body): Json<NewPhone>,
+    Json(body): Json<SetPhoneRequest>,
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let to = body.phone.as_str().to_owned();
     let code = app
         .db
         .write("accounts.set_phone", move |tx| {
-            let visitor = accounts::authenticate(tx, &claims)?;
-            accounts::set_phone(tx, &shop, visitor.user, &body.phone, client.into())
+            let current = authenticate(tx, &claims)?;
+            verify_phone::set_phone(tx, &shop, current.user, &body.phone, client.into())
         })
         .await?;
     let text = format!("your code is {}", code.text);
     app.sms.send(&to, &text).await?;
     let expires_at = code.expires_at;
-    respond::json(StatusCode::ACCEPTED, &CodeSent { expires_at })
+    respond::json(StatusCode::ACCEPTED, &PhoneCodeSent { expires_at })
 }
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Code {
+pub(crate) struct VerifyPhoneRequest {
     /// Six digits.
     code: String,
 }
 
-/// Prove the own phone by the code that was sent there
+/// Verify the phone number by the code that was sent to it
 #[utoipa::path(post, path = "/me/phone/verify", tag = "accounts", security(("bearer" = [])),
-    request_body = Code,
+    request_body = VerifyPhoneRequest,
     responses(
         (status = 200, body = User),
-        (status = 400, description = "`invalid-code`: wrong, tried 5 times, used or older than 10 \
-            minutes"),
+        (status = 400, description = "`invalid-code`: wrong, used, older than 10 minutes, or tried \
+            5 times"),
     ))]
 pub(crate) async fn verify_phone(
     axum::extract::State(app): State,
     Bearer(claims): Bearer,
     _: NoQuery,
-    Json(body): Json<Code>,
+    Json(body): Json<VerifyPhoneRequest>,
 ) -> Result<Response> {
     let user = app
         .db
-        .write("accounts.guess_code", move |tx| {
-            let visitor = accounts::authenticate(tx, &claims)?;
-            accounts::guess_code(tx, visitor.user, &body.code)
+        .write("accounts.verify_phone", move |tx| {
+            let current = authenticate(tx, &claims)?;
+            verify_phone::verify_phone(tx, current.user, &body.code)
         })
         .await?
-        .ok_or_else(phone::wrong_code)?;
+        .ok_or_else(verify_phone::invalid_code)?;
     respond::ok(&user)
 }

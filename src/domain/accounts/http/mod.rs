@@ -1,7 +1,6 @@
-//! The routes of accounts: signing in and out, links in mails, the own account, and everybody's for
-//! admins.
+//! The HTTP routes of accounts: sign-in, email links, the current user, and user administration.
 
-mod links;
+mod email_links;
 mod me;
 mod sessions;
 mod users;
@@ -24,10 +23,10 @@ pub fn routes() -> Routes {
         .routes(routes!(sessions::login))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::logout))
-        .routes(routes!(links::verify_email))
-        .routes(routes!(links::resend_verification))
-        .routes(routes!(links::forgot_password))
-        .routes(routes!(links::reset_password))
+        .routes(routes!(email_links::verify_email))
+        .routes(routes!(email_links::resend_verification))
+        .routes(routes!(email_links::forgot_password))
+        .routes(routes!(email_links::reset_password))
         .routes(routes!(me::get_me, me::update_me))
         .routes(routes!(me::change_password))
         .routes(routes!(me::set_phone))
@@ -36,8 +35,8 @@ pub fn routes() -> Routes {
         .routes(routes!(users::update_user))
 }
 
-/// An admin's token, checked at the door, before any body is read. The operation checks it once
-/// more, in its own transaction.
+/// Extracts the access token of an admin. It rejects other users before the request body is read; the
+/// operation checks the role again in its own transaction.
 pub struct Admin(pub Claims);
 
 impl FromRequestParts<Arc<App>> for Admin {
@@ -45,9 +44,10 @@ impl FromRequestParts<Arc<App>> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         let Bearer(claims) = Bearer::from_request_parts(parts, app).await?;
-        let own = claims;
         app.db
-            .read("accounts.admin", move |tx| super::require_admin(tx, &own))
+            .read("accounts.admin", move |tx| {
+                super::require_admin(tx, &claims)
+            })
             .await?;
         Ok(Admin(claims))
     }

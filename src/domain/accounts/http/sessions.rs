@@ -1,4 +1,4 @@
-//! Registering, signing in and out.
+//! Registration, login, token refresh and logout.
 
 use std::sync::Arc;
 
@@ -11,16 +11,19 @@ use crate::{
     app::State,
     core::error::{Error, Kind, Result},
     domain::accounts::{
-        self, Email, Network, NewPassword, NewUser, PersonName, Role, SignIn, TypedPassword, User,
+        self,
         attempt_limits::LoginAttempt,
-        networks,
-        password::{self, Verdict},
-        session,
+        email::Email,
+        email_links, known_networks,
+        password::{self, NewPassword, SubmittedPassword, Verification},
+        session::SessionTokens,
+        sign_in, sign_out,
+        user::{NewUser, PersonName, Role, User},
     },
     infra::{
         db::Tx,
         web::{
-            client::ClientAddress,
+            client::{ClientAddress, Network},
             extract::{Json, NoQuery},
             respond,
         },
@@ -29,30 +32,30 @@ use crate::{
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Registration {
+pub(crate) struct RegisterRequest {
     email: Email,
     password: NewPassword,
     name: PersonName,
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Registered {
+pub(crate) struct UserResponse {
     pub(super) user: User,
 }
 
-/// Make an account
+/// Create an account
 ///
-/// A mail with a link to prove the address goes out. Throttled, since it tells whether an address is
+/// Sends an email with a link that verifies the address. Rate-limited, since it reveals whether an address is
 /// taken.
-#[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = Registration,
+#[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = RegisterRequest,
     responses(
-        (status = 201, body = Registered),
+        (status = 201, body = UserResponse),
         (status = 409, description = "`email-taken`"),
     ))]
 pub(crate) async fn register(
     axum::extract::State(app): State,
     _: NoQuery,
-    Json(body): Json<Registration>,
+    Json(body): Json<RegisterRequest>,
 ) -> Result<Response> {
     body.password.check_against(&body.email, "password")?;
     let rng = app.rng.clone();
@@ -70,30 +73,30 @@ pub(crate) async fn register(
         .db
         .write("accounts.register", move |tx| {
             let user = accounts::register(tx, &new)?;
-            accounts::send_verification(tx, &user)?;
+            email_links::send_verification(tx, &user)?;
             Ok(user)
         })
         .await?;
-    respond::json(StatusCode::CREATED, &Registered { user })
+    respond::json(StatusCode::CREATED, &UserResponse { user })
 }
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Login {
+pub(crate) struct LoginRequest {
     email: Email,
-    password: TypedPassword,
+    password: SubmittedPassword,
 }
 
 /// Sign in
 ///
-/// After 10 wrong passwords in 15 minutes for one address from one client network (an IPv4 address or
-/// an IPv6 /64), further logins from there are refused; a success starts the count again. After 60 over
-/// all networks, logins are refused from networks that the account does not know. It knows those
-/// (IPv4 /24, IPv6 /48) from which its owner signed in, refreshed or reset the password within 90
+/// After 10 wrong passwords within 15 minutes for one email address from one client network (an IPv4
+/// address or an IPv6 /64), further logins from that network are refused; a correct password clears the
+/// count. After 60 over all networks, logins are refused except from known networks of the account: those
+/// (IPv4 /24, IPv6 /48) from which its owner signed in, refreshed a session or reset the password within 90
 /// days. A password reset clears all counts.
-#[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = Login,
+#[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LoginRequest,
     responses(
-        (status = 200, body = SignIn),
+        (status = 200, body = SessionTokens),
         (status = 401, description = "`invalid-credentials`"),
         (status = 429, description = "`too-many-requests`: also after too many wrong passwords"),
     ))]
@@ -101,43 +104,43 @@ pub(crate) async fn login(
     axum::extract::State(app): State,
     client: ClientAddress,
     _: NoQuery,
-    Json(body): Json<Login>,
+    Json(body): Json<LoginRequest>,
 ) -> Result<Response> {
-    let Login { email, password } = body;
+    let LoginRequest { email, password } = body;
     let from = Network::from(client);
-    let (attempt, known) = if app.limits.are_on() {
+    let (attempt, found) = if app.limits.are_on() {
         let shop = Arc::clone(&app);
         let count = move |tx: &mut Tx<'_>| {
-            let knows = |tx: &mut Tx<'_>| networks::knows(tx, &shop, &email, from);
-            let attempt = match LoginAttempt::begin(tx, &email, from, knows)? {
+            let is_known = |tx: &mut Tx<'_>| known_networks::is_known(tx, &shop, &email, from);
+            let attempt = match LoginAttempt::begin(tx, &email, from, is_known)? {
                 Ok(attempt) => attempt,
-                Err(refusal) => return Ok(Err(refusal)),
+                Err(error) => return Ok(Err(error)),
             };
-            Ok(Ok((Some(attempt), accounts::credentials(tx, &email)?)))
+            Ok(Ok((Some(attempt), sign_in::credentials(tx, &email)?)))
         };
         app.db.write("accounts.credentials", count).await??
     } else {
-        let look = move |tx: &mut Tx<'_>| accounts::credentials(tx, &email);
-        (None, app.db.read("accounts.credentials", look).await?)
+        let load = move |tx: &mut Tx<'_>| sign_in::credentials(tx, &email);
+        (None, app.db.read("accounts.credentials", load).await?)
     };
-    let (user, hash) = known.unzip();
-    let (seen, rng) = (hash.clone(), app.rng.clone());
-    let verdict = app
+    let (user, stored) = found.unzip();
+    let (hash, rng) = (stored.clone(), app.rng.clone());
+    let verification = app
         .hash_pool
         .run_with(move |memory| password::verify(&password, hash.as_ref(), memory, &rng))
         .await?;
-    let stronger = match verdict {
-        Verdict::Wrong => return Err(session::wrong_credentials()),
-        Verdict::Right => None,
-        Verdict::RightButWeak(stronger) => Some(stronger),
+    let rehashed = match verification {
+        Verification::Wrong => return Err(sign_in::invalid_credentials()),
+        Verification::Correct => None,
+        Verification::CorrectWithRehash(rehashed) => Some(rehashed),
     };
-    let (user, seen) = user.zip(seen).ok_or_else(session::wrong_credentials)?;
+    let (user, stored) = user.zip(stored).ok_or_else(sign_in::invalid_credentials)?;
     let shop = Arc::clone(&app);
     let signed_in = app
         .db
         .write("accounts.sign_in", move |tx| {
-            let stronger = stronger.as_ref();
-            let signed_in = session::sign_in_by_password(tx, &shop, user, &seen, stronger, from)?;
+            let rehashed = rehashed.as_ref();
+            let signed_in = sign_in::sign_in_by_password(tx, &shop, user, &stored, rehashed, from)?;
             if let Some(attempt) = &attempt {
                 attempt.succeed(tx)?;
             }
@@ -149,30 +152,30 @@ pub(crate) async fn login(
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct RefreshToken {
+pub(crate) struct RefreshTokenRequest {
     refresh_token: String,
 }
 
 /// Exchange a refresh token for new tokens
 ///
-/// A token is good once. One that is sent again later than 10 seconds after it was spent, or after its
-/// successor was spent, ends the whole session.
-#[utoipa::path(post, path = "/auth/refresh", tag = "accounts", request_body = RefreshToken,
+/// A refresh token is valid once. Reusing it more than 10 seconds after it was spent, or after its
+/// successor was spent, ends the session.
+#[utoipa::path(post, path = "/auth/refresh", tag = "accounts", request_body = RefreshTokenRequest,
     responses(
-        (status = 200, body = SignIn),
+        (status = 200, body = SessionTokens),
         (status = 401, description = "`invalid-token`: unknown, spent or expired"),
     ))]
 pub(crate) async fn refresh(
     axum::extract::State(app): State,
     client: ClientAddress,
     _: NoQuery,
-    Json(body): Json<RefreshToken>,
+    Json(body): Json<RefreshTokenRequest>,
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let signed_in = app
         .db
         .write("accounts.refresh", move |tx| {
-            accounts::refresh(tx, &shop, &body.refresh_token, client.into())
+            sign_in::refresh(tx, &shop, &body.refresh_token, client.into())
         })
         .await?
         .ok_or_else(|| {
@@ -183,16 +186,16 @@ pub(crate) async fn refresh(
 }
 
 /// End the session of a refresh token
-#[utoipa::path(post, path = "/auth/logout", tag = "accounts", request_body = RefreshToken,
-    responses((status = 204, description = "The session has ended, if there was one")))]
+#[utoipa::path(post, path = "/auth/logout", tag = "accounts", request_body = RefreshTokenRequest,
+    responses((status = 204, description = "The session has ended, or there was none")))]
 pub(crate) async fn logout(
     axum::extract::State(app): State,
     _: NoQuery,
-    Json(body): Json<RefreshToken>,
+    Json(body): Json<RefreshTokenRequest>,
 ) -> Result<StatusCode> {
     app.db
         .write("accounts.sign_out", move |tx| {
-            accounts::sign_out(tx, &body.refresh_token)
+            sign_out::sign_out(tx, &body.refresh_token)
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,4 +1,4 @@
-//! Everybody's accounts, for admins.
+//! User administration.
 
 use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
@@ -12,7 +12,12 @@ use crate::{
         id::UserId,
         pagination::{Page, PageLimit, PageNumber, PageRequest},
     },
-    domain::accounts::{self, Email, Role, User},
+    domain::accounts::{
+        authenticate::require_admin,
+        email::Email,
+        lookup, update,
+        user::{Role, User},
+    },
     infra::web::{
         extract::{Json, NoQuery, Path, Query},
         respond,
@@ -23,18 +28,18 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UsersQuery {
-    /// From 1.
+    /// Page number, starting at 1.
     #[param(inline)]
     page: Option<PageNumber>,
-    /// 20 if not given.
+    /// Page size; 20 by default.
     #[param(inline)]
     limit: Option<PageLimit>,
-    /// The whole address, in any spelling.
+    /// Only the account with this email address, in any spelling.
     #[param(value_type = Option<Email>, inline)]
     email: Option<String>,
 }
 
-/// All accounts, oldest first
+/// List accounts, oldest first
 #[utoipa::path(get, path = "/admin/users", tag = "accounts", security(("bearer" = [])),
     params(UsersQuery),
     responses((status = 200, body = Page<User>)))]
@@ -45,14 +50,14 @@ pub(crate) async fn list_users(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
     let page = PageRequest::new(query.page, query.limit);
-    let wrong = |why| Error::new(Kind::InvalidQuery, format!("`email` {why}"));
-    let email = query.email.map(|text| Email::parse(&text).map_err(wrong));
+    let invalid = |why| Error::new(Kind::InvalidQuery, format!("`email` {why}"));
+    let email = query.email.map(|text| Email::parse(&text).map_err(invalid));
     let email = email.transpose()?;
     let listed = app
         .db
         .long_read("accounts.list", move |tx| {
-            accounts::require_admin(tx, &claims)?;
-            accounts::list(tx, email.as_ref(), page)
+            require_admin(tx, &claims)?;
+            lookup::list(tx, email.as_ref(), page)
         })
         .await?;
     respond::page(uri.path(), uri.query(), &listed)
@@ -60,14 +65,14 @@ pub(crate) async fn list_users(
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct UserChange {
+pub(crate) struct UpdateUser {
     role: Role,
 }
 
-/// Give an account a role; its sessions end
+/// Set the role of an account and end its sessions
 #[utoipa::path(patch, path = "/admin/users/{id}", tag = "accounts", security(("bearer" = [])),
     params(("id" = UserId, Path)),
-    request_body = UserChange,
+    request_body = UpdateUser,
     responses(
         (status = 200, body = User),
         (status = 409, description = "`last-admin`"),
@@ -77,12 +82,12 @@ pub(crate) async fn update_user(
     Admin(claims): Admin,
     Path(id): Path<UserId>,
     _: NoQuery,
-    Json(body): Json<UserChange>,
+    Json(body): Json<UpdateUser>,
 ) -> Result<Response> {
     let user = app
         .db
         .write("accounts.set_role", move |tx| {
-            accounts::set_role_as(tx, &claims, id, body.role)
+            update::set_role_as(tx, &claims, id, body.role)
         })
         .await?;
     respond::ok(&user)

@@ -1,4 +1,4 @@
-//! Sessions as rows, and the refresh tokens that they have spent.
+//! The tables `sessions` and `spent_refresh_tokens`.
 
 use crate::{
     core::{
@@ -6,7 +6,7 @@ use crate::{
         error::Result,
         id::{SessionId, UserId},
     },
-    domain::accounts::{CurrentUser, Session},
+    domain::accounts::session::{CurrentUser, Session},
     infra::db::{Sql, Tx, params},
 };
 
@@ -25,8 +25,11 @@ pub(in crate::domain::accounts) fn insert(
     Ok(())
 }
 
-/// The sessions of an account that stand, newest first.
-pub(in crate::domain::accounts) fn of(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>> {
+/// Returns the active sessions of an account, newest first.
+pub(in crate::domain::accounts) fn active_of_user(
+    tx: &mut Tx<'_>,
+    user: UserId,
+) -> Result<Vec<Session>> {
     tx.all(
         "SELECT s.created_at, s.expires_at,
                 (SELECT max(t.spent_at) FROM spent_refresh_tokens t WHERE t.session_id = s.id)
@@ -43,18 +46,19 @@ pub(in crate::domain::accounts) fn of(tx: &mut Tx<'_>, user: UserId) -> Result<V
     )
 }
 
-/// Replaces the hash of a session that stands, and keeps the spent one; of two at once, one finds it.
+/// Replaces the refresh token of an active session and records the old one as spent. Only one of two
+/// concurrent calls succeeds; the other returns `None`.
 pub(in crate::domain::accounts) fn rotate(
     tx: &mut Tx<'_>,
-    spent: &[u8],
-    fresh: &[u8],
+    old_hash: &[u8],
+    new_hash: &[u8],
     expires: Timestamp,
 ) -> Result<Option<(SessionId, UserId)>> {
     let rotated = tx.one(
         "UPDATE sessions SET refresh_hash = ?2, expires_at = ?3, generation = generation + 1
          WHERE refresh_hash = ?1 AND expires_at > ?4
          RETURNING id, user_id, generation",
-        params![spent, fresh, expires, tx.now()],
+        params![old_hash, new_hash, expires, tx.now()],
         |row| Ok((row.get(0)?, row.get(1)?, row.get::<i64>(2)?)),
     )?;
     let Some((session, user, generation)) = rotated else {
@@ -63,27 +67,31 @@ pub(in crate::domain::accounts) fn rotate(
     tx.execute(
         "INSERT INTO spent_refresh_tokens (hash, session_id, generation, spent_at)
          VALUES (?1, ?2, ?3, ?4)",
-        params![spent, session, generation - 1, tx.now()],
+        params![old_hash, session, generation - 1, tx.now()],
     )?;
     Ok(Some((session, user)))
 }
 
-/// What is known of a spent refresh token.
-pub(in crate::domain::accounts) struct Spent {
+/// A refresh token that was spent, of a session that still exists.
+pub(in crate::domain::accounts) struct SpentToken {
     pub(in crate::domain::accounts) session: SessionId,
-    pub(in crate::domain::accounts) at: Timestamp,
-    /// Whether the one that came in its place was spent as well.
-    pub(in crate::domain::accounts) is_succeeded: bool,
+    pub(in crate::domain::accounts) spent_at: Timestamp,
+    /// Whether the token that replaced it was spent as well.
+    pub(in crate::domain::accounts) is_successor_spent: bool,
 }
 
-pub(in crate::domain::accounts) fn spent(tx: &mut Tx<'_>, hash: &[u8]) -> Result<Option<Spent>> {
+/// Finds a spent refresh token and locks its session.
+pub(in crate::domain::accounts) fn spent_token(
+    tx: &mut Tx<'_>,
+    hash: &[u8],
+) -> Result<Option<SpentToken>> {
     let sql = "SELECT s.id, t.spent_at, s.generation - t.generation
          FROM spent_refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = ?1";
     tx.one(Sql::from(sql).for_update("s"), params![hash], |row| {
-        Ok(Spent {
+        Ok(SpentToken {
             session: row.get(0)?,
-            at: row.get(1)?,
-            is_succeeded: row.get::<i64>(2)? > 1,
+            spent_at: row.get(1)?,
+            is_successor_spent: row.get::<i64>(2)? > 1,
         })
     })
 }
@@ -93,7 +101,7 @@ pub(in crate::domain::accounts) fn delete(tx: &mut Tx<'_>, session: SessionId) -
     Ok(())
 }
 
-/// Ends the session that this refresh token belongs to, spent or not.
+/// Deletes the session that a refresh token belongs to, whether or not it was spent.
 pub(in crate::domain::accounts) fn delete_by_token(tx: &mut Tx<'_>, hash: &[u8]) -> Result<()> {
     tx.execute(
         "DELETE FROM sessions WHERE refresh_hash = ?1
@@ -103,13 +111,13 @@ pub(in crate::domain::accounts) fn delete_by_token(tx: &mut Tx<'_>, hash: &[u8])
     Ok(())
 }
 
-/// Ends the sessions of an account, one aside.
-pub(in crate::domain::accounts) fn delete_of(
+/// Deletes all sessions of an account except `except`.
+pub(in crate::domain::accounts) fn delete_of_user(
     tx: &mut Tx<'_>,
     user: UserId,
-    but: Option<SessionId>,
+    except: Option<SessionId>,
 ) -> Result<()> {
-    match but {
+    match except {
         None => tx.execute("DELETE FROM sessions WHERE user_id = ?1", params![user])?,
         Some(session) => tx.execute(
             "DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2",
@@ -119,20 +127,23 @@ pub(in crate::domain::accounts) fn delete_of(
     Ok(())
 }
 
-/// Forgets the sessions that have ended by time, and tokens that were spent before `spent`.
-pub(in crate::domain::accounts) fn forget(tx: &mut Tx<'_>, spent: Timestamp) -> Result<u64> {
+/// Deletes refresh tokens that were spent before `spent_before`, and expired sessions.
+pub(in crate::domain::accounts) fn delete_expired(
+    tx: &mut Tx<'_>,
+    spent_before: Timestamp,
+) -> Result<()> {
     tx.execute(
         "DELETE FROM spent_refresh_tokens WHERE spent_at < ?1",
-        params![spent],
+        params![spent_before],
     )?;
     tx.execute(
         "DELETE FROM sessions WHERE expires_at <= ?1",
         params![tx.now()],
-    )
+    )?;
+    Ok(())
 }
 
-/// Finds the user of the session `?1`, if it stands at `?2` and is that of `?3`; also a part of
-/// statements that are whole operations.
+/// Selects the user `?3` of the session `?1` if the session is active at the time `?2`.
 pub const ACTIVE_SESSION: &str =
     "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
@@ -142,15 +153,15 @@ pub(in crate::domain::accounts) fn current_user(
     session: SessionId,
     user: UserId,
 ) -> Result<Option<CurrentUser>> {
-    // What one account does at once is done one after the other: its cart, its orders, its keys. The
-    // session is held too, or one that ended during the wait would still be found.
+    // Locks the user, which serializes concurrent requests of one account: its cart, orders and idempotency
+    // keys. Locks the session as well, so that one that ended during the wait is not found.
     tx.one(
         Sql::from(ACTIVE_SESSION).for_update("u, s"),
         params![session, tx.now(), user],
         |row| {
             Ok(CurrentUser {
                 user: row.get(0)?,
-                role: super::role(row.get(1)?)?,
+                role: super::users::parse_role(row.get(1)?)?,
             })
         },
     )

@@ -1,7 +1,6 @@
-//! Mail: it goes out after its transaction, at least once, under one Message-ID, and whatever a mail
-//! server does, nobody in the shop waits for it.
+//! Email delivery: after the commit, at least once, under one Message-ID, and without delaying requests.
 
-mod links;
+mod email_links;
 mod smtp;
 mod templates;
 
@@ -19,13 +18,13 @@ const PASSWORD: &str = "correct horse battery";
 const DOWN: &str = "nobody answers";
 const GONE: &str = "550 5.1.1 no such user here";
 
-/// Makes an account, which leaves a mail in the outbox.
+/// Creates an account, which writes an email to the outbox.
 async fn register(shop: &TestShop, name: &str) -> Answer {
     let email = format!("{name}@example.com");
     let body = json!({ "email": email, "password": PASSWORD, "name": name });
-    let made = shop.anonymous().post("/auth/register", body).await;
-    assert_eq!(made.status, 201, "{made:?}");
-    made
+    let created = shop.anonymous().post("/auth/register", body).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    created
 }
 
 fn refuse(shop: &TestShop, why: &str, is_final: bool) {
@@ -33,61 +32,62 @@ fn refuse(shop: &TestShop, why: &str, is_final: bool) {
     shop.mailer.refuse(Some(Refusal { is_final, why }));
 }
 
-/// What an operator sees of the outbox, the newest first.
+/// Returns the outbox as operators see it, newest first.
 fn outbox(shop: &TestShop) -> Vec<Value> {
     let listed = shop.run(&["admin", "mail", "list", "--json"]);
     assert!(listed.status.success(), "{listed:?}");
     serde_json::from_slice(&listed.stdout).unwrap()
 }
 
-async fn tries(shop: &TestShop) -> usize {
+/// Sends due emails. Returns the number of attempts.
+async fn attempts(shop: &TestShop) -> usize {
     shop.send_mails().await
 }
 
 storage_test! {
-    async fn a_mail_is_tried_again_after_pauses_that_double(shop: TestShop) {
+    async fn failed_emails_are_retried_with_exponential_backoff(shop: TestShop) {
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
-        assert_eq!(tries(&shop).await, 1);
+        assert_eq!(attempts(&shop).await, 1);
         for pause in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600] {
             let pause = Duration::from_secs(pause);
             shop.advance_clock(pause * 79 / 100);
-            assert_eq!(tries(&shop).await, 0, "too early, {pause:?}");
+            assert_eq!(attempts(&shop).await, 0, "too early, {pause:?}");
             shop.advance_clock(pause * 42 / 100);
-            assert_eq!(tries(&shop).await, 1, "too late, {pause:?}");
+            assert_eq!(attempts(&shop).await, 1, "too late, {pause:?}");
         }
         let seen = outbox(&shop).remove(0);
         assert_eq!((&seen["state"], &seen["tries"], &seen["lastError"]), (&json!("waiting"), &json!(13), &json!(DOWN)));
         shop.mailer.refuse(None);
         shop.advance_clock(Duration::from_mins(12));
-        let letters = shop.mails().await;
-        assert_eq!((letters.len(), letters[0].to.as_str()), (1, "ada@example.com"));
-        assert_eq!(letters[0].message_id, format!("{}@shop.test", seen["id"].as_str().unwrap()));
+        let emails = shop.mails().await;
+        assert_eq!((emails.len(), emails[0].to.as_str()), (1, "ada@example.com"));
+        assert_eq!(emails[0].message_id, format!("{}@shop.test", seen["id"].as_str().unwrap()));
         assert_eq!(outbox(&shop)[0]["state"], "sent");
     }
 
-    async fn pauses_differ_so_that_mails_do_not_come_together_again(shop: TestShop) {
+    async fn retries_have_jitter(shop: TestShop) {
         refuse(&shop, DOWN, false);
         for number in 0..20 {
             register(&shop, &format!("user{number}")).await;
         }
-        assert_eq!(tries(&shop).await, 20);
+        assert_eq!(attempts(&shop).await, 20);
         shop.advance_clock(Duration::from_secs(1));
-        let some = tries(&shop).await;
-        assert!((1..20).contains(&some), "{some} of 20 at once");
+        let some = attempts(&shop).await;
+        assert!((1..20).contains(&some), "{some} of 20 together");
         shop.advance_clock(Duration::from_millis(201));
-        assert!(tries(&shop).await >= 20 - some);
+        assert!(attempts(&shop).await >= 20 - some);
     }
 
-    async fn a_mail_is_given_up_after_a_day_and_an_operator_sees_it(shop: TestShop) {
+    async fn an_email_is_given_up_after_a_day(shop: TestShop) {
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
-        let mut tried = 0;
+        let mut count = 0;
         while outbox_state(&shop).await == "waiting" {
-            tried += tries(&shop).await;
+            count += attempts(&shop).await;
             shop.advance_clock(Duration::from_mins(12));
         }
-        assert!((100..=140).contains(&tried), "{tried}");
+        assert!((100..=140).contains(&count), "{count}");
         let dead = outbox(&shop).remove(0);
         assert_eq!((&dead["state"], &dead["lastError"], &dead["to"]), (&json!("dead"), &json!(DOWN), &json!("ada@example.com")));
         assert!(dead["subject"].as_str().unwrap().contains("confirm"), "{dead}");
@@ -100,26 +100,26 @@ storage_test! {
         assert!(text.contains(DOWN) && text.contains("open this link"), "{text}");
     }
 
-    async fn a_dead_letter_is_tried_again_when_an_operator_says_so(shop: TestShop) {
+    async fn an_operator_can_retry_a_dead_email(shop: TestShop) {
         refuse(&shop, GONE, true);
         register(&shop, "ada").await;
-        assert_eq!(tries(&shop).await, 1);
+        assert_eq!(attempts(&shop).await, 1);
         shop.advance_clock(Duration::from_hours(48));
-        assert_eq!(tries(&shop).await, 0, "no use in trying again");
+        assert_eq!(attempts(&shop).await, 0, "a permanent error is not retried");
         let dead = outbox(&shop).remove(0);
         assert_eq!((&dead["state"], &dead["lastError"]), (&json!("dead"), &json!(GONE)));
 
         shop.mailer.refuse(None);
-        // The command's clock is the machine's; the shop's stands still.
+        // Not by the command, which uses the system clock instead of the test's.
         let id = dead["id"].as_str().unwrap().parse().unwrap();
         let retried = shop.app.db.write("test.retry", move |tx| notifications::retry(tx, id)).await;
-        assert_eq!(retried.unwrap().state, notifications::State::Waiting);
+        assert_eq!(retried.unwrap().state, notifications::MailState::Waiting);
         assert_eq!(shop.mails().await.len(), 1);
         let again = shop.app.db.write("test.retry", move |tx| notifications::retry(tx, id)).await;
         assert!(again.unwrap_err().detail().contains("erased"));
     }
 
-    async fn a_dead_letter_can_be_dropped(shop: TestShop) {
+    async fn an_operator_can_drop_a_dead_email(shop: TestShop) {
         refuse(&shop, GONE, true);
         for name in ["ada", "bob"] {
             register(&shop, name).await;
@@ -129,9 +129,9 @@ storage_test! {
             done.status.code()
         };
         let waiting = outbox(&shop);
-        assert_eq!(drop("mail", &waiting[0]["id"]), Some(1), "it is still attempted");
-        assert_eq!(drop("jobs", &waiting[1]["id"]), Some(1), "it is still attempted");
-        assert_eq!(tries(&shop).await, 2);
+        assert_eq!(drop("mail", &waiting[0]["id"]), Some(1), "it is still waiting");
+        assert_eq!(drop("jobs", &waiting[1]["id"]), Some(1), "it is still waiting");
+        assert_eq!(attempts(&shop).await, 2);
         let dead = shop.run(&["admin", "jobs", "list", "--state", "dead", "--json"]);
         let dead: Vec<Value> = serde_json::from_slice(&dead.stdout).unwrap();
         let seen = dead.iter().map(|job| (&job["kind"], &job["lastError"], &job["attempts"]));
@@ -146,11 +146,11 @@ storage_test! {
         assert_eq!(outbox(&shop), Vec::<Value>::new());
     }
 
-    async fn nobody_waits_for_a_mail_server(shop: TestShop) {
+    async fn requests_do_not_wait_for_the_mail_server(shop: TestShop) {
         refuse(&shop, DOWN, false);
         let kettle = shop.product("Kettle", 129_900, 5).await;
         register(&shop, "ada").await;
-        tries(&shop).await;
+        attempts(&shop).await;
         let ada = shop.customer("ada").await;
         assert_eq!(ada.post("/cart", json!({ "productId": kettle })).await.status, 200);
         assert_eq!(ada.post("/orders", json!({})).await.status, 201);
@@ -158,36 +158,36 @@ storage_test! {
         assert_eq!(ada.post("/auth/forgot-password", forgot).await.status, 202);
     }
 
-    async fn what_an_earlier_program_left_is_tried_at_the_start(shop: TestShop) {
+    async fn waiting_emails_are_retried_at_start(shop: TestShop) {
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
         for _ in 0..8 {
-            tries(&shop).await;
+            attempts(&shop).await;
             shop.advance_clock(Duration::from_mins(12));
         }
-        tries(&shop).await;
-        assert_eq!(tries(&shop).await, 0, "it rests");
+        attempts(&shop).await;
+        assert_eq!(attempts(&shop).await, 0, "it waits for its backoff");
         let (database, engine) = (shop.database.clone(), shop.engine);
         let before = shop.app.clock.now();
         let shop = shop.restarted().await;
         shop.advance_clock(Duration::from_millis(u64::try_from(before.0 - shop.app.clock.now().0).unwrap()));
         drop((database, engine));
-        notifications::worker::begin(&shop.app).await.unwrap();
+        notifications::worker::retry_at_start(&shop.app).await.unwrap();
         assert_eq!(shop.mails().await.len(), 1);
     }
 
-    async fn what_a_mail_said_is_erased_once_it_is_sent(shop: TestShop) {
+    async fn the_content_of_an_email_is_erased_once_it_is_sent(shop: TestShop) {
         register(&shop, "ada").await;
         let token = shop.token_mailed("ada@example.com").await;
-        let kept = shop.raw_db().dump()["outbox"].concat();
-        assert!(!kept.contains(&token) && !kept.contains("#token="), "{kept}");
-        assert!(kept.contains("confirm"), "its subject stays: {kept}");
+        let stored = shop.raw_db().dump()["outbox"].concat();
+        assert!(!stored.contains(&token) && !stored.contains("#token="), "{stored}");
+        assert!(stored.contains("confirm"), "the subject is stored: {stored}");
         shop.advance_clock(Duration::from_hours(31 * 24));
         shop::worker::clean_up(&shop.app).await;
         assert_eq!(shop.raw_db().dump()["outbox"].len(), 0);
     }
 
-    async fn old_files_of_mails_are_deleted(shop: TestShop) {
+    async fn old_email_files_are_deleted(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "off"), ("mail_files_kept", "2d")]).await;
         let directory = shop.directory.path().join("mail");
         shop::worker::clean_up(&shop.app).await;
@@ -205,12 +205,12 @@ storage_test! {
         assert_eq!(shop::infra::config::Config::from_layers(&[]).unwrap().mail_files_kept, Duration::from_hours(7 * 24));
     }
 
-    async fn a_server_cannot_write_to_the_terminal(shop: TestShop) {
+    async fn replies_of_a_mail_server_are_escaped_on_the_terminal(shop: TestShop) {
         refuse(&shop, "550 \u{1b}[2J\u{9b}31m\u{202e}gone\r\nsent \u{7}", false);
         register(&shop, "ada").await;
-        tries(&shop).await;
+        attempts(&shop).await;
         let seen = outbox(&shop).remove(0);
-        assert_eq!(seen["lastError"], "550 \u{1b}[2J\u{9b}31m\u{202e}gone\r\nsent \u{7}", "JSON is as it was");
+        assert_eq!(seen["lastError"], "550 \u{1b}[2J\u{9b}31m\u{202e}gone\r\nsent \u{7}", "JSON output is not escaped again");
         let id = seen["id"].as_str().unwrap();
         for arguments in [&["admin", "mail", "list"][..], &["admin", "mail", "show", id]] {
             let shown = String::from_utf8(shop.run(arguments).stdout).unwrap();
@@ -221,43 +221,43 @@ storage_test! {
         }
     }
 
-    async fn a_mail_of_what_was_undone_does_not_go_out(shop: TestShop) {
+    async fn a_rolled_back_transaction_sends_no_email(shop: TestShop) {
         register(&shop, "ada").await;
         let body = json!({ "email": "ADA@example.com", "password": PASSWORD, "name": "Eve" });
         let taken = shop.anonymous().post("/auth/register", body).await;
         taken.is_problem(409, "email-taken");
         let failed = shop.app.db.write("test.mail", |tx| {
             tx.mail("eve@example.com", "password-changed", &json!({ "name": "Eve" }))?;
-            Err::<(), _>(shop::core::error::Error::unavailable("it came to nothing"))
+            Err::<(), _>(shop::core::error::Error::unavailable("rolled back"))
         });
         failed.await.unwrap_err();
         assert_eq!(shop.mails().await.len(), 1);
     }
 
-    async fn a_clock_that_was_set_back_holds_no_mail_up(shop: TestShop) {
+    async fn a_clock_that_was_set_back_delays_no_email(shop: TestShop) {
         shop.advance_clock(Duration::from_hours(365 * 24));
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
-        assert_eq!(tries(&shop).await, 1);
+        assert_eq!(attempts(&shop).await, 1);
         shop.mailer.refuse(None);
         let shop = shop.restarted().await;
         assert_eq!(shop.mails().await.len(), 1, "a year earlier");
     }
 
-    async fn a_name_is_text_and_nothing_else(shop: TestShop) {
+    async fn a_user_name_cannot_inject_markup_headers_or_templates(shop: TestShop) {
         let names = [
             "<script>alert(1)</script>", "{{7919*7919}} {% include \"reset.txt\" %}", "Ada, Bob <bob@example.com>",
             "\"Ada\" <ada@example.org>;", "=?utf-8?q?Bcc:?=",
         ];
         for (number, name) in names.iter().enumerate() {
-            let email = format!("user{number}@example.com");
-            let body = json!({ "email": email, "password": PASSWORD, "name": name });
+            let address = format!("user{number}@example.com");
+            let body = json!({ "email": address, "password": PASSWORD, "name": name });
             assert_eq!(shop.anonymous().post("/auth/register", body).await.status, 201, "{name}");
         }
-        for letter in shop.mails().await {
-            assert!(letter.to.starts_with("user"), "{letter:?}");
-            assert!(!letter.html.contains("<script") && !letter.html.contains("62710561"), "{}", letter.html);
-            assert!(!letter.text.contains("62710561") && !letter.subject.contains('\n'));
+        for email in shop.mails().await {
+            assert!(email.to.starts_with("user"), "{email:?}");
+            assert!(!email.html.contains("<script") && !email.html.contains("62710561"), "{}", email.html);
+            assert!(!email.text.contains("62710561") && !email.subject.contains('\n'));
         }
         for name in ["Ada\r\nBcc: eve@example.com", "Ada\u{0}", "A\u{85}da", "Ada\u{2028}\nX: y", "Ада \u{202e}gnp.exe"] {
             let body = json!({ "email": "new@example.com", "password": PASSWORD, "name": name });
@@ -277,19 +277,19 @@ async fn outbox_state(shop: &TestShop) -> String {
 }
 
 postgres_test! {
-    async fn of_several_instances_one_sends_a_mail(shop: TestShop) {
+    async fn only_one_instance_sends_an_email(shop: TestShop) {
         let other = shop.another().await;
         for number in 0..12 {
             register(&shop, &format!("user{number}")).await;
         }
-        let (one, two) = futures_util::future::join(tries(&shop), tries(&other)).await;
+        let (one, two) = futures_util::future::join(attempts(&shop), attempts(&other)).await;
         assert_eq!(one + two, 12);
         let all: Vec<MailMessage> = [shop.mailer.letters(), other.mailer.letters()].concat();
-        let ids: BTreeSet<_> = all.iter().map(|letter| letter.message_id.clone()).collect();
+        let ids: BTreeSet<_> = all.iter().map(|email| email.message_id.clone()).collect();
         assert_eq!((all.len(), ids.len()), (12, 12));
     }
 
-    async fn a_mail_of_an_instance_that_stopped_is_sent_at_the_next_start(shop: TestShop) {
+    async fn an_email_interrupted_by_a_stop_is_sent_at_the_next_start(shop: TestShop) {
         register(&shop, "ada").await;
         shop.mailer.hang();
         let app = std::sync::Arc::clone(&shop.app);
@@ -300,19 +300,19 @@ postgres_test! {
         shop.app.stopping.cancel();
         sending.await.unwrap().unwrap();
         let other = shop.another().await;
-        notifications::worker::begin(&other.app).await.unwrap();
+        notifications::worker::retry_at_start(&other.app).await.unwrap();
         assert_eq!(other.mails().await.len(), 1);
     }
 
-    async fn a_mail_of_an_instance_that_died_is_sent_by_another(shop: TestShop) {
+    async fn an_email_claimed_by_a_crashed_instance_is_sent_by_another(shop: TestShop) {
         register(&shop, "ada").await;
-        // It has begun a try and never told how it went.
+        // It claims the email and never records a result.
         let app = std::sync::Arc::clone(&shop.app);
-        let taken = shop.app.db.write("test.take", move |tx| notifications::take_due(tx, &app, 4)).await;
+        let taken = shop.app.db.write("test.take", move |tx| notifications::claim_due(tx, &app, 4)).await;
         assert_eq!(taken.unwrap().len(), 1);
         let other = shop.another().await;
-        notifications::worker::begin(&other.app).await.unwrap();
-        assert_eq!(tries(&other).await, 0, "it may be under way");
+        notifications::worker::retry_at_start(&other.app).await.unwrap();
+        assert_eq!(attempts(&other).await, 0, "the lease has not ended");
         other.advance_clock(Duration::from_mins(2));
         assert_eq!(other.mails().await.len(), 1);
     }

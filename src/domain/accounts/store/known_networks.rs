@@ -1,4 +1,4 @@
-//! The networks that accounts know, as rows: keyed hashes.
+//! The table `known_networks`: networks as keyed hashes.
 
 use crate::{
     core::{clock::Timestamp, error::Result, id::UserId},
@@ -18,7 +18,7 @@ pub(in crate::domain::accounts) fn upsert(
     Ok(())
 }
 
-/// Whether the account with that address was used from there since that time.
+/// Whether the account with this email key was used from the network since this time.
 pub(in crate::domain::accounts) fn is_known(
     tx: &mut Tx<'_>,
     email_key: &str,
@@ -34,7 +34,7 @@ pub(in crate::domain::accounts) fn is_known(
     Ok(found.is_some())
 }
 
-pub(in crate::domain::accounts) fn delete_of(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+pub(in crate::domain::accounts) fn delete_of_user(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     tx.execute(
         "DELETE FROM known_networks WHERE user_id = ?1",
         params![user],
@@ -42,12 +42,10 @@ pub(in crate::domain::accounts) fn delete_of(tx: &mut Tx<'_>, user: UserId) -> R
     Ok(())
 }
 
-pub(in crate::domain::accounts) fn delete_before(
-    tx: &mut Tx<'_>,
-    before: Timestamp,
-) -> Result<u64> {
+pub(in crate::domain::accounts) fn delete_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<()> {
     tx.execute(
         "DELETE FROM known_networks WHERE seen_at < ?1",
         params![before],
-    )
+    )?;
+    Ok(())
 }

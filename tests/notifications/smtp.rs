@@ -1,4 +1,4 @@
-//! A real mail server, in all its moods.
+//! Delivery to a real mail server, including its failures.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use crate::support::{Certificate, Engine, Process, Remote, Site, SmtpServer, sto
 const FROM: &str = "Kettles <shop@shop.example>";
 const PASSWORD: &str = "correct horse battery";
 
-/// A shop that sends by this server.
+/// Starts a shop that sends emails by this server.
 fn start(site: &Site, url: &str, more: &[(&str, &str)]) -> Process {
     let variables = [&[("SHOP_SMTP_URL", url), ("SHOP_MAIL_FROM", FROM)], more].concat();
     site.start_with(&variables)
@@ -29,7 +29,7 @@ fn token_in(link: &str) -> String {
     link.split_once("#token=").unwrap().1.to_owned()
 }
 
-/// The only file in a directory, once there is one.
+/// Returns the only file in a directory.
 fn only_file(directory: &Path) -> PathBuf {
     let files: Vec<_> = fs::read_dir(directory)
         .unwrap()
@@ -39,7 +39,7 @@ fn only_file(directory: &Path) -> PathBuf {
     files[0].clone()
 }
 
-/// The link in a mail as it is sent, in quoted-printable (RFC 2045, section 6.7) or not.
+/// Returns the link in a raw message, which may be quoted-printable (RFC 2045, section 6.7).
 fn link_in(mail: &str) -> String {
     let text = mail.replace("=\r\n", "").replace("=3D", "=");
     let link = text
@@ -48,7 +48,7 @@ fn link_in(mail: &str) -> String {
     link.unwrap().to_owned()
 }
 
-/// What an operator sees of the only mail, once it is in that state.
+/// Waits until the only email in the outbox is in this state, and returns it as operators see it.
 fn only_mail(site: &Site, state: &str) -> Value {
     let deadline = std::time::Instant::now() + Duration::from_mins(1);
     loop {
@@ -66,7 +66,7 @@ fn only_mail(site: &Site, state: &str) -> Value {
 }
 
 storage_test! {
-    async fn an_account_is_proven_and_regained_by_mail(site: Site) {
+    async fn addresses_are_verified_and_passwords_reset_by_email(site: Site) {
         let certificate = Certificate::of("DNS:localhost");
         let secured = ["--tls", "required", "--user", "shop", "--password", "pa:ss/w@rd"];
         let arguments = [&certificate.arguments()[..], &secured].concat();
@@ -95,16 +95,16 @@ storage_test! {
         let link = server.wait_for(2).remove(1).link().unwrap();
         let body = json!({ "token": token_in(&link), "password": "a brand new staple" });
         assert_eq!(ada.post("/auth/reset-password", &body).await.status, 204);
-        assert_eq!(ada.get("/me").await.status, 401, "the old session is out");
+        assert_eq!(ada.get("/me").await.status, 401, "the old session has ended");
         let body = json!({ "email": "ada@example.com", "password": "a brand new staple" });
         assert_eq!(Remote::new(&process).post("/auth/login", &body).await.status, 200);
-        assert!(server.wait_for(3)[2].link().is_none(), "the password was changed");
+        assert!(server.wait_for(3)[2].link().is_none(), "the notification of the changed password");
     }
 
-    async fn a_certificate_must_be_the_servers_own(site: Site) {
+    async fn an_untrusted_certificate_is_rejected(site: Site) {
         let certificate = Certificate::of("DNS:localhost");
         let Some(server) = SmtpServer::start(&certificate.arguments()) else { return };
-        // Nobody has vouched for it, and nothing is sent in the clear instead.
+        // Its authority is unknown, and there is no fallback to plain text.
         let url = format!("smtp://localhost:{}?tls=opportunistic", server.port());
         let process = start(&site, &url, &[]);
         register(&process, "ada").await;
@@ -120,7 +120,7 @@ storage_test! {
         for (name, scheme, query, tls) in [
             ("ada", "smtp", "?tls=required", "required"),
             ("bob", "smtps", "", "implicit"),
-            // It is this machine: a password may go there without encryption.
+            // Loopback: a password may be sent without encryption.
             ("cleo", "smtp", "", ""),
         ] {
             let encryption = ["--tls", tls];
@@ -138,7 +138,7 @@ storage_test! {
         }
     }
 
-    async fn a_server_with_tls_from_the_first_byte_serves(site: Site) {
+    async fn a_server_with_implicit_tls_works(site: Site) {
         let certificate = Certificate::of("DNS:localhost");
         let arguments = [&certificate.arguments()[..], &["--tls", "implicit"]].concat();
         let Some(server) = SmtpServer::start(&arguments) else { return };
@@ -148,7 +148,7 @@ storage_test! {
         assert!(server.wait_for(1)[0].tls);
     }
 
-    async fn a_server_that_wants_a_password_and_gets_a_wrong_one_is_asked_again(site: Site) {
+    async fn a_wrong_smtp_password_is_a_temporary_error(site: Site) {
         let Some(server) = SmtpServer::start(&["--user", "shop", "--password", "right"]) else { return };
         let url = format!("smtp://shop:wrong@127.0.0.1:{}", server.port());
         let process = start(&site, &url, &[]);
@@ -157,15 +157,15 @@ storage_test! {
         let error = mail["lastError"].as_str().unwrap();
         assert!(error.contains("535") && !error.contains("wrong"), "{error}");
         drop(process);
-        // The operator mends the password, and the mail goes out.
+        // The operator corrects the password, and the email is sent.
         let url = format!("smtp://shop:right@127.0.0.1:{}", server.port());
         let _process = start(&site, &url, &[]);
         assert_eq!(server.wait_for(1)[0].user.as_deref(), Some("shop"));
     }
 
-    async fn a_password_is_not_sent_in_clear_unless_the_url_says_so(site: Site) {
+    async fn a_password_is_not_sent_unencrypted_unless_the_url_allows_it(site: Site) {
         let Some(server) = SmtpServer::start(&["--user", "shop", "--password", "s3cret"]) else { return };
-        // This machine, by an address that is not one of loopback.
+        // This machine, by an address that is not a loopback address.
         let url = format!("smtp://shop:s3cret@0.0.0.0:{}", server.port());
         let process = start(&site, &url, &[]);
         register(&process, "ada").await;
@@ -178,14 +178,14 @@ storage_test! {
         let process = start(&site, &format!("{url}?tls=opportunistic"), &[]);
         assert_eq!(server.wait_for(1)[0].user.as_deref(), Some("shop"));
         drop(process);
-        // Nothing is to be protected without a password.
+        // Without a password, plain text is allowed.
         let Some(open) = SmtpServer::start(&[]) else { return };
         let process = start(&site, &format!("smtp://0.0.0.0:{}", open.port()), &[]);
         register(&process, "bob").await;
         assert_eq!(open.wait_for(1).len(), 1);
     }
 
-    async fn mailtraps_haste_is_no_refusal(site: Site) {
+    async fn a_rate_limit_of_the_mail_server_is_a_temporary_error(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "busy", "--times", "2"]) else { return };
         let process = start(&site, &server.url("?tls=opportunistic"), &[]);
         register(&process, "ada").await;
@@ -194,7 +194,7 @@ storage_test! {
         assert_eq!(mail["tries"], 3);
     }
 
-    async fn a_server_that_puts_off_is_asked_again(site: Site) {
+    async fn a_deferred_email_is_retried(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "defer"]) else { return };
         let process = start(&site, &server.url(""), &[]);
         register(&process, "ada").await;
@@ -202,7 +202,7 @@ storage_test! {
         assert_eq!(only_mail(&site, "sent")["tries"], 2);
     }
 
-    async fn a_server_that_refuses_makes_a_dead_letter(site: Site) {
+    async fn a_rejected_recipient_makes_the_email_dead(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "refuse"]) else { return };
         let process = start(&site, &server.url(""), &[]);
         register(&process, "ada").await;
@@ -211,7 +211,7 @@ storage_test! {
         assert!(mail["lastError"].as_str().unwrap().contains("no such user"), "{mail}");
     }
 
-    async fn a_server_that_drops_the_line_gets_the_same_mail_again(site: Site) {
+    async fn an_email_is_retried_under_the_same_id_after_a_lost_connection(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "drop"]) else { return };
         let process = start(&site, &server.url(""), &[]);
         register(&process, "ada").await;
@@ -221,7 +221,7 @@ storage_test! {
         assert_eq!(mail.header("message-id"), Some(format!("<{id}@shop.example>")));
     }
 
-    async fn a_server_that_hangs_holds_nobody_up(site: Site) {
+    async fn a_mail_server_that_hangs_delays_nothing(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "hang"]) else { return };
         let process = start(&site, &server.url(""), &[]);
         let ada = register(&process, "ada").await;
@@ -229,10 +229,10 @@ storage_test! {
         assert_eq!(ada.get("/me").await.status, 200);
         register(&process, "bob").await;
         process.terminate();
-        assert!(process.wait().success(), "it stops all the same");
+        assert!(process.wait().success(), "the server still stops");
     }
 
-    async fn kill_nine_between_commit_and_send_loses_no_mail(site: Site) {
+    async fn no_email_is_lost_by_a_crash_between_commit_and_send(site: Site) {
         let Some(server) = SmtpServer::start(&["--mode", "hang"]) else { return };
         let process = start(&site, &server.url(""), &[]);
         register(&process, "ada").await;
@@ -244,7 +244,7 @@ storage_test! {
         let listed: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
         let id = listed[0]["id"].as_str().unwrap();
         if site.engine == Engine::Postgres {
-            // Where there may be other instances, a try under way is left alone for two minutes.
+            // On Postgres there may be other instances, so a claimed email is not retried for two minutes.
             assert!(site.run(&["admin", "mail", "retry", id]).status.success());
         }
         let process = start(&site, &server.url(""), &[]);
@@ -256,7 +256,7 @@ storage_test! {
         assert_eq!(server.messages().len(), 1, "once");
     }
 
-    async fn mail_goes_to_one_recipient_under_the_headers_of_the_shop(site: Site) {
+    async fn user_input_cannot_add_recipients_or_headers(site: Site) {
         let Some(server) = SmtpServer::start(&[]) else { return };
         let process = start(&site, &server.url(""), &[]);
         let remote = Remote::new(&process);
@@ -276,7 +276,7 @@ storage_test! {
         }
     }
 
-    async fn without_a_mail_server_mails_are_files_and_the_log_names_them(site: Site) {
+    async fn without_a_mail_server_emails_are_written_to_files(site: Site) {
         let mut process = site.start_with(&[("SHOP_LOG", "trace")]);
         let mut lines = process.says();
         let ada = register(&process, "ada").await;
@@ -299,18 +299,18 @@ storage_test! {
         let verified = ada.post("/auth/verify-email", &json!({ "token": token_in(&link) })).await;
         assert_eq!(verified.status, 200);
 
-        // The code of a phone is on the console, at any level of the log.
+        // Phone codes are printed on the console, at any log level.
         let asked = ada.post("/me/phone", &json!({ "phone": "+919812345678" })).await;
         assert_eq!(asked.status, 202);
-        let said = lines.find(|line| line.starts_with("[sms]")).unwrap();
-        let code = said.strip_prefix("[sms] to +919812345678: your code is ").unwrap();
-        let proven = ada.post("/me/phone/verify", &json!({ "code": code })).await;
-        assert_eq!((proven.status, proven.json()["isPhoneVerified"].clone()), (200, json!(true)));
+        let line = lines.find(|line| line.starts_with("[sms]")).unwrap();
+        let code = line.strip_prefix("[sms] to +919812345678: your code is ").unwrap();
+        let verified = ada.post("/me/phone/verify", &json!({ "code": code })).await;
+        assert_eq!((verified.status, verified.json()["isPhoneVerified"].clone()), (200, json!(true)));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_demo_logs_the_links_of_its_mails() {
+async fn a_demo_logs_the_links_of_its_emails() {
     let directory = tempfile::tempdir().unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_shop"));
     program
@@ -327,10 +327,10 @@ async fn a_demo_logs_the_links_of_its_mails() {
 }
 
 #[test]
-fn settings_of_mail_are_checked_at_the_start() {
+fn mail_settings_are_checked_at_start() {
     let Some(site) = futures_util::FutureExt::now_or_never(Site::on(Engine::Sqlite)).flatten()
     else {
-        panic!("SQLite is always there");
+        panic!("SQLite is always available");
     };
     for (variables, remedy) in [
         (

@@ -1,4 +1,4 @@
-//! What mails say, and how a shop says it its own way.
+//! The email templates and their overrides.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use shop::{
     domain::notifications::Templates,
 };
 
-use super::{register, tries};
+use super::{attempts, register};
 use crate::support::storage_test;
 
 const ORDER: &str = r#"{
@@ -21,12 +21,12 @@ const ORDER: &str = r#"{
 const URL: &str = "https://shop.example/path";
 
 #[test]
-fn every_template_is_whole() {
+fn every_template_renders_completely() {
     let nowhere = tempfile::tempdir().unwrap();
     let templates = Templates::new(nowhere.path(), URL, Currency::INR);
     let order: Value = serde_json::from_str(ORDER).unwrap();
     let link = json!({ "name": "Ada", "link": "https://shop.example/x#token=0a" });
-    for (name, data, says) in [
+    for (name, data, expected) in [
         ("verify", &link, "https://shop.example/x#token=0a"),
         ("reset", &link, "https://shop.example/x#token=0a"),
         ("password-changed", &json!({ "name": "Ada" }), "password"),
@@ -51,22 +51,22 @@ fn every_template_is_whole() {
         }
         let plain = mail.html.replace("&#x2f;", "/");
         assert!(
-            mail.text.contains(says) && plain.contains(says),
+            mail.text.contains(expected) && plain.contains(expected),
             "{name}: {mail:?}"
         );
         assert!(!mail.html.contains("<steel>"), "{name}");
-        for outside in ["<img", "<script", "src=", "url(", "@import", "<link"] {
+        for external in ["<img", "<script", "src=", "url(", "@import", "<link"] {
             assert!(
-                !mail.html.contains(outside),
-                "{name} loads something: {outside}"
+                !mail.html.contains(external),
+                "{name} loads an external resource: {external}"
             );
         }
     }
 }
 
 #[test]
-fn amounts_are_written_as_their_currency_has_it() {
-    for (amount, currency, written) in [
+fn amounts_are_formatted_for_their_currency() {
+    for (amount, currency, formatted) in [
         (0, Currency::INR, "INR 0.00"),
         (7, Currency::EUR, "EUR 0.07"),
         (99_950, Currency::EUR, "EUR 999.50"),
@@ -77,20 +77,20 @@ fn amounts_are_written_as_their_currency_has_it() {
         (MAX_AMOUNT, Currency::USD, "USD 90,071,992,547,409.91"),
     ] {
         let amount = Money::try_from(amount).unwrap();
-        assert_eq!(amount.written(currency), written);
+        assert_eq!(amount.written(currency), formatted);
     }
     let directory = tempfile::tempdir().unwrap();
-    for (own, refused) in [
+    for (template, error) in [
         ("{{ total | money }}", None),
         ("{{ number | money }}", Some("i64")),
         ("{{ (0 - total) | money }}", Some("-259800")),
     ] {
-        let text = format!("Subject: x\n\n{own}");
+        let text = format!("Subject: x\n\n{template}");
         fs::write(directory.path().join("order-placed.txt"), text).unwrap();
         let templates = Templates::new(directory.path(), URL, Currency::JPY);
         let order: Value = serde_json::from_str(ORDER).unwrap();
         let rendered = templates.render("order-placed", &order);
-        match refused {
+        match error {
             None => assert_eq!(rendered.unwrap().text, "JPY 259,800"),
             Some(word) => {
                 let why = rendered.unwrap_err();
@@ -102,28 +102,28 @@ fn amounts_are_written_as_their_currency_has_it() {
 }
 
 storage_test! {
-    async fn a_shop_says_it_its_own_way(shop: TestShop) {
+    async fn a_file_in_the_data_directory_overrides_a_template(shop: TestShop) {
         let own = shop.directory.path().join("templates");
         fs::create_dir(&own).unwrap();
         fs::write(own.join("verify.txt"), "Subject: Hei {{ name }}\n\n{{ link }}").unwrap();
         register(&shop, "ada").await;
-        let letter = shop.mails().await.remove(0);
-        assert_eq!(letter.subject, "Hei ada");
-        assert_eq!(Some(letter.text.as_str()), letter.link.as_deref());
-        assert!(letter.html.contains("<!doctype html>"), "the other part stays as it is");
+        let email = shop.mails().await.remove(0);
+        assert_eq!(email.subject, "Hei ada");
+        assert_eq!(Some(email.text.as_str()), email.link.as_deref());
+        assert!(email.html.contains("<!doctype html>"), "the HTML part is not overridden");
     }
 
-    async fn a_template_that_is_broken_can_be_mended(shop: TestShop) {
+    async fn emails_are_sent_once_a_broken_template_is_fixed(shop: TestShop) {
         let own = shop.directory.path().join("templates");
         fs::create_dir(&own).unwrap();
         for broken in ["Subject: x\n\n{{ nmae }}", "Subject: x\n\n{% if %}", "no subject"] {
             fs::write(own.join("verify.txt"), broken).unwrap();
             register(&shop, &format!("user{}", broken.len())).await;
-            assert_eq!(tries(&shop).await, 1);
+            assert_eq!(attempts(&shop).await, 1);
         }
         assert!(shop.mails().await.is_empty());
-        let kept = shop.raw_db().dump()["outbox"].concat();
-        assert!(kept.contains("verify.txt") && kept.contains("waiting"), "{kept}");
+        let stored = shop.raw_db().dump()["outbox"].concat();
+        assert!(stored.contains("verify.txt") && stored.contains("waiting"), "{stored}");
         fs::remove_file(own.join("verify.txt")).unwrap();
         shop.advance_clock(std::time::Duration::from_secs(2));
         assert_eq!(shop.mails().await.len(), 3);

@@ -1,4 +1,4 @@
-//! Who may do what: nobody more than their role, and nobody what is somebody else's.
+//! Authorization: roles, ownership, and fields that clients cannot set.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -7,8 +7,8 @@ use shop::domain::accounts::{self, Role};
 use super::{PASSWORD, log_in, set_role};
 use crate::support::{Operation, operations, storage_test};
 
-/// An id that is nobody's.
-const NO_ID: &str = "01900000-0000-7000-8000-000000000000";
+/// An id that does not exist.
+const UNKNOWN_ID: &str = "01900000-0000-7000-8000-000000000000";
 
 fn admin_operations() -> Vec<Operation> {
     operations()
@@ -18,11 +18,11 @@ fn admin_operations() -> Vec<Operation> {
 }
 
 storage_test! {
-    async fn a_demoted_admin_is_out_at_the_next_request(shop: TestShop) {
+    async fn a_demoted_admin_loses_access_at_the_next_request(shop: TestShop) {
         shop.admin().await;
         let second = shop.customer("second").await;
         set_role(&shop, "second@example.com", Role::Admin).await.unwrap();
-        // A promotion ends sessions too: the next sign-in has the new role.
+        // A promotion ends sessions, too: the next login has the new role.
         second.get("/me").await.is_problem(401, "unauthorized");
 
         let signed_in = log_in(&shop.anonymous(), "second@example.com", PASSWORD).await;
@@ -37,7 +37,7 @@ storage_test! {
         shop.anonymous().post("/auth/refresh", token).await.is_problem(401, "invalid-token");
     }
 
-    async fn nobody_sets_what_is_not_theirs_to_set(shop: TestShop) {
+    async fn clients_cannot_set_protected_fields(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
         let grace = json!({
@@ -75,7 +75,7 @@ storage_test! {
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
     }
 
-    async fn what_is_not_yours_is_not_found(shop: TestShop) {
+    async fn resources_of_other_users_are_not_found(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         ada.post("/cart", json!({ "productId": kettle })).await;
@@ -87,34 +87,34 @@ storage_test! {
         let owned = operations().into_iter().filter(|operation| {
             operation.needs_token && !operation.is_for_admins() && operation.path.contains('{')
         });
-        let mut tried = 0;
+        let mut checked = 0;
         for operation in owned {
             let id = match operation.path.trim_start_matches("/api/v1") {
                 path if path.starts_with("/orders/") => order.text("/id"),
                 path if path.starts_with("/cart/items/") => kettle.clone(),
-                path => panic!("{path} is new: say whose ids it takes"),
+                path => panic!("{path} is new: add which ids it takes"),
             };
             let body = if operation.takes_json { json!({ "quantity": 1 }) } else { Value::Null };
             let (method, path) = (operation.method.clone(), operation.path_of(&id));
             let answer = bob.call(method, &path, &[], body).await;
             assert_eq!(answer.status, 404, "{operation:?}: {answer:?}");
             answer.is_problem(404, "not-found");
-            tried += 1;
+            checked += 1;
         }
-        assert!(tried >= 4);
+        assert!(checked >= 4);
         assert_eq!(bob.get("/orders").await.number("/total"), 0);
         assert_eq!(bob.get("/cart").await.number("/itemCount"), 0);
         assert_eq!(ada.get("/cart").await.json(), cart);
         let path = format!("/orders/{}", order.text("/id"));
         assert_eq!(ada.get(&path).await.json(), order.json());
 
-        // An admin sees all orders, but among the own ones only the own.
+        // The customer routes show an admin only their own orders.
         let admin = shop.admin().await;
         admin.get(&path).await.is_problem(404, "not-found");
         assert_eq!(admin.get(&format!("/admin{path}")).await.json(), order.json());
     }
 
-    async fn admin_routes_are_for_admins(shop: TestShop) {
+    async fn admin_routes_reject_everybody_else(shop: TestShop) {
         let (visitor, ada) = (shop.anonymous(), shop.customer("ada").await);
         let operations = admin_operations();
         for known in [
@@ -137,9 +137,9 @@ storage_test! {
                 let documented = operation.text["responses"].get(status);
                 assert!(documented.is_some(), "{status} of {} {}", operation.method, operation.path);
             }
-            // With and without a body: who may not is told so before anything is read.
+            // With and without a body: the role is checked before the body is read.
             for body in [Value::Null, json!({ "status": "SHIPPED", "name": "Mine", "price": 1 })] {
-                let (method, path) = (&operation.method, operation.path_of(NO_ID));
+                let (method, path) = (&operation.method, operation.path_of(UNKNOWN_ID));
                 let answer = visitor.call(method.clone(), &path, &[], body.clone()).await;
                 assert_eq!(answer.status, 401, "{operation:?}");
                 answer.is_problem(401, "unauthorized");
@@ -152,22 +152,22 @@ storage_test! {
         }
     }
 
-    async fn every_route_that_needs_a_token_says_so(shop: TestShop) {
+    async fn every_route_that_needs_a_token_documents_it(shop: TestShop) {
         let visitor = shop.anonymous();
         for operation in operations() {
-            let (method, path) = (operation.method.clone(), operation.path_of(NO_ID));
+            let (method, path) = (operation.method.clone(), operation.path_of(UNKNOWN_ID));
             let answer = visitor.call(method, &path, &[], Value::Null).await;
             if operation.needs_token {
                 assert_eq!(answer.status, 401, "{operation:?}");
                 answer.is_problem(401, "unauthorized");
             } else if answer.status == 401 {
-                // The webhook is signed instead.
+                // The webhook requires a signature instead.
                 answer.is_problem(401, "invalid-signature");
             }
         }
     }
 
-    async fn a_fresh_shop_has_no_accounts(shop: TestShop) {
+    async fn a_new_shop_has_no_accounts(shop: TestShop) {
         let users = shop.app.db.read("test.users", accounts::all).await.unwrap();
         assert!(users.is_empty(), "{users:?}");
         for name in ["admin", "root", "shop", "demo"] {

@@ -1,4 +1,4 @@
-//! Links in mails: proving an address, and getting in again without the password.
+//! Links in emails: address verification and password reset.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -10,8 +10,8 @@ use crate::support::{Answer, TestShop, storage_test};
 
 const NEW: &str = "a brand new staple";
 
-/// Mails are sent in the order of their moments.
-const MOMENT: Duration = Duration::from_millis(1);
+/// Emails are sent in the order of their timestamps.
+const TICK: Duration = Duration::from_millis(1);
 
 async fn register(shop: &TestShop) -> Answer {
     let registered = shop.anonymous().post("/auth/register", ada()).await;
@@ -26,7 +26,7 @@ async fn verify(shop: &TestShop, token: &str) -> Answer {
 }
 
 async fn forgot(shop: &TestShop, email: &str) -> Answer {
-    shop.advance_clock(MOMENT);
+    shop.advance_clock(TICK);
     let id = [("x-request-id", "the-same")];
     let body = json!({ "email": email });
     shop.anonymous()
@@ -40,18 +40,18 @@ async fn reset(shop: &TestShop, token: &str, password: &str) -> Answer {
 }
 
 storage_test! {
-    async fn a_new_account_proves_its_address_by_the_link_in_a_mail(shop: TestShop) {
+    async fn a_new_account_verifies_its_address_by_the_emailed_link(shop: TestShop) {
         let registered = register(&shop).await;
         assert_eq!(registered.json()["user"]["isEmailVerified"], false);
-        let letters = shop.mails().await;
-        assert_eq!(letters.len(), 1);
-        let letter = &letters[0];
-        assert_eq!((letter.to.as_str(), letter.written_at), ("ada@example.com", shop.app.clock.now()));
-        let link = letter.link.clone().unwrap();
+        let emails = shop.mails().await;
+        assert_eq!(emails.len(), 1);
+        let email = &emails[0];
+        assert_eq!((email.to.as_str(), email.written_at), ("ada@example.com", shop.app.clock.now()));
+        let link = email.link.clone().unwrap();
         let token = link.strip_prefix("http://shop.test/verify-email#token=").unwrap();
-        assert!(letter.text.contains(&link), "{}", letter.text);
-        assert!(letter.html.contains(token), "{}", letter.html);
-        assert!(letter.text.contains("Ada") && letter.html.contains("Ada"));
+        assert!(email.text.contains(&link), "{}", email.text);
+        assert!(email.html.contains(token), "{}", email.html);
+        assert!(email.text.contains("Ada") && email.html.contains("Ada"));
 
         let verified = verify(&shop, token).await;
         assert_eq!((verified.status, verified.json()["user"]["isEmailVerified"].clone()), (200, json!(true)));
@@ -60,7 +60,7 @@ storage_test! {
         assert_eq!(signed_in.json()["user"], verified.json()["user"]);
     }
 
-    async fn a_link_is_sent_again_until_the_address_is_proven(shop: TestShop) {
+    async fn the_link_can_be_resent_until_the_address_is_verified(shop: TestShop) {
         register(&shop).await;
         let first = shop.token_mailed("ada@example.com").await;
         let signed_in = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
@@ -69,23 +69,23 @@ storage_test! {
         assert_eq!((again.status, again.body.len()), (202, 0));
         let second = shop.token_mailed("ada@example.com").await;
         assert_ne!(first, second);
-        assert_eq!(verify(&shop, &first).await.status, 200, "a mail that is late serves as well");
+        assert_eq!(verify(&shop, &first).await.status, 200, "the link of the earlier email still works");
         verify(&shop, &second).await.is_problem(400, "invalid-token");
         assert_eq!(ada.post("/auth/verify-email/resend", Value::Null).await.status, 202);
-        assert_eq!(shop.mails().await.len(), 2, "there is nothing left to prove");
+        assert_eq!(shop.mails().await.len(), 2, "the address is verified already");
         let nobody = shop.anonymous().post("/auth/verify-email/resend", Value::Null).await;
         nobody.is_problem(401, "unauthorized");
     }
 
-    async fn a_forgotten_password_is_set_anew(shop: TestShop) {
+    async fn a_forgotten_password_is_reset(shop: TestShop) {
         register(&shop).await;
         let old = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
         let asked = forgot(&shop, "ADA@Example.com").await;
         assert_eq!((asked.status, asked.body.len()), (202, 0));
-        let letters = shop.mails().await;
-        let letter = letters.last().unwrap();
-        assert_eq!(letter.to, "ada@example.com", "as it is stored, not as it was typed");
-        let link = letter.link.clone().unwrap();
+        let emails = shop.mails().await;
+        let email = emails.last().unwrap();
+        assert_eq!(email.to, "ada@example.com", "the stored address, not the submitted one");
+        let link = email.link.clone().unwrap();
         let token = link.strip_prefix("http://shop.test/reset-password#token=").unwrap();
 
         for weak in ["short", "password1", "hello ADA again"] {
@@ -106,15 +106,15 @@ storage_test! {
         assert!(last.subject.contains("password"), "{last:?}");
     }
 
-    async fn a_link_is_good_once_and_for_its_own_purpose(shop: TestShop) {
+    async fn a_link_works_once_and_for_its_purpose_only(shop: TestShop) {
         register(&shop).await;
         let proof = shop.token_mailed("ada@example.com").await;
         forgot(&shop, "ada@example.com").await;
         forgot(&shop, "ada@example.com").await;
-        let letters = shop.mails().await;
-        let tokens: Vec<_> = letters.iter().filter_map(|it| it.link.as_deref()).collect();
+        let emails = shop.mails().await;
+        let tokens: Vec<_> = emails.iter().filter_map(|it| it.link.as_deref()).collect();
         let tokens: Vec<_> = tokens.iter().map(|it| it.split_once("#token=").unwrap().1).collect();
-        let [_, first, second] = tokens[..] else { panic!("{letters:?}") };
+        let [_, first, second] = tokens[..] else { panic!("{emails:?}") };
 
         reset(&shop, &proof, NEW).await.is_problem(400, "invalid-token");
         verify(&shop, first).await.is_problem(400, "invalid-token");
@@ -130,7 +130,7 @@ storage_test! {
         assert_eq!(log_in(&shop.anonymous(), "ada@example.com", NEW).await.status, 200);
     }
 
-    async fn of_two_who_use_a_link_at_once_one_wins(shop: TestShop) {
+    async fn only_one_of_several_concurrent_uses_of_a_link_succeeds(shop: TestShop) {
         register(&shop).await;
         forgot(&shop, "ada@example.com").await;
         let token = shop.token_mailed("ada@example.com").await;
@@ -163,7 +163,7 @@ storage_test! {
         assert_eq!(shop.raw_db().dump()["link_tokens"].len(), 0);
     }
 
-    async fn tokens_are_long_and_kept_as_hashes(shop: TestShop) {
+    async fn tokens_are_long_and_stored_as_hashes(shop: TestShop) {
         register(&shop).await;
         let proof = shop.token_mailed("ada@example.com").await;
         forgot(&shop, "ada@example.com").await;
@@ -171,15 +171,15 @@ storage_test! {
         for token in [&proof, &token] {
             assert_eq!(hex::decode(token).unwrap().len(), 32);
         }
-        let kept: String = shop.raw_db().dump().values().flatten().cloned().collect();
+        let stored: String = shop.raw_db().dump().values().flatten().cloned().collect();
         for token in [&proof, &token] {
-            assert!(!kept.contains(token.as_str()), "sent mails are erased, and tokens hashed");
+            assert!(!stored.contains(token.as_str()), "the content of sent emails is erased, and tokens are hashed");
         }
     }
 
-    async fn a_poisoned_host_never_changes_the_link(shop: TestShop) {
+    async fn a_forged_host_header_does_not_change_the_link(shop: TestShop) {
         register(&shop).await;
-        let poison = [
+        let forged = [
             ("host", "evil.example"), ("x-forwarded-host", "evil.example"),
             ("forwarded", "host=evil.example"), ("x-forwarded-proto", "gopher"),
             ("origin", "https://evil.example"), ("referer", "https://evil.example/"),
@@ -190,30 +190,30 @@ storage_test! {
             ("/auth/forgot-password", body),
             ("/auth/register", json!({ "email": "bob@example.com", "password": PASSWORD, "name": "Bob" })),
         ] {
-            let answer = visitor.call(Method::POST, path, &poison, body).await;
+            let answer = visitor.call(Method::POST, path, &forged, body).await;
             assert!(answer.status < 300, "{answer:?}");
         }
-        for letter in shop.mails().await {
-            assert!(letter.link.as_deref().unwrap().starts_with("http://shop.test/"));
-            let whole = format!("{}{}{}", letter.subject, letter.text, letter.html);
+        for email in shop.mails().await {
+            assert!(email.link.as_deref().unwrap().starts_with("http://shop.test/"));
+            let whole = format!("{}{}{}", email.subject, email.text, email.html);
             assert!(!whole.contains("evil") && !whole.contains("gopher"), "{whole}");
         }
     }
 
-    async fn nobody_is_told_whether_an_address_is_known(shop: TestShop) {
+    async fn the_response_does_not_reveal_whether_an_address_is_registered(shop: TestShop) {
         register(&shop).await;
         shop.mails().await;
         let known = forgot(&shop, "ada@example.com").await;
         let unknown = forgot(&shop, "nobody@example.com").await;
         assert_eq!((known.status, known.headers, known.body), (unknown.status, unknown.headers, unknown.body));
-        let to: Vec<_> = shop.mails().await.into_iter().map(|letter| letter.to).collect();
+        let to: Vec<_> = shop.mails().await.into_iter().map(|email| email.to).collect();
         assert_eq!(to, ["ada@example.com", "ada@example.com"]);
         for wrong in ["", "ada", "ada@", "a\r\nb@example.com"] {
             forgot(&shop, wrong).await.blames("email");
         }
     }
 
-    async fn one_address_gets_five_mails_an_hour(shop: TestShop) {
+    async fn an_address_gets_at_most_five_emails_an_hour(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "on")]).await;
         register(&shop).await;
         for _ in 0..8 {
@@ -223,7 +223,7 @@ storage_test! {
         assert_eq!(shop.mails().await.len(), 1 + 5);
         shop.advance_clock(Duration::from_hours(1) + Duration::from_millis(1));
         forgot(&shop, "ada@example.com").await;
-        assert_eq!(shop.mails().await.len(), 1 + 5 + 1, "nobody is locked out for good");
+        assert_eq!(shop.mails().await.len(), 1 + 5 + 1, "the limit ends with its window");
 
         let signed_in = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
         let ada = shop.bearer(&signed_in.text("/accessToken")).at("203.0.113.5");
@@ -234,14 +234,14 @@ storage_test! {
         assert_eq!(statuses, [202, 202, 202, 202, 202, 429, 429]);
     }
 
-    async fn mail_goes_only_to_the_stored_address(shop: TestShop) {
+    async fn emails_go_only_to_the_stored_address(shop: TestShop) {
         let visitor = shop.anonymous();
         let body = json!({ "email": "Ren\u{e9}@B\u{fc}cher.example", "password": PASSWORD, "name": "René" });
         assert_eq!(visitor.post("/auth/register", body).await.status, 201);
         for spelling in ["ren\u{e9}@xn--bcher-kva.example", "REN\u{c9}@B\u{dc}CHER.example", "rene\u{301}@bu\u{308}cher.example"] {
             assert_eq!(forgot(&shop, spelling).await.status, 202);
         }
-        let to: BTreeSet<_> = shop.mails().await.into_iter().map(|letter| letter.to).collect();
+        let to: BTreeSet<_> = shop.mails().await.into_iter().map(|email| email.to).collect();
         assert_eq!(to, BTreeSet::from(["Ren\u{e9}@B\u{fc}cher.example".to_owned()]));
     }
 }

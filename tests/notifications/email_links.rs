@@ -1,10 +1,10 @@
-//! Mails with links: each attempt to send one has a token of its own, which no table ever holds.
+//! Emails with links: each attempt has its own token, which is never stored in clear text.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, refuse, register, tries};
+use super::{PASSWORD, attempts, refuse, register};
 use crate::support::{Answer, TestShop, storage_test};
 
 const ADA: &str = "ada@example.com";
@@ -29,25 +29,25 @@ async fn verify(shop: &TestShop, token: &str) -> Answer {
         .await
 }
 
-/// The tokens of all attempts to send a mail so far, in their order.
+/// Returns the tokens of all attempts so far, in order.
 fn tokens(shop: &TestShop) -> Vec<String> {
     let links = shop
         .mailer
         .offered()
         .into_iter()
-        .filter_map(|letter| letter.link);
+        .filter_map(|email| email.link);
     links
         .map(|link| link.split_once("#token=").unwrap().1.to_owned())
         .collect()
 }
 
-/// How many mails still wait.
+/// Returns the number of waiting emails.
 fn waiting(shop: &TestShop) -> i64 {
     shop.raw_db()
         .number("SELECT count(*) FROM outbox WHERE state = 'waiting'")
 }
 
-/// Fails the test if any table holds one of the tokens.
+/// Asserts that no table contains one of the tokens.
 fn assert_no_table_holds(shop: &TestShop, tokens: &[String]) {
     for (table, rows) in shop.raw_db().dump() {
         for token in tokens {
@@ -58,15 +58,15 @@ fn assert_no_table_holds(shop: &TestShop, tokens: &[String]) {
 }
 
 storage_test! {
-    async fn every_attempt_has_a_token_and_the_use_of_one_ends_all(shop: TestShop) {
+    async fn every_attempt_has_a_token_and_using_one_revokes_all(shop: TestShop) {
         register(&shop, "ada").await;
         assert_no_table_holds(&shop, &[]);
-        assert_eq!(tries(&shop).await, 1);
+        assert_eq!(attempts(&shop).await, 1);
         refuse(&shop, DOWN, false);
         forgot(&shop).await;
         forgot(&shop).await;
         for _ in 0..3 {
-            assert_eq!(tries(&shop).await, 2);
+            assert_eq!(attempts(&shop).await, 2);
             shop.advance_clock(Duration::from_mins(12));
         }
         let sent = tokens(&shop);
@@ -77,22 +77,22 @@ storage_test! {
         assert_eq!(different.len(), sent.len());
         assert_no_table_holds(&shop, &sent);
 
-        // A mail server that refuses may have delivered all the same.
+        // A mail server may deliver an email although it replied with an error.
         assert_eq!(reset(&shop, &sent[1]).await.status, 204);
         for token in &sent[1..] {
             reset(&shop, token).await.is_problem(400, "invalid-token");
         }
         shop.mailer.refuse(None);
-        let letters = shop.mails().await;
-        let last = letters.last().unwrap();
+        let emails = shop.mails().await;
+        let last = emails.last().unwrap();
         assert!(last.link.is_none() && last.subject.contains("password"), "{last:?}");
-        assert_eq!(letters.len(), 2, "what the links were for is done: {letters:?}");
+        assert_eq!(emails.len(), 2, "waiting reset emails are withdrawn: {emails:?}");
     }
 
     async fn a_token_of_an_earlier_attempt_verifies_an_address(shop: TestShop) {
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
-        assert_eq!(tries(&shop).await, 1);
+        assert_eq!(attempts(&shop).await, 1);
         shop.advance_clock(Duration::from_mins(1));
         shop.mailer.refuse(None);
         assert_eq!(shop.mails().await.len(), 1);
@@ -101,12 +101,12 @@ storage_test! {
         verify(&shop, &sent[1]).await.is_problem(400, "invalid-token");
     }
 
-    async fn a_late_mail_brings_a_link_that_still_works(shop: TestShop) {
+    async fn the_link_of_a_delayed_email_works(shop: TestShop) {
         register(&shop, "ada").await;
         shop.mails().await;
         refuse(&shop, DOWN, false);
         forgot(&shop).await;
-        assert_eq!(tries(&shop).await, 1);
+        assert_eq!(attempts(&shop).await, 1);
         shop.advance_clock(Duration::from_hours(5));
         shop.mailer.refuse(None);
         let token = shop.token_mailed(ADA).await;
@@ -114,16 +114,16 @@ storage_test! {
         assert_eq!(reset(&shop, &token).await.status, 204);
     }
 
-    async fn a_server_that_repeats_the_link_does_not_bring_it_into_the_outbox(shop: TestShop) {
+    async fn a_token_quoted_by_the_mail_server_is_redacted(shop: TestShop) {
         refuse(&shop, "554 looks like spam: {link}", true);
         register(&shop, "ada").await;
-        assert_eq!(tries(&shop).await, 1);
-        let kept = shop.raw_db().text("SELECT error FROM outbox");
-        assert!(kept.starts_with("554 looks like spam: http://shop.test/"), "{kept}");
-        assert!(!kept.contains(&tokens(&shop)[0]), "{kept}");
+        assert_eq!(attempts(&shop).await, 1);
+        let stored = shop.raw_db().text("SELECT error FROM outbox");
+        assert!(stored.starts_with("554 looks like spam: http://shop.test/"), "{stored}");
+        assert!(!stored.contains(&tokens(&shop)[0]), "{stored}");
     }
 
-    async fn links_end_with_a_disabled_account_a_logout_and_a_new_role(shop: TestShop) {
+    async fn disabling_logout_and_a_role_change_revoke_links(shop: TestShop) {
         let customer = ["ada@example.com", "CUSTOMER"];
         for command in [&["disable", ADA][..], &["logout", ADA], &["role", customer[0], customer[1]]] {
             let shop = shop.with_settings(&[("rate_limit", "off")]).await;
@@ -141,7 +141,7 @@ storage_test! {
                 assert!(ran.status.success(), "{ran:?}");
             };
             run(command);
-            assert_eq!(waiting(&shop), 0, "{command:?}: a mail would bring another link");
+            assert_eq!(waiting(&shop), 0, "{command:?}: a waiting email would create another link");
             reset(&shop, &token).await.is_problem(400, "invalid-token");
             verify(&shop, &proof).await.is_problem(400, "invalid-token");
             run(&["enable", ADA]);
@@ -149,12 +149,12 @@ storage_test! {
         }
     }
 
-    async fn a_link_of_a_disabled_account_does_not_work(shop: TestShop) {
+    async fn links_of_a_disabled_account_do_not_work(shop: TestShop) {
         register(&shop, "ada").await;
         forgot(&shop).await;
         shop.mails().await;
         let [proof, token] = tokens(&shop).try_into().unwrap();
-        // However it was disabled.
+        // Even if it was disabled directly in the database.
         shop.raw_db().run("UPDATE users SET disabled_at = 1");
         reset(&shop, &token).await.is_problem(400, "invalid-token");
         verify(&shop, &proof).await.is_problem(400, "invalid-token");
@@ -164,7 +164,7 @@ storage_test! {
         assert!(why.contains("disabled") && why.contains("user enable"), "{why}");
     }
 
-    async fn a_new_password_withdraws_the_reset_mails_that_wait(shop: TestShop) {
+    async fn a_password_change_withdraws_waiting_reset_emails(shop: TestShop) {
         register(&shop, "ada").await;
         shop.mails().await;
         refuse(&shop, DOWN, false);
@@ -181,26 +181,26 @@ storage_test! {
         assert!(shop.mailer.letters()[1].link.is_none(), "{subjects:?}");
     }
 
-    async fn operators_read_no_link(shop: TestShop) {
+    async fn operators_do_not_see_links(shop: TestShop) {
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
         let id = shop.app.db.read("test.mails", shop::domain::notifications::list).await.unwrap()[0].id;
         let shown = shop.run(&["admin", "mail", "show", &id.to_string(), "--json"]);
         let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
         let text = shown["text"].as_str().unwrap();
-        assert!(text.contains("made when the mail is sent"), "{text}");
+        assert!(text.contains("created when the email is sent"), "{text}");
         assert!(shown["subject"].as_str().unwrap().contains("confirm"), "{shown}");
     }
 
-    async fn a_mail_that_an_earlier_release_left_still_goes_out(shop: TestShop) {
+    async fn emails_of_an_earlier_release_are_still_sent(shop: TestShop) {
         register(&shop, "ada").await;
-        // On Postgres, the earlier release may still write mails after the migration.
+        // On Postgres, the earlier release may still write emails after the migration.
         let data = r#"{"name":"Ada","link":"http://shop.test/verify-email#token=0"}"#;
         shop.raw_db().run(&format!(
             "UPDATE outbox SET link_purpose = NULL, link_user_id = NULL, data = '{data}'"
         ));
-        let letters = shop.mails().await;
-        assert_eq!(letters.len(), 1);
-        assert!(letters[0].text.contains("verify-email#token=0"), "{letters:?}");
+        let emails = shop.mails().await;
+        assert_eq!(emails.len(), 1);
+        assert!(emails[0].text.contains("verify-email#token=0"), "{emails:?}");
     }
 }

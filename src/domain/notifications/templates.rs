@@ -1,25 +1,30 @@
-//! From templates to letters. The program brings templates along (`assets/mail`); a file of the same
-//! name in the data directory's `templates` takes the place of one. What people typed is data, never a
-//! template, and HTML escapes it. Amounts come as numbers; the filter `money` writes them.
+//! Email templates (MiniJinja).
+//!
+//! The templates in `assets/mail` are embedded in the binary. A file with the same name in the data
+//! directory's folder `templates` overrides one. User input is passed as data, never as a template, and is
+//! escaped in HTML. Amounts are passed as numbers and formatted by the filter `money`.
 
 use std::path::Path;
 
 use minijinja::Environment;
 use serde_json::Value;
 
-use crate::core::{
-    error::{Error, Result},
-    money::{Currency, Money},
+use crate::{
+    app::App,
+    core::{
+        error::{Error, Result},
+        money::{Currency, Money},
+    },
 };
 
-macro_rules! built_in {
+macro_rules! embedded {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!("../../../assets/mail/", $name)))),+]
     };
 }
 
-/// What the program brings along, by name.
-const BUILT_IN: &[(&str, &str)] = built_in![
+/// The embedded templates: name and text.
+const EMBEDDED: &[(&str, &str)] = embedded![
     "layout.html",
     "button.html",
     "hello.html",
@@ -46,28 +51,35 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "order-refunded.txt",
 ];
 
-/// What a mail says.
+/// The content of an email.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderedEmail {
     pub subject: String,
     pub text: String,
     pub html: String,
 }
 
-/// The templates, those of `directory` before the program's own.
+/// The email templates: those of the data directory, then the embedded ones.
 pub struct Templates(Environment<'static>);
 
+/// Returns the templates of a shop.
+pub fn templates(app: &App) -> Templates {
+    let directory = app.config.data_dir.join("templates");
+    Templates::new(&directory, &app.public_url, app.config.currency)
+}
+
 impl Templates {
-    /// Read anew for every batch of mails, so that a change shows without a restart.
+    /// Creates a loader for the files in `directory`. It is created for every batch of emails, so that a
+    /// changed file takes effect without a restart.
     pub fn new(directory: &Path, public_url: &str, currency: Currency) -> Templates {
         let mut environment = Environment::new();
         let directory = directory.to_owned();
         environment.set_loader(move |name| {
-            let built_in = BUILT_IN.iter().find(|(known, _)| *known == name);
+            let embedded = EMBEDDED.iter().find(|(known, _)| *known == name);
             match std::fs::read_to_string(directory.join(name)) {
-                Ok(own) => Ok(Some(own)),
+                Ok(text) => Ok(Some(text)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    Ok(built_in.map(|(_, text)| (*text).to_owned()))
+                    Ok(embedded.map(|(_, text)| (*text).to_owned()))
                 }
                 Err(error) => Err(minijinja::Error::new(
                     minijinja::ErrorKind::TemplateNotFound,
@@ -75,7 +87,7 @@ impl Templates {
                 )),
             }
         });
-        // A typo in a template of one's own is an error, not a hole in a mail.
+        // A misspelled variable is an error instead of an empty text.
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         environment.add_filter("money", move |amount: i64| money(amount, currency));
         environment.add_global("public_url", public_url);
@@ -83,8 +95,11 @@ impl Templates {
         Templates(environment)
     }
 
-    /// The text begins with a line `Subject: …` and an empty one.
-    pub fn render(&self, template: &str, data: &Value) -> Result<Rendered> {
+    /// Renders `<template>.txt` and `<template>.html`. The text starts with a line `Subject: …` and an
+    /// empty line.
+    ///
+    /// Errors: `Unavailable`, with the name of the template.
+    pub fn render(&self, template: &str, data: &Value) -> Result<RenderedEmail> {
         let text = self.part(&format!("{template}.txt"), data)?;
         let html = self.part(&format!("{template}.html"), data)?;
         let (subject, text) = text
@@ -95,7 +110,7 @@ impl Templates {
                     "the template `{template}.txt` must begin with a line `Subject: …`"
                 ))
             })?;
-        Ok(Rendered {
+        Ok(RenderedEmail {
             subject: subject.trim().to_owned(),
             text: text.trim_start().to_owned(),
             html,
@@ -110,7 +125,7 @@ impl Templates {
     }
 }
 
-/// An amount in the currency's minor unit, for people.
+/// Formats an amount in the currency's minor unit.
 fn money(amount: i64, currency: Currency) -> Result<String, minijinja::Error> {
     let amount = Money::try_from(amount).map_err(|why| {
         let kind = minijinja::ErrorKind::InvalidOperation;
@@ -119,7 +134,7 @@ fn money(amount: i64, currency: Currency) -> Result<String, minijinja::Error> {
     Ok(amount.written(currency))
 }
 
-/// The host of a URL, as people call the shop.
+/// Returns the host of a URL, which serves as the name of the shop.
 fn host_of(url: &str) -> String {
     url.parse::<http::Uri>()
         .ok()

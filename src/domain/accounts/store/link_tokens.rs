@@ -1,8 +1,8 @@
-//! What links in mails carry, as rows.
+//! The table `link_tokens`: the tokens of links in emails, as hashes.
 
 use crate::{
     core::{clock::Timestamp, error::Result, id::UserId},
-    domain::accounts::Purpose,
+    domain::accounts::link_purpose::LinkPurpose,
     infra::db::{Sql, Tx, params},
 };
 
@@ -10,7 +10,7 @@ pub(in crate::domain::accounts) fn insert(
     tx: &mut Tx<'_>,
     hash: &[u8],
     user: UserId,
-    purpose: Purpose,
+    purpose: LinkPurpose,
     expires: Timestamp,
 ) -> Result<()> {
     tx.execute(
@@ -20,11 +20,11 @@ pub(in crate::domain::accounts) fn insert(
     Ok(())
 }
 
-/// Whose token it is, if it is still good and the account is not disabled.
-pub(in crate::domain::accounts) fn owner(
+/// Returns the account of a valid token if the account is enabled, and locks both until commit.
+pub(in crate::domain::accounts) fn user(
     tx: &mut Tx<'_>,
     hash: &[u8],
-    purpose: Purpose,
+    purpose: LinkPurpose,
 ) -> Result<Option<UserId>> {
     let sql = "SELECT t.user_id FROM link_tokens t JOIN users u ON u.id = t.user_id
          WHERE t.hash = ?1 AND t.purpose = ?2 AND t.expires_at > ?3 AND u.disabled_at IS NULL";
@@ -35,11 +35,11 @@ pub(in crate::domain::accounts) fn owner(
     )
 }
 
-/// Makes every link of that purpose useless.
-pub(in crate::domain::accounts) fn delete_of(
+/// Deletes all tokens of an account with this purpose.
+pub(in crate::domain::accounts) fn delete_of_user(
     tx: &mut Tx<'_>,
     user: UserId,
-    purpose: Purpose,
+    purpose: LinkPurpose,
 ) -> Result<()> {
     tx.execute(
         "DELETE FROM link_tokens WHERE user_id = ?1 AND purpose = ?2",
@@ -48,9 +48,10 @@ pub(in crate::domain::accounts) fn delete_of(
     Ok(())
 }
 
-pub(in crate::domain::accounts) fn forget(tx: &mut Tx<'_>) -> Result<u64> {
+pub(in crate::domain::accounts) fn delete_expired(tx: &mut Tx<'_>) -> Result<()> {
     tx.execute(
         "DELETE FROM link_tokens WHERE expires_at <= ?1",
         params![tx.now()],
-    )
+    )?;
+    Ok(())
 }

@@ -1,12 +1,12 @@
-//! Phones and the codes on their way to them, as rows.
+//! The table `phone_codes`, and the phone numbers in `users`.
 
 use crate::{
     core::{clock::Timestamp, error::Result, id::UserId},
     infra::db::{Tx, params},
 };
 
-/// Writes the number down as not verified, and the code that will prove it in place of any other.
-pub(in crate::domain::accounts) fn expect(
+/// Sets the phone number as unverified, and replaces the code that verifies it.
+pub(in crate::domain::accounts) fn upsert(
     tx: &mut Tx<'_>,
     user: UserId,
     phone: &str,
@@ -27,16 +27,17 @@ pub(in crate::domain::accounts) fn expect(
     Ok(())
 }
 
-/// Counts a try before it is looked at; gives hash and salt of a code that may still be guessed.
-pub(in crate::domain::accounts) fn count_guess(
+/// Counts an attempt before the code is compared. Returns the hash and salt of the code, or `None` if it has
+/// expired or allows no more attempts.
+pub(in crate::domain::accounts) fn count_attempt(
     tx: &mut Tx<'_>,
     user: UserId,
-    most: i64,
+    max_attempts: i64,
 ) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
     let counted = tx.execute(
         "UPDATE phone_codes SET tries = tries + 1
          WHERE user_id = ?1 AND tries < ?2 AND expires_at > ?3",
-        params![user, most, tx.now()],
+        params![user, max_attempts, tx.now()],
     )?;
     if counted == 0 {
         return Ok(None);
@@ -48,8 +49,8 @@ pub(in crate::domain::accounts) fn count_guess(
     )
 }
 
-/// The code has done what it was for.
-pub(in crate::domain::accounts) fn verify(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+/// Marks the phone number as verified and deletes its code.
+pub(in crate::domain::accounts) fn mark_verified(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     tx.execute(
         "UPDATE users SET phone_verified = 1 WHERE id = ?1",
         params![user],
@@ -58,9 +59,10 @@ pub(in crate::domain::accounts) fn verify(tx: &mut Tx<'_>, user: UserId) -> Resu
     Ok(())
 }
 
-pub(in crate::domain::accounts) fn forget(tx: &mut Tx<'_>) -> Result<u64> {
+pub(in crate::domain::accounts) fn delete_expired(tx: &mut Tx<'_>) -> Result<()> {
     tx.execute(
         "DELETE FROM phone_codes WHERE expires_at <= ?1",
         params![tx.now()],
-    )
+    )?;
+    Ok(())
 }

@@ -1,18 +1,20 @@
-//! Counted attempts as rows: by the digest of what is counted and for whom.
+//! The table `login_tries`: attempt counters by the digest of what is counted and for whom.
 
 use crate::{
     core::{clock::Timestamp, error::Result},
     infra::db::{Tx, params},
 };
 
-/// Counts an attempt; returns whether there was room for it in a window that began after `from`. One
-/// that began later than `to` was begun by a clock that was set back since; until then it only runs
-/// ahead, as the clock of another instance may, or that of a transaction which did not have to wait.
+/// Counts an attempt. Returns `false`, and counts nothing, if the current window has `max` attempts already.
+///
+/// A window that started before `earliest` has ended. One that started after `latest` comes from a clock that
+/// was set back since, and is replaced. A start between now and `latest` is accepted: the clock of another
+/// instance, or of a concurrent transaction, may be ahead.
 pub(in crate::domain::accounts) fn count(
     tx: &mut Tx<'_>,
     key: &[u8],
     subject: Option<&[u8]>,
-    (from, to): (Timestamp, Timestamp),
+    (earliest, latest): (Timestamp, Timestamp),
     max: i64,
 ) -> Result<bool> {
     let counted = tx.execute(
@@ -23,13 +25,16 @@ pub(in crate::domain::accounts) fn count(
              since = CASE WHEN login_tries.since BETWEEN ?3 AND ?5
                           THEN login_tries.since ELSE excluded.since END
          WHERE login_tries.wrong < ?4 OR login_tries.since NOT BETWEEN ?3 AND ?5",
-        params![key, tx.now(), from, max, to, subject],
+        params![key, tx.now(), earliest, max, latest, subject],
     )?;
     Ok(counted == 1)
 }
 
-/// When the window of a key began.
-pub(in crate::domain::accounts) fn since(tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<Timestamp>> {
+/// Returns when the window of a counter started.
+pub(in crate::domain::accounts) fn window_start(
+    tx: &mut Tx<'_>,
+    key: &[u8],
+) -> Result<Option<Timestamp>> {
     tx.one(
         "SELECT since FROM login_tries WHERE address = ?1",
         params![key],
@@ -37,7 +42,7 @@ pub(in crate::domain::accounts) fn since(tx: &mut Tx<'_>, key: &[u8]) -> Result<
     )
 }
 
-/// Takes an attempt back.
+/// Uncounts one attempt.
 pub(in crate::domain::accounts) fn release(tx: &mut Tx<'_>, key: &[u8]) -> Result<()> {
     tx.execute(
         "UPDATE login_tries SET wrong = wrong - 1 WHERE address = ?1 AND wrong > 0",
@@ -62,9 +67,7 @@ pub(in crate::domain::accounts) fn delete_of_subject(
     Ok(())
 }
 
-pub(in crate::domain::accounts) fn delete_before(
-    tx: &mut Tx<'_>,
-    before: Timestamp,
-) -> Result<u64> {
-    tx.execute("DELETE FROM login_tries WHERE since < ?1", params![before])
+pub(in crate::domain::accounts) fn delete_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<()> {
+    tx.execute("DELETE FROM login_tries WHERE since < ?1", params![before])?;
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Wrong passwords, mails and codes are limited so that a stranger cannot lock an owner out.
+//! Limits on wrong passwords, emails and phone codes. An attacker must not be able to lock the owner out.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ const ADA: &str = "ada@example.com";
 const NOBODY: &str = "nobody@example.com";
 
 const WINDOW: Duration = Duration::from_mins(15);
-const MOMENT: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(1);
 
-async fn limited(shop: &TestShop) -> TestShop {
+async fn with_limits(shop: &TestShop) -> TestShop {
     shop.with_settings(&[("rate_limit", "on")]).await
 }
 
@@ -24,7 +24,8 @@ async fn log_in_at(shop: &TestShop, peer: &str, email: &str, password: &str) -> 
     log_in(&shop.anonymous().at(peer), email, password).await
 }
 
-/// One wrong password from each of so many networks, at once; how many were checked and how many refused.
+/// Sends one wrong password from each of `networks` networks concurrently. Returns how many were checked
+/// and how many were rejected.
 async fn attack(shop: &TestShop, email: &str, prefix: &str, networks: usize) -> (usize, usize) {
     let guess = |number| async move {
         log_in_at(shop, &format!("{prefix}.{number}"), email, WRONG)
@@ -38,8 +39,8 @@ async fn attack(shop: &TestShop, email: &str, prefix: &str, networks: usize) -> 
 }
 
 async fn forgot(shop: &TestShop, peer: &str, email: &str) {
-    // Mails are sent in the order of their times.
-    shop.advance_clock(MOMENT);
+    // Emails are sent in the order of their timestamps.
+    shop.advance_clock(TICK);
     let visitor = shop.anonymous().at(peer);
     let asked = visitor
         .post("/auth/forgot-password", json!({ "email": email }))
@@ -57,12 +58,12 @@ async fn reset(shop: &TestShop, peer: &str, token: &str) -> Answer {
 
 storage_test! {
     async fn ten_wrong_passwords_lock_one_network_only(shop: TestShop) {
-        let shop = limited(&shop).await;
+        let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         let (from, elsewhere) = ("203.0.113.7", "203.0.113.8");
         let mut refusals = Vec::new();
         for email in [ADA, NOBODY] {
-            // Parallel guesses do not get past the limit.
+            // Concurrent guesses do not exceed the limit.
             let guesses = (0..12).map(|_| log_in_at(&shop, from, email, WRONG));
             let answers = futures_util::future::join_all(guesses).await;
             let checked = answers.iter().filter(|answer| answer.status == 401).count();
@@ -79,17 +80,17 @@ storage_test! {
             assert!(refused.header("ratelimit").is_some());
             refusals.push(refused.body);
         }
-        assert_eq!(refusals[0], refusals[1], "known or not");
+        assert_eq!(refusals[0], refusals[1], "the same for known and unknown addresses");
         assert_eq!(log_in_at(&shop, elsewhere, ADA, PASSWORD).await.status, 200);
         log_in_at(&shop, from, ADA, PASSWORD).await.is_problem(429, "too-many-requests");
 
-        // Nobody is locked out for good.
-        shop.advance_clock(WINDOW + MOMENT);
+        // The lockout ends with its window.
+        shop.advance_clock(WINDOW + TICK);
         assert_eq!(log_in_at(&shop, from, ADA, PASSWORD).await.status, 200);
     }
 
-    async fn a_right_password_starts_the_count_of_its_network_again(shop: TestShop) {
-        let shop = limited(&shop).await;
+    async fn a_correct_password_resets_the_count_of_its_network(shop: TestShop) {
+        let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         for _ in 0..2 {
             for _ in 0..9 {
@@ -100,7 +101,7 @@ storage_test! {
     }
 
     async fn an_ipv6_customer_counts_as_one_network(shop: TestShop) {
-        let shop = limited(&shop).await;
+        let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         for host in 1..=10 {
             let peer = format!("2001:db8:1:1::{host}");
@@ -111,7 +112,7 @@ storage_test! {
     }
 
     async fn an_attack_from_many_networks_does_not_lock_the_owner_out(shop: TestShop) {
-        let shop = limited(&shop).await;
+        let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         let (home, neighbour, cafe) = ("198.51.100.7", "198.51.100.201", "192.0.2.9");
         assert_eq!(log_in_at(&shop, home, ADA, PASSWORD).await.status, 200);
@@ -119,17 +120,17 @@ storage_test! {
         for email in [ADA, NOBODY] {
             assert_eq!(attack(&shop, email, "203.0.113", 75).await, (60, 15), "{email}");
         }
-        // A provider gives its customer another address now and then.
+        // Internet providers change their customers' addresses.
         for peer in [home, neighbour] {
             assert_eq!(log_in_at(&shop, peer, ADA, PASSWORD).await.status, 200, "{peer}");
         }
         log_in_at(&shop, cafe, ADA, PASSWORD).await.is_problem(429, "too-many-requests");
-        assert_eq!(attack(&shop, ADA, "203.0.114", 5).await, (0, 5), "the owner frees nothing");
+        assert_eq!(attack(&shop, ADA, "203.0.114", 5).await, (0, 5), "the owner's login does not reset the count");
         log_in_at(&shop, home, NOBODY, PASSWORD).await.is_problem(429, "too-many-requests");
     }
 
-    async fn a_reset_lets_the_owner_in_at_once(shop: TestShop) {
-        let shop = limited(&shop).await;
+    async fn a_password_reset_clears_the_counts(shop: TestShop) {
+        let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         let (home, cafe) = ("198.51.100.7", "192.0.2.9");
         assert_eq!(log_in_at(&shop, home, ADA, PASSWORD).await.status, 200);
@@ -145,14 +146,14 @@ storage_test! {
         assert_eq!(log_in_at(&shop, cafe, ADA, NEW).await.status, 200);
         assert_eq!(log_in_at(&shop, "233.252.0.1", ADA, NEW).await.status, 200, "both counts");
 
-        // Whoever was in before the reset may have been the thief.
+        // The networks known before the reset may be the attacker's.
         assert_eq!(attack(&shop, ADA, "203.0.114", 65).await, (60, 5));
         log_in_at(&shop, home, ADA, NEW).await.is_problem(429, "too-many-requests");
         assert_eq!(log_in_at(&shop, "192.0.2.200", ADA, NEW).await.status, 200);
     }
 
     async fn a_refresh_makes_a_network_known_for_ninety_days(shop: TestShop) {
-        let shop = limited(&shop).await;
+        let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         let signed_in = log_in_at(&shop, "2001:db8:1:1::1", ADA, PASSWORD).await;
         let token = json!({ "refreshToken": signed_in.text("/refreshToken") });
@@ -163,7 +164,7 @@ storage_test! {
         shop.advance_clock(Duration::from_hours(29 * 24));
         let refreshed = shop.anonymous().at("198.51.100.8").post("/auth/refresh", again).await;
         assert_eq!(refreshed.status, 200);
-        shop.advance_clock(Duration::from_hours(61 * 24) + MOMENT);
+        shop.advance_clock(Duration::from_hours(61 * 24) + TICK);
         shop::worker::clean_up(&shop.app).await;
         assert_eq!(attack(&shop, ADA, "203.0.113", 61).await, (60, 1));
         let late = log_in_at(&shop, "2001:db8:1:ff::1", ADA, PASSWORD).await;
@@ -176,7 +177,7 @@ storage_test! {
     }
 
     async fn an_account_knows_the_whole_network_of_an_ipv6_customer(shop: TestShop) {
-        let shop = limited(&shop).await;
+        let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         assert_eq!(log_in_at(&shop, "2001:db8:1:1::1", ADA, PASSWORD).await.status, 200);
         assert_eq!(attack(&shop, ADA, "203.0.113", 61).await, (60, 1));
@@ -184,18 +185,18 @@ storage_test! {
         assert_eq!(log_in_at(&shop, "2001:db8:2:1::1", ADA, PASSWORD).await.status, 429);
     }
 
-    async fn known_networks_are_kept_as_keyed_hashes(shop: TestShop) {
+    async fn known_networks_are_stored_as_keyed_hashes(shop: TestShop) {
         shop.customer("ada").await;
         assert_eq!(log_in_at(&shop, "198.51.100.7", ADA, PASSWORD).await.status, 200);
-        let kept = shop.raw_db().dump()["known_networks"].concat();
+        let stored = shop.raw_db().dump()["known_networks"].concat();
         let (network, unkeyed) = ("198.51.100.0/24", <sha2::Sha256 as sha2::Digest>::digest("198.51.100.0/24"));
-        assert!(!kept.is_empty() && !kept.contains("198.51"), "{kept}");
+        assert!(!stored.is_empty() && !stored.contains("198.51"), "{stored}");
         for guess in [hex::encode(network), hex::encode(unkeyed)] {
-            assert!(!kept.contains(&guess), "{kept}");
+            assert!(!stored.contains(&guess), "{stored}");
         }
     }
 
-    async fn a_changed_signing_key_forgets_no_network(shop: TestShop) {
+    async fn known_networks_survive_a_key_rotation(shop: TestShop) {
         let (old, new) = ("the old key of a shop: long enough", "the new key of a shop: long enough");
         let before = shop.with_settings(&[("jwt_secret", old), ("rate_limit", "on")]).await;
         before.customer("ada").await;
@@ -206,8 +207,8 @@ storage_test! {
         assert_eq!(log_in_at(&shop, "198.51.100.9", ADA, PASSWORD).await.status, 200);
     }
 
-    async fn a_stolen_session_does_not_find_out_the_password(shop: TestShop) {
-        let shop = limited(&shop).await;
+    async fn a_stolen_session_cannot_guess_the_password(shop: TestShop) {
+        let shop = with_limits(&shop).await;
         let (thief, owner) = (shop.customer("ada").await, shop.customer("ada").await);
         let body = json!({ "currentPassword": "guess", "newPassword": NEW });
         let mut statuses = Vec::new();
@@ -218,23 +219,23 @@ storage_test! {
         assert_eq!(statuses[..10], [422; 10]);
         assert_eq!(statuses[10..], [429; 2]);
 
-        // The owner has another session, and neither a login nor a reset is restricted.
+        // The owner's other session, logins and resets are not limited.
         assert_eq!(log_in_at(&shop, "192.0.2.1", ADA, PASSWORD).await.status, 200);
         let body = json!({ "currentPassword": PASSWORD, "newPassword": NEW });
         let changed = owner.call(Method::PUT, "/me/password", &[], body).await;
         assert_eq!(changed.status, 204, "{changed:?}");
     }
 
-    async fn an_attack_on_the_login_does_not_stop_a_change_of_the_password(shop: TestShop) {
-        let shop = limited(&shop).await;
+    async fn an_attack_on_the_login_does_not_block_password_changes(shop: TestShop) {
+        let shop = with_limits(&shop).await;
         let ada = shop.customer("ada").await;
         assert_eq!(attack(&shop, ADA, "203.0.113", 61).await, (60, 1));
         let body = json!({ "currentPassword": PASSWORD, "newPassword": NEW });
         assert_eq!(ada.call(Method::PUT, "/me/password", &[], body).await.status, 204);
     }
 
-    async fn a_stranger_who_asks_for_reset_mails_leaves_some_to_the_owner(shop: TestShop) {
-        let shop = limited(&shop).await;
+    async fn an_attacker_cannot_use_up_the_owners_reset_emails(shop: TestShop) {
+        let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         for _ in 0..7 {
             forgot(&shop, "203.0.113.1", ADA).await;
@@ -248,19 +249,19 @@ storage_test! {
                 forgot(&shop, &format!("203.0.113.{network}"), ADA).await;
             }
         }
-        let letters = shop.mails().await;
-        assert_eq!(letters.len(), 20, "over all networks");
-        // The last of them serves for an hour: the owner is not locked out.
+        let emails = shop.mails().await;
+        assert_eq!(emails.len(), 20, "over all networks");
+        // The last link works for an hour: the owner is not locked out.
         let token = shop.token_mailed(ADA).await;
         assert_eq!(reset(&shop, "198.51.100.7", &token).await.status, 204);
-        shop.advance_clock(Duration::from_hours(1) + MOMENT);
+        shop.advance_clock(Duration::from_hours(1) + TICK);
         forgot(&shop, "203.0.113.1", ADA).await;
-        // One more said that the password was changed.
+        // One more is the notification of the changed password.
         assert_eq!(shop.mails().await.len(), 22);
     }
 
     async fn codes_are_limited_by_account_number_and_network(shop: TestShop) {
-        let shop = limited(&shop).await;
+        let shop = with_limits(&shop).await;
         let ask = async |name: &str, peer: &str, number: u64| {
             let body = json!({ "phone": format!("+9198123{number:05}") });
             shop.customer(name).await.at(peer).post("/me/phone", body).await.status
@@ -280,8 +281,8 @@ storage_test! {
         assert_eq!(ask("user25", "203.0.113.5", 25).await, 202);
     }
 
-    async fn verification_mails_are_limited_by_account(shop: TestShop) {
-        let shop = limited(&shop).await;
+    async fn verification_emails_are_limited_by_account(shop: TestShop) {
+        let shop = with_limits(&shop).await;
         let registered = shop.anonymous().post("/auth/register", super::ada()).await;
         assert_eq!(registered.status, 201);
         let ada = shop.customer("ada").await;
@@ -292,26 +293,26 @@ storage_test! {
             assert_eq!(resend("203.0.113.1").await, 202);
         }
         assert_eq!(resend("203.0.113.1").await, 429);
-        // Who asks for reset mails does not use these up.
+        // Reset emails do not count towards this limit.
         for network in 1..=20 {
             forgot(&shop, &format!("198.51.100.{network}"), ADA).await;
         }
         assert_eq!(resend("203.0.113.2").await, 202);
     }
 
-    async fn old_counts_are_forgotten(shop: TestShop) {
-        let shop = Arc::new(limited(&shop).await);
+    async fn expired_counters_are_deleted(shop: TestShop) {
+        let shop = Arc::new(with_limits(&shop).await);
         assert_eq!(log_in_at(&shop, "203.0.113.1", NOBODY, WRONG).await.status, 401);
         assert_eq!(shop.raw_db().dump()["login_tries"].len(), 2);
-        shop.advance_clock(Duration::from_hours(1) + MOMENT);
+        shop.advance_clock(Duration::from_hours(1) + TICK);
         shop::worker::clean_up(&shop.app).await;
         assert_eq!(shop.raw_db().dump()["login_tries"].len(), 0);
     }
 }
 
 postgres_test! {
-    async fn instances_whose_clocks_differ_count_together(shop: TestShop) {
-        let one = limited(&shop).await;
+    async fn instances_with_different_clocks_share_the_counts(shop: TestShop) {
+        let one = with_limits(&shop).await;
         let two = one.another_with(&[("rate_limit", "on")]).await;
         one.customer("ada").await;
         two.advance_clock(Duration::from_secs(20));

@@ -1,4 +1,4 @@
-//! Access tokens that are not what they say.
+//! Forged, expired and misplaced access tokens.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::support::{TestShop, claims_of, forge, storage_test};
 
 const KEY: &str = "a key that only this shop and its tests know";
 
-/// A shop whose key is known, what a right token of Ada says there, and a right header.
-async fn shop_with_a_key(shop: &TestShop) -> (TestShop, Value, Value) {
+/// Returns a shop with a known key, the claims of a valid token, and a valid header.
+async fn shop_with_known_key(shop: &TestShop) -> (TestShop, Value, Value) {
     let shop = shop
         .with_settings(&[("jwt_secret", KEY), ("rate_limit", "off")])
         .await;
@@ -35,19 +35,19 @@ fn without(claims: &Value, name: &str) -> Value {
 }
 
 storage_test! {
-    async fn forged_tokens_are_refused(shop: TestShop) {
-        let (shop, claims, header) = shop_with_a_key(&shop).await;
-        let right = forge(&header, &claims, KEY.as_bytes());
-        assert_eq!(shop.bearer(&right).get("/me").await.status, 200);
+    async fn forged_tokens_are_rejected(shop: TestShop) {
+        let (shop, claims, header) = shop_with_known_key(&shop).await;
+        let valid = forge(&header, &claims, KEY.as_bytes());
+        assert_eq!(shop.bearer(&valid).get("/me").await.status, 200);
 
-        let (signed, signature) = right.rsplit_once('.').unwrap();
+        let (signed, signature) = valid.rsplit_once('.').unwrap();
         let (_, payload) = signed.split_once('.').unwrap();
         let mut forged = vec![
             String::new(),
             "null".to_owned(),
             signed.to_owned(),
             format!("{signed}."),
-            format!("{right}.{signature}"),
+            format!("{valid}.{signature}"),
             format!(".{payload}.{signature}"),
             format!("{signed}.{}", signature.chars().rev().collect::<String>()),
             forge(&header, &claims, b"another key, which is long enough too"),
@@ -77,7 +77,7 @@ storage_test! {
             header.as_object_mut().unwrap().extend(trick.as_object().unwrap().clone());
             forged.extend([own_key, ""].map(|key| forge(&header, &claims, key.as_bytes())));
         }
-        // Rightly signed, but not understood.
+        // Correctly signed, but with critical extensions that are not supported.
         for critical in [json!(["exp"]), json!(["b64"]), json!([]), json!("exp"), json!(["exp", 1])] {
             let mut header = header.clone();
             header["crit"] = critical;
@@ -92,7 +92,7 @@ storage_test! {
         }
     }
 
-    async fn a_token_stands_in_one_place_only(shop: TestShop) {
+    async fn a_token_is_accepted_in_the_authorization_header_only(shop: TestShop) {
         let token = shop.customer("ada").await.token.unwrap();
         let visitor = shop.anonymous();
         let me = async |headers: &[(&str, &str)]| {
@@ -110,8 +110,8 @@ storage_test! {
         assert_eq!(visitor.get(&format!("/me?access_token={token}")).await.status, 401);
     }
 
-    async fn tokens_of_another_time_or_place_are_refused(shop: TestShop) {
-        let (shop, claims, header) = shop_with_a_key(&shop).await;
+    async fn tokens_with_wrong_claims_are_rejected(shop: TestShop) {
+        let (shop, claims, header) = shop_with_known_key(&shop).await;
         let now = shop.app.clock.now().seconds();
         let other = claims_of(&shop.customer("bob").await.token.unwrap());
         let unknown = "01900000-0000-7000-8000-000000000000";
@@ -119,12 +119,12 @@ storage_test! {
             let token = forge(&header, &claims, KEY.as_bytes());
             shop.bearer(&token).get("/me").await.status
         };
-        for right in [
+        for valid in [
             claims.clone(),
             with(&claims, "exp", json!(now + 1)),
             with(&claims, "nbf", json!(now)),
         ] {
-            assert_eq!(me(right.clone()).await, 200, "{right}");
+            assert_eq!(me(valid.clone()).await, 200, "{valid}");
         }
         for wrong in [
             with(&claims, "exp", json!(now - 6)),
@@ -149,7 +149,7 @@ storage_test! {
         }
     }
 
-    async fn a_token_ends_with_its_time(shop: TestShop) {
+    async fn a_token_expires(shop: TestShop) {
         let ada = shop.customer("ada").await;
         shop.advance_clock(Duration::from_secs(15 * 60 - 1));
         assert_eq!(ada.get("/me").await.status, 200);
@@ -157,7 +157,7 @@ storage_test! {
         ada.get("/me").await.is_problem(401, "unauthorized");
     }
 
-    async fn a_refresh_token_is_no_access_token(shop: TestShop) {
+    async fn access_and_refresh_tokens_are_not_interchangeable(shop: TestShop) {
         shop.customer("ada").await;
         let body = json!({ "email": "ada@example.com", "password": PASSWORD });
         let signed_in = shop.anonymous().post("/auth/login", body).await;
@@ -168,7 +168,7 @@ storage_test! {
         assert_eq!(shop.bearer(&access).get("/me").await.status, 200);
     }
 
-    async fn a_key_is_changed_without_signing_anybody_out(shop: TestShop) {
+    async fn sessions_survive_a_key_rotation(shop: TestShop) {
         let (old, new) = ("the old key of a shop: long enough", "the new key of a shop: long enough");
         let both = format!("{new},{old}");
         let shop = shop.with_settings(&[("jwt_secret", &both), ("rate_limit", "off")]).await;

@@ -1,0 +1,123 @@
+//! Emails in the outbox.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::templates::{RenderedEmail, Templates};
+use crate::{
+    core::{
+        clock::Timestamp,
+        error::{Error, Result},
+        id::{MailId, UserId},
+    },
+    domain::accounts::LinkPurpose,
+    infra::ports::{MailMessage, Refusal},
+};
+
+/// The state of an email in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailState {
+    Waiting,
+    Sent,
+    /// Given up: the retries are used up, or the error is permanent.
+    Dead,
+}
+
+impl MailState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MailState::Waiting => "waiting",
+            MailState::Sent => "sent",
+            MailState::Dead => "dead",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<MailState> {
+        [MailState::Waiting, MailState::Sent, MailState::Dead]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// An email in the outbox, as operators see it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mail {
+    pub id: MailId,
+    pub to: String,
+    /// Recorded when the email is sent.
+    pub subject: Option<String>,
+    pub state: MailState,
+    pub tries: i64,
+    /// The error of the last attempt, if it failed.
+    #[serde(rename = "lastError")]
+    pub error: Option<String>,
+    pub created_at: Timestamp,
+    pub sent_at: Option<Timestamp>,
+    #[serde(skip)]
+    pub(super) template: String,
+    /// The template's data as JSON; deleted when the email is sent.
+    #[serde(skip)]
+    pub(super) data: Option<String>,
+    /// When the retries started.
+    #[serde(skip)]
+    pub(super) retrying_since: Timestamp,
+    #[serde(skip)]
+    pub(super) message_id: Option<String>,
+    /// The purpose of the link in this email, and the account that it belongs to.
+    #[serde(skip)]
+    pub(super) link_for: Option<(LinkPurpose, UserId)>,
+    /// The link of the current attempt; never stored.
+    #[serde(skip)]
+    pub(super) link: Option<String>,
+}
+
+/// Replaces the link where operators read an email.
+const LINK_PLACEHOLDER: &str = "(the link is created when the email is sent)";
+
+impl Mail {
+    /// Returns the template's data with this link, or `None` if the email was sent.
+    fn data(&self, link: &str) -> Result<Option<Value>> {
+        let data = self.data.as_deref();
+        let data = data.map(|data| serde_json::from_str::<Value>(data).map_err(Error::internal));
+        let mut data = data.transpose()?;
+        if let (Some(data), Some(_)) = (&mut data, self.link_for) {
+            data["link"] = link.into();
+        }
+        Ok(data)
+    }
+
+    /// Renders the email without its link, for an operator. Returns `None` if it was sent.
+    pub fn rendered(&self, templates: &Templates) -> Result<Option<RenderedEmail>> {
+        let data = self.data(LINK_PLACEHOLDER)?;
+        let rendered = data.map(|data| templates.render(&self.template, &data));
+        rendered.transpose()
+    }
+
+    /// Renders the message to send.
+    pub(super) fn message(&self, templates: &Templates) -> Result<MailMessage> {
+        let missing = || Error::internal("the email has no data or no Message-ID");
+        let link = self.link.as_deref().unwrap_or(LINK_PLACEHOLDER);
+        let data = self.data(link)?.ok_or_else(missing)?;
+        let rendered = templates.render(&self.template, &data)?;
+        Ok(MailMessage {
+            message_id: self.message_id.clone().ok_or_else(missing)?,
+            to: self.to.clone(),
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+            written_at: self.created_at,
+            link: data["link"].as_str().map(str::to_owned),
+        })
+    }
+
+    /// Removes the link's token from the mail server's reply, which may quote the message.
+    pub(super) fn redact_token(&self, mut refusal: Refusal) -> Refusal {
+        let link = self.link.as_deref().unwrap_or_default();
+        if let Some((_, token)) = link.split_once("#token=") {
+            refusal.why = refusal.why.replace(token, "…");
+        }
+        refusal
+    }
+}
