@@ -58,7 +58,7 @@ pub fn start(app: &Arc<App>) {
     let shop = Arc::clone(app);
     tokio::spawn(async move {
         let delete = |app: Arc<App>| async move { media::worker::remove_due(&app).await };
-        poll(shop, "image deletion", IMAGE_DELETION_POLL_INTERVAL, delete).await;
+        poll_queue(shop, "image deletion", IMAGE_DELETION_POLL_INTERVAL, delete).await;
     });
     let (shop, pause) = (Arc::clone(app), Arc::new(ExpiryPause::default()));
     tokio::spawn(async move {
@@ -71,12 +71,12 @@ pub fn start(app: &Arc<App>) {
                 settlement::expire_due(&app).await
             }
         };
-        poll(shop, "order expiry", EXPIRY_POLL_INTERVAL, expire).await;
+        poll_queue(shop, "order expiry", EXPIRY_POLL_INTERVAL, expire).await;
     });
     let shop = Arc::clone(app);
     app.background_tasks.spawn(async move {
         let call = |app: Arc<App>| async move { settlement::run_gateway_queue(&app).await };
-        poll(shop, "payment gateway", GATEWAY_POLL_INTERVAL, call).await;
+        poll_queue(shop, "payment gateway", GATEWAY_POLL_INTERVAL, call).await;
     });
     // A stopping server waits for this task, so that the next start does not send an email twice.
     let shop = Arc::clone(app);
@@ -85,7 +85,7 @@ pub fn start(app: &Arc<App>) {
             tracing::warn!(?error, "could not retry waiting emails early");
         }
         let send = |app: Arc<App>| async move { notifications::worker::send_due(&app).await };
-        poll(shop, "mail", MAIL_POLL_INTERVAL, send).await;
+        poll_queue(shop, "mail", MAIL_POLL_INTERVAL, send).await;
     });
 }
 
@@ -109,7 +109,7 @@ impl ExpiryPause {
 
 /// Runs `work` batch by batch until it has nothing to do, and again after each `interval`, until the server
 /// stops. `work` returns how many items it processed.
-async fn poll<F: Future<Output = Result<usize>>>(
+async fn poll_queue<F: Future<Output = Result<usize>>>(
     app: Arc<App>,
     job: &'static str,
     interval: Duration,

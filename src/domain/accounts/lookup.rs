@@ -55,3 +55,8 @@ pub(super) fn list(
 pub fn sessions(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>> {
     store::sessions::active_of_user(tx, user)
 }
+
+/// Returns whether an enabled admin exists.
+pub fn has_admin(tx: &mut Tx<'_>) -> Result<bool> {
+    Ok(!store::users::lock_admins(tx)?.is_empty())
+}

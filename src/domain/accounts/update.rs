@@ -24,11 +24,6 @@ pub(super) fn rename(tx: &mut Tx<'_>, id: UserId, name: &PersonName) -> Result<U
     user_by_id(tx, id)
 }
 
-/// Returns whether an enabled admin exists.
-pub fn has_admin(tx: &mut Tx<'_>) -> Result<bool> {
-    Ok(!store::users::lock_admins(tx)?.is_empty())
-}
-
 /// Sets a password without a notification and ends all sessions of the account.
 pub fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &PasswordHash) -> Result<()> {
     store::users::set_password(tx, id, hash.as_str())?;
