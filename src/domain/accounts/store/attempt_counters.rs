@@ -1,4 +1,4 @@
-//! The table `login_tries`: attempt counters by the digest of what is counted and for whom.
+//! The table `login_tries`: attempt counters, keyed by a digest of the limit and the counted subject.
 
 use crate::{
     core::{clock::Timestamp, error::Result},
