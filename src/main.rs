@@ -1,4 +1,4 @@
-//! The program: parse, run, exit code.
+//! Entry point: hands over to [`shop::cli::main`].
 
 use std::process::ExitCode;
 

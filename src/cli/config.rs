@@ -1,10 +1,10 @@
-//! `shop config`: what the settings come to, and what is limited.
+//! `shop config`: shows the effective settings and the rate limits.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Layers, output::Output};
+use super::{config_sources::ConfigSources, output::Output};
 use crate::{
     core::error::Result,
     domain::accounts::ATTEMPT_LIMITS,
@@ -16,47 +16,46 @@ use crate::{
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
-    /// The file that was read.
+struct EffectiveConfig {
+    /// The configuration file, if one was read.
     file: Option<PathBuf>,
     settings: Vec<Setting>,
     limits: Vec<Limit>,
 }
 
-/// How much is allowed of something.
+/// A rate limit.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Limit {
+    /// What is limited.
     what: &'static str,
-    most: i64,
+    #[serde(rename = "most")]
+    max: i64,
+    /// Length of the window.
     seconds: u64,
-    /// For whom it is counted.
+    /// What it is counted by.
     counted_for: &'static str,
 }
 
-pub(super) fn show(layers: &Layers, config: &Config, output: Output) -> Result<()> {
-    let settings = config::explain(&layers.named());
+pub(super) fn run(sources: &ConfigSources, config: &Config, output: Output) -> Result<()> {
+    let settings = config::explain(&sources.by_precedence());
     let limits = if config.rate_limit {
         limits()
     } else {
         Vec::new()
     };
+    let file = sources.path().map(Path::to_owned);
     if output.is_json() {
-        let file = layers.path().map(Path::to_owned);
-        let shown = Shown {
+        let effective = EffectiveConfig {
             file,
             settings,
             limits,
         };
-        return output.one(&shown, "");
+        return output.value(&effective, "");
     }
-    let file = match layers.path() {
-        Some(path) => format!("settings file: {}", path.display()),
-        None => "settings file: none".to_owned(),
-    };
-    output.text(&file)?;
-    output.text("")?;
-    output.table(&["setting", "value", "from"], &settings, |setting| {
+    let file = file.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    output.text(&format!("configuration file: {file}\n"))?;
+    output.table(&["setting", "value", "source"], &settings, |setting| {
         vec![
             setting.name.to_owned(),
             setting.value.clone().unwrap_or_else(|| "–".to_owned()),
@@ -64,30 +63,26 @@ pub(super) fn show(layers: &Layers, config: &Config, output: Output) -> Result<(
         ]
     })?;
     output.text("")?;
-    output.table(
-        &["limit of", "most", "within", "for each"],
-        &limits,
-        |limit| {
-            vec![
-                limit.what.to_owned(),
-                limit.most.to_string(),
-                format!("{} s", limit.seconds),
-                limit.counted_for.to_owned(),
-            ]
-        },
-    )
+    output.table(&["rate limit", "max", "window", "per"], &limits, |limit| {
+        vec![
+            limit.what.to_owned(),
+            limit.max.to_string(),
+            format!("{} s", limit.seconds),
+            limit.counted_for.to_owned(),
+        ]
+    })
 }
 
 fn limits() -> Vec<Limit> {
     let classes = CLASSES.iter().map(|class| Limit {
         what: class.what,
-        most: i64::from(class.quota),
+        max: i64::from(class.quota),
         seconds: 60,
         counted_for: "client address",
     });
     let attempts = ATTEMPT_LIMITS.iter().map(|limit| Limit {
         what: limit.what,
-        most: limit.max,
+        max: limit.max,
         seconds: limit.window.as_secs(),
         counted_for: limit.per,
     });

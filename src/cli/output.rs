@@ -1,23 +1,18 @@
-//! What commands print, for people and for scripts.
+//! Prints results to stdout, as text or JSON, and messages to stderr.
 
-use std::{
-    borrow::Cow,
-    io::{IsTerminal, Write},
-};
+use std::{borrow::Cow, io::Write};
 
 use serde::Serialize;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     app::App,
     core::{
-        error::{Error, Result},
+        error::{Error, Kind, Result},
         money::Money,
     },
-    infra::config::Config,
 };
 
-/// Where a command's results go, and in which form.
+/// Prints the results of a command, as JSON if `--json` is set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     json: bool,
@@ -32,73 +27,88 @@ impl Output {
         self.json
     }
 
-    /// A text, line breaks included.
+    /// Prints a text of one or more lines, whatever the format.
     #[expect(
         clippy::unused_self,
-        reason = "results go through here, whatever their form"
+        reason = "all results are printed by methods of this type"
     )]
     pub(super) fn text(self, text: &str) -> Result<()> {
-        line(&escape_lines(text))
+        print_line(&escape_lines(text))
     }
 
-    /// One thing: its JSON, or what to say of it.
-    pub(super) fn one(self, value: &impl Serialize, words: &str) -> Result<()> {
+    /// Prints one value as JSON, or else its summary.
+    pub(super) fn value(self, value: &impl Serialize, summary: &str) -> Result<()> {
         if self.json {
-            Self::value(value)
+            print_json(value)
         } else {
-            line(&escape_lines(words))
+            print_line(&escape_lines(summary))
         }
     }
 
-    /// Things of one kind: their JSON, or a table.
+    /// Prints rows as a JSON array, or else as a table.
     pub(super) fn table<T: Serialize>(
         self,
-        head: &[&str],
+        headings: &[&str],
         rows: &[T],
         cells: impl Fn(&T) -> Vec<String>,
     ) -> Result<()> {
         if self.json {
-            return Self::value(&rows);
+            return print_json(&rows);
         }
         let mut table = comfy_table::Table::new();
         table
             .load_style(comfy_table::presets::NOTHING)
-            .set_header(head);
+            .set_header(headings);
         for row in rows {
             table.add_row(cells(row).iter().map(|cell| escape(cell)));
         }
-        line(&table.trim_fmt())
-    }
-
-    fn value(value: &impl Serialize) -> Result<()> {
-        line(&serde_json::to_string_pretty(value).map_err(Error::internal)?)
+        print_line(&table.trim_fmt())
     }
 }
 
-/// A reader that has seen enough (`| head`) is no failure.
-fn line(text: &str) -> Result<()> {
+fn print_json(value: &impl Serialize) -> Result<()> {
+    print_line(&serde_json::to_string_pretty(value).map_err(Error::internal)?)
+}
+
+/// Prints a line. A reader that closed the pipe early, such as `| head`, is not an error.
+fn print_line(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::internal(error)),
         _ => Ok(()),
     }
 }
 
-/// An amount for people, e.g. `INR 499.00`; JSON holds minor units instead.
-pub(super) fn amount(app: &App, amount: impl Into<Money>) -> String {
+/// Prints a message to stderr. Ignores write errors: there is nowhere left to report them.
+pub(super) fn print_message(text: &str) {
+    drop(writeln!(std::io::stderr(), "{}", escape(text)));
+}
+
+/// Prints the error of a command that failed.
+pub(super) fn print_error(error: &Error) {
+    let cause = std::error::Error::source(error)
+        .filter(|_| error.kind() == Kind::Internal)
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    print_message(&format!("error: {}{cause}", error.detail()));
+}
+
+/// Formats an amount with its currency, e.g. `INR 499.00`. JSON has minor units instead.
+pub(super) fn format_amount(app: &App, amount: impl Into<Money>) -> String {
     amount.into().written(app.config.currency)
 }
 
-/// Says why a command failed.
-pub(super) fn fail(error: &Error) {
-    let cause = std::error::Error::source(error)
-        .filter(|_| error.kind() == crate::core::error::Kind::Internal)
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
-    note(&format!("error: {}{cause}", error.detail()));
+/// Formats a count with its noun, e.g. `1 line`, `2 lines`.
+pub(super) fn count(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
-/// A text in which no character controls a terminal or reorders what it shows: texts of customers and of
-/// other servers must not move the cursor, hide a line or forge one. JSON is escaped by its own rules.
+pub(super) fn yes_or_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+/// Escapes the characters that control a terminal or the direction of text. Texts of customers and of other
+/// servers must not move the cursor, hide a line or forge one.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
         return Cow::Borrowed(text);
@@ -114,13 +124,12 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// As [`escape`], for a text of several lines.
 fn escape_lines(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(escape).collect();
     lines.join("\n")
 }
 
-/// Format characters join the letters of some scripts, so only those are escaped that set a direction.
+/// Other format characters are harmless: some scripts need them to join letters.
 fn is_control(c: char) -> bool {
     const DIRECTIONS: [char; 12] = [
         '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
@@ -128,46 +137,4 @@ fn is_control(c: char) -> bool {
     ];
     const LINE_ENDS: [char; 2] = ['\u{2028}', '\u{2029}'];
     c.is_control() || DIRECTIONS.contains(&c) || LINE_ENDS.contains(&c)
-}
-
-/// Says something beside the results. Where nobody reads it, there is nobody else to tell.
-pub(super) fn note(text: &str) {
-    drop(writeln!(std::io::stderr(), "{}", escape(text)));
-}
-
-/// A bar that shows how far a long command is; nothing where nobody looks.
-pub(super) fn progress(length: u64, what: &'static str) -> indicatif::ProgressBar {
-    let style = indicatif::ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
-    let bar = indicatif::ProgressBar::new(length).with_message(what);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-/// As [`progress`], where nobody knows how long it is.
-pub(super) fn counter(what: &'static str) -> indicatif::ProgressBar {
-    let counter = indicatif::ProgressBar::no_length().with_message(what);
-    match indicatif::ProgressStyle::with_template("{spinner} {msg} {pos}") {
-        Ok(style) => counter.with_style(style),
-        Err(_) => counter,
-    }
-}
-
-/// Starts the log on stderr.
-pub(super) fn start_log(config: &Config) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|e| Error::config(format!("`log` must be a filter, as `info`: {e}")))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // Whoever read the log may be gone. It would be said there, too, which ends in a panic.
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    let started = if config.log_as_json {
-        log.json().try_init()
-    } else {
-        log.try_init()
-    };
-    started.map_err(Error::internal)
 }

@@ -1,4 +1,4 @@
-//! `shop serve`.
+//! `shop serve`: runs the server until it is told to stop.
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
 
@@ -9,9 +9,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    layers::Layers,
-    output::{Output, note},
-    seed, warnings,
+    config_sources::ConfigSources,
+    output::{Output, print_message},
+    seed, startup_warnings,
 };
 use crate::{
     app::App,
@@ -27,22 +27,28 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
-    /// Where to listen; port 0 picks a free one [env: `SHOP_LISTEN`] [default: `127.0.0.1:8080`]
+    /// Address and port to listen on; port 0 picks a free one [env: `SHOP_LISTEN`] [default:
+    /// `127.0.0.1:8080`]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
-    /// Show a sample shop with a console at `/`, in a data directory of its own
+    /// Run a demo shop with sample data and a console at `/`, in a data directory of its own
     #[arg(long)]
     demo: bool,
-    /// Let `--demo` listen on an address that others can reach
+    /// Allow `--demo` to listen on an address that other machines can reach
     #[arg(long, requires = "demo")]
     yes_public: bool,
 }
 
 impl Serve {
-    pub(super) async fn run(self, config: Config, layers: &Layers, output: Output) -> Result<()> {
+    pub(super) async fn run(
+        self,
+        config: Config,
+        sources: &ConfigSources,
+        output: Output,
+    ) -> Result<()> {
+        // Check everything that can be checked before anything is created.
         self.refuse_public_demo(&config)?;
         let file_limit = server::descriptors::raise_file_limit();
-        // What can be found wrong is found before anything is created.
         server::look(&config).await?;
         let home = Home::at(&config.data_dir);
         home.refuse_second_server()?;
@@ -51,49 +57,50 @@ impl Serve {
         }
         let listener = bind(&config).await?;
         let address = listener.local_addr().map_err(Error::internal)?;
-        let (home, mut running) = Home::claim(&config.data_dir)?;
+
+        let (home, mut lock) = Home::claim(&config.data_dir)?;
         let app = match self.open(&home, config, address).await {
             Ok(app) => app,
             Err(error) => {
-                running.undo();
+                lock.undo();
                 return Err(error);
             }
         };
         file_limit.log(app.max_connections);
-        layers.log_file();
+        sources.log_file();
         home.warn_if_open();
-        warnings::warn(&app, self.demo);
+        startup_warnings::log_warnings(&app, self.demo);
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
-        running.announce(&format!("http://{address}"), &app.public_url)?;
+        lock.announce(&format!("http://{address}"), &app.public_url)?;
         if self.demo {
-            greet_demo(&app, output).await?;
+            prepare_demo(&app, output).await?;
         }
         output.text(&format!("listening on http://{address}"))?;
-        if !app
+        let has_admin = app
             .db
             .read("accounts.has_admin", accounts::has_admin)
-            .await?
-        {
-            note(&how_to_make_an_admin(&app.config));
+            .await?;
+        if !has_admin {
+            print_message(&first_admin_hint(&app.config));
         }
         worker::start(&app);
-        let failed = app.db.failed().clone();
+        let fsync_failed = app.db.failed().clone();
         server::serve(listener, app, stop).await;
-        drop(running);
-        if failed.is_cancelled() {
+        drop(lock);
+        if fsync_failed.is_cancelled() {
             return Err(Error::unavailable(
-                "stopped, since a sync to the disk failed; what was acknowledged before is kept: check the \
-                 disk, then start again",
+                "stopped because a sync to disk failed; data acknowledged before that is safe: check the \
+                 disk, then start the server again",
             ));
         }
         Ok(())
     }
 
-    /// Opens the shop, and creates it where there is none.
+    /// Opens the shop, and creates it if it does not exist.
     async fn open(&self, home: &Home, config: Config, address: SocketAddr) -> Result<Arc<App>> {
-        let is_shared = config.database_url.is_some();
-        if self.demo && !is_shared {
+        let is_postgres = config.database_url.is_some();
+        if self.demo && !is_postgres {
             home.claim_for_demo()?;
         }
         let public_url = config.public_url(address);
@@ -102,20 +109,20 @@ impl Serve {
             ..Parts::new(config, public_url)
         };
         let app = server::open(home, parts).await?;
-        if self.demo && is_shared {
-            app.db.write("demo.claim", claim_for_demo).await?;
+        if self.demo && is_postgres {
+            app.db.write("demo.claim", claim_database_for_demo).await?;
         }
         Ok(app)
     }
 
     fn refuse_public_demo(&self, config: &Config) -> Result<()> {
-        if !self.demo || self.yes_public || !warnings::is_public(config) {
+        if !self.demo || self.yes_public || !startup_warnings::is_public(config) {
             return Ok(());
         }
         let address = config.listen;
         Err(Error::config(format!(
-            "`--demo` has no rate limits and logs links into accounts, and {address} can be reached from \
-             other machines; listen on 127.0.0.1, or add `--yes-public`"
+            "`--demo` has no rate limits and logs sign-in links, and other machines can reach {address}; \
+             listen on 127.0.0.1, or add `--yes-public`"
         )))
     }
 }
@@ -123,55 +130,60 @@ impl Serve {
 async fn bind(config: &Config) -> Result<TcpListener> {
     let address = config.listen;
     TcpListener::bind(address).await.map_err(|error| {
-        let remedy = match error.kind() {
-            ErrorKind::AddrInUse => "another program listens there; choose another port by `--listen`",
-            ErrorKind::AddrNotAvailable => "this machine has no such address; choose another by `--listen`",
+        let hint = match error.kind() {
+            ErrorKind::AddrInUse => "another program uses this port; choose another by `--listen`",
+            ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; choose another by `--listen`"
+            }
             ErrorKind::PermissionDenied => {
-                "ports below 1024 need a right that this user does not have; choose another by `--listen`"
+                "ports below 1024 need a privilege that this user lacks; choose another by `--listen`"
             }
             _ => "choose another address by `--listen`",
         };
-        Error::unavailable(format!("cannot listen on {address}: {error}; {remedy}"))
+        Error::unavailable(format!("cannot listen on {address}: {error}; {hint}"))
     })
 }
 
-/// The command that makes the first admin of this very shop.
-fn how_to_make_an_admin(config: &Config) -> String {
-    let directory = std::path::absolute(&config.data_dir);
-    let directory = directory.unwrap_or_else(|_| config.data_dir.clone());
-    let directory = directory.display();
-    let server = match &config.database_url {
+/// Returns the command that creates the first admin of this shop.
+fn first_admin_hint(config: &Config) -> String {
+    let data_dir = std::path::absolute(&config.data_dir);
+    let data_dir = data_dir.unwrap_or_else(|_| config.data_dir.clone());
+    let data_dir = data_dir.display();
+    let database = match &config.database_url {
         None => "",
-        Some(_) => ", with the same `SHOP_DATABASE_URL`",
+        Some(_) => " with the same `SHOP_DATABASE_URL`",
     };
     format!(
-        "no admin yet; this makes one and prints a link to set the password{server}: \
-         shop admin user add --email you@example.com --name You --role ADMIN --data-dir '{directory}'"
+        "no admin yet; to create one and print a link to set the password, run this{database}: \
+         shop admin user add --email you@example.com --name You --role ADMIN --data-dir '{data_dir}'"
     )
 }
 
-/// Marks a database as a demo's for ever. One that holds another shop is refused.
-fn claim_for_demo(tx: &mut Tx<'_>) -> Result<()> {
+/// Marks a database as a demo's, permanently.
+///
+/// Errors: `Unavailable` if the database belongs to a real shop.
+fn claim_database_for_demo(tx: &mut Tx<'_>) -> Result<()> {
     let is_empty = accounts::all(tx)?.is_empty();
     if db::setting(tx, "demo", if is_empty { "yes" } else { "no" })? == "yes" {
         return Ok(());
     }
     Err(Error::unavailable(
-        "the database holds a real shop; `--demo` opens only an empty one or its own: name another",
+        "the database contains a real shop, and `--demo` opens only an empty database or its own; set \
+         another `SHOP_DATABASE_URL`",
     ))
 }
 
-/// Fills an empty demo and prints how to sign in.
-async fn greet_demo(app: &Arc<App>, output: Output) -> Result<()> {
-    let people = seed::demo(app).await?;
+/// Fills an empty demo shop and prints the accounts to sign in with.
+async fn prepare_demo(app: &Arc<App>, output: Output) -> Result<()> {
+    let accounts = seed::fill_demo(app).await?;
     output.text("demo shop; sign in with")?;
-    for (email, password) in people {
+    for (email, password) in accounts {
         output.text(&format!("  {email}  {password}"))?;
     }
     output.text(&format!("console at {}/", app.public_url))
 }
 
-/// The first signal ends in peace, the second at once.
+/// Shuts down gracefully on the first SIGTERM or SIGINT, and exits at once on the second.
 fn listen_for_signals(stop: CancellationToken) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
@@ -185,7 +197,7 @@ fn listen_for_signals(stop: CancellationToken) -> Result<()> {
                 std::process::exit(1);
             }
             stop.cancel();
-            tracing::info!("stopping; once more to stop at once");
+            tracing::info!("stopping; send the signal again to exit immediately");
         }
     });
     Ok(())

@@ -1,18 +1,16 @@
-//! `shop transfer`.
+//! `shop transfer`: moves the shop between `SQLite` and Postgres.
 
 use std::path::{Path, PathBuf};
 
 use tokio::runtime::Handle;
 
 use super::{
-    layers::Layers,
-    missing::no_source,
-    output::{Output, progress},
+    config_sources::ConfigSources, output::Output, progress, shop_not_found::source_not_found,
 };
 use crate::{
     core::error::{Error, Kind, Result},
     infra::{
-        config::{Config, Layer},
+        config::Config,
         db::{
             Location,
             transfer::{Beside, Files, Moved, each_file, transfer},
@@ -24,59 +22,39 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Transfer {
-    /// Where to, an empty database: `postgres://user@host/name` or `sqlite:DIR/shop.db`. A URL with a
-    /// password goes into the variable or into the file that `SHOP_TRANSFER_TO_FILE` names [env:
+    /// Target, an empty database: `postgres://user@host/name` or `sqlite:DIR/shop.db`. Set a URL with a
+    /// password by `SHOP_TRANSFER_TO`, or put it into a file and name that by `SHOP_TRANSFER_TO_FILE` [env:
     /// `SHOP_TRANSFER_TO`]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// Where from, if not the configured shop: `postgres://user@host/name` or `sqlite:DIR/shop.db`. A URL
-    /// with a password goes into the variable or into the file that `SHOP_TRANSFER_FROM_FILE` names [env:
-    /// `SHOP_TRANSFER_FROM`]
+    /// Source, if not the configured shop: `postgres://user@host/name` or `sqlite:DIR/shop.db`. Set a URL
+    /// with a password by `SHOP_TRANSFER_FROM`, or put it into a file and name that by
+    /// `SHOP_TRANSFER_FROM_FILE` [env: `SHOP_TRANSFER_FROM`]
     #[arg(long, value_name = "URL")]
     from: Option<String>,
 }
 
 impl Transfer {
-    /// The arguments, by key.
-    pub(super) fn layer(&self) -> Layer {
-        let arguments = [("transfer_from", &self.from), ("transfer_to", &self.to)];
-        let given = arguments.into_iter();
-        given
-            .filter_map(|(key, value)| Some((key.to_owned(), value.clone()?)))
-            .collect()
+    /// Returns the flags, by the key of their setting.
+    pub(super) fn flags(&self) -> [(&'static str, Option<&String>); 2] {
+        [
+            ("transfer_from", self.from.as_ref()),
+            ("transfer_to", self.to.as_ref()),
+        ]
     }
 }
 
-pub(super) async fn run(config: Config, layers: &Layers, output: Output) -> Result<()> {
-    let to = layers.outside_file("transfer_to").ok_or_else(|| {
-        Error::config(
-            "no target: set `--to`, or `SHOP_TRANSFER_TO` where the URL holds a password, to \
-             `postgres://user@host/name` or `sqlite:DIR/shop.db`",
-        )
-    })?;
-    let to = Location::parse(to)?;
-    let configured = Home::at(&config.data_dir);
-    let from = match (layers.outside_file("transfer_from"), &config.database_url) {
-        (Some(url), _) => Location::parse(url)?,
-        (None, Some(url)) => Location::parse(&url.0)?,
-        (None, None) => Location::Sqlite(configured.database()),
-    };
-    let ends = Ends {
-        source: home_of(&from, &configured)?,
-        target: home_of(&to, &configured)?,
-        from,
-        to,
-    };
-    server::check_owner(ends.source.root())?;
-    server::check_owner(ends.target.root())?;
-    if !ends.from.look().await? {
-        return Err(no_source(&ends.from));
+pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output) -> Result<()> {
+    let endpoints = Endpoints::resolve(&config, sources)?;
+    server::check_owner(endpoints.source.root())?;
+    server::check_owner(endpoints.target.root())?;
+    if !endpoints.from.look().await? {
+        return Err(source_not_found(&endpoints.from));
     }
-    ends.to.look().await?;
-    // A transfer waits for disks and networks, and has the program to itself.
-    let moved = tokio::task::spawn_blocking(move || ends.go(&config));
-    let moved = moved.await.map_err(Error::internal)??;
-    output.table(&["table", "rows", "sha256"], &moved, |table| {
+    endpoints.to.look().await?;
+    let tables = tokio::task::spawn_blocking(move || endpoints.transfer(&config));
+    let tables = tables.await.map_err(Error::internal)??;
+    output.table(&["table", "rows", "sha256"], &tables, |table| {
         vec![
             table.table.clone(),
             table.rows.to_string(),
@@ -85,51 +63,79 @@ pub(super) async fn run(config: Config, layers: &Layers, output: Output) -> Resu
     })
 }
 
-/// What names the pictures that are kept beside a database: those of a host have a URL.
-const PICTURES: Files<'_> = Files {
+/// The column with the keys of the image files in the data directory. An image at a host has a URL instead.
+const IMAGE_FILES: Files<'_> = Files {
     table: "product_images",
     column: "image_key",
     elsewhere: "url",
 };
 
-/// The databases, and the data directories that belong to them.
-struct Ends {
+/// The two databases with their data directories.
+struct Endpoints {
     from: Location,
     to: Location,
     source: Home,
     target: Home,
 }
 
-impl Ends {
-    fn go(&self, config: &Config) -> Result<Vec<Moved>> {
-        // Held to the end: no server may begin to write meanwhile.
-        let source = match &self.from {
+impl Endpoints {
+    /// Errors: `Config` if there is no target, or a URL is invalid.
+    fn resolve(config: &Config, sources: &ConfigSources) -> Result<Endpoints> {
+        let to = sources.flag_or_variable("transfer_to").ok_or_else(|| {
+            Error::config(
+                "no target; set `--to`, or `SHOP_TRANSFER_TO` if the URL contains a password, to \
+                 `postgres://user@host/name` or `sqlite:DIR/shop.db`",
+            )
+        })?;
+        let to = Location::parse(to)?;
+        let configured = Home::at(&config.data_dir);
+        let from = match (
+            sources.flag_or_variable("transfer_from"),
+            &config.database_url,
+        ) {
+            (Some(url), _) => Location::parse(url)?,
+            (None, Some(url)) => Location::parse(&url.0)?,
+            (None, None) => Location::Sqlite(configured.database()),
+        };
+        Ok(Endpoints {
+            source: data_dir_of(&from, &configured)?,
+            target: data_dir_of(&to, &configured)?,
+            from,
+            to,
+        })
+    }
+
+    /// Locks both data directories and copies everything. Blocks.
+    fn transfer(&self, config: &Config) -> Result<Vec<Moved>> {
+        // The lock is held to the end, so that no server starts to write in the meantime.
+        let source_lock = match &self.from {
             Location::Sqlite(_) => Some(Home::existing(self.source.root())?.lock()?),
             Location::Postgres(_) => None,
         };
-        let has_pictures = config.cloudinary_url.is_none() && config.images_url.is_none();
-        if has_pictures {
-            self.refuse_missing_pictures()?;
+        let has_image_files = config.cloudinary_url.is_none() && config.images_url.is_none();
+        if has_image_files {
+            self.check_image_files()?;
         }
-        let target = if source.is_some() && self.source.root() == self.target.root() {
+        let target_lock = if source_lock.is_some() && self.source.root() == self.target.root() {
             None
         } else {
             Some(Home::claim(self.target.root())?.1)
         };
-        let moved = self.copy(has_pictures);
-        if let Some(target) = target.filter(|_| moved.is_err()) {
-            target.undo();
+        let copied = self.copy(has_image_files);
+        if let Some(lock) = target_lock.filter(|_| copied.is_err()) {
+            lock.undo();
         }
-        moved
+        copied
     }
 
-    /// Errors: `Unavailable` where a picture is in neither data directory.
-    fn refuse_missing_pictures(&self) -> Result<()> {
-        let places = [self.source.images(), self.target.images()];
-        let (mut all, mut missing) = (0_u64, Vec::new());
-        each_file(&self.from, PICTURES, &mut |key| {
-            all += 1;
-            if !places.iter().any(|place| place.join(key).is_file()) {
+    /// Errors: `Unavailable` if an image file is in neither data directory.
+    fn check_image_files(&self) -> Result<()> {
+        let directories = [self.source.images(), self.target.images()];
+        let (mut total, mut missing) = (0_u64, Vec::new());
+        each_file(&self.from, IMAGE_FILES, &mut |key| {
+            total += 1;
+            let exists = |directory: &PathBuf| directory.join(key).is_file();
+            if !directories.iter().any(exists) {
                 missing.push(key.to_owned());
             }
             Ok(())
@@ -137,34 +143,35 @@ impl Ends {
         let Some(first) = missing.first() else {
             return Ok(());
         };
-        let [place, _] = places;
-        let place = std::path::absolute(&place).unwrap_or(place);
+        let [directory, _] = directories;
+        let directory = std::path::absolute(&directory).unwrap_or(directory);
         Err(Error::unavailable(format!(
-            "{} of {all} images are not in `{}`, `{first}` the first of them; name the data directory that \
-             holds them by `--data-dir`, or the bucket or host by `SHOP_IMAGES_URL` or `CLOUDINARY_URL` as the \
-             server had it; if they are lost, `shop verify` names their products; nothing was moved",
+            "{} of {total} images are missing in `{}`, the first is `{first}`; set `--data-dir` to the data \
+             directory with the images, or `SHOP_IMAGES_URL` or `CLOUDINARY_URL` as for the server; if they are \
+             lost, `shop verify` lists their products; nothing was transferred",
             missing.len(),
-            place.display(),
+            directory.display(),
         )))
     }
 
-    fn copy(&self, has_pictures: bool) -> Result<Vec<Moved>> {
+    fn copy(&self, has_image_files: bool) -> Result<Vec<Moved>> {
+        // SQLite shops keep secrets in files, Postgres shops in the database.
         let (source, target) = (&self.source, &self.target);
-        let mut in_files = Vec::new();
+        let mut secrets = Vec::new();
         if matches!(self.from, Location::Sqlite(_)) {
             for name in server::SECRETS {
-                in_files.extend(source.kept_secret(name)?.map(|value| (name, value)));
+                secrets.extend(source.kept_secret(name)?.map(|value| (name, value)));
             }
         }
         let (add, carry, take): (_, _, &[_]) = match &self.to {
-            Location::Postgres(_) => (in_files, Vec::new(), &[]),
-            Location::Sqlite(_) => (Vec::new(), in_files, &server::SECRETS),
+            Location::Postgres(_) => (secrets, Vec::new(), &[]),
+            Location::Sqlite(_) => (Vec::new(), secrets, &server::SECRETS),
         };
         let runtime = Handle::current();
-        let pictures = has_pictures.then(|| Pictures::of(source, target));
-        let pictures = pictures.transpose()?;
-        let bar = progress(0, "rows");
-        let moved = transfer(
+        let images = has_image_files.then(|| ImageCopier::new(source, target));
+        let images = images.transpose()?;
+        let bar = progress::bar(0, "rows");
+        let copied = transfer(
             &self.from,
             &self.to,
             Beside {
@@ -172,50 +179,49 @@ impl Ends {
                 carry,
                 take,
                 keep: &mut |name, value| target.keep_secret(name, value),
-                files: PICTURES,
-                file: &mut |key| match &pictures {
-                    Some(pictures) => runtime.block_on(pictures.bring(key)),
+                files: IMAGE_FILES,
+                file: &mut |key| match &images {
+                    Some(images) => runtime.block_on(images.copy(key)),
                     None => Ok(()),
                 },
             },
-            &mut |done, all| {
-                bar.set_length(all);
+            &mut |done, total| {
+                bar.set_length(total);
                 bar.set_position(done);
             },
         );
         bar.finish_and_clear();
-        moved
+        copied
     }
 }
 
-/// Where pictures come from and where the moved shop looks for them. A host of pictures or a bucket needs
-/// none of it: it serves the moved shop as well.
-struct Pictures {
-    /// `None`: they are in the target's directory already.
+/// Copies image files between the data directories. Images in a bucket or at a host stay where they are.
+struct ImageCopier {
+    /// `None` if the images are in the target's directory already.
     source: Option<Objects>,
     target: Objects,
 }
 
-impl Pictures {
-    fn of(source: &Home, target: &Home) -> Result<Pictures> {
-        let is_apart = source.root() != target.root() && source.images().exists();
-        Ok(Pictures {
-            source: is_apart
+impl ImageCopier {
+    fn new(source: &Home, target: &Home) -> Result<ImageCopier> {
+        let is_separate = source.root() != target.root() && source.images().exists();
+        Ok(ImageCopier {
+            source: is_separate
                 .then(|| Objects::local(&source.images()))
                 .transpose()?,
             target: Objects::local(&target.images())?,
         })
     }
 
-    /// Brings a picture along, unless an earlier move has.
-    async fn bring(&self, key: &str) -> Result<()> {
+    /// Copies one image, unless an earlier transfer has copied it.
+    async fn copy(&self, key: &str) -> Result<()> {
         let Some(source) = &self.source else {
             return Ok(());
         };
         match source.get(key).await {
-            Ok(picture) => {
-                let picture = whole(picture).await?;
-                self.target.put(key, picture).await.map(drop)
+            Ok(image) => {
+                let image = whole(image).await?;
+                self.target.put(key, image).await.map(drop)
             }
             Err(error) if error.kind() == Kind::NotFound => self.target.get(key).await.map(drop),
             Err(error) => Err(error),
@@ -223,15 +229,15 @@ impl Pictures {
     }
 }
 
-/// The data directory that belongs to a database: a file's own, else the configured one.
-fn home_of(location: &Location, configured: &Home) -> Result<Home> {
+/// Returns the data directory of a database: that of the `SQLite` file, or else the configured one.
+fn data_dir_of(location: &Location, configured: &Home) -> Result<Home> {
     match location {
         Location::Postgres(_) => Ok(configured.clone()),
         Location::Sqlite(path) => {
             let name = path.file_name();
             if name.is_none_or(|name| name != "shop.db") {
                 return Err(Error::config(format!(
-                    "a shop's file is called `shop.db`; write `sqlite:{}`",
+                    "the file of a shop must be named `shop.db`; write `sqlite:{}`",
                     path.join("shop.db").display()
                 )));
             }

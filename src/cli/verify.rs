@@ -1,11 +1,12 @@
-//! `shop verify`: the shop's own rules on its own data. It must never guess about money: what it mends is
-//! what the rest of the data tells for certain.
+//! `shop verify`: checks the consistency of the shop's data.
+//!
+//! `--repair` changes only rows whose correct content follows from other rows. It never guesses about money.
 
 use std::sync::Arc;
 
 use super::{
-    Pictures,
-    output::{Output, note},
+    open::{self, ImageAccess},
+    output::{Output, print_message, yes_or_no},
 };
 use crate::{
     app::App,
@@ -19,58 +20,56 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// Mend what the rest of the data tells for certain: kept counts, movements of stock, and what
-    /// products show of their pictures
+    /// Repair what can be derived from other data: counters, stock movements, and the images listed in
+    /// products
     #[arg(long)]
     repair: bool,
 }
 
 impl Verify {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
-        let (_home, app) = super::open(config, Pictures::Handled).await?;
-        let told = self.tell(&app, output).await;
-        app.stopping.cancel();
-        app.db.close().await;
-        told
+        let (_home, app) = open::open(config, ImageAccess::Needed).await?;
+        let result = self.check_and_report(&app, output).await;
+        open::close(&app).await;
+        result
     }
 
-    async fn tell(self, app: &Arc<App>, output: Output) -> Result<()> {
-        let mut findings = find(app).await?;
+    async fn check_and_report(self, app: &Arc<App>, output: Output) -> Result<()> {
+        let mut findings = check(app).await?;
         if self.repair && !findings.all.is_empty() {
             let mut found = findings.all;
-            let mend = move |tx: &mut Tx<'_>| {
+            let repair = move |tx: &mut Tx<'_>| {
                 catalog::repair(tx, &mut found)?;
                 Ok(found.clone())
             };
-            findings.all = app.db.write("catalog.repair", mend).await?;
+            findings.all = app.db.write("catalog.repair", repair).await?;
         }
         let all = &findings.all;
         if all.is_empty() {
-            return output.one(all, &format!("all {} checks hold", findings.checks));
+            return output.value(all, &format!("{} checks passed", findings.checks));
         }
-        output.table(&["check", "row", "says", "repaired"], all, |finding| {
-            let repaired = if finding.repaired { "yes" } else { "no" };
+        let headings = ["check", "row", "problem", "repaired"];
+        output.table(&headings, all, |finding| {
             vec![
                 finding.check.to_owned(),
                 finding.row.clone(),
                 finding.says.clone(),
-                repaired.to_owned(),
+                yes_or_no(finding.repaired).to_owned(),
             ]
         })?;
         for check in &findings.cut {
-            note(&format!(
-                "`{check}` has more than {MOST} findings; the first are shown"
+            print_message(&format!(
+                "`{check}` has more than {MOST} findings; only the first {MOST} are listed"
             ));
         }
-        verdict(&findings)
+        result_of(&findings)
     }
 }
 
-/// What a domain has to say of its rows.
 type Check = fn(&mut Tx<'_>, &mut Findings) -> Result<()>;
 
-/// Makes all checks, each domain's on a snapshot of its own.
-async fn find(app: &Arc<App>) -> Result<Findings> {
+/// Runs all checks, those of each module in a snapshot of its own.
+async fn check(app: &Arc<App>) -> Result<Findings> {
     let mut findings = Findings::default();
     let checks: [(&'static str, Check); 5] = [
         ("bus.verify", bus::verify),
@@ -79,39 +78,37 @@ async fn find(app: &Arc<App>) -> Result<Findings> {
         ("payments.verify", payments::verify),
         ("orders.verify", orders::verify),
     ];
-    // Every event that is committed has its number then.
+    // Assigns sequence numbers to all committed events; until then they look like gaps.
     app.db.flush_events().await?;
     for (name, check) in checks {
         let before = findings.clone();
-        let made = move |tx: &mut Tx<'_>| {
+        let run = move |tx: &mut Tx<'_>| {
             let mut findings = before.clone();
             check(tx, &mut findings)?;
             Ok(findings)
         };
-        findings = app.db.long_read(name, made).await?;
+        findings = app.db.long_read(name, run).await?;
     }
-    let elsewhere = media::worker::look_for_all(app, &mut findings).await?;
-    if elsewhere > 0 {
-        note(&format!(
-            "pictures at URLs, which nobody looks for: {elsewhere}"
+    let unchecked = media::worker::look_for_all(app, &mut findings).await?;
+    if unchecked > 0 {
+        print_message(&format!(
+            "images at external URLs, which are not checked: {unchecked}"
         ));
     }
     Ok(findings)
 }
 
-/// What is left to do, if anything is.
-fn verdict(findings: &Findings) -> Result<()> {
-    let all = &findings.all;
-    let is_left = |finding: &&Finding| !finding.repaired;
-    let left = all.iter().filter(is_left).count();
-    let mendable = all.iter().filter(is_left).filter(|f| f.mendable.is_some());
-    let why = match (left, mendable.count()) {
+/// Errors: `Unavailable` if anything is left to repair.
+fn result_of(findings: &Findings) -> Result<()> {
+    let left: Vec<&Finding> = findings.all.iter().filter(|it| !it.repaired).collect();
+    let repairable = left.iter().filter(|it| it.mendable.is_some()).count();
+    let detail = match (left.len(), repairable) {
         (0, _) if findings.cut.is_empty() => return Ok(()),
-        (0, _) => "all that is shown was repaired, and there is more; run it again".to_owned(),
-        (left, 0) => format!("findings for a person: {left}; each says what to do"),
-        (left, mendable) => {
-            format!("findings: {left}; `shop verify --repair` mends {mendable} of them")
+        (0, _) => "all listed findings were repaired, but there are more; run it again".to_owned(),
+        (left, 0) => format!("findings that need manual action: {left}; each says what to do"),
+        (left, repairable) => {
+            format!("findings: {left}; `shop verify --repair` can repair {repairable} of them")
         }
     };
-    Err(Error::unavailable(why))
+    Err(Error::unavailable(detail))
 }

@@ -14,23 +14,23 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Category {
-    /// Make a category
+    /// Create a category
     Add {
         /// 1 to 200 characters
         name: String,
     },
     /// List all categories
     List,
-    /// Rename a category; its slug stays
+    /// Rename a category; its slug does not change
     Rename {
-        /// The category's name, slug or id
+        /// Name, slug or id of the category
         category: String,
-        /// 1 to 200 characters
+        /// New name, 1 to 200 characters
         name: String,
     },
-    /// Delete a category that no product is in
+    /// Delete an empty category
     Delete {
-        /// The category's name, slug or id
+        /// Name, slug or id of the category
         category: String,
     },
 }
@@ -39,21 +39,22 @@ impl Category {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
             Category::Add { name } => {
-                let name = parse(name)?;
-                let made = app
+                let name = parse_name(name)?;
+                let created = app
                     .db
                     .write("catalog.add_category", move |tx| {
                         catalog::add_category(tx, &name)
                     })
                     .await?;
-                output.one(&made, &format!("made {} ({})", made.name, made.slug))
+                let summary = format!("created {} ({})", created.name, created.slug);
+                output.value(&created, &summary)
             }
             Category::List => {
-                let all = app
+                let categories = app
                     .db
                     .read("catalog.categories", catalog::categories)
                     .await?;
-                output.table(&["name", "slug", "products"], &all, |category| {
+                output.table(&["name", "slug", "products"], &categories, |category| {
                     vec![
                         category.name.clone(),
                         category.slug.clone(),
@@ -62,14 +63,14 @@ impl Category {
                 })
             }
             Category::Rename { category, name } => {
-                let name = parse(name)?;
+                let name = parse_name(name)?;
                 let rename = move |tx: &mut Tx<'_>| {
                     let found = find(tx, &category)?;
                     let renamed = catalog::rename_category(tx, found.id, &name)?;
                     Ok((found.name, renamed))
                 };
                 let (before, renamed) = app.db.write("catalog.rename_category", rename).await?;
-                output.one(&renamed, &format!("renamed {before} to {}", renamed.name))
+                output.value(&renamed, &format!("renamed {before} to {}", renamed.name))
             }
             Category::Delete { category } => {
                 let delete = move |tx: &mut Tx<'_>| {
@@ -78,18 +79,20 @@ impl Category {
                     Ok(found)
                 };
                 let deleted = app.db.write("catalog.delete_category", delete).await?;
-                output.one(&deleted, &format!("deleted {}", deleted.name))
+                output.value(&deleted, &format!("deleted {}", deleted.name))
             }
         }
     }
 }
 
-fn parse(name: String) -> Result<CategoryName> {
-    CategoryName::try_from(name).map_err(|why| Error::field("NAME", "invalid", why))
+fn parse_name(name: String) -> Result<CategoryName> {
+    CategoryName::try_from(name).map_err(|error| Error::field("NAME", "invalid", error))
 }
 
-/// Returns the one category of this name, slug or id. A slug stays when its category is renamed, so another
-/// category may have the name by now.
+/// Finds a category by name, slug or id. Renaming keeps the slug, so the slug of one category can be the name of
+/// another.
+///
+/// Errors: `NotFound` if there is none, or more than one.
 fn find(tx: &mut Tx<'_>, text: &str) -> Result<catalog::Category> {
     let key = catalog::fold(text.trim());
     let mut found = catalog::categories(tx)?;
@@ -102,11 +105,11 @@ fn find(tx: &mut Tx<'_>, text: &str) -> Result<catalog::Category> {
         0 => Err(Error::not_found("category")),
         1 => Ok(found.remove(0)),
         _ => {
-            let names = found
+            let candidates = found
                 .iter()
                 .map(|found| format!("{} ({})", found.name, found.id));
-            let names = names.collect::<Vec<_>>().join(", ");
-            let detail = format!("`{text}` can be any of {names}; name it by its id");
+            let candidates = candidates.collect::<Vec<_>>().join(", ");
+            let detail = format!("`{text}` is ambiguous: {candidates}; use the id");
             Err(Error::new(Kind::NotFound, detail))
         }
     }

@@ -1,4 +1,4 @@
-//! `shop admin jobs …`: the queues of background work.
+//! `shop admin jobs …`: lists, retries and drops background jobs of all queues.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    cli::output::{Output, note},
+    cli::output::{Output, print_message},
     core::{
         error::{Error, Result},
         id::{ImageId, MailId},
@@ -26,22 +26,22 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Jobs {
-    /// List mails to send, payment orders to make, refunds to send and images to delete
+    /// List background jobs: emails, refunds and payment orders to send, images to delete
     List {
-        /// Only those that are still attempted, or only those that were given up
+        /// Only jobs in this state: `waiting` is still attempted, `dead` has been given up
         #[arg(long, value_enum)]
         state: Option<State>,
     },
-    /// Attempt a job now; a refund that failed is made again
+    /// Retry a job now; a failed refund is created again
     Retry {
-        /// As the list shows it
+        /// Id of the job, see `shop admin jobs list`
         id: String,
     },
-    /// Take a dead job off the list
+    /// Delete a dead job
     Drop {
-        /// As the list shows it
+        /// Id of the job, see `shop admin jobs list`
         id: String,
-        /// What was done instead, kept with a refund
+        /// What was done instead; it is stored with a refund
         #[arg(long, default_value = "dropped", value_parser = parse_note)]
         note: Note,
     },
@@ -62,9 +62,9 @@ impl From<State> for JobState {
     }
 }
 
-/// What was done about a job.
+/// The result of a change to a job.
 #[derive(Debug, Serialize)]
-struct Done {
+struct Changed {
     id: Uuid,
     done: &'static str,
 }
@@ -79,46 +79,41 @@ impl Jobs {
                 app.db
                     .write("jobs.retry", move |tx| retry(tx, &shop, id))
                     .await?;
-                let words = format!("{id} is attempted by the running server");
-                output.one(
-                    &Done {
-                        id,
-                        done: "retried",
-                    },
-                    &words,
-                )
+                let changed = Changed {
+                    id,
+                    done: "retried",
+                };
+                output.value(&changed, &format!("the running server retries {id}"))
             }
             Jobs::Drop { id, note } => {
                 let id = parse_id(&id)?;
                 app.db
                     .write("jobs.drop", move |tx| drop_job(tx, id, &note))
                     .await?;
-                output.one(
-                    &Done {
-                        id,
-                        done: "dropped",
-                    },
-                    &format!("{id} is off the list"),
-                )
+                let changed = Changed {
+                    id,
+                    done: "dropped",
+                };
+                output.value(&changed, &format!("dropped {id}"))
             }
         }
     }
 }
 
-async fn list(app: &Arc<App>, output: Output, only: Option<JobState>) -> Result<()> {
-    let listed = app
+async fn list(app: &Arc<App>, output: Output, filter: Option<JobState>) -> Result<()> {
+    let jobs = app
         .db
         .long_read("jobs.list", move |tx| {
-            let mut all = Vec::new();
+            let mut jobs = Vec::new();
             for state in [JobState::Dead, JobState::Waiting] {
-                if only.is_none_or(|only| only == state) {
-                    all.extend(of_state(tx, state)?);
+                if filter.is_none_or(|filter| filter == state) {
+                    jobs.extend(jobs_in_state(tx, state)?);
                 }
             }
-            Ok(all)
+            Ok(jobs)
         })
         .await?;
-    let head = [
+    let headings = [
         "id",
         "kind",
         "subject",
@@ -127,7 +122,7 @@ async fn list(app: &Arc<App>, output: Output, only: Option<JobState>) -> Result<
         "attempts",
         "last error",
     ];
-    output.table(&head, &listed, |job| {
+    output.table(&headings, &jobs, |job| {
         vec![
             job.id.to_string(),
             job.kind.to_owned(),
@@ -138,16 +133,16 @@ async fn list(app: &Arc<App>, output: Output, only: Option<JobState>) -> Result<
             job.last_error.clone().unwrap_or_default(),
         ]
     })?;
-    let most = usize::try_from(MAX_LISTED).unwrap_or_default();
-    if listed.len() >= most {
-        note(&format!(
-            "at most {MAX_LISTED} of each kind and state are shown"
+    let max = usize::try_from(MAX_LISTED).unwrap_or_default();
+    if jobs.len() >= max {
+        print_message(&format!(
+            "at most {MAX_LISTED} jobs of each kind and state are listed"
         ));
     }
     Ok(())
 }
 
-fn of_state(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
+fn jobs_in_state(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
     let mut jobs = payments::jobs(tx, state)?;
     jobs.extend(notifications::jobs(tx, state)?);
     if state == JobState::Waiting {
@@ -172,7 +167,7 @@ fn drop_job(tx: &mut Tx<'_>, id: Uuid, note: &Note) -> Result<()> {
         return Ok(());
     }
     if media::removal_jobs(tx)?.iter().any(|job| job.id == id) {
-        let detail = "this job is still attempted; only a dead one can be dropped";
+        let detail = "this job is still attempted; only a dead job can be dropped";
         return Err(Error::unavailable(detail));
     }
     Err(Error::not_found("job"))
@@ -183,10 +178,10 @@ pub(super) fn parse_note(text: &str) -> Result<Note, String> {
 }
 
 fn parse_id(text: &str) -> Result<Uuid> {
-    // An id of any kind has the same spelling.
+    // The ids of all kinds of jobs have the same format.
     let id: Result<MailId, _> = text.parse();
     id.map(|id| id.0).map_err(|_| {
-        let message = "must be an id that `shop admin jobs list` shows";
+        let message = "must be an id listed by `shop admin jobs list`";
         Error::field("ID", "invalid", message)
     })
 }

@@ -1,4 +1,4 @@
-//! `shop admin mail …`: the outbox.
+//! `shop admin mail …`: the outbox of emails.
 
 use std::sync::Arc;
 
@@ -17,19 +17,28 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Mail {
-    /// List the outbox, the newest first
+    /// List the emails in the outbox, newest first
     List,
-    /// Show a mail; what it says is erased once it is sent
-    Show { id: String },
-    /// Try a mail again, now and for another day
-    Retry { id: String },
-    /// Take a dead mail off the list, by deleting it
-    Drop { id: String },
+    /// Show an email; its content is erased once it is sent
+    Show {
+        /// Id of the email, see `shop admin mail list`
+        id: String,
+    },
+    /// Retry an email now, and for another 24 hours
+    Retry {
+        /// Id of the email, see `shop admin mail list`
+        id: String,
+    },
+    /// Delete a dead email
+    Drop {
+        /// Id of the email, see `shop admin mail list`
+        id: String,
+    },
 }
 
-/// A mail with what it says.
+/// An email with its content.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct MailDetails {
     #[serde(flatten)]
     mail: notifications::Mail,
     text: Option<String>,
@@ -39,51 +48,16 @@ impl Mail {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         let templates = notifications::templates(app);
         match self {
-            Mail::List => {
-                let mails = app.db.long_read("mail.list", notifications::list).await?;
-                let mails: Vec<_> = mails
-                    .into_iter()
-                    .map(|mail| with_subject(mail, &templates))
-                    .collect();
-                let head = ["id", "to", "subject", "state", "tries", "last error"];
-                output.table(&head, &mails, |mail| {
-                    vec![
-                        mail.id.to_string(),
-                        mail.to.clone(),
-                        mail.subject.clone().unwrap_or_default(),
-                        mail.state.as_str().to_owned(),
-                        mail.tries.to_string(),
-                        mail.error.clone().unwrap_or_default(),
-                    ]
-                })
-            }
-            Mail::Show { id } => {
-                let id = parse_id(&id)?;
-                let found = app
-                    .db
-                    .read("mail.mail", move |tx| notifications::mail(tx, id))
-                    .await?;
-                let text = found.rendered(&templates)?.map(|rendered| rendered.text);
-                let mail = with_subject(found, &templates);
-                let words = format!(
-                    "to: {}\nsubject: {}\nstate: {}\ntries: {}\nlast error: {}\n\n{}",
-                    escape(&mail.to),
-                    escape(mail.subject.as_deref().unwrap_or_default()),
-                    mail.state.as_str(),
-                    mail.tries,
-                    escape(mail.error.as_deref().unwrap_or_default()),
-                    text.as_deref().unwrap_or("(sent, and erased)"),
-                );
-                output.one(&Shown { mail, text }, &words)
-            }
+            Mail::List => list(app, output, &templates).await,
+            Mail::Show { id } => show(app, output, &templates, parse_id(&id)?).await,
             Mail::Retry { id } => {
                 let id = parse_id(&id)?;
                 let retried = app
                     .db
                     .write("mail.retry", move |tx| notifications::retry(tx, id))
                     .await?;
-                let words = format!("{} is tried again by the running server", retried.id);
-                output.one(&with_subject(retried, &templates), &words)
+                let summary = format!("the running server retries {}", retried.id);
+                output.value(&with_subject(retried, &templates), &summary)
             }
             Mail::Drop { id } => {
                 let id = parse_id(&id)?;
@@ -91,14 +65,52 @@ impl Mail {
                     .db
                     .write("mail.drop", move |tx| notifications::drop_dead(tx, id))
                     .await?;
-                let words = format!("{} is deleted", dropped.id);
-                output.one(&with_subject(dropped, &templates), &words)
+                let summary = format!("dropped {}", dropped.id);
+                output.value(&with_subject(dropped, &templates), &summary)
             }
         }
     }
 }
 
-/// The subject is written down with the first success; until then it is what the template says.
+async fn list(app: &Arc<App>, output: Output, templates: &Templates) -> Result<()> {
+    let mails = app.db.long_read("mail.list", notifications::list).await?;
+    let mails: Vec<_> = mails
+        .into_iter()
+        .map(|mail| with_subject(mail, templates))
+        .collect();
+    let headings = ["id", "to", "subject", "state", "tries", "last error"];
+    output.table(&headings, &mails, |mail| {
+        vec![
+            mail.id.to_string(),
+            mail.to.clone(),
+            mail.subject.clone().unwrap_or_default(),
+            mail.state.as_str().to_owned(),
+            mail.tries.to_string(),
+            mail.error.clone().unwrap_or_default(),
+        ]
+    })
+}
+
+async fn show(app: &Arc<App>, output: Output, templates: &Templates, id: MailId) -> Result<()> {
+    let found = app
+        .db
+        .read("mail.mail", move |tx| notifications::mail(tx, id))
+        .await?;
+    let text = found.rendered(templates)?.map(|rendered| rendered.text);
+    let mail = with_subject(found, templates);
+    let summary = format!(
+        "to: {}\nsubject: {}\nstate: {}\ntries: {}\nlast error: {}\n\n{}",
+        escape(&mail.to),
+        escape(mail.subject.as_deref().unwrap_or_default()),
+        mail.state.as_str(),
+        mail.tries,
+        escape(mail.error.as_deref().unwrap_or_default()),
+        text.as_deref().unwrap_or("(sent and erased)"),
+    );
+    output.value(&MailDetails { mail, text }, &summary)
+}
+
+/// Fills in the subject. It is stored only once the email is sent; until then the template determines it.
 fn with_subject(mut mail: notifications::Mail, templates: &Templates) -> notifications::Mail {
     if mail.subject.is_none()
         && let Ok(Some(rendered)) = mail.rendered(templates)
@@ -110,10 +122,7 @@ fn with_subject(mut mail: notifications::Mail, templates: &Templates) -> notific
 
 fn parse_id(text: &str) -> Result<MailId> {
     text.parse().map_err(|_| {
-        Error::field(
-            "ID",
-            "invalid",
-            "must be an id that `shop admin mail list` shows",
-        )
+        let message = "must be an id listed by `shop admin mail list`";
+        Error::field("ID", "invalid", message)
     })
 }

@@ -1,4 +1,4 @@
-//! `shop admin …`: what operators do, on the data itself.
+//! `shop admin …`: commands of operators. They work on the data directly, whether or not a server is running.
 
 mod category;
 mod jobs;
@@ -7,54 +7,56 @@ mod order;
 mod pay;
 mod payments;
 mod product;
-mod sheet;
 mod user;
 
 use clap::Subcommand;
 
-pub(super) use self::pay::play;
-use super::{Pictures, output::Output, seed};
+pub(super) use self::pay::simulate_payment;
+use super::{
+    open::{self, ImageAccess},
+    output::Output,
+    seed,
+};
 use crate::{core::error::Result, infra::config::Config};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Admin {
-    /// Accounts
+    /// Manage user accounts
     #[command(subcommand)]
     User(user::User),
-    /// Categories
+    /// Manage categories
     #[command(subcommand)]
     Category(category::Category),
-    /// Products and their stock
+    /// Manage products and their stock
     #[command(subcommand)]
     Product(product::Product),
-    /// Orders
+    /// Manage orders
     #[command(subcommand)]
     Order(order::Order),
-    /// What the payment provider sent
+    /// List and reconcile payments
     #[command(subcommand)]
     Payments(payments::Payments),
-    /// The outbox
+    /// Manage the outbox of emails
     #[command(subcommand)]
     Mail(mail::Mail),
-    /// Background work: mails, refunds and payment orders to send, images to delete
+    /// Manage background jobs: emails, refunds and payment orders to send, images to delete
     #[command(subcommand)]
     Jobs(jobs::Jobs),
-    /// Fill the shop with plausible data, the same for one seed
+    /// Fill the shop with sample data
     Seed(seed::Seed),
-    /// Play Razorpay: a customer pays for an order, and the running server hears of it
+    /// Simulate Razorpay: a customer pays for an order, and the running server receives the webhooks
     ///
-    /// Signed webhooks tell the server, as Razorpay's do: `payment.captured` and then `order.paid`, or
-    /// `payment.failed` alone. A server that does not answer, or says 503, is told again for some
-    /// seconds. An order that waits for no money any more is paid for all the same: the shop has to
-    /// cope.
+    /// Sends the signed webhooks that Razorpay sends: `payment.captured` and `order.paid`, or only
+    /// `payment.failed`. Retries for some seconds if the server does not answer, or answers 503. An order that
+    /// is paid, cancelled or expired can be paid for as well, since customers may do so.
     Pay(pay::Pay),
 }
 
 impl Admin {
-    fn pictures(&self) -> Pictures {
+    fn image_access(&self) -> ImageAccess {
         match self {
-            Admin::Product(command) if command.handles_pictures() => Pictures::Handled,
-            _ => Pictures::Untouched,
+            Admin::Product(command) if command.has_images() => ImageAccess::Needed,
+            _ => ImageAccess::NotNeeded,
         }
     }
 
@@ -63,12 +65,12 @@ impl Admin {
             return seed.run(config, output).await;
         }
         match &self {
-            Admin::Product(command) => command.check(config.currency)?,
-            Admin::Order(command) => command.check(config.currency)?,
+            Admin::Product(command) => command.validate(config.currency)?,
+            Admin::Order(command) => command.validate(config.currency)?,
             _ => {}
         }
-        let (home, app) = super::open(config, self.pictures()).await?;
-        let done = match self {
+        let (home, app) = open::open(config, self.image_access()).await?;
+        let result = match self {
             Admin::User(command) => command.run(&app, output).await,
             Admin::Category(command) => command.run(&app, output).await,
             Admin::Product(command) => command.run(&app, output).await,
@@ -79,8 +81,7 @@ impl Admin {
             Admin::Pay(command) => command.run(&home, &app, output).await,
             Admin::Seed(_) => Ok(()),
         };
-        app.stopping.cancel();
-        app.db.close().await;
-        done
+        open::close(&app).await;
+        result
     }
 }

@@ -1,13 +1,17 @@
 //! `shop admin order …`.
 
-use std::{collections::HashMap, fmt::Write, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::{
     app::App,
-    cli::output::{Output, amount, escape, note},
+    cli::output::{Output, escape, format_amount, print_message},
     core::{
         error::{Error, Result},
         id::UserId,
@@ -23,8 +27,8 @@ use crate::{
     infra::db::Tx,
 };
 
-/// How many orders the list shows.
-const SHOWN: PageRequest = PageRequest {
+/// The page that `list` shows.
+const FIRST_PAGE: PageRequest = PageRequest {
     page: 1,
     limit: PageLimit::MOST,
 };
@@ -33,61 +37,67 @@ const SHOWN: PageRequest = PageRequest {
 pub(in crate::cli) enum Order {
     /// List the newest orders
     List {
-        /// Only those that stand there
-        #[arg(long, value_name = "STATUS", value_parser = status)]
+        /// Only orders with this status
+        #[arg(long, value_name = "STATUS", value_parser = parse_status)]
         status: Option<Status>,
     },
-    /// Show an order, by its id or number
-    Show { id: String },
-    /// Move an order on
-    Status {
+    /// Show an order
+    Show {
+        /// Id or number of the order
         id: String,
-        #[arg(value_enum, ignore_case = true)]
-        status: Next,
     },
-    /// Give money back, all that is left if no sum is named
-    Refund {
+    /// Change the status of an order
+    Status {
+        /// Id or number of the order
         id: String,
-        /// In the currency's minor unit: 49900 is 499.00
+        /// New status
+        #[arg(value_enum, ignore_case = true)]
+        status: AdminStatus,
+    },
+    /// Refund an order, in full or in part
+    Refund {
+        /// Id or number of the order
+        id: String,
+        /// Amount in the currency's minor unit, e.g. 49900 for 499.00 [default: all that is left]
         #[arg(long, allow_negative_numbers = true)]
         amount: Option<String>,
-        /// Put the stock back, too, once nothing is left
+        /// Restock the items if this refunds the order in full
         #[arg(long)]
         restock: bool,
     },
 }
 
-/// Where an admin can move an order to; the rest follows its money.
+/// The statuses that an admin can set. The others follow from payments and refunds.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "UPPERCASE")]
-pub(in crate::cli) enum Next {
+pub(in crate::cli) enum AdminStatus {
     Shipped,
     Delivered,
     Cancelled,
 }
 
-impl From<Next> for Status {
-    fn from(next: Next) -> Self {
-        match next {
-            Next::Shipped => Status::Shipped,
-            Next::Delivered => Status::Delivered,
-            Next::Cancelled => Status::Cancelled,
+impl From<AdminStatus> for Status {
+    fn from(status: AdminStatus) -> Self {
+        match status {
+            AdminStatus::Shipped => Status::Shipped,
+            AdminStatus::Delivered => Status::Delivered,
+            AdminStatus::Cancelled => Status::Cancelled,
         }
     }
 }
 
-/// An order with the address of its customer.
+/// An order with its customer's email address.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct OrderWithEmail {
     #[serde(flatten)]
     order: orders::Order,
     customer_email: String,
 }
 
 impl Order {
-    /// Errors if a value is wrong in itself, whether or not there is a shop.
-    pub(in crate::cli) fn check(&self, currency: Currency) -> Result<()> {
+    /// Errors: `Invalid` for an argument that is wrong whatever the shop contains.
+    pub(in crate::cli) fn validate(&self, currency: Currency) -> Result<()> {
         match self {
             Order::Refund { amount, .. } => parse_amount(amount.as_deref(), currency).map(drop),
             Order::List { .. } | Order::Show { .. } | Order::Status { .. } => Ok(()),
@@ -101,21 +111,21 @@ impl Order {
                 let shop = Arc::clone(app);
                 let find = move |tx: &mut Tx<'_>| {
                     let order = orders::order_by_name(tx, &shop, &id)?;
-                    shown(tx, order)
+                    with_email(tx, order)
                 };
                 let found = app.db.read("orders.show", find).await?;
-                output.one(&found, &in_full(app, &found))
+                output.value(&found, &details(app, &found))
             }
             Order::Status { id, status } => {
                 let shop = Arc::clone(app);
-                let advance = move |tx: &mut Tx<'_>| {
+                let transition = move |tx: &mut Tx<'_>| {
                     let current = orders::order_by_name(tx, &shop, &id)?;
                     let order =
                         orders::transition(tx, &shop, &current, status.into(), Actor::Admin)?;
-                    shown(tx, order)
+                    with_email(tx, order)
                 };
-                let moved = app.db.write("orders.advance", advance).await?;
-                output.one(&moved, &in_short(&moved.order))
+                let changed = app.db.write("orders.transition", transition).await?;
+                output.value(&changed, &summary(&changed.order))
             }
             Order::Refund {
                 id,
@@ -127,10 +137,10 @@ impl Order {
                 let refund = move |tx: &mut Tx<'_>| {
                     let current = orders::order_by_name(tx, &shop, &id)?;
                     let order = settlement::refund(tx, &shop, current.id, amount, restock)?;
-                    shown(tx, order)
+                    with_email(tx, order)
                 };
-                let given = app.db.write("orders.refund", refund).await?;
-                output.one(&given, &with_newest_refund(app, &given.order))
+                let refunded = app.db.write("orders.refund", refund).await?;
+                output.value(&refunded, &refund_summary(app, &refunded.order))
             }
         }
     }
@@ -138,19 +148,19 @@ impl Order {
 
 fn parse_amount(text: Option<&str>, currency: Currency) -> Result<Option<Amount>> {
     let amount = text.map(|text| Amount::parse(text, currency)).transpose();
-    amount.map_err(|why| Error::field("--amount", "invalid", why))
+    amount.map_err(|error| Error::field("--amount", "invalid", error))
 }
 
-fn status(text: &str) -> Result<Status, String> {
+fn parse_status(text: &str) -> Result<Status, String> {
     Status::parse(&text.to_ascii_uppercase()).ok_or_else(|| {
         let known = Status::ALL.map(Status::as_str).join(", ");
         format!("must be one of {known}")
     })
 }
 
-fn shown(tx: &mut Tx<'_>, order: orders::Order) -> Result<Shown> {
+fn with_email(tx: &mut Tx<'_>, order: orders::Order) -> Result<OrderWithEmail> {
     let customer_email = accounts::user_by_id(tx, order.user_id)?.email;
-    Ok(Shown {
+    Ok(OrderWithEmail {
         order,
         customer_email,
     })
@@ -162,105 +172,111 @@ async fn list(app: &Arc<App>, output: Output, status: Option<Status>) -> Result<
         status,
         ..Filters::default()
     };
-    let newest = move |tx: &mut Tx<'_>| {
-        let List::Page(page) = orders::list(tx, &shop, &filters, &ListRequest::Page(SHOWN))? else {
-            return Err(Error::internal("a page was asked for"));
+    let read = move |tx: &mut Tx<'_>| {
+        let request = ListRequest::Page(FIRST_PAGE);
+        let List::Page(page) = orders::list(tx, &shop, &filters, &request)? else {
+            return Err(Error::internal("expected a page"));
         };
         let mut emails: HashMap<UserId, String> = HashMap::new();
         let mut all = Vec::with_capacity(page.data.len());
         for order in page.data {
-            let known = emails.get(&order.user_id).cloned();
-            let shown = match known {
-                Some(customer_email) => Shown {
+            let order = match emails.get(&order.user_id).cloned() {
+                Some(customer_email) => OrderWithEmail {
                     order,
                     customer_email,
                 },
-                None => shown(tx, order)?,
+                None => with_email(tx, order)?,
             };
-            emails.insert(shown.order.user_id, shown.customer_email.clone());
-            all.push(shown);
+            emails.insert(order.order.user_id, order.customer_email.clone());
+            all.push(order);
         }
         Ok((all, page.total))
     };
-    let (newest, total) = app.db.long_read("orders.list", newest).await?;
-    let head = [
+    let (newest, total) = app.db.long_read("orders.list", read).await?;
+    let headings = [
         "id", "number", "status", "payment", "total", "customer", "created",
     ];
-    output.table(&head, &newest, |shown| {
-        let order = &shown.order;
+    output.table(&headings, &newest, |row| {
+        let order = &row.order;
         vec![
             order.id.to_string(),
             order.number.to_string(),
             order.status.as_str().to_owned(),
             order.payment.status.as_str().to_owned(),
-            amount(app, order.total_amount),
-            shown.customer_email.clone(),
+            format_amount(app, order.total_amount),
+            row.customer_email.clone(),
             order.created_at.to_string(),
         ]
     })?;
-    if total > SHOWN.limit {
-        let all = "`GET /api/v1/admin/orders` gives all";
-        note(&format!(
-            "the {} newest orders are shown; {all}",
-            SHOWN.limit
+    if total > FIRST_PAGE.limit {
+        print_message(&format!(
+            "only the {} newest orders are listed; use `GET /api/v1/admin/orders` for all",
+            FIRST_PAGE.limit
         ));
     }
     Ok(())
 }
 
-fn in_short(order: &orders::Order) -> String {
+fn summary(order: &orders::Order) -> String {
     let (number, status) = (&order.number, order.status.as_str());
     let payment = order.payment.status.as_str();
-    format!("order {number} is {status}, its payment {payment}")
+    format!("order {number} is {status}, payment {payment}")
 }
 
-/// What became of the money that goes back.
-fn with_newest_refund(app: &App, order: &orders::Order) -> String {
-    let stands = in_short(order);
+fn refund_summary(app: &App, order: &orders::Order) -> String {
+    let summary = summary(order);
     let Some(refund) = order.payment.refunds.last() else {
-        return stands;
+        return summary;
     };
-    let what = match refund.status {
-        RefundStatus::Processed => "went back",
-        RefundStatus::Pending => "goes back once the running server has told the provider",
-        RefundStatus::Failed => "did not go back",
-    };
-    format!("{stands}; {} {what}", amount(app, refund.amount))
+    let amount = format_amount(app, refund.amount);
+    match refund.status {
+        RefundStatus::Processed => format!("{summary}; refunded {amount}"),
+        RefundStatus::Pending => {
+            format!("{summary}; the running server sends the refund of {amount} to the provider")
+        }
+        RefundStatus::Failed => format!("{summary}; the refund of {amount} failed"),
+    }
 }
 
-fn in_full(app: &App, shown: &Shown) -> String {
-    let order = &shown.order;
+fn details(app: &App, row: &OrderWithEmail) -> String {
+    let order = &row.order;
     let payment = &order.payment;
     let mut text = format!(
         "{}\nid: {}\ncustomer: {}\ncreated: {}\n\n",
-        in_short(order),
+        summary(order),
         order.id,
-        escape(&shown.customer_email),
+        escape(&row.customer_email),
         order.created_at
     );
-    let mut line = |words: std::fmt::Arguments<'_>| {
-        // Writing into a `String` cannot fail.
-        let _ = writeln!(text, "{words}");
+    let mut line = |arguments: fmt::Arguments<'_>| {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "{arguments}");
     };
     for item in &order.items {
-        let total = amount(app, item.line_total);
         line(format_args!(
-            "{} x {}: {total}",
+            "{} x {}: {}",
             item.quantity.get(),
-            escape(&item.name)
+            escape(&item.name),
+            format_amount(app, item.line_total)
         ));
     }
-    line(format_args!("total: {}", amount(app, order.total_amount)));
-    let transaction = payment.transaction_id.as_deref().unwrap_or("nothing yet");
     line(format_args!(
-        "\npaid by {}: {}",
+        "total: {}",
+        format_amount(app, order.total_amount)
+    ));
+    let transaction = payment.transaction_id.as_deref().unwrap_or("none yet");
+    line(format_args!(
+        "\ntransaction at {}: {}",
         payment.provider,
         escape(transaction)
     ));
     for refund in &payment.refunds {
-        let given = amount(app, refund.amount);
-        let status = refund.status.as_str();
-        line(format_args!("refund {}: {given}, {status}", refund.id));
+        line(format_args!(
+            "refund {}: {}, {}",
+            refund.id,
+            format_amount(app, refund.amount),
+            refund.status.as_str()
+        ));
     }
     text.truncate(text.trim_end().len());
     text

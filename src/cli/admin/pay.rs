@@ -1,4 +1,4 @@
-//! `shop admin pay`: plays Razorpay towards the running server.
+//! `shop admin pay`: simulates a payment at Razorpay, and delivers its webhooks to the running server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,32 +20,32 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Pay {
-    /// The order's id or number
+    /// Id or number of the order
     order: String,
-    /// The payment fails instead
+    /// Simulate a payment that fails
     #[arg(long)]
     fail: bool,
-    /// Send each webhook so many times more, under the same event id, after all have come once
+    /// Send each webhook N more times with the same event id, after all have been sent once
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
           value_parser = clap::value_parser!(u32).range(..=1000))]
     duplicate: u32,
-    /// Wait so long before sending, as `90s`; a bare number means seconds
-    #[arg(long, value_name = "S", value_parser = delay)]
+    /// Wait before sending, e.g. `90s`; a number without a unit means seconds
+    #[arg(long, value_name = "S", value_parser = parse_delay)]
     delay: Option<Duration>,
-    /// A first try fails and a second one pays, and what was sent last arrives first: `order.paid`,
+    /// Simulate a failed attempt and a successful one, and send the webhooks in reverse order: `order.paid`,
     /// `payment.captured`, `payment.failed`
     #[arg(long, conflicts_with = "fail")]
     reorder: bool,
-    /// Send nothing: only the provider's record tells of the payment
+    /// Send no webhook; the payment exists only at the provider
     #[arg(long, conflicts_with_all = ["duplicate", "delay", "reorder"])]
     lose: bool,
 }
 
-/// How long the server may take to answer, as Razorpay waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the server may take to answer; the same as Razorpay's timeout.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long it rests after each try that was not answered.
-const RESTS: [Duration; 5] = [
+/// The pauses between the attempts to deliver a webhook.
+const RETRY_BACKOFF: [Duration; 5] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -53,7 +53,7 @@ const RESTS: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
-fn delay(text: &str) -> Result<Duration, String> {
+fn parse_delay(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
         Err(_) => config::duration("--delay", text),
@@ -69,104 +69,118 @@ impl Pay {
     ) -> Result<()> {
         if app.gateway.name() != "mock" {
             return Err(Error::unavailable(
-                "real Razorpay keys are set, and `shop admin pay` plays the mock provider only; pay \
-                 in Razorpay's own checkout, which takes test cards with test keys",
+                "real Razorpay keys are set, and `shop admin pay` works only without; pay in Razorpay's own \
+                 checkout, which accepts test cards if the keys are test keys",
             ));
         }
         if !self.lose && home.running()?.is_none() {
-            return Err(nobody(app));
+            return Err(server_not_running(app));
         }
-        let order = find(app, &self.order).await?;
-        let visit = Visit {
+        let order = find_order(app, &self.order).await?;
+        let checkout = Visit {
             fails: self.fail,
             fails_first: self.reorder,
             duplicates: self.duplicate,
             is_reordered: self.reorder,
         };
-        let played = app
+        let payment = app
             .db
-            .write("mock.pay", move |tx| play(tx, &order, visit))
+            .write("mock.pay", move |tx| simulate_payment(tx, &order, checkout))
             .await?;
         if !self.lose {
             if let Some(delay) = self.delay {
                 tokio::time::sleep(delay).await;
             }
-            let provider = Provider::new(home, app)?;
-            for webhook in &played.webhooks {
-                provider.deliver(webhook).await?;
+            let sender = WebhookSender::new(home, app)?;
+            for webhook in &payment.webhooks {
+                sender.deliver(webhook).await?;
             }
         }
-        let order = find(app, &self.order).await?;
-        output.one(&order, &self.words(&order, &played.payment_id))
+        let order = find_order(app, &self.order).await?;
+        output.value(&order, &self.summary(&order, &payment.payment_id))
     }
 
-    /// What became of the order, and of the payment where that is not the same.
-    fn words(&self, order: &Order, payment: &str) -> String {
+    /// Describes the order, and the payment if the order does not reflect it.
+    fn summary(&self, order: &Order, payment_id: &str) -> String {
         let (number, status) = (&order.number, order.status.as_str());
-        let about = format!(
-            "order {number} is {status}, its payment {}",
+        let summary = format!(
+            "order {number} is {status}, payment {}",
             order.payment.status.as_str()
         );
         let is_applied = match order.payment.transaction_id.as_deref() {
-            Some(transaction) => transaction == payment,
+            Some(transaction) => transaction == payment_id,
             None => order.payment.status == PaymentStatus::Failed,
         };
         if self.lose {
             format!(
-                "{about}; nothing was sent, `shop admin payments reconcile` finds {payment} in the \
-                 provider's record"
+                "{summary}; no webhook was sent, `shop admin payments reconcile` finds {payment_id} at the \
+                 provider"
             )
         } else if is_applied {
-            about
+            summary
         } else if self.fail {
-            format!("{about}; {payment} failed too late to change that")
+            format!("{summary}; {payment_id} failed too late to change that")
         } else {
-            format!("{about}; {payment} paid a second time and is refunded automatically")
+            format!("{summary}; {payment_id} is a duplicate payment and is refunded automatically")
         }
     }
 }
 
-/// Sends webhooks to whatever server runs on the data directory.
-struct Provider<'a> {
+/// Delivers webhooks to the server that runs on the data directory.
+struct WebhookSender<'a> {
     home: &'a Home,
     app: &'a App,
     http: reqwest::Client,
 }
 
-impl<'a> Provider<'a> {
-    fn new(home: &'a Home, app: &'a App) -> Result<Provider<'a>> {
+/// Why an attempt to deliver a webhook failed.
+enum DeliveryError {
+    /// Another attempt may succeed.
+    Transient(Error),
+    Permanent(Error),
+}
+
+impl<'a> WebhookSender<'a> {
+    fn new(home: &'a Home, app: &'a App) -> Result<WebhookSender<'a>> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()
             .map_err(Error::internal)?;
-        Ok(Provider { home, app, http })
+        Ok(WebhookSender { home, app, http })
     }
 
-    /// Sends until there is an answer, as often as it is worth a try.
+    /// Sends a webhook, with retries.
+    ///
+    /// Errors: `Unavailable` if the server refuses it, or does not answer until the last attempt.
     async fn deliver(&self, webhook: &Webhook) -> Result<()> {
-        let mut rests = RESTS.iter();
+        let mut pauses = RETRY_BACKOFF.iter();
         loop {
-            let Err((error, is_final)) = self.send(webhook).await else {
-                return Ok(());
+            let error = match self.attempt(webhook).await {
+                Ok(()) => return Ok(()),
+                Err(DeliveryError::Permanent(error)) => return Err(error),
+                Err(DeliveryError::Transient(error)) => error,
             };
-            match rests.next().filter(|_| !is_final) {
-                Some(rest) => tokio::time::sleep(*rest).await,
+            match pauses.next() {
+                Some(pause) => tokio::time::sleep(*pause).await,
                 None => return Err(error),
             }
         }
     }
 
-    /// Sends once; tells why that was nothing, and whether another try would be nothing either.
-    async fn send(&self, webhook: &Webhook) -> Result<(), (Error, bool)> {
-        // A server that was started anew listens elsewhere, maybe.
-        let server = self.home.running().map_err(|error| (error, true))?;
-        let server = server.ok_or_else(|| (nobody(self.app), false))?.url;
+    async fn attempt(&self, webhook: &Webhook) -> Result<(), DeliveryError> {
+        use DeliveryError::{Permanent, Transient};
+
+        // Read before each attempt: a restarted server may listen on another port.
+        let server = self.home.running().map_err(Permanent)?;
+        let server = server.ok_or_else(|| Transient(server_not_running(self.app)))?;
+        let url = server.url;
         let secret = self.app.webhook_secrets.first();
-        let secret = secret.ok_or_else(|| (Error::internal("no secret for webhooks"), true))?;
-        let answer = self
+        let secret =
+            secret.ok_or_else(|| Permanent(Error::internal("no webhook secret is configured")))?;
+        let response = self
             .http
-            .post(format!("{server}/api/v1/payments/razorpay/webhook"))
-            .timeout(PATIENCE)
+            .post(format!("{url}/api/v1/payments/razorpay/webhook"))
+            .timeout(REQUEST_TIMEOUT)
             .header("content-type", "application/json")
             .header(
                 "x-razorpay-signature",
@@ -176,47 +190,53 @@ impl<'a> Provider<'a> {
             .body(webhook.body.clone())
             .send()
             .await
-            .map_err(|e| {
-                let detail = format!("the server at {server} does not answer: {e}");
-                (Error::unavailable(detail), false)
+            .map_err(|error| {
+                let detail = format!("the server at {url} does not answer: {error}");
+                Transient(Error::unavailable(detail))
             })?;
-        match answer.status().as_u16() {
+        match response.status().as_u16() {
             200..=299 => Ok(()),
             503 => {
-                let detail = format!("the server at {server} is too busy; try again later");
-                Err((Error::unavailable(detail), false))
+                let detail = format!("the server at {url} is too busy; try again later");
+                Err(Transient(Error::unavailable(detail)))
             }
             status => {
                 let detail = format!(
-                    "the server refused the webhook with {status}; does it use the same \
+                    "the server at {url} refused the webhook with status {status}; does it use the same \
                      `SHOP_RAZORPAY_WEBHOOK_SECRET`?"
                 );
-                Err((Error::unavailable(detail), true))
+                Err(Permanent(Error::unavailable(detail)))
             }
         }
     }
 }
 
-fn nobody(app: &App) -> Error {
-    let directory = app.config.data_dir.display();
+fn server_not_running(app: &App) -> Error {
+    let data_dir = app.config.data_dir.display();
     Error::unavailable(format!(
-        "no server is running on `{directory}`; run `shop serve`"
+        "no server is running on `{data_dir}`; start it with `shop serve`"
     ))
 }
 
-async fn find(app: &Arc<App>, name: &str) -> Result<Order> {
-    let (shop, name) = (Arc::clone(app), name.to_owned());
+async fn find_order(app: &Arc<App>, id_or_number: &str) -> Result<Order> {
+    let (shop, id_or_number) = (Arc::clone(app), id_or_number.to_owned());
     app.db
         .read("orders.by_name", move |tx| {
-            orders::order_by_name(tx, &shop, &name)
+            orders::order_by_name(tx, &shop, &id_or_number)
         })
         .await
 }
 
-/// Lets a customer pay for an order at the mock provider, or try to.
-pub(in crate::cli) fn play(tx: &mut Tx<'_>, order: &Order, visit: Visit) -> Result<Played> {
+/// Records a payment for an order at the mock provider, and returns it with its webhooks.
+///
+/// Errors: `Unavailable` if the provider has no order yet.
+pub(in crate::cli) fn simulate_payment(
+    tx: &mut Tx<'_>,
+    order: &Order,
+    checkout: Visit,
+) -> Result<Played> {
     let order_id = order.payment.provider_order_id.as_deref().ok_or_else(|| {
-        Error::unavailable("the provider has no order for this one yet; try again")
+        Error::unavailable("the provider has not created its order yet; try again")
     })?;
-    visit.play(tx, order_id, order.payment.amount, order.currency)
+    checkout.play(tx, order_id, order.payment.amount, order.currency)
 }

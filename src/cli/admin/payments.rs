@@ -8,7 +8,10 @@ use serde::Serialize;
 use super::jobs::parse_note;
 use crate::{
     app::App,
-    cli::output::{Output, amount, counter, note},
+    cli::{
+        output::{Output, format_amount, print_message},
+        progress,
+    },
     core::{
         error::{Error, Result},
         id::PaymentId,
@@ -21,25 +24,28 @@ use crate::{
     },
 };
 
-/// How many payments the list shows.
-const SHOWN: PageRequest = PageRequest {
+/// The page that `list` shows.
+const FIRST_PAGE: PageRequest = PageRequest {
     page: 1,
     limit: PageLimit::MOST,
 };
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Payments {
-    /// List the newest payments, or what the provider sent that fits none and a person must see
+    /// List the newest payments
+    ///
+    /// A payment is `unmatched` if it fits no order, e.g. because of its amount; someone has to resolve it.
     List {
-        /// `unmatched`, `resolved`, `captured`, `refunded`, `failed` or `created`
-        #[arg(long, value_name = "STATUS", value_parser = status)]
+        /// Only payments with this status: `unmatched`, `resolved`, `captured`, `refunded`, `failed` or
+        /// `created`
+        #[arg(long, value_name = "STATUS", value_parser = parse_status)]
         status: Option<ListedStatus>,
     },
-    /// Ask the provider for what lost webhooks would have told, of the last thirty days
+    /// Fetch the payments of the last 30 days from the provider, and apply what lost webhooks left out
     Reconcile,
-    /// Take an unmatched payment off the list
+    /// Mark an unmatched payment as resolved
     Resolve {
-        /// As the list shows it
+        /// Id of the payment, see `shop admin payments list`
         id: String,
         /// What was done about it
         #[arg(long, value_parser = parse_note)]
@@ -47,11 +53,11 @@ pub(in crate::cli) enum Payments {
     },
 }
 
-/// What the provider's record told, and what the shop's own comes to.
+/// The result of a reconciliation, with the totals of all recorded payments.
 #[derive(Debug, Serialize)]
-struct Told {
+struct ReconcileReport {
     #[serde(flatten)]
-    news: Reconciled,
+    reconciled: Reconciled,
     totals: Totals,
 }
 
@@ -61,109 +67,124 @@ impl Payments {
             Payments::List { status } => list(app, output, status).await,
             Payments::Reconcile => reconcile(app, output).await,
             Payments::Resolve { id, note } => {
-                let wrong = "must be an id that `shop admin payments list` shows";
-                let id: PaymentId = id
-                    .parse()
-                    .map_err(|_| Error::field("ID", "invalid", wrong))?;
+                let id = parse_id(&id)?;
                 let entry = app
                     .db
                     .write("payments.resolve", move |tx| {
                         payments::resolve(tx, id.0, None, &note)
                     })
                     .await?;
-                output.one(&entry, &format!("{} is off the list", entry.id))
+                output.value(&entry, &format!("resolved {}", entry.id))
             }
         }
     }
 }
 
 async fn list(app: &Arc<App>, output: Output, status: Option<ListedStatus>) -> Result<()> {
-    let listed = app
+    let payments = app
         .db
-        .long_read("payments.list", move |tx| payments::list(tx, status, SHOWN))
+        .long_read("payments.list", move |tx| {
+            payments::list(tx, status, FIRST_PAGE)
+        })
         .await?;
-    let head = [
+    let headings = [
         "id",
         "status",
         "order",
         "transaction",
         "amount",
         "created",
-        "why",
+        "reason",
     ];
-    // What fits no order can be any number, in any currency.
-    let sum = |entry: &LedgerEntry| {
-        let minor = entry.amount?;
-        let reason = entry.reason.as_deref().unwrap_or_default();
-        Some(match Money::try_from(minor) {
-            Ok(money) if !reason.ends_with("another currency") => amount(app, money),
-            _ => format!("{minor} minor units"),
-        })
-    };
-    output.table(&head, &listed.data, |entry| {
+    output.table(&headings, &payments.data, |entry| {
         vec![
             entry.id.to_string(),
             entry.status.clone(),
             entry.order_id.map(|id| id.to_string()).unwrap_or_default(),
             entry.transaction_id.clone().unwrap_or_default(),
-            sum(entry).unwrap_or_default(),
+            display_amount(app, entry).unwrap_or_default(),
             entry.created_at.to_string(),
             entry.reason.clone().unwrap_or_default(),
         ]
     })?;
-    if listed.total > SHOWN.limit {
-        let all = "`GET /api/v1/admin/payments` gives all";
-        note(&format!("the {} newest are shown; {all}", SHOWN.limit));
+    if payments.total > FIRST_PAGE.limit {
+        print_message(&format!(
+            "only the {} newest payments are listed; use `GET /api/v1/admin/payments` for all",
+            FIRST_PAGE.limit
+        ));
     }
     Ok(())
 }
 
+/// The amount of an unmatched payment can be any number, in any currency.
+fn display_amount(app: &App, entry: &LedgerEntry) -> Option<String> {
+    let minor = entry.amount?;
+    let reason = entry.reason.as_deref().unwrap_or_default();
+    Some(match Money::try_from(minor) {
+        Ok(money) if !reason.ends_with("another currency") => format_amount(app, money),
+        _ => format!("{minor} minor units"),
+    })
+}
+
 async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
-    let counter = counter("payments");
-    let done = settlement::reconcile(app, |compared| counter.set_position(compared as u64)).await;
+    let counter = progress::counter("payments");
+    let reconciled =
+        settlement::reconcile(app, |compared| counter.set_position(compared as u64)).await;
     counter.finish_and_clear();
-    let done = done?;
-    let totals = app
-        .db
-        .long_read("payments.totals", payments::totals)
-        .await?;
-    // A sum past the largest amount is shown as that.
-    let sum = |money: Money| {
-        let is_capped = money.get() == Money::MOST;
-        amount(app, money) + if is_capped { " or more" } else { "" }
+    let report = ReconcileReport {
+        reconciled: reconciled?,
+        totals: app
+            .db
+            .long_read("payments.totals", payments::totals)
+            .await?,
     };
-    let twice = match done.duplicates {
-        0 => String::new(),
-        count => format!(", {count} paid twice"),
-    };
-    let words = format!(
-        "compared {} payments: {} captured, {} failed, {} refunded, {} unmatched{twice}\n\
-         on record since the beginning: {} captured, {} went back, {} unmatched",
-        done.compared,
-        done.captured,
-        done.failed,
-        done.refunded,
-        done.unmatched,
-        sum(totals.captured),
-        sum(totals.refunded),
-        sum(totals.unmatched),
-    );
-    let told = Told {
-        news: done.clone(),
-        totals,
-    };
-    output.one(&told, &words)?;
-    let Some(first) = done.troubles.first() else {
+    output.value(&report, &report.summary(app))?;
+    let ReconcileReport { reconciled, .. } = report;
+    let Some(first) = reconciled.troubles.first() else {
         return Ok(());
     };
     Err(Error::unavailable(format!(
-        "could not compare {} of {}; the first: {first}",
-        done.troubles.len(),
-        done.compared
+        "could not compare {} of {} payments; the first error: {first}",
+        reconciled.troubles.len(),
+        reconciled.compared
     )))
 }
 
-fn status(text: &str) -> Result<ListedStatus, String> {
+impl ReconcileReport {
+    fn summary(&self, app: &App) -> String {
+        let ReconcileReport { reconciled, totals } = self;
+        // A sum is capped at the largest amount.
+        let total = |money: Money| {
+            let is_capped = money.get() == Money::MOST;
+            format_amount(app, money) + if is_capped { " or more" } else { "" }
+        };
+        let duplicates = match reconciled.duplicates {
+            0 => String::new(),
+            count => format!(", {count} duplicate"),
+        };
+        format!(
+            "compared {} payments: {} captured, {} failed, {} refunded, {} unmatched{duplicates}\n\
+             totals: {} captured, {} refunded, {} unmatched",
+            reconciled.compared,
+            reconciled.captured,
+            reconciled.failed,
+            reconciled.refunded,
+            reconciled.unmatched,
+            total(totals.captured),
+            total(totals.refunded),
+            total(totals.unmatched),
+        )
+    }
+}
+
+fn parse_status(text: &str) -> Result<ListedStatus, String> {
     ListedStatus::parse(&text.to_ascii_lowercase())
         .ok_or_else(|| format!("must be one of {}", ListedStatus::names()))
+}
+
+fn parse_id(text: &str) -> Result<PaymentId> {
+    text.parse().map_err(|_| {
+        let message = "must be an id listed by `shop admin payments list`";
+        Error::field("ID", "invalid", message)
+    })
 }

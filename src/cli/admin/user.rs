@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     app::App,
-    cli::output::{Output, escape},
+    cli::output::{Output, escape, yes_or_no},
     core::{
         clock::Timestamp,
         error::{Error, Result},
@@ -22,39 +22,56 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum User {
-    /// Make a verified account
+    /// Create a verified user
     Add {
-        /// The address to sign in with
+        /// Email address to sign in with
         #[arg(long)]
         email: String,
-        /// The person's name
+        /// Name of the user
         #[arg(long)]
         name: String,
-        /// What the account may do
+        /// Role of the user
         #[arg(long, value_enum, ignore_case = true, default_value = "CUSTOMER")]
         role: RoleName,
-        /// Read the password from stdin; without it a link to set one is printed
+        /// Read the password from stdin; without it, a link to set the password is printed
         #[arg(long)]
         password_stdin: bool,
     },
-    /// List all accounts
+    /// List all users
     List,
-    /// Show an account: its state, its orders, and where it is signed in
-    Show { email: String },
-    /// Give an account a role; its sessions end at their next request
-    Role {
+    /// Show a user with sessions and orders
+    Show {
+        /// Email address of the user
         email: String,
+    },
+    /// Change the role of a user and end the user's sessions
+    Role {
+        /// Email address of the user
+        email: String,
+        /// New role
         #[arg(value_enum, ignore_case = true)]
         role: RoleName,
     },
-    /// Let an account sign in no more; its sessions end at their next request
-    Disable { email: String },
-    /// Let a disabled account sign in again
-    Enable { email: String },
-    /// End the sessions of an account
-    Logout { email: String },
-    /// Print a link, good once and for an hour, by which the account's owner sets a new password
-    ResetPassword { email: String },
+    /// Disable a user: end the user's sessions and refuse further sign-ins
+    Disable {
+        /// Email address of the user
+        email: String,
+    },
+    /// Enable a disabled user
+    Enable {
+        /// Email address of the user
+        email: String,
+    },
+    /// End all sessions of a user
+    Logout {
+        /// Email address of the user
+        email: String,
+    },
+    /// Print a link for the user to set a new password; it works once, within an hour
+    ResetPassword {
+        /// Email address of the user
+        email: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -73,44 +90,44 @@ impl From<RoleName> for Role {
     }
 }
 
-/// An account and what its owner sets a password with.
+/// A user with a link to set the password.
 #[derive(Debug, Serialize)]
-struct Linked {
+struct UserWithLink {
     #[serde(flatten)]
     user: accounts::User,
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
 }
 
-/// An account as the list shows it.
+/// A user with the state that only operators see.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed {
+struct UserWithState {
     #[serde(flatten)]
     user: accounts::User,
     is_disabled: bool,
 }
 
-/// An account with what support asks for.
+/// A user with what support needs to know.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct UserDetails {
     #[serde(flatten)]
     user: accounts::User,
     is_disabled: bool,
     disabled_at: Option<Timestamp>,
-    orders: Orders,
+    orders: OrderSummary,
     sessions: Vec<accounts::Session>,
 }
 
 #[derive(Debug, Serialize)]
-struct Orders {
+struct OrderSummary {
     total: i64,
-    /// The number of the newest.
+    /// Number of the newest order.
     newest: Option<String>,
 }
 
-const NEWEST: PageRequest = PageRequest { page: 1, limit: 1 };
+const NEWEST_ORDER: PageRequest = PageRequest { page: 1, limit: 1 };
 
 impl User {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
@@ -121,130 +138,136 @@ impl User {
                 role,
                 password_stdin,
             } => {
-                let email = parse_email("--email", &email)?;
-                let name =
-                    PersonName::try_from(name).map_err(|e| Error::field("--name", "invalid", e))?;
-                let given = password_stdin.then(|| read_password(&email)).transpose()?;
-                let rng = app.rng.clone();
-                let hash = move |memory: &mut _| match given {
-                    Some(password) => password.hash(memory, &rng),
-                    None => PasswordHash::of_nothing(memory, &rng),
-                };
-                let password = app.hash_pool.run_with(hash).await?;
-                let new = NewUser {
-                    email,
-                    name,
-                    password,
-                    role: role.into(),
-                    verified: true,
-                };
-                let shop = Arc::clone(app);
-                let made = app
-                    .db
-                    .write("accounts.add", move |tx| {
-                        let user = accounts::register(tx, &new)?;
-                        let link = (!password_stdin)
-                            .then(|| accounts::reset_link(tx, &shop, user.id))
-                            .transpose()?;
-                        Ok(Linked { user, link })
-                    })
-                    .await?;
-                let words = format!("made {} ({})", made.user.email, made.user.role.as_str());
-                output.one(&made, &with_link(words, made.link.as_deref()))
+                let created = add(app, &email, name, role.into(), password_stdin).await?;
+                let user = &created.user;
+                let summary = format!("created {} ({})", user.email, user.role.as_str());
+                output.value(&created, &with_link(summary, created.link.as_deref()))
             }
-            User::List => {
-                let users = app.db.long_read("accounts.all", accounts::all).await?;
-                let users: Vec<_> = users
-                    .into_iter()
-                    .map(|(user, is_disabled)| Listed { user, is_disabled })
-                    .collect();
-                let head = ["email", "name", "role", "verified", "disabled", "created"];
-                let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-                output.table(&head, &users, |Listed { user, is_disabled }| {
-                    vec![
-                        user.email.clone(),
-                        user.name.clone(),
-                        user.role.as_str().to_owned(),
-                        yes(user.is_email_verified),
-                        yes(*is_disabled),
-                        user.created_at.to_string(),
-                    ]
-                })
-            }
+            User::List => list(app, output).await,
             User::Show { email } => show(app, output, &email).await,
             User::Role { email, role } => {
-                let user = change(app, &email, move |tx, user| {
+                let user = update(app, &email, move |tx, user| {
                     accounts::set_role(tx, user.id, role.into())
                 })
                 .await?;
-                output.one(
-                    &user,
-                    &format!("{} is {} now", user.email, user.role.as_str()),
-                )
+                let summary = format!("{} now has the role {}", user.email, user.role.as_str());
+                output.value(&user, &summary)
             }
             User::Disable { email } => {
-                let listed = set_disabled(app, &email, true).await?;
-                let words = format!("{} cannot sign in any more", listed.user.email);
-                output.one(&listed, &words)
+                let updated = set_disabled(app, &email, true).await?;
+                output.value(&updated, &format!("disabled {}", updated.user.email))
             }
             User::Enable { email } => {
-                let listed = set_disabled(app, &email, false).await?;
-                let words = format!("{} can sign in again", listed.user.email);
-                output.one(&listed, &words)
+                let updated = set_disabled(app, &email, false).await?;
+                output.value(&updated, &format!("enabled {}", updated.user.email))
             }
             User::Logout { email } => {
-                let user = change(app, &email, |tx, user| {
+                let user = update(app, &email, |tx, user| {
                     accounts::sign_out_everywhere(tx, user.id).map(|()| user)
                 })
                 .await?;
-                output.one(&user, &format!("{} is signed out everywhere", user.email))
+                output.value(&user, &format!("ended all sessions of {}", user.email))
             }
             User::ResetPassword { email } => {
                 let shop = Arc::clone(app);
-                let linked = change(app, &email, move |tx, user| {
+                let updated = update(app, &email, move |tx, user| {
                     let link = Some(accounts::reset_link(tx, &shop, user.id)?);
-                    Ok(Linked { user, link })
+                    Ok(UserWithLink { user, link })
                 })
                 .await?;
-                let words = format!("for {}", linked.user.email);
-                output.one(&linked, &with_link(words, linked.link.as_deref()))
+                let summary = format!("password reset of {}", updated.user.email);
+                output.value(&updated, &with_link(summary, updated.link.as_deref()))
             }
         }
     }
+}
+
+async fn add(
+    app: &Arc<App>,
+    email: &str,
+    name: String,
+    role: Role,
+    password_stdin: bool,
+) -> Result<UserWithLink> {
+    let email = parse_email("--email", email)?;
+    let name =
+        PersonName::try_from(name).map_err(|error| Error::field("--name", "invalid", error))?;
+    let password = password_stdin.then(|| read_password(&email)).transpose()?;
+    let rng = app.rng.clone();
+    let hash = move |memory: &mut _| match password {
+        Some(password) => password.hash(memory, &rng),
+        None => PasswordHash::of_nothing(memory, &rng),
+    };
+    let password = app.hash_pool.run_with(hash).await?;
+    let new = NewUser {
+        email,
+        name,
+        password,
+        role,
+        verified: true,
+    };
+    let shop = Arc::clone(app);
+    app.db
+        .write("accounts.add", move |tx| {
+            let user = accounts::register(tx, &new)?;
+            let link = (!password_stdin)
+                .then(|| accounts::reset_link(tx, &shop, user.id))
+                .transpose()?;
+            Ok(UserWithLink { user, link })
+        })
+        .await
+}
+
+async fn list(app: &Arc<App>, output: Output) -> Result<()> {
+    let users = app.db.long_read("accounts.all", accounts::all).await?;
+    let users: Vec<_> = users
+        .into_iter()
+        .map(|(user, is_disabled)| UserWithState { user, is_disabled })
+        .collect();
+    let headings = ["email", "name", "role", "verified", "disabled", "created"];
+    output.table(&headings, &users, |UserWithState { user, is_disabled }| {
+        vec![
+            user.email.clone(),
+            user.name.clone(),
+            user.role.as_str().to_owned(),
+            yes_or_no(user.is_email_verified).to_owned(),
+            yes_or_no(*is_disabled).to_owned(),
+            user.created_at.to_string(),
+        ]
+    })
 }
 
 async fn show(app: &Arc<App>, output: Output, email: &str) -> Result<()> {
     let (shop, email) = (Arc::clone(app), parse_email("EMAIL", email)?);
     let find = move |tx: &mut Tx<'_>| {
         let user = accounts::user_by_email(tx, &email)?;
-        let of_user = Filters {
+        let filters = Filters {
             user: Some(user.id),
             ..Filters::default()
         };
-        let List::Page(orders) = orders::list(tx, &shop, &of_user, &ListRequest::Page(NEWEST))?
-        else {
-            return Err(Error::internal("a page was asked for"));
+        let request = ListRequest::Page(NEWEST_ORDER);
+        let List::Page(orders) = orders::list(tx, &shop, &filters, &request)? else {
+            return Err(Error::internal("expected a page"));
         };
         let disabled_at = accounts::disabled_at(tx, user.id)?;
-        Ok(Shown {
+        Ok(UserDetails {
             is_disabled: disabled_at.is_some(),
             disabled_at,
             sessions: accounts::sessions(tx, user.id)?,
-            orders: Orders {
+            orders: OrderSummary {
                 total: orders.total,
                 newest: orders.data.first().map(|order| order.number.to_string()),
             },
             user,
         })
     };
-    let shown = app.db.long_read("accounts.show", find).await?;
-    output.one(&shown, &shown.words())
+    let details = app.db.long_read("accounts.show", find).await?;
+    output.value(&details, &details.summary())
 }
 
-impl Shown {
-    fn words(&self) -> String {
+impl UserDetails {
+    fn summary(&self) -> String {
         let user = &self.user;
-        let yes = |is: bool| if is { "yes" } else { "no" };
         let phone = match (&user.phone, user.is_phone_verified) {
             (None, _) => "none".to_owned(),
             (Some(phone), true) => format!("{phone}, verified"),
@@ -253,9 +276,9 @@ impl Shown {
         let disabled = self.disabled_at.map(|at| format!("since {at}"));
         let orders = match &self.orders.newest {
             None => self.orders.total.to_string(),
-            Some(newest) => format!("{}, the newest {newest}", self.orders.total),
+            Some(newest) => format!("{}, newest {newest}", self.orders.total),
         };
-        let about = format!(
+        let summary = format!(
             "{}\nid: {}\nname: {}\nrole: {}\ncreated: {}\nemail verified: {}\nphone: {phone}\n\
              disabled: {}\norders: {orders}\nsessions: {}",
             escape(&user.email),
@@ -263,7 +286,7 @@ impl Shown {
             escape(&user.name),
             user.role.as_str(),
             user.created_at,
-            yes(user.is_email_verified),
+            yes_or_no(user.is_email_verified),
             disabled.as_deref().unwrap_or("no"),
             self.sessions.len(),
         );
@@ -276,13 +299,13 @@ impl Shown {
                 session.expires_at
             )
         });
-        let lines: Vec<_> = [about].into_iter().chain(sessions).collect();
+        let lines: Vec<_> = [summary].into_iter().chain(sessions).collect();
         lines.join("\n")
     }
 }
 
-/// Does something to the account of that address.
-async fn change<T: Send + 'static>(
+/// Runs a write on the user with this email address.
+async fn update<T: Send + 'static>(
     app: &App,
     email: &str,
     mut work: impl FnMut(&mut Tx<'_>, accounts::User) -> Result<T> + Send + 'static,
@@ -296,25 +319,25 @@ async fn change<T: Send + 'static>(
         .await
 }
 
-async fn set_disabled(app: &App, email: &str, is_disabled: bool) -> Result<Listed> {
-    change(app, email, move |tx, user| {
+async fn set_disabled(app: &App, email: &str, is_disabled: bool) -> Result<UserWithState> {
+    update(app, email, move |tx, user| {
         accounts::set_disabled(tx, user.id, is_disabled)?;
-        Ok(Listed { user, is_disabled })
+        Ok(UserWithState { user, is_disabled })
     })
     .await
 }
 
-fn with_link(words: String, link: Option<&str>) -> String {
+fn with_link(summary: String, link: Option<&str>) -> String {
     match link {
-        None => words,
-        Some(link) => {
-            format!("{words}\nset the password, once and within 60 minutes, at\n  {link}")
-        }
+        None => summary,
+        Some(link) => format!(
+            "{summary}\nopen this link to set the password; it works once, within 60 minutes\n  {link}"
+        ),
     }
 }
 
 fn parse_email(argument: &str, text: &str) -> Result<Email> {
-    Email::parse(text).map_err(|e| Error::field(argument, "invalid", e))
+    Email::parse(text).map_err(|error| Error::field(argument, "invalid", error))
 }
 
 fn read_password(email: &Email) -> Result<NewPassword> {
@@ -322,10 +345,17 @@ fn read_password(email: &Email) -> Result<NewPassword> {
     std::io::stdin()
         .take(4096)
         .read_to_string(&mut text)
-        .map_err(|e| Error::unavailable(format!("cannot read the password from stdin: {e}")))?;
+        .map_err(|error| {
+            Error::unavailable(format!("cannot read the password from stdin: {error}"))
+        })?;
     let text = text.trim_end_matches(['\r', '\n']).to_owned();
-    let password = NewPassword::try_from(text)
-        .map_err(|e| Error::field("--password-stdin", "invalid", format!("the password {e}")))?;
+    let password = NewPassword::try_from(text).map_err(|error| {
+        Error::field(
+            "--password-stdin",
+            "invalid",
+            format!("the password {error}"),
+        )
+    })?;
     password.check_against(email, "--password-stdin")?;
     Ok(password)
 }

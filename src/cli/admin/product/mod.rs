@@ -1,16 +1,17 @@
 //! `shop admin product …`.
 
-mod arguments;
+mod args;
+mod export;
+mod import;
 
 use std::{fs::File, path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
 
-use self::arguments::{Add, Edit, NewCategory, find_id, parse_movement};
-use super::sheet;
+use self::args::{Add, CategoryChange, Edit, parse_id, parse_stock_change};
 use crate::{
     app::App,
-    cli::output::{Output, amount, escape},
+    cli::output::{Output, escape, format_amount},
     core::{
         error::{Error, Kind, Result},
         id::CategoryId,
@@ -26,68 +27,69 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Product {
-    /// Add a product to the catalog
+    /// Create a product
     Add(Add),
-    /// List all products, the newest first
+    /// List all products, newest first
     List,
     /// Show a product
     Show {
-        /// The product's id
+        /// Id of the product
         id: String,
     },
-    /// Change what is given of a product, and leave the rest as it is
+    /// Update a product; fields that are not given do not change
     ///
-    /// Stock changes by `shop admin product stock`.
+    /// To change the stock, use `shop admin product stock`.
     Edit(Edit),
-    /// Delete a product from the catalog and from carts; past orders keep it
+    /// Delete a product; it is removed from carts, but stays in past orders
     Delete {
-        /// The product's id
+        /// Id of the product
         id: String,
     },
-    /// Import a sheet of products, all of it or nothing: CSV in UTF-8, separated by commas or semicolons
+    /// Import products from a CSV file: all rows, or none if any row is invalid
     ///
-    /// The first line names the columns, in any order: `id`, `name`, `description`, `price`,
-    /// `stockQuantity`, `stockAtExport`, `category`, `images`. A column that is left out changes nothing,
-    /// nor does an empty cell, but for a description or a category, which it removes.
+    /// The file is UTF-8, with commas or semicolons as separators. The first row names the columns, in any
+    /// order: `id`, `name`, `description`, `price`, `stockQuantity`, `stockAtExport`, `category`, `images`.
+    /// Missing columns and empty cells change nothing, except that an empty `description` or `category` clears
+    /// that field.
     ///
-    /// A line without an id makes a product, one with a known id changes that product, one with an
-    /// unknown id makes a product under it; a new product needs a name and a price. A category that is
-    /// missing is made; prices are in the currency's minor unit. A known product keeps its pictures; a new
-    /// one has none.
+    /// A row with the id of an existing product updates it. A row without an id, or with an unknown one, creates
+    /// a product and needs a name and a price. Categories that do not exist are created. Prices are in the
+    /// currency's minor unit. Images are not imported: existing products keep theirs.
     ///
-    /// An export writes `stockAtExport`. With it, stock changes by the difference between `stockQuantity`
-    /// and `stockAtExport`, so that what was sold since the export stays sold. The same differences are
-    /// refused a second time for 30 days. Without that column stock is set, whatever was sold.
+    /// If there is a column `stockAtExport`, as in exported files, the difference between `stockQuantity` and
+    /// `stockAtExport` is added to the stock, so that sales since the export count. A file with the same
+    /// differences is refused for 30 days unless `--again` is given. Without that column, the stock is set to
+    /// `stockQuantity`.
     Import {
-        /// `-` reads standard input
+        /// CSV file, or `-` for standard input
         #[arg(value_name = "FILE.csv")]
         file: PathBuf,
-        /// Apply differences of stock that were imported before once more
+        /// Apply stock differences that have been imported before
         #[arg(long)]
         again: bool,
     },
-    /// Export all products as such a sheet
+    /// Export all products to a CSV file that can be imported
     Export {
-        /// Standard output, if it is left out
+        /// CSV file [default: standard output]
         #[arg(value_name = "FILE.csv")]
         file: Option<PathBuf>,
     },
-    /// Change a product's stock
+    /// Change the stock of a product
     Stock {
-        /// The product's id
+        /// Id of the product
         id: String,
-        /// How many more, or with `-` how many fewer
+        /// Quantity to add, or to remove if negative
         #[arg(allow_negative_numbers = true)]
         delta: i64,
-        /// Why, for the record
+        /// Reason for the change; it is stored
         #[arg(long)]
         reason: String,
     },
 }
 
 impl Product {
-    /// Whether the command puts pictures into their store.
-    pub(in crate::cli) fn handles_pictures(&self) -> bool {
+    /// Whether the command uploads images.
+    pub(in crate::cli) fn has_images(&self) -> bool {
         match self {
             Product::Add(new) => !new.image.is_empty(),
             Product::Edit(edit) => !edit.images().is_empty(),
@@ -95,13 +97,15 @@ impl Product {
         }
     }
 
-    /// Errors if a value is wrong in itself, whether or not there is a shop.
-    pub(in crate::cli) fn check(&self, currency: Currency) -> Result<()> {
+    /// Errors: `Invalid` for an argument that is wrong whatever the shop contains.
+    pub(in crate::cli) fn validate(&self, currency: Currency) -> Result<()> {
         match self {
             Product::Add(new) => new.parse(currency).map(drop),
             Product::Edit(edit) => edit.parse(currency).map(drop),
-            Product::Show { id } | Product::Delete { id } => find_id(id).map(drop),
-            Product::Stock { id, delta, reason } => parse_movement(id, *delta, reason).map(drop),
+            Product::Show { id } | Product::Delete { id } => parse_id(id).map(drop),
+            Product::Stock { id, delta, reason } => {
+                parse_stock_change(id, *delta, reason).map(drop)
+            }
             Product::List | Product::Import { .. } | Product::Export { .. } => Ok(()),
         }
     }
@@ -109,40 +113,37 @@ impl Product {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
             Product::Add(new) => {
-                let product = add(app, &new).await?;
-                output.one(&product, &format!("made {} ({})", product.name, product.id))
+                let product = create(app, &new).await?;
+                let summary = format!("created {} ({})", product.name, product.id);
+                output.value(&product, &summary)
             }
             Product::List => list(app, output).await,
             Product::Show { id } => {
-                let (id, shop) = (find_id(&id)?, Arc::clone(app));
+                let (id, shop) = (parse_id(&id)?, Arc::clone(app));
                 let find = move |tx: &mut Tx<'_>| catalog::product(tx, &shop, id);
                 let product = app.db.read("catalog.product", find).await?;
-                output.one(&product, &in_full(app, &product))
+                output.value(&product, &details(app, &product))
             }
             Product::Edit(edit) => {
-                let product = change(app, &edit).await?;
-                output.one(
-                    &product,
-                    &format!("changed {} ({})", product.name, product.id),
-                )
+                let product = update(app, &edit).await?;
+                let summary = format!("updated {} ({})", product.name, product.id);
+                output.value(&product, &summary)
             }
             Product::Delete { id } => {
-                let (id, shop) = (find_id(&id)?, Arc::clone(app));
+                let (id, shop) = (parse_id(&id)?, Arc::clone(app));
                 let delete = move |tx: &mut Tx<'_>| {
                     let product = catalog::product_to_change(tx, &shop, id)?;
                     catalog::delete(tx, &shop, id)?;
                     Ok(product)
                 };
                 let product = app.db.write("catalog.delete", delete).await?;
-                output.one(
-                    &product,
-                    &format!("deleted {} ({})", product.name, product.id),
-                )
+                let summary = format!("deleted {} ({})", product.name, product.id);
+                output.value(&product, &summary)
             }
-            Product::Import { file, again } => sheet::import(app, output, &file, again).await,
-            Product::Export { file } => sheet::export(app, output, file).await,
+            Product::Import { file, again } => import::run(app, output, &file, again).await,
+            Product::Export { file } => export::run(app, output, file).await,
             Product::Stock { id, delta, reason } => {
-                let (id, delta, reason) = parse_movement(&id, delta, &reason)?;
+                let (id, delta, reason) = parse_stock_change(&id, delta, &reason)?;
                 let shop = Arc::clone(app);
                 let product = app
                     .db
@@ -150,18 +151,18 @@ impl Product {
                         catalog::change_stock(tx, &shop, id, delta, reason.as_str())
                     })
                     .await?;
-                let words = format!("{} has {} now", product.name, product.stock_quantity);
-                output.one(&product, &words)
+                let summary = format!("stock of {}: {}", product.name, product.stock_quantity);
+                output.value(&product, &summary)
             }
         }
     }
 }
 
-async fn add(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> {
+async fn create(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> {
     let (product, category) = new.parse(app.config.currency)?;
-    let images = keep(app, &new.image).await?;
+    let images = upload(app, &new.image).await?;
     let shop = Arc::clone(app);
-    write(app, "catalog.create", images, move |tx, images| {
+    write_with_images(app, "catalog.create", images, move |tx, images| {
         let mut product = product.clone();
         let category = category.as_ref().map(|name| find_category(tx, name));
         product.category = category.transpose()?;
@@ -170,16 +171,16 @@ async fn add(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> {
     .await
 }
 
-async fn change(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>> {
+async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>> {
     let (id, changes, category) = edit.parse(app.config.currency)?;
-    let images = keep(app, edit.images()).await?;
+    let images = upload(app, edit.images()).await?;
     let shop = Arc::clone(app);
-    write(app, "catalog.update", images, move |tx, images| {
+    write_with_images(app, "catalog.update", images, move |tx, images| {
         let mut changes = changes.clone();
         changes.category = match &category {
-            NewCategory::Same => None,
-            NewCategory::None => Some(None),
-            NewCategory::Named(name) => Some(Some(find_category(tx, name)?)),
+            CategoryChange::Keep => None,
+            CategoryChange::Clear => Some(None),
+            CategoryChange::Set(name) => Some(Some(find_category(tx, name)?)),
         };
         let current = catalog::product_to_change(tx, &shop, id)?;
         catalog::update(tx, &shop, &current, &changes, images)
@@ -187,8 +188,8 @@ async fn change(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>
     .await
 }
 
-/// Runs a write that pictures belong to; if it fails, they leave the store again.
-async fn write<F>(
+/// Runs a write that attaches uploaded images. Deletes the images from the store if it fails.
+async fn write_with_images<F>(
     app: &Arc<App>,
     name: &'static str,
     images: Vec<Stored>,
@@ -198,11 +199,11 @@ where
     F: FnMut(&mut Tx<'_>, &[Stored]) -> Result<catalog::Product<'static>> + Send + 'static,
 {
     let attached = images.clone();
-    let done = app.db.write(name, move |tx| work(tx, &attached)).await;
-    if done.is_err() {
+    let result = app.db.write(name, move |tx| work(tx, &attached)).await;
+    if result.is_err() {
         media::worker::discard(app, &images).await;
     }
-    done
+    result
 }
 
 fn find_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<CategoryId> {
@@ -211,14 +212,15 @@ fn find_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<CategoryId> {
         None => Err(Error::new(
             Kind::NotFound,
             format!(
-                "category `{}` not found; `shop admin category add` makes one",
+                "category `{}` not found; create it with `shop admin category add`",
                 name.as_str()
             ),
         )),
     }
 }
 
-async fn keep(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<Stored>> {
+/// Decodes image files and puts them into the image store.
+async fn upload(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<Stored>> {
     if files.len() > media::MOST_IMAGES {
         let message = format!("at most {}", media::MOST_IMAGES);
         return Err(Error::field("--image", "too-many", message));
@@ -228,7 +230,7 @@ async fn keep(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<Stored>> {
         let name = path.display().to_string();
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (size, file) =
-            opened.map_err(|e| Error::unavailable(format!("cannot read `{name}`: {e}")))?;
+            opened.map_err(|error| Error::unavailable(format!("cannot read `{name}`: {error}")))?;
         if size > IMAGE_LIMIT as u64 {
             let message = format!("`{name}` is larger than {IMAGE_LIMIT} bytes");
             return Err(Error::field("--image", "too-large", message));
@@ -243,51 +245,48 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
     let mut after = None;
     loop {
         let shop = Arc::clone(app);
-        let part = ListRequest::CursorRequest(CursorRequest {
+        let request = ListRequest::CursorRequest(CursorRequest {
             after,
             limit: PageLimit::MOST,
             scope: String::new(),
         });
-        let (stretch, listed) = app
+        let (products, end) = app
             .db
             .long_read("catalog.list", move |tx| {
-                let mut stretch = Vec::new();
-                let listed = catalog::list(tx, &shop, &Filters::default(), &part, |product| {
-                    stretch.push(product.into_owned());
+                let mut products = Vec::new();
+                let end = catalog::list(tx, &shop, &Filters::default(), &request, |product| {
+                    products.push(product.into_owned());
                     Ok(())
                 })?;
-                Ok((stretch, listed))
+                Ok((products, end))
             })
             .await?;
-        all.extend(stretch);
-        after = match listed {
-            Reached::CursorRequest(Some(place)) => Some(place),
+        all.extend(products);
+        after = match end {
+            Reached::CursorRequest(Some(position)) => Some(position),
             Reached::CursorRequest(None) | Reached::Page(_) => break,
         };
     }
-    output.table(
-        &["id", "name", "price", "stock", "category"],
-        &all,
-        |product| {
-            vec![
-                product.id.to_string(),
-                product.name.to_string(),
-                amount(app, product.price),
-                product.stock_quantity.to_string(),
-                category(product).to_owned(),
-            ]
-        },
-    )
+    let headings = ["id", "name", "price", "stock", "category"];
+    output.table(&headings, &all, |product| {
+        vec![
+            product.id.to_string(),
+            product.name.to_string(),
+            format_amount(app, product.price),
+            product.stock_quantity.to_string(),
+            category_name(product).to_owned(),
+        ]
+    })
 }
 
-fn in_full(app: &App, product: &catalog::Product<'_>) -> String {
+fn details(app: &App, product: &catalog::Product<'_>) -> String {
     let mut lines = vec![
         format!("{} ({})", escape(&product.name), product.id),
-        format!("price: {}", amount(app, product.price)),
+        format!("price: {}", format_amount(app, product.price)),
         format!("stock: {}", product.stock_quantity),
-        format!("category: {}", escape(category(product))),
+        format!("category: {}", escape(category_name(product))),
         format!("created: {}", product.created_at),
-        format!("changed: {}", product.updated_at),
+        format!("updated: {}", product.updated_at),
     ];
     lines.extend(
         product
@@ -301,7 +300,7 @@ fn in_full(app: &App, product: &catalog::Product<'_>) -> String {
     lines.join("\n")
 }
 
-fn category<'a>(product: &'a catalog::Product<'_>) -> &'a str {
+fn category_name<'a>(product: &'a catalog::Product<'_>) -> &'a str {
     product
         .category
         .as_ref()

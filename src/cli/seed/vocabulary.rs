@@ -1,229 +1,229 @@
-//! The words that plausible data is made of. A name is drawn from some hundred million, so that few of
-//! a million products share one.
+//! The vocabulary of the sample data. It combines to some hundred million product names, so that few of a million
+//! products share one.
 
-/// What is sold under one category.
-pub(super) struct Kind {
+/// A category with the words for its products.
+pub(super) struct Category {
     pub(super) name: &'static str,
-    /// From and to, in the currency's major unit.
-    pub(super) price: (u32, u32),
-    pub(super) made_of: &'static [&'static str],
-    pub(super) things: &'static [&'static str],
-    /// What one comes in.
+    /// Lowest and highest price in the currency's major unit.
+    pub(super) price_range: (u32, u32),
+    pub(super) materials: &'static [&'static str],
+    pub(super) nouns: &'static [&'static str],
+    /// Colours, sizes, weights or editions.
     pub(super) variants: &'static [&'static str],
 }
 
-const fn kind(
+const fn category(
     name: &'static str,
-    price: (u32, u32),
-    made_of: &'static [&'static str],
-    things: &'static [&'static str],
+    price_range: (u32, u32),
+    materials: &'static [&'static str],
+    nouns: &'static [&'static str],
     variants: &'static [&'static str],
-) -> Kind {
-    Kind {
+) -> Category {
+    Category {
         name,
-        price,
-        made_of,
-        things,
+        price_range,
+        materials,
+        nouns,
         variants,
     }
 }
 
 #[rustfmt::skip]
-pub(super) const KINDS: &[Kind] = &[
-    kind("Kitchen", (199, 4999),
+pub(super) const CATEGORIES: &[Category] = &[
+    category("Kitchen", (199, 4999),
         &["Steel", "Brass", "Bamboo", "Ceramic", "Cast-Iron", "Teak", "Copper", "Glass"],
         &["Kettle", "Frying Pan", "Chopping Board", "Spice Box", "Mixing Bowl", "Ladle",
           "Pressure Cooker", "Tiffin"], COLOURS
     ),
-    kind("Tableware", (149, 3999),
+    category("Tableware", (149, 3999),
         &["Stoneware", "Porcelain", "Glass", "Brass", "Bamboo", "Enamel", "Terracotta",
           "Marble"],
         &["Dinner Plate", "Soup Bowl", "Tumbler", "Serving Tray", "Teapot", "Mug", "Cutlery Set",
           "Jug"], COLOURS
     ),
-    kind("Home", (199, 7999),
+    category("Home", (199, 7999),
         &["Cotton", "Oak", "Bamboo", "Brass", "Jute", "Cork", "Ceramic", "Walnut"],
         &["Cushion", "Rug", "Curtain", "Vase", "Clock", "Mirror", "Photo Frame", "Basket"], COLOURS
     ),
-    kind("Lighting", (299, 9999),
+    category("Lighting", (299, 9999),
         &["Brass", "Paper", "Glass", "Rattan", "Steel", "Walnut", "Ceramic", "Linen"],
         &["Table Lamp", "Floor Lamp", "Pendant", "Night Light", "Lantern", "Desk Lamp",
           "String Lights", "Wall Sconce"], COLOURS
     ),
-    kind("Furniture", (1999, 59_999),
+    category("Furniture", (1999, 59_999),
         &["Teak", "Oak", "Sheesham", "Walnut", "Rattan", "Mango Wood", "Steel", "Bamboo"],
         &["Chair", "Bookshelf", "Coffee Table", "Stool", "Sideboard", "Bed Frame", "Desk",
           "Bench"], COLOURS
     ),
-    kind("Bedding", (399, 8999),
+    category("Bedding", (399, 8999),
         &["Cotton", "Linen", "Wool", "Silk", "Bamboo", "Down", "Flannel", "Muslin"],
         &["Bedsheet", "Quilt", "Pillow", "Blanket", "Duvet Cover", "Mattress Topper",
           "Throw", "Pillowcase"], COLOURS
     ),
-    kind("Bath", (99, 3999),
+    category("Bath", (99, 3999),
         &["Cotton", "Bamboo", "Linen", "Terry", "Teak", "Ceramic", "Waffle", "Jute"],
         &["Towel", "Bath Mat", "Soap Dish", "Bathrobe", "Shower Curtain", "Toothbrush Holder",
           "Washcloth", "Laundry Bag"], COLOURS
     ),
-    kind("Cleaning", (49, 1499),
+    category("Cleaning", (49, 1499),
         &["Coconut", "Bamboo", "Cotton", "Steel", "Recycled", "Cellulose", "Beech",
           "Sisal"],
         &["Broom", "Dustpan", "Scrub Brush", "Mop", "Dishcloth", "Bucket", "Sponge Set",
           "Feather Duster"], COLOURS
     ),
-    kind("Women's Clothing", (399, 12_999),
+    category("Women's Clothing", (399, 12_999),
         &["Cotton", "Silk", "Linen", "Chiffon", "Khadi", "Wool", "Georgette", "Denim"],
         &["Kurta", "Saree", "Dress", "Blouse", "Skirt", "Shawl", "Jacket", "Trousers"], COLOURS
     ),
-    kind("Men's Clothing", (399, 9999),
+    category("Men's Clothing", (399, 9999),
         &["Cotton", "Linen", "Khadi", "Wool", "Denim", "Corduroy", "Flannel", "Jersey"],
         &["Shirt", "Kurta", "Trousers", "Jacket", "Waistcoat", "Polo Shirt", "Pullover",
           "Shorts"], COLOURS
     ),
-    kind("Children's Clothing", (199, 2999),
+    category("Children's Clothing", (199, 2999),
         &["Cotton", "Fleece", "Jersey", "Denim", "Muslin", "Corduroy", "Linen", "Wool"],
         &["Romper", "T-Shirt", "Pyjamas", "Dungarees", "Frock", "Raincoat", "Cap",
           "Leggings"], COLOURS
     ),
-    kind("Shoes", (499, 11_999),
+    category("Shoes", (499, 11_999),
         &["Leather", "Canvas", "Suede", "Mesh", "Jute", "Cork", "Rubber", "Felt"],
         &["Sandals", "Sneakers", "Boots", "Loafers", "Slippers", "Running Shoes", "Juttis",
           "Moccasins"], COLOURS
     ),
-    kind("Bags", (299, 14_999),
+    category("Bags", (299, 14_999),
         &["Leather", "Canvas", "Jute", "Nylon", "Cotton", "Denim", "Felt", "Waxed Cotton"],
         &["Backpack", "Tote", "Messenger Bag", "Suitcase", "Wallet", "Duffel", "Sling Bag",
           "Laptop Sleeve"], COLOURS
     ),
-    kind("Jewellery", (199, 49_999),
+    category("Jewellery", (199, 49_999),
         &["Silver", "Brass", "Gold-Plated", "Pearl", "Terracotta", "Oxidised", "Glass",
           "Copper"],
         &["Necklace", "Earrings", "Bangle", "Ring", "Anklet", "Brooch", "Pendant",
           "Bracelet"], COLOURS
     ),
-    kind("Watches", (799, 24_999),
+    category("Watches", (799, 24_999),
         &["Steel", "Leather", "Titanium", "Ceramic", "Nylon", "Gold-Tone", "Mesh",
           "Silicone"],
         &["Wristwatch", "Chronograph", "Field Watch", "Dress Watch", "Diver's Watch",
-          "FakeSms Watch", "Digital Watch", "Watch Strap"], COLOURS
+          "Pocket Watch", "Digital Watch", "Watch Strap"], COLOURS
     ),
-    kind("Headphones & Audio", (499, 24_999),
+    category("Headphones & Audio", (499, 24_999),
         &["Wireless", "Wired", "Noise-Cancelling", "Open-Back", "Waterproof", "Studio",
           "Foldable", "Bass"],
         &["Headphones", "Earbuds", "Speaker", "Soundbar", "Microphone", "Radio",
           "Turntable", "Amplifier"], COLOURS
     ),
-    kind("Computers", (299, 89_999),
+    category("Computers", (299, 89_999),
         &["Wireless", "Mechanical", "Ergonomic", "USB-C", "Aluminium", "Backlit", "Silent",
           "Foldable"],
         &["Keyboard", "Mouse", "Laptop Stand", "Monitor", "Webcam", "Docking Station",
           "Hard Drive", "Graphics Tablet"], COLOURS
     ),
-    kind("Phones & Accessories", (99, 39_999),
+    category("Phones & Accessories", (99, 39_999),
         &["Magnetic", "Silicone", "Leather", "Fast", "Solar", "Braided", "Clear", "Rugged"],
         &["Charger", "Power Bank", "Phone Case", "Cable", "Car Mount", "Screen Protector",
           "Smartphone", "Selfie Stick"], COLOURS
     ),
-    kind("Cameras", (499, 79_999),
+    category("Cameras", (499, 79_999),
         &["Carbon", "Aluminium", "Instant", "Mirrorless", "Compact", "Waterproof", "Padded",
           "Wide-Angle"],
         &["Camera", "Tripod", "Lens", "Camera Bag", "Flash", "Memory Card Case", "Gimbal",
           "Strap"], COLOURS
     ),
-    kind("Home Appliances", (799, 39_999),
+    category("Home Appliances", (799, 39_999),
         &["Steel", "Glass", "Quiet", "Inverter", "Cordless", "Energy-Saving", "Smart",
           "Copper"],
         &["Mixer Grinder", "Iron", "Vacuum Cleaner", "Air Purifier", "Fan", "Toaster",
           "Water Purifier", "Coffee Machine"], COLOURS
     ),
-    kind("Books", (99, 1999),
-        &["Illustrated", "Hardback", "Paperback", "Annotated", "FakeSms", "Bilingual",
+    category("Books", (99, 1999),
+        &["Illustrated", "Hardback", "Paperback", "Annotated", "Pocket", "Bilingual",
           "Large-Print", "Collected"],
         &["Atlas", "Cookbook", "Novel", "Travel Guide", "Biography", "Anthology",
           "Dictionary", "Field Guide"], EDITIONS
     ),
-    kind("Stationery", (29, 2999),
+    category("Stationery", (29, 2999),
         &["Recycled", "Leather", "Brass", "Handmade-Paper", "Linen", "Bamboo", "Cork",
           "Walnut"],
         &["Notebook", "Fountain Pen", "Pencil Case", "Desk Tray", "Stapler", "Paperweight",
           "Diary", "Sketchbook"], COLOURS
     ),
-    kind("Art & Craft", (49, 4999),
+    category("Art & Craft", (49, 4999),
         &["Watercolour", "Acrylic", "Cotton", "Clay", "Bamboo", "Silk", "Wool", "Birch"],
         &["Paint Set", "Brush Set", "Easel", "Canvas", "Embroidery Kit", "Yarn", "Loom",
           "Block Print Kit"], COLOURS
     ),
-    kind("Musical Instruments", (299, 49_999),
+    category("Musical Instruments", (299, 49_999),
         &["Rosewood", "Bamboo", "Mahogany", "Brass", "Spruce", "Goatskin", "Maple", "Mango Wood"],
         &["Guitar", "Flute", "Tabla", "Ukulele", "Harmonium", "Cajon", "Tambourine",
           "Violin"], COLOURS
     ),
-    kind("Toys", (99, 4999),
+    category("Toys", (99, 4999),
         &["Wooden", "Plush", "Cotton", "Magnetic", "Tin", "Cardboard", "Felt",
           "Channapatna"],
         &["Puzzle", "Kite", "Spinning Top", "Building Blocks", "Doll", "Train Set",
           "Rattle", "Rocking Horse"], COLOURS
     ),
-    kind("Board Games", (199, 3999),
+    category("Board Games", (199, 3999),
         &["Wooden", "Travel", "Magnetic", "Marble", "Cooperative", "Bamboo", "Cloth",
           "Brass"],
         &["Chess Set", "Carrom Board", "Ludo", "Card Game", "Backgammon", "Dominoes",
           "Pachisi", "Word Game"], COLOURS
     ),
-    kind("Baby", (99, 14_999),
+    category("Baby", (99, 14_999),
         &["Muslin", "Cotton", "Silicone", "Bamboo", "Beech", "Fleece", "Wool", "Quilted"],
         &["Swaddle", "Bib", "Feeding Bottle", "Carrier", "Cot", "Play Mat", "Teether",
           "Changing Bag"], COLOURS
     ),
-    kind("Fitness", (149, 19_999),
+    category("Fitness", (149, 19_999),
         &["Rubber", "Cork", "Cast-Iron", "Steel", "Foam", "Latex", "Jute", "Neoprene"],
         &["Yoga Mat", "Dumbbell", "Skipping Rope", "Kettlebell", "Resistance Band", "Foam Roller",
           "Pull-Up Bar", "Gym Bag"], COLOURS
     ),
-    kind("Sports", (199, 9999),
+    category("Sports", (199, 9999),
         &["Willow", "Leather", "Carbon", "Synthetic", "Aluminium", "Composite", "Cork",
           "Nylon"],
         &["Cricket Bat", "Football", "Badminton Racket", "Tennis Ball Set", "Hockey Stick",
           "Helmet", "Shin Guards", "Table Tennis Bat"], COLOURS
     ),
-    kind("Cycling", (99, 44_999),
+    category("Cycling", (99, 44_999),
         &["Steel", "Alloy", "Carbon", "Leather", "Reflective", "Merino", "Waterproof",
           "Titanium"],
         &["Bicycle", "Saddle", "Bell", "Pannier", "Helmet", "Pump", "Jersey", "Lock"], COLOURS
     ),
-    kind("Camping", (199, 24_999),
+    category("Camping", (199, 24_999),
         &["Canvas", "Nylon", "Titanium", "Down", "Steel", "Bamboo", "Solar", "Ripstop"],
         &["Tent", "Sleeping Bag", "Stove", "Hammock", "Lantern", "Cooler", "Flask",
           "Trekking Pole"], COLOURS
     ),
-    kind("Garden", (79, 8999),
+    category("Garden", (79, 8999),
         &["Terracotta", "Steel", "Teak", "Jute", "Coir", "Copper", "Ceramic", "Recycled"],
         &["Planter", "Watering Can", "Trowel", "Bird Feeder", "Garden Bench", "Secateurs",
           "Compost Bin", "Hose"], COLOURS
     ),
-    kind("Tools", (99, 14_999),
+    category("Tools", (99, 14_999),
         &["Steel", "Cordless", "Carbon-Steel", "Ash", "Brass", "Magnetic", "Insulated",
           "Titanium"],
         &["Hammer", "Screwdriver Set", "Drill", "Spanner", "Hand Saw", "Tape Measure",
           "Pliers", "Toolbox"], COLOURS
     ),
-    kind("Pets", (49, 6999),
+    category("Pets", (49, 6999),
         &["Cotton", "Leather", "Bamboo", "Nylon", "Ceramic", "Steel", "Sisal", "Fleece"],
         &["Dog Bed", "Collar", "Feeding Bowl", "Scratching Post", "Leash", "Cat Tunnel",
           "Aquarium", "Grooming Brush"], COLOURS
     ),
-    kind("Beauty", (79, 3999),
+    category("Beauty", (79, 3999),
         &["Rose", "Sandalwood", "Neem", "Turmeric", "Aloe", "Saffron", "Coconut", "Almond"],
         &["Face Cream", "Soap", "Hair Oil", "Lip Balm", "Body Scrub", "Serum", "Face Mask",
           "Shampoo"], SIZES
     ),
-    kind("Tea & Coffee", (99, 2499),
+    category("Tea & Coffee", (99, 2499),
         &["Assam", "Darjeeling", "Nilgiri", "Malabar", "Coorg", "Organic", "Masala",
           "Single-Estate"],
         &["Black Tea", "Green Tea", "Coffee Beans", "Chai Blend", "Filter Coffee", "White Tea",
           "Oolong", "Cold Brew"], WEIGHTS
     ),
-    kind("Grocery", (29, 1499),
+    category("Grocery", (29, 1499),
         &["Organic", "Stone-Ground", "Wild", "Roasted", "Sun-Dried", "Cold-Pressed",
           "Whole", "Unsalted"],
         &["Basmati Rice", "Honey", "Mustard Oil", "Cashews", "Lentils", "Spice Mix",
@@ -231,7 +231,7 @@ pub(super) const KINDS: &[Kind] = &[
     ),
 ];
 
-pub(super) const MAKERS: &[&str] = &[
+pub(super) const BRANDS: &[&str] = &[
     "Kaveri",
     "Nilgiri",
     "Aravali",
@@ -324,7 +324,7 @@ pub(super) const ADJECTIVES: &[&str] = &[
     "Elegant",
     "Cosy",
     "Bold",
-    "FakeSms",
+    "Pocket",
     "Grand",
     "Little",
     "Country",
@@ -389,7 +389,7 @@ const EDITIONS: &[&str] = &[
     "Signed",
 ];
 
-pub(super) const PRAISE: &[&str] = &[
+pub(super) const SELLING_POINTS: &[&str] = &[
     "A favourite of our customers.",
     "Comes in a box without plastic.",
     "Made in small batches.",
@@ -400,7 +400,7 @@ pub(super) const PRAISE: &[&str] = &[
     "New this season.",
 ];
 
-pub(super) const CARE: &[&str] = &[
+pub(super) const NOTES: &[&str] = &[
     "Ships within two days.",
     "Keep in a dry place.",
     "With a card that tells where it was made.",

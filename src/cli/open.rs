@@ -1,0 +1,77 @@
+//! Opens the shop for a command, whether or not a server is running.
+
+use std::{sync::Arc, time::Duration};
+
+use super::shop_not_found::check_exists;
+use crate::{
+    app::App,
+    core::{clock::Clock, error::Result, rng::Rng},
+    infra::{config::Config, db, ports::NoImages},
+    server::{self, Home, Parts},
+};
+
+/// How long a write waits for the database lock: longer than for a request, since the user can interrupt a command.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long a read of a command may take.
+const LONG_READ_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// Page cache in KiB. An import or a seed consists of a few commits with many rows.
+const CACHE_KIB: i64 = 65_536;
+
+/// Whether a command reads or writes image files. Only such a command needs the settings of the image store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ImageAccess {
+    NotNeeded,
+    Needed,
+}
+
+/// Opens an existing shop and its data directory.
+///
+/// Errors: `Unavailable` if the shop does not exist; nothing is created.
+pub(super) async fn open(config: Config, images: ImageAccess) -> Result<(Home, Arc<App>)> {
+    check_exists(&config).await?;
+    let home = match images {
+        ImageAccess::NotNeeded => Home::existing(&config.data_dir)?,
+        ImageAccess::Needed => Home::open(&config.data_dir)?,
+    };
+    let app = open_in(&home, config, Clock::system(), Rng::system(), images).await?;
+    Ok((home, app))
+}
+
+/// Opens the shop in `home`, and creates it if it does not exist. Links begin with the public URL of the
+/// server that is running there, or else with the configured one.
+pub(super) async fn open_in(
+    home: &Home,
+    config: Config,
+    clock: Clock,
+    rng: Rng,
+    images: ImageAccess,
+) -> Result<Arc<App>> {
+    let public_url = match home.running()? {
+        Some(server) => server.public_url.unwrap_or(server.url),
+        None => config.public_url(config.listen),
+    };
+    let parts = Parts {
+        clock,
+        rng,
+        images: match images {
+            ImageAccess::NotNeeded => Some(Arc::new(NoImages)),
+            ImageAccess::Needed => None,
+        },
+        storage: db::Options {
+            busy: WRITE_TIMEOUT,
+            scan: LONG_READ_TIMEOUT,
+            cache: CACHE_KIB,
+            ..db::Options::default()
+        },
+        ..Parts::new(config, public_url)
+    };
+    server::open(home, parts).await
+}
+
+/// Stops the background tasks and closes the database.
+pub(super) async fn close(app: &App) {
+    app.stopping.cancel();
+    app.db.close().await;
+}

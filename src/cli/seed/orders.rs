@@ -1,0 +1,87 @@
+//! Sample orders. They are placed and paid by the same operations as real ones.
+
+use std::{sync::Arc, time::Duration};
+
+use super::random::pick;
+use crate::{
+    app::App,
+    cli::{admin::simulate_payment, progress},
+    core::{
+        error::Result,
+        id::{ProductId, UserId},
+        money::Quantity,
+    },
+    domain::{
+        accounts::{self, Role},
+        cart, catalog, orders,
+        payments::Delivery,
+        settlement,
+    },
+    infra::{db::Tx, ports::gateway::Visit},
+};
+
+/// Places and pays up to `count` orders. Returns how many: an order is skipped if its products are sold out.
+pub(super) async fn create_orders(
+    app: &Arc<App>,
+    customers: &[UserId],
+    products: &[ProductId],
+    count: u64,
+) -> Result<u64> {
+    if customers.is_empty() || products.is_empty() {
+        return Ok(0);
+    }
+    let bar = progress::bar(count, "orders");
+    let mut created = 0;
+    for _ in 0..count {
+        let customer = *pick(&app.rng, customers);
+        let items: Vec<ProductId> = (0..=app.rng.below(3))
+            .map(|_| *pick(&app.rng, products))
+            .collect();
+        let shop = Arc::clone(app);
+        let is_placed = app
+            .db
+            .write("seed.order", move |tx| {
+                create_paid_order(tx, &shop, customer, &items)
+            })
+            .await?;
+        created += u64::from(is_placed);
+        app.clock.advance(Duration::from_secs(1));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(created)
+}
+
+/// Returns whether an order was placed: whether any of the products is in stock.
+fn create_paid_order(
+    tx: &mut Tx<'_>,
+    app: &App,
+    customer: UserId,
+    products: &[ProductId],
+) -> Result<bool> {
+    tx.write_no_mail();
+    let user = accounts::CurrentUser {
+        user: customer,
+        role: Role::Customer,
+    };
+    let mut added = Vec::new();
+    for id in products {
+        let is_in_stock = catalog::product(tx, app, *id)?.stock_quantity > 0;
+        if is_in_stock && !added.contains(id) {
+            cart::add(tx, app, user, *id, Quantity::ONE)?;
+            added.push(*id);
+        }
+    }
+    if added.is_empty() {
+        return Ok(false);
+    }
+    let new = orders::NewOrder::new(tx, app);
+    let order = orders::place(tx, app, customer, new, None)?;
+    let payment = simulate_payment(tx, &order, Visit::default())?;
+    // The first webhook, `payment.captured`, is sufficient.
+    if let Some(webhook) = payment.webhooks.into_iter().next() {
+        let delivery = Delivery::unsigned(&*app.gateway, Some(&webhook.event_id), webhook.body);
+        settlement::receive(tx, app, &delivery)?;
+    }
+    Ok(true)
+}

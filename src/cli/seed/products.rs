@@ -1,0 +1,138 @@
+//! Sample categories and products.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    placeholder_image,
+    random::{index, pick},
+    vocabulary::{ADJECTIVES, BRANDS, CATEGORIES, NOTES, SELLING_POINTS},
+};
+use crate::{
+    app::App,
+    cli::progress,
+    core::{
+        error::{Error, Result},
+        id::{CategoryId, ProductId},
+        money::{Price, Stock},
+        rng::Rng,
+    },
+    domain::{
+        catalog::{self, CategoryName, Description, NewProduct, ProductName},
+        media::worker::{Draft, discard, keep},
+    },
+    infra::db::Tx,
+};
+
+/// Number of products that one transaction inserts.
+const BATCH_SIZE: u64 = 10_000;
+
+/// Number of products with images. They are few, since each image is a file and takes time.
+const WITH_IMAGES: u64 = 12;
+
+/// Creates `count` products, and the categories that do not exist. Returns the ids in the order of creation.
+pub(super) async fn create_products(app: &Arc<App>, count: u64) -> Result<Vec<ProductId>> {
+    let categories = app.db.write("seed.categories", create_categories).await?;
+    let bar = progress::bar(count, "products");
+    let mut created = Vec::new();
+    for _ in 0..count.min(WITH_IMAGES) {
+        created.push(create_with_images(app, &categories).await?);
+        app.clock.advance(Duration::from_secs(1));
+        bar.inc(1);
+    }
+    let mut remaining = count.saturating_sub(WITH_IMAGES);
+    while remaining > 0 {
+        let size = remaining.min(BATCH_SIZE);
+        let batch: Vec<NewProduct> = (0..size)
+            .map(|_| random_product(&app.rng, &categories))
+            .collect::<Result<_>>()?;
+        app.clock.advance(Duration::from_secs(size));
+        let ids = app
+            .db
+            .write("seed.products", move |tx| catalog::create_all(tx, &batch))
+            .await?;
+        created.extend(ids);
+        remaining -= size;
+        bar.inc(size);
+    }
+    app.db
+        .write("seed.merge_words", catalog::merge_words)
+        .await?;
+    bar.finish_and_clear();
+    Ok(created)
+}
+
+fn create_categories(tx: &mut Tx<'_>) -> Result<Vec<CategoryId>> {
+    CATEGORIES
+        .iter()
+        .map(|category| {
+            let name = CategoryName::try_from(category.name.to_owned()).map_err(Error::internal)?;
+            match catalog::category_by_name(tx, &name)? {
+                Some(existing) => Ok(existing.id),
+                None => Ok(catalog::add_category(tx, &name)?.id),
+            }
+        })
+        .collect()
+}
+
+async fn create_with_images(app: &Arc<App>, categories: &[CategoryId]) -> Result<ProductId> {
+    let product = random_product(&app.rng, categories)?;
+    let mut drafts = Vec::new();
+    for number in 0..=index(&app.rng, 2) {
+        drafts.push(Draft {
+            field: format!("images[{number}]"),
+            file: placeholder_image::generate(&app.rng, &app.config.data_dir)?,
+        });
+    }
+    let images = keep(app, drafts).await?;
+    let (shop, attached) = (Arc::clone(app), images.clone());
+    let created = app
+        .db
+        .write("seed.product", move |tx| {
+            catalog::create(tx, &shop, &product, &attached)
+        })
+        .await;
+    if created.is_err() {
+        discard(app, &images).await;
+    }
+    Ok(created?.id)
+}
+
+fn random_product(rng: &Rng, categories: &[CategoryId]) -> Result<NewProduct> {
+    let at = index(rng, CATEGORIES.len());
+    let category = &CATEGORIES[at];
+    let (noun, material) = (pick(rng, category.nouns), pick(rng, category.materials));
+    let (brand, adjective) = (pick(rng, BRANDS), pick(rng, ADJECTIVES));
+    let variant = pick(rng, category.variants);
+    let name = format!("{brand} {adjective} {material} {noun}, {variant}");
+    let description = format!(
+        "{adjective} {} from {brand}, {}. {} {}",
+        noun.to_lowercase(),
+        material.to_lowercase(),
+        pick(rng, SELLING_POINTS),
+        pick(rng, NOTES)
+    );
+    Ok(NewProduct {
+        name: ProductName::try_from(name).map_err(Error::internal)?,
+        description: Description::try_from(description).map_err(Error::internal)?,
+        price: random_price(rng, category.price_range)?,
+        stock: random_stock(rng)?,
+        category: categories.get(at).copied(),
+    })
+}
+
+/// Low prices are more likely than high ones. Each ends in 9, e.g. 499.00.
+fn random_price(rng: &Rng, (min, max): (u32, u32)) -> Result<Price> {
+    let random = || i64::try_from(rng.below(1000)).unwrap_or_default();
+    let (min, max) = (i64::from(min), i64::from(max));
+    let major = min + (max - min) * random() * random() / 1_000_000;
+    Price::try_from((major / 10 * 10 + 9) * 100).map_err(Error::internal)
+}
+
+/// One of twenty products is sold out.
+fn random_stock(rng: &Rng) -> Result<Stock> {
+    let stock = match rng.below(20) {
+        0 => 0,
+        _ => i64::try_from(rng.below(200)).unwrap_or_default() + 1,
+    };
+    Stock::try_from(stock).map_err(Error::internal)
+}

@@ -1,0 +1,125 @@
+//! The error for a shop that does not exist. It says where the command looked, and where a shop does exist.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf, absolute},
+};
+
+use crate::{
+    core::error::{Error, Result},
+    infra::{
+        config::{Config, DATA_DIR},
+        db::Location,
+    },
+    server::{Home, look},
+};
+
+/// The data directories of our packages.
+const PACKAGED_DATA_DIRS: [&str; 2] = ["/var/lib/shop", "/data"];
+
+/// Errors: `Unavailable` if the configured shop does not exist; nothing is created.
+pub(super) async fn check_exists(config: &Config) -> Result<()> {
+    if look(config).await? {
+        return Ok(());
+    }
+    let home = Home::at(&config.data_dir);
+    let detail = match &config.database_url {
+        Some(url) => database_detail(&url.0, &home),
+        None => data_dir_detail(&home),
+    };
+    Err(Error::unavailable(format!("shop not found: {detail}")))
+}
+
+/// Returns the error for the source of a transfer.
+pub(super) fn source_not_found(from: &Location) -> Error {
+    let place = match from {
+        Location::Sqlite(path) => format!("`{}`", display_absolute(path)),
+        Location::Postgres(target) => format!("database {}", target.name()),
+    };
+    Error::unavailable(format!(
+        "shop not found: looked in {place}; set the source by `--from` or `SHOP_TRANSFER_FROM`, or its data \
+         directory by `--data-dir`"
+    ))
+}
+
+fn database_detail(url: &str, home: &Home) -> String {
+    let name = Location::parse(url).map_or_else(|_| String::new(), |location| location.name());
+    let hint = if home.database().exists() {
+        let data_dir = display_absolute(home.root());
+        format!("; there is a SQLite shop in `{data_dir}`: unset `SHOP_DATABASE_URL` to use it")
+    } else {
+        String::new()
+    };
+    format!(
+        "database {name} has no tables of a shop; check `SHOP_DATABASE_URL`, or run `shop serve` to create \
+         the shop{hint}"
+    )
+}
+
+fn data_dir_detail(home: &Home) -> String {
+    let data_dir = display_absolute(home.root());
+    let place = if home.root().is_file() {
+        format!("`{data_dir}` is a file, not a data directory")
+    } else {
+        format!("looked in the data directory `{data_dir}`")
+    };
+    let hint = data_dir_hint(home);
+    format!(
+        "{place}; set `--data-dir` or `SHOP_DATA_DIR`, or run `shop serve` to create the shop{hint}"
+    )
+}
+
+/// Suggests what the user may have meant.
+fn data_dir_hint(home: &Home) -> String {
+    if let Ok(Some(server)) = home.running() {
+        return format!(
+            "; the server on this directory ({}) keeps its data in Postgres: set the same \
+             `SHOP_DATABASE_URL`",
+            server.url
+        );
+    }
+    let nearby =
+        nearby_shop(home.root()).map(|root| format!("; there is a shop in `{}`", root.display()));
+    let running =
+        running_shop().map(|root| format!("; a server is running on `{}`", root.display()));
+    nearby.into_iter().chain(running).collect()
+}
+
+/// Returns the data directory of a server that this user runs. Finds it by the lock file that the server keeps
+/// open.
+fn running_shop() -> Option<PathBuf> {
+    let processes = fs::read_dir("/proc").ok()?;
+    let open_files = processes
+        .flatten()
+        .filter_map(|process| fs::read_dir(process.path().join("fd")).ok());
+    open_files.flatten().flatten().find_map(|file| {
+        let lock = fs::read_link(file.path()).ok()?;
+        let root = lock.parent().filter(|_| lock.ends_with("lock"))?;
+        let home = Home::at(root);
+        let is_shop = home.database().exists() && matches!(home.running(), Ok(Some(_)));
+        is_shop.then(|| root.to_owned())
+    })
+}
+
+/// Returns an existing shop in a directory that is easily confused with `root`.
+fn nearby_shop(root: &Path) -> Option<PathBuf> {
+    let current = env::current_dir().ok()?;
+    let parent = root.parent().map(Path::to_owned);
+    let ancestors = current.ancestors().map(|ancestor| ancestor.join(DATA_DIR));
+    let mut candidates = [root.join(DATA_DIR), current.clone()]
+        .into_iter()
+        .chain(parent)
+        .chain(ancestors)
+        .chain(PACKAGED_DATA_DIRS.map(PathBuf::from));
+    let is_other = |candidate: &PathBuf| absolute(candidate).ok() != absolute(root).ok();
+    let found = candidates
+        .find(|candidate| Home::at(candidate).database().exists() && is_other(candidate))?;
+    absolute(found).ok()
+}
+
+fn display_absolute(path: &Path) -> String {
+    absolute(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
+}
