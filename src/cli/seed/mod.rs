@@ -1,5 +1,6 @@
 //! `shop admin seed`: fills the shop with sample data. The same seed creates the same data, except for passwords.
 
+mod categories;
 mod demo;
 mod orders;
 mod placeholder_image;

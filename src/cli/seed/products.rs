@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    categories::CATEGORIES,
     placeholder_image,
     random::{index, pick},
-    vocabulary::{ADJECTIVES, BRANDS, CATEGORIES, NOTES, SELLING_POINTS},
+    vocabulary::{ADJECTIVES, BRANDS, NOTES, SELLING_POINTS},
 };
 use crate::{
     app::App,
