@@ -1,18 +1,19 @@
-//! How fast the catalog answers, against the limit of a bare handler.
+//! Throughput of the catalog, as a ratio to a minimal axum handler.
 //!
-//! The shop lists 20 of its 10,000 products with their total, shows single ones, filters, searches and
-//! walks, over 32 connections; the limit is a bare axum handler, in a process of its own too, that
-//! serialises twenty products, or one, from memory. Both are measured in turn, and the ratio is what
-//! counts. With `-- --large` a second shop of 1,000,000 products is asked the same, beside the first, and
-//! the ratio of the two is what counts there. (`BENCH_LARGE=100000` makes it smaller; words, as in
-//! `-- --large search filter`, leave out the questions whose names hold none of them.)
+//! 32 connections send requests to a shop of 10,000 products: lists of 20 with their total, single products, filters,
+//! searches and cursor pagination. The baseline, in a process of its own, serialises 20 products, or one, from memory.
+//! The two are measured alternating.
+//!
+//! With `-- --large` the same requests are also sent to a shop of 1,000,000 products, as a ratio to the smaller one.
+//! `BENCH_LARGE=100000` sets its size. Words select scenarios by name: `-- --large search filter`.
 
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and ends where anything is amiss"
+    reason = "a benchmark prints results, and panics on errors"
 )]
 
+#[expect(dead_code, reason = "the other benchmarks use the rest")]
 mod support;
 
 use std::{
@@ -24,70 +25,81 @@ use std::{
 
 use axum::{Json, Router, extract::Path, routing::get};
 use serde::{Deserialize, Serialize};
-use support::{Connection, Dice, Server, load, median, request, run, shop};
+use support::{
+    Connection, Measurement, Rng, Server, block_on, median, request, run_load, run_shop,
+};
 
 const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 3;
-const SPAN: Duration = Duration::from_secs(3);
+const DURATION: Duration = Duration::from_secs(3);
 
-/// Names the file from which the bare server takes its products; set, this program is that server.
-const BARE: &str = "BENCH_BARE_PRODUCTS";
+/// If this variable is set, the process is the baseline server for the products in this file.
+const BASELINE_VARIABLE: &str = "BENCH_BASELINE_PRODUCTS";
 
 fn main() {
-    if let Ok(file) = std::env::var(BARE) {
-        return serve_bare(&file);
+    if let Ok(file) = std::env::var(BASELINE_VARIABLE) {
+        return serve_baseline(&file);
     }
-    let (options, only): (Vec<_>, Vec<_>) = std::env::args()
+    let (options, selected): (Vec<_>, Vec<_>) = std::env::args()
         .skip(1)
         .partition(|argument| argument.starts_with("--"));
-    let is_large = options.iter().any(|option| option == "--large");
-    run(async {
+    let with_large = options.iter().any(|option| option == "--large");
+    block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
-        let small = Catalog::open(&directory.path().join("small"), 10_000).await;
+        let small = Catalog::create(&directory.path().join("small"), 10_000).await;
         let file = directory.path().join("products.json");
         std::fs::write(&file, &small.first_page).expect("a file");
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.env(BARE, &file);
-        let bare = Server::start(command);
-        let large = if is_large {
+        command.env(BASELINE_VARIABLE, &file);
+        let baseline = Server::start(command);
+        let large = if with_large {
             let size = std::env::var("BENCH_LARGE").map_or(1_000_000, |size| {
                 size.parse().expect("`BENCH_LARGE` must be a number")
             });
-            Some(Catalog::open(&directory.path().join("large"), size).await)
+            Some(Catalog::create(&directory.path().join("large"), size).await)
         } else {
             None
         };
-        for (index, (what, calls)) in small.questions.iter().enumerate() {
-            if !only.is_empty() && !only.iter().any(|word| what.contains(word)) {
+        for (index, scenario) in small.scenarios.iter().enumerate() {
+            let is_selected = |word: &String| scenario.name.contains(word);
+            if !selected.is_empty() && !selected.iter().any(is_selected) {
                 continue;
             }
-            compare(what, &small.server, &bare, calls).await;
+            compare_to_baseline(scenario, &small.server, &baseline).await;
             if let Some(large) = &large {
-                against_the_small(what, &small, &large.questions[index].1, large).await;
+                let in_large = &large.scenarios[index];
+                compare_sizes(&small.server, scenario, &large.server, in_large).await;
             }
         }
     });
 }
 
-/// A shop with its catalog, and what it is asked.
+/// Requests of one kind.
+struct Scenario {
+    name: &'static str,
+    requests: Arc<Vec<Vec<u8>>>,
+}
+
+/// A shop with the scenarios for its products.
 struct Catalog {
     server: Server,
     first_page: Vec<u8>,
-    questions: Vec<(&'static str, Arc<Vec<Vec<u8>>>)>,
+    scenarios: Vec<Scenario>,
 }
 
 impl Catalog {
-    async fn open(home: &FilePath, size: usize) -> Catalog {
+    /// Seeds a shop and starts its server.
+    async fn create(home: &FilePath, size: usize) -> Catalog {
         let count = size.to_string();
         let seed = ["admin", "seed", "--products", &count, "--customers", "0"];
-        shop(home, &seed, &[]);
+        run_shop(home, &seed, &[]);
         let server = Server::shop(home);
-        let mut first = Connection::open(&server.address).await;
-        let call = request("GET", "/api/v1/products?limit=20", None, "");
-        let (status, body) = first.call(&call).await;
+        let mut connection = Connection::open(&server.address).await;
+        let first_request = get_request("/api/v1/products?limit=20");
+        let (status, body) = connection.send(&first_request).await;
         assert_eq!(status, 200);
         let first_page = body.to_vec();
-        let page: Listed = serde_json::from_slice(&first_page).expect("a page");
+        let page: ProductPage = serde_json::from_slice(&first_page).expect("a page");
         let slug = page
             .data
             .iter()
@@ -95,32 +107,32 @@ impl Catalog {
             .map(|category| category.slug.clone())
             .expect("a category");
         let mut cursor = String::new();
-        let mut cursors = Vec::new();
+        let mut cursor_paths = Vec::new();
         for _ in 0..20 {
             let path = format!("/api/v1/products?sort=price&limit=20&cursor={cursor}");
-            let (status, body) = first.call(&request("GET", &path, None, "")).await;
+            let (status, body) = connection.send(&get_request(&path)).await;
             assert_eq!(status, 200);
             let answer: serde_json::Value = serde_json::from_slice(body).expect("JSON");
             answer["nextCursor"]
                 .as_str()
                 .expect("a cursor")
                 .clone_into(&mut cursor);
-            cursors.push(path);
+            cursor_paths.push(path);
         }
         let lists = (1..=5).map(|page| format!("/api/v1/products?page={page}&limit=20"));
         let singles = page
             .data
             .iter()
             .map(|product| format!("/api/v1/products/{}", product.id));
-        let narrow = (1..=5).map(|page| {
+        let filters = (1..=5).map(|page| {
             format!(
                 "/api/v1/products?category={slug}&minPrice=1000&sort=price&page={page}&limit=20"
             )
         });
-        // The last pages of the smaller one, whatever the size.
-        let deep =
+        // The last pages of the small shop, in both shops.
+        let deep_pages =
             (490..=499).map(|page| format!("/api/v1/products?sort=name&page={page}&limit=20"));
-        let words = [
+        let queries = [
             "cotton",
             "steel%20lamp",
             "notebook",
@@ -128,114 +140,115 @@ impl Catalog {
             "oak",
             "kettel",
         ];
-        let searches = words
+        let searches = queries
             .iter()
-            .map(|words| format!("/api/v1/products?q={words}&limit=20"));
-        let filters = [
+            .map(|query| format!("/api/v1/products?q={query}&limit=20"));
+        let filtered_queries = [
             format!("cotton&category={slug}"),
             format!("steel%20lamp&category={slug}&inStock=true"),
             "cotton&minPrice=1000".to_owned(),
             "oak&inStock=true".to_owned(),
             "notebook&maxPrice=50000&inStock=true".to_owned(),
         ];
-        let narrowed = filters
+        let filtered_searches = filtered_queries
             .iter()
-            .map(|asked| format!("/api/v1/products?q={asked}&limit=20"));
-        let asked = |paths: Vec<String>| {
-            let calls = paths.iter().map(|path| request("GET", path, None, ""));
-            Arc::new(calls.collect())
+            .map(|query| format!("/api/v1/products?q={query}&limit=20"));
+        let scenario = |name, paths: Vec<String>| Scenario {
+            name,
+            requests: Arc::new(paths.iter().map(|path| get_request(path)).collect()),
         };
-        let questions = vec![
-            ("list of 20 with total", asked(lists.collect())),
-            ("one product", asked(singles.collect())),
-            ("filter, sort and total", asked(narrow.collect())),
-            ("deep page", asked(deep.collect())),
-            ("walk by cursor", asked(cursors)),
-            ("search", asked(searches.collect())),
-            ("search, narrowed", asked(narrowed.collect())),
+        let scenarios = vec![
+            scenario("list of 20 with total", lists.collect()),
+            scenario("one product", singles.collect()),
+            scenario("filter, sort and total", filters.collect()),
+            scenario("deep page", deep_pages.collect()),
+            scenario("cursor pagination", cursor_paths),
+            scenario("search", searches.collect()),
+            scenario("search with filters", filtered_searches.collect()),
         ];
         Catalog {
             server,
             first_page,
-            questions,
+            scenarios,
         }
     }
 }
 
-/// How much longer the larger catalog takes for the same.
-async fn against_the_small(
-    what: &str,
-    small: &Catalog,
-    calls: &Arc<Vec<Vec<u8>>>,
-    large: &Catalog,
-) {
-    let own = &small
-        .questions
-        .iter()
-        .find(|(name, _)| *name == what)
-        .expect("the same")
-        .1;
+fn get_request(path: &str) -> Vec<u8> {
+    request("GET", path, &[], "")
+}
+
+/// Prints the time of the larger shop as a ratio to the smaller one.
+async fn compare_sizes(small: &Server, in_small: &Scenario, large: &Server, in_large: &Scenario) {
     let mut ratios = Vec::new();
     for _ in 0..ROUNDS {
-        let one = measure(&small.server.address, own).await;
-        let other = measure(&large.server.address, calls).await;
-        ratios.push(one.0 / other.0);
+        let small = measure(&small.address, in_small).await;
+        let large = measure(&large.address, in_large).await;
+        ratios.push(small.per_second / large.per_second);
     }
     println!(
-        "{what}: the large catalog takes {:.2} × as long (median of {ROUNDS})",
+        "{}: the large catalog takes {:.2} × the time (median of {ROUNDS})",
+        in_small.name,
         median(ratios)
     );
 }
 
-async fn compare(what: &str, shop: &Server, bare: &Server, calls: &Arc<Vec<Vec<u8>>>) {
+/// Prints the throughput of the shop as a ratio to the baseline.
+async fn compare_to_baseline(scenario: &Scenario, shop: &Server, baseline: &Server) {
+    let name = scenario.name;
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let limit = measure(&bare.address, calls).await;
-        let own = measure(&shop.address, calls).await;
-        ratios.push(own.0 / limit.0);
+        let baseline = measure(&baseline.address, scenario).await;
+        let shop = measure(&shop.address, scenario).await;
+        let ratio = shop.per_second / baseline.per_second;
+        ratios.push(ratio);
         println!(
-            "{what}, round {round}: shop {:.0}/s (p50 {} µs, p99 {} µs), bare axum {:.0}/s \
-             (p50 {} µs, p99 {} µs), ratio {:.2}",
-            own.0,
-            own.1,
-            own.2,
-            limit.0,
-            limit.1,
-            limit.2,
-            own.0 / limit.0
+            "{name}, round {round}: shop {:.0}/s (p50 {} µs, p99 {} µs), bare axum {:.0}/s \
+             (p50 {} µs, p99 {} µs), ratio {ratio:.2}",
+            shop.per_second,
+            shop.p50_micros,
+            shop.p99_micros,
+            baseline.per_second,
+            baseline.p50_micros,
+            baseline.p99_micros,
         );
     }
     println!(
-        "{what}: {:.2} × bare axum (median of {ROUNDS})",
+        "{name}: {:.2} × bare axum (median of {ROUNDS})",
         median(ratios)
     );
 }
 
-async fn measure(address: &str, calls: &Arc<Vec<Vec<u8>>>) -> (f64, u32, u32) {
+/// Sends random requests of a scenario over all connections.
+async fn measure(address: &str, scenario: &Scenario) -> Measurement {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(Connection::open(address).await);
     }
-    let (_, rate) = load(connections, SPAN, |index, mut connection, until, tally| {
-        let calls = Arc::clone(calls);
-        let mut dice = Dice(index as u64 * 7919 + 1);
-        async move {
-            while Instant::now() < until {
-                let started = Instant::now();
-                let (status, _) = connection.call(&calls[dice.below(calls.len())]).await;
-                assert_eq!(status, 200);
-                tally.count(started.elapsed());
+    let (_, measurement) = run_load(
+        connections,
+        DURATION,
+        |index, mut connection, deadline, latencies| {
+            let requests = Arc::clone(&scenario.requests);
+            let mut rng = Rng(index as u64 * 7919 + 1);
+            async move {
+                while Instant::now() < deadline {
+                    let started = Instant::now();
+                    let (status, _) = connection.send(&requests[rng.below(requests.len())]).await;
+                    assert_eq!(status, 200);
+                    latencies.record(started.elapsed());
+                }
+                connection
             }
-            connection
-        }
-    })
+        },
+    )
     .await;
-    rate
+    measurement
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed {
+struct ProductPage {
     data: Vec<Product>,
     page: i64,
     limit: i64,
@@ -267,10 +280,10 @@ struct Category {
     slug: String,
 }
 
-/// The limit: axum, the same products, nothing else.
-fn serve_bare(file: &str) {
+/// Runs the baseline server.
+fn serve_baseline(file: &str) {
     let text = std::fs::read(file).expect("the products");
-    let page: &'static Listed = Box::leak(serde_json::from_slice(&text).expect("a page"));
+    let page: &'static ProductPage = Box::leak(serde_json::from_slice(&text).expect("a page"));
     let router = Router::new()
         .route("/api/v1/products", get(move || async move { Json(page) }))
         .route(
@@ -289,6 +302,8 @@ fn serve_bare(file: &str) {
             "listening on http://{}",
             listener.local_addr().expect("an address")
         );
-        axum::serve(listener, router).await.expect("it serves");
+        axum::serve(listener, router)
+            .await
+            .expect("the server runs");
     });
 }

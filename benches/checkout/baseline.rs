@@ -1,4 +1,4 @@
-//! The limit on one file: the shop's own statements, each write with a durable commit of its own.
+//! The baseline on `SQLite`: the shop's statements in a loop on one thread, without HTTP, one durable commit per write.
 
 use std::{
     fmt::Write,
@@ -6,22 +6,30 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sha2::{Digest, Sha256};
 use shop::infra::db::placeholders;
 
-use crate::support::Dice;
+use crate::support::Rng;
 
-/// The limit: the same statements, one thread, no HTTP, one durable commit for each write.
-pub(crate) struct Bare {
+pub(crate) struct SqliteBaseline {
     connection: rusqlite::Connection,
     sessions: Vec<Vec<u8>>,
     users: Vec<Vec<u8>>,
     products: Vec<Vec<u8>>,
-    dice: Dice,
-    next: u64,
+    rng: Rng,
+    orders: u64,
 }
 
-impl Bare {
-    pub(crate) fn open(path: &Path) -> Bare {
+/// A row of [`CART_LINES`].
+struct Line {
+    product: Vec<u8>,
+    name: String,
+    price: i64,
+    quantity: i64,
+}
+
+impl SqliteBaseline {
+    pub(crate) fn open(path: &Path) -> SqliteBaseline {
         let connection = rusqlite::Connection::open(path).expect("the copy opens");
         connection
             .set_db_config(
@@ -43,7 +51,7 @@ impl Bare {
         };
         let users = ids("SELECT id FROM users WHERE role = 'CUSTOMER'");
         let products = ids("SELECT id FROM products");
-        // A session for each, as the shop has them.
+        // One session per user, with the id of the user.
         for (number, user) in users.iter().enumerate() {
             connection
                 .execute(
@@ -52,81 +60,99 @@ impl Bare {
                 )
                 .expect("a session");
         }
-        Bare {
+        SqliteBaseline {
             sessions: users.clone(),
             users,
             products,
             connection,
-            dice: Dice(42),
-            next: 0,
+            rng: Rng(42),
+            orders: 0,
         }
     }
 
-    pub(crate) fn rate(&mut self, span: Duration) -> f64 {
+    /// Runs units for `duration`. Returns units per second.
+    pub(crate) fn run(&mut self, duration: Duration) -> f64 {
         let started = Instant::now();
         let mut units = 0_u32;
-        while started.elapsed() < span {
-            let who = self.dice.below(self.users.len());
+        while started.elapsed() < duration {
+            let user = self.rng.below(self.users.len());
             for _ in 0..3 {
-                self.add_to_cart(who).expect("a cart write");
+                self.add_to_cart(user).expect("a cart write");
             }
-            self.order(who).expect("an order");
+            self.place_order(user).expect("an order");
             units += 1;
         }
         f64::from(units) / started.elapsed().as_secs_f64()
     }
 
-    fn add_to_cart(&mut self, who: usize) -> rusqlite::Result<()> {
-        let product = &self.products[self.dice.below(self.products.len())];
+    fn add_to_cart(&mut self, user: usize) -> rusqlite::Result<()> {
+        let product = &self.products[self.rng.below(self.products.len())];
         let c = &self.connection;
         c.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        c.prepare_cached(VISITOR)?
-            .query_row((&self.sessions[who], 1, &self.users[who]), |_| Ok(()))?;
-        let mut held = 1_i64;
-        let mut lines = c.prepare_cached(LINES)?;
-        let mut rows = lines.query([&self.users[who]])?;
+        self.check_session(user)?;
+        let mut quantity = 1_i64;
+        let mut lines = c.prepare_cached(CART_LINES)?;
+        let mut rows = lines.query([&self.users[user]])?;
         while let Some(row) = rows.next()? {
             if row.get_ref(0)?.as_blob()? == product.as_slice() {
-                held += row.get::<_, i64>(4)?;
+                quantity += row.get::<_, i64>(4)?;
             }
         }
         drop(rows);
         c.prepare_cached(PRODUCT)?
             .query_row([product], |_| Ok(()))?;
-        c.prepare_cached(PUT)?
-            .execute((&self.users[who], product, held, 1))?;
+        c.prepare_cached(UPSERT_CART_ITEM)?
+            .execute((&self.users[user], product, quantity, 1))?;
         c.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
 
-    fn order(&mut self, who: usize) -> rusqlite::Result<()> {
-        self.next += 1;
-        let id = self.next.to_be_bytes();
+    fn place_order(&mut self, user: usize) -> rusqlite::Result<()> {
+        self.orders += 1;
+        let key = self.rng.hex_key();
+        let id = self.orders.to_be_bytes();
+        let number = format!("{:08}", self.orders);
         let c = &self.connection;
         c.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        c.prepare_cached(VISITOR)?
-            .query_row((&self.sessions[who], 1, &self.users[who]), |_| Ok(()))?;
-        let lines: Vec<(Vec<u8>, String, i64, i64)> = c
-            .prepare_cached(LINES)?
-            .query_map([&self.users[who]], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?))
+        self.check_session(user)?;
+        let is_repeat =
+            c.prepare_cached(IDEMPOTENCY_KEY)?
+                .exists((&self.users[user], ROUTE, &key, 0))?;
+        assert!(!is_repeat, "the keys are unique");
+        let lines: Vec<Line> = c
+            .prepare_cached(CART_LINES)?
+            .query_map([&self.users[user]], |row| {
+                Ok(Line {
+                    product: row.get(0)?,
+                    name: row.get(1)?,
+                    price: row.get(2)?,
+                    quantity: row.get(4)?,
+                })
             })?
             .collect::<Result<_, _>>()?;
-        let total: i64 = lines
-            .iter()
-            .map(|(_, _, price, quantity)| price * quantity)
-            .sum();
-        let number = format!("{:08}", self.next);
-        c.prepare_cached(ORDER)?
-            .execute((&id, &number, &self.users[who], "PENDING", total, 1))?;
+        let total: i64 = lines.iter().map(|line| line.price * line.quantity).sum();
+        c.prepare_cached(INSERT_ORDER)?.execute((
+            &id,
+            &number,
+            &self.users[user],
+            "PENDING",
+            total,
+            1,
+        ))?;
         let mut items: Vec<&dyn rusqlite::ToSql> = Vec::new();
-        for (product, name, price, quantity) in &lines {
-            items.extend([&id as &dyn rusqlite::ToSql, product, name, price, quantity]);
+        for line in &lines {
+            items.extend([
+                &id as &dyn rusqlite::ToSql,
+                &line.product,
+                &line.name,
+                &line.price,
+                &line.quantity,
+            ]);
         }
-        c.prepare_cached(&format!("{ITEMS} {}", placeholders(5, lines.len())))?
+        c.prepare_cached(&format!("{INSERT_ITEMS} {}", placeholders(5, lines.len())))?
             .execute(items.as_slice())?;
-        let provider_order = format!("order_{:014}", self.next);
-        c.prepare_cached(PAYMENT)?.execute((
+        let provider_order = format!("order_{:014}", self.orders);
+        c.prepare_cached(INSERT_PAYMENT)?.execute((
             &id,
             &id,
             "mock",
@@ -136,79 +162,190 @@ impl Bare {
             1,
         ))?;
         c.prepare_cached("DELETE FROM cart_items WHERE user_id = ?1")?
-            .execute([&self.users[who]])?;
+            .execute([&self.users[user]])?;
+        self.take_stock(id, &lines)?;
+        self.queue_email(user, id, &number, &lines, total)?;
+        self.store_response(user, &key, id, &order_json(id, &number, &lines, total))?;
+        c.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    fn check_session(&self, user: usize) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(SESSION)?
+            .query_row((&self.sessions[user], 1, &self.users[user]), |_| Ok(()))
+    }
+
+    /// Reduces the stock, and writes the stock movements and the event.
+    fn take_stock(&self, order: [u8; 8], lines: &[Line]) -> rusqlite::Result<()> {
+        let c = &self.connection;
         let mut changes = String::from("[");
         let mut movements: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
-        for (line, (product, _, _, quantity)) in lines.iter().enumerate() {
-            c.prepare_cached(TAKE)?.execute((product, -quantity))?;
+        for (position, line) in lines.iter().enumerate() {
+            let product = &line.product;
+            c.prepare_cached(CHANGE_STOCK)?
+                .execute((product, -line.quantity))?;
             let stock: i64 = c
                 .prepare_cached(STOCK)?
                 .query_row([product], |row| row.get(0))?;
-            let mut movement = id.to_vec();
-            movement.push(u8::try_from(line).expect("few lines"));
+            let mut movement = order.to_vec();
+            movement.push(u8::try_from(position).expect("few lines"));
             movements.push(Box::new(movement));
             movements.push(Box::new(product.clone()));
-            movements.push(Box::new(-quantity));
+            movements.push(Box::new(-line.quantity));
             movements.push(Box::new("order"));
-            movements.push(Box::new(id));
+            movements.push(Box::new(order));
             movements.push(Box::new(None::<String>));
             movements.push(Box::new(1));
-            let product = hex::encode(product);
-            write!(
-                changes,
-                "{{\"id\":\"{product}\",\"stockQuantity\":{stock}}},"
-            )
-            .expect("a text takes it");
+            append(
+                &mut changes,
+                format_args!(
+                    "{{\"id\":\"{}\",\"stockQuantity\":{stock}}},",
+                    hex::encode(product)
+                ),
+            );
         }
-        c.prepare_cached(&format!("{MOVEMENTS} {}", placeholders(7, lines.len())))?
-            .execute(rusqlite::params_from_iter(movements.iter()))?;
-        c.prepare_cached(EVENT)?.execute((1, &changes))?;
+        c.prepare_cached(&format!(
+            "{INSERT_MOVEMENTS} {}",
+            placeholders(7, lines.len())
+        ))?
+        .execute(rusqlite::params_from_iter(movements.iter()))?;
+        c.prepare_cached(INSERT_EVENT)?.execute((1, &changes))?;
+        Ok(())
+    }
+
+    fn queue_email(
+        &self,
+        user: usize,
+        order: [u8; 8],
+        number: &str,
+        lines: &[Line],
+        total: i64,
+    ) -> rusqlite::Result<()> {
+        let c = &self.connection;
         let (email, name): (String, String) = c
             .prepare_cached(ADDRESS)?
-            .query_row([&self.users[who]], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut letter = format!("{{\"name\":\"{name}\",\"number\":\"{number}\",\"items\":[");
-        for (_, name, price, quantity) in &lines {
-            let sum = price * quantity;
-            write!(
-                letter,
-                "{{\"name\":\"{name}\",\"quantity\":{quantity},\"lineTotal\":{sum}}},"
-            )
-            .expect("a text takes it");
+            .query_row([&self.users[user]], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut data = format!("{{\"name\":\"{name}\",\"number\":\"{number}\",\"items\":[");
+        for line in lines {
+            append(
+                &mut data,
+                format_args!(
+                    "{{\"name\":\"{}\",\"quantity\":{},\"lineTotal\":{}}},",
+                    line.name,
+                    line.quantity,
+                    line.price * line.quantity
+                ),
+            );
         }
-        write!(letter, "],\"total\":{total}}}").expect("a text takes it");
-        c.prepare_cached(LETTER)?
-            .execute((&id, &email, "order-placed", &letter, 1))?;
-        c.prepare_cached("COMMIT")?.execute([])?;
+        append(&mut data, format_args!("],\"total\":{total}}}"));
+        c.prepare_cached(INSERT_EMAIL)?
+            .execute((&order, &email, "order-placed", &data, 1))?;
+        Ok(())
+    }
+
+    /// Stores the response under the idempotency key.
+    fn store_response(
+        &self,
+        user: usize,
+        key: &str,
+        order: [u8; 8],
+        body: &str,
+    ) -> rusqlite::Result<()> {
+        let body_hash = Sha256::digest(b"");
+        let headers = format!(
+            "[[\"location\",\"/api/v1/orders/{:0>36}\"]]",
+            hex::encode(order)
+        );
+        self.connection
+            .prepare_cached(INSERT_IDEMPOTENCY_KEY)?
+            .execute((
+                &self.users[user],
+                ROUTE,
+                key,
+                body_hash.as_slice(),
+                201,
+                &headers,
+                body.as_bytes(),
+                1,
+            ))?;
         Ok(())
     }
 }
 
-const VISITOR: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+/// Returns a response body with the fields of the shop's.
+fn order_json(id: [u8; 8], number: &str, lines: &[Line], total: i64) -> String {
+    let id = format!("{:0>36}", hex::encode(id));
+    let mut json = format!(
+        "{{\"id\":\"{id}\",\"number\":\"{number}\",\"userId\":\"{id}\",\"status\":\"PENDING\",\"items\":["
+    );
+    for line in lines {
+        append(
+            &mut json,
+            format_args!(
+                "{{\"productId\":\"{:0>36}\",\"name\":\"{}\",\"price\":{},\"quantity\":{},\"lineTotal\":{}}},",
+                hex::encode(&line.product),
+                line.name,
+                line.price,
+                line.quantity,
+                line.price * line.quantity
+            ),
+        );
+    }
+    append(
+        &mut json,
+        format_args!(
+            "],\"totalAmount\":{total},\"currency\":\"INR\",\"payment\":{{\"id\":\"{id}\",\"provider\":\"mock\",\
+             \"providerOrderId\":\"order_{number:0>14}\",\"status\":\"CREATED\",\"amount\":{total},\
+             \"refundedAmount\":0,\"transactionId\":null,\"refunds\":[]}},\
+             \"createdAt\":\"2026-01-01T00:00:00.000Z\",\"updatedAt\":\"2026-01-01T00:00:00.000Z\"}}"
+        ),
+    );
+    json
+}
+
+fn append(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments)
+        .expect("a string can be written to");
+}
+
+const ROUTE: &str = "POST /api/v1/orders";
+
+const SESSION: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
-const LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
+const CART_LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
     FROM cart_items c JOIN products p ON p.id = c.product_id
     WHERE c.user_id = ?1 AND p.deleted_at IS NULL";
 const PRODUCT: &str =
     "SELECT name, price, stock, images FROM products WHERE id = ?1 AND deleted_at IS NULL";
-const PUT: &str = "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+const UPSERT_CART_ITEM: &str = "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
     VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = excluded.quantity";
-const ORDER: &str = "INSERT INTO orders
+const INSERT_ORDER: &str = "INSERT INTO orders
     (id, number, user_id, status, total, created_at, updated_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (number) DO NOTHING";
-const ITEMS: &str = "INSERT INTO order_items (order_id, product_id, name, price, quantity) VALUES";
-const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, provider_order_id, status,
-    amount, transaction_id, created_at, updated_at)
+const INSERT_ITEMS: &str =
+    "INSERT INTO order_items (order_id, product_id, name, price, quantity) VALUES";
+const INSERT_PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, provider_order_id,
+    status, amount, transaction_id, created_at, updated_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?7)";
-const TAKE: &str = "UPDATE products SET stock = stock + ?2
+const CHANGE_STOCK: &str = "UPDATE products SET stock = stock + ?2
     WHERE id = ?1 AND stock + ?2 >= 0 AND (?2 < 0 OR stock + ?2 <= 1000000000)
              AND deleted_at IS NULL";
 const STOCK: &str = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL";
-const MOVEMENTS: &str = "INSERT INTO stock_movements
+const INSERT_MOVEMENTS: &str = "INSERT INTO stock_movements
     (id, product_id, delta, cause, order_id, note, at) VALUES";
 const ADDRESS: &str = "SELECT email, name FROM users WHERE id = ?1";
-const LETTER: &str = "INSERT INTO outbox
+const INSERT_EMAIL: &str = "INSERT INTO outbox
     (id, recipient, template, data, state, tries, since, due_at, created_at)
     VALUES (?1, ?2, ?3, ?4, 'waiting', 0, ?5, ?5, ?5)";
-const EVENT: &str = "INSERT INTO events (seq, at, changes)
+const INSERT_EVENT: &str = "INSERT INTO events (seq, at, changes)
     VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)";
+const IDEMPOTENCY_KEY: &str = "SELECT body_hash, status, headers, body FROM idempotency_keys
+    WHERE user_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4";
+const INSERT_IDEMPOTENCY_KEY: &str = "INSERT INTO idempotency_keys
+    (user_id, route, key, body_hash, status, headers, body, created_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (user_id, route, key) DO UPDATE
+    SET body_hash = excluded.body_hash, status = excluded.status,
+        headers = excluded.headers, body = excluded.body, created_at = excluded.created_at";

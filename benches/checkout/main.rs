@@ -1,18 +1,22 @@
-//! How fast the shop sells, against the limit of a bare loop.
+//! Throughput of checkouts, as a ratio to the same SQL statements without the shop.
 //!
-//! A unit is three cart writes and one order, each durable. The shop does them over HTTP, signed in
-//! and validated; the limit does the same without HTTP. On `SQLite`, with 64 connections, it is one
-//! thread that runs the same statements through `rusqlite` on a copy of the same file, with a durable
-//! commit for each write. With `-- --postgres`, with 16 connections, it is `pgbench` with the same
-//! statements, prepared. Both are measured in turn, and the ratio is what counts.
+//! One unit is three cart writes and one order, each a durable commit. The shop receives them over HTTP, with
+//! authentication, validation and an `Idempotency-Key` on the order. The baseline runs the same statements, including
+//! the lookup and the insert of the key:
+//!
+//! - on `SQLite`, with 64 connections: one thread with `rusqlite`, on a copy of the same file
+//! - on Postgres (`-- --postgres`), with 16 connections: `pgbench`, with prepared statements, on a copy of the same
+//!   database
+//!
+//! The two are measured alternating.
 
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and ends where anything is amiss"
+    reason = "a benchmark prints results, and panics on errors"
 )]
 
-mod bare;
+mod baseline;
 mod pgbench;
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,62 +26,72 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bare::Bare;
+use baseline::SqliteBaseline;
 use pgbench::Pgbench;
-use support::{Connection, Dice, Server, load, median, request, run, shop as program};
+use support::{Connection, Rng, Server, block_on, median, request, run_load, run_shop};
 
-const ON_SQLITE: usize = 64;
-const ON_POSTGRES: usize = 16;
+const SQLITE_CONNECTIONS: usize = 64;
+const POSTGRES_CONNECTIONS: usize = 16;
 const ROUNDS: usize = 3;
-const LIMIT_SPAN: Duration = Duration::from_secs(3);
-const SHOP_SPAN: Duration = Duration::from_secs(6);
+const BASELINE_DURATION: Duration = Duration::from_secs(3);
+const SHOP_DURATION: Duration = Duration::from_secs(6);
 
 fn main() {
     let on_postgres = std::env::args().any(|argument| argument == "--postgres");
-    run(async {
+    block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
         let home = directory.path().join("shop");
         if on_postgres {
-            against_pgbench(&home).await;
+            compare_on_postgres(&home).await;
         } else {
-            against_the_bare_loop(&home, &directory.path().join("bare.db")).await;
+            compare_on_sqlite(&home, &directory.path().join("baseline.db")).await;
         }
     });
 }
 
-async fn against_the_bare_loop(home: &Path, copy: &Path) {
-    let password = seed(home, ON_SQLITE);
-    fill_shelves(&home.join("shop.db"));
+async fn compare_on_sqlite(home: &Path, copy: &Path) {
+    let password = seed(home, SQLITE_CONNECTIONS, &[]);
+    fill_stock(&home.join("shop.db"));
     std::fs::copy(home.join("shop.db"), copy).expect("a copy of the file");
     let server = Server::shop(home);
-    let mut bare = Bare::open(copy);
-    compare(&server, &password, ON_SQLITE, "bare loop", || {
-        bare.rate(LIMIT_SPAN)
-    })
+    let mut baseline = SqliteBaseline::open(copy);
+    let units_per_second = || baseline.run(BASELINE_DURATION);
+    compare(
+        &server,
+        &password,
+        SQLITE_CONNECTIONS,
+        "bare loop",
+        units_per_second,
+    )
     .await;
 }
 
-async fn against_pgbench(home: &Path) {
+async fn compare_on_postgres(home: &Path) {
     let database = Pgbench::start();
     let environment = [("SHOP_DATABASE_URL", database.url("shop"))];
-    let password = seed_on(home, ON_POSTGRES, &environment);
-    database.fill_shelves();
-    let server = Server::shop_on(home, &environment);
-    compare(&server, &password, ON_POSTGRES, "pgbench", || {
-        database.rate(ON_POSTGRES, LIMIT_SPAN)
-    })
+    let password = seed(home, POSTGRES_CONNECTIONS, &environment);
+    database.fill_stock_and_copy();
+    let server = Server::shop_with(home, &environment);
+    let units_per_second = || database.run(POSTGRES_CONNECTIONS, BASELINE_DURATION);
+    compare(
+        &server,
+        &password,
+        POSTGRES_CONNECTIONS,
+        "pgbench",
+        units_per_second,
+    )
     .await;
 }
 
-/// Measures the shop and its limit in turn.
+/// Measures the shop and the baseline, alternating. `baseline` returns units per second.
 async fn compare(
     server: &Server,
     password: &str,
     customers: usize,
-    name: &str,
-    mut limit: impl FnMut() -> f64,
+    baseline_name: &str,
+    mut baseline: impl FnMut() -> f64,
 ) {
-    let products = all_products(&server.address).await;
+    let products = product_ids(&server.address).await;
     let mut tokens = Vec::new();
     let mut connections = Vec::new();
     for number in 1..=customers {
@@ -87,44 +101,41 @@ async fn compare(
     }
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let limit = limit();
-        let (back, (rate, p50, p99)) = load(
+        let baseline = baseline();
+        let (returned, shop) = run_load(
             connections,
-            SHOP_SPAN,
-            |index, mut connection, until, tally| {
+            SHOP_DURATION,
+            |index, mut connection, deadline, latencies| {
                 let (token, products) = (tokens[index].clone(), products.clone());
-                let mut dice = Dice((index * 7919 + round) as u64 + 1);
+                let mut rng = Rng((index * 7919 + round) as u64 + 1);
                 async move {
-                    while Instant::now() < until {
+                    while Instant::now() < deadline {
                         let started = Instant::now();
-                        check_out(&mut connection, &token, &products, &mut dice).await;
-                        tally.count(started.elapsed());
+                        check_out(&mut connection, &token, &products, &mut rng).await;
+                        latencies.record(started.elapsed());
                     }
                     connection
                 }
             },
         )
         .await;
-        connections = back;
-        ratios.push(rate / limit);
+        connections = returned;
+        let ratio = shop.per_second / baseline;
+        ratios.push(ratio);
         println!(
-            "round {round}: shop {rate:.0} units/s (p50 {p50} µs, p99 {p99} µs), \
-             {name} {limit:.0} units/s, ratio {:.2}",
-            rate / limit
+            "round {round}: shop {:.0} units/s (p50 {} µs, p99 {} µs), \
+             {baseline_name} {baseline:.0} units/s, ratio {ratio:.2}",
+            shop.per_second, shop.p50_micros, shop.p99_micros,
         );
     }
     println!(
-        "checkout: {:.2} × the {name} (median of {ROUNDS})",
+        "checkout: {:.2} × the {baseline_name} (median of {ROUNDS})",
         median(ratios)
     );
 }
 
-/// A shop of 10,000 products; tells the customers' password.
-fn seed(home: &Path, customers: usize) -> String {
-    seed_on(home, customers, &[])
-}
-
-fn seed_on(home: &Path, customers: usize, environment: &[(&str, String)]) -> String {
+/// Creates a shop of 10,000 products. Returns the password of its customers.
+fn seed(home: &Path, customers: usize, environment: &[(&str, String)]) -> String {
     let customers = customers.to_string();
     let arguments = [
         "admin",
@@ -134,15 +145,15 @@ fn seed_on(home: &Path, customers: usize, environment: &[(&str, String)]) -> Str
         "--customers",
         &customers,
     ];
-    let seeded = program(home, &arguments, environment);
-    seeded["customerPassword"]
+    let report = run_shop(home, &arguments, environment);
+    report["customerPassword"]
         .as_str()
         .expect("a password")
         .to_owned()
 }
 
-/// So much of everything that nothing sells out while it is measured.
-fn fill_shelves(path: &Path) {
+/// Sets the stock so high that no product sells out.
+fn fill_stock(path: &Path) {
     let connection = rusqlite::Connection::open(path).expect("the file opens");
     connection
         .execute("UPDATE products SET stock = 1000000", [])
@@ -152,12 +163,12 @@ fn fill_shelves(path: &Path) {
         .expect("a checkpoint");
 }
 
-async fn all_products(address: &str) -> Vec<String> {
+async fn product_ids(address: &str) -> Vec<String> {
     let mut connection = Connection::open(address).await;
     let mut ids = Vec::new();
     for page in 1..=100 {
         let path = format!("/api/v1/products?limit=100&page={page}");
-        let (status, body) = connection.call(&request("GET", &path, None, "")).await;
+        let (status, body) = connection.send(&request("GET", &path, &[], "")).await;
         assert_eq!(status, 200);
         let page: serde_json::Value = serde_json::from_slice(body).expect("JSON");
         let data = page["data"].as_array().expect("a page").iter();
@@ -166,26 +177,31 @@ async fn all_products(address: &str) -> Vec<String> {
     ids
 }
 
+/// Returns the value of the `Authorization` header.
 async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> String {
     let body = format!(r#"{{"email":"customer{number}@example.com","password":"{password}"}}"#);
     let (status, body) = connection
-        .call(&request("POST", "/api/v1/auth/login", None, &body))
+        .send(&request("POST", "/api/v1/auth/login", &[], &body))
         .await;
     assert_eq!(status, 200);
-    let answer: serde_json::Value = serde_json::from_slice(body).expect("JSON");
-    answer["accessToken"].as_str().expect("a token").to_owned()
+    let session: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+    let token = session["accessToken"].as_str().expect("a token");
+    format!("Bearer {token}")
 }
 
-async fn check_out(connection: &mut Connection, token: &str, products: &[String], dice: &mut Dice) {
+/// Runs one unit: three cart writes and one order.
+async fn check_out(connection: &mut Connection, token: &str, products: &[String], rng: &mut Rng) {
+    let authorization = ("authorization", token);
     for _ in 0..3 {
-        let product = &products[dice.below(products.len())];
+        let product = &products[rng.below(products.len())];
         let body = format!(r#"{{"productId":"{product}"}}"#);
-        let call = request("POST", "/api/v1/cart", Some(token), &body);
-        let (status, body) = connection.call(&call).await;
+        let add = request("POST", "/api/v1/cart", &[authorization], &body);
+        let (status, body) = connection.send(&add).await;
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
     }
-    let (status, body) = connection
-        .call(&request("POST", "/api/v1/orders", Some(token), ""))
-        .await;
+    let key = rng.hex_key();
+    let headers = [authorization, ("idempotency-key", key.as_str())];
+    let order = request("POST", "/api/v1/orders", &headers, "");
+    let (status, body) = connection.send(&order).await;
     assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));
 }

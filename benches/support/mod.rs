@@ -1,5 +1,4 @@
-//! What the benchmarks share: the real server in a process of its own, and a client that costs
-//! little beside it.
+//! Shared by the benchmarks: the real server in a process of its own, and an HTTP client with little overhead.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,21 +13,21 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A server in a process of its own; it ends with this value.
+/// A server in a process of its own. Dropping the value kills the process.
 pub(crate) struct Server {
     child: Child,
-    /// As `127.0.0.1:40000`.
+    /// Host and port, e.g. `127.0.0.1:40000`.
     pub(crate) address: String,
 }
 
 impl Server {
-    /// The shop itself, as an operator would run it, without rate limits.
+    /// Starts the shop on this data directory, without rate limits.
     pub(crate) fn shop(directory: &Path) -> Server {
-        Server::shop_on(directory, &[])
+        Server::shop_with(directory, &[])
     }
 
-    /// As [`Server::shop`], with these in its environment.
-    pub(crate) fn shop_on(directory: &Path, environment: &[(&str, String)]) -> Server {
+    /// Like [`Server::shop`], with these environment variables.
+    pub(crate) fn shop_with(directory: &Path, environment: &[(&str, String)]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
@@ -38,7 +37,7 @@ impl Server {
         Server::start(command)
     }
 
-    /// Anything that prints `listening on http://…` once it does.
+    /// Starts any server that prints `listening on http://…` when it is ready.
     pub(crate) fn start(mut command: Command) -> Server {
         let child = command
             .stdout(Stdio::piped())
@@ -48,17 +47,17 @@ impl Server {
             child,
             address: String::new(),
         };
-        let output = server.child.stdout.take().expect("its output is here");
+        let output = server.child.stdout.take().expect("stdout is piped");
         let lines = BufReader::new(output).lines().map_while(Result::ok);
-        let listening = |line: String| {
+        let parse_address = |line: String| {
             line.trim()
                 .strip_prefix("listening on http://")
                 .map(str::to_owned)
         };
         server.address = lines
             .into_iter()
-            .find_map(listening)
-            .expect("the server listens");
+            .find_map(parse_address)
+            .expect("the server prints its address");
         server
     }
 }
@@ -70,8 +69,8 @@ impl Drop for Server {
     }
 }
 
-/// Runs a command of the program and gives what it printed.
-pub(crate) fn shop(
+/// Runs a command of the program, and returns its JSON output.
+pub(crate) fn run_shop(
     directory: &Path,
     arguments: &[&str],
     environment: &[(&str, String)],
@@ -88,7 +87,7 @@ pub(crate) fn shop(
     serde_json::from_slice(&output.stdout).expect("it prints JSON")
 }
 
-/// One kept-alive HTTP/1.1 connection.
+/// A persistent HTTP/1.1 connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -99,32 +98,32 @@ impl Connection {
         let stream = TcpStream::connect(address)
             .await
             .expect("the server accepts");
-        stream.set_nodelay(true).expect("a socket has this option");
+        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         Connection {
             stream,
             buffer: Vec::with_capacity(64 * 1024),
         }
     }
 
-    /// Sends a request and reads the whole answer: its status and body.
-    pub(crate) async fn call(&mut self, request: &[u8]) -> (u16, &[u8]) {
+    /// Sends a request, and returns the status and the body of the response.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> (u16, &[u8]) {
         self.stream
             .write_all(request)
             .await
             .expect("the server reads");
         self.buffer.clear();
-        let (status, from, length) = loop {
+        let (status, start, length) = loop {
             let read = self
                 .stream
                 .read_buf(&mut self.buffer)
                 .await
                 .expect("the server answers");
             assert!(read > 0, "the server closed the connection");
-            if let Some(head) = head_of(&self.buffer) {
+            if let Some(head) = parse_head(&self.buffer) {
                 break head;
             }
         };
-        while self.buffer.len() < from + length {
+        while self.buffer.len() < start + length {
             let read = self
                 .stream
                 .read_buf(&mut self.buffer)
@@ -132,12 +131,12 @@ impl Connection {
                 .expect("the server answers");
             assert!(read > 0, "the server closed the connection");
         }
-        (status, &self.buffer[from..from + length])
+        (status, &self.buffer[start..start + length])
     }
 }
 
-/// Status, where the body begins, and how long it is.
-fn head_of(buffer: &[u8]) -> Option<(u16, usize, usize)> {
+/// Returns the status, and the offset and the length of the body.
+fn parse_head(buffer: &[u8]) -> Option<(u16, usize, usize)> {
     let end = buffer.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&buffer[..end]).expect("a head is text");
     let status = head.get(9..12)?.parse().ok()?;
@@ -152,107 +151,120 @@ fn head_of(buffer: &[u8]) -> Option<(u16, usize, usize)> {
     Some((status, end + 4, length))
 }
 
-/// A request's bytes.
-pub(crate) fn request(method: &str, path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
-    let token = token
-        .map(|t| format!("authorization: Bearer {t}\r\n"))
-        .unwrap_or_default();
-    let length = body.len();
-    let body_head = if body.is_empty() {
-        String::new()
-    } else {
-        format!("content-type: application/json\r\ncontent-length: {length}\r\n")
+/// Encodes a request. A body is sent as JSON.
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: shop\r\n");
+    let mut add = |name: &str, value: &str| {
+        for part in [name, ": ", value, "\r\n"] {
+            head.push_str(part);
+        }
     };
-    let empty_post = if body.is_empty() && method == "POST" {
-        "content-length: 0\r\n"
-    } else {
-        ""
-    };
-    format!("{method} {path} HTTP/1.1\r\nhost: shop\r\n{token}{body_head}{empty_post}\r\n{body}")
-        .into_bytes()
+    for (name, value) in headers {
+        add(name, value);
+    }
+    if !body.is_empty() {
+        add("content-type", "application/json");
+    }
+    if !body.is_empty() || method == "POST" {
+        add("content-length", &body.len().to_string());
+    }
+    format!("{head}\r\n{body}").into_bytes()
 }
 
-/// Numbers that look random and are the same in every run.
+/// A pseudorandom number generator (xorshift64*, Vigna 2016): the same numbers in every run.
 #[derive(Clone)]
-pub(crate) struct Dice(pub u64);
+pub(crate) struct Rng(pub u64);
 
-impl Dice {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        // xorshift64* (Vigna, 2016)
+impl Rng {
+    fn next_u64(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
-        let high = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(high).expect("31 bits fit") % bound
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// Returns a number below `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next_u64() >> 33).expect("31 bits fit") % bound
+    }
+
+    /// Returns 32 random hexadecimal digits.
+    pub(crate) fn hex_key(&mut self) -> String {
+        format!("{:016x}{:016x}", self.next_u64(), self.next_u64())
     }
 }
 
-/// Counts what was done in a measured span, and how long each took.
+/// Throughput and latency of a run.
+#[derive(Clone, Copy)]
+pub(crate) struct Measurement {
+    pub(crate) per_second: f64,
+    pub(crate) p50_micros: u32,
+    pub(crate) p99_micros: u32,
+}
+
+/// The latencies of a run.
 #[derive(Clone, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Latencies {
     micros: Arc<std::sync::Mutex<Vec<u32>>>,
 }
 
-impl Tally {
-    pub(crate) fn count(&self, took: Duration) {
-        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        self.micros.lock().expect("no counter panics").push(micros);
+impl Latencies {
+    pub(crate) fn record(&self, latency: Duration) {
+        let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+        self.micros.lock().expect("no worker panics").push(micros);
     }
 
-    /// Units a second over `span`, the median and the 99th percentile in microseconds.
-    pub(crate) fn rate(&self, span: Duration) -> (f64, u32, u32) {
-        let mut micros = self.micros.lock().expect("no counter panics").clone();
+    fn measurement(&self, elapsed: Duration) -> Measurement {
+        let mut micros = self.micros.lock().expect("no worker panics").clone();
         micros.sort_unstable();
-        let at = |part: usize| {
-            micros
-                .get(micros.len() * part / 100)
-                .copied()
-                .unwrap_or_default()
+        let percentile = |percent: usize| {
+            let at = micros.len() * percent / 100;
+            micros.get(at).copied().unwrap_or_default()
         };
-        (
-            f64::from(u32::try_from(micros.len()).unwrap_or(u32::MAX)) / span.as_secs_f64(),
-            at(50),
-            at(99),
-        )
+        let count = f64::from(u32::try_from(micros.len()).unwrap_or(u32::MAX));
+        Measurement {
+            per_second: count / elapsed.as_secs_f64(),
+            p50_micros: percentile(50),
+            p99_micros: percentile(99),
+        }
     }
 }
 
-/// Lets all connections work for `span` on one thread and gives units a second, p50 and p99.
-pub(crate) async fn load<F, Fut>(
-    workers: Vec<Connection>,
-    span: Duration,
-    unit: F,
-) -> (Vec<Connection>, (f64, u32, u32))
+/// Runs one worker per connection for `duration`, all on the current thread. Returns the connections.
+pub(crate) async fn run_load<F, Fut>(
+    connections: Vec<Connection>,
+    duration: Duration,
+    worker: F,
+) -> (Vec<Connection>, Measurement)
 where
-    F: Fn(usize, Connection, Instant, Tally) -> Fut,
+    F: Fn(usize, Connection, Instant, Latencies) -> Fut,
     Fut: Future<Output = Connection> + 'static,
 {
-    let tally = Tally::default();
+    let latencies = Latencies::default();
     let started = Instant::now();
-    let until = started + span;
-    let tasks: Vec<_> = workers
+    let deadline = started + duration;
+    let tasks: Vec<_> = connections
         .into_iter()
         .enumerate()
         .map(|(index, connection)| {
-            tokio::task::spawn_local(unit(index, connection, until, tally.clone()))
+            tokio::task::spawn_local(worker(index, connection, deadline, latencies.clone()))
         })
         .collect();
-    let mut back = Vec::new();
+    let mut connections = Vec::new();
     for task in tasks {
-        back.push(task.await.expect("no worker panics"));
+        connections.push(task.await.expect("no worker panics"));
     }
-    let rate = tally.rate(started.elapsed());
-    (back, rate)
+    let measurement = latencies.measurement(started.elapsed());
+    (connections, measurement)
 }
 
-/// The middle one.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// Runs a benchmark on one thread.
-pub(crate) fn run(benchmark: impl Future<Output = ()>) {
+/// Runs a benchmark on the current thread.
+pub(crate) fn block_on(benchmark: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
