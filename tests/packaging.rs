@@ -1,4 +1,4 @@
-//! What packages say of the program is true of it.
+//! Packages, the example configuration and the workflows agree with the program.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -9,12 +9,12 @@ fn text(path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap()
 }
 
-/// The keys of the example that stand there with their defaults, and those that are examples.
-fn example() -> (Layer, Layer) {
+/// Returns the keys of the example configuration: those with default values, and those with sample values.
+fn example_config() -> (Layer, Layer) {
     let text = text("packaging/shop.example.toml");
     assert!(
         parse_file(&text).unwrap().is_empty(),
-        "all of it is a comment"
+        "every line is a comment"
     );
     let is_key =
         |line: &&str| line.contains(" = ") && line.starts_with('#') && !line.starts_with("# ");
@@ -38,8 +38,8 @@ fn example() -> (Layer, Layer) {
 }
 
 #[test]
-fn the_example_names_every_key_with_its_default() {
-    let (defaults, examples) = example();
+fn the_example_configuration_lists_every_key_with_its_default() {
+    let (defaults, examples) = example_config();
     let plain = format!("{:?}", Config::from_layers(&[]).unwrap());
     assert_eq!(
         format!(
@@ -61,7 +61,7 @@ fn the_example_names_every_key_with_its_default() {
 }
 
 #[test]
-fn every_variable_in_a_package_is_one_of_the_shops() {
+fn every_variable_in_a_package_is_a_setting() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -78,8 +78,8 @@ fn every_variable_in_a_package_is_one_of_the_shops() {
 }
 
 #[test]
-fn what_stops_the_shop_waits_longer_than_it_needs() {
-    let needs = 11; // seconds: the notice and the grace of `server/accept.rs`
+fn stop_timeouts_are_longer_than_a_graceful_shutdown() {
+    let shutdown = 11; // seconds: drain notice and shutdown timeout of `server/accept.rs`
     let seconds = |path: &str, key: &str| -> u64 {
         let text = text(path);
         let line = text
@@ -98,19 +98,19 @@ fn what_stops_the_shop_waits_longer_than_it_needs() {
         ("packaging/render.yaml", "maxShutdownDelaySeconds"),
         ("packaging/fly.toml", "kill_timeout"),
     ] {
-        assert!(seconds(path, key) > needs, "{path}: {key}");
+        assert!(seconds(path, key) > shutdown, "{path}: {key}");
     }
 }
 
 #[test]
-fn the_image_is_built_of_what_is_there() {
+fn the_dockerfile_copies_existing_files() {
     let dockerfile = text("packaging/Dockerfile");
     let toolchain = "rust:1.95";
     assert!(text("Cargo.toml").contains("rust-version = \"1.95\""));
     assert!(dockerfile.contains(toolchain));
     assert!(
         dockerfile.contains("COPY .cargo .cargo"),
-        "it says how SQLite is compiled"
+        "it contains the compile options of SQLite"
     );
     let ignored = text(".dockerignore");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -126,14 +126,14 @@ fn the_image_is_built_of_what_is_there() {
             assert!(root.join(source).exists(), "{line}");
             assert!(
                 !ignored.lines().any(|pattern| pattern == *source),
-                "{source} is left out"
+                "{source} is ignored"
             );
         }
     }
 }
 
 #[test]
-fn the_workflows_ask_for_little() {
+fn workflows_have_minimal_permissions_and_pinned_actions() {
     let deploy = text(".github/workflows/deploy.yml");
     assert!(deploy.contains("permissions: {}"));
     let ci = text(".github/workflows/ci.yml");

@@ -1,10 +1,10 @@
-//! The README's tour, as it stands there.
+//! Runs the README's tour.
 
 use std::process::Command;
 
 use crate::support::Process;
 
-/// The lines between the marks, without their fence.
+/// Returns the script between the markers, without the fence.
 fn tour() -> String {
     let readme = include_str!("../README.md");
     let (_, rest) = readme
@@ -32,18 +32,18 @@ fn the_tour_leads_to_a_paid_order() {
         .env("SHOP_DATA_DIR", directory.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{said}{}",
+        "{stdout}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(!said.contains("/problems/"), "{said}");
-    let (_, paid) = said
+    assert!(!stdout.contains("/problems/"), "{stdout}");
+    let (_, orders) = stdout
         .rsplit_once("{\"data\":")
         .expect("the last answer is a page");
     assert!(
-        paid.contains("\"status\":\"PAID\"") && paid.contains("\"status\":\"CAPTURED\""),
-        "{paid}"
+        orders.contains("\"status\":\"PAID\"") && orders.contains("\"status\":\"CAPTURED\""),
+        "{orders}"
     );
 }

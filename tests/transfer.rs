@@ -410,7 +410,7 @@ async fn an_empty_database_is_rejected_as_a_source() {
     let refused = transfer(&target_dir.path().join("data"), Some(&database), &target);
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{why}");
-    assert!(why.starts_with("error: no shop here: "), "{why}");
+    assert!(why.starts_with("error: shop not found: "), "{why}");
     assert_eq!(entries(target_dir.path()), [""; 0], "nothing was created");
     let tables = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = 'public'";

@@ -107,7 +107,7 @@ storage_test! {
         verify(&shop, &[]).is_clean();
         verify(&shop, &["--repair"]).is_clean();
         let words = shop.run(&["verify"]);
-        assert_eq!(String::from_utf8(words.stdout).unwrap(), "all 16 checks hold\n");
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), "16 checks passed\n");
     }
 
     async fn findings_about_money_are_not_repaired(shop: TestShop) {
@@ -147,7 +147,7 @@ storage_test! {
         }
         let found = verify(&shop, &[]);
         assert_eq!((found.code, found.findings.len()), (1, expected.len()), "{:?}", found.findings);
-        let line = format!("error: findings for a person: {}; each says what to do\n", expected.len());
+        let line = format!("error: findings that need manual action: {}; each says what to do\n", expected.len());
         assert_eq!(found.stderr, line);
         for (order, check, message) in &expected {
             let finding = found.finding(check, id(order));
@@ -183,7 +183,7 @@ storage_test! {
         .collect();
         let found = verify(&shop, &[]);
         assert_eq!((found.code, found.rows()), (1, broken.clone()));
-        assert_eq!(found.stderr, "error: findings: 5; `shop verify --repair` mends 5 of them\n");
+        assert_eq!(found.stderr, "error: findings: 5; `shop verify --repair` can repair 5 of them\n");
         let message = &found.finding("stock-movements", id(&kettle))["says"];
         assert_eq!(message, "the stock is 51, but its movements add up to 48");
         assert!(found.findings.iter().all(|finding| finding["repaired"] == false));
@@ -221,7 +221,7 @@ storage_test! {
 
         let found = verify(&shop, &["--repair"]);
         assert_eq!(found.code, 1);
-        assert_eq!(found.stderr, "error: findings for a person: 3; each says what to do\n");
+        assert_eq!(found.stderr, "error: findings that need manual action: 3; each says what to do\n");
         let lost = found.finding("image-present", id(image));
         let message = lost["says"].as_str().unwrap();
         assert!(message.contains(file) && message.contains(id(&kettle)), "{lost}");
@@ -237,7 +237,7 @@ storage_test! {
         assert_eq!(admin.delete(&remedy).await.status, 200);
         raw.run("UPDATE product_images SET url = 'https://res.example/pan.png'");
         let found = verify(&shop, &["--repair"]);
-        assert!(found.stderr.starts_with("pictures at URLs, which nobody looks for: 1\n"), "{}", found.stderr);
+        assert!(found.stderr.starts_with("images at external URLs, which are not checked: 1\n"), "{}", found.stderr);
         assert_eq!(found.finding("product-images", id(&kept))["repaired"], true);
         assert_eq!(found.findings.len(), 3, "{:?}", found.findings);
     }
@@ -266,6 +266,6 @@ fn a_missing_shop_is_an_error() {
     let output = run(directory.path(), &["verify"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.starts_with("error: no shop here: "), "{stderr}");
+    assert!(stderr.starts_with("error: shop not found: "), "{stderr}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }

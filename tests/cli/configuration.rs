@@ -1,4 +1,4 @@
-//! Settings and files: where a value comes from, what is refused, who may read the keys.
+//! Settings: sources and precedence, validation, permissions of files, startup warnings.
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
@@ -6,10 +6,10 @@ use super::*;
 
 const LIST: [&str; 3] = ["admin", "category", "list"];
 
-/// Creates an empty shop where there is none.
+/// The command that creates an empty shop.
 const CREATE: [&str; 6] = ["admin", "seed", "--products", "0", "--customers", "0"];
 
-/// The program with nothing set from outside; its data directory is `shop-data` in `here`.
+/// Returns the program without settings. Its data directory is `shop-data` in `here`.
 fn shop(here: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.args(arguments).current_dir(here);
@@ -20,14 +20,14 @@ fn output(command: &mut Command) -> Output {
     command.output().unwrap()
 }
 
-/// A file of settings beside the data directory, which nothing reads unless it is named.
+/// Writes a configuration file, which is read only if it is named or in the data directory.
 fn file(directory: &Path, text: &str) -> PathBuf {
     let path = directory.join("shop.toml");
     fs::write(&path, text).unwrap();
     path
 }
 
-/// The program with a file of settings in its data directory.
+/// Returns the program with a configuration file in its data directory.
 fn shop_with(here: &Path, settings: &str, arguments: &[&str]) -> Command {
     let data_dir = here.join("shop-data");
     fs::create_dir_all(&data_dir).unwrap();
@@ -35,7 +35,7 @@ fn shop_with(here: &Path, settings: &str, arguments: &[&str]) -> Command {
     shop(here, arguments)
 }
 
-/// What a server has logged until it stops.
+/// Stops a server and returns its log.
 fn log_of(mut process: Process) -> String {
     let log = process.says();
     process.terminate();
@@ -47,23 +47,23 @@ fn log_of(mut process: Process) -> String {
 fn an_unknown_key_is_named() {
     let here = tempfile::tempdir().unwrap();
     let settings = "listen = \"127.0.0.1:0\"\ncolour = \"red\"\n";
-    let why = why_refused(&output(&mut shop_with(here.path(), settings, &LIST)));
+    let error = usage_failure_of(&output(&mut shop_with(here.path(), settings, &LIST)));
     assert!(
-        why.contains("shop-data/shop.toml") && why.contains("`colour`"),
-        "{why}"
+        error.contains("shop-data/shop.toml") && error.contains("`colour`"),
+        "{error}"
     );
     assert!(!here.path().join("shop-data/shop.db").exists());
     let elsewhere = tempfile::tempdir().unwrap();
     let path = file(elsewhere.path(), settings);
     let mut command = shop(elsewhere.path(), &LIST);
-    let why = why_refused(&output(command.arg("--config").arg(&path)));
-    assert!(why.contains("`colour`"), "{why}");
+    let error = usage_failure_of(&output(command.arg("--config").arg(&path)));
+    assert!(error.contains("`colour`"), "{error}");
     let mut command = shop(elsewhere.path(), &LIST);
-    let why = why_refused(&output(command.env("SHOP_CONFIG", &path)));
-    assert!(why.contains("`colour`"), "{why}");
+    let error = usage_failure_of(&output(command.env("SHOP_CONFIG", &path)));
+    assert!(error.contains("`colour`"), "{error}");
     assert!(
         !elsewhere.path().join("shop-data").exists(),
-        "nothing was made"
+        "nothing was created"
     );
 }
 
@@ -76,8 +76,8 @@ fn an_unknown_variable_is_named() {
         "SHOP_LISTEN_FILE",
     ] {
         let mut command = shop(here.path(), &LIST);
-        let why = why_refused(&output(command.env(name, "x")));
-        assert!(why.contains(&format!("`{name}`")), "{why}");
+        let error = usage_failure_of(&output(command.env(name, "x")));
+        assert!(error.contains(&format!("`{name}`")), "{error}");
     }
     create_shop(&here.path().join("shop-data"));
     // Kubernetes sets these for a service that is called `shop`.
@@ -89,7 +89,7 @@ fn an_unknown_variable_is_named() {
 }
 
 #[test]
-fn a_value_that_makes_no_sense_is_named() {
+fn an_invalid_value_is_named() {
     let here = tempfile::tempdir().unwrap();
     for (text, word) in [
         ("listen = \"somewhere\"", "listen"),
@@ -123,38 +123,41 @@ fn a_value_that_makes_no_sense_is_named() {
         ("listen", "TOML"),
     ] {
         let path = file(here.path(), text);
-        let why = why_refused(&output(shop(here.path(), &LIST).env("SHOP_CONFIG", path)));
-        assert!(why.contains(word), "{text}: {why}");
+        let error = usage_failure_of(&output(shop(here.path(), &LIST).env("SHOP_CONFIG", path)));
+        assert!(error.contains(word), "{text}: {error}");
     }
     let missing = ["--config", "nowhere.toml"];
-    let why = why_refused(&output(shop(here.path(), &LIST).args(missing)));
-    assert!(why.contains("nowhere.toml"), "{why}");
-    assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    let error = usage_failure_of(&output(shop(here.path(), &LIST).args(missing)));
+    assert!(error.contains("nowhere.toml"), "{error}");
+    assert!(
+        !here.path().join("shop-data").exists(),
+        "nothing was created"
+    );
 }
 
 #[test]
-fn a_flag_beats_the_environment_and_that_the_file() {
+fn flags_take_precedence_over_the_environment_and_the_file() {
     let here = tempfile::tempdir().unwrap();
     let made = |name: &str| here.path().join(name).join("shop.db").exists();
-    said(&output(&mut shop(here.path(), &CREATE)));
+    stdout_of(&output(&mut shop(here.path(), &CREATE)));
     assert!(made("shop-data"), "the default");
-    file(here.path(), "data_dir = \"of-the-file\"");
+    file(here.path(), "data_dir = \"from-file\"");
     let config = ["--config", "shop.toml"];
-    said(&output(shop(here.path(), &CREATE).args(config)));
-    assert!(made("of-the-file"));
-    said(&output(
+    stdout_of(&output(shop(here.path(), &CREATE).args(config)));
+    assert!(made("from-file"));
+    stdout_of(&output(
         shop(here.path(), &CREATE)
             .args(config)
-            .env("SHOP_DATA_DIR", "of-the-environment"),
+            .env("SHOP_DATA_DIR", "from-environment"),
     ));
-    assert!(made("of-the-environment"));
-    let flag = ["--data-dir", "of-the-flag"];
-    said(&output(
+    assert!(made("from-environment"));
+    let flag = ["--data-dir", "from-flag"];
+    stdout_of(&output(
         shop(here.path(), &CREATE)
             .env("SHOP_DATA_DIR", "unused")
             .args(flag),
     ));
-    assert!(made("of-the-flag") && !made("unused"));
+    assert!(made("from-flag") && !made("unused"));
 }
 
 #[test]
@@ -162,12 +165,12 @@ fn a_file_in_the_current_directory_is_not_read() {
     let here = tempfile::tempdir().unwrap();
     create_shop(&here.path().join("shop-data"));
     file(here.path(), "currency = \"EUR\"\ncolour = \"red\"\n");
-    said(&output(&mut shop(here.path(), &LIST)));
+    stdout_of(&output(&mut shop(here.path(), &LIST)));
     let shown = output(&mut shop(here.path(), &["config", "--json"]));
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["file"], Value::Null);
     let shown = String::from_utf8(output(&mut shop(here.path(), &["config"])).stdout).unwrap();
-    assert!(shown.starts_with("settings file: none\n"), "{shown}");
+    assert!(shown.starts_with("configuration file: none\n"), "{shown}");
 
     let mut command = shop_with(
         here.path(),
@@ -176,7 +179,7 @@ fn a_file_in_the_current_directory_is_not_read() {
     );
     let shown: Value = serde_json::from_slice(&output(&mut command).stdout).unwrap();
     assert_eq!(shown["file"], "shop-data/shop.toml");
-    // A named file takes the place of the data directory's.
+    // A named file replaces the one in the data directory.
     file(here.path(), "log = \"warn\"");
     let shown = output(shop(here.path(), &["config", "--json"]).env("SHOP_CONFIG", "shop.toml"));
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
@@ -192,22 +195,22 @@ fn a_file_in_the_current_directory_is_not_read() {
 }
 
 #[test]
-fn a_data_directory_does_not_name_another() {
+fn a_data_directory_cannot_redirect_to_another() {
     let here = tempfile::tempdir().unwrap();
-    let why = why_refused(&output(&mut shop_with(
+    let error = usage_failure_of(&output(&mut shop_with(
         here.path(),
         "data_dir = \"other\"",
         &LIST,
     )));
     assert!(
-        why.contains("`data_dir`") && why.contains("--data-dir"),
-        "{why}"
+        error.contains("`data_dir`") && error.contains("--data-dir"),
+        "{error}"
     );
     assert!(!here.path().join("other").exists());
 }
 
 #[test]
-fn a_server_logs_which_settings_it_read() {
+fn a_server_logs_its_configuration_file() {
     let here = tempfile::tempdir().unwrap();
     file(here.path(), "log = \"warn\"");
     let data_dir = here.path().join("shop-data");
@@ -232,28 +235,31 @@ fn a_short_webhook_secret_is_refused() {
     let (short, long) = ("x".repeat(15), "y".repeat(16));
     for secret in [short.clone(), format!("{long},{short}")] {
         let mut command = shop(here.path(), &LIST);
-        let why = why_refused(&output(command.env("SHOP_RAZORPAY_WEBHOOK_SECRET", secret)));
+        let error = usage_failure_of(&output(command.env("SHOP_RAZORPAY_WEBHOOK_SECRET", secret)));
         for word in ["razorpay_webhook_secret", "16 bytes", "docs/upgrading.md"] {
-            assert!(why.contains(word), "{why}");
+            assert!(error.contains(word), "{error}");
         }
         assert!(
-            !why.contains("xxx") && !why.contains("yyy"),
-            "no secret is printed: {why}"
+            !error.contains("xxx") && !error.contains("yyy"),
+            "no secret is printed: {error}"
         );
     }
-    assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    assert!(
+        !here.path().join("shop-data").exists(),
+        "nothing was created"
+    );
     create_shop(&here.path().join("shop-data"));
-    said(&output(
+    stdout_of(&output(
         shop(here.path(), &LIST).env("SHOP_RAZORPAY_WEBHOOK_SECRET", long),
     ));
-    // One that an operator wrote in place of the shop's own.
-    said(&output(&mut shop(here.path(), &LIST)));
+    // A short secret that an operator has written into the data directory.
+    stdout_of(&output(&mut shop(here.path(), &LIST)));
     let kept = here.path().join("shop-data/keys/razorpay_webhook_secret");
     fs::write(&kept, short).unwrap();
-    let why = why_refused(&output(&mut shop(here.path(), &LIST)));
+    let error = usage_failure_of(&output(&mut shop(here.path(), &LIST)));
     assert!(
-        why.contains("razorpay_webhook_secret") && why.contains("16 bytes"),
-        "{why}"
+        error.contains("razorpay_webhook_secret") && error.contains("16 bytes"),
+        "{error}"
     );
 }
 
@@ -261,9 +267,12 @@ fn a_short_webhook_secret_is_refused() {
 fn a_demo_stays_on_one_machine() {
     let here = tempfile::tempdir().unwrap();
     let public = ["serve", "--demo", "--listen", "0.0.0.0:0"];
-    let why = why_refused(&output(&mut shop(here.path(), &public)));
-    assert!(why.contains("--yes-public"), "{why}");
-    assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    let error = usage_failure_of(&output(&mut shop(here.path(), &public)));
+    assert!(error.contains("--yes-public"), "{error}");
+    assert!(
+        !here.path().join("shop-data").exists(),
+        "nothing was created"
+    );
     let wrong = ["serve", "--yes-public", "--listen", "127.0.0.1:0"];
     assert_eq!(
         output(&mut shop(here.path(), &wrong)).status.code(),
@@ -272,7 +281,7 @@ fn a_demo_stays_on_one_machine() {
 }
 
 #[test]
-fn what_is_open_to_a_network_is_warned_about() {
+fn a_public_address_without_rate_limits_is_warned_about() {
     let log_of = |more: &[&str], limits: &str| {
         let here = tempfile::tempdir().unwrap();
         let mut command = shop(here.path(), &["serve"]);
@@ -292,7 +301,7 @@ fn what_is_open_to_a_network_is_warned_about() {
 }
 
 #[tokio::test]
-async fn addresses_may_be_of_ipv6() {
+async fn addresses_may_be_ipv6() {
     let here = tempfile::tempdir().unwrap();
     let mut command = shop(here.path(), &["serve", "--listen", "[::1]:0"]);
     command
@@ -321,7 +330,7 @@ async fn addresses_may_be_of_ipv6() {
 }
 
 #[test]
-fn links_that_lead_nowhere_are_warned_about() {
+fn unreachable_links_are_warned_about() {
     let log_of = |listen: &str, variables: &[(&str, &str)]| {
         let here = tempfile::tempdir().unwrap();
         let mut command = shop(here.path(), &["serve", "--listen", listen]);
@@ -336,26 +345,26 @@ fn links_that_lead_nowhere_are_warned_about() {
         ("SHOP_MAIL_FROM", "Shop <shop@shop.example>"),
     ];
     let with = |more: &[(&'static str, &'static str)]| [&mail[..], more].concat();
-    let useless = "leads nowhere";
+    let unreachable = "other machines cannot open";
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let log = log_of(listen, &mail);
-        for word in ["WARN", "links in mails", useless, "SHOP_PUBLIC_URL"] {
+        for word in ["WARN", "links in emails", unreachable, "SHOP_PUBLIC_URL"] {
             assert!(log.contains(word), "{listen}: {word}: {log}");
         }
         assert!(
-            log_of(listen, &[]).contains(useless),
-            "images have URLs, too"
+            log_of(listen, &[]).contains(unreachable),
+            "image URLs are links, too"
         );
         let set = with(&[("SHOP_PUBLIC_URL", "https://shop.example")]);
         assert!(!log_of(listen, &set).contains("WARN"));
     }
     let named = with(&[("SHOP_PUBLIC_URL", "http://0.0.0.0:8080")]);
-    assert!(log_of("127.0.0.1:0", &named).contains(useless));
+    assert!(log_of("127.0.0.1:0", &named).contains(unreachable));
     assert!(
         !log_of("127.0.0.1:0", &mail).contains("WARN"),
-        "it may be tried on one machine"
+        "local use is fine"
     );
-    // RawDb a proxy on the same machine.
+    // Behind a proxy on the same machine.
     let public = ("SHOP_PUBLIC_URL", "https://shop.example");
     let log = log_of("127.0.0.1:0", &[public]);
     assert!(log.contains("SHOP_TRUSTED_PROXIES=127.0.0.1"), "{log}");
@@ -371,73 +380,79 @@ fn a_short_secret_is_refused() {
     let short = "x".repeat(31);
     let (long, key) = ("y".repeat(32), here.path().join("secret"));
     for secret in [short.clone(), format!("{long},{short}")] {
-        let why = why_refused(&output(
+        let error = usage_failure_of(&output(
             shop(here.path(), &LIST).env("SHOP_JWT_SECRET", &secret),
         ));
-        assert!(why.contains("jwt_secret") && why.contains("32"), "{why}");
         assert!(
-            !why.contains("xxx") && !why.contains("yyy"),
-            "no secret is printed: {why}"
+            error.contains("jwt_secret") && error.contains("32"),
+            "{error}"
+        );
+        assert!(
+            !error.contains("xxx") && !error.contains("yyy"),
+            "no secret is printed: {error}"
         );
         fs::write(&key, format!("{secret}\n")).unwrap();
-        why_refused(&output(
+        usage_failure_of(&output(
             shop(here.path(), &LIST).env("SHOP_JWT_SECRET_FILE", &key),
         ));
     }
-    let why = why_refused(&output(
+    let error = usage_failure_of(&output(
         shop(here.path(), &LIST).env("SHOP_JWT_SECRET_FILE", "nowhere"),
     ));
     assert!(
-        why.contains("SHOP_JWT_SECRET_FILE") && why.contains("nowhere"),
-        "{why}"
+        error.contains("SHOP_JWT_SECRET_FILE") && error.contains("nowhere"),
+        "{error}"
     );
-    assert!(!here.path().join("shop-data").exists(), "nothing was made");
+    assert!(
+        !here.path().join("shop-data").exists(),
+        "nothing was created"
+    );
     create_shop(&here.path().join("shop-data"));
     fs::write(&key, format!("{long}\n")).unwrap();
-    said(&output(
+    stdout_of(&output(
         shop(here.path(), &LIST).env("SHOP_JWT_SECRET_FILE", &key),
     ));
     let kept = here.path().join("shop-data/keys/jwt_secret");
-    assert!(!kept.exists(), "a secret that is given is not kept");
+    assert!(!kept.exists(), "a configured secret is not stored");
 }
 
 #[test]
-fn the_currency_is_set_for_ever() {
+fn the_currency_cannot_be_changed() {
     let here = tempfile::tempdir().unwrap();
     create_shop(&here.path().join("shop-data"));
-    said(&output(
+    stdout_of(&output(
         shop(here.path(), &LIST).env("SHOP_CURRENCY", "EUR"),
     ));
     for other in ["USD", "INR"] {
-        let why = why_refused(&output(
+        let error = usage_failure_of(&output(
             shop(here.path(), &LIST).env("SHOP_CURRENCY", other),
         ));
-        assert!(why.contains("EUR") && why.contains(other), "{why}");
+        assert!(error.contains("EUR") && error.contains(other), "{error}");
     }
-    let why = why_refused(&output(&mut shop(here.path(), &LIST)));
+    let error = usage_failure_of(&output(&mut shop(here.path(), &LIST)));
     assert!(
-        why.contains("SHOP_CURRENCY=EUR"),
-        "it says what to do: {why}"
+        error.contains("SHOP_CURRENCY=EUR"),
+        "the error says what to do: {error}"
     );
-    said(&output(
+    stdout_of(&output(
         shop(here.path(), &LIST).env("SHOP_CURRENCY", "EUR"),
     ));
 }
 
 #[test]
-fn keys_are_their_owners_alone() {
+fn keys_are_readable_only_by_the_owner() {
     let here = tempfile::tempdir().unwrap();
     create_shop(&here.path().join("shop-data"));
-    said(&output(&mut shop(here.path(), &LIST)));
+    stdout_of(&output(&mut shop(here.path(), &LIST)));
     let keys = here.path().join("shop-data/keys");
-    let rights = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(rights(&keys), 0o700);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&keys), 0o700);
     let secrets = |keys: &Path| -> Vec<(String, String)> {
         let mut found: Vec<_> = fs::read_dir(keys)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .map(|path| {
-                assert_eq!(rights(&path), 0o600, "{}", path.display());
+                assert_eq!(mode(&path), 0o600, "{}", path.display());
                 let name = path.file_name().unwrap().to_str().unwrap().to_owned();
                 (name, fs::read_to_string(&path).unwrap())
             })
@@ -453,62 +468,65 @@ fn keys_are_their_owners_alone() {
         "256 bits each"
     );
     assert_ne!(made[0].1, made[1].1);
-    said(&output(&mut shop(here.path(), &LIST)));
-    assert_eq!(secrets(&keys), made, "made once");
+    stdout_of(&output(&mut shop(here.path(), &LIST)));
+    assert_eq!(secrets(&keys), made, "not created again");
 }
 
 #[test]
-fn a_demo_keeps_its_hands_off_a_real_shop() {
+fn a_demo_does_not_touch_a_real_shop() {
     let here = tempfile::tempdir().unwrap();
     create_shop(&here.path().join("shop-data"));
-    said(&output(
+    stdout_of(&output(
         shop(here.path(), &["admin", "category", "add"]).arg("Books"),
     ));
     let demo = ["serve", "--demo", "--listen", "127.0.0.1:0"];
-    let why = why_failed(&output(&mut shop(here.path(), &demo)));
+    let error = failure_of(&output(&mut shop(here.path(), &demo)));
     assert!(
-        why.contains("shop-data") && why.contains("--data-dir"),
-        "{why}"
+        error.contains("shop-data") && error.contains("--data-dir"),
+        "{error}"
     );
     let listed = output(shop(here.path(), &LIST).arg("--json"));
-    let listed: Value = serde_json::from_str(&said(&listed)).unwrap();
-    assert_eq!(texts_of(&listed, "name"), ["Books"], "nothing was added");
+    let listed: Value = serde_json::from_str(&stdout_of(&listed)).unwrap();
+    assert_eq!(strings(&listed, "name"), ["Books"], "nothing was added");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_demo_opens_what_it_made() {
+async fn a_demo_can_be_started_again() {
     let directory = tempfile::tempdir().unwrap();
     let first = Process::start_demo(directory.path());
     let catalog = Remote::new(&first).get("/products?limit=100").await.json();
     assert!(catalog["total"].as_i64().unwrap() > 0);
     first.kill();
     let again = Process::start_demo(directory.path());
-    let visitor = Remote::new(&again);
-    let shown = visitor.get("/products?limit=100").await.json();
+    let client = Remote::new(&again);
+    let shown = client.get("/products?limit=100").await.json();
     assert_eq!(
-        texts_of(&shown["data"], "id"),
-        texts_of(&catalog["data"], "id")
+        strings(&shown["data"], "id"),
+        strings(&catalog["data"], "id")
     );
-    let made = visitor.registered("ada").await;
+    let made = client.registered("ada").await;
     assert_eq!(made.get("/me").await.status, 200);
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn an_address_in_use_is_named() {
     let here = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let why = why_failed(&output(&mut shop(
+    let error = failure_of(&output(&mut shop(
         here.path(),
         &["serve", "--listen", &address],
     )));
-    assert!(why.contains(&address) && why.contains("--listen"), "{why}");
+    assert!(
+        error.contains(&address) && error.contains("--listen"),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_data_directory_that_no_shell_has_expanded_is_refused() {
+fn a_data_directory_with_a_tilde_is_refused() {
     let here = tempfile::tempdir().unwrap();
-    // A file of the current directory, which must not be read by mistake.
+    // A configuration file in the current directory, which must not be read.
     file(here.path(), "colour = \"red\"");
     for place in ["", "~", "~/shop"] {
         for arguments in [
@@ -517,31 +535,31 @@ fn a_data_directory_that_no_shell_has_expanded_is_refused() {
             &["config"],
         ] {
             let mut command = shop(here.path(), arguments);
-            let why = why_refused(&output(command.args(["--data-dir", place])));
-            assert!(why.contains("`data_dir`"), "{place}: {why}");
+            let error = usage_failure_of(&output(command.args(["--data-dir", place])));
+            assert!(error.contains("`data_dir`"), "{place}: {error}");
             let mut command = shop(here.path(), arguments);
-            let why = why_refused(&output(command.env("SHOP_DATA_DIR", place)));
-            assert!(why.contains("`data_dir`"), "{place}: {why}");
+            let error = usage_failure_of(&output(command.env("SHOP_DATA_DIR", place)));
+            assert!(error.contains("`data_dir`"), "{place}: {error}");
         }
     }
     let left: Vec<_> = fs::read_dir(here.path()).unwrap().collect();
-    assert_eq!(left.len(), 1, "nothing was made");
+    assert_eq!(left.len(), 1, "nothing was created");
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_is_named() {
+fn an_impossible_data_directory_is_named() {
     let here = tempfile::tempdir().unwrap();
     fs::write(here.path().join("file"), "").unwrap();
     for place in ["file", "file/below"] {
-        let why = why_failed(&output(
+        let error = failure_of(&output(
             shop(here.path(), &LIST).args(["--data-dir", place]),
         ));
-        assert!(why.contains(place), "{why}");
+        assert!(error.contains(place), "{error}");
     }
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_alone() {
+fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
     let here = tempfile::tempdir().unwrap();
     let database = here.path().join("shop-data/shop.db");
     fs::create_dir(here.path().join("shop-data")).unwrap();
@@ -551,13 +569,13 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     )
     .unwrap();
     let before = fs::read(&database).unwrap();
-    let why = why_failed(&output(&mut shop(here.path(), &LIST)));
-    assert!(why.contains("shop.db"), "{why}");
+    let error = failure_of(&output(&mut shop(here.path(), &LIST)));
+    assert!(error.contains("shop.db"), "{error}");
     assert_eq!(fs::read(&database).unwrap(), before);
 }
 
 #[test]
-fn the_settings_are_shown_with_their_origins() {
+fn config_shows_each_setting_with_its_source() {
     let here = tempfile::tempdir().unwrap();
     let path = file(here.path(), "log = \"warn\"\ncurrency = \"EUR\"\n");
     let mut command = shop(
@@ -596,11 +614,17 @@ fn the_settings_are_shown_with_their_origins() {
         of("wrong passwords")["countedFor"],
         "email address and client network"
     );
-    assert!(!here.path().join("elsewhere").exists(), "nothing was made");
+    assert!(
+        !here.path().join("elsewhere").exists(),
+        "nothing was created"
+    );
 
     let mut command = shop(here.path(), &["config", "--config", "shop.toml"]);
     let text = String::from_utf8(output(&mut command).stdout).unwrap();
-    assert!(text.starts_with("settings file: shop.toml\n"), "{text}");
+    assert!(
+        text.starts_with("configuration file: shop.toml\n"),
+        "{text}"
+    );
     let line = text.lines().find(|line| line.contains("currency")).unwrap();
     assert!(line.contains("EUR") && line.contains("file"), "{text}");
     let mut command = shop(here.path(), &["config"]);

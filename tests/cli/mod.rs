@@ -1,14 +1,13 @@
-//! The command line, as operators and scripts use it: the real program, its exit codes, and what it
-//! prints where.
+//! The command line: exit codes, results on stdout and messages on stderr. The tests run the real binary.
 
 mod configuration;
-mod help;
-mod missing;
+mod csv;
 mod orders;
 mod pay;
 mod products;
 mod seed;
-mod sheets;
+mod shop_not_found;
+mod usage;
 
 use std::{
     fs,
@@ -20,67 +19,77 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Process, Remote, create_shop, new_shop, pictures, run, run_with_input,
+    Answer, Process, Remote, TestShop, create_shop, new_shop, pictures, run, run_with_input,
 };
 
 const PASSWORD: &str = "correct horse battery";
 
-/// The standard output of a command that must do its work; nothing else is said.
+/// Returns the stdout of a command. Panics unless it succeeded and printed nothing to stderr.
 #[track_caller]
-fn said(output: &Output) -> String {
-    let (out, err) = texts(output);
+fn stdout_of(output: &Output) -> String {
+    let (out, err) = streams(output);
     assert_eq!(output.status.code(), Some(0), "{out}{err}");
     assert_eq!(err, "");
     out
 }
 
-fn texts(output: &Output) -> (String, String) {
+/// Like [`json_of`], for a command on a test's shop.
+#[track_caller]
+fn json_on(shop: &TestShop, arguments: &[&str]) -> Value {
+    let text = stdout_of(&shop.run(&[arguments, &["--json"]].concat()));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Returns stdout and stderr.
+fn streams(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// What a command prints with `--json`.
+/// Returns what a command prints with `--json`.
 #[track_caller]
-fn told(directory: &Path, arguments: &[&str]) -> Value {
-    let text = said(&run(directory, &[arguments, &["--json"]].concat()));
+fn json_of(directory: &Path, arguments: &[&str]) -> Value {
+    let text = stdout_of(&run(directory, &[arguments, &["--json"]].concat()));
     serde_json::from_str(&text).unwrap()
 }
 
-/// The one line of a command that must fail: exit 1, and nothing on standard output.
+/// Returns the error of a command. Panics unless it exited with 1, with one line on stderr and nothing on stdout.
 #[track_caller]
-fn why_failed(output: &Output) -> String {
-    why_exited(output, 1)
+fn failure_of(output: &Output) -> String {
+    failure_with_code(output, 1)
 }
 
-/// As [`why_failed`], for a flag or a setting that is wrong in itself: exit 2.
+/// Like [`failure_of`], for an invalid flag or setting: exit code 2.
 #[track_caller]
-fn why_refused(output: &Output) -> String {
-    why_exited(output, 2)
+fn usage_failure_of(output: &Output) -> String {
+    failure_with_code(output, 2)
 }
 
 #[track_caller]
-fn why_exited(output: &Output, code: i32) -> String {
-    let (out, err) = texts(output);
+fn failure_with_code(output: &Output, code: i32) -> String {
+    let (out, err) = streams(output);
     assert_eq!(
         (output.status.code(), out.as_str()),
         (Some(code), ""),
         "{err}"
     );
-    let why = err
+    let error = err
         .strip_prefix("error: ")
         .unwrap_or_else(|| panic!("{err}"));
-    assert_eq!(why.lines().count(), 1, "{why}");
-    why.trim_end().to_owned()
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error.trim_end().to_owned()
 }
 
+/// Runs a command that must exit with 1, and returns its error.
 #[track_caller]
-fn fails(directory: &Path, arguments: &[&str]) -> String {
-    why_failed(&run(directory, arguments))
+fn run_failing(directory: &Path, arguments: &[&str]) -> String {
+    failure_of(&run(directory, arguments))
 }
 
+/// Runs a command that must exit with 2, and returns its error.
 #[track_caller]
-fn refuses(directory: &Path, arguments: &[&str]) -> String {
-    why_refused(&run(directory, arguments))
+fn run_refused(directory: &Path, arguments: &[&str]) -> String {
+    usage_failure_of(&run(directory, arguments))
 }
 
 fn add_user(directory: &Path, email: &str, role: &str, password: &str) -> Output {
@@ -91,19 +100,19 @@ fn add_user(directory: &Path, email: &str, role: &str, password: &str) -> Output
     run_with_input(directory, &arguments, password)
 }
 
-fn texts_of(rows: &Value, field: &str) -> Vec<String> {
+fn strings(rows: &Value, field: &str) -> Vec<String> {
     let rows = rows.as_array().unwrap().iter();
     rows.map(|row| row[field].as_str().unwrap().to_owned())
         .collect()
 }
 
-async fn signs_in(visitor: &Remote, email: &str, password: &str) -> u16 {
+async fn sign_in_status(client: &Remote, email: &str, password: &str) -> u16 {
     let session = json!({ "email": email, "password": password });
-    visitor.post("/auth/login", &session).await.status
+    client.post("/auth/login", &session).await.status
 }
 
 #[test]
-fn wrong_usage_exits_with_two() {
+fn wrong_usage_exits_with_code_2() {
     let directory = tempfile::tempdir().unwrap();
     let wrong: [&[&str]; 11] = [
         &[],
@@ -122,7 +131,7 @@ fn wrong_usage_exits_with_two() {
     ];
     for arguments in wrong {
         let output = run(directory.path(), arguments);
-        let (out, err) = texts(&output);
+        let (out, err) = streams(&output);
         assert_eq!(
             (output.status.code(), out.as_str()),
             (Some(2), ""),
@@ -132,34 +141,34 @@ fn wrong_usage_exits_with_two() {
     }
     assert!(
         !directory.path().join("shop.db").exists(),
-        "nothing was made"
+        "nothing was created"
     );
 }
 
 #[test]
-fn help_and_version_are_results() {
+fn help_and_version_go_to_stdout() {
     let directory = tempfile::tempdir().unwrap();
-    let help = said(&run(directory.path(), &["--help"]));
+    let help = stdout_of(&run(directory.path(), &["--help"]));
     for command in ["serve", "admin", "openapi"] {
         assert!(help.contains(command), "{help}");
     }
-    let help = said(&run(
+    let help = stdout_of(&run(
         directory.path(),
         &["admin", "product", "stock", "--help"],
     ));
     assert!(help.contains("--reason"), "{help}");
-    let version = said(&run(directory.path(), &["--version"]));
+    let version = stdout_of(&run(directory.path(), &["--version"]));
     assert_eq!(version, format!("shop {}\n", env!("CARGO_PKG_VERSION")));
     assert!(
         !directory.path().join("shop.db").exists(),
-        "nothing was made"
+        "nothing was created"
     );
 }
 
 #[test]
-fn the_document_is_openapi_3_1() {
+fn openapi_prints_an_openapi_3_1_document() {
     let directory = tempfile::tempdir().unwrap();
-    let text = said(&run(directory.path(), &["openapi"]));
+    let text = stdout_of(&run(directory.path(), &["openapi"]));
     let document: Value = serde_json::from_str(&text).unwrap();
     assert!(
         document["openapi"].as_str().unwrap().starts_with("3.1."),
@@ -169,22 +178,22 @@ fn the_document_is_openapi_3_1() {
     assert!(document["paths"]["/api/v1/orders"]["post"].is_object());
     assert!(
         !directory.path().join("shop.db").exists(),
-        "it needs no shop"
+        "the command needs no shop"
     );
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_pipe_is_not_an_error() {
     let script = format!(
         "set -o pipefail; '{}' openapi | head -n 1",
         env!("CARGO_BIN_EXE_shop")
     );
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
-    assert_eq!(said(&output), "{\n");
+    assert_eq!(stdout_of(&output), "{\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_are_added_listed_and_given_roles() {
+async fn users_are_created_listed_and_given_roles() {
     let directory = new_shop();
     let directory = directory.path();
     let made = add_user(
@@ -193,14 +202,14 @@ async fn users_are_added_listed_and_given_roles() {
         "ADMIN",
         &format!("{PASSWORD}\n"),
     );
-    let made: Value = serde_json::from_str(&said(&made)).unwrap();
+    let made: Value = serde_json::from_str(&stdout_of(&made)).unwrap();
     assert_eq!(made["email"], "ada@example.com");
     assert_eq!(
         (&made["role"], &made["isEmailVerified"]),
         (&json!("ADMIN"), &json!(true))
     );
     assert!(!made.to_string().contains("assword"), "{made}");
-    let in_words = run_with_input(
+    let as_text = run_with_input(
         directory,
         &[
             "admin",
@@ -214,30 +223,33 @@ async fn users_are_added_listed_and_given_roles() {
         ],
         PASSWORD,
     );
-    assert_eq!(said(&in_words), "made bob@example.com (CUSTOMER)\n");
+    assert_eq!(stdout_of(&as_text), "created bob@example.com (CUSTOMER)\n");
 
-    let listed = told(directory, &["admin", "user", "list"]);
+    let listed = json_of(directory, &["admin", "user", "list"]);
     assert_eq!(
-        texts_of(&listed, "email"),
+        strings(&listed, "email"),
         ["ada@example.com", "bob@example.com"]
     );
-    assert_eq!(texts_of(&listed, "role"), ["ADMIN", "CUSTOMER"]);
-    let table = said(&run(directory, &["admin", "user", "list"]));
+    assert_eq!(strings(&listed, "role"), ["ADMIN", "CUSTOMER"]);
+    let table = stdout_of(&run(directory, &["admin", "user", "list"]));
     assert_eq!(table.lines().count(), 3, "{table}");
     assert!(table.contains("bob@example.com"), "{table}");
 
-    // Beside a running server, whose sessions end with the role.
+    // A running server ends the sessions when the role changes.
     let server = Process::start(directory);
-    let visitor = Remote::new(&server);
-    assert_eq!(signs_in(&visitor, "ada@example.com", PASSWORD).await, 200);
+    let client = Remote::new(&server);
+    assert_eq!(
+        sign_in_status(&client, "ada@example.com", PASSWORD).await,
+        200
+    );
     let session = json!({ "email": "bob@example.com", "password": PASSWORD });
-    let token = visitor
+    let token = client
         .post("/auth/login", &session)
         .await
         .text("/accessToken");
-    let bob = visitor.with_token(token);
+    let bob = client.with_token(token);
     assert_eq!(bob.get("/me").await.status, 200);
-    let moved = told(
+    let moved = json_of(
         directory,
         &["admin", "user", "role", "BOB@example.com", "admin"],
     );
@@ -246,11 +258,11 @@ async fn users_are_added_listed_and_given_roles() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_is_shown_with_its_sessions_and_orders() {
+async fn a_user_is_shown_with_sessions_and_orders() {
     let directory = new_shop();
     let directory = directory.path();
-    said(&add_user(directory, "root@example.com", "ADMIN", PASSWORD));
-    said(&add_user(
+    stdout_of(&add_user(directory, "root@example.com", "ADMIN", PASSWORD));
+    stdout_of(&add_user(
         directory,
         "ada@example.com",
         "CUSTOMER",
@@ -259,20 +271,20 @@ async fn an_account_is_shown_with_its_sessions_and_orders() {
     let kettle = [
         "admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "9",
     ];
-    let kettle = told(directory, &kettle)["id"].clone();
+    let kettle = json_of(directory, &kettle)["id"].clone();
     let server = Process::start(directory);
-    let visitor = Remote::new(&server);
+    let client = Remote::new(&server);
     let session = json!({ "email": "ada@example.com", "password": PASSWORD });
     for _ in 0..2 {
-        let token = visitor
+        let token = client
             .post("/auth/login", &session)
             .await
             .text("/accessToken");
-        let ada = visitor.with_token(token);
+        let ada = client.with_token(token);
         ada.post("/cart", &json!({ "productId": kettle })).await;
         assert_eq!(ada.post("/orders", &json!({})).await.status, 201);
     }
-    let shown = told(directory, &["admin", "user", "show", "ADA@example.com"]);
+    let shown = json_of(directory, &["admin", "user", "show", "ADA@example.com"]);
     assert_eq!(shown["email"], "ada@example.com");
     assert_eq!(
         (&shown["isDisabled"], &shown["disabledAt"]),
@@ -287,7 +299,7 @@ async fn an_account_is_shown_with_its_sessions_and_orders() {
     assert_eq!(shown["orders"]["total"], 2);
     let newest = shown["orders"]["newest"].as_str().unwrap();
     assert!(!shown.to_string().contains("assword"), "{shown}");
-    let words = said(&run(
+    let summary = stdout_of(&run(
         directory,
         &["admin", "user", "show", "ada@example.com"],
     ));
@@ -298,34 +310,34 @@ async fn an_account_is_shown_with_its_sessions_and_orders() {
         "sessions: 2",
         newest,
     ] {
-        assert!(words.contains(word), "{word}: {words}");
+        assert!(summary.contains(word), "{word}: {summary}");
     }
-    said(&run(
+    stdout_of(&run(
         directory,
         &["admin", "user", "disable", "ada@example.com"],
     ));
-    let words = said(&run(
+    let summary = stdout_of(&run(
         directory,
         &["admin", "user", "show", "ada@example.com"],
     ));
     assert!(
-        words.contains("disabled: since 2") && words.contains("sessions: 0"),
-        "{words}"
+        summary.contains("disabled: since 2") && summary.contains("sessions: 0"),
+        "{summary}"
     );
-    let why = fails(directory, &["admin", "user", "show", "nobody@example.com"]);
-    assert!(why.contains("nobody@example.com"), "{why}");
-    let why = refuses(directory, &["admin", "user", "show", "nobody"]);
-    assert!(why.contains("EMAIL"), "{why}");
+    let error = run_failing(directory, &["admin", "user", "show", "nobody@example.com"]);
+    assert!(error.contains("nobody@example.com"), "{error}");
+    let error = run_refused(directory, &["admin", "user", "show", "nobody"]);
+    assert!(error.contains("EMAIL"), "{error}");
 }
 
 #[test]
-fn users_that_cannot_be_are_refused() {
+fn invalid_users_are_refused() {
     let directory = new_shop();
     let directory = directory.path();
-    said(&add_user(directory, "ada@example.com", "ADMIN", PASSWORD));
+    stdout_of(&add_user(directory, "ada@example.com", "ADMIN", PASSWORD));
     for email in ["ada@example.com", "ADA@EXAMPLE.COM"] {
-        let why = why_failed(&add_user(directory, email, "CUSTOMER", PASSWORD));
-        assert!(why.contains("exists"), "{email}: {why}");
+        let error = failure_of(&add_user(directory, email, "CUSTOMER", PASSWORD));
+        assert!(error.contains("exists"), "{email}: {error}");
     }
     for (email, password, word) in [
         ("no address", PASSWORD, "--email"),
@@ -333,47 +345,47 @@ fn users_that_cannot_be_are_refused() {
         ("bob@example.com", "", "8 to 128"),
         ("bob@example.com", "bob-is-my-password", "mail address"),
     ] {
-        let why = why_refused(&add_user(directory, email, "CUSTOMER", password));
-        assert!(why.contains(word), "{email} {password}: {why}");
+        let error = usage_failure_of(&add_user(directory, email, "CUSTOMER", password));
+        assert!(error.contains(word), "{email} {password}: {error}");
     }
-    let why = fails(
+    let error = run_failing(
         directory,
         &["admin", "user", "role", "nobody@example.com", "ADMIN"],
     );
-    assert!(why.contains("nobody@example.com"), "{why}");
-    let why = fails(
+    assert!(error.contains("nobody@example.com"), "{error}");
+    let error = run_failing(
         directory,
         &["admin", "user", "role", "ada@example.com", "CUSTOMER"],
     );
-    assert!(why.contains("last admin"), "{why}");
-    let listed = told(directory, &["admin", "user", "list"]);
-    assert_eq!(texts_of(&listed, "email"), ["ada@example.com"]);
+    assert!(error.contains("last admin"), "{error}");
+    let listed = json_of(directory, &["admin", "user", "list"]);
+    assert_eq!(strings(&listed, "email"), ["ada@example.com"]);
 }
 
 #[test]
-fn categories_are_added_and_listed() {
+fn categories_are_created_and_listed() {
     let directory = new_shop();
     let directory = directory.path();
-    let made = told(directory, &["admin", "category", "add", "Tea & Coffee"]);
+    let made = json_of(directory, &["admin", "category", "add", "Tea & Coffee"]);
     assert_eq!(made["name"], "Tea & Coffee");
-    let words = said(&run(directory, &["admin", "category", "add", "Books"]));
-    assert_eq!(words, "made Books (books)\n");
-    fails(directory, &["admin", "category", "add", "BOOKS"]);
-    refuses(directory, &["admin", "category", "add", ""]);
-    let listed = told(directory, &["admin", "category", "list"]);
-    assert_eq!(texts_of(&listed, "name"), ["Books", "Tea & Coffee"]);
-    let table = said(&run(directory, &["admin", "category", "list"]));
+    let summary = stdout_of(&run(directory, &["admin", "category", "add", "Books"]));
+    assert_eq!(summary, "created Books (books)\n");
+    run_failing(directory, &["admin", "category", "add", "BOOKS"]);
+    run_refused(directory, &["admin", "category", "add", ""]);
+    let listed = json_of(directory, &["admin", "category", "list"]);
+    assert_eq!(strings(&listed, "name"), ["Books", "Tea & Coffee"]);
+    let table = stdout_of(&run(directory, &["admin", "category", "list"]));
     assert_eq!(table.lines().count(), 3, "{table}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn products_are_added_and_seen_by_a_running_server() {
+async fn a_running_server_shows_new_products() {
     let directory = new_shop();
     let directory = directory.path();
-    let picture = directory.join("kettle.picture");
-    fs::write(&picture, pictures::png()).unwrap();
-    let picture = picture.to_str().unwrap();
-    said(&run(directory, &["admin", "category", "add", "Kitchen"]));
+    let image = directory.join("kettle.picture");
+    fs::write(&image, pictures::png()).unwrap();
+    let image = image.to_str().unwrap();
+    stdout_of(&run(directory, &["admin", "category", "add", "Kitchen"]));
     let server = Process::start(directory);
 
     let arguments = [
@@ -387,11 +399,11 @@ async fn products_are_added_and_seen_by_a_running_server() {
         "--description",
         "Boils.",
         "--image",
-        picture,
+        image,
     ];
-    let made = told(
+    let made = json_of(
         directory,
-        &[&arguments[..], &more, &["--image", picture]].concat(),
+        &[&arguments[..], &more, &["--image", image]].concat(),
     );
     assert_eq!(
         (&made["price"], &made["stockQuantity"]),
@@ -401,50 +413,50 @@ async fn products_are_added_and_seen_by_a_running_server() {
     assert_eq!(made["images"].as_array().unwrap().len(), 2);
 
     let id = made["id"].as_str().unwrap();
-    let visitor = Remote::new(&server);
-    let shown = visitor.get(&format!("/products/{id}")).await;
-    assert_eq!(shown.json(), made, "the running server shows what was made");
+    let client = Remote::new(&server);
+    let shown = client.get(&format!("/products/{id}")).await;
+    assert_eq!(shown.json(), made, "the running server shows the product");
     let url = made["images"][0]["url"].as_str().unwrap();
     assert!(url.starts_with(&server.url), "{url}");
     let image = reqwest::get(url).await.unwrap();
     assert_eq!(image.status().as_u16(), 200);
     assert_eq!(image.headers()["content-type"], "image/png");
 
-    let changed = told(
+    let changed = json_of(
         directory,
         &["admin", "product", "stock", id, "-2", "--reason", "broken"],
     );
     assert_eq!(changed["stockQuantity"], 3);
-    let words = run(
+    let summary = run(
         directory,
         &["admin", "product", "stock", id, "7", "--reason", "found"],
     );
-    assert_eq!(said(&words), "Kettle has 10 now\n");
+    assert_eq!(stdout_of(&summary), "stock of Kettle: 10\n");
     assert_eq!(
-        visitor
+        client
             .get(&format!("/products/{id}"))
             .await
             .number("/stockQuantity"),
         10
     );
-    let why = fails(
+    let error = run_failing(
         directory,
         &["admin", "product", "stock", id, "-11", "--reason", "lost"],
     );
-    assert!(why.contains("not enough"), "{why}");
+    assert!(error.contains("not enough"), "{error}");
 
-    let listed = told(directory, &["admin", "product", "list"]);
-    assert_eq!(texts_of(&listed, "name"), ["Kettle"]);
-    let table = said(&run(directory, &["admin", "product", "list"]));
+    let listed = json_of(directory, &["admin", "product", "list"]);
+    assert_eq!(strings(&listed, "name"), ["Kettle"]);
+    let table = stdout_of(&run(directory, &["admin", "product", "list"]));
     assert!(table.contains(id) && table.contains("Kitchen"), "{table}");
 }
 
 #[test]
-fn products_that_cannot_be_are_refused() {
+fn invalid_products_are_refused() {
     let directory = new_shop();
     let directory = directory.path();
     let text = directory.join("notes.png");
-    fs::write(&text, "not a picture").unwrap();
+    fs::write(&text, "not a image").unwrap();
     let text = text.to_str().unwrap();
     let kettle = [
         "admin", "product", "add", "--name", "Kettle", "--price", "129900", "--stock", "5",
@@ -456,16 +468,16 @@ fn products_that_cannot_be_are_refused() {
         (["--image", "nowhere.png"], "nowhere.png"),
     ];
     for (more, word) in failing {
-        let why = fails(directory, &[&kettle[..], &more].concat());
-        assert!(why.contains(word), "{why}");
+        let error = run_failing(directory, &[&kettle[..], &more].concat());
+        assert!(error.contains(word), "{error}");
     }
     let wrong: [(&[&str], &str); 2] = [
         (&["--description", &"d".repeat(10_001)], "--description"),
         (&nine, "at most 8"),
     ];
     for (more, word) in wrong {
-        let why = refuses(directory, &[&kettle[..], more].concat());
-        assert!(why.contains(word), "{why}");
+        let error = run_refused(directory, &[&kettle[..], more].concat());
+        assert!(error.contains(word), "{error}");
     }
     for (name, price, stock, word) in [
         ("", "1", "1", "--name"),
@@ -476,37 +488,37 @@ fn products_that_cannot_be_are_refused() {
         let add = [
             "admin", "product", "add", "--name", name, "--price", price, "--stock", stock,
         ];
-        let why = refuses(directory, &add);
-        assert!(why.contains(word), "{why}");
+        let error = run_refused(directory, &add);
+        assert!(error.contains(word), "{error}");
     }
     let nobody = "01900000-0000-7000-8000-000000000000";
-    fails(
+    run_failing(
         directory,
         &[
             "admin", "product", "stock", nobody, "1", "--reason", "found",
         ],
     );
-    refuses(
+    run_refused(
         directory,
         &[
             "admin", "product", "stock", "kettle", "1", "--reason", "found",
         ],
     );
-    refuses(
+    run_refused(
         directory,
         &[
             "admin", "product", "stock", nobody, "0", "--reason", "nothing",
         ],
     );
-    assert_eq!(told(directory, &["admin", "product", "list"]), json!([]));
+    assert_eq!(json_of(directory, &["admin", "product", "list"]), json!([]));
     let images = fs::read_dir(directory.join("images")).map_or(0, Iterator::count);
-    assert_eq!(images, 0, "no picture is left behind");
+    assert_eq!(images, 0, "no image is left in the store");
 }
 
 #[test]
-fn logs_never_mix_with_results() {
+fn logs_go_to_stderr() {
     let directory = new_shop();
-    said(&add_user(
+    stdout_of(&add_user(
         directory.path(),
         "ada@example.com",
         "ADMIN",
@@ -541,7 +553,7 @@ fn logs_never_mix_with_results() {
         .unwrap();
     assert!(stop.success());
     let output = server.wait_with_output().unwrap();
-    let (out, err) = texts(&output);
+    let (out, err) = streams(&output);
     assert_eq!(output.status.code(), Some(0));
     assert!(
         out.starts_with(" http://127.0.0.1:") && out.lines().count() == 1,
@@ -549,6 +561,6 @@ fn logs_never_mix_with_results() {
     );
     assert!(err.contains("stopping"), "{err}");
     for line in err.lines() {
-        serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
     }
 }

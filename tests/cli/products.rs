@@ -1,20 +1,14 @@
-//! Products and categories, as operators show, change and delete them; and the error for a wrong price.
+//! `shop admin product` and `category`: show, edit, rename, delete, and the errors for invalid amounts.
 
 use super::*;
-use crate::support::{Form, TestShop, storage_test};
+use crate::support::{Form, storage_test};
 
 const PAISE: &str = "must be an integer in paise, e.g. 1299 for 12.99 INR, from 1 to 100000000000";
 
-const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
-
-#[track_caller]
-fn told_of(shop: &TestShop, arguments: &[&str]) -> Value {
-    let text = said(&shop.run(&[arguments, &["--json"]].concat()));
-    serde_json::from_str(&text).unwrap()
-}
+const UNKNOWN: &str = "01900000-0000-7000-8000-000000000000";
 
 storage_test! {
-    async fn a_product_is_shown_and_changed_and_deleted(shop: TestShop) {
+    async fn a_product_is_shown_edited_and_deleted(shop: TestShop) {
         let admin = shop.admin().await;
         let kitchen = admin.post("/categories", json!({ "name": "Kitchen" })).await.text("/id");
         let body = json!({
@@ -25,13 +19,13 @@ storage_test! {
         let id = made.text("/id");
         let show = ["admin", "product", "show", &id];
         let path = format!("/products/{id}");
-        let mut shown = told_of(&shop, &show);
+        let mut shown = json_on(&shop, &show);
         assert_eq!(shown, made.json());
-        let words = said(&shop.run(&show));
+        let summary = stdout_of(&shop.run(&show));
         for word in ["Kettle", &id, "INR 1,299.00", "stock: 5", "category: Kitchen", "Boils."] {
-            assert!(words.contains(word), "{word}: {words}");
+            assert!(summary.contains(word), "{word}: {summary}");
         }
-        let table = said(&shop.run(&["admin", "product", "list"]));
+        let table = stdout_of(&shop.run(&["admin", "product", "list"]));
         assert!(table.contains("INR 1,299.00"), "{table}");
 
         let edits: [(&[&str], &str, Value); 5] = [
@@ -42,7 +36,7 @@ storage_test! {
             (&["--category", "kitchen"], "/category/name", json!("Kitchen")),
         ];
         for (flags, pointer, value) in edits {
-            let edited = told_of(&shop, &[&["admin", "product", "edit", &id][..], flags].concat());
+            let edited = json_on(&shop, &[&["admin", "product", "edit", &id][..], flags].concat());
             assert_eq!(edited.pointer(pointer), Some(&value), "{flags:?}");
             let read = shop.anonymous().get(&path).await.json();
             assert_eq!(read, edited);
@@ -53,28 +47,28 @@ storage_test! {
             }
             shown = edited;
         }
-        let picture = shop.directory.path().join("kettle.picture");
-        fs::write(&picture, pictures::png()).unwrap();
-        let add = ["admin", "product", "edit", &id, "--image", picture.to_str().unwrap()];
-        let words = said(&shop.run(&add));
-        assert_eq!(words, format!("changed Pot ({id})\n"));
-        assert_eq!(told_of(&shop, &add)["images"].as_array().unwrap().len(), 2);
+        let image = shop.directory.path().join("kettle.picture");
+        fs::write(&image, pictures::png()).unwrap();
+        let add = ["admin", "product", "edit", &id, "--image", image.to_str().unwrap()];
+        let summary = stdout_of(&shop.run(&add));
+        assert_eq!(summary, format!("updated Pot ({id})\n"));
+        assert_eq!(json_on(&shop, &add)["images"].as_array().unwrap().len(), 2);
 
         let nothing = shop.run(&["admin", "product", "edit", &id]);
-        let (_, err) = texts(&nothing);
+        let (_, err) = streams(&nothing);
         assert_eq!(nothing.status.code(), Some(2), "{err}");
         assert!(err.contains("--price"), "{err}");
         let nowhere = ["admin", "product", "edit", &id, "--category", "Garden"];
-        assert!(why_failed(&shop.run(&nowhere)).contains("shop admin category add"));
+        assert!(failure_of(&shop.run(&nowhere)).contains("shop admin category add"));
 
-        let deleted = said(&shop.run(&["admin", "product", "delete", &id]));
+        let deleted = stdout_of(&shop.run(&["admin", "product", "delete", &id]));
         assert_eq!(deleted, format!("deleted Pot ({id})\n"));
         assert_eq!(shop.anonymous().get(&path).await.status, 404);
-        for id in [id.as_str(), NOBODY] {
+        for id in [id.as_str(), UNKNOWN] {
             let commands: [&[&str]; 3] = [&["show", id], &["delete", id], &["edit", id, "--price", "1"]];
             for command in commands {
-                let why = why_failed(&shop.run(&[&["admin", "product"][..], command].concat()));
-                assert!(why.contains("product not found"), "{why}");
+                let error = failure_of(&shop.run(&[&["admin", "product"][..], command].concat()));
+                assert!(error.contains("product not found"), "{error}");
             }
         }
         shop.raw_db().assert_sound();
@@ -83,33 +77,33 @@ storage_test! {
     async fn a_category_is_renamed_and_deleted(shop: TestShop) {
         let admin = shop.admin().await;
         for name in ["Crème", "Tea"] {
-            said(&shop.run(&["admin", "category", "add", name]));
+            stdout_of(&shop.run(&["admin", "category", "add", name]));
         }
-        let renamed = told_of(&shop, &["admin", "category", "rename", "creme", "Coffee"]);
+        let renamed = json_on(&shop, &["admin", "category", "rename", "creme", "Coffee"]);
         assert_eq!((&renamed["name"], &renamed["slug"]), (&json!("Coffee"), &json!("creme")));
-        let words = said(&shop.run(&["admin", "category", "rename", "COFFEE", "Brews"]));
-        assert_eq!(words, "renamed Coffee to Brews\n");
-        let why = why_failed(&shop.run(&["admin", "category", "rename", "tea", "brews"]));
-        assert!(why.contains("a category of this name exists"), "{why}");
-        why_refused(&shop.run(&["admin", "category", "rename", "tea", " "]));
+        let summary = stdout_of(&shop.run(&["admin", "category", "rename", "COFFEE", "Brews"]));
+        assert_eq!(summary, "renamed Coffee to Brews\n");
+        let error = failure_of(&shop.run(&["admin", "category", "rename", "tea", "brews"]));
+        assert!(error.contains("a category of this name exists"), "{error}");
+        usage_failure_of(&shop.run(&["admin", "category", "rename", "tea", " "]));
 
-        // The slug of one is the name of another.
-        said(&shop.run(&["admin", "category", "add", "creme"]));
-        let why = why_failed(&shop.run(&["admin", "category", "delete", "creme"]));
+        // The slug of one category is the name of another.
+        stdout_of(&shop.run(&["admin", "category", "add", "creme"]));
+        let error = failure_of(&shop.run(&["admin", "category", "delete", "creme"]));
         let id = renamed["id"].as_str().unwrap();
-        assert!(why.contains("Brews") && why.contains(id), "{why}");
+        assert!(error.contains("Brews") && error.contains(id), "{error}");
 
         let body = json!({ "name": "Kettle", "price": 1, "categoryId": id });
         let product = admin.post("/products", body).await.text("/id");
-        let why = why_failed(&shop.run(&["admin", "category", "delete", "brews"]));
-        assert!(why.contains("1 products are in this category"), "{why}");
-        said(&shop.run(&["admin", "product", "delete", &product]));
-        assert_eq!(said(&shop.run(&["admin", "category", "delete", id])), "deleted Brews\n");
-        let deleted = told_of(&shop, &["admin", "category", "delete", "creme-2"]);
+        let error = failure_of(&shop.run(&["admin", "category", "delete", "brews"]));
+        assert!(error.contains("1 products are in this category"), "{error}");
+        stdout_of(&shop.run(&["admin", "product", "delete", &product]));
+        assert_eq!(stdout_of(&shop.run(&["admin", "category", "delete", id])), "deleted Brews\n");
+        let deleted = json_on(&shop, &["admin", "category", "delete", "creme-2"]);
         assert_eq!(deleted["name"], "creme");
-        assert!(why_failed(&shop.run(&["admin", "category", "delete", "creme"])).contains("category not found"));
+        assert!(failure_of(&shop.run(&["admin", "category", "delete", "creme"])).contains("category not found"));
         let left = shop.anonymous().get("/categories").await;
-        assert_eq!(texts_of(&left.json()["data"], "name"), ["Tea"]);
+        assert_eq!(strings(&left.json()["data"], "name"), ["Tea"]);
         shop.raw_db().assert_sound();
     }
 
@@ -140,13 +134,13 @@ storage_test! {
                 &["edit", &kettle, "--price", price],
             ];
             for command in commands {
-                let why = why_refused(&shop.run(&[&["admin", "product"][..], command].concat()));
-                assert_eq!(why, format!("`--price`: {PAISE}"));
+                let error = usage_failure_of(&shop.run(&[&["admin", "product"][..], command].concat()));
+                assert_eq!(error, format!("`--price`: {PAISE}"));
             }
         }
         for amount in ["12.99", "0", "-5"] {
-            let why = why_refused(&shop.run(&["admin", "order", "refund", "any", "--amount", amount]));
-            assert!(why.contains("`--amount`: must be an integer in paise, e.g. 1299 for 12.99 INR"), "{why}");
+            let error = usage_failure_of(&shop.run(&["admin", "order", "refund", "any", "--amount", amount]));
+            assert!(error.contains("`--amount`: must be an integer in paise, e.g. 1299 for 12.99 INR"), "{error}");
         }
         let yen = shop.with_settings(&[("currency", "JPY")]).await;
         let answer = yen.admin().await.post("/products", json!({ "name": "Pan", "price": 12.99 })).await;
@@ -157,18 +151,18 @@ storage_test! {
 }
 
 #[test]
-fn numbers_below_zero_are_values_of_flags() {
+fn negative_numbers_are_values_of_flags() {
     let directory = tempfile::tempdir().unwrap();
     let add = [
         "admin", "product", "add", "--name", "", "--price", "-1", "--stock", "-3",
     ];
-    let why = refuses(directory.path(), &add);
+    let error = run_refused(directory.path(), &add);
     for flag in [
         "`--name`: ",
         "`--price`: ",
         "`--stock`: must be a whole number from 0",
     ] {
-        assert!(why.contains(flag), "every wrong one is named: {why}");
+        assert!(error.contains(flag), "all errors are reported: {error}");
     }
     let stock = [
         "admin",
@@ -179,8 +173,8 @@ fn numbers_below_zero_are_values_of_flags() {
         "--reason",
         "",
     ];
-    let why = refuses(directory.path(), &stock);
+    let error = run_refused(directory.path(), &stock);
     for value in ["`ID`: ", "`DELTA`: ", "`--reason`: "] {
-        assert!(why.contains(value), "every wrong one is named: {why}");
+        assert!(error.contains(value), "all errors are reported: {error}");
     }
 }

@@ -1,47 +1,47 @@
-//! Plausible data: the same for one seed, and nothing secret made from it.
+//! Sample data: the same for the same seed, without secrets that depend on it.
 
 use super::*;
 use crate::support::{RawDb, storage_test};
 
-/// A fresh directory, filled.
+/// Seeds a new shop. Returns its directory and the report.
 fn seeded(arguments: &[&str]) -> (tempfile::TempDir, Value) {
     let directory = tempfile::tempdir().unwrap();
-    let seeded = told(directory.path(), &[&["admin", "seed"], arguments].concat());
+    let seeded = json_of(directory.path(), &[&["admin", "seed"], arguments].concat());
     (directory, seeded)
 }
 
 #[test]
-fn one_seed_makes_one_shop() {
+fn the_same_seed_creates_the_same_data() {
     let size = ["--products", "30", "--customers", "3", "--orders", "10"];
     let (one, two) = (
         seeded(&size).0,
         seeded(&[&size[..], &["--random-seed", "1"]].concat()).0,
     );
     let other = seeded(&[&size[..], &["--random-seed", "2"]].concat()).0;
-    let products = |shop: &tempfile::TempDir| told(shop.path(), &["admin", "product", "list"]);
-    let users = |shop: &tempfile::TempDir| told(shop.path(), &["admin", "user", "list"]);
+    let products = |shop: &tempfile::TempDir| json_of(shop.path(), &["admin", "product", "list"]);
+    let users = |shop: &tempfile::TempDir| json_of(shop.path(), &["admin", "user", "list"]);
     assert_eq!(products(&one), products(&two));
     assert_eq!(users(&one), users(&two));
     let tables = |shop: &tempfile::TempDir| {
         let mut dump = RawDb::of(shop.path(), None).dump();
-        // These hold when and how it was made.
+        // These contain password hashes and the times of the migrations.
         dump.remove("users");
         dump.remove("refinery_schema_history");
         dump
     };
     assert_eq!(tables(&one), tables(&two));
     assert_ne!(
-        texts_of(&products(&one), "name"),
-        texts_of(&products(&other), "name")
+        strings(&products(&one), "name"),
+        strings(&products(&other), "name")
     );
-    assert_eq!(pictures(&one), pictures(&two), "their pictures too");
+    assert_eq!(image_files(&one), image_files(&two), "the images are equal");
     for shop in [&one, &two, &other] {
         RawDb::of(shop.path(), None).assert_sound();
     }
 }
 
-/// The files of a shop's pictures, by name.
-fn pictures(shop: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
+/// Returns the image files of a shop, sorted by name.
+fn image_files(shop: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
     let files = fs::read_dir(shop.path().join("images")).unwrap();
     let mut files: Vec<_> = files
         .map(|file| {
@@ -55,7 +55,7 @@ fn pictures(shop: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn seeded_products_are_plausible_and_differ() {
+fn sample_products_are_plausible_and_distinct() {
     let shop = seeded(&["--products", "5000", "--customers", "0"]).0;
     let raw = RawDb::of(shop.path(), None);
     raw.assert_sound();
@@ -69,24 +69,24 @@ fn seeded_products_are_plausible_and_differ() {
     let sold_out = raw.number("SELECT count(*) FROM products WHERE stock = 0");
     assert!((100..500).contains(&sold_out), "{sold_out} are sold out");
 
-    let pictures = pictures(&shop);
+    let images = image_files(&shop);
     let rows = raw.number("SELECT count(*) FROM product_images");
-    assert_eq!(rows, i64::try_from(pictures.len()).unwrap());
-    assert!((12..=24).contains(&rows), "{rows} pictures");
+    assert_eq!(rows, i64::try_from(images.len()).unwrap());
+    assert!((12..=24).contains(&rows), "{rows} images");
     let listed = "SELECT count(*) FROM products WHERE images <> '[]'";
     assert_eq!(raw.number(listed), 12);
-    for (_, picture) in &pictures {
-        let picture = image::load_from_memory(picture).unwrap();
-        assert_eq!((picture.width(), picture.height()), (480, 480));
+    for (_, image) in &images {
+        let image = image::load_from_memory(image).unwrap();
+        assert_eq!((image.width(), image.height()), (480, 480));
     }
-    let distinct: std::collections::BTreeSet<_> = pictures.iter().map(|(_, file)| file).collect();
-    assert_eq!(distinct.len(), pictures.len(), "no two are alike");
+    let distinct: std::collections::BTreeSet<_> = images.iter().map(|(_, file)| file).collect();
+    assert_eq!(distinct.len(), images.len(), "all images differ");
 }
 
 storage_test! {
-    async fn a_seeded_shop_is_sound(site: Site) {
+    async fn a_seeded_shop_is_consistent(site: Site) {
         let size = ["admin", "seed", "--products", "1500", "--customers", "2", "--orders", "5"];
-        said(&site.run(&size));
+        stdout_of(&site.run(&size));
         let raw = site.raw_db();
         raw.assert_sound();
         assert_eq!(raw.number("SELECT count(*) FROM products"), 1500);
@@ -96,7 +96,7 @@ storage_test! {
 }
 
 #[test]
-fn no_secret_comes_from_the_seed() {
+fn secrets_do_not_depend_on_the_seed() {
     let size = ["--products", "1", "--customers", "1"];
     let ((one, first), (two, second)) = (seeded(&size), seeded(&size));
     for password in ["adminPassword", "customerPassword"] {
@@ -112,7 +112,7 @@ fn no_secret_comes_from_the_seed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_seeded_shop_can_be_used_at_once() {
+async fn a_seeded_shop_can_be_used() {
     let (directory, seeded) = seeded(&["--orders", "25"]);
     assert_eq!(seeded["products"], 200);
     assert_eq!(seeded["customers"], 20);
@@ -128,49 +128,52 @@ async fn a_seeded_shop_can_be_used_at_once() {
     assert_eq!(raw.number(elsewhere), 0);
 
     let server = Process::start(directory.path());
-    let visitor = Remote::new(&server);
-    assert_eq!(visitor.get("/products").await.number("/total"), 200);
+    let client = Remote::new(&server);
+    assert_eq!(client.get("/products").await.number("/total"), 200);
     let password = |name: &str| seeded[name].as_str().unwrap();
     assert_eq!(
-        signs_in(&visitor, "admin@example.com", password("adminPassword")).await,
+        sign_in_status(&client, "admin@example.com", password("adminPassword")).await,
         200
     );
     for customer in ["customer1@example.com", "customer20@example.com"] {
         assert_eq!(
-            signs_in(&visitor, customer, password("customerPassword")).await,
+            sign_in_status(&client, customer, password("customerPassword")).await,
             200
         );
     }
 }
 
 #[test]
-fn a_seed_says_what_it_made() {
+fn seed_prints_a_summary() {
     let directory = tempfile::tempdir().unwrap();
     let size = ["admin", "seed", "--products", "3", "--customers", "2"];
-    let words = said(&run(directory.path(), &size));
-    let lines: Vec<_> = words.lines().collect();
-    assert_eq!(lines.len(), 3, "{words}");
-    assert_eq!(lines[0], "made 3 products, 2 customers and 0 orders");
-    assert!(lines[1].starts_with("  admin@example.com  "), "{words}");
+    let summary = stdout_of(&run(directory.path(), &size));
+    let lines: Vec<_> = summary.lines().collect();
+    assert_eq!(lines.len(), 3, "{summary}");
+    assert_eq!(lines[0], "created 3 products, 2 customers and 0 orders");
+    assert!(lines[1].starts_with("  admin@example.com  "), "{summary}");
     assert!(
         lines[2].starts_with("  customer1@example.com … customer2@example.com  "),
-        "{words}"
+        "{summary}"
     );
-    let words = said(&run(directory.path(), &size));
-    assert!(!words.contains("admin@"), "the shop has its admin: {words}");
+    let summary = stdout_of(&run(directory.path(), &size));
     assert!(
-        words.contains("  customer3@example.com … customer4@example.com  "),
-        "{words}"
+        !summary.contains("admin@"),
+        "the shop has an admin already: {summary}"
+    );
+    assert!(
+        summary.contains("  customer3@example.com … customer4@example.com  "),
+        "{summary}"
     );
 }
 
 storage_test! {
-    async fn a_seed_can_run_again(site: Site) {
+    async fn seed_can_run_again(site: Site) {
         let size = ["admin", "seed", "--products", "20", "--customers", "3", "--orders", "5", "--json"];
-        let seed = || -> Value { serde_json::from_str(&said(&site.run(&size))).unwrap() };
+        let seed = || -> Value { serde_json::from_str(&stdout_of(&site.run(&size))).unwrap() };
         for round in 1..=3 {
             let seeded = seed();
-            assert_eq!(seeded["adminEmail"], Value::Null, "nobody asked for an admin");
+            assert_eq!(seeded["adminEmail"], Value::Null, "only a new shop gets an admin");
             assert_eq!(seeded["firstCustomerEmail"], format!("customer{}@example.com", 3 * round - 2));
             assert_eq!(seeded["lastCustomerEmail"], format!("customer{}@example.com", 3 * round));
         }

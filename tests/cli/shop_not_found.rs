@@ -1,4 +1,4 @@
-//! Where there is no shop: which commands create one, and what the others say.
+//! Commands without a shop: some create one, the others fail and say what to do.
 
 use std::{
     collections::BTreeSet,
@@ -13,10 +13,10 @@ use std::{
 use super::*;
 use crate::support::{Database, ends, on_a_thread, program_on, skip, storage_test};
 
-/// An id of nothing.
+/// An id that does not exist.
 const ID: &str = "01900000-0000-7000-8000-00000000cafe";
 
-/// Every command that needs a shop and creates none.
+/// Every command that fails without a shop.
 const NEED_A_SHOP: [&[&str]; 41] = [
     &[
         "admin",
@@ -74,7 +74,7 @@ const NEED_A_SHOP: [&[&str]; 41] = [
     &["verify", "--repair"],
 ];
 
-/// Everything in a directory, by its path from there.
+/// Returns the relative paths of all files and directories in a directory.
 fn everything(directory: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut left = vec![directory.to_owned()];
@@ -105,16 +105,16 @@ fn a_mistyped_data_directory_is_named_and_not_created() {
     let place = here.path().canonicalize().unwrap().join("typo");
     for arguments in NEED_A_SHOP {
         let mut command = in_directory(here.path(), None, arguments);
-        let why = why_failed(&command.args(["--data-dir", "typo"]).output().unwrap());
+        let error = failure_of(&command.args(["--data-dir", "typo"]).output().unwrap());
         let words = [
-            "no shop here: ",
+            "shop not found: ",
             place.to_str().unwrap(),
             "--data-dir",
             "SHOP_DATA_DIR",
             "shop serve",
         ];
         for word in words {
-            assert!(why.contains(word), "{arguments:?}: {word}: {why}");
+            assert!(error.contains(word), "{arguments:?}: {word}: {error}");
         }
         assert!(everything(here.path()).is_empty(), "{arguments:?}");
     }
@@ -123,10 +123,10 @@ fn a_mistyped_data_directory_is_named_and_not_created() {
         None,
         &["transfer", "--to", "sqlite:new/shop.db"],
     );
-    let why = why_failed(&command.output().unwrap());
+    let error = failure_of(&command.output().unwrap());
     assert!(
-        why.contains("no shop here: ") && why.contains("shop-data/shop.db"),
-        "{why}"
+        error.contains("shop not found: ") && error.contains("shop-data/shop.db"),
+        "{error}"
     );
     assert!(everything(here.path()).is_empty());
     for arguments in [&["config"][..], &["openapi"], &["--help"], &["--version"]] {
@@ -137,16 +137,16 @@ fn a_mistyped_data_directory_is_named_and_not_created() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_database_is_no_shop_and_stays_empty() {
+async fn an_empty_database_stays_empty() {
     let Some(database) = Database::empty() else {
         return;
     };
     let here = tempfile::tempdir().unwrap();
     for arguments in NEED_A_SHOP {
         let mut command = in_directory(here.path(), Some(&database), arguments);
-        let why = why_failed(&command.output().unwrap());
-        for word in ["no shop here: ", "SHOP_DATABASE_URL", "shop serve"] {
-            assert!(why.contains(word), "{arguments:?}: {word}: {why}");
+        let error = failure_of(&command.output().unwrap());
+        for word in ["shop not found: ", "SHOP_DATABASE_URL", "shop serve"] {
+            assert!(error.contains(word), "{arguments:?}: {word}: {error}");
         }
     }
     assert!(everything(here.path()).is_empty());
@@ -154,7 +154,7 @@ async fn an_empty_database_is_no_shop_and_stays_empty() {
         let count = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
         database.admin().query_one(count, &[]).unwrap().get(0)
     });
-    assert_eq!(tables, 0, "no schema was made");
+    assert_eq!(tables, 0, "no schema was created");
 }
 
 #[test]
@@ -162,21 +162,21 @@ fn a_directory_without_a_shop_stays_as_it_is() {
     let here = tempfile::tempdir().unwrap();
     let data_dir = here.path().join("shop-data");
     fs::create_dir(&data_dir).unwrap();
-    // As a start that was killed leaves it.
+    // This is what a server leaves if it is killed while it starts.
     fs::write(data_dir.join("shop.db"), "").unwrap();
     let before = everything(here.path());
-    let why = why_failed(
+    let error = failure_of(
         &in_directory(here.path(), None, &["verify"])
             .output()
             .unwrap(),
     );
-    assert!(why.contains("no shop here: "), "{why}");
+    assert!(error.contains("shop not found: "), "{error}");
     assert_eq!(everything(here.path()), before);
     assert_eq!(fs::read(data_dir.join("shop.db")).unwrap(), b"");
 }
 
 #[test]
-fn the_shop_that_was_probably_meant_is_named() {
+fn a_nearby_shop_is_suggested() {
     let here = tempfile::tempdir().unwrap();
     let root = here.path().canonicalize().unwrap();
     let (shop, below) = (root.join("shop-data"), root.join("some/where"));
@@ -192,37 +192,37 @@ fn the_shop_that_was_probably_meant_is_named() {
         (&below, &[]),
     ] {
         let mut command = in_directory(place, None, &["admin", "user", "list"]);
-        let why = why_failed(&command.args(arguments).output().unwrap());
+        let error = failure_of(&command.args(arguments).output().unwrap());
         assert!(
-            why.contains(&hint),
-            "{}: {arguments:?}: {why}",
+            error.contains(&hint),
+            "{}: {arguments:?}: {error}",
             place.display()
         );
     }
     let server = Process::start(&shop);
     let elsewhere = tempfile::tempdir().unwrap();
     let mut command = in_directory(elsewhere.path(), None, &["admin", "user", "list"]);
-    let why = why_failed(&command.output().unwrap());
-    assert!(why.contains("a server is running on `"), "{why}");
+    let error = failure_of(&command.output().unwrap());
+    assert!(error.contains("a server is running on `"), "{error}");
     drop(server);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forgotten_database_url_is_named() {
+async fn a_forgotten_database_url_is_suggested() {
     let Some(database) = Database::migrated() else {
         return;
     };
     let here = tempfile::tempdir().unwrap();
     let server = Process::start_with(program_on(Some(&database)), here.path());
-    let why = fails(here.path(), &["admin", "user", "list"]);
+    let error = run_failing(here.path(), &["admin", "user", "list"]);
     assert!(
-        why.contains(&server.url) && why.contains("`SHOP_DATABASE_URL`"),
-        "{why}"
+        error.contains(&server.url) && error.contains("`SHOP_DATABASE_URL`"),
+        "{error}"
     );
 }
 
 #[test]
-fn a_missing_permission_is_no_missing_shop() {
+fn a_missing_permission_is_reported_as_such() {
     let outer = tempfile::tempdir().unwrap();
     let mut nobody = Command::new(env!("CARGO_BIN_EXE_shop"));
     nobody.uid(65_534).gid(65_534).current_dir("/");
@@ -249,13 +249,13 @@ fn a_missing_permission_is_no_missing_shop() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
         command.uid(65_534).gid(65_534).current_dir("/");
         command.args(arguments).arg("--data-dir").arg(&place);
-        let why = why_failed(&ends(command));
+        let error = failure_of(&ends(command));
         for word in ["permission denied", "nobody", place.to_str().unwrap()] {
-            assert!(why.contains(word), "{arguments:?}: {word}: {why}");
+            assert!(error.contains(word), "{arguments:?}: {word}: {error}");
         }
-        assert!(!why.contains("no shop here"), "{why}");
+        assert!(!error.contains("shop not found"), "{error}");
     }
-    // What is there and may not be written: the files that `SQLite` made would be of no use, either.
+    // Files without write permission: those that `SQLite` would create do not help, either.
     fs::set_permissions(
         outer.path().join("closed"),
         fs::Permissions::from_mode(0o755),
@@ -275,9 +275,9 @@ fn a_missing_permission_is_no_missing_shop() {
             let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
             command.uid(65_534).gid(65_534).current_dir("/");
             command.args(arguments).arg("--data-dir").arg(&place);
-            let why = why_failed(&ends(command));
+            let error = failure_of(&ends(command));
             for word in ["permission denied", "nobody", path.to_str().unwrap()] {
-                assert!(why.contains(word), "{arguments:?}: {word}: {why}");
+                assert!(error.contains(word), "{arguments:?}: {word}: {error}");
             }
         }
         fs::set_permissions(&path, before).unwrap();
@@ -286,24 +286,24 @@ fn a_missing_permission_is_no_missing_shop() {
             BTreeSet::from([PathBuf::from("shop.db")])
         );
     }
-    // A place where nothing can be created.
+    // A directory in which nothing can be created.
     let place = outer.path().join("mine");
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.uid(65_534).gid(65_534).current_dir("/");
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(&place);
-    let why = why_failed(&ends(command));
+    let error = failure_of(&ends(command));
     for word in ["permission denied", "nobody", place.to_str().unwrap()] {
-        assert!(why.contains(word), "{word}: {why}");
+        assert!(error.contains(word), "{word}: {error}");
     }
 }
 
-/// Arguments and variables of a server that must not start, its exit code, and a word of its error.
+/// Arguments and variables of a server that must not start, its exit code, and part of its error.
 type Failing<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
 
 #[test]
-fn a_server_that_fails_leaves_nothing() {
+fn a_server_that_fails_to_start_leaves_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let free = ["--listen", "127.0.0.1:0"];
@@ -313,7 +313,7 @@ fn a_server_that_fails_leaves_nothing() {
             &["--listen", &address],
             &[],
             1,
-            "another program listens there",
+            "another program uses this port",
         ),
         (&["--listen", "192.0.2.1:80"], &[], 1, "no such address"),
         (&["--listen", "8080"], &[], 2, "127.0.0.1:8080"),
@@ -341,10 +341,10 @@ fn a_server_that_fails_leaves_nothing() {
         let here = tempfile::tempdir().unwrap();
         let mut command = in_directory(here.path(), None, &["serve", "--data-dir", "some/where"]);
         command.args(arguments).envs(variables.iter().copied());
-        let why = why_exited(&ends(command), code);
+        let error = failure_with_code(&ends(command), code);
         assert!(
-            why.to_lowercase().contains(word),
-            "{arguments:?} {variables:?}: {why}"
+            error.to_lowercase().contains(word),
+            "{arguments:?} {variables:?}: {error}"
         );
         assert!(
             everything(here.path()).is_empty(),
@@ -355,13 +355,13 @@ fn a_server_that_fails_leaves_nothing() {
     let here = tempfile::tempdir().unwrap();
     let mut command = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
     command.env("SHOP_DATABASE_URL", nowhere);
-    why_failed(&ends(command));
+    failure_of(&ends(command));
     assert!(everything(here.path()).is_empty());
 }
 
 #[test]
-fn a_server_that_fails_late_leaves_what_was_there() {
-    // What is found wrong only in the directory itself: a key that an operator has put there.
+fn a_server_that_fails_late_leaves_existing_files() {
+    // This error is found only in the directory: an invalid key that an operator has put there.
     let here = tempfile::tempdir().unwrap();
     let keys = here.path().join("shop-data/keys");
     fs::create_dir_all(&keys).unwrap();
@@ -371,29 +371,29 @@ fn a_server_that_fails_late_leaves_what_was_there() {
         let command = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
         let output = ends(command);
         assert!(!output.status.success());
-        let (out, err) = texts(&output);
+        let (out, err) = streams(&output);
         assert!(out.is_empty() && err.contains(word), "{err}");
         assert_eq!(everything(here.path()), before);
     }
-    // A demo keeps its hands off, and an existing shop keeps its log.
+    // A demo does not touch a real shop.
     let here = tempfile::tempdir().unwrap();
     create_shop(&here.path().join("shop-data"));
     let before = everything(here.path());
     let demo = ["serve", "--demo", "--listen", "127.0.0.1:0"];
-    why_failed(&ends(in_directory(here.path(), None, &demo)));
+    failure_of(&ends(in_directory(here.path(), None, &demo)));
     assert_eq!(everything(here.path()), before);
     let mut server = in_directory(here.path(), None, &["admin", "category", "add", "Books"]);
-    said(&server.env("SHOP_CURRENCY", "EUR").output().unwrap());
+    stdout_of(&server.env("SHOP_CURRENCY", "EUR").output().unwrap());
     let mut server = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
     server.env("SHOP_CURRENCY", "INR");
-    why_refused(&ends(server));
+    usage_failure_of(&ends(server));
     let mut list = in_directory(here.path(), None, &["admin", "category", "list"]);
-    let listed = said(&list.env("SHOP_CURRENCY", "EUR").output().unwrap());
+    let listed = stdout_of(&list.env("SHOP_CURRENCY", "EUR").output().unwrap());
     assert!(listed.contains("Books"), "{listed}");
 }
 
 storage_test! {
-    async fn what_creates_a_shop_creates_it(site: Site) {
+    async fn serve_creates_a_shop(site: Site) {
         let database = match site.database {
             Some(_) => Database::empty(),
             None => None,
@@ -404,15 +404,15 @@ storage_test! {
         process.terminate();
         assert!(process.wait().success());
         let mut command = in_directory(here.path(), database.as_ref(), &["admin", "user", "list", "--json"]);
-        assert_eq!(said(&command.arg("--data-dir").arg(&data_dir).output().unwrap()), "[]\n");
+        assert_eq!(stdout_of(&command.arg("--data-dir").arg(&data_dir).output().unwrap()), "[]\n");
     }
 
-    async fn links_lead_to_the_running_server(site: Site) {
+    async fn links_contain_the_public_url_of_the_running_server(site: Site) {
         let link = |email: &str, own: Option<&str>| {
             let mut command = program_on(site.database.as_deref());
             command.args(["admin", "user", "add", "--name", "Ada", "--json", "--email", email, "--data-dir"]);
             command.arg(site.path()).envs(own.map(|url| ("SHOP_PUBLIC_URL", url)));
-            let made: Value = serde_json::from_str(&said(&command.output().unwrap())).unwrap();
+            let made: Value = serde_json::from_str(&stdout_of(&command.output().unwrap())).unwrap();
             made["link"].as_str().unwrap().to_owned()
         };
         let public = "https://shop.example/store";
@@ -420,9 +420,9 @@ storage_test! {
         let expected = format!("{public}/reset-password#token=");
         assert!(link("a@example.com", None).starts_with(&expected));
         let other = Some("https://other.example");
-        assert!(link("b@example.com", other).starts_with(&expected), "the server's is what works");
+        assert!(link("b@example.com", other).starts_with(&expected), "the server's URL has precedence");
         let reset = site.run(&["admin", "user", "reset-password", "a@example.com"]);
-        assert!(said(&reset).contains(&expected));
+        assert!(stdout_of(&reset).contains(&expected));
         server.terminate();
         server.wait();
         assert!(link("c@example.com", other).starts_with("https://other.example/reset-password#"));
@@ -433,7 +433,7 @@ storage_test! {
 }
 
 crate::support::postgres_test! {
-    async fn only_what_handles_images_needs_their_settings(site: Site) {
+    async fn only_commands_with_images_need_the_image_settings(site: Site) {
         let bucket = [
             ("SHOP_IMAGES_URL", "s3://bucket/shop"),
             ("AWS_ACCESS_KEY_ID", "key"),
@@ -441,37 +441,37 @@ crate::support::postgres_test! {
             ("AWS_REGION", "us-east-1"),
         ];
         let _server = site.start_with(&bucket);
-        // An operator's own machine: no data directory, no settings but the database.
+        // An operator's machine: no data directory, no settings except the database.
         let here = tempfile::tempdir().unwrap();
         let database = site.database.as_deref();
         let run = |arguments: &[&str]| in_directory(here.path(), database, arguments).output().unwrap();
-        said(&run(&["admin", "user", "add", "--email", "ada@example.com", "--name", "Ada"]));
-        said(&run(&["admin", "category", "add", "Books"]));
+        stdout_of(&run(&["admin", "user", "add", "--email", "ada@example.com", "--name", "Ada"]));
+        stdout_of(&run(&["admin", "category", "add", "Books"]));
         let kettle = ["admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "1"];
-        said(&run(&kettle));
-        said(&run(&["admin", "product", "list"]));
-        said(&run(&["admin", "order", "list"]));
+        stdout_of(&run(&kettle));
+        stdout_of(&run(&["admin", "product", "list"]));
+        stdout_of(&run(&["admin", "order", "list"]));
         assert!(everything(here.path()).is_empty(), "nothing was created here");
-        let picture = site.path().join("kettle.png");
-        fs::write(&picture, pictures::png()).unwrap();
-        let pictured = [&kettle[..], &["--image", picture.to_str().unwrap()]].concat();
+        let image = site.path().join("kettle.png");
+        fs::write(&image, pictures::png()).unwrap();
+        let pictured = [&kettle[..], &["--image", image.to_str().unwrap()]].concat();
         for arguments in [&pictured[..], &["verify"], &["admin", "seed"]] {
-            let why = why_failed(&run(arguments));
-            assert!(why.contains("SHOP_IMAGES_URL"), "{arguments:?}: {why}");
+            let error = failure_of(&run(arguments));
+            assert!(error.contains("SHOP_IMAGES_URL"), "{arguments:?}: {error}");
         }
     }
 
-    async fn an_instance_that_may_not_join_leaves_nothing(site: Site) {
+    async fn a_refused_instance_leaves_nothing(site: Site) {
         let _first = site.start();
         let here = tempfile::tempdir().unwrap();
         let serve = ["serve", "--listen", "127.0.0.1:0"];
-        let why = why_failed(&ends(in_directory(here.path(), site.database.as_deref(), &serve)));
-        assert!(why.contains("`images/`"), "{why}");
+        let error = failure_of(&ends(in_directory(here.path(), site.database.as_deref(), &serve)));
+        assert!(error.contains("`images/`"), "{error}");
         assert!(everything(here.path()).is_empty());
     }
 }
 
-/// The commands of the recipe in `docs/operations.md`, without their prompt.
+/// Returns the commands of the recipe in `docs/operations.md`, without their prompt.
 fn recipe() -> Vec<String> {
     let document = include_str!("../../docs/operations.md");
     let (_, rest) = document.split_once("<!-- recipe: ").unwrap();
@@ -481,7 +481,7 @@ fn recipe() -> Vec<String> {
 }
 
 #[test]
-fn the_recipe_of_the_readme_uses_one_shop() {
+fn the_recipe_of_the_operations_guide_uses_one_shop() {
     let here = tempfile::tempdir().unwrap();
     let data_dir = here.path().join("var/lib/shop");
     let bin = Path::new(env!("CARGO_BIN_EXE_shop")).parent().unwrap();
@@ -507,13 +507,13 @@ fn the_recipe_of_the_readme_uses_one_shop() {
             continue;
         }
         let output = command.stdin(Stdio::null()).output().unwrap();
-        let (out, err) = texts(&output);
-        // Some lines name an order or a product that only the reader has.
+        let (out, err) = streams(&output);
+        // Some commands name an order or a product that does not exist here.
         let is_example = ["01a2", "7K3M", "mallory"]
             .iter()
             .any(|name| line.contains(name));
         assert!(output.status.success() || is_example, "{line}: {out}{err}");
-        assert!(!err.contains("no shop here"), "{line}: {err}");
+        assert!(!err.contains("shop not found"), "{line}: {err}");
         done += u32::from(output.status.success());
     }
     assert!(server.is_some() && done >= 8, "{done} commands");

@@ -1,20 +1,20 @@
-//! Help and errors of the command line: what holds for every command.
+//! Help texts and usage errors.
 
 use super::*;
 
-/// The help of every command, by its words.
+/// Returns the path of every command with its help.
 fn all_help() -> Vec<(Vec<String>, String)> {
     let here = tempfile::tempdir().unwrap();
     let mut found = Vec::new();
     let mut left: Vec<Vec<String>> = vec![Vec::new()];
-    while let Some(words) = left.pop() {
+    while let Some(path) = left.pop() {
         let output = Command::new(env!("CARGO_BIN_EXE_shop"))
-            .args(&words)
+            .args(&path)
             .arg("--help")
             .current_dir(here.path())
             .output()
             .unwrap();
-        let help = said(&output);
+        let help = stdout_of(&output);
         let commands = help.split_once("Commands:\n").map_or("", |(_, rest)| rest);
         let names = commands
             .lines()
@@ -23,21 +23,21 @@ fn all_help() -> Vec<(Vec<String>, String)> {
             .filter(|line| !line.starts_with(' '))
             .filter_map(|line| line.split_whitespace().next())
             .filter(|name| *name != "help");
-        left.extend(names.map(|name| [&words[..], &[name.to_owned()]].concat()));
-        found.push((words, help));
+        left.extend(names.map(|name| [&path[..], &[name.to_owned()]].concat()));
+        found.push((path, help));
     }
     found
 }
 
 #[test]
-fn help_is_plain_text_with_the_global_options_apart() {
+fn help_is_plain_text_with_a_section_of_global_options() {
     let all = all_help();
     assert!(all.len() > 35, "{}", all.len());
-    for (words, help) in all {
-        assert!(!help.contains('`'), "{words:?}: {help}");
+    for (path, help) in all {
+        assert!(!help.contains('`'), "{path:?}: {help}");
         let (own, global) = help
             .split_once("Global options:\n")
-            .unwrap_or_else(|| panic!("{words:?}: {help}"));
+            .unwrap_or_else(|| panic!("{path:?}: {help}"));
         for option in [
             "--data-dir",
             "--database-url",
@@ -48,18 +48,18 @@ fn help_is_plain_text_with_the_global_options_apart() {
             let listed = format!(" {option}");
             assert!(
                 global.contains(&listed) && !own.contains(&listed),
-                "{words:?} {option}: {help}"
+                "{path:?} {option}: {help}"
             );
         }
     }
 }
 
-/// What the program says of arguments that are no command.
+/// Returns the usage error for these arguments.
 #[track_caller]
 fn usage_error(arguments: &[&str]) -> String {
     let here = tempfile::tempdir().unwrap();
     let output = run(&here.path().join("data"), arguments);
-    let (out, err) = texts(&output);
+    let (out, err) = streams(&output);
     assert_eq!(
         (output.status.code(), out.as_str()),
         (Some(2), ""),
@@ -70,7 +70,7 @@ fn usage_error(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn common_mistakes_get_the_command_that_was_meant() {
+fn common_mistakes_get_a_tip() {
     for (arguments, meant) in [
         (&["--demo"][..], "shop serve --demo"),
         (&["start"], "shop serve"),
@@ -119,28 +119,28 @@ fn common_mistakes_get_the_command_that_was_meant() {
 }
 
 #[test]
-fn negative_numbers_are_values() {
+fn negative_numbers_are_parsed_as_values() {
     let directory = new_shop();
     let add = ["admin", "product", "add", "--name", "Kettle"];
     for (more, named) in [
         (&["--price", "-1", "--stock", "1"][..], "--price"),
         (&["--price", "1", "--stock", "-1"], "--stock"),
     ] {
-        let why = why_refused(&run(directory.path(), &[&add[..], more].concat()));
+        let error = usage_failure_of(&run(directory.path(), &[&add[..], more].concat()));
         assert!(
-            why.contains(&format!("`{named}`: must be ")) && why.contains("from "),
-            "{why}"
+            error.contains(&format!("`{named}`: must be ")) && error.contains("from "),
+            "{error}"
         );
     }
     let refund = ["admin", "order", "refund", "7K3M-9QXD", "--amount", "-5"];
-    let why = why_refused(&run(directory.path(), &refund));
-    assert!(why.contains("`--amount`"), "{why}");
+    let error = usage_failure_of(&run(directory.path(), &refund));
+    assert!(error.contains("`--amount`"), "{error}");
     let err = usage_error(&["admin", "seed", "--products", "-5"]);
     assert!(err.contains("invalid value '-5' for '--products"), "{err}");
 }
 
 #[test]
-fn amounts_have_the_decimals_of_the_currency() {
+fn amounts_have_the_currencys_decimals() {
     for (currency, shown) in [
         ("INR", "INR 1,299.00"),
         ("JPY", "JPY 129,900"),
@@ -153,7 +153,7 @@ fn amounts_have_the_decimals_of_the_currency() {
                 .args(arguments)
                 .arg("--data-dir")
                 .arg(directory.path());
-            said(&command.env("SHOP_CURRENCY", currency).output().unwrap())
+            stdout_of(&command.env("SHOP_CURRENCY", currency).output().unwrap())
         };
         let kettle = [
             "admin", "product", "add", "--name", "Kettle", "--price", "129900", "--stock", "1",

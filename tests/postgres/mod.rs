@@ -195,7 +195,7 @@ fn opened(command: &mut Command) {
     let output = command.output().unwrap();
     let (out, err) = (texts(&output.stdout), texts(&output.stderr));
     assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{out}");
-    assert!(out.starts_with("made 0 products"), "{out}");
+    assert!(out.starts_with("created 0 products"), "{out}");
 }
 
 fn texts(bytes: &[u8]) -> String {
