@@ -1,42 +1,42 @@
-//! Settings: sources and precedence, validation, permissions of files, startup warnings.
+//! Settings: sources, precedence, validation and secrets.
 
-use std::{os::unix::fs::PermissionsExt, path::PathBuf};
+use std::path::PathBuf;
 
 use super::*;
 
-const LIST: [&str; 3] = ["admin", "category", "list"];
+pub(super) const LIST: [&str; 3] = ["admin", "category", "list"];
 
 /// The command that creates an empty shop.
 const CREATE: [&str; 6] = ["admin", "seed", "--products", "0", "--customers", "0"];
 
 /// Returns the program without settings. Its data directory is `shop-data` in `here`.
-fn shop(here: &Path, arguments: &[&str]) -> Command {
+pub(super) fn shop(here: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.args(arguments).current_dir(here);
     command
 }
 
-fn output(command: &mut Command) -> Output {
+pub(super) fn output(command: &mut Command) -> Output {
     command.output().unwrap()
 }
 
 /// Writes a configuration file, which is read only if it is named or in the data directory.
-fn file(directory: &Path, text: &str) -> PathBuf {
+pub(super) fn config_file(directory: &Path, text: &str) -> PathBuf {
     let path = directory.join("shop.toml");
     fs::write(&path, text).unwrap();
     path
 }
 
 /// Returns the program with a configuration file in its data directory.
-fn shop_with(here: &Path, settings: &str, arguments: &[&str]) -> Command {
+pub(super) fn shop_with(here: &Path, settings: &str, arguments: &[&str]) -> Command {
     let data_dir = here.join("shop-data");
     fs::create_dir_all(&data_dir).unwrap();
-    file(&data_dir, settings);
+    config_file(&data_dir, settings);
     shop(here, arguments)
 }
 
 /// Stops a server and returns its log.
-fn log_of(mut process: Process) -> String {
+pub(super) fn log_of(mut process: Process) -> String {
     let log = process.says();
     process.terminate();
     process.wait();
@@ -54,7 +54,7 @@ fn an_unknown_key_is_named() {
     );
     assert!(!here.path().join("shop-data/shop.db").exists());
     let elsewhere = tempfile::tempdir().unwrap();
-    let path = file(elsewhere.path(), settings);
+    let path = config_file(elsewhere.path(), settings);
     let mut command = shop(elsewhere.path(), &LIST);
     let error = usage_failure_of(&output(command.arg("--config").arg(&path)));
     assert!(error.contains("`colour`"), "{error}");
@@ -122,7 +122,7 @@ fn an_invalid_value_is_named() {
         ("listen = { port = 80 }", "listen"),
         ("listen", "TOML"),
     ] {
-        let path = file(here.path(), text);
+        let path = config_file(here.path(), text);
         let error = usage_failure_of(&output(shop(here.path(), &LIST).env("SHOP_CONFIG", path)));
         assert!(error.contains(word), "{text}: {error}");
     }
@@ -141,7 +141,7 @@ fn flags_take_precedence_over_the_environment_and_the_file() {
     let made = |name: &str| here.path().join(name).join("shop.db").exists();
     stdout_of(&output(&mut shop(here.path(), &CREATE)));
     assert!(made("shop-data"), "the default");
-    file(here.path(), "data_dir = \"from-file\"");
+    config_file(here.path(), "data_dir = \"from-file\"");
     let config = ["--config", "shop.toml"];
     stdout_of(&output(shop(here.path(), &CREATE).args(config)));
     assert!(made("from-file"));
@@ -164,7 +164,7 @@ fn flags_take_precedence_over_the_environment_and_the_file() {
 fn a_file_in_the_current_directory_is_not_read() {
     let here = tempfile::tempdir().unwrap();
     create_shop(&here.path().join("shop-data"));
-    file(here.path(), "currency = \"EUR\"\ncolour = \"red\"\n");
+    config_file(here.path(), "currency = \"EUR\"\ncolour = \"red\"\n");
     stdout_of(&output(&mut shop(here.path(), &LIST)));
     let shown = output(&mut shop(here.path(), &["config", "--json"]));
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
@@ -180,7 +180,7 @@ fn a_file_in_the_current_directory_is_not_read() {
     let shown: Value = serde_json::from_slice(&output(&mut command).stdout).unwrap();
     assert_eq!(shown["file"], "shop-data/shop.toml");
     // A named file replaces the one in the data directory.
-    file(here.path(), "log = \"warn\"");
+    config_file(here.path(), "log = \"warn\"");
     let shown = output(shop(here.path(), &["config", "--json"]).env("SHOP_CONFIG", "shop.toml"));
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
     let set = shown["settings"].as_array().unwrap().iter();
@@ -195,24 +195,9 @@ fn a_file_in_the_current_directory_is_not_read() {
 }
 
 #[test]
-fn a_data_directory_cannot_redirect_to_another() {
-    let here = tempfile::tempdir().unwrap();
-    let error = usage_failure_of(&output(&mut shop_with(
-        here.path(),
-        "data_dir = \"other\"",
-        &LIST,
-    )));
-    assert!(
-        error.contains("`data_dir`") && error.contains("--data-dir"),
-        "{error}"
-    );
-    assert!(!here.path().join("other").exists());
-}
-
-#[test]
 fn a_server_logs_its_configuration_file() {
     let here = tempfile::tempdir().unwrap();
-    file(here.path(), "log = \"warn\"");
+    config_file(here.path(), "log = \"warn\"");
     let data_dir = here.path().join("shop-data");
     let log_of = |settings: &[&str]| {
         let mut command = shop(here.path(), settings);
@@ -261,117 +246,6 @@ fn a_short_webhook_secret_is_refused() {
         error.contains("razorpay_webhook_secret") && error.contains("16 bytes"),
         "{error}"
     );
-}
-
-#[test]
-fn a_demo_stays_on_one_machine() {
-    let here = tempfile::tempdir().unwrap();
-    let public = ["serve", "--demo", "--listen", "0.0.0.0:0"];
-    let error = usage_failure_of(&output(&mut shop(here.path(), &public)));
-    assert!(error.contains("--yes-public"), "{error}");
-    assert!(
-        !here.path().join("shop-data").exists(),
-        "nothing was created"
-    );
-    let wrong = ["serve", "--yes-public", "--listen", "127.0.0.1:0"];
-    assert_eq!(
-        output(&mut shop(here.path(), &wrong)).status.code(),
-        Some(2)
-    );
-}
-
-#[test]
-fn a_public_address_without_rate_limits_is_warned_about() {
-    let log_of = |more: &[&str], limits: &str| {
-        let here = tempfile::tempdir().unwrap();
-        let mut command = shop(here.path(), &["serve"]);
-        command.args(more);
-        command
-            .env("SHOP_RATE_LIMIT", limits)
-            .env("SHOP_LOG", "warn");
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        log_of(Process::listening(command))
-    };
-    let (public, private) = (["--listen", "0.0.0.0:0"], ["--listen", "127.0.0.1:0"]);
-    assert!(log_of(&public, "off").contains("WARNING: rate limits are off"));
-    assert!(!log_of(&public, "on").contains("WARNING"));
-    assert!(!log_of(&private, "off").contains("WARNING"));
-    let demo = ["--demo", "--yes-public"];
-    assert!(log_of(&[&public[..], &demo].concat(), "on").contains("WARNING: a demo"));
-}
-
-#[tokio::test]
-async fn addresses_may_be_ipv6() {
-    let here = tempfile::tempdir().unwrap();
-    let mut command = shop(here.path(), &["serve", "--listen", "[::1]:0"]);
-    command
-        .env("SHOP_PUBLIC_URL", "http://[::1]:8080")
-        .env("SHOP_CORS_ORIGINS", "http://[::1]:3000")
-        .env("SHOP_TRUSTED_PROXIES", "::1")
-        .env("SHOP_RAZORPAY_API_URL", "http://[::1]:8081")
-        .env(
-            "CLOUDINARY_URL",
-            "cloudinary://key:secret@cloud?upload_prefix=http://[::1]:8082",
-        );
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let server = Process::listening(command);
-    assert!(server.url.starts_with("http://[::1]:"), "{}", server.url);
-    let answer = reqwest::Client::new()
-        .get(format!("{}/api/v1/products", server.url))
-        .header("origin", "http://[::1]:3000")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200);
-    let allowed = &answer.headers()["access-control-allow-origin"];
-    assert_eq!(allowed, "http://[::1]:3000");
-    server.terminate();
-    assert!(server.wait().success());
-}
-
-#[test]
-fn unreachable_links_are_warned_about() {
-    let log_of = |listen: &str, variables: &[(&str, &str)]| {
-        let here = tempfile::tempdir().unwrap();
-        let mut command = shop(here.path(), &["serve", "--listen", listen]);
-        command
-            .env("SHOP_LOG", "warn")
-            .envs(variables.iter().copied());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        log_of(Process::listening(command))
-    };
-    let mail = [
-        ("SHOP_SMTP_URL", "smtp://mail.example"),
-        ("SHOP_MAIL_FROM", "Shop <shop@shop.example>"),
-    ];
-    let with = |more: &[(&'static str, &'static str)]| [&mail[..], more].concat();
-    let unreachable = "other machines cannot open";
-    for listen in ["0.0.0.0:0", "[::]:0"] {
-        let log = log_of(listen, &mail);
-        for word in ["WARN", "links in emails", unreachable, "SHOP_PUBLIC_URL"] {
-            assert!(log.contains(word), "{listen}: {word}: {log}");
-        }
-        assert!(
-            log_of(listen, &[]).contains(unreachable),
-            "image URLs are links, too"
-        );
-        let set = with(&[("SHOP_PUBLIC_URL", "https://shop.example")]);
-        assert!(!log_of(listen, &set).contains("WARN"));
-    }
-    let named = with(&[("SHOP_PUBLIC_URL", "http://0.0.0.0:8080")]);
-    assert!(log_of("127.0.0.1:0", &named).contains(unreachable));
-    assert!(
-        !log_of("127.0.0.1:0", &mail).contains("WARN"),
-        "local use is fine"
-    );
-    // Behind a proxy on the same machine.
-    let public = ("SHOP_PUBLIC_URL", "https://shop.example");
-    let log = log_of("127.0.0.1:0", &[public]);
-    assert!(log.contains("SHOP_TRUSTED_PROXIES=127.0.0.1"), "{log}");
-    let trusted = [public, ("SHOP_TRUSTED_PROXIES", "127.0.0.1")];
-    assert!(!log_of("127.0.0.1:0", &trusted).contains("WARN"));
-    let local = [("SHOP_PUBLIC_URL", "http://localhost:8080")];
-    assert!(!log_of("127.0.0.1:0", &local).contains("WARN"));
 }
 
 #[test]
@@ -440,144 +314,9 @@ fn the_currency_cannot_be_changed() {
 }
 
 #[test]
-fn keys_are_readable_only_by_the_owner() {
-    let here = tempfile::tempdir().unwrap();
-    create_shop(&here.path().join("shop-data"));
-    stdout_of(&output(&mut shop(here.path(), &LIST)));
-    let keys = here.path().join("shop-data/keys");
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&keys), 0o700);
-    let secrets = |keys: &Path| -> Vec<(String, String)> {
-        let mut found: Vec<_> = fs::read_dir(keys)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .map(|path| {
-                assert_eq!(mode(&path), 0o600, "{}", path.display());
-                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-                (name, fs::read_to_string(&path).unwrap())
-            })
-            .collect();
-        found.sort();
-        found
-    };
-    let made = secrets(&keys);
-    let names: Vec<&str> = made.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["jwt_secret", "razorpay_webhook_secret"]);
-    assert!(
-        made.iter().all(|(_, secret)| secret.trim().len() >= 64),
-        "256 bits each"
-    );
-    assert_ne!(made[0].1, made[1].1);
-    stdout_of(&output(&mut shop(here.path(), &LIST)));
-    assert_eq!(secrets(&keys), made, "not created again");
-}
-
-#[test]
-fn a_demo_does_not_touch_a_real_shop() {
-    let here = tempfile::tempdir().unwrap();
-    create_shop(&here.path().join("shop-data"));
-    stdout_of(&output(
-        shop(here.path(), &["admin", "category", "add"]).arg("Books"),
-    ));
-    let demo = ["serve", "--demo", "--listen", "127.0.0.1:0"];
-    let error = failure_of(&output(&mut shop(here.path(), &demo)));
-    assert!(
-        error.contains("shop-data") && error.contains("--data-dir"),
-        "{error}"
-    );
-    let listed = output(shop(here.path(), &LIST).arg("--json"));
-    let listed: Value = serde_json::from_str(&stdout_of(&listed)).unwrap();
-    assert_eq!(strings(&listed, "name"), ["Books"], "nothing was added");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_demo_can_be_started_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let first = Process::start_demo(directory.path());
-    let catalog = Remote::new(&first).get("/products?limit=100").await.json();
-    assert!(catalog["total"].as_i64().unwrap() > 0);
-    first.kill();
-    let again = Process::start_demo(directory.path());
-    let client = Remote::new(&again);
-    let shown = client.get("/products?limit=100").await.json();
-    assert_eq!(
-        strings(&shown["data"], "id"),
-        strings(&catalog["data"], "id")
-    );
-    let made = client.registered("ada").await;
-    assert_eq!(made.get("/me").await.status, 200);
-}
-
-#[test]
-fn an_address_in_use_is_named() {
-    let here = tempfile::tempdir().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let error = failure_of(&output(&mut shop(
-        here.path(),
-        &["serve", "--listen", &address],
-    )));
-    assert!(
-        error.contains(&address) && error.contains("--listen"),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_data_directory_with_a_tilde_is_refused() {
-    let here = tempfile::tempdir().unwrap();
-    // A configuration file in the current directory, which must not be read.
-    file(here.path(), "colour = \"red\"");
-    for place in ["", "~", "~/shop"] {
-        for arguments in [
-            &LIST[..],
-            &["serve", "--listen", "127.0.0.1:0"],
-            &["config"],
-        ] {
-            let mut command = shop(here.path(), arguments);
-            let error = usage_failure_of(&output(command.args(["--data-dir", place])));
-            assert!(error.contains("`data_dir`"), "{place}: {error}");
-            let mut command = shop(here.path(), arguments);
-            let error = usage_failure_of(&output(command.env("SHOP_DATA_DIR", place)));
-            assert!(error.contains("`data_dir`"), "{place}: {error}");
-        }
-    }
-    let left: Vec<_> = fs::read_dir(here.path()).unwrap().collect();
-    assert_eq!(left.len(), 1, "nothing was created");
-}
-
-#[test]
-fn an_impossible_data_directory_is_named() {
-    let here = tempfile::tempdir().unwrap();
-    fs::write(here.path().join("file"), "").unwrap();
-    for place in ["file", "file/below"] {
-        let error = failure_of(&output(
-            shop(here.path(), &LIST).args(["--data-dir", place]),
-        ));
-        assert!(error.contains(place), "{error}");
-    }
-}
-
-#[test]
-fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
-    let here = tempfile::tempdir().unwrap();
-    let database = here.path().join("shop-data/shop.db");
-    fs::create_dir(here.path().join("shop-data")).unwrap();
-    fs::write(
-        &database,
-        "Dear diary, this is no database at all.\n".repeat(500),
-    )
-    .unwrap();
-    let before = fs::read(&database).unwrap();
-    let error = failure_of(&output(&mut shop(here.path(), &LIST)));
-    assert!(error.contains("shop.db"), "{error}");
-    assert_eq!(fs::read(&database).unwrap(), before);
-}
-
-#[test]
 fn config_shows_each_setting_with_its_source() {
     let here = tempfile::tempdir().unwrap();
-    let path = file(here.path(), "log = \"warn\"\ncurrency = \"EUR\"\n");
+    let path = config_file(here.path(), "log = \"warn\"\ncurrency = \"EUR\"\n");
     let mut command = shop(
         here.path(),
         &["config", "--json", "--data-dir", "elsewhere"],

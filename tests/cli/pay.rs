@@ -160,7 +160,7 @@ type FakeServer = (mpsc::UnboundedSender<HeaderMap>, fn(usize) -> StatusCode);
 async fn fake_server(
     answer: fn(usize) -> StatusCode,
 ) -> (String, mpsc::UnboundedReceiver<HeaderMap>) {
-    let (sender, heard) = mpsc::unbounded_channel();
+    let (sender, received) = mpsc::unbounded_channel();
     let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let handler = move |State((sender, answer)): State<FakeServer>, headers: HeaderMap| async move {
         sender.send(headers).unwrap();
@@ -173,7 +173,7 @@ async fn fake_server(
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, heard)
+    (url, received)
 }
 
 /// Runs the command against a fake server. Returns its output and the event ids of the webhooks.
@@ -181,15 +181,15 @@ async fn pay_at_fake_server(answer: fn(usize) -> StatusCode) -> (Output, Vec<Str
     let site = Site::on(crate::support::Engine::Sqlite).await.unwrap();
     let (server, _, [order]) = pending_orders(&site).await;
     drop(server);
-    let (url, mut heard) = fake_server(answer).await;
+    let (url, mut received) = fake_server(answer).await;
     let mut lock = Home::at(site.path()).lock().unwrap();
     lock.announce(&url, &url).unwrap();
     let id = order.text("/id");
     let output = tokio::task::spawn_blocking(move || site.run(&["admin", "pay", &id, "--fail"]));
     let output = output.await.unwrap();
-    heard.close();
+    received.close();
     let mut ids = Vec::new();
-    while let Some(headers) = heard.recv().await {
+    while let Some(headers) = received.recv().await {
         assert_eq!(headers["x-razorpay-signature"].len(), 64);
         ids.push(headers["x-razorpay-event-id"].to_str().unwrap().to_owned());
     }

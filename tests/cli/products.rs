@@ -178,3 +178,156 @@ fn negative_numbers_are_values_of_flags() {
         assert!(error.contains(value), "all errors are reported: {error}");
     }
 }
+
+#[test]
+fn categories_are_created_and_listed() {
+    let directory = new_shop();
+    let directory = directory.path();
+    let made = json_of(directory, &["admin", "category", "add", "Tea & Coffee"]);
+    assert_eq!(made["name"], "Tea & Coffee");
+    let summary = stdout_of(&run(directory, &["admin", "category", "add", "Books"]));
+    assert_eq!(summary, "created Books (books)\n");
+    run_failing(directory, &["admin", "category", "add", "BOOKS"]);
+    run_refused(directory, &["admin", "category", "add", ""]);
+    let listed = json_of(directory, &["admin", "category", "list"]);
+    assert_eq!(strings(&listed, "name"), ["Books", "Tea & Coffee"]);
+    let table = stdout_of(&run(directory, &["admin", "category", "list"]));
+    assert_eq!(table.lines().count(), 3, "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_server_shows_new_products() {
+    let directory = new_shop();
+    let directory = directory.path();
+    let image = directory.join("kettle.picture");
+    fs::write(&image, pictures::png()).unwrap();
+    let image = image.to_str().unwrap();
+    stdout_of(&run(directory, &["admin", "category", "add", "Kitchen"]));
+    let server = Process::start(directory);
+
+    let arguments = [
+        "admin", "product", "add", "--name", "Kettle", "--price", "129900",
+    ];
+    let more = [
+        "--stock",
+        "5",
+        "--category",
+        "kitchen",
+        "--description",
+        "Boils.",
+        "--image",
+        image,
+    ];
+    let made = json_of(
+        directory,
+        &[&arguments[..], &more, &["--image", image]].concat(),
+    );
+    assert_eq!(
+        (&made["price"], &made["stockQuantity"]),
+        (&json!(129_900), &json!(5))
+    );
+    assert_eq!(made["category"]["name"], "Kitchen");
+    assert_eq!(made["images"].as_array().unwrap().len(), 2);
+
+    let id = made["id"].as_str().unwrap();
+    let client = Remote::new(&server);
+    let shown = client.get(&format!("/products/{id}")).await;
+    assert_eq!(shown.json(), made, "the running server shows the product");
+    let url = made["images"][0]["url"].as_str().unwrap();
+    assert!(url.starts_with(&server.url), "{url}");
+    let image = reqwest::get(url).await.unwrap();
+    assert_eq!(image.status().as_u16(), 200);
+    assert_eq!(image.headers()["content-type"], "image/png");
+
+    let changed = json_of(
+        directory,
+        &["admin", "product", "stock", id, "-2", "--reason", "broken"],
+    );
+    assert_eq!(changed["stockQuantity"], 3);
+    let summary = run(
+        directory,
+        &["admin", "product", "stock", id, "7", "--reason", "found"],
+    );
+    assert_eq!(stdout_of(&summary), "stock of Kettle: 10\n");
+    assert_eq!(
+        client
+            .get(&format!("/products/{id}"))
+            .await
+            .number("/stockQuantity"),
+        10
+    );
+    let error = run_failing(
+        directory,
+        &["admin", "product", "stock", id, "-11", "--reason", "lost"],
+    );
+    assert!(error.contains("not enough"), "{error}");
+
+    let listed = json_of(directory, &["admin", "product", "list"]);
+    assert_eq!(strings(&listed, "name"), ["Kettle"]);
+    let table = stdout_of(&run(directory, &["admin", "product", "list"]));
+    assert!(table.contains(id) && table.contains("Kitchen"), "{table}");
+}
+
+#[test]
+fn invalid_products_are_refused() {
+    let directory = new_shop();
+    let directory = directory.path();
+    let text = directory.join("notes.png");
+    fs::write(&text, "not a image").unwrap();
+    let text = text.to_str().unwrap();
+    let kettle = [
+        "admin", "product", "add", "--name", "Kettle", "--price", "129900", "--stock", "5",
+    ];
+    let nine = ["--image", text].repeat(9);
+    let failing = [
+        (["--category", "Kitchen"], "shop admin category add"),
+        (["--image", text], "notes.png"),
+        (["--image", "nowhere.png"], "nowhere.png"),
+    ];
+    for (more, word) in failing {
+        let error = run_failing(directory, &[&kettle[..], &more].concat());
+        assert!(error.contains(word), "{error}");
+    }
+    let wrong: [(&[&str], &str); 2] = [
+        (&["--description", &"d".repeat(10_001)], "--description"),
+        (&nine, "at most 8"),
+    ];
+    for (more, word) in wrong {
+        let error = run_refused(directory, &[&kettle[..], more].concat());
+        assert!(error.contains(word), "{error}");
+    }
+    for (name, price, stock, word) in [
+        ("", "1", "1", "--name"),
+        ("Kettle", "0", "1", "--price"),
+        ("Kettle", "100000000001", "1", "--price"),
+        ("Kettle", "1", "1000000001", "--stock"),
+    ] {
+        let add = [
+            "admin", "product", "add", "--name", name, "--price", price, "--stock", stock,
+        ];
+        let error = run_refused(directory, &add);
+        assert!(error.contains(word), "{error}");
+    }
+    let nobody = "01900000-0000-7000-8000-000000000000";
+    run_failing(
+        directory,
+        &[
+            "admin", "product", "stock", nobody, "1", "--reason", "found",
+        ],
+    );
+    run_refused(
+        directory,
+        &[
+            "admin", "product", "stock", "kettle", "1", "--reason", "found",
+        ],
+    );
+    run_refused(
+        directory,
+        &[
+            "admin", "product", "stock", nobody, "0", "--reason", "nothing",
+        ],
+    );
+    assert_eq!(json_of(directory, &["admin", "product", "list"]), json!([]));
+    let images = fs::read_dir(directory.join("images")).map_or(0, Iterator::count);
+    assert_eq!(images, 0, "no image is left in the store");
+}

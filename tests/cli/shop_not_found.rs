@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::TcpListener,
     os::unix::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
@@ -75,7 +74,7 @@ const NEED_A_SHOP: [&[&str]; 41] = [
 ];
 
 /// Returns the relative paths of all files and directories in a directory.
-fn everything(directory: &Path) -> BTreeSet<PathBuf> {
+pub(super) fn files_in(directory: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut left = vec![directory.to_owned()];
     while let Some(path) = left.pop() {
@@ -90,7 +89,11 @@ fn everything(directory: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-fn in_directory(here: &Path, database: Option<&Database>, arguments: &[&str]) -> Command {
+pub(super) fn in_directory(
+    here: &Path,
+    database: Option<&Database>,
+    arguments: &[&str],
+) -> Command {
     let mut command = program_on(database);
     command
         .args(arguments)
@@ -116,7 +119,7 @@ fn a_mistyped_data_directory_is_named_and_not_created() {
         for word in words {
             assert!(error.contains(word), "{arguments:?}: {word}: {error}");
         }
-        assert!(everything(here.path()).is_empty(), "{arguments:?}");
+        assert!(files_in(here.path()).is_empty(), "{arguments:?}");
     }
     let mut command = in_directory(
         here.path(),
@@ -128,11 +131,11 @@ fn a_mistyped_data_directory_is_named_and_not_created() {
         error.contains("shop not found: ") && error.contains("shop-data/shop.db"),
         "{error}"
     );
-    assert!(everything(here.path()).is_empty());
+    assert!(files_in(here.path()).is_empty());
     for arguments in [&["config"][..], &["openapi"], &["--help"], &["--version"]] {
         let output = in_directory(here.path(), None, arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?} needs no shop");
-        assert!(everything(here.path()).is_empty(), "{arguments:?}");
+        assert!(files_in(here.path()).is_empty(), "{arguments:?}");
     }
 }
 
@@ -149,7 +152,7 @@ async fn an_empty_database_stays_empty() {
             assert!(error.contains(word), "{arguments:?}: {word}: {error}");
         }
     }
-    assert!(everything(here.path()).is_empty());
+    assert!(files_in(here.path()).is_empty());
     let tables: i64 = on_a_thread(|| {
         let count = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
         database.admin().query_one(count, &[]).unwrap().get(0)
@@ -164,14 +167,14 @@ fn a_directory_without_a_shop_stays_as_it_is() {
     fs::create_dir(&data_dir).unwrap();
     // This is what a server leaves if it is killed while it starts.
     fs::write(data_dir.join("shop.db"), "").unwrap();
-    let before = everything(here.path());
+    let before = files_in(here.path());
     let error = failure_of(
         &in_directory(here.path(), None, &["verify"])
             .output()
             .unwrap(),
     );
     assert!(error.contains("shop not found: "), "{error}");
-    assert_eq!(everything(here.path()), before);
+    assert_eq!(files_in(here.path()), before);
     assert_eq!(fs::read(data_dir.join("shop.db")).unwrap(), b"");
 }
 
@@ -281,10 +284,7 @@ fn a_missing_permission_is_reported_as_such() {
             }
         }
         fs::set_permissions(&path, before).unwrap();
-        assert_eq!(
-            everything(&place),
-            BTreeSet::from([PathBuf::from("shop.db")])
-        );
+        assert_eq!(files_in(&place), BTreeSet::from([PathBuf::from("shop.db")]));
     }
     // A directory in which nothing can be created.
     let place = outer.path().join("mine");
@@ -297,99 +297,6 @@ fn a_missing_permission_is_reported_as_such() {
     for word in ["permission denied", "nobody", place.to_str().unwrap()] {
         assert!(error.contains(word), "{word}: {error}");
     }
-}
-
-/// Arguments and variables of a server that must not start, its exit code, and part of its error.
-type Failing<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
-
-#[test]
-fn a_server_that_fails_to_start_leaves_nothing() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let free = ["--listen", "127.0.0.1:0"];
-    let nowhere = format!("postgres://ada@{address}/shop?connect_timeout=1");
-    let failing: [Failing<'_>; 12] = [
-        (
-            &["--listen", &address],
-            &[],
-            1,
-            "another program uses this port",
-        ),
-        (&["--listen", "192.0.2.1:80"], &[], 1, "no such address"),
-        (&["--listen", "8080"], &[], 2, "127.0.0.1:8080"),
-        (&free, &[("SHOP_JWT_SECRET", "short")], 2, "jwt_secret"),
-        (&free, &[("SHOP_CURRENCY", "GOLD")], 2, "currency"),
-        (
-            &free,
-            &[("SHOP_SMTP_URL", "smtp://mail.example")],
-            2,
-            "mail_from",
-        ),
-        (&free, &[("SHOP_MAIL_FROM", "nobody")], 2, "mail_from"),
-        (
-            &free,
-            &[("SHOP_RAZORPAY_KEY_ID", "rzp_test_1")],
-            2,
-            "razorpay_key_secret",
-        ),
-        (&free, &[("SHOP_IMAGES_URL", "bucket")], 2, "images_url"),
-        (&free, &[("CLOUDINARY_URL", "cloud")], 2, "cloudinary"),
-        (&free, &[("SHOP_LOG", "shop=loud")], 2, "log"),
-        (&["--demo", "--listen", "0.0.0.0:0"], &[], 2, "--yes-public"),
-    ];
-    for (arguments, variables, code, word) in failing {
-        let here = tempfile::tempdir().unwrap();
-        let mut command = in_directory(here.path(), None, &["serve", "--data-dir", "some/where"]);
-        command.args(arguments).envs(variables.iter().copied());
-        let error = failure_with_code(&ends(command), code);
-        assert!(
-            error.to_lowercase().contains(word),
-            "{arguments:?} {variables:?}: {error}"
-        );
-        assert!(
-            everything(here.path()).is_empty(),
-            "{arguments:?} {variables:?}"
-        );
-    }
-    drop(taken);
-    let here = tempfile::tempdir().unwrap();
-    let mut command = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
-    command.env("SHOP_DATABASE_URL", nowhere);
-    failure_of(&ends(command));
-    assert!(everything(here.path()).is_empty());
-}
-
-#[test]
-fn a_server_that_fails_late_leaves_existing_files() {
-    // This error is found only in the directory: an invalid key that an operator has put there.
-    let here = tempfile::tempdir().unwrap();
-    let keys = here.path().join("shop-data/keys");
-    fs::create_dir_all(&keys).unwrap();
-    for (content, word) in [("too short", "16 bytes"), ("", "is empty")] {
-        fs::write(keys.join("razorpay_webhook_secret"), content).unwrap();
-        let before = everything(here.path());
-        let command = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
-        let output = ends(command);
-        assert!(!output.status.success());
-        let (out, err) = streams(&output);
-        assert!(out.is_empty() && err.contains(word), "{err}");
-        assert_eq!(everything(here.path()), before);
-    }
-    // A demo does not touch a real shop.
-    let here = tempfile::tempdir().unwrap();
-    create_shop(&here.path().join("shop-data"));
-    let before = everything(here.path());
-    let demo = ["serve", "--demo", "--listen", "127.0.0.1:0"];
-    failure_of(&ends(in_directory(here.path(), None, &demo)));
-    assert_eq!(everything(here.path()), before);
-    let mut server = in_directory(here.path(), None, &["admin", "category", "add", "Books"]);
-    stdout_of(&server.env("SHOP_CURRENCY", "EUR").output().unwrap());
-    let mut server = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
-    server.env("SHOP_CURRENCY", "INR");
-    usage_failure_of(&ends(server));
-    let mut list = in_directory(here.path(), None, &["admin", "category", "list"]);
-    let listed = stdout_of(&list.env("SHOP_CURRENCY", "EUR").output().unwrap());
-    assert!(listed.contains("Books"), "{listed}");
 }
 
 storage_test! {
@@ -451,7 +358,7 @@ crate::support::postgres_test! {
         stdout_of(&run(&kettle));
         stdout_of(&run(&["admin", "product", "list"]));
         stdout_of(&run(&["admin", "order", "list"]));
-        assert!(everything(here.path()).is_empty(), "nothing was created here");
+        assert!(files_in(here.path()).is_empty(), "nothing was created here");
         let image = site.path().join("kettle.png");
         fs::write(&image, pictures::png()).unwrap();
         let pictured = [&kettle[..], &["--image", image.to_str().unwrap()]].concat();
@@ -467,59 +374,6 @@ crate::support::postgres_test! {
         let serve = ["serve", "--listen", "127.0.0.1:0"];
         let error = failure_of(&ends(in_directory(here.path(), site.database.as_deref(), &serve)));
         assert!(error.contains("`images/`"), "{error}");
-        assert!(everything(here.path()).is_empty());
+        assert!(files_in(here.path()).is_empty());
     }
-}
-
-/// Returns the commands of the recipe in `docs/operations.md`, without their prompt.
-fn recipe() -> Vec<String> {
-    let document = include_str!("../../docs/operations.md");
-    let (_, rest) = document.split_once("<!-- recipe: ").unwrap();
-    let (recipe, _) = rest.split_once("<!-- end of recipe -->").unwrap();
-    let lines = recipe.lines().filter_map(|line| line.strip_prefix("$ "));
-    lines.map(str::to_owned).collect()
-}
-
-#[test]
-fn the_recipe_of_the_operations_guide_uses_one_shop() {
-    let here = tempfile::tempdir().unwrap();
-    let data_dir = here.path().join("var/lib/shop");
-    let bin = Path::new(env!("CARGO_BIN_EXE_shop")).parent().unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    fs::write(here.path().join("k.jpg"), pictures::png()).unwrap();
-    let mut exports = String::new();
-    let (mut server, mut done) = (None, 0);
-    for line in recipe() {
-        let line = line
-            .replace("/var/lib/shop", data_dir.to_str().unwrap())
-            .replace("0.0.0.0:8080", "127.0.0.1:0");
-        if line.starts_with("export ") {
-            exports.push_str(&line);
-            exports.push('\n');
-            continue;
-        }
-        let mut command = Command::new("bash");
-        command.args(["-euc", &format!("{exports}exec {line}")]);
-        command.env("PATH", &path).current_dir(here.path());
-        if line.starts_with("shop serve") {
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            server = Some(Process::listening(command));
-            continue;
-        }
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        let (out, err) = streams(&output);
-        // Some commands name an order or a product that does not exist here.
-        let is_example = ["01a2", "7K3M", "mallory"]
-            .iter()
-            .any(|name| line.contains(name));
-        assert!(output.status.success() || is_example, "{line}: {out}{err}");
-        assert!(!err.contains("shop not found"), "{line}: {err}");
-        done += u32::from(output.status.success());
-    }
-    assert!(server.is_some() && done >= 8, "{done} commands");
-    let shops: Vec<_> = everything(here.path())
-        .into_iter()
-        .filter(|path| path.ends_with("shop.db"))
-        .collect();
-    assert_eq!(shops, [Path::new("var/lib/shop/shop.db")]);
 }

@@ -166,3 +166,37 @@ fn amounts_have_the_currencys_decimals() {
         assert_eq!(listed[0]["price"], 129_900);
     }
 }
+
+#[test]
+fn wrong_usage_exits_with_code_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let wrong: [&[&str]; 11] = [
+        &[],
+        &["sell"],
+        &["admin"],
+        &["admin", "user", "add"],
+        &["admin", "user", "add", "--email", "a@example.com"],
+        &["admin", "user", "role", "a@example.com", "BOSS"],
+        &[
+            "admin", "product", "add", "--name", "Kettle", "--price", "much", "--stock", "1",
+        ],
+        &["admin", "product", "stock", "ID"],
+        &["admin", "category", "add", "One", "Two"],
+        &["admin", "user", "list", "--verbose"],
+        &["serve", "--port", "80"],
+    ];
+    for arguments in wrong {
+        let output = run(directory.path(), arguments);
+        let (out, err) = streams(&output);
+        assert_eq!(
+            (output.status.code(), out.as_str()),
+            (Some(2), ""),
+            "{arguments:?}"
+        );
+        assert!(!err.is_empty(), "{arguments:?}");
+    }
+    assert!(
+        !directory.path().join("shop.db").exists(),
+        "nothing was created"
+    );
+}

@@ -110,19 +110,19 @@ storage_test! {
         assert_eq!(kitchen.text("/data/1/name"), "New Cup");
         assert_eq!(kitchen.text("/data/1/description"), "Holds \"tea\",\nand coffee");
 
-        let mut heard: Vec<(String, i64)> = Vec::new();
-        while heard.len() < 4 {
+        let mut received: Vec<(String, i64)> = Vec::new();
+        while received.len() < 4 {
             for product in listener.hear().await["products"].as_array().unwrap() {
                 let id = product["id"].as_str().unwrap().to_owned();
-                heard.push((id, product["stockQuantity"].as_i64().unwrap()));
+                received.push((id, product["stockQuantity"].as_i64().unwrap()));
             }
         }
         let cup = kitchen.text("/data/1/id");
         let mut expected =
             vec![(kettle, 9), (lamp, 1), (cup, 40), (UNKNOWN.to_owned(), 0)];
-        heard.sort();
+        received.sort();
         expected.sort();
-        assert_eq!(heard, expected, "every stock change is published, and nothing else");
+        assert_eq!(received, expected, "every stock change is published, and nothing else");
 
         let raw = shop.raw_db();
         let moved = "SELECT delta FROM stock_movements WHERE cause = 'import' ORDER BY delta";

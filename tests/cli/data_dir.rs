@@ -1,0 +1,107 @@
+//! The data directory: invalid ones, and the permissions of its keys.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::{
+    configuration::{LIST, config_file, output, shop, shop_with},
+    *,
+};
+
+#[test]
+fn a_data_directory_cannot_redirect_to_another() {
+    let here = tempfile::tempdir().unwrap();
+    let error = usage_failure_of(&output(&mut shop_with(
+        here.path(),
+        "data_dir = \"other\"",
+        &LIST,
+    )));
+    assert!(
+        error.contains("`data_dir`") && error.contains("--data-dir"),
+        "{error}"
+    );
+    assert!(!here.path().join("other").exists());
+}
+
+#[test]
+fn a_data_directory_with_a_tilde_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    // A configuration file in the current directory, which must not be read.
+    config_file(here.path(), "colour = \"red\"");
+    for place in ["", "~", "~/shop"] {
+        for arguments in [
+            &LIST[..],
+            &["serve", "--listen", "127.0.0.1:0"],
+            &["config"],
+        ] {
+            let mut command = shop(here.path(), arguments);
+            let error = usage_failure_of(&output(command.args(["--data-dir", place])));
+            assert!(error.contains("`data_dir`"), "{place}: {error}");
+            let mut command = shop(here.path(), arguments);
+            let error = usage_failure_of(&output(command.env("SHOP_DATA_DIR", place)));
+            assert!(error.contains("`data_dir`"), "{place}: {error}");
+        }
+    }
+    let left: Vec<_> = fs::read_dir(here.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing was created");
+}
+
+#[test]
+fn an_impossible_data_directory_is_named() {
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("file"), "").unwrap();
+    for place in ["file", "file/below"] {
+        let error = failure_of(&output(
+            shop(here.path(), &LIST).args(["--data-dir", place]),
+        ));
+        assert!(error.contains(place), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
+    let here = tempfile::tempdir().unwrap();
+    let database = here.path().join("shop-data/shop.db");
+    fs::create_dir(here.path().join("shop-data")).unwrap();
+    fs::write(
+        &database,
+        "Dear diary, this is no database at all.\n".repeat(500),
+    )
+    .unwrap();
+    let before = fs::read(&database).unwrap();
+    let error = failure_of(&output(&mut shop(here.path(), &LIST)));
+    assert!(error.contains("shop.db"), "{error}");
+    assert_eq!(fs::read(&database).unwrap(), before);
+}
+
+#[test]
+fn keys_are_readable_only_by_the_owner() {
+    let here = tempfile::tempdir().unwrap();
+    create_shop(&here.path().join("shop-data"));
+    stdout_of(&output(&mut shop(here.path(), &LIST)));
+    let keys = here.path().join("shop-data/keys");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&keys), 0o700);
+    let secrets = |keys: &Path| -> Vec<(String, String)> {
+        let mut found: Vec<_> = fs::read_dir(keys)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| {
+                assert_eq!(mode(&path), 0o600, "{}", path.display());
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, fs::read_to_string(&path).unwrap())
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let made = secrets(&keys);
+    let names: Vec<&str> = made.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["jwt_secret", "razorpay_webhook_secret"]);
+    assert!(
+        made.iter().all(|(_, secret)| secret.trim().len() >= 64),
+        "256 bits each"
+    );
+    assert_ne!(made[0].1, made[1].1);
+    stdout_of(&output(&mut shop(here.path(), &LIST)));
+    assert_eq!(secrets(&keys), made, "not created again");
+}
