@@ -84,7 +84,7 @@ fn measure_session_check(home: &Path) {
             })
             .await
             .expect("a session");
-        let claims = app.tokens.read(&signed_in.access_token).expect("claims");
+        let claims = app.tokens.verify(&signed_in.access_token).expect("claims");
         let checked = move |tx: &mut Tx<'_>| -> Result<()> {
             let current = accounts::authenticate(tx, &claims)?;
             accounts::user_by_id(tx, current.user).map(drop)

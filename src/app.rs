@@ -1,4 +1,4 @@
-//! The state that handlers and workers share: settings, clock, random numbers, ports and database.
+//! The state that handlers and workers share: configuration, clock, random numbers, ports and database.
 
 use std::sync::Arc;
 
@@ -13,64 +13,65 @@ use crate::{
         db::Db,
         ports::{Gateway, ImageStore, Mailer, Sms},
         web::{
-            KeyedLocks, Permits, Worker, Workers, body::BodyBudget, keyed_hash::KeyedHash,
-            limits::Limits, shares::Shares, single_flight::SharedCheck, token::Tokens,
+            BlockingPool, DedicatedThread, KeyedLocks, Permits, body::BodyBudget,
+            client_quota::ClientQuota, jwt::Tokens, keyed_hash::KeyedHash, limits::Limits,
+            single_flight::SharedCheck,
         },
     },
 };
 
-/// The state that handlers share.
+/// The shared state.
 pub struct App {
     pub db: Db,
     pub bus: Bus,
     pub clock: Clock,
     pub rng: Rng,
     pub config: Config,
-    /// Where links and image URLs lead; no slash at the end.
+    /// The base of links and image URLs, without a slash at the end.
     pub public_url: String,
-    /// The path of the public URL, e.g. `/store`; usually empty. The proxy in front strips it.
+    /// The path of the public URL, e.g. `/store`; usually empty. The reverse proxy strips it from requests.
     pub base_path: String,
     pub tokens: Tokens,
-    /// Hashes the networks that accounts know.
+    /// Hashes the networks from which users have signed in.
     pub networks: KeyedHash,
     pub webhook_secrets: Vec<Secret>,
     pub images: Arc<dyn ImageStore>,
     pub gateway: Arc<dyn Gateway>,
     pub mailer: Arc<dyn Mailer>,
     pub sms: Arc<dyn Sms>,
-    /// Where passwords are hashed; each slot reuses its own memory blocks.
-    pub hash_pool: Workers<Vec<argon2::Block>>,
-    /// Where pictures are decoded, one at a time.
-    pub image_pool: Worker,
-    /// Permits to hold whole files of pictures in memory, one for each KiB.
+    /// Hashes passwords, with reused memory blocks.
+    pub hash_pool: BlockingPool<Vec<argon2::Block>>,
+    /// Decodes and resizes images, one at a time.
+    pub image_pool: DedicatedThread,
+    /// Permits for holding whole image files in memory, one per KiB.
     pub upload_permits: Permits,
-    /// Which resized pictures are being made.
+    /// Serialises concurrent requests for the same thumbnail.
     pub resize_locks: KeyedLocks,
     pub limits: Limits,
-    /// Live connections.
-    pub sockets: Shares,
-    /// Requests in progress of clients behind trusted proxies.
-    pub proxied_requests: Shares,
+    /// Open WebSockets.
+    pub sockets: ClientQuota,
+    /// Requests in progress that came through trusted proxies.
+    pub proxied_requests: ClientQuota,
     /// Bytes of large responses that are being written.
-    pub response_bytes: Shares,
-    /// The memory of request bodies.
+    pub response_bytes: ClientQuota,
+    /// The memory budget for request bodies.
     pub bodies: BodyBudget,
-    /// How many connections are open at once.
+    /// The maximum number of open connections.
     pub max_connections: usize,
-    /// Whether the database takes writes.
+    /// Checks that the database accepts writes, for `/readyz`.
     pub readiness: SharedCheck,
-    /// Conversations that are under way on live connections.
+    /// WebSocket tasks, which a stopping server waits for.
     pub background_tasks: tokio_util::task::TaskTracker,
-    /// Cancelled when the server stops taking work.
+    /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
-    /// Whether the demo console is shown.
+    /// Whether this is a demo, which serves the console at `/`.
     pub demo: bool,
 }
 
-/// The state, as handlers take it.
+/// The extractor of the shared state.
 pub type State = axum::extract::State<Arc<App>>;
 
-/// A domain's routes with their documentation.
+/// The routes of a domain with their `OpenAPI` documentation.
 pub type Routes = utoipa_axum::router::OpenApiRouter<Arc<App>>;
 
 impl FromRef<Arc<App>> for Tokens {

@@ -1,4 +1,4 @@
-//! The accept loop: connections under deadlines and limits, and a shutdown that loses nothing.
+//! The accept loop: serves connections with limits and timeouts, and shuts down gracefully.
 
 use std::{
     convert::Infallible,
@@ -24,31 +24,32 @@ use super::{
 use crate::{
     app::App,
     infra::web::client::is_trusted_proxy,
-    server::middleware::{self, AmbiguousLength, ResponseShares},
+    server::middleware::{self, AmbiguousLength, ResponseReservations},
 };
 
-/// How large a request's head may be, in bytes.
-const HEAD_LIMIT: usize = 64 * 1024;
+/// The maximum size of a request's head, in bytes.
+const MAX_HEAD_LEN: usize = 64 * 1024;
 
-/// How many headers a request may have.
+/// The maximum number of headers of a request.
 const MAX_HEADERS: usize = 100;
 
-/// How many bytes the kernel takes before they can be sent. A larger queue would hide a slow reader.
+/// The maximum number of unsent bytes that the kernel buffers. A larger buffer would hide a slow reader.
 const UNSENT_LIMIT: u32 = 32 * 1024;
 
-/// How long a stopping server still accepts connections, so that a load balancer sees `/readyz` fail.
+/// How long a stopping server still accepts connections, so that load balancers see `/readyz` fail.
 const DRAIN_NOTICE: Duration = Duration::from_millis(300);
 
 /// How long a stopping server waits for requests in progress.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait after an error of `accept`, e.g. when there is no descriptor left.
+/// The pause after an error of `accept`, e.g. when no descriptor is left.
 const ERROR_PAUSE: Duration = Duration::from_millis(20);
 
-/// How often rejected connections are logged.
+/// The minimum interval between two logs of rejected connections.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// Serves until `stop`, or until the database takes no more writes, then finishes the requests in progress and closes the database.
+/// Serves until `stop` is cancelled or the database fails, then finishes the requests in progress and closes
+/// the database.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
     let router = super::router(&app);
     let tasks = TaskTracker::new();
@@ -57,13 +58,13 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         tasks: tasks.clone(),
         stopping: draining.clone(),
     };
-    let mut door = Door {
+    let mut admission = Admission {
         connections: Connections::new(app.max_connections, app.limits.are_on()),
         rejections: Rejections::default(),
     };
 
     let mut notice = std::pin::pin!(async {
-        // After a failed sync nothing can be written until the next start.
+        // After a failed sync, the database accepts no writes until the next start.
         tokio::select! {
             () = stop.cancelled() => {}
             () = app.db.failed().cancelled() => {}
@@ -74,7 +75,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     loop {
         tokio::select! {
             () = &mut notice => break,
-            accepted = door.accept(&listener, &app) => {
+            accepted = admission.accept(&listener, &app) => {
                 if let Some((stream, peer, slot)) = accepted {
                     let (app, router) = (Arc::clone(&app), router.clone());
                     tasks.spawn(connection(stream, peer, slot, app, router, lingering.clone()));
@@ -88,7 +89,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     app.background_tasks.close();
     let finished = async {
         tokio::join!(tasks.wait(), app.background_tasks.wait());
-        // A WebSocket that has ended may linger.
+        // Closed WebSockets may linger as new tasks.
         tasks.wait().await;
     };
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, finished)
@@ -103,13 +104,13 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     app.db.close().await;
 }
 
-/// Lets connections in, up to the limits.
-struct Door {
+/// Accepts connections up to the limits.
+struct Admission {
     connections: Connections,
     rejections: Rejections,
 }
 
-impl Door {
+impl Admission {
     async fn accept(
         &mut self,
         listener: &TcpListener,
@@ -126,26 +127,26 @@ impl Door {
         let client = (!is_trusted_proxy(&app.config, peer.ip())).then(|| peer.ip());
         let Some(slot) = self.connections.register(client).await else {
             self.rejections
-                .record("its network has too many connections");
+                .record("the client network has too many connections");
             return None;
         };
         Some((stream, peer, slot))
     }
 }
 
-/// Logs rejected connections, at most once in [`LOG_EVERY`].
+/// Logs the number of rejected connections, at most once per [`LOG_EVERY`].
 #[derive(Default)]
 struct Rejections {
     unlogged: u64,
-    logged: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
 impl Rejections {
     fn record(&mut self, reason: &str) {
         self.unlogged += 1;
-        if self.logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+        if self.logged_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
             tracing::warn!(count = self.unlogged, reason, "connections rejected");
-            self.logged = Some(Instant::now());
+            self.logged_at = Some(Instant::now());
             self.unlogged = 0;
         }
     }
@@ -160,7 +161,7 @@ async fn connection(
     lingering: Lingering,
 ) {
     if let Err(error) = set_options(&stream) {
-        tracing::debug!(%error, "could not set the options of a connection");
+        tracing::debug!(%error, "could not set socket options");
     }
     let activity = Arc::clone(slot.activity());
     let draining = lingering.stopping.clone();
@@ -192,7 +193,7 @@ async fn connection(
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            activity.hold(response.extensions_mut().remove::<ResponseShares>());
+            activity.hold(response.extensions_mut().remove::<ResponseReservations>());
             Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, activity)))
         }
     });
@@ -200,9 +201,9 @@ async fn connection(
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            // The transport has finer deadlines; with this one hyper polls an idle connection at all.
+            // The transport has finer deadlines, but without this one hyper would not poll an idle connection.
             .header_read_timeout(keep_alive + HEAD_TIMEOUT)
-            .max_buf_size(HEAD_LIMIT)
+            .max_buf_size(MAX_HEAD_LEN)
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(transport), service)
             .with_upgrades()
@@ -215,12 +216,11 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended with an error");
+        tracing::debug!(%error, "connection ended with an error");
     }
 }
 
-/// Small packets leave at once, the kernel queues little, and it gives up on a client that
-/// acknowledges nothing.
+/// Disables Nagle's algorithm, limits the kernel's send buffer, and sets the timeout for unacknowledged data.
 fn set_options(stream: &TcpStream) -> std::io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;

@@ -1,4 +1,4 @@
-//! The bodies of one connection's requests and responses, which record what the connection is doing.
+//! Wraps request and response bodies so that they report the connection's [`Activity`].
 
 use std::{
     pin::Pin,
@@ -15,10 +15,10 @@ use super::{
     linger,
 };
 
-/// A request's body: the connection waits for its client while no frame is there. What the handler left
-/// of it goes to [`Unread`].
+/// A request body. The connection waits for its client while no frame is available. If the handler does not
+/// read the whole body, the rest goes to [`Unread`].
 pub(super) struct RequestBody {
-    /// `None` once it is dropped.
+    /// `None` while it is being dropped.
     body: Option<Incoming>,
     is_begun: bool,
     has_ended: bool,
@@ -38,7 +38,7 @@ impl RequestBody {
     }
 }
 
-/// The rest of a body that its handler did not read to the end.
+/// The rest of a request body that the handler did not read.
 #[derive(Debug, Default)]
 pub(super) struct Unread(Mutex<Option<Rest>>);
 
@@ -53,8 +53,8 @@ impl Unread {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Discards the rest, if it is small. Returns whether the next request can follow. With `expects`
-    /// (`Expect: 100-continue`) a client may leave out a body that nobody began to read.
+    /// Discards the rest if it is small. Returns whether the connection can serve another request. With
+    /// `expects` (`Expect: 100-continue`), the client may omit a body that the server did not begin to read.
     pub(super) async fn drain(&self, activity: &Activity, expects: bool) -> bool {
         let Some(rest) = self.lock().take() else {
             return true;
@@ -62,7 +62,7 @@ impl Unread {
         if (expects && !rest.is_begun) || !linger::drain(rest.body).await {
             return false;
         }
-        activity.forget_unread_body();
+        activity.clear_unread_body();
         true
     }
 }
@@ -107,7 +107,7 @@ impl Drop for RequestBody {
         if !self.has_ended
             && let Some(body) = self.body.take()
         {
-            self.activity.note_unread_body();
+            self.activity.set_unread_body();
             *self.unread.lock() = Some(Rest {
                 body,
                 is_begun: self.is_begun,
@@ -117,7 +117,7 @@ impl Drop for RequestBody {
     }
 }
 
-/// A response's body: when all of it is on its way, the connection reads the next head.
+/// A response body. When it is dropped, the connection is ready for the next request's head.
 pub(super) struct ResponseBody {
     body: Body,
     activity: Arc<Activity>,

@@ -1,4 +1,4 @@
-//! All open connections: how many there may be, and which one to close when there are too many.
+//! The open connections: limits their number, and chooses the one to close when there are too many.
 
 use std::{
     cmp::Reverse,
@@ -18,54 +18,54 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     infra::web::{
         client::Network,
-        shares::{Share, Shares},
+        client_quota::{ClientQuota, Reservation},
     },
-    server::middleware::ResponseShares,
+    server::middleware::ResponseReservations,
 };
 
-/// How often a full server looks for a connection to close.
-const RETRY: Duration = Duration::from_millis(50);
+/// How often a full server tries to close another connection.
+const EVICT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a connection of a small network must have waited for its client before it may be closed for
-/// another, in milliseconds.
-const MIN_IDLE: u64 = 1000;
+/// How long a connection of a network below the average must have been idle before it may be closed, in
+/// milliseconds.
+const MIN_IDLE_MS: u64 = 1000;
 
 /// The open connections of one listener.
 #[derive(Debug)]
 pub(super) struct Connections {
     slots: Arc<Semaphore>,
-    shares: Shares,
+    quota: ClientQuota,
     open: Arc<Mutex<HashMap<u64, Entry>>>,
     next_id: AtomicU64,
     started: Instant,
 }
 
 impl Connections {
-    /// At most `total` connections; with `by_network`, a quarter of them for one client network.
+    /// Allows `total` connections; with `by_network`, at most a quarter of them from one client network.
     pub(super) fn new(total: usize, by_network: bool) -> Connections {
         Connections {
             slots: Arc::new(Semaphore::new(total)),
-            // One more than there are slots: a connection that waits for its slot has its share already.
-            shares: Shares::new(by_network.then(|| total.div_ceil(4)), total + 1),
+            // One more than there are slots: a connection that waits for its slot is counted already.
+            quota: ClientQuota::new(by_network.then(|| total.div_ceil(4)), total + 1),
             open: Arc::default(),
             next_id: AtomicU64::default(),
             started: Instant::now(),
         }
     }
 
-    /// Registers a connection that was just accepted. Where all slots are taken, closes a connection that
-    /// waits for its client, and waits for a slot. `None`: the client's network has its share already. A
-    /// trusted proxy (no `client`) has no share.
+    /// Registers a connection that was just accepted. If all slots are taken, closes an idle connection and waits
+    /// for its slot. Returns `None` if the client's network has too many connections; trusted proxies (no
+    /// `client`) are not limited.
     pub(super) async fn register(&self, client: Option<IpAddr>) -> Option<Slot> {
-        let mut share = self.shares.empty(client);
-        share.try_grow(1).ok()?;
+        let mut reservation = self.quota.reservation(client);
+        reservation.try_grow(1).ok()?;
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
                 break permit;
             }
             self.evict();
             let freed = Arc::clone(&self.slots).acquire_owned();
-            if let Ok(permit) = tokio::time::timeout(RETRY, freed).await {
+            if let Ok(permit) = tokio::time::timeout(EVICT_INTERVAL, freed).await {
                 break permit.ok()?;
             }
         };
@@ -80,31 +80,31 @@ impl Connections {
             id,
             activity,
             open: Arc::clone(&self.open),
-            _share: share,
+            _reservation: reservation,
             _permit: permit,
         })
     }
 
-    /// Closes one connection that waits for its client, if there is one to choose: of the network that
-    /// holds the most connections, the one that has waited longest. A network with no more than the
-    /// average loses only connections that have been idle for [`MIN_IDLE`].
+    /// Closes one connection that waits for its client, if there is any: of the network with the most
+    /// connections, the one that has waited longest. A network with no more than the average loses only
+    /// connections that have been idle for [`MIN_IDLE_MS`].
     fn evict(&self) {
         let open = self.lock();
-        let mut held: HashMap<Option<Network>, usize> = HashMap::new();
+        let mut counts: HashMap<Option<Network>, usize> = HashMap::new();
         for entry in open.values() {
-            *held.entry(entry.network).or_default() += 1;
+            *counts.entry(entry.network).or_default() += 1;
         }
-        let average = open.len() / held.len().max(1);
+        let average = open.len() / counts.len().max(1);
         let now = millis_since(self.started);
         let waiting = open.values().filter_map(|entry| {
             let since = entry.activity.waiting_since()?;
-            // A proxy's connections count for nobody.
-            let held = entry.network.map_or(0, |_| held[&entry.network]);
-            let may_close = held > average || now.saturating_sub(since) >= MIN_IDLE;
-            may_close.then_some((Reverse(held), since, &entry.activity))
+            // A proxy's connections do not count for any network.
+            let count = entry.network.map_or(0, |_| counts[&entry.network]);
+            let may_close = count > average || now.saturating_sub(since) >= MIN_IDLE_MS;
+            may_close.then_some((Reverse(count), since, &entry.activity))
         });
-        if let Some((_, _, longest)) = waiting.min_by_key(|(held, since, _)| (*held, *since)) {
-            longest.evict();
+        if let Some((_, _, activity)) = waiting.min_by_key(|(count, since, _)| (*count, *since)) {
+            activity.evict();
         }
     }
 
@@ -121,14 +121,14 @@ struct Entry {
     activity: Arc<Activity>,
 }
 
-/// The place of one open connection; it is free again when this is dropped.
+/// The slot of one open connection. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     id: u64,
     activity: Arc<Activity>,
     open: Arc<Mutex<HashMap<u64, Entry>>>,
-    // Dropped first: whoever gets the permit finds room for a share.
-    _share: Share,
+    // Dropped before the permit: the task that gets the permit can then reserve as well.
+    _reservation: Reservation,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -145,31 +145,31 @@ impl Drop for Slot {
     }
 }
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
-    /// It is idle, or reads the head of a request.
+    /// Idle, or reading the head of a request.
     Head = 0,
-    /// It reads the body of a request, works on it or writes the response.
+    /// Reading the body of a request, handling it, or writing the response.
     Request = 1,
-    /// It became a WebSocket.
+    /// Upgraded to a WebSocket.
     Upgraded = 2,
 }
 
-/// What one connection is doing, and since when it waits for its client.
+/// The state of one connection, which its tasks share with the eviction.
 #[derive(Debug)]
 pub(super) struct Activity {
     started: Instant,
     phase: AtomicU8,
-    /// How many requests have begun.
+    /// The number of requests so far.
     requests: AtomicU64,
-    /// Milliseconds since `started`; 0 while it does not wait for the client.
+    /// When the connection began to wait for its client, in milliseconds since `started`; 0 if it does not wait.
     waiting_since: AtomicU64,
     has_ambiguous_length: AtomicBool,
     has_unread_body: AtomicBool,
-    /// What the last response holds until it is written.
-    shares: Mutex<Option<ResponseShares>>,
+    /// The reservations of the last response, until it is written.
+    reservations: Mutex<Option<ResponseReservations>>,
     is_evicted: AtomicBool,
     waker: AtomicWaker,
 }
@@ -183,7 +183,7 @@ impl Activity {
             waiting_since: AtomicU64::new(0),
             has_ambiguous_length: AtomicBool::new(false),
             has_unread_body: AtomicBool::new(false),
-            shares: Mutex::default(),
+            reservations: Mutex::default(),
             is_evicted: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         };
@@ -217,41 +217,44 @@ impl Activity {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// The connection can only go on when the client sends or takes bytes.
+    /// Records that the connection can proceed only when the client sends or receives bytes.
     pub(super) fn begin_waiting(&self) {
         let now = millis_since(self.started);
-        // If it waits already, the earlier beginning stays.
+        // If it waits already, the earlier time remains.
         let _ = self
             .waiting_since
             .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// The client sent or took bytes.
+    /// Records that the client sent or received bytes.
     pub(super) fn end_waiting(&self) {
         if self.phase() != Phase::Head {
             self.waiting_since.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Keeps what a response holds, until [`Activity::flushed`].
-    pub(super) fn hold(&self, shares: Option<ResponseShares>) {
-        *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = shares;
+    /// Holds the reservations of a response until [`Activity::flushed`].
+    pub(super) fn hold(&self, reservations: Option<ResponseReservations>) {
+        *self
+            .reservations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = reservations;
     }
 
-    /// All bytes that hyper had are written. Behind the end of a response its shares are free.
+    /// Records that hyper's write buffer is empty. After the end of a response, releases its reservations.
     pub(super) fn flushed(&self) {
         if self.phase() != Phase::Request {
             self.hold(None);
         }
     }
 
-    /// The handler left bytes of the request's body.
-    pub(super) fn note_unread_body(&self) {
+    /// Records that the handler did not read the whole request body.
+    pub(super) fn set_unread_body(&self) {
         self.has_unread_body.store(true, Ordering::Relaxed);
     }
 
-    /// They were read after all.
-    pub(super) fn forget_unread_body(&self) {
+    /// Records that the rest of the body was discarded.
+    pub(super) fn clear_unread_body(&self) {
         self.has_unread_body.store(false, Ordering::Relaxed);
     }
 
@@ -259,7 +262,7 @@ impl Activity {
         self.has_unread_body.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_ambiguous_length(&self) {
+    pub(super) fn set_ambiguous_length(&self) {
         self.has_ambiguous_length.store(true, Ordering::Relaxed);
     }
 
@@ -267,7 +270,7 @@ impl Activity {
         self.has_ambiguous_length.load(Ordering::Relaxed)
     }
 
-    /// Since when the connection waits for its client; `None` while it does not, or is closed already.
+    /// Returns when the connection began to wait for its client, or `None` if it does not wait or is evicted.
     fn waiting_since(&self) -> Option<u64> {
         let since = self.waiting_since.load(Ordering::Relaxed);
         (since > 0 && !self.is_evicted()).then_some(since)
@@ -282,7 +285,7 @@ impl Activity {
         self.is_evicted.load(Ordering::Acquire)
     }
 
-    /// Waits until the connection must close.
+    /// Waits until the connection is evicted.
     pub(super) async fn evicted(&self) {
         std::future::poll_fn(|cx| {
             if self.poll_evicted(cx.waker()) {
@@ -294,14 +297,14 @@ impl Activity {
         .await;
     }
 
-    /// Whether the connection must close; else the task is woken when it must.
+    /// Returns whether the connection is evicted. If not, wakes the task when it is.
     pub(super) fn poll_evicted(&self, waker: &std::task::Waker) -> bool {
         self.waker.register(waker);
         self.is_evicted()
     }
 }
 
-/// At least 1, since 0 means that a connection does not wait.
+/// Returns at least 1, since 0 means that a connection does not wait.
 fn millis_since(started: Instant) -> u64 {
     let millis = started.elapsed().as_millis();
     u64::try_from(millis).unwrap_or(u64::MAX).max(1)

@@ -1,13 +1,13 @@
-//! Finds requests whose length is ambiguous (RFC 9112, section 6.1). hyper drops one of the two headers
-//! before a service sees the request, so the bytes of the head are scanned on their way to it.
+//! Detects requests whose length is ambiguous (RFC 9112, section 6.1). hyper drops one of the conflicting headers
+//! before a service sees the request, so this module scans the bytes that hyper reads.
 
-/// The names that matter end within so many bytes.
+/// The length of the longer of the two header names.
 const NAME_LEN: usize = "transfer-encoding:".len();
 
-/// Scans the head of one request, in pieces.
+/// An incremental scanner of one request's head.
 #[derive(Debug, Default)]
 pub(super) struct HeadScan {
-    /// How the current line begins, in small letters.
+    /// The beginning of the current line, in lower case.
     line: [u8; NAME_LEN],
     line_len: usize,
     content_lengths: u32,
@@ -18,7 +18,7 @@ pub(super) struct HeadScan {
 }
 
 impl HeadScan {
-    /// Takes the next bytes of the connection. Bytes behind the head are ignored.
+    /// Scans the next bytes of the connection. Bytes after the head are ignored.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         if self.is_complete {
             return;
@@ -27,7 +27,7 @@ impl HeadScan {
         for byte in bytes {
             match byte {
                 b'\r' => {}
-                // Empty lines before a request are allowed (RFC 9112, section 2.2).
+                // Empty lines before the request line are ignored (RFC 9112, section 2.2).
                 b'\n' if self.line_len == 0 && !self.has_begun => {}
                 b'\n' if self.line_len == 0 => {
                     self.is_complete = true;
@@ -38,8 +38,8 @@ impl HeadScan {
                     self.has_begun = true;
                 }
                 byte => {
-                    if let Some(place) = self.line.get_mut(self.line_len) {
-                        *place = byte.to_ascii_lowercase();
+                    if let Some(slot) = self.line.get_mut(self.line_len) {
+                        *slot = byte.to_ascii_lowercase();
                         self.line_len += 1;
                     }
                 }
@@ -54,12 +54,12 @@ impl HeadScan {
         self.line_len = 0;
     }
 
-    /// Whether the head names more than one length.
+    /// Returns whether the head has more than one length.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.content_lengths + u32::from(self.has_transfer_encoding) > 1
     }
 
-    /// How many bytes were read while the head was incomplete.
+    /// Returns the number of bytes scanned until the head was complete.
     pub(super) fn size(&self) -> usize {
         self.size
     }

@@ -1,4 +1,4 @@
-//! Which payment provider is configured.
+//! Chooses the payment gateway from the configuration.
 
 use std::sync::Arc;
 
@@ -10,25 +10,27 @@ use crate::{
     },
 };
 
-/// Razorpay, where the shop has an account there; none: the mock.
-pub(super) fn of(config: &Config) -> Result<Option<Arc<dyn Gateway>>> {
-    let half = |set: &str, missing: &str| {
+/// Returns Razorpay if its keys are set, else `None`: the mock gateway.
+///
+/// Errors: `Config` if only some of Razorpay's settings are set.
+pub(super) fn from_config(config: &Config) -> Result<Option<Arc<dyn Gateway>>> {
+    let incomplete = |set: &str, missing: &str| {
         Err(Error::config(format!(
-            "`{set}` is set and `{missing}` is not; Razorpay's dashboard makes the two together, \
+            "`{set}` is set but `{missing}` is not; Razorpay's dashboard generates both together, \
              under API keys"
         )))
     };
     let (id, secret) = match (&config.razorpay_key_id, &config.razorpay_key_secret) {
         (Some(id), Some(secret)) => (id, secret),
         (None, None) => return Ok(None),
-        (Some(_), None) => return half("razorpay_key_id", "razorpay_key_secret"),
-        (None, Some(_)) => return half("razorpay_key_secret", "razorpay_key_id"),
+        (Some(_), None) => return incomplete("razorpay_key_id", "razorpay_key_secret"),
+        (None, Some(_)) => return incomplete("razorpay_key_secret", "razorpay_key_id"),
     };
-    // One that the shop makes by itself is unknown there: no order would ever be paid.
+    // Razorpay does not know a generated secret: its webhooks would be rejected, and no order would be paid.
     if config.webhook_secrets.is_empty() {
         return Err(Error::config(
-            "`razorpay_key_id` is set and `razorpay_webhook_secret` is not; set it to the secret that \
-             the webhook has in Razorpay's dashboard",
+            "`razorpay_key_id` is set but `razorpay_webhook_secret` is not; set it to the secret of \
+             the webhook in Razorpay's dashboard",
         ));
     }
     let (api, currency) = (&config.razorpay_api_url, config.currency);

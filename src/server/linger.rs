@@ -1,6 +1,5 @@
-//! The end of a connection whose client may still be sending. A socket that is closed with bytes unread
-//! resets the connection, and the client may lose a response that was already on its way (RFC 9112,
-//! section 9.6).
+//! Lingering close: reads on after the last response while the client may still be sending. Closing a socket with
+//! unread bytes resets the connection, and the client may lose the response (RFC 9112, section 9.6).
 
 use std::{io, time::Duration};
 
@@ -16,25 +15,26 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::connections::Slot;
 
-/// How many bytes of a body are discarded to keep the connection: as many as a JSON body may have.
+/// The maximum number of bytes to discard of a body to keep the connection: the maximum of a JSON body.
 const DRAIN_LIMIT: u64 = 256 * 1024;
 
-/// How long a response waits for the end of a body that nobody reads. Small bodies arrive with their head.
+/// How long a response waits while an unread body is discarded. Small bodies arrive with their head.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a closed connection reads on, in total: as long as a request may take.
+/// The maximum duration of a lingering close: that of a request.
 const LINGER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long a closed connection waits for the next bytes.
+/// How long a lingering connection waits for the next bytes.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same while the server is stopping.
+/// The same while the server shuts down.
 const STOPPING_QUIET_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How many bytes a closed connection discards: more than the largest upload.
+/// The maximum number of bytes that a lingering connection discards: more than the largest upload.
 const LINGER_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Discards the rest of a request's body. Returns whether it has ended, so that the connection can go on.
+/// Discards the rest of a request body. Returns whether it was read to its end, so that the connection can be
+/// reused.
 pub(super) async fn drain(mut body: Incoming) -> bool {
     if body.size_hint().lower() > DRAIN_LIMIT {
         return false;
@@ -54,7 +54,7 @@ pub(super) async fn drain(mut body: Incoming) -> bool {
     timeout(DRAIN_TIMEOUT, reading).await.unwrap_or(false)
 }
 
-/// Where closed connections linger.
+/// Spawns the tasks of lingering connections.
 #[derive(Debug, Clone)]
 pub(super) struct Lingering {
     pub(super) tasks: TaskTracker,
@@ -62,10 +62,10 @@ pub(super) struct Lingering {
 }
 
 impl Lingering {
-    /// Closes a connection in both steps: no more is sent, and what arrives is discarded until the client
-    /// closes, too. Its slot stays taken meanwhile, and a full server may evict it.
+    /// Closes the sending half, then discards what arrives until the client closes, too. Meanwhile the
+    /// connection keeps its slot, and a full server may evict it.
     pub(super) fn close(&self, stream: TcpStream, slot: Slot) {
-        // Without a runtime the program is at its end.
+        // Without a runtime, the program is exiting.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -81,7 +81,7 @@ impl Lingering {
     }
 }
 
-/// Reads until the client closes, is silent for too long, or has sent too much.
+/// Reads until the client closes, sends nothing for too long, or sends too much.
 async fn discard(mut stream: TcpStream, stopping: &CancellationToken) {
     if stream.shutdown().await.is_err() {
         return;
@@ -108,7 +108,7 @@ async fn discard(mut stream: TcpStream, stopping: &CancellationToken) {
     }
 }
 
-/// The buffer is on the stack, so that a lingering connection keeps no memory.
+/// Uses a buffer on the stack, so that lingering connections hold no memory.
 fn read_once(stream: &TcpStream) -> io::Result<usize> {
     stream.try_read(&mut [0; 16 * 1024])
 }

@@ -1,5 +1,5 @@
-//! The outermost step of every request: its id, its limits, its time, and the manners of every
-//! answer. Errors become problem+json here, and are logged here, once.
+//! The outermost middleware: request id, client address, quotas, timeout, security headers. It writes errors
+//! as problem+json and logs them, once.
 
 use std::{
     net::IpAddr,
@@ -29,22 +29,22 @@ use crate::{
     core::error::{Error, Kind, Result},
     infra::web::{
         client::{ClientAddress, client_address, is_trusted_proxy},
+        client_quota::Reservation,
         problems,
-        respond::{self, Failure, Problem},
-        shares::Share,
+        respond::{self, Problem, ResponseError},
     },
 };
 
-/// How long a request may take, its body included.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The maximum duration of a request, including reading its body.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A response of at most so many bytes is not counted.
-const FREE_RESPONSE: usize = 32 * 1024;
+/// Responses up to this size, in bytes, do not count towards the quota of response bytes.
+const MAX_UNCOUNTED_RESPONSE: usize = 32 * 1024;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// On every response that does not say otherwise itself.
-const MANNERS: [(HeaderName, HeaderValue); 7] = [
+/// Headers that every response gets unless it sets them itself.
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 7] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -72,7 +72,7 @@ const MANNERS: [(HeaderName, HeaderValue); 7] = [
     ),
 ];
 
-/// Answers one request.
+/// Handles one request.
 pub async fn handle(
     app: &Arc<App>,
     router: Router,
@@ -86,27 +86,27 @@ pub async fn handle(
     let client = client_address(request.headers(), peer, &app.config);
     let is_authenticated = request.headers().contains_key(header::AUTHORIZATION);
     request.extensions_mut().insert(ClientAddress(client));
-    // Held until the response is made, whatever becomes of the body.
+    // Held until the handler has returned, whatever it does with the body.
     let meter = app.bodies.meter(Some(client));
     request.extensions_mut().insert(meter.clone());
 
     let mut response = match check_framing(&request) {
-        Ok(()) => run_within_shares(app, router, request, peer, client).await,
-        Err(error) => refuse_framing(error),
+        Ok(()) => run_within_quotas(app, router, request, peer, client).await,
+        Err(error) => reject_and_close(error),
     };
     if method == Method::TRACE && response.status() == StatusCode::NOT_FOUND {
         response = trace_not_allowed();
     }
     drop(meter);
     if response.status().as_u16() >= 400 {
-        response = explain(app, response, &id);
+        response = write_problem(app, response, &id);
     }
     add_base_path(&app.base_path, response.headers_mut());
 
     let is_image = path.starts_with("/images/");
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
-    for (name, value) in &MANNERS {
+    for (name, value) in &SECURITY_HEADERS {
         if let header::Entry::Vacant(entry) = headers.entry(name) {
             entry.insert(value.clone());
         }
@@ -126,137 +126,141 @@ pub async fn handle(
         path,
         status = response.status().as_u16(),
         micros = started.elapsed().as_micros(),
-        "answered"
+        "request handled"
     );
     response
 }
 
-/// Turns away who asks too often, and tells everybody else how they stand. It stands inside CORS, so
-/// that a browser's page may read both.
+/// Applies the rate limits and adds their headers. It runs inside the CORS layer, so that pages of other
+/// origins can read the error and the headers.
 pub async fn limit(
     State(app): State<Arc<App>>,
     ClientAddress(client): ClientAddress,
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
-    let (standing, allowed) = app.limits.check(request.method(), request.uri(), client);
+    let (quota, allowed) = app.limits.check(request.method(), request.uri(), client);
     let mut response = match allowed {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
-    if let Some(standing) = standing {
-        let standing = match retry_after(&response) {
-            Some(seconds) => standing.exhausted(seconds),
-            None => standing,
+    if let Some(quota) = quota {
+        let quota = match retry_after(&response) {
+            Some(pause) => quota.exhausted(pause),
+            None => quota,
         };
-        standing.write(response.headers_mut());
+        quota.write(response.headers_mut());
     }
     response
 }
 
-/// How long whoever was told that it is too much has to wait: also for what an account has used up.
+/// Returns `Retry-After` of a 429 response, which a handler may have returned for an account's own limit.
 fn retry_after(response: &Response) -> Option<Duration> {
-    let told = response.headers().get(header::RETRY_AFTER)?;
-    let seconds = told.to_str().ok()?.parse().ok()?;
-    let is_too_much = response.status() == StatusCode::TOO_MANY_REQUESTS;
-    is_too_much.then(|| Duration::from_secs(seconds))
+    let value = response.headers().get(header::RETRY_AFTER)?;
+    let seconds = value.to_str().ok()?.parse().ok()?;
+    let is_limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
+    is_limited.then(|| Duration::from_secs(seconds))
 }
 
-/// Marks a request whose head names more than one length.
+/// Marks a request whose head has more than one length.
 #[derive(Debug, Clone, Copy)]
 pub struct AmbiguousLength;
 
-/// Refuses what two HTTP implementations may read differently (RFC 9112, sections 3.2 and 6.1).
+/// Rejects requests that two HTTP implementations may interpret differently, which enables request smuggling
+/// (RFC 9112, sections 3.2 and 6.1).
+///
+/// Errors: `invalid-header`.
 fn check_framing(request: &Request<Body>) -> Result<()> {
-    let refused = |detail: &'static str| Err(Error::new(Kind::InvalidHeader, detail));
+    let invalid = |detail: &'static str| Err(Error::new(Kind::InvalidHeader, detail));
     if request.extensions().get::<AmbiguousLength>().is_some() {
-        return refused("send either one `Content-Length` or `Transfer-Encoding`");
+        return invalid("send exactly one `Content-Length`, or `Transfer-Encoding`");
     }
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if request.version() < Version::HTTP_11 => Ok(()),
         (Some(host), None) if Authority::try_from(host.as_bytes()).is_ok() => Ok(()),
-        _ => refused("send one valid `Host`"),
+        _ => invalid("send exactly one valid `Host` header"),
     }
 }
 
-fn refuse_framing(error: Error) -> Response {
+fn reject_and_close(error: Error) -> Response {
     let mut response = error.into_response();
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response
 }
 
-/// No resource is traced, whether it exists or not.
+/// The response to `TRACE` requests, which no route supports.
 fn trace_not_allowed() -> Response {
     let allow = (header::ALLOW, HeaderValue::from_static(""));
     (StatusCode::METHOD_NOT_ALLOWED, [allow]).into_response()
 }
 
-/// What a response holds until it is written.
+/// The quota reservations that a response holds until it is written.
 #[derive(Debug, Clone)]
-pub struct ResponseShares {
-    _shares: Arc<[Share]>,
+pub struct ResponseReservations {
+    _reservations: Arc<[Reservation]>,
 }
 
-/// Runs a request within its client's shares. A request that came through a trusted proxy counts for
-/// its client, since the proxy's connections count for nobody; a large response counts by its bytes, since
-/// they stay in memory until the client has read them. The response to a write is never replaced: what it
-/// reports is committed.
-async fn run_within_shares(
+/// Runs a request within its client's quotas.
+///
+/// A request through a trusted proxy counts, since the proxy's connections do not. A large response counts by
+/// its bytes, which stay in memory until the client has read them. The response to a write is never replaced
+/// by an error: the write is committed.
+async fn run_within_quotas(
     app: &App,
     router: Router,
     request: Request<Body>,
     peer: IpAddr,
     client: IpAddr,
 ) -> Response {
-    let full = |_| {
+    let over_quota = |_| {
         Error::unavailable("too many requests of this client are in progress; retry later")
             .into_response()
     };
-    let mut shares = Vec::new();
+    let mut reservations = Vec::new();
     if is_trusted_proxy(&app.config, peer) {
         match app.proxied_requests.try_acquire(client) {
-            Ok(share) => shares.push(share),
-            Err(error) => return full(error),
+            Ok(reservation) => reservations.push(reservation),
+            Err(error) => return over_quota(error),
         }
     }
     let is_read = request.method().is_safe();
     let mut response = run(router, request).await;
     let size = response.body().size_hint().exact().unwrap_or_default();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    if size > FREE_RESPONSE {
-        let mut share = app.response_bytes.empty(Some(client));
-        match share.try_grow(size) {
-            Ok(()) => shares.push(share),
-            Err(error) if is_read => return full(error),
+    if size > MAX_UNCOUNTED_RESPONSE {
+        let mut reservation = app.response_bytes.reservation(Some(client));
+        match reservation.try_grow(size) {
+            Ok(()) => reservations.push(reservation),
+            Err(error) if is_read => return over_quota(error),
             Err(_) => {}
         }
     }
-    if !shares.is_empty() {
-        response.extensions_mut().insert(ResponseShares {
-            _shares: shares.into(),
+    if !reservations.is_empty() {
+        response.extensions_mut().insert(ResponseReservations {
+            _reservations: reservations.into(),
         });
     }
     response
 }
 
 async fn run(router: Router, request: Request<Body>) -> Response {
-    let answer = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
-    match tokio::time::timeout(PATIENCE, answer).await {
+    let response = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
+    match tokio::time::timeout(REQUEST_TIMEOUT, response).await {
         Ok(Ok(Ok(response))) => response,
         Ok(Err(_)) => Error::internal("a handler panicked").into_response(),
-        Err(_) => Error::new(Kind::TooSlow, "the request took too long to arrive").into_response(),
+        Err(_) => Error::new(Kind::TooSlow, "the request did not complete in time").into_response(),
     }
 }
 
-/// Keeps a valid id that was sent, or makes one.
+/// Returns the client's `X-Request-Id` if it is valid, else a new id.
 fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
-    let is_fit = |value: &&HeaderValue| {
-        let fit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        (1..=128).contains(&value.len()) && value.as_bytes().iter().all(fit)
+    let is_valid = |value: &&HeaderValue| {
+        let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        (1..=128).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
     };
-    if let Some(sent) = headers.get(REQUEST_ID).filter(is_fit) {
+    if let Some(sent) = headers.get(REQUEST_ID).filter(is_valid) {
         return sent.clone();
     }
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -265,7 +269,7 @@ fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("unknown"))
 }
 
-/// Puts the path of the public URL in front of the paths that the routes wrote.
+/// Prepends the path of the public URL to the paths in `Location` and `Link`.
 fn add_base_path(base: &str, headers: &mut HeaderMap) {
     if base.is_empty() {
         return;
@@ -283,22 +287,24 @@ fn add_base_path(base: &str, headers: &mut HeaderMap) {
     });
 }
 
-/// Writes the problem into a response that failed, and the failure into the log.
-fn explain(app: &App, mut response: Response, id: &HeaderValue) -> Response {
+/// Writes the problem as the body of an error response, and logs the error if it is the server's.
+fn write_problem(app: &App, mut response: Response, id: &HeaderValue) -> Response {
     let request_id = id.to_str().unwrap_or_default();
-    let failure = response.extensions_mut().remove::<Failure>();
-    if let Some(Failure(error)) = &failure {
+    let error = response.extensions_mut().remove::<ResponseError>();
+    if let Some(ResponseError(error)) = &error {
         match error.kind() {
             Kind::Internal | Kind::StorageFull => {
-                tracing::error!(request_id, ?error, "a request failed");
+                tracing::error!(request_id, ?error, "request failed");
             }
-            // Overload must not flood the log as well.
-            Kind::Unavailable => tracing::warn!(request_id, detail = error.detail(), "unavailable"),
+            // Without its cause, so that overload does not flood the log.
+            Kind::Unavailable => {
+                tracing::warn!(request_id, detail = error.detail(), "service unavailable")
+            }
             _ => {}
         }
     }
-    let problem = match &failure {
-        Some(Failure(error)) => respond::problem(error.kind()),
+    let problem = match &error {
+        Some(ResponseError(error)) => respond::problem(error.kind()),
         None if is_problem(&response) => return response,
         None => problems::by_status(response.status().as_u16()),
     };
@@ -309,14 +315,14 @@ fn explain(app: &App, mut response: Response, id: &HeaderValue) -> Response {
         kind: format!("{}/problems/{}", app.base_path, problem.code),
         title: problem.title,
         status: problem.status,
-        detail: failure
+        detail: error
             .as_ref()
-            .map_or(problem.remedy, |Failure(error)| error.detail()),
+            .map_or(problem.remedy, |ResponseError(error)| error.detail()),
         code: problem.code,
         request_id,
-        errors: failure
+        errors: error
             .as_ref()
-            .map_or(&[], |Failure(error)| error.fields()),
+            .map_or(&[], |ResponseError(error)| error.fields()),
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
     *response.status_mut() =

@@ -1,5 +1,5 @@
-//! What stands outside `/api/v1`: health, the API's description, the problems explained, and the
-//! demo console.
+//! Pages and files outside `/api/v1`: the `OpenAPI` document, problem pages, the pages that email links open,
+//! and the demo console.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,30 +16,11 @@ use utoipa::openapi::{OpenApi, Server};
 use crate::{
     app::App,
     core::error::{Error, Result},
-    infra::{
-        db,
-        web::{
-            extract::{NoQuery, Path},
-            problems, respond,
-        },
+    infra::web::{
+        extract::{NoQuery, Path},
+        problems, respond,
     },
 };
-
-/// The program is alive.
-pub(super) async fn healthz(_: NoQuery) -> Result<Response> {
-    respond::ok(&serde_json::json!({ "status": "ok" }))
-}
-
-/// The shop takes work: the writer gets its transactions and the server is not stopping.
-pub(super) async fn readyz(State(app): State<Arc<App>>, _: NoQuery) -> Result<Response> {
-    if app.stopping.is_cancelled() {
-        return Err(Error::unavailable("the server is stopping"));
-    }
-    app.readiness
-        .run(app.db.write("server.ready", db::ping))
-        .await?;
-    respond::ok(&serde_json::json!({ "status": "ready" }))
-}
 
 /// The OpenAPI document.
 pub(super) async fn openapi(State(app): State<Arc<App>>, _: NoQuery) -> Result<Response> {
@@ -53,14 +34,14 @@ pub(super) async fn openapi(State(app): State<Arc<App>>, _: NoQuery) -> Result<R
         document.servers = Some(vec![Server::new(&app.base_path)]);
         document.to_json().ok().map(Bytes::from)
     };
-    let text = text.ok_or_else(|| Error::internal("the document cannot be written"))?;
+    let text = text.ok_or_else(|| Error::internal("cannot serialise the OpenAPI document"))?;
     Ok(respond::json_bytes(StatusCode::OK, text))
 }
 
 const PROBLEM_PAGE: &str = include_str!("../../assets/problems/page.html");
 const PROBLEM_STYLE: &str = include_str!("../../assets/problems/page.css");
 
-/// The page that explains one code.
+/// The page that explains a problem code.
 pub(super) async fn problem(
     State(app): State<Arc<App>>,
     Path(code): Path<String>,
@@ -79,7 +60,7 @@ pub(super) async fn problem(
     ))
 }
 
-/// The statuses that a code comes with.
+/// Returns the statuses that a code comes with, e.g. `400 or 401`.
 fn statuses(code: &str) -> String {
     let all = problems::ALL.iter().filter(|problem| problem.code == code);
     let all: Vec<_> = all.map(|problem| problem.status.to_string()).collect();
@@ -97,8 +78,8 @@ pub(super) async fn problem_style() -> Response {
     asset(PROBLEM_STYLE, "text/css; charset=utf-8")
 }
 
-/// The pages that the links in mails lead to, so that both work without a front end.
-pub(super) fn links() -> Router<Arc<App>> {
+/// The pages that links in emails open, so that they work without a storefront.
+pub(super) fn email_links() -> Router<Arc<App>> {
     const VERIFY: &str = include_str!("../../assets/pages/verify-email.html");
     const RESET: &str = include_str!("../../assets/pages/reset-password.html");
     const STYLE: &str = include_str!("../../assets/pages/page.css");
@@ -118,7 +99,7 @@ pub(super) fn links() -> Router<Arc<App>> {
         )
 }
 
-/// The demo console: a page that shops with the public API.
+/// The demo console: a page that uses the public API.
 pub(super) fn console() -> Router<Arc<App>> {
     const PAGE: &str = include_str!("../../assets/console/index.html");
     const STYLE: &str = include_str!("../../assets/console/console.css");
@@ -152,9 +133,9 @@ fn html(page: impl Into<axum::body::Body>, policy: &'static str) -> Response {
     (headers, page.into()).into_response()
 }
 
-fn asset(text: &'static str, kind: &'static str) -> Response {
+fn asset(text: &'static str, content_type: &'static str) -> Response {
     (
-        [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],
+        [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))],
         text,
     )
         .into_response()

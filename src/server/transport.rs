@@ -1,5 +1,5 @@
-//! The bytes of one connection, on their way between the socket and hyper: deadlines for reading and
-//! writing, the memory of request heads, and the order to close.
+//! The I/O of one connection, between the socket and hyper: enforces read and write deadlines, counts the memory
+//! of request heads, and closes evicted connections.
 
 use std::{
     io,
@@ -22,40 +22,40 @@ use super::{
 };
 use crate::infra::web::body::BodyMeter;
 
-/// How long a client may take for the first byte of a connection, and for a request's head that has begun.
+/// The maximum time for the first byte of a connection, and for the rest of a request's head.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a write may make no progress.
+/// The maximum time without progress of a write.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// In each such span in which bytes are pending all the time, the client must take [`MIN_BYTES`].
+/// In each window in which bytes are always pending, the client must receive [`MIN_BYTES`].
 const RATE_WINDOW: Duration = Duration::from_mins(1);
 
-/// 1 KiB for each second of [`RATE_WINDOW`].
+/// 1 KiB per second of [`RATE_WINDOW`].
 const MIN_BYTES: usize = 60 * 1024;
 
-/// A write that follows the last one within this span continues it.
+/// A write within this time after the last one belongs to the same window.
 const CONTINUES_WITHIN: Duration = Duration::from_secs(1);
 
-/// A head takes so many bytes without being charged to the budget of bodies.
-const FREE_HEAD: usize = 8 * 1024;
+/// Heads up to this size, in bytes, do not count towards the memory budget.
+const MAX_UNCOUNTED_HEAD: usize = 8 * 1024;
 
 pub(super) struct Transport {
-    /// `None` once it lingers.
+    /// `None` once the connection lingers.
     socket: Option<(TcpStream, Slot)>,
     activity: Arc<Activity>,
     meter: HeadMeter,
     reads: ReadDeadline,
     writes: WriteDeadline,
-    /// The client has closed, or the connection failed: nothing that was sent can arrive.
+    /// Whether the client has closed or the connection failed, so that no response can arrive.
     is_over: bool,
-    /// The server sent bytes since it last read any.
+    /// Whether the server has sent bytes since it last read any.
     has_answered: bool,
     lingering: Lingering,
 }
 
 impl Transport {
-    /// `heads` makes the meter that large request heads are charged to.
+    /// `heads` creates the meter that counts a large request head.
     pub(super) fn new(
         stream: TcpStream,
         slot: Slot,
@@ -70,7 +70,7 @@ impl Transport {
                 scan: HeadScan::default(),
                 requests: 0,
                 heads: Box::new(heads),
-                charged: None,
+                metered: None,
             },
             reads: ReadDeadline::new(keep_alive),
             writes: WriteDeadline::default(),
@@ -90,13 +90,13 @@ impl Transport {
     fn check_evicted(&self, cx: &Context<'_>) -> io::Result<()> {
         if self.activity.poll_evicted(cx.waker()) {
             return Err(io::Error::other(
-                "closed to make room for another connection",
+                "evicted to free a slot for another connection",
             ));
         }
         Ok(())
     }
 
-    /// Looks at what was read, and turns a client that is silent for too long into an error.
+    /// Scans the bytes that were read. Errors: the client sent nothing for too long, or was evicted.
     fn watch_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -108,7 +108,7 @@ impl Transport {
             Poll::Ready(Ok(())) => {
                 self.has_answered = false;
                 self.is_over |= bytes.is_empty() && has_room;
-                self.meter.take(&self.activity, bytes)?;
+                self.meter.feed(&self.activity, bytes)?;
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
@@ -128,7 +128,7 @@ impl Transport {
         read
     }
 
-    /// Turns a write that makes no progress into an error.
+    /// Errors: a write made too little progress, or the connection was evicted.
     fn watch_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -154,12 +154,12 @@ impl Transport {
         written
     }
 
-    /// Whether the client may still be sending, so that a response could be lost.
+    /// Returns whether the client may still be sending, so that it could lose the response.
     fn must_linger(&self) -> bool {
         let is_mid_message = match self.activity.phase() {
             Phase::Upgraded => true,
             _ if self.activity.has_unread_body() => true,
-            // A head that hyper refused; one that ran out of time got no response.
+            // A head that hyper rejected with a response. After a timeout there is none.
             Phase::Head => self.meter.has_begun(&self.activity) && self.has_answered,
             Phase::Request => false,
         };
@@ -227,55 +227,54 @@ impl AsyncWrite for Transport {
     }
 }
 
-/// Scans request heads and charges the large ones.
+/// Scans request heads, and counts the memory of large ones.
 struct HeadMeter {
     scan: HeadScan,
-    /// How many requests had begun before the head that is scanned.
+    /// The number of requests before the head that is being scanned.
     requests: u64,
     heads: Box<dyn Fn() -> BodyMeter + Send + Sync>,
-    /// The meter of the current head, and how many bytes it holds.
-    charged: Option<(BodyMeter, usize)>,
+    /// The meter of the current head, and the number of bytes counted.
+    metered: Option<(BodyMeter, usize)>,
 }
 
 impl HeadMeter {
-    /// Whether bytes of the next request's head have arrived.
+    /// Returns whether bytes of the next request's head have arrived.
     fn has_begun(&self, activity: &Activity) -> bool {
         self.requests == activity.requests() && self.scan.size() > 0
     }
 
-    /// Errors: the budget has no room for this head.
-    fn take(&mut self, activity: &Activity, bytes: &[u8]) -> io::Result<()> {
-        // What is left of a body is not a head. hyper closes such a connection, or a contradicting head
-        // behind it.
+    /// Errors: the memory budget is exhausted.
+    fn feed(&mut self, activity: &Activity, bytes: &[u8]) -> io::Result<()> {
+        // The rest of a body is not a head. hyper closes such a connection.
         if activity.phase() != Phase::Head || activity.has_unread_body() {
             return Ok(());
         }
         if self.requests != activity.requests() {
             self.requests = activity.requests();
             self.scan = HeadScan::default();
-            self.charged = None;
+            self.metered = None;
         }
         self.scan.feed(bytes);
         if self.scan.is_ambiguous() {
-            activity.note_ambiguous_length();
+            activity.set_ambiguous_length();
         }
         let size = self.scan.size();
-        if size > FREE_HEAD {
-            let (meter, held) = self.charged.get_or_insert_with(|| ((self.heads)(), 0));
+        if size > MAX_UNCOUNTED_HEAD {
+            let (meter, counted) = self.metered.get_or_insert_with(|| ((self.heads)(), 0));
             meter
-                .add(size - *held)
+                .add(size - *counted)
                 .map_err(|error| io::Error::other(error.to_string()))?;
-            *held = size;
+            *counted = size;
         }
         Ok(())
     }
 }
 
-/// What a connection waits for while it reads no body.
+/// What an idle connection, or one that reads a head, waits for. Any change starts a new deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wait {
     requests: u64,
-    /// A head has begun.
+    /// Whether bytes of a head have arrived.
     has_begun: bool,
     written: u64,
 }
@@ -301,8 +300,8 @@ impl ReadDeadline {
     /// Ready when the client has sent nothing for too long. Each new wait has its own deadline.
     fn poll_expired(&mut self, cx: &mut Context<'_>, wait: Wait) -> Poll<()> {
         if self.wait != Some(wait) {
-            let is_kept = wait.requests > 0 && !wait.has_begun;
-            let limit = if is_kept {
+            let is_keep_alive = wait.requests > 0 && !wait.has_begun;
+            let limit = if is_keep_alive {
                 self.keep_alive
             } else {
                 HEAD_TIMEOUT
@@ -315,7 +314,7 @@ impl ReadDeadline {
             .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         loop {
-            // A timer that ends earlier is left alone: a busy connection would reset it at each request.
+            // A timer that fires earlier is not reset: a busy connection would do so at each request.
             if sleep.deadline() > deadline || sleep.is_elapsed() {
                 sleep.as_mut().reset(deadline);
             }
@@ -327,17 +326,17 @@ impl ReadDeadline {
     }
 }
 
-/// Counts only while bytes are pending.
+/// The deadlines for writing. They apply only while bytes are pending.
 #[derive(Default)]
 struct WriteDeadline {
-    /// How many bytes were written in all.
+    /// The number of bytes written so far.
     bytes: u64,
     pending: Option<Pending>,
     last_write: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-/// Writes that follow each other and wait for the client.
+/// Consecutive writes that wait for the client.
 struct Pending {
     progress: Instant,
     window: Instant,
@@ -356,7 +355,7 @@ impl WriteDeadline {
         self.last_write = Some(now);
     }
 
-    /// Ready when the client takes too little.
+    /// Ready when the client receives too little.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let ended = |at: Instant| now.duration_since(at) > CONTINUES_WITHIN;
@@ -383,7 +382,7 @@ impl WriteDeadline {
             .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         sleep.as_mut().reset(deadline);
-        // A deadline that has passed meanwhile polls again at once.
+        // If the deadline has passed meanwhile, poll again immediately.
         if sleep.as_mut().poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }

@@ -387,7 +387,7 @@ storage_test! {
           ],
           "requestId": "[request]",
           "status": 409,
-          "title": "There is not enough in stock",
+          "title": "Not enough stock",
           "type": "/problems/insufficient-stock"
         }
         "#);

@@ -64,7 +64,7 @@ storage_test! {
           ],
           "requestId": "story-1",
           "status": 422,
-          "title": "A value is wrong",
+          "title": "Validation failed",
           "type": "/problems/validation-failed"
         }
         "#);
@@ -72,10 +72,10 @@ storage_test! {
         snapshot!(answer.json(), @r#"
         {
           "code": "not-found",
-          "detail": "Check the path and the id; what belongs to somebody else is not found either.",
+          "detail": "Check the path and the id. A resource that belongs to another user is reported as not found, too.",
           "requestId": "story-1",
           "status": 404,
-          "title": "There is no such thing",
+          "title": "Resource not found",
           "type": "/problems/not-found"
         }
         "#);

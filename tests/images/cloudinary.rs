@@ -86,7 +86,7 @@ fn an_address_that_is_none_is_refused() {
             .unwrap();
         assert_eq!(
             error.detail(),
-            "`CLOUDINARY_URL` must be as `cloudinary://key:secret@cloud`",
+            "`CLOUDINARY_URL` must look like `cloudinary://key:secret@cloud`",
             "{url}"
         );
     }

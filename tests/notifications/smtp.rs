@@ -283,7 +283,7 @@ storage_test! {
         let mut log = String::new();
         for line in lines.by_ref() {
             log.push_str(&line);
-            if line.contains("wrote a mail to a file") {
+            if line.contains("wrote an email to a file") {
                 break;
             }
         }
@@ -322,7 +322,7 @@ async fn a_demo_logs_the_links_of_its_emails() {
     let mut process = Process::listening(program);
     let mut lines = process.says();
     register(&process, "ada").await;
-    let line = lines.find(|line| line.contains("wrote a mail to a file"));
+    let line = lines.find(|line| line.contains("wrote an email to a file"));
     assert!(line.unwrap().contains("/verify-email#token="));
 }
 

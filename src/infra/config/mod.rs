@@ -1,9 +1,9 @@
-//! The configuration: one table of keys, and the values they come to.
+//! The configuration: the table of settings, and their effective values.
 //!
-//! A value comes from its flag, else from `SHOP_*` in the environment, else from the file of settings,
-//! else from the table. A secret may also come from the file that `SHOP_…_FILE` names.
+//! A flag overrides the environment (`SHOP_*`), which overrides the configuration file (`shop.toml`), which
+//! overrides the default in the table. `SHOP_…_FILE` names a file from which a secret is read.
 
-mod read;
+mod parse;
 
 use std::{
     collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration,
@@ -11,13 +11,13 @@ use std::{
 
 use serde::Serialize;
 
-use self::read::{base_url, choice, list, listen, network, origin, parse, secrets, size};
-pub use self::read::{check_length, directory, duration, origin_of, path_of};
+use self::parse::{base_url, choice, list, listen, network, origin, parse, secrets, size};
+pub use self::parse::{check_length, directory, duration, origin_of, path_of};
 use crate::core::money::Currency;
 
-/// One key of the configuration.
+/// One setting.
 struct Key {
-    /// As in `shop.toml`; `SHOP_` and capitals make the variable, see [`Key::variable`].
+    /// Its name in `shop.toml`. [`Key::variable`] derives the environment variable from it.
     name: &'static str,
     default: Option<&'static str>,
     is_secret: bool,
@@ -40,7 +40,8 @@ const fn secret(name: &'static str) -> Key {
 }
 
 impl Key {
-    /// The variable of the environment: Cloudinary's own programs have named theirs.
+    /// Returns the environment variable: `SHOP_` and the name in upper case, or the name that Cloudinary's tools
+    /// use.
     fn variable(&self) -> String {
         match self.name {
             "cloudinary_url" => "CLOUDINARY_URL".to_owned(),
@@ -49,14 +50,16 @@ impl Key {
     }
 }
 
-/// The data directory, unless a setting names another.
+/// The default data directory.
 pub const DATA_DIR: &str = "shop-data";
 
-/// How many bytes a secret must have, at least.
+/// The minimum length of `jwt_secret`, in bytes.
 pub const MIN_JWT_SECRET: usize = 32;
+
+/// The minimum length of `razorpay_webhook_secret`, in bytes.
 pub const MIN_WEBHOOK_SECRET: usize = 16;
 
-/// The variable that names the file of settings, which cannot name itself.
+/// The environment variable that names the configuration file.
 pub const FILE_VARIABLE: &str = "SHOP_CONFIG";
 
 const KEYS: &[Key] = &[
@@ -91,8 +94,8 @@ const KEYS: &[Key] = &[
     key("log_format", Some("text")),
 ];
 
-/// Arguments of `shop transfer` that may hold passwords, and so come from the environment. They are no
-/// settings: no file has them.
+/// Arguments of `shop transfer`, which come from the environment because they may contain passwords. They are not
+/// settings: the configuration file cannot have them.
 const TRANSFER_KEYS: &[Key] = &[secret("transfer_from"), secret("transfer_to")];
 
 /// The effective configuration.
@@ -100,54 +103,57 @@ const TRANSFER_KEYS: &[Key] = &[secret("transfer_from"), secret("transfer_to")];
 pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
-    /// `postgres://…`; none: the file in the data directory.
+    /// `postgres://…`. `None` means SQLite in the data directory.
     pub database_url: Option<Secret>,
-    /// Without a slash at the end; in image URLs and mails. None: `http://` and where it listens.
+    /// The base of image URLs and of links in emails, without a slash at the end. `None` means the address at
+    /// which the server listens.
     pub public_url: Option<String>,
-    /// The first signs; none: one is made and kept in the data directory.
+    /// The first one signs, all are valid. If empty, one is generated at the first start.
     pub jwt_secrets: Vec<Secret>,
     pub access_token_ttl: Duration,
     pub refresh_token_ttl: Duration,
     pub currency: Currency,
-    /// Of the mail server; none: mails are files in the data directory.
+    /// The URL of the mail server. `None` means that emails are files in the data directory.
     pub smtp_url: Option<Secret>,
-    /// Who sends mails, as `Shop <shop@example.com>`.
+    /// The sender of emails, e.g. `Shop <shop@example.com>`.
     pub mail_from: Option<String>,
-    /// `cloudinary://key:secret@cloud`; none: pictures are kept elsewhere.
+    /// `cloudinary://key:secret@cloud`. `None` means another image store.
     pub cloudinary_url: Option<Secret>,
-    /// `s3://bucket/prefix`; none: pictures are files in the data directory.
+    /// `s3://bucket/prefix`. `None` means that images are files in the data directory.
     pub images_url: Option<String>,
-    /// Of the shop's account at Razorpay; none: the mock provider takes the money.
+    /// The API key of the shop's Razorpay account. `None` means the mock gateway.
     pub razorpay_key_id: Option<String>,
     pub razorpay_key_secret: Option<Secret>,
-    /// Without a slash at the end.
+    /// The base URL of Razorpay's API, without a slash at the end.
     pub razorpay_api_url: String,
-    /// All are valid; none: one is made and kept in the data directory.
+    /// All of them are valid. If empty, one is generated at the first start.
     pub webhook_secrets: Vec<Secret>,
-    /// How long an order waits for its money.
+    /// How long an order may remain unpaid before it expires.
     pub payment_window: Duration,
-    /// Origins that browsers may call from, as `https://shop.example`.
+    /// Origins whose pages may call the API from a browser, e.g. `https://shop.example`.
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// The header in which a trusted proxy names the client, instead of `X-Forwarded-For`.
+    /// The header with the client's address that trusted proxies set, instead of `X-Forwarded-For`.
     pub client_ip_header: Option<http::HeaderName>,
+    /// The maximum number of open WebSockets per client network.
     pub sockets_per_address: usize,
-    /// How many connections are open at once; `None`: as many as the limit of open files allows.
+    /// The maximum number of open connections. `None` means as many as the limit of open files allows.
     pub max_connections: Option<usize>,
-    /// How long an idle connection is kept.
+    /// The idle timeout of keep-alive connections.
     pub keep_alive: Duration,
-    /// How many bytes all request bodies in progress may hold.
+    /// The memory budget for all request bodies in progress, in bytes.
     pub body_budget: usize,
     pub rate_limit: bool,
-    /// After this time a mail that was written to a file is deleted.
+    /// How long emails that were written to files are kept.
     pub mail_files_kept: Duration,
-    /// How many pixels an uploaded picture may have.
+    /// The maximum number of pixels of an uploaded image.
     pub image_max_pixels: u64,
+    /// The log filter, e.g. `info` or `warn,shop=debug`.
     pub log: String,
     pub log_as_json: bool,
 }
 
-/// A text that no log shows.
+/// A secret. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -157,21 +163,21 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Values by key, from one origin.
+/// The values from one source, by name.
 pub type Layer = BTreeMap<String, String>;
 
-/// A value with where it comes from; a secret's is not told.
+/// The effective value of a setting and its source. Secrets are redacted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
     pub name: &'static str,
-    /// None: nothing is set.
+    /// `None` if it is not set and has no default.
     pub value: Option<String>,
     pub origin: &'static str,
 }
 
-/// What every key comes to, given the layers with their names, the strongest first.
+/// Returns the effective value of every setting. `layers` are in order of precedence, each with its name.
 pub fn explain(layers: &[(&'static str, &Layer)]) -> Vec<Setting> {
-    let shown = |key: &Key, value: &str| {
+    let redact = |key: &Key, value: &str| {
         if key.is_secret && !value.is_empty() {
             "[redacted]".to_owned()
         } else {
@@ -189,16 +195,18 @@ pub fn explain(layers: &[(&'static str, &Layer)]) -> Vec<Setting> {
             };
             Setting {
                 name: key.name,
-                value: value.map(|value| shown(key, value)),
+                value: value.map(|value| redact(key, value)),
                 origin,
             }
         })
         .collect()
 }
 
-/// Reads the values of `shop.toml`; a list's items are joined by commas.
+/// Parses `shop.toml`. The items of a list are joined by commas.
+///
+/// Errors: the text is not TOML, or has an unknown key or an unsupported value.
 pub fn parse_file(text: &str) -> Result<Layer, String> {
-    let table: toml::Table = text.parse().map_err(|e| not_toml(text, &e))?;
+    let table: toml::Table = text.parse().map_err(|e| syntax_error(text, &e))?;
     table
         .into_iter()
         .map(|(name, value)| {
@@ -211,12 +219,12 @@ pub fn parse_file(text: &str) -> Result<Layer, String> {
         .collect()
 }
 
-/// In one line, where the parser would draw a picture.
-fn not_toml(text: &str, error: &toml::de::Error) -> String {
+/// Returns a syntax error in one line; the parser's own message has several.
+fn syntax_error(text: &str, error: &toml::de::Error) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.get(..start).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
-    format!("line {line} is not TOML: {}", error.message())
+    format!("line {line} is not valid TOML: {}", error.message())
 }
 
 fn scalar(name: &str, value: toml::Value) -> Result<String, String> {
@@ -230,20 +238,23 @@ fn scalar(name: &str, value: toml::Value) -> Result<String, String> {
             items.map(|items| items.join(","))
         }
         _ => Err(format!(
-            "`{name}` must be a text, a whole number, true, false or a list"
+            "`{name}` must be a string, an integer, a boolean or an array"
         )),
     }
 }
 
 fn known_keys() -> String {
     let names: Vec<_> = KEYS.iter().map(|key| format!("`{}`", key.name)).collect();
-    format!("the keys are {}", names.join(", "))
+    format!("known keys are {}", names.join(", "))
 }
 
-/// Names that others set: Kubernetes for a service called `shop`, and the tests.
-const FOREIGN: [&str; 4] = ["SHOP_SERVICE_", "SHOP_PORT", "SHOP_TEST_", "SHOP_BENCH_"];
+/// Prefixes of variables that are not settings: Kubernetes sets some for a service named `shop`; the tests have
+/// their own.
+const FOREIGN_PREFIXES: [&str; 4] = ["SHOP_SERVICE_", "SHOP_PORT", "SHOP_TEST_", "SHOP_BENCH_"];
 
-/// The values of the environment. A variable that looks like the shop's and is none is an error.
+/// Reads the settings from environment variables.
+///
+/// Errors: an unknown `SHOP_*` variable, or a `SHOP_…_FILE` that cannot be read.
 pub fn from_environment(
     variables: &BTreeMap<String, String>,
     read_file: impl Fn(&str) -> std::io::Result<String>,
@@ -258,9 +269,9 @@ pub fn from_environment(
             })
     };
     for name in variables.keys().filter(|name| name.starts_with("SHOP_")) {
-        if !is_known(name) && !FOREIGN.iter().any(|start| name.starts_with(start)) {
+        if !is_known(name) && !FOREIGN_PREFIXES.iter().any(|start| name.starts_with(start)) {
             return Err(format!(
-                "unknown variable `{name}`; {}, each as `SHOP_` and capitals",
+                "unknown environment variable `{name}`; {}, each with the prefix `SHOP_` and in upper case",
                 known_keys()
             ));
         }
@@ -281,7 +292,9 @@ pub fn from_environment(
 }
 
 impl Config {
-    /// Puts the layers together, the strongest first.
+    /// Merges and parses the layers, which are in order of precedence.
+    ///
+    /// Errors: the first invalid setting, and what it must be.
     pub fn from_layers(layers: &[Layer]) -> Result<Config, String> {
         let find = |name: &str| -> Option<&str> {
             layers
@@ -307,7 +320,7 @@ impl Config {
             access_token_ttl: duration("access_token_ttl", text("access_token_ttl"))?,
             refresh_token_ttl: duration("refresh_token_ttl", text("refresh_token_ttl"))?,
             currency: Currency::from_code(text("currency"))
-                .ok_or("`currency` must be an ISO 4217 code, as `INR`")?,
+                .ok_or("`currency` must be an ISO 4217 code, e.g. `INR`")?,
             smtp_url: find("smtp_url").map(|url| Secret(url.to_owned())),
             mail_from: find("mail_from").map(str::to_owned),
             cloudinary_url: find("cloudinary_url").map(|url| Secret(url.to_owned())),
@@ -336,7 +349,7 @@ impl Config {
                     parse(
                         "client_ip_header",
                         name,
-                        "a header's name, e.g. `Fly-Client-IP`",
+                        "the name of a header, e.g. `Fly-Client-IP`",
                     )
                 })
                 .transpose()?,
@@ -365,10 +378,10 @@ impl Config {
         })
     }
 
-    /// Where links and image URLs lead, given where the server listens.
-    pub fn public_url(&self, listening: SocketAddr) -> String {
+    /// Returns the base of links and image URLs. By default, that is the address at which the server listens.
+    pub fn public_url(&self, address: SocketAddr) -> String {
         self.public_url
             .clone()
-            .unwrap_or_else(|| format!("http://{listening}"))
+            .unwrap_or_else(|| format!("http://{address}"))
     }
 }

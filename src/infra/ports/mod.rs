@@ -1,30 +1,37 @@
-//! The outside world behind traits: each has real drivers and one that needs nothing.
+//! Traits for external services and their drivers. Each service has a driver that needs no account, for
+//! development and tests.
+//!
+//! - [`Gateway`]: payments ([`Razorpay`], [`Mock`]);
+//! - [`ImageStore`]: images ([`Objects`] for a directory or S3, [`Cloudinary`]);
+//! - [`Mailer`]: email ([`mailer::SmtpMailer`], [`mailer::FileMailer`]);
+//! - [`Sms`]: text messages ([`Console`]).
 
 pub mod gateway;
+mod http_client;
 pub mod images;
 pub mod mailer;
 mod sms;
-mod wire;
 
+use self::http_client as wire;
 pub use self::{
     gateway::{Gateway, Mock, Razorpay},
+    http_client::Timeouts,
     images::{Cloudinary, ImageStore, NoImages, Objects, Place},
     mailer::{MailMessage, Mailer},
     sms::{Console, FakeSms, Sms},
-    wire::Timeouts,
 };
 
-/// Why somebody outside did not do what was asked.
+/// Why an external service failed to do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Whether trying again is of no use.
+    /// Whether retrying cannot help.
     pub is_final: bool,
-    /// For an operator.
+    /// The reason, for the operator.
     pub why: String,
 }
 
 impl Refusal {
-    /// Another try may do better.
+    /// A transient error: a retry may succeed.
     pub fn passing(why: impl Into<String>) -> Refusal {
         Refusal {
             is_final: false,
@@ -32,7 +39,7 @@ impl Refusal {
         }
     }
 
-    /// No try will do better.
+    /// A permanent error: a retry cannot succeed.
     pub fn lasting(why: impl Into<String>) -> Refusal {
         Refusal {
             is_final: true,

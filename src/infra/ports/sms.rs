@@ -1,4 +1,4 @@
-//! Short messages to phones. A real provider is one more file here with another `Sms` in it.
+//! Text messages. A real provider would be one more implementation of [`Sms`].
 
 use std::{
     collections::VecDeque,
@@ -10,33 +10,36 @@ use futures_util::future::BoxFuture;
 
 use crate::core::error::{Error, Result};
 
-/// Sends short messages.
+/// Sends text messages.
 pub trait Sms: Send + Sync {
-    /// Sends `text` to a number in E.164.
+    /// Sends `text` to a phone number in E.164 format.
+    ///
+    /// Errors: `Unavailable`.
     fn send<'a>(&'a self, to: &'a str, text: &'a str) -> BoxFuture<'a, Result<()>>;
 }
 
-/// Writes messages to stderr, for development: whatever the log's level, since nobody could verify a
-/// phone otherwise.
+/// Writes messages to stderr, for development. It ignores the log level: otherwise a developer could not verify a
+/// phone.
 #[derive(Debug)]
 pub struct Console;
 
 impl Sms for Console {
     fn send<'a>(&'a self, to: &'a str, text: &'a str) -> BoxFuture<'a, Result<()>> {
-        let written = writeln!(io::stderr(), "[sms] to {to}: {text}");
-        let sent = written.map_err(|error| {
-            Error::unavailable("short messages go to stderr, which is closed").caused_by(error)
+        let result = writeln!(io::stderr(), "[sms] to {to}: {text}");
+        let result = result.map_err(|error| {
+            Error::unavailable("text messages are written to stderr, which is closed")
+                .caused_by(error)
         });
-        Box::pin(std::future::ready(sent))
+        Box::pin(std::future::ready(result))
     }
 }
 
-/// Keeps messages, for tests.
+/// Stores messages in memory, for tests.
 #[derive(Debug, Default)]
 pub struct FakeSms(Mutex<VecDeque<(String, String)>>);
 
 impl FakeSms {
-    /// The oldest message that was not read yet: to whom, and its text.
+    /// Removes and returns the oldest message: the recipient and the text.
     pub fn read(&self) -> Option<(String, String)> {
         self.0
             .lock()

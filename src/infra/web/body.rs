@@ -1,4 +1,4 @@
-//! Reads request bodies into memory, under a limit for each body and a budget for all of them.
+//! Reads request bodies into memory, within a limit per body and a memory budget for all of them.
 
 use std::{
     net::IpAddr,
@@ -10,66 +10,68 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
-use super::shares::{Share, Shares};
+use super::client_quota::{ClientQuota, Reservation};
 use crate::core::error::{Error, Kind, Result};
 
-/// Up to this size, in bytes, a body may use the reserve.
-const SMALL: usize = 16 * 1024;
+/// The maximum size of a body that may use the reserve, in bytes.
+const MAX_SMALL_BODY: usize = 16 * 1024;
 
-/// The capacity that a buffer begins with, in bytes.
-const FIRST_CAPACITY: usize = 1024;
+/// The initial capacity of a buffer, in bytes.
+const INITIAL_CAPACITY: usize = 1024;
 
-/// Bounds the memory of all request bodies in progress. Files of uploads are not charged: they go to
-/// the disk.
+/// Limits the memory of all request bodies in progress. Uploaded files do not count, since they are
+/// streamed to disk.
 #[derive(Debug)]
 pub struct BodyBudget {
-    general: Shares,
-    /// For small bodies once the rest is in use, so that slow uploads cannot block checkouts.
-    reserve: Shares,
+    general: ClientQuota,
+    /// For small bodies when the rest is in use, so that slow uploads cannot block checkouts.
+    reserve: ClientQuota,
 }
 
 impl BodyBudget {
-    /// A quarter of `total` bytes is the reserve. With `by_network`, one client network holds at most a
+    /// A quarter of `total` bytes is the reserve. With `by_network`, a client network may use at most a
     /// quarter of all bytes.
     pub fn new(total: usize, by_network: bool) -> BodyBudget {
         let reserve = total / 4;
         let general = total - reserve;
         BodyBudget {
-            general: Shares::new(by_network.then(|| (total / 4).min(general)), general),
-            reserve: Shares::quarters(reserve, by_network),
+            general: ClientQuota::new(by_network.then(|| (total / 4).min(general)), general),
+            reserve: ClientQuota::quarter_per_network(reserve, by_network),
         }
     }
 
-    /// What one request is charged; without a client it counts in the total only.
+    /// Returns a meter for one request. Without a client, its bytes count only towards the total.
     pub fn meter(&self, client: Option<IpAddr>) -> BodyMeter {
-        BodyMeter(Arc::new(Mutex::new(Charge {
+        BodyMeter(Arc::new(Mutex::new(Usage {
             bytes: 0,
-            general: self.general.empty(client),
-            reserve: self.reserve.empty(client),
+            general: self.general.reservation(client),
+            reserve: self.reserve.reservation(client),
         })))
     }
 }
 
 /// Counts the bytes that one request holds. They return to the budget when the last clone is dropped;
-/// the middleware keeps one until the response is made.
+/// the middleware holds one until the handler has returned its response.
 #[derive(Debug, Clone)]
-pub struct BodyMeter(Arc<Mutex<Charge>>);
+pub struct BodyMeter(Arc<Mutex<Usage>>);
 
 #[derive(Debug)]
-struct Charge {
+struct Usage {
     bytes: usize,
-    general: Share,
-    reserve: Share,
+    general: Reservation,
+    reserve: Reservation,
 }
 
 impl BodyMeter {
-    /// Charges more bytes. Errors: `unavailable` where the budget has no room.
+    /// Counts more bytes.
+    ///
+    /// Errors: `unavailable` if the budget is exhausted.
     pub fn add(&self, bytes: usize) -> Result<()> {
-        let mut charge = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let charge = &mut *charge;
-        charge.bytes += bytes;
-        if charge.general.try_grow(bytes).is_ok()
-            || (charge.bytes <= SMALL && charge.reserve.try_grow(bytes).is_ok())
+        let mut usage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let usage = &mut *usage;
+        usage.bytes += bytes;
+        if usage.general.try_grow(bytes).is_ok()
+            || (usage.bytes <= MAX_SMALL_BODY && usage.reserve.try_grow(bytes).is_ok())
         {
             return Ok(());
         }
@@ -79,7 +81,7 @@ impl BodyMeter {
     }
 }
 
-/// Errors: `unsupported-media-type` for a compressed body, which could grow beyond every limit.
+/// Errors: `unsupported-media-type` if the body is compressed, since decompression could exceed any limit.
 pub fn check_coding(headers: &HeaderMap) -> Result<()> {
     let is_identity = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
     let is_plain = |text: &str| text.split(',').map(str::trim).all(is_identity);
@@ -91,9 +93,10 @@ pub fn check_coding(headers: &HeaderMap) -> Result<()> {
     Err(Error::new(Kind::UnsupportedCoding, detail))
 }
 
-/// Reads a whole body of at most `limit` bytes into one buffer, which is charged by its capacity.
-/// Errors: `payload-too-large`, `unsupported-media-type` where it is compressed, `unavailable` where the budget is in use, `malformed-json` where the
-/// body ends early.
+/// Reads a whole body of at most `limit` bytes. The capacity of its buffer counts towards the budget.
+///
+/// Errors: `payload-too-large`; `unsupported-media-type` if the body is compressed; `unavailable` if the
+/// budget is exhausted; `malformed-json` if the body ends early.
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes> {
     let (parts, mut body) = request.into_parts();
     check_coding(&parts.headers)?;
@@ -115,7 +118,7 @@ pub async fn read_body(request: Request, limit: usize) -> Result<Bytes> {
             return Err(Error::new(Kind::TooLarge, detail));
         }
         if size > buffer.capacity() {
-            let doubled = buffer.capacity().max(FIRST_CAPACITY / 2) * 2;
+            let doubled = buffer.capacity().max(INITIAL_CAPACITY / 2) * 2;
             let capacity = doubled.min(limit).max(size);
             meter.add(capacity - buffer.capacity())?;
             buffer.reserve_exact(capacity - buffer.len());

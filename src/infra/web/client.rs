@@ -1,4 +1,4 @@
-//! Which client sent a request, and how clients are grouped into networks for limits.
+//! The address of the client that sent a request, and the network by which limits count it.
 
 use std::{
     fmt,
@@ -15,16 +15,16 @@ use crate::{
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The smallest network that one customer of an internet provider holds: an `IPv4` address or an
-/// `IPv6` /64. Limits count by it.
+/// The smallest network that an internet provider assigns to one customer: an `IPv4` address or an `IPv6`
+/// /64. Limits count by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
-/// An `IPv6` /48, the largest network that a provider hands to one customer.
+/// An `IPv6` /48, the largest network that a provider assigns to one customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site([u16; 3]);
 
-/// How many times the limit of one network a whole [`Site`] gets.
+/// A whole [`Site`] may use this many times the limit of one network.
 pub const SITE_FACTOR: u32 = 8;
 
 impl Network {
@@ -38,7 +38,7 @@ impl Network {
         }
     }
 
-    /// The /48 around an `IPv6` network; `None` for `IPv4`.
+    /// Returns the /48 that contains an `IPv6` network, or `None` for `IPv4`.
     pub fn site(self) -> Option<Site> {
         match self.0 {
             IpAddr::V4(_) => None,
@@ -49,7 +49,8 @@ impl Network {
         }
     }
 
-    /// The network that is served fairly beside others: the /48 around an `IPv6` network.
+    /// Returns the network that counts as one client for fair scheduling: the `IPv4` address, or the /48 that
+    /// contains an `IPv6` network.
     pub fn widest(self) -> IpAddr {
         match self.site() {
             None => self.0,
@@ -57,7 +58,7 @@ impl Network {
         }
     }
 
-    /// The network's first address.
+    /// Returns the first address of the network.
     pub fn address(self) -> IpAddr {
         self.0
     }
@@ -69,22 +70,24 @@ impl From<ClientAddress> for Network {
     }
 }
 
-/// As its first address.
+/// Writes the first address of the network.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// Whether this peer is one of the operator's own proxies.
+/// Returns whether this peer is one of the operator's trusted proxies.
 pub fn is_trusted_proxy(config: &Config, peer: IpAddr) -> bool {
     let peer = peer.to_canonical();
     config.trusted_proxies.iter().any(|net| net.contains(&peer))
 }
 
-/// Returns the client's address: the peer's own unless the peer is a trusted proxy; behind one, the
-/// address in the configured header, else the rightmost hop of `X-Forwarded-For` that is no trusted
-/// proxy. A hop that is not an address was not written by a trusted proxy, so the search stops there.
+/// Returns the address of the client.
+///
+/// That is the peer's address unless the peer is a trusted proxy. Behind a trusted proxy it is the address in
+/// the configured header, or else the rightmost hop of `X-Forwarded-For` that is not a trusted proxy. A hop
+/// that is not an address did not come from a trusted proxy, so the search stops there.
 pub fn client_address(headers: &HeaderMap, peer: IpAddr, config: &Config) -> IpAddr {
     let mut client = peer.to_canonical();
     if !is_trusted_proxy(config, client) {
@@ -124,7 +127,7 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// The address that a request came from.
+/// The address of the client that sent a request.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
 

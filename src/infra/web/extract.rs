@@ -1,4 +1,5 @@
-//! Extractors: what a handler asks for, parsed at the door, with errors that name the field.
+//! Extractors for JSON bodies, path parameters, bearer tokens and conditional requests. Their errors name
+//! the field or the header.
 
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
@@ -8,12 +9,12 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 pub use super::query::{NoQuery, Query, empty_is_set};
 use super::{
     body::read_body,
-    skipped::Skipped,
-    token::{Claims, Tokens},
+    ignored_json::IgnoredJson,
+    jwt::{Claims, Tokens},
 };
 use crate::core::error::{Error, Kind, Result};
 
-/// How large a body of JSON may be.
+/// The maximum size of a JSON body, in bytes.
 pub const JSON_LIMIT: usize = 256 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -31,14 +32,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// A JSON body with its raw bytes; where `T` can do without, it may be missing altogether.
+/// A JSON body together with its raw bytes.
 pub struct RawJson<T> {
     pub value: T,
     pub raw: Bytes,
 }
 
 impl<T: DeserializeOwned> RawJson<T> {
-    /// As [`Json`], and the bytes stay.
+    /// Reads a JSON body that must be present.
+    ///
+    /// Errors: `unsupported-media-type`, `malformed-json`, `validation-failed`, and those of [`read_body`].
     pub async fn required(request: Request) -> Result<Self> {
         if !is_json(request.headers()) {
             return Err(not_json());
@@ -50,7 +53,7 @@ impl<T: DeserializeOwned> RawJson<T> {
         })
     }
 
-    /// No body at all means the default.
+    /// Like [`RawJson::required`], but an empty body means the default value.
     pub async fn optional(request: Request) -> Result<Self>
     where
         T: Default,
@@ -73,7 +76,7 @@ impl<T: DeserializeOwned> RawJson<T> {
     }
 }
 
-/// Whether the body says it is JSON.
+/// Returns whether `Content-Type` is JSON.
 pub fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
@@ -89,11 +92,12 @@ fn not_json() -> Error {
     )
 }
 
-/// Parses a JSON body: what is not JSON is a 400, what is JSON and wrong names the field. Some programs
-/// begin every text with a byte order mark, which a parser may ignore (RFC 8259, section 8.1).
+/// Parses a JSON body. A leading byte order mark is ignored (RFC 8259, section 8.1).
+///
+/// Errors: `malformed-json` if the body is not JSON; `validation-failed`, which names the field.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    // A struct would be read from an array too, by position.
+    // serde would also read a struct from an array, by position.
     if body.trim_ascii_start().starts_with(b"[") {
         check_json(body)?;
         return Err(Error::field("body", "invalid", "must be an object"));
@@ -101,7 +105,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut parser = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
         let path = error.path().to_string();
-        // What is not JSON at all is no field's fault, whichever the parser met first.
+        // If a later part of the body is not JSON, that error takes precedence over the field's.
         match check_json(body) {
             Ok(()) => field_error(&path, &error.into_inner().to_string()),
             Err(not_json) => not_json,
@@ -111,9 +115,9 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     Ok(value)
 }
 
-/// Whether the whole body is JSON, nested no deeper than 128 times.
+/// Errors: the body is not JSON, or nested more than 128 levels deep.
 fn check_json(body: &[u8]) -> Result<()> {
-    serde_json::from_slice::<Skipped>(body)
+    serde_json::from_slice::<IgnoredJson>(body)
         .map(drop)
         .map_err(|error| malformed(&error))
 }
@@ -125,8 +129,7 @@ fn malformed(error: &serde_json::Error) -> Error {
     )
 }
 
-/// Reads an optional field that cannot be `null`: only the type of the field decides whether `null` is one
-/// of its values.
+/// Deserialises an optional field that may be omitted but not `null`, unless `T` itself accepts `null`.
 pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -135,7 +138,7 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// As [`parse_json`], for a value that is already read.
+/// Like [`parse_json`], for a JSON value.
 pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
@@ -143,7 +146,7 @@ pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
     })
 }
 
-/// The error of a field that is not known; `expected` names those that are.
+/// The error for an unknown field. `expected` lists the known ones.
 pub fn unknown_field(name: impl Into<String>, expected: &str) -> Error {
     Error::field(
         name,
@@ -152,7 +155,7 @@ pub fn unknown_field(name: impl Into<String>, expected: &str) -> Error {
     )
 }
 
-/// Turns the parser's words into the field's path, a code and a message.
+/// Converts serde's message to a field error: the field's path, a code and a message.
 fn field_error(path: &str, message: &str) -> Error {
     let message = message.split(" at line ").next().unwrap_or(message);
     let quoted = message.split('`').nth(1).unwrap_or_default();
@@ -174,7 +177,7 @@ fn field_error(path: &str, message: &str) -> Error {
         } else {
             path
         };
-        // The names of our types are nobody's business.
+        // Do not expose the names of Rust types.
         let message = match message.split_once(", expected struct ") {
             Some((found, _)) => format!("{found}, expected an object"),
             None => message.to_owned(),
@@ -183,7 +186,7 @@ fn field_error(path: &str, message: &str) -> Error {
     }
 }
 
-/// The ids of the path; one that cannot be an id is not found.
+/// The parameters of the path. An id that cannot be parsed is `not-found`.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -197,7 +200,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// A rightly signed access token. Its session must still be looked up, inside the transaction.
+/// The claims of a valid access token. Whether its session is still active must be checked in the
+/// transaction.
 pub struct Bearer(pub Claims);
 
 impl<S: Send + Sync> FromRequestParts<S> for Bearer
@@ -220,11 +224,11 @@ where
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(missing());
         }
-        Tokens::from_ref(state).read(token.trim()).map(Bearer)
+        Tokens::from_ref(state).verify(token.trim()).map(Bearer)
     }
 }
 
-/// What `If-Match` or `If-None-Match` asks for (RFC 9110, section 13.1).
+/// The value of `If-Match` or `If-None-Match` (RFC 9110, section 13.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     Any,
@@ -232,7 +236,9 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// None where the header is not sent.
+    /// Returns `None` if the header is missing.
+    ///
+    /// Errors: `invalid-header`.
     pub fn from_headers(headers: &HeaderMap, name: &header::HeaderName) -> Result<Option<Self>> {
         let mut tags = Vec::new();
         let mut any = false;
@@ -240,7 +246,7 @@ impl Condition {
             let text = value.to_str().map_err(|_| {
                 Error::new(
                     Kind::InvalidHeader,
-                    format!("`{name}` must be visible characters"),
+                    format!("`{name}` may contain only visible ASCII characters"),
                 )
             })?;
             for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
@@ -255,10 +261,10 @@ impl Condition {
         }
     }
 
-    /// Whether `etag`, a strong tag of ours, is among the tags. A proxy that compresses responses weakens
-    /// their tags, or appends the coding; these forms match, too. That deviates from the strong comparison
-    /// of `If-Match` (RFC 9110, section 13.1.1): a digest of the whole representation names one version in
-    /// every form.
+    /// Returns whether `etag`, a strong tag of this server, is among the tags. A proxy that compresses
+    /// responses makes their tags weak or appends the coding, so those forms match, too. This deviates from
+    /// the strong comparison of `If-Match` (RFC 9110, section 13.1.1), but is safe: the tag is a digest of
+    /// the whole representation and identifies one version in every form.
     pub fn matches(&self, etag: &str) -> bool {
         match self {
             Condition::Any => true,
@@ -267,7 +273,7 @@ impl Condition {
     }
 }
 
-/// The content codings that proxies append to a tag, as in `"…-gzip"` and `"…;br"`.
+/// Content codings that proxies append to a tag, e.g. `"…-gzip"` or `"…;br"`.
 const CODINGS: [&str; 4] = ["gzip", "br", "zstd", "deflate"];
 
 fn is_form_of(tag: &str, etag: &str) -> bool {

@@ -1,6 +1,6 @@
-//! `Idempotency-Key`: a success is kept in the very transaction that makes it, and given again
-//! byte for byte (IETF draft-ietf-httpapi-idempotency-key-header). Any other answer leaves the key
-//! free, since its transaction is undone.
+//! `Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): a successful response is stored in the
+//! transaction that produces it and replayed byte for byte. An error rolls the transaction back, so its key
+//! can be used again.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ use crate::{
     infra::db::{Tx, params},
 };
 
-/// How long an answer is kept.
-pub const KEPT_FOR: Duration = Duration::from_hours(24);
+/// How long a stored response is replayed.
+const RETENTION: Duration = Duration::from_hours(24);
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The key of a request and the route it belongs to; no key, nothing is kept.
+/// The `Idempotency-Key` of a request, if it has one, and the route that it applies to.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
     key: Option<String>,
@@ -36,7 +36,7 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// Whether the request came without one.
+    /// Returns whether the request has no key.
     pub fn is_none(&self) -> bool {
         self.key.is_none()
     }
@@ -63,14 +63,13 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// The request's path with its parameters decoded, so that one id gives one key however the request
-/// spells it.
+/// Returns the request's path with its parameters decoded, so that the encoding of an id does not matter.
 async fn decoded_path(parts: &mut Parts) -> Result<String> {
     let template = MatchedPath::from_request_parts(parts, &()).await;
     let parameters = RawPathParams::from_request_parts(parts, &()).await;
     let (Ok(template), Ok(parameters)) = (template, parameters) else {
         return Err(Error::internal(
-            "an idempotent route has no path of its own",
+            "a request with an idempotency key matched no route",
         ));
     };
     let mut path = template.as_str().to_owned();
@@ -82,21 +81,21 @@ async fn decoded_path(parts: &mut Parts) -> Result<String> {
 
 fn parse(value: &HeaderValue) -> Result<String> {
     let bytes = value.as_bytes();
-    let bare = match bytes {
+    let key = match bytes {
         [b'"', inner @ .., b'"'] => inner,
-        // A quotation mark that nothing closes.
+        // The closing quotation mark is missing.
         [b'"', ..] => &[],
         bytes => bytes,
     };
-    if (1..=255).contains(&bare.len()) && bare.iter().all(u8::is_ascii_graphic) {
-        Ok(bare.iter().copied().map(char::from).collect())
+    if (1..=255).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic) {
+        Ok(key.iter().copied().map(char::from).collect())
     } else {
-        let detail = "`Idempotency-Key` must be 1 to 255 visible characters";
+        let detail = "`Idempotency-Key` must be 1 to 255 visible ASCII characters";
         Err(Error::new(Kind::InvalidHeader, detail))
     }
 }
 
-/// How a key is sent: 1 to 255 visible characters, bare or as a quoted string.
+/// 1 to 255 visible ASCII characters, bare or as a quoted string.
 impl utoipa::PartialSchema for IdempotencyKey {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
@@ -108,7 +107,7 @@ impl utoipa::PartialSchema for IdempotencyKey {
 
 impl utoipa::ToSchema for IdempotencyKey {}
 
-/// A success that can be kept and given again.
+/// A successful response that can be stored and replayed.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: StatusCode,
@@ -151,8 +150,10 @@ impl IntoResponse for Answer {
     }
 }
 
-/// Runs `work` once for each key of a user and route, and gives its answer every time. A repeat
-/// that arrives meanwhile waits for the writer, and so for the answer.
+/// Runs `work` once for each key of a user and route, and replays its response to later requests. A
+/// concurrent request with the same key waits for the first transaction.
+///
+/// Errors: those of `work`; `idempotency-key-reused` if the key was used with another body.
 pub fn once(
     tx: &mut Tx<'_>,
     request: &IdempotencyKey,
@@ -164,11 +165,11 @@ pub fn once(
         return work(tx);
     };
     let hash = Sha256::digest(body);
-    let expired = tx.now().0 - i64::try_from(KEPT_FOR.as_millis()).unwrap_or(i64::MAX);
-    let kept = tx.one(
+    let expired_before = expiry_limit(tx);
+    let stored = tx.one(
         "SELECT body_hash, status, headers, body FROM idempotency_keys
          WHERE user_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4",
-        params![user, &request.route, key, expired],
+        params![user, &request.route, key, expired_before],
         |row| {
             Ok((
                 row.get::<Vec<u8>>(0)?,
@@ -178,15 +179,15 @@ pub fn once(
             ))
         },
     )?;
-    if let Some((kept_hash, status, headers, body)) = kept {
-        if kept_hash != hash.as_slice() {
-            let detail = "this `Idempotency-Key` was used with another body; use a new one";
+    if let Some((stored_hash, status, headers, body)) = stored {
+        if stored_hash != hash.as_slice() {
+            let detail = "this `Idempotency-Key` was used with a different body; use a new key";
             return Err(Error::new(Kind::Invalid("idempotency-key-reused"), detail));
         }
         return replay(status, &headers, body);
     }
-    let answer = work(tx)?;
-    let headers: Vec<_> = answer
+    let response = work(tx)?;
+    let headers: Vec<_> = response
         .headers
         .iter()
         .map(|(n, v)| (n.as_str(), v.as_str()))
@@ -204,13 +205,18 @@ pub fn once(
             &request.route,
             key,
             hash.as_slice(),
-            i64::from(answer.status.as_u16()),
+            i64::from(response.status.as_u16()),
             &headers,
-            answer.body.as_ref(),
+            response.body.as_ref(),
             tx.now()
         ],
     )?;
-    Ok(answer)
+    Ok(response)
+}
+
+/// Responses stored at this time or earlier have expired, in Unix milliseconds.
+fn expiry_limit(tx: &Tx<'_>) -> i64 {
+    tx.now().0 - i64::try_from(RETENTION.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn replay(status: i64, headers: &str, body: Vec<u8>) -> Result<Answer> {
@@ -219,7 +225,7 @@ fn replay(status: i64, headers: &str, body: Vec<u8>) -> Result<Answer> {
         status: u16::try_from(status)
             .ok()
             .and_then(|status| StatusCode::from_u16(status).ok())
-            .ok_or_else(|| Error::internal("a kept answer has no status"))?,
+            .ok_or_else(|| Error::internal("a stored response has an invalid status"))?,
         headers: headers
             .into_iter()
             .map(|(name, value)| Ok((name.parse().map_err(Error::internal)?, value)))
@@ -229,11 +235,11 @@ fn replay(status: i64, headers: &str, body: Vec<u8>) -> Result<Answer> {
     })
 }
 
-/// Forgets the answers that were kept long enough; tells how many.
+/// Deletes expired responses. Returns how many.
 pub fn forget_expired(tx: &mut Tx<'_>) -> Result<u64> {
-    let expired = tx.now().0 - i64::try_from(KEPT_FOR.as_millis()).unwrap_or(i64::MAX);
+    let expired_before = expiry_limit(tx);
     tx.execute(
         "DELETE FROM idempotency_keys WHERE created_at <= ?1",
-        params![expired],
+        params![expired_before],
     )
 }

@@ -1,20 +1,20 @@
-//! Hashes that nobody can try out without a secret of the shop: for values with few possibilities, such
-//! as IP networks.
+//! Keyed hashes (HMAC), for values such as IP networks that could be recovered from a plain hash by trying
+//! them all.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::infra::config::Secret;
 
-/// HMAC-SHA256 under keys that are derived from the shop's secrets for one purpose.
+/// HMAC-SHA256 with keys derived from the configured secrets for one purpose.
 #[derive(Clone)]
 pub struct KeyedHash {
     keys: Vec<[u8; 32]>,
 }
 
 impl KeyedHash {
-    /// The first of `secrets` makes new hashes; the others are still recognised, so that a rotation
-    /// forgets nothing.
+    /// The first of `secrets` creates new hashes. Hashes by the others still match, so that rotating a secret
+    /// loses nothing.
     pub fn new(secrets: &[Secret], purpose: &str) -> KeyedHash {
         let keys = secrets.iter();
         KeyedHash {
@@ -24,12 +24,12 @@ impl KeyedHash {
         }
     }
 
-    /// The hash to store.
+    /// Returns the hash to store.
     pub fn hash(&self, value: &str) -> [u8; 32] {
         self.hashes(value).next().unwrap_or_default()
     }
 
-    /// The hashes that may have been stored for this value.
+    /// Returns the hash of `value` by each secret, any of which may have been stored.
     pub fn hashes<'a>(&'a self, value: &'a str) -> impl Iterator<Item = [u8; 32]> + 'a {
         self.keys.iter().map(|key| hmac(key, value.as_bytes()))
     }

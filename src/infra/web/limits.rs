@@ -1,4 +1,4 @@
-//! Rate limits: how many requests a minute one client network may send.
+//! Rate limits: the number of requests per minute from one client network, by class of routes.
 
 use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
 
@@ -11,31 +11,35 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use super::client::{Network, SITE_FACTOR, Site};
 use crate::core::error::{Error, Kind, Result};
 
-/// The window that every limit is told in.
+/// The window of every limit.
 const WINDOW: Duration = Duration::from_mins(1);
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const ACTIVE_SESSION: HeaderName = HeaderName::from_static("ratelimit");
+const STATUS: HeaderName = HeaderName::from_static("ratelimit");
 
-/// A class of routes.
+/// A class of routes that share one limit.
 #[derive(Debug)]
 pub struct Class {
-    /// As the `RateLimit` headers name it.
+    /// Its name in the `RateLimit` headers.
     pub name: &'static str,
-    /// What belongs to it, as `shop config` tells.
+    /// The requests that it covers, as `shop config` shows them.
     pub what: &'static str,
-    /// Requests a minute for one client network.
+    /// The maximum number of requests per minute from one client network.
     pub quota: u32,
 }
 
 pub const CLASSES: &[Class] = &[
     class("login", "signing in", 30),
-    class("accounts", "registering, links, passwords, codes", 30),
-    class("sessions", "refreshing and signing out", 300),
+    class(
+        "accounts",
+        "registering, email links, passwords, phone codes",
+        30,
+    ),
+    class("sessions", "refreshing tokens and signing out", 300),
     class("writes", "other writes", 600),
     class(
         "searches",
-        "products by words, price, stock or far pages",
+        "product searches: by text, price or stock, and pages from 100",
         300,
     ),
     class("reads", "other reads", 6000),
@@ -45,7 +49,7 @@ const fn class(name: &'static str, what: &'static str, quota: u32) -> Class {
     Class { name, what, quota }
 }
 
-/// Which class a request belongs to; none is free of limits.
+/// Returns the class of a request, or `None` if it is not limited.
 fn class_of(method: &Method, uri: &Uri) -> Option<usize> {
     let is_read = *method == Method::GET || *method == Method::HEAD;
     let path = uri.path();
@@ -63,7 +67,7 @@ fn class_of(method: &Method, uri: &Uri) -> Option<usize> {
     CLASSES.iter().position(|class| class.name == name)
 }
 
-/// Whether a list of products has to be counted or skipped through, row by row.
+/// Returns whether a product list is expensive: it counts or skips rows one by one.
 fn is_search(uri: &Uri) -> bool {
     let query = uri.query().unwrap_or_default().as_bytes();
     form_urlencoded::parse(query).any(|(name, value)| match &*name {
@@ -75,24 +79,23 @@ fn is_search(uri: &Uri) -> bool {
 
 type Limiter<K> = DefaultKeyedRateLimiter<K, StateInformationMiddleware>;
 
-/// The limits of one class: by client network, and by the `IPv6` /48 around it, which gets eight
-/// times as much.
+/// The limits of one class: per client network, and per `IPv6` /48, which may send eight times as much.
 struct ClassLimiters {
     networks: Limiter<Network>,
     sites: Limiter<Site>,
 }
 
-/// The limits of this instance, on the monotonic clock.
+/// The limits of this instance. They use the monotonic clock.
 pub struct Limits {
     classes: Option<Vec<ClassLimiters>>,
 }
 
-/// Where a client stands under the limit of one class (IETF draft-ietf-httpapi-ratelimit-headers).
+/// How much of its limit a client has left (IETF draft-ietf-httpapi-ratelimit-headers).
 #[derive(Debug, Clone, Copy)]
-pub struct Standing {
+pub struct QuotaStatus {
     class: usize,
     remaining: u32,
-    /// Until the whole quota is available again.
+    /// The time until the whole quota is available again.
     reset: Duration,
 }
 
@@ -111,54 +114,54 @@ impl Limits {
         self.classes.is_some()
     }
 
-    /// The client's network, for what is shared fairly between networks; `None` where no limit counts
-    /// them.
+    /// Returns the client's network, as the key for fair scheduling, or `None` if the limits are off.
     pub fn fair_key(&self, client: IpAddr) -> Option<IpAddr> {
         self.are_on().then(|| Network::of(client).widest())
     }
 
-    /// Counts a request. Returns the client's standing, where a limit applies, and an error where it
-    /// is exceeded.
+    /// Counts a request. Returns the client's quota status if a limit applies.
+    ///
+    /// Errors: `too-many-requests`.
     pub fn check(
         &self,
         method: &Method,
         uri: &Uri,
         client: IpAddr,
-    ) -> (Option<Standing>, Result<()>) {
+    ) -> (Option<QuotaStatus>, Result<()>) {
         let (Some(classes), Some(class)) = (&self.classes, class_of(method, uri)) else {
             return (None, Ok(()));
         };
         let ClassLimiters { networks, sites } = &classes[class];
         let quota = CLASSES[class].quota;
         let network = Network::of(client);
-        // The smaller network first: what it is refused must not count against its neighbours.
+        // Check the smaller network first, so that its rejected requests do not count against its neighbours.
         let counted = try_count(networks, &network).and_then(|own| match network.site() {
             None => Ok(own),
             Some(site) => try_count(sites, &site).map(|site| own.min(site)),
         });
-        let (remaining, reset, outcome) = match counted {
+        let (remaining, reset, result) = match counted {
             Ok(remaining) => {
                 let spent = f64::from(quota - remaining.min(quota));
                 (remaining, WINDOW.mul_f64(spent / f64::from(quota)), Ok(()))
             }
             Err(retry_after) => {
                 let detail = format!(
-                    "more than {quota} requests a minute from one network; retry after the seconds \
-                     in `Retry-After`"
+                    "your network has sent more than {quota} requests per minute; retry after the \
+                     number of seconds in `Retry-After`"
                 );
                 let error = Error::new(Kind::TooManyRequests { retry_after }, detail);
                 (0, retry_after, Err(error))
             }
         };
-        let standing = Standing {
+        let status = QuotaStatus {
             class,
             remaining,
             reset,
         };
-        (Some(standing), outcome)
+        (Some(status), result)
     }
 
-    /// Removes the networks that have their whole quota again.
+    /// Removes the networks whose whole quota is available again.
     pub fn forget_idle(&self) {
         for ClassLimiters { networks, sites } in self.classes.iter().flatten() {
             networks.retain_recent();
@@ -174,7 +177,7 @@ fn limiter<K: Hash + Eq + Clone>(per_minute: u32) -> Limiter<K> {
     DefaultKeyedRateLimiter::keyed(Quota::per_minute(quota)).with_middleware()
 }
 
-/// Returns how many requests remain, or how long to wait.
+/// Counts a request. Returns the number of remaining requests, or else the time to wait.
 fn try_count<K: Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K) -> Result<u32, Duration> {
     limiter
         .check_key(key)
@@ -182,17 +185,18 @@ fn try_count<K: Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K) -> Result<u32,
         .map_err(|until| until.wait_time_from(governor::clock::Clock::now(limiter.clock())))
 }
 
-impl Standing {
-    /// The same with nothing left for `reset`.
+impl QuotaStatus {
+    /// Returns this status with no requests left until `reset` has passed.
     #[must_use]
-    pub fn exhausted(self, reset: Duration) -> Standing {
-        Standing {
+    pub fn exhausted(self, reset: Duration) -> QuotaStatus {
+        QuotaStatus {
             remaining: 0,
             reset,
             ..self
         }
     }
 
+    /// Writes the `RateLimit` headers.
     pub fn write(self, headers: &mut HeaderMap) {
         let Class { name, quota, .. } = CLASSES[self.class];
         let reset = self.reset.as_millis().div_ceil(1000);
@@ -201,10 +205,7 @@ impl Standing {
                 POLICY,
                 format!("\"{name}\";q={quota};w={}", WINDOW.as_secs()),
             ),
-            (
-                ACTIVE_SESSION,
-                format!("\"{name}\";r={};t={reset}", self.remaining),
-            ),
+            (STATUS, format!("\"{name}\";r={};t={reset}", self.remaining)),
         ];
         for (header, text) in texts {
             if let Ok(value) = HeaderValue::from_str(&text) {

@@ -1,25 +1,31 @@
-//! HTTP for every route: extractors, responses, problems, rate limits and idempotency.
+//! HTTP infrastructure that every route shares. It knows nothing of the domains.
 //!
-//! It knows HTTP and no word of the shop.
+//! - requests: [`extract`] (JSON, query, path, bearer token), [`body`] (limits), [`client`] (client address);
+//! - responses: [`respond`] (JSON, pages, errors), [`problems`] (the table of problem codes), [`openapi`];
+//! - [`idempotency`]: replay of committed responses by `Idempotency-Key`;
+//! - [`jwt`]: access tokens; [`keyed_hash`]: HMAC of values that are easy to guess;
+//! - fairness and overload: [`limits`] (requests per minute), [`client_quota`] (concurrent use per client
+//!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`KeyedLocks`], [`single_flight`].
 
 pub mod body;
+mod bounded_pool;
 pub mod client;
+pub mod client_quota;
 pub mod extract;
 pub mod idempotency;
+mod ignored_json;
+pub mod jwt;
 pub mod keyed_hash;
+mod keyed_locks;
 pub mod limits;
 pub mod openapi;
 pub mod problems;
 mod query;
 pub mod respond;
-pub mod shares;
 pub mod single_flight;
-mod skipped;
-pub mod token;
-mod turns;
-mod workers;
 
 pub use self::{
-    turns::KeyedLocks,
-    workers::{Permits, Worker, Workers},
+    bounded_pool::{BlockingPool, DedicatedThread, Permits},
+    client_quota as shares, jwt as token,
+    keyed_locks::KeyedLocks,
 };

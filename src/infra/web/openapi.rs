@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document: made from the handlers, completed with what holds on every route.
+//! The OpenAPI 3.1 document: generated from the handlers, then completed with what every route has in common.
 
 use utoipa::{
     OpenApi, ToSchema,
@@ -18,16 +18,16 @@ use crate::core::error::Field;
 #[openapi(
     info(
         title = "shop",
-        description = "An e-commerce backend that is one program and one SQLite file. \
-                       Amounts are integers in the currency's minor unit; times are RFC 3339, UTC; \
-                       every error is `application/problem+json` (RFC 9457).",
+        description = "An e-commerce backend in one binary, on SQLite or Postgres. \
+                       Amounts are integers in the currency's minor unit. Times are RFC 3339 in UTC. \
+                       Every error is `application/problem+json` (RFC 9457).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(Problem, Field))
 )]
 struct Base;
 
-/// The document without any route, for the routers to add to.
+/// Returns a document without routes, to which the routers add theirs.
 pub fn base() -> openapi::OpenApi {
     let mut document = Base::openapi();
     let components = document.components.get_or_insert_default();
@@ -38,8 +38,8 @@ pub fn base() -> openapi::OpenApi {
     document
 }
 
-/// Adds to every operation what holds everywhere: errors as problems, the codes by which they come,
-/// and that what is optional is left out, never `null`.
+/// Adds to every operation what all of them have in common: the general error responses with their problem
+/// codes, and that optional values are omitted instead of `null`.
 pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (writes, operation) in operations(item) {
@@ -105,7 +105,7 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
     document
 }
 
-/// The operations of a path, and whether each may write.
+/// Returns the operations of a path, each with whether it may write.
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
     let writes = [
         &mut item.post,
@@ -117,7 +117,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
     item.get.iter_mut().map(|it| (false, it)).chain(writes)
 }
 
-/// Takes `null` out of a schema.
+/// Removes `null` from the types of a schema.
 pub fn forbid_null(schema: &mut RefOr<Schema>) {
     let is_null = |item: &RefOr<Schema>| {
         matches!(item, RefOr::T(Schema::Object(object))
@@ -142,8 +142,8 @@ pub fn forbid_null(schema: &mut RefOr<Schema>) {
     }
 }
 
-/// Adds the empty text to a schema: browsers send it for a field that nobody filled in, and it means that
-/// the field is not set.
+/// Adds the empty string to a schema: browsers send it for an empty form field, and it means that the value
+/// is not set.
 pub fn allow_empty(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema
         && object.schema_type == SchemaType::Type(Type::String)
@@ -161,17 +161,17 @@ pub fn allow_empty(schema: &mut RefOr<Schema>) {
     *schema = either.into();
 }
 
-/// What stands for a description, which every response must have (`OpenAPI` 3.1, section 4.8.17.1).
+/// Returns a description, which every response must have (`OpenAPI` 3.1, section 4.8.17.1).
 fn reason(status: &str) -> &'static str {
     status
         .parse()
         .ok()
         .and_then(|status: http::StatusCode| status.canonical_reason())
-        .unwrap_or("Answer")
+        .unwrap_or("Response")
 }
 
-/// Codes that are their route's own, of statuses that every route has.
-const OF_ROUTES: [&str; 6] = [
+/// Codes that only some routes return, although their status is one that every route may return.
+const ROUTE_SPECIFIC: [&str; 6] = [
     "invalid-token",
     "invalid-code",
     "invalid-credentials",
@@ -184,13 +184,13 @@ fn general_problem(status: u16) -> Response {
     let codes: Vec<String> = problems::ALL
         .iter()
         .filter(|problem| problem.status == status)
-        .filter(|problem| !OF_ROUTES.contains(&problem.code))
+        .filter(|problem| !ROUTE_SPECIFIC.contains(&problem.code))
         .map(|problem| format!("`{}`: {}", problem.code, problem.title))
         .collect();
     ResponseBuilder::new().description(codes.join("; ")).build()
 }
 
-/// The header that comes with every response of a status.
+/// Returns the header that every response with this status has.
 fn header_of(status: &str) -> Option<(&'static str, Type)> {
     match status {
         "401" => Some(("WWW-Authenticate", Type::String)),

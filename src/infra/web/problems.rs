@@ -1,16 +1,16 @@
-//! The table of problem codes: what each means and what to do. `/problems/{code}` shows it.
+//! The table of problem codes: status, title and remedy of each. `/problems/{code}` shows an entry as a page.
 
 use std::collections::BTreeSet;
 
 use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};
 
-/// One stable code.
+/// One problem type (RFC 9457). Clients rely on its code and status; the texts may change.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem {
     pub code: &'static str,
     pub status: u16,
     pub title: &'static str,
-    /// What the client can do.
+    /// How the client can resolve it. Also the `detail` of a problem that has none of its own.
     pub remedy: &'static str,
 }
 
@@ -28,241 +28,245 @@ const fn problem(
     }
 }
 
+/// Every problem. A code that comes with more than one status has one entry per status.
 pub const ALL: &[Problem] = &[
     problem(
         "malformed-json",
         400,
-        "The body is not JSON",
-        "Send a body that is valid JSON (RFC 8259).",
+        "Request body is not valid JSON",
+        "Send one complete JSON document (RFC 8259), nested at most 128 levels deep.",
     ),
     problem(
         "invalid-query",
         400,
-        "The query string is wrong",
-        "Check the names and values of the query parameters; unknown ones are refused so that a typo never passes in silence.",
+        "Query string is invalid",
+        "Check the names and values of the query parameters. Unknown parameters are rejected, so that a typo does not go unnoticed.",
     ),
     problem(
         "invalid-header",
         400,
-        "A header is wrong",
+        "Header is invalid",
         "Correct the header that `detail` names.",
     ),
     problem(
         "invalid-token",
         400,
-        "The link is not valid",
-        "It is unknown, used or expired: ask for a new one.",
+        "Link is invalid or expired",
+        "The token in the link is unknown, already used or expired. Request a new link.",
     ),
     problem(
         "invalid-code",
         400,
-        "The code is not valid",
-        "It is wrong, was tried five times, used, or is older than ten minutes: ask for a new one.",
+        "Verification code is invalid",
+        "The code is wrong, already used, older than ten minutes, or was entered incorrectly five times. Request a new code.",
     ),
     problem(
         "unauthorized",
         401,
-        "Sign in first",
-        "Send `Authorization: Bearer <accessToken>` with a token that has not expired and whose session has not ended.",
+        "Authentication required",
+        "Send `Authorization: Bearer <accessToken>` with a token that has not expired and whose session is still active.",
     ),
     problem(
         "invalid-credentials",
         401,
         "Wrong email or password",
-        "Check both; the answer is the same whether the account exists or not.",
+        "Check the email and the password. The response is the same whether or not the account exists.",
     ),
     problem(
         "invalid-token",
         401,
-        "The token is not valid",
-        "It is unknown, used or expired: sign in again.",
+        "Token is invalid or expired",
+        "The token is unknown, already used or expired. Sign in again.",
     ),
     problem(
         "invalid-signature",
         401,
-        "The signature is missing or wrong",
-        "Sign the raw body with HMAC-SHA256 under the webhook secret and send it as hex in `X-Razorpay-Signature`.",
+        "Webhook signature is missing or wrong",
+        "Compute the HMAC-SHA256 of the raw request body with the webhook secret as the key, and send it in hexadecimal in `X-Razorpay-Signature`.",
     ),
     problem(
         "forbidden",
         403,
-        "You may not do this",
-        "This needs another role, or a browser page of the shop's own origin.",
+        "Access denied",
+        "Use an account with the required role. In a browser, open the WebSocket from a page of the shop's own origin or of an allowed one.",
     ),
     problem(
         "not-found",
         404,
-        "There is no such thing",
-        "Check the path and the id; what belongs to somebody else is not found either.",
+        "Resource not found",
+        "Check the path and the id. A resource that belongs to another user is reported as not found, too.",
     ),
     problem(
         "method-not-allowed",
         405,
-        "This route does not take that method",
-        "Use one of the methods that `Allow` lists.",
+        "Method not allowed",
+        "Use one of the methods that the `Allow` header lists.",
     ),
     problem(
         "request-timeout",
         408,
-        "The request took too long to arrive",
-        "Send it again, faster.",
+        "Request timed out",
+        "The request, including its body, did not complete within 60 seconds. Send it again.",
     ),
     problem(
         "amount-too-small",
         409,
-        "The payment provider takes no sum so small",
-        "Put more into the cart; `detail` tells the least that can be paid.",
+        "Amount is below the payment provider's minimum",
+        "Add items to the cart. `detail` names the smallest amount that can be paid.",
     ),
     problem(
         "cart-empty",
         409,
-        "The cart is empty",
-        "Put something into the cart first.",
+        "Cart is empty",
+        "Add an item to the cart first.",
     ),
     problem(
         "category-exists",
         409,
-        "A category of that name exists",
-        "Use the existing category or another name.",
+        "Category name is already taken",
+        "Use the existing category or choose another name.",
     ),
     problem(
         "category-in-use",
         409,
-        "Products are still in this category",
-        "Move or delete its products first.",
+        "Category still contains products",
+        "Move its products to another category or delete them first.",
     ),
     problem(
         "email-taken",
         409,
-        "An account with that address exists",
+        "Email address is already registered",
         "Sign in, or register with another address.",
     ),
     problem(
         "illegal-transition",
         409,
-        "The order cannot go from its state to that one",
-        "Read the order again; its `status` tells what may follow.",
+        "Order status does not allow this transition",
+        "Fetch the order again. Its current `status` determines which transitions are allowed.",
     ),
     problem(
         "insufficient-stock",
         409,
-        "There is not enough in stock",
-        "Ask for at most what `errors` says is available.",
+        "Not enough stock",
+        "Reduce the quantities to what `errors` reports as available.",
     ),
     problem(
         "last-admin",
         409,
-        "This is the last admin",
+        "The last admin cannot be removed",
         "Make another account an admin first.",
     ),
     problem(
         "not-unmatched",
         409,
-        "This payment needs nobody",
-        "Only an unmatched one can be resolved; `GET /admin/payments?status=unmatched` lists them.",
+        "Payment is not unmatched",
+        "Only an unmatched payment can be resolved. `GET /admin/payments?status=unmatched` lists them.",
     ),
     problem(
         "refund-exceeds-captured",
         409,
-        "That much cannot go back",
-        "Read the order again: `payment` tells what was paid and what went back, or is on its way.",
+        "Refund exceeds the captured amount",
+        "Fetch the order again. Its `payment` shows how much was captured, and how much is already refunded or being refunded.",
     ),
     problem(
         "total-changed",
         409,
-        "The total is not the expected one",
-        "Show the customer the cart again: a price or a quantity has changed.",
+        "Total differs from the expected total",
+        "A price or a quantity has changed. Fetch the cart again and show the customer the new total.",
     ),
     problem(
         "total-out-of-range",
         409,
-        "The cart comes to more than one order can",
-        "Order fewer things at once: a total is at most 2^53 − 1 in the currency's minor unit.",
+        "Order total is too large",
+        "Order fewer items. A total can be at most 2^53 − 1 in the currency's minor unit.",
     ),
     problem(
         "precondition-failed",
         412,
-        "It was changed meanwhile",
-        "Read it again and repeat the change with the new `ETag`.",
+        "Resource has changed",
+        "Fetch the resource again and repeat the change with its current `ETag` in `If-Match`.",
     ),
     problem(
         "payload-too-large",
         413,
-        "The body is too large",
-        "Send less: 256 KiB for JSON, 5 MiB for an image.",
+        "Request body is too large",
+        "Send at most 256 KiB of JSON, and at most 5 MiB for each image.",
     ),
     problem(
         "unsupported-media-type",
         415,
-        "The body's format is not supported",
-        "Send `application/json` unless the route says otherwise; images must be JPEG, PNG, WebP or GIF.",
+        "Media type is not supported",
+        "Send `Content-Type: application/json` unless the operation documents another type, and no `Content-Encoding`. Images must be JPEG, PNG, WebP or GIF.",
     ),
     problem(
         "validation-failed",
         422,
-        "A value is wrong",
-        "Correct the fields that `errors` names.",
+        "Validation failed",
+        "Correct the fields that `errors` lists.",
     ),
     problem(
         "idempotency-key-reused",
         422,
-        "The key was used for another body",
-        "Use a new `Idempotency-Key` for a new request.",
+        "Idempotency key was used with a different body",
+        "Use a new `Idempotency-Key` for each new request. Repeat a key only to retry the same request.",
     ),
     problem(
         "invalid-image",
         422,
-        "The image cannot be used",
-        "Send a whole JPEG, PNG, WebP or GIF within the limit that `detail` names (16 megapixels unless the shop says otherwise), at most 8 for a product.",
+        "Image cannot be processed",
+        "Send a complete JPEG, PNG, WebP or GIF within the limit that `detail` names (16 megapixels by default). A product can have up to 8 images.",
     ),
     problem(
         "precondition-required",
         428,
         "`If-Match` is required",
-        "Read the product and send its `ETag` as `If-Match`, or change the stock by a delta.",
+        "Fetch the product and send its `ETag` in `If-Match`, or change the stock by a delta.",
     ),
     problem(
         "too-many-requests",
         429,
         "Too many requests",
-        "Wait as long as `Retry-After` says. After too many wrong passwords, a password reset lets you in at once.",
+        "Wait for the number of seconds in `Retry-After`. After too many wrong passwords, a password reset restores access immediately.",
     ),
     problem(
         "internal",
         500,
-        "Something went wrong on our side",
-        "Try again later; the `requestId` finds it in the log.",
+        "Internal server error",
+        "Retry later. If the error persists, report the `requestId`, which also appears in the server's log.",
     ),
     problem(
         "unavailable",
         503,
-        "Not available just now",
-        "Try again after the seconds that `Retry-After` says.",
+        "Service temporarily unavailable",
+        "Retry after the number of seconds in `Retry-After`.",
     ),
     problem(
         "storage-full",
         507,
-        "The disk is full",
-        "Nothing was changed; the operator has to make room.",
+        "Insufficient storage",
+        "Nothing was changed. The operator must free disk space before the request can succeed.",
     ),
 ];
 
-/// The schema of a problem's `code`.
+/// Returns the `OpenAPI` schema of a problem's `code`.
 pub(super) fn code_schema() -> RefOr<Schema> {
     let codes: BTreeSet<_> = ALL.iter().map(|problem| problem.code).collect();
     ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(codes))
-        .description(Some("Stable; `/problems/{code}` explains it."))
+        .description(Some(
+            "A stable, machine-readable code; `/problems/{code}` explains it.",
+        ))
         .into()
 }
 
-/// The problem of that code; the first, where it stands for more than one status.
+/// Returns the problem with this code, or the first one if the code comes with more than one status.
 pub fn by_code(code: &str) -> Option<&'static Problem> {
     ALL.iter().find(|problem| problem.code == code)
 }
 
-/// The problem that stands for a status no handler explained.
+/// Returns the problem for an error status that was set without an [`Error`](crate::core::error::Error),
+/// e.g. by the router.
 pub fn by_status(status: u16) -> Option<&'static Problem> {
     let general = match status {
         400 => "malformed-json",

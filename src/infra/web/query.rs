@@ -1,4 +1,4 @@
-//! Query strings, as browsers send them: a form submits every field, so an empty value means that the
+//! Query strings as browsers send them. A form submits all its fields, so an empty value means that the
 //! parameter is not set.
 
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use serde::{
 
 use crate::core::error::{Error, Kind, Result};
 
-/// The query string; an unknown parameter is an error.
+/// The query parameters. Errors: `invalid-query`, also for unknown parameters.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
@@ -43,7 +43,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A route that takes no query parameters, so that a typo never passes in silence.
+/// For routes without query parameters: rejects any, so that a typo does not go unnoticed.
 pub struct NoQuery;
 
 impl<S: Sync> FromRequestParts<S> for NoQuery {
@@ -60,12 +60,14 @@ impl<S: Sync> FromRequestParts<S> for NoQuery {
     }
 }
 
-/// Reads a parameter whose empty value means something (`cursor=` begins a walk), unlike others.
-pub fn empty_is_set<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(from).map(Some)
+/// Deserialises a parameter whose empty value is significant, e.g. `cursor=` requests the first page.
+pub fn empty_is_set<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
-/// The text of one parameter.
+/// The decoded value of one parameter.
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de> IntoDeserializer<'de> for Text<'de> {

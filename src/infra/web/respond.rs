@@ -1,4 +1,4 @@
-//! From results to responses. This file alone knows which status a kind of error has.
+//! Builds responses from results. Only this file maps kinds of errors to status codes.
 
 use std::sync::Arc;
 
@@ -16,30 +16,30 @@ use crate::core::{
     pagination::{CursorPage, List, Page},
 };
 
-/// The position of the live inventory up to which a product's answer is true, at least.
+/// The live inventory event up to which the product in a response is current, or newer.
 pub const INVENTORY_SEQ: HeaderName = HeaderName::from_static("x-inventory-seq");
 
-/// An error's body, `application/problem+json` (RFC 9457).
+/// The body of an error response, `application/problem+json` (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem<'a> {
-    /// Where the code is explained.
+    /// The URL of the page that explains the code.
     #[serde(rename = "type")]
     pub kind: String,
     pub title: &'a str,
     pub status: u16,
-    /// What happened this time and what to do.
+    /// What went wrong in this request and how to resolve it.
     pub detail: &'a str,
     #[schema(schema_with = problems::code_schema)]
     pub code: &'a str,
     pub request_id: &'a str,
-    /// The causes that belong to fields or lines.
+    /// The errors of single fields or line items.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     pub errors: &'a [Field],
 }
 
-/// The stable code of a kind.
+/// Returns the stable problem code of a kind.
 pub fn code(kind: Kind) -> &'static str {
     match kind {
         Kind::MalformedJson => "malformed-json",
@@ -57,14 +57,14 @@ pub fn code(kind: Kind) -> &'static str {
         Kind::TooLarge => "payload-too-large",
         Kind::UnsupportedMediaType | Kind::UnsupportedCoding => "unsupported-media-type",
         Kind::TooManyRequests { .. } => "too-many-requests",
-        // A shop that is served has settings that work.
+        // A server that is running has a valid configuration.
         Kind::Internal | Kind::Config => "internal",
         Kind::Unavailable => "unavailable",
         Kind::StorageFull => "storage-full",
     }
 }
 
-/// The problem of a kind. A code may stand for more than one status.
+/// Returns the problem of a kind. A code can come with more than one status.
 pub fn problem(kind: Kind) -> Option<&'static problems::Problem> {
     let code = code(kind);
     problems::ALL.iter().find(|problem| {
@@ -83,9 +83,9 @@ fn status(kind: Kind) -> StatusCode {
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The error inside its response, until the edge writes it out with the request's id.
+/// The error of a failed response. The middleware takes it out and writes the problem with the request id.
 #[derive(Clone)]
-pub struct Failure(pub Arc<Error>);
+pub struct ResponseError(pub Arc<Error>);
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -115,24 +115,26 @@ impl IntoResponse for Error {
             }
             _ => {}
         }
-        response.extensions_mut().insert(Failure(Arc::new(self)));
+        response
+            .extensions_mut()
+            .insert(ResponseError(Arc::new(self)));
         response
     }
 }
 
-/// A header's value from a number.
+/// Returns a number as a header value.
 pub fn number(value: i64) -> HeaderValue {
     HeaderValue::from(value)
 }
 
-/// `value` as JSON.
+/// Serialises `value` as JSON.
 pub fn to_json(value: &impl Serialize) -> Result<Bytes> {
     let mut body = Vec::with_capacity(1024);
     serde_json::to_writer(&mut body, value).map_err(Error::internal)?;
     Ok(body.into())
 }
 
-/// A response with a JSON body that is already written.
+/// A response whose body is serialised JSON.
 pub fn json_bytes(status: StatusCode, body: Bytes) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -143,86 +145,86 @@ pub fn json_bytes(status: StatusCode, body: Bytes) -> Response {
     response
 }
 
-/// 200 with a JSON body.
+/// A 200 response with a JSON body.
 pub fn ok(value: &impl Serialize) -> Result<Response> {
     Ok(json_bytes(StatusCode::OK, to_json(value)?))
 }
 
-/// Any status with a JSON body.
+/// A response with this status and a JSON body.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response> {
     Ok(json_bytes(status, to_json(value)?))
 }
 
-/// The rows of a page, written as they are read.
+/// The rows of a page, serialised one by one as they are read, which saves a copy of each.
 #[derive(Debug)]
 pub struct WrittenRows(Vec<u8>);
 
-/// How every page begins.
-const OPENING: &[u8] = b"{\"data\":[";
+/// Every page begins with this text.
+const PAGE_START: &[u8] = b"{\"data\":[";
 
-/// Twenty products fill about so many bytes.
-const USUAL_PAGE: usize = 16 * 1024;
+/// The initial capacity, in bytes: about twenty products.
+const PAGE_CAPACITY: usize = 16 * 1024;
 
 impl WrittenRows {
     #[expect(
         clippy::new_without_default,
-        reason = "made in one place, for one page"
+        reason = "created in one place, for one page"
     )]
     pub fn new() -> Self {
-        let mut text = Vec::with_capacity(USUAL_PAGE);
-        text.extend_from_slice(OPENING);
-        WrittenRows(text)
+        let mut body = Vec::with_capacity(PAGE_CAPACITY);
+        body.extend_from_slice(PAGE_START);
+        WrittenRows(body)
     }
 
     pub fn push(&mut self, row: &impl Serialize) -> Result<()> {
-        if self.0.len() > OPENING.len() {
+        if self.0.len() > PAGE_START.len() {
             self.0.push(b',');
         }
         serde_json::to_writer(&mut self.0, row).map_err(Error::internal)
     }
 }
 
-/// As [`page`], with rows that are written already; `head` has none of its own.
+/// Like [`page`], with rows that are already serialised. `head` has the other fields and no rows.
 pub fn written_page(
     path: &str,
     query: Option<&str>,
     head: &Page<()>,
     rows: WrittenRows,
 ) -> Result<Response> {
-    let response = written(head, rows)?;
+    let response = with_rows(head, rows)?;
     Ok(with_links(response, path, query, head))
 }
 
-/// The rows of a walk, written already, and where it goes on; `head` has no rows of its own.
+/// A cursor page with rows that are already serialised. `head` has the other fields and no rows.
 pub fn written_stretch(head: &CursorPage<()>, rows: WrittenRows) -> Result<Response> {
-    written(head, rows)
+    with_rows(head, rows)
 }
 
-/// Both begin with their rows.
-fn written(head: &impl Serialize, rows: WrittenRows) -> Result<Response> {
+/// Joins the rows and the other fields of a page. `head` is serialised with an empty `data` in front.
+fn with_rows(head: &impl Serialize, rows: WrittenRows) -> Result<Response> {
     let WrittenRows(mut body) = rows;
-    body.extend_from_slice(&to_json(head)?[OPENING.len()..]);
+    body.extend_from_slice(&to_json(head)?[PAGE_START.len()..]);
     Ok(json_bytes(StatusCode::OK, body.into()))
 }
 
-/// A page of a list with its `Link` header (RFC 8288); `query` is the request's own.
+/// A page with its `Link` header (RFC 8288). `query` is that of the request.
 pub fn page<T: Serialize>(path: &str, query: Option<&str>, page: &Page<T>) -> Result<Response> {
     Ok(with_links(ok(page)?, path, query, page))
 }
 
-/// A page with its `Link` header, or a stretch of a walk.
-pub fn list<T: Serialize>(path: &str, query: Option<&str>, listing: &List<T>) -> Result<Response> {
-    match listing {
-        List::Page(own) => page(path, query, own),
-        List::CursorPage(stretch) => ok(stretch),
+/// A page with its `Link` header, or a cursor page.
+pub fn list<T: Serialize>(path: &str, query: Option<&str>, list: &List<T>) -> Result<Response> {
+    match list {
+        List::Page(numbered) => page(path, query, numbered),
+        List::CursorPage(cursor_page) => ok(cursor_page),
     }
 }
 
-/// How long a `Link` header may be, in bytes. nginx takes 4 KiB for all headers of a response together
+/// The maximum length of a `Link` header, in bytes. nginx accepts 4 KiB for all headers of a response
 /// (<https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffer_size>).
-const LINK_LIMIT: usize = 2048;
+const MAX_LINK_LEN: usize = 2048;
 
-/// What one link takes beside its path and query, at most.
+/// The maximum length of one link without its path and query.
 const LINK_OVERHEAD: usize = 48;
 
 fn with_links<T>(
@@ -231,27 +233,27 @@ fn with_links<T>(
     query: Option<&str>,
     page: &Page<T>,
 ) -> Response {
-    // Where counting stopped, the number of the last page is unknown.
+    // If the total is capped, the last page is unknown.
     let last = (!page.total_is_capped).then_some(page.total_pages.max(1));
     let has_next = last.is_none_or(|last| page.page < last);
-    let before = page.page - 1;
+    let previous = page.page - 1;
     let links = [
         Some(("first", 1)),
         last.map(|last| ("last", last)),
-        (before > 0).then(|| ("prev", last.map_or(before, |last| last.min(before)))),
+        (previous > 0).then(|| ("prev", last.map_or(previous, |last| last.min(previous)))),
         has_next.then_some(("next", page.page + 1)),
     ];
-    let kept: String = query
+    let other_parameters: String = query
         .unwrap_or_default()
         .split('&')
         .filter(|pair| !pair.is_empty() && !pair.starts_with("page="))
         .flat_map(|pair| [pair, "&"])
         .collect();
-    // Where not all fit, the last ones are the most useful.
+    // If not all of them fit, the last ones are the most useful.
     let links: Vec<_> = links.into_iter().flatten().collect();
-    let most = LINK_LIMIT / (path.len() + kept.len() + LINK_OVERHEAD);
-    let mut text = String::with_capacity(LINK_LIMIT / 4);
-    for (rel, number) in &links[links.len().saturating_sub(most)..] {
+    let max_links = MAX_LINK_LEN / (path.len() + other_parameters.len() + LINK_OVERHEAD);
+    let mut text = String::with_capacity(MAX_LINK_LEN / 4);
+    for (rel, number) in &links[links.len().saturating_sub(max_links)..] {
         let comma = if text.is_empty() { "" } else { ", " };
         let number = number.to_string();
         text.extend([
@@ -259,7 +261,7 @@ fn with_links<T>(
             "<",
             path,
             "?",
-            &kept,
+            &other_parameters,
             "page=",
             &number,
             ">; rel=\"",
@@ -275,13 +277,13 @@ fn with_links<T>(
     response
 }
 
-/// A strong entity tag over the whole representation (RFC 9110, section 8.8.3).
+/// Returns a strong entity tag: a digest of the whole representation (RFC 9110, section 8.8.3).
 pub fn etag(body: &[u8]) -> String {
     let digest = Sha256::digest(body);
     format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&digest[..16]))
 }
 
-/// Adds a header whose text is known to be fit for one.
+/// Adds a header whose value is known to be valid.
 pub fn with_header(mut response: Response, name: HeaderName, value: &str) -> Result<Response> {
     let value = HeaderValue::from_str(value).map_err(Error::internal)?;
     response.headers_mut().insert(name, value);

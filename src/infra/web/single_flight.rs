@@ -1,4 +1,4 @@
-//! A check whose outcome is shared by callers that come close together.
+//! A check whose result concurrent callers share.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use tokio::sync::Mutex;
 
 use crate::core::error::{Error, Result};
 
-/// Runs a check at most once in each span of time; callers in between get the last outcome, and
-/// callers that come while it runs wait for it.
+/// Runs a check at most once per `valid_for` and caches its result. Callers that arrive while it runs wait for
+/// the same result.
 #[derive(Debug)]
 pub struct SharedCheck {
     valid_for: Duration,
@@ -22,16 +22,16 @@ impl SharedCheck {
         }
     }
 
-    /// Returns the last outcome if it is fresh, else that of `check`.
+    /// Returns the cached result if it is still valid, else runs `check`.
     pub async fn run(&self, check: impl Future<Output = Result<()>>) -> Result<()> {
         let mut last = self.last.lock().await;
-        let outcome = match &*last {
-            Some((at, outcome)) if at.elapsed() < self.valid_for => outcome,
+        let result = match &*last {
+            Some((at, result)) if at.elapsed() < self.valid_for => result,
             _ => {
-                let outcome = check.await;
-                &last.insert((Instant::now(), outcome)).1
+                let result = check.await;
+                &last.insert((Instant::now(), result)).1
             }
         };
-        outcome.as_ref().copied().map_err(Error::retold)
+        result.as_ref().copied().map_err(Error::retold)
     }
 }

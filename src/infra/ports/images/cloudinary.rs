@@ -1,5 +1,5 @@
-//! Cloudinary (<https://cloudinary.com/documentation/image_upload_api_reference>): a signed upload, a
-//! signed removal, and a URL there, at which it serves the picture in any width by itself.
+//! Cloudinary (<https://cloudinary.com/documentation/image_upload_api_reference>): signed uploads and deletions.
+//! Cloudinary serves the images and their thumbnails.
 
 use std::collections::BTreeMap;
 
@@ -20,72 +20,75 @@ use crate::{
     },
     infra::{
         config::Secret,
-        ports::wire::{self, Timeouts},
+        ports::http_client::{self, Timeouts},
     },
 };
 
-/// The largest answer that is read, in bytes.
-const MOST_ANSWER: usize = 256 * 1024;
+/// The maximum size of a response, in bytes.
+const MAX_RESPONSE_LEN: usize = 256 * 1024;
 
 pub struct Cloudinary {
     cloud: String,
     key: String,
     secret: Secret,
-    /// Where its API is, without a slash at the end.
+    /// The base URL of the API, without a slash at the end.
     api: String,
     client: Client,
     clock: Clock,
 }
 
-/// What an upload is answered with.
+/// The response to an upload.
 #[derive(Deserialize)]
 struct Uploaded {
     public_id: String,
     secure_url: String,
 }
 
-/// What a removal is answered with.
+/// The response to a deletion.
 #[derive(Deserialize)]
 struct Destroyed {
     result: String,
 }
 
-/// How it says why not.
+/// The response to a failed request.
 #[derive(Deserialize)]
-struct Refused {
-    error: Message,
+struct ErrorResponse {
+    error: ErrorMessage,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct ErrorMessage {
     message: String,
 }
 
 impl Cloudinary {
-    /// From `cloudinary://key:secret@cloud`, and `?upload_prefix=http://…` where its API is elsewhere.
-    pub fn open(url: &Secret, clock: Clock, patience: Timeouts) -> Result<Cloudinary> {
-        let wrong = || Error::config("`CLOUDINARY_URL` must be as `cloudinary://key:secret@cloud`");
-        let rest = url.0.strip_prefix("cloudinary://").ok_or_else(wrong)?;
+    /// `url` is `cloudinary://key:secret@cloud`, with `?upload_prefix=http://…` for another API host.
+    ///
+    /// Errors: `Config` if the URL is invalid.
+    pub fn open(url: &Secret, clock: Clock, timeouts: Timeouts) -> Result<Cloudinary> {
+        let invalid =
+            || Error::config("`CLOUDINARY_URL` must look like `cloudinary://key:secret@cloud`");
+        let rest = url.0.strip_prefix("cloudinary://").ok_or_else(invalid)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (sign_in, cloud) = rest.rsplit_once('@').ok_or_else(wrong)?;
-        let (key, secret) = sign_in.split_once(':').ok_or_else(wrong)?;
+        let (credentials, cloud) = rest.rsplit_once('@').ok_or_else(invalid)?;
+        let (key, secret) = credentials.split_once(':').ok_or_else(invalid)?;
         let cloud = cloud.trim_end_matches('/');
         let is_name = |text: &str| {
-            let mut letters = text.chars();
-            letters.all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            let mut chars = text.chars();
+            chars.all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
         };
         if [key, secret, cloud].contains(&"") || !is_name(cloud) {
-            return Err(wrong());
+            return Err(invalid());
         }
         let mut api = "https://api.cloudinary.com".to_owned();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if name == "upload_prefix" && value.starts_with("http") {
                 value.trim_end_matches('/').clone_into(&mut api);
             } else {
-                return Err(wrong());
+                return Err(invalid());
             }
         }
-        let client = wire::client(patience).map_err(|error| wrong().caused_by(error))?;
+        let client = http_client::client(timeouts).map_err(|error| invalid().caused_by(error))?;
         Ok(Cloudinary {
             cloud: cloud.to_owned(),
             key: key.to_owned(),
@@ -96,7 +99,7 @@ impl Cloudinary {
         })
     }
 
-    /// What is sent along, signed.
+    /// Returns the signed parameters of a request.
     fn signed(&self, public_id: &str, more: &[(&str, &str)]) -> BTreeMap<String, String> {
         let mut fields = BTreeMap::from([
             ("public_id".to_owned(), public_id.to_owned()),
@@ -116,15 +119,17 @@ impl Cloudinary {
     async fn call<T: DeserializeOwned>(&self, action: &str, form: Form) -> Result<T> {
         let url = format!("{}/v1_1/{}/image/{action}", self.api, self.cloud);
         let sent = self.client.post(url).multipart(form).send().await;
-        let response = sent.map_err(|error| down(wire::why(error)))?;
+        let response = sent.map_err(|error| unavailable(http_client::why(error)))?;
         let status = response.status();
-        let body = wire::whole(response, MOST_ANSWER).await.map_err(down)?;
+        let body = http_client::whole(response, MAX_RESPONSE_LEN)
+            .await
+            .map_err(unavailable)?;
         if !status.is_success() {
-            let why = serde_json::from_slice::<Refused>(&body)
-                .map_or_else(|_| "it does not say why".to_owned(), |it| it.error.message);
-            return Err(down(format!("{status}: {why}")));
+            let why = serde_json::from_slice::<ErrorResponse>(&body)
+                .map_or_else(|_| "no error message".to_owned(), |it| it.error.message);
+            return Err(unavailable(format!("{status}: {why}")));
         }
-        serde_json::from_slice(&body).map_err(|error| down(error.to_string()))
+        serde_json::from_slice(&body).map_err(|error| unavailable(error.to_string()))
     }
 }
 
@@ -140,12 +145,12 @@ impl ImageStore for Cloudinary {
             let file = Part::stream_with_length(file, length).file_name(name.to_owned());
             let uploaded: Uploaded = self.call("upload", form.part("file", file)).await?;
             if uploaded.public_id != stem {
-                return Err(down("it calls the picture something else"));
+                return Err(unavailable("the response has another public_id"));
             }
             let is_url =
                 uploaded.secure_url.starts_with("http") && uploaded.secure_url.len() < 2000;
             if !is_url {
-                return Err(down("it does not tell where the picture is"));
+                return Err(unavailable("the response has no valid secure_url"));
             }
             Ok(Some(uploaded.secure_url))
         }
@@ -165,14 +170,14 @@ impl ImageStore for Cloudinary {
             let destroyed: Destroyed = self.call("destroy", form).await?;
             match destroyed.result.as_str() {
                 "ok" | "not found" => Ok(()),
-                other => Err(down(format!("it says `{other}`"))),
+                other => Err(unavailable(format!("unexpected result `{other}`"))),
             }
         }
         .boxed()
     }
 
-    /// Its list is behind another API, which few may ask and seldom; an upload is noted before it
-    /// is sent, so nothing is there that no row names.
+    /// Always empty: listing needs another API with strict rate limits. Every upload is recorded in the database
+    /// before it is sent, so no image is orphaned.
     fn stems(&self) -> BoxStream<'_, Result<String>> {
         futures_util::stream::empty().boxed()
     }
@@ -182,8 +187,8 @@ impl ImageStore for Cloudinary {
     }
 }
 
-/// What is signed: the fields in the order of their names, as `a=1&b=2`, an `&` within one as `%26`,
-/// and the secret behind them. Fields that hold nothing are left out.
+/// Returns the signature: the SHA-1 of the non-empty fields sorted by name (`a=1&b=2`, with `&` in a value as
+/// `%26`), followed by the secret.
 pub fn signature(fields: &BTreeMap<String, String>, secret: &str) -> String {
     let pairs: Vec<_> = fields
         .iter()
@@ -193,6 +198,6 @@ pub fn signature(fields: &BTreeMap<String, String>, secret: &str) -> String {
     hex::encode(Sha1::digest(format!("{}{secret}", pairs.join("&"))))
 }
 
-fn down(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::unavailable("the image host does not take it; try again").caused_by(cause)
+fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::unavailable("the image host failed; retry later").caused_by(cause)
 }

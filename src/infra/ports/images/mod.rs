@@ -1,39 +1,38 @@
-//! Where pictures are kept, by name. A store answers within a limit of time or not at all; what `put`
-//! has answered is kept for good.
+//! Image stores. Every operation has a timeout. An image is durable once `put` has succeeded.
 
-mod absent;
 mod cloudinary;
+mod none;
 mod objects;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 
 pub use self::{
-    absent::NoImages,
     cloudinary::{Cloudinary, signature},
+    none::NoImages,
     objects::Objects,
 };
 use crate::core::error::Result;
 
-/// The widths that a picture is also to be had in, in pixels.
+/// The widths of the thumbnails, in pixels.
 pub const WIDTHS: [u32; 3] = [320, 640, 1280];
 
-/// What a picture is called in its own size, after its stem.
-const ENDINGS: [&str; 4] = [".jpg", ".png", ".webp", ".gif"];
+/// The file extensions of original images.
+const EXTENSIONS: [&str; 4] = [".jpg", ".png", ".webp", ".gif"];
 
-/// What a picture of a smaller width is called; what it is, its first bytes tell.
+/// Returns the name of a thumbnail. It has no extension: the first bytes determine its type.
 pub fn narrow(stem: &str, width: u32) -> String {
     format!("{stem}-{width}")
 }
 
-/// A picture on its way out.
+/// An image that was found, as a stream.
 pub struct Found {
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
     pub body: BoxStream<'static, Result<Bytes>>,
 }
 
-/// A picture, read to its end.
+/// Reads a whole image into memory.
 pub async fn whole(mut found: Found) -> Result<Bytes> {
     let size = usize::try_from(found.size).unwrap_or_default();
     let mut file = BytesMut::with_capacity(size);
@@ -43,31 +42,37 @@ pub async fn whole(mut found: Found) -> Result<Bytes> {
     Ok(file.freeze())
 }
 
-/// A store of pictures. A name is a stem and an ending; what begins with one stem is one picture.
+/// Stores images by name. The names of an image and its thumbnails begin with the same stem, a UUID.
 pub trait ImageStore: Send + Sync {
-    /// Keeps a picture; tells its URL where the shop cannot serve it by itself.
+    /// Stores an image. Returns its URL if the store serves it, or `None` if the shop does.
+    ///
+    /// Errors: `Unavailable`, `StorageFull`.
     fn put<'a>(&'a self, name: &'a str, file: Bytes) -> BoxFuture<'a, Result<Option<String>>>;
 
+    /// Reads an image.
+    ///
+    /// Errors: `NotFound`, `Unavailable`.
     fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Found>>;
 
-    /// Removes a picture in all its widths; nothing there is no error.
+    /// Deletes an image and its thumbnails. It is not an error if there are none.
+    ///
+    /// Errors: `Unavailable`.
     fn remove<'a>(&'a self, stem: &'a str) -> BoxFuture<'a, Result<()>>;
 
-    /// The stems of all that is there, some of them more than once. A store that cannot be looked
-    /// through gives none.
+    /// Lists the stems of all stored images, some more than once. Empty if the store cannot list them.
     fn stems(&self) -> BoxStream<'_, Result<String>>;
 
-    /// Which store it is, for programs that must share one.
+    /// Identifies the store, so that instances can check that they share it.
     fn place(&self) -> Place;
 }
 
-/// What tells stores from each other.
+/// The location of an image store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Nowhere: the program handles no pictures.
+    /// There is no store.
     Nowhere,
-    /// A folder of this machine.
+    /// A directory on this machine.
     Folder,
-    /// One that is reached from everywhere, by a name without secrets.
+    /// A remote store, by a URL without secrets.
     Everywhere(String),
 }

@@ -1,4 +1,4 @@
-//! Pictures as objects: files in a directory, or in a bucket that speaks S3.
+//! Images as objects: files in a directory, or objects in an S3-compatible bucket.
 
 use std::{
     collections::BTreeMap,
@@ -16,31 +16,35 @@ use object_store::{
     path::{Path as Name, PathPart},
 };
 
-use super::{ENDINGS, Found, ImageStore, Place, WIDTHS, narrow};
+use super::{EXTENSIONS, Found, ImageStore, Place, WIDTHS, narrow};
 use crate::{
     core::error::{Error, Kind, Result},
     infra::{config::Secret, file_modes},
 };
 
-/// How long the store may take for one thing, and to be reached.
-const PATIENCE: Duration = Duration::from_secs(30);
-const CONNECTING: Duration = Duration::from_secs(5);
+/// The timeout of one operation.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A larger picture is sent as it is read, in bytes: a client that reads slowly holds what was read.
-const AT_ONCE: u64 = 64 * 1024;
+/// The timeout for connecting to a bucket.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Images up to this size, in bytes, are read into memory. Larger ones are streamed, so that slow clients do not
+/// hold whole images.
+const MAX_BUFFERED: u64 = 64 * 1024;
 
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
-    /// What names begin with, where a bucket is shared with others.
+    /// The prefix of all names, for a bucket that is shared.
     prefix: Name,
     place: Place,
-    /// The directory, if it is one.
+    /// The directory, if this is not a bucket.
     folder: Option<PathBuf>,
 }
 
 impl Objects {
-    /// A directory, made if it is missing. A write is synced before it is answered, and whole or not
-    /// there at all.
+    /// Opens a directory, or creates it. Writes are atomic and synced.
+    ///
+    /// Errors: `Unavailable` if it cannot be created.
     pub fn local(directory: &Path) -> Result<Objects> {
         let cannot = |error: Box<dyn std::error::Error + Send + Sync>| {
             let detail = format!("cannot use the image directory `{}`", directory.display());
@@ -56,30 +60,32 @@ impl Objects {
         })
     }
 
-    /// A bucket, from `s3://bucket/prefix`; how it is reached is in the `AWS_*` variables, as in
-    /// `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL`.
+    /// Opens the bucket `s3://bucket/prefix`. `aws` holds the environment variables `AWS_*`, e.g. `AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_ENDPOINT_URL`.
+    ///
+    /// Errors: `Config` if the URL or a variable is invalid.
     pub fn s3(url: &str, aws: &BTreeMap<String, Secret>) -> Result<Objects> {
-        let wrong = || Error::config("`images_url` must be as `s3://bucket/prefix`");
+        let invalid = || Error::config("`images_url` must look like `s3://bucket/prefix`");
         let (bucket, prefix) = url
             .strip_prefix("s3://")
             .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
             .filter(|(bucket, _)| !bucket.is_empty())
-            .ok_or_else(wrong)?;
-        let prefix = Name::parse(prefix.trim_matches('/')).map_err(|e| wrong().caused_by(e))?;
+            .ok_or_else(invalid)?;
+        let prefix = Name::parse(prefix.trim_matches('/')).map_err(|e| invalid().caused_by(e))?;
         let mut builder = AmazonS3Builder::new();
         for (name, value) in aws {
-            // There are more such variables than concern a bucket.
+            // Other `AWS_*` variables are ignored.
             if let Ok(key) = name.to_ascii_lowercase().parse() {
                 builder = builder.with_config(key, value.0.as_str());
             }
         }
         let client = ClientOptions::new()
             .with_allow_http(true)
-            .with_connect_timeout(CONNECTING)
-            .with_timeout(PATIENCE);
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_timeout(TIMEOUT);
         let retry = RetryConfig {
             max_retries: 2,
-            retry_timeout: PATIENCE / 2,
+            retry_timeout: TIMEOUT / 2,
             ..RetryConfig::default()
         };
         let store = builder
@@ -88,7 +94,7 @@ impl Objects {
             .with_retry(retry)
             .build()
             .map_err(|error| {
-                let detail = "cannot use the bucket of `images_url`; look at the `AWS_*` variables";
+                let detail = "cannot use the bucket in `images_url`; check the `AWS_*` variables";
                 Error::config(detail).caused_by(error)
             })?;
         let place = Place::Everywhere(format!("s3://{bucket}/{prefix}"));
@@ -108,19 +114,19 @@ impl Objects {
 impl ImageStore for Objects {
     fn put<'a>(&'a self, name: &'a str, file: Bytes) -> BoxFuture<'a, Result<Option<String>>> {
         let path = self.name(name);
-        in_time(async move { self.store.put(&path, file.into()).await.map(|_| None) }).boxed()
+        with_timeout(async move { self.store.put(&path, file.into()).await.map(|_| None) }).boxed()
     }
 
     fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Found>> {
         let path = self.name(name);
-        in_time(async move {
+        with_timeout(async move {
             let found = self.store.get(&path).await?;
             let size = found.meta.size;
-            let body = if size <= AT_ONCE {
+            let body = if size <= MAX_BUFFERED {
                 let whole = found.bytes().await?;
                 futures_util::stream::once(async move { Ok(whole) }).boxed()
             } else {
-                found.into_stream().map_err(failure).boxed()
+                found.into_stream().map_err(to_error).boxed()
             };
             Ok(Found { size, body })
         })
@@ -128,11 +134,11 @@ impl ImageStore for Objects {
     }
 
     fn remove<'a>(&'a self, stem: &'a str) -> BoxFuture<'a, Result<()>> {
-        let own = ENDINGS.iter().map(|ending| format!("{stem}{ending}"));
+        let own = EXTENSIONS.iter().map(|ending| format!("{stem}{ending}"));
         let narrow = WIDTHS.iter().map(|width| narrow(stem, *width));
         let files: Vec<_> = own.chain(narrow).collect();
         let names: Vec<_> = files.iter().map(|file| Ok(self.name(file))).collect();
-        in_time(async move {
+        with_timeout(async move {
             let mut removed = self
                 .store
                 .delete_stream(futures_util::stream::iter(names).boxed());
@@ -153,13 +159,13 @@ impl ImageStore for Objects {
     fn stems(&self) -> BoxStream<'_, Result<String>> {
         let stem = |name: &Name| {
             let file = name.filename().unwrap_or_default();
-            // A `UUID` has 36 letters; what is called otherwise was not put here.
-            let end = file.get(36..).unwrap_or_default();
-            (end.starts_with(['.', '-'])).then(|| file[..36].to_owned())
+            // A stem is a UUID of 36 characters. Other files are not images.
+            let suffix = file.get(36..).unwrap_or_default();
+            (suffix.starts_with(['.', '-'])).then(|| file[..36].to_owned())
         };
         self.store
             .list(Some(&self.prefix))
-            .map_err(failure)
+            .map_err(to_error)
             .try_filter_map(move |found| std::future::ready(Ok(stem(&found.location))))
             .boxed()
     }
@@ -169,8 +175,8 @@ impl ImageStore for Objects {
     }
 }
 
-/// Removes what writes that were broken off have left: `object_store` writes to such names first, and
-/// will not have them named to it.
+/// Deletes the temporary files of interrupted writes. `object_store` creates them with these names, and does not
+/// accept the names itself.
 async fn remove_staged(folder: &Path, files: &[String]) {
     for file in files {
         for number in 1.. {
@@ -182,24 +188,26 @@ async fn remove_staged(folder: &Path, files: &[String]) {
     }
 }
 
-/// What the store says, if it says so in time.
-async fn in_time<T>(work: impl Future<Output = object_store::Result<T>> + Send) -> Result<T> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(answer) => answer.map_err(failure),
-        Err(_) => Err(failure(object_store::Error::Generic {
+/// Runs an operation with [`TIMEOUT`].
+async fn with_timeout<T>(work: impl Future<Output = object_store::Result<T>> + Send) -> Result<T> {
+    match tokio::time::timeout(TIMEOUT, work).await {
+        Ok(result) => result.map_err(to_error),
+        Err(_) => Err(to_error(object_store::Error::Generic {
             store: "images",
-            source: "it takes too long".into(),
+            source: "the operation timed out".into(),
         })),
     }
 }
 
-fn failure(error: object_store::Error) -> Error {
+fn to_error(error: object_store::Error) -> Error {
     match error {
         object_store::Error::NotFound { .. } => Error::not_found("image"),
-        error if is_full(&error) => {
-            Error::new(Kind::StorageFull, "the disk is full; nothing was kept").caused_by(error)
-        }
-        error => Error::unavailable("the image store does not answer; try again").caused_by(error),
+        error if is_full(&error) => Error::new(
+            Kind::StorageFull,
+            "the disk is full; the image was not stored",
+        )
+        .caused_by(error),
+        error => Error::unavailable("the image store is unavailable; retry later").caused_by(error),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Mail as files, for a shop without a mail server: each letter is an `.eml` that every mail program
-//! opens, and a line in the log. Only a demo logs the links, which let their reader into an account.
+//! Writes emails to `.eml` files, for a shop without a mail server, and logs each of them. Only a demo logs the
+//! links, which give access to an account.
 
 use std::{
     fs, io,
@@ -17,46 +17,46 @@ use crate::{
     infra::{file_modes, ports::Refusal},
 };
 
-/// Where the files are, in the data directory.
+/// The name of the directory in the data directory.
 pub const DIRECTORY: &str = "mail";
 
-pub struct Files {
+pub struct FileMailer {
     directory: PathBuf,
     from: Mailbox,
     logs_links: bool,
 }
 
-impl Files {
-    /// The directory is created with the first letter. `logs_links`: the log shows each letter's link.
-    pub fn new(directory: PathBuf, from: Mailbox, logs_links: bool) -> Files {
-        Files {
+impl FileMailer {
+    /// The directory is created with the first email. `logs_links` includes each email's link in the log.
+    pub fn new(directory: PathBuf, from: Mailbox, logs_links: bool) -> FileMailer {
+        FileMailer {
             directory,
             from,
             logs_links,
         }
     }
 
-    /// Named after the letter, so that a repeat falls on the same file.
-    fn path(&self, letter: &MailMessage) -> PathBuf {
-        let name = letter.message_id.split('@').next().unwrap_or_default();
+    /// Returns the file of an email. Another attempt overwrites the same file.
+    fn path(&self, mail: &MailMessage) -> PathBuf {
+        let name = mail.message_id.split('@').next().unwrap_or_default();
         self.directory.join(format!("{name}.eml"))
     }
 }
 
-impl Mailer for Files {
-    fn send<'a>(&'a self, letter: &'a MailMessage) -> BoxFuture<'a, Result<(), Refusal>> {
+impl Mailer for FileMailer {
+    fn send<'a>(&'a self, mail: &'a MailMessage) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(async move {
-            let path = self.path(letter);
-            let message = message(letter, &self.from)?.formatted();
+            let path = self.path(mail);
+            let message = message(mail, &self.from)?.formatted();
             write(&path, &message).await.map_err(|error| {
                 Refusal::passing(format!("cannot write `{}`: {error}", path.display()))
             })?;
-            let link = letter.link.as_deref().filter(|_| self.logs_links);
+            let link = mail.link.as_deref().filter(|_| self.logs_links);
             tracing::info!(
-                to = letter.to,
+                to = mail.to,
                 file = %path.display(),
                 link,
-                "no mail server is configured: wrote a mail to a file"
+                "no mail server is configured; wrote an email to a file"
             );
             Ok(())
         })
@@ -67,8 +67,8 @@ impl Mailer for Files {
     }
 }
 
-/// Deletes the mails that were written before that time, and what interrupted writes have left. Returns
-/// how many files it deleted.
+/// Deletes the files of emails that were written before this time, also those of interrupted writes. Returns how
+/// many.
 pub fn delete_older(directory: &Path, before: Timestamp) -> io::Result<usize> {
     let before = u64::try_from(before.0).unwrap_or_default();
     let before: SystemTime = UNIX_EPOCH + Duration::from_millis(before);
@@ -80,10 +80,10 @@ pub fn delete_older(directory: &Path, before: Timestamp) -> io::Result<usize> {
     for entry in entries {
         let entry = entry?;
         let path = entry.path();
-        let is_own = path
+        let is_mail = path
             .extension()
             .is_some_and(|it| it == "eml" || it == "draft");
-        if is_own && entry.metadata()?.modified()? < before {
+        if is_mail && entry.metadata()?.modified()? < before {
             fs::remove_file(path)?;
             deleted += 1;
         }
@@ -91,7 +91,7 @@ pub fn delete_older(directory: &Path, before: Timestamp) -> io::Result<usize> {
     Ok(deleted)
 }
 
-/// Writes the whole file or none of it, for its owner only: it may hold a token.
+/// Writes a file atomically. Only its owner can read it, since it may contain a token.
 async fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         file_modes::create_directory(directory)?;

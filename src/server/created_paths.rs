@@ -1,4 +1,4 @@
-//! What a start creates in a data directory, removed again if the start fails.
+//! The paths that a start creates in a data directory. A start that fails removes them.
 
 use std::{
     fs, io,
@@ -7,27 +7,28 @@ use std::{
 
 use super::SECRETS;
 
-/// What the program creates in the directory itself. The lock comes last: whoever holds it may remove the
-/// rest.
+/// The files that the program creates in the directory itself.
 const FILES: [&str; 4] = ["shop.db-wal", "shop.db-shm", "shop.db", "demo"];
 const DIRECTORIES: [&str; 3] = ["keys", "images", "mail"];
+/// The lock file. It is removed last, because only its holder may remove the rest.
 pub(super) const LOCK: &str = "lock";
 
-/// The paths that did not exist before, in the order in which they are removed.
+/// The paths that did not exist before the start, in the order of their removal.
 #[derive(Debug)]
-pub(super) struct Created {
-    /// Files, and directories with everything in them.
+pub(super) struct CreatedPaths {
+    /// Files, and directories that are removed with their content.
     own: Vec<PathBuf>,
     /// The data directory and its parents, which are removed only if they are empty.
     parents: Vec<PathBuf>,
 }
 
-impl Created {
-    /// Notes what does not exist yet. Everything that comes into being later is this program's, as long as it
-    /// holds the lock. Where there is a database already, nothing is ever removed: its log is a part of it.
-    pub(super) fn from_here_on(root: &Path) -> Created {
+impl CreatedPaths {
+    /// Records the paths that do not exist yet. Whatever appears there later was created by this program, as
+    /// long as it holds the lock. If there is a database already, nothing is removed, since its WAL is a part
+    /// of it.
+    pub(super) fn record(root: &Path) -> CreatedPaths {
         if !is_missing(&root.join("shop.db")) {
-            return Created {
+            return CreatedPaths {
                 own: Vec::new(),
                 parents: Vec::new(),
             };
@@ -47,10 +48,10 @@ impl Created {
             .take_while(|path| is_missing(path))
             .map(Path::to_owned)
             .collect();
-        Created { own, parents }
+        CreatedPaths { own, parents }
     }
 
-    /// Removes what has come into being since. Only the holder of the lock may call it.
+    /// Removes what was created since. Only the holder of the lock may call it.
     pub(super) fn remove(&self) {
         for path in &self.own {
             let removed = if path.is_dir() {
@@ -58,15 +59,15 @@ impl Created {
             } else {
                 fs::remove_file(path)
             };
-            warn_unless_gone(path, removed);
+            warn_unless_removed(path, removed);
         }
-        self.remove_directories();
+        self.remove_empty_parents();
     }
 
-    /// Removes the directories alone, where nothing is in them.
-    pub(super) fn remove_directories(&self) {
+    /// Removes the data directory and its parents if they are empty.
+    pub(super) fn remove_empty_parents(&self) {
         for path in &self.parents {
-            // Somebody else has put something there meanwhile: it is theirs now.
+            // Not empty: another program has created a file there meanwhile.
             if fs::remove_dir(path).is_err() {
                 break;
             }
@@ -74,11 +75,11 @@ impl Created {
     }
 }
 
-fn warn_unless_gone(path: &Path, removed: io::Result<()>) {
+fn warn_unless_removed(path: &Path, removed: io::Result<()>) {
     if let Err(error) = removed
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %path.display(), %error, "cannot remove what a failed start created");
+        tracing::warn!(path = %path.display(), %error, "cannot remove a file of a failed start");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The store of a program that handles no pictures, and so needs none of their settings.
+//! The image store of commands that handle no images and need none of their settings.
 
 use bytes::Bytes;
 use futures_util::{
@@ -10,7 +10,7 @@ use futures_util::{
 use super::{Found, ImageStore, Place};
 use crate::core::error::{Error, Result};
 
-/// Every use of it is a defect: the program should have been given a store.
+/// Fails every call: a command that uses images must open a store.
 #[derive(Debug, Clone, Copy)]
 pub struct NoImages;
 

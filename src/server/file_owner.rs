@@ -1,5 +1,5 @@
-//! Whose data directory it is. What another user (root, usually) writes there the server can neither read
-//! nor replace, so the program runs as the owner or not at all.
+//! Checks that the program runs as the owner of the data directory. The server could neither read nor replace
+//! files that another user (usually root) writes there.
 
 use std::{
     fs, io,
@@ -13,8 +13,8 @@ use crate::core::error::{Error, Result};
 
 const ROOT: u32 = 0;
 
-/// What a server must be able to write. Pictures may be on a volume of another owner.
-const OWN: [&str; 7] = [
+/// The files that the server must be able to write. Images may be on a volume of another owner.
+const OWN_FILES: [&str; 7] = [
     "shop.db",
     "shop.db-wal",
     "shop.db-shm",
@@ -24,16 +24,16 @@ const OWN: [&str; 7] = [
     "mail",
 ];
 
-/// Errors: the directory belongs to another user, holds files of another user, or may not be written.
+/// Errors: `Unavailable` if the directory or a file in it belongs to another user or is not writable.
 pub fn check_owner(root: &Path) -> Result<()> {
     let user = rustix::process::geteuid().as_raw();
     let uid_of = |path: &Path| uid(path).map_err(|error| cannot("inspect", path, &error));
     let Some(owner) = uid_of(root)? else {
         return Ok(());
     };
-    let own = || OWN.iter().map(|name| root.join(name));
+    let own = || OWN_FILES.iter().map(|name| root.join(name));
     let owner = match owner {
-        // Kubernetes gives a volume to root and lets the group write: whoever came first owns the shop.
+        // Kubernetes mounts a volume as root's with a writable group: then the first file's owner counts.
         ROOT => match own().find_map(|path| uid(&path).transpose()).transpose() {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(ROOT),
             first => first.map_err(|error| cannot("inspect", root, &error))?,
@@ -43,8 +43,8 @@ pub fn check_owner(root: &Path) -> Result<()> {
     if let Some(owner) = owner.filter(|owner| *owner != user) {
         let (root, owner, user) = (root.display(), name(owner), name(user));
         return Err(Error::unavailable(format!(
-            "`{root}` belongs to the user {owner}, and {user} would leave files that its server \
-             cannot read; run `sudo -u {owner} shop --data-dir '{root}' …`"
+            "`{root}` belongs to the user {owner}, and files written by {user} would be unreadable for \
+             its server; run `sudo -u {owner} shop --data-dir '{root}' …`"
         )));
     }
     for path in own() {
@@ -56,7 +56,7 @@ pub fn check_owner(root: &Path) -> Result<()> {
             )));
         }
     }
-    // SQLite opens a file that may not be written all the same, and fails with the first write.
+    // SQLite would open a read-only file and fail only at the first write.
     for path in [root.to_owned()].into_iter().chain(own()) {
         match rustix::fs::access(path.as_path(), Access::READ_OK | Access::WRITE_OK) {
             Err(error) if !is_absent(&error.into()) => {
@@ -68,7 +68,7 @@ pub fn check_owner(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Why something in the data directory failed: with the user, where it is for want of a permission.
+/// Returns the error for a failed file operation. If permission was denied, it names the user and a remedy.
 pub(super) fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {
     let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let path = path.display();
@@ -82,17 +82,17 @@ pub(super) fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {
              `--data-dir`"
         )
     } else {
-        "run this as the user who owns it (`sudo -u`), or change its owner or mode".to_owned()
+        "run this command as its owner (`sudo -u`), or change its owner or mode".to_owned()
     };
     Error::unavailable(format!(
         "permission denied: the user {user} cannot {verb} `{path}`; {remedy}"
     ))
 }
 
-/// What [`cannot`] calls making a directory.
+/// The verb of [`cannot`] for creating a directory.
 pub(super) const CREATE: &str = "create";
 
-/// None: there is no such file.
+/// Returns the owner of a file, or `None` if there is no such file.
 fn uid(path: &Path) -> io::Result<Option<u32>> {
     match fs::metadata(path) {
         Ok(found) => Ok(Some(found.uid())),
@@ -101,7 +101,7 @@ fn uid(path: &Path) -> io::Result<Option<u32>> {
     }
 }
 
-/// Whether there is no such file, or no directory that could hold it.
+/// Returns whether the file or its directory does not exist.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -109,7 +109,7 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// The user as `sudo` and `chown` take it: by name, or by number where `/etc/passwd` does not list it.
+/// Returns a user as `sudo` and `chown` accept it: the name, or the number if `/etc/passwd` does not list it.
 fn name(uid: u32) -> String {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let found = users.lines().find_map(|line| {

@@ -1,5 +1,5 @@
-//! Access tokens: JWTs (RFC 7519) signed with HMAC-SHA256. They name a session; whether it still
-//! stands is the business of whoever reads the database.
+//! Access tokens: JWTs (RFC 7519) signed with HMAC-SHA256. A token names a session; whether that session is
+//! still active must be checked in the database.
 
 use std::{
     collections::HashMap,
@@ -19,13 +19,13 @@ use crate::{
     infra::config::Secret,
 };
 
-/// Issuer and audience of every token.
-const NAME: &str = "shop";
+/// The issuer and audience of every token.
+const ISSUER: &str = "shop";
 
-/// How far two clocks may differ, in seconds.
+/// The tolerated clock skew, in seconds.
 const LEEWAY: i64 = 5;
 
-/// What an access token says.
+/// All claims of an access token.
 #[derive(Debug, Serialize, Deserialize)]
 struct Payload {
     iss: String,
@@ -38,7 +38,7 @@ struct Payload {
     nbf: Option<i64>,
 }
 
-/// What matters of a rightly signed token.
+/// The claims of a token whose signature is valid.
 #[derive(Debug, Clone, Copy)]
 pub struct Claims {
     pub sub: UserId,
@@ -47,40 +47,40 @@ pub struct Claims {
     nbf: i64,
 }
 
-/// How many tokens are remembered as rightly signed.
-const REMEMBERED: usize = 8192;
+/// The maximum number of cached tokens.
+const CACHE_CAPACITY: usize = 8192;
 
 /// Signs and verifies access tokens. A clone shares the keys and the cache.
 #[derive(Clone)]
 pub struct Tokens(Arc<Inner>);
 
 struct Inner {
-    signing: EncodingKey,
-    reading: Vec<DecodingKey>,
+    encoding_key: EncodingKey,
+    decoding_keys: Vec<DecodingKey>,
     validation: Validation,
     ttl: Duration,
     clock: Clock,
-    /// Tokens whose signature was checked already; what they say does not change. Checking one
-    /// costs as much as all else around a small request.
+    /// The claims of tokens whose signature was already verified. Verifying one takes as long as the rest of
+    /// a small request.
     verified: RwLock<HashMap<String, Claims>>,
 }
 
 impl Tokens {
-    /// The first of `secrets` signs, all are read; there must be one.
+    /// The first of `secrets` signs new tokens; tokens signed with any of them are valid.
     pub fn new(secrets: &[Secret], ttl: Duration, clock: Clock) -> Result<Tokens> {
         let first = secrets
             .first()
-            .ok_or_else(|| Error::internal("no secret for tokens"))?;
+            .ok_or_else(|| Error::internal("no secret for access tokens"))?;
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[NAME]);
-        validation.set_audience(&[NAME]);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[ISSUER]);
         validation.set_required_spec_claims(&["iss", "aud", "exp"]);
-        // Times are checked here, by the shop's own clock.
+        // `Tokens::verify` checks the times against the injected clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Ok(Tokens(Arc::new(Inner {
-            signing: EncodingKey::from_secret(first.0.as_bytes()),
-            reading: secrets
+            encoding_key: EncodingKey::from_secret(first.0.as_bytes()),
+            decoding_keys: secrets
                 .iter()
                 .map(|s| DecodingKey::from_secret(s.0.as_bytes()))
                 .collect(),
@@ -91,39 +91,47 @@ impl Tokens {
         })))
     }
 
-    /// Returns how long a new token is valid.
+    /// Returns the lifetime of a new token.
     pub fn ttl(&self) -> Duration {
         self.0.ttl
     }
 
     pub fn sign(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<String> {
         let claims = Payload {
-            iss: NAME.to_owned(),
-            aud: NAME.to_owned(),
+            iss: ISSUER.to_owned(),
+            aud: ISSUER.to_owned(),
             sub: user,
             sid: session,
             iat: now.seconds(),
             exp: now.plus(self.0.ttl).seconds(),
             nbf: None,
         };
-        encode(&Header::new(Algorithm::HS256), &claims, &self.0.signing).map_err(Error::internal)
+        encode(
+            &Header::new(Algorithm::HS256),
+            &claims,
+            &self.0.encoding_key,
+        )
+        .map_err(Error::internal)
     }
 
-    /// What a token says, if it is ours and of now.
-    pub fn read(&self, token: &str) -> Result<Claims> {
-        let refused = || Error::unauthorized("the access token is not valid; sign in again");
-        let claims = match self.remembered(token) {
+    /// Verifies a token and returns its claims.
+    ///
+    /// Errors: `unauthorized` if the signature or a claim is invalid, or the token has expired.
+    pub fn verify(&self, token: &str) -> Result<Claims> {
+        let invalid =
+            || Error::unauthorized("the access token is invalid or expired; sign in again");
+        let claims = match self.cached(token) {
             Some(claims) => claims,
-            None => self.verify(token).ok_or_else(refused)?,
+            None => self.verify_signature(token).ok_or_else(invalid)?,
         };
         let now = self.0.clock.now().seconds();
         if claims.nbf > now + LEEWAY || claims.exp <= now - LEEWAY {
-            return Err(refused());
+            return Err(invalid());
         }
         Ok(claims)
     }
 
-    fn remembered(&self, token: &str) -> Option<Claims> {
+    fn cached(&self, token: &str) -> Option<Claims> {
         self.0
             .verified
             .read()
@@ -132,10 +140,10 @@ impl Tokens {
             .copied()
     }
 
-    fn verify(&self, token: &str) -> Option<Claims> {
+    fn verify_signature(&self, token: &str) -> Option<Claims> {
         let decode = |key| decode::<Payload>(token, key, &self.0.validation).ok();
-        let token_data = self.0.reading.iter().find_map(decode)?;
-        // No extension is understood, so none may be critical (RFC 7515, section 4.1.11).
+        let token_data = self.0.decoding_keys.iter().find_map(decode)?;
+        // No extension is supported, so none may be critical (RFC 7515, section 4.1.11).
         if token_data.header.crit.is_some() {
             return None;
         }
@@ -151,7 +159,7 @@ impl Tokens {
             .verified
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        if verified.len() >= REMEMBERED {
+        if verified.len() >= CACHE_CAPACITY {
             verified.clear();
         }
         verified.insert(token.to_owned(), claims);

@@ -1,20 +1,20 @@
-//! File descriptors: how many the process may open, and how many connections they suffice for.
+//! The limit of open files (`RLIMIT_NOFILE`), and how many connections it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the database, the log, the listener and outgoing connections may need.
+/// Descriptors reserved for the database, the log, the listener and outgoing connections.
 const RESERVED: u64 = 96;
 
-/// An open connection may have one file open beside itself: an image or an upload.
+/// Descriptors per connection: its socket, and one file (an image or an upload).
 const PER_CONNECTION: u64 = 2;
 
-/// More connections than this are not accepted by default, however many descriptors there are.
+/// The default maximum of connections if there are plenty of descriptors.
 const MAX_CONNECTIONS: u64 = 10_000;
 
-/// Fewer than this would serve nobody.
+/// The minimum, however few descriptors there are.
 const MIN_CONNECTIONS: u64 = 16;
 
-/// What became of the limit of open files.
+/// The result of [`raise_file_limit`].
 #[derive(Debug)]
 pub struct FileLimit {
     before: Rlimit,
@@ -60,7 +60,7 @@ impl FileLimit {
     }
 }
 
-/// How many connections the process can hold open under its limit of open files.
+/// Returns how many connections fit into the limit of open files.
 pub(super) fn max_connections() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let connections = files.saturating_sub(RESERVED) / PER_CONNECTION;

@@ -1,4 +1,4 @@
-//! Which store of pictures is configured.
+//! Chooses the image store from the configuration.
 
 use std::sync::Arc;
 
@@ -11,22 +11,27 @@ use crate::{
     },
 };
 
-/// Cloudinary, else a bucket, else a folder of the data directory, which is created if it is missing.
-pub(super) fn of(config: &Config, home: &Home, clock: &Clock) -> Result<Arc<dyn ImageStore>> {
+/// Returns Cloudinary if it is configured, else an S3 bucket, else a folder in the data directory, which is
+/// created if it is missing.
+pub(super) fn from_config(
+    config: &Config,
+    home: &Home,
+    clock: &Clock,
+) -> Result<Arc<dyn ImageStore>> {
     match remote(config, clock)? {
         Some(store) => Ok(store),
         None => Ok(Arc::new(Objects::local(&home.images())?)),
     }
 }
 
-/// Cloudinary, else a bucket. `None`: neither is configured.
+/// Returns Cloudinary or an S3 bucket, or `None` if neither is configured.
 pub(super) fn remote(config: &Config, clock: &Clock) -> Result<Option<Arc<dyn ImageStore>>> {
     if let Some(url) = &config.cloudinary_url {
         let cloudinary = Cloudinary::open(url, clock.clone(), Timeouts::default())?;
         return Ok(Some(Arc::new(cloudinary)));
     }
     if let Some(url) = &config.images_url {
-        // As the whole world names them; the shop has no word of its own for each.
+        // The standard AWS variables, so that the shop needs no settings of its own for a bucket.
         let aws = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             let is_aws = name.starts_with("AWS_");

@@ -1,4 +1,5 @@
-//! The data directory: one server at a time, secrets that only their owner reads.
+//! The data directory: its files and their permissions, the lock that admits one server at a time, and the
+//! generated secrets.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -11,8 +12,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    created::{Created, LOCK},
-    owner::{CREATE, cannot, check_owner},
+    created_paths::{CreatedPaths, LOCK},
+    file_owner::{CREATE, cannot, check_owner},
 };
 use crate::{
     core::{
@@ -32,37 +33,40 @@ pub struct Home {
     root: PathBuf,
 }
 
-/// The lock that a running server holds; freed when dropped.
+/// The lock of a running server. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Running {
     file: File,
-    created: Option<Created>,
+    created: Option<CreatedPaths>,
 }
 
-/// The content of the lock file: where the server that holds the lock can be reached.
+/// The content of the lock file: the address of the server that holds the lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
     pub pid: u32,
-    /// Where it listens, e.g. `http://127.0.0.1:8080`.
+    /// The URL at which it listens, e.g. `http://127.0.0.1:8080`.
     pub url: String,
-    /// What its links begin with. `None`: a server of an earlier version, which did not write it.
+    /// The base of its links. `None` if an earlier version wrote the file.
     #[serde(default)]
     pub public_url: Option<String>,
 }
 
-/// How long a server waits, and how often, for a command that just looks whether one is running.
-const LOOK: Duration = Duration::from_millis(10);
-const LOOKS: usize = 30;
+/// How often a server retries to lock the directory, which a command may hold briefly to check for a server.
+const LOCK_RETRIES: usize = 30;
+
+/// The pause between two retries.
+const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 impl Home {
-    /// Opens the directory, or creates it. Other users lose their permissions on everything in it that
-    /// the program made. Errors: it belongs to another user than the one who runs the program.
+    /// Opens the directory, or creates it. Removes other users' permissions on the program's files in it.
+    ///
+    /// Errors: `Unavailable` if it belongs to another user or cannot be created.
     pub fn open(root: &Path) -> Result<Home> {
         check_owner(root)?;
         file_modes::create_directory(root).map_err(|e| match e.kind() {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::unavailable(format!(
-                "`{}` is not a directory; name the data directory by `--data-dir`",
+                "`{}` is not a directory; choose the data directory with `--data-dir`",
                 root.display()
             )),
             _ => cannot(CREATE, root, &e),
@@ -70,7 +74,7 @@ impl Home {
         Home::existing(root)
     }
 
-    /// As [`Home::open`], and creates nothing.
+    /// Like [`Home::open`], but creates nothing.
     pub fn existing(root: &Path) -> Result<Home> {
         check_owner(root)?;
         let home = Home::at(root);
@@ -78,9 +82,11 @@ impl Home {
         Ok(home)
     }
 
-    /// Opens the directory, or creates it, and locks it. [`Running::undo`] removes what was created.
+    /// Opens or creates the directory and locks it. [`Running::undo`] removes what was created.
+    ///
+    /// Errors: `Unavailable` if it cannot be used or another server is running on it.
     pub fn claim(root: &Path) -> Result<(Home, Running)> {
-        let created = Created::from_here_on(root);
+        let created = CreatedPaths::record(root);
         let claimed = Home::open(root).and_then(|home| {
             let running = home.lock()?;
             Ok((home, running))
@@ -91,13 +97,13 @@ impl Home {
                 Ok((home, Running { created, ..running }))
             }
             Err(error) => {
-                created.remove_directories();
+                created.remove_empty_parents();
                 Err(error)
             }
         }
     }
 
-    /// Removes the permissions of other users that an earlier version, or a copy, has left.
+    /// Removes other users' permissions, which an earlier version or a copy may have left.
     fn restrict(&self) {
         let files = ["shop.db", "shop.db-wal", "shop.db-shm", "lock", "demo"];
         let directories = [self.images(), self.mail(), self.keys()];
@@ -106,19 +112,19 @@ impl Home {
             .into_iter()
             .chain(directories.map(|path| (path, true)))
         {
-            let done = if is_directory {
+            let restricted = if is_directory {
                 file_modes::restrict_directory(&path)
             } else {
                 file_modes::restrict_file(&path)
             };
-            if let Err(error) = done {
-                // Some file systems know no modes.
+            if let Err(error) = restricted {
+                // Some file systems have no permissions.
                 tracing::warn!(path = %path.display(), %error, "cannot remove the permissions of other users");
             }
         }
     }
 
-    /// Warns if other users can enter the directory. It is left to the operator, who may have a reason.
+    /// Warns if other users can enter the directory. The operator may have a reason, so it is not changed.
     pub fn warn_if_open(&self) {
         if file_modes::is_open_to_others(&self.root) {
             let root = self.root.display();
@@ -128,7 +134,7 @@ impl Home {
         }
     }
 
-    /// The directory as it is named, made by nobody.
+    /// Names a directory without opening or creating it.
     pub fn at(root: &Path) -> Home {
         Home {
             root: root.to_owned(),
@@ -147,7 +153,7 @@ impl Home {
         self.root.join("images")
     }
 
-    /// Where mails go if there is no mail server.
+    /// The directory of emails that are written to files.
     pub fn mail(&self) -> PathBuf {
         self.root.join(mailer::DIRECTORY)
     }
@@ -160,7 +166,9 @@ impl Home {
         self.root.join(LOCK)
     }
 
-    /// Makes this process the directory's only server.
+    /// Locks the directory for this process.
+    ///
+    /// Errors: `Unavailable` if another server is running on it.
     pub fn lock(&self) -> Result<Running> {
         let path = self.lock_file();
         loop {
@@ -172,31 +180,31 @@ impl Home {
                 .open(&path)
                 .map_err(|e| cannot("open", &path, &e))?;
             let mut locked = file.try_lock();
-            for _ in 0..LOOKS {
+            for _ in 0..LOCK_RETRIES {
                 if !matches!(locked, Err(TryLockError::WouldBlock)) {
                     break;
                 }
-                std::thread::sleep(LOOK);
+                std::thread::sleep(LOCK_RETRY_PAUSE);
                 locked = file.try_lock();
             }
             match locked {
-                // A server whose start failed has removed the file: the lock on it excludes nobody.
+                // A failed start has removed this file, so its lock no longer excludes others: open the new one.
                 Ok(()) if !is_at(&file, &path) => {}
-                // The content is an earlier server's.
+                // The content was written by an earlier server.
                 Ok(()) => {
                     file.set_len(0).map_err(|e| cannot("write", &path, &e))?;
                     let created = None;
                     return Ok(Running { file, created });
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(self.is_taken(read_holder(&mut file).as_ref()));
+                    return Err(self.already_running(read_holder(&mut file).as_ref()));
                 }
                 Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, &error)),
             }
         }
     }
 
-    fn is_taken(&self, holder: Option<&Holder>) -> Error {
+    fn already_running(&self, holder: Option<&Holder>) -> Error {
         let holder = holder
             .map(|holder| format!(" (process {}, {})", holder.pid, holder.url))
             .unwrap_or_default();
@@ -206,21 +214,21 @@ impl Home {
         ))
     }
 
-    /// Errors: `Unavailable` where a server is running on the directory.
+    /// Errors: `Unavailable` if a server is running on the directory.
     pub fn refuse_second_server(&self) -> Result<()> {
         match self.running()? {
             None => Ok(()),
-            Some(holder) => Err(self.is_taken(Some(&holder))),
+            Some(holder) => Err(self.already_running(Some(&holder))),
         }
     }
 
-    /// The server that is running on this directory and listens, if there is one.
+    /// Returns the server that is running on this directory, if there is one and it listens already.
     pub fn running(&self) -> Result<Option<Holder>> {
         let path = self.lock_file();
         let Ok(mut file) = File::open(&path) else {
             return Ok(None);
         };
-        // Shared, so that two who look are not taken for a server.
+        // A shared lock, so that two concurrent checks do not take each other for a server.
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
@@ -228,13 +236,13 @@ impl Home {
         }
     }
 
-    /// The secret that was made at the first start.
+    /// Returns a generated secret, which is created at the first start.
     pub fn secret(&self, name: &str) -> Result<Vec<Secret>> {
-        let text = kept_text(&self.keys(), name, new_secret)?;
+        let text = read_or_create(&self.keys(), name, generate_secret)?;
         Ok(vec![Secret(text)])
     }
 
-    /// The secret that is kept here, if there is one.
+    /// Returns a generated secret if it exists.
     pub fn kept_secret(&self, name: &str) -> Result<Option<String>> {
         let path = self.keys().join(name);
         match fs::read_to_string(&path) {
@@ -244,43 +252,47 @@ impl Home {
         }
     }
 
-    /// Keeps a secret that was made elsewhere; another one that is here already stands in its way.
+    /// Stores a secret of another directory.
+    ///
+    /// Errors: `Unavailable` if a different one is stored already.
     pub fn keep_secret(&self, name: &str, value: &str) -> Result<()> {
-        let kept = kept_text(&self.keys(), name, || value.to_owned())?;
-        if kept == value {
+        let stored = read_or_create(&self.keys(), name, || value.to_owned())?;
+        if stored == value {
             return Ok(());
         }
         let path = self.keys().join(name);
         Err(Error::unavailable(format!(
-            "`{}` holds another shop's secret; name a fresh directory",
+            "`{}` holds another shop's secret; choose an empty directory",
             path.display()
         )))
     }
 
-    /// The mark of the folder of pictures, by which instances know whether they share it.
+    /// Returns the id of the image folder, by which instances check that they share it.
     pub fn images_mark(&self) -> Result<i32> {
         let directory = self.images();
-        let draw = || (Rng::system().below(0x7fff_fffe) + 1).to_string();
-        let text = kept_text(&directory, ".mark", draw)?;
+        let generate = || (Rng::system().below(0x7fff_fffe) + 1).to_string();
+        let text = read_or_create(&directory, ".mark", generate)?;
         text.parse().map_err(|_| {
-            let strange = std::io::Error::other("it holds no number; delete it");
-            cannot("read", &directory.join(".mark"), &strange)
+            let invalid = std::io::Error::other("the file must contain a number; delete it");
+            cannot("read", &directory.join(".mark"), &invalid)
         })
     }
 
-    /// Errors: `Unavailable` where the directory holds a shop that is not a demo's.
+    /// Errors: `Unavailable` if the directory holds a shop that is not a demo.
     pub fn refuse_demo_on_real_shop(&self) -> Result<()> {
         if self.demo_mark().exists() || !self.database().exists() {
             return Ok(());
         }
         Err(Error::unavailable(format!(
-            "`{}` holds a real shop; `--demo` opens only an empty directory or its own: choose another \
-             `--data-dir`",
+            "`{}` holds a real shop, and `--demo` opens only an empty directory or an earlier demo; choose \
+             another `--data-dir`",
             self.root.display()
         )))
     }
 
-    /// Marks the directory as a demo's. One that holds another shop is refused.
+    /// Marks the directory as a demo.
+    ///
+    /// Errors: `Unavailable` if it holds a shop that is not a demo.
     pub fn claim_for_demo(&self) -> Result<()> {
         self.refuse_demo_on_real_shop()?;
         let mark = self.demo_mark();
@@ -293,7 +305,7 @@ impl Home {
 }
 
 impl Running {
-    /// Writes down for other programs where the server listens, and what its links begin with.
+    /// Writes the server's address and the base of its links into the lock file, for other programs.
     pub fn announce(&mut self, url: &str, public_url: &str) -> Result<()> {
         let holder = Holder {
             pid: std::process::id(),
@@ -316,13 +328,14 @@ impl Running {
     }
 }
 
-/// 256 bits by the system's own chance, never by one handed in, which a seed may have made.
-pub(super) fn new_secret() -> String {
+/// Returns 256 random bits in hexadecimal. Always uses the system's generator: an injected one may be seeded.
+pub(super) fn generate_secret() -> String {
     hex::encode(Rng::system().bytes::<32>())
 }
 
-/// The text that a file holds for ever: `first`, written by whoever came first.
-fn kept_text(directory: &Path, name: &str, first: impl Fn() -> String) -> Result<String> {
+/// Returns the text of a file. If it is missing, creates it with the text from `generate`; of concurrent
+/// processes, the first one wins.
+fn read_or_create(directory: &Path, name: &str, generate: impl Fn() -> String) -> Result<String> {
     file_modes::create_directory(directory).map_err(|e| cannot(CREATE, directory, &e))?;
     let path = directory.join(name);
     loop {
@@ -333,8 +346,8 @@ fn kept_text(directory: &Path, name: &str, first: impl Fn() -> String) -> Result
                 return Err(cannot("read", &path, &empty));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                match write_private_file(directory, &path, &first()) {
-                    // Another process was faster: read what it wrote.
+                match write_private_file(directory, &path, &generate()) {
+                    // Another process was faster: read its file.
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                     written => written.map_err(|e| cannot("write", &path, &e))?,
                 }
@@ -351,7 +364,7 @@ fn read_holder(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-/// Whether the open file is still the one at the path.
+/// Returns whether the open file is still the one at the path.
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
@@ -359,24 +372,26 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Writes the whole file or none of it, and syncs it.
+/// Creates a file atomically and syncs it. Only its owner can read it.
+///
+/// Errors: `AlreadyExists` if another process has created it.
 fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
     let name = path
         .file_name()
         .map(|name| name.to_string_lossy())
         .unwrap_or_default();
-    // In containers that share a volume every server is process 1.
+    // A random name: in containers that share a volume, every server has the process id 1.
     let salt = hex::encode(Rng::system().bytes::<8>());
-    let draft = directory.join(format!(".{name}.{salt}"));
-    let written = write_synced(&draft, text)
-        // A link fails where the name is taken, so that the first of two processes wins.
-        .and_then(|()| fs::hard_link(&draft, path))
+    let temporary = directory.join(format!(".{name}.{salt}"));
+    let written = write_synced(&temporary, text)
+        // A hard link fails if the name exists, so that the first of two processes wins.
+        .and_then(|()| fs::hard_link(&temporary, path))
         .and_then(|()| {
             let synced = File::open(directory).and_then(|directory| directory.sync_all());
-            // The name may be lost with the power, and a second sync may succeed all the same.
+            // The name may be lost in a power failure, although a second sync might succeed.
             synced.inspect_err(|_| drop(fs::remove_file(path)))
         });
-    let removed = fs::remove_file(&draft);
+    let removed = fs::remove_file(&temporary);
     written.and(removed)
 }
 

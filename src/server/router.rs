@@ -1,0 +1,123 @@
+//! All routes, and the OpenAPI document of those under `/api/v1`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{health, middleware, pages};
+use crate::{
+    app::{App, Routes},
+    domain::{accounts, cart, catalog, media, orders, payments, realtime, settlement},
+    infra::web::openapi,
+};
+
+/// Returns the routes under `/api/v1` with their documentation.
+fn api() -> Routes {
+    OpenApiRouter::with_openapi(openapi::base()).nest(
+        "/api/v1",
+        accounts::http::routes()
+            .merge(catalog::http::routes())
+            .merge(cart::http::routes())
+            .merge(orders::http::routes())
+            .merge(payments::http::routes())
+            .merge(settlement::http::routes())
+            .merge(realtime::http::routes()),
+    )
+}
+
+/// Returns the `OpenAPI` 3.1 document of all routes under `/api/v1`.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = openapi::complete(api().into_openapi());
+    let state_machine = format!(
+        "The state machine of an order:\n\n```mermaid\n{}```",
+        orders::diagram()
+    );
+    let mut tag = utoipa::openapi::Tag::new("orders");
+    tag.description = Some(state_machine);
+    document.tags = Some(vec![tag]);
+    document
+}
+
+/// Returns the service: all routes, with rate limits and CORS as configured.
+pub fn router(app: &Arc<App>) -> Router {
+    let (api, _) = api().split_for_parts();
+    let router = api
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(pages::openapi))
+        .merge(pages::email_links())
+        .route("/problems/page.css", get(pages::problem_style))
+        .route("/problems/{code}", get(pages::problem))
+        .route("/images/{key}", get(media::http::get_image));
+    let router = if app.demo {
+        router.merge(pages::console())
+    } else {
+        router
+    };
+    let mut router = router
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(app));
+    if app.limits.are_on() {
+        router = router.layer(axum::middleware::from_fn_with_state(
+            Arc::clone(app),
+            middleware::limit,
+        ));
+    }
+    if !app.config.cors_origins.is_empty() {
+        router = router.layer(cors(app));
+    }
+    router
+}
+
+/// Lets browsers call the API from the configured origins.
+fn cors(app: &App) -> CorsLayer {
+    let origins = app
+        .config
+        .cors_origins
+        .iter()
+        .filter_map(|o| HeaderValue::from_str(o).ok());
+    let named = |names: &[&'static str]| -> Vec<HeaderName> {
+        names
+            .iter()
+            .map(|name| HeaderName::from_static(name))
+            .collect()
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers(named(&[
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "x-request-id",
+        ]))
+        .expose_headers(
+            [
+                header::ETAG,
+                header::LOCATION,
+                header::LINK,
+                header::RETRY_AFTER,
+            ]
+            .into_iter()
+            .chain(named(&[
+                "ratelimit",
+                "ratelimit-policy",
+                "x-request-id",
+                "idempotent-replayed",
+                "x-inventory-seq",
+            ]))
+            .collect::<Vec<_>>(),
+        )
+        .max_age(Duration::from_hours(1))
+}

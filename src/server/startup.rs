@@ -1,0 +1,232 @@
+//! Builds the shared state from the configuration: chooses the drivers, opens the database, loads the secrets.
+
+use std::{sync::Arc, time::Duration};
+
+use sha2::{Digest, Sha256};
+
+use super::{Home, check_owner, data_dir, file_limit, gateway, image_store, mailer, reindex};
+use crate::{
+    app::App,
+    core::{
+        clock::Clock,
+        error::{Error, Result},
+        rng::Rng,
+    },
+    domain::{accounts, media},
+    infra::{
+        bus::Bus,
+        config::{self, Config, Secret},
+        db::{self, Db, Location, Tx},
+        ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms},
+        web::{
+            BlockingPool, DedicatedThread, KeyedLocks, Permits, body::BodyBudget,
+            client_quota::ClientQuota, jwt::Tokens, keyed_hash::KeyedHash, limits::Limits,
+            single_flight::SharedCheck,
+        },
+    },
+};
+
+/// How long `/readyz` caches its result.
+const READINESS_TTL: Duration = Duration::from_millis(250);
+
+/// The configuration and the dependencies of a shop. Tests replace the clock, random numbers and drivers.
+pub struct Parts {
+    pub config: Config,
+    pub clock: Clock,
+    pub rng: Rng,
+    /// The base of links and image URLs, without a slash at the end.
+    pub public_url: String,
+    pub demo: bool,
+    pub storage: db::Options,
+    /// `None` uses the configured one, like the next two.
+    pub mailer: Option<Arc<dyn Mailer>>,
+    pub images: Option<Arc<dyn ImageStore>>,
+    pub gateway: Option<Arc<dyn Gateway>>,
+    pub sms: Arc<dyn Sms>,
+}
+
+impl Parts {
+    /// Uses the system's clock and random numbers, and the configured drivers.
+    pub fn new(config: Config, public_url: String) -> Parts {
+        Parts {
+            config,
+            clock: Clock::system(),
+            rng: Rng::system(),
+            public_url,
+            demo: false,
+            storage: db::Options::default(),
+            mailer: None,
+            images: None,
+            gateway: None,
+            sms: Arc::new(Console),
+        }
+    }
+}
+
+/// The secrets that are generated at the first start unless they are configured: for access tokens and for
+/// the payment provider's webhooks.
+pub const SECRETS: [&str; 2] = ["jwt_secret", "razorpay_webhook_secret"];
+
+/// Opens the shop of a data directory: migrates the schema, and creates what is missing.
+///
+/// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
+pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
+    let Parts {
+        config,
+        clock,
+        rng,
+        public_url,
+        demo,
+        storage,
+        mailer,
+        images,
+        gateway,
+        sms,
+    } = parts;
+    let mailer = match mailer {
+        Some(mailer) => mailer,
+        None => mailer::from_config(&config, home, demo)?,
+    };
+    let location = location(&config)?;
+    let is_shared = matches!(location, Location::Postgres(_));
+    let images = match images {
+        Some(images) => images,
+        None => image_store::from_config(&config, home, &clock)?,
+    };
+    let gateway = match gateway {
+        Some(gateway) => Some(gateway),
+        None => gateway::from_config(&config)?,
+    };
+    let storage = db::Options {
+        folder: if is_shared {
+            image_store_id(&*images, home)?
+        } else {
+            None
+        },
+        ..storage
+    };
+    let db = Db::open(location, storage, clock.clone(), rng.clone()).await?;
+    let currency = config.currency.code();
+    db.write("settings.currency", move |tx| record_currency(tx, currency))
+        .await?;
+
+    reindex::update_search_keys(&db).await?;
+
+    let secrets = async |name, configured: &[Secret]| match configured {
+        [] if is_shared => shared_secret(&db, name).await,
+        [] => home.secret(name),
+        configured => Ok(configured.to_vec()),
+    };
+    let [jwt_secret, webhook_secret] = SECRETS;
+    let jwt_secrets = secrets(jwt_secret, &config.jwt_secrets).await?;
+    let webhook_secrets = secrets(webhook_secret, &config.webhook_secrets).await?;
+    // An operator may have replaced a generated secret.
+    for (name, secrets, min) in [
+        (jwt_secret, &jwt_secrets, config::MIN_JWT_SECRET),
+        (webhook_secret, &webhook_secrets, config::MIN_WEBHOOK_SECRET),
+    ] {
+        for secret in secrets {
+            config::check_length(name, &secret.0, min).map_err(Error::config)?;
+        }
+    }
+    let stopping = tokio_util::sync::CancellationToken::new();
+    let is_limited = config.rate_limit && !demo;
+    let max_connections = config
+        .max_connections
+        .unwrap_or_else(file_limit::max_connections);
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Ok(Arc::new(App {
+        bus: Bus::start(db.clone(), stopping.clone()).await?,
+        networks: KeyedHash::new(&jwt_secrets, "known networks"),
+        tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
+        images,
+        gateway: gateway.unwrap_or_else(|| Arc::new(Mock::new(db.clone(), rng.clone()))),
+        mailer,
+        sms,
+        hash_pool: BlockingPool::new(accounts::hashing_slots(cores), 256),
+        image_pool: DedicatedThread::start("images", 32)?,
+        upload_permits: Permits::new(media::STORED_LIMIT / 1024, 64),
+        resize_locks: KeyedLocks::default(),
+        limits: Limits::new(is_limited),
+        sockets: ClientQuota::new(
+            is_limited.then_some(config.sockets_per_address),
+            max_connections.div_ceil(2),
+        ),
+        proxied_requests: ClientQuota::quarter_per_network(max_connections, is_limited),
+        response_bytes: ClientQuota::quarter_per_network(config.body_budget, is_limited),
+        bodies: BodyBudget::new(config.body_budget, is_limited),
+        max_connections,
+        readiness: SharedCheck::new(READINESS_TTL),
+        db,
+        clock,
+        rng,
+        config,
+        base_path: config::path_of(&public_url),
+        public_url,
+        webhook_secrets,
+        background_tasks: tokio_util::task::TaskTracker::new(),
+        stopping,
+        demo,
+    }))
+}
+
+/// Checks the settings and the database before anything is created. Returns whether the shop exists already.
+///
+/// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
+pub async fn look(config: &Config) -> Result<bool> {
+    check_owner(&config.data_dir)?;
+    mailer::from_config(config, &Home::at(&config.data_dir), false)?;
+    image_store::remote(config, &Clock::system())?;
+    gateway::from_config(config)?;
+    location(config)?.look().await
+}
+
+/// Returns the configured database.
+fn location(config: &Config) -> Result<Location> {
+    let Some(url) = &config.database_url else {
+        return Ok(Location::Sqlite(Home::at(&config.data_dir).database()));
+    };
+    match Location::parse(&url.0)? {
+        Location::Sqlite(_) => Err(Error::config(
+            "`database_url` must be the URL of a Postgres server, e.g. `postgres://…`; without it, the \
+             database is an SQLite file in `--data-dir`",
+        )),
+        postgres @ Location::Postgres(_) => Ok(postgres),
+    }
+}
+
+/// Returns an id by which instances check that they use the same image store, or `None` if there is no store.
+fn image_store_id(images: &dyn ImageStore, home: &Home) -> Result<Option<i32>> {
+    match images.place() {
+        Place::Nowhere => Ok(None),
+        Place::Folder => home.images_mark().map(Some),
+        Place::Everywhere(name) => {
+            let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(name));
+            Ok(Some((i32::from_be_bytes([a, b, c, d]) & i32::MAX).max(1)))
+        }
+    }
+}
+
+/// Returns a generated secret that all instances share. The first one to start stores it in the database.
+async fn shared_secret(db: &Db, name: &'static str) -> Result<Vec<Secret>> {
+    let generated = data_dir::generate_secret();
+    let stored = db
+        .write("settings.secret", move |tx| {
+            db::setting(tx, name, &generated)
+        })
+        .await?;
+    Ok(vec![Secret(stored)])
+}
+
+/// Records the currency at the first start.
+///
+/// Errors: `Config` if another currency is recorded.
+fn record_currency(tx: &mut Tx<'_>, currency: &str) -> Result<()> {
+    let recorded = db::setting(tx, "currency", currency)?;
+    if recorded == currency {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "this shop's currency is {recorded}, not {currency}; set `SHOP_CURRENCY={recorded}`"
+    )))
+}
