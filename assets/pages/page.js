@@ -1,68 +1,68 @@
-// The pages that mails link to: they post the link's token when a person asks for it.
-// The token lives in this module alone: it is taken out of the address at once, kept nowhere, and
-// sent to the shop's own API only.
+// The pages that links in emails open. They post the link's token when the user presses the button.
+// The token is held only in this module: it is removed from the address bar immediately, never stored, and sent
+// only to the shop's own API.
 
 const TIMEOUT = 30_000; // ms
-const LONGEST_WAIT = 3600; // s
+const MAX_WAIT = 3600; // s
 
-// Paths are relative to the page: a proxy may serve the shop under a prefix.
+// Paths are relative to the page, since a proxy may serve the shop under a path.
 const PAGES = {
   'verify-email': {
     path: 'api/v1/auth/verify-email',
-    busy: 'Confirming your address…',
-    done: (answer) => [
-      'Your address is confirmed',
-      answer?.user?.email ? `Thank you. The shop knows now that mails to ${answer.user.email} reach you.` : 'Thank you. The shop knows now that its mails reach you.',
+    busy: 'Confirming your email address…',
+    done: (data) => [
+      'Your email address is confirmed',
+      data?.user?.email ? `Thank you for confirming ${data.user.email}.` : 'Thank you for confirming your email address.',
       'You can close this page.',
     ],
-    refused: [
-      'This link does not work any more',
-      'It was used already or has expired: it works once, for 24 hours.',
-      'If you confirmed your address before, all is well. If not, sign in where you opened your account and ask for the mail again.',
+    invalid: [
+      'This link is no longer valid',
+      'It has already been used or has expired. A link works once, within 24 hours.',
+      'If you have confirmed your address before, there is nothing to do. Otherwise, sign in to your account and request a new email.',
     ],
   },
   'reset-password': {
     path: 'api/v1/auth/reset-password',
     busy: 'Setting your password…',
     done: () => [
-      'Your password is set',
-      'From now on sign in with the new password. Wherever you were signed in, you were signed out.',
+      'Your password has been changed',
+      'Sign in with your new password. You have been signed out on all devices.',
       'You can close this page.',
     ],
-    refused: [
-      'This link does not work any more',
-      'It was used already or has expired: it works once, for a limited time.',
-      'If you set a password with it before, sign in with that one. If not, ask for a new link where you sign in.',
+    invalid: [
+      'This link is no longer valid',
+      'It has already been used or has expired. A link works once, for a limited time.',
+      'If you have already set a new password with it, sign in with that password. Otherwise, request a new link where you sign in.',
     ],
   },
 };
 const INCOMPLETE = [
   'This link is incomplete',
-  'The part of it that tells the shop who you are is missing, or the page was loaded again.',
-  'Open the link in the mail once more. If that does not help, copy the whole link into the address bar.',
+  'Part of the link is missing, or the page was reloaded.',
+  'Open the link in the email again. If that does not help, copy the whole link into the address bar.',
 ];
 
 const $ = (id) => document.getElementById(id);
 const page = PAGES[document.querySelector('main').id];
 const title = $('title').textContent;
 const form = $('form');
-const inputs = [...form.querySelectorAll('.field input')]; // none, or the password and its repetition
+const inputs = [...form.querySelectorAll('.field input')]; // empty, or the password and its repetition
 
 let token = null;
-let turn = 0; // counts the links opened in this tab: what an earlier one still awaits is not shown
+let generation = 0; // counts the links opened in this tab, so that responses for an earlier one are ignored
 let busy = false;
-let timer; // of a wait
+let timer; // of the countdown
 
-/** Takes the token out of the address bar and shows the page for it. */
+/** Removes the token from the address bar and shows the form for it. */
 function open() {
   const found = /(?:^#|&)token=([\w-]+)/.exec(location.hash);
   history.replaceState(null, '', location.pathname);
   token = found && found[1];
-  turn += 1;
+  generation += 1;
   busy = false;
   clearTimeout(timer);
-  empty();
-  say();
+  resetForm();
+  showStatus();
   $('submit').disabled = false;
   if (token) {
     heading(title);
@@ -73,7 +73,7 @@ function open() {
   }
 }
 
-// ---- What the page says
+// ---- Output
 
 function heading(text) {
   $('title').textContent = text;
@@ -86,57 +86,57 @@ function paragraph(text) {
   return node;
 }
 
-/** The last word: the form goes, and so does what was typed into it. */
+/** Shows the final result, and clears and hides the form. */
 function end([head, ...texts]) {
   token = null;
-  empty();
+  resetForm();
   form.hidden = true;
   heading(head);
   $('result').replaceChildren(...texts.map(paragraph));
   $('title').focus();
 }
 
-/** Says how it goes, above the button. */
-function say(text = '', bad = false) {
+/** Shows a status message above the button. */
+function showStatus(text = '', bad = false) {
   $('status').className = bad ? 'bad' : '';
   $('status').replaceChildren(...(text ? [paragraph(text)] : []));
 }
 
-/** Says what went wrong; the form stays. */
-function fail(text) {
-  say(text, true);
+/** Shows an error. The form remains. */
+function showError(text) {
+  showStatus(text, true);
   $('status').focus();
 }
 
-function blame(input, text) {
+function showFieldError(input, text) {
   input.setAttribute('aria-invalid', 'true');
   $(`${input.id}-error`).textContent = text;
 }
 
-function clear(input) {
+function clearFieldError(input) {
   input.removeAttribute('aria-invalid');
   $(`${input.id}-error`).textContent = '';
 }
 
-function reveal() {
+function updateVisibility() {
   for (const input of inputs) input.type = $('show').checked ? 'text' : 'password';
 }
 
-function empty() {
+function resetForm() {
   form.reset();
-  inputs.forEach(clear);
-  reveal();
+  inputs.forEach(clearFieldError);
+  updateVisibility();
 }
 
 // ---- Waiting
 
-/** Keeps the button shut for so many seconds. The first and the last word are read out, the countdown is not. */
-function wait(seconds, why) {
+/** Disables the button for a number of seconds. Screen readers announce the start and the end, not the countdown. */
+function wait(seconds, reason) {
   const until = Date.now() + seconds * 1000;
   const countdown = document.createElement('span');
   countdown.setAttribute('aria-hidden', 'true');
   $('submit').disabled = true;
-  fail(`${why} Please try again in ${long(seconds)}. `);
+  showError(`${reason} Try again in ${formatDuration(seconds)}. `);
   $('status').firstChild.append(countdown);
   const tick = () => {
     const left = Math.ceil((until - Date.now()) / 1000);
@@ -145,42 +145,42 @@ function wait(seconds, why) {
       timer = setTimeout(tick, 250);
     } else {
       $('submit').disabled = false;
-      say('You can try again now.');
+      showStatus('You can try again now.');
     }
   };
   tick();
 }
 
-function long(seconds) {
+function formatDuration(seconds) {
   const [count, unit] = seconds > 90 ? [Math.ceil(seconds / 60), 'minute'] : [seconds, 'second'];
   return count === 1 ? `a ${unit}` : `${count} ${unit}s`;
 }
 
-/** The seconds that `Retry-After` names: a number or a date (RFC 9110, 10.2.3). */
-function pauseOf(header) {
+/** Returns the seconds in `Retry-After`, which is a number or a date (RFC 9110, section 10.2.3). */
+function retryAfter(header) {
   if (header === null) return null;
-  const named = /^\d+$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000);
-  return Number.isFinite(named) ? Math.min(Math.max(named, 1), LONGEST_WAIT) : null;
+  const seconds = /^\d+$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000);
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 1), MAX_WAIT) : null;
 }
 
 // ---- Sending
 
-/** Whether the fields can be sent; the first that cannot takes the focus. */
-function check() {
-  inputs.forEach(clear);
+/** Validates the fields and focuses the first invalid one. Returns whether all are valid. */
+function validate() {
+  inputs.forEach(clearFieldError);
   if (inputs.length > 0) {
     const [password, repetition] = inputs;
     const length = [...password.value.normalize('NFKC')].length; // as the server counts
-    if (length === 0) blame(password, 'Type the new password.');
-    else if (length < 8) blame(password, `This is too short: it has ${length} of at least 8 characters.`);
-    else if (length > 128) blame(password, `This is too long: it has ${length} of at most 128 characters.`);
-    else if (repetition.value === '') blame(repetition, 'Type the same password here.');
-    else if (repetition.value !== password.value) blame(repetition, 'This is not the same password.');
+    if (length === 0) showFieldError(password, 'Enter a new password.');
+    else if (length < 8) showFieldError(password, `The password must have at least 8 characters; this one has ${length}.`);
+    else if (length > 128) showFieldError(password, `The password can have at most 128 characters; this one has ${length}.`);
+    else if (repetition.value === '') showFieldError(repetition, 'Enter the password again.');
+    else if (repetition.value !== password.value) showFieldError(repetition, 'The passwords do not match.');
   }
-  return focusBlamed();
+  return focusFirstInvalid();
 }
 
-function focusBlamed() {
+function focusFirstInvalid() {
   const first = inputs.find((input) => input.hasAttribute('aria-invalid'));
   first?.focus();
   return !first;
@@ -197,62 +197,62 @@ async function post(body) {
     referrerPolicy: 'no-referrer',
     signal: AbortSignal.timeout(TIMEOUT),
   });
-  // What is no JSON comes from something between here and the shop: then the status alone counts.
-  const answer = await response.json().catch(() => null);
-  return { response, answer };
+  // A body that is not JSON comes from a proxy; then only the status counts.
+  const data = await response.json().catch(() => null);
+  return { response, data };
 }
 
 async function submit(event) {
   event.preventDefault();
   if (busy || token === null || $('submit').disabled) return;
-  say();
-  if (!check()) return;
-  const mine = turn;
+  showStatus();
+  if (!validate()) return;
+  const current = generation;
   busy = true;
   $('submit').disabled = true;
-  say(page.busy);
+  showStatus(page.busy);
   const body = inputs.length > 0 ? { token, password: inputs[0].value } : { token };
   const sent = await post(body).catch(() => null);
-  if (mine !== turn) return;
+  if (current !== generation) return;
   busy = false;
   $('submit').disabled = false;
   if (sent === null) {
-    fail('The shop cannot be reached. Check your connection and press the button again: your link is kept here.');
+    showError('The shop cannot be reached. Check your connection and press the button again; do not close this page.');
   } else if (sent.response.ok) {
-    end(page.done(sent.answer));
+    end(page.done(sent.data));
   } else {
-    refuse(sent.response, sent.answer);
+    showFailure(sent.response, sent.data);
   }
 }
 
-function refuse(response, answer) {
-  const errors = Array.isArray(answer?.errors) ? answer.errors : [];
-  if (answer?.code === 'invalid-token' || errors.some((error) => error.field === 'token')) {
-    end(page.refused);
+function showFailure(response, data) {
+  const errors = Array.isArray(data?.errors) ? data.errors : [];
+  if (data?.code === 'invalid-token' || errors.some((error) => error.field === 'token')) {
+    end(page.invalid);
     return;
   }
-  const pause = pauseOf(response.headers.get('Retry-After'));
+  const pause = retryAfter(response.headers.get('Retry-After'));
   if (response.status === 429) {
-    wait(pause ?? 30, 'That was too often.');
+    wait(pause ?? 30, 'Too many attempts.');
     return;
   }
   if (response.status === 503 && pause !== null) {
     wait(pause, 'The shop is busy.');
     return;
   }
-  say();
+  showStatus();
   for (const { field, message } of errors) {
     const input = inputs.find((each) => each.id === field);
-    if (input) blame(input, sentence(`the password ${message}`)); // "must …", "is …"
+    if (input) showFieldError(input, sentence(`the password ${message}`)); // "must …", "is …"
   }
-  if (!focusBlamed()) return;
-  const known = response.status < 500 && answer?.detail;
-  const reason = known ? sentence(answer.detail) : 'Something went wrong in the shop. Press the button again in a moment.';
-  const help = answer?.requestId ? ` If it stays so, tell the shop this number: ${answer.requestId}` : '';
-  fail(reason + help);
+  if (!focusFirstInvalid()) return;
+  const known = response.status < 500 && data?.detail;
+  const reason = known ? sentence(data.detail) : 'Something went wrong. Wait a moment and press the button again.';
+  const help = data?.requestId ? ` If the problem persists, contact the shop and mention this number: ${data.requestId}` : '';
+  showError(reason + help);
 }
 
-/** The API writes its messages in lower case and without a period. */
+/** Makes a sentence of a message of the API, which is in lower case and without a period. */
 function sentence(text) {
   const plain = String(text).replaceAll('`', '');
   return plain.charAt(0).toUpperCase() + plain.slice(1) + (/[.!?]$/.test(plain) ? '' : '.');
@@ -260,8 +260,8 @@ function sentence(text) {
 
 $('host').textContent = location.host;
 form.addEventListener('submit', submit);
-for (const input of inputs) input.addEventListener('input', () => clear(input));
-$('show')?.addEventListener('change', reveal);
-// Another link opened in the same tab changes the fragment alone.
+for (const input of inputs) input.addEventListener('input', () => clearFieldError(input));
+$('show')?.addEventListener('change', updateVisibility);
+// Opening another link in the same tab changes only the fragment.
 window.addEventListener('hashchange', open);
 open();
