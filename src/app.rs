@@ -48,7 +48,7 @@ pub struct App {
     /// Serialises concurrent requests for the same thumbnail.
     pub resize_locks: KeyedLocks,
     pub limits: Limits,
-    /// Open WebSockets.
+    /// Open WebSocket connections.
     pub sockets: ClientQuota,
     /// Requests in progress that came through trusted proxies.
     pub proxied_requests: ClientQuota,

@@ -1,7 +1,7 @@
 //! The HTTP server: assembles the shared state, routes requests and serves connections.
 //!
 //! - startup: `startup` builds the [`App`](crate::app::App) from the configuration and the data directory
-//!   (`data_dir`, `created_paths`, `file_owner`); `gateway`, `image_store` and `mailer` choose the drivers;
+//!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `health` and `pages` answer outside `/api/v1`;
 //! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
@@ -22,6 +22,7 @@ mod linger;
 mod mailer;
 pub mod middleware;
 mod pages;
+mod private_file;
 mod reindex;
 mod router;
 mod startup;

@@ -1,4 +1,4 @@
-//! Which client a request counts for: behind proxies, and in networks of `IPv6`.
+//! The client that a request counts for: behind proxies, and in `IPv6` networks.
 
 use std::net::IpAddr;
 
@@ -7,11 +7,10 @@ use serde_json::Value;
 
 use crate::support::{Answer, Client, TestShop, storage_test};
 
-/// Few enough requests to tell a spent quota from a fresh one, and enough for what comes back to a
-/// spent one while a slow machine tests.
-const FEW: usize = 15;
+/// Fewer requests than a full quota, but more than what an exhausted one regains during a slow test.
+const PARTIAL_QUOTA: usize = 15;
 
-/// Spends the quota for accounts; tells how many requests were let through and the refusal.
+/// Exhausts the quota of the `accounts` class. Returns the number of accepted requests, and the rejection.
 pub(super) async fn exhaust(
     client: &Client<'_>,
     forwarded: impl Fn(usize) -> String,
@@ -30,7 +29,7 @@ pub(super) async fn exhaust(
     panic!("no limit after 200 requests");
 }
 
-/// A trusted proxy, and a header that it sends as raw bytes.
+/// Sends a request through a trusted proxy, with a header of raw bytes.
 async fn through_proxy(shop: &TestShop, name: &str, values: &[&[u8]]) -> Answer {
     let mut request = Request::post("/api/v1/auth/verify-email");
     for value in values {
@@ -41,10 +40,10 @@ async fn through_proxy(shop: &TestShop, name: &str, values: &[&[u8]]) -> Answer 
         .await
 }
 
-/// How many requests of its quota a client has left after this one.
+/// Returns how many requests the client has left.
 fn remaining(answer: &Answer) -> u32 {
-    let standing = answer.header("ratelimit").unwrap();
-    let (_, rest) = standing.split_once("r=").unwrap();
+    let status = answer.header("ratelimit").unwrap();
+    let (_, rest) = status.split_once("r=").unwrap();
     rest.split(';').next().unwrap().parse().unwrap()
 }
 
@@ -53,11 +52,11 @@ const LIMITED: [(&str, &str); 2] = [("rate_limit", "on"), ("trusted_proxies", "1
 storage_test! {
     async fn a_forwarded_address_counts_only_from_a_trusted_proxy(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "on"), ("trusted_proxies", "10.0.0.0/8")]).await;
-        // From anywhere else the header is only talk.
-        let liar = shop.anonymous().at("203.0.113.7");
-        exhaust(&liar, |n| format!("198.51.100.{n}")).await;
+        // From other peers the header is ignored.
+        let untrusted = shop.anonymous().at("203.0.113.7");
+        exhaust(&untrusted, |n| format!("198.51.100.{n}")).await;
 
-        // Through a proxy each client counts alone, and what it wrote itself does not count.
+        // Behind a proxy each client has its own quota, and the hops that it claims itself are ignored.
         let proxy = shop.anonymous().at("10.0.0.1");
         exhaust(&proxy, |n| format!("192.0.2.{n}, 198.51.100.1")).await;
         let twin = shop.anonymous().at("10.0.0.2");
@@ -67,37 +66,37 @@ storage_test! {
             (&twin, "::ffff:198.51.100.1"),
             (&twin, "203.0.113.7"),
         ] {
-            let (let_through, _) = exhaust(client, |_| spent.to_owned()).await;
-            assert!(let_through < FEW, "{spent}: {let_through}");
+            let (accepted, _) = exhaust(client, |_| spent.to_owned()).await;
+            assert!(accepted < PARTIAL_QUOTA, "{spent}: {accepted}");
         }
         let fresh = [("x-forwarded-for", "198.51.100.2")];
         let answer = proxy.call(Method::POST, "/auth/verify-email", &fresh, Value::Null).await;
         assert_eq!(answer.header("ratelimit").map(|it| &it[..15]), Some("\"accounts\";r=29"));
     }
 
-    async fn a_provider_gives_a_whole_network_to_one_client(shop: TestShop) {
+    async fn an_ipv6_64_counts_as_one_client(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "on")]).await;
         let client = shop.anonymous().at("2001:db8:1:1::1");
         exhaust(&client, |_| String::new()).await;
-        let let_through = async |peer: &str| {
+        let accepted = async |peer: &str| {
             exhaust(&shop.anonymous().at(peer), |_| String::new()).await.0
         };
-        assert!(let_through("2001:db8:1:1:ffff::2").await < FEW);
-        assert!(let_through("2001:db8:1:2::1").await > FEW);
+        assert!(accepted("2001:db8:1:1:ffff::2").await < PARTIAL_QUOTA);
+        assert!(accepted("2001:db8:1:2::1").await > PARTIAL_QUOTA);
     }
 
     async fn an_ipv6_site_gets_eight_times_the_quota_of_one_network(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "on")]).await;
-        let let_through = async |network: usize| {
+        let accepted = async |network: usize| {
             let client = shop.anonymous().at(&format!("2001:db8:1:{network:x}::1"));
             exhaust(&client, |_| String::new()).await.0
         };
         for network in 0..8 {
-            assert!(let_through(network).await > FEW, "network {network}");
+            assert!(accepted(network).await > PARTIAL_QUOTA, "network {network}");
         }
-        assert!(let_through(8).await < FEW, "the site's quota is spent");
+        assert!(accepted(8).await < PARTIAL_QUOTA, "the site's quota is spent");
         let neighbour = shop.anonymous().at("2001:db8:2::1");
-        assert!(exhaust(&neighbour, |_| String::new()).await.0 > FEW);
+        assert!(exhaust(&neighbour, |_| String::new()).await.0 > PARTIAL_QUOTA);
     }
 
     async fn hops_with_ports_count_as_their_addresses(shop: TestShop) {
@@ -109,16 +108,16 @@ storage_test! {
         ] {
             for hop in [first, second] {
                 let answer = through_proxy(&shop, "x-forwarded-for", &[hop.as_bytes()]).await;
-                assert_eq!(remaining(&answer), 29, "{hop} has a budget of its own");
+                assert_eq!(remaining(&answer), 29, "{hop} has its own quota");
             }
         }
         for hop in ["203.0.113.17", "203.0.113.17:9", "[::ffff:203.0.113.17]:80"] {
             let answer = through_proxy(&shop, "x-forwarded-for", &[hop.as_bytes()]).await;
-            assert!(remaining(&answer) < 29, "{hop} is the first client again");
+            assert!(remaining(&answer) < 29, "{hop} is the first client");
         }
     }
 
-    async fn bytes_that_a_client_puts_before_the_proxys_hop_change_nothing(shop: TestShop) {
+    async fn hops_before_the_proxys_are_ignored(shop: TestShop) {
         let shop = shop.with_settings(&LIMITED).await;
         let lines: [&[&[u8]]; 5] = [
             &[b"\xff, 198.51.100.7"], &[b"\x80\xfe,198.51.100.7 "], &[b"nonsense, 198.51.100.7"],
@@ -131,10 +130,10 @@ storage_test! {
         }
     }
 
-    async fn a_proxy_may_name_the_client_in_a_header_of_its_own(shop: TestShop) {
+    async fn a_proxy_can_set_the_client_in_its_own_header(shop: TestShop) {
         let settings = [LIMITED[0], LIMITED[1], ("client_ip_header", "Fly-Client-IP")];
         let shop = shop.with_settings(&settings).await;
-        // What a client writes into the list of hops has no effect then.
+        // `X-Forwarded-For` is ignored then.
         for n in 0..5 {
             let mut request = Request::post("/api/v1/auth/verify-email")
                 .header("fly-client-ip", "198.51.100.7");
@@ -145,15 +144,15 @@ storage_test! {
         }
         let other = through_proxy(&shop, "fly-client-ip", &[b"198.51.100.8"]).await;
         assert_eq!(remaining(&other), 29);
-        // Without the header, or with two, the proxy itself is the client; from elsewhere it is ignored.
+        // Without the header, or with two, the proxy is the client. From other peers the header is ignored.
         assert_eq!(remaining(&through_proxy(&shop, "fly-client-ip", &[]).await), 29);
         let twice: [&[u8]; 2] = [b"198.51.100.9", b"198.51.100.10"];
         assert!(remaining(&through_proxy(&shop, "fly-client-ip", &twice).await) < 29);
-        let liar = shop.anonymous().at("203.0.113.7");
+        let untrusted = shop.anonymous().at("203.0.113.7");
         for n in 0..5 {
             let header = format!("198.51.100.{n}");
             let headers = [("fly-client-ip", header.as_str())];
-            let answer = liar.call(Method::POST, "/auth/verify-email", &headers, Value::Null).await;
+            let answer = untrusted.call(Method::POST, "/auth/verify-email", &headers, Value::Null).await;
             assert!(remaining(&answer).abs_diff(29 - n) <= 1, "{answer:?}");
         }
     }

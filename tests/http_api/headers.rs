@@ -1,12 +1,12 @@
-//! What stands on every answer: its id, the headers that protect browsers, and the limits.
+//! The headers of every response: request id, security headers, caching, CORS and rate limits.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{NO_ID, clients::exhaust, is_polite};
+use super::{NO_ID, assert_problem, client_address::exhaust};
 use crate::support::{Answer, Client, Form, TestShop, pictures, storage_test};
 
-const FRONT: &str = "https://front.example";
+const STOREFRONT: &str = "https://front.example";
 
 async fn with_header(client: &Client<'_>, path: &str, name: &str, value: &str) -> Answer {
     client
@@ -14,7 +14,7 @@ async fn with_header(client: &Client<'_>, path: &str, name: &str, value: &str) -
         .await
 }
 
-/// Asks, as a browser would, whether a page of `origin` may put something into the cart.
+/// Sends the CORS preflight request for adding to the cart from a page of `origin`.
 async fn preflight(shop: &TestShop, origin: &str) -> Answer {
     let headers = [
         ("origin", origin),
@@ -29,7 +29,7 @@ async fn preflight(shop: &TestShop, origin: &str) -> Answer {
         .await
 }
 
-fn tells_origins(answer: &Answer) -> bool {
+fn has_cors_headers(answer: &Answer) -> bool {
     answer
         .headers
         .keys()
@@ -37,16 +37,16 @@ fn tells_origins(answer: &Answer) -> bool {
 }
 
 storage_test! {
-    async fn an_answer_carries_an_id(shop: TestShop) {
+    async fn responses_have_a_request_id(shop: TestShop) {
         let visitor = shop.anonymous();
         for path in ["/products", "/nowhere", "/healthz"] {
-            for kept in ["a", "story-1.2_3", "0b1e", &"x".repeat(128)] {
-                let answer = with_header(&visitor, path, "x-request-id", kept).await;
-                assert_eq!(answer.header("x-request-id"), Some(kept));
+            for valid in ["a", "story-1.2_3", "0b1e", &"x".repeat(128)] {
+                let answer = with_header(&visitor, path, "x-request-id", valid).await;
+                assert_eq!(answer.header("x-request-id"), Some(valid));
             }
             let mut made = Vec::new();
-            for wrong in ["", "a b", "a/b", "<script>", "a\tb", "a\"b", &"x".repeat(129)] {
-                let answer = with_header(&visitor, path, "x-request-id", wrong).await;
+            for invalid in ["", "a b", "a/b", "<script>", "a\tb", "a\"b", &"x".repeat(129)] {
+                let answer = with_header(&visitor, path, "x-request-id", invalid).await;
                 made.push(answer.header("x-request-id").unwrap().to_owned());
                 let answer = visitor.get(path).await;
                 made.push(answer.header("x-request-id").unwrap().to_owned());
@@ -54,12 +54,12 @@ storage_test! {
             let count = made.len();
             made.sort();
             made.dedup();
-            assert_eq!(made.len(), count, "each its own");
+            assert_eq!(made.len(), count, "generated ids are unique");
             assert!(made.iter().all(|id| id.len() == 36), "{made:?}");
         }
     }
 
-    async fn every_answer_protects_browsers(shop: TestShop) {
+    async fn responses_have_security_headers(shop: TestShop) {
         let (visitor, admin) = (shop.anonymous(), shop.admin().await);
         let form = Form::default().text("name", "Pan").text("price", "5").image(&pictures::png());
         let made = admin.upload(Method::POST, "/products", &[], form).await;
@@ -94,7 +94,7 @@ storage_test! {
         }
     }
 
-    async fn what_belongs_to_somebody_is_not_stored_on_the_way(shop: TestShop) {
+    async fn personal_responses_are_not_cached(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5).await;
         let (ada, visitor) = (shop.customer("ada").await, shop.anonymous());
         for path in ["/me", "/cart", "/orders", "/products", "/nowhere", "/admin/orders"] {
@@ -107,23 +107,23 @@ storage_test! {
         assert_ne!(visitor.get("/products").await.header("cache-control"), Some("no-store"));
     }
 
-    async fn pages_of_other_origins_are_told_nothing(shop: TestShop) {
-        for origin in [FRONT, "null", "http://shop.test", "*"] {
+    async fn other_origins_get_no_cors_headers(shop: TestShop) {
+        for origin in [STOREFRONT, "null", "http://shop.test", "*"] {
             let answer = with_header(&shop.anonymous(), "/products", "origin", origin).await;
             assert_eq!(answer.status, 200);
-            assert!(!tells_origins(&answer), "{answer:?}");
+            assert!(!has_cors_headers(&answer), "{answer:?}");
             let answer = preflight(&shop, origin).await;
-            is_polite(&answer, 405, "method-not-allowed");
-            assert!(!tells_origins(&answer), "{answer:?}");
+            assert_problem(&answer, 405, "method-not-allowed");
+            assert!(!has_cors_headers(&answer), "{answer:?}");
         }
     }
 
-    async fn pages_of_a_named_origin_may_read(shop: TestShop) {
-        let shop = shop.with_settings(&[("cors_origins", FRONT), ("rate_limit", "off")]).await;
+    async fn configured_origins_get_cors_headers(shop: TestShop) {
+        let shop = shop.with_settings(&[("cors_origins", STOREFRONT), ("rate_limit", "off")]).await;
         let visitor = shop.anonymous();
         for path in ["/products", "/nowhere", "/me", "/products?nonsense=1"] {
-            let answer = with_header(&visitor, path, "origin", FRONT).await;
-            assert_eq!(answer.header("access-control-allow-origin"), Some(FRONT), "{path}");
+            let answer = with_header(&visitor, path, "origin", STOREFRONT).await;
+            assert_eq!(answer.header("access-control-allow-origin"), Some(STOREFRONT), "{path}");
             assert_eq!(answer.header("access-control-allow-credentials"), None);
             assert!(answer.header("vary").unwrap().to_lowercase().contains("origin"));
             let exposed = answer.header("access-control-expose-headers").unwrap().to_lowercase();
@@ -134,9 +134,9 @@ storage_test! {
                 assert!(exposed.split(',').any(|it| it.trim() == name), "{name} in {exposed}");
             }
         }
-        let allowed = preflight(&shop, FRONT).await;
+        let allowed = preflight(&shop, STOREFRONT).await;
         assert_eq!(allowed.status, 200);
-        assert_eq!(allowed.header("access-control-allow-origin"), Some(FRONT));
+        assert_eq!(allowed.header("access-control-allow-origin"), Some(STOREFRONT));
         let methods = allowed.header("access-control-allow-methods").unwrap();
         let headers = allowed.header("access-control-allow-headers").unwrap().to_lowercase();
         assert!(methods.contains("PATCH") && headers.contains("if-match"), "{methods} {headers}");
@@ -156,7 +156,7 @@ storage_test! {
         }
     }
 
-    async fn too_many_requests_are_told_to_wait(shop: TestShop) {
+    async fn rate_limited_requests_get_retry_after(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "on")]).await;
         let visitor = shop.anonymous().at("203.0.113.7");
         let first = visitor.post("/auth/verify-email", Value::Null).await;
@@ -164,16 +164,16 @@ storage_test! {
         assert_eq!(first.header("ratelimit").map(|it| &it[..15]), Some("\"accounts\";r=29"));
         assert_eq!(first.header("retry-after"), None);
 
-        let (let_through, refused) = exhaust(&visitor, |_| "198.51.100.1".to_owned()).await;
-        assert!(let_through >= 29, "{let_through}");
-        is_polite(&refused, 429, "too-many-requests");
+        let (accepted, refused) = exhaust(&visitor, |_| "198.51.100.1".to_owned()).await;
+        assert!(accepted >= 29, "{accepted}");
+        assert_problem(&refused, 429, "too-many-requests");
         let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=60).contains(&wait), "{wait}");
         assert_eq!(refused.header("ratelimit-policy"), Some("\"accounts\";q=30;w=60"));
-        let standing = format!("\"accounts\";r=0;t={wait}");
-        assert_eq!(refused.header("ratelimit"), Some(standing.as_str()));
+        let expected = format!("\"accounts\";r=0;t={wait}");
+        assert_eq!(refused.header("ratelimit"), Some(expected.as_str()));
 
-        // Other routes, other addresses and the outside of the API have limits of their own.
+        // Other classes and other clients have their own limits; routes outside the API have none.
         let elsewhere = visitor.get("/products").await;
         assert_eq!(elsewhere.status, 200);
         assert_eq!(elsewhere.header("ratelimit-policy"), Some("\"reads\";q=6000;w=60"));
@@ -186,7 +186,7 @@ storage_test! {
         assert_eq!(other.post("/auth/verify-email", Value::Null).await.status, 415);
     }
 
-    async fn a_head_is_answered_like_a_get(shop: TestShop) {
+    async fn head_has_the_headers_of_get(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5).await;
         for (path, status) in [
             (format!("/products/{kettle}"), 200), ("/products".to_owned(), 200),

@@ -1,4 +1,4 @@
-//! SQL in place of values, as a tool writes it that knows every trick.
+//! SQL injection, by sqlmap.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -9,7 +9,7 @@ const FILTERED: &str = "/products?q=kettle&sort=price&category=kitchen&minPrice=
 const WALK: &str = "/products?q=kettle&sort=name&limit=1";
 const USERS: &str = "/admin/users?email=ada@example.com";
 
-/// Products in a category; tells the id of one.
+/// Adds products in a category. Returns the id of one.
 async fn stocked(shop: &TestShop) -> String {
     let admin = shop.admin().await;
     let kitchen = admin.post("/categories", json!({ "name": "Kitchen" }));
@@ -57,7 +57,7 @@ storage_test! {
         ];
         let before = shop.raw_db().dump();
         join_all(reads.map(|(request, parameters)| sqlmap.finds_nothing(request, parameters))).await;
-        assert_eq!(shop.raw_db().dump(), before, "who only reads has written");
+        assert_eq!(shop.raw_db().dump(), before, "a read has written");
 
         let login = json!({ "email": "ada@example.com", "password": "correct horse battery" });
         let login = client.post(url("/auth/login")).body(login.to_string());

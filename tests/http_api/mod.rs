@@ -1,10 +1,10 @@
-//! How the shop behaves towards everybody: on every route, and above all where something is wrong.
+//! The behaviour that all routes share: errors, headers, limits and the OpenAPI document.
 
-mod clients;
-mod coding;
-mod document;
-mod edge;
+mod client_address;
+mod content_encoding;
+mod headers;
 mod injection;
+mod openapi;
 mod schemas;
 mod schemathesis;
 
@@ -14,20 +14,20 @@ use shop::infra::web::problems;
 
 use crate::support::{Answer, Client, Operation, operations, snapshot, storage_test};
 
-/// An id that is nobody's.
+/// An id that does not exist.
 const NO_ID: &str = "01900000-0000-7000-8000-000000000000";
 
-/// Fails the test unless the answer is a problem as the table of problems has it.
+/// Asserts that the response is a problem from the table of problem codes.
 #[track_caller]
-fn is_polite(answer: &Answer, status: u16, code: &str) {
+fn assert_problem(answer: &Answer, status: u16, code: &str) {
     answer.is_problem(status, code);
     assert!(!answer.text("/detail").is_empty(), "{answer:?}");
     let known = problems::by_code(code).unwrap();
-    let told = (answer.status, answer.text("/title"));
-    assert_eq!(told, (known.status, known.title.to_owned()));
+    let actual = (answer.status, answer.text("/title"));
+    assert_eq!(actual, (known.status, known.title.to_owned()));
 }
 
-/// Calls an operation with a body of JSON, as bytes, and ids that are nobody's.
+/// Calls an operation with these bytes as its JSON body, and ids that do not exist.
 async fn send(client: &Client<'_>, operation: &Operation, body: impl Into<bytes::Bytes>) -> Answer {
     let headers = [("content-type", "application/json")];
     let path = operation.path_of(NO_ID);
@@ -36,7 +36,7 @@ async fn send(client: &Client<'_>, operation: &Operation, body: impl Into<bytes:
         .await
 }
 
-fn with_a_body() -> Vec<Operation> {
+fn json_operations() -> Vec<Operation> {
     let found: Vec<_> = operations()
         .into_iter()
         .filter(|it| it.takes_json)
@@ -46,7 +46,7 @@ fn with_a_body() -> Vec<Operation> {
 }
 
 storage_test! {
-    async fn a_problem_reads_so(shop: TestShop) {
+    async fn problem_bodies_have_a_stable_form(shop: TestShop) {
         let id = [("x-request-id", "story-1")];
         let body = json!({ "productId": NO_ID, "quantity": 0 });
         let ada = shop.customer("ada").await;
@@ -81,7 +81,7 @@ storage_test! {
         "#);
     }
 
-    async fn what_is_not_there_is_a_problem(shop: TestShop) {
+    async fn unknown_paths_and_ids_are_not_found(shop: TestShop) {
         for client in [shop.anonymous(), shop.admin().await] {
             for path in [
                 "/", "/nowhere", "/api/v1", "/api/v1/", "/api/v2/products", "/api/v1/products/",
@@ -94,19 +94,19 @@ storage_test! {
             ] {
                 let answer = client.get(path).await;
                 if answer.status == 405 {
-                    is_polite(&answer, 405, "method-not-allowed");
+                    assert_problem(&answer, 405, "method-not-allowed");
                 } else {
-                    is_polite(&answer, 404, "not-found");
+                    assert_problem(&answer, 404, "not-found");
                 }
             }
         }
         let admin = shop.admin().await;
         for path in ["/orders/x", "/admin/orders/x", &format!("/admin/orders/{NO_ID}")] {
-            is_polite(&admin.get(path).await, 404, "not-found");
+            assert_problem(&admin.get(path).await, 404, "not-found");
         }
     }
 
-    async fn a_wrong_method_is_told_the_right_ones(shop: TestShop) {
+    async fn wrong_methods_get_the_allowed_ones(shop: TestShop) {
         let admin = shop.admin().await;
         let outside = ["/healthz", "/readyz", "/openapi.json", "/problems/forbidden", "/images/x"];
         let mut routes: Vec<(String, Vec<Method>)> =
@@ -130,16 +130,16 @@ storage_test! {
                 }
                 let wrong: Method = wrong.parse().unwrap();
                 let answer = admin.call(wrong, &path, &[], Value::Null).await;
-                is_polite(&answer, 405, "method-not-allowed");
+                assert_problem(&answer, 405, "method-not-allowed");
                 let allow = answer.header("allow").unwrap();
-                let mut told: Vec<_> = allow.split(',').map(str::trim).collect();
-                told.sort_unstable();
-                assert_eq!(told, right, "{path} takes just what is documented");
+                let mut listed: Vec<_> = allow.split(',').map(str::trim).collect();
+                listed.sort_unstable();
+                assert_eq!(listed, right, "{path} allows exactly the documented methods");
             }
         }
     }
 
-    async fn a_body_that_is_not_json_is_a_problem(shop: TestShop) {
+    async fn bodies_that_are_not_json_are_rejected(shop: TestShop) {
         let admin = shop.admin().await;
         let deep = "[".repeat(10_000);
         let deep_inside = format!("{{\"name\":{deep}");
@@ -147,45 +147,45 @@ storage_test! {
             b"", b" ", b"{", b"{\"name\":", b"nothing", b"{'name':1}", b"{\"name\":1,}", b"{} {}",
             b"\xff\xfe", b"{\"name\":\"\xc3\x28\"}", deep.as_bytes(), deep_inside.as_bytes(),
         ];
-        for operation in with_a_body() {
+        for operation in json_operations() {
             for body in broken {
                 let answer = send(&admin, &operation, body.to_vec()).await;
-                // Two bodies may be missing: then it is the cart that is empty, or no order there.
+                // Two operations have optional bodies; without one they fail for another reason.
                 let missing = match operation.path.as_str() {
                     "/api/v1/orders" => Some((409, "cart-empty")),
                     "/api/v1/admin/orders/{id}/refund" => Some((404, "not-found")),
                     _ => None,
                 };
                 if let Some((status, code)) = missing.filter(|_| body.is_empty()) {
-                    is_polite(&answer, status, code);
+                    assert_problem(&answer, status, code);
                     continue;
                 }
-                let (shown, told) = (body.escape_ascii(), answer.body.escape_ascii());
-                assert_eq!(answer.status, 400, "{operation:?} {shown}: {told}");
-                is_polite(&answer, 400, "malformed-json");
+                let (sent, received) = (body.escape_ascii(), answer.body.escape_ascii());
+                assert_eq!(answer.status, 400, "{operation:?} {sent}: {received}");
+                assert_problem(&answer, 400, "malformed-json");
             }
         }
     }
 
-    async fn a_body_of_another_shape_is_a_problem(shop: TestShop) {
+    async fn json_of_the_wrong_type_is_rejected(shop: TestShop) {
         let admin = shop.admin().await;
         let shapes = ["[]", "[null]", "[\"Kitchen\"]", "\"text\"", "17", "true", "[[]]", " [{}]"];
-        for operation in with_a_body() {
+        for operation in json_operations() {
             for shape in shapes {
                 let answer = send(&admin, &operation, shape).await;
                 assert_eq!(answer.status, 422, "{operation:?} {shape}: {answer:?}");
-                is_polite(&answer, 422, "validation-failed");
+                assert_problem(&answer, 422, "validation-failed");
             }
         }
         assert_eq!(admin.get("/categories").await.json()["data"], json!([]));
     }
 
-    async fn an_unknown_key_never_passes_in_silence(shop: TestShop) {
+    async fn unknown_fields_are_rejected(shop: TestShop) {
         let admin = shop.admin().await;
-        for operation in with_a_body() {
+        for operation in json_operations() {
             let answer = send(&admin, &operation, "{\"surprise\":1}").await;
             assert_eq!(answer.status, 422, "{operation:?}: {answer:?}");
-            is_polite(&answer, 422, "validation-failed");
+            assert_problem(&answer, 422, "validation-failed");
             answer.blames("surprise");
         }
         let twice = "{\"name\":\"Kitchen\",\"name\":\"Garden\"}";
@@ -193,7 +193,7 @@ storage_test! {
         admin.raw(Method::POST, "/categories", &json, twice).await.blames("name");
     }
 
-    async fn an_unknown_parameter_never_passes_in_silence(shop: TestShop) {
+    async fn unknown_query_parameters_are_rejected(shop: TestShop) {
         let admin = shop.admin().await;
         for operation in operations() {
             if operation.path.ends_with("/webhook") {
@@ -203,24 +203,24 @@ storage_test! {
                 let path = format!("{}?{query}", operation.path_of(NO_ID));
                 let answer = admin.call(operation.method.clone(), &path, &[], Value::Null).await;
                 assert_eq!(answer.status, 400, "{operation:?} {query}: {answer:?}");
-                is_polite(&answer, 400, "invalid-query");
+                assert_problem(&answer, 400, "invalid-query");
             }
         }
     }
 
-    async fn another_media_type_is_a_problem(shop: TestShop) {
+    async fn other_media_types_are_rejected(shop: TestShop) {
         let admin = shop.admin().await;
-        for operation in with_a_body() {
+        for operation in json_operations() {
             for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "x"] {
                 let path = operation.path_of(NO_ID);
                 let kind = [("content-type", kind)];
                 let answer = admin.raw(operation.method.clone(), &path, &kind, "{}").await;
                 assert_eq!(answer.status, 415, "{operation:?}: {answer:?}");
-                is_polite(&answer, 415, "unsupported-media-type");
+                assert_problem(&answer, 415, "unsupported-media-type");
             }
             let path = operation.path_of(NO_ID);
             let answer = admin.raw(operation.method.clone(), &path, &[], "{}").await;
-            is_polite(&answer, 415, "unsupported-media-type");
+            assert_problem(&answer, 415, "unsupported-media-type");
         }
         for kind in ["application/json; charset=utf-8", "Application/JSON", "application/json;x=y"] {
             let body = format!("{{\"name\":\"{}\"}}", kind.replace('/', " "));
@@ -229,35 +229,35 @@ storage_test! {
         }
     }
 
-    async fn too_large_a_body_is_a_problem(shop: TestShop) {
+    async fn bodies_above_the_limit_are_rejected(shop: TestShop) {
         let admin = shop.admin().await;
         let fit = format!("{{\"surprise\":\"{}\"}}", "x".repeat(256 * 1024 - 15));
         assert_eq!(fit.len(), 256 * 1024);
         let large = format!("{fit} ");
-        for operation in with_a_body() {
-            is_polite(&send(&admin, &operation, fit.clone()).await, 422, "validation-failed");
-            is_polite(&send(&admin, &operation, large.clone()).await, 413, "payload-too-large");
+        for operation in json_operations() {
+            assert_problem(&send(&admin, &operation, fit.clone()).await, 422, "validation-failed");
+            assert_problem(&send(&admin, &operation, large.clone()).await, 413, "payload-too-large");
         }
         let hook = "/payments/razorpay/webhook";
         let signature = "00".repeat(32);
         let signed = [("x-razorpay-signature", signature.as_str())];
         let answer = admin.raw(Method::POST, hook, &signed, vec![b' '; 1024 * 1024 + 1]).await;
-        is_polite(&answer, 413, "payload-too-large");
+        assert_problem(&answer, 413, "payload-too-large");
     }
 
-    async fn every_problem_is_explained(shop: TestShop) {
+    async fn every_problem_code_has_a_page(shop: TestShop) {
         for problem in problems::ALL {
             let page = shop.anonymous().get(&format!("/problems/{}", problem.code)).await;
             assert_eq!(page.status, 200, "{}", problem.code);
             assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
             let text = std::str::from_utf8(&page.body).unwrap();
-            let told = [problem.code.to_owned(), problem.status.to_string()];
-            assert!(told.iter().all(|it| text.contains(it)) && !text.contains("{{"), "{text}");
+            let shown = [problem.code.to_owned(), problem.status.to_string()];
+            assert!(shown.iter().all(|it| text.contains(it)) && !text.contains("{{"), "{text}");
             let is_code = |c: char| c.is_ascii_lowercase() || c == '-';
             assert!(problem.code.chars().all(is_code), "{}", problem.code);
         }
-        let told = |problem: &problems::Problem| (problem.code, problem.status);
-        let mut codes: Vec<_> = problems::ALL.iter().map(told).collect();
+        let key = |problem: &problems::Problem| (problem.code, problem.status);
+        let mut codes: Vec<_> = problems::ALL.iter().map(key).collect();
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), problems::ALL.len());
@@ -265,24 +265,24 @@ storage_test! {
         assert_eq!(style.header("content-type"), Some("text/css; charset=utf-8"));
     }
 
-    async fn the_shop_tells_how_it_is(shop: TestShop) {
+    async fn health_and_readiness_are_reported(shop: TestShop) {
         let ready = shop.anonymous().get("/readyz").await;
         assert_eq!((ready.status, ready.json()), (200, json!({ "status": "ready" })));
 
         shop.app.stopping.cancel();
         let stopping = shop.anonymous().get("/readyz").await;
-        is_polite(&stopping, 503, "unavailable");
+        assert_problem(&stopping, 503, "unavailable");
         assert!(stopping.header("retry-after").is_some());
         let alive = shop.anonymous().get("/healthz").await;
         assert_eq!((alive.status, alive.json()), (200, json!({ "status": "ok" })));
     }
 
-    async fn a_closed_database_is_a_problem_too(shop: TestShop) {
+    async fn a_closed_database_is_unavailable(shop: TestShop) {
         let ada = shop.customer("ada").await;
         shop.app.db.close().await;
         let answer = ada.post("/cart", json!({ "productId": NO_ID })).await;
-        is_polite(&answer, 503, "unavailable");
+        assert_problem(&answer, 503, "unavailable");
         assert!(answer.header("retry-after").is_some());
-        is_polite(&shop.anonymous().get("/readyz").await, 503, "unavailable");
+        assert_problem(&shop.anonymous().get("/readyz").await, 503, "unavailable");
     }
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document: it tells all that the router answers, and nothing else.
+//! The OpenAPI document describes exactly the routes of the API.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -19,14 +19,15 @@ storage_test! {
 }
 
 #[test]
-fn every_operation_is_whole() {
+fn every_operation_is_documented() {
     let mut ids = BTreeSet::new();
     for operation in operations() {
         let (method, path, text) = (&operation.method, &operation.path, &operation.text);
         let id = text["operationId"].as_str().unwrap();
-        assert!(ids.insert(id.to_owned()), "{id} stands twice");
-        let is_snake = |c: char| c.is_ascii_lowercase() || c == '_';
-        assert!(id.chars().all(is_snake), "{id}");
+        assert!(ids.insert(id.to_owned()), "duplicate id {id}");
+        let is_camel = id.starts_with(|c: char| c.is_ascii_lowercase())
+            && id.chars().all(|c| c.is_ascii_alphanumeric());
+        assert!(is_camel, "{id}");
         assert!(
             text["summary"].as_str().is_some_and(|it| !it.is_empty()),
             "{id}"
@@ -54,12 +55,15 @@ fn every_operation_is_whole() {
                 "{id} {status}: {description}"
             );
             for code in description.split('`').skip(1).step_by(2) {
-                // What stands in backticks in a refusal is a code, if it looks like one.
+                // A description of an error quotes its codes in backticks.
                 if problems::by_code(code).is_some() {
-                    let fits = |it: &problems::Problem| {
+                    let matches = |it: &problems::Problem| {
                         it.code == code && it.status.to_string() == *status
                     };
-                    assert!(problems::ALL.iter().any(fits), "{id}: {code} as {status}");
+                    assert!(
+                        problems::ALL.iter().any(matches),
+                        "{id}: {code} as {status}"
+                    );
                 }
             }
         }
@@ -67,7 +71,7 @@ fn every_operation_is_whole() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     let document = serde_json::to_value(shop::server::document()).unwrap();
     let mut found = Vec::new();
     references(&document, &mut found);
@@ -94,9 +98,9 @@ fn references(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// `routes!` takes a route and its documentation at once; `.route(…)` takes no documentation.
+/// `routes!` registers a route with its documentation; `.route(…)` registers it without.
 #[test]
-fn no_route_of_the_api_goes_undocumented() {
+fn every_api_route_is_documented() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut undocumented = Vec::new();
     visit(&root, &mut |path, text| {

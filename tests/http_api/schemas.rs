@@ -1,5 +1,5 @@
-//! What the schemas allow, the shop accepts: values are generated from each schema of a request, so
-//! a rule that the code enforces and the schema omits fails a test.
+//! The shop accepts what the schemas allow. Values are generated from the schema of each request, so a rule
+//! that the code enforces but the schema omits fails a test.
 
 use http::Method;
 use proptest::{
@@ -12,24 +12,24 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Answer, Client, Form, Operation, TestShop, operations, storage_test};
 
-/// How many values are sent for each schema.
+/// The number of values for each schema.
 const VALUES: usize = 40;
 
-/// What an answer may say about a value that its schema allows: the operation, the problem's code, and
-/// the field's, where the problem names fields.
+/// The reasons for which a value that matches its schema may be rejected: the operation, the problem's code,
+/// and the field's code if the problem names fields.
 const REASONS: [(&str, &str, &str); 11] = [
-    ("verify_email", "invalid-token", ""),
-    ("reset_password", "invalid-token", ""),
-    ("verify_phone", "invalid-code", ""),
-    ("change_password", "validation-failed", "wrong"),
-    ("create_product", "validation-failed", "unknown-category"),
-    ("update_product", "validation-failed", "unknown-category"),
-    ("update_product", "precondition-required", ""),
-    ("change_product_stock", "validation-failed", "out-of-range"),
-    ("add_product_images", "unsupported-media-type", ""),
-    // Parameters that go together only in some ways.
-    ("list_products", "invalid-query", ""),
-    ("follow_inventory", "invalid-header", ""),
+    ("verifyEmail", "invalid-token", ""),
+    ("resetPassword", "invalid-token", ""),
+    ("verifyPhone", "invalid-code", ""),
+    ("changePassword", "validation-failed", "wrong"),
+    ("createProduct", "validation-failed", "unknown-category"),
+    ("updateProduct", "validation-failed", "unknown-category"),
+    ("updateProduct", "precondition-required", ""),
+    ("changeProductStock", "validation-failed", "out-of-range"),
+    ("addProductImages", "unsupported-media-type", ""),
+    // Parameters that exclude each other.
+    ("listProducts", "invalid-query", ""),
+    ("followInventory", "invalid-header", ""),
 ];
 
 /// Generates values of one document's schemas.
@@ -108,8 +108,8 @@ impl Generator {
             "string" => text(schema).prop_map(Value::from).boxed(),
             "array" => {
                 let bound = |name: &str| usize::try_from(schema[name].as_u64().unwrap()).unwrap();
-                let (least, most) = (bound("minItems"), bound("maxItems"));
-                let items = prop::collection::vec(self.strategy(&schema["items"]), least..=most);
+                let (min, max) = (bound("minItems"), bound("maxItems"));
+                let items = prop::collection::vec(self.strategy(&schema["items"]), min..=max);
                 items.prop_map(Value::from).boxed()
             }
             "object" => self.object(schema),
@@ -136,14 +136,14 @@ impl Generator {
     }
 }
 
-/// Whole numbers, often the bounds.
+/// Generates integers, often the bounds.
 fn integer(schema: &Value) -> BoxedStrategy<Value> {
     let bound = |name: &str, otherwise| schema[name].as_i64().unwrap_or(otherwise);
-    let (least, most) = (bound("minimum", i64::MIN), bound("maximum", i64::MAX));
+    let (min, max) = (bound("minimum", i64::MIN), bound("maximum", i64::MAX));
     prop_oneof![
-        Just(json!(least)),
-        Just(json!(most)),
-        (least..=most).prop_map(Value::from),
+        Just(json!(min)),
+        Just(json!(max)),
+        (min..=max).prop_map(Value::from),
     ]
     .boxed()
 }
@@ -153,32 +153,32 @@ fn text(schema: &Value) -> BoxedStrategy<String> {
         let length = schema[name].as_u64();
         length.map_or(otherwise, |length| usize::try_from(length).unwrap())
     };
-    let (least, most) = (length("minLength", 0), length("maxLength", 64));
+    let (min, max) = (length("minLength", 0), length("maxLength", 64));
     let pattern = match schema["format"].as_str() {
         Some("idn-email") => {
             r"[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,16}(\.[A-Z]{1,8})?@[a-zäß0-9]{1,20}(\.[a-z]{2,9}){1,3}"
         }
-        // The length of a password counts after normalisation, which ASCII is left alone by.
-        Some("password") => &format!("[ -~]{{{least},{most}}}"),
+        // The length counts after Unicode normalisation, which does not change ASCII.
+        Some("password") => &format!("[ -~]{{{min},{max}}}"),
         Some("date-time") => {
             r"[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,12})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
         }
         Some("binary") => "[ -~]{0,64}",
         Some("uuid") | None => schema["pattern"].as_str().unwrap_or("(?s:.){0,64}"),
-        Some(other) => panic!("a text of format {other}"),
+        Some(other) => panic!("unknown format {other}"),
     };
     let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
     let pattern = pattern.strip_suffix('$').unwrap_or(pattern);
-    let fits = move |text: &String| (least..=most).contains(&text.chars().count());
+    let fits = move |text: &String| (min..=max).contains(&text.chars().count());
     let texts = string_regex(pattern).unwrap().prop_filter("length", fits);
     if schema["format"].is_string() || schema["maxLength"].is_null() {
         return texts.boxed();
     }
-    let edges = [least, most].map(|length| "x".repeat(length));
+    let edges = [min, max].map(|length| "x".repeat(length));
     prop_oneof![texts, prop::sample::select(edges.to_vec())].boxed()
 }
 
-/// Fails the test if the answer calls a value wrong, unless for a reason that no schema can say.
+/// Asserts that the value was accepted, or rejected for a reason that a schema cannot express.
 #[track_caller]
 fn is_accepted(operation: &Operation, answer: &Answer, value: &Value) {
     if ![400, 412, 413, 415, 422, 428].contains(&answer.status) && answer.status < 500 {
@@ -195,10 +195,10 @@ fn is_accepted(operation: &Operation, answer: &Answer, value: &Value) {
             .iter()
             .all(|it| is_reason(it["code"].as_str().unwrap()))
     };
-    assert!(is_expected, "{id} refuses {value}: {problem}");
+    assert!(is_expected, "{id} rejects {value}: {problem}");
 }
 
-/// The path of an operation, with what is there for its placeholders.
+/// Returns the path of an operation, with the id of an existing product for its placeholder.
 async fn path_of(shop: &TestShop, operation: &Operation) -> String {
     if operation.path.contains("/products/{id}") {
         return operation.path_of(&shop.product("Kettle", 2_000, 9).await);
@@ -239,7 +239,7 @@ async fn send_form(
 }
 
 storage_test! {
-    async fn bodies_that_fit_their_schemas_are_accepted(shop: TestShop) {
+    async fn bodies_that_match_their_schemas_are_accepted(shop: TestShop) {
         let admin = shop.admin().await;
         let mut generator = Generator::new();
         let mut schemas = 0;
@@ -254,9 +254,9 @@ storage_test! {
                 for value in generator.values(&content["schema"]) {
                     let is_form = kind == "multipart/form-data";
                     let answer = if is_form {
-                        // Images are a chapter of their own: here the fields are in question.
+                        // This tests only the fields; images have their own tests.
                         let mut fields = value.clone();
-                        if operation.text["operationId"] != "add_product_images" {
+                        if operation.text["operationId"] != "addProductImages" {
                             fields.as_object_mut().unwrap().remove("images");
                         }
                         send_form(&admin, &operation, &path, &fields).await
@@ -270,7 +270,7 @@ storage_test! {
         assert!(schemas >= 22, "{schemas}");
     }
 
-    async fn parameters_that_fit_their_schemas_are_accepted(shop: TestShop) {
+    async fn parameters_that_match_their_schemas_are_accepted(shop: TestShop) {
         let admin = shop.admin().await;
         let mut generator = Generator::new();
         let mut parameters = 0;
@@ -278,7 +278,7 @@ storage_test! {
             let path = path_of(&shop, &operation).await;
             for parameter in operation.text["parameters"].as_array().into_iter().flatten() {
                 let name = parameter["name"].as_str().unwrap();
-                // An opaque value that an answer gives, and what only the owner of a secret can make.
+                // Opaque values from earlier responses, and signatures.
                 if ["cursor", "X-Razorpay-Signature", "X-Razorpay-Event-Id"].contains(&name)
                     || name.starts_with("If-")
                 {
@@ -311,7 +311,7 @@ storage_test! {
         assert!(parameters >= 30, "{parameters}");
     }
 
-    async fn a_null_is_accepted_only_where_the_schema_has_it(shop: TestShop) {
+    async fn null_is_accepted_only_where_the_schema_allows_it(shop: TestShop) {
         let admin = shop.admin().await;
         let mut generator = Generator::new();
         let mut nullable = Vec::new();
@@ -335,7 +335,7 @@ storage_test! {
         }
         assert_eq!(nullable, ["categoryId", "categoryId"]);
         assert!(fields >= 25, "{fields}");
-        // Nothing of a change with a null is made.
+        // A rejected change is not applied in part.
         let product = shop.product("Kettle", 2_000, 9).await;
         let change = json!({ "name": "Pot", "price": null });
         admin.patch(&format!("/products/{product}"), change).await.blames("price");
@@ -362,7 +362,7 @@ storage_test! {
         }
     }
 
-    async fn a_period_may_reach_from_the_first_to_the_last_moment(shop: TestShop) {
+    async fn time_ranges_accept_the_earliest_and_latest_timestamps(shop: TestShop) {
         let product = shop.product("Kettle", 500, 5).await;
         shop.customer("ada").await.place_order(&product, 1).await;
         let admin = shop.admin().await;

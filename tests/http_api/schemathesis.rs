@@ -1,9 +1,9 @@
-//! The OpenAPI document against the running shop, by a tool that knows nothing else about it.
+//! Schemathesis tests the running shop against its OpenAPI document.
 
 use crate::support::{Client, Prepared, Schemathesis, TestShop, live::Served, storage_test};
 
-/// What Schemathesis finds no way to on its own: a product in the client's cart, two orders of which
-/// one is paid, and an account whose role may change.
+/// Creates what Schemathesis cannot reach on its own: a product in the client's cart, two orders, one of them
+/// paid, and an account whose role may change.
 async fn prepare(shop: &TestShop, client: &Client<'_>) -> Prepared {
     let product = shop.product("Kettle", 2_000, 9).await;
     let order = client.place_order(&product, 1).await;
@@ -20,7 +20,7 @@ async fn prepare(shop: &TestShop, client: &Client<'_>) -> Prepared {
     ]
 }
 
-/// All checks and phases, with the client's token unless `token` is `None`.
+/// Runs all checks and phases, with this token if there is one.
 async fn run(shop: &TestShop, client: &Client<'_>, token: Option<&str>) {
     let Some(schemathesis) = Schemathesis::installed() else {
         return;
@@ -30,7 +30,7 @@ async fn run(shop: &TestShop, client: &Client<'_>, token: Option<&str>) {
     let served = Served::start(shop).await;
     schemathesis.finds_nothing(&served, token, prepared).await;
     let me = client.get("/me").await;
-    assert_eq!(me.status, 200, "the session ended on the way: {me:?}");
+    assert_eq!(me.status, 200, "the session has ended: {me:?}");
     assert_eq!(me.text("/role"), role);
 }
 

@@ -135,7 +135,7 @@ pub struct Config {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// The header with the client's address that trusted proxies set, instead of `X-Forwarded-For`.
     pub client_ip_header: Option<http::HeaderName>,
-    /// The maximum number of open WebSockets per client network.
+    /// The maximum number of open WebSocket connections per client network.
     pub sockets_per_address: usize,
     /// The maximum number of open connections. `None` means as many as the limit of open files allows.
     pub max_connections: Option<usize>,

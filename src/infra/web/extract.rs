@@ -151,7 +151,7 @@ pub fn unknown_field(name: impl Into<String>, expected: &str) -> Error {
     Error::field(
         name,
         "unknown-field",
-        format!("is not known here, {expected}"),
+        format!("is not a known field, {expected}"),
     )
 }
 

@@ -39,10 +39,13 @@ pub fn base() -> openapi::OpenApi {
 }
 
 /// Adds to every operation what all of them have in common: the general error responses with their problem
-/// codes, and that optional values are omitted instead of `null`.
+/// codes, ids in `camelCase`, and that optional values are omitted instead of `null`.
 pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (writes, operation) in operations(item) {
+            if let Some(id) = &mut operation.operation_id {
+                *id = camel_case(id);
+            }
             let needs_token = operation.security.is_some();
             let has_path_id = path.contains('{');
             let has_body = operation.request_body.is_some();
@@ -103,6 +106,18 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
         }
     }
     document
+}
+
+/// Converts a handler's name to the `camelCase` that client generators use.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut id, word| {
+        let mut chars = word.chars();
+        id.extend(chars.next().map(|c| c.to_ascii_uppercase()));
+        id.push_str(chars.as_str());
+        id
+    })
 }
 
 /// Returns the operations of a path, each with whether it may write.
