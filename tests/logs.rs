@@ -1,5 +1,4 @@
-//! What the log must never hold, at its most talkative, whatever is asked for: a secret, or a line that
-//! somebody outside has written.
+//! Even at its most verbose level, the log contains no secrets, and clients cannot inject lines.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Process, Remote, SmtpServer, storage_test};
 
-/// Secrets of the operator, each unlike any other text.
+/// Secrets of the operator, each a unique text.
 const JWT: &str = "canary-jwt-3f9a1c77e0b24d58a6c2f1e09b7d4a35";
 const WEBHOOK: &str = "canary-webhook-51d0c3b7";
 const SMTP: &str = "canary-smtp-8f2e6a90";
@@ -17,7 +16,7 @@ const PASSWORD: &str = "canary-password-c41b7e";
 const WRONG: &str = "canary-wrong-password-77d2";
 const NEW: &str = "canary-new-password-e05f";
 
-/// Collects what a server says, on a thread of its own.
+/// Collects the log of a server on a separate thread.
 fn listen(process: &mut Process) -> std::thread::JoinHandle<Vec<String>> {
     let lines = process.says();
     std::thread::spawn(move || lines.collect())
@@ -72,7 +71,7 @@ storage_test! {
         assert_eq!(refused.status, 422);
         assert_eq!(post(&visitor, "/auth/reset-password", json!({ "token": token, "password": NEW })).await.status, 204);
         secrets.insert("a link to set a password", token);
-        // What is malformed is not quoted either.
+        // Malformed bodies are not quoted either.
         for body in [format!("{{\"password\":\"{PASSWORD}\""), format!("[\"{NEW}\"]"), format!("{{\"email\":\"{WRONG}\"}}")] {
             let answer = visitor.call(Method::POST, "/auth/login", &json_body, body).await.unwrap();
             assert!(answer.status == 400 || answer.status == 422);
@@ -83,7 +82,7 @@ storage_test! {
         process.terminate();
         assert!(process.wait().success());
         let log = log.join().unwrap();
-        assert!(log.len() > 12, "the log says little: {log:?}");
+        assert!(log.len() > 12, "the log is almost empty: {log:?}");
         for line in &log {
             for (what, secret) in &secrets {
                 assert!(!line.contains(secret.as_str()), "{what} is logged: {line}");
@@ -92,7 +91,7 @@ storage_test! {
         }
     }
 
-    async fn the_code_of_a_phone_is_on_the_console_and_nowhere_else(site: Site) {
+    async fn phone_codes_are_written_only_to_the_console(site: Site) {
         let mut process = site.start_with(&[("SHOP_LOG", "trace")]);
         let log = listen(&mut process);
         let ada = Remote::new(&process).registered("ada").await;
@@ -103,12 +102,12 @@ storage_test! {
         let (said, logged): (Vec<_>, Vec<_>) = log.iter().partition(|line| line.starts_with("[sms] "));
         assert_eq!(said.len(), 1);
         let code = said[0].rsplit_once(' ').unwrap().1;
-        // Longer numbers, as ids and times, may hold the same six digits.
+        // Longer numbers, e.g. ids and times, may contain the same six digits.
         let is_code = |line: &&String| line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == code);
         assert!(!logged.iter().any(is_code), "{code} is logged");
     }
 
-    async fn nobody_outside_writes_a_line(site: Site) {
+    async fn clients_cannot_inject_log_lines(site: Site) {
         for format in ["text", "json"] {
             let mut process = site.start_with(&[("SHOP_LOG", "trace"), ("SHOP_LOG_FORMAT", format)]);
             let log = listen(&mut process);
@@ -135,7 +134,7 @@ storage_test! {
 }
 
 #[test]
-fn the_configuration_is_shown_without_its_secrets() {
+fn shown_configuration_redacts_secrets() {
     let here = tempfile::tempdir().unwrap();
     for json in [&[][..], &["--json"]] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_shop"))

@@ -1,4 +1,4 @@
-//! Packages, the example configuration and the workflows agree with the program.
+//! The files in `packaging/` match the program: settings, timeouts, copied files.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -9,12 +9,12 @@ fn text(path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap()
 }
 
-/// Returns the keys of the example configuration: those with default values, and those with sample values.
-fn example_config() -> (Layer, Layer) {
+/// Returns the settings of the example file that show their defaults, and those with example values.
+fn example() -> (Layer, Layer) {
     let text = text("packaging/shop.example.toml");
     assert!(
         parse_file(&text).unwrap().is_empty(),
-        "every line is a comment"
+        "everything is commented out"
     );
     let is_key =
         |line: &&str| line.contains(" = ") && line.starts_with('#') && !line.starts_with("# ");
@@ -38,8 +38,8 @@ fn example_config() -> (Layer, Layer) {
 }
 
 #[test]
-fn the_example_configuration_lists_every_key_with_its_default() {
-    let (defaults, examples) = example_config();
+fn the_example_has_every_setting_with_its_default() {
+    let (defaults, examples) = example();
     let plain = format!("{:?}", Config::from_layers(&[]).unwrap());
     assert_eq!(
         format!(
@@ -61,7 +61,7 @@ fn the_example_configuration_lists_every_key_with_its_default() {
 }
 
 #[test]
-fn every_variable_in_a_package_is_a_setting() {
+fn packages_use_only_known_variables() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -78,8 +78,8 @@ fn every_variable_in_a_package_is_a_setting() {
 }
 
 #[test]
-fn stop_timeouts_are_longer_than_a_graceful_shutdown() {
-    let shutdown = 11; // seconds: drain notice and shutdown timeout of `server/accept.rs`
+fn stop_timeouts_exceed_the_shutdown_time() {
+    let shutdown = 11; // seconds: `DRAIN_NOTICE` and `SHUTDOWN_TIMEOUT` of `server/accept.rs`
     let seconds = |path: &str, key: &str| -> u64 {
         let text = text(path);
         let line = text
@@ -110,7 +110,7 @@ fn the_dockerfile_copies_existing_files() {
     assert!(dockerfile.contains(toolchain));
     assert!(
         dockerfile.contains("COPY .cargo .cargo"),
-        "it contains the compile options of SQLite"
+        "it configures how SQLite is compiled"
     );
     let ignored = text(".dockerignore");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -126,7 +126,7 @@ fn the_dockerfile_copies_existing_files() {
             assert!(root.join(source).exists(), "{line}");
             assert!(
                 !ignored.lines().any(|pattern| pattern == *source),
-                "{source} is ignored"
+                "{source} is in .dockerignore"
             );
         }
     }

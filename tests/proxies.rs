@@ -1,5 +1,5 @@
-//! The real program behind nginx and Caddy, which are set up by the files in `packaging/`. Every
-//! feature that a client uses works there as it does without a proxy.
+//! The real program behind nginx and Caddy, configured by the files in `packaging/`. Every feature works there as
+//! it does without a proxy.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ use crate::support::{
 const SECRET: &str = "a webhook secret of this test";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// A shop and the proxy in front of it.
+/// A shop behind a proxy.
 struct Front {
     kind: Kind,
     /// The shop's public URL.
@@ -39,7 +39,7 @@ impl Front {
         let url = format!("http://{address}{}", kind.path());
         let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_shop"));
         program.envs([
-            // With a slash at the end, as operators write it.
+            // With a slash at the end, as an operator may write it.
             ("SHOP_PUBLIC_URL", &*format!("{url}/")),
             ("SHOP_TRUSTED_PROXIES", "127.0.0.1"),
             ("SHOP_RAZORPAY_WEBHOOK_SECRET", SECRET),
@@ -77,7 +77,7 @@ impl Front {
         })
     }
 
-    /// A URL that a response names.
+    /// Resolves a link in the response of `path`.
     fn resolve(&self, path: &str, link: &str) -> Url {
         Url::parse(&format!("{}{path}", self.url))
             .unwrap()
@@ -97,7 +97,7 @@ impl Front {
 
 const PASSWORD: &str = "correct horse battery";
 
-/// Fetches a URL, which must lead to a document of this type; returns its text.
+/// Fetches a URL and checks its content type. Returns the text.
 async fn fetch(url: Url, content_type: &str) -> String {
     let answer = reqwest::get(url.clone()).await.unwrap();
     assert_eq!(answer.status(), 200, "{url}");
@@ -144,7 +144,7 @@ async fn every_feature_works_behind_caddy_under_a_path() {
     every_feature_works(Kind::CaddyPath).await;
 }
 
-/// A tag that the proxy changed as it compressed the response means the same version.
+/// An entity tag that the proxy changed while compressing identifies the same version.
 async fn tags(front: &Front) {
     let made = front.product("Kettle").await;
     let path = format!("/products/{}", made.text("/id"));
@@ -191,7 +191,7 @@ async fn tags(front: &Front) {
     assert_eq!(deleted.status, 204);
 }
 
-/// `Location` and `Link` lead to where the client came from.
+/// `Location` and `Link` resolve to URLs behind the proxy.
 async fn links(front: &Front) {
     for name in ["Cup", "Mug"] {
         let made = front.product(name).await;
@@ -214,7 +214,7 @@ async fn links(front: &Front) {
     assert!(text.contains("\"page\":2"), "{text}");
 }
 
-/// Pages load what they name, under a path, too.
+/// Pages load their assets, also under a path.
 async fn pages(front: &Front) {
     let missing = front.visitor.get("/nowhere").await;
     missing.is_problem_under(front.kind.path(), 404, "not-found");
@@ -236,7 +236,7 @@ async fn pages(front: &Front) {
             };
             named += 1;
             let script = fetch(page.join(name).unwrap(), kind).await;
-            // The script asks the API by a path that is relative to its page.
+            // The script calls the API by a path relative to its page.
             if let Some((_, rest)) = script.split_once("path: '") {
                 let api = page.join(rest.split('\'').next().unwrap()).unwrap();
                 let request = reqwest::Client::new().post(api).header(JSON.0, JSON.1);
@@ -286,7 +286,7 @@ async fn uploads(front: &Front) {
     );
     fetch(Url::parse(&image).unwrap(), "image/png").await;
     fetch(Url::parse(&format!("{image}?w=320")).unwrap(), "image/").await;
-    // The limits are the shop's own.
+    // The shop's limits apply, not smaller ones of the proxy.
     let path = front.kind.path();
     let large = (0..8).fold(product(), |form, _| form.image(&vec![7; 5 << 20]));
     post(&form, large.body())
@@ -322,7 +322,7 @@ async fn early_errors(front: &Front) {
         .await
         .unwrap();
     refused.is_problem_under(front.kind.path(), 413, "payload-too-large");
-    // A client that reads only when it has sent everything.
+    // A client that reads only after it has sent everything.
     let path = front.kind.path();
     for body in [10 << 10, 3 << 20] {
         let mut wire = Wire::to(&format!("http://{}", front.proxy.address)).await;
@@ -337,7 +337,7 @@ async fn early_errors(front: &Front) {
     }
 }
 
-/// `Idempotency-Key` and a webhook, whose signature covers each byte of its body.
+/// `Idempotency-Key`, and a webhook whose signature covers every byte of its body.
 async fn orders(front: &Front) {
     let ada = front.visitor.registered("ada").await;
     let kettle = front.product("Kettle").await.text("/id");
@@ -369,7 +369,7 @@ async fn orders(front: &Front) {
     assert_eq!(ada.get(&path).await.text("/status"), "PAID");
 }
 
-/// The shop counts by the client's address, which only the proxy can name.
+/// Rate limits count by the client's address, which the proxy forwards.
 async fn clients(front: &Front) {
     let left = async |source: &str, claimed: &str| -> u64 {
         let source: IpAddr = source.parse().unwrap();
@@ -378,8 +378,8 @@ async fn clients(front: &Front) {
         let token = r#"{"token":"x"}"#;
         let asked = client.call(Method::POST, "/auth/verify-email", &headers, token);
         let answer = asked.await.unwrap();
-        let standing = answer.header("ratelimit").unwrap().to_owned();
-        standing.split(['=', ';']).nth(2).unwrap().parse().unwrap()
+        let quota = answer.header("ratelimit").unwrap().to_owned();
+        quota.split(['=', ';']).nth(2).unwrap().parse().unwrap()
     };
     let full = left("127.0.0.2", "198.51.100.1").await;
     for _ in 0..5 {
@@ -389,7 +389,7 @@ async fn clients(front: &Front) {
     assert_eq!(left("127.0.0.3", "127.0.0.2").await, full);
 }
 
-/// Heads as browsers send them pass; what is too large is refused by whoever meets it first.
+/// Usual request heads pass. A head that is too large is rejected by the proxy or the shop.
 async fn heads(front: &Front) {
     let with_cookie = async |bytes: usize| {
         let cookie = "a".repeat(bytes);

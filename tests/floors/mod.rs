@@ -1,5 +1,5 @@
-//! Checks the architecture: which module may import which, and where SQL, HTTP and transactions may be.
-//! It reads the text of the source, so that each breach has a file and a line.
+//! Checks the architecture: which module may import which, and where SQL, HTTP and transactions are allowed. It
+//! reads the source text, so that every violation has a file and a line.
 
 mod source;
 mod tokens;
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use source::{File, files};
 use tokens::has;
 
-/// Every part of `src/`: its layer, and what it may import beside the layers below. Enter a new module here
+/// Every part of `src/`: its layer, and what it may import in addition to the layers below. Add a new module here
 /// first.
 const LAYERS: &[(&str, u8, &str)] = &[
     ("core", 0, "core"),
@@ -46,7 +46,7 @@ const LAYERS: &[(&str, u8, &str)] = &[
     ("lib main", 5, ""),
 ];
 
-/// Which part owns a table; nothing else has SQL on it.
+/// The owner of each table. Only the owner may have SQL on it.
 const TABLES: &[(&str, &str)] = &[
     ("infra/db", "events fresh_events settings timers"),
     ("infra/ports", "mock_payments"),
@@ -67,7 +67,7 @@ const TABLES: &[(&str, &str)] = &[
     ("domain/payments", "payment_events payments refunds"),
 ];
 
-/// SQL on another part's table that is there on purpose: the file, the table.
+/// The exceptions: a file, and a table of another part on which it has SQL.
 const FOREIGN_TABLES: &[(&str, &str)] = &[
     ("src/infra/db/outbox.rs", "outbox"),
     ("src/infra/db/transfer/copy.rs", "kept_counts"),
@@ -82,11 +82,11 @@ const FOREIGN_TABLES: &[(&str, &str)] = &[
     ("src/domain/cart/store.rs", "products"),
 ];
 
-/// Domains whose files still import each other in cycles.
-const CYCLIC: &str = "domain/accounts domain/media";
+/// The domains whose files still have import cycles.
+const CYCLIC: &str = "";
 
-/// Code that may be in certain places only, and the remedy. A place is the beginning of a path, or the name of
-/// a file (`http.rs`) or folder (`http/`) in a domain.
+/// Code that is allowed in certain places only, and the remedy. A place is a path prefix, or the name of a file
+/// (`http.rs`) or folder (`http/`) in a domain.
 const PLACES: &[(&str, &str, &str)] = &[
     (
         "axum axum_extra utoipa_axum StatusCode",
@@ -106,7 +106,7 @@ const PLACES: &[(&str, &str, &str)] = &[
 const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/web/idempotency.rs src/infra/ports/gateway/mock/store.rs \
      src/domain/catalog/search/ store";
 
-/// The most statements that differ between the engines: each can make the two behave differently.
+/// The maximum number of statements that differ between the engines. Each can make their behaviour differ.
 const MAX_EITHER: usize = 6;
 
 const MAX_LINES: usize = 700;
@@ -125,8 +125,8 @@ fn files_of_a_domain_import_each_other_without_cycles() {
         }
     }
     domains.retain(|domain, _| !has(CYCLIC, domain));
-    let breaches: Vec<String> = domains.values().filter_map(|files| cycle(files)).collect();
-    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+    let violations: Vec<String> = domains.values().filter_map(|files| cycle(files)).collect();
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn the_engines_share_their_statements() {
 }
 
 #[test]
-fn breaches_are_caught() {
+fn violations_are_detected() {
     let allowed = r#"
 src/core/id.rs                 use crate::core::{money::Money, error::{self, Error}};
 src/domain/cart/mod.rs         use crate::{domain::catalog::{self, Sku}, infra::db::Tx}; // crate::domain::orders
@@ -202,11 +202,11 @@ src/domain/orders/mod.rs       #![allow(dead_code)]"#;
             let (path, code) = example.split_once(' ').expect("a path, then code");
             let text = format!("//! Doc.\n{}", code.replace('⏎', "\n"));
             let file = File::new(path, text);
-            let breaches: Vec<String> = [imports, sql, tables, places, doc_comment, length]
+            let violations: Vec<String> = [imports, sql, tables, places, doc_comment, length]
                 .iter()
                 .flat_map(|rule| rule(&file))
                 .collect();
-            assert_eq!(breaches.len(), expected, "{example}: {breaches:?}");
+            assert_eq!(violations.len(), expected, "{example}: {violations:?}");
         }
     }
     let long = File::new("src/core/id.rs", "\n".repeat(MAX_LINES + 1));
@@ -216,7 +216,7 @@ src/domain/orders/mod.rs       #![allow(dead_code)]"#;
 }
 
 #[test]
-fn a_cycle_is_caught() {
+fn cycles_are_detected() {
     let domain = |store: &str| {
         [
             (
@@ -238,11 +238,11 @@ fn a_cycle_is_caught() {
     }
 }
 
-// The rules: each returns the breaches of one file.
+// The rules. Each returns the violations in one file.
 
 fn imports(file: &File) -> Vec<String> {
     let from = file.part();
-    let Some((layer, beside)) = layer_of(&from) else {
+    let Some((layer, also_allowed)) = layer_of(&from) else {
         return vec![file.at(1, &format!("add `{from}` and its layer to `LAYERS`"))];
     };
     let imported: BTreeSet<(usize, String)> = file
@@ -250,17 +250,17 @@ fn imports(file: &File) -> Vec<String> {
         .into_iter()
         .map(|(line, path)| (line, File::part_of(&path)))
         .collect();
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for (line, to) in imported {
         let remedy = match layer_of(&to) {
-            _ if to == from || has(beside, &to) => continue,
+            _ if to == from || has(also_allowed, &to) => continue,
             Some((below, _)) if below < layer => continue,
             Some(_) => "move what both need to a lower layer, or pass it in from above",
             None => "not in `LAYERS`: name the module that owns it, or enter a new one there",
         };
-        breaches.push(file.at(line, &format!("`{from}` imports `{to}`: {remedy}")));
+        violations.push(file.at(line, &format!("`{from}` imports `{to}`: {remedy}")));
     }
-    breaches
+    violations
 }
 
 fn sql(file: &File) -> Vec<String> {
@@ -276,7 +276,7 @@ fn sql(file: &File) -> Vec<String> {
 
 fn tables(file: &File) -> Vec<String> {
     let part = file.part();
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for token in file.tokens() {
         for table in token.tables() {
             let owner = TABLES.iter().find(|(_, tables)| has(tables, table));
@@ -287,12 +287,12 @@ fn tables(file: &File) -> Vec<String> {
                 continue;
             }
             if !FOREIGN_TABLES.contains(&(file.path.as_str(), table)) {
-                let breach = format!("`{table}` belongs to `{owner}`: call it instead");
-                breaches.push(file.at(token.line, &breach));
+                let violation = format!("`{table}` belongs to `{owner}`: call it instead");
+                violations.push(file.at(token.line, &violation));
             }
         }
     }
-    breaches
+    violations
 }
 
 fn places(file: &File) -> Vec<String> {
@@ -352,13 +352,13 @@ fn cycle(files: &[File]) -> Option<String> {
     }
     graph.keys().find_map(|start| {
         let mut trail = vec![start.clone()];
-        leads_back(&graph, start, start, &mut trail, &mut BTreeSet::new())
+        find_cycle(&graph, start, start, &mut trail, &mut BTreeSet::new())
             .then(|| format!("{part}: {}", trail.join(" -> ")))
     })
 }
 
-/// Searches a way from `node` to `start`, which the trail then holds.
-fn leads_back(
+/// Searches a path from `node` to `start`. If there is one, `trail` holds it.
+fn find_cycle(
     graph: &BTreeMap<String, BTreeSet<String>>,
     start: &str,
     node: &str,
@@ -368,7 +368,7 @@ fn leads_back(
     for next in graph.get(node).into_iter().flatten() {
         trail.push(next.clone());
         if next == start
-            || (seen.insert(next.clone()) && leads_back(graph, start, next, trail, seen))
+            || (seen.insert(next.clone()) && find_cycle(graph, start, next, trail, seen))
         {
             return true;
         }
@@ -379,19 +379,19 @@ fn leads_back(
 
 fn assert_none(folders: &[&str], rule: fn(&File) -> Vec<String>) {
     let files = folders.iter().flat_map(|folder| files(folder));
-    let breaches: Vec<String> = files.flat_map(|file| rule(&file)).collect();
+    let violations: Vec<String> = files.flat_map(|file| rule(&file)).collect();
     assert!(
-        breaches.is_empty(),
-        "{} breaches:\n{}",
-        breaches.len(),
-        breaches.join("\n")
+        violations.is_empty(),
+        "{} violations:\n{}",
+        violations.len(),
+        violations.join("\n")
     );
 }
 
-/// The layer of a part, and what it may import beside the layers below.
+/// Returns the layer of a part, and what it may import in addition to the layers below.
 fn layer_of(part: &str) -> Option<(u8, &'static str)> {
     let row = LAYERS.iter().find(|(names, ..)| has(names, part));
-    row.map(|&(_, layer, beside)| (layer, beside))
+    row.map(|&(_, layer, also_allowed)| (layer, also_allowed))
 }
 
 fn is_domain(file: &File) -> bool {

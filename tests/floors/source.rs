@@ -1,4 +1,4 @@
-//! A source file as the rules see it: its place in the tree, its imports, and the code in it.
+//! A source file: its place in the module tree, its imports and its code.
 
 use std::{fs, path::Path};
 
@@ -41,23 +41,23 @@ impl File {
         Self { path, text }
     }
 
-    /// The file and line of a breach.
+    /// Formats a violation with its file and line.
     pub(super) fn at(&self, line: usize, what: &str) -> String {
         format!("{}:{line}: {what}", self.path)
     }
 
-    /// The steps of the path below `src`: `["domain", "orders", "http", "admin"]`.
-    fn steps(&self) -> Vec<String> {
+    /// The components of the path below `src`: `["domain", "orders", "http", "admin"]`.
+    fn components(&self) -> Vec<String> {
         let path = self.path.trim_end_matches(".rs");
         path.split('/').skip(1).map(str::to_owned).collect()
     }
 
-    /// The part of the program that the file belongs to: `domain/orders`, `server`.
+    /// The part of the program to which the file belongs: `domain/orders`, `server`.
     pub(super) fn part(&self) -> String {
-        Self::part_of(&self.steps())
+        Self::part_of(&self.components())
     }
 
-    /// The part that a path names: in `infra` and `domain` each folder is one.
+    /// The part of a path. In `infra` and `domain`, each folder is a part.
     pub(super) fn part_of(path: &[String]) -> String {
         let depth = match path.first().map(String::as_str) {
             Some("infra" | "domain") => 2,
@@ -69,15 +69,15 @@ impl File {
         }
     }
 
-    /// The file or folder of a domain that this belongs to: `store`, `place`, `mod`.
+    /// The file or folder within a domain to which this file belongs: `store`, `place`, `mod`.
     pub(super) fn child(&self) -> String {
-        self.steps().get(2).cloned().unwrap_or_default()
+        self.components().get(2).cloned().unwrap_or_default()
     }
 
-    /// Whether the file is below one of these paths or, in a domain, in a file or folder of that name.
+    /// Returns whether the file is below one of these paths or, in a domain, in a file or folder of that name.
     pub(super) fn is_in(&self, places: &str, is_domain: bool) -> bool {
-        let steps = self.steps();
-        let layers = steps.get(2..).unwrap_or_default();
+        let components = self.components();
+        let layers = components.get(2..).unwrap_or_default();
         places.split(' ').any(|place| {
             let path = place.contains('/') && self.path.starts_with(place);
             path || (is_domain && layers.iter().any(|layer| layer == place))
@@ -88,7 +88,7 @@ impl File {
         tokens(&self.text)
     }
 
-    /// Where this code is, however it is formatted.
+    /// Finds this code, whatever its formatting.
     pub(super) fn find(&self, code: &str, remedy: &str) -> Vec<String> {
         let row = tokens(code);
         let may_match = row.iter().all(|part| self.text.contains(part.text)); // saves the parsing
@@ -99,16 +99,16 @@ impl File {
             .collect()
     }
 
-    /// The module that the file is: a folder's `mod.rs` is the folder.
+    /// The module path of the file. `mod.rs` stands for its folder.
     fn module(&self) -> Vec<String> {
-        let mut steps = self.steps();
-        if steps.last().is_some_and(|last| last == "mod") {
-            steps.pop();
+        let mut components = self.components();
+        if components.last().is_some_and(|last| last == "mod") {
+            components.pop();
         }
-        steps
+        components
     }
 
-    /// Each path that begins with `crate`, `self` or `super`, from the crate's root, with its line.
+    /// Returns each path that begins with `crate`, `self` or `super`, resolved from the crate root, with its line.
     pub(super) fn imports(&self) -> Vec<(usize, Vec<String>)> {
         let tokens = self.tokens();
         let mut found = Vec::new();
@@ -141,7 +141,7 @@ impl File {
         found
     }
 
-    /// What a `mod.rs` exports from its children: the name, the child.
+    /// Returns what a `mod.rs` re-exports from its children: the name and the child.
     pub(super) fn exports(&self) -> Vec<(String, String)> {
         let depth = self.module().len();
         let exported = self

@@ -1,10 +1,10 @@
-//! A tokenizer for Rust, as far as the rules need it: it drops comments and white space and keeps literals
-//! apart from code. It does not know nested block comments.
+//! A minimal tokenizer for Rust: it drops comments and whitespace, and separates literals from code. It does not
+//! support nested block comments.
 
-/// Statements in capitals that more text follows: `"DELETE"` alone is a method.
+/// SQL statements, in upper case and followed by more text: `"DELETE"` alone is an HTTP method.
 const SQL: &str = "ALTER CREATE DELETE DROP INSERT PRAGMA REPLACE SELECT UPDATE VACUUM WITH";
 
-/// A word, a literal or a single sign, with the line that it begins on.
+/// A word, a literal or a single symbol, with its line.
 #[derive(Clone, Copy)]
 pub(super) struct Token<'a> {
     pub(super) line: usize,
@@ -36,14 +36,14 @@ impl Token<'_> {
     }
 }
 
-/// The paths that begin with the first token, one for each leaf of a braced group, with their lines.
+/// Returns the paths that begin with the first token, one per leaf of a braced group, with their lines.
 pub(super) fn paths<'a>(tokens: &[Token<'a>]) -> Vec<(usize, Vec<&'a str>)> {
     let mut found = Vec::new();
     tree(tokens, &[], &mut found);
     found
 }
 
-/// Reads one tree of paths; returns how many tokens it has.
+/// Parses one tree of paths. Returns its number of tokens.
 fn tree<'a>(
     tokens: &[Token<'a>],
     prefix: &[&'a str],
@@ -74,13 +74,13 @@ fn tree<'a>(
             break;
         }
         at += 2;
-        let goes_on = |token: &Token<'_>| {
+        let continues = |token: &Token<'_>| {
             token.text == "{"
                 || token
                     .text
                     .starts_with(|c: char| c.is_alphanumeric() || c == '_')
         };
-        if !tokens.get(at).is_some_and(goes_on) {
+        if !tokens.get(at).is_some_and(continues) {
             break; // `::<…>`, `::*`
         }
     }
@@ -88,7 +88,7 @@ fn tree<'a>(
     at
 }
 
-/// Whether a word is among others, which spaces part.
+/// Returns whether a list of words, separated by spaces, contains a word.
 pub(super) fn has(words: &str, word: &str) -> bool {
     words.split(' ').any(|each| each == word)
 }
@@ -107,7 +107,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
     found
 }
 
-/// The length of the comment, literal, word or sign that a text begins with.
+/// Returns the length of the comment, literal, word or symbol at the start of a text.
 fn lexeme(rest: &str) -> usize {
     let until = |from: usize, end: &str| {
         rest[from..]
@@ -143,7 +143,7 @@ fn lexeme(rest: &str) -> usize {
 }
 
 fn quoted(rest: &str, quote: char) -> usize {
-    let mut escaped = true; // the opening quote closes nothing
+    let mut escaped = true; // skips the opening quote
     for (at, c) in rest.char_indices() {
         if c == quote && !escaped {
             return at + 1;

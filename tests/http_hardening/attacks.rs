@@ -1,9 +1,8 @@
-//! Strangers attack the real program, with its default settings and 256 file descriptors, while an honest
-//! customer buys.
+//! Attacks on the real program, with default settings and 256 file descriptors, while a customer buys.
 //!
-//! Each attack runs for `SHOP_TEST_ATTACK_SECONDS` (3 unless set), on a catalog of
-//! `SHOP_TEST_ATTACK_PRODUCTS` (500 unless set). The nightly run gives each a minute; only then the pace of
-//! the customer is checked, since a short run measures the machine rather than the program.
+//! Each attack runs for `SHOP_TEST_ATTACK_SECONDS` (default 3), on a catalog of `SHOP_TEST_ATTACK_PRODUCTS`
+//! (default 500). The nightly run sets a minute. Only then the customer's latency is checked, since a short run
+//! measures the machine rather than the program.
 
 use std::{
     env,
@@ -29,16 +28,16 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
 use crate::support::{Process, Remote, Site, address, storage_test};
 
-/// The most memory that the program may ever hold, in kB.
+/// The maximum peak memory of the program, in kB.
 const MAX_MEMORY: usize = 256 * 1024;
 
-/// How slow one purchase in a hundred may be.
+/// The maximum p99 latency of a purchase.
 const MAX_P99: Duration = Duration::from_secs(2);
 
-/// A run of at least this many seconds for each attack checks the pace.
-const PACE_FROM: u64 = 60;
+/// The latency is checked if each attack runs for at least this many seconds.
+const MIN_LATENCY_RUN: u64 = 60;
 
-/// A number that no other request has.
+/// Returns a unique number.
 fn serial() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -48,7 +47,7 @@ fn number(variable: &str, default: u64) -> u64 {
     env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
-/// The program under attack, and how long each attack lasts.
+/// The program under attack, and the end of the attack.
 #[derive(Clone)]
 struct Target {
     server: SocketAddr,
@@ -68,7 +67,7 @@ impl Target {
         socket.connect(self.server).await
     }
 
-    /// Sends one request and reads what comes back, whatever it is.
+    /// Sends one request and reads the response, if there is one.
     async fn request(&self, network: u8, host: u8, request: &str) {
         let exchange = async {
             let mut stream = self.connect(network, host).await?;
@@ -88,7 +87,7 @@ fn post(path: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// Repeats `work` on so many tasks until the attack is over.
+/// Repeats `work` on this many tasks until the attack is over.
 async fn repeat<F: Future<Output = ()> + Send + 'static>(
     target: &Target,
     tasks: u8,
@@ -106,7 +105,7 @@ async fn repeat<F: Future<Output = ()> + Send + 'static>(
     running.join_all().await;
 }
 
-/// Bodies in chunks of one byte, which are never finished.
+/// Unfinished bodies in one-byte chunks.
 async fn trickled_bodies(target: Target) {
     repeat(&target, 40, |target, task| async move {
         let signature = "ab".repeat(32);
@@ -145,7 +144,7 @@ async fn registrations(target: Target) {
     .await;
 }
 
-/// Three hundred connections that ask for much and read nothing.
+/// Three hundred connections that request large responses and read nothing.
 async fn silent_readers(target: Target) {
     let request = "GET /openapi.json HTTP/1.1\r\nhost: shop.test\r\n\r\n".repeat(50);
     let mut held = Vec::new();
@@ -162,7 +161,7 @@ async fn silent_readers(target: Target) {
     }
 }
 
-/// Searches that match much, from one address and inside its limit.
+/// Searches with many matches, from one address and within its rate limit.
 async fn searches(target: Target) {
     repeat(&target, 18, |target, task| async move {
         let words = ["a", "s", "c", "b%20s", "the%20a"];
@@ -178,7 +177,7 @@ async fn searches(target: Target) {
     .await;
 }
 
-/// Sockets that replay everything and do not read.
+/// WebSockets that replay all events and read nothing.
 async fn replays(target: Target) {
     let mut held = Vec::new();
     while target.is_under_attack() {
@@ -197,7 +196,7 @@ async fn replays(target: Target) {
     }
 }
 
-/// Pictures at widths that must be made.
+/// Thumbnails that must be generated.
 async fn resized_images(target: Target) {
     repeat(&target, 20, |target, task| async move {
         let width = [320, 640, 1280][usize::from(task) % 3];
@@ -210,7 +209,7 @@ async fn resized_images(target: Target) {
     .await;
 }
 
-/// Readiness checks, and sockets that send nothing but pings.
+/// Readiness checks, and WebSockets that only send pings.
 async fn checks_and_pings(target: Target) {
     let checks = repeat(&target, 10, |target, task| async move {
         let request = "GET /readyz HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n";
@@ -267,7 +266,7 @@ async fn forged_addresses(target: Target) {
     .await;
 }
 
-/// Buys until the attacks are over, and keeps how long each purchase took.
+/// Buys until the attacks are over. Returns the duration of each purchase.
 async fn buy(customer: Remote, product: String, until: Instant) -> Vec<Duration> {
     let mut durations = Vec::new();
     while Instant::now() < until {
@@ -289,7 +288,7 @@ async fn buy(customer: Remote, product: String, until: Instant) -> Vec<Duration>
 }
 
 storage_test! {
-    async fn an_honest_customer_buys_while_strangers_attack(site: Site) {
+    async fn a_customer_can_buy_during_attacks(site: Site) {
         let seconds = number("SHOP_TEST_ATTACK_SECONDS", 3);
         let products = number("SHOP_TEST_ATTACK_PRODUCTS", 500).to_string();
         let seeded = site.run(&["admin", "seed", "--products", &products, "--customers", "0"]);
@@ -299,9 +298,9 @@ storage_test! {
         command.args(["--nofile=256:256", env!("CARGO_BIN_EXE_shop")]);
         command.env("SHOP_RATE_LIMIT", "on");
         let process = site.start_as(command);
-        let honest = Remote::from(&process, "127.0.0.9".parse::<IpAddr>().unwrap());
-        let honest = honest.registered("honest").await;
-        let image = picture(&site, &honest, &process).await;
+        let customer = Remote::from(&process, "127.0.0.9".parse::<IpAddr>().unwrap());
+        let customer = customer.registered("honest").await;
+        let image = image_path(&site, &customer, &process).await;
         let target = |seconds| Target {
             server: address(&process.url),
             image: image.clone(),
@@ -309,7 +308,7 @@ storage_test! {
         };
         let rounds = 9;
         let until = Instant::now() + Duration::from_secs(seconds * rounds);
-        let buying = tokio::spawn(buy(honest.clone(), kettle, until));
+        let buying = tokio::spawn(buy(customer.clone(), kettle, until));
         trickled_bodies(target(seconds)).await;
         registrations(target(seconds)).await;
         silent_readers(target(seconds)).await;
@@ -320,24 +319,24 @@ storage_test! {
         wrong_passwords(target(seconds)).await;
         forged_addresses(target(seconds)).await;
         let mut durations = buying.await.unwrap();
-        // Whoever is known from here signs in, whatever was tried from elsewhere.
-        honest.signed_in("honest").await;
+        // Wrong passwords from other networks do not lock the customer out of a known one.
+        customer.signed_in("honest").await;
 
         durations.sort();
         let p99 = durations[durations.len() * 99 / 100];
         let memory = process.memory("VmHWM:");
         let measured = format!("{} purchases, p99 {p99:?}, peak {memory} kB", durations.len());
         assert!(memory < MAX_MEMORY, "{measured}");
-        if seconds >= PACE_FROM {
+        if seconds >= MIN_LATENCY_RUN {
             assert!(p99 < MAX_P99, "{measured}");
-            // Past the test's own capture, so that it is read.
+            // Not `eprintln!`, which the test harness captures.
             std::io::stderr().write_all(format!("{measured}\n").as_bytes()).unwrap();
         }
     }
 }
 
-/// The path of a large picture of a product.
-async fn picture(site: &Site, anyone: &Remote, process: &Process) -> Arc<str> {
+/// Adds a product with a large image. Returns the image's path.
+async fn image_path(site: &Site, anyone: &Remote, process: &Process) -> Arc<str> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("large.png");
     image::DynamicImage::new_rgb8(3000, 3000)

@@ -1,4 +1,4 @@
-//! Request bodies: what they cost in memory, and who gets how much of it.
+//! The memory of request bodies, and how it is divided among clients.
 
 use std::{io::Write as _, net::SocketAddr, process::Command};
 
@@ -9,10 +9,10 @@ use crate::support::{
     Client, Engine, Process, Remote, TestShop, Wire, address, live::Served, operations,
 };
 
-/// How much more memory the program may hold than before, in kB.
+/// The maximum growth of the program's memory, in kB.
 const MAX_GROWTH: usize = 64 * 1024;
 
-/// What 32 bytes look like in hex.
+/// A well-formed signature: 32 bytes in hexadecimal.
 const SIGNATURE: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// The start of a webhook request.
@@ -28,13 +28,13 @@ fn login(headers: &str) -> String {
     )
 }
 
-/// Sends a body in chunks of one byte, and leaves it unfinished.
+/// Sends an unfinished body in one-byte chunks.
 fn in_single_bytes(server: SocketAddr, head: &str, bytes: usize) -> std::net::TcpStream {
     let mut stream = std::net::TcpStream::connect(server).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     let batch = "1\r\na\r\n".repeat(1024);
     for _ in 0..bytes / 1024 {
-        // A refused body may end the connection; the memory counts all the same.
+        // The server may reject the body and close the connection; the memory is measured all the same.
         if stream.write_all(batch.as_bytes()).is_err() {
             break;
         }
@@ -43,7 +43,7 @@ fn in_single_bytes(server: SocketAddr, head: &str, bytes: usize) -> std::net::Tc
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_in_chunks_of_one_byte_cost_little_memory() {
+async fn one_byte_chunks_use_little_memory() {
     let directory = tempfile::tempdir().unwrap();
     let process = Process::start(directory.path());
     let mut wire = Wire::to(&process.url).await;
@@ -81,7 +81,7 @@ async fn bodies_in_chunks_of_one_byte_cost_little_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_that_cannot_be_signed_is_refused_before_its_body() {
+async fn a_malformed_webhook_signature_is_rejected_before_the_body() {
     let shop = TestShop::on(Engine::Sqlite).await.unwrap();
     let served = Served::start(&shop).await;
     let twice =
@@ -106,7 +106,7 @@ async fn a_webhook_that_cannot_be_signed_is_refused_before_its_body() {
     served.stopped().await;
 }
 
-/// Begins a webhook's body and returns once the server has read what was sent, or has answered.
+/// Begins a webhook's body. Returns when the server has read the bytes, or else its status.
 async fn begun(server: SocketAddr, source: &str, bytes: usize) -> Result<Wire, u16> {
     let mut wire = Wire::from(source, server).await;
     let headers = format!(
@@ -114,7 +114,7 @@ async fn begun(server: SocketAddr, source: &str, bytes: usize) -> Result<Wire, u
     );
     wire.send(&webhook(&headers)).await;
     assert_eq!(wire.answer().await.0, 100);
-    // A server that answers early may close while the rest is on its way.
+    // A server that responds early may close while bytes are in flight.
     drop(wire.try_send(&vec![b' '; bytes]).await);
     match wire.early_answer().await {
         Some(status) => Err(status),
@@ -123,7 +123,7 @@ async fn begun(server: SocketAddr, source: &str, bytes: usize) -> Result<Wire, u
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_share_a_budget_that_leaves_room_for_small_ones() {
+async fn the_body_budget_reserves_room_for_small_bodies() {
     let settings = [("rate_limit", "on"), ("body_budget", "2MiB")];
     let shop = TestShop::with(Engine::Sqlite, &settings, Options::default()).await;
     let shop = shop.unwrap();
@@ -133,14 +133,14 @@ async fn bodies_share_a_budget_that_leaves_room_for_small_ones() {
         async move { begun(served.address, &source, bytes).await }
     };
 
-    // A network gets a quarter of the budget, 512 KiB.
+    // One network may use a quarter of the budget, 512 KiB.
     let mut held = vec![begin(2, 400 * 1024).await.unwrap()];
     assert_eq!(begin(2, 400 * 1024).await.err(), Some(503));
-    // Large bodies get three quarters of it together, 1.5 MiB.
+    // Large bodies together may use three quarters of it, 1.5 MiB.
     held.push(begin(3, 400 * 1024).await.unwrap());
     held.push(begin(4, 400 * 1024).await.unwrap());
     assert_eq!(begin(5, 400 * 1024).await.err(), Some(503));
-    // The rest is for small ones, such as a login.
+    // The rest is reserved for small ones, e.g. a login.
     let mut wire = Wire::from("127.0.0.5", served.address).await;
     let small = format!(
         "{{\"email\":\"ada@example.com\",\"password\":\"{}\"}}",
@@ -153,7 +153,7 @@ async fn bodies_share_a_budget_that_leaves_room_for_small_ones() {
     .await;
     assert_eq!(wire.answer().await.0, 401);
 
-    // What is over gives its bytes back.
+    // Closed connections release their bytes.
     held.clear();
     let mut wire = Wire::from("127.0.0.2", served.address).await;
     for _ in 0..200 {
@@ -169,11 +169,11 @@ async fn bodies_share_a_budget_that_leaves_room_for_small_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_heads_count_in_the_budget() {
+async fn large_heads_count_towards_the_body_budget() {
     let settings = [("rate_limit", "on"), ("body_budget", "1MiB")];
     let shop = TestShop::with(Engine::Sqlite, &settings, Options::default()).await;
     let served = Served::start(&shop.unwrap()).await;
-    // Ten heads of 40 KiB are more than the quarter of one network.
+    // Ten heads of 40 KiB exceed one network's quarter.
     let mut heads = Vec::new();
     for _ in 0..10 {
         let mut wire = Wire::from("127.0.0.2", served.address).await;
@@ -199,7 +199,7 @@ async fn large_heads_count_in_the_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_response_counts_unless_it_reports_a_write() {
+async fn large_responses_count_unless_they_report_a_write() {
     let shop = TestShop::on(Engine::Sqlite).await.unwrap();
     let ada = shop.customer("ada").await;
     for n in 100..190 {
@@ -213,7 +213,7 @@ async fn a_large_response_counts_unless_it_reports_a_write() {
     let token = ada.token.clone();
     let shop = shop.restarted_with(&settings).await;
     let ada = Client::new(&shop, token);
-    // The cart has some 80 kB; one network may hold a quarter of the budget, 256 KiB.
+    // The cart has about 80 kB; one network may use a quarter of the budget, 256 KiB.
     let mut unread = Vec::new();
     for _ in 0..3 {
         unread.push(ada.begin_get("/cart").await);
@@ -228,7 +228,7 @@ async fn a_large_response_counts_unless_it_reports_a_write() {
 }
 
 #[test]
-fn a_budget_must_be_a_size() {
+fn an_invalid_body_budget_is_rejected() {
     for wrong in ["0", "64", "64MB", "1KiB", "-1MiB", "99999999999GiB"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
         command.args(["config"]).env("SHOP_BODY_BUDGET", wrong);

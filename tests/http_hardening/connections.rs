@@ -1,4 +1,4 @@
-//! How many connections a client gets, and which are closed when there are too many.
+//! Limits for connections, and which ones are closed when there are too many.
 
 use std::{process::Command, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ async fn one_network_gets_a_quarter_of_the_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_server_closes_what_is_idle_longest() {
+async fn a_full_server_closes_the_longest_idle_connection() {
     let served = served(&[("rate_limit", "off"), ("max_connections", "8")]).await;
     let mut held = Vec::new();
     for _ in 0..8 {
@@ -43,7 +43,7 @@ async fn a_full_server_closes_what_is_idle_longest() {
         held.push(wire);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // A connection is idle after a while; the first is used once more, so the second is idle longest.
+    // After a second connections are idle. The first is used once more, so the second is idle longest.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(held[0].get("/healthz").await, 200);
     let mut ninth = Wire::from("127.0.0.1", served.address).await;
@@ -56,7 +56,7 @@ async fn a_full_server_closes_what_is_idle_longest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_in_progress_is_not_closed_for_another() {
+async fn requests_in_progress_are_not_evicted() {
     let served = served(&[("rate_limit", "off"), ("max_connections", "2")]).await;
     let mut upload = Wire::from("127.0.0.1", served.address).await;
     let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: shop.test\r\ncontent-type: \
@@ -68,7 +68,7 @@ async fn a_request_in_progress_is_not_closed_for_another() {
     assert_eq!(upload.answer().await.0, 100);
     let mut third = Wire::from("127.0.0.1", served.address).await;
     assert_eq!(third.get("/healthz").await, 200);
-    assert!(idle.is_closed().await, "the idle one has waited longer");
+    assert!(idle.is_closed().await, "the idle one was closed");
     upload.send("{}").await;
     assert_eq!(upload.answer().await.0, 422);
     served.stopped().await;
@@ -83,7 +83,7 @@ async fn connections_to_a_full_server_count_for_their_network() {
         assert_eq!(wire.get("/healthz").await, 200);
         held.push(wire);
     }
-    // Long enough idle to be closed for others.
+    // Idle for long enough to be evicted.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let mut others = Vec::new();
     for _ in 0..2 {
@@ -116,7 +116,7 @@ async fn clients_behind_a_proxy_are_counted_by_request() {
         .await;
         (wire.answer().await.0, wire)
     };
-    // The proxy may hold more connections than a client, and each client a quarter of the requests.
+    // The proxy's connections are not limited; each client may have a quarter of the requests.
     let mut held = Vec::new();
     for (client, status) in [
         ("198.51.100.1", 100),
@@ -133,7 +133,7 @@ async fn clients_behind_a_proxy_are_counted_by_request() {
         assert_eq!(wire.answer().await.0, 422, "{n}");
     }
     let (answered, _wire) = slow("198.51.100.1").await;
-    assert_eq!(answered, 100, "finished requests are counted no longer");
+    assert_eq!(answered, 100, "finished requests no longer count");
     served.stopped().await;
 }
 
@@ -141,7 +141,7 @@ async fn clients_behind_a_proxy_are_counted_by_request() {
 async fn a_client_that_never_reads_is_disconnected() {
     let served = served(&[("rate_limit", "off")]).await;
     let mut wire = Wire::from("127.0.0.1", served.address).await;
-    // Far more answers than all buffers between the two hold.
+    // More responses than all buffers between client and server can hold.
     let request = "GET /openapi.json HTTP/1.1\r\nhost: shop.test\r\n\r\n";
     let request = request.repeat(400);
     let writing = async {
@@ -151,7 +151,7 @@ async fn a_client_that_never_reads_is_disconnected() {
             }
         }
     };
-    // Nothing but the end of the connection ends the loop.
+    // Only the end of the connection ends the loop.
     tokio::time::timeout(Duration::from_mins(2), writing)
         .await
         .expect("the connection is closed");
@@ -205,7 +205,7 @@ async fn rejected_connections_do_not_flood_the_log() {
     for _ in 0..200 {
         held.push(Wire::from("127.0.0.2", address(&process.url)).await);
     }
-    // The last one is closed, so all of them were seen.
+    // Once the last one is closed, the server has seen all of them.
     assert!(held.pop().unwrap().is_closed().await);
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
     let log = process.says();
@@ -219,10 +219,10 @@ async fn rejected_connections_do_not_flood_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn checks_that_come_together_run_once() {
+async fn concurrent_checks_run_once() {
     let check = Arc::new(SharedCheck::new(Duration::from_millis(500)));
     let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let ask = |fails: bool| {
+    let run = |fails: bool| {
         let (check, runs) = (Arc::clone(&check), Arc::clone(&runs));
         async move {
             let work = async {
@@ -236,11 +236,11 @@ async fn checks_that_come_together_run_once() {
             check.run(work).await
         }
     };
-    let outcomes = futures_util::future::join_all((0..50).map(|_| ask(true))).await;
-    let told = |outcome: &Result<(), Error>| outcome.as_ref().unwrap_err().detail().to_owned();
-    assert!(outcomes.iter().all(|it| told(it) == "the disk is gone"));
+    let results = futures_util::future::join_all((0..50).map(|_| run(true))).await;
+    let detail = |result: &Result<(), Error>| result.as_ref().unwrap_err().detail().to_owned();
+    assert!(results.iter().all(|it| detail(it) == "the disk is gone"));
     assert_eq!(runs.load(std::sync::atomic::Ordering::SeqCst), 1);
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert!(ask(false).await.is_ok(), "an old outcome is not used");
+    assert!(run(false).await.is_ok(), "an expired result is not reused");
     assert_eq!(runs.load(std::sync::atomic::Ordering::SeqCst), 2);
 }

@@ -1,5 +1,5 @@
-//! A response that comes while the request's body is still arriving reaches the client, and leaves
-//! the connection usable or announced as closed (RFC 9112, section 9.6).
+//! A response that is sent before the request's body has arrived reaches the client. It leaves the connection
+//! usable, or announces that it closes (RFC 9112, section 9.6).
 
 use std::{process::Stdio, time::Duration};
 
@@ -22,8 +22,8 @@ const EXPIRED: &str = "authorization: Bearer x.y.z\r\n";
 const JSON: &str = "content-type: application/json\r\n";
 const FORM: &str = "content-type: multipart/form-data; boundary=b\r\n";
 
-/// Requests that are answered before their body is read.
-fn refused() -> Vec<(u16, String)> {
+/// Requests that are rejected before their body is read, with their status.
+fn rejected() -> Vec<(u16, String)> {
     let (api, login) = ("/api/v1/products", "/api/v1/auth/login");
     vec![
         (401, post(api, &format!("{EXPIRED}{FORM}"))),
@@ -44,7 +44,7 @@ fn with(head: &str, header: &str) -> String {
 async fn a_small_body_leaves_the_connection_usable() {
     let served = served(&[("rate_limit", "off")]).await;
     let mut wire = Wire::from("127.0.0.1", served.address).await;
-    for (status, head) in refused() {
+    for (status, head) in rejected() {
         for chunked in [false, true] {
             let (length, body) = if chunked {
                 (
@@ -55,7 +55,7 @@ async fn a_small_body_leaves_the_connection_usable() {
                 ("content-length: 1000", "a".repeat(1000))
             };
             wire.send(&with(&head, length)).await;
-            // The body comes in a packet of its own.
+            // Send the body in a packet of its own.
             tokio::time::sleep(Duration::from_millis(30)).await;
             wire.send(&body).await;
             let (answered, answer, _) = wire.whole_answer().await;
@@ -63,9 +63,9 @@ async fn a_small_body_leaves_the_connection_usable() {
             assert!(!answer.contains("connection: close"), "{answer}");
         }
     }
-    // The heads behind such bodies are checked like others.
+    // Heads after such bodies are validated like others.
     let two_lengths = "content-length: 3\r\ntransfer-encoding: chunked";
-    wire.send(&with(&refused()[5].1, two_lengths)).await;
+    wire.send(&with(&rejected()[5].1, two_lengths)).await;
     let (status, _, problem) = wire.whole_answer().await;
     assert!(
         status == 400 && problem.contains("invalid-header"),
@@ -75,10 +75,10 @@ async fn a_small_body_leaves_the_connection_usable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_body_may_be_sent_whole_before_the_answer_is_read() {
+async fn a_large_body_can_be_sent_before_the_response_is_read() {
     let served = served(&[("rate_limit", "off")]).await;
     let size: usize = 16 << 20;
-    let mut cases = refused();
+    let mut cases = rejected();
     cases.push((413, post("/api/v1/auth/login", JSON)));
     for (status, head) in cases {
         for chunked in [false, true] {
@@ -106,9 +106,9 @@ async fn a_large_body_may_be_sent_whole_before_the_answer_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_waits_for_100_is_refused_without_it() {
+async fn an_early_error_replaces_100_continue() {
     let served = served(&[("rate_limit", "off")]).await;
-    for (status, head) in refused() {
+    for (status, head) in rejected() {
         for body in ["", "aaaaaaaaaa"] {
             let mut wire = Wire::from("127.0.0.1", served.address).await;
             wire.send(&with(&head, "expect: 100-continue\r\ncontent-length: 10"))
@@ -124,7 +124,7 @@ async fn a_body_that_waits_for_100_is_refused_without_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_to_a_broken_head_arrives() {
+async fn the_response_to_a_malformed_head_arrives() {
     let served = served(&[("rate_limit", "off")]).await;
     let rest = "a".repeat(4 << 20);
     for (status, head) in [
@@ -151,12 +151,12 @@ async fn an_answer_to_a_broken_head_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_lingers_makes_room_for_others_and_for_the_end() {
+async fn lingering_connections_yield_to_others_and_to_shutdown() {
     let served = served(&[("rate_limit", "off"), ("max_connections", "2")]).await;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut wire = Wire::from("127.0.0.1", served.address).await;
-        wire.send(&with(&refused()[0].1, "content-length: 1000000"))
+        wire.send(&with(&rejected()[0].1, "content-length: 1000000"))
             .await;
         assert_eq!(wire.answer().await.0, 401);
         held.push(wire);
@@ -164,7 +164,7 @@ async fn a_connection_that_lingers_makes_room_for_others_and_for_the_end() {
     for _ in 0..2 {
         let mut wire = Wire::from("127.0.0.1", served.address).await;
         assert_eq!(wire.get("/healthz").await, 200);
-        wire.send(&with(&refused()[0].1, "content-length: 1000000"))
+        wire.send(&with(&rejected()[0].1, "content-length: 1000000"))
             .await;
         assert_eq!(wire.answer().await.0, 401);
         held.push(wire);
@@ -172,10 +172,10 @@ async fn a_connection_that_lingers_makes_room_for_others_and_for_the_end() {
     served.stopped().await;
 }
 
-/// What Node's fetch gets for an upload with an expired token; where there is no Node, the test is
-/// skipped loudly, or fails if `SHOP_TEST_REQUIRE_NODE=1`.
+/// Node's `fetch` uploads with an invalid token. Without Node the test is skipped with a warning, or fails if
+/// `SHOP_TEST_REQUIRE_NODE=1`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn node_sees_every_refusal_of_an_upload() {
+async fn node_sees_the_response_to_every_rejected_upload() {
     let program = "
         const seen = {};
         for (const kib of [10, 300, 3000, 38000]) {

@@ -1,4 +1,4 @@
-//! Requests that two HTTP implementations may read differently are refused (RFC 9112).
+//! Requests that two HTTP implementations may interpret differently are rejected (RFC 9112).
 
 use crate::support::{Engine, TestShop, Wire, live::Served};
 
@@ -7,8 +7,8 @@ async fn served() -> Served {
     Served::start(&shop).await
 }
 
-/// Sends one request and returns its status, its problem code and whether the server closed.
-async fn refused(served: &Served, head: &str) -> (u16, String) {
+/// Sends one request, after which the server must close. Returns the status and the problem code.
+async fn rejected(served: &Served, head: &str) -> (u16, String) {
     let mut wire = Wire::from("127.0.0.1", served.address).await;
     wire.send(head).await;
     let (status, body) = wire.answer().await;
@@ -21,7 +21,7 @@ async fn refused(served: &Served, head: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_with_two_lengths_is_refused() {
+async fn requests_with_two_lengths_are_rejected() {
     let served = served().await;
     let login = "POST /api/v1/auth/login HTTP/1.1\r\nhost: shop.test\r\ncontent-type: \
                  application/json\r\n";
@@ -31,7 +31,7 @@ async fn a_request_with_two_lengths_is_refused() {
         "Content-Length: 5\r\nX-Other: content-length: 9\r\nTransfer-Encoding: chunked\r\n",
         "content-length: 5\r\ncontent-length: 5\r\n",
     ] {
-        let (status, code) = refused(&served, &format!("{login}{lengths}\r\n0\r\n\r\n")).await;
+        let (status, code) = rejected(&served, &format!("{login}{lengths}\r\n0\r\n\r\n")).await;
         assert_eq!(
             (status, code.as_str()),
             (400, "invalid-header"),
@@ -45,7 +45,7 @@ async fn a_request_with_two_lengths_is_refused() {
         "transfer-encoding: gzip\r\n",
         "transfer-encoding : chunked\r\n",
     ] {
-        let (status, _) = refused(&served, &format!("{login}{lengths}\r\n0\r\n\r\n")).await;
+        let (status, _) = rejected(&served, &format!("{login}{lengths}\r\n0\r\n\r\n")).await;
         assert_eq!(status, 400, "{lengths}");
     }
     served.stopped().await;
@@ -57,7 +57,7 @@ async fn the_length_of_each_request_on_a_connection_is_checked() {
     let mut wire = Wire::from("127.0.0.1", served.address).await;
     let login = "POST /api/v1/auth/login HTTP/1.1\r\nhost: shop.test\r\ncontent-type: \
                  application/json\r\n";
-    // Names in bodies and in values are no headers.
+    // Header names within bodies and values do not count.
     let body = "\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n";
     for _ in 0..3 {
         let length = body.len();
@@ -81,7 +81,7 @@ async fn the_length_of_each_request_on_a_connection_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_names_one_host() {
+async fn exactly_one_host_is_required() {
     let served = served().await;
     for hosts in [
         "",
@@ -94,13 +94,13 @@ async fn a_request_names_one_host() {
     ] {
         for path in ["/api/v1/products", "/healthz"] {
             let head = format!("GET {path} HTTP/1.1\r\n{hosts}\r\n");
-            let (status, code) = refused(&served, &head).await;
+            let (status, code) = rejected(&served, &head).await;
             assert_eq!((status, code.as_str()), (400, "invalid-header"), "{hosts}");
         }
     }
     let mut old = Wire::from("127.0.0.1", served.address).await;
     old.send("GET /healthz HTTP/1.0\r\n\r\n").await;
-    assert_eq!(old.answer().await.0, 200, "HTTP/1.0 knows no Host");
+    assert_eq!(old.answer().await.0, 200, "HTTP/1.0 does not require Host");
     for host in ["shop.test", "shop.test:8080", "127.0.0.1:80", "[::1]:80"] {
         let mut wire = Wire::from("127.0.0.1", served.address).await;
         wire.send(&format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\n\r\n"))
@@ -131,7 +131,7 @@ async fn trace_is_not_allowed_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn chunks_that_are_none_end_the_connection() {
+async fn invalid_chunks_close_the_connection() {
     let served = served().await;
     let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: shop.test\r\ncontent-type: \
                 application/json\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -1,4 +1,4 @@
-//! How long a connection may be idle, and how long a request's head may take.
+//! Timeouts of idle connections and of request heads.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ async fn served(keep_alive: &str) -> Served {
 const HEAD: &str = "GET /healthz HTTP/1.1\r\nhost: shop.test\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_connection_is_kept_as_long_as_the_setting_says() {
+async fn idle_connections_close_after_keep_alive() {
     let served = served("2s").await;
     let mut kept = Wire::from("127.0.0.1", served.address).await;
     for _ in 0..3 {
         assert_eq!(kept.get("/healthz").await, 200);
         sleep(Duration::from_millis(1200)).await;
     }
-    // Neither a new connection nor a head that has begun is idle.
+    // A new connection is not idle, nor is one with an incomplete head.
     let mut new = Wire::from("127.0.0.1", served.address).await;
     kept.send(HEAD).await;
     let mut idle = Wire::from("127.0.0.1", served.address).await;
@@ -37,7 +37,7 @@ async fn an_idle_connection_is_kept_as_long_as_the_setting_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heads_have_a_deadline_that_idle_connections_have_not() {
+async fn incomplete_heads_time_out_before_idle_connections() {
     let served = served("75s").await;
     let mut idle = Wire::from("127.0.0.1", served.address).await;
     assert_eq!(idle.get("/healthz").await, 200);
@@ -54,7 +54,7 @@ async fn heads_have_a_deadline_that_idle_connections_have_not() {
     assert_eq!(
         idle.get("/healthz").await,
         200,
-        "a load balancer keeps it for a minute"
+        "a load balancer may reuse it"
     );
     served.stopped().await;
 }

@@ -1,9 +1,8 @@
-//! What strangers may do to the server: the size and framing of requests, the number and the pace of
-//! connections.
+//! Protection against hostile clients: sizes and framing of requests, numbers and timeouts of connections.
 
 mod attacks;
 mod bodies;
 mod connections;
-mod early;
+mod early_response;
 mod framing;
 mod idle;

@@ -1,4 +1,4 @@
-//! The routes, as the OpenAPI document tells them.
+//! The operations in the OpenAPI document.
 
 use http::Method;
 use serde_json::Value;
@@ -7,23 +7,23 @@ use serde_json::Value;
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
     pub(crate) method: Method,
-    /// With its placeholders, as `/api/v1/products/{id}`.
+    /// The path template, e.g. `/api/v1/products/{id}`.
     pub(crate) path: String,
     pub(crate) needs_token: bool,
     pub(crate) takes_json: bool,
-    /// As it stands in the document.
+    /// The operation object in the document.
     pub(crate) text: Value,
 }
 
 impl Operation {
-    /// Whether only an admin may call it: by the contract, not by the document.
+    /// Returns whether only admins may call it, according to the API contract rather than the document.
     pub(crate) fn is_for_admins(&self) -> bool {
         let path = self.path.trim_start_matches("/api/v1");
         let is_catalog = path.starts_with("/products") || path.starts_with("/categories");
         path.starts_with("/admin/") || (is_catalog && self.method != Method::GET)
     }
 
-    /// The path with `id` for every placeholder.
+    /// Returns the path with `id` for every parameter.
     pub(crate) fn path_of(&self, id: &str) -> String {
         let fill = |part: &str| {
             if part.starts_with('{') {
@@ -35,7 +35,7 @@ impl Operation {
         self.path.split('/').map(fill).collect::<Vec<_>>().join("/")
     }
 
-    /// Whether this is a path of the operation.
+    /// Returns whether the path matches the template.
     pub(crate) fn fits(&self, path: &str) -> bool {
         let (own, parts) = (self.path.split('/'), path.split('/'));
         own.clone().count() == parts.clone().count()
@@ -45,7 +45,7 @@ impl Operation {
     }
 }
 
-/// All operations of the document.
+/// Returns all operations of the document.
 pub(crate) fn operations() -> Vec<Operation> {
     let document = serde_json::to_value(shop::server::document()).unwrap();
     let paths = document["paths"].as_object().unwrap();

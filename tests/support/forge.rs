@@ -1,11 +1,11 @@
-//! Access tokens (RFC 7519) and cursors, written by hand so that they can be wrong.
+//! Forges access tokens (RFC 7519) and cursors.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::{Sha256, Sha384, Sha512};
 
-/// A token of these parts under `key`, signed by the hash that the header names, else by SHA-256.
+/// Returns a token with these parts, signed with `key` and the header's algorithm, or HS256 if it is unknown.
 pub(crate) fn forge(header: &Value, claims: &Value, key: &[u8]) -> String {
     let [header_part, claims_part] =
         [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
@@ -33,13 +33,13 @@ pub(crate) fn forge(header: &Value, claims: &Value, key: &[u8]) -> String {
     format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// What a token says.
+/// Returns the claims of a token.
 pub(crate) fn claims_of(token: &str) -> Value {
     let claims = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
 }
 
-/// The cursor with other values in it.
+/// Returns the cursor with changed fields.
 pub(crate) fn forge_cursor(cursor: &str, changes: &Value) -> String {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap();
     let mut inside: Value = serde_json::from_slice(&bytes).unwrap();

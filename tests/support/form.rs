@@ -1,6 +1,6 @@
-//! Forms with files.
+//! Multipart forms.
 
-/// A body of `multipart/form-data` (RFC 7578).
+/// A `multipart/form-data` body (RFC 7578).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Form(Vec<u8>);
 
@@ -11,13 +11,13 @@ impl Form {
         self.part(&format!("name=\"{name}\""), value.as_bytes())
     }
 
-    /// A file of the field `images`, whose name and type tell nothing of its content.
+    /// Adds a file to the field `images`, with a misleading name and type.
     pub(crate) fn image(self, file: &[u8]) -> Form {
         let claims = "name=\"images\"; filename=\"../../a.txt\"\r\ncontent-type: text/plain";
         self.part(claims, file)
     }
 
-    /// A part whose `Content-Disposition` claims this.
+    /// Adds a part with these `Content-Disposition` parameters.
     pub(crate) fn part(mut self, claims: &str, content: &[u8]) -> Form {
         let head = format!("--between-parts\r\ncontent-disposition: form-data; {claims}\r\n\r\n");
         self.0.extend_from_slice(head.as_bytes());

@@ -1,5 +1,5 @@
-//! With `SHOP_TEST_PROXY=nginx` or `caddy` the requests of a [`super::TestShop`] take the way of a client on
-//! the network: through that proxy to a socket, instead of straight to the router.
+//! With `SHOP_TEST_PROXY=nginx` or `caddy`, the requests of a [`super::TestShop`] go through that proxy and a
+//! socket instead of directly to the router.
 
 use std::{env, sync::Arc};
 
@@ -15,25 +15,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::proxy::{Kind, Proxy, free_address};
 
-/// A shop of this process on a socket, and the proxy in front of it.
+/// A shop in this process behind a proxy.
 pub(crate) struct Front {
     kind: Kind,
     proxy: Proxy,
     server: JoinHandle<()>,
 }
 
-/// The proxy that the tests run behind; usually none.
+/// Returns the proxy for all tests, usually `None`.
 pub(super) fn kind() -> Option<Kind> {
     match &*env::var("SHOP_TEST_PROXY").ok()? {
         "nginx" => Some(Kind::Nginx),
-        // Without health checks, which would draw ids between a test's own requests.
+        // Without health checks, which would generate ids between a test's own requests.
         "caddy" => Some(Kind::CaddyPath),
         other => panic!("SHOP_TEST_PROXY is `nginx` or `caddy`, not `{other}`"),
     }
 }
 
 impl Front {
-    /// Starts `kind` in front of a shop that trusts this machine's proxies.
+    /// Starts a proxy in front of a shop that trusts it. Returns `None` if it is not installed.
     pub(super) async fn of(kind: Kind, app: &Arc<App>) -> Option<Front> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let shop = listener.local_addr().unwrap();
@@ -53,7 +53,7 @@ impl Front {
         *request.uri_mut() = uri.parse().unwrap();
         let stream = TcpStream::connect(self.proxy.address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        // It ends with the response's body, for the sender is gone by then.
+        // It ends with the response body, since the sender is dropped.
         tokio::spawn(connection);
         let response = sender.send_request(request).await.unwrap();
         response.map(Body::new)

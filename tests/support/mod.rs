@@ -5,7 +5,7 @@ mod client;
 mod cloudinary;
 mod cluster;
 mod document;
-mod forger;
+mod forge;
 mod form;
 mod front;
 pub(crate) mod live;
@@ -34,7 +34,7 @@ pub(crate) use self::{
     cloudinary::{Cloudinary, Manner, sign},
     cluster::Cluster,
     document::{Operation, operations},
-    forger::{claims_of, forge, forge_cursor},
+    forge::{claims_of, forge, forge_cursor},
     form::Form,
     moto::Moto,
     postgres::Database,

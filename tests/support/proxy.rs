@@ -1,6 +1,5 @@
-//! A reverse proxy of this machine in front of the shop, set up by the files in `packaging/`. Where it is
-//! not installed, a test is skipped loudly, or fails if `SHOP_TEST_REQUIRE_NGINX=1` or
-//! `SHOP_TEST_REQUIRE_CADDY=1`.
+//! A local reverse proxy, configured by the files in `packaging/`. If it is not installed, a test is skipped with a
+//! warning, or fails if `SHOP_TEST_REQUIRE_NGINX=1` or `SHOP_TEST_REQUIRE_CADDY=1`.
 
 use std::{
     fs,
@@ -13,7 +12,7 @@ use std::{
 
 use super::skip;
 
-/// Which proxy, and whether the shop is under a path.
+/// The proxy, and whether it serves the shop under a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nginx,
@@ -22,14 +21,14 @@ pub(crate) enum Kind {
     CaddyPath,
 }
 
-/// A running proxy; killed when dropped.
+/// A running proxy. Dropping it kills the process.
 pub(crate) struct Proxy {
     child: Child,
     _directory: tempfile::TempDir,
     pub(crate) address: SocketAddr,
 }
 
-/// An address of this machine that nobody listens on.
+/// Returns an unused local address.
 pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
@@ -44,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// Starts the proxy at `address` in front of a shop that may start later. `None` where it is not
+    /// Starts the proxy at `address` in front of a shop, which may start later. Returns `None` if the proxy is not
     /// installed.
     pub(crate) fn start(self, address: SocketAddr, shop: SocketAddr) -> Option<Proxy> {
         let directory = tempfile::tempdir().unwrap();
@@ -61,7 +60,7 @@ impl Kind {
                 ("NGINX", nginx(directory.path(), &site))
             }
             Kind::Caddy | Kind::CaddyPath => {
-                // Whatever host a test asks for.
+                // Accept any host.
                 let listen = format!("http://:{}", address.port());
                 let site = if self == Kind::Caddy {
                     let both = "shop1:8080 shop2:8080";
@@ -96,7 +95,7 @@ impl Kind {
     }
 }
 
-/// A file of `packaging/` with the addresses of this test.
+/// Returns a file of `packaging/` with the addresses of this test.
 fn packaged(file: &str, names: &[(&str, &str)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("packaging")
@@ -109,7 +108,7 @@ fn packaged(file: &str, names: &[(&str, &str)]) -> String {
     text
 }
 
-/// One process, which keeps its files in `directory`.
+/// Returns the command for a single nginx process with its files in `directory`.
 fn nginx(directory: &Path, site: &str) -> Command {
     let home = directory.display();
     let is_root = fs::metadata(directory).unwrap().uid() == 0;

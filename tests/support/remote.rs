@@ -1,4 +1,4 @@
-//! Somebody who speaks to the real program across a real socket.
+//! An HTTP client for the real program.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use super::{Answer, Process};
 
 const PASSWORD: &str = "correct horse battery";
 
-/// As [`super::Client`], across the network; it may find nobody there.
+/// Like [`super::Client`], but over the network, so a connection may fail.
 #[derive(Clone)]
 pub(crate) struct Remote {
     http: reqwest::Client,
@@ -23,7 +23,7 @@ impl Remote {
         Remote::to(&process.url)
     }
 
-    /// A client of the shop with this public URL.
+    /// Returns a client of the shop with this public URL.
     pub(crate) fn to(url: &str) -> Remote {
         Remote {
             http: reqwest::Client::new(),
@@ -32,12 +32,12 @@ impl Remote {
         }
     }
 
-    /// A client with another address of this machine.
+    /// Returns a client that connects from another local address.
     pub(crate) fn from(process: &Process, source: IpAddr) -> Remote {
         Remote::new(process).at_address(source)
     }
 
-    /// The same somebody, at another address of this machine.
+    /// Returns the same client at another local address.
     pub(crate) fn at_address(&self, source: IpAddr) -> Remote {
         let http = reqwest::Client::builder().local_address(source);
         Remote {
@@ -46,7 +46,7 @@ impl Remote {
         }
     }
 
-    /// Somebody with this token.
+    /// Returns the same client with this access token.
     pub(crate) fn with_token(&self, token: String) -> Remote {
         Remote {
             token: Some(token),
@@ -54,7 +54,7 @@ impl Remote {
         }
     }
 
-    /// The same somebody, after the program was started anew.
+    /// Returns the same client for a restarted program.
     pub(crate) fn at(&self, process: &Process) -> Remote {
         Remote {
             token: self.token.clone(),
@@ -62,7 +62,7 @@ impl Remote {
         }
     }
 
-    /// Makes an account and signs in.
+    /// Registers an account and signs in.
     pub(crate) async fn registered(&self, name: &str) -> Remote {
         let email = format!("{name}@example.com");
         let account = json!({ "email": email, "password": PASSWORD, "name": name });
@@ -71,7 +71,7 @@ impl Remote {
         self.signed_in(name).await
     }
 
-    /// Signs in to an account that is there.
+    /// Signs in to an existing account.
     pub(crate) async fn signed_in(&self, name: &str) -> Remote {
         let email = format!("{name}@example.com");
         let session = json!({ "email": email, "password": PASSWORD });
@@ -96,14 +96,14 @@ impl Remote {
             .await
     }
 
-    /// Orders what is in the cart, under an `Idempotency-Key`.
+    /// Places an order from the cart, with an `Idempotency-Key`.
     pub(crate) async fn check_out_once(&self, key: &str) -> reqwest::Result<Answer> {
         let headers = [("idempotency-key", key)];
         self.call(Method::POST, "/orders", &headers, Bytes::new())
             .await
     }
 
-    /// One call; an error is that of the connection.
+    /// Sends a request. Errors: the connection failed.
     pub(crate) async fn call(
         &self,
         method: Method,

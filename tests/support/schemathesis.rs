@@ -1,6 +1,6 @@
-//! Schemathesis (<https://schemathesis.io>) for tests: it sends a running shop what its OpenAPI
-//! document allows and forbids, and compares the answers with the document. Without it a test is
-//! skipped loudly, or fails if `SHOP_TEST_REQUIRE_SCHEMATHESIS=1`.
+//! Runs Schemathesis (<https://schemathesis.io>), which sends valid and invalid requests generated from the OpenAPI
+//! document, and checks the responses against it. Without it a test is skipped with a warning, or fails if
+//! `SHOP_TEST_REQUIRE_SCHEMATHESIS=1`.
 
 use std::{env, process::Stdio};
 
@@ -8,20 +8,20 @@ use tokio::process::Command;
 
 use super::{live::Served, skip};
 
-/// Its settings, and the statuses that only the contract explains.
+/// Its settings, and the statuses that the document does not explain.
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml");
 
-/// How many requests a phase makes up for an operation, with the same seed in each run.
-/// `SHOP_TEST_SCHEMATHESIS_EXAMPLES` sets another number, and then each run has a seed of its own.
+/// The number of generated requests per operation and phase, with a fixed seed.
+/// `SHOP_TEST_SCHEMATHESIS_EXAMPLES` sets another number; then each run has its own seed.
 const EXAMPLES: &str = "5";
 
-/// What the shop holds for Schemathesis to work on, by the names that the settings use.
+/// The ids of prepared resources, by the variables in the settings.
 pub(crate) type Prepared = [(&'static str, String); 4];
 
 pub(crate) struct Schemathesis(String);
 
 impl Schemathesis {
-    /// `None` where the test is skipped.
+    /// Returns `None` if the test is skipped.
     pub(crate) fn installed() -> Option<Schemathesis> {
         let program = env::var("SHOP_TEST_SCHEMATHESIS").unwrap_or_default();
         if program.is_empty() {
@@ -32,14 +32,14 @@ impl Schemathesis {
         Some(Schemathesis(program))
     }
 
-    /// Fails the test unless all checks pass in all phases, with this access token or none.
+    /// Asserts that all checks pass in all phases, with this access token or none.
     pub(crate) async fn finds_nothing(
         &self,
         shop: &Served,
         token: Option<&str>,
         prepared: Prepared,
     ) {
-        // It keeps notes where it runs.
+        // It writes files to its working directory.
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(&self.0);
         command

@@ -1,5 +1,5 @@
-//! A real attacker for tests, sqlmap (<https://sqlmap.org>). Where it is not to be had, a test is
-//! skipped loudly, or fails if `SHOP_TEST_REQUIRE_SQLMAP=1`.
+//! Runs sqlmap (<https://sqlmap.org>) against a shop. Without it a test is skipped with a warning, or fails if
+//! `SHOP_TEST_REQUIRE_SQLMAP=1`.
 
 use std::{env, process::Stdio};
 
@@ -8,14 +8,14 @@ use tokio::process::Command;
 
 use super::{Engine, skip};
 
-/// Tries what makes the engine do more than it was asked for.
+/// The sqlmap program, for one database engine.
 pub(crate) struct Sqlmap {
     program: String,
     engine: &'static str,
 }
 
 impl Sqlmap {
-    /// None where the test is skipped.
+    /// Returns `None` if the test is skipped.
     pub(crate) fn against(engine: Engine) -> Option<Sqlmap> {
         let program = env::var("SHOP_TEST_SQLMAP").unwrap_or_default();
         if program.is_empty() {
@@ -29,27 +29,27 @@ impl Sqlmap {
         Some(Sqlmap { program, engine })
     }
 
-    /// Fails the test unless sqlmap has tried each of these parameters of a request in vain, and the
-    /// shop takes the request before and after that. They are named as sqlmap names them:
-    /// `sort,User-Agent`, `JSON email` for a field of the body, `#1*` for the end of the path.
+    /// Asserts that sqlmap finds none of these parameters injectable, and that the shop accepts the request before
+    /// and after. Parameters are named as in sqlmap: `sort,User-Agent`, `JSON email` for a field of the body,
+    /// `#1*` for the end of the path.
     pub(crate) async fn finds_nothing(&self, request: RequestBuilder, parameters: &str) {
-        is_taken(&request).await;
-        let told = self.attack(&request, parameters).await;
+        is_accepted(&request).await;
+        let output = self.attack(&request, parameters).await;
         let found = "identified the following injection point";
-        assert!(!told.contains(found), "{told}");
+        assert!(!output.contains(found), "{output}");
         for parameter in parameters.split(',') {
-            let vain = format!("parameter '{parameter}' does not seem to be injectable");
-            assert!(told.contains(&vain), "{parameter}: {told}");
+            let negative = format!("parameter '{parameter}' does not seem to be injectable");
+            assert!(output.contains(&negative), "{parameter}: {output}");
         }
-        let vain = "all tested parameters do not appear to be injectable";
-        assert!(told.contains(vain), "{told}");
-        is_taken(&request).await;
+        let negative = "all tested parameters do not appear to be injectable";
+        assert!(output.contains(negative), "{output}");
+        is_accepted(&request).await;
     }
 
-    /// What it has to say about a request.
+    /// Runs sqlmap on a request and returns its output.
     async fn attack(&self, request: &RequestBuilder, parameters: &str) -> String {
         let request = request.try_clone().unwrap().build().unwrap();
-        // Of its own, for it does not try again what it has kept of a host.
+        // A new directory, since sqlmap skips what it has already tried on a host.
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(&self.program);
         command
@@ -81,7 +81,7 @@ impl Sqlmap {
     }
 }
 
-async fn is_taken(request: &RequestBuilder) {
+async fn is_accepted(request: &RequestBuilder) {
     let answer = request.try_clone().unwrap().send().await.unwrap();
     assert!(answer.status().as_u16() < 400, "{answer:?}");
 }

@@ -1,4 +1,4 @@
-//! A connection whose every byte the test decides.
+//! A raw HTTP/1.1 connection: the test controls every byte.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -8,13 +8,13 @@ use tokio::{
     time::timeout,
 };
 
-/// How long the server may say nothing; past it the test has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The test fails if the server sends nothing for this long.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// One connection of HTTP/1.1.
+/// A raw connection to the server.
 pub(crate) struct Wire(TcpStream);
 
-/// The address in a server's URL.
+/// Returns the address in a server's URL.
 pub(crate) fn address(url: &str) -> SocketAddr {
     url.strip_prefix("http://").unwrap().parse().unwrap()
 }
@@ -24,7 +24,7 @@ impl Wire {
         Wire(TcpStream::connect(address(url)).await.unwrap())
     }
 
-    /// A connection from another address of this machine, e.g. `127.0.0.2`.
+    /// Connects from another local address, e.g. `127.0.0.2`.
     pub(crate) async fn from(source: &str, server: SocketAddr) -> Wire {
         let socket = TcpSocket::new_v4().unwrap();
         socket
@@ -33,36 +33,35 @@ impl Wire {
         Wire(socket.connect(server).await.unwrap())
     }
 
-    /// As [`Wire::send`], on a connection that the server may have closed.
+    /// Like [`Wire::send`], on a connection that the server may have closed.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.write_all(bytes).await
     }
 
-    /// The status of the next answer; `None` if the connection ends before.
+    /// Returns the status of the next response, or `None` if the connection ends first.
     pub(crate) async fn try_answer(&mut self) -> Option<u16> {
         let mut head = Vec::new();
         while !head.ends_with(b" ") || head.len() < 12 {
-            let read = timeout(PATIENCE, self.0.read_u8()).await;
-            head.push(read.expect("the server has said nothing for long").ok()?);
+            let read = timeout(TIMEOUT, self.0.read_u8()).await;
+            head.push(read.expect("the server sent nothing in time").ok()?);
         }
         let head = String::from_utf8(head).unwrap();
         head.split(' ').nth(1).unwrap().parse().ok()
     }
 
-    /// The status of an answer that comes while the request's body is incomplete; `None` if none
-    /// comes within a second.
+    /// Returns the status of a response to an incomplete request, or `None` if there is none within a second.
     pub(crate) async fn early_answer(&mut self) -> Option<u16> {
         let answered = timeout(Duration::from_secs(1), self.try_answer());
         answered.await.ok().flatten()
     }
 
-    /// Whether the server closes the connection, without another answer, before it says anything.
+    /// Waits for the next byte. Returns whether the server closed the connection instead.
     pub(crate) async fn is_closed(&mut self) -> bool {
-        let read = timeout(PATIENCE, self.0.read_u8()).await;
+        let read = timeout(TIMEOUT, self.0.read_u8()).await;
         read.expect("the connection stays open").is_err()
     }
 
-    /// Whether the server has closed the connection already.
+    /// Returns whether the server has closed the connection already.
     pub(crate) async fn is_closed_now(&mut self) -> bool {
         let read = timeout(Duration::from_millis(100), self.0.read_u8()).await;
         matches!(read, Ok(Err(_)))
@@ -72,20 +71,20 @@ impl Wire {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Asks by GET and tells the whole answer's status; the connection stays.
+    /// Sends a GET request, reads the whole response and returns its status.
     pub(crate) async fn get(&mut self, path: &str) -> u16 {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: shop.test\r\n\r\n"))
             .await;
         self.answer().await.0
     }
 
-    /// The next answer: its status and its body. One that only says to go on has no body.
+    /// Reads the next response and returns its status and body. `100 Continue` has no body.
     pub(crate) async fn answer(&mut self) -> (u16, String) {
         let (status, _, body) = self.whole_answer().await;
         (status, body)
     }
 
-    /// As [`Wire::answer`], with the head in the middle, in small letters.
+    /// Like [`Wire::answer`], and also returns the head in lower case.
     pub(crate) async fn whole_answer(&mut self) -> (u16, String, String) {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -105,9 +104,9 @@ impl Wire {
     }
 
     async fn byte(&mut self) -> u8 {
-        timeout(PATIENCE, self.0.read_u8())
+        timeout(TIMEOUT, self.0.read_u8())
             .await
-            .expect("the server has said nothing for long")
+            .expect("the server sent nothing in time")
             .expect("the connection broke")
     }
 }
