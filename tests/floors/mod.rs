@@ -78,7 +78,7 @@ const FOREIGN_TABLES: &[(&str, &str)] = &[
     ("src/domain/orders/store/at_once.rs", "stock_movements"),
     ("src/domain/orders/store/at_once.rs", "outbox"),
     ("src/domain/orders/store/at_once.rs", "users"),
-    ("src/domain/media/store.rs", "products"),
+    ("src/domain/media/store/mod.rs", "products"),
     ("src/domain/cart/store.rs", "products"),
 ];
 

@@ -1,4 +1,4 @@
-//! What products keep of their pictures, held against the pictures' own rows, which are the truth.
+//! Compares the image copies in `products.images` with the rows of `product_images`, which are authoritative.
 
 use super::store;
 use crate::{
@@ -9,16 +9,16 @@ use crate::{
     infra::db::Tx,
 };
 
-/// The check of what products keep of their pictures; `catalog::repair` mends it.
+/// The name of the check; `catalog::repair` repairs its findings.
 pub const COPY: &str = "product-images";
 
-/// Tells which products keep something else of their pictures than the pictures' own rows say.
+/// Reports products whose image copies differ from their rows in `product_images`.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
-    let wrong = store::wrong_copies(tx)?.into_iter();
-    let wrong = wrong.map(|id| {
-        let says = "the pictures that it shows are not those of `product_images`".to_owned();
+    let products = store::mismatched_copies(tx)?.into_iter();
+    let found = products.map(|id| {
+        let says = "its images differ from those in `product_images`".to_owned();
         Finding::about(format!("product {id}"), says).mendable(Mendable::Row(id.0))
     });
-    findings.enter(COPY, wrong);
+    findings.enter(COPY, found);
     Ok(())
 }

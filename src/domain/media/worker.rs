@@ -1,13 +1,15 @@
-//! What pictures need beside a request's transaction: the way into the store and the way out of it.
+//! Image work outside a request's transaction: storing uploads, deleting files, and checking the image store.
 
-use std::{collections::BTreeSet, fs::File, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 
 use super::{
-    Picture, Stored,
-    removal::{self, Removal},
-    store::{self, Served},
+    deletion::Deletion,
+    deletion_queue as queue,
+    image::EncodedImage,
+    store::{self, ServedImage},
+    upload::{Draft, Stored},
 };
 use crate::{
     app::App,
@@ -19,221 +21,218 @@ use crate::{
     infra::db,
 };
 
-/// How many are removed at once.
-const AT_ONCE: i64 = 8;
+/// How many deletions are claimed at a time; they run concurrently.
+const DELETION_BATCH: i64 = 8;
 
-/// How many ids are looked up at once.
-const LOOKED_UP: usize = 200;
+/// How many image ids one query looks up.
+const ID_BATCH: usize = 200;
 
-/// How many are asked for at once.
-const LOOKED_FOR: usize = 8;
+/// How many image rows one query returns.
+const ROW_BATCH: i64 = 1000;
 
-/// How much a picture of that size weighs in `App::sending`, in KiB.
-pub(super) fn weight(size: u64) -> u32 {
+/// How many files are requested concurrently from the image store.
+const CONCURRENT_REQUESTS: usize = 8;
+
+/// Returns how many of `App::upload_permits` a file of this size takes: one per KiB.
+pub(super) fn permits(size: u64) -> u32 {
     u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
-/// A file on its way in; `field` is what an error calls it.
-#[derive(Debug)]
-pub struct Draft {
-    pub field: String,
-    pub file: File,
-}
-
-/// Makes pictures of all files and puts them into the store, or none: what was put before one failed is
-/// removed.
+/// Re-encodes all files and puts them into the image store, or none of them: if one fails, the others are
+/// deleted.
+///
+/// Errors: `unsupported-media-type` and `invalid-image` from decoding; `unavailable` from the image store.
 pub async fn keep(app: &Arc<App>, files: Vec<Draft>) -> Result<Vec<Stored>> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
     let spool = app.config.data_dir.clone();
     let max_pixels = app.config.image_max_pixels;
-    let mut pictures = Vec::with_capacity(files.len());
+    let mut encoded = Vec::with_capacity(files.len());
     for Draft { field, file } in files {
         let spool = spool.clone();
-        let decode = move || Picture::decode(file, &spool, &field, max_pixels);
-        pictures.push(app.image_pool.run(decode).await?);
+        let encode = move || EncodedImage::from_upload(file, &spool, &field, max_pixels);
+        encoded.push(app.image_pool.run(encode).await?);
     }
     let now = app.clock.now();
-    let mut stored: Vec<_> = pictures
+    let mut images: Vec<_> = encoded
         .into_iter()
-        .map(|picture| Stored::new(ImageId(app.rng.uuid(now)), picture))
+        .map(|image| Stored::new(ImageId(app.rng.uuid(now)), image))
         .collect();
-    let ids: Vec<_> = stored.iter().map(|image| image.id).collect();
+    let ids: Vec<_> = images.iter().map(|image| image.id).collect();
     app.db
-        .write("media.announce", move |tx| removal::announce(tx, &ids))
+        .write("media.schedule_deletion", move |tx| {
+            queue::schedule_deletion(tx, &ids)
+        })
         .await?;
-    let put = put_all(app, &mut stored).await;
-    if let Err(error) = put {
-        // Its answer may be all that was lost, and the picture still on its way there.
-        take_back(app, &stored, true).await;
+    if let Err(error) = put_all(app, &mut images).await {
+        // Only the response may be lost; then the file can still arrive after the deletion.
+        delete_files(app, &images, true).await;
         return Err(error);
     }
-    Ok(stored)
+    Ok(images)
 }
 
-async fn put_all(app: &App, stored: &mut [Stored]) -> Result<()> {
-    for image in stored {
-        let _sending = app
+async fn put_all(app: &App, images: &mut [Stored]) -> Result<()> {
+    for upload in images {
+        let _permits = app
             .upload_permits
-            .enter(weight(image.picture.size()?))
+            .enter(permits(upload.image.size()?))
             .await?;
-        let bytes = image.picture.bytes()?;
-        image.url = app.images.put(&image.key, bytes).await?;
+        let bytes = upload.image.bytes()?;
+        upload.url = app.images.put(&upload.key, bytes).await?;
     }
     Ok(())
 }
 
-/// Takes pictures out of the store again, after what they were to belong to failed; where that fails,
-/// too, it is tried again later.
-pub async fn discard(app: &Arc<App>, stored: &[Stored]) {
-    take_back(app, stored, false).await;
+/// Deletes uploaded images after saving their product has failed. A deletion that fails is retried later.
+pub async fn discard(app: &Arc<App>, images: &[Stored]) {
+    delete_files(app, images, false).await;
 }
 
-/// As [`discard`]; with `again`, once more after a while.
-async fn take_back(app: &Arc<App>, stored: &[Stored], again: bool) {
-    if stored.is_empty() {
+/// Like [`discard`]; with `repeat`, the deletion runs once more later.
+async fn delete_files(app: &Arc<App>, images: &[Stored], repeat: bool) {
+    if images.is_empty() {
         return;
     }
-    let ids: Vec<_> = stored.iter().map(|image| image.id).collect();
-    let taken = app
+    let ids: Vec<_> = images.iter().map(|image| image.id).collect();
+    let claimed = app
         .db
-        .write("media.take", move |tx| removal::take(tx, &ids))
+        .write("media.claim", move |tx| queue::claim(tx, &ids))
         .await;
-    let removed = match taken {
-        Ok(taken) => remove(app, taken, again).await,
+    let deleted = match claimed {
+        Ok(deletions) => run(app, deletions, repeat).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = removed {
-        tracing::warn!(
-            ?error,
-            "pictures stay behind in the store; they are removed later"
-        );
+    if let Err(error) = deleted {
+        tracing::warn!(?error, "could not delete uploaded images; retrying later");
     }
 }
 
-/// Removes from the store what is due now; tells how many tries that took.
+/// Runs the due deletions. Returns the number of attempts.
 pub async fn remove_due(app: &Arc<App>) -> Result<usize> {
-    let mut tries = 0;
-    while !app.stopping.is_cancelled()
-        && app.db.read("media.is_any_due", removal::is_any_due).await?
+    let mut attempts = 0;
+    while !app.stopping.is_cancelled() && app.db.read("media.is_any_due", queue::is_any_due).await?
     {
         let due = app
             .db
-            .write("media.take_due", |tx| removal::take_due(tx, AT_ONCE))
+            .write("media.claim_due", |tx| queue::claim_due(tx, DELETION_BATCH))
             .await?;
-        tries += due.len();
-        remove(app, due, false).await?;
+        attempts += due.len();
+        run(app, due, false).await?;
     }
-    Ok(tries)
+    Ok(attempts)
 }
 
-async fn remove(app: &Arc<App>, removals: Vec<Removal>, again: bool) -> Result<()> {
-    let outcomes = join_all(removals.iter().map(async |removal| {
-        let stem = removal.id.to_string();
+async fn run(app: &Arc<App>, deletions: Vec<Deletion>, repeat: bool) -> Result<()> {
+    let outcomes = join_all(deletions.iter().map(async |deletion| {
+        let stem = deletion.image.to_string();
         let outcome = app.images.remove(&stem).await;
         if let Err(error) = &outcome {
-            let tries = removal.tries;
-            tracing::warn!(%stem, tries, ?error, "a picture stays in the store; trying again");
+            let attempts = deletion.attempts;
+            tracing::warn!(%stem, attempts, ?error, "could not delete an image; retrying later");
         }
         outcome
     }))
     .await;
-    let outcomes: Vec<_> = removals.into_iter().zip(outcomes).collect();
+    let outcomes: Vec<_> = deletions.into_iter().zip(outcomes).collect();
     app.db
-        .write("media.note", move |tx| {
-            outcomes
-                .iter()
-                .try_for_each(|(removal, outcome)| removal::note(tx, removal, outcome, again))
+        .write("media.record_outcome", move |tx| {
+            outcomes.iter().try_for_each(|(deletion, outcome)| {
+                queue::record_outcome(tx, deletion, outcome, repeat)
+            })
         })
         .await
 }
 
-/// Looks through the store for what no row names, and has it removed. Of several instances one does,
-/// as often as `every` says; tells how many it found.
-pub async fn sweep(app: &Arc<App>, every: std::time::Duration) -> Result<usize> {
-    let try_claim_timer = app
+/// Queues the deletion of all files in the image store that no row refers to. Runs at most once per
+/// `interval`, on one instance. Returns the number of orphaned images.
+pub async fn sweep(app: &Arc<App>, interval: std::time::Duration) -> Result<usize> {
+    let is_due = app
         .db
-        .write("media.sweep", move |tx| {
-            db::try_claim_timer(tx, "images", every)
+        .write("media.claim_timer", move |tx| {
+            db::try_claim_timer(tx, "images", interval)
         })
         .await?;
-    if !try_claim_timer {
+    if !is_due {
         return Ok(0);
     }
-    let mut stems = app.images.stems().chunks(LOOKED_UP);
-    let mut found = 0;
+    let mut stems = app.images.stems().chunks(ID_BATCH);
+    let mut count = 0;
     while let Some(chunk) = stems.next().await {
         let chunk = chunk.into_iter().collect::<Result<Vec<_>>>()?;
         let ids: BTreeSet<ImageId> = chunk.iter().filter_map(|stem| stem.parse().ok()).collect();
         let orphans = app
             .db
-            .long_read("media.orphans", move |tx| removal::orphans(tx, &ids))
+            .long_read("media.orphans", move |tx| queue::orphans(tx, &ids))
             .await?;
         if orphans.is_empty() {
             continue;
         }
-        found += orphans.len();
-        tracing::info!(
-            count = orphans.len(),
-            "pictures that nothing names are removed"
-        );
+        count += orphans.len();
+        tracing::info!(count = orphans.len(), "deleting orphaned images");
         app.db
-            .write("media.order", move |tx| removal::order(tx, &orphans))
+            .write("media.delete_orphans", move |tx| {
+                queue::delete_now(tx, &orphans)
+            })
             .await?;
     }
-    Ok(found)
+    Ok(count)
 }
 
-/// Asks the store for every picture that the shop serves, and tells which are not there; gives how many
-/// are elsewhere, at URLs, where nobody looks. A store that does not answer has lost nothing.
+/// Requests every image that the shop serves from the image store, and reports the missing ones. Returns how
+/// many images an image host serves; those are not checked.
+///
+/// Errors: `unavailable` if the image store does not respond. That is not reported as a missing image.
 pub async fn look_for_all(app: &Arc<App>, findings: &mut Findings) -> Result<i64> {
     let mut missing = Vec::new();
-    let mut after = String::new();
+    let mut last_key = String::new();
     while missing.len() <= MOST {
-        let behind = after.clone();
-        let part = app
+        let after = last_key.clone();
+        let batch = app
             .db
-            .long_read("media.served", move |tx| store::served(tx, &behind, 1000))
+            .long_read("media.served", move |tx| {
+                store::served(tx, &after, ROW_BATCH)
+            })
             .await?;
-        let Some(last) = part.last() else { break };
-        last.key.clone_into(&mut after);
-        let absent: Vec<Served> = stream::iter(part)
-            .map(|picture| is_absent(app, picture))
-            .buffered(LOOKED_FOR)
+        let Some(last) = batch.last() else { break };
+        last.key.clone_into(&mut last_key);
+        let absent: Vec<ServedImage> = stream::iter(batch)
+            .map(|image| is_absent(app, image))
+            .buffered(CONCURRENT_REQUESTS)
             .try_filter_map(|absent| std::future::ready(Ok(absent)))
             .try_collect()
             .await?;
-        for picture in absent {
-            let id = picture.id;
-            let is_there = app
+        for image in absent {
+            let id = image.id;
+            // Its product may have lost it since the query.
+            if app
                 .db
-                .read("media.is_there", move |tx| store::is_there(tx, id))
-                .await?;
-            // One that its product has lost meanwhile is missed by nobody.
-            if is_there {
-                missing.push(picture);
+                .read("media.exists", move |tx| store::exists(tx, id))
+                .await?
+            {
+                missing.push(image);
             }
         }
     }
-    let missing = missing.into_iter().map(|picture| {
-        let Served { id, key, product } = picture;
+    let missing = missing.into_iter().map(|image| {
+        let ServedImage { id, key, product } = image;
         let says = format!(
-            "`{key}` is not in the store; put it back from a backup, or remove it by \
+            "`{key}` is not in the image store; restore it from a backup, or delete it with \
              `DELETE /products/{product}/images/{id}`"
         );
-        Finding::about(format!("picture {id}"), says)
+        Finding::about(format!("image {id}"), says)
     });
     findings.enter("image-present", missing);
     app.db
-        .long_read("media.elsewhere", store::count_elsewhere)
+        .long_read("media.count_hosted", store::count_hosted)
         .await
 }
 
-async fn is_absent(app: &App, picture: Served) -> Result<Option<Served>> {
-    match app.images.get(&picture.key).await {
+async fn is_absent(app: &App, image: ServedImage) -> Result<Option<ServedImage>> {
+    match app.images.get(&image.key).await {
         Ok(_) => Ok(None),
-        Err(error) if error.kind() == Kind::NotFound => Ok(Some(picture)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(Some(image)),
         Err(error) => Err(error),
     }
 }

@@ -1,7 +1,7 @@
-//! Pictures on their way out, and uploads on their way in.
+//! `GET /images/{key}`, and the form that uploads images.
 
-mod part;
-mod upload;
+mod multipart;
+mod part_headers;
 
 use axum::{body::Body, response::Response};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -9,8 +9,12 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 use std::future::ready;
 
-pub use self::upload::Upload;
-use super::{STORED_LIMIT, picture, worker::weight};
+pub use self::multipart::Upload;
+use super::{
+    image::{content_type, resize},
+    limits::STORED_LIMIT,
+    worker::permits,
+};
 use crate::{
     app::{App, State},
     core::error::{Error, Kind, Result},
@@ -26,7 +30,7 @@ pub(crate) struct ImageQuery {
     w: Option<String>,
 }
 
-/// A picture; its URL always means the same bytes.
+/// Serves an image, or with `w` its variant of that width. The content of a URL never changes.
 pub(crate) async fn get_image(
     axum::extract::State(app): State,
     Path(key): Path<String>,
@@ -34,37 +38,31 @@ pub(crate) async fn get_image(
 ) -> Result<Response> {
     let (stem, content_type) = parse(&key).ok_or_else(|| Error::not_found("image"))?;
     let Some(width) = w else {
-        let found = app.images.get(&key).await?;
-        let size = found.size;
-        return Ok(picture_response(
-            Body::from_stream(found.body),
-            size,
-            content_type,
-        ));
+        let file = app.images.get(&key).await?;
+        let size = file.size;
+        let body = Body::from_stream(file.body);
+        return Ok(image_response(body, size, content_type));
     };
     let width = WIDTHS.into_iter().find(|known| known.to_string() == width);
     let width =
         width.ok_or_else(|| Error::new(Kind::InvalidQuery, "`w` must be 320, 640 or 1280"))?;
-    resized(&app, &key, stem, width).await
+    get_variant(&app, &key, stem, width).await
 }
 
-/// Sends what the store has as it is read; its first bytes tell what it is.
-async fn stored_response(mut found: Found) -> Result<Response> {
-    let first = found.body.try_next().await?.unwrap_or_default();
+/// Streams a file from the image store. The key of a variant has no extension, so the content type comes
+/// from the first bytes.
+async fn stream_response(mut file: Found) -> Result<Response> {
+    let first = file.body.try_next().await?.unwrap_or_default();
     let content_type = content_type(&first);
-    let body = stream::once(ready(Ok(first))).chain(found.body);
-    Ok(picture_response(
+    let body = stream::once(ready(Ok(first))).chain(file.body);
+    Ok(image_response(
         Body::from_stream(body),
-        found.size,
+        file.size,
         content_type,
     ))
 }
 
-fn content_type(file: &[u8]) -> &'static str {
-    image::guess_format(file).map_or("application/octet-stream", |format| format.to_mime_type())
-}
-
-fn picture_response(body: Body, size: u64, content_type: &'static str) -> Response {
+fn image_response(body: Body, size: u64, content_type: &'static str) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -76,11 +74,11 @@ fn picture_response(body: Body, size: u64, content_type: &'static str) -> Respon
     response
 }
 
-/// The stem and the type of a picture that was named here: nothing else reaches the store.
+/// Returns the stem and the content type of a valid key. No other key reaches the image store.
 fn parse(key: &str) -> Option<(&str, &'static str)> {
-    let (stem, ending) = key.split_once('.')?;
+    let (stem, extension) = key.split_once('.')?;
     let is_id = stem.len() == 36 && stem.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    let content_type = match ending {
+    let content_type = match extension {
         "jpg" => "image/jpeg",
         "png" => "image/png",
         "webp" => "image/webp",
@@ -90,37 +88,36 @@ fn parse(key: &str) -> Option<(&str, &'static str)> {
     is_id.then_some((stem, content_type))
 }
 
-/// A picture at a smaller width: made at the first request, and stored beside the original.
-async fn resized(app: &App, key: &str, stem: &str, width: u32) -> Result<Response> {
-    let name = narrow(stem, width);
-    if let Some(stored) = stored(app, &name).await? {
-        return stored_response(stored).await;
+/// Serves the variant of an image with this width. The first request creates and stores it.
+async fn get_variant(app: &App, key: &str, stem: &str, width: u32) -> Result<Response> {
+    let variant_key = narrow(stem, width);
+    if let Some(variant) = find(app, &variant_key).await? {
+        return stream_response(variant).await;
     }
-    let _turn = app.resize_locks.take(&name).await;
-    // The request that had the turn before has made it.
-    if let Some(stored) = stored(app, &name).await? {
-        return stored_response(stored).await;
+    let _lock = app.resize_locks.take(&variant_key).await;
+    // Another request may have created it before this one got the lock.
+    if let Some(variant) = find(app, &variant_key).await? {
+        return stream_response(variant).await;
     }
     let original = app.images.get(key).await?;
     if original.size > STORED_LIMIT.into() {
-        // It is older than that limit.
-        return stored_response(original).await;
+        // It was stored before this limit existed.
+        return stream_response(original).await;
     }
-    let _sending = app.upload_permits.enter(weight(original.size)).await?;
+    let _permits = app.upload_permits.enter(permits(original.size)).await?;
     let original = whole(original).await?;
-    let resize = move || picture::resized(&original, width);
-    let made = app.image_pool.run(resize).await?;
-    // If that fails, the next request makes it again.
-    if let Err(error) = app.images.put(&name, made.clone()).await {
-        tracing::warn!(name, ?error, "could not store a resized image");
+    let variant = app.image_pool.run(move || resize(&original, width)).await?;
+    // If this fails, the next request creates the variant again.
+    if let Err(error) = app.images.put(&variant_key, variant.clone()).await {
+        tracing::warn!(key = variant_key, ?error, "could not store a resized image");
     }
-    let (size, content_type) = (made.len() as u64, content_type(&made));
-    Ok(picture_response(made.into(), size, content_type))
+    let (size, content_type) = (variant.len() as u64, content_type(&variant));
+    Ok(image_response(variant.into(), size, content_type))
 }
 
-async fn stored(app: &App, name: &str) -> Result<Option<Found>> {
-    match app.images.get(name).await {
-        Ok(found) => Ok(Some(found)),
+async fn find(app: &App, key: &str) -> Result<Option<Found>> {
+    match app.images.get(key).await {
+        Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -1,28 +1,31 @@
-//! The head of a form's part (RFC 7578, section 4), which decides whether its content is read.
+//! The headers of a part of `multipart/form-data` (RFC 7578, section 4). They decide whether its content is read.
 
 use http::{HeaderMap, header};
 
 use crate::core::error::{Error, Kind, Result};
 
-/// The head of a part.
-pub(super) struct PartHead {
+/// The parsed headers of a part.
+pub(super) struct PartHeaders {
     pub(super) name: String,
-    pub(super) file: FileName,
+    pub(super) file_name: FileName,
 }
 
-/// Whether a part is a file.
+/// The `filename` parameter of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileName {
-    /// It is a text.
+    /// The part is text.
     Absent,
-    /// An empty name, as browsers send it where no file was chosen.
+    /// Browsers send an empty name if the user chose no file.
     Empty,
-    Given,
+    Present,
 }
 
-impl PartHead {
-    /// Errors: a part without a name is a 422; one in an encoding other than UTF-8 is a 415.
-    pub(super) fn of(headers: &HeaderMap) -> Result<PartHead> {
+impl PartHeaders {
+    /// Parses the headers of a part.
+    ///
+    /// Errors: `malformed-form` without a name; `unsupported-media-type` if the text is not in UTF-8 or the
+    /// part has a transfer encoding.
+    pub(super) fn parse(headers: &HeaderMap) -> Result<PartHeaders> {
         let text = |name| {
             headers
                 .get(name)
@@ -35,31 +38,31 @@ impl PartHead {
             return Err(Error::field("body", "malformed-form", detail));
         };
         let is_empty = |name: &str| name.is_empty() || name.ends_with("''");
-        // Some programs send only the form of RFC 8187 for a name that is not ASCII.
-        let file = match (find("filename"), find("filename*")) {
+        // Some clients send a non-ASCII name only in the extended notation of RFC 8187.
+        let file_name = match (find("filename"), find("filename*")) {
             (None, None) => FileName::Absent,
             (Some((_, name)), None) if name.is_empty() => FileName::Empty,
             (None, Some((_, name))) if is_empty(name) => FileName::Empty,
-            _ => FileName::Given,
+            _ => FileName::Present,
         };
-        let head = PartHead {
-            name: unescaped(name),
-            file,
+        let part = PartHeaders {
+            name: unescape(name),
+            file_name,
         };
-        if file == FileName::Absent {
-            let kind = parameters(&text(header::CONTENT_TYPE).unwrap_or_default());
-            let charset = kind.iter().find(|(name, _)| name == "charset");
+        if file_name == FileName::Absent {
+            let content_type = parameters(&text(header::CONTENT_TYPE).unwrap_or_default());
+            let charset = content_type.iter().find(|(name, _)| name == "charset");
             if charset.is_some_and(|(_, charset)| !is_utf8(charset)) {
-                return Err(head.unsupported("must be in UTF-8"));
+                return Err(part.unsupported("must be in UTF-8"));
             }
         }
-        // RFC 7578, section 4.7: no longer sent, and a file would not be what it seems.
+        // Deprecated by RFC 7578, section 4.7. The content of the part would need decoding.
         if let Some(encoding) = text(header::HeaderName::from_static("content-transfer-encoding"))
             && !["7bit", "8bit", "binary"].contains(&encoding.trim().to_lowercase().as_str())
         {
-            return Err(head.unsupported("must be sent without a `Content-Transfer-Encoding`"));
+            return Err(part.unsupported("must be sent without a `Content-Transfer-Encoding`"));
         }
-        Ok(head)
+        Ok(part)
     }
 
     fn unsupported(&self, why: &str) -> Error {
@@ -67,7 +70,7 @@ impl PartHead {
     }
 }
 
-/// Whether texts in this encoding are UTF-8.
+/// Returns whether this charset is UTF-8 or a subset of it.
 pub(super) fn is_utf8(charset: &str) -> bool {
     let known = ["utf-8", "utf8", "us-ascii"];
     known
@@ -75,14 +78,14 @@ pub(super) fn is_utf8(charset: &str) -> bool {
         .any(|known| charset.eq_ignore_ascii_case(known))
 }
 
-/// Browsers escape these three in a name (HTML, multipart/form-data encoding algorithm).
-fn unescaped(name: &str) -> String {
+/// Reverts the escapes of a field name (HTML standard, multipart/form-data encoding algorithm).
+fn unescape(name: &str) -> String {
     name.replace("%22", "\"")
         .replace("%0D", "\r")
         .replace("%0A", "\n")
 }
 
-/// The parameters of a header, their names in small letters.
+/// Parses the parameters of a header value. Returns their names in lower case, and their values.
 fn parameters(value: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = value;
@@ -94,7 +97,7 @@ fn parameters(value: &str) -> Vec<(String, String)> {
         let value = value.trim_start();
         let text;
         (text, rest) = if let Some(quoted) = value.strip_prefix('"') {
-            unquoted(quoted)
+            parse_quoted(quoted)
         } else {
             let end = value.find(';').unwrap_or(value.len());
             (value[..end].trim_end().to_owned(), &value[end..])
@@ -104,14 +107,16 @@ fn parameters(value: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The text up to the closing quote, and what is behind it. A backslash escapes only a quote: Windows paths
-/// contain others. At the end of a text, it is part of a path, too.
-fn unquoted(quoted: &str) -> (String, &str) {
+/// Parses a quoted string after its opening quote. Returns its content and the rest of the input.
+///
+/// A backslash escapes nothing but a quote, because Windows paths contain backslashes. A backslash before the
+/// closing quote belongs to the content.
+fn parse_quoted(quoted: &str) -> (String, &str) {
     let mut text = String::new();
     let mut rest = quoted;
     while let Some(at) = rest.find('"') {
-        let (before, behind) = (&rest[..at], &rest[at + 1..]);
-        let is_end = behind.trim_start().is_empty() || behind.trim_start().starts_with(';');
+        let (before, after) = (&rest[..at], &rest[at + 1..]);
+        let is_end = after.trim_start().is_empty() || after.trim_start().starts_with(';');
         match before.strip_suffix('\\') {
             Some(before) if !is_end => {
                 text.push_str(before);
@@ -119,10 +124,10 @@ fn unquoted(quoted: &str) -> (String, &str) {
             }
             _ => {
                 text.push_str(before);
-                return (text, behind);
+                return (text, after);
             }
         }
-        rest = behind;
+        rest = after;
     }
     text.push_str(rest);
     (text, "")

@@ -1,4 +1,4 @@
-//! Writing pictures. What needs buffers of its own beside the pixels is used only where they fit the budget.
+//! Encodes images. An encoder that needs its own buffers is used only if they fit into the memory budget.
 
 use std::io::{Seek, Write};
 
@@ -9,32 +9,32 @@ use image::{
     error::{EncodingError, ImageFormatHint},
 };
 
-use super::cost::BUDGET;
+use super::memory::MEMORY_BUDGET;
 
 const JPEG_QUALITY: u8 = 85;
 
-/// How many bytes the encoders of WebP and GIF allocate for each pixel at most: a copy of the pixels in
-/// four bytes, and what becomes of it.
-const WEBP: u64 = 8;
-const GIF: u64 = 7;
+/// The maximum number of bytes that the encoders of WebP and GIF allocate per pixel: an RGBA copy, and the
+/// result.
+const WEBP_BYTES_PER_PIXEL: u64 = 8;
+const GIF_BYTES_PER_PIXEL: u64 = 7;
 
-/// What a picture that came as `format` is written as.
-pub(super) fn target(image: &DynamicImage, format: ImageFormat) -> ImageFormat {
-    let for_pixel = match format {
-        ImageFormat::WebP => WEBP,
-        ImageFormat::Gif => GIF,
+/// Returns the format to encode an upload in: its own format, or a compact one if memory does not suffice.
+pub(super) fn output_format(image: &DynamicImage, format: ImageFormat) -> ImageFormat {
+    let bytes_per_pixel = match format {
+        ImageFormat::WebP => WEBP_BYTES_PER_PIXEL,
+        ImageFormat::Gif => GIF_BYTES_PER_PIXEL,
         format => return format,
     };
     let pixels = u64::from(image.width()) * u64::from(image.height());
-    if image.as_bytes().len() as u64 + for_pixel * pixels > BUDGET {
-        compact(image)
+    if image.as_bytes().len() as u64 + bytes_per_pixel * pixels > MEMORY_BUDGET {
+        compact_format(image)
     } else {
         format
     }
 }
 
-/// JPEG, or PNG where the picture is transparent. Both are written row by row.
-pub(super) fn compact(image: &DynamicImage) -> ImageFormat {
+/// Returns PNG for an image with transparent pixels, else JPEG. Their encoders work row by row.
+pub(super) fn compact_format(image: &DynamicImage) -> ImageFormat {
     if is_transparent(image) {
         ImageFormat::Png
     } else {
@@ -42,11 +42,12 @@ pub(super) fn compact(image: &DynamicImage) -> ImageFormat {
     }
 }
 
-/// Whether any pixel is not opaque.
+/// Returns whether any pixel is not opaque.
 pub(super) fn is_transparent(image: &DynamicImage) -> bool {
     image.color().has_alpha() && image.pixels().any(|(_, _, pixel)| pixel.0[3] < 255)
 }
 
+/// Encodes an image. JPEG drops the alpha channel.
 pub(super) fn encode(
     image: &DynamicImage,
     format: ImageFormat,
@@ -58,7 +59,7 @@ pub(super) fn encode(
             match image {
                 DynamicImage::ImageRgb8(image) => encoder.encode_image(image),
                 DynamicImage::ImageLuma8(image) => encoder.encode_image(image),
-                image => encoder.encode_image(&Opaque(image)),
+                image => encoder.encode_image(&RgbView(image)),
             }
         }
         ImageFormat::WebP => {
@@ -74,7 +75,7 @@ pub(super) fn encode(
             let pixels: RgbaImage = image.to_rgba8();
             GifEncoder::new(sink).encode_frame(Frame::new(pixels))
         }
-        ImageFormat::Png => png(image, sink).map_err(|error| match error {
+        ImageFormat::Png => encode_png(image, sink).map_err(|error| match error {
             png::EncodingError::IoError(error) => error.into(),
             error => {
                 let hint = ImageFormatHint::Exact(ImageFormat::Png);
@@ -85,8 +86,8 @@ pub(super) fn encode(
     }
 }
 
-/// The encoder of the `image` crate holds the whole file in memory.
-fn png(image: &DynamicImage, sink: impl Write) -> Result<(), png::EncodingError> {
+/// Encodes a PNG as a stream. The encoder of the `image` crate would hold the whole file in memory.
+fn encode_png(image: &DynamicImage, sink: impl Write) -> Result<(), png::EncodingError> {
     let color = image.color();
     let mut encoder = png::Encoder::new(sink, image.width(), image.height());
     encoder.set_color(match (color.has_color(), color.has_alpha()) {
@@ -95,8 +96,8 @@ fn png(image: &DynamicImage, sink: impl Write) -> Result<(), png::EncodingError>
         (true, false) => png::ColorType::Rgb,
         (true, true) => png::ColorType::Rgba,
     });
-    let is_deep = color.bytes_per_pixel() / color.channel_count() == 2;
-    if is_deep {
+    let is_16bit = color.bytes_per_pixel() / color.channel_count() == 2;
+    if is_16bit {
         encoder.set_depth(png::BitDepth::Sixteen);
     }
     encoder.set_deflate_compression(png::DeflateCompression::Level(1));
@@ -104,8 +105,8 @@ fn png(image: &DynamicImage, sink: impl Write) -> Result<(), png::EncodingError>
     let mut writer = encoder.write_header()?;
     let mut rows = writer.stream_writer()?;
     for bytes in image.as_bytes().chunks(16 * 1024) {
-        if is_deep {
-            // PNG is big-endian.
+        if is_16bit {
+            // PNG stores samples in big-endian order.
             let samples = bytes.as_chunks::<2>().0.iter();
             let bytes: Vec<u8> = samples
                 .flat_map(|sample| u16::from_ne_bytes(*sample).to_be_bytes())
@@ -118,10 +119,10 @@ fn png(image: &DynamicImage, sink: impl Write) -> Result<(), png::EncodingError>
     rows.finish()
 }
 
-/// A picture as a JPEG can hold it, without a copy of its pixels.
-struct Opaque<'a>(&'a DynamicImage);
+/// A view of an image as 8-bit RGB without alpha, without a copy of its pixels.
+struct RgbView<'a>(&'a DynamicImage);
 
-impl GenericImageView for Opaque<'_> {
+impl GenericImageView for RgbView<'_> {
     type Pixel = Rgb<u8>;
 
     fn dimensions(&self) -> (u32, u32) {

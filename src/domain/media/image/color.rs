@@ -1,7 +1,7 @@
-//! Converts pictures to sRGB: what is stored has no colour profile.
+//! Converts images to sRGB, since stored images have no colour profile.
 //!
-//! A profile that cannot be read, or is for another kind of pixels (CMYK, which the decoder converts by
-//! itself), is ignored, as browsers do: the picture then looks as it did before the upload.
+//! Like browsers, it ignores a profile that is invalid or belongs to another colour space. The latter happens
+//! with CMYK files, which the decoder converts to RGB. The image then looks as it did before the upload.
 
 use image::{ColorType, DynamicImage};
 use moxcms::{
@@ -9,33 +9,34 @@ use moxcms::{
     MatrixCoefficients, ToneReprCurve, TransformExecutor, TransformOptions,
 };
 
-/// The largest ICC profile that is read, in bytes. Those of cameras and displays are smaller.
-const MAX_PROFILE: usize = 2 * 1024 * 1024;
+/// The maximum size of an ICC profile, in bytes. Those of cameras and displays are smaller.
+const MAX_PROFILE_SIZE: usize = 2 * 1024 * 1024;
 
 /// How many pixels are converted at a time.
-const CHUNK: usize = 4096;
+const CHUNK_PIXELS: usize = 4096;
 
-/// By so much a sample may change in a conversion that is not worth its rounding.
+/// The maximum change of a sample for which a conversion is skipped: its rounding would cost more than it gains.
 const TOLERANCE: u8 = 1;
 
-/// The value of `gAMA` that means sRGB.
+/// The value of the `gAMA` chunk for sRGB: 1 / 2.2, times 100,000.
 const SRGB_GAMMA: u32 = 45_455;
 
-/// Reads an ICC profile.
-pub(super) fn icc(bytes: &[u8]) -> Option<ColorProfile> {
-    if bytes.len() > MAX_PROFILE {
+/// Parses an ICC profile. Returns `None` if it is invalid or too large.
+pub(super) fn icc_profile(bytes: &[u8]) -> Option<ColorProfile> {
+    if bytes.len() > MAX_PROFILE_SIZE {
         return None;
     }
     ColorProfile::new_from_slice(bytes).ok()
 }
 
-/// The profile of a PNG, from the chunk that counts (PNG, third edition, section 4.3). `None`: sRGB.
-pub(super) fn of_png(info: &png::Info<'_>) -> Option<ColorProfile> {
+/// Returns the profile of a PNG, or `None` for sRGB. The first of these chunks counts: `cICP`, `iCCP`, `sRGB`,
+/// `gAMA` with `cHRM` (PNG, third edition, section 4.3).
+pub(super) fn png_profile(info: &png::Info<'_>) -> Option<ColorProfile> {
     if let Some(points) = info.coding_independent_code_points {
-        return code_points(points);
+        return cicp_profile(points);
     }
     if let Some(profile) = &info.icc_profile {
-        return icc(profile);
+        return icc_profile(profile);
     }
     if info.srgb.is_some() {
         return None;
@@ -50,7 +51,7 @@ pub(super) fn of_png(info: &png::Info<'_>) -> Option<ColorProfile> {
         png::ColorType::Grayscale | png::ColorType::GrayscaleAlpha
     );
     let mut profile = if is_grey {
-        grey()
+        gray_profile()
     } else {
         ColorProfile::new_srgb()
     };
@@ -58,7 +59,7 @@ pub(super) fn of_png(info: &png::Info<'_>) -> Option<ColorProfile> {
         let exponent = f64::from(100_000) / f64::from(gamma);
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "an exponent needs no precision"
+            reason = "f32 is precise enough for a gamma exponent"
         )]
         let curve = Some(ToneReprCurve::Parametric(vec![exponent as f32]));
         if is_grey {
@@ -84,9 +85,9 @@ pub(super) fn of_png(info: &png::Info<'_>) -> Option<ColorProfile> {
     Some(profile)
 }
 
-/// The colour space of these code points (ITU-T H.273). `None` where it is no space of RGB; unknown points
-/// leave sRGB.
-fn code_points(points: png::CodingIndependentCodePoints) -> Option<ColorProfile> {
+/// Returns the profile of coding-independent code points (ITU-T H.273); `None` if they do not describe full-range
+/// RGB, or have invalid values. Unspecified values mean sRGB.
+fn cicp_profile(points: png::CodingIndependentCodePoints) -> Option<ColorProfile> {
     let mut profile = ColorProfile::new_srgb();
     // moxcms 0.8.1 returns `false` here even where it has changed the profile.
     profile.update_rgb_colorimetry_from_cicp(CicpProfile {
@@ -98,30 +99,30 @@ fn code_points(points: png::CodingIndependentCodePoints) -> Option<ColorProfile>
     (points.is_video_full_range_image && points.matrix_coefficients == 0).then_some(profile)
 }
 
-/// Grey with the curve of sRGB.
-fn grey() -> ColorProfile {
-    let mut grey = ColorProfile::new_gray_with_gamma(2.2);
-    grey.gray_trc = ColorProfile::new_srgb().red_trc;
-    grey
+/// Returns a greyscale profile with the tone curve of sRGB.
+fn gray_profile() -> ColorProfile {
+    let mut profile = ColorProfile::new_gray_with_gamma(2.2);
+    profile.gray_trc = ColorProfile::new_srgb().red_trc;
+    profile
 }
 
-/// Converts a picture from that profile in place.
+/// Converts an image from the given profile in place.
 pub(super) fn to_srgb(image: &mut DynamicImage, profile: &ColorProfile) {
-    let (is_fitting, srgb) = if image.color().has_color() {
-        let is_fitting = profile.color_space == DataColorSpace::Rgb;
-        (is_fitting, ColorProfile::new_srgb())
+    let (is_matching, srgb) = if image.color().has_color() {
+        let is_matching = profile.color_space == DataColorSpace::Rgb;
+        (is_matching, ColorProfile::new_srgb())
     } else {
-        (profile.color_space == DataColorSpace::Gray, grey())
+        (profile.color_space == DataColorSpace::Gray, gray_profile())
     };
-    if !is_fitting {
+    if !is_matching {
         return;
     }
     if let Err(error) = convert(image, profile, &srgb) {
-        tracing::debug!(%error, "ignored a colour profile that cannot be used");
+        tracing::debug!(%error, "ignored an unsupported colour profile");
     }
 }
 
-/// Errors before any pixel is changed: a transform fails when it is made, or not at all.
+/// On an error the image is unchanged: only the creation of a transform can fail.
 fn convert(
     image: &mut DynamicImage,
     from: &ColorProfile,
@@ -134,26 +135,27 @@ fn convert(
         _ => Layout::Rgba,
     };
     let options = TransformOptions::default;
-    let eight = from.create_transform_8bit(layout, to, layout, options())?;
-    if is_identity(eight.as_ref(), layout)? {
+    let transform_8bit = from.create_transform_8bit(layout, to, layout, options())?;
+    if is_identity(transform_8bit.as_ref(), layout)? {
         return Ok(());
     }
-    let sixteen = || from.create_transform_16bit(layout, to, layout, options());
+    let transform_16bit = || from.create_transform_16bit(layout, to, layout, options());
     match image {
-        DynamicImage::ImageLuma8(image) => run(eight.as_ref(), image, layout),
-        DynamicImage::ImageLumaA8(image) => run(eight.as_ref(), image, layout),
-        DynamicImage::ImageRgb8(image) => run(eight.as_ref(), image, layout),
-        DynamicImage::ImageRgba8(image) => run(eight.as_ref(), image, layout),
-        DynamicImage::ImageLuma16(image) => run(sixteen()?.as_ref(), image, layout),
-        DynamicImage::ImageLumaA16(image) => run(sixteen()?.as_ref(), image, layout),
-        DynamicImage::ImageRgb16(image) => run(sixteen()?.as_ref(), image, layout),
-        DynamicImage::ImageRgba16(image) => run(sixteen()?.as_ref(), image, layout),
-        // No decoder gives pictures of floating point.
+        DynamicImage::ImageLuma8(image) => run(transform_8bit.as_ref(), image, layout),
+        DynamicImage::ImageLumaA8(image) => run(transform_8bit.as_ref(), image, layout),
+        DynamicImage::ImageRgb8(image) => run(transform_8bit.as_ref(), image, layout),
+        DynamicImage::ImageRgba8(image) => run(transform_8bit.as_ref(), image, layout),
+        DynamicImage::ImageLuma16(image) => run(transform_16bit()?.as_ref(), image, layout),
+        DynamicImage::ImageLumaA16(image) => run(transform_16bit()?.as_ref(), image, layout),
+        DynamicImage::ImageRgb16(image) => run(transform_16bit()?.as_ref(), image, layout),
+        DynamicImage::ImageRgba16(image) => run(transform_16bit()?.as_ref(), image, layout),
+        // No decoder returns floating-point pixels.
         _ => Ok(()),
     }
 }
 
-/// Whether a transform leaves colours as they are, as that of an sRGB profile does.
+/// Returns whether a transform changes no colour by more than [`TOLERANCE`], like that of an sRGB profile. It
+/// samples all grey levels, or 6 levels per RGB channel.
 fn is_identity(
     transform: &(dyn TransformExecutor<u8> + Send + Sync),
     layout: Layout,
@@ -177,16 +179,17 @@ fn is_identity(
     Ok(pairs.all(|(before, after)| before.abs_diff(*after) <= TOLERANCE))
 }
 
+/// Transforms the samples of an image in place.
 fn run<T: Copy + Default>(
     transform: &(dyn TransformExecutor<T> + Send + Sync),
     samples: &mut [T],
     layout: Layout,
 ) -> Result<(), CmsError> {
-    let mut before = vec![T::default(); CHUNK * layout.channels()];
-    for chunk in samples.chunks_mut(CHUNK * layout.channels()) {
-        let before = &mut before[..chunk.len()];
-        before.copy_from_slice(chunk);
-        transform.transform(before, chunk)?;
+    let mut input = vec![T::default(); CHUNK_PIXELS * layout.channels()];
+    for chunk in samples.chunks_mut(CHUNK_PIXELS * layout.channels()) {
+        let input = &mut input[..chunk.len()];
+        input.copy_from_slice(chunk);
+        transform.transform(input, chunk)?;
     }
     Ok(())
 }
