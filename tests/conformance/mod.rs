@@ -1,5 +1,5 @@
-//! One shop, whatever keeps its data: the same schema, the same answers, and nothing lost where
-//! many come at once.
+//! Both storage engines conform: they have the same schema, give the same responses, and lose nothing under
+//! concurrent requests.
 
 mod contention;
 mod rng;

@@ -1,11 +1,11 @@
-//! Rng that can be had again, and the texts and numbers that shops stumble over.
+//! A reproducible random number generator, and texts and numbers that often cause errors.
 
-/// `SplitMix64` (Steele, Lea, Flood 2014): any seed will do, 0 too.
+/// A `SplitMix64` generator (Steele, Lea, Flood 2014). Every seed is valid, including 0.
 #[derive(Debug, Clone)]
-pub(super) struct Dice(u64);
+pub(super) struct TestRng(u64);
 
-/// What stands in names: folding, case, scripts, marks, what SQL, JSON and paths make much of.
-const WORDS: &[&str] = &[
+/// Valid names: case folding, scripts, combining marks, and characters that are special in SQL, JSON and paths.
+const NAMES: &[&str] = &[
     "Kettle",
     "kettle",
     "KETTLE",
@@ -65,8 +65,8 @@ const WORDS: &[&str] = &[
     "\u{d7ff}",
 ];
 
-/// What is not to be in a name, in a text or anywhere.
-const SPICE: &[&str] = &[
+/// Texts that are invalid in some fields: empty, control characters, surrounding whitespace.
+const UNUSUAL_TEXTS: &[&str] = &[
     "",
     " ",
     "\0",
@@ -86,7 +86,7 @@ const SPICE: &[&str] = &[
     "\u{3000}wide\u{3000}",
 ];
 
-/// Numbers as JSON writes them: right, at the edges, and none at all.
+/// JSON values for number fields: valid, at the limits, and no numbers at all.
 pub(super) const NUMBERS: &[&str] = &[
     "0",
     "1",
@@ -126,9 +126,9 @@ pub(super) const NUMBERS: &[&str] = &[
     "NaN",
 ];
 
-impl Dice {
-    pub(super) fn new(seed: u64) -> Dice {
-        Dice(seed)
+impl TestRng {
+    pub(super) fn new(seed: u64) -> TestRng {
+        TestRng(seed)
     }
 
     fn next(&mut self) -> u64 {
@@ -139,49 +139,51 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0, below `bound`.
+    /// Returns a number from 0 to `bound`, exclusive.
     pub(super) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
     }
 
-    /// As [`Dice::below`], from `least` on.
-    pub(super) fn from(&mut self, least: usize, bound: usize) -> usize {
-        least + self.below(bound - least)
+    /// Returns a number from `start` to `end`, exclusive.
+    pub(super) fn between(&mut self, start: usize, end: usize) -> usize {
+        start + self.below(end - start)
     }
 
-    pub(super) fn once_in(&mut self, times: usize) -> bool {
+    /// Returns `true` with a probability of 1 in `times`.
+    pub(super) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
+    /// Returns an item of a non-empty slice.
     pub(super) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 
-    /// Any of them, if there is one.
-    pub(super) fn any<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+    /// Returns a clone of an item, or `None` if there is none.
+    pub(super) fn choose<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         (!from.is_empty()).then(|| from[self.below(from.len())].clone())
     }
 
-    /// A text, mostly one that could be a name.
+    /// Returns a text, usually a valid name.
     pub(super) fn text(&mut self) -> String {
         match self.below(16) {
-            0..=8 => self.pick(WORDS).to_owned(),
-            9..=11 => format!("{} {}", self.pick(WORDS), self.pick(WORDS)),
-            12 if self.once_in(4) => self.letters(196, 202),
-            12 => self.letters(1, 24),
+            0..=8 => self.pick(NAMES).to_owned(),
+            9..=11 => format!("{} {}", self.pick(NAMES), self.pick(NAMES)),
+            12 if self.one_in(4) => self.chars(196, 202),
+            12 => self.chars(1, 24),
             13 => {
                 let length = [199, 200, 201, 255][self.below(4)];
-                let word = self.pick(WORDS);
+                let word = self.pick(NAMES);
                 word.chars().cycle().take(length).collect()
             }
-            14 => format!("{}{}", self.pick(WORDS), self.pick(SPICE)),
-            _ => self.pick(SPICE).to_owned(),
+            14 => format!("{}{}", self.pick(NAMES), self.pick(UNUSUAL_TEXTS)),
+            _ => self.pick(UNUSUAL_TEXTS).to_owned(),
         }
     }
 
-    /// Letters of one part of Unicode, of those that grow when they are folded, or of all.
-    pub(super) fn letters(&mut self, least: usize, bound: usize) -> String {
-        const PARTS: [(u32, u32); 7] = [
+    /// Returns characters of a random Unicode range: a script, characters that grow under case folding, or all.
+    pub(super) fn chars(&mut self, min: usize, end: usize) -> String {
+        const RANGES: [(u32, u32); 7] = [
             (0x20, 0x7f),
             (0xa0, 0x250),
             (0x3300, 0x3358),
@@ -190,27 +192,27 @@ impl Dice {
             (0x2_0000, 0x2_a6df),
             (0, 0x11_0000),
         ];
-        let count = self.from(least, bound);
-        let (first, end) = PARTS[self.below(PARTS.len())];
-        let [first, end] = [first, end].map(|letter| usize::try_from(letter).unwrap());
-        let letters = std::iter::repeat_with(|| {
-            char::from_u32(u32::try_from(self.from(first, end)).unwrap())
+        let count = self.between(min, end);
+        let (first, end) = RANGES[self.below(RANGES.len())];
+        let [first, end] = [first, end].map(|code_point| usize::try_from(code_point).unwrap());
+        let chars = std::iter::repeat_with(|| {
+            char::from_u32(u32::try_from(self.between(first, end)).unwrap())
         });
-        letters.flatten().take(count).collect()
+        chars.flatten().take(count).collect()
     }
 
-    /// Several lines, now and then as long as may be or longer.
+    /// Returns up to three lines of text; sometimes a text near the maximum length.
     pub(super) fn long_text(&mut self) -> String {
-        if self.once_in(40) {
+        if self.one_in(40) {
             let length = [9_999, 10_000, 10_001][self.below(3)];
-            return self.pick(WORDS).chars().cycle().take(length).collect();
+            return self.pick(NAMES).chars().cycle().take(length).collect();
         }
         let lines = self.below(4);
         let lines: Vec<_> = (0..lines).map(|_| self.text()).collect();
         lines.join("\n")
     }
 
-    /// A text as JSON; now and then what no text can be.
+    /// Returns a text as JSON; sometimes invalid surrogates, NUL or a number instead.
     pub(super) fn json_text(&mut self, text: &str) -> String {
         match self.below(60) {
             0 => "\"\\ud800\"".to_owned(),
@@ -222,8 +224,8 @@ impl Dice {
     }
 }
 
-/// Every byte that is no letter or digit as `%XX`.
-pub(super) fn percent(text: &str) -> String {
+/// Percent-encodes all but the unreserved characters (RFC 3986); encodes `~`, too.
+pub(super) fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' => {
@@ -234,8 +236,8 @@ pub(super) fn percent(text: &str) -> String {
         .collect()
 }
 
-/// A JSON object of members that are JSON already.
-pub(super) fn object(members: &[(&str, String)]) -> String {
+/// Returns a JSON object. The values are JSON already.
+pub(super) fn json_object(members: &[(&str, String)]) -> String {
     let members = members
         .iter()
         .map(|(name, value)| format!("\"{name}\":{value}"));

@@ -1,10 +1,10 @@
-//! The schema that the migrations make, walked on each engine and told in the same words.
+//! Compares the schemas of both engines after all migrations, in a common description.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{Engine, RawDb, TestStore};
 
-/// What a column holds; how an engine calls it is its own business.
+/// The type of a column, regardless of its name in each engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Integer,
@@ -20,7 +20,7 @@ struct Column {
     default: Option<String>,
 }
 
-/// An index, also one that stands for a constraint.
+/// An index, including those of constraints.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Index {
     columns: Vec<String>,
@@ -33,23 +33,24 @@ struct Reference {
     column: String,
     table: String,
     to: String,
-    /// What becomes of the row if that one is changed or deleted.
-    then: String,
+    /// The actions on update and on delete.
+    actions: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Table {
     columns: Vec<Column>,
     primary_key: Vec<String>,
-    /// Beside the primary key's.
+    /// All but that of the primary key.
     indexes: Vec<Index>,
     references: BTreeSet<Reference>,
 }
 
-/// The migrations' own table is refinery's.
+/// The table in which refinery records the migrations.
 const REFINERY: &str = "refinery_schema_history";
 
-fn walk(raw: &RawDb) -> BTreeMap<String, Table> {
+/// Reads the description of every table.
+fn read_schema(raw: &RawDb) -> BTreeMap<String, Table> {
     let names = raw.tables().into_iter().filter(|name| name != REFINERY);
     names
         .map(|name| {
@@ -64,14 +65,14 @@ fn walk(raw: &RawDb) -> BTreeMap<String, Table> {
         .collect()
 }
 
-/// The rows of the engine's own question, every cell of which must be there.
+/// Runs the query for the engine. No column may be NULL.
 fn rows(raw: &RawDb, sqlite: &str, postgres: &str) -> Vec<Vec<String>> {
     let rows = raw.rows(match raw {
         RawDb::Sqlite(_) => sqlite,
         RawDb::Postgres(_) => postgres,
     });
-    let whole = |row: Vec<Option<String>>| row.into_iter().map(Option::unwrap).collect();
-    rows.into_iter().map(whole).collect()
+    let non_null = |row: Vec<Option<String>>| row.into_iter().map(Option::unwrap).collect();
+    rows.into_iter().map(non_null).collect()
 }
 
 fn columns(raw: &RawDb, table: &str) -> Vec<Column> {
@@ -107,15 +108,15 @@ fn columns(raw: &RawDb, table: &str) -> Vec<Column> {
 fn primary_key(raw: &RawDb, table: &str) -> Vec<String> {
     let sqlite = format!("SELECT name FROM pragma_table_info('{table}') WHERE pk > 0 ORDER BY pk");
     let postgres = format!(
-        "SELECT a.attname FROM pg_index i CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS key (number, place)
+        "SELECT a.attname FROM pg_index i CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS key (number, position)
          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = key.number
          WHERE i.indrelid = '{table}'::regclass AND i.indisprimary
-         ORDER BY key.place"
+         ORDER BY key.position"
     );
     rows(raw, &sqlite, &postgres).concat()
 }
 
-/// In order. Partial indexes of one column differ in their conditions, which each engine writes its own way.
+/// Returns the indexes in order, without their conditions: each engine formats those differently.
 fn indexes(raw: &RawDb, table: &str) -> Vec<Index> {
     let sqlite = format!(
         "SELECT group_concat(c.name, ' ' ORDER BY c.seqno), i.\"unique\", i.partial
@@ -123,9 +124,9 @@ fn indexes(raw: &RawDb, table: &str) -> Vec<Index> {
          WHERE i.origin <> 'pk' GROUP BY i.name, i.\"unique\", i.partial"
     );
     let postgres = format!(
-        "SELECT string_agg(a.attname, ' ' ORDER BY key.place), i.indisunique::int,
+        "SELECT string_agg(a.attname, ' ' ORDER BY key.position), i.indisunique::int,
                 (i.indpred IS NOT NULL)::int
-         FROM pg_index i CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS key (number, place)
+         FROM pg_index i CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS key (number, position)
          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = key.number
          WHERE i.indrelid = '{table}'::regclass AND NOT i.indisprimary
          GROUP BY i.indexrelid, i.indisunique, i.indpred"
@@ -172,42 +173,45 @@ fn references(raw: &RawDb, table: &str) -> BTreeSet<Reference> {
     let found = rows(raw, &sqlite, &postgres).into_iter();
     found
         .map(|row| {
-            let [column, table, to, then] = <[String; 4]>::try_from(row).unwrap();
+            let [column, table, to, actions] = <[String; 4]>::try_from(row).unwrap();
             Reference {
                 column,
                 table,
                 to,
-                then,
+                actions,
             }
         })
         .collect()
 }
 
-/// A fresh store on each engine; none where one of them is not to be had.
+/// Opens an empty store on each engine. Returns `None` if one is unavailable.
 async fn both() -> Option<(TestStore, TestStore)> {
     let sqlite = TestStore::on(Engine::Sqlite).await.unwrap();
     Some((sqlite, TestStore::on(Engine::Postgres).await?))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_schemas_have_one_shape() {
+async fn both_engines_have_the_same_schema() {
     let Some((sqlite, postgres)) = both().await else {
         return;
     };
-    let (sqlite, postgres) = (walk(&sqlite.raw_db()), walk(&postgres.raw_db()));
+    let (sqlite, postgres) = (
+        read_schema(&sqlite.raw_db()),
+        read_schema(&postgres.raw_db()),
+    );
     for (name, table) in &sqlite {
         assert_eq!(Some(table), postgres.get(name), "{name}");
     }
     assert!(sqlite.keys().eq(postgres.keys()));
 
-    // What is walked is there at all.
+    // Some samples prove that the descriptions are not empty.
     let orders = &sqlite["orders"];
     assert_eq!(orders.primary_key, ["id"]);
     assert_eq!(orders.columns[2].name, "user_id");
     assert_eq!(orders.columns[2].kind, Kind::Bytes);
-    let ties: Vec<_> = orders.references.iter().collect();
+    let references: Vec<_> = orders.references.iter().collect();
     assert_eq!(
-        (ties[0].column.as_str(), ties[0].table.as_str()),
+        (references[0].column.as_str(), references[0].table.as_str()),
         ("user_id", "users")
     );
     let by_number = orders
@@ -222,7 +226,7 @@ async fn the_schemas_have_one_shape() {
     assert_eq!(transactions.count(), 1);
 }
 
-/// Each makes the schemas differ in one thing that the walk must tell.
+/// Changes of the schema, each of which the description must show.
 const CHANGES: &[&str] = &[
     "CREATE TABLE gifts (id BIGINT)",
     "ALTER TABLE users ADD COLUMN nick TEXT",
@@ -239,39 +243,39 @@ const CHANGES: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_walk_sees_a_difference() {
+async fn every_schema_change_is_detected() {
     let Some(store) = TestStore::on(Engine::Postgres).await else {
         return;
     };
     let raw = store.raw_db();
-    let mut seen = walk(&raw);
+    let mut schema = read_schema(&raw);
     for change in CHANGES {
         raw.run(change);
-        let changed = walk(&raw);
-        assert_ne!(seen, changed, "{change}");
-        seen = changed;
+        let changed = read_schema(&raw);
+        assert_ne!(schema, changed, "{change}");
+        schema = changed;
     }
 }
 
-/// Every comparison of texts is one of bytes, in tables and in indexes.
+/// Text columns and indexes use the binary collation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_are_compared_by_their_bytes() {
+async fn texts_are_compared_bytewise() {
     let Some((sqlite, postgres)) = both().await else {
         return;
     };
-    let by_language = "SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
+    let columns = "SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
          WHERE c.table_schema = 'public' AND c.data_type IN ('text', 'character varying', 'name')
              AND c.table_name <> 'refinery_schema_history' AND c.collation_name IS DISTINCT FROM 'C'";
-    assert_eq!(postgres.raw_db().rows(by_language).concat(), []);
-    let index_by_language = "SELECT c.relname || '.' || a.attname FROM pg_class c
+    assert_eq!(postgres.raw_db().rows(columns).concat(), []);
+    let indexes = "SELECT c.relname || '.' || a.attname FROM pg_class c
          JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attcollation <> 0
          JOIN pg_collation l ON l.oid = a.attcollation AND l.collname <> 'C'
          WHERE c.relkind = 'i' AND c.relname NOT LIKE 'refinery%'";
-    assert_eq!(postgres.raw_db().rows(index_by_language).concat(), []);
+    assert_eq!(postgres.raw_db().rows(indexes).concat(), []);
 
-    let otherwise =
+    let indexes =
         "SELECT s.name || '.' || c.name FROM sqlite_schema s, pragma_index_xinfo(s.name) c
          WHERE s.type = 'index' AND c.coll <> 'BINARY'";
-    assert_eq!(sqlite.raw_db().rows(otherwise).concat(), []);
+    assert_eq!(sqlite.raw_db().rows(indexes).concat(), []);
 }

@@ -1,5 +1,5 @@
-//! Many customers at once, who pay, fail to, cancel, do both or change their minds, while the provider
-//! has a bad day and the server is killed again and again.
+//! A load test on the real program: concurrent customers pay, fail to pay, cancel, or do both. Meanwhile webhooks
+//! get lost, repeated and delayed, and the server is killed again and again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,227 +16,236 @@ use shop::{core::rng::Rng, domain::settlement};
 use tokio::sync::watch;
 
 use super::{
-    is_verified,
-    provider::{PATIENCE, Patient, Razorpay},
+    assert_verified,
+    provider::{FlakyProvider, RESPONSE_TIMEOUT, RetryingClient},
 };
 use crate::support::{Process, Remote, Site, storage_test};
 
 const CUSTOMERS: usize = 12;
 
-/// In stock of each product when the story begins.
+/// The initial stock of each product.
 const STOCK: i64 = 1_000_000;
 
-/// Sessions and orders outlive the story.
-const LONG: [(&str, &str); 2] = [
+/// Sessions and unpaid orders do not expire during the test.
+const SETTINGS: [(&str, &str); 2] = [
     ("SHOP_ACCESS_TOKEN_TTL", "24h"),
     ("SHOP_PAYMENT_WINDOW", "24h"),
 ];
 
 const KILLS: usize = 5;
 
-/// How many orders are placed; more by `SHOP_TEST_ORDERS`.
-fn how_many() -> usize {
+/// Returns the number of orders; `SHOP_TEST_ORDERS` overrides it.
+fn order_count() -> usize {
     std::env::var("SHOP_TEST_ORDERS").map_or(120, |orders| orders.parse().unwrap())
 }
 
-/// What a customer does about an order.
+/// What a customer does after placing an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mind {
+enum Behavior {
     Pay,
     FailAndPay,
     Fail,
     Cancel,
     CancelAndPay,
-    /// Both at once.
+    /// Pays and cancels concurrently.
     PayAndCancel,
     PayTwice,
-    Forget,
+    Abandon,
 }
 
-impl Mind {
-    fn of(rng: &Rng) -> Mind {
+impl Behavior {
+    fn random(rng: &Rng) -> Behavior {
         match rng.below(100) {
-            0..55 => Mind::Pay,
-            55..61 => Mind::FailAndPay,
-            61..68 => Mind::Fail,
-            68..76 => Mind::Cancel,
-            76..85 => Mind::CancelAndPay,
-            85..92 => Mind::PayAndCancel,
-            92..96 => Mind::PayTwice,
-            _ => Mind::Forget,
+            0..55 => Behavior::Pay,
+            55..61 => Behavior::FailAndPay,
+            61..68 => Behavior::Fail,
+            68..76 => Behavior::Cancel,
+            76..85 => Behavior::CancelAndPay,
+            85..92 => Behavior::PayAndCancel,
+            92..96 => Behavior::PayTwice,
+            _ => Behavior::Abandon,
         }
     }
 }
 
-/// What the shop said when it was asked to cancel.
+/// The outcome of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    NotAsked,
-    Yes,
-    No,
-    /// No, but an earlier try was not answered.
+enum Cancellation {
+    NotRequested,
+    Accepted,
+    Refused,
+    /// Refused, but an earlier attempt without a response may have succeeded.
     Unknown,
 }
 
-/// An order as its customer knows it.
-struct Known {
+/// An order, and what its customer knows about it.
+struct KnownOrder {
     order: Value,
-    cancelled: Word,
+    cancellation: Cancellation,
 }
 
-/// What everybody sees.
+/// The state that all customers share.
 struct Load {
-    razorpay: Razorpay,
+    provider: FlakyProvider,
     products: [String; 3],
-    /// How many orders are still to be placed.
-    wanted: AtomicUsize,
-    /// How many are dealt with.
+    /// The number of orders that are still to be placed.
+    remaining: AtomicUsize,
+    /// The number of orders that are done.
     done: watch::Sender<usize>,
 }
 
 struct Customer {
-    patient: Patient,
+    client: RetryingClient,
     load: Arc<Load>,
     rng: Rng,
-    known: Vec<Known>,
+    known: Vec<KnownOrder>,
 }
 
 impl Customer {
-    /// Sees to it that there is just this in the cart; what became of a try without an answer is not
-    /// known, so it is set before it is added.
-    async fn fills_cart(&mut self, product: &str, quantity: u64) {
+    /// Fills the cart with exactly this line. An attempt without a response may have succeeded, so the quantity is
+    /// set if the line exists.
+    async fn fill_cart(&mut self, product: &str, quantity: u64) {
         let json = [("content-type", "application/json")];
         let line = format!("/cart/items/{product}");
         let set = json!({ "quantity": quantity }).to_string();
         let add = json!({ "productId": product, "quantity": quantity }).to_string();
         loop {
             let set = self
-                .patient
+                .client
                 .call(Method::PATCH, &line, &json, set.as_bytes());
             if set.await.0.status == 200 {
                 return;
             }
             let add = self
-                .patient
+                .client
                 .call(Method::POST, "/cart", &json, add.as_bytes());
-            let (added, is_unsure) = add.await;
+            let (added, is_uncertain) = add.await;
             assert_eq!(added.status, 200, "{added:?}");
-            if !is_unsure {
+            if !is_uncertain {
                 return;
             }
         }
     }
 
-    async fn orders(&mut self, number: usize) -> Value {
+    async fn place_order(&mut self, number: usize) -> Value {
         let product = self.load.products[number % 3].clone();
         let quantity = 1 + self.rng.below(3);
-        self.fills_cart(&product, quantity).await;
+        self.fill_cart(&product, quantity).await;
         let key = format!("key-{number}");
         let headers = [("idempotency-key", key.as_str())];
-        let placed = self.patient.call(Method::POST, "/orders", &headers, b"");
+        let placed = self.client.call(Method::POST, "/orders", &headers, b"");
         let (placed, _) = placed.await;
         assert_eq!(placed.status, 201, "{placed:?}");
         placed.json()
     }
 
-    /// Does what comes to mind; tells what the shop said to a wish to cancel.
-    async fn deals_with(&mut self, order: &Value) -> Word {
-        let mut postman = self.patient.clone();
-        postman.token = None;
-        let razorpay = &self.load.razorpay;
-        let mut cancelled = Word::NotAsked;
-        match Mind::of(&self.rng) {
-            Mind::Pay => razorpay.visited(order, false).await,
-            Mind::Fail => razorpay.visited(order, true).await,
-            Mind::FailAndPay => {
-                razorpay.visited(order, true).await;
-                razorpay.visited(order, false).await;
+    /// Acts on an order at random, and delivers the webhooks that are due. Returns the outcome of the cancellation.
+    async fn act_on(&mut self, order: &Value) -> Cancellation {
+        let mut webhook_sender = self.client.clone();
+        webhook_sender.token = None;
+        let provider = &self.load.provider;
+        let mut cancellation = Cancellation::NotRequested;
+        match Behavior::random(&self.rng) {
+            Behavior::Pay => provider.pay(order, false).await,
+            Behavior::Fail => provider.pay(order, true).await,
+            Behavior::FailAndPay => {
+                provider.pay(order, true).await;
+                provider.pay(order, false).await;
             }
-            Mind::PayTwice => {
-                razorpay.visited(order, false).await;
-                razorpay.visited(order, false).await;
+            Behavior::PayTwice => {
+                provider.pay(order, false).await;
+                provider.pay(order, false).await;
             }
-            Mind::Cancel => cancelled = cancels(&mut self.patient, order).await,
-            Mind::CancelAndPay => {
-                cancelled = cancels(&mut self.patient, order).await;
-                razorpay.visited(order, false).await;
+            Behavior::Cancel => cancellation = cancel(&mut self.client, order).await,
+            Behavior::CancelAndPay => {
+                cancellation = cancel(&mut self.client, order).await;
+                provider.pay(order, false).await;
             }
-            Mind::PayAndCancel => {
-                razorpay.visited(order, false).await;
-                let told = razorpay.delivers(&mut postman, false);
-                (cancelled, ()) = tokio::join!(cancels(&mut self.patient, order), told);
+            Behavior::PayAndCancel => {
+                provider.pay(order, false).await;
+                let delivery = provider.deliver(&mut webhook_sender, false);
+                (cancellation, ()) = tokio::join!(cancel(&mut self.client, order), delivery);
             }
-            Mind::Forget => {}
+            Behavior::Abandon => {}
         }
-        self.load.razorpay.delivers(&mut postman, false).await;
-        cancelled
+        self.load.provider.deliver(&mut webhook_sender, false).await;
+        cancellation
     }
 
-    async fn shops(mut self) -> Customer {
+    /// Places orders until none remain.
+    async fn run(mut self) -> Customer {
         let next = |left: usize| left.checked_sub(1);
         let load = Arc::clone(&self.load);
         while let Ok(number) = load
-            .wanted
+            .remaining
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next)
         {
-            let order = self.orders(number).await;
-            let cancelled = self.deals_with(&order).await;
-            self.known.push(Known { order, cancelled });
+            let order = self.place_order(number).await;
+            let cancellation = self.act_on(&order).await;
+            self.known.push(KnownOrder {
+                order,
+                cancellation,
+            });
             load.done.send_modify(|done| *done += 1);
         }
         self
     }
 
-    /// Fails the test unless everything is as customer, shop and provider have it; adds up what was sold.
-    async fn is_content(&mut self, sum: &mut Sum) {
+    /// Compares the shop's orders with those of the customer and the provider, and adds them to the totals.
+    async fn check_orders(&mut self, totals: &mut Totals) {
         for known in std::mem::take(&mut self.known) {
             let path = format!("/orders/{}", known.order["id"].as_str().unwrap());
-            let shown = self.patient.call(Method::GET, &path, &[], b"").await.0;
+            let shown = self.client.call(Method::GET, &path, &[], b"").await.0;
             assert_eq!(shown.status, 200, "{shown:?}");
-            sum.add(&known, &shown.json(), &self.load.razorpay);
+            totals.add(&known, &shown.json(), &self.load.provider);
         }
     }
 }
 
-async fn cancels(patient: &mut Patient, order: &Value) -> Word {
+async fn cancel(client: &mut RetryingClient, order: &Value) -> Cancellation {
     let path = format!("/orders/{}/cancel", order["id"].as_str().unwrap());
-    match patient.call(Method::POST, &path, &[], b"").await {
-        (answer, _) if answer.status == 200 => Word::Yes,
-        (answer, is_unsure) => {
+    match client.call(Method::POST, &path, &[], b"").await {
+        (answer, _) if answer.status == 200 => Cancellation::Accepted,
+        (answer, is_uncertain) => {
             answer.is_problem(409, "illegal-transition");
-            if is_unsure { Word::Unknown } else { Word::No }
+            if is_uncertain {
+                Cancellation::Unknown
+            } else {
+                Cancellation::Refused
+            }
         }
     }
 }
 
-/// What all orders come to.
+/// The totals over all orders.
 #[derive(Default)]
-struct Sum {
-    /// By product, what customers keep.
+struct Totals {
+    /// The sold quantity by product.
     sold: BTreeMap<String, i64>,
-    /// How many stand so: order and payment.
-    states: BTreeMap<String, usize>,
-    /// Payments that pay for an order, and those that come on top.
+    /// The number of orders by order status and payment status.
+    statuses: BTreeMap<String, usize>,
+    /// The payments that pay for an order.
     transactions: BTreeSet<String>,
-    too_many: BTreeSet<String>,
+    /// Further payments of the same orders.
+    duplicates: BTreeSet<String>,
 }
 
-impl Sum {
-    /// Holds an order to what its customer asked for and what its provider has in the books.
-    fn add(&mut self, known: &Known, shown: &Value, razorpay: &Razorpay) {
+impl Totals {
+    /// Checks that an order matches the customer's requests and the provider's payments.
+    fn add(&mut self, known: &KnownOrder, shown: &Value, provider: &FlakyProvider) {
         let order = &known.order;
-        let mut account = razorpay.account(order);
+        let mut account = provider.account(order);
         let (is_cancelled, is_paid) =
             (shown["status"] == "CANCELLED", !account.captured.is_empty());
-        match known.cancelled {
-            Word::NotAsked => assert!(!is_cancelled, "nobody wanted that: {shown}"),
-            Word::Yes => assert!(is_cancelled, "it was cancelled once: {shown}"),
-            Word::No => assert!(!is_cancelled && is_paid, "it was paid: {shown}"),
-            Word::Unknown => {}
+        match known.cancellation {
+            Cancellation::NotRequested => assert!(!is_cancelled, "nobody cancelled it: {shown}"),
+            Cancellation::Accepted => assert!(is_cancelled, "it was cancelled: {shown}"),
+            Cancellation::Refused => assert!(!is_cancelled && is_paid, "it is paid: {shown}"),
+            Cancellation::Unknown => {}
         }
         let total = order["totalAmount"].as_i64().unwrap();
         let unpaid = ["CREATED", "FAILED"][usize::from(account.has_failed)];
-        let (status, payment, back) = match (is_cancelled, is_paid) {
+        let (status, payment, refunded) = match (is_cancelled, is_paid) {
             (false, false) => ("PENDING", unpaid, 0),
             (false, true) => ("PAID", "CAPTURED", 0),
             (true, false) => ("CANCELLED", unpaid, 0),
@@ -246,18 +255,18 @@ impl Sum {
         let money = &shown["payment"];
         assert_eq!(money["status"], payment, "{shown}");
         assert_eq!(money["amount"], total);
-        assert_eq!(money["refundedAmount"], back, "{shown}");
+        assert_eq!(money["refundedAmount"], refunded, "{shown}");
         let refunds = money["refunds"].as_array().unwrap();
-        assert_eq!(refunds.len(), usize::from(back > 0), "{shown}");
+        assert_eq!(refunds.len(), usize::from(refunded > 0), "{shown}");
         if let Some(transaction) = money["transactionId"].as_str() {
             assert!(account.captured.remove(transaction), "{shown}");
             assert!(self.transactions.insert(transaction.to_owned()));
         } else {
             assert!(!is_paid, "{shown}");
         }
-        self.too_many.append(&mut account.captured);
+        self.duplicates.append(&mut account.captured);
         *self
-            .states
+            .statuses
             .entry(format!("{status} {payment}"))
             .or_default() += 1;
         if !is_cancelled {
@@ -269,77 +278,77 @@ impl Sum {
     }
 }
 
-/// Kills the server again and again on the way.
-async fn kill(
+/// Kills and restarts the server each time that a share of the orders is done.
+async fn kill_repeatedly(
     site: &Site,
     mut process: Process,
     load: &Load,
-    door: &watch::Sender<Remote>,
+    address: &watch::Sender<Remote>,
 ) -> Process {
-    let (mut done, orders) = (load.done.subscribe(), how_many());
+    let (mut done, orders) = (load.done.subscribe(), order_count());
     for kill in 1..=KILLS {
-        let enough = orders * kill / (KILLS + 1);
-        let reached = done.wait_for(|done| *done >= enough);
-        let reached = tokio::time::timeout(PATIENCE * 10, reached).await;
-        drop(reached.expect("the customers do not get on").unwrap());
+        let target = orders * kill / (KILLS + 1);
+        let reached = done.wait_for(|done| *done >= target);
+        let reached = tokio::time::timeout(RESPONSE_TIMEOUT * 10, reached).await;
+        drop(reached.expect("the customers make no progress").unwrap());
         process.kill();
-        process = site.start_with(&LONG);
-        door.send_replace(Remote::new(&process));
+        process = site.start_with(&SETTINGS);
+        address.send_replace(Remote::new(&process));
     }
     process
 }
 
 storage_test! {
-    async fn every_order_ends_as_its_payments_imply(site: Site) {
+    async fn orders_match_their_payments_after_crashes_and_lost_webhooks(site: Site) {
         let products = ["Kettle", "Mug", "Plate"].map(|name| site.product(name, 129_900, STOCK));
-        let process = site.start_with(&LONG);
+        let process = site.start_with(&SETTINGS);
         let shop = site.beside_itself().await;
-        let (door, doors) = watch::channel(Remote::new(&process));
+        let (address, addresses) = watch::channel(Remote::new(&process));
         let load = Arc::new(Load {
-            razorpay: Razorpay::new(Arc::clone(&shop), Rng::seeded(5)),
+            provider: FlakyProvider::new(Arc::clone(&shop), Rng::seeded(5)),
             products,
-            wanted: AtomicUsize::new(how_many()),
+            remaining: AtomicUsize::new(order_count()),
             done: watch::Sender::new(0),
         });
-        let visitor = doors.borrow().clone();
+        let anonymous = addresses.borrow().clone();
         let mut customers = Vec::new();
         for number in 0..CUSTOMERS {
             let name = format!("customer{number}");
-            let token = visitor.registered(&name).await.token;
+            let token = anonymous.registered(&name).await.token;
             let customer = Customer {
-                patient: Patient { token, door: doors.clone() },
+                client: RetryingClient { token, address: addresses.clone() },
                 load: Arc::clone(&load),
                 rng: Rng::seeded(number.try_into().unwrap()),
                 known: Vec::new(),
             };
-            customers.push(tokio::spawn(customer.shops()));
+            customers.push(tokio::spawn(customer.run()));
         }
-        // A customer who fails the test fails it at once.
+        // A failing customer fails the test immediately.
         let customers = futures_util::future::try_join_all(customers);
-        let killed = async { Ok(kill(&site, process, &load, &door).await) };
-        let (process, customers) = tokio::try_join!(killed, customers).unwrap();
+        let restarted = async { Ok(kill_repeatedly(&site, process, &load, &address).await) };
+        let (process, customers) = tokio::try_join!(restarted, customers).unwrap();
 
-        let mut postman = Patient { token: None, door: doors };
-        load.razorpay.delivers(&mut postman, true).await;
-        let mischief = load.razorpay.mischief();
+        let mut webhook_sender = RetryingClient { token: None, address: addresses };
+        load.provider.deliver(&mut webhook_sender, true).await;
+        let disturbances = load.provider.disturbances();
         let reconciled = settlement::reconcile(&shop, |_| ()).await.unwrap();
-        assert_eq!(reconciled.compared, how_many());
+        assert_eq!(reconciled.compared, order_count());
         assert_eq!(reconciled.troubles, <[String; 0]>::default());
         let again = settlement::reconcile(&shop, |_| ()).await.unwrap();
         let found =
             [again.captured, again.failed, again.refunded, again.unmatched, again.duplicates];
-        assert_eq!(found, [0; 5], "what was found once is known");
+        assert_eq!(found, [0; 5], "a second reconciliation changes nothing");
 
-        let mut sum = Sum::default();
+        let mut totals = Totals::default();
         for mut customer in customers {
-            customer.is_content(&mut sum).await;
+            customer.check_orders(&mut totals).await;
         }
-        assert_eq!(sum.states.values().sum::<usize>(), how_many());
-        assert!(sum.transactions.is_disjoint(&sum.too_many), "each is paid once");
+        assert_eq!(totals.statuses.values().sum::<usize>(), order_count());
+        assert!(totals.transactions.is_disjoint(&totals.duplicates), "a payment is either accepted or a duplicate");
         let raw = site.raw_db();
         raw.assert_sound();
-        is_verified(&site.run(&["verify"]));
-        assert_eq!(raw.number("SELECT count(*) FROM orders"), i64::try_from(how_many()).unwrap());
+        assert_verified(&site.run(&["verify"]));
+        assert_eq!(raw.number("SELECT count(*) FROM orders"), i64::try_from(order_count()).unwrap());
         let ids = |outcome: &str| {
             let rows = raw.rows(&format!(
                 "SELECT provider_payment_id FROM payment_events WHERE outcome LIKE '{outcome}'"
@@ -348,23 +357,23 @@ storage_test! {
             ids.sort();
             ids
         };
-        assert!(ids("captured").iter().eq(&sum.transactions), "each is captured once");
-        assert!(ids("duplicate").iter().eq(&sum.too_many), "each of the others is known once");
+        assert!(ids("captured").iter().eq(&totals.transactions), "each payment is captured once");
+        assert!(ids("duplicate").iter().eq(&totals.duplicates), "each duplicate is recorded once");
         assert_eq!(ids("unmatched%"), Vec::<String>::new());
-        let back = raw.rows(
+        let refunds = raw.rows(
             "SELECT transaction_id FROM refunds
              WHERE transaction_id IS NOT NULL AND status = 'PROCESSED' ORDER BY transaction_id",
         );
-        let back = back.into_iter().flatten().flatten();
-        assert!(back.eq(sum.too_many), "each of the others goes back once");
+        let refunds = refunds.into_iter().flatten().flatten();
+        assert!(refunds.eq(totals.duplicates), "each duplicate is refunded once");
         for product in &load.products {
             let path = format!("/products/{product}");
-            let shown = postman.call(Method::GET, &path, &[], b"").await.0;
-            let sold = sum.sold.get(product).copied().unwrap_or_default();
+            let shown = webhook_sender.call(Method::GET, &path, &[], b"").await.0;
+            let sold = totals.sold.get(product).copied().unwrap_or_default();
             assert_eq!(shown.number("/stockQuantity"), STOCK - sold);
         }
-        let told = format!("{mischief}; {reconciled:?}; {:?}\n", sum.states);
-        std::io::stderr().write_all(told.as_bytes()).unwrap();
+        let summary = format!("{disturbances}; {reconciled:?}; {:?}\n", totals.statuses);
+        std::io::stderr().write_all(summary.as_bytes()).unwrap();
         drop(process);
         shop.stopping.cancel();
         shop.db.close().await;

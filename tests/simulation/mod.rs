@@ -1,5 +1,10 @@
-//! The shop against customers, admins and a payment provider that are all made up: whatever they do, in
-//! whatever order it arrives, money, stock and states agree in the end.
+//! Simulates customers, admins and a payment provider. Whatever they do, and in whatever order webhooks arrive,
+//! money, stock and order statuses are consistent in the end.
+//!
+//! - `story` compares random stories with a simple `model` of the shop, after every `step`.
+//! - `transitions` checks that orders change their status only as allowed.
+//! - `load` runs many customers against the real program, which is killed again and again.
+//! - `server` checks a few races on the real program.
 
 mod load;
 mod model;
@@ -26,26 +31,26 @@ use proptest::{
 use self::story::Story;
 use crate::support::{Engine, TestShop};
 
-/// How many random stories are told; more by `SHOP_TEST_STORIES`.
-fn how_many() -> u32 {
+/// Returns the number of random stories; `SHOP_TEST_STORIES` overrides it.
+fn story_count() -> u32 {
     std::env::var("SHOP_TEST_STORIES").map_or(24, |stories| stories.parse().unwrap())
 }
 
-/// How many stories are told in one shop.
-const IN_ONE_SHOP: usize = 30;
+/// How many stories run in one shop.
+const STORIES_PER_SHOP: usize = 30;
 
-/// Fails the test unless `shop verify` found that all is well.
+/// Fails the test unless `shop verify` reported no problem.
 #[track_caller]
-fn is_verified(output: &Output) {
+fn assert_verified(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
-/// Tells random stories, one after the other in one shop; `story` gets the shop and how late it is there,
-/// and gives both back.
-fn tell<Steps: std::fmt::Debug, Told: Future<Output = (TestShop, Duration)>>(
+/// Runs random stories one after the other. `story` gets the shop and the time since its start, and returns
+/// both.
+fn run_stories<Steps: std::fmt::Debug, Run: Future<Output = (TestShop, Duration)>>(
     engine: Engine,
     steps: impl Strategy<Value = Steps>,
-    story: impl Fn(TestShop, Duration, Steps) -> Told,
+    story: impl Fn(TestShop, Duration, Steps) -> Run,
 ) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -55,56 +60,57 @@ fn tell<Steps: std::fmt::Debug, Told: Future<Output = (TestShop, Duration)>>(
     let Some(shop) = runtime.block_on(TestShop::on(engine)) else {
         return;
     };
-    let kept = Mutex::new(Some((shop, Duration::ZERO)));
-    let told = AtomicUsize::new(0);
+    let current = Mutex::new(Some((shop, Duration::ZERO)));
+    let started = AtomicUsize::new(0);
     let config = Config {
-        cases: how_many(),
+        cases: story_count(),
         failure_persistence: None,
         ..Config::default()
     };
     TestRunner::new(config)
         .run(&steps, |steps| {
-            // A story that failed has taken its shop with it; a shorter one is told in another. So is
-            // one after many others, where every look would take longer and longer.
-            let is_fresh = told.fetch_add(1, Ordering::SeqCst) % IN_ONE_SHOP == IN_ONE_SHOP - 1;
-            let found = kept.lock().unwrap().take();
+            // A failed story drops its shop, so proptest shrinks it in a fresh one. The shop is also replaced after
+            // some stories, because its growing data would slow down every comparison.
+            let is_fresh =
+                started.fetch_add(1, Ordering::SeqCst) % STORIES_PER_SHOP == STORIES_PER_SHOP - 1;
+            let previous = current.lock().unwrap().take();
             let end = async {
-                let (shop, now) = match found.filter(|_| !is_fresh) {
-                    Some(found) => found,
+                let (shop, now) = match previous.filter(|_| !is_fresh) {
+                    Some(previous) => previous,
                     None => (TestShop::on(engine).await.unwrap(), Duration::ZERO),
                 };
                 story(shop, now, steps).await
             };
-            *kept.lock().unwrap() = Some(runtime.block_on(end));
+            *current.lock().unwrap() = Some(runtime.block_on(end));
             Ok(())
         })
         .unwrap();
-    let last = kept.into_inner().unwrap();
+    let last = current.into_inner().unwrap();
     runtime.block_on(async { drop(last) });
 }
 
-/// Holds the shop to the model of it, step by step.
-fn hold_to_the_model(engine: Engine) {
-    tell(engine, step::steps(), async |shop, now, steps| {
-        let mut story = Story::begin(shop, now).await;
+/// Compares the shop with the model after every step.
+fn compare_with_model(engine: Engine) {
+    run_stories(engine, step::steps(), async |shop, now, steps| {
+        let mut story = Story::start(shop, now).await;
         for step in steps {
-            story.goes_on(step).await;
-            story.agrees().await;
+            story.perform(step).await;
+            story.assert_matches_model().await;
         }
-        story.duplicates_went_back();
+        story.assert_duplicates_refunded();
         let (shop, now) = story.end();
         shop.raw_db().assert_sound();
-        is_verified(&shop.run(&["verify"]));
+        assert_verified(&shop.run(&["verify"]));
         (shop, now)
     });
 }
 
 #[test]
-fn money_stock_and_states_agree_on_sqlite() {
-    hold_to_the_model(Engine::Sqlite);
+fn orders_match_the_model_on_sqlite() {
+    compare_with_model(Engine::Sqlite);
 }
 
 #[test]
-fn money_stock_and_states_agree_on_postgres() {
-    hold_to_the_model(Engine::Postgres);
+fn orders_match_the_model_on_postgres() {
+    compare_with_model(Engine::Postgres);
 }

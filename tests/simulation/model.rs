@@ -1,33 +1,33 @@
-//! What the shop should make of everything, in the plainest words: no database, no provider, one thing
-//! after the other. Written from the contract, not from the code.
+//! A simple model of the shop: no database, no provider, no concurrency. It follows the API contract, not the
+//! code.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// What the two products cost.
+/// The prices of the two products.
 pub(super) const PRICES: [i64; 2] = [129_900, 30_000];
 
-/// Of each in the beginning; so few that some orders come too late.
+/// The initial stock of each product. It is low, so that some orders find too little.
 pub(super) const STOCK: i64 = 12;
 
-/// How long an order waits for its money.
-const WINDOW: Duration = Duration::from_mins(30);
+/// How long an order may stay unpaid.
+const PAYMENT_WINDOW: Duration = Duration::from_mins(30);
 
-/// What the shop answers: done, or a problem's code.
-pub(super) type Word = Result<(), &'static str>;
+/// The outcome of a request: success, or a problem code.
+pub(super) type Outcome = Result<(), &'static str>;
 
-/// An order and its payment, in the words of the API.
+/// An order and its payment, with the values of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Order {
-    pub(super) placed: Duration,
-    pub(super) pieces: [i64; 2],
+    pub(super) placed_at: Duration,
+    pub(super) quantities: [i64; 2],
     pub(super) status: &'static str,
     pub(super) payment: &'static str,
     pub(super) transaction: Option<String>,
     pub(super) refunds: Vec<i64>,
-    /// Whether any of the refunds asked for the stock.
+    /// Whether any refund requested restocking.
     restocks: bool,
 }
 
@@ -36,15 +36,15 @@ pub(super) struct Model {
     pub(super) now: Duration,
     pub(super) stock: [i64; 2],
     pub(super) orders: Vec<Order>,
-    /// The provider's payments that a person must see.
+    /// Payments that match no order, and that an admin must resolve.
     pub(super) unmatched: BTreeSet<String>,
-    /// The provider's payments for orders that were paid before, with their sums: they go back.
+    /// Payments for orders that were paid already, with their amounts. They are refunded.
     pub(super) duplicates: BTreeMap<String, i64>,
 }
 
-/// What the provider says of a payment.
+/// An event of the provider about a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct PaymentEvent {
     pub(super) order: usize,
     pub(super) payment: String,
     pub(super) amount: i64,
@@ -53,15 +53,15 @@ pub(super) struct News {
 
 impl Order {
     pub(super) fn total(&self) -> i64 {
-        self.pieces[0] * PRICES[0] + self.pieces[1] * PRICES[1]
+        self.quantities[0] * PRICES[0] + self.quantities[1] * PRICES[1]
     }
 
     pub(super) fn refunded(&self) -> i64 {
         self.refunds.iter().sum()
     }
 
-    /// What could still go back.
-    pub(super) fn rest(&self) -> i64 {
+    /// Returns the amount that can still be refunded.
+    pub(super) fn refundable(&self) -> i64 {
         match self.payment {
             "CAPTURED" => self.total() - self.refunded(),
             _ => 0,
@@ -80,17 +80,17 @@ impl Model {
         }
     }
 
-    pub(super) fn checkout(&mut self, pieces: [i64; 2]) -> Word {
-        if pieces == [0, 0] {
+    pub(super) fn checkout(&mut self, quantities: [i64; 2]) -> Outcome {
+        if quantities == [0, 0] {
             return Err("cart-empty");
         }
-        if pieces[0] > self.stock[0] || pieces[1] > self.stock[1] {
+        if quantities[0] > self.stock[0] || quantities[1] > self.stock[1] {
             return Err("insufficient-stock");
         }
-        self.stock = [self.stock[0] - pieces[0], self.stock[1] - pieces[1]];
+        self.stock = [self.stock[0] - quantities[0], self.stock[1] - quantities[1]];
         self.orders.push(Order {
-            placed: self.now,
-            pieces,
+            placed_at: self.now,
+            quantities,
             status: "PENDING",
             payment: "CREATED",
             transaction: None,
@@ -100,25 +100,25 @@ impl Model {
         Ok(())
     }
 
-    fn puts_back(&mut self, order: usize) {
-        let pieces = self.orders[order].pieces;
-        self.stock = [self.stock[0] + pieces[0], self.stock[1] + pieces[1]];
+    fn restock(&mut self, order: usize) {
+        let quantities = self.orders[order].quantities;
+        self.stock = [self.stock[0] + quantities[0], self.stock[1] + quantities[1]];
     }
 
-    /// By whoever: customer, admin or clock.
-    pub(super) fn cancels(&mut self, order: usize) -> Word {
+    /// The customer, an admin or the clock cancels an order.
+    pub(super) fn cancel(&mut self, order: usize) -> Outcome {
         if self.orders[order].status != "PENDING" {
             return Err("illegal-transition");
         }
         self.orders[order].status = "CANCELLED";
-        self.puts_back(order);
+        self.restock(order);
         Ok(())
     }
 
     /// An admin sets a status.
-    pub(super) fn moves(&mut self, order: usize, to: &'static str) -> Word {
+    pub(super) fn set_status(&mut self, order: usize, to: &'static str) -> Outcome {
         match (self.orders[order].status, to) {
-            (_, "CANCELLED") => return self.cancels(order),
+            (_, "CANCELLED") => return self.cancel(order),
             ("PAID", "SHIPPED") | ("SHIPPED", "DELIVERED") => {}
             _ => return Err("illegal-transition"),
         }
@@ -126,37 +126,37 @@ impl Model {
         Ok(())
     }
 
-    /// Orders that waited too long are cancelled.
-    pub(super) fn expires(&mut self) {
+    /// Orders that stay unpaid too long are cancelled.
+    pub(super) fn expire(&mut self) {
         for order in 0..self.orders.len() {
-            let is_due = self.now > self.orders[order].placed + WINDOW;
+            let is_due = self.now > self.orders[order].placed_at + PAYMENT_WINDOW;
             if is_due && self.orders[order].status == "PENDING" {
                 self.orders[order].status = "CANCELLED";
-                self.puts_back(order);
+                self.restock(order);
             }
         }
     }
 
-    /// The provider tells; whether for the first time, in time or in order.
-    pub(super) fn hears(&mut self, news: &News) {
-        let order = &mut self.orders[news.order];
-        let waits = ["CREATED", "FAILED"].contains(&order.payment);
-        if !news.is_captured {
-            if waits {
+    /// The provider sends an event: possibly repeated, late or out of order.
+    pub(super) fn process(&mut self, event: &PaymentEvent) {
+        let order = &mut self.orders[event.order];
+        let is_unpaid = ["CREATED", "FAILED"].contains(&order.payment);
+        if !event.is_captured {
+            if is_unpaid {
                 order.payment = "FAILED";
             }
-        } else if order.transaction.as_deref() == Some(&news.payment)
-            || self.duplicates.contains_key(&news.payment)
+        } else if order.transaction.as_deref() == Some(&event.payment)
+            || self.duplicates.contains_key(&event.payment)
         {
-            // Known.
-        } else if news.amount != order.total() {
-            self.unmatched.insert(news.payment.clone());
-        } else if !waits {
-            self.unmatched.remove(&news.payment);
-            self.duplicates.insert(news.payment.clone(), news.amount);
+            // A repeated event.
+        } else if event.amount != order.total() {
+            self.unmatched.insert(event.payment.clone());
+        } else if !is_unpaid {
+            self.unmatched.remove(&event.payment);
+            self.duplicates.insert(event.payment.clone(), event.amount);
         } else {
-            self.unmatched.remove(&news.payment);
-            order.transaction = Some(news.payment.clone());
+            self.unmatched.remove(&event.payment);
+            order.transaction = Some(event.payment.clone());
             order.payment = "CAPTURED";
             match order.status {
                 "PENDING" => order.status = "PAID",
@@ -169,21 +169,21 @@ impl Model {
         }
     }
 
-    /// An admin gives money back: all that is left, or a sum.
-    pub(super) fn refunds(&mut self, order: usize, amount: Option<i64>, restock: bool) -> Word {
-        let bought = &mut self.orders[order];
-        let rest = bought.rest();
-        let amount = amount.unwrap_or(rest);
-        if rest == 0 || amount > rest {
+    /// An admin refunds an amount, or everything that is left.
+    pub(super) fn refund(&mut self, index: usize, amount: Option<i64>, restock: bool) -> Outcome {
+        let order = &mut self.orders[index];
+        let refundable = order.refundable();
+        let amount = amount.unwrap_or(refundable);
+        if refundable == 0 || amount > refundable {
             return Err("refund-exceeds-captured");
         }
-        bought.refunds.push(amount);
-        bought.restocks |= restock;
-        if amount == rest {
-            bought.payment = "REFUNDED";
-            bought.status = "REFUNDED";
-            if bought.restocks {
-                self.puts_back(order);
+        order.refunds.push(amount);
+        order.restocks |= restock;
+        if amount == refundable {
+            order.payment = "REFUNDED";
+            order.status = "REFUNDED";
+            if order.restocks {
+                self.restock(index);
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Razorpay on a bad day, towards the real program: webhooks get lost, repeated, out of order, and late.
-//! The books are right all the same: they are the mock provider's own.
+//! A flaky payment provider for the real program: webhooks get lost, repeated, reordered and delayed. Its list of
+//! payments is that of the mock provider, and stays correct.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,21 +20,21 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::support::{Answer, Remote, provider::WEBHOOK};
 
-/// How long the shop may be away; past it the test has failed.
-pub(super) const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the shop may be unavailable before the test fails.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long somebody waits for another server, where the one that was asked does not answer.
-const LOOK: Duration = Duration::from_millis(500);
+/// How long a client waits for a new server after a connection error.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Somebody who asks until the shop answers, wherever it may listen by then.
+/// A client that repeats a request until the shop responds, at its current address.
 #[derive(Clone)]
-pub(super) struct Patient {
+pub(super) struct RetryingClient {
     pub(super) token: Option<String>,
-    pub(super) door: watch::Receiver<Remote>,
+    pub(super) address: watch::Receiver<Remote>,
 }
 
-impl Patient {
-    /// The shop's answer, and whether an earlier try may have been heard, too.
+impl RetryingClient {
+    /// Returns the response, and whether an earlier attempt may have succeeded, too.
     pub(super) async fn call(
         &mut self,
         method: Method,
@@ -42,42 +42,42 @@ impl Patient {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> (Answer, bool) {
-        let deadline = Instant::now() + PATIENCE;
-        let mut is_unsure = false;
+        let deadline = Instant::now() + RESPONSE_TIMEOUT;
+        let mut is_uncertain = false;
         loop {
-            assert!(Instant::now() < deadline, "the shop does not answer");
-            let mut shop = self.door.borrow_and_update().clone();
+            assert!(Instant::now() < deadline, "the shop does not respond");
+            let mut shop = self.address.borrow_and_update().clone();
             shop.token.clone_from(&self.token);
             match shop
                 .call(method.clone(), path, headers, body.to_vec())
                 .await
             {
                 Ok(answer) if answer.status == 503 => answer.is_problem(503, "unavailable"),
-                Ok(answer) => return (answer, is_unsure),
+                Ok(answer) => return (answer, is_uncertain),
                 Err(_) => {
-                    // Whoever was killed is followed by another.
-                    drop(tokio::time::timeout(LOOK, self.door.changed()).await);
+                    // A killed server gets replaced.
+                    drop(tokio::time::timeout(RETRY_PAUSE, self.address.changed()).await);
                 }
             }
-            is_unsure = true;
+            is_uncertain = true;
         }
     }
 }
 
-/// What the provider knows of one of its orders.
+/// The payments of one of the provider's orders.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
-    /// Ids of payments.
+    /// The ids of captured payments.
     pub(super) captured: BTreeSet<String>,
     pub(super) has_failed: bool,
 }
 
 #[derive(Default)]
-struct Books {
+struct State {
     accounts: BTreeMap<String, Account>,
-    /// What is on its way, by when it arrives and by when it was sent.
+    /// Webhooks by the time of their arrival and of their sending, both as numbers of sent webhooks.
     outbox: BTreeMap<(usize, usize), Webhook>,
-    /// How many were sent.
+    /// The number of sent webhooks.
     sent: usize,
     lost: usize,
     repeated: usize,
@@ -85,21 +85,22 @@ struct Books {
     delayed: usize,
 }
 
-pub(super) struct Razorpay {
-    /// The shop beside the one that serves, for its secrets and for the mock's books.
+/// The provider.
+pub(super) struct FlakyProvider {
+    /// A second instance of the shop in this process, for its secrets and the mock provider's data.
     shop: Arc<App>,
     rng: Rng,
-    books: Mutex<Books>,
+    state: Mutex<State>,
 }
 
-impl Razorpay {
-    pub(super) fn new(shop: Arc<App>, rng: Rng) -> Razorpay {
-        let books = Mutex::default();
-        Razorpay { shop, rng, books }
+impl FlakyProvider {
+    pub(super) fn new(shop: Arc<App>, rng: Rng) -> FlakyProvider {
+        let state = Mutex::default();
+        FlakyProvider { shop, rng, state }
     }
 
-    /// A customer pays for an order, or tries to; the webhooks are on their way.
-    pub(super) async fn visited(&self, order: &Value, fails: bool) {
+    /// A customer pays for an order, or fails to. The webhooks are queued.
+    pub(super) async fn pay(&self, order: &Value, fails: bool) {
         let visit = Visit {
             fails,
             fails_first: self.rng.below(10) == 0,
@@ -108,58 +109,58 @@ impl Razorpay {
         let id = order["payment"]["providerOrderId"].as_str().unwrap();
         let (name, total) = (id.to_owned(), order["totalAmount"].as_i64().unwrap());
         let total = Money::try_from(total).unwrap();
-        let played = self
+        let payment = self
             .shop
             .db
             .write("mock.pay", move |tx| visit.play(tx, &name, total, "INR"))
             .await
             .unwrap();
-        let mut books = self.books.lock().unwrap();
-        let account = books.accounts.entry(id.to_owned()).or_default();
+        let mut state = self.state.lock().unwrap();
+        let account = state.accounts.entry(id.to_owned()).or_default();
         account.has_failed |= visit.fails || visit.fails_first;
         if !fails {
-            account.captured.insert(played.payment_id);
+            account.captured.insert(payment.payment_id);
         }
         if self.rng.below(20) == 0 {
-            // Nothing of it arrives.
-            books.sent += played.webhooks.len();
-            books.lost += played.webhooks.len();
+            // All of its webhooks get lost.
+            state.sent += payment.webhooks.len();
+            state.lost += payment.webhooks.len();
             return;
         }
-        for webhook in played.webhooks {
-            self.post(&mut books, webhook);
+        for webhook in payment.webhooks {
+            self.enqueue(&mut state, webhook);
         }
     }
 
-    /// Puts a webhook on its way, which is longer or shorter.
-    fn post(&self, books: &mut Books, webhook: Webhook) {
+    /// Queues a webhook; it may get lost, delayed or repeated.
+    fn enqueue(&self, state: &mut State, webhook: Webhook) {
         let one_in = |times| self.rng.below(times) == 0;
-        let up_to = |most| usize::try_from(self.rng.below(most)).unwrap();
-        let number = books.sent;
-        books.sent += 1;
+        let up_to = |end| usize::try_from(self.rng.below(end)).unwrap();
+        let number = state.sent;
+        state.sent += 1;
         if one_in(20) {
-            books.lost += 1;
+            state.lost += 1;
             return;
         }
-        let mut arrives = number;
+        let mut arrival = number;
         if one_in(5) {
-            books.reordered += 1;
-            arrives += 2 + up_to(20);
+            state.reordered += 1;
+            arrival += 2 + up_to(20);
         }
         if one_in(10) {
-            books.delayed += 1;
-            arrives += up_to(300);
+            state.delayed += 1;
+            arrival += up_to(300);
         }
         if one_in(5) {
-            books.repeated += 1;
-            let again = (arrives + 1 + up_to(100), number);
-            books.outbox.insert(again, webhook.clone());
+            state.repeated += 1;
+            let again = (arrival + 1 + up_to(100), number);
+            state.outbox.insert(again, webhook.clone());
         }
-        books.outbox.insert((arrives, number), webhook);
+        state.outbox.insert((arrival, number), webhook);
     }
 
-    /// Delivers what has arrived by now; with `all`, what is on its way as well.
-    pub(super) async fn delivers(&self, by: &mut Patient, all: bool) {
+    /// Delivers the webhooks that are due, or all of them.
+    pub(super) async fn deliver(&self, client: &mut RetryingClient, all: bool) {
         while let Some(webhook) = self.next(all) {
             let signature = signature::sign(&self.shop.webhook_secrets[0], &webhook.body);
             let headers = [
@@ -167,40 +168,40 @@ impl Razorpay {
                 ("x-razorpay-signature", signature.as_str()),
                 ("x-razorpay-event-id", webhook.event_id.as_str()),
             ];
-            let told = by.call(Method::POST, WEBHOOK, &headers, &webhook.body);
-            let (answer, _) = told.await;
+            let delivery = client.call(Method::POST, WEBHOOK, &headers, &webhook.body);
+            let (answer, _) = delivery.await;
             assert_eq!(answer.status, 200, "{answer:?}");
         }
     }
 
     fn next(&self, all: bool) -> Option<Webhook> {
-        let mut books = self.books.lock().unwrap();
-        let now = books.sent;
-        let first = books.outbox.first_entry()?;
+        let mut state = self.state.lock().unwrap();
+        let now = state.sent;
+        let first = state.outbox.first_entry()?;
         (all || first.key().0 < now).then(|| first.remove())
     }
 
-    /// What it knows of an order.
+    /// Returns the payments of an order.
     pub(super) fn account(&self, order: &Value) -> Account {
         let id = order["payment"]["providerOrderId"].as_str().unwrap();
-        let books = self.books.lock().unwrap();
-        books.accounts.get(id).cloned().unwrap_or_default()
+        let state = self.state.lock().unwrap();
+        state.accounts.get(id).cloned().unwrap_or_default()
     }
 
-    /// What went wrong on purpose; all of it must have.
-    pub(super) fn mischief(&self) -> String {
-        let books = self.books.lock().unwrap();
-        let mut said = format!("{} webhooks", books.sent);
+    /// Returns a summary of the disturbances. Fails the test if one of them never happened.
+    pub(super) fn disturbances(&self) -> String {
+        let state = self.state.lock().unwrap();
+        let mut summary = format!("{} webhooks", state.sent);
         for (what, count) in [
-            ("lost", books.lost),
-            ("repeated", books.repeated),
-            ("reordered", books.reordered),
-            ("delayed", books.delayed),
+            ("lost", state.lost),
+            ("repeated", state.repeated),
+            ("reordered", state.reordered),
+            ("delayed", state.delayed),
         ] {
-            assert!(count > 0, "none was {what}");
+            assert!(count > 0, "no webhook was {what}");
             // Writing into a `String` cannot fail.
-            let _ = write!(said, ", {count} {what}");
+            let _ = write!(summary, ", {count} {what}");
         }
-        said
+        summary
     }
 }

@@ -1,4 +1,4 @@
-//! The same as in process, on the real program with threads of its own and across real sockets.
+//! Races on the real program, over sockets.
 
 use bytes::Bytes;
 use futures_util::future::{join, join_all};
@@ -14,15 +14,17 @@ use crate::support::{
     storage_test,
 };
 
-const BOLD: [(&str, &str); 1] = [("SHOP_RATE_LIMIT", "off")];
+/// No rate limits.
+const SETTINGS: [(&str, &str); 1] = [("SHOP_RATE_LIMIT", "off")];
 
-async fn place_order(one: &Remote, product: &str) -> Value {
-    let cart = one.post("/cart", &json!({ "productId": product })).await;
+async fn place_order(client: &Remote, product: &str) -> Value {
+    let cart = client.post("/cart", &json!({ "productId": product })).await;
     assert_eq!(cart.status, 200, "{cart:?}");
-    one.post("/orders", &json!({})).await.json()
+    client.post("/orders", &json!({})).await.json()
 }
 
-async fn tells(shop: &App, provider: &Remote, event: &Value, id: &str) -> Answer {
+/// Delivers an event of the provider.
+async fn deliver(shop: &App, provider: &Remote, event: &Value, id: &str) -> Answer {
     let body = event.to_string();
     let signature = signature::sign(&shop.webhook_secrets[0], body.as_bytes());
     let headers = [
@@ -36,13 +38,13 @@ async fn tells(shop: &App, provider: &Remote, event: &Value, id: &str) -> Answer
 }
 
 storage_test! {
-    async fn a_real_server_sells_ten_pieces_to_ten(site: Site) {
+    async fn a_server_sells_ten_items_to_ten_customers(site: Site) {
         let kettle = site.product("Kettle", 129_900, 10);
-        let server = site.start_with(&BOLD);
-        let visitor = Remote::new(&server);
+        let server = site.start_with(&SETTINGS);
+        let anonymous = Remote::new(&server);
         let mut customers = Vec::new();
         for number in 0..30 {
-            let one = visitor.registered(&format!("customer{number}")).await;
+            let one = anonymous.registered(&format!("customer{number}")).await;
             let cart = one.post("/cart", &json!({ "productId": kettle })).await;
             assert_eq!(cart.status, 200, "{cart:?}");
             customers.push(one);
@@ -54,14 +56,14 @@ storage_test! {
         for refused in answers.iter().filter(|answer| answer.status != 201) {
             refused.is_problem(409, "insufficient-stock");
         }
-        let seen = visitor.get(&format!("/products/{kettle}")).await;
-        assert_eq!(seen.number("/stockQuantity"), 0);
+        let shown = anonymous.get(&format!("/products/{kettle}")).await;
+        assert_eq!(shown.number("/stockQuantity"), 0);
         site.raw_db().assert_sound();
     }
 
-    async fn a_real_server_pays_or_cancels(site: Site) {
+    async fn an_order_is_either_paid_or_cancelled_on_a_server(site: Site) {
         let kettle = site.product("Kettle", 129_900, 100);
-        let server = site.start_with(&BOLD);
+        let server = site.start_with(&SETTINGS);
         let (shop, provider) = (site.beside_itself().await, Remote::new(&server));
         let ada = provider.registered("ada").await;
         let mut paid = 0;
@@ -70,13 +72,13 @@ storage_test! {
             let cancel = format!("{}/cancel", path(&order));
             let captured = event("payment.captured", &order, &format!("pay_{round}"));
             let (id, nothing) = (format!("ev_{round}"), json!({}));
-            let (cancels, told) = join(
+            let (cancellations, delivered) = join(
                 join(ada.post(&cancel, &nothing), ada.post(&cancel, &nothing)),
-                tells(&shop, &provider, &captured, &id),
+                deliver(&shop, &provider, &captured, &id),
             )
             .await;
-            assert_eq!(told.status, 200);
-            let cancelled = [cancels.0, cancels.1].iter().filter(|it| it.status == 200).count();
+            assert_eq!(delivered.status, 200);
+            let cancelled = [cancellations.0, cancellations.1].iter().filter(|answer| answer.status == 200).count();
             let now = ada.get(&path(&order)).await;
             match now.text("/status").as_str() {
                 "PAID" => assert_eq!((now.text("/payment/status"), cancelled), ("CAPTURED".into(), 0)),
@@ -84,20 +86,20 @@ storage_test! {
             }
             paid += i64::from(cancelled == 0);
         }
-        let seen = provider.get(&format!("/products/{kettle}")).await;
-        assert_eq!(seen.number("/stockQuantity"), 100 - paid);
+        let shown = provider.get(&format!("/products/{kettle}")).await;
+        assert_eq!(shown.number("/stockQuantity"), 100 - paid);
         site.raw_db().assert_sound();
     }
 
-    async fn a_real_server_takes_one_event_once(site: Site) {
+    async fn a_server_processes_an_event_once(site: Site) {
         let kettle = site.product("Kettle", 129_900, 10);
-        let server = site.start_with(&BOLD);
+        let server = site.start_with(&SETTINGS);
         let (shop, provider) = (site.beside_itself().await, Remote::new(&server));
         let ada = provider.registered("ada").await;
         let order = place_order(&ada, &kettle).await;
         let captured = event("payment.captured", &order, "pay_1");
-        let told = join_all((0..60).map(|_| tells(&shop, &provider, &captured, "ev_1"))).await;
-        assert!(told.iter().all(|answer| answer.status == 200));
+        let deliveries = join_all((0..60).map(|_| deliver(&shop, &provider, &captured, "ev_1"))).await;
+        assert!(deliveries.iter().all(|answer| answer.status == 200));
         let events = "SELECT count(*) FROM payment_events WHERE outcome = 'captured'";
         assert_eq!(site.raw_db().number(events), 1);
         assert_eq!(site.raw_db().number("SELECT count(*) FROM payment_events"), 1);

@@ -1,4 +1,4 @@
-//! What may happen to orders, drawn at random.
+//! The random steps of a story.
 
 use proptest::{
     collection::vec,
@@ -6,45 +6,45 @@ use proptest::{
 };
 use shop::infra::ports::gateway::Visit;
 
-/// What happens next. Numbers choose among what there is by then.
+/// A step. Its numbers select among the orders or webhooks that exist by then.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     CheckOut {
-        pieces: [i64; 2],
+        quantities: [i64; 2],
     },
-    /// The customer goes to the provider's checkout.
+    /// The customer visits the provider's checkout page.
     Pay {
         order: usize,
         visit: Visit,
         arrival: Arrival,
     },
-    /// A webhook arrives that was on its way.
-    Arrive {
+    /// A delayed webhook arrives.
+    Deliver {
         which: usize,
     },
-    /// A webhook arrives once more.
-    Repeat {
+    /// A webhook arrives again.
+    Redeliver {
         which: usize,
     },
-    /// The provider tells of another sum.
-    Misread {
+    /// The provider reports a wrong amount.
+    WrongAmount {
         order: usize,
     },
     Cancel {
         order: usize,
     },
     /// An admin sets a status.
-    Move {
+    SetStatus {
         order: usize,
         to: &'static str,
     },
     Refund {
         order: usize,
-        how: Sum,
+        amount: Amount,
         restock: bool,
     },
-    /// Time passes, and what is overdue expires.
-    Pass {
+    /// Time passes, and unpaid orders expire.
+    Wait {
         minutes: u64,
     },
     Reconcile,
@@ -59,19 +59,19 @@ pub(super) enum Arrival {
     Never,
 }
 
-/// How much goes back.
+/// How much an admin refunds.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Sum {
-    Rest,
-    All,
+pub(super) enum Amount {
+    Refundable,
+    Total,
     Part,
-    /// More than there is.
-    More,
+    /// More than is refundable.
+    TooMuch,
 }
 
 fn visit() -> impl Strategy<Value = Visit> {
-    let odds = (0..4_u8, any::<bool>(), 0..3_u32, any::<bool>());
-    odds.prop_map(|(fails, fails_first, duplicates, is_reordered)| Visit {
+    let parts = (0..4_u8, any::<bool>(), 0..3_u32, any::<bool>());
+    parts.prop_map(|(fails, fails_first, duplicates, is_reordered)| Visit {
         fails: fails == 0,
         fails_first,
         duplicates,
@@ -91,35 +91,35 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just("CANCELLED"),
         1 => Just("PAID"),
     ];
-    let sum = prop_oneof![
-        3 => Just(Sum::Rest),
-        1 => Just(Sum::All),
-        3 => Just(Sum::Part),
-        1 => Just(Sum::More),
+    let amount = prop_oneof![
+        3 => Just(Amount::Refundable),
+        1 => Just(Amount::Total),
+        3 => Just(Amount::Part),
+        1 => Just(Amount::TooMuch),
     ];
-    // Few, so that much happens to each.
+    // Few orders, so that many steps change the same one.
     let order = || 0..4_usize;
-    // Sums of these never come to just the 30 minutes of the window.
+    // No sum of these equals the payment window of 30 minutes.
     let minutes = prop_oneof![3 => Just(11_u64), 1 => Just(31_u64)];
     prop_oneof![
-        4 => (0..3_i64, 0..3_i64).prop_map(|(one, two)| Step::CheckOut { pieces: [one, two] }),
+        4 => (0..3_i64, 0..3_i64).prop_map(|(one, two)| Step::CheckOut { quantities: [one, two] }),
         8 => (order(), visit(), arrival)
             .prop_map(|(order, visit, arrival)| Step::Pay { order, visit, arrival }),
-        3 => any::<usize>().prop_map(|which| Step::Arrive { which }),
-        2 => any::<usize>().prop_map(|which| Step::Repeat { which }),
-        1 => order().prop_map(|order| Step::Misread { order }),
+        3 => any::<usize>().prop_map(|which| Step::Deliver { which }),
+        2 => any::<usize>().prop_map(|which| Step::Redeliver { which }),
+        1 => order().prop_map(|order| Step::WrongAmount { order }),
         3 => order().prop_map(|order| Step::Cancel { order }),
-        4 => (order(), to).prop_map(|(order, to)| Step::Move { order, to }),
-        8 => (order(), sum, any::<bool>())
-            .prop_map(|(order, how, restock)| Step::Refund { order, how, restock }),
-        2 => minutes.prop_map(|minutes| Step::Pass { minutes }),
+        4 => (order(), to).prop_map(|(order, to)| Step::SetStatus { order, to }),
+        8 => (order(), amount, any::<bool>())
+            .prop_map(|(order, amount, restock)| Step::Refund { order, amount, restock }),
+        2 => minutes.prop_map(|minutes| Step::Wait { minutes }),
         1 => Just(Step::Reconcile),
         1 => Just(Step::Crash),
     ]
 }
 
-/// A story begins with an order: of nothing there is nothing to tell.
+/// Every story starts with a checkout, since most steps need an order.
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let first = Step::CheckOut { pieces: [1, 1] };
+    let first = Step::CheckOut { quantities: [1, 1] };
     vec(step(), 4..40).prop_map(move |rest| [&[first][..], &rest].concat())
 }

@@ -1,4 +1,4 @@
-//! A story, told to the shop and to the model of it; after each step the two agree.
+//! Runs a story in the shop and in the model, and compares the two after each step.
 
 use std::time::Duration;
 
@@ -10,26 +10,27 @@ use shop::{
 };
 
 use super::{
-    model::{Model, News, PRICES, STOCK, Word},
-    step::{Arrival, Step, Sum},
+    model::{Model, Outcome, PRICES, PaymentEvent, STOCK},
+    step::{Amount, Arrival, Step},
 };
 use crate::support::{Answer, Client, TestShop, shopping::path};
 
-/// A shop, the model of what happens in one story, and what the provider holds ready.
+/// A story: the shop, the model, and the state of the payment provider.
 pub(super) struct Story {
     shop: Option<TestShop>,
     model: Model,
     products: [String; 2],
     orders: Vec<Value>,
-    /// What the provider's books tell of this story.
-    books: Vec<News>,
-    under_way: Vec<(Webhook, News)>,
-    arrived: Vec<(Webhook, News)>,
+    /// All events of this story that the provider has on record.
+    recorded: Vec<PaymentEvent>,
+    /// Webhooks that are delayed.
+    pending: Vec<(Webhook, PaymentEvent)>,
+    delivered: Vec<(Webhook, PaymentEvent)>,
 }
 
 impl Story {
-    /// Begins in a shop where others may have been told, at `now` since its clock began.
-    pub(super) async fn begin(shop: TestShop, now: Duration) -> Story {
+    /// Starts a story in a shop that may have seen others; `now` is the time since the shop's start.
+    pub(super) async fn start(shop: TestShop, now: Duration) -> Story {
         let mut products = [String::new(), String::new()];
         for (product, price) in products.iter_mut().zip(PRICES) {
             *product = shop.product("Thing", price, STOCK).await;
@@ -39,13 +40,13 @@ impl Story {
             model: Model::new(now),
             products,
             orders: Vec::new(),
-            books: Vec::new(),
-            under_way: Vec::new(),
-            arrived: Vec::new(),
+            recorded: Vec::new(),
+            pending: Vec::new(),
+            delivered: Vec::new(),
         }
     }
 
-    /// Gives the shop back, and how late it is there.
+    /// Returns the shop and the time since its start.
     pub(super) fn end(self) -> (TestShop, Duration) {
         (self.shop.unwrap(), self.model.now)
     }
@@ -54,51 +55,52 @@ impl Story {
         self.shop.as_ref().unwrap()
     }
 
-    /// One of the orders, if there are any.
+    /// Returns the index of an order, or `None` without orders.
     fn pick(&self, order: usize) -> Option<usize> {
         order.checked_rem(self.orders.len())
     }
 
-    pub(super) async fn goes_on(&mut self, step: Step) {
+    /// Performs a step in the shop and in the model.
+    pub(super) async fn perform(&mut self, step: Step) {
         match step {
-            Step::CheckOut { pieces } => self.checkout(pieces).await,
+            Step::CheckOut { quantities } => self.checkout(quantities).await,
             Step::Pay {
                 order,
                 visit,
                 arrival,
             } => {
                 if let Some(order) = self.pick(order) {
-                    self.pays(order, visit, arrival).await;
+                    self.pay(order, visit, arrival).await;
                 }
             }
-            Step::Arrive { which } => {
-                if let Some(which) = which.checked_rem(self.under_way.len()) {
-                    let webhook = self.under_way.remove(which);
-                    self.arrives(webhook).await;
+            Step::Deliver { which } => {
+                if let Some(which) = which.checked_rem(self.pending.len()) {
+                    let webhook = self.pending.remove(which);
+                    self.deliver(webhook).await;
                 }
             }
-            Step::Repeat { which } => {
-                if let Some(which) = which.checked_rem(self.arrived.len()) {
-                    let webhook = self.arrived[which].clone();
-                    self.arrives(webhook).await;
+            Step::Redeliver { which } => {
+                if let Some(which) = which.checked_rem(self.delivered.len()) {
+                    let webhook = self.delivered[which].clone();
+                    self.deliver(webhook).await;
                 }
             }
-            Step::Misread { order } => {
+            Step::WrongAmount { order } => {
                 if let Some(order) = self.pick(order) {
-                    self.misreads(order).await;
+                    self.report_wrong_amount(order).await;
                 }
             }
-            Step::Cancel { .. } | Step::Move { .. } | Step::Refund { .. } => {
-                self.is_changed(step).await;
+            Step::Cancel { .. } | Step::SetStatus { .. } | Step::Refund { .. } => {
+                self.change_order(step).await;
             }
-            Step::Pass { minutes } => {
+            Step::Wait { minutes } => {
                 let span = Duration::from_mins(minutes);
                 self.shop().advance_clock(span);
                 self.model.now += span;
                 settlement::expire_due(&self.shop().app).await.unwrap();
-                self.model.expires();
+                self.model.expire();
             }
-            Step::Reconcile => self.reconciles().await,
+            Step::Reconcile => self.reconcile().await,
             Step::Crash => {
                 let shop = self.shop.take().unwrap().restarted().await;
                 shop.advance_clock(self.model.now);
@@ -107,30 +109,30 @@ impl Story {
         }
     }
 
-    async fn checkout(&mut self, pieces: [i64; 2]) {
+    async fn checkout(&mut self, quantities: [i64; 2]) {
         let ada = self.shop().customer("ada").await;
         ada.delete("/cart").await;
-        for (product, count) in self.products.iter().zip(pieces) {
-            // What is not to be had cannot even be put into the cart.
+        for (product, count) in self.products.iter().zip(quantities) {
+            // The cart refuses a product without enough stock.
             let body = json!({ "productId": product, "quantity": count });
             if count > 0 && ada.post("/cart", body).await.status != 200 {
-                let word = self.model.checkout(pieces);
-                assert_eq!(word, Err("insufficient-stock"));
+                let outcome = self.model.checkout(quantities);
+                assert_eq!(outcome, Err("insufficient-stock"));
                 return;
             }
         }
         let placed = ada.checkout().await;
         drop(ada);
-        agree(&placed, 201, self.model.checkout(pieces));
+        assert_outcome(&placed, 201, self.model.checkout(quantities));
         if placed.status == 201 {
             self.orders.push(placed.json());
         }
     }
 
-    async fn pays(&mut self, order: usize, visit: Visit, arrival: Arrival) {
+    async fn pay(&mut self, order: usize, visit: Visit, arrival: Arrival) {
         let id = self.orders[order]["payment"]["providerOrderId"].clone();
         let amount = Money::try_from(self.model.orders[order].total()).unwrap();
-        let played = self
+        let payment = self
             .shop()
             .app
             .db
@@ -139,46 +141,47 @@ impl Story {
             })
             .await
             .unwrap();
-        for webhook in played.webhooks {
-            let told: Value = serde_json::from_slice(&webhook.body).unwrap();
-            let payment = &told["payload"]["payment"]["entity"];
-            let news = News {
+        for webhook in payment.webhooks {
+            let body: Value = serde_json::from_slice(&webhook.body).unwrap();
+            let payment = &body["payload"]["payment"]["entity"];
+            let event = PaymentEvent {
                 order,
                 payment: payment["id"].as_str().unwrap().to_owned(),
                 amount: payment["amount"].as_i64().unwrap(),
-                is_captured: told["event"] != "payment.failed",
+                is_captured: body["event"] != "payment.failed",
             };
-            if !self.books.contains(&news) {
-                self.books.push(news.clone());
+            if !self.recorded.contains(&event) {
+                self.recorded.push(event.clone());
             }
             match arrival {
-                Arrival::Now => self.arrives((webhook, news)).await,
-                Arrival::Later => self.under_way.push((webhook, news)),
+                Arrival::Now => self.deliver((webhook, event)).await,
+                Arrival::Later => self.pending.push((webhook, event)),
                 Arrival::Never => {}
             }
         }
     }
 
-    async fn arrives(&mut self, (webhook, news): (Webhook, News)) {
+    async fn deliver(&mut self, (webhook, event): (Webhook, PaymentEvent)) {
         let answer = self.shop().deliver(&webhook.body, &webhook.event_id).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        self.model.hears(&news);
-        if !self.arrived.iter().any(|(_, known)| *known == news) {
-            self.arrived.push((webhook, news));
+        self.model.process(&event);
+        if !self.delivered.iter().any(|(_, known)| *known == event) {
+            self.delivered.push((webhook, event));
         }
     }
 
-    /// A paisa too much, under the name of a payment that is under way, or of none.
-    async fn misreads(&mut self, order: usize) {
-        let under_way = |(_, news): &&(Webhook, News)| news.order == order && news.is_captured;
-        let payment = match self.under_way.iter().find(under_way) {
-            Some((_, news)) => news.payment.clone(),
+    /// Delivers an event with one paisa too much, for a pending payment or an unknown one.
+    async fn report_wrong_amount(&mut self, order: usize) {
+        let is_pending =
+            |(_, event): &&(Webhook, PaymentEvent)| event.order == order && event.is_captured;
+        let payment = match self.pending.iter().find(is_pending) {
+            Some((_, event)) => event.payment.clone(),
             None => format!(
                 "pay_misread{:?}{}",
                 self.model.now, self.orders[order]["number"]
             ),
         };
-        let news = News {
+        let event = PaymentEvent {
             order,
             payment,
             amount: self.model.orders[order].total() + 1,
@@ -187,8 +190,8 @@ impl Story {
         let event = json!({
             "event": "payment.captured",
             "payload": { "payment": { "entity": {
-                "id": news.payment,
-                "amount": news.amount,
+                "id": event.payment,
+                "amount": event.amount,
                 "currency": "INR",
                 "order_id": self.orders[order]["payment"]["providerOrderId"],
             } } },
@@ -197,12 +200,13 @@ impl Story {
             event_id: "ev_misread".to_owned(),
             body: event.to_string().into(),
         };
-        self.arrives((webhook, news)).await;
+        self.deliver((webhook, event)).await;
     }
 
-    /// Customer or admin change an order, if there is one and if they may.
-    async fn is_changed(&mut self, step: Step) {
-        let (Step::Cancel { order } | Step::Move { order, .. } | Step::Refund { order, .. }) = step
+    /// A customer or an admin changes an order, if there is one.
+    async fn change_order(&mut self, step: Step) {
+        let (Step::Cancel { order } | Step::SetStatus { order, .. } | Step::Refund { order, .. }) =
+            step
         else {
             unreachable!("{step:?} changes no order");
         };
@@ -211,21 +215,23 @@ impl Story {
         };
         let path = path(&self.orders[order]);
         let shop = self.shop();
-        let (answer, word) = match step {
-            Step::Move { to, .. } => {
+        let (answer, outcome) = match step {
+            Step::SetStatus { to, .. } => {
                 let admin = shop.admin().await;
                 let body = json!({ "status": to });
                 let answer = admin.patch(&format!("/admin{path}"), body).await;
                 drop(admin);
-                (answer, self.model.moves(order, to))
+                (answer, self.model.set_status(order, to))
             }
-            Step::Refund { how, restock, .. } => {
-                let known = &self.model.orders[order];
-                let amount = match how {
-                    Sum::Rest => None,
-                    Sum::All => Some(known.total()),
-                    Sum::Part => Some((known.rest() / 3).max(1)),
-                    Sum::More => Some(known.rest() + 1),
+            Step::Refund {
+                amount, restock, ..
+            } => {
+                let expected = &self.model.orders[order];
+                let amount = match amount {
+                    Amount::Refundable => None,
+                    Amount::Total => Some(expected.total()),
+                    Amount::Part => Some((expected.refundable() / 3).max(1)),
+                    Amount::TooMuch => Some(expected.refundable() + 1),
                 };
                 let admin = shop.admin().await;
                 let mut body = json!({ "restock": restock });
@@ -234,39 +240,41 @@ impl Story {
                 }
                 let answer = admin.post(&format!("/admin{path}/refund"), body).await;
                 drop(admin);
-                (answer, self.model.refunds(order, amount, restock))
+                (answer, self.model.refund(order, amount, restock))
             }
             _ => {
                 let ada = shop.customer("ada").await;
                 let answer = ada.post(&format!("{path}/cancel"), Value::Null).await;
                 drop(ada);
-                (answer, self.model.cancels(order))
+                (answer, self.model.cancel(order))
             }
         };
-        agree(&answer, 200, word);
+        assert_outcome(&answer, 200, outcome);
     }
 
-    /// The shop reads the provider's books. Which of two payments it finds first is its own affair.
-    async fn reconciles(&mut self) {
+    /// Reconciles the shop with the provider's payments. The shop may find two payments of an order in any order,
+    /// so the model processes the one first that the shop has accepted.
+    async fn reconcile(&mut self) {
         let app = &self.shop().app;
         let reconciled = settlement::reconcile(app, |_| ()).await.unwrap();
         assert_eq!(reconciled.troubles, <[String; 0]>::default());
         let admin = self.shop().admin().await;
-        let mut firsts = Vec::new();
+        let mut accepted = Vec::new();
         for order in &self.orders {
             let shown = admin.get(&format!("/admin{}", path(order))).await.json();
-            firsts.push(shown["payment"]["transactionId"].clone());
+            accepted.push(shown["payment"]["transactionId"].clone());
         }
         drop(admin);
-        let is_first = |news: &News| firsts[news.order] == news.payment.as_str();
-        let (first, others): (Vec<_>, Vec<_>) = self.books.iter().partition(|news| is_first(news));
-        for news in first.into_iter().chain(others) {
-            self.model.hears(news);
+        let is_accepted = |event: &PaymentEvent| accepted[event.order] == event.payment.as_str();
+        let (first, others): (Vec<_>, Vec<_>) =
+            self.recorded.iter().partition(|event| is_accepted(event));
+        for event in first.into_iter().chain(others) {
+            self.model.process(event);
         }
     }
 
-    /// Fails the test unless the shop is as the model says.
-    pub(super) async fn agrees(&self) {
+    /// Fails the test unless the shop matches the model.
+    pub(super) async fn assert_matches_model(&self) {
         let shop = self.shop();
         let admin = shop.admin().await;
         for (order, known) in self.orders.iter().zip(&self.model.orders) {
@@ -283,7 +291,7 @@ impl Story {
             refunds.sort_unstable();
             expected.sort_unstable();
             assert_eq!(refunds, expected, "{shown}");
-            let seen = json!([
+            let actual = json!([
                 shown["status"],
                 payment["status"],
                 payment["transactionId"],
@@ -297,16 +305,16 @@ impl Story {
                 known.total(),
                 known.refunded(),
             ]);
-            assert_eq!(seen, expected, "{shown}");
+            assert_eq!(actual, expected, "{shown}");
         }
         for (product, stock) in self.products.iter().zip(self.model.stock) {
             assert_eq!(shop.stock(product).await, stock, "stock");
         }
-        self.seen_are_unmatched(&admin).await;
+        self.assert_unmatched_payments(&admin).await;
     }
 
-    /// What was paid twice has gone back, once each.
-    pub(super) fn duplicates_went_back(&self) {
+    /// Fails the test unless every duplicate payment was refunded once.
+    pub(super) fn assert_duplicates_refunded(&self) {
         let rows = self.shop().raw_db().rows(
             "SELECT transaction_id, amount FROM refunds
              WHERE transaction_id IS NOT NULL AND status = 'PROCESSED' ORDER BY transaction_id",
@@ -318,8 +326,8 @@ impl Story {
         }
     }
 
-    /// A person sees what fits no order, once each.
-    async fn seen_are_unmatched(&self, admin: &Client<'_>) {
+    /// Fails the test unless the admin's list has every unmatched payment once.
+    async fn assert_unmatched_payments(&self, admin: &Client<'_>) {
         let listed = admin
             .get("/admin/payments?status=unmatched&limit=100")
             .await;
@@ -338,11 +346,11 @@ impl Story {
     }
 }
 
-/// Fails the test unless the shop answered what the model did.
+/// Fails the test unless the shop's response matches the model's outcome.
 #[track_caller]
-fn agree(answer: &Answer, done: u16, word: Word) {
-    match word {
-        Ok(()) => assert_eq!(answer.status, done, "{answer:?}"),
+fn assert_outcome(answer: &Answer, success: u16, outcome: Outcome) {
+    match outcome {
+        Ok(()) => assert_eq!(answer.status, success, "{answer:?}"),
         Err(code) => answer.is_problem(409, code),
     }
 }

@@ -1,4 +1,4 @@
-//! An order goes along the arrows of the one table, and along no other.
+//! Orders change their status only as the table `TRANSITIONS` allows.
 
 use std::time::Duration;
 
@@ -12,73 +12,73 @@ use shop::domain::{
     settlement,
 };
 
-use super::tell;
+use super::run_stories;
 use crate::support::{Answer, Client, Engine, TestShop, shopping::path, storage_test};
 
-/// What somebody tries with an order.
+/// An attempt to change an order.
 #[derive(Debug, Clone, Copy)]
-enum Try {
+enum Attempt {
     Cancel,
-    Set(Status),
+    SetStatus(Status),
     Refund { amount: Option<i64> },
     Pay,
     FailToPay,
-    LetExpire,
+    Expire,
 }
 
 const PRICE: i64 = 30_000;
 
-fn tries() -> impl Strategy<Value = Vec<Try>> {
-    let sum = prop_oneof![Just(None), Just(Some(PRICE / 2)), Just(Some(PRICE))];
-    let one = prop_oneof![
-        1 => Just(Try::Cancel),
-        5 => (0..Status::ALL.len()).prop_map(|at| Try::Set(Status::ALL[at])),
-        3 => sum.prop_map(|amount| Try::Refund { amount }),
-        3 => Just(Try::Pay),
-        1 => Just(Try::FailToPay),
-        1 => Just(Try::LetExpire),
+fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
+    let amount = prop_oneof![Just(None), Just(Some(PRICE / 2)), Just(Some(PRICE))];
+    let attempt = prop_oneof![
+        1 => Just(Attempt::Cancel),
+        5 => (0..Status::ALL.len()).prop_map(|index| Attempt::SetStatus(Status::ALL[index])),
+        3 => amount.prop_map(|amount| Attempt::Refund { amount }),
+        3 => Just(Attempt::Pay),
+        1 => Just(Attempt::FailToPay),
+        1 => Just(Attempt::Expire),
     ];
-    vec(one, 1..12)
+    vec(attempt, 1..12)
 }
 
-async fn sets(admin: &Client<'_>, order: &Value, to: Status) -> Answer {
+async fn set_status(admin: &Client<'_>, order: &Value, to: Status) -> Answer {
     let body = json!({ "status": to.as_str() });
     admin.patch(&format!("/admin{}", path(order)), body).await
 }
 
-async fn refunds(admin: &Client<'_>, order: &Value, amount: Option<i64>) -> Answer {
+async fn refund(admin: &Client<'_>, order: &Value, amount: Option<i64>) -> Answer {
     let body = amount.map_or(json!({}), |amount| json!({ "amount": amount }));
-    let refund = format!("/admin{}/refund", path(order));
-    admin.post(&refund, body).await
+    let path = format!("/admin{}/refund", path(order));
+    admin.post(&path, body).await
 }
 
-/// Who moves an order by this, and the answer where there is one.
-async fn attempt(shop: &TestShop, order: &Value, what: Try) -> (Actor, Option<Answer>) {
+/// Performs an attempt. Returns its actor, and the response if there is one.
+async fn perform(shop: &TestShop, order: &Value, action: Attempt) -> (Actor, Option<Answer>) {
     let admin = shop.admin().await;
-    match what {
-        Try::Cancel => {
+    match action {
+        Attempt::Cancel => {
             let ada = shop.customer("ada").await;
             let cancel = format!("{}/cancel", path(order));
             (Actor::Customer, Some(ada.post(&cancel, Value::Null).await))
         }
-        Try::Set(to) => (Actor::Admin, Some(sets(&admin, order, to).await)),
-        // The provider has given the money back before the order shows it.
-        Try::Refund { amount } => {
-            let answer = refunds(&admin, order, amount).await;
+        Attempt::SetStatus(to) => (Actor::Admin, Some(set_status(&admin, order, to).await)),
+        // The provider refunds before the order's status changes.
+        Attempt::Refund { amount } => {
+            let answer = refund(&admin, order, amount).await;
             (Actor::Provider, Some(answer))
         }
-        Try::Pay => {
+        Attempt::Pay => {
             shop.capture(order).await;
             (Actor::Provider, None)
         }
-        Try::FailToPay => {
+        Attempt::FailToPay => {
             let failed = crate::support::provider::event("payment.failed", order, "pay_failed");
             let body = failed.to_string();
             let answer = shop.deliver(body.as_bytes(), "ev_failed").await;
             assert_eq!(answer.status, 200);
             (Actor::Provider, None)
         }
-        Try::LetExpire => {
+        Attempt::Expire => {
             shop.advance_clock(Duration::from_mins(31));
             settlement::expire_due(&shop.app).await.unwrap();
             (Actor::Clock, None)
@@ -86,91 +86,100 @@ async fn attempt(shop: &TestShop, order: &Value, what: Try) -> (Actor, Option<An
     }
 }
 
-/// Tries all of it with a fresh order: each change is an arrow, each refusal leaves all as it was.
-async fn stays_on_the_arrows(shop: TestShop, tries: Vec<Try>) -> TestShop {
+/// Performs all attempts on a new order. Each change must be an allowed transition; a refused attempt must change
+/// nothing.
+async fn check_transitions(shop: TestShop, attempts: Vec<Attempt>) -> TestShop {
     let mug = shop.product("Mug", PRICE, 1).await;
     let order = shop.customer("ada").await.place_order(&mug, 1).await;
     let mut before = order.clone();
-    for what in tries {
-        let (mover, answer) = attempt(&shop, &order, what).await;
+    for action in attempts {
+        let (actor, answer) = perform(&shop, &order, action).await;
         let admin = shop.admin().await;
         let after = admin.get(&format!("/admin{}", path(&order))).await.json();
         let status = |order: &Value| Status::parse(order["status"].as_str().unwrap()).unwrap();
         let (from, to) = (status(&before), status(&after));
         if from != to {
-            let arrow = TRANSITIONS
+            let transition = TRANSITIONS
                 .iter()
-                .find(|arrow| (arrow.0, arrow.1) == (from, to));
-            let (_, _, movers) = arrow.unwrap_or_else(|| panic!("{from:?} to {to:?}: {what:?}"));
-            assert!(movers.contains(&mover), "{mover:?} took {from:?} to {to:?}");
+                .find(|transition| (transition.0, transition.1) == (from, to));
+            let (_, _, actors) =
+                transition.unwrap_or_else(|| panic!("{from:?} to {to:?}: {action:?}"));
+            assert!(
+                actors.contains(&actor),
+                "{actor:?} moved {from:?} to {to:?}"
+            );
         }
         match answer {
-            Some(answer) if answer.status == 200 => assert_ne!(before, after, "{what:?}"),
+            Some(answer) if answer.status == 200 => assert_ne!(before, after, "{action:?}"),
             Some(answer) => {
                 let refused = [
                     (409, "illegal-transition"),
                     (409, "refund-exceeds-captured"),
                 ];
-                let told = (answer.status, answer.code());
-                let known = refused.contains(&(told.0, told.1.as_str()));
-                let is_no_choice = told == (422, "validation-failed".to_owned());
-                assert!(known || is_no_choice, "{what:?}: {answer:?}");
-                assert_eq!(before, after, "{what:?} was refused");
+                let problem = (answer.status, answer.code());
+                let is_refused = refused.contains(&(problem.0, problem.1.as_str()));
+                let is_invalid = problem == (422, "validation-failed".to_owned());
+                assert!(is_refused || is_invalid, "{action:?}: {answer:?}");
+                assert_eq!(before, after, "{action:?} was refused");
             }
             None => {}
         }
         before = after;
-        let is_back = before["status"] == "CANCELLED";
-        assert_eq!(shop.stock(&mug).await, i64::from(is_back), "{what:?}");
+        let is_restocked = before["status"] == "CANCELLED";
+        assert_eq!(
+            shop.stock(&mug).await,
+            i64::from(is_restocked),
+            "{action:?}"
+        );
     }
     shop
 }
 
-fn hold_to_the_arrows(engine: Engine) {
-    tell(engine, tries(), async |shop, now, tries| {
-        let shop = stays_on_the_arrows(shop, tries).await;
+fn check_random_attempts(engine: Engine) {
+    run_stories(engine, attempts(), async |shop, now, attempts| {
+        let shop = check_transitions(shop, attempts).await;
         shop.raw_db().assert_sound();
         (shop, now)
     });
 }
 
 #[test]
-fn no_order_leaves_the_arrows_on_sqlite() {
-    hold_to_the_arrows(Engine::Sqlite);
+fn orders_follow_the_transitions_on_sqlite() {
+    check_random_attempts(Engine::Sqlite);
 }
 
 #[test]
-fn no_order_leaves_the_arrows_on_postgres() {
-    hold_to_the_arrows(Engine::Postgres);
+fn orders_follow_the_transitions_on_postgres() {
+    check_random_attempts(Engine::Postgres);
 }
 
 storage_test! {
-    async fn nothing_is_shipped_before_it_is_paid(shop: TestShop) {
+    async fn an_unpaid_order_cannot_be_shipped(shop: TestShop) {
         let mug = shop.product("Mug", PRICE, 1).await;
         let order = shop.customer("ada").await.place_order(&mug, 1).await;
         let admin = shop.admin().await;
         for status in [Status::Shipped, Status::Delivered] {
-            sets(&admin, &order, status).await.is_problem(409, "illegal-transition");
+            set_status(&admin, &order, status).await.is_problem(409, "illegal-transition");
         }
         shop.capture(&order).await;
-        sets(&admin, &order, Status::Delivered).await.is_problem(409, "illegal-transition");
-        assert_eq!(sets(&admin, &order, Status::Shipped).await.status, 200);
+        set_status(&admin, &order, Status::Delivered).await.is_problem(409, "illegal-transition");
+        assert_eq!(set_status(&admin, &order, Status::Shipped).await.status, 200);
     }
 
-    async fn no_more_goes_back_than_was_paid_nor_twice(shop: TestShop) {
+    async fn refunds_never_exceed_the_payment(shop: TestShop) {
         let mug = shop.product("Mug", PRICE, 1).await;
         let order = shop.customer("ada").await.place_order(&mug, 1).await;
         let admin = shop.admin().await;
         let code = "refund-exceeds-captured";
-        refunds(&admin, &order, None).await.is_problem(409, code);
+        refund(&admin, &order, None).await.is_problem(409, code);
         shop.capture(&order).await;
-        refunds(&admin, &order, Some(PRICE + 1)).await.is_problem(409, code);
-        assert_eq!(refunds(&admin, &order, Some(1)).await.status, 200);
-        refunds(&admin, &order, Some(PRICE)).await.is_problem(409, code);
-        let refunded = refunds(&admin, &order, None).await;
+        refund(&admin, &order, Some(PRICE + 1)).await.is_problem(409, code);
+        assert_eq!(refund(&admin, &order, Some(1)).await.status, 200);
+        refund(&admin, &order, Some(PRICE)).await.is_problem(409, code);
+        let refunded = refund(&admin, &order, None).await;
         assert_eq!((refunded.status, refunded.text("/status").as_str()), (200, "REFUNDED"));
         for again in [None, Some(1), Some(PRICE)] {
-            refunds(&admin, &order, again).await.is_problem(409, code);
+            refund(&admin, &order, again).await.is_problem(409, code);
         }
     }
 }

@@ -1,25 +1,24 @@
-//! Many at once: nothing is sold twice, nothing is lost, and nobody is told of the crowd.
+//! Contention: concurrent requests neither oversell nor lose updates, and no client gets a 5xx status.
 //!
-//! One person's requests take turns, since each holds that person's account. So whoever is to meet
-//! others here is somebody else than they.
+//! Requests of one user are serialised, because each locks the user's row. So most tests use several users.
 
-/// As `storage_test!`, in a shop where no deadlock is solved by trying again: two who wait for each
-/// other are answered 503 in the end, and so found out.
+/// Like `storage_test!`, but Postgres does not detect deadlocks. A deadlock then ends with a 503 status, which
+/// fails the test, instead of a retry.
 macro_rules! contention_test {
     ($(async fn $name:ident($shop:ident: TestShop) $body:block)+) => {
         $crate::support::storage_test! {$(
             async fn $name(shop: TestShop) {
-                let $shop = $crate::conformance::contention::unforgiving(shop).await;
+                let $shop = $crate::conformance::contention::without_deadlock_detection(shop).await;
                 $body
             }
         )+}
     };
 }
 
+mod accounts;
 mod catalog;
 mod mixed_load;
 mod orders;
-mod people;
 
 use std::collections::BTreeMap;
 
@@ -28,8 +27,8 @@ use shop::domain::accounts::Role;
 
 use crate::support::{Answer, Client, RawDb, TestShop};
 
-/// The same shop on a database that notices no deadlock before the shop's own patience ends.
-async fn unforgiving(shop: TestShop) -> TestShop {
+/// Restarts the shop on a database whose deadlock timeout is longer than the shop's own timeouts.
+async fn without_deadlock_detection(shop: TestShop) -> TestShop {
     let raw = shop.raw_db();
     if let RawDb::Postgres(_) = raw {
         raw.run(
@@ -43,16 +42,25 @@ async fn unforgiving(shop: TestShop) -> TestShop {
     shop.restarted().await
 }
 
-/// So many people, each with an account of their own.
-async fn several<'a>(shop: &'a TestShop, what: &str, count: usize, role: Role) -> Vec<Client<'a>> {
-    let names: Vec<_> = (0..count).map(|number| format!("{what}{number}")).collect();
+/// Creates `count` users named `prefix0`, `prefix1`, …, and signs them in.
+async fn sign_in_many<'a>(
+    shop: &'a TestShop,
+    prefix: &str,
+    count: usize,
+    role: Role,
+) -> Vec<Client<'a>> {
+    let names: Vec<_> = (0..count)
+        .map(|number| format!("{prefix}{number}"))
+        .collect();
     join_all(names.iter().map(|name| shop.sign_in(name, role))).await
 }
 
-/// How often each status was answered, and with which code.
+/// Counts the responses by status and problem code. Fails the test on a 5xx status.
 #[track_caller]
-fn tally<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> BTreeMap<(u16, String), usize> {
-    let mut told = BTreeMap::new();
+fn count_responses<'a>(
+    answers: impl IntoIterator<Item = &'a Answer>,
+) -> BTreeMap<(u16, String), usize> {
+    let mut counts = BTreeMap::new();
     for answer in answers {
         let code = if answer.status < 400 {
             String::new()
@@ -60,19 +68,18 @@ fn tally<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> BTreeMap<(u16, St
             answer.code()
         };
         assert!(answer.status < 500, "{answer:?}");
-        *told.entry((answer.status, code)).or_default() += 1;
+        *counts.entry((answer.status, code)).or_default() += 1;
     }
-    told
+    counts
 }
 
-/// Fails the test unless `first` was answered with its status so often, and all else with the code
-/// of `rest`.
+/// Fails the test unless exactly one response has the status `success`, and all others the problem `failure`.
 #[track_caller]
-fn one_wins(answers: &[Answer], won: u16, lost: (u16, &str)) {
+fn assert_one_succeeds(answers: &[Answer], success: u16, failure: (u16, &str)) {
     let others = answers.len() - 1;
     let expected = [
-        ((won, String::new()), 1),
-        ((lost.0, lost.1.to_owned()), others),
+        ((success, String::new()), 1),
+        ((failure.0, failure.1.to_owned()), others),
     ];
-    assert_eq!(tally(answers), BTreeMap::from(expected));
+    assert_eq!(count_responses(answers), BTreeMap::from(expected));
 }

@@ -1,21 +1,21 @@
-//! Carts, orders and money.
+//! Concurrent changes of carts, orders, payments and stock.
 
 use futures_util::future::{join, join_all, join3};
 use http::Method;
 use serde_json::{Value, json};
 use shop::domain::accounts::Role;
 
-use super::{one_wins, several, tally};
+use super::{assert_one_succeeds, count_responses, sign_in_many};
 use crate::support::{Answer, Client, provider::event, shopping::path};
 
 contention_test! {
-    async fn overlapping_carts_in_any_order_never_oversell(shop: TestShop) {
+    async fn overlapping_carts_never_oversell(shop: TestShop) {
         let mut products = Vec::new();
         for (number, stock) in [25, 40, 18, 60, 33].into_iter().enumerate() {
             let id = shop.product(&format!("Product {number}"), 1000, stock).await;
             products.push((id, stock));
         }
-        let customers = several(&shop, "customer", 48, Role::Customer).await;
+        let customers = sign_in_many(&shop, "customer", 48, Role::Customer).await;
         let fill = customers.iter().enumerate().map(async |(number, customer)| {
             for turn in 0..3 {
                 let step = if number % 2 == 0 { turn } else { 4 - turn };
@@ -26,9 +26,9 @@ contention_test! {
         join_all(fill).await;
 
         let answers = join_all(customers.iter().map(Client::checkout)).await;
-        let told = tally(&answers);
-        assert!(told.keys().all(|(status, code)| *status == 201 || code == "insufficient-stock"));
-        assert_eq!(told.len(), 2, "some get what others do not: {told:?}");
+        let counts = count_responses(&answers);
+        assert!(counts.keys().all(|(status, code)| *status == 201 || code == "insufficient-stock"));
+        assert_eq!(counts.len(), 2, "some checkouts succeed and some fail: {counts:?}");
         let placed: Vec<Value> =
             answers.iter().filter(|answer| answer.status == 201).map(Answer::json).collect();
         for (product, stock) in &products {
@@ -40,22 +40,22 @@ contention_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn fifty_additions_of_one_product_all_count(shop: TestShop) {
+    async fn fifty_concurrent_additions_to_a_cart_all_count(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
         let body = json!({ "productId": kettle, "quantity": 2 });
         let answers = join_all((0..50).map(|_| ada.post("/cart", body.clone()))).await;
-        assert_eq!(tally(&answers).len(), 1);
+        assert_eq!(count_responses(&answers).len(), 1);
         assert_eq!(answers[0].status, 200);
         let mut shown: Vec<_> = answers.iter().map(|cart| cart.number("/itemCount")).collect();
         shown.sort_unstable();
-        let turns: Vec<_> = (1..=50).map(|turn| 2 * turn).collect();
-        assert_eq!(shown, turns, "each saw those before it");
+        let expected: Vec<_> = (1..=50).map(|count| 2 * count).collect();
+        assert_eq!(shown, expected, "each response includes the additions before it");
         assert_eq!(ada.get("/cart").await.number("/items/0/quantity"), 100);
     }
 
-    async fn a_cart_of_a_hundred_lines_takes_no_more_at_once(shop: TestShop) {
-        let admins = several(&shop, "admin", 4, Role::Admin).await;
+    async fn concurrent_additions_fill_a_cart_to_100_lines_at_most(shop: TestShop) {
+        let admins = sign_in_many(&shop, "admin", 4, Role::Admin).await;
         let make = (0..104).map(async |number| {
             let body = json!({ "name": "Mug", "price": 100, "stockQuantity": 9 });
             admins[number % 4].post("/products", body).await.text("/id")
@@ -67,28 +67,28 @@ contention_test! {
         }
         let put = async |product: &String| ada.post("/cart", json!({ "productId": product })).await;
         let answers = join_all(products[96..].iter().map(put)).await;
-        let told = tally(&answers);
-        assert_eq!(told[&(200, String::new())], 4);
-        assert_eq!(told[&(422, "validation-failed".to_owned())], 4);
+        let counts = count_responses(&answers);
+        assert_eq!(counts[&(200, String::new())], 4);
+        assert_eq!(counts[&(422, "validation-failed".to_owned())], 4);
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 100);
         let placed = ada.checkout().await;
         assert_eq!(placed.json()["items"].as_array().map(Vec::len), Some(100));
     }
 
-    async fn one_cart_is_ordered_once(shop: TestShop) {
+    async fn concurrent_checkouts_order_a_cart_once(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 3).await;
         let answers = join_all((0..10).map(|_| ada.checkout())).await;
-        one_wins(&answers, 201, (409, "cart-empty"));
+        assert_one_succeeds(&answers, 201, (409, "cart-empty"));
         assert_eq!(shop.stock(&kettle).await, 497);
         shop.raw_db().assert_sound();
     }
 
-    async fn cancelled_twice_at_once_stock_comes_back_once(shop: TestShop) {
+    async fn concurrent_cancellations_restock_once(shop: TestShop) {
         let (kettle, mug) =
             (shop.product("Kettle", 129_900, 50).await, shop.product("Mug", 30_000, 50).await);
-        let admins = several(&shop, "admin", 3, Role::Admin).await;
+        let admins = sign_in_many(&shop, "admin", 3, Role::Admin).await;
         let ada = shop.customer("ada").await;
         for _ in 0..5 {
             ada.add_to_cart(&mug, 3).await;
@@ -101,15 +101,15 @@ contention_test! {
             });
             let (mut answers, more) = join(join_all(own), join_all(theirs)).await;
             answers.extend(more);
-            one_wins(&answers, 200, (409, "illegal-transition"));
+            assert_one_succeeds(&answers, 200, (409, "illegal-transition"));
             assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (50, 50));
         }
         shop.raw_db().assert_sound();
     }
 
-    async fn an_order_is_paid_or_cancelled_never_both(shop: TestShop) {
+    async fn an_order_is_either_paid_or_cancelled(shop: TestShop) {
         let admin = shop.admin().await;
-        let customers = several(&shop, "customer", 12, Role::Customer).await;
+        let customers = sign_in_many(&shop, "customer", 12, Role::Customer).await;
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let orders = join_all(customers.iter().map(|one| one.place_order(&kettle, 2))).await;
         let rounds = customers.iter().zip(&orders).enumerate().map(async |(number, (one, order))| {
@@ -128,14 +128,14 @@ contention_test! {
             )
             .await;
             assert_eq!((first.status, second.status), (200, 200));
-            let cancels = tally([&by_customer, &by_admin]);
+            let cancels = count_responses([&by_customer, &by_admin]);
             let now = one.get(&path(order)).await;
             let payment = now.text("/payment/status");
             let won = cancels.get(&(200, String::new())).copied();
             match now.text("/status").as_str() {
                 "PAID" => assert_eq!((payment.as_str(), won), ("CAPTURED", None)),
                 "CANCELLED" => {
-                    assert_eq!((payment.as_str(), won), ("REFUNDED", Some(1)), "money goes back");
+                    assert_eq!((payment.as_str(), won), ("REFUNDED", Some(1)), "the payment is refunded");
                 }
                 other => panic!("{other}: {cancels:?}"),
             }
@@ -146,15 +146,15 @@ contention_test! {
         shop.raw_db().assert_sound();
     }
 
-    async fn one_payment_that_comes_for_two_orders_at_once_pays_one(shop: TestShop) {
+    async fn a_payment_reported_for_several_orders_pays_one(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
-        let customers = several(&shop, "customer", 8, Role::Customer).await;
+        let customers = sign_in_many(&shop, "customer", 8, Role::Customer).await;
         let orders = join_all(customers.iter().map(|one| one.place_order(&kettle, 1))).await;
-        let told = orders.iter().enumerate().map(async |(number, order)| {
+        let counts = orders.iter().enumerate().map(async |(number, order)| {
             let body = event("payment.captured", order, "pay_of_many").to_string();
             shop.deliver(body.as_bytes(), &format!("ev_{number}")).await
         });
-        assert_eq!(tally(&join_all(told).await).into_iter().next(), Some(((200, String::new()), 8)));
+        assert_eq!(count_responses(&join_all(counts).await).into_iter().next(), Some(((200, String::new()), 8)));
         let admin = shop.admin().await;
         let count = async |path: &str| admin.get(path).await.number("/total");
         assert_eq!(count("/admin/orders?status=PAID").await, 1);
@@ -176,17 +176,17 @@ contention_test! {
         for answer in &orders {
             assert_eq!((answer.status, &answer.body), (201, &orders[0].body));
         }
-        assert_eq!(tally(&carts)[&(200, String::new())], 10);
+        assert_eq!(count_responses(&carts)[&(200, String::new())], 10);
         let left = ada.get("/cart").await.number("/itemCount");
         let bought = orders[0].number("/items/0/quantity");
-        assert_eq!(left + bought, 11, "what was not ordered is still in the cart");
+        assert_eq!(left + bought, 11, "the cart keeps what was not ordered");
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM orders"), 1);
         shop.raw_db().assert_sound();
     }
 
-    async fn a_product_that_leaves_is_in_an_order_whole_or_not_at_all(shop: TestShop) {
+    async fn a_deleted_product_is_ordered_completely_or_not_at_all(shop: TestShop) {
         let admin = shop.admin().await;
-        let customers = several(&shop, "customer", 12, Role::Customer).await;
+        let customers = sign_in_many(&shop, "customer", 12, Role::Customer).await;
         let plate = shop.product("Plate", 500, 1000).await;
         let rounds = customers.iter().enumerate().map(async |(number, customer)| {
             let kettle = shop.product("Kettle", 129_900, 50).await;
@@ -203,18 +203,18 @@ contention_test! {
                 assert!(total == rest || total == rest + 259_800, "{placed:?}");
             } else {
                 placed.is_problem(409, "cart-empty");
-                assert!(number % 2 == 1, "the plate was there");
+                assert!(number % 2 == 1, "the plate was still for sale");
             }
         });
         join_all(rounds).await;
         shop.raw_db().assert_sound();
     }
 
-    async fn counts_deltas_and_sales_add_up(shop: TestShop) {
+    async fn stock_changes_and_sales_add_up(shop: TestShop) {
         let (kettle, mug) =
             (shop.product("Kettle", 129_900, 60).await, shop.product("Mug", 30_000, 60).await);
-        let admins = several(&shop, "admin", 4, Role::Admin).await;
-        let customers = several(&shop, "customer", 24, Role::Customer).await;
+        let admins = sign_in_many(&shop, "admin", 4, Role::Admin).await;
+        let customers = sign_in_many(&shop, "customer", 24, Role::Customer).await;
         join_all(customers.iter().enumerate().map(async |(number, customer)| {
             let (first, second) = if number % 2 == 0 { (&kettle, &mug) } else { (&mug, &kettle) };
             customer.add_to_cart(first, 2).await;
@@ -241,9 +241,9 @@ contention_test! {
             answers
         }));
         let (sales, changes) = join(sales, changes).await;
-        let sold = tally(&sales);
+        let sold = count_responses(&sales);
         assert!(sold.keys().all(|(status, code)| *status == 201 || code == "insufficient-stock"));
-        let counted = tally(changes.iter().flatten());
+        let counted = count_responses(changes.iter().flatten());
         let known = ["", "insufficient-stock", "precondition-failed"];
         assert!(counted.keys().all(|(_, code)| known.contains(&code.as_str())), "{counted:?}");
         shop.raw_db().assert_sound();

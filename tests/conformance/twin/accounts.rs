@@ -1,12 +1,12 @@
-//! Who registers, signs in and out, and who asks for nothing in particular.
+//! Requests to accounts and sessions, and to every operation of the OpenAPI document.
 
 use std::sync::LazyLock;
 
 use http::Method;
 
-use super::state::{Request, World};
+use super::state::{Request, State};
 use crate::{
-    conformance::rng::{NUMBERS, object, percent},
+    conformance::rng::{NUMBERS, json_object, percent_encode},
     support::{Operation, operations},
 };
 
@@ -19,13 +19,13 @@ pub(super) fn registration(email: &str, name: &str) -> Request {
         ("password", json(PASSWORD)),
         ("name", json(name)),
     ];
-    Request::new(Method::POST, "/auth/register").json(object(&members))
+    Request::new(Method::POST, "/auth/register").json(json_object(&members))
 }
 
 pub(super) fn login(email: &str) -> Request {
     let json = |text: &str| serde_json::to_string(text).unwrap();
     let members = [("email", json(email)), ("password", json(PASSWORD))];
-    Request::new(Method::POST, "/auth/login").json(object(&members))
+    Request::new(Method::POST, "/auth/login").json(json_object(&members))
 }
 
 const EMAILS: [&str; 12] = [
@@ -43,102 +43,105 @@ const EMAILS: [&str; 12] = [
     "\u{10ffff}@example.com",
 ];
 
-/// Hashing a password takes long: seldom with one that is to be hashed.
-pub(super) fn register_or_log_in(world: &mut World) -> Request {
-    let email = world.dice.pick(&EMAILS).to_owned();
-    let path = ["/auth/register", "/auth/login"][world.dice.below(2)];
-    let password = if world.dice.once_in(3) {
+/// Registers or logs in. Most passwords are invalid, because hashing is slow.
+pub(super) fn register_or_log_in(state: &mut State) -> Request {
+    let email = state.rng.pick(&EMAILS).to_owned();
+    let path = ["/auth/register", "/auth/login"][state.rng.below(2)];
+    let password = if state.rng.one_in(3) {
         PASSWORD.to_owned()
     } else {
-        ["short", "\0", "123456\u{0}7890"][world.dice.below(3)].to_owned()
+        ["short", "\0", "123456\u{0}7890"][state.rng.below(3)].to_owned()
     };
     let mut members = vec![
-        ("email", world.dice.json_text(&email)),
-        ("password", world.dice.json_text(&password)),
+        ("email", state.rng.json_text(&email)),
+        ("password", state.rng.json_text(&password)),
     ];
     if path == "/auth/register" {
-        let name = world.dice.text();
-        members.push(("name", world.dice.json_text(&name)));
+        let name = state.rng.text();
+        members.push(("name", state.rng.json_text(&name)));
     }
-    Request::new(Method::POST, path).json(object(&members))
+    Request::new(Method::POST, path).json(json_object(&members))
 }
 
-pub(super) fn sessions(world: &mut World) -> Request {
-    let known = world.dice.any(&world.refresh_tokens).unwrap_or_default();
-    let last = world.refresh_tokens.last().cloned().unwrap_or_default();
-    let token = match world.dice.below(10) {
-        0 => world.dice.text(),
+pub(super) fn sessions(state: &mut State) -> Request {
+    let known = state.rng.choose(&state.refresh_tokens).unwrap_or_default();
+    let last = state.refresh_tokens.last().cloned().unwrap_or_default();
+    let token = match state.rng.below(10) {
+        0 => state.rng.text(),
         1 => known.to_uppercase(),
         2 | 3 => known,
         _ => last,
     };
-    let body = object(&[("refreshToken", world.dice.json_text(&token))]);
-    let path = match world.dice.below(6) {
+    let body = json_object(&[("refreshToken", state.rng.json_text(&token))]);
+    let path = match state.rng.below(6) {
         0 => "/auth/logout",
         _ => "/auth/refresh",
     };
     Request::new(Method::POST, path).json(body)
 }
 
-pub(super) fn me(world: &mut World) -> Request {
+pub(super) fn me(state: &mut State) -> Request {
     let request = Request::get("/me");
-    match world.dice.below(6) {
+    match state.rng.below(6) {
         0 => request,
-        1 => request.with("authorization", vec![0xff, b' ', 0xe9]),
-        2 => match world.dice.any(&world.loose_tokens) {
-            Some(token) => request.by(&token),
-            None => request.by("no.token.atall"),
+        1 => request.header("authorization", vec![0xff, b' ', 0xe9]),
+        2 => match state.rng.choose(&state.access_tokens) {
+            Some(token) => request.bearer(&token),
+            None => request.bearer("no.token.atall"),
         },
         _ => {
-            let user = world.customer();
-            let token = world.users[user].token.clone();
-            request.by(&token)
+            let user = state.customer();
+            let token = state.users[user].token.clone();
+            request.bearer(&token)
         }
     }
 }
 
-/// The last of the users shops nothing, so that its sessions may end at any time.
+/// The last user has no cart, so that its sessions may end at any time.
 const IDLE: usize = 5;
 
-/// A token or a code that was sent, mostly the last one.
-fn sent(world: &mut World, known: &[String]) -> String {
-    match world.dice.below(8) {
-        0 => world.dice.text(),
-        1 => world.dice.any(known).unwrap_or_default(),
+/// Returns a token or code that was sent, usually the newest.
+fn sent_token(state: &mut State, known: &[String]) -> String {
+    match state.rng.below(8) {
+        0 => state.rng.text(),
+        1 => state.rng.choose(known).unwrap_or_default(),
         _ => known.last().cloned().unwrap_or_default(),
     }
 }
 
-/// What links in mails lead to, and asking for them.
-pub(super) fn links(world: &mut World) -> Request {
-    let (proofs, resets) = (world.proofs.clone(), world.resets.clone());
+/// Requests emailed links, and uses their tokens.
+pub(super) fn links(state: &mut State) -> Request {
+    let (verification_tokens, reset_tokens) = (
+        state.verification_tokens.clone(),
+        state.reset_tokens.clone(),
+    );
     let post = |path| Request::new(Method::POST, path);
-    match world.dice.below(8) {
+    match state.rng.below(8) {
         0..=2 => {
-            let strange = world.dice.pick(&EMAILS).to_owned();
-            let email = [strange, "user5@example.com".to_owned()][world.dice.below(2)].clone();
-            let body = object(&[("email", world.dice.json_text(&email))]);
+            let unusual = state.rng.pick(&EMAILS).to_owned();
+            let email = [unusual, "user5@example.com".to_owned()][state.rng.below(2)].clone();
+            let body = json_object(&[("email", state.rng.json_text(&email))]);
             post("/auth/forgot-password").json(body)
         }
         3 => {
-            let user = [world.customer(), IDLE][world.dice.below(2)];
-            post("/auth/verify-email/resend").by(&world.users[user].token)
+            let user = [state.customer(), IDLE][state.rng.below(2)];
+            post("/auth/verify-email/resend").bearer(&state.users[user].token)
         }
         4 | 5 => {
-            let token = sent(world, &proofs);
-            let body = object(&[("token", world.dice.json_text(&token))]);
+            let token = sent_token(state, &verification_tokens);
+            let body = json_object(&[("token", state.rng.json_text(&token))]);
             post("/auth/verify-email").json(body)
         }
         _ => {
-            let token = sent(world, &resets);
-            let password = if world.dice.once_in(4) {
+            let token = sent_token(state, &reset_tokens);
+            let password = if state.rng.one_in(4) {
                 "password1"
             } else {
                 PASSWORD
             };
-            let password = world.dice.json_text(password);
-            let body = object(&[
-                ("token", world.dice.json_text(&token)),
+            let password = state.rng.json_text(password);
+            let body = json_object(&[
+                ("token", state.rng.json_text(&token)),
                 ("password", password),
             ]);
             post("/auth/reset-password").json(body)
@@ -146,14 +149,14 @@ pub(super) fn links(world: &mut World) -> Request {
     }
 }
 
-/// The own account and its phone: one user's, whom the codes belong to.
-pub(super) fn own_account(world: &mut World) -> Request {
-    let token = world.users[2].token.clone();
-    let request = |method, path| Request::new(method, path).by(&token);
-    match world.dice.below(12) {
+/// Changes the account of a user. The phone codes belong to one user.
+pub(super) fn account(state: &mut State) -> Request {
+    let token = state.users[2].token.clone();
+    let request = |method, path| Request::new(method, path).bearer(&token);
+    match state.rng.below(12) {
         0..=2 => {
-            let name = world.dice.text();
-            request(Method::PATCH, "/me").json(object(&[("name", world.dice.json_text(&name))]))
+            let name = state.rng.text();
+            request(Method::PATCH, "/me").json(json_object(&[("name", state.rng.json_text(&name))]))
         }
         3..=5 => {
             let phone = [
@@ -163,113 +166,114 @@ pub(super) fn own_account(world: &mut World) -> Request {
                 "919812345678",
                 "+\u{661}\u{662}",
             ];
-            let phone = world.dice.pick(&phone).to_owned();
-            let body = object(&[("phone", world.dice.json_text(&phone))]);
+            let phone = state.rng.pick(&phone).to_owned();
+            let body = json_object(&[("phone", state.rng.json_text(&phone))]);
             request(Method::POST, "/me/phone").json(body)
         }
         6..=8 => {
-            let codes = world.codes.clone();
-            let code = sent(world, &codes);
-            let body = object(&[("code", world.dice.json_text(&code))]);
+            let codes = state.phone_codes.clone();
+            let code = sent_token(state, &codes);
+            let body = json_object(&[("code", state.rng.json_text(&code))]);
             request(Method::POST, "/me/phone/verify").json(body)
         }
         _ => {
-            let new = if world.dice.once_in(3) {
+            let new = if state.rng.one_in(3) {
                 PASSWORD
             } else {
                 "short"
             };
-            let new = world.dice.json_text(new);
-            let current = world.dice.json_text(PASSWORD);
-            let body = object(&[("currentPassword", current), ("newPassword", new)]);
-            let token = world.users[IDLE].token.clone();
+            let new = state.rng.json_text(new);
+            let current = state.rng.json_text(PASSWORD);
+            let body = json_object(&[("currentPassword", current), ("newPassword", new)]);
+            let token = state.users[IDLE].token.clone();
             Request::new(Method::PUT, "/me/password")
-                .by(&token)
+                .bearer(&token)
                 .json(body)
         }
     }
 }
 
-/// Everybody's accounts, for admins.
-pub(super) fn users(world: &mut World) -> Request {
-    let admin = world.admin();
-    if world.dice.once_in(3) {
-        let id = match world.dice.below(4) {
-            0 => world.strange_id(),
-            // The first admin stays: often it is the last one.
-            1 => world.users[0].id.clone(),
-            _ => world.users[IDLE].id.clone(),
+/// Lists users, and changes their roles, as an admin.
+pub(super) fn users(state: &mut State) -> Request {
+    let admin = state.admin();
+    if state.rng.one_in(3) {
+        let id = match state.rng.below(4) {
+            0 => state.unusual_id(),
+            // The first admin keeps the role, and is often the last admin.
+            1 => state.users[0].id.clone(),
+            _ => state.users[IDLE].id.clone(),
         };
-        let role = if id == world.users[0].id {
+        let role = if id == state.users[0].id {
             "ADMIN"
         } else {
-            world.dice.pick(&["ADMIN", "CUSTOMER", "BOSS"])
+            state.rng.pick(&["ADMIN", "CUSTOMER", "BOSS"])
         };
-        let body = object(&[("role", world.dice.json_text(role))]);
+        let body = json_object(&[("role", state.rng.json_text(role))]);
         let path = format!("/admin/users/{id}");
-        return Request::new(Method::PATCH, &path).by(&admin).json(body);
+        return Request::new(Method::PATCH, &path).bearer(&admin).json(body);
     }
-    let query = match world.dice.below(5) {
-        0 => format!("?email={}", percent(world.dice.pick(&EMAILS))),
+    let query = match state.rng.below(5) {
+        0 => format!("?email={}", percent_encode(state.rng.pick(&EMAILS))),
         1 => "?email=USER3%40example.com".to_owned(),
-        2 => format!("?page={}&limit=2", world.dice.below(5)),
+        2 => format!("?page={}&limit=2", state.rng.below(5)),
         3 => "?role=ADMIN".to_owned(),
         _ => String::new(),
     };
-    Request::get(&format!("/admin/users{query}")).by(&admin)
+    Request::get(&format!("/admin/users{query}")).bearer(&admin)
 }
 
-/// Every operation of the document whose answer ends.
+/// Every operation of the OpenAPI document, except for streams.
 pub(super) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let stream = "/responses/200/content/text~1event-stream";
     let all = operations().into_iter();
-    all.filter(|it| it.text.pointer(stream).is_none()).collect()
+    all.filter(|operation| operation.text.pointer(stream).is_none())
+        .collect()
 });
 
-/// Any operation of the document, also one that this test knows nothing of.
-pub(super) fn any_operation(world: &mut World) -> Request {
-    let drawn = world.dice.below(OPERATIONS.len());
-    without_sense(world, &OPERATIONS[drawn])
+/// Returns a minimal request to any operation, including those without their own generator.
+pub(super) fn any_operation(state: &mut State) -> Request {
+    let index = state.rng.below(OPERATIONS.len());
+    minimal_request(state, &OPERATIONS[index])
 }
 
-/// An operation with whatever comes.
-pub(super) fn without_sense(world: &mut World, operation: &Operation) -> Request {
-    let id = if world.dice.once_in(2) {
-        world.product_id()
+/// Returns a request to an operation, with a random id and a one-member body.
+pub(super) fn minimal_request(state: &mut State, operation: &Operation) -> Request {
+    let id = if state.rng.one_in(2) {
+        state.product_id()
     } else {
-        world.strange_id()
+        state.unusual_id()
     };
-    let mut request = Request::outside(&operation.path_of(&id));
+    let mut request = Request::at_root(&operation.path_of(&id));
     request.method = operation.method.clone();
     if operation.needs_token {
-        request = request.by(&world.admin());
+        request = request.bearer(&state.admin());
     }
     if operation.takes_json {
         let names = [
             "name", "quantity", "status", "email", "delta", "token", "code",
         ];
-        let name = world.dice.pick(&names).to_owned();
-        let value = world.dice.pick(NUMBERS).to_owned();
-        request = request.json(object(&[(name.as_str(), value)]));
+        let name = state.rng.pick(&names).to_owned();
+        let value = state.rng.pick(NUMBERS).to_owned();
+        request = request.json(json_object(&[(name.as_str(), value)]));
     }
     request
 }
 
-/// What stands outside the API, and what stands nowhere.
-pub(super) fn elsewhere(world: &mut World) -> Request {
-    let path = match world.dice.below(14) {
+/// Requests paths outside the API, and unknown paths.
+pub(super) fn outside_api(state: &mut State) -> Request {
+    let path = match state.rng.below(14) {
         0 => "/openapi.json".to_owned(),
         1 | 2 => "/healthz".to_owned(),
         3 | 4 => "/readyz".to_owned(),
         5 => "/problems/insufficient-stock".to_owned(),
-        6 => format!("/problems/{}", percent(&world.dice.text())),
-        7 => format!("/images/{}", percent(&world.dice.text())),
+        6 => format!("/problems/{}", percent_encode(&state.rng.text())),
+        7 => format!("/images/{}", percent_encode(&state.rng.text())),
         8 => "/images/01900000-0000-7000-8000-000000000000.png".to_owned(),
         9 => "/".to_owned(),
         10 => "//api/v1/products".to_owned(),
         11 => "/api/v1/products/".to_owned(),
-        12 => format!("/api/v1/{}", percent(&world.dice.text())),
+        12 => format!("/api/v1/{}", percent_encode(&state.rng.text())),
         _ => "/api/v1/ws?since=-1".to_owned(),
     };
-    Request::outside(&path)
+    Request::at_root(&path)
 }

@@ -1,9 +1,8 @@
-//! Two shops, one on each engine, are told the same: every answer must be the same to the byte, and
-//! so must what they keep.
+//! The twin run: two shops, one on each engine, get the same random requests. Their responses must be equal byte
+//! for byte, and so must their rows in the end.
 //!
-//! `SHOP_TEST_SEED` and `SHOP_TEST_TWIN_REQUESTS` tell it another way, and longer. A route that is
-//! new is asked for by [`accounts::any_operation`], without much sense; teach the module of its
-//! domain to ask for it as clients will.
+//! `SHOP_TEST_SEED` sets another seed, and `SHOP_TEST_TWIN_REQUESTS` the number of requests. New routes get only
+//! the minimal requests of [`accounts::any_operation`]: add realistic ones to the module of their domain.
 
 mod accounts;
 mod catalog;
@@ -17,7 +16,7 @@ use std::time::Duration;
 
 use self::{
     pair::Twins,
-    state::{Request, User, World},
+    state::{Request, State, User},
 };
 
 const SEED: u64 = 20_260_131;
@@ -31,10 +30,11 @@ fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
     )
 }
 
-type Kind = fn(&mut World) -> Request;
+/// Generates a request.
+type Generator = fn(&mut State) -> Request;
 
-/// What is asked for, and how often.
-const KINDS: &[(usize, Kind)] = &[
+/// The generators with their relative frequencies.
+const GENERATORS: &[(usize, Generator)] = &[
     (14, catalog::list_products),
     (8, catalog::show_product),
     (7, catalog::create_product),
@@ -44,121 +44,127 @@ const KINDS: &[(usize, Kind)] = &[
     (5, catalog::categories),
     (2, catalog::images),
     (16, shopping::cart),
-    (10, shopping::check_out),
+    (10, shopping::checkout),
     (7, shopping::orders),
-    (12, shopping::all_orders),
+    (12, shopping::admin_orders),
     (3, shopping::payments),
     (10, provider::deliver),
     (3, accounts::sessions),
     (2, accounts::me),
     (3, accounts::links),
-    (5, accounts::own_account),
+    (5, accounts::account),
     (2, accounts::users),
     (2, accounts::any_operation),
-    (1, accounts::elsewhere),
+    (1, accounts::outside_api),
 ];
 
-fn next(world: &mut World) -> Request {
-    // A repeat to the byte, as after a lost answer.
-    if world.dice.once_in(16)
-        && let Some(again) = world.dice.any(&world.sent)
+fn next_request(state: &mut State) -> Request {
+    // A retry of the same bytes, as after a lost response.
+    if state.rng.one_in(16)
+        && let Some(request) = state.rng.choose(&state.sent_requests)
     {
-        return again;
+        return request;
     }
-    if world.dice.once_in(150) {
-        return accounts::register_or_log_in(world);
+    if state.rng.one_in(150) {
+        return accounts::register_or_log_in(state);
     }
-    let sum = KINDS.iter().map(|(often, _)| often).sum();
-    let mut drawn = world.dice.below(sum);
-    let kind = KINDS.iter().find(|(often, _)| {
-        let hit = drawn < *often;
-        drawn = drawn.wrapping_sub(*often);
-        hit
+    let sum = GENERATORS.iter().map(|(weight, _)| weight).sum();
+    let mut number = state.rng.below(sum);
+    let chosen = GENERATORS.iter().find(|(weight, _)| {
+        let is_hit = number < *weight;
+        number = number.wrapping_sub(*weight);
+        is_hit
     });
-    let request = (kind.unwrap().1)(world);
-    mutate::spoiled(world, request)
+    let (_, generate) = chosen.unwrap();
+    let request = generate(state);
+    mutate::mutate(state, request)
 }
 
-/// Mostly moments, now and then so long that tokens, keys or sessions end.
-fn pause(world: &mut World) -> Duration {
-    match world.dice.below(900) {
+/// Returns the time until the next request: usually up to 3 s, sometimes long enough for tokens, idempotency
+/// keys or sessions to expire.
+fn pause(state: &mut State) -> Duration {
+    match state.rng.below(900) {
         0 => Duration::from_hours(31 * 24),
         1..=3 => Duration::from_hours(25),
         4..=8 => Duration::from_mins(17),
-        _ if world.dice.once_in(3) => Duration::from_millis(world.dice.below(3000) as u64),
+        _ if state.rng.one_in(3) => Duration::from_millis(state.rng.below(3000) as u64),
         _ => Duration::ZERO,
     }
 }
 
-/// Access tokens are good for 15 minutes.
-const FRESH: Duration = Duration::from_mins(10);
+/// How often all users sign in again. Access tokens are valid for 15 minutes.
+const SIGN_IN_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Admins and customers, signed in.
-async fn people(twins: &mut Twins, world: &mut World) {
+/// Registers admins and customers, and signs them in.
+async fn create_users(twins: &mut Twins, state: &mut State) {
     for number in 0..6 {
         let email = format!("user{number}@example.com");
-        let registered = twins.ask(&accounts::registration(&email, "Somebody")).await;
+        let registered = twins
+            .send(&accounts::registration(&email, "Somebody"))
+            .await;
         assert_eq!(registered.status, 201, "{registered:?}");
         let id = registered.text("/user/id");
-        if World::is_admin(number) {
+        if State::is_admin(number) {
             twins.make_admin(&id).await;
         }
-        world.users.push(User {
+        state.users.push(User {
             id,
             token: String::new(),
             cart: (Vec::new(), 0),
         });
     }
-    sign_all_in(twins, world).await;
+    sign_in_all(twins, state).await;
     let login = accounts::login("user0@example.com");
-    let answer = twins.ask(&login).await;
-    world.hear(&login, &answer);
+    let answer = twins.send(&login).await;
+    state.learn(&login, &answer);
 }
 
-async fn sign_all_in(twins: &Twins, world: &mut World) {
-    for user in &mut world.users {
+async fn sign_in_all(twins: &Twins, state: &mut State) {
+    for user in &mut state.users {
         let (access, refresh) = twins.sign_in(&user.id).await;
-        world
-            .loose_tokens
+        state
+            .access_tokens
             .push(std::mem::replace(&mut user.token, access));
-        world.refresh_tokens.push(refresh);
+        state.refresh_tokens.push(refresh);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_requests_get_the_same_answers() {
+async fn both_engines_give_the_same_responses() {
     let seed = from_environment("SHOP_TEST_SEED").unwrap_or(SEED);
     let requests = from_environment("SHOP_TEST_TWIN_REQUESTS").unwrap_or(REQUESTS);
     let Some(mut twins) = Twins::open(seed).await else {
         return;
     };
-    let mut world = World::new(seed);
-    people(&mut twins, &mut world).await;
+    let mut state = State::new(seed);
+    create_users(&mut twins, &mut state).await;
     for operation in accounts::OPERATIONS.iter() {
-        let request = accounts::without_sense(&mut world, operation);
-        twins.ask(&request).await;
+        let request = accounts::minimal_request(&mut state, operation);
+        twins.send(&request).await;
     }
-    let mut since = Duration::ZERO;
+    let mut since_sign_in = Duration::ZERO;
     for _ in 0..requests {
-        let span = pause(&mut world);
+        let span = pause(&mut state);
         twins.advance_clock(span);
-        since += span;
-        if since > FRESH {
-            since = Duration::ZERO;
-            twins.expire().await;
-            sign_all_in(&twins, &mut world).await;
+        since_sign_in += span;
+        if since_sign_in > SIGN_IN_INTERVAL {
+            since_sign_in = Duration::ZERO;
+            twins.expire_orders().await;
+            sign_in_all(&twins, &mut state).await;
         }
-        let request = next(&mut world);
-        let answer = twins.ask(&request).await;
-        world.hear(&request, &answer);
-        let may_mail = ["/auth/", "/me/"].map(|part| request.path.contains(part));
-        if may_mail.contains(&true) {
-            twins.read_post(&mut world).await;
+        let request = next_request(&mut state);
+        let answer = twins.send(&request).await;
+        state.learn(&request, &answer);
+        let may_send_messages = ["/auth/", "/me/"]
+            .iter()
+            .any(|part| request.path.contains(part));
+        if may_send_messages {
+            twins.compare_messages(&mut state).await;
         }
-        world.sent.push(request);
+        state.sent_requests.push(request);
     }
-    twins.keep_the_same();
+    twins.assert_same_rows();
     if requests >= REQUESTS {
-        twins.were_asked_for_everything();
+        twins.assert_every_operation_succeeded();
     }
 }

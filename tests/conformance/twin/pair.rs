@@ -1,4 +1,4 @@
-//! The two shops, and how they are compared.
+//! The two shops and their comparison.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,15 +20,14 @@ use shop::{
 
 use super::{
     accounts::OPERATIONS,
-    state::{Request, World},
+    state::{Request, State},
 };
 use crate::support::{Answer, Engine, Operation, TestShop, options};
 
-/// How long one shop may take to tell its listeners what the other has told; past it the test has
-/// failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the second shop may take to publish an event that the first has published.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Secrets that would be made by the system's chance otherwise.
+/// Fixed secrets; the shops would otherwise generate different ones.
 const SETTINGS: [(&str, &str); 3] = [
     ("rate_limit", "off"),
     (
@@ -38,23 +37,23 @@ const SETTINGS: [(&str, &str); 3] = [
     ("razorpay_webhook_secret", "whsec_of_the_twins"),
 ];
 
-/// Operations that nobody can be answered well by requests alone.
-const NEVER_WELL: &[&str] = &["GET /api/v1/ws"];
+/// Operations that plain HTTP requests cannot complete.
+const NEVER_SUCCESSFUL: &[&str] = &["GET /api/v1/ws"];
 
-/// Two shops, told the same at the same moments.
+/// Two shops that get the same requests at the same times.
 pub(super) struct Twins {
     sqlite: TestShop,
     postgres: TestShop,
-    /// The newest event that both have told of.
+    /// The number of the newest event that both have published.
     head: i64,
     seed: u64,
     step: usize,
-    /// How often each operation of the document was answered with each status.
-    answered: BTreeMap<String, BTreeMap<u16, usize>>,
+    /// For each operation of the OpenAPI document, the number of responses by status.
+    responses: BTreeMap<String, BTreeMap<u16, usize>>,
 }
 
 impl Twins {
-    /// None where an engine is not to be had.
+    /// Returns `None` if an engine is unavailable.
     pub(super) async fn open(seed: u64) -> Option<Twins> {
         let sqlite = TestShop::with(Engine::Sqlite, &SETTINGS, options()).await?;
         let postgres = TestShop::with(Engine::Postgres, &SETTINGS, options()).await?;
@@ -64,48 +63,50 @@ impl Twins {
             head: 0,
             seed,
             step: 0,
-            answered: BTreeMap::new(),
+            responses: BTreeMap::new(),
         })
     }
 
-    /// Asks both, and fails the test unless they say the same.
-    pub(super) async fn ask(&mut self, request: &Request) -> Answer {
+    /// Sends a request to both. Fails the test unless the responses are equal.
+    pub(super) async fn send(&mut self, request: &Request) -> Answer {
         self.step += 1;
-        let (one, other) =
-            futures_util::future::join(send(&self.sqlite, request), send(&self.postgres, request))
-                .await;
-        let same = one.status == other.status
+        let (one, other) = futures_util::future::join(
+            send_to(&self.sqlite, request),
+            send_to(&self.postgres, request),
+        )
+        .await;
+        let is_same = one.status == other.status
             && one.headers == other.headers
             && one.body == other.body
             && one.status < 500;
         assert!(
-            same,
+            is_same,
             "SHOP_TEST_SEED={}, request {}:\n{request}\n\nSQLite: {}\n\nPostgres: {}\n",
             self.seed,
             self.step,
-            shown(&one),
-            shown(&other)
+            format_response(&one),
+            format_response(&other)
         );
         self.count(request, one.status);
-        self.settle().await;
+        self.wait_for_events().await;
         one
     }
 
-    /// Has both send what waits, and fails the test unless it is the same: mails and messages to phones.
-    pub(super) async fn read_post(&self, world: &mut World) {
+    /// Sends the queued emails and text messages of both. Fails the test unless they are equal.
+    pub(super) async fn compare_messages(&self, state: &mut State) {
         let [one, other] = [self.sqlite.mails().await, self.postgres.mails().await];
         assert_eq!(
             one, other,
             "SHOP_TEST_SEED={}, request {}",
             self.seed, self.step
         );
-        let links = one.iter().filter_map(|letter| letter.link.as_deref());
+        let links = one.iter().filter_map(|email| email.link.as_deref());
         let tokens = |page: &str| {
             let found = links.clone().filter_map(|link| link.split_once(page));
             found.map(|(_, token)| token.to_owned()).collect()
         };
-        world.proofs = tokens("/verify-email#token=");
-        world.resets = tokens("/reset-password#token=");
+        state.verification_tokens = tokens("/verify-email#token=");
+        state.reset_tokens = tokens("/reset-password#token=");
         loop {
             let [one, other] = [&self.sqlite, &self.postgres].map(|shop| shop.pocket.read());
             assert_eq!(
@@ -114,14 +115,14 @@ impl Twins {
                 self.seed, self.step
             );
             let Some((_, text)) = one else { return };
-            world
-                .codes
+            state
+                .phone_codes
                 .extend(text.split(' ').next_back().map(str::to_owned));
         }
     }
 
-    /// What one of the shops has told its listeners, the other has told as well.
-    async fn settle(&mut self) {
+    /// Waits until the second shop has published the same events as the first.
+    async fn wait_for_events(&mut self) {
         let head = self
             .sqlite
             .app
@@ -135,13 +136,15 @@ impl Twins {
         self.head = head;
         for shop in [&self.sqlite, &self.postgres] {
             shop.app.db.flush_events().await.unwrap();
-            let mut told = shop.app.bus.watch();
-            let told = tokio::time::timeout(PATIENCE, told.wait_for(|told| *told >= head)).await;
-            let place = (self.seed, self.step);
+            let mut published = shop.app.bus.watch();
+            let reached = published.wait_for(|published| *published >= head);
+            let reached = tokio::time::timeout(EVENT_TIMEOUT, reached).await;
             assert!(
-                told.is_ok(),
-                "{:?} tells of no event {head}: {place:?}",
-                shop.engine
+                reached.is_ok(),
+                "{:?} did not publish event {head}: SHOP_TEST_SEED={}, request {}",
+                shop.engine,
+                self.seed,
+                self.step
             );
         }
     }
@@ -151,8 +154,8 @@ impl Twins {
         self.postgres.advance_clock(span);
     }
 
-    /// What waited too long for its money is cancelled, the same here and there.
-    pub(super) async fn expire(&self) {
+    /// Expires unpaid orders. Fails the test unless both shops expire the same number.
+    pub(super) async fn expire_orders(&self) {
         let [one, other] = [&self.sqlite, &self.postgres].map(|shop| expire_due(&shop.app));
         assert_eq!(
             one.await.unwrap(),
@@ -162,7 +165,7 @@ impl Twins {
         );
     }
 
-    /// A new session, without a password: its access token and its refresh token.
+    /// Creates a session without a password. Returns its access token and its refresh token.
     pub(super) async fn sign_in(&self, user: &str) -> (String, String) {
         let user = UserId(user.parse().unwrap());
         let mut tokens = BTreeSet::new();
@@ -174,7 +177,7 @@ impl Twins {
             let signed_in = signed_in.await.unwrap();
             tokens.insert((signed_in.access_token, signed_in.refresh_token));
         }
-        assert_eq!(tokens.len(), 1, "the shops draw different numbers");
+        assert_eq!(tokens.len(), 1, "the shops generate different tokens");
         tokens.pop_first().unwrap()
     }
 
@@ -188,21 +191,21 @@ impl Twins {
         }
     }
 
-    /// Fails the test unless both keep the same rows.
-    pub(super) fn keep_the_same(&self) {
+    /// Fails the test unless both databases have the same rows.
+    pub(super) fn assert_same_rows(&self) {
         let [one, other] = [&self.sqlite, &self.postgres].map(|shop| {
             let raw = shop.raw_db();
             raw.assert_sound();
             let mut rows = raw.dump();
             rows.remove("refinery_schema_history").unwrap();
-            // Each engine finds in its own way; what is found was compared all along.
+            // The search indexes differ by engine. Search results are compared as responses.
             rows.remove("product_search").unwrap();
             rows.remove("postings").unwrap();
             rows
         });
         for (table, rows) in &one {
-            let [here, there] = [rows, &other[table]].map(BTreeSet::from_iter);
-            let difference: Vec<&String> = here.symmetric_difference(&there).copied().collect();
+            let [left, right] = [rows, &other[table]].map(BTreeSet::from_iter);
+            let difference: Vec<&String> = left.symmetric_difference(&right).copied().collect();
             assert!(
                 difference.is_empty(),
                 "seed {}, `{table}`: {difference:#?}",
@@ -212,48 +215,48 @@ impl Twins {
         assert_eq!(one, other, "seed {}", self.seed);
     }
 
-    /// Fails the test unless every operation of the document did what it is for.
-    pub(super) fn were_asked_for_everything(&self) {
-        let went_well = |name: &String| {
-            let statuses = self.answered.get(name);
+    /// Fails the test unless every operation of the OpenAPI document had a successful response.
+    pub(super) fn assert_every_operation_succeeded(&self) {
+        let succeeded = |name: &String| {
+            let statuses = self.responses.get(name);
             statuses.is_some_and(|statuses| statuses.keys().any(|status| *status < 300))
         };
-        let names = OPERATIONS.iter().map(named);
-        let never: Vec<_> = names
-            .filter(|name| !went_well(name) && !NEVER_WELL.contains(&name.as_str()))
+        let names = OPERATIONS.iter().map(operation_name);
+        let unsuccessful: Vec<_> = names
+            .filter(|name| !succeeded(name) && !NEVER_SUCCESSFUL.contains(&name.as_str()))
             .collect();
         assert!(
-            never.is_empty(),
-            "teach the twins to ask for these as clients will: {never:#?}; they answered {:#?}",
-            self.answered
+            unsuccessful.is_empty(),
+            "add realistic requests to these operations: {unsuccessful:#?}; responses: {:#?}",
+            self.responses
         );
     }
 
     fn count(&mut self, request: &Request, status: u16) {
         let path = request.path.split('?').next().unwrap_or_default();
-        let meant = OPERATIONS
+        let operation = OPERATIONS
             .iter()
             .filter(|known| known.method == request.method && known.fits(path))
-            // `/orders/mine` fits `/orders/{id}` too; the one with fewer holes is meant.
+            // `/orders/mine` also matches `/orders/{id}`; the path with fewer parameters wins.
             .min_by_key(|known| known.path.matches('{').count());
-        let name = meant.map_or("elsewhere".to_owned(), named);
-        let statuses = self.answered.entry(name).or_default();
+        let name = operation.map_or("elsewhere".to_owned(), operation_name);
+        let statuses = self.responses.entry(name).or_default();
         *statuses.entry(status).or_default() += 1;
     }
 }
 
-fn named(operation: &Operation) -> String {
+fn operation_name(operation: &Operation) -> String {
     format!("{} {}", operation.method, operation.path)
 }
 
-async fn send(shop: &TestShop, request: &Request) -> Answer {
+async fn send_to(shop: &TestShop, request: &Request) -> Answer {
     let mut sent = http::Request::builder()
         .method(request.method.clone())
         .uri(&request.path)
         .body(Body::from(request.body.clone()))
         .unwrap_or_else(|error| panic!("{error}: {request}"));
     let signature = request
-        .signed
+        .is_signed
         .then(|| shop.signature(&request.body).into_bytes());
     let signature = signature.map(|value| ("x-razorpay-signature", value));
     for (name, value) in request.headers.iter().chain(&signature) {
@@ -263,7 +266,7 @@ async fn send(shop: &TestShop, request: &Request) -> Answer {
     shop.send(sent, IpAddr::V4(Ipv4Addr::LOCALHOST)).await
 }
 
-fn shown(answer: &Answer) -> String {
+fn format_response(answer: &Answer) -> String {
     let headers = answer.headers.iter();
     let headers: Vec<_> = headers
         .map(|(name, value)| format!("{name}: {}", value.as_bytes().escape_ascii()))

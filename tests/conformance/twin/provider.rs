@@ -1,9 +1,9 @@
-//! What the payment provider tells, or somebody who knows its secret.
+//! Webhooks of the payment provider, valid and invalid.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::state::{Request, World};
+use super::state::{Request, State};
 use crate::{
     conformance::rng::NUMBERS,
     support::provider::{WEBHOOK, event, with},
@@ -20,10 +20,10 @@ const EVENTS: [&str; 8] = [
     "payment.authorized",
 ];
 
-/// Stands in a body for what is not JSON until it is put in.
-const MARK: &str = "a-mark-to-be-replaced";
+/// A placeholder in a body, to be replaced by a value that `serde_json` cannot build.
+const PLACEHOLDER: &str = "a-placeholder";
 
-/// What is written in place of a text.
+/// JSON values to replace a text.
 const TEXTS: &[&str] = &[
     r#""\u0000""#,
     r#""order_\u0000""#,
@@ -38,22 +38,22 @@ const TEXTS: &[&str] = &[
     "[]",
 ];
 
-pub(super) fn deliver(world: &mut World) -> Request {
-    let recent = &world.orders[world.orders.len().saturating_sub(8)..];
-    let order = world.dice.any(recent);
+pub(super) fn deliver(state: &mut State) -> Request {
+    let recent = &state.orders[state.orders.len().saturating_sub(8)..];
+    let order = state.rng.choose(recent);
     let order = order.unwrap_or_else(|| json!({ "payment": {}, "totalAmount": 5 }));
-    let name = world.dice.pick(&EVENTS).to_owned();
-    let payment = match (world.dice.below(4), order["number"].as_str()) {
-        (0, _) | (_, None) => format!("pay_{}", world.dice.below(12)),
+    let name = state.rng.pick(&EVENTS).to_owned();
+    let payment = match (state.rng.below(4), order["number"].as_str()) {
+        (0, _) | (_, None) => format!("pay_{}", state.rng.below(12)),
         (_, Some(number)) => format!("pay_{number}"),
     };
-    let told = if world.dice.once_in(6) {
-        refund(world, &payment)
+    let payload = if state.rng.one_in(6) {
+        refund(state, &payment)
     } else {
         event(&name, &order, &payment)
     };
-    let body = changed(world, told).into_bytes();
-    let body = match world.dice.below(40) {
+    let body = mutated(state, payload).into_bytes();
+    let body = match state.rng.below(40) {
         0 => Vec::new(),
         1 => b"not JSON".to_vec(),
         2 => vec![0xff, 0, 0xfe],
@@ -63,23 +63,23 @@ pub(super) fn deliver(world: &mut World) -> Request {
         _ => body,
     };
     let mut request = Request::new(Method::POST, WEBHOOK).body(body);
-    request.signed = !world.dice.once_in(15);
-    if !request.signed && world.dice.once_in(2) {
-        request = request.with("x-razorpay-signature", "00".repeat(32));
+    request.is_signed = !state.rng.one_in(15);
+    if !request.is_signed && state.rng.one_in(2) {
+        request = request.header("x-razorpay-signature", "00".repeat(32));
     }
-    with_event_id(world, request)
+    with_event_id(state, request)
 }
 
-/// What is told of a refund that the shop did not ask for.
-fn refund(world: &mut World, payment: &str) -> Value {
-    let name = world
-        .dice
+/// Returns an event about a refund that the shop did not request.
+fn refund(state: &mut State, payment: &str) -> Value {
+    let name = state
+        .rng
         .pick(&["refund.processed", "refund.failed"])
         .to_owned();
-    let id = format!("rfnd_{}", world.dice.below(12));
+    let id = format!("rfnd_{}", state.rng.below(12));
     let refund = json!({
         "id": id,
-        "amount": world.dice.from(1, 2000),
+        "amount": state.rng.between(1, 2000),
         "payment_id": payment,
         "receipt": null,
     });
@@ -88,56 +88,64 @@ fn refund(world: &mut World, payment: &str) -> Value {
     } } } })
 }
 
-/// The event, in every second case with another value somewhere.
-fn changed(world: &mut World, told: Value) -> String {
-    let marked = |told: Value, field: &str| with(told, field, json!(MARK));
-    let quoted = format!("\"{MARK}\"");
-    let text = world.dice.pick(TEXTS).to_owned();
-    match world.dice.below(24) {
-        0 => with(told, "amount", json!(1)).to_string(),
+/// Returns the event as JSON, with a changed value in half of the cases.
+fn mutated(state: &mut State, payload: Value) -> String {
+    let marked = |payload: Value, field: &str| with(payload, field, json!(PLACEHOLDER));
+    let quoted = format!("\"{PLACEHOLDER}\"");
+    let text = state.rng.pick(TEXTS).to_owned();
+    match state.rng.below(24) {
+        0 => with(payload, "amount", json!(1)).to_string(),
         1 | 2 => {
-            let number = world.dice.pick(NUMBERS).to_owned();
-            marked(told, "amount").to_string().replace(&quoted, &number)
+            let number = state.rng.pick(NUMBERS).to_owned();
+            marked(payload, "amount")
+                .to_string()
+                .replace(&quoted, &number)
         }
-        3 => with(told, "currency", json!("USD")).to_string(),
-        4 => marked(told, "currency").to_string().replace(&quoted, &text),
-        5 => marked(told, "id").to_string().replace(&quoted, &text),
-        6 => marked(told, "order_id").to_string().replace(&quoted, &text),
-        7 => marked(told, "method").to_string().replace(&quoted, &text),
+        3 => with(payload, "currency", json!("USD")).to_string(),
+        4 => marked(payload, "currency")
+            .to_string()
+            .replace(&quoted, &text),
+        5 => marked(payload, "id").to_string().replace(&quoted, &text),
+        6 => marked(payload, "order_id")
+            .to_string()
+            .replace(&quoted, &text),
+        7 => marked(payload, "method")
+            .to_string()
+            .replace(&quoted, &text),
         8 => {
-            let mut told = told;
-            told["event"] = json!(MARK);
-            told.to_string().replace(&quoted, &text)
+            let mut payload = payload;
+            payload["event"] = json!(PLACEHOLDER);
+            payload.to_string().replace(&quoted, &text)
         }
-        9 => with(told, "order_id", json!("order_of_nobody")).to_string(),
-        10 => with(told, "id", json!(world.dice.letters(1, 4000))).to_string(),
+        9 => with(payload, "order_id", json!("order_of_nobody")).to_string(),
+        10 => with(payload, "id", json!(state.rng.chars(1, 4000))).to_string(),
         11 => {
-            let mut told = told;
-            told["event"] = json!(world.dice.text());
-            told.to_string()
+            let mut payload = payload;
+            payload["event"] = json!(state.rng.text());
+            payload.to_string()
         }
         12 => {
-            let mut told = told;
-            told["payload"] = json!({});
-            told.to_string()
+            let mut payload = payload;
+            payload["payload"] = json!({});
+            payload.to_string()
         }
-        _ => told.to_string(),
+        _ => payload.to_string(),
     }
 }
 
-/// Mostly an id of few, so that deliveries are met again.
-fn with_event_id(world: &mut World, request: Request) -> Request {
+/// Adds an event id. There are few ids, so that some are repeated.
+fn with_event_id(state: &mut State, request: Request) -> Request {
     const NAME: &str = "x-razorpay-event-id";
-    match world.dice.below(20) {
+    match state.rng.below(20) {
         0 => request,
-        1 => request.with(NAME, vec![0xff, b'\t', 0x80, b' ', 0xe9]),
-        2 => request.with(NAME, "a").with(NAME, "b"),
-        3 => request.with(NAME, "é\u{10ffff}"),
-        4 => request.with(NAME, "x".repeat(5000)),
-        5 => request.with(NAME, ""),
+        1 => request.header(NAME, vec![0xff, b'\t', 0x80, b' ', 0xe9]),
+        2 => request.header(NAME, "a").header(NAME, "b"),
+        3 => request.header(NAME, "é\u{10ffff}"),
+        4 => request.header(NAME, "x".repeat(5000)),
+        5 => request.header(NAME, ""),
         _ => {
-            let number = world.dice.below(40);
-            request.with(NAME, format!("ev_{number}"))
+            let number = state.rng.below(40);
+            request.header(NAME, format!("ev_{number}"))
         }
     }
 }

@@ -1,117 +1,117 @@
-//! Carts, orders, and what admins do with orders.
+//! Requests to carts, orders and payments.
 
 use http::Method;
 
 use super::{
-    catalog::{paged, with_key, written},
-    state::{Request, World},
+    catalog::{add_pagination, query_string, with_idempotency_key},
+    state::{Request, State},
 };
-use crate::conformance::rng::{NUMBERS, object, percent};
+use crate::conformance::rng::{NUMBERS, json_object, percent_encode};
 
-fn quantity(world: &mut World) -> String {
-    match world.dice.below(12) {
-        0 => world.dice.pick(NUMBERS).to_owned(),
+fn quantity(state: &mut State) -> String {
+    match state.rng.below(12) {
+        0 => state.rng.pick(NUMBERS).to_owned(),
         1 => "1000".to_owned(),
-        _ => world.dice.from(1, 4).to_string(),
+        _ => state.rng.between(1, 4).to_string(),
     }
 }
 
-pub(super) fn cart(world: &mut World) -> Request {
-    let user = world.customer();
-    let token = world.users[user].token.clone();
-    let product = world.product_id();
-    let in_cart = world.dice.any(&world.users[user].cart.0);
+pub(super) fn cart(state: &mut State) -> Request {
+    let user = state.customer();
+    let token = state.users[user].token.clone();
+    let product = state.product_id();
+    let in_cart = state.rng.choose(&state.users[user].cart.0);
     let item = match in_cart {
-        Some(id) if !world.dice.once_in(4) => format!("/cart/items/{id}"),
+        Some(id) if !state.rng.one_in(4) => format!("/cart/items/{id}"),
         _ => format!("/cart/items/{product}"),
     };
-    let request = match world.dice.below(14) {
+    let request = match state.rng.below(14) {
         0 | 1 => Request::get("/cart"),
         2 | 13 => {
-            let body = object(&[("quantity", quantity(world))]);
+            let body = json_object(&[("quantity", quantity(state))]);
             Request::new(Method::PATCH, &item).json(body)
         }
         3 => Request::new(Method::DELETE, &item),
-        4 if world.dice.once_in(4) => Request::new(Method::DELETE, "/cart"),
+        4 if state.rng.one_in(4) => Request::new(Method::DELETE, "/cart"),
         _ => {
             let mut members = vec![("productId", format!("\"{product}\""))];
-            if !world.dice.once_in(4) {
-                members.push(("quantity", quantity(world)));
+            if !state.rng.one_in(4) {
+                members.push(("quantity", quantity(state)));
             }
-            if world.dice.once_in(40) {
+            if state.rng.one_in(40) {
                 members.push(("price", "1".to_owned()));
             }
-            Request::new(Method::POST, "/cart").json(object(&members))
+            Request::new(Method::POST, "/cart").json(json_object(&members))
         }
     };
-    request.by(&token)
+    request.bearer(&token)
 }
 
-pub(super) fn check_out(world: &mut World) -> Request {
-    let user = world.customer();
-    let token = world.users[user].token.clone();
-    let request = Request::new(Method::POST, "/orders").by(&token);
-    let shown = world.users[user].cart.1;
-    let request = match world.dice.below(20) {
+pub(super) fn checkout(state: &mut State) -> Request {
+    let user = state.customer();
+    let token = state.users[user].token.clone();
+    let request = Request::new(Method::POST, "/orders").bearer(&token);
+    let shown = state.users[user].cart.1;
+    let request = match state.rng.below(20) {
         0 => request.json("{}"),
-        1..=4 => request.json(object(&[("expectedTotal", shown.to_string())])),
-        5 => request.json(object(&[("expectedTotal", (shown + 1).to_string())])),
+        1..=4 => request.json(json_object(&[("expectedTotal", shown.to_string())])),
+        5 => request.json(json_object(&[("expectedTotal", (shown + 1).to_string())])),
         6 => {
-            let number = world.dice.pick(NUMBERS).to_owned();
-            request.json(object(&[("expectedTotal", number)]))
+            let number = state.rng.pick(NUMBERS).to_owned();
+            request.json(json_object(&[("expectedTotal", number)]))
         }
         7 => request.json("[]"),
         8 => request.body("{}"),
         _ => request,
     };
-    with_key(world, request)
+    with_idempotency_key(state, request)
 }
 
-/// The path of an order below `base`, and a token: its customer's, as often as not.
-fn one_order(world: &mut World, base: &str) -> (String, String) {
-    // Mostly one of late, which may still be moved.
-    let recent = &world.orders[world.orders.len().saturating_sub(8)..];
-    let among = if world.dice.once_in(3) {
-        &world.orders
+/// Returns the path of an order below `base`, and an access token, usually that of its customer.
+fn order_path(state: &mut State, base: &str) -> (String, String) {
+    // Usually a recent one, whose status can still change.
+    let recent = &state.orders[state.orders.len().saturating_sub(8)..];
+    let orders = if state.rng.one_in(3) {
+        &state.orders
     } else {
         recent
     };
-    let Some(order) = world.dice.any(among) else {
-        let token = world.users[0].token.clone();
-        return (format!("{base}/{}", world.strange_id()), token);
+    let Some(order) = state.rng.choose(orders) else {
+        let token = state.users[0].token.clone();
+        return (format!("{base}/{}", state.unusual_id()), token);
     };
-    let id = if world.dice.once_in(25) {
-        world.strange_id()
+    let id = if state.rng.one_in(25) {
+        state.unusual_id()
     } else {
         order["id"].as_str().unwrap().to_owned()
     };
-    let owner = world
+    let owner = state
         .users
         .iter()
         .find(|user| order["userId"] == user.id.as_str());
     let owner = owner.map(|user| user.token.clone()).unwrap_or_default();
-    let token = if world.dice.once_in(12) {
-        let user = world.customer();
-        world.users[user].token.clone()
+    let token = if state.rng.one_in(12) {
+        let user = state.customer();
+        state.users[user].token.clone()
     } else {
         owner
     };
     (format!("{base}/{id}"), token)
 }
 
-pub(super) fn orders(world: &mut World) -> Request {
-    let (path, token) = one_order(world, "/orders");
-    match world.dice.below(9) {
-        0..=2 => Request::get(&path).by(&token),
+pub(super) fn orders(state: &mut State) -> Request {
+    let (path, token) = order_path(state, "/orders");
+    match state.rng.below(9) {
+        0..=2 => Request::get(&path).bearer(&token),
         3..=5 => {
             let mut query = Vec::new();
-            narrow(world, &mut query);
-            paged(world, &mut query);
-            let query = written(world, &query);
-            Request::get(&format!("/orders{query}")).by(&token)
+            add_status_filter(state, &mut query);
+            add_pagination(state, &mut query);
+            let query = query_string(state, &query);
+            Request::get(&format!("/orders{query}")).bearer(&token)
         }
-        6 => Request::new(Method::POST, &format!("{path}/pay")).by(&token),
-        _ => Request::new(Method::POST, &format!("{path}/cancel")).by(&token),
+        6 => Request::new(Method::POST, &format!("{path}/pay")).bearer(&token),
+        _ => Request::new(Method::POST, &format!("{path}/cancel")).bearer(&token),
     }
 }
 
@@ -126,18 +126,18 @@ const STATUSES: [&str; 8] = [
     "LOST",
 ];
 
-fn narrow(world: &mut World, query: &mut Vec<(&str, String)>) {
-    if world.dice.once_in(2) {
-        let status = match world.dice.below(12) {
-            0 => percent(&world.dice.text()),
-            _ => world.dice.pick(&STATUSES).to_owned(),
+fn add_status_filter(state: &mut State, query: &mut Vec<(&str, String)>) {
+    if state.rng.one_in(2) {
+        let status = match state.rng.below(12) {
+            0 => percent_encode(&state.rng.text()),
+            _ => state.rng.pick(&STATUSES).to_owned(),
         };
         query.push(("status", status));
     }
 }
 
-/// Moments around those of the test, and some of other ages.
-const MOMENTS: [&str; 12] = [
+/// Timestamps near the time of the test, distant ones, and invalid ones.
+const TIMESTAMPS: [&str; 12] = [
     "2026-01-31T12:00:00Z",
     "2026-01-31T12:20:00Z",
     "2026-02-01T00:00:00%2B05:30",
@@ -152,82 +152,82 @@ const MOMENTS: [&str; 12] = [
     "%00",
 ];
 
-pub(super) fn all_orders(world: &mut World) -> Request {
-    let token = world.admin();
-    let (path, _) = one_order(world, "/admin/orders");
-    match world.dice.below(14) {
-        0 | 1 => Request::get(&path).by(&token),
-        10..=13 => refund(world, &format!("{path}/refund"), &token),
+pub(super) fn admin_orders(state: &mut State) -> Request {
+    let token = state.admin();
+    let (path, _) = order_path(state, "/admin/orders");
+    match state.rng.below(14) {
+        0 | 1 => Request::get(&path).bearer(&token),
+        10..=13 => refund(state, &format!("{path}/refund"), &token),
         2..=4 => {
             let mut query = Vec::new();
-            narrow(world, &mut query);
-            if world.dice.once_in(4) {
-                let user = if world.dice.once_in(4) {
-                    world.strange_id()
+            add_status_filter(state, &mut query);
+            if state.rng.one_in(4) {
+                let user = if state.rng.one_in(4) {
+                    state.unusual_id()
                 } else {
-                    let user = world.customer();
-                    world.users[user].id.clone()
+                    let user = state.customer();
+                    state.users[user].id.clone()
                 };
                 query.push(("userId", user));
             }
             for name in ["from", "to"] {
-                if world.dice.once_in(4) {
-                    query.push((name, world.dice.pick(&MOMENTS).to_owned()));
+                if state.rng.one_in(4) {
+                    query.push((name, state.rng.pick(&TIMESTAMPS).to_owned()));
                 }
             }
-            paged(world, &mut query);
-            let query = written(world, &query);
-            Request::get(&format!("/admin/orders{query}")).by(&token)
+            add_pagination(state, &mut query);
+            let query = query_string(state, &query);
+            Request::get(&format!("/admin/orders{query}")).bearer(&token)
         }
         _ => {
-            let status = match world.dice.below(16) {
-                0 => world.dice.pick(NUMBERS).to_owned(),
-                1..=5 => format!("\"{}\"", world.dice.pick(&STATUSES)),
+            let status = match state.rng.below(16) {
+                0 => state.rng.pick(NUMBERS).to_owned(),
+                1..=5 => format!("\"{}\"", state.rng.pick(&STATUSES)),
                 index => format!("\"{}\"", ["SHIPPED", "DELIVERED"][index % 2]),
             };
-            let body = object(&[("status", status)]);
-            Request::new(Method::PATCH, &path).by(&token).json(body)
+            let body = json_object(&[("status", status)]);
+            Request::new(Method::PATCH, &path).bearer(&token).json(body)
         }
     }
 }
 
-fn refund(world: &mut World, path: &str, token: &str) -> Request {
+fn refund(state: &mut State, path: &str, token: &str) -> Request {
     let mut members = Vec::new();
-    match world.dice.below(12) {
-        0 => members.push(("amount", world.dice.pick(NUMBERS).to_owned())),
-        1..=5 => members.push(("amount", world.dice.from(1, 2000).to_string())),
+    match state.rng.below(12) {
+        0 => members.push(("amount", state.rng.pick(NUMBERS).to_owned())),
+        1..=5 => members.push(("amount", state.rng.between(1, 2000).to_string())),
         _ => {}
     }
-    match world.dice.below(12) {
-        0 => members.push(("restock", world.dice.pick(NUMBERS).to_owned())),
+    match state.rng.below(12) {
+        0 => members.push(("restock", state.rng.pick(NUMBERS).to_owned())),
         1..=5 => members.push(("restock", "true".to_owned())),
         _ => {}
     }
-    let request = Request::new(Method::POST, path).by(token);
+    let request = Request::new(Method::POST, path).bearer(token);
     let request = if members.is_empty() {
         request
     } else {
-        request.json(object(&members))
+        request.json(json_object(&members))
     };
-    with_key(world, request)
+    with_idempotency_key(state, request)
 }
 
-pub(super) fn payments(world: &mut World) -> Request {
-    let token = world.admin();
-    if world.dice.once_in(3) {
-        let known = world.dice.any(&world.payments);
-        let id = known.unwrap_or_else(|| world.strange_id());
-        let note = world.dice.pick(&["paid out", "a test", "", "\\u0000"]);
-        let body = object(&[("note", format!("\"{note}\""))]);
+pub(super) fn payments(state: &mut State) -> Request {
+    let token = state.admin();
+    if state.rng.one_in(3) {
+        let known = state.rng.choose(&state.payments);
+        let id = known.unwrap_or_else(|| state.unusual_id());
+        let note = state.rng.pick(&["paid out", "a test", "", "\\u0000"]);
+        let body = json_object(&[("note", format!("\"{note}\""))]);
         let path = format!("/admin/payments/{id}/resolve");
-        return Request::new(Method::POST, &path).by(&token).json(body);
+        return Request::new(Method::POST, &path).bearer(&token).json(body);
     }
     let mut query = Vec::new();
-    if !world.dice.once_in(4) {
-        let status = match world.dice.below(12) {
-            0 => percent(&world.dice.text()),
-            _ => world
-                .dice
+    if !state.rng.one_in(4) {
+        let status = match state.rng.below(12) {
+            0 => percent_encode(&state.rng.text()),
+            _ => state
+                .rng
                 .pick(&[
                     "unmatched",
                     "unmatched",
@@ -241,7 +241,7 @@ pub(super) fn payments(world: &mut World) -> Request {
         };
         query.push(("status", status));
     }
-    paged(world, &mut query);
-    let query = written(world, &query);
-    Request::get(&format!("/admin/payments{query}")).by(&token)
+    add_pagination(state, &mut query);
+    let query = query_string(state, &query);
+    Request::get(&format!("/admin/payments{query}")).bearer(&token)
 }

@@ -1,4 +1,4 @@
-//! What somebody who speaks to a shop knows of it: from its answers alone.
+//! What a client knows about the shops: everything comes from their responses.
 
 use std::fmt;
 
@@ -6,35 +6,35 @@ use http::Method;
 use serde_json::Value;
 
 use crate::{
-    conformance::rng::{Dice, percent},
+    conformance::rng::{TestRng, percent_encode},
     support::Answer,
 };
 
-/// A request as it goes to both shops.
+/// A request to both shops.
 #[derive(Clone)]
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: Vec<(&'static str, Vec<u8>)>,
     pub(super) body: Vec<u8>,
-    /// Whether the provider's signature of the body is to be among the headers.
-    pub(super) signed: bool,
+    /// Whether to add the payment provider's signature of the body.
+    pub(super) is_signed: bool,
 }
 
 impl Request {
-    /// Under `/api/v1`.
+    /// A request below `/api/v1`.
     pub(super) fn new(method: Method, path: &str) -> Request {
         Request {
             method,
             path: format!("/api/v1{path}"),
             headers: Vec::new(),
             body: Vec::new(),
-            signed: false,
+            is_signed: false,
         }
     }
 
-    /// At the root, beside the API.
-    pub(super) fn outside(path: &str) -> Request {
+    /// A GET request outside `/api/v1`.
+    pub(super) fn at_root(path: &str) -> Request {
         Request {
             path: path.to_owned(),
             ..Request::new(Method::GET, "")
@@ -45,17 +45,17 @@ impl Request {
         Request::new(Method::GET, path)
     }
 
-    pub(super) fn by(self, token: &str) -> Request {
-        self.with("authorization", format!("Bearer {token}"))
+    pub(super) fn bearer(self, token: &str) -> Request {
+        self.header("authorization", format!("Bearer {token}"))
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Request {
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Request {
         self.headers.push((name, value.into()));
         self
     }
 
     pub(super) fn json(self, body: impl Into<Vec<u8>>) -> Request {
-        self.with("content-type", "application/json").body(body)
+        self.header("content-type", "application/json").body(body)
     }
 
     pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Request {
@@ -74,11 +74,11 @@ impl fmt::Display for Request {
     }
 }
 
-/// Somebody with an account.
+/// A user with an account.
 pub(super) struct User {
     pub(super) id: String,
     pub(super) token: String,
-    /// The cart, as it was shown last: its products and what they come to.
+    /// The last known cart: the ids of its products and its total.
     pub(super) cart: (Vec<String>, i64),
 }
 
@@ -89,57 +89,57 @@ pub(super) struct Category {
 
 pub(super) struct Product {
     pub(super) id: String,
-    /// Every `ETag` that was seen, the last one last.
-    pub(super) tags: Vec<String>,
-    /// Its pictures: id and URL.
+    /// All known `ETag`s; the newest is last.
+    pub(super) etags: Vec<String>,
+    /// The id and URL of each image.
     pub(super) images: Vec<(String, String)>,
 }
 
-pub(super) struct World {
-    pub(super) dice: Dice,
+pub(super) struct State {
+    pub(super) rng: TestRng,
     /// The first two are admins.
     pub(super) users: Vec<User>,
     pub(super) categories: Vec<Category>,
     pub(super) products: Vec<Product>,
-    /// As they were placed.
+    /// The responses to successful checkouts.
     pub(super) orders: Vec<Value>,
-    /// The ids that the last list of payments showed.
+    /// The ids of the last response with a list of payments.
     pub(super) payments: Vec<String>,
     pub(super) refresh_tokens: Vec<String>,
-    /// Access tokens that came by login and refresh; most of them have ended.
-    pub(super) loose_tokens: Vec<String>,
-    /// What links in mails carried, to prove an address and to set a password.
-    pub(super) proofs: Vec<String>,
-    pub(super) resets: Vec<String>,
-    /// What was sent to phones.
-    pub(super) codes: Vec<String>,
-    pub(super) sent: Vec<Request>,
-    /// Names of products, as they were given.
-    pub(super) names: Vec<String>,
-    /// Lists whose walk goes on: the path with its query, and the cursor.
-    pub(super) walks: Vec<(String, String)>,
+    /// Old access tokens; most of them have expired.
+    pub(super) access_tokens: Vec<String>,
+    /// The tokens of emailed links that verify an email address.
+    pub(super) verification_tokens: Vec<String>,
+    /// The tokens of emailed links that reset a password.
+    pub(super) reset_tokens: Vec<String>,
+    /// The codes sent to phones.
+    pub(super) phone_codes: Vec<String>,
+    pub(super) sent_requests: Vec<Request>,
+    pub(super) product_names: Vec<String>,
+    /// Lists with a next page: the path with its query, and the cursor.
+    pub(super) cursors: Vec<(String, String)>,
 }
 
-/// How many users are admins.
+/// The number of admins.
 const ADMINS: usize = 2;
 
-impl World {
-    pub(super) fn new(seed: u64) -> World {
-        World {
-            dice: Dice::new(seed),
+impl State {
+    pub(super) fn new(seed: u64) -> State {
+        State {
+            rng: TestRng::new(seed),
             users: Vec::new(),
             categories: Vec::new(),
             products: Vec::new(),
             orders: Vec::new(),
             payments: Vec::new(),
             refresh_tokens: Vec::new(),
-            loose_tokens: Vec::new(),
-            proofs: Vec::new(),
-            resets: Vec::new(),
-            codes: Vec::new(),
-            sent: Vec::new(),
-            names: Vec::new(),
-            walks: Vec::new(),
+            access_tokens: Vec::new(),
+            verification_tokens: Vec::new(),
+            reset_tokens: Vec::new(),
+            phone_codes: Vec::new(),
+            sent_requests: Vec::new(),
+            product_names: Vec::new(),
+            cursors: Vec::new(),
         }
     }
 
@@ -147,23 +147,23 @@ impl World {
         user < ADMINS
     }
 
-    /// The token of an admin; of somebody else once in a while.
+    /// Returns the access token of an admin; sometimes that of any user.
     pub(super) fn admin(&mut self) -> String {
-        let among = if self.dice.once_in(25) {
+        let count = if self.rng.one_in(25) {
             self.users.len()
         } else {
             ADMINS
         };
-        self.users[self.dice.below(among)].token.clone()
+        self.users[self.rng.below(count)].token.clone()
     }
 
-    /// Somebody who shops: few, so that carts fill.
+    /// Returns the index of a user with a cart. There are few, so that their carts fill.
     pub(super) fn customer(&mut self) -> usize {
-        self.dice.below(self.users.len().min(ADMINS + 3))
+        self.rng.below(self.users.len().min(ADMINS + 3))
     }
 
-    /// Learns from an answer.
-    pub(super) fn hear(&mut self, request: &Request, answer: &Answer) {
+    /// Updates the state from a response.
+    pub(super) fn learn(&mut self, request: &Request, answer: &Answer) {
         if !(200..300).contains(&answer.status) {
             return;
         }
@@ -172,17 +172,17 @@ impl World {
         let path = path.strip_prefix("/api/v1").unwrap_or(path);
         let text = |name: &str| json[name].as_str().map(str::to_owned);
         if let Some(cursor) = text("nextCursor") {
-            self.walks.push((request.path.clone(), cursor));
+            self.cursors.push((request.path.clone(), cursor));
         }
         match (request.method.as_str(), path, answer.status) {
             ("POST", "/categories", 201) => self.categories.push(Category {
                 id: answer.text("/id"),
                 slug: answer.text("/slug"),
             }),
-            // Some stay known: what is gone is asked for too.
-            ("DELETE", _, 204) if !self.dice.once_in(6) => {
-                self.products.retain(|it| !path.ends_with(&it.id));
-                self.categories.retain(|it| !path.ends_with(&it.id));
+            // Remember some deleted ids, to request them again.
+            ("DELETE", _, 204) if !self.rng.one_in(6) => {
+                self.products.retain(|known| !path.ends_with(&known.id));
+                self.categories.retain(|known| !path.ends_with(&known.id));
             }
             ("POST", "/orders", 201) => {
                 for user in &mut self.users {
@@ -201,41 +201,42 @@ impl World {
             }
             ("POST", "/auth/login" | "/auth/refresh", 200) => {
                 self.refresh_tokens.extend(text("refreshToken"));
-                self.loose_tokens.extend(text("accessToken"));
+                self.access_tokens.extend(text("accessToken"));
             }
             _ if json["totalAmount"].is_i64() && json["itemCount"].is_i64() => {
-                let teller = |user: &&mut User| {
+                let is_sender = |user: &&mut User| {
                     let own = format!("Bearer {}", user.token);
                     request.headers.contains(&("authorization", own.into()))
                 };
-                if let Some(user) = self.users.iter_mut().find(teller) {
+                if let Some(user) = self.users.iter_mut().find(is_sender) {
                     let items = json["items"].as_array().into_iter().flatten();
                     let ids = items.filter_map(|item| item["product"]["id"].as_str());
                     let ids = ids.map(str::to_owned).collect();
                     user.cart = (ids, json["totalAmount"].as_i64().unwrap_or_default());
                 }
             }
-            _ if json["stockQuantity"].is_i64() => self.hear_of_product(&json, answer),
+            _ if json["stockQuantity"].is_i64() => self.learn_product(&json, answer),
             _ => {}
         }
     }
 
-    fn hear_of_product(&mut self, json: &Value, answer: &Answer) {
+    fn learn_product(&mut self, json: &Value, answer: &Answer) {
         let id = json["id"].as_str().unwrap_or_default();
         let known = self.products.iter().position(|product| product.id == id);
-        // The one that was seen last is the last.
+        // The newest product is the last.
         let mut product = match known {
             Some(index) => self.products.remove(index),
             None if answer.status == 201 => Product {
                 id: id.to_owned(),
-                tags: Vec::new(),
+                etags: Vec::new(),
                 images: Vec::new(),
             },
             None => return,
         };
-        self.names.extend(json["name"].as_str().map(str::to_owned));
+        self.product_names
+            .extend(json["name"].as_str().map(str::to_owned));
         product
-            .tags
+            .etags
             .extend(answer.header("etag").map(str::to_owned));
         let images = json["images"].as_array().cloned().unwrap_or_default();
         product.images = images
@@ -246,31 +247,31 @@ impl World {
         self.products.push(product);
     }
 
-    /// A walk that goes on, by whoever began it.
-    pub(super) fn walk_on(&mut self) -> Option<Request> {
-        let (path, cursor) = self.dice.any(&self.walks)?;
-        let begun = path
+    /// Requests the next page of a list, possibly as another user.
+    pub(super) fn next_page(&mut self) -> Option<Request> {
+        let (path, cursor) = self.rng.choose(&self.cursors)?;
+        let prefix = path
             .split_once("cursor=")
-            .map_or(path.as_str(), |(begun, _)| begun);
-        let request = Request::outside(&format!("{begun}cursor={cursor}"));
+            .map_or(path.as_str(), |(prefix, _)| prefix);
+        let request = Request::at_root(&format!("{prefix}cursor={cursor}"));
         let user = self.customer();
         let token = if path.contains("/admin/") {
             self.admin()
         } else {
             self.users[user].token.clone()
         };
-        Some(request.by(&token))
+        Some(request.bearer(&token))
     }
 
-    /// A word of a name, or its beginning, or nearly.
-    pub(super) fn word(&mut self) -> String {
-        let name = self.dice.any(&self.names).unwrap_or_default();
+    /// Returns a word of a product's name, a prefix of one, or one with a typo.
+    pub(super) fn search_word(&mut self) -> String {
+        let name = self.rng.choose(&self.product_names).unwrap_or_default();
         let words: Vec<_> = name.split_whitespace().map(str::to_owned).collect();
-        let word = self.dice.any(&words).unwrap_or_default();
+        let word = self.rng.choose(&words).unwrap_or_default();
         let mut letters: Vec<char> = word.chars().collect();
         let count = letters.len();
-        match self.dice.below(5) {
-            0 if count > 2 => letters.truncate(1 + self.dice.below(count - 1)),
+        match self.rng.below(5) {
+            0 if count > 2 => letters.truncate(1 + self.rng.below(count - 1)),
             1 if count > 3 => letters.swap(1, 2),
             2 => return word.to_uppercase(),
             _ => {}
@@ -278,31 +279,31 @@ impl World {
         letters.into_iter().collect()
     }
 
-    /// The id of a product, mostly one that is there, and often the one that was seen last.
+    /// Returns the id of a product, usually a known one and often the newest.
     pub(super) fn product_id(&mut self) -> String {
         let count = self.products.len();
-        match self.dice.below(30) {
-            0 => self.strange_id(),
+        match self.rng.below(30) {
+            0 => self.unusual_id(),
             1..=10 if count > 0 => self.products[count - 1].id.clone(),
-            _ if count > 0 => self.products[self.dice.below(count)].id.clone(),
-            _ => self.strange_id(),
+            _ if count > 0 => self.products[self.rng.below(count)].id.clone(),
+            _ => self.unusual_id(),
         }
     }
 
-    /// The id of a category, mostly one that is there.
+    /// Returns the id of a category, usually a known one.
     pub(super) fn category_id(&mut self) -> String {
         let count = self.categories.len();
-        if count == 0 || self.dice.once_in(25) {
-            return self.strange_id();
+        if count == 0 || self.rng.one_in(25) {
+            return self.unusual_id();
         }
-        self.categories[self.dice.below(count)].id.clone()
+        self.categories[self.rng.below(count)].id.clone()
     }
 
-    /// An id that is none, is nobody's, or is written otherwise; fit for a path.
-    pub(super) fn strange_id(&mut self) -> String {
+    /// Returns an id for a path that is invalid, unknown or in an unusual notation.
+    pub(super) fn unusual_id(&mut self) -> String {
         let known = self.products.last().map(|product| product.id.clone());
         let known = known.unwrap_or_else(|| "01900000-0000-7000-8000-000000000000".to_owned());
-        match self.dice.below(12) {
+        match self.rng.below(12) {
             0 => known.to_uppercase(),
             1 => known.replace('-', ""),
             2 => format!("%7b{known}%7d"),
@@ -310,7 +311,7 @@ impl World {
             4 => known[..35].to_owned(),
             5 => "00000000-0000-0000-0000-000000000000".to_owned(),
             6 => "ffffffff-ffff-ffff-ffff-ffffffffffff".to_owned(),
-            7 => percent(&self.dice.text()),
+            7 => percent_encode(&self.rng.text()),
             8 => "%ff%fe".to_owned(),
             9 => "%00".to_owned(),
             10 => known.replacen('-', "%2D", 1),

@@ -1,4 +1,4 @@
-//! Accounts and sessions.
+//! Concurrent changes of accounts and sessions.
 
 use futures_util::future::{join, join_all};
 use serde_json::json;
@@ -7,38 +7,38 @@ use shop::{
     domain::accounts::{self, Email, Role},
 };
 
-use super::{one_wins, tally};
+use super::{assert_one_succeeds, count_responses};
 use crate::support::{Client, Engine, TestShop};
 
 const PASSWORD: &str = "correct horse battery";
 
-/// Gives a role as `shop admin user` does.
-async fn give(
+/// Sets a user's role, like `shop admin user`.
+async fn set_role(
     shop: &TestShop,
     name: &str,
     role: Role,
 ) -> shop::core::error::Result<accounts::User> {
     let email = Email::parse(&format!("{name}@example.com")).unwrap();
-    let given = shop.app.db.write("test.role", move |tx| {
+    let updated = shop.app.db.write("test.role", move |tx| {
         let user = accounts::user_by_email(tx, &email)?;
         accounts::set_role(tx, user.id, role)
     });
-    given.await
+    updated.await
 }
 
-async fn refreshed(visitor: &Client<'_>, token: &str) -> crate::support::Answer {
+async fn refresh(visitor: &Client<'_>, token: &str) -> crate::support::Answer {
     let body = json!({ "refreshToken": token });
     visitor.post("/auth/refresh", body).await
 }
 
 contention_test! {
-    async fn of_two_last_admins_one_stays(shop: TestShop) {
+    async fn the_last_two_admins_cannot_both_be_demoted(shop: TestShop) {
         for name in ["ada", "bob"] {
             shop.sign_in(name, Role::Admin).await;
         }
         for _ in 0..10 {
             let (one, other) =
-                join(give(&shop, "ada", Role::Customer), give(&shop, "bob", Role::Customer)).await;
+                join(set_role(&shop, "ada", Role::Customer), set_role(&shop, "bob", Role::Customer)).await;
             let (stays, refused) = match (one, other) {
                 (Ok(_), Err(refused)) => ("bob", refused),
                 (Err(refused), Ok(_)) => ("ada", refused),
@@ -48,12 +48,12 @@ contention_test! {
             let admins = "SELECT email_key FROM users WHERE role = 'ADMIN'";
             assert_eq!(shop.raw_db().rows(admins).concat(), [Some(format!("{stays}@example.com"))]);
             for name in ["ada", "bob"] {
-                give(&shop, name, Role::Admin).await.unwrap();
+                set_role(&shop, name, Role::Admin).await.unwrap();
             }
         }
     }
 
-    async fn one_address_typed_twenty_ways_at_once_is_one_account(shop: TestShop) {
+    async fn concurrent_registrations_of_an_address_create_one_account(shop: TestShop) {
         let visitor = shop.anonymous();
         let spellings = ["ada@example.com", "ADA@example.com", "Ada@EXAMPLE.com", " ada@example.com"];
         let register = (0..20).map(|number| {
@@ -61,26 +61,26 @@ contention_test! {
             let body = json!({ "email": email, "password": PASSWORD, "name": "Somebody" });
             visitor.post("/auth/register", body)
         });
-        one_wins(&join_all(register).await, 201, (409, "email-taken"));
+        assert_one_succeeds(&join_all(register).await, 201, (409, "email-taken"));
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM users"), 1);
     }
 
-    async fn a_refresh_token_is_good_for_one_of_twenty_at_once(shop: TestShop) {
+    async fn a_refresh_token_works_for_one_of_twenty_concurrent_requests(shop: TestShop) {
         shop.customer("ada").await;
         let visitor = shop.anonymous();
         let body = json!({ "email": "ada@example.com", "password": PASSWORD });
         let signed_in = visitor.post("/auth/login", body).await;
         let mut token = signed_in.text("/refreshToken");
         for _ in 0..5 {
-            let answers = join_all((0..20).map(|_| refreshed(&visitor, &token))).await;
-            one_wins(&answers, 200, (401, "invalid-token"));
+            let answers = join_all((0..20).map(|_| refresh(&visitor, &token))).await;
+            assert_one_succeeds(&answers, 200, (401, "invalid-token"));
             let won = answers.iter().find(|answer| answer.status == 200).unwrap();
             token = won.text("/refreshToken");
         }
-        assert_eq!(refreshed(&visitor, &token).await.status, 200);
+        assert_eq!(refresh(&visitor, &token).await.status, 200);
     }
 
-    async fn a_session_that_ends_meanwhile_ends(shop: TestShop) {
+    async fn requests_after_a_concurrent_logout_are_unauthorized(shop: TestShop) {
         shop.customer("ada").await;
         let visitor = shop.anonymous();
         for _ in 0..5 {
@@ -94,16 +94,16 @@ contention_test! {
             )
             .await;
             assert_eq!(gone.status, 204);
-            let told = tally(&carts);
-            assert!(told.keys().all(|(status, _)| [200, 401].contains(status)), "{told:?}");
+            let counts = count_responses(&carts);
+            assert!(counts.keys().all(|(status, _)| [200, 401].contains(status)), "{counts:?}");
             ada.get("/cart").await.is_problem(401, "unauthorized");
         }
     }
 }
 
-/// One writer lets nobody wait inside a transaction; several do.
+/// Postgres only: with SQLite's single writer, no transaction waits for another one's lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waited_while_the_session_ended_is_out() {
+async fn a_request_that_waited_for_a_lock_sees_the_end_of_its_session() {
     let Some(shop) = TestShop::on(Engine::Postgres).await else {
         return;
     };
