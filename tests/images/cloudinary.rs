@@ -1,4 +1,4 @@
-//! Pictures at Cloudinary: signed, named by it, taken away again; and what if it does not want to.
+//! Images at Cloudinary: signatures, URLs, deletion, and failures of the host.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,8 +13,8 @@ use shop::{
 
 use super::product;
 use crate::support::{
-    Cloudinary, Manner, TestShop,
-    pictures::{jpeg_from_a_phone, picture, png},
+    Behavior, Cloudinary, TestShop,
+    images::{jpeg_from_a_phone, picture, png},
     storage_test,
 };
 
@@ -25,29 +25,29 @@ fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The driver at that address, which does not wait long.
+/// Opens the driver with short timeouts.
 fn driver(url: &str) -> Arc<dyn ImageStore> {
-    let patience = Timeouts {
+    let timeouts = Timeouts {
         connecting: Duration::from_millis(500),
         whole: Duration::from_millis(500),
     };
-    Arc::new(Driver::open(&Secret(url.to_owned()), Clock::system(), patience).unwrap())
+    Arc::new(Driver::open(&Secret(url.to_owned()), Clock::system(), timeouts).unwrap())
 }
 
-/// No folder of pictures, and nothing that waits to be removed.
-fn nothing_is_left(shop: &TestShop) {
+/// Fails the test if there is a local image or a queued deletion.
+fn assert_nothing_left(shop: &TestShop) {
     let names = std::fs::read_dir(shop.directory.path()).unwrap();
     for name in names {
         let name = name.unwrap().file_name();
         let name = name.to_str().unwrap();
         assert!(name.starts_with("shop.db") || name == "keys", "{name}");
     }
-    let noted = shop.raw_db().rows("SELECT * FROM image_removals");
-    assert_eq!(noted.len(), 0, "{noted:?}");
+    let deletions = shop.raw_db().rows("SELECT * FROM image_removals");
+    assert_eq!(deletions.len(), 0, "{deletions:?}");
 }
 
 #[test]
-fn signatures_are_those_that_the_vendor_publishes() {
+fn signatures_match_the_vendors_examples() {
     // https://cloudinary.com/documentation/authentication_signatures, and the vendor's own libraries.
     let eager = "w_400,h_300,c_pad|w_260,h_200,c_crop";
     let vector = fields(&[
@@ -59,14 +59,14 @@ fn signatures_are_those_that_the_vendor_publishes() {
     let known = "bfd09f95f331f558cbd1320e67aa8d488770583e";
     assert_eq!(signature(&vector, "abcd"), known);
     assert_eq!(crate::support::sign(&vector, "abcd"), known);
-    // Version 2: fields cannot be smuggled in by a value.
-    let smuggled = fields(&[("public_id", "a&timestamp=1"), ("tags", "b")]);
+    // Signature version 2: a value cannot inject a field.
+    let injected = fields(&[("public_id", "a&timestamp=1"), ("tags", "b")]);
     let honest = fields(&[("public_id", "a"), ("tags", "b"), ("timestamp", "1")]);
-    assert_ne!(signature(&smuggled, "abcd"), signature(&honest, "abcd"));
+    assert_ne!(signature(&injected, "abcd"), signature(&honest, "abcd"));
 }
 
 #[test]
-fn an_address_that_is_none_is_refused() {
+fn an_invalid_url_is_refused() {
     for url in [
         "",
         "cloudinary://",
@@ -99,75 +99,75 @@ fn an_address_that_is_none_is_refused() {
 }
 
 storage_test! {
-    async fn pictures_live_at_cloudinary(shop: TestShop) {
+    async fn images_are_stored_at_cloudinary(shop: TestShop) {
         let host = Cloudinary::start().await;
         let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
         let admin = shop.admin().await;
-        let made = product(&admin, &[&jpeg_from_a_phone(90, 60), &png()]).await;
-        assert_eq!(made.status, 201, "{made:?}");
-        let (id, other) = (made.text("/images/0/id"), made.text("/images/1/id"));
+        let created = product(&admin, &[&jpeg_from_a_phone(90, 60), &png()]).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let (id, other) = (created.text("/images/0/id"), created.text("/images/1/id"));
         let delivered = "https://res.cloudinary.com/demo/image/upload/v1315060510";
-        assert_eq!(made.text("/images/0/url"), format!("{delivered}/{id}.jpg"));
-        assert_eq!(made.text("/images/1/url"), format!("{delivered}/{other}.png"));
-        assert_eq!((made.number("/images/0/width"), made.number("/images/0/height")), (60, 90));
+        assert_eq!(created.text("/images/0/url"), format!("{delivered}/{id}.jpg"));
+        assert_eq!(created.text("/images/1/url"), format!("{delivered}/{other}.png"));
+        assert_eq!((created.number("/images/0/width"), created.number("/images/0/height")), (60, 90));
         let shown = shop.anonymous().get("/products").await.json();
-        assert_eq!(shown["data"][0], made.json());
+        assert_eq!(shown["data"][0], created.json());
 
-        let kept = host.kept();
-        assert_eq!(kept.len(), 2);
-        let file = &kept[&id];
+        let stored = host.stored();
+        assert_eq!(stored.len(), 2);
+        let file = &stored[&id];
         assert_eq!(image::load_from_memory(file).unwrap().dimensions(), (60, 90));
-        assert!(!file.windows(4).any(|it| it == b"Exif"), "made anew before it leaves");
-        nothing_is_left(&shop);
+        assert!(!file.windows(4).any(|it| it == b"Exif"), "re-encoded before the upload");
+        assert_nothing_left(&shop);
 
-        // It serves them by itself.
+        // Cloudinary serves the images, not the shop.
         shop.anonymous().get(&format!("/images/{id}.jpg")).await.is_problem(404, "not-found");
-        let image = format!("/products/{}/images/{id}", made.text("/id"));
+        let image = format!("/products/{}/images/{id}", created.text("/id"));
         assert_eq!((admin.delete(&image).await.status, shop.removals().await), (200, 1));
-        assert_eq!(host.kept().keys().collect::<Vec<_>>(), [&other]);
-        let gone = admin.delete(&format!("/products/{}", made.text("/id"))).await;
-        assert_eq!((gone.status, shop.removals().await), (204, 1));
-        assert_eq!((host.kept().len(), host.refused().len(), shop.swept().await), (0, 0, 0));
-        nothing_is_left(&shop);
+        assert_eq!(host.stored().keys().collect::<Vec<_>>(), [&other]);
+        let deleted = admin.delete(&format!("/products/{}", created.text("/id"))).await;
+        assert_eq!((deleted.status, shop.removals().await), (204, 1));
+        assert_eq!((host.stored().len(), host.rejections().len(), shop.swept().await), (0, 0, 0));
+        assert_nothing_left(&shop);
     }
 
-    async fn a_picture_that_is_gone_there_counts_as_removed(shop: TestShop) {
+    async fn deleting_a_missing_image_succeeds(shop: TestShop) {
         let host = Cloudinary::start().await;
         let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
         let driver = driver(&host.settings());
         driver.remove("01900000-0000-7000-8000-000000000000").await.unwrap();
-        // So a removal that is done twice, as after a kill, comes to an end.
-        let made = product(&shop.admin().await, &[&png()]).await;
-        driver.remove(&made.text("/images/0/id")).await.unwrap();
-        shop.admin().await.delete(&format!("/products/{}", made.text("/id"))).await;
+        // So a deletion that is repeated after a crash succeeds, too.
+        let created = product(&shop.admin().await, &[&png()]).await;
+        driver.remove(&created.text("/images/0/id")).await.unwrap();
+        shop.admin().await.delete(&format!("/products/{}", created.text("/id"))).await;
         assert_eq!((shop.removals().await, shop.removals().await), (1, 0));
-        nothing_is_left(&shop);
+        assert_nothing_left(&shop);
     }
 
-    async fn a_form_that_fails_leaves_nothing_there(shop: TestShop) {
+    async fn a_failed_form_leaves_no_images_at_the_host(shop: TestShop) {
         let host = Cloudinary::start().await;
         let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
         let admin = shop.admin().await;
-        product(&admin, &[&png(), b"no picture"]).await.is_problem(415, "unsupported-media-type");
+        product(&admin, &[&png(), b"not an image"]).await.is_problem(415, "unsupported-media-type");
         let form = crate::support::Form::default().text("name", "Pan").text("price", "5")
             .text("categoryId", "01900000-0000-7000-8000-000000000000").image(&png());
         admin.upload(http::Method::POST, "/products", &[], form).await.blames("categoryId");
-        assert_eq!((host.kept().len(), host.refused()), (0, vec![]));
-        nothing_is_left(&shop);
+        assert_eq!((host.stored().len(), host.rejections()), (0, vec![]));
+        assert_nothing_left(&shop);
     }
 
-    async fn an_image_host_that_fails_is_unavailable_and_nothing_is_kept(shop: TestShop) {
+    async fn a_failing_image_host_is_unavailable_and_keeps_nothing(shop: TestShop) {
         let host = Cloudinary::start().await;
         let shop = TestShop::keeping(shop.engine, driver(&host.settings())).await;
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 500, 9).await;
         let before = shop.anonymous().get(&format!("/products/{pan}")).await.json();
         let bad = [
-            Manner::Refusing(401), Manner::Refusing(420), Manner::Refusing(500), Manner::Confused,
-            Manner::Dropping, Manner::Silent,
+            Behavior::Reject(401), Behavior::Reject(420), Behavior::Reject(500), Behavior::WrongResponse,
+            Behavior::Disconnect, Behavior::Hang,
         ];
-        for manner in bad {
-            host.be(manner);
+        for behavior in bad {
+            host.set_behavior(behavior);
             let images = format!("/products/{pan}/images");
             let form = crate::support::Form::default().image(&png());
             let answers = [
@@ -178,19 +178,19 @@ storage_test! {
                 answer.is_problem(503, "unavailable");
                 assert!(answer.header("retry-after").is_some());
             }
-            assert_eq!(host.kept().len(), 0);
+            assert_eq!(host.stored().len(), 0);
         }
-        host.be(Manner::Honest);
+        host.set_behavior(Behavior::Normal);
         assert_eq!(shop.anonymous().get("/products").await.json()["data"], serde_json::json!([before]));
-        // What may have got there is taken away once the host can be asked.
+        // Images that the host may have stored are deleted once it works again.
         shop.advance_clock(Duration::from_mins(10));
         shop.removals().await;
-        nothing_is_left(&shop);
+        assert_nothing_left(&shop);
         assert_eq!(product(&admin, &[&png()]).await.status, 201);
     }
 
-    async fn an_image_host_that_is_down_harms_nothing_else(shop: TestShop) {
-        // A port where nobody listens.
+    async fn other_requests_work_while_the_image_host_is_down(shop: TestShop) {
+        // A port without a listener.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let url = format!("cloudinary://key:secret@demo?upload_prefix=http://{free}");
         let shop = TestShop::keeping(shop.engine, driver(&url)).await;
@@ -206,14 +206,14 @@ storage_test! {
         assert_eq!(shop.anonymous().post("/auth/register", new).await.status, 201);
     }
 
-    async fn a_wrong_secret_is_told_to_nobody(shop: TestShop) {
+    async fn a_wrong_secret_is_not_disclosed(shop: TestShop) {
         let host = Cloudinary::start().await;
         let wrong = host.settings_with("another-secret");
         let shop = TestShop::keeping(shop.engine, driver(&wrong)).await;
         let answer = product(&shop.admin().await, &[&png()]).await;
         answer.is_problem(503, "unavailable");
-        assert!(host.refused()[0].starts_with("Invalid Signature"), "{:?}", host.refused());
-        let said = String::from_utf8_lossy(&answer.body).to_lowercase();
-        assert!(!said.contains("secret") && !said.contains("signature"), "{said}");
+        assert!(host.rejections()[0].starts_with("Invalid Signature"), "{:?}", host.rejections());
+        let body = String::from_utf8_lossy(&answer.body).to_lowercase();
+        assert!(!body.contains("secret") && !body.contains("signature"), "{body}");
     }
 }

@@ -1,11 +1,11 @@
-//! Files that no encoder at hand writes: progressive JPEG, interlaced PNG, and WebP with headers that
-//! promise more than the file holds.
+//! Builds files that the test's encoders cannot write: progressive JPEG, interlaced PNG, and WebP files whose
+//! headers claim more than they contain.
 
 use std::io::Write;
 
-use crate::support::pictures::chunk;
+use crate::support::images::chunk;
 
-/// A grey progressive JPEG whose components are all as large as the picture (ITU-T T.81).
+/// A grey progressive JPEG without subsampling (ITU-T T.81).
 pub(super) fn progressive_jpeg(width: u16, height: u16) -> Vec<u8> {
     let mut file = vec![0xff, 0xd8];
     // One quantization table of ones.
@@ -15,10 +15,10 @@ pub(super) fn progressive_jpeg(width: u16, height: u16) -> Vec<u8> {
     file.extend(height.to_be_bytes());
     file.extend(width.to_be_bytes());
     file.extend([3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0]);
-    // One code of one bit: the coefficient is that of the block before.
+    // A Huffman table with one code of one bit: a DC difference of 0.
     file.extend([0xff, 0xc4, 0, 20, 0, 1]);
     file.extend([0; 16]);
-    // One scan of the constant coefficients of all components.
+    // One scan of the DC coefficients of all components.
     file.extend([0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 0, 0]);
     let blocks = usize::from(width.div_ceil(8)) * usize::from(height.div_ceil(8));
     file.extend(vec![0; (3 * blocks).div_ceil(8)]);
@@ -26,7 +26,7 @@ pub(super) fn progressive_jpeg(width: u16, height: u16) -> Vec<u8> {
     file
 }
 
-/// A black interlaced PNG of three bytes for each pixel (RFC 2083, section 2.6).
+/// A black interlaced RGB PNG (Adam7; RFC 2083, section 2.6).
 pub(super) fn interlaced_png(width: u32, height: u32) -> Vec<u8> {
     const PASSES: [(u32, u32, u32, u32); 7] = [
         (0, 0, 8, 8),
@@ -39,12 +39,12 @@ pub(super) fn interlaced_png(width: u32, height: u32) -> Vec<u8> {
     ];
     let size: u32 = PASSES
         .iter()
-        .map(|(x, y, across, down)| {
-            (1 + 3 * (width - x).div_ceil(*across)) * (height - y).div_ceil(*down)
+        .map(|(x, y, x_step, y_step)| {
+            (1 + 3 * (width - x).div_ceil(*x_step)) * (height - y).div_ceil(*y_step)
         })
         .sum();
-    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    packed.write_all(&vec![0; size as usize]).unwrap();
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&vec![0; size as usize]).unwrap();
     let header = [
         &width.to_be_bytes()[..],
         &height.to_be_bytes(),
@@ -54,7 +54,7 @@ pub(super) fn interlaced_png(width: u32, height: u32) -> Vec<u8> {
     [
         b"\x89PNG\r\n\x1a\n".to_vec(),
         chunk(*b"IHDR", &header),
-        chunk(*b"IDAT", &packed.finish().unwrap()),
+        chunk(*b"IDAT", &encoder.finish().unwrap()),
         chunk(*b"IEND", &[]),
     ]
     .concat()
@@ -73,7 +73,7 @@ pub(super) fn webp(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     [&b"RIFF"[..], &size, &body].concat()
 }
 
-/// The header of a lossy frame and nothing that could be decoded (RFC 6386, section 9.1).
+/// The header of a lossy frame, followed by zeros instead of image data (RFC 6386, section 9.1).
 fn lossy_frame(width: u16, height: u16) -> Vec<u8> {
     let mut frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a];
     frame.extend(width.to_le_bytes());
@@ -82,18 +82,18 @@ fn lossy_frame(width: u16, height: u16) -> Vec<u8> {
     frame
 }
 
-/// A lossy WebP of two kilobytes that says how large it is.
-pub(super) fn hollow_webp(width: u16, height: u16) -> Vec<u8> {
+/// A lossy WebP of 2 kB that claims a size but has no image data.
+pub(super) fn webp_without_data(width: u16, height: u16) -> Vec<u8> {
     webp(&[(b"VP8 ", &lossy_frame(width, height))])
 }
 
-/// A WebP of 9 × 9 pixels around a frame of 16,383 × 16,383.
+/// A WebP with a canvas of 9 × 9 pixels and a frame of 16,383 × 16,383.
 pub(super) fn webp_with_a_larger_frame() -> Vec<u8> {
     let canvas = [0, 0, 0, 0, 8, 0, 0, 8, 0, 0];
     webp(&[(b"VP8X", &canvas), (b"VP8 ", &lossy_frame(0x3fff, 0x3fff))])
 }
 
-/// A WebP whose metadata claims to be of four gigabytes.
+/// A WebP whose Exif chunk claims a size of 4 GB.
 pub(super) fn webp_with_endless_metadata() -> Vec<u8> {
     let canvas = [8, 0, 0, 0, 8, 0, 0, 8, 0, 0];
     let mut file = webp(&[
@@ -108,16 +108,16 @@ pub(super) fn webp_with_endless_metadata() -> Vec<u8> {
 
 /// A lossless WebP of 4 × 4 pixels with 65,536 sets of five Huffman codes of ten bits each.
 pub(super) fn webp_of_huffman_codes() -> Vec<u8> {
-    let mut bits = Bits::default();
+    let mut bits = BitWriter::default();
     bits.push(0x2f, 8);
     bits.push(3, 14);
     bits.push(3, 14);
-    // No alpha, version 0; no transform, no colour cache; codes by blocks of four pixels.
+    // No alpha, version 0, no transform, no color cache; meta prefix codes for blocks of 4 × 4 pixels.
     bits.push(0, 4);
     bits.push(0, 2);
     bits.push(1, 1);
     bits.push(0, 3);
-    // The one block has the codes of number 65,535: no colour cache, five codes of one symbol.
+    // The entropy image: the only block uses prefix code group 65,535. No color cache, five codes of one symbol.
     bits.push(0, 1);
     for symbol in [255, 255, 0, 0, 0] {
         bits.push(0b101, 3);
@@ -129,15 +129,15 @@ pub(super) fn webp_of_huffman_codes() -> Vec<u8> {
     webp(&[(b"VP8L", &bits.bytes)])
 }
 
-/// Bits, the lowest of a byte first.
+/// Writes bits, the least significant bit of a byte first.
 #[derive(Default)]
-struct Bits {
+struct BitWriter {
     bytes: Vec<u8>,
     pending: u64,
     count: u32,
 }
 
-impl Bits {
+impl BitWriter {
     fn push(&mut self, value: u64, count: u32) {
         self.pending |= value << self.count;
         self.count += count;
@@ -148,16 +148,16 @@ impl Bits {
         }
     }
 
-    /// A Huffman code whose symbols have lengths of 1 to 9 bits, and two of 10.
+    /// Writes a prefix code with code lengths of 1 to 9 bits, and two of 10.
     fn long_code(&mut self) {
         self.push(0, 1);
-        // Fourteen lengths of codes for lengths, in the order of the specification: those of 1 to 6 take
-        // three bits, those of 7 to 10 four.
+        // Fourteen code length code lengths (RFC 9649, section 6.2.1): three bits for the lengths 1 to 6, four
+        // bits for 7 to 10.
         self.push(10, 4);
         for length in [0, 0, 0, 3, 3, 3, 3, 3, 0, 3, 4, 4, 4, 4] {
             self.push(length, 3);
         }
-        // Eleven symbols.
+        // The code has eleven symbols.
         self.push(1, 1);
         self.push(1, 3);
         self.push(9, 4);
@@ -167,7 +167,7 @@ impl Bits {
             } else {
                 (12 + symbol - 7, 4)
             };
-            // Codes begin with their highest bit.
+            // Codes start with their most significant bit.
             for bit in (0..length).rev() {
                 self.push((code >> bit) & 1, 1);
             }

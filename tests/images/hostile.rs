@@ -1,4 +1,4 @@
-//! Uploads that mean harm: they are refused, in little memory, and leave nothing.
+//! Hostile uploads are refused with bounded memory, and leave no files.
 
 use std::{convert::Infallible, io::Write};
 
@@ -9,17 +9,17 @@ use image::ImageFormat;
 use super::{admin_of, files, product};
 use crate::support::{
     Form, Process,
-    pictures::{chunk, picture, png, png_bomb, with_chunk},
+    images::{chunk, picture, png, png_bomb, with_chunk},
     storage_test,
 };
 
-/// How much more memory a program may take than before, in kB.
-const MOST_MORE: usize = 64 * 1024;
+/// The maximum growth of the server's memory, in kB.
+const MAX_GROWTH: usize = 64 * 1024;
 
-/// A body that comes piece by piece and is never whole in memory.
-fn endless(head: &str, piece: &'static [u8], pieces: usize) -> reqwest::Body {
+/// Returns a streamed body: `head`, then `chunk` repeated `count` times.
+fn streamed(head: &str, chunk: &'static [u8], count: usize) -> reqwest::Body {
     let head = Bytes::copy_from_slice(head.as_bytes());
-    let rest = (0..pieces).map(move |_| Bytes::from_static(piece));
+    let rest = (0..count).map(move |_| Bytes::from_static(chunk));
     let stream =
         futures_util::stream::iter(std::iter::once(head).chain(rest).map(Ok::<_, Infallible>));
     reqwest::Body::wrap_stream(stream)
@@ -27,17 +27,17 @@ fn endless(head: &str, piece: &'static [u8], pieces: usize) -> reqwest::Body {
 
 static LETTERS: [u8; 64 * 1024] = [b'a'; 64 * 1024];
 
-/// Deflated zeros: as small as they can be.
+/// Returns compressed zeros, at the best compression.
 fn zeros(count: usize) -> Vec<u8> {
-    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     let block = vec![0; 1024 * 1024];
     for _ in 0..count / block.len() {
-        packed.write_all(&block).unwrap();
+        encoder.write_all(&block).unwrap();
     }
-    packed.finish().unwrap()
+    encoder.finish().unwrap()
 }
 
-/// Pictures that unfold into far more than they are, and how they are answered.
+/// Returns decompression bombs with the expected status.
 fn bombs() -> Vec<(&'static str, Vec<u8>, u16)> {
     let profile = [&b"p\0\0"[..], &zeros(1024 * 1024 * 1024)].concat();
     let mut huge_gif = picture(9, 9, ImageFormat::Gif);
@@ -45,7 +45,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, u16)> {
     let mut huge_jpeg = picture(9, 9, ImageFormat::Jpeg);
     let size = huge_jpeg
         .windows(2)
-        .position(|it| it == [0xff, 0xc0])
+        .position(|marker| marker == [0xff, 0xc0])
         .unwrap()
         + 5;
     huge_jpeg[size..size + 4].copy_from_slice(&[0x40, 0, 0x40, 0]);
@@ -53,7 +53,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, u16)> {
     wide_jpeg[size..size + 4].copy_from_slice(&[0x1b, 0x58, 0x1b, 0x58]);
     vec![
         ("40,000 pixels each way", png_bomb(), 422),
-        // A picture all the same, and made anew without it.
+        // The image is valid, and stored without the profile.
         (
             "a profile of a gigabyte",
             with_chunk(&chunk(*b"iCCP", &profile)),
@@ -77,20 +77,20 @@ async fn send(url: &str, token: &str, body: impl Into<reqwest::Body>) -> Option<
         .body(body)
         .send()
         .await;
-    // A server that refuses early may end the connection before all is sent.
+    // The server may close the connection before the body is sent.
     sent.ok().map(|answer| answer.status().as_u16())
 }
 
 const PART: &str = "--between-parts\r\ncontent-disposition: form-data; name=\"images\"\r\n";
 
 storage_test! {
-    async fn bombs_are_refused_in_little_memory(shop: TestShop) {
+    async fn bombs_are_refused_with_bounded_memory(shop: TestShop) {
         let server = Process::of(&shop);
         let token = admin_of(&shop, &server).await;
         let form = |file: &[u8]| {
             Form::default().text("name", "Kettle").text("price", "5").image(file).body()
         };
-        // What an upload costs anyway is not what is asked here.
+        // A first upload excludes the memory that every upload takes.
         assert_eq!(send(&server.url, &token, form(&png())).await, Some(201));
         let before = server.memory("VmHWM:");
         for (what, bomb, status) in bombs() {
@@ -100,27 +100,27 @@ storage_test! {
         let parts = PART.replace("images", "x") + "\r\n\r\n";
         let parts = parts.repeat(100_000);
         assert!(matches!(send(&server.url, &token, parts).await, None | Some(413 | 422)));
-        for (head, pieces) in [
-            // A head that has no end, of one header and of many; a boundary and an end that never come.
+        for (head, count) in [
+            // Endless headers, one or many; a part and a form without a closing boundary.
             (format!("{PART}x-long: "), 640),
             (String::new(), 640),
             (format!("{PART}\r\n"), 640),
             ("--between-parts".to_owned(), 640),
         ] {
-            let refused = send(&server.url, &token, endless(&head, &LETTERS, pieces)).await;
+            let refused = send(&server.url, &token, streamed(&head, &LETTERS, count)).await;
             assert!(matches!(refused, None | Some(413 | 422)), "{head}: {refused:?}");
         }
-        let more = server.memory("VmHWM:").saturating_sub(before);
-        assert!(more < MOST_MORE, "{more} kB more than the {before} kB before");
-        let kept = std::fs::read_dir(shop.directory.path()).unwrap().count();
+        let growth = server.memory("VmHWM:").saturating_sub(before);
+        assert!(growth < MAX_GROWTH, "{growth} kB more than the {before} kB before");
+        let entries = std::fs::read_dir(shop.directory.path()).unwrap().count();
         server.terminate();
         assert!(server.wait().success());
         assert_eq!(files(&shop).len(), 2);
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 2);
-        assert!(kept <= 6, "nothing but the database, its log, its keys and the pictures");
+        assert!(entries <= 6, "only the database, its log, the keys and the images");
     }
 
-    async fn forms_without_end_are_refused(shop: TestShop) {
+    async fn unterminated_forms_are_refused(shop: TestShop) {
         let admin = shop.admin().await;
         let many = Form::default();
         let many = (0..100_000).fold(many, |form, _| form.text("images", ""));
@@ -144,7 +144,7 @@ storage_test! {
         assert_eq!(files(&shop).len(), 0);
     }
 
-    async fn a_packed_form_is_not_unpacked(shop: TestShop) {
+    async fn a_compressed_form_is_not_decompressed(shop: TestShop) {
         let admin = shop.admin().await;
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         let form = Form::default().text("name", "Kettle").text("price", "5").image(&png());
@@ -156,44 +156,44 @@ storage_test! {
         assert_eq!((files(&shop).len(), shop.anonymous().get("/products").await.number("/total")), (0, 0));
     }
 
-    async fn a_file_is_what_its_bytes_say(shop: TestShop) {
+    async fn the_content_determines_the_type_of_a_file(shop: TestShop) {
         let admin = shop.admin().await;
-        // An archive, a page and a script behind a picture: only the picture is kept.
+        // An archive, a page or a script appended to an image is dropped.
         for tail in [&b"PK\x05\x06<html><script>alert(1)</script>"[..], b"#!/bin/sh\n", b"%PDF-1.7"] {
             for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif] {
                 let file = [&picture(9, 9, format)[..], tail].concat();
-                let made = product(&admin, &[&file]).await;
-                assert_eq!(made.status, 201, "{made:?}");
-                let served = shop.anonymous().get(&super::path(&made, 0)).await;
-                assert!(!served.body.windows(tail.len()).any(|it| it == tail));
+                let created = product(&admin, &[&file]).await;
+                assert_eq!(created.status, 201, "{created:?}");
+                let served = shop.anonymous().get(&super::path(&created, 0)).await;
+                assert!(!served.body.windows(tail.len()).any(|window| window == tail));
                 assert_eq!(served.header("content-type"), Some(format.to_mime_type()));
                 assert_eq!(served.header("x-content-type-options"), Some("nosniff"));
             }
         }
-        // A picture behind a page is none.
+        // An image appended to a page is not an image.
         let page = [&b"<html><script>alert(1)</script>"[..], &png()].concat();
         product(&admin, &[&page]).await.is_problem(415, "unsupported-media-type");
     }
 
-    async fn a_name_never_becomes_a_path(shop: TestShop) {
+    async fn a_file_name_never_becomes_a_path(shop: TestShop) {
         let admin = shop.admin().await;
         for name in ["../../shop.db", "/etc/passwd", "..\\..\\x.png", "a\0.png", ".mark", "CON", "x.svg"] {
             let part = format!("name=\"images\"; filename=\"{name}\"");
             let form = Form::default().text("name", "Kettle").text("price", "5").part(&part, &png());
-            let made = admin.upload(Method::POST, "/products", &[], form).await;
-            if made.status == 201 {
-                let key = super::path(&made, 0);
-                assert_eq!(key, format!("/images/{}.png", made.text("/images/0/id")));
+            let created = admin.upload(Method::POST, "/products", &[], form).await;
+            if created.status == 201 {
+                let key = super::path(&created, 0);
+                assert_eq!(key, format!("/images/{}.png", created.text("/images/0/id")));
             } else {
-                assert_eq!(made.status, 422, "{made:?}");
+                assert_eq!(created.status, 422, "{created:?}");
             }
         }
-        for kept in files(&shop) {
-            assert_eq!((kept.len(), &kept[36..]), (40, ".png"), "{kept}");
+        for name in files(&shop) {
+            assert_eq!((name.len(), &name[36..]), (40, ".png"), "{name}");
         }
     }
 
-    async fn many_uploads_at_once_take_bounded_memory(shop: TestShop) {
+    async fn concurrent_uploads_take_bounded_memory(shop: TestShop) {
         let server = Process::of(&shop);
         let token = admin_of(&shop, &server).await;
         let file = vec![0; 5 * 1024 * 1024];
@@ -206,7 +206,7 @@ storage_test! {
         for status in futures_util::future::join_all(sent).await {
             assert!(matches!(status, Some(415 | 503)), "{status:?}");
         }
-        let more = server.memory("VmHWM:").saturating_sub(before);
-        assert!(more < MOST_MORE, "480 MB of forms took {more} kB more");
+        let growth = server.memory("VmHWM:").saturating_sub(before);
+        assert!(growth < MAX_GROWTH, "480 MB of forms took {growth} kB more");
     }
 }

@@ -4,12 +4,12 @@
 use super::{crafted::webp, path, product};
 use crate::support::{
     Answer, Client,
-    pictures::{chunk, chunks},
+    images::{chunk, chunks},
     storage_test,
 };
 
-/// Files whose pixels are all there.
-const WHOLE_JPEGS: [(&str, &[u8]); 8] = [
+/// JPEG files with all image data.
+const COMPLETE_JPEGS: [(&str, &[u8]); 8] = [
     ("whole", include_bytes!("samples/whole.jpg")),
     ("baseline", include_bytes!("samples/baseline.jpg")),
     ("no subsampling", include_bytes!("samples/full-colour.jpg")),
@@ -30,23 +30,24 @@ async fn upload(admin: &Client<'_>, file: &[u8]) -> Answer {
 }
 
 #[track_caller]
-fn is_refused(answer: &Answer, what: &str, why: &str) {
+fn assert_refused(answer: &Answer, what: &str, text: &str) {
     assert_eq!(answer.status, 422, "{what}: {answer:?}");
     answer.is_problem(422, "invalid-image");
     let detail = answer.text("/detail");
-    assert!(detail.contains(why), "{what}: {detail}");
+    assert!(detail.contains(text), "{what}: {detail}");
 }
 
-/// Where the first scan of a JPEG begins.
+/// Returns the position of the image data in the first scan of a JPEG.
 fn first_scan(file: &[u8]) -> usize {
-    let mut at = 2;
-    while file[at + 1] != 0xda {
-        at += 2 + usize::from(u16::from_be_bytes([file[at + 2], file[at + 3]]));
+    let mut position = 2;
+    while file[position + 1] != 0xda {
+        let length = u16::from_be_bytes([file[position + 2], file[position + 3]]);
+        position += 2 + usize::from(length);
     }
-    at + 2 + usize::from(file[at + 3])
+    position + 2 + usize::from(file[position + 3])
 }
 
-/// The file without the bytes between the second and the third restart marker of its first scan.
+/// Removes the data between the second and the third restart marker of the first scan.
 fn without_an_interval(file: &[u8]) -> Vec<u8> {
     let scan = first_scan(file);
     let is_restart = |at: &usize| file[*at] == 0xff && (0xd0..=0xd7).contains(&file[*at + 1]);
@@ -54,7 +55,7 @@ fn without_an_interval(file: &[u8]) -> Vec<u8> {
     [&file[..markers[1]], &file[markers[2]..]].concat()
 }
 
-/// A file of `chunks` of a PNG, with half of its compressed pixels.
+/// Removes half of the data in each `IDAT` chunk of a PNG.
 fn png_without_half(file: &[u8]) -> Vec<u8> {
     let mut cut = file[..8].to_vec();
     for (kind, content) in chunks(file) {
@@ -68,9 +69,9 @@ fn png_without_half(file: &[u8]) -> Vec<u8> {
     cut
 }
 
-/// A WebP with half of the content of each chunk of these names.
+/// Removes half of the payload of the named chunks of a WebP.
 fn webp_without_half(file: &[u8], names: &[&[u8; 4]]) -> Vec<u8> {
-    let mut kept = Vec::new();
+    let mut chunks = Vec::new();
     let mut rest = &file[12..];
     while rest.len() >= 8 {
         let name: &[u8; 4] = rest[..4].try_into().unwrap();
@@ -80,16 +81,15 @@ fn webp_without_half(file: &[u8], names: &[&[u8; 4]]) -> Vec<u8> {
         } else {
             length
         };
-        kept.push((name, &rest[8..8 + keep]));
+        chunks.push((name, &rest[8..8 + keep]));
         rest = &rest[(8 + length + length % 2).min(rest.len())..];
     }
-    webp(&kept)
+    webp(&chunks)
 }
 
-/// A GIF that ends, by all rules, after half of its compressed pixels: the last blocks of its content are left
-/// out.
+/// Removes the second half of the data sub-blocks of a GIF. The file still ends correctly.
 fn gif_without_half(file: &[u8]) -> Vec<u8> {
-    // RawDb the screen and its table of 256 colours; extensions may come first.
+    // The screen descriptor and its table of 256 colours come first; extensions may follow.
     let mut at = 13 + 3 * 256;
     while file[at] == 0x21 {
         at += 2;
@@ -101,7 +101,7 @@ fn gif_without_half(file: &[u8]) -> Vec<u8> {
     assert_eq!(
         (file[at], file[at + 9] & 0x80),
         (0x2c, 0),
-        "an image without colours of its own"
+        "an image without a local color table"
     );
     let content = at + 11;
     let mut blocks = vec![content];
@@ -114,53 +114,53 @@ fn gif_without_half(file: &[u8]) -> Vec<u8> {
 }
 
 storage_test! {
-    async fn a_jpeg_with_missing_pixels_is_refused(shop: TestShop) {
+    async fn a_truncated_jpeg_is_refused(shop: TestShop) {
         let admin = shop.admin().await;
-        for (what, file) in WHOLE_JPEGS {
+        for (what, file) in COMPLETE_JPEGS {
             let answer = upload(&admin, file).await;
             assert_eq!(answer.status, 201, "{what}: {answer:?}");
             let scan = first_scan(file);
             let pixels = file.len() - EOI.len() - scan;
             for percent in [0, 10, 50, 95] {
                 let cut = &file[..scan + pixels * percent / 100];
-                is_refused(&upload(&admin, cut).await, what, "pixels are missing");
-                // An end mark does not bring them back.
+                assert_refused(&upload(&admin, cut).await, what, "pixels are missing");
+                // An EOI marker at the end changes nothing.
                 let ended = [cut, &EOI].concat();
-                is_refused(&upload(&admin, &ended).await, what, "pixels are missing");
+                assert_refused(&upload(&admin, &ended).await, what, "pixels are missing");
             }
-            // Nothing but the end mark is missing, or something follows it.
-            let unmarked = upload(&admin, &file[..file.len() - 2]).await;
-            assert_eq!(unmarked.status, 201, "{what}: {unmarked:?}");
-            let [whole, unmarked] = [&answer, &unmarked].map(|it| path(it, 0));
-            let stored = shop.anonymous().get(&whole).await.body;
-            assert_eq!(shop.anonymous().get(&unmarked).await.body, stored, "{what}");
+            // Only the EOI marker is missing, or bytes follow it.
+            let without_eoi = upload(&admin, &file[..file.len() - 2]).await;
+            assert_eq!(without_eoi.status, 201, "{what}: {without_eoi:?}");
+            let [complete, without_eoi] = [&answer, &without_eoi].map(|answer| path(answer, 0));
+            let stored = shop.anonymous().get(&complete).await.body;
+            assert_eq!(shop.anonymous().get(&without_eoi).await.body, stored, "{what}");
             let followed = upload(&admin, &[file, &[0; 100], &EOI].concat()).await;
             assert_eq!(followed.status, 201, "{what}: {followed:?}");
         }
-        for (what, file) in WHOLE_JPEGS {
+        for (what, file) in COMPLETE_JPEGS {
             if what.contains("restart") {
                 let cut = without_an_interval(file);
-                is_refused(&upload(&admin, &cut).await, what, "pixels are missing");
+                assert_refused(&upload(&admin, &cut).await, what, "pixels are missing");
             }
         }
         let half = include_bytes!("samples/cut-half.jpg");
-        is_refused(&upload(&admin, half).await, "half", "pixels are missing");
-        let unmarked = upload(&admin, include_bytes!("samples/cut-no-eoi.jpg")).await;
-        assert_eq!(unmarked.status, 201, "{unmarked:?}");
+        assert_refused(&upload(&admin, half).await, "half", "pixels are missing");
+        let without_eoi = upload(&admin, include_bytes!("samples/cut-no-eoi.jpg")).await;
+        assert_eq!(without_eoi.status, 201, "{without_eoi:?}");
     }
 
     async fn a_progressive_jpeg_without_its_last_scans_is_refused(shop: TestShop) {
         let admin = shop.admin().await;
         let file: &[u8] = include_bytes!("samples/progressive.jpg");
         let markers = file.windows(2).enumerate();
-        let scans: Vec<usize> = markers.filter(|(_, it)| *it == [0xff, 0xda]).map(|it| it.0).collect();
+        let scans: Vec<usize> = markers.filter(|(_, marker)| *marker == [0xff, 0xda]).map(|(position, _)| position).collect();
         assert!(scans.len() > 4);
-        // The connection broke between two scans.
+        // The file ends between two scans.
         let cut = &file[..*scans.last().unwrap()];
-        is_refused(&upload(&admin, cut).await, "its last scan", "pixels are missing");
+        assert_refused(&upload(&admin, cut).await, "its last scan", "pixels are missing");
     }
 
-    async fn other_pictures_with_missing_pixels_are_refused(shop: TestShop) {
+    async fn truncated_files_of_other_formats_are_refused(shop: TestShop) {
         let admin = shop.admin().await;
         let lossy: &[u8] = include_bytes!("samples/lossy.webp");
         let lossless: &[u8] = include_bytes!("samples/lossless.webp");
@@ -181,10 +181,10 @@ storage_test! {
         ] {
             let answer = upload(&admin, file).await;
             assert_eq!(answer.status, 201, "{what}: {answer:?}");
-            is_refused(&upload(&admin, &cut).await, what, "the image is");
-            // Cut as a lost connection does.
+            assert_refused(&upload(&admin, &cut).await, what, "the image is");
+            // A file that is cut off, as by a lost connection.
             let half = &file[..file.len() / 2];
-            is_refused(&upload(&admin, half).await, what, "the image is");
+            assert_refused(&upload(&admin, half).await, what, "the image is");
         }
     }
 
@@ -195,12 +195,12 @@ storage_test! {
             ("WebP", &include_bytes!("samples/animated.webp")[..]),
             ("PNG", &include_bytes!("samples/animated.png")[..]),
         ] {
-            is_refused(&upload(&admin, file).await, what, "animations are not supported");
+            assert_refused(&upload(&admin, file).await, what, "animations are not supported");
         }
-        // One frame is a picture.
+        // An animation with a single frame is accepted.
         let animated: &[u8] = include_bytes!("samples/animated.webp");
-        let frame = animated.windows(4).position(|it| it == b"ANMF").unwrap();
-        let second = frame + 4 + animated[frame + 4..].windows(4).position(|it| it == b"ANMF").unwrap();
+        let frame = animated.windows(4).position(|name| name == b"ANMF").unwrap();
+        let second = frame + 4 + animated[frame + 4..].windows(4).position(|name| name == b"ANMF").unwrap();
         let mut single = animated[..second].to_vec();
         let size = u32::try_from(single.len() - 8).unwrap().to_le_bytes();
         single[4..8].copy_from_slice(&size);

@@ -1,4 +1,4 @@
-//! What pictures cost in memory, at the limits of each format: little, whatever they unfold into.
+//! The memory for decoding stays bounded, for images at the limits of each format and for bombs.
 
 use http::Method;
 use image::{DynamicImage, ImageBuffer, ImageFormat, Rgba, RgbaImage};
@@ -7,21 +7,21 @@ use super::{
     admin_of,
     colors::{p3, with_profile},
     crafted::{
-        hollow_webp, interlaced_png, progressive_jpeg, webp_of_huffman_codes,
-        webp_with_a_larger_frame, webp_with_endless_metadata,
+        interlaced_png, progressive_jpeg, webp_of_huffman_codes, webp_with_a_larger_frame,
+        webp_with_endless_metadata, webp_without_data,
     },
     product,
 };
 use crate::support::{
     Answer, Engine, Form, Process, Remote, TestShop,
-    pictures::{file, jpeg_from_a_phone, picture, png},
+    images::{file, jpeg_from_a_phone, picture, png},
     storage_test,
 };
 
-/// How much more memory the program may take than before, in kB.
-const MAX_MORE: usize = 128 * 1024;
+/// The maximum growth of the server's memory, in kB.
+const MAX_GROWTH: usize = 128 * 1024;
 
-/// A picture of two colours, one of them transparent.
+/// Returns an image of two colours, one of them transparent.
 fn striped(width: u32, height: u32) -> RgbaImage {
     let stripes = [[0, 0, 0, 0].repeat(32), [200, 30, 40, 255].repeat(32)].concat();
     let row = stripes.into_iter().cycle().take(4 * width as usize);
@@ -29,7 +29,8 @@ fn striped(width: u32, height: u32) -> RgbaImage {
     RgbaImage::from_raw(width, height, row.repeat(height as usize)).unwrap()
 }
 
-fn deep_png(width: u32, height: u32) -> Vec<u8> {
+/// Returns a PNG with 16 bits per sample.
+fn png_16bit(width: u32, height: u32) -> Vec<u8> {
     let pixels = ImageBuffer::from_fn(width, height, |x, y| {
         let grey = u16::try_from((x / 8) ^ (y / 8)).unwrap();
         Rgba([grey, 3 * grey, 700, 65_000])
@@ -37,11 +38,11 @@ fn deep_png(width: u32, height: u32) -> Vec<u8> {
     file(&DynamicImage::ImageRgba16(pixels), ImageFormat::Png)
 }
 
-/// Pictures at the limits and beyond them, and what the refusal of the latter says.
-fn pictures() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
+/// Returns images at and beyond the limits; for the latter, with a part of the expected error detail.
+fn images() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
     let memory = "more memory than the limit";
     vec![
-        ("a photo to be turned", jpeg_from_a_phone(4000, 4000), None),
+        ("a photo to be rotated", jpeg_from_a_phone(4000, 4000), None),
         ("a progressive JPEG", progressive_jpeg(3300, 3300), None),
         (
             "a large progressive JPEG",
@@ -56,10 +57,14 @@ fn pictures() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
         ),
         (
             "a PNG of 16 bits and a wide gamut",
-            with_profile(&deep_png(3400, 3400), &p3()),
+            with_profile(&png_16bit(3400, 3400), &p3()),
             None,
         ),
-        ("a large PNG of 16 bits", deep_png(4000, 4000), Some(memory)),
+        (
+            "a large PNG of 16 bits",
+            png_16bit(4000, 4000),
+            Some(memory),
+        ),
         (
             "an opaque WebP",
             picture(3400, 3400, ImageFormat::WebP),
@@ -75,21 +80,25 @@ fn pictures() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
             file(&striped(4000, 4000).into(), ImageFormat::Gif),
             None,
         ),
-        ("a hollow WebP", hollow_webp(4000, 4000), Some("")),
         (
-            "a larger hollow WebP",
-            hollow_webp(12_000, 12_000),
+            "a WebP without image data",
+            webp_without_data(4000, 4000),
+            Some(""),
+        ),
+        (
+            "a larger WebP without image data",
+            webp_without_data(12_000, 12_000),
             Some("16000000 pixels"),
         ),
         (
             "a frame beyond its canvas",
             webp_with_a_larger_frame(),
-            Some("broken"),
+            Some("corrupt"),
         ),
         (
             "metadata of four gigabytes",
             webp_with_endless_metadata(),
-            Some("broken"),
+            Some("corrupt"),
         ),
         (
             "a million Huffman tables",
@@ -112,7 +121,7 @@ async fn upload(admin: &Remote, file: &[u8]) -> Answer {
 async fn fetch(url: &str) -> Vec<u8> {
     loop {
         let answer = reqwest::get(url).await.unwrap();
-        // Too many wait for the one that is resized.
+        // Too many requests wait for the image pool.
         if answer.status() != 503 {
             assert_eq!(answer.status(), 200, "{url}");
             return answer.bytes().await.unwrap().to_vec();
@@ -121,39 +130,39 @@ async fn fetch(url: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pictures_of_every_format_take_bounded_memory() {
-    // No database has a part in it.
+async fn decoding_takes_bounded_memory_for_every_format() {
+    // The database engine does not matter.
     let shop = TestShop::on(Engine::Sqlite).await.unwrap();
     let server = Process::of(&shop);
     let admin = Remote::new(&server).with_token(admin_of(&shop, &server).await);
     assert_eq!(upload(&admin, &png()).await.status, 201);
     let idle = server.memory("VmRSS:");
     let mut stored = Vec::new();
-    for (what, file, refusal) in pictures() {
+    for (what, file, error) in images() {
         assert!(
             file.len() < 5 * 1024 * 1024,
             "{what} has {} bytes",
             file.len()
         );
         let answer = upload(&admin, &file).await;
-        match refusal {
+        match error {
             None => {
                 assert_eq!(answer.status, 201, "{what}: {answer:?}");
                 stored.push(answer.text("/images/0/url"));
             }
-            Some(names) => {
+            Some(text) => {
                 assert_eq!(answer.status, 422, "{what}: {answer:?}");
                 assert_eq!(answer.text("/code"), "invalid-image");
-                assert!(answer.text("/detail").contains(names), "{what}: {answer:?}");
+                assert!(answer.text("/detail").contains(text), "{what}: {answer:?}");
             }
         }
-        let more = server.memory("VmHWM:").saturating_sub(idle);
+        let growth = server.memory("VmHWM:").saturating_sub(idle);
         assert!(
-            more < MAX_MORE,
-            "{what} took {more} kB more than the {idle} kB before"
+            growth < MAX_GROWTH,
+            "{what} took {growth} kB more than the {idle} kB before"
         );
     }
-    // All of them at once: one is decoded at a time.
+    // Concurrent requests: one image is decoded at a time.
     let urls: Vec<_> = stored
         .iter()
         .flat_map(|url| [320, 640, 1280].map(|width| format!("{url}?w={width}")))
@@ -163,15 +172,15 @@ async fn pictures_of_every_format_take_bounded_memory() {
             assert!(image::guess_format(&file).is_ok());
         }
     }
-    let more = server.memory("VmHWM:").saturating_sub(idle);
+    let growth = server.memory("VmHWM:").saturating_sub(idle);
     assert!(
-        more < MAX_MORE,
-        "smaller widths took {more} kB more than the {idle} kB before"
+        growth < MAX_GROWTH,
+        "variants took {growth} kB more than the {idle} kB before"
     );
 }
 
 storage_test! {
-    async fn the_refusal_of_a_picture_names_its_limit(shop: TestShop) {
+    async fn the_error_names_the_exceeded_limit(shop: TestShop) {
         let admin = shop.admin().await;
         let over = picture(4001, 4000, ImageFormat::Jpeg);
         let refused = product(&admin, &[&over]).await;
@@ -185,15 +194,15 @@ storage_test! {
         assert!(refused.text("/detail").contains("the limit is 16384 pixels"), "{refused:?}");
     }
 
-    async fn a_stored_picture_beyond_the_limit_stays_valid(shop: TestShop) {
-        let roomy = Process::of_with(&shop, &[("SHOP_IMAGE_MAX_PIXELS", "50000000")]);
-        let admin = Remote::new(&roomy).with_token(admin_of(&shop, &roomy).await);
+    async fn a_stored_image_beyond_a_lowered_limit_is_still_served(shop: TestShop) {
+        let generous = Process::of_with(&shop, &[("SHOP_IMAGE_MAX_PIXELS", "50000000")]);
+        let admin = Remote::new(&generous).with_token(admin_of(&shop, &generous).await);
         let large = upload(&admin, &picture(4400, 4400, ImageFormat::Jpeg)).await;
         assert_eq!(large.status, 201, "{large:?}");
-        let path = large.text("/images/0/url").replace(&roomy.url, "");
-        let original = fetch(&format!("{}{path}", roomy.url)).await;
-        roomy.terminate();
-        assert!(roomy.wait().success());
+        let path = large.text("/images/0/url").replace(&generous.url, "");
+        let original = fetch(&format!("{}{path}", generous.url)).await;
+        generous.terminate();
+        assert!(generous.wait().success());
 
         let strict = Process::of(&shop);
         let admin = Remote::new(&strict).with_token(admin_of(&shop, &strict).await);
@@ -202,7 +211,7 @@ storage_test! {
         let small = fetch(&format!("{}{path}?w=640", strict.url)).await;
         assert_eq!(image::load_from_memory(&small).unwrap().width(), 640);
 
-        // One that takes more memory than there is for resizing is served as it is.
+        // An image that exceeds the memory budget for resizing is served unchanged.
         let huge = progressive_jpeg(6000, 6000);
         let images = shop.directory.path().join("images");
         std::fs::write(images.join(path.trim_start_matches("/images/")), &huge).unwrap();

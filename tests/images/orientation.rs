@@ -1,24 +1,24 @@
-//! Pictures that lie on their side, by their EXIF metadata.
+//! Images that Exif metadata rotates.
 
 use image::ImageFormat;
 
 use super::{crafted::webp, product};
 use crate::support::{
-    pictures::{chunk, file, picture, with_chunks},
+    images::{chunk, file, picture, with_chunks},
     storage_test,
 };
 
-/// EXIF metadata with nothing but an orientation: a number of that type, in one of both byte orders.
-fn exif(is_big: bool, kind: u16, value: u32) -> Vec<u8> {
+/// Returns Exif metadata with only an orientation, of the given field type and byte order.
+fn exif(is_big_endian: bool, kind: u16, value: u32) -> Vec<u8> {
     let short = |number: u16| {
-        if is_big {
+        if is_big_endian {
             number.to_be_bytes()
         } else {
             number.to_le_bytes()
         }
     };
     let long = |number: u32| {
-        if is_big {
+        if is_big_endian {
             number.to_be_bytes()
         } else {
             number.to_le_bytes()
@@ -31,9 +31,13 @@ fn exif(is_big: bool, kind: u16, value: u32) -> Vec<u8> {
         long(value)
     };
     [
-        if is_big { &b"MM\0*"[..] } else { b"II*\0" },
+        if is_big_endian {
+            &b"MM\0*"[..]
+        } else {
+            b"II*\0"
+        },
         &long(8),
-        // One entry: tag, type, count, value.
+        // One IFD entry: tag, type, count, value.
         &short(1),
         &short(0x0112),
         &short(kind),
@@ -64,16 +68,16 @@ fn webp_with(exif: &[u8]) -> Vec<u8> {
 }
 
 storage_test! {
-    async fn a_picture_is_turned_upright_whatever_type_its_orientation_has(shop: TestShop) {
+    async fn images_are_rotated_upright_for_every_type_of_orientation(shop: TestShop) {
         let admin = shop.admin().await;
         let png = picture(8, 2, ImageFormat::Png);
-        for is_big in [false, true] {
+        for is_big_endian in [false, true] {
             for (kind, value, size) in [
                 (3, 6, (2, 8)), (4, 6, (2, 8)), (4, 8, (2, 8)), (3, 1, (8, 2)),
-                // No orientation.
+                // Invalid orientations.
                 (4, 0x0006_0000, (8, 2)), (4, 9, (8, 2)), (7, 6, (8, 2)),
             ] {
-                let exif = exif(is_big, kind, value);
+                let exif = exif(is_big_endian, kind, value);
                 let prefixed = [b"Exif\0\0", &exif[..]].concat();
                 for (what, file) in [
                     ("JPEG", jpeg_with(&exif)),
@@ -81,10 +85,10 @@ storage_test! {
                     ("WebP", webp_with(&exif)),
                     ("WebP with a prefix", webp_with(&prefixed)),
                 ] {
-                    let made = product(&admin, &[&file]).await;
-                    assert_eq!(made.status, 201, "{what}: {made:?}");
-                    let found = (made.number("/images/0/width"), made.number("/images/0/height"));
-                    assert_eq!(found, size, "{what}, big: {is_big}, type {kind}, value {value}");
+                    let created = product(&admin, &[&file]).await;
+                    assert_eq!(created.status, 201, "{what}: {created:?}");
+                    let found = (created.number("/images/0/width"), created.number("/images/0/height"));
+                    assert_eq!(found, size, "{what}, big-endian: {is_big_endian}, type {kind}, value {value}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Pictures in a bucket of a real S3 server.
+//! Images in a bucket of an S3 server.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use shop::infra::{config::Secret, ports::Objects};
 use super::{admin_of, path, product};
 use crate::support::{
     Form, Moto, Process, TestShop,
-    pictures::{SECRET_PLACE, jpeg_from_a_phone, picture, png},
+    images::{SECRET_PLACE, jpeg_from_a_phone, picture, png},
     postgres_test, storage_test,
 };
 
-/// A bucket on a server, beneath a prefix.
+/// Opens a bucket of the server, with an optional prefix.
 fn bucket(moto: &Moto, url: &str) -> Arc<Objects> {
     let aws = moto
         .variables()
@@ -21,7 +21,7 @@ fn bucket(moto: &Moto, url: &str) -> Arc<Objects> {
 }
 
 storage_test! {
-    async fn pictures_live_in_a_bucket(shop: TestShop) {
+    async fn images_are_stored_in_a_bucket(shop: TestShop) {
         let Some(moto) = Moto::start().await else {
             return;
         };
@@ -29,21 +29,21 @@ storage_test! {
         let store = bucket(&moto, "s3://pictures/shop/images");
         let shop = TestShop::keeping(shop.engine, store).await;
         let admin = shop.admin().await;
-        let made = product(&admin, &[&jpeg_from_a_phone(900, 600), &png()]).await;
-        assert_eq!(made.status, 201, "{made:?}");
+        let created = product(&admin, &[&jpeg_from_a_phone(900, 600), &png()]).await;
+        assert_eq!(created.status, 201, "{created:?}");
         assert!(!shop.directory.path().join("images").exists());
 
-        let served = shop.anonymous().get(&path(&made, 0)).await;
+        let served = shop.anonymous().get(&path(&created, 0)).await;
         assert_eq!((served.status, served.header("content-type")), (200, Some("image/jpeg")));
         assert_eq!(image::load_from_memory(&served.body).unwrap().dimensions(), (600, 900));
-        let told = served.body.windows(SECRET_PLACE.len());
-        assert!(!told.into_iter().any(|it| it == SECRET_PLACE.as_bytes()));
+        let mut windows = served.body.windows(SECRET_PLACE.len());
+        assert!(!windows.any(|window| window == SECRET_PLACE.as_bytes()));
         for _ in 0..2 {
-            let narrow = shop.anonymous().get(&format!("{}?w=320", path(&made, 0))).await;
-            assert_eq!((narrow.status, narrow.header("content-type")), (200, Some("image/jpeg")));
-            assert_eq!(image::load_from_memory(&narrow.body).unwrap().dimensions(), (320, 480));
+            let variant = shop.anonymous().get(&format!("{}?w=320", path(&created, 0))).await;
+            assert_eq!((variant.status, variant.header("content-type")), (200, Some("image/jpeg")));
+            assert_eq!(image::load_from_memory(&variant.body).unwrap().dimensions(), (320, 480));
         }
-        let stem = made.text("/images/0/id");
+        let stem = created.text("/images/0/id");
         let names = moto.names().await;
         assert_eq!(names.len(), 4, "{names:?}");
         for name in [format!("shop/images/{stem}.jpg"), format!("shop/images/{stem}-320")] {
@@ -52,21 +52,21 @@ storage_test! {
         let unknown = "/images/01900000-0000-7000-8000-000000000000.png";
         shop.anonymous().get(unknown).await.is_problem(404, "not-found");
 
-        // What nobody names is found here, too.
+        // Orphaned files are found in a bucket, too.
         moto.put("shop/images/01900000-0000-7000-8000-000000000000.png", png()).await;
         assert_eq!((shop.swept().await, shop.removals().await), (1, 1));
-        let gone = admin.delete(&format!("/products/{}", made.text("/id"))).await;
-        assert_eq!((gone.status, shop.removals().await), (204, 2));
+        let deleted = admin.delete(&format!("/products/{}", created.text("/id"))).await;
+        assert_eq!((deleted.status, shop.removals().await), (204, 2));
         assert_eq!(moto.names().await, ["others/file.txt"]);
-        shop.anonymous().get(&path(&made, 0)).await.is_problem(404, "not-found");
+        shop.anonymous().get(&path(&created, 0)).await.is_problem(404, "not-found");
     }
 
-    async fn a_large_picture_comes_whole(shop: TestShop) {
+    async fn a_large_image_is_served_completely(shop: TestShop) {
         let Some(moto) = Moto::start().await else {
             return;
         };
         let shop = TestShop::keeping(shop.engine, bucket(&moto, "s3://pictures")).await;
-        // Noise, which no format makes small.
+        // Noise, which does not compress.
         let mut state = 1_u32;
         let noise = image::RgbImage::from_fn(900, 900, |_, _| {
             image::Rgb(std::array::from_fn(|_| {
@@ -76,29 +76,29 @@ storage_test! {
         });
         let mut file = std::io::Cursor::new(Vec::new());
         noise.write_to(&mut file, ImageFormat::Png).unwrap();
-        let made = product(&shop.admin().await, &[&file.into_inner()]).await;
-        assert_eq!(made.status, 201, "{made:?}");
-        let served = shop.anonymous().get(&path(&made, 0)).await;
+        let created = product(&shop.admin().await, &[&file.into_inner()]).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let served = shop.anonymous().get(&path(&created, 0)).await;
         let size = served.header("content-length").unwrap().parse().unwrap();
         assert_eq!((served.status, served.body.len()), (200, size));
         assert_eq!(image::load_from_memory(&served.body).unwrap().to_rgb8(), noise);
     }
 
-    async fn a_bucket_that_is_away_is_unavailable(shop: TestShop) {
+    async fn an_unreachable_bucket_is_unavailable(shop: TestShop) {
         let Some(moto) = Moto::start().await else {
             return;
         };
         let shop = TestShop::keeping(shop.engine, bucket(&moto, "s3://pictures")).await;
-        let made = product(&shop.admin().await, &[&png()]).await;
-        assert_eq!(made.status, 201);
+        let created = product(&shop.admin().await, &[&png()]).await;
+        assert_eq!(created.status, 201);
         drop(moto);
         product(&shop.admin().await, &[&png()]).await.is_problem(503, "unavailable");
-        shop.anonymous().get(&path(&made, 0)).await.is_problem(503, "unavailable");
+        shop.anonymous().get(&path(&created, 0)).await.is_problem(503, "unavailable");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
         shop.customer("ada").await;
     }
 
-    async fn the_program_finds_its_bucket(shop: TestShop) {
+    async fn the_server_uses_the_configured_bucket(shop: TestShop) {
         let Some(moto) = Moto::start().await else {
             return;
         };
@@ -110,21 +110,21 @@ storage_test! {
         let token = admin_of(&shop, &server).await;
         let file = picture(50, 40, ImageFormat::Jpeg);
         let form = Form::default().text("name", "Pan").text("price", "5").image(&file);
-        let made = reqwest::Client::new().post(format!("{}/api/v1/products", server.url))
+        let created = reqwest::Client::new().post(format!("{}/api/v1/products", server.url))
             .bearer_auth(token).header("content-type", Form::CONTENT_TYPE).body(form.body())
             .send().await.unwrap();
-        assert_eq!(made.status(), 201);
-        let made: serde_json::Value = serde_json::from_slice(&made.bytes().await.unwrap()).unwrap();
-        let url = made["images"][0]["url"].as_str().unwrap();
-        let narrow = reqwest::get(format!("{url}?w=320")).await.unwrap();
-        assert_eq!(narrow.headers()["content-type"], "image/jpeg");
+        assert_eq!(created.status(), 201);
+        let created: serde_json::Value = serde_json::from_slice(&created.bytes().await.unwrap()).unwrap();
+        let url = created["images"][0]["url"].as_str().unwrap();
+        let variant = reqwest::get(format!("{url}?w=320")).await.unwrap();
+        assert_eq!(variant.headers()["content-type"], "image/jpeg");
         assert_eq!(moto.names().await.len(), 2);
         assert!(!shop.directory.path().join("images").exists());
     }
 }
 
 postgres_test! {
-    async fn instances_share_a_bucket_and_no_folder(site: Site) {
+    async fn instances_share_a_bucket_instead_of_a_folder(site: Site) {
         let Some(moto) = Moto::start().await else {
             return;
         };
@@ -135,7 +135,7 @@ postgres_test! {
         let second = apart.start_with(&variables);
         assert!(!site.path().join("images").exists() && !apart.path().join("images").exists());
         drop(second);
-        // One that keeps its pictures elsewhere would show none of them.
+        // An instance with another image store could not serve these images.
         let other = site.apart().refuses_to_start(&[]);
         assert!(!other.status.success());
         let why = String::from_utf8_lossy(&other.stderr);

@@ -187,7 +187,7 @@ impl Story {
             amount: self.model.orders[order].total() + 1,
             is_captured: true,
         };
-        let event = json!({
+        let body = json!({
             "event": "payment.captured",
             "payload": { "payment": { "entity": {
                 "id": event.payment,
@@ -198,7 +198,7 @@ impl Story {
         });
         let webhook = Webhook {
             event_id: "ev_misread".to_owned(),
-            body: event.to_string().into(),
+            body: body.to_string().into(),
         };
         self.deliver((webhook, event)).await;
     }

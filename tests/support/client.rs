@@ -1,4 +1,4 @@
-//! Somebody who speaks to the shop, and what they hear.
+//! An HTTP client of a shop in process, and its responses.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use super::{Form, TestShop};
 
-/// Somebody, signed in or not. Paths that do not begin with `/` + a word outside the API are under
-/// `/api/v1`.
+/// A client, signed in or not. Paths are below `/api/v1`, unless they start with one of [`OUTSIDE`].
 #[derive(Clone)]
 pub(crate) struct Client<'a> {
     shop: &'a TestShop,
@@ -19,6 +18,7 @@ pub(crate) struct Client<'a> {
     peer: IpAddr,
 }
 
+/// Paths outside the API.
 const OUTSIDE: [&str; 7] = [
     "/api/",
     "/healthz",
@@ -38,7 +38,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// The same somebody, at another address.
+    /// Returns the same client with another IP address.
     pub(crate) fn at(mut self, peer: &str) -> Self {
         self.peer = peer.parse().unwrap();
         self
@@ -48,7 +48,7 @@ impl<'a> Client<'a> {
         self.send(self.request(Method::GET, path)).await
     }
 
-    /// The response to a GET, its body not read yet.
+    /// Sends a GET request. Returns the response without reading its body.
     pub(crate) async fn begin_get(&self, path: &str) -> axum::response::Response {
         self.shop
             .begin(self.request(Method::GET, path), self.peer)
@@ -67,7 +67,7 @@ impl<'a> Client<'a> {
         self.call(Method::PATCH, path, &[], body).await
     }
 
-    /// A call with a JSON body and headers; `Value::Null` sends no body.
+    /// Sends a JSON body with headers; `Value::Null` sends no body.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -80,13 +80,17 @@ impl<'a> Client<'a> {
         } else {
             body.to_string().into_bytes()
         };
-        let kind = [("content-type", "application/json")];
-        let kind = if body.is_null() { &[][..] } else { &kind[..] };
-        let headers: Vec<_> = kind.iter().chain(headers).copied().collect();
+        let content_type = [("content-type", "application/json")];
+        let content_type = if body.is_null() {
+            &[][..]
+        } else {
+            &content_type[..]
+        };
+        let headers: Vec<_> = content_type.iter().chain(headers).copied().collect();
         self.raw(method, path, &headers, bytes).await
     }
 
-    /// A call with any body.
+    /// Sends any body.
     pub(crate) async fn raw(
         &self,
         method: Method,
@@ -103,7 +107,7 @@ impl<'a> Client<'a> {
         self.send(request).await
     }
 
-    /// A call with a form.
+    /// Sends a form.
     pub(crate) async fn upload(
         &self,
         method: Method,
@@ -111,8 +115,8 @@ impl<'a> Client<'a> {
         headers: &[(&str, &str)],
         form: Form,
     ) -> Answer {
-        let kind = [("content-type", Form::CONTENT_TYPE)];
-        let headers: Vec<_> = kind.iter().chain(headers).copied().collect();
+        let content_type = [("content-type", Form::CONTENT_TYPE)];
+        let headers: Vec<_> = content_type.iter().chain(headers).copied().collect();
         self.raw(method, path, &headers, form.body()).await
     }
 
@@ -135,8 +139,8 @@ impl<'a> Client<'a> {
     }
 }
 
-/// What no client is to read in an error.
-const INNER: [&str; 8] = [
+/// Internal details that no error response may contain.
+const INTERNALS: [&str; 8] = [
     "SELECT",
     "INSERT",
     "sqlite",
@@ -147,7 +151,7 @@ const INNER: [&str; 8] = [
     "0x",
 ];
 
-/// A whole response.
+/// A response with its body.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -156,6 +160,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Reads the body of a response.
     pub(crate) async fn read(response: axum::response::Response) -> Answer {
         let (parts, body) = response.into_parts();
         Answer {
@@ -165,11 +170,12 @@ impl Answer {
         }
     }
 
+    /// Parses the body; `Value::Null` if it is not JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// The text at a JSON pointer (RFC 6901).
+    /// Returns the text at a JSON pointer (RFC 6901).
     pub(crate) fn text(&self, pointer: &str) -> String {
         let json = self.json();
         let found = json.pointer(pointer).and_then(Value::as_str);
@@ -178,7 +184,7 @@ impl Answer {
             .to_owned()
     }
 
-    /// The number at a JSON pointer.
+    /// Returns the number at a JSON pointer.
     pub(crate) fn number(&self, pointer: &str) -> i64 {
         let json = self.json();
         let found = json.pointer(pointer).and_then(Value::as_i64);
@@ -189,14 +195,13 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The problem's stable code; an answer that is no whole problem, or tells of the inside, fails
-    /// the test.
+    /// Returns the problem code. Fails the test if the response is not a complete problem, or discloses internals.
     #[track_caller]
     pub(crate) fn code(&self) -> String {
         self.code_under("")
     }
 
-    /// As [`Answer::code`], of a shop whose public URL has this path.
+    /// Like [`Answer::code`], for a shop whose public URL has this path.
     #[track_caller]
     fn code_under(&self, path: &str) -> String {
         assert_eq!(
@@ -214,19 +219,19 @@ impl Answer {
             self.header("x-request-id")
         );
         let text = String::from_utf8_lossy(&self.body);
-        for word in INNER {
+        for word in INTERNALS {
             assert!(!text.contains(word), "{word} in {text}");
         }
         self.text("/code")
     }
 
-    /// Fails the test unless this is a problem of that status and code.
+    /// Fails the test unless this is a problem with this status and code.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) {
         self.is_problem_under("", status, code);
     }
 
-    /// As [`Answer::is_problem`], of a shop whose public URL has this path.
+    /// Like [`Answer::is_problem`], for a shop whose public URL has this path.
     #[track_caller]
     pub(crate) fn is_problem_under(&self, path: &str, status: u16, code: &str) {
         assert_eq!(
@@ -236,7 +241,7 @@ impl Answer {
         );
     }
 
-    /// The fields that the problem blames.
+    /// Returns the fields of the problem's field errors.
     pub(crate) fn blamed(&self) -> Vec<String> {
         let json = self.json();
         let errors = json["errors"].as_array().cloned().unwrap_or_default();
@@ -246,7 +251,7 @@ impl Answer {
             .collect()
     }
 
-    /// Fails the test unless this is a 422 that blames just this field.
+    /// Fails the test unless this is a `validation-failed` problem for exactly this field.
     #[track_caller]
     pub(crate) fn blames(&self, field: &str) {
         self.is_problem(422, "validation-failed");

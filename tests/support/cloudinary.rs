@@ -1,5 +1,4 @@
-//! Cloudinary's stand-in: it takes what is rightly signed, by the vendor's published algorithm, and can
-//! be made to misbehave.
+//! A fake Cloudinary. It verifies signatures by the vendor's published algorithm, and can be created to fail.
 
 use std::{
     collections::BTreeMap,
@@ -17,21 +16,21 @@ use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 use tokio::{net::TcpListener, sync::Notify};
 
-const SECRET: &str = "s3cr3t-of-the-stand-in";
+const SECRET: &str = "s3cr3t-of-the-fake";
 const KEY: &str = "874837483274837";
 
-/// How it behaves from now on.
+/// How the fake responds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
-    Honest,
-    /// It takes nothing, whoever asks.
-    Refusing(u16),
-    /// It never answers.
-    Silent,
-    /// It ends the connection in the middle of a request.
-    Dropping,
-    /// It answers what makes no sense.
-    Confused,
+pub(crate) enum Behavior {
+    Normal,
+    /// Rejects every request with this status.
+    Reject(u16),
+    /// Never responds.
+    Hang,
+    /// Closes the connection during the request.
+    Disconnect,
+    /// Responds with another image's data.
+    WrongResponse,
 }
 
 #[derive(Clone)]
@@ -39,22 +38,23 @@ pub(crate) struct Cloudinary(Arc<Inner>);
 
 struct Inner {
     url: String,
-    manner: Mutex<Manner>,
-    met: Notify,
-    kept: Mutex<BTreeMap<String, Bytes>>,
-    refused: Mutex<Vec<String>>,
+    behavior: Mutex<Behavior>,
+    requested: Notify,
+    /// The stored files by public id.
+    stored: Mutex<BTreeMap<String, Bytes>>,
+    rejections: Mutex<Vec<String>>,
 }
 
 impl Cloudinary {
-    /// On a free port of this machine, until the test ends.
+    /// Starts the fake on a free port; it runs until the test ends.
     pub(crate) async fn start() -> Cloudinary {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = Cloudinary(Arc::new(Inner {
             url: format!("http://{}", listener.local_addr().unwrap()),
-            manner: Mutex::new(Manner::Honest),
-            met: Notify::new(),
-            kept: Mutex::default(),
-            refused: Mutex::default(),
+            behavior: Mutex::new(Behavior::Normal),
+            requested: Notify::new(),
+            stored: Mutex::default(),
+            rejections: Mutex::default(),
         }));
         let router = Router::new()
             .route("/v1_1/{cloud}/image/{action}", post(call))
@@ -64,12 +64,12 @@ impl Cloudinary {
         host
     }
 
-    /// What `CLOUDINARY_URL` is to be.
+    /// Returns the value for `CLOUDINARY_URL`.
     pub(crate) fn settings(&self) -> String {
         self.settings_with(SECRET)
     }
 
-    /// As [`Cloudinary::settings`], with a secret that may be wrong.
+    /// Like [`Cloudinary::settings`], with another secret.
     pub(crate) fn settings_with(&self, secret: &str) -> String {
         format!(
             "cloudinary://{KEY}:{secret}@demo?upload_prefix={}",
@@ -77,42 +77,42 @@ impl Cloudinary {
         )
     }
 
-    pub(crate) fn be(&self, manner: Manner) {
-        *self.0.manner.lock().unwrap() = manner;
+    pub(crate) fn set_behavior(&self, behavior: Behavior) {
+        *self.0.behavior.lock().unwrap() = behavior;
     }
 
-    /// Waits for a request that has begun since the last time.
-    pub(crate) async fn met(&self) {
-        self.0.met.notified().await;
+    /// Waits for the next request since the last call.
+    pub(crate) async fn requested(&self) {
+        self.0.requested.notified().await;
     }
 
-    /// What it keeps, by public id.
-    pub(crate) fn kept(&self) -> BTreeMap<String, Bytes> {
-        self.0.kept.lock().unwrap().clone()
+    /// Returns the stored files by public id.
+    pub(crate) fn stored(&self) -> BTreeMap<String, Bytes> {
+        self.0.stored.lock().unwrap().clone()
     }
 
-    /// Why it has refused requests.
-    pub(crate) fn refused(&self) -> Vec<String> {
-        self.0.refused.lock().unwrap().clone()
+    /// Returns the messages of all rejected requests.
+    pub(crate) fn rejections(&self) -> Vec<String> {
+        self.0.rejections.lock().unwrap().clone()
     }
 }
 
-type Reply = (StatusCode, Json<Value>);
+type Response = (StatusCode, Json<Value>);
 
 async fn call(
     State(host): State<Cloudinary>,
     Path((cloud, action)): Path<(String, String)>,
     mut form: Multipart,
-) -> Reply {
-    host.0.met.notify_one();
-    let manner = *host.0.manner.lock().unwrap();
-    match manner {
-        Manner::Honest => {}
-        Manner::Refusing(status) => return refuse(&host, status, "Rate Limit Exceeded"),
-        Manner::Silent => std::future::pending().await,
-        // The server ends a connection whose handler is gone.
-        Manner::Dropping => std::panic::resume_unwind(Box::new("dropped")),
-        Manner::Confused => return (StatusCode::OK, Json(json!({ "public_id": "other" }))),
+) -> Response {
+    host.0.requested.notify_one();
+    let behavior = *host.0.behavior.lock().unwrap();
+    match behavior {
+        Behavior::Normal => {}
+        Behavior::Reject(status) => return reject(&host, status, "Rate Limit Exceeded"),
+        Behavior::Hang => std::future::pending().await,
+        // The server closes the connection when its handler panics.
+        Behavior::Disconnect => std::panic::resume_unwind(Box::new("dropped")),
+        Behavior::WrongResponse => return (StatusCode::OK, Json(json!({ "public_id": "other" }))),
     }
     let (mut fields, mut file) = (BTreeMap::new(), None);
     while let Some(part) = form.next_field().await.unwrap() {
@@ -123,27 +123,27 @@ async fn call(
             fields.insert(name, part.text().await.unwrap());
         }
     }
-    let given = fields.remove("signature").unwrap_or_default();
+    let signature = fields.remove("signature").unwrap_or_default();
     let key = fields.remove("api_key").unwrap_or_default();
     if cloud != "demo" || key != KEY {
-        return refuse(&host, 401, "Invalid cloud_name or api_key");
+        return reject(&host, 401, "Invalid cloud_name or api_key");
     }
-    if given != sign(&fields, SECRET) {
-        let why = format!(
-            "Invalid Signature {given}. String to sign - '{}'.",
-            to_sign(&fields)
+    if signature != sign(&fields, SECRET) {
+        let message = format!(
+            "Invalid Signature {signature}. String to sign - '{}'.",
+            string_to_sign(&fields)
         );
-        return refuse(&host, 401, &why);
+        return reject(&host, 401, &message);
     }
     if fields
         .get("timestamp")
-        .and_then(|it| it.parse::<i64>().ok())
+        .and_then(|timestamp| timestamp.parse::<i64>().ok())
         .is_none()
     {
-        return refuse(&host, 400, "Missing required parameter - timestamp");
+        return reject(&host, 400, "Missing required parameter - timestamp");
     }
     let id = fields["public_id"].clone();
-    let mut kept = host.0.kept.lock().unwrap();
+    let mut stored = host.0.stored.lock().unwrap();
     match (action.as_str(), file) {
         ("upload", Some(file)) => {
             let format = image::guess_format(&file).unwrap().extensions_str()[0];
@@ -154,30 +154,30 @@ async fn call(
                 "public_id": id, "version": 1_315_060_510, "format": format, "secure_url": url,
                 "width": size.width(), "height": size.height(), "bytes": file.len(),
             });
-            kept.insert(id, file);
+            stored.insert(id, file);
             (StatusCode::OK, Json(answer))
         }
         ("destroy", None) => {
-            let result = kept.remove(&id).map_or("not found", |_| "ok");
+            let result = stored.remove(&id).map_or("not found", |_| "ok");
             (StatusCode::OK, Json(json!({ "result": result })))
         }
-        _ => refuse(&host, 400, "Missing required parameter - file"),
+        _ => reject(&host, 400, "Missing required parameter - file"),
     }
 }
 
-fn refuse(host: &Cloudinary, status: u16, why: &str) -> Reply {
-    host.0.refused.lock().unwrap().push(why.to_owned());
+fn reject(host: &Cloudinary, status: u16, message: &str) -> Response {
+    host.0.rejections.lock().unwrap().push(message.to_owned());
     let status = StatusCode::from_u16(status).unwrap();
-    (status, Json(json!({ "error": { "message": why } })))
+    (status, Json(json!({ "error": { "message": message } })))
 }
 
-/// `api_sign_request` of the vendor's own libraries: what is empty is left out, the rest is sorted and
-/// joined, the secret stands behind it.
+/// Signs a request like `api_sign_request` of the vendor's libraries: SHA-1 of the sorted non-empty fields,
+/// followed by the secret.
 pub(crate) fn sign(fields: &BTreeMap<String, String>, secret: &str) -> String {
-    hex::encode(Sha1::digest(to_sign(fields) + secret))
+    hex::encode(Sha1::digest(string_to_sign(fields) + secret))
 }
 
-fn to_sign(fields: &BTreeMap<String, String>) -> String {
+fn string_to_sign(fields: &BTreeMap<String, String>) -> String {
     let mut text = String::new();
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
         if !text.is_empty() {

@@ -1,6 +1,7 @@
-//! What tests stand on: a shop in process with a clock that stands still, clients that speak to it,
-//! and the real program on a real socket.
+//! Test support: a shop in process with a fixed clock, its clients, the real program as a server process, and fakes
+//! of external services.
 
+mod background;
 mod client;
 mod cloudinary;
 mod cluster;
@@ -8,9 +9,9 @@ mod document;
 mod forge;
 mod form;
 mod front;
+pub(crate) mod images;
 pub(crate) mod live;
 mod moto;
-pub(crate) mod pictures;
 mod postgres;
 mod process;
 pub(crate) mod provider;
@@ -29,9 +30,10 @@ mod wire;
 
 use std::{env, io::Write};
 
+pub(crate) use self::images as pictures;
 pub(crate) use self::{
     client::{Answer, Client},
-    cloudinary::{Cloudinary, Manner, sign},
+    cloudinary::{Behavior, Cloudinary, sign},
     cluster::Cluster,
     document::{Operation, operations},
     forge::{claims_of, forge, forge_cursor},
@@ -51,12 +53,12 @@ pub(crate) use self::{
     wire::{Wire, address},
 };
 
-/// Tells a story once for each storage engine. The argument is a fresh [`TestShop`], or a
-/// [`TestStore`] or a [`Site`] with nothing in it.
+/// Defines tests that run once for each storage engine. The argument is a new [`TestShop`], [`TestStore`] or
+/// [`Site`] without data.
 ///
 /// ```ignore
 /// storage_test! {
-///     async fn a_cart_is_kept(shop: TestShop) { … }
+///     async fn a_cart_survives_a_restart(shop: TestShop) { … }
 /// }
 /// ```
 macro_rules! storage_test {
@@ -84,7 +86,7 @@ macro_rules! storage_test {
     )+};
 }
 
-/// As `storage_test!`, for what only `SQLite`'s single writer does.
+/// Like `storage_test!`, for `SQLite` only.
 macro_rules! sqlite_test {
     ($($(#[$meta:meta])* async fn $name:ident($shop:ident: $fresh:ident) $body:block)+) => {$(
         $(#[$meta])*
@@ -97,7 +99,7 @@ macro_rules! sqlite_test {
     )+};
 }
 
-/// As `storage_test!`, for what only several programs on one database server do.
+/// Like `storage_test!`, for Postgres only.
 macro_rules! postgres_test {
     ($($(#[$meta:meta])* async fn $name:ident($shop:ident: $fresh:ident) $body:block)+) => {$(
         $(#[$meta])*
@@ -111,29 +113,30 @@ macro_rules! postgres_test {
     )+};
 }
 
-/// `insta`'s own, which an engine's story may meet after the other's has.
+/// Like `insta::assert_json_snapshot!`, but both engines may compare the same snapshot.
 macro_rules! snapshot {
-    ($($told:tt)*) => { insta::allow_duplicates! { insta::assert_json_snapshot!($($told)*) } };
+    ($($arguments:tt)*) => {
+        insta::allow_duplicates! { insta::assert_json_snapshot!($($arguments)*) }
+    };
 }
 
 pub(crate) use {postgres_test, snapshot, sqlite_test, storage_test};
 
-/// Runs what must not run on a thread of the test's own runtime.
+/// Runs blocking work on another thread than those of the test's runtime.
 pub(crate) fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| match scope.spawn(work).join() {
-        Ok(answer) => answer,
+        Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic),
     })
 }
 
-/// Says that a test does not run for want of something, or fails it if it must:
-/// `SHOP_TEST_REQUIRE_{what}=1`.
+/// Reports that a test is skipped. Fails it if `SHOP_TEST_REQUIRE_{what}=1`.
 pub(crate) fn skip(what: &str, why: &str) {
     let required = env::var(format!("SHOP_TEST_REQUIRE_{what}"));
     assert!(required.as_deref() != Ok("1"), "{why}");
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    // Past the test's own capture, so that it is read.
+    // Directly to stderr, since the test harness captures `eprintln!`.
     let skipped = format!("SKIPPED {test}, {why}\n");
     std::io::stderr().write_all(skipped.as_bytes()).unwrap();
 }

@@ -1,5 +1,5 @@
-//! A real S3 server for tests, moto (<https://docs.getmoto.org>). Where it is not to be had, a test is
-//! skipped loudly, or fails if `SHOP_TEST_REQUIRE_MOTO=1`.
+//! An S3 server for tests: moto (<https://docs.getmoto.org>). Without it, a test is skipped with a message, or fails
+//! if `SHOP_TEST_REQUIRE_MOTO=1`.
 
 use std::{
     env,
@@ -9,15 +9,15 @@ use std::{
 
 use super::skip;
 
-/// A running server with one empty bucket, `pictures`; killed when dropped.
+/// A running server with one bucket, `pictures`. It is killed when dropped.
 pub(crate) struct Moto {
     child: Child,
-    /// As `http://127.0.0.1:40000`.
+    /// For example `http://127.0.0.1:40000`.
     pub(crate) url: String,
 }
 
 impl Moto {
-    /// None where the test is skipped.
+    /// Starts the server. Returns `None` if the test is to be skipped.
     pub(crate) async fn start() -> Option<Moto> {
         let program = env::var("SHOP_TEST_MOTO").unwrap_or_default();
         if program.is_empty() {
@@ -42,11 +42,11 @@ impl Moto {
                     .map(|(_, url)| url.trim().to_owned())
             })
             .expect("moto did not start");
-        // It tells of every request, and must not wait for a reader.
+        // It logs every request, and would block if nobody read its output.
         std::thread::spawn(move || lines.for_each(drop));
         let moto = Moto { child, url };
-        let made = reqwest::Client::new().put(moto.bucket()).send().await;
-        assert!(made.unwrap().status().is_success());
+        let created = reqwest::Client::new().put(moto.bucket()).send().await;
+        assert!(created.unwrap().status().is_success());
         Some(moto)
     }
 
@@ -54,7 +54,7 @@ impl Moto {
         format!("{}/pictures", self.url)
     }
 
-    /// What leads to it, as variables.
+    /// Returns the environment variables for a client.
     pub(crate) fn variables(&self) -> [(&'static str, &str); 4] {
         [
             ("AWS_ENDPOINT_URL", &self.url),
@@ -64,7 +64,7 @@ impl Moto {
         ]
     }
 
-    /// The names of all that is in the bucket.
+    /// Returns the names of all objects in the bucket.
     pub(crate) async fn names(&self) -> Vec<String> {
         let listed = reqwest::get(format!("{}?list-type=2", self.bucket()))
             .await
@@ -75,7 +75,7 @@ impl Moto {
             .collect()
     }
 
-    /// Puts something there past the shop.
+    /// Puts an object directly, without the shop.
     pub(crate) async fn put(&self, name: &str, file: Vec<u8>) {
         let url = format!("{}/{name}", self.bucket());
         let put = reqwest::Client::new().put(url).body(file).send().await;

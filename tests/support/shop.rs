@@ -16,19 +16,14 @@ use shop::{
         clock::{Clock, Timestamp},
         rng::Rng,
     },
-    domain::{
-        accounts::{self, Email, NewUser, PasswordHash, PersonName, Role},
-        media, notifications,
-    },
+    domain::accounts::{self, Email, NewUser, PasswordHash, PersonName, Role},
     infra::{
         config::{Config, Layer},
         db,
-        ports::{FakeSms, ImageStore, MailMessage, mailer::FakeMailer},
+        ports::{FakeSms, ImageStore, mailer::FakeMailer},
     },
     server::{self, Home, Parts, middleware},
 };
-
-use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Answer, Client, Database,
@@ -36,7 +31,7 @@ use super::{
     run_on,
 };
 
-/// Which database a story runs on.
+/// The storage engine of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,
@@ -44,7 +39,7 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// A database of its own with the shop's schema, where a server has to make one.
+    /// Creates a database with the shop's schema on the Postgres server. Returns `None` for SQLite.
     pub(crate) fn database(self) -> Result<Option<Arc<Database>>, NoServer> {
         match self {
             Engine::Sqlite => Ok(None),
@@ -56,16 +51,16 @@ impl Engine {
     }
 }
 
-/// There is no server that could make a database.
+/// No Postgres server is configured.
 pub(crate) struct NoServer;
 
-/// 2026-01-31T12:00:00Z, when every story begins.
+/// The initial time of every test: 2026-01-31T12:00:00Z.
 pub(crate) const BEGINNING: Timestamp = Timestamp(1_769_860_800_000);
 
-/// A hash of `correct horse battery`, so that not every story has to hash.
+/// The hash of `correct horse battery`, which saves the time for hashing.
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$iPOQ5f2O21FsjnBvo1AiFcDuSXciCnKUrXFO+yfgNoM";
 
-/// Fewer connections than a server would have: many shops share one database server.
+/// Storage options with few connections, because many test shops share one database server.
 pub(crate) fn options() -> db::Options {
     db::Options {
         readers: 6,
@@ -74,33 +69,33 @@ pub(crate) fn options() -> db::Options {
     }
 }
 
-/// A fresh shop with a clock that stands still, seeded chance and no rate limits.
+/// A new shop with a fixed clock, a seeded random number generator and no rate limits.
 pub(crate) struct TestShop {
     pub(crate) app: Arc<App>,
     pub(crate) directory: Arc<tempfile::TempDir>,
     pub(crate) database: Option<Arc<Database>>,
     router: axum::Router,
-    /// The proxy that its requests pass, if the tests run behind one.
+    /// The proxy in front of the shop, if the tests run with one.
     front: Option<Front>,
-    /// Where its mails go.
+    /// Records the shop's emails.
     pub(crate) mailer: Arc<FakeMailer>,
-    /// Where its messages to phones go.
+    /// Records the shop's text messages.
     pub(crate) pocket: Arc<FakeSms>,
     pub(crate) engine: Engine,
-    /// How many were opened on this database: no two draw the same ids.
+    /// The number of shops opened on this database. It is part of the seed, so that their ids differ.
     opened: Arc<AtomicU64>,
 }
 
-/// What the first shop on a database is seeded with.
+/// The seed of the first shop on a database.
 const SEED: u64 = 7;
 
 impl TestShop {
-    /// None where the engine is not to be had.
+    /// Creates a shop. Returns `None` if the engine is unavailable.
     pub(crate) async fn on(engine: Engine) -> Option<TestShop> {
         Self::with(engine, &[("rate_limit", "off")], options()).await
     }
 
-    /// With settings of its own, as `shop.toml` would have them.
+    /// Creates a shop with settings like those in `shop.toml`.
     pub(crate) async fn with(
         engine: Engine,
         settings: &[(&str, &str)],
@@ -112,15 +107,15 @@ impl TestShop {
         Some(Self::open(engine, directory, database, opened, settings, storage, None).await)
     }
 
-    /// Another instance on the same database: a data directory, a clock and chance of its own, the
-    /// same pictures.
+    /// Opens another instance on the same database. It shares the images, but has its own data directory, clock and
+    /// random number generator.
     pub(crate) async fn another(&self) -> TestShop {
         self.another_with(&[("rate_limit", "off")]).await
     }
 
-    /// As [`TestShop::another`], with settings of its own.
+    /// Like [`TestShop::another`], with these settings.
     pub(crate) async fn another_with(&self, settings: &[(&str, &str)]) -> TestShop {
-        assert_eq!(self.engine, Engine::Postgres, "a file has one server");
+        assert_eq!(self.engine, Engine::Postgres, "SQLite allows one instance");
         let directory = Arc::new(tempfile::tempdir().unwrap());
         share_images(self.directory.path(), directory.path());
         Self::open(
@@ -135,7 +130,7 @@ impl TestShop {
         .await
     }
 
-    /// What `before` was moved to.
+    /// Opens the shop that `before` was transferred to.
     pub(crate) async fn at(
         before: &TestShop,
         directory: Arc<tempfile::TempDir>,
@@ -159,7 +154,7 @@ impl TestShop {
         .await
     }
 
-    /// A fresh shop that keeps its pictures there.
+    /// Creates a shop with this image store.
     pub(crate) async fn keeping(engine: Engine, images: Arc<dyn ImageStore>) -> TestShop {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let database = engine.database().ok().unwrap();
@@ -177,7 +172,7 @@ impl TestShop {
         .await
     }
 
-    /// Another shop like this one, with these settings on top.
+    /// Creates another shop on the same engine, with these settings.
     pub(crate) async fn with_settings(&self, settings: &[(&str, &str)]) -> TestShop {
         let other = Self::with(self.engine, settings, options()).await;
         other.unwrap()
@@ -201,7 +196,7 @@ impl TestShop {
         if let Some(database) = &database {
             layer.insert("database_url".to_owned(), database.url().to_owned());
         }
-        // A test with proxies of its own sends what they would.
+        // A test that configures proxies itself sends their headers, too.
         let proxy = front::kind().filter(|_| !layer.contains_key("trusted_proxies"));
         if proxy.is_some() {
             layer.insert("trusted_proxies".to_owned(), "127.0.0.1".to_owned());
@@ -237,12 +232,12 @@ impl TestShop {
         }
     }
 
-    /// The same data under a new process, as after a restart.
+    /// Restarts the shop on the same data.
     pub(crate) async fn restarted(self) -> TestShop {
         self.restarted_with(&[("rate_limit", "off")]).await
     }
 
-    /// As [`TestShop::restarted`], with settings of its own.
+    /// Like [`TestShop::restarted`], with these settings.
     pub(crate) async fn restarted_with(self, settings: &[(&str, &str)]) -> TestShop {
         self.app.stopping.cancel();
         self.app.db.close().await;
@@ -263,71 +258,7 @@ impl TestShop {
         self.app.clock.advance(span);
     }
 
-    /// Keeps all threads that hash busy, until what it gives is dropped.
-    pub(crate) async fn hold_hashing(&self) -> Vec<oneshot::Sender<()>> {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let threads = accounts::hashing_slots(cores);
-        let (started, mut starts) = mpsc::unbounded_channel();
-        let mut held = Vec::new();
-        for _ in 0..threads {
-            let (release, gate) = oneshot::channel::<()>();
-            let (app, started) = (Arc::clone(&self.app), started.clone());
-            held.push(release);
-            tokio::spawn(async move {
-                let work = move |_: &mut _| {
-                    started.send(()).unwrap();
-                    drop(gate.blocking_recv());
-                    Ok(())
-                };
-                app.hash_pool.run_with(work).await
-            });
-        }
-        for _ in 0..threads {
-            starts.recv().await.unwrap();
-        }
-        held
-    }
-
-    /// Tries to send what is due by now; tells how many tries that took.
-    pub(crate) async fn send_mails(&self) -> usize {
-        let mut tries = 0;
-        loop {
-            match notifications::worker::send_due(&self.app).await.unwrap() {
-                0 => return tries,
-                more => tries += more,
-            }
-        }
-    }
-
-    /// Sends what is due by now; tells all that was sent so far.
-    pub(crate) async fn mails(&self) -> Vec<MailMessage> {
-        self.send_mails().await;
-        self.mailer.letters()
-    }
-
-    /// Removes from the store of pictures what is due by now; tells how many tries that took.
-    pub(crate) async fn removals(&self) -> usize {
-        media::worker::remove_due(&self.app).await.unwrap()
-    }
-
-    /// Looks through the store of pictures; tells how many there had no row.
-    pub(crate) async fn swept(&self) -> usize {
-        media::worker::sweep(&self.app, Duration::ZERO)
-            .await
-            .unwrap()
-    }
-
-    /// The token in the newest mail to that address which has one.
-    pub(crate) async fn token_mailed(&self, to: &str) -> String {
-        let letters = self.mails().await;
-        let letter = letters
-            .iter()
-            .rfind(|letter| letter.to == to && letter.link.is_some());
-        let link = letter.and_then(|letter| letter.link.clone()).unwrap();
-        link.split_once("#token=").unwrap().1.to_owned()
-    }
-
-    /// Sends a request as it would come from the socket of `peer`, and reads the response.
+    /// Sends a request from the address `peer`, and reads the response.
     pub(crate) async fn send(
         &self,
         request: http::Request<axum::body::Body>,
@@ -336,7 +267,7 @@ impl TestShop {
         Answer::read(self.begin(request, peer).await).await
     }
 
-    /// As [`TestShop::send`], for a client that has not read the response's body yet.
+    /// Like [`TestShop::send`], without reading the response's body.
     pub(crate) async fn begin(
         &self,
         mut request: http::Request<axum::body::Body>,
@@ -354,17 +285,17 @@ impl TestShop {
         Client::new(self, None)
     }
 
-    /// A client with any token, be it right or wrong.
+    /// Returns a client with this access token, valid or not.
     pub(crate) fn bearer(&self, token: &str) -> Client<'_> {
         Client::new(self, Some(token.to_owned()))
     }
 
-    /// Runs a command of the program on this shop, in a process of its own.
+    /// Runs a command of the program on this shop's data.
     pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
         run_on(self.directory.path(), self.database.as_deref(), arguments)
     }
 
-    /// Somebody with a fresh account, signed in. `name` makes `name@example.com`.
+    /// Signs in the customer `name@example.com`, and creates the account if necessary.
     pub(crate) async fn customer(&self, name: &str) -> Client<'_> {
         self.sign_in(name, Role::Customer).await
     }
@@ -373,7 +304,7 @@ impl TestShop {
         self.sign_in("admin", Role::Admin).await
     }
 
-    /// As [`TestShop::customer`], in any role.
+    /// Like [`TestShop::customer`], with any role.
     pub(crate) async fn sign_in(&self, name: &str, role: Role) -> Client<'_> {
         let new = NewUser {
             email: Email::parse(&format!("{name}@example.com")).unwrap(),
@@ -398,16 +329,16 @@ impl TestShop {
         Client::new(self, Some(signed_in.access_token))
     }
 
-    /// A product of the catalog, made by the admin; tells its id.
+    /// Creates a product as the admin. Returns its id.
     pub(crate) async fn product(&self, name: &str, price: i64, stock: i64) -> String {
         let admin = self.admin().await;
         let body = serde_json::json!({ "name": name, "price": price, "stockQuantity": stock });
-        let made = admin.post("/products", body).await;
-        assert_eq!(made.status, 201, "{made:?}");
-        made.text("/id")
+        let created = admin.post("/products", body).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        created.text("/id")
     }
 
-    /// What the shop says is in stock.
+    /// Returns the stock quantity of a product from the API.
     pub(crate) async fn stock(&self, product: &str) -> i64 {
         let answer = self.anonymous().get(&format!("/products/{product}")).await;
         answer
@@ -419,7 +350,7 @@ impl TestShop {
     }
 }
 
-/// Gives a data directory the pictures of another, as a shared volume does.
+/// Shares the images of one data directory with another, like a common volume.
 pub(crate) fn share_images(of: &Path, with: &Path) {
     let images = of.join("images");
     std::fs::create_dir_all(&images).unwrap();

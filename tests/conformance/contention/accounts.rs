@@ -26,9 +26,9 @@ async fn set_role(
     updated.await
 }
 
-async fn refresh(visitor: &Client<'_>, token: &str) -> crate::support::Answer {
+async fn refresh(anonymous: &Client<'_>, token: &str) -> crate::support::Answer {
     let body = json!({ "refreshToken": token });
-    visitor.post("/auth/refresh", body).await
+    anonymous.post("/auth/refresh", body).await
 }
 
 contention_test! {
@@ -54,12 +54,12 @@ contention_test! {
     }
 
     async fn concurrent_registrations_of_an_address_create_one_account(shop: TestShop) {
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         let spellings = ["ada@example.com", "ADA@example.com", "Ada@EXAMPLE.com", " ada@example.com"];
         let register = (0..20).map(|number| {
             let email = spellings[number % spellings.len()];
             let body = json!({ "email": email, "password": PASSWORD, "name": "Somebody" });
-            visitor.post("/auth/register", body)
+            anonymous.post("/auth/register", body)
         });
         assert_one_succeeds(&join_all(register).await, 201, (409, "email-taken"));
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM users"), 1);
@@ -67,29 +67,29 @@ contention_test! {
 
     async fn a_refresh_token_works_for_one_of_twenty_concurrent_requests(shop: TestShop) {
         shop.customer("ada").await;
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         let body = json!({ "email": "ada@example.com", "password": PASSWORD });
-        let signed_in = visitor.post("/auth/login", body).await;
+        let signed_in = anonymous.post("/auth/login", body).await;
         let mut token = signed_in.text("/refreshToken");
         for _ in 0..5 {
-            let answers = join_all((0..20).map(|_| refresh(&visitor, &token))).await;
+            let answers = join_all((0..20).map(|_| refresh(&anonymous, &token))).await;
             assert_one_succeeds(&answers, 200, (401, "invalid-token"));
             let won = answers.iter().find(|answer| answer.status == 200).unwrap();
             token = won.text("/refreshToken");
         }
-        assert_eq!(refresh(&visitor, &token).await.status, 200);
+        assert_eq!(refresh(&anonymous, &token).await.status, 200);
     }
 
     async fn requests_after_a_concurrent_logout_are_unauthorized(shop: TestShop) {
         shop.customer("ada").await;
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         for _ in 0..5 {
             let body = json!({ "email": "ada@example.com", "password": PASSWORD });
-            let signed_in = visitor.post("/auth/login", body).await;
+            let signed_in = anonymous.post("/auth/login", body).await;
             let ada = shop.bearer(&signed_in.text("/accessToken"));
             let token = json!({ "refreshToken": signed_in.text("/refreshToken") });
             let (gone, carts) = join(
-                visitor.post("/auth/logout", token),
+                anonymous.post("/auth/logout", token),
                 join_all((0..8).map(|_| ada.delete("/cart"))),
             )
             .await;

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use shop::domain::accounts::Role;
 
 use super::{assert_one_succeeds, count_responses, sign_in_many};
-use crate::support::{Client, Form, pictures};
+use crate::support::{Client, Form, images};
 
 async fn category(admin: &Client<'_>, name: &str) -> String {
-    let made = admin.post("/categories", json!({ "name": name })).await;
-    assert_eq!(made.status, 201, "{made:?}");
-    made.text("/id")
+    let created = admin.post("/categories", json!({ "name": name })).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    created.text("/id")
 }
 
 contention_test! {
@@ -35,18 +35,18 @@ contention_test! {
         });
         let answers = join_all(make).await;
         assert_eq!(count_responses(&answers)[&(201, String::new())], 4);
-        let mut slugs: Vec<_> = answers.iter().map(|made| made.text("/slug")).collect();
+        let mut slugs: Vec<_> = answers.iter().map(|created| created.text("/slug")).collect();
         slugs.sort();
         assert_eq!(slugs, ["tea-more", "tea-more-2", "tea-more-3", "tea-more-4"]);
     }
 
     async fn two_categories_cannot_get_the_same_name(shop: TestShop) {
         let admins = sign_in_many(&shop, "admin", 6, Role::Admin).await;
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         for number in 0..6 {
-            made.push(category(&admins[0], &format!("Category {number}")).await);
+            created.push(category(&admins[0], &format!("Category {number}")).await);
         }
-        let rename = admins.iter().zip(&made).map(async |(admin, id)| {
+        let rename = admins.iter().zip(&created).map(async |(admin, id)| {
             admin.patch(&format!("/categories/{id}"), json!({ "name": "Everything" })).await
         });
         assert_one_succeeds(&join_all(rename).await, 200, (409, "category-exists"));
@@ -193,7 +193,7 @@ contention_test! {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let path = format!("/products/{kettle}/images");
         let add = (0..12).map(async |number: usize| {
-            let form = Form::default().image(&pictures::png());
+            let form = Form::default().image(&images::png());
             admins[number % 5].upload(Method::POST, &path, &[], form).await
         });
         let answers = join_all(add).await;

@@ -119,8 +119,8 @@ contention_test! {
             targets.products.push(shop.product(&format!("Product {number}"), 100, 20).await);
         }
         for name in ["Kitchen", "Garden"] {
-            let made = admin.post("/categories", json!({ "name": name })).await;
-            targets.categories.push(made.text("/id"));
+            let created = admin.post("/categories", json!({ "name": name })).await;
+            targets.categories.push(created.text("/id"));
         }
         let customers = sign_in_many(&shop, "customer", 6, Role::Customer).await;
         let admins = sign_in_many(&shop, "admin", 3, Role::Admin).await;

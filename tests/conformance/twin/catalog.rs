@@ -5,7 +5,7 @@ use http::Method;
 use super::state::{Request, State};
 use crate::{
     conformance::rng::{NUMBERS, json_object, percent_encode},
-    support::{Form, pictures},
+    support::{Form, images},
 };
 
 pub(super) fn list_products(state: &mut State) -> Request {
@@ -227,7 +227,7 @@ fn form(state: &mut State, request: Request, fields: &[(&str, String)]) -> Reque
         let file = match state.rng.below(5) {
             0 => b"GIF89a, or so it says".to_vec(),
             1 => b"not an image".to_vec(),
-            _ => pictures::png(),
+            _ => images::png(),
         };
         form = form.image(&file);
     }
@@ -342,7 +342,7 @@ pub(super) fn images(state: &mut State) -> Request {
         _ => {
             let path = format!("/products/{product}/images");
             let request = Request::new(Method::POST, &path).bearer(&token);
-            let form = Form::default().image(&pictures::png());
+            let form = Form::default().image(&images::png());
             request
                 .header("content-type", Form::CONTENT_TYPE)
                 .body(form.body())

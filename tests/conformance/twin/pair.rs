@@ -184,10 +184,10 @@ impl Twins {
     pub(super) async fn make_admin(&self, user: &str) {
         let user = UserId(user.parse().unwrap());
         for shop in [&self.sqlite, &self.postgres] {
-            let made = shop.app.db.write("test.set_role", move |tx| {
+            let created = shop.app.db.write("test.set_role", move |tx| {
                 shop_accounts::set_role(tx, user, Role::Admin)
             });
-            made.await.unwrap();
+            created.await.unwrap();
         }
     }
 

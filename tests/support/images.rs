@@ -1,11 +1,11 @@
-//! Pictures, good and bad.
+//! Image files for tests, valid and invalid.
 
 use image::{DynamicImage, ImageFormat, RgbImage};
 
-/// What only the metadata of a picture tells.
+/// A location that is only in an image's metadata.
 pub(crate) const SECRET_PLACE: &str = "28.6139N 77.2090E";
 
-/// A picture of that size, the same each time.
+/// Returns an image file of this size; its content is deterministic.
 pub(crate) fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let pixels = RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 200])
@@ -13,55 +13,56 @@ pub(crate) fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     file(&pixels.into(), format)
 }
 
-/// A picture as a file. It goes through the disk, since an encoder that writes to memory would be compiled
-/// here, without optimisation.
+/// Encodes an image. It uses a file, because an encoder into memory would be compiled within the tests, without
+/// optimisation.
 pub(crate) fn file(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().unwrap();
     image.save_with_format(file.path(), format).unwrap();
     std::fs::read(file.path()).unwrap()
 }
 
+/// Returns a small PNG.
 pub(crate) fn png() -> Vec<u8> {
     picture(6, 4, ImageFormat::Png)
 }
 
-/// A PNG with the place it was taken at in a text chunk.
+/// Returns a PNG with a location in a text chunk.
 pub(crate) fn png_with_a_place() -> Vec<u8> {
     let text = [b"Comment\0", SECRET_PLACE.as_bytes()].concat();
     with_chunk(&chunk(*b"tEXt", &text))
 }
 
-/// A PNG with one more chunk behind its header.
+/// Returns a PNG with another chunk after its header.
 pub(crate) fn with_chunk(chunk: &[u8]) -> Vec<u8> {
     with_chunks(&png(), &[chunk.to_vec()])
 }
 
-/// This PNG with more chunks behind its header.
+/// Inserts chunks after the header of a PNG.
 pub(crate) fn with_chunks(file: &[u8], chunks: &[Vec<u8>]) -> Vec<u8> {
     [&file[..HEADER_END], &chunks.concat(), &file[HEADER_END..]].concat()
 }
 
-/// The chunks of a PNG.
+/// Returns the types and contents of the chunks of a PNG.
 pub(crate) fn chunks(file: &[u8]) -> Vec<([u8; 4], &[u8])> {
     let mut chunks = Vec::new();
     let mut rest = &file[8..];
     while let Some((length, chunk)) = rest.split_first_chunk() {
         let length = u32::from_be_bytes(*length) as usize;
         chunks.push((chunk[..4].try_into().unwrap(), &chunk[4..4 + length]));
-        // A sum follows.
+        // The CRC follows.
         rest = &chunk[8 + length..];
     }
     chunks
 }
 
-/// A chunk of a PNG (RFC 2083, section 3.2).
+/// Builds a chunk of a PNG (RFC 2083, section 3.2).
 pub(crate) fn chunk(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap().to_be_bytes();
     let rest = [&kind[..], content].concat();
     [&length[..], &rest[..], &crc(&rest).to_be_bytes()[..]].concat()
 }
 
-/// A JPEG as a phone makes it: lying on its side (EXIF orientation 6), with the place it was taken.
+/// Returns a JPEG like that of a phone: rotated (Exif orientation 6), with a location.
 pub(crate) fn jpeg_from_a_phone(width: u32, height: u32) -> Vec<u8> {
     let entry = [0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
     let exif = [
@@ -78,25 +79,25 @@ pub(crate) fn jpeg_from_a_phone(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// A small PNG that says it is 40,000 pixels wide and high.
+/// Returns a small PNG that claims to have 40,000 × 40,000 pixels.
 pub(crate) fn png_bomb() -> Vec<u8> {
     let mut file = png();
     let side = 40_000_u32.to_be_bytes();
     file[16..20].copy_from_slice(&side);
     file[20..24].copy_from_slice(&side);
-    let sum = crc(&file[12..29]).to_be_bytes();
-    file[29..HEADER_END].copy_from_slice(&sum);
+    let checksum = crc(&file[12..29]).to_be_bytes();
+    file[29..HEADER_END].copy_from_slice(&checksum);
     file
 }
 
-/// Where the signature and the first chunk of a PNG end.
+/// The end of the signature and the IHDR chunk of a PNG.
 const HEADER_END: usize = 33;
 
-/// CRC-32 of a PNG's chunk (RFC 2083, section 15).
+/// Returns the CRC-32 of a PNG chunk (RFC 2083, section 15).
 fn crc(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, byte: &u8| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            (sum >> 1) ^ (0xedb8_8320 * (sum & 1))
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
         })
     };
     !bytes.iter().fold(!0, step)

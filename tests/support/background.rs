@@ -1,0 +1,77 @@
+//! Background work of a shop in process, which tests run on demand.
+
+use std::{sync::Arc, time::Duration};
+
+use shop::{
+    domain::{accounts, media, notifications},
+    infra::ports::MailMessage,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::TestShop;
+
+impl TestShop {
+    /// Blocks all slots of the hash pool until the result is dropped.
+    pub(crate) async fn hold_hashing(&self) -> Vec<oneshot::Sender<()>> {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let slots = accounts::hashing_slots(cores);
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let mut releases = Vec::new();
+        for _ in 0..slots {
+            let (release, gate) = oneshot::channel::<()>();
+            let (app, started) = (Arc::clone(&self.app), started.clone());
+            releases.push(release);
+            tokio::spawn(async move {
+                let work = move |_: &mut _| {
+                    started.send(()).unwrap();
+                    drop(gate.blocking_recv());
+                    Ok(())
+                };
+                app.hash_pool.run_with(work).await
+            });
+        }
+        for _ in 0..slots {
+            starts.recv().await.unwrap();
+        }
+        releases
+    }
+
+    /// Sends the emails that are due. Returns the number of attempts.
+    pub(crate) async fn send_mails(&self) -> usize {
+        let mut attempts = 0;
+        loop {
+            match notifications::worker::send_due(&self.app).await.unwrap() {
+                0 => return attempts,
+                more => attempts += more,
+            }
+        }
+    }
+
+    /// Sends the emails that are due. Returns all emails sent so far.
+    pub(crate) async fn mails(&self) -> Vec<MailMessage> {
+        self.send_mails().await;
+        self.mailer.letters()
+    }
+
+    /// Runs the image deletions that are due. Returns the number of attempts.
+    pub(crate) async fn removals(&self) -> usize {
+        media::worker::remove_due(&self.app).await.unwrap()
+    }
+
+    /// Queues the deletion of orphaned images. Returns their number.
+    pub(crate) async fn swept(&self) -> usize {
+        media::worker::sweep(&self.app, Duration::ZERO)
+            .await
+            .unwrap()
+    }
+
+    /// Returns the token of the newest email with a link to this address.
+    pub(crate) async fn token_mailed(&self, to: &str) -> String {
+        let emails = self.mails().await;
+        let email = emails
+            .iter()
+            .rfind(|email| email.to == to && email.link.is_some());
+        let link = email.and_then(|email| email.link.clone()).unwrap();
+        link.split_once("#token=").unwrap().1.to_owned()
+    }
+}
