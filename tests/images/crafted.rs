@@ -151,7 +151,7 @@ impl BitWriter {
     /// Writes a prefix code with code lengths of 1 to 9 bits, and two of 10.
     fn long_code(&mut self) {
         self.push(0, 1);
-        // Fourteen code length code lengths (RFC 9649, section 6.2.1): three bits for the lengths 1 to 6, four
+        // Fourteen code length code lengths (RFC 9649, section 3): three bits for the lengths 1 to 6, four
         // bits for 7 to 10.
         self.push(10, 4);
         for length in [0, 0, 0, 3, 3, 3, 3, 3, 0, 3, 4, 4, 4, 4] {

@@ -89,10 +89,38 @@ pub(crate) struct TestShop {
 /// The seed of the first shop on a database.
 const SEED: u64 = 7;
 
+const NO_RATE_LIMIT: &[(&str, &str)] = &[("rate_limit", "off")];
+
+/// How to open a shop.
+struct Setup<'a> {
+    directory: Arc<tempfile::TempDir>,
+    /// `None` for SQLite.
+    database: Option<Arc<Database>>,
+    opened: Arc<AtomicU64>,
+    /// Settings like those in `shop.toml`.
+    settings: &'a [(&'a str, &'a str)],
+    storage: db::Options,
+    /// `None` for a folder in the data directory.
+    images: Option<Arc<dyn ImageStore>>,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Setup {
+            directory: Arc::new(tempfile::tempdir().unwrap()),
+            database: None,
+            opened: Arc::default(),
+            settings: NO_RATE_LIMIT,
+            storage: options(),
+            images: None,
+        }
+    }
+}
+
 impl TestShop {
     /// Creates a shop. Returns `None` if the engine is unavailable.
     pub(crate) async fn on(engine: Engine) -> Option<TestShop> {
-        Self::with(engine, &[("rate_limit", "off")], options()).await
+        Self::with(engine, NO_RATE_LIMIT, options()).await
     }
 
     /// Creates a shop with settings like those in `shop.toml`.
@@ -101,33 +129,32 @@ impl TestShop {
         settings: &[(&str, &str)],
         storage: db::Options,
     ) -> Option<TestShop> {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        let database = engine.database().ok()?;
-        let opened = Arc::default();
-        Some(Self::open(engine, directory, database, opened, settings, storage, None).await)
+        let setup = Setup {
+            database: engine.database().ok()?,
+            settings,
+            storage,
+            ..Setup::default()
+        };
+        Some(Self::open(setup).await)
     }
 
     /// Opens another instance on the same database. It shares the images, but has its own data directory, clock and
     /// random number generator.
     pub(crate) async fn another(&self) -> TestShop {
-        self.another_with(&[("rate_limit", "off")]).await
+        self.another_with(NO_RATE_LIMIT).await
     }
 
     /// Like [`TestShop::another`], with these settings.
     pub(crate) async fn another_with(&self, settings: &[(&str, &str)]) -> TestShop {
         assert_eq!(self.engine, Engine::Postgres, "SQLite allows one instance");
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        share_images(self.directory.path(), directory.path());
-        Self::open(
-            self.engine,
-            directory,
-            self.database.clone(),
-            Arc::clone(&self.opened),
+        let setup = Setup {
+            database: self.database.clone(),
+            opened: Arc::clone(&self.opened),
             settings,
-            options(),
-            None,
-        )
-        .await
+            ..Setup::default()
+        };
+        share_images(self.directory.path(), setup.directory.path());
+        Self::open(setup).await
     }
 
     /// Opens the shop that `before` was transferred to.
@@ -136,39 +163,22 @@ impl TestShop {
         directory: Arc<tempfile::TempDir>,
         database: Option<Arc<Database>>,
     ) -> TestShop {
-        let engine = match database {
-            None => Engine::Sqlite,
-            Some(_) => Engine::Postgres,
-        };
-        let settings = [("rate_limit", "off")];
-        let opened = Arc::clone(&before.opened);
-        Self::open(
-            engine,
+        Self::open(Setup {
             directory,
             database,
-            opened,
-            &settings,
-            options(),
-            None,
-        )
+            opened: Arc::clone(&before.opened),
+            ..Setup::default()
+        })
         .await
     }
 
     /// Creates a shop with this image store.
     pub(crate) async fn keeping(engine: Engine, images: Arc<dyn ImageStore>) -> TestShop {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        let database = engine.database().ok().unwrap();
-        let (opened, settings) = (Arc::default(), [("rate_limit", "off")]);
-        let storage = options();
-        Self::open(
-            engine,
-            directory,
-            database,
-            opened,
-            &settings,
-            storage,
-            Some(images),
-        )
+        Self::open(Setup {
+            database: engine.database().ok().unwrap(),
+            images: Some(images),
+            ..Setup::default()
+        })
         .await
     }
 
@@ -178,15 +188,15 @@ impl TestShop {
         other.unwrap()
     }
 
-    async fn open(
-        engine: Engine,
-        directory: Arc<tempfile::TempDir>,
-        database: Option<Arc<Database>>,
-        opened: Arc<AtomicU64>,
-        settings: &[(&str, &str)],
-        storage: db::Options,
-        images: Option<Arc<dyn ImageStore>>,
-    ) -> TestShop {
+    async fn open(setup: Setup<'_>) -> TestShop {
+        let Setup {
+            directory,
+            database,
+            opened,
+            settings,
+            storage,
+            images,
+        } = setup;
         let mut layer: Layer = settings
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
@@ -219,6 +229,10 @@ impl TestShop {
             Some(kind) => Front::of(kind, &app).await,
             None => None,
         };
+        let engine = match database {
+            None => Engine::Sqlite,
+            Some(_) => Engine::Postgres,
+        };
         TestShop {
             app,
             directory,
@@ -234,23 +248,21 @@ impl TestShop {
 
     /// Restarts the shop on the same data.
     pub(crate) async fn restarted(self) -> TestShop {
-        self.restarted_with(&[("rate_limit", "off")]).await
+        self.restarted_with(NO_RATE_LIMIT).await
     }
 
     /// Like [`TestShop::restarted`], with these settings.
     pub(crate) async fn restarted_with(self, settings: &[(&str, &str)]) -> TestShop {
         self.app.stopping.cancel();
         self.app.db.close().await;
-        let images = Arc::clone(&self.app.images);
-        Self::open(
-            self.engine,
-            self.directory,
-            self.database,
-            self.opened,
+        Self::open(Setup {
+            images: Some(Arc::clone(&self.app.images)),
+            directory: self.directory,
+            database: self.database,
+            opened: self.opened,
             settings,
-            options(),
-            Some(images),
-        )
+            storage: options(),
+        })
         .await
     }
 

@@ -1,11 +1,12 @@
-//! Product images: uploads are identified by content, re-encoded without metadata and stored under random keys.
+//! Product images: uploads are identified by content, re-encoded without metadata and stored under random
+//! keys.
 //!
 //! Two rules protect the shop: a file that cannot be decoded is never stored, and only files that the shop
 //! encoded itself are served.
 //!
 //! An upload goes through these steps:
 //! 1. `http::Upload` spools the files of a form to the disk.
-//! 2. `worker` decodes and re-encodes them (`image`), schedules their deletion and puts them into the image store.
+//! 2. `worker` re-encodes them with `image`, schedules their deletion and puts them into the image store.
 //! 3. [`attach()`] links them to a product and cancels the deletion, in the transaction that saves the product.
 //!
 //! If step 3 never happens, the deletion queue removes the files from the image store.

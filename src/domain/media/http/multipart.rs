@@ -71,8 +71,8 @@ impl Upload {
     /// Reads a form; `fields` are the names of its text fields. A part with invalid headers is rejected before
     /// its content is read. A part without content is a field that the user left empty, and is skipped.
     ///
-    /// Errors: `malformed-form`, `unsupported-media-type`, `payload-too-large`, `invalid-image` for too many files, and
-    /// field errors.
+    /// Errors: `malformed-form`, `unsupported-media-type`, `payload-too-large`, `invalid-image` for too many
+    /// files, and field errors.
     pub async fn read(app: &App, request: Request, fields: &[&str]) -> Result<Upload> {
         let buffered = Arc::<AtomicUsize>::default();
         let (parts, body) = request.into_parts();

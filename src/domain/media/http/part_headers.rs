@@ -1,4 +1,5 @@
-//! The headers of a part of `multipart/form-data` (RFC 7578, section 4). They decide whether its content is read.
+//! The headers of a part of `multipart/form-data` (RFC 7578, section 4). They decide whether its content is
+//! read.
 
 use http::{HeaderMap, header};
 

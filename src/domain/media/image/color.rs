@@ -15,7 +15,8 @@ const MAX_PROFILE_SIZE: usize = 2 * 1024 * 1024;
 /// How many pixels are converted at a time.
 const CHUNK_PIXELS: usize = 4096;
 
-/// The maximum change of a sample for which a conversion is skipped: its rounding would cost more than it gains.
+/// A conversion is skipped if it changes no sample by more than this: its rounding would cost more than it
+/// gains.
 const TOLERANCE: u8 = 1;
 
 /// The value of the `gAMA` chunk for sRGB: 1 / 2.2, times 100,000.
@@ -85,8 +86,8 @@ pub(super) fn png_profile(info: &png::Info<'_>) -> Option<ColorProfile> {
     Some(profile)
 }
 
-/// Returns the profile of coding-independent code points (ITU-T H.273); `None` if they do not describe full-range
-/// RGB, or have invalid values. Unspecified values mean sRGB.
+/// Returns the profile of coding-independent code points (ITU-T H.273); `None` if they are invalid or do not
+/// describe full-range RGB. Unspecified values mean sRGB.
 fn cicp_profile(points: png::CodingIndependentCodePoints) -> Option<ColorProfile> {
     let mut profile = ColorProfile::new_srgb();
     // moxcms 0.8.1 returns `false` here even where it has changed the profile.

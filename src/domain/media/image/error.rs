@@ -63,7 +63,7 @@ impl DecodeError {
             }
             DecodeError::Animated => {
                 "the image has more than one frame; animations are not supported, \
-                                  send a single picture"
+                 send a single image"
                     .to_owned()
             }
             DecodeError::Incomplete => {
@@ -78,7 +78,8 @@ impl DecodeError {
         }
     }
 
-    /// Returns a stored image unchanged if it only exceeds a limit, because the limit may be newer than the image.
+    /// Returns a stored image unchanged if it only exceeds a limit, because the limit may be newer than the
+    /// image.
     pub(super) fn or_original(self, file: &Bytes) -> Result<Bytes> {
         match self {
             DecodeError::Corrupt(cause) => Err(Error::internal(cause)),

@@ -33,7 +33,8 @@ pub(super) fn working_memory(
 
 /// A reader that fails once the memory of the process has grown by more than the budget since its creation.
 ///
-/// It covers allocations that no header predicts: a lossless WebP of 5 MiB can define 1.3 GiB of Huffman tables.
+/// It covers allocations that no header predicts: a lossless WebP of 5 MiB can define 1.3 GiB of Huffman
+/// tables.
 pub(super) struct MemoryGuard<R> {
     file: R,
     /// The memory of the process at the creation, in bytes; `None` if the system does not report it.

@@ -173,7 +173,7 @@ impl Frame {
 }
 
 /// Returns the memory of the subresolution images of a lossless frame, in bytes: predictor transform, color
-/// transform and entropy image (RFC 9649, sections 4 and 6.2). Each has at most a fourth of the width and height.
+/// transform and entropy image (RFC 9649, section 3). Each has at most a fourth of the width and height.
 fn lossless_memory(width: u64, height: u64) -> u64 {
     14 * width.div_ceil(4) * height.div_ceil(4)
 }
