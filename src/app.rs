@@ -14,8 +14,8 @@ use crate::{
         ports::{Gateway, ImageStore, Mailer, Sms},
         web::{
             BlockingPool, DedicatedThread, KeyedLocks, Permits, body::BodyBudget,
-            client_quota::ClientQuota, jwt::Tokens, keyed_hash::KeyedHash, limits::Limits,
-            single_flight::SharedCheck,
+            client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
+            limits::RateLimits, single_flight::SharedCheck,
         },
     },
 };
@@ -31,7 +31,7 @@ pub struct App {
     pub public_url: String,
     /// The path of the public URL, e.g. `/store`; usually empty. The reverse proxy strips it from requests.
     pub base_path: String,
-    pub tokens: Tokens,
+    pub tokens: AccessTokens,
     /// Hashes the networks from which users have signed in.
     pub networks: KeyedHash,
     pub webhook_secrets: Vec<Secret>,
@@ -47,7 +47,7 @@ pub struct App {
     pub upload_permits: Permits,
     /// Serialises concurrent requests for the same thumbnail.
     pub resize_locks: KeyedLocks,
-    pub limits: Limits,
+    pub limits: RateLimits,
     /// Open WebSocket connections.
     pub sockets: ClientQuota,
     /// Requests in progress that came through trusted proxies.
@@ -74,8 +74,8 @@ pub type State = axum::extract::State<Arc<App>>;
 /// The routes of a domain with their `OpenAPI` documentation.
 pub type Routes = utoipa_axum::router::OpenApiRouter<Arc<App>>;
 
-impl FromRef<Arc<App>> for Tokens {
-    fn from_ref(app: &Arc<App>) -> Tokens {
+impl FromRef<Arc<App>> for AccessTokens {
+    fn from_ref(app: &Arc<App>) -> AccessTokens {
         app.tokens.clone()
     }
 }

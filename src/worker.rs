@@ -50,14 +50,14 @@ pub fn start(app: &Arc<App>) {
                 () = shop.stopping.cancelled() => break,
                 _ = timer.tick() => clean_up(&shop).await,
             }
-            if let Err(error) = media::worker::sweep(&shop, MIN_CLEAN_UP_INTERVAL).await {
+            if let Err(error) = media::worker::delete_orphans(&shop, MIN_CLEAN_UP_INTERVAL).await {
                 tracing::warn!(?error, "could not search the image store for orphans");
             }
         }
     });
     let shop = Arc::clone(app);
     tokio::spawn(async move {
-        let delete = |app: Arc<App>| async move { media::worker::remove_due(&app).await };
+        let delete = |app: Arc<App>| async move { media::worker::delete_due(&app).await };
         poll_queue(shop, "image deletion", IMAGE_DELETION_POLL_INTERVAL, delete).await;
     });
     let (shop, pause) = (Arc::clone(app), Arc::new(ExpiryPause::default()));
@@ -65,7 +65,7 @@ pub fn start(app: &Arc<App>) {
         let expire = |app: Arc<App>| {
             let pause = Arc::clone(&pause);
             async move {
-                if pause.is_asked_for(&app, Instant::now()) {
+                if pause.is_active(&app, Instant::now()) {
                     return Ok(0);
                 }
                 settlement::expire_due(&app).await
@@ -96,7 +96,7 @@ pub struct ExpiryPause(Mutex<(ClockJumpDetector, Option<Instant>)>);
 
 impl ExpiryPause {
     /// Returns whether expiry is paused at `now`, a time of the monotonic clock.
-    pub fn is_asked_for(&self, app: &App, now: Instant) -> bool {
+    pub fn is_active(&self, app: &App, now: Instant) -> bool {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (detector, until) = &mut *inner;
         if detector.has_jumped(app.clock.now(), now) {
@@ -149,11 +149,11 @@ pub async fn clean_up(app: &App) {
                 return Ok(None);
             }
             let keys = idempotency::forget_expired(tx)?;
-            let events = bus::forget_before(tx, EVENT_RETENTION)?;
+            let events = bus::delete_older_than(tx, EVENT_RETENTION)?;
             let spent_before = tx.now().minus(refresh_token_ttl);
             accounts::delete_expired(tx, spent_before)?;
             notifications::delete_expired_sent(tx)?;
-            catalog::delete_expired_sheets(tx)?;
+            catalog::delete_expired_imports(tx)?;
             Ok(Some((keys, events)))
         })
         .await;

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Form, TestShop, pictures, snapshot, storage_test};
+use crate::support::{Client, Form, TestShop, images, snapshot, storage_test};
 
-async fn add(client: &Client<'_>, product: &str, quantity: i64) -> crate::support::Answer {
+async fn add(client: &Client<'_>, product: &str, quantity: i64) -> crate::support::TestResponse {
     let body = json!({ "productId": product, "quantity": quantity });
     client.post("/cart", body).await
 }
 
-async fn set(client: &Client<'_>, product: &str, quantity: i64) -> crate::support::Answer {
+async fn set(client: &Client<'_>, product: &str, quantity: i64) -> crate::support::TestResponse {
     let body = json!({ "quantity": quantity });
     client.patch(&format!("/cart/items/{product}"), body).await
 }
@@ -37,7 +37,7 @@ storage_test! {
     async fn a_cart_is_stored_and_priced(shop: TestShop) {
         let form = Form::default()
             .text("name", "Kettle").text("price", "129900").text("stockQuantity", "5")
-            .image(&pictures::png());
+            .image(&images::png());
         let kettle = shop.admin().await.upload(http::Method::POST, "/products", &[], form).await;
         let pan = shop.product("Pan", 5_000, 9).await;
         let ada = shop.customer("ada").await;
@@ -120,8 +120,8 @@ storage_test! {
         let path = format!("/cart/items/{kettle}");
         let cart = ada.delete(&path).await;
         assert_eq!((cart.status, cart.number("/totalAmount")), (200, 300));
-        ada.delete(&path).await.is_problem(404, "not-found");
-        set(&ada, &kettle, 1).await.is_problem(404, "not-found");
+        ada.delete(&path).await.assert_problem(404, "not-found");
+        set(&ada, &kettle, 1).await.assert_problem(404, "not-found");
 
         for _ in 0..2 {
             let cart = ada.delete("/cart").await;
@@ -145,8 +145,8 @@ storage_test! {
         // A quantity can always be reduced, even to one above the stock, but not increased.
         assert_eq!(set(&ada, &kettle, 4).await.number("/totalAmount"), 2_800);
         assert_eq!(set(&ada, &kettle, 3).await.number("/totalAmount"), 2_100);
-        set(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
-        add(&ada, &kettle, 1).await.is_problem(409, "insufficient-stock");
+        set(&ada, &kettle, 4).await.assert_problem(409, "insufficient-stock");
+        add(&ada, &kettle, 1).await.assert_problem(409, "insufficient-stock");
         assert_eq!(set(&ada, &kettle, 2).await.number("/totalAmount"), 1_400);
     }
 
@@ -162,16 +162,16 @@ storage_test! {
         assert_eq!((cart.status, cart.number("/totalAmount")), (200, 9_007_199_254_740_991));
         assert_eq!(cart.json()["totalIsCapped"], true);
         assert_eq!(cart.number("/items/0/lineTotal"), 100_000_000_000_000);
-        ada.checkout().await.is_problem(409, "total-out-of-range");
-        ada.checks_out_once("key-1").await.is_problem(409, "total-out-of-range");
+        ada.checkout().await.assert_problem(409, "total-out-of-range");
+        ada.checkout_with_key("key-1").await.assert_problem(409, "total-out-of-range");
         let expected = json!({ "expectedTotal": 9_007_199_254_740_991_i64 });
-        ada.post("/orders", expected).await.is_problem(409, "total-out-of-range");
+        ada.post("/orders", expected).await.assert_problem(409, "total-out-of-range");
 
         let smaller = set(&ada, &products[0], 999).await;
         assert_eq!((smaller.status, &smaller.json()["totalIsCapped"]), (200, &json!(true)));
         assert_eq!(set(&ada, &products[0], 999).await.status, 200);
-        set(&ada, &products[0], 1000).await.blames("totalAmount");
-        add(&ada, &products[0], 1).await.blames("totalAmount");
+        set(&ada, &products[0], 1000).await.assert_invalid_field("totalAmount");
+        add(&ada, &products[0], 1).await.assert_invalid_field("totalAmount");
         let rest = ada.delete(&format!("/cart/items/{}", products[0])).await;
         assert_eq!((rest.status, rest.number("/totalAmount")), (200, 9_000_000_000_000_000));
         assert_eq!(rest.json().get("totalIsCapped"), None);
@@ -190,24 +190,24 @@ storage_test! {
             let body = json!({ "productId": kettle, "quantity": wrong });
             let answer = ada.post("/cart", body).await;
             assert_eq!(answer.status, 422, "{wrong}: {answer:?}");
-            answer.blames("quantity");
+            answer.assert_invalid_field("quantity");
             let path = format!("/cart/items/{kettle}");
-            ada.patch(&path, json!({ "quantity": wrong })).await.blames("quantity");
+            ada.patch(&path, json!({ "quantity": wrong })).await.assert_invalid_field("quantity");
         }
-        ada.patch(&format!("/cart/items/{kettle}"), json!({})).await.blames("quantity");
-        ada.post("/cart", json!({})).await.blames("productId");
-        ada.post("/cart", json!({ "productId": "kettle" })).await.blames("productId");
+        ada.patch(&format!("/cart/items/{kettle}"), json!({})).await.assert_invalid_field("quantity");
+        ada.post("/cart", json!({})).await.assert_invalid_field("productId");
+        ada.post("/cart", json!({ "productId": "kettle" })).await.assert_invalid_field("productId");
         let huge = br#"{"quantity":99999999999999999999999999}"#;
         let json = [("content-type", "application/json")];
         let path = format!("/cart/items/{kettle}");
-        ada.raw(http::Method::PATCH, &path, &json, &huge[..]).await.blames("quantity");
+        ada.raw(http::Method::PATCH, &path, &json, &huge[..]).await.assert_invalid_field("quantity");
         let same = ada.patch(&path, json!({ "quantity": 7.0 })).await;
         assert_eq!(same.number("/itemCount"), 7, "a whole number, as JSON Schema counts");
 
-        add(&ada, &kettle, 994).await.blames("quantity");
+        add(&ada, &kettle, 994).await.assert_invalid_field("quantity");
         assert_eq!(contents(&ada).await, [("Kettle".to_owned(), 7)]);
         assert_eq!(add(&ada, &kettle, 993).await.number("/itemCount"), 1000);
-        add(&ada, &kettle, 1).await.blames("quantity");
+        add(&ada, &kettle, 1).await.assert_invalid_field("quantity");
         assert_eq!(set(&ada, &kettle, 1).await.number("/itemCount"), 1);
     }
 
@@ -220,11 +220,11 @@ storage_test! {
         }
         let full = ada.get("/cart").await;
         assert_eq!(full.number("/totalAmount"), 9_000_000_000_000_000);
-        add(&ada, &products[90], 1000).await.blames("totalAmount");
+        add(&ada, &products[90], 1000).await.assert_invalid_field("totalAmount");
         assert_eq!(ada.get("/cart").await.json(), full.json());
         // Another 71 stay below 2^53 - 1.
         assert_eq!(add(&ada, &products[90], 71).await.status, 200);
-        set(&ada, &products[90], 72).await.blames("totalAmount");
+        set(&ada, &products[90], 72).await.assert_invalid_field("totalAmount");
     }
 
     async fn a_cart_has_at_most_a_hundred_lines(shop: TestShop) {
@@ -233,7 +233,7 @@ storage_test! {
         for product in &products[..100] {
             assert_eq!(add(&ada, product, 1).await.status, 200);
         }
-        add(&ada, &products[100], 1).await.blames("productId");
+        add(&ada, &products[100], 1).await.assert_invalid_field("productId");
         assert_eq!(add(&ada, &products[0], 1).await.number("/itemCount"), 101, "a line it has");
         ada.delete(&format!("/cart/items/{}", products[0])).await;
         assert_eq!(add(&ada, &products[100], 1).await.number("/itemCount"), 100);
@@ -243,21 +243,21 @@ storage_test! {
         let kettle = shop.product("Kettle", 500, 3).await;
         let none = shop.product("Sold out", 500, 0).await;
         let ada = shop.customer("ada").await;
-        add(&ada, &none, 1).await.is_problem(409, "insufficient-stock");
-        add(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
+        add(&ada, &none, 1).await.assert_problem(409, "insufficient-stock");
+        add(&ada, &kettle, 4).await.assert_problem(409, "insufficient-stock");
         assert_eq!(contents(&ada).await, []);
 
         assert_eq!(add(&ada, &kettle, 3).await.status, 200);
         let answer = add(&ada, &kettle, 1).await;
-        answer.is_problem(409, "insufficient-stock");
+        answer.assert_problem(409, "insufficient-stock");
         assert_eq!(
             answer.json()["errors"],
             json!([{
                 "field": "quantity", "code": "insufficient-stock", "productId": kettle,
-                "requested": 4, "available": 3, "message": "3 left, 4 asked for",
+                "requested": 4, "available": 3, "message": "3 left, 4 requested",
             }])
         );
-        set(&ada, &kettle, 4).await.is_problem(409, "insufficient-stock");
+        set(&ada, &kettle, 4).await.assert_problem(409, "insufficient-stock");
         assert_eq!(contents(&ada).await, [("Kettle".to_owned(), 3)]);
         // A cart reserves nothing.
         assert_eq!(shop.stock(&kettle).await, 3);
@@ -268,10 +268,10 @@ storage_test! {
         let ada = shop.customer("ada").await;
         let unknown = "01900000-0000-7000-8000-000000000000";
         let pan = shop.product("Pan", 500, 3).await;
-        add(&ada, unknown, 1).await.is_problem(404, "not-found");
+        add(&ada, unknown, 1).await.assert_problem(404, "not-found");
         for product in [unknown, "not-an-id", &pan] {
-            set(&ada, product, 1).await.is_problem(404, "not-found");
-            ada.delete(&format!("/cart/items/{product}")).await.is_problem(404, "not-found");
+            set(&ada, product, 1).await.assert_problem(404, "not-found");
+            ada.delete(&format!("/cart/items/{product}")).await.assert_problem(404, "not-found");
         }
     }
 
@@ -289,7 +289,7 @@ storage_test! {
         bob.delete("/cart").await;
         assert_eq!(contents(&bob).await, []);
         assert_eq!(contents(&ada).await, [("Kettle".to_owned(), 3)]);
-        shop.anonymous().get("/cart").await.is_problem(401, "unauthorized");
+        shop.anonymous().get("/cart").await.assert_problem(401, "unauthorized");
     }
 
     async fn concurrent_additions_all_count(shop: TestShop) {

@@ -13,9 +13,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{
-    Database, Process, Remote, create_shop, pictures, run_on, skip, storage_test,
-};
+use crate::support::{Database, Process, Remote, create_shop, images, run_on, skip, storage_test};
 
 /// The uid of Debian's user `nobody`.
 const NOBODY: u32 = 65_534;
@@ -108,7 +106,7 @@ storage_test! {
             });
             assert_eq!(visitor.post("/auth/register", &account).await.status, 201);
             let image = directory.join("kettle.png");
-            fs::write(&image, pictures::png()).unwrap();
+            fs::write(&image, images::png()).unwrap();
             let add = [
                 "admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "1", "--image",
                 image.to_str().unwrap(),
@@ -149,7 +147,7 @@ storage_test! {
         }
         let mut process = site.start();
         assert_private(&modes(site.path()), site.path());
-        let log = process.says();
+        let log = process.stderr_lines();
         process.terminate();
         process.wait();
         let log: Vec<String> = log.collect();
@@ -158,7 +156,7 @@ storage_test! {
 
         fs::set_permissions(site.path(), Permissions::from_mode(0o700)).unwrap();
         let mut process = site.start();
-        let log = process.says();
+        let log = process.stderr_lines();
         process.terminate();
         process.wait();
         assert!(!log.into_iter().any(|line| line.contains("chmod")));

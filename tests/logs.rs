@@ -18,11 +18,11 @@ const NEW: &str = "canary-new-password-e05f";
 
 /// Collects the log of a server on a separate thread.
 fn listen(process: &mut Process) -> std::thread::JoinHandle<Vec<String>> {
-    let lines = process.says();
+    let lines = process.stderr_lines();
     std::thread::spawn(move || lines.collect())
 }
 
-async fn post(remote: &Remote, path: &str, body: Value) -> crate::support::Answer {
+async fn post(remote: &Remote, path: &str, body: Value) -> crate::support::TestResponse {
     remote.post(path, &body).await
 }
 

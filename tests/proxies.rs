@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 use shop::{domain::payments::signature, infra::config::Secret};
 
 use crate::support::{
-    Answer, Form, Process, Remote, Wire,
+    Form, Process, Remote, TestResponse, Wire, images,
     live::Listener,
-    pictures,
     provider::{WEBHOOK, event},
     proxy::{Kind, Proxy, free_address},
     run_with_input,
@@ -85,7 +84,7 @@ impl Front {
             .unwrap()
     }
 
-    async fn product(&self, name: &str) -> Answer {
+    async fn product(&self, name: &str) -> TestResponse {
         let body = json!({
             "name": name, "price": 500, "stockQuantity": 9, "description": "plain ".repeat(500),
         });
@@ -182,7 +181,7 @@ async fn tags(front: &Front) {
     assert_eq!(changed.status, 200, "{tag}: {changed:?}");
     set_stock(&tag, 7)
         .await
-        .is_problem_under(front.kind.path(), 412, "precondition-failed");
+        .assert_problem_under(front.kind.path(), 412, "precondition-failed");
     let deleted = front
         .admin
         .call(Method::DELETE, &path, &[], "")
@@ -217,7 +216,7 @@ async fn links(front: &Front) {
 /// Pages load their assets, also under a path.
 async fn pages(front: &Front) {
     let missing = front.visitor.get("/nowhere").await;
-    missing.is_problem_under(front.kind.path(), 404, "not-found");
+    missing.assert_problem_under(front.kind.path(), 404, "not-found");
     let problem = front.resolve("/api/v1/nowhere", &missing.text("/type"));
     for page in [
         front.resolve("", &format!("{}/verify-email", front.url)),
@@ -277,7 +276,7 @@ async fn uploads(front: &Front) {
             .unwrap()
     };
     let product = || Form::default().text("name", "Pan").text("price", "5");
-    let made = post(&form, product().image(&pictures::png()).body()).await;
+    let made = post(&form, product().image(&images::png()).body()).await;
     assert_eq!(made.status, 201, "{made:?}");
     let image = made.text("/images/0/url");
     assert!(
@@ -291,13 +290,13 @@ async fn uploads(front: &Front) {
     let large = (0..8).fold(product(), |form, _| form.image(&vec![7; 5 << 20]));
     post(&form, large.body())
         .await
-        .is_problem_under(path, 415, "unsupported-media-type");
+        .assert_problem_under(path, 415, "unsupported-media-type");
     let larger = product().image(&vec![7; 6 << 20]);
     post(&form, larger.body())
         .await
-        .is_problem_under(path, 413, "payload-too-large");
+        .assert_problem_under(path, 413, "payload-too-large");
     let coded = post(&[JSON, ("content-encoding", "gzip")], b"\x1f\x8b".to_vec()).await;
-    coded.is_problem_under(path, 415, "unsupported-media-type");
+    coded.assert_problem_under(path, 415, "unsupported-media-type");
     assert_eq!(coded.header("accept-encoding"), Some("identity"));
 }
 
@@ -312,7 +311,7 @@ async fn early_errors(front: &Front) {
                 .call(Method::POST, "/products", &form, body.clone())
                 .await;
             let refused = refused.unwrap();
-            refused.is_problem_under(front.kind.path(), 401, "unauthorized");
+            refused.assert_problem_under(front.kind.path(), 401, "unauthorized");
         }
     }
     let large = vec![b' '; 1 << 20];
@@ -321,7 +320,7 @@ async fn early_errors(front: &Front) {
         .call(Method::POST, "/auth/login", &[JSON], large)
         .await
         .unwrap();
-    refused.is_problem_under(front.kind.path(), 413, "payload-too-large");
+    refused.assert_problem_under(front.kind.path(), 413, "payload-too-large");
     // A client that reads only after it has sent everything.
     let path = front.kind.path();
     for body in [10 << 10, 3 << 20] {
@@ -409,8 +408,8 @@ async fn live_inventory(front: Front) {
     let server = front.url.replacen("http", "ws", 1);
     let listen = async || Listener::at(&server, "", &[]).await.unwrap();
     let (mut first, mut second) = (listen().await, listen().await);
-    assert_eq!(first.hear().await["type"], "HELLO");
-    assert_eq!(second.hear().await["type"], "HELLO");
+    assert_eq!(first.receive().await["type"], "HELLO");
+    assert_eq!(second.receive().await["type"], "HELLO");
     let origin = front.url.trim_end_matches(front.kind.path());
     assert!(
         Listener::at(&server, "", &[("origin", origin)])
@@ -421,7 +420,7 @@ async fn live_inventory(front: Front) {
     assert_eq!(foreign.err(), Some(403));
     let made = front.product("Teapot").await.text("/id");
     for listener in [&mut first, &mut second] {
-        assert_eq!(listener.hear().await["products"][0]["id"], made);
+        assert_eq!(listener.receive().await["products"][0]["id"], made);
     }
     assert_eq!(first.close_with(4000).await, Some(4000));
     front.process.terminate();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shop::infra::bus;
 
 use crate::support::{
-    Client, Database, Engine, Form, Process, RawDb, TestShop, live::Served, pictures, program_on,
+    Client, Database, Engine, Form, Process, RawDb, TestShop, images, live::Served, program_on,
     run, sqlite_test, storage_test,
 };
 
@@ -53,7 +53,7 @@ impl TestShop {
             .text("price", "45000")
             .text("stockQuantity", "10")
             .text("categoryId", &category)
-            .image(&pictures::png());
+            .image(&images::png());
         assert_eq!(
             admin
                 .upload(Method::POST, "/products", &[], form)
@@ -71,7 +71,7 @@ impl TestShop {
         assert_eq!(ada.post(&cancel, Value::Null).await.status, 200);
         assert_eq!(admin.delete(&format!("/products/{gone}")).await.status, 204);
         ada.add_to_cart(&kettle, 3).await;
-        assert_eq!(ada.checks_out_once("the-key").await.status, 201);
+        assert_eq!(ada.checkout_with_key("the-key").await.status, 201);
         ada.add_to_cart(&kettle, 1).await;
         let token = |client: &Client<'_>| client.token.clone().unwrap();
         Tokens {
@@ -161,7 +161,7 @@ impl TestShop {
         } else {
             directory
         };
-        TestShop::at(&self, directory, to).await
+        TestShop::transferred(&self, directory, to).await
     }
 }
 
@@ -190,14 +190,14 @@ async fn a_shop_moved_to_postgres_and_back_responds_the_same() {
 
     let shop = shop.move_to(Some(Arc::new(database))).await;
     assert_same(&shop.all_responses(&tokens).await, &before);
-    shop.raw_db().assert_sound();
+    shop.raw_db().assert_invariants();
     let shop = shop.move_to(None).await;
     assert_same(&shop.all_responses(&tokens).await, &before);
-    shop.raw_db().assert_sound();
+    shop.raw_db().assert_invariants();
 
     // Idempotency keys, event numbers and listeners continue.
     let ada = shop.bearer(&tokens.ada);
-    let again = ada.checks_out_once("the-key").await;
+    let again = ada.checkout_with_key("the-key").await;
     assert_eq!(
         (again.status, again.header("idempotent-replayed")),
         (201, Some("true"))
@@ -205,9 +205,9 @@ async fn a_shop_moved_to_postgres_and_back_responds_the_same() {
     let head = shop.app.db.read("test.head", bus::head).await.unwrap();
     let served = Served::start(&shop).await;
     let (mut listener, _) = served.listen(&format!("?since={}", head - 1)).await;
-    assert_eq!(listener.hear().await["seq"], head);
+    assert_eq!(listener.receive().await["seq"], head);
     assert_eq!(ada.checkout().await.status, 201);
-    assert_eq!(listener.hear().await["seq"], head + 1);
+    assert_eq!(listener.receive().await["seq"], head + 1);
     served.stopped().await;
 }
 
@@ -225,7 +225,7 @@ storage_test! {
         server.terminate();
         server.wait();
         assert!(shop.transferred_to(&target).status.success());
-        let mut after = RawDb::of(empty.path(), None).dump();
+        let mut after = RawDb::open(empty.path(), None).dump();
         for (table, rows) in before {
             // Where secrets are stored differs between the engines.
             if !["settings", "timers", "refinery_schema_history"].contains(&table.as_str()) {
@@ -265,11 +265,11 @@ async fn a_failed_transfer_leaves_the_target_empty() {
     shop.fill().await;
     shop.app.stopping.cancel();
     shop.app.db.close().await;
-    let target = RawDb::of(shop.directory.path(), Some(&database));
+    let target = RawDb::open(shop.directory.path(), Some(&database));
     target.break_table("payments");
     let failed = shop.transferred_to(database.url());
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
-    target.mend_table("payments");
+    target.repair_table("payments");
     for table in [
         "users",
         "products",
@@ -286,7 +286,7 @@ async fn a_failed_transfer_leaves_the_target_empty() {
     }
     let done = shop.transferred_to(database.url());
     assert!(done.status.success(), "{done:?}");
-    target.assert_sound();
+    target.assert_invariants();
 }
 
 sqlite_test! {

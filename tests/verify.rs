@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Engine, Form, TestShop, pictures::png, run, shopping::path, storage_test,
+    Client, Engine, Form, TestShop, images::png, run, shopping::path, storage_test,
 };
 
 /// Inserts a refund; the amount and the order follow.
@@ -103,7 +103,7 @@ storage_test! {
         // A late payment, which is refunded automatically.
         shop.capture(&cancelled).await;
         admin.delete(&format!("/products/{}", id(&gone))).await;
-        assert_eq!(shop.removals().await, 1, "its image was deleted");
+        assert_eq!(shop.delete_due_images().await, 1, "its image was deleted");
         verify(&shop, &[]).is_clean();
         verify(&shop, &["--repair"]).is_clean();
         let words = shop.run(&["verify"]);

@@ -60,9 +60,9 @@ pub(super) async fn open_in(
             ImageAccess::Needed => None,
         },
         storage: db::Options {
-            busy: WRITE_TIMEOUT,
-            scan: LONG_READ_TIMEOUT,
-            cache: CACHE_KIB,
+            lock_timeout: WRITE_TIMEOUT,
+            long_read_timeout: LONG_READ_TIMEOUT,
+            writer_cache_kib: CACHE_KIB,
             ..db::Options::default()
         },
         ..Parts::new(config, public_url)

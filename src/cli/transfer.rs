@@ -13,7 +13,7 @@ use crate::{
         config::Config,
         db::{
             Location,
-            transfer::{Beside, Files, Moved, each_file, transfer},
+            transfer::{CopiedTable, ExternalData, Files, for_each_file, transfer},
         },
         ports::{ImageStore, Objects, images::whole},
     },
@@ -48,10 +48,10 @@ pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output)
     let endpoints = Endpoints::resolve(&config, sources)?;
     server::check_owner(endpoints.source.root())?;
     server::check_owner(endpoints.target.root())?;
-    if !endpoints.from.look().await? {
+    if !endpoints.from.check().await? {
         return Err(source_not_found(&endpoints.from));
     }
-    endpoints.to.look().await?;
+    endpoints.to.check().await?;
     let tables = tokio::task::spawn_blocking(move || endpoints.transfer(&config));
     let tables = tables.await.map_err(Error::internal)??;
     output.table(&["table", "rows", "sha256"], &tables, |table| {
@@ -106,7 +106,7 @@ impl Endpoints {
     }
 
     /// Locks both data directories and copies everything. Blocks.
-    fn transfer(&self, config: &Config) -> Result<Vec<Moved>> {
+    fn transfer(&self, config: &Config) -> Result<Vec<CopiedTable>> {
         // The lock is held to the end, so that no server starts to write in the meantime.
         let source_lock = match &self.from {
             Location::Sqlite(_) => Some(Home::existing(self.source.root())?.lock()?),
@@ -132,7 +132,7 @@ impl Endpoints {
     fn check_image_files(&self) -> Result<()> {
         let directories = [self.source.images(), self.target.images()];
         let (mut total, mut missing) = (0_u64, Vec::new());
-        each_file(&self.from, IMAGE_FILES, &mut |key| {
+        for_each_file(&self.from, IMAGE_FILES, &mut |key| {
             total += 1;
             let exists = |directory: &PathBuf| directory.join(key).is_file();
             if !directories.iter().any(exists) {
@@ -154,7 +154,7 @@ impl Endpoints {
         )))
     }
 
-    fn copy(&self, has_image_files: bool) -> Result<Vec<Moved>> {
+    fn copy(&self, has_image_files: bool) -> Result<Vec<CopiedTable>> {
         // SQLite shops keep secrets in files, Postgres shops in the database.
         let (source, target) = (&self.source, &self.target);
         let mut secrets = Vec::new();
@@ -174,7 +174,7 @@ impl Endpoints {
         let copied = transfer(
             &self.from,
             &self.to,
-            Beside {
+            ExternalData {
                 add,
                 carry,
                 take,

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     core::{
         error::{Error, Result},
-        finding::{Finding, Findings, MOST},
+        finding::{Finding, Findings, MAX_FINDINGS},
     },
     domain::{catalog, media, orders, payments},
     infra::{bus, config::Config, db::Tx},
@@ -57,9 +57,9 @@ impl Verify {
                 yes_or_no(finding.repaired).to_owned(),
             ]
         })?;
-        for check in &findings.cut {
+        for check in &findings.truncated {
             print_message(&format!(
-                "`{check}` has more than {MOST} findings; only the first {MOST} are listed"
+                "`{check}` has more than {MAX_FINDINGS} findings; only the first {MAX_FINDINGS} are listed"
             ));
         }
         result_of(&findings)
@@ -89,7 +89,7 @@ async fn check(app: &Arc<App>) -> Result<Findings> {
         };
         findings = app.db.long_read(name, run).await?;
     }
-    let unchecked = media::worker::look_for_all(app, &mut findings).await?;
+    let unchecked = media::worker::check_stored_images(app, &mut findings).await?;
     if unchecked > 0 {
         print_message(&format!(
             "images at external URLs, which are not checked: {unchecked}"
@@ -101,9 +101,9 @@ async fn check(app: &Arc<App>) -> Result<Findings> {
 /// Errors: `Unavailable` if anything is left to repair.
 fn result_of(findings: &Findings) -> Result<()> {
     let left: Vec<&Finding> = findings.all.iter().filter(|it| !it.repaired).collect();
-    let repairable = left.iter().filter(|it| it.mendable.is_some()).count();
+    let repairable = left.iter().filter(|it| it.repairable.is_some()).count();
     let detail = match (left.len(), repairable) {
-        (0, _) if findings.cut.is_empty() => return Ok(()),
+        (0, _) if findings.truncated.is_empty() => return Ok(()),
         (0, _) => "all listed findings were repaired, but there are more; run it again".to_owned(),
         (left, 0) => format!("findings that need manual action: {left}; each says what to do"),
         (left, repairable) => {

@@ -21,7 +21,7 @@ pub enum Kind {
     /// A header is invalid.
     InvalidHeader,
     /// A one-time code or link token is wrong or expired.
-    Refused(&'static str),
+    BadRequest(&'static str),
     /// Authentication failed: missing or invalid token, credentials or signature.
     Unauthorized(&'static str),
     /// The authenticated user lacks the permission.
@@ -29,7 +29,7 @@ pub enum Kind {
     /// The resource does not exist or belongs to another user.
     NotFound,
     /// The request took too long to arrive.
-    TooSlow,
+    RequestTimeout,
     /// The current state of the resource does not allow the operation.
     Conflict(&'static str),
     /// `If-Match` does not match the current version.
@@ -39,7 +39,7 @@ pub enum Kind {
     TooLarge,
     UnsupportedMediaType,
     /// The body has a `Content-Encoding`, which is not supported.
-    UnsupportedCoding,
+    UnsupportedContentEncoding,
     /// Well-formed, but a value is invalid.
     Invalid(&'static str),
     TooManyRequests {
@@ -176,7 +176,7 @@ impl Error {
     /// Returns a copy of kind and detail, without fields and source, to answer several callers with one
     /// error.
     #[must_use]
-    pub fn retold(&self) -> Self {
+    pub fn without_source(&self) -> Self {
         Error::new(self.kind(), self.0.detail.clone())
     }
 

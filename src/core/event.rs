@@ -40,13 +40,13 @@ impl StockChange {
 /// An event as an operation emits it inside its transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Stock changes of up to [`Event::MOST_PRODUCTS`] products.
+    /// Stock changes of up to [`Event::MAX_PRODUCTS`] products.
     Inventory(Vec<StockChange>),
 }
 
 impl Event {
     /// The maximum number of changes in one event.
-    pub const MOST_PRODUCTS: usize = 200;
+    pub const MAX_PRODUCTS: usize = 200;
 }
 
 /// A committed event with its sequence number.

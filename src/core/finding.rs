@@ -7,10 +7,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 /// The maximum number of reported findings per check.
-pub const MOST: usize = 1000;
+pub const MAX_FINDINGS: usize = 1000;
 
-/// The `LIMIT` of a check's query: one more than [`MOST`], to detect that there are more.
-pub const ASKED: i64 = 1001;
+/// The `LIMIT` of a check's query: one more than [`MAX_FINDINGS`], to detect that there are more.
+pub const FINDINGS_QUERY_LIMIT: i64 = 1001;
 
 /// A row that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,42 +24,42 @@ pub struct Finding {
     pub repaired: bool,
     /// Set if `--repair` can fix the row without a person.
     #[serde(skip)]
-    pub mendable: Option<Mendable>,
+    pub repairable: Option<Repairable>,
 }
 
 /// A row whose correct content follows from the rest of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mendable {
+pub enum Repairable {
     /// The single row that the check covers.
     Only,
     Row(Uuid),
 }
 
 impl Finding {
-    /// Returns a finding that is not repairable. [`Findings::enter`] sets its check.
-    pub fn about(row: String, says: String) -> Finding {
+    /// Returns a finding that is not repairable. [`Findings::record`] sets its check.
+    pub fn new(row: String, says: String) -> Finding {
         Finding {
             check: "",
             row,
             says,
             repaired: false,
-            mendable: None,
+            repairable: None,
         }
     }
 
     /// Marks the finding as repairable.
     #[must_use]
-    pub fn mendable(self, by: Mendable) -> Finding {
+    pub fn repairable(self, by: Repairable) -> Finding {
         Finding {
-            mendable: Some(by),
+            repairable: Some(by),
             ..self
         }
     }
 
     /// Returns the id of the row if the finding is repairable and belongs to `check`.
-    pub fn row_to_mend(&self, check: &str) -> Option<Uuid> {
-        match self.mendable {
-            Some(Mendable::Row(id)) if self.check == check => Some(id),
+    pub fn repairable_row(&self, check: &str) -> Option<Uuid> {
+        match self.repairable {
+            Some(Repairable::Row(id)) if self.check == check => Some(id),
             _ => None,
         }
     }
@@ -72,19 +72,19 @@ pub struct Findings {
     pub checks: usize,
     pub all: Vec<Finding>,
     /// The checks with more findings than reported.
-    pub cut: Vec<&'static str>,
+    pub truncated: Vec<&'static str>,
 }
 
 impl Findings {
     /// Adds the findings of one check.
-    pub fn enter(&mut self, check: &'static str, found: impl IntoIterator<Item = Finding>) {
+    pub fn record(&mut self, check: &'static str, found: impl IntoIterator<Item = Finding>) {
         let mut found = found.into_iter();
-        let reported = found.by_ref().take(MOST);
+        let reported = found.by_ref().take(MAX_FINDINGS);
         self.all
             .extend(reported.map(|finding| Finding { check, ..finding }));
         self.checks += 1;
         if found.next().is_some() {
-            self.cut.push(check);
+            self.truncated.push(check);
         }
     }
 }

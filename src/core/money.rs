@@ -21,8 +21,8 @@ macro_rules! whole {
         pub struct $name(i64);
 
         impl $name {
-            pub const LEAST: i64 = $min;
-            pub const MOST: i64 = $max;
+            pub const MIN: i64 = $min;
+            pub const MAX: i64 = $max;
 
             pub const fn get(self) -> i64 {
                 self.0
@@ -53,8 +53,8 @@ macro_rules! whole {
                 ObjectBuilder::new()
                     .schema_type(Type::Integer)
                     .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-                    .minimum(Some($crate::core::money::bound($name::LEAST)))
-                    .maximum(Some($crate::core::money::bound($name::MOST)))
+                    .minimum(Some($crate::core::money::bound($name::MIN)))
+                    .maximum(Some($crate::core::money::bound($name::MAX)))
                     .into()
             }
         }
@@ -135,12 +135,12 @@ impl Money {
 
     /// Returns `self - other`, or zero if `other` is larger.
     #[must_use]
-    pub fn less(self, other: Money) -> Money {
+    pub fn saturating_sub(self, other: Money) -> Money {
         Money((self.0 - other.0).max(0))
     }
 
     /// Formats the amount for people: `INR 2,598.00`, with the currency's number of decimals (ISO 4217).
-    pub fn written(self, currency: Currency) -> String {
+    pub fn format(self, currency: Currency) -> String {
         let digits = decimals(self.0, currency);
         let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
         let mut text = format!("{} ", currency.code());
@@ -175,7 +175,7 @@ impl Amount {
     ///
     /// Errors: a message with the range and the unit.
     pub fn parse(text: &str, currency: Currency) -> Result<Amount, String> {
-        parse(text).ok_or_else(|| rule(currency, Amount::LEAST, Amount::MOST))
+        parse(text).ok_or_else(|| rule(currency, Amount::MIN, Amount::MAX))
     }
 }
 
@@ -189,7 +189,7 @@ impl Price {
 
     /// Returns the error message for an invalid price, with the range and the unit.
     pub fn rule(currency: Currency) -> String {
-        rule(currency, Price::LEAST, Price::MOST)
+        rule(currency, Price::MIN, Price::MAX)
     }
 
     /// Returns the price of `quantity` pieces. Errors: `validation-failed` if it exceeds [`MAX_AMOUNT`].

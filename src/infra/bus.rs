@@ -18,7 +18,7 @@ use crate::{
     core::{
         error::{Error, Result},
         event::Committed,
-        finding::{ASKED, Finding, Findings},
+        finding::{FINDINGS_QUERY_LIMIT, Finding, Findings},
     },
     infra::db::{Db, Row, Tx, params},
 };
@@ -213,7 +213,7 @@ pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
 
 /// Deletes events older than `span`. The newest event always stays, so that sequence numbers never restart.
 /// Returns the number of deleted events.
-pub fn forget_before(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
+pub fn delete_older_than(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
     let before = tx.now().0 - i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     tx.execute(
         // Deletes a prefix only, even if the clock was set back: listeners would not notice a gap.
@@ -230,15 +230,15 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         "SELECT seq, before FROM (
              SELECT seq, lag(seq) OVER (ORDER BY seq) AS before FROM events
          ) numbered WHERE seq <> before + 1 ORDER BY seq LIMIT ?1",
-        params![ASKED],
+        params![FINDINGS_QUERY_LIMIT],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let gaps = gaps.into_iter().map(|(seq, before)| {
         let remedy = "clients that followed the stock since before it should reload the products";
         let says = format!("the previous event is {before}, not {}; {remedy}", seq - 1);
-        Finding::about(format!("event {seq}"), says)
+        Finding::new(format!("event {seq}"), says)
     });
-    findings.enter("event-sequence", gaps);
+    findings.record("event-sequence", gaps);
     Ok(())
 }
 

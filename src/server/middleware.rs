@@ -250,7 +250,9 @@ async fn run(router: Router, request: Request<Body>) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, response).await {
         Ok(Ok(Ok(response))) => response,
         Ok(Err(_)) => Error::internal("a handler panicked").into_response(),
-        Err(_) => Error::new(Kind::TooSlow, "the request did not complete in time").into_response(),
+        Err(_) => {
+            Error::new(Kind::RequestTimeout, "the request did not complete in time").into_response()
+        }
     }
 }
 

@@ -13,12 +13,12 @@ const LOG_EVERY: i64 = 20_000;
 /// batches. If interrupted, the next start continues.
 pub(super) async fn update_search_keys(db: &Db) -> Result<()> {
     let begin = db
-        .write("catalog.begin_refolding", catalog::begin_refolding)
+        .write("catalog.begin_reindex", catalog::begin_reindex)
         .await?;
     let (mut after, mut done, total) = (begin.after, begin.done, begin.total);
     let mut logged = done;
-    let from = |after| move |tx: &mut Tx<'_>| catalog::refold_from(tx, after);
-    while let Some((last, count)) = db.write("catalog.refold_from", from(after)).await? {
+    let from = |after| move |tx: &mut Tx<'_>| catalog::reindex_batch(tx, after);
+    while let Some((last, count)) = db.write("catalog.reindex_batch", from(after)).await? {
         if after == begin.after {
             tracing::info!(
                 done,
@@ -33,11 +33,11 @@ pub(super) async fn update_search_keys(db: &Db) -> Result<()> {
         }
     }
     if begin.is_outdated {
-        db.write("catalog.finish_refolding", catalog::finish_refolding)
+        db.write("catalog.finish_reindex", catalog::finish_reindex)
             .await?;
     }
     if after != begin.after {
-        db.write("catalog.merge_words", catalog::merge_words)
+        db.write("catalog.merge_search_index", catalog::merge_search_index)
             .await?;
         tracing::info!(done, total, "updated the search keys of products");
     }

@@ -20,8 +20,8 @@ use crate::{
         ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms},
         web::{
             BlockingPool, DedicatedThread, KeyedLocks, Permits, body::BodyBudget,
-            client_quota::ClientQuota, jwt::Tokens, keyed_hash::KeyedHash, limits::Limits,
-            single_flight::SharedCheck,
+            client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
+            limits::RateLimits, single_flight::SharedCheck,
         },
     },
 };
@@ -98,7 +98,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         None => gateway::from_config(&config)?,
     };
     let storage = db::Options {
-        folder: if is_shared {
+        image_folder: if is_shared {
             image_store_id(&*images, home)?
         } else {
             None
@@ -138,16 +138,16 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     Ok(Arc::new(App {
         bus: Bus::start(db.clone(), stopping.clone()).await?,
         networks: KeyedHash::new(&jwt_secrets, "known networks"),
-        tokens: Tokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
+        tokens: AccessTokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
         images,
         gateway: gateway.unwrap_or_else(|| Arc::new(Mock::new(db.clone(), rng.clone()))),
         mailer,
         sms,
         hash_pool: BlockingPool::new(accounts::hashing_slots(cores), 256),
         image_pool: DedicatedThread::start("images", 32)?,
-        upload_permits: Permits::new(media::STORED_LIMIT / 1024, 64),
+        upload_permits: Permits::new(media::MAX_STORED_SIZE / 1024, 64),
         resize_locks: KeyedLocks::default(),
-        limits: Limits::new(is_limited),
+        limits: RateLimits::new(is_limited),
         sockets: ClientQuota::new(
             is_limited.then_some(config.sockets_per_address),
             max_connections.div_ceil(2),
@@ -178,7 +178,7 @@ pub async fn look(config: &Config) -> Result<bool> {
     mailer::from_config(config, &Home::at(&config.data_dir), false)?;
     image_store::remote(config, &Clock::system())?;
     gateway::from_config(config)?;
-    location(config)?.look().await
+    location(config)?.check().await
 }
 
 /// Returns the configured database.

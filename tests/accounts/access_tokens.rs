@@ -87,7 +87,7 @@ storage_test! {
         for token in forged {
             let answer = shop.bearer(&token).get("/me").await;
             assert_eq!(answer.status, 401, "{token}");
-            answer.is_problem(401, "unauthorized");
+            answer.assert_problem(401, "unauthorized");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
     }
@@ -154,7 +154,7 @@ storage_test! {
         shop.advance_clock(Duration::from_secs(15 * 60 - 1));
         assert_eq!(ada.get("/me").await.status, 200);
         shop.advance_clock(Duration::from_secs(1 + 6));
-        ada.get("/me").await.is_problem(401, "unauthorized");
+        ada.get("/me").await.assert_problem(401, "unauthorized");
     }
 
     async fn access_and_refresh_tokens_are_not_interchangeable(shop: TestShop) {
@@ -162,9 +162,9 @@ storage_test! {
         let body = json!({ "email": "ada@example.com", "password": PASSWORD });
         let signed_in = shop.anonymous().post("/auth/login", body).await;
         let (access, refresh) = (signed_in.text("/accessToken"), signed_in.text("/refreshToken"));
-        shop.bearer(&refresh).get("/me").await.is_problem(401, "unauthorized");
+        shop.bearer(&refresh).get("/me").await.assert_problem(401, "unauthorized");
         let body = json!({ "refreshToken": access });
-        shop.anonymous().post("/auth/refresh", body).await.is_problem(401, "invalid-token");
+        shop.anonymous().post("/auth/refresh", body).await.assert_problem(401, "invalid-token");
         assert_eq!(shop.bearer(&access).get("/me").await.status, 200);
     }
 

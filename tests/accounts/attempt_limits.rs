@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{PASSWORD, log_in};
-use crate::support::{Answer, TestShop, postgres_test, storage_test};
+use crate::support::{TestResponse, TestShop, postgres_test, storage_test};
 
 const WRONG: &str = "wrong horse battery";
 const NEW: &str = "a brand new staple";
@@ -20,7 +20,7 @@ async fn with_limits(shop: &TestShop) -> TestShop {
     shop.with_settings(&[("rate_limit", "on")]).await
 }
 
-async fn log_in_at(shop: &TestShop, peer: &str, email: &str, password: &str) -> Answer {
+async fn log_in_at(shop: &TestShop, peer: &str, email: &str, password: &str) -> TestResponse {
     log_in(&shop.anonymous().at(peer), email, password).await
 }
 
@@ -48,7 +48,7 @@ async fn forgot(shop: &TestShop, peer: &str, email: &str) {
     assert_eq!(asked.status, 202, "{asked:?}");
 }
 
-async fn reset(shop: &TestShop, peer: &str, token: &str) -> Answer {
+async fn reset(shop: &TestShop, peer: &str, token: &str) -> TestResponse {
     let body = json!({ "token": token, "password": NEW });
     shop.anonymous()
         .at(peer)
@@ -74,7 +74,7 @@ storage_test! {
             let body = json!({ "email": email, "password": PASSWORD });
             let visitor = shop.anonymous().at(from);
             let refused = visitor.call(Method::POST, "/auth/login", &id, body).await;
-            refused.is_problem(429, "too-many-requests");
+            refused.assert_problem(429, "too-many-requests");
             let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
             assert!((1..=900).contains(&wait), "{wait}");
             assert!(refused.header("ratelimit").is_some());
@@ -82,7 +82,7 @@ storage_test! {
         }
         assert_eq!(refusals[0], refusals[1], "the same for known and unknown addresses");
         assert_eq!(log_in_at(&shop, elsewhere, ADA, PASSWORD).await.status, 200);
-        log_in_at(&shop, from, ADA, PASSWORD).await.is_problem(429, "too-many-requests");
+        log_in_at(&shop, from, ADA, PASSWORD).await.assert_problem(429, "too-many-requests");
 
         // The lockout ends with its window.
         shop.advance_clock(WINDOW + TICK);
@@ -124,9 +124,9 @@ storage_test! {
         for peer in [home, neighbour] {
             assert_eq!(log_in_at(&shop, peer, ADA, PASSWORD).await.status, 200, "{peer}");
         }
-        log_in_at(&shop, cafe, ADA, PASSWORD).await.is_problem(429, "too-many-requests");
+        log_in_at(&shop, cafe, ADA, PASSWORD).await.assert_problem(429, "too-many-requests");
         assert_eq!(attack(&shop, ADA, "203.0.114", 5).await, (0, 5), "the owner's login does not reset the count");
-        log_in_at(&shop, home, NOBODY, PASSWORD).await.is_problem(429, "too-many-requests");
+        log_in_at(&shop, home, NOBODY, PASSWORD).await.assert_problem(429, "too-many-requests");
     }
 
     async fn a_password_reset_clears_the_counts(shop: TestShop) {
@@ -141,14 +141,14 @@ storage_test! {
         assert_eq!(log_in_at(&shop, cafe, ADA, PASSWORD).await.status, 429);
 
         forgot(&shop, cafe, ADA).await;
-        let token = shop.token_mailed(ADA).await;
+        let token = shop.emailed_token(ADA).await;
         assert_eq!(reset(&shop, cafe, &token).await.status, 204);
         assert_eq!(log_in_at(&shop, cafe, ADA, NEW).await.status, 200);
         assert_eq!(log_in_at(&shop, "233.252.0.1", ADA, NEW).await.status, 200, "both counts");
 
         // The networks known before the reset may be the attacker's.
         assert_eq!(attack(&shop, ADA, "203.0.114", 65).await, (60, 5));
-        log_in_at(&shop, home, ADA, NEW).await.is_problem(429, "too-many-requests");
+        log_in_at(&shop, home, ADA, NEW).await.assert_problem(429, "too-many-requests");
         assert_eq!(log_in_at(&shop, "192.0.2.200", ADA, NEW).await.status, 200);
     }
 
@@ -168,7 +168,7 @@ storage_test! {
         shop::worker::clean_up(&shop.app).await;
         assert_eq!(attack(&shop, ADA, "203.0.113", 61).await, (60, 1));
         let late = log_in_at(&shop, "2001:db8:1:ff::1", ADA, PASSWORD).await;
-        late.is_problem(429, "too-many-requests");
+        late.assert_problem(429, "too-many-requests");
         assert_eq!(log_in_at(&shop, "198.51.100.250", ADA, PASSWORD).await.status, 200);
 
         shop.advance_clock(Duration::from_hours(91 * 24));
@@ -241,23 +241,23 @@ storage_test! {
             forgot(&shop, "203.0.113.1", ADA).await;
             forgot(&shop, "203.0.113.1", NOBODY).await;
         }
-        assert_eq!(shop.mails().await.len(), 5);
+        assert_eq!(shop.sent_emails().await.len(), 5);
         forgot(&shop, "198.51.100.7", ADA).await;
-        assert_eq!(shop.mails().await.len(), 6);
+        assert_eq!(shop.sent_emails().await.len(), 6);
         for network in 2..=9 {
             for _ in 0..3 {
                 forgot(&shop, &format!("203.0.113.{network}"), ADA).await;
             }
         }
-        let emails = shop.mails().await;
+        let emails = shop.sent_emails().await;
         assert_eq!(emails.len(), 20, "over all networks");
         // The last link works for an hour: the owner is not locked out.
-        let token = shop.token_mailed(ADA).await;
+        let token = shop.emailed_token(ADA).await;
         assert_eq!(reset(&shop, "198.51.100.7", &token).await.status, 204);
         shop.advance_clock(Duration::from_hours(1) + TICK);
         forgot(&shop, "203.0.113.1", ADA).await;
         // One more is the notification of the changed password.
-        assert_eq!(shop.mails().await.len(), 22);
+        assert_eq!(shop.sent_emails().await.len(), 22);
     }
 
     async fn codes_are_limited_by_account_number_and_network(shop: TestShop) {

@@ -23,7 +23,7 @@ storage_test! {
         let second = shop.customer("second").await;
         set_role(&shop, "second@example.com", Role::Admin).await.unwrap();
         // A promotion ends sessions, too: the next login has the new role.
-        second.get("/me").await.is_problem(401, "unauthorized");
+        second.get("/me").await.assert_problem(401, "unauthorized");
 
         let signed_in = log_in(&shop.anonymous(), "second@example.com", PASSWORD).await;
         assert_eq!(signed_in.text("/user/role"), "ADMIN");
@@ -31,10 +31,10 @@ storage_test! {
         assert_eq!(second.get("/admin/orders").await.status, 200);
 
         set_role(&shop, "second@example.com", Role::Customer).await.unwrap();
-        second.get("/admin/orders").await.is_problem(401, "unauthorized");
-        second.get("/me").await.is_problem(401, "unauthorized");
+        second.get("/admin/orders").await.assert_problem(401, "unauthorized");
+        second.get("/me").await.assert_problem(401, "unauthorized");
         let token = json!({ "refreshToken": signed_in.text("/refreshToken") });
-        shop.anonymous().post("/auth/refresh", token).await.is_problem(401, "invalid-token");
+        shop.anonymous().post("/auth/refresh", token).await.assert_problem(401, "invalid-token");
     }
 
     async fn clients_cannot_set_protected_fields(shop: TestShop) {
@@ -64,12 +64,12 @@ storage_test! {
                 body[*field] = json!(1);
                 let answer = who.post(path, body).await;
                 assert_eq!(answer.status, 422, "{path} {field}: {answer:?}");
-                answer.blames(field);
+                answer.assert_invalid_field(field);
                 assert_eq!(answer.text("/errors/0/code"), "unknown-field");
             }
         }
         let item = format!("/cart/items/{kettle}");
-        ada.patch(&item, json!({ "quantity": 1, "price": 1 })).await.blames("price");
+        ada.patch(&item, json!({ "quantity": 1, "price": 1 })).await.assert_invalid_field("price");
         assert_eq!(ada.get("/cart").await.json(), before);
         assert_eq!(ada.get("/orders").await.number("/total"), 0);
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
@@ -98,7 +98,7 @@ storage_test! {
             let (method, path) = (operation.method.clone(), operation.path_of(&id));
             let answer = bob.call(method, &path, &[], body).await;
             assert_eq!(answer.status, 404, "{operation:?}: {answer:?}");
-            answer.is_problem(404, "not-found");
+            answer.assert_problem(404, "not-found");
             checked += 1;
         }
         assert!(checked >= 4);
@@ -110,7 +110,7 @@ storage_test! {
 
         // The customer routes show an admin only their own orders.
         let admin = shop.admin().await;
-        admin.get(&path).await.is_problem(404, "not-found");
+        admin.get(&path).await.assert_problem(404, "not-found");
         assert_eq!(admin.get(&format!("/admin{path}")).await.json(), order.json());
     }
 
@@ -142,12 +142,12 @@ storage_test! {
                 let (method, path) = (&operation.method, operation.path_of(UNKNOWN_ID));
                 let answer = visitor.call(method.clone(), &path, &[], body.clone()).await;
                 assert_eq!(answer.status, 401, "{operation:?}");
-                answer.is_problem(401, "unauthorized");
+                answer.assert_problem(401, "unauthorized");
                 assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
 
                 let answer = ada.call(method.clone(), &path, &[], body).await;
                 assert_eq!(answer.status, 403, "{operation:?}");
-                answer.is_problem(403, "forbidden");
+                answer.assert_problem(403, "forbidden");
             }
         }
     }
@@ -159,10 +159,10 @@ storage_test! {
             let answer = visitor.call(method, &path, &[], Value::Null).await;
             if operation.needs_token {
                 assert_eq!(answer.status, 401, "{operation:?}");
-                answer.is_problem(401, "unauthorized");
+                answer.assert_problem(401, "unauthorized");
             } else if answer.status == 401 {
                 // The webhook requires a signature instead.
-                answer.is_problem(401, "invalid-signature");
+                answer.assert_problem(401, "invalid-signature");
             }
         }
     }
@@ -174,7 +174,7 @@ storage_test! {
             for password in ["admin", "password", "changeme", "shop", "12345678", ""] {
                 let email = format!("{name}@example.com");
                 log_in(&shop.anonymous(), &email, password).await
-                    .is_problem(401, "invalid-credentials");
+                    .assert_problem(401, "invalid-credentials");
             }
         }
     }

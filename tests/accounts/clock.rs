@@ -25,7 +25,7 @@ storage_test! {
         let visitor = shop.anonymous();
         assert_eq!(visitor.post("/auth/register", ada()).await.status, 201);
         let first = log_in(&visitor, "ada@example.com", PASSWORD).await;
-        let token = shop.token_mailed("ada@example.com").await;
+        let token = shop.emailed_token("ada@example.com").await;
 
         step_clock(&shop, false).await;
         let before = log_in(&visitor, "ada@example.com", PASSWORD).await;
@@ -39,12 +39,12 @@ storage_test! {
         step_clock(&shop, true).await;
         for signed_in in [&first, &before] {
             let ada = shop.bearer(&signed_in.text("/accessToken"));
-            ada.get("/me").await.is_problem(401, "unauthorized");
+            ada.get("/me").await.assert_problem(401, "unauthorized");
             let body = json!({ "refreshToken": signed_in.text("/refreshToken") });
-            visitor.post("/auth/refresh", body).await.is_problem(401, "invalid-token");
+            visitor.post("/auth/refresh", body).await.assert_problem(401, "invalid-token");
         }
         visitor.post("/auth/verify-email", json!({ "token": token })).await
-            .is_problem(400, "invalid-token");
+            .assert_problem(400, "invalid-token");
         let last = log_in(&visitor, "ada@example.com", PASSWORD).await;
         assert_eq!(last.status, 200, "a year later");
     }

@@ -75,7 +75,7 @@ async fn set_role(
         .await
 }
 
-async fn log_in(client: &Client<'_>, email: &str, password: &str) -> crate::support::Answer {
+async fn log_in(client: &Client<'_>, email: &str, password: &str) -> crate::support::TestResponse {
     let body = json!({ "email": email, "password": password });
     client.post("/auth/login", body).await
 }
@@ -143,7 +143,7 @@ storage_test! {
         let refreshed = visitor.post("/auth/refresh", first.clone()).await;
         assert_eq!(refreshed.status, 200);
         assert_ne!(refreshed.text("/refreshToken"), signed_in.text("/refreshToken"));
-        visitor.post("/auth/refresh", first).await.is_problem(401, "invalid-token");
+        visitor.post("/auth/refresh", first).await.assert_problem(401, "invalid-token");
 
         let second = json!({ "refreshToken": refreshed.text("/refreshToken") });
         let again = shop.bearer(&refreshed.text("/accessToken"));
@@ -152,9 +152,9 @@ storage_test! {
             assert_eq!(visitor.post("/auth/logout", second.clone()).await.status, 204);
         }
         for out in [&ada, &again] {
-            out.get("/me").await.is_problem(401, "unauthorized");
+            out.get("/me").await.assert_problem(401, "unauthorized");
         }
-        visitor.post("/auth/refresh", second).await.is_problem(401, "invalid-token");
+        visitor.post("/auth/refresh", second).await.assert_problem(401, "invalid-token");
     }
 
     async fn a_session_survives_a_restart_and_expires(shop: TestShop) {
@@ -166,7 +166,7 @@ storage_test! {
 
         shop.advance_clock(Duration::from_hours(30 * 24));
         let token = json!({ "refreshToken": signed_in.text("/refreshToken") });
-        shop.anonymous().post("/auth/refresh", token).await.is_problem(401, "invalid-token");
+        shop.anonymous().post("/auth/refresh", token).await.assert_problem(401, "invalid-token");
     }
 
     async fn spellings_of_an_address_belong_to_one_account(shop: TestShop) {
@@ -190,7 +190,7 @@ storage_test! {
         ];
         for spelling in spellings {
             let body = json!({ "email": spelling, "password": PASSWORD, "name": "Mallory" });
-            visitor.post("/auth/register", body).await.is_problem(409, "email-taken");
+            visitor.post("/auth/register", body).await.assert_problem(409, "email-taken");
 
             let signed_in = log_in(&visitor, spelling, PASSWORD).await;
             assert_eq!(signed_in.status, 200, "{spelling}: {signed_in:?}");
@@ -202,7 +202,7 @@ storage_test! {
         for spelling in ["\u{39f}\u{394}\u{39f}\u{3a3}@x.example", "\u{3bf}\u{3b4}\u{3bf}\u{3c2}@X.example"] {
             let mut body = sigma.clone();
             body["email"] = json!(spelling);
-            visitor.post("/auth/register", body).await.is_problem(409, "email-taken");
+            visitor.post("/auth/register", body).await.assert_problem(409, "email-taken");
         }
 
         let another = json!({
@@ -224,7 +224,7 @@ storage_test! {
             let body = json!({ "email": email, "password": password });
             let id = [("x-request-id", "the-same")];
             let answer = visitor.call(http::Method::POST, "/auth/login", &id, body).await;
-            answer.is_problem(401, "invalid-credentials");
+            answer.assert_problem(401, "invalid-credentials");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
             answers.push((answer.headers.clone(), answer.body.clone()));
         }
@@ -249,7 +249,7 @@ storage_test! {
             register_with_hash(&shop, &email, weak).await;
 
             let wrong = log_in(&shop.anonymous(), &email, "wrong horse battery").await;
-            wrong.is_problem(401, "invalid-credentials");
+            wrong.assert_problem(401, "invalid-credentials");
             assert_eq!(stored_hash(&shop, &email).await, weak);
 
             for _ in 0..2 {
@@ -262,7 +262,7 @@ storage_test! {
 
     async fn a_login_with_an_unknown_address_costs_a_hash_as_well(shop: TestShop) {
         shop.customer("ada").await;
-        let held = shop.hold_hashing().await;
+        let held = shop.block_hash_pool().await;
         let busy = shop.app.hash_pool.busy();
         let shop = Arc::new(shop);
         let mut all = tokio::task::JoinSet::new();
@@ -277,13 +277,13 @@ storage_test! {
         }
         drop(held);
         for answer in all.join_all().await {
-            answer.is_problem(401, "invalid-credentials");
+            answer.assert_problem(401, "invalid-credentials");
         }
     }
 
     async fn logins_fail_while_the_hash_queue_is_full(shop: TestShop) {
         shop.customer("ada").await;
-        let held = shop.hold_hashing().await;
+        let held = shop.block_hash_pool().await;
         let shop = Arc::new(shop);
         let mut all = tokio::task::JoinSet::new();
         for _ in 0..400 {
@@ -291,7 +291,7 @@ storage_test! {
             all.spawn(async move { log_in(&shop.anonymous(), "nobody@example.com", PASSWORD).await });
         }
         let rejected = all.join_next().await.unwrap().unwrap();
-        rejected.is_problem(503, "unavailable");
+        rejected.assert_problem(503, "unavailable");
         assert!(rejected.header("retry-after").is_some());
         assert_eq!(shop.anonymous().get("/products").await.status, 200);
         all.abort_all();
@@ -302,10 +302,10 @@ storage_test! {
         shop.customer("ada").await;
         let huge = "x".repeat(200_000);
         // While all hashing threads are blocked, only requests without a hash get a response.
-        let _held = shop.hold_hashing().await;
+        let _held = shop.block_hash_pool().await;
         let body = json!({ "email": "eve@example.com", "password": huge, "name": "Eve" });
-        shop.anonymous().post("/auth/register", body).await.blames("password");
-        log_in(&shop.anonymous(), "ada@example.com", &huge).await.blames("password");
+        shop.anonymous().post("/auth/register", body).await.assert_invalid_field("password");
+        log_in(&shop.anonymous(), "ada@example.com", &huge).await.assert_invalid_field("password");
     }
 
     async fn new_passwords_must_meet_the_rules(shop: TestShop) {
@@ -322,10 +322,10 @@ storage_test! {
             json!("password"), json!("Password1"), json!("QWERTYUIOP"),
             json!("\u{ff50}\u{ff41}\u{ff53}\u{ff53}\u{ff57}\u{ff4f}\u{ff52}\u{ff44}"),
         ] {
-            register("Lovelace@example.com", wrong).await.blames("password");
+            register("Lovelace@example.com", wrong).await.assert_invalid_field("password");
         }
         // Passwords and addresses are compared case-insensitively in the same way.
-        register("Καφές@example.com", json!("ο ΚΑΦΈΣ μου")).await.blames("password");
+        register("Καφές@example.com", json!("ο ΚΑΦΈΣ μου")).await.assert_invalid_field("password");
         // Lengths are counted in characters. A local part of two letters is too short for the check.
         assert_eq!(register("a1@example.com", json!("ééééüüü\u{1f511}")).await.status, 201);
         assert_eq!(register("a2@example.com", json!("y".repeat(128))).await.status, 201);
@@ -357,13 +357,13 @@ storage_test! {
             body[field] = value.clone();
             let answer = shop.anonymous().post("/auth/register", body).await;
             assert_eq!(answer.status, 422, "{value}: {answer:?}");
-            answer.blames(field);
+            answer.assert_invalid_field(field);
         }
         for field in ["name", "email", "password"] {
             let mut body = ada();
             body.as_object_mut().unwrap().remove(field);
             let answer = shop.anonymous().post("/auth/register", body).await;
-            answer.blames(field);
+            answer.assert_invalid_field(field);
             assert_eq!(answer.text("/errors/0/code"), "required");
         }
 

@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, TestShop, storage_test};
+use crate::support::{Client, TestResponse, TestShop, storage_test};
 
 const NUMBER: &str = "+919812345678";
 
-async fn set_phone(client: &Client<'_>) -> Answer {
+async fn set_phone(client: &Client<'_>) -> TestResponse {
     client.post("/me/phone", json!({ "phone": NUMBER })).await
 }
 
-async fn guess(client: &Client<'_>, code: &str) -> Answer {
+async fn guess(client: &Client<'_>, code: &str) -> TestResponse {
     client
         .post("/me/phone/verify", json!({ "code": code }))
         .await
@@ -21,7 +21,7 @@ async fn guess(client: &Client<'_>, code: &str) -> Answer {
 /// Returns the code of the latest message.
 fn code_sent(shop: &TestShop) -> String {
     let mut newest = None;
-    while let Some((to, text)) = shop.pocket.read() {
+    while let Some((to, text)) = shop.sms.read() {
         assert_eq!(to, NUMBER);
         newest = Some(text.strip_prefix("your code is ").unwrap().to_owned());
     }
@@ -57,7 +57,7 @@ storage_test! {
         set_phone(&ada).await;
         let code = code_sent(&shop);
         assert_eq!(guess(&ada, &code).await.status, 200);
-        guess(&ada, &code).await.is_problem(400, "invalid-code");
+        guess(&ada, &code).await.assert_problem(400, "invalid-code");
     }
 
     async fn a_code_allows_five_attempts(shop: TestShop) {
@@ -65,13 +65,13 @@ storage_test! {
         set_phone(&ada).await;
         let code = code_sent(&shop);
         for _ in 0..5 {
-            guess(&ada, &wrong(&code)).await.is_problem(400, "invalid-code");
+            guess(&ada, &wrong(&code)).await.assert_problem(400, "invalid-code");
         }
-        guess(&ada, &code).await.is_problem(400, "invalid-code");
+        guess(&ada, &code).await.assert_problem(400, "invalid-code");
         set_phone(&ada).await;
         let code = code_sent(&shop);
         for _ in 0..4 {
-            guess(&ada, &wrong(&code)).await.is_problem(400, "invalid-code");
+            guess(&ada, &wrong(&code)).await.assert_problem(400, "invalid-code");
         }
         assert_eq!(guess(&ada, &code).await.status, 200);
     }
@@ -89,7 +89,7 @@ storage_test! {
         assert_eq!(all.join_all().await, [400; 100]);
         let stored = &shop.raw_db().dump()["phone_codes"];
         assert_eq!(stored.len(), 1);
-        guess(&shop.bearer(&token), &code).await.is_problem(400, "invalid-code");
+        guess(&shop.bearer(&token), &code).await.assert_problem(400, "invalid-code");
     }
 
     async fn a_code_expires_after_ten_minutes(shop: TestShop) {
@@ -97,7 +97,7 @@ storage_test! {
         set_phone(&ada).await;
         let code = code_sent(&shop);
         shop.advance_clock(Duration::from_mins(10));
-        guess(&ada, &code).await.is_problem(400, "invalid-code");
+        guess(&ada, &code).await.assert_problem(400, "invalid-code");
         set_phone(&ada).await;
         let code = code_sent(&shop);
         shop.advance_clock(Duration::from_mins(4));
@@ -111,7 +111,7 @@ storage_test! {
         set_phone(&ada).await;
         let second = code_sent(&shop);
         assert_ne!(first, second);
-        guess(&ada, &first).await.is_problem(400, "invalid-code");
+        guess(&ada, &first).await.assert_problem(400, "invalid-code");
         assert_eq!(guess(&ada, &second).await.status, 200);
     }
 
@@ -127,7 +127,7 @@ storage_test! {
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         set_phone(&ada).await;
         let code = code_sent(&shop);
-        guess(&bob, &code).await.is_problem(400, "invalid-code");
+        guess(&bob, &code).await.assert_problem(400, "invalid-code");
         assert_eq!(guess(&ada, &code).await.status, 200);
     }
 
@@ -153,13 +153,13 @@ storage_test! {
         ] {
             let refused = ada.post("/me/phone", json!({ "phone": wrong })).await;
             assert_eq!(refused.status, 422, "{wrong}: {refused:?}");
-            refused.blames("phone");
+            refused.assert_invalid_field("phone");
         }
         assert_eq!(ada.get("/me").await.json()["phone"], Value::Null);
-        assert!(shop.pocket.read().is_none());
+        assert!(shop.sms.read().is_none());
         for wrong in ["", "12345", "1234567", "abcdef", "\0"] {
-            guess(&ada, wrong).await.is_problem(400, "invalid-code");
+            guess(&ada, wrong).await.assert_problem(400, "invalid-code");
         }
-        guess(&shop.anonymous(), "123456").await.is_problem(401, "unauthorized");
+        guess(&shop.anonymous(), "123456").await.assert_problem(401, "unauthorized");
     }
 }

@@ -6,43 +6,48 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{PASSWORD, log_in};
-use crate::support::{Answer, TestShop, storage_test};
+use crate::support::{TestResponse, TestShop, storage_test};
 
 /// Signs in again; returns the response.
-async fn sign_in(shop: &TestShop, name: &str) -> Answer {
+async fn sign_in(shop: &TestShop, name: &str) -> TestResponse {
     let signed_in = log_in(&shop.anonymous(), &format!("{name}@example.com"), PASSWORD).await;
     assert_eq!(signed_in.status, 200, "{signed_in:?}");
     signed_in
 }
 
-async fn refresh(shop: &TestShop, token: &str) -> Answer {
+async fn refresh(shop: &TestShop, token: &str) -> TestResponse {
     let body = json!({ "refreshToken": token });
     shop.anonymous().post("/auth/refresh", body).await
 }
 
 /// Whether the access token of a login is valid.
-async fn is_active(shop: &TestShop, signed_in: &Answer) -> bool {
+async fn is_active(shop: &TestShop, signed_in: &TestResponse) -> bool {
     let me = shop
         .bearer(&signed_in.text("/accessToken"))
         .get("/me")
         .await;
     if me.status != 200 {
-        me.is_problem(401, "unauthorized");
+        me.assert_problem(401, "unauthorized");
     }
     me.status == 200
 }
 
 /// Asserts that both tokens of a login are rejected.
-async fn assert_ended(shop: &TestShop, signed_in: &Answer) {
+async fn assert_ended(shop: &TestShop, signed_in: &TestResponse) {
     assert!(
         !is_active(shop, signed_in).await,
         "the access token is still valid"
     );
     let again = refresh(shop, &signed_in.text("/refreshToken")).await;
-    again.is_problem(401, "invalid-token");
+    again.assert_problem(401, "invalid-token");
 }
 
-async fn change_password(shop: &TestShop, by: &Answer, current: &str, new: &str) -> Answer {
+async fn change_password(
+    shop: &TestShop,
+    by: &TestResponse,
+    current: &str,
+    new: &str,
+) -> TestResponse {
     let body = json!({ "currentPassword": current, "newPassword": new });
     let client = shop.bearer(&by.text("/accessToken"));
     client.call(Method::PUT, "/me/password", &[], body).await
@@ -57,7 +62,7 @@ storage_test! {
         let third = refresh(&shop, &second.text("/refreshToken")).await;
         assert_eq!(third.status, 200);
 
-        refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
+        refresh(&shop, &first.text("/refreshToken")).await.assert_problem(401, "invalid-token");
         for signed_in in [&first, &second, &third] {
             assert_ended(&shop, signed_in).await;
         }
@@ -69,10 +74,10 @@ storage_test! {
         let first = sign_in(&shop, "ada").await;
         let second = refresh(&shop, &first.text("/refreshToken")).await;
         shop.advance_clock(Duration::from_secs(10));
-        refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
+        refresh(&shop, &first.text("/refreshToken")).await.assert_problem(401, "invalid-token");
         assert!(is_active(&shop, &second).await, "the response may have been lost");
         shop.advance_clock(Duration::from_millis(1));
-        refresh(&shop, &first.text("/refreshToken")).await.is_problem(401, "invalid-token");
+        refresh(&shop, &first.text("/refreshToken")).await.assert_problem(401, "invalid-token");
         assert_ended(&shop, &second).await;
     }
 
@@ -88,7 +93,7 @@ storage_test! {
         let answers = both.join_all().await;
         let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
         assert_eq!((won.len(), lost.len()), (1, 1), "{answers:?}");
-        lost[0].is_problem(401, "invalid-token");
+        lost[0].assert_problem(401, "invalid-token");
         assert!(is_active(&shop, won[0]).await);
         assert_eq!(refresh(&shop, &won[0].text("/refreshToken")).await.status, 200);
     }
@@ -124,10 +129,10 @@ storage_test! {
 
         let visitor = shop.anonymous();
         let old = log_in(&visitor, "ada@example.com", PASSWORD).await;
-        old.is_problem(401, "invalid-credentials");
+        old.assert_problem(401, "invalid-credentials");
         let new = log_in(&visitor, "ada@example.com", "a brand new staple").await;
         assert_eq!(new.status, 200);
-        let emails = shop.mails().await;
+        let emails = shop.sent_emails().await;
         let notices: Vec<_> = emails.iter().filter(|it| it.subject.contains("password")).collect();
         assert_eq!(notices.len(), 1, "{emails:?}");
         assert_eq!(notices[0].to, "ada@example.com");
@@ -139,17 +144,17 @@ storage_test! {
         for wrong in ["wrong horse battery", "", "x"] {
             let refused = change_password(&shop, &laptop, wrong, "a brand new staple").await;
             assert_eq!(refused.status, 422, "{refused:?}");
-            refused.blames("currentPassword");
+            refused.assert_invalid_field("currentPassword");
         }
         for weak in ["short", "password1", "I am ada@home", &"x".repeat(129)] {
             let refused = change_password(&shop, &laptop, PASSWORD, weak).await;
             assert_eq!(refused.status, 422, "{weak}: {refused:?}");
-            refused.blames("newPassword");
+            refused.assert_invalid_field("newPassword");
         }
-        assert!(shop.mails().await.is_empty());
+        assert!(shop.sent_emails().await.is_empty());
         let nobody = shop.anonymous();
         let body = json!({ "currentPassword": PASSWORD, "newPassword": "a brand new staple" });
-        nobody.call(Method::PUT, "/me/password", &[], body).await.is_problem(401, "unauthorized");
+        nobody.call(Method::PUT, "/me/password", &[], body).await.assert_problem(401, "unauthorized");
     }
 
     async fn a_disabled_account_cannot_sign_in(shop: TestShop) {
@@ -164,11 +169,11 @@ storage_test! {
         let disabled = visitor.call(Method::POST, "/auth/login", &id, body).await;
         let body = json!({ "email": "nobody@example.com", "password": PASSWORD });
         let unknown = visitor.call(Method::POST, "/auth/login", &id, body).await;
-        disabled.is_problem(401, "invalid-credentials");
+        disabled.assert_problem(401, "invalid-credentials");
         assert_eq!((disabled.headers, disabled.body), (unknown.headers, unknown.body));
         let forgot = json!({ "email": "ada@example.com" });
         assert_eq!(visitor.post("/auth/forgot-password", forgot).await.status, 202);
-        assert!(shop.mails().await.is_empty(), "a disabled account gets no reset link");
+        assert!(shop.sent_emails().await.is_empty(), "a disabled account gets no reset link");
 
         assert!(shop.run(&["admin", "user", "enable", "ada@example.com"]).status.success());
         sign_in(&shop, "ada").await;
@@ -209,7 +214,7 @@ storage_test! {
         shop.customer("ada").await;
         // The password is changed while its verification waits for a blocked hashing thread.
         let shop = Arc::new(shop);
-        let held = shop.hold_hashing().await;
+        let held = shop.block_hash_pool().await;
         let busy = shop.app.hash_pool.busy();
         let late = {
             let shop = Arc::clone(&shop);
@@ -227,7 +232,7 @@ storage_test! {
         });
         set.await.unwrap();
         drop(held);
-        late.await.unwrap().is_problem(401, "invalid-credentials");
+        late.await.unwrap().assert_problem(401, "invalid-credentials");
     }
 
     async fn expired_sessions_and_spent_tokens_are_deleted(shop: TestShop) {
@@ -248,11 +253,11 @@ storage_test! {
         assert_eq!((renamed.status, renamed.text("/name")), (200, "Ada Lovelace".to_owned()));
         assert_eq!(ada.get("/me").await.json(), renamed.json());
         for wrong in [json!(""), json!("a\nb"), json!("x".repeat(201)), Value::Null] {
-            ada.patch("/me", json!({ "name": wrong })).await.blames("name");
+            ada.patch("/me", json!({ "name": wrong })).await.assert_invalid_field("name");
         }
         for read_only in ["email", "role", "isEmailVerified", "phone", "password"] {
-            ada.patch("/me", json!({ "name": "Ada", read_only: "x" })).await.blames(read_only);
+            ada.patch("/me", json!({ "name": "Ada", read_only: "x" })).await.assert_invalid_field(read_only);
         }
-        shop.anonymous().patch("/me", json!({ "name": "X" })).await.is_problem(401, "unauthorized");
+        shop.anonymous().patch("/me", json!({ "name": "X" })).await.assert_problem(401, "unauthorized");
     }
 }

@@ -6,9 +6,9 @@ use http::Method;
 use serde_json::{Value, json};
 use shop::domain::accounts::Role;
 
-use crate::support::{Answer, Client, storage_test};
+use crate::support::{Client, TestResponse, storage_test};
 
-async fn set_role(by: &Client<'_>, id: &str, role: &str) -> Answer {
+async fn set_role(by: &Client<'_>, id: &str, role: &str) -> TestResponse {
     by.patch(&format!("/admin/users/{id}"), json!({ "role": role }))
         .await
 }
@@ -37,7 +37,7 @@ storage_test! {
         assert_eq!((found.number("/total"), found.text("/data/0/email")), (1, "bob@example.com".to_owned()));
         assert_eq!(admin.get("/admin/users?email=nobody%40example.com").await.number("/total"), 0);
         for wrong in ["?email=bob", "?role=ADMIN", "?limit=0", "?email=%00%40example.com"] {
-            admin.get(&format!("/admin/users{wrong}")).await.is_problem(400, "invalid-query");
+            admin.get(&format!("/admin/users{wrong}")).await.assert_problem(400, "invalid-query");
         }
     }
 
@@ -46,28 +46,28 @@ storage_test! {
         let id = id_of(&bob).await;
         let changed = set_role(&admin, &id, "ADMIN").await;
         assert_eq!((changed.status, changed.text("/role"), changed.text("/id")), (200, "ADMIN".to_owned(), id.clone()));
-        bob.get("/me").await.is_problem(401, "unauthorized");
+        bob.get("/me").await.assert_problem(401, "unauthorized");
         let bob = shop.customer("bob").await;
         assert_eq!(bob.get("/admin/users").await.status, 200);
         for wrong in [json!("BOSS"), json!("admin"), json!(1), Value::Null] {
             let path = format!("/admin/users/{id}");
-            admin.patch(&path, json!({ "role": wrong })).await.blames("role");
+            admin.patch(&path, json!({ "role": wrong })).await.assert_invalid_field("role");
         }
         let unknown = set_role(&admin, "01900000-0000-7000-8000-000000000000", "ADMIN").await;
-        unknown.is_problem(404, "not-found");
+        unknown.assert_problem(404, "not-found");
     }
 
     async fn the_last_admin_can_be_neither_demoted_nor_disabled(shop: TestShop) {
         let admin = shop.admin().await;
         let id = id_of(&admin).await;
-        set_role(&admin, &id, "CUSTOMER").await.is_problem(409, "last-admin");
+        set_role(&admin, &id, "CUSTOMER").await.assert_problem(409, "last-admin");
         assert!(!shop.run(&["admin", "user", "disable", "admin@example.com"]).status.success());
         assert_eq!(admin.get("/me").await.status, 200, "nothing was changed");
 
         let bob = shop.sign_in("bob", Role::Admin).await;
         assert!(shop.run(&["admin", "user", "disable", "bob@example.com"]).status.success());
-        bob.get("/me").await.is_problem(401, "unauthorized");
-        set_role(&admin, &id, "CUSTOMER").await.is_problem(409, "last-admin");
+        bob.get("/me").await.assert_problem(401, "unauthorized");
+        set_role(&admin, &id, "CUSTOMER").await.assert_problem(409, "last-admin");
     }
 
     async fn two_admins_who_demote_each_other_leave_one_admin(shop: TestShop) {
@@ -98,6 +98,6 @@ storage_test! {
         let id = id_of(&bob).await;
         assert_eq!(set_role(&admin, &id, "CUSTOMER").await.status, 200);
         let body = json!({ "name": "Kettle", "price": 1 });
-        bob.call(Method::POST, "/products", &[], body).await.is_problem(401, "unauthorized");
+        bob.call(Method::POST, "/products", &[], body).await.assert_problem(401, "unauthorized");
     }
 }

@@ -11,7 +11,8 @@ use proptest::{
 use shop::{
     core::money::{Currency, Price, Stock},
     domain::catalog::{
-        self, CategoryName, Description, Fault, Imported, NewProduct, ProductName, Sheet,
+        self, CategoryName, Description, ImportFile, ImportSummary, NewProduct, ProductName,
+        RowError,
     },
 };
 
@@ -48,7 +49,7 @@ fn line() -> impl Strategy<Value = String> {
 
 fn test_product() -> impl Strategy<Value = TestProduct> {
     let category = option::of(prop_oneof![line(), "[=']?[a-c]"]);
-    let numbers = (1..=Price::MOST, 0..=Stock::MOST);
+    let numbers = (1..=Price::MAX, 0..=Stock::MAX);
     (line(), text(), numbers, category).prop_map(|(name, description, (price, stock), category)| {
         TestProduct {
             name,
@@ -91,7 +92,7 @@ async fn export(shop: &TestShop) -> Vec<u8> {
     let app = Arc::clone(&shop.app);
     let exported = shop.app.db.long_read("test.export", move |tx| {
         let sheet = Arc::new(Mutex::new(Vec::new()));
-        let mut writer = catalog::Writer::new(Shared(Arc::clone(&sheet)))?;
+        let mut writer = catalog::CsvWriter::new(Shared(Arc::clone(&sheet)))?;
         catalog::export(tx, &app, |_| {}, |product| writer.write(product))?;
         writer.finish()?;
         Ok(std::mem::take(&mut *sheet.lock().unwrap()))
@@ -111,14 +112,14 @@ impl std::io::Write for Shared {
     }
 }
 
-async fn import(shop: &TestShop, file: &[u8]) -> Result<Imported, Vec<Fault>> {
-    let sheet = Arc::new(Sheet::read(file, Currency::INR, |_| {}));
+async fn import(shop: &TestShop, file: &[u8]) -> Result<ImportSummary, Vec<RowError>> {
+    let sheet = Arc::new(ImportFile::read(file, Currency::INR, |_| {}));
     let db = &shop.app.db;
     let looked = Arc::clone(&sheet);
-    let survey = db.long_read("test.survey", move |tx| catalog::survey(tx, &looked));
+    let survey = db.long_read("test.survey", move |tx| catalog::plan_import(tx, &looked));
     let survey = survey.await.unwrap();
-    if !survey.faults.is_empty() {
-        return Err(survey.faults);
+    if !survey.row_errors.is_empty() {
+        return Err(survey.row_errors);
     }
     let imported = db.write("test.import", move |tx| {
         catalog::import(tx, &sheet, &survey, |_| {})
@@ -163,8 +164,8 @@ storage_test! {
                 })
                 .unwrap();
         });
-        shop.raw_db().assert_sound();
-        other.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
+        other.raw_db().assert_invariants();
     }
 }
 
@@ -280,11 +281,11 @@ fn line_numbers_are_those_of_an_editor() {
             let mark = if bom { "\u{feff}" } else { "" };
             let before = format!("{mark}{head}{end}{pieces}{end}");
             let file = format!("{before},Kettle,,free,0,,");
-            let sheet = Sheet::read(file.as_bytes(), Currency::INR, |_| {});
+            let sheet = ImportFile::read(file.as_bytes(), Currency::INR, |_| {});
             // Counts the line ends before the row, each kind as one.
             let plain = before.replace("\r\n", "\n").replace('\r', "\n");
             let line = plain.matches('\n').count() as u64 + 1;
-            let last = sheet.faults().last().unwrap();
+            let last = sheet.row_errors().last().unwrap();
             assert_eq!(
                 (last.line, last.why.contains("`price`")),
                 (line, true),

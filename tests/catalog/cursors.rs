@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::lists::names;
-use crate::support::{Answer, TestShop, forge_cursor, storage_test};
+use crate::support::{TestResponse, TestShop, forge_cursor, storage_test};
 
 const SORTS: [&str; 6] = [
     "price",
@@ -32,7 +32,7 @@ async fn seed_products(shop: &TestShop, count: usize) -> Vec<String> {
     ids
 }
 
-fn ids(answer: &Answer) -> Vec<String> {
+fn ids(answer: &TestResponse) -> Vec<String> {
     assert_eq!(answer.status, 200, "{answer:?}");
     let json = answer.json();
     let data = json["data"].as_array().unwrap().iter();
@@ -138,7 +138,7 @@ storage_test! {
             "cursor=e30".to_owned(), "cursor=%00".to_owned(), format!("cursor={}", "A".repeat(5000)),
         ] {
             let refused = visitor.get(&format!("/products?{query}")).await;
-            refused.is_problem(400, "invalid-query");
+            refused.assert_problem(400, "invalid-query");
         }
     }
 
@@ -165,10 +165,10 @@ storage_test! {
                 for key in [wrong, json!(1.5), json!(1e300), json!(null), json!([1]), json!({}), json!("a\0")] {
                     let refused = send(json!({ "key": key })).await;
                     assert_eq!(refused.status, 400, "{query} {key}: {refused:?}");
-                    refused.is_problem(400, "invalid-query");
+                    refused.assert_problem(400, "invalid-query");
                 }
                 for id in [json!(7), json!(null), json!("7"), json!("' OR 1=1 --")] {
-                    send(json!({ "id": id })).await.is_problem(400, "invalid-query");
+                    send(json!({ "id": id })).await.assert_problem(400, "invalid-query");
                 }
             }
         }

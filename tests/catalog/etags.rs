@@ -38,7 +38,7 @@ storage_test! {
             assert_eq!(changed.status, 200, "{form}: {changed:?}");
             // The same variant of the previous version.
             patch_if(&admin, &kettle, form, json!({ "stockQuantity": 1 })).await
-                .is_problem(412, "precondition-failed");
+                .assert_problem(412, "precondition-failed");
         }
         let (_, tag) = get_with_etag(&shop, &kettle).await;
         let bare = tag.trim_matches('"');
@@ -48,7 +48,7 @@ storage_test! {
             "\"-gzip\"".to_owned(), "\"\"".to_owned(), "W/".to_owned(),
         ] {
             patch_if(&admin, &kettle, &other, json!({ "price": 1 })).await
-                .is_problem(412, "precondition-failed");
+                .assert_problem(412, "precondition-failed");
         }
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{category, get_with_etag};
 use crate::support::{
-    Answer, Client, Form, TestShop,
-    pictures::{SECRET_PLACE, jpeg_from_a_phone, picture, png, png_bomb, png_with_a_place},
+    Client, Form, TestResponse, TestShop,
+    images::{SECRET_LOCATION, phone_jpeg, png, png_bomb, png_with_location, test_image},
     snapshot, storage_test,
 };
 
@@ -15,7 +15,7 @@ fn kettle() -> Form {
     Form::default().text("name", "Kettle").text("price", "500")
 }
 
-async fn create(client: &Client<'_>, form: Form) -> Answer {
+async fn create(client: &Client<'_>, form: Form) -> TestResponse {
     client.upload(Method::POST, "/products", &[], form).await
 }
 
@@ -31,7 +31,7 @@ fn stored_files(shop: &TestShop) -> usize {
 }
 
 /// Fetches a product's image by its URL, as a browser would.
-async fn fetch(shop: &TestShop, product: &Answer, index: usize) -> Answer {
+async fn fetch(shop: &TestShop, product: &TestResponse, index: usize) -> TestResponse {
     let url = product.text(&format!("/images/{index}/url"));
     let path = url.strip_prefix("http://shop.test").unwrap();
     shop.anonymous().get(path).await
@@ -45,9 +45,9 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 /// Files that are not usable images, with the expected status and problem code.
 fn bad_files() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
-    let mut cut = picture(64, 64, ImageFormat::Png);
+    let mut cut = test_image(64, 64, ImageFormat::Png);
     cut.truncate(cut.len() / 2);
-    let mut broken = picture(64, 64, ImageFormat::Png);
+    let mut broken = test_image(64, 64, ImageFormat::Png);
     let middle = broken.len() / 2;
     broken[middle] ^= 0xff;
     let svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
@@ -79,10 +79,10 @@ storage_test! {
             .text("description", "Boils.")
             .text("stockQuantity", "5")
             .text("categoryId", &kitchen)
-            .image(&picture(6, 4, ImageFormat::Png))
-            .image(&picture(8, 2, ImageFormat::Jpeg))
-            .image(&picture(3, 3, ImageFormat::WebP))
-            .image(&picture(2, 9, ImageFormat::Gif));
+            .image(&test_image(6, 4, ImageFormat::Png))
+            .image(&test_image(8, 2, ImageFormat::Jpeg))
+            .image(&test_image(3, 3, ImageFormat::WebP))
+            .image(&test_image(2, 9, ImageFormat::Gif));
         let created = create(&shop.admin().await, form).await;
         assert_eq!(created.status, 201, "{created:?}");
         assert_eq!((created.number("/stockQuantity"), created.text("/category/slug")), (5, "kitchen".into()));
@@ -140,15 +140,15 @@ storage_test! {
     }
 
     async fn an_image_is_stored_without_metadata(shop: TestShop) {
-        for file in [png_with_a_place(), jpeg_from_a_phone(8, 2)] {
-            assert!(holds(&file, SECRET_PLACE));
+        for file in [png_with_location(), phone_jpeg(8, 2)] {
+            assert!(holds(&file, SECRET_LOCATION));
             // An HTML page appended to an image: a polyglot file.
             let polyglot = [&file[..], b"<script>alert(1)</script>"].concat();
             let created = create(&shop.admin().await, kettle().image(&polyglot)).await;
             assert_eq!(created.status, 201, "{created:?}");
             let served = fetch(&shop, &created, 0).await;
             assert_eq!(served.status, 200);
-            for told in [SECRET_PLACE, "Exif", "script"] {
+            for told in [SECRET_LOCATION, "Exif", "script"] {
                 assert!(!holds(&served.body, told), "{told}");
             }
         }
@@ -174,7 +174,7 @@ storage_test! {
             ];
             for answer in answers {
                 assert_eq!(answer.status, status, "{what}: {answer:?}");
-                answer.is_problem(status, code);
+                answer.assert_problem(status, code);
                 assert_eq!(stored_files(&shop), 0, "{what}");
             }
         }
@@ -188,28 +188,28 @@ storage_test! {
         let unknown = "01900000-0000-7000-8000-000000000000";
         let picture = || Form::default().image(&png());
         create(&admin, kettle().image(&png()).text("categoryId", unknown)).await
-            .blames("categoryId");
-        create(&admin, kettle().image(&png()).text("role", "ADMIN")).await.blames("role");
-        create(&admin, picture().text("name", "Pan")).await.blames("price");
-        create(&admin, picture().text("name", "Pan").text("price", "9.99")).await.blames("price");
-        create(&admin, kettle().image(&png()).text("price", "1")).await.blames("price");
+            .assert_invalid_field("categoryId");
+        create(&admin, kettle().image(&png()).text("role", "ADMIN")).await.assert_invalid_field("role");
+        create(&admin, picture().text("name", "Pan")).await.assert_invalid_field("price");
+        create(&admin, picture().text("name", "Pan").text("price", "9.99")).await.assert_invalid_field("price");
+        create(&admin, kettle().image(&png()).text("price", "1")).await.assert_invalid_field("price");
         create(&admin, kettle().image(&png()).text("stockQuantity", "1.5")).await
-            .blames("stockQuantity");
+            .assert_invalid_field("stockQuantity");
         let path = format!("/products/{pan}");
         let stale = [("if-match", "\"other\"")];
         admin.upload(Method::PATCH, &path, &stale, picture()).await
-            .is_problem(412, "precondition-failed");
+            .assert_problem(412, "precondition-failed");
         admin.upload(Method::PATCH, &path, &[], picture().text("stockQuantity", "1")).await
-            .is_problem(428, "precondition-required");
+            .assert_problem(428, "precondition-required");
         for path in [format!("/products/{unknown}"), format!("/products/{unknown}/images")] {
             let method = if path.ends_with("images") { Method::POST } else { Method::PATCH };
-            admin.upload(method, &path, &[], picture()).await.is_problem(404, "not-found");
+            admin.upload(method, &path, &[], picture()).await.assert_problem(404, "not-found");
         }
         let images = format!("{path}/images");
-        admin.upload(Method::POST, &images, &[], Form::default()).await.blames("images");
-        admin.upload(Method::POST, &images, &[], picture().text("name", "x")).await.blames("name");
+        admin.upload(Method::POST, &images, &[], Form::default()).await.assert_invalid_field("images");
+        admin.upload(Method::POST, &images, &[], picture().text("name", "x")).await.assert_invalid_field("name");
         shop.customer("ada").await.upload(Method::POST, &images, &[], picture()).await
-            .is_problem(403, "forbidden");
+            .assert_problem(403, "forbidden");
         assert_eq!(stored_files(&shop), 0);
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
     }
@@ -218,19 +218,19 @@ storage_test! {
         let admin = shop.admin().await;
         let with = |count: usize| (0..count).fold(kettle(), |form, _| form.image(&png()));
         let only = |count: usize| (0..count).fold(Form::default(), |form, _| form.image(&png()));
-        create(&admin, with(9)).await.is_problem(422, "invalid-image");
+        create(&admin, with(9)).await.assert_problem(422, "invalid-image");
         assert_eq!(stored_files(&shop), 0);
 
         let created = create(&admin, with(7)).await;
         assert_eq!(created.status, 201);
         let path = format!("/products/{}", created.text("/id"));
         let images = format!("{path}/images");
-        admin.upload(Method::POST, &images, &[], only(2)).await.is_problem(422, "invalid-image");
-        admin.upload(Method::PATCH, &path, &[], only(2)).await.is_problem(422, "invalid-image");
+        admin.upload(Method::POST, &images, &[], only(2)).await.assert_problem(422, "invalid-image");
+        admin.upload(Method::PATCH, &path, &[], only(2)).await.assert_problem(422, "invalid-image");
         assert_eq!(stored_files(&shop), 7);
         let full = admin.upload(Method::PATCH, &path, &[], only(1).text("price", "7")).await;
         assert_eq!((full.status, full.number("/price"), stored_files(&shop)), (200, 7, 8));
-        admin.upload(Method::POST, &images, &[], only(1)).await.is_problem(422, "invalid-image");
+        admin.upload(Method::POST, &images, &[], only(1)).await.assert_problem(422, "invalid-image");
         assert_eq!(stored_files(&shop), 8);
     }
 
@@ -243,13 +243,13 @@ storage_test! {
         let removed = admin.delete(&format!("{path}/images/{first}")).await;
         assert_eq!(removed.status, 200, "{removed:?}");
         assert_eq!(removed.json()["images"], json!([created.json()["images"][1]]));
-        assert_eq!((shop.removals().await, stored_files(&shop)), (1, 1));
-        fetch(&shop, &created, 0).await.is_problem(404, "not-found");
+        assert_eq!((shop.delete_due_images().await, stored_files(&shop)), (1, 1));
+        fetch(&shop, &created, 0).await.assert_problem(404, "not-found");
         assert_eq!(fetch(&shop, &created, 1).await.status, 200);
-        admin.delete(&format!("{path}/images/{first}")).await.is_problem(404, "not-found");
+        admin.delete(&format!("{path}/images/{first}")).await.assert_problem(404, "not-found");
 
         shop.advance_clock(std::time::Duration::from_secs(1));
-        let form = Form::default().image(&picture(9, 9, ImageFormat::Png));
+        let form = Form::default().image(&test_image(9, 9, ImageFormat::Png));
         let added = admin.upload(Method::POST, &format!("{path}/images"), &[], form).await;
         assert_eq!(added.status, 200);
         assert_eq!(added.json()["images"][0], created.json()["images"][1], "existing images come first");
@@ -260,7 +260,7 @@ storage_test! {
 
         let other = create(&admin, kettle().image(&png())).await;
         let foreign = format!("{path}/images/{}", other.text("/images/0/id"));
-        admin.delete(&foreign).await.is_problem(404, "not-found");
+        admin.delete(&foreign).await.assert_problem(404, "not-found");
         assert_eq!(stored_files(&shop), 3);
     }
 
@@ -274,7 +274,7 @@ storage_test! {
         ] {
             let answer = shop.anonymous().get(&format!("/images/{key}")).await;
             assert_eq!(answer.status, 404, "{key}: {answer:?}");
-            answer.is_problem(404, "not-found");
+            answer.assert_problem(404, "not-found");
         }
     }
 
@@ -283,19 +283,19 @@ storage_test! {
         let post = async |kind: &str, body: &'static [u8]| {
             admin.raw(Method::POST, "/products", &[("content-type", kind)], body).await
         };
-        post("text/plain", b"name=Kettle").await.is_problem(415, "unsupported-media-type");
-        post("multipart/form-data", b"--x--").await.is_problem(415, "unsupported-media-type");
+        post("text/plain", b"name=Kettle").await.assert_problem(415, "unsupported-media-type");
+        post("multipart/form-data", b"--x--").await.assert_problem(415, "unsupported-media-type");
         let kind = "application/x-www-form-urlencoded";
-        post(kind, b"name=Kettle&price=5").await.is_problem(415, "unsupported-media-type");
-        post(Form::CONTENT_TYPE, b"no form at all").await.blames("body");
+        post(kind, b"name=Kettle&price=5").await.assert_problem(415, "unsupported-media-type");
+        post(Form::CONTENT_TYPE, b"no form at all").await.assert_invalid_field("body");
         post(Form::CONTENT_TYPE, b"--between-parts\r\ncontent-disposition: form-data; name=\"a\"")
-            .await.blames("body");
+            .await.assert_invalid_field("body");
         let many = (0..40).fold(Form::default(), |form, _| form.text("images", ""));
-        create(&admin, many).await.is_problem(413, "payload-too-large");
+        create(&admin, many).await.assert_problem(413, "payload-too-large");
         let long = kettle().text("description", &"d".repeat(70_000));
-        create(&admin, long).await.is_problem(413, "payload-too-large");
+        create(&admin, long).await.assert_problem(413, "payload-too-large");
         admin.call(Method::POST, "/products", &[], Value::Null).await
-            .is_problem(415, "unsupported-media-type");
+            .assert_problem(415, "unsupported-media-type");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestShop, snapshot, storage_test};
+use crate::support::{TestResponse, TestShop, snapshot, storage_test};
 
-pub(super) fn names(answer: &Answer) -> Vec<String> {
+pub(super) fn names(answer: &TestResponse) -> Vec<String> {
     assert_eq!(answer.status, 200, "{answer:?}");
     let json = answer.json();
     let data = json["data"].as_array().unwrap().iter();
@@ -218,7 +218,7 @@ storage_test! {
         ] {
             let answer = shop.anonymous().get(&format!("/products?{query}")).await;
             assert_eq!(answer.status, 400, "{query}: {answer:?}");
-            answer.is_problem(400, "invalid-query");
+            answer.assert_problem(400, "invalid-query");
         }
         for (query, name) in [("inStock=maybe", "inStock"), ("limit=x", "limit"), ("colour=", "colour")] {
             let refused = shop.anonymous().get(&format!("/products?{query}")).await;
@@ -228,11 +228,11 @@ storage_test! {
     }
 
     async fn a_list_has_the_images_of_each_product(shop: TestShop) {
-        use crate::support::{Form, pictures};
+        use crate::support::{Form, images};
         let admin = shop.admin().await;
         for (name, count) in [("Two", 2), ("None", 0), ("One", 1)] {
             let form = Form::default().text("name", name).text("price", "5");
-            let form = (0..count).fold(form, |form, _| form.image(&pictures::png()));
+            let form = (0..count).fold(form, |form, _| form.image(&images::png()));
             assert_eq!(admin.upload(http::Method::POST, "/products", &[], form).await.status, 201);
         }
         let listed = shop.anonymous().get("/products?sort=name").await;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, TestShop, snapshot, storage_test};
+use crate::support::{Client, TestResponse, TestShop, snapshot, storage_test};
 
 /// Creates a category as the admin and returns its id.
 async fn category(shop: &TestShop, name: &str) -> String {
@@ -28,7 +28,7 @@ async fn category(shop: &TestShop, name: &str) -> String {
     created.text("/id")
 }
 
-async fn patch_if(client: &Client<'_>, product: &str, tag: &str, body: Value) -> Answer {
+async fn patch_if(client: &Client<'_>, product: &str, tag: &str, body: Value) -> TestResponse {
     let headers = [("if-match", tag)];
     client
         .call(
@@ -41,7 +41,7 @@ async fn patch_if(client: &Client<'_>, product: &str, tag: &str, body: Value) ->
 }
 
 /// Returns the product as an anonymous client sees it, and its entity tag.
-async fn get_with_etag(shop: &TestShop, product: &str) -> (Answer, String) {
+async fn get_with_etag(shop: &TestShop, product: &str) -> (TestResponse, String) {
     let answer = shop.anonymous().get(&format!("/products/{product}")).await;
     let tag = answer.header("etag").unwrap().to_owned();
     (answer, tag)
@@ -106,7 +106,7 @@ storage_test! {
         for field in ["name", "price"] {
             let mut body = json!({ "name": "Pan", "price": 1 });
             body.as_object_mut().unwrap().remove(field);
-            admin.post("/products", body).await.blames(field);
+            admin.post("/products", body).await.assert_invalid_field(field);
         }
     }
 
@@ -139,10 +139,10 @@ storage_test! {
             body[field] = value.clone();
             let answer = admin.post("/products", body).await;
             assert_eq!(answer.status, 422, "{field} {value}: {answer:?}");
-            answer.blames(field);
+            answer.assert_invalid_field(field);
             let answer = patch_if(&admin, &pan, &tag, json!({ field: value })).await;
             assert_eq!(answer.status, 422, "{field} {value}: {answer:?}");
-            answer.blames(field);
+            answer.assert_invalid_field(field);
         }
         assert_eq!(get_with_etag(&shop, &pan).await.1, tag);
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 2);
@@ -181,10 +181,10 @@ storage_test! {
         let weak = format!("W/{tag}");
         for stale in [tag.as_str(), "\"other\"", &weak] {
             patch_if(&admin, &kettle, stale, json!({ "price": 1 })).await
-                .is_problem(412, "precondition-failed");
+                .assert_problem(412, "precondition-failed");
             let path = format!("/products/{kettle}");
             admin.call(Method::DELETE, &path, &[("if-match", stale)], Value::Null).await
-                .is_problem(412, "precondition-failed");
+                .assert_problem(412, "precondition-failed");
         }
         assert_eq!(get_with_etag(&shop, &kettle).await.0.json(), changed.json());
         assert_eq!(patch_if(&admin, &kettle, "*", json!({ "price": 1 })).await.status, 200);
@@ -195,7 +195,7 @@ storage_test! {
         let admin = shop.admin().await;
         let path = format!("/products/{kettle}");
         let blind = json!({ "stockQuantity": 7, "price": 1 });
-        admin.patch(&path, blind).await.is_problem(428, "precondition-required");
+        admin.patch(&path, blind).await.assert_problem(428, "precondition-required");
         assert_eq!(get_with_etag(&shop, &kettle).await.0.number("/price"), 129_900);
         // Other fields do not require it.
         assert_eq!(admin.patch(&path, json!({ "price": 1 })).await.status, 200);
@@ -220,7 +220,7 @@ storage_test! {
         let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
         assert_eq!((won.len(), lost.len()), (1, 49));
         for answer in lost {
-            answer.is_problem(412, "precondition-failed");
+            answer.assert_problem(412, "precondition-failed");
         }
         assert_eq!(get_with_etag(&shop, &kettle).await.0.json(), won[0].json());
     }
@@ -274,7 +274,7 @@ storage_test! {
             ada.patch(&item, json!({ "quantity": 1 })).await,
             ada.delete(&item).await,
         ] {
-            gone.is_problem(404, "not-found");
+            gone.assert_problem(404, "not-found");
         }
         let cart = ada.get("/cart").await;
         assert_eq!((cart.number("/totalAmount"), cart.number("/itemCount")), (600, 2));
@@ -322,7 +322,7 @@ storage_test! {
         // Names are unique ignoring case and accents; different names may have the same slug.
         for same in ["Café & Bar", "CAFE & BAR", "cafe\u{301}  & bar"] {
             let answer = admin.post("/categories", json!({ "name": same })).await;
-            answer.is_problem(409, "category-exists");
+            answer.assert_problem(409, "category-exists");
         }
         let twin = admin.post("/categories", json!({ "name": "Cafe-Bar" })).await;
         assert_eq!((twin.status, twin.text("/slug")), (201, "cafe-bar-2".to_owned()));
@@ -330,12 +330,12 @@ storage_test! {
         let path = format!("/categories/{}", created.text("/id"));
         let renamed = admin.patch(&path, json!({ "name": "Zinc" })).await;
         assert_eq!((renamed.text("/name"), renamed.text("/slug")), ("Zinc".into(), "cafe-bar".into()));
-        admin.patch(&path, json!({ "name": "cafe-bar" })).await.is_problem(409, "category-exists");
+        admin.patch(&path, json!({ "name": "cafe-bar" })).await.assert_problem(409, "category-exists");
         assert_eq!(admin.patch(&path, json!({ "name": "ZINC" })).await.status, 200, "its own name is not taken");
 
         let product = json!({ "name": "Cup", "price": 1, "categoryId": created.text("/id") });
         let cup = admin.post("/products", product).await;
-        admin.delete(&path).await.is_problem(409, "category-in-use");
+        admin.delete(&path).await.assert_problem(409, "category-in-use");
         let listed = shop.anonymous().get("/categories").await.json();
         let told: Vec<_> = listed["data"].as_array().unwrap().iter()
             .map(|it| (it["name"].as_str().unwrap(), it["productCount"].as_i64().unwrap()))
@@ -344,10 +344,10 @@ storage_test! {
 
         admin.delete(&format!("/products/{}", cup.text("/id"))).await;
         assert_eq!(admin.delete(&path).await.status, 204);
-        admin.delete(&path).await.is_problem(404, "not-found");
-        admin.patch(&path, json!({ "name": "Zinc" })).await.is_problem(404, "not-found");
+        admin.delete(&path).await.assert_problem(404, "not-found");
+        admin.patch(&path, json!({ "name": "Zinc" })).await.assert_problem(404, "not-found");
         for wrong in [json!(""), json!("n".repeat(201)), json!("a\tb"), json!(null)] {
-            admin.post("/categories", json!({ "name": wrong })).await.blames("name");
+            admin.post("/categories", json!({ "name": wrong })).await.assert_invalid_field("name");
         }
     }
 
@@ -367,20 +367,20 @@ storage_test! {
         change(json!(8)).await;
 
         let below = change(json!(-9)).await;
-        below.is_problem(409, "insufficient-stock");
+        below.assert_problem(409, "insufficient-stock");
         snapshot!(
             below.json(),
             { ".requestId" => "[request]", ".errors[0].productId" => "[id]" },
             @r#"
         {
           "code": "insufficient-stock",
-          "detail": "there is not enough in stock; nothing was changed",
+          "detail": "insufficient stock; nothing was changed",
           "errors": [
             {
               "available": 8,
               "code": "insufficient-stock",
               "field": "delta",
-              "message": "8 left, 9 asked for",
+              "message": "8 left, 9 requested",
               "productId": "[id]",
               "requested": 9
             }
@@ -395,10 +395,10 @@ storage_test! {
             json!(0), json!(1_000_000_001), json!(-1_000_000_001), json!(0.5), json!("1"),
             json!(999_999_993), json!(i64::MIN), json!(i64::MAX), json!(null),
         ] {
-            change(wrong).await.blames("delta");
+            change(wrong).await.assert_invalid_field("delta");
         }
         for wrong in [json!(""), json!("r".repeat(201)), json!("a\nb")] {
-            admin.post(&path, json!({ "delta": 1, "reason": wrong })).await.blames("reason");
+            admin.post(&path, json!({ "delta": 1, "reason": wrong })).await.assert_invalid_field("reason");
         }
         assert_eq!(shop.stock(&kettle).await, 8);
     }
@@ -412,7 +412,7 @@ storage_test! {
             admin.call(Method::POST, &path, &[("idempotency-key", key)], body).await
         };
         // A refused request does not use up the key.
-        change(key, -6).await.is_problem(409, "insufficient-stock");
+        change(key, -6).await.assert_problem(409, "insufficient-stock");
         let first = change(key, 3).await;
         assert_eq!((first.status, first.header("idempotent-replayed")), (200, None));
         for same in [key, "\"delivery-17\""] {
@@ -421,13 +421,13 @@ storage_test! {
             assert_eq!(again.header("idempotent-replayed"), Some("true"));
             assert_eq!(again.header("etag"), first.header("etag"));
         }
-        change(key, 4).await.is_problem(422, "idempotency-key-reused");
+        change(key, 4).await.assert_problem(422, "idempotency-key-reused");
         for wrong in ["", "\"\"", "a b", &"k".repeat(256)] {
-            change(wrong, 1).await.is_problem(400, "invalid-header");
+            change(wrong, 1).await.assert_problem(400, "invalid-header");
         }
         let two = [("idempotency-key", "a"), ("idempotency-key", "b")];
         let body = json!({ "delta": 1, "reason": "delivery" });
-        admin.call(Method::POST, &path, &two, body).await.is_problem(400, "invalid-header");
+        admin.call(Method::POST, &path, &two, body).await.assert_problem(400, "invalid-header");
         assert_eq!(shop.stock(&kettle).await, 8);
         assert_eq!(change(&"k".repeat(255), 1).await.number("/stockQuantity"), 9);
 

@@ -13,7 +13,7 @@ use shop::{
 };
 
 use super::{category, lists::names};
-use crate::support::{Answer, TestShop, postgres_test, program_on, serve, storage_test};
+use crate::support::{TestResponse, TestShop, postgres_test, program_on, serve, storage_test};
 
 /// Names, and a search text for each.
 const SPELLINGS: &[(&str, &str)] = &[
@@ -196,16 +196,16 @@ storage_test! {
         category(&shop, "ΟΔΟΣ").await;
         for same in ["STRASSE", "strasse", "STRAẞE", "Stra\u{200b}ße", "smorrebrod", "οδός", "οδοσ"] {
             let refused = admin.post("/categories", json!({ "name": same })).await;
-            refused.is_problem(409, "category-exists");
+            refused.assert_problem(409, "category-exists");
         }
         let path = format!("/categories/{strasse}");
         assert_eq!(admin.patch(&path, json!({ "name": "STRASSE" })).await.text("/name"), "STRASSE");
-        admin.patch(&path, json!({ "name": "Smorrebrod" })).await.is_problem(409, "category-exists");
+        admin.patch(&path, json!({ "name": "Smorrebrod" })).await.assert_problem(409, "category-exists");
     }
 
     async fn names_have_no_invisible_characters(shop: TestShop) {
         let admin = shop.admin().await;
-        let post = async |name: &str| -> [Answer; 3] {
+        let post = async |name: &str| -> [TestResponse; 3] {
             let account = json!({
                 "name": name, "email": format!("{}@example.com", shop.app.rng.uuid(shop.app.clock.now())),
                 "password": "correct horse battery",
@@ -221,8 +221,8 @@ storage_test! {
             "\u{e0041}\u{e0042}", "Tea\u{202e}", "\u{2066}Tea", "Tea\u{2028}Pot", "Tea\u{0}",
         ] {
             for answer in post(refused).await {
-                answer.is_problem(422, "validation-failed");
-                assert_eq!(answer.blamed(), ["name"], "{refused:?}");
+                answer.assert_problem(422, "validation-failed");
+                assert_eq!(answer.invalid_fields(), ["name"], "{refused:?}");
             }
         }
         for (typed, kept) in [
@@ -283,7 +283,7 @@ storage_test! {
         let listed = shop.anonymous().get("/categories").await.json();
         let listed: Vec<_> = listed["data"].as_array().unwrap().iter().map(|it| it["slug"].as_str().unwrap()).collect();
         assert_eq!(listed, ["straße", "strasse"]);
-        admin.post("/categories", json!({ "name": "STRASSE" })).await.is_problem(409, "category-exists");
+        admin.post("/categories", json!({ "name": "STRASSE" })).await.assert_problem(409, "category-exists");
         let output = shop.run(&["verify", "--json"]);
         assert_eq!(output.status.code(), Some(1));
         let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -305,7 +305,7 @@ storage_test! {
         // When one is renamed or deleted, the other gets the plain key.
         assert_eq!(admin.patch(&gasse, json!({ "name": "STRASSE" })).await.text("/name"), "STRASSE");
         assert_eq!(admin.delete(&strasse).await.status, 204);
-        admin.post("/categories", json!({ "name": "Straße" })).await.is_problem(409, "category-exists");
+        admin.post("/categories", json!({ "name": "Straße" })).await.assert_problem(409, "category-exists");
         assert_eq!(shop.run(&["verify"]).status.code(), Some(0));
         assert_eq!(admin.patch(&gasse, json!({ "name": "Gasse" })).await.status, 200);
         assert_eq!(admin.post("/categories", json!({ "name": "Straße" })).await.status, 201);
@@ -342,7 +342,7 @@ storage_test! {
 postgres_test! {
     async fn concurrently_started_instances_share_the_upgrade(shop: TestShop) {
         seed_outdated(&shop, 2_000).await;
-        let (one, other) = tokio::join!(shop.another(), shop.another());
+        let (one, other) = tokio::join!(shop.another_instance(), shop.another_instance());
         for shop in [one, other] {
             let answer = shop.anonymous().get("/products?q=ol&limit=1").await;
             assert_eq!(answer.number("/total"), 2_000);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use http::Method;
 
-use crate::support::{Answer, Process, Remote, TestShop, storage_test};
+use crate::support::{Process, Remote, TestResponse, TestShop, storage_test};
 
 /// The maximum number of threads, regardless of the number of waiting requests.
 const MAX_THREADS: usize = 64;
@@ -36,7 +36,7 @@ fn behind_a_proxy(shop: &TestShop) -> Process {
     )
 }
 
-async fn search(client: &Remote, network: &str, path: &str) -> Answer {
+async fn search(client: &Remote, network: &str, path: &str) -> TestResponse {
     let headers = [("x-forwarded-for", network)];
     client.call(Method::GET, path, &headers, "").await.unwrap()
 }
@@ -91,7 +91,7 @@ storage_test! {
             refused = more.into_iter().find(|answer| answer.status == 429);
         }
         let refused = refused.unwrap();
-        refused.is_problem(429, "too-many-requests");
+        refused.assert_problem(429, "too-many-requests");
         assert_eq!(refused.header("ratelimit-policy"), Some("\"searches\";q=300;w=60"));
         let plain = search(&client, "203.0.113.7", "/products").await;
         assert_eq!(plain.status, 200);

@@ -37,7 +37,7 @@ pub(super) fn shop_with(here: &Path, settings: &str, arguments: &[&str]) -> Comm
 
 /// Stops a server and returns its log.
 pub(super) fn log_of(mut process: Process) -> String {
-    let log = process.says();
+    let log = process.stderr_lines();
     process.terminate();
     process.wait();
     log.collect::<Vec<_>>().join("\n")

@@ -25,7 +25,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Process, Remote, TestShop, create_shop, new_shop, pictures, run, run_with_input,
+    Process, Remote, TestResponse, TestShop, create_shop, images, new_shop, run, run_with_input,
 };
 
 const PASSWORD: &str = "correct horse battery";

@@ -64,7 +64,7 @@ storage_test! {
             let refused = shop.run(&[&["admin", "order"], wrong].concat());
             assert_eq!(refused.status.code(), Some(2), "{refused:?}");
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn only_the_newest_hundred_orders_are_listed(shop: TestShop) {
@@ -129,7 +129,7 @@ storage_test! {
         assert_eq!(shop.stock(&kettle).await, 50);
         let shown = stdout_of(&shop.run(&["admin", "order", "show", id(&paid)]));
         assert!(shown.contains("INR 99.50, PROCESSED") && shown.contains("INR 2,498.50"), "{shown}");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
         assert_eq!(stdout_of(&shop.run(&["verify"])), "16 checks passed\n");
     }
 

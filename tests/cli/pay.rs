@@ -14,7 +14,7 @@ use crate::support::{Site, storage_test};
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Starts a server. Returns it with a customer and the customer's pending orders.
-async fn pending_orders<const N: usize>(site: &Site) -> (Process, Remote, [Answer; N]) {
+async fn pending_orders<const N: usize>(site: &Site) -> (Process, Remote, [TestResponse; N]) {
     let kettle = site.product("Kettle", 129_900, 9);
     let server = site.start();
     let ada = Remote::new(&server).registered("ada").await;
@@ -28,7 +28,7 @@ async fn pending_orders<const N: usize>(site: &Site) -> (Process, Remote, [Answe
 
 /// Runs the command. Returns the summary after `order … is `.
 #[track_caller]
-fn pay(site: &Site, order: &Answer, more: &[&str]) -> String {
+fn pay(site: &Site, order: &TestResponse, more: &[&str]) -> String {
     let number = order.text("/number");
     let summary = stdout_of(&site.run(&[&["admin", "pay", &number], more].concat()));
     let rest = summary.strip_prefix(&format!("order {number} is "));
@@ -136,7 +136,7 @@ storage_test! {
         assert_eq!(ada.post(&path, &json!({})).await.status, 200);
         let late = pay(&site, &cancelled, &[]);
         assert_eq!(late, "CANCELLED, payment REFUNDED");
-        site.raw_db().assert_sound();
+        site.raw_db().assert_invariants();
     }
 
     async fn a_delayed_webhook_follows_its_payment(site: Site) {

@@ -48,7 +48,7 @@ storage_test! {
             shown = edited;
         }
         let image = shop.directory.path().join("kettle.picture");
-        fs::write(&image, pictures::png()).unwrap();
+        fs::write(&image, images::png()).unwrap();
         let add = ["admin", "product", "edit", &id, "--image", image.to_str().unwrap()];
         let summary = stdout_of(&shop.run(&add));
         assert_eq!(summary, format!("updated Pot ({id})\n"));
@@ -71,7 +71,7 @@ storage_test! {
                 assert!(error.contains("product not found"), "{error}");
             }
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn a_category_is_renamed_and_deleted(shop: TestShop) {
@@ -84,7 +84,7 @@ storage_test! {
         let summary = stdout_of(&shop.run(&["admin", "category", "rename", "COFFEE", "Brews"]));
         assert_eq!(summary, "renamed Coffee to Brews\n");
         let error = failure_of(&shop.run(&["admin", "category", "rename", "tea", "brews"]));
-        assert!(error.contains("a category of this name exists"), "{error}");
+        assert!(error.contains("a category with this name already exists"), "{error}");
         usage_failure_of(&shop.run(&["admin", "category", "rename", "tea", " "]));
 
         // The slug of one category is the name of another.
@@ -104,7 +104,7 @@ storage_test! {
         assert!(failure_of(&shop.run(&["admin", "category", "delete", "creme"])).contains("category not found"));
         let left = shop.anonymous().get("/categories").await;
         assert_eq!(strings(&left.json()["data"], "name"), ["Tea"]);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn an_error_about_a_price_names_the_unit(shop: TestShop) {
@@ -117,7 +117,7 @@ storage_test! {
                 admin.patch(&path, json!({ "price": price })).await,
             ];
             for answer in answers {
-                answer.blames("price");
+                answer.assert_invalid_field("price");
                 assert_eq!(answer.text("/errors/0/message"), PAISE, "{price}");
                 assert_eq!(answer.text("/detail"), format!("`price`: {PAISE}"));
             }
@@ -200,7 +200,7 @@ async fn a_running_server_shows_new_products() {
     let directory = new_shop();
     let directory = directory.path();
     let image = directory.join("kettle.picture");
-    fs::write(&image, pictures::png()).unwrap();
+    fs::write(&image, images::png()).unwrap();
     let image = image.to_str().unwrap();
     stdout_of(&run(directory, &["admin", "category", "add", "Kitchen"]));
     let server = Process::start(directory);

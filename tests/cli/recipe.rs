@@ -17,7 +17,7 @@ fn the_recipe_of_the_operations_guide_uses_one_shop() {
     let data_dir = here.path().join("var/lib/shop");
     let bin = Path::new(env!("CARGO_BIN_EXE_shop")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    fs::write(here.path().join("k.jpg"), pictures::png()).unwrap();
+    fs::write(here.path().join("k.jpg"), images::png()).unwrap();
     let mut exports = String::new();
     let (mut server, mut done) = (None, 0);
     for line in recipe() {

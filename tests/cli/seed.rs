@@ -23,7 +23,7 @@ fn the_same_seed_creates_the_same_data() {
     assert_eq!(products(&one), products(&two));
     assert_eq!(users(&one), users(&two));
     let tables = |shop: &tempfile::TempDir| {
-        let mut dump = RawDb::of(shop.path(), None).dump();
+        let mut dump = RawDb::open(shop.path(), None).dump();
         // These contain password hashes and the times of the migrations.
         dump.remove("users");
         dump.remove("refinery_schema_history");
@@ -36,7 +36,7 @@ fn the_same_seed_creates_the_same_data() {
     );
     assert_eq!(image_files(&one), image_files(&two), "the images are equal");
     for shop in [&one, &two, &other] {
-        RawDb::of(shop.path(), None).assert_sound();
+        RawDb::open(shop.path(), None).assert_invariants();
     }
 }
 
@@ -57,8 +57,8 @@ fn image_files(shop: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn sample_products_are_plausible_and_distinct() {
     let shop = seeded(&["--products", "5000", "--customers", "0"]).0;
-    let raw = RawDb::of(shop.path(), None);
-    raw.assert_sound();
+    let raw = RawDb::open(shop.path(), None);
+    raw.assert_invariants();
     assert_eq!(raw.number("SELECT count(*) FROM products"), 5000);
     let names = raw.number("SELECT count(DISTINCT name) FROM products");
     assert!(names > 4990, "{names} names");
@@ -88,7 +88,7 @@ storage_test! {
         let size = ["admin", "seed", "--products", "1500", "--customers", "2", "--orders", "5"];
         stdout_of(&site.run(&size));
         let raw = site.raw_db();
-        raw.assert_sound();
+        raw.assert_invariants();
         assert_eq!(raw.number("SELECT count(*) FROM products"), 1500);
         assert_eq!(raw.number("SELECT count(*) FROM orders WHERE status <> 'PAID'"), 0);
         assert_eq!(raw.number("SELECT count(*) FROM outbox"), 0);
@@ -107,7 +107,7 @@ fn secrets_do_not_depend_on_the_seed() {
         assert_ne!(read(&one), read(&two), "{key}");
     }
     let hashes = "SELECT group_concat(password_hash) FROM users";
-    let read = |shop: &tempfile::TempDir| RawDb::of(shop.path(), None).text(hashes);
+    let read = |shop: &tempfile::TempDir| RawDb::open(shop.path(), None).text(hashes);
     assert_ne!(read(&one), read(&two));
 }
 
@@ -118,8 +118,8 @@ async fn a_seeded_shop_can_be_used() {
     assert_eq!(seeded["customers"], 20);
     let orders = seeded["orders"].as_i64().unwrap();
     assert!((20..=25).contains(&orders), "{orders}");
-    let raw = RawDb::of(directory.path(), None);
-    raw.assert_sound();
+    let raw = RawDb::open(directory.path(), None);
+    raw.assert_invariants();
     assert_eq!(raw.number("SELECT count(*) FROM orders"), orders);
     let paid = "SELECT count(*) FROM orders o JOIN payments p ON p.order_id = o.id
                 WHERE o.status = 'PAID' AND p.status = 'CAPTURED'";
@@ -178,7 +178,7 @@ storage_test! {
             assert_eq!(seeded["lastCustomerEmail"], format!("customer{}@example.com", 3 * round));
         }
         let raw = site.raw_db();
-        raw.assert_sound();
+        raw.assert_invariants();
         assert_eq!(raw.number("SELECT count(*) FROM products"), 60);
         assert_eq!(raw.number("SELECT count(*) FROM users"), 9);
         assert_eq!(raw.number("SELECT count(*) FROM users WHERE role = 'ADMIN'"), 0);

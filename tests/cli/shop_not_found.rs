@@ -360,7 +360,7 @@ crate::support::postgres_test! {
         stdout_of(&run(&["admin", "order", "list"]));
         assert!(files_in(here.path()).is_empty(), "nothing was created here");
         let image = site.path().join("kettle.png");
-        fs::write(&image, pictures::png()).unwrap();
+        fs::write(&image, images::png()).unwrap();
         let pictured = [&kettle[..], &["--image", image.to_str().unwrap()]].concat();
         for arguments in [&pictured[..], &["verify"], &["admin", "seed"]] {
             let error = failure_of(&run(arguments));

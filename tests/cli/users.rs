@@ -64,7 +64,7 @@ async fn users_are_created_listed_and_given_roles() {
         &["admin", "user", "role", "BOB@example.com", "admin"],
     );
     assert_eq!(moved["role"], "ADMIN");
-    bob.get("/me").await.is_problem(401, "unauthorized");
+    bob.get("/me").await.assert_problem(401, "unauthorized");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

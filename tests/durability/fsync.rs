@@ -6,7 +6,7 @@ use std::fs;
 use http::Method;
 
 use super::{sync::has_strace, *};
-use crate::support::{Answer, Site, sqlite_test};
+use crate::support::{Site, TestResponse, sqlite_test};
 
 const BIN: &str = env!("CARGO_BIN_EXE_shop");
 
@@ -27,13 +27,13 @@ fn with_failing_fsync(file: &Path, when: &str, log: &Path) -> Command {
 
 /// Waits for the end of the program. Returns its exit status and the lines of stderr.
 async fn ended(mut process: Process) -> (std::process::ExitStatus, Vec<String>) {
-    let lines = process.says();
+    let lines = process.stderr_lines();
     let wait = tokio::task::spawn_blocking(move || (process.wait(), lines.collect()));
     let ended = tokio::time::timeout(TIMEOUT, wait).await;
     ended.expect("the program ends by itself").unwrap()
 }
 
-async fn add(customer: &Remote, product: &str) -> reqwest::Result<Answer> {
+async fn add(customer: &Remote, product: &str) -> reqwest::Result<TestResponse> {
     let body = json!({ "productId": product }).to_string();
     let kind = [("content-type", "application/json")];
     customer.call(Method::POST, "/cart", &kind, body).await
@@ -54,7 +54,7 @@ async fn loses_nothing(site: Site, when: &str) {
         .unwrap();
 
     let (wal, log) = (site.path().join("shop.db-wal"), site.path().join("calls"));
-    let process = site.start_as(with_failing_fsync(&wal, when, &log));
+    let process = site.start_under(with_failing_fsync(&wal, when, &log));
     let ada = ada.at(&process);
     let mut acknowledged = 0;
     let refused = loop {
@@ -65,7 +65,7 @@ async fn loses_nothing(site: Site, when: &str) {
         assert!(acknowledged < 200, "no fsync has failed");
     };
     if let Ok(answer) = refused {
-        answer.is_problem(503, "unavailable");
+        answer.assert_problem(503, "unavailable");
         assert!(answer.header("retry-after").is_some());
     }
     // As long as the program runs, it reports the failure.
@@ -101,7 +101,7 @@ async fn loses_nothing(site: Site, when: &str) {
         (acknowledged..=unanswered).contains(&kept),
         "{kept} of {acknowledged}"
     );
-    site.raw_db().assert_sound();
+    site.raw_db().assert_invariants();
 }
 
 sqlite_test! {
@@ -119,7 +119,7 @@ sqlite_test! {
         }
         let kettle = site.product("Kettle", 100, 1000);
         let (database, log) = (site.path().join("shop.db"), site.path().join("calls"));
-        let process = site.start_as(with_failing_fsync(&database, "1+", &log));
+        let process = site.start_under(with_failing_fsync(&database, "1+", &log));
         let ada = Remote::new(&process).registered("ada").await;
         for _ in 0..3 {
             assert_eq!(add(&ada, &kettle).await.unwrap().status, 200);
@@ -130,7 +130,7 @@ sqlite_test! {
         assert!(lines.iter().any(|line| line.contains("fsync failed")), "{lines:?}");
         let process = site.start();
         assert_eq!(ada.at(&process).get("/cart").await.number("/itemCount"), 3);
-        site.raw_db().assert_sound();
+        site.raw_db().assert_invariants();
     }
 
     async fn a_migration_with_a_failed_fsync_is_repeated_by_the_next_start(site: Site) {
@@ -195,11 +195,11 @@ sqlite_test! {
 
         let (images, log) = (site.path().join("images"), site.path().join("calls"));
         fs::create_dir_all(&images).unwrap();
-        let process = site.start_as(with_failing_fsync(&images, "1+", &log));
+        let process = site.start_under(with_failing_fsync(&images, "1+", &log));
         let boss = boss.at(&process);
         let form = crate::support::Form::default()
             .text("name", "Kettle").text("price", "100")
-            .image(&crate::support::pictures::png());
+            .image(&crate::support::images::png());
         let kind = [("content-type", crate::support::Form::CONTENT_TYPE)];
         let refused = boss.call(Method::POST, "/products", &kind, form.body()).await.unwrap();
         assert!(refused.status >= 500, "{refused:?}");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use shop::core::rng::Rng;
 
 use super::*;
-use crate::support::{Answer, storage_test};
+use crate::support::{TestResponse, storage_test};
 
 const CUSTOMERS: u64 = 6;
 
@@ -121,7 +121,7 @@ storage_test! {
                 *customer = customer.at(&process);
             }
             let raw = site.raw_db();
-            raw.assert_sound();
+            raw.assert_invariants();
             let kept = raw.number("SELECT count(*) FROM orders");
             let min = i64::try_from(orders.len() + new.len()).unwrap();
             let max = min + i64::try_from(unanswered.len()).unwrap();
@@ -139,7 +139,7 @@ storage_test! {
             orders.append(&mut new);
             let kept = raw.number("SELECT count(*) FROM orders");
             assert_eq!(kept, i64::try_from(orders.len()).unwrap());
-            raw.assert_sound();
+            raw.assert_invariants();
         }
         assert_shown(&customers, &orders).await;
     }
@@ -166,7 +166,7 @@ storage_test! {
         }
         let raw = site.raw_db();
         assert_eq!(raw.number("SELECT count(*) FROM orders"), 1);
-        raw.assert_sound();
+        raw.assert_invariants();
     }
 
     async fn refunds_and_stock_change_once_across_kill_nine(site: Site) {
@@ -212,7 +212,7 @@ storage_test! {
         assert_eq!(raw.number("SELECT count(*) FROM refunds"), 2, "one for each key");
         let found = "SELECT count(*) FROM stock_movements WHERE note = 'found'";
         assert_eq!(raw.number(found), 2, "one for each key");
-        raw.assert_sound();
+        raw.assert_invariants();
     }
 }
 
@@ -222,7 +222,7 @@ async fn post_with_key(
     path: &str,
     body: &'static str,
     key: &str,
-) -> reqwest::Result<Answer> {
+) -> reqwest::Result<TestResponse> {
     let headers = [
         ("idempotency-key", key),
         ("content-type", "application/json"),

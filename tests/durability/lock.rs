@@ -13,7 +13,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 async fn shop_on(engine: Engine) -> Option<TestShop> {
     let options = Options {
-        busy: LOCK_TIMEOUT,
+        lock_timeout: LOCK_TIMEOUT,
         ..options()
     };
     TestShop::with(engine, &[("rate_limit", "off")], options).await
@@ -40,7 +40,7 @@ async fn each_write_times_out_by_itself(shop: TestShop) {
         tokio::time::sleep(Duration::from_millis(delay)).await;
         let arrived = Instant::now();
         let answer = ada.post("/cart", json!({ "productId": kettle })).await;
-        answer.is_problem(503, "unavailable");
+        answer.assert_problem(503, "unavailable");
         assert!(answer.header("retry-after").is_some(), "{answer:?}");
         arrived.elapsed()
     };
@@ -58,7 +58,7 @@ async fn each_write_times_out_by_itself(shop: TestShop) {
     }
     let shown = ada.get("/cart").await;
     assert_eq!(shown.number("/itemCount"), 0, "reads go on");
-    raw.let_go();
+    raw.release();
     let body = json!({ "productId": kettle });
     assert_eq!(ada.post("/cart", body).await.status, 200);
 }
@@ -77,7 +77,7 @@ async fn waiting_writes_run_when_the_lock_is_released() {
     let adds = futures_util::future::join_all((0..40).map(|_| add()));
     let release = async {
         tokio::time::sleep(LOCK_TIMEOUT / 2).await;
-        raw.let_go();
+        raw.release();
     };
     let (statuses, ()) = tokio::join!(adds, release);
     assert_eq!(statuses, [200; 40]);

@@ -78,7 +78,7 @@ async fn shop_on(customer: Remote, product: String, acknowledged: Arc<AtomicU64>
 }
 
 impl Remote {
-    async fn post_order(&self) -> reqwest::Result<crate::support::Answer> {
+    async fn post_order(&self) -> reqwest::Result<crate::support::TestResponse> {
         self.try_post("/orders", &json!({})).await
     }
 }
@@ -134,8 +134,8 @@ async fn a_shutdown_under_load_completes_requests_in_progress() {
         0,
         "the WAL is checkpointed"
     );
-    let raw = RawDb::of(directory.path(), None);
-    raw.assert_sound();
+    let raw = RawDb::open(directory.path(), None);
+    raw.assert_invariants();
     let orders = raw.number("SELECT count(*) FROM orders");
     let expected = i64::try_from(acknowledged.load(Ordering::SeqCst)).unwrap() + 1;
     assert_eq!(orders, expected, "every accepted request was answered");
@@ -158,10 +158,10 @@ async fn a_second_signal_ends_the_server_immediately() {
     assert_eq!(ended.code(), Some(1), "a request was still in progress");
 
     let process = Process::start(directory.path());
-    let raw = RawDb::of(directory.path(), None);
+    let raw = RawDb::open(directory.path(), None);
     assert_eq!(raw.number("SELECT count(*) FROM orders"), 0);
     assert_eq!(ada.at(&process).get("/cart").await.number("/itemCount"), 1);
-    raw.assert_sound();
+    raw.assert_invariants();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,7 +181,7 @@ async fn a_closed_stderr_does_not_affect_requests_or_shutdown() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.env("SHOP_LOG", "trace");
     let mut server = Process::start_with(command, directory.path());
-    drop(server.says());
+    drop(server.stderr_lines());
     let ada = Remote::new(&server).registered("ada").await;
     let phone = json!({ "phone": "+491701234567" });
     let code = ada.post("/me/phone", &phone).await;

@@ -57,7 +57,7 @@ async fn the_wal_is_synced_before_the_response_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 50);
     // Emails are delayed, so that only the test's requests write.
-    RawDb::of(directory.path(), None).run(
+    RawDb::open(directory.path(), None).run(
         "CREATE TRIGGER later AFTER INSERT ON outbox BEGIN
              UPDATE outbox SET due_at = due_at + 600000 WHERE id = new.id; END",
     );

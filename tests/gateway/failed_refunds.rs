@@ -150,7 +150,7 @@ storage_test! {
             assert_eq!(ada.get(&path(order)).await.status, 200);
         }
         let pay = ada.post(&format!("{}/pay", path(&waiting)), Value::Null).await;
-        pay.is_problem(409, "amount-too-small");
+        pay.assert_problem(409, "amount-too-small");
         let cancelled = ada.post(&format!("{}/cancel", path(&waiting)), Value::Null).await;
         assert_eq!(cancelled.status, 200, "{cancelled:?}");
         let back = refund(&admin, &bought, Value::Null).await;
@@ -199,6 +199,6 @@ storage_test! {
             assert_eq!(shop.run(&["admin", "jobs", command, unknown]).status.code(), Some(1));
             assert_eq!(shop.run(&["admin", "jobs", command, "x"]).status.code(), Some(2));
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 }

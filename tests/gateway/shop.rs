@@ -6,7 +6,9 @@ use http::Method;
 use serde_json::{Value, json};
 use shop::domain::settlement::{Reconciled, expire_due, reconcile, run_gateway_queue};
 
-use crate::support::{Answer, Behavior, Client, Razorpay, TestShop, shopping::path, storage_test};
+use crate::support::{
+    Behavior, Client, Razorpay, TestResponse, TestShop, shopping::path, storage_test,
+};
 
 /// Longer than the maximum backoff.
 const LATER: Duration = Duration::from_mins(11);
@@ -40,7 +42,7 @@ pub(super) async fn deliver(shop: &TestShop, host: &Razorpay, event: &str, entit
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-async fn pay(customer: &Client<'_>, order: &Value) -> Answer {
+async fn pay(customer: &Client<'_>, order: &Value) -> TestResponse {
     customer
         .post(&format!("{}/pay", path(order)), Value::Null)
         .await
@@ -77,7 +79,7 @@ pub(super) async fn statuses(customer: &Client<'_>, order: &Value) -> (String, S
     (now.text("/status"), now.text("/payment/status"))
 }
 
-pub(super) async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> Answer {
+pub(super) async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> TestResponse {
     let answer = admin
         .post(&format!("/admin{}/refund", path(order)), body)
         .await;
@@ -132,7 +134,7 @@ storage_test! {
         assert_eq!(statuses(&ada, &order).await, ("PAID".to_owned(), "CAPTURED".to_owned()));
         run_queue(&shop).await;
         assert_eq!((host.requests().len(), host.orders().len()), (asked, 1), "nothing is left to send");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn checkout_does_not_wait_for_the_provider(shop: TestShop) {
@@ -144,7 +146,7 @@ storage_test! {
             let order = ada.place_order(&kettle, 1).await;
             run_queue(&shop).await;
             let down = pay(&ada, &order).await;
-            down.is_problem(503, "unavailable");
+            down.assert_problem(503, "unavailable");
             assert!(down.header("retry-after").is_some(), "{behavior:?}");
             assert!(!down.text("/detail").contains("razorpay:"), "{behavior:?}: {down:?}");
             assert_eq!(statuses(&ada, &order).await, ("PENDING".to_owned(), "CREATED".to_owned()));
@@ -153,7 +155,7 @@ storage_test! {
             assert_eq!(checkout.status, 200, "{behavior:?}: {checkout:?}");
             assert_eq!(checkout.text("/providerOrderId"), provider_order_id(&ada, &order).await);
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn failed_requests_are_retried_with_backoff(shop: TestShop) {
@@ -188,7 +190,7 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 9).await;
         let order = ada.place_order(&kettle, 1).await;
         host.set_behavior(Behavior::DropResponse);
-        pay(&ada, &order).await.is_problem(503, "unavailable");
+        pay(&ada, &order).await.assert_problem(503, "unavailable");
         host.set_behavior(Behavior::Normal);
         let checkout = pay(&ada, &order).await;
         let [there] = &host.orders()[..] else { panic!("{:?}", host.orders()) };
@@ -216,9 +218,9 @@ storage_test! {
         for key in [None, Some("key-1")] {
             let refused = match key {
                 None => ada.checkout().await,
-                Some(key) => ada.checks_out_once(key).await,
+                Some(key) => ada.checkout_with_key(key).await,
             };
-            refused.is_problem(409, "amount-too-small");
+            refused.assert_problem(409, "amount-too-small");
         }
         let after = shop.raw_db().dump();
         for table in ["orders", "payments", "stock_movements", "cart_items"] {
@@ -233,7 +235,7 @@ storage_test! {
         let (order, _) = paid(&host, &shop, &ada).await;
         let place = format!("/admin{}/refund", path(&order));
         let refused = shop.admin().await.post(&place, json!({ "amount": 99 })).await;
-        refused.is_problem(409, "amount-too-small");
+        refused.assert_problem(409, "amount-too-small");
     }
 
     async fn a_refund_is_pending_until_its_webhook(shop: TestShop) {
@@ -268,7 +270,7 @@ storage_test! {
         run_queue(&shop).await;
         assert_eq!(statuses(&ada, &order).await, ("REFUNDED".to_owned(), "REFUNDED".to_owned()));
         assert_eq!((host.refunds().len(), refunds(&ada, &order).await.1), (3, 259_800));
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn a_lost_response_refunds_once(shop: TestShop) {
@@ -342,7 +344,7 @@ storage_test! {
         let [back] = &host.refunds()[..] else { panic!("{:?}", host.refunds()) };
         assert_eq!((&back["payment_id"], &back["amount"]), (&payment["id"], &json!(259_800)));
         assert_eq!(shop.stock(&kettle).await, 9);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn reconciliation_finds_lost_webhooks(shop: TestShop) {
@@ -382,6 +384,6 @@ storage_test! {
             deliver(&shop, &host, "refund.processed", &refund).await;
         }
         assert_eq!(refunds(&ada, &order).await.1, 159_800);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderValue, Method, Request};
 use serde_json::Value;
 
-use crate::support::{Answer, Client, TestShop, storage_test};
+use crate::support::{Client, TestResponse, TestShop, storage_test};
 
 /// Fewer requests than a full quota, but more than what an exhausted one regains during a slow test.
 const PARTIAL_QUOTA: usize = 15;
@@ -14,7 +14,7 @@ const PARTIAL_QUOTA: usize = 15;
 pub(super) async fn exhaust(
     client: &Client<'_>,
     forwarded: impl Fn(usize) -> String,
-) -> (usize, Answer) {
+) -> (usize, TestResponse) {
     for n in 0..200 {
         let header = forwarded(n);
         let headers = [("x-forwarded-for", header.as_str())];
@@ -30,7 +30,7 @@ pub(super) async fn exhaust(
 }
 
 /// Sends a request through a trusted proxy, with a header of raw bytes.
-async fn through_proxy(shop: &TestShop, name: &str, values: &[&[u8]]) -> Answer {
+async fn through_proxy(shop: &TestShop, name: &str, values: &[&[u8]]) -> TestResponse {
     let mut request = Request::post("/api/v1/auth/verify-email");
     for value in values {
         request = request.header(name, HeaderValue::from_bytes(value).unwrap());
@@ -41,7 +41,7 @@ async fn through_proxy(shop: &TestShop, name: &str, values: &[&[u8]]) -> Answer 
 }
 
 /// Returns how many requests the client has left.
-fn remaining(answer: &Answer) -> u32 {
+fn remaining(answer: &TestResponse) -> u32 {
     let status = answer.header("ratelimit").unwrap();
     let (_, rest) = status.split_once("r=").unwrap();
     rest.split(';').next().unwrap().parse().unwrap()

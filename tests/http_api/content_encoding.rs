@@ -3,10 +3,10 @@
 use http::Method;
 
 use super::{NO_ID, json_operations};
-use crate::support::{Answer, Form, provider::WEBHOOK, storage_test};
+use crate::support::{Form, TestResponse, provider::WEBHOOK, storage_test};
 
-fn is_rejected(answer: &Answer) {
-    answer.is_problem(415, "unsupported-media-type");
+fn is_rejected(answer: &TestResponse) {
+    answer.assert_problem(415, "unsupported-media-type");
     assert_eq!(
         answer.header("accept-encoding"),
         Some("identity"),

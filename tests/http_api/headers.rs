@@ -4,18 +4,18 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{NO_ID, assert_problem, client_address::exhaust};
-use crate::support::{Answer, Client, Form, TestShop, pictures, storage_test};
+use crate::support::{Client, Form, TestResponse, TestShop, images, storage_test};
 
 const STOREFRONT: &str = "https://front.example";
 
-async fn with_header(client: &Client<'_>, path: &str, name: &str, value: &str) -> Answer {
+async fn with_header(client: &Client<'_>, path: &str, name: &str, value: &str) -> TestResponse {
     client
         .call(Method::GET, path, &[(name, value)], Value::Null)
         .await
 }
 
 /// Sends the CORS preflight request for adding to the cart from a page of `origin`.
-async fn preflight(shop: &TestShop, origin: &str) -> Answer {
+async fn preflight(shop: &TestShop, origin: &str) -> TestResponse {
     let headers = [
         ("origin", origin),
         ("access-control-request-method", "POST"),
@@ -29,7 +29,7 @@ async fn preflight(shop: &TestShop, origin: &str) -> Answer {
         .await
 }
 
-fn has_cors_headers(answer: &Answer) -> bool {
+fn has_cors_headers(answer: &TestResponse) -> bool {
     answer
         .headers
         .keys()
@@ -61,7 +61,7 @@ storage_test! {
 
     async fn responses_have_security_headers(shop: TestShop) {
         let (visitor, admin) = (shop.anonymous(), shop.admin().await);
-        let form = Form::default().text("name", "Pan").text("price", "5").image(&pictures::png());
+        let form = Form::default().text("name", "Pan").text("price", "5").image(&images::png());
         let made = admin.upload(Method::POST, "/products", &[], form).await;
         let url = made.text("/images/0/url").replace("http://shop.test", "");
         let images = [visitor.get(&url).await, visitor.get("/images/nothing").await];

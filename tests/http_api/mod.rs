@@ -12,15 +12,15 @@ use http::Method;
 use serde_json::{Value, json};
 use shop::infra::web::problems;
 
-use crate::support::{Answer, Client, Operation, operations, snapshot, storage_test};
+use crate::support::{Client, Operation, TestResponse, operations, snapshot, storage_test};
 
 /// An id that does not exist.
 const NO_ID: &str = "01900000-0000-7000-8000-000000000000";
 
 /// Asserts that the response is a problem from the table of problem codes.
 #[track_caller]
-fn assert_problem(answer: &Answer, status: u16, code: &str) {
-    answer.is_problem(status, code);
+fn assert_problem(answer: &TestResponse, status: u16, code: &str) {
+    answer.assert_problem(status, code);
     assert!(!answer.text("/detail").is_empty(), "{answer:?}");
     let known = problems::by_code(code).unwrap();
     let actual = (answer.status, answer.text("/title"));
@@ -28,7 +28,11 @@ fn assert_problem(answer: &Answer, status: u16, code: &str) {
 }
 
 /// Calls an operation with these bytes as its JSON body, and ids that do not exist.
-async fn send(client: &Client<'_>, operation: &Operation, body: impl Into<bytes::Bytes>) -> Answer {
+async fn send(
+    client: &Client<'_>,
+    operation: &Operation,
+    body: impl Into<bytes::Bytes>,
+) -> TestResponse {
     let headers = [("content-type", "application/json")];
     let path = operation.path_of(NO_ID);
     client
@@ -186,11 +190,11 @@ storage_test! {
             let answer = send(&admin, &operation, "{\"surprise\":1}").await;
             assert_eq!(answer.status, 422, "{operation:?}: {answer:?}");
             assert_problem(&answer, 422, "validation-failed");
-            answer.blames("surprise");
+            answer.assert_invalid_field("surprise");
         }
         let twice = "{\"name\":\"Kitchen\",\"name\":\"Garden\"}";
         let json = [("content-type", "application/json")];
-        admin.raw(Method::POST, "/categories", &json, twice).await.blames("name");
+        admin.raw(Method::POST, "/categories", &json, twice).await.assert_invalid_field("name");
     }
 
     async fn unknown_query_parameters_are_rejected(shop: TestShop) {

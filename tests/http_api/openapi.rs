@@ -46,11 +46,11 @@ fn every_operation_is_documented() {
         );
         for (status, response) in responses {
             let description = response["description"].as_str().unwrap();
-            let is_problem = response["content"]
+            let assert_problem = response["content"]
                 .get("application/problem+json")
                 .is_some();
             assert_eq!(
-                is_problem,
+                assert_problem,
                 status.as_str() >= "400",
                 "{id} {status}: {description}"
             );

@@ -10,7 +10,7 @@ use proptest::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::support::{Answer, Client, Form, Operation, TestShop, operations, storage_test};
+use crate::support::{Client, Form, Operation, TestResponse, TestShop, operations, storage_test};
 
 /// The number of values for each schema.
 const VALUES: usize = 40;
@@ -180,7 +180,7 @@ fn text(schema: &Value) -> BoxedStrategy<String> {
 
 /// Asserts that the value was accepted, or rejected for a reason that a schema cannot express.
 #[track_caller]
-fn is_accepted(operation: &Operation, answer: &Answer, value: &Value) {
+fn is_accepted(operation: &Operation, answer: &TestResponse, value: &Value) {
     if ![400, 412, 413, 415, 422, 428].contains(&answer.status) && answer.status < 500 {
         return;
     }
@@ -211,7 +211,7 @@ async fn send_json(
     operation: &Operation,
     path: &str,
     value: &Value,
-) -> Answer {
+) -> TestResponse {
     client
         .call(operation.method.clone(), path, &[], value.clone())
         .await
@@ -222,7 +222,7 @@ async fn send_form(
     operation: &Operation,
     path: &str,
     value: &Value,
-) -> Answer {
+) -> TestResponse {
     let mut form = Form::default();
     for (name, value) in value.as_object().unwrap() {
         form = match value {
@@ -327,8 +327,8 @@ storage_test! {
                     nullable.push(name);
                 } else {
                     fields += 1;
-                    answer.is_problem(422, "validation-failed");
-                    let blamed = answer.blamed();
+                    answer.assert_problem(422, "validation-failed");
+                    let blamed = answer.invalid_fields();
                     assert!(blamed.contains(&name), "{name} of {path}: {answer:?}");
                 }
             }
@@ -338,7 +338,7 @@ storage_test! {
         // A rejected change is not applied in part.
         let product = shop.product("Kettle", 2_000, 9).await;
         let change = json!({ "name": "Pot", "price": null });
-        admin.patch(&format!("/products/{product}"), change).await.blames("price");
+        admin.patch(&format!("/products/{product}"), change).await.assert_invalid_field("price");
         assert_eq!(shop.anonymous().get(&format!("/products/{product}")).await.text("/name"), "Kettle");
     }
 
@@ -358,7 +358,7 @@ storage_test! {
         assert_eq!((made.status, made.text("/name")), (201, "Pan".to_owned()));
         for body in ["\u{feff}", "\u{feff}\u{feff}{}", "{\u{feff}}"] {
             let answer = admin.raw(Method::POST, "/categories", &kind, body).await;
-            answer.is_problem(400, "malformed-json");
+            answer.assert_problem(400, "malformed-json");
         }
     }
 
@@ -384,7 +384,7 @@ storage_test! {
             }
         }
         for wrong in ["9999-12-31", "9999-12-31T23:59:59", "9999-13-31T23:59:59Z", "10000-01-01T00:00:00Z"] {
-            admin.get(&format!("/admin/orders?to={wrong}")).await.is_problem(400, "invalid-query");
+            admin.get(&format!("/admin/orders?to={wrong}")).await.assert_problem(400, "invalid-query");
         }
     }
 }

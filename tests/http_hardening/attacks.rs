@@ -297,7 +297,7 @@ storage_test! {
         let mut command = Command::new("prlimit");
         command.args(["--nofile=256:256", env!("CARGO_BIN_EXE_shop")]);
         command.env("SHOP_RATE_LIMIT", "on");
-        let process = site.start_as(command);
+        let process = site.start_under(command);
         let customer = Remote::from(&process, "127.0.0.9".parse::<IpAddr>().unwrap());
         let customer = customer.registered("honest").await;
         let image = image_path(&site, &customer, &process).await;

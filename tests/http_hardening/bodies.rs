@@ -219,7 +219,7 @@ async fn large_responses_count_unless_they_report_a_write() {
         unread.push(ada.begin_get("/cart").await);
     }
     assert!(unread.iter().all(|response| response.status() == 200));
-    ada.get("/cart").await.is_problem(503, "unavailable");
+    ada.get("/cart").await.assert_problem(503, "unavailable");
     let added = ada.post("/cart", json!({ "productId": last })).await;
     assert_eq!((added.status, added.number("/itemCount")), (200, 91));
     drop(unread);

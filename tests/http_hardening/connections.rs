@@ -186,7 +186,7 @@ async fn the_limit_of_open_files_is_raised_and_logged() {
     let numbers: Vec<_> = files.unwrap().split_whitespace().skip(3).take(2).collect();
     assert_eq!(numbers, ["300", "300"]);
     let raised = process
-        .says()
+        .stderr_lines()
         .find(|line| line.contains("limit of open files"))
         .expect("the limits are logged");
     assert!(raised.contains("200") && raised.contains("300"), "{raised}");
@@ -208,7 +208,7 @@ async fn rejected_connections_do_not_flood_the_log() {
     // Once the last one is closed, the server has seen all of them.
     assert!(held.pop().unwrap().is_closed().await);
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
-    let log = process.says();
+    let log = process.stderr_lines();
     process.terminate();
     let rejections = log.filter(|line| line.contains("connections rejected"));
     let lines = rejections.count();

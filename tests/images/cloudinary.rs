@@ -13,8 +13,8 @@ use shop::{
 
 use super::product;
 use crate::support::{
-    Behavior, Cloudinary, TestShop,
-    images::{jpeg_from_a_phone, picture, png},
+    Cloudinary, CloudinaryBehavior, TestShop,
+    images::{phone_jpeg, png, test_image},
     storage_test,
 };
 
@@ -103,7 +103,7 @@ storage_test! {
         let host = Cloudinary::start().await;
         let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
         let admin = shop.admin().await;
-        let created = product(&admin, &[&jpeg_from_a_phone(90, 60), &png()]).await;
+        let created = product(&admin, &[&phone_jpeg(90, 60), &png()]).await;
         assert_eq!(created.status, 201, "{created:?}");
         let (id, other) = (created.text("/images/0/id"), created.text("/images/1/id"));
         let delivered = "https://res.cloudinary.com/demo/image/upload/v1315060510";
@@ -121,13 +121,13 @@ storage_test! {
         assert_nothing_left(&shop);
 
         // Cloudinary serves the images, not the shop.
-        shop.anonymous().get(&format!("/images/{id}.jpg")).await.is_problem(404, "not-found");
+        shop.anonymous().get(&format!("/images/{id}.jpg")).await.assert_problem(404, "not-found");
         let image = format!("/products/{}/images/{id}", created.text("/id"));
-        assert_eq!((admin.delete(&image).await.status, shop.removals().await), (200, 1));
+        assert_eq!((admin.delete(&image).await.status, shop.delete_due_images().await), (200, 1));
         assert_eq!(host.stored().keys().collect::<Vec<_>>(), [&other]);
         let deleted = admin.delete(&format!("/products/{}", created.text("/id"))).await;
-        assert_eq!((deleted.status, shop.removals().await), (204, 1));
-        assert_eq!((host.stored().len(), host.rejections().len(), shop.swept().await), (0, 0, 0));
+        assert_eq!((deleted.status, shop.delete_due_images().await), (204, 1));
+        assert_eq!((host.stored().len(), host.rejections().len(), shop.delete_orphaned_images().await), (0, 0, 0));
         assert_nothing_left(&shop);
     }
 
@@ -140,7 +140,7 @@ storage_test! {
         let created = product(&shop.admin().await, &[&png()]).await;
         driver.remove(&created.text("/images/0/id")).await.unwrap();
         shop.admin().await.delete(&format!("/products/{}", created.text("/id"))).await;
-        assert_eq!((shop.removals().await, shop.removals().await), (1, 0));
+        assert_eq!((shop.delete_due_images().await, shop.delete_due_images().await), (1, 0));
         assert_nothing_left(&shop);
     }
 
@@ -148,43 +148,43 @@ storage_test! {
         let host = Cloudinary::start().await;
         let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &host.settings())]).await;
         let admin = shop.admin().await;
-        product(&admin, &[&png(), b"not an image"]).await.is_problem(415, "unsupported-media-type");
+        product(&admin, &[&png(), b"not an image"]).await.assert_problem(415, "unsupported-media-type");
         let form = crate::support::Form::default().text("name", "Pan").text("price", "5")
             .text("categoryId", "01900000-0000-7000-8000-000000000000").image(&png());
-        admin.upload(http::Method::POST, "/products", &[], form).await.blames("categoryId");
+        admin.upload(http::Method::POST, "/products", &[], form).await.assert_invalid_field("categoryId");
         assert_eq!((host.stored().len(), host.rejections()), (0, vec![]));
         assert_nothing_left(&shop);
     }
 
     async fn a_failing_image_host_is_unavailable_and_keeps_nothing(shop: TestShop) {
         let host = Cloudinary::start().await;
-        let shop = TestShop::keeping(shop.engine, driver(&host.settings())).await;
+        let shop = TestShop::with_image_store(shop.engine, driver(&host.settings())).await;
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 500, 9).await;
         let before = shop.anonymous().get(&format!("/products/{pan}")).await.json();
         let bad = [
-            Behavior::Reject(401), Behavior::Reject(420), Behavior::Reject(500), Behavior::WrongResponse,
-            Behavior::Disconnect, Behavior::Hang,
+            CloudinaryBehavior::Reject(401), CloudinaryBehavior::Reject(420), CloudinaryBehavior::Reject(500), CloudinaryBehavior::WrongResponse,
+            CloudinaryBehavior::Disconnect, CloudinaryBehavior::Hang,
         ];
         for behavior in bad {
             host.set_behavior(behavior);
             let images = format!("/products/{pan}/images");
             let form = crate::support::Form::default().image(&png());
             let answers = [
-                product(&admin, &[&png(), &picture(9, 9, ImageFormat::Gif)]).await,
+                product(&admin, &[&png(), &test_image(9, 9, ImageFormat::Gif)]).await,
                 admin.upload(http::Method::POST, &images, &[], form).await,
             ];
             for answer in answers {
-                answer.is_problem(503, "unavailable");
+                answer.assert_problem(503, "unavailable");
                 assert!(answer.header("retry-after").is_some());
             }
             assert_eq!(host.stored().len(), 0);
         }
-        host.set_behavior(Behavior::Normal);
+        host.set_behavior(CloudinaryBehavior::Normal);
         assert_eq!(shop.anonymous().get("/products").await.json()["data"], serde_json::json!([before]));
         // Images that the host may have stored are deleted once it works again.
         shop.advance_clock(Duration::from_mins(10));
-        shop.removals().await;
+        shop.delete_due_images().await;
         assert_nothing_left(&shop);
         assert_eq!(product(&admin, &[&png()]).await.status, 201);
     }
@@ -193,8 +193,8 @@ storage_test! {
         // A port without a listener.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let url = format!("cloudinary://key:secret@demo?upload_prefix=http://{free}");
-        let shop = TestShop::keeping(shop.engine, driver(&url)).await;
-        product(&shop.admin().await, &[&png()]).await.is_problem(503, "unavailable");
+        let shop = TestShop::with_image_store(shop.engine, driver(&url)).await;
+        product(&shop.admin().await, &[&png()]).await.assert_problem(503, "unavailable");
         let pan = shop.product("Pan", 500, 9).await;
         let ada = shop.customer("ada").await;
         let line = serde_json::json!({ "productId": pan });
@@ -209,9 +209,9 @@ storage_test! {
     async fn a_wrong_secret_is_not_disclosed(shop: TestShop) {
         let host = Cloudinary::start().await;
         let wrong = host.settings_with("another-secret");
-        let shop = TestShop::keeping(shop.engine, driver(&wrong)).await;
+        let shop = TestShop::with_image_store(shop.engine, driver(&wrong)).await;
         let answer = product(&shop.admin().await, &[&png()]).await;
-        answer.is_problem(503, "unavailable");
+        answer.assert_problem(503, "unavailable");
         assert!(host.rejections()[0].starts_with("Invalid Signature"), "{:?}", host.rejections());
         let body = String::from_utf8_lossy(&answer.body).to_lowercase();
         assert!(!body.contains("secret") && !body.contains("signature"), "{body}");

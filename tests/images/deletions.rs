@@ -25,8 +25,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Behavior, Cloudinary, Form, Process, TestShop,
-    images::{picture, png},
+    Cloudinary, CloudinaryBehavior, Form, Process, TestShop,
+    images::{png, test_image},
     storage_test,
 };
 
@@ -104,7 +104,7 @@ storage_test! {
     async fn the_images_of_a_deleted_product_are_deleted(shop: TestShop) {
         let admin = shop.admin().await;
         let other = product(&admin, &[&png()]).await;
-        let created = product(&admin, &[&picture(700, 9, ImageFormat::Jpeg), &png()]).await;
+        let created = product(&admin, &[&test_image(700, 9, ImageFormat::Jpeg), &png()]).await;
         for width in [320, 640] {
             let variant = shop.anonymous().get(&format!("{}?w={width}", path(&created, 0))).await;
             assert_eq!(variant.status, 200);
@@ -112,62 +112,62 @@ storage_test! {
         assert_eq!(files(&shop).len(), 5);
         let deleted = admin.delete(&format!("/products/{}", created.text("/id"))).await;
         assert_eq!(deleted.status, 204);
-        assert_eq!(shop.removals().await, 2);
+        assert_eq!(shop.delete_due_images().await, 2);
         assert_eq!(files(&shop).len(), 1, "all variants are deleted");
         for index in [0, 1] {
-            shop.anonymous().get(&path(&created, index)).await.is_problem(404, "not-found");
+            shop.anonymous().get(&path(&created, index)).await.assert_problem(404, "not-found");
         }
         assert_eq!(shop.anonymous().get(&path(&other, 0)).await.status, 200);
-        assert_eq!(shop.removals().await, 0);
+        assert_eq!(shop.delete_due_images().await, 0);
     }
 
     async fn a_deletion_is_retried_until_it_succeeds(shop: TestShop) {
         let directory = tempfile::tempdir().unwrap();
         let store = FailingStore::new(&directory);
-        let shop = TestShop::keeping(shop.engine, Arc::clone(&store) as _).await;
+        let shop = TestShop::with_image_store(shop.engine, Arc::clone(&store) as _).await;
         let admin = shop.admin().await;
         let created = product(&admin, &[&png()]).await;
         store.deletions_fail.store(true, Ordering::SeqCst);
         let image = format!("/products/{}/images/{}", created.text("/id"), created.text("/images/0/id"));
         assert_eq!(admin.delete(&image).await.status, 200, "the image store is not involved yet");
         // The backoff is 1, 2, 4 … seconds, up to ten minutes.
-        assert_eq!((shop.removals().await, shop.removals().await), (1, 0));
+        assert_eq!((shop.delete_due_images().await, shop.delete_due_images().await), (1, 0));
         for pause in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600] {
             shop.advance_clock(Duration::from_millis(pause * 1000 - 1));
-            assert_eq!(shop.removals().await, 0, "{pause} s have not passed");
+            assert_eq!(shop.delete_due_images().await, 0, "{pause} s have not passed");
             shop.advance_clock(Duration::from_millis(1));
-            assert_eq!(shop.removals().await, 1, "{pause} s have passed");
+            assert_eq!(shop.delete_due_images().await, 1, "{pause} s have passed");
         }
         assert_eq!(count(&directory), 1);
         store.deletions_fail.store(false, Ordering::SeqCst);
         let shop = shop.restarted().await;
         shop.advance_clock(Duration::from_hours(1));
-        assert_eq!((shop.removals().await, count(&directory)), (1, 0));
+        assert_eq!((shop.delete_due_images().await, count(&directory)), (1, 0));
         shop.advance_clock(Duration::from_hours(1));
-        assert_eq!(shop.removals().await, 0);
+        assert_eq!(shop.delete_due_images().await, 0);
     }
 
     async fn an_upload_whose_response_was_lost_is_deleted(shop: TestShop) {
         let directory = tempfile::tempdir().unwrap();
         let store = FailingStore::new(&directory);
-        let shop = TestShop::keeping(shop.engine, Arc::clone(&store) as _).await;
+        let shop = TestShop::with_image_store(shop.engine, Arc::clone(&store) as _).await;
         let admin = shop.admin().await;
         store.puts_fail.store(true, Ordering::SeqCst);
-        product(&admin, &[&png(), &png()]).await.is_problem(503, "unavailable");
+        product(&admin, &[&png(), &png()]).await.assert_problem(503, "unavailable");
         assert_eq!(count(&directory), 0, "deleted immediately");
         // It is deleted once more later, because the upload may arrive after the first deletion.
         let lost = store.lost.lock().unwrap().take().unwrap();
         store.folder.put(&lost, png().into()).await.unwrap();
         shop.advance_clock(Duration::from_mins(10));
-        assert_eq!((shop.removals().await, count(&directory)), (2, 0));
-        assert_eq!(shop.removals().await, 0);
+        assert_eq!((shop.delete_due_images().await, count(&directory)), (2, 0));
+        assert_eq!(shop.delete_due_images().await, 0);
         store.deletions_fail.store(true, Ordering::SeqCst);
-        product(&admin, &[&png(), &png()]).await.is_problem(503, "unavailable");
+        product(&admin, &[&png(), &png()]).await.assert_problem(503, "unavailable");
         assert_eq!(count(&directory), 1);
         store.deletions_fail.store(false, Ordering::SeqCst);
         shop.advance_clock(Duration::from_secs(1));
         // The second image was never sent, but its deletion is retried, too.
-        shop.removals().await;
+        shop.delete_due_images().await;
         assert_eq!(count(&directory), 0);
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
     }
@@ -185,21 +185,21 @@ storage_test! {
         std::fs::write(images.join(format!("{id}2.jpg#1")), "half of it").unwrap();
         std::fs::write(images.join("notes.txt"), "the operator's").unwrap();
         let is_orphan = |name: &str| name.starts_with(id);
-        assert_eq!(shop.swept().await, 0, "the upload may be in progress");
+        assert_eq!(shop.delete_orphaned_images().await, 0, "the upload may be in progress");
         shop.advance_clock(Duration::from_hours(24 * 365));
-        assert_eq!(shop.swept().await, 3);
-        assert_eq!(shop.swept().await, 0, "their deletion is queued");
-        assert_eq!(shop.removals().await, 3);
+        assert_eq!(shop.delete_orphaned_images().await, 3);
+        assert_eq!(shop.delete_orphaned_images().await, 0, "their deletion is queued");
+        assert_eq!(shop.delete_due_images().await, 3);
         assert!(!files(&shop).iter().any(|name| is_orphan(name)), "{:?}", files(&shop));
         assert!(files(&shop).contains("notes.txt"));
         assert_eq!(shop.anonymous().get(&path(&named, 0)).await.status, 200);
-        assert_eq!(shop.swept().await, 0);
+        assert_eq!(shop.delete_orphaned_images().await, 0);
     }
 
     async fn an_image_cannot_be_attached_once_its_deletion_has_started(shop: TestShop) {
         let directory = tempfile::tempdir().unwrap();
         let store = FailingStore::new(&directory);
-        let shop = TestShop::keeping(shop.engine, Arc::clone(&store) as _).await;
+        let shop = TestShop::with_image_store(shop.engine, Arc::clone(&store) as _).await;
         let admin = shop.admin().await;
         let held = store.responses.write().await;
         let image = png();
@@ -208,20 +208,20 @@ storage_test! {
         let meanwhile = async {
             store.put.notified().await;
             shop.advance_clock(Duration::from_mins(59));
-            assert_eq!(shop.removals().await, 0, "the upload is in progress");
+            assert_eq!(shop.delete_due_images().await, 0, "the upload is in progress");
             shop.advance_clock(Duration::from_mins(1));
-            assert_eq!((shop.removals().await, count(&directory)), (1, 0));
+            assert_eq!((shop.delete_due_images().await, count(&directory)), (1, 0));
             drop(held);
         };
         let (answer, ()) = tokio::join!(upload, meanwhile);
-        answer.is_problem(503, "unavailable");
+        answer.assert_problem(503, "unavailable");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
     }
 
     async fn a_killed_upload_has_a_scheduled_deletion(shop: TestShop) {
         // The image host never responds, and the server is killed while it waits.
         let host = Cloudinary::start().await;
-        host.set_behavior(Behavior::Hang);
+        host.set_behavior(CloudinaryBehavior::Hang);
         let settings = host.settings();
         let shop = shop.with_settings(&[("rate_limit", "off"), ("cloudinary_url", &settings)]).await;
         let server = Process::of_with(&shop, &[("CLOUDINARY_URL", &settings)]);
@@ -232,10 +232,10 @@ storage_test! {
         assert!(upload.await.unwrap().is_err(), "the upload has no response");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM image_removals"), 1);
-        host.set_behavior(Behavior::Normal);
+        host.set_behavior(CloudinaryBehavior::Normal);
         // The server process used the system clock, which is ahead of the test's clock.
         shop.advance_clock(Duration::from_hours(24 * 3650));
-        assert_eq!((shop.removals().await, shop.removals().await), (1, 0));
+        assert_eq!((shop.delete_due_images().await, shop.delete_due_images().await), (1, 0));
     }
 
     async fn an_acknowledged_upload_survives_sigkill(shop: TestShop) {
@@ -280,8 +280,8 @@ storage_test! {
             assert_eq!(image::load_from_memory(&shown.body).unwrap().width(), 6);
         }
         shop.advance_clock(Duration::from_hours(24 * 3650));
-        shop.swept().await;
-        shop.removals().await;
+        shop.delete_orphaned_images().await;
+        shop.delete_due_images().await;
         let rows: BTreeSet<String> = listed.iter().map(file_of).collect();
         assert_eq!(files(&shop), rows, "files without a row are deleted");
     }

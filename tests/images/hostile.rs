@@ -9,7 +9,7 @@ use image::ImageFormat;
 use super::{admin_of, files, product};
 use crate::support::{
     Form, Process,
-    images::{chunk, picture, png, png_bomb, with_chunk},
+    images::{chunk, png, png_bomb, test_image, with_chunk},
     storage_test,
 };
 
@@ -40,16 +40,16 @@ fn zeros(count: usize) -> Vec<u8> {
 /// Returns decompression bombs with the expected status.
 fn bombs() -> Vec<(&'static str, Vec<u8>, u16)> {
     let profile = [&b"p\0\0"[..], &zeros(1024 * 1024 * 1024)].concat();
-    let mut huge_gif = picture(9, 9, ImageFormat::Gif);
+    let mut huge_gif = test_image(9, 9, ImageFormat::Gif);
     huge_gif[6..10].copy_from_slice(&[0xff; 4]);
-    let mut huge_jpeg = picture(9, 9, ImageFormat::Jpeg);
+    let mut huge_jpeg = test_image(9, 9, ImageFormat::Jpeg);
     let size = huge_jpeg
         .windows(2)
         .position(|marker| marker == [0xff, 0xc0])
         .unwrap()
         + 5;
     huge_jpeg[size..size + 4].copy_from_slice(&[0x40, 0, 0x40, 0]);
-    let mut wide_jpeg = picture(9, 9, ImageFormat::Jpeg);
+    let mut wide_jpeg = test_image(9, 9, ImageFormat::Jpeg);
     wide_jpeg[size..size + 4].copy_from_slice(&[0x1b, 0x58, 0x1b, 0x58]);
     vec![
         ("40,000 pixels each way", png_bomb(), 422),
@@ -125,7 +125,7 @@ storage_test! {
         let many = Form::default();
         let many = (0..100_000).fold(many, |form, _| form.text("images", ""));
         admin.upload(Method::POST, "/products", &[], many).await
-            .is_problem(413, "payload-too-large");
+            .assert_problem(413, "payload-too-large");
         let big = "a".repeat(1024 * 1024);
         for body in [
             format!("{PART}x-long: {big}\r\n\r\n"),
@@ -161,7 +161,7 @@ storage_test! {
         // An archive, a page or a script appended to an image is dropped.
         for tail in [&b"PK\x05\x06<html><script>alert(1)</script>"[..], b"#!/bin/sh\n", b"%PDF-1.7"] {
             for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif] {
-                let file = [&picture(9, 9, format)[..], tail].concat();
+                let file = [&test_image(9, 9, format)[..], tail].concat();
                 let created = product(&admin, &[&file]).await;
                 assert_eq!(created.status, 201, "{created:?}");
                 let served = shop.anonymous().get(&super::path(&created, 0)).await;
@@ -172,7 +172,7 @@ storage_test! {
         }
         // An image appended to a page is not an image.
         let page = [&b"<html><script>alert(1)</script>"[..], &png()].concat();
-        product(&admin, &[&page]).await.is_problem(415, "unsupported-media-type");
+        product(&admin, &[&page]).await.assert_problem(415, "unsupported-media-type");
     }
 
     async fn a_file_name_never_becomes_a_path(shop: TestShop) {

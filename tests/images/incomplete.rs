@@ -3,7 +3,7 @@
 
 use super::{crafted::webp, path, product};
 use crate::support::{
-    Answer, Client,
+    Client, TestResponse,
     images::{chunk, chunks},
     storage_test,
 };
@@ -25,14 +25,14 @@ const COMPLETE_JPEGS: [(&str, &[u8]); 8] = [
 
 const EOI: [u8; 2] = [0xff, 0xd9];
 
-async fn upload(admin: &Client<'_>, file: &[u8]) -> Answer {
+async fn upload(admin: &Client<'_>, file: &[u8]) -> TestResponse {
     product(admin, &[file]).await
 }
 
 #[track_caller]
-fn assert_refused(answer: &Answer, what: &str, text: &str) {
+fn assert_refused(answer: &TestResponse, what: &str, text: &str) {
     assert_eq!(answer.status, 422, "{what}: {answer:?}");
-    answer.is_problem(422, "invalid-image");
+    answer.assert_problem(422, "invalid-image");
     let detail = answer.text("/detail");
     assert!(detail.contains(text), "{what}: {detail}");
 }

@@ -13,8 +13,8 @@ use super::{
     product,
 };
 use crate::support::{
-    Answer, Engine, Form, Process, Remote, TestShop,
-    images::{file, jpeg_from_a_phone, picture, png},
+    Engine, Form, Process, Remote, TestResponse, TestShop,
+    images::{file, phone_jpeg, png, test_image},
     storage_test,
 };
 
@@ -42,7 +42,7 @@ fn png_16bit(width: u32, height: u32) -> Vec<u8> {
 fn images() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
     let memory = "more memory than the limit";
     vec![
-        ("a photo to be rotated", jpeg_from_a_phone(4000, 4000), None),
+        ("a photo to be rotated", phone_jpeg(4000, 4000), None),
         ("a progressive JPEG", progressive_jpeg(3300, 3300), None),
         (
             "a large progressive JPEG",
@@ -67,7 +67,7 @@ fn images() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
         ),
         (
             "an opaque WebP",
-            picture(3400, 3400, ImageFormat::WebP),
+            test_image(3400, 3400, ImageFormat::WebP),
             None,
         ),
         (
@@ -108,7 +108,7 @@ fn images() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
     ]
 }
 
-async fn upload(admin: &Remote, file: &[u8]) -> Answer {
+async fn upload(admin: &Remote, file: &[u8]) -> TestResponse {
     let form = Form::default()
         .text("name", "Kettle")
         .text("price", "500")
@@ -182,22 +182,22 @@ async fn decoding_takes_bounded_memory_for_every_format() {
 storage_test! {
     async fn the_error_names_the_exceeded_limit(shop: TestShop) {
         let admin = shop.admin().await;
-        let over = picture(4001, 4000, ImageFormat::Jpeg);
+        let over = test_image(4001, 4000, ImageFormat::Jpeg);
         let refused = product(&admin, &[&over]).await;
-        refused.is_problem(422, "invalid-image");
+        refused.assert_problem(422, "invalid-image");
         let detail = refused.text("/detail");
         assert!(detail.contains("`images[0]`") && detail.contains("4001 × 4000"), "{detail}");
         assert!(detail.contains("the limit is 16000000 pixels"), "{detail}");
-        let long = picture(16_400, 1, ImageFormat::Jpeg);
+        let long = test_image(16_400, 1, ImageFormat::Jpeg);
         let refused = product(&admin, &[&long]).await;
-        refused.is_problem(422, "invalid-image");
+        refused.assert_problem(422, "invalid-image");
         assert!(refused.text("/detail").contains("the limit is 16384 pixels"), "{refused:?}");
     }
 
     async fn a_stored_image_beyond_a_lowered_limit_is_still_served(shop: TestShop) {
         let generous = Process::of_with(&shop, &[("SHOP_IMAGE_MAX_PIXELS", "50000000")]);
         let admin = Remote::new(&generous).with_token(admin_of(&shop, &generous).await);
-        let large = upload(&admin, &picture(4400, 4400, ImageFormat::Jpeg)).await;
+        let large = upload(&admin, &test_image(4400, 4400, ImageFormat::Jpeg)).await;
         assert_eq!(large.status, 201, "{large:?}");
         let path = large.text("/images/0/url").replace(&generous.url, "");
         let original = fetch(&format!("{}{path}", generous.url)).await;

@@ -15,10 +15,10 @@ use std::collections::BTreeSet;
 
 use http::Method;
 
-use crate::support::{Answer, Client, Form, Process, Remote, TestShop};
+use crate::support::{Client, Form, Process, Remote, TestResponse, TestShop};
 
 /// Creates a product with these images.
-async fn product(admin: &Client<'_>, files: &[&[u8]]) -> Answer {
+async fn product(admin: &Client<'_>, files: &[&[u8]]) -> TestResponse {
     let form = Form::default().text("name", "Kettle").text("price", "500");
     let form = files.iter().fold(form, |form, file| form.image(file));
     admin.upload(Method::POST, "/products", &[], form).await
@@ -32,7 +32,7 @@ async fn admin_of(shop: &TestShop, process: &Process) -> String {
 }
 
 /// Returns the path of a product's image that the shop serves.
-fn path(product: &Answer, index: usize) -> String {
+fn path(product: &TestResponse, index: usize) -> String {
     let url = product.text(&format!("/images/{index}/url"));
     url.strip_prefix("http://shop.test").unwrap().to_owned()
 }

@@ -4,7 +4,7 @@ use image::ImageFormat;
 
 use super::{crafted::webp, product};
 use crate::support::{
-    images::{chunk, file, picture, with_chunks},
+    images::{chunk, file, test_image, with_chunks},
     storage_test,
 };
 
@@ -51,7 +51,7 @@ fn exif(is_big_endian: bool, kind: u16, value: u32) -> Vec<u8> {
 fn jpeg_with(exif: &[u8]) -> Vec<u8> {
     let content = [b"Exif\0\0", exif].concat();
     let length = u16::try_from(content.len() + 2).unwrap().to_be_bytes();
-    let mut jpeg = picture(8, 2, ImageFormat::Jpeg);
+    let mut jpeg = test_image(8, 2, ImageFormat::Jpeg);
     jpeg.splice(2..2, [&[0xff, 0xe1][..], &length, &content].concat());
     jpeg
 }
@@ -70,7 +70,7 @@ fn webp_with(exif: &[u8]) -> Vec<u8> {
 storage_test! {
     async fn images_are_rotated_upright_for_every_type_of_orientation(shop: TestShop) {
         let admin = shop.admin().await;
-        let png = picture(8, 2, ImageFormat::Png);
+        let png = test_image(8, 2, ImageFormat::Png);
         for is_big_endian in [false, true] {
             for (kind, value, size) in [
                 (3, 6, (2, 8)), (4, 6, (2, 8)), (4, 8, (2, 8)), (3, 1, (8, 2)),

@@ -8,7 +8,7 @@ use shop::infra::{config::Secret, ports::Objects};
 use super::{admin_of, path, product};
 use crate::support::{
     Form, Moto, Process, TestShop,
-    images::{SECRET_PLACE, jpeg_from_a_phone, picture, png},
+    images::{SECRET_LOCATION, phone_jpeg, png, test_image},
     postgres_test, storage_test,
 };
 
@@ -27,17 +27,17 @@ storage_test! {
         };
         moto.put("others/file.txt", b"not the shop's".to_vec()).await;
         let store = bucket(&moto, "s3://pictures/shop/images");
-        let shop = TestShop::keeping(shop.engine, store).await;
+        let shop = TestShop::with_image_store(shop.engine, store).await;
         let admin = shop.admin().await;
-        let created = product(&admin, &[&jpeg_from_a_phone(900, 600), &png()]).await;
+        let created = product(&admin, &[&phone_jpeg(900, 600), &png()]).await;
         assert_eq!(created.status, 201, "{created:?}");
         assert!(!shop.directory.path().join("images").exists());
 
         let served = shop.anonymous().get(&path(&created, 0)).await;
         assert_eq!((served.status, served.header("content-type")), (200, Some("image/jpeg")));
         assert_eq!(image::load_from_memory(&served.body).unwrap().dimensions(), (600, 900));
-        let mut windows = served.body.windows(SECRET_PLACE.len());
-        assert!(!windows.any(|window| window == SECRET_PLACE.as_bytes()));
+        let mut windows = served.body.windows(SECRET_LOCATION.len());
+        assert!(!windows.any(|window| window == SECRET_LOCATION.as_bytes()));
         for _ in 0..2 {
             let variant = shop.anonymous().get(&format!("{}?w=320", path(&created, 0))).await;
             assert_eq!((variant.status, variant.header("content-type")), (200, Some("image/jpeg")));
@@ -50,22 +50,22 @@ storage_test! {
             assert!(names.contains(&name), "{names:?}");
         }
         let unknown = "/images/01900000-0000-7000-8000-000000000000.png";
-        shop.anonymous().get(unknown).await.is_problem(404, "not-found");
+        shop.anonymous().get(unknown).await.assert_problem(404, "not-found");
 
         // Orphaned files are found in a bucket, too.
         moto.put("shop/images/01900000-0000-7000-8000-000000000000.png", png()).await;
-        assert_eq!((shop.swept().await, shop.removals().await), (1, 1));
+        assert_eq!((shop.delete_orphaned_images().await, shop.delete_due_images().await), (1, 1));
         let deleted = admin.delete(&format!("/products/{}", created.text("/id"))).await;
-        assert_eq!((deleted.status, shop.removals().await), (204, 2));
+        assert_eq!((deleted.status, shop.delete_due_images().await), (204, 2));
         assert_eq!(moto.names().await, ["others/file.txt"]);
-        shop.anonymous().get(&path(&created, 0)).await.is_problem(404, "not-found");
+        shop.anonymous().get(&path(&created, 0)).await.assert_problem(404, "not-found");
     }
 
     async fn a_large_image_is_served_completely(shop: TestShop) {
         let Some(moto) = Moto::start().await else {
             return;
         };
-        let shop = TestShop::keeping(shop.engine, bucket(&moto, "s3://pictures")).await;
+        let shop = TestShop::with_image_store(shop.engine, bucket(&moto, "s3://pictures")).await;
         // Noise, which does not compress.
         let mut state = 1_u32;
         let noise = image::RgbImage::from_fn(900, 900, |_, _| {
@@ -88,12 +88,12 @@ storage_test! {
         let Some(moto) = Moto::start().await else {
             return;
         };
-        let shop = TestShop::keeping(shop.engine, bucket(&moto, "s3://pictures")).await;
+        let shop = TestShop::with_image_store(shop.engine, bucket(&moto, "s3://pictures")).await;
         let created = product(&shop.admin().await, &[&png()]).await;
         assert_eq!(created.status, 201);
         drop(moto);
-        product(&shop.admin().await, &[&png()]).await.is_problem(503, "unavailable");
-        shop.anonymous().get(&path(&created, 0)).await.is_problem(503, "unavailable");
+        product(&shop.admin().await, &[&png()]).await.assert_problem(503, "unavailable");
+        shop.anonymous().get(&path(&created, 0)).await.assert_problem(503, "unavailable");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 1);
         shop.customer("ada").await;
     }
@@ -105,10 +105,10 @@ storage_test! {
         let mut variables = moto.variables().to_vec();
         variables.push(("SHOP_IMAGES_URL", "s3://pictures/shop"));
         let store = bucket(&moto, "s3://pictures/shop");
-        let shop = TestShop::keeping(shop.engine, store).await;
+        let shop = TestShop::with_image_store(shop.engine, store).await;
         let server = Process::of_with(&shop, &variables);
         let token = admin_of(&shop, &server).await;
-        let file = picture(50, 40, ImageFormat::Jpeg);
+        let file = test_image(50, 40, ImageFormat::Jpeg);
         let form = Form::default().text("name", "Pan").text("price", "5").image(&file);
         let created = reqwest::Client::new().post(format!("{}/api/v1/products", server.url))
             .bearer_auth(token).header("content-type", Form::CONTENT_TYPE).body(form.body())
@@ -131,12 +131,12 @@ postgres_test! {
         let mut variables = moto.variables().to_vec();
         variables.push(("SHOP_IMAGES_URL", "s3://pictures/shop"));
         let first = site.start_with(&variables);
-        let apart = site.apart();
+        let apart = site.with_own_images();
         let second = apart.start_with(&variables);
         assert!(!site.path().join("images").exists() && !apart.path().join("images").exists());
         drop(second);
         // An instance with another image store could not serve these images.
-        let other = site.apart().refuses_to_start(&[]);
+        let other = site.with_own_images().refuses_to_start(&[]);
         assert!(!other.status.success());
         let why = String::from_utf8_lossy(&other.stderr);
         assert!(why.contains("SHOP_IMAGES_URL"), "{why}");

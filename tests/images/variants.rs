@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use image::{DynamicImage, GenericImageView, ImageFormat, Rgba, RgbaImage};
 
 use super::{files, path, product};
-use crate::support::{images::picture, storage_test};
+use crate::support::{images::test_image, storage_test};
 
 /// Returns an image whose left half is transparent.
 fn half_transparent(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn half_transparent(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
 
 storage_test! {
     async fn an_image_has_variants_of_three_widths(shop: TestShop) {
-        let created = product(&shop.admin().await, &[&picture(1500, 900, ImageFormat::Jpeg)]).await;
+        let created = product(&shop.admin().await, &[&test_image(1500, 900, ImageFormat::Jpeg)]).await;
         assert_eq!(created.status, 201, "{created:?}");
         let path = path(&created, 0);
         for (width, height) in [(320, 192), (640, 384), (1280, 768)] {
@@ -38,7 +38,7 @@ storage_test! {
         assert_eq!(files(&shop).len(), 4);
         let images = shop.directory.path().join("images");
         let variant = files(&shop).into_iter().find(|name| name.ends_with("-320")).unwrap();
-        std::fs::write(images.join(variant), picture(3, 2, ImageFormat::Jpeg)).unwrap();
+        std::fs::write(images.join(variant), test_image(3, 2, ImageFormat::Jpeg)).unwrap();
         let again = shop.anonymous().get(&format!("{path}?w=320")).await;
         assert_eq!(image::load_from_memory(&again.body).unwrap().dimensions(), (3, 2));
     }
@@ -50,15 +50,15 @@ storage_test! {
             (half_transparent(800, 40, Png), "image/png", (640, 32)),
             (half_transparent(800, 40, WebP), "image/png", (640, 32)),
             (half_transparent(800, 40, Gif), "image/png", (640, 32)),
-            (picture(800, 40, Png), "image/jpeg", (640, 32)),
-            (picture(800, 40, WebP), "image/jpeg", (640, 32)),
+            (test_image(800, 40, Png), "image/jpeg", (640, 32)),
+            (test_image(800, 40, WebP), "image/jpeg", (640, 32)),
             // Never larger than the original.
             (half_transparent(80, 40, Png), "image/png", (80, 40)),
             (half_transparent(80, 40, WebP), "image/png", (80, 40)),
-            (picture(80, 40, Png), "image/jpeg", (80, 40)),
-            (picture(80, 40, Jpeg), "image/jpeg", (80, 40)),
+            (test_image(80, 40, Png), "image/jpeg", (80, 40)),
+            (test_image(80, 40, Jpeg), "image/jpeg", (80, 40)),
             // The height is at least one pixel.
-            (picture(4000, 1, Png), "image/jpeg", (640, 1)),
+            (test_image(4000, 1, Png), "image/jpeg", (640, 1)),
         ];
         for (file, content_type, size) in cases {
             let created = product(&admin, &[&file]).await;
@@ -73,7 +73,7 @@ storage_test! {
     }
 
     async fn concurrent_requests_create_a_variant_once(shop: TestShop) {
-        let created = product(&shop.admin().await, &[&picture(900, 900, ImageFormat::Jpeg)]).await;
+        let created = product(&shop.admin().await, &[&test_image(900, 900, ImageFormat::Jpeg)]).await;
         let path = format!("{}?w=320", path(&created, 0));
         let client = shop.anonymous();
         let answers = join_all((0..16).map(|_| client.get(&path))).await;
@@ -84,17 +84,17 @@ storage_test! {
     }
 
     async fn other_widths_are_refused(shop: TestShop) {
-        let created = product(&shop.admin().await, &[&picture(9, 9, ImageFormat::Png)]).await;
+        let created = product(&shop.admin().await, &[&test_image(9, 9, ImageFormat::Png)]).await;
         let path = path(&created, 0);
         for query in [
             "w=100", "w=0", "w=0320", "w=-320", "w=320&w=640", "w=99999999999999999999",
             "h=320", "W=320", "w=320&q=1", "w=320px",
         ] {
             let answer = shop.anonymous().get(&format!("{path}?{query}")).await;
-            answer.is_problem(400, "invalid-query");
+            answer.assert_problem(400, "invalid-query");
         }
         let unknown = "/images/01900000-0000-7000-8000-000000000000.png?w=320";
-        shop.anonymous().get(unknown).await.is_problem(404, "not-found");
+        shop.anonymous().get(unknown).await.assert_problem(404, "not-found");
         assert_eq!(files(&shop).len(), 1, "no variant was created");
     }
 }

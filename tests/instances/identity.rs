@@ -4,11 +4,11 @@ use http::Method;
 use serde_json::json;
 
 use crate::support::{
-    Answer, Client, Form, TestShop, pictures, postgres_test, provider::WEBHOOK, provider::event,
+    Client, Form, TestResponse, TestShop, images, postgres_test, provider::WEBHOOK, provider::event,
 };
 
 /// Logs in with the test customers' password. Returns the response.
-async fn log_in(shop: &TestShop, name: &str) -> Answer {
+async fn log_in(shop: &TestShop, name: &str) -> TestResponse {
     let body = json!({
         "email": format!("{name}@example.com"), "password": "correct horse battery",
     });
@@ -17,14 +17,14 @@ async fn log_in(shop: &TestShop, name: &str) -> Answer {
     signed_in
 }
 
-async fn refresh(shop: &TestShop, token: &str) -> Answer {
+async fn refresh(shop: &TestShop, token: &str) -> TestResponse {
     let body = json!({ "refreshToken": token });
     shop.anonymous().post("/auth/refresh", body).await
 }
 
 postgres_test! {
     async fn a_session_of_one_instance_is_valid_on_another(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let there = ada.on(&other);
@@ -41,7 +41,7 @@ postgres_test! {
     }
 
     async fn a_logout_on_one_instance_ends_the_session_on_another(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         shop.customer("ada").await;
         let signed_in = log_in(&shop, "ada").await;
         let there = other.bearer(&signed_in.text("/accessToken"));
@@ -51,12 +51,12 @@ postgres_test! {
         let logout = json!({ "refreshToken": refresh_token });
         let logged_out = shop.anonymous().post("/auth/logout", logout).await;
         assert_eq!(logged_out.status, 204);
-        there.get("/me").await.is_problem(401, "unauthorized");
-        refresh(&other, &refresh_token).await.is_problem(401, "invalid-token");
+        there.get("/me").await.assert_problem(401, "unauthorized");
+        refresh(&other, &refresh_token).await.assert_problem(401, "invalid-token");
     }
 
     async fn a_refresh_token_is_spent_on_every_instance(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         shop.customer("ada").await;
         let first = log_in(&shop, "ada").await.text("/refreshToken");
         let second = refresh(&other, &first).await;
@@ -66,11 +66,11 @@ postgres_test! {
         let third = refresh(&shop, &second.text("/refreshToken")).await;
         assert_eq!(third.status, 200, "{third:?}");
         let spent = second.text("/refreshToken");
-        refresh(&other, &spent).await.is_problem(401, "invalid-token");
+        refresh(&other, &spent).await.assert_problem(401, "invalid-token");
     }
 
     async fn one_of_two_concurrent_refreshes_on_two_instances_wins(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         shop.customer("ada").await;
         for _ in 0..5 {
             let token = log_in(&shop, "ada").await.text("/refreshToken");
@@ -82,17 +82,17 @@ postgres_test! {
     }
 
     async fn a_role_granted_on_one_instance_applies_on_another(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         shop.admin().await;
         let ada = shop.customer("ada").await;
         let product = || json!({ "name": "Mug", "price": 30_000 });
-        ada.on(&other).post("/products", product()).await.is_problem(403, "forbidden");
+        ada.on(&other).post("/products", product()).await.assert_problem(403, "forbidden");
 
         // A command is an instance, too.
         let done = shop.run(&["admin", "user", "role", "ada@example.com", "ADMIN"]);
         assert!(done.status.success(), "{done:?}");
         for shop in [&shop, &other] {
-            ada.on(shop).get("/me").await.is_problem(401, "unauthorized");
+            ada.on(shop).get("/me").await.assert_problem(401, "unauthorized");
         }
         let token = log_in(&other, "ada").await.text("/accessToken");
         assert_eq!(shop.bearer(&token).post("/products", product()).await.status, 201);
@@ -101,12 +101,12 @@ postgres_test! {
         let done = shop.run(&["admin", "user", "role", "ada@example.com", "CUSTOMER"]);
         assert!(done.status.success(), "{done:?}");
         for shop in [&shop, &other] {
-            shop.bearer(&token).post("/products", product()).await.is_problem(401, "unauthorized");
+            shop.bearer(&token).post("/products", product()).await.assert_problem(401, "unauthorized");
         }
     }
 
     async fn an_email_is_registered_once_across_instances(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let account = json!({
             "email": "ada@example.com", "password": "correct horse battery", "name": "Ada",
         });
@@ -122,14 +122,14 @@ postgres_test! {
     }
 
     async fn an_idempotency_key_used_on_one_instance_is_replayed_by_another(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 2).await;
-        let first = ada.checks_out_once("key-1").await;
+        let first = ada.checkout_with_key("key-1").await;
         assert_eq!((first.status, first.header("idempotent-replayed")), (201, None));
         for shop in [&other, &shop, &other] {
-            let again = ada.on(shop).checks_out_once("key-1").await;
+            let again = ada.on(shop).checkout_with_key("key-1").await;
             assert_eq!((again.status, &again.body), (201, &first.body));
             assert_eq!(again.header("idempotent-replayed"), Some("true"));
             assert_eq!(again.header("location"), first.header("location"));
@@ -137,12 +137,12 @@ postgres_test! {
         let headers = [("idempotency-key", "key-1")];
         let other_body = json!({ "expectedTotal": 1 });
         let refused = ada.on(&other).call(Method::POST, "/orders", &headers, other_body).await;
-        refused.is_problem(422, "idempotency-key-reused");
+        refused.assert_problem(422, "idempotency-key-reused");
         assert_eq!(shop.orders(), 1);
     }
 
     async fn concurrent_requests_with_one_key_on_all_instances_get_one_response(shop: TestShop) {
-        let others = [shop.another().await, shop.another().await];
+        let others = [shop.another_instance().await, shop.another_instance().await];
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
         for turn in 1..=5 {
@@ -151,7 +151,7 @@ postgres_test! {
             let shops = [&shop, &others[0], &others[1]];
             let clients: Vec<Client<'_>> =
                 (0..30).map(|number| ada.on(shops[number % 3])).collect();
-            let requests = clients.iter().map(|ada| ada.checks_out_once(&key));
+            let requests = clients.iter().map(|ada| ada.checkout_with_key(&key));
             let answers = futures_util::future::join_all(requests).await;
             for answer in &answers {
                 assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
@@ -163,11 +163,11 @@ postgres_test! {
             assert_eq!(shop.orders(), turn);
         }
         assert_eq!(shop.stock(&kettle).await, 490);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn ten_pieces_are_sold_ten_times_across_instances(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let mut customers = Vec::new();
         for number in 0..100 {
@@ -179,14 +179,14 @@ postgres_test! {
             futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 10);
         for refused in answers.iter().filter(|answer| answer.status != 201) {
-            refused.is_problem(409, "insufficient-stock");
+            refused.assert_problem(409, "insufficient-stock");
         }
         assert_eq!(other.stock(&kettle).await, 0);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn any_instance_accepts_a_webhook(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         let order = ada.place_order(&kettle, 1).await;
@@ -201,9 +201,9 @@ postgres_test! {
     }
 
     async fn an_image_uploaded_to_one_instance_is_served_by_another(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let form = Form::default().text("name", "Kettle").text("price", "500");
-        let form = form.image(&pictures::png());
+        let form = form.image(&images::png());
         let made = shop.admin().await.upload(Method::POST, "/products", &[], form).await;
         assert_eq!(made.status, 201, "{made:?}");
         let url = made.text("/images/0/url");
@@ -212,6 +212,6 @@ postgres_test! {
         assert_eq!((here.status, there.status), (200, 200));
         assert_eq!(here.body, there.body);
         let mark = other.anonymous().get("/images/.mark").await;
-        mark.is_problem(404, "not-found");
+        mark.assert_problem(404, "not-found");
     }
 }

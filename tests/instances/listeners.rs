@@ -6,13 +6,13 @@ use shop::core::rng::Rng;
 
 use crate::support::{
     Client, TestShop,
-    live::{Heard, Served},
+    live::{ReceivedUpdates, Served},
     postgres_test,
 };
 
 /// Adds two instances.
 async fn three(shop: TestShop) -> [TestShop; 3] {
-    let (second, third) = (shop.another().await, shop.another().await);
+    let (second, third) = (shop.another_instance().await, shop.another_instance().await);
     [shop, second, third]
 }
 
@@ -59,7 +59,7 @@ postgres_test! {
         for one in &served {
             let (listener, greeting) = one.listen("").await;
             assert_eq!(greeting["seq"], 1);
-            listeners.push((listener, Heard::since(1)));
+            listeners.push((listener, ReceivedUpdates::since(1)));
         }
         for number in 1..=6 {
             let ada = ada.on(&shops[number % 3]);
@@ -85,7 +85,7 @@ postgres_test! {
         all_check_out(&customers).await;
         let mut received = Vec::new();
         for listener in &mut listeners {
-            let mut heard = Heard::since(1);
+            let mut heard = ReceivedUpdates::since(1);
             listener.follow(&mut heard, 31).await;
             assert_eq!(heard.updates.len(), 30, "one update per order");
             received.push(heard);
@@ -103,7 +103,7 @@ postgres_test! {
         let customers = customers(&shops, &kettle, 12).await;
         let served = serve(&shops).await;
         let rng = Rng::seeded(11);
-        let mut heard = Heard::since(1);
+        let mut heard = ReceivedUpdates::since(1);
         let ordering = async {
             for _ in 0..10 {
                 all_check_out(&customers).await;
@@ -116,7 +116,7 @@ postgres_test! {
                 let mut listener = served[turn % 3].resume(&heard).await;
                 let until = heard.seq + i64::try_from(1 + rng.below(9)).unwrap();
                 while heard.seq < until.min(121) {
-                    heard.note(listener.hear().await);
+                    heard.record(listener.receive().await);
                 }
                 listener.leave().await;
                 if heard.seq == 121 {
@@ -129,7 +129,7 @@ postgres_test! {
 
         // Replay from the beginning on each instance.
         for one in &served {
-            let mut again = Heard::default();
+            let mut again = ReceivedUpdates::default();
             one.resume(&again).await.follow(&mut again, 121).await;
             assert_eq!(again.stock, heard.stock);
         }
@@ -178,9 +178,9 @@ postgres_test! {
         for _ in 0..5 {
             ada.place_order(&kettle, 1).await;
         }
-        let late = shop.another().await;
+        let late = shop.another_instance().await;
         let served = Served::start(&late).await;
-        let mut heard = Heard::since(2);
+        let mut heard = ReceivedUpdates::since(2);
         let mut listener = served.resume(&heard).await;
         listener.follow(&mut heard, 6).await;
         assert_eq!(heard.updates.len(), 4);

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::{
-    Answer, Remote, Site,
-    live::{Heard, Listener},
+    Remote, Site, TestResponse,
+    live::{Listener, ReceivedUpdates},
     postgres_test,
 };
 
@@ -77,7 +77,7 @@ impl Shopper {
         path: &str,
         header: (&str, &str),
         body: &Value,
-    ) -> Option<Answer> {
+    ) -> Option<TestResponse> {
         let body = match body {
             Value::Null => String::new(),
             body => body.to_string(),
@@ -88,7 +88,7 @@ impl Shopper {
             return None;
         };
         if answer.status == 503 {
-            answer.is_problem(503, "unavailable");
+            answer.assert_problem(503, "unavailable");
             return None;
         }
         Some(answer)
@@ -113,7 +113,7 @@ impl Shopper {
                 Some(answer) if answer.status == 200 => return true,
                 Some(answer) if answer.status == 404 => may_be_there = false,
                 Some(answer) => {
-                    answer.is_problem(409, "insufficient-stock");
+                    answer.assert_problem(409, "insufficient-stock");
                     return false;
                 }
                 None => may_be_there = true,
@@ -137,7 +137,7 @@ impl Shopper {
                     return true;
                 }
                 Some(answer) => {
-                    answer.is_problem(409, "insufficient-stock");
+                    answer.assert_problem(409, "insufficient-stock");
                     return false;
                 }
                 None => {}
@@ -164,18 +164,18 @@ impl Shopper {
 }
 
 /// Receives all events up to `last`. Continues on the next server if the connection is lost.
-async fn listen(servers: Vec<String>, since: i64, last: i64) -> Heard {
-    let mut heard = Heard::since(since);
+async fn listen(servers: Vec<String>, since: i64, last: i64) -> ReceivedUpdates {
+    let mut heard = ReceivedUpdates::since(since);
     let mut servers = servers.into_iter();
     let mut server = servers.next().unwrap();
     while heard.seq < last {
         let position = format!("?since={}", heard.seq);
         let mut listener = Listener::at(&server, &position, &[]).await.unwrap();
-        if let Some(greeting) = listener.try_hear().await {
+        if let Some(greeting) = listener.try_receive().await {
             assert_eq!(greeting, json!({ "type": "HELLO", "seq": heard.seq }));
             while heard.seq < last {
-                match listener.try_hear().await {
-                    Some(update) => heard.note(update),
+                match listener.try_receive().await {
+                    Some(update) => heard.record(update),
                     None => break,
                 }
             }
@@ -255,7 +255,7 @@ postgres_test! {
         }
         assert_eq!(i64::try_from(orders.len()).unwrap(), stock);
         let raw = site.raw_db();
-        raw.assert_sound();
+        raw.assert_invariants();
         assert_eq!(raw.number("SELECT count(*) FROM orders"), stock);
         assert_eq!(raw.number("SELECT stock FROM products"), 0);
         let visitor = Remote::new(&first);

@@ -30,7 +30,7 @@ async fn assert_ready(process: &Process) {
 postgres_test! {
     async fn an_instance_with_another_image_folder_cannot_start(site: Site) {
         let first = site.start();
-        let stranger = site.apart();
+        let stranger = site.with_own_images();
         let why = start_error(&stranger.refuses_to_start(&[]));
         assert!(why.contains("`images/`"), "{why}");
         assert!(why.contains("shared volume"), "{why}");
@@ -90,7 +90,7 @@ postgres_test! {
         let again = ada.check_out_once("key-1").await.unwrap();
         assert_eq!((again.status, &again.body), (201, &placed.body));
         assert_eq!(again.header("idempotent-replayed"), Some("true"));
-        site.raw_db().assert_sound();
+        site.raw_db().assert_invariants();
     }
 }
 
@@ -137,5 +137,5 @@ async fn three_instances_start_concurrently_on_an_empty_database() {
         .get(&format!("/products/{kettle}"))
         .await;
     assert_eq!(shown.number("/stockQuantity"), 47);
-    raw.assert_sound();
+    raw.assert_invariants();
 }

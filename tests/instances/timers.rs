@@ -33,7 +33,7 @@ async fn claim_count(stores: &[&TestStore], timer: &'static str) -> usize {
 
 storage_test! {
     async fn one_of_several_instances_claims_a_timer(store: TestStore) {
-        let other = store.another().await;
+        let other = store.another_instance().await;
         for _ in 0..10 {
             assert_eq!(claim_count(&[&store, &other, &store, &other], "timer").await, 1);
             assert_eq!(claim_count(&[&store, &other], "timer").await, 0, "not again within the interval");
@@ -49,7 +49,7 @@ storage_test! {
     }
 
     async fn clocks_that_differ_do_not_fire_a_timer_twice(store: TestStore) {
-        let other = store.another().await;
+        let other = store.another_instance().await;
         // The clocks of two machines differ, or two transactions of one machine overtake each other.
         for ahead in [TICK, Duration::from_secs(1), Duration::from_mins(10)] {
             store.advance_clock(ahead);
@@ -63,7 +63,7 @@ storage_test! {
     }
 
     async fn a_clock_that_was_set_back_does_not_silence_a_timer(store: TestStore) {
-        let other = store.another().await;
+        let other = store.another_instance().await;
         store.advance_clock(Duration::from_hours(24 * 365));
         assert!(store.claims("timer").await, "with a clock a year ahead");
         assert!(other.claims("timer").await, "with a correct clock");
@@ -73,7 +73,7 @@ storage_test! {
     }
 
     async fn a_claim_that_was_rolled_back_can_be_claimed_again(store: TestStore) {
-        let other = store.another().await;
+        let other = store.another_instance().await;
         let failed = store.db.write("test.timer", |tx| {
             assert!(db::try_claim_timer(tx, "timer", INTERVAL)?);
             Err::<(), _>(shop::core::error::Error::unavailable("the task failed"))

@@ -9,7 +9,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::support::{
     Process, TestShop,
-    live::{Heard, Listener, Served},
+    live::{Listener, ReceivedUpdates, Served},
     storage_test,
 };
 
@@ -55,10 +55,10 @@ storage_test! {
         let server = Process::of(&shop);
         let at = server.url.replace("http://", "ws://");
         let mut first = Listener::at(&at, "?since=0", &[]).await.unwrap();
-        assert_eq!(first.hear().await, json!({ "type": "HELLO", "seq": 0 }));
+        assert_eq!(first.receive().await, json!({ "type": "HELLO", "seq": 0 }));
         let idle = server.memory("VmRSS:");
         // A listener that reads receives everything meanwhile.
-        let mut heard = Heard::since(0);
+        let mut heard = ReceivedUpdates::since(0);
         let (silent, ()) = futures_util::future::join(
             futures_util::future::join_all((0..100).map(|_| non_reading_listener(&at))),
             first.follow(&mut heard, EVENTS),
@@ -95,7 +95,7 @@ storage_test! {
         for _ in 0..5 {
             honest.ping().await.unwrap();
             honest.send(r#"{"type":"subscribe"}"#).await;
-            assert_eq!(honest.hear().await["type"], "SUBSCRIBED");
+            assert_eq!(honest.receive().await["type"], "SUBSCRIBED");
         }
         served.stopped().await;
     }

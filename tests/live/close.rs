@@ -80,7 +80,7 @@ impl Socket {
         }
         assert!(answer.starts_with(b"HTTP/1.1 101 "));
         let mut socket = Socket(stream);
-        let (opcode, hello) = socket.hear().await.unwrap();
+        let (opcode, hello) = socket.receive().await.unwrap();
         assert!(opcode == TEXT && hello.starts_with(b"{\"type\":\"HELLO\""));
         socket
     }
@@ -91,7 +91,7 @@ impl Socket {
 
     /// Returns the opcode and payload of the next frame, which must be unfragmented and unmasked. Returns
     /// `None` if the server has closed the connection; a reset fails the test.
-    async fn hear(&mut self) -> Option<(u8, Vec<u8>)> {
+    async fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
         let reading = async {
             let mut head = [0; 2];
             if self.0.read(&mut head[..1]).await.expect("no reset") == 0 {
@@ -116,13 +116,13 @@ impl Socket {
     /// Expects a close frame, optionally replies to it, and expects the end of the connection. Returns the
     /// code and the reason.
     async fn close_frame(mut self, reply: bool) -> (Option<u16>, Vec<u8>) {
-        let (opcode, payload) = self.hear().await.expect("a close frame");
+        let (opcode, payload) = self.receive().await.expect("a close frame");
         assert_eq!(opcode, CLOSE, "{payload:?}");
         if reply {
             // The server does not read after it has failed the connection.
             drop(self.0.write_all(&frame(FIN | CLOSE, &payload)).await);
         }
-        assert_eq!(self.hear().await, None, "the server closes first");
+        assert_eq!(self.receive().await, None, "the server closes first");
         match payload.split_first_chunk() {
             Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason.to_vec()),
             None => (None, payload),
@@ -301,18 +301,18 @@ async fn fragments_and_pings_are_allowed() {
     ];
     socket.send(&parts.concat()).await;
     assert_eq!(
-        socket.hear().await,
+        socket.receive().await,
         Some((PONG, b"are you there?".to_vec()))
     );
-    let (opcode, error) = socket.hear().await.unwrap();
+    let (opcode, error) = socket.receive().await.unwrap();
     assert!(opcode == TEXT && error.starts_with(b"{\"type\":\"ERROR\""));
     let largest = frame(FIN | TEXT, &vec![b' '; MAX_MESSAGE_SIZE]);
     socket.send(&largest).await;
-    let (opcode, error) = socket.hear().await.unwrap();
+    let (opcode, error) = socket.receive().await.unwrap();
     assert!(opcode == TEXT && error.starts_with(b"{\"type\":\"ERROR\""));
     let longest = [b'x'; 125];
     socket.send(&frame(FIN | PING, &longest)).await;
-    assert_eq!(socket.hear().await, Some((PONG, longest.to_vec())));
+    assert_eq!(socket.receive().await, Some((PONG, longest.to_vec())));
     served.stopped().await;
 }
 
@@ -358,13 +358,13 @@ async fn a_stopping_server_waits_briefly_for_the_reply_to_its_close_frame() {
     let mut answering = Socket::open(&served).await;
     let silent = Socket::open(&served).await;
     served.begin_stop();
-    let (opcode, payload) = answering.hear().await.unwrap();
+    let (opcode, payload) = answering.receive().await.unwrap();
     assert_eq!(
         (opcode, &payload[..2]),
         (CLOSE, &1001_u16.to_be_bytes()[..])
     );
     answering.send(&close(1001, b"")).await;
-    assert_eq!(answering.hear().await, None);
+    assert_eq!(answering.receive().await, None);
     assert_eq!(silent.close_frame(false).await.0, Some(1001));
     timeout(TIMEOUT, served.stopped()).await.expect("it stops");
 }
@@ -382,6 +382,6 @@ async fn an_unsupported_protocol_version_is_rejected_with_the_supported_one() {
     let refused = visitor
         .call(http::Method::GET, "/ws", &headers, serde_json::Value::Null)
         .await;
-    refused.is_problem(400, "invalid-header");
+    refused.assert_problem(400, "invalid-header");
     assert_eq!(refused.header("sec-websocket-version"), Some("13"));
 }

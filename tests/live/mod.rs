@@ -50,7 +50,7 @@ storage_test! {
         assert_eq!(greeting, hello(1), "the position includes acknowledged changes");
 
         let order = ada.place_order(&kettle, 2).await;
-        assert_eq!(listener.hear().await, json!({
+        assert_eq!(listener.receive().await, json!({
             "type": "INVENTORY_UPDATE", "seq": 2, "at": order["createdAt"],
             "products": [{ "id": kettle, "stockQuantity": 3 }],
         }));
@@ -78,13 +78,13 @@ storage_test! {
         assert_eq!(greeting, hello(0));
 
         let kettle = shop.product("Kettle", 129_900, 5).await;
-        assert_eq!(single(&listener.hear().await), (1, kettle.clone(), 5), "created");
+        assert_eq!(single(&listener.receive().await), (1, kettle.clone(), 5), "created");
         let order = ada.place_order(&kettle, 2).await;
-        assert_eq!(single(&listener.hear().await), (2, kettle.clone(), 3), "ordered");
+        assert_eq!(single(&listener.receive().await), (2, kettle.clone(), 3), "ordered");
         ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
-        assert_eq!(single(&listener.hear().await), (3, kettle.clone(), 5), "cancelled");
+        assert_eq!(single(&listener.receive().await), (3, kettle.clone(), 5), "cancelled");
         change_stock(&admin, &kettle, -4).await;
-        assert_eq!(single(&listener.hear().await), (4, kettle.clone(), 1), "broken");
+        assert_eq!(single(&listener.receive().await), (4, kettle.clone(), 1), "broken");
 
         let product = format!("/products/{kettle}");
         let tag = admin.get(&product).await.header("etag").unwrap().to_owned();
@@ -92,10 +92,10 @@ storage_test! {
         let headers = [("if-match", tag.as_str())];
         let changed = admin.call(Method::PATCH, &product, &headers, counted).await;
         assert_eq!(changed.status, 200, "{changed:?}");
-        assert_eq!(single(&listener.hear().await), (5, kettle.clone(), 8), "counted");
+        assert_eq!(single(&listener.receive().await), (5, kettle.clone(), 8), "counted");
         admin.patch(&product, json!({ "name": "Teapot", "price": 1 })).await;
         admin.delete(&product).await;
-        let gone = listener.hear().await;
+        let gone = listener.receive().await;
         assert_eq!(gone["products"], json!([{ "id": kettle, "stockQuantity": 0, "deleted": true }]));
         assert_eq!(gone["seq"], 6, "a new name is not a stock change");
         served.stopped().await;
@@ -109,7 +109,7 @@ storage_test! {
         let (mut listener, _) = served.listen("").await;
         ada.add_to_cart(&mug, 3).await;
         ada.place_order(&kettle, 2).await;
-        let update = listener.hear().await;
+        let update = listener.receive().await;
         assert_eq!(update["seq"], 3);
         let mut sent: Vec<String> =
             update["products"].as_array().unwrap().iter().map(ToString::to_string).collect();
@@ -142,7 +142,7 @@ storage_test! {
         assert!(placed.iter().all(|answer| answer.status == 201));
         for listener in &mut listeners {
             for number in 1..=20 {
-                let heard = single(&listener.hear().await);
+                let heard = single(&listener.receive().await);
                 assert_eq!(heard, (1 + number, kettle.clone(), 100 - 2 * number));
             }
         }
@@ -160,7 +160,7 @@ storage_test! {
             let (mut listener, greeting) = served.listen(&format!("?since={since}")).await;
             assert_eq!(greeting, hello(since));
             for seq in since + 1..=6 {
-                assert_eq!(single(&listener.hear().await), (seq, kettle.clone(), 101 - seq));
+                assert_eq!(single(&listener.receive().await), (seq, kettle.clone(), 101 - seq));
             }
         }
         served.stopped().await;
@@ -173,9 +173,9 @@ storage_test! {
         let served = Served::start(&shop).await;
         let (mut listener, greeting) = served.listen("?since=1").await;
         assert_eq!(greeting, hello(1));
-        assert_eq!(single(&listener.hear().await), (2, kettle.clone(), 99));
+        assert_eq!(single(&listener.receive().await), (2, kettle.clone(), 99));
         shop.customer("bob").await.place_order(&kettle, 1).await;
-        assert_eq!(single(&listener.hear().await), (3, kettle, 98));
+        assert_eq!(single(&listener.receive().await), (3, kettle, 98));
         served.stopped().await;
     }
 
@@ -236,21 +236,21 @@ storage_test! {
         let (mut listener, _) = served.listen("").await;
         let mug_only = json!({ "type": "subscribe", "productIds": [mug] }).to_string();
         listener.send(&mug_only).await;
-        assert_eq!(listener.hear().await, json!({ "type": "SUBSCRIBED", "seq": 2 }));
+        assert_eq!(listener.receive().await, json!({ "type": "SUBSCRIBED", "seq": 2 }));
         change_stock(&admin, &kettle, 1).await;
         change_stock(&admin, &mug, 1).await;
-        assert_eq!(single(&listener.hear().await), (4, mug.clone(), 51));
+        assert_eq!(single(&listener.receive().await), (4, mug.clone(), 51));
 
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&mug, 1).await;
         ada.place_order(&kettle, 1).await;
-        assert_eq!(single(&listener.hear().await), (5, mug.clone(), 50), "an update is filtered, too");
+        assert_eq!(single(&listener.receive().await), (5, mug.clone(), 50), "an update is filtered, too");
 
         listener.send(r#"{"type":"subscribe","productIds":[]}"#).await;
-        assert_eq!(listener.hear().await, json!({ "type": "SUBSCRIBED", "seq": 5 }));
+        assert_eq!(listener.receive().await, json!({ "type": "SUBSCRIBED", "seq": 5 }));
         change_stock(&admin, &mug, 1).await;
         listener.send(r#"{"type":"subscribe"}"#).await;
-        let all = listener.hear().await;
+        let all = listener.receive().await;
         assert_eq!(all["type"], "SUBSCRIBED", "no update before");
         change_stock(&admin, &kettle, 1).await;
         // The change in between is sent if the listener's position is before it.
@@ -272,12 +272,12 @@ storage_test! {
         ];
         for message in nonsense {
             listener.send(message).await;
-            let answer = listener.hear().await;
+            let answer = listener.receive().await;
             assert_eq!(answer["type"], "ERROR", "{message}");
             assert_eq!(answer["code"], "invalid-message", "{message}");
         }
         change_stock(&shop.admin().await, &kettle, 1).await;
-        assert_eq!(single(&listener.hear().await), (2, kettle, 51), "it still receives updates");
+        assert_eq!(single(&listener.receive().await), (2, kettle, 51), "it still receives updates");
         served.stopped().await;
     }
 
@@ -315,11 +315,11 @@ storage_test! {
         // The idempotency key is stored after the event.
         raw.break_table("idempotency_keys");
         for _ in 0..5 {
-            ada.checks_out_once("key-1").await.is_problem(500, "internal");
+            ada.checkout_with_key("key-1").await.assert_problem(500, "internal");
         }
-        raw.mend_table("idempotency_keys");
-        ada.checks_out_once("key-1").await;
-        assert_eq!(single(&listener.hear().await), (2, kettle, 48), "the first and the only one");
+        raw.repair_table("idempotency_keys");
+        ada.checkout_with_key("key-1").await;
+        assert_eq!(single(&listener.receive().await), (2, kettle, 48), "the first and the only one");
         served.stopped().await;
     }
 
@@ -330,7 +330,7 @@ storage_test! {
         let arguments = ["admin", "product", "stock", &kettle, "-7", "--reason", "broken"];
         let done = shop.run(&arguments);
         assert!(done.status.success(), "{done:?}");
-        assert_eq!(single(&listener.hear().await), (2, kettle, 43));
+        assert_eq!(single(&listener.receive().await), (2, kettle, 43));
         served.stopped().await;
     }
 
@@ -349,9 +349,9 @@ storage_test! {
 
     async fn requests_that_are_not_handshakes_are_rejected(shop: TestShop) {
         let plain = shop.anonymous().get("/ws").await;
-        plain.is_problem(400, "invalid-header");
+        plain.assert_problem(400, "invalid-header");
         let posted = shop.anonymous().post("/ws", Value::Null).await;
-        posted.is_problem(405, "method-not-allowed");
+        posted.assert_problem(405, "method-not-allowed");
     }
 }
 

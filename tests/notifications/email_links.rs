@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{PASSWORD, attempts, refuse, register};
-use crate::support::{Answer, TestShop, storage_test};
+use crate::support::{TestResponse, TestShop, storage_test};
 
 const ADA: &str = "ada@example.com";
 const DOWN: &str = "nobody answers";
@@ -18,12 +18,12 @@ async fn forgot(shop: &TestShop) {
     assert_eq!(asked.status, 202, "{asked:?}");
 }
 
-async fn reset(shop: &TestShop, token: &str) -> Answer {
+async fn reset(shop: &TestShop, token: &str) -> TestResponse {
     let body = json!({ "token": token, "password": "a brand new staple" });
     shop.anonymous().post("/auth/reset-password", body).await
 }
 
-async fn verify(shop: &TestShop, token: &str) -> Answer {
+async fn verify(shop: &TestShop, token: &str) -> TestResponse {
     shop.anonymous()
         .post("/auth/verify-email", json!({ "token": token }))
         .await
@@ -80,10 +80,10 @@ storage_test! {
         // A mail server may deliver an email although it replied with an error.
         assert_eq!(reset(&shop, &sent[1]).await.status, 204);
         for token in &sent[1..] {
-            reset(&shop, token).await.is_problem(400, "invalid-token");
+            reset(&shop, token).await.assert_problem(400, "invalid-token");
         }
         shop.mailer.refuse(None);
-        let emails = shop.mails().await;
+        let emails = shop.sent_emails().await;
         let last = emails.last().unwrap();
         assert!(last.link.is_none() && last.subject.contains("password"), "{last:?}");
         assert_eq!(emails.len(), 2, "waiting reset emails are withdrawn: {emails:?}");
@@ -95,22 +95,22 @@ storage_test! {
         assert_eq!(attempts(&shop).await, 1);
         shop.advance_clock(Duration::from_mins(1));
         shop.mailer.refuse(None);
-        assert_eq!(shop.mails().await.len(), 1);
+        assert_eq!(shop.sent_emails().await.len(), 1);
         let sent = tokens(&shop);
         assert_eq!(verify(&shop, &sent[0]).await.status, 200);
-        verify(&shop, &sent[1]).await.is_problem(400, "invalid-token");
+        verify(&shop, &sent[1]).await.assert_problem(400, "invalid-token");
     }
 
     async fn the_link_of_a_delayed_email_works(shop: TestShop) {
         register(&shop, "ada").await;
-        shop.mails().await;
+        shop.sent_emails().await;
         refuse(&shop, DOWN, false);
         forgot(&shop).await;
         assert_eq!(attempts(&shop).await, 1);
         shop.advance_clock(Duration::from_hours(5));
         shop.mailer.refuse(None);
-        let token = shop.token_mailed(ADA).await;
-        reset(&shop, &tokens(&shop)[1]).await.is_problem(400, "invalid-token");
+        let token = shop.emailed_token(ADA).await;
+        reset(&shop, &tokens(&shop)[1]).await.assert_problem(400, "invalid-token");
         assert_eq!(reset(&shop, &token).await.status, 204);
     }
 
@@ -129,7 +129,7 @@ storage_test! {
             let shop = shop.with_settings(&[("rate_limit", "off")]).await;
             register(&shop, "ada").await;
             forgot(&shop).await;
-            shop.mails().await;
+            shop.sent_emails().await;
             let [proof, token] = tokens(&shop).try_into().unwrap();
             refuse(&shop, DOWN, false);
             shop.advance_clock(Duration::from_millis(1));
@@ -142,22 +142,22 @@ storage_test! {
             };
             run(command);
             assert_eq!(waiting(&shop), 0, "{command:?}: a waiting email would create another link");
-            reset(&shop, &token).await.is_problem(400, "invalid-token");
-            verify(&shop, &proof).await.is_problem(400, "invalid-token");
+            reset(&shop, &token).await.assert_problem(400, "invalid-token");
+            verify(&shop, &proof).await.assert_problem(400, "invalid-token");
             run(&["enable", ADA]);
-            reset(&shop, &token).await.is_problem(400, "invalid-token");
+            reset(&shop, &token).await.assert_problem(400, "invalid-token");
         }
     }
 
     async fn links_of_a_disabled_account_do_not_work(shop: TestShop) {
         register(&shop, "ada").await;
         forgot(&shop).await;
-        shop.mails().await;
+        shop.sent_emails().await;
         let [proof, token] = tokens(&shop).try_into().unwrap();
         // Even if it was disabled directly in the database.
         shop.raw_db().run("UPDATE users SET disabled_at = 1");
-        reset(&shop, &token).await.is_problem(400, "invalid-token");
-        verify(&shop, &proof).await.is_problem(400, "invalid-token");
+        reset(&shop, &token).await.assert_problem(400, "invalid-token");
+        verify(&shop, &proof).await.assert_problem(400, "invalid-token");
         let refused = shop.run(&["admin", "user", "reset-password", ADA]);
         assert_eq!(refused.status.code(), Some(1));
         let why = String::from_utf8(refused.stderr).unwrap();
@@ -166,7 +166,7 @@ storage_test! {
 
     async fn a_password_change_withdraws_waiting_reset_emails(shop: TestShop) {
         register(&shop, "ada").await;
-        shop.mails().await;
+        shop.sent_emails().await;
         refuse(&shop, DOWN, false);
         forgot(&shop).await;
         let body = json!({ "email": ADA, "password": PASSWORD });
@@ -176,7 +176,7 @@ storage_test! {
         let changed = ada.call(http::Method::PUT, "/me/password", &[], body).await;
         assert_eq!(changed.status, 204, "{changed:?}");
         shop.mailer.refuse(None);
-        let subjects: Vec<_> = shop.mails().await.into_iter().map(|it| it.subject).collect();
+        let subjects: Vec<_> = shop.sent_emails().await.into_iter().map(|it| it.subject).collect();
         assert_eq!(subjects.len(), 2, "{subjects:?}");
         assert!(shop.mailer.letters()[1].link.is_none(), "{subjects:?}");
     }
@@ -199,7 +199,7 @@ storage_test! {
         shop.raw_db().run(&format!(
             "UPDATE outbox SET link_purpose = NULL, link_user_id = NULL, data = '{data}'"
         ));
-        let emails = shop.mails().await;
+        let emails = shop.sent_emails().await;
         assert_eq!(emails.len(), 1);
         assert!(emails[0].text.contains("verify-email#token=0"), "{emails:?}");
     }

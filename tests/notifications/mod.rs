@@ -12,14 +12,14 @@ use shop::{
     infra::ports::{MailMessage, Refusal},
 };
 
-use crate::support::{Answer, TestShop, postgres_test, storage_test};
+use crate::support::{TestResponse, TestShop, postgres_test, storage_test};
 
 const PASSWORD: &str = "correct horse battery";
 const DOWN: &str = "nobody answers";
 const GONE: &str = "550 5.1.1 no such user here";
 
 /// Creates an account, which writes an email to the outbox.
-async fn register(shop: &TestShop, name: &str) -> Answer {
+async fn register(shop: &TestShop, name: &str) -> TestResponse {
     let email = format!("{name}@example.com");
     let body = json!({ "email": email, "password": PASSWORD, "name": name });
     let created = shop.anonymous().post("/auth/register", body).await;
@@ -41,7 +41,7 @@ fn outbox(shop: &TestShop) -> Vec<Value> {
 
 /// Sends due emails. Returns the number of attempts.
 async fn attempts(shop: &TestShop) -> usize {
-    shop.send_mails().await
+    shop.send_due_emails().await
 }
 
 storage_test! {
@@ -60,7 +60,7 @@ storage_test! {
         assert_eq!((&seen["state"], &seen["tries"], &seen["lastError"]), (&json!("waiting"), &json!(13), &json!(DOWN)));
         shop.mailer.refuse(None);
         shop.advance_clock(Duration::from_mins(12));
-        let emails = shop.mails().await;
+        let emails = shop.sent_emails().await;
         assert_eq!((emails.len(), emails[0].to.as_str()), (1, "ada@example.com"));
         assert_eq!(emails[0].message_id, format!("{}@shop.test", seen["id"].as_str().unwrap()));
         assert_eq!(outbox(&shop)[0]["state"], "sent");
@@ -93,7 +93,7 @@ storage_test! {
         assert!(dead["subject"].as_str().unwrap().contains("confirm"), "{dead}");
 
         shop.mailer.refuse(None);
-        assert!(shop.mails().await.is_empty());
+        assert!(shop.sent_emails().await.is_empty());
         let id = dead["id"].as_str().unwrap();
         let shown = shop.run(&["admin", "mail", "show", id]);
         let text = String::from_utf8(shown.stdout).unwrap();
@@ -114,7 +114,7 @@ storage_test! {
         let id = dead["id"].as_str().unwrap().parse().unwrap();
         let retried = shop.app.db.write("test.retry", move |tx| notifications::retry(tx, id)).await;
         assert_eq!(retried.unwrap().state, notifications::MailState::Waiting);
-        assert_eq!(shop.mails().await.len(), 1);
+        assert_eq!(shop.sent_emails().await.len(), 1);
         let again = shop.app.db.write("test.retry", move |tx| notifications::retry(tx, id)).await;
         assert!(again.unwrap_err().detail().contains("erased"));
     }
@@ -173,12 +173,12 @@ storage_test! {
         shop.advance_clock(Duration::from_millis(u64::try_from(before.0 - shop.app.clock.now().0).unwrap()));
         drop((database, engine));
         notifications::worker::retry_at_start(&shop.app).await.unwrap();
-        assert_eq!(shop.mails().await.len(), 1);
+        assert_eq!(shop.sent_emails().await.len(), 1);
     }
 
     async fn the_content_of_an_email_is_erased_once_it_is_sent(shop: TestShop) {
         register(&shop, "ada").await;
-        let token = shop.token_mailed("ada@example.com").await;
+        let token = shop.emailed_token("ada@example.com").await;
         let stored = shop.raw_db().dump()["outbox"].concat();
         assert!(!stored.contains(&token) && !stored.contains("#token="), "{stored}");
         assert!(stored.contains("confirm"), "the subject is stored: {stored}");
@@ -225,13 +225,13 @@ storage_test! {
         register(&shop, "ada").await;
         let body = json!({ "email": "ADA@example.com", "password": PASSWORD, "name": "Eve" });
         let taken = shop.anonymous().post("/auth/register", body).await;
-        taken.is_problem(409, "email-taken");
+        taken.assert_problem(409, "email-taken");
         let failed = shop.app.db.write("test.mail", |tx| {
             tx.mail("eve@example.com", "password-changed", &json!({ "name": "Eve" }))?;
             Err::<(), _>(shop::core::error::Error::unavailable("rolled back"))
         });
         failed.await.unwrap_err();
-        assert_eq!(shop.mails().await.len(), 1);
+        assert_eq!(shop.sent_emails().await.len(), 1);
     }
 
     async fn a_clock_that_was_set_back_delays_no_email(shop: TestShop) {
@@ -241,7 +241,7 @@ storage_test! {
         assert_eq!(attempts(&shop).await, 1);
         shop.mailer.refuse(None);
         let shop = shop.restarted().await;
-        assert_eq!(shop.mails().await.len(), 1, "a year earlier");
+        assert_eq!(shop.sent_emails().await.len(), 1, "a year earlier");
     }
 
     async fn a_user_name_cannot_inject_markup_headers_or_templates(shop: TestShop) {
@@ -254,14 +254,14 @@ storage_test! {
             let body = json!({ "email": address, "password": PASSWORD, "name": name });
             assert_eq!(shop.anonymous().post("/auth/register", body).await.status, 201, "{name}");
         }
-        for email in shop.mails().await {
+        for email in shop.sent_emails().await {
             assert!(email.to.starts_with("user"), "{email:?}");
             assert!(!email.html.contains("<script") && !email.html.contains("62710561"), "{}", email.html);
             assert!(!email.text.contains("62710561") && !email.subject.contains('\n'));
         }
         for name in ["Ada\r\nBcc: eve@example.com", "Ada\u{0}", "A\u{85}da", "Ada\u{2028}\nX: y", "Ада \u{202e}gnp.exe"] {
             let body = json!({ "email": "new@example.com", "password": PASSWORD, "name": name });
-            shop.anonymous().post("/auth/register", body).await.blames("name");
+            shop.anonymous().post("/auth/register", body).await.assert_invalid_field("name");
         }
     }
 }
@@ -278,7 +278,7 @@ async fn outbox_state(shop: &TestShop) -> String {
 
 postgres_test! {
     async fn only_one_instance_sends_an_email(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         for number in 0..12 {
             register(&shop, &format!("user{number}")).await;
         }
@@ -299,9 +299,9 @@ postgres_test! {
         }
         shop.app.stopping.cancel();
         sending.await.unwrap().unwrap();
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         notifications::worker::retry_at_start(&other.app).await.unwrap();
-        assert_eq!(other.mails().await.len(), 1);
+        assert_eq!(other.sent_emails().await.len(), 1);
     }
 
     async fn an_email_claimed_by_a_crashed_instance_is_sent_by_another(shop: TestShop) {
@@ -310,10 +310,10 @@ postgres_test! {
         let app = std::sync::Arc::clone(&shop.app);
         let taken = shop.app.db.write("test.take", move |tx| notifications::claim_due(tx, &app, 4)).await;
         assert_eq!(taken.unwrap().len(), 1);
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         notifications::worker::retry_at_start(&other.app).await.unwrap();
         assert_eq!(attempts(&other).await, 0, "the lease has not ended");
         other.advance_clock(Duration::from_mins(2));
-        assert_eq!(other.mails().await.len(), 1);
+        assert_eq!(other.sent_emails().await.len(), 1);
     }
 }

@@ -278,7 +278,7 @@ storage_test! {
 
     async fn without_a_mail_server_emails_are_written_to_files(site: Site) {
         let mut process = site.start_with(&[("SHOP_LOG", "trace")]);
-        let mut lines = process.says();
+        let mut lines = process.stderr_lines();
         let ada = register(&process, "ada").await;
         let mut log = String::new();
         for line in lines.by_ref() {
@@ -320,7 +320,7 @@ async fn a_demo_logs_the_links_of_its_emails() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut process = Process::listening(program);
-    let mut lines = process.says();
+    let mut lines = process.stderr_lines();
     register(&process, "ada").await;
     let line = lines.find(|line| line.contains("wrote an email to a file"));
     assert!(line.unwrap().contains("/verify-email#token="));

@@ -77,7 +77,7 @@ fn amounts_are_formatted_for_their_currency() {
         (MAX_AMOUNT, Currency::USD, "USD 90,071,992,547,409.91"),
     ] {
         let amount = Money::try_from(amount).unwrap();
-        assert_eq!(amount.written(currency), formatted);
+        assert_eq!(amount.format(currency), formatted);
     }
     let directory = tempfile::tempdir().unwrap();
     for (template, error) in [
@@ -107,7 +107,7 @@ storage_test! {
         fs::create_dir(&own).unwrap();
         fs::write(own.join("verify.txt"), "Subject: Hei {{ name }}\n\n{{ link }}").unwrap();
         register(&shop, "ada").await;
-        let email = shop.mails().await.remove(0);
+        let email = shop.sent_emails().await.remove(0);
         assert_eq!(email.subject, "Hei ada");
         assert_eq!(Some(email.text.as_str()), email.link.as_deref());
         assert!(email.html.contains("<!doctype html>"), "the HTML part is not overridden");
@@ -121,11 +121,11 @@ storage_test! {
             register(&shop, &format!("user{}", broken.len())).await;
             assert_eq!(attempts(&shop).await, 1);
         }
-        assert!(shop.mails().await.is_empty());
+        assert!(shop.sent_emails().await.is_empty());
         let stored = shop.raw_db().dump()["outbox"].concat();
         assert!(stored.contains("verify.txt") && stored.contains("waiting"), "{stored}");
         fs::remove_file(own.join("verify.txt")).unwrap();
         shop.advance_clock(std::time::Duration::from_secs(2));
-        assert_eq!(shop.mails().await.len(), 3);
+        assert_eq!(shop.sent_emails().await.len(), 3);
     }
 }

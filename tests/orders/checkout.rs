@@ -5,11 +5,11 @@ use super::*;
 storage_test! {
     async fn an_empty_cart_cannot_be_ordered(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        ada.checkout().await.is_problem(409, "cart-empty");
+        ada.checkout().await.assert_problem(409, "cart-empty");
         let kettle = shop.product("Kettle", 129_900, 5).await;
         ada.add_to_cart(&kettle, 1).await;
         shop.admin().await.delete(&format!("/products/{kettle}")).await;
-        ada.checkout().await.is_problem(409, "cart-empty");
+        ada.checkout().await.assert_problem(409, "cart-empty");
     }
 
     async fn the_body_of_a_checkout_is_optional(shop: TestShop) {
@@ -23,13 +23,13 @@ storage_test! {
         for body in ["{", "{} {}", "\u{feff}{", "expectedTotal=1"] {
             let kind = [("content-type", "application/json")];
             let refused = ada.raw(Method::POST, "/orders", &kind, body).await;
-            refused.is_problem(400, "malformed-json");
+            refused.assert_problem(400, "malformed-json");
         }
         let form = [("content-type", "application/x-www-form-urlencoded")];
         let refused = ada.raw(Method::POST, "/orders", &form, "expectedTotal=1").await;
-        refused.is_problem(415, "unsupported-media-type");
+        refused.assert_problem(415, "unsupported-media-type");
         let query = ada.post("/orders?dry=1", Value::Null).await;
-        query.is_problem(400, "invalid-query");
+        query.assert_problem(400, "invalid-query");
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
     }
 
@@ -40,17 +40,17 @@ storage_test! {
         let before = shop.raw_db().dump();
         for other in [0, 1, 259_799, 259_801, (1_i64 << 53) - 1] {
             let refused = ada.post("/orders", json!({ "expectedTotal": other })).await;
-            refused.is_problem(409, "total-changed");
+            refused.assert_problem(409, "total-changed");
         }
         for nonsense in [json!(-1), json!(1_i64 << 53), json!(i64::MAX), json!(1.5), json!("259800"),
             json!(1e300)]
         {
             let refused = ada.post("/orders", json!({ "expectedTotal": nonsense })).await;
-            refused.blames("expectedTotal");
+            refused.assert_invalid_field("expectedTotal");
         }
         for own in ["price", "total", "totalAmount", "id", "userId", "status", "items"] {
             let refused = ada.post("/orders", json!({ own: 1 })).await;
-            refused.blames(own);
+            refused.assert_invalid_field(own);
         }
         assert_eq!(shop.raw_db().dump(), before);
         let placed = ada.post("/orders", json!({ "expectedTotal": 259_800 })).await;
@@ -64,7 +64,7 @@ storage_test! {
         let product = format!("/products/{kettle}");
         shop.admin().await.patch(&product, json!({ "price": 135_000 })).await;
         let refused = ada.post("/orders", json!({ "expectedTotal": 129_900 })).await;
-        refused.is_problem(409, "total-changed");
+        refused.assert_problem(409, "total-changed");
         let placed = ada.checkout().await;
         assert_eq!(placed.number("/items/0/price"), 135_000);
         assert_eq!(placed.number("/totalAmount"), 135_000);
@@ -87,7 +87,7 @@ storage_test! {
         }
         let before = shop.raw_db().dump();
         let refused = ada.checkout().await;
-        refused.is_problem(409, "insufficient-stock");
+        refused.assert_problem(409, "insufficient-stock");
         let errors = refused.json()["errors"].clone();
         assert_eq!(errors[0]["productId"], json!(products[0]));
         assert_eq!(errors[1]["productId"], json!(products[2]));
@@ -97,13 +97,13 @@ storage_test! {
         }, @r#"
         {
           "code": "insufficient-stock",
-          "detail": "there is not enough in stock; nothing was changed",
+          "detail": "insufficient stock; nothing was changed",
           "errors": [
             {
               "available": 1,
               "code": "insufficient-stock",
               "field": "items[0].quantity",
-              "message": "1 left, 4 asked for",
+              "message": "1 left, 4 requested",
               "productId": "[product]",
               "requested": 4
             },
@@ -111,7 +111,7 @@ storage_test! {
               "available": 0,
               "code": "insufficient-stock",
               "field": "items[2].quantity",
-              "message": "0 left, 4 asked for",
+              "message": "0 left, 4 requested",
               "productId": "[product]",
               "requested": 4
             }
@@ -143,16 +143,16 @@ storage_test! {
         for step in steps {
             raw.break_table(step);
             let before = raw.dump();
-            let failed = ada.checks_out_once("one-try").await;
-            failed.is_problem(500, "internal");
+            let failed = ada.checkout_with_key("one-try").await;
+            failed.assert_problem(500, "internal");
             let words = failed.text("/detail");
             assert!(!words.contains("broken") && !words.contains(step), "{words}");
             assert_eq!(raw.dump(), before, "{step}");
             assert_eq!(ada.get("/cart").await.body, cart);
-            raw.mend_table(step);
+            raw.repair_table(step);
         }
-        assert_eq!(ada.checks_out_once("one-try").await.status, 201);
-        raw.assert_sound();
+        assert_eq!(ada.checkout_with_key("one-try").await.status, 201);
+        raw.assert_invariants();
     }
 
     async fn a_failed_checkout_fails_no_other(shop: TestShop) {
@@ -165,7 +165,7 @@ storage_test! {
             customer.add_to_cart(if number % 5 == 2 { &cursed } else { &kettle }, 1).await;
             customers.push(customer);
         }
-        shop.raw_db().undo_at("order_items", "NEW.name = 'Cursed Mug'");
+        shop.raw_db().roll_back_at("order_items", "NEW.name = 'Cursed Mug'");
         let answers =
             futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         for (number, answer) in answers.iter().enumerate() {
@@ -173,7 +173,7 @@ storage_test! {
             assert_eq!(answer.status, expected, "{answer:?}");
         }
         assert_eq!((shop.stock(&kettle).await, shop.stock(&cursed).await), (34, 50));
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn five_hundred_customers_buy_ten_items(shop: TestShop) {
@@ -188,12 +188,12 @@ storage_test! {
         let placed = answers.iter().filter(|answer| answer.status == 201).count();
         assert_eq!(placed, 10);
         for refused in answers.iter().filter(|answer| answer.status != 201) {
-            refused.is_problem(409, "insufficient-stock");
+            refused.assert_problem(409, "insufficient-stock");
         }
         assert_eq!(shop.stock(&kettle).await, 0);
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM orders"), 10);
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM cart_items"), 490);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn orders_of_several_products_do_not_deadlock(shop: TestShop) {
@@ -213,6 +213,6 @@ storage_test! {
         assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 40);
         assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), 20);
         assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (0, 0));
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Client, forge_cursor, storage_test};
+use crate::support::{Client, TestResponse, forge_cursor, storage_test};
 
-fn numbers(answer: &Answer) -> Vec<String> {
+fn numbers(answer: &TestResponse) -> Vec<String> {
     assert_eq!(answer.status, 200, "{answer:?}");
     let json = answer.json();
     let data = json["data"].as_array().unwrap().iter();
@@ -53,9 +53,9 @@ storage_test! {
             format!("/orders?page=1&cursor={next}"), format!("/orders?status=PAID&cursor={next}"),
             "/orders?cursor=x".to_owned(),
         ] {
-            ada.get(&wrong).await.is_problem(400, "invalid-query");
+            ada.get(&wrong).await.assert_problem(400, "invalid-query");
         }
-        admin.get(&format!("/admin/orders?status=PENDING&cursor={next}")).await.is_problem(400, "invalid-query");
+        admin.get(&format!("/admin/orders?status=PENDING&cursor={next}")).await.assert_problem(400, "invalid-query");
         assert!(list_all(&ada, "/orders?status=PAID").await.is_empty());
         for (client, list) in [(&ada, "/orders"), (&admin, "/admin/orders")] {
             for key in [json!("7"), json!("a\0"), json!(null), json!(1.5)] {

@@ -9,7 +9,7 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 2).await;
-        let first = ada.checks_out_once("key-1").await;
+        let first = ada.checkout_with_key("key-1").await;
         assert_eq!(first.status, 201);
         assert_eq!(first.header("idempotent-replayed"), None);
 
@@ -18,7 +18,7 @@ storage_test! {
         shop.capture(&first.json()).await;
         shop.advance_clock(MINUTE);
         for _ in 0..3 {
-            let again = ada.checks_out_once("key-1").await;
+            let again = ada.checkout_with_key("key-1").await;
             assert_eq!((again.status, &again.body), (201, &first.body));
             assert_eq!(again.header("idempotent-replayed"), Some("true"));
             assert_eq!(again.header("location"), first.header("location"));
@@ -30,11 +30,11 @@ storage_test! {
         let token = ada.token.clone().unwrap();
         let shop = shop.restarted().await;
         let ada = shop.bearer(&token);
-        let again = ada.checks_out_once("key-1").await;
+        let again = ada.checkout_with_key("key-1").await;
         assert_eq!((again.status, &again.body), (201, &first.body));
         assert_eq!(again.header("idempotent-replayed"), Some("true"));
         assert_eq!(shop.orders(), 1);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn keys_belong_to_their_user(shop: TestShop) {
@@ -42,7 +42,7 @@ storage_test! {
         let (ada, bob) = (shop.customer("ada").await, shop.customer("bob").await);
         for customer in [&ada, &bob] {
             customer.add_to_cart(&kettle, 1).await;
-            let placed = customer.checks_out_once("key-1").await;
+            let placed = customer.checkout_with_key("key-1").await;
             assert_eq!(placed.status, 201);
             assert_eq!(placed.header("idempotent-replayed"), None);
         }
@@ -53,11 +53,11 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
-        ada.checks_out_once("key-1").await;
+        ada.checkout_with_key("key-1").await;
         shop.advance_clock(Duration::from_hours(24));
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
-        let later = ada.checks_out_once("key-1").await;
+        let later = ada.checkout_with_key("key-1").await;
         assert_eq!((later.status, later.header("idempotent-replayed")), (201, None));
         assert_eq!(shop.orders(), 2);
     }
@@ -67,7 +67,7 @@ storage_test! {
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 2).await;
         let answers =
-            futures_util::future::join_all((0..50).map(|_| ada.checks_out_once("key-1"))).await;
+            futures_util::future::join_all((0..50).map(|_| ada.checkout_with_key("key-1"))).await;
         for answer in &answers {
             assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
         }
@@ -81,14 +81,14 @@ storage_test! {
     async fn a_refused_request_does_not_use_the_key(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
-        ada.checks_out_once("key-1").await.is_problem(409, "cart-empty");
+        ada.checkout_with_key("key-1").await.assert_problem(409, "cart-empty");
         ada.add_to_cart(&kettle, 5).await;
         let change = json!({ "delta": -1, "reason": "broken" });
         let stock = format!("/admin/products/{kettle}/stock");
         shop.admin().await.post(&stock, change).await;
-        ada.checks_out_once("key-1").await.is_problem(409, "insufficient-stock");
+        ada.checkout_with_key("key-1").await.assert_problem(409, "insufficient-stock");
         ada.patch(&format!("/cart/items/{kettle}"), json!({ "quantity": 4 })).await;
-        let placed = ada.checks_out_once("key-1").await;
+        let placed = ada.checkout_with_key("key-1").await;
         assert_eq!((placed.status, placed.header("idempotent-replayed")), (201, None));
     }
 
@@ -96,12 +96,12 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
-        assert_eq!(ada.checks_out_once("key-1").await.status, 201);
+        assert_eq!(ada.checkout_with_key("key-1").await.status, 201);
         ada.add_to_cart(&kettle, 1).await;
         for body in [json!({}), json!({ "expectedTotal": 129_900 })] {
             let headers = [("idempotency-key", "key-1")];
             let refused = ada.call(Method::POST, "/orders", &headers, body).await;
-            refused.is_problem(422, "idempotency-key-reused");
+            refused.assert_problem(422, "idempotency-key-reused");
         }
         assert_eq!(shop.orders(), 1);
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
@@ -114,18 +114,18 @@ storage_test! {
         let too_long = "k".repeat(256);
         let before = shop.raw_db().dump();
         for wrong in ["", "two words", " ", "\"\"", "\"", "\"open", "tab\there", "kéy", too_long.as_str()] {
-            let refused = ada.checks_out_once(wrong).await;
-            refused.is_problem(400, "invalid-header");
+            let refused = ada.checkout_with_key(wrong).await;
+            refused.assert_problem(400, "invalid-header");
         }
         let twice = [("idempotency-key", "key-1"), ("idempotency-key", "key-1")];
         let refused = ada.call(Method::POST, "/orders", &twice, Value::Null).await;
-        refused.is_problem(400, "invalid-header");
+        refused.assert_problem(400, "invalid-header");
         assert_eq!(shop.raw_db().dump(), before);
 
         let longest = "k".repeat(255);
-        let placed = ada.checks_out_once(&longest).await;
+        let placed = ada.checkout_with_key(&longest).await;
         assert_eq!(placed.status, 201);
-        let quoted = ada.checks_out_once(&format!("\"{longest}\"")).await;
+        let quoted = ada.checkout_with_key(&format!("\"{longest}\"")).await;
         assert_eq!(quoted.body, placed.body, "quoted or bare, it is one key");
         assert_eq!(quoted.header("idempotent-replayed"), Some("true"));
         assert_eq!(shop.orders(), 1);
@@ -135,14 +135,14 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
-        ada.checks_out_once("key-1").await;
+        ada.checkout_with_key("key-1").await;
         let email = Email::parse("ada@example.com").unwrap();
         let moved = shop.app.db.write("test.role", move |tx| {
             let user = accounts::user_by_email(tx, &email)?;
             accounts::set_role(tx, user.id, Role::Admin)
         });
         moved.await.unwrap();
-        ada.checks_out_once("key-1").await.is_problem(401, "unauthorized");
+        ada.checkout_with_key("key-1").await.assert_problem(401, "unauthorized");
     }
 
     async fn a_key_works_for_stock_changes(shop: TestShop) {
@@ -183,7 +183,7 @@ storage_test! {
         for other in [
             id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}"), format!("urn:uuid:{id}"),
         ] {
-            refund(&other).await.is_problem(404, "not-found");
+            refund(&other).await.assert_problem(404, "not-found");
         }
         // Percent-encoding is another spelling of the URL, not of the id.
         let encoded = format!("%{:02x}{}", id.as_bytes()[0], &id[1..]);
@@ -199,10 +199,10 @@ storage_test! {
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
         for other in [kettle.to_uppercase(), kettle.replace('-', "")] {
-            ada.get(&format!("/products/{other}")).await.is_problem(404, "not-found");
-            ada.delete(&format!("/cart/items/{other}")).await.is_problem(404, "not-found");
+            ada.get(&format!("/products/{other}")).await.assert_problem(404, "not-found");
+            ada.delete(&format!("/cart/items/{other}")).await.assert_problem(404, "not-found");
             let added = ada.post("/cart", json!({ "productId": other })).await;
-            added.blames("productId");
+            added.assert_invalid_field("productId");
         }
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
     }

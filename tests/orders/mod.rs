@@ -88,7 +88,7 @@ storage_test! {
         assert_eq!(ada.get(&path(&order)).await.body, placed.body);
         assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (3, 6));
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 0);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn an_order_sends_stock_events(shop: TestShop) {
@@ -123,14 +123,14 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let order = shop.customer("ada").await.place_order(&kettle, 1).await;
         let bob = shop.customer("bob").await;
-        bob.get(&path(&order)).await.is_problem(404, "not-found");
+        bob.get(&path(&order)).await.assert_problem(404, "not-found");
         let cancel = format!("{}/cancel", path(&order));
-        bob.post(&cancel, Value::Null).await.is_problem(404, "not-found");
+        bob.post(&cancel, Value::Null).await.assert_problem(404, "not-found");
         assert_eq!(bob.get("/orders").await.number("/total"), 0);
-        bob.get(&format!("/admin{}", path(&order))).await.is_problem(403, "forbidden");
-        shop.anonymous().get(&path(&order)).await.is_problem(401, "unauthorized");
+        bob.get(&format!("/admin{}", path(&order))).await.assert_problem(403, "forbidden");
+        shop.anonymous().get(&path(&order)).await.assert_problem(401, "unauthorized");
         for odd in ["/orders/1", "/orders/00000000-0000-0000-0000-000000000000"] {
-            bob.get(odd).await.is_problem(404, "not-found");
+            bob.get(odd).await.assert_problem(404, "not-found");
         }
     }
 
@@ -164,7 +164,7 @@ storage_test! {
         assert_eq!(ada.get("/orders?status=PENDING").await.number("/total"), 4);
         for wrong in ["status=pending", "page=0", "limit=101", "limit=0", "sort=x"] {
             let refused = ada.get(&format!("/orders?{wrong}")).await;
-            refused.is_problem(400, "invalid-query");
+            refused.assert_problem(400, "invalid-query");
         }
     }
 
@@ -186,9 +186,9 @@ storage_test! {
 
         let before = shop.raw_db().dump();
         let again = ada.post(&cancel, Value::Null).await;
-        again.is_problem(409, "illegal-transition");
+        again.assert_problem(409, "illegal-transition");
         assert_eq!(shop.raw_db().dump(), before);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn concurrent_cancels_succeed_once(shop: TestShop) {
@@ -201,10 +201,10 @@ storage_test! {
         let done = answers.iter().filter(|answer| answer.status == 200).count();
         assert_eq!(done, 1);
         for refused in answers.iter().filter(|answer| answer.status != 200) {
-            refused.is_problem(409, "illegal-transition");
+            refused.assert_problem(409, "illegal-transition");
         }
         assert_eq!(shop.stock(&kettle).await, 5);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn stock_is_returned_to_a_deleted_product(shop: TestShop) {
@@ -217,7 +217,7 @@ storage_test! {
         let cancelled = ada.post(&format!("{}/cancel", path(&order)), Value::Null).await;
         assert_eq!(cancelled.text("/status"), "CANCELLED");
         assert_eq!(shop.events().await, events, "no event for a deleted product");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn an_admin_lists_all_orders(shop: TestShop) {
@@ -256,14 +256,14 @@ storage_test! {
         assert_eq!(listed(&format!("{of_ada}&status=PAID")).await, ids(&[]));
         for wrong in ["?userId=ada", "?from=yesterday", "?to=2026-01-31", "?status=NEW", "?user=x"] {
             let refused = admin.get(&format!("/admin/orders{wrong}")).await;
-            refused.is_problem(400, "invalid-query");
+            refused.assert_problem(400, "invalid-query");
         }
 
         let shown = admin.get(&format!("/admin{}", path(&third))).await;
         assert_eq!(shown.json(), third);
         let nobodys = "/admin/orders/00000000-0000-0000-0000-000000000000";
-        admin.get(nobodys).await.is_problem(404, "not-found");
-        admin.get(&path(&third)).await.is_problem(404, "not-found");
+        admin.get(nobodys).await.assert_problem(404, "not-found");
+        admin.get(&path(&third)).await.assert_problem(404, "not-found");
     }
 
     async fn only_listed_transitions_are_allowed(shop: TestShop) {
@@ -276,7 +276,7 @@ storage_test! {
                 if from.can_transition_to(next, Actor::Admin) {
                     assert_eq!(moved.text("/status"), next.as_str(), "{from:?} to {next:?}");
                 } else {
-                    moved.is_problem(409, "illegal-transition");
+                    moved.assert_problem(409, "illegal-transition");
                     let still = ada.get(&path(&order)).await;
                     assert_eq!(still.text("/status"), from.as_str(), "{from:?} to {next:?}");
                 }
@@ -286,10 +286,10 @@ storage_test! {
             if from.can_transition_to(Status::Cancelled, Actor::Customer) {
                 assert_eq!(cancelled.text("/status"), "CANCELLED");
             } else {
-                cancelled.is_problem(409, "illegal-transition");
+                cancelled.assert_problem(409, "illegal-transition");
             }
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn an_unknown_status_is_refused(shop: TestShop) {
@@ -298,11 +298,11 @@ storage_test! {
         let order = ada.place_order(&kettle, 1).await;
         let admin = shop.admin().await;
         let place = format!("/admin{}", path(&order));
-        admin.patch(&place, json!({ "status": "LOST" })).await.blames("status");
-        admin.patch(&place, json!({ "status": "shipped" })).await.blames("status");
-        admin.patch(&place, json!({})).await.blames("status");
-        admin.patch(&place, json!({ "status": "SHIPPED", "paid": true })).await.blames("paid");
-        ada.patch(&place, json!({ "status": "CANCELLED" })).await.is_problem(403, "forbidden");
+        admin.patch(&place, json!({ "status": "LOST" })).await.assert_invalid_field("status");
+        admin.patch(&place, json!({ "status": "shipped" })).await.assert_invalid_field("status");
+        admin.patch(&place, json!({})).await.assert_invalid_field("status");
+        admin.patch(&place, json!({ "status": "SHIPPED", "paid": true })).await.assert_invalid_field("paid");
+        ada.patch(&place, json!({ "status": "CANCELLED" })).await.assert_problem(403, "forbidden");
         assert_eq!(ada.get(&path(&order)).await.json(), order);
     }
 }
@@ -364,7 +364,11 @@ async fn place_in_status(
     order
 }
 
-async fn admin_transition(admin: &Client<'_>, order: &Value, to: Status) -> crate::support::Answer {
+async fn admin_transition(
+    admin: &Client<'_>,
+    order: &Value,
+    to: Status,
+) -> crate::support::TestResponse {
     let place = format!("/admin{}", path(order));
     let body = json!({ "status": to.as_str() });
     admin.call(Method::PATCH, &place, &[], body).await

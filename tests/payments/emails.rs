@@ -7,7 +7,7 @@ use crate::support::{Client, TestShop, shopping::path, storage_test};
 
 /// Returns the subjects of the emails to an address, oldest first.
 async fn subjects(shop: &TestShop, to: &str) -> Vec<String> {
-    let emails = shop.mails().await;
+    let emails = shop.sent_emails().await;
     let own = emails.iter().filter(|email| email.to == to);
     own.map(|email| email.subject.clone()).collect()
 }
@@ -23,7 +23,7 @@ storage_test! {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let kettle = shop.product("Kettle \"<steel>\"", 129_900, 5).await;
         let order = ada.place_order(&kettle, 2).await;
-        let email = shop.mails().await.pop().unwrap();
+        let email = shop.sent_emails().await.pop().unwrap();
         assert_eq!(email.to, "ada@example.com");
         for text in ["2,598.00", "Kettle \"<steel>\"", order["number"].as_str().unwrap()] {
             assert!(email.text.contains(text), "{text}: {}", email.text);
@@ -40,7 +40,7 @@ storage_test! {
         let number = order["number"].as_str().unwrap();
         assert_eq!(written.len(), 6, "{written:#?}");
         assert!(written.iter().all(|subject| subject.contains(number)), "{written:#?}");
-        let emails = shop.mails().await;
+        let emails = shop.sent_emails().await;
         for amount in ["98.00", "2,500.00"] {
             let text = format!("refunded INR {amount}");
             assert!(emails.iter().any(|email| email.text.contains(&text)), "{text}");
@@ -65,7 +65,7 @@ storage_test! {
         ada.add_to_cart(&kettle, 1).await;
         shop.raw_db().break_table("payments");
         assert!(ada.checkout().await.status >= 500);
-        shop.raw_db().mend_table("payments");
+        shop.raw_db().repair_table("payments");
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM outbox"), 0);
         ada.checkout().await;
     }

@@ -32,7 +32,7 @@ storage_test! {
         assert_eq!(*events.last().unwrap(), json!([{ "id": kettle, "stockQuantity": 4 }]));
         let causes = "SELECT cause FROM stock_movements WHERE delta > 0 AND order_id IS NOT NULL";
         assert_eq!(shop.raw_db().text(causes), "expiry");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn orders_expire_in_batches(shop: TestShop) {
@@ -48,7 +48,7 @@ storage_test! {
         let ada = shop.customer("ada").await;
         assert_eq!(shop.stock(&kettle).await, 499);
         assert_eq!(statuses(&ada, &paid).await.0, "PAID");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn a_payment_after_expiry_is_refunded(shop: TestShop) {
@@ -63,7 +63,7 @@ storage_test! {
         let (status, payment, _) = statuses(&ada, &order).await;
         assert_eq!((status.as_str(), payment.as_str()), ("CANCELLED", "REFUNDED"));
         assert_eq!(shop.stock(&kettle).await, 5, "once");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn expiry_capture_and_cancel_race_to_one_outcome(shop: TestShop) {
@@ -94,23 +94,23 @@ storage_test! {
             kept += i64::from(status == "PAID");
         }
         assert_eq!(shop.stock(&kettle).await, 100 - kept);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn a_clock_jump_pauses_expiry(shop: TestShop) {
         let (pause, began) = (ExpiryPause::default(), Instant::now());
         let after = |span: Duration| began + span;
-        assert!(!pause.is_asked_for(&shop.app, began));
+        assert!(!pause.is_active(&shop.app, began));
         shop.advance_clock(MINUTE);
-        assert!(!pause.is_asked_for(&shop.app, after(MINUTE)), "time that passes is no jump");
+        assert!(!pause.is_active(&shop.app, after(MINUTE)), "time that passes is no jump");
         shop.advance_clock(Duration::from_hours(365 * 24));
-        assert!(pause.is_asked_for(&shop.app, after(MINUTE)));
+        assert!(pause.is_active(&shop.app, after(MINUTE)));
         shop.advance_clock(29 * MINUTE);
-        assert!(pause.is_asked_for(&shop.app, after(30 * MINUTE)));
+        assert!(pause.is_active(&shop.app, after(30 * MINUTE)));
         shop.advance_clock(MINUTE);
-        assert!(!pause.is_asked_for(&shop.app, after(31 * MINUTE)), "a whole window later");
+        assert!(!pause.is_active(&shop.app, after(31 * MINUTE)), "a whole window later");
         shop.app.clock.set_back(Duration::from_hours(1));
-        assert!(!pause.is_asked_for(&shop.app, after(31 * MINUTE)));
+        assert!(!pause.is_active(&shop.app, after(31 * MINUTE)));
     }
 
     async fn pay_returns_the_payment_session(shop: TestShop) {
@@ -127,11 +127,11 @@ storage_test! {
             "amount": 259_800,
             "currency": "INR",
         }));
-        bob.post(&pay, Value::Null).await.is_problem(404, "not-found");
+        bob.post(&pay, Value::Null).await.assert_problem(404, "not-found");
         deliver(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
         assert_eq!(ada.post(&pay, Value::Null).await.status, 200, "the customer may pay again");
         shop.capture(&order).await;
-        ada.post(&pay, Value::Null).await.is_problem(409, "illegal-transition");
+        ada.post(&pay, Value::Null).await.assert_problem(409, "illegal-transition");
     }
 }
 

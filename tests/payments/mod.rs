@@ -193,14 +193,14 @@ storage_test! {
         for (how, headers, body) in attempts {
             let answer =
                 shop.anonymous().raw(Method::POST, WEBHOOK, &headers, body.to_owned()).await;
-            answer.is_problem(401, "invalid-signature");
+            answer.assert_problem(401, "invalid-signature");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{how}");
         }
         // An admin's token does not help either.
         let admin = shop.admin().await;
         let signed_in = shop.raw_db().dump();
         let answer = admin.raw(Method::POST, WEBHOOK, &[], body.clone()).await;
-        answer.is_problem(401, "invalid-signature");
+        answer.assert_problem(401, "invalid-signature");
         assert_eq!(shop.raw_db().dump(), signed_in);
         assert_eq!(shop.raw_db().dump()["payments"], before["payments"]);
         assert_eq!(shop.raw_db().dump()["payment_events"], before["payment_events"]);
@@ -372,12 +372,12 @@ storage_test! {
         assert_eq!(unmatched(&shop).await.len(), 2);
         assert_eq!(raw.number("SELECT count(*) FROM refunds"), 1);
         assert_eq!(ada.get(&path(&order)).await.body, shown);
-        let emails = shop.mails().await;
+        let emails = shop.sent_emails().await;
         let about = emails.iter().filter(|it| it.text.contains("2,598.00") && it.subject.contains("refund"));
         assert_eq!(about.count(), 1, "the customer gets one email: {emails:?}");
         let verified = shop.run(&["verify"]);
         assert!(verified.status.success(), "{verified:?}");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn a_payment_pays_one_order(shop: TestShop) {
@@ -412,7 +412,7 @@ storage_test! {
         assert_eq!(unmatched(&shop).await, []);
         let back = "SELECT count(*) FROM refunds WHERE status = 'PROCESSED'";
         assert_eq!(shop.raw_db().number(back), 2);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn cancel_and_capture_race_to_one_outcome(shop: TestShop) {
@@ -435,7 +435,7 @@ storage_test! {
                 _ => assert_eq!((status.as_str(), payment.as_str()), ("PAID", "CAPTURED")),
             }
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn every_signed_webhook_is_stored(shop: TestShop) {
@@ -513,7 +513,7 @@ storage_test! {
     async fn a_body_above_the_limit_is_refused(shop: TestShop) {
         let huge = vec![b' '; 1024 * 1024 + 1];
         let refused = shop.deliver(&huge, "ev_huge").await;
-        refused.is_problem(413, "payload-too-large");
+        refused.assert_problem(413, "payload-too-large");
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM payment_events"), 0);
     }
 
@@ -527,7 +527,7 @@ storage_test! {
         let failed = shop.deliver(body.as_bytes(), "ev_1").await;
         assert!(failed.status >= 500, "the provider retries");
         assert_eq!(raw.dump(), before);
-        raw.mend_table("payment_events");
+        raw.repair_table("payment_events");
         assert_eq!(shop.deliver(body.as_bytes(), "ev_1").await.status, 200);
         assert_eq!(statuses(&ada, &order).await, paid("pay_1"));
     }
@@ -537,8 +537,8 @@ storage_test! {
         let first = place(&shop, &ada).await;
         place(&shop, &ada).await;
         shop.capture(&first).await;
-        ada.get("/admin/payments").await.is_problem(403, "forbidden");
-        shop.anonymous().get("/admin/payments").await.is_problem(401, "unauthorized");
+        ada.get("/admin/payments").await.assert_problem(403, "forbidden");
+        shop.anonymous().get("/admin/payments").await.assert_problem(401, "unauthorized");
         let admin = shop.admin().await;
         for (query, count) in [
             ("", 2), ("?status=captured", 1), ("?status=created", 1), ("?status=failed", 0),
@@ -549,7 +549,7 @@ storage_test! {
         }
         for wrong in ["?status=CAPTURED", "?status=lost", "?page=0", "?order=1"] {
             let refused = admin.get(&format!("/admin/payments{wrong}")).await;
-            refused.is_problem(400, "invalid-query");
+            refused.assert_problem(400, "invalid-query");
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{deliver, statuses};
 use crate::support::{
-    Answer, Client, TestShop,
+    Client, TestResponse, TestShop,
     provider::{event, refund_event},
     shopping::path,
     storage_test,
@@ -19,7 +19,7 @@ async fn paid_order(shop: &TestShop, customer: &Client<'_>) -> (String, Value) {
     (kettle, order)
 }
 
-async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> Answer {
+async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> TestResponse {
     admin
         .post(&format!("/admin{}/refund", path(order)), body)
         .await
@@ -38,8 +38,8 @@ storage_test! {
         assert_eq!(done.text("/payment/refunds/0/status"), "PROCESSED");
         assert_eq!(ada.get(&path(&order)).await.json(), done.json());
         assert_eq!(shop.stock(&kettle).await, 3, "not restocked unless requested");
-        refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
-        shop.raw_db().assert_sound();
+        refund(&admin, &order, Value::Null).await.assert_problem(409, "refund-exceeds-captured");
+        shop.raw_db().assert_invariants();
     }
 
     async fn partial_refunds_up_to_the_total(shop: TestShop) {
@@ -54,7 +54,7 @@ storage_test! {
         assert_eq!(admin.patch(&format!("/admin{}", path(&order)), shipped).await.status, 200);
 
         let more = refund(&admin, &order, json!({ "amount": 200_001 })).await;
-        more.is_problem(409, "refund-exceeds-captured");
+        more.assert_problem(409, "refund-exceeds-captured");
         assert_eq!(more.text("/detail"), "200000 can be refunded, not 200001");
         let events = shop.events().await.len();
         let last = refund(&admin, &order, json!({ "amount": 200_000 })).await;
@@ -63,20 +63,20 @@ storage_test! {
         assert_eq!(shop.stock(&kettle).await, 5);
         assert_eq!(shop.events().await.len(), events + 1, "an event was sent");
         refund(&admin, &order, json!({ "amount": 1, "restock": true })).await
-            .is_problem(409, "refund-exceeds-captured");
+            .assert_problem(409, "refund-exceeds-captured");
         assert_eq!(shop.stock(&kettle).await, 5, "once");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn an_unpaid_order_cannot_be_refunded(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let order = ada.place_order(&kettle, 1).await;
-        refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
+        refund(&admin, &order, Value::Null).await.assert_problem(409, "refund-exceeds-captured");
         refund(&admin, &order, json!({ "amount": 1 })).await
-            .is_problem(409, "refund-exceeds-captured");
+            .assert_problem(409, "refund-exceeds-captured");
         deliver(&shop, &event("payment.failed", &order, "pay_1"), "ev_1").await;
-        refund(&admin, &order, Value::Null).await.is_problem(409, "refund-exceeds-captured");
+        refund(&admin, &order, Value::Null).await.assert_problem(409, "refund-exceeds-captured");
         assert_eq!(ada.get(&path(&order)).await.text("/status"), "PENDING");
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM refunds"), 0);
     }
@@ -93,11 +93,11 @@ storage_test! {
             (json!({ "restock": "yes" }), "restock"),
             (json!({ "reason": "broken" }), "reason"),
         ] {
-            refund(&admin, &order, body).await.blames(field);
+            refund(&admin, &order, body).await.assert_invalid_field(field);
         }
-        refund(&ada, &order, Value::Null).await.is_problem(403, "forbidden");
+        refund(&ada, &order, Value::Null).await.assert_problem(403, "forbidden");
         let nobodys = json!({ "id": "00000000-0000-0000-0000-000000000000" });
-        refund(&admin, &nobodys, Value::Null).await.is_problem(404, "not-found");
+        refund(&admin, &nobodys, Value::Null).await.assert_problem(404, "not-found");
         assert_eq!(ada.get(&path(&order)).await.number("/payment/refundedAmount"), 0);
     }
 
@@ -117,7 +117,7 @@ storage_test! {
         let now = ada.get(&path(&order)).await;
         assert_eq!(now.number("/payment/refundedAmount"), 1000);
         admin.call(Method::POST, &place, &key, json!({ "amount": 2000 })).await
-            .is_problem(422, "idempotency-key-reused");
+            .assert_problem(422, "idempotency-key-reused");
     }
 
     async fn concurrent_refunds_never_exceed_the_captured_amount(shop: TestShop) {
@@ -128,7 +128,7 @@ storage_test! {
         let done = answers.iter().filter(|answer| answer.status == 200).count();
         assert_eq!(done, 4, "four times 60,000 of 259,800");
         for refused in answers.iter().filter(|answer| answer.status != 200) {
-            refused.is_problem(409, "refund-exceeds-captured");
+            refused.assert_problem(409, "refund-exceeds-captured");
         }
         assert_eq!(ada.get(&path(&order)).await.number("/payment/refundedAmount"), 240_000);
     }

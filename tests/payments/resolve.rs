@@ -35,9 +35,9 @@ storage_test! {
         let place = format!("/admin/payments/{id}/resolve");
         let long = "é".repeat(1001);
         for wrong in [json!(""), json!("  "), json!(long), json!("a\u{0}"), json!(7), Value::Null] {
-            admin.post(&place, json!({ "note": wrong })).await.blames("note");
+            admin.post(&place, json!({ "note": wrong })).await.assert_invalid_field("note");
         }
-        admin.post(&place, json!({})).await.blames("note");
+        admin.post(&place, json!({})).await.assert_invalid_field("note");
         let note = "é".repeat(1000);
         let resolved = admin.post(&place, json!({ "note": note })).await;
         assert_eq!(resolved.status, 200, "{resolved:?}");
@@ -62,12 +62,12 @@ storage_test! {
             client.post(&format!("/admin/payments/{id}/resolve"), body.clone()).await
         };
         let payment = admin.get("/admin/payments").await.text("/data/0/id");
-        resolve(&admin, &payment).await.is_problem(409, "not-unmatched");
+        resolve(&admin, &payment).await.assert_problem(409, "not-unmatched");
         for unknown in ["01900000-0000-7000-8000-000000000000", "no-id"] {
-            resolve(&admin, unknown).await.is_problem(404, "not-found");
+            resolve(&admin, unknown).await.assert_problem(404, "not-found");
         }
-        resolve(&ada, &payment).await.is_problem(403, "forbidden");
-        resolve(&shop.anonymous(), &payment).await.is_problem(401, "unauthorized");
+        resolve(&ada, &payment).await.assert_problem(403, "forbidden");
+        resolve(&shop.anonymous(), &payment).await.assert_problem(401, "unauthorized");
     }
 
     async fn a_command_resolves_an_unmatched_payment(shop: TestShop) {

@@ -126,7 +126,7 @@ async fn exhausted_connections_are_a_503_with_retry_after() {
     );
     assert_eq!(raw.number("SELECT count(*) FROM orders"), 1);
     recorder.assert_complete(&raw).await;
-    raw.assert_sound();
+    raw.assert_invariants();
     scene.assert_clean_log();
 }
 
@@ -153,7 +153,7 @@ async fn a_lost_server_is_a_503_and_does_not_block_the_shutdown() {
     retry(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
     let server = scene.process.url.replacen("http", "ws", 1);
     let mut early = Listener::at(&server, "", &[]).await.unwrap();
-    assert_eq!(early.hear().await["type"], "HELLO");
+    assert_eq!(early.receive().await["type"], "HELLO");
 
     tokio::task::block_in_place(|| scene.cluster.stop());
     for _ in 0..20 {
@@ -186,11 +186,11 @@ async fn published_events_survive_a_crash_of_a_server_with_asynchronous_commit()
     let ada = Remote::new(&scene.process).registered("ada").await;
     let server = scene.process.url.replacen("http", "ws", 1);
     let mut listener = Listener::at(&server, "", &[]).await.unwrap();
-    assert_eq!(listener.hear().await["type"], "HELLO");
+    assert_eq!(listener.receive().await["type"], "HELLO");
     for turn in 0..3 {
         retry(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
         retry(&ada, "/orders", Some(&format!("key-{turn}")), &json!({})).await;
-        let update = listener.hear().await;
+        let update = listener.receive().await;
         tokio::task::block_in_place(|| scene.cluster.restart());
         let raw = scene.raw_db();
         let count = "SELECT count(*) FROM events WHERE seq = ";

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::support::{Answer, Process, RawDb, Remote, live::Listener, on_a_thread};
+use crate::support::{Process, RawDb, Remote, TestResponse, live::Listener, on_a_thread};
 
 /// The timeout of every wait.
 pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
@@ -102,7 +102,7 @@ pub(super) async fn retry(
     path: &str,
     key: Option<&str>,
     body: &Value,
-) -> Answer {
+) -> TestResponse {
     let deadline = Instant::now() + TIMEOUT;
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(key.map(|key| ("idempotency-key", key)));
@@ -119,8 +119,8 @@ pub(super) async fn retry(
 }
 
 #[track_caller]
-pub(super) fn assert_unavailable(refused: &Answer) {
-    refused.is_problem(503, "unavailable");
+pub(super) fn assert_unavailable(refused: &TestResponse) {
+    refused.assert_problem(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
     let detail = refused.text("/detail");
     for inner in [
@@ -193,7 +193,7 @@ impl Shoppers {
             }
         }
         assert_eq!(raw.number("SELECT count(*) FROM orders"), orders);
-        raw.assert_sound();
+        raw.assert_invariants();
     }
 }
 
@@ -234,7 +234,7 @@ impl Recorder {
         let recorded = Arc::clone(&messages);
         let task = tokio::spawn(async move {
             loop {
-                let message = listener.hear().await;
+                let message = listener.receive().await;
                 recorded.lock().unwrap().push(message);
             }
         });

@@ -6,7 +6,7 @@ use shop::{
     infra::db::{self, Tx, params},
 };
 
-use crate::support::{Answer, Engine, RawDb, TestShop, TestStore};
+use crate::support::{Engine, RawDb, TestResponse, TestShop, TestStore};
 
 /// A shop with a customer whose cart is filled, for injecting faults into the checkout.
 struct Scene {
@@ -50,11 +50,11 @@ impl Scene {
         ));
     }
 
-    async fn checkout(&self) -> Answer {
+    async fn checkout(&self) -> TestResponse {
         self.shop
             .customer("ada")
             .await
-            .checks_out_once("key-1")
+            .checkout_with_key("key-1")
             .await
     }
 
@@ -68,7 +68,7 @@ impl Scene {
     async fn has_orders(&self, count: i64) {
         assert_eq!(self.raw.number("SELECT count(*) FROM orders"), count);
         assert_eq!(self.shop.stock(&self.kettle).await, 5 - 2 * count);
-        self.raw.assert_sound();
+        self.raw.assert_invariants();
     }
 }
 
@@ -86,8 +86,8 @@ fn raise(code: &str) -> String {
     format!("RAISE 'SELECT an internal message' USING ERRCODE = '{code}'")
 }
 
-fn is_unavailable(refused: &Answer) {
-    refused.is_problem(503, "unavailable");
+fn is_unavailable(refused: &TestResponse) {
+    refused.assert_problem(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
 }
 
@@ -156,7 +156,7 @@ async fn permanent_errors_are_not_retried_and_not_exposed() {
         for at_commit in [false, true] {
             scene.inject(1, &raise(code), at_commit);
             let refused = scene.checkout().await;
-            refused.is_problem(status, problem);
+            refused.assert_problem(status, problem);
             assert_eq!(scene.attempts(), 1, "{code}");
             scene.has_orders(0).await;
         }
@@ -241,7 +241,7 @@ async fn idle_connections_that_were_terminated_are_replaced() {
         scene.raw.run(TERMINATE_OTHERS);
         assert_eq!(ada.get("/cart").await.status, 200);
         scene.raw.run(TERMINATE_OTHERS);
-        assert_eq!(ada.checks_out_once("key-1").await.status, 201);
+        assert_eq!(ada.checkout_with_key("key-1").await.status, 201);
     }
     scene.has_orders(1).await;
 }

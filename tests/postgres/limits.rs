@@ -73,7 +73,12 @@ async fn the_isolation_level_does_not_depend_on_the_databases_defaults() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_have_timeouts() {
     let busy = Duration::from_millis(1234);
-    let Some(shop) = a_shop(db::Options { busy, ..options() }).await else {
+    let Some(shop) = a_shop(db::Options {
+        lock_timeout: busy,
+        ..options()
+    })
+    .await
+    else {
         return;
     };
     let limits = settings(&shop, "statement_timeout").await;
@@ -84,7 +89,12 @@ async fn statements_have_timeouts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_product_locked_by_another_process_is_a_503_with_retry_after() {
     let busy = Duration::from_millis(20);
-    let Some(shop) = a_shop(db::Options { busy, ..options() }).await else {
+    let Some(shop) = a_shop(db::Options {
+        lock_timeout: busy,
+        ..options()
+    })
+    .await
+    else {
         return;
     };
     let kettle = shop.product("Kettle", 129_900, 5).await;
@@ -95,21 +105,21 @@ async fn a_product_locked_by_another_process_is_a_503_with_retry_after() {
     let other = shop.raw_db();
     other.run("BEGIN; SELECT stock FROM products FOR UPDATE");
     for customer in [&ada, &bob, &ada] {
-        let refused = customer.checks_out_once("key-1").await;
-        refused.is_problem(503, "unavailable");
+        let refused = customer.checkout_with_key("key-1").await;
+        refused.assert_problem(503, "unavailable");
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
     let product = format!("/products/{kettle}");
     let admin = shop.admin().await;
     let refused = admin.patch(&product, json!({ "name": "Pot" })).await;
-    refused.is_problem(503, "unavailable");
+    refused.assert_problem(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(shop.stock(&kettle).await, 5, "reads go on");
     assert_eq!(shop.anonymous().get("/readyz").await.status, 200);
     other.run("COMMIT");
 
-    assert_eq!(ada.checks_out_once("key-1").await.status, 201);
-    assert_eq!(bob.checks_out_once("key-1").await.status, 201);
+    assert_eq!(ada.checkout_with_key("key-1").await.status, 201);
+    assert_eq!(bob.checkout_with_key("key-1").await.status, 201);
     assert_eq!(shop.stock(&kettle).await, 2);
-    other.assert_sound();
+    other.assert_invariants();
 }

@@ -207,7 +207,7 @@ async fn cancel(client: &mut RetryingClient, order: &Value) -> Cancellation {
     match client.call(Method::POST, &path, &[], b"").await {
         (answer, _) if answer.status == 200 => Cancellation::Accepted,
         (answer, is_uncertain) => {
-            answer.is_problem(409, "illegal-transition");
+            answer.assert_problem(409, "illegal-transition");
             if is_uncertain {
                 Cancellation::Unknown
             } else {
@@ -302,7 +302,7 @@ storage_test! {
     async fn orders_match_their_payments_after_crashes_and_lost_webhooks(site: Site) {
         let products = ["Kettle", "Mug", "Plate"].map(|name| site.product(name, 129_900, STOCK));
         let process = site.start_with(&SETTINGS);
-        let shop = site.beside_itself().await;
+        let shop = site.open_in_process().await;
         let (address, addresses) = watch::channel(Remote::new(&process));
         let load = Arc::new(Load {
             provider: FlakyProvider::new(Arc::clone(&shop), Rng::seeded(5)),
@@ -346,7 +346,7 @@ storage_test! {
         assert_eq!(totals.statuses.values().sum::<usize>(), order_count());
         assert!(totals.transactions.is_disjoint(&totals.duplicates), "a payment is either accepted or a duplicate");
         let raw = site.raw_db();
-        raw.assert_sound();
+        raw.assert_invariants();
         assert_verified(&site.run(&["verify"]));
         assert_eq!(raw.number("SELECT count(*) FROM orders"), i64::try_from(order_count()).unwrap());
         let ids = |outcome: &str| {

@@ -14,11 +14,11 @@ use shop::{
     app::App,
     core::{money::Money, rng::Rng},
     domain::payments::signature,
-    infra::ports::gateway::{Visit, Webhook},
+    infra::ports::gateway::{SimulatedCheckout, Webhook},
 };
 use tokio::{sync::watch, time::Instant};
 
-use crate::support::{Answer, Remote, provider::WEBHOOK};
+use crate::support::{Remote, TestResponse, provider::WEBHOOK};
 
 /// How long the shop may be unavailable before the test fails.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -41,7 +41,7 @@ impl RetryingClient {
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> (Answer, bool) {
+    ) -> (TestResponse, bool) {
         let deadline = Instant::now() + RESPONSE_TIMEOUT;
         let mut is_uncertain = false;
         loop {
@@ -52,7 +52,7 @@ impl RetryingClient {
                 .call(method.clone(), path, headers, body.to_vec())
                 .await
             {
-                Ok(answer) if answer.status == 503 => answer.is_problem(503, "unavailable"),
+                Ok(answer) if answer.status == 503 => answer.assert_problem(503, "unavailable"),
                 Ok(answer) => return (answer, is_uncertain),
                 Err(_) => {
                     // A killed server gets replaced.
@@ -101,10 +101,10 @@ impl FlakyProvider {
 
     /// A customer pays for an order, or fails to. The webhooks are queued.
     pub(super) async fn pay(&self, order: &Value, fails: bool) {
-        let visit = Visit {
+        let visit = SimulatedCheckout {
             fails,
             fails_first: self.rng.below(10) == 0,
-            ..Visit::default()
+            ..SimulatedCheckout::default()
         };
         let id = order["payment"]["providerOrderId"].as_str().unwrap();
         let (name, total) = (id.to_owned(), order["totalAmount"].as_i64().unwrap());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shop::{app::App, domain::payments::signature};
 
 use crate::support::{
-    Answer, Remote,
+    Remote, TestResponse,
     provider::{WEBHOOK, event},
     shopping::path,
     storage_test,
@@ -24,7 +24,7 @@ async fn place_order(client: &Remote, product: &str) -> Value {
 }
 
 /// Delivers an event of the provider.
-async fn deliver(shop: &App, provider: &Remote, event: &Value, id: &str) -> Answer {
+async fn deliver(shop: &App, provider: &Remote, event: &Value, id: &str) -> TestResponse {
     let body = event.to_string();
     let signature = signature::sign(&shop.webhook_secrets[0], body.as_bytes());
     let headers = [
@@ -54,17 +54,17 @@ storage_test! {
         let sold = answers.iter().filter(|answer| answer.status == 201).count();
         assert_eq!(sold, 10);
         for refused in answers.iter().filter(|answer| answer.status != 201) {
-            refused.is_problem(409, "insufficient-stock");
+            refused.assert_problem(409, "insufficient-stock");
         }
         let shown = anonymous.get(&format!("/products/{kettle}")).await;
         assert_eq!(shown.number("/stockQuantity"), 0);
-        site.raw_db().assert_sound();
+        site.raw_db().assert_invariants();
     }
 
     async fn an_order_is_either_paid_or_cancelled_on_a_server(site: Site) {
         let kettle = site.product("Kettle", 129_900, 100);
         let server = site.start_with(&SETTINGS);
-        let (shop, provider) = (site.beside_itself().await, Remote::new(&server));
+        let (shop, provider) = (site.open_in_process().await, Remote::new(&server));
         let ada = provider.registered("ada").await;
         let mut paid = 0;
         for round in 0..12 {
@@ -88,13 +88,13 @@ storage_test! {
         }
         let shown = provider.get(&format!("/products/{kettle}")).await;
         assert_eq!(shown.number("/stockQuantity"), 100 - paid);
-        site.raw_db().assert_sound();
+        site.raw_db().assert_invariants();
     }
 
     async fn a_server_processes_an_event_once(site: Site) {
         let kettle = site.product("Kettle", 129_900, 10);
         let server = site.start_with(&SETTINGS);
-        let (shop, provider) = (site.beside_itself().await, Remote::new(&server));
+        let (shop, provider) = (site.open_in_process().await, Remote::new(&server));
         let ada = provider.registered("ada").await;
         let order = place_order(&ada, &kettle).await;
         let captured = event("payment.captured", &order, "pay_1");

@@ -4,7 +4,7 @@ use proptest::{
     collection::vec,
     prelude::{Just, Strategy, any, prop_oneof},
 };
-use shop::infra::ports::gateway::Visit;
+use shop::infra::ports::gateway::SimulatedCheckout;
 
 /// A step. Its numbers select among the orders or webhooks that exist by then.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) enum Step {
     /// The customer visits the provider's checkout page.
     Pay {
         order: usize,
-        visit: Visit,
+        visit: SimulatedCheckout,
         arrival: Arrival,
     },
     /// A delayed webhook arrives.
@@ -69,14 +69,16 @@ pub(super) enum Amount {
     TooMuch,
 }
 
-fn visit() -> impl Strategy<Value = Visit> {
+fn visit() -> impl Strategy<Value = SimulatedCheckout> {
     let parts = (0..4_u8, any::<bool>(), 0..3_u32, any::<bool>());
-    parts.prop_map(|(fails, fails_first, duplicates, is_reordered)| Visit {
-        fails: fails == 0,
-        fails_first,
-        duplicates,
-        is_reordered,
-    })
+    parts.prop_map(
+        |(fails, fails_first, duplicates, is_reordered)| SimulatedCheckout {
+            fails: fails == 0,
+            fails_first,
+            duplicates,
+            is_reordered,
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use shop::{
     core::money::Money,
     domain::settlement,
-    infra::ports::gateway::{Visit, Webhook},
+    infra::ports::gateway::{SimulatedCheckout, Webhook},
 };
 
 use super::{
     model::{Model, Outcome, PRICES, PaymentEvent, STOCK},
     step::{Amount, Arrival, Step},
 };
-use crate::support::{Answer, Client, TestShop, shopping::path};
+use crate::support::{Client, TestResponse, TestShop, shopping::path};
 
 /// A story: the shop, the model, and the state of the payment provider.
 pub(super) struct Story {
@@ -129,7 +129,7 @@ impl Story {
         }
     }
 
-    async fn pay(&mut self, order: usize, visit: Visit, arrival: Arrival) {
+    async fn pay(&mut self, order: usize, visit: SimulatedCheckout, arrival: Arrival) {
         let id = self.orders[order]["payment"]["providerOrderId"].clone();
         let amount = Money::try_from(self.model.orders[order].total()).unwrap();
         let payment = self
@@ -348,9 +348,9 @@ impl Story {
 
 /// Fails the test unless the shop's response matches the model's outcome.
 #[track_caller]
-fn assert_outcome(answer: &Answer, success: u16, outcome: Outcome) {
+fn assert_outcome(answer: &TestResponse, success: u16, outcome: Outcome) {
     match outcome {
         Ok(()) => assert_eq!(answer.status, success, "{answer:?}"),
-        Err(code) => answer.is_problem(409, code),
+        Err(code) => answer.assert_problem(409, code),
     }
 }

@@ -13,7 +13,7 @@ use shop::domain::{
 };
 
 use super::run_stories;
-use crate::support::{Answer, Client, Engine, TestShop, shopping::path, storage_test};
+use crate::support::{Client, Engine, TestResponse, TestShop, shopping::path, storage_test};
 
 /// An attempt to change an order.
 #[derive(Debug, Clone, Copy)]
@@ -41,19 +41,19 @@ fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
     vec(attempt, 1..12)
 }
 
-async fn set_status(admin: &Client<'_>, order: &Value, to: Status) -> Answer {
+async fn set_status(admin: &Client<'_>, order: &Value, to: Status) -> TestResponse {
     let body = json!({ "status": to.as_str() });
     admin.patch(&format!("/admin{}", path(order)), body).await
 }
 
-async fn refund(admin: &Client<'_>, order: &Value, amount: Option<i64>) -> Answer {
+async fn refund(admin: &Client<'_>, order: &Value, amount: Option<i64>) -> TestResponse {
     let body = amount.map_or(json!({}), |amount| json!({ "amount": amount }));
     let path = format!("/admin{}/refund", path(order));
     admin.post(&path, body).await
 }
 
 /// Performs an attempt. Returns its actor, and the response if there is one.
-async fn perform(shop: &TestShop, order: &Value, action: Attempt) -> (Actor, Option<Answer>) {
+async fn perform(shop: &TestShop, order: &Value, action: Attempt) -> (Actor, Option<TestResponse>) {
     let admin = shop.admin().await;
     match action {
         Attempt::Cancel => {
@@ -138,7 +138,7 @@ async fn check_transitions(shop: TestShop, attempts: Vec<Attempt>) -> TestShop {
 fn check_random_attempts(engine: Engine) {
     run_stories(engine, attempts(), async |shop, now, attempts| {
         let shop = check_transitions(shop, attempts).await;
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
         (shop, now)
     });
 }
@@ -159,10 +159,10 @@ storage_test! {
         let order = shop.customer("ada").await.place_order(&mug, 1).await;
         let admin = shop.admin().await;
         for status in [Status::Shipped, Status::Delivered] {
-            set_status(&admin, &order, status).await.is_problem(409, "illegal-transition");
+            set_status(&admin, &order, status).await.assert_problem(409, "illegal-transition");
         }
         shop.capture(&order).await;
-        set_status(&admin, &order, Status::Delivered).await.is_problem(409, "illegal-transition");
+        set_status(&admin, &order, Status::Delivered).await.assert_problem(409, "illegal-transition");
         assert_eq!(set_status(&admin, &order, Status::Shipped).await.status, 200);
     }
 
@@ -171,15 +171,15 @@ storage_test! {
         let order = shop.customer("ada").await.place_order(&mug, 1).await;
         let admin = shop.admin().await;
         let code = "refund-exceeds-captured";
-        refund(&admin, &order, None).await.is_problem(409, code);
+        refund(&admin, &order, None).await.assert_problem(409, code);
         shop.capture(&order).await;
-        refund(&admin, &order, Some(PRICE + 1)).await.is_problem(409, code);
+        refund(&admin, &order, Some(PRICE + 1)).await.assert_problem(409, code);
         assert_eq!(refund(&admin, &order, Some(1)).await.status, 200);
-        refund(&admin, &order, Some(PRICE)).await.is_problem(409, code);
+        refund(&admin, &order, Some(PRICE)).await.assert_problem(409, code);
         let refunded = refund(&admin, &order, None).await;
         assert_eq!((refunded.status, refunded.text("/status").as_str()), (200, "REFUNDED"));
         for again in [None, Some(1), Some(PRICE)] {
-            refund(&admin, &order, again).await.is_problem(409, code);
+            refund(&admin, &order, again).await.assert_problem(409, code);
         }
     }
 }

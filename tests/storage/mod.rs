@@ -214,7 +214,7 @@ storage_test! {
         }
         store.db.flush_events().await.unwrap();
         store.db.clock().advance(Duration::from_mins(1));
-        let delete = |tx: &mut Tx<'_>| bus::forget_before(tx, Duration::from_secs(1));
+        let delete = |tx: &mut Tx<'_>| bus::delete_older_than(tx, Duration::from_secs(1));
         assert_eq!(store.db.write("test.delete", delete).await.unwrap(), 2);
         store.db.write("test.emit", |tx| tx.emit(&event(4))).await.unwrap();
         store.db.flush_events().await.unwrap();
@@ -245,14 +245,14 @@ storage_test! {
 
     async fn a_lock_held_by_another_process_times_out_as_unavailable(store: TestStore) {
         let busy = Duration::from_millis(20);
-        let store = store.with_settings(db::Options { busy, ..options() }).await;
+        let store = store.with_settings(db::Options { lock_timeout: busy, ..options() }).await;
         let other = store.raw_db();
         other.hold("kept_counts");
         for answer in concurrent_writes(&store, 8).await {
             assert_eq!(answer.unwrap_err().kind(), Kind::Unavailable);
         }
         assert_eq!(store.value("row").await, None, "reads go on");
-        other.let_go();
+        other.release();
         store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
         assert_eq!(store.value("row").await, Some(1));
     }
@@ -263,13 +263,13 @@ storage_test! {
         let mut waiting = pending_write(&store.db, |tx| add(tx, "row", 1));
         assert!(begin(&mut waiting).await.is_none());
         other.run("UPDATE kept_counts SET value = 9 WHERE name = 'products'");
-        other.let_go();
+        other.release();
         assert_eq!(waiting.await.unwrap(), 1);
     }
 
     async fn a_full_queue_rejects_writes_as_unavailable(store: TestStore) {
         let queue = 4;
-        let store = store.with_settings(db::Options { queue, readers: 1, ..options() }).await;
+        let store = store.with_settings(db::Options { queue_capacity: queue, readers: 1, ..options() }).await;
         let held = HeldWriter::of(&store.db).await;
         let mut writes: Vec<_> =
             (0..queue + 3).map(|_| pending_write(&store.db, |tx| add(tx, "row", 1))).collect();
@@ -354,19 +354,19 @@ async fn until_ready(shop: &TestShop) {
 /// Asserts that an unavailable database is a 503 with `Retry-After`.
 async fn assert_unavailable(shop: &TestShop) {
     let refused = shop.anonymous().get("/readyz").await;
-    refused.is_problem(503, "unavailable");
+    refused.assert_problem(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
     let body = serde_json::json!({ "email": "a@example.com", "password": "correct horse battery",
         "name": "Ada" });
     let refused = shop.anonymous().post("/auth/register", body).await;
-    refused.is_problem(503, "unavailable");
+    refused.assert_problem(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_is_a_503_with_retry_after() {
     let options = db::Options {
-        queue: 2,
+        queue_capacity: 2,
         ..options()
     };
     let shop = TestShop::with(Engine::Sqlite, &[("rate_limit", "off")], options).await;
@@ -391,7 +391,7 @@ async fn a_full_queue_is_a_503_with_retry_after() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_held_by_another_process_is_a_503_with_retry_after() {
     let options = db::Options {
-        busy: Duration::from_millis(20),
+        lock_timeout: Duration::from_millis(20),
         ..options()
     };
     let shop = TestShop::with(Engine::Sqlite, &[("rate_limit", "off")], options).await;
@@ -399,7 +399,7 @@ async fn a_lock_held_by_another_process_is_a_503_with_retry_after() {
     let other = shop.raw_db();
     other.hold("users");
     assert_unavailable(&shop).await;
-    other.let_go();
+    other.release();
     until_ready(&shop).await;
 }
 
@@ -410,7 +410,7 @@ fn every_connection_has_the_durable_settings() {
     migrate::sqlite(&path).unwrap();
     let options = db::Options {
         readers: 5,
-        scanners: 2,
+        long_readers: 2,
         ..options()
     };
     let sqlite = Arc::new(Sqlite::open(&path, options).unwrap());

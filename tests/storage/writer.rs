@@ -56,7 +56,7 @@ sqlite_test! {
     }
 
     async fn checkpoints_run_concurrently_with_the_writer(store: TestStore) {
-        let store = store.with_settings(db::Options { log: 64, ..options() }).await;
+        let store = store.with_settings(db::Options { checkpoint_pages: 64, ..options() }).await;
         for _ in 0..2000 {
             store.db.write("test.add", |tx| add(tx, "row", 1)).await.unwrap();
             store.db.read("test.value", |tx| value_of(tx, "row")).await.unwrap();
@@ -69,7 +69,7 @@ sqlite_test! {
     }
 
     async fn a_long_running_reader_does_not_block_the_writer(store: TestStore) {
-        let store = store.with_settings(db::Options { log: 64, ..options() }).await;
+        let store = store.with_settings(db::Options { checkpoint_pages: 64, ..options() }).await;
         let raw = store.raw_db();
         raw.run("BEGIN");
         assert_eq!(raw.number("SELECT count(*) FROM kept_counts WHERE name = 'row'"), 0);
@@ -195,7 +195,7 @@ sqlite_test! {
         .await;
         assert_eq!(answer.unwrap_err().kind(), Kind::Internal);
         assert_eq!(rows(&store).await, [Some(5), None, Some(5)]);
-        store.raw_db().assert_sound();
+        store.raw_db().assert_invariants();
     }
 
     async fn an_operation_whose_caller_has_left_is_skipped(store: TestStore) {

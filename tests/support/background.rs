@@ -12,7 +12,7 @@ use super::TestShop;
 
 impl TestShop {
     /// Blocks all slots of the hash pool until the result is dropped.
-    pub(crate) async fn hold_hashing(&self) -> Vec<oneshot::Sender<()>> {
+    pub(crate) async fn block_hash_pool(&self) -> Vec<oneshot::Sender<()>> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let slots = accounts::hashing_slots(cores);
         let (started, mut starts) = mpsc::unbounded_channel();
@@ -37,7 +37,7 @@ impl TestShop {
     }
 
     /// Sends the emails that are due. Returns the number of attempts.
-    pub(crate) async fn send_mails(&self) -> usize {
+    pub(crate) async fn send_due_emails(&self) -> usize {
         let mut attempts = 0;
         loop {
             match notifications::worker::send_due(&self.app).await.unwrap() {
@@ -48,26 +48,26 @@ impl TestShop {
     }
 
     /// Sends the emails that are due. Returns all emails sent so far.
-    pub(crate) async fn mails(&self) -> Vec<MailMessage> {
-        self.send_mails().await;
+    pub(crate) async fn sent_emails(&self) -> Vec<MailMessage> {
+        self.send_due_emails().await;
         self.mailer.letters()
     }
 
     /// Runs the image deletions that are due. Returns the number of attempts.
-    pub(crate) async fn removals(&self) -> usize {
-        media::worker::remove_due(&self.app).await.unwrap()
+    pub(crate) async fn delete_due_images(&self) -> usize {
+        media::worker::delete_due(&self.app).await.unwrap()
     }
 
     /// Queues the deletion of orphaned images. Returns their number.
-    pub(crate) async fn swept(&self) -> usize {
-        media::worker::sweep(&self.app, Duration::ZERO)
+    pub(crate) async fn delete_orphaned_images(&self) -> usize {
+        media::worker::delete_orphans(&self.app, Duration::ZERO)
             .await
             .unwrap()
     }
 
     /// Returns the token of the newest email with a link to this address.
-    pub(crate) async fn token_mailed(&self, to: &str) -> String {
-        let emails = self.mails().await;
+    pub(crate) async fn emailed_token(&self, to: &str) -> String {
+        let emails = self.sent_emails().await;
         let email = emails
             .iter()
             .rfind(|email| email.to == to && email.link.is_some());

@@ -44,7 +44,7 @@ impl<'a> Client<'a> {
         self
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         self.send(self.request(Method::GET, path)).await
     }
 
@@ -55,15 +55,15 @@ impl<'a> Client<'a> {
             .await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> TestResponse {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> TestResponse {
         self.call(Method::POST, path, &[], body).await
     }
 
-    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> TestResponse {
         self.call(Method::PATCH, path, &[], body).await
     }
 
@@ -74,7 +74,7 @@ impl<'a> Client<'a> {
         path: &str,
         headers: &[(&str, &str)],
         body: Value,
-    ) -> Answer {
+    ) -> TestResponse {
         let bytes = if body.is_null() {
             Vec::new()
         } else {
@@ -97,7 +97,7 @@ impl<'a> Client<'a> {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Answer {
+    ) -> TestResponse {
         let mut request = self.request(method, path);
         for (name, value) in headers {
             let name: http::HeaderName = name.parse().unwrap();
@@ -114,7 +114,7 @@ impl<'a> Client<'a> {
         path: &str,
         headers: &[(&str, &str)],
         form: Form,
-    ) -> Answer {
+    ) -> TestResponse {
         let content_type = [("content-type", Form::CONTENT_TYPE)];
         let headers: Vec<_> = content_type.iter().chain(headers).copied().collect();
         self.raw(method, path, &headers, form.body()).await
@@ -134,7 +134,7 @@ impl<'a> Client<'a> {
         request.body(Body::empty()).unwrap()
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    async fn send(&self, request: Request<Body>) -> TestResponse {
         self.shop.send(request, self.peer).await
     }
 }
@@ -153,17 +153,17 @@ const INTERNALS: [&str; 8] = [
 
 /// A response with its body.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     /// Reads the body of a response.
-    pub(crate) async fn read(response: axum::response::Response) -> Answer {
+    pub(crate) async fn read(response: axum::response::Response) -> TestResponse {
         let (parts, body) = response.into_parts();
-        Answer {
+        TestResponse {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body: body.collect().await.unwrap().to_bytes(),
@@ -201,7 +201,7 @@ impl Answer {
         self.code_under("")
     }
 
-    /// Like [`Answer::code`], for a shop whose public URL has this path.
+    /// Like [`TestResponse::code`], for a shop whose public URL has this path.
     #[track_caller]
     fn code_under(&self, path: &str) -> String {
         assert_eq!(
@@ -227,13 +227,13 @@ impl Answer {
 
     /// Fails the test unless this is a problem with this status and code.
     #[track_caller]
-    pub(crate) fn is_problem(&self, status: u16, code: &str) {
-        self.is_problem_under("", status, code);
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        self.assert_problem_under("", status, code);
     }
 
-    /// Like [`Answer::is_problem`], for a shop whose public URL has this path.
+    /// Like [`TestResponse::assert_problem`], for a shop whose public URL has this path.
     #[track_caller]
-    pub(crate) fn is_problem_under(&self, path: &str, status: u16, code: &str) {
+    pub(crate) fn assert_problem_under(&self, path: &str, status: u16, code: &str) {
         assert_eq!(
             (self.status, self.code_under(path).as_str()),
             (status, code),
@@ -242,7 +242,7 @@ impl Answer {
     }
 
     /// Returns the fields of the problem's field errors.
-    pub(crate) fn blamed(&self) -> Vec<String> {
+    pub(crate) fn invalid_fields(&self) -> Vec<String> {
         let json = self.json();
         let errors = json["errors"].as_array().cloned().unwrap_or_default();
         errors
@@ -253,8 +253,8 @@ impl Answer {
 
     /// Fails the test unless this is a `validation-failed` problem for exactly this field.
     #[track_caller]
-    pub(crate) fn blames(&self, field: &str) {
-        self.is_problem(422, "validation-failed");
-        assert_eq!(self.blamed(), [field], "{self:?}");
+    pub(crate) fn assert_invalid_field(&self, field: &str) {
+        self.assert_problem(422, "validation-failed");
+        assert_eq!(self.invalid_fields(), [field], "{self:?}");
     }
 }

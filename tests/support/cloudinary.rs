@@ -21,7 +21,7 @@ const KEY: &str = "874837483274837";
 
 /// How the fake responds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Behavior {
+pub(crate) enum CloudinaryBehavior {
     Normal,
     /// Rejects every request with this status.
     Reject(u16),
@@ -38,7 +38,7 @@ pub(crate) struct Cloudinary(Arc<Inner>);
 
 struct Inner {
     url: String,
-    behavior: Mutex<Behavior>,
+    behavior: Mutex<CloudinaryBehavior>,
     requested: Notify,
     /// The stored files by public id.
     stored: Mutex<BTreeMap<String, Bytes>>,
@@ -51,7 +51,7 @@ impl Cloudinary {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = Cloudinary(Arc::new(Inner {
             url: format!("http://{}", listener.local_addr().unwrap()),
-            behavior: Mutex::new(Behavior::Normal),
+            behavior: Mutex::new(CloudinaryBehavior::Normal),
             requested: Notify::new(),
             stored: Mutex::default(),
             rejections: Mutex::default(),
@@ -77,7 +77,7 @@ impl Cloudinary {
         )
     }
 
-    pub(crate) fn set_behavior(&self, behavior: Behavior) {
+    pub(crate) fn set_behavior(&self, behavior: CloudinaryBehavior) {
         *self.0.behavior.lock().unwrap() = behavior;
     }
 
@@ -107,12 +107,14 @@ async fn call(
     host.0.requested.notify_one();
     let behavior = *host.0.behavior.lock().unwrap();
     match behavior {
-        Behavior::Normal => {}
-        Behavior::Reject(status) => return reject(&host, status, "Rate Limit Exceeded"),
-        Behavior::Hang => std::future::pending().await,
+        CloudinaryBehavior::Normal => {}
+        CloudinaryBehavior::Reject(status) => return reject(&host, status, "Rate Limit Exceeded"),
+        CloudinaryBehavior::Hang => std::future::pending().await,
         // The server closes the connection when its handler panics.
-        Behavior::Disconnect => std::panic::resume_unwind(Box::new("dropped")),
-        Behavior::WrongResponse => return (StatusCode::OK, Json(json!({ "public_id": "other" }))),
+        CloudinaryBehavior::Disconnect => std::panic::resume_unwind(Box::new("dropped")),
+        CloudinaryBehavior::WrongResponse => {
+            return (StatusCode::OK, Json(json!({ "public_id": "other" })));
+        }
     }
     let (mut fields, mut file) = (BTreeMap::new(), None);
     while let Some(part) = form.next_field().await.unwrap() {

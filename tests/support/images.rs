@@ -3,10 +3,10 @@
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 /// A location that is only in an image's metadata.
-pub(crate) const SECRET_PLACE: &str = "28.6139N 77.2090E";
+pub(crate) const SECRET_LOCATION: &str = "28.6139N 77.2090E";
 
 /// Returns an image file of this size; its content is deterministic.
-pub(crate) fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
+pub(crate) fn test_image(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let pixels = RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 200])
     });
@@ -23,12 +23,12 @@ pub(crate) fn file(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 
 /// Returns a small PNG.
 pub(crate) fn png() -> Vec<u8> {
-    picture(6, 4, ImageFormat::Png)
+    test_image(6, 4, ImageFormat::Png)
 }
 
 /// Returns a PNG with a location in a text chunk.
-pub(crate) fn png_with_a_place() -> Vec<u8> {
-    let text = [b"Comment\0", SECRET_PLACE.as_bytes()].concat();
+pub(crate) fn png_with_location() -> Vec<u8> {
+    let text = [b"Comment\0", SECRET_LOCATION.as_bytes()].concat();
     with_chunk(&chunk(*b"tEXt", &text))
 }
 
@@ -63,18 +63,18 @@ pub(crate) fn chunk(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
 }
 
 /// Returns a JPEG like that of a phone: rotated (Exif orientation 6), with a location.
-pub(crate) fn jpeg_from_a_phone(width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn phone_jpeg(width: u32, height: u32) -> Vec<u8> {
     let entry = [0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
     let exif = [
         &b"Exif\0\0II*\0\x08\0\0\0\x01\0"[..],
         &entry[..],
         &[0; 4][..],
-        SECRET_PLACE.as_bytes(),
+        SECRET_LOCATION.as_bytes(),
     ]
     .concat();
     let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
     let segment = [&[0xff, 0xe1][..], &length[..], &exif[..]].concat();
-    let mut file = picture(width, height, ImageFormat::Jpeg);
+    let mut file = test_image(width, height, ImageFormat::Jpeg);
     file.splice(2..2, segment);
     file
 }

@@ -43,12 +43,12 @@ impl Served {
     /// Connects a listener. Returns it with the greeting.
     pub(crate) async fn listen(&self, query: &str) -> (Listener, Value) {
         let mut listener = self.connect(query, &[]).await.unwrap();
-        let greeting = listener.hear().await;
+        let greeting = listener.receive().await;
         (listener, greeting)
     }
 
     /// Connects a listener that continues after the updates received so far.
-    pub(crate) async fn resume(&self, heard: &Heard) -> Listener {
+    pub(crate) async fn resume(&self, heard: &ReceivedUpdates) -> Listener {
         let (listener, greeting) = self.listen(&format!("?since={}", heard.seq)).await;
         assert_eq!(greeting, json!({ "type": "HELLO", "seq": heard.seq }));
         listener
@@ -99,13 +99,13 @@ impl Listener {
     }
 
     /// Returns the next message.
-    pub(crate) async fn hear(&mut self) -> Value {
-        let message = self.try_hear().await;
+    pub(crate) async fn receive(&mut self) -> Value {
+        let message = self.try_receive().await;
         message.expect("the socket is closed")
     }
 
     /// Returns the next message, or `None` if the connection is closed.
-    pub(crate) async fn try_hear(&mut self) -> Option<Value> {
+    pub(crate) async fn try_receive(&mut self) -> Option<Value> {
         match self.next().await? {
             Message::Text(text) => Some(serde_json::from_str(&text).unwrap()),
             other => panic!("unexpected message: {other:?}"),
@@ -113,9 +113,9 @@ impl Listener {
     }
 
     /// Records updates up to the one that reaches `seq`.
-    pub(crate) async fn follow(&mut self, heard: &mut Heard, seq: i64) {
+    pub(crate) async fn follow(&mut self, heard: &mut ReceivedUpdates, seq: i64) {
         while heard.seq < seq {
-            heard.note(self.hear().await);
+            heard.record(self.receive().await);
         }
         assert_eq!(heard.seq, seq, "no message goes beyond it");
     }
@@ -124,7 +124,7 @@ impl Listener {
     pub(crate) async fn receive_up_to(&mut self, seq: i64) -> Vec<Value> {
         let mut heard: Vec<Value> = Vec::new();
         while heard.last().is_none_or(|last| last["seq"] != seq) {
-            heard.push(self.hear().await);
+            heard.push(self.receive().await);
         }
         heard
     }
@@ -188,7 +188,7 @@ impl Listener {
 
 /// The updates received on one or more consecutive connections. Their numbers have neither gaps nor repeats.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Heard {
+pub(crate) struct ReceivedUpdates {
     /// The last sequence number.
     pub(crate) seq: i64,
     pub(crate) updates: Vec<Value>,
@@ -196,17 +196,17 @@ pub(crate) struct Heard {
     pub(crate) stock: BTreeMap<String, i64>,
 }
 
-impl Heard {
+impl ReceivedUpdates {
     /// Starts after the position of a greeting.
-    pub(crate) fn since(seq: i64) -> Heard {
-        Heard {
+    pub(crate) fn since(seq: i64) -> ReceivedUpdates {
+        ReceivedUpdates {
             seq,
-            ..Heard::default()
+            ..ReceivedUpdates::default()
         }
     }
 
     /// Records an update and checks that it follows the last one.
-    pub(crate) fn note(&mut self, update: Value) {
+    pub(crate) fn record(&mut self, update: Value) {
         assert_eq!(update["type"], "INVENTORY_UPDATE", "{update}");
         let seq = update["seq"].as_i64().unwrap();
         let from = update["mergedFrom"].as_i64().unwrap_or(seq);

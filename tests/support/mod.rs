@@ -30,10 +30,9 @@ mod wire;
 
 use std::{env, io::Write};
 
-pub(crate) use self::images as pictures;
 pub(crate) use self::{
-    client::{Answer, Client},
-    cloudinary::{Behavior, Cloudinary, sign},
+    client::{Client, TestResponse},
+    cloudinary::{Cloudinary, CloudinaryBehavior, sign},
     cluster::Cluster,
     document::{Operation, operations},
     forge::{claims_of, forge, forge_cursor},

@@ -79,7 +79,7 @@ impl Process {
     }
 
     /// Returns the lines of stderr. May be called once.
-    pub(crate) fn says(&mut self) -> impl Iterator<Item = String> + use<> {
+    pub(crate) fn stderr_lines(&mut self) -> impl Iterator<Item = String> + use<> {
         let errors = BufReader::new(self.child.stderr.take().unwrap());
         errors.lines().map_while(Result::ok)
     }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use shop::domain::payments::signature;
 
-use super::{Answer, TestShop};
+use super::{TestResponse, TestShop};
 
 pub(crate) const WEBHOOK: &str = "/payments/razorpay/webhook";
 
@@ -67,7 +67,7 @@ impl TestShop {
     }
 
     /// Delivers a signed webhook.
-    pub(crate) async fn deliver(&self, body: &[u8], event_id: &str) -> Answer {
+    pub(crate) async fn deliver(&self, body: &[u8], event_id: &str) -> TestResponse {
         let signature = self.signature(body);
         let headers = [
             ("content-type", "application/json"),

@@ -81,7 +81,7 @@ const SQLITE_INVARIANTS: &[(&str, &str)] = &[
 
 impl RawDb {
     /// Connects to the database of this data directory, or to this Postgres database.
-    pub(crate) fn of(directory: &Path, database: Option<&Database>) -> RawDb {
+    pub(crate) fn open(directory: &Path, database: Option<&Database>) -> RawDb {
         match database {
             None => RawDb::Sqlite(Connection::open(directory.join("shop.db")).unwrap()),
             Some(database) => {
@@ -162,7 +162,7 @@ impl RawDb {
     }
 
     /// Makes an insert roll back the whole transaction if `condition` (about `NEW`) is true.
-    pub(crate) fn undo_at(&self, table: &str, condition: &str) {
+    pub(crate) fn roll_back_at(&self, table: &str, condition: &str) {
         self.fail_at(table, condition, "ROLLBACK");
     }
 
@@ -181,15 +181,15 @@ impl RawDb {
         });
     }
 
-    /// Reverts [`RawDb::break_table`] and [`RawDb::undo_at`].
-    pub(crate) fn mend_table(&self, table: &str) {
+    /// Reverts [`RawDb::break_table`] and [`RawDb::roll_back_at`].
+    pub(crate) fn repair_table(&self, table: &str) {
         self.run(&match self {
             RawDb::Sqlite(_) => format!("DROP TRIGGER break_{table}"),
             RawDb::Postgres(_) => format!("DROP FUNCTION break_{table} CASCADE"),
         });
     }
 
-    /// Blocks writes of others to `table` until [`RawDb::let_go`]. (On SQLite, to the whole database.)
+    /// Blocks writes of others to `table` until [`RawDb::release`]. (On SQLite, to the whole database.)
     pub(crate) fn hold(&self, table: &str) {
         match self {
             RawDb::Sqlite(_) => self.run("BEGIN IMMEDIATE"),
@@ -198,7 +198,7 @@ impl RawDb {
     }
 
     /// Commits, and so releases the locks of [`RawDb::hold`].
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn release(&self) {
         self.run("COMMIT");
     }
 
@@ -258,7 +258,7 @@ impl RawDb {
     }
 
     /// Asserts that all invariants hold.
-    pub(crate) fn assert_sound(&self) {
+    pub(crate) fn assert_invariants(&self) {
         self.wait_for_event_numbers();
         let more = match self {
             RawDb::Sqlite(_) => SQLITE_INVARIANTS,
@@ -291,6 +291,6 @@ fn to_text(value: ValueRef<'_>) -> Option<String> {
 
 impl TestShop {
     pub(crate) fn raw_db(&self) -> RawDb {
-        RawDb::of(self.directory.path(), self.database.as_deref())
+        RawDb::open(self.directory.path(), self.database.as_deref())
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Process};
+use super::{Process, TestResponse};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -80,24 +80,24 @@ impl Remote {
         self.with_token(signed_in.text("/accessToken"))
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         self.call(Method::GET, path, &[], Bytes::new())
             .await
             .unwrap()
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> TestResponse {
         self.try_post(path, body).await.unwrap()
     }
 
-    pub(crate) async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<Answer> {
+    pub(crate) async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<TestResponse> {
         let headers = [("content-type", "application/json")];
         self.call(Method::POST, path, &headers, body.to_string())
             .await
     }
 
     /// Places an order from the cart, with an `Idempotency-Key`.
-    pub(crate) async fn check_out_once(&self, key: &str) -> reqwest::Result<Answer> {
+    pub(crate) async fn check_out_once(&self, key: &str) -> reqwest::Result<TestResponse> {
         let headers = [("idempotency-key", key)];
         self.call(Method::POST, "/orders", &headers, Bytes::new())
             .await
@@ -110,7 +110,7 @@ impl Remote {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> reqwest::Result<Answer> {
+    ) -> reqwest::Result<TestResponse> {
         let mut request = self
             .http
             .request(method, format!("{}/api/v1{path}", self.url))
@@ -122,7 +122,7 @@ impl Remote {
             request = request.header(*name, *value);
         }
         let response = request.send().await?;
-        Ok(Answer {
+        Ok(TestResponse {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: response.bytes().await?,

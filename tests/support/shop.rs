@@ -26,7 +26,7 @@ use shop::{
 };
 
 use super::{
-    Answer, Client, Database,
+    Client, Database, TestResponse,
     front::{self, Front},
     run_on,
 };
@@ -64,7 +64,7 @@ const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$iPOQ5f
 pub(crate) fn options() -> db::Options {
     db::Options {
         readers: 6,
-        scanners: 2,
+        long_readers: 2,
         ..db::Options::default()
     }
 }
@@ -80,7 +80,7 @@ pub(crate) struct TestShop {
     /// Records the shop's emails.
     pub(crate) mailer: Arc<FakeMailer>,
     /// Records the shop's text messages.
-    pub(crate) pocket: Arc<FakeSms>,
+    pub(crate) sms: Arc<FakeSms>,
     pub(crate) engine: Engine,
     /// The number of shops opened on this database. It is part of the seed, so that their ids differ.
     opened: Arc<AtomicU64>,
@@ -140,7 +140,7 @@ impl TestShop {
 
     /// Opens another instance on the same database. It shares the images, but has its own data directory, clock and
     /// random number generator.
-    pub(crate) async fn another(&self) -> TestShop {
+    pub(crate) async fn another_instance(&self) -> TestShop {
         self.another_with(NO_RATE_LIMIT).await
     }
 
@@ -158,7 +158,7 @@ impl TestShop {
     }
 
     /// Opens the shop that `before` was transferred to.
-    pub(crate) async fn at(
+    pub(crate) async fn transferred(
         before: &TestShop,
         directory: Arc<tempfile::TempDir>,
         database: Option<Arc<Database>>,
@@ -173,7 +173,7 @@ impl TestShop {
     }
 
     /// Creates a shop with this image store.
-    pub(crate) async fn keeping(engine: Engine, images: Arc<dyn ImageStore>) -> TestShop {
+    pub(crate) async fn with_image_store(engine: Engine, images: Arc<dyn ImageStore>) -> TestShop {
         Self::open(Setup {
             database: engine.database().ok().unwrap(),
             images: Some(images),
@@ -211,14 +211,14 @@ impl TestShop {
         if proxy.is_some() {
             layer.insert("trusted_proxies".to_owned(), "127.0.0.1".to_owned());
         }
-        let (mailer, pocket) = (Arc::<FakeMailer>::default(), Arc::<FakeSms>::default());
+        let (mailer, sms) = (Arc::<FakeMailer>::default(), Arc::<FakeSms>::default());
         let config = Config::from_layers(&[layer]).unwrap();
         let parts = Parts {
             clock: Clock::fixed(BEGINNING),
             rng: Rng::seeded(SEED + opened.fetch_add(1, Ordering::SeqCst)),
             storage,
             mailer: Some(Arc::clone(&mailer) as _),
-            sms: Arc::clone(&pocket) as _,
+            sms: Arc::clone(&sms) as _,
             images,
             ..Parts::new(config, "http://shop.test".to_owned())
         };
@@ -240,7 +240,7 @@ impl TestShop {
             router,
             front,
             mailer,
-            pocket,
+            sms,
             engine,
             opened,
         }
@@ -275,8 +275,8 @@ impl TestShop {
         &self,
         request: http::Request<axum::body::Body>,
         peer: IpAddr,
-    ) -> Answer {
-        Answer::read(self.begin(request, peer).await).await
+    ) -> TestResponse {
+        TestResponse::read(self.begin(request, peer).await).await
     }
 
     /// Like [`TestShop::send`], without reading the response's body.

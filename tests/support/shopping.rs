@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use shop::infra::bus;
 
-use super::{Answer, Client, TestShop};
+use super::{Client, TestResponse, TestShop};
 
 impl Client<'_> {
     /// Adds a product to the cart.
@@ -16,12 +16,12 @@ impl Client<'_> {
     }
 
     /// Checks out. The response may be an error.
-    pub(crate) async fn checkout(&self) -> Answer {
+    pub(crate) async fn checkout(&self) -> TestResponse {
         self.post("/orders", Value::Null).await
     }
 
     /// Like [`Client::checkout`], with an `Idempotency-Key`.
-    pub(crate) async fn checks_out_once(&self, key: &str) -> Answer {
+    pub(crate) async fn checkout_with_key(&self, key: &str) -> TestResponse {
         let headers = [("idempotency-key", key)];
         self.call(Method::POST, "/orders", &headers, Value::Null)
             .await

@@ -51,14 +51,14 @@ impl Site {
     }
 
     /// Returns the data directory of another instance on the same database, with its own image folder.
-    pub(crate) fn apart(&self) -> Site {
+    pub(crate) fn with_own_images(&self) -> Site {
         assert_eq!(self.engine, Engine::Postgres, "a file has one server");
         Site::of(self.engine, self.database.clone())
     }
 
     /// Returns the data directory of another instance on the same database, with the same image folder.
     pub(crate) fn another_instance(&self) -> Site {
-        let site = self.apart();
+        let site = self.with_own_images();
         share_images(self.directory.path(), site.directory.path());
         site
     }
@@ -76,14 +76,14 @@ impl Site {
     }
 
     /// Like [`Site::start`], with a command that wraps the program, e.g. `strace`.
-    pub(crate) fn start_as(&self, mut command: Command) -> Process {
+    pub(crate) fn start_under(&self, mut command: Command) -> Process {
         let database = self.database.as_deref();
         command.envs(database.map(|it| ("SHOP_DATABASE_URL", it.url())));
         Process::spawn(command, self.directory.path(), &[])
     }
 
     /// Opens the shop in this process, as a command does while a server runs.
-    pub(crate) async fn beside_itself(&self) -> Arc<App> {
+    pub(crate) async fn open_in_process(&self) -> Arc<App> {
         let mut layer = Layer::new();
         let directory = self.path().to_str().unwrap();
         layer.insert("data_dir".to_owned(), directory.to_owned());
@@ -126,7 +126,7 @@ impl Site {
     }
 
     pub(crate) fn raw_db(&self) -> RawDb {
-        RawDb::of(self.directory.path(), self.database.as_deref())
+        RawDb::open(self.directory.path(), self.database.as_deref())
     }
 }
 

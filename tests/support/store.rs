@@ -50,7 +50,7 @@ impl TestStore {
     }
 
     /// Returns another instance on the same database, with its own clock.
-    pub(crate) async fn another(&self) -> TestStore {
+    pub(crate) async fn another_instance(&self) -> TestStore {
         let (directory, database) = (Arc::clone(&self.directory), self.database.clone());
         TestStore {
             db: open(directory.path(), database.as_deref(), options()).await,
@@ -61,7 +61,7 @@ impl TestStore {
     }
 
     pub(crate) fn raw_db(&self) -> RawDb {
-        RawDb::of(self.directory.path(), self.database.as_deref())
+        RawDb::open(self.directory.path(), self.database.as_deref())
     }
 
     /// Closes the database and opens it again.

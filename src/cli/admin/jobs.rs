@@ -146,7 +146,7 @@ fn jobs_in_state(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>>
     let mut jobs = payments::jobs(tx, state)?;
     jobs.extend(notifications::jobs(tx, state)?);
     if state == JobState::Waiting {
-        jobs.extend(media::removal_jobs(tx)?);
+        jobs.extend(media::deletion_jobs(tx)?);
     }
     jobs.sort_by_key(|job| job.due_at);
     Ok(jobs)
@@ -155,7 +155,7 @@ fn jobs_in_state(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>>
 fn retry(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<()> {
     if settlement::retry_job(tx, app, id)?
         || notifications::retry_job(tx, MailId(id))?
-        || media::retry_removal(tx, ImageId(id))?
+        || media::retry_deletion(tx, ImageId(id))?
     {
         return Ok(());
     }
@@ -166,7 +166,7 @@ fn drop_job(tx: &mut Tx<'_>, id: Uuid, note: &Note) -> Result<()> {
     if payments::drop_job(tx, id, None, note)? || notifications::drop_job(tx, MailId(id))? {
         return Ok(());
     }
-    if media::removal_jobs(tx)?.iter().any(|job| job.id == id) {
+    if media::deletion_jobs(tx)?.iter().any(|job| job.id == id) {
         let detail = "this job is still attempted; only a dead job can be dropped";
         return Err(Error::unavailable(detail));
     }

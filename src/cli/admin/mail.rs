@@ -85,7 +85,7 @@ async fn list(app: &Arc<App>, output: Output, templates: &Templates) -> Result<(
             mail.to.clone(),
             mail.subject.clone().unwrap_or_default(),
             mail.state.as_str().to_owned(),
-            mail.tries.to_string(),
+            mail.attempts.to_string(),
             mail.error.clone().unwrap_or_default(),
         ]
     })
@@ -103,7 +103,7 @@ async fn show(app: &Arc<App>, output: Output, templates: &Templates, id: MailId)
         escape(&mail.to),
         escape(mail.subject.as_deref().unwrap_or_default()),
         mail.state.as_str(),
-        mail.tries,
+        mail.attempts,
         escape(mail.error.as_deref().unwrap_or_default()),
         text.as_deref().unwrap_or("(sent and erased)"),
     );

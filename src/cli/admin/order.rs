@@ -30,7 +30,7 @@ use crate::{
 /// The page that `list` shows.
 const FIRST_PAGE: PageRequest = PageRequest {
     page: 1,
-    limit: PageLimit::MOST,
+    limit: PageLimit::MAX,
 };
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,7 @@ use crate::{
     infra::{
         config,
         db::Tx,
-        ports::gateway::{Played, Visit, Webhook},
+        ports::gateway::{CheckoutResult, SimulatedCheckout, Webhook},
     },
     server::Home,
 };
@@ -77,7 +77,7 @@ impl Pay {
             return Err(server_not_running(app));
         }
         let order = find_order(app, &self.order).await?;
-        let checkout = Visit {
+        let checkout = SimulatedCheckout {
             fails: self.fail,
             fails_first: self.reorder,
             duplicates: self.duplicate,
@@ -233,8 +233,8 @@ async fn find_order(app: &Arc<App>, id_or_number: &str) -> Result<Order> {
 pub(in crate::cli) fn simulate_payment(
     tx: &mut Tx<'_>,
     order: &Order,
-    checkout: Visit,
-) -> Result<Played> {
+    checkout: SimulatedCheckout,
+) -> Result<CheckoutResult> {
     let order_id = order.payment.provider_order_id.as_deref().ok_or_else(|| {
         Error::unavailable("the provider has not created its order yet; try again")
     })?;

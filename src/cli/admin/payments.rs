@@ -27,7 +27,7 @@ use crate::{
 /// The page that `list` shows.
 const FIRST_PAGE: PageRequest = PageRequest {
     page: 1,
-    limit: PageLimit::MOST,
+    limit: PageLimit::MAX,
 };
 
 #[derive(Debug, Subcommand)]
@@ -155,7 +155,7 @@ impl ReconcileReport {
         let ReconcileReport { reconciled, totals } = self;
         // A sum is capped at the largest amount.
         let total = |money: Money| {
-            let is_capped = money.get() == Money::MOST;
+            let is_capped = money.get() == Money::MAX;
             format_amount(app, money) + if is_capped { " or more" } else { "" }
         };
         let duplicates = match reconciled.duplicates {

@@ -196,7 +196,7 @@ async fn add(
     let rng = app.rng.clone();
     let hash = move |memory: &mut _| match password {
         Some(password) => password.hash(memory, &rng),
-        None => PasswordHash::of_nothing(memory, &rng),
+        None => PasswordHash::unusable(memory, &rng),
     };
     let password = app.hash_pool.run_with(hash).await?;
     let new = NewUser {

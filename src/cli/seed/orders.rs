@@ -17,7 +17,7 @@ use crate::{
         payments::Delivery,
         settlement,
     },
-    infra::{db::Tx, ports::gateway::Visit},
+    infra::{db::Tx, ports::gateway::SimulatedCheckout},
 };
 
 /// Places and pays up to `count` orders. Returns how many: an order is skipped if its products are sold out.
@@ -59,7 +59,7 @@ fn create_paid_order(
     customer: UserId,
     products: &[ProductId],
 ) -> Result<bool> {
-    tx.write_no_mail();
+    tx.discard_mail();
     let user = accounts::CurrentUser {
         user: customer,
         role: Role::Customer,
@@ -77,7 +77,7 @@ fn create_paid_order(
     }
     let new = orders::NewOrder::new(tx, app);
     let order = orders::place(tx, app, customer, new, None)?;
-    let payment = simulate_payment(tx, &order, Visit::default())?;
+    let payment = simulate_payment(tx, &order, SimulatedCheckout::default())?;
     // The first webhook, `payment.captured`, is sufficient.
     if let Some(webhook) = payment.webhooks.into_iter().next() {
         let delivery = Delivery::unsigned(&*app.gateway, Some(&webhook.event_id), webhook.body);

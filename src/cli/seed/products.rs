@@ -19,7 +19,10 @@ use crate::{
     },
     domain::{
         catalog::{self, CategoryName, Description, NewProduct, ProductName},
-        media::worker::{Draft, discard, keep},
+        media::{
+            ImageUpload,
+            worker::{delete_uploaded, store_images},
+        },
     },
     infra::db::Tx,
 };
@@ -56,7 +59,7 @@ pub(super) async fn create_products(app: &Arc<App>, count: u64) -> Result<Vec<Pr
         bar.inc(size);
     }
     app.db
-        .write("seed.merge_words", catalog::merge_words)
+        .write("seed.merge_search_index", catalog::merge_search_index)
         .await?;
     bar.finish_and_clear();
     Ok(created)
@@ -79,12 +82,12 @@ async fn create_with_images(app: &Arc<App>, categories: &[CategoryId]) -> Result
     let product = random_product(&app.rng, categories)?;
     let mut drafts = Vec::new();
     for number in 0..=index(&app.rng, 2) {
-        drafts.push(Draft {
+        drafts.push(ImageUpload {
             field: format!("images[{number}]"),
             file: placeholder_image::generate(&app.rng, &app.config.data_dir)?,
         });
     }
-    let images = keep(app, drafts).await?;
+    let images = store_images(app, drafts).await?;
     let (shop, attached) = (Arc::clone(app), images.clone());
     let created = app
         .db
@@ -93,7 +96,7 @@ async fn create_with_images(app: &Arc<App>, categories: &[CategoryId]) -> Result
         })
         .await;
     if created.is_err() {
-        discard(app, &images).await;
+        delete_uploaded(app, &images).await;
     }
     Ok(created?.id)
 }

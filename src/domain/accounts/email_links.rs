@@ -88,14 +88,14 @@ pub(super) fn user_of_token(tx: &mut Tx<'_>, token: &str, purpose: LinkPurpose) 
     let user = store::link_tokens::user(tx, &secret::digest(token), purpose)?;
     user.ok_or_else(|| {
         let detail = "the link is unknown, used or expired; ask for a new one";
-        Error::new(Kind::Refused("invalid-token"), detail)
+        Error::new(Kind::BadRequest("invalid-token"), detail)
     })
 }
 
 /// Revokes all links of an account with this purpose, and deletes unsent emails that would create another.
 pub(super) fn revoke(tx: &mut Tx<'_>, user: UserId, purpose: LinkPurpose) -> Result<()> {
     // In this order: deleting the outbox row waits for an attempt that is creating its token.
-    tx.withdraw_mails(purpose.as_str(), user)?;
+    tx.delete_unsent_mails(purpose.as_str(), user)?;
     store::link_tokens::delete_of_user(tx, user, purpose)
 }
 

@@ -114,7 +114,7 @@ impl PasswordHash {
 
     /// Returns the hash of a random password that nobody knows, for an account whose owner has yet to set
     /// one.
-    pub fn of_nothing(memory: &mut HashMemory, rng: &Rng) -> Result<Self> {
+    pub fn unusable(memory: &mut HashMemory, rng: &Rng) -> Result<Self> {
         let password = hex::encode(rng.bytes::<32>());
         hash(&password, &rng.bytes(), memory)
     }

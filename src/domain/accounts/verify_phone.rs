@@ -67,7 +67,7 @@ pub(super) fn verify_phone(tx: &mut Tx<'_>, user: UserId, code: &str) -> Result<
 /// The error of every code that is not accepted.
 pub(super) fn invalid_code() -> Error {
     let detail = "the code is wrong, expired or was tried too often; request a new one";
-    Error::new(Kind::Refused("invalid-code"), detail)
+    Error::new(Kind::BadRequest("invalid-code"), detail)
 }
 
 fn hash(code: &str, salt: &[u8]) -> [u8; 32] {

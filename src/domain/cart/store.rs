@@ -76,7 +76,7 @@ pub(super) fn new_line(
 /// Adds to the cart of an active session. Writes nothing if a check fails or the cart is nearly full; `add` then
 /// does it step by step. Like every change of a cart, it locks the row of the account.
 static ADD_AT_ONCE: LazyLock<String> = LazyLock::new(|| {
-    let (max_quantity, max_lines) = (Quantity::MOST, MAX_LINES - 10);
+    let (max_quantity, max_lines) = (Quantity::MAX, MAX_LINES - 10);
     format!(
         "WITH current_user_row AS ({ACTIVE_SESSION} FOR NO KEY UPDATE OF u, s),
          product AS (

@@ -3,7 +3,7 @@
 //! The guard is part of the `UPDATE` statement, so that no two orders can take the same unit.
 
 use super::{
-    get::{product, product_to_change},
+    get::{product, product_for_update},
     product::Product,
     search,
     stock::{Cause, Delta, Line, Movement, insufficient, shortage},
@@ -47,7 +47,7 @@ pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line]) -> Result<()>
 }
 
 /// Returns an order's units to stock. A deleted product gets them too, but emits no event.
-pub fn put_back(tx: &mut Tx<'_>, order: OrderId, lines: &[Line], cause: Cause) -> Result<()> {
+pub fn restock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line], cause: Cause) -> Result<()> {
     let mut changes = Vec::with_capacity(lines.len());
     let mut movements = Vec::with_capacity(lines.len());
     for (product, quantity) in lines {
@@ -74,11 +74,11 @@ pub fn change_stock(
     delta: Delta,
     reason: &str,
 ) -> Result<Product<'static>> {
-    let current = product_to_change(tx, app, id)?;
+    let current = product_for_update(tx, app, id)?;
     let delta = delta.get();
     let Some(stock) = add_stock(tx, id, delta)? else {
         return Err(if delta > 0 {
-            let detail = format!("stock would exceed {}", Stock::MOST);
+            let detail = format!("stock would exceed {}", Stock::MAX);
             Error::field("delta", "out-of-range", detail)
         } else {
             let available = current.stock_quantity;

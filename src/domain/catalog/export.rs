@@ -13,7 +13,7 @@ pub fn export(
 ) -> Result<()> {
     begin(store::product_count(tx)?);
     store::each_export_row(tx, |mut row, images| {
-        let images = media::shown(images, &app.public_url)?;
+        let images = media::parse_images(images, &app.public_url)?;
         let urls: Vec<_> = images.into_iter().map(|image| image.url).collect();
         row.images = urls.join(" ");
         each(&row)

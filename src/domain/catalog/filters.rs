@@ -104,7 +104,7 @@ impl Filters {
 
 /// The result of a list apart from its rows.
 #[derive(Debug)]
-pub enum Reached {
+pub enum ListEnd {
     Page(Total),
     /// The position after which the next page starts; `None` at the end.
     CursorRequest(Option<Position>),

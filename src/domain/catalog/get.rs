@@ -17,12 +17,12 @@ pub fn product(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Product<'sta
 }
 
 /// Like [`product`], and locks its row until the transaction ends.
-pub fn product_to_change(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Product<'static>> {
+pub fn product_for_update(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<Product<'static>> {
     store::lock_product(tx, id)?;
     product(tx, app, id)
 }
 
 /// Parses the `images` column of a product's row.
 pub fn images(column: &str, app: &App) -> Result<Vec<Image>> {
-    media::shown(column, &app.public_url)
+    media::parse_images(column, &app.public_url)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     category::Category,
-    filters::{Filters, Reached},
+    filters::{Filters, ListEnd},
     product::Product,
     search::{self, SearchQuery},
     store::{self, OnRow, ProductQuery},
@@ -24,10 +24,10 @@ pub fn list(
     filters: &Filters,
     request: &ListRequest,
     mut each: impl FnMut(Product<'_>) -> Result<()>,
-) -> Result<Reached> {
+) -> Result<ListEnd> {
     let empty = match request {
-        ListRequest::Page(_) => Reached::Page(Total::exact(0)),
-        ListRequest::CursorRequest(_) => Reached::CursorRequest(None),
+        ListRequest::Page(_) => ListEnd::Page(Total::exact(0)),
+        ListRequest::CursorRequest(_) => ListEnd::CursorRequest(None),
     };
     let category = match &filters.category {
         None => None,
@@ -53,7 +53,7 @@ fn list_all(
     category: Option<&Category>,
     request: &ListRequest,
     on_row: OnRow<'_>,
-) -> Result<Reached> {
+) -> Result<ListEnd> {
     let query = ProductQuery::filtered(filters, category);
     match request {
         ListRequest::Page(page) => {
@@ -66,12 +66,12 @@ fn list_all(
                 (false, None) => Total::exact(store::product_count(tx)?),
             };
             store::page_rows(tx, filters.sort, query, *page, on_row)?;
-            Ok(Reached::Page(total))
+            Ok(ListEnd::Page(total))
         }
         ListRequest::CursorRequest(cursor) => {
             let (after, limit) = (cursor.after.as_ref(), cursor.limit);
             let rows = store::cursor_rows(tx, filters.sort, query, after, limit, on_row)?;
-            Ok(Reached::CursorRequest(rows.next()))
+            Ok(ListEnd::CursorRequest(rows.next()))
         }
     }
 }

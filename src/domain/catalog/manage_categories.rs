@@ -118,5 +118,8 @@ fn not_found() -> Error {
 }
 
 fn exists() -> Error {
-    Error::conflict("category-exists", "a category of this name exists")
+    Error::conflict(
+        "category-exists",
+        "a category with this name already exists",
+    )
 }

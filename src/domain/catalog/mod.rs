@@ -22,19 +22,19 @@ mod verify;
 
 pub use self::{
     category::{Category, CategoryName, CategoryRef},
-    change_stock::{change_stock, put_back, take_stock},
-    csv::{CsvWriter as Writer, ExportRow as Listed, ImportFile as Sheet, RowError as Fault},
-    filters::{Filters, Reached, Sort},
-    get::{images, product, product_to_change},
-    import::{ImportPlan, ImportSummary as Imported, delete_expired_sheets, import, survey},
+    change_stock::{change_stock, restock, take_stock},
+    csv::{CsvWriter, ExportRow, ImportFile, RowError},
+    filters::{Filters, ListEnd, Sort},
+    get::{images, product, product_for_update},
+    import::{ImportPlan, ImportSummary, delete_expired_imports, import, plan_import},
     manage_categories::{
         add_category, categories, category_by_name, delete_category, rename_category,
     },
     manage_products::{create, create_all, delete, remove_image, update},
     product::{Changes, Description, NewProduct, Product, ProductName},
-    reindex::{Reindexing, begin_refolding, finish_refolding, refold_from},
+    reindex::{Reindexing, begin_reindex, finish_reindex, reindex_batch},
     stock::{Cause, Delta, Line, Movement, Reason, insufficient, shortage},
     verify::{repair, verify},
 };
-pub use self::{export::export, list::list, normalize::fold, search::merge_words};
+pub use self::{export::export, list::list, normalize::fold, search::merge_search_index};
 pub use crate::domain::media::Image;

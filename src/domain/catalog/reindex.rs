@@ -41,7 +41,7 @@ pub struct Reindexing {
 }
 
 /// Finds out where to start. Rewrites the keys of categories immediately, since they are few.
-pub fn begin_refolding(tx: &mut Tx<'_>) -> Result<Reindexing> {
+pub fn begin_reindex(tx: &mut Tx<'_>) -> Result<Reindexing> {
     let version = version_for_update(tx)?;
     let nil = ProductId(Uuid::nil());
     let mut begin = Reindexing {
@@ -61,7 +61,7 @@ pub fn begin_refolding(tx: &mut Tx<'_>) -> Result<Reindexing> {
 
 /// Rewrites a batch of products after `after`. Returns the last of them and their number, or `None` when
 /// everything is up to date.
-pub fn refold_from(tx: &mut Tx<'_>, after: ProductId) -> Result<Option<(ProductId, i64)>> {
+pub fn reindex_batch(tx: &mut Tx<'_>, after: ProductId) -> Result<Option<(ProductId, i64)>> {
     version_for_update(tx)?;
     let mut entries = Vec::new();
     let mut outdated_keys = Vec::new();
@@ -90,7 +90,7 @@ pub fn refold_from(tx: &mut Tx<'_>, after: ProductId) -> Result<Option<(ProductI
 }
 
 /// Records that everything is written by the current version.
-pub fn finish_refolding(tx: &mut Tx<'_>) -> Result<()> {
+pub fn finish_reindex(tx: &mut Tx<'_>) -> Result<()> {
     let version = version_for_update(tx)?.max(VERSION);
     db::set_setting(tx, SETTING, &version.to_string())
 }

@@ -83,7 +83,7 @@ impl TryFrom<i64> for Delta {
     type Error = String;
 
     fn try_from(value: i64) -> Result<Self, String> {
-        if value != 0 && value.abs_diff(0) <= Stock::MOST.unsigned_abs() {
+        if value != 0 && value.abs_diff(0) <= Stock::MAX.unsigned_abs() {
             Ok(Delta(value))
         } else {
             Err("must be a whole number from -1000000000 to 1000000000, not 0".to_owned())
@@ -101,8 +101,8 @@ impl utoipa::PartialSchema for Delta {
                 .maximum(Some(bound(to)))
         };
         OneOfBuilder::new()
-            .item(range(1, Stock::MOST))
-            .item(range(-Stock::MOST, -1))
+            .item(range(1, Stock::MAX))
+            .item(range(-Stock::MAX, -1))
             .into()
     }
 }
@@ -121,7 +121,7 @@ pub type Line = (ProductId, Quantity);
 pub fn insufficient(lines: Vec<Field>) -> Error {
     Error::conflict(
         "insufficient-stock",
-        "there is not enough in stock; nothing was changed",
+        "insufficient stock; nothing was changed",
     )
     .with_fields(lines)
 }
@@ -135,7 +135,7 @@ pub fn shortage(field: String, product: ProductId, requested: i64, available: i6
         ..Field::new(
             field,
             "insufficient-stock",
-            format!("{available} left, {requested} asked for"),
+            format!("{available} left, {requested} requested"),
         )
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     core::{
         error::Result,
-        finding::{Finding, Findings, Mendable},
+        finding::{Finding, Findings, Repairable},
         id::{CategoryId, ProductId},
     },
     domain::media,
@@ -28,33 +28,33 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     let unbalanced = store::unbalanced_stock(tx)?.into_iter();
     let unbalanced = unbalanced.map(|(id, stock, moved)| {
         let says = format!("the stock is {stock}, but its movements add up to {moved}");
-        Finding::about(format!("product {id}"), says).mendable(Mendable::Row(id.0))
+        Finding::new(format!("product {id}"), says).repairable(Repairable::Row(id.0))
     });
-    findings.enter(MOVEMENTS, unbalanced);
+    findings.record(MOVEMENTS, unbalanced);
 
     let impossible = store::impossible_stock(tx)?.into_iter();
     let impossible = impossible.map(|(id, stock)| {
         let remedy = "count the units and set it with `shop admin product stock`";
         let says = format!("the stock is {stock}, which is out of bounds; {remedy}");
-        Finding::about(format!("product {id}"), says)
+        Finding::new(format!("product {id}"), says)
     });
-    findings.enter("stock-bounds", impossible);
+    findings.record("stock-bounds", impossible);
 
     let (stored, counted) = (store::product_count(tx)?, store::counted_products(tx)?);
     let wrong = (stored != counted).then(|| {
         let says = format!("the stored count is {stored}, but there are {counted} products");
-        Finding::about("counter `products`".to_owned(), says).mendable(Mendable::Only)
+        Finding::new("counter `products`".to_owned(), says).repairable(Repairable::Only)
     });
-    findings.enter(COUNT, wrong);
+    findings.record(COUNT, wrong);
 
     let miscounted = store::wrong_category_counts(tx)?.into_iter();
     let miscounted = miscounted.map(|(id, stored, counted)| {
         let says = format!("its stored count is {stored}, but it has {counted} products");
-        Finding::about(format!("category {id}"), says).mendable(Mendable::Row(id.0))
+        Finding::new(format!("category {id}"), says).repairable(Repairable::Row(id.0))
     });
-    findings.enter(CATEGORY_COUNT, miscounted);
+    findings.record(CATEGORY_COUNT, miscounted);
 
-    findings.enter("category-name", equal_categories(tx)?);
+    findings.record("category-name", equal_categories(tx)?);
     Ok(())
 }
 
@@ -73,7 +73,7 @@ fn equal_categories(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
                     "its name `{name}` equals `{first_name}` of category {other}; rename one of them, or \
                      move the products of one to the other and delete it"
                 );
-                equal.push(Finding::about(format!("category {id}"), says));
+                equal.push(Finding::new(format!("category {id}"), says));
             }
         }
     }
@@ -86,7 +86,7 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
     for id in rows_to_repair(found, CATEGORY_COUNT) {
         store::recount_category(tx, CategoryId(id.0))?;
     }
-    for id in rows_to_repair(found, media::COPY) {
+    for id in rows_to_repair(found, media::PRODUCT_IMAGES_CHECK) {
         store::lock_product(tx, id)?;
         copy_images(tx, id)?;
     }
@@ -94,8 +94,13 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
         if finding.check == COUNT {
             store::recount_products(tx)?;
         }
-        finding.repaired |=
-            [MOVEMENTS, COUNT, CATEGORY_COUNT, media::COPY].contains(&finding.check);
+        finding.repaired |= [
+            MOVEMENTS,
+            COUNT,
+            CATEGORY_COUNT,
+            media::PRODUCT_IMAGES_CHECK,
+        ]
+        .contains(&finding.check);
     }
     Ok(())
 }
@@ -103,7 +108,7 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
 fn rows_to_repair(found: &[Finding], check: &str) -> Vec<ProductId> {
     let rows = found
         .iter()
-        .filter_map(|finding| finding.row_to_mend(check));
+        .filter_map(|finding| finding.repairable_row(check));
     rows.map(ProductId).collect()
 }
 

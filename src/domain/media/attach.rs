@@ -1,6 +1,6 @@
 //! Links uploaded images to products, and unlinks them.
 
-use super::{deletion_queue, store, upload::Stored};
+use super::{deletion_queue, store, upload::UploadedImage};
 use crate::{
     core::{
         error::{Error, Result},
@@ -12,7 +12,7 @@ use crate::{
 /// Appends images to those of a product. Returns the product's new number of images.
 ///
 /// Errors: `unavailable` if the upload took so long that an image's deletion has started.
-pub fn attach(tx: &mut Tx<'_>, product: ProductId, images: &[Stored]) -> Result<usize> {
+pub fn attach(tx: &mut Tx<'_>, product: ProductId, images: &[UploadedImage]) -> Result<usize> {
     let count = store::count(tx, product)?;
     for (position, image) in (count..).zip(images) {
         deletion_queue::cancel_deletion(tx, image.id)?;
@@ -39,6 +39,6 @@ pub fn detach_all(tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
 }
 
 /// Returns the value of the column `products.images`, from the rows of `product_images`.
-pub fn written(tx: &mut Tx<'_>, product: ProductId) -> Result<String> {
+pub fn images_json(tx: &mut Tx<'_>, product: ProductId) -> Result<String> {
     serde_json::to_string(&store::of_product(tx, product)?).map_err(Error::internal)
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     core::{
-        clock::{LONGEST_PAUSE, Timestamp, back_off},
+        clock::{MAX_BACKOFF, Timestamp, back_off},
         error::{Error, Result},
         id::ImageId,
     },
@@ -96,7 +96,7 @@ pub(super) fn record_outcome(
 ) -> Result<()> {
     let now = tx.now();
     match outcome {
-        Ok(()) if repeat => store::retry(tx, deletion.image, None, now.plus(LONGEST_PAUSE)),
+        Ok(()) if repeat => store::retry(tx, deletion.image, None, now.plus(MAX_BACKOFF)),
         Ok(()) => store::complete(tx, deletion.image),
         Err(error) => {
             let next = now.plus(back_off(deletion.attempts));
@@ -121,11 +121,11 @@ pub(super) fn orphans(tx: &mut Tx<'_>, images: &BTreeSet<ImageId>) -> Result<Vec
 }
 
 /// Returns the queued deletions in the order of their due times.
-pub fn removal_jobs(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
+pub fn deletion_jobs(tx: &mut Tx<'_>) -> Result<Vec<BackgroundJob>> {
     store::jobs(tx)
 }
 
 /// Makes the deletion of an image due now. Returns whether one is queued.
-pub fn retry_removal(tx: &mut Tx<'_>, image: ImageId) -> Result<bool> {
+pub fn retry_deletion(tx: &mut Tx<'_>, image: ImageId) -> Result<bool> {
     store::retry_now(tx, image)
 }

@@ -5,7 +5,7 @@
 //! encoded itself are served.
 //!
 //! An upload goes through these steps:
-//! 1. `http::Upload` spools the files of a form to the disk.
+//! 1. `http::MultipartForm` spools the files of a form to the disk.
 //! 2. `worker` re-encodes them with `image`, schedules their deletion and puts them into the image store.
 //! 3. [`attach()`] links them to a product and cancels the deletion, in the transaction that saves the product.
 //!
@@ -24,10 +24,10 @@ mod verify;
 pub mod worker;
 
 pub use self::{
-    attach::{attach, detach, detach_all, written},
-    deletion_queue::{removal_jobs, retry_removal},
-    limits::{IMAGE_LIMIT, MOST_IMAGES, STORED_LIMIT},
-    product_image::{Image, shown},
-    upload::{Draft, Stored},
-    verify::{COPY, verify},
+    attach::{attach, detach, detach_all, images_json},
+    deletion_queue::{deletion_jobs, retry_deletion},
+    limits::{MAX_IMAGES_PER_PRODUCT, MAX_STORED_SIZE, MAX_UPLOAD_SIZE},
+    product_image::{Image, parse_images},
+    upload::{ImageUpload, UploadedImage},
+    verify::{PRODUCT_IMAGES_CHECK, verify},
 };

@@ -37,7 +37,7 @@ pub(super) struct ImageCopy {
 }
 
 /// Parses the column `products.images`.
-pub fn shown(json: &str, public_url: &str) -> Result<Vec<Image>> {
+pub fn parse_images(json: &str, public_url: &str) -> Result<Vec<Image>> {
     if json == "[]" {
         return Ok(Vec::new());
     }

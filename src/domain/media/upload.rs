@@ -7,7 +7,7 @@ use crate::core::id::ImageId;
 
 /// An uploaded file that is not decoded yet.
 #[derive(Debug)]
-pub struct Draft {
+pub struct ImageUpload {
     /// The field or file name that error messages refer to.
     pub field: String,
     pub file: File,
@@ -15,7 +15,7 @@ pub struct Draft {
 
 /// A re-encoded image that is in the image store, or about to be, but not yet linked to a product.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub struct UploadedImage {
     pub id: ImageId,
     pub key: String,
     /// The URL at an image host; `None` if the shop itself serves the image.
@@ -23,9 +23,9 @@ pub struct Stored {
     pub(super) image: EncodedImage,
 }
 
-impl Stored {
-    pub(super) fn new(id: ImageId, image: EncodedImage) -> Stored {
-        Stored {
+impl UploadedImage {
+    pub(super) fn new(id: ImageId, image: EncodedImage) -> UploadedImage {
+        UploadedImage {
             id,
             key: format!("{id}.{}", image.extension()),
             url: None,

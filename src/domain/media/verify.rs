@@ -4,21 +4,21 @@ use super::store;
 use crate::{
     core::{
         error::Result,
-        finding::{Finding, Findings, Mendable},
+        finding::{Finding, Findings, Repairable},
     },
     infra::db::Tx,
 };
 
 /// The name of the check; `catalog::repair` repairs its findings.
-pub const COPY: &str = "product-images";
+pub const PRODUCT_IMAGES_CHECK: &str = "product-images";
 
 /// Reports products whose image copies differ from their rows in `product_images`.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     let products = store::mismatched_copies(tx)?.into_iter();
     let found = products.map(|id| {
         let says = "its images differ from those in `product_images`".to_owned();
-        Finding::about(format!("product {id}"), says).mendable(Mendable::Row(id.0))
+        Finding::new(format!("product {id}"), says).repairable(Repairable::Row(id.0))
     });
-    findings.enter(COPY, found);
+    findings.record(PRODUCT_IMAGES_CHECK, found);
     Ok(())
 }

@@ -9,13 +9,13 @@ use super::{
     deletion_queue as queue,
     image::EncodedImage,
     store::{self, ServedImage},
-    upload::{Draft, Stored},
+    upload::{ImageUpload, UploadedImage},
 };
 use crate::{
     app::App,
     core::{
         error::{Kind, Result},
-        finding::{Finding, Findings, MOST},
+        finding::{Finding, Findings, MAX_FINDINGS},
         id::ImageId,
     },
     infra::db,
@@ -42,14 +42,14 @@ pub(super) fn permits(size: u64) -> u32 {
 /// deleted.
 ///
 /// Errors: `unsupported-media-type` and `invalid-image` from decoding; `unavailable` from the image store.
-pub async fn keep(app: &Arc<App>, files: Vec<Draft>) -> Result<Vec<Stored>> {
+pub async fn store_images(app: &Arc<App>, files: Vec<ImageUpload>) -> Result<Vec<UploadedImage>> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
     let spool = app.config.data_dir.clone();
     let max_pixels = app.config.image_max_pixels;
     let mut encoded = Vec::with_capacity(files.len());
-    for Draft { field, file } in files {
+    for ImageUpload { field, file } in files {
         let spool = spool.clone();
         let encode = move || EncodedImage::from_upload(file, &spool, &field, max_pixels);
         encoded.push(app.image_pool.run(encode).await?);
@@ -57,7 +57,7 @@ pub async fn keep(app: &Arc<App>, files: Vec<Draft>) -> Result<Vec<Stored>> {
     let now = app.clock.now();
     let mut images: Vec<_> = encoded
         .into_iter()
-        .map(|image| Stored::new(ImageId(app.rng.uuid(now)), image))
+        .map(|image| UploadedImage::new(ImageId(app.rng.uuid(now)), image))
         .collect();
     let ids: Vec<_> = images.iter().map(|image| image.id).collect();
     app.db
@@ -73,7 +73,7 @@ pub async fn keep(app: &Arc<App>, files: Vec<Draft>) -> Result<Vec<Stored>> {
     Ok(images)
 }
 
-async fn put_all(app: &App, images: &mut [Stored]) -> Result<()> {
+async fn put_all(app: &App, images: &mut [UploadedImage]) -> Result<()> {
     for upload in images {
         let _permits = app
             .upload_permits
@@ -86,12 +86,12 @@ async fn put_all(app: &App, images: &mut [Stored]) -> Result<()> {
 }
 
 /// Deletes uploaded images after saving their product has failed. A deletion that fails is retried later.
-pub async fn discard(app: &Arc<App>, images: &[Stored]) {
+pub async fn delete_uploaded(app: &Arc<App>, images: &[UploadedImage]) {
     delete_files(app, images, false).await;
 }
 
-/// Like [`discard`]; with `repeat`, the deletion runs once more later.
-async fn delete_files(app: &Arc<App>, images: &[Stored], repeat: bool) {
+/// Like [`delete_uploaded`]; with `repeat`, the deletion runs once more later.
+async fn delete_files(app: &Arc<App>, images: &[UploadedImage], repeat: bool) {
     if images.is_empty() {
         return;
     }
@@ -110,7 +110,7 @@ async fn delete_files(app: &Arc<App>, images: &[Stored], repeat: bool) {
 }
 
 /// Runs the due deletions. Returns the number of attempts.
-pub async fn remove_due(app: &Arc<App>) -> Result<usize> {
+pub async fn delete_due(app: &Arc<App>) -> Result<usize> {
     let mut attempts = 0;
     while !app.stopping.is_cancelled() && app.db.read("media.is_any_due", queue::is_any_due).await?
     {
@@ -147,7 +147,7 @@ async fn run(app: &Arc<App>, deletions: Vec<Deletion>, repeat: bool) -> Result<(
 
 /// Queues the deletion of all files in the image store that no row refers to. Runs at most once per
 /// `interval`, on one instance. Returns the number of orphaned images.
-pub async fn sweep(app: &Arc<App>, interval: std::time::Duration) -> Result<usize> {
+pub async fn delete_orphans(app: &Arc<App>, interval: std::time::Duration) -> Result<usize> {
     let is_due = app
         .db
         .write("media.claim_timer", move |tx| {
@@ -184,10 +184,10 @@ pub async fn sweep(app: &Arc<App>, interval: std::time::Duration) -> Result<usiz
 /// many images an image host serves; those are not checked.
 ///
 /// Errors: `unavailable` if the image store does not respond. That is not reported as a missing image.
-pub async fn look_for_all(app: &Arc<App>, findings: &mut Findings) -> Result<i64> {
+pub async fn check_stored_images(app: &Arc<App>, findings: &mut Findings) -> Result<i64> {
     let mut missing = Vec::new();
     let mut last_key = String::new();
-    while missing.len() <= MOST {
+    while missing.len() <= MAX_FINDINGS {
         let after = last_key.clone();
         let batch = app
             .db
@@ -221,9 +221,9 @@ pub async fn look_for_all(app: &Arc<App>, findings: &mut Findings) -> Result<i64
             "`{key}` is not in the image store; restore it from a backup, or delete it with \
              `DELETE /products/{product}/images/{id}`"
         );
-        Finding::about(format!("image {id}"), says)
+        Finding::new(format!("image {id}"), says)
     });
-    findings.enter("image-present", missing);
+    findings.record("image-present", missing);
     app.db
         .long_read("media.count_hosted", store::count_hosted)
         .await

@@ -49,7 +49,8 @@ pub struct Mail {
     /// Recorded when the email is sent.
     pub subject: Option<String>,
     pub state: MailState,
-    pub tries: i64,
+    #[serde(rename = "tries")]
+    pub attempts: i64,
     /// The error of the last attempt, if it failed.
     #[serde(rename = "lastError")]
     pub error: Option<String>,

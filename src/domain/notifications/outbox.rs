@@ -9,7 +9,7 @@ use super::{
 use crate::{
     app::App,
     core::{
-        clock::{LONGEST_PAUSE, Timestamp, back_off},
+        clock::{MAX_BACKOFF, Timestamp, back_off},
         error::{Error, Kind, Result},
         id::MailId,
         rng::Rng,
@@ -42,7 +42,7 @@ pub fn claim_due(tx: &mut Tx<'_>, app: &App, limit: i64) -> Result<Vec<Mail>> {
             .message_id
             .get_or_insert_with(|| format!("{id}@{domain}"));
         store::claim(tx, id, message_id, lease_end)?;
-        mail.tries += 1;
+        mail.attempts += 1;
         if let Some((purpose, user)) = mail.link_for {
             mail.link = Some(accounts::new_link(tx, app, user, purpose)?);
         }
@@ -58,7 +58,7 @@ pub(super) fn is_any_due(tx: &mut Tx<'_>) -> Result<bool> {
 
 /// Returns a bound on all valid due times. A later one was written before the clock was set back.
 fn max_due_at(tx: &Tx<'_>) -> Timestamp {
-    tx.now().plus(LONGEST_PAUSE * 2)
+    tx.now().plus(MAX_BACKOFF * 2)
 }
 
 /// Records that an email was sent, and deletes its content.
@@ -68,7 +68,7 @@ pub(super) fn record_sent(tx: &mut Tx<'_>, id: MailId, subject: &str) -> Result<
 
 /// Records a failed attempt and schedules the next one. Returns `false` if the email is given up.
 pub(super) fn record_failed(tx: &mut Tx<'_>, mail: &Mail, refusal: &Refusal) -> Result<bool> {
-    let next = tx.now().plus(retry_delay(mail.tries, tx.rng()));
+    let next = tx.now().plus(retry_delay(mail.attempts, tx.rng()));
     let is_over = refusal.is_final || next > mail.retrying_since.plus(RETRY_WINDOW);
     let next = (!is_over).then_some(next);
     store::record_failed(tx, mail.id, &refusal.why, next)?;

@@ -35,7 +35,7 @@ fn mail(row: &Row<'_>) -> Result<Mail> {
         subject: row.get(4)?,
         state: MailState::parse(state)
             .ok_or_else(|| Error::internal(format!("unknown state `{state}` in the outbox")))?,
-        tries: row.get(6)?,
+        attempts: row.get(6)?,
         error: row.get(7)?,
         created_at: row.get(8)?,
         sent_at: row.get(9)?,

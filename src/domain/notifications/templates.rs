@@ -131,7 +131,7 @@ fn money(amount: i64, currency: Currency) -> Result<String, minijinja::Error> {
         let kind = minijinja::ErrorKind::InvalidOperation;
         minijinja::Error::new(kind, format!("the amount {amount} {why}"))
     })?;
-    Ok(amount.written(currency))
+    Ok(amount.format(currency))
 }
 
 /// Returns the host of a URL, which serves as the name of the shop.

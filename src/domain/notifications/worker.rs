@@ -88,7 +88,7 @@ async fn record(app: &App, results: Vec<(Mail, Result<String, Refusal>)>) -> Res
                     Ok(subject) => outbox::record_sent(tx, mail.id, subject)?,
                     Err(refusal) => {
                         let will_retry = outbox::record_failed(tx, mail, refusal)?;
-                        failed.push((mail.id, mail.tries, refusal.why.clone(), will_retry));
+                        failed.push((mail.id, mail.attempts, refusal.why.clone(), will_retry));
                     }
                 }
             }

@@ -97,7 +97,7 @@ impl OrderEmail {
             amount,
         };
         match self {
-            OrderEmail::Placed(id) => tx.mail_as(id, &email, self.template(), &data),
+            OrderEmail::Placed(id) => tx.mail_with_id(id, &email, self.template(), &data),
             _ => tx.mail(&email, self.template(), &data),
         }
     }

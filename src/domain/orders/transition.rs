@@ -29,7 +29,7 @@ pub fn transition(
             Actor::Clock => Cause::Expiry,
             _ => Cause::Cancel,
         };
-        catalog::put_back(tx, current.id, &current.lines(), cause)?;
+        catalog::restock(tx, current.id, &current.lines(), cause)?;
     }
     if let Some(email) = OrderEmail::for_status(next) {
         email.enqueue(tx, current, None)?;
@@ -49,7 +49,7 @@ pub fn mark_refunded(tx: &mut Tx<'_>, current: &Order, restock: bool) -> Result<
     }
     store::set_status(tx, current.id, current.status, Status::Refunded)?;
     if restock {
-        catalog::put_back(tx, current.id, &current.lines(), Cause::Refund)?;
+        catalog::restock(tx, current.id, &current.lines(), Cause::Refund)?;
     }
     Ok(())
 }

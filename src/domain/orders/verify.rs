@@ -17,7 +17,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         let message = format!("it has no line items but costs {total}; look for them in a backup");
         about(&order, message)
     });
-    findings.enter("order-items", found);
+    findings.record("order-items", found);
 
     let found = store::wrong_totals(tx)?.into_iter();
     let found = found.map(|order| {
@@ -26,7 +26,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         let message = format!("the total is {total}, its line items sum to {lines}; {remedy}");
         about(&order, message)
     });
-    findings.enter("order-total", found);
+    findings.record("order-total", found);
 
     let found = store::payment_mismatched(tx)?.into_iter();
     let found = found.map(|order| {
@@ -39,7 +39,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         };
         about(&order, message)
     });
-    findings.enter("order-payment", found);
+    findings.record("order-payment", found);
 
     let found = store::status_mismatched(tx)?.into_iter();
     let found = found.map(|order| {
@@ -48,10 +48,10 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         let message = format!("it is {status}, its payment {payment}; {remedy}");
         about(&order, message)
     });
-    findings.enter("order-status", found);
+    findings.record("order-status", found);
     Ok(())
 }
 
 fn about<A, B>(order: &Mismatch<A, B>, message: String) -> Finding {
-    Finding::about(format!("order {} {}", order.number, order.id), message)
+    Finding::new(format!("order {} {}", order.number, order.id), message)
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     app::App,
     core::{
-        clock::{LONGEST_PAUSE, Timestamp, back_off},
+        clock::{MAX_BACKOFF, Timestamp, back_off},
         error::{Error, Result},
         id::OrderId,
     },
@@ -47,7 +47,7 @@ pub fn claim_refunds(tx: &mut Tx<'_>, provider: &str, limit: i64) -> Result<Vec<
 
 /// Returns the latest plausible due time. A later one was written before the clock was set back, and is due.
 fn latest_due(tx: &Tx<'_>) -> Timestamp {
-    tx.now().plus(LONGEST_PAUSE * 2)
+    tx.now().plus(MAX_BACKOFF * 2)
 }
 
 /// Records the provider's id of an order, unless it has one. Returns the effects of events that named this id

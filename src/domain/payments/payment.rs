@@ -59,7 +59,7 @@ impl Payment {
     /// Returns the amount that can still be refunded.
     pub fn refundable(&self) -> Money {
         match self.status {
-            PaymentStatus::Captured => self.amount.less(self.refunded_amount),
+            PaymentStatus::Captured => self.amount.saturating_sub(self.refunded_amount),
             _ => Money::ZERO,
         }
     }

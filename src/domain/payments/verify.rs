@@ -20,18 +20,18 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         let message = format!("its refunds sum to {refunded}, captured is {captured}; {LOOK}");
         about(order, message)
     });
-    findings.enter("refunds-within-captured", found);
+    findings.record("refunds-within-captured", found);
 
     let found = store::captures_mismatched(tx)?.into_iter();
     let found = found.map(|payment| about(payment.order, captures(&payment)));
-    findings.enter("payment-captured", found);
+    findings.record("payment-captured", found);
 
     let found = store::refund_status_mismatched(tx)?.into_iter();
     let found = found.map(|(order, status, amount, refunded)| {
         let message = format!("it is {status}, and {refunded} of {amount} was refunded; {ASK}");
         about(order, message)
     });
-    findings.enter("payment-refunded", found);
+    findings.record("payment-refunded", found);
 
     let found = store::unrefunded_duplicates(tx)?.into_iter();
     let found = found.map(|(order, transaction, paid, refunded)| {
@@ -40,12 +40,12 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         );
         about(order, message)
     });
-    findings.enter("duplicate-refunded", found);
+    findings.record("duplicate-refunded", found);
     Ok(())
 }
 
 fn about(order: OrderId, message: String) -> Finding {
-    Finding::about(format!("payment of order {order}"), message)
+    Finding::new(format!("payment of order {order}"), message)
 }
 
 fn captures(payment: &store::CaptureMismatch) -> String {

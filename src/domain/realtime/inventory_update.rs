@@ -74,7 +74,7 @@ fn merged<'a>(
     let mut start = 0;
     std::iter::from_fn(move || {
         let remaining = &last_changes[start..];
-        let batch = &remaining[..remaining.len().min(Event::MOST_PRODUCTS)];
+        let batch = &remaining[..remaining.len().min(Event::MAX_PRODUCTS)];
         let (event, _) = batch.last()?;
         start += batch.len();
         let (seq, at) = match remaining.get(batch.len()) {

@@ -14,7 +14,7 @@ use crate::core::error::Result;
 pub(crate) enum Access {
     /// A read-only snapshot, for reads that take microseconds.
     Read,
-    /// A read-only snapshot with a timeout; `None` means [`super::Options::scan`].
+    /// A read-only snapshot with a timeout; `None` means [`super::Options::long_read_timeout`].
     LongRead(Option<Duration>),
     /// A read-write transaction.
     Write,

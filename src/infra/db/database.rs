@@ -62,8 +62,11 @@ impl Db {
             rng,
             committed,
             failed,
-            long_reads: FairSemaphore::new(options.scanners as usize, options.scanners_per_client),
-            permit_timeout: options.scan,
+            long_reads: FairSemaphore::new(
+                options.long_readers as usize,
+                options.long_reads_per_client,
+            ),
+            permit_timeout: options.long_read_timeout,
         }
     }
 
@@ -92,7 +95,7 @@ impl Db {
     /// Runs a read-only operation that may take long, on a separate thread and snapshot. For background tasks
     /// and admins; requests of clients use [`Db::long_read_for`].
     ///
-    /// Errors: `unavailable` if it takes longer than [`Options::scan`].
+    /// Errors: `unavailable` if it takes longer than [`Options::long_read_timeout`].
     pub async fn long_read<T, F>(&self, name: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,

@@ -50,7 +50,7 @@ impl Location {
     /// whether the shop's schema exists.
     ///
     /// Errors: `unavailable` with the reason and a remedy.
-    pub async fn look(&self) -> Result<bool> {
+    pub async fn check(&self) -> Result<bool> {
         let location = self.clone();
         // The check blocks on disk or network.
         let checked = tokio::task::spawn_blocking(move || match location {

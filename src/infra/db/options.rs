@@ -2,50 +2,50 @@
 
 use std::time::Duration;
 
-/// The default of [`Options::scan`].
+/// The default of [`Options::long_read_timeout`].
 const LONG_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Tuning options. The defaults suit production; tests use smaller values.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// The maximum number of queued operations. Further ones fail with `unavailable`.
-    pub queue: usize,
+    pub queue_capacity: usize,
     /// The number of connections for short operations.
     pub readers: u32,
     /// The number of connections for long reads.
-    pub scanners: u32,
+    pub long_readers: u32,
     /// The maximum number of concurrent long reads per client network.
-    pub scanners_per_client: usize,
+    pub long_reads_per_client: usize,
     /// The lock timeout: how long an operation waits for a lock of another process, counted from its arrival.
-    pub busy: Duration,
+    pub lock_timeout: Duration,
     /// The deadline of a long read.
-    pub scan: Duration,
+    pub long_read_timeout: Duration,
     /// `SQLite`: a checkpoint starts when the WAL has this many pages.
-    pub log: i64,
+    pub checkpoint_pages: i64,
     /// `SQLite`: the page cache of the writer, in KiB.
-    pub cache: i64,
+    pub writer_cache_kib: i64,
     /// `PostgreSQL`: the id of the image folder that all instances on one database must share. An instance
     /// with another id cannot start.
-    pub folder: Option<i32>,
+    pub image_folder: Option<i32>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Options {
-            queue: 1024,
+            queue_capacity: 1024,
             readers: 16,
-            scanners: 4,
+            long_readers: 4,
             // One network keeps at most half of the cores busy.
-            scanners_per_client: (cores / 2).clamp(1, 3),
-            busy: Duration::from_secs(5),
-            scan: LONG_READ_TIMEOUT,
+            long_reads_per_client: (cores / 2).clamp(1, 3),
+            lock_timeout: Duration::from_secs(5),
+            long_read_timeout: LONG_READ_TIMEOUT,
             // 64 MiB. A page that is rewritten often is copied into the database file once per checkpoint.
-            log: 16_000,
+            checkpoint_pages: 16_000,
             // Small, because each commit that moved pages scans the whole cache. The operating system's page
             // cache holds the rest.
-            cache: 8_192,
-            folder: None,
+            writer_cache_kib: 8_192,
+            image_folder: None,
         }
     }
 }

@@ -17,7 +17,7 @@ impl Tx<'_> {
     /// sends it, with retries.
     pub fn mail(&mut self, to: &str, template: &str, data: &impl Serialize) -> Result<()> {
         let id = self.id();
-        self.mail_as(id, to, template, data)
+        self.mail_with_id(id, to, template, data)
     }
 
     /// Like [`Tx::mail`], for a template with a one-time link for a user. `link` is the purpose and the user.
@@ -34,7 +34,7 @@ impl Tx<'_> {
     }
 
     /// Deletes unsent emails that contain a link with this purpose for `user`.
-    pub fn withdraw_mails(&mut self, purpose: &str, user: UserId) -> Result<()> {
+    pub fn delete_unsent_mails(&mut self, purpose: &str, user: UserId) -> Result<()> {
         self.execute(
             "DELETE FROM outbox
              WHERE link_user_id = ?2 AND link_purpose = ?1 AND state <> 'sent'",
@@ -44,7 +44,7 @@ impl Tx<'_> {
     }
 
     /// Like [`Tx::mail`], with an id that was generated earlier.
-    pub fn mail_as(
+    pub fn mail_with_id(
         &mut self,
         id: MailId,
         to: &str,
@@ -78,7 +78,7 @@ impl Tx<'_> {
     }
 
     /// Discards all further emails of this transaction. For seed data, whose users are fictional.
-    pub fn write_no_mail(&mut self) {
+    pub fn discard_mail(&mut self) {
         self.discards_mail = true;
     }
 }

@@ -144,7 +144,7 @@ impl<'a> Tx<'a> {
 
     /// Like [`Tx::emit`], for any number of products: inserts as many events as needed.
     pub fn emit_stock(&mut self, changes: &[StockChange]) -> Result<()> {
-        for chunk in changes.chunks(Event::MOST_PRODUCTS) {
+        for chunk in changes.chunks(Event::MAX_PRODUCTS) {
             self.emit(&Event::Inventory(chunk.to_vec()))?;
         }
         Ok(())

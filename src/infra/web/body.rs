@@ -90,7 +90,7 @@ pub fn check_coding(headers: &HeaderMap) -> Result<()> {
         return Ok(());
     }
     let detail = "send the body uncompressed, without `Content-Encoding`";
-    Err(Error::new(Kind::UnsupportedCoding, detail))
+    Err(Error::new(Kind::UnsupportedContentEncoding, detail))
 }
 
 /// Reads a whole body of at most `limit` bytes. The capacity of its buffer counts towards the budget.

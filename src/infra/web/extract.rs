@@ -10,7 +10,7 @@ pub use super::query::{NoQuery, Query, empty_is_set};
 use super::{
     body::read_body,
     ignored_json::IgnoredJson,
-    jwt::{Claims, Tokens},
+    jwt::{AccessTokens, Claims},
 };
 use crate::core::error::{Error, Kind, Result};
 
@@ -206,7 +206,7 @@ pub struct Bearer(pub Claims);
 
 impl<S: Send + Sync> FromRequestParts<S> for Bearer
 where
-    Tokens: FromRef<S>,
+    AccessTokens: FromRef<S>,
 {
     type Rejection = Error;
 
@@ -224,7 +224,9 @@ where
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(missing());
         }
-        Tokens::from_ref(state).verify(token.trim()).map(Bearer)
+        AccessTokens::from_ref(state)
+            .verify(token.trim())
+            .map(Bearer)
     }
 }
 

@@ -109,16 +109,16 @@ impl utoipa::ToSchema for IdempotencyKey {}
 
 /// A successful response that can be stored and replayed.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct StoredResponse {
     pub status: StatusCode,
     pub headers: Vec<(HeaderName, String)>,
     pub body: Bytes,
     replayed: bool,
 }
 
-impl Answer {
+impl StoredResponse {
     pub fn new(status: StatusCode, body: Bytes) -> Self {
-        Answer {
+        StoredResponse {
             status,
             headers: Vec::new(),
             body,
@@ -133,7 +133,7 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for StoredResponse {
     fn into_response(self) -> Response {
         let mut response = respond::json_bytes(self.status, self.body);
         for (name, value) in self.headers {
@@ -159,8 +159,8 @@ pub fn once(
     request: &IdempotencyKey,
     user: UserId,
     body: &[u8],
-    work: impl FnOnce(&mut Tx<'_>) -> Result<Answer>,
-) -> Result<Answer> {
+    work: impl FnOnce(&mut Tx<'_>) -> Result<StoredResponse>,
+) -> Result<StoredResponse> {
     let Some(key) = &request.key else {
         return work(tx);
     };
@@ -219,9 +219,9 @@ fn expiry_limit(tx: &Tx<'_>) -> i64 {
     tx.now().0 - i64::try_from(RETENTION.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn replay(status: i64, headers: &str, body: Vec<u8>) -> Result<Answer> {
+fn replay(status: i64, headers: &str, body: Vec<u8>) -> Result<StoredResponse> {
     let headers: Vec<(String, String)> = serde_json::from_str(headers).map_err(Error::internal)?;
-    Ok(Answer {
+    Ok(StoredResponse {
         status: u16::try_from(status)
             .ok()
             .and_then(|status| StatusCode::from_u16(status).ok())

@@ -52,7 +52,7 @@ const CACHE_CAPACITY: usize = 8192;
 
 /// Signs and verifies access tokens. A clone shares the keys and the cache.
 #[derive(Clone)]
-pub struct Tokens(Arc<Inner>);
+pub struct AccessTokens(Arc<Inner>);
 
 struct Inner {
     encoding_key: EncodingKey,
@@ -65,9 +65,9 @@ struct Inner {
     verified: RwLock<HashMap<String, Claims>>,
 }
 
-impl Tokens {
+impl AccessTokens {
     /// The first of `secrets` signs new tokens; tokens signed with any of them are valid.
-    pub fn new(secrets: &[Secret], ttl: Duration, clock: Clock) -> Result<Tokens> {
+    pub fn new(secrets: &[Secret], ttl: Duration, clock: Clock) -> Result<AccessTokens> {
         let first = secrets
             .first()
             .ok_or_else(|| Error::internal("no secret for access tokens"))?;
@@ -75,10 +75,10 @@ impl Tokens {
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[ISSUER]);
         validation.set_required_spec_claims(&["iss", "aud", "exp"]);
-        // `Tokens::verify` checks the times against the injected clock.
+        // `AccessTokens::verify` checks the times against the injected clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        Ok(Tokens(Arc::new(Inner {
+        Ok(AccessTokens(Arc::new(Inner {
             encoding_key: EncodingKey::from_secret(first.0.as_bytes()),
             decoding_keys: secrets
                 .iter()

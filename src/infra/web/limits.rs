@@ -19,7 +19,7 @@ const STATUS: HeaderName = HeaderName::from_static("ratelimit");
 
 /// A class of routes that share one limit.
 #[derive(Debug)]
-pub struct Class {
+pub struct RouteClass {
     /// Its name in the `RateLimit` headers.
     pub name: &'static str,
     /// The requests that it covers, as `shop config` shows them.
@@ -28,7 +28,7 @@ pub struct Class {
     pub quota: u32,
 }
 
-pub const CLASSES: &[Class] = &[
+pub const CLASSES: &[RouteClass] = &[
     class("login", "signing in", 30),
     class(
         "accounts",
@@ -45,8 +45,8 @@ pub const CLASSES: &[Class] = &[
     class("reads", "other reads", 6000),
 ];
 
-const fn class(name: &'static str, what: &'static str, quota: u32) -> Class {
-    Class { name, what, quota }
+const fn class(name: &'static str, what: &'static str, quota: u32) -> RouteClass {
+    RouteClass { name, what, quota }
 }
 
 /// Returns the class of a request, or `None` if it is not limited.
@@ -86,7 +86,7 @@ struct ClassLimiters {
 }
 
 /// The limits of this instance. They use the monotonic clock.
-pub struct Limits {
+pub struct RateLimits {
     classes: Option<Vec<ClassLimiters>>,
 }
 
@@ -99,13 +99,13 @@ pub struct QuotaStatus {
     reset: Duration,
 }
 
-impl Limits {
-    pub fn new(on: bool) -> Limits {
-        let limiters = |class: &Class| ClassLimiters {
+impl RateLimits {
+    pub fn new(on: bool) -> RateLimits {
+        let limiters = |class: &RouteClass| ClassLimiters {
             networks: limiter(class.quota),
             sites: limiter(class.quota * SITE_FACTOR),
         };
-        Limits {
+        RateLimits {
             classes: on.then(|| CLASSES.iter().map(limiters).collect()),
         }
     }
@@ -198,7 +198,7 @@ impl QuotaStatus {
 
     /// Writes the `RateLimit` headers.
     pub fn write(self, headers: &mut HeaderMap) {
-        let Class { name, quota, .. } = CLASSES[self.class];
+        let RouteClass { name, quota, .. } = CLASSES[self.class];
         let reset = self.reset.as_millis().div_ceil(1000);
         let texts = [
             (

@@ -45,17 +45,17 @@ pub fn code(kind: Kind) -> &'static str {
         Kind::MalformedJson => "malformed-json",
         Kind::InvalidQuery => "invalid-query",
         Kind::InvalidHeader => "invalid-header",
-        Kind::Refused(code)
+        Kind::BadRequest(code)
         | Kind::Unauthorized(code)
         | Kind::Conflict(code)
         | Kind::Invalid(code) => code,
         Kind::Forbidden => "forbidden",
         Kind::NotFound => "not-found",
-        Kind::TooSlow => "request-timeout",
+        Kind::RequestTimeout => "request-timeout",
         Kind::PreconditionFailed => "precondition-failed",
         Kind::PreconditionRequired => "precondition-required",
         Kind::TooLarge => "payload-too-large",
-        Kind::UnsupportedMediaType | Kind::UnsupportedCoding => "unsupported-media-type",
+        Kind::UnsupportedMediaType | Kind::UnsupportedContentEncoding => "unsupported-media-type",
         Kind::TooManyRequests { .. } => "too-many-requests",
         // A server that is running has a valid configuration.
         Kind::Internal | Kind::Config => "internal",
@@ -70,7 +70,7 @@ pub fn problem(kind: Kind) -> Option<&'static problems::Problem> {
     problems::ALL.iter().find(|problem| {
         problem.code == code
             && match kind {
-                Kind::Refused(_) => problem.status == 400,
+                Kind::BadRequest(_) => problem.status == 400,
                 Kind::Unauthorized(_) => problem.status == 401,
                 _ => true,
             }
@@ -106,11 +106,11 @@ impl IntoResponse for Error {
                 );
             }
             // RFC 9110, section 15.5.16.
-            Kind::UnsupportedCoding => {
+            Kind::UnsupportedContentEncoding => {
                 let identity = HeaderValue::from_static("identity");
                 headers.insert(header::ACCEPT_ENCODING, identity);
             }
-            Kind::TooSlow => {
+            Kind::RequestTimeout => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

@@ -32,6 +32,6 @@ impl SharedCheck {
                 &last.insert((Instant::now(), result)).1
             }
         };
-        result.as_ref().copied().map_err(Error::retold)
+        result.as_ref().copied().map_err(Error::without_source)
     }
 }

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{category, get_with_etag};
 use crate::support::{
-    Answer, Client, Form, TestShop,
-    pictures::{picture, png},
+    Client, Form, TestResponse, TestShop,
+    images::{png, test_image},
     storage_test,
 };
 
@@ -14,11 +14,11 @@ fn kettle() -> Form {
     Form::default().text("name", "Kettle").text("price", "500")
 }
 
-async fn create(client: &Client<'_>, form: Form) -> Answer {
+async fn create(client: &Client<'_>, form: Form) -> TestResponse {
     client.upload(Method::POST, "/products", &[], form).await
 }
 
-async fn change(shop: &TestShop, product: &str, form: Form) -> Answer {
+async fn change(shop: &TestShop, product: &str, form: Form) -> TestResponse {
     let admin = shop.admin().await;
     admin
         .upload(Method::PATCH, &format!("/products/{product}"), &[], form)
@@ -26,7 +26,7 @@ async fn change(shop: &TestShop, product: &str, form: Form) -> Answer {
 }
 
 /// Sends a body that was recorded from a browser, with its boundary.
-async fn send(client: &Client<'_>, boundary: &str, body: impl Into<Vec<u8>>) -> Answer {
+async fn send(client: &Client<'_>, boundary: &str, body: impl Into<Vec<u8>>) -> TestResponse {
     let kind = format!("multipart/form-data; boundary={boundary}");
     let headers = [("content-type", kind.as_str())];
     client
@@ -38,8 +38,8 @@ async fn send(client: &Client<'_>, boundary: &str, body: impl Into<Vec<u8>>) -> 
 const NO_FILE: &str = "name=\"images\"; filename=\"\"\r\ncontent-type: application/octet-stream";
 
 #[track_caller]
-fn is_unsupported(answer: &Answer, field: &str) {
-    answer.is_problem(415, "unsupported-media-type");
+fn is_unsupported(answer: &TestResponse, field: &str) {
+    answer.assert_problem(415, "unsupported-media-type");
     assert!(
         answer.text("/detail").contains(&format!("`{field}`")),
         "{answer:?}"
@@ -62,7 +62,7 @@ storage_test! {
         let empty = ["name", "price", "description", "stockQuantity", "categoryId", "images"];
         let unset = empty.iter().fold(Form::default(), |form, name| form.text(name, ""));
         let refused = create(&admin, unset.clone()).await;
-        refused.is_problem(422, "validation-failed");
+        refused.assert_problem(422, "validation-failed");
         assert_eq!(refused.text("/errors/0/code"), "required", "{refused:?}");
 
         let kitchen = category(&shop, "Kitchen").await;
@@ -79,7 +79,7 @@ storage_test! {
         let cleared = admin.patch(&format!("/products/{id}"), json!({ "description": "", "categoryId": null })).await;
         assert_eq!((cleared.text("/description"), cleared.json()["categoryId"].clone()), (String::new(), json!(null)));
         let path = format!("/products/{id}/images");
-        admin.upload(Method::POST, &path, &[], Form::default().part(NO_FILE, b"")).await.blames("images");
+        admin.upload(Method::POST, &path, &[], Form::default().part(NO_FILE, b"")).await.assert_invalid_field("images");
     }
 
     async fn an_input_without_a_file_does_not_count_as_an_image(shop: TestShop) {
@@ -103,17 +103,17 @@ storage_test! {
             (kettle().text("name", &huge), "name", "duplicate"),
         ] {
             let refused = create(&admin, form).await;
-            refused.blames(field);
+            refused.assert_invalid_field(field);
             assert_eq!(refused.text("/errors/0/code"), code, "{refused:?}");
         }
         let eight = (0..8).fold(kettle(), |form, _| form.image(&png()));
-        create(&admin, eight.image(huge.as_bytes())).await.is_problem(422, "invalid-image");
+        create(&admin, eight.image(huge.as_bytes())).await.assert_problem(422, "invalid-image");
         for (form, field) in [
             (kettle().image(&png()).image(huge.as_bytes()), "images[1]"),
             (kettle().text("description", &huge), "description"),
         ] {
             let refused = create(&admin, form).await;
-            refused.is_problem(413, "payload-too-large");
+            refused.assert_problem(413, "payload-too-large");
             assert!(refused.text("/detail").contains(&format!("`{field}`")), "{refused:?}");
         }
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
@@ -140,12 +140,12 @@ storage_test! {
             assert_eq!(created.number("/images/0/width"), 6, "{name}");
         }
         let quoted = create(&admin, kettle().text("a %22b%22", "x")).await;
-        quoted.blames("a \"b\"");
+        quoted.assert_invalid_field("a \"b\"");
         for claims in ["filename=\"a.png\"", "x=y", "name"] {
-            create(&admin, kettle().part(claims, &png())).await.blames("body");
+            create(&admin, kettle().part(claims, &png())).await.assert_invalid_field("body");
         }
         // A selected but empty file is not an image.
-        create(&admin, kettle().image(b"")).await.is_problem(415, "unsupported-media-type");
+        create(&admin, kettle().image(b"")).await.assert_problem(415, "unsupported-media-type");
     }
 
     async fn texts_are_utf8_with_plain_line_breaks(shop: TestShop) {
@@ -161,7 +161,7 @@ storage_test! {
         is_unsupported(&create(&admin, kettle().part(encoded, b"R3I=")).await, "description");
         let latin = kettle().text("_charset_", "windows-1252");
         is_unsupported(&create(&admin, latin).await, "_charset_");
-        create(&admin, kettle().part("name=\"description\"", b"Gr\xf6\xdfe")).await.blames("description");
+        create(&admin, kettle().part("name=\"description\"", b"Gr\xf6\xdfe")).await.assert_invalid_field("description");
     }
 
     async fn a_form_may_have_any_boundary_and_text_around_it(shop: TestShop) {
@@ -200,7 +200,7 @@ storage_test! {
         // An empty cursor starts cursor pagination; an unknown parameter is refused even if it is empty.
         assert_eq!(anonymous.get("/products?cursor=&q=").await.json()["nextCursor"], json!(null));
         for typo in ["minprice=", "colour=&q="] {
-            anonymous.get(&format!("/products?{typo}")).await.is_problem(400, "invalid-query");
+            anonymous.get(&format!("/products?{typo}")).await.assert_problem(400, "invalid-query");
         }
         let admin = shop.admin().await;
         for path in [
@@ -209,7 +209,7 @@ storage_test! {
         ] {
             assert_eq!(admin.get(path).await.status, 200, "{path}");
         }
-        let form = kettle().image(&picture(9, 9, image::ImageFormat::Png));
+        let form = kettle().image(&test_image(9, 9, image::ImageFormat::Png));
         let created = create(&admin, form).await;
         let path = created.text("/images/0/url").replace("http://shop.test", "");
         assert_eq!(anonymous.get(&format!("{path}?w=")).await.status, 200);

@@ -65,7 +65,7 @@ storage_test! {
         imported_file(&shop, &format!("id,price\n{pan},700\n"));
         let found = shop.anonymous().get("/products?q=copper+bottom&maxPrice=700").await;
         assert_eq!(found.text("/data/0/id"), pan);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
         stdout_of(&shop.run(&["verify"]));
     }
 

@@ -71,7 +71,7 @@ async fn price(shop: &TestShop, id: &str) -> i64 {
     shown(shop, id).await.number("/price")
 }
 
-async fn shown(shop: &TestShop, id: &str) -> Answer {
+async fn shown(shop: &TestShop, id: &str) -> TestResponse {
     shop.anonymous().get(&format!("/products/{id}")).await
 }
 
@@ -112,7 +112,7 @@ storage_test! {
 
         let mut received: Vec<(String, i64)> = Vec::new();
         while received.len() < 4 {
-            for product in listener.hear().await["products"].as_array().unwrap() {
+            for product in listener.receive().await["products"].as_array().unwrap() {
                 let id = product["id"].as_str().unwrap().to_owned();
                 received.push((id, product["stockQuantity"].as_i64().unwrap()));
             }
@@ -127,7 +127,7 @@ storage_test! {
         let raw = shop.raw_db();
         let moved = "SELECT delta FROM stock_movements WHERE cause = 'import' ORDER BY delta";
         assert_eq!(raw.numbers(moved), [-1, 0, 4, 40]);
-        raw.assert_sound();
+        raw.assert_invariants();
         served.stopped().await;
     }
 
@@ -168,7 +168,7 @@ storage_test! {
             format!("line 11: `name` {short}; `description` must be at most 10,000 characters"),
             "line 12: `id` must be a product's id, or empty for a new product".to_owned(),
             "line 14: `id` is in line 13 already".to_owned(),
-            "line 15: `id` is that of a product that was deleted; leave it empty to make a new one"
+            "line 15: the product with this `id` was deleted; leave `id` empty to create a new one"
                 .to_owned(),
             "line 16: holds 4 cells; the first line has 7".to_owned(),
             "line 17: `images` must hold URLs, separated by spaces, or nothing".to_owned(),
@@ -188,7 +188,7 @@ storage_test! {
         shop.raw_db().break_table(last);
         let error = failure_of(&import(&shop, &lines));
         assert!(!error.is_empty());
-        shop.raw_db().mend_table(last);
+        shop.raw_db().repair_table(last);
         assert_eq!(shop.raw_db().dump(), before);
 
         let report = imported(&shop, &lines);
@@ -196,13 +196,13 @@ storage_test! {
             (&report["created"], &report["updated"], &report["categories"]),
             (&json!(1200), &json!(1), &json!(2)),
         );
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
         let report = imported_file(&shop, &export(&shop));
         assert_eq!(report["unchanged"], 1201);
     }
 
     async fn an_import_does_not_change_images(shop: TestShop) {
-        let image = write_file(&shop, "kettle.png", pictures::png());
+        let image = write_file(&shop, "kettle.png", images::png());
         let add = [
             "admin", "product", "add", "--name", "Kettle", "--price", "1", "--stock", "1",
         ];
@@ -230,7 +230,7 @@ storage_test! {
         assert!(err.contains("new products without images, though their rows list some: 1;"), "{err}");
         let report: Value = serde_json::from_str(&out).unwrap();
         assert_eq!((&report["created"], &report["withoutImages"]), (&json!(1), &json!(1)));
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn an_export_file_is_complete_or_absent(shop: TestShop) {

@@ -28,7 +28,7 @@ storage_test! {
         assert_eq!(raw.numbers(moved), [2]);
         let events = shop.events().await;
         assert_eq!(events.last().unwrap()[0]["stockQuantity"], 5, "{events:?}");
-        raw.assert_sound();
+        raw.assert_invariants();
         stdout_of(&shop.run(&["verify"]));
     }
 
@@ -59,7 +59,7 @@ storage_test! {
         stdout_of(&import_file(&shop, &kettles, &[]));
         assert_eq!(shop.stock(&kettle).await, 30);
         assert_eq!(raw.number("SELECT count(*) FROM imported_sheets"), 1, "expired records are deleted");
-        raw.assert_sound();
+        raw.assert_invariants();
     }
 
     async fn a_failed_import_is_not_recorded(shop: TestShop) {
@@ -68,7 +68,7 @@ storage_test! {
         let last = if shop.database.is_some() { "fresh_events" } else { "events" };
         shop.raw_db().break_table(last);
         failure_of(&import_file(&shop, &csv, &[]));
-        shop.raw_db().mend_table(last);
+        shop.raw_db().repair_table(last);
         assert_eq!(shop.stock(&kettle).await, 10);
         assert_eq!(imported_file(&shop, &csv)["updated"], 1);
         assert_eq!(shop.stock(&kettle).await, 15);
@@ -91,7 +91,7 @@ storage_test! {
         let codes: Vec<_> = codes.into_iter().map(Result::unwrap).collect();
         assert_eq!(codes, [Some(0), Some(1), Some(1), Some(1)]);
         assert_eq!(shop.stock(&kettle).await, 15);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn a_difference_below_zero_stock_is_refused(shop: TestShop) {
@@ -106,7 +106,7 @@ storage_test! {
         let stock = "`stockQuantity` must be a whole number from 0 to 1000000000";
         assert_eq!(bad, [
             "line 2: `stockQuantity` takes 11 from a stock of 10; count again, or export again".to_owned(),
-            "line 3: `stockQuantity` adds 2 to a stock of 999999999; the most is 1000000000".to_owned(),
+            "line 3: `stockQuantity` adds 2 to a stock of 999999999; the maximum is 1000000000".to_owned(),
             format!("line 4: {stock}"),
             format!("line 5: {stock}"),
             "line 6: there is no product with this `id`; a new one needs `name` and `price`".to_owned(),
@@ -133,7 +133,7 @@ storage_test! {
         );
         assert_eq!(shop.stock(&kettle).await, 10);
         assert!(!stdout_of(&shop.run(&import)).contains("stock set"), "the stock is unchanged");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn an_import_during_checkouts_loses_no_stock(shop: TestShop) {
@@ -172,7 +172,7 @@ storage_test! {
         for (product, sold) in products.iter().zip(sold) {
             assert_eq!(shop.stock(product).await, 1300 - sold, "the import adds 300");
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
         stdout_of(&shop.run(&["verify"]));
     }
 }

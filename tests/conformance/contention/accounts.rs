@@ -26,7 +26,7 @@ async fn set_role(
     updated.await
 }
 
-async fn refresh(anonymous: &Client<'_>, token: &str) -> crate::support::Answer {
+async fn refresh(anonymous: &Client<'_>, token: &str) -> crate::support::TestResponse {
     let body = json!({ "refreshToken": token });
     anonymous.post("/auth/refresh", body).await
 }
@@ -96,7 +96,7 @@ contention_test! {
             assert_eq!(gone.status, 204);
             let counts = count_responses(&carts);
             assert!(counts.keys().all(|(status, _)| [200, 401].contains(status)), "{counts:?}");
-            ada.get("/cart").await.is_problem(401, "unauthorized");
+            ada.get("/cart").await.assert_problem(401, "unauthorized");
         }
     }
 }
@@ -116,8 +116,8 @@ async fn a_request_that_waited_for_a_lock_sees_the_end_of_its_session() {
         while watch.number(waiting) == 0 {
             tokio::task::yield_now().await;
         }
-        other.let_go();
+        other.release();
     };
     let (answer, ()) = join(ada.delete("/cart"), end).await;
-    answer.is_problem(401, "unauthorized");
+    answer.assert_problem(401, "unauthorized");
 }

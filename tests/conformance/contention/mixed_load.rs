@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::sign_in_many;
 use crate::{
     conformance::rng::TestRng,
-    support::{Answer, Client, TestShop, provider::event, shopping::path},
+    support::{Client, TestResponse, TestShop, provider::event, shopping::path},
 };
 
 /// The products and categories that all of them use.
@@ -25,7 +25,7 @@ async fn act_as_customer(
     client: &Client<'_>,
     targets: &Targets,
     rng: &mut TestRng,
-) -> Vec<Answer> {
+) -> Vec<TestResponse> {
     let mut answers = Vec::new();
     let mut orders: Vec<Value> = Vec::new();
     for _ in 0..40 {
@@ -60,7 +60,11 @@ async fn act_as_customer(
 }
 
 /// Sends 40 random requests of an admin: changes stock, prices, categories and orders, deletes products.
-async fn act_as_admin(client: &Client<'_>, targets: &Targets, rng: &mut TestRng) -> Vec<Answer> {
+async fn act_as_admin(
+    client: &Client<'_>,
+    targets: &Targets,
+    rng: &mut TestRng,
+) -> Vec<TestResponse> {
     let mut answers = Vec::new();
     for turn in 0..40 {
         let product = &targets.products[rng.below(6)];
@@ -144,7 +148,7 @@ contention_test! {
             assert!(answer.status < 500, "{answer:?}");
         }
         let raw = shop.raw_db();
-        raw.assert_sound();
+        raw.assert_invariants();
         assert!(raw.number("SELECT count(*) FROM orders WHERE status = 'CANCELLED'") > 0);
         assert!(raw.number("SELECT count(*) FROM orders WHERE status = 'PAID'") > 0);
     }

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use shop::domain::accounts::Role;
 
-use crate::support::{Answer, Client, RawDb, TestShop};
+use crate::support::{Client, RawDb, TestResponse, TestShop};
 
 /// Restarts the shop on a database whose deadlock timeout is longer than the shop's own timeouts.
 async fn without_deadlock_detection(shop: TestShop) -> TestShop {
@@ -58,7 +58,7 @@ async fn sign_in_many<'a>(
 /// Counts the responses by status and problem code. Fails the test on a 5xx status.
 #[track_caller]
 fn count_responses<'a>(
-    answers: impl IntoIterator<Item = &'a Answer>,
+    answers: impl IntoIterator<Item = &'a TestResponse>,
 ) -> BTreeMap<(u16, String), usize> {
     let mut counts = BTreeMap::new();
     for answer in answers {
@@ -75,7 +75,7 @@ fn count_responses<'a>(
 
 /// Fails the test unless exactly one response has the status `success`, and all others the problem `failure`.
 #[track_caller]
-fn assert_one_succeeds(answers: &[Answer], success: u16, failure: (u16, &str)) {
+fn assert_one_succeeds(answers: &[TestResponse], success: u16, failure: (u16, &str)) {
     let others = answers.len() - 1;
     let expected = [
         ((success, String::new()), 1),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shop::domain::accounts::Role;
 
 use super::{assert_one_succeeds, count_responses, sign_in_many};
-use crate::support::{Answer, Client, provider::event, shopping::path};
+use crate::support::{Client, TestResponse, provider::event, shopping::path};
 
 contention_test! {
     async fn overlapping_carts_never_oversell(shop: TestShop) {
@@ -30,14 +30,14 @@ contention_test! {
         assert!(counts.keys().all(|(status, code)| *status == 201 || code == "insufficient-stock"));
         assert_eq!(counts.len(), 2, "some checkouts succeed and some fail: {counts:?}");
         let placed: Vec<Value> =
-            answers.iter().filter(|answer| answer.status == 201).map(Answer::json).collect();
+            answers.iter().filter(|answer| answer.status == 201).map(TestResponse::json).collect();
         for (product, stock) in &products {
             let lines = placed.iter().flat_map(|order| order["items"].as_array().unwrap());
             let sold = lines.filter(|line| line["productId"] == product.as_str());
             let sold: i64 = sold.map(|line| line["quantity"].as_i64().unwrap()).sum();
             assert_eq!(shop.stock(product).await, stock - sold);
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn fifty_concurrent_additions_to_a_cart_all_count(shop: TestShop) {
@@ -82,7 +82,7 @@ contention_test! {
         let answers = join_all((0..10).map(|_| ada.checkout())).await;
         assert_one_succeeds(&answers, 201, (409, "cart-empty"));
         assert_eq!(shop.stock(&kettle).await, 497);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn concurrent_cancellations_restock_once(shop: TestShop) {
@@ -104,7 +104,7 @@ contention_test! {
             assert_one_succeeds(&answers, 200, (409, "illegal-transition"));
             assert_eq!((shop.stock(&kettle).await, shop.stock(&mug).await), (50, 50));
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn an_order_is_either_paid_or_cancelled(shop: TestShop) {
@@ -143,7 +143,7 @@ contention_test! {
         });
         let paid = join_all(rounds).await.into_iter().filter(|paid| *paid).count();
         assert_eq!(shop.stock(&kettle).await, 100 - 2 * i64::try_from(paid).unwrap());
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn a_payment_reported_for_several_orders_pays_one(shop: TestShop) {
@@ -169,7 +169,7 @@ contention_test! {
         ada.add_to_cart(&kettle, 1).await;
         let more = json!({ "productId": kettle, "quantity": 1 });
         let (orders, carts) = join(
-            join_all((0..30).map(|_| ada.checks_out_once("key-1"))),
+            join_all((0..30).map(|_| ada.checkout_with_key("key-1"))),
             join_all((0..10).map(|_| ada.post("/cart", more.clone()))),
         )
         .await;
@@ -181,7 +181,7 @@ contention_test! {
         let bought = orders[0].number("/items/0/quantity");
         assert_eq!(left + bought, 11, "the cart keeps what was not ordered");
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM orders"), 1);
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn a_deleted_product_is_ordered_completely_or_not_at_all(shop: TestShop) {
@@ -202,12 +202,12 @@ contention_test! {
                 let total = placed.number("/totalAmount");
                 assert!(total == rest || total == rest + 259_800, "{placed:?}");
             } else {
-                placed.is_problem(409, "cart-empty");
+                placed.assert_problem(409, "cart-empty");
                 assert!(number % 2 == 1, "the plate was still for sale");
             }
         });
         join_all(rounds).await;
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn stock_changes_and_sales_add_up(shop: TestShop) {
@@ -246,6 +246,6 @@ contention_test! {
         let counted = count_responses(changes.iter().flatten());
         let known = ["", "insufficient-stock", "precondition-failed"];
         assert!(counted.keys().all(|(_, code)| known.contains(&code.as_str())), "{counted:?}");
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 }

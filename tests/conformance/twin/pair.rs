@@ -22,7 +22,7 @@ use super::{
     accounts::OPERATIONS,
     state::{Request, State},
 };
-use crate::support::{Answer, Engine, Operation, TestShop, options};
+use crate::support::{Engine, Operation, TestResponse, TestShop, options};
 
 /// How long the second shop may take to publish an event that the first has published.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -68,7 +68,7 @@ impl Twins {
     }
 
     /// Sends a request to both. Fails the test unless the responses are equal.
-    pub(super) async fn send(&mut self, request: &Request) -> Answer {
+    pub(super) async fn send(&mut self, request: &Request) -> TestResponse {
         self.step += 1;
         let (one, other) = futures_util::future::join(
             send_to(&self.sqlite, request),
@@ -94,7 +94,10 @@ impl Twins {
 
     /// Sends the queued emails and text messages of both. Fails the test unless they are equal.
     pub(super) async fn compare_messages(&self, state: &mut State) {
-        let [one, other] = [self.sqlite.mails().await, self.postgres.mails().await];
+        let [one, other] = [
+            self.sqlite.sent_emails().await,
+            self.postgres.sent_emails().await,
+        ];
         assert_eq!(
             one, other,
             "SHOP_TEST_SEED={}, request {}",
@@ -108,7 +111,7 @@ impl Twins {
         state.verification_tokens = tokens("/verify-email#token=");
         state.reset_tokens = tokens("/reset-password#token=");
         loop {
-            let [one, other] = [&self.sqlite, &self.postgres].map(|shop| shop.pocket.read());
+            let [one, other] = [&self.sqlite, &self.postgres].map(|shop| shop.sms.read());
             assert_eq!(
                 one, other,
                 "SHOP_TEST_SEED={}, request {}",
@@ -195,7 +198,7 @@ impl Twins {
     pub(super) fn assert_same_rows(&self) {
         let [one, other] = [&self.sqlite, &self.postgres].map(|shop| {
             let raw = shop.raw_db();
-            raw.assert_sound();
+            raw.assert_invariants();
             let mut rows = raw.dump();
             rows.remove("refinery_schema_history").unwrap();
             // The search indexes differ by engine. Search results are compared as responses.
@@ -249,7 +252,7 @@ fn operation_name(operation: &Operation) -> String {
     format!("{} {}", operation.method, operation.path)
 }
 
-async fn send_to(shop: &TestShop, request: &Request) -> Answer {
+async fn send_to(shop: &TestShop, request: &Request) -> TestResponse {
     let mut sent = http::Request::builder()
         .method(request.method.clone())
         .uri(&request.path)
@@ -266,7 +269,7 @@ async fn send_to(shop: &TestShop, request: &Request) -> Answer {
     shop.send(sent, IpAddr::V4(Ipv4Addr::LOCALHOST)).await
 }
 
-fn format_response(answer: &Answer) -> String {
+fn format_response(answer: &TestResponse) -> String {
     let headers = answer.headers.iter();
     let headers: Vec<_> = headers
         .map(|(name, value)| format!("{name}: {}", value.as_bytes().escape_ascii()))

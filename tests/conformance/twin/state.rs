@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     conformance::rng::{TestRng, percent_encode},
-    support::Answer,
+    support::TestResponse,
 };
 
 /// A request to both shops.
@@ -163,7 +163,7 @@ impl State {
     }
 
     /// Updates the state from a response.
-    pub(super) fn learn(&mut self, request: &Request, answer: &Answer) {
+    pub(super) fn learn(&mut self, request: &Request, answer: &TestResponse) {
         if !(200..300).contains(&answer.status) {
             return;
         }
@@ -220,7 +220,7 @@ impl State {
         }
     }
 
-    fn learn_product(&mut self, json: &Value, answer: &Answer) {
+    fn learn_product(&mut self, json: &Value, answer: &TestResponse) {
         let id = json["id"].as_str().unwrap_or_default();
         let known = self.products.iter().position(|product| product.id == id);
         // The newest product is the last.

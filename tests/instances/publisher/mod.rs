@@ -20,7 +20,7 @@ use shop::{
 
 use crate::support::{
     Client, Cluster, RawDb,
-    live::{Heard, Served},
+    live::{ReceivedUpdates, Served},
     on_a_thread, options, postgres_test,
 };
 
@@ -54,11 +54,11 @@ postgres_test! {
     async fn an_event_that_commits_late_gets_a_later_number(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let ada = shop.customer("ada").await;
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let served = [Served::start(&shop).await, Served::start(&other).await];
         let mut listeners = Vec::new();
         for one in &served {
-            listeners.push((one.listen("").await.0, Heard::since(1)));
+            listeners.push((one.listen("").await.0, ReceivedUpdates::since(1)));
         }
         let late = shop.raw_db();
         late.run("BEGIN");
@@ -72,7 +72,7 @@ postgres_test! {
         }
         // Nothing waits for the open transaction, not even a greeting.
         assert_eq!(served[1].listen("").await.1["seq"], 4);
-        late.let_go();
+        late.release();
         for (listener, heard) in &mut listeners {
             listener.follow(heard, 5).await;
             assert_eq!(stock(&heard.updates[3]), 7);
@@ -84,7 +84,7 @@ postgres_test! {
         }
         // A replay returns the same events.
         for one in &served {
-            let mut again = Heard::since(1);
+            let mut again = ReceivedUpdates::since(1);
             one.resume(&again).await.follow(&mut again, 6).await;
             assert_eq!(again.updates, listeners[0].1.updates);
         }
@@ -104,7 +104,7 @@ postgres_test! {
         ada.place_order(&kettle, 1).await;
         rolled_back.run("ROLLBACK");
         ada.place_order(&kettle, 1).await;
-        let mut heard = Heard::since(1);
+        let mut heard = ReceivedUpdates::since(1);
         listener.follow(&mut heard, 3).await;
         assert_eq!(heard.updates.iter().map(stock).collect::<Vec<_>>(), [99, 98]);
         served.stopped().await;
@@ -112,11 +112,11 @@ postgres_test! {
 
     async fn an_event_without_a_notification_is_found_by_polling(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 100).await;
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let served = [Served::start(&shop).await, Served::start(&other).await];
         let mut listeners = Vec::new();
         for one in &served {
-            listeners.push((one.listen("").await.0, Heard::since(1)));
+            listeners.push((one.listen("").await.0, ReceivedUpdates::since(1)));
         }
         let raw = shop.raw_db();
         for number in 1..=3 {
@@ -133,7 +133,7 @@ postgres_test! {
 
     async fn changes_by_a_command_are_published_on_every_instance(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 50).await;
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let served = [Served::start(&shop).await, Served::start(&other).await];
         let mut listeners = Vec::new();
         for one in &served {
@@ -143,7 +143,7 @@ postgres_test! {
         let done = shop.run(&arguments);
         assert!(done.status.success(), "{done:?}");
         for listener in &mut listeners {
-            let mut heard = Heard::since(1);
+            let mut heard = ReceivedUpdates::since(1);
             listener.follow(&mut heard, 2).await;
             assert_eq!(heard.stock[&kettle], 43);
         }
@@ -153,7 +153,7 @@ postgres_test! {
     }
 
     async fn events_of_a_product_keep_their_order_under_contention(shop: TestShop) {
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let kettle = shop.product("Kettle", 129_900, 10_000).await;
         let mug = shop.product("Mug", 30_000, 10_000).await;
         let served = Served::start(&other).await;
@@ -169,7 +169,7 @@ postgres_test! {
         let placed =
             futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         assert!(placed.iter().all(|answer| answer.status == 201));
-        let mut heard = Heard::since(2);
+        let mut heard = ReceivedUpdates::since(2);
         listener.follow(&mut heard, 42).await;
         for (product, more) in [(&kettle, 0), (&mug, 100)] {
             let mut before = 10_000;
@@ -194,7 +194,7 @@ postgres_test! {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let ada = shop.customer("ada").await;
         let served = Served::start(&shop).await;
-        let mut heard = Heard::since(1);
+        let mut heard = ReceivedUpdates::since(1);
         let (mut listener, _) = served.listen("").await;
         let raw = shop.raw_db();
         for turn in 0..2 {
@@ -207,18 +207,18 @@ postgres_test! {
             assert_eq!(heard.stock[&kettle], 96 - 4 * turn);
         }
         assert_eq!(terminate_publishers(&raw), 1, "it has reconnected");
-        let again = served.resume(&Heard::default()).await;
+        let again = served.resume(&ReceivedUpdates::default()).await;
         again.leave().await;
         served.stopped().await;
     }
 
     async fn publishers_replace_each_other_when_connections_break(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 1000).await;
-        let other = shop.another().await;
+        let other = shop.another_instance().await;
         let served = [Served::start(&shop).await, Served::start(&other).await];
         let mut listeners = Vec::new();
         for one in &served {
-            listeners.push((one.listen("").await.0, Heard::since(1)));
+            listeners.push((one.listen("").await.0, ReceivedUpdates::since(1)));
         }
         let mut customers = Vec::new();
         for number in 0..8 {
@@ -245,11 +245,11 @@ postgres_test! {
         for one in served {
             one.stopped().await;
         }
-        shop.raw_db().assert_sound();
+        shop.raw_db().assert_invariants();
     }
 
     async fn flushing_events_of_a_closed_database_is_unavailable(store: TestStore) {
-        let other = store.another().await;
+        let other = store.another_instance().await;
         store.db.flush_events().await.unwrap();
         store.db.close().await;
         let flushed = tokio::time::timeout(TIMEOUT, store.db.flush_events()).await;

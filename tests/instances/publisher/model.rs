@@ -157,7 +157,7 @@ fn every_committed_event_is_numbered_once() {
     let Some(store) = runtime.block_on(TestStore::on(Engine::Postgres)) else {
         return;
     };
-    let other = runtime.block_on(store.another());
+    let other = runtime.block_on(store.another_instance());
     let transactions: Vec<_> = (0..TRANSACTIONS).map(|_| store.raw_db()).collect();
     let config = Config {
         cases: 48,

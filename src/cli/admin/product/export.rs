@@ -20,7 +20,7 @@ use crate::{
         progress,
     },
     core::error::{Error, Result},
-    domain::catalog::{self, Listed, Writer},
+    domain::catalog::{self, CsvWriter, ExportRow},
     infra::file_modes::open_options,
 };
 
@@ -72,12 +72,12 @@ async fn write_all(
     let (shop, target, bar) = (Arc::clone(app), target.clone(), bar.clone());
     app.db
         .long_read("catalog.export", move |tx| {
-            let mut writer = Writer::new(BufWriter::with_capacity(BUFFER_SIZE, target.open()?))?;
+            let mut writer = CsvWriter::new(BufWriter::with_capacity(BUFFER_SIZE, target.open()?))?;
             let set_total = |total: i64| bar.set_length(total.unsigned_abs());
             let mut products = 0;
             catalog::export(tx, &shop, set_total, |product| {
                 if to_terminal {
-                    writer.write(&Listed {
+                    writer.write(&ExportRow {
                         name: &escape(product.name),
                         description: &escape(product.description),
                         category: product.category.map(escape).as_deref(),

@@ -14,7 +14,7 @@ use crate::{
         progress,
     },
     core::error::{Error, Result},
-    domain::catalog::{self, Fault, Imported, Sheet},
+    domain::catalog::{self, ImportFile, ImportSummary, RowError},
 };
 
 /// Validates the whole file, then writes all rows in one transaction. `again` applies stock differences that
@@ -24,7 +24,7 @@ use crate::{
 pub(super) async fn run(app: &Arc<App>, output: Output, file: &Path, again: bool) -> Result<()> {
     let text = read(file)?;
     let bar = progress::bar(text.len() as u64, "reading");
-    let mut csv = Sheet::read(&text, app.config.currency, |bytes| {
+    let mut csv = ImportFile::read(&text, app.config.currency, |bytes| {
         bar.set_position(bytes as u64);
     });
     bar.finish_and_clear();
@@ -37,11 +37,13 @@ pub(super) async fn run(app: &Arc<App>, output: Output, file: &Path, again: bool
     let planned = Arc::clone(&csv);
     let plan = app
         .db
-        .long_read("catalog.survey", move |tx| catalog::survey(tx, &planned))
+        .long_read("catalog.survey", move |tx| {
+            catalog::plan_import(tx, &planned)
+        })
         .await?;
-    refuse_invalid(file, &plan.faults)?;
+    refuse_invalid(file, &plan.row_errors)?;
 
-    let bar = progress::bar(plan.left_to_do() as u64, "writing");
+    let bar = progress::bar(plan.pending_rows() as u64, "writing");
     let position = bar.clone();
     let imported = app
         .db
@@ -73,7 +75,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 }
 
 /// Prints every error, and fails if there is any.
-fn refuse_invalid(file: &Path, errors: &[Fault]) -> Result<()> {
+fn refuse_invalid(file: &Path, errors: &[RowError]) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }
@@ -89,7 +91,7 @@ fn refuse_invalid(file: &Path, errors: &[Fault]) -> Result<()> {
     )))
 }
 
-fn print_warnings(imported: &Imported) {
+fn print_warnings(imported: &ImportSummary) {
     if imported.without_images > 0 {
         print_message(&format!(
             "new products without images, though their rows list some: {}; an import does not upload images",
@@ -104,7 +106,7 @@ fn print_warnings(imported: &Imported) {
     }
 }
 
-fn summary(imported: &Imported) -> String {
+fn summary(imported: &ImportSummary) -> String {
     let stock = match imported.stock_set {
         0 => String::new(),
         count => format!("; {count} with their stock set, ignoring sales in the meantime"),

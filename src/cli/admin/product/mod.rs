@@ -19,8 +19,8 @@ use crate::{
         pagination::{CursorRequest, ListRequest, PageLimit},
     },
     domain::{
-        catalog::{self, CategoryName, Filters, Reached},
-        media::{self, Draft, IMAGE_LIMIT, Stored},
+        catalog::{self, CategoryName, Filters, ListEnd},
+        media::{self, ImageUpload, MAX_UPLOAD_SIZE, UploadedImage},
     },
     infra::db::Tx,
 };
@@ -132,7 +132,7 @@ impl Product {
             Product::Delete { id } => {
                 let (id, shop) = (parse_id(&id)?, Arc::clone(app));
                 let delete = move |tx: &mut Tx<'_>| {
-                    let product = catalog::product_to_change(tx, &shop, id)?;
+                    let product = catalog::product_for_update(tx, &shop, id)?;
                     catalog::delete(tx, &shop, id)?;
                     Ok(product)
                 };
@@ -182,7 +182,7 @@ async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>
             CategoryChange::Clear => Some(None),
             CategoryChange::Set(name) => Some(Some(find_category(tx, name)?)),
         };
-        let current = catalog::product_to_change(tx, &shop, id)?;
+        let current = catalog::product_for_update(tx, &shop, id)?;
         catalog::update(tx, &shop, &current, &changes, images)
     })
     .await
@@ -192,16 +192,16 @@ async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>
 async fn write_with_images<F>(
     app: &Arc<App>,
     name: &'static str,
-    images: Vec<Stored>,
+    images: Vec<UploadedImage>,
     mut work: F,
 ) -> Result<catalog::Product<'static>>
 where
-    F: FnMut(&mut Tx<'_>, &[Stored]) -> Result<catalog::Product<'static>> + Send + 'static,
+    F: FnMut(&mut Tx<'_>, &[UploadedImage]) -> Result<catalog::Product<'static>> + Send + 'static,
 {
     let attached = images.clone();
     let result = app.db.write(name, move |tx| work(tx, &attached)).await;
     if result.is_err() {
-        media::worker::discard(app, &images).await;
+        media::worker::delete_uploaded(app, &images).await;
     }
     result
 }
@@ -220,9 +220,9 @@ fn find_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<CategoryId> {
 }
 
 /// Decodes image files and puts them into the image store.
-async fn upload(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<Stored>> {
-    if files.len() > media::MOST_IMAGES {
-        let message = format!("at most {}", media::MOST_IMAGES);
+async fn upload(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<UploadedImage>> {
+    if files.len() > media::MAX_IMAGES_PER_PRODUCT {
+        let message = format!("at most {}", media::MAX_IMAGES_PER_PRODUCT);
         return Err(Error::field("--image", "too-many", message));
     }
     let mut drafts = Vec::new();
@@ -231,13 +231,13 @@ async fn upload(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<Stored>> {
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (size, file) =
             opened.map_err(|error| Error::unavailable(format!("cannot read `{name}`: {error}")))?;
-        if size > IMAGE_LIMIT as u64 {
-            let message = format!("`{name}` is larger than {IMAGE_LIMIT} bytes");
+        if size > MAX_UPLOAD_SIZE as u64 {
+            let message = format!("`{name}` is larger than {MAX_UPLOAD_SIZE} bytes");
             return Err(Error::field("--image", "too-large", message));
         }
-        drafts.push(Draft { field: name, file });
+        drafts.push(ImageUpload { field: name, file });
     }
-    media::worker::keep(app, drafts).await
+    media::worker::store_images(app, drafts).await
 }
 
 async fn list(app: &Arc<App>, output: Output) -> Result<()> {
@@ -247,7 +247,7 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
         let shop = Arc::clone(app);
         let request = ListRequest::CursorRequest(CursorRequest {
             after,
-            limit: PageLimit::MOST,
+            limit: PageLimit::MAX,
             scope: String::new(),
         });
         let (products, end) = app
@@ -263,8 +263,8 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
             .await?;
         all.extend(products);
         after = match end {
-            Reached::CursorRequest(Some(position)) => Some(position),
-            Reached::CursorRequest(None) | Reached::Page(_) => break,
+            ListEnd::CursorRequest(Some(position)) => Some(position),
+            ListEnd::CursorRequest(None) | ListEnd::Page(_) => break,
         };
     }
     let headings = ["id", "name", "price", "stock", "category"];

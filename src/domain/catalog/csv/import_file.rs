@@ -11,7 +11,7 @@ pub struct ImportFile {
     pub(in crate::domain::catalog) rows: Vec<ImportRow>,
     pub(in crate::domain::catalog) categories: Vec<CategoryName>,
     pub(in crate::domain::catalog) may_repeat: bool,
-    pub(super) faults: Vec<RowError>,
+    pub(super) row_errors: Vec<RowError>,
 }
 
 impl ImportFile {
@@ -21,8 +21,8 @@ impl ImportFile {
     }
 
     /// Returns the errors found without the catalog, ordered by line.
-    pub fn faults(&self) -> &[RowError] {
-        &self.faults
+    pub fn row_errors(&self) -> &[RowError] {
+        &self.row_errors
     }
 
     /// Returns the number of valid rows.
@@ -52,7 +52,7 @@ impl ImportFile {
         (!differences.is_empty()).then(|| digest.finalize().into())
     }
 
-    pub(super) fn add_fault(&mut self, line: u64, why: String) {
-        self.faults.push(RowError { line, why });
+    pub(super) fn add_row_error(&mut self, line: u64, why: String) {
+        self.row_errors.push(RowError { line, why });
     }
 }

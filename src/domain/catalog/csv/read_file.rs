@@ -18,7 +18,7 @@ impl ImportFile {
         let file = match encoding::text(file) {
             Ok(file) => file,
             Err(why) => {
-                parsed.add_fault(1, why.to_owned());
+                parsed.add_row_error(1, why.to_owned());
                 return parsed;
             }
         };
@@ -45,7 +45,7 @@ impl ImportFile {
                 None => match Header::parse(&record) {
                     Ok(header) => parser = Some(RowParser::new(header, currency)),
                     Err(why) => {
-                        parsed.add_fault(line, why);
+                        parsed.add_row_error(line, why);
                         return parsed;
                     }
                 },
@@ -54,12 +54,12 @@ impl ImportFile {
         if parser.is_none() {
             let columns = COLUMNS.join(",");
             let why = format!("the file is empty; its first line names the columns: {columns}");
-            parsed.add_fault(1, why);
+            parsed.add_row_error(1, why);
         }
         if ends_in_quotes(file.get(start..).unwrap_or_default(), delimiter) {
             let line = counter.line;
-            parsed.faults.retain(|fault| fault.line != line);
-            parsed.add_fault(line, "a quote is opened and never closed".to_owned());
+            parsed.row_errors.retain(|row_error| row_error.line != line);
+            parsed.add_row_error(line, "a quote is opened and never closed".to_owned());
         }
         parsed
     }

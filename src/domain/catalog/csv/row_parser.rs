@@ -54,7 +54,7 @@ impl RowParser {
             Err(why) => problems.0.push(why),
         }
         if !problems.0.is_empty() {
-            file.add_fault(line, problems.0.join("; "));
+            file.add_row_error(line, problems.0.join("; "));
         }
     }
 
@@ -219,7 +219,7 @@ impl Problems {
             return Ok(StockCell::Empty);
         };
         let is_bounded = is_new || !is_difference;
-        let max = if is_bounded { Stock::MOST } else { MAX_AMOUNT };
+        let max = if is_bounded { Stock::MAX } else { MAX_AMOUNT };
         let to = self.number("stockQuantity", cell, max)?;
         Ok(match from {
             Some(from) => StockCell::Moved { from, to },

@@ -13,7 +13,7 @@ use crate::{
         money::PriceBound,
         pagination::{CursorPage, List, ListRequest, Page, PageLimit, PageNumber},
     },
-    domain::catalog::{self, Filters, Product, Reached, Sort},
+    domain::catalog::{self, Filters, ListEnd, Product, Sort},
     infra::web::{
         client::ClientAddress,
         extract::{Query, empty_is_set},
@@ -151,11 +151,11 @@ pub(crate) async fn list_products(
         app.db.read("catalog.list", work).await?
     };
     let mut response = match (request, listed) {
-        (ListRequest::Page(page), Reached::Page(total)) => {
+        (ListRequest::Page(page), ListEnd::Page(total)) => {
             let head = Page::new(page, Vec::<()>::new(), total);
             respond::written_page(uri.path(), uri.query(), &head, rows)?
         }
-        (ListRequest::CursorRequest(cursor), Reached::CursorRequest(next)) => {
+        (ListRequest::CursorRequest(cursor), ListEnd::CursorRequest(next)) => {
             let next_cursor = next.map(|position| cursor.cursor(&position)).transpose()?;
             let data = Vec::<()>::new();
             respond::written_stretch(&CursorPage { data, next_cursor }, rows)?

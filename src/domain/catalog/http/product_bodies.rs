@@ -21,7 +21,7 @@ use crate::{
     },
     domain::{
         catalog::{Changes, Description, NewProduct, ProductName},
-        media::{self, Draft, MOST_IMAGES, Stored, http::Upload},
+        media::{self, ImageUpload, MAX_IMAGES_PER_PRODUCT, UploadedImage, http::MultipartForm},
     },
     infra::web::{
         body::read_body,
@@ -159,7 +159,7 @@ fn images_schema() -> ArrayBuilder {
     ArrayBuilder::new()
         .items(file)
         .min_items(Some(1))
-        .max_items(Some(MOST_IMAGES))
+        .max_items(Some(MAX_IMAGES_PER_PRODUCT))
         .description(Some("Files of up to 5 MiB each: JPEG, PNG, WebP or GIF."))
 }
 
@@ -176,7 +176,7 @@ const FIELDS: [&str; 5] = [
 pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
     app: &App,
     request: Request,
-) -> Result<(T, Vec<Draft>)> {
+) -> Result<(T, Vec<ImageUpload>)> {
     let read = read_body_or_form(app, request).await;
     read.map_err(|error| with_price_message(error, app.config.currency))
 }
@@ -198,12 +198,12 @@ fn with_price_message(error: Error, currency: Currency) -> Error {
 async fn read_body_or_form<T: serde::de::DeserializeOwned>(
     app: &App,
     request: Request,
-) -> Result<(T, Vec<Draft>)> {
+) -> Result<(T, Vec<ImageUpload>)> {
     if is_json(request.headers()) {
         let body = read_body(request, JSON_LIMIT).await?;
         return Ok((parse_json(&body)?, Vec::new()));
     }
-    let upload = Upload::read(app, request, &FIELDS).await?;
+    let upload = MultipartForm::read(app, request, &FIELDS).await?;
     let fields = upload.texts.into_iter().map(|(name, text)| {
         let value = match name.as_str() {
             "price" | "stockQuantity" => text
@@ -222,17 +222,17 @@ async fn read_body_or_form<T: serde::de::DeserializeOwned>(
 pub(super) async fn write_with_images<T, F>(
     app: &Arc<App>,
     name: &'static str,
-    images: Vec<Stored>,
+    images: Vec<UploadedImage>,
     mut work: F,
 ) -> Result<T>
 where
     T: Send + 'static,
-    F: FnMut(&mut crate::infra::db::Tx<'_>, &[Stored]) -> Result<T> + Send + 'static,
+    F: FnMut(&mut crate::infra::db::Tx<'_>, &[UploadedImage]) -> Result<T> + Send + 'static,
 {
     let attached = images.clone();
     let answer = app.db.write(name, move |tx| work(tx, &attached)).await;
     if answer.is_err() {
-        media::worker::discard(app, &images).await;
+        media::worker::delete_uploaded(app, &images).await;
     }
     answer
 }

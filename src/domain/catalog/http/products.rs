@@ -21,7 +21,7 @@ use crate::{
     domain::{
         accounts::{self, http::Admin},
         catalog::{self, Changes, NewProduct, Product},
-        media::{self, http::Upload},
+        media::{self, http::MultipartForm},
     },
     infra::web::{
         extract::{Condition, NoQuery, Path},
@@ -105,7 +105,7 @@ pub(crate) async fn create_product(
     request: Request,
 ) -> Result<Response> {
     let (body, files): (CreateProduct, _) = read_fields(&app, request).await?;
-    let images = media::worker::keep(&app, files).await?;
+    let images = media::worker::store_images(&app, files).await?;
     let new = NewProduct::from(body);
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
@@ -150,12 +150,12 @@ pub(crate) async fn update_product(
         let detail = "to set `stockQuantity`, send the product's `ETag` as `If-Match`";
         return Err(Error::new(Kind::PreconditionRequired, detail));
     }
-    let images = media::worker::keep(&app, files).await?;
+    let images = media::worker::store_images(&app, files).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.update", images, move |tx, images| {
         accounts::require_admin(tx, &claims)?;
-        let current = catalog::product_to_change(tx, &shop, id)?;
+        let current = catalog::product_for_update(tx, &shop, id)?;
         check_if_match(condition.as_ref(), &current)?;
         catalog::update(tx, &shop, &current, &changes, images)
     })
@@ -196,7 +196,7 @@ pub(crate) async fn delete_product(
     app.db
         .write("catalog.delete", move |tx| {
             accounts::require_admin(tx, &claims)?;
-            let current = catalog::product_to_change(tx, &shop, id)?;
+            let current = catalog::product_for_update(tx, &shop, id)?;
             check_if_match(condition.as_ref(), &current)?;
             catalog::delete(tx, &shop, id)
         })
@@ -220,16 +220,16 @@ pub(crate) async fn add_product_images(
     _: NoQuery,
     request: Request,
 ) -> Result<Response> {
-    let upload = Upload::read(&app, request, &[]).await?;
+    let upload = MultipartForm::read(&app, request, &[]).await?;
     if upload.images.is_empty() {
         return Err(Error::field("images", "required", "send at least one file"));
     }
-    let images = media::worker::keep(&app, upload.images).await?;
+    let images = media::worker::store_images(&app, upload.images).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let product = write_with_images(&app, "catalog.add_images", images, move |tx, images| {
         accounts::require_admin(tx, &claims)?;
-        let current = catalog::product_to_change(tx, &shop, id)?;
+        let current = catalog::product_for_update(tx, &shop, id)?;
         catalog::update(tx, &shop, &current, &Changes::default(), images)
     })
     .await?;

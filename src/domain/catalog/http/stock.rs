@@ -16,7 +16,7 @@ use crate::{
     },
     infra::web::{
         extract::{NoQuery, Path, RawJson},
-        idempotency::{self, Answer, IdempotencyKey},
+        idempotency::{self, IdempotencyKey, StoredResponse},
         respond::{self, INVENTORY_SEQ, etag},
     },
 };
@@ -54,7 +54,7 @@ pub(crate) async fn change_product_stock(
     _: NoQuery,
     key: IdempotencyKey,
     request: Request,
-) -> Result<Answer> {
+) -> Result<StoredResponse> {
     let raw = RawJson::<ChangeStock>::required(request).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
@@ -66,7 +66,8 @@ pub(crate) async fn change_product_stock(
                 let product = catalog::change_stock(tx, &shop, id, *delta, reason.as_str())?;
                 let body = respond::to_json(&product)?;
                 let tag = etag(&body);
-                let answer = Answer::new(StatusCode::OK, body).with_header(header::ETAG, tag);
+                let answer =
+                    StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
                 Ok(answer.with_header(INVENTORY_SEQ, seq.to_string()))
             })
         })

@@ -56,9 +56,9 @@ pub fn import(
     mut progress: impl FnMut(usize),
 ) -> Result<Result<ImportSummary, Vec<RowError>>> {
     let mut categories = category_ids(tx, file)?;
-    let (steps, faults) = plan_steps(tx, file, &plan.pending, &categories)?;
-    if !faults.is_empty() {
-        return Ok(Err(faults));
+    let (steps, row_errors) = plan_steps(tx, file, &plan.pending, &categories)?;
+    if !row_errors.is_empty() {
+        return Ok(Err(row_errors));
     }
     // A concurrent import of the same file has waited for the product locks until here.
     duplicates::record(tx, file)?;
@@ -113,7 +113,7 @@ pub fn import(
     effects.write(tx)?;
     let weighted = i64::try_from(written * MERGE_FRACTION).map_err(Error::internal)?;
     if weighted >= store::product_count(tx)? {
-        search::merge_words(tx)?;
+        search::merge_search_index(tx)?;
     }
     Ok(Ok(summary))
 }

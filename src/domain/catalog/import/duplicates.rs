@@ -33,7 +33,7 @@ pub(super) fn record(tx: &mut Tx<'_>, file: &ImportFile) -> Result<()> {
     let Some(digest) = file.digest() else {
         return Ok(());
     };
-    delete_expired_sheets(tx)?;
+    delete_expired_imports(tx)?;
     if store::record_import(tx, &digest, file.may_repeat)? {
         return Ok(());
     }
@@ -42,7 +42,7 @@ pub(super) fn record(tx: &mut Tx<'_>, file: &ImportFile) -> Result<()> {
 }
 
 /// Deletes the records of imports that are past their retention; returns how many.
-pub fn delete_expired_sheets(tx: &mut Tx<'_>) -> Result<u64> {
+pub fn delete_expired_imports(tx: &mut Tx<'_>) -> Result<u64> {
     let before = expiry(tx);
     store::delete_imports_before(tx, before)
 }

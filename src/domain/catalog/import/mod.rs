@@ -10,6 +10,6 @@ mod plan;
 
 pub use self::{
     apply::{ImportSummary, import},
-    duplicates::delete_expired_sheets,
-    plan::{ImportPlan, survey},
+    duplicates::delete_expired_imports,
+    plan::{ImportPlan, plan_import},
 };

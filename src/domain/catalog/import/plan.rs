@@ -20,14 +20,14 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct ImportPlan {
     /// Ordered by line; includes the errors found while parsing the file.
-    pub faults: Vec<RowError>,
+    pub row_errors: Vec<RowError>,
     /// The indices of the rows that differ from the catalog.
     pub(super) pending: Vec<usize>,
 }
 
 impl ImportPlan {
     /// Returns how many rows differ from the catalog.
-    pub fn left_to_do(&self) -> usize {
+    pub fn pending_rows(&self) -> usize {
         self.pending.len()
     }
 }
@@ -51,16 +51,16 @@ pub(super) struct Update {
 /// Compares a file with the catalog without changing anything.
 ///
 /// Errors: `Unavailable` if the file's stock differences were imported before.
-pub fn survey(tx: &mut Tx<'_>, file: &ImportFile) -> Result<ImportPlan> {
+pub fn plan_import(tx: &mut Tx<'_>, file: &ImportFile) -> Result<ImportPlan> {
     duplicates::check(tx, file)?;
     let all: Vec<usize> = (0..file.rows.len()).collect();
     let categories = category_ids(tx, file)?;
-    let (steps, mut faults) = plan_steps(tx, file, &all, &categories)?;
-    faults.extend_from_slice(file.faults());
-    faults.sort_unstable();
+    let (steps, mut row_errors) = plan_steps(tx, file, &all, &categories)?;
+    row_errors.extend_from_slice(file.row_errors());
+    row_errors.sort_unstable();
     let pending = all.into_iter().zip(steps);
     Ok(ImportPlan {
-        faults,
+        row_errors,
         pending: pending
             .filter(|(_, step)| !matches!(step, Step::Skip))
             .map(|(index, _)| index)
@@ -83,7 +83,7 @@ pub(super) fn plan_steps(
     categories: &[Option<CategoryId>],
 ) -> Result<(Vec<Step>, Vec<RowError>)> {
     let mut steps: Vec<Step> = indices.iter().map(|_| Step::Create).collect();
-    let mut faults = Vec::new();
+    let mut row_errors = Vec::new();
     let with_id = |(at, index): (usize, &usize)| Some((file.rows[*index].id?, at));
     let mut with_ids: Vec<(ProductId, usize)> =
         indices.iter().enumerate().filter_map(with_id).collect();
@@ -99,7 +99,7 @@ pub(super) fn plan_steps(
             match row.step(&current, categories) {
                 Ok(step) => steps[at] = step,
                 Err(why) => {
-                    faults.push(row.fault(why));
+                    row_errors.push(row.row_error(why));
                     steps[at] = Step::Skip;
                 }
             }
@@ -109,11 +109,11 @@ pub(super) fn plan_steps(
     for (step, index) in steps.iter().zip(indices) {
         let row = &file.rows[*index];
         if let (Step::Create, Err(why)) = (step, row.check_new()) {
-            faults.push(row.fault(why));
+            row_errors.push(row.row_error(why));
         }
     }
-    faults.sort_unstable();
-    Ok((steps, faults))
+    row_errors.sort_unstable();
+    Ok((steps, row_errors))
 }
 
 impl ImportRow {
@@ -125,7 +125,7 @@ impl ImportRow {
     ) -> Result<Step, String> {
         if current.is_deleted {
             let why =
-                "`id` is that of a product that was deleted; leave it empty to make a new one";
+                "the product with this `id` was deleted; leave `id` empty to create a new one";
             return Err(why.to_owned());
         }
         let delta = match self.stock {
@@ -141,11 +141,11 @@ impl ImportRow {
                 -delta, current.stock
             ));
         }
-        if delta > 0 && stock > Stock::MOST {
+        if delta > 0 && stock > Stock::MAX {
             return Err(format!(
-                "`stockQuantity` adds {delta} to a stock of {}; the most is {}",
+                "`stockQuantity` adds {delta} to a stock of {}; the maximum is {}",
                 current.stock,
-                Stock::MOST
+                Stock::MAX
             ));
         }
         let same_name = self
@@ -181,16 +181,16 @@ impl ImportRow {
             let why = "there is no product with this `id`; a new one needs `name` and `price`";
             return Err(why.to_owned());
         }
-        if self.stock.initial() > Stock::MOST {
+        if self.stock.initial() > Stock::MAX {
             return Err(format!(
                 "`stockQuantity` must be a whole number from 0 to {}",
-                Stock::MOST
+                Stock::MAX
             ));
         }
         Ok(())
     }
 
-    fn fault(&self, why: String) -> RowError {
+    fn row_error(&self, why: String) -> RowError {
         let line = self.line;
         RowError { line, why }
     }

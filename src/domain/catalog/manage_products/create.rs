@@ -17,7 +17,7 @@ use crate::{
             stock::{Cause, Movement},
             store::{self, ProductColumns, ProductRow},
         },
-        media::{self, Stored},
+        media::{self, UploadedImage},
     },
     infra::db::Tx,
 };
@@ -28,7 +28,7 @@ pub fn create(
     tx: &mut Tx<'_>,
     app: &App,
     new: &NewProduct,
-    images: &[Stored],
+    images: &[UploadedImage],
 ) -> Result<Product<'static>> {
     let id = tx.id();
     check_category(tx, new.category)?;

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     core::{error::Result, event::StockChange, id::ProductId},
     domain::{
-        catalog::{get::product_to_change, search, store},
+        catalog::{get::product_for_update, search, store},
         media,
     },
     infra::db::Tx,
@@ -14,7 +14,7 @@ use crate::{
 /// Soft-deletes a product: it disappears from the catalog and from carts; past orders keep their copy.
 /// Errors: `not-found`.
 pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
-    let current = product_to_change(tx, app, id)?;
+    let current = product_for_update(tx, app, id)?;
     if !current.images.is_empty() {
         media::detach_all(tx, id)?;
         copy_images(tx, id)?;

@@ -9,26 +9,26 @@ use crate::{
     domain::{
         catalog::{
             change_stock,
-            get::{product, product_to_change},
+            get::{product, product_for_update},
             manage_categories::check_category,
             normalize::{fold, slug},
             product::{Changes, Product},
             search::{self, FilterAttributes},
             store::{self, ProductColumns},
         },
-        media::{self, Stored},
+        media::{self, UploadedImage},
     },
     infra::db::Tx,
 };
 
-/// Updates a product and appends images to it. `current` is the result of [`product_to_change`]; the caller
+/// Updates a product and appends images to it. `current` is the result of [`product_for_update`]; the caller
 /// has checked `If-Match`. Errors: `invalid-image` past the maximum number of images, `unknown-category`.
 pub fn update(
     tx: &mut Tx<'_>,
     app: &App,
     current: &Product<'_>,
     changes: &Changes,
-    images: &[Stored],
+    images: &[UploadedImage],
 ) -> Result<Product<'static>> {
     let category = changes.category.unwrap_or(current.category_id);
     if category != current.category_id {
@@ -74,8 +74,11 @@ pub fn update(
     }
     if !images.is_empty() {
         let count = media::attach(tx, current.id, images)?;
-        if count > media::MOST_IMAGES {
-            let detail = format!("`images`: a product has at most {}", media::MOST_IMAGES);
+        if count > media::MAX_IMAGES_PER_PRODUCT {
+            let detail = format!(
+                "`images`: a product has at most {}",
+                media::MAX_IMAGES_PER_PRODUCT
+            );
             return Err(Error::new(Kind::Invalid("invalid-image"), detail));
         }
         copy_images(tx, current.id)?;
@@ -93,7 +96,7 @@ pub fn remove_image(
     id: ProductId,
     image: ImageId,
 ) -> Result<Product<'static>> {
-    let current = product_to_change(tx, app, id)?;
+    let current = product_for_update(tx, app, id)?;
     if !media::detach(tx, id, image)? {
         return Err(Error::not_found("image"));
     }
@@ -103,6 +106,6 @@ pub fn remove_image(
 
 /// Updates the copy of a product's images in its own row.
 pub(in crate::domain::catalog) fn copy_images(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
-    let images = media::written(tx, id)?;
+    let images = media::images_json(tx, id)?;
     store::set_images(tx, id, &images)
 }

@@ -32,7 +32,7 @@ use crate::{
 const BLOCK_SIZE: u32 = 1 << 15;
 
 /// The number of bits of the maximum price.
-const PRICE_BITS: u32 = i64::BITS - Price::MOST.leading_zeros();
+const PRICE_BITS: u32 = i64::BITS - Price::MAX.leading_zeros();
 
 const SOLD_OUT: &str = "§0";
 
@@ -208,14 +208,14 @@ fn filter_prices(
     mut products: RoaringBitmap,
 ) -> Result<RoaringBitmap> {
     let (min, max) = (*prices.start(), *prices.end());
-    if min > Price::MOST {
+    if min > Price::MAX {
         return Ok(RoaringBitmap::new());
     }
-    if min > Price::LEAST {
+    if min > Price::MIN {
         let (above, equal) = compare_prices(tx, block, min, products)?;
         products = above | equal;
     }
-    if max < Price::MOST {
+    if max < Price::MAX {
         let (above, _) = compare_prices(tx, block, max, products.clone())?;
         products -= above;
     }

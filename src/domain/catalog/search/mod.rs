@@ -17,7 +17,7 @@ mod spelling;
 mod tokenize;
 mod write;
 
-pub use self::write::merge_words;
+pub use self::write::merge_search_index;
 pub(super) use self::{
     engine::{count_priced, indexes_attributes},
     entry::{FilterAttributes, entry},

@@ -19,7 +19,7 @@ use crate::{
     },
     domain::catalog::{
         category::Category,
-        filters::{Filters, Reached, Sort},
+        filters::{Filters, ListEnd, Sort},
         store::{OnRow, ProductQuery, cursor_rows, order_by},
     },
     infra::db::Tx,
@@ -42,7 +42,7 @@ pub(in crate::domain::catalog) fn search(
     search: SearchQuery,
     request: &ListRequest,
     on_row: OnRow<'_>,
-) -> Result<Reached> {
+) -> Result<ListEnd> {
     let index_query = search_index(tx).query(tx, &search.clauses)?;
     let matches = Matches::new(tx, filters, category, (search, index_query), Vec::new())?;
     let total = matches.total(tx)?;
@@ -55,12 +55,12 @@ pub(in crate::domain::catalog) fn search(
         ListRequest::Page(page) => {
             let total =
                 page_with_similar(tx, filters.sort, &matches, total, &similar, *page, on_row)?;
-            Ok(Reached::Page(total))
+            Ok(ListEnd::Page(total))
         }
         ListRequest::CursorRequest(cursor) => {
             let next =
                 cursor_with_similar(tx, filters.sort, &matches, total, &similar, cursor, on_row)?;
-            Ok(Reached::CursorRequest(next))
+            Ok(ListEnd::CursorRequest(next))
         }
     }
 }

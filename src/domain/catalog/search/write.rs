@@ -136,6 +136,6 @@ pub(in crate::domain::catalog) fn set_sold_out(
 }
 
 /// Merges the segments of the full-text index, to make searches fast after many writes.
-pub fn merge_words(tx: &mut Tx<'_>) -> Result<()> {
+pub fn merge_search_index(tx: &mut Tx<'_>) -> Result<()> {
     search_index(tx).merge(tx)
 }

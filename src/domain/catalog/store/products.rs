@@ -167,7 +167,7 @@ pub(in crate::domain::catalog) fn read_product<'a>(
         price: row.get(4)?,
         currency: app.config.currency.code(),
         stock_quantity: row.get(5)?,
-        images: media::shown(row.get(11)?, &app.public_url)?,
+        images: media::parse_images(row.get(11)?, &app.public_url)?,
         category_id,
         category,
         created_at: row.get(6)?,

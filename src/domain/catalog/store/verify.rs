@@ -3,7 +3,7 @@
 use crate::{
     core::{
         error::Result,
-        finding::ASKED,
+        finding::FINDINGS_QUERY_LIMIT,
         id::{CategoryId, ProductId},
     },
     infra::db::{Sql, Tx, Value, params, placeholders},
@@ -19,7 +19,7 @@ pub(in crate::domain::catalog) fn unbalanced_stock(
              SELECT product_id, sum(delta) AS moved FROM stock_movements GROUP BY product_id
          ) m ON m.product_id = p.id
          WHERE p.stock <> coalesce(m.moved, 0) ORDER BY p.id LIMIT ?1",
-        params![ASKED],
+        params![FINDINGS_QUERY_LIMIT],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )
 }
@@ -45,7 +45,7 @@ pub(in crate::domain::catalog) fn impossible_stock(
 ) -> Result<Vec<(ProductId, i64)>> {
     tx.all(
         "SELECT id, stock FROM products WHERE stock < 0 OR stock > 1000000000 ORDER BY id LIMIT ?1",
-        params![ASKED],
+        params![FINDINGS_QUERY_LIMIT],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
@@ -84,7 +84,7 @@ pub(in crate::domain::catalog) fn wrong_category_counts(
              WHERE deleted_at IS NULL AND category_id IS NOT NULL GROUP BY category_id
          ) p ON p.category_id = c.id
          WHERE c.product_count <> coalesce(p.counted, 0) ORDER BY c.id LIMIT ?1",
-        params![ASKED],
+        params![FINDINGS_QUERY_LIMIT],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )
 }

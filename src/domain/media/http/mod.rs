@@ -9,10 +9,10 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 use std::future::ready;
 
-pub use self::multipart::Upload;
+pub use self::multipart::MultipartForm;
 use super::{
     image::{content_type, resize},
-    limits::STORED_LIMIT,
+    limits::MAX_STORED_SIZE,
     worker::permits,
 };
 use crate::{
@@ -100,7 +100,7 @@ async fn get_variant(app: &App, key: &str, stem: &str, width: u32) -> Result<Res
         return stream_response(variant).await;
     }
     let original = app.images.get(key).await?;
-    if original.size > STORED_LIMIT.into() {
+    if original.size > MAX_STORED_SIZE.into() {
         // It was stored before this limit existed.
         return stream_response(original).await;
     }

@@ -27,8 +27,8 @@ use crate::{
     core::error::{Error, Kind, Result},
     domain::media::{
         image::spool_error,
-        limits::{IMAGE_LIMIT, MOST_IMAGES},
-        upload::Draft,
+        limits::{MAX_IMAGES_PER_PRODUCT, MAX_UPLOAD_SIZE},
+        upload::ImageUpload,
     },
     infra::web::{
         body::{BodyMeter, check_coding},
@@ -38,11 +38,11 @@ use crate::{
 
 /// A parsed form. Parts without content are omitted.
 #[derive(Default)]
-pub struct Upload {
+pub struct MultipartForm {
     /// The names and values of the text fields.
     pub texts: Vec<(String, String)>,
     /// The files of the field `images`.
-    pub images: Vec<Draft>,
+    pub images: Vec<ImageUpload>,
 }
 
 /// The name of the file field.
@@ -55,7 +55,7 @@ const CHARSET: &str = "_charset_";
 const MAX_TEXT_SIZE: usize = 64 * 1024;
 
 /// The maximum size of the whole form, in bytes.
-const MAX_FORM_SIZE: usize = MOST_IMAGES * IMAGE_LIMIT + 1024 * 1024;
+const MAX_FORM_SIZE: usize = MAX_IMAGES_PER_PRODUCT * MAX_UPLOAD_SIZE + 1024 * 1024;
 
 /// The maximum number of parts of a form.
 const MAX_PARTS: usize = 32;
@@ -67,13 +67,13 @@ const CHUNK_SIZE: usize = 16 * 1024;
 /// part, and content that may be the start of a boundary.
 const MAX_BUFFERED: usize = 8 * CHUNK_SIZE;
 
-impl Upload {
+impl MultipartForm {
     /// Reads a form; `fields` are the names of its text fields. A part with invalid headers is rejected before
     /// its content is read. A part without content is a field that the user left empty, and is skipped.
     ///
     /// Errors: `malformed-form`, `unsupported-media-type`, `payload-too-large`, `invalid-image` for too many
     /// files, and field errors.
-    pub async fn read(app: &App, request: Request, fields: &[&str]) -> Result<Upload> {
+    pub async fn read(app: &App, request: Request, fields: &[&str]) -> Result<MultipartForm> {
         let buffered = Arc::<AtomicUsize>::default();
         let (parts, body) = request.into_parts();
         check_coding(&parts.headers)?;
@@ -90,7 +90,7 @@ impl Upload {
         let mut form = Multipart::from_request(Request::from_parts(parts, body), &())
             .await
             .map_err(|e| Error::new(Kind::UnsupportedMediaType, e.body_text()))?;
-        let mut upload = Upload::default();
+        let mut upload = MultipartForm::default();
         let mut names = Vec::new();
         while let Some(mut part) = form.next_field().await.map_err(malformed)? {
             buffered.store(0, Ordering::Relaxed);
@@ -164,8 +164,8 @@ impl Upload {
     }
 
     fn check_image_count(&self) -> Result<()> {
-        if self.images.len() == MOST_IMAGES {
-            let detail = format!("`{IMAGES}`: at most {MOST_IMAGES} images");
+        if self.images.len() == MAX_IMAGES_PER_PRODUCT {
+            let detail = format!("`{IMAGES}`: at most {MAX_IMAGES_PER_PRODUCT} images");
             return Err(Error::new(Kind::Invalid("invalid-image"), detail));
         }
         Ok(())
@@ -195,7 +195,7 @@ impl Upload {
             PartSink::Text(bytes) => bytes,
             PartSink::File(mut file) => {
                 file.flush().await.map_err(|e| spool_error(&e))?;
-                self.images.push(Draft {
+                self.images.push(ImageUpload {
                     field: self.error_field(part),
                     file: file.into_std().await,
                 });
@@ -241,7 +241,7 @@ impl PartSink {
     fn check_size(&self, size: usize, name: &str) -> Result<()> {
         let limit = match self {
             PartSink::Text(_) => MAX_TEXT_SIZE,
-            PartSink::File(_) => IMAGE_LIMIT,
+            PartSink::File(_) => MAX_UPLOAD_SIZE,
         };
         if size > limit {
             let detail = format!("`{name}` is larger than {limit} bytes");

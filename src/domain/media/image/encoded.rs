@@ -13,7 +13,7 @@ use image::{DynamicImage, ImageFormat};
 use super::{decode, encode, error::DecodeError, memory::MemoryGuard};
 use crate::{
     core::error::{Error, Kind, Result},
-    domain::media::limits::STORED_LIMIT,
+    domain::media::limits::MAX_STORED_SIZE,
 };
 
 /// A larger lossless file is encoded as JPEG if the image is opaque, in bytes.
@@ -61,7 +61,7 @@ impl EncodedImage {
             }
         }
         let size = encoded.size()?;
-        if size > STORED_LIMIT.into() {
+        if size > MAX_STORED_SIZE.into() {
             return Err(rejected(DecodeError::OutputTooLarge { size }));
         }
         Ok(encoded)

@@ -8,7 +8,7 @@ use image::ImageError;
 use super::{decode::MAX_SIDE, memory::MEMORY_BUDGET};
 use crate::{
     core::error::{Error, Kind, Result},
-    domain::media::limits::STORED_LIMIT,
+    domain::media::limits::MAX_STORED_SIZE,
 };
 
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -24,7 +24,7 @@ pub(super) enum DecodeError {
     SideTooLong(u32),
     /// Decoding exceeds the memory budget.
     OutOfMemory,
-    /// The re-encoded file exceeds [`STORED_LIMIT`].
+    /// The re-encoded file exceeds [`MAX_STORED_SIZE`].
     OutputTooLarge {
         size: u64,
     },
@@ -56,7 +56,7 @@ impl DecodeError {
                 format!("decoding the image takes more memory than the limit of {limit} MiB")
             }
             DecodeError::OutputTooLarge { size } => {
-                let (size, limit) = (mib(*size), mib(STORED_LIMIT.into()));
+                let (size, limit) = (mib(*size), mib(MAX_STORED_SIZE.into()));
                 format!(
                     "the image takes {size} MiB after lossless encoding; the limit is {limit} MiB"
                 )

@@ -2,11 +2,11 @@
 
 pub(super) mod deletions;
 
-use super::{product_image::ImageCopy, upload::Stored};
+use super::{product_image::ImageCopy, upload::UploadedImage};
 use crate::{
     core::{
         error::Result,
-        finding::MOST,
+        finding::MAX_FINDINGS,
         id::{ImageId, ProductId},
     },
     infra::db::{Row, Tx, params},
@@ -53,7 +53,7 @@ pub(super) fn mismatched_copies(tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
             return;
         };
         let copy = serde_json::from_str::<Vec<ImageCopy>>(&copy);
-        if mismatched.len() < MOST + 1 && !copy.is_ok_and(|copy| copy == images) {
+        if mismatched.len() < MAX_FINDINGS + 1 && !copy.is_ok_and(|copy| copy == images) {
             mismatched.push(id);
         }
     };
@@ -128,7 +128,7 @@ pub(super) fn insert(
     tx: &mut Tx<'_>,
     product: ProductId,
     position: i64,
-    image: &Stored,
+    image: &UploadedImage,
 ) -> Result<()> {
     tx.execute(
         "INSERT INTO product_images

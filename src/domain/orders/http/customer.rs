@@ -25,7 +25,7 @@ use crate::{
     },
     infra::web::{
         extract::{Bearer, NoQuery, Path, Query, RawJson, empty_is_set, present},
-        idempotency::{self, Answer, IdempotencyKey},
+        idempotency::{self, IdempotencyKey, StoredResponse},
         respond,
     },
 };
@@ -61,7 +61,7 @@ pub(crate) async fn place_order(
     _: NoQuery,
     key: IdempotencyKey,
     request: Request,
-) -> Result<Answer> {
+) -> Result<StoredResponse> {
     let body = RawJson::<PlaceOrder>::optional(request).await?;
     let shop = Arc::clone(&app);
     app.db
@@ -82,10 +82,10 @@ pub(crate) async fn place_order(
         .await
 }
 
-fn created(order: &Order) -> Result<Answer> {
+fn created(order: &Order) -> Result<StoredResponse> {
     let location = format!("/api/v1/orders/{}", order.id);
     let body = respond::to_json(order)?;
-    Ok(Answer::new(StatusCode::CREATED, body).with_header(header::LOCATION, location))
+    Ok(StoredResponse::new(StatusCode::CREATED, body).with_header(header::LOCATION, location))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

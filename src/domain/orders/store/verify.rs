@@ -1,7 +1,7 @@
 //! Queries for orders that do not match their line items or payments.
 
 use crate::{
-    core::{error::Result, finding::ASKED, id::OrderId},
+    core::{error::Result, finding::FINDINGS_QUERY_LIMIT, id::OrderId},
     domain::orders::OrderNumber,
     infra::db::{Column, Row, Tx, params},
 };
@@ -69,7 +69,7 @@ where
     A: for<'a> Column<'a>,
     B: for<'a> Column<'a>,
 {
-    tx.all(sql, params![ASKED], |row: &Row<'_>| {
+    tx.all(sql, params![FINDINGS_QUERY_LIMIT], |row: &Row<'_>| {
         Ok(Mismatch {
             id: row.get(0)?,
             number: OrderNumber::stored(row.get(1)?),

@@ -216,7 +216,7 @@ pub(in crate::domain::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
         params![Outcome::Captured.as_str(), Outcome::Duplicate.as_str()],
     )?;
     let (refunded, refunded_is_capped) = sum(tx, refunded, &[])?;
-    let (unmatched, unmatched_is_capped) = sum(tx, unmatched, params![from, to, Money::MOST])?;
+    let (unmatched, unmatched_is_capped) = sum(tx, unmatched, params![from, to, Money::MAX])?;
     Ok(Totals {
         captured,
         refunded,

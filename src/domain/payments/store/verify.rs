@@ -1,7 +1,7 @@
 //! Queries for payments that do not match their refunds or the provider's events.
 
 use crate::{
-    core::{error::Result, finding::ASKED, id::OrderId},
+    core::{error::Result, finding::FINDINGS_QUERY_LIMIT, id::OrderId},
     domain::payments::{Mismatch, Outcome},
     infra::db::{Tx, params},
 };
@@ -19,7 +19,7 @@ pub(in crate::domain::payments) fn over_refunded(
          ) r ON r.order_id = p.order_id
          WHERE r.back > CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END
          ORDER BY p.order_id LIMIT ?1",
-        params![ASKED],
+        params![FINDINGS_QUERY_LIMIT],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )
 }
@@ -55,7 +55,7 @@ pub(in crate::domain::payments) fn captures_mismatched(
                  AND coalesce(e.transaction_id, '') = coalesce(p.transaction_id, '-'))
              ELSE p.transaction_id IS NOT NULL OR e.captures IS NOT NULL END
          ORDER BY p.order_id LIMIT ?1",
-        params![ASKED],
+        params![FINDINGS_QUERY_LIMIT],
         |row| {
             Ok(CaptureMismatch {
                 order: row.get(0)?,
@@ -84,7 +84,7 @@ pub(in crate::domain::payments) fn refund_status_mismatched(
          WHERE CASE WHEN p.status = 'REFUNDED' THEN coalesce(r.back, 0) <> p.amount
              ELSE r.back = p.amount END
          ORDER BY p.order_id LIMIT ?1",
-        params![ASKED],
+        params![FINDINGS_QUERY_LIMIT],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )
 }
@@ -110,7 +110,7 @@ pub(in crate::domain::payments) fn unrefunded_duplicates(
         params![
             Outcome::Duplicate.as_str(),
             Outcome::Unmatched(Mismatch::AlreadyPaid).as_str(),
-            ASKED
+            FINDINGS_QUERY_LIMIT
         ],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )

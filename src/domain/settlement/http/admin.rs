@@ -17,7 +17,7 @@ use crate::{
     },
     infra::web::{
         extract::{NoQuery, Path, RawJson, present},
-        idempotency::{self, Answer, IdempotencyKey},
+        idempotency::{self, IdempotencyKey, StoredResponse},
         respond,
     },
 };
@@ -60,7 +60,7 @@ pub(crate) async fn refund_order(
     _: NoQuery,
     key: IdempotencyKey,
     request: Request,
-) -> Result<Answer> {
+) -> Result<StoredResponse> {
     let body = RawJson::<RefundOrder>::optional(request).await?;
     let shop = Arc::clone(&app);
     app.db
@@ -69,7 +69,10 @@ pub(crate) async fn refund_order(
             idempotency::once(tx, &key, admin.user, &body.raw, |tx| {
                 let RefundOrder { amount, restock } = body.value;
                 let order = settlement::refund(tx, &shop, id, amount, restock)?;
-                Ok(Answer::new(StatusCode::OK, respond::to_json(&order)?))
+                Ok(StoredResponse::new(
+                    StatusCode::OK,
+                    respond::to_json(&order)?,
+                ))
             })
         })
         .await

@@ -29,20 +29,34 @@ impl Postgres {
     pub fn open(target: Target, options: Options) -> Result<Postgres> {
         let committed = Arc::new(Notify::new());
         let target = Arc::new(target);
-        let publisher =
-            Publisher::start(Arc::clone(&target), options.folder, Arc::clone(&committed))?;
+        let publisher = Publisher::start(
+            Arc::clone(&target),
+            options.image_folder,
+            Arc::clone(&committed),
+        )?;
         let pool = |name, size, statement_timeout, is_keyed| {
             let settings = ConnectionSettings {
                 target: Arc::clone(&target),
                 statement_timeout,
-                lock_timeout: options.busy,
+                lock_timeout: options.lock_timeout,
                 is_keyed,
             };
-            WorkerPool::start(name, size, options.queue, settings, publisher.unsequenced())
+            WorkerPool::start(
+                name,
+                size,
+                options.queue_capacity,
+                settings,
+                publisher.unsequenced(),
+            )
         };
         Ok(Postgres {
             workers: pool("database", options.readers, STATEMENT_TIMEOUT, true)?,
-            long_readers: pool("long read", options.scanners, options.scan, false)?,
+            long_readers: pool(
+                "long read",
+                options.long_readers,
+                options.long_read_timeout,
+                false,
+            )?,
             publisher,
             committed,
         })

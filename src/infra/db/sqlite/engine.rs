@@ -38,9 +38,9 @@ impl Sqlite {
     /// Opens the file, which [`crate::infra::db::migrate`] must have migrated.
     pub fn open(path: &Path, options: Options) -> Result<Sqlite> {
         let committed = Arc::new(Notify::new());
-        let connection = open(path, options.busy, Mode::ReadWrite)?;
+        let connection = open(path, options.lock_timeout, Mode::ReadWrite)?;
         connection
-            .pragma_update(None, "cache_size", -options.cache)
+            .pragma_update(None, "cache_size", -options.writer_cache_kib)
             .map_err(failure)?;
         // Only the checkpointer runs checkpoints.
         connection
@@ -48,8 +48,8 @@ impl Sqlite {
             .map_err(failure)?;
         let failed = CancellationToken::new();
         let checkpointer = Checkpointer::start(
-            open(path, options.busy, Mode::ReadWrite)?,
-            options.log,
+            open(path, options.lock_timeout, Mode::ReadWrite)?,
+            options.checkpoint_pages,
             failed.clone(),
         )?;
         let writer = Writer::start(
@@ -60,9 +60,9 @@ impl Sqlite {
             failed.clone(),
         )?;
         Ok(Sqlite {
-            readers: reader_pool(path, options.busy, options.readers),
-            long_readers: reader_pool(path, options.busy, options.scanners),
-            long_read_timeout: options.scan,
+            readers: reader_pool(path, options.lock_timeout, options.readers),
+            long_readers: reader_pool(path, options.lock_timeout, options.long_readers),
+            long_read_timeout: options.long_read_timeout,
             writer,
             committed,
             failed,

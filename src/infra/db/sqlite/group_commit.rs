@@ -108,7 +108,7 @@ impl<'c> GroupCommit<'c> {
                 Attempt::CommitFailed(error) | Attempt::BeginFailed(error) => {
                     tracing::error!(?error, operations = batch.len(), "batch of writes failed");
                     for operation in batch {
-                        operation.refuse(error.retold());
+                        operation.refuse(error.without_source());
                     }
                     return false;
                 }
@@ -134,7 +134,7 @@ impl<'c> GroupCommit<'c> {
             );
         }
         for operation in timed_out {
-            operation.refuse(error.retold());
+            operation.refuse(error.without_source());
         }
         others
     }

@@ -46,9 +46,9 @@ impl Writer {
         committed: Arc<Notify>,
         failed: CancellationToken,
     ) -> Result<Writer> {
-        let (queue, receiver) = Queue::new(options.queue);
+        let (queue, receiver) = Queue::new(options.queue_capacity);
         let runtime = Handle::try_current().ok();
-        let lock_timeout = options.busy;
+        let lock_timeout = options.lock_timeout;
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {

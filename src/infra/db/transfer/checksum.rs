@@ -10,7 +10,7 @@ use crate::{
 
 /// The row count and checksum of a copied table.
 #[derive(Debug, serde::Serialize)]
-pub struct Moved {
+pub struct CopiedTable {
     pub table: String,
     pub rows: u64,
     /// SHA-256 over the rows in primary-key order; equal in source and target.
@@ -22,7 +22,7 @@ pub(super) fn checksum(
     connection: &mut dyn Connection,
     table: &Table,
     each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
-) -> Result<Moved> {
+) -> Result<CopiedTable> {
     let sql = format!(
         "SELECT {} FROM {} ORDER BY {}",
         table.columns.join(", "),
@@ -38,7 +38,7 @@ pub(super) fn checksum(
         each(row)?;
         Ok(true)
     })?;
-    Ok(Moved {
+    Ok(CopiedTable {
         table: table.name.clone(),
         rows,
         sha256: hex::encode(hasher.finalize()),

@@ -2,7 +2,7 @@
 
 use super::{
     batch::Batch,
-    checksum::{Moved, checksum},
+    checksum::{CopiedTable, checksum},
     endpoint::{Endpoint, Role},
     schema::{self, Table},
 };
@@ -13,7 +13,7 @@ use crate::{
 
 /// Values that belong to a database but are stored outside it, on one engine or both: secrets and image
 /// files.
-pub struct Beside<'a> {
+pub struct ExternalData<'a> {
     /// Settings that the source stores in files. They are inserted into the target's `settings` table.
     pub add: Vec<(&'static str, String)>,
     /// Settings that neither database stores. They are passed to `keep` before the commit.
@@ -39,7 +39,7 @@ pub struct Files<'a> {
 }
 
 /// Calls `each` with the name of every file of the database, in one snapshot. Blocks.
-pub fn each_file(
+pub fn for_each_file(
     from: &Location,
     files: Files<'_>,
     each: &mut dyn FnMut(&str) -> Result<()>,
@@ -67,9 +67,9 @@ pub fn each_file(
 pub fn transfer(
     from: &Location,
     to: &Location,
-    external: Beside<'_>,
+    external: ExternalData<'_>,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<Moved>> {
+) -> Result<Vec<CopiedTable>> {
     let tables = schema::tables()?;
     let mut source = Endpoint::open(from, Role::Source)?;
     let mut target = Endpoint::open(to, Role::Target)?;
@@ -91,9 +91,9 @@ fn copy(
     tables: &[Table],
     source: &mut Endpoint,
     target: &mut Endpoint,
-    mut external: Beside<'_>,
+    mut external: ExternalData<'_>,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<Moved>> {
+) -> Result<Vec<CopiedTable>> {
     for table in tables {
         if has_data(target.connection(), table)? {
             return Err(Error::unavailable(format!(
@@ -151,7 +151,7 @@ fn copy(
     Ok(moved)
 }
 
-fn move_secrets(target: &mut dyn Connection, external: &mut Beside<'_>) -> Result<()> {
+fn move_secrets(target: &mut dyn Connection, external: &mut ExternalData<'_>) -> Result<()> {
     for (name, value) in &external.add {
         target.execute(
             Sql::from(

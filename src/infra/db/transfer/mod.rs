@@ -11,6 +11,6 @@ mod endpoint;
 mod schema;
 
 pub use self::{
-    checksum::Moved,
-    copy::{Beside, Files, each_file, transfer},
+    checksum::CopiedTable,
+    copy::{ExternalData, Files, for_each_file, transfer},
 };

@@ -15,7 +15,7 @@ use http::HeaderMap;
 pub use self::{
     error::GatewayError,
     event::{EventKind, GatewayEvent, ReportedPayment, ReportedRefund},
-    mock::{Mock, Played, SimulatedPayment, Visit, Webhook},
+    mock::{CheckoutResult, Mock, SimulatedCheckout, SimulatedPayment, Webhook},
     razorpay::Razorpay,
     request::{
         GatewayPayment, GatewayPaymentStatus, GatewayRefund, GatewayRefundStatus, OrderRequest,

@@ -12,7 +12,7 @@ use crate::{
 
 /// A customer at the provider's checkout, and how the webhooks arrive.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Visit {
+pub struct SimulatedCheckout {
     /// The payment fails.
     pub fails: bool,
     /// A first attempt fails before the one that pays.
@@ -32,14 +32,14 @@ pub struct Webhook {
 
 /// The result of a simulated checkout.
 #[derive(Debug, Clone)]
-pub struct Played {
+pub struct CheckoutResult {
     /// The provider's id of the last payment.
     pub payment_id: String,
     /// In order of arrival.
     pub webhooks: Vec<Webhook>,
 }
 
-impl Visit {
+impl SimulatedCheckout {
     /// Writes the payments to the provider's record. Like Razorpay, sends `payment.failed` for a failed payment,
     /// and both `payment.captured` and `order.paid` for a captured one.
     pub fn play(
@@ -48,7 +48,7 @@ impl Visit {
         order_id: &str,
         amount: Money,
         currency: &str,
-    ) -> Result<Played> {
+    ) -> Result<CheckoutResult> {
         let payment = |fails| SimulatedPayment {
             order_id,
             amount,
@@ -78,7 +78,7 @@ impl Visit {
         Ok(self.result(&captured, webhooks))
     }
 
-    fn result(self, last: &Value, mut webhooks: Vec<Webhook>) -> Played {
+    fn result(self, last: &Value, mut webhooks: Vec<Webhook>) -> CheckoutResult {
         if self.is_reordered {
             webhooks.reverse();
         }
@@ -86,7 +86,7 @@ impl Visit {
         for _ in 0..self.duplicates {
             webhooks.extend_from_slice(&once);
         }
-        Played {
+        CheckoutResult {
             payment_id: last["id"].as_str().unwrap_or_default().to_owned(),
             webhooks,
         }

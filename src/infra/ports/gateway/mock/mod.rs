@@ -9,7 +9,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-pub use self::checkout::{Played, Visit, Webhook};
+pub use self::checkout::{CheckoutResult, SimulatedCheckout, Webhook};
 use super::{
     Gateway, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund, GatewayRefundStatus,
     OrderRequest, RefundRequest, razorpay::webhook,
