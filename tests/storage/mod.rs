@@ -1,6 +1,7 @@
 //! The guarantees of the storage layer, on both engines.
 
 mod model;
+mod pipeline;
 mod writer;
 
 use std::{sync::Arc, time::Duration};

@@ -3,14 +3,31 @@
 use super::{session::CurrentUser, store, user::Role};
 use crate::{
     core::error::{Error, Kind, Result},
-    infra::{db::Tx, web::token::Claims},
+    infra::{
+        db::{Queued, Tx},
+        web::token::Claims,
+    },
 };
 
 /// Returns the user of an access token and locks the account and its session until commit.
 ///
 /// Errors: `unauthorized` if the session has ended.
 pub fn authenticate(tx: &mut Tx<'_>, claims: &Claims) -> Result<CurrentUser> {
-    store::sessions::current_user(tx, claims.sid, claims.sub)?
+    let user = queue_authentication(tx, claims)?;
+    authenticated(tx, user)
+}
+
+/// Queues the query of [`authenticate`].
+pub fn queue_authentication(
+    tx: &mut Tx<'_>,
+    claims: &Claims,
+) -> Result<Queued<Option<CurrentUser>>> {
+    store::sessions::queue_current_user(tx, claims.sid, claims.sub)
+}
+
+/// Returns the user of a queued authentication. Errors: as [`authenticate`].
+pub fn authenticated(tx: &mut Tx<'_>, user: Queued<Option<CurrentUser>>) -> Result<CurrentUser> {
+    tx.get(user)?
         .ok_or_else(|| Error::unauthorized("this session has ended; sign in again"))
 }
 

@@ -1,6 +1,6 @@
 //! Accounts: registration, sign-in, sessions, roles, and verification of emails and phones.
 //!
-//! An access token is a JWT that names a session; [`authenticate`] checks it in the transaction of the
+//! An access token is a JWT that names a session; [`authenticate()`] checks it in the transaction of the
 //! request.
 
 mod attempt_limits;
@@ -28,18 +28,19 @@ mod verify_phone;
 
 pub use self::{
     attempt_limits::{ATTEMPT_LIMITS, AttemptLimit},
-    authenticate::{authenticate, require_admin},
+    authenticate::{authenticate, authenticated, queue_authentication, require_admin},
     cleanup::delete_expired,
     email::Email,
     email_links::{new_link, reset_link},
     link_purpose::LinkPurpose,
-    lookup::{address, all, disabled_at, has_admin, sessions, user_by_email, user_by_id},
+    lookup::{
+        address, all, disabled_at, has_admin, queue_address, sessions, user_by_email, user_by_id,
+    },
     password::{HashMemory, NewPassword, PasswordHash, hashing_slots},
     register::register,
     session::{CurrentUser, Session, SessionTokens},
     sign_in::{credentials, sign_in},
     sign_out::sign_out_everywhere,
-    store::sessions::ACTIVE_SESSION,
     update::{set_disabled, set_password, set_role},
     user::{NewUser, PersonName, Role, User},
 };

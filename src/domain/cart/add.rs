@@ -1,49 +1,54 @@
 //! Adds products to a cart.
 
 use super::{
-    Cart,
+    Cart, Line, QueuedLines,
     limits::{MAX_LINES, check_stock, check_total},
     line::oldest_first,
-    show::lines,
+    lines::queue_lines,
     store,
 };
 use crate::{
     app::App,
     core::{
         error::{Error, Result},
-        id::ProductId,
+        id::{ProductId, UserId},
         money::Quantity,
     },
-    domain::accounts::CurrentUser,
-    infra::{db::Tx, web::token::Claims},
+    domain::{accounts::CurrentUser, catalog},
+    infra::db::{Queued, Tx},
 };
 
-/// Adds to a product's quantity in a single statement (Postgres only), for the user in the claims. Returns
-/// `None` where that does not apply; the caller then runs [`add`].
-pub fn add_at_once(
-    tx: &mut Tx<'_>,
-    app: &App,
-    claims: &Claims,
+/// A product to add to a cart, and everything that adding it reads, queued.
+pub struct Addition {
     product: ProductId,
     quantity: Quantity,
-) -> Result<Option<Cart>> {
-    let lines = store::add_at_once(tx, app, claims, product, quantity)?;
-    lines
-        .map(|lines| Cart::new(app, oldest_first(lines)))
-        .transpose()
+    listed: Queued<Option<store::ListedRow>>,
+    lines: QueuedLines,
+}
+
+impl Addition {
+    /// Queues the queries. Queue them after the query that locks the user's row.
+    pub fn queue(
+        tx: &mut Tx<'_>,
+        user: UserId,
+        product: ProductId,
+        quantity: Quantity,
+    ) -> Result<Addition> {
+        Ok(Addition {
+            product,
+            quantity,
+            listed: store::queue_product(tx, product)?,
+            lines: queue_lines(tx, user)?,
+        })
+    }
 }
 
 /// Adds to a product's quantity in the cart.
 ///
 /// Errors: `not-found`; a field error of `quantity`, `productId` or `totalAmount`; `insufficient-stock`.
-pub fn add(
-    tx: &mut Tx<'_>,
-    app: &App,
-    user: CurrentUser,
-    product: ProductId,
-    quantity: Quantity,
-) -> Result<Cart> {
-    let mut lines = lines(tx, app, user.user)?;
+pub fn add(tx: &mut Tx<'_>, app: &App, user: CurrentUser, addition: Addition) -> Result<Cart> {
+    let (product, quantity) = (addition.product, addition.quantity);
+    let mut lines = addition.lines.get(tx, app)?;
     if let Some(line) = lines.iter_mut().find(|line| line.product == product) {
         let sum = Quantity::try_from(line.quantity.get() + quantity.get())
             .map_err(|e| Error::field("quantity", "out-of-range", format!("the sum {e}")))?;
@@ -57,8 +62,18 @@ pub fn add(
         let message = format!("a cart holds at most {MAX_LINES} products");
         return Err(Error::field("productId", "too-many-lines", message));
     }
-    let line =
-        store::new_line(tx, app, product, quantity)?.ok_or_else(|| Error::not_found("product"))?;
+    let listed = tx
+        .get(addition.listed)?
+        .ok_or_else(|| Error::not_found("product"))?;
+    let line = Line {
+        product,
+        name: listed.name,
+        price: listed.price,
+        stock: listed.stock,
+        quantity,
+        images: catalog::images(&listed.images, app)?,
+        added_at: tx.now(),
+    };
     check_stock(&line)?;
     lines.push(line);
     check_total(&lines)?;

@@ -3,7 +3,8 @@
 use super::{
     Cart,
     limits::{check_stock, check_total},
-    show::{lines, show},
+    lines::queue_lines,
+    show::show,
     store,
 };
 use crate::{
@@ -28,7 +29,7 @@ pub fn set(
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Cart> {
-    let mut lines = lines(tx, app, user.user)?;
+    let mut lines = queue_lines(tx, user.user)?.get(tx, app)?;
     let line = lines
         .iter_mut()
         .find(|line| line.product == product)

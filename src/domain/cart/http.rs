@@ -95,12 +95,10 @@ pub(crate) async fn add_to_cart(
     let cart = app
         .db
         .write("cart.add", move |tx| {
-            let (product, quantity) = (body.product_id, body.quantity);
-            if let Some(cart) = super::add_at_once(tx, &shop, &claims, product, quantity)? {
-                return Ok(cart);
-            }
-            let user = accounts::authenticate(tx, &claims)?;
-            super::add(tx, &shop, user, product, quantity)
+            let user = accounts::queue_authentication(tx, &claims)?;
+            let addition = super::Addition::queue(tx, claims.sub, body.product_id, body.quantity)?;
+            let user = accounts::authenticated(tx, user)?;
+            super::add(tx, &shop, user, addition)
         })
         .await?;
     respond::ok(&cart)

@@ -5,14 +5,16 @@ mod change;
 pub mod http;
 mod limits;
 mod line;
+mod lines;
 mod show;
 mod store;
 mod view;
 
 pub use self::{
-    add::{add, add_at_once},
+    add::{Addition, add},
     change::{clear, remove, set},
     line::{Line, total},
-    show::{lines_for_update, show},
+    lines::{QueuedLines, queue_lines_for_update},
+    show::show,
     view::{Cart, CartItem, CartProduct},
 };

@@ -6,7 +6,7 @@ use super::{
     get::{product, product_for_update},
     product::Product,
     search,
-    stock::{Cause, Delta, Line, Movement, insufficient, shortage},
+    stock::{Cause, Delta, Line, Movement, Taken, insufficient, shortage},
     store,
 };
 use crate::{
@@ -20,27 +20,21 @@ use crate::{
     infra::db::Tx,
 };
 
-/// Takes the stock of all lines, or of none. `lines` must be sorted by product id, so that concurrent orders
-/// cannot deadlock. Errors: `insufficient-stock`.
-pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line]) -> Result<()> {
+/// Takes the stock of all lines of an order. The products must have been read and locked in this transaction, in
+/// the order of their ids, so that concurrent orders cannot deadlock, and must have enough stock.
+pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Taken]) -> Result<()> {
+    store::take_stock(tx, lines)?;
     let mut changes = Vec::with_capacity(lines.len());
     let mut movements = Vec::with_capacity(lines.len());
-    for (index, (product, quantity)) in lines.iter().enumerate() {
-        let movement = Movement {
+    for line in lines {
+        let delta = -line.quantity.get();
+        let left = line.stock + delta;
+        reindex_if_sold_out(tx, line.product, left, delta)?;
+        movements.push(Movement {
             order: Some(order),
-            ..Movement::of(Cause::Order, *product, -quantity.get())
-        };
-        let Some(left) = add_stock(tx, *product, movement.delta)? else {
-            let available = store::stock(tx, *product)?.unwrap_or_default();
-            return Err(insufficient(vec![shortage(
-                format!("items[{index}].quantity"),
-                *product,
-                quantity.get(),
-                available,
-            )]));
-        };
-        movements.push(movement);
-        changes.push(StockChange::now(*product, left));
+            ..Movement::of(Cause::Order, line.product, delta)
+        });
+        changes.push(StockChange::now(line.product, left));
     }
     store::insert_movements(tx, &movements)?;
     tx.emit_stock(&changes)

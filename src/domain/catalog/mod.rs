@@ -33,7 +33,7 @@ pub use self::{
     manage_products::{create, create_all, delete, remove_image, update},
     product::{Changes, Description, NewProduct, Product, ProductName},
     reindex::{Reindexing, begin_reindex, finish_reindex, reindex_batch},
-    stock::{Cause, Delta, Line, Movement, Reason, insufficient, shortage},
+    stock::{Cause, Delta, Line, Movement, Reason, Taken, insufficient, shortage},
     verify::{repair, verify},
 };
 pub use self::{export::export, list::list, normalize::fold, search::merge_search_index};

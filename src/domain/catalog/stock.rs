@@ -114,6 +114,15 @@ short_texts! {
     Reason
 }
 
+/// What an order takes of a product.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    pub product: ProductId,
+    pub quantity: Quantity,
+    /// The stock before, at least the quantity.
+    pub stock: i64,
+}
+
 /// A product and how many units of it an order contains.
 pub type Line = (ProductId, Quantity);
 

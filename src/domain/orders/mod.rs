@@ -25,7 +25,7 @@ pub use self::{
     notifications::notify_refunded,
     number::OrderNumber,
     order::{Order, OrderItem, first_id},
-    place::{place, place_at_once},
+    place::place,
     status::{Actor, Status, TRANSITIONS, diagram},
     transition::{mark_refunded, transition},
     verify::verify,

@@ -1,60 +1,47 @@
 //! An order before it is written.
 
-use super::{Order, OrderItem, OrderNumber, Status};
+use super::{OrderNumber, store};
 use crate::{
     app::App,
     core::{
+        error::Result,
         id::{MailId, OrderId, UserId},
-        money::Money,
     },
-    domain::payments::{self, Payment},
-    infra::db::Tx,
+    domain::{
+        accounts, cart,
+        payments::{self, Payment},
+    },
+    infra::db::{Queued, Tx},
 };
 
-/// The identifiers of an order to place. They are generated before anything is read, so that the random
-/// numbers consumed do not depend on the outcome.
-#[derive(Debug)]
+/// The identifiers of an order to place, and everything that placing it reads, queued.
 pub struct NewOrder {
+    pub(super) user: UserId,
     pub(super) id: OrderId,
     pub(super) number: OrderNumber,
     pub(super) payment: Payment,
     /// The id of the confirmation email.
     pub(super) mail: MailId,
+    /// The customer's email address and name.
+    pub(super) recipient: Queued<Option<(String, String)>>,
+    pub(super) number_taken_by: Queued<Option<OrderId>>,
+    pub(super) lines: cart::QueuedLines,
 }
 
 impl NewOrder {
-    pub fn new(tx: &Tx<'_>, app: &App) -> NewOrder {
+    /// Generates the identifiers and queues the queries. Queue them after the query that locks the user's row.
+    pub fn queue(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<NewOrder> {
         let id = tx.id();
-        NewOrder {
+        let number = OrderNumber::random(tx.rng());
+        Ok(NewOrder {
+            user,
             id,
-            number: OrderNumber::random(tx.rng()),
             payment: payments::draft(tx, app, id),
             mail: tx.id(),
-        }
-    }
-
-    pub(super) fn into_order(
-        self,
-        tx: &Tx<'_>,
-        app: &App,
-        user: UserId,
-        items: Vec<OrderItem>,
-        total: Money,
-    ) -> Order {
-        Order {
-            id: self.id,
-            number: self.number,
-            user_id: user,
-            status: Status::Pending,
-            items,
-            total_amount: total,
-            currency: app.config.currency.code(),
-            payment: Payment {
-                amount: total,
-                ..self.payment
-            },
-            created_at: tx.now(),
-            updated_at: tx.now(),
-        }
+            recipient: accounts::queue_address(tx, user)?,
+            number_taken_by: store::queue_id_by_number(tx, &number)?,
+            lines: cart::queue_lines_for_update(tx, user)?,
+            number,
+        })
     }
 }

@@ -13,9 +13,6 @@ use crate::{
     infra::db::Tx,
 };
 
-/// The template of the confirmation email.
-pub(super) const PLACED: &str = "order-placed";
-
 /// An email about an order.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum OrderEmail {
@@ -67,7 +64,7 @@ impl OrderEmail {
 
     fn template(self) -> &'static str {
         match self {
-            OrderEmail::Placed(_) => PLACED,
+            OrderEmail::Placed(_) => "order-placed",
             OrderEmail::Paid => "order-paid",
             OrderEmail::Shipped => "order-shipped",
             OrderEmail::Delivered => "order-delivered",
@@ -83,22 +80,33 @@ impl OrderEmail {
         order: &Order,
         amount: Option<Money>,
     ) -> Result<()> {
-        let (email, name) = accounts::address(tx, order.user_id)?;
+        let recipient = accounts::address(tx, order.user_id)?;
+        self.enqueue_to(tx, &recipient, order, amount)
+    }
+
+    /// Like [`OrderEmail::enqueue`], to an email address and name that were read before.
+    pub(super) fn enqueue_to(
+        self,
+        tx: &mut Tx<'_>,
+        (email, name): &(String, String),
+        order: &Order,
+        amount: Option<Money>,
+    ) -> Result<()> {
         let items = order.items.iter().map(|item| Item {
             name: &item.name,
             quantity: item.quantity,
             line_total: item.line_total,
         });
         let data = Data {
-            name: &name,
+            name,
             number: &order.number,
             items: items.collect(),
             total: order.total_amount,
             amount,
         };
         match self {
-            OrderEmail::Placed(id) => tx.mail_with_id(id, &email, self.template(), &data),
-            _ => tx.mail(&email, self.template(), &data),
+            OrderEmail::Placed(id) => tx.mail_with_id(id, email, self.template(), &data),
+            _ => tx.mail(email, self.template(), &data),
         }
     }
 }

@@ -1,32 +1,19 @@
 //! Checkout: turns a cart into an order, all or nothing.
 
-use super::{NewOrder, Order, OrderItem, notifications::OrderEmail, store};
+use super::{NewOrder, Order, OrderItem, Status, notifications::OrderEmail, store};
 use crate::{
     app::App,
     core::{
         error::{Error, Field, Result},
-        id::UserId,
         money::{MAX_AMOUNT, Money},
     },
-    domain::{cart, catalog, payments},
-    infra::{db::Tx, web::token::Claims},
+    domain::{
+        cart,
+        catalog::{self, Taken},
+        payments::{self, Payment},
+    },
+    infra::db::Tx,
 };
-
-/// Places an order in a single statement (Postgres only), for the user in the claims. Returns the new order's
-/// identifiers unused where that does not apply; the caller then runs [`place`].
-pub fn place_at_once(
-    tx: &mut Tx<'_>,
-    app: &App,
-    claims: &Claims,
-    new: NewOrder,
-    expected_total: Option<Money>,
-) -> Result<Result<Order, NewOrder>> {
-    let min_amount = app.gateway.min_amount();
-    match store::place_at_once(tx, claims, &new, expected_total, min_amount)? {
-        None => Ok(Err(new)),
-        Some((items, total)) => Ok(Ok(new.into_order(tx, app, claims.sub, items, total))),
-    }
-}
 
 /// Places an order for everything in the customer's cart: takes the stock, writes order, line items and
 /// payment, empties the cart and queues the confirmation email.
@@ -35,46 +22,66 @@ pub fn place_at_once(
 pub fn place(
     tx: &mut Tx<'_>,
     app: &App,
-    user: UserId,
-    mut new: NewOrder,
+    new: NewOrder,
     expected_total: Option<Money>,
 ) -> Result<Order> {
-    let mut lines = cart::lines_for_update(tx, app, user)?;
+    let mut lines = new.lines.get(tx, app)?;
     let total = check_total(&lines, expected_total)?;
     payments::check_amount(app, total)?;
-    // Checked before anything is written. The UPDATE of the stock has a guard of its own.
     let short = short_lines(&lines);
     if !short.is_empty() {
         return Err(catalog::insufficient(short));
     }
     lines.sort_by_key(|line| line.product);
+    let number = match tx.get(new.number_taken_by)? {
+        None => new.number,
+        Some(_) => store::unused_number(tx)?,
+    };
+    let recipient = tx
+        .get(new.recipient)?
+        .ok_or_else(|| Error::not_found("account"))?;
 
-    new.number = store::insert(tx, &new, user, total)?;
-    new.payment.amount = total;
-    let items = lines
-        .iter()
-        .map(|line| {
-            Ok(OrderItem {
-                product_id: line.product,
-                name: line.name.clone(),
-                price: line.price,
-                quantity: line.quantity,
-                line_total: line.price.times(line.quantity)?,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    store::insert_items(tx, new.id, &items)?;
-    payments::open(tx, &new.payment)?;
-    cart::clear(tx, user)?;
-    let taken: Vec<_> = lines
-        .iter()
-        .map(|line| (line.product, line.quantity))
-        .collect();
-    catalog::take_stock(tx, new.id, &taken)?;
-    let mail = new.mail;
-    let order = new.into_order(tx, app, user, items, total);
-    OrderEmail::Placed(mail).enqueue(tx, &order, None)?;
+    let order = Order {
+        id: new.id,
+        number,
+        user_id: new.user,
+        status: Status::Pending,
+        items: lines.iter().map(order_item).collect::<Result<_>>()?,
+        total_amount: total,
+        currency: app.config.currency.code(),
+        payment: Payment {
+            amount: total,
+            ..new.payment
+        },
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::insert(tx, &order)?;
+    store::insert_items(tx, order.id, &order.items)?;
+    payments::open(tx, &order.payment)?;
+    cart::clear(tx, order.user_id)?;
+    let taken: Vec<_> = lines.iter().map(taken).collect();
+    catalog::take_stock(tx, order.id, &taken)?;
+    OrderEmail::Placed(new.mail).enqueue_to(tx, &recipient, &order, None)?;
     Ok(order)
+}
+
+fn order_item(line: &cart::Line) -> Result<OrderItem> {
+    Ok(OrderItem {
+        product_id: line.product,
+        name: line.name.clone(),
+        price: line.price,
+        quantity: line.quantity,
+        line_total: line.price.times(line.quantity)?,
+    })
+}
+
+fn taken(line: &cart::Line) -> Taken {
+    Taken {
+        product: line.product,
+        quantity: line.quantity,
+        stock: line.stock,
+    }
 }
 
 fn check_total(lines: &[cart::Line], expected: Option<Money>) -> Result<Money> {

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Operation, Row, Sql, Value};
-use crate::core::error::Result;
+use crate::core::error::{Error, Result};
 
 /// The access mode of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,15 @@ pub(crate) trait Backend: Send + Sync + 'static {
     }
 }
 
+/// How many rows a queued statement must change, and the error if it changes another number.
+pub(crate) struct Expected {
+    pub(crate) rows: u64,
+    pub(crate) otherwise: Box<dyn FnOnce() -> Error + Send>,
+}
+
+/// Identifies a queued query within its transaction.
+pub(crate) type Ticket = u64;
+
 /// A connection with an open transaction.
 pub(crate) trait Connection {
     /// Runs a statement. Returns the number of changed rows.
@@ -61,15 +70,34 @@ pub(crate) trait Connection {
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<()>;
 
-    /// See [`super::Tx::at_once`]. Returns whether the statement returned rows; always `false` on an engine
-    /// without network round trips.
-    fn at_once(
+    /// See [`super::Tx::expect`] and [`super::Tx::queue_execute`]. An engine in this process runs the
+    /// statement immediately.
+    fn queue_execute(
         &mut self,
-        _sql: &str,
-        _args: &[Value<'_>],
-        _each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
-    ) -> Result<bool> {
-        Ok(false)
+        sql: Sql<'_>,
+        args: &[Value<'_>],
+        expected: Option<Expected>,
+    ) -> Result<()> {
+        let rows = self.execute(sql, args)?;
+        match expected {
+            Some(expected) if expected.rows != rows => Err((expected.otherwise)()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Queues a query. Returns `None` if the engine does not pipeline; then the caller must run the query by
+    /// [`Connection::query`].
+    fn queue_query(&mut self, _sql: Sql<'_>, _args: &[Value<'_>]) -> Result<Option<Ticket>> {
+        Ok(None)
+    }
+
+    /// Calls `each` for every row of a queued query until it returns `false`.
+    fn receive(
+        &mut self,
+        _ticket: Ticket,
+        _each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        Err(Error::internal("no query was queued"))
     }
 
     /// See [`super::Tx::is_single_writer`].

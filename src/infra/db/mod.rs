@@ -38,9 +38,8 @@ mod tx;
 mod value;
 
 pub(crate) use self::{
-    backend::{Access, Backend, Connection},
+    backend::{Access, Backend, Connection, Expected, Ticket},
     operation::Operation,
-    tx::UNSEQUENCED_EVENTS,
     value::Cells,
 };
 pub use self::{
@@ -53,6 +52,6 @@ pub use self::{
     sql::{Sql, placeholders},
     sqlite::Sqlite,
     timers::try_claim_timer,
-    tx::{Tx, ping},
+    tx::{Queued, Tx, ping},
     value::{Cell, Column, Row, Value, params},
 };

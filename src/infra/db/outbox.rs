@@ -68,13 +68,14 @@ impl Tx<'_> {
         let data = serde_json::to_string(data).map_err(Error::internal)?;
         let (purpose, user) = link.unzip();
         let now = self.now();
-        self.execute(
+        self.expect(
             "INSERT INTO outbox (id, recipient, template, data, link_purpose, link_user_id, state,
                                  tries, since, due_at, created_at)
              VALUES (?1, ?2, ?3, ?4, ?6, ?7, 'waiting', 0, ?5, ?5, ?5)",
             params![id, to, template, &data, now, purpose, user],
-        )?;
-        Ok(())
+            1,
+            || Error::internal("an email was not queued"),
+        )
     }
 
     /// Discards all further emails of this transaction. For seed data, whose users are fictional.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Connection, Row, Sql, Value};
+use super::{Connection, Expected, Row, Sql, Ticket, Value};
 use crate::{
     core::{
         clock::Timestamp,
@@ -13,9 +13,15 @@ use crate::{
     infra::db::params,
 };
 
-/// The INSERT of an event without a sequence number (Postgres). `changes` is a JSON array of
-/// [`StockChange`]. The publisher assigns the number after the commit.
-pub(crate) const UNSEQUENCED_EVENTS: &str = "INSERT INTO fresh_events (at, changes)";
+/// A query whose result is read by [`Tx::get`]. On `Postgres` it shares a round trip with what follows.
+pub struct Queued<T>(Source<T>);
+
+enum Source<T> {
+    Ready(T),
+    Ticket(Ticket, Collect<T>),
+}
+
+type Collect<T> = Box<dyn FnOnce(&mut dyn Connection, Ticket) -> Result<T>>;
 
 /// An open transaction. It commits if the operation returns `Ok` and rolls back if it returns `Err`.
 pub struct Tx<'a> {
@@ -97,28 +103,80 @@ impl<'a> Tx<'a> {
             .query(sql.into(), args, &mut |row| each(row).map(|()| true))
     }
 
-    /// Runs the whole operation as a single autocommit statement to save round trips (Postgres only).
+    /// Runs a statement that must change `rows` rows. Otherwise the operation fails with the given error.
     ///
-    /// The statement must return rows if it wrote, and no row if it wrote nothing. `emits` states whether it
-    /// also inserted events.
-    ///
-    /// - `Some(rows)`: the statement has committed. The operation must not run further statements.
-    /// - `None`: nothing was written, because the statement returned no row, another statement ran before, or
-    ///   the engine is `SQLite`. The operation must run its normal statements.
-    pub fn at_once<T>(
+    /// On Postgres the statement is queued: it is sent with the next statement that returns something, or before
+    /// COMMIT, and checked then. If several fail, the error is that of the first. The transaction commits only if
+    /// all of them succeeded.
+    pub fn expect<'s>(
         &mut self,
-        postgres: &str,
+        sql: impl Into<Sql<'s>>,
         args: &[Value<'_>],
-        emits: bool,
-        read: impl Fn(&Row<'_>) -> Result<T>,
-    ) -> Result<Option<Vec<T>>> {
-        let mut rows = Vec::new();
-        let done = self.connection.at_once(postgres, args, &mut |row| {
-            rows.push(read(row)?);
-            Ok(())
-        })?;
-        self.emitted |= done && emits;
-        Ok(done.then_some(rows))
+        rows: usize,
+        otherwise: impl FnOnce() -> Error + Send + 'static,
+    ) -> Result<()> {
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        let otherwise = Box::new(otherwise);
+        let expected = Expected { rows, otherwise };
+        self.connection
+            .queue_execute(sql.into(), args, Some(expected))
+    }
+
+    /// Like [`Tx::expect`], for any number of rows.
+    pub fn queue_execute<'s>(&mut self, sql: impl Into<Sql<'s>>, args: &[Value<'_>]) -> Result<()> {
+        self.connection.queue_execute(sql.into(), args, None)
+    }
+
+    /// Queues a query for its first row.
+    pub fn queue_one<'s, T: 'static>(
+        &mut self,
+        sql: impl Into<Sql<'s>>,
+        args: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T> + 'static,
+    ) -> Result<Queued<Option<T>>> {
+        let sql = sql.into();
+        let Some(ticket) = self.connection.queue_query(sql, args)? else {
+            return Ok(Queued(Source::Ready(self.one(sql, args, read)?)));
+        };
+        let collect: Collect<Option<T>> = Box::new(move |connection, ticket| {
+            let mut found = None;
+            connection.receive(ticket, &mut |row| {
+                found = Some(read(row)?);
+                Ok(false)
+            })?;
+            Ok(found)
+        });
+        Ok(Queued(Source::Ticket(ticket, collect)))
+    }
+
+    /// Queues a query for all of its rows.
+    pub fn queue_all<'s, T: 'static>(
+        &mut self,
+        sql: impl Into<Sql<'s>>,
+        args: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T> + 'static,
+    ) -> Result<Queued<Vec<T>>> {
+        let sql = sql.into();
+        let Some(ticket) = self.connection.queue_query(sql, args)? else {
+            return Ok(Queued(Source::Ready(self.all(sql, args, read)?)));
+        };
+        let collect: Collect<Vec<T>> = Box::new(move |connection, ticket| {
+            let mut rows = Vec::new();
+            connection.receive(ticket, &mut |row| {
+                rows.push(read(row)?);
+                Ok(true)
+            })?;
+            Ok(rows)
+        });
+        Ok(Queued(Source::Ticket(ticket, collect)))
+    }
+
+    /// Returns the result of a queued query.
+    pub fn get<T>(&mut self, queued: Queued<T>) -> Result<T> {
+        match queued.0 {
+            Source::Ready(result) => Ok(result),
+            Source::Ticket(ticket, collect) => collect(self.connection, ticket),
+        }
     }
 
     /// Inserts an event in this transaction. Listeners receive it after the commit, in commit order.
@@ -130,13 +188,15 @@ impl<'a> Tx<'a> {
         // SQLite's single writer assigns the sequence number here. Clean-up keeps the newest row, so the
         // numbers never restart. On Postgres, where transactions write concurrently, the publisher assigns
         // the number after the commit.
-        self.execute(
+        self.expect(
             Sql::either(
                 "INSERT INTO events (seq, at, changes)
                  VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)",
-                &format!("{UNSEQUENCED_EVENTS} VALUES (?1, ?2)"),
+                "INSERT INTO fresh_events (at, changes) VALUES (?1, ?2)",
             ),
             params![self.now, &body],
+            1,
+            || Error::internal("an event was not inserted"),
         )?;
         self.emitted = true;
         Ok(())

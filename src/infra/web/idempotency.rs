@@ -19,7 +19,7 @@ use crate::{
         error::{Error, Kind, Result},
         id::UserId,
     },
-    infra::db::{Tx, params},
+    infra::db::{Queued, Tx, params},
 };
 
 /// How long a stored response is replayed.
@@ -33,13 +33,6 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 pub struct IdempotencyKey {
     key: Option<String>,
     route: String,
-}
-
-impl IdempotencyKey {
-    /// Returns whether the request has no key.
-    pub fn is_none(&self) -> bool {
-        self.key.is_none()
-    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
@@ -150,68 +143,107 @@ impl IntoResponse for StoredResponse {
     }
 }
 
+/// A row of `idempotency_keys`.
+struct KeyRow {
+    body_hash: Vec<u8>,
+    status: i64,
+    headers: String,
+    body: Vec<u8>,
+}
+
+/// A queued query for the response that is stored under a key.
+pub struct Lookup(Option<Queued<Option<KeyRow>>>);
+
+impl IdempotencyKey {
+    /// Queues the query for the stored response. Queue it after the query that locks the user's row: a
+    /// concurrent request with the same key waits there for the first transaction.
+    pub fn look_up(&self, tx: &mut Tx<'_>, user: UserId) -> Result<Lookup> {
+        let Some(key) = &self.key else {
+            return Ok(Lookup(None));
+        };
+        let expired_before = expiry_limit(tx);
+        let row = tx.queue_one(
+            "SELECT body_hash, status, headers, body FROM idempotency_keys
+             WHERE user_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4",
+            params![user, &self.route, key, expired_before],
+            |row| {
+                Ok(KeyRow {
+                    body_hash: row.get(0)?,
+                    status: row.get(1)?,
+                    headers: row.get(2)?,
+                    body: row.get(3)?,
+                })
+            },
+        )?;
+        Ok(Lookup(Some(row)))
+    }
+
+    /// Replays the stored response, or runs `work` and stores its response.
+    ///
+    /// Errors: those of `work`; `idempotency-key-reused` if the key was used with another body.
+    pub fn replay_or(
+        &self,
+        tx: &mut Tx<'_>,
+        lookup: Lookup,
+        user: UserId,
+        body: &[u8],
+        work: impl FnOnce(&mut Tx<'_>) -> Result<StoredResponse>,
+    ) -> Result<StoredResponse> {
+        let (Some(key), Some(row)) = (&self.key, lookup.0) else {
+            return work(tx);
+        };
+        let hash = Sha256::digest(body);
+        if let Some(row) = tx.get(row)? {
+            if row.body_hash != hash.as_slice() {
+                let detail = "this `Idempotency-Key` was used with a different body; use a new key";
+                return Err(Error::new(Kind::Invalid("idempotency-key-reused"), detail));
+            }
+            return replay(row);
+        }
+        let response = work(tx)?;
+        let headers: Vec<_> = response
+            .headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let headers = serde_json::to_string(&headers).map_err(Error::internal)?;
+        tx.expect(
+            "INSERT INTO idempotency_keys
+                 (user_id, route, key, body_hash, status, headers, body, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (user_id, route, key) DO UPDATE
+             SET body_hash = excluded.body_hash, status = excluded.status,
+                 headers = excluded.headers, body = excluded.body, created_at = excluded.created_at",
+            params![
+                user,
+                &self.route,
+                key,
+                hash.as_slice(),
+                i64::from(response.status.as_u16()),
+                &headers,
+                response.body.as_ref(),
+                tx.now()
+            ],
+            1,
+            || Error::internal("the response to an idempotent request was not stored"),
+        )?;
+        Ok(response)
+    }
+}
+
 /// Runs `work` once for each key of a user and route, and replays its response to later requests. A
 /// concurrent request with the same key waits for the first transaction.
 ///
-/// Errors: those of `work`; `idempotency-key-reused` if the key was used with another body.
+/// Errors: as [`IdempotencyKey::replay_or`].
 pub fn once(
     tx: &mut Tx<'_>,
-    request: &IdempotencyKey,
+    key: &IdempotencyKey,
     user: UserId,
     body: &[u8],
     work: impl FnOnce(&mut Tx<'_>) -> Result<StoredResponse>,
 ) -> Result<StoredResponse> {
-    let Some(key) = &request.key else {
-        return work(tx);
-    };
-    let hash = Sha256::digest(body);
-    let expired_before = expiry_limit(tx);
-    let stored = tx.one(
-        "SELECT body_hash, status, headers, body FROM idempotency_keys
-         WHERE user_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4",
-        params![user, &request.route, key, expired_before],
-        |row| {
-            Ok((
-                row.get::<Vec<u8>>(0)?,
-                row.get::<i64>(1)?,
-                row.get::<String>(2)?,
-                row.get::<Vec<u8>>(3)?,
-            ))
-        },
-    )?;
-    if let Some((stored_hash, status, headers, body)) = stored {
-        if stored_hash != hash.as_slice() {
-            let detail = "this `Idempotency-Key` was used with a different body; use a new key";
-            return Err(Error::new(Kind::Invalid("idempotency-key-reused"), detail));
-        }
-        return replay(status, &headers, body);
-    }
-    let response = work(tx)?;
-    let headers: Vec<_> = response
-        .headers
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_str()))
-        .collect();
-    let headers = serde_json::to_string(&headers).map_err(Error::internal)?;
-    tx.execute(
-        "INSERT INTO idempotency_keys
-             (user_id, route, key, body_hash, status, headers, body, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (user_id, route, key) DO UPDATE
-         SET body_hash = excluded.body_hash, status = excluded.status,
-             headers = excluded.headers, body = excluded.body, created_at = excluded.created_at",
-        params![
-            user,
-            &request.route,
-            key,
-            hash.as_slice(),
-            i64::from(response.status.as_u16()),
-            &headers,
-            response.body.as_ref(),
-            tx.now()
-        ],
-    )?;
-    Ok(response)
+    let lookup = key.look_up(tx, user)?;
+    key.replay_or(tx, lookup, user, body, work)
 }
 
 /// Responses stored at this time or earlier have expired, in Unix milliseconds.
@@ -219,10 +251,11 @@ fn expiry_limit(tx: &Tx<'_>) -> i64 {
     tx.now().0 - i64::try_from(RETENTION.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn replay(status: i64, headers: &str, body: Vec<u8>) -> Result<StoredResponse> {
-    let headers: Vec<(String, String)> = serde_json::from_str(headers).map_err(Error::internal)?;
+fn replay(row: KeyRow) -> Result<StoredResponse> {
+    let headers: Vec<(String, String)> =
+        serde_json::from_str(&row.headers).map_err(Error::internal)?;
     Ok(StoredResponse {
-        status: u16::try_from(status)
+        status: u16::try_from(row.status)
             .ok()
             .and_then(|status| StatusCode::from_u16(status).ok())
             .ok_or_else(|| Error::internal("a stored response has an invalid status"))?,
@@ -230,7 +263,7 @@ fn replay(status: i64, headers: &str, body: Vec<u8>) -> Result<StoredResponse> {
             .into_iter()
             .map(|(name, value)| Ok((name.parse().map_err(Error::internal)?, value)))
             .collect::<Result<_>>()?,
-        body: body.into(),
+        body: row.body.into(),
         replayed: true,
     })
 }

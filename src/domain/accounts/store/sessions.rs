@@ -7,7 +7,7 @@ use crate::{
         id::{SessionId, UserId},
     },
     domain::accounts::session::{CurrentUser, Session},
-    infra::db::{Sql, Tx, params},
+    infra::db::{Queued, Sql, Tx, params},
 };
 
 pub(in crate::domain::accounts) fn insert(
@@ -144,18 +144,17 @@ pub(in crate::domain::accounts) fn delete_expired(
 }
 
 /// Selects the user `?3` of the session `?1` if the session is active at the time `?2`.
-pub const ACTIVE_SESSION: &str =
-    "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+const ACTIVE_SESSION: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
 
-pub(in crate::domain::accounts) fn current_user(
+pub(in crate::domain::accounts) fn queue_current_user(
     tx: &mut Tx<'_>,
     session: SessionId,
     user: UserId,
-) -> Result<Option<CurrentUser>> {
+) -> Result<Queued<Option<CurrentUser>>> {
     // Locks the user, which serializes concurrent requests of one account: its cart, orders and idempotency
     // keys. Locks the session as well, so that one that ended during the wait is not found.
-    tx.one(
+    tx.queue_one(
         Sql::from(ACTIVE_SESSION).for_update("u, s"),
         params![session, tx.now(), user],
         |row| {

@@ -24,7 +24,7 @@ pub(super) use self::{
     product_query::{IndexSource, OnRow, ProductQuery},
     products::{
         ProductColumns, add_stock, add_to_category_count, by_id, delete, insert, insert_movements,
-        lock_product, read_product, return_stock, set_images, stock, update,
+        lock_product, read_product, return_stock, set_images, stock, take_stock, update,
     },
     reindex::{count_indexed, has_unversioned, last_indexed, lock_unindexed, set_name_key},
     verify::{

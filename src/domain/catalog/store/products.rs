@@ -1,6 +1,6 @@
 //! Products, their stock and its movements as rows.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write};
 
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
         catalog::{
             category::CategoryRef,
             product::Product,
-            stock::{Cause, Movement},
+            stock::{Cause, Movement, Taken},
         },
         media,
     },
@@ -203,6 +203,26 @@ pub(in crate::domain::catalog) fn add_stock(
     stock(tx, id)
 }
 
+/// Takes the stock of several products in one statement.
+pub(in crate::domain::catalog) fn take_stock(tx: &mut Tx<'_>, lines: &[Taken]) -> Result<()> {
+    let (mut cases, mut ids) = (String::new(), String::new());
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(lines.len() * 2);
+    for (index, line) in lines.iter().enumerate() {
+        let (id, quantity) = (2 * index + 1, 2 * index + 2);
+        // Writing into a `String` cannot fail.
+        let _ = write!(cases, " WHEN ?{id} THEN CAST(?{quantity} AS BIGINT)");
+        let _ = write!(ids, "{}?{id}", if index == 0 { "" } else { "," });
+        values.extend([Value::from(line.product), Value::from(line.quantity)]);
+    }
+    let sql = format!(
+        "UPDATE products SET stock = stock - CASE id{cases} END
+         WHERE id IN ({ids}) AND stock >= CASE id{cases} END AND deleted_at IS NULL"
+    );
+    tx.expect(&sql, &values, lines.len(), || {
+        Error::internal("the stock of a locked product changed")
+    })
+}
+
 /// Adds returned units to a product's stock, deleted or not, and returns the new stock.
 pub(in crate::domain::catalog) fn return_stock(
     tx: &mut Tx<'_>,
@@ -251,6 +271,7 @@ pub(in crate::domain::catalog) fn insert_movements(
         "INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at) VALUES {}",
         placeholders(7, movements.len())
     );
-    tx.execute(&sql, &values)?;
-    Ok(())
+    tx.expect(&sql, &values, movements.len(), || {
+        Error::internal("a stock movement was not inserted")
+    })
 }

@@ -25,7 +25,7 @@ use crate::{
     },
     infra::web::{
         extract::{Bearer, NoQuery, Path, Query, RawJson, empty_is_set, present},
-        idempotency::{self, IdempotencyKey, StoredResponse},
+        idempotency::{IdempotencyKey, StoredResponse},
         respond,
     },
 };
@@ -66,17 +66,12 @@ pub(crate) async fn place_order(
     let shop = Arc::clone(&app);
     app.db
         .write("orders.place", move |tx| {
-            let mut new = NewOrder::new(tx, &shop);
-            let expected = body.value.expected_total;
-            if key.is_none() {
-                match orders::place_at_once(tx, &shop, &claims, new, expected)? {
-                    Ok(order) => return created(&order),
-                    Err(unused) => new = unused,
-                }
-            }
-            let user = accounts::authenticate(tx, &claims)?.user;
-            idempotency::once(tx, &key, user, &body.raw, |tx| {
-                created(&orders::place(tx, &shop, user, new, expected)?)
+            let user = accounts::queue_authentication(tx, &claims)?;
+            let stored = key.look_up(tx, claims.sub)?;
+            let new = NewOrder::queue(tx, &shop, claims.sub)?;
+            let user = accounts::authenticated(tx, user)?.user;
+            key.replay_or(tx, stored, user, &body.raw, |tx| {
+                created(&orders::place(tx, &shop, new, body.value.expected_total)?)
             })
         })
         .await

@@ -1,15 +1,13 @@
 //! SQL of orders and their line items.
 
-mod at_once;
 mod verify;
 
 use std::{collections::HashMap, fmt::Write};
 
-pub(super) use self::{
-    at_once::place_at_once,
-    verify::{Mismatch, payment_mismatched, status_mismatched, without_items, wrong_totals},
+pub(super) use self::verify::{
+    Mismatch, payment_mismatched, status_mismatched, without_items, wrong_totals,
 };
-use super::{Filters, NewOrder, Order, OrderItem, OrderNumber, Status, first_id};
+use super::{Filters, Order, OrderItem, OrderNumber, Status, first_id};
 use crate::{
     app::App,
     core::{
@@ -20,39 +18,40 @@ use crate::{
         pagination::{COUNTED_UP_TO, Page, PageRequest, Total},
     },
     domain::payments::{self, Payment},
-    infra::db::{Row, Sql, Tx, Value, params, placeholders},
+    infra::db::{Queued, Row, Sql, Tx, Value, params, placeholders},
 };
 
 /// How many order numbers are tried. There are 2^40, so even one collision is rare.
 const MAX_NUMBER_ATTEMPTS: usize = 8;
 
-/// Inserts the order under a unique number and returns that number.
-pub(super) fn insert(
-    tx: &mut Tx<'_>,
-    new: &NewOrder,
-    user: UserId,
-    total: Money,
-) -> Result<OrderNumber> {
-    let mut number = new.number.clone();
+/// Generates a number that no order has.
+pub(super) fn unused_number(tx: &mut Tx<'_>) -> Result<OrderNumber> {
     for _ in 0..MAX_NUMBER_ATTEMPTS {
-        let inserted = tx.execute(
-            "INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (number) DO NOTHING",
-            params![
-                new.id,
-                number.as_stored(),
-                user,
-                Status::Pending.as_str(),
-                total,
-                tx.now()
-            ],
-        )?;
-        if inserted == 1 {
+        let number = OrderNumber::random(tx.rng());
+        if id_by_number(tx, &number)?.is_none() {
             return Ok(number);
         }
-        number = OrderNumber::random(tx.rng());
     }
     Err(Error::internal("no unique order number was found"))
+}
+
+/// Inserts an order. If another transaction inserts its number at the same time, Postgres reports a unique
+/// violation, and the operation runs again with another number.
+pub(super) fn insert(tx: &mut Tx<'_>, order: &Order) -> Result<()> {
+    tx.expect(
+        "INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        params![
+            order.id,
+            order.number.as_stored(),
+            order.user_id,
+            order.status.as_str(),
+            order.total_amount,
+            order.created_at
+        ],
+        1,
+        || Error::internal("an order was not inserted"),
+    )
 }
 
 /// Inserts the line items of an order in one statement.
@@ -71,8 +70,9 @@ pub(super) fn insert_items(tx: &mut Tx<'_>, order: OrderId, items: &[OrderItem])
         "INSERT INTO order_items (order_id, product_id, name, price, quantity) VALUES {}",
         placeholders(5, items.len())
     );
-    tx.execute(&sql, &values)?;
-    Ok(())
+    tx.expect(&sql, &values, items.len(), || {
+        Error::internal("the line items of an order were not inserted")
+    })
 }
 
 pub(super) fn set_status(tx: &mut Tx<'_>, id: OrderId, from: Status, to: Status) -> Result<()> {
@@ -100,7 +100,15 @@ pub(super) fn unpaid_before(tx: &mut Tx<'_>, before: OrderId, limit: i64) -> Res
 }
 
 pub(super) fn id_by_number(tx: &mut Tx<'_>, number: &OrderNumber) -> Result<Option<OrderId>> {
-    tx.one(
+    let queued = queue_id_by_number(tx, number)?;
+    tx.get(queued)
+}
+
+pub(super) fn queue_id_by_number(
+    tx: &mut Tx<'_>,
+    number: &OrderNumber,
+) -> Result<Queued<Option<OrderId>>> {
+    tx.queue_one(
         "SELECT id FROM orders WHERE number = ?1",
         params![number.as_stored()],
         |row| row.get(0),

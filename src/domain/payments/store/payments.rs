@@ -17,7 +17,7 @@ const COLUMNS: &str =
     "id, order_id, provider, provider_order_id, status, amount, transaction_id FROM payments";
 
 pub(in crate::domain::payments) fn insert(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
-    tx.execute(
+    tx.expect(
         "INSERT INTO payments (id, order_id, provider, provider_order_id, status, amount,
                                transaction_id, created_at, updated_at, due_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?7, ?8)",
@@ -31,8 +31,9 @@ pub(in crate::domain::payments) fn insert(tx: &mut Tx<'_>, payment: &Payment) ->
             tx.now(),
             payment.provider_order_id.is_none().then(|| tx.now())
         ],
-    )?;
-    Ok(())
+        1,
+        || Error::internal("a payment was not inserted"),
+    )
 }
 
 pub(in crate::domain::payments) fn of_orders(

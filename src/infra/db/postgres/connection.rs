@@ -1,21 +1,23 @@
 //! A connection and its current transaction.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use postgres::{Client, Statement, fallible_iterator::FallibleIterator, types::ToSql};
+use tokio_postgres::{Error as PgError, Row as PgRow, Statement};
 
 use super::{
     Target,
     errors::{TIMED_OUT, TxError, failure, is_conflict, is_connection_lost},
+    pipeline::{Pipeline, Response},
     types::with_dollar_placeholders,
 };
 use crate::{
     core::error::{Error, Result},
-    infra::db::{Access, Connection, Row, Sql, Value},
+    infra::db::{Access, Connection, Expected, Row, Sql, Ticket, Value},
 };
 
 /// The maximum number of prepared statements per connection. Beyond it the cache is cleared.
@@ -44,17 +46,31 @@ pub(in crate::infra::db) struct ConnectionSettings {
 enum State {
     /// BEGIN was not sent yet: an operation without a statement costs no round trip.
     NotBegun,
+    /// BEGIN is in the queue.
+    BeginQueued,
     Open,
-    /// A single statement ran as the whole transaction ([`crate::infra::db::Tx::at_once`]).
-    Autocommitted,
+}
+
+/// What the response to a queued request is needed for.
+enum Awaited {
+    Completion,
+    Count(Expected),
+    Rows(Ticket),
 }
 
 pub(in crate::infra::db) struct PgConnection {
-    client: Client,
+    pipeline: Pipeline,
+    /// One entry per queued request, in the same order.
+    awaited: VecDeque<Awaited>,
+    /// The rows of queued queries, until the operation reads them.
+    received: HashMap<Ticket, Vec<PgRow>>,
+    last_ticket: Ticket,
     statements: HashMap<String, Statement>,
     access: Access,
     /// The deadline of a long read with its own timeout.
     deadline: Option<Instant>,
+    /// The `lock_timeout` of the connection.
+    default_lock_timeout: Duration,
     /// The transaction's own `lock_timeout`, if shorter than the connection's.
     lock_timeout: Option<Duration>,
     state: State,
@@ -63,7 +79,7 @@ pub(in crate::infra::db) struct PgConnection {
 
 impl PgConnection {
     pub(super) fn open(settings: &ConnectionSettings) -> Result<PgConnection> {
-        let mut client = settings.target.connect()?;
+        let mut pipeline = Pipeline::connect(&settings.target)?;
         let planner = if settings.is_keyed {
             "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
              SET enable_hashjoin = off; SET enable_mergejoin = off;"
@@ -77,12 +93,16 @@ impl PgConnection {
             settings.statement_timeout.as_millis(),
             settings.lock_timeout.as_millis()
         );
-        client.batch_execute(&set).map_err(|e| failure(&e))?;
+        pipeline.batch(&set).1.map_err(|e| failure(&e))?;
         Ok(PgConnection {
-            client,
+            pipeline,
+            awaited: VecDeque::new(),
+            received: HashMap::new(),
+            last_ticket: 0,
             statements: HashMap::new(),
             access: Access::Read,
             deadline: None,
+            default_lock_timeout: settings.lock_timeout,
             lock_timeout: None,
             state: State::NotBegun,
             tx_error: None,
@@ -91,7 +111,7 @@ impl PgConnection {
 
     /// Returns whether the connection must be replaced.
     pub(super) fn is_lost(&self) -> bool {
-        self.client.is_closed()
+        self.pipeline.is_closed()
             || matches!(
                 self.tx_error,
                 Some(TxError::ConnectionLost | TxError::OutcomeUnknown)
@@ -113,6 +133,8 @@ impl PgConnection {
         self.lock_timeout = None;
         self.state = State::NotBegun;
         self.tx_error = None;
+        self.discard_queue();
+        self.received.clear();
     }
 
     /// Sets the `lock_timeout` of the current transaction. Call it after [`PgConnection::begin`].
@@ -120,7 +142,15 @@ impl PgConnection {
         self.lock_timeout = Some(timeout);
     }
 
+    /// Sends the queued statements, and COMMIT if each of them changed the expected number of rows.
     pub(in crate::infra::db) fn commit(&mut self) -> Result<()> {
+        if self.tx_error.is_none()
+            && let Err(error) = self.flush()
+        {
+            // A failed rollback means a lost connection, on which the server rolls back by itself.
+            let _ = self.roll_back();
+            return Err(error);
+        }
         if self.tx_error.is_some() {
             // COMMIT of an aborted transaction rolls back without an error.
             return self.roll_back();
@@ -128,7 +158,7 @@ impl PgConnection {
         if self.state != State::Open {
             return Ok(());
         }
-        let done = self.client.batch_execute("COMMIT");
+        let (_, done) = self.pipeline.batch("COMMIT");
         done.map_err(|error| {
             self.record(&error);
             if self.tx_error == Some(TxError::ConnectionLost) && self.access == Access::Write {
@@ -139,19 +169,25 @@ impl PgConnection {
     }
 
     pub(in crate::infra::db) fn roll_back(&mut self) -> Result<()> {
+        self.discard_queue();
         if self.state != State::Open || self.tx_error == Some(TxError::ConnectionLost) {
             return Ok(());
         }
-        let done = self.client.batch_execute("ROLLBACK");
+        let (_, done) = self.pipeline.batch("ROLLBACK");
         done.map_err(|error| {
             self.tx_error = Some(TxError::ConnectionLost);
             failure(&error)
         })
     }
 
-    /// Begins the transaction if necessary.
+    fn discard_queue(&mut self) {
+        self.pipeline.clear();
+        self.awaited.clear();
+    }
+
+    /// Queues BEGIN if necessary.
     ///
-    /// Errors: the transaction has failed, timed out, or was a single statement that has committed.
+    /// Errors: the transaction has failed or timed out.
     fn ensure_begun(&mut self) -> Result<()> {
         if let Some(error) = self.tx_error {
             let cause = format!("a statement after the transaction failed: {error:?}");
@@ -165,13 +201,7 @@ impl PgConnection {
             return Err(Error::unavailable(TIMED_OUT));
         }
         match self.state {
-            State::Open => Ok(()),
-            State::Autocommitted => {
-                self.tx_error = Some(TxError::Failed);
-                Err(Error::internal(
-                    "a statement after one that was the whole transaction",
-                ))
-            }
+            State::BeginQueued | State::Open => Ok(()),
             State::NotBegun => {
                 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 let with_timeout;
@@ -194,32 +224,73 @@ impl PgConnection {
                         &with_timeout
                     }
                 };
-                self.state = State::Open;
-                let done = self.client.batch_execute(begin);
-                done.map_err(|error| self.fail(&error))
+                self.pipeline.queue_batch(begin.to_owned());
+                self.awaited.push_back(Awaited::Completion);
+                self.state = State::BeginQueued;
+                Ok(())
             }
         }
     }
 
     /// Records and converts the error of a statement.
-    fn fail(&mut self, error: &postgres::Error) -> Error {
+    fn fail(&mut self, error: &PgError) -> Error {
         self.record(error);
         failure(error)
     }
 
-    fn record(&mut self, error: &postgres::Error) {
-        self.tx_error = Some(if is_connection_lost(error) || self.client.is_closed() {
-            // A single autocommitted statement may have committed.
-            if self.state == State::Autocommitted && self.access == Access::Write {
-                TxError::OutcomeUnknown
-            } else {
-                TxError::ConnectionLost
-            }
+    fn record(&mut self, error: &PgError) {
+        self.tx_error = Some(if is_connection_lost(error) || self.pipeline.is_closed() {
+            TxError::ConnectionLost
         } else if error.code().is_some_and(is_conflict) {
             TxError::Conflict
         } else {
             TxError::Failed
         });
+    }
+
+    /// Queues a statement that reduces `lock_timeout` to what is left of it. Postgres applies the timeout to each
+    /// lock; this way it limits the locks of a transaction together.
+    fn queue_remaining_lock_timeout(&mut self) -> Result<()> {
+        const REDUCE: &str = "SELECT set_config('lock_timeout', greatest(1, CAST(?1 AS BIGINT)
+            - CAST(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000 AS BIGINT)
+            )::text, true)";
+        let timeout = self.lock_timeout.unwrap_or(self.default_lock_timeout);
+        let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let statement = self.prepare(Sql::from(REDUCE))?;
+        self.pipeline
+            .queue_execute(statement, &[Value::Int(millis)])?;
+        self.awaited.push_back(Awaited::Completion);
+        Ok(())
+    }
+
+    /// Sends the queue and checks its responses.
+    fn flush(&mut self) -> Result<()> {
+        if self.awaited.is_empty() {
+            return Ok(());
+        }
+        let responses = self.pipeline.flush();
+        self.check(responses)
+    }
+
+    /// Checks the responses to the queue. Errors: that of the first statement that failed.
+    fn check(&mut self, responses: Vec<Result<Response, PgError>>) -> Result<()> {
+        if self.state == State::BeginQueued {
+            self.state = State::Open;
+        }
+        let awaited = std::mem::take(&mut self.awaited);
+        for (response, awaited) in responses.into_iter().zip(awaited) {
+            match (response.map_err(|error| self.fail(&error))?, awaited) {
+                (Response::Count(rows), Awaited::Count(expected)) if rows != expected.rows => {
+                    self.tx_error = Some(TxError::Failed);
+                    return Err((expected.otherwise)());
+                }
+                (Response::Rows(rows), Awaited::Rows(ticket)) => {
+                    self.received.insert(ticket, rows);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn rows(
@@ -229,21 +300,20 @@ impl PgConnection {
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<()> {
         let statement = self.prepare(sql)?;
-        let failed = match self.client.query_raw(&statement, args) {
-            Err(error) => Some(error),
-            Ok(mut rows) => loop {
-                match rows.next() {
-                    Ok(None) => break None,
-                    Err(error) => break Some(error),
-                    Ok(Some(row)) => {
-                        if !each(&Row::new(&row))? {
-                            break None;
-                        }
+        let (responses, rows) = self.pipeline.query(&statement, args);
+        self.check(responses)?;
+        let mut rows = pin!(rows.map_err(|error| self.fail(&error))?);
+        loop {
+            match self.pipeline.next(rows.as_mut()) {
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(self.fail(&error)),
+                Ok(Some(row)) => {
+                    if !each(&Row::new(&row))? {
+                        return Ok(());
                     }
                 }
-            },
-        };
-        failed.map_or(Ok(()), |error| Err(self.fail(&error)))
+            }
+        }
     }
 
     /// Returns the prepared statement, from the cache or the server. Appends the locking clause in a write
@@ -261,14 +331,8 @@ impl PgConnection {
         if let Some(statement) = self.statements.get(text) {
             return Ok(statement.clone());
         }
-        let prepared = self.client.prepare(&with_dollar_placeholders(text));
-        let statement = prepared.map_err(|error| {
-            if self.state == State::Autocommitted {
-                // The statement did not run.
-                self.state = State::NotBegun;
-            }
-            self.fail(&error)
-        })?;
+        let prepared = self.pipeline.prepare(&with_dollar_placeholders(text));
+        let statement = prepared.map_err(|error| self.fail(&error))?;
         if self.statements.len() >= MAX_STATEMENTS {
             self.statements.clear();
         }
@@ -281,12 +345,23 @@ impl Connection for PgConnection {
     fn execute(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<u64> {
         self.ensure_begun()?;
         let statement = self.prepare(sql)?;
-        let args: Vec<_> = args
-            .iter()
-            .map(|value| value as &(dyn ToSql + Sync))
-            .collect();
-        let done = self.client.execute(&statement, &args);
+        let (responses, done) = self.pipeline.execute(&statement, args);
+        self.check(responses)?;
         done.map_err(|error| self.fail(&error))
+    }
+
+    fn queue_execute(
+        &mut self,
+        sql: Sql<'_>,
+        args: &[Value<'_>],
+        expected: Option<Expected>,
+    ) -> Result<()> {
+        self.ensure_begun()?;
+        let statement = self.prepare(sql)?;
+        self.pipeline.queue_execute(statement, args)?;
+        self.awaited
+            .push_back(expected.map_or(Awaited::Completion, Awaited::Count));
+        Ok(())
     }
 
     fn query(
@@ -299,27 +374,34 @@ impl Connection for PgConnection {
         self.rows(sql, args, each)
     }
 
-    fn at_once(
+    fn queue_query(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<Option<Ticket>> {
+        self.ensure_begun()?;
+        let statement = self.prepare(sql)?;
+        self.pipeline.queue_query(statement, args)?;
+        self.last_ticket += 1;
+        self.awaited.push_back(Awaited::Rows(self.last_ticket));
+        if sql.locked_tables().is_some() && self.access == Access::Write {
+            self.queue_remaining_lock_timeout()?;
+        }
+        Ok(Some(self.last_ticket))
+    }
+
+    fn receive(
         &mut self,
-        sql: &str,
-        args: &[Value<'_>],
-        each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
-    ) -> Result<bool> {
-        // SET LOCAL needs an explicit transaction.
-        if self.state != State::NotBegun || self.tx_error.is_some() || self.lock_timeout.is_some() {
-            return Ok(false);
+        ticket: Ticket,
+        each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        if !self.received.contains_key(&ticket) {
+            self.flush()?;
         }
-        // From here on a lost connection leaves the outcome unknown.
-        self.state = State::Autocommitted;
-        let mut has_rows = false;
-        self.rows(Sql::from(sql), args, &mut |row| {
-            has_rows = true;
-            each(row).map(|()| true)
-        })?;
-        if !has_rows {
-            self.state = State::NotBegun;
+        let rows = self.received.remove(&ticket);
+        let rows = rows.ok_or_else(|| Error::internal("a queued query has no rows to read"))?;
+        for row in &rows {
+            if !each(&Row::new(row))? {
+                break;
+            }
         }
-        Ok(has_rows)
+        Ok(())
     }
 
     fn is_single_writer(&self) -> bool {

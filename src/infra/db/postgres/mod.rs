@@ -16,6 +16,7 @@ mod connection;
 mod engine;
 mod errors;
 mod exclusive;
+mod pipeline;
 mod preflight;
 mod publisher;
 mod tls;

@@ -2,7 +2,7 @@
 //! [`super::group_commit`]).
 //!
 //! When the thread becomes free, the operations that wait form the next batch, up to the size that
-//! [`BatchSize`] allows. The thread never waits for a batch to fill, and no operation joins a running batch.
+//! [`super::batch_size`] allows. The thread never waits for a batch to fill, and no operation joins a running batch.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Receiver},

@@ -1,0 +1,41 @@
+//! Reads the lines of carts.
+
+use super::{Line, line::oldest_first, store};
+use crate::{
+    app::App,
+    core::{error::Result, id::UserId},
+    domain::catalog,
+    infra::db::{Queued, Tx},
+};
+
+/// A queued query for the lines of a cart, without deleted products.
+pub struct QueuedLines(Queued<Vec<store::LineRow>>);
+
+impl QueuedLines {
+    /// Returns the lines, oldest first.
+    pub fn get(self, tx: &mut Tx<'_>, app: &App) -> Result<Vec<Line>> {
+        let rows = tx.get(self.0)?.into_iter();
+        let lines = rows.map(|row| {
+            Ok(Line {
+                product: row.product,
+                name: row.listed.name,
+                price: row.listed.price,
+                stock: row.listed.stock,
+                quantity: row.quantity,
+                images: catalog::images(&row.listed.images, app)?,
+                added_at: row.added_at,
+            })
+        });
+        lines.collect::<Result<_>>().map(oldest_first)
+    }
+}
+
+/// Queues the query for the lines of a cart.
+pub(super) fn queue_lines(tx: &mut Tx<'_>, user: UserId) -> Result<QueuedLines> {
+    store::queue_lines(tx, user, false).map(QueuedLines)
+}
+
+/// Queues the query for the lines of a cart, and locks the products until the transaction ends.
+pub fn queue_lines_for_update(tx: &mut Tx<'_>, user: UserId) -> Result<QueuedLines> {
+    store::queue_lines(tx, user, true).map(QueuedLines)
+}
