@@ -12,7 +12,7 @@
 //! | [`domain`] | the business: one module per noun, from [`accounts`] to [`payments`] |
 //! | [`app`] | [`App`](crate::app::App), the state that handlers and workers share |
 //! | [`infra`] | database, HTTP toolkit, configuration, drivers of external services; knows no domain |
-//! | [`core`](crate::core) | values without I/O: errors, ids, money, time, pagination |
+//! | [`core`] | values without I/O: errors, ids, money, time, pagination |
 //!
 //! # Where to look
 //!
@@ -27,7 +27,7 @@
 //! | What runs in the background? | [`worker`], then the `worker` modules of the domains |
 //! | How do we talk to Razorpay, S3, Cloudinary or SMTP? | [`infra::ports`] |
 //! | Where is a setting declared, and where is it read from? | [`infra::config`], [`cli`] |
-//! | How does an error become a status code? | [`core::error`](crate::core::error), then [`infra::web`] |
+//! | How does an error become a status code? | [`core::error`], then [`infra::web`] |
 //!
 //! # From a request to a row
 //!
@@ -48,8 +48,8 @@
 //!   nothing but its transaction, and never waits for anything external.
 //! - There is one [`Error`](crate::core::error::Error) type with a kind. Only [`infra::web`] maps kinds to status
 //!   codes. The client's text and the logged cause are separate.
-//! - Clock, randomness and ids are passed in, so that tests control them ([`core::clock`](crate::core::clock),
-//!   [`core::rng`](crate::core::rng)).
+//! - Clock, randomness and ids are passed in, so that tests control them ([`core::clock`],
+//!   [`core::rng`]).
 //! - Money is an integer in the currency's minor unit, time is milliseconds since the Unix epoch.
 //!
 //! `ARCHITECTURE.md` explains the reasons behind these choices.

@@ -300,7 +300,7 @@ fn write_problem(app: &App, mut response: Response, id: &HeaderValue) -> Respons
             }
             // Without its cause, so that overload does not flood the log.
             Kind::Unavailable => {
-                tracing::warn!(request_id, detail = error.detail(), "service unavailable")
+                tracing::warn!(request_id, detail = error.detail(), "service unavailable");
             }
             _ => {}
         }

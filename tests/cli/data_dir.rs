@@ -94,14 +94,14 @@ fn keys_are_readable_only_by_the_owner() {
         found.sort();
         found
     };
-    let made = secrets(&keys);
-    let names: Vec<&str> = made.iter().map(|(name, _)| name.as_str()).collect();
+    let created = secrets(&keys);
+    let names: Vec<&str> = created.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["jwt_secret", "razorpay_webhook_secret"]);
     assert!(
-        made.iter().all(|(_, secret)| secret.trim().len() >= 64),
+        created.iter().all(|(_, secret)| secret.trim().len() >= 64),
         "256 bits each"
     );
-    assert_ne!(made[0].1, made[1].1);
+    assert_ne!(created[0].1, created[1].1);
     stdout_of(&output(&mut shop(here.path(), &LIST)));
-    assert_eq!(secrets(&keys), made, "not created again");
+    assert_eq!(secrets(&keys), created, "not created again");
 }

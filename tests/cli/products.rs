@@ -260,7 +260,7 @@ async fn a_running_server_shows_new_products() {
         directory,
         &["admin", "product", "stock", id, "-11", "--reason", "lost"],
     );
-    assert!(error.contains("not enough"), "{error}");
+    assert!(error.contains("insufficient stock"), "{error}");
 
     let listed = json_of(directory, &["admin", "product", "list"]);
     assert_eq!(strings(&listed, "name"), ["Kettle"]);

@@ -121,7 +121,7 @@ async fn a_lost_response_creates_nothing_twice() {
     }
     // A receipt of an order with another amount is not reused.
     let other = driver
-        .create_order(&order(701, "Losing"))
+        .create_order(&order(701, "DropResponse"))
         .await
         .unwrap_err();
     assert_eq!(

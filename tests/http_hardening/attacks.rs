@@ -177,7 +177,7 @@ async fn searches(target: Target) {
     .await;
 }
 
-/// WebSockets that replay all events and read nothing.
+/// Live connections that replay all events and read nothing.
 async fn replays(target: Target) {
     let mut held = Vec::new();
     while target.is_under_attack() {
@@ -209,7 +209,7 @@ async fn resized_images(target: Target) {
     .await;
 }
 
-/// Readiness checks, and WebSockets that only send pings.
+/// Readiness checks, and live connections that only send pings.
 async fn checks_and_pings(target: Target) {
     let checks = repeat(&target, 10, |target, task| async move {
         let request = "GET /readyz HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n";

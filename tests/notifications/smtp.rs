@@ -302,8 +302,8 @@ storage_test! {
         // Phone codes are printed on the console, at any log level.
         let asked = ada.post("/me/phone", &json!({ "phone": "+919812345678" })).await;
         assert_eq!(asked.status, 202);
-        let line = lines.find(|line| line.starts_with("[sms]")).unwrap();
-        let code = line.strip_prefix("[sms] to +919812345678: your code is ").unwrap();
+        let sms = lines.find(|line| line.starts_with("[sms]")).unwrap();
+        let code = sms.strip_prefix("[sms] to +919812345678: your code is ").unwrap();
         let verified = ada.post("/me/phone/verify", &json!({ "code": code })).await;
         assert_eq!((verified.status, verified.json()["isPhoneVerified"].clone()), (200, json!(true)));
     }

@@ -1,4 +1,4 @@
-//! Email templates (MiniJinja).
+//! Email templates (`MiniJinja`).
 //!
 //! The templates in `assets/mail` are embedded in the binary. A file with the same name in the data
 //! directory's folder `templates` overrides one. User input is passed as data, never as a template, and is

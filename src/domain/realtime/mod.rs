@@ -1,4 +1,4 @@
-//! Live inventory over WebSockets: every committed stock change, in commit order.
+//! Live inventory over a `WebSocket`: every committed stock change, in commit order.
 //!
 //! A listener keeps a position in the event log and reads the events after it. It must never have a queue
 //! of its own: a slow listener receives merged updates instead, and costs no memory.

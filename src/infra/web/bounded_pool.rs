@@ -20,7 +20,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Permits {
     free: Arc<Semaphore>,
-    permits: u32,
+    capacity: u32,
     callers: Arc<Semaphore>,
     max_callers: usize,
 }
@@ -37,7 +37,7 @@ impl Permits {
     pub fn new(permits: u32, max_callers: usize) -> Permits {
         Permits {
             free: Arc::new(Semaphore::new(permits as usize)),
-            permits,
+            capacity: permits,
             callers: Arc::new(Semaphore::new(max_callers)),
             max_callers,
         }
@@ -55,7 +55,7 @@ impl Permits {
         let full = || Error::unavailable("too many concurrent requests of this kind; retry later");
         let caller = Arc::clone(&self.callers);
         let caller = caller.try_acquire_owned().map_err(|_| full())?;
-        let permits = Arc::clone(&self.free).acquire_many_owned(weight.min(self.permits));
+        let permits = Arc::clone(&self.free).acquire_many_owned(weight.min(self.capacity));
         let permits = tokio::time::timeout(ACQUIRE_TIMEOUT, permits)
             .await
             .map_err(|_| full())?

@@ -306,7 +306,7 @@ fn utf8(bytes: Vec<u8>) -> String {
 pub(crate) struct Certificate {
     /// The certificate of the signing authority, for clients that are to trust it.
     pub(crate) authority: PathBuf,
-    certificate: PathBuf,
+    server: PathBuf,
     key: PathBuf,
     _home: TempDir,
 }
@@ -323,7 +323,7 @@ impl Certificate {
         certify(home.path(), "server", &options);
         Certificate {
             authority: home.path().join("authority.crt"),
-            certificate: home.path().join("server.crt"),
+            server: home.path().join("server.crt"),
             key: home.path().join("server.key"),
             _home: home,
         }
@@ -331,7 +331,7 @@ impl Certificate {
 
     /// Returns the arguments for [`SmtpServer::start`].
     pub(crate) fn arguments(&self) -> [&str; 4] {
-        let [certificate, key] = [&self.certificate, &self.key].map(|path| path.to_str().unwrap());
+        let [certificate, key] = [&self.server, &self.key].map(|path| path.to_str().unwrap());
         ["--certificate", certificate, "--key", key]
     }
 }
