@@ -1,4 +1,4 @@
-//! `shop serve`: runs the server until it is told to stop.
+//! `shop serve`: runs the server until a signal stops it.
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
 
