@@ -248,21 +248,6 @@ impl PgConnection {
         });
     }
 
-    /// Queues a statement that reduces `lock_timeout` to what is left of it. Postgres applies the timeout to each
-    /// lock; this way it limits the locks of a transaction together.
-    fn queue_remaining_lock_timeout(&mut self) -> Result<()> {
-        const REDUCE: &str = "SELECT set_config('lock_timeout', greatest(1, CAST(?1 AS BIGINT)
-            - CAST(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000 AS BIGINT)
-            )::text, true)";
-        let timeout = self.lock_timeout.unwrap_or(self.default_lock_timeout);
-        let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-        let statement = self.prepare(Sql::from(REDUCE))?;
-        self.pipeline
-            .queue_execute(statement, &[Value::Int(millis)])?;
-        self.awaited.push_back(Awaited::Completion);
-        Ok(())
-    }
-
     /// Sends the queue and checks its responses.
     fn flush(&mut self) -> Result<()> {
         if self.awaited.is_empty() {
@@ -316,18 +301,26 @@ impl PgConnection {
         }
     }
 
-    /// Returns the prepared statement, from the cache or the server. Appends the locking clause in a write
-    /// transaction.
+    /// Returns the tables whose rows a query locks in this transaction.
+    fn locked_tables(&self, sql: Sql<'_>) -> Option<&'static str> {
+        sql.locked_tables().filter(|_| self.access == Access::Write)
+    }
+
+    fn lock_timeout_millis(&self) -> Value<'static> {
+        let timeout = self.lock_timeout.unwrap_or(self.default_lock_timeout);
+        Value::Int(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the prepared statement, with the locking clause in a write transaction.
     fn prepare(&mut self, sql: Sql<'_>) -> Result<Statement> {
-        let lock = sql.locked_tables().filter(|_| self.access == Access::Write);
-        let with_lock;
-        let text = match lock {
-            None => sql.postgres(),
-            Some(tables) => {
-                with_lock = format!("{} FOR NO KEY UPDATE OF {tables}", sql.postgres());
-                &with_lock
-            }
-        };
+        match self.locked_tables(sql) {
+            None => self.prepare_text(sql.postgres()),
+            Some(tables) => self.prepare_text(&locking(sql.postgres(), tables)),
+        }
+    }
+
+    /// Returns the prepared statement, from the cache or the server.
+    fn prepare_text(&mut self, text: &str) -> Result<Statement> {
         if let Some(statement) = self.statements.get(text) {
             return Ok(statement.clone());
         }
@@ -339,6 +332,24 @@ impl PgConnection {
         self.statements.insert(text.to_owned(), statement.clone());
         Ok(statement)
     }
+}
+
+/// Returns the query with a clause that locks the rows of `tables`.
+fn locking(query: &str, tables: &str) -> String {
+    format!("{query} FOR NO KEY UPDATE OF {tables}")
+}
+
+/// Like [`locking`]. Each locked row reduces `lock_timeout` to what is left of the parameter `timeout`, in
+/// milliseconds: Postgres applies it to each lock, and this way it limits the locks of a transaction together.
+fn with_remaining_lock_timeout(query: &str, tables: &str, timeout: usize) -> String {
+    // The outer query calls the function after the inner one has locked the row.
+    format!(
+        "SELECT locked.*, set_config('lock_timeout', greatest(1, CAST(?{timeout} AS BIGINT)
+             - CAST(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000 AS BIGINT)
+             )::text, true)
+         FROM ({}) AS locked",
+        locking(query, tables)
+    )
 }
 
 impl Connection for PgConnection {
@@ -376,13 +387,17 @@ impl Connection for PgConnection {
 
     fn queue_query(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<Option<Ticket>> {
         self.ensure_begun()?;
-        let statement = self.prepare(sql)?;
-        self.pipeline.queue_query(statement, args)?;
+        if let Some(tables) = self.locked_tables(sql) {
+            let text = with_remaining_lock_timeout(sql.postgres(), tables, args.len() + 1);
+            let statement = self.prepare_text(&text)?;
+            let args = [args, &[self.lock_timeout_millis()]].concat();
+            self.pipeline.queue_query(statement, &args)?;
+        } else {
+            let statement = self.prepare(sql)?;
+            self.pipeline.queue_query(statement, args)?;
+        }
         self.last_ticket += 1;
         self.awaited.push_back(Awaited::Rows(self.last_ticket));
-        if sql.locked_tables().is_some() && self.access == Access::Write {
-            self.queue_remaining_lock_timeout()?;
-        }
         Ok(Some(self.last_ticket))
     }
 
