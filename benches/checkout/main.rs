@@ -5,10 +5,10 @@
 //! the lookup and the insert of the key:
 //!
 //! - on `SQLite`, with 64 connections: one thread with `rusqlite`, on a copy of the same file
-//! - on Postgres (`-- --postgres`), with 16 connections: `pgbench`, with prepared statements, on a copy of the same
-//!   database
+//! - on Postgres (`-- --postgres`), with 16 connections: `pgbench`, with prepared statements, one per round trip, on a
+//!   copy of the same database: once with all statements of the shop, and once with its writes only
 //!
-//! The two are measured alternating.
+//! The shop and the baselines are measured alternating.
 
 #![expect(
     clippy::expect_used,
@@ -27,7 +27,7 @@ use std::{
 };
 
 use baseline::SqliteBaseline;
-use pgbench::Pgbench;
+use pgbench::{Pgbench, Unit};
 use support::{Connection, Rng, Server, block_on, median, request, run_load, run_shop};
 
 const SQLITE_CONNECTIONS: usize = 64;
@@ -55,15 +55,9 @@ async fn compare_on_sqlite(home: &Path, copy: &Path) {
     std::fs::copy(home.join("shop.db"), copy).expect("a copy of the file");
     let server = Server::shop(home);
     let mut baseline = SqliteBaseline::open(copy);
-    let units_per_second = || baseline.run(BASELINE_DURATION);
-    compare(
-        &server,
-        &password,
-        SQLITE_CONNECTIONS,
-        "bare loop",
-        units_per_second,
-    )
-    .await;
+    let mut units_per_second = || baseline.run(BASELINE_DURATION);
+    let mut baselines: [Baseline<'_>; 1] = [("bare loop", &mut units_per_second)];
+    compare(&server, &password, SQLITE_CONNECTIONS, &mut baselines).await;
 }
 
 async fn compare_on_postgres(home: &Path) {
@@ -72,24 +66,24 @@ async fn compare_on_postgres(home: &Path) {
     let password = seed(home, POSTGRES_CONNECTIONS, &environment);
     database.fill_stock_and_copy();
     let server = Server::shop_with(home, &environment);
-    let units_per_second = || database.run(POSTGRES_CONNECTIONS, BASELINE_DURATION);
-    compare(
-        &server,
-        &password,
-        POSTGRES_CONNECTIONS,
-        "pgbench",
-        units_per_second,
-    )
-    .await;
+    let run = |unit| database.run(unit, POSTGRES_CONNECTIONS, BASELINE_DURATION);
+    let (mut all, mut writes) = (|| run(Unit::AllStatements), || run(Unit::Writes));
+    let mut baselines: [Baseline<'_>; 2] = [
+        ("pgbench with all statements", &mut all),
+        ("pgbench with the writes only", &mut writes),
+    ];
+    compare(&server, &password, POSTGRES_CONNECTIONS, &mut baselines).await;
 }
 
-/// Measures the shop and the baseline, alternating. `baseline` returns units per second.
+/// The name of a baseline, and a run that returns units per second.
+type Baseline<'a> = (&'static str, &'a mut dyn FnMut() -> f64);
+
+/// Measures the shop and the baselines, alternating.
 async fn compare(
     server: &Server,
     password: &str,
     customers: usize,
-    baseline_name: &str,
-    mut baseline: impl FnMut() -> f64,
+    baselines: &mut [Baseline<'_>],
 ) {
     let products = product_ids(&server.address).await;
     let mut tokens = Vec::new();
@@ -99,9 +93,9 @@ async fn compare(
         tokens.push(sign_in(&mut connection, number, password).await);
         connections.push(connection);
     }
-    let mut ratios = Vec::new();
+    let mut ratios = vec![Vec::new(); baselines.len()];
     for round in 1..=ROUNDS {
-        let baseline = baseline();
+        let rates: Vec<f64> = baselines.iter_mut().map(|(_, run)| run()).collect();
         let (returned, shop) = run_load(
             connections,
             SHOP_DURATION,
@@ -120,18 +114,22 @@ async fn compare(
         )
         .await;
         connections = returned;
-        let ratio = shop.per_second / baseline;
-        ratios.push(ratio);
         println!(
-            "round {round}: shop {:.0} units/s (p50 {} µs, p99 {} µs), \
-             {baseline_name} {baseline:.0} units/s, ratio {ratio:.2}",
+            "round {round}: shop {:.0} units/s (p50 {} µs, p99 {} µs)",
             shop.per_second, shop.p50_micros, shop.p99_micros,
         );
+        for (index, (name, _)) in baselines.iter().enumerate() {
+            let ratio = shop.per_second / rates[index];
+            ratios[index].push(ratio);
+            println!("  {name}: {:.0} units/s, ratio {ratio:.2}", rates[index]);
+        }
     }
-    println!(
-        "checkout: {:.2} × the {baseline_name} (median of {ROUNDS})",
-        median(ratios)
-    );
+    for ((name, _), ratios) in baselines.iter().zip(ratios) {
+        println!(
+            "checkout: {:.2} × {name} (median of {ROUNDS})",
+            median(ratios)
+        );
+    }
 }
 
 /// Creates a shop of 10,000 products. Returns the password of its customers.

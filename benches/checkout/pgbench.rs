@@ -15,54 +15,138 @@ use self::cluster::Cluster;
 #[path = "../../tests/support/cluster.rs"]
 mod cluster;
 
-/// Three cart writes, each a transaction of its own, and the transaction of the order. Each statement processes all
-/// lines, and reads them from the tables, so that none depends on the result of another.
-const SCRIPT: &str = "\\set u :client_id + 1
+/// What a unit writes, without what the shop reads: three cart writes, each a transaction of its own, and the
+/// transaction of the order. Each statement processes all lines, and reads them from the tables, so that none
+/// depends on the result of another.
+const WRITES: &str = "{add :p1}
+{add :p2}
+{add :p3}
+BEGIN;
+{key}
+{lines} ORDER BY p.id FOR NO KEY UPDATE OF p;
+{order}
+END;
+";
+
+/// Every statement of the shop, one per round trip: each request authenticates and locks its customer, and reads
+/// what it validates.
+const ALL_STATEMENTS: &str = "BEGIN;
+{authenticate}
+{product :p1}
+{lines} ORDER BY c.product_id;
+{put}
+COMMIT;
+BEGIN;
+{authenticate}
+{product :p2}
+{lines} ORDER BY c.product_id;
+{put}
+COMMIT;
+BEGIN;
+{authenticate}
+{product :p3}
+{lines} ORDER BY c.product_id;
+{put}
+COMMIT;
+BEGIN;
+{authenticate}
+{key}
+SELECT email, name FROM users WHERE id = :me::uuid;
+SELECT id FROM orders WHERE number = md5(:key::text);
+{lines} ORDER BY p.id FOR NO KEY UPDATE OF p;
+{order}
+END;
+";
+
+/// Sets the variables of a unit. A client reads its customer once: `known` is 0 at its start.
+const VARIABLES: &str = "\\if :known
+\\else
+SELECT id AS me, session FROM bench_customers WHERE n = :client_id + 1 \\gset
+\\set known 1
+\\endif
 \\set p1 random(1, 10000)
 \\set p2 random(1, 10000)
 \\set p3 random(1, 10000)
 \\set key random(1, 9223372036854775807)
-{upsert :p1}
-{upsert :p2}
-{upsert :p3}
-BEGIN;
-SELECT body_hash, status, headers, body FROM idempotency_keys
-    WHERE user_id = {me} AND route = 'POST /api/v1/orders' AND key = :key::text AND created_at > 0;
-SELECT p.id, p.name, p.price, p.stock, c.quantity FROM cart_items c
-    JOIN products p ON p.id = c.product_id
-    WHERE c.user_id = {me} ORDER BY p.id FOR NO KEY UPDATE OF p;
-INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
+";
+
+/// Names in braces in the scripts, and the statements that they stand for.
+const STATEMENTS: [(&str, &str); 5] = [
+    (
+        "{authenticate}",
+        "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.id = :session::uuid AND s.expires_at > 1 AND u.id = :me::uuid
+         FOR NO KEY UPDATE OF u, s;",
+    ),
+    (
+        "{lines}",
+        "SELECT p.name, p.price, p.stock, p.images, p.id, c.quantity, c.added_at
+         FROM cart_items c JOIN products p ON p.id = c.product_id
+         WHERE p.deleted_at IS NULL AND c.user_id = :me::uuid",
+    ),
+    (
+        "{key}",
+        "SELECT body_hash, status, headers, body FROM idempotency_keys
+         WHERE user_id = :me::uuid AND route = 'POST /api/v1/orders' AND key = :key::text
+             AND created_at > 0;",
+    ),
+    (
+        "{put}",
+        "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+         VALUES (:me::uuid, :product::uuid, 1, 1)
+         ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = cart_items.quantity + 1;",
+    ),
+    ("{order}", ORDER),
+];
+
+/// Names in braces that take a product, and their statements.
+const PRODUCT_STATEMENTS: [(&str, &str); 2] = [
+    (
+        "{product ",
+        "SELECT p.id AS product, p.name, p.price, p.stock, p.images
+         FROM products p JOIN bench_products b ON b.id = p.id
+         WHERE b.n = {p} AND p.deleted_at IS NULL \\gset",
+    ),
+    (
+        "{add ",
+        "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+         SELECT :me::uuid, p.id, 1, 1 FROM bench_products p WHERE p.n = {p}
+         ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = cart_items.quantity + 1;",
+    ),
+];
+
+const ORDER: &str = "INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
     SELECT gen_random_uuid(), gen_random_uuid()::text, c.user_id, 'PENDING',
            sum(p.price * c.quantity), 1, 1
     FROM cart_items c JOIN products p ON p.id = c.product_id
-    WHERE c.user_id = {me} GROUP BY c.user_id RETURNING id AS order_id, total \\gset
+    WHERE c.user_id = :me::uuid GROUP BY c.user_id RETURNING id AS order_id, total \\gset
 INSERT INTO order_items (order_id, product_id, name, price, quantity)
     SELECT :order_id::uuid, p.id, p.name, p.price, c.quantity
-    FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = {me};
+    FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = :me::uuid;
 INSERT INTO payments (id, order_id, provider, provider_order_id, status, amount, transaction_id,
                       created_at, updated_at)
     VALUES (gen_random_uuid(), :order_id::uuid, 'mock', gen_random_uuid()::text, 'CREATED',
             :total::bigint, NULL, 1, 1);
 UPDATE products p SET stock = p.stock - c.quantity FROM cart_items c
-    WHERE c.user_id = {me} AND p.id = c.product_id;
+    WHERE c.user_id = :me::uuid AND p.id = c.product_id;
 INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at)
     SELECT gen_random_uuid(), c.product_id, -c.quantity, 'order', :order_id::uuid, NULL, 1
-    FROM cart_items c WHERE c.user_id = {me};
+    FROM cart_items c WHERE c.user_id = :me::uuid;
 INSERT INTO fresh_events (at, changes)
     SELECT 1, json_agg(json_build_object('id', p.id, 'stockQuantity', p.stock))::text
-    FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = {me};
+    FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = :me::uuid;
 INSERT INTO outbox (id, recipient, template, data, state, tries, since, due_at, created_at)
     SELECT gen_random_uuid(), u.email, 'order-placed',
            json_build_object('name', u.name, 'number', :order_id::text, 'items',
                (SELECT json_agg(json_build_object('name', p.name, 'quantity', c.quantity,
                                                   'lineTotal', p.price * c.quantity))
-                FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = {me}),
+                FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = :me::uuid),
                'total', :total::bigint)::text,
            'waiting', 0, 1, 1, 1
-    FROM users u WHERE u.id = {me};
-DELETE FROM cart_items WHERE user_id = {me};
+    FROM users u WHERE u.id = :me::uuid;
+DELETE FROM cart_items WHERE user_id = :me::uuid;
 INSERT INTO idempotency_keys (user_id, route, key, body_hash, status, headers, body, created_at)
-    SELECT {me}, 'POST /api/v1/orders', :key::text, sha256(''), 201,
+    SELECT :me::uuid, 'POST /api/v1/orders', :key::text, sha256(''), 201,
            json_build_array(json_build_array('location', '/api/v1/orders/' || o.id::text))::text,
            convert_to(json_build_object('id', o.id, 'number', o.number, 'userId', o.user_id,
                'status', o.status, 'items',
@@ -79,35 +163,53 @@ INSERT INTO idempotency_keys (user_id, route, key, body_hash, status, headers, b
     FROM orders o JOIN payments p ON p.order_id = o.id WHERE o.id = :order_id::uuid
     ON CONFLICT (user_id, route, key) DO UPDATE
     SET body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers,
-        body = excluded.body, created_at = excluded.created_at;
-END;
-";
+        body = excluded.body, created_at = excluded.created_at;";
 
-const UPSERT_CART_ITEM: &str = "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
-    SELECT u.id, p.id, 1, 1 FROM bench_customers u, bench_products p WHERE u.n = :u AND p.n = {p}
-    ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = cart_items.quantity + 1;";
+/// Returns a script for pgbench.
+fn script(unit: &str) -> String {
+    let mut text = format!("{VARIABLES}{unit}");
+    for (name, statement) in STATEMENTS {
+        text = text.replace(name, statement);
+    }
+    for (name, statement) in PRODUCT_STATEMENTS {
+        for product in [":p1", ":p2", ":p3"] {
+            text = text.replace(
+                &format!("{name}{product}}}"),
+                &statement.replace("{p}", product),
+            );
+        }
+    }
+    text
+}
+
+/// What pgbench runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    Writes,
+    AllStatements,
+}
 
 pub(crate) struct Pgbench {
     cluster: Cluster,
-    script: tempfile::NamedTempFile,
+    writes: tempfile::NamedTempFile,
+    all_statements: tempfile::NamedTempFile,
 }
 
 impl Pgbench {
     /// Starts a Postgres server with an empty database for the shop.
     pub(crate) fn start() -> Pgbench {
         let cluster = Cluster::make(Some(Path::new("/var/tmp")), &[]).expect("a server");
-        let mut text = SCRIPT.replace("{me}", "(SELECT id FROM bench_customers WHERE n = :u)");
-        for p in [":p1", ":p2", ":p3"] {
-            text = text.replace(
-                &format!("{{upsert {p}}}"),
-                &UPSERT_CART_ITEM.replace("{p}", p),
-            );
-        }
-        let mut script = tempfile::NamedTempFile::new().expect("a file");
-        script
-            .write_all(text.as_bytes())
-            .expect("a file can be written to");
-        let pgbench = Pgbench { cluster, script };
+        let file = |unit| {
+            let mut file = tempfile::NamedTempFile::new().expect("a file");
+            file.write_all(script(unit).as_bytes())
+                .expect("a file can be written to");
+            file
+        };
+        let pgbench = Pgbench {
+            cluster,
+            writes: file(WRITES),
+            all_statements: file(ALL_STATEMENTS),
+        };
         pgbench.execute("postgres", "CREATE DATABASE shop");
         pgbench
     }
@@ -122,9 +224,13 @@ impl Pgbench {
         self.execute("postgres", "CREATE DATABASE baseline TEMPLATE shop");
         self.execute(
             "baseline",
-            "CREATE TABLE bench_customers (n INT PRIMARY KEY, id UUID NOT NULL);
+            "INSERT INTO sessions (id, user_id, refresh_hash, created_at, expires_at, generation)
+                 SELECT gen_random_uuid(), id, sha256(id::text::bytea), 1, 9000000000000, 0 FROM users;
+             CREATE TABLE bench_customers (n INT PRIMARY KEY, id UUID NOT NULL, session UUID NOT NULL);
              INSERT INTO bench_customers
-                 SELECT row_number() OVER (ORDER BY id), id FROM users WHERE role = 'CUSTOMER';
+                 SELECT row_number() OVER (ORDER BY u.id), u.id, s.id
+                 FROM users u JOIN sessions s ON s.user_id = u.id
+                 WHERE u.role = 'CUSTOMER' AND s.created_at = 1;
              CREATE TABLE bench_products (n INT PRIMARY KEY, id UUID NOT NULL);
              INSERT INTO bench_products SELECT row_number() OVER (ORDER BY id), id FROM products",
         );
@@ -134,13 +240,22 @@ impl Pgbench {
     }
 
     /// Runs pgbench for `duration`. Returns units per second.
-    pub(crate) fn run(&self, clients: usize, duration: Duration) -> f64 {
+    pub(crate) fn run(&self, unit: Unit, clients: usize, duration: Duration) -> f64 {
+        let script = match unit {
+            Unit::Writes => &self.writes,
+            Unit::AllStatements => &self.all_statements,
+        };
         let output = Command::new("pgbench")
-            .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
+            .args([
+                "--no-vacuum",
+                "--protocol=prepared",
+                "--jobs=2",
+                "--define=known=0",
+            ])
             .arg(format!("--client={clients}"))
             .arg(format!("--time={}", duration.as_secs()))
             .arg("--file")
-            .arg(self.script.path())
+            .arg(script.path())
             .arg(self.url("baseline"))
             .output()
             .expect("pgbench is installed with the server");
