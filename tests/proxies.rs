@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::Method;
 use reqwest::Url;
 use serde_json::{Value, json};
-use shop::{domain::payments::signature, infra::config::Secret};
+use shop::infra::{config::Secret, ports::gateway::razorpay::signature};
 
 use crate::support::{
     Form, Process, Remote, TestResponse, Wire, images,

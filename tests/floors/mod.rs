@@ -86,7 +86,7 @@ const PLACES: &[(&str, &str, &str)] = &[
     ),
     (
         "db.read( db.write( db.long_read(",
-        "src/app.rs src/infra/db src/infra/bus src/infra/ports/gateway/mock src/infra/web src/server src/worker \
+        "src/app.rs src/infra/db src/infra/bus src/infra/ports/gateway/razorpay/mock src/infra/web src/server src/worker \
          src/cli src/domain/realtime/socket.rs http worker",
         "take a `tx`, and let `http` or `worker` open the transaction",
     ),
@@ -94,7 +94,7 @@ const PLACES: &[(&str, &str, &str)] = &[
     ("#[allow( #![allow(", "", "use `#[expect(…, reason)]`"),
 ];
 
-const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/web/idempotency.rs src/infra/ports/gateway/mock/store.rs \
+const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/web/idempotency.rs src/infra/ports/gateway/razorpay/mock/store.rs \
      src/domain/catalog/search/ store";
 
 /// The maximum number of statements that differ between the engines. Each can make their behaviour differ.

@@ -8,7 +8,7 @@ mod resolve;
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::{domain::payments::signature, infra::config::Secret};
+use shop::infra::{config::Secret, ports::gateway::razorpay::signature};
 
 use crate::support::{
     Client, Engine, TestShop,

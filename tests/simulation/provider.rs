@@ -13,8 +13,7 @@ use serde_json::Value;
 use shop::{
     app::App,
     core::{money::Money, rng::Rng},
-    domain::payments::signature,
-    infra::ports::gateway::{SimulatedCheckout, Webhook},
+    infra::ports::gateway::{SimulatedCheckout, Webhook, razorpay::signature},
 };
 use tokio::{sync::watch, time::Instant};
 

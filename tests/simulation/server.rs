@@ -5,7 +5,7 @@ use futures_util::future::{join, join_all};
 use http::Method;
 use serde_json::{Value, json};
 
-use shop::{app::App, domain::payments::signature};
+use shop::{app::App, infra::ports::gateway::razorpay::signature};
 
 use crate::support::{
     Remote, TestResponse,

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::domain::payments::signature;
+use shop::infra::ports::gateway::razorpay::signature;
 
 use super::{TestResponse, TestShop};
 

@@ -8,7 +8,7 @@ use crate::{
     core::error::{Error, Result},
     domain::{
         orders::{self, Order},
-        payments::{PaymentStatus, signature},
+        payments::PaymentStatus,
     },
     infra::{
         config,
@@ -177,16 +177,15 @@ impl<'a> WebhookSender<'a> {
         let secret = self.app.webhook_secrets.first();
         let secret =
             secret.ok_or_else(|| Permanent(Error::internal("no webhook secret is configured")))?;
-        let response = self
+        let mut request = self
             .http
             .post(format!("{url}/api/v1/payments/razorpay/webhook"))
             .timeout(REQUEST_TIMEOUT)
-            .header("content-type", "application/json")
-            .header(
-                "x-razorpay-signature",
-                signature::sign(secret, &webhook.body),
-            )
-            .header("x-razorpay-event-id", &webhook.event_id)
+            .header("content-type", "application/json");
+        for (name, value) in webhook.headers(secret) {
+            request = request.header(name, value);
+        }
+        let response = request
             .body(webhook.body.clone())
             .send()
             .await

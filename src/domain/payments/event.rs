@@ -23,7 +23,7 @@ pub struct Delivery {
 impl Delivery {
     /// Returns a delivery of the events in an unsigned body.
     pub fn unsigned(gateway: &dyn Gateway, event_id: Option<&str>, body: Bytes) -> Delivery {
-        let mut events = gateway.parse_events(&body);
+        let mut events = gateway.webhooks().parse(&body);
         for event in &mut events {
             event.id = event_id.map(str::to_owned);
         }

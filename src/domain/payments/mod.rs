@@ -38,4 +38,3 @@ pub use self::{
     status::PaymentStatus,
     verify::verify,
 };
-pub use crate::infra::ports::gateway::razorpay::signature;

@@ -97,7 +97,7 @@ fn after_capture(
 fn reprocess(tx: &mut Tx<'_>, app: &App, stored: Vec<(Uuid, Vec<u8>)>) -> Result<Vec<Effect>> {
     let mut effects = Vec::new();
     for (id, body) in stored {
-        for event in app.gateway.parse_events(&body) {
+        for event in app.gateway.webhooks().parse(&body) {
             if event.kind == EventKind::Unreadable {
                 continue;
             }

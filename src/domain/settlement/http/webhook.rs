@@ -35,12 +35,13 @@ pub(crate) async fn receive_webhook(
     request: Request,
 ) -> Result<StatusCode> {
     // Refuse before the body takes memory.
-    app.gateway.check_webhook_headers(request.headers())?;
+    app.gateway.webhooks().check_headers(request.headers())?;
     let headers = request.headers().clone();
     let body = read_body(request, MAX_BODY).await?;
     let events = app
         .gateway
-        .verify_webhook(&app.webhook_secrets, &headers, &body)?;
+        .webhooks()
+        .verify(&app.webhook_secrets, &headers, &body)?;
     let delivery = Delivery {
         body,
         events,

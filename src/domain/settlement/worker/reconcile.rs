@@ -92,10 +92,10 @@ async fn find_events(app: &App, known: &KnownPayment) -> Result<Vec<Bytes>, Gate
             GatewayPaymentStatus::Open => false,
         };
         if is_news {
-            events.extend(gateway.format_payment_event(&payment));
+            events.extend(gateway.webhooks().format_payment(&payment));
         }
         let refunds = refunds.iter();
-        events.extend(refunds.filter_map(|refund| gateway.format_refund_event(refund)));
+        events.extend(refunds.filter_map(|refund| gateway.webhooks().format_refund(refund)));
     }
     Ok(events)
 }

@@ -1,10 +1,9 @@
-//! The payment provider behind a trait; a provider is one folder. Checkout never waits for the network: the
-//! worker calls the provider after the transaction, or the handler does when a customer wants to pay. A driver
-//! sends each request once; retries are the worker's job.
+//! The payment provider behind a trait. A provider is one folder, which alone knows its names, headers and JSON.
+//! Checkout never waits for the network: the worker calls the provider after the transaction, or the handler
+//! does when a customer wants to pay. A driver sends each request once; retries are the worker's job.
 
 mod error;
 mod event;
-mod mock;
 pub mod razorpay;
 mod request;
 
@@ -15,8 +14,7 @@ use http::HeaderMap;
 pub use self::{
     error::GatewayError,
     event::{EventKind, GatewayEvent, ReportedPayment, ReportedRefund},
-    mock::{CheckoutResult, Mock, SimulatedCheckout, SimulatedPayment, Webhook},
-    razorpay::Razorpay,
+    razorpay::{CheckoutResult, Mock, Razorpay, SimulatedCheckout, SimulatedPayment, Webhook},
     request::{
         GatewayPayment, GatewayPaymentStatus, GatewayRefund, GatewayRefundStatus, OrderRequest,
         RefundRequest,
@@ -68,15 +66,21 @@ pub trait Gateway: Send + Sync {
         payment_id: &'a str,
     ) -> BoxFuture<'a, Result<Vec<GatewayRefund>, GatewayError>>;
 
+    /// Returns the format of its webhooks.
+    fn webhooks(&self) -> &dyn WebhookFormat;
+}
+
+/// The format of a provider's webhooks, which a simulated provider shares with the real one.
+pub trait WebhookFormat {
     /// Checks the headers of a webhook before its body is read.
     ///
     /// Errors: `invalid-signature` if they cannot belong to a signed webhook.
-    fn check_webhook_headers(&self, headers: &HeaderMap) -> Result<()>;
+    fn check_headers(&self, headers: &HeaderMap) -> Result<()>;
 
     /// Verifies the signature of a webhook, made with any of the secrets, and returns its events.
     ///
     /// Errors: `invalid-signature`.
-    fn verify_webhook(
+    fn verify(
         &self,
         secrets: &[Secret],
         headers: &HeaderMap,
@@ -85,11 +89,11 @@ pub trait Gateway: Send + Sync {
 
     /// Returns the events in a body that was verified before. A body that cannot be parsed is one
     /// [`EventKind::Unreadable`] event.
-    fn parse_events(&self, body: &[u8]) -> Vec<GatewayEvent>;
+    fn parse(&self, body: &[u8]) -> Vec<GatewayEvent>;
 
     /// Returns the webhook body that reports a payment's status; `None` if the status is not final.
-    fn format_payment_event(&self, payment: &GatewayPayment) -> Option<Bytes>;
+    fn format_payment(&self, payment: &GatewayPayment) -> Option<Bytes>;
 
     /// Returns the webhook body that reports a refund's status; `None` if it is pending.
-    fn format_refund_event(&self, refund: &GatewayRefund) -> Option<Bytes>;
+    fn format_refund(&self, refund: &GatewayRefund) -> Option<Bytes>;
 }

@@ -1,20 +1,24 @@
-//! Razorpay (<https://razorpay.com/docs/api/>). The driver rejects answers that do not match the request, and
-//! ids that could redirect a request.
+//! Razorpay (<https://razorpay.com/docs/api/>), and a mock that simulates it. The driver rejects answers that do
+//! not match the request, and ids that could redirect a request.
 
 mod entities;
+mod mock;
 pub mod signature;
-pub(super) mod webhook;
+mod webhook;
 
-use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use http::HeaderMap;
 use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use self::entities::{Collection, ErrorBody, Order, Refund};
+pub use self::mock::{CheckoutResult, Mock, SimulatedCheckout, SimulatedPayment, Webhook};
+use self::{
+    entities::{Collection, ErrorBody, Order, Refund},
+    webhook::Webhooks,
+};
 use super::{
-    Gateway, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund, OrderRequest, RefundRequest,
+    Gateway, GatewayError, GatewayPayment, GatewayRefund, OrderRequest, RefundRequest,
+    WebhookFormat,
 };
 use crate::{
     core::{
@@ -231,29 +235,8 @@ impl Gateway for Razorpay {
         .boxed()
     }
 
-    fn check_webhook_headers(&self, headers: &HeaderMap) -> Result<()> {
-        webhook::check_headers(headers)
-    }
-
-    fn verify_webhook(
-        &self,
-        secrets: &[Secret],
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<Vec<GatewayEvent>> {
-        webhook::verify(secrets, headers, body)
-    }
-
-    fn parse_events(&self, body: &[u8]) -> Vec<GatewayEvent> {
-        webhook::parse(body)
-    }
-
-    fn format_payment_event(&self, payment: &GatewayPayment) -> Option<Bytes> {
-        webhook::format_payment(payment)
-    }
-
-    fn format_refund_event(&self, refund: &GatewayRefund) -> Option<Bytes> {
-        webhook::format_refund(refund)
+    fn webhooks(&self) -> &dyn WebhookFormat {
+        &Webhooks
     }
 }
 

@@ -12,13 +12,13 @@ use crate::{
         config::Secret,
         ports::gateway::{
             EventKind, GatewayEvent, GatewayPayment, GatewayPaymentStatus, GatewayRefund,
-            GatewayRefundStatus, ReportedPayment, ReportedRefund,
+            GatewayRefundStatus, ReportedPayment, ReportedRefund, WebhookFormat,
         },
     },
 };
 
-const SIGNATURE: &str = "x-razorpay-signature";
-const EVENT_ID: &str = "x-razorpay-event-id";
+pub(super) const SIGNATURE: &str = "x-razorpay-signature";
+pub(super) const EVENT_ID: &str = "x-razorpay-event-id";
 
 /// The maximum length of a name or id, in bytes; Razorpay's own have about twenty.
 const MAX_TEXT_LEN: usize = 255;
@@ -75,39 +75,57 @@ struct Refund {
     receipt: Option<Text>,
 }
 
-/// Checks that the signature header appears once and has the form of a signature.
-///
-/// Errors: `invalid-signature`.
-pub(in crate::infra::ports::gateway) fn check_headers(headers: &HeaderMap) -> Result<()> {
-    signature_of(headers).map(drop)
-}
+/// Razorpay's webhooks: one event each.
+pub(super) struct Webhooks;
 
-/// Verifies the signature and returns the events, with the event id of the headers.
-///
-/// Errors: `invalid-signature`.
-pub(in crate::infra::ports::gateway) fn verify(
-    secrets: &[Secret],
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Vec<GatewayEvent>> {
-    if !signature::is_valid(secrets, body, signature_of(headers)?) {
-        return Err(invalid_signature());
+impl WebhookFormat for Webhooks {
+    /// Checks that the signature header appears once and has the form of a signature.
+    fn check_headers(&self, headers: &HeaderMap) -> Result<()> {
+        signature_of(headers).map(drop)
     }
-    let id = single(headers, EVENT_ID).map(|id| String::from_utf8_lossy(id).into_owned());
-    let mut events = parse(body);
-    for event in &mut events {
-        event.id.clone_from(&id);
-    }
-    Ok(events)
-}
 
-/// Returns the events in a body: one for Razorpay.
-pub(in crate::infra::ports::gateway) fn parse(body: &[u8]) -> Vec<GatewayEvent> {
-    let event = match serde_json::from_slice::<Envelope>(body) {
-        Ok(envelope) => event(envelope),
-        Err(_) => GatewayEvent::unreadable(),
-    };
-    vec![event]
+    fn verify(
+        &self,
+        secrets: &[Secret],
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Vec<GatewayEvent>> {
+        if !signature::is_valid(secrets, body, signature_of(headers)?) {
+            return Err(invalid_signature());
+        }
+        let id = single(headers, EVENT_ID).map(|id| String::from_utf8_lossy(id).into_owned());
+        let mut events = self.parse(body);
+        for event in &mut events {
+            event.id.clone_from(&id);
+        }
+        Ok(events)
+    }
+
+    fn parse(&self, body: &[u8]) -> Vec<GatewayEvent> {
+        let event = match serde_json::from_slice::<Envelope>(body) {
+            Ok(envelope) => event(envelope),
+            Err(_) => GatewayEvent::unreadable(),
+        };
+        vec![event]
+    }
+
+    fn format_payment(&self, payment: &GatewayPayment) -> Option<Bytes> {
+        let event = match payment.status {
+            GatewayPaymentStatus::Captured => "payment.captured",
+            GatewayPaymentStatus::Failed => "payment.failed",
+            GatewayPaymentStatus::Open => return None,
+        };
+        Some(format(event, "payment", &payment.raw))
+    }
+
+    fn format_refund(&self, refund: &GatewayRefund) -> Option<Bytes> {
+        let event = match refund.status {
+            GatewayRefundStatus::Processed => "refund.processed",
+            GatewayRefundStatus::Failed => "refund.failed",
+            GatewayRefundStatus::Pending => return None,
+        };
+        Some(format(event, "refund", &refund.raw))
+    }
 }
 
 fn event(envelope: Envelope) -> GatewayEvent {
@@ -147,26 +165,6 @@ fn event(envelope: Envelope) -> GatewayEvent {
     }
 }
 
-/// Returns the webhook body that reports the payment's status; `None` if the status is not final.
-pub(in crate::infra::ports::gateway) fn format_payment(payment: &GatewayPayment) -> Option<Bytes> {
-    let event = match payment.status {
-        GatewayPaymentStatus::Captured => "payment.captured",
-        GatewayPaymentStatus::Failed => "payment.failed",
-        GatewayPaymentStatus::Open => return None,
-    };
-    Some(format(event, "payment", &payment.raw))
-}
-
-/// Returns the webhook body that reports the refund's status; `None` if it is pending.
-pub(in crate::infra::ports::gateway) fn format_refund(refund: &GatewayRefund) -> Option<Bytes> {
-    let event = match refund.status {
-        GatewayRefundStatus::Processed => "refund.processed",
-        GatewayRefundStatus::Failed => "refund.failed",
-        GatewayRefundStatus::Pending => return None,
-    };
-    Some(format(event, "refund", &refund.raw))
-}
-
 fn format(event: &str, kind: &str, entity: &Value) -> Bytes {
     let body = json!({ "event": event, "payload": { kind: { "entity": entity } } });
     Bytes::from(body.to_string())
@@ -174,7 +172,7 @@ fn format(event: &str, kind: &str, entity: &Value) -> Bytes {
 
 /// Returns a payment from its entity in a list. Missing fields get defaults: what is applied is parsed strictly
 /// from the event's body.
-pub(in crate::infra::ports::gateway) fn payment(entity: Value) -> GatewayPayment {
+pub(super) fn payment(entity: Value) -> GatewayPayment {
     GatewayPayment {
         id: entity["id"].as_str().unwrap_or_default().to_owned(),
         status: match entity["status"].as_str() {
@@ -188,7 +186,7 @@ pub(in crate::infra::ports::gateway) fn payment(entity: Value) -> GatewayPayment
 }
 
 /// Returns a refund from its entity in a list, with defaults for missing fields.
-pub(in crate::infra::ports::gateway) fn refund(entity: Value) -> GatewayRefund {
+pub(super) fn refund(entity: Value) -> GatewayRefund {
     GatewayRefund {
         id: entity["id"].as_str().unwrap_or_default().to_owned(),
         status: refund_status(entity["status"].as_str()),

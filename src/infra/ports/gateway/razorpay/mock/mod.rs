@@ -4,21 +4,19 @@
 mod checkout;
 mod store;
 
-use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use http::HeaderMap;
 use serde_json::{Value, json};
 
 pub use self::checkout::{CheckoutResult, SimulatedCheckout, Webhook};
-use super::{
-    Gateway, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund, GatewayRefundStatus,
-    OrderRequest, RefundRequest, razorpay::webhook,
-};
+use super::webhook::{self, Webhooks};
 use crate::{
     core::{clock::Timestamp, error::Result, money::Money, rng::Rng},
     infra::{
-        config::Secret,
         db::{Db, Tx},
+        ports::gateway::{
+            Gateway, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundStatus,
+            OrderRequest, RefundRequest, WebhookFormat,
+        },
     },
 };
 
@@ -141,29 +139,8 @@ impl Gateway for Mock {
         async { Ok(Vec::new()) }.boxed()
     }
 
-    fn check_webhook_headers(&self, headers: &HeaderMap) -> Result<()> {
-        webhook::check_headers(headers)
-    }
-
-    fn verify_webhook(
-        &self,
-        secrets: &[Secret],
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<Vec<GatewayEvent>> {
-        webhook::verify(secrets, headers, body)
-    }
-
-    fn parse_events(&self, body: &[u8]) -> Vec<GatewayEvent> {
-        webhook::parse(body)
-    }
-
-    fn format_payment_event(&self, payment: &GatewayPayment) -> Option<Bytes> {
-        webhook::format_payment(payment)
-    }
-
-    fn format_refund_event(&self, refund: &GatewayRefund) -> Option<Bytes> {
-        webhook::format_refund(refund)
+    fn webhooks(&self) -> &dyn WebhookFormat {
+        &Webhooks
     }
 }
 

@@ -4,10 +4,13 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Mock, SimulatedPayment};
+use super::{
+    super::{signature, webhook},
+    Mock, SimulatedPayment,
+};
 use crate::{
     core::{error::Result, money::Money},
-    infra::db::Tx,
+    infra::{config::Secret, db::Tx},
 };
 
 /// A customer at the provider's checkout, and how the webhooks arrive.
@@ -23,11 +26,21 @@ pub struct SimulatedCheckout {
     pub is_reordered: bool,
 }
 
-/// A webhook without a signature.
+/// A webhook that is not signed yet.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     pub event_id: String,
     pub body: Bytes,
+}
+
+impl Webhook {
+    /// Returns the headers of the webhook, among them its signature under the secret.
+    pub fn headers(&self, secret: &Secret) -> [(&'static str, String); 2] {
+        [
+            (webhook::SIGNATURE, signature::sign(secret, &self.body)),
+            (webhook::EVENT_ID, self.event_id.clone()),
+        ]
+    }
 }
 
 /// The result of a simulated checkout.
@@ -58,7 +71,7 @@ impl SimulatedCheckout {
         let mut webhooks = Vec::new();
         if self.fails || self.fails_first {
             let failed = Mock::pay(tx, &payment(true))?;
-            webhooks.push(webhook(
+            webhooks.push(new_webhook(
                 tx,
                 &Mock::event("payment.failed", &failed, tx.now()),
             ));
@@ -67,14 +80,14 @@ impl SimulatedCheckout {
             }
         }
         let captured = Mock::pay(tx, &payment(false))?;
-        webhooks.push(webhook(
+        webhooks.push(new_webhook(
             tx,
             &Mock::event("payment.captured", &captured, tx.now()),
         ));
         let mut paid = Mock::event("order.paid", &captured, tx.now());
         paid["contains"] = json!(["payment", "order"]);
         paid["payload"]["order"] = json!({ "entity": order(&captured) });
-        webhooks.push(webhook(tx, &paid));
+        webhooks.push(new_webhook(tx, &paid));
         Ok(self.result(&captured, webhooks))
     }
 
@@ -93,7 +106,7 @@ impl SimulatedCheckout {
     }
 }
 
-fn webhook(tx: &Tx<'_>, event: &Value) -> Webhook {
+fn new_webhook(tx: &Tx<'_>, event: &Value) -> Webhook {
     Webhook {
         event_id: Mock::event_id(tx.rng()),
         body: event.to_string().into(),
