@@ -19,7 +19,7 @@ use crate::{
         pagination::{PageLimit, PageRequest},
     },
     domain::{
-        payments::{self, LedgerEntry, ListedStatus, Note, Totals},
+        payments::{self, LedgerEntry, ListedStatus, Mismatch, Note, Totals},
         settlement::{self, Reconciled},
     },
 };
@@ -119,9 +119,8 @@ async fn list(app: &Arc<App>, output: Output, status: Option<ListedStatus>) -> R
 /// The amount of an unmatched payment can be any number, in any currency.
 fn display_amount(app: &App, entry: &LedgerEntry) -> Option<String> {
     let minor = entry.amount?;
-    let reason = entry.reason.as_deref().unwrap_or_default();
     Some(match Money::try_from(minor) {
-        Ok(money) if !reason.ends_with("another currency") => format_amount(app, money),
+        Ok(money) if entry.mismatch != Some(Mismatch::Currency) => format_amount(app, money),
         _ => format!("{minor} minor units"),
     })
 }

@@ -12,6 +12,8 @@ use crate::{
 /// A webhook, or an event that reconciliation found.
 #[derive(Debug, Clone)]
 pub struct Delivery {
+    /// The name of the provider.
+    pub provider: &'static str,
     /// The raw body. It is stored, and can be parsed again.
     pub body: Bytes,
     /// The events in the body.
@@ -28,6 +30,7 @@ impl Delivery {
             event.id = event_id.map(str::to_owned);
         }
         Delivery {
+            provider: gateway.name(),
             body,
             events,
             is_signed: false,

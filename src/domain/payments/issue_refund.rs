@@ -51,7 +51,7 @@ pub fn refund(
     };
     store::insert_refund(tx, payment, &refund, cause)?;
     if let Some(duplicate) = payment.duplicate_id() {
-        store::set_duplicate_refunded(tx, duplicate, true)?;
+        store::set_duplicate_refunded(tx, duplicate)?;
     }
     // A refund of another provider's payment waits until that provider is configured again.
     let provider_id = is_own_provider
@@ -91,7 +91,7 @@ pub(super) fn complete(
     }
     if let Some(duplicate) = payment.duplicate_id() {
         if is_all {
-            store::set_duplicate_refunded(tx, duplicate, true)?;
+            store::set_duplicate_refunded(tx, duplicate)?;
         }
         return Ok(Refunded {
             order: payment.order,
@@ -121,7 +121,7 @@ pub(super) fn complete(
 pub(super) fn fail(tx: &mut Tx<'_>, payment: &Payment, id: RefundId, reason: &str) -> Result<()> {
     store::fail_refund(tx, id, reason)?;
     match payment.duplicate_id() {
-        Some(duplicate) => store::set_duplicate_refunded(tx, duplicate, false),
+        Some(duplicate) => store::set_duplicate_unmatched(tx, duplicate),
         None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
 };
 
-use super::PaymentStatus;
+use super::{Mismatch, PaymentStatus};
 use crate::core::{
     clock::Timestamp,
     id::{OrderId, UserId},
@@ -38,6 +38,9 @@ pub struct LedgerEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub resolution: Option<Resolution>,
+    /// Why an event matches no payment.
+    #[serde(skip)]
+    pub mismatch: Option<Mismatch>,
 }
 
 /// The status by which ledger entries are filtered.

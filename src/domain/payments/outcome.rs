@@ -1,4 +1,4 @@
-//! The outcome of an event, as `payment_events.outcome` stores it.
+//! What became of an event of the provider.
 
 /// What processing an event resulted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,59 @@ pub enum Outcome {
     Unmatched(Mismatch),
 }
 
+impl Outcome {
+    /// All but [`Outcome::Unmatched`].
+    const MATCHED: [Outcome; 9] = [
+        Outcome::Captured,
+        Outcome::Duplicate,
+        Outcome::Failed,
+        Outcome::Refunded,
+        Outcome::RefundFailed,
+        Outcome::RefundedAtProvider,
+        Outcome::Repeated,
+        Outcome::Ignored,
+        Outcome::Unreadable,
+    ];
+
+    /// Returns the stored name. That of an unmatched event does not include the mismatch.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Captured => "captured",
+            Outcome::Duplicate => "duplicate",
+            Outcome::Failed => "failed",
+            Outcome::Refunded => "refunded",
+            Outcome::RefundFailed => "refund_failed",
+            Outcome::RefundedAtProvider => "refunded_at_provider",
+            Outcome::Repeated => "repeated",
+            Outcome::Ignored => "ignored",
+            Outcome::Unreadable => "unreadable",
+            Outcome::Unmatched(_) => "unmatched",
+        }
+    }
+
+    /// Returns the outcome with that name. Only an unmatched event needs the mismatch.
+    pub(super) fn parse(text: &str, mismatch: Option<Mismatch>) -> Option<Outcome> {
+        let unmatched = mismatch.map(Outcome::Unmatched);
+        Self::MATCHED
+            .into_iter()
+            .chain(unmatched)
+            .find(|outcome| outcome.as_str() == text)
+    }
+
+    /// Returns why the event matches no payment.
+    pub(super) fn mismatch(self) -> Option<Mismatch> {
+        match self {
+            Outcome::Unmatched(mismatch) => Some(mismatch),
+            _ => None,
+        }
+    }
+
+    /// Returns whether an admin has to look at the event.
+    pub(super) fn needs_admin(self) -> bool {
+        matches!(self, Outcome::Unreadable | Outcome::Unmatched(_))
+    }
+}
+
 /// Why an event matches no payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
@@ -38,69 +91,46 @@ pub enum Mismatch {
     AlreadyPaid,
 }
 
-/// The prefix of all unmatched outcomes.
-const UNMATCHED: &str = "unmatched: ";
-
-impl Outcome {
-    /// The bounds of all unmatched outcomes in text order; the second is exclusive.
-    pub(super) const UNMATCHED_RANGE: (&str, &str) = (UNMATCHED, "unmatched;");
-
-    const ALL: [Outcome; 16] = [
-        Outcome::Captured,
-        Outcome::Duplicate,
-        Outcome::Failed,
-        Outcome::Refunded,
-        Outcome::RefundFailed,
-        Outcome::RefundedAtProvider,
-        Outcome::Repeated,
-        Outcome::Ignored,
-        Outcome::Unreadable,
-        Outcome::Unmatched(Mismatch::UnknownOrder),
-        Outcome::Unmatched(Mismatch::UnknownPayment),
-        Outcome::Unmatched(Mismatch::Amount),
-        Outcome::Unmatched(Mismatch::Currency),
-        Outcome::Unmatched(Mismatch::OtherOrder),
-        Outcome::Unmatched(Mismatch::ExceedsCaptured),
-        Outcome::Unmatched(Mismatch::AlreadyPaid),
+impl Mismatch {
+    const ALL: [Mismatch; 7] = [
+        Mismatch::UnknownOrder,
+        Mismatch::UnknownPayment,
+        Mismatch::Amount,
+        Mismatch::Currency,
+        Mismatch::OtherOrder,
+        Mismatch::ExceedsCaptured,
+        Mismatch::AlreadyPaid,
     ];
 
-    /// Returns the stored text.
-    pub fn as_str(self) -> &'static str {
+    /// Returns the stored name.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
-            Outcome::Captured => "captured",
-            Outcome::Duplicate => "duplicate",
-            Outcome::Failed => "failed",
-            Outcome::Refunded => "refunded",
-            Outcome::RefundFailed => "refund failed",
-            Outcome::RefundedAtProvider => "refunded at the provider",
-            Outcome::Repeated => "repeated",
-            Outcome::Ignored => "ignored",
-            Outcome::Unreadable => "unreadable",
-            Outcome::Unmatched(Mismatch::UnknownOrder) => "unmatched: no such order",
-            Outcome::Unmatched(Mismatch::UnknownPayment) => "unmatched: no such payment",
-            Outcome::Unmatched(Mismatch::Amount) => "unmatched: another amount",
-            Outcome::Unmatched(Mismatch::Currency) => "unmatched: another currency",
-            Outcome::Unmatched(Mismatch::OtherOrder) => {
-                "unmatched: the payment belongs to another order"
-            }
-            Outcome::Unmatched(Mismatch::ExceedsCaptured) => {
-                "unmatched: more went back than was captured"
-            }
-            Outcome::Unmatched(Mismatch::AlreadyPaid) => "unmatched: the order is paid already",
+            Mismatch::UnknownOrder => "unknown_order",
+            Mismatch::UnknownPayment => "unknown_payment",
+            Mismatch::Amount => "amount",
+            Mismatch::Currency => "currency",
+            Mismatch::OtherOrder => "other_order",
+            Mismatch::ExceedsCaptured => "exceeds_captured",
+            Mismatch::AlreadyPaid => "already_paid",
         }
     }
 
-    pub(super) fn parse(text: &str) -> Option<Outcome> {
+    pub(super) fn parse(text: &str) -> Option<Mismatch> {
         Self::ALL
             .into_iter()
-            .find(|outcome| outcome.as_str() == text)
+            .find(|mismatch| mismatch.as_str() == text)
     }
 
-    /// Returns why an event needs an admin; `None` if it needs none.
-    pub(super) fn reason(self) -> Option<&'static str> {
+    /// Returns the reason that admins see.
+    pub(super) fn reason(self) -> &'static str {
         match self {
-            Outcome::Unreadable => Some("signed, but the body could not be read"),
-            outcome => outcome.as_str().strip_prefix(UNMATCHED),
+            Mismatch::UnknownOrder => "no such order",
+            Mismatch::UnknownPayment => "no such payment",
+            Mismatch::Amount => "another amount",
+            Mismatch::Currency => "another currency",
+            Mismatch::OtherOrder => "the payment belongs to another order",
+            Mismatch::ExceedsCaptured => "more went back than was captured",
+            Mismatch::AlreadyPaid => "the order is paid already",
         }
     }
 }

@@ -159,7 +159,7 @@ fn refunded_at_provider(tx: &mut Tx<'_>, reported: &ReportedRefund) -> Result<Pr
         let outcome = Outcome::Unmatched(Mismatch::UnknownPayment);
         return Ok(Processed::new(outcome));
     };
-    let refunds = store::refunds_with_outcome(tx, payment, Outcome::RefundedAtProvider)?;
+    let refunds = store::refunds_at_provider(tx, payment)?;
     if refunds.iter().any(|(id, _)| *id == reported.id) {
         return Ok(Processed::new(Outcome::Repeated));
     }

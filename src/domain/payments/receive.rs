@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    Delivery, Effect, Mismatch, Outcome, Receipt,
+    Delivery, Effect, Outcome, Receipt,
     process::{self, Processed},
     store,
 };
@@ -38,23 +38,25 @@ fn receive_event(
         return Ok((Outcome::Repeated, Vec::new()));
     }
     let mut processed = process::process(tx, app, event)?;
-    let row = store::EventRow {
-        key,
-        event,
-        order: processed.order,
-        outcome: processed.outcome,
-        signature: if delivery.is_signed { "valid" } else { "none" },
-        body: &delivery.body,
-    };
     // The same mismatch under another event id or name is listed once.
-    if matches!(processed.outcome, Outcome::Unmatched(_)) && store::is_listed(tx, &row)? {
+    if let Outcome::Unmatched(mismatch) = processed.outcome
+        && store::is_listed(tx, event, mismatch)?
+    {
         processed.outcome = Outcome::Repeated;
     }
     // What reconciliation finds is stored only if it is news.
     let is_news = ![Outcome::Repeated, Outcome::Ignored].contains(&processed.outcome);
     if delivery.is_signed || is_news {
-        let outcome = processed.outcome;
-        store::insert_event(tx, &store::EventRow { outcome, ..row })?;
+        let row = store::EventRow {
+            key,
+            provider: delivery.provider,
+            event,
+            order: processed.order,
+            outcome: processed.outcome,
+            signature: if delivery.is_signed { "valid" } else { "none" },
+            body: &delivery.body,
+        };
+        store::insert_event(tx, &row)?;
     }
     let later = after_capture(tx, app, event, &processed)?;
     let mut effects = processed.effects;
@@ -68,8 +70,7 @@ pub(super) fn reprocess_for_order(
     app: &App,
     provider_order_id: &str,
 ) -> Result<Vec<Effect>> {
-    let outcome = Outcome::Unmatched(Mismatch::UnknownOrder);
-    let events = store::events_of_order(tx, provider_order_id, outcome)?;
+    let events = store::events_of_unknown_order(tx, app.gateway.name(), provider_order_id)?;
     reprocess(tx, app, events)
 }
 
@@ -88,8 +89,7 @@ fn after_capture(
         let note = "the payment matched its order later";
         store::resolve_captures(tx, &payment.id, processed.order, note)?;
     }
-    let outcome = Outcome::Unmatched(Mismatch::UnknownPayment);
-    let events = store::events_of_payment(tx, &payment.id, outcome)?;
+    let events = store::events_of_unknown_payment(tx, app.gateway.name(), &payment.id)?;
     reprocess(tx, app, events)
 }
 

@@ -26,7 +26,7 @@ pub fn resolve(tx: &mut Tx<'_>, id: Uuid, by: Option<UserId>, note: &Note) -> Re
     if entry.resolution.is_some() {
         return Ok(entry);
     }
-    if outcome.reason().is_none() {
+    if !outcome.needs_admin() {
         return Err(not_unmatched());
     }
     store::resolve_event(tx, id, by, note.as_str())?;

@@ -93,6 +93,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V20__folding",
         include_str!("../../../migrations/V20__folding.sql"),
     ),
+    (
+        "V22__payment_event_outcomes",
+        include_str!("../../../migrations/V22__payment_event_outcomes.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.

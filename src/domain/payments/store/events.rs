@@ -1,5 +1,4 @@
-//! SQL of the provider's events. The column `event` has the provider's name of an event, so these statements
-//! know Razorpay's names of a capture; a second provider needs a column for the kind.
+//! SQL of the provider's events. An id of a provider is unique across providers, as it is in `payments` and `refunds`.
 
 use uuid::Uuid;
 
@@ -10,12 +9,29 @@ use crate::{
     },
     domain::payments::{Mismatch, Outcome},
     infra::{
-        db::{Tx, Value, params},
+        db::{Cell, Column, Tx, Value, params},
         ports::gateway::GatewayEvent,
     },
 };
 
-const ALREADY_PAID: Outcome = Outcome::Unmatched(Mismatch::AlreadyPaid);
+impl Column<'_> for Mismatch {
+    fn from_cell(cell: Cell<'_>) -> Option<Self> {
+        <&str>::from_cell(cell).and_then(Mismatch::parse)
+    }
+}
+
+impl From<Mismatch> for Value<'_> {
+    fn from(mismatch: Mismatch) -> Self {
+        Value::Text(mismatch.as_str())
+    }
+}
+
+/// Selects the captures that match no order.
+const UNMATCHED_CAPTURE: &str = "outcome = 'unmatched' AND kind = 'payment_captured'";
+
+/// Selects the payments for orders that were already paid, whatever became of their refunds.
+pub(super) const DUPLICATE: &str =
+    "(outcome = 'duplicate' OR (outcome = 'unmatched' AND mismatch = 'already_paid'))";
 
 pub(in crate::domain::payments) fn event_is_known(tx: &mut Tx<'_>, key: &[u8]) -> Result<bool> {
     let found = tx.one(
@@ -28,6 +44,7 @@ pub(in crate::domain::payments) fn event_is_known(tx: &mut Tx<'_>, key: &[u8]) -
 
 pub(in crate::domain::payments) struct EventRow<'a> {
     pub(in crate::domain::payments) key: &'a [u8],
+    pub(in crate::domain::payments) provider: &'a str,
     pub(in crate::domain::payments) event: &'a GatewayEvent,
     pub(in crate::domain::payments) order: Option<OrderId>,
     pub(in crate::domain::payments) outcome: Outcome,
@@ -38,21 +55,24 @@ pub(in crate::domain::payments) struct EventRow<'a> {
 pub(in crate::domain::payments) fn insert_event(tx: &mut Tx<'_>, row: &EventRow<'_>) -> Result<()> {
     let id: Uuid = tx.id();
     tx.execute(
-        "INSERT INTO payment_events (id, event_key, event_id, event, order_id, provider_order_id,
-                                     provider_payment_id, provider_refund_id, amount, outcome,
-                                     signature, body, received_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT INTO payment_events (id, event_key, provider, event_id, event, kind, order_id,
+                                     provider_order_id, provider_payment_id, provider_refund_id,
+                                     amount, outcome, mismatch, signature, body, received_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             Value::Id(id),
             row.key,
+            row.provider,
             row.event.id.as_ref(),
             row.event.name.as_ref(),
+            row.event.kind.as_str(),
             row.order,
             row.event.order_id(),
             row.event.payment_id(),
             row.event.refund_id(),
             row.event.amount(),
             row.outcome.as_str(),
+            row.outcome.mismatch(),
             row.signature,
             row.body,
             tx.now()
@@ -61,49 +81,56 @@ pub(in crate::domain::payments) fn insert_event(tx: &mut Tx<'_>, row: &EventRow<
     Ok(())
 }
 
-/// Returns whether an event about the same payment, order, refund and amount had the same outcome.
-pub(in crate::domain::payments) fn is_listed(tx: &mut Tx<'_>, row: &EventRow<'_>) -> Result<bool> {
+/// Returns whether an event about the same payment, order, refund and amount is unmatched for the same reason.
+pub(in crate::domain::payments) fn is_listed(
+    tx: &mut Tx<'_>,
+    event: &GatewayEvent,
+    mismatch: Mismatch,
+) -> Result<bool> {
     let found = tx.one(
         "SELECT 1 FROM payment_events
-         WHERE provider_payment_id = ?1 AND outcome = ?2 AND amount = ?3
+         WHERE provider_payment_id = ?1 AND outcome = 'unmatched' AND mismatch = ?2 AND amount = ?3
              AND coalesce(provider_order_id, '') = ?4 AND coalesce(provider_refund_id, '') = ?5",
         params![
-            row.event.payment_id(),
-            row.outcome.as_str(),
-            row.event.amount(),
-            row.event.order_id().unwrap_or_default(),
-            row.event.refund_id().unwrap_or_default()
+            event.payment_id(),
+            mismatch,
+            event.amount(),
+            event.order_id().unwrap_or_default(),
+            event.refund_id().unwrap_or_default()
         ],
         |_| Ok(()),
     )?;
     Ok(found.is_some())
 }
 
-/// Returns the events with that outcome about an unknown order, with their bodies, oldest first.
-pub(in crate::domain::payments) fn events_of_order(
+/// Returns the provider's events about an order that was not known, with their bodies, oldest first.
+pub(in crate::domain::payments) fn events_of_unknown_order(
     tx: &mut Tx<'_>,
+    provider: &str,
     provider_order_id: &str,
-    outcome: Outcome,
 ) -> Result<Vec<(Uuid, Vec<u8>)>> {
     tx.all(
         "SELECT id, body FROM payment_events
-         WHERE provider_order_id = ?1 AND order_id IS NULL AND outcome = ?2
+         WHERE provider_order_id = ?1 AND order_id IS NULL AND provider = ?2
+             AND outcome = 'unmatched' AND mismatch = 'unknown_order'
          ORDER BY received_at, id",
-        params![provider_order_id, outcome.as_str()],
+        params![provider_order_id, provider],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 
-/// Returns the events with that outcome about a payment, with their bodies, oldest first.
-pub(in crate::domain::payments) fn events_of_payment(
+/// Returns the provider's events about refunds of a payment that was not known, with their bodies, oldest first.
+pub(in crate::domain::payments) fn events_of_unknown_payment(
     tx: &mut Tx<'_>,
+    provider: &str,
     provider_payment_id: &str,
-    outcome: Outcome,
 ) -> Result<Vec<(Uuid, Vec<u8>)>> {
     tx.all(
         "SELECT id, body FROM payment_events
-         WHERE provider_payment_id = ?1 AND outcome = ?2 ORDER BY received_at, id",
-        params![provider_payment_id, outcome.as_str()],
+         WHERE provider_payment_id = ?1 AND provider = ?2
+             AND outcome = 'unmatched' AND mismatch = 'unknown_payment'
+         ORDER BY received_at, id",
+        params![provider_payment_id, provider],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
@@ -116,8 +143,9 @@ pub(in crate::domain::payments) fn set_outcome(
     order: Option<OrderId>,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE payment_events SET outcome = ?2, order_id = ?3 WHERE id = ?1",
-        params![Value::Id(id), outcome.as_str(), order],
+        "UPDATE payment_events SET outcome = ?2, mismatch = coalesce(?3, mismatch), order_id = ?4
+         WHERE id = ?1",
+        params![Value::Id(id), outcome.as_str(), outcome.mismatch(), order],
     )?;
     Ok(())
 }
@@ -136,31 +164,38 @@ pub(super) fn order_of_duplicate(
     provider_payment_id: &str,
 ) -> Result<Option<OrderId>> {
     tx.one(
-        "SELECT order_id FROM payment_events
-         WHERE provider_payment_id = ?1 AND outcome IN (?2, ?3) AND order_id IS NOT NULL LIMIT 1",
-        params![
-            provider_payment_id,
-            Outcome::Duplicate.as_str(),
-            ALREADY_PAID.as_str()
-        ],
+        &format!(
+            "SELECT order_id FROM payment_events
+             WHERE provider_payment_id = ?1 AND {DUPLICATE} AND order_id IS NOT NULL LIMIT 1"
+        ),
+        params![provider_payment_id],
         |row| row.get(0),
     )
 }
 
-/// Records whether a duplicate payment has a refund that is pending or processed.
+/// Records that a duplicate payment has a refund that is pending or processed. The event keeps its mismatch, for an
+/// admin who resolved it before.
 pub(in crate::domain::payments) fn set_duplicate_refunded(
     tx: &mut Tx<'_>,
     provider_payment_id: &str,
-    is_refunded: bool,
 ) -> Result<()> {
-    let (from, to) = if is_refunded {
-        (ALREADY_PAID, Outcome::Duplicate)
-    } else {
-        (Outcome::Duplicate, ALREADY_PAID)
-    };
     tx.execute(
-        "UPDATE payment_events SET outcome = ?3 WHERE provider_payment_id = ?1 AND outcome = ?2",
-        params![provider_payment_id, from.as_str(), to.as_str()],
+        "UPDATE payment_events SET outcome = 'duplicate'
+         WHERE provider_payment_id = ?1 AND outcome = 'unmatched' AND mismatch = 'already_paid'",
+        params![provider_payment_id],
+    )?;
+    Ok(())
+}
+
+/// Records that the refund of a duplicate payment failed.
+pub(in crate::domain::payments) fn set_duplicate_unmatched(
+    tx: &mut Tx<'_>,
+    provider_payment_id: &str,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE payment_events SET outcome = 'unmatched', mismatch = 'already_paid'
+         WHERE provider_payment_id = ?1 AND outcome = 'duplicate'",
+        params![provider_payment_id],
     )?;
     Ok(())
 }
@@ -170,27 +205,27 @@ pub(in crate::domain::payments) fn unmatched_capture(
     tx: &mut Tx<'_>,
     provider_payment_id: &str,
 ) -> Result<Option<i64>> {
-    let (from, to) = Outcome::UNMATCHED_RANGE;
     tx.one(
-        "SELECT amount FROM payment_events
-         WHERE provider_payment_id = ?1 AND outcome >= ?2 AND outcome < ?3
-             AND event IN ('payment.captured', 'order.paid') AND amount IS NOT NULL
-         ORDER BY amount DESC LIMIT 1",
-        params![provider_payment_id, from, to],
+        &format!(
+            "SELECT amount FROM payment_events
+             WHERE provider_payment_id = ?1 AND {UNMATCHED_CAPTURE} AND amount IS NOT NULL
+             ORDER BY amount DESC LIMIT 1"
+        ),
+        params![provider_payment_id],
         |row| row.get(0),
     )
 }
 
-/// Returns the provider's ids and the amounts of the refunds with that outcome.
-pub(in crate::domain::payments) fn refunds_with_outcome(
+/// Returns the provider's ids and the amounts of the refunds of an unmatched payment in the provider's dashboard.
+pub(in crate::domain::payments) fn refunds_at_provider(
     tx: &mut Tx<'_>,
     provider_payment_id: &str,
-    outcome: Outcome,
 ) -> Result<Vec<(String, i64)>> {
     tx.all(
         "SELECT provider_refund_id, amount FROM payment_events
-         WHERE provider_payment_id = ?1 AND outcome = ?2 AND provider_refund_id IS NOT NULL",
-        params![provider_payment_id, outcome.as_str()],
+         WHERE provider_payment_id = ?1 AND outcome = 'refunded_at_provider'
+             AND provider_refund_id IS NOT NULL",
+        params![provider_payment_id],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
@@ -202,21 +237,13 @@ pub(in crate::domain::payments) fn resolve_captures(
     order: Option<OrderId>,
     note: &str,
 ) -> Result<()> {
-    let (from, to) = Outcome::UNMATCHED_RANGE;
     tx.execute(
-        "UPDATE payment_events SET resolved_at = ?4, note = ?5
-         WHERE provider_payment_id = ?1 AND outcome >= ?2 AND outcome < ?3
-             AND event IN ('payment.captured', 'order.paid') AND resolved_at IS NULL
-             AND (order_id IS NULL OR order_id = ?6 OR ?7 = 1)",
-        params![
-            provider_payment_id,
-            from,
-            to,
-            tx.now(),
-            note,
-            order,
-            order.is_none()
-        ],
+        &format!(
+            "UPDATE payment_events SET resolved_at = ?2, note = ?3
+             WHERE provider_payment_id = ?1 AND {UNMATCHED_CAPTURE} AND resolved_at IS NULL
+                 AND (order_id IS NULL OR order_id = ?4 OR ?5 = 1)"
+        ),
+        params![provider_payment_id, tx.now(), note, order, order.is_none()],
     )?;
     Ok(())
 }
@@ -244,15 +271,10 @@ pub(in crate::domain::payments) fn resolve_duplicate(
     note: &str,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE payment_events SET resolved_at = ?3, resolved_by = ?4, note = ?5
-         WHERE provider_payment_id = ?1 AND outcome = ?2 AND resolved_at IS NULL",
-        params![
-            provider_payment_id,
-            ALREADY_PAID.as_str(),
-            tx.now(),
-            by,
-            note
-        ],
+        "UPDATE payment_events SET resolved_at = ?2, resolved_by = ?3, note = ?4
+         WHERE provider_payment_id = ?1 AND outcome = 'unmatched' AND mismatch = 'already_paid'
+             AND resolved_at IS NULL",
+        params![provider_payment_id, tx.now(), by, note],
     )?;
     Ok(())
 }

@@ -11,16 +11,18 @@ use crate::{
         money::Money,
         pagination::{Page, PageRequest, Total},
     },
-    domain::payments::{KnownPayment, LedgerEntry, Outcome, PaymentStatus, Resolution, Totals},
+    domain::payments::{
+        KnownPayment, LedgerEntry, Mismatch, Outcome, PaymentStatus, Resolution, Totals,
+    },
     infra::db::{Row, Sql, Tx, Value, params},
 };
 
 /// Selects the events that need an admin: unmatched, or signed but unreadable.
-const NEEDS_ADMIN: &str = "((outcome >= ?1 AND outcome < ?2) OR outcome = ?3)";
+const NEEDS_ADMIN: &str = "outcome IN ('unmatched', 'unreadable')";
 
 /// The columns that [`unmatched_entry`] reads.
 const EVENT: &str = "SELECT id, order_id, provider_payment_id, amount, outcome, received_at,
-    resolved_at, resolved_by, note FROM payment_events";
+    resolved_at, resolved_by, note, mismatch FROM payment_events";
 
 pub(in crate::domain::payments) fn list(
     tx: &mut Tx<'_>,
@@ -56,6 +58,7 @@ pub(in crate::domain::payments) fn list(
                     .map(|refund| late_reason(&refund)),
                 created_at: row.get(5)?,
                 resolution: None,
+                mismatch: None,
             })
         },
     )?;
@@ -72,7 +75,6 @@ pub(in crate::domain::payments) fn unmatched(
     is_resolved: bool,
     page: PageRequest,
 ) -> Result<Page<LedgerEntry>> {
-    let (from, to) = Outcome::UNMATCHED_RANGE;
     let condition = if is_resolved {
         "IS NOT NULL"
     } else {
@@ -81,18 +83,12 @@ pub(in crate::domain::payments) fn unmatched(
     let selected = format!("{NEEDS_ADMIN} AND resolved_at {condition}");
     let total = tx.one(
         &format!("SELECT count(*) FROM payment_events WHERE {selected}"),
-        params![from, to, Outcome::Unreadable.as_str()],
+        &[],
         |row| row.get(0),
     )?;
     let entries = tx.all(
-        &format!("{EVENT} WHERE {selected} ORDER BY received_at DESC, id DESC LIMIT ?4 OFFSET ?5"),
-        params![
-            from,
-            to,
-            Outcome::Unreadable.as_str(),
-            page.limit,
-            page.offset()
-        ],
+        &format!("{EVENT} WHERE {selected} ORDER BY received_at DESC, id DESC LIMIT ?1 OFFSET ?2"),
+        params![page.limit, page.offset()],
         unmatched_entry,
     )?;
     Ok(Page::new(
@@ -140,6 +136,12 @@ fn unmatched_entry(row: &Row<'_>) -> Result<LedgerEntry> {
     } else {
         "unmatched"
     };
+    // An event that a later one settled still shows why it was resolved.
+    let mismatch: Option<Mismatch> = row.get(9)?;
+    let reason = match outcome(row)? {
+        Outcome::Unreadable => Some("signed, but the body could not be read"),
+        _ => mismatch.map(Mismatch::reason),
+    };
     Ok(LedgerEntry {
         id: row.get(0)?,
         status: status.to_owned(),
@@ -147,15 +149,16 @@ fn unmatched_entry(row: &Row<'_>) -> Result<LedgerEntry> {
         transaction_id: row.get(2)?,
         amount: row.get(3)?,
         refunded_amount: Money::ZERO,
-        reason: outcome(row)?.reason().map(str::to_owned),
+        reason: reason.map(str::to_owned),
         created_at: row.get(5)?,
         resolution,
+        mismatch,
     })
 }
 
 fn outcome(row: &Row<'_>) -> Result<Outcome> {
     let text: &str = row.get(4)?;
-    Outcome::parse(text)
+    Outcome::parse(text, row.get(9)?)
         .ok_or_else(|| Error::internal(format!("unknown outcome `{text}` in the database")))
 }
 
@@ -199,24 +202,19 @@ pub(in crate::domain::payments) fn known_payments(
 const PART: i64 = 1_000_000;
 
 pub(in crate::domain::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
-    let (from, to) = Outcome::UNMATCHED_RANGE;
-    let captured = "SELECT amount FROM payment_events WHERE outcome IN (?1, ?2)";
+    let captured = "SELECT amount FROM payment_events WHERE outcome IN ('captured', 'duplicate')";
     let refunded = "SELECT amount FROM refunds WHERE status = 'PROCESSED'";
     let unmatched = "SELECT max(e.amount) AS amount FROM payment_events e
-        WHERE e.outcome >= ?1 AND e.outcome < ?2 AND e.amount BETWEEN 1 AND ?3
-            AND e.event IN ('payment.captured', 'order.paid') AND e.resolved_at IS NULL
+        WHERE e.outcome = 'unmatched' AND e.kind = 'payment_captured'
+            AND e.amount BETWEEN 1 AND ?1 AND e.resolved_at IS NULL
             AND NOT EXISTS (
                 SELECT 1 FROM payment_events c
                 WHERE c.provider_payment_id = e.provider_payment_id
                     AND c.outcome IN ('captured', 'duplicate'))
         GROUP BY e.provider_payment_id";
-    let (captured, captured_is_capped) = sum(
-        tx,
-        captured,
-        params![Outcome::Captured.as_str(), Outcome::Duplicate.as_str()],
-    )?;
+    let (captured, captured_is_capped) = sum(tx, captured, &[])?;
     let (refunded, refunded_is_capped) = sum(tx, refunded, &[])?;
-    let (unmatched, unmatched_is_capped) = sum(tx, unmatched, params![from, to, Money::MAX])?;
+    let (unmatched, unmatched_is_capped) = sum(tx, unmatched, params![Money::MAX])?;
     Ok(Totals {
         captured,
         refunded,

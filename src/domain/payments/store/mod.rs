@@ -10,9 +10,10 @@ mod verify;
 
 pub(super) use self::{
     events::{
-        EventRow, event_is_known, events_of_order, events_of_payment, insert_event, is_duplicate,
-        is_listed, refunds_with_outcome, resolve_captures, resolve_duplicate, resolve_event,
-        set_duplicate_refunded, set_outcome, unmatched_capture,
+        EventRow, event_is_known, events_of_unknown_order, events_of_unknown_payment, insert_event,
+        is_duplicate, is_listed, refunds_at_provider, resolve_captures, resolve_duplicate,
+        resolve_event, set_duplicate_refunded, set_duplicate_unmatched, set_outcome,
+        unmatched_capture,
     },
     jobs::{dead_refund_jobs, order_jobs, refund_jobs, retry_order_now, retry_refund_now},
     ledger::{is_payment, known_payments, list, lock_event, totals, unmatched},

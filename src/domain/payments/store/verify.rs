@@ -1,8 +1,8 @@
 //! Queries for payments that do not match their refunds or the provider's events.
 
+use super::events::DUPLICATE;
 use crate::{
     core::{error::Result, finding::FINDINGS_QUERY_LIMIT, id::OrderId},
-    domain::payments::{Mismatch, Outcome},
     infra::db::{Tx, params},
 };
 
@@ -96,22 +96,21 @@ pub(in crate::domain::payments) fn unrefunded_duplicates(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(OrderId, String, i64, i64)>> {
     tx.all(
-        "SELECT coalesce(e.order_id, r.order_id), coalesce(e.provider_payment_id, r.transaction_id),
-             coalesce(e.amount, 0), CAST(coalesce(r.back, 0) AS BIGINT)
-         FROM (SELECT order_id, provider_payment_id, amount, outcome FROM payment_events
-               WHERE outcome IN (?1, ?2) AND order_id IS NOT NULL) e
-         FULL JOIN (SELECT order_id, transaction_id, sum(amount) AS back FROM refunds
-                    WHERE status <> 'FAILED' AND transaction_id IS NOT NULL
-                    GROUP BY order_id, transaction_id) r
-             ON r.transaction_id = e.provider_payment_id
-         WHERE CASE WHEN e.outcome = ?1 THEN coalesce(r.back, 0) <> e.amount
-             ELSE coalesce(r.back, 0) >= coalesce(e.amount, 0) END
-         ORDER BY 1 LIMIT ?3",
-        params![
-            Outcome::Duplicate.as_str(),
-            Outcome::Unmatched(Mismatch::AlreadyPaid).as_str(),
-            FINDINGS_QUERY_LIMIT
-        ],
+        &format!(
+            "SELECT coalesce(e.order_id, r.order_id),
+                 coalesce(e.provider_payment_id, r.transaction_id), coalesce(e.amount, 0),
+                 CAST(coalesce(r.back, 0) AS BIGINT)
+             FROM (SELECT order_id, provider_payment_id, amount, outcome FROM payment_events
+                   WHERE {DUPLICATE} AND order_id IS NOT NULL) e
+             FULL JOIN (SELECT order_id, transaction_id, sum(amount) AS back FROM refunds
+                        WHERE status <> 'FAILED' AND transaction_id IS NOT NULL
+                        GROUP BY order_id, transaction_id) r
+                 ON r.transaction_id = e.provider_payment_id
+             WHERE CASE WHEN e.outcome = 'duplicate' THEN coalesce(r.back, 0) <> e.amount
+                 ELSE coalesce(r.back, 0) >= coalesce(e.amount, 0) END
+             ORDER BY 1 LIMIT ?1"
+        ),
+        params![FINDINGS_QUERY_LIMIT],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )
 }

@@ -43,6 +43,7 @@ pub(crate) async fn receive_webhook(
         .webhooks()
         .verify(&app.webhook_secrets, &headers, &body)?;
     let delivery = Delivery {
+        provider: app.gateway.name(),
         body,
         events,
         is_signed: true,

@@ -13,12 +13,26 @@ pub enum EventKind {
     Unreadable,
 }
 
+impl EventKind {
+    /// Returns the stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::PaymentCaptured => "payment_captured",
+            EventKind::PaymentFailed => "payment_failed",
+            EventKind::RefundProcessed => "refund_processed",
+            EventKind::RefundFailed => "refund_failed",
+            EventKind::Other => "other",
+            EventKind::Unreadable => "unreadable",
+        }
+    }
+}
+
 /// An event of the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayEvent {
     /// The provider's id of the event.
     pub id: Option<String>,
-    /// The provider's name of the event, e.g. `payment.captured`.
+    /// The provider's own name of the event, kept as evidence.
     pub name: Option<String>,
     pub kind: EventKind,
     pub payment: Option<ReportedPayment>,
