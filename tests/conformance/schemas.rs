@@ -219,11 +219,13 @@ async fn both_engines_have_the_same_schema() {
         .iter()
         .find(|index| index.columns == ["number"]);
     assert!(by_number.is_some_and(|index| index.unique && !index.partial));
-    let transactions = sqlite["payments"]
-        .indexes
-        .iter()
-        .filter(|index| index.partial && index.unique);
-    assert_eq!(transactions.count(), 1);
+    for (table, count) in [("payments", 1), ("payment_events", 2)] {
+        let conditional = sqlite[table]
+            .indexes
+            .iter()
+            .filter(|index| index.partial && index.unique);
+        assert_eq!(conditional.count(), count, "{table}");
+    }
 }
 
 /// Changes of the schema, each of which the description must show.

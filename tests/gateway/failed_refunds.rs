@@ -124,6 +124,23 @@ storage_test! {
         assert!(verified.status.success(), "{verified:?}");
     }
 
+    async fn a_resolved_duplicate_payment_keeps_its_reason_when_it_is_refunded(shop: TestShop) {
+        let (host, shop) = with_razorpay(&shop).await;
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let (order, _) = paid(&host, &shop, &ada).await;
+        host.set_refund_status("pending");
+        pay_again(&shop, &host, &ada, &order).await;
+        run_queue(&shop).await;
+        finish_newest_refund(&shop, &host, "failed").await;
+        let listed = unmatched(&admin).await;
+        let place = format!("/admin/payments/{}/resolve", listed[0]["id"].as_str().unwrap());
+        let resolved = admin.post(&place, json!({ "note": "paid out by bank transfer" })).await;
+        assert_eq!(resolved.text("/reason"), "the order is paid already");
+        finish_newest_refund(&shop, &host, "processed").await;
+        let again = admin.post(&place, json!({ "note": "once more" })).await;
+        assert_eq!((again.status, again.json()), (200, resolved.json()));
+    }
+
     async fn a_refund_in_the_dashboard_replaces_the_queued_one(shop: TestShop) {
         let (host, shop) = with_razorpay(&shop).await;
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);

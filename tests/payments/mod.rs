@@ -5,6 +5,7 @@ mod expiry;
 mod reconcile;
 mod refunds;
 mod resolve;
+mod upgrade;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -6,6 +6,7 @@ mod client;
 mod cloudinary;
 mod cluster;
 mod document;
+mod earlier;
 mod forge;
 mod form;
 mod front;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     cloudinary::{Cloudinary, CloudinaryBehavior, sign},
     cluster::Cluster,
     document::{Operation, operations},
+    earlier::EarlierShop,
     forge::{claims_of, forge, forge_cursor},
     form::Form,
     moto::Moto,
@@ -52,8 +54,8 @@ pub(crate) use self::{
     wire::{Wire, address},
 };
 
-/// Defines tests that run once for each storage engine. The argument is a new [`TestShop`], [`TestStore`] or
-/// [`Site`] without data.
+/// Defines tests that run once for each storage engine. The argument is a new [`TestShop`], [`TestStore`],
+/// [`Site`] or [`EarlierShop`] without data.
 ///
 /// ```ignore
 /// storage_test! {

@@ -172,6 +172,19 @@ impl TestShop {
         .await
     }
 
+    /// Opens the shop in this data directory, or on this Postgres database.
+    pub(crate) async fn on_data(
+        directory: Arc<tempfile::TempDir>,
+        database: Option<Arc<Database>>,
+    ) -> TestShop {
+        Self::open(Setup {
+            directory,
+            database,
+            ..Setup::default()
+        })
+        .await
+    }
+
     /// Creates a shop with this image store.
     pub(crate) async fn with_image_store(engine: Engine, images: Arc<dyn ImageStore>) -> TestShop {
         Self::open(Setup {

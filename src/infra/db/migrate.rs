@@ -160,7 +160,7 @@ pub fn sqlite(path: &Path) -> Result<usize> {
         .pragma_update(None, "journal_mode", "wal")
         .and_then(|()| connection.pragma_update(None, "synchronous", "full"))
         .map_err(|e| cannot_migrate(path, e))?;
-    let report = runner(SQLITE)?.run(&mut connection).map_err(|error| {
+    let report = sqlite_runner()?.run(&mut connection).map_err(|error| {
         // Closing would run a checkpoint, but an fsync may just have failed.
         let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         if let Err(error) = connection.set_db_config(no_checkpoint, true) {
@@ -188,7 +188,7 @@ pub fn postgres(target: &Target) -> Result<usize> {
         .execute("SELECT pg_advisory_lock($1)", &[&SCHEMA_LOCK])
         .map_err(|e| failed(&e))?;
     target.check(&mut client)?;
-    let report = runner(POSTGRES)?.run(&mut client).map_err(|error| {
+    let report = postgres_runner()?.run(&mut client).map_err(|error| {
         migrated_by_newer(&target.name(), &error).unwrap_or_else(|| failed(&error))
     })?;
     // Closing the connection releases the advisory lock.
@@ -198,7 +198,7 @@ pub fn postgres(target: &Target) -> Result<usize> {
 /// Returns an empty in-memory database with the current schema.
 pub(super) fn in_memory() -> Result<rusqlite::Connection> {
     let mut connection = rusqlite::Connection::open_in_memory().map_err(Error::internal)?;
-    runner(SQLITE)?
+    sqlite_runner()?
         .run(&mut connection)
         .map_err(Error::internal)?;
     Ok(connection)
@@ -207,6 +207,16 @@ pub(super) fn in_memory() -> Result<rusqlite::Connection> {
 /// The key of the advisory lock held while migrating, and by commands that need exclusive access. The value
 /// is arbitrary.
 pub(super) const SCHEMA_LOCK: i64 = 0x5348_4f50_0001;
+
+/// Returns what runs all migrations on `SQLite`, or those up to a version (`Runner::set_target`).
+pub fn sqlite_runner() -> Result<Runner> {
+    runner(SQLITE)
+}
+
+/// Like [`sqlite_runner`], for Postgres.
+pub fn postgres_runner() -> Result<Runner> {
+    runner(POSTGRES)
+}
 
 fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {
     let migrations = MIGRATIONS
