@@ -134,6 +134,8 @@ storage_test! {
         assert_eq!(statuses(&ada, &order).await, ("PAID".to_owned(), "CAPTURED".to_owned()));
         run_queue(&shop).await;
         assert_eq!((host.requests().len(), host.orders().len()), (asked, 1), "nothing is left to send");
+        let providers = "SELECT DISTINCT provider FROM payment_events";
+        assert_eq!(shop.raw_db().rows(providers).concat(), [Some("razorpay".to_owned())]);
         shop.raw_db().assert_invariants();
     }
 
