@@ -98,7 +98,7 @@ const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/web/idempotenc
      src/domain/catalog/search/ store";
 
 /// The maximum number of statements that differ between the engines. Each can make their behaviour differ.
-const MAX_EITHER: usize = 6;
+const MAX_EITHER: usize = 3;
 
 const MAX_LINES: usize = 700;
 
