@@ -101,6 +101,8 @@ impl TestShop {
                 "/admin/payments",
                 "/products?category=kuche-bad",
                 "/products?inStock=true&minPrice=1",
+                "/products?q=kas",
+                "/products?q=kettel",
             ]
             .map(str::to_owned)
             .into();

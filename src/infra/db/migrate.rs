@@ -97,6 +97,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V22__payment_event_outcomes",
         include_str!("../../../migrations/V22__payment_event_outcomes.sql"),
     ),
+    (
+        "V23__unread_words",
+        include_str!("../../../migrations/V23__unread_words.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.
@@ -124,6 +128,7 @@ const SQLITE: &[(&str, &str)] = &[
         include_str!("../../../migrations/V15__postings.sqlite.sql"),
     ),
     ("{data_without_link}", "json_remove(data, '$.link')"),
+    ("{unread_words}", ""),
 ];
 
 /// The token replacements for Postgres. Collation "C" compares texts by bytes, as `SQLite` does, regardless
@@ -146,6 +151,7 @@ const POSTGRES: &[(&str, &str)] = &[
     ("{price_counts}", ""),
     ("{words_anew}", ""),
     ("{data_without_link}", "(data::jsonb - 'link')::text"),
+    ("{unread_words}", "DELETE FROM search_words;"),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 

@@ -89,8 +89,8 @@ pub(super) trait SearchIndex {
     /// Returns whether category, price and availability are indexed, too.
     fn indexes_attributes(&self) -> bool;
 
-    /// Updates what the engine keeps besides `product_search`, and returns what to store there for each
-    /// entry.
+    /// Updates what the engine keeps besides `product_search`, such as its dictionary, and returns what to
+    /// store there for each entry.
     fn write(&self, tx: &mut Tx<'_>, entries: &[IndexEntry]) -> Result<Vec<StoredEntry>>;
 
     /// Removes a product from the index.

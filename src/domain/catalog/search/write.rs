@@ -1,4 +1,4 @@
-//! Writes index entries, and the words that prefix and spelling searches need.
+//! Writes index entries, and the words that spelling correction knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,8 +70,6 @@ pub(in crate::domain::catalog) fn index(
     );
     tx.execute(&sql, &values)?;
     // Words are inserted in sorted order, so that concurrent transactions cannot deadlock.
-    let words: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.words).collect();
-    insert_words(tx, &words.into_iter().collect::<Vec<_>>())?;
     let names: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.name_words).collect();
     let mut names = names.into_iter().filter(|word| can_be_misspelt(word));
     names.try_for_each(|word| spelling::insert_trigrams(tx, word))
@@ -104,19 +102,6 @@ fn assign_keys(tx: &mut Tx<'_>, entries: &mut [IndexEntry]) -> Result<()> {
             entry.key = name_sort_key::next(entry.key);
             true
         });
-    }
-    Ok(())
-}
-
-/// Inserts words into the dictionary that prefix searches use.
-fn insert_words(tx: &mut Tx<'_>, words: &[&String]) -> Result<()> {
-    for batch in words.chunks(500) {
-        let values: Vec<Value<'_>> = batch.iter().map(|word| Value::from(*word)).collect();
-        let sql = format!(
-            "INSERT INTO search_words (word) VALUES {} ON CONFLICT DO NOTHING",
-            placeholders(1, batch.len())
-        );
-        tx.execute(&sql, &values)?;
     }
     Ok(())
 }
