@@ -105,8 +105,8 @@ impl SearchIndex for Fts5 {
         Ok(IndexQuery::new(clauses, [name, all, all_but_name]))
     }
 
-    fn count(&self, tx: &mut Tx<'_>, query: &IndexQuery, max: i64) -> Result<i64> {
-        let matches = BitmapQuery::new(&query.clauses).find(tx, max)?;
+    fn count(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>], max: i64) -> Result<i64> {
+        let matches = BitmapQuery::new(clauses).find(tx, max)?;
         Ok(matches.count)
     }
 

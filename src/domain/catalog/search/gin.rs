@@ -56,14 +56,8 @@ impl SearchIndex for Gin {
         Ok(())
     }
 
-    /// Words hold letters, digits and combining marks only, so that they need no escapes.
     fn query(&self, _: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<IndexQuery> {
-        let clause_text = |clause: &Vec<String>| {
-            let prefixes: Vec<_> = clause.iter().map(|word| format!("'{word}':*")).collect();
-            format!("({})", prefixes.join(" | "))
-        };
-        let texts: Vec<_> = clauses.iter().map(clause_text).collect();
-        let tsquery = texts.join(" & ");
+        let tsquery = tsquery(clauses);
         // The field is chosen by the column that is searched.
         Ok(IndexQuery::new(
             clauses,
@@ -71,16 +65,12 @@ impl SearchIndex for Gin {
         ))
     }
 
-    fn count(&self, tx: &mut Tx<'_>, query: &IndexQuery, max: i64) -> Result<i64> {
+    fn count(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>], max: i64) -> Result<i64> {
         let sql = format!(
             "SELECT count(*) FROM (SELECT 1 FROM product_search s WHERE {} LIMIT ?2) AS found",
             matches("words", "?1")
         );
-        let counted = tx.one(
-            &sql,
-            params![query.expression(SearchField::All), max],
-            |row| row.get(0),
-        )?;
+        let counted = tx.one(&sql, params![&tsquery(clauses), max], |row| row.get(0))?;
         Ok(counted.unwrap_or_default())
     }
 
@@ -138,6 +128,17 @@ impl SearchIndex for Gin {
         )?;
         Ok(counted.unwrap_or_default())
     }
+}
+
+/// Returns clauses as a `tsquery`. Words hold letters, digits and combining marks only, so that they need no
+/// escapes.
+fn tsquery(clauses: &[Vec<String>]) -> String {
+    let clause_text = |clause: &Vec<String>| {
+        let prefixes: Vec<_> = clause.iter().map(|word| format!("'{word}':*")).collect();
+        format!("({})", prefixes.join(" | "))
+    };
+    let texts: Vec<_> = clauses.iter().map(clause_text).collect();
+    texts.join(" & ")
 }
 
 /// Returns the condition that a column matches a query. The GIN indexes are on the same expression.

@@ -13,6 +13,7 @@ mod name_sort_key;
 mod query;
 mod search_index;
 mod search_results;
+mod small_result;
 mod spelling;
 mod tokenize;
 mod write;

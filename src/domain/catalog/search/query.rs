@@ -34,4 +34,18 @@ impl SearchQuery {
             clauses,
         }
     }
+
+    /// Returns the class of a match by its normalized name and the words of that, best first: the name starts with
+    /// the search text, its words match all clauses, or only those of the description do.
+    pub(super) fn rank(&self, name_key: &str, name_words: &str) -> u8 {
+        if (self.folded.as_str()..self.upper_bound.as_str()).contains(&name_key) {
+            return 0;
+        }
+        let matches = |prefix: &String| {
+            let mut words = name_words.split(' ');
+            words.any(|word| word.starts_with(prefix))
+        };
+        let in_name = self.clauses.iter().all(|clause| clause.iter().any(matches));
+        if in_name { 1 } else { 2 }
+    }
 }

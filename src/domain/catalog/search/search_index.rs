@@ -105,8 +105,8 @@ pub(super) trait SearchIndex {
     /// Translates clauses into the engine's query language.
     fn query(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<IndexQuery>;
 
-    /// Counts the products that match, up to `max`.
-    fn count(&self, tx: &mut Tx<'_>, query: &IndexQuery, max: i64) -> Result<i64>;
+    /// Counts the products that match the clauses, up to `max`.
+    fn count(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>], max: i64) -> Result<i64>;
 
     /// Adds the filters to the query and counts the products that match both, up to `max`. Returns `None`,
     /// and leaves the query unchanged, if the engine does not index attributes. Only the category filter is

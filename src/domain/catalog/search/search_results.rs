@@ -2,25 +2,27 @@
 //!
 //! The full-text index returns matches in key order, which is about the order of names, so that the first
 //! names are found first. For other orders, few matches are sorted. Many matches are found by scanning the
-//! index of the sort order until the page is full, since a page then needs few rows.
+//! index of the sort order until the page is full, since a page then needs few rows. A result that similar
+//! products follow is read at once and ranked here (see `small_result`).
 
 use super::{
     engine::search_index,
     name_sort_key,
     query::SearchQuery,
     search_index::{IndexQuery, SearchField, SearchIndex},
+    small_result::SmallResult,
     spelling,
 };
 use crate::{
     core::{
         error::{Error, Result},
         id::ProductId,
-        pagination::{COUNTED_UP_TO, CursorRequest, ListRequest, PageRequest, Position, Total},
+        pagination::{COUNTED_UP_TO, ListRequest, PageRequest, Total},
     },
     domain::catalog::{
         category::Category,
         filters::{Filters, ListEnd, Sort},
-        store::{OnRow, ProductQuery, cursor_rows, order_by},
+        store::{Columns, OnRow, ProductQuery, cursor_rows, order_by},
     },
     infra::db::Tx,
 };
@@ -33,6 +35,9 @@ const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 /// If fewer products match, up to this many similar ones follow.
 const MAX_SIMILAR: i64 = 20;
 
+/// So many similar products are read at once and ranked here; of more, class after class is read.
+const MAX_RANKED: i64 = 100;
+
 /// Calls `on_row` with the products that match the search and the filters. If there are few, similar ones
 /// follow after all of them, in the same sort order.
 pub(in crate::domain::catalog) fn search(
@@ -43,93 +48,40 @@ pub(in crate::domain::catalog) fn search(
     request: &ListRequest,
     on_row: OnRow<'_>,
 ) -> Result<ListEnd> {
-    let index_query = search_index(tx).query(tx, &search.clauses)?;
-    let matches = Matches::new(tx, filters, category, (search, index_query), Vec::new())?;
+    let matches = Matches::new(tx, filters, category, search)?;
     let total = matches.total(tx)?;
-    let similar = if total < MAX_SIMILAR {
-        matches.similar(tx, filters, category)?
+    let small_result = if total < MAX_SIMILAR {
+        Some(matches.with_similar(tx, filters, category, total)?)
     } else {
-        Vec::new()
+        None
     };
-    match request {
-        ListRequest::Page(page) => {
-            let total =
-                page_with_similar(tx, filters.sort, &matches, total, &similar, *page, on_row)?;
-            Ok(ListEnd::Page(total))
+    let sort = filters.sort;
+    match (request, small_result) {
+        (ListRequest::Page(page), Some(small)) => {
+            Ok(ListEnd::Page(small.page(tx, sort, *page, on_row)?))
         }
-        ListRequest::CursorRequest(cursor) => {
-            let next =
-                cursor_with_similar(tx, filters.sort, &matches, total, &similar, cursor, on_row)?;
+        (ListRequest::CursorRequest(cursor), Some(small)) => {
+            let next = small.cursor(tx, sort, cursor, on_row)?;
             Ok(ListEnd::CursorRequest(next))
         }
-    }
-}
-
-fn page_with_similar(
-    tx: &mut Tx<'_>,
-    sort: Sort,
-    matches: &Matches<'_>,
-    total: i64,
-    similar: &[ProductId],
-    page: PageRequest,
-    on_row: OnRow<'_>,
-) -> Result<Total> {
-    let (offset, limit) = (page.offset(), page.limit);
-    // A capped total does not include the rows after the cap.
-    if offset < total || total > COUNTED_UP_TO {
-        matches.page(tx, sort, total, page, on_row)?;
-    }
-    let total_with_similar = total + i64::try_from(similar.len()).map_err(Error::internal)?;
-    let left = limit - (total - offset).clamp(0, limit);
-    if left > 0 && !similar.is_empty() {
-        let (query, order) = by_ids(similar, sort);
-        query.rows(tx, &order, left, (offset - total).max(0), on_row)?;
-    }
-    Ok(Total::counted(total_with_similar))
-}
-
-/// Returns the position of the next cursor.
-fn cursor_with_similar(
-    tx: &mut Tx<'_>,
-    sort: Sort,
-    matches: &Matches<'_>,
-    total: i64,
-    similar: &[ProductId],
-    cursor: &CursorRequest,
-    on_row: OnRow<'_>,
-) -> Result<Option<Position>> {
-    let (mut after, mut limit) = (cursor.after.as_ref(), cursor.limit);
-    if !after.is_some_and(|position| position.is_similar) {
-        let rows = cursor_rows(tx, sort, matches.sorted(total), after, limit, on_row)?;
-        if rows.count == limit && !similar.is_empty() {
-            return Ok(rows.last);
+        (ListRequest::Page(page), None) => {
+            // A capped total does not include the rows after the cap.
+            if page.offset() < total || total > COUNTED_UP_TO {
+                matches.page(tx, sort, total, *page, on_row)?;
+            }
+            Ok(ListEnd::Page(Total::counted(total)))
         }
-        if rows.has_more {
-            return Ok(rows.next());
+        (ListRequest::CursorRequest(cursor), None) => {
+            let (after, limit) = (cursor.after.as_ref(), cursor.limit);
+            if after.is_some_and(|position| position.is_similar) {
+                // There were few matches before.
+                return Ok(ListEnd::CursorRequest(None));
+            }
+            let query = matches.sorted(total);
+            let rows = cursor_rows(tx, sort, query, after, limit, on_row)?;
+            Ok(ListEnd::CursorRequest(rows.next()))
         }
-        (after, limit) = (None, limit - rows.count);
     }
-    if similar.is_empty() {
-        return Ok(None);
-    }
-    let (query, _) = by_ids(similar, sort);
-    let rows = cursor_rows(tx, sort, query, after, limit, on_row)?;
-    Ok(rows.next().map(|position| Position {
-        is_similar: true,
-        ..position
-    }))
-}
-
-/// Returns a query for these products and its `ORDER BY` clause; by relevance keeps their order. The list
-/// must not be empty.
-fn by_ids(ids: &[ProductId], sort: Sort) -> (ProductQuery<'_>, String) {
-    let mut query = ProductQuery::new();
-    query.only(ids);
-    let order = match sort {
-        Sort::Relevance => query.order_of(ids),
-        _ => order_by(sort),
-    };
-    (query, order)
 }
 
 /// The products that match a search and the filters.
@@ -143,6 +95,8 @@ struct Matches<'a> {
     unindexed: ProductQuery<'a>,
     /// The number of matches, if the index has counted them.
     count: Option<i64>,
+    /// What is read of the products.
+    columns: Columns,
     excluded: Vec<ProductId>,
 }
 
@@ -151,10 +105,10 @@ impl<'a> Matches<'a> {
         tx: &mut Tx<'_>,
         filters: &'a Filters,
         category: Option<&'a Category>,
-        (search, mut index_query): (SearchQuery, IndexQuery),
-        excluded: Vec<ProductId>,
+        search: SearchQuery,
     ) -> Result<Matches<'a>> {
         let index = search_index(tx);
+        let mut index_query = index.query(tx, &search.clauses)?;
         let category_id = category.map(|category| category.id);
         let count = index.filter(
             tx,
@@ -175,7 +129,8 @@ impl<'a> Matches<'a> {
             filtered,
             unindexed,
             count,
-            excluded,
+            columns: Columns::Product,
+            excluded: Vec::new(),
         })
     }
 
@@ -187,28 +142,63 @@ impl<'a> Matches<'a> {
         }
     }
 
-    /// Returns the products that are most similar to the search without matching it, most similar first.
-    fn similar(
+    /// Returns all matches, of which there are `total`, and the products that are most similar to the search
+    /// without matching it.
+    fn with_similar(
         &self,
         tx: &mut Tx<'_>,
         filters: &'a Filters,
         category: Option<&'a Category>,
-    ) -> Result<Vec<ProductId>> {
-        let Some(corrected) = spelling::or_correct_spelling(tx, &self.search)? else {
-            return Ok(Vec::new());
+        total: i64,
+    ) -> Result<SmallResult> {
+        let matches = if total == 0 {
+            Vec::new()
+        } else {
+            self.ranked(tx)?
         };
-        let matching = self.query(SearchField::All).indexed_ids(tx)?;
-        let similar = Matches::new(tx, filters, category, corrected, matching)?;
+        let is_filtered = filters.has_attributes() || category.is_some();
+        let finds_any = (total > 0 || !is_filtered).then_some(total > 0);
+        let mut similar = Vec::new();
+        if let Some(corrected) = spelling::or_correct_spelling(tx, &self.search, finds_any)? {
+            let mut others = Matches::new(tx, filters, category, corrected)?;
+            others.columns = Columns::Id;
+            others.excluded.clone_from(&matches);
+            similar = others.best(tx)?;
+        }
+        Ok(SmallResult { matches, similar })
+    }
+
+    /// Returns the ids of the first [`MAX_SIMILAR`] matches by relevance.
+    fn best(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
+        if self.count.is_none_or(|count| count <= MAX_RANKED) {
+            let ranked = self.ranked(tx)?;
+            if i64::try_from(ranked.len()).map_err(Error::internal)? <= MAX_RANKED {
+                return Ok((0..MAX_SIMILAR).zip(ranked).map(|(_, id)| id).collect());
+            }
+        }
         let mut ids = Vec::new();
         let first = PageRequest {
             page: 1,
             limit: MAX_SIMILAR,
         };
-        similar.by_relevance(tx, first, &mut |row| {
+        self.by_relevance(tx, first, &mut |row| {
             ids.push(row.get(0)?);
             Ok(())
         })?;
         Ok(ids)
+    }
+
+    /// Returns the ids of all matches by relevance, but of no more than one past [`MAX_RANKED`]. Relevance is that
+    /// of [`Matches::by_relevance`].
+    fn ranked(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
+        let search = &self.search;
+        let all = self.query(SearchField::All);
+        let mut found = all.index_rows(tx, MAX_RANKED + 1, |row| {
+            let (id, name_key): (ProductId, String) = (row.get(0)?, row.get(1)?);
+            Ok((search.rank(&name_key, row.get(2)?), name_key, id))
+        })?;
+        found.sort_unstable();
+        Ok(found.into_iter().map(|(.., id)| id).collect())
     }
 
     fn page(
@@ -254,6 +244,7 @@ impl<'a> Matches<'a> {
             // The numbers are those of the products that match all filters.
             query = ProductQuery::new();
         }
+        query.set_columns(self.columns);
         let source = self.index.source(&mut query, &self.index_query, field);
         query.set_source(source);
         query.exclude(&self.excluded);
@@ -268,6 +259,7 @@ impl<'a> Matches<'a> {
             self.query(SearchField::All)
         } else {
             let mut query: ProductQuery<'_> = self.filtered.clone();
+            query.set_columns(self.columns);
             query.exclude(&self.excluded);
             query
         };

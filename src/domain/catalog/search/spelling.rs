@@ -1,13 +1,11 @@
 //! Spelling correction: finds the known words that are most similar to a misspelt one, by trigrams.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 
-use super::{
-    engine::search_index, query::SearchQuery, search_index::IndexQuery, tokenize::can_be_misspelt,
-};
+use super::{engine::search_index, query::SearchQuery, tokenize::can_be_misspelt};
 use crate::{
     core::error::Result,
-    infra::db::{Tx, Value, params, placeholders},
+    infra::db::{Queued, Tx, Value, params, placeholders},
 };
 
 /// How many similar words replace a misspelt one.
@@ -22,48 +20,43 @@ const MIN_SIMILARITY: usize = 300;
 /// Matches are counted up to this number to find the rarest clause.
 const MAX_COUNTED: i64 = 1000;
 
-/// Returns a search for similar spellings, with its index query, or `None` if it would find nothing more than
-/// `search`. Each word is replaced by itself or similar words. If no product matches all clauses, only the
-/// rarest clause is used.
+/// Returns a search for similar spellings, or `None` if it would find nothing more than `search`. Each word is
+/// replaced by itself or similar words. If no product matches all clauses, only the rarest clause is used.
+/// `finds_any` is whether any product matches `search`, if that is known.
 pub(super) fn or_correct_spelling(
     tx: &mut Tx<'_>,
     search: &SearchQuery,
-) -> Result<Option<(SearchQuery, IndexQuery)>> {
+    finds_any: Option<bool>,
+) -> Result<Option<SearchQuery>> {
     let index = search_index(tx);
-    let mut clauses = Vec::new();
-    for clause in &search.clauses {
-        let query = index.query(tx, std::slice::from_ref(clause))?;
-        let mut words = Vec::new();
-        for word in clause.iter().filter(|word| can_be_misspelt(word)) {
-            for similar in similar_words(tx, word)? {
-                let is_match = clause.iter().any(|prefix| similar.starts_with(prefix));
-                if !is_match && !words.contains(&similar) {
-                    words.push(similar);
-                }
-            }
-        }
-        if index.count(tx, &query, 1)? > 0 {
+    let mut clauses = similar_words(tx, &search.clauses)?;
+    for (words, clause) in clauses.iter_mut().zip(&search.clauses) {
+        let is_known = match finds_any {
+            Some(true) => true,
+            Some(false) if search.clauses.len() == 1 => false,
+            _ => index.count(tx, std::slice::from_ref(clause), 1)? > 0,
+        };
+        if is_known {
             words.extend_from_slice(clause);
         }
-        clauses.push(words);
     }
     // A clause without similar words is ignored, unless all are.
     clauses.retain(|clause| !clause.is_empty());
     if clauses.is_empty() {
         return Ok(None);
     }
-    let query = index.query(tx, &clauses)?;
-    if clauses.len() == 1 || index.count(tx, &query, 1)? > 0 {
+    // What matches `search` matches all clauses.
+    if clauses.len() == 1 || finds_any == Some(true) || index.count(tx, &clauses, 1)? > 0 {
         let finds_more = clauses != search.clauses;
-        return Ok(finds_more.then(|| (corrected(clauses), query)));
+        return Ok(finds_more.then(|| corrected(clauses)));
     }
     let mut counted = Vec::new();
     for clause in clauses {
-        let query = index.query(tx, std::slice::from_ref(&clause))?;
-        counted.push((index.count(tx, &query, MAX_COUNTED)?, clause, query));
+        let count = index.count(tx, std::slice::from_ref(&clause), MAX_COUNTED)?;
+        counted.push((count, clause));
     }
-    let rarest = counted.into_iter().min_by_key(|(count, ..)| *count);
-    Ok(rarest.map(|(_, clause, query)| (corrected(vec![clause]), query)))
+    let rarest = counted.into_iter().min_by_key(|(count, _)| *count);
+    Ok(rarest.map(|(_, clause)| corrected(vec![clause])))
 }
 
 /// Returns a search for these clauses; the most similar word of each forms the text.
@@ -72,78 +65,123 @@ fn corrected(clauses: Vec<Vec<String>>) -> SearchQuery {
     SearchQuery::new(most_similar.join(" "), clauses)
 }
 
-/// Returns the known words that are most similar to this one, most similar first.
-fn similar_words(tx: &mut Tx<'_>, word: &str) -> Result<Vec<String>> {
-    let mut ranked: Vec<_> = candidates(tx, word)?
+/// Returns for each clause the known words that are similar to one of its words and do not match it.
+fn similar_words(tx: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<Vec<Vec<String>>> {
+    let mut queued = Vec::new();
+    for (at, clause) in clauses.iter().enumerate() {
+        for word in clause.iter().filter(|word| can_be_misspelt(word)) {
+            let trigrams = trigrams(word);
+            let candidates = candidates(tx, &trigrams)?;
+            queued.push((at, trigrams, candidates));
+        }
+    }
+    let mut similar: Vec<Vec<String>> = vec![Vec::new(); clauses.len()];
+    for (at, trigrams, candidates) in queued {
+        let (clause, words) = (&clauses[at], &mut similar[at]);
+        for word in most_similar(&trigrams, tx.get(candidates)?) {
+            let is_match = clause.iter().any(|prefix| word.starts_with(prefix));
+            if !is_match && !words.contains(&word) {
+                words.push(word);
+            }
+        }
+    }
+    Ok(similar)
+}
+
+/// Returns the words that are most similar to one with these trigrams, most similar first.
+fn most_similar(trigrams: &[Trigram], candidates: Vec<String>) -> impl Iterator<Item = String> {
+    let mut ranked: Vec<_> = candidates
         .into_iter()
-        .map(|other| (similarity(word, &other), other))
+        .map(|word| (similarity(trigrams, &self::trigrams(&word)), word))
         .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .collect();
     ranked.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
-    Ok(ranked
-        .into_iter()
-        .take(MAX_SIMILAR)
-        .map(|(_, word)| word)
-        .collect())
+    ranked.into_iter().take(MAX_SIMILAR).map(|(_, word)| word)
 }
 
-/// Returns words of names that share trigrams with this one, those with the most in common first.
-fn candidates(tx: &mut Tx<'_>, word: &str) -> Result<Vec<String>> {
-    let mut trigrams = trigrams(word);
+/// Queries the words of names that share trigrams with a word, those with the most in common first.
+fn candidates(tx: &mut Tx<'_>, trigrams: &[Trigram]) -> Result<Queued<Vec<String>>> {
     // The trigram of the first letter alone would match a large part of the dictionary.
-    if trigrams.len() > 3 {
-        trigrams.pop_first();
-    }
-    let mut values: Vec<Value<'_>> = trigrams.iter().map(Value::from).collect();
+    let selective = match trigrams {
+        [_, rest @ ..] if trigrams.len() > 3 => rest,
+        _ => trigrams,
+    };
+    let texts: Vec<String> = selective.iter().map(text).collect();
+    let mut values: Vec<Value<'_>> = texts.iter().map(Value::from).collect();
     values.push(Value::Int(MAX_CANDIDATES));
     let sql = format!(
         "SELECT word FROM search_trigrams WHERE trigram IN {} GROUP BY word
          ORDER BY count(*) DESC, word LIMIT ?{}",
-        placeholders(trigrams.len(), 1),
+        placeholders(texts.len(), 1),
         values.len()
     );
-    tx.all(&sql, &values, |row| row.get(0))
+    tx.queue_all(&sql, &values, |row| row.get(0))
 }
 
-/// Inserts a word into the dictionary for spelling correction, unless it is there.
-pub(super) fn insert_trigrams(tx: &mut Tx<'_>, word: &str) -> Result<()> {
-    let trigrams = trigrams(word);
-    let Some(first) = trigrams.first() else {
-        return Ok(());
-    };
-    let known = tx.one(
-        "SELECT 1 FROM search_trigrams WHERE trigram = ?1 AND word = ?2",
-        params![first, word],
-        |_| Ok(()),
-    )?;
-    if known.is_some() {
-        return Ok(());
+/// Inserts words into the dictionary for spelling correction, unless they are there.
+pub(super) fn insert_words(tx: &mut Tx<'_>, words: &[&String]) -> Result<()> {
+    let mut queued = Vec::with_capacity(words.len());
+    for word in words {
+        let trigrams: Vec<String> = trigrams(word).iter().map(text).collect();
+        let known = tx.queue_one(
+            "SELECT 1 FROM search_trigrams WHERE trigram = ?1 AND word = ?2",
+            params![&trigrams[0], *word],
+            |_| Ok(()),
+        )?;
+        queued.push((*word, trigrams, known));
     }
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(trigrams.len() * 2);
-    for trigram in &trigrams {
-        values.extend([Value::from(trigram), Value::Text(word)]);
+    for (word, trigrams, known) in queued {
+        if tx.get(known)?.is_some() {
+            continue;
+        }
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(trigrams.len() * 2);
+        for trigram in &trigrams {
+            values.extend([Value::from(trigram), Value::from(word)]);
+        }
+        let sql = format!(
+            "INSERT INTO search_trigrams (trigram, word) VALUES {} ON CONFLICT DO NOTHING",
+            placeholders(2, trigrams.len())
+        );
+        tx.queue_execute(&sql, &values)?;
     }
-    let sql = format!(
-        "INSERT INTO search_trigrams (trigram, word) VALUES {} ON CONFLICT DO NOTHING",
-        placeholders(2, trigrams.len())
-    );
-    tx.execute(&sql, &values).map(drop)
+    Ok(())
 }
 
-/// Returns the trigrams of a word, padded with two spaces before and one after it, so that its start weighs
-/// most.
-fn trigrams(word: &str) -> BTreeSet<String> {
-    let padded: Vec<char> = format!("  {word} ").chars().collect();
-    padded
+type Trigram = [char; 3];
+
+/// Returns the distinct trigrams of a word in ascending order. The word is padded with two spaces before and one
+/// after it, so that its start weighs most, and there is at least one trigram.
+fn trigrams(word: &str) -> Vec<Trigram> {
+    let padded: Vec<char> = [' ', ' ']
+        .into_iter()
+        .chain(word.chars())
+        .chain([' '])
+        .collect();
+    let mut all: Vec<Trigram> = padded
         .windows(3)
-        .map(|three| three.iter().collect())
-        .collect()
+        .map(|three| [three[0], three[1], three[2]])
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn text(trigram: &Trigram) -> String {
+    trigram.iter().collect()
 }
 
 /// Returns the similarity of two words from 0 to 1000: the share of common trigrams (Jaccard index).
-fn similarity(one: &str, other: &str) -> usize {
-    let (one, other) = (trigrams(one), trigrams(other));
-    let both = one.intersection(&other).count();
-    let either = one.len() + other.len() - both;
-    both * 1000 / either.max(1)
+fn similarity(one: &[Trigram], other: &[Trigram]) -> usize {
+    let (mut left, mut right, mut both) = (one, other, 0);
+    while let ([first, left_rest @ ..], [second, right_rest @ ..]) = (left, right) {
+        match first.cmp(second) {
+            Ordering::Less => left = left_rest,
+            Ordering::Greater => right = right_rest,
+            Ordering::Equal => {
+                both += 1;
+                (left, right) = (left_rest, right_rest);
+            }
+        }
+    }
+    both * 1000 / (one.len() + other.len() - both)
 }

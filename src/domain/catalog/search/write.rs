@@ -71,8 +71,8 @@ pub(in crate::domain::catalog) fn index(
     tx.execute(&sql, &values)?;
     // Words are inserted in sorted order, so that concurrent transactions cannot deadlock.
     let names: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.name_words).collect();
-    let mut names = names.into_iter().filter(|word| can_be_misspelt(word));
-    names.try_for_each(|word| spelling::insert_trigrams(tx, word))
+    let names = names.into_iter().filter(|word| can_be_misspelt(word));
+    spelling::insert_words(tx, &names.collect::<Vec<_>>())
 }
 
 /// Gives each entry a unique sort key. If a concurrent transaction takes the same key, this one runs again.

@@ -71,6 +71,7 @@ pub(in crate::domain::catalog) fn page_rows(
 }
 
 /// The result of [`cursor_rows`] apart from the rows.
+#[derive(Default)]
 pub(in crate::domain::catalog) struct CursorRows {
     pub(in crate::domain::catalog) count: i64,
     /// The position of the last row if the page is full.
@@ -103,11 +104,7 @@ pub(in crate::domain::catalog) fn cursor_rows<'a>(
         let id = query.value(Value::Id(position.id));
         query.filter(&format!("({column}, p.id) {operator} ({key}, {id})"));
     }
-    let mut rows = CursorRows {
-        count: 0,
-        last: None,
-        has_more: false,
-    };
+    let mut rows = CursorRows::default();
     // One extra row shows whether there is a next page.
     query.rows(tx, &order_by(sort), limit + 1, 0, &mut |row| {
         if rows.count == limit {

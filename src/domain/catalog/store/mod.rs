@@ -20,8 +20,8 @@ pub(super) use self::{
         set_category_keys, set_category_name, slug_is_taken,
     },
     imports::{delete_imports_before, imported_at, record_import},
-    list_rows::{cursor_rows, order_by, page_rows},
-    product_query::{IndexSource, OnRow, ProductQuery},
+    list_rows::{CursorRows, cursor_rows, order_by, page_rows},
+    product_query::{Columns, IndexSource, OnRow, ProductQuery},
     products::{
         ProductColumns, add_stock, add_to_category_count, by_id, delete, insert, insert_movements,
         lock_product, read_product, return_stock, set_images, stock, take_stock, update,

@@ -15,7 +15,7 @@ pub(in crate::domain::catalog) const COLUMNS: &str =
 pub(in crate::domain::catalog) const CATEGORY_JOIN: &str =
     "LEFT JOIN categories c ON c.id = p.category_id";
 
-/// Called with each row of [`COLUMNS`].
+/// Called with each row of a query.
 pub(in crate::domain::catalog) type OnRow<'s> = &'s mut dyn FnMut(&Row<'_>) -> Result<()>;
 
 /// A search index as the first table of a query. Its texts are fixed by the engine, so that the engine
@@ -32,9 +32,18 @@ pub(in crate::domain::catalog) struct IndexSource {
     pub(in crate::domain::catalog) conditions: String,
 }
 
+/// What a [`ProductQuery`] reads of each product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::domain::catalog) enum Columns {
+    /// The columns of [`COLUMNS`].
+    Product,
+    Id,
+}
+
 /// A query on products, with the conditions added so far.
 #[derive(Debug, Clone)]
 pub(in crate::domain::catalog) struct ProductQuery<'a> {
+    columns: Columns,
     source: Option<IndexSource>,
     conditions: String,
     values: Vec<Value<'a>>,
@@ -46,6 +55,7 @@ impl<'a> ProductQuery<'a> {
     /// Matches all products that are not deleted.
     pub(in crate::domain::catalog) fn new() -> Self {
         ProductQuery {
+            columns: Columns::Product,
             source: None,
             conditions: "p.deleted_at IS NULL".to_owned(),
             values: Vec::new(),
@@ -74,6 +84,10 @@ impl<'a> ProductQuery<'a> {
             None => {}
         }
         query
+    }
+
+    pub(in crate::domain::catalog) fn set_columns(&mut self, columns: Columns) {
+        self.columns = columns;
     }
 
     /// Matches only what a search index finds. It holds no deleted products.
@@ -221,17 +235,26 @@ impl<'a> ProductQuery<'a> {
         if offset > 0 {
             tail = format!("{tail} OFFSET {}", self.value(offset));
         }
-        let sql = self.statement(&format!("SELECT {COLUMNS}"), CATEGORY_JOIN, &tail, true);
+        let sql = match self.columns {
+            Columns::Product => {
+                self.statement(&format!("SELECT {COLUMNS}"), CATEGORY_JOIN, &tail, true)
+            }
+            Columns::Id => self.statement("SELECT p.id", "", &tail, true),
+        };
         self.each(tx, &sql, on_row)
     }
 
-    /// Returns the ids that the index finds, in any order.
-    pub(in crate::domain::catalog) fn indexed_ids(
+    /// Returns up to `max` rows that the index finds, in any order. `read` gets the id, the normalized name and
+    /// the words of the name.
+    pub(in crate::domain::catalog) fn index_rows<T>(
         &self,
         tx: &mut Tx<'_>,
-    ) -> Result<Vec<ProductId>> {
-        let sql = self.statement("SELECT s.product_id", "", "", self.is_filtered);
-        tx.all(&sql, &self.values, |row| row.get(0))
+        max: i64,
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let head = "SELECT s.product_id, s.name_key, s.name_words";
+        let sql = self.statement(head, "", &format!("LIMIT {max}"), self.is_filtered);
+        tx.all(&sql, &self.values, read)
     }
 
     /// Returns the index key at this offset, in key order.
@@ -260,6 +283,9 @@ impl<'a> ProductQuery<'a> {
         let tail = format!("ORDER BY s.name_key, s.product_id LIMIT {limit} OFFSET {offset}");
         let head = "SELECT s.product_id AS id, s.name_key AS name_key";
         let found = self.statement(head, "", &tail, self.is_filtered);
+        if self.columns == Columns::Id {
+            return self.each(tx, &found, on_row);
+        }
         let product_join = self
             .source
             .as_ref()
