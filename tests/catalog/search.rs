@@ -473,6 +473,45 @@ storage_test! {
         }
     }
 
+    async fn many_similar_products_are_ranked_like_few(shop: TestShop) {
+        let shop = shop.with_settings(&[("rate_limit", "off")]).await;
+        let expected: Vec<String> = (0..5).map(|number| format!("Kettle {number:03}"))
+            .chain((0..15).map(|number| format!("Copper kettle {number:03}")))
+            .collect();
+        let names_and_texts = |numbers: std::ops::Range<i64>| {
+            numbers.flat_map(|number| {
+                let kettle = (number < 5).then(|| (format!("Kettle {number:03}"), ""));
+                let others = [(format!("Copper kettle {number:03}"), ""), (format!("Desk {number:03}"), "Comes with a kettle")];
+                kettle.into_iter().chain(others)
+            })
+        };
+        for numbers in [0..20, 20..80] {
+            let new: Vec<_> = names_and_texts(numbers).map(|(name, description)| shop::domain::catalog::NewProduct {
+                name: shop::domain::catalog::ProductName::try_from(name).unwrap(),
+                description: shop::domain::catalog::Description::try_from(description.to_owned()).unwrap(),
+                price: shop::core::money::Price::try_from(100).unwrap(),
+                stock: shop::core::money::Stock::try_from(1).unwrap(),
+                category: None,
+            }).collect();
+            let filled = shop.app.db.write("test.fill", move |tx| shop::domain::catalog::create_all(tx, &new).map(drop));
+            filled.await.unwrap();
+            for filters in ["", "&inStock=true&minPrice=100"] {
+                let path = format!("{}{filters}", search_path("kettel"));
+                let answer = shop.anonymous().get(&path).await;
+                assert_eq!((answer.number("/total"), names(&answer)), (20, expected.clone()), "{path}");
+                let mut pages = Vec::new();
+                for page in 1..=3 {
+                    pages.extend(names(&shop.anonymous().get(&format!("{path}&limit=8&page={page}")).await));
+                }
+                assert_eq!(pages, expected, "{path}");
+            }
+            let by_name = names(&shop.anonymous().get(&format!("{}&sort=name", search_path("kettel"))).await);
+            let mut sorted = expected.clone();
+            sorted.sort();
+            assert_eq!(by_name, sorted);
+        }
+    }
+
     async fn names_with_a_common_prefix_are_sorted(shop: TestShop) {
         // Sort keys encode the first letters of a name: tests each class of letters and its neighbours.
         let letters: Vec<char> = "-1\u{37e}9:az~ßя한\u{fffd}\u{10000}".chars().collect();
