@@ -71,6 +71,29 @@ fn every_operation_is_documented() {
 }
 
 #[test]
+fn schemas_are_named_as_client_generators_do() {
+    let document = serde_json::to_value(shop::server::document()).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for name in schemas.keys() {
+        let is_pascal = name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.chars().all(|c| c.is_ascii_alphanumeric());
+        assert!(is_pascal, "{name}");
+    }
+    for name in [
+        "LedgerEntryPage",
+        "OrderCursorPage",
+        "OrderList",
+        "OrderPage",
+        "ProductCursorPage",
+        "ProductList",
+        "ProductPage",
+        "UserPage",
+    ] {
+        assert!(schemas.contains_key(name), "{name}");
+    }
+}
+
+#[test]
 fn every_reference_resolves() {
     let document = serde_json::to_value(shop::server::document()).unwrap();
     let mut found = Vec::new();

@@ -102,9 +102,15 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
                 if response.description.is_empty() {
                     response.description = reason(status).to_owned();
                 }
+                for content in response.content.values_mut() {
+                    if let RefOr::T(content) = content {
+                        content.schema.iter_mut().for_each(rename_reference);
+                    }
+                }
             }
         }
     }
+    rename_generic_schemas(&mut document);
     document
 }
 
@@ -118,6 +124,35 @@ fn camel_case(name: &str) -> String {
         id.push_str(chars.as_str());
         id
     })
+}
+
+/// Renames the instances of generic types as client generators do, e.g. `CursorPage_Product` to
+/// `ProductCursorPage`. They refer to each other only where a schema is one of several.
+fn rename_generic_schemas(document: &mut openapi::OpenApi) {
+    let components = document.components.get_or_insert_default();
+    let schemas = std::mem::take(&mut components.schemas);
+    components.schemas = schemas
+        .into_iter()
+        .map(|(name, mut schema)| {
+            if let RefOr::T(Schema::OneOf(either)) = &mut schema {
+                either.items.iter_mut().for_each(rename_reference);
+            }
+            (schema_name(&name), schema)
+        })
+        .collect();
+}
+
+fn rename_reference(schema: &mut RefOr<Schema>) {
+    if let RefOr::Ref(reference) = schema
+        && let Some((path, name)) = reference.ref_location.rsplit_once('/')
+    {
+        reference.ref_location = format!("{path}/{}", schema_name(name));
+    }
+}
+
+/// Returns the name of a schema for what utoipa writes as `Generic_Argument`: `ArgumentGeneric`.
+fn schema_name(name: &str) -> String {
+    name.rsplit('_').collect()
 }
 
 /// Returns the operations of a path, each with whether it may write.
