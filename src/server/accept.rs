@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    bodies::{RequestBody, ResponseBody, Unread},
+    bodies::{self, RequestBody, Unread},
     connections::{Connections, Phase, Slot},
     linger::Lingering,
     transport::{HEAD_TIMEOUT, STALL_TIMEOUT, Transport},
@@ -194,7 +194,7 @@ async fn connection(
                 response.headers_mut().insert(header::CONNECTION, close);
             }
             activity.hold(response.extensions_mut().remove::<ResponseReservations>());
-            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, activity)))
+            Ok::<_, Infallible>(response.map(|body| bodies::response_body(body, activity)))
         }
     });
     let transport = Transport::new(stream, slot, heads, keep_alive, lingering);

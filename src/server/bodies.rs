@@ -1,4 +1,4 @@
-//! Wraps request and response bodies so that they report the connection's [`Activity`].
+//! Request and response bodies that report the connection's [`Activity`].
 
 use std::{
     pin::Pin,
@@ -8,6 +8,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::{
@@ -117,42 +118,26 @@ impl Drop for RequestBody {
     }
 }
 
-/// A response body. When it is dropped, the connection is ready for the next request's head.
-pub(super) struct ResponseBody {
+/// Makes the connection ready for the next request's head when hyper drops the body of the response.
+pub(super) fn response_body(
     body: Body,
     activity: Arc<Activity>,
+) -> impl HttpBody<Data = Bytes, Error = axum::Error> {
+    let end = EndOfResponse(activity);
+    // The closure owns `end`, so it is dropped with the body.
+    body.map_err(move |error| {
+        let EndOfResponse(_) = &end;
+        error
+    })
 }
 
-impl ResponseBody {
-    pub(super) fn new(body: Body, activity: Arc<Activity>) -> ResponseBody {
-        ResponseBody { body, activity }
-    }
-}
+struct EndOfResponse(Arc<Activity>);
 
-impl HttpBody for ResponseBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for ResponseBody {
+impl Drop for EndOfResponse {
     fn drop(&mut self) {
-        if self.activity.phase() == Phase::Request {
-            self.activity.enter(Phase::Head);
+        let EndOfResponse(activity) = self;
+        if activity.phase() == Phase::Request {
+            activity.enter(Phase::Head);
         }
     }
 }
