@@ -13,12 +13,12 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 use crate::{
     infra::web::{
         client::Network,
-        client_quota::{ClientQuota, Reservation},
+        client_quota::{ClientQuota, QuotaExceeded, Reservation},
     },
     server::middleware::ResponseReservations,
 };
@@ -33,8 +33,9 @@ const MIN_IDLE_MS: u64 = 1000;
 /// The open connections of one listener.
 #[derive(Debug)]
 pub(super) struct Connections {
-    slots: Arc<Semaphore>,
     quota: ClientQuota,
+    /// Notified when a connection ends.
+    freed: Arc<Notify>,
     open: Arc<Mutex<HashMap<u64, Entry>>>,
     next_id: AtomicU64,
     started: Instant,
@@ -44,9 +45,8 @@ impl Connections {
     /// Allows `total` connections; with `by_network`, at most a quarter of them from one client network.
     pub(super) fn new(total: usize, by_network: bool) -> Connections {
         Connections {
-            slots: Arc::new(Semaphore::new(total)),
-            // One more than there are slots: a connection that waits for its slot is counted already.
-            quota: ClientQuota::new(by_network.then(|| total.div_ceil(4)), total + 1),
+            quota: ClientQuota::quarter_per_network(total, by_network),
+            freed: Arc::default(),
             open: Arc::default(),
             next_id: AtomicU64::default(),
             started: Instant::now(),
@@ -58,17 +58,17 @@ impl Connections {
     /// `client`) are not limited.
     pub(super) async fn register(&self, client: Option<IpAddr>) -> Option<Slot> {
         let mut reservation = self.quota.reservation(client);
-        reservation.try_grow(1).ok()?;
-        let permit = loop {
-            if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
-                break permit;
+        loop {
+            // Begun first, so that it misses no connection that ends.
+            let freed = self.freed.notified();
+            match reservation.try_grow(1) {
+                Ok(()) => break,
+                Err(QuotaExceeded::Network) => return None,
+                Err(QuotaExceeded::Total) => self.evict(),
             }
-            self.evict();
-            let freed = Arc::clone(&self.slots).acquire_owned();
-            if let Ok(permit) = tokio::time::timeout(EVICT_INTERVAL, freed).await {
-                break permit.ok()?;
-            }
-        };
+            // After the timeout, another connection is evicted.
+            let _ = tokio::time::timeout(EVICT_INTERVAL, freed).await;
+        }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new(self.started));
         let entry = Entry {
@@ -80,8 +80,8 @@ impl Connections {
             id,
             activity,
             open: Arc::clone(&self.open),
-            _reservation: reservation,
-            _permit: permit,
+            reservation: Some(reservation),
+            freed: Arc::clone(&self.freed),
         })
     }
 
@@ -127,9 +127,9 @@ pub(super) struct Slot {
     id: u64,
     activity: Arc<Activity>,
     open: Arc<Mutex<HashMap<u64, Entry>>>,
-    // Dropped before the permit: the task that gets the permit can then reserve as well.
-    _reservation: Reservation,
-    _permit: OwnedSemaphorePermit,
+    /// `None` while it is being dropped.
+    reservation: Option<Reservation>,
+    freed: Arc<Notify>,
 }
 
 impl Slot {
@@ -142,6 +142,9 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.remove(&self.id);
+        drop(open);
+        self.reservation.take();
+        self.freed.notify_waiters();
     }
 }
 
