@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
 use super::{
     bodies::{self, RequestBody, Unread},
@@ -171,9 +172,10 @@ async fn connection(
         let client = (!is_trusted_proxy(&app.config, peer.ip())).then(|| peer.ip());
         move || app.bodies.meter(client)
     };
+    let service = middleware::service(app, router, peer.ip());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         activity.enter(Phase::Request);
-        let (app, router, activity) = (Arc::clone(&app), router.clone(), Arc::clone(&activity));
+        let (service, activity) = (service.clone(), Arc::clone(&activity));
         async move {
             let unread = Arc::<Unread>::default();
             let expects = request.headers().contains_key(header::EXPECT);
@@ -184,7 +186,7 @@ async fn connection(
             if activity.has_ambiguous_length() {
                 request.extensions_mut().insert(AmbiguousLength);
             }
-            let mut response = middleware::handle(&app, router, request, peer.ip()).await;
+            let Ok(mut response) = service.oneshot(request).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.enter(Phase::Upgraded);
             } else if !response.headers().contains_key(header::CONNECTION)

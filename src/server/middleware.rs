@@ -2,8 +2,9 @@
 //! as problem+json and logs them, once.
 
 use std::{
+    any::Any,
+    convert::Infallible,
     net::IpAddr,
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,13 +17,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header,
     uri::Authority,
 };
 use http_body::Body as _;
-use tower::ServiceExt;
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+};
 
 use crate::{
     app::App,
@@ -43,44 +48,75 @@ const MAX_UNCOUNTED_RESPONSE: usize = 32 * 1024;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Headers that every response gets unless it sets them itself.
-const SECURITY_HEADERS: [(HeaderName, HeaderValue); 7] = [
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
-    (
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    ),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("permissions-policy"),
-        HeaderValue::from_static("camera=(), geolocation=(), microphone=()"),
-    ),
-];
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// Handles one request.
-pub async fn handle(
-    app: &Arc<App>,
+/// Returns the service for the requests of one connection: the router inside all middleware.
+pub fn service(
+    app: Arc<App>,
     router: Router,
-    mut request: Request<Body>,
     peer: IpAddr,
-) -> Response {
+) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone {
+    let unless_set = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    ServiceBuilder::new()
+        .map_request(remove_invalid_request_id)
+        .layer(SetRequestIdLayer::new(
+            REQUEST_ID,
+            NewRequestId(Arc::clone(&app)),
+        ))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(unless_set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(unless_set(header::REFERRER_POLICY, "no-referrer"))
+        .layer(unless_set(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(unless_set(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
+        .layer(unless_set(
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ))
+        .layer(unless_set(RESOURCE_POLICY, "same-origin"))
+        .layer(unless_set(
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=()",
+        ))
+        .service_fn(move |request| {
+            let (app, router) = (Arc::clone(&app), router.clone());
+            async move { Ok::<_, Infallible>(handle(&app, router, request, peer).await) }
+        })
+}
+
+/// Removes an invalid request id, so that the request gets a new one.
+fn remove_invalid_request_id(mut request: Request<Body>) -> Request<Body> {
+    let is_valid = |value: &HeaderValue| {
+        let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        (1..=128).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
+    };
+    if !request.headers().get(REQUEST_ID).is_some_and(is_valid) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}
+
+/// Makes the ids of requests that have none.
+#[derive(Clone)]
+struct NewRequestId(Arc<App>);
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        let id = self.0.rng.uuid(self.0.clock.now()).to_string();
+        HeaderValue::try_from(id).ok().map(RequestId::new)
+    }
+}
+
+/// Handles one request, which has a request id.
+async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpAddr) -> Response {
     let started = Instant::now();
-    let id = request_id(app, request.headers());
+    let id = request.headers().get(REQUEST_ID).cloned();
+    let request_id = id.as_ref().and_then(|id| id.to_str().ok());
+    let request_id = request_id.unwrap_or_default();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let client = client_address(request.headers(), peer, &app.config);
@@ -99,29 +135,20 @@ pub async fn handle(
     }
     drop(meter);
     if response.status().as_u16() >= 400 {
-        response = write_problem(app, response, &id);
+        response = write_problem(app, response, request_id);
     }
     add_base_path(&app.base_path, response.headers_mut());
 
-    let is_image = path.starts_with("/images/");
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id);
-    for (name, value) in &SECURITY_HEADERS {
-        if let header::Entry::Vacant(entry) = headers.entry(name) {
-            entry.insert(value.clone());
-        }
-    }
-    if is_image {
-        headers.insert(
-            HeaderName::from_static("cross-origin-resource-policy"),
-            HeaderValue::from_static("cross-origin"),
-        );
+    if path.starts_with("/images/") {
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     }
     if is_authenticated || path.starts_with("/api/v1/auth/") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    // One line without a span, which `tower_http::trace` would open for each request.
     tracing::debug!(
-        request_id = response.headers()[REQUEST_ID].to_str().unwrap_or_default(),
+        request_id,
         %method,
         path,
         status = response.status().as_u16(),
@@ -245,30 +272,24 @@ async fn run_within_quotas(
     response
 }
 
+/// Runs the router. A panic or a timeout is an error; `tower_http::timeout` would answer without its detail and
+/// without `Connection: close`.
 async fn run(router: Router, request: Request<Body>) -> Response {
-    let response = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
-    match tokio::time::timeout(REQUEST_TIMEOUT, response).await {
-        Ok(Ok(Ok(response))) => response,
-        Ok(Err(_)) => Error::internal("a handler panicked").into_response(),
+    let response = ServiceBuilder::new()
+        .timeout(REQUEST_TIMEOUT)
+        .layer(CatchPanicLayer::custom(panicked))
+        .service(router)
+        .oneshot(request);
+    match response.await {
+        Ok(response) => response.map(Body::new),
         Err(_) => {
             Error::new(Kind::RequestTimeout, "the request did not complete in time").into_response()
         }
     }
 }
 
-/// Returns the client's `X-Request-Id` if it is valid, else a new id.
-fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
-    let is_valid = |value: &&HeaderValue| {
-        let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        (1..=128).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
-    };
-    if let Some(sent) = headers.get(REQUEST_ID).filter(is_valid) {
-        return sent.clone();
-    }
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    let id = app.rng.uuid(app.clock.now());
-    HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
-        .unwrap_or(HeaderValue::from_static("unknown"))
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Error::internal("a handler panicked").into_response()
 }
 
 /// Prepends the path of the public URL to the paths in `Location` and `Link`.
@@ -290,8 +311,7 @@ fn add_base_path(base: &str, headers: &mut HeaderMap) {
 }
 
 /// Writes the problem as the body of an error response, and logs the error if it is the server's.
-fn write_problem(app: &App, mut response: Response, id: &HeaderValue) -> Response {
-    let request_id = id.to_str().unwrap_or_default();
+fn write_problem(app: &App, mut response: Response, request_id: &str) -> Response {
     let error = response.extensions_mut().remove::<ResponseError>();
     if let Some(ResponseError(error)) = &error {
         match error.kind() {

@@ -24,6 +24,7 @@ use shop::{
     },
     server::{self, Home, Parts, middleware},
 };
+use tower::ServiceExt;
 
 use super::{
     Client, Database, TestResponse,
@@ -303,7 +304,9 @@ impl TestShop {
         if let Some(front) = self.front.as_ref().filter(|_| peer.is_loopback()) {
             return front.send(request).await;
         }
-        middleware::handle(&self.app, self.router.clone(), request, peer).await
+        let service = middleware::service(Arc::clone(&self.app), self.router.clone(), peer);
+        let Ok(response) = service.oneshot(request).await;
+        response
     }
 
     pub(crate) fn anonymous(&self) -> Client<'_> {
