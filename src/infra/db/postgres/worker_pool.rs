@@ -6,11 +6,12 @@
 //! caller gets an error.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use async_channel::{Receiver, Sender};
 use tokio::sync::Notify;
 
 use super::{
@@ -22,7 +23,7 @@ use crate::{
         error::{Error, Result},
         rng::Rng,
     },
-    infra::db::{Access, Operation, Outcome, queue::Queue},
+    infra::db::{Access, Operation, Outcome, queue},
 };
 
 /// The maximum number of attempts of one operation.
@@ -37,7 +38,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 type Submission = (Access, Box<dyn Operation>);
 
 pub(super) struct WorkerPool {
-    queue: Queue<Submission>,
+    queue: Sender<Submission>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -50,8 +51,7 @@ impl WorkerPool {
         settings: ConnectionSettings,
         unsequenced: Arc<Notify>,
     ) -> Result<WorkerPool> {
-        let (queue, receiver) = Queue::new(queue_capacity);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let (queue, receiver) = async_channel::bounded(queue_capacity);
         let worker = Arc::new(Worker {
             settings,
             unsequenced,
@@ -59,7 +59,7 @@ impl WorkerPool {
         });
         let threads = (1..=size)
             .map(|number| {
-                let (worker, receiver) = (Arc::clone(&worker), Arc::clone(&receiver));
+                let (worker, receiver) = (Arc::clone(&worker), receiver.clone());
                 std::thread::Builder::new()
                     .name(format!("{name} {number}"))
                     .spawn(move || worker.serve(&receiver))
@@ -74,7 +74,7 @@ impl WorkerPool {
 
     pub(super) fn push(&self, access: Access, operation: Box<dyn Operation>) -> Result<()> {
         let full = "too many requests are waiting; try again";
-        self.queue.push((access, operation), full)
+        queue::push(&self.queue, (access, operation), full)
     }
 
     /// Rejects new operations and finishes the queued ones.
@@ -130,11 +130,9 @@ enum Attempt {
 }
 
 impl Worker {
-    fn serve(&self, queue: &Mutex<Receiver<Submission>>) {
+    fn serve(&self, queue: &Receiver<Submission>) {
         let mut connection = None;
-        loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok((access, operation)) = next else { break };
+        while let Ok((access, operation)) = queue.recv_blocking() {
             if !operation.is_abandoned() {
                 self.run(&mut connection, access, operation);
             }

@@ -5,10 +5,11 @@
 //! [`super::batch_size`] allows. The thread never waits for a batch to fill, and no operation joins a running batch.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
 
+use async_channel::{Receiver, Sender};
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::Notify};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     core::error::{Error, Result},
-    infra::db::{Operation, Options, queue::Queue},
+    infra::db::{Operation, Options, queue},
 };
 
 type Inspection = Box<dyn FnOnce(&Connection) + Send>;
@@ -34,7 +35,7 @@ enum Message {
 }
 
 pub(super) struct Writer {
-    queue: Queue<Message>,
+    queue: Sender<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -46,7 +47,7 @@ impl Writer {
         committed: Arc<Notify>,
         failed: CancellationToken,
     ) -> Result<Writer> {
-        let (queue, receiver) = Queue::new(options.queue_capacity);
+        let (queue, receiver) = async_channel::bounded(options.queue_capacity);
         let runtime = Handle::try_current().ok();
         let lock_timeout = options.lock_timeout;
         let thread = std::thread::Builder::new()
@@ -89,7 +90,7 @@ impl Writer {
 
     fn send(&self, message: Message) -> Result<()> {
         let full = "too many writes are waiting; try again";
-        self.queue.push(message, full)
+        queue::push(&self.queue, message, full)
     }
 
     /// Rejects new operations, finishes the queued ones, runs a checkpoint and ends the thread.
@@ -120,7 +121,7 @@ fn serve(
     committed: &Notify,
 ) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    while let Ok(first) = queue.recv() {
+    while let Ok(first) = queue.recv_blocking() {
         let mut next = Some(first);
         let max = group_commit.max_batch();
         while let Some(message) = next {
