@@ -48,7 +48,7 @@ impl Serve {
     ) -> Result<()> {
         // Check everything that can be checked before anything is created.
         self.refuse_public_demo(&config)?;
-        let file_limit = server::descriptors::raise_file_limit();
+        let file_limit = server::file_limit::raise_file_limit();
         server::look(&config).await?;
         let home = Home::at(&config.data_dir);
         home.refuse_second_server()?;

@@ -31,7 +31,6 @@ mod transport;
 pub use self::{
     accept::serve,
     data_dir::{Holder, Home, Running},
-    file_limit as descriptors,
     file_owner::check_owner,
     router::{document, router},
     startup::{Parts, SECRETS, look, open},

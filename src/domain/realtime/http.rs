@@ -18,7 +18,7 @@ use crate::{
     core::error::{Error, Kind, Result},
     infra::{
         config::origin_of,
-        web::{client::ClientAddress, extract::Query, shares::Full},
+        web::{client::ClientAddress, client_quota::QuotaExceeded, extract::Query},
     },
 };
 
@@ -69,12 +69,12 @@ pub(crate) async fn follow_inventory(
         Err(rejection) => return Ok(handshake_error(&rejection)),
     };
     let slot = app.sockets.try_acquire(client).map_err(|full| match full {
-        Full::Network => {
+        QuotaExceeded::Network => {
             let retry_after = std::time::Duration::from_mins(1);
             let detail = "too many live connections from your network; close some";
             Error::new(Kind::TooManyRequests { retry_after }, detail)
         }
-        Full::Total => Error::unavailable("too many live connections; retry later"),
+        QuotaExceeded::Total => Error::unavailable("too many live connections; retry later"),
     })?;
     Ok(upgrade
         .max_message_size(MAX_MESSAGE_SIZE)

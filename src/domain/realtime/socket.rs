@@ -13,7 +13,7 @@ use crate::{
     core::{error::Result, id::ProductId},
     infra::{
         bus,
-        web::{extract::present, shares::Share},
+        web::{client_quota::Reservation, extract::present},
     },
 };
 
@@ -96,7 +96,12 @@ impl End {
 }
 
 /// Serves one listener until it closes the connection or the server stops. `_slot` counts the connection.
-pub(super) async fn serve(mut socket: WebSocket, app: Arc<App>, since: Option<i64>, _slot: Share) {
+pub(super) async fn serve(
+    mut socket: WebSocket,
+    app: Arc<App>,
+    since: Option<i64>,
+    _slot: Reservation,
+) {
     // The greeting reads the database, which may be unreachable.
     let greeted = tokio::select! {
         greeted = Listener::greet(&mut socket, &app, since) => Some(greeted),

@@ -8,7 +8,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub use self::{QuotaExceeded as Full, Reservation as Share};
 use super::client::{Network, SITE_FACTOR, Site};
 
 /// Counts the units in use, up to a total and up to a limit per client network. Clones share the counts.

@@ -26,6 +26,6 @@ pub mod single_flight;
 
 pub use self::{
     bounded_pool::{BlockingPool, DedicatedThread, Permits},
-    client_quota as shares, jwt as token,
+    jwt as token,
     keyed_locks::KeyedLocks,
 };
