@@ -13,9 +13,9 @@ use crate::{
         db::Db,
         ports::{Gateway, ImageStore, Mailer, Sms},
         web::{
-            BlockingPool, DedicatedThread, KeyedLocks, Permits, body::BodyBudget,
-            client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
-            limits::RateLimits, single_flight::SharedCheck,
+            BlockingPool, DedicatedThread, Permits, body::BodyBudget, client_quota::ClientQuota,
+            jwt::AccessTokens, keyed_hash::KeyedHash, limits::RateLimits,
+            single_flight::SharedCheck,
         },
     },
 };
@@ -45,8 +45,8 @@ pub struct App {
     pub image_pool: DedicatedThread,
     /// Permits for holding whole image files in memory, one per KiB.
     pub upload_permits: Permits,
-    /// Serialises concurrent requests for the same thumbnail.
-    pub resize_locks: KeyedLocks,
+    /// Serialises concurrent requests for the same thumbnail: its key and its lock.
+    pub resize_locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
     pub limits: RateLimits,
     /// Open WebSocket connections.
     pub sockets: ClientQuota,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use moka::{policy::EvictionPolicy, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use super::{Home, check_owner, data_dir, file_limit, gateway, image_store, mailer, reindex};
@@ -19,15 +20,19 @@ use crate::{
         db::{self, Db, Location, Tx},
         ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms},
         web::{
-            BlockingPool, DedicatedThread, KeyedLocks, Permits, body::BodyBudget,
-            client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
-            limits::RateLimits, single_flight::SharedCheck,
+            BlockingPool, DedicatedThread, Permits, body::BodyBudget, client_quota::ClientQuota,
+            jwt::AccessTokens, keyed_hash::KeyedHash, limits::RateLimits,
+            single_flight::SharedCheck,
         },
     },
 };
 
 /// How long `/readyz` caches its result.
 const READINESS_TTL: Duration = Duration::from_millis(250);
+
+/// How many thumbnails keep their lock after use, those of the last requests. This is more than can be created
+/// at a time.
+const RESIZE_LOCKS: u64 = 4096;
 
 /// The configuration and the dependencies of a shop. Tests replace the clock, random numbers and drivers.
 pub struct Parts {
@@ -146,7 +151,10 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         hash_pool: BlockingPool::new(accounts::hashing_slots(cores), 256),
         image_pool: DedicatedThread::start("images", 32)?,
         upload_permits: Permits::new(media::MAX_STORED_SIZE / 1024, 64),
-        resize_locks: KeyedLocks::default(),
+        resize_locks: Cache::builder()
+            .max_capacity(RESIZE_LOCKS)
+            .eviction_policy(EvictionPolicy::lru())
+            .build(),
         limits: RateLimits::new(is_limited),
         sockets: ClientQuota::new(
             is_limited.then_some(config.sockets_per_address),

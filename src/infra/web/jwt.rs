@@ -1,13 +1,10 @@
 //! Access tokens: JWTs (RFC 7519) signed with HMAC-SHA256. A token names a session; whether that session is
 //! still active must be checked in the database.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -48,7 +45,7 @@ pub struct Claims {
 }
 
 /// The maximum number of cached tokens.
-const CACHE_CAPACITY: usize = 8192;
+const CACHE_CAPACITY: u64 = 8192;
 
 /// Signs and verifies access tokens. A clone shares the keys and the cache.
 #[derive(Clone)]
@@ -61,8 +58,8 @@ struct Inner {
     ttl: Duration,
     clock: Clock,
     /// The claims of tokens whose signature was already verified. Verifying one takes as long as the rest of
-    /// a small request.
-    verified: RwLock<HashMap<String, Claims>>,
+    /// a small request. Expiry is checked against `clock` at each use.
+    verified: Cache<String, Claims>,
 }
 
 impl AccessTokens {
@@ -87,7 +84,7 @@ impl AccessTokens {
             validation,
             ttl,
             clock,
-            verified: RwLock::default(),
+            verified: Cache::new(CACHE_CAPACITY),
         })))
     }
 
@@ -120,7 +117,7 @@ impl AccessTokens {
     pub fn verify(&self, token: &str) -> Result<Claims> {
         let invalid =
             || Error::unauthorized("the access token is invalid or expired; sign in again");
-        let claims = match self.cached(token) {
+        let claims = match self.0.verified.get(token) {
             Some(claims) => claims,
             None => self.verify_signature(token).ok_or_else(invalid)?,
         };
@@ -129,15 +126,6 @@ impl AccessTokens {
             return Err(invalid());
         }
         Ok(claims)
-    }
-
-    fn cached(&self, token: &str) -> Option<Claims> {
-        self.0
-            .verified
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(token)
-            .copied()
     }
 
     fn verify_signature(&self, token: &str) -> Option<Claims> {
@@ -154,15 +142,7 @@ impl AccessTokens {
             exp: payload.exp,
             nbf: payload.nbf.unwrap_or(i64::MIN),
         };
-        let mut verified = self
-            .0
-            .verified
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if verified.len() >= CACHE_CAPACITY {
-            verified.clear();
-        }
-        verified.insert(token.to_owned(), claims);
+        self.0.verified.insert(token.to_owned(), claims);
         Some(claims)
     }
 }

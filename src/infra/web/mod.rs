@@ -5,7 +5,7 @@
 //! - [`idempotency`]: replay of committed responses by `Idempotency-Key`;
 //! - [`jwt`]: access tokens; [`keyed_hash`]: HMAC of values that are easy to guess;
 //! - fairness and overload: [`limits`] (requests per minute), [`client_quota`] (concurrent use per client
-//!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`KeyedLocks`], [`single_flight`].
+//!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`single_flight`].
 
 pub mod body;
 mod bounded_pool;
@@ -16,7 +16,6 @@ pub mod idempotency;
 mod ignored_json;
 pub mod jwt;
 pub mod keyed_hash;
-mod keyed_locks;
 pub mod limits;
 pub mod openapi;
 pub mod problems;
@@ -27,5 +26,4 @@ pub mod single_flight;
 pub use self::{
     bounded_pool::{BlockingPool, DedicatedThread, Permits},
     jwt as token,
-    keyed_locks::KeyedLocks,
 };

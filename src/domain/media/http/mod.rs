@@ -7,7 +7,7 @@ use axum::{body::Body, response::Response};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderValue, header};
 use serde::Deserialize;
-use std::future::ready;
+use std::{future::ready, sync::Arc};
 
 pub use self::multipart::MultipartForm;
 use super::{
@@ -94,7 +94,8 @@ async fn get_variant(app: &App, key: &str, stem: &str, width: u32) -> Result<Res
     if let Some(variant) = find(app, &variant_key).await? {
         return stream_response(variant).await;
     }
-    let _lock = app.resize_locks.take(&variant_key).await;
+    let lock = app.resize_locks.get_with_by_ref(&variant_key, Arc::default);
+    let _guard = lock.lock().await;
     // Another request may have created it before this one got the lock.
     if let Some(variant) = find(app, &variant_key).await? {
         return stream_response(variant).await;
