@@ -5,7 +5,7 @@ use crate::{
     core::error::{Error, Kind, Result},
     infra::{
         db::{Queued, Tx},
-        web::token::Claims,
+        web::jwt::Claims,
     },
 };
 

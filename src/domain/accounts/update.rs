@@ -15,7 +15,7 @@ use crate::{
         error::{Error, Result},
         id::UserId,
     },
-    infra::{db::Tx, web::token::Claims},
+    infra::{db::Tx, web::jwt::Claims},
 };
 
 /// Sets the name of an account.

@@ -16,8 +16,8 @@ use crate::{
         db::Tx,
         web::{
             extract::{Bearer, Json, NoQuery, Path},
+            jwt::Claims,
             respond,
-            token::Claims,
         },
     },
 };

@@ -23,7 +23,4 @@ mod query;
 pub mod respond;
 pub mod single_flight;
 
-pub use self::{
-    bounded_pool::{BlockingPool, DedicatedThread, Permits},
-    jwt as token,
-};
+pub use self::bounded_pool::{BlockingPool, DedicatedThread, Permits};

@@ -196,7 +196,7 @@ pub fn written_page(
 }
 
 /// A cursor page with rows that are already serialised. `head` has the other fields and no rows.
-pub fn written_stretch(head: &CursorPage<()>, rows: WrittenRows) -> Result<Response> {
+pub fn written_cursor_page(head: &CursorPage<()>, rows: WrittenRows) -> Result<Response> {
     with_rows(head, rows)
 }
 

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::{
     app::{App, Routes},
     core::error::{Error, Result},
-    infra::web::{extract::Bearer, token::Claims},
+    infra::web::{extract::Bearer, jwt::Claims},
 };
 
 pub fn routes() -> Routes {

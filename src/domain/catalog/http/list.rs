@@ -158,7 +158,7 @@ pub(crate) async fn list_products(
         (ListRequest::CursorRequest(cursor), ListEnd::CursorRequest(next)) => {
             let next_cursor = next.map(|position| cursor.cursor(&position)).transpose()?;
             let data = Vec::<()>::new();
-            respond::written_stretch(&CursorPage { data, next_cursor }, rows)?
+            respond::written_cursor_page(&CursorPage { data, next_cursor }, rows)?
         }
         _ => {
             return Err(Error::internal(
