@@ -6,11 +6,10 @@ use std::{
     path::Path,
 };
 
+use tempfile::NamedTempFile;
+
 use super::file_owner::{CREATE, cannot};
-use crate::{
-    core::{error::Result, rng::Rng},
-    infra::file_modes::{self, open_options},
-};
+use crate::{core::error::Result, infra::file_modes};
 
 /// Returns the text of a file. If it is missing, creates it with the text from `generate`; of concurrent
 /// processes, the first one wins.
@@ -44,27 +43,12 @@ pub(super) fn read_or_create(
 ///
 /// Errors: `AlreadyExists` if another process has created it.
 fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy())
-        .unwrap_or_default();
-    // A random name: in containers that share a volume, every server has the process id 1.
-    let salt = hex::encode(Rng::system().bytes::<8>());
-    let temporary = directory.join(format!(".{name}.{salt}"));
-    let written = write_synced(&temporary, text)
-        // A hard link fails if the name exists, so that the first of two processes wins.
-        .and_then(|()| fs::hard_link(&temporary, path))
-        .and_then(|()| {
-            let synced = File::open(directory).and_then(|directory| directory.sync_all());
-            // The name may be lost in a power failure, although a second sync might succeed.
-            synced.inspect_err(|_| drop(fs::remove_file(path)))
-        });
-    let removed = fs::remove_file(&temporary);
-    written.and(removed)
-}
-
-fn write_synced(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = open_options().write(true).create_new(true).open(path)?;
+    let mut file = NamedTempFile::with_prefix_in(".", directory)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.as_file().sync_all()?;
+    // Fails if the name exists, so that the first of two processes wins.
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    // The name may be lost in a power failure, although a second sync might succeed.
+    synced.inspect_err(|_| drop(fs::remove_file(path)))
 }
