@@ -12,13 +12,13 @@ use crate::{
 /// Returns the user of an access token and locks the account and its session until commit.
 ///
 /// Errors: `unauthorized` if the session has ended.
-pub fn authenticate(tx: &mut Tx<'_>, claims: &Claims) -> Result<CurrentUser> {
+pub(super) fn authenticate(tx: &mut Tx<'_>, claims: &Claims) -> Result<CurrentUser> {
     let user = queue_authentication(tx, claims)?;
     authenticated(tx, user)
 }
 
 /// Queues the query of [`authenticate`].
-pub fn queue_authentication(
+pub(super) fn queue_authentication(
     tx: &mut Tx<'_>,
     claims: &Claims,
 ) -> Result<Queued<Option<CurrentUser>>> {
@@ -26,13 +26,16 @@ pub fn queue_authentication(
 }
 
 /// Returns the user of a queued authentication. Errors: as [`authenticate`].
-pub fn authenticated(tx: &mut Tx<'_>, user: Queued<Option<CurrentUser>>) -> Result<CurrentUser> {
+pub(super) fn authenticated(
+    tx: &mut Tx<'_>,
+    user: Queued<Option<CurrentUser>>,
+) -> Result<CurrentUser> {
     tx.get(user)?
         .ok_or_else(|| Error::unauthorized("this session has ended; sign in again"))
 }
 
 /// Like [`authenticate`]. Errors: `forbidden` if the user is not an admin.
-pub fn require_admin(tx: &mut Tx<'_>, claims: &Claims) -> Result<CurrentUser> {
+pub(super) fn require_admin(tx: &mut Tx<'_>, claims: &Claims) -> Result<CurrentUser> {
     let user = authenticate(tx, claims)?;
     match user.role {
         Role::Admin => Ok(user),

@@ -1,7 +1,7 @@
 //! Accounts: registration, sign-in, sessions, roles, and verification of emails and phones.
 //!
-//! An access token is a JWT that names a session; [`authenticate()`] checks it in the transaction of the
-//! request.
+//! An access token is a JWT that names a session. Handlers open transactions by
+//! [`App::write_as`](crate::app::App::write_as) and its siblings, which check the session first.
 
 mod attempt_limits;
 mod authenticate;
@@ -28,7 +28,6 @@ mod verify_phone;
 
 pub use self::{
     attempt_limits::{ATTEMPT_LIMITS, AttemptLimit},
-    authenticate::{authenticate, authenticated, queue_authentication, require_admin},
     cleanup::delete_expired,
     email::Email,
     email_links::{new_link, reset_link},

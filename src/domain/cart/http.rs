@@ -11,7 +11,7 @@ use super::Cart;
 use crate::{
     app::{App, Routes, State},
     core::{error::Result, id::ProductId, money::Quantity},
-    domain::accounts::{self, CurrentUser},
+    domain::accounts::CurrentUser,
     infra::{
         db::Tx,
         web::{
@@ -31,17 +31,13 @@ pub fn routes() -> Routes {
 /// Runs a change of the user's cart and responds with the cart.
 async fn change(
     app: Arc<App>,
-    claims: Claims,
+    claims: &Claims,
     name: &'static str,
     mut change: impl FnMut(&mut Tx<'_>, &App, CurrentUser) -> Result<Cart> + Send + 'static,
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let cart = app
-        .db
-        .write(name, move |tx| {
-            let user = accounts::authenticate(tx, &claims)?;
-            change(tx, &shop, user)
-        })
+        .write_as(claims, name, move |tx, user| change(tx, &shop, user))
         .await?;
     respond::ok(&cart)
 }
@@ -56,9 +52,7 @@ pub(crate) async fn get_cart(
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let cart = app
-        .db
-        .read("cart.show", move |tx| {
-            let user = accounts::authenticate(tx, &claims)?;
+        .read_as(&claims, "cart.show", move |tx, user| {
             super::show(tx, &shop, user)
         })
         .await?;
@@ -92,12 +86,11 @@ pub(crate) async fn add_to_cart(
     Json(body): Json<AddToCart>,
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
+    let queue = move |tx: &mut Tx<'_>, user| {
+        super::Addition::queue(tx, user, body.product_id, body.quantity)
+    };
     let cart = app
-        .db
-        .write("cart.add", move |tx| {
-            let user = accounts::queue_authentication(tx, &claims)?;
-            let addition = super::Addition::queue(tx, claims.sub, body.product_id, body.quantity)?;
-            let user = accounts::authenticated(tx, user)?;
+        .write_queued_as(&claims, "cart.add", queue, move |tx, user, addition| {
             super::add(tx, &shop, user, addition)
         })
         .await?;
@@ -124,7 +117,7 @@ pub(crate) async fn update_cart_item(
     _: NoQuery,
     Json(body): Json<UpdateCartItem>,
 ) -> Result<Response> {
-    change(app, claims, "cart.set", move |tx, app, user| {
+    change(app, &claims, "cart.set", move |tx, app, user| {
         super::set(tx, app, user, product, body.quantity)
     })
     .await
@@ -140,7 +133,7 @@ pub(crate) async fn remove_cart_item(
     Path(product): Path<ProductId>,
     _: NoQuery,
 ) -> Result<Response> {
-    change(app, claims, "cart.remove", move |tx, app, user| {
+    change(app, &claims, "cart.remove", move |tx, app, user| {
         super::remove(tx, app, user, product)
     })
     .await
@@ -154,7 +147,7 @@ pub(crate) async fn clear_cart(
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<Response> {
-    change(app, claims, "cart.clear", move |tx, app, user| {
+    change(app, &claims, "cart.clear", move |tx, app, user| {
         super::clear(tx, user.user)?;
         super::show(tx, app, user)
     })

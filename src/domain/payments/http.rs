@@ -13,7 +13,7 @@ use crate::{
         id::PaymentId,
         pagination::{Page, PageLimit, PageNumber, PageRequest},
     },
-    domain::accounts::{self, http::Admin},
+    domain::accounts::http::Admin,
     infra::web::{
         extract::{Json, NoQuery, Path, Query},
         respond,
@@ -49,7 +49,7 @@ pub(crate) struct ListPayments {
     responses((status = 200, body = Page<LedgerEntry>)))]
 pub(crate) async fn list_payments(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Query(query): Query<ListPayments>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
@@ -64,9 +64,7 @@ pub(crate) async fn list_payments(
         })
         .transpose()?;
     let listed = app
-        .db
-        .long_read("payments.list", move |tx| {
-            accounts::require_admin(tx, &claims)?;
+        .long_read_as_admin(&admin, "payments.list", move |tx, _| {
             super::list(tx, status, page)
         })
         .await?;
@@ -92,15 +90,13 @@ pub(crate) struct ResolvePayment {
     ))]
 pub(crate) async fn resolve_payment(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<PaymentId>,
     _: NoQuery,
     Json(body): Json<ResolvePayment>,
 ) -> Result<Response> {
     let entry = app
-        .db
-        .write("payments.resolve", move |tx| {
-            let admin = accounts::require_admin(tx, &claims)?;
+        .write_as_admin(&admin, "payments.resolve", move |tx, admin| {
             super::resolve(tx, id.0, Some(admin.user), &body.note)
         })
         .await?;

@@ -11,9 +11,7 @@ use super::sessions::UserResponse;
 use crate::{
     app::State,
     core::error::Result,
-    domain::accounts::{
-        authenticate, email::Email, email_links, password::NewPassword, reset_password,
-    },
+    domain::accounts::{email::Email, email_links, password::NewPassword, reset_password},
     infra::web::{
         client::ClientAddress,
         extract::{Bearer, Json, NoQuery},
@@ -59,12 +57,12 @@ pub(crate) async fn resend_verification(
     _: NoQuery,
 ) -> Result<StatusCode> {
     let shop = Arc::clone(&app);
-    app.db
-        .write("accounts.resend_verification", move |tx| {
-            let current = authenticate(tx, &claims)?;
-            email_links::resend_verification(tx, &shop, current.user, client.into())
-        })
-        .await?;
+    app.write_as(
+        &claims,
+        "accounts.resend_verification",
+        move |tx, current| email_links::resend_verification(tx, &shop, current.user, client.into()),
+    )
+    .await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -12,9 +12,10 @@ use crate::{
     core::{clock::Timestamp, error::Result},
     domain::accounts::{
         attempt_limits::Counter,
-        authenticate, change_password, lookup,
+        change_password, lookup,
         password::{self, HashMemory, NewPassword, SubmittedPassword, Verification},
         phone::Phone,
+        session::CurrentUser,
         update,
         user::{PersonName, User},
         verify_phone,
@@ -38,9 +39,7 @@ pub(crate) async fn get_me(
     _: NoQuery,
 ) -> Result<Response> {
     let user = app
-        .db
-        .read("accounts.me", move |tx| {
-            let current = authenticate(tx, &claims)?;
+        .read_as(&claims, "accounts.me", move |tx, current| {
             lookup::user_by_id(tx, current.user)
         })
         .await?;
@@ -64,9 +63,7 @@ pub(crate) async fn update_me(
     Json(body): Json<UpdateMe>,
 ) -> Result<Response> {
     let user = app
-        .db
-        .write("accounts.rename", move |tx| {
-            let current = authenticate(tx, &claims)?;
+        .write_as(&claims, "accounts.rename", move |tx, current| {
             update::rename(tx, current.user, &body.name)
         })
         .await?;
@@ -103,15 +100,14 @@ pub(crate) async fn change_password(
     // Counts per session: a stolen session must not serve to guess the password, and nobody without a session
     // can lock the owner out.
     let attempts = (app.limits.are_on()).then(|| Counter::for_password_changes(claims.sid));
-    let load = move |tx: &mut Tx<'_>| {
-        let current = authenticate(tx, &claims)?;
+    let load = move |tx: &mut Tx<'_>, current: CurrentUser| {
         if let Some(attempts) = &attempts {
             attempts.acquire(tx)?;
         }
         let email = lookup::user_by_id(tx, current.user)?.parsed_email()?;
         Ok((email, change_password::current_password(tx, current.user)?))
     };
-    let (email, stored) = app.db.write("accounts.own_password", load).await?;
+    let (email, stored) = app.write_as(&claims, "accounts.own_password", load).await?;
     new_password.check_against(&email, "newPassword")?;
     let (hash, rng) = (stored.clone(), app.rng.clone());
     let check = move |memory: &mut HashMemory| match password::verify(
@@ -126,15 +122,13 @@ pub(crate) async fn change_password(
         }
     };
     let hash = app.hash_pool.run_with(check).await?;
-    app.db
-        .write("accounts.change_password", move |tx| {
-            let current = authenticate(tx, &claims)?;
-            if let Some(attempts) = &attempts {
-                attempts.clear(tx)?;
-            }
-            change_password::change_password(tx, current.user, claims.sid, &stored, &hash)
-        })
-        .await?;
+    app.write_as(&claims, "accounts.change_password", move |tx, current| {
+        if let Some(attempts) = &attempts {
+            attempts.clear(tx)?;
+        }
+        change_password::change_password(tx, current.user, claims.sid, &stored, &hash)
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -171,9 +165,7 @@ pub(crate) async fn set_phone(
     let shop = Arc::clone(&app);
     let to = body.phone.as_str().to_owned();
     let code = app
-        .db
-        .write("accounts.set_phone", move |tx| {
-            let current = authenticate(tx, &claims)?;
+        .write_as(&claims, "accounts.set_phone", move |tx, current| {
             verify_phone::set_phone(tx, &shop, current.user, &body.phone, client.into())
         })
         .await?;
@@ -205,9 +197,7 @@ pub(crate) async fn verify_phone(
     Json(body): Json<VerifyPhoneRequest>,
 ) -> Result<Response> {
     let user = app
-        .db
-        .write("accounts.verify_phone", move |tx| {
-            let current = authenticate(tx, &claims)?;
+        .write_as(&claims, "accounts.verify_phone", move |tx, current| {
             verify_phone::verify_phone(tx, current.user, &body.code)
         })
         .await?

@@ -3,6 +3,7 @@
 mod email_links;
 mod me;
 mod sessions;
+mod transactions;
 mod users;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use utoipa_axum::routes;
 use crate::{
     app::{App, Routes},
     core::error::{Error, Result},
+    domain::accounts::authenticate::require_admin,
     infra::web::{extract::Bearer, jwt::Claims},
 };
 
@@ -35,9 +37,9 @@ pub fn routes() -> Routes {
         .routes(routes!(users::update_user))
 }
 
-/// Extracts the access token of an admin. It rejects other users before the request body is read; the
-/// operation checks the role again in its own transaction.
-pub struct Admin(pub Claims);
+/// Extracts the access token of an admin. It rejects other users before the request body is read. It serves only
+/// to open a transaction, e.g. by [`App::write_as_admin`], which checks the role again.
+pub struct Admin(Claims);
 
 impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = Error;
@@ -45,9 +47,7 @@ impl FromRequestParts<Arc<App>> for Admin {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         let Bearer(claims) = Bearer::from_request_parts(parts, app).await?;
         app.db
-            .read("accounts.admin", move |tx| {
-                super::require_admin(tx, &claims)
-            })
+            .read("accounts.admin", move |tx| require_admin(tx, &claims))
             .await?;
         Ok(Admin(claims))
     }

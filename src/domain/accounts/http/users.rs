@@ -13,7 +13,6 @@ use crate::{
         pagination::{Page, PageLimit, PageNumber, PageRequest},
     },
     domain::accounts::{
-        authenticate::require_admin,
         email::Email,
         lookup, update,
         user::{Role, User},
@@ -45,7 +44,7 @@ pub(crate) struct UsersQuery {
     responses((status = 200, body = Page<User>)))]
 pub(crate) async fn list_users(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Query(query): Query<UsersQuery>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
@@ -54,9 +53,7 @@ pub(crate) async fn list_users(
     let email = query.email.map(|text| Email::parse(&text).map_err(invalid));
     let email = email.transpose()?;
     let listed = app
-        .db
-        .long_read("accounts.list", move |tx| {
-            require_admin(tx, &claims)?;
+        .long_read_as_admin(&admin, "accounts.list", move |tx, _| {
             lookup::list(tx, email.as_ref(), page)
         })
         .await?;
@@ -84,6 +81,7 @@ pub(crate) async fn update_user(
     _: NoQuery,
     Json(body): Json<UpdateUser>,
 ) -> Result<Response> {
+    // The operation checks the session itself, since it must lock all admins before.
     let user = app
         .db
         .write("accounts.set_role", move |tx| {

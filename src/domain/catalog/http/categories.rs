@@ -9,7 +9,7 @@ use crate::{
     app::State,
     core::{error::Result, id::CategoryId},
     domain::{
-        accounts::{self, http::Admin},
+        accounts::http::Admin,
         catalog::{self, Category, CategoryName},
     },
     infra::web::{
@@ -52,14 +52,12 @@ pub(crate) struct CategoryRequest {
     ))]
 pub(crate) async fn create_category(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     _: NoQuery,
     Json(body): Json<CategoryRequest>,
 ) -> Result<Response> {
     let category = app
-        .db
-        .write("catalog.add_category", move |tx| {
-            accounts::require_admin(tx, &claims)?;
+        .write_as_admin(&admin, "catalog.add_category", move |tx, _| {
             catalog::add_category(tx, &body.name)
         })
         .await?;
@@ -75,15 +73,13 @@ pub(crate) async fn create_category(
     ))]
 pub(crate) async fn update_category(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<CategoryId>,
     _: NoQuery,
     Json(body): Json<CategoryRequest>,
 ) -> Result<Response> {
     let category = app
-        .db
-        .write("catalog.rename_category", move |tx| {
-            accounts::require_admin(tx, &claims)?;
+        .write_as_admin(&admin, "catalog.rename_category", move |tx, _| {
             catalog::rename_category(tx, id, &body.name)
         })
         .await?;
@@ -99,15 +95,13 @@ pub(crate) async fn update_category(
     ))]
 pub(crate) async fn delete_category(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<CategoryId>,
     _: NoQuery,
 ) -> Result<StatusCode> {
-    app.db
-        .write("catalog.delete_category", move |tx| {
-            accounts::require_admin(tx, &claims)?;
-            catalog::delete_category(tx, id)
-        })
-        .await?;
+    app.write_as_admin(&admin, "catalog.delete_category", move |tx, _| {
+        catalog::delete_category(tx, id)
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -20,6 +20,7 @@ use crate::{
         money::{Currency, Price, Stock},
     },
     domain::{
+        accounts::http::Admin,
         catalog::{Changes, Description, NewProduct, ProductName},
         media::{self, ImageUpload, MAX_IMAGES_PER_PRODUCT, UploadedImage, http::MultipartForm},
     },
@@ -218,9 +219,10 @@ async fn read_body_or_form<T: serde::de::DeserializeOwned>(
     Ok((parse_value(fields)?, upload.images))
 }
 
-/// Runs a write for which images were uploaded. If it fails, deletes them from the image store.
+/// Runs a write of an admin who has uploaded images. If it fails, deletes them from the image store.
 pub(super) async fn write_with_images<T, F>(
     app: &Arc<App>,
+    admin: &Admin,
     name: &'static str,
     images: Vec<UploadedImage>,
     mut work: F,
@@ -230,7 +232,9 @@ where
     F: FnMut(&mut crate::infra::db::Tx<'_>, &[UploadedImage]) -> Result<T> + Send + 'static,
 {
     let attached = images.clone();
-    let answer = app.db.write(name, move |tx| work(tx, &attached)).await;
+    let answer = app
+        .write_as_admin(admin, name, move |tx, _| work(tx, &attached))
+        .await;
     if answer.is_err() {
         media::worker::delete_uploaded(app, &images).await;
     }

@@ -19,7 +19,7 @@ use crate::{
         id::{ImageId, ProductId},
     },
     domain::{
-        accounts::{self, http::Admin},
+        accounts::http::Admin,
         catalog::{self, Changes, NewProduct, Product},
         media::{self, http::MultipartForm},
     },
@@ -100,7 +100,7 @@ fn product_response(status: StatusCode, product: &Product<'_>, seq: i64) -> Resu
     ))]
 pub(crate) async fn create_product(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     _: NoQuery,
     request: Request,
 ) -> Result<Response> {
@@ -109,8 +109,7 @@ pub(crate) async fn create_product(
     let new = NewProduct::from(body);
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
-    let product = write_with_images(&app, "catalog.create", images, move |tx, images| {
-        accounts::require_admin(tx, &claims)?;
+    let product = write_with_images(&app, &admin, "catalog.create", images, move |tx, images| {
         catalog::create(tx, &shop, &new, images)
     })
     .await?;
@@ -138,7 +137,7 @@ pub(crate) async fn create_product(
     ))]
 pub(crate) async fn update_product(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<ProductId>,
     _: NoQuery,
     request: Request,
@@ -153,8 +152,7 @@ pub(crate) async fn update_product(
     let images = media::worker::store_images(&app, files).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
-    let product = write_with_images(&app, "catalog.update", images, move |tx, images| {
-        accounts::require_admin(tx, &claims)?;
+    let product = write_with_images(&app, &admin, "catalog.update", images, move |tx, images| {
         let current = catalog::product_for_update(tx, &shop, id)?;
         check_if_match(condition.as_ref(), &current)?;
         catalog::update(tx, &shop, &current, &changes, images)
@@ -186,21 +184,19 @@ fn check_if_match(condition: Option<&Condition>, current: &Product<'_>) -> Resul
     ))]
 pub(crate) async fn delete_product(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<ProductId>,
     _: NoQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode> {
     let condition = Condition::from_headers(&headers, &header::IF_MATCH)?;
     let shop = Arc::clone(&app);
-    app.db
-        .write("catalog.delete", move |tx| {
-            accounts::require_admin(tx, &claims)?;
-            let current = catalog::product_for_update(tx, &shop, id)?;
-            check_if_match(condition.as_ref(), &current)?;
-            catalog::delete(tx, &shop, id)
-        })
-        .await?;
+    app.write_as_admin(&admin, "catalog.delete", move |tx, _| {
+        let current = catalog::product_for_update(tx, &shop, id)?;
+        check_if_match(condition.as_ref(), &current)?;
+        catalog::delete(tx, &shop, id)
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -215,7 +211,7 @@ pub(crate) async fn delete_product(
     ))]
 pub(crate) async fn add_product_images(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<ProductId>,
     _: NoQuery,
     request: Request,
@@ -227,11 +223,16 @@ pub(crate) async fn add_product_images(
     let images = media::worker::store_images(&app, upload.images).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
-    let product = write_with_images(&app, "catalog.add_images", images, move |tx, images| {
-        accounts::require_admin(tx, &claims)?;
-        let current = catalog::product_for_update(tx, &shop, id)?;
-        catalog::update(tx, &shop, &current, &Changes::default(), images)
-    })
+    let product = write_with_images(
+        &app,
+        &admin,
+        "catalog.add_images",
+        images,
+        move |tx, images| {
+            let current = catalog::product_for_update(tx, &shop, id)?;
+            catalog::update(tx, &shop, &current, &Changes::default(), images)
+        },
+    )
     .await?;
     product_response(StatusCode::OK, &product, seq)
 }
@@ -243,16 +244,14 @@ pub(crate) async fn add_product_images(
     responses((status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64)))))]
 pub(crate) async fn delete_product_image(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path((id, image)): Path<(ProductId, ImageId)>,
     _: NoQuery,
 ) -> Result<Response> {
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
     let product = app
-        .db
-        .write("catalog.delete_image", move |tx| {
-            accounts::require_admin(tx, &claims)?;
+        .write_as_admin(&admin, "catalog.delete_image", move |tx, _| {
             catalog::remove_image(tx, &shop, id, image)
         })
         .await?;

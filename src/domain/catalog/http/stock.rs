@@ -11,12 +11,12 @@ use crate::{
     app::State,
     core::{error::Result, id::ProductId},
     domain::{
-        accounts::{self, http::Admin},
+        accounts::http::Admin,
         catalog::{self, Delta, Product, Reason},
     },
     infra::web::{
         extract::{NoQuery, Path, RawJson},
-        idempotency::{self, IdempotencyKey, StoredResponse},
+        idempotency::{IdempotencyKey, StoredResponse},
         respond::{self, INVENTORY_SEQ, etag},
     },
 };
@@ -49,27 +49,22 @@ pub(crate) struct ChangeStock {
     ))]
 pub(crate) async fn change_product_stock(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<ProductId>,
     _: NoQuery,
     key: IdempotencyKey,
     request: Request,
 ) -> Result<StoredResponse> {
-    let raw = RawJson::<ChangeStock>::required(request).await?;
+    let RawJson { value, raw } = RawJson::<ChangeStock>::required(request).await?;
     let seq = app.bus.head();
     let shop = Arc::clone(&app);
-    app.db
-        .write("catalog.change_stock", move |tx| {
-            let admin = accounts::require_admin(tx, &claims)?;
-            idempotency::once(tx, &key, admin.user, &raw.raw, |tx| {
-                let ChangeStock { delta, reason } = &raw.value;
-                let product = catalog::change_stock(tx, &shop, id, *delta, reason.as_str())?;
-                let body = respond::to_json(&product)?;
-                let tag = etag(&body);
-                let answer =
-                    StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
-                Ok(answer.with_header(INVENTORY_SEQ, seq.to_string()))
-            })
-        })
-        .await
+    app.write_once_as_admin(&admin, "catalog.change_stock", (key, raw), move |tx| {
+        let ChangeStock { delta, reason } = &value;
+        let product = catalog::change_stock(tx, &shop, id, *delta, reason.as_str())?;
+        let body = respond::to_json(&product)?;
+        let tag = etag(&body);
+        let answer = StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
+        Ok(answer.with_header(INVENTORY_SEQ, seq.to_string()))
+    })
+    .await
 }

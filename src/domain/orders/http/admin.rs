@@ -16,7 +16,7 @@ use crate::{
         pagination::{KeyType, List, ListRequest, PageLimit, PageNumber},
     },
     domain::{
-        accounts::{self, http::Admin},
+        accounts::http::Admin,
         orders::{self, Actor, Filters, Order, Status},
     },
     infra::web::{
@@ -56,7 +56,7 @@ pub(crate) struct ListOrders {
     responses((status = 200, body = List<Order>)))]
 pub(crate) async fn list_all_orders(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Query(query): Query<ListOrders>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
@@ -84,9 +84,7 @@ pub(crate) async fn list_all_orders(
     )?;
     let shop = Arc::clone(&app);
     let listed = app
-        .db
-        .long_read("orders.list_all", move |tx| {
-            accounts::require_admin(tx, &claims)?;
+        .long_read_as_admin(&admin, "orders.list_all", move |tx, _| {
             orders::list(tx, &shop, &filters, &request)
         })
         .await?;
@@ -106,15 +104,13 @@ fn parse_timestamp(name: &str, text: &str) -> Result<Timestamp> {
     responses((status = 200, body = Order)))]
 pub(crate) async fn get_any_order(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<OrderId>,
     _: NoQuery,
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let order = app
-        .db
-        .read("orders.any_order", move |tx| {
-            accounts::require_admin(tx, &claims)?;
+        .read_as_admin(&admin, "orders.any_order", move |tx, _| {
             orders::order(tx, &shop, id, None)
         })
         .await?;
@@ -151,7 +147,7 @@ pub(crate) struct UpdateOrder {
     ))]
 pub(crate) async fn update_order(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<OrderId>,
     _: NoQuery,
     Json(body): Json<UpdateOrder>,
@@ -166,9 +162,7 @@ pub(crate) async fn update_order(
     };
     let shop = Arc::clone(&app);
     let order = app
-        .db
-        .write("orders.update", move |tx| {
-            accounts::require_admin(tx, &claims)?;
+        .write_as_admin(&admin, "orders.update", move |tx, _| {
             let current = orders::order(tx, &shop, id, None)?;
             orders::transition(tx, &shop, &current, next, Actor::Admin)
         })

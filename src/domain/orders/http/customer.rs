@@ -19,14 +19,14 @@ use crate::{
         money::Money,
         pagination::{KeyType, List, ListRequest, PageLimit, PageNumber},
     },
-    domain::{
-        accounts,
-        orders::{self, Actor, Filters, NewOrder, Order, Status},
-    },
-    infra::web::{
-        extract::{Bearer, NoQuery, Path, Query, RawJson, empty_is_set, present},
-        idempotency::{IdempotencyKey, StoredResponse},
-        respond,
+    domain::orders::{self, Actor, Filters, NewOrder, Order, Status},
+    infra::{
+        db::Tx,
+        web::{
+            extract::{Bearer, NoQuery, Path, Query, RawJson, empty_is_set, present},
+            idempotency::{IdempotencyKey, StoredResponse},
+            respond,
+        },
     },
 };
 
@@ -64,17 +64,22 @@ pub(crate) async fn place_order(
 ) -> Result<StoredResponse> {
     let body = RawJson::<PlaceOrder>::optional(request).await?;
     let shop = Arc::clone(&app);
-    app.db
-        .write("orders.place", move |tx| {
-            let user = accounts::queue_authentication(tx, &claims)?;
-            let stored = key.look_up(tx, claims.sub)?;
-            let new = NewOrder::queue(tx, &shop, claims.sub)?;
-            let user = accounts::authenticated(tx, user)?.user;
-            key.replay_or(tx, stored, user, &body.raw, |tx| {
+    let (stored_under, buyer) = (key.clone(), Arc::clone(&app));
+    let queue = move |tx: &mut Tx<'_>, user| {
+        let stored = stored_under.look_up(tx, user)?;
+        Ok((stored, NewOrder::queue(tx, &buyer, user)?))
+    };
+    app.write_queued_as(
+        &claims,
+        "orders.place",
+        queue,
+        move |tx, current, (stored, new)| {
+            key.replay_or(tx, stored, current.user, &body.raw, |tx| {
                 created(&orders::place(tx, &shop, new, body.value.expected_total)?)
             })
-        })
-        .await
+        },
+    )
+    .await
 }
 
 fn created(order: &Order) -> Result<StoredResponse> {
@@ -123,11 +128,9 @@ pub(crate) async fn list_orders(
     )?;
     let shop = Arc::clone(&app);
     let listed = app
-        .db
-        .read("orders.list", move |tx| {
-            let user = accounts::authenticate(tx, &claims)?.user;
+        .read_as(&claims, "orders.list", move |tx, current| {
             let filters = Filters {
-                user: Some(user),
+                user: Some(current.user),
                 ..own
             };
             orders::list(tx, &shop, &filters, &request)
@@ -148,10 +151,8 @@ pub(crate) async fn get_order(
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let order = app
-        .db
-        .read("orders.order", move |tx| {
-            let user = accounts::authenticate(tx, &claims)?.user;
-            orders::order(tx, &shop, id, Some(user))
+        .read_as(&claims, "orders.order", move |tx, current| {
+            orders::order(tx, &shop, id, Some(current.user))
         })
         .await?;
     respond::ok(&order)
@@ -172,11 +173,9 @@ pub(crate) async fn cancel_order(
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let order = app
-        .db
-        .write("orders.cancel", move |tx| {
-            let user = accounts::authenticate(tx, &claims)?.user;
-            let current = orders::order(tx, &shop, id, Some(user))?;
-            orders::transition(tx, &shop, &current, Status::Cancelled, Actor::Customer)
+        .write_as(&claims, "orders.cancel", move |tx, current| {
+            let order = orders::order(tx, &shop, id, Some(current.user))?;
+            orders::transition(tx, &shop, &order, Status::Cancelled, Actor::Customer)
         })
         .await?;
     respond::ok(&order)

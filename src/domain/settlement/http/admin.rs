@@ -10,14 +10,10 @@ use utoipa::ToSchema;
 use crate::{
     app::State,
     core::{error::Result, id::OrderId, money::Amount},
-    domain::{
-        accounts::{self, http::Admin},
-        orders::Order,
-        settlement,
-    },
+    domain::{accounts::http::Admin, orders::Order, settlement},
     infra::web::{
         extract::{NoQuery, Path, RawJson, present},
-        idempotency::{self, IdempotencyKey, StoredResponse},
+        idempotency::{IdempotencyKey, StoredResponse},
         respond,
     },
 };
@@ -55,25 +51,21 @@ pub(crate) struct RefundOrder {
     ))]
 pub(crate) async fn refund_order(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<OrderId>,
     _: NoQuery,
     key: IdempotencyKey,
     request: Request,
 ) -> Result<StoredResponse> {
-    let body = RawJson::<RefundOrder>::optional(request).await?;
+    let RawJson { value, raw } = RawJson::<RefundOrder>::optional(request).await?;
+    let RefundOrder { amount, restock } = value;
     let shop = Arc::clone(&app);
-    app.db
-        .write("orders.refund", move |tx| {
-            let admin = accounts::require_admin(tx, &claims)?;
-            idempotency::once(tx, &key, admin.user, &body.raw, |tx| {
-                let RefundOrder { amount, restock } = body.value;
-                let order = settlement::refund(tx, &shop, id, amount, restock)?;
-                Ok(StoredResponse::new(
-                    StatusCode::OK,
-                    respond::to_json(&order)?,
-                ))
-            })
-        })
-        .await
+    app.write_once_as_admin(&admin, "orders.refund", (key, raw), move |tx| {
+        let order = settlement::refund(tx, &shop, id, amount, restock)?;
+        Ok(StoredResponse::new(
+            StatusCode::OK,
+            respond::to_json(&order)?,
+        ))
+    })
+    .await
 }

@@ -8,7 +8,7 @@ use crate::{
     app::State,
     core::{error::Result, id::OrderId},
     domain::{
-        accounts, orders,
+        orders,
         settlement::{self, PaymentSession},
     },
     infra::web::{
@@ -36,10 +36,8 @@ pub(crate) async fn pay_order(
 ) -> Result<Response> {
     let shop = Arc::clone(&app);
     let (amount, session) = app
-        .db
-        .read("orders.payment_session", move |tx| {
-            let user = accounts::authenticate(tx, &claims)?.user;
-            let order = orders::order(tx, &shop, id, Some(user))?;
+        .read_as(&claims, "orders.payment_session", move |tx, current| {
+            let order = orders::order(tx, &shop, id, Some(current.user))?;
             let session = settlement::payment_session(&shop, &order)?;
             Ok((order.payment.amount, session))
         })
