@@ -80,7 +80,7 @@ fn measure_session_check(home: &Path) {
             .db
             .write("bench.sign_in", move |tx| {
                 let user = accounts::user_by_email(tx, &email)?;
-                accounts::sign_in(tx, &shop, user.id)
+                accounts::sign_in(tx, &shop.tokens, user.id)
             })
             .await
             .expect("a session");

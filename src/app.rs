@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    core::{clock::Clock, rng::Rng},
+    core::{clock::Clock, rng::Rng, settings::Settings},
     infra::{
         bus::Bus,
         config::{Config, Secret},
@@ -27,8 +27,6 @@ pub struct App {
     pub clock: Clock,
     pub rng: Rng,
     pub config: Config,
-    /// The base of links and image URLs, without a slash at the end.
-    pub public_url: String,
     /// The path of the public URL, e.g. `/store`; usually empty. The reverse proxy strips it from requests.
     pub base_path: String,
     pub tokens: AccessTokens,
@@ -66,6 +64,13 @@ pub struct App {
     pub stopping: CancellationToken,
     /// Whether this is a demo, which serves the console at `/`.
     pub demo: bool,
+}
+
+impl App {
+    /// Returns the settings that operations read from their transaction.
+    pub fn settings(&self) -> &Settings {
+        self.db.settings()
+    }
 }
 
 /// The extractor of the shared state.

@@ -72,7 +72,7 @@ impl Serve {
         startup_warnings::log_warnings(&app, self.demo);
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
-        lock.announce(&format!("http://{address}"), &app.public_url)?;
+        lock.announce(&format!("http://{address}"), &app.settings().public_url)?;
         if self.demo {
             prepare_demo(&app, output).await?;
         }
@@ -180,7 +180,7 @@ async fn prepare_demo(app: &Arc<App>, output: Output) -> Result<()> {
     for (email, password) in accounts {
         output.text(&format!("  {email}  {password}"))?;
     }
-    output.text(&format!("console at {}/", app.public_url))
+    output.text(&format!("console at {}/", app.settings().public_url))
 }
 
 /// Shuts down gracefully on the first SIGTERM or SIGINT, and exits at once on the second.

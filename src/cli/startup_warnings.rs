@@ -29,7 +29,7 @@ fn warn_if_unprotected(config: &Config, is_demo: bool) {
 
 /// Warns if links contain the unspecified address, `0.0.0.0` or `::`.
 fn warn_if_links_unreachable(app: &App) {
-    let public_url = &app.public_url;
+    let public_url = &app.settings().public_url;
     if !ip_of(public_url).is_some_and(|ip| ip.is_unspecified()) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Value types without I/O: ids, money, timestamps, errors, events and pagination. Every layer imports them.
+//! Value types without I/O: ids, money, timestamps, errors, events, settings and pagination. Every layer imports them.
 
 pub mod clock;
 pub mod error;
@@ -8,4 +8,5 @@ pub mod id;
 pub mod money;
 pub mod pagination;
 pub mod rng;
+pub mod settings;
 pub mod text;

@@ -12,6 +12,7 @@ use crate::{
         clock::Clock,
         error::{Error, Result},
         rng::Rng,
+        settings::Settings,
     },
     domain::{accounts, media},
     infra::{
@@ -110,7 +111,14 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         },
         ..storage
     };
-    let db = Db::open(location, storage, clock.clone(), rng.clone()).await?;
+    let base_path = config::path_of(&public_url);
+    let is_limited = config.rate_limit && !demo;
+    let context = db::Context {
+        clock: clock.clone(),
+        rng: rng.clone(),
+        settings: settings(&config, public_url, is_limited),
+    };
+    let db = Db::open(location, storage, context).await?;
     let currency = config.currency.code();
     db.write("settings.currency", move |tx| record_currency(tx, currency))
         .await?;
@@ -135,7 +143,6 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         }
     }
     let stopping = tokio_util::sync::CancellationToken::new();
-    let is_limited = config.rate_limit && !demo;
     let max_connections = config
         .max_connections
         .unwrap_or_else(file_limit::max_connections);
@@ -169,13 +176,22 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         clock,
         rng,
         config,
-        base_path: config::path_of(&public_url),
-        public_url,
+        base_path,
         webhook_secrets,
         background_tasks: tokio_util::task::TaskTracker::new(),
         stopping,
         demo,
     }))
+}
+
+/// Returns the settings that operations read.
+fn settings(config: &Config, public_url: String, is_limited: bool) -> Settings {
+    Settings {
+        currency: config.currency,
+        public_url,
+        refresh_token_ttl: config.refresh_token_ttl,
+        rate_limit: is_limited,
+    }
 }
 
 /// Checks the settings and the database before anything is created. Returns whether the shop exists already.

@@ -63,7 +63,7 @@ fn test_product() -> impl Strategy<Value = TestProduct> {
 
 /// Creates the products one by one.
 async fn create_all(shop: &TestShop, products: &[TestProduct]) {
-    let (app, products) = (Arc::clone(&shop.app), products.to_vec());
+    let products = products.to_vec();
     let created = shop.app.db.write("test.make", move |tx| {
         for product in &products {
             let category = product.category.clone().map(CategoryName::try_from);
@@ -81,7 +81,7 @@ async fn create_all(shop: &TestShop, products: &[TestProduct]) {
                 stock: Stock::try_from(product.stock).unwrap(),
                 category,
             };
-            catalog::create(tx, &app, &new, &[])?;
+            catalog::create(tx, &new, &[])?;
         }
         Ok(())
     });
@@ -89,11 +89,10 @@ async fn create_all(shop: &TestShop, products: &[TestProduct]) {
 }
 
 async fn export(shop: &TestShop) -> Vec<u8> {
-    let app = Arc::clone(&shop.app);
     let exported = shop.app.db.long_read("test.export", move |tx| {
         let sheet = Arc::new(Mutex::new(Vec::new()));
         let mut writer = catalog::CsvWriter::new(Shared(Arc::clone(&sheet)))?;
-        catalog::export(tx, &app, |_| {}, |product| writer.write(product))?;
+        catalog::export(tx, |_| {}, |product| writer.write(product))?;
         writer.finish()?;
         Ok(std::mem::take(&mut *sheet.lock().unwrap()))
     });

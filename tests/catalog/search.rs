@@ -437,7 +437,6 @@ storage_test! {
         let many = few.with_settings(&[("rate_limit", "off")]).await;
         let kinds = ["Lamp", "Lampshade", "Brass Lamp", "Desk", "Lamp of Brass"];
         for (shop, count) in [(&few, 40), (&many, 1100)] {
-            let app = std::sync::Arc::clone(&shop.app);
             let filled = shop.app.db.write("test.fill", move |tx| {
                 for number in 0..count {
                     let name = format!("{} {:04}", kinds[number % 5], number / 5);
@@ -449,7 +448,7 @@ storage_test! {
                         stock: shop::core::money::Stock::NONE,
                         category: None,
                     };
-                    shop::domain::catalog::create(tx, &app, &new, &[])?;
+                    shop::domain::catalog::create(tx, &new, &[])?;
                 }
                 Ok(())
             });
@@ -522,7 +521,6 @@ storage_test! {
                 all.push(format!("zzzzzzzz{one}{other} lamp"));
             }
         }
-        let app = std::sync::Arc::clone(&shop.app);
         let created = all.clone();
         let filled = shop.app.db.write("test.fill", move |tx| {
             for name in &created {
@@ -533,7 +531,7 @@ storage_test! {
                     stock: shop::core::money::Stock::NONE,
                     category: None,
                 };
-                shop::domain::catalog::create(tx, &app, &new, &[])?;
+                shop::domain::catalog::create(tx, &new, &[])?;
             }
             Ok(())
         });

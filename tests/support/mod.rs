@@ -50,7 +50,7 @@ pub(crate) use self::{
     site::{Site, add_product, create_shop, new_shop},
     smtp::{Certificate, SmtpServer},
     sqlmap::Sqlmap,
-    store::{HeldWriter, PendingWrite, TestStore, as_one_batch, begin, pending_write},
+    store::{HeldWriter, PendingWrite, TestStore, as_one_batch, begin, context, pending_write},
     wire::{Wire, address},
 };
 

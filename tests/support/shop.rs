@@ -350,7 +350,7 @@ impl TestShop {
                     Ok(user) => user,
                     Err(_) => accounts::register(tx, &new)?,
                 };
-                accounts::sign_in(tx, &app, user.id)
+                accounts::sign_in(tx, &app.tokens, user.id)
             })
             .await
             .unwrap();

@@ -6,10 +6,11 @@ use std::{
     pin::Pin,
     sync::{Arc, mpsc},
     task::Poll,
+    time::Duration,
 };
 
 use shop::{
-    core::{clock::Clock, error::Result, rng::Rng},
+    core::{clock::Clock, error::Result, money::Currency, rng::Rng, settings::Settings},
     infra::db::{self, Db, Location, Tx},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -79,8 +80,28 @@ async fn open(directory: &Path, database: Option<&Database>, options: db::Option
         None => Location::Sqlite(directory.join("shop.db")),
         Some(database) => Location::parse(database.url()).unwrap(),
     };
-    let db = Db::open(location, options, Clock::fixed(BEGINNING), Rng::seeded(7)).await;
+    let db = Db::open(
+        location,
+        options,
+        context(Clock::fixed(BEGINNING), Rng::seeded(7)),
+    )
+    .await;
     db.unwrap()
+}
+
+/// Returns the context of a database without the shop.
+pub(crate) fn context(clock: Clock, rng: Rng) -> db::Context {
+    let settings = Settings {
+        currency: Currency::INR,
+        public_url: "http://localhost".to_owned(),
+        refresh_token_ttl: Duration::from_hours(1),
+        rate_limit: false,
+    };
+    db::Context {
+        clock,
+        rng,
+        settings,
+    }
 }
 
 /// A write that has not been polled, or is in progress.

@@ -108,20 +108,17 @@ impl Order {
         match self {
             Order::List { status } => list(app, output, status).await,
             Order::Show { id } => {
-                let shop = Arc::clone(app);
                 let find = move |tx: &mut Tx<'_>| {
-                    let order = orders::order_by_name(tx, &shop, &id)?;
+                    let order = orders::order_by_name(tx, &id)?;
                     with_email(tx, order)
                 };
                 let found = app.db.read("orders.show", find).await?;
                 output.value(&found, &details(app, &found))
             }
             Order::Status { id, status } => {
-                let shop = Arc::clone(app);
                 let transition = move |tx: &mut Tx<'_>| {
-                    let current = orders::order_by_name(tx, &shop, &id)?;
-                    let order =
-                        orders::transition(tx, &shop, &current, status.into(), Actor::Admin)?;
+                    let current = orders::order_by_name(tx, &id)?;
+                    let order = orders::transition(tx, &current, status.into(), Actor::Admin)?;
                     with_email(tx, order)
                 };
                 let changed = app.db.write("orders.transition", transition).await?;
@@ -135,7 +132,7 @@ impl Order {
                 let amount = parse_amount(amount.as_deref(), app.config.currency)?;
                 let shop = Arc::clone(app);
                 let refund = move |tx: &mut Tx<'_>| {
-                    let current = orders::order_by_name(tx, &shop, &id)?;
+                    let current = orders::order_by_name(tx, &id)?;
                     let order = settlement::refund(tx, &shop, current.id, amount, restock)?;
                     with_email(tx, order)
                 };
@@ -167,14 +164,13 @@ fn with_email(tx: &mut Tx<'_>, order: orders::Order) -> Result<OrderWithEmail> {
 }
 
 async fn list(app: &Arc<App>, output: Output, status: Option<Status>) -> Result<()> {
-    let shop = Arc::clone(app);
     let filters = Filters {
         status,
         ..Filters::default()
     };
     let read = move |tx: &mut Tx<'_>| {
         let request = ListRequest::Page(FIRST_PAGE);
-        let List::Page(page) = orders::list(tx, &shop, &filters, &request)? else {
+        let List::Page(page) = orders::list(tx, &filters, &request)? else {
             return Err(Error::internal("expected a page"));
         };
         let mut emails: HashMap<UserId, String> = HashMap::new();

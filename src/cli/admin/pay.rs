@@ -218,10 +218,10 @@ fn server_not_running(app: &App) -> Error {
 }
 
 async fn find_order(app: &Arc<App>, id_or_number: &str) -> Result<Order> {
-    let (shop, id_or_number) = (Arc::clone(app), id_or_number.to_owned());
+    let id_or_number = id_or_number.to_owned();
     app.db
         .read("orders.by_name", move |tx| {
-            orders::order_by_name(tx, &shop, &id_or_number)
+            orders::order_by_name(tx, &id_or_number)
         })
         .await
 }

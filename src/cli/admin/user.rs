@@ -169,9 +169,8 @@ impl User {
                 output.value(&user, &format!("ended all sessions of {}", user.email))
             }
             User::ResetPassword { email } => {
-                let shop = Arc::clone(app);
                 let updated = update(app, &email, move |tx, user| {
-                    let link = Some(accounts::reset_link(tx, &shop, user.id)?);
+                    let link = Some(accounts::reset_link(tx, user.id)?);
                     Ok(UserWithLink { user, link })
                 })
                 .await?;
@@ -206,12 +205,11 @@ async fn add(
         role,
         verified: true,
     };
-    let shop = Arc::clone(app);
     app.db
         .write("accounts.add", move |tx| {
             let user = accounts::register(tx, &new)?;
             let link = (!password_stdin)
-                .then(|| accounts::reset_link(tx, &shop, user.id))
+                .then(|| accounts::reset_link(tx, user.id))
                 .transpose()?;
             Ok(UserWithLink { user, link })
         })
@@ -238,7 +236,7 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
 }
 
 async fn show(app: &Arc<App>, output: Output, email: &str) -> Result<()> {
-    let (shop, email) = (Arc::clone(app), parse_email("EMAIL", email)?);
+    let email = parse_email("EMAIL", email)?;
     let find = move |tx: &mut Tx<'_>| {
         let user = accounts::user_by_email(tx, &email)?;
         let filters = Filters {
@@ -246,7 +244,7 @@ async fn show(app: &Arc<App>, output: Output, email: &str) -> Result<()> {
             ..Filters::default()
         };
         let request = ListRequest::Page(NEWEST_ORDER);
-        let List::Page(orders) = orders::list(tx, &shop, &filters, &request)? else {
+        let List::Page(orders) = orders::list(tx, &filters, &request)? else {
             return Err(Error::internal("expected a page"));
         };
         let disabled_at = accounts::disabled_at(tx, user.id)?;

@@ -66,18 +66,18 @@ fn create_paid_order(
     };
     let mut added = Vec::new();
     for id in products {
-        let is_in_stock = catalog::product(tx, app, *id)?.stock_quantity > 0;
+        let is_in_stock = catalog::product(tx, *id)?.stock_quantity > 0;
         if is_in_stock && !added.contains(id) {
             let addition = cart::Addition::queue(tx, customer, *id, Quantity::ONE)?;
-            cart::add(tx, app, user, addition)?;
+            cart::add(tx, user, addition)?;
             added.push(*id);
         }
     }
     if added.is_empty() {
         return Ok(false);
     }
-    let new = orders::NewOrder::queue(tx, app, customer)?;
-    let order = orders::place(tx, app, new, None)?;
+    let new = orders::NewOrder::queue(tx, &*app.gateway, customer)?;
+    let order = orders::place(tx, new, None)?;
     let payment = simulate_payment(tx, &order, SimulatedCheckout::default())?;
     // The first webhook, `payment.captured`, is sufficient.
     if let Some(webhook) = payment.webhooks.into_iter().next() {

@@ -88,11 +88,11 @@ async fn create_with_images(app: &Arc<App>, categories: &[CategoryId]) -> Result
         });
     }
     let images = store_images(app, drafts).await?;
-    let (shop, attached) = (Arc::clone(app), images.clone());
+    let attached = images.clone();
     let created = app
         .db
         .write("seed.product", move |tx| {
-            catalog::create(tx, &shop, &product, &attached)
+            catalog::create(tx, &product, &attached)
         })
         .await;
     if created.is_err() {

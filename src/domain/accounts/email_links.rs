@@ -12,7 +12,6 @@ use super::{
     attempt_limits, link_purpose::LinkPurpose, lookup::user_by_id, secret, store, user::User,
 };
 use crate::{
-    app::App,
     core::{
         error::{Error, Kind, Result},
         id::UserId,
@@ -21,23 +20,23 @@ use crate::{
 };
 
 /// Creates a link. Only the hash of its token is stored.
-pub fn new_link(tx: &mut Tx<'_>, app: &App, user: UserId, purpose: LinkPurpose) -> Result<String> {
+pub fn new_link(tx: &mut Tx<'_>, user: UserId, purpose: LinkPurpose) -> Result<String> {
     let token = secret::generate(tx);
     let expires = tx.now().plus(purpose.lifetime());
     store::link_tokens::insert(tx, &secret::digest(&token), user, purpose, expires)?;
-    let (public_url, page) = (&app.public_url, purpose.page());
+    let (public_url, page) = (&tx.settings().public_url, purpose.page());
     Ok(format!("{public_url}/{page}#token={token}"))
 }
 
 /// Creates a link that sets a new password, for an operator to pass on.
 ///
 /// Errors: `Unavailable` if the account is disabled.
-pub fn reset_link(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<String> {
+pub fn reset_link(tx: &mut Tx<'_>, user: UserId) -> Result<String> {
     if store::users::lock_password(tx, user)?.is_none() {
         let detail = "the account is disabled; enable it first: `shop admin user enable EMAIL`";
         return Err(Error::unavailable(detail));
     }
-    new_link(tx, app, user, LinkPurpose::Reset)
+    new_link(tx, user, LinkPurpose::Reset)
 }
 
 /// Emails a link to the account's owner.
@@ -54,17 +53,12 @@ pub(super) fn send_verification(tx: &mut Tx<'_>, user: &User) -> Result<()> {
 /// Like [`send_verification`], at the user's request. Does nothing if the address is verified already.
 ///
 /// Errors: `TooManyRequests`.
-pub(super) fn resend_verification(
-    tx: &mut Tx<'_>,
-    app: &App,
-    user: UserId,
-    from: Network,
-) -> Result<()> {
+pub(super) fn resend_verification(tx: &mut Tx<'_>, user: UserId, from: Network) -> Result<()> {
     let user = user_by_id(tx, user)?;
     if user.is_email_verified {
         return Ok(());
     }
-    if app.limits.are_on() {
+    if tx.settings().rate_limit {
         attempt_limits::count_verification_email(tx, user.id, from)?;
     }
     send_verification(tx, &user)

@@ -7,39 +7,54 @@ use ipnet::IpNet;
 
 use super::{email::Email, store};
 use crate::{
-    app::App,
     core::{error::Result, id::UserId},
-    infra::{db::Tx, web::client::Network},
+    infra::{
+        db::Tx,
+        web::{client::Network, keyed_hash::KeyedHash},
+    },
 };
 
 /// How long a network stays known after its last use.
 const LIFETIME: Duration = Duration::from_hours(90 * 24);
 
-/// Returns the IPv4 /24 or IPv6 /48 around a client: internet providers reassign addresses within these.
-fn provider_network(network: Network) -> String {
-    let address = network.address();
-    let length = if address.is_ipv4() { 24 } else { 48 };
-    IpNet::new(address, length).map_or_else(|_| network.to_string(), |net| net.trunc().to_string())
+/// The IPv4 /24 or IPv6 /48 around a client, hashed: internet providers reassign addresses within these.
+#[derive(Debug, Clone)]
+pub(super) struct ProviderNetwork {
+    /// The hash to store.
+    hash: [u8; 32],
+    /// The hashes by all keys: those before a rotation still count.
+    accepted: Vec<[u8; 32]>,
+}
+
+impl ProviderNetwork {
+    pub(super) fn of(client: Network, keys: &KeyedHash) -> ProviderNetwork {
+        let address = client.address();
+        let length = if address.is_ipv4() { 24 } else { 48 };
+        let network = IpNet::new(address, length)
+            .map_or_else(|_| client.to_string(), |net| net.trunc().to_string());
+        ProviderNetwork {
+            hash: keys.hash(&network),
+            accepted: keys.hashes(&network).collect(),
+        }
+    }
 }
 
 /// Records that the account's owner used it from this network.
-pub(super) fn remember(tx: &mut Tx<'_>, app: &App, user: UserId, from: Network) -> Result<()> {
-    let network = app.networks.hash(&provider_network(from));
-    store::known_networks::upsert(tx, user, &network)
+pub(super) fn remember(tx: &mut Tx<'_>, user: UserId, from: &ProviderNetwork) -> Result<()> {
+    store::known_networks::upsert(tx, user, &from.hash)
 }
 
 /// Like [`remember`], and forgets all other networks of the account.
-pub(super) fn remember_only(tx: &mut Tx<'_>, app: &App, user: UserId, from: Network) -> Result<()> {
+pub(super) fn remember_only(tx: &mut Tx<'_>, user: UserId, from: &ProviderNetwork) -> Result<()> {
     store::known_networks::delete_of_user(tx, user)?;
-    remember(tx, app, user, from)
+    remember(tx, user, from)
 }
 
 /// Returns whether the account with this email address was used from this network.
-pub(super) fn is_known(tx: &mut Tx<'_>, app: &App, email: &Email, from: Network) -> Result<bool> {
+pub(super) fn is_known(tx: &mut Tx<'_>, email: &Email, from: &ProviderNetwork) -> Result<bool> {
     let since = tx.now().minus(LIFETIME);
-    // Several hashes: the keys before a rotation still count.
-    for network in app.networks.hashes(&provider_network(from)) {
-        if store::known_networks::is_known(tx, email.key(), &network, since)? {
+    for network in &from.accepted {
+        if store::known_networks::is_known(tx, email.key(), network, since)? {
             return Ok(true);
         }
     }

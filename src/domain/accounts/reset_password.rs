@@ -5,7 +5,7 @@ use super::{
     change_password::replace_password,
     email::Email,
     email_links::{mark_verified, send_link, user_of_token},
-    known_networks,
+    known_networks::{self, ProviderNetwork},
     link_purpose::LinkPurpose,
     lookup::user_by_id,
     password::PasswordHash,
@@ -14,25 +14,19 @@ use super::{
     user::User,
 };
 use crate::{
-    app::App,
     core::error::Result,
     infra::{db::Tx, web::client::Network},
 };
 
 /// Emails a reset link if an enabled account has the address and the limits permit another email. The caller
 /// does not learn which, so that addresses cannot be enumerated.
-pub(super) fn request_reset(
-    tx: &mut Tx<'_>,
-    app: &App,
-    email: &Email,
-    from: Network,
-) -> Result<()> {
+pub(super) fn request_reset(tx: &mut Tx<'_>, email: &Email, from: Network) -> Result<()> {
     // Counts unknown addresses as well: each request costs a write, so that its timing reveals nothing.
     let has_room = attempt_limits::try_count_reset_email(tx, email, from)?;
     let Some(user) = store::users::lock_enabled_by_email(tx, email.key())? else {
         return Ok(());
     };
-    if app.limits.are_on() && !has_room {
+    if tx.settings().rate_limit && !has_room {
         return Ok(());
     }
     send_link(tx, &user, LinkPurpose::Reset)
@@ -50,15 +44,14 @@ pub(super) fn user_by_reset_token(tx: &mut Tx<'_>, token: &str) -> Result<User> 
 /// of wrong passwords and forgets all known networks except `from`.
 pub(super) fn reset_password(
     tx: &mut Tx<'_>,
-    app: &App,
     token: &str,
     hash: &PasswordHash,
-    from: Network,
+    from: &ProviderNetwork,
 ) -> Result<()> {
     let user = user_by_reset_token(tx, token)?;
     mark_verified(tx, user.id)?;
     replace_password(tx, &user, hash)?;
     sign_out_everywhere(tx, user.id)?;
-    known_networks::remember_only(tx, app, user.id, from)?;
+    known_networks::remember_only(tx, user.id, from)?;
     attempt_limits::clear_logins(tx, &user.parsed_email()?)
 }

@@ -6,16 +6,21 @@
 use std::time::Duration;
 
 use super::{
-    email::Email, known_networks, lookup::user_by_id, password::PasswordHash, secret,
-    session::SessionTokens, store, user::User,
+    email::Email,
+    known_networks::{self, ProviderNetwork},
+    lookup::user_by_id,
+    password::PasswordHash,
+    secret,
+    session::SessionTokens,
+    store,
+    user::User,
 };
 use crate::{
-    app::App,
     core::{
         error::{Error, Kind, Result},
         id::{SessionId, UserId},
     },
-    infra::{db::Tx, web::client::Network},
+    infra::{db::Tx, web::jwt::AccessTokens},
 };
 
 /// How long the reuse of a spent token is tolerated: its response may have been lost, or two browser tabs may
@@ -29,13 +34,13 @@ pub fn credentials(tx: &mut Tx<'_>, email: &Email) -> Result<Option<(UserId, Pas
 }
 
 /// Opens a session.
-pub fn sign_in(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<SessionTokens> {
+pub fn sign_in(tx: &mut Tx<'_>, tokens: &AccessTokens, user: UserId) -> Result<SessionTokens> {
     let user = user_by_id(tx, user)?;
     let refresh = secret::generate(tx);
     let session: SessionId = tx.id();
-    let expires = tx.now().plus(app.config.refresh_token_ttl);
+    let expires = tx.now().plus(tx.settings().refresh_token_ttl);
     store::sessions::insert(tx, session, user.id, &secret::digest(&refresh), expires)?;
-    issue_tokens(tx, app, session, user, refresh)
+    issue_tokens(tx, tokens, session, user, refresh)
 }
 
 /// Like [`sign_in`], after the password was verified against `verified_hash` outside this transaction.
@@ -44,11 +49,11 @@ pub fn sign_in(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<SessionTokens
 /// Errors: `invalid-credentials` if the password was changed or the account was disabled in the meantime.
 pub(super) fn sign_in_by_password(
     tx: &mut Tx<'_>,
-    app: &App,
+    tokens: &AccessTokens,
     user: UserId,
     verified_hash: &PasswordHash,
     rehashed: Option<&PasswordHash>,
-    from: Network,
+    from: &ProviderNetwork,
 ) -> Result<SessionTokens> {
     if store::users::lock_password(tx, user)?.as_ref() != Some(verified_hash) {
         return Err(invalid_credentials());
@@ -56,8 +61,8 @@ pub(super) fn sign_in_by_password(
     if let Some(rehashed) = rehashed {
         store::users::set_password(tx, user, rehashed.as_str())?;
     }
-    known_networks::remember(tx, app, user, from)?;
-    sign_in(tx, app, user)
+    known_networks::remember(tx, user, from)?;
+    sign_in(tx, tokens, user)
 }
 
 /// The error of every failed login. It does not reveal whether the account exists.
@@ -72,12 +77,12 @@ pub(super) fn invalid_credentials() -> Error {
 /// spent token has ended the session.
 pub(super) fn refresh(
     tx: &mut Tx<'_>,
-    app: &App,
+    tokens: &AccessTokens,
     token: &str,
-    from: Network,
+    from: &ProviderNetwork,
 ) -> Result<Option<SessionTokens>> {
     let new_token = secret::generate(tx);
-    let expires = tx.now().plus(app.config.refresh_token_ttl);
+    let expires = tx.now().plus(tx.settings().refresh_token_ttl);
     let old_hash = secret::digest(token);
     let new_hash = secret::digest(&new_token);
     let Some((session, user)) = store::sessions::rotate(tx, &old_hash, &new_hash, expires)? else {
@@ -88,23 +93,23 @@ pub(super) fn refresh(
         }
         return Ok(None);
     };
-    known_networks::remember(tx, app, user, from)?;
+    known_networks::remember(tx, user, from)?;
     let user = user_by_id(tx, user)?;
-    issue_tokens(tx, app, session, user, new_token).map(Some)
+    issue_tokens(tx, tokens, session, user, new_token).map(Some)
 }
 
 /// Signs an access token and returns it with the refresh token.
 fn issue_tokens(
     tx: &Tx<'_>,
-    app: &App,
+    tokens: &AccessTokens,
     session: SessionId,
     user: User,
     refresh_token: String,
 ) -> Result<SessionTokens> {
     Ok(SessionTokens {
-        access_token: app.tokens.sign(user.id, session, tx.now())?,
+        access_token: tokens.sign(user.id, session, tx.now())?,
         token_type: "Bearer",
-        expires_in: app.tokens.ttl().as_secs(),
+        expires_in: tokens.ttl().as_secs(),
         refresh_token,
         user,
     })

@@ -7,7 +7,6 @@ use subtle::ConstantTimeEq;
 
 use super::{attempt_limits, lookup::user_by_id, phone::Phone, store, user::User};
 use crate::{
-    app::App,
     core::{
         clock::Timestamp,
         error::{Error, Kind, Result},
@@ -35,12 +34,11 @@ pub(super) struct PhoneCode {
 /// Errors: `TooManyRequests`.
 pub(super) fn set_phone(
     tx: &mut Tx<'_>,
-    app: &App,
     user: UserId,
     phone: &Phone,
     from: Network,
 ) -> Result<PhoneCode> {
-    if app.limits.are_on() {
+    if tx.settings().rate_limit {
         attempt_limits::count_phone_code(tx, user, phone, from)?;
     }
     let text = format!("{:06}", tx.rng().below(1_000_000));

@@ -8,7 +8,6 @@ use super::{
     store,
 };
 use crate::{
-    app::App,
     core::{
         error::{Error, Result},
         id::{ProductId, UserId},
@@ -46,9 +45,9 @@ impl Addition {
 /// Adds to a product's quantity in the cart.
 ///
 /// Errors: `not-found`; a field error of `quantity`, `productId` or `totalAmount`; `insufficient-stock`.
-pub fn add(tx: &mut Tx<'_>, app: &App, user: CurrentUser, addition: Addition) -> Result<Cart> {
+pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Cart> {
     let (product, quantity) = (addition.product, addition.quantity);
-    let mut lines = addition.lines.get(tx, app)?;
+    let mut lines = addition.lines.get(tx)?;
     if let Some(line) = lines.iter_mut().find(|line| line.product == product) {
         let sum = Quantity::try_from(line.quantity.get() + quantity.get())
             .map_err(|e| Error::field("quantity", "out-of-range", format!("the sum {e}")))?;
@@ -56,7 +55,7 @@ pub fn add(tx: &mut Tx<'_>, app: &App, user: CurrentUser, addition: Addition) ->
         check_stock(line)?;
         check_total(&lines)?;
         store::put(tx, user.user, product, sum)?;
-        return Cart::new(app, lines);
+        return Cart::new(lines, tx.settings().currency);
     }
     if lines.len() >= MAX_LINES {
         let message = format!("a cart holds at most {MAX_LINES} products");
@@ -71,7 +70,7 @@ pub fn add(tx: &mut Tx<'_>, app: &App, user: CurrentUser, addition: Addition) ->
         price: listed.price,
         stock: listed.stock,
         quantity,
-        images: catalog::images(&listed.images, app)?,
+        images: catalog::images(&listed.images, tx.settings())?,
         added_at: tx.now(),
     };
     check_stock(&line)?;
@@ -79,5 +78,5 @@ pub fn add(tx: &mut Tx<'_>, app: &App, user: CurrentUser, addition: Addition) ->
     check_total(&lines)?;
     store::put(tx, user.user, product, quantity)?;
     // Sorted, since other lines may have the same timestamp.
-    Cart::new(app, oldest_first(lines))
+    Cart::new(oldest_first(lines), tx.settings().currency)
 }

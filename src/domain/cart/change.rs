@@ -8,7 +8,6 @@ use super::{
     store,
 };
 use crate::{
-    app::App,
     core::{
         error::{Error, Result},
         id::{ProductId, UserId},
@@ -24,12 +23,11 @@ use crate::{
 /// Errors: `not-found`, `insufficient-stock`; a field error of `totalAmount`.
 pub fn set(
     tx: &mut Tx<'_>,
-    app: &App,
     user: CurrentUser,
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Cart> {
-    let mut lines = queue_lines(tx, user.user)?.get(tx, app)?;
+    let mut lines = queue_lines(tx, user.user)?.get(tx)?;
     let line = lines
         .iter_mut()
         .find(|line| line.product == product)
@@ -41,17 +39,17 @@ pub fn set(
         check_total(&lines)?;
     }
     store::put(tx, user.user, product, quantity)?;
-    Cart::new(app, lines)
+    Cart::new(lines, tx.settings().currency)
 }
 
 /// Removes a product from the cart.
 ///
 /// Errors: `not-found`.
-pub fn remove(tx: &mut Tx<'_>, app: &App, user: CurrentUser, product: ProductId) -> Result<Cart> {
+pub fn remove(tx: &mut Tx<'_>, user: CurrentUser, product: ProductId) -> Result<Cart> {
     if !store::delete(tx, user.user, product)? {
         return Err(Error::not_found("product in the cart"));
     }
-    show(tx, app, user)
+    show(tx, user)
 }
 
 /// Empties the cart.

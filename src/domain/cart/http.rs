@@ -1,7 +1,5 @@
 //! The routes of the cart.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,9 +7,8 @@ use utoipa_axum::routes;
 
 use super::Cart;
 use crate::{
-    app::{App, Routes, State},
+    app::{Routes, State},
     core::{error::Result, id::ProductId, money::Quantity},
-    domain::accounts::CurrentUser,
     infra::{
         db::Tx,
         web::{
@@ -28,20 +25,6 @@ pub fn routes() -> Routes {
         .routes(routes!(update_cart_item, remove_cart_item))
 }
 
-/// Runs a change of the user's cart and responds with the cart.
-async fn change(
-    app: Arc<App>,
-    claims: &Claims,
-    name: &'static str,
-    mut change: impl FnMut(&mut Tx<'_>, &App, CurrentUser) -> Result<Cart> + Send + 'static,
-) -> Result<Response> {
-    let shop = Arc::clone(&app);
-    let cart = app
-        .write_as(claims, name, move |tx, user| change(tx, &shop, user))
-        .await?;
-    respond::ok(&cart)
-}
-
 /// Get the cart
 #[utoipa::path(get, path = "/cart", tag = "cart", security(("bearer" = [])),
     responses((status = 200, body = Cart)))]
@@ -50,11 +33,8 @@ pub(crate) async fn get_cart(
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<Response> {
-    let shop = Arc::clone(&app);
     let cart = app
-        .read_as(&claims, "cart.show", move |tx, user| {
-            super::show(tx, &shop, user)
-        })
+        .read_as(&claims, "cart.show", move |tx, user| super::show(tx, user))
         .await?;
     respond::ok(&cart)
 }
@@ -85,13 +65,12 @@ pub(crate) async fn add_to_cart(
     _: NoQuery,
     Json(body): Json<AddToCart>,
 ) -> Result<Response> {
-    let shop = Arc::clone(&app);
     let queue = move |tx: &mut Tx<'_>, user| {
         super::Addition::queue(tx, user, body.product_id, body.quantity)
     };
     let cart = app
         .write_queued_as(&claims, "cart.add", queue, move |tx, user, addition| {
-            super::add(tx, &shop, user, addition)
+            super::add(tx, user, addition)
         })
         .await?;
     respond::ok(&cart)
@@ -117,10 +96,12 @@ pub(crate) async fn update_cart_item(
     _: NoQuery,
     Json(body): Json<UpdateCartItem>,
 ) -> Result<Response> {
-    change(app, &claims, "cart.set", move |tx, app, user| {
-        super::set(tx, app, user, product, body.quantity)
-    })
-    .await
+    let cart = app
+        .write_as(&claims, "cart.set", move |tx, user| {
+            super::set(tx, user, product, body.quantity)
+        })
+        .await?;
+    respond::ok(&cart)
 }
 
 /// Remove a product from the cart
@@ -133,10 +114,12 @@ pub(crate) async fn remove_cart_item(
     Path(product): Path<ProductId>,
     _: NoQuery,
 ) -> Result<Response> {
-    change(app, &claims, "cart.remove", move |tx, app, user| {
-        super::remove(tx, app, user, product)
-    })
-    .await
+    let cart = app
+        .write_as(&claims, "cart.remove", move |tx, user| {
+            super::remove(tx, user, product)
+        })
+        .await?;
+    respond::ok(&cart)
 }
 
 /// Clear the cart
@@ -147,9 +130,11 @@ pub(crate) async fn clear_cart(
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<Response> {
-    change(app, &claims, "cart.clear", move |tx, app, user| {
-        super::clear(tx, user.user)?;
-        super::show(tx, app, user)
-    })
-    .await
+    let cart = app
+        .write_as(&claims, "cart.clear", move |tx, user| {
+            super::clear(tx, user.user)?;
+            super::show(tx, user)
+        })
+        .await?;
+    respond::ok(&cart)
 }

@@ -2,7 +2,6 @@
 
 use super::{Line, line::oldest_first, store};
 use crate::{
-    app::App,
     core::{error::Result, id::UserId},
     domain::catalog,
     infra::db::{Queued, Tx},
@@ -13,7 +12,8 @@ pub struct QueuedLines(Queued<Vec<store::LineRow>>);
 
 impl QueuedLines {
     /// Returns the lines, oldest first.
-    pub fn get(self, tx: &mut Tx<'_>, app: &App) -> Result<Vec<Line>> {
+    pub fn get(self, tx: &mut Tx<'_>) -> Result<Vec<Line>> {
+        let settings = tx.settings();
         let rows = tx.get(self.0)?.into_iter();
         let lines = rows.map(|row| {
             Ok(Line {
@@ -22,7 +22,7 @@ impl QueuedLines {
                 price: row.listed.price,
                 stock: row.listed.stock,
                 quantity: row.quantity,
-                images: catalog::images(&row.listed.images, app)?,
+                images: catalog::images(&row.listed.images, settings)?,
                 added_at: row.added_at,
             })
         });

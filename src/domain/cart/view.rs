@@ -5,11 +5,10 @@ use utoipa::ToSchema;
 
 use super::{Line, total};
 use crate::{
-    app::App,
     core::{
         error::Result,
         id::ProductId,
-        money::{Money, Price, Quantity},
+        money::{Currency, Money, Price, Quantity},
     },
     domain::catalog::Image,
 };
@@ -53,8 +52,8 @@ pub struct CartProduct {
 }
 
 impl Cart {
-    /// Returns the cart with these lines.
-    pub(super) fn new(app: &App, lines: Vec<Line>) -> Result<Cart> {
+    /// Returns the cart with these lines, whose prices are in `currency`.
+    pub(super) fn new(lines: Vec<Line>, currency: Currency) -> Result<Cart> {
         let (total_amount, total_is_capped) = total(&lines)?;
         let items = lines
             .into_iter()
@@ -65,7 +64,7 @@ impl Cart {
             items,
             total_amount,
             total_is_capped,
-            currency: app.config.currency.code(),
+            currency: currency.code(),
         })
     }
 }

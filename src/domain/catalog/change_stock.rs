@@ -10,7 +10,6 @@ use super::{
     store,
 };
 use crate::{
-    app::App,
     core::{
         error::{Error, Result},
         event::StockChange,
@@ -63,12 +62,11 @@ pub fn restock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line], cause: Cause) ->
 /// Changes a product's stock by an admin's delta. Errors: `not-found`, `insufficient-stock`, `out-of-range`.
 pub fn change_stock(
     tx: &mut Tx<'_>,
-    app: &App,
     id: ProductId,
     delta: Delta,
     reason: &str,
 ) -> Result<Product<'static>> {
-    let current = product_for_update(tx, app, id)?;
+    let current = product_for_update(tx, id)?;
     let delta = delta.get();
     let Some(stock) = add_stock(tx, id, delta)? else {
         return Err(if delta > 0 {
@@ -85,7 +83,7 @@ pub fn change_stock(
     };
     store::insert_movements(tx, &[movement])?;
     tx.emit_stock(&[StockChange::now(id, stock)])?;
-    product(tx, app, id)
+    product(tx, id)
 }
 
 /// Sets a product's stock, for example after a stock count.

@@ -8,7 +8,6 @@ use super::{
     store::{self, OnRow, ProductQuery},
 };
 use crate::{
-    app::App,
     core::{
         error::Result,
         pagination::{COUNTED_UP_TO, ListRequest, Total},
@@ -20,7 +19,6 @@ use crate::{
 /// of the next cursor.
 pub fn list(
     tx: &mut Tx<'_>,
-    app: &App,
     filters: &Filters,
     request: &ListRequest,
     mut each: impl FnMut(Product<'_>) -> Result<()>,
@@ -36,7 +34,8 @@ pub fn list(
             None => return Ok(empty),
         },
     };
-    let mut on_row = |row: &Row<'_>| each(store::read_product(row, app)?);
+    let settings = tx.settings();
+    let mut on_row = |row: &Row<'_>| each(store::read_product(row, settings)?);
     let Some(text) = &filters.q else {
         return list_all(tx, filters, category.as_ref(), request, &mut on_row);
     };

@@ -44,7 +44,7 @@ pub fn claim_due(tx: &mut Tx<'_>, app: &App, limit: i64) -> Result<Vec<Mail>> {
         store::claim(tx, id, message_id, lease_end)?;
         mail.attempts += 1;
         if let Some((purpose, user)) = mail.link_for {
-            mail.link = Some(accounts::new_link(tx, app, user, purpose)?);
+            mail.link = Some(accounts::new_link(tx, user, purpose)?);
         }
     }
     Ok(mails)

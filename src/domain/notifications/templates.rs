@@ -65,7 +65,7 @@ pub struct Templates(Environment<'static>);
 /// Returns the templates of a shop.
 pub fn templates(app: &App) -> Templates {
     let directory = app.config.data_dir.join("templates");
-    Templates::new(&directory, &app.public_url, app.config.currency)
+    Templates::new(&directory, &app.settings().public_url, app.config.currency)
 }
 
 impl Templates {

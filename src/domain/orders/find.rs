@@ -2,7 +2,6 @@
 
 use super::{Order, OrderNumber, first_id, store};
 use crate::{
-    app::App,
     core::{
         clock::Timestamp,
         error::{Error, Result},
@@ -14,8 +13,8 @@ use crate::{
 /// Returns an order by id; with `owner`, only if that user placed it. Locks the row in a write transaction.
 ///
 /// Errors: `not-found`.
-pub fn order(tx: &mut Tx<'_>, app: &App, id: OrderId, owner: Option<UserId>) -> Result<Order> {
-    store::by_id(tx, app, id)?
+pub fn order(tx: &mut Tx<'_>, id: OrderId, owner: Option<UserId>) -> Result<Order> {
+    store::by_id(tx, id)?
         .filter(|order| owner.is_none_or(|owner| order.user_id == owner))
         .ok_or_else(|| Error::not_found("order"))
 }
@@ -23,13 +22,13 @@ pub fn order(tx: &mut Tx<'_>, app: &App, id: OrderId, owner: Option<UserId>) -> 
 /// Returns an order by its id or its number.
 ///
 /// Errors: `not-found`.
-pub fn order_by_name(tx: &mut Tx<'_>, app: &App, name: &str) -> Result<Order> {
+pub fn order_by_name(tx: &mut Tx<'_>, name: &str) -> Result<Order> {
     let id = match name.parse::<OrderId>() {
         Ok(id) => Some(id),
         Err(_) => store::id_by_number(tx, &OrderNumber::normalize(name))?,
     };
     let id = id.ok_or_else(|| Error::not_found("order"))?;
-    order(tx, app, id, None)
+    order(tx, id, None)
 }
 
 /// Returns up to `limit` PENDING orders placed before `timestamp`, oldest first.

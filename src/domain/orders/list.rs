@@ -2,7 +2,6 @@
 
 use super::{Filters, Order, store};
 use crate::{
-    app::App,
     core::{
         error::Result,
         id::OrderId,
@@ -12,19 +11,14 @@ use crate::{
 };
 
 /// Returns the requested part of the orders that match, newest first.
-pub fn list(
-    tx: &mut Tx<'_>,
-    app: &App,
-    filters: &Filters,
-    request: &ListRequest,
-) -> Result<List<Order>> {
+pub fn list(tx: &mut Tx<'_>, filters: &Filters, request: &ListRequest) -> Result<List<Order>> {
     match request {
-        ListRequest::Page(page) => store::page(tx, app, filters, *page).map(List::Page),
+        ListRequest::Page(page) => store::page(tx, filters, *page).map(List::Page),
         ListRequest::CursorRequest(request) => {
             // One more than the limit shows whether another page follows.
             let limit = request.limit + 1;
             let after = request.after.as_ref().map(|position| OrderId(position.id));
-            let mut data = store::after(tx, app, filters, after, limit)?;
+            let mut data = store::after(tx, filters, after, limit)?;
             let has_more = i64::try_from(data.len()).is_ok_and(|count| count == limit);
             data.truncate(usize::try_from(request.limit).unwrap_or_default());
             let last = data.last().filter(|_| has_more).map(|last| Position {

@@ -2,16 +2,18 @@
 
 use super::{OrderNumber, store};
 use crate::{
-    app::App,
     core::{
         error::Result,
         id::{MailId, OrderId, UserId},
     },
     domain::{
         accounts, cart,
-        payments::{self, Payment},
+        payments::{self, PaymentDraft},
     },
-    infra::db::{Queued, Tx},
+    infra::{
+        db::{Queued, Tx},
+        ports::Gateway,
+    },
 };
 
 /// The identifiers of an order to place, and everything that placing it reads, queued.
@@ -19,7 +21,7 @@ pub struct NewOrder {
     pub(super) user: UserId,
     pub(super) id: OrderId,
     pub(super) number: OrderNumber,
-    pub(super) payment: Payment,
+    pub(super) payment: PaymentDraft,
     /// The id of the confirmation email.
     pub(super) mail: MailId,
     /// The customer's email address and name.
@@ -29,14 +31,14 @@ pub struct NewOrder {
 }
 
 impl NewOrder {
-    /// Generates the identifiers and queues the queries. Queue them after the query that locks the user's row.
-    pub fn queue(tx: &mut Tx<'_>, app: &App, user: UserId) -> Result<NewOrder> {
+    /// Generates the identifiers and queues the queries, for a payment by `gateway`. Queue them after the query that locks the user's row.
+    pub fn queue(tx: &mut Tx<'_>, gateway: &dyn Gateway, user: UserId) -> Result<NewOrder> {
         let id = tx.id();
         let number = OrderNumber::random(tx.rng());
         Ok(NewOrder {
             user,
             id,
-            payment: payments::draft(tx, app, id),
+            payment: payments::draft(tx, gateway, id),
             mail: tx.id(),
             recipient: accounts::queue_address(tx, user)?,
             number_taken_by: store::queue_id_by_number(tx, &number)?,

@@ -2,7 +2,6 @@
 
 use super::{NewOrder, Order, OrderItem, Status, notifications::OrderEmail, store};
 use crate::{
-    app::App,
     core::{
         error::{Error, Field, Result},
         money::{MAX_AMOUNT, Money},
@@ -10,7 +9,7 @@ use crate::{
     domain::{
         cart,
         catalog::{self, Taken},
-        payments::{self, Payment},
+        payments,
     },
     infra::db::Tx,
 };
@@ -19,15 +18,10 @@ use crate::{
 /// payment, empties the cart and queues the confirmation email.
 ///
 /// Errors: `cart-empty`, `total-out-of-range`, `total-changed`, `amount-too-small`, `insufficient-stock`.
-pub fn place(
-    tx: &mut Tx<'_>,
-    app: &App,
-    new: NewOrder,
-    expected_total: Option<Money>,
-) -> Result<Order> {
-    let mut lines = new.lines.get(tx, app)?;
+pub fn place(tx: &mut Tx<'_>, new: NewOrder, expected_total: Option<Money>) -> Result<Order> {
+    let mut lines = new.lines.get(tx)?;
     let total = check_total(&lines, expected_total)?;
-    payments::check_amount(app, total)?;
+    let payment = new.payment.with_amount(total)?;
     let short = short_lines(&lines);
     if !short.is_empty() {
         return Err(catalog::insufficient(short));
@@ -48,11 +42,8 @@ pub fn place(
         status: Status::Pending,
         items: lines.iter().map(order_item).collect::<Result<_>>()?,
         total_amount: total,
-        currency: app.config.currency.code(),
-        payment: Payment {
-            amount: total,
-            ..new.payment
-        },
+        currency: tx.settings().currency.code(),
+        payment,
         created_at: tx.now(),
         updated_at: tx.now(),
     };

@@ -2,7 +2,6 @@
 
 use super::{Actor, Order, Status, find::order, notifications::OrderEmail, store};
 use crate::{
-    app::App,
     core::error::{Error, Result},
     domain::catalog::{self, Cause},
     infra::db::Tx,
@@ -11,13 +10,7 @@ use crate::{
 /// Moves an order to `next` and emails its customer. Cancelling returns the stock.
 ///
 /// Errors: `illegal-transition`.
-pub fn transition(
-    tx: &mut Tx<'_>,
-    app: &App,
-    current: &Order,
-    next: Status,
-    actor: Actor,
-) -> Result<Order> {
+pub fn transition(tx: &mut Tx<'_>, current: &Order, next: Status, actor: Actor) -> Result<Order> {
     if !current.status.can_transition_to(next, actor) {
         let (from, to) = (current.status.as_str(), next.as_str());
         let detail = format!("an order that is {from} cannot become {to} this way");
@@ -34,7 +27,7 @@ pub fn transition(
     if let Some(email) = OrderEmail::for_status(next) {
         email.enqueue(tx, current, None)?;
     }
-    order(tx, app, current.id, None)
+    order(tx, current.id, None)
 }
 
 /// Moves an order to REFUNDED once all of its money has been refunded; with `restock`, returns its stock.

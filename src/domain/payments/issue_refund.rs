@@ -41,7 +41,7 @@ pub fn refund(
     let is_own_provider = payment.provider == app.gateway.name();
     // A late payment is refunded whatever its amount, and another provider has limits of its own.
     if cause == RefundCause::Admin && is_own_provider {
-        open::check_amount(app, amount)?;
+        open::check_amount(app.gateway.min_amount(), amount)?;
     }
     let refund = Refund {
         id: tx.id(),

@@ -28,7 +28,7 @@ pub use self::{
     issue_refund::refund,
     jobs::{drop_job, jobs, retry_job},
     ledger::{KnownPayment, LedgerEntry, ListedStatus, Note, Resolution, Totals},
-    open::{check_amount, draft, open},
+    open::{PaymentDraft, check_amount, draft, open},
     outcome::{Mismatch, Outcome},
     payment::Payment,
     queued::{QueuedOrder, QueuedRefund},

@@ -2,37 +2,55 @@
 
 use super::{Payment, PaymentStatus, store};
 use crate::{
-    app::App,
     core::{
         error::{Error, Result},
         id::OrderId,
         money::Money,
     },
-    infra::db::Tx,
+    infra::{db::Tx, ports::Gateway},
 };
 
-/// Returns the payment of a new order, not written yet. A provider that needs the network creates its order
-/// later: checkout never waits for it.
-pub fn draft(tx: &Tx<'_>, app: &App, order: OrderId) -> Payment {
-    Payment {
-        id: tx.id(),
-        provider: app.gateway.name().to_owned(),
-        provider_order_id: app.gateway.offline_order_id(tx.now(), tx.rng()),
-        status: PaymentStatus::Created,
-        amount: Money::ZERO,
-        refunded_amount: Money::ZERO,
-        transaction_id: None,
-        refunds: Vec::new(),
-        order,
-        is_duplicate: false,
+/// The payment of a new order, without its amount and not written yet.
+pub struct PaymentDraft {
+    payment: Payment,
+    min_amount: Money,
+}
+
+/// Returns a draft of the payment of a new order. A provider that needs the network creates its order later:
+/// checkout never waits for it.
+pub fn draft(tx: &Tx<'_>, gateway: &dyn Gateway, order: OrderId) -> PaymentDraft {
+    PaymentDraft {
+        payment: Payment {
+            id: tx.id(),
+            provider: gateway.name().to_owned(),
+            provider_order_id: gateway.offline_order_id(tx.now(), tx.rng()),
+            status: PaymentStatus::Created,
+            amount: Money::ZERO,
+            refunded_amount: Money::ZERO,
+            transaction_id: None,
+            refunds: Vec::new(),
+            order,
+            is_duplicate: false,
+        },
+        min_amount: gateway.min_amount(),
     }
 }
 
-/// Checks that the provider accepts the amount.
+impl PaymentDraft {
+    /// Returns the payment of this amount. Errors: as [`check_amount`].
+    pub fn with_amount(self, amount: Money) -> Result<Payment> {
+        check_amount(self.min_amount, amount)?;
+        Ok(Payment {
+            amount,
+            ..self.payment
+        })
+    }
+}
+
+/// Checks that an amount is not below the minimum of its provider.
 ///
 /// Errors: `amount-too-small`.
-pub fn check_amount(app: &App, amount: Money) -> Result<()> {
-    let min = app.gateway.min_amount();
+pub fn check_amount(min: Money, amount: Money) -> Result<()> {
     if amount >= min {
         return Ok(());
     }

@@ -5,4 +5,3 @@
 
 pub mod http;
 mod inventory_update;
-mod socket;

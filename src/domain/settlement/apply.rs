@@ -16,7 +16,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, app: &App, effects: &[Effect]) -> Result<()
         match effect {
             Effect::None => {}
             Effect::Captured(id) => captured(tx, app, *id)?,
-            Effect::Refunded(done) => refunded(tx, app, *done)?,
+            Effect::Refunded(done) => refunded(tx, *done)?,
         }
     }
     Ok(())
@@ -24,12 +24,12 @@ pub(super) fn apply(tx: &mut Tx<'_>, app: &App, effects: &[Effect]) -> Result<()
 
 /// Marks the order as paid. If it no longer waits for payment, refunds the money.
 fn captured(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<()> {
-    let current = orders::order(tx, app, id, None)?;
+    let current = orders::order(tx, id, None)?;
     if current
         .status
         .can_transition_to(Status::Paid, Actor::Provider)
     {
-        orders::transition(tx, app, &current, Status::Paid, Actor::Provider)?;
+        orders::transition(tx, &current, Status::Paid, Actor::Provider)?;
         return Ok(());
     }
     let payment = &current.payment;
@@ -40,8 +40,8 @@ fn captured(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<()> {
     apply(tx, app, &[effect])
 }
 
-fn refunded(tx: &mut Tx<'_>, app: &App, done: Refunded) -> Result<()> {
-    let current = orders::order(tx, app, done.order, None)?;
+fn refunded(tx: &mut Tx<'_>, done: Refunded) -> Result<()> {
+    let current = orders::order(tx, done.order, None)?;
     orders::notify_refunded(tx, &current, done.amount)?;
     if done.is_full {
         orders::mark_refunded(tx, &current, done.restock)?;

@@ -44,7 +44,7 @@ pub fn payment_session(app: &App, order: &Order) -> Result<Option<PaymentSession
     let id = payment.provider_order_id.clone().filter(|_| is_own);
     if id.is_none() {
         // The order may have been placed under another provider with another minimum.
-        payments::check_amount(app, payment.amount)?;
+        payments::check_amount(app.gateway.min_amount(), payment.amount)?;
     }
     Ok(id.map(|provider_order_id| PaymentSession {
         provider: payment.provider.clone(),

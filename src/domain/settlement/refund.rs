@@ -25,5 +25,5 @@ pub fn refund(
     let payment = payments::lock_payment(tx, id)?;
     let effect = payments::refund(tx, app, &payment, amount, RefundCause::Admin, restock)?;
     apply(tx, app, &[effect])?;
-    orders::order(tx, app, id, None)
+    orders::order(tx, id, None)
 }

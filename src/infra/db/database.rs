@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, Backend, Connection, Location, Options, Postgres, Sqlite, Tx,
+    Access, Backend, Context, Location, Options, Postgres, Sqlite, Tx,
     fair_semaphore::{FairSemaphore, Permit},
     migrate,
     operation::QueuedOperation,
@@ -18,15 +18,14 @@ use super::{
 use crate::core::{
     clock::Clock,
     error::{Error, Result},
-    rng::Rng,
+    settings::Settings,
 };
 
 /// A handle to one database. Clones share its connections.
 #[derive(Clone)]
 pub struct Db {
     backend: Arc<dyn Backend>,
-    clock: Clock,
-    rng: Rng,
+    context: Arc<Context>,
     committed: Arc<Notify>,
     failed: CancellationToken,
     long_reads: FairSemaphore,
@@ -36,30 +35,29 @@ pub struct Db {
 
 impl Db {
     /// Opens the database at `location`. Creates the `SQLite` file if missing, and runs pending migrations.
-    pub async fn open(location: Location, options: Options, clock: Clock, rng: Rng) -> Result<Db> {
+    pub async fn open(location: Location, options: Options, context: Context) -> Result<Db> {
         // Opening blocks on disk and network.
         tokio::task::spawn_blocking(move || match location {
             Location::Sqlite(path) => {
                 migrate::sqlite(&path)?;
                 let sqlite = Sqlite::open(&path, options)?;
-                Ok(Db::new(sqlite, options, clock, rng))
+                Ok(Db::new(sqlite, options, context))
             }
             Location::Postgres(target) => {
                 migrate::postgres(&target)?;
                 let postgres = Postgres::open(*target, options)?;
-                Ok(Db::new(postgres, options, clock, rng))
+                Ok(Db::new(postgres, options, context))
             }
         })
         .await
         .map_err(Error::internal)?
     }
 
-    fn new(engine: impl Backend, options: Options, clock: Clock, rng: Rng) -> Db {
+    fn new(engine: impl Backend, options: Options, context: Context) -> Db {
         let (committed, failed) = (engine.committed(), engine.failed());
         Db {
             backend: Arc::new(engine),
-            clock,
-            rng,
+            context: Arc::new(context),
             committed,
             failed,
             long_reads: FairSemaphore::new(
@@ -80,7 +78,7 @@ impl Db {
     {
         let mut result = None;
         let inline = self.backend.read_inline(&mut |connection| {
-            result = Some(work(&mut self.tx(connection))?);
+            result = Some(work(&mut Tx::new(connection, &self.context))?);
             Ok(())
         });
         match inline {
@@ -166,8 +164,8 @@ impl Db {
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, result) = oneshot::channel();
-        let (clock, rng) = (self.clock.clone(), self.rng.clone());
-        let operation = QueuedOperation::boxed(name, work, reply, clock, rng);
+        let context = Arc::clone(&self.context);
+        let operation = QueuedOperation::boxed(name, work, reply, context);
         self.backend.submit(access, operation)?;
         result
             .await
@@ -197,7 +195,11 @@ impl Db {
     }
 
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        &self.context.clock
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.context.settings
     }
 
     /// Finishes queued operations and rejects new ones. On `SQLite` a final checkpoint follows.
@@ -206,10 +208,6 @@ impl Db {
         if let Err(error) = tokio::task::spawn_blocking(move || backend.close()).await {
             tracing::error!(%error, "closing the database failed");
         }
-    }
-
-    fn tx<'a>(&'a self, connection: &'a mut dyn Connection) -> Tx<'a> {
-        Tx::new(connection, self.clock.now(), &self.rng)
     }
 }
 

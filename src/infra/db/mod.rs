@@ -20,6 +20,7 @@
 //! - Transactions do not nest and do not await: a closure has a [`Tx`] and no [`Db`].
 
 mod backend;
+mod context;
 mod database;
 mod fair_semaphore;
 mod location;
@@ -43,6 +44,7 @@ pub(crate) use self::{
     value::Cells,
 };
 pub use self::{
+    context::Context,
     database::Db,
     location::Location,
     operation::Outcome,

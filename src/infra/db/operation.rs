@@ -2,17 +2,14 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Instant,
 };
 
 use tokio::sync::oneshot;
 
-use super::{Connection, Tx};
-use crate::core::{
-    clock::Clock,
-    error::{Error, Kind, Result},
-    rng::Rng,
-};
+use super::{Connection, Context, Tx};
+use crate::core::error::{Error, Kind, Result};
 
 /// The outcome of one run of an operation, before its transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +46,7 @@ pub(super) struct QueuedOperation<T, F> {
     work: F,
     reply: oneshot::Sender<Result<T>>,
     result: Option<Result<T>>,
-    clock: Clock,
-    rng: Rng,
+    context: Arc<Context>,
     submitted_at: Instant,
 }
 
@@ -63,16 +59,14 @@ where
         name: &'static str,
         work: F,
         reply: oneshot::Sender<Result<T>>,
-        clock: Clock,
-        rng: Rng,
+        context: Arc<Context>,
     ) -> Box<dyn Operation> {
         Box::new(QueuedOperation {
             name,
             work,
             reply,
             result: None,
-            clock,
-            rng,
+            context,
             submitted_at: Instant::now(),
         })
     }
@@ -84,7 +78,7 @@ where
     F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
 {
     fn run(&mut self, connection: &mut dyn Connection) -> Outcome {
-        let mut tx = Tx::new(connection, self.clock.now(), &self.rng);
+        let mut tx = Tx::new(connection, &self.context);
         match catch_unwind(AssertUnwindSafe(|| (self.work)(&mut tx))) {
             Ok(Ok(value)) => {
                 let emitted = tx.has_emitted();

@@ -2,13 +2,14 @@
 
 use uuid::Uuid;
 
-use super::{Connection, Expected, Row, Sql, Ticket, Value};
+use super::{Connection, Context, Expected, Row, Sql, Ticket, Value};
 use crate::{
     core::{
         clock::Timestamp,
         error::{Error, Result},
         event::{Event, StockChange},
         rng::Rng,
+        settings::Settings,
     },
     infra::db::params,
 };
@@ -27,17 +28,17 @@ type Collect<T> = Box<dyn FnOnce(&mut dyn Connection, Ticket) -> Result<T>>;
 pub struct Tx<'a> {
     connection: &'a mut dyn Connection,
     now: Timestamp,
-    rng: &'a Rng,
+    context: &'a Context,
     emitted: bool,
     pub(super) discards_mail: bool,
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(connection: &'a mut dyn Connection, now: Timestamp, rng: &'a Rng) -> Self {
+    pub(crate) fn new(connection: &'a mut dyn Connection, context: &'a Context) -> Self {
         Tx {
             connection,
-            now,
-            rng,
+            now: context.clock.now(),
+            context,
             emitted: false,
             discards_mail: false,
         }
@@ -49,12 +50,16 @@ impl<'a> Tx<'a> {
     }
 
     pub fn rng(&self) -> &'a Rng {
-        self.rng
+        &self.context.rng
+    }
+
+    pub fn settings(&self) -> &'a Settings {
+        &self.context.settings
     }
 
     /// Returns a new id (`UUIDv7`). Ids of later timestamps sort later.
     pub fn id<T: From<Uuid>>(&self) -> T {
-        self.rng.uuid(self.now).into()
+        self.rng().uuid(self.now).into()
     }
 
     /// Runs a statement. Returns the number of changed rows.

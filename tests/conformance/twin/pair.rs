@@ -175,7 +175,7 @@ impl Twins {
         for shop in [&self.sqlite, &self.postgres] {
             let app = Arc::clone(&shop.app);
             let signed_in = shop.app.db.write("test.sign_in", move |tx| {
-                shop_accounts::sign_in(tx, &app, user)
+                shop_accounts::sign_in(tx, &app.tokens, user)
             });
             let signed_in = signed_in.await.unwrap();
             tokens.insert((signed_in.access_token, signed_in.refresh_token));

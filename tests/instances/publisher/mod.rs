@@ -19,7 +19,7 @@ use shop::{
 };
 
 use crate::support::{
-    Client, Cluster, RawDb,
+    Client, Cluster, RawDb, context,
     live::{ReceivedUpdates, Served},
     on_a_thread, options, postgres_test,
 };
@@ -261,7 +261,7 @@ postgres_test! {
 /// Opens a database on this server and emits 20 events.
 async fn open_with_events(cluster: &Cluster) -> Db {
     let location = Location::parse(&cluster.url("postgres")).unwrap();
-    let opened = Db::open(location, options(), Clock::system(), Rng::system()).await;
+    let opened = Db::open(location, options(), context(Clock::system(), Rng::system())).await;
     let db = opened.unwrap();
     for stock in 1..=20 {
         emit(&db, stock).await;

@@ -69,13 +69,13 @@ async fn write_all(
     bar: &ProgressBar,
     to_terminal: bool,
 ) -> Result<u64> {
-    let (shop, target, bar) = (Arc::clone(app), target.clone(), bar.clone());
+    let (target, bar) = (target.clone(), bar.clone());
     app.db
         .long_read("catalog.export", move |tx| {
             let mut writer = CsvWriter::new(BufWriter::with_capacity(BUFFER_SIZE, target.open()?))?;
             let set_total = |total: i64| bar.set_length(total.unsigned_abs());
             let mut products = 0;
-            catalog::export(tx, &shop, set_total, |product| {
+            catalog::export(tx, set_total, |product| {
                 if to_terminal {
                     writer.write(&ExportRow {
                         name: &escape(product.name),

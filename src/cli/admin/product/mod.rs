@@ -119,8 +119,8 @@ impl Product {
             }
             Product::List => list(app, output).await,
             Product::Show { id } => {
-                let (id, shop) = (parse_id(&id)?, Arc::clone(app));
-                let find = move |tx: &mut Tx<'_>| catalog::product(tx, &shop, id);
+                let id = parse_id(&id)?;
+                let find = move |tx: &mut Tx<'_>| catalog::product(tx, id);
                 let product = app.db.read("catalog.product", find).await?;
                 output.value(&product, &details(app, &product))
             }
@@ -130,10 +130,10 @@ impl Product {
                 output.value(&product, &summary)
             }
             Product::Delete { id } => {
-                let (id, shop) = (parse_id(&id)?, Arc::clone(app));
+                let id = parse_id(&id)?;
                 let delete = move |tx: &mut Tx<'_>| {
-                    let product = catalog::product_for_update(tx, &shop, id)?;
-                    catalog::delete(tx, &shop, id)?;
+                    let product = catalog::product_for_update(tx, id)?;
+                    catalog::delete(tx, id)?;
                     Ok(product)
                 };
                 let product = app.db.write("catalog.delete", delete).await?;
@@ -144,11 +144,10 @@ impl Product {
             Product::Export { file } => export::run(app, output, file).await,
             Product::Stock { id, delta, reason } => {
                 let (id, delta, reason) = parse_stock_change(&id, delta, &reason)?;
-                let shop = Arc::clone(app);
                 let product = app
                     .db
                     .write("catalog.change_stock", move |tx| {
-                        catalog::change_stock(tx, &shop, id, delta, reason.as_str())
+                        catalog::change_stock(tx, id, delta, reason.as_str())
                     })
                     .await?;
                 let summary = format!("stock of {}: {}", product.name, product.stock_quantity);
@@ -161,12 +160,11 @@ impl Product {
 async fn create(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> {
     let (product, category) = new.parse(app.config.currency)?;
     let images = upload(app, &new.image).await?;
-    let shop = Arc::clone(app);
     write_with_images(app, "catalog.create", images, move |tx, images| {
         let mut product = product.clone();
         let category = category.as_ref().map(|name| find_category(tx, name));
         product.category = category.transpose()?;
-        catalog::create(tx, &shop, &product, images)
+        catalog::create(tx, &product, images)
     })
     .await
 }
@@ -174,7 +172,6 @@ async fn create(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> 
 async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>> {
     let (id, changes, category) = edit.parse(app.config.currency)?;
     let images = upload(app, edit.images()).await?;
-    let shop = Arc::clone(app);
     write_with_images(app, "catalog.update", images, move |tx, images| {
         let mut changes = changes.clone();
         changes.category = match &category {
@@ -182,8 +179,8 @@ async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>
             CategoryChange::Clear => Some(None),
             CategoryChange::Set(name) => Some(Some(find_category(tx, name)?)),
         };
-        let current = catalog::product_for_update(tx, &shop, id)?;
-        catalog::update(tx, &shop, &current, &changes, images)
+        let current = catalog::product_for_update(tx, id)?;
+        catalog::update(tx, &current, &changes, images)
     })
     .await
 }
@@ -244,7 +241,6 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
     let mut all = Vec::new();
     let mut after = None;
     loop {
-        let shop = Arc::clone(app);
         let request = ListRequest::CursorRequest(CursorRequest {
             after,
             limit: PageLimit::MAX,
@@ -254,7 +250,7 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
             .db
             .long_read("catalog.list", move |tx| {
                 let mut products = Vec::new();
-                let end = catalog::list(tx, &shop, &Filters::default(), &request, |product| {
+                let end = catalog::list(tx, &Filters::default(), &request, |product| {
                     products.push(product.into_owned());
                     Ok(())
                 })?;

@@ -1,7 +1,5 @@
 //! Email verification and password reset by emailed links.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
@@ -11,7 +9,10 @@ use super::sessions::UserResponse;
 use crate::{
     app::State,
     core::error::Result,
-    domain::accounts::{email::Email, email_links, password::NewPassword, reset_password},
+    domain::accounts::{
+        email::Email, email_links, known_networks::ProviderNetwork, password::NewPassword,
+        reset_password,
+    },
     infra::web::{
         client::ClientAddress,
         extract::{Bearer, Json, NoQuery},
@@ -56,11 +57,10 @@ pub(crate) async fn resend_verification(
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<StatusCode> {
-    let shop = Arc::clone(&app);
     app.write_as(
         &claims,
         "accounts.resend_verification",
-        move |tx, current| email_links::resend_verification(tx, &shop, current.user, client.into()),
+        move |tx, current| email_links::resend_verification(tx, current.user, client.into()),
     )
     .await?;
     Ok(StatusCode::ACCEPTED)
@@ -84,10 +84,9 @@ pub(crate) async fn forgot_password(
     _: NoQuery,
     Json(body): Json<ForgotPasswordRequest>,
 ) -> Result<StatusCode> {
-    let shop = Arc::clone(&app);
     app.db
         .write("accounts.forgot_password", move |tx| {
-            reset_password::request_reset(tx, &shop, &body.email, client.into())
+            reset_password::request_reset(tx, &body.email, client.into())
         })
         .await?;
     Ok(StatusCode::ACCEPTED)
@@ -129,10 +128,10 @@ pub(crate) async fn reset_password(
     let rng = app.rng.clone();
     let hash = move |memory: &mut _| password.hash(memory, &rng);
     let hash = app.hash_pool.run_with(hash).await?;
-    let shop = Arc::clone(&app);
+    let network = ProviderNetwork::of(client.into(), &app.networks);
     app.db
         .write("accounts.reset_password", move |tx| {
-            reset_password::reset_password(tx, &shop, &token, &hash, client.into())
+            reset_password::reset_password(tx, &token, &hash, &network)
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)

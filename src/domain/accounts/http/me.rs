@@ -1,7 +1,5 @@
 //! The current user: name, password and phone.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -162,11 +160,10 @@ pub(crate) async fn set_phone(
     _: NoQuery,
     Json(body): Json<SetPhoneRequest>,
 ) -> Result<Response> {
-    let shop = Arc::clone(&app);
     let to = body.phone.as_str().to_owned();
     let code = app
         .write_as(&claims, "accounts.set_phone", move |tx, current| {
-            verify_phone::set_phone(tx, &shop, current.user, &body.phone, client.into())
+            verify_phone::set_phone(tx, current.user, &body.phone, client.into())
         })
         .await?;
     let text = format!("your code is {}", code.text);

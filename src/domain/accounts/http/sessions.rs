@@ -1,7 +1,5 @@
 //! Registration, login, token refresh and logout.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -14,7 +12,8 @@ use crate::{
         self,
         attempt_limits::LoginAttempt,
         email::Email,
-        email_links, known_networks,
+        email_links,
+        known_networks::{self, ProviderNetwork},
         password::{self, NewPassword, SubmittedPassword, Verification},
         session::SessionTokens,
         sign_in, sign_out,
@@ -108,10 +107,11 @@ pub(crate) async fn login(
 ) -> Result<Response> {
     let LoginRequest { email, password } = body;
     let from = Network::from(client);
+    let network = ProviderNetwork::of(from, &app.networks);
     let (attempt, found) = if app.limits.are_on() {
-        let shop = Arc::clone(&app);
+        let asked = network.clone();
         let count = move |tx: &mut Tx<'_>| {
-            let is_known = |tx: &mut Tx<'_>| known_networks::is_known(tx, &shop, &email, from);
+            let is_known = |tx: &mut Tx<'_>| known_networks::is_known(tx, &email, &asked);
             let attempt = match LoginAttempt::begin(tx, &email, from, is_known)? {
                 Ok(attempt) => attempt,
                 Err(error) => return Ok(Err(error)),
@@ -135,12 +135,13 @@ pub(crate) async fn login(
         Verification::CorrectWithRehash(rehashed) => Some(rehashed),
     };
     let (user, stored) = user.zip(stored).ok_or_else(sign_in::invalid_credentials)?;
-    let shop = Arc::clone(&app);
+    let tokens = app.tokens.clone();
     let signed_in = app
         .db
         .write("accounts.sign_in", move |tx| {
             let rehashed = rehashed.as_ref();
-            let signed_in = sign_in::sign_in_by_password(tx, &shop, user, &stored, rehashed, from)?;
+            let signed_in =
+                sign_in::sign_in_by_password(tx, &tokens, user, &stored, rehashed, &network)?;
             if let Some(attempt) = &attempt {
                 attempt.succeed(tx)?;
             }
@@ -171,11 +172,14 @@ pub(crate) async fn refresh(
     _: NoQuery,
     Json(body): Json<RefreshTokenRequest>,
 ) -> Result<Response> {
-    let shop = Arc::clone(&app);
+    let (tokens, network) = (
+        app.tokens.clone(),
+        ProviderNetwork::of(client.into(), &app.networks),
+    );
     let signed_in = app
         .db
         .write("accounts.refresh", move |tx| {
-            sign_in::refresh(tx, &shop, &body.refresh_token, client.into())
+            sign_in::refresh(tx, &tokens, &body.refresh_token, &network)
         })
         .await?
         .ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! The product list.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
@@ -127,7 +127,6 @@ pub(crate) async fn list_products(
 ) -> Result<Response> {
     let (filters, request) = query.parse()?;
     let seq = app.bus.head();
-    let shop = Arc::clone(&app);
     let takes_long = match &request {
         ListRequest::Page(page) => filters.need_counting() || page.offset() > DEEP_OFFSET,
         // A page may have to scan many products to find few matches.
@@ -137,9 +136,7 @@ pub(crate) async fn list_products(
     // Rows are serialized directly to JSON, since this is the most frequent request.
     let work = move |tx: &mut crate::infra::db::Tx<'_>| {
         let mut rows = WrittenRows::new();
-        let listed = catalog::list(tx, &shop, &filters, &requested, |product| {
-            rows.push(&product)
-        })?;
+        let listed = catalog::list(tx, &filters, &requested, |product| rows.push(&product))?;
         Ok((rows, listed))
     };
     let (rows, listed) = if takes_long {

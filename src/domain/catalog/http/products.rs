@@ -1,7 +1,5 @@
 //! Routes of single products and their images.
 
-use std::sync::Arc;
-
 use axum::{
     extract::Request,
     response::{IntoResponse, Response},
@@ -50,10 +48,9 @@ pub(crate) async fn get_product(
 ) -> Result<Response> {
     let condition = Condition::from_headers(&headers, &header::IF_NONE_MATCH)?;
     let seq = app.bus.head();
-    let shop = Arc::clone(&app);
     let product = app
         .db
-        .read("catalog.product", move |tx| catalog::product(tx, &shop, id))
+        .read("catalog.product", move |tx| catalog::product(tx, id))
         .await?;
     let response = product_response(StatusCode::OK, &product, seq)?;
     let is_cached = condition.is_some_and(|condition| {
@@ -108,9 +105,8 @@ pub(crate) async fn create_product(
     let images = media::worker::store_images(&app, files).await?;
     let new = NewProduct::from(body);
     let seq = app.bus.head();
-    let shop = Arc::clone(&app);
     let product = write_with_images(&app, &admin, "catalog.create", images, move |tx, images| {
-        catalog::create(tx, &shop, &new, images)
+        catalog::create(tx, &new, images)
     })
     .await?;
     let location = format!("/api/v1/products/{}", product.id);
@@ -151,11 +147,10 @@ pub(crate) async fn update_product(
     }
     let images = media::worker::store_images(&app, files).await?;
     let seq = app.bus.head();
-    let shop = Arc::clone(&app);
     let product = write_with_images(&app, &admin, "catalog.update", images, move |tx, images| {
-        let current = catalog::product_for_update(tx, &shop, id)?;
+        let current = catalog::product_for_update(tx, id)?;
         check_if_match(condition.as_ref(), &current)?;
-        catalog::update(tx, &shop, &current, &changes, images)
+        catalog::update(tx, &current, &changes, images)
     })
     .await?;
     product_response(StatusCode::OK, &product, seq)
@@ -190,11 +185,10 @@ pub(crate) async fn delete_product(
     headers: HeaderMap,
 ) -> Result<StatusCode> {
     let condition = Condition::from_headers(&headers, &header::IF_MATCH)?;
-    let shop = Arc::clone(&app);
     app.write_as_admin(&admin, "catalog.delete", move |tx, _| {
-        let current = catalog::product_for_update(tx, &shop, id)?;
+        let current = catalog::product_for_update(tx, id)?;
         check_if_match(condition.as_ref(), &current)?;
-        catalog::delete(tx, &shop, id)
+        catalog::delete(tx, id)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -222,15 +216,14 @@ pub(crate) async fn add_product_images(
     }
     let images = media::worker::store_images(&app, upload.images).await?;
     let seq = app.bus.head();
-    let shop = Arc::clone(&app);
     let product = write_with_images(
         &app,
         &admin,
         "catalog.add_images",
         images,
         move |tx, images| {
-            let current = catalog::product_for_update(tx, &shop, id)?;
-            catalog::update(tx, &shop, &current, &Changes::default(), images)
+            let current = catalog::product_for_update(tx, id)?;
+            catalog::update(tx, &current, &Changes::default(), images)
         },
     )
     .await?;
@@ -249,10 +242,9 @@ pub(crate) async fn delete_product_image(
     _: NoQuery,
 ) -> Result<Response> {
     let seq = app.bus.head();
-    let shop = Arc::clone(&app);
     let product = app
         .write_as_admin(&admin, "catalog.delete_image", move |tx, _| {
-            catalog::remove_image(tx, &shop, id, image)
+            catalog::remove_image(tx, id, image)
         })
         .await?;
     product_response(StatusCode::OK, &product, seq)

@@ -1,7 +1,5 @@
 //! The admin's stock route.
 
-use std::sync::Arc;
-
 use axum::extract::Request;
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -57,10 +55,9 @@ pub(crate) async fn change_product_stock(
 ) -> Result<StoredResponse> {
     let RawJson { value, raw } = RawJson::<ChangeStock>::required(request).await?;
     let seq = app.bus.head();
-    let shop = Arc::clone(&app);
     app.write_once_as_admin(&admin, "catalog.change_stock", (key, raw), move |tx| {
         let ChangeStock { delta, reason } = &value;
-        let product = catalog::change_stock(tx, &shop, id, *delta, reason.as_str())?;
+        let product = catalog::change_stock(tx, id, *delta, reason.as_str())?;
         let body = respond::to_json(&product)?;
         let tag = etag(&body);
         let answer = StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::update::copy_images;
 use crate::{
-    app::App,
     core::{error::Result, event::StockChange, id::ProductId, money::Stock},
     domain::{
         catalog::{
@@ -26,7 +25,6 @@ use crate::{
 /// `unknown-category`.
 pub fn create(
     tx: &mut Tx<'_>,
-    app: &App,
     new: &NewProduct,
     images: &[UploadedImage],
 ) -> Result<Product<'static>> {
@@ -59,7 +57,7 @@ pub fn create(
     }
     store::insert_movements(tx, &[Movement::of(Cause::Create, id, new.stock.get())])?;
     tx.emit_stock(&[StockChange::now(id, new.stock.get())])?;
-    product(tx, app, id)
+    product(tx, id)
 }
 
 /// Creates many products without images and returns their ids. Their creation times are one second apart;

@@ -2,7 +2,6 @@
 
 use super::update::copy_images;
 use crate::{
-    app::App,
     core::{error::Result, event::StockChange, id::ProductId},
     domain::{
         catalog::{get::product_for_update, search, store},
@@ -13,8 +12,8 @@ use crate::{
 
 /// Soft-deletes a product: it disappears from the catalog and from carts; past orders keep their copy.
 /// Errors: `not-found`.
-pub fn delete(tx: &mut Tx<'_>, app: &App, id: ProductId) -> Result<()> {
-    let current = product_for_update(tx, app, id)?;
+pub fn delete(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    let current = product_for_update(tx, id)?;
     if !current.images.is_empty() {
         media::detach_all(tx, id)?;
         copy_images(tx, id)?;

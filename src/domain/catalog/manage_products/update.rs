@@ -1,7 +1,6 @@
 //! Updates products and removes single images.
 
 use crate::{
-    app::App,
     core::{
         error::{Error, Kind, Result},
         id::{ImageId, ProductId},
@@ -25,7 +24,6 @@ use crate::{
 /// has checked `If-Match`. Errors: `invalid-image` past the maximum number of images, `unknown-category`.
 pub fn update(
     tx: &mut Tx<'_>,
-    app: &App,
     current: &Product<'_>,
     changes: &Changes,
     images: &[UploadedImage],
@@ -86,22 +84,17 @@ pub fn update(
     if let Some(stock) = changes.stock {
         change_stock::set_stock(tx, current, stock)?;
     }
-    product(tx, app, current.id)
+    product(tx, current.id)
 }
 
 /// Removes an image from a product. The image store deletes it after the commit. Errors: `not-found`.
-pub fn remove_image(
-    tx: &mut Tx<'_>,
-    app: &App,
-    id: ProductId,
-    image: ImageId,
-) -> Result<Product<'static>> {
-    let current = product_for_update(tx, app, id)?;
+pub fn remove_image(tx: &mut Tx<'_>, id: ProductId, image: ImageId) -> Result<Product<'static>> {
+    let current = product_for_update(tx, id)?;
     if !media::detach(tx, id, image)? {
         return Err(Error::not_found("image"));
     }
     copy_images(tx, id)?;
-    update(tx, app, &current, &Changes::default(), &[])
+    update(tx, &current, &Changes::default(), &[])
 }
 
 /// Updates the copy of a product's images in its own row.

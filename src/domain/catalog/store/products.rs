@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::product_query::{CATEGORY_JOIN, COLUMNS};
 use crate::{
-    app::App,
     core::{
         error::{Error, Result},
         id::{CategoryId, ProductId},
         money::{Price, Stock},
+        settings::Settings,
     },
     domain::{
         catalog::{
@@ -127,14 +127,14 @@ pub(in crate::domain::catalog) fn add_to_category_count(
 
 pub(in crate::domain::catalog) fn by_id(
     tx: &mut Tx<'_>,
-    app: &App,
     id: ProductId,
 ) -> Result<Option<Product<'static>>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM products p {CATEGORY_JOIN} WHERE p.id = ?1 AND p.deleted_at IS NULL"
     );
+    let settings = tx.settings();
     tx.one(&sql, params![id], |row| {
-        read_product(row, app).map(Product::into_owned)
+        read_product(row, settings).map(Product::into_owned)
     })
 }
 
@@ -148,7 +148,7 @@ pub(in crate::domain::catalog) fn lock_product(tx: &mut Tx<'_>, id: ProductId) -
 /// Reads a row of [`COLUMNS`], borrowing its texts.
 pub(in crate::domain::catalog) fn read_product<'a>(
     row: &Row<'a>,
-    app: &App,
+    settings: &Settings,
 ) -> Result<Product<'a>> {
     let category_id: Option<CategoryId> = row.get(8)?;
     let category = match category_id {
@@ -165,9 +165,9 @@ pub(in crate::domain::catalog) fn read_product<'a>(
         slug: Cow::Borrowed(row.get(2)?),
         description: Cow::Borrowed(row.get(3)?),
         price: row.get(4)?,
-        currency: app.config.currency.code(),
+        currency: settings.currency.code(),
         stock_quantity: row.get(5)?,
-        images: media::parse_images(row.get(11)?, &app.public_url)?,
+        images: media::parse_images(row.get(11)?, &settings.public_url)?,
         category_id,
         category,
         created_at: row.get(6)?,

@@ -1,7 +1,5 @@
 //! All orders, for admins.
 
-use std::sync::Arc;
-
 use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -82,10 +80,9 @@ pub(crate) async fn list_all_orders(
         filters.scope(),
         KeyType::Number,
     )?;
-    let shop = Arc::clone(&app);
     let listed = app
         .long_read_as_admin(&admin, "orders.list_all", move |tx, _| {
-            orders::list(tx, &shop, &filters, &request)
+            orders::list(tx, &filters, &request)
         })
         .await?;
     respond::list(uri.path(), uri.query(), &listed)
@@ -108,10 +105,9 @@ pub(crate) async fn get_any_order(
     Path(id): Path<OrderId>,
     _: NoQuery,
 ) -> Result<Response> {
-    let shop = Arc::clone(&app);
     let order = app
         .read_as_admin(&admin, "orders.any_order", move |tx, _| {
-            orders::order(tx, &shop, id, None)
+            orders::order(tx, id, None)
         })
         .await?;
     respond::ok(&order)
@@ -160,11 +156,10 @@ pub(crate) async fn update_order(
         NextStatus::Refunded => Status::Refunded,
         NextStatus::Pending => Status::Pending,
     };
-    let shop = Arc::clone(&app);
     let order = app
         .write_as_admin(&admin, "orders.update", move |tx, _| {
-            let current = orders::order(tx, &shop, id, None)?;
-            orders::transition(tx, &shop, &current, next, Actor::Admin)
+            let current = orders::order(tx, id, None)?;
+            orders::transition(tx, &current, next, Actor::Admin)
         })
         .await?;
     respond::ok(&order)

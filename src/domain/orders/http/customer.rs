@@ -63,11 +63,10 @@ pub(crate) async fn place_order(
     request: Request,
 ) -> Result<StoredResponse> {
     let body = RawJson::<PlaceOrder>::optional(request).await?;
-    let shop = Arc::clone(&app);
-    let (stored_under, buyer) = (key.clone(), Arc::clone(&app));
+    let (queued_key, gateway) = (key.clone(), Arc::clone(&app.gateway));
     let queue = move |tx: &mut Tx<'_>, user| {
-        let stored = stored_under.look_up(tx, user)?;
-        Ok((stored, NewOrder::queue(tx, &buyer, user)?))
+        let stored = queued_key.look_up(tx, user)?;
+        Ok((stored, NewOrder::queue(tx, &*gateway, user)?))
     };
     app.write_queued_as(
         &claims,
@@ -75,7 +74,7 @@ pub(crate) async fn place_order(
         queue,
         move |tx, current, (stored, new)| {
             key.replay_or(tx, stored, current.user, &body.raw, |tx| {
-                created(&orders::place(tx, &shop, new, body.value.expected_total)?)
+                created(&orders::place(tx, new, body.value.expected_total)?)
             })
         },
     )
@@ -126,14 +125,13 @@ pub(crate) async fn list_orders(
         own.scope(),
         KeyType::Number,
     )?;
-    let shop = Arc::clone(&app);
     let listed = app
         .read_as(&claims, "orders.list", move |tx, current| {
             let filters = Filters {
                 user: Some(current.user),
                 ..own
             };
-            orders::list(tx, &shop, &filters, &request)
+            orders::list(tx, &filters, &request)
         })
         .await?;
     respond::list(uri.path(), uri.query(), &listed)
@@ -149,10 +147,9 @@ pub(crate) async fn get_order(
     Path(id): Path<OrderId>,
     _: NoQuery,
 ) -> Result<Response> {
-    let shop = Arc::clone(&app);
     let order = app
         .read_as(&claims, "orders.order", move |tx, current| {
-            orders::order(tx, &shop, id, Some(current.user))
+            orders::order(tx, id, Some(current.user))
         })
         .await?;
     respond::ok(&order)
@@ -171,11 +168,10 @@ pub(crate) async fn cancel_order(
     Path(id): Path<OrderId>,
     _: NoQuery,
 ) -> Result<Response> {
-    let shop = Arc::clone(&app);
     let order = app
         .write_as(&claims, "orders.cancel", move |tx, current| {
-            let order = orders::order(tx, &shop, id, Some(current.user))?;
-            orders::transition(tx, &shop, &order, Status::Cancelled, Actor::Customer)
+            let order = orders::order(tx, id, Some(current.user))?;
+            orders::transition(tx, &order, Status::Cancelled, Actor::Customer)
         })
         .await?;
     respond::ok(&order)

@@ -9,7 +9,6 @@ pub(super) use self::verify::{
 };
 use super::{Filters, Order, OrderItem, OrderNumber, Status, first_id};
 use crate::{
-    app::App,
     core::{
         clock::Timestamp,
         error::{Error, Result},
@@ -143,10 +142,10 @@ fn order_row(row: &Row<'_>) -> Result<OrderRow> {
     })
 }
 
-pub(super) fn by_id(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<Option<Order>> {
+pub(super) fn by_id(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<Order>> {
     let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
     let row = tx.one(Sql::from(&sql).for_update("orders"), params![id], order_row)?;
-    Ok(with_children(tx, app, row.into_iter().collect())?.pop())
+    Ok(with_children(tx, row.into_iter().collect())?.pop())
 }
 
 /// Returns the filters as a WHERE clause with its parameters.
@@ -174,12 +173,7 @@ fn where_clause(filters: &Filters) -> (String, Vec<Value<'static>>) {
 }
 
 /// Returns one page of orders, newest first.
-pub(super) fn page(
-    tx: &mut Tx<'_>,
-    app: &App,
-    filters: &Filters,
-    page: PageRequest,
-) -> Result<Page<Order>> {
+pub(super) fn page(tx: &mut Tx<'_>, filters: &Filters, page: PageRequest) -> Result<Page<Order>> {
     let (clause, mut args) = where_clause(filters);
     let sql = format!(
         "SELECT count(*) FROM (SELECT 1 FROM orders{clause} LIMIT {}) AS counted",
@@ -194,13 +188,12 @@ pub(super) fn page(
     args.push(Value::Int(page.limit));
     args.push(Value::Int(page.offset()));
     let rows = tx.all(&sql, &args, order_row)?;
-    Ok(Page::new(page, with_children(tx, app, rows)?, total))
+    Ok(Page::new(page, with_children(tx, rows)?, total))
 }
 
 /// Returns up to `limit` orders after `after`, newest first.
 pub(super) fn after(
     tx: &mut Tx<'_>,
-    app: &App,
     filters: &Filters,
     after: Option<OrderId>,
     limit: i64,
@@ -217,14 +210,15 @@ pub(super) fn after(
         args.len()
     );
     let rows = tx.all(&sql, &args, order_row)?;
-    with_children(tx, app, rows)
+    with_children(tx, rows)
 }
 
 /// Loads the line items and payments of the orders, with one statement for each of the two.
-fn with_children(tx: &mut Tx<'_>, app: &App, rows: Vec<OrderRow>) -> Result<Vec<Order>> {
+fn with_children(tx: &mut Tx<'_>, rows: Vec<OrderRow>) -> Result<Vec<Order>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
+    let currency = tx.settings().currency.code();
     let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
     let mut payments: HashMap<OrderId, Payment> = payments::of_orders(tx, &ids)?
         .into_iter()
@@ -260,7 +254,7 @@ fn with_children(tx: &mut Tx<'_>, app: &App, rows: Vec<OrderRow>) -> Result<Vec<
                 user_id: order.user,
                 status: order.status,
                 total_amount: order.total,
-                currency: app.config.currency.code(),
+                currency,
                 created_at: order.created_at,
                 updated_at: order.updated_at,
             })

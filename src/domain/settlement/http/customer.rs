@@ -37,7 +37,7 @@ pub(crate) async fn pay_order(
     let shop = Arc::clone(&app);
     let (amount, session) = app
         .read_as(&claims, "orders.payment_session", move |tx, current| {
-            let order = orders::order(tx, &shop, id, Some(current.user))?;
+            let order = orders::order(tx, id, Some(current.user))?;
             let session = settlement::payment_session(&shop, &order)?;
             Ok((order.payment.amount, session))
         })

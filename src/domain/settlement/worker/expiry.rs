@@ -26,17 +26,16 @@ pub async fn expire_due(app: &Arc<App>) -> Result<usize> {
         if due.is_empty() || app.stopping.is_cancelled() {
             return Ok(expired);
         }
-        let shop = Arc::clone(app);
         expired += app
             .db
             .write("orders.expire", move |tx| {
                 let mut expired = 0;
                 for id in &due {
-                    let current = orders::order(tx, &shop, *id, None)?;
+                    let current = orders::order(tx, *id, None)?;
                     // It may have been paid or cancelled meanwhile.
                     if current.status == Status::Pending {
                         let next = Status::Cancelled;
-                        orders::transition(tx, &shop, &current, next, Actor::Clock)?;
+                        orders::transition(tx, &current, next, Actor::Clock)?;
                         expired += 1;
                     }
                 }

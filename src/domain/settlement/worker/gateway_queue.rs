@@ -56,11 +56,11 @@ pub async fn run_gateway_queue(app: &Arc<App>) -> Result<usize> {
 
 /// Creates an order at the provider, if it is still unpaid.
 async fn create_order(app: &Arc<App>, queued: QueuedOrder) -> Result<()> {
-    let (shop, id) = (Arc::clone(app), queued.order);
+    let id = queued.order;
     let is_pending = app
         .db
         .read("orders.is_pending", move |tx| {
-            Ok(orders::order(tx, &shop, id, None)?.status == Status::Pending)
+            Ok(orders::order(tx, id, None)?.status == Status::Pending)
         })
         .await?;
     if !is_pending {
@@ -105,7 +105,7 @@ async fn record_order(
         .write("payments.record_order", move |tx| {
             let effects = gateway_queue::record_order(tx, &shop, id, &provider_order_id)?;
             apply(tx, &shop, &effects)?;
-            payment_session(&shop, &orders::order(tx, &shop, id, None)?)
+            payment_session(&shop, &orders::order(tx, id, None)?)
         })
         .await
 }

@@ -1,5 +1,7 @@
 //! The WebSocket endpoint of the live inventory.
 
+mod socket;
+
 use axum::{
     extract::{
         FromRequestParts, Request,
@@ -12,7 +14,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
 
-use super::{inventory_update::InventoryUpdate, socket};
+use super::inventory_update::InventoryUpdate;
 use crate::{
     app::{App, Routes, State},
     core::error::{Error, Kind, Result},
@@ -116,7 +118,7 @@ fn is_allowed_origin(app: &App, headers: &HeaderMap) -> bool {
         return false;
     };
     let origin = origin.to_lowercase();
-    let own = origin_of(&app.public_url).unwrap_or_default();
+    let own = origin_of(&app.settings().public_url).unwrap_or_default();
     // On the local machine the shop has several names, and `0.0.0.0` is not one that browsers use.
     let local = ["//127.0.0.1", "//0.0.0.0", "//[::1]", "//[::]"]
         .iter()

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 use tungstenite::error::ProtocolError;
 
-use super::inventory_update::updates;
 use crate::{
     app::App,
     core::{error::Result, id::ProductId},
+    domain::realtime::inventory_update::updates,
     infra::{
         bus,
         web::{client_quota::Reservation, extract::present},

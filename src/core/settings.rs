@@ -1,0 +1,17 @@
+//! The settings that operations read. Every transaction carries them.
+
+use std::time::Duration;
+
+use crate::core::money::Currency;
+
+/// Settings of the shop. They do not change while the process runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub currency: Currency,
+    /// The base of links and image URLs, without a slash at the end.
+    pub public_url: String,
+    /// How long a session lasts after its last refresh.
+    pub refresh_token_ttl: Duration,
+    /// Whether sign-ins, emails and phone codes are limited.
+    pub rate_limit: bool,
+}
