@@ -28,6 +28,8 @@ pub enum Kind {
     Forbidden,
     /// The resource does not exist or belongs to another user.
     NotFound,
+    /// The resource has no such method. Only the router knows.
+    MethodNotAllowed,
     /// The request took too long to arrive.
     RequestTimeout,
     /// The current state of the resource does not allow the operation.
@@ -54,6 +56,36 @@ pub enum Kind {
     /// A flag or a setting is wrong (exit code 2). Only start-up and the command line return it; a retry does
     /// not help.
     Config,
+}
+
+impl Kind {
+    /// Returns the stable problem code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Kind::MalformedJson => "malformed-json",
+            Kind::InvalidQuery => "invalid-query",
+            Kind::InvalidHeader => "invalid-header",
+            Kind::BadRequest(code)
+            | Kind::Unauthorized(code)
+            | Kind::Conflict(code)
+            | Kind::Invalid(code) => code,
+            Kind::Forbidden => "forbidden",
+            Kind::NotFound => "not-found",
+            Kind::MethodNotAllowed => "method-not-allowed",
+            Kind::RequestTimeout => "request-timeout",
+            Kind::PreconditionFailed => "precondition-failed",
+            Kind::PreconditionRequired => "precondition-required",
+            Kind::TooLarge => "payload-too-large",
+            Kind::UnsupportedMediaType | Kind::UnsupportedContentEncoding => {
+                "unsupported-media-type"
+            }
+            Kind::TooManyRequests { .. } => "too-many-requests",
+            // A server that is running has a valid configuration.
+            Kind::Internal | Kind::Config => "internal",
+            Kind::Unavailable => "unavailable",
+            Kind::StorageFull => "storage-full",
+        }
+    }
 }
 
 /// A validation error of one field or line item of the request.
@@ -118,10 +150,6 @@ impl Error {
     /// Returns a [`Kind::NotFound`] error for a resource, e.g. `product`.
     pub fn not_found(resource: &str) -> Self {
         Error::new(Kind::NotFound, format!("{resource} not found"))
-    }
-
-    pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Error::new(Kind::Conflict(code), detail)
     }
 
     pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {

@@ -1,4 +1,4 @@
-//! Value types without I/O: ids, money, timestamps, errors, events, settings and pagination. Every layer imports them.
+//! Value types without I/O: ids, money, timestamps, errors and their problem types, events, settings and pagination. Every layer imports them.
 
 pub mod clock;
 pub mod error;
@@ -7,6 +7,7 @@ pub mod finding;
 pub mod id;
 pub mod money;
 pub mod pagination;
+pub mod problem;
 pub mod rng;
 pub mod settings;
 pub mod text;

@@ -29,13 +29,14 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
+use super::problems;
 use crate::{
     app::App,
     core::error::{Error, Kind, Result},
     infra::web::{
         client::{ClientAddress, client_address, is_trusted_proxy},
         client_quota::Reservation,
-        problems,
+        problems::by_status,
         respond::{self, Problem, ResponseError},
     },
 };
@@ -326,29 +327,29 @@ fn write_problem(app: &App, mut response: Response, request_id: &str) -> Respons
         }
     }
     let problem = match &error {
-        Some(ResponseError(error)) => respond::problem(error.kind()),
+        Some(ResponseError(error)) => problems::of_kind(error.kind()),
         None if is_problem(&response) => return response,
-        None => problems::by_status(response.status().as_u16()),
+        None => by_status(response.status().as_u16()),
     };
     let Some(problem) = problem else {
         return response;
     };
+    let status = respond::status(problem.kind);
     let body = Problem {
-        kind: format!("{}/problems/{}", app.base_path, problem.code),
+        kind: format!("{}/problems/{}", app.base_path, problem.code()),
         title: problem.title,
-        status: problem.status,
+        status: status.as_u16(),
         detail: error
             .as_ref()
             .map_or(problem.remedy, |ResponseError(error)| error.detail()),
-        code: problem.code,
+        code: problem.code(),
         request_id,
         errors: error
             .as_ref()
             .map_or(&[], |ResponseError(error)| error.fields()),
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
-    *response.status_mut() =
-        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = status;
     *response.body_mut() = Body::from(Bytes::from(body));
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);

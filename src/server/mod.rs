@@ -23,6 +23,7 @@ mod mailer;
 pub mod middleware;
 mod pages;
 mod private_file;
+pub mod problems;
 mod reindex;
 mod router;
 mod startup;

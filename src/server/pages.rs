@@ -13,12 +13,13 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use utoipa::openapi::{OpenApi, Server};
 
+use super::problems;
 use crate::{
     app::App,
     core::error::{Error, Result},
     infra::web::{
         extract::{NoQuery, Path},
-        problems, respond,
+        respond,
     },
 };
 
@@ -49,8 +50,8 @@ pub(super) async fn problem(
     let problem = problems::by_code(&code).ok_or_else(|| Error::not_found("problem code"))?;
     let page = PROBLEM_PAGE
         .replace("{{base}}", &escape(&app.base_path))
-        .replace("{{code}}", problem.code)
-        .replace("{{status}}", &problem.status.to_string())
+        .replace("{{code}}", problem.code())
+        .replace("{{status}}", respond::status(problem.kind).as_str())
         .replace("{{statuses}}", &statuses(&code))
         .replace("{{title}}", &escape(problem.title))
         .replace("{{remedy}}", &escape(problem.remedy));
@@ -62,8 +63,12 @@ pub(super) async fn problem(
 
 /// Returns the statuses that a code comes with, e.g. `400 or 401`.
 fn statuses(code: &str) -> String {
-    let all = problems::ALL.iter().filter(|problem| problem.code == code);
-    let all: Vec<_> = all.map(|problem| problem.status.to_string()).collect();
+    let all = problems::ALL
+        .iter()
+        .filter(|problem| problem.code() == code);
+    let all: Vec<_> = all
+        .map(|problem| respond::status(problem.kind).as_str().to_owned())
+        .collect();
     all.join(" or ")
 }
 

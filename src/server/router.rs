@@ -7,9 +7,10 @@ use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{health, middleware, pages};
+use super::{health, middleware, pages, problems};
 use crate::{
     app::{App, Routes},
+    core::problem::ProblemType,
     domain::{accounts, cart, catalog, media, orders, payments, realtime, settlement},
     infra::web::openapi,
 };
@@ -30,7 +31,10 @@ fn api() -> Routes {
 
 /// Returns the `OpenAPI` 3.1 document of all routes under `/api/v1`.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let mut document = openapi::complete(api().into_openapi());
+    let mut document = openapi::complete(
+        api().into_openapi(),
+        problems::ALL.iter().map(ProblemType::code),
+    );
     let state_machine = format!(
         "The state machine of an order:\n\n```mermaid\n{}```",
         orders::diagram()

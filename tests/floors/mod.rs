@@ -90,6 +90,11 @@ const PLACES: &[(&str, &str, &str)] = &[
          src/cli http worker",
         "take a `tx`, and let `http` or `worker` open the transaction",
     ),
+    (
+        "Kind::BadRequest( Kind::Unauthorized( Kind::Conflict( Kind::Invalid(",
+        "src/core src/infra src/cli/mod.rs src/domain/catalog/import/apply.rs problems",
+        "declare the problem type in the domain's `problems.rs`",
+    ),
     ("todo! unimplemented!", "", "write it"),
     ("#[allow( #![allow(", "", "use `#[expect(…, reason)]`"),
 ];
@@ -180,6 +185,7 @@ src/domain/cart/store/a.rs     use super::super::Cart;
 src/infra/web/idempotency.rs   const A: &str = r"DELETE FROM keys";
 src/domain/orders/http.rs      use axum::Json; fn f() { app.db.write("orders.place", g) }
 src/domain/orders/http/all.rs  use http::StatusCode;
+src/domain/orders/problems.rs  const A: ProblemType = ProblemType::new(Kind::Conflict("cart-empty"), "", "");
 src/domain/orders/http.rs      use crate::app::{App, Routes};
 src/domain/orders/mod.rs       const DELETE: &str = "DELETE"; // SELECT 1, todo!()
 src/cli/mod.rs                 use crate::{domain::orders, server};"#;
@@ -202,6 +208,7 @@ src/core/error.rs              use http::StatusCode;
 src/cli/admin.rs               use axum::Router;
 src/domain/orders/mod.rs       fn f() { app⏎.db⏎.write("orders.place", g) }
 src/domain/orders/mod.rs       fn f<'a>() { todo!() }
+src/domain/orders/place.rs     fn f() -> Error { Error::new(Kind::Conflict("cart-empty"), "it is empty") }
 src/domain/orders/place.rs     use crate::{app::App, infra::db::Tx};
 src/domain/orders/mod.rs       #![allow(dead_code)]"#;
     for (examples, expected) in [(allowed, 0), (refused, 1)] {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
-use shop::infra::web::problems;
+use shop::{core::problem::ProblemType, infra::web::respond, server::problems};
 
 use crate::support::{operations, storage_test};
 
@@ -57,8 +57,8 @@ fn every_operation_is_documented() {
             for code in description.split('`').skip(1).step_by(2) {
                 // A description of an error quotes its codes in backticks.
                 if problems::by_code(code).is_some() {
-                    let matches = |it: &problems::Problem| {
-                        it.code == code && it.status.to_string() == *status
+                    let matches = |it: &ProblemType| {
+                        it.code() == code && respond::status(it.kind).as_str() == status
                     };
                     assert!(
                         problems::ALL.iter().any(matches),

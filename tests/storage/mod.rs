@@ -60,7 +60,7 @@ fn event(number: i64) -> Event {
 }
 
 fn refusal() -> Error {
-    Error::conflict("cart-empty", "the operation is refused")
+    Error::new(Kind::Conflict("cart-empty"), "the operation is refused")
 }
 
 /// Runs a statement whose failure aborts the whole transaction. (On Postgres every failure does.)

@@ -13,7 +13,7 @@ const INSERT: &str = "INSERT INTO kept_counts (name, value) VALUES (?1, ?2)";
 const ADD: &str = "UPDATE kept_counts SET value = value + ?2 WHERE name = ?1";
 
 fn wrong_count() -> Error {
-    Error::conflict("insufficient-stock", "a row did not change")
+    Error::new(Kind::Conflict("insufficient-stock"), "a row did not change")
 }
 
 /// Queues a change of a row that must exist.

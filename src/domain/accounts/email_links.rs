@@ -9,11 +9,12 @@
 use serde_json::json;
 
 use super::{
-    attempt_limits, link_purpose::LinkPurpose, lookup::user_by_id, secret, store, user::User,
+    attempt_limits, link_purpose::LinkPurpose, lookup::user_by_id, problems::INVALID_LINK_TOKEN,
+    secret, store, user::User,
 };
 use crate::{
     core::{
-        error::{Error, Kind, Result},
+        error::{Error, Result},
         id::UserId,
     },
     infra::{db::Tx, web::client::Network},
@@ -82,7 +83,7 @@ pub(super) fn user_of_token(tx: &mut Tx<'_>, token: &str, purpose: LinkPurpose) 
     let user = store::link_tokens::user(tx, &secret::digest(token), purpose)?;
     user.ok_or_else(|| {
         let detail = "the link is unknown, used or expired; ask for a new one";
-        Error::new(Kind::BadRequest("invalid-token"), detail)
+        INVALID_LINK_TOKEN.error(detail)
     })
 }
 

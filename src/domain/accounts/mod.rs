@@ -15,6 +15,7 @@ mod link_purpose;
 mod lookup;
 mod password;
 mod phone;
+pub mod problems;
 mod register;
 mod reset_password;
 mod secret;

@@ -1,13 +1,11 @@
 //! Registration of new accounts.
 
 use super::{
+    problems::EMAIL_TAKEN,
     store,
     user::{NewUser, User},
 };
-use crate::{
-    core::error::{Error, Result},
-    infra::db::Tx,
-};
+use crate::{core::error::Result, infra::db::Tx};
 
 /// Creates an account. Errors: `email-taken` if an account has the address in any spelling.
 pub fn register(tx: &mut Tx<'_>, new: &NewUser) -> Result<User> {
@@ -24,9 +22,6 @@ pub fn register(tx: &mut Tx<'_>, new: &NewUser) -> Result<User> {
     if store::users::insert(tx, &user, new.email.key(), new.password.as_str())? {
         Ok(user)
     } else {
-        Err(Error::conflict(
-            "email-taken",
-            "an account with this email address exists; sign in",
-        ))
+        Err(EMAIL_TAKEN.error("an account with this email address exists; sign in"))
     }
 }

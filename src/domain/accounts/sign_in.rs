@@ -10,6 +10,7 @@ use super::{
     known_networks::{self, ProviderNetwork},
     lookup::user_by_id,
     password::PasswordHash,
+    problems::INVALID_CREDENTIALS,
     secret,
     session::SessionTokens,
     store,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     core::{
-        error::{Error, Kind, Result},
+        error::{Error, Result},
         id::{SessionId, UserId},
     },
     infra::{db::Tx, web::jwt::AccessTokens},
@@ -68,7 +69,7 @@ pub(super) fn sign_in_by_password(
 /// The error of every failed login. It does not reveal whether the account exists.
 pub(super) fn invalid_credentials() -> Error {
     let detail = "the email address or the password is wrong";
-    Error::new(Kind::Unauthorized("invalid-credentials"), detail)
+    INVALID_CREDENTIALS.error(detail)
 }
 
 /// Exchanges a refresh token for new tokens of the same session.

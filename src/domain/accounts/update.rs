@@ -6,15 +6,13 @@ use super::{
     authenticate::require_admin,
     lookup::user_by_id,
     password::PasswordHash,
+    problems::LAST_ADMIN,
     sign_out::sign_out_everywhere,
     store,
     user::{PersonName, Role, User},
 };
 use crate::{
-    core::{
-        error::{Error, Result},
-        id::UserId,
-    },
+    core::{error::Result, id::UserId},
     infra::{db::Tx, web::jwt::Claims},
 };
 
@@ -69,7 +67,7 @@ pub fn set_disabled(tx: &mut Tx<'_>, id: UserId, disabled: bool) -> Result<()> {
 fn ensure_another_admin(tx: &mut Tx<'_>, id: UserId) -> Result<()> {
     if store::users::lock_admins(tx)? == [id] {
         let detail = "this is the last admin; make another account an admin first";
-        return Err(Error::conflict("last-admin", detail));
+        return Err(LAST_ADMIN.error(detail));
     }
     Ok(())
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{attempt_limits, lookup::user_by_id, phone::Phone, store, user::User};
+use super::{
+    attempt_limits, lookup::user_by_id, phone::Phone, problems::INVALID_CODE, store, user::User,
+};
 use crate::{
     core::{
         clock::Timestamp,
-        error::{Error, Kind, Result},
+        error::{Error, Result},
         id::UserId,
     },
     infra::{db::Tx, web::client::Network},
@@ -65,7 +67,7 @@ pub(super) fn verify_phone(tx: &mut Tx<'_>, user: UserId, code: &str) -> Result<
 /// The error of every code that is not accepted.
 pub(super) fn invalid_code() -> Error {
     let detail = "the code is wrong, expired or was tried too often; request a new one";
-    Error::new(Kind::BadRequest("invalid-code"), detail)
+    INVALID_CODE.error(detail)
 }
 
 fn hash(code: &str, salt: &[u8]) -> [u8; 32] {

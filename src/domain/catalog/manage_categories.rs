@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::{
     category::{Category, CategoryName},
     normalize::{fold, slug},
+    problems::{CATEGORY_EXISTS, CATEGORY_IN_USE},
     store,
 };
 use crate::{
@@ -76,7 +77,7 @@ pub fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
     let category = store::category_by_id(tx, id)?.ok_or_else(not_found)?;
     if category.product_count > 0 {
         let detail = format!("{} products are in this category", category.product_count);
-        return Err(Error::conflict("category-in-use", detail));
+        return Err(CATEGORY_IN_USE.error(detail));
     }
     store::delete_category(tx, id)?;
     store::reassign_key(tx, &fold(&category.name))
@@ -118,8 +119,5 @@ fn not_found() -> Error {
 }
 
 fn exists() -> Error {
-    Error::conflict(
-        "category-exists",
-        "a category with this name already exists",
-    )
+    CATEGORY_EXISTS.error("a category with this name already exists")
 }

@@ -13,6 +13,7 @@ mod list;
 mod manage_categories;
 mod manage_products;
 mod normalize;
+pub mod problems;
 mod product;
 mod reindex;
 mod search;

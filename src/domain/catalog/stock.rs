@@ -5,6 +5,7 @@ use utoipa::openapi::{
     KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, SchemaFormat, Type, schema::Schema,
 };
 
+use super::problems::INSUFFICIENT_STOCK;
 use crate::core::{
     error::{Error, Field, Result},
     id::{OrderId, ProductId},
@@ -128,11 +129,9 @@ pub type Line = (ProductId, Quantity);
 
 /// Returns the `insufficient-stock` error, with one field per shortage.
 pub fn insufficient(lines: Vec<Field>) -> Error {
-    Error::conflict(
-        "insufficient-stock",
-        "insufficient stock; nothing was changed",
-    )
-    .with_fields(lines)
+    INSUFFICIENT_STOCK
+        .error("insufficient stock; nothing was changed")
+        .with_fields(lines)
 }
 
 /// Returns the error field for one product that is short.
@@ -143,7 +142,7 @@ pub fn shortage(field: String, product: ProductId, requested: i64, available: i6
         available: Some(available),
         ..Field::new(
             field,
-            "insufficient-stock",
+            INSUFFICIENT_STOCK.code(),
             format!("{available} left, {requested} requested"),
         )
     }

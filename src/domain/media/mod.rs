@@ -17,6 +17,7 @@ mod deletion_queue;
 pub mod http;
 mod image;
 mod limits;
+pub mod problems;
 mod product_image;
 mod store;
 mod upload;

@@ -12,6 +12,7 @@ mod notifications;
 mod number;
 mod order;
 mod place;
+pub mod problems;
 mod status;
 mod store;
 mod transition;

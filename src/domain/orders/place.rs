@@ -1,6 +1,11 @@
 //! Checkout: turns a cart into an order, all or nothing.
 
-use super::{NewOrder, Order, OrderItem, Status, notifications::OrderEmail, store};
+use super::{
+    NewOrder, Order, OrderItem, Status,
+    notifications::OrderEmail,
+    problems::{CART_EMPTY, TOTAL_CHANGED, TOTAL_OUT_OF_RANGE},
+    store,
+};
 use crate::{
     core::{
         error::{Error, Field, Result},
@@ -77,17 +82,17 @@ fn taken(line: &cart::Line) -> Taken {
 
 fn check_total(lines: &[cart::Line], expected: Option<Money>) -> Result<Money> {
     if lines.is_empty() {
-        return Err(Error::conflict("cart-empty", "the cart is empty"));
+        return Err(CART_EMPTY.error("the cart is empty"));
     }
     let (total, is_capped) = cart::total(lines)?;
     if is_capped {
         let detail = format!("the cart totals more than {MAX_AMOUNT}; split the order");
-        return Err(Error::conflict("total-out-of-range", detail));
+        return Err(TOTAL_OUT_OF_RANGE.error(detail));
     }
     if let Some(expected) = expected.filter(|expected| *expected != total) {
         let (expected, now) = (expected.get(), total.get());
         let detail = format!("the total is now {now}, not {expected}; show the cart again");
-        return Err(Error::conflict("total-changed", detail));
+        return Err(TOTAL_CHANGED.error(detail));
     }
     Ok(total)
 }

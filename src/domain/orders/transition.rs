@@ -1,8 +1,11 @@
 //! Moves an order to its next status.
 
-use super::{Actor, Order, Status, find::order, notifications::OrderEmail, store};
+use super::{
+    Actor, Order, Status, find::order, notifications::OrderEmail, problems::ILLEGAL_TRANSITION,
+    store,
+};
 use crate::{
-    core::error::{Error, Result},
+    core::error::Result,
     domain::catalog::{self, Cause},
     infra::db::Tx,
 };
@@ -14,7 +17,7 @@ pub fn transition(tx: &mut Tx<'_>, current: &Order, next: Status, actor: Actor) 
     if !current.status.can_transition_to(next, actor) {
         let (from, to) = (current.status.as_str(), next.as_str());
         let detail = format!("an order that is {from} cannot become {to} this way");
-        return Err(Error::conflict("illegal-transition", detail));
+        return Err(ILLEGAL_TRANSITION.error(detail));
     }
     store::set_status(tx, current.id, current.status, next)?;
     if next == Status::Cancelled {

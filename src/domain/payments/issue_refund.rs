@@ -2,12 +2,13 @@
 //! idempotency key.
 
 use super::{
-    Effect, Payment, PaymentStatus, Refund, RefundCause, RefundStatus, Refunded, open, store,
+    Effect, Payment, PaymentStatus, Refund, RefundCause, RefundStatus, Refunded, open,
+    problems::REFUND_EXCEEDS_CAPTURED, store,
 };
 use crate::{
     app::App,
     core::{
-        error::{Error, Result},
+        error::Result,
         id::RefundId,
         money::{Amount, Money},
     },
@@ -36,7 +37,7 @@ pub fn refund(
             0 => "nothing is left to refund".to_owned(),
             _ => format!("{refundable} can be refunded, not {amount}"),
         };
-        return Err(Error::conflict("refund-exceeds-captured", detail));
+        return Err(REFUND_EXCEEDS_CAPTURED.error(detail));
     }
     let is_own_provider = payment.provider == app.gateway.name();
     // A late payment is refunded whatever its amount, and another provider has limits of its own.

@@ -13,6 +13,7 @@ mod ledger;
 mod open;
 mod outcome;
 mod payment;
+pub mod problems;
 mod process;
 mod queued;
 mod receive;

@@ -1,12 +1,8 @@
 //! Opens the payment of a new order.
 
-use super::{Payment, PaymentStatus, store};
+use super::{Payment, PaymentStatus, problems::AMOUNT_TOO_SMALL, store};
 use crate::{
-    core::{
-        error::{Error, Result},
-        id::OrderId,
-        money::Money,
-    },
+    core::{error::Result, id::OrderId, money::Money},
     infra::{db::Tx, ports::Gateway},
 };
 
@@ -55,7 +51,7 @@ pub fn check_amount(min: Money, amount: Money) -> Result<()> {
         return Ok(());
     }
     let detail = format!("the payment provider takes {} and more", min.get());
-    Err(Error::conflict("amount-too-small", detail))
+    Err(AMOUNT_TOO_SMALL.error(detail))
 }
 
 /// Inserts the payment of a new order.

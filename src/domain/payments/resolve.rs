@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{LedgerEntry, Mismatch, Note, Outcome, find, store};
+use super::{LedgerEntry, Mismatch, Note, Outcome, find, problems::NOT_UNMATCHED, store};
 use crate::{
     core::{
         error::{Error, Result},
@@ -43,5 +43,5 @@ pub fn resolve(tx: &mut Tx<'_>, id: Uuid, by: Option<UserId>, note: &Note) -> Re
 }
 
 fn not_unmatched() -> Error {
-    Error::conflict("not-unmatched", "only an unmatched payment can be resolved")
+    NOT_UNMATCHED.error("only an unmatched payment can be resolved")
 }

@@ -5,12 +5,9 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    core::{
-        error::{Error, Result},
-        money::Money,
-    },
+    core::{error::Result, money::Money},
     domain::{
-        orders::{Order, Status},
+        orders::{Order, Status, problems::ILLEGAL_TRANSITION},
         payments,
     },
 };
@@ -37,7 +34,7 @@ pub fn payment_session(app: &App, order: &Order) -> Result<Option<PaymentSession
     if order.status != Status::Pending {
         let status = order.status.as_str();
         let detail = format!("an order that is {status} cannot be paid");
-        return Err(Error::conflict("illegal-transition", detail));
+        return Err(ILLEGAL_TRANSITION.error(detail));
     }
     let payment = &order.payment;
     let is_own = payment.provider == app.gateway.name();

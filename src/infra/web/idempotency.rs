@@ -18,6 +18,7 @@ use crate::{
     core::{
         error::{Error, Kind, Result},
         id::UserId,
+        problem::ProblemType,
     },
     infra::db::{Queued, Tx, params},
 };
@@ -27,6 +28,12 @@ const RETENTION: Duration = Duration::from_hours(24);
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+pub const IDEMPOTENCY_KEY_REUSED: ProblemType = ProblemType::new(
+    Kind::Invalid("idempotency-key-reused"),
+    "Idempotency key was used with a different body",
+    "Use a new `Idempotency-Key` for each new request. Repeat a key only to retry the same request.",
+);
 
 /// The `Idempotency-Key` of a request, if it has one, and the route that it applies to.
 #[derive(Debug, Clone)]
@@ -196,7 +203,7 @@ impl IdempotencyKey {
         if let Some(row) = tx.get(row)? {
             if row.body_hash != hash.as_slice() {
                 let detail = "this `Idempotency-Key` was used with a different body; use a new key";
-                return Err(Error::new(Kind::Invalid("idempotency-key-reused"), detail));
+                return Err(IDEMPOTENCY_KEY_REUSED.error(detail));
             }
             return replay(row);
         }

@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 document: generated from the handlers, then completed with what every route has in common.
 
+use std::collections::BTreeSet;
+
 use utoipa::{
     OpenApi, ToSchema,
     openapi::{
@@ -11,7 +13,10 @@ use utoipa::{
     },
 };
 
-use super::{problems, respond::Problem};
+use super::{
+    problems,
+    respond::{self, Problem},
+};
 use crate::core::error::Field;
 
 #[derive(OpenApi)]
@@ -39,8 +44,12 @@ pub fn base() -> openapi::OpenApi {
 }
 
 /// Adds to every operation what all of them have in common: the general error responses with their problem
-/// codes, ids in `camelCase`, and that optional values are omitted instead of `null`.
-pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
+/// codes, ids in `camelCase`, and that optional values are omitted instead of `null`. `codes` are all problem codes.
+pub fn complete(
+    mut document: openapi::OpenApi,
+    codes: impl Iterator<Item = &'static str>,
+) -> openapi::OpenApi {
+    list_codes(&mut document, codes);
     for (path, item) in &mut document.paths.paths {
         for (writes, operation) in operations(item) {
             if let Some(id) = &mut operation.operation_id {
@@ -112,6 +121,17 @@ pub fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
     }
     rename_generic_schemas(&mut document);
     document
+}
+
+/// Adds the problem codes to the schema of a problem.
+fn list_codes(document: &mut openapi::OpenApi, codes: impl Iterator<Item = &'static str>) {
+    let components = document.components.get_or_insert_default();
+    if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut(&*Problem::name())
+        && let Some(RefOr::T(Schema::Object(code))) = problem.properties.get_mut("code")
+    {
+        let codes: BTreeSet<_> = codes.collect();
+        code.enum_values = Some(codes.into_iter().map(serde_json::Value::from).collect());
+    }
 }
 
 /// Converts a handler's name to the `camelCase` that client generators use.
@@ -220,22 +240,11 @@ fn reason(status: &str) -> &'static str {
         .unwrap_or("Response")
 }
 
-/// Codes that only some routes return, although their status is one that every route may return.
-const ROUTE_SPECIFIC: [&str; 6] = [
-    "invalid-token",
-    "invalid-code",
-    "invalid-credentials",
-    "invalid-signature",
-    "idempotency-key-reused",
-    "invalid-image",
-];
-
 fn general_problem(status: u16) -> Response {
-    let codes: Vec<String> = problems::ALL
+    let codes: Vec<String> = problems::GENERAL
         .iter()
-        .filter(|problem| problem.status == status)
-        .filter(|problem| !ROUTE_SPECIFIC.contains(&problem.code))
-        .map(|problem| format!("`{}`: {}", problem.code, problem.title))
+        .filter(|problem| respond::status(problem.kind).as_u16() == status)
+        .map(|problem| format!("`{}`: {}", problem.code(), problem.title))
         .collect();
     ResponseBuilder::new().description(codes.join("; ")).build()
 }

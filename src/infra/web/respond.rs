@@ -10,7 +10,6 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::problems;
 use crate::core::{
     error::{Error, Field, Kind, Result},
     pagination::{CursorPage, List, Page},
@@ -30,7 +29,7 @@ pub struct Problem<'a> {
     pub status: u16,
     /// What went wrong in this request and how to resolve it.
     pub detail: &'a str,
-    #[schema(schema_with = problems::code_schema)]
+    /// A stable, machine-readable code; `/problems/{code}` explains it.
     pub code: &'a str,
     pub request_id: &'a str,
     /// The errors of single fields or line items.
@@ -39,48 +38,30 @@ pub struct Problem<'a> {
     pub errors: &'a [Field],
 }
 
-/// Returns the stable problem code of a kind.
-pub fn code(kind: Kind) -> &'static str {
+/// Returns the status code of a kind.
+pub fn status(kind: Kind) -> StatusCode {
     match kind {
-        Kind::MalformedJson => "malformed-json",
-        Kind::InvalidQuery => "invalid-query",
-        Kind::InvalidHeader => "invalid-header",
-        Kind::BadRequest(code)
-        | Kind::Unauthorized(code)
-        | Kind::Conflict(code)
-        | Kind::Invalid(code) => code,
-        Kind::Forbidden => "forbidden",
-        Kind::NotFound => "not-found",
-        Kind::RequestTimeout => "request-timeout",
-        Kind::PreconditionFailed => "precondition-failed",
-        Kind::PreconditionRequired => "precondition-required",
-        Kind::TooLarge => "payload-too-large",
-        Kind::UnsupportedMediaType | Kind::UnsupportedContentEncoding => "unsupported-media-type",
-        Kind::TooManyRequests { .. } => "too-many-requests",
-        // A server that is running has a valid configuration.
-        Kind::Internal | Kind::Config => "internal",
-        Kind::Unavailable => "unavailable",
-        Kind::StorageFull => "storage-full",
+        Kind::MalformedJson | Kind::InvalidQuery | Kind::InvalidHeader | Kind::BadRequest(_) => {
+            StatusCode::BAD_REQUEST
+        }
+        Kind::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        Kind::Conflict(_) => StatusCode::CONFLICT,
+        Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Kind::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::UnsupportedMediaType | Kind::UnsupportedContentEncoding => {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE
+        }
+        Kind::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Internal | Kind::Config => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
-}
-
-/// Returns the problem of a kind. A code can come with more than one status.
-pub fn problem(kind: Kind) -> Option<&'static problems::Problem> {
-    let code = code(kind);
-    problems::ALL.iter().find(|problem| {
-        problem.code == code
-            && match kind {
-                Kind::BadRequest(_) => problem.status == 400,
-                Kind::Unauthorized(_) => problem.status == 401,
-                _ => true,
-            }
-    })
-}
-
-fn status(kind: Kind) -> StatusCode {
-    problem(kind)
-        .and_then(|problem| StatusCode::from_u16(problem.status).ok())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The error of a failed response. The middleware takes it out and writes the problem with the request id.

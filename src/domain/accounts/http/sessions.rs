@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::State,
-    core::error::{Error, Kind, Result},
+    core::error::Result,
     domain::accounts::{
         self,
         attempt_limits::LoginAttempt,
@@ -15,6 +15,7 @@ use crate::{
         email_links,
         known_networks::{self, ProviderNetwork},
         password::{self, NewPassword, SubmittedPassword, Verification},
+        problems::INVALID_REFRESH_TOKEN,
         session::SessionTokens,
         sign_in, sign_out,
         user::{NewUser, PersonName, Role, User},
@@ -184,7 +185,7 @@ pub(crate) async fn refresh(
         .await?
         .ok_or_else(|| {
             let detail = "the refresh token is unknown, spent or expired; sign in again";
-            Error::new(Kind::Unauthorized("invalid-token"), detail)
+            INVALID_REFRESH_TOKEN.error(detail)
         })?;
     respond::ok(&signed_in)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     core::{
-        error::{Error, Kind, Result},
+        error::{Error, Result},
         id::{ImageId, ProductId},
     },
     domain::{
@@ -77,7 +77,7 @@ pub fn update(
                 "`images`: a product has at most {}",
                 media::MAX_IMAGES_PER_PRODUCT
             );
-            return Err(Error::new(Kind::Invalid("invalid-image"), detail));
+            return Err(media::problems::INVALID_IMAGE.error(detail));
         }
         copy_images(tx, current.id)?;
     }

@@ -28,6 +28,7 @@ use crate::{
     domain::media::{
         image::spool_error,
         limits::{MAX_IMAGES_PER_PRODUCT, MAX_UPLOAD_SIZE},
+        problems::INVALID_IMAGE,
         upload::ImageUpload,
     },
     infra::web::{
@@ -166,7 +167,7 @@ impl MultipartForm {
     fn check_image_count(&self) -> Result<()> {
         if self.images.len() == MAX_IMAGES_PER_PRODUCT {
             let detail = format!("`{IMAGES}`: at most {MAX_IMAGES_PER_PRODUCT} images");
-            return Err(Error::new(Kind::Invalid("invalid-image"), detail));
+            return Err(INVALID_IMAGE.error(detail));
         }
         Ok(())
     }

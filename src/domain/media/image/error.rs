@@ -7,8 +7,8 @@ use image::ImageError;
 
 use super::{decode::MAX_SIDE, memory::MEMORY_BUDGET};
 use crate::{
-    core::error::{Error, Kind, Result},
-    domain::media::limits::MAX_STORED_SIZE,
+    core::error::{Error, Result},
+    domain::media::{limits::MAX_STORED_SIZE, problems::INVALID_IMAGE},
 };
 
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -71,7 +71,7 @@ impl DecodeError {
             }
             DecodeError::Corrupt(_) => "the image is corrupt".to_owned(),
         };
-        let error = Error::new(Kind::Invalid("invalid-image"), format!("`{field}`: {why}"));
+        let error = INVALID_IMAGE.error(format!("`{field}`: {why}"));
         match self {
             DecodeError::Corrupt(cause) => error.caused_by(cause),
             _ => error,

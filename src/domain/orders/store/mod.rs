@@ -7,7 +7,9 @@ use std::{collections::HashMap, fmt::Write};
 pub(super) use self::verify::{
     Mismatch, payment_mismatched, status_mismatched, without_items, wrong_totals,
 };
-use super::{Filters, Order, OrderItem, OrderNumber, Status, first_id};
+use super::{
+    Filters, Order, OrderItem, OrderNumber, Status, first_id, problems::ILLEGAL_TRANSITION,
+};
 use crate::{
     core::{
         clock::Timestamp,
@@ -82,10 +84,7 @@ pub(super) fn set_status(tx: &mut Tx<'_>, id: OrderId, from: Status, to: Status)
     if updated == 1 {
         Ok(())
     } else {
-        Err(Error::conflict(
-            "illegal-transition",
-            "the order has changed; read it again",
-        ))
+        Err(ILLEGAL_TRANSITION.error("the order has changed; read it again"))
     }
 }
 

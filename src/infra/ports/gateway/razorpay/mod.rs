@@ -11,7 +11,10 @@ use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-pub use self::mock::{CheckoutResult, Mock, SimulatedCheckout, SimulatedPayment, Webhook};
+pub use self::{
+    mock::{CheckoutResult, Mock, SimulatedCheckout, SimulatedPayment, Webhook},
+    webhook::INVALID_SIGNATURE,
+};
 use self::{
     entities::{Collection, ErrorBody, Order, Refund},
     webhook::Webhooks,

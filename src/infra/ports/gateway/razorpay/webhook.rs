@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::signature;
 use crate::{
-    core::error::{Error, Kind, Result},
+    core::{
+        error::{Error, Kind, Result},
+        problem::ProblemType,
+    },
     infra::{
         config::Secret,
         ports::gateway::{
@@ -208,9 +211,15 @@ fn signature_of(headers: &HeaderMap) -> Result<&[u8]> {
         .ok_or_else(invalid_signature)
 }
 
+/// A webhook without a valid signature.
+pub const INVALID_SIGNATURE: ProblemType = ProblemType::new(
+    Kind::Unauthorized("invalid-signature"),
+    "Webhook signature is missing or wrong",
+    "Compute the HMAC-SHA256 of the raw request body with the webhook secret as the key, and send it in hexadecimal in `X-Razorpay-Signature`.",
+);
+
 fn invalid_signature() -> Error {
-    let detail = "`X-Razorpay-Signature` is missing or does not sign this body";
-    Error::new(Kind::Unauthorized("invalid-signature"), detail)
+    INVALID_SIGNATURE.error("`X-Razorpay-Signature` is missing or does not sign this body")
 }
 
 /// Returns the value of a header that appears exactly once.
