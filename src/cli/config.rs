@@ -8,10 +8,8 @@ use super::{config_sources::ConfigSources, output::Output};
 use crate::{
     core::error::Result,
     domain::accounts::ATTEMPT_LIMITS,
-    infra::{
-        config::{self, Config, Setting},
-        web::limits::CLASSES,
-    },
+    infra::config::{self, Config, Setting},
+    server::ROUTE_CLASSES,
 };
 
 #[derive(Serialize)]
@@ -74,7 +72,7 @@ pub(super) fn run(sources: &ConfigSources, config: &Config, output: Output) -> R
 }
 
 fn limits() -> Vec<Limit> {
-    let classes = CLASSES.iter().map(|class| Limit {
+    let classes = ROUTE_CLASSES.iter().map(|class| Limit {
         what: class.what,
         max: i64::from(class.quota),
         seconds: 60,

@@ -4,6 +4,7 @@
 //!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `health` and `pages` answer outside `/api/v1`;
+//!   [`problems`] and `route_classes` collect what the domains declare;
 //! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
 //!   `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files.
 
@@ -25,6 +26,7 @@ mod pages;
 mod private_file;
 pub mod problems;
 mod reindex;
+mod route_classes;
 mod router;
 mod startup;
 mod transport;
@@ -33,6 +35,7 @@ pub use self::{
     accept::serve,
     data_dir::{Holder, Home, Running},
     file_owner::check_owner,
+    route_classes::ROUTE_CLASSES,
     router::{document, router},
     startup::{Parts, SECRETS, look, open},
 };

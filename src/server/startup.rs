@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use sha2::{Digest, Sha256};
 
-use super::{Home, check_owner, data_dir, file_limit, gateway, image_store, mailer, reindex};
+use super::{
+    Home, ROUTE_CLASSES, check_owner, data_dir, file_limit, gateway, image_store, mailer, reindex,
+};
 use crate::{
     app::App,
     core::{
@@ -113,11 +115,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     };
     let base_path = config::path_of(&public_url);
     let is_limited = config.rate_limit && !demo;
-    let context = db::Context {
-        clock: clock.clone(),
-        rng: rng.clone(),
-        settings: settings(&config, public_url, is_limited),
-    };
+    let context = context(&config, public_url, is_limited, &clock, &rng);
     let db = Db::open(location, storage, context).await?;
     let currency = config.currency.code();
     db.write("settings.currency", move |tx| record_currency(tx, currency))
@@ -162,7 +160,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
             .max_capacity(RESIZE_LOCKS)
             .eviction_policy(EvictionPolicy::lru())
             .build(),
-        limits: RateLimits::new(is_limited),
+        limits: RateLimits::new(is_limited, ROUTE_CLASSES),
         sockets: ClientQuota::new(
             is_limited.then_some(config.sockets_per_address),
             max_connections.div_ceil(2),
@@ -184,13 +182,23 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     }))
 }
 
-/// Returns the settings that operations read.
-fn settings(config: &Config, public_url: String, is_limited: bool) -> Settings {
-    Settings {
-        currency: config.currency,
-        public_url,
-        refresh_token_ttl: config.refresh_token_ttl,
-        rate_limit: is_limited,
+/// Returns what every transaction has besides its connection.
+fn context(
+    config: &Config,
+    public_url: String,
+    rate_limit: bool,
+    clock: &Clock,
+    rng: &Rng,
+) -> db::Context {
+    db::Context {
+        clock: clock.clone(),
+        rng: rng.clone(),
+        settings: Settings {
+            currency: config.currency,
+            public_url,
+            refresh_token_ttl: config.refresh_token_ttl,
+            rate_limit,
+        },
     }
 }
 

@@ -18,6 +18,7 @@ mod phone;
 pub mod problems;
 mod register;
 mod reset_password;
+pub mod route_classes;
 mod secret;
 mod session;
 mod sign_in;

@@ -16,6 +16,7 @@ mod normalize;
 pub mod problems;
 mod product;
 mod reindex;
+pub mod route_classes;
 mod search;
 mod stock;
 mod store;

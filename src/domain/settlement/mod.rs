@@ -13,6 +13,7 @@ mod retry;
 mod worker;
 
 pub use self::{
+    http::WEBHOOK_PATH,
     payment_session::{PaymentSession, payment_session},
     receive::receive,
     refund::refund,

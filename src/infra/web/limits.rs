@@ -26,61 +26,34 @@ pub struct RouteClass {
     pub what: &'static str,
     /// The maximum number of requests per minute from one client network.
     pub quota: u32,
+    /// Returns whether it covers a request.
+    pub covers: fn(&RequestTarget<'_>) -> bool,
 }
 
-pub const CLASSES: &[RouteClass] = &[
-    class("login", "signing in", 30),
-    class(
-        "accounts",
-        "registering, email links, passwords, phone codes",
-        30,
-    ),
-    class("sessions", "refreshing tokens and signing out", 300),
-    class("writes", "other writes", 600),
-    class(
-        "searches",
-        "product searches: by text, price or stock, and pages from 100",
-        300,
-    ),
-    class("reads", "other reads", 6000),
-];
-
-const fn class(name: &'static str, what: &'static str, quota: u32) -> RouteClass {
-    RouteClass { name, what, quota }
+/// What decides about the class of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestTarget<'a> {
+    pub method: &'a Method,
+    pub uri: &'a Uri,
 }
 
-/// Returns the class of a request, or `None` if it is not limited.
-fn class_of(method: &Method, uri: &Uri) -> Option<usize> {
-    let is_read = *method == Method::GET || *method == Method::HEAD;
-    let path = uri.path();
-    let name = match path.strip_prefix("/api/v1/") {
-        None if path.starts_with("/images/") => "reads",
-        None | Some("payments/razorpay/webhook") => return None,
-        Some("auth/login") => "login",
-        Some("auth/refresh" | "auth/logout") => "sessions",
-        Some("me/password" | "me/phone" | "me/phone/verify") => "accounts",
-        Some(path) if path.starts_with("auth/") => "accounts",
-        Some("products") if is_read && is_search(uri) => "searches",
-        Some(_) if is_read => "reads",
-        Some(_) => "writes",
-    };
-    CLASSES.iter().position(|class| class.name == name)
-}
+impl<'a> RequestTarget<'a> {
+    /// Returns whether the method is safe (RFC 9110, section 9.2.1).
+    pub fn is_read(self) -> bool {
+        *self.method == Method::GET || *self.method == Method::HEAD
+    }
 
-/// Returns whether a product list is expensive: it counts or skips rows one by one.
-fn is_search(uri: &Uri) -> bool {
-    let query = uri.query().unwrap_or_default().as_bytes();
-    form_urlencoded::parse(query).any(|(name, value)| match &*name {
-        "q" | "minPrice" | "maxPrice" | "inStock" => true,
-        "page" => value.len() > 2,
-        _ => false,
-    })
+    /// Returns the path below `/api/v1/`.
+    pub fn api_path(self) -> Option<&'a str> {
+        self.uri.path().strip_prefix("/api/v1/")
+    }
 }
 
 type Limiter<K> = DefaultKeyedRateLimiter<K, StateInformationMiddleware>;
 
-/// The limits of one class: per client network, and per `IPv6` /48, which may send eight times as much.
+/// The limiters of one class: per client network, and per `IPv6` /48, which may send eight times as much.
 struct ClassLimiters {
+    class: &'static RouteClass,
     networks: Limiter<Network>,
     sites: Limiter<Site>,
 }
@@ -93,20 +66,22 @@ pub struct RateLimits {
 /// How much of its limit a client has left (IETF draft-ietf-httpapi-ratelimit-headers).
 #[derive(Debug, Clone, Copy)]
 pub struct QuotaStatus {
-    class: usize,
+    class: &'static RouteClass,
     remaining: u32,
     /// The time until the whole quota is available again.
     reset: Duration,
 }
 
 impl RateLimits {
-    pub fn new(on: bool) -> RateLimits {
-        let limiters = |class: &RouteClass| ClassLimiters {
+    /// The first class that covers a request counts it. A request that none covers is not limited.
+    pub fn new(on: bool, classes: &[&'static RouteClass]) -> RateLimits {
+        let limiters = |class: &&'static RouteClass| ClassLimiters {
+            class,
             networks: limiter(class.quota),
             sites: limiter(class.quota * SITE_FACTOR),
         };
         RateLimits {
-            classes: on.then(|| CLASSES.iter().map(limiters).collect()),
+            classes: on.then(|| classes.iter().map(limiters).collect()),
         }
     }
 
@@ -128,11 +103,17 @@ impl RateLimits {
         uri: &Uri,
         client: IpAddr,
     ) -> (Option<QuotaStatus>, Result<()>) {
-        let (Some(classes), Some(class)) = (&self.classes, class_of(method, uri)) else {
+        let target = RequestTarget { method, uri };
+        let mut classes = self.classes.iter().flatten();
+        let Some(limiters) = classes.find(|limiters| (limiters.class.covers)(&target)) else {
             return (None, Ok(()));
         };
-        let ClassLimiters { networks, sites } = &classes[class];
-        let quota = CLASSES[class].quota;
+        let ClassLimiters {
+            class,
+            networks,
+            sites,
+        } = limiters;
+        let quota = class.quota;
         let network = Network::of(client);
         // Check the smaller network first, so that its rejected requests do not count against its neighbours.
         let counted = try_count(networks, &network).and_then(|own| match network.site() {
@@ -163,7 +144,10 @@ impl RateLimits {
 
     /// Removes the networks whose whole quota is available again.
     pub fn forget_idle(&self) {
-        for ClassLimiters { networks, sites } in self.classes.iter().flatten() {
+        for ClassLimiters {
+            networks, sites, ..
+        } in self.classes.iter().flatten()
+        {
             networks.retain_recent();
             networks.shrink_to_fit();
             sites.retain_recent();
@@ -198,7 +182,7 @@ impl QuotaStatus {
 
     /// Writes the `RateLimit` headers.
     pub fn write(self, headers: &mut HeaderMap) {
-        let RouteClass { name, quota, .. } = CLASSES[self.class];
+        let RouteClass { name, quota, .. } = self.class;
         let reset = self.reset.as_millis().div_ceil(1000);
         let texts = [
             (

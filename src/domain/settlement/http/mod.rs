@@ -4,6 +4,7 @@ mod admin;
 mod customer;
 mod webhook;
 
+pub use self::webhook::WEBHOOK_PATH;
 use utoipa_axum::routes;
 
 use crate::app::Routes;

@@ -12,6 +12,9 @@ use crate::{
     infra::web::body::read_body,
 };
 
+/// The path of the webhook below `/api/v1/`.
+pub const WEBHOOK_PATH: &str = "payments/razorpay/webhook";
+
 /// The maximum size of a webhook's body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 

@@ -1,0 +1,32 @@
+//! The rate limits of requests to accounts.
+
+use crate::infra::web::limits::{RequestTarget, RouteClass};
+
+pub const LOGIN: RouteClass = RouteClass {
+    name: "login",
+    what: "signing in",
+    quota: 30,
+    covers: |target| target.api_path() == Some("auth/login"),
+};
+
+pub const ACCOUNTS: RouteClass = RouteClass {
+    name: "accounts",
+    what: "registering, email links, passwords, phone codes",
+    quota: 30,
+    covers: |target| match target.api_path() {
+        Some("me/password" | "me/phone" | "me/phone/verify") => true,
+        Some(path) => path.starts_with("auth/") && path != "auth/login" && !is_of_session(target),
+        None => false,
+    },
+};
+
+pub const SESSIONS: RouteClass = RouteClass {
+    name: "sessions",
+    what: "refreshing tokens and signing out",
+    quota: 300,
+    covers: is_of_session,
+};
+
+fn is_of_session(target: &RequestTarget<'_>) -> bool {
+    matches!(target.api_path(), Some("auth/refresh" | "auth/logout"))
+}

@@ -1,0 +1,40 @@
+//! The classes of routes for rate limits: those that domains declare, and the rest.
+
+use crate::{
+    domain::{accounts, catalog, settlement},
+    infra::web::limits::{RequestTarget, RouteClass},
+};
+
+/// All classes, in the order in which `shop config` shows them. The first one that covers a request counts it.
+pub const ROUTE_CLASSES: &[&RouteClass] = &[
+    &accounts::route_classes::LOGIN,
+    &accounts::route_classes::ACCOUNTS,
+    &accounts::route_classes::SESSIONS,
+    &WRITES,
+    &catalog::route_classes::SEARCHES,
+    &READS,
+];
+
+const WRITES: RouteClass = RouteClass {
+    name: "writes",
+    what: "other writes",
+    quota: 600,
+    covers: |target| is_limited(target) && !target.is_read(),
+};
+
+const READS: RouteClass = RouteClass {
+    name: "reads",
+    what: "other reads",
+    quota: 6000,
+    covers: |target| {
+        (is_limited(target) && target.is_read()) || target.uri.path().starts_with("/images/")
+    },
+};
+
+/// Returns whether a request is to the API. The webhook is not limited: the provider sends all events from few
+/// addresses, and unsigned requests are refused early.
+fn is_limited(target: &RequestTarget<'_>) -> bool {
+    target
+        .api_path()
+        .is_some_and(|path| path != settlement::WEBHOOK_PATH)
+}
