@@ -1,4 +1,5 @@
-//! Value types without I/O: ids, money, timestamps, errors and their problem types, events, settings and pagination. Every layer imports them.
+//! Value types without I/O: ids, money, timestamps, errors and their problem types, events, settings and
+//! pagination. Every layer imports them.
 
 pub mod clock;
 pub mod error;

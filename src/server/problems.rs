@@ -1,4 +1,5 @@
-//! The table of all problem types: the general ones and those of the domains. `/problems/{code}` shows each as a page.
+//! The table of all problem types: the general ones and those of the domains. `/problems/{code}` shows each as a
+//! page.
 
 use std::sync::LazyLock;
 

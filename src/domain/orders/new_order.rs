@@ -31,7 +31,8 @@ pub struct NewOrder {
 }
 
 impl NewOrder {
-    /// Generates the identifiers and queues the queries, for a payment by `gateway`. Queue them after the query that locks the user's row.
+    /// Generates the identifiers and queues the queries, for a payment by `gateway`. Queue them after the query
+    /// that locks the user's row.
     pub fn queue(tx: &mut Tx<'_>, gateway: &dyn Gateway, user: UserId) -> Result<NewOrder> {
         let id = tx.id();
         let number = OrderNumber::random(tx.rng());

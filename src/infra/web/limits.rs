@@ -144,14 +144,11 @@ impl RateLimits {
 
     /// Removes the networks whose whole quota is available again.
     pub fn forget_idle(&self) {
-        for ClassLimiters {
-            networks, sites, ..
-        } in self.classes.iter().flatten()
-        {
-            networks.retain_recent();
-            networks.shrink_to_fit();
-            sites.retain_recent();
-            sites.shrink_to_fit();
+        for limiters in self.classes.iter().flatten() {
+            limiters.networks.retain_recent();
+            limiters.networks.shrink_to_fit();
+            limiters.sites.retain_recent();
+            limiters.sites.shrink_to_fit();
         }
     }
 }

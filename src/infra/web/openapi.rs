@@ -44,7 +44,8 @@ pub fn base() -> openapi::OpenApi {
 }
 
 /// Adds to every operation what all of them have in common: the general error responses with their problem
-/// codes, ids in `camelCase`, and that optional values are omitted instead of `null`. `codes` are all problem codes.
+/// codes, ids in `camelCase`, and that optional values are omitted instead of `null`.
+/// `codes` are all problem codes.
 pub fn complete(
     mut document: openapi::OpenApi,
     codes: impl Iterator<Item = &'static str>,

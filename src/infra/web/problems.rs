@@ -1,5 +1,5 @@
-//! The problem types that any route may return. Each domain declares its own in its `problems.rs`; `server/problems.rs`
-//! has the table of all.
+//! The problem types that any route may return. Each domain declares its own in its `problems.rs`;
+//! `server/problems.rs` has the table of all.
 
 use std::time::Duration;
 
