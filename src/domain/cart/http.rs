@@ -13,7 +13,6 @@ use crate::{
         db::Tx,
         web::{
             extract::{Bearer, Json, NoQuery, Path},
-            jwt::Claims,
             respond,
         },
     },

@@ -11,13 +11,13 @@ use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-pub use self::{
-    mock::{CheckoutResult, Mock, SimulatedCheckout, SimulatedPayment, Webhook},
-    webhook::INVALID_SIGNATURE,
-};
 use self::{
     entities::{Collection, ErrorBody, Order, Refund},
     webhook::Webhooks,
+};
+pub use self::{
+    mock::{CheckoutResult, Mock, SimulatedCheckout, SimulatedPayment, Webhook},
+    webhook::INVALID_SIGNATURE,
 };
 use super::{
     Gateway, GatewayError, GatewayPayment, GatewayRefund, OrderRequest, RefundRequest,
