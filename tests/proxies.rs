@@ -353,7 +353,7 @@ async fn orders(front: &Front) {
 
     let captured = event("payment.captured", &first.json(), "pay_1");
     let body = format!("\r\n {captured:#}\t\u{a0}\n").replace('\u{a0}', " ");
-    let signed = signature::sign(&Secret(SECRET.to_owned()), body.as_bytes());
+    let signed = signature::sign(&Secret::from(SECRET), body.as_bytes());
     let headers = [
         JSON,
         ("x-razorpay-signature", &*signed),

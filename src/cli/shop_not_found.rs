@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf, absolute},
 };
 
+use secrecy::ExposeSecret;
+
 use crate::{
     core::error::{Error, Result},
     infra::{
@@ -24,7 +26,7 @@ pub(super) async fn check_exists(config: &Config) -> Result<()> {
     }
     let home = Home::at(&config.data_dir);
     let detail = match &config.database_url {
-        Some(url) => database_detail(&url.0, &home),
+        Some(url) => database_detail(url.expose_secret(), &home),
         None => data_dir_detail(&home),
     };
     Err(Error::unavailable(format!("shop not found: {detail}")))

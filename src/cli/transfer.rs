@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
 use super::{
@@ -94,7 +95,7 @@ impl Endpoints {
             &config.database_url,
         ) {
             (Some(url), _) => Location::parse(url)?,
-            (None, Some(url)) => Location::parse(&url.0)?,
+            (None, Some(url)) => Location::parse(url.expose_secret())?,
             (None, None) => Location::Sqlite(configured.database()),
         };
         Ok(Endpoints {

@@ -240,7 +240,7 @@ impl Home {
     /// Returns a generated secret, which is created at the first start.
     pub fn secret(&self, name: &str) -> Result<Vec<Secret>> {
         let text = read_or_create(&self.keys(), name, generate_secret)?;
-        Ok(vec![Secret(text)])
+        Ok(vec![Secret::from(text)])
     }
 
     /// Returns a generated secret if it exists.

@@ -35,7 +35,7 @@ pub(super) fn remote(config: &Config, clock: &Clock) -> Result<Option<Arc<dyn Im
         let aws = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             let is_aws = name.starts_with("AWS_");
-            is_aws.then_some((name, Secret(value.into_string().ok()?)))
+            is_aws.then_some((name, Secret::from(value.into_string().ok()?)))
         });
         return Ok(Some(Arc::new(Objects::s3(url, &aws.collect())?)));
     }

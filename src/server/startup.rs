@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use moka::{policy::EvictionPolicy, sync::Cache};
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -137,7 +138,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         (webhook_secret, &webhook_secrets, config::MIN_WEBHOOK_SECRET),
     ] {
         for secret in secrets {
-            config::check_length(name, &secret.0, min).map_err(Error::config)?;
+            config::check_length(name, secret.expose_secret(), min).map_err(Error::config)?;
         }
     }
     let stopping = tokio_util::sync::CancellationToken::new();
@@ -218,7 +219,7 @@ fn location(config: &Config) -> Result<Location> {
     let Some(url) = &config.database_url else {
         return Ok(Location::Sqlite(Home::at(&config.data_dir).database()));
     };
-    match Location::parse(&url.0)? {
+    match Location::parse(url.expose_secret())? {
         Location::Sqlite(_) => Err(Error::config(
             "`database_url` must be the URL of a Postgres server, e.g. `postgres://…`; without it, the \
              database is an SQLite file in `--data-dir`",
@@ -247,7 +248,7 @@ async fn shared_secret(db: &Db, name: &'static str) -> Result<Vec<Secret>> {
             db::setting(tx, name, &generated)
         })
         .await?;
-    Ok(vec![Secret(stored)])
+    Ok(vec![Secret::from(stored)])
 }
 
 /// Records the currency at the first start.

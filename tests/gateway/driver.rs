@@ -246,7 +246,7 @@ async fn name_key_and_minimum_are_razorpays() {
     let driver = driver(&host);
     assert_eq!((driver.name(), driver.key_id()), ("razorpay", id));
     assert_eq!(driver.min_amount(), money(100));
-    let secret = Secret(secret.to_owned());
+    let secret = Secret::from(secret);
     let euros = Driver::open(id, &secret, host.url(), Currency::EUR, Timeouts::default());
     assert_eq!(euros.unwrap().min_amount(), money(1));
     let (now, rng) = (Clock::system().now(), Rng::seeded(1));

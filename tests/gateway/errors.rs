@@ -171,7 +171,7 @@ async fn errors_contain_no_secret() {
         );
         assert!(!all.contains(secret) && !all.contains(&encoded), "{all}");
     }
-    let line_break = Secret("two\nlines".to_owned());
+    let line_break = Secret::from("two\nlines");
     let url = host.url();
     let timeouts = Timeouts::default();
     let error = Driver::open(id, &line_break, url, Currency::INR, timeouts).unwrap_err();

@@ -32,7 +32,7 @@ fn driver_at(url: &str, key_secret: &str, key_id: &str) -> Driver {
         connecting: Duration::from_millis(500),
         whole: Duration::from_millis(500),
     };
-    let secret = Secret(key_secret.to_owned());
+    let secret = Secret::from(key_secret);
     Driver::open(key_id, &secret, url, Currency::INR, timeouts).unwrap()
 }
 

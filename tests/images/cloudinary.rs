@@ -31,7 +31,7 @@ fn driver(url: &str) -> Arc<dyn ImageStore> {
         connecting: Duration::from_millis(500),
         whole: Duration::from_millis(500),
     };
-    Arc::new(Driver::open(&Secret(url.to_owned()), Clock::system(), timeouts).unwrap())
+    Arc::new(Driver::open(&Secret::from(url), Clock::system(), timeouts).unwrap())
 }
 
 /// Fails the test if there is a local image or a queued deletion.
@@ -80,7 +80,7 @@ fn an_invalid_url_is_refused() {
         "cloudinary://key:secret@cloud?upload_prefix=ftp://x",
         "cloudinary://key:secret@cloud?x=1",
     ] {
-        let secret = Secret(url.to_owned());
+        let secret = Secret::from(url);
         let error = Driver::open(&secret, Clock::system(), Timeouts::default())
             .err()
             .unwrap();
@@ -90,7 +90,7 @@ fn an_invalid_url_is_refused() {
             "{url}"
         );
     }
-    let right = Secret("cloudinary://key:secret@cloud".to_owned());
+    let right = Secret::from("cloudinary://key:secret@cloud");
     let driver = Driver::open(&right, Clock::system(), Timeouts::default()).unwrap();
     assert_eq!(
         driver.place(),

@@ -16,7 +16,7 @@ use crate::support::{
 fn bucket(moto: &Moto, url: &str) -> Arc<Objects> {
     let aws = moto
         .variables()
-        .map(|(name, value)| (name.to_owned(), Secret(value.to_owned())));
+        .map(|(name, value)| (name.to_owned(), Secret::from(value)));
     Arc::new(Objects::s3(url, &aws.into()).unwrap())
 }
 

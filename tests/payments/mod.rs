@@ -80,11 +80,11 @@ async fn deliver(shop: &TestShop, event: &Value, id: &str) {
 
 #[test]
 fn signatures_match_the_providers() {
-    let secret = Secret("whsec_test".to_owned());
+    let secret = Secret::from("whsec_test");
     let body = br#"{"event":"payment.captured"}"#;
     let vector = "4f463a57dd128675850163391f0311888616d57bccca75c774c9cdb28134f851";
     assert_eq!(signature::sign(&secret, body), vector);
-    let both = [Secret("another".to_owned()), secret];
+    let both = [Secret::from("another"), secret];
     assert!(signature::is_valid(&both, body, vector.as_bytes()));
     assert!(signature::is_valid(
         &both,
@@ -127,7 +127,7 @@ async fn every_configured_secret_is_accepted_and_no_other() {
         ("whsec_of_yesterday", 200),
         ("whsec_of_today_new,whsec_of_yesterday", 401),
     ] {
-        let signed = signature::sign(&Secret(secret.to_owned()), body);
+        let signed = signature::sign(&Secret::from(secret), body);
         let headers = [("x-razorpay-signature", signed.as_str())];
         let anonymous = shop.anonymous();
         let answer = anonymous
@@ -161,8 +161,8 @@ storage_test! {
         let order = place(&shop, &ada).await;
         let body = event("payment.captured", &order, "pay_1").to_string();
         let right = shop.signature(body.as_bytes());
-        let other = signature::sign(&Secret("another secret".to_owned()), body.as_bytes());
-        let none = signature::sign(&Secret(String::new()), body.as_bytes());
+        let other = signature::sign(&Secret::from("another secret"), body.as_bytes());
+        let none = signature::sign(&Secret::from(""), body.as_bytes());
         let mut flipped = right.clone().into_bytes();
         flipped[10] = if flipped[10] == b'0' { b'1' } else { b'0' };
         let flipped = String::from_utf8(flipped).unwrap();

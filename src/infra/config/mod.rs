@@ -6,9 +6,11 @@
 mod parse;
 
 use std::{
-    collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration,
+    collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration,
 };
 
+/// A secret. `Debug` does not show it, and dropping it clears its memory.
+pub use secrecy::SecretString as Secret;
 use serde::Serialize;
 
 use self::parse::{base_url, choice, list, listen, network, origin, parse, secrets, size};
@@ -151,16 +153,6 @@ pub struct Config {
     /// The log filter, e.g. `info` or `warn,shop=debug`.
     pub log: String,
     pub log_as_json: bool,
-}
-
-/// A secret. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
 }
 
 /// The values from one source, by name.
@@ -312,7 +304,7 @@ impl Config {
         Ok(Config {
             listen: listen(text("listen"))?,
             data_dir: directory("data_dir", text("data_dir"))?,
-            database_url: find("database_url").map(|url| Secret(url.to_owned())),
+            database_url: find("database_url").map(|url| Secret::from(url)),
             public_url: find("public_url")
                 .map(|url| base_url("public_url", "https://shop.example", url))
                 .transpose()?,
@@ -321,12 +313,12 @@ impl Config {
             refresh_token_ttl: duration("refresh_token_ttl", text("refresh_token_ttl"))?,
             currency: Currency::from_code(text("currency"))
                 .ok_or("`currency` must be an ISO 4217 code, e.g. `INR`")?,
-            smtp_url: find("smtp_url").map(|url| Secret(url.to_owned())),
+            smtp_url: find("smtp_url").map(|url| Secret::from(url)),
             mail_from: find("mail_from").map(str::to_owned),
-            cloudinary_url: find("cloudinary_url").map(|url| Secret(url.to_owned())),
+            cloudinary_url: find("cloudinary_url").map(|url| Secret::from(url)),
             images_url: find("images_url").map(str::to_owned),
             razorpay_key_id: set("razorpay_key_id").map(str::to_owned),
-            razorpay_key_secret: set("razorpay_key_secret").map(|key| Secret(key.to_owned())),
+            razorpay_key_secret: set("razorpay_key_secret").map(|key| Secret::from(key)),
             razorpay_api_url: base_url(
                 "razorpay_api_url",
                 "https://api.razorpay.com",

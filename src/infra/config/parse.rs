@@ -71,7 +71,7 @@ pub(super) fn secrets(name: &str, text: &str, min: usize) -> Result<Vec<Secret>,
     list(text)
         .map(|secret| {
             check_length(name, secret, min)?;
-            Ok(Secret(secret.to_owned()))
+            Ok(Secret::from(secret))
         })
         .collect()
 }

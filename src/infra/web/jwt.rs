@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use moka::sync::Cache;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -76,10 +77,10 @@ impl AccessTokens {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Ok(AccessTokens(Arc::new(Inner {
-            encoding_key: EncodingKey::from_secret(first.0.as_bytes()),
+            encoding_key: EncodingKey::from_secret(first.expose_secret().as_bytes()),
             decoding_keys: secrets
                 .iter()
-                .map(|s| DecodingKey::from_secret(s.0.as_bytes()))
+                .map(|s| DecodingKey::from_secret(s.expose_secret().as_bytes()))
                 .collect(),
             validation,
             ttl,

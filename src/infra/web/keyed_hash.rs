@@ -2,6 +2,7 @@
 //! them all.
 
 use hmac::{Hmac, KeyInit, Mac};
+use secrecy::ExposeSecret;
 use sha2::Sha256;
 
 use crate::infra::config::Secret;
@@ -19,7 +20,7 @@ impl KeyedHash {
         let keys = secrets.iter();
         KeyedHash {
             keys: keys
-                .map(|secret| hmac(secret.0.as_bytes(), purpose.as_bytes()))
+                .map(|secret| hmac(secret.expose_secret().as_bytes(), purpose.as_bytes()))
                 .collect(),
         }
     }

@@ -9,6 +9,7 @@ use reqwest::{
     Client,
     multipart::{Form, Part},
 };
+use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
 use sha1::{Digest, Sha1};
 
@@ -68,7 +69,10 @@ impl Cloudinary {
     pub fn open(url: &Secret, clock: Clock, timeouts: Timeouts) -> Result<Cloudinary> {
         let invalid =
             || Error::config("`CLOUDINARY_URL` must look like `cloudinary://key:secret@cloud`");
-        let rest = url.0.strip_prefix("cloudinary://").ok_or_else(invalid)?;
+        let rest = url
+            .expose_secret()
+            .strip_prefix("cloudinary://")
+            .ok_or_else(invalid)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (credentials, cloud) = rest.rsplit_once('@').ok_or_else(invalid)?;
         let (key, secret) = credentials.split_once(':').ok_or_else(invalid)?;
@@ -92,7 +96,7 @@ impl Cloudinary {
         Ok(Cloudinary {
             cloud: cloud.to_owned(),
             key: key.to_owned(),
-            secret: Secret(secret.to_owned()),
+            secret: Secret::from(secret),
             api,
             client,
             clock,
@@ -110,7 +114,7 @@ impl Cloudinary {
         ]);
         let more = more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         fields.extend(more);
-        let signature = signature(&fields, &self.secret.0);
+        let signature = signature(&fields, self.secret.expose_secret());
         fields.insert("signature".to_owned(), signature);
         fields.insert("api_key".to_owned(), self.key.clone());
         fields

@@ -15,6 +15,7 @@ use object_store::{
     local::LocalFileSystem,
     path::{Path as Name, PathPart},
 };
+use secrecy::ExposeSecret;
 
 use super::{EXTENSIONS, Found, ImageStore, Place, WIDTHS, narrow};
 use crate::{
@@ -76,7 +77,7 @@ impl Objects {
         for (name, value) in aws {
             // Other `AWS_*` variables are ignored.
             if let Ok(key) = name.to_ascii_lowercase().parse() {
-                builder = builder.with_config(key, value.0.as_str());
+                builder = builder.with_config(key, value.expose_secret());
             }
         }
         let client = ClientOptions::new()

@@ -16,6 +16,7 @@ use lettre::{
     },
 };
 use percent_encoding::percent_decode_str;
+use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{MailMessage, Mailer, message};
@@ -50,7 +51,7 @@ impl SmtpMailer {
     ///
     /// Errors: `Config` if the URL is invalid.
     pub fn open(url: &Secret, from: Mailbox) -> Result<SmtpMailer> {
-        let transport = builder(&url.0)?
+        let transport = builder(url.expose_secret())?
             .timeout(Some(RESPONSE_TIMEOUT))
             .pool_config(PoolConfig::new().max_size(MAX_CONNECTIONS))
             .build();

@@ -8,6 +8,7 @@ mod webhook;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use reqwest::{Client, RequestBuilder};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -75,7 +76,7 @@ impl Razorpay {
     ) -> Result<Razorpay> {
         // HTTP Basic separates the user name by the first colon (RFC 7617).
         let is_key = |key: &str| key.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-        for (name, key) in [("id", key_id), ("secret", &key_secret.0)] {
+        for (name, key) in [("id", key_id), ("secret", key_secret.expose_secret())] {
             if key.is_empty() || !is_key(key) {
                 return Err(Error::config(format!(
                     "`razorpay_key_{name}` is not a Razorpay key; copy it again from the dashboard"
@@ -92,7 +93,7 @@ impl Razorpay {
     }
 
     async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, GatewayError> {
-        let request = request.basic_auth(&self.key_id, Some(&self.key_secret.0));
+        let request = request.basic_auth(&self.key_id, Some(self.key_secret.expose_secret()));
         let sent = request.send().await;
         let response = sent.map_err(|error| transient(&wire::why(error)))?;
         let status = response.status().as_u16();

@@ -2,6 +2,7 @@
 //! (<https://razorpay.com/docs/webhooks/validate-test/>).
 
 use hmac::{Hmac, KeyInit, Mac};
+use secrecy::ExposeSecret;
 use sha2::Sha256;
 
 use crate::infra::config::Secret;
@@ -32,7 +33,8 @@ fn mac(secret: &Secret, body: &[u8]) -> Hmac<Sha256> {
         clippy::expect_used,
         reason = "HMAC takes keys of every length (RFC 2104)"
     )]
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.0.as_bytes()).expect("any key length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("any key length");
     mac.update(body);
     mac
 }
