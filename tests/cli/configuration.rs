@@ -136,6 +136,22 @@ fn an_invalid_value_is_named() {
 }
 
 #[test]
+fn durations_are_whole_seconds() {
+    let here = tempfile::tempdir().unwrap();
+    let run = |text: &str| {
+        let mut command = shop(here.path(), &["config"]);
+        output(command.env("SHOP_PAYMENT_WINDOW", text))
+    };
+    for text in ["90s", "15m", "2h", "30d", "1h 30m", "3660d"] {
+        assert!(run(text).status.success(), "{text}");
+    }
+    for text in ["0s", "500ms", "1s 1ms", "3661d", "5", "m", "-5s", ""] {
+        let error = usage_failure_of(&run(text));
+        assert!(error.contains("must be a duration"), "{text}: {error}");
+    }
+}
+
+#[test]
 fn flags_take_precedence_over_the_environment_and_the_file() {
     let here = tempfile::tempdir().unwrap();
     let made = |name: &str| here.path().join(name).join("shop.db").exists();

@@ -146,16 +146,13 @@ pub(super) fn network(text: &str) -> Result<ipnet::IpNet, String> {
         })
 }
 
-/// Parses a duration, e.g. `90s`, `15m`, `2h` or `30d`: at least a second, at most ten years.
+/// Parses a duration of whole seconds, e.g. `90s`, `15m`, `2h`, `30d` or `1h 30m`: at least a second, at most ten
+/// years.
 pub fn duration(name: &str, text: &str) -> Result<Duration, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
-    units
-        .iter()
-        .find_map(|(unit, seconds)| {
-            let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-            Some(Duration::from_secs(number.checked_mul(*seconds)?))
-        })
-        .filter(|span| !span.is_zero() && *span <= Duration::from_hours(87840))
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|span| !span.is_zero() && span.subsec_nanos() == 0)
+        .filter(|span| *span <= Duration::from_hours(87_840))
         .ok_or_else(|| {
             format!("`{name}` must be a duration, e.g. `90s`, `15m`, `2h` or `30d`, not `{text}`")
         })
