@@ -67,8 +67,8 @@ fn measure_session_check(home: &Path) {
         .build()
         .expect("a runtime starts");
     runtime.block_on(async {
-        let data_dir = home.to_str().expect("the path is UTF-8").to_owned();
-        let layer = Layer::from([("data_dir".to_owned(), data_dir)]);
+        let data_dir = home.to_str().expect("the path is UTF-8");
+        let layer = Layer::from_flags([("data_dir", data_dir)]);
         let config = Config::from_layers(&[layer]).expect("settings");
         let parts = Parts::new(config, "http://localhost".to_owned());
         let app = server::open(&Home::open(home).expect("a home"), parts)

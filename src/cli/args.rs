@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::StyledStr};
-
-use super::{
-    admin::Admin, serve::Serve, suggestions::add_suggestion, transfer::Transfer, verify::Verify,
+use clap::{
+    Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, builder::StyledStr,
 };
-use crate::infra::config::Layer;
+
+use super::{admin::Admin, serve::Serve, suggestions::add_suggestion, verify::Verify};
+use crate::infra::config::{Flag, Layer, SETTINGS, Setting, TRANSFER_URLS};
 
 /// An e-commerce backend in one binary: accounts, catalog, carts, orders, payments and live inventory on
 /// `SQLite` or Postgres
@@ -20,25 +20,17 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-/// The options of every command.
+/// The heading of the options of every command.
+const GLOBAL_OPTIONS: &str = "Global options";
+
+/// The options of every command, apart from settings.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Global options")]
+#[command(next_help_heading = GLOBAL_OPTIONS)]
 pub(super) struct GlobalArgs {
-    /// Data directory of the shop [env: `SHOP_DATA_DIR`] [default: `shop-data`]
-    #[arg(long, global = true, value_name = "DIR")]
-    data_dir: Option<String>,
-    /// Postgres database to use instead of the `SQLite` file in the data directory, e.g.
-    /// `postgres://user@host/name?sslmode=verify-full`. Set a URL with a password by `SHOP_DATABASE_URL`, or
-    /// put it into a file and name that by `SHOP_DATABASE_URL_FILE` [env: `SHOP_DATABASE_URL`]
-    #[arg(long, global = true, value_name = "URL")]
-    database_url: Option<String>,
     /// Configuration file (TOML) [env: `SHOP_CONFIG`] [default: `shop.toml` in the data directory, if it
     /// exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Log format: `text` or `json` [env: `SHOP_LOG_FORMAT`] [default: `text`]
-    #[arg(long, global = true, value_name = "FORMAT")]
-    log_format: Option<String>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -52,7 +44,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Admin(Admin),
     /// Move the shop between `SQLite` and Postgres; stop the server first
-    Transfer(Transfer),
+    Transfer,
     /// Check the consistency of the shop's data and report each violation
     Verify(Verify),
     /// Show the effective settings with their sources, secrets redacted, and the rate limits
@@ -61,32 +53,63 @@ pub(super) enum Command {
     Openapi,
 }
 
-impl Cli {
-    /// Returns the settings that were given as flags, by key.
-    pub(super) fn flags(&self) -> Layer {
-        let mut flags = vec![
-            ("data_dir", self.global.data_dir.as_ref()),
-            ("database_url", self.global.database_url.as_ref()),
-            ("log_format", self.global.log_format.as_ref()),
-        ];
-        match &self.command {
-            Command::Serve(serve) => flags.push(("listen", serve.listen.as_ref())),
-            Command::Transfer(transfer) => flags.extend(transfer.flags()),
-            _ => {}
-        }
-        flags
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), value?.clone())))
-            .collect()
-    }
+/// Parses the arguments of the process. Returns the settings among them separately. Exits after printing help, the
+/// version or a usage error.
+pub(super) fn parse() -> (Cli, Layer) {
+    let mut command = without_backticks(add_settings(Cli::command()));
+    let parsed = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, settings_in(&matches))));
+    parsed.unwrap_or_else(|error| add_suggestion(error.format(&mut command), &command).exit())
 }
 
-/// Parses the arguments of the process. Exits after printing help, the version or a usage error.
-pub(super) fn parse() -> Cli {
-    let mut command = without_backticks(Cli::command());
-    let matches = command.try_get_matches_from_mut(std::env::args_os());
-    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
-    cli.unwrap_or_else(|error| add_suggestion(error.format(&mut command), &command).exit())
+/// Returns the settings that have a flag.
+pub(super) fn settings_with_flag() -> impl Iterator<Item = (&'static Setting, &'static Flag)> {
+    let all = SETTINGS.iter().chain(TRANSFER_URLS);
+    all.filter_map(|setting| Some((setting, setting.flag.as_ref()?)))
+}
+
+/// Adds the flags of settings to the commands that have them.
+fn add_settings(command: clap::Command) -> clap::Command {
+    settings_with_flag().fold(command, |command, (setting, flag)| {
+        let arg = Arg::new(setting.name)
+            .long(flag.name)
+            .value_name(flag.value_name)
+            .help(help(setting))
+            .display_order(0);
+        match flag.command {
+            None => command.arg(arg.global(true).help_heading(GLOBAL_OPTIONS)),
+            Some(name) => command.mut_subcommand(name, |command| command.arg(arg)),
+        }
+    })
+}
+
+/// Returns the help of a flag: that of its setting, and the alternatives to the flag.
+fn help(setting: &Setting) -> String {
+    let variable = setting.variable();
+    let summary = setting.paragraphs().swap_remove(0);
+    let summary = summary.trim_end_matches('.');
+    let file = setting.file_variable().map(|file| {
+        format!(". Set a URL with a password by `{variable}`, or put it into a file and name that by `{file}`")
+    });
+    let default = setting
+        .default_value()
+        .map(|default| format!(" [default: `{default}`]"));
+    let (file, default) = (file.unwrap_or_default(), default.unwrap_or_default());
+    format!("{summary}{file} [env: `{variable}`]{default}")
+}
+
+/// Returns the settings that were given as flags.
+fn settings_in(matches: &ArgMatches) -> Layer {
+    let given = |(setting, flag): (&Setting, &Flag)| {
+        let matches = match flag.command {
+            None => matches,
+            Some(name) => matches.subcommand_matches(name)?,
+        };
+        let text = matches.get_one::<String>(setting.name)?;
+        Some((setting.name, text.clone()))
+    };
+    Layer::from_flags(settings_with_flag().filter_map(given))
 }
 
 /// Removes the backticks from all help texts: they are Markdown for the documentation of the code.

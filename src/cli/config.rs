@@ -8,7 +8,7 @@ use super::{config_sources::ConfigSources, output::Output};
 use crate::{
     core::error::Result,
     domain::accounts::ATTEMPT_LIMITS,
-    infra::config::{self, Config, Setting},
+    infra::config::{self, Config, EffectiveSetting},
     server::ROUTE_CLASSES,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 struct EffectiveConfig {
     /// The configuration file, if one was read.
     file: Option<PathBuf>,
-    settings: Vec<Setting>,
+    settings: Vec<EffectiveSetting>,
     limits: Vec<Limit>,
 }
 
@@ -36,7 +36,7 @@ struct Limit {
 }
 
 pub(super) fn run(sources: &ConfigSources, config: &Config, output: Output) -> Result<()> {
-    let settings = config::explain(&sources.by_precedence());
+    let settings = config::explain(sources.layers());
     let limits = if config.rate_limit {
         limits()
     } else {

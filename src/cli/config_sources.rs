@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::args::settings_with_flag;
 use crate::{
     core::error::{Error, Result},
     infra::{
@@ -23,9 +24,8 @@ const FILE_NAME: &str = "shop.toml";
 
 /// The settings of each source.
 pub(super) struct ConfigSources {
-    flags: Layer,
-    environment: Layer,
-    file: Layer,
+    /// Flags, environment and file: highest precedence first.
+    layers: [Layer; 3],
     /// The configuration file, if one was read.
     path: Option<PathBuf>,
 }
@@ -33,78 +33,59 @@ pub(super) struct ConfigSources {
 impl ConfigSources {
     /// Reads the environment and the configuration file. `config_flag` is the value of `--config`.
     ///
-    /// Errors: `Config` for an unknown key, a syntax error, or a file that cannot be read.
+    /// Errors: `Config` for a password in a flag, or a configuration file that cannot be read. Other errors in the
+    /// sources follow from [`ConfigSources::merge`], with those in values.
     pub(super) fn load(flags: Layer, config_flag: Option<PathBuf>) -> Result<ConfigSources> {
         refuse_passwords(&flags)?;
         let variables: BTreeMap<String, String> = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let environment = config::from_environment(&variables, |path| fs::read_to_string(path))
-            .map_err(Error::config)?;
+        let environment = Layer::from_environment(&variables, |path| fs::read_to_string(path));
         let from_variable = variables.get(FILE_VARIABLE).filter(|path| !path.is_empty());
         let explicit = config_flag.or_else(|| from_variable.map(PathBuf::from));
-        let data_dir = [&flags, &environment]
-            .into_iter()
-            .find_map(|layer| layer.get("data_dir"));
-        let data_dir = data_dir.map_or(DATA_DIR, String::as_str);
-        let data_dir = config::directory("data_dir", data_dir).map_err(Error::config)?;
-        let default = data_dir.join(FILE_NAME);
-        let path = explicit.as_ref().unwrap_or(&default);
-        let invalid = |verb: &str, error: &dyn std::fmt::Display| {
-            Error::config(format!("{verb}`{}`: {error}", path.display()))
+        let data_dir = flags.get("data_dir").or(environment.get("data_dir"));
+        // An invalid data directory has no file; the merge reports it.
+        let data_dir = config::directory(data_dir.unwrap_or(DATA_DIR)).ok();
+        let path = explicit.clone().or(data_dir.map(|it| it.join(FILE_NAME)));
+        let mut sources = ConfigSources {
+            layers: [flags, environment, Layer::default()],
+            path: None,
         };
-        let file = match fs::read_to_string(path) {
-            Ok(text) => config::parse_file(&text).map_err(|error| invalid("", &error))?,
-            Err(error) if explicit.is_none() && is_absent(&error) => {
-                return Ok(ConfigSources {
-                    flags,
-                    environment,
-                    file: Layer::new(),
-                    path: None,
-                });
-            }
-            Err(error) => {
-                // If the data directory belongs to another user, that is the better error.
-                if explicit.is_none() {
-                    check_owner(&data_dir)?;
-                }
-                return Err(invalid("cannot read ", &error));
-            }
+        let Some(path) = path else {
+            return Ok(sources);
         };
-        if explicit.is_none() && file.contains_key("data_dir") {
-            let detail = "`data_dir` has no effect in the data directory itself; use `--data-dir`, \
-                          `SHOP_DATA_DIR`, or a file named by `--config`";
-            return Err(invalid("", &detail));
+        let Some(text) = read(&path, explicit.is_some())? else {
+            return Ok(sources);
+        };
+        let mut file = Layer::from_file(&path, &text);
+        if explicit.is_none() && file.get("data_dir").is_some() {
+            file.refuse(
+                &path,
+                "`data_dir` has no effect in the data directory itself; use `--data-dir`, `SHOP_DATA_DIR`, or a \
+                 file named by `--config`",
+            );
         }
-        Ok(ConfigSources {
-            flags,
-            environment,
-            file,
-            path: Some(path.clone()),
-        })
+        sources.layers[2] = file;
+        sources.path = Some(path);
+        Ok(sources)
     }
 
-    /// Returns the sources with their names, highest precedence first.
-    pub(super) fn by_precedence(&self) -> [(&'static str, &Layer); 3] {
-        [
-            ("flag", &self.flags),
-            ("environment", &self.environment),
-            ("file", &self.file),
-        ]
+    /// Returns the layers, highest precedence first.
+    pub(super) fn layers(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// Merges the sources and the defaults.
     ///
-    /// Errors: `Config` for an invalid value.
+    /// Errors: `Config` with everything that is wrong.
     pub(super) fn merge(&self) -> Result<Config> {
-        let layers = self.by_precedence().map(|(_, layer)| layer.clone());
-        Config::from_layers(&layers).map_err(Error::config)
+        Config::from_layers(&self.layers).map_err(Error::config)
     }
 
     /// Returns the value of a key that the configuration file cannot set.
     pub(super) fn flag_or_variable(&self, key: &str) -> Option<&str> {
-        let value = self.flags.get(key).or_else(|| self.environment.get(key));
-        value.map(String::as_str)
+        let [flags, environment, _] = &self.layers;
+        flags.get(key).or(environment.get(key))
     }
 
     /// Returns the configuration file, if one was read.
@@ -127,27 +108,42 @@ impl ConfigSources {
     }
 }
 
+/// Reads a configuration file. Returns `None` if it does not exist, and `is_explicit` does not say that it must.
+fn read(path: &Path, is_explicit: bool) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if !is_explicit && is_absent(&error) => Ok(None),
+        Err(error) => {
+            // If the data directory belongs to another user, that is the better error.
+            if let Some(data_dir) = path.parent().filter(|_| !is_explicit) {
+                check_owner(data_dir)?;
+            }
+            let path = path.display();
+            Err(Error::config(format!("cannot read `{path}`: {error}")))
+        }
+    }
+}
+
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Refuses passwords in flags: all users of a machine can read the arguments of its processes.
 fn refuse_passwords(flags: &Layer) -> Result<()> {
-    for (key, flag) in [
-        ("database_url", "--database-url"),
-        ("transfer_from", "--from"),
-        ("transfer_to", "--to"),
-    ] {
-        let Some(url) = flags.get(key) else {
+    for (setting, flag) in settings_with_flag() {
+        let Some(file) = setting.file_variable() else {
+            continue;
+        };
+        let Some(url) = flags.get(setting.name) else {
             continue;
         };
         if let Location::Postgres(server) = Location::parse(url)?
             && server.has_password()
         {
-            let variable = format!("SHOP_{}", key.to_uppercase());
+            let (flag, variable) = (flag.name, setting.variable());
             return Err(Error::config(format!(
-                "`{flag}` must not contain a password, since other users of this machine can read it; set \
-                 `{variable}`, or `{variable}_FILE` to a file with the URL"
+                "`--{flag}` must not contain a password, since other users of this machine can read it; set \
+                 `{variable}`, or `{file}` to a file with the URL"
             )));
         }
     }

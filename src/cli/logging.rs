@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     core::error::{Error, Result},
-    infra::config::Config,
+    infra::config::{Config, LogFormat},
 };
 
 /// Installs the global log subscriber.
@@ -21,7 +21,7 @@ pub(super) fn init(config: &Config) -> Result<()> {
         .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let installed = if config.log_as_json {
+    let installed = if config.log_format == LogFormat::Json {
         subscriber.json().try_init()
     } else {
         subscriber.try_init()

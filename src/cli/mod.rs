@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     core::error::{Error, Kind, Result},
-    infra::file_modes,
+    infra::{config::Layer, file_modes},
 };
 
 /// Maximum number of threads for blocking work. Each use has a tighter limit of its own.
@@ -47,7 +47,8 @@ const MAX_BLOCKING_THREADS: usize = 64;
 /// settings.
 pub fn main() -> ExitCode {
     file_modes::restrict_umask();
-    match run(args::parse()) {
+    let (cli, flags) = args::parse();
+    match run(cli, flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::print_error(&error);
@@ -63,12 +64,11 @@ fn exit_code(kind: Kind) -> u8 {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli, flags: Layer) -> Result<()> {
     let output = Output::new(cli.global.json);
     if let Command::Openapi = cli.command {
         return openapi::run(output);
     }
-    let flags = cli.flags();
     let sources = ConfigSources::load(flags, cli.global.config)?;
     let config = sources.merge()?;
     if let Command::Config = cli.command {
@@ -84,7 +84,7 @@ fn run(cli: Cli) -> Result<()> {
         match cli.command {
             Command::Serve(serve) => serve.run(config, &sources, output).await,
             Command::Admin(command) => command.run(config, output).await,
-            Command::Transfer(_) => transfer::run(config, &sources, output).await,
+            Command::Transfer => transfer::run(config, &sources, output).await,
             Command::Verify(verify) => verify.run(config, output).await,
             Command::Config | Command::Openapi => Ok(()),
         }

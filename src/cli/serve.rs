@@ -27,10 +27,6 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
-    /// Address and port to listen on; port 0 picks a free one [env: `SHOP_LISTEN`] [default:
-    /// `127.0.0.1:8080`]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(super) listen: Option<String>,
     /// Run a demo shop with sample data and a console at `/`, in a data directory of its own
     #[arg(long)]
     demo: bool,

@@ -21,30 +21,6 @@ use crate::{
     server::{self, Home},
 };
 
-#[derive(Debug, clap::Args)]
-pub(super) struct Transfer {
-    /// Target, an empty database: `postgres://user@host/name` or `sqlite:DIR/shop.db`. Set a URL with a
-    /// password by `SHOP_TRANSFER_TO`, or put it into a file and name that by `SHOP_TRANSFER_TO_FILE` [env:
-    /// `SHOP_TRANSFER_TO`]
-    #[arg(long, value_name = "URL")]
-    to: Option<String>,
-    /// Source, if not the configured shop: `postgres://user@host/name` or `sqlite:DIR/shop.db`. Set a URL
-    /// with a password by `SHOP_TRANSFER_FROM`, or put it into a file and name that by
-    /// `SHOP_TRANSFER_FROM_FILE` [env: `SHOP_TRANSFER_FROM`]
-    #[arg(long, value_name = "URL")]
-    from: Option<String>,
-}
-
-impl Transfer {
-    /// Returns the flags, by the key of their setting.
-    pub(super) fn flags(&self) -> [(&'static str, Option<&String>); 2] {
-        [
-            ("transfer_from", self.from.as_ref()),
-            ("transfer_to", self.to.as_ref()),
-        ]
-    }
-}
-
 pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output) -> Result<()> {
     let endpoints = Endpoints::resolve(&config, sources)?;
     server::check_owner(endpoints.source.root())?;

@@ -27,7 +27,7 @@ pub(super) fn from_config(config: &Config) -> Result<Option<Arc<dyn Gateway>>> {
         (None, Some(_)) => return incomplete("razorpay_key_secret", "razorpay_key_id"),
     };
     // Razorpay does not know a generated secret: its webhooks would be rejected, and no order would be paid.
-    if config.webhook_secrets.is_empty() {
+    if config.razorpay_webhook_secret.is_empty() {
         return Err(Error::config(
             "`razorpay_key_id` is set but `razorpay_webhook_secret` is not; set it to the secret of \
              the webhook in Razorpay's dashboard",

@@ -1,6 +1,6 @@
 //! Builds the shared state from the configuration: chooses the drivers, opens the database, loads the secrets.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 use secrecy::ExposeSecret;
@@ -130,21 +130,22 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         configured => Ok(configured.to_vec()),
     };
     let [jwt_secret, webhook_secret] = SECRETS;
-    let jwt_secrets = secrets(jwt_secret, &config.jwt_secrets).await?;
-    let webhook_secrets = secrets(webhook_secret, &config.webhook_secrets).await?;
+    let jwt_secrets = secrets(jwt_secret, &config.jwt_secret).await?;
+    let webhook_secrets = secrets(webhook_secret, &config.razorpay_webhook_secret).await?;
     // An operator may have replaced a generated secret.
     for (name, secrets, min) in [
         (jwt_secret, &jwt_secrets, config::MIN_JWT_SECRET),
         (webhook_secret, &webhook_secrets, config::MIN_WEBHOOK_SECRET),
     ] {
         for secret in secrets {
-            config::check_length(name, secret.expose_secret(), min).map_err(Error::config)?;
+            config::check_length(secret.expose_secret(), min)
+                .map_err(|error| Error::config(format!("`{name}` {error}")))?;
         }
     }
     let stopping = tokio_util::sync::CancellationToken::new();
     let max_connections = config
         .max_connections
-        .unwrap_or_else(file_limit::max_connections);
+        .map_or_else(file_limit::max_connections, NonZeroUsize::get);
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Ok(Arc::new(App {
         bus: Bus::start(db.clone(), stopping.clone()).await?,

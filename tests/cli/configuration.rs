@@ -136,6 +136,42 @@ fn an_invalid_value_is_named() {
 }
 
 #[test]
+fn several_errors_are_reported_together_with_their_sources() {
+    let here = tempfile::tempdir().unwrap();
+    config_file(
+        here.path(),
+        "currency = \"GOLD\"\ncolour = \"red\"\npayment_window = \"soon\"\nkeep_alive = 1.5\n",
+    );
+    let arguments = ["serve", "--listen", "here", "--config", "shop.toml"];
+    let mut command = shop(here.path(), &arguments);
+    command
+        .env("SHOP_RATE_LIMIT", "maybe")
+        .env("SHOP_COLOUR", "red")
+        .env("SHOP_JWT_SECRET", "do-not-tell")
+        .env("SHOP_PUBLIC_URL", "https://do-not-tell@shop.example");
+    let error = usage_failure_of(&output(&mut command));
+    for part in [
+        "9 settings are wrong: (1) ",
+        "`--listen`: `listen` must be an IP address and a port",
+        "`SHOP_RATE_LIMIT`: `rate_limit` must be `on` or `off`, not `maybe`",
+        "`SHOP_JWT_SECRET`: `jwt_secret` must be at least 32 bytes long",
+        "`SHOP_PUBLIC_URL`: `public_url` must be a URL without credentials",
+        "unknown environment variable `SHOP_COLOUR`",
+        "`shop.toml`: `currency` must be an ISO 4217 code",
+        "`shop.toml`: `payment_window` must be a duration",
+        "`shop.toml`: `keep_alive` must be a string",
+        "`shop.toml`: unknown key `colour`",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains("do-not-tell"), "{error}");
+    assert!(
+        !here.path().join("shop-data").exists(),
+        "nothing was created"
+    );
+}
+
+#[test]
 fn durations_are_whole_seconds() {
     let here = tempfile::tempdir().unwrap();
     let run = |text: &str| {

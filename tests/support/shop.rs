@@ -1,6 +1,7 @@
 //! A shop in process.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     path::Path,
     sync::{
@@ -211,22 +212,18 @@ impl TestShop {
             storage,
             images,
         } = setup;
-        let mut layer: Layer = settings
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        let data_dir = directory.path().to_str().unwrap();
-        layer.insert("data_dir".to_owned(), data_dir.to_owned());
+        let mut settings: BTreeMap<&str, &str> = settings.iter().copied().collect();
+        settings.insert("data_dir", directory.path().to_str().unwrap());
         if let Some(database) = &database {
-            layer.insert("database_url".to_owned(), database.url().to_owned());
+            settings.insert("database_url", database.url());
         }
         // A test that configures proxies itself sends their headers, too.
-        let proxy = front::kind().filter(|_| !layer.contains_key("trusted_proxies"));
+        let proxy = front::kind().filter(|_| !settings.contains_key("trusted_proxies"));
         if proxy.is_some() {
-            layer.insert("trusted_proxies".to_owned(), "127.0.0.1".to_owned());
+            settings.insert("trusted_proxies", "127.0.0.1");
         }
         let (mailer, sms) = (Arc::<FakeMailer>::default(), Arc::<FakeSms>::default());
-        let config = Config::from_layers(&[layer]).unwrap();
+        let config = Config::from_layers(&[Layer::from_flags(settings)]).unwrap();
         let parts = Parts {
             clock: Clock::fixed(BEGINNING),
             rng: Rng::seeded(SEED + opened.fetch_add(1, Ordering::SeqCst)),

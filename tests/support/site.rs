@@ -84,13 +84,11 @@ impl Site {
 
     /// Opens the shop in this process, as a command does while a server runs.
     pub(crate) async fn open_in_process(&self) -> Arc<App> {
-        let mut layer = Layer::new();
-        let directory = self.path().to_str().unwrap();
-        layer.insert("data_dir".to_owned(), directory.to_owned());
+        let mut settings = vec![("data_dir", self.path().to_str().unwrap())];
         if let Some(database) = &self.database {
-            layer.insert("database_url".to_owned(), database.url().to_owned());
+            settings.push(("database_url", database.url()));
         }
-        let config = Config::from_layers(&[layer]).unwrap();
+        let config = Config::from_layers(&[Layer::from_flags(settings)]).unwrap();
         let parts = Parts {
             storage: options(),
             ..Parts::new(config, "http://shop.test".to_owned())

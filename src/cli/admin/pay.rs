@@ -56,7 +56,7 @@ const RETRY_BACKOFF: [Duration; 5] = [
 fn parse_delay(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => config::duration("--delay", text),
+        Err(_) => config::duration(text).map_err(|error| format!("`--delay` {error}")),
     }
 }
 

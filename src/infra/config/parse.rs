@@ -1,32 +1,68 @@
-//! Parses the value of one setting. Errors name the setting and what it must be.
+//! Parses the value of one setting. An error says what the setting must be; the reader puts the name in front.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use ipnet::IpNet;
 
 use super::Secret;
 
-pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
+/// Parses a setting that has a default.
+pub(super) fn required<T>(
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> impl Fn(Option<&str>) -> Result<T, String> {
+    move |text| parse(text.unwrap_or_default())
 }
 
-pub(super) fn parse<T: std::str::FromStr>(
-    name: &str,
-    text: &str,
-    expected: &str,
-) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("`{name}` must be {expected}, not `{text}`"))
+/// Parses a setting that has no default.
+pub(super) fn optional<T>(
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> impl Fn(Option<&str>) -> Result<Option<T>, String> {
+    move |text| text.map(&parse).transpose()
+}
+
+/// Parses a setting that has no default, and that an empty text leaves unset.
+pub(super) fn unless_empty<T>(
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> impl Fn(Option<&str>) -> Result<Option<T>, String> {
+    let parse = optional(parse);
+    move |text| parse(text.filter(|text| !text.is_empty()))
+}
+
+/// Parses a list, whose items are separated by commas.
+pub(super) fn list_of<T>(
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> impl Fn(&str) -> Result<Vec<T>, String> {
+    move |text| {
+        let items = text.split(',').map(str::trim);
+        items.filter(|item| !item.is_empty()).map(&parse).collect()
+    }
+}
+
+pub(super) fn from_str<T: FromStr>(expected: &str) -> impl Fn(&str) -> Result<T, String> {
+    move |text| {
+        text.parse()
+            .map_err(|_| format!("must be {expected}, not `{text}`"))
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every text is valid")]
+pub(super) fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every text is valid")]
+pub(super) fn secret(text: &str) -> Result<Secret, String> {
+    Ok(text.into())
 }
 
 /// Parses a directory. Errors: it is empty, or begins with `~`, which only a shell expands.
-pub fn directory(name: &str, text: &str) -> Result<PathBuf, String> {
+pub fn directory(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() {
-        return Err(format!("`{name}` is empty; it must be a directory"));
+        return Err("is empty; it must be a directory".to_owned());
     }
     if text == "~" || text.starts_with("~/") {
         return Err(format!(
-            "`{name}` is `{text}`, and only a shell expands `~`; write the full path"
+            "is `{text}`, and only a shell expands `~`; write the full path"
         ));
     }
     Ok(PathBuf::from(text))
@@ -55,64 +91,77 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
             .iter()
             .find(|suggestion| suggestion.parse::<SocketAddr>().is_ok());
         let example = valid.map_or("127.0.0.1:8080", String::as_str);
-        format!("`listen` must be an IP address and a port, e.g. `{example}`, not `{text}`")
+        format!("must be an IP address and a port, e.g. `{example}`, not `{text}`")
     })
 }
 
-pub(super) fn choice(name: &str, text: &str, yes: &str, no: &str) -> Result<bool, String> {
+pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
     match text {
-        text if text == yes => Ok(true),
-        text if text == no => Ok(false),
-        _ => Err(format!("`{name}` must be `{yes}` or `{no}`, not `{text}`")),
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("must be `on` or `off`, not `{text}`")),
     }
 }
 
-pub(super) fn secrets(name: &str, text: &str, min: usize) -> Result<Vec<Secret>, String> {
-    list(text)
-        .map(|secret| {
-            check_length(name, secret, min)?;
-            Ok(Secret::from(secret))
-        })
-        .collect()
+/// The format of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("must be `json` or `text`, not `{text}`")),
+    }
+}
+
+/// Parses a list of secrets.
+pub(super) fn secrets(text: &str, min: usize) -> Result<Vec<Secret>, String> {
+    list_of(|text| {
+        check_length(text, min)?;
+        secret(text)
+    })(text)
 }
 
 /// Errors: the secret is shorter than `min` bytes.
-pub fn check_length(name: &str, secret: &str, min: usize) -> Result<(), String> {
+pub fn check_length(secret: &str, min: usize) -> Result<(), String> {
     if secret.len() >= min {
         return Ok(());
     }
     Err(format!(
-        "each secret in `{name}` must be at least {min} bytes long; generate one with \
+        "must be at least {min} bytes long, each secret of a list; generate one with \
          `openssl rand -hex 32`, and see `docs/upgrading.md` to replace one that is in use"
     ))
 }
 
 /// Parses a base URL: `http` or `https`, without credentials, query or fragment. Returns it without a slash at
 /// the end.
-pub(super) fn base_url(name: &str, example: &str, text: &str) -> Result<String, String> {
+pub(super) fn base_url(text: &str, example: &str) -> Result<String, String> {
+    if text.contains('@') {
+        return Err(format!(
+            "must be a URL without credentials, e.g. `{example}`"
+        ));
+    }
     let is_url = text.parse::<http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some()
             && uri.query().is_none()
-            && !text.contains(['@', '#'])
+            && !text.contains('#')
     });
     if is_url {
         Ok(text.trim_end_matches('/').to_owned())
     } else {
-        Err(format!(
-            "`{name}` must be a URL, e.g. `{example}`, not `{text}`"
-        ))
+        Err(format!("must be a URL, e.g. `{example}`, not `{text}`"))
     }
 }
 
 pub(super) fn origin(text: &str) -> Result<String, String> {
     origin_of(text)
         .filter(|_| text.matches('/').count() == 2)
-        .ok_or_else(|| {
-            format!(
-                "`cors_origins` must contain origins, e.g. `https://shop.example`, not `{text}`"
-            )
-        })
+        .ok_or_else(|| format!("must contain origins, e.g. `https://shop.example`, not `{text}`"))
 }
 
 /// Returns the origin of a URL as browsers write it (RFC 6454): scheme, host and port, in lower case and without
@@ -138,28 +187,26 @@ pub fn path_of(url: &str) -> String {
         .unwrap_or_default()
 }
 
-pub(super) fn network(text: &str) -> Result<ipnet::IpNet, String> {
-    text.parse::<ipnet::IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
-        .map_err(|_| {
-            format!("`trusted_proxies` must contain networks, e.g. `10.0.0.0/8`, not `{text}`")
-        })
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("must contain networks, e.g. `10.0.0.0/8`, not `{text}`"))
 }
 
 /// Parses a duration of whole seconds, e.g. `90s`, `15m`, `2h`, `30d` or `1h 30m`: at least a second, at most ten
 /// years.
-pub fn duration(name: &str, text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|span| !span.is_zero() && span.subsec_nanos() == 0)
         .filter(|span| *span <= Duration::from_hours(87_840))
         .ok_or_else(|| {
-            format!("`{name}` must be a duration, e.g. `90s`, `15m`, `2h` or `30d`, not `{text}`")
+            format!("must be a duration, e.g. `90s`, `15m`, `2h` or `30d`, not `{text}`")
         })
 }
 
 /// Parses a size of at least 1 MiB, e.g. `64MiB`. Returns bytes.
-pub(super) fn size(name: &str, text: &str) -> Result<usize, String> {
+pub(super) fn size(text: &str) -> Result<usize, String> {
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
     units
         .iter()
@@ -168,5 +215,5 @@ pub(super) fn size(name: &str, text: &str) -> Result<usize, String> {
             number.checked_mul(1 << shift)
         })
         .filter(|size| *size >= 1 << 20)
-        .ok_or_else(|| format!("`{name}` must be at least `1MiB`, e.g. `64MiB`, not `{text}`"))
+        .ok_or_else(|| format!("must be at least `1MiB`, e.g. `64MiB`, not `{text}`"))
 }
