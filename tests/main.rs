@@ -29,6 +29,7 @@ mod packaging;
 mod payments;
 mod postgres;
 mod proxies;
+mod settings;
 mod simulation;
 mod storage;
 mod support;
