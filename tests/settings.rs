@@ -1,9 +1,9 @@
 //! Checks that the tables in `docs/configuration.md` and the example file are what the declaration of the settings
 //! says. `UPDATE_DOCS=1 cargo test settings` writes both anew.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
-use shop::infra::config::{DefaultValue, SETTINGS, Setting};
+use shop::infra::config::{DefaultValue, SETTINGS, Setting, TRANSFER_URLS};
 
 const DOCUMENT: &str = "docs/configuration.md";
 const EXAMPLE: &str = "packaging/shop.example.toml";
@@ -119,6 +119,37 @@ fn every_flag_is_documented() {
     for flag in SETTINGS.iter().filter_map(|setting| setting.flag.as_ref()) {
         let name = format!("`--{}`", flag.name);
         assert!(document.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn the_help_of_a_flag_shows_its_variable_and_default() {
+    for setting in SETTINGS.iter().chain(TRANSFER_URLS) {
+        let Some(flag) = &setting.flag else {
+            continue;
+        };
+        let command = flag.command.unwrap_or("verify");
+        let output = Command::new(env!("CARGO_BIN_EXE_shop"))
+            .args([command, "--help"])
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let help: Vec<_> = help.split_whitespace().collect();
+        let help = help.join(" ");
+        let summary = setting.paragraphs()[0].replace('`', "");
+        let summary = summary.trim_end_matches('.');
+        let flag = format!("--{} <{}> {summary}", flag.name, flag.value_name);
+        let (_, help) = help
+            .split_once(&flag)
+            .unwrap_or_else(|| panic!("{flag}: {help}"));
+        let default = setting.default_value();
+        let default = default.map_or_else(String::new, |text| format!(" [default: {text}]"));
+        let expected = format!("[env: {}]{default} ", setting.variable());
+        let (_, shown) = help.split_once("[env: ").unwrap();
+        assert!(
+            format!("[env: {shown}").starts_with(&expected),
+            "{expected}: {help}"
+        );
     }
 }
 
