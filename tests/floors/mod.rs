@@ -13,9 +13,9 @@ use tokens::has;
 /// first.
 const LAYERS: &[(&str, u8, &str)] = &[
     ("core", 0, "core"),
-    ("infra/config infra/file_modes infra/jobs", 1, ""),
+    ("infra/config infra/file_modes", 1, ""),
     ("infra/db", 1, "infra/config infra/file_modes"),
-    ("infra/bus", 1, "infra/db"),
+    ("infra/bus infra/jobs", 1, "infra/db"),
     ("infra/ports", 1, "infra/config infra/db infra/file_modes"),
     (
         "infra/web",
@@ -49,6 +49,7 @@ const LAYERS: &[(&str, u8, &str)] = &[
 /// The owner of each table. Only the owner may have SQL on it.
 const TABLES: &[(&str, &str)] = &[
     ("infra/db", "events fresh_events settings timers"),
+    ("infra/jobs", "jobs"),
     ("infra/ports", "mock_payments"),
     ("infra/web", "idempotency_keys"),
     (
@@ -86,8 +87,8 @@ const PLACES: &[(&str, &str, &str)] = &[
     ),
     (
         "db.read( db.write( db.long_read(",
-        "src/app.rs src/infra/db src/infra/bus src/infra/ports/gateway/razorpay/mock src/infra/web src/server src/worker \
-         src/cli http worker",
+        "src/app.rs src/infra/db src/infra/bus src/infra/jobs src/infra/ports/gateway/razorpay/mock src/infra/web \
+         src/server src/worker src/cli http worker",
         "take a `tx`, and let `http` or `worker` open the transaction",
     ),
     (
@@ -109,8 +110,8 @@ const APP_EXCEPTIONS: &str = "src/domain/notifications/outbox.rs src/domain/noti
      src/domain/settlement/payment_session.rs src/domain/settlement/receive.rs src/domain/settlement/refund.rs \
      src/domain/settlement/retry.rs";
 
-const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/web/idempotency.rs src/infra/ports/gateway/razorpay/mock/store.rs \
-     src/domain/catalog/search/ store";
+const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/jobs/store.rs src/infra/web/idempotency.rs \
+     src/infra/ports/gateway/razorpay/mock/store.rs src/domain/catalog/search/ store";
 
 /// The maximum number of statements that differ between the engines. Each can make their behaviour differ.
 const MAX_EITHER: usize = 3;

@@ -94,6 +94,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../../migrations/V20__folding.sql"),
     ),
     (
+        "V21__jobs",
+        include_str!("../../../migrations/V21__jobs.sql"),
+    ),
+    (
         "V22__payment_event_outcomes",
         include_str!("../../../migrations/V22__payment_event_outcomes.sql"),
     ),

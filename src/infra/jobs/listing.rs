@@ -3,29 +3,11 @@
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::job::JobState;
 use crate::core::clock::Timestamp;
 
 /// The maximum number of listed jobs per kind and state.
 pub const MAX_LISTED: i64 = 200;
-
-/// The state of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JobState {
-    /// Queued, or waiting for the next attempt.
-    Waiting,
-    /// Failed permanently: an operator must retry or delete it.
-    Dead,
-}
-
-impl JobState {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            JobState::Waiting => "waiting",
-            JobState::Dead => "dead",
-        }
-    }
-}
 
 /// A background job.
 #[derive(Debug, Clone, Serialize)]

@@ -1,0 +1,15 @@
+-- One queue of background jobs instead of one per domain. A job is identified by its kind and its subject, the
+-- row that it is about. `payload` is what else decides who can run it, e.g. the payment provider.
+-- `retrying_since` is when the job was queued, or when an operator last retried it.
+CREATE TABLE jobs (
+    subject_id {id} NOT NULL,
+    kind TEXT NOT NULL,
+    payload TEXT,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'dead')),
+    due_at {int} NOT NULL,
+    attempts {int} NOT NULL,
+    last_error TEXT,
+    retrying_since {int} NOT NULL,
+    PRIMARY KEY (subject_id, kind)
+) {clustered};
+CREATE INDEX jobs_by_due ON jobs (kind, due_at, subject_id) WHERE state = 'waiting';
