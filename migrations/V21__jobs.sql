@@ -13,3 +13,16 @@ CREATE TABLE jobs (
     PRIMARY KEY (subject_id, kind)
 ) {clustered};
 CREATE INDEX jobs_by_due ON jobs (kind, due_at, subject_id) WHERE state = 'waiting';
+
+-- This migration expands and contracts in one step, because no release has the old queues.
+
+-- Emails to send. `outbox` keeps the emails; `tries` is the number of attempts that it took to send one.
+INSERT INTO jobs (subject_id, kind, state, due_at, attempts, last_error, retrying_since)
+    SELECT id, 'send-mail', state, due_at, tries, error, since FROM outbox WHERE state <> 'sent';
+DROP INDEX outbox_by_due;
+DROP INDEX outbox_by_sending;
+ALTER TABLE outbox DROP COLUMN state;
+ALTER TABLE outbox DROP COLUMN since;
+ALTER TABLE outbox DROP COLUMN due_at;
+ALTER TABLE outbox DROP COLUMN error;
+CREATE INDEX outbox_by_sending ON outbox (sent_at) WHERE sent_at IS NOT NULL;

@@ -24,7 +24,7 @@
 //! | How do transactions, retries and group commit work? | [`infra::db`] |
 //! | How does the schema change? | `migrations/`, run by [`infra::db`] when the shop opens |
 //! | How do stock changes reach browsers? | [`infra::bus`], then [`realtime`] |
-//! | What runs in the background? | [`worker`], then the `worker` modules of the domains |
+//! | What runs in the background? | [`worker`], then [`infra::jobs`] and the `worker` modules of the domains |
 //! | How do we talk to Razorpay, S3, Cloudinary or SMTP? | [`infra::ports`] |
 //! | Where is a setting declared, and where is it read from? | [`infra::config`], [`cli`] |
 //! | How does an error become a status code? | [`core::error`], then [`infra::web`] |

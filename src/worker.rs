@@ -1,4 +1,4 @@
-//! Background tasks: periodic clean-up and the polling of work queues.
+//! Background tasks: periodic clean-up, the expiry of orders, and the queue of background jobs.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -8,8 +8,16 @@ use std::{
 use crate::{
     app::App,
     core::{clock::ClockJumpDetector, error::Result},
-    domain::{accounts, catalog, media, notifications, settlement},
-    infra::{bus, db, web::idempotency},
+    domain::{
+        accounts, catalog, media,
+        notifications::{self, worker::SendMail},
+        settlement,
+    },
+    infra::{
+        bus, db,
+        jobs::{self, Handler},
+        web::idempotency,
+    },
 };
 
 /// How often expired rows are deleted.
@@ -22,9 +30,6 @@ const MIN_CLEAN_UP_INTERVAL: Duration = Duration::from_mins(59);
 /// How long events can be replayed.
 const EVENT_RETENTION: Duration = Duration::from_hours(168);
 
-/// How often the outbox is polled. `shop admin` writes to it from another process.
-const MAIL_POLL_INTERVAL: Duration = Duration::from_millis(250);
-
 /// How often the queue of image deletions is polled.
 const IMAGE_DELETION_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -34,7 +39,7 @@ const EXPIRY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the queue of payment gateway calls is polled.
 const GATEWAY_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The pause between two batches of a queue that is not empty, which leaves the database to requests.
+/// The pause between two batches while there is work, which leaves the database to requests.
 const BATCH_PAUSE: Duration = Duration::from_millis(50);
 
 /// The pause after an error, e.g. while the database is unreachable.
@@ -58,7 +63,7 @@ pub fn start(app: &Arc<App>) {
     let shop = Arc::clone(app);
     tokio::spawn(async move {
         let delete = |app: Arc<App>| async move { media::worker::delete_due(&app).await };
-        poll_queue(shop, "image deletion", IMAGE_DELETION_POLL_INTERVAL, delete).await;
+        poll(shop, "image deletion", IMAGE_DELETION_POLL_INTERVAL, delete).await;
     });
     let (shop, pause) = (Arc::clone(app), Arc::new(ExpiryPause::default()));
     tokio::spawn(async move {
@@ -71,12 +76,12 @@ pub fn start(app: &Arc<App>) {
                 settlement::expire_due(&app).await
             }
         };
-        poll_queue(shop, "order expiry", EXPIRY_POLL_INTERVAL, expire).await;
+        poll(shop, "order expiry", EXPIRY_POLL_INTERVAL, expire).await;
     });
     let shop = Arc::clone(app);
     app.background_tasks.spawn(async move {
         let call = |app: Arc<App>| async move { settlement::run_gateway_queue(&app).await };
-        poll_queue(shop, "payment gateway", GATEWAY_POLL_INTERVAL, call).await;
+        poll(shop, "payment gateway", GATEWAY_POLL_INTERVAL, call).await;
     });
     // A stopping server waits for this task, so that the next start does not send an email twice.
     let shop = Arc::clone(app);
@@ -84,9 +89,19 @@ pub fn start(app: &Arc<App>) {
         if let Err(error) = notifications::worker::retry_at_start(&shop).await {
             tracing::warn!(?error, "could not retry waiting emails early");
         }
-        let send = |app: Arc<App>| async move { notifications::worker::send_due(&app).await };
-        poll_queue(shop, "mail", MAIL_POLL_INTERVAL, send).await;
+        run_jobs(&shop, SendMail(Arc::clone(&shop))).await;
     });
+}
+
+/// Runs the jobs of a kind until the server stops.
+fn run_jobs<H: Handler>(app: &Arc<App>, handler: H) -> impl Future<Output = ()> + Send + use<H> {
+    let queue = handler.queue();
+    let handler = Arc::new(handler);
+    let run = move |app: Arc<App>| {
+        let handler = Arc::clone(&handler);
+        async move { jobs::run_due(&app.db, &handler).await }
+    };
+    poll(Arc::clone(app), queue.kind, queue.poll_interval, run)
 }
 
 /// Pauses the expiry of unpaid orders after a forward jump of the clock. How long orders have waited is then
@@ -109,7 +124,7 @@ impl ExpiryPause {
 
 /// Runs `work` batch by batch until it has nothing to do, and again after each `interval`, until the server
 /// stops. `work` returns how many items it processed.
-async fn poll_queue<F: Future<Output = Result<usize>>>(
+async fn poll<F: Future<Output = Result<usize>>>(
     app: Arc<App>,
     job: &'static str,
     interval: Duration,

@@ -241,6 +241,8 @@ impl SqliteBaseline {
         append(&mut data, format_args!("],\"total\":{total}}}"));
         c.prepare_cached(INSERT_EMAIL)?
             .execute((&order, &email, "order-placed", &data, 1))?;
+        c.prepare_cached(INSERT_JOB)?
+            .execute(("send-mail", &order, None::<String>, 1))?;
         Ok(())
     }
 
@@ -336,9 +338,11 @@ const STOCK: &str = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS 
 const INSERT_MOVEMENTS: &str = "INSERT INTO stock_movements
     (id, product_id, delta, cause, order_id, note, at) VALUES";
 const ADDRESS: &str = "SELECT email, name FROM users WHERE id = ?1";
-const INSERT_EMAIL: &str = "INSERT INTO outbox
-    (id, recipient, template, data, state, tries, since, due_at, created_at)
-    VALUES (?1, ?2, ?3, ?4, 'waiting', 0, ?5, ?5, ?5)";
+const INSERT_EMAIL: &str = "INSERT INTO outbox (id, recipient, template, data, tries, created_at)
+    VALUES (?1, ?2, ?3, ?4, 0, ?5)";
+const INSERT_JOB: &str = "INSERT INTO jobs
+    (kind, subject_id, payload, state, due_at, attempts, retrying_since)
+    VALUES (?1, ?2, ?3, 'waiting', ?4, 0, ?4) ON CONFLICT (subject_id, kind) DO NOTHING";
 const INSERT_EVENT: &str = "INSERT INTO events (seq, at, changes)
     VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)";
 const IDEMPOTENCY_KEY: &str = "SELECT body_hash, status, headers, body FROM idempotency_keys

@@ -135,15 +135,18 @@ INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at)
 INSERT INTO fresh_events (at, changes)
     SELECT 1, json_agg(json_build_object('id', p.id, 'stockQuantity', p.stock))::text
     FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = :me::uuid;
-INSERT INTO outbox (id, recipient, template, data, state, tries, since, due_at, created_at)
-    SELECT gen_random_uuid(), u.email, 'order-placed',
+INSERT INTO outbox (id, recipient, template, data, tries, created_at)
+    SELECT :order_id::uuid, u.email, 'order-placed',
            json_build_object('name', u.name, 'number', :order_id::text, 'items',
                (SELECT json_agg(json_build_object('name', p.name, 'quantity', c.quantity,
                                                   'lineTotal', p.price * c.quantity))
                 FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = :me::uuid),
                'total', :total::bigint)::text,
-           'waiting', 0, 1, 1, 1
+           0, 1
     FROM users u WHERE u.id = :me::uuid;
+INSERT INTO jobs (kind, subject_id, payload, state, due_at, attempts, retrying_since)
+    VALUES ('send-mail', :order_id::uuid, NULL, 'waiting', 1, 0, 1)
+    ON CONFLICT (subject_id, kind) DO NOTHING;
 DELETE FROM cart_items WHERE user_id = :me::uuid;
 INSERT INTO idempotency_keys (user_id, route, key, body_hash, status, headers, body, created_at)
     SELECT :me::uuid, 'POST /api/v1/orders', :key::text, sha256(''), 201,

@@ -9,6 +9,7 @@
 //! | `config_sources.rs` | the sources of settings and their precedence |
 //! | `open.rs`, `shop_not_found.rs` | opening the shop for a command, and the error if it does not exist |
 //! | `output.rs`, `progress.rs`, `logging.rs` | results, progress bars and logs |
+//! | `paging.rs` | the options of lists with pages |
 //! | `startup_warnings.rs` | warnings about valid but dangerous settings |
 
 mod admin;
@@ -19,6 +20,7 @@ mod logging;
 mod open;
 mod openapi;
 mod output;
+mod paging;
 mod progress;
 mod seed;
 mod serve;

@@ -5,5 +5,6 @@ pub mod config;
 pub mod db;
 pub mod file_modes;
 pub mod jobs;
+pub mod outbox;
 pub mod ports;
 pub mod web;

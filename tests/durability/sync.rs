@@ -58,8 +58,8 @@ async fn the_wal_is_synced_before_the_response_is_sent() {
     let kettle = product(directory.path(), "Kettle", 129_900, 50);
     // Emails are delayed, so that only the test's requests write.
     RawDb::open(directory.path(), None).run(
-        "CREATE TRIGGER later AFTER INSERT ON outbox BEGIN
-             UPDATE outbox SET due_at = due_at + 600000 WHERE id = new.id; END",
+        "CREATE TRIGGER later AFTER INSERT ON jobs BEGIN
+             UPDATE jobs SET due_at = due_at + 600000 WHERE subject_id = new.subject_id; END",
     );
     let log = directory.path().join("calls");
     let mut strace = Command::new("strace");

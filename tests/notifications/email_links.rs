@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, attempts, refuse, register};
+use super::{PASSWORD, attempts, outbox, refuse, register};
 use crate::support::{TestResponse, TestShop, storage_test};
 
 const ADA: &str = "ada@example.com";
@@ -44,7 +44,7 @@ fn tokens(shop: &TestShop) -> Vec<String> {
 /// Returns the number of waiting emails.
 fn waiting(shop: &TestShop) -> i64 {
     shop.raw_db()
-        .number("SELECT count(*) FROM outbox WHERE state = 'waiting'")
+        .number("SELECT count(*) FROM jobs WHERE kind = 'send-mail' AND state = 'waiting'")
 }
 
 /// Asserts that no table contains one of the tokens.
@@ -118,7 +118,7 @@ storage_test! {
         refuse(&shop, "554 looks like spam: {link}", true);
         register(&shop, "ada").await;
         assert_eq!(attempts(&shop).await, 1);
-        let stored = shop.raw_db().text("SELECT error FROM outbox");
+        let stored = shop.raw_db().text("SELECT last_error FROM jobs");
         assert!(stored.starts_with("554 looks like spam: http://shop.test/"), "{stored}");
         assert!(!stored.contains(&tokens(&shop)[0]), "{stored}");
     }
@@ -184,8 +184,8 @@ storage_test! {
     async fn operators_do_not_see_links(shop: TestShop) {
         refuse(&shop, DOWN, false);
         register(&shop, "ada").await;
-        let id = shop.app.db.read("test.mails", shop::domain::notifications::list).await.unwrap()[0].id;
-        let shown = shop.run(&["admin", "mail", "show", &id.to_string(), "--json"]);
+        let id = outbox(&shop)[0]["id"].as_str().unwrap().to_owned();
+        let shown = shop.run(&["admin", "mail", "show", &id, "--json"]);
         let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
         let text = shown["text"].as_str().unwrap();
         assert!(text.contains("created when the email is sent"), "{text}");

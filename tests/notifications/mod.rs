@@ -4,12 +4,16 @@ mod email_links;
 mod smtp;
 mod templates;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use shop::{
-    domain::notifications,
-    infra::ports::{MailMessage, Refusal},
+    core::pagination::PageRequest,
+    domain::notifications::{self, worker::SendMail},
+    infra::{
+        jobs,
+        ports::{MailMessage, Refusal},
+    },
 };
 
 use crate::support::{TestResponse, TestShop, postgres_test, storage_test};
@@ -267,13 +271,14 @@ storage_test! {
 }
 
 async fn outbox_state(shop: &TestShop) -> String {
+    let first = PageRequest::new(None, None);
     let listed = shop
         .app
         .db
-        .read("test.mails", notifications::list)
+        .read("test.mails", move |tx| notifications::list(tx, first))
         .await
         .unwrap();
-    listed[0].state.as_str().to_owned()
+    listed.data[0].state.as_str().to_owned()
 }
 
 postgres_test! {
@@ -292,8 +297,9 @@ postgres_test! {
     async fn an_email_interrupted_by_a_stop_is_sent_at_the_next_start(shop: TestShop) {
         register(&shop, "ada").await;
         shop.mailer.hang();
-        let app = std::sync::Arc::clone(&shop.app);
-        let sending = tokio::spawn(async move { notifications::worker::send_due(&app).await });
+        let app = Arc::clone(&shop.app);
+        let handler = Arc::new(SendMail(app));
+        let sending = tokio::spawn(async move { jobs::run_due(&handler.0.db, &handler).await });
         while shop.mailer.asked() == 0 {
             tokio::task::yield_now().await;
         }
@@ -307,8 +313,7 @@ postgres_test! {
     async fn an_email_claimed_by_a_crashed_instance_is_sent_by_another(shop: TestShop) {
         register(&shop, "ada").await;
         // It claims the email and never records a result.
-        let app = std::sync::Arc::clone(&shop.app);
-        let taken = shop.app.db.write("test.take", move |tx| notifications::claim_due(tx, &app, 4)).await;
+        let taken = shop.app.db.write("test.take", |tx| jobs::claim(tx, &notifications::worker::QUEUE)).await;
         assert_eq!(taken.unwrap().len(), 1);
         let other = shop.another_instance().await;
         notifications::worker::retry_at_start(&other.app).await.unwrap();

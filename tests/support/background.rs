@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use shop::{
-    domain::{accounts, media, notifications},
-    infra::ports::MailMessage,
+    domain::{accounts, media, notifications::worker::SendMail},
+    infra::{
+        jobs::{self, Handler},
+        ports::MailMessage,
+    },
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,15 +39,21 @@ impl TestShop {
         releases
     }
 
-    /// Sends the emails that are due. Returns the number of attempts.
-    pub(crate) async fn send_due_emails(&self) -> usize {
+    /// Runs the jobs of a kind that are due. Returns the number of attempts.
+    async fn run_due<H: Handler>(&self, handler: H) -> usize {
+        let handler = Arc::new(handler);
         let mut attempts = 0;
         loop {
-            match notifications::worker::send_due(&self.app).await.unwrap() {
+            match jobs::run_due(&self.app.db, &handler).await.unwrap() {
                 0 => return attempts,
                 more => attempts += more,
             }
         }
+    }
+
+    /// Sends the emails that are due. Returns the number of attempts.
+    pub(crate) async fn send_due_emails(&self) -> usize {
+        self.run_due(SendMail(Arc::clone(&self.app))).await
     }
 
     /// Sends the emails that are due. Returns all emails sent so far.

@@ -7,10 +7,14 @@ use serde::Serialize;
 
 use crate::{
     app::App,
-    cli::output::{Output, escape},
+    cli::{
+        output::{Output, escape, print_message},
+        paging::{PageArgs, remaining_pages},
+    },
     core::{
         error::{Error, Result},
         id::MailId,
+        pagination::PageRequest,
     },
     domain::notifications::{self, Templates},
 };
@@ -18,7 +22,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Mail {
     /// List the emails in the outbox, newest first
-    List,
+    List(PageArgs),
     /// Show an email; its content is erased once it is sent
     Show {
         /// Id of the email, see `shop admin mail list`
@@ -48,7 +52,7 @@ impl Mail {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         let templates = notifications::templates(app);
         match self {
-            Mail::List => list(app, output, &templates).await,
+            Mail::List(page) => list(app, output, &templates, page.into()).await,
             Mail::Show { id } => show(app, output, &templates, parse_id(&id)?).await,
             Mail::Retry { id } => {
                 let id = parse_id(&id)?;
@@ -72,9 +76,19 @@ impl Mail {
     }
 }
 
-async fn list(app: &Arc<App>, output: Output, templates: &Templates) -> Result<()> {
-    let mails = app.db.long_read("mail.list", notifications::list).await?;
-    let mails: Vec<_> = mails
+async fn list(
+    app: &Arc<App>,
+    output: Output,
+    templates: &Templates,
+    page: PageRequest,
+) -> Result<()> {
+    let page = app
+        .db
+        .long_read("mail.list", move |tx| notifications::list(tx, page))
+        .await?;
+    let remaining = remaining_pages(&page);
+    let mails: Vec<_> = page
+        .data
         .into_iter()
         .map(|mail| with_subject(mail, templates))
         .collect();
@@ -88,7 +102,11 @@ async fn list(app: &Arc<App>, output: Output, templates: &Templates) -> Result<(
             mail.attempts.to_string(),
             mail.error.clone().unwrap_or_default(),
         ]
-    })
+    })?;
+    if let Some(text) = remaining {
+        print_message(&text);
+    }
+    Ok(())
 }
 
 async fn show(app: &Arc<App>, output: Output, templates: &Templates, id: MailId) -> Result<()> {

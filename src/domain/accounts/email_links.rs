@@ -89,7 +89,7 @@ pub(super) fn user_of_token(tx: &mut Tx<'_>, token: &str, purpose: LinkPurpose) 
 
 /// Revokes all links of an account with this purpose, and deletes unsent emails that would create another.
 pub(super) fn revoke(tx: &mut Tx<'_>, user: UserId, purpose: LinkPurpose) -> Result<()> {
-    // In this order: deleting the outbox row waits for an attempt that is creating its token.
+    // In this order: deleting the email's job waits for an attempt that is creating its token.
     tx.delete_unsent_mails(purpose.as_str(), user)?;
     store::link_tokens::delete_of_user(tx, user, purpose)
 }

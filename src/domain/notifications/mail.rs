@@ -11,7 +11,10 @@ use crate::{
         id::{MailId, UserId},
     },
     domain::accounts::LinkPurpose,
-    infra::ports::{MailMessage, Refusal},
+    infra::{
+        jobs::{Job, JobState},
+        ports::{MailMessage, Refusal},
+    },
 };
 
 /// The state of an email in the outbox.
@@ -32,11 +35,14 @@ impl MailState {
             MailState::Dead => "dead",
         }
     }
+}
 
-    pub(super) fn parse(text: &str) -> Option<MailState> {
-        [MailState::Waiting, MailState::Sent, MailState::Dead]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+impl From<JobState> for MailState {
+    fn from(state: JobState) -> MailState {
+        match state {
+            JobState::Waiting => MailState::Waiting,
+            JobState::Dead => MailState::Dead,
+        }
     }
 }
 
@@ -61,9 +67,6 @@ pub struct Mail {
     /// The template's data as JSON; deleted when the email is sent.
     #[serde(skip)]
     pub(super) data: Option<String>,
-    /// When the retries started.
-    #[serde(skip)]
-    pub(super) retrying_since: Timestamp,
     #[serde(skip)]
     pub(super) message_id: Option<String>,
     /// The purpose of the link in this email, and the account that it belongs to.
@@ -78,6 +81,19 @@ pub struct Mail {
 const LINK_PLACEHOLDER: &str = "(the link is created when the email is sent)";
 
 impl Mail {
+    /// Returns an unsent email with the state of its job. Without a job nothing sends it.
+    pub(super) fn with_job(self, job: Option<&Job>) -> Mail {
+        if self.state == MailState::Sent {
+            return self;
+        }
+        Mail {
+            state: job.map_or(MailState::Dead, |job| job.state.into()),
+            attempts: job.map_or(0, |job| job.attempts),
+            error: job.and_then(|job| job.last_error.clone()),
+            ..self
+        }
+    }
+
     /// Returns the template's data with this link, or `None` if the email was sent.
     fn data(&self, link: &str) -> Result<Option<Value>> {
         let data = self.data.as_deref();

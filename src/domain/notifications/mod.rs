@@ -1,8 +1,8 @@
 //! Email notifications, sent from a transactional outbox.
 //!
-//! Operations write emails to the outbox in their own transaction (`Tx::mail`). After the commit,
-//! [`worker`] renders and sends them at least once, always under the same Message-ID. An email that cannot
-//! be sent stays in the outbox as dead, for an operator to retry or drop.
+//! Operations write emails to the outbox in their own transaction (`Tx::mail`), with a job each. After the
+//! commit, [`worker`] renders and sends them at least once, always under the same Message-ID. An email that
+//! cannot be sent stays in the outbox, and its job is dead, for an operator to retry or drop.
 
 mod mail;
 mod outbox;
@@ -12,8 +12,6 @@ pub mod worker;
 
 pub use self::{
     mail::{Mail, MailState},
-    outbox::{
-        claim_due, delete_expired_sent, drop_dead, drop_job, jobs, list, mail, retry, retry_job,
-    },
+    outbox::{delete_expired_sent, drop_dead, drop_job, jobs, list, mail, retry, retry_job},
     templates::{RenderedEmail, Templates, templates},
 };

@@ -69,8 +69,8 @@ pub fn templates(app: &App) -> Templates {
 }
 
 impl Templates {
-    /// Creates a loader for the files in `directory`. It is created for every batch of emails, so that a
-    /// changed file takes effect without a restart.
+    /// Creates a loader for the files in `directory`. It is created for every attempt to send an email, so that
+    /// a changed file takes effect without a restart.
     pub fn new(directory: &Path, public_url: &str, currency: Currency) -> Templates {
         let mut environment = Environment::new();
         let directory = directory.to_owned();

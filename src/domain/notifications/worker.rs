@@ -1,107 +1,88 @@
-//! Sends due emails in small batches.
+//! Sends the emails that are due.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
-
-use super::{
-    mail::Mail,
-    outbox,
-    templates::{self, Templates},
-};
+use super::{mail::Mail, outbox, templates::templates};
 use crate::{
     app::App,
     core::error::{Error, Result},
-    infra::ports::{Refusal, mailer},
+    infra::{
+        db::Tx,
+        jobs::{self, Failure, Handler, Job, Queue},
+        outbox::SEND_MAIL,
+        ports::mailer,
+    },
 };
 
-/// How many emails are sent concurrently.
-const BATCH_SIZE: i64 = 4;
+/// The jobs that send an email. `shop admin` adds some from another process, so they are polled often.
+pub const QUEUE: Queue = Queue {
+    concurrency: 4,
+    poll_interval: Duration::from_millis(250),
+    has_jitter: true,
+    retry_window: Some(Duration::from_hours(24)),
+    ..Queue::of(SEND_MAIL)
+};
 
-/// Makes emails that a previous process left waiting due now. Called once at start.
-pub async fn retry_at_start(app: &Arc<App>) -> Result<()> {
-    let is_alone = app.config.database_url.is_none();
-    app.db
-        .write("mail.retry_now", move |tx| outbox::retry_now(tx, is_alone))
-        .await?;
-    Ok(())
-}
+/// Sends emails.
+pub struct SendMail(pub Arc<App>);
 
-/// Sends a batch of due emails. Returns the number of attempts; 0 if nothing is due.
-pub async fn send_due(app: &Arc<App>) -> Result<usize> {
-    if app.stopping.is_cancelled() || !app.db.read("mail.is_any_due", outbox::is_any_due).await? {
-        return Ok(0);
+impl Handler for SendMail {
+    type Input = Mail;
+    /// The subject of the email.
+    type Output = String;
+
+    fn queue(&self) -> Queue {
+        QUEUE
     }
-    let shop = Arc::clone(app);
-    let mails = app
-        .db
-        .write("mail.claim_due", move |tx| {
-            outbox::claim_due(tx, &shop, BATCH_SIZE)
-        })
-        .await?;
-    let templates = templates::templates(app);
-    let attempts = mails
-        .iter()
-        .map(|mail| send_unless_stopping(app, &templates, mail));
-    let results = join_all(attempts).await;
-    let results: Vec<_> = mails.into_iter().zip(results).collect();
-    let count = results.len();
-    record(app, results).await?;
-    Ok(count)
-}
 
-/// Like [`send`], but fails when the server stops, so that the next start retries.
-async fn send_unless_stopping(
-    app: &App,
-    templates: &Templates,
-    mail: &Mail,
-) -> Result<String, Refusal> {
-    let sent = app.stopping.run_until_cancelled(send(app, templates, mail));
-    sent.await.unwrap_or_else(|| {
-        Err(Refusal {
-            is_final: false,
-            why: "the server stopped during this attempt".to_owned(),
+    fn load(&self, tx: &mut Tx<'_>, job: &Job) -> Result<Option<Mail>> {
+        outbox::prepare(tx, &self.0.mailer.domain(), job)
+    }
+
+    /// Fails when the server stops, so that the next start retries.
+    async fn attempt(&self, _job: &Job, mail: &Mail) -> Result<String, Failure> {
+        let stopping = &self.0.stopping;
+        let sent = stopping.run_until_cancelled(send(&self.0, mail)).await;
+        sent.unwrap_or_else(|| {
+            Err(Failure {
+                is_permanent: false,
+                why: "the server stopped during this attempt".to_owned(),
+            })
         })
-    })
+    }
+
+    fn succeed(&self, tx: &mut Tx<'_>, job: &Job, _mail: &Mail, subject: &String) -> Result<()> {
+        outbox::record_sent(tx, job, subject)
+    }
 }
 
 /// Renders and sends an email. Returns its subject.
-async fn send(app: &App, templates: &Templates, mail: &Mail) -> Result<String, Refusal> {
-    let message = mail.message(templates).map_err(|error| Refusal {
+async fn send(app: &App, mail: &Mail) -> Result<String, Failure> {
+    let message = mail.message(&templates(app)).map_err(|error| Failure {
         // The operator can fix a template.
-        is_final: false,
+        is_permanent: false,
         why: error.detail().to_owned(),
     })?;
     let sent = app.mailer.send(&message).await;
-    sent.map_err(|refusal| mail.redact_token(refusal))?;
+    sent.map_err(|refusal| {
+        let refusal = mail.redact_token(refusal);
+        Failure {
+            is_permanent: refusal.is_final,
+            why: refusal.why,
+        }
+    })?;
     Ok(message.subject)
 }
 
-/// Records the results of a batch, and logs the failures.
-async fn record(app: &App, results: Vec<(Mail, Result<String, Refusal>)>) -> Result<()> {
-    let failed = app
-        .db
-        .write("mail.record", move |tx| {
-            let mut failed = Vec::new();
-            for (mail, result) in &results {
-                match result {
-                    Ok(subject) => outbox::record_sent(tx, mail.id, subject)?,
-                    Err(refusal) => {
-                        let will_retry = outbox::record_failed(tx, mail, refusal)?;
-                        failed.push((mail.id, mail.attempts, refusal.why.clone(), will_retry));
-                    }
-                }
-            }
-            Ok(failed)
+/// Makes emails that a previous process left waiting due now. Called once at start.
+pub async fn retry_at_start(app: &App) -> Result<()> {
+    // Without other instances, emails that the previous process was sending are included.
+    let is_alone = app.config.database_url.is_none();
+    app.db
+        .write("mail.retry_waiting", move |tx| {
+            jobs::retry_waiting(tx, SEND_MAIL, is_alone)
         })
         .await?;
-    for (id, attempts, why, will_retry) in failed {
-        if will_retry {
-            tracing::warn!(%id, attempts, why, "could not send an email; retrying");
-        } else {
-            tracing::error!(%id, attempts, why, "gave up an email; see `shop admin mail list`");
-        }
-    }
     Ok(())
 }
 

@@ -27,7 +27,6 @@ mod location;
 pub mod migrate;
 mod operation;
 mod options;
-mod outbox;
 pub mod postgres;
 mod queue;
 mod settings;

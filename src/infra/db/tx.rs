@@ -30,7 +30,7 @@ pub struct Tx<'a> {
     now: Timestamp,
     context: &'a Context,
     emitted: bool,
-    pub(super) discards_mail: bool,
+    pub(crate) discards_mail: bool,
 }
 
 impl<'a> Tx<'a> {

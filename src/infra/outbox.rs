@@ -1,16 +1,21 @@
-//! The transactional outbox: an operation inserts its emails as rows, and the worker sends them after the
-//! commit.
+//! The transactional outbox: an operation inserts its emails as rows with a job each, and the worker sends them
+//! after the commit.
 
 use serde::Serialize;
 
-use super::Tx;
 use crate::{
     core::{
         error::{Error, Result},
         id::{MailId, UserId},
     },
-    infra::db::params,
+    infra::{
+        db::{Tx, params},
+        jobs::NewJob,
+    },
 };
+
+/// The kind of the jobs that send an email. Their subject is the email's id.
+pub const SEND_MAIL: &str = "send-mail";
 
 impl Tx<'_> {
     /// Queues an email to the address `to`. After the commit the worker renders `template` with `data` and
@@ -35,9 +40,16 @@ impl Tx<'_> {
 
     /// Deletes unsent emails that contain a link with this purpose for `user`.
     pub fn delete_unsent_mails(&mut self, purpose: &str, user: UserId) -> Result<()> {
+        // In this order: attempts lock the job before the email.
+        self.execute(
+            "DELETE FROM jobs WHERE kind = ?3 AND subject_id IN (
+                 SELECT id FROM outbox
+                 WHERE link_user_id = ?2 AND link_purpose = ?1 AND sent_at IS NULL)",
+            params![purpose, user, SEND_MAIL],
+        )?;
         self.execute(
             "DELETE FROM outbox
-             WHERE link_user_id = ?2 AND link_purpose = ?1 AND state <> 'sent'",
+             WHERE link_user_id = ?2 AND link_purpose = ?1 AND sent_at IS NULL",
             params![purpose, user],
         )?;
         Ok(())
@@ -69,13 +81,19 @@ impl Tx<'_> {
         let (purpose, user) = link.unzip();
         let now = self.now();
         self.expect(
-            "INSERT INTO outbox (id, recipient, template, data, link_purpose, link_user_id, state,
-                                 tries, since, due_at, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?6, ?7, 'waiting', 0, ?5, ?5, ?5)",
+            "INSERT INTO outbox (id, recipient, template, data, link_purpose, link_user_id, tries,
+                                 created_at)
+             VALUES (?1, ?2, ?3, ?4, ?6, ?7, 0, ?5)",
             params![id, to, template, &data, now, purpose, user],
             1,
             || Error::internal("an email was not queued"),
-        )
+        )?;
+        self.enqueue(&NewJob {
+            kind: SEND_MAIL,
+            subject: id.0,
+            payload: None,
+            due_at: now,
+        })
     }
 
     /// Discards all further emails of this transaction. For seed data, whose users are fictional.
