@@ -9,9 +9,10 @@ use crate::{
     app::App,
     core::{clock::ClockJumpDetector, error::Result},
     domain::{
-        accounts, catalog, media,
+        accounts, catalog,
+        media::{self, worker::DeleteImage},
         notifications::{self, worker::SendMail},
-        settlement,
+        settlement::{self, CreateOrder, SendRefund},
     },
     infra::{
         bus, db,
@@ -30,14 +31,8 @@ const MIN_CLEAN_UP_INTERVAL: Duration = Duration::from_mins(59);
 /// How long events can be replayed.
 const EVENT_RETENTION: Duration = Duration::from_hours(168);
 
-/// How often the queue of image deletions is polled.
-const IMAGE_DELETION_POLL_INTERVAL: Duration = Duration::from_secs(1);
-
 /// How often unpaid orders are checked for expiry.
 const EXPIRY_POLL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often the queue of payment gateway calls is polled.
-const GATEWAY_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The pause between two batches while there is work, which leaves the database to requests.
 const BATCH_PAUSE: Duration = Duration::from_millis(50);
@@ -60,11 +55,7 @@ pub fn start(app: &Arc<App>) {
             }
         }
     });
-    let shop = Arc::clone(app);
-    tokio::spawn(async move {
-        let delete = |app: Arc<App>| async move { media::worker::delete_due(&app).await };
-        poll(shop, "image deletion", IMAGE_DELETION_POLL_INTERVAL, delete).await;
-    });
+    tokio::spawn(run_jobs(app, DeleteImage::new(Arc::clone(app))));
     let (shop, pause) = (Arc::clone(app), Arc::new(ExpiryPause::default()));
     tokio::spawn(async move {
         let expire = |app: Arc<App>| {
@@ -78,12 +69,11 @@ pub fn start(app: &Arc<App>) {
         };
         poll(shop, "order expiry", EXPIRY_POLL_INTERVAL, expire).await;
     });
-    let shop = Arc::clone(app);
-    app.background_tasks.spawn(async move {
-        let call = |app: Arc<App>| async move { settlement::run_gateway_queue(&app).await };
-        poll(shop, "payment gateway", GATEWAY_POLL_INTERVAL, call).await;
-    });
-    // A stopping server waits for this task, so that the next start does not send an email twice.
+    // A stopping server waits for these tasks, so that the next start repeats no request and no email.
+    app.background_tasks
+        .spawn(run_jobs(app, CreateOrder(Arc::clone(app))));
+    app.background_tasks
+        .spawn(run_jobs(app, SendRefund(Arc::clone(app))));
     let shop = Arc::clone(app);
     app.background_tasks.spawn(async move {
         if let Err(error) = notifications::worker::retry_at_start(&shop).await {

@@ -11,8 +11,9 @@ use crate::support::{
 };
 
 /// Inserts a refund; the amount and the order follow.
-const REFUND: &str = "INSERT INTO refunds (id, order_id, amount, status, cause, restock, tries,
-                          created_at, updated_at)
+const REFUND: &str =
+    "INSERT INTO refunds (id, order_id, amount, status, cause, restock, created_at,
+                          updated_at)
                       SELECT id, id,";
 
 /// The result of a run.
@@ -127,12 +128,12 @@ storage_test! {
             (true, "UPDATE payment_events SET outcome = 'ignored' WHERE order_id = {id}".to_owned(), "payment-captured", "no capture is on record"),
             (true, "UPDATE payments SET transaction_id = 'pay_other' WHERE order_id = {id}".to_owned(), "payment-captured", "CAPTURED by pay_other"),
             (false, "UPDATE payments SET transaction_id = 'pay_none' WHERE order_id = {id}".to_owned(), "payment-captured", "CREATED by pay_none"),
-            (true, format!("{REFUND} 129901, 'PENDING', 'admin', 0, 0, 0, 0 FROM orders WHERE id = {{id}}"), "refunds-within-captured", "sum to 129901, captured is 129900"),
-            (false, format!("{REFUND} 100, 'PENDING', 'admin', 0, 0, 0, 0 FROM orders WHERE id = {{id}}"), "refunds-within-captured", "captured is 0"),
-            (true, format!("{REFUND} 129900, 'PROCESSED', 'admin', 0, 0, 0, 0 FROM orders WHERE id = {{id}}"), "payment-refunded", "CAPTURED, and 129900 of 129900"),
+            (true, format!("{REFUND} 129901, 'PENDING', 'admin', 0, 0, 0 FROM orders WHERE id = {{id}}"), "refunds-within-captured", "sum to 129901, captured is 129900"),
+            (false, format!("{REFUND} 100, 'PENDING', 'admin', 0, 0, 0 FROM orders WHERE id = {{id}}"), "refunds-within-captured", "captured is 0"),
+            (true, format!("{REFUND} 129900, 'PROCESSED', 'admin', 0, 0, 0 FROM orders WHERE id = {{id}}"), "payment-refunded", "CAPTURED, and 129900 of 129900"),
             (true, "UPDATE payments SET status = 'REFUNDED' WHERE order_id = {id};
                     UPDATE orders SET status = 'REFUNDED' WHERE id = {id}".to_owned(), "payment-refunded", "REFUNDED, and 0 of 129900"),
-            (true, format!("{REFUND} 100, 'PENDING', 'late', 0, 0, 0, 0 FROM orders WHERE id = {{id}};
+            (true, format!("{REFUND} 100, 'PENDING', 'late', 0, 0, 0 FROM orders WHERE id = {{id}};
                     UPDATE refunds SET transaction_id = 'pay_twice' WHERE order_id = {{id}}"), "duplicate-refunded", "pay_twice: 0 was paid, 100 is refunded"),
         ];
         let mut expected = Vec::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use shop::domain::settlement::{Reconciled, expire_due, reconcile, run_gateway_queue};
+use shop::domain::settlement::{Reconciled, expire_due, reconcile};
 
 use crate::support::{
     Behavior, Client, Razorpay, TestResponse, TestShop, shopping::path, storage_test,
@@ -32,7 +32,7 @@ pub(super) async fn with_razorpay(shop: &TestShop) -> (Razorpay, TestShop) {
 
 /// Sends all queued requests.
 pub(super) async fn run_queue(shop: &TestShop) {
-    run_gateway_queue(&shop.app).await.unwrap();
+    shop.send_due_requests().await;
 }
 
 /// Delivers a webhook about a payment or a refund.

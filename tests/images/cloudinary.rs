@@ -42,7 +42,9 @@ fn assert_nothing_left(shop: &TestShop) {
         let name = name.to_str().unwrap();
         assert!(name.starts_with("shop.db") || name == "keys", "{name}");
     }
-    let deletions = shop.raw_db().rows("SELECT * FROM image_removals");
+    let deletions = shop
+        .raw_db()
+        .rows("SELECT * FROM jobs WHERE kind = 'delete-image'");
     assert_eq!(deletions.len(), 0, "{deletions:?}");
 }
 

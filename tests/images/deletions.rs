@@ -231,7 +231,7 @@ storage_test! {
         server.kill();
         assert!(upload.await.unwrap().is_err(), "the upload has no response");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
-        assert_eq!(shop.raw_db().number("SELECT count(*) FROM image_removals"), 1);
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM jobs WHERE kind = 'delete-image'"), 1);
         host.set_behavior(CloudinaryBehavior::Normal);
         // The server process used the system clock, which is ahead of the test's clock.
         shop.advance_clock(Duration::from_hours(24 * 3650));

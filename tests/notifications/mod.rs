@@ -150,6 +150,25 @@ storage_test! {
         assert_eq!(outbox(&shop), Vec::<Value>::new());
     }
 
+    async fn emails_and_jobs_are_listed_page_by_page(shop: TestShop) {
+        for name in ["ada", "bob", "eve"] {
+            register(&shop, name).await;
+        }
+        for list in ["mail", "jobs"] {
+            let page = |number: &str| {
+                let listed = shop.run(&["admin", list, "list", "--json", "--limit", "2", "--page", number]);
+                let rows: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+                (rows, String::from_utf8(listed.stderr).unwrap())
+            };
+            let ((first, more), (last, end)) = (page("1"), page("2"));
+            assert_eq!((first.len(), last.len()), (2, 1), "{list}");
+            assert_eq!(more, "this is page 1 of 2; use `--page 2` for the next one\n");
+            assert_eq!(end, "");
+            let ids: BTreeSet<_> = first.iter().chain(&last).map(|row| row["id"].to_string()).collect();
+            assert_eq!(ids.len(), 3, "{list}");
+        }
+    }
+
     async fn requests_do_not_wait_for_the_mail_server(shop: TestShop) {
         refuse(&shop, DOWN, false);
         let kettle = shop.product("Kettle", 129_900, 5).await;

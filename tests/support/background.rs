@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use shop::{
-    domain::{accounts, media, notifications::worker::SendMail},
+    domain::{
+        accounts,
+        media::{self, worker::DeleteImage},
+        notifications::worker::SendMail,
+        settlement::{CreateOrder, SendRefund},
+    },
     infra::{
         jobs::{self, Handler},
         ports::MailMessage,
@@ -56,6 +61,12 @@ impl TestShop {
         self.run_due(SendMail(Arc::clone(&self.app))).await
     }
 
+    /// Sends the requests to the payment provider that are due.
+    pub(crate) async fn send_due_requests(&self) {
+        self.run_due(CreateOrder(Arc::clone(&self.app))).await;
+        self.run_due(SendRefund(Arc::clone(&self.app))).await;
+    }
+
     /// Sends the emails that are due. Returns all emails sent so far.
     pub(crate) async fn sent_emails(&self) -> Vec<MailMessage> {
         self.send_due_emails().await;
@@ -64,7 +75,7 @@ impl TestShop {
 
     /// Runs the image deletions that are due. Returns the number of attempts.
     pub(crate) async fn delete_due_images(&self) -> usize {
-        media::worker::delete_due(&self.app).await.unwrap()
+        self.run_due(DeleteImage::new(Arc::clone(&self.app))).await
     }
 
     /// Queues the deletion of orphaned images. Returns their number.

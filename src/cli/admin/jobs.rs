@@ -1,4 +1,4 @@
-//! `shop admin jobs …`: lists, retries and drops background jobs of all queues.
+//! `shop admin jobs …`: lists, retries and drops background jobs.
 
 use std::sync::Arc;
 
@@ -8,19 +8,26 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    cli::output::{Output, print_message},
+    cli::{
+        output::{Output, print_message},
+        paging::{PageArgs, remaining_pages},
+    },
     core::{
+        clock::Timestamp,
         error::{Error, Result},
-        id::{ImageId, MailId},
+        id::{MailId, RefundId},
+        pagination::{Page, PageRequest},
     },
     domain::{
-        media, notifications,
-        payments::{self, Note},
+        media::{self, DELETE_IMAGE},
+        notifications,
+        payments::{self, Note, SEND_REFUND},
         settlement,
     },
     infra::{
         db::Tx,
-        jobs::{BackgroundJob, JobState, MAX_LISTED},
+        jobs::{self, Job, JobState},
+        outbox::SEND_MAIL,
     },
 };
 
@@ -31,6 +38,8 @@ pub(in crate::cli) enum Jobs {
         /// Only jobs in this state: `waiting` is still attempted, `dead` has been given up
         #[arg(long, value_enum)]
         state: Option<State>,
+        #[command(flatten)]
+        page: PageArgs,
     },
     /// Retry a job now; a failed refund is created again
     Retry {
@@ -62,6 +71,21 @@ impl From<State> for JobState {
     }
 }
 
+/// A job as it is printed. Its id is that of the email, refund, order or image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedJob {
+    id: Uuid,
+    kind: String,
+    /// An email address, or the id of an order or an image.
+    subject: String,
+    state: JobState,
+    /// The time of the next attempt; `None` if there is none.
+    due_at: Option<Timestamp>,
+    attempts: i64,
+    last_error: Option<String>,
+}
+
 /// The result of a change to a job.
 #[derive(Debug, Serialize)]
 struct Changed {
@@ -72,7 +96,9 @@ struct Changed {
 impl Jobs {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
-            Jobs::List { state } => list(app, output, state.map(JobState::from)).await,
+            Jobs::List { state, page } => {
+                list(app, output, state.map(JobState::from), page.into()).await
+            }
             Jobs::Retry { id } => {
                 let id = parse_id(&id)?;
                 let shop = Arc::clone(app);
@@ -100,17 +126,18 @@ impl Jobs {
     }
 }
 
-async fn list(app: &Arc<App>, output: Output, filter: Option<JobState>) -> Result<()> {
-    let jobs = app
+async fn list(
+    app: &Arc<App>,
+    output: Output,
+    state: Option<JobState>,
+    page: PageRequest,
+) -> Result<()> {
+    let (page, jobs) = app
         .db
         .long_read("jobs.list", move |tx| {
-            let mut jobs = Vec::new();
-            for state in [JobState::Dead, JobState::Waiting] {
-                if filter.is_none_or(|filter| filter == state) {
-                    jobs.extend(jobs_in_state(tx, state)?);
-                }
-            }
-            Ok(jobs)
+            let page: Page<Job> = jobs::list(tx, state, page)?;
+            let jobs: Result<Vec<_>> = page.data.iter().map(|job| listed(tx, job)).collect();
+            Ok((page, jobs?))
         })
         .await?;
     let headings = [
@@ -125,7 +152,7 @@ async fn list(app: &Arc<App>, output: Output, filter: Option<JobState>) -> Resul
     output.table(&headings, &jobs, |job| {
         vec![
             job.id.to_string(),
-            job.kind.to_owned(),
+            job.kind.clone(),
             job.subject.clone(),
             job.state.as_str().to_owned(),
             job.due_at.map(|at| at.to_string()).unwrap_or_default(),
@@ -133,44 +160,59 @@ async fn list(app: &Arc<App>, output: Output, filter: Option<JobState>) -> Resul
             job.last_error.clone().unwrap_or_default(),
         ]
     })?;
-    let max = usize::try_from(MAX_LISTED).unwrap_or_default();
-    if jobs.len() >= max {
-        print_message(&format!(
-            "at most {MAX_LISTED} jobs of each kind and state are listed"
-        ));
+    if let Some(text) = remaining_pages(&page) {
+        print_message(&text);
     }
     Ok(())
 }
 
-fn jobs_in_state(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
-    let mut jobs = payments::jobs(tx, state)?;
-    jobs.extend(notifications::jobs(tx, state)?);
-    if state == JobState::Waiting {
-        jobs.extend(media::deletion_jobs(tx)?);
-    }
-    jobs.sort_by_key(|job| job.due_at);
-    Ok(jobs)
+fn listed(tx: &mut Tx<'_>, job: &Job) -> Result<ListedJob> {
+    let id = job.subject;
+    let subject = match job.kind.as_str() {
+        SEND_MAIL => notifications::mail(tx, MailId(id))?.to,
+        SEND_REFUND => {
+            let order = payments::order_of_refund(tx, RefundId(id))?;
+            order.map(|order| order.to_string()).unwrap_or_default()
+        }
+        _ => id.to_string(),
+    };
+    Ok(ListedJob {
+        id,
+        kind: job.kind.clone(),
+        subject,
+        state: job.state,
+        due_at: (job.state == JobState::Waiting).then_some(job.due_at),
+        attempts: job.attempts,
+        last_error: job.last_error.clone(),
+    })
+}
+
+fn find(tx: &mut Tx<'_>, id: Uuid) -> Result<Job> {
+    jobs::of_subject(tx, id)?.ok_or_else(|| Error::not_found("job"))
 }
 
 fn retry(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<()> {
-    if settlement::retry_job(tx, app, id)?
-        || notifications::retry_job(tx, MailId(id))?
-        || media::retry_deletion(tx, ImageId(id))?
-    {
-        return Ok(());
+    let job = find(tx, id)?;
+    match job.kind.as_str() {
+        SEND_MAIL => notifications::retry(tx, MailId(id)).map(drop),
+        DELETE_IMAGE => media::retry_deletion(tx, &job),
+        SEND_REFUND if settlement::retry_refund(tx, app, RefundId(id))? => Ok(()),
+        SEND_REFUND => Err(Error::not_found("job")),
+        kind => jobs::retry_now(tx, kind, id),
     }
-    Err(Error::not_found("job"))
 }
 
 fn drop_job(tx: &mut Tx<'_>, id: Uuid, note: &Note) -> Result<()> {
-    if payments::drop_job(tx, id, None, note)? || notifications::drop_job(tx, MailId(id))? {
-        return Ok(());
+    let job = find(tx, id)?;
+    match job.kind.as_str() {
+        SEND_MAIL => notifications::drop_dead(tx, MailId(id)).map(drop),
+        _ if job.state == JobState::Waiting => Err(Error::unavailable(
+            "this job is still attempted; only a dead one can be dropped",
+        )),
+        SEND_REFUND if payments::drop_refund(tx, RefundId(id), None, note)? => Ok(()),
+        SEND_REFUND => Err(Error::not_found("job")),
+        kind => jobs::complete(tx, kind, id),
     }
-    if media::deletion_jobs(tx)?.iter().any(|job| job.id == id) {
-        let detail = "this job is still attempted; only a dead job can be dropped";
-        return Err(Error::unavailable(detail));
-    }
-    Err(Error::not_found("job"))
 }
 
 pub(super) fn parse_note(text: &str) -> Result<Note, String> {

@@ -1,24 +1,25 @@
-//! A queued deletion, and the time limits of the queue.
+//! The deletion jobs of images, and their time limits.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::core::{clock::Timestamp, id::ImageId};
+use crate::{
+    core::{clock::Timestamp, id::ImageId},
+    infra::jobs::Queue,
+};
 
 /// The time between putting an image into the store and linking it to a product.
 pub(super) const UPLOAD_TIMEOUT: Duration = Duration::from_hours(1);
 
-/// The lease of a claimed deletion; longer than any attempt takes.
-pub(super) const LEASE: Duration = Duration::from_mins(2);
+/// The kind of the jobs that delete every file of an image from the image store. Their subject is the image's id.
+pub const DELETE_IMAGE: &str = "delete-image";
 
-/// A claimed deletion: remove every file of an image from the image store.
-#[derive(Debug, Clone)]
-pub(super) struct Deletion {
-    pub(super) image: ImageId,
-    /// The number of attempts, including the current one.
-    pub(super) attempts: i64,
-}
+/// The deletion jobs.
+pub(super) const QUEUE: Queue = Queue {
+    max_delay: UPLOAD_TIMEOUT.saturating_mul(2),
+    ..Queue::of(DELETE_IMAGE)
+};
 
 /// Returns whether an upload of this image can still be in progress.
 pub(super) fn may_be_uploading(image: ImageId, now: Timestamp) -> bool {

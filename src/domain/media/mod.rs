@@ -9,7 +9,7 @@
 //! 2. `worker` re-encodes them with `image`, schedules their deletion and puts them into the image store.
 //! 3. [`attach()`] links them to a product and cancels the deletion, in the transaction that saves the product.
 //!
-//! If step 3 never happens, the deletion queue removes the files from the image store.
+//! If step 3 never happens, the deletion removes the files from the image store.
 
 mod attach;
 mod deletion;
@@ -26,7 +26,8 @@ pub mod worker;
 
 pub use self::{
     attach::{attach, detach, detach_all, images_json},
-    deletion_queue::{deletion_jobs, retry_deletion},
+    deletion::DELETE_IMAGE,
+    deletion_queue::retry_deletion,
     limits::{MAX_IMAGES_PER_PRODUCT, MAX_STORED_SIZE, MAX_UPLOAD_SIZE},
     product_image::{Image, parse_images},
     upload::{ImageUpload, UploadedImage},

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    deletion::Deletion,
+    deletion::{DELETE_IMAGE, QUEUE},
     deletion_queue as queue,
     image::EncodedImage,
     store::{self, ServedImage},
@@ -14,15 +14,16 @@ use super::{
 use crate::{
     app::App,
     core::{
+        clock::MAX_BACKOFF,
         error::{Kind, Result},
         finding::{Finding, Findings, MAX_FINDINGS},
         id::ImageId,
     },
-    infra::db,
+    infra::{
+        db::{self, Tx},
+        jobs::{self, Failure, Handler, Job, Queue},
+    },
 };
-
-/// How many deletions are claimed at a time; they run concurrently.
-const DELETION_BATCH: i64 = 8;
 
 /// How many image ids one query looks up.
 const ID_BATCH: usize = 200;
@@ -96,12 +97,24 @@ async fn delete_files(app: &Arc<App>, images: &[UploadedImage], repeat: bool) {
         return;
     }
     let ids: Vec<_> = images.iter().map(|image| image.id).collect();
+    let handler = Arc::new(DeleteImage {
+        app: Arc::clone(app),
+        repeat,
+    });
+    let loader = Arc::clone(&handler);
+    // Images that a product has got in the meantime have no deletion.
     let claimed = app
         .db
-        .write("media.claim", move |tx| queue::claim(tx, &ids))
+        .write("media.claim", move |tx| {
+            let mut claimed = Vec::new();
+            for image in &ids {
+                claimed.extend(jobs::claim_now(tx, &QUEUE, image.0)?);
+            }
+            jobs::load(tx, &*loader, claimed)
+        })
         .await;
     let deleted = match claimed {
-        Ok(deletions) => run(app, deletions, repeat).await,
+        Ok(claimed) => jobs::run(&app.db, &handler, claimed).await,
         Err(error) => Err(error),
     };
     if let Err(error) = deleted {
@@ -109,40 +122,48 @@ async fn delete_files(app: &Arc<App>, images: &[UploadedImage], repeat: bool) {
     }
 }
 
-/// Runs the due deletions. Returns the number of attempts.
-pub async fn delete_due(app: &Arc<App>) -> Result<usize> {
-    let mut attempts = 0;
-    while !app.stopping.is_cancelled() && app.db.read("media.is_any_due", queue::is_any_due).await?
-    {
-        let due = app
-            .db
-            .write("media.claim_due", |tx| queue::claim_due(tx, DELETION_BATCH))
-            .await?;
-        attempts += due.len();
-        run(app, due, false).await?;
-    }
-    Ok(attempts)
+/// Deletes images from the image store.
+pub struct DeleteImage {
+    app: Arc<App>,
+    /// Whether a successful deletion runs once more later, because an upload whose response was lost may reach
+    /// the store after the deletion.
+    repeat: bool,
 }
 
-async fn run(app: &Arc<App>, deletions: Vec<Deletion>, repeat: bool) -> Result<()> {
-    let outcomes = join_all(deletions.iter().map(async |deletion| {
-        let stem = deletion.image.to_string();
-        let outcome = app.images.remove(&stem).await;
-        if let Err(error) = &outcome {
-            let attempts = deletion.attempts;
-            tracing::warn!(%stem, attempts, ?error, "could not delete an image; retrying later");
-        }
-        outcome
-    }))
-    .await;
-    let outcomes: Vec<_> = deletions.into_iter().zip(outcomes).collect();
-    app.db
-        .write("media.record_outcome", move |tx| {
-            outcomes.iter().try_for_each(|(deletion, outcome)| {
-                queue::record_outcome(tx, deletion, outcome, repeat)
-            })
+impl DeleteImage {
+    /// Returns the handler of the deletions that are due.
+    pub fn new(app: Arc<App>) -> DeleteImage {
+        DeleteImage { app, repeat: false }
+    }
+}
+
+impl Handler for DeleteImage {
+    type Input = ();
+    type Output = ();
+
+    fn queue(&self) -> Queue {
+        QUEUE
+    }
+
+    fn load(&self, _tx: &mut Tx<'_>, _job: &Job) -> Result<Option<()>> {
+        Ok(Some(()))
+    }
+
+    async fn attempt(&self, job: &Job, _input: &()) -> Result<(), Failure> {
+        let deleted = self.app.images.remove(&job.subject.to_string()).await;
+        deleted.map_err(|error| Failure {
+            is_permanent: false,
+            why: error.detail().to_owned(),
         })
-        .await
+    }
+
+    fn succeed(&self, tx: &mut Tx<'_>, job: &Job, _input: &(), _output: &()) -> Result<()> {
+        if !self.repeat {
+            return jobs::complete(tx, DELETE_IMAGE, job.subject);
+        }
+        let again = tx.now().plus(MAX_BACKOFF);
+        jobs::retry(tx, DELETE_IMAGE, job.subject, None, again)
+    }
 }
 
 /// Queues the deletion of all files in the image store that no row refers to. Runs at most once per

@@ -12,6 +12,6 @@ pub mod worker;
 
 pub use self::{
     mail::{Mail, MailState},
-    outbox::{delete_expired_sent, drop_dead, drop_job, jobs, list, mail, retry, retry_job},
+    outbox::{delete_expired_sent, drop_dead, list, mail, retry},
     templates::{RenderedEmail, Templates, templates},
 };

@@ -17,7 +17,7 @@ use crate::{
     domain::accounts,
     infra::{
         db::Tx,
-        jobs::{self, BackgroundJob, Job, JobState, MAX_LISTED},
+        jobs::{self, Job},
         outbox::SEND_MAIL,
     },
 };
@@ -91,46 +91,6 @@ pub fn drop_dead(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     jobs::complete(tx, SEND_MAIL, id.0)?;
     store::delete(tx, id)?;
     Ok(found)
-}
-
-/// Returns the emails that are waiting or dead as jobs, by when they are due.
-pub fn jobs(tx: &mut Tx<'_>, state: JobState) -> Result<Vec<BackgroundJob>> {
-    let limit = PageRequest {
-        page: 1,
-        limit: MAX_LISTED,
-    };
-    let listed = jobs::list(tx, Some(state), limit)?.data.into_iter();
-    listed
-        .map(|job| {
-            Ok(BackgroundJob {
-                id: job.subject,
-                kind: SEND_MAIL,
-                subject: mail(tx, MailId(job.subject))?.to,
-                state,
-                due_at: (state == JobState::Waiting).then_some(job.due_at),
-                attempts: job.attempts,
-                last_error: job.last_error,
-            })
-        })
-        .collect()
-}
-
-/// Like [`retry`]. Returns `false` if no unsent email has this id.
-pub fn retry_job(tx: &mut Tx<'_>, id: MailId) -> Result<bool> {
-    let is_job = jobs::find(tx, SEND_MAIL, id.0)?.is_some();
-    if is_job {
-        retry(tx, id)?;
-    }
-    Ok(is_job)
-}
-
-/// Like [`drop_dead`]. Returns `false` if no unsent email has this id.
-pub fn drop_job(tx: &mut Tx<'_>, id: MailId) -> Result<bool> {
-    let is_job = jobs::find(tx, SEND_MAIL, id.0)?.is_some();
-    if is_job {
-        drop_dead(tx, id)?;
-    }
-    Ok(is_job)
 }
 
 /// Deletes emails that were sent long ago. Returns how many.

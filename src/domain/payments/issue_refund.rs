@@ -2,17 +2,20 @@
 //! idempotency key.
 
 use super::{
-    Effect, Payment, PaymentStatus, Refund, RefundCause, RefundStatus, Refunded, open,
+    Effect, Payment, PaymentStatus, Refund, RefundCause, RefundStatus, Refunded, SEND_REFUND, open,
     problems::REFUND_EXCEEDS_CAPTURED, store,
 };
 use crate::{
     app::App,
     core::{
         error::Result,
-        id::RefundId,
+        id::{RefundId, UserId},
         money::{Amount, Money},
     },
-    infra::db::Tx,
+    infra::{
+        db::Tx,
+        jobs::{self, NewJob},
+    },
 };
 
 /// Why a refund failed, if the provider reports only that it did.
@@ -58,9 +61,21 @@ pub fn refund(
     let provider_id = is_own_provider
         .then(|| app.gateway.offline_refund_id(tx.rng()))
         .flatten();
-    match provider_id {
-        Some(id) => complete(tx, payment, &refund, &id).map(Effect::Refunded),
-        None => Ok(Effect::None),
+    if let Some(id) = provider_id {
+        return complete(tx, payment, &refund, &id).map(Effect::Refunded);
+    }
+    let job = job(tx, payment, refund.id);
+    tx.enqueue(&job)?;
+    Ok(Effect::None)
+}
+
+/// Returns the job that sends a refund.
+fn job<'a>(tx: &Tx<'_>, payment: &'a Payment, refund: RefundId) -> NewJob<'a> {
+    NewJob {
+        kind: SEND_REFUND,
+        subject: refund.0,
+        payload: Some(&payment.provider),
+        due_at: tx.now(),
     }
 }
 
@@ -72,6 +87,7 @@ pub(super) fn complete(
     provider_id: &str,
 ) -> Result<Refunded> {
     store::process_refund(tx, refund.id, provider_id)?;
+    jobs::complete(tx, SEND_REFUND, refund.id.0)?;
     let others: Vec<_> = payment
         .refunds
         .iter()
@@ -84,9 +100,9 @@ pub(super) fn complete(
     for (failed, amount) in store::failed_refunds(tx, payment)? {
         // A full refund resolves every failed one; a partial one resolves one of the same amount.
         if is_all {
-            store::resolve_refund(tx, failed, None, "the payment was refunded in full")?;
+            resolve(tx, failed, None, "the payment was refunded in full")?;
         } else if amount == refund.amount {
-            store::resolve_refund(tx, failed, None, "the same amount was refunded later")?;
+            resolve(tx, failed, None, "the same amount was refunded later")?;
             break;
         }
     }
@@ -120,9 +136,17 @@ pub(super) fn complete(
 
 /// Records that a refund failed, which needs an admin. `payment` must be locked.
 pub(super) fn fail(tx: &mut Tx<'_>, payment: &Payment, id: RefundId, reason: &str) -> Result<()> {
-    store::fail_refund(tx, id, reason)?;
+    store::fail_refund(tx, id)?;
+    let job = job(tx, payment, id);
+    jobs::record_dead(tx, &job, reason)?;
     match payment.duplicate_id() {
         Some(duplicate) => store::set_duplicate_unmatched(tx, duplicate),
         None => Ok(()),
     }
+}
+
+/// Resolves a failed refund, and takes it off the list of dead jobs. `by` is `None` on the command line.
+pub(super) fn resolve(tx: &mut Tx<'_>, id: RefundId, by: Option<UserId>, note: &str) -> Result<()> {
+    store::resolve_refund(tx, id, by, note)?;
+    jobs::complete(tx, SEND_REFUND, id.0)
 }

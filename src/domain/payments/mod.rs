@@ -4,11 +4,11 @@
 //! state and the uniqueness of the provider's payment id, never by their order of arrival.
 
 mod event;
+mod failed_refund;
 mod find;
 pub mod gateway_queue;
 pub mod http;
 mod issue_refund;
-mod jobs;
 mod ledger;
 mod open;
 mod outcome;
@@ -25,14 +25,14 @@ mod verify;
 
 pub use self::{
     event::{Delivery, Effect, Receipt},
+    failed_refund::{drop_refund, order_of_refund, retry_refund},
     find::{known_payments, list, lock_payment, of_orders, totals},
     issue_refund::refund,
-    jobs::{drop_job, jobs, retry_job},
     ledger::{KnownPayment, LedgerEntry, ListedStatus, Note, Resolution, Totals},
     open::{PaymentDraft, check_amount, draft, open},
     outcome::{Mismatch, Outcome},
     payment::Payment,
-    queued::{QueuedOrder, QueuedRefund},
+    queued::{CREATE_ORDER, QueuedRefund, SEND_REFUND, queue},
     receive::receive,
     refund::{Refund, RefundCause, RefundStatus, Refunded},
     resolve::resolve,

@@ -1,9 +1,9 @@
 //! Opens the payment of a new order.
 
-use super::{Payment, PaymentStatus, problems::AMOUNT_TOO_SMALL, store};
+use super::{CREATE_ORDER, Payment, PaymentStatus, problems::AMOUNT_TOO_SMALL, store};
 use crate::{
     core::{error::Result, id::OrderId, money::Money},
-    infra::{db::Tx, ports::Gateway},
+    infra::{db::Tx, jobs::NewJob, ports::Gateway},
 };
 
 /// The payment of a new order, without its amount and not written yet.
@@ -54,7 +54,17 @@ pub fn check_amount(min: Money, amount: Money) -> Result<()> {
     Err(AMOUNT_TOO_SMALL.error(detail))
 }
 
-/// Inserts the payment of a new order.
+/// Inserts the payment of a new order, with a job if its order is still to be created at the provider.
 pub fn open(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
-    store::insert(tx, payment)
+    store::insert(tx, payment)?;
+    if payment.provider_order_id.is_some() {
+        return Ok(());
+    }
+    let due_at = tx.now();
+    tx.enqueue(&NewJob {
+        kind: CREATE_ORDER,
+        subject: payment.order.0,
+        payload: Some(&payment.provider),
+        due_at,
+    })
 }

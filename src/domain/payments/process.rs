@@ -2,8 +2,8 @@
 //! arrival do not matter.
 
 use super::{
-    Effect, Mismatch, Outcome, Payment, PaymentStatus, Refund, RefundCause, RefundStatus, find,
-    issue_refund, store,
+    Effect, Mismatch, Outcome, Payment, PaymentStatus, Refund, RefundCause, RefundStatus,
+    SEND_REFUND, find, issue_refund, store,
 };
 use crate::{
     app::App,
@@ -14,6 +14,7 @@ use crate::{
     },
     infra::{
         db::Tx,
+        jobs,
         ports::gateway::{EventKind, GatewayEvent, ReportedPayment, ReportedRefund},
     },
 };
@@ -210,7 +211,7 @@ fn refund_of(
     };
     let id = match known {
         Some(known) => Some(known.refund),
-        None => store::refund_without_provider_id(tx, &payment, reported.amount)?,
+        None => refund_without_provider_id(tx, &payment, reported.amount)?,
     };
     let refund = payment
         .refunds
@@ -218,4 +219,20 @@ fn refund_of(
         .find(|refund| Some(refund.id) == id)
         .cloned();
     Ok(Some((payment, refund)))
+}
+
+/// Returns the oldest pending refund of that amount without a provider id. It must have been sent before, unless
+/// the shop itself requested it: then a refund in the provider's dashboard replaces it.
+fn refund_without_provider_id(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+    amount: i64,
+) -> Result<Option<RefundId>> {
+    for (id, cause) in store::refunds_without_provider_id(tx, payment, amount)? {
+        let job = jobs::find(tx, SEND_REFUND, id.0)?;
+        if cause == RefundCause::Late || job.is_some_and(|job| job.attempts > 0) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }

@@ -1,17 +1,29 @@
-//! Requests to the provider that wait in the queue.
+//! The jobs that send requests to the provider.
 
-use crate::core::{
-    id::{OrderId, RefundId},
-    money::Money,
+use std::time::Duration;
+
+use crate::{
+    core::{
+        id::{OrderId, RefundId},
+        money::Money,
+    },
+    infra::jobs::Queue,
 };
 
-/// An order to create at the provider.
-#[derive(Debug, Clone)]
-pub struct QueuedOrder {
-    pub order: OrderId,
-    pub amount: Money,
-    /// Including the current one.
-    pub attempts: i64,
+/// The kind of the jobs that create an order at the provider. Their subject is the order's id.
+pub const CREATE_ORDER: &str = "make-payment-order";
+
+/// The kind of the jobs that send a refund to the provider. Their subject is the refund's id.
+pub const SEND_REFUND: &str = "send-refund";
+
+/// Returns the queue of the requests of a kind to a provider. Requests to another provider wait until that one is
+/// configured again.
+pub fn queue(kind: &'static str, provider: &'static str) -> Queue {
+    Queue {
+        payload: Some(provider),
+        poll_interval: Duration::from_millis(500),
+        ..Queue::of(kind)
+    }
 }
 
 /// A refund to send to the provider.
@@ -22,8 +34,6 @@ pub struct QueuedRefund {
     /// The provider's id of the payment.
     pub transaction_id: String,
     pub amount: Money,
-    /// Including the current one.
-    pub attempts: i64,
     /// The same as `transaction_id` for a duplicate payment; else `None`.
     pub(super) duplicate: Option<String>,
 }

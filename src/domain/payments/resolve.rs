@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use super::{LedgerEntry, Mismatch, Note, Outcome, find, problems::NOT_UNMATCHED, store};
+use super::{
+    LedgerEntry, Mismatch, Note, Outcome, find, issue_refund, problems::NOT_UNMATCHED, store,
+};
 use crate::{
     core::{
         error::{Error, Result},
@@ -35,7 +37,7 @@ pub fn resolve(tx: &mut Tx<'_>, id: Uuid, by: Option<UserId>, note: &Note) -> Re
         && let Some(payment) = find::lock_either(tx, order, Some(duplicate))?
     {
         for (refund, _) in store::failed_refunds(tx, &payment)? {
-            store::resolve_refund(tx, refund, by, note.as_str())?;
+            issue_refund::resolve(tx, refund, by, note.as_str())?;
         }
     }
     let (entry, _) = store::lock_event(tx, id)?.ok_or_else(|| Error::not_found("payment"))?;

@@ -9,7 +9,7 @@ pub mod http;
 mod payment_session;
 mod receive;
 mod refund;
-mod retry;
+mod retry_refund;
 mod worker;
 
 pub use self::{
@@ -17,9 +17,9 @@ pub use self::{
     payment_session::{PaymentSession, payment_session},
     receive::receive,
     refund::refund,
-    retry::retry_job,
+    retry_refund::retry_refund,
     worker::{
-        RECONCILED_PERIOD, Reconciled, create_gateway_order, expire_due, reconcile,
-        run_gateway_queue,
+        CreateOrder, RECONCILED_PERIOD, Reconciled, SendRefund, create_gateway_order, expire_due,
+        reconcile,
     },
 };

@@ -11,13 +11,11 @@
 
 mod handler;
 mod job;
-mod listing;
 mod store;
 
 pub use self::{
     handler::{Handler, load, run, run_due},
     job::{Failure, Job, JobState, NewJob, Queue},
-    listing::{BackgroundJob, MAX_LISTED},
     store::{
         cancel, claim, claim_now, complete, fail, find, find_all, list, of_subject, record_dead,
         record_failure, retry, retry_now, retry_waiting,

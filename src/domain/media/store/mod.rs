@@ -1,6 +1,6 @@
-//! SQL on `product_images`, and in [`deletions`] on the deletion queue.
+//! SQL on `product_images`.
 
-pub(super) mod deletions;
+use std::collections::BTreeSet;
 
 use super::{product_image::ImageCopy, upload::UploadedImage};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         finding::MAX_FINDINGS,
         id::{ImageId, ProductId},
     },
-    infra::db::{Row, Tx, params},
+    infra::db::{Row, Tx, Value, params, placeholders},
 };
 
 /// Counts the images of a product.
@@ -121,6 +121,18 @@ pub(super) fn exists(tx: &mut Tx<'_>, image: ImageId) -> Result<bool> {
         |_| Ok(()),
     )?;
     Ok(found.is_some())
+}
+
+/// Returns those images that belong to a product.
+pub(super) fn attached(tx: &mut Tx<'_>, images: &[ImageId]) -> Result<BTreeSet<ImageId>> {
+    if images.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let list = placeholders(images.len(), 1);
+    let sql = format!("SELECT id FROM product_images WHERE id IN {list}");
+    let ids: Vec<_> = images.iter().map(|image| Value::Id(image.0)).collect();
+    let attached = tx.all(&sql, &ids, |row| row.get(0))?;
+    Ok(attached.into_iter().collect())
 }
 
 /// Inserts the row of an image.

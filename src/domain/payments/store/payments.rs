@@ -19,8 +19,8 @@ const COLUMNS: &str =
 pub(in crate::domain::payments) fn insert(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
     tx.expect(
         "INSERT INTO payments (id, order_id, provider, provider_order_id, status, amount,
-                               transaction_id, created_at, updated_at, due_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?7, ?8)",
+                               transaction_id, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?7)",
         params![
             payment.id,
             payment.order,
@@ -28,8 +28,7 @@ pub(in crate::domain::payments) fn insert(tx: &mut Tx<'_>, payment: &Payment) ->
             payment.provider_order_id.as_ref(),
             payment.status.as_str(),
             payment.amount,
-            tx.now(),
-            payment.provider_order_id.is_none().then(|| tx.now())
+            tx.now()
         ],
         1,
         || Error::internal("a payment was not inserted"),
@@ -183,8 +182,7 @@ pub(in crate::domain::payments) fn set_provider_order(
     provider_order_id: &str,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE payments SET provider = ?2, provider_order_id = ?3, due_at = NULL, error = NULL,
-             updated_at = ?4
+        "UPDATE payments SET provider = ?2, provider_order_id = ?3, updated_at = ?4
          WHERE order_id = ?1 AND (provider_order_id IS NULL OR provider <> ?2)
              AND status IN ('CREATED', 'FAILED')",
         params![order, provider, provider_order_id, tx.now()],

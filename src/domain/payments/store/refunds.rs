@@ -8,7 +8,7 @@ use crate::{
         id::{OrderId, RefundId, UserId},
         money::Money,
     },
-    domain::payments::{Payment, Refund, RefundCause, RefundStatus},
+    domain::payments::{Payment, QueuedRefund, Refund, RefundCause, RefundStatus},
     infra::db::{Row, Tx, Value, params, placeholders},
 };
 
@@ -20,18 +20,17 @@ pub(in crate::domain::payments) struct RefundRow {
     pub(in crate::domain::payments) transaction: Option<String>,
 }
 
-/// Inserts a refund and queues it for the provider, unless it was made there.
+/// Inserts a refund.
 pub(in crate::domain::payments) fn insert_refund(
     tx: &mut Tx<'_>,
     payment: &Payment,
     refund: &Refund,
     cause: RefundCause,
 ) -> Result<()> {
-    let due = (cause != RefundCause::Provider).then(|| tx.now());
     tx.execute(
         "INSERT INTO refunds (id, order_id, amount, status, cause, restock, provider_refund_id,
-                              transaction_id, due_at, tries, error, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?9, ?7, 0, NULL, ?8, ?8)",
+                              transaction_id, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?8, ?7, ?7)",
         params![
             refund.id,
             payment.order,
@@ -39,7 +38,6 @@ pub(in crate::domain::payments) fn insert_refund(
             refund.status.as_str(),
             cause.as_str(),
             refund.restock,
-            due,
             tx.now(),
             payment.duplicate_id()
         ],
@@ -130,23 +128,61 @@ fn refund_row(row: &Row<'_>) -> Result<RefundRow> {
     })
 }
 
-/// Returns the oldest pending refund of that amount without a provider id. It must have been sent before, unless
-/// the shop itself requested it: then a refund in the provider's dashboard replaces it.
-pub(in crate::domain::payments) fn refund_without_provider_id(
+/// Returns the pending refunds of that amount without a provider id, with their causes, oldest first.
+pub(in crate::domain::payments) fn refunds_without_provider_id(
     tx: &mut Tx<'_>,
     payment: &Payment,
     amount: i64,
-) -> Result<Option<RefundId>> {
-    tx.one(
-        "SELECT id FROM refunds WHERE order_id = ?1 AND coalesce(transaction_id, '') = ?3
-             AND amount = ?2 AND status = 'PENDING' AND provider_refund_id IS NULL
-             AND (tries > 0 OR cause = 'late') ORDER BY id LIMIT 1",
+) -> Result<Vec<(RefundId, RefundCause)>> {
+    tx.all(
+        "SELECT id, cause FROM refunds WHERE order_id = ?1 AND coalesce(transaction_id, '') = ?3
+             AND amount = ?2 AND status = 'PENDING' AND provider_refund_id IS NULL ORDER BY id",
         params![
             payment.order,
             amount,
             payment.duplicate_id().unwrap_or_default()
         ],
+        |row| Ok((row.get(0)?, cause(row.get(1)?)?)),
+    )
+}
+
+fn cause(text: &str) -> Result<RefundCause> {
+    RefundCause::parse(text)
+        .ok_or_else(|| Error::internal(format!("unknown refund cause `{text}` in the database")))
+}
+
+/// Returns the order of a refund.
+pub(in crate::domain::payments) fn order_of_refund(
+    tx: &mut Tx<'_>,
+    id: RefundId,
+) -> Result<Option<OrderId>> {
+    tx.one(
+        "SELECT order_id FROM refunds WHERE id = ?1",
+        params![id],
         |row| row.get(0),
+    )
+}
+
+/// Returns a pending refund to send to the provider.
+pub(in crate::domain::payments) fn queued_refund(
+    tx: &mut Tx<'_>,
+    id: RefundId,
+) -> Result<Option<QueuedRefund>> {
+    tx.one(
+        "SELECT r.id, r.order_id, coalesce(r.transaction_id, p.transaction_id), r.amount,
+             r.transaction_id
+         FROM refunds r JOIN payments p ON p.order_id = r.order_id
+         WHERE r.id = ?1 AND r.status = 'PENDING'",
+        params![id],
+        |row| {
+            Ok(QueuedRefund {
+                refund: row.get(0)?,
+                order: row.get(1)?,
+                transaction_id: row.get(2)?,
+                amount: row.get(3)?,
+                duplicate: row.get(4)?,
+            })
+        },
     )
 }
 
@@ -156,36 +192,30 @@ pub(in crate::domain::payments) fn process_refund(
     provider_refund_id: &str,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE refunds SET status = 'PROCESSED', provider_refund_id = ?2, due_at = NULL,
-             error = NULL, updated_at = ?3
+        "UPDATE refunds SET status = 'PROCESSED', provider_refund_id = ?2, updated_at = ?3
          WHERE id = ?1",
         params![id, provider_refund_id, tx.now()],
     )?;
     Ok(())
 }
 
-pub(in crate::domain::payments) fn fail_refund(
-    tx: &mut Tx<'_>,
-    id: RefundId,
-    reason: &str,
-) -> Result<()> {
+pub(in crate::domain::payments) fn fail_refund(tx: &mut Tx<'_>, id: RefundId) -> Result<()> {
     tx.execute(
-        "UPDATE refunds SET status = 'FAILED', due_at = NULL, error = ?2, updated_at = ?3
+        "UPDATE refunds SET status = 'FAILED', updated_at = ?2
          WHERE id = ?1 AND status = 'PENDING'",
-        params![id, reason, tx.now()],
+        params![id, tx.now()],
     )?;
     Ok(())
 }
 
-/// Sets the provider's id of a refund and removes it from the queue; its result is reported later.
+/// Sets the provider's id of a refund, whose result is reported later.
 pub(in crate::domain::payments) fn set_provider_refund(
     tx: &mut Tx<'_>,
     id: RefundId,
     provider_refund_id: &str,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE refunds SET provider_refund_id = ?2, due_at = NULL, error = NULL, updated_at = ?3
-         WHERE id = ?1",
+        "UPDATE refunds SET provider_refund_id = ?2, updated_at = ?3 WHERE id = ?1",
         params![id, provider_refund_id, tx.now()],
     )?;
     Ok(())
@@ -200,13 +230,7 @@ pub(in crate::domain::payments) fn failed_refund(
         "SELECT id, order_id, transaction_id, cause FROM refunds
          WHERE id = ?1 AND status = 'FAILED' AND resolved_at IS NULL",
         params![id],
-        |row| {
-            let text: &str = row.get(3)?;
-            let cause = RefundCause::parse(text).ok_or_else(|| {
-                Error::internal(format!("unknown refund cause `{text}` in the database"))
-            })?;
-            Ok((refund_row(row)?, cause))
-        },
+        |row| Ok((refund_row(row)?, cause(row.get(3)?)?)),
     )
 }
 

@@ -1,87 +1,113 @@
-//! Sends queued requests to the provider: orders to create and refunds. The provider is called between
-//! transactions; one leases the request, the next records the result.
+//! Sends queued requests to the provider: orders to create and refunds.
 
 use std::sync::Arc;
-
-use futures_util::future::{join, join_all};
 
 use crate::{
     app::App,
     core::{
         error::{Error, Result},
-        id::OrderId,
+        id::{OrderId, RefundId},
         money::Money,
     },
     domain::{
         orders::{self, Status},
-        payments::{QueuedOrder, QueuedRefund, gateway_queue},
+        payments::{self, CREATE_ORDER, QueuedRefund, SEND_REFUND, gateway_queue},
         settlement::{PaymentSession, apply::apply, payment_session},
     },
-    infra::ports::gateway::{GatewayError, GatewayRefundStatus, OrderRequest, RefundRequest},
+    infra::{
+        db::Tx,
+        jobs::{Failure, Handler, Job, JobState, Queue},
+        ports::gateway::{
+            GatewayError, GatewayRefund, GatewayRefundStatus, OrderRequest, RefundRequest,
+        },
+    },
 };
 
-/// How many orders, and how many refunds, are sent concurrently.
-const CONCURRENCY: i64 = 8;
+/// Creates orders at the provider.
+pub struct CreateOrder(pub Arc<App>);
 
-/// Sends all requests that are due. Returns how many were attempted.
-pub async fn run_gateway_queue(app: &Arc<App>) -> Result<usize> {
-    let provider = app.gateway.name();
-    let mut attempted = 0;
-    while !app.stopping.is_cancelled()
-        && app
-            .db
-            .read("payments.has_due", move |tx| {
-                gateway_queue::has_due(tx, provider)
-            })
-            .await?
-    {
-        let (orders, refunds) = app
-            .db
-            .write("payments.claim", move |tx| {
-                let orders = gateway_queue::claim_orders(tx, provider, CONCURRENCY)?;
-                Ok((
-                    orders,
-                    gateway_queue::claim_refunds(tx, provider, CONCURRENCY)?,
-                ))
-            })
-            .await?;
-        attempted += orders.len() + refunds.len();
-        let orders = join_all(orders.into_iter().map(|queued| create_order(app, queued)));
-        let refunds = join_all(refunds.into_iter().map(|queued| send_refund(app, queued)));
-        let (orders, refunds) = join(orders, refunds).await;
-        orders.into_iter().chain(refunds).collect::<Result<()>>()?;
+impl Handler for CreateOrder {
+    /// The amount of the order.
+    type Input = Money;
+    /// The provider's id of the order.
+    type Output = String;
+
+    fn queue(&self) -> Queue {
+        payments::queue(CREATE_ORDER, self.0.gateway.name())
     }
-    Ok(attempted)
+
+    /// Only an unpaid order is created.
+    fn load(&self, tx: &mut Tx<'_>, job: &Job) -> Result<Option<Money>> {
+        let order = orders::order(tx, OrderId(job.subject), None)?;
+        Ok((order.status == Status::Pending).then_some(order.payment.amount))
+    }
+
+    async fn attempt(&self, job: &Job, amount: &Money) -> Result<String, Failure> {
+        let created = send_order(&self.0, OrderId(job.subject), *amount).await;
+        created.map_err(|error| Failure {
+            is_permanent: false,
+            why: error.into_reason(),
+        })
+    }
+
+    fn succeed(&self, tx: &mut Tx<'_>, job: &Job, _amount: &Money, id: &String) -> Result<()> {
+        let effects = gateway_queue::record_order(tx, &self.0, OrderId(job.subject), id)?;
+        apply(tx, &self.0, &effects)
+    }
 }
 
-/// Creates an order at the provider, if it is still unpaid.
-async fn create_order(app: &Arc<App>, queued: QueuedOrder) -> Result<()> {
-    let id = queued.order;
-    let is_pending = app
-        .db
-        .read("orders.is_pending", move |tx| {
-            Ok(orders::order(tx, id, None)?.status == Status::Pending)
-        })
-        .await?;
-    if !is_pending {
-        return app
-            .db
-            .write("payments.cancel_order", move |tx| {
-                gateway_queue::cancel_order(tx, id)
-            })
-            .await;
+/// Sends refunds under an idempotency key each, so that a refund happens once, however often it is sent.
+pub struct SendRefund(pub Arc<App>);
+
+impl Handler for SendRefund {
+    type Input = QueuedRefund;
+    type Output = GatewayRefund;
+
+    fn queue(&self) -> Queue {
+        payments::queue(SEND_REFUND, self.0.gateway.name())
     }
-    match send_order(app, id, queued.amount).await {
-        Ok(provider_order_id) => record_order(app, id, provider_order_id).await.map(drop),
-        Err(error) => {
-            let (order, attempts, reason) = (id, queued.attempts, error.into_reason());
-            tracing::warn!(%order, attempts, reason, "could not create the order at the provider; retrying");
-            app.db
-                .write("payments.reschedule_order", move |tx| {
-                    gateway_queue::reschedule_order(tx, &queued, &reason)
-                })
-                .await
-        }
+
+    fn load(&self, tx: &mut Tx<'_>, job: &Job) -> Result<Option<QueuedRefund>> {
+        gateway_queue::queued_refund(tx, RefundId(job.subject))
+    }
+
+    async fn attempt(&self, _job: &Job, queued: &QueuedRefund) -> Result<GatewayRefund, Failure> {
+        let request = RefundRequest {
+            payment_id: queued.transaction_id.clone(),
+            amount: queued.amount,
+            key: queued.refund.to_string(),
+        };
+        let sent = self.0.gateway.create_refund(&request).await;
+        sent.map_err(|error| Failure {
+            is_permanent: error.is_permanent(),
+            why: error.into_reason(),
+        })
+    }
+
+    fn succeed(
+        &self,
+        tx: &mut Tx<'_>,
+        _job: &Job,
+        queued: &QueuedRefund,
+        created: &GatewayRefund,
+    ) -> Result<()> {
+        let succeeded = match created.status {
+            GatewayRefundStatus::Pending => None,
+            GatewayRefundStatus::Processed => Some(true),
+            GatewayRefundStatus::Failed => Some(false),
+        };
+        let effect = gateway_queue::record_refund(tx, queued, &created.id, succeeded)?;
+        apply(tx, &self.0, &[effect])
+    }
+
+    fn fail(
+        &self,
+        tx: &mut Tx<'_>,
+        job: &Job,
+        queued: &QueuedRefund,
+        failure: &Failure,
+    ) -> Result<JobState> {
+        gateway_queue::record_refund_failure(tx, &self.queue(), job, queued, failure)
     }
 }
 
@@ -123,40 +149,4 @@ pub async fn create_gateway_order(
         .await
         .map_err(|error| down().caused_by(error.into_reason()))?;
     record_order(app, id, created).await?.ok_or_else(down)
-}
-
-/// Sends a refund under an idempotency key, so that it happens once, however often it is sent.
-async fn send_refund(app: &Arc<App>, queued: QueuedRefund) -> Result<()> {
-    let request = RefundRequest {
-        payment_id: queued.transaction_id.clone(),
-        amount: queued.amount,
-        key: queued.refund.to_string(),
-    };
-    let answer = app.gateway.create_refund(&request).await;
-    if let Err(error) = &answer {
-        let (refund, attempts, reason) = (queued.refund, queued.attempts, error.reason());
-        if error.is_permanent() {
-            tracing::error!(%refund, attempts, reason, "the payment provider refused a refund");
-        } else {
-            tracing::warn!(%refund, attempts, reason, "could not send a refund; retrying");
-        }
-    }
-    let shop = Arc::clone(app);
-    app.db
-        .write("payments.record_refund", move |tx| match &answer {
-            Ok(created) => {
-                let succeeded = match created.status {
-                    GatewayRefundStatus::Pending => None,
-                    GatewayRefundStatus::Processed => Some(true),
-                    GatewayRefundStatus::Failed => Some(false),
-                };
-                let effect = gateway_queue::record_refund(tx, &queued, &created.id, succeeded)?;
-                apply(tx, &shop, &[effect])
-            }
-            Err(error) => {
-                let is_permanent = error.is_permanent();
-                gateway_queue::reschedule_refund(tx, &queued, is_permanent, error.reason())
-            }
-        })
-        .await
 }

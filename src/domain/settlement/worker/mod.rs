@@ -6,6 +6,6 @@ mod reconcile;
 
 pub use self::{
     expiry::expire_due,
-    gateway_queue::{create_gateway_order, run_gateway_queue},
+    gateway_queue::{CreateOrder, SendRefund, create_gateway_order},
     reconcile::{RECONCILED_PERIOD, Reconciled, reconcile},
 };
