@@ -1,6 +1,7 @@
 //! The payment provider: requests, responses and errors of the driver, and a shop that uses it.
 
 mod driver;
+mod earlier_jobs;
 mod errors;
 mod failed_refunds;
 mod settings;
