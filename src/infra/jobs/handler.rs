@@ -20,6 +20,7 @@ pub trait Handler: Send + Sync + 'static {
     /// The result of a successful attempt.
     type Output: Send + Sync + 'static;
 
+    /// Returns which jobs to claim, and when.
     fn queue(&self) -> Queue;
 
     /// Loads the input of an attempt, in the transaction that claims the job. `None` completes the job: it is no
