@@ -16,6 +16,8 @@ use std::{
 use jiff::{SignedDuration, fmt::temporal::Pieces};
 use serde::{Serialize, Serializer};
 
+use crate::core::column::{Cell, Column, Value};
+
 /// Milliseconds since the Unix epoch. Serialized as RFC 3339 with three decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
@@ -81,6 +83,18 @@ fn parse_outside_jiff_range(text: &str) -> Option<Timestamp> {
     let offset = pieces.to_numeric_offset()?.seconds();
     let since = local.duration_since(epoch) - SignedDuration::from_secs(offset.into());
     i64::try_from(since.as_millis()).ok().map(Timestamp)
+}
+
+impl<'a> Column<'a> for Timestamp {
+    fn from_cell(cell: Cell<'a>) -> Option<Self> {
+        i64::from_cell(cell).map(Timestamp)
+    }
+}
+
+impl From<Timestamp> for Value<'_> {
+    fn from(value: Timestamp) -> Self {
+        Value::Int(value.0)
+    }
 }
 
 impl Serialize for Timestamp {

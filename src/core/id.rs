@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use uuid::Uuid;
 
+use crate::core::column::{Cell, Column, Value};
+
 /// The error of parsing an id. Only one spelling is valid: lower-case hex with hyphens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidId;
@@ -62,6 +64,18 @@ macro_rules! ids {
         impl From<Uuid> for $name {
             fn from(id: Uuid) -> Self {
                 $name(id)
+            }
+        }
+
+        impl<'a> Column<'a> for $name {
+            fn from_cell(cell: Cell<'a>) -> Option<Self> {
+                Uuid::from_cell(cell).map($name)
+            }
+        }
+
+        impl From<$name> for Value<'_> {
+            fn from(id: $name) -> Self {
+                Value::Id(id.0)
             }
         }
 

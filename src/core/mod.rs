@@ -2,6 +2,7 @@
 //! pagination. Every layer imports them.
 
 pub mod clock;
+pub mod column;
 pub mod error;
 pub mod event;
 pub mod finding;

@@ -41,6 +41,18 @@ macro_rules! whole {
             }
         }
 
+        impl<'a> $crate::core::column::Column<'a> for $name {
+            fn from_cell(cell: $crate::core::column::Cell<'a>) -> Option<Self> {
+                $name::try_from(<i64 as $crate::core::column::Column>::from_cell(cell)?).ok()
+            }
+        }
+
+        impl From<$name> for $crate::core::column::Value<'_> {
+            fn from(value: $name) -> Self {
+                $crate::core::column::Value::Int(value.0)
+            }
+        }
+
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 $crate::core::money::whole_number(from)

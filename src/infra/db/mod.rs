@@ -29,18 +29,18 @@ mod operation;
 mod options;
 pub mod postgres;
 mod queue;
+mod row;
 mod settings;
 mod sql;
 pub mod sqlite;
 mod timers;
 pub mod transfer;
 mod tx;
-mod value;
 
 pub(crate) use self::{
     backend::{Access, Backend, Connection, Expected, Ticket},
     operation::Operation,
-    value::Cells,
+    row::Cells,
 };
 pub use self::{
     context::Context,
@@ -49,10 +49,11 @@ pub use self::{
     operation::Outcome,
     options::Options,
     postgres::Postgres,
+    row::Row,
     settings::{count_up, set_setting, setting, setting_for_update},
     sql::{Sql, placeholders},
     sqlite::Sqlite,
     timers::try_claim_timer,
     tx::{Queued, Tx, ping},
-    value::{Cell, Column, Row, Value, params},
 };
+pub use crate::core::column::{Cell, Column, Value, params};

@@ -1,15 +1,11 @@
-//! Conversion between Rust types and SQL: statement parameters ([`Value`]), result cells ([`Cell`]), and the
-//! types that a column can be read as ([`Column`]).
+//! Conversion between Rust types and database columns: statement parameters ([`Value`]), result cells
+//! ([`Cell`]), and the types that a column can be read as ([`Column`]).
+//!
+//! The conversion of a type stands next to the type. This module has those of the standard types.
 
 use std::borrow::Cow;
 
 use uuid::Uuid;
-
-use crate::core::{
-    clock::Timestamp,
-    error::{Error, Result},
-    money::{Amount, Money, Price, Quantity, Stock},
-};
 
 /// A statement parameter.
 #[derive(Debug, Clone, Copy)]
@@ -30,36 +26,9 @@ pub enum Cell<'a> {
     Blob(&'a [u8]),
 }
 
-/// A result row; valid until the next row is read.
-pub struct Row<'a>(&'a dyn Cells);
-
-/// A result row of an engine.
-pub(crate) trait Cells {
-    fn cell(&self, index: usize) -> Result<Cell<'_>>;
-}
-
-impl<'a> Row<'a> {
-    pub(crate) fn new(cells: &'a dyn Cells) -> Self {
-        Row(cells)
-    }
-
-    pub(crate) fn cell(&self, index: usize) -> Result<Cell<'_>> {
-        self.0.cell(index)
-    }
-
-    /// Returns the column at `index`, from 0. Errors: `Internal` if the column has another type.
-    pub fn get<T: Column<'a>>(&self, index: usize) -> Result<T> {
-        let cell = self.0.cell(index)?;
-        T::from_cell(cell).ok_or_else(|| {
-            Error::internal(format!(
-                "column {index} has the value {cell:?}, not the requested type"
-            ))
-        })
-    }
-}
-
 /// A type that a column can be read as.
 pub trait Column<'a>: Sized {
+    /// Returns `None` if the cell is of another type or has a value that this one does not allow.
     fn from_cell(cell: Cell<'a>) -> Option<Self>;
 }
 
@@ -111,12 +80,6 @@ impl<'a> Column<'a> for bool {
     }
 }
 
-impl<'a> Column<'a> for Timestamp {
-    fn from_cell(cell: Cell<'a>) -> Option<Self> {
-        i64::from_cell(cell).map(Timestamp)
-    }
-}
-
 impl<'a> Column<'a> for Uuid {
     fn from_cell(cell: Cell<'a>) -> Option<Self> {
         if let Cell::Blob(value) = cell {
@@ -137,44 +100,6 @@ impl<'a, T: Column<'a>> Column<'a> for Option<T> {
     }
 }
 
-macro_rules! integer_columns {
-    ($($name:ident),+) => {$(
-        impl<'a> Column<'a> for $name {
-            fn from_cell(cell: Cell<'a>) -> Option<Self> {
-                i64::from_cell(cell).and_then(|value| $name::try_from(value).ok())
-            }
-        }
-
-        impl From<$name> for Value<'_> {
-            fn from(value: $name) -> Self {
-                Value::Int(value.get())
-            }
-        }
-    )+};
-}
-
-integer_columns!(Money, Amount, Price, Quantity, Stock);
-
-macro_rules! id_columns {
-    ($($name:ident),+ $(,)?) => {$(
-        impl<'a> Column<'a> for crate::core::id::$name {
-            fn from_cell(cell: Cell<'a>) -> Option<Self> {
-                Uuid::from_cell(cell).map(crate::core::id::$name)
-            }
-        }
-
-        impl From<crate::core::id::$name> for Value<'_> {
-            fn from(id: crate::core::id::$name) -> Self {
-                Value::Id(id.0)
-            }
-        }
-    )+};
-}
-
-id_columns!(
-    UserId, SessionId, CategoryId, ProductId, ImageId, OrderId, PaymentId, RefundId, MailId
-);
-
 impl From<i64> for Value<'_> {
     fn from(value: i64) -> Self {
         Value::Int(value)
@@ -184,12 +109,6 @@ impl From<i64> for Value<'_> {
 impl From<bool> for Value<'_> {
     fn from(value: bool) -> Self {
         Value::Int(i64::from(value))
-    }
-}
-
-impl From<Timestamp> for Value<'_> {
-    fn from(value: Timestamp) -> Self {
-        Value::Int(value.0)
     }
 }
 
@@ -226,7 +145,7 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
 /// Builds the parameters of a statement, in the order of its placeholders.
 #[macro_export]
 macro_rules! params {
-    ($($value:expr),* $(,)?) => { &[$($crate::infra::db::Value::from($value)),*] };
+    ($($value:expr),* $(,)?) => { &[$($crate::core::column::Value::from($value)),*] };
 }
 
 #[doc(hidden)]
