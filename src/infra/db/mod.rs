@@ -40,7 +40,7 @@ mod tx;
 pub(crate) use self::{
     backend::{Access, Backend, Connection, Expected, Ticket},
     operation::Operation,
-    row::Cells,
+    row::{Cells, ColumnNames},
 };
 pub use self::{
     context::Context,

@@ -1,32 +1,112 @@
-//! Result rows.
+//! Result rows. Columns are read by name.
+
+use std::{
+    cell::{self, RefCell},
+    fmt,
+};
 
 use super::{Cell, Column};
 use crate::core::error::{Error, Result};
 
 /// A result row; valid until the next row is read.
-pub struct Row<'a>(&'a dyn Cells);
+pub struct Row<'a> {
+    cells: &'a dyn Cells,
+    names: &'a ColumnNames,
+    /// The index after the column that was read last: columns are mostly read in the order of the query.
+    next: cell::Cell<usize>,
+}
 
 /// A result row of an engine.
 pub(crate) trait Cells {
     fn cell(&self, index: usize) -> Result<Cell<'_>>;
+
+    /// Returns the name of a column, or `None` if there are fewer columns.
+    fn name(&self, index: usize) -> Option<&str>;
 }
 
+/// The names by which the columns of a result were read so far, at their indexes; the others are empty. So a
+/// name is looked up in the engine once for all rows of a result.
+#[derive(Default)]
+pub(crate) struct ColumnNames(RefCell<Vec<&'static str>>);
+
 impl<'a> Row<'a> {
-    pub(crate) fn new(cells: &'a dyn Cells) -> Self {
-        Row(cells)
+    pub(crate) fn new(cells: &'a dyn Cells, names: &'a ColumnNames) -> Self {
+        Row {
+            cells,
+            names,
+            next: cell::Cell::new(0),
+        }
     }
 
     pub(crate) fn cell(&self, index: usize) -> Result<Cell<'_>> {
-        self.0.cell(index)
+        self.cells.cell(index)
     }
 
-    /// Returns the column at `index`, from 0. Errors: `Internal` if the column has another type.
-    pub fn get<T: Column<'a>>(&self, index: usize) -> Result<T> {
-        let cell = self.0.cell(index)?;
+    /// Returns the value of a column. Errors: `Internal` if the query has no such column, or it has another
+    /// type.
+    pub fn get<T: Column<'a>>(&self, column: impl ColumnKey) -> Result<T> {
+        let index = column.index(self)?;
+        let cell = self.cells.cell(index)?;
         T::from_cell(cell).ok_or_else(|| {
             Error::internal(format!(
-                "column {index} has the value {cell:?}, not the requested type"
+                "column {column} has the value {cell:?}, not the requested type"
             ))
         })
+    }
+
+    fn index_of(&self, column: &'static str) -> Result<usize> {
+        let mut names = self.names.0.borrow_mut();
+        let next = self.next.get();
+        let index = if names.get(next) == Some(&column) {
+            next
+        } else if let Some(index) = names.iter().position(|name| *name == column) {
+            index
+        } else {
+            let index = self.look_up(column, next)?;
+            if names.len() <= index {
+                names.resize(index + 1, "");
+            }
+            names[index] = column;
+            index
+        };
+        self.next.set(index + 1);
+        Ok(index)
+    }
+
+    /// Asks the engine for the index of a column, which is probably `hint`.
+    fn look_up(&self, column: &str, hint: usize) -> Result<usize> {
+        // In a join two columns may have one name; the tests run with this check.
+        if cfg!(debug_assertions) {
+            let columns = (0..).map_while(|index| self.cells.name(index));
+            if columns.filter(|name| *name == column).count() > 1 {
+                let detail = format!("the query has several columns `{column}`; use aliases");
+                return Err(Error::internal(detail));
+            }
+        }
+        if self.cells.name(hint) == Some(column) {
+            return Ok(hint);
+        }
+        (0..)
+            .map_while(|index| self.cells.name(index))
+            .position(|name| name == column)
+            .ok_or_else(|| Error::internal(format!("the query has no column `{column}`")))
+    }
+}
+
+/// What [`Row::get`] accepts. Only names shall stay: an index is accepted until the last store reads by name.
+pub trait ColumnKey: fmt::Display + Copy {
+    #[doc(hidden)]
+    fn index(self, row: &Row<'_>) -> Result<usize>;
+}
+
+impl ColumnKey for &'static str {
+    fn index(self, row: &Row<'_>) -> Result<usize> {
+        row.index_of(self)
+    }
+}
+
+impl ColumnKey for usize {
+    fn index(self, _: &Row<'_>) -> Result<usize> {
+        Ok(self)
     }
 }

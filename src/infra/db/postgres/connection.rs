@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     core::error::{Error, Result},
-    infra::db::{Access, Connection, Expected, Row, Sql, Ticket, Value},
+    infra::db::{Access, ColumnNames, Connection, Expected, Row, Sql, Ticket, Value},
 };
 
 /// The maximum number of prepared statements per connection. Beyond it the cache is cleared.
@@ -288,12 +288,13 @@ impl PgConnection {
         let (responses, rows) = self.pipeline.query(&statement, args);
         self.check(responses)?;
         let mut rows = pin!(rows.map_err(|error| self.fail(&error))?);
+        let names = ColumnNames::default();
         loop {
             match self.pipeline.next(rows.as_mut()) {
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(self.fail(&error)),
                 Ok(Some(row)) => {
-                    if !each(&Row::new(&row))? {
+                    if !each(&Row::new(&row, &names))? {
                         return Ok(());
                     }
                 }
@@ -411,8 +412,9 @@ impl Connection for PgConnection {
         }
         let rows = self.received.remove(&ticket);
         let rows = rows.ok_or_else(|| Error::internal("a queued query has no rows to read"))?;
+        let names = ColumnNames::default();
         for row in &rows {
-            if !each(&Row::new(row))? {
+            if !each(&Row::new(row, &names))? {
                 break;
             }
         }

@@ -30,6 +30,10 @@ impl Cells for PgRow {
     fn cell(&self, index: usize) -> Result<Cell<'_>> {
         self.try_get(index).map_err(Error::internal)
     }
+
+    fn name(&self, index: usize) -> Option<&str> {
+        self.columns().get(index).map(|column| column.name())
+    }
 }
 
 impl<'a> FromSql<'a> for Cell<'a> {

@@ -7,7 +7,7 @@ use rusqlite::{
 
 use crate::{
     core::error::{Error, Kind, Result},
-    infra::db::{Cell, Cells, Connection, Row, Sql, Value},
+    infra::db::{Cell, Cells, ColumnNames, Connection, Row, Sql, Value},
 };
 
 impl Connection for rusqlite::Connection {
@@ -47,9 +47,10 @@ pub(super) fn query(
     each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
 ) -> Result<()> {
     bind(statement, args)?;
+    let names = ColumnNames::default();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(failure)? {
-        if !each(&Row::new(row))? {
+        if !each(&Row::new(row, &names))? {
             break;
         }
     }
@@ -68,6 +69,10 @@ impl Cells for rusqlite::Row<'_> {
             ValueRef::Blob(value) => Ok(Cell::Blob(value)),
             ValueRef::Real(_) => Err(Error::internal("floating-point columns are not supported")),
         }
+    }
+
+    fn name(&self, index: usize) -> Option<&str> {
+        self.as_ref().column_name(index).ok()
     }
 }
 
