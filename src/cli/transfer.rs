@@ -41,7 +41,7 @@ pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output)
 }
 
 /// The column with the keys of the image files in the data directory. An image at a host has a URL instead.
-const IMAGE_FILES: Files<'_> = Files {
+const IMAGE_FILES: Files = Files {
     table: "product_images",
     column: "image_key",
     elsewhere: "url",

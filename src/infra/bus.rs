@@ -176,16 +176,16 @@ impl Bus {
 
 /// Returns the sequence number of the newest event; 0 if there is none.
 pub fn head(tx: &mut Tx<'_>) -> Result<i64> {
-    let newest = tx.one("SELECT max(seq) FROM events", &[], |row| {
-        row.get::<Option<i64>>(0)
+    let newest = tx.one("SELECT max(seq) AS newest FROM events", &[], |row| {
+        row.get::<Option<i64>>("newest")
     })?;
     Ok(newest.flatten().unwrap_or_default())
 }
 
 /// Returns the oldest position whose following events are all stored.
 pub fn tail(tx: &mut Tx<'_>) -> Result<i64> {
-    let oldest = tx.one("SELECT min(seq) FROM events", &[], |row| {
-        row.get::<Option<i64>>(0)
+    let oldest = tx.one("SELECT min(seq) AS oldest FROM events", &[], |row| {
+        row.get::<Option<i64>>("oldest")
     })?;
     Ok(oldest.flatten().map_or(0, |seq| seq - 1))
 }
@@ -231,7 +231,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
              SELECT seq, lag(seq) OVER (ORDER BY seq) AS before FROM events
          ) numbered WHERE seq <> before + 1 ORDER BY seq LIMIT ?1",
         params![FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get("seq")?, row.get("before")?)),
     )?;
     let gaps = gaps.into_iter().map(|(seq, before)| {
         let remedy = "clients that followed the stock since before it should reload the products";
@@ -244,8 +244,8 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
 
 fn committed(row: &Row<'_>) -> Result<Committed> {
     Ok(Committed {
-        seq: row.get(0)?,
-        at: row.get(1)?,
-        changes: serde_json::from_str(row.get(2)?).map_err(Error::internal)?,
+        seq: row.get("seq")?,
+        at: row.get("at")?,
+        changes: serde_json::from_str(row.get("changes")?).map_err(Error::internal)?,
     })
 }

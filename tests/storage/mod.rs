@@ -41,7 +41,7 @@ fn add(tx: &mut Tx<'_>, name: &str, more: i64) -> Result<i64> {
         "INSERT INTO kept_counts (name, value) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET value = kept_counts.value + excluded.value RETURNING value",
         params![name, more],
-        |row| row.get(0),
+        |row| row.get("value"),
     )?;
     Ok(value.unwrap())
 }
@@ -50,7 +50,7 @@ fn value_of(tx: &mut Tx<'_>, name: &str) -> Result<Option<i64>> {
     tx.one(
         "SELECT value FROM kept_counts WHERE name = ?1",
         params![name],
-        |row| row.get(0),
+        |row| row.get("value"),
     )
 }
 

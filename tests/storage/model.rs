@@ -169,9 +169,11 @@ async fn play(store: &TestStore, case: u64, bursts: &[Burst]) {
             let rows = tx.all(
                 "SELECT name, value FROM kept_counts WHERE name LIKE ?1 ORDER BY name",
                 params![&pattern],
-                |row| Ok((row.get::<String>(0)?, row.get::<i64>(1)?)),
+                |row| Ok((row.get::<String>("name")?, row.get::<i64>("value")?)),
             )?;
-            let count = tx.one("SELECT count(*) FROM events", &[], |row| row.get(0))?;
+            let count = tx.one("SELECT count(*) AS count FROM events", &[], |row| {
+                row.get("count")
+            })?;
             Ok((rows, bus::head(tx)?, count.unwrap_or(0)))
         })
         .await

@@ -61,7 +61,7 @@ storage_test! {
                 let before = tx.queue_one(
                     "SELECT value FROM kept_counts WHERE name = ?1",
                     params!["row"],
-                    |row| row.get::<i64>(0),
+                    |row| row.get::<i64>("value"),
                 )?;
                 expect_add(tx, "row", 1)?;
                 let after = value_of(tx, "row")?;
@@ -119,7 +119,7 @@ storage_test! {
                 let queued = tx.queue_one(
                     "SELECT value FROM kept_counts WHERE name = ?1",
                     params!["no such row"],
-                    |row| row.get::<i64>(0),
+                    |row| row.get::<i64>("value"),
                 )?;
                 tx.get(queued)
             })

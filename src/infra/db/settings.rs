@@ -16,7 +16,7 @@ pub fn setting(tx: &mut Tx<'_>, name: &str, initial: &str) -> Result<String> {
     tx.one(
         "SELECT value FROM settings WHERE name = ?1",
         params![name],
-        |row| row.get(0),
+        |row| row.get("value"),
     )?
     .ok_or_else(|| Error::internal("the setting was not stored"))
 }
@@ -25,7 +25,7 @@ pub fn setting(tx: &mut Tx<'_>, name: &str, initial: &str) -> Result<String> {
 pub fn setting_for_update(tx: &mut Tx<'_>, name: &str, initial: &str) -> Result<String> {
     setting(tx, name, initial)?;
     let sql = Sql::from("SELECT value FROM settings WHERE name = ?1").for_update("settings");
-    tx.one(sql, params![name], |row| row.get(0))?
+    tx.one(sql, params![name], |row| row.get("value"))?
         .ok_or_else(|| Error::internal("the setting was not stored"))
 }
 
@@ -42,7 +42,7 @@ pub fn count_up(tx: &mut Tx<'_>, name: &str) -> Result<i64> {
          SET value = CAST(CAST(settings.value AS BIGINT) + 1 AS TEXT)",
         params![name],
     )?;
-    let sql = "SELECT CAST(value AS BIGINT) FROM settings WHERE name = ?1";
-    let number = tx.one(sql, params![name], |row| row.get(0))?;
+    let sql = "SELECT CAST(value AS BIGINT) AS count FROM settings WHERE name = ?1";
+    let number = tx.one(sql, params![name], |row| row.get("count"))?;
     number.ok_or_else(|| Error::internal("the counter was not stored"))
 }

@@ -175,10 +175,10 @@ impl IdempotencyKey {
             params![user, &self.route, key, expired_before],
             |row| {
                 Ok(KeyRow {
-                    body_hash: row.get(0)?,
-                    status: row.get(1)?,
-                    headers: row.get(2)?,
-                    body: row.get(3)?,
+                    body_hash: row.get("body_hash")?,
+                    status: row.get("status")?,
+                    headers: row.get("headers")?,
+                    body: row.get("body")?,
                 })
             },
         )?;

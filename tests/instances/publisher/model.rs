@@ -132,7 +132,7 @@ impl Model<'_> {
         let events = db.read("test.events", move |tx| {
             let mut events = Vec::new();
             tx.each("SELECT seq, changes FROM events ORDER BY seq", &[], |row| {
-                events.push((row.get::<i64>(0)?, row.get::<String>(1)?));
+                events.push((row.get::<i64>("seq")?, row.get::<String>("changes")?));
                 Ok(())
             })?;
             Ok(events)

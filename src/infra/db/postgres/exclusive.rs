@@ -25,9 +25,12 @@ impl Exclusive {
         let failed = |error: postgres::Error| failure(&error);
         let mut guard = settings.target.connect()?;
         let is_locked: bool = guard
-            .query_one("SELECT pg_try_advisory_lock($1)", &[&SCHEMA_LOCK])
+            .query_one(
+                "SELECT pg_try_advisory_lock($1) AS is_locked",
+                &[&SCHEMA_LOCK],
+            )
             .map_err(failed)?
-            .get(0);
+            .get("is_locked");
         let other = guard
             .query_opt(FIND_OTHER, &[&[0_u32; 0].as_slice()])
             .map_err(failed)?;

@@ -18,38 +18,40 @@ impl Target {
         let failed = |error: postgres::Error| failure(&error);
         let row = client
             .query_one(
-                "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
-                        getdatabaseencoding()::text, current_schema()::text,
-                        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
-                        to_regclass('refinery_schema_history') IS NOT NULL,
-                        current_setting('server_version'), current_setting('transaction_read_only')",
+                "SELECT current_setting('server_version_num')::int AS version_number,
+                        pg_is_in_recovery() AS is_replica,
+                        getdatabaseencoding()::text AS encoding, current_schema()::text AS schema,
+                        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
+                        to_regclass('refinery_schema_history') IS NOT NULL AS has_history,
+                        current_setting('server_version') AS version,
+                        current_setting('transaction_read_only') AS read_only",
                 &[],
             )
             .map_err(failed)?;
         let refuse = |why: String| Err(Error::unavailable(format!("the database {name} {why}")));
-        if row.get::<_, i32>(0) < MIN_VERSION {
-            let version: String = row.get(6);
+        if row.get::<_, i32>("version_number") < MIN_VERSION {
+            let version: String = row.get("version");
             return refuse(format!("is Postgres {version}; 14 or later is needed"));
         }
-        if row.get(1) {
+        if row.get("is_replica") {
             return refuse("is a read-only replica; use the primary".to_owned());
         }
-        if row.get::<_, &str>(7) == "on" {
+        if row.get::<_, &str>("read_only") == "on" {
             return refuse("is read-only (`default_transaction_read_only`)".to_owned());
         }
-        let encoding: String = row.get(2);
+        let encoding: String = row.get("encoding");
         if encoding != "UTF8" {
             return refuse(format!(
                 "has the encoding {encoding}; create it with `createdb -E UTF8 -T template0`"
             ));
         }
         let user = self.config.get_user().unwrap_or_default();
-        if !row.get::<_, bool>(5) {
+        if !row.get::<_, bool>("has_history") {
             // Relations of an extension do not count. The schema is checked again, because another instance
             // may have created it since the first query.
             let others = client
                 .query(
-                    "SELECT c.relname::text FROM pg_class c
+                    "SELECT c.relname::text AS name FROM pg_class c
                      JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
                      WHERE to_regclass('refinery_schema_history') IS NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (
                          SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
@@ -58,13 +60,17 @@ impl Target {
                 )
                 .map_err(failed)?;
             if !others.is_empty() {
-                let tables: Vec<_> = others.iter().map(|row| row.get::<_, &str>(0)).collect();
+                let tables: Vec<_> = others
+                    .iter()
+                    .map(|row| row.get::<_, &str>("name"))
+                    .collect();
                 return refuse(format!(
                     "belongs to another program (it contains `{}`); use a separate database",
                     tables.join("`, `")
                 ));
             }
-            if row.get::<_, Option<String>>(3).is_none() || !row.get::<_, bool>(4) {
+            if row.get::<_, Option<String>>("schema").is_none() || !row.get::<_, bool>("may_create")
+            {
                 return refuse(format!(
                     "does not allow `{user}` to create tables; run `GRANT CREATE, USAGE ON SCHEMA public TO \
                      {user}` there, or make `{user}` its owner"
@@ -92,7 +98,7 @@ impl Target {
             }
             first => first.map_err(failed)?,
         };
-        match first.map(|row| row.get::<_, String>(0)) {
+        match first.map(|row| row.get::<_, String>("name")) {
             Some(name) if name != "accounts" => refuse(format!(
                 "belongs to another program (its first migration is `{name}`); use a separate database"
             )),

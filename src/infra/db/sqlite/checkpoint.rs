@@ -134,7 +134,7 @@ pub(super) fn checkpoint(connection: &Connection, failed: &CancellationToken) {
 fn wal_status(writer: &mut WriterConnection<'_>, pragma: &str) -> Result<(i64, i64)> {
     let mut pages = (0, 0);
     writer.pragma(pragma, &mut |row| {
-        pages = (row.get(1)?, row.get(2)?);
+        pages = (row.get("log")?, row.get("checkpointed")?);
         Ok(true)
     })?;
     Ok(pages)

@@ -24,24 +24,24 @@ pub struct ExternalData<'a> {
     /// Stores a setting of the target outside the database.
     pub keep: &'a mut dyn FnMut(&str, &str) -> Result<()>,
     /// The column with the names of the files.
-    pub files: Files<'a>,
+    pub files: Files,
     /// Copies a file, given its name.
     pub file: &'a mut dyn FnMut(&str) -> Result<()>,
 }
 
 /// The column that names files outside the database.
 #[derive(Debug, Clone, Copy)]
-pub struct Files<'a> {
-    pub table: &'a str,
-    pub column: &'a str,
+pub struct Files {
+    pub table: &'static str,
+    pub column: &'static str,
     /// A column that is not null if the row's file is stored by a remote service, so that it is not copied.
-    pub elsewhere: &'a str,
+    pub elsewhere: &'static str,
 }
 
 /// Calls `each` with the name of every file of the database, in one snapshot. Blocks.
 pub fn for_each_file(
     from: &Location,
-    files: Files<'_>,
+    files: Files,
     each: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<()> {
     let Files {
@@ -51,9 +51,10 @@ pub fn for_each_file(
     } = files;
     let mut source = Endpoint::open(from, Role::Source)?;
     source.begin()?;
-    let sql = format!("SELECT {column} FROM {table} WHERE {elsewhere} IS NULL ORDER BY {column}");
+    let sql =
+        format!("SELECT {column} AS name FROM {table} WHERE {elsewhere} IS NULL ORDER BY {column}");
     let read = source.connection().query(Sql::from(&sql), &[], &mut |row| {
-        each(row.get(0)?)?;
+        each(row.get("name")?)?;
         Ok(true)
     });
     source.roll_back()?;
@@ -117,16 +118,11 @@ fn copy(
         let mut batch = Batch::new(table);
         let target = target.connection();
         let files = external.files;
-        let index_of = |name: &str| table.columns.iter().position(|column| column == name);
-        let file = (table.name == files.table)
-            .then(|| index_of(files.column).zip(index_of(files.elsewhere)))
-            .flatten();
+        let names_files = table.name == files.table;
         let read = checksum(source.connection(), table, &mut |row| {
             batch.push(row)?;
-            if let Some((name, elsewhere)) = file
-                && row.get::<Option<&str>>(elsewhere)?.is_none()
-            {
-                (external.file)(row.get(name)?)?;
+            if names_files && row.get::<Option<&str>>(files.elsewhere)?.is_none() {
+                (external.file)(row.get(files.column)?)?;
             }
             if batch.is_full() {
                 batch.insert(target)?;
@@ -167,7 +163,7 @@ fn move_secrets(target: &mut dyn Connection, external: &mut ExternalData<'_>) ->
         let mut value = None;
         let sql = Sql::from("SELECT value FROM settings WHERE name = ?1");
         target.query(sql, params![*name], &mut |row| {
-            value = Some(row.get::<String>(0)?);
+            value = Some(row.get::<String>("value")?);
             Ok(false)
         })?;
         if let Some(value) = value {
@@ -196,10 +192,10 @@ fn has_data(connection: &mut dyn Connection, table: &Table) -> Result<bool> {
 }
 
 fn count(connection: &mut dyn Connection, table: &Table) -> Result<u64> {
-    let sql = format!("SELECT count(*) FROM {}", table.name);
+    let sql = format!("SELECT count(*) AS count FROM {}", table.name);
     let mut count = 0;
     connection.query(Sql::from(&sql), &[], &mut |row| {
-        count = row.get::<i64>(0)?.unsigned_abs();
+        count = row.get::<i64>("count")?.unsigned_abs();
         Ok(false)
     })?;
     Ok(count)

@@ -33,12 +33,12 @@ pub(super) fn of_order(tx: &mut Tx<'_>, order_id: &str) -> Result<Vec<Value>> {
         params![order_id],
         |row| {
             let (id, currency, status): (String, String, String) =
-                (row.get(0)?, row.get(2)?, row.get(3)?);
-            let created_at: Timestamp = row.get(4)?;
+                (row.get("id")?, row.get("currency")?, row.get("status")?);
+            let created_at: Timestamp = row.get("created_at")?;
             Ok(entity(
                 &id,
                 order_id,
-                row.get(1)?,
+                row.get("amount")?,
                 &currency,
                 &status,
                 created_at.seconds(),
