@@ -142,6 +142,32 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
+/// Stores enums as text. The enums derive `strum::EnumString` and `strum::IntoStaticStr`.
+macro_rules! text_columns {
+    ($($name:ident),+ $(,)?) => {$(
+        impl $name {
+            /// Returns the stored text.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+        }
+
+        impl<'a> $crate::core::column::Column<'a> for $name {
+            fn from_cell(cell: $crate::core::column::Cell<'a>) -> Option<Self> {
+                <&str as $crate::core::column::Column>::from_cell(cell)?.parse().ok()
+            }
+        }
+
+        impl From<$name> for $crate::core::column::Value<'_> {
+            fn from(value: $name) -> Self {
+                $crate::core::column::Value::Text(value.as_str())
+            }
+        }
+    )+};
+}
+
+pub(crate) use text_columns;
+
 /// Builds the parameters of a statement, in the order of its placeholders.
 #[macro_export]
 macro_rules! params {

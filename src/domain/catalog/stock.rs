@@ -1,12 +1,14 @@
 //! Stock types: causes, movements and deltas, and the error for insufficient stock.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use utoipa::openapi::{
     KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, SchemaFormat, Type, schema::Schema,
 };
 
 use super::problems::INSUFFICIENT_STOCK;
 use crate::core::{
+    column::text_columns,
     error::{Error, Field, Result},
     id::{OrderId, ProductId},
     money::{Quantity, Stock, bound, whole_number},
@@ -14,7 +16,8 @@ use crate::core::{
 };
 
 /// Why stock changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Cause {
     Create,
     Admin,
@@ -27,20 +30,7 @@ pub enum Cause {
     Repair,
 }
 
-impl Cause {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Cause::Create => "create",
-            Cause::Admin => "admin",
-            Cause::Order => "order",
-            Cause::Cancel => "cancel",
-            Cause::Expiry => "expiry",
-            Cause::Refund => "refund",
-            Cause::Import => "import",
-            Cause::Repair => "repair",
-        }
-    }
-}
+text_columns!(Cause);
 
 /// A stock movement: one change to one product's stock.
 #[derive(Debug, Clone, Copy)]

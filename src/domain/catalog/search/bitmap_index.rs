@@ -96,7 +96,7 @@ pub(super) fn replace(tx: &mut Tx<'_>, number: i64, before: &str, after: &str) -
 pub(super) fn set_sold_out(tx: &mut Tx<'_>, product: ProductId, is_sold_out: bool) -> Result<()> {
     let sql = "SELECT number, marks FROM product_search WHERE product_id = ?1";
     let current = tx.one(sql, params![product], |row| {
-        Ok((row.get(0)?, row.get::<String>(1)?))
+        Ok((row.get("number")?, row.get::<String>("marks")?))
     })?;
     // A deleted product is not indexed, but a cancelled order still returns its stock.
     let Some((Some(number), before)) = current else {
@@ -145,7 +145,9 @@ impl BitmapQuery {
     /// Finds the matches block by block, until there are `max`.
     pub(super) fn find(&self, tx: &mut Tx<'_>, max: i64) -> Result<Matches> {
         let last: Option<Option<i64>> =
-            tx.one("SELECT max(block) FROM postings", &[], |row| row.get(0))?;
+            tx.one("SELECT max(block) AS last FROM postings", &[], |row| {
+                row.get("last")
+            })?;
         let mut matches = Matches::default();
         for block in 0..=last.flatten().unwrap_or(-1) {
             let with_words = self.with_words(tx, block)?;
@@ -170,7 +172,7 @@ impl BitmapQuery {
                 let sql =
                     "SELECT products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3";
                 tx.each(sql, params![block, from, to], |row| {
-                    any |= parse(row.get(0)?)?;
+                    any |= parse(row.get("products")?)?;
                     Ok(())
                 })?;
             }
@@ -281,7 +283,7 @@ impl Matches {
 /// Reads the bitmap of a term in a block.
 fn bitmap(tx: &mut Tx<'_>, block: i64, term: &str) -> Result<RoaringBitmap> {
     let sql = "SELECT products FROM postings WHERE block = ?1 AND word = ?2";
-    let found = tx.one(sql, params![block, term], |row| parse(row.get(0)?))?;
+    let found = tx.one(sql, params![block, term], |row| parse(row.get("products")?))?;
     Ok(found.unwrap_or_default())
 }
 
@@ -292,20 +294,23 @@ fn current_terms(
 ) -> Result<BTreeMap<ProductId, (i64, String)>> {
     let values: Vec<Value<'_>> = products.iter().map(|(id, _)| Value::from(*id)).collect();
     let sql = format!(
-        "SELECT product_id, number, words || ' ' || marks FROM product_search
+        "SELECT product_id, number, words || ' ' || marks AS terms FROM product_search
          WHERE number IS NOT NULL AND product_id IN {}",
         placeholders(values.len(), 1)
     );
     let rows = tx.all(&sql, &values, |row| {
-        Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
+        Ok((
+            row.get("product_id")?,
+            (row.get("number")?, row.get("terms")?),
+        ))
     })?;
     Ok(rows.into_iter().collect())
 }
 
 /// Returns the lowest number above all that are in use.
 fn next_number(tx: &mut Tx<'_>) -> Result<i64> {
-    let sql = "SELECT max(number) FROM product_search WHERE number IS NOT NULL";
-    let last: Option<Option<i64>> = tx.one(sql, &[], |row| row.get(0))?;
+    let sql = "SELECT max(number) AS last FROM product_search WHERE number IS NOT NULL";
+    let last: Option<Option<i64>> = tx.one(sql, &[], |row| row.get("last"))?;
     Ok(last.flatten().map_or(0, |last| last + 1))
 }
 

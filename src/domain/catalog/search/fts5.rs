@@ -66,9 +66,9 @@ impl SearchIndex for Fts5 {
 
     fn remove(&self, tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
         let removed = tx.one(
-            "DELETE FROM product_search WHERE product_id = ?1 RETURNING number, words || ' ' || marks",
+            "DELETE FROM product_search WHERE product_id = ?1 RETURNING number, words || ' ' || marks AS terms",
             params![product],
-            |row| Ok((row.get::<Option<i64>>(0)?, row.get::<String>(1)?)),
+            |row| Ok((row.get::<Option<i64>>("number")?, row.get::<String>("terms")?)),
         )?;
         match removed {
             Some((Some(number), terms)) => bitmap_index::replace(tx, number, &terms, ""),
@@ -180,7 +180,7 @@ impl SearchIndex for Fts5 {
         category: CategoryId,
     ) -> Result<i64> {
         let counted = tx.one(
-            "SELECT coalesce(sum(products), 0) FROM (
+            "SELECT coalesce(sum(products), 0) AS count FROM (
                  SELECT products FROM price_counts
                  WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3 LIMIT ?4
              ) AS kept",
@@ -190,7 +190,7 @@ impl SearchIndex for Fts5 {
                 filters.max_price.unwrap_or(i64::MAX),
                 COUNTED_UP_TO + 1
             ],
-            |row| row.get(0),
+            |row| row.get("count"),
         )?;
         Ok(counted.unwrap_or_default())
     }
@@ -238,18 +238,18 @@ fn expand(tx: &mut Tx<'_>, prefixes: &[&String]) -> Result<Vec<String>> {
         values.extend([Value::from(*prefix), Value::from(upper_bound)]);
         let (from, to) = (at * 2 + 1, at * 2 + 2);
         selects.push(format!(
-            "SELECT * FROM (SELECT {at} AS place, word FROM search_words
+            "SELECT place, word FROM (SELECT {at} AS place, word FROM search_words
              WHERE word >= ?{from} AND word < ?{to} ORDER BY word LIMIT {MAX_EXPANSIONS} + 1) AS of_{at}"
         ));
     }
     let mut expansions: Vec<Vec<String>> = vec![Vec::new(); prefixes.len()];
     tx.each(&selects.join(" UNION ALL "), &values, |row| {
-        let at: i64 = row.get(0)?;
+        let at: i64 = row.get("place")?;
         let words = usize::try_from(at)
             .ok()
             .and_then(|at| expansions.get_mut(at));
         if let Some(words) = words {
-            words.push(format!("\"{}\"", row.get::<&str>(1)?));
+            words.push(format!("\"{}\"", row.get::<&str>("word")?));
         }
         Ok(())
     })?;

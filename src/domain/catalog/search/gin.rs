@@ -67,10 +67,12 @@ impl SearchIndex for Gin {
 
     fn count(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>], max: i64) -> Result<i64> {
         let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 FROM product_search s WHERE {} LIMIT ?2) AS found",
+            "SELECT count(*) AS count FROM (SELECT 1 FROM product_search s WHERE {} LIMIT ?2) AS found",
             matches("words", "?1")
         );
-        let counted = tx.one(&sql, params![&tsquery(clauses), max], |row| row.get(0))?;
+        let counted = tx.one(&sql, params![&tsquery(clauses), max], |row| {
+            row.get("count")
+        })?;
         Ok(counted.unwrap_or_default())
     }
 
@@ -114,7 +116,7 @@ impl SearchIndex for Gin {
         category: CategoryId,
     ) -> Result<i64> {
         let counted = tx.one(
-            "SELECT count(*) FROM (
+            "SELECT count(*) AS count FROM (
                  SELECT 1 FROM products WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3
                      AND deleted_at IS NULL LIMIT ?4
              ) AS counted",
@@ -124,7 +126,7 @@ impl SearchIndex for Gin {
                 filters.max_price.unwrap_or(i64::MAX),
                 COUNTED_UP_TO + 1
             ],
-            |row| row.get(0),
+            |row| row.get("count"),
         )?;
         Ok(counted.unwrap_or_default())
     }

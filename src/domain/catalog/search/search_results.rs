@@ -182,7 +182,7 @@ impl<'a> Matches<'a> {
             limit: MAX_SIMILAR,
         };
         self.by_relevance(tx, first, &mut |row| {
-            ids.push(row.get(0)?);
+            ids.push(row.get("id")?);
             Ok(())
         })?;
         Ok(ids)
@@ -194,8 +194,9 @@ impl<'a> Matches<'a> {
         let search = &self.search;
         let all = self.query(SearchField::All);
         let mut found = all.index_rows(tx, MAX_RANKED + 1, |row| {
-            let (id, name_key): (ProductId, String) = (row.get(0)?, row.get(1)?);
-            Ok((search.rank(&name_key, row.get(2)?), name_key, id))
+            let (id, name_key): (ProductId, String) =
+                (row.get("product_id")?, row.get("name_key")?);
+            Ok((search.rank(&name_key, row.get("name_words")?), name_key, id))
         })?;
         found.sort_unstable();
         Ok(found.into_iter().map(|(.., id)| id).collect())

@@ -115,7 +115,7 @@ fn candidates(tx: &mut Tx<'_>, trigrams: &[Trigram]) -> Result<Queued<Vec<String
         placeholders(texts.len(), 1),
         values.len()
     );
-    tx.queue_all(&sql, &values, |row| row.get(0))
+    tx.queue_all(&sql, &values, |row| row.get("word"))
 }
 
 /// Inserts words into the dictionary for spelling correction, unless they are there.

@@ -89,7 +89,9 @@ fn assign_keys(tx: &mut Tx<'_>, entries: &mut [IndexEntry]) -> Result<()> {
             placeholders(values.len(), 1)
         );
         let taken: BTreeMap<i64, ProductId> = tx
-            .all(&sql, &values, |row| Ok((row.get(0)?, row.get(1)?)))?
+            .all(&sql, &values, |row| {
+                Ok((row.get("key")?, row.get("product_id")?))
+            })?
             .into_iter()
             .collect();
         pending.retain(|at| {

@@ -45,13 +45,13 @@ pub(in crate::domain::catalog) fn lock_products(
     let values: Vec<Value<'_>> = ids.iter().map(|id| Value::from(*id)).collect();
     tx.each(Sql::from(&sql).for_update("products"), &values, |row| {
         each(CurrentProduct {
-            id: row.get(0)?,
-            stock: row.get(1)?,
-            price: row.get(2)?,
-            category: row.get(3)?,
-            name: row.get(4)?,
-            description: row.get(5)?,
-            is_deleted: row.get::<Option<i64>>(6)?.is_some(),
+            id: row.get("id")?,
+            stock: row.get("stock")?,
+            price: row.get("price")?,
+            category: row.get("category_id")?,
+            name: row.get("name")?,
+            description: row.get("description")?,
+            is_deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
         })
     })
 }
@@ -111,7 +111,7 @@ pub(in crate::domain::catalog) fn product_count(tx: &mut Tx<'_>) -> Result<i64> 
     let count = tx.one(
         "SELECT value FROM kept_counts WHERE name = ?1",
         params!["products"],
-        |row| row.get(0),
+        |row| row.get("value"),
     )?;
     Ok(count.unwrap_or_default())
 }
@@ -133,19 +133,19 @@ pub(in crate::domain::catalog) fn each_export_row(
     tx: &mut Tx<'_>,
     mut each: impl FnMut(ExportRow<'_>, &str) -> Result<()>,
 ) -> Result<()> {
-    let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name, p.images
+    let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name AS category, p.images
          FROM products p LEFT JOIN categories c ON c.id = p.category_id
          WHERE p.deleted_at IS NULL ORDER BY p.id";
     tx.each(sql, &[], |row| {
         let export_row = ExportRow {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            description: row.get(2)?,
-            price: row.get(3)?,
-            stock: row.get(4)?,
-            category: row.get(5)?,
+            id: row.get("id")?,
+            name: row.get("name")?,
+            description: row.get("description")?,
+            price: row.get("price")?,
+            stock: row.get("stock")?,
+            category: row.get("category")?,
             images: String::new(),
         };
-        each(export_row, row.get(6)?)
+        each(export_row, row.get("images")?)
     })
 }

@@ -6,23 +6,20 @@ use crate::{
     infra::db::{Row, Sql, Tx, params},
 };
 
+/// The columns that [`category`] reads.
+const COLUMNS: &str = "id, name, slug, product_count";
+
 pub(in crate::domain::catalog) fn categories(tx: &mut Tx<'_>) -> Result<Vec<Category>> {
-    tx.all(
-        "SELECT id, name, slug, product_count FROM categories ORDER BY name_key, id",
-        &[],
-        category,
-    )
+    let sql = format!("SELECT {COLUMNS} FROM categories ORDER BY name_key, id");
+    tx.all(&sql, &[], category)
 }
 
 pub(in crate::domain::catalog) fn category_by_id(
     tx: &mut Tx<'_>,
     id: CategoryId,
 ) -> Result<Option<Category>> {
-    tx.one(
-        "SELECT id, name, slug, product_count FROM categories WHERE id = ?1",
-        params![id],
-        category,
-    )
+    let sql = format!("SELECT {COLUMNS} FROM categories WHERE id = ?1");
+    tx.one(&sql, params![id], category)
 }
 
 /// Separates name and id in the key of a duplicate: a category whose name equals that of an older one. No
@@ -41,12 +38,11 @@ pub(in crate::domain::catalog) fn categories_by_key(
     key: &str,
 ) -> Result<Vec<Category>> {
     let duplicates = [format!("{key}{KEY_SEPARATOR}"), format!("{key}\u{2}")];
-    tx.all(
-        "SELECT id, name, slug, product_count FROM categories
-         WHERE name_key = ?1 OR (name_key > ?2 AND name_key < ?3) ORDER BY name_key",
-        params![key, &duplicates[0], &duplicates[1]],
-        category,
-    )
+    let sql = format!(
+        "SELECT {COLUMNS} FROM categories
+         WHERE name_key = ?1 OR (name_key > ?2 AND name_key < ?3) ORDER BY name_key"
+    );
+    tx.all(&sql, params![key, &duplicates[0], &duplicates[1]], category)
 }
 
 /// If no category has this key any more, gives it to the oldest duplicate, if there is one.
@@ -68,7 +64,7 @@ pub(in crate::domain::catalog) fn category_keys(
 ) -> Result<Vec<(CategoryId, String, String)>> {
     let sql = Sql::from("SELECT id, name, name_key FROM categories ORDER BY id");
     tx.all(sql.for_update("categories"), &[], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        Ok((row.get("id")?, row.get("name")?, row.get("name_key")?))
     })
 }
 
@@ -102,19 +98,16 @@ pub(in crate::domain::catalog) fn category_by_id_or_slug(
     if name.contains('\0') {
         return Ok(None);
     }
-    tx.one(
-        "SELECT id, name, slug, product_count FROM categories WHERE slug = ?1",
-        params![name],
-        category,
-    )
+    let sql = format!("SELECT {COLUMNS} FROM categories WHERE slug = ?1");
+    tx.one(&sql, params![name], category)
 }
 
 fn category(row: &Row<'_>) -> Result<Category> {
     Ok(Category {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        slug: row.get(2)?,
-        product_count: row.get(3)?,
+        id: row.get("id")?,
+        name: row.get("name")?,
+        slug: row.get("slug")?,
+        product_count: row.get("product_count")?,
     })
 }
 
@@ -147,11 +140,8 @@ pub(in crate::domain::catalog) fn set_category_name(
     id: CategoryId,
     name: &str,
 ) -> Result<Option<Category>> {
-    tx.one(
-        "UPDATE categories SET name = ?2 WHERE id = ?1 RETURNING id, name, slug, product_count",
-        params![id, name],
-        category,
-    )
+    let sql = format!("UPDATE categories SET name = ?2 WHERE id = ?1 RETURNING {COLUMNS}");
+    tx.one(&sql, params![id, name], category)
 }
 
 pub(in crate::domain::catalog) fn rename_category(
@@ -160,12 +150,9 @@ pub(in crate::domain::catalog) fn rename_category(
     name: &str,
     key: &str,
 ) -> Result<Option<Category>> {
-    tx.one(
-        "UPDATE categories SET name = ?2, name_key = ?3 WHERE id = ?1
-         RETURNING id, name, slug, product_count",
-        params![id, name, key],
-        category,
-    )
+    let sql =
+        format!("UPDATE categories SET name = ?2, name_key = ?3 WHERE id = ?1 RETURNING {COLUMNS}");
+    tx.one(&sql, params![id, name, key], category)
 }
 
 /// Deletes a category, after removing deleted products from it.

@@ -14,7 +14,7 @@ pub(in crate::domain::catalog) fn imported_at(
     tx.one(
         "SELECT imported_at FROM imported_sheets WHERE digest = ?1 AND imported_at >= ?2",
         params![digest, since],
-        |row| row.get(0),
+        |row| row.get("imported_at"),
     )
 }
 

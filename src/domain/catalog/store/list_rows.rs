@@ -35,11 +35,11 @@ fn after_operator(sort: Sort) -> &'static str {
 /// Returns the position of a row of a [`ProductQuery`].
 fn position(sort: Sort, row: &Row<'_>) -> Result<Position> {
     let key = match sort {
-        Sort::Price | Sort::PriceDown => SortKey::Number(row.get(4)?),
-        Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(fold(row.get(1)?)),
-        Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(row.get(6)?),
+        Sort::Price | Sort::PriceDown => SortKey::Number(row.get("price")?),
+        Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(fold(row.get("name")?)),
+        Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(row.get("created_at")?),
     };
-    let id = row.get(0)?;
+    let id = row.get("id")?;
     Ok(Position {
         key,
         id,

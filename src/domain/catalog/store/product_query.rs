@@ -10,7 +10,7 @@ use crate::{
 /// The columns that [`super::read_product`] reads, of a product `p` and its category `c`.
 pub(in crate::domain::catalog) const COLUMNS: &str =
     "p.id, p.name, p.slug, p.description, p.price, p.stock, p.created_at,
-    p.updated_at, c.id, c.name, c.slug, p.images";
+    p.updated_at, c.id AS category_id, c.name AS category_name, c.slug AS category_slug, p.images";
 
 pub(in crate::domain::catalog) const CATEGORY_JOIN: &str =
     "LEFT JOIN categories c ON c.id = p.category_id";
@@ -216,9 +216,9 @@ impl<'a> ProductQuery<'a> {
     /// Counts the matching products, up to `max`.
     pub(in crate::domain::catalog) fn count(&self, tx: &mut Tx<'_>, max: i64) -> Result<i64> {
         let tail = format!("LIMIT {max}) AS counted");
-        let head = "SELECT count(*) FROM (SELECT 1";
+        let head = "SELECT count(*) AS count FROM (SELECT 1";
         let sql = self.statement(head, "", &tail, self.is_filtered);
-        let counted = tx.one(&sql, &self.values, |row| row.get(0))?;
+        let counted = tx.one(&sql, &self.values, |row| row.get("count"))?;
         Ok(counted.unwrap_or_default())
     }
 
@@ -266,8 +266,13 @@ impl<'a> ProductQuery<'a> {
         let mut query = self.clone();
         let key = query.key();
         let tail = format!("ORDER BY {key} LIMIT 1 OFFSET {}", query.value(offset));
-        let sql = query.statement(&format!("SELECT {key}"), "", &tail, query.is_filtered);
-        tx.one(&sql, &query.values, |row| row.get(0))
+        let sql = query.statement(
+            &format!("SELECT {key} AS key"),
+            "",
+            &tail,
+            query.is_filtered,
+        );
+        tx.one(&sql, &query.values, |row| row.get("key"))
     }
 
     /// Calls `on_row` with what the index finds, ordered by name, and returns how many there were. Only the

@@ -150,36 +150,38 @@ pub(in crate::domain::catalog) fn read_product<'a>(
     row: &Row<'a>,
     settings: &Settings,
 ) -> Result<Product<'a>> {
-    let category_id: Option<CategoryId> = row.get(8)?;
-    let category = match category_id {
-        Some(id) => Some(CategoryRef {
-            id,
-            name: Cow::Borrowed(row.get(9)?),
-            slug: Cow::Borrowed(row.get(10)?),
-        }),
-        None => None,
-    };
     Ok(Product {
-        id: row.get(0)?,
-        name: Cow::Borrowed(row.get(1)?),
-        slug: Cow::Borrowed(row.get(2)?),
-        description: Cow::Borrowed(row.get(3)?),
-        price: row.get(4)?,
+        id: row.get("id")?,
+        name: Cow::Borrowed(row.get("name")?),
+        slug: Cow::Borrowed(row.get("slug")?),
+        description: Cow::Borrowed(row.get("description")?),
+        price: row.get("price")?,
         currency: settings.currency.code(),
-        stock_quantity: row.get(5)?,
-        images: media::parse_images(row.get(11)?, &settings.public_url)?,
-        category_id,
-        category,
-        created_at: row.get(6)?,
-        updated_at: row.get(7)?,
+        stock_quantity: row.get("stock")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+        category_id: row.get("category_id")?,
+        category: category(row)?,
+        images: media::parse_images(row.get("images")?, &settings.public_url)?,
     })
+}
+
+fn category<'a>(row: &Row<'a>) -> Result<Option<CategoryRef<'a>>> {
+    let Some(id) = row.get("category_id")? else {
+        return Ok(None);
+    };
+    Ok(Some(CategoryRef {
+        id,
+        name: Cow::Borrowed(row.get("category_name")?),
+        slug: Cow::Borrowed(row.get("category_slug")?),
+    }))
 }
 
 /// Returns the stock of a product, or `None` if it is deleted.
 pub(in crate::domain::catalog) fn stock(tx: &mut Tx<'_>, id: ProductId) -> Result<Option<i64>> {
     let sql = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL";
     tx.one(Sql::from(sql).for_update("products"), params![id], |row| {
-        row.get(0)
+        row.get("stock")
     })
 }
 
@@ -232,7 +234,7 @@ pub(in crate::domain::catalog) fn return_stock(
     tx.one(
         "UPDATE products SET stock = stock + ?2 WHERE id = ?1 RETURNING stock",
         params![id, quantity],
-        |row| row.get(0),
+        |row| row.get("stock"),
     )?
     .ok_or_else(|| Error::internal("an order refers to a product that never existed"))
 }
@@ -261,7 +263,7 @@ pub(in crate::domain::catalog) fn insert_movements(
             Value::Id(movement_id(tx, movement, line)),
             movement.product.into(),
             movement.delta.into(),
-            movement.cause.as_str().into(),
+            movement.cause.into(),
             movement.order.into(),
             movement.note.into(),
             tx.now().into(),

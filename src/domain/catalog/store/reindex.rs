@@ -41,14 +41,14 @@ pub(in crate::domain::catalog) fn lock_unindexed(
         params![after, max, VERSION],
         |row| {
             each(UnindexedProduct {
-                id: row.get(0)?,
-                name: row.get(1)?,
-                description: row.get(2)?,
-                category: row.get(3)?,
-                price: row.get(4)?,
-                stock: row.get(5)?,
-                name_key: row.get(6)?,
-                slug: row.get(7)?,
+                id: row.get("id")?,
+                name: row.get("name")?,
+                description: row.get("description")?,
+                category: row.get("category_id")?,
+                price: row.get("price")?,
+                stock: row.get("stock")?,
+                name_key: row.get("name_key")?,
+                slug: row.get("slug")?,
             });
             Ok(())
         },
@@ -72,7 +72,7 @@ pub(in crate::domain::catalog) fn set_name_key(
 /// Returns the highest id among the indexed products.
 pub(in crate::domain::catalog) fn last_indexed(tx: &mut Tx<'_>) -> Result<Option<ProductId>> {
     let sql = "SELECT product_id FROM product_search ORDER BY product_id DESC LIMIT 1";
-    tx.one(sql, &[], |row| row.get(0))
+    tx.one(sql, &[], |row| row.get("product_id"))
 }
 
 /// Returns whether any product was indexed before index entries had versions.
@@ -83,7 +83,7 @@ pub(in crate::domain::catalog) fn has_unversioned(tx: &mut Tx<'_>) -> Result<boo
 
 /// Counts the products that the current version has indexed.
 pub(in crate::domain::catalog) fn count_indexed(tx: &mut Tx<'_>) -> Result<i64> {
-    let sql = "SELECT count(*) FROM product_search WHERE folding >= ?1";
-    let counted = tx.one(sql, params![VERSION], |row| row.get(0))?;
+    let sql = "SELECT count(*) AS count FROM product_search WHERE folding >= ?1";
+    let counted = tx.one(sql, params![VERSION], |row| row.get("count"))?;
     Ok(counted.unwrap_or_default())
 }

@@ -14,13 +14,13 @@ pub(in crate::domain::catalog) fn unbalanced_stock(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(ProductId, i64, i64)>> {
     tx.all(
-        "SELECT p.id, p.stock, CAST(coalesce(m.moved, 0) AS BIGINT)
+        "SELECT p.id, p.stock, CAST(coalesce(m.moved, 0) AS BIGINT) AS moved
          FROM products p LEFT JOIN (
              SELECT product_id, sum(delta) AS moved FROM stock_movements GROUP BY product_id
          ) m ON m.product_id = p.id
          WHERE p.stock <> coalesce(m.moved, 0) ORDER BY p.id LIMIT ?1",
         params![FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok((row.get("id")?, row.get("stock")?, row.get("moved")?)),
     )
 }
 
@@ -31,12 +31,14 @@ pub(in crate::domain::catalog) fn movement_sums(
     products: &[ProductId],
 ) -> Result<Vec<(ProductId, i64)>> {
     let sql = format!(
-        "SELECT product_id, CAST(sum(delta) AS BIGINT) FROM stock_movements
+        "SELECT product_id, CAST(sum(delta) AS BIGINT) AS moved FROM stock_movements
          WHERE product_id IN {} GROUP BY product_id",
         placeholders(products.len(), 1)
     );
     let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
-    tx.all(&sql, &ids, |row| Ok((row.get(0)?, row.get(1)?)))
+    tx.all(&sql, &ids, |row| {
+        Ok((row.get("product_id")?, row.get("moved")?))
+    })
 }
 
 /// Returns the products whose stock is out of bounds, with it.
@@ -46,16 +48,16 @@ pub(in crate::domain::catalog) fn impossible_stock(
     tx.all(
         "SELECT id, stock FROM products WHERE stock < 0 OR stock > 1000000000 ORDER BY id LIMIT ?1",
         params![FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get("id")?, row.get("stock")?)),
     )
 }
 
 /// Counts the products.
 pub(in crate::domain::catalog) fn counted_products(tx: &mut Tx<'_>) -> Result<i64> {
     let counted = tx.one(
-        "SELECT count(*) FROM products WHERE deleted_at IS NULL",
+        "SELECT count(*) AS count FROM products WHERE deleted_at IS NULL",
         &[],
-        |row| row.get(0),
+        |row| row.get("count"),
     )?;
     Ok(counted.unwrap_or_default())
 }
@@ -78,14 +80,20 @@ pub(in crate::domain::catalog) fn wrong_category_counts(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(CategoryId, i64, i64)>> {
     tx.all(
-        "SELECT c.id, c.product_count, coalesce(p.counted, 0)
+        "SELECT c.id, c.product_count, coalesce(p.counted, 0) AS counted
          FROM categories c LEFT JOIN (
              SELECT category_id, count(*) AS counted FROM products
              WHERE deleted_at IS NULL AND category_id IS NOT NULL GROUP BY category_id
          ) p ON p.category_id = c.id
          WHERE c.product_count <> coalesce(p.counted, 0) ORDER BY c.id LIMIT ?1",
         params![FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| {
+            Ok((
+                row.get("id")?,
+                row.get("product_count")?,
+                row.get("counted")?,
+            ))
+        },
     )
 }
 
