@@ -43,9 +43,9 @@ pub(super) fn queue_lines(
     tx.queue_all(sql, params![user], |row| {
         Ok(LineRow {
             listed: listed_row(row)?,
-            product: row.get(4)?,
-            quantity: row.get(5)?,
-            added_at: row.get(6)?,
+            product: row.get("id")?,
+            quantity: row.get("quantity")?,
+            added_at: row.get("added_at")?,
         })
     })
 }
@@ -64,10 +64,10 @@ pub(super) fn queue_product(
 
 fn listed_row(row: &Row<'_>) -> Result<ListedRow> {
     Ok(ListedRow {
-        name: row.get(0)?,
-        price: row.get(1)?,
-        stock: row.get(2)?,
-        images: row.get(3)?,
+        name: row.get("name")?,
+        price: row.get("price")?,
+        stock: row.get("stock")?,
+        images: row.get("images")?,
     })
 }
 
