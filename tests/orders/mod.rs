@@ -270,7 +270,7 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         for (from, steps) in paths() {
-            for next in Status::ALL {
+            for &next in Status::ALL {
                 let order = place_in_status(&shop, &ada, &admin, &kettle, &steps).await;
                 let moved = admin_transition(&admin, &order, next).await;
                 if from.can_transition_to(next, Actor::Admin) {

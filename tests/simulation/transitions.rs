@@ -96,7 +96,7 @@ async fn check_transitions(shop: TestShop, attempts: Vec<Attempt>) -> TestShop {
         let (actor, answer) = perform(&shop, &order, action).await;
         let admin = shop.admin().await;
         let after = admin.get(&format!("/admin{}", path(&order))).await.json();
-        let status = |order: &Value| Status::parse(order["status"].as_str().unwrap()).unwrap();
+        let status = |order: &Value| order["status"].as_str().unwrap().parse::<Status>().unwrap();
         let (from, to) = (status(&before), status(&after));
         if from != to {
             let transition = TRANSITIONS

@@ -149,9 +149,9 @@ fn parse_amount(text: Option<&str>, currency: Currency) -> Result<Option<Amount>
 }
 
 fn parse_status(text: &str) -> Result<Status, String> {
-    Status::parse(&text.to_ascii_uppercase()).ok_or_else(|| {
-        let known = Status::ALL.map(Status::as_str).join(", ");
-        format!("must be one of {known}")
+    text.to_ascii_uppercase().parse().map_err(|_| {
+        let known: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
+        format!("must be one of {}", known.join(", "))
     })
 }
 

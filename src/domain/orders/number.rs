@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::core::rng::Rng;
+use crate::core::{
+    column::{Cell, Column, Value},
+    rng::Rng,
+};
 
 /// Crockford's base 32: no I, L, O, U (<https://www.crockford.com/base32.html>).
 const ALPHABET: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -16,10 +19,6 @@ pub struct OrderNumber(String);
 impl OrderNumber {
     pub(super) fn random(rng: &Rng) -> Self {
         OrderNumber(rng.text(ALPHABET, 8))
-    }
-
-    pub(super) fn stored(text: String) -> Self {
-        OrderNumber(text)
     }
 
     /// Normalizes typed input: ignores case, hyphens and spaces, and maps look-alikes (O, I, L) to digits.
@@ -35,9 +34,17 @@ impl OrderNumber {
                 .collect(),
         )
     }
+}
 
-    pub(super) fn as_stored(&self) -> &str {
-        &self.0
+impl<'a> Column<'a> for OrderNumber {
+    fn from_cell(cell: Cell<'a>) -> Option<Self> {
+        String::from_cell(cell).map(OrderNumber)
+    }
+}
+
+impl<'a> From<&'a OrderNumber> for Value<'a> {
+    fn from(number: &'a OrderNumber) -> Self {
+        Value::Text(&number.0)
     }
 }
 

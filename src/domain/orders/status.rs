@@ -3,11 +3,17 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
+use crate::core::column::text_columns;
+
 /// The status of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 #[schema(as = OrderStatus)]
 pub enum Status {
     Pending,
@@ -18,25 +24,17 @@ pub enum Status {
     Refunded,
 }
 
+text_columns!(Status);
+
 /// Who causes a transition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Actor {
     Customer,
     Admin,
     Provider,
     /// The worker, once the payment window is over.
     Clock,
-}
-
-impl Actor {
-    fn as_str(self) -> &'static str {
-        match self {
-            Actor::Customer => "customer",
-            Actor::Admin => "admin",
-            Actor::Provider => "provider",
-            Actor::Clock => "clock",
-        }
-    }
 }
 
 /// All transitions: from, to, and the actors that may cause them.
@@ -58,7 +56,7 @@ pub const TRANSITIONS: &[(Status, Status, &[Actor])] = &[
 pub fn diagram() -> String {
     let mut text = String::from("stateDiagram-v2\n    [*] --> PENDING\n");
     for (from, to, actors) in TRANSITIONS {
-        let actors: Vec<_> = actors.iter().map(|actor| actor.as_str()).collect();
+        let actors: Vec<_> = actors.iter().map(Actor::to_string).collect();
         let (from, to, actors) = (from.as_str(), to.as_str(), actors.join(", "));
         // Writing into a `String` cannot fail.
         let _ = writeln!(text, "    {from} --> {to}: {actors}");
@@ -67,29 +65,7 @@ pub fn diagram() -> String {
 }
 
 impl Status {
-    pub const ALL: [Status; 6] = [
-        Status::Pending,
-        Status::Paid,
-        Status::Shipped,
-        Status::Delivered,
-        Status::Cancelled,
-        Status::Refunded,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Pending => "PENDING",
-            Status::Paid => "PAID",
-            Status::Shipped => "SHIPPED",
-            Status::Delivered => "DELIVERED",
-            Status::Cancelled => "CANCELLED",
-            Status::Refunded => "REFUNDED",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Status> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
+    pub const ALL: &[Status] = Status::VARIANTS;
 
     /// Returns whether `actor` may move an order from this status to `next`.
     pub fn can_transition_to(self, next: Status, actor: Actor) -> bool {

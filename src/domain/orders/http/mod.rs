@@ -21,7 +21,7 @@ pub fn routes() -> Routes {
 }
 
 fn parse_status(text: &str) -> Result<Status> {
-    Status::parse(text).ok_or_else(|| {
+    text.parse().map_err(|_| {
         let names: Vec<_> = Status::ALL
             .iter()
             .map(|status| format!("`{}`", status.as_str()))

@@ -44,9 +44,9 @@ pub(super) fn insert(tx: &mut Tx<'_>, order: &Order) -> Result<()> {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         params![
             order.id,
-            order.number.as_stored(),
+            &order.number,
             order.user_id,
-            order.status.as_str(),
+            order.status,
             order.total_amount,
             order.created_at
         ],
@@ -79,7 +79,7 @@ pub(super) fn insert_items(tx: &mut Tx<'_>, order: OrderId, items: &[OrderItem])
 pub(super) fn set_status(tx: &mut Tx<'_>, id: OrderId, from: Status, to: Status) -> Result<()> {
     let updated = tx.execute(
         "UPDATE orders SET status = ?3, updated_at = ?4 WHERE id = ?1 AND status = ?2",
-        params![id, from.as_str(), to.as_str(), tx.now()],
+        params![id, from, to, tx.now()],
     )?;
     if updated == 1 {
         Ok(())
@@ -93,7 +93,7 @@ pub(super) fn unpaid_before(tx: &mut Tx<'_>, before: OrderId, limit: i64) -> Res
     tx.all(
         "SELECT id FROM orders WHERE status = 'PENDING' AND id < ?1 ORDER BY id LIMIT ?2",
         params![before, limit],
-        |row| row.get(0),
+        |row| row.get("id"),
     )
 }
 
@@ -108,8 +108,8 @@ pub(super) fn queue_id_by_number(
 ) -> Result<Queued<Option<OrderId>>> {
     tx.queue_one(
         "SELECT id FROM orders WHERE number = ?1",
-        params![number.as_stored()],
-        |row| row.get(0),
+        params![number],
+        |row| row.get("id"),
     )
 }
 
@@ -127,17 +127,14 @@ struct OrderRow {
 const COLUMNS: &str = "id, number, user_id, status, total, created_at, updated_at FROM orders";
 
 fn order_row(row: &Row<'_>) -> Result<OrderRow> {
-    let status: &str = row.get(3)?;
     Ok(OrderRow {
-        id: row.get(0)?,
-        number: OrderNumber::stored(row.get(1)?),
-        user: row.get(2)?,
-        status: Status::parse(status).ok_or_else(|| {
-            Error::internal(format!("unknown order status `{status}` in the database"))
-        })?,
-        total: row.get(4)?,
-        created_at: row.get(5)?,
-        updated_at: row.get(6)?,
+        id: row.get("id")?,
+        number: row.get("number")?,
+        user: row.get("user_id")?,
+        status: row.get("status")?,
+        total: row.get("total")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }
 
@@ -160,7 +157,7 @@ fn where_clause(filters: &Filters) -> (String, Vec<Value<'static>>) {
         add("user_id =", Value::from(user));
     }
     if let Some(status) = filters.status {
-        add("status =", Value::Text(status.as_str()));
+        add("status =", Value::from(status));
     }
     if let Some(from) = filters.from {
         add("id >=", Value::from(first_id(from)));
@@ -175,10 +172,13 @@ fn where_clause(filters: &Filters) -> (String, Vec<Value<'static>>) {
 pub(super) fn page(tx: &mut Tx<'_>, filters: &Filters, page: PageRequest) -> Result<Page<Order>> {
     let (clause, mut args) = where_clause(filters);
     let sql = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM orders{clause} LIMIT {}) AS counted",
+        "SELECT count(*) AS total FROM (SELECT 1 FROM orders{clause} LIMIT {}) AS counted",
         COUNTED_UP_TO + 1
     );
-    let total = Total::counted(tx.one(&sql, &args, |row| row.get(0))?.unwrap_or_default());
+    let total = Total::counted(
+        tx.one(&sql, &args, |row| row.get("total"))?
+            .unwrap_or_default(),
+    );
     let next = args.len() + 1;
     let sql = format!(
         "SELECT {COLUMNS}{clause} ORDER BY id DESC LIMIT ?{next} OFFSET ?{}",
@@ -231,10 +231,11 @@ fn with_children(tx: &mut Tx<'_>, rows: Vec<OrderRow>) -> Result<Vec<Order>> {
     );
     let values: Vec<Value<'_>> = ids.iter().map(|id| Value::from(*id)).collect();
     tx.each(&sql, &values, |row| {
-        let (price, quantity): (Price, Quantity) = (row.get(3)?, row.get(4)?);
-        items.entry(row.get(0)?).or_default().push(OrderItem {
-            product_id: row.get(1)?,
-            name: row.get(2)?,
+        let order: OrderId = row.get("order_id")?;
+        let (price, quantity): (Price, Quantity) = (row.get("price")?, row.get("quantity")?);
+        items.entry(order).or_default().push(OrderItem {
+            product_id: row.get("product_id")?,
+            name: row.get("name")?,
             price,
             quantity,
             line_total: price.times(quantity)?,

@@ -18,7 +18,7 @@ pub(in crate::domain::orders) struct Mismatch<A, B> {
 pub(in crate::domain::orders) fn without_items(tx: &mut Tx<'_>) -> Result<Vec<Mismatch<i64, i64>>> {
     mismatches(
         tx,
-        "SELECT o.id, o.number, o.total, 0 FROM orders o
+        "SELECT o.id, o.number, o.total AS one, 0 AS other FROM orders o
          WHERE NOT EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id)
          ORDER BY o.id LIMIT ?1",
     )
@@ -28,7 +28,7 @@ pub(in crate::domain::orders) fn without_items(tx: &mut Tx<'_>) -> Result<Vec<Mi
 pub(in crate::domain::orders) fn wrong_totals(tx: &mut Tx<'_>) -> Result<Vec<Mismatch<i64, i64>>> {
     mismatches(
         tx,
-        "SELECT o.id, o.number, o.total, CAST(i.lines AS BIGINT)
+        "SELECT o.id, o.number, o.total AS one, CAST(i.lines AS BIGINT) AS other
          FROM orders o JOIN (
              SELECT order_id, sum(price * quantity) AS lines FROM order_items GROUP BY order_id
          ) i ON i.order_id = o.id
@@ -42,7 +42,7 @@ pub(in crate::domain::orders) fn payment_mismatched(
 ) -> Result<Vec<Mismatch<i64, Option<i64>>>> {
     mismatches(
         tx,
-        "SELECT o.id, o.number, o.total, p.amount
+        "SELECT o.id, o.number, o.total AS one, p.amount AS other
          FROM orders o LEFT JOIN payments p ON p.order_id = o.id
          WHERE p.amount IS NULL OR p.amount <> o.total ORDER BY o.id LIMIT ?1",
     )
@@ -55,7 +55,7 @@ pub(in crate::domain::orders) fn status_mismatched(
 ) -> Result<Vec<Mismatch<String, String>>> {
     mismatches(
         tx,
-        "SELECT o.id, o.number, o.status, p.status
+        "SELECT o.id, o.number, o.status AS one, p.status AS other
          FROM orders o JOIN payments p ON p.order_id = o.id
          WHERE p.status NOT IN ('CREATED', 'FAILED') AND o.status = 'PENDING'
              OR p.status <> 'CAPTURED' AND o.status IN ('PAID', 'SHIPPED', 'DELIVERED')
@@ -64,6 +64,7 @@ pub(in crate::domain::orders) fn status_mismatched(
     )
 }
 
+/// Runs a query for the columns `id`, `number`, `one` and `other`.
 fn mismatches<A, B>(tx: &mut Tx<'_>, sql: &str) -> Result<Vec<Mismatch<A, B>>>
 where
     A: for<'a> Column<'a>,
@@ -71,10 +72,10 @@ where
 {
     tx.all(sql, params![FINDINGS_QUERY_LIMIT], |row: &Row<'_>| {
         Ok(Mismatch {
-            id: row.get(0)?,
-            number: OrderNumber::stored(row.get(1)?),
-            one: row.get(2)?,
-            other: row.get(3)?,
+            id: row.get("id")?,
+            number: row.get("number")?,
+            one: row.get("one")?,
+            other: row.get("other")?,
         })
     })
 }
