@@ -7,6 +7,7 @@
 //!   fragment, which browsers do not send to servers.
 
 use serde_json::json;
+use strum::VariantArray;
 
 use super::{
     attempt_limits, link_purpose::LinkPurpose, lookup::user_by_id, problems::INVALID_LINK_TOKEN,
@@ -96,7 +97,7 @@ pub(super) fn revoke(tx: &mut Tx<'_>, user: UserId, purpose: LinkPurpose) -> Res
 
 /// Like [`revoke`], for links of every purpose.
 pub(super) fn revoke_all(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
-    LinkPurpose::ALL
-        .into_iter()
-        .try_for_each(|purpose| revoke(tx, user, purpose))
+    LinkPurpose::VARIANTS
+        .iter()
+        .try_for_each(|purpose| revoke(tx, user, *purpose))
 }

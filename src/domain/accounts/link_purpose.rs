@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-/// The purpose of a link in an email.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use crate::core::column::text_columns;
+
+/// The purpose of a link in an email. The stored text is also the name of the email template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum LinkPurpose {
     /// Verifies the email address of the account.
     Verify,
@@ -11,22 +16,9 @@ pub enum LinkPurpose {
     Reset,
 }
 
+text_columns!(LinkPurpose);
+
 impl LinkPurpose {
-    pub(super) const ALL: [LinkPurpose; 2] = [LinkPurpose::Verify, LinkPurpose::Reset];
-
-    pub fn parse(text: &str) -> Option<LinkPurpose> {
-        let mut all = LinkPurpose::ALL.into_iter();
-        all.find(|purpose| purpose.as_str() == text)
-    }
-
-    /// Returns the stored form, which is also the name of the email template.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            LinkPurpose::Verify => "verify",
-            LinkPurpose::Reset => "reset",
-        }
-    }
-
     /// Returns the path of the page that the link opens.
     pub(super) fn page(self) -> &'static str {
         match self {

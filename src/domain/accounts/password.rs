@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::email::{self, Email};
 use crate::core::{
+    column::{Cell, Column},
     error::{Error, Result},
     rng::Rng,
 };
@@ -132,6 +133,12 @@ impl PasswordHash {
         hash.algorithm.as_str() != "argon2id"
             || params.m_cost() < current.m_cost()
             || params.t_cost() < current.t_cost()
+    }
+}
+
+impl<'a> Column<'a> for PasswordHash {
+    fn from_cell(cell: Cell<'a>) -> Option<Self> {
+        String::from_cell(cell).map(PasswordHash::stored)
     }
 }
 

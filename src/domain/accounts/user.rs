@@ -1,38 +1,30 @@
 //! User accounts and their roles.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 use super::{email::Email, password::PasswordHash};
 use crate::core::{
     clock::Timestamp,
+    column::text_columns,
     error::{Error, Result},
     id::UserId,
     text::short_texts,
 };
 
 /// The role of an account. Admins may do everything that customers may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Role {
     Customer,
     Admin,
 }
 
-impl Role {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Customer => "CUSTOMER",
-            Role::Admin => "ADMIN",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Role> {
-        [Role::Customer, Role::Admin]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-    }
-}
+text_columns!(Role);
 
 short_texts! {
     /// A person's name.

@@ -23,7 +23,7 @@ fn mail(row: &Row<'_>) -> Result<Mail> {
         .map(|text| {
             let unknown =
                 || Error::internal(format!("unknown link purpose `{text}` in the outbox"));
-            LinkPurpose::parse(text).ok_or_else(unknown)
+            text.parse::<LinkPurpose>().map_err(|_| unknown())
         })
         .transpose()?;
     Ok(Mail {

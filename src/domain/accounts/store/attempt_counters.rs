@@ -38,7 +38,7 @@ pub(in crate::domain::accounts) fn window_start(
     tx.one(
         "SELECT since FROM login_tries WHERE address = ?1",
         params![key],
-        |row| row.get(0),
+        |row| row.get("since"),
     )
 }
 

@@ -15,7 +15,7 @@ pub(in crate::domain::accounts) fn insert(
 ) -> Result<()> {
     tx.execute(
         "INSERT INTO link_tokens (hash, user_id, purpose, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        params![hash, user, purpose.as_str(), expires],
+        params![hash, user, purpose, expires],
     )?;
     Ok(())
 }
@@ -30,8 +30,8 @@ pub(in crate::domain::accounts) fn user(
          WHERE t.hash = ?1 AND t.purpose = ?2 AND t.expires_at > ?3 AND u.disabled_at IS NULL";
     tx.one(
         Sql::from(sql).for_update("u, t"),
-        params![hash, purpose.as_str(), tx.now()],
-        |row| row.get(0),
+        params![hash, purpose, tx.now()],
+        |row| row.get("user_id"),
     )
 }
 
@@ -43,7 +43,7 @@ pub(in crate::domain::accounts) fn delete_of_user(
 ) -> Result<()> {
     tx.execute(
         "DELETE FROM link_tokens WHERE user_id = ?1 AND purpose = ?2",
-        params![user, purpose.as_str()],
+        params![user, purpose],
     )?;
     Ok(())
 }

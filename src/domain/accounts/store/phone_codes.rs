@@ -45,7 +45,7 @@ pub(in crate::domain::accounts) fn count_attempt(
     tx.one(
         "SELECT hash, salt FROM phone_codes WHERE user_id = ?1",
         params![user],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get("hash")?, row.get("salt")?)),
     )
 }
 

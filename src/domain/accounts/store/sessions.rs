@@ -33,14 +33,15 @@ pub(in crate::domain::accounts) fn active_of_user(
     tx.all(
         "SELECT s.created_at, s.expires_at,
                 (SELECT max(t.spent_at) FROM spent_refresh_tokens t WHERE t.session_id = s.id)
+                    AS refreshed_at
          FROM sessions s WHERE s.user_id = ?1 AND s.expires_at > ?2
          ORDER BY s.created_at DESC, s.id DESC",
         params![user, tx.now()],
         |row| {
             Ok(Session {
-                signed_in_at: row.get(0)?,
-                expires_at: row.get(1)?,
-                refreshed_at: row.get(2)?,
+                signed_in_at: row.get("created_at")?,
+                expires_at: row.get("expires_at")?,
+                refreshed_at: row.get("refreshed_at")?,
             })
         },
     )
@@ -59,7 +60,13 @@ pub(in crate::domain::accounts) fn rotate(
          WHERE refresh_hash = ?1 AND expires_at > ?4
          RETURNING id, user_id, generation",
         params![old_hash, new_hash, expires, tx.now()],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get::<i64>(2)?)),
+        |row| {
+            Ok((
+                row.get("id")?,
+                row.get("user_id")?,
+                row.get::<i64>("generation")?,
+            ))
+        },
     )?;
     let Some((session, user, generation)) = rotated else {
         return Ok(None);
@@ -85,13 +92,13 @@ pub(in crate::domain::accounts) fn spent_token(
     tx: &mut Tx<'_>,
     hash: &[u8],
 ) -> Result<Option<SpentToken>> {
-    let sql = "SELECT s.id, t.spent_at, s.generation - t.generation
+    let sql = "SELECT s.id, t.spent_at, s.generation - t.generation AS generations_since
          FROM spent_refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = ?1";
     tx.one(Sql::from(sql).for_update("s"), params![hash], |row| {
         Ok(SpentToken {
-            session: row.get(0)?,
-            spent_at: row.get(1)?,
-            is_successor_spent: row.get::<i64>(2)? > 1,
+            session: row.get("id")?,
+            spent_at: row.get("spent_at")?,
+            is_successor_spent: row.get::<i64>("generations_since")? > 1,
         })
     })
 }
@@ -159,8 +166,8 @@ pub(in crate::domain::accounts) fn queue_current_user(
         params![session, tx.now(), user],
         |row| {
             Ok(CurrentUser {
-                user: row.get(0)?,
-                role: super::users::parse_role(row.get(1)?)?,
+                user: row.get("id")?,
+                role: row.get("role")?,
             })
         },
     )

@@ -3,7 +3,7 @@
 use crate::{
     core::{
         clock::Timestamp,
-        error::{Error, Result},
+        error::Result,
         id::UserId,
         pagination::{COUNTED_UP_TO, Page, PageRequest, Total},
     },
@@ -32,7 +32,7 @@ pub(in crate::domain::accounts) fn insert(
             key,
             hash,
             &user.name,
-            user.role.as_str(),
+            user.role,
             user.is_email_verified,
             user.created_at
         ],
@@ -52,7 +52,7 @@ pub(in crate::domain::accounts) fn queue_email_and_name(
     tx.queue_one(
         "SELECT email, name FROM users WHERE id = ?1",
         params![id],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get("email")?, row.get("name")?)),
     )
 }
 
@@ -75,7 +75,7 @@ pub(in crate::domain::accounts) fn disabled_at(
     id: UserId,
 ) -> Result<Option<Timestamp>> {
     let sql = "SELECT disabled_at FROM users WHERE id = ?1";
-    tx.one(sql, params![id], |row| row.get(0))
+    tx.one(sql, params![id], |row| row.get("disabled_at"))
         .map(Option::flatten)
 }
 
@@ -83,7 +83,7 @@ pub(in crate::domain::accounts) fn disabled_at(
 pub(in crate::domain::accounts) fn all(tx: &mut Tx<'_>) -> Result<Vec<(User, bool)>> {
     let sql = format!("SELECT {COLUMNS}, disabled_at FROM users ORDER BY created_at, id");
     tx.all(&sql, &[], |row| {
-        let disabled_at: Option<i64> = row.get(8)?;
+        let disabled_at: Option<i64> = row.get("disabled_at")?;
         Ok((user(row)?, disabled_at.is_some()))
     })
 }
@@ -96,10 +96,10 @@ pub(in crate::domain::accounts) fn list(
 ) -> Result<Page<User>> {
     const SELECTED: &str = "FROM users WHERE CAST(?1 AS TEXT) IS NULL OR email_key = ?1";
     let sql = format!(
-        "SELECT count(*) FROM (SELECT 1 {SELECTED} LIMIT {}) AS counted",
+        "SELECT count(*) AS total FROM (SELECT 1 {SELECTED} LIMIT {}) AS counted",
         COUNTED_UP_TO + 1
     );
-    let total = tx.one(&sql, params![key], |row| row.get(0))?;
+    let total = tx.one(&sql, params![key], |row| row.get("total"))?;
     let sql = format!("SELECT {COLUMNS} {SELECTED} ORDER BY created_at, id LIMIT ?2 OFFSET ?3");
     let users = tx.all(&sql, params![key, page.limit, page.offset()], user)?;
     Ok(Page::new(
@@ -114,20 +114,15 @@ const COLUMNS: &str = "id, email, name, role, email_verified, phone, phone_verif
 
 fn user(row: &Row<'_>) -> Result<User> {
     Ok(User {
-        id: row.get(0)?,
-        email: row.get(1)?,
-        name: row.get(2)?,
-        role: parse_role(row.get(3)?)?,
-        is_email_verified: row.get(4)?,
-        phone: row.get(5)?,
-        is_phone_verified: row.get(6)?,
-        created_at: row.get(7)?,
+        id: row.get("id")?,
+        email: row.get("email")?,
+        name: row.get("name")?,
+        role: row.get("role")?,
+        is_email_verified: row.get("email_verified")?,
+        phone: row.get("phone")?,
+        is_phone_verified: row.get("phone_verified")?,
+        created_at: row.get("created_at")?,
     })
-}
-
-pub(super) fn parse_role(text: &str) -> Result<Role> {
-    Role::parse(text)
-        .ok_or_else(|| Error::internal(format!("unknown role `{text}` in the database")))
 }
 
 /// Returns the enabled account with this email key and its password hash.
@@ -138,7 +133,7 @@ pub(in crate::domain::accounts) fn credentials(
     tx.one(
         "SELECT id, password_hash FROM users WHERE email_key = ?1 AND disabled_at IS NULL",
         params![key],
-        |row| Ok((row.get(0)?, PasswordHash::stored(row.get(1)?))),
+        |row| Ok((row.get("id")?, row.get("password_hash")?)),
     )
 }
 
@@ -149,7 +144,7 @@ pub(in crate::domain::accounts) fn lock_password(
 ) -> Result<Option<PasswordHash>> {
     let sql = "SELECT password_hash FROM users WHERE id = ?1 AND disabled_at IS NULL";
     tx.one(Sql::from(sql).for_update("users"), params![id], |row| {
-        Ok(PasswordHash::stored(row.get(0)?))
+        row.get("password_hash")
     })
 }
 
@@ -162,7 +157,7 @@ pub(in crate::domain::accounts) fn set_password(
 }
 
 pub(in crate::domain::accounts) fn set_role(tx: &mut Tx<'_>, id: UserId, role: Role) -> Result<()> {
-    set(tx, id, "role", Value::Text(role.as_str()))
+    set(tx, id, "role", Value::from(role))
 }
 
 pub(in crate::domain::accounts) fn set_name(tx: &mut Tx<'_>, id: UserId, name: &str) -> Result<()> {
@@ -191,5 +186,5 @@ fn set(tx: &mut Tx<'_>, id: UserId, column: &'static str, value: Value<'_>) -> R
 /// Returns the enabled admins and locks them until commit, in id order to avoid deadlocks.
 pub(in crate::domain::accounts) fn lock_admins(tx: &mut Tx<'_>) -> Result<Vec<UserId>> {
     let sql = "SELECT id FROM users WHERE role = 'ADMIN' AND disabled_at IS NULL ORDER BY id";
-    tx.all(Sql::from(sql).for_update("users"), &[], |row| row.get(0))
+    tx.all(Sql::from(sql).for_update("users"), &[], |row| row.get("id"))
 }
