@@ -15,9 +15,9 @@ use crate::{
 /// Counts the images of a product.
 pub(super) fn count(tx: &mut Tx<'_>, product: ProductId) -> Result<i64> {
     let count = tx.one(
-        "SELECT count(*) FROM product_images WHERE product_id = ?1",
+        "SELECT count(*) AS count FROM product_images WHERE product_id = ?1",
         params![product],
-        |row| row.get(0),
+        |row| row.get("count"),
     )?;
     Ok(count.unwrap_or_default())
 }
@@ -28,19 +28,18 @@ pub(super) fn of_product(tx: &mut Tx<'_>, product: ProductId) -> Result<Vec<Imag
         "SELECT id, image_key, width, height, content_type, url FROM product_images
          WHERE product_id = ?1 ORDER BY position, id",
         params![product],
-        |row| read_copy(row, 0),
+        image_copy,
     )
 }
 
-/// Reads the columns of an image; the first is column `first`.
-fn read_copy(row: &Row<'_>, first: usize) -> Result<ImageCopy> {
+fn image_copy(row: &Row<'_>) -> Result<ImageCopy> {
     Ok(ImageCopy {
-        id: row.get(first)?,
-        key: row.get(first + 1)?,
-        width: row.get(first + 2)?,
-        height: row.get(first + 3)?,
-        content_type: row.get(first + 4)?,
-        url: row.get(first + 5)?,
+        id: row.get("id")?,
+        key: row.get("image_key")?,
+        width: row.get("width")?,
+        height: row.get("height")?,
+        content_type: row.get("content_type")?,
+        url: row.get("url")?,
     })
 }
 
@@ -58,19 +57,19 @@ pub(super) fn mismatched_copies(tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
         }
     };
     tx.each(
-        "SELECT p.id, p.images, i.id, i.image_key, i.width, i.height, i.content_type, i.url
+        "SELECT p.id AS product_id, p.images, i.id, i.image_key, i.width, i.height, i.content_type, i.url
          FROM products p LEFT JOIN product_images i ON i.product_id = p.id
          WHERE p.images <> '[]' OR i.id IS NOT NULL ORDER BY p.id, i.position, i.id",
         &[],
         |row| {
-            let id = row.get(0)?;
+            let id = row.get("product_id")?;
             if current.as_ref().is_none_or(|(product, ..)| *product != id) {
-                compare(current.replace((id, row.get(1)?, Vec::new())));
+                compare(current.replace((id, row.get("images")?, Vec::new())));
             }
             if let Some((.., images)) = &mut current
-                && row.get::<Option<ImageId>>(2)?.is_some()
+                && row.get::<Option<ImageId>>("id")?.is_some()
             {
-                images.push(read_copy(row, 2)?);
+                images.push(image_copy(row)?);
             }
             Ok(())
         },
@@ -95,9 +94,9 @@ pub(super) fn served(tx: &mut Tx<'_>, after: &str, limit: i64) -> Result<Vec<Ser
         params![after, limit],
         |row| {
             Ok(ServedImage {
-                id: row.get(0)?,
-                key: row.get(1)?,
-                product: row.get(2)?,
+                id: row.get("id")?,
+                key: row.get("image_key")?,
+                product: row.get("product_id")?,
             })
         },
     )
@@ -106,9 +105,9 @@ pub(super) fn served(tx: &mut Tx<'_>, after: &str, limit: i64) -> Result<Vec<Ser
 /// Counts the images that an image host serves.
 pub(super) fn count_hosted(tx: &mut Tx<'_>) -> Result<i64> {
     let count = tx.one(
-        "SELECT count(*) FROM product_images WHERE url IS NOT NULL",
+        "SELECT count(*) AS count FROM product_images WHERE url IS NOT NULL",
         &[],
-        |row| row.get(0),
+        |row| row.get("count"),
     )?;
     Ok(count.unwrap_or_default())
 }
