@@ -1,40 +1,29 @@
 //! What product lists are filtered and sorted by.
 
+use strum::{Display, EnumString, VariantNames};
 use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};
 
 use crate::core::pagination::{KeyType, Position, Total};
 
 /// The sort order of a list. Ties are broken by id, in the same direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "camelCase")]
 pub enum Sort {
     Price,
+    #[strum(serialize = "-price")]
     PriceDown,
     Name,
+    #[strum(serialize = "-name")]
     NameDown,
     CreatedAt,
     #[default]
+    #[strum(serialize = "-createdAt")]
     CreatedAtDown,
     /// Best match first; only for searches.
     Relevance,
 }
 
 impl Sort {
-    /// The values of the `sort` parameter.
-    pub const NAMES: [(&'static str, Sort); 7] = [
-        ("price", Sort::Price),
-        ("-price", Sort::PriceDown),
-        ("name", Sort::Name),
-        ("-name", Sort::NameDown),
-        ("createdAt", Sort::CreatedAt),
-        ("-createdAt", Sort::CreatedAtDown),
-        ("relevance", Sort::Relevance),
-    ];
-
-    pub fn name(self) -> &'static str {
-        let own = Sort::NAMES.iter().find(|(_, sort)| *sort == self);
-        own.map_or("", |(name, _)| name)
-    }
-
     /// Returns the type of the sort key in a cursor.
     pub fn key_type(self) -> KeyType {
         match self {
@@ -54,7 +43,7 @@ impl utoipa::PartialSchema for Sort {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .enum_values(Some(Sort::NAMES.map(|(name, _)| name)))
+            .enum_values(Some(Sort::VARIANTS.iter().copied()))
             .into()
     }
 }
@@ -92,12 +81,7 @@ impl Filters {
     pub fn scope(&self) -> String {
         format!(
             "products {:?} {:?} {:?} {:?} {:?} {}",
-            self.category,
-            self.min_price,
-            self.max_price,
-            self.in_stock,
-            self.q,
-            self.sort.name()
+            self.category, self.min_price, self.max_price, self.in_stock, self.q, self.sort
         )
     }
 }

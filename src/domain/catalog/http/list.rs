@@ -70,16 +70,12 @@ impl ListQuery {
         let sort = match self.sort.as_deref() {
             None if q.is_some() => Sort::Relevance,
             None => Sort::default(),
-            Some(name) => Sort::NAMES
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, sort)| *sort)
-                .ok_or_else(|| {
-                    invalid(
-                        "`sort` must be `price`, `name` or `createdAt`, with a leading `-` for descending \
-                         order, or `relevance`",
-                    )
-                })?,
+            Some(name) => name.parse().map_err(|_| {
+                invalid(
+                    "`sort` must be `price`, `name` or `createdAt`, with a leading `-` for descending \
+                     order, or `relevance`",
+                )
+            })?,
         };
         if sort == Sort::Relevance && q.is_none() {
             return Err(invalid("`sort=relevance` requires a search text in `q`"));
