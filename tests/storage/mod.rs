@@ -2,6 +2,7 @@
 
 mod model;
 mod pipeline;
+mod rows;
 mod writer;
 
 use std::{sync::Arc, time::Duration};

@@ -49,7 +49,7 @@ impl<'a> Row<'a> {
         let cell = self.cells.cell(index)?;
         T::from_cell(cell).ok_or_else(|| {
             Error::internal(format!(
-                "column {column} has the value {cell:?}, not the requested type"
+                "column `{column}` has the value {cell:?}, not the requested type"
             ))
         })
     }
