@@ -1,6 +1,7 @@
 //! The ledger: entries with their resolution, totals, and the payments to reconcile.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 use utoipa::{
     ToSchema,
     openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
@@ -54,10 +55,10 @@ pub enum ListedStatus {
 
 impl ListedStatus {
     fn all() -> impl Iterator<Item = ListedStatus> {
-        let payments = PaymentStatus::ALL.into_iter().map(ListedStatus::Payment);
+        let payments = PaymentStatus::VARIANTS.iter().copied();
         [ListedStatus::Unmatched, ListedStatus::Resolved]
             .into_iter()
-            .chain(payments)
+            .chain(payments.map(ListedStatus::Payment))
     }
 
     fn name(self) -> String {

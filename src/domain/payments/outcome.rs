@@ -1,5 +1,9 @@
 //! What became of an event of the provider.
 
+use strum::{EnumString, IntoStaticStr};
+
+use crate::core::column::text_columns;
+
 /// What processing an event resulted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -75,7 +79,8 @@ impl Outcome {
 }
 
 /// Why an event matches no payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Mismatch {
     /// A payment for an unknown order, which may become known.
     UnknownOrder,
@@ -91,36 +96,9 @@ pub enum Mismatch {
     AlreadyPaid,
 }
 
+text_columns!(Mismatch);
+
 impl Mismatch {
-    const ALL: [Mismatch; 7] = [
-        Mismatch::UnknownOrder,
-        Mismatch::UnknownPayment,
-        Mismatch::Amount,
-        Mismatch::Currency,
-        Mismatch::OtherOrder,
-        Mismatch::ExceedsCaptured,
-        Mismatch::AlreadyPaid,
-    ];
-
-    /// Returns the stored name.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Mismatch::UnknownOrder => "unknown_order",
-            Mismatch::UnknownPayment => "unknown_payment",
-            Mismatch::Amount => "amount",
-            Mismatch::Currency => "currency",
-            Mismatch::OtherOrder => "other_order",
-            Mismatch::ExceedsCaptured => "exceeds_captured",
-            Mismatch::AlreadyPaid => "already_paid",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<Mismatch> {
-        Self::ALL
-            .into_iter()
-            .find(|mismatch| mismatch.as_str() == text)
-    }
-
     /// Returns the reason that admins see.
     pub(super) fn reason(self) -> &'static str {
         match self {

@@ -1,44 +1,30 @@
 //! A refund of a payment.
 
 use serde::Serialize;
+use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 use crate::core::{
+    column::text_columns,
     id::{OrderId, RefundId},
     money::Money,
 };
 
 /// The status of a refund: `PENDING → PROCESSED|FAILED`. The provider may still process a FAILED one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum RefundStatus {
     Pending,
     Processed,
     Failed,
 }
 
-impl RefundStatus {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            RefundStatus::Pending => "PENDING",
-            RefundStatus::Processed => "PROCESSED",
-            RefundStatus::Failed => "FAILED",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<RefundStatus> {
-        [
-            RefundStatus::Pending,
-            RefundStatus::Processed,
-            RefundStatus::Failed,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == text)
-    }
-}
+text_columns!(RefundStatus);
 
 /// Who requested a refund.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum RefundCause {
     Admin,
     /// The shop: the money arrived after its order was cancelled or paid.
@@ -47,21 +33,7 @@ pub enum RefundCause {
     Provider,
 }
 
-impl RefundCause {
-    pub(super) fn parse(text: &str) -> Option<RefundCause> {
-        [RefundCause::Admin, RefundCause::Late, RefundCause::Provider]
-            .into_iter()
-            .find(|cause| cause.as_str() == text)
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            RefundCause::Admin => "admin",
-            RefundCause::Late => "late",
-            RefundCause::Provider => "provider",
-        }
-    }
-}
+text_columns!(RefundCause);
 
 /// A refund of a payment, in full or in part.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -1,11 +1,17 @@
 //! The state machine of a payment.
 
 use serde::Serialize;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
+use crate::core::column::text_columns;
+
 /// The status of a payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum PaymentStatus {
     Created,
     /// The customer may pay again.
@@ -14,6 +20,8 @@ pub enum PaymentStatus {
     /// Refunded in full.
     Refunded,
 }
+
+text_columns!(PaymentStatus);
 
 /// All transitions: from and to.
 const TRANSITIONS: &[(PaymentStatus, PaymentStatus)] = &[
@@ -24,26 +32,6 @@ const TRANSITIONS: &[(PaymentStatus, PaymentStatus)] = &[
 ];
 
 impl PaymentStatus {
-    pub(super) const ALL: [PaymentStatus; 4] = [
-        PaymentStatus::Created,
-        PaymentStatus::Failed,
-        PaymentStatus::Captured,
-        PaymentStatus::Refunded,
-    ];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            PaymentStatus::Created => "CREATED",
-            PaymentStatus::Failed => "FAILED",
-            PaymentStatus::Captured => "CAPTURED",
-            PaymentStatus::Refunded => "REFUNDED",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<PaymentStatus> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
     /// Returns whether a payment may move from this status to `next`.
     pub fn can_transition_to(self, next: PaymentStatus) -> bool {
         TRANSITIONS.contains(&(self, next))

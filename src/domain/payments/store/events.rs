@@ -9,22 +9,10 @@ use crate::{
     },
     domain::payments::{Mismatch, Outcome},
     infra::{
-        db::{Cell, Column, Tx, Value, params},
+        db::{Tx, Value, params},
         ports::gateway::GatewayEvent,
     },
 };
-
-impl Column<'_> for Mismatch {
-    fn from_cell(cell: Cell<'_>) -> Option<Self> {
-        <&str>::from_cell(cell).and_then(Mismatch::parse)
-    }
-}
-
-impl From<Mismatch> for Value<'_> {
-    fn from(mismatch: Mismatch) -> Self {
-        Value::Text(mismatch.as_str())
-    }
-}
 
 /// Selects the captures that match no order.
 const UNMATCHED_CAPTURE: &str = "outcome = 'unmatched' AND kind = 'payment_captured'";
@@ -65,7 +53,7 @@ pub(in crate::domain::payments) fn insert_event(tx: &mut Tx<'_>, row: &EventRow<
             row.provider,
             row.event.id.as_ref(),
             row.event.name.as_ref(),
-            row.event.kind.as_str(),
+            row.event.kind,
             row.order,
             row.event.order_id(),
             row.event.payment_id(),
@@ -115,7 +103,7 @@ pub(in crate::domain::payments) fn events_of_unknown_order(
              AND outcome = 'unmatched' AND mismatch = 'unknown_order'
          ORDER BY received_at, id",
         params![provider_order_id, provider],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get("id")?, row.get("body")?)),
     )
 }
 
@@ -131,7 +119,7 @@ pub(in crate::domain::payments) fn events_of_unknown_payment(
              AND outcome = 'unmatched' AND mismatch = 'unknown_payment'
          ORDER BY received_at, id",
         params![provider_payment_id, provider],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get("id")?, row.get("body")?)),
     )
 }
 
@@ -169,7 +157,7 @@ pub(super) fn order_of_duplicate(
              WHERE provider_payment_id = ?1 AND {DUPLICATE} AND order_id IS NOT NULL LIMIT 1"
         ),
         params![provider_payment_id],
-        |row| row.get(0),
+        |row| row.get("order_id"),
     )
 }
 
@@ -212,7 +200,7 @@ pub(in crate::domain::payments) fn unmatched_capture(
              ORDER BY amount DESC LIMIT 1"
         ),
         params![provider_payment_id],
-        |row| row.get(0),
+        |row| row.get("amount"),
     )
 }
 
@@ -226,7 +214,7 @@ pub(in crate::domain::payments) fn refunds_at_provider(
          WHERE provider_payment_id = ?1 AND outcome = 'refunded_at_provider'
              AND provider_refund_id IS NOT NULL",
         params![provider_payment_id],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get("provider_refund_id")?, row.get("amount")?)),
     )
 }
 

@@ -2,7 +2,6 @@
 
 use uuid::Uuid;
 
-use super::payments::status as parse_status;
 use crate::{
     core::{
         clock::Timestamp,
@@ -29,34 +28,35 @@ pub(in crate::domain::payments) fn list(
     status: Option<PaymentStatus>,
     page: PageRequest,
 ) -> Result<Page<LedgerEntry>> {
-    let only = status.map(PaymentStatus::as_str);
     let total = tx.one(
-        "SELECT count(*) FROM payments WHERE CAST(?1 AS TEXT) IS NULL OR status = ?1",
-        params![only],
-        |row| row.get(0),
+        "SELECT count(*) AS total FROM payments WHERE CAST(?1 AS TEXT) IS NULL OR status = ?1",
+        params![status],
+        |row| row.get("total"),
     )?;
     let entries = tx.all(
         "SELECT p.id, p.status, p.order_id, p.transaction_id, p.amount, p.created_at,
              (SELECT CAST(coalesce(sum(r.amount), 0) AS BIGINT) FROM refunds r
-              WHERE r.order_id = p.order_id AND r.transaction_id IS NULL AND r.status <> 'FAILED'),
+              WHERE r.order_id = p.order_id AND r.transaction_id IS NULL AND r.status <> 'FAILED')
+                 AS refunded,
              (SELECT max(r.status) FROM refunds r
               WHERE r.order_id = p.order_id AND r.transaction_id IS NULL AND r.cause = 'late')
+                 AS late_refund
          FROM payments p
          WHERE CAST(?1 AS TEXT) IS NULL OR p.status = ?1
          ORDER BY p.created_at DESC, p.id DESC LIMIT ?2 OFFSET ?3",
-        params![only, page.limit, page.offset()],
+        params![status, page.limit, page.offset()],
         |row| {
             Ok(LedgerEntry {
-                id: row.get(0)?,
-                status: parse_status(row.get(1)?)?.as_str().to_lowercase(),
-                order_id: row.get(2)?,
-                transaction_id: row.get(3)?,
-                amount: row.get(4)?,
-                refunded_amount: row.get(6)?,
+                id: row.get("id")?,
+                status: row.get::<PaymentStatus>("status")?.as_str().to_lowercase(),
+                order_id: row.get("order_id")?,
+                transaction_id: row.get("transaction_id")?,
+                amount: row.get("amount")?,
+                refunded_amount: row.get("refunded")?,
                 reason: row
-                    .get::<Option<String>>(7)?
+                    .get::<Option<String>>("late_refund")?
                     .map(|refund| late_reason(&refund)),
-                created_at: row.get(5)?,
+                created_at: row.get("created_at")?,
                 resolution: None,
                 mismatch: None,
             })
@@ -82,9 +82,9 @@ pub(in crate::domain::payments) fn unmatched(
     };
     let selected = format!("{NEEDS_ADMIN} AND resolved_at {condition}");
     let total = tx.one(
-        &format!("SELECT count(*) FROM payment_events WHERE {selected}"),
+        &format!("SELECT count(*) AS total FROM payment_events WHERE {selected}"),
         &[],
-        |row| row.get(0),
+        |row| row.get("total"),
     )?;
     let entries = tx.all(
         &format!("{EVENT} WHERE {selected} ORDER BY received_at DESC, id DESC LIMIT ?1 OFFSET ?2"),
@@ -122,12 +122,12 @@ pub(in crate::domain::payments) fn is_payment(tx: &mut Tx<'_>, id: Uuid) -> Resu
 }
 
 fn unmatched_entry(row: &Row<'_>) -> Result<LedgerEntry> {
-    let resolved_at: Option<Timestamp> = row.get(6)?;
+    let resolved_at: Option<Timestamp> = row.get("resolved_at")?;
     let resolution = match resolved_at {
         Some(at) => Some(Resolution {
             at,
-            by: row.get(7)?,
-            note: row.get::<Option<String>>(8)?.unwrap_or_default(),
+            by: row.get("resolved_by")?,
+            note: row.get::<Option<String>>("note")?.unwrap_or_default(),
         }),
         None => None,
     };
@@ -137,28 +137,28 @@ fn unmatched_entry(row: &Row<'_>) -> Result<LedgerEntry> {
         "unmatched"
     };
     // An event that a later one settled still shows why it was resolved.
-    let mismatch: Option<Mismatch> = row.get(9)?;
+    let mismatch: Option<Mismatch> = row.get("mismatch")?;
     let reason = match outcome(row)? {
         Outcome::Unreadable => Some("signed, but the body could not be read"),
         _ => mismatch.map(Mismatch::reason),
     };
     Ok(LedgerEntry {
-        id: row.get(0)?,
+        id: row.get("id")?,
         status: status.to_owned(),
-        order_id: row.get(1)?,
-        transaction_id: row.get(2)?,
-        amount: row.get(3)?,
+        order_id: row.get("order_id")?,
+        transaction_id: row.get("provider_payment_id")?,
+        amount: row.get("amount")?,
         refunded_amount: Money::ZERO,
         reason: reason.map(str::to_owned),
-        created_at: row.get(5)?,
+        created_at: row.get("received_at")?,
         resolution,
         mismatch,
     })
 }
 
 fn outcome(row: &Row<'_>) -> Result<Outcome> {
-    let text: &str = row.get(4)?;
-    Outcome::parse(text, row.get(9)?)
+    let text: &str = row.get("outcome")?;
+    Outcome::parse(text, row.get("mismatch")?)
         .ok_or_else(|| Error::internal(format!("unknown outcome `{text}` in the database")))
 }
 
@@ -179,7 +179,7 @@ pub(in crate::domain::payments) fn known_payments(
         "SELECT p.order_id, p.provider_order_id, p.status, p.transaction_id,
              (SELECT CAST(coalesce(sum(r.amount), 0) AS BIGINT) FROM refunds r
               WHERE r.order_id = p.order_id AND r.transaction_id IS NULL
-                  AND r.status = 'PROCESSED')
+                  AND r.status = 'PROCESSED') AS refunded
          FROM payments p
          WHERE p.order_id > ?1 AND p.provider = ?2 AND p.provider_order_id IS NOT NULL
              AND (p.order_id >= ?3 OR EXISTS (
@@ -188,11 +188,11 @@ pub(in crate::domain::payments) fn known_payments(
         params![after, provider, since, limit],
         |row| {
             Ok(KnownPayment {
-                order: row.get(0)?,
-                provider_order_id: row.get(1)?,
-                status: parse_status(row.get(2)?)?,
-                transaction_id: row.get(3)?,
-                refunded: row.get(4)?,
+                order: row.get("order_id")?,
+                provider_order_id: row.get("provider_order_id")?,
+                status: row.get("status")?,
+                transaction_id: row.get("transaction_id")?,
+                refunded: row.get("refunded")?,
             })
         },
     )
@@ -225,10 +225,12 @@ pub(in crate::domain::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
 
 fn sum(tx: &mut Tx<'_>, amounts: &str, args: &[Value<'_>]) -> Result<(Money, bool)> {
     let sql = format!(
-        "SELECT CAST(coalesce(sum(amount / {PART}), 0) AS BIGINT),
-             CAST(coalesce(sum(amount % {PART}), 0) AS BIGINT) FROM ({amounts}) AS amounts"
+        "SELECT CAST(coalesce(sum(amount / {PART}), 0) AS BIGINT) AS high,
+             CAST(coalesce(sum(amount % {PART}), 0) AS BIGINT) AS low
+         FROM ({amounts}) AS amounts"
     );
-    let parts: Option<(i64, i64)> = tx.one(&sql, args, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let parts: Option<(i64, i64)> =
+        tx.one(&sql, args, |row| Ok((row.get("high")?, row.get("low")?)))?;
     let (high, low) = parts.unwrap_or_default();
     Ok(Money::capped(
         i128::from(high) * i128::from(PART) + i128::from(low),

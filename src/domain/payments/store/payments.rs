@@ -26,7 +26,7 @@ pub(in crate::domain::payments) fn insert(tx: &mut Tx<'_>, payment: &Payment) ->
             payment.order,
             &payment.provider,
             payment.provider_order_id.as_ref(),
-            payment.status.as_str(),
+            payment.status,
             payment.amount,
             tx.now()
         ],
@@ -99,22 +99,17 @@ fn with_refunds(tx: &mut Tx<'_>, payments: Vec<Payment>) -> Result<Vec<Payment>>
 
 fn payment(row: &Row<'_>) -> Result<Payment> {
     Ok(Payment {
-        id: row.get(0)?,
-        order: row.get(1)?,
-        provider: row.get(2)?,
-        provider_order_id: row.get(3)?,
-        status: status(row.get(4)?)?,
-        amount: row.get(5)?,
+        id: row.get("id")?,
+        order: row.get("order_id")?,
+        provider: row.get("provider")?,
+        provider_order_id: row.get("provider_order_id")?,
+        status: row.get("status")?,
+        amount: row.get("amount")?,
         refunded_amount: Money::ZERO,
-        transaction_id: row.get(6)?,
+        transaction_id: row.get("transaction_id")?,
         refunds: Vec::new(),
         is_duplicate: false,
     })
-}
-
-pub(super) fn status(text: &str) -> Result<PaymentStatus> {
-    PaymentStatus::parse(text)
-        .ok_or_else(|| Error::internal(format!("unknown payment status `{text}` in the database")))
 }
 
 pub(in crate::domain::payments) fn transaction_is_known(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
@@ -147,7 +142,7 @@ pub(in crate::domain::payments) fn set_status(
 ) -> Result<()> {
     let updated = tx.execute(
         "UPDATE payments SET status = ?3, updated_at = ?4 WHERE order_id = ?1 AND status = ?2",
-        params![order, from.as_str(), to.as_str(), tx.now()],
+        params![order, from, to, tx.now()],
     )?;
     if updated == 1 { Ok(()) } else { Err(changed()) }
 }
@@ -165,7 +160,7 @@ pub(in crate::domain::payments) fn order_of_transaction(
     let own = tx.one(
         "SELECT order_id FROM payments WHERE transaction_id = ?1",
         params![id],
-        |row| row.get(0),
+        |row| row.get("order_id"),
     )?;
     if let Some(order) = own {
         return Ok(Some((order, None)));

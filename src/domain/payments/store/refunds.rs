@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     core::{
-        error::{Error, Result},
+        error::Result,
         id::{OrderId, RefundId, UserId},
         money::Money,
     },
@@ -35,8 +35,8 @@ pub(in crate::domain::payments) fn insert_refund(
             refund.id,
             payment.order,
             refund.amount,
-            refund.status.as_str(),
-            cause.as_str(),
+            refund.status,
+            cause,
             refund.restock,
             tx.now(),
             payment.duplicate_id()
@@ -74,24 +74,21 @@ pub(super) fn of_orders(
     );
     let ids: Vec<Value<'_>> = orders.iter().map(|id| Value::from(*id)).collect();
     tx.each(&sql, &ids, |row| {
-        refunds.entry(row.get(0)?).or_default().push(refund(row)?);
+        refunds
+            .entry(row.get("order_id")?)
+            .or_default()
+            .push(refund(row)?);
         Ok(())
     })
 }
 
 fn refund(row: &Row<'_>) -> Result<Refund> {
     Ok(Refund {
-        id: row.get(1)?,
-        amount: row.get(2)?,
-        status: status(row)?,
-        restock: row.get::<i64>(4)? == 1,
+        id: row.get("id")?,
+        amount: row.get("amount")?,
+        status: row.get("status")?,
+        restock: row.get("restock")?,
     })
-}
-
-fn status(row: &Row<'_>) -> Result<RefundStatus> {
-    let text: &str = row.get(3)?;
-    RefundStatus::parse(text)
-        .ok_or_else(|| Error::internal(format!("unknown refund status `{text}` in the database")))
 }
 
 /// Returns the sum of the refunds that are processed or pending.
@@ -122,9 +119,9 @@ pub(in crate::domain::payments) fn refund_by_id(
 
 fn refund_row(row: &Row<'_>) -> Result<RefundRow> {
     Ok(RefundRow {
-        refund: row.get(0)?,
-        order: row.get(1)?,
-        transaction: row.get(2)?,
+        refund: row.get("id")?,
+        order: row.get("order_id")?,
+        transaction: row.get("transaction_id")?,
     })
 }
 
@@ -142,13 +139,8 @@ pub(in crate::domain::payments) fn refunds_without_provider_id(
             amount,
             payment.duplicate_id().unwrap_or_default()
         ],
-        |row| Ok((row.get(0)?, cause(row.get(1)?)?)),
+        |row| Ok((row.get("id")?, row.get("cause")?)),
     )
-}
-
-fn cause(text: &str) -> Result<RefundCause> {
-    RefundCause::parse(text)
-        .ok_or_else(|| Error::internal(format!("unknown refund cause `{text}` in the database")))
 }
 
 /// Returns the order of a refund.
@@ -159,7 +151,7 @@ pub(in crate::domain::payments) fn order_of_refund(
     tx.one(
         "SELECT order_id FROM refunds WHERE id = ?1",
         params![id],
-        |row| row.get(0),
+        |row| row.get("order_id"),
     )
 }
 
@@ -169,18 +161,18 @@ pub(in crate::domain::payments) fn queued_refund(
     id: RefundId,
 ) -> Result<Option<QueuedRefund>> {
     tx.one(
-        "SELECT r.id, r.order_id, coalesce(r.transaction_id, p.transaction_id), r.amount,
-             r.transaction_id
+        "SELECT r.id, r.order_id, r.amount, r.transaction_id AS duplicate,
+             coalesce(r.transaction_id, p.transaction_id) AS transaction_id
          FROM refunds r JOIN payments p ON p.order_id = r.order_id
          WHERE r.id = ?1 AND r.status = 'PENDING'",
         params![id],
         |row| {
             Ok(QueuedRefund {
-                refund: row.get(0)?,
-                order: row.get(1)?,
-                transaction_id: row.get(2)?,
-                amount: row.get(3)?,
-                duplicate: row.get(4)?,
+                refund: row.get("id")?,
+                order: row.get("order_id")?,
+                amount: row.get("amount")?,
+                duplicate: row.get("duplicate")?,
+                transaction_id: row.get("transaction_id")?,
             })
         },
     )
@@ -230,7 +222,7 @@ pub(in crate::domain::payments) fn failed_refund(
         "SELECT id, order_id, transaction_id, cause FROM refunds
          WHERE id = ?1 AND status = 'FAILED' AND resolved_at IS NULL",
         params![id],
-        |row| Ok((refund_row(row)?, cause(row.get(3)?)?)),
+        |row| Ok((refund_row(row)?, row.get("cause")?)),
     )
 }
 
@@ -259,6 +251,6 @@ pub(in crate::domain::payments) fn failed_refunds(
          WHERE order_id = ?1 AND coalesce(transaction_id, '') = ?2 AND status = 'FAILED'
              AND resolved_at IS NULL ORDER BY id",
         params![payment.order, payment.duplicate_id().unwrap_or_default()],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get("id")?, row.get("amount")?)),
     )
 }

@@ -11,8 +11,8 @@ pub(in crate::domain::payments) fn over_refunded(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(OrderId, i64, i64)>> {
     tx.all(
-        "SELECT p.order_id, CAST(r.back AS BIGINT),
-             CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END
+        "SELECT p.order_id, CAST(r.back AS BIGINT) AS refunded,
+             CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END AS captured
          FROM payments p JOIN (
              SELECT order_id, sum(amount) AS back FROM refunds
              WHERE status <> 'FAILED' AND transaction_id IS NULL GROUP BY order_id
@@ -20,7 +20,13 @@ pub(in crate::domain::payments) fn over_refunded(
          WHERE r.back > CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END
          ORDER BY p.order_id LIMIT ?1",
         params![FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| {
+            Ok((
+                row.get("order_id")?,
+                row.get("refunded")?,
+                row.get("captured")?,
+            ))
+        },
     )
 }
 
@@ -43,8 +49,9 @@ pub(in crate::domain::payments) fn captures_mismatched(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<CaptureMismatch>> {
     tx.all(
-        "SELECT p.order_id, p.status, p.amount, p.transaction_id, coalesce(e.captures, 0), e.amount,
-             e.transaction_id
+        "SELECT p.order_id, p.status, p.amount, p.transaction_id,
+             coalesce(e.captures, 0) AS captures, e.amount AS captured,
+             e.transaction_id AS captured_as
          FROM payments p LEFT JOIN (
              SELECT order_id, count(*) AS captures, min(amount) AS amount,
                  min(provider_payment_id) AS transaction_id
@@ -58,13 +65,13 @@ pub(in crate::domain::payments) fn captures_mismatched(
         params![FINDINGS_QUERY_LIMIT],
         |row| {
             Ok(CaptureMismatch {
-                order: row.get(0)?,
-                status: row.get(1)?,
-                amount: row.get(2)?,
-                transaction: row.get(3)?,
-                captures: row.get(4)?,
-                captured: row.get(5)?,
-                captured_as: row.get(6)?,
+                order: row.get("order_id")?,
+                status: row.get("status")?,
+                amount: row.get("amount")?,
+                transaction: row.get("transaction_id")?,
+                captures: row.get("captures")?,
+                captured: row.get("captured")?,
+                captured_as: row.get("captured_as")?,
             })
         },
     )
@@ -76,7 +83,7 @@ pub(in crate::domain::payments) fn refund_status_mismatched(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(OrderId, String, i64, i64)>> {
     tx.all(
-        "SELECT p.order_id, p.status, p.amount, CAST(coalesce(r.back, 0) AS BIGINT)
+        "SELECT p.order_id, p.status, p.amount, CAST(coalesce(r.back, 0) AS BIGINT) AS refunded
          FROM payments p LEFT JOIN (
              SELECT order_id, sum(amount) AS back FROM refunds
              WHERE status = 'PROCESSED' AND transaction_id IS NULL GROUP BY order_id
@@ -85,7 +92,14 @@ pub(in crate::domain::payments) fn refund_status_mismatched(
              ELSE r.back = p.amount END
          ORDER BY p.order_id LIMIT ?1",
         params![FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        |row| {
+            Ok((
+                row.get("order_id")?,
+                row.get("status")?,
+                row.get("amount")?,
+                row.get("refunded")?,
+            ))
+        },
     )
 }
 
@@ -97,9 +111,9 @@ pub(in crate::domain::payments) fn unrefunded_duplicates(
 ) -> Result<Vec<(OrderId, String, i64, i64)>> {
     tx.all(
         &format!(
-            "SELECT coalesce(e.order_id, r.order_id),
-                 coalesce(e.provider_payment_id, r.transaction_id), coalesce(e.amount, 0),
-                 CAST(coalesce(r.back, 0) AS BIGINT)
+            "SELECT coalesce(e.order_id, r.order_id) AS order_id,
+                 coalesce(e.provider_payment_id, r.transaction_id) AS transaction_id,
+                 coalesce(e.amount, 0) AS amount, CAST(coalesce(r.back, 0) AS BIGINT) AS refunded
              FROM (SELECT order_id, provider_payment_id, amount, outcome FROM payment_events
                    WHERE {DUPLICATE} AND order_id IS NOT NULL) e
              FULL JOIN (SELECT order_id, transaction_id, sum(amount) AS back FROM refunds
@@ -111,6 +125,13 @@ pub(in crate::domain::payments) fn unrefunded_duplicates(
              ORDER BY 1 LIMIT ?1"
         ),
         params![FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        |row| {
+            Ok((
+                row.get("order_id")?,
+                row.get("transaction_id")?,
+                row.get("amount")?,
+                row.get("refunded")?,
+            ))
+        },
     )
 }

@@ -1,7 +1,12 @@
 //! What a webhook reports, whichever provider sent it.
 
+use strum::{EnumString, IntoStaticStr};
+
+use crate::core::column::text_columns;
+
 /// What happened at the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum EventKind {
     PaymentCaptured,
     PaymentFailed,
@@ -13,19 +18,7 @@ pub enum EventKind {
     Unreadable,
 }
 
-impl EventKind {
-    /// Returns the stored name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EventKind::PaymentCaptured => "payment_captured",
-            EventKind::PaymentFailed => "payment_failed",
-            EventKind::RefundProcessed => "refund_processed",
-            EventKind::RefundFailed => "refund_failed",
-            EventKind::Other => "other",
-            EventKind::Unreadable => "unreadable",
-        }
-    }
-}
+text_columns!(EventKind);
 
 /// An event of the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
