@@ -25,9 +25,8 @@ fn set_for_all(shop: &TestShop, setting: &str) {
 /// Returns a setting in a write, a read and a long read.
 async fn settings(shop: &TestShop, name: &'static str) -> [String; 3] {
     let ask = move |tx: &mut db::Tx<'_>| -> Result<String> {
-        let shown = tx.one("SELECT current_setting(?1)", params![name], |row| {
-            row.get(0)
-        });
+        let sql = "SELECT current_setting(?1) AS setting";
+        let shown = tx.one(sql, params![name], |row| row.get("setting"));
         Ok(shown?.unwrap())
     };
     let db = &shop.app.db;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 use super::templates::{RenderedEmail, Templates};
 use crate::{
@@ -18,8 +19,9 @@ use crate::{
 };
 
 /// The state of an email in the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum MailState {
     Waiting,
     Sent,
@@ -29,11 +31,7 @@ pub enum MailState {
 
 impl MailState {
     pub fn as_str(self) -> &'static str {
-        match self {
-            MailState::Waiting => "waiting",
-            MailState::Sent => "sent",
-            MailState::Dead => "dead",
-        }
+        self.into()
     }
 }
 

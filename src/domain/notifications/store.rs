@@ -2,12 +2,7 @@
 
 use super::mail::{Mail, MailState};
 use crate::{
-    core::{
-        clock::Timestamp,
-        error::{Error, Result},
-        id::MailId,
-        pagination::PageRequest,
-    },
+    core::{clock::Timestamp, error::Result, id::MailId, pagination::PageRequest},
     domain::accounts::LinkPurpose,
     infra::db::{Row, Tx, params},
 };
@@ -17,28 +12,21 @@ const COLUMNS: &str = "id, recipient, template, data, subject, tries, created_at
 
 /// Reads an email. The job of an unsent one has its state.
 fn mail(row: &Row<'_>) -> Result<Mail> {
-    let sent_at: Option<Timestamp> = row.get(7)?;
-    let purpose: Option<&str> = row.get(9)?;
-    let purpose = purpose
-        .map(|text| {
-            let unknown =
-                || Error::internal(format!("unknown link purpose `{text}` in the outbox"));
-            text.parse::<LinkPurpose>().map_err(|_| unknown())
-        })
-        .transpose()?;
+    let sent_at: Option<Timestamp> = row.get("sent_at")?;
+    let purpose: Option<LinkPurpose> = row.get("link_purpose")?;
     Ok(Mail {
-        id: row.get(0)?,
-        to: row.get(1)?,
-        template: row.get(2)?,
-        data: row.get(3)?,
-        subject: row.get(4)?,
+        id: row.get("id")?,
+        to: row.get("recipient")?,
+        template: row.get("template")?,
+        data: row.get("data")?,
+        subject: row.get("subject")?,
         state: sent_at.map_or(MailState::Waiting, |_| MailState::Sent),
-        attempts: row.get(5)?,
+        attempts: row.get("tries")?,
         error: None,
-        created_at: row.get(6)?,
+        created_at: row.get("created_at")?,
         sent_at,
-        message_id: row.get(8)?,
-        link_for: purpose.zip(row.get(10)?),
+        message_id: row.get("message_id")?,
+        link_for: purpose.zip(row.get("link_user_id")?),
         link: None,
     })
 }
@@ -55,7 +43,8 @@ pub(super) fn list(tx: &mut Tx<'_>, page: PageRequest) -> Result<Vec<Mail>> {
 }
 
 pub(super) fn count(tx: &mut Tx<'_>) -> Result<i64> {
-    let count = tx.one("SELECT count(*) FROM outbox", &[], |row| row.get(0))?;
+    let sql = "SELECT count(*) AS count FROM outbox";
+    let count = tx.one(sql, &[], |row| row.get("count"))?;
     Ok(count.unwrap_or_default())
 }
 

@@ -1,9 +1,6 @@
 //! Result rows. Columns are read by name.
 
-use std::{
-    cell::{self, RefCell},
-    fmt,
-};
+use std::cell::{self, RefCell};
 
 use super::{Cell, Column};
 use crate::core::error::{Error, Result};
@@ -44,8 +41,8 @@ impl<'a> Row<'a> {
 
     /// Returns the value of a column. Errors: `Internal` if the query has no such column, or it has another
     /// type.
-    pub fn get<T: Column<'a>>(&self, column: impl ColumnKey) -> Result<T> {
-        let index = column.index(self)?;
+    pub fn get<T: Column<'a>>(&self, column: &'static str) -> Result<T> {
+        let index = self.index_of(column)?;
         let cell = self.cells.cell(index)?;
         T::from_cell(cell).ok_or_else(|| {
             Error::internal(format!(
@@ -90,23 +87,5 @@ impl<'a> Row<'a> {
             .map_while(|index| self.cells.name(index))
             .position(|name| name == column)
             .ok_or_else(|| Error::internal(format!("the query has no column `{column}`")))
-    }
-}
-
-/// What [`Row::get`] accepts. Only names shall stay: an index is accepted until the last store reads by name.
-pub trait ColumnKey: fmt::Display + Copy {
-    #[doc(hidden)]
-    fn index(self, row: &Row<'_>) -> Result<usize>;
-}
-
-impl ColumnKey for &'static str {
-    fn index(self, row: &Row<'_>) -> Result<usize> {
-        row.index_of(self)
-    }
-}
-
-impl ColumnKey for usize {
-    fn index(self, _: &Row<'_>) -> Result<usize> {
-        Ok(self)
     }
 }

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use crate::core::{
     clock::{MAX_BACKOFF, Timestamp, back_off},
+    column::text_columns,
     rng::Rng,
 };
 
 /// The state of a job. A job that succeeds is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum JobState {
     /// Queued, or waiting for the next attempt.
     Waiting,
@@ -20,20 +23,7 @@ pub enum JobState {
     Dead,
 }
 
-impl JobState {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            JobState::Waiting => "waiting",
-            JobState::Dead => "dead",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<JobState> {
-        [JobState::Waiting, JobState::Dead]
-            .into_iter()
-            .find(|state| state.as_str() == text)
-    }
-}
+text_columns!(JobState);
 
 /// A job to add to the queue.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use super::job::{Failure, Job, JobState, NewJob, Queue};
 use crate::{
     core::{
         clock::Timestamp,
-        error::{Error, Result},
+        error::Result,
         pagination::{Page, PageRequest, Total},
     },
     infra::db::{Row, Sql, Tx, Value, params, placeholders},
@@ -41,16 +41,14 @@ impl Tx<'_> {
 }
 
 fn job(row: &Row<'_>) -> Result<Job> {
-    let state: &str = row.get(2)?;
     Ok(Job {
-        kind: row.get(0)?,
-        subject: row.get(1)?,
-        state: JobState::parse(state)
-            .ok_or_else(|| Error::internal(format!("unknown state `{state}` of a job")))?,
-        due_at: row.get(3)?,
-        attempts: row.get(4)?,
-        last_error: row.get(5)?,
-        retrying_since: row.get(6)?,
+        kind: row.get("kind")?,
+        subject: row.get("subject_id")?,
+        state: row.get("state")?,
+        due_at: row.get("due_at")?,
+        attempts: row.get("attempts")?,
+        last_error: row.get("last_error")?,
+        retrying_since: row.get("retrying_since")?,
     })
 }
 
@@ -245,17 +243,16 @@ pub fn of_subject(tx: &mut Tx<'_>, subject: Uuid) -> Result<Option<Job>> {
 
 /// Returns the jobs in a state, or all with the dead ones first, by when they are due.
 pub fn list(tx: &mut Tx<'_>, state: Option<JobState>, page: PageRequest) -> Result<Page<Job>> {
-    let only = state.map(JobState::as_str);
     let total = tx.one(
-        "SELECT count(*) FROM jobs WHERE CAST(?1 AS TEXT) IS NULL OR state = ?1",
-        params![only],
-        |row| row.get(0),
+        "SELECT count(*) AS total FROM jobs WHERE CAST(?1 AS TEXT) IS NULL OR state = ?1",
+        params![state],
+        |row| row.get("total"),
     )?;
     let sql = format!(
         "SELECT {COLUMNS} FROM jobs WHERE CAST(?1 AS TEXT) IS NULL OR state = ?1
          ORDER BY state, due_at, subject_id, kind LIMIT ?2 OFFSET ?3"
     );
-    let jobs = tx.all(&sql, params![only, page.limit, page.offset()], job)?;
+    let jobs = tx.all(&sql, params![state, page.limit, page.offset()], job)?;
     Ok(Page::new(
         page,
         jobs,

@@ -130,7 +130,7 @@ pub(super) fn attached(tx: &mut Tx<'_>, images: &[ImageId]) -> Result<BTreeSet<I
     let list = placeholders(images.len(), 1);
     let sql = format!("SELECT id FROM product_images WHERE id IN {list}");
     let ids: Vec<_> = images.iter().map(|image| Value::Id(image.0)).collect();
-    let attached = tx.all(&sql, &ids, |row| row.get(0))?;
+    let attached = tx.all(&sql, &ids, |row| row.get("id"))?;
     Ok(attached.into_iter().collect())
 }
 
