@@ -155,7 +155,10 @@ const POSTGRES: &[(&str, &str)] = &[
     ("{price_counts}", ""),
     ("{words_anew}", ""),
     ("{data_without_link}", "(data::jsonb - 'link')::text"),
-    ("{unread_words}", "DELETE FROM search_words;"),
+    (
+        "{unread_words}",
+        include_str!("../../../migrations/V23__unread_words.postgres.sql"),
+    ),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 
