@@ -50,7 +50,7 @@ struct MailDetails {
 
 impl Mail {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
-        let templates = notifications::templates(app);
+        let templates = notifications::templates(&app.config.data_dir, app.settings());
         match self {
             Mail::List(page) => list(app, output, &templates, page.into()).await,
             Mail::Show { id } => show(app, output, &templates, parse_id(&id)?).await,

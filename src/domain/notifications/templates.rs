@@ -9,12 +9,10 @@ use std::path::Path;
 use minijinja::Environment;
 use serde_json::Value;
 
-use crate::{
-    app::App,
-    core::{
-        error::{Error, Result},
-        money::{Currency, Money},
-    },
+use crate::core::{
+    error::{Error, Result},
+    money::{Currency, Money},
+    settings::Settings,
 };
 
 macro_rules! embedded {
@@ -63,9 +61,9 @@ pub struct RenderedEmail {
 pub struct Templates(Environment<'static>);
 
 /// Returns the templates of a shop.
-pub fn templates(app: &App) -> Templates {
-    let directory = app.config.data_dir.join("templates");
-    Templates::new(&directory, &app.settings().public_url, app.config.currency)
+pub fn templates(data_dir: &Path, settings: &Settings) -> Templates {
+    let directory = data_dir.join("templates");
+    Templates::new(&directory, &settings.public_url, settings.currency)
 }
 
 impl Templates {

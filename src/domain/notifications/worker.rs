@@ -58,7 +58,8 @@ impl Handler for SendMail {
 
 /// Renders and sends an email. Returns its subject.
 async fn send(app: &App, mail: &Mail) -> Result<String, Failure> {
-    let message = mail.message(&templates(app)).map_err(|error| Failure {
+    let templates = templates(&app.config.data_dir, app.settings());
+    let message = mail.message(&templates).map_err(|error| Failure {
         // The operator can fix a template.
         is_permanent: false,
         why: error.detail().to_owned(),
