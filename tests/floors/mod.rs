@@ -104,12 +104,6 @@ const PLACES: &[(&str, &str, &str)] = &[
 /// Where the shared state may be imported. Everything else takes values, and settings from its transaction.
 const APP_PLACES: &str = "src/server src/worker.rs src/cli http worker";
 
-/// The exceptions: operations that are still to convert.
-const APP_EXCEPTIONS: &str = "src/domain/notifications/templates.rs src/domain/payments/failed_refund.rs \
-     src/domain/payments/gateway_queue.rs src/domain/payments/issue_refund.rs src/domain/payments/process.rs \
-     src/domain/payments/receive.rs src/domain/settlement/apply.rs src/domain/settlement/payment_session.rs \
-     src/domain/settlement/receive.rs src/domain/settlement/refund.rs src/domain/settlement/retry_refund.rs";
-
 const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/jobs/store.rs src/infra/outbox.rs \
      src/infra/web/idempotency.rs src/infra/ports/gateway/razorpay/mock/store.rs src/domain/catalog/search/ \
      store";
@@ -329,7 +323,7 @@ fn places(file: &File) -> Vec<String> {
 }
 
 fn shared_state(file: &File) -> Vec<String> {
-    if file.is_in(APP_PLACES, is_domain(file)) || has(APP_EXCEPTIONS, &file.path) {
+    if file.is_in(APP_PLACES, is_domain(file)) {
         return Vec::new();
     }
     let imported = file.imports().into_iter();

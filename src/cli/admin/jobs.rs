@@ -28,6 +28,7 @@ use crate::{
         db::Tx,
         jobs::{self, Job, JobState},
         outbox::SEND_MAIL,
+        ports::Gateway,
     },
 };
 
@@ -101,9 +102,9 @@ impl Jobs {
             }
             Jobs::Retry { id } => {
                 let id = parse_id(&id)?;
-                let shop = Arc::clone(app);
+                let gateway = Arc::clone(&app.gateway);
                 app.db
-                    .write("jobs.retry", move |tx| retry(tx, &shop, id))
+                    .write("jobs.retry", move |tx| retry(tx, &*gateway, id))
                     .await?;
                 let changed = Changed {
                     id,
@@ -191,12 +192,12 @@ fn find(tx: &mut Tx<'_>, id: Uuid) -> Result<Job> {
     jobs::of_subject(tx, id)?.ok_or_else(|| Error::not_found("job"))
 }
 
-fn retry(tx: &mut Tx<'_>, app: &App, id: Uuid) -> Result<()> {
+fn retry(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: Uuid) -> Result<()> {
     let job = find(tx, id)?;
     match job.kind.as_str() {
         SEND_MAIL => notifications::retry(tx, MailId(id)).map(drop),
         DELETE_IMAGE => media::retry_deletion(tx, &job),
-        SEND_REFUND if settlement::retry_refund(tx, app, RefundId(id))? => Ok(()),
+        SEND_REFUND if settlement::retry_refund(tx, gateway, RefundId(id))? => Ok(()),
         SEND_REFUND => Err(Error::not_found("job")),
         kind => jobs::retry_now(tx, kind, id),
     }

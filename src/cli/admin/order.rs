@@ -130,10 +130,10 @@ impl Order {
                 restock,
             } => {
                 let amount = parse_amount(amount.as_deref(), app.config.currency)?;
-                let shop = Arc::clone(app);
+                let gateway = Arc::clone(&app.gateway);
                 let refund = move |tx: &mut Tx<'_>| {
                     let current = orders::order_by_name(tx, &id)?;
-                    let order = settlement::refund(tx, &shop, current.id, amount, restock)?;
+                    let order = settlement::refund(tx, &*gateway, current.id, amount, restock)?;
                     with_email(tx, order)
                 };
                 let refunded = app.db.write("orders.refund", refund).await?;

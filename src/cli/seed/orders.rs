@@ -17,7 +17,10 @@ use crate::{
         payments::Delivery,
         settlement,
     },
-    infra::{db::Tx, ports::gateway::SimulatedCheckout},
+    infra::{
+        db::Tx,
+        ports::{Gateway, gateway::SimulatedCheckout},
+    },
 };
 
 /// Places and pays up to `count` orders. Returns how many: an order is skipped if its products are sold out.
@@ -37,11 +40,11 @@ pub(super) async fn create_orders(
         let items: Vec<ProductId> = (0..=app.rng.below(3))
             .map(|_| *pick(&app.rng, products))
             .collect();
-        let shop = Arc::clone(app);
+        let gateway = Arc::clone(&app.gateway);
         let is_placed = app
             .db
             .write("seed.order", move |tx| {
-                create_paid_order(tx, &shop, customer, &items)
+                create_paid_order(tx, &*gateway, customer, &items)
             })
             .await?;
         created += u64::from(is_placed);
@@ -55,7 +58,7 @@ pub(super) async fn create_orders(
 /// Returns whether an order was placed: whether any of the products is in stock.
 fn create_paid_order(
     tx: &mut Tx<'_>,
-    app: &App,
+    gateway: &dyn Gateway,
     customer: UserId,
     products: &[ProductId],
 ) -> Result<bool> {
@@ -76,13 +79,13 @@ fn create_paid_order(
     if added.is_empty() {
         return Ok(false);
     }
-    let new = orders::NewOrder::queue(tx, &*app.gateway, customer)?;
+    let new = orders::NewOrder::queue(tx, gateway, customer)?;
     let order = orders::place(tx, new, None)?;
     let payment = simulate_payment(tx, &order, SimulatedCheckout::default())?;
     // The first webhook, `payment.captured`, is sufficient.
     if let Some(webhook) = payment.webhooks.into_iter().next() {
-        let delivery = Delivery::unsigned(&*app.gateway, Some(&webhook.event_id), webhook.body);
-        settlement::receive(tx, app, &delivery)?;
+        let delivery = Delivery::unsigned(gateway, Some(&webhook.event_id), webhook.body);
+        settlement::receive(tx, gateway, &delivery)?;
     }
     Ok(true)
 }

@@ -2,13 +2,12 @@
 
 use super::{Effect, Note, SEND_REFUND, find, issue_refund, store};
 use crate::{
-    app::App,
     core::{
         error::{Error, Result},
         id::{OrderId, RefundId, UserId},
         money::Amount,
     },
-    infra::{db::Tx, jobs},
+    infra::{db::Tx, jobs, ports::Gateway},
 };
 
 /// Returns the order of a refund.
@@ -20,7 +19,11 @@ pub fn order_of_refund(tx: &mut Tx<'_>, id: RefundId) -> Result<Option<OrderId>>
 /// with the first result. Returns `None` if it was resolved meanwhile.
 ///
 /// Errors: `refund-exceeds-captured` if less than its amount can still be refunded.
-pub fn retry_refund(tx: &mut Tx<'_>, app: &App, refund: RefundId) -> Result<Option<Effect>> {
+pub fn retry_refund(
+    tx: &mut Tx<'_>,
+    gateway: &dyn Gateway,
+    refund: RefundId,
+) -> Result<Option<Effect>> {
     let Some((row, _)) = store::failed_refund(tx, refund)? else {
         jobs::retry_now(tx, SEND_REFUND, refund.0)?;
         return Ok(Some(Effect::None));
@@ -35,7 +38,7 @@ pub fn retry_refund(tx: &mut Tx<'_>, app: &App, refund: RefundId) -> Result<Opti
     let amount =
         Amount::try_from(failed.amount.get()).map_err(|e| Error::internal(e.to_string()))?;
     issue_refund::resolve(tx, refund, None, "it was retried")?;
-    issue_refund::refund(tx, app, &payment, Some(amount), cause, failed.restock).map(Some)
+    issue_refund::refund(tx, gateway, &payment, Some(amount), cause, failed.restock).map(Some)
 }
 
 /// Takes a failed refund off the list. Returns whether it is failed and not resolved.

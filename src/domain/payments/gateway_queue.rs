@@ -5,7 +5,6 @@ use super::{
     receive, store,
 };
 use crate::{
-    app::App,
     core::{
         error::{Error, Result},
         id::{OrderId, RefundId},
@@ -13,6 +12,7 @@ use crate::{
     infra::{
         db::Tx,
         jobs::{self, Failure, Job, JobState, Queue},
+        ports::Gateway,
     },
 };
 
@@ -20,14 +20,14 @@ use crate::{
 /// before.
 pub fn record_order(
     tx: &mut Tx<'_>,
-    app: &App,
+    gateway: &dyn Gateway,
     order: OrderId,
     provider_order_id: &str,
 ) -> Result<Vec<Effect>> {
     find::lock_payment(tx, order)?;
-    store::set_provider_order(tx, order, app.gateway.name(), provider_order_id)?;
+    store::set_provider_order(tx, order, gateway.name(), provider_order_id)?;
     jobs::complete(tx, CREATE_ORDER, order.0)?;
-    receive::reprocess_for_order(tx, app, provider_order_id)
+    receive::reprocess_for_order(tx, gateway, provider_order_id)
 }
 
 /// Returns a refund to send; `None` if its result is known already.

@@ -6,7 +6,6 @@ use super::{
     problems::REFUND_EXCEEDS_CAPTURED, store,
 };
 use crate::{
-    app::App,
     core::{
         error::Result,
         id::{RefundId, UserId},
@@ -15,6 +14,7 @@ use crate::{
     infra::{
         db::Tx,
         jobs::{self, NewJob},
+        ports::Gateway,
     },
 };
 
@@ -26,7 +26,7 @@ pub(super) const FAILED: &str = "the provider reports that it failed";
 /// Errors: `refund-exceeds-captured`, `amount-too-small`.
 pub fn refund(
     tx: &mut Tx<'_>,
-    app: &App,
+    gateway: &dyn Gateway,
     payment: &Payment,
     amount: Option<Amount>,
     cause: RefundCause,
@@ -42,10 +42,10 @@ pub fn refund(
         };
         return Err(REFUND_EXCEEDS_CAPTURED.error(detail));
     }
-    let is_own_provider = payment.provider == app.gateway.name();
+    let is_own_provider = payment.provider == gateway.name();
     // A late payment is refunded whatever its amount, and another provider has limits of its own.
     if cause == RefundCause::Admin && is_own_provider {
-        open::check_amount(app.gateway.min_amount(), amount)?;
+        open::check_amount(gateway.min_amount(), amount)?;
     }
     let refund = Refund {
         id: tx.id(),
@@ -59,7 +59,7 @@ pub fn refund(
     }
     // A refund of another provider's payment waits until that provider is configured again.
     let provider_id = is_own_provider
-        .then(|| app.gateway.offline_refund_id(tx.rng()))
+        .then(|| gateway.offline_refund_id(tx.rng()))
         .flatten();
     if let Some(id) = provider_id {
         return complete(tx, payment, &refund, &id).map(Effect::Refunded);

@@ -6,7 +6,6 @@ use super::{
     SEND_REFUND, find, issue_refund, store,
 };
 use crate::{
-    app::App,
     core::{
         error::Result,
         id::{OrderId, RefundId},
@@ -15,7 +14,7 @@ use crate::{
     infra::{
         db::Tx,
         jobs,
-        ports::gateway::{EventKind, GatewayEvent, ReportedPayment, ReportedRefund},
+        ports::gateway::{EventKind, Gateway, GatewayEvent, ReportedPayment, ReportedRefund},
     },
 };
 
@@ -54,9 +53,13 @@ impl Processed {
 }
 
 /// Applies the event to the payment that it is about.
-pub(super) fn process(tx: &mut Tx<'_>, app: &App, event: &GatewayEvent) -> Result<Processed> {
+pub(super) fn process(
+    tx: &mut Tx<'_>,
+    gateway: &dyn Gateway,
+    event: &GatewayEvent,
+) -> Result<Processed> {
     match (event.kind, &event.payment, &event.refund) {
-        (EventKind::PaymentCaptured, Some(payment), _) => captured(tx, app, payment),
+        (EventKind::PaymentCaptured, Some(payment), _) => captured(tx, gateway, payment),
         (EventKind::PaymentFailed, Some(payment), _) => failed(tx, payment),
         (EventKind::RefundProcessed, _, Some(refund)) => refunded(tx, refund),
         (EventKind::RefundFailed, _, Some(refund)) => refund_failed(tx, refund),
@@ -65,7 +68,11 @@ pub(super) fn process(tx: &mut Tx<'_>, app: &App, event: &GatewayEvent) -> Resul
     }
 }
 
-fn captured(tx: &mut Tx<'_>, app: &App, reported: &ReportedPayment) -> Result<Processed> {
+fn captured(
+    tx: &mut Tx<'_>,
+    gateway: &dyn Gateway,
+    reported: &ReportedPayment,
+) -> Result<Processed> {
     let id = reported.id.as_str();
     let Some(payment) = payment_of(tx, reported)? else {
         let is_known = store::transaction_is_known(tx, id)? || store::is_duplicate(tx, id)?;
@@ -81,7 +88,7 @@ fn captured(tx: &mut Tx<'_>, app: &App, reported: &ReportedPayment) -> Result<Pr
     if reported.amount != payment.amount.get() {
         return Ok(Processed::unmatched(&payment, Mismatch::Amount));
     }
-    if reported.currency != app.config.currency.code() {
+    if reported.currency != tx.settings().currency.code() {
         return Ok(Processed::unmatched(&payment, Mismatch::Currency));
     }
     if store::transaction_is_known(tx, id)? {
@@ -90,7 +97,7 @@ fn captured(tx: &mut Tx<'_>, app: &App, reported: &ReportedPayment) -> Result<Pr
     if !payment.status.can_transition_to(PaymentStatus::Captured) {
         // Paid twice: refund the duplicate; the order's own payment stays as it is.
         let duplicate = payment.duplicate(id, Vec::new());
-        let effect = issue_refund::refund(tx, app, &duplicate, None, RefundCause::Late, false)?;
+        let effect = issue_refund::refund(tx, gateway, &duplicate, None, RefundCause::Late, false)?;
         return Ok(Processed::about(&payment, Outcome::Duplicate).with(effect));
     }
     store::capture(tx, payment.order, id)?;

@@ -8,19 +8,18 @@ use super::{
     store,
 };
 use crate::{
-    app::App,
     core::error::Result,
     infra::{
         db::Tx,
-        ports::gateway::{EventKind, GatewayEvent},
+        ports::gateway::{EventKind, Gateway, GatewayEvent},
     },
 };
 
 /// Stores and processes the events of a delivery. A repeated delivery changes nothing.
-pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Receipt> {
+pub fn receive(tx: &mut Tx<'_>, gateway: &dyn Gateway, delivery: &Delivery) -> Result<Receipt> {
     let mut receipt = Receipt::default();
     for (index, event) in delivery.events.iter().enumerate() {
-        let (outcome, effects) = receive_event(tx, app, delivery, event, &delivery.key(index))?;
+        let (outcome, effects) = receive_event(tx, gateway, delivery, event, &delivery.key(index))?;
         receipt.outcomes.push(outcome);
         receipt.effects.extend(effects);
     }
@@ -29,7 +28,7 @@ pub fn receive(tx: &mut Tx<'_>, app: &App, delivery: &Delivery) -> Result<Receip
 
 fn receive_event(
     tx: &mut Tx<'_>,
-    app: &App,
+    gateway: &dyn Gateway,
     delivery: &Delivery,
     event: &GatewayEvent,
     key: &[u8],
@@ -37,7 +36,7 @@ fn receive_event(
     if store::event_is_known(tx, key)? {
         return Ok((Outcome::Repeated, Vec::new()));
     }
-    let mut processed = process::process(tx, app, event)?;
+    let mut processed = process::process(tx, gateway, event)?;
     // The same mismatch under another event id or name is listed once.
     if let Outcome::Unmatched(mismatch) = processed.outcome
         && store::is_listed(tx, event, mismatch)?
@@ -58,7 +57,7 @@ fn receive_event(
         };
         store::insert_event(tx, &row)?;
     }
-    let later = after_capture(tx, app, event, &processed)?;
+    let later = after_capture(tx, gateway, event, &processed)?;
     let mut effects = processed.effects;
     effects.extend(later);
     Ok((processed.outcome, effects))
@@ -67,17 +66,17 @@ fn receive_event(
 /// Reprocesses the events that named an order before the shop knew its provider id.
 pub(super) fn reprocess_for_order(
     tx: &mut Tx<'_>,
-    app: &App,
+    gateway: &dyn Gateway,
     provider_order_id: &str,
 ) -> Result<Vec<Effect>> {
-    let events = store::events_of_unknown_order(tx, app.gateway.name(), provider_order_id)?;
-    reprocess(tx, app, events)
+    let events = store::events_of_unknown_order(tx, gateway.name(), provider_order_id)?;
+    reprocess(tx, gateway, events)
 }
 
 /// After a capture: resolves earlier mismatches of the same payment and reprocesses refunds that arrived first.
 fn after_capture(
     tx: &mut Tx<'_>,
-    app: &App,
+    gateway: &dyn Gateway,
     event: &GatewayEvent,
     processed: &Processed,
 ) -> Result<Vec<Effect>> {
@@ -89,21 +88,25 @@ fn after_capture(
         let note = "the payment matched its order later";
         store::resolve_captures(tx, &payment.id, processed.order, note)?;
     }
-    let events = store::events_of_unknown_payment(tx, app.gateway.name(), &payment.id)?;
-    reprocess(tx, app, events)
+    let events = store::events_of_unknown_payment(tx, gateway.name(), &payment.id)?;
+    reprocess(tx, gateway, events)
 }
 
 /// Parses stored bodies again, and replaces the outcomes of their events.
-fn reprocess(tx: &mut Tx<'_>, app: &App, stored: Vec<(Uuid, Vec<u8>)>) -> Result<Vec<Effect>> {
+fn reprocess(
+    tx: &mut Tx<'_>,
+    gateway: &dyn Gateway,
+    stored: Vec<(Uuid, Vec<u8>)>,
+) -> Result<Vec<Effect>> {
     let mut effects = Vec::new();
     for (id, body) in stored {
-        for event in app.gateway.webhooks().parse(&body) {
+        for event in gateway.webhooks().parse(&body) {
             if event.kind == EventKind::Unreadable {
                 continue;
             }
-            let processed = process::process(tx, app, &event)?;
+            let processed = process::process(tx, gateway, &event)?;
             store::set_outcome(tx, id, processed.outcome, processed.order)?;
-            let later = after_capture(tx, app, &event, &processed)?;
+            let later = after_capture(tx, gateway, &event, &processed)?;
             effects.extend(processed.effects);
             effects.extend(later);
         }

@@ -1,21 +1,20 @@
 //! Applies changes of payments to their orders.
 
 use crate::{
-    app::App,
     core::{error::Result, id::OrderId, money::Money},
     domain::{
         orders::{self, Actor, Status},
         payments::{self, Effect, RefundCause, Refunded},
     },
-    infra::db::Tx,
+    infra::{db::Tx, ports::Gateway},
 };
 
 /// Applies the effects to the orders that they are about.
-pub(super) fn apply(tx: &mut Tx<'_>, app: &App, effects: &[Effect]) -> Result<()> {
+pub(super) fn apply(tx: &mut Tx<'_>, gateway: &dyn Gateway, effects: &[Effect]) -> Result<()> {
     for effect in effects {
         match effect {
             Effect::None => {}
-            Effect::Captured(id) => captured(tx, app, *id)?,
+            Effect::Captured(id) => captured(tx, gateway, *id)?,
             Effect::Refunded(done) => refunded(tx, *done)?,
         }
     }
@@ -23,7 +22,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, app: &App, effects: &[Effect]) -> Result<()
 }
 
 /// Marks the order as paid. If it no longer waits for payment, refunds the money.
-fn captured(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<()> {
+fn captured(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: OrderId) -> Result<()> {
     let current = orders::order(tx, id, None)?;
     if current
         .status
@@ -36,8 +35,8 @@ fn captured(tx: &mut Tx<'_>, app: &App, id: OrderId) -> Result<()> {
     if payment.refundable() == Money::ZERO {
         return Ok(());
     }
-    let effect = payments::refund(tx, app, payment, None, RefundCause::Late, false)?;
-    apply(tx, app, &[effect])
+    let effect = payments::refund(tx, gateway, payment, None, RefundCause::Late, false)?;
+    apply(tx, gateway, &[effect])
 }
 
 fn refunded(tx: &mut Tx<'_>, done: Refunded) -> Result<()> {

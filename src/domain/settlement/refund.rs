@@ -2,13 +2,12 @@
 
 use super::apply::apply;
 use crate::{
-    app::App,
     core::{error::Result, id::OrderId, money::Amount},
     domain::{
         orders::{self, Order},
         payments::{self, RefundCause},
     },
-    infra::db::Tx,
+    infra::{db::Tx, ports::Gateway},
 };
 
 /// Refunds `amount` of an order, or all that can still be refunded. With `restock`, the stock is returned once
@@ -17,13 +16,13 @@ use crate::{
 /// Errors: `not-found`, `refund-exceeds-captured`, `amount-too-small`.
 pub fn refund(
     tx: &mut Tx<'_>,
-    app: &App,
+    gateway: &dyn Gateway,
     id: OrderId,
     amount: Option<Amount>,
     restock: bool,
 ) -> Result<Order> {
     let payment = payments::lock_payment(tx, id)?;
-    let effect = payments::refund(tx, app, &payment, amount, RefundCause::Admin, restock)?;
-    apply(tx, app, &[effect])?;
+    let effect = payments::refund(tx, gateway, &payment, amount, RefundCause::Admin, restock)?;
+    apply(tx, gateway, &[effect])?;
     orders::order(tx, id, None)
 }

@@ -2,19 +2,18 @@
 
 use super::apply::apply;
 use crate::{
-    app::App,
     core::{error::Result, id::RefundId},
     domain::payments,
-    infra::db::Tx,
+    infra::{db::Tx, ports::Gateway},
 };
 
 /// Makes a refund due now; a failed one is requested again. Returns `false` if it was resolved meanwhile.
 ///
 /// Errors: `refund-exceeds-captured` for a failed refund if less than its amount can still be refunded.
-pub fn retry_refund(tx: &mut Tx<'_>, app: &App, id: RefundId) -> Result<bool> {
-    let Some(effect) = payments::retry_refund(tx, app, id)? else {
+pub fn retry_refund(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: RefundId) -> Result<bool> {
+    let Some(effect) = payments::retry_refund(tx, gateway, id)? else {
         return Ok(false);
     };
-    apply(tx, app, &[effect])?;
+    apply(tx, gateway, &[effect])?;
     Ok(true)
 }

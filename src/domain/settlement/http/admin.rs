@@ -59,9 +59,9 @@ pub(crate) async fn refund_order(
 ) -> Result<StoredResponse> {
     let RawJson { value, raw } = RawJson::<RefundOrder>::optional(request).await?;
     let RefundOrder { amount, restock } = value;
-    let shop = Arc::clone(&app);
+    let gateway = Arc::clone(&app.gateway);
     app.write_once_as_admin(&admin, "orders.refund", (key, raw), move |tx| {
-        let order = settlement::refund(tx, &shop, id, amount, restock)?;
+        let order = settlement::refund(tx, &*gateway, id, amount, restock)?;
         Ok(StoredResponse::new(
             StatusCode::OK,
             respond::to_json(&order)?,

@@ -34,11 +34,11 @@ pub(crate) async fn pay_order(
     Path(id): Path<OrderId>,
     _: NoQuery,
 ) -> Result<Response> {
-    let shop = Arc::clone(&app);
+    let gateway = Arc::clone(&app.gateway);
     let (amount, session) = app
         .read_as(&claims, "orders.payment_session", move |tx, current| {
             let order = orders::order(tx, id, Some(current.user))?;
-            let session = settlement::payment_session(&shop, &order)?;
+            let session = settlement::payment_session(&*gateway, &order)?;
             Ok((order.payment.amount, session))
         })
         .await?;

@@ -51,10 +51,10 @@ pub(crate) async fn receive_webhook(
         events,
         is_signed: true,
     };
-    let shop = Arc::clone(&app);
+    let gateway = Arc::clone(&app.gateway);
     app.db
         .write("payments.receive", move |tx| {
-            settlement::receive(tx, &shop, &delivery)
+            settlement::receive(tx, &*gateway, &delivery)
         })
         .await?;
     Ok(StatusCode::OK)

@@ -1,7 +1,5 @@
 //! Cancels orders that were not paid within the payment window.
 
-use std::sync::Arc;
-
 use crate::{
     app::App,
     core::error::Result,
@@ -12,7 +10,7 @@ use crate::{
 const BATCH_SIZE: i64 = 20;
 
 /// Cancels the orders whose payment window is over, in batches. Returns how many.
-pub async fn expire_due(app: &Arc<App>) -> Result<usize> {
+pub async fn expire_due(app: &App) -> Result<usize> {
     let window = app.config.payment_window;
     let mut expired = 0;
     loop {

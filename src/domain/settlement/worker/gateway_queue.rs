@@ -51,8 +51,9 @@ impl Handler for CreateOrder {
     }
 
     fn succeed(&self, tx: &mut Tx<'_>, job: &Job, _amount: &Money, id: &String) -> Result<()> {
-        let effects = gateway_queue::record_order(tx, &self.0, OrderId(job.subject), id)?;
-        apply(tx, &self.0, &effects)
+        let gateway = &*self.0.gateway;
+        let effects = gateway_queue::record_order(tx, gateway, OrderId(job.subject), id)?;
+        apply(tx, gateway, &effects)
     }
 }
 
@@ -97,7 +98,7 @@ impl Handler for SendRefund {
             GatewayRefundStatus::Failed => Some(false),
         };
         let effect = gateway_queue::record_refund(tx, queued, &created.id, succeeded)?;
-        apply(tx, &self.0, &[effect])
+        apply(tx, &*self.0.gateway, &[effect])
     }
 
     fn fail(
@@ -122,16 +123,16 @@ async fn send_order(app: &App, id: OrderId, amount: Money) -> Result<String, Gat
 
 /// Records the provider's id of an order; if two were created concurrently, the first one is kept.
 async fn record_order(
-    app: &Arc<App>,
+    app: &App,
     id: OrderId,
     provider_order_id: String,
 ) -> Result<Option<PaymentSession>> {
-    let shop = Arc::clone(app);
+    let gateway = Arc::clone(&app.gateway);
     app.db
         .write("payments.record_order", move |tx| {
-            let effects = gateway_queue::record_order(tx, &shop, id, &provider_order_id)?;
-            apply(tx, &shop, &effects)?;
-            payment_session(&shop, &orders::order(tx, id, None)?)
+            let effects = gateway_queue::record_order(tx, &*gateway, id, &provider_order_id)?;
+            apply(tx, &*gateway, &effects)?;
+            payment_session(&*gateway, &orders::order(tx, id, None)?)
         })
         .await
 }
@@ -139,11 +140,7 @@ async fn record_order(
 /// Creates an order at the provider that a customer wants to pay now.
 ///
 /// Errors: `unavailable`.
-pub async fn create_gateway_order(
-    app: &Arc<App>,
-    id: OrderId,
-    amount: Money,
-) -> Result<PaymentSession> {
+pub async fn create_gateway_order(app: &App, id: OrderId, amount: Money) -> Result<PaymentSession> {
     let down = || Error::unavailable("the payment provider cannot be reached; try again");
     let created = send_order(app, id, amount)
         .await

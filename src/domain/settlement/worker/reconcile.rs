@@ -42,7 +42,7 @@ pub struct Reconciled {
 
 /// Compares the payments of the last thirty days with the provider's record, and processes what lost webhooks
 /// would have reported. `on_progress` receives the number of compared payments.
-pub async fn reconcile(app: &Arc<App>, on_progress: impl Fn(usize)) -> Result<Reconciled> {
+pub async fn reconcile(app: &App, on_progress: impl Fn(usize)) -> Result<Reconciled> {
     let provider = app.gateway.name();
     let since = app.clock.now().minus(RECONCILED_PERIOD);
     let since = orders::first_id(Timestamp(since.0.max(0)));
@@ -100,14 +100,14 @@ async fn find_events(app: &App, known: &KnownPayment) -> Result<Vec<Bytes>, Gate
     Ok(events)
 }
 
-async fn process(app: &Arc<App>, events: Vec<Bytes>, reconciled: &mut Reconciled) -> Result<()> {
+async fn process(app: &App, events: Vec<Bytes>, reconciled: &mut Reconciled) -> Result<()> {
     for body in events {
         let delivery = Delivery::unsigned(&*app.gateway, None, body);
-        let shop = Arc::clone(app);
+        let gateway = Arc::clone(&app.gateway);
         let outcomes = app
             .db
             .write("payments.reconcile", move |tx| {
-                receive(tx, &shop, &delivery)
+                receive(tx, &*gateway, &delivery)
             })
             .await?;
         for outcome in outcomes {
