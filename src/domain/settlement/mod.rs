@@ -5,6 +5,7 @@
 //! transaction.
 
 mod apply;
+mod gateway_order;
 pub mod http;
 mod payment_session;
 mod receive;
@@ -18,8 +19,5 @@ pub use self::{
     receive::receive,
     refund::refund,
     retry_refund::retry_refund,
-    worker::{
-        CreateOrder, RECONCILED_PERIOD, Reconciled, SendRefund, create_gateway_order, expire_due,
-        reconcile,
-    },
+    worker::{CreateOrder, RECONCILED_PERIOD, Reconciled, SendRefund, expire_due, reconcile},
 };

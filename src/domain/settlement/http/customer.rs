@@ -5,11 +5,19 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use crate::{
-    app::State,
-    core::{error::Result, id::OrderId},
+    app::{App, State},
+    core::{
+        error::{Error, Result},
+        id::OrderId,
+        money::Money,
+    },
     domain::{
         orders,
-        settlement::{self, PaymentSession},
+        settlement::{
+            PaymentSession,
+            gateway_order::{create_gateway_order, record_gateway_order},
+            payment_session,
+        },
     },
     infra::web::{
         extract::{Bearer, NoQuery, Path},
@@ -38,13 +46,32 @@ pub(crate) async fn pay_order(
     let (amount, session) = app
         .read_as(&claims, "orders.payment_session", move |tx, current| {
             let order = orders::order(tx, id, Some(current.user))?;
-            let session = settlement::payment_session(&*gateway, &order)?;
+            let session = payment_session(&*gateway, &order)?;
             Ok((order.payment.amount, session))
         })
         .await?;
     let session = match session {
         Some(session) => session,
-        None => settlement::create_gateway_order(&app, id, amount).await?,
+        None => create_payment_session(&app, id, amount).await?,
     };
     respond::ok(&session)
+}
+
+/// Creates the order at the provider, and returns its payment session.
+///
+/// Errors: `unavailable` if the provider cannot be reached; `illegal-transition` if the order is no longer PENDING.
+async fn create_payment_session(app: &App, id: OrderId, amount: Money) -> Result<PaymentSession> {
+    let down = || Error::unavailable("the payment provider cannot be reached; try again");
+    let created = create_gateway_order(&*app.gateway, app.settings(), id, amount)
+        .await
+        .map_err(|error| down().caused_by(error.into_reason()))?;
+    let gateway = Arc::clone(&app.gateway);
+    let session = app
+        .db
+        .write("payments.record_order", move |tx| {
+            record_gateway_order(tx, &*gateway, id, &created)?;
+            payment_session(&*gateway, &orders::order(tx, id, None)?)
+        })
+        .await?;
+    session.ok_or_else(down)
 }

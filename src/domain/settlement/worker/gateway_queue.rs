@@ -5,21 +5,22 @@ use std::sync::Arc;
 use crate::{
     app::App,
     core::{
-        error::{Error, Result},
+        error::Result,
         id::{OrderId, RefundId},
         money::Money,
     },
     domain::{
         orders::{self, Status},
         payments::{self, CREATE_ORDER, QueuedRefund, SEND_REFUND, gateway_queue},
-        settlement::{PaymentSession, apply::apply, payment_session},
+        settlement::{
+            apply::apply,
+            gateway_order::{create_gateway_order, record_gateway_order},
+        },
     },
     infra::{
         db::Tx,
         jobs::{Failure, Handler, Job, JobState, Queue},
-        ports::gateway::{
-            GatewayError, GatewayRefund, GatewayRefundStatus, OrderRequest, RefundRequest,
-        },
+        ports::gateway::{GatewayRefund, GatewayRefundStatus, RefundRequest},
     },
 };
 
@@ -43,7 +44,8 @@ impl Handler for CreateOrder {
     }
 
     async fn attempt(&self, job: &Job, amount: &Money) -> Result<String, Failure> {
-        let created = send_order(&self.0, OrderId(job.subject), *amount).await;
+        let (gateway, settings) = (&*self.0.gateway, self.0.settings());
+        let created = create_gateway_order(gateway, settings, OrderId(job.subject), *amount).await;
         created.map_err(|error| Failure {
             is_permanent: false,
             why: error.into_reason(),
@@ -51,9 +53,7 @@ impl Handler for CreateOrder {
     }
 
     fn succeed(&self, tx: &mut Tx<'_>, job: &Job, _amount: &Money, id: &String) -> Result<()> {
-        let gateway = &*self.0.gateway;
-        let effects = gateway_queue::record_order(tx, gateway, OrderId(job.subject), id)?;
-        apply(tx, gateway, &effects)
+        record_gateway_order(tx, &*self.0.gateway, OrderId(job.subject), id)
     }
 }
 
@@ -110,40 +110,4 @@ impl Handler for SendRefund {
     ) -> Result<JobState> {
         gateway_queue::record_refund_failure(tx, &self.queue(), job, queued, failure)
     }
-}
-
-async fn send_order(app: &App, id: OrderId, amount: Money) -> Result<String, GatewayError> {
-    let request = OrderRequest {
-        amount,
-        currency: app.config.currency.code(),
-        receipt: id.to_string(),
-    };
-    app.gateway.create_order(&request).await
-}
-
-/// Records the provider's id of an order; if two were created concurrently, the first one is kept.
-async fn record_order(
-    app: &App,
-    id: OrderId,
-    provider_order_id: String,
-) -> Result<Option<PaymentSession>> {
-    let gateway = Arc::clone(&app.gateway);
-    app.db
-        .write("payments.record_order", move |tx| {
-            let effects = gateway_queue::record_order(tx, &*gateway, id, &provider_order_id)?;
-            apply(tx, &*gateway, &effects)?;
-            payment_session(&*gateway, &orders::order(tx, id, None)?)
-        })
-        .await
-}
-
-/// Creates an order at the provider that a customer wants to pay now.
-///
-/// Errors: `unavailable`.
-pub async fn create_gateway_order(app: &App, id: OrderId, amount: Money) -> Result<PaymentSession> {
-    let down = || Error::unavailable("the payment provider cannot be reached; try again");
-    let created = send_order(app, id, amount)
-        .await
-        .map_err(|error| down().caused_by(error.into_reason()))?;
-    record_order(app, id, created).await?.ok_or_else(down)
 }

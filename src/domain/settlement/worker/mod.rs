@@ -6,6 +6,6 @@ mod reconcile;
 
 pub use self::{
     expiry::expire_due,
-    gateway_queue::{CreateOrder, SendRefund, create_gateway_order},
+    gateway_queue::{CreateOrder, SendRefund},
     reconcile::{RECONCILED_PERIOD, Reconciled, reconcile},
 };

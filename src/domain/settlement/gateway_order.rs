@@ -1,0 +1,42 @@
+//! The order at the provider, without which a customer cannot pay. The worker creates it after checkout, or the
+//! handler does when a customer wants to pay first.
+
+use super::apply::apply;
+use crate::{
+    core::{error::Result, id::OrderId, money::Money, settings::Settings},
+    domain::payments::gateway_queue,
+    infra::{
+        db::Tx,
+        ports::{
+            Gateway,
+            gateway::{GatewayError, OrderRequest},
+        },
+    },
+};
+
+/// Creates an order at the provider, outside a transaction. Returns the provider's id.
+pub(super) async fn create_gateway_order(
+    gateway: &dyn Gateway,
+    settings: &Settings,
+    id: OrderId,
+    amount: Money,
+) -> Result<String, GatewayError> {
+    let request = OrderRequest {
+        amount,
+        currency: settings.currency.code(),
+        receipt: id.to_string(),
+    };
+    gateway.create_order(&request).await
+}
+
+/// Records the provider's id of an order, and applies the events that named it before. If two were created
+/// concurrently, the first one is kept.
+pub(super) fn record_gateway_order(
+    tx: &mut Tx<'_>,
+    gateway: &dyn Gateway,
+    id: OrderId,
+    provider_order_id: &str,
+) -> Result<()> {
+    let effects = gateway_queue::record_order(tx, gateway, id, provider_order_id)?;
+    apply(tx, gateway, &effects)
+}
