@@ -33,8 +33,8 @@ pub(super) struct ConfigSources {
 impl ConfigSources {
     /// Reads the environment and the configuration file. `config_flag` is the value of `--config`.
     ///
-    /// Errors: `Config` for a password in a flag, or a configuration file that cannot be read. Other errors in the
-    /// sources follow from [`ConfigSources::merge`], with those in values.
+    /// Errors: `Config` for a password in a flag, or a configuration file that cannot be read.
+    /// [`ConfigSources::merge`] reports all other errors, together with wrong values.
     pub(super) fn load(flags: Layer, config_flag: Option<PathBuf>) -> Result<ConfigSources> {
         refuse_passwords(&flags)?;
         let variables: BTreeMap<String, String> = env::vars_os()
@@ -108,7 +108,9 @@ impl ConfigSources {
     }
 }
 
-/// Reads a configuration file. Returns `None` if it does not exist, and `is_explicit` does not say that it must.
+/// Reads a configuration file. Returns `None` if it does not exist.
+///
+/// Errors: `Config` if it cannot be read, or if it does not exist and the operator named it (`is_explicit`).
 fn read(path: &Path, is_explicit: bool) -> Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),

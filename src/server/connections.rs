@@ -59,7 +59,7 @@ impl Connections {
     pub(super) async fn register(&self, client: Option<IpAddr>) -> Option<Slot> {
         let mut reservation = self.quota.reservation(client);
         loop {
-            // Begun first, so that it misses no connection that ends.
+            // Created before the check, so that no connection that ends in between is missed.
             let freed = self.freed.notified();
             match reservation.try_grow(1) {
                 Ok(()) => break,

@@ -181,7 +181,9 @@ fn durations_are_whole_seconds() {
     for text in ["90s", "15m", "2h", "30d", "1h 30m", "3660d"] {
         assert!(run(text).status.success(), "{text}");
     }
-    for text in ["0s", "500ms", "1s 1ms", "3661d", "5", "m", "-5s", ""] {
+    for text in [
+        "0s", "500ms", "1s 1ms", "3661d", "5", "m", "-5s", "", "15M", "1.5h", "1y",
+    ] {
         let error = usage_failure_of(&run(text));
         assert!(error.contains("must be a duration"), "{text}: {error}");
     }

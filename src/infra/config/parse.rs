@@ -196,8 +196,11 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
 /// Parses a duration of whole seconds, e.g. `90s`, `15m`, `2h`, `30d` or `1h 30m`: at least a second, at most ten
 /// years.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .ok()
+    // Without the other units of humantime: its `M` are months.
+    let is_allowed = |c: char| c.is_ascii_digit() || " smhd".contains(c);
+    Some(text)
+        .filter(|text| text.len() <= 20 && text.chars().all(is_allowed))
+        .and_then(|text| humantime::parse_duration(text).ok())
         .filter(|span| !span.is_zero() && span.subsec_nanos() == 0)
         .filter(|span| *span <= Duration::from_hours(87_840))
         .ok_or_else(|| {

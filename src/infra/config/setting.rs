@@ -39,7 +39,7 @@ pub struct Flag {
 }
 
 impl Setting {
-    /// What a declaration leaves out.
+    /// The values of the fields that a declaration omits.
     pub(super) const BLANK: Setting = Setting {
         name: "",
         section: "",
@@ -83,7 +83,7 @@ impl Setting {
 /// Declares the settings, by section. The comment of a setting is its help everywhere. After its type follow the
 /// parser and the fields in which the [`Setting`] differs from [`Setting::BLANK`].
 ///
-/// The macro makes of it the list `SETTINGS`, and `Config` with a field for each setting.
+/// The macro generates the list `SETTINGS`, and `Config` with a field for each setting.
 macro_rules! settings {
     ($($section:literal {$(
         $(#[doc = $help:literal])+
@@ -108,7 +108,7 @@ macro_rules! settings {
         impl Config {
             /// Returns the configuration, or `None` if a value is wrong. The reader has the errors.
             pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
-                // All of them are parsed before the first error ends it.
+                // Parses all settings first, so that every error is reported.
                 $($(let $name = reader.read(stringify!($name), $parse);)+)+
                 Some(Config { $($($name: $name?,)+)+ })
             }

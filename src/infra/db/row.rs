@@ -21,8 +21,8 @@ pub(crate) trait Cells {
     fn name(&self, index: usize) -> Option<&str>;
 }
 
-/// The names by which the columns of a result were read so far, at their indexes; the others are empty. So a
-/// name is looked up in the engine once for all rows of a result.
+/// Remembers which column has which name: entry `i` is the name by which column `i` was read, or empty. So a
+/// name is looked up in the engine once per result.
 #[derive(Default)]
 pub(crate) struct ColumnNames(RefCell<Vec<&'static str>>);
 

@@ -135,7 +135,7 @@ impl App {
 }
 
 impl Admin {
-    /// Returns the work preceded by the check that the user still is an admin.
+    /// Returns `work` after a check that the user still is an admin.
     fn checked<T>(
         &self,
         mut work: impl FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,

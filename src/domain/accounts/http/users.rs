@@ -81,7 +81,7 @@ pub(crate) async fn update_user(
     _: NoQuery,
     Json(body): Json<UpdateUser>,
 ) -> Result<Response> {
-    // The operation checks the session itself, since it must lock all admins before.
+    // The operation checks the session itself, since it must lock all admins first.
     let user = app
         .db
         .write("accounts.set_role", move |tx| {

@@ -3,8 +3,8 @@
 //! A category is found like a word. Price and availability are in the bitmaps only.
 //!
 //! A prefix is expanded to the words that start with it, from the table `search_words`, which only this index
-//! writes and reads. FTS5 lists its words itself (`fts5vocab`), and exactly so, but it counts the products of
-//! each word that it lists. In a catalog of 10,000 products, expanding a prefix takes 5 to 14 µs with the table,
+//! writes and reads. FTS5 can list its words, too (`fts5vocab`), but it counts the products of each word that it
+//! lists. In a catalog of 10,000 products, expanding a prefix takes 5 to 14 µs with the table,
 //! 25 to 400 µs with `fts5vocab`, and more in larger ones.
 
 use std::collections::BTreeSet;

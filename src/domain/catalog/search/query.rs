@@ -35,8 +35,8 @@ impl SearchQuery {
         }
     }
 
-    /// Returns the class of a match by its normalized name and the words of that, best first: the name starts with
-    /// the search text, its words match all clauses, or only those of the description do.
+    /// Returns the rank of a match by its normalized name and the words of its name. 0: the name starts with the
+    /// search text. 1: the words of the name match all clauses. 2: only those of the description do.
     pub(super) fn rank(&self, name_key: &str, name_words: &str) -> u8 {
         if (self.folded.as_str()..self.upper_bound.as_str()).contains(&name_key) {
             return 0;

@@ -35,7 +35,7 @@ const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 /// If fewer products match, up to this many similar ones follow.
 const MAX_SIMILAR: i64 = 20;
 
-/// So many similar products are read at once and ranked here; of more, class after class is read.
+/// Up to this many similar products are read at once and ranked here. More are read class by class.
 const MAX_RANKED: i64 = 100;
 
 /// Calls `on_row` with the products that match the search and the filters. If there are few, similar ones
@@ -74,7 +74,7 @@ pub(in crate::domain::catalog) fn search(
         (ListRequest::CursorRequest(cursor), None) => {
             let (after, limit) = (cursor.after.as_ref(), cursor.limit);
             if after.is_some_and(|position| position.is_similar) {
-                // There were few matches before.
+                // There were few matches when the cursor was created; now similar products do not follow.
                 return Ok(ListEnd::CursorRequest(None));
             }
             let query = matches.sorted(total);

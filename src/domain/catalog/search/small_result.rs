@@ -110,7 +110,7 @@ fn rows_after(
     cursor_rows(tx, sort, only(ids), after, limit, on_row)
 }
 
-/// Returns a query for these products; there must be any.
+/// Returns a query for these products; `ids` must not be empty.
 fn only(ids: &[ProductId]) -> ProductQuery<'_> {
     let mut query = ProductQuery::new();
     query.only(ids);

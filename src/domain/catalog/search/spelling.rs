@@ -45,7 +45,7 @@ pub(super) fn or_correct_spelling(
     if clauses.is_empty() {
         return Ok(None);
     }
-    // What matches `search` matches all clauses.
+    // The clauses have only gained words, so every product that matches `search` matches all of them.
     if clauses.len() == 1 || finds_any == Some(true) || index.count(tx, &clauses, 1)? > 0 {
         let finds_more = clauses != search.clauses;
         return Ok(finds_more.then(|| corrected(clauses)));

@@ -342,6 +342,7 @@ fn locking(query: &str, tables: &str) -> String {
 
 /// Like [`locking`]. Each locked row reduces `lock_timeout` to what is left of the parameter `timeout`, in
 /// milliseconds: Postgres applies it to each lock, and this way it limits the locks of a transaction together.
+/// A query without a row does not reduce it.
 fn with_remaining_lock_timeout(query: &str, tables: &str, timeout: usize) -> String {
     // The outer query calls the function after the inner one has locked the row.
     format!(
