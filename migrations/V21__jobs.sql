@@ -1,10 +1,10 @@
 -- One queue of background jobs instead of one per domain. A job is identified by its kind and its subject, the
--- row that it is about. `payload` is what else decides who can run it, e.g. the payment provider.
+-- row that it is about. `payload` is what else decides who can run it: the payment provider, or empty.
 -- `retrying_since` is when the job was queued, or when an operator last retried it.
 CREATE TABLE jobs (
     subject_id {id} NOT NULL,
     kind TEXT NOT NULL,
-    payload TEXT,
+    payload TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('waiting', 'dead')),
     due_at {int} NOT NULL,
     attempts {int} NOT NULL,
@@ -12,13 +12,15 @@ CREATE TABLE jobs (
     retrying_since {int} NOT NULL,
     PRIMARY KEY (subject_id, kind)
 ) {clustered};
-CREATE INDEX jobs_by_due ON jobs (kind, due_at, subject_id) WHERE state = 'waiting';
+CREATE INDEX jobs_by_due ON jobs (kind, payload, due_at, subject_id)
+    WHERE state = 'waiting';
 
 -- This migration expands and contracts in one step, because no release has the old queues.
 
 -- Emails to send. `outbox` keeps the emails; `tries` is the number of attempts that it took to send one.
-INSERT INTO jobs (subject_id, kind, state, due_at, attempts, last_error, retrying_since)
-    SELECT id, 'send-mail', state, due_at, tries, error, since FROM outbox WHERE state <> 'sent';
+INSERT INTO jobs (subject_id, kind, payload, state, due_at, attempts, last_error, retrying_since)
+    SELECT id, 'send-mail', '', state, due_at, tries, error, since FROM outbox
+    WHERE state <> 'sent';
 DROP INDEX outbox_by_due;
 DROP INDEX outbox_by_sending;
 ALTER TABLE outbox DROP COLUMN state;
@@ -28,8 +30,9 @@ ALTER TABLE outbox DROP COLUMN error;
 CREATE INDEX outbox_by_sending ON outbox (sent_at) WHERE sent_at IS NOT NULL;
 
 -- Images to delete from the image store.
-INSERT INTO jobs (subject_id, kind, state, due_at, attempts, last_error, retrying_since)
-    SELECT image_id, 'delete-image', 'waiting', due_at, tries, error, due_at FROM image_removals;
+INSERT INTO jobs (subject_id, kind, payload, state, due_at, attempts, last_error, retrying_since)
+    SELECT image_id, 'delete-image', '', 'waiting', due_at, tries, error, due_at
+    FROM image_removals;
 DROP TABLE image_removals;
 
 -- Orders to create at the payment provider. Only its own worker runs them.

@@ -88,11 +88,17 @@ impl Tx<'_> {
             1,
             || Error::internal("an email was not queued"),
         )?;
+        self.enqueue_mail(id)
+    }
+
+    /// Adds the job that sends an email, unless there is one.
+    pub fn enqueue_mail(&mut self, id: MailId) -> Result<()> {
+        let due_at = self.now();
         self.enqueue(&NewJob {
             kind: SEND_MAIL,
             subject: id.0,
-            payload: None,
-            due_at: now,
+            payload: "",
+            due_at,
         })
     }
 

@@ -1,5 +1,6 @@
 //! The guarantees of the storage layer, on both engines.
 
+mod jobs;
 mod model;
 mod pipeline;
 mod rows;

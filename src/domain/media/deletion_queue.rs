@@ -41,7 +41,7 @@ fn enqueue(tx: &mut Tx<'_>, images: &[ImageId], due_at: Timestamp) -> Result<()>
         tx.enqueue(&NewJob {
             kind: DELETE_IMAGE,
             subject: image.0,
-            payload: None,
+            payload: "",
             due_at,
         })
     })

@@ -76,6 +76,7 @@ pub fn retry(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
         let detail = "this email was sent and its content is erased; request a new one";
         return Err(Error::new(Kind::Unavailable, detail));
     }
+    tx.enqueue_mail(id)?;
     jobs::retry_now(tx, SEND_MAIL, id.0)?;
     mail(tx, id)
 }

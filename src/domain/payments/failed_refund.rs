@@ -25,8 +25,9 @@ pub fn retry_refund(
     refund: RefundId,
 ) -> Result<Option<Effect>> {
     let Some((row, _)) = store::failed_refund(tx, refund)? else {
-        jobs::retry_now(tx, SEND_REFUND, refund.0)?;
-        return Ok(Some(Effect::None));
+        // One that fails meanwhile stays dead.
+        let is_waiting = jobs::run_soon(tx, SEND_REFUND, refund.0)?;
+        return Ok(is_waiting.then_some(Effect::None));
     };
     let payment = find::lock_either(tx, row.order, row.transaction.as_deref())?
         .ok_or_else(|| Error::internal("a refund without a payment"))?;

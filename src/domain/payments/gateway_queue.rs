@@ -71,16 +71,16 @@ pub fn record_refund_failure(
     job: &Job,
     queued: &QueuedRefund,
     failure: &Failure,
-) -> Result<JobState> {
+) -> Result<Option<JobState>> {
     let payment = lock_payment_of(tx, queued)?;
     let refund = payment.refunds.iter().find(|it| it.id == queued.refund);
     if refund.is_none_or(|it| it.status != RefundStatus::Pending) {
         // A webhook has reported its result meanwhile.
-        return Ok(JobState::Waiting);
+        return Ok(None);
     }
     if failure.is_permanent {
         issue_refund::fail(tx, &payment, queued.refund, &failure.why)?;
-        return Ok(JobState::Dead);
+        return Ok(Some(JobState::Dead));
     }
     jobs::record_failure(tx, queue, job, failure)
 }

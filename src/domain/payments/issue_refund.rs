@@ -74,7 +74,7 @@ fn job<'a>(tx: &Tx<'_>, payment: &'a Payment, refund: RefundId) -> NewJob<'a> {
     NewJob {
         kind: SEND_REFUND,
         subject: refund.0,
-        payload: Some(&payment.provider),
+        payload: &payment.provider,
         due_at: tx.now(),
     }
 }

@@ -64,7 +64,7 @@ pub fn open(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
     tx.enqueue(&NewJob {
         kind: CREATE_ORDER,
         subject: payment.order.0,
-        payload: Some(&payment.provider),
+        payload: &payment.provider,
         due_at,
     })
 }

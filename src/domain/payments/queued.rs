@@ -20,7 +20,7 @@ pub const SEND_REFUND: &str = "send-refund";
 /// configured again.
 pub fn queue(kind: &'static str, provider: &'static str) -> Queue {
     Queue {
-        payload: Some(provider),
+        payload: provider,
         poll_interval: Duration::from_millis(500),
         ..Queue::of(kind)
     }

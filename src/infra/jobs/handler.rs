@@ -9,7 +9,7 @@ use super::{
     store,
 };
 use crate::{
-    core::error::Result,
+    core::error::{Kind, Result},
     infra::db::{Db, Tx},
 };
 
@@ -43,14 +43,14 @@ pub trait Handler: Send + Sync + 'static {
         output: &Self::Output,
     ) -> Result<()>;
 
-    /// Records a failed attempt. Returns the state of the job.
+    /// Records a failed attempt. Returns the state of the job; `None` if the attempt no longer counts.
     fn fail(
         &self,
         tx: &mut Tx<'_>,
         job: &Job,
         _input: &Self::Input,
         failure: &Failure,
-    ) -> Result<JobState> {
+    ) -> Result<Option<JobState>> {
         store::record_failure(tx, &self.queue(), job, failure)
     }
 }
@@ -82,9 +82,21 @@ pub fn load<H: Handler>(
 ) -> Result<Vec<(Job, H::Input)>> {
     let mut loaded = Vec::with_capacity(jobs.len());
     for job in jobs {
-        match handler.load(tx, &job)? {
-            Some(input) => loaded.push((job, input)),
-            None => store::complete(tx, &job.kind, job.subject)?,
+        match handler.load(tx, &job) {
+            Ok(Some(input)) => loaded.push((job, input)),
+            Ok(None) => store::complete(tx, &job.kind, job.subject)?,
+            Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+            // An unreadable row must not keep the other jobs waiting.
+            Err(error) => {
+                let why = error.detail().to_owned();
+                let (kind, subject) = (&job.kind, job.subject);
+                tracing::error!(kind, %subject, ?error, "a background job is unreadable; retrying");
+                let failure = Failure {
+                    is_permanent: false,
+                    why,
+                };
+                store::record_failure(tx, &handler.queue(), &job, &failure)?;
+            }
         }
     }
     Ok(loaded)
@@ -112,7 +124,7 @@ async fn run_one<H: Handler>(db: &Db, handler: &Arc<H>, job: Job, input: H::Inpu
     let state = db
         .write("jobs.record", move |tx| match &outcome {
             Ok(output) => recorder.succeed(tx, &job, &input, output).map(|()| None),
-            Err(failure) => recorder.fail(tx, &job, &input, failure).map(Some),
+            Err(failure) => recorder.fail(tx, &job, &input, failure),
         })
         .await?;
     if let (Some((job, why)), Some(state)) = (failed, state) {

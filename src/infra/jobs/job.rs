@@ -32,8 +32,8 @@ pub struct NewJob<'a> {
     pub kind: &'static str,
     /// The id of the row that the job is about. A subject has at most one job of each kind.
     pub subject: Uuid,
-    /// What decides, besides the kind, which workers claim the job.
-    pub payload: Option<&'a str>,
+    /// What decides, besides the kind, which workers claim the job; may be empty.
+    pub payload: &'a str,
     pub due_at: Timestamp,
 }
 
@@ -64,8 +64,8 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy)]
 pub struct Queue {
     pub kind: &'static str,
-    /// Only jobs with this payload are claimed; all if it is `None`.
-    pub payload: Option<&'static str>,
+    /// Only jobs with this payload are claimed.
+    pub payload: &'static str,
     /// How many jobs are claimed at a time; they run concurrently.
     pub concurrency: i64,
     pub poll_interval: Duration,
@@ -84,7 +84,7 @@ impl Queue {
     pub const fn of(kind: &'static str) -> Queue {
         Queue {
             kind,
-            payload: None,
+            payload: "",
             concurrency: 8,
             poll_interval: Duration::from_secs(1),
             lease: Duration::from_mins(2),

@@ -17,7 +17,7 @@ pub use self::{
     handler::{Handler, load, run, run_due},
     job::{Failure, Job, JobState, NewJob, Queue},
     store::{
-        cancel, claim, claim_now, complete, fail, find, find_all, list, of_subject, record_dead,
-        record_failure, retry, retry_now, retry_waiting,
+        cancel, claim, claim_now, complete, find, find_all, list, of_subject, record_dead,
+        record_failure, retry, retry_now, retry_waiting, run_soon,
     },
 };

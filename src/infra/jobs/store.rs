@@ -16,10 +16,13 @@ use crate::{
 
 const COLUMNS: &str = "kind, subject_id, state, due_at, attempts, last_error, retrying_since";
 
-/// Selects the due jobs of a kind (?1) and payload (?4) at a time (?2). A due time after ?3 was written before the
-/// clock was set back.
-const IS_DUE: &str = "kind = ?1 AND state = 'waiting' AND (due_at <= ?2 OR due_at > ?3)
-    AND (CAST(?4 AS TEXT) IS NULL OR payload = ?4)";
+/// The waiting jobs of a kind (?1) and payload (?2) that have become due at a time (?3).
+const HAS_BECOME_DUE: &str = "kind = ?1 AND payload = ?2 AND state = 'waiting' AND due_at <= ?3";
+
+/// Those with a due time after the latest plausible one (?3), written before the clock was set back. They are due,
+/// too. Two ranges of the index, since it cannot be searched for `due_at <= … OR due_at > …`.
+const IS_DUE_IMPLAUSIBLY_LATE: &str =
+    "kind = ?1 AND payload = ?2 AND state = 'waiting' AND due_at > ?3";
 
 impl Tx<'_> {
     /// Adds a job in this transaction, unless its subject has one of that kind. A worker runs it after the commit.
@@ -54,32 +57,41 @@ fn job(row: &Row<'_>) -> Result<Job> {
 
 /// Returns whether a job of the queue is due.
 pub(super) fn is_any_due(tx: &mut Tx<'_>, queue: &Queue) -> Result<bool> {
-    let max_due_at = tx.now().plus(queue.max_delay);
-    let found = tx.one(
-        &format!("SELECT 1 FROM jobs WHERE {IS_DUE} LIMIT 1"),
-        params![queue.kind, tx.now(), max_due_at, queue.payload],
-        |_| Ok(()),
-    )?;
-    Ok(found.is_some())
+    for (condition, at) in due_ranges(tx, queue) {
+        let sql = format!("SELECT 1 FROM jobs WHERE {condition} LIMIT 1");
+        let args = params![queue.kind, queue.payload, at];
+        if tx.one(&sql, args, |_| Ok(()))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn due_ranges(tx: &Tx<'_>, queue: &Queue) -> [(&'static str, Timestamp); 2] {
+    let now = tx.now();
+    [
+        (HAS_BECOME_DUE, now),
+        (IS_DUE_IMPLAUSIBLY_LATE, now.plus(queue.max_delay)),
+    ]
 }
 
 /// Claims due jobs of the queue for an attempt, longest overdue first. No other instance claims them until the
 /// lease ends.
 pub fn claim(tx: &mut Tx<'_>, queue: &Queue) -> Result<Vec<Job>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM jobs WHERE {IS_DUE} ORDER BY due_at, subject_id LIMIT ?5");
-    let max_due_at = tx.now().plus(queue.max_delay);
-    let due = tx.all(
-        Sql::from(&sql).for_update("jobs"),
-        params![
-            queue.kind,
-            tx.now(),
-            max_due_at,
-            queue.payload,
-            queue.concurrency
-        ],
-        job,
-    )?;
+    let mut due: Vec<Job> = Vec::new();
+    for (condition, at) in due_ranges(tx, queue) {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE {condition} ORDER BY due_at, subject_id LIMIT ?4"
+        );
+        let claimed = i64::try_from(due.len()).unwrap_or(i64::MAX);
+        let limit = queue.concurrency - claimed;
+        if limit > 0 {
+            let args = params![queue.kind, queue.payload, at, limit];
+            due.extend(tx.all(Sql::from(&sql).for_update("jobs"), args, job)?);
+        }
+    }
+    // Handlers lock the rows of their subjects in this order.
+    due.sort_by_key(|job| job.subject);
     due.into_iter()
         .map(|job| start_attempt(tx, queue, job))
         .collect()
@@ -129,17 +141,8 @@ pub fn retry(
     )
 }
 
-/// Marks a waiting job as dead.
-pub fn fail(tx: &mut Tx<'_>, kind: &str, subject: Uuid, error: &str) -> Result<()> {
-    tx.queue_execute(
-        "UPDATE jobs SET state = 'dead', last_error = ?3
-         WHERE kind = ?1 AND subject_id = ?2 AND state = 'waiting'",
-        params![kind, Value::Id(subject), error],
-    )
-}
-
-/// Like [`fail`], for a job that may have been completed: its failure is reported later. It is then added again,
-/// with one attempt.
+/// Marks a job as dead. It may have been completed, if its failure is reported later: it is then added again, with
+/// one attempt.
 pub fn record_dead(tx: &mut Tx<'_>, job: &NewJob<'_>, error: &str) -> Result<()> {
     let now = tx.now();
     tx.queue_execute(
@@ -160,23 +163,46 @@ pub fn record_dead(tx: &mut Tx<'_>, job: &NewJob<'_>, error: &str) -> Result<()>
 }
 
 /// Records a failed attempt: schedules the next one, or marks the job as dead if the failure is permanent or the
-/// retry window is over. Returns the state of the job.
+/// retry window is over. Returns the state of the job, or `None` if the lease is no longer the attempt's own: the job
+/// was completed, retried by an operator, or claimed again.
 pub fn record_failure(
     tx: &mut Tx<'_>,
     queue: &Queue,
     job: &Job,
     failure: &Failure,
-) -> Result<JobState> {
+) -> Result<Option<JobState>> {
     let next = tx.now().plus(queue.back_off(job.attempts, tx.rng()));
     let is_over = queue
         .retry_window
         .is_some_and(|window| next > job.retrying_since.plus(window));
-    if failure.is_permanent || is_over {
-        fail(tx, queue.kind, job.subject, &failure.why)?;
-        return Ok(JobState::Dead);
-    }
-    retry(tx, queue.kind, job.subject, Some(&failure.why), next)?;
-    Ok(JobState::Waiting)
+    let (state, due_at) = if failure.is_permanent || is_over {
+        (JobState::Dead, job.due_at)
+    } else {
+        (JobState::Waiting, next)
+    };
+    let recorded = tx.execute(
+        "UPDATE jobs SET state = ?4, due_at = ?5, last_error = ?6
+         WHERE kind = ?1 AND subject_id = ?2 AND state = 'waiting' AND due_at = ?3",
+        params![
+            queue.kind,
+            Value::Id(job.subject),
+            job.due_at,
+            state,
+            due_at,
+            &failure.why
+        ],
+    )?;
+    Ok((recorded == 1).then_some(state))
+}
+
+/// Makes a waiting job due now. Returns whether there is one.
+pub fn run_soon(tx: &mut Tx<'_>, kind: &str, subject: Uuid) -> Result<bool> {
+    let updated = tx.execute(
+        "UPDATE jobs SET due_at = ?3, retrying_since = ?3
+         WHERE kind = ?1 AND subject_id = ?2 AND state = 'waiting'",
+        params![kind, Value::Id(subject), tx.now()],
+    )?;
+    Ok(updated == 1)
 }
 
 /// Makes a job due now, dead or not, and starts its retry window again.

@@ -107,7 +107,7 @@ impl Handler for SendRefund {
         job: &Job,
         queued: &QueuedRefund,
         failure: &Failure,
-    ) -> Result<JobState> {
+    ) -> Result<Option<JobState>> {
         gateway_queue::record_refund_failure(tx, &self.queue(), job, queued, failure)
     }
 }
