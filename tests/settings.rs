@@ -84,7 +84,7 @@ fn comment(text: &str) -> String {
         }
         line.push_str(word);
     }
-    lines.iter().map(|line| format!("# {line}\n")).collect()
+    format!("# {}\n", lines.join("\n# "))
 }
 
 /// Returns a setting as it stands in the example file: its help, and the key with its default or an example.

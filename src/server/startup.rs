@@ -132,16 +132,8 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     let [jwt_secret, webhook_secret] = SECRETS;
     let jwt_secrets = secrets(jwt_secret, &config.jwt_secret).await?;
     let webhook_secrets = secrets(webhook_secret, &config.razorpay_webhook_secret).await?;
-    // An operator may have replaced a generated secret.
-    for (name, secrets, min) in [
-        (jwt_secret, &jwt_secrets, config::MIN_JWT_SECRET),
-        (webhook_secret, &webhook_secrets, config::MIN_WEBHOOK_SECRET),
-    ] {
-        for secret in secrets {
-            config::check_length(secret.expose_secret(), min)
-                .map_err(|error| Error::config(format!("`{name}` {error}")))?;
-        }
-    }
+    check_lengths(jwt_secret, &jwt_secrets, config::MIN_JWT_SECRET)?;
+    check_lengths(webhook_secret, &webhook_secrets, config::MIN_WEBHOOK_SECRET)?;
     let stopping = tokio_util::sync::CancellationToken::new();
     let max_connections = config
         .max_connections
@@ -182,6 +174,15 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
         stopping,
         demo,
     }))
+}
+
+/// Checks the lengths of secrets. An operator may have replaced a generated one.
+fn check_lengths(name: &str, secrets: &[Secret], min: usize) -> Result<()> {
+    for secret in secrets {
+        config::check_length(secret.expose_secret(), min)
+            .map_err(|error| Error::config(format!("`{name}` {error}")))?;
+    }
+    Ok(())
 }
 
 /// Returns what every transaction has besides its connection.

@@ -122,7 +122,7 @@ storage_test! {
             assert_eq!(attempts(&shop).await, 1);
         }
         assert!(shop.sent_emails().await.is_empty());
-        let stored = shop.raw_db().dump()["outbox"].concat();
+        let stored = shop.raw_db().dump()["jobs"].concat();
         assert!(stored.contains("verify.txt") && stored.contains("waiting"), "{stored}");
         fs::remove_file(own.join("verify.txt")).unwrap();
         shop.advance_clock(std::time::Duration::from_secs(2));

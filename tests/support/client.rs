@@ -135,7 +135,8 @@ impl<'a> Client<'a> {
     }
 
     async fn send(&self, request: Request<Body>) -> TestResponse {
-        self.shop.send(request, self.peer).await
+        // Boxed, since the future of the whole service is large.
+        Box::pin(self.shop.send(request, self.peer)).await
     }
 }
 

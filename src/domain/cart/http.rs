@@ -32,9 +32,7 @@ pub(crate) async fn get_cart(
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<Response> {
-    let cart = app
-        .read_as(&claims, "cart.show", move |tx, user| super::show(tx, user))
-        .await?;
+    let cart = app.read_as(&claims, "cart.show", super::show).await?;
     respond::ok(&cart)
 }
 

@@ -32,7 +32,7 @@ impl Cells for PgRow {
     }
 
     fn name(&self, index: usize) -> Option<&str> {
-        self.columns().get(index).map(|column| column.name())
+        self.columns().get(index).map(tokio_postgres::Column::name)
     }
 }
 
