@@ -9,14 +9,6 @@
 //!
 //! Changing one product rewrites the rows of its words, which many products share. The bitmaps are therefore
 //! used only if there is a single writer.
-//!
-//! What they are worth, by `cargo bench --bench catalog -- --large`: throughput as a ratio to bare axum with
-//! 10,000 products, and how many times longer the same requests take with 1,000,000.
-//!
-//! | scenario | with bitmaps | FTS5 alone |
-//! |---|---|---|
-//! | search | | |
-//! | search with filters | | |
 
 use std::{
     collections::{BTreeMap, BTreeSet},
