@@ -242,7 +242,7 @@ impl SqliteBaseline {
         c.prepare_cached(INSERT_EMAIL)?
             .execute((&order, &email, "order-placed", &data, 1))?;
         c.prepare_cached(INSERT_JOB)?
-            .execute(("send-mail", &order, None::<String>, 1))?;
+            .execute(("send-mail", &order, "", 1))?;
         Ok(())
     }
 

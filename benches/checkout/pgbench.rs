@@ -145,7 +145,7 @@ INSERT INTO outbox (id, recipient, template, data, tries, created_at)
            0, 1
     FROM users u WHERE u.id = :me::uuid;
 INSERT INTO jobs (kind, subject_id, payload, state, due_at, attempts, retrying_since)
-    VALUES ('send-mail', :order_id::uuid, NULL, 'waiting', 1, 0, 1)
+    VALUES ('send-mail', :order_id::uuid, '', 'waiting', 1, 0, 1)
     ON CONFLICT (subject_id, kind) DO NOTHING;
 DELETE FROM cart_items WHERE user_id = :me::uuid;
 INSERT INTO idempotency_keys (user_id, route, key, body_hash, status, headers, body, created_at)
