@@ -52,21 +52,32 @@ impl<'a> Row<'a> {
     }
 
     fn index_of(&self, column: &'static str) -> Result<usize> {
-        let mut names = self.names.0.borrow_mut();
         let next = self.next.get();
-        let index = if names.get(next) == Some(&column) {
+        let is_next = self.names.0.borrow().get(next) == Some(&column);
+        let index = if is_next {
             next
-        } else if let Some(index) = names.iter().position(|name| *name == column) {
-            index
         } else {
-            let index = self.look_up(column, next)?;
-            if names.len() <= index {
-                names.resize(index + 1, "");
-            }
-            names[index] = column;
-            index
+            self.find(column, next)?
         };
         self.next.set(index + 1);
+        Ok(index)
+    }
+
+    /// Finds a column that is not the next known one.
+    #[cold]
+    fn find(&self, column: &'static str, next: usize) -> Result<usize> {
+        let mut names = self.names.0.borrow_mut();
+        // After the last known column the engine's next one is probably the one, which saves a search.
+        if next < names.len()
+            && let Some(index) = names.iter().position(|name| *name == column)
+        {
+            return Ok(index);
+        }
+        let index = self.look_up(column, next)?;
+        if names.len() <= index {
+            names.resize(index + 1, "");
+        }
+        names[index] = column;
         Ok(index)
     }
 

@@ -9,8 +9,8 @@ use crate::{
 
 /// The columns that [`super::read_product`] reads, of a product `p` and its category `c`.
 pub(in crate::domain::catalog) const COLUMNS: &str =
-    "p.id, p.name, p.slug, p.description, p.price, p.stock, p.created_at,
-    p.updated_at, c.id AS category_id, c.name AS category_name, c.slug AS category_slug, p.images";
+    "c.id AS category_id, c.name AS category_name, c.slug AS category_slug, p.id, p.name, p.slug,
+    p.description, p.price, p.stock, p.created_at, p.updated_at, p.images";
 
 pub(in crate::domain::catalog) const CATEGORY_JOIN: &str =
     "LEFT JOIN categories c ON c.id = p.category_id";

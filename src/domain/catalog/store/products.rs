@@ -150,6 +150,7 @@ pub(in crate::domain::catalog) fn read_product<'a>(
     row: &Row<'a>,
     settings: &Settings,
 ) -> Result<Product<'a>> {
+    let category = category(row)?;
     Ok(Product {
         id: row.get("id")?,
         name: Cow::Borrowed(row.get("name")?),
@@ -160,8 +161,8 @@ pub(in crate::domain::catalog) fn read_product<'a>(
         stock_quantity: row.get("stock")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
-        category_id: row.get("category_id")?,
-        category: category(row)?,
+        category_id: category.as_ref().map(|category| category.id),
+        category,
         images: media::parse_images(row.get("images")?, &settings.public_url)?,
     })
 }
