@@ -26,7 +26,6 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
-    set_header::SetResponseHeaderLayer,
 };
 
 use super::problems;
@@ -51,15 +50,39 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
+/// The headers of each response that does not set them itself. `tower_http::set_header` would add a layer for
+/// each of them, which costs a read 2 % of its instructions.
+static SECURITY_HEADERS: [(HeaderName, HeaderValue); 7] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=()"),
+    ),
+];
+
 /// Returns the service for the requests of one connection: the router inside all middleware.
 pub fn service(
     app: Arc<App>,
     router: Router,
     peer: IpAddr,
 ) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone {
-    let unless_set = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
     ServiceBuilder::new()
         .map_request(remove_invalid_request_id)
         .layer(SetRequestIdLayer::new(
@@ -67,26 +90,20 @@ pub fn service(
             NewRequestId(Arc::clone(&app)),
         ))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(unless_set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(unless_set(header::REFERRER_POLICY, "no-referrer"))
-        .layer(unless_set(header::X_FRAME_OPTIONS, "DENY"))
-        .layer(unless_set(
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ))
-        .layer(unless_set(
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ))
-        .layer(unless_set(RESOURCE_POLICY, "same-origin"))
-        .layer(unless_set(
-            HeaderName::from_static("permissions-policy"),
-            "camera=(), geolocation=(), microphone=()",
-        ))
+        .map_response(add_security_headers)
         .service_fn(move |request| {
             let (app, router) = (Arc::clone(&app), router.clone());
-            async move { Ok::<_, Infallible>(handle(&app, router, request, peer).await) }
+            // Boxed, since every layer moves the future, which is large.
+            Box::pin(async move { Ok::<_, Infallible>(handle(&app, router, request, peer).await) })
         })
+}
+
+fn add_security_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in &SECURITY_HEADERS {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
+    response
 }
 
 /// Removes an invalid request id, so that the request gets a new one.
@@ -107,8 +124,10 @@ struct NewRequestId(Arc<App>);
 
 impl MakeRequestId for NewRequestId {
     fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        let id = self.0.rng.uuid(self.0.clock.now()).to_string();
-        HeaderValue::try_from(id).ok().map(RequestId::new)
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id = self.0.rng.uuid(self.0.clock.now());
+        let id = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text));
+        id.ok().map(RequestId::new)
     }
 }
 
