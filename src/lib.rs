@@ -11,7 +11,7 @@
 //! | [`server`], [`worker`], [`cli`] | the edge: HTTP server, background timers, command line |
 //! | [`domain`] | the business: one module per noun, from [`accounts`] to [`payments`] |
 //! | [`app`] | [`App`](crate::app::App), the state that handlers and workers share |
-//! | [`infra`] | database, HTTP toolkit, configuration, drivers of external services; knows no domain |
+//! | [`infra`] | database, HTTP toolkit, configuration, drivers of external services; does not depend on domains |
 //! | [`core`] | values without I/O: errors, ids, money, time, pagination |
 //!
 //! # Where to look
@@ -44,8 +44,8 @@
 //!
 //! # Conventions
 //!
-//! - An operation is synchronous and may run again from the start, after a deadlock for example. So it touches
-//!   nothing but its transaction, and never waits for anything external.
+//! - An operation is synchronous and may run again from the start, after a deadlock for example. So it must
+//!   have no effects outside its transaction and never wait for anything external.
 //! - There is one [`Error`](crate::core::error::Error) type with a kind. Only [`infra::web`] maps kinds to status
 //!   codes. The client's text and the logged cause are separate.
 //! - Clock, randomness and ids are passed in, so that tests control them ([`core::clock`],

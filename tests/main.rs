@@ -1,5 +1,4 @@
-//! The shop's tests, in one binary: a file for each domain, each test a story told through the
-//! public surface.
+//! The shop's tests, in one binary: a module per domain. Each test goes through the public surface.
 
 #![expect(
     clippy::expect_used,

@@ -1,5 +1,5 @@
 //! Checks that the tables in `docs/configuration.md` and the example file are what the declaration of the settings
-//! says. `UPDATE_DOCS=1 cargo test settings` writes both anew.
+//! says. `UPDATE_DOCS=1 cargo test settings` regenerates both.
 
 use std::{fs, path::Path, process::Command};
 

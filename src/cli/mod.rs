@@ -1,7 +1,7 @@
 //! The command line: parses the arguments, runs one command, returns the exit code.
 //!
 //! Results go to stdout; logs, warnings and progress go to stderr. A command that fails prints one line with
-//! the cause and the remedy. Each command has a file or folder of its own, named after it. The other files:
+//! the cause and the remedy. Each command has its own file or folder, named after it. The other files:
 //!
 //! | file | contents |
 //! |---|---|
@@ -42,7 +42,7 @@ use crate::{
     infra::{config::Layer, file_modes},
 };
 
-/// Maximum number of threads for blocking work. Each use has a tighter limit of its own.
+/// Maximum number of threads for blocking work. Each use has its own, tighter limit.
 const MAX_BLOCKING_THREADS: usize = 64;
 
 /// Parses the arguments and runs the command. Returns 0 on success, 1 on failure, and 2 for wrong usage or

@@ -27,7 +27,7 @@ impl Output {
         self.json
     }
 
-    /// Prints a text of one or more lines, whatever the format.
+    /// Prints a text of one or more lines, regardless of the format.
     #[expect(
         clippy::unused_self,
         reason = "all results are printed by methods of this type"

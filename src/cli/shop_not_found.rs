@@ -1,4 +1,4 @@
-//! The error for a shop that does not exist. It says where the command looked, and where a shop does exist.
+//! The error for a shop that does not exist. It states where the command looked, and where a shop exists.
 
 use std::{
     env, fs,

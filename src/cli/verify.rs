@@ -68,7 +68,7 @@ impl Verify {
 
 type Check = fn(&mut Tx<'_>, &mut Findings) -> Result<()>;
 
-/// Runs all checks, those of each module in a snapshot of its own.
+/// Runs all checks, those of each module in a separate snapshot.
 async fn check(app: &Arc<App>) -> Result<Findings> {
     let mut findings = Findings::default();
     let checks: [(&'static str, Check); 5] = [

@@ -1,7 +1,7 @@
 //! Conversion between Rust types and database columns: statement parameters ([`Value`]), result cells
 //! ([`Cell`]), and the types that a column can be read as ([`Column`]).
 //!
-//! The conversion of a type stands next to the type. This module has those of the standard types.
+//! Each type defines its own conversion. This module has those of the standard types.
 
 use std::borrow::Cow;
 

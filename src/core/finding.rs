@@ -1,7 +1,7 @@
 //! Findings of `shop verify`, the integrity check of the stored data: which row breaks which rule.
 //!
-//! Repair never guesses. Only a value that other rows determine is repairable; everything else needs a
-//! person.
+//! Repair never guesses. Only a value that other rows determine is repairable; everything else needs
+//! an operator.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -19,15 +19,15 @@ pub struct Finding {
     pub check: &'static str,
     /// The row, e.g. `product 0190…`.
     pub row: String,
-    /// The actual value, the expected value, and what a person can do.
+    /// The actual value, the expected value, and what an operator can do.
     pub says: String,
     pub repaired: bool,
-    /// Set if `--repair` can fix the row without a person.
+    /// Set if `--repair` can fix the row automatically.
     #[serde(skip)]
     pub repairable: Option<Repairable>,
 }
 
-/// A row whose correct content follows from the rest of the data.
+/// A row whose correct content can be derived from other data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repairable {
     /// The single row that the check covers.

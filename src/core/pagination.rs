@@ -1,7 +1,7 @@
 //! Pagination: numbered pages with a total, and cursor (keyset) pagination.
 //!
 //! A cursor encodes the sort key and id of the last row, so that rows written meanwhile neither repeat nor
-//! skip rows. It carries a fingerprint of the list's filters and sort, and is valid only for these.
+//! skip rows. It contains a fingerprint of the list's filters and sort, and is valid only for these.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Problem types (RFC 9457): what an API client can be told, and how it can resolve it.
+//! Problem types (RFC 9457): the errors that an API client can get, and how to resolve them.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The settings that operations read. Every transaction carries them.
+//! The settings that operations read. Every transaction provides them.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ pub(super) fn remote(config: &Config, clock: &Clock) -> Result<Option<Arc<dyn Im
         return Ok(Some(Arc::new(cloudinary)));
     }
     if let Some(url) = &config.images_url {
-        // The standard AWS variables, so that the shop needs no settings of its own for a bucket.
+        // The standard AWS variables, so that the shop needs no separate settings for a bucket.
         let aws = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             let is_aws = name.starts_with("AWS_");

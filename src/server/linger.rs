@@ -1,5 +1,5 @@
-//! Lingering close: reads on after the last response while the client may still be sending. Closing a socket with
-//! unread bytes resets the connection, and the client may lose the response (RFC 9112, section 9.6).
+//! Lingering close: keeps reading after the last response while the client may still be sending. Closing a socket
+//! with unread bytes resets the connection, and the client may lose the response (RFC 9112, section 9.6).
 
 use std::{io, time::Duration};
 

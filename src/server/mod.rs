@@ -4,7 +4,7 @@
 //!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `health` and `pages` answer outside `/api/v1`;
-//!   [`problems`] and `route_classes` collect what the domains declare;
+//!   [`problems`] and `route_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
 //!   `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files.
 

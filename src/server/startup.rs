@@ -185,7 +185,7 @@ fn check_lengths(name: &str, secrets: &[Secret], min: usize) -> Result<()> {
     Ok(())
 }
 
-/// Returns what every transaction has besides its connection.
+/// Returns the context of every transaction.
 fn context(
     config: &Config,
     public_url: String,

@@ -96,7 +96,7 @@ struct OrderWithEmail {
 }
 
 impl Order {
-    /// Errors: `Invalid` for an argument that is wrong whatever the shop contains.
+    /// Errors: `Invalid` for an argument that is invalid regardless of the shop's data.
     pub(in crate::cli) fn validate(&self, currency: Currency) -> Result<()> {
         match self {
             Order::Refund { amount, .. } => parse_amount(amount.as_deref(), currency).map(drop),

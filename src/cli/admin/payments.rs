@@ -41,7 +41,7 @@ pub(in crate::cli) enum Payments {
         #[arg(long, value_name = "STATUS", value_parser = parse_status)]
         status: Option<ListedStatus>,
     },
-    /// Fetch the payments of the last 30 days from the provider, and apply what lost webhooks left out
+    /// Fetch the payments of the last 30 days from the provider, and apply the events of lost webhooks
     Reconcile,
     /// Mark an unmatched payment as resolved
     Resolve {

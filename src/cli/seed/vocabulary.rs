@@ -125,7 +125,7 @@ pub(super) const SELLING_POINTS: &[&str] = &[
 pub(super) const NOTES: &[&str] = &[
     "Ships within two days.",
     "Keep in a dry place.",
-    "With a card that tells where it was made.",
+    "With a card that shows where it was made.",
     "Can be returned within thirty days.",
     "Keep out of direct sun.",
     "Also sold in sets of three.",

@@ -180,7 +180,7 @@ impl Counter {
         Ok(Error::new(Kind::TooManyRequests { retry_after }, detail))
     }
 
-    /// Uncounts one attempt.
+    /// Decrements the counter.
     fn release(&self, tx: &mut Tx<'_>) -> Result<()> {
         store::attempt_counters::release(tx, &self.key)
     }

@@ -1,6 +1,6 @@
 //! Accounts: registration, sign-in, sessions, roles, and verification of emails and phones.
 //!
-//! An access token is a JWT that names a session. Handlers open transactions by
+//! An access token is a JWT that names a session. Handlers open transactions with
 //! [`App::write_as`](crate::app::App::write_as) and its siblings, which check the session first.
 
 mod attempt_limits;

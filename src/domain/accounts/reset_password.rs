@@ -38,7 +38,7 @@ pub(super) fn user_by_reset_token(tx: &mut Tx<'_>, token: &str) -> Result<User> 
     user_by_id(tx, user)
 }
 
-/// Sets a new password by the token of a link. Errors: `invalid-token`.
+/// Sets a new password with the token of a link. Errors: `invalid-token`.
 ///
 /// Ends all sessions and marks the address as verified, since the link was emailed there. Clears the counts
 /// of wrong passwords and forgets all known networks except `from`.

@@ -1,7 +1,7 @@
 //! Sign-in and refresh of sessions.
 //!
 //! Refresh tokens rotate, with reuse detection (RFC 9700, section 4.14.2): a token is valid once, and its
-//! reuse ends the session, because somebody else has the token, too.
+//! reuse ends the session, because a second party has the token.
 
 use std::time::Duration;
 

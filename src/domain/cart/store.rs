@@ -18,7 +18,7 @@ pub(super) struct LineRow {
     pub(super) added_at: Timestamp,
 }
 
-/// What a line shows of its product.
+/// The product columns that a line shows.
 pub(super) struct ListedRow {
     pub(super) name: String,
     pub(super) price: Price,

@@ -1,4 +1,4 @@
-//! What product lists are filtered and sorted by.
+//! The filters and sort orders of product lists.
 
 use strum::{Display, EnumString, VariantNames};
 use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};

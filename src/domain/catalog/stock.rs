@@ -105,12 +105,12 @@ short_texts! {
     Reason
 }
 
-/// What an order takes of a product.
+/// The units of a product that an order takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
     pub product: ProductId,
     pub quantity: Quantity,
-    /// The stock before, at least the quantity.
+    /// The stock before the order; at least `quantity`.
     pub stock: i64,
 }
 

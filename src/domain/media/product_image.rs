@@ -1,4 +1,4 @@
-//! The images of a product: as the API returns them, and as the product's row keeps a copy of them.
+//! The images of a product: as the API returns them, and their copy in the product's row.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

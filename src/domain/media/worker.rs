@@ -102,7 +102,7 @@ async fn delete_files(app: &Arc<App>, images: &[UploadedImage], repeat: bool) {
         repeat,
     });
     let loader = Arc::clone(&handler);
-    // Images that a product has got in the meantime have no deletion.
+    // Images that were linked to a product in the meantime have no deletion job.
     let claimed = app
         .db
         .write("media.claim", move |tx| {
@@ -226,7 +226,7 @@ pub async fn check_stored_images(app: &Arc<App>, findings: &mut Findings) -> Res
             .await?;
         for image in absent {
             let id = image.id;
-            // Its product may have lost it since the query.
+            // It may have been removed from its product since the query.
             if app
                 .db
                 .read("media.exists", move |tx| store::exists(tx, id))

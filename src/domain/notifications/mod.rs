@@ -1,8 +1,8 @@
 //! Email notifications, sent from a transactional outbox.
 //!
 //! Operations write emails to the outbox in their own transaction (`Tx::mail`), with a job each. After the
-//! commit, [`worker`] renders and sends them at least once, always under the same Message-ID. An email that
-//! cannot be sent stays in the outbox, and its job is dead, for an operator to retry or drop.
+//! commit, [`worker`] renders and sends them at least once, always with the same Message-ID. An email that
+//! cannot be sent stays in the outbox, with a dead job that an operator can retry or drop.
 
 mod mail;
 mod outbox;

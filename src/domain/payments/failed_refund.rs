@@ -1,4 +1,4 @@
-//! Refunds that are not sent or that failed, as operators handle them: retry, drop.
+//! Operators' actions on refunds that were not sent or that failed: retry, drop.
 
 use super::{Effect, Note, SEND_REFUND, find, issue_refund, store};
 use crate::{

@@ -43,7 +43,7 @@ pub fn refund(
         return Err(REFUND_EXCEEDS_CAPTURED.error(detail));
     }
     let is_own_provider = payment.provider == gateway.name();
-    // A late payment is refunded whatever its amount, and another provider has limits of its own.
+    // A late payment is refunded regardless of its amount, and another provider has its own limits.
     if cause == RefundCause::Admin && is_own_provider {
         open::check_amount(gateway.min_amount(), amount)?;
     }

@@ -1,10 +1,10 @@
-//! What became of an event of the provider.
+//! The outcome of an event of the provider.
 
 use strum::{EnumString, IntoStaticStr};
 
 use crate::core::column::text_columns;
 
-/// What processing an event resulted in.
+/// The result of processing an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The order's payment was captured.
@@ -19,9 +19,9 @@ pub enum Outcome {
     /// The same was reported before.
     Repeated,
     Ignored,
-    /// The body has a valid signature but cannot be parsed. Needs an admin.
+    /// The body has a valid signature but cannot be parsed. An admin has to resolve it.
     Unreadable,
-    /// Needs an admin.
+    /// An admin has to resolve it.
     Unmatched(Mismatch),
 }
 

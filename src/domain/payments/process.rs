@@ -1,5 +1,5 @@
-//! Applies an event of the provider to payments and refunds, by their current state: repeats and the order of
-//! arrival do not matter.
+//! Applies an event of the provider to payments and refunds, based on their current state: repeated
+//! deliveries and the order of arrival do not matter.
 
 use super::{
     Effect, Mismatch, Outcome, Payment, PaymentStatus, Refund, RefundCause, RefundStatus,

@@ -1,4 +1,4 @@
-//! Receives deliveries: stores each event, processes it, and reprocesses earlier events that it explains.
+//! Receives deliveries: stores each event, processes it, and reprocesses earlier events that it makes matchable.
 
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ fn receive_event(
     {
         processed.outcome = Outcome::Repeated;
     }
-    // What reconciliation finds is stored only if it is news.
+    // A result of reconciliation is stored only if it is new.
     let is_news = ![Outcome::Repeated, Outcome::Ignored].contains(&processed.outcome);
     if delivery.is_signed || is_news {
         let row = store::EventRow {

@@ -9,7 +9,7 @@ use super::{
     sources::{Layer, Value},
 };
 
-/// Parses one setting after the other, and collects the errors.
+/// Parses settings, and collects the errors.
 pub(super) struct Reader<'a> {
     layers: &'a [Layer],
     errors: Vec<String>,

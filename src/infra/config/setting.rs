@@ -1,4 +1,4 @@
-//! What is known about a setting, and the macro that declares all of them.
+//! The declaration of a setting, and the macro that declares all of them.
 
 /// The declaration of a setting.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Setting {
     pub other_variable: Option<&'static str>,
 }
 
-/// What applies if a setting is not set.
+/// The default of a setting.
 #[derive(Debug)]
 pub enum DefaultValue {
     /// A value like any other.

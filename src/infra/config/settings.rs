@@ -1,5 +1,6 @@
-//! The settings. Everything about a setting is declared here and nowhere else: the tables in
-//! `docs/configuration.md`, `packaging/shop.example.toml` and the help of the flags are made from it.
+//! The settings. Everything about a setting is declared only here: the tables in
+//! `docs/configuration.md`, `packaging/shop.example.toml` and the help of the flags are generated
+//! from it.
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 

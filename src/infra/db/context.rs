@@ -1,8 +1,8 @@
-//! What a transaction has besides its connection.
+//! The context of a transaction.
 
 use crate::core::{clock::Clock, rng::Rng, settings::Settings};
 
-/// What every transaction of a database has besides its connection: the time, random numbers and the settings.
+/// The context of every transaction of a database: the clock, random numbers and the settings.
 pub struct Context {
     pub clock: Clock,
     pub rng: Rng,

@@ -21,10 +21,10 @@ pub use self::{
     sms::{Console, FakeSms, Sms},
 };
 
-/// Why an external service failed to do what was asked.
+/// Why a request to an external service failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Whether retrying cannot help.
+    /// Whether a retry cannot succeed.
     pub is_final: bool,
     /// The reason, for the operator.
     pub why: String,

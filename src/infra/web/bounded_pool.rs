@@ -16,7 +16,7 @@ use crate::core::error::{Error, Result};
 /// The maximum time that a caller waits for permits.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A semaphore whose callers, holding permits or waiting for them, are limited in number, too.
+/// A semaphore that also limits the number of callers that hold permits or wait for them.
 #[derive(Debug, Clone)]
 pub struct Permits {
     free: Arc<Semaphore>,

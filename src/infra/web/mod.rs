@@ -1,4 +1,4 @@
-//! HTTP infrastructure that every route shares. It knows nothing of the domains.
+//! HTTP infrastructure that every route shares. It does not depend on the domains.
 //!
 //! - requests: [`extract`] (JSON, query, path, bearer token), [`body`] (limits), [`client`] (client address);
 //! - responses: [`respond`] (JSON, pages, errors), [`problems`] (the table of problem codes), [`openapi`];

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document: generated from the handlers, then completed with what every route has in common.
+//! The OpenAPI 3.1 document: generated from the handlers, then completed with the parts that all routes share.
 
 use std::collections::BTreeSet;
 
@@ -43,9 +43,8 @@ pub fn base() -> openapi::OpenApi {
     document
 }
 
-/// Adds to every operation what all of them have in common: the general error responses with their problem
-/// codes, ids in `camelCase`, and that optional values are omitted instead of `null`.
-/// `codes` are all problem codes.
+/// Adds the parts that all operations share: the general error responses with their problem codes, ids in
+/// `camelCase`, and that optional values are omitted instead of `null`. `codes` are all problem codes.
 pub fn complete(
     mut document: openapi::OpenApi,
     codes: impl Iterator<Item = &'static str>,

@@ -264,7 +264,7 @@ pub fn etag(body: &[u8]) -> String {
     format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&digest[..16]))
 }
 
-/// Adds a header whose value is known to be valid.
+/// Adds a header with a value that is known to be valid.
 pub fn with_header(mut response: Response, name: HeaderName, value: &str) -> Result<Response> {
     let value = HeaderValue::from_str(value).map_err(Error::internal)?;
     response.headers_mut().insert(name, value);

@@ -97,7 +97,7 @@ impl Product {
         }
     }
 
-    /// Errors: `Invalid` for an argument that is wrong whatever the shop contains.
+    /// Errors: `Invalid` for an argument that is invalid regardless of the shop's data.
     pub(in crate::cli) fn validate(&self, currency: Currency) -> Result<()> {
         match self {
             Product::Add(new) => new.parse(currency).map(drop),

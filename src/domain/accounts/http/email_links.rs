@@ -27,7 +27,7 @@ pub(crate) struct VerifyEmailRequest {
     token: String,
 }
 
-/// Verify an email address by the token of an emailed link
+/// Verify an email address with the token from an emailed link
 #[utoipa::path(post, path = "/auth/verify-email", tag = "accounts", request_body = VerifyEmailRequest,
     responses(
         (status = 200, body = UserResponse),
@@ -100,7 +100,7 @@ pub(crate) struct ResetPasswordRequest {
     password: NewPassword,
 }
 
-/// Set a new password by the token of an emailed link
+/// Set a new password with the token from an emailed link
 ///
 /// Ends all sessions of the account, marks its email address as verified and clears the counts of wrong
 /// passwords.

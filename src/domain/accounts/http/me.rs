@@ -95,7 +95,7 @@ pub(crate) async fn change_password(
         current_password,
         new_password,
     } = body;
-    // Counts per session: a stolen session must not serve to guess the password, and nobody without a session
+    // Counts per session: a stolen session cannot be used to guess the password, and nobody without a session
     // can lock the owner out.
     let attempts = (app.limits.are_on()).then(|| Counter::for_password_changes(claims.sid));
     let load = move |tx: &mut Tx<'_>, current: CurrentUser| {
@@ -179,7 +179,7 @@ pub(crate) struct VerifyPhoneRequest {
     code: String,
 }
 
-/// Verify the phone number by the code that was sent to it
+/// Verify the phone number with the code that was sent to it
 #[utoipa::path(post, path = "/me/phone/verify", tag = "accounts", security(("bearer" = [])),
     request_body = VerifyPhoneRequest,
     responses(

@@ -42,7 +42,7 @@ pub(in crate::domain::accounts) fn window_start(
     )
 }
 
-/// Uncounts one attempt.
+/// Decrements the counter.
 pub(in crate::domain::accounts) fn release(tx: &mut Tx<'_>, key: &[u8]) -> Result<()> {
     tx.execute(
         "UPDATE login_tries SET wrong = wrong - 1 WHERE address = ?1 AND wrong > 0",

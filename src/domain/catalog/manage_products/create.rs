@@ -1,4 +1,4 @@
-//! Creates products: one with images, or many at once.
+//! Creates products: one with images, or many in one call.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is indexed of a product.
+//! The indexed data of a product.
 
 use super::{name_sort_key, tokenize::tokenize};
 use crate::{

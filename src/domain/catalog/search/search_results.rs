@@ -2,8 +2,8 @@
 //!
 //! The full-text index returns matches in key order, which is about the order of names, so that the first
 //! names are found first. For other orders, few matches are sorted. Many matches are found by scanning the
-//! index of the sort order until the page is full, since a page then needs few rows. A result that similar
-//! products follow is read at once and ranked here (see `small_result`).
+//! index of the sort order until the page is full, since a page then needs few rows. A small result, which
+//! similar products follow, is read whole and ranked here (see `small_result`).
 
 use super::{
     engine::search_index,
@@ -35,7 +35,7 @@ const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 /// If fewer products match, up to this many similar ones follow.
 const MAX_SIMILAR: i64 = 20;
 
-/// Up to this many similar products are read at once and ranked here. More are read class by class.
+/// Up to this many similar products are read together and ranked here. More are read class by class.
 const MAX_RANKED: i64 = 100;
 
 /// Calls `on_row` with the products that match the search and the filters. If there are few, similar ones
@@ -314,8 +314,8 @@ impl<'a> Matches<'a> {
     }
 }
 
-/// Calls `on_row` with what the index finds, ordered by name, and returns how many there were. The index is
-/// in key order, so names are compared only between the keys of the first and the last row.
+/// Calls `on_row` with the rows that the index finds, ordered by name, and returns their number. The index
+/// is in key order, so names are compared only between the keys of the first and the last row.
 fn by_name(
     tx: &mut Tx<'_>,
     query: &ProductQuery<'_>,

@@ -41,7 +41,7 @@ pub(in crate::domain::catalog) fn movement_sums(
     })
 }
 
-/// Returns the products whose stock is out of bounds, with it.
+/// Returns the products whose stock is out of bounds, with their stock.
 pub(in crate::domain::catalog) fn impossible_stock(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(ProductId, i64)>> {
@@ -75,7 +75,7 @@ pub(in crate::domain::catalog) fn recount_products(tx: &mut Tx<'_>) -> Result<()
     Ok(())
 }
 
-/// Returns the categories whose stored number of products is wrong, with it and the correct one.
+/// Returns the categories whose stored number of products is wrong, with the stored and the correct number.
 pub(in crate::domain::catalog) fn wrong_category_counts(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(CategoryId, i64, i64)>> {

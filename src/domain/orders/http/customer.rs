@@ -104,7 +104,7 @@ pub(crate) struct ListOwnOrders {
     status: Option<String>,
 }
 
-/// List own orders, newest first
+/// List your orders, newest first
 #[utoipa::path(get, path = "/orders", tag = "orders", security(("bearer" = [])), params(ListOwnOrders),
     responses((status = 200, body = List<Order>)))]
 pub(crate) async fn list_orders(
@@ -137,7 +137,7 @@ pub(crate) async fn list_orders(
     respond::list(uri.path(), uri.query(), &listed)
 }
 
-/// Get one of the own orders
+/// Get one of your orders
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", security(("bearer" = [])),
     params(("id" = OrderId, Path)),
     responses((status = 200, body = Order)))]

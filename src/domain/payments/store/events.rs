@@ -17,7 +17,7 @@ use crate::{
 /// Selects the captures that match no order.
 const UNMATCHED_CAPTURE: &str = "outcome = 'unmatched' AND kind = 'payment_captured'";
 
-/// Selects the payments for orders that were already paid, whatever became of their refunds.
+/// Selects the payments for orders that were already paid, regardless of their refunds.
 pub(super) const DUPLICATE: &str =
     "(outcome = 'duplicate' OR (outcome = 'unmatched' AND mismatch = 'already_paid'))";
 

@@ -1,4 +1,4 @@
-//! How admins refund.
+//! The refund route of admins.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How customers pay.
+//! The payment route of customers.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Get what opens the provider's checkout
+/// Get the parameters of the provider's checkout
 ///
 /// Creates the order at the provider if that has not succeeded before.
 #[utoipa::path(post, path = "/orders/{id}/pay", tag = "orders", security(("bearer" = [])),

@@ -57,7 +57,7 @@ impl Handler for CreateOrder {
     }
 }
 
-/// Sends refunds under an idempotency key each, so that a refund happens once, however often it is sent.
+/// Sends refunds, each with its own idempotency key, so that a refund happens once even if it is sent repeatedly.
 pub struct SendRefund(pub Arc<App>);
 
 impl Handler for SendRefund {

@@ -74,7 +74,7 @@ pub async fn reconcile(app: &App, on_progress: impl Fn(usize)) -> Result<Reconci
     }
 }
 
-/// Returns what the provider knows of an order's payments and the shop does not, as webhook bodies.
+/// Returns the events of an order's payments that the shop has not recorded, as webhook bodies.
 async fn find_events(app: &App, known: &KnownPayment) -> Result<Vec<Bytes>, GatewayError> {
     let gateway = &app.gateway;
     let mut events = Vec::new();

@@ -51,7 +51,7 @@ impl Target {
     ///
     /// The values of `sslmode` are those of libpq (<https://www.postgresql.org/docs/current/libpq-ssl.html>):
     /// `disable`: no encryption; `prefer` (the default): encrypted if the server supports it; `require`:
-    /// always encrypted, without checking the certificate; `verify-full`: encrypted, and the certificate and
+    /// always encrypted, without verifying the certificate; `verify-full`: encrypted, and the certificate and
     /// host name are checked against the system's root certificates.
     ///
     /// Errors: `Config`.

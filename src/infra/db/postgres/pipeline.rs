@@ -1,5 +1,5 @@
-//! A connection that pipelines: queued statements are sent together with the next one that is waited for, so
-//! that all of them share one round trip. The server runs them in the order of the queue.
+//! A connection that pipelines: queued statements are sent together with the next one whose result is
+//! awaited, so that all of them share one round trip. The server runs them in the order of the queue.
 
 use std::{
     future::{Future, poll_fn},
@@ -99,7 +99,7 @@ impl Pipeline {
         self.queue.clear();
     }
 
-    /// Prepares a statement in a round trip of its own, ahead of the queue.
+    /// Prepares a statement in a separate round trip, ahead of the queue.
     pub(super) fn prepare(&mut self, sql: &str) -> Result<Statement, PgError> {
         drive(&self.runtime, &mut self.driver, self.client.prepare(sql))
     }

@@ -3,7 +3,7 @@
 //! A failing operation must not affect the rest of its batch:
 //!
 //! - If it failed without writing, its error is the result and the batch continues.
-//! - If it failed after writing, or panicked, or the transaction was rolled back under it, the whole batch is
+//! - If it failed after writing, or panicked, or SQLite rolled the transaction back, the whole batch is
 //!   rolled back. The culprit gets its error, and the others run again in a new transaction, now each in its
 //!   own savepoint. (Savepoints from the start would cost every operation a tenth of its time.)
 //! - If the commit fails, the batch is rolled back and each operation runs in a transaction of its own.

@@ -1,4 +1,4 @@
-//! Why the provider did not do what it was asked.
+//! Errors of the payment provider.
 
 /// An error of the provider, described for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]

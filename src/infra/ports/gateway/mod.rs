@@ -1,6 +1,7 @@
-//! The payment provider behind a trait. A provider is one folder, which alone knows its names, headers and JSON.
-//! Checkout never waits for the network: the worker calls the provider after the transaction, or the handler
-//! does when a customer wants to pay. A driver sends each request once; retries are the worker's job.
+//! The payment provider behind a trait. Each provider has one folder; no other code depends on its names,
+//! headers and JSON. Checkout never waits for the network: the worker calls the provider after the transaction,
+//! or the handler does when a customer wants to pay. A driver sends each request once; retries are the worker's
+//! job.
 
 mod error;
 mod event;
@@ -66,7 +67,7 @@ pub trait Gateway: Send + Sync {
         payment_id: &'a str,
     ) -> BoxFuture<'a, Result<Vec<GatewayRefund>, GatewayError>>;
 
-    /// Returns the format of its webhooks.
+    /// Returns the format of the provider's webhooks.
     fn webhooks(&self) -> &dyn WebhookFormat;
 }
 

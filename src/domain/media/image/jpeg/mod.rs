@@ -1,4 +1,4 @@
-//! Parses JPEG files (ITU-T T.81) for two things that the decoder does not report.
+//! Parses JPEG files (ITU-T T.81) for two facts that the decoder does not report.
 //!
 //! - [`coefficient_memory`]: how much memory decoding takes, from the headers.
 //! - [`check_complete`]: whether the file holds all image data. The decoder fills missing data with grey.
