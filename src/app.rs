@@ -43,7 +43,7 @@ pub struct App {
     pub image_pool: DedicatedThread,
     /// Permits for holding whole image files in memory, one per KiB.
     pub upload_permits: Permits,
-    /// Serialises concurrent requests for the same thumbnail: its key and its lock.
+    /// Locks that serialise concurrent requests for the same image variant, by its key.
     pub resize_locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
     pub limits: RateLimits,
     /// Open WebSocket connections.

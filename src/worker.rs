@@ -145,7 +145,7 @@ async fn poll<F: Future<Output = Result<usize>>>(
 
 /// Deletes expired rows and files, and idle rate limits.
 pub async fn clean_up(app: &App) {
-    app.limits.forget_idle();
+    app.limits.remove_idle();
     let refresh_token_ttl = app.config.refresh_token_ttl;
     let cleaned = app
         .db
@@ -153,7 +153,7 @@ pub async fn clean_up(app: &App) {
             if !db::try_claim_timer(tx, "clean_up", MIN_CLEAN_UP_INTERVAL)? {
                 return Ok(None);
             }
-            let keys = idempotency::forget_expired(tx)?;
+            let keys = idempotency::delete_expired(tx)?;
             let events = bus::delete_older_than(tx, EVENT_RETENTION)?;
             let spent_before = tx.now().minus(refresh_token_ttl);
             accounts::delete_expired(tx, spent_before)?;

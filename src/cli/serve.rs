@@ -45,7 +45,7 @@ impl Serve {
         // Check everything that can be checked before anything is created.
         self.refuse_public_demo(&config)?;
         let file_limit = server::file_limit::raise_file_limit();
-        server::look(&config).await?;
+        server::preflight(&config).await?;
         let home = Home::at(&config.data_dir);
         home.refuse_second_server()?;
         if self.demo && config.database_url.is_none() {

@@ -13,7 +13,7 @@ use crate::{
         config::{Config, DATA_DIR},
         db::Location,
     },
-    server::{Home, look},
+    server::{Home, preflight},
 };
 
 /// The data directories of our packages.
@@ -21,7 +21,7 @@ const PACKAGED_DATA_DIRS: [&str; 2] = ["/var/lib/shop", "/data"];
 
 /// Errors: `Unavailable` if the configured shop does not exist; nothing is created.
 pub(super) async fn check_exists(config: &Config) -> Result<()> {
-    if look(config).await? {
+    if preflight(config).await? {
         return Ok(());
     }
     let home = Home::at(&config.data_dir);

@@ -16,7 +16,7 @@ use crate::{
             Location,
             transfer::{CopiedTable, ExternalData, Files, for_each_file, transfer},
         },
-        ports::{ImageStore, Objects, images::whole},
+        ports::{ImageStore, Objects, images::read_all},
     },
     server::{self, Home},
 };
@@ -137,7 +137,7 @@ impl Endpoints {
         let mut secrets = Vec::new();
         if matches!(self.from, Location::Sqlite(_)) {
             for name in server::SECRETS {
-                secrets.extend(source.kept_secret(name)?.map(|value| (name, value)));
+                secrets.extend(source.existing_secret(name)?.map(|value| (name, value)));
             }
         }
         let (add, carry, take): (_, _, &[_]) = match &self.to {
@@ -155,7 +155,7 @@ impl Endpoints {
                 add,
                 carry,
                 take,
-                keep: &mut |name, value| target.keep_secret(name, value),
+                keep: &mut |name, value| target.store_secret(name, value),
                 files: IMAGE_FILES,
                 file: &mut |key| match &images {
                     Some(images) => runtime.block_on(images.copy(key)),
@@ -197,7 +197,7 @@ impl ImageCopier {
         };
         match source.get(key).await {
             Ok(image) => {
-                let image = whole(image).await?;
+                let image = read_all(image).await?;
                 self.target.put(key, image).await.map(drop)
             }
             Err(error) if error.kind() == Kind::NotFound => self.target.get(key).await.map(drop),

@@ -244,7 +244,7 @@ impl Home {
     }
 
     /// Returns a generated secret if it exists.
-    pub fn kept_secret(&self, name: &str) -> Result<Option<String>> {
+    pub fn existing_secret(&self, name: &str) -> Result<Option<String>> {
         let path = self.keys().join(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text.trim().to_owned())),
@@ -256,7 +256,7 @@ impl Home {
     /// Stores a secret of another directory.
     ///
     /// Errors: `Unavailable` if a different one is stored already.
-    pub fn keep_secret(&self, name: &str, value: &str) -> Result<()> {
+    pub fn store_secret(&self, name: &str, value: &str) -> Result<()> {
         let stored = read_or_create(&self.keys(), name, || value.to_owned())?;
         if stored == value {
             return Ok(());
@@ -269,7 +269,7 @@ impl Home {
     }
 
     /// Returns the id of the image folder, by which instances check that they share it.
-    pub fn images_mark(&self) -> Result<i32> {
+    pub fn image_folder_id(&self) -> Result<i32> {
         let directory = self.images();
         let generate = || (Rng::system().below(0x7fff_fffe) + 1).to_string();
         let text = read_or_create(&directory, ".mark", generate)?;

@@ -37,5 +37,5 @@ pub use self::{
     file_owner::check_owner,
     route_classes::ROUTE_CLASSES,
     router::{document, router},
-    startup::{Parts, SECRETS, look, open},
+    startup::{Parts, SECRETS, open, preflight},
 };

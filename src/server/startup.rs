@@ -22,7 +22,7 @@ use crate::{
         bus::Bus,
         config::{self, Config, Secret},
         db::{self, Db, Location, Tx},
-        ports::{Console, Gateway, ImageStore, Mailer, Mock, Place, Sms},
+        ports::{Console, Gateway, ImageStore, Mailer, Mock, Sms, StoreLocation},
         web::{
             BlockingPool, DedicatedThread, Permits, body::BodyBudget, client_quota::ClientQuota,
             jwt::AccessTokens, keyed_hash::KeyedHash, limits::RateLimits,
@@ -34,7 +34,7 @@ use crate::{
 /// How long `/readyz` caches its result.
 const READINESS_TTL: Duration = Duration::from_millis(250);
 
-/// How many locks of thumbnails are kept; the least recently used one is dropped first. More than can be created
+/// How many locks of variants are kept; the least recently used one is dropped first. More than can be created
 /// at a time.
 const RESIZE_LOCKS: u64 = 4096;
 
@@ -208,7 +208,7 @@ fn context(
 /// Checks the settings and the database before anything is created. Returns whether the shop exists already.
 ///
 /// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
-pub async fn look(config: &Config) -> Result<bool> {
+pub async fn preflight(config: &Config) -> Result<bool> {
     check_owner(&config.data_dir)?;
     mailer::from_config(config, &Home::at(&config.data_dir), false)?;
     image_store::remote(config, &Clock::system())?;
@@ -232,10 +232,10 @@ fn location(config: &Config) -> Result<Location> {
 
 /// Returns an id by which instances check that they use the same image store, or `None` if there is no store.
 fn image_store_id(images: &dyn ImageStore, home: &Home) -> Result<Option<i32>> {
-    match images.place() {
-        Place::Nowhere => Ok(None),
-        Place::Folder => home.images_mark().map(Some),
-        Place::Everywhere(name) => {
+    match images.location() {
+        StoreLocation::NoStore => Ok(None),
+        StoreLocation::Directory => home.image_folder_id().map(Some),
+        StoreLocation::Remote(name) => {
             let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(name));
             Ok(Some((i32::from_be_bytes([a, b, c, d]) & i32::MAX).max(1)))
         }

@@ -7,7 +7,7 @@ use shop::{
     core::clock::Clock,
     infra::{
         config::Secret,
-        ports::{Cloudinary as Driver, ImageStore, Place, Timeouts, images::signature},
+        ports::{Cloudinary as Driver, ImageStore, StoreLocation, Timeouts, images::signature},
     },
 };
 
@@ -95,8 +95,8 @@ fn an_invalid_url_is_refused() {
     let right = Secret::from("cloudinary://key:secret@cloud");
     let driver = Driver::open(&right, Clock::system(), Timeouts::default()).unwrap();
     assert_eq!(
-        driver.place(),
-        Place::Everywhere("cloudinary://cloud".to_owned())
+        driver.location(),
+        StoreLocation::Remote("cloudinary://cloud".to_owned())
     );
 }
 

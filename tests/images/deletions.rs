@@ -15,7 +15,7 @@ use image::ImageFormat;
 use serde_json::Value;
 use shop::{
     core::error::{Error, Result},
-    infra::ports::{ImageStore, Objects, Place, images::Found},
+    infra::ports::{ImageStore, Objects, StoreLocation, images::Found},
 };
 
 use super::{admin_of, files, path, product};
@@ -91,8 +91,8 @@ impl ImageStore for FailingStore {
         self.folder.stems().boxed()
     }
 
-    fn place(&self) -> Place {
-        Place::Everywhere("failing".to_owned())
+    fn location(&self) -> StoreLocation {
+        StoreLocation::Remote("failing".to_owned())
     }
 }
 

@@ -31,9 +31,9 @@ async fn register(shop: &TestShop, name: &str) -> TestResponse {
     created
 }
 
-fn refuse(shop: &TestShop, why: &str, is_final: bool) {
+fn refuse(shop: &TestShop, why: &str, is_permanent: bool) {
     let why = why.to_owned();
-    shop.mailer.refuse(Some(Refusal { is_final, why }));
+    shop.mailer.refuse(Some(Refusal { is_permanent, why }));
 }
 
 /// Returns the outbox as operators see it, newest first.
@@ -308,7 +308,7 @@ postgres_test! {
         }
         let (one, two) = futures_util::future::join(attempts(&shop), attempts(&other)).await;
         assert_eq!(one + two, 12);
-        let all: Vec<MailMessage> = [shop.mailer.letters(), other.mailer.letters()].concat();
+        let all: Vec<MailMessage> = [shop.mailer.sent(), other.mailer.sent()].concat();
         let ids: BTreeSet<_> = all.iter().map(|email| email.message_id.clone()).collect();
         assert_eq!((all.len(), ids.len()), (12, 12));
     }
@@ -319,7 +319,7 @@ postgres_test! {
         let app = Arc::clone(&shop.app);
         let handler = Arc::new(SendMail(app));
         let sending = tokio::spawn(async move { jobs::run_due(&handler.0.db, &handler).await });
-        while shop.mailer.asked() == 0 {
+        while shop.mailer.call_count() == 0 {
             tokio::task::yield_now().await;
         }
         shop.app.stopping.cancel();

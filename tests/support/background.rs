@@ -70,7 +70,7 @@ impl TestShop {
     /// Sends the emails that are due. Returns all emails sent so far.
     pub(crate) async fn sent_emails(&self) -> Vec<MailMessage> {
         self.send_due_emails().await;
-        self.mailer.letters()
+        self.mailer.sent()
     }
 
     /// Runs the image deletions that are due. Returns the number of attempts.

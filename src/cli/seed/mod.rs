@@ -87,7 +87,7 @@ struct AdminCredentials {
 
 impl Seed {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
-        let is_new = !server::look(&config).await?;
+        let is_new = !server::preflight(&config).await?;
         let home = Home::open(&config.data_dir)?;
         let (clock, rng) = (Clock::fixed(START), Rng::seeded(self.rng));
         let app = open::open_in(&home, config, clock, rng, ImageAccess::Needed).await?;

@@ -68,7 +68,7 @@ async fn send(app: &App, mail: &Mail) -> Result<String, Failure> {
     sent.map_err(|refusal| {
         let refusal = mail.redact_token(refusal);
         Failure {
-            is_permanent: refusal.is_final,
+            is_permanent: refusal.is_permanent,
             why: refusal.why,
         }
     })?;

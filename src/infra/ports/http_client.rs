@@ -30,7 +30,7 @@ pub(super) fn client(timeouts: Timeouts) -> reqwest::Result<Client> {
 }
 
 /// Reads a whole response body of at most `limit` bytes.
-pub(super) async fn whole(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
+pub(super) async fn read_all(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(why)? {
         if body.len() + chunk.len() > limit {

@@ -16,7 +16,7 @@ use self::http_client as wire;
 pub use self::{
     gateway::{Gateway, Mock, Razorpay},
     http_client::Timeouts,
-    images::{Cloudinary, ImageStore, NoImages, Objects, Place},
+    images::{Cloudinary, ImageStore, NoImages, Objects, StoreLocation},
     mailer::{MailMessage, Mailer},
     sms::{Console, FakeSms, Sms},
 };
@@ -25,24 +25,24 @@ pub use self::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Whether a retry cannot succeed.
-    pub is_final: bool,
+    pub is_permanent: bool,
     /// The reason, for the operator.
     pub why: String,
 }
 
 impl Refusal {
     /// A transient error: a retry may succeed.
-    pub fn passing(why: impl Into<String>) -> Refusal {
+    pub fn transient(why: impl Into<String>) -> Refusal {
         Refusal {
-            is_final: false,
+            is_permanent: false,
             why: why.into(),
         }
     }
 
     /// A permanent error: a retry cannot succeed.
-    pub fn lasting(why: impl Into<String>) -> Refusal {
+    pub fn permanent(why: impl Into<String>) -> Refusal {
         Refusal {
-            is_final: true,
+            is_permanent: true,
             why: why.into(),
         }
     }

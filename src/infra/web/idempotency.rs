@@ -164,7 +164,7 @@ pub struct Lookup(Option<Queued<Option<KeyRow>>>);
 impl IdempotencyKey {
     /// Queues the query for the stored response. Queue it after the query that locks the user's row: a
     /// concurrent request with the same key waits there for the first transaction.
-    pub fn look_up(&self, tx: &mut Tx<'_>, user: UserId) -> Result<Lookup> {
+    pub fn queue_lookup(&self, tx: &mut Tx<'_>, user: UserId) -> Result<Lookup> {
         let Some(key) = &self.key else {
             return Ok(Lookup(None));
         };
@@ -249,7 +249,7 @@ pub fn once(
     body: &[u8],
     work: impl FnOnce(&mut Tx<'_>) -> Result<StoredResponse>,
 ) -> Result<StoredResponse> {
-    let lookup = key.look_up(tx, user)?;
+    let lookup = key.queue_lookup(tx, user)?;
     key.replay_or(tx, lookup, user, body, work)
 }
 
@@ -276,7 +276,7 @@ fn replay(row: KeyRow) -> Result<StoredResponse> {
 }
 
 /// Deletes expired responses. Returns how many.
-pub fn forget_expired(tx: &mut Tx<'_>) -> Result<u64> {
+pub fn delete_expired(tx: &mut Tx<'_>) -> Result<u64> {
     let expired_before = expiry_limit(tx);
     tx.execute(
         "DELETE FROM idempotency_keys WHERE created_at <= ?1",

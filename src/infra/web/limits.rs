@@ -143,7 +143,7 @@ impl RateLimits {
     }
 
     /// Removes the networks whose whole quota is available again.
-    pub fn forget_idle(&self) {
+    pub fn remove_idle(&self) {
         for limiters in self.classes.iter().flatten() {
             limiters.networks.retain_recent();
             limiters.networks.shrink_to_fit();

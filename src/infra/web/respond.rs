@@ -138,7 +138,7 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response> {
 
 /// The rows of a page, serialised one by one as they are read, which saves a copy of each.
 #[derive(Debug)]
-pub struct WrittenRows(Vec<u8>);
+pub struct SerializedRows(Vec<u8>);
 
 /// Every page begins with this text.
 const PAGE_START: &[u8] = b"{\"data\":[";
@@ -146,7 +146,7 @@ const PAGE_START: &[u8] = b"{\"data\":[";
 /// The initial capacity, in bytes: about twenty products.
 const PAGE_CAPACITY: usize = 16 * 1024;
 
-impl WrittenRows {
+impl SerializedRows {
     #[expect(
         clippy::new_without_default,
         reason = "created in one place, for one page"
@@ -154,7 +154,7 @@ impl WrittenRows {
     pub fn new() -> Self {
         let mut body = Vec::with_capacity(PAGE_CAPACITY);
         body.extend_from_slice(PAGE_START);
-        WrittenRows(body)
+        SerializedRows(body)
     }
 
     pub fn push(&mut self, row: &impl Serialize) -> Result<()> {
@@ -166,24 +166,24 @@ impl WrittenRows {
 }
 
 /// Like [`page`], with rows that are already serialised. `head` has the other fields and no rows.
-pub fn written_page(
+pub fn serialized_page(
     path: &str,
     query: Option<&str>,
     head: &Page<()>,
-    rows: WrittenRows,
+    rows: SerializedRows,
 ) -> Result<Response> {
     let response = with_rows(head, rows)?;
     Ok(with_links(response, path, query, head))
 }
 
 /// A cursor page with rows that are already serialised. `head` has the other fields and no rows.
-pub fn written_cursor_page(head: &CursorPage<()>, rows: WrittenRows) -> Result<Response> {
+pub fn serialized_cursor_page(head: &CursorPage<()>, rows: SerializedRows) -> Result<Response> {
     with_rows(head, rows)
 }
 
 /// Joins the rows and the other fields of a page. `head` is serialised with an empty `data` in front.
-fn with_rows(head: &impl Serialize, rows: WrittenRows) -> Result<Response> {
-    let WrittenRows(mut body) = rows;
+fn with_rows(head: &impl Serialize, rows: SerializedRows) -> Result<Response> {
+    let SerializedRows(mut body) = rows;
     body.extend_from_slice(&to_json(head)?[PAGE_START.len()..]);
     Ok(json_bytes(StatusCode::OK, body.into()))
 }

@@ -17,7 +17,7 @@ use crate::{
     infra::web::{
         client::ClientAddress,
         extract::{Query, empty_is_set},
-        respond::{self, INVENTORY_SEQ, WrittenRows},
+        respond::{self, INVENTORY_SEQ, SerializedRows},
     },
 };
 
@@ -131,7 +131,7 @@ pub(crate) async fn list_products(
     let requested = request.clone();
     // Rows are serialized directly to JSON, since this is the most frequent request.
     let work = move |tx: &mut crate::infra::db::Tx<'_>| {
-        let mut rows = WrittenRows::new();
+        let mut rows = SerializedRows::new();
         let listed = catalog::list(tx, &filters, &requested, |product| rows.push(&product))?;
         Ok((rows, listed))
     };
@@ -146,12 +146,12 @@ pub(crate) async fn list_products(
     let mut response = match (request, listed) {
         (ListRequest::Page(page), ListEnd::Page(total)) => {
             let head = Page::new(page, Vec::<()>::new(), total);
-            respond::written_page(uri.path(), uri.query(), &head, rows)?
+            respond::serialized_page(uri.path(), uri.query(), &head, rows)?
         }
         (ListRequest::CursorRequest(cursor), ListEnd::CursorRequest(next)) => {
             let next_cursor = next.map(|position| cursor.cursor(&position)).transpose()?;
             let data = Vec::<()>::new();
-            respond::written_cursor_page(&CursorPage { data, next_cursor }, rows)?
+            respond::serialized_cursor_page(&CursorPage { data, next_cursor }, rows)?
         }
         _ => {
             return Err(Error::internal(

@@ -19,7 +19,7 @@ use crate::{
     app::{App, State},
     core::error::{Error, Kind, Result},
     infra::{
-        ports::images::{Found, WIDTHS, narrow, whole},
+        ports::images::{Found, WIDTHS, read_all, variant_key},
         web::extract::{Path, Query},
     },
 };
@@ -90,7 +90,7 @@ fn parse(key: &str) -> Option<(&str, &'static str)> {
 
 /// Serves the variant of an image with this width. The first request creates and stores it.
 async fn get_variant(app: &App, key: &str, stem: &str, width: u32) -> Result<Response> {
-    let variant_key = narrow(stem, width);
+    let variant_key = variant_key(stem, width);
     if let Some(variant) = find(app, &variant_key).await? {
         return stream_response(variant).await;
     }
@@ -106,7 +106,7 @@ async fn get_variant(app: &App, key: &str, stem: &str, width: u32) -> Result<Res
         return stream_response(original).await;
     }
     let _permits = app.upload_permits.enter(permits(original.size)).await?;
-    let original = whole(original).await?;
+    let original = read_all(original).await?;
     let variant = app.image_pool.run(move || resize(&original, width)).await?;
     // If this fails, the next request creates the variant again.
     if let Err(error) = app.images.put(&variant_key, variant.clone()).await {

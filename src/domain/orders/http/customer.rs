@@ -39,7 +39,7 @@ pub(crate) struct PlaceOrder {
     expected_total: Option<Money>,
 }
 
-/// Place an order for the cart
+/// StoreLocation an order for the cart
 #[utoipa::path(post, path = "/orders", tag = "orders", security(("bearer" = [])),
     params(
         ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
@@ -65,7 +65,7 @@ pub(crate) async fn place_order(
     let body = RawJson::<PlaceOrder>::optional(request).await?;
     let (queued_key, gateway) = (key.clone(), Arc::clone(&app.gateway));
     let queue = move |tx: &mut Tx<'_>, user| {
-        let stored = queued_key.look_up(tx, user)?;
+        let stored = queued_key.queue_lookup(tx, user)?;
         Ok((stored, NewOrder::queue(tx, &*gateway, user)?))
     };
     app.write_queued_as(

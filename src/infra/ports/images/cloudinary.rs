@@ -1,5 +1,5 @@
 //! Cloudinary (<https://cloudinary.com/documentation/image_upload_api_reference>): signed uploads and deletions.
-//! Cloudinary serves the images and their thumbnails.
+//! Cloudinary serves the images and their variants.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
 use sha1::{Digest, Sha1};
 
-use super::{Found, ImageStore, Place};
+use super::{Found, ImageStore, StoreLocation};
 use crate::{
     core::{
         clock::Clock,
@@ -125,7 +125,7 @@ impl Cloudinary {
         let sent = self.client.post(url).multipart(form).send().await;
         let response = sent.map_err(|error| unavailable(http_client::why(error)))?;
         let status = response.status();
-        let body = http_client::whole(response, MAX_RESPONSE_LEN)
+        let body = http_client::read_all(response, MAX_RESPONSE_LEN)
             .await
             .map_err(unavailable)?;
         if !status.is_success() {
@@ -186,8 +186,8 @@ impl ImageStore for Cloudinary {
         futures_util::stream::empty().boxed()
     }
 
-    fn place(&self) -> Place {
-        Place::Everywhere(format!("cloudinary://{}", self.cloud))
+    fn location(&self) -> StoreLocation {
+        StoreLocation::Remote(format!("cloudinary://{}", self.cloud))
     }
 }
 

@@ -14,14 +14,14 @@ pub use self::{
 };
 use crate::core::error::Result;
 
-/// The widths of the thumbnails, in pixels.
+/// The widths of the variants, in pixels.
 pub const WIDTHS: [u32; 3] = [320, 640, 1280];
 
 /// The file extensions of original images.
 const EXTENSIONS: [&str; 4] = [".jpg", ".png", ".webp", ".gif"];
 
-/// Returns the name of a thumbnail. It has no extension: the first bytes determine its type.
-pub fn narrow(stem: &str, width: u32) -> String {
+/// Returns the key of a variant. It has no extension: the first bytes determine its type.
+pub fn variant_key(stem: &str, width: u32) -> String {
     format!("{stem}-{width}")
 }
 
@@ -33,7 +33,7 @@ pub struct Found {
 }
 
 /// Reads a whole image into memory.
-pub async fn whole(mut found: Found) -> Result<Bytes> {
+pub async fn read_all(mut found: Found) -> Result<Bytes> {
     let size = usize::try_from(found.size).unwrap_or_default();
     let mut file = BytesMut::with_capacity(size);
     while let Some(chunk) = found.body.try_next().await? {
@@ -42,7 +42,7 @@ pub async fn whole(mut found: Found) -> Result<Bytes> {
     Ok(file.freeze())
 }
 
-/// Stores images by name. The names of an image and its thumbnails begin with the same stem, a UUID.
+/// Stores images by name. The names of an image and its variants begin with the same stem, a UUID.
 pub trait ImageStore: Send + Sync {
     /// Stores an image. Returns its URL if the store serves it, or `None` if the shop does.
     ///
@@ -54,7 +54,7 @@ pub trait ImageStore: Send + Sync {
     /// Errors: `NotFound`, `Unavailable`.
     fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Found>>;
 
-    /// Deletes an image and its thumbnails. It is not an error if there are none.
+    /// Deletes an image and its variants. It is not an error if there are none.
     ///
     /// Errors: `Unavailable`.
     fn remove<'a>(&'a self, stem: &'a str) -> BoxFuture<'a, Result<()>>;
@@ -63,16 +63,16 @@ pub trait ImageStore: Send + Sync {
     fn stems(&self) -> BoxStream<'_, Result<String>>;
 
     /// Identifies the store, so that instances can check that they share it.
-    fn place(&self) -> Place;
+    fn location(&self) -> StoreLocation;
 }
 
 /// The location of an image store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum StoreLocation {
     /// There is no store.
-    Nowhere,
+    NoStore,
     /// A directory on this machine.
-    Folder,
+    Directory,
     /// A remote store, by a URL without secrets.
-    Everywhere(String),
+    Remote(String),
 }

@@ -7,7 +7,7 @@ use futures_util::{
     stream::{BoxStream, once},
 };
 
-use super::{Found, ImageStore, Place};
+use super::{Found, ImageStore, StoreLocation};
 use crate::core::error::{Error, Result};
 
 /// Fails every call: a command that uses images must open a store.
@@ -35,7 +35,7 @@ impl ImageStore for NoImages {
         once(ready(Err(no_store()))).boxed()
     }
 
-    fn place(&self) -> Place {
-        Place::Nowhere
+    fn location(&self) -> StoreLocation {
+        StoreLocation::NoStore
     }
 }

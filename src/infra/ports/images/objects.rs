@@ -17,7 +17,7 @@ use object_store::{
 };
 use secrecy::ExposeSecret;
 
-use super::{EXTENSIONS, Found, ImageStore, Place, WIDTHS, narrow};
+use super::{EXTENSIONS, Found, ImageStore, StoreLocation, WIDTHS, variant_key};
 use crate::{
     core::error::{Error, Kind, Result},
     infra::{config::Secret, file_modes},
@@ -37,7 +37,7 @@ pub struct Objects {
     store: Arc<dyn ObjectStore>,
     /// The prefix of all names, for a bucket that is shared.
     prefix: Name,
-    place: Place,
+    location: StoreLocation,
     /// The directory, if this is not a bucket.
     folder: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ impl Objects {
         Ok(Objects {
             store: Arc::new(store.with_fsync(true)),
             prefix: Name::default(),
-            place: Place::Folder,
+            location: StoreLocation::Directory,
             folder: Some(directory.to_owned()),
         })
     }
@@ -98,11 +98,11 @@ impl Objects {
                 let detail = "cannot use the bucket in `images_url`; check the `AWS_*` variables";
                 Error::config(detail).caused_by(error)
             })?;
-        let place = Place::Everywhere(format!("s3://{bucket}/{prefix}"));
+        let location = StoreLocation::Remote(format!("s3://{bucket}/{prefix}"));
         Ok(Objects {
             store: Arc::new(store),
             prefix,
-            place,
+            location,
             folder: None,
         })
     }
@@ -136,8 +136,8 @@ impl ImageStore for Objects {
 
     fn remove<'a>(&'a self, stem: &'a str) -> BoxFuture<'a, Result<()>> {
         let own = EXTENSIONS.iter().map(|ending| format!("{stem}{ending}"));
-        let narrow = WIDTHS.iter().map(|width| narrow(stem, *width));
-        let files: Vec<_> = own.chain(narrow).collect();
+        let variants = WIDTHS.iter().map(|width| variant_key(stem, *width));
+        let files: Vec<_> = own.chain(variants).collect();
         let names: Vec<_> = files.iter().map(|file| Ok(self.name(file))).collect();
         with_timeout(async move {
             let mut removed = self
@@ -171,8 +171,8 @@ impl ImageStore for Objects {
             .boxed()
     }
 
-    fn place(&self) -> Place {
-        self.place.clone()
+    fn location(&self) -> StoreLocation {
+        self.location.clone()
     }
 }
 

@@ -25,12 +25,12 @@ impl FakeMailer {
     }
 
     /// Returns the emails that were sent.
-    pub fn letters(&self) -> Vec<MailMessage> {
+    pub fn sent(&self) -> Vec<MailMessage> {
         self.state().sent.clone()
     }
 
     /// Returns every email passed to `send`, also those that failed.
-    pub fn offered(&self) -> Vec<MailMessage> {
+    pub fn attempted(&self) -> Vec<MailMessage> {
         self.state().attempted.clone()
     }
 
@@ -46,7 +46,7 @@ impl FakeMailer {
     }
 
     /// Returns how often `send` was called.
-    pub fn asked(&self) -> usize {
+    pub fn call_count(&self) -> usize {
         self.state().attempted.len()
     }
 }

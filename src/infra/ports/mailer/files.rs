@@ -49,7 +49,7 @@ impl Mailer for FileMailer {
             let path = self.path(mail);
             let message = message(mail, &self.from)?.formatted();
             write(&path, &message).await.map_err(|error| {
-                Refusal::passing(format!("cannot write `{}`: {error}", path.display()))
+                Refusal::transient(format!("cannot write `{}`: {error}", path.display()))
             })?;
             let link = mail.link.as_deref().filter(|_| self.logs_links);
             tracing::info!(

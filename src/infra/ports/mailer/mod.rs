@@ -70,7 +70,7 @@ fn address(text: &str) -> Option<Address> {
 /// Builds the message (RFC 5322), with alternative text and HTML parts.
 fn message(mail: &MailMessage, from: &Mailbox) -> Result<Message, Refusal> {
     let to = address(&mail.to)
-        .ok_or_else(|| Refusal::lasting(format!("invalid recipient address `{}`", mail.to)))?;
+        .ok_or_else(|| Refusal::permanent(format!("invalid recipient address `{}`", mail.to)))?;
     let millis = u64::try_from(mail.written_at.0).unwrap_or_default();
     let part = |kind, text: &str| SinglePart::builder().header(kind).body(text.to_owned());
     let body = MultiPart::alternative()
@@ -90,5 +90,5 @@ fn message(mail: &MailMessage, from: &Mailbox) -> Result<Message, Refusal> {
             "auto-generated".to_owned(),
         ))
         .multipart(body)
-        .map_err(|error| Refusal::lasting(format!("cannot build the message: {error}")))
+        .map_err(|error| Refusal::permanent(format!("cannot build the message: {error}")))
 }

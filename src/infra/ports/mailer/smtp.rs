@@ -118,7 +118,9 @@ impl Mailer for SmtpMailer {
             match tokio::time::timeout(SEND_TIMEOUT, self.transport.send(message)).await {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(refusal(&error)),
-                Err(_) => Err(Refusal::passing("the mail server did not respond in time")),
+                Err(_) => Err(Refusal::transient(
+                    "the mail server did not respond in time",
+                )),
             }
         })
     }
@@ -137,8 +139,8 @@ fn refusal(error: &SmtpError) -> Refusal {
     let reason = error.to_string();
     let mut words = reason.split(|c: char| !(c.is_ascii_digit() || c == '.'));
     if error.is_permanent() && words.any(|word| INVALID_RECIPIENT.contains(&word)) {
-        Refusal::lasting(reason)
+        Refusal::permanent(reason)
     } else {
-        Refusal::passing(reason)
+        Refusal::transient(reason)
     }
 }

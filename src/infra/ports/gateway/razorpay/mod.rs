@@ -97,7 +97,7 @@ impl Razorpay {
         let sent = request.send().await;
         let response = sent.map_err(|error| transient(&wire::why(error)))?;
         let status = response.status().as_u16();
-        let body = wire::whole(response, MAX_ANSWER).await;
+        let body = wire::read_all(response, MAX_ANSWER).await;
         let body = body.map_err(|reason| transient(&reason))?;
         if !(200..300).contains(&status) {
             return Err(error_of(status, &body));
