@@ -1,6 +1,9 @@
 //! Result rows. Columns are read by name.
 
-use std::cell::{self, RefCell};
+use std::{
+    cell::{self, RefCell},
+    ptr,
+};
 
 use super::{Cell, Column};
 use crate::core::error::{Error, Result};
@@ -53,7 +56,11 @@ impl<'a> Row<'a> {
 
     fn index_of(&self, column: &'static str) -> Result<usize> {
         let next = self.next.get();
-        let is_next = self.names.0.borrow().get(next) == Some(&column);
+        let names = self.names.0.borrow();
+        // After the first row it is the same literal.
+        let is_next =
+            (names.get(next)).is_some_and(|name| ptr::eq(*name, column) || *name == column);
+        drop(names);
         let index = if is_next {
             next
         } else {
