@@ -64,7 +64,7 @@ pub(crate) async fn list_payments(
         })
         .transpose()?;
     let listed = app
-        .long_read_as_admin(&admin, "payments.list", move |tx, _| {
+        .long_read_as(&admin, "payments.list", move |tx, _| {
             super::list(tx, status, page)
         })
         .await?;
@@ -96,7 +96,7 @@ pub(crate) async fn resolve_payment(
     Json(body): Json<ResolvePayment>,
 ) -> Result<Response> {
     let entry = app
-        .write_as_admin(&admin, "payments.resolve", move |tx, admin| {
+        .write_as(&admin, "payments.resolve", move |tx, admin| {
             super::resolve(tx, id.0, Some(admin.user), &body.note)
         })
         .await?;

@@ -12,6 +12,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use utoipa_axum::routes;
 
+pub use self::transactions::Caller;
 use crate::{
     app::{App, Routes},
     core::error::{Error, Result},
@@ -38,7 +39,8 @@ pub fn routes() -> Routes {
 }
 
 /// Extracts the access token of an admin. It rejects other users before the request body is read. It serves only
-/// to open a transaction, e.g. by [`App::write_as_admin`], which checks the role again.
+/// to open a transaction, e.g. by [`App::write_as`], which checks the role again.
+#[derive(Debug, Clone, Copy)]
 pub struct Admin(Claims);
 
 impl FromRequestParts<Arc<App>> for Admin {

@@ -20,37 +20,89 @@ use crate::{
     },
 };
 
-/// Every method also fails with `unauthorized` if the session has ended, and those of admins with `forbidden` if
-/// the user is no longer one.
-impl App {
-    /// Runs a short read for the user of an access token. See [`Db::read`](crate::infra::db::Db::read).
-    pub async fn read_as<T, F>(&self, claims: &Claims, name: &'static str, mut work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
-    {
-        let claims = *claims;
-        let work = move |tx: &mut Tx<'_>| {
-            let user = authenticate(tx, &claims)?;
-            work(tx, user)
-        };
-        self.db.read(name, work).await
-    }
+/// Who a transaction is for. The type decides what is checked: [`Claims`] are any user's, an [`Admin`] must still
+/// be one.
+pub trait Caller: Copy + Send + 'static {
+    /// Returns the user, and locks the account and its session until commit.
+    ///
+    /// Errors: `unauthorized` if the session has ended; `forbidden` if an [`Admin`] no longer is one.
+    fn authenticate(&self, tx: &mut Tx<'_>) -> Result<CurrentUser>;
+}
 
-    /// Runs a write for the user of an access token. See [`Db::write`](crate::infra::db::Db::write).
-    pub async fn write_as<T, F>(
+impl Caller for Claims {
+    fn authenticate(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
+        authenticate(tx, self)
+    }
+}
+
+impl Caller for Admin {
+    fn authenticate(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
+        require_admin(tx, &self.0)
+    }
+}
+
+/// Every method also fails as [`Caller::authenticate`].
+impl App {
+    /// Runs a short read. See [`Db::read`](crate::infra::db::Db::read).
+    pub async fn read_as<T, F>(
         &self,
-        claims: &Claims,
+        caller: &impl Caller,
         name: &'static str,
-        mut work: F,
+        work: F,
     ) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
     {
-        let nothing = |_: &mut Tx<'_>, _| Ok(());
-        self.write_queued_as(claims, name, nothing, move |tx, user, ()| work(tx, user))
-            .await
+        self.db.read(name, checked(*caller, work)).await
+    }
+
+    /// Runs a long read. See [`Db::long_read`](crate::infra::db::Db::long_read).
+    pub async fn long_read_as<T, F>(
+        &self,
+        caller: &impl Caller,
+        name: &'static str,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
+    {
+        self.db.long_read(name, checked(*caller, work)).await
+    }
+
+    /// Runs a write. See [`Db::write`](crate::infra::db::Db::write).
+    pub async fn write_as<T, F>(
+        &self,
+        caller: &impl Caller,
+        name: &'static str,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
+    {
+        self.db.write(name, checked(*caller, work)).await
+    }
+
+    /// Like [`App::write_as`], once per idempotency key: a repeat replays the first response. `body` is the body
+    /// of the request.
+    ///
+    /// Errors: as [`idempotency::once`].
+    pub async fn write_once_as<F>(
+        &self,
+        caller: &impl Caller,
+        name: &'static str,
+        (key, body): (IdempotencyKey, Bytes),
+        mut work: F,
+    ) -> Result<StoredResponse>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<StoredResponse> + Send + 'static,
+    {
+        self.write_as(caller, name, move |tx, user| {
+            idempotency::once(tx, &key, user.user, &body, &mut work)
+        })
+        .await
     }
 
     /// Like [`App::write_as`]. The queries that `queue` queues share the round trip of the session check. They run
@@ -75,75 +127,18 @@ impl App {
         };
         self.db.write(name, work).await
     }
-
-    /// Like [`App::read_as`], for an admin.
-    pub async fn read_as_admin<T, F>(&self, admin: &Admin, name: &'static str, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
-    {
-        self.db.read(name, admin.checked(work)).await
-    }
-
-    /// Runs a long read for an admin. See [`Db::long_read`](crate::infra::db::Db::long_read).
-    pub async fn long_read_as_admin<T, F>(
-        &self,
-        admin: &Admin,
-        name: &'static str,
-        work: F,
-    ) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
-    {
-        self.db.long_read(name, admin.checked(work)).await
-    }
-
-    /// Like [`App::write_as`], for an admin.
-    pub async fn write_as_admin<T, F>(
-        &self,
-        admin: &Admin,
-        name: &'static str,
-        work: F,
-    ) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
-    {
-        self.db.write(name, admin.checked(work)).await
-    }
-
-    /// Like [`App::write_as_admin`], once per idempotency key: a repeat replays the first response. `body` is the
-    /// body of the request.
-    ///
-    /// Errors: as [`idempotency::once`].
-    pub async fn write_once_as_admin<F>(
-        &self,
-        admin: &Admin,
-        name: &'static str,
-        (key, body): (IdempotencyKey, Bytes),
-        mut work: F,
-    ) -> Result<StoredResponse>
-    where
-        F: FnMut(&mut Tx<'_>) -> Result<StoredResponse> + Send + 'static,
-    {
-        self.write_as_admin(admin, name, move |tx, admin| {
-            idempotency::once(tx, &key, admin.user, &body, &mut work)
-        })
-        .await
-    }
 }
 
-impl Admin {
-    /// Returns `work` after a check that the user still is an admin.
-    fn checked<T>(
-        &self,
-        mut work: impl FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
-    ) -> impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static {
-        let Admin(claims) = *self;
-        move |tx: &mut Tx<'_>| {
-            let admin = require_admin(tx, &claims)?;
-            work(tx, admin)
-        }
+/// Returns `work`, preceded by the check of the caller.
+fn checked<T, F>(
+    caller: impl Caller,
+    mut work: F,
+) -> impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static
+where
+    F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
+{
+    move |tx: &mut Tx<'_>| {
+        let user = caller.authenticate(tx)?;
+        work(tx, user)
     }
 }

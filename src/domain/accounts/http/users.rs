@@ -53,7 +53,7 @@ pub(crate) async fn list_users(
     let email = query.email.map(|text| Email::parse(&text).map_err(invalid));
     let email = email.transpose()?;
     let listed = app
-        .long_read_as_admin(&admin, "accounts.list", move |tx, _| {
+        .long_read_as(&admin, "accounts.list", move |tx, _| {
             lookup::list(tx, email.as_ref(), page)
         })
         .await?;

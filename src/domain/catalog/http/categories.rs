@@ -57,7 +57,7 @@ pub(crate) async fn create_category(
     Json(body): Json<CategoryRequest>,
 ) -> Result<Response> {
     let category = app
-        .write_as_admin(&admin, "catalog.add_category", move |tx, _| {
+        .write_as(&admin, "catalog.add_category", move |tx, _| {
             catalog::add_category(tx, &body.name)
         })
         .await?;
@@ -79,7 +79,7 @@ pub(crate) async fn update_category(
     Json(body): Json<CategoryRequest>,
 ) -> Result<Response> {
     let category = app
-        .write_as_admin(&admin, "catalog.rename_category", move |tx, _| {
+        .write_as(&admin, "catalog.rename_category", move |tx, _| {
             catalog::rename_category(tx, id, &body.name)
         })
         .await?;
@@ -99,7 +99,7 @@ pub(crate) async fn delete_category(
     Path(id): Path<CategoryId>,
     _: NoQuery,
 ) -> Result<StatusCode> {
-    app.write_as_admin(&admin, "catalog.delete_category", move |tx, _| {
+    app.write_as(&admin, "catalog.delete_category", move |tx, _| {
         catalog::delete_category(tx, id)
     })
     .await?;

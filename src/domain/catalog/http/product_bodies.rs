@@ -233,7 +233,7 @@ where
 {
     let attached = images.clone();
     let answer = app
-        .write_as_admin(admin, name, move |tx, _| work(tx, &attached))
+        .write_as(admin, name, move |tx, _| work(tx, &attached))
         .await;
     if answer.is_err() {
         media::worker::delete_uploaded(app, &images).await;

@@ -185,7 +185,7 @@ pub(crate) async fn delete_product(
     headers: HeaderMap,
 ) -> Result<StatusCode> {
     let condition = Condition::from_headers(&headers, &header::IF_MATCH)?;
-    app.write_as_admin(&admin, "catalog.delete", move |tx, _| {
+    app.write_as(&admin, "catalog.delete", move |tx, _| {
         let current = catalog::product_for_update(tx, id)?;
         check_if_match(condition.as_ref(), &current)?;
         catalog::delete(tx, id)
@@ -243,7 +243,7 @@ pub(crate) async fn delete_product_image(
 ) -> Result<Response> {
     let seq = app.bus.head();
     let product = app
-        .write_as_admin(&admin, "catalog.delete_image", move |tx, _| {
+        .write_as(&admin, "catalog.delete_image", move |tx, _| {
             catalog::remove_image(tx, id, image)
         })
         .await?;

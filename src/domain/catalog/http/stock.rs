@@ -55,7 +55,7 @@ pub(crate) async fn change_product_stock(
 ) -> Result<StoredResponse> {
     let RawJson { value, raw } = RawJson::<ChangeStock>::required(request).await?;
     let seq = app.bus.head();
-    app.write_once_as_admin(&admin, "catalog.change_stock", (key, raw), move |tx| {
+    app.write_once_as(&admin, "catalog.change_stock", (key, raw), move |tx| {
         let ChangeStock { delta, reason } = &value;
         let product = catalog::change_stock(tx, id, *delta, reason.as_str())?;
         let body = respond::to_json(&product)?;

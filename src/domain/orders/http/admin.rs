@@ -81,7 +81,7 @@ pub(crate) async fn list_all_orders(
         KeyType::Number,
     )?;
     let listed = app
-        .long_read_as_admin(&admin, "orders.list_all", move |tx, _| {
+        .long_read_as(&admin, "orders.list_all", move |tx, _| {
             orders::list(tx, &filters, &request)
         })
         .await?;
@@ -106,7 +106,7 @@ pub(crate) async fn get_any_order(
     _: NoQuery,
 ) -> Result<Response> {
     let order = app
-        .read_as_admin(&admin, "orders.any_order", move |tx, _| {
+        .read_as(&admin, "orders.any_order", move |tx, _| {
             orders::order(tx, id, None)
         })
         .await?;
@@ -157,7 +157,7 @@ pub(crate) async fn update_order(
         NextStatus::Pending => Status::Pending,
     };
     let order = app
-        .write_as_admin(&admin, "orders.update", move |tx, _| {
+        .write_as(&admin, "orders.update", move |tx, _| {
             let current = orders::order(tx, id, None)?;
             orders::transition(tx, &current, next, Actor::Admin)
         })

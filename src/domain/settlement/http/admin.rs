@@ -60,7 +60,7 @@ pub(crate) async fn refund_order(
     let RawJson { value, raw } = RawJson::<RefundOrder>::optional(request).await?;
     let RefundOrder { amount, restock } = value;
     let gateway = Arc::clone(&app.gateway);
-    app.write_once_as_admin(&admin, "orders.refund", (key, raw), move |tx| {
+    app.write_once_as(&admin, "orders.refund", (key, raw), move |tx| {
         let order = settlement::refund(tx, &*gateway, id, amount, restock)?;
         Ok(StoredResponse::new(
             StatusCode::OK,
