@@ -87,7 +87,7 @@ fn comment(text: &str) -> String {
     format!("# {}\n", lines.join("\n# "))
 }
 
-/// Returns a setting as it stands in the example file: its help, and the key with its default or an example.
+/// Returns the entry of a setting in the example file: its help, and the key with its default or an example.
 fn entry(setting: &Setting) -> String {
     let mut help = setting.paragraphs();
     if setting.is_secret {

@@ -70,7 +70,7 @@ SELECT id AS me, session FROM bench_customers WHERE n = :client_id + 1 \\gset
 \\set key random(1, 9223372036854775807)
 ";
 
-/// Names in braces in the scripts, and the statements that they stand for.
+/// The placeholders of the scripts, and their statements.
 const STATEMENTS: [(&str, &str); 5] = [
     (
         "{authenticate}",

@@ -146,7 +146,7 @@ impl TestShop {
         self.another_with(NO_RATE_LIMIT).await
     }
 
-    /// Like [`TestShop::another`], with these settings.
+    /// Like [`TestShop::another_instance`], with these settings.
     pub(crate) async fn another_with(&self, settings: &[(&str, &str)]) -> TestShop {
         assert_eq!(self.engine, Engine::Postgres, "SQLite allows one instance");
         let setup = Setup {
