@@ -14,7 +14,7 @@ use crate::{
         ports::{Gateway, ImageStore, Mailer, Sms},
         web::{
             BlockingPool, DedicatedThread, Permits, body::BodyBudget, client_quota::ClientQuota,
-            jwt::AccessTokens, keyed_hash::KeyedHash, limits::RateLimits,
+            jwt::AccessTokens, keyed_hash::KeyedHash, rate_limits::RateLimits,
             single_flight::SharedCheck,
         },
     },
@@ -58,7 +58,7 @@ pub struct App {
     pub max_connections: usize,
     /// Checks that the database accepts writes, for `/readyz`.
     pub readiness: SharedCheck,
-    /// WebSocket tasks, which a stopping server waits for.
+    /// WebSockets and job loops, which a stopping server waits for.
     pub background_tasks: tokio_util::task::TaskTracker,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,

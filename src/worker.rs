@@ -116,7 +116,7 @@ impl ExpiryPause {
 /// stops. `work` returns how many items it processed.
 async fn poll<F: Future<Output = Result<usize>>>(
     app: Arc<App>,
-    job: &'static str,
+    task: &'static str,
     interval: Duration,
     work: impl Fn(Arc<App>) -> F,
 ) {
@@ -133,9 +133,9 @@ async fn poll<F: Future<Output = Result<usize>>>(
             Err(error) => {
                 let seconds = ERROR_PAUSE.as_secs();
                 tracing::warn!(
-                    job,
+                    task,
                     ?error,
-                    "background job failed; retrying in {seconds} s"
+                    "background task failed; retrying in {seconds} s"
                 );
                 ERROR_PAUSE
             }
@@ -143,7 +143,7 @@ async fn poll<F: Future<Output = Result<usize>>>(
     }
 }
 
-/// Deletes expired rows and files, and idle rate limits.
+/// Deletes expired rows and files, and rate-limit counters that are full again.
 pub async fn clean_up(app: &App) {
     app.limits.remove_idle();
     let refresh_token_ttl = app.config.refresh_token_ttl;

@@ -1,7 +1,7 @@
 //! Pagination: numbered pages with a total, and cursor (keyset) pagination.
 //!
-//! A cursor encodes the sort key and id of the last row, so that rows written meanwhile neither repeat nor
-//! skip rows. It contains a fingerprint of the list's filters and sort, and is valid only for these.
+//! A cursor encodes the sort key and id of the last row, so that concurrent writes make a list
+//! neither repeat nor skip a row. It contains a fingerprint of the list's filters and sort, and is valid only for these.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -154,7 +154,7 @@ impl CursorRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListRequest {
     Page(PageRequest),
-    CursorRequest(CursorRequest),
+    Cursor(CursorRequest),
 }
 
 /// The content of a cursor, encoded as JSON in base64url. Opaque to clients.
@@ -193,7 +193,7 @@ impl ListRequest {
         } else {
             Some(Position::parse(cursor, &scope, key)?)
         };
-        Ok(ListRequest::CursorRequest(CursorRequest {
+        Ok(ListRequest::Cursor(CursorRequest {
             after,
             limit: request.limit,
             scope,

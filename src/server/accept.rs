@@ -60,7 +60,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         stopping: draining.clone(),
     };
     let mut admission = Admission {
-        connections: Connections::new(app.max_connections, app.limits.are_on()),
+        connections: Connections::new(app.max_connections, app.limits.is_enabled()),
         rejections: Rejections::default(),
     };
 

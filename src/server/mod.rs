@@ -4,7 +4,7 @@
 //!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `health` and `pages` answer outside `/api/v1`;
-//!   [`problems`] and `route_classes` collect the domains' declarations;
+//!   [`problems`] and `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
 //!   `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files.
 
@@ -25,8 +25,8 @@ pub mod middleware;
 mod pages;
 mod private_file;
 pub mod problems;
+mod rate_limit_classes;
 mod reindex;
-mod route_classes;
 mod router;
 mod startup;
 mod transport;
@@ -35,7 +35,7 @@ pub use self::{
     accept::serve,
     data_dir::{Holder, Home, Running},
     file_owner::check_owner,
-    route_classes::ROUTE_CLASSES,
+    rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},
     startup::{Parts, SECRETS, open, preflight},
 };

@@ -1,4 +1,4 @@
-//! Updates the search keys of products at startup, after a version that computes them differently.
+//! Updates the search index entries and slugs of products at startup, after a version that computes them differently.
 
 use crate::{
     core::error::Result,
@@ -23,12 +23,16 @@ pub(super) async fn update_search_keys(db: &Db) -> Result<()> {
             tracing::info!(
                 done,
                 total,
-                "updating the search keys of products; if interrupted, the next start continues"
+                "updating the search index entries and slugs of products; if interrupted, the next start continues"
             );
         }
         (after, done) = (last, done + count);
         if done - logged >= LOG_EVERY {
-            tracing::info!(done, total, "updating the search keys of products");
+            tracing::info!(
+                done,
+                total,
+                "updating the search index entries and slugs of products"
+            );
             logged = done;
         }
     }
@@ -39,7 +43,11 @@ pub(super) async fn update_search_keys(db: &Db) -> Result<()> {
     if after != begin.after {
         db.write("catalog.merge_search_index", catalog::merge_search_index)
             .await?;
-        tracing::info!(done, total, "updated the search keys of products");
+        tracing::info!(
+            done,
+            total,
+            "updated the search index entries and slugs of products"
+        );
     }
     Ok(())
 }

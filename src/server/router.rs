@@ -64,7 +64,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let mut router = router
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(app));
-    if app.limits.are_on() {
+    if app.limits.is_enabled() {
         router = router.layer(axum::middleware::from_fn_with_state(
             Arc::clone(app),
             middleware::limit,

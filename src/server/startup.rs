@@ -25,7 +25,7 @@ use crate::{
         ports::{Console, Gateway, ImageStore, Mailer, Mock, Sms, StoreLocation},
         web::{
             BlockingPool, DedicatedThread, Permits, body::BodyBudget, client_quota::ClientQuota,
-            jwt::AccessTokens, keyed_hash::KeyedHash, limits::RateLimits,
+            jwt::AccessTokens, keyed_hash::KeyedHash, rate_limits::RateLimits,
             single_flight::SharedCheck,
         },
     },

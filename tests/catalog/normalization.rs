@@ -319,7 +319,7 @@ storage_test! {
         command.env("SHOP_LOG", "info");
         let mut serving = command.spawn().unwrap();
         let lines = BufReader::new(serving.stderr.take().unwrap()).lines();
-        let mut progress = lines.map_while(Result::ok).filter(|line| line.contains("updating the search keys"));
+        let mut progress = lines.map_while(Result::ok).filter(|line| line.contains("updating the search index"));
         assert!(progress.next().unwrap().contains("total=4000"));
         serving.kill().unwrap();
         serving.wait().unwrap();

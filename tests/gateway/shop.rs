@@ -369,11 +369,11 @@ storage_test! {
 
         host.set_behavior(Behavior::Down);
         let down = reconciled(&shop).await;
-        assert_eq!((down.troubles.len(), down.captured), (4, 0));
+        assert_eq!((down.failures.len(), down.captured), (4, 0));
         host.set_behavior(Behavior::Normal);
         let found = reconciled(&shop).await;
         assert_eq!((found.compared, found.captured, found.failed), (4, 1, 1));
-        assert_eq!((found.refunded, found.unmatched, found.troubles.len()), (2, 0, 0));
+        assert_eq!((found.refunded, found.unmatched, found.failures.len()), (2, 0, 0));
         assert_eq!(statuses(&bob, &lost).await, ("PAID".to_owned(), "CAPTURED".to_owned()));
         assert_eq!(statuses(&bob, &failed).await, ("PENDING".to_owned(), "FAILED".to_owned()));
         assert_eq!(statuses(&bob, &waiting).await, ("PENDING".to_owned(), "CREATED".to_owned()));

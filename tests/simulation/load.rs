@@ -333,7 +333,7 @@ storage_test! {
         let disturbances = load.provider.disturbances();
         let reconciled = settlement::reconcile(&shop, |_| ()).await.unwrap();
         assert_eq!(reconciled.compared, order_count());
-        assert_eq!(reconciled.troubles, <[String; 0]>::default());
+        assert_eq!(reconciled.failures, <[String; 0]>::default());
         let again = settlement::reconcile(&shop, |_| ()).await.unwrap();
         let found =
             [again.captured, again.failed, again.refunded, again.unmatched, again.duplicates];

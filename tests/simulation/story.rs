@@ -257,7 +257,7 @@ impl Story {
     async fn reconcile(&mut self) {
         let app = &self.shop().app;
         let reconciled = settlement::reconcile(app, |_| ()).await.unwrap();
-        assert_eq!(reconciled.troubles, <[String; 0]>::default());
+        assert_eq!(reconciled.failures, <[String; 0]>::default());
         let admin = self.shop().admin().await;
         let mut accepted = Vec::new();
         for order in &self.orders {

@@ -139,12 +139,12 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
     };
     output.value(&report, &report.summary(app))?;
     let ReconcileReport { reconciled, .. } = report;
-    let Some(first) = reconciled.troubles.first() else {
+    let Some(first) = reconciled.failures.first() else {
         return Ok(());
     };
     Err(Error::unavailable(format!(
         "could not compare {} of {} payments; the first error: {first}",
-        reconciled.troubles.len(),
+        reconciled.failures.len(),
         reconciled.compared
     )))
 }

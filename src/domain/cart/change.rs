@@ -38,7 +38,7 @@ pub fn set(
         check_stock(line)?;
         check_total(&lines)?;
     }
-    store::put(tx, user.user, product, quantity)?;
+    store::upsert_line(tx, user.user, product, quantity)?;
     Cart::new(lines, tx.settings().currency)
 }
 

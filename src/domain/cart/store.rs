@@ -72,7 +72,7 @@ fn listed_row(row: &Row<'_>) -> Result<ListedRow> {
 }
 
 /// Inserts or updates a line.
-pub(super) fn put(
+pub(super) fn upsert_line(
     tx: &mut Tx<'_>,
     user: UserId,
     product: ProductId,
@@ -88,7 +88,7 @@ pub(super) fn put(
     )
 }
 
-/// Returns whether the product was in the cart; a deleted one is not.
+/// Returns whether a line was deleted. Lines of deleted products do not count.
 pub(super) fn delete(tx: &mut Tx<'_>, user: UserId, product: ProductId) -> Result<bool> {
     let deleted = tx.execute(
         "DELETE FROM cart_items WHERE user_id = ?1 AND product_id = ?2

@@ -28,7 +28,7 @@ pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Taken]) -> Result<()
     for line in lines {
         let delta = -line.quantity.get();
         let left = line.stock + delta;
-        reindex_if_sold_out(tx, line.product, left, delta)?;
+        reindex_if_availability_changed(tx, line.product, left, delta)?;
         movements.push(Movement {
             order: Some(order),
             ..Movement::of(Cause::Order, line.product, delta)
@@ -46,7 +46,7 @@ pub fn restock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line], cause: Cause) ->
     for (product, quantity) in lines {
         let is_listed = store::stock(tx, *product)?.is_some();
         let stock = store::return_stock(tx, *product, quantity.get())?;
-        reindex_if_sold_out(tx, *product, stock, quantity.get())?;
+        reindex_if_availability_changed(tx, *product, stock, quantity.get())?;
         movements.push(Movement {
             order: Some(order),
             ..Movement::of(cause, *product, quantity.get())
@@ -102,13 +102,18 @@ pub(super) fn set_stock(tx: &mut Tx<'_>, current: &Product<'_>, stock: Stock) ->
 fn add_stock(tx: &mut Tx<'_>, id: ProductId, delta: i64) -> Result<Option<i64>> {
     let stock = store::add_stock(tx, id, delta)?;
     if let Some(stock) = stock {
-        reindex_if_sold_out(tx, id, stock, delta)?;
+        reindex_if_availability_changed(tx, id, stock, delta)?;
     }
     Ok(stock)
 }
 
 /// Updates the search index if the change took the last unit or added the first.
-fn reindex_if_sold_out(tx: &mut Tx<'_>, id: ProductId, stock: i64, delta: i64) -> Result<()> {
+fn reindex_if_availability_changed(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+    stock: i64,
+    delta: i64,
+) -> Result<()> {
     let is_sold_out = stock == 0;
     let was_sold_out = stock == delta;
     if is_sold_out == was_sold_out {

@@ -68,12 +68,12 @@ pub struct Filters {
 
 impl Filters {
     /// Returns whether the total has to be counted because no stored counter holds it.
-    pub fn need_counting(&self) -> bool {
-        self.has_attributes() || self.q.is_some()
+    pub fn needs_count(&self) -> bool {
+        self.has_price_or_stock_filter() || self.q.is_some()
     }
 
     /// Returns whether there are filters by price or stock.
-    pub(super) fn has_attributes(&self) -> bool {
+    pub(super) fn has_price_or_stock_filter(&self) -> bool {
         self.min_price.is_some() || self.max_price.is_some() || self.in_stock.is_some()
     }
 
@@ -88,8 +88,8 @@ impl Filters {
 
 /// The result of a list apart from its rows.
 #[derive(Debug)]
-pub enum ListEnd {
+pub enum ListOutcome {
     Page(Total),
     /// The position after which the next page starts; `None` at the end.
-    CursorRequest(Option<Position>),
+    Cursor(Option<Position>),
 }

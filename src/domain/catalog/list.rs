@@ -2,7 +2,7 @@
 
 use super::{
     category::Category,
-    filters::{Filters, ListEnd},
+    filters::{Filters, ListOutcome},
     product::Product,
     search::{self, SearchQuery},
     store::{self, OnRow, ProductQuery},
@@ -22,10 +22,10 @@ pub fn list(
     filters: &Filters,
     request: &ListRequest,
     mut each: impl FnMut(Product<'_>) -> Result<()>,
-) -> Result<ListEnd> {
+) -> Result<ListOutcome> {
     let empty = match request {
-        ListRequest::Page(_) => ListEnd::Page(Total::exact(0)),
-        ListRequest::CursorRequest(_) => ListEnd::CursorRequest(None),
+        ListRequest::Page(_) => ListOutcome::Page(Total::exact(0)),
+        ListRequest::Cursor(_) => ListOutcome::Cursor(None),
     };
     let category = match &filters.category {
         None => None,
@@ -52,11 +52,11 @@ fn list_all(
     category: Option<&Category>,
     request: &ListRequest,
     on_row: OnRow<'_>,
-) -> Result<ListEnd> {
+) -> Result<ListOutcome> {
     let query = ProductQuery::filtered(filters, category);
     match request {
         ListRequest::Page(page) => {
-            let total = match (filters.need_counting(), category) {
+            let total = match (filters.needs_count(), category) {
                 (true, Some(category)) if filters.in_stock.is_none() => {
                     Total::counted(search::count_priced(tx, filters, category.id)?)
                 }
@@ -65,12 +65,12 @@ fn list_all(
                 (false, None) => Total::exact(store::product_count(tx)?),
             };
             store::page_rows(tx, filters.sort, query, *page, on_row)?;
-            Ok(ListEnd::Page(total))
+            Ok(ListOutcome::Page(total))
         }
-        ListRequest::CursorRequest(cursor) => {
+        ListRequest::Cursor(cursor) => {
             let (after, limit) = (cursor.after.as_ref(), cursor.limit);
             let rows = store::cursor_rows(tx, filters.sort, query, after, limit, on_row)?;
-            Ok(ListEnd::CursorRequest(rows.next()))
+            Ok(ListOutcome::Cursor(rows.next()))
         }
     }
 }

@@ -15,8 +15,8 @@ mod manage_products;
 mod normalize;
 pub mod problems;
 mod product;
+pub mod rate_limit_classes;
 mod reindex;
-pub mod route_classes;
 mod search;
 mod stock;
 mod store;
@@ -26,7 +26,7 @@ pub use self::{
     category::{Category, CategoryName, CategoryRef},
     change_stock::{change_stock, restock, take_stock},
     csv::{CsvWriter, ExportRow, ImportFile, RowError},
-    filters::{Filters, ListEnd, Sort},
+    filters::{Filters, ListOutcome, Sort},
     get::{images, product, product_for_update},
     import::{ImportPlan, ImportSummary, delete_expired_imports, import, plan_import},
     manage_categories::{

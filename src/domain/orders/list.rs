@@ -14,7 +14,7 @@ use crate::{
 pub fn list(tx: &mut Tx<'_>, filters: &Filters, request: &ListRequest) -> Result<List<Order>> {
     match request {
         ListRequest::Page(page) => store::page(tx, filters, *page).map(List::Page),
-        ListRequest::CursorRequest(request) => {
+        ListRequest::Cursor(request) => {
             // One more than the limit shows whether another page follows.
             let limit = request.limit + 1;
             let after = request.after.as_ref().map(|position| OrderId(position.id));

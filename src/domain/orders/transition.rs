@@ -16,7 +16,7 @@ use crate::{
 pub fn transition(tx: &mut Tx<'_>, current: &Order, next: Status, actor: Actor) -> Result<Order> {
     if !current.status.can_transition_to(next, actor) {
         let (from, to) = (current.status.as_str(), next.as_str());
-        let detail = format!("an order that is {from} cannot become {to} this way");
+        let detail = format!("this request cannot change an order from {from} to {to}");
         return Err(ILLEGAL_TRANSITION.error(detail));
     }
     store::set_status(tx, current.id, current.status, next)?;

@@ -1,8 +1,8 @@
 //! The results of requests to a provider that needs the network: orders to create and refunds to send.
 
 use super::{
-    CREATE_ORDER, Effect, Payment, QueuedRefund, RefundStatus, SEND_REFUND, find, issue_refund,
-    receive, store,
+    CREATE_PROVIDER_ORDER, Effect, Payment, QueuedRefund, RefundStatus, SEND_REFUND, find,
+    issue_refund, receive, store,
 };
 use crate::{
     core::{
@@ -26,7 +26,7 @@ pub fn record_order(
 ) -> Result<Vec<Effect>> {
     find::lock_payment(tx, order)?;
     store::set_provider_order(tx, order, gateway.name(), provider_order_id)?;
-    jobs::complete(tx, CREATE_ORDER, order.0)?;
+    jobs::complete(tx, CREATE_PROVIDER_ORDER, order.0)?;
     receive::reprocess_for_order(tx, gateway, provider_order_id)
 }
 

@@ -32,7 +32,7 @@ pub use self::{
     open::{PaymentDraft, check_amount, draft, open},
     outcome::{Mismatch, Outcome},
     payment::Payment,
-    queued::{CREATE_ORDER, QueuedRefund, SEND_REFUND, queue},
+    queued::{CREATE_PROVIDER_ORDER, QueuedRefund, SEND_REFUND, queue},
     receive::receive,
     refund::{Refund, RefundCause, RefundStatus, Refunded},
     resolve::resolve,

@@ -1,6 +1,6 @@
 //! Opens the payment of a new order.
 
-use super::{CREATE_ORDER, Payment, PaymentStatus, problems::AMOUNT_TOO_SMALL, store};
+use super::{CREATE_PROVIDER_ORDER, Payment, PaymentStatus, problems::AMOUNT_TOO_SMALL, store};
 use crate::{
     core::{error::Result, id::OrderId, money::Money},
     infra::{db::Tx, jobs::NewJob, ports::Gateway},
@@ -50,7 +50,10 @@ pub fn check_amount(min: Money, amount: Money) -> Result<()> {
     if amount >= min {
         return Ok(());
     }
-    let detail = format!("the payment provider takes {} and more", min.get());
+    let detail = format!(
+        "the payment provider accepts no amount below {} (minor unit)",
+        min.get()
+    );
     Err(AMOUNT_TOO_SMALL.error(detail))
 }
 
@@ -62,7 +65,7 @@ pub fn open(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
     }
     let due_at = tx.now();
     tx.enqueue(&NewJob {
-        kind: CREATE_ORDER,
+        kind: CREATE_PROVIDER_ORDER,
         subject: payment.order.0,
         payload: &payment.provider,
         due_at,

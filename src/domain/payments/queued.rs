@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The kind of the jobs that create an order at the provider. Their subject is the order's id.
-pub const CREATE_ORDER: &str = "make-payment-order";
+pub const CREATE_PROVIDER_ORDER: &str = "make-payment-order";
 
 /// The kind of the jobs that send a refund to the provider. Their subject is the refund's id.
 pub const SEND_REFUND: &str = "send-refund";

@@ -4,7 +4,7 @@
 //! - responses: [`respond`] (JSON, pages, errors), [`problems`] (the table of problem codes), [`openapi`];
 //! - [`idempotency`]: replay of committed responses by `Idempotency-Key`;
 //! - [`jwt`]: access tokens; [`keyed_hash`]: HMAC of values that are easy to guess;
-//! - fairness and overload: [`limits`] (requests per minute), [`client_quota`] (concurrent use per client
+//! - fairness and overload: [`rate_limits`] (requests per minute), [`client_quota`] (concurrent use per client
 //!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`single_flight`].
 
 pub mod body;
@@ -16,10 +16,10 @@ pub mod idempotency;
 mod ignored_json;
 pub mod jwt;
 pub mod keyed_hash;
-pub mod limits;
 pub mod openapi;
 pub mod problems;
 mod query;
+pub mod rate_limits;
 pub mod respond;
 pub mod single_flight;
 

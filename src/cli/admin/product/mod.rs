@@ -19,7 +19,7 @@ use crate::{
         pagination::{CursorRequest, ListRequest, PageLimit},
     },
     domain::{
-        catalog::{self, CategoryName, Filters, ListEnd},
+        catalog::{self, CategoryName, Filters, ListOutcome},
         media::{self, ImageUpload, MAX_UPLOAD_SIZE, UploadedImage},
     },
     infra::db::Tx,
@@ -241,7 +241,7 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
     let mut all = Vec::new();
     let mut after = None;
     loop {
-        let request = ListRequest::CursorRequest(CursorRequest {
+        let request = ListRequest::Cursor(CursorRequest {
             after,
             limit: PageLimit::MAX,
             scope: String::new(),
@@ -259,8 +259,8 @@ async fn list(app: &Arc<App>, output: Output) -> Result<()> {
             .await?;
         all.extend(products);
         after = match end {
-            ListEnd::CursorRequest(Some(position)) => Some(position),
-            ListEnd::CursorRequest(None) | ListEnd::Page(_) => break,
+            ListOutcome::Cursor(Some(position)) => Some(position),
+            ListOutcome::Cursor(None) | ListOutcome::Page(_) => break,
         };
     }
     let headings = ["id", "name", "price", "stock", "category"];

@@ -97,7 +97,7 @@ pub(crate) async fn change_password(
     } = body;
     // Counts per session: a stolen session cannot be used to guess the password, and nobody without a session
     // can lock the owner out.
-    let attempts = (app.limits.are_on()).then(|| Counter::for_password_changes(claims.sid));
+    let attempts = (app.limits.is_enabled()).then(|| Counter::for_password_changes(claims.sid));
     let load = move |tx: &mut Tx<'_>, current: CurrentUser| {
         if let Some(attempts) = &attempts {
             attempts.acquire(tx)?;

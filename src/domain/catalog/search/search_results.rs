@@ -9,8 +9,8 @@ use super::{
     engine::search_index,
     name_sort_key,
     query::SearchQuery,
+    result_with_similar::ResultWithSimilar,
     search_index::{IndexQuery, SearchField, SearchIndex},
-    small_result::SmallResult,
     spelling,
 };
 use crate::{
@@ -21,21 +21,21 @@ use crate::{
     },
     domain::catalog::{
         category::Category,
-        filters::{Filters, ListEnd, Sort},
+        filters::{Filters, ListOutcome, Sort},
         store::{Columns, OnRow, ProductQuery, cursor_rows, order_by},
     },
     infra::db::Tx,
 };
 
 /// Result sets up to this size are sorted in memory.
-const SMALL_RESULT: i64 = 5000;
+const MAX_SORTED_IN_MEMORY: i64 = 5000;
 
 const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 
 /// If fewer products match, up to this many similar ones follow.
-const MAX_SIMILAR: i64 = 20;
+const MAX_SIMILAR_PRODUCTS: i64 = 20;
 
-/// Up to this many similar products are read together and ranked here. More are read class by class.
+/// Up to this many products are read in one statement and ranked here; more are read class by class.
 const MAX_RANKED: i64 = 100;
 
 /// Calls `on_row` with the products that match the search and the filters. If there are few, similar ones
@@ -47,10 +47,10 @@ pub(in crate::domain::catalog) fn search(
     search: SearchQuery,
     request: &ListRequest,
     on_row: OnRow<'_>,
-) -> Result<ListEnd> {
+) -> Result<ListOutcome> {
     let matches = Matches::new(tx, filters, category, search)?;
     let total = matches.total(tx)?;
-    let small_result = if total < MAX_SIMILAR {
+    let small_result = if total < MAX_SIMILAR_PRODUCTS {
         Some(matches.with_similar(tx, filters, category, total)?)
     } else {
         None
@@ -58,28 +58,28 @@ pub(in crate::domain::catalog) fn search(
     let sort = filters.sort;
     match (request, small_result) {
         (ListRequest::Page(page), Some(small)) => {
-            Ok(ListEnd::Page(small.page(tx, sort, *page, on_row)?))
+            Ok(ListOutcome::Page(small.page(tx, sort, *page, on_row)?))
         }
-        (ListRequest::CursorRequest(cursor), Some(small)) => {
+        (ListRequest::Cursor(cursor), Some(small)) => {
             let next = small.cursor(tx, sort, cursor, on_row)?;
-            Ok(ListEnd::CursorRequest(next))
+            Ok(ListOutcome::Cursor(next))
         }
         (ListRequest::Page(page), None) => {
             // A capped total does not include the rows after the cap.
             if page.offset() < total || total > COUNTED_UP_TO {
                 matches.page(tx, sort, total, *page, on_row)?;
             }
-            Ok(ListEnd::Page(Total::counted(total)))
+            Ok(ListOutcome::Page(Total::counted(total)))
         }
-        (ListRequest::CursorRequest(cursor), None) => {
+        (ListRequest::Cursor(cursor), None) => {
             let (after, limit) = (cursor.after.as_ref(), cursor.limit);
             if after.is_some_and(|position| position.is_similar) {
                 // There were few matches when the cursor was created; now similar products do not follow.
-                return Ok(ListEnd::CursorRequest(None));
+                return Ok(ListOutcome::Cursor(None));
             }
             let query = matches.sorted(total);
             let rows = cursor_rows(tx, sort, query, after, limit, on_row)?;
-            Ok(ListEnd::CursorRequest(rows.next()))
+            Ok(ListOutcome::Cursor(rows.next()))
         }
     }
 }
@@ -150,36 +150,39 @@ impl<'a> Matches<'a> {
         filters: &'a Filters,
         category: Option<&'a Category>,
         total: i64,
-    ) -> Result<SmallResult> {
+    ) -> Result<ResultWithSimilar> {
         let matches = if total == 0 {
             Vec::new()
         } else {
             self.ranked(tx)?
         };
-        let is_filtered = filters.has_attributes() || category.is_some();
+        let is_filtered = filters.has_price_or_stock_filter() || category.is_some();
         let finds_any = (total > 0 || !is_filtered).then_some(total > 0);
         let mut similar = Vec::new();
-        if let Some(corrected) = spelling::or_correct_spelling(tx, &self.search, finds_any)? {
+        if let Some(corrected) = spelling::with_similar_spellings(tx, &self.search, finds_any)? {
             let mut others = Matches::new(tx, filters, category, corrected)?;
             others.columns = Columns::Id;
             others.excluded.clone_from(&matches);
             similar = others.best(tx)?;
         }
-        Ok(SmallResult { matches, similar })
+        Ok(ResultWithSimilar { matches, similar })
     }
 
-    /// Returns the ids of the first [`MAX_SIMILAR`] matches by relevance.
+    /// Returns the ids of the first [`MAX_SIMILAR_PRODUCTS`] matches by relevance.
     fn best(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
         if self.count.is_none_or(|count| count <= MAX_RANKED) {
             let ranked = self.ranked(tx)?;
             if i64::try_from(ranked.len()).map_err(Error::internal)? <= MAX_RANKED {
-                return Ok((0..MAX_SIMILAR).zip(ranked).map(|(_, id)| id).collect());
+                return Ok((0..MAX_SIMILAR_PRODUCTS)
+                    .zip(ranked)
+                    .map(|(_, id)| id)
+                    .collect());
             }
         }
         let mut ids = Vec::new();
         let first = PageRequest {
             page: 1,
-            limit: MAX_SIMILAR,
+            limit: MAX_SIMILAR_PRODUCTS,
         };
         self.by_relevance(tx, first, &mut |row| {
             ids.push(row.get("id")?);
@@ -188,7 +191,7 @@ impl<'a> Matches<'a> {
         Ok(ids)
     }
 
-    /// Returns the ids of all matches by relevance, but of no more than one past [`MAX_RANKED`]. Relevance is that
+    /// Returns the ids of the matches by relevance, at most `MAX_RANKED` + 1. Relevance is that
     /// of [`Matches::by_relevance`].
     fn ranked(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
         let search = &self.search;
@@ -228,7 +231,7 @@ impl<'a> Matches<'a> {
 
     /// Returns the query for a sort order other than that of the index.
     fn sorted(&self, total: i64) -> ProductQuery<'_> {
-        if total <= SMALL_RESULT {
+        if total <= MAX_SORTED_IN_MEMORY {
             return self.query(SearchField::All);
         }
         let mut query: ProductQuery<'_> = self.filtered.clone();

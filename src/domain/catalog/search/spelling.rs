@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many similar words replace a misspelt one.
-const MAX_SIMILAR: usize = 5;
+const MAX_SIMILAR_WORDS: usize = 5;
 
 /// How many words with common trigrams are compared.
 const MAX_CANDIDATES: i64 = 200;
@@ -23,7 +23,7 @@ const MAX_COUNTED: i64 = 1000;
 /// Returns a search for similar spellings, or `None` if it would find nothing more than `search`. Each word is
 /// replaced by itself or similar words. If no product matches all clauses, only the rarest clause is used.
 /// `finds_any` is whether any product matches `search`, if that is known.
-pub(super) fn or_correct_spelling(
+pub(super) fn with_similar_spellings(
     tx: &mut Tx<'_>,
     search: &SearchQuery,
     finds_any: Option<bool>,
@@ -96,7 +96,10 @@ fn most_similar(trigrams: &[Trigram], candidates: Vec<String>) -> impl Iterator<
         .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .collect();
     ranked.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
-    ranked.into_iter().take(MAX_SIMILAR).map(|(_, word)| word)
+    ranked
+        .into_iter()
+        .take(MAX_SIMILAR_WORDS)
+        .map(|(_, word)| word)
 }
 
 /// Queries the words of names that share trigrams with a word, those with the most in common first.

@@ -11,7 +11,7 @@ use crate::{
     },
     domain::{
         orders::{self, Status},
-        payments::{self, CREATE_ORDER, QueuedRefund, SEND_REFUND, gateway_queue},
+        payments::{self, CREATE_PROVIDER_ORDER, QueuedRefund, SEND_REFUND, gateway_queue},
         settlement::{
             apply::apply,
             gateway_order::{create_gateway_order, record_gateway_order},
@@ -34,7 +34,7 @@ impl Handler for CreateOrder {
     type Output = String;
 
     fn queue(&self) -> Queue {
-        payments::queue(CREATE_ORDER, self.0.gateway.name())
+        payments::queue(CREATE_PROVIDER_ORDER, self.0.gateway.name())
     }
 
     /// Only an unpaid order is created.

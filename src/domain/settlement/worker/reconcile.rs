@@ -37,7 +37,7 @@ pub struct Reconciled {
     /// Payments for orders that were already paid; they are refunded.
     pub duplicates: usize,
     /// Why payments could not be compared.
-    pub troubles: Vec<String>,
+    pub failures: Vec<String>,
 }
 
 /// Compares the payments of the last thirty days with the provider's record, and processes what lost webhooks
@@ -65,7 +65,7 @@ pub async fn reconcile(app: &App, on_progress: impl Fn(usize)) -> Result<Reconci
                 Ok(events) => process(app, events, &mut reconciled).await?,
                 Err(error) => {
                     let trouble = format!("order {}: {}", payment.order, error.reason());
-                    reconciled.troubles.push(trouble);
+                    reconciled.failures.push(trouble);
                 }
             }
             reconciled.compared += 1;

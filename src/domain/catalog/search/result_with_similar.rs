@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// The ids of a small search result, best first.
-pub(super) struct SmallResult {
+pub(super) struct ResultWithSimilar {
     pub(super) matches: Vec<ProductId>,
     pub(super) similar: Vec<ProductId>,
 }
 
-impl SmallResult {
+impl ResultWithSimilar {
     /// Calls `on_row` with the products of a page, and returns the total.
     pub(super) fn page(
         &self,

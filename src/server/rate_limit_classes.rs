@@ -2,16 +2,16 @@
 
 use crate::{
     domain::{accounts, catalog, settlement},
-    infra::web::limits::{RequestTarget, RouteClass},
+    infra::web::rate_limits::{RequestTarget, RouteClass},
 };
 
 /// All classes, in the order in which `shop config` shows them. The first one that covers a request counts it.
 pub const ROUTE_CLASSES: &[&RouteClass] = &[
-    &accounts::route_classes::LOGIN,
-    &accounts::route_classes::ACCOUNTS,
-    &accounts::route_classes::SESSIONS,
+    &accounts::rate_limit_classes::LOGIN,
+    &accounts::rate_limit_classes::ACCOUNTS,
+    &accounts::rate_limit_classes::SESSIONS,
     &WRITES,
-    &catalog::route_classes::SEARCHES,
+    &catalog::rate_limit_classes::SEARCHES,
     &READS,
 ];
 

@@ -1,6 +1,6 @@
 //! The rate limit of product searches.
 
-use crate::infra::web::limits::RouteClass;
+use crate::infra::web::rate_limits::RouteClass;
 
 pub const SEARCHES: RouteClass = RouteClass {
     name: "searches",

@@ -85,13 +85,13 @@ impl RateLimits {
         }
     }
 
-    pub fn are_on(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         self.classes.is_some()
     }
 
     /// Returns the client's network, as the key for fair scheduling, or `None` if the limits are off.
-    pub fn fair_key(&self, client: IpAddr) -> Option<IpAddr> {
-        self.are_on().then(|| Network::of(client).widest())
+    pub fn fairness_key(&self, client: IpAddr) -> Option<IpAddr> {
+        self.is_enabled().then(|| Network::of(client).widest())
     }
 
     /// Counts a request. Returns the client's quota status if a limit applies.

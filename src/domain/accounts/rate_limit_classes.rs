@@ -1,6 +1,6 @@
 //! The rate limits of requests to accounts.
 
-use crate::infra::web::limits::{RequestTarget, RouteClass};
+use crate::infra::web::rate_limits::{RequestTarget, RouteClass};
 
 pub const LOGIN: RouteClass = RouteClass {
     name: "login",
@@ -15,7 +15,9 @@ pub const ACCOUNTS: RouteClass = RouteClass {
     quota: 30,
     covers: |target| match target.api_path() {
         Some("me/password" | "me/phone" | "me/phone/verify") => true,
-        Some(path) => path.starts_with("auth/") && path != "auth/login" && !is_of_session(target),
+        Some(path) => {
+            path.starts_with("auth/") && path != "auth/login" && !targets_session_route(target)
+        }
         None => false,
     },
 };
@@ -24,9 +26,9 @@ pub const SESSIONS: RouteClass = RouteClass {
     name: "sessions",
     what: "refreshing tokens and signing out",
     quota: 300,
-    covers: is_of_session,
+    covers: targets_session_route,
 };
 
-fn is_of_session(target: &RequestTarget<'_>) -> bool {
+fn targets_session_route(target: &RequestTarget<'_>) -> bool {
     matches!(target.api_path(), Some("auth/refresh" | "auth/logout"))
 }
