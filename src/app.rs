@@ -58,7 +58,7 @@ pub struct App {
     pub max_connections: usize,
     /// Checks that the database accepts writes, for `/readyz`.
     pub readiness: SharedCheck,
-    /// WebSockets and job loops, which a stopping server waits for.
+    /// Tasks that a stopping server waits for: those of `WebSocket` clients, and job loops.
     pub background_tasks: tokio_util::task::TaskTracker,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,

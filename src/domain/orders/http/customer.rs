@@ -39,7 +39,7 @@ pub(crate) struct PlaceOrder {
     expected_total: Option<Money>,
 }
 
-/// StoreLocation an order for the cart
+/// Place an order for the cart
 #[utoipa::path(post, path = "/orders", tag = "orders", security(("bearer" = [])),
     params(
         ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
