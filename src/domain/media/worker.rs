@@ -145,8 +145,9 @@ impl Handler for DeleteImage {
         QUEUE
     }
 
-    fn load(&self, _tx: &mut Tx<'_>, _job: &Job) -> Result<Option<()>> {
-        Ok(Some(()))
+    /// An image that a product has is never deleted.
+    fn load(&self, tx: &mut Tx<'_>, job: &Job) -> Result<Option<()>> {
+        Ok((!store::exists(tx, ImageId(job.subject))?).then_some(()))
     }
 
     async fn attempt(&self, job: &Job, _input: &()) -> Result<(), Failure> {
