@@ -37,9 +37,13 @@ impl Handler for CreateOrder {
         payments::queue(CREATE_PROVIDER_ORDER, self.0.gateway.name())
     }
 
-    /// Only an unpaid order is created.
+    /// Only an unpaid order is created. One without a payment can never be paid.
     fn load(&self, tx: &mut Tx<'_>, job: &Job) -> Result<Option<Money>> {
-        let order = orders::order(tx, OrderId(job.subject), None)?;
+        let id = OrderId(job.subject);
+        if payments::of_orders(tx, &[id])?.is_empty() {
+            return Ok(None);
+        }
+        let order = orders::order(tx, id, None)?;
         Ok((order.status == Status::Pending).then_some(order.payment.amount))
     }
 
