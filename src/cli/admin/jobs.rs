@@ -78,7 +78,7 @@ impl From<State> for JobState {
 struct ListedJob {
     id: Uuid,
     kind: String,
-    /// An email address, or the id of an order or an image.
+    /// An email address, or the id of an order or an image; empty if the row of the job is missing.
     subject: String,
     state: JobState,
     /// The time of the next attempt; `None` if there is none.
@@ -170,7 +170,7 @@ async fn list(
 fn listed(tx: &mut Tx<'_>, job: &Job) -> Result<ListedJob> {
     let id = job.subject;
     let subject = match job.kind.as_str() {
-        SEND_MAIL => notifications::mail(tx, MailId(id))?.to,
+        SEND_MAIL => notifications::recipient(tx, MailId(id))?.unwrap_or_default(),
         SEND_REFUND => {
             let order = payments::order_of_refund(tx, RefundId(id))?;
             order.map(|order| order.to_string()).unwrap_or_default()
@@ -206,12 +206,16 @@ fn retry(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: Uuid) -> Result<()> {
 fn drop_job(tx: &mut Tx<'_>, id: Uuid, note: &Note) -> Result<()> {
     let job = find(tx, id)?;
     match job.kind.as_str() {
-        SEND_MAIL => notifications::drop_dead(tx, MailId(id)).map(drop),
+        SEND_MAIL if notifications::recipient(tx, MailId(id))?.is_some() => {
+            notifications::drop_dead(tx, MailId(id)).map(drop)
+        }
         _ if job.state == JobState::Waiting => Err(Error::unavailable(
             "this job is still attempted; only a dead one can be dropped",
         )),
         SEND_REFUND if payments::drop_refund(tx, RefundId(id), None, note)? => Ok(()),
-        SEND_REFUND => Err(Error::not_found("job")),
+        SEND_REFUND if payments::order_of_refund(tx, RefundId(id))?.is_some() => {
+            Err(Error::not_found("job"))
+        }
         kind => jobs::complete(tx, kind, id),
     }
 }

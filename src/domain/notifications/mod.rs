@@ -12,6 +12,6 @@ pub mod worker;
 
 pub use self::{
     mail::{Mail, MailState},
-    outbox::{delete_expired_sent, drop_dead, list, mail, retry},
+    outbox::{delete_expired_sent, drop_dead, list, mail, recipient, retry},
     templates::{RenderedEmail, Templates, templates},
 };

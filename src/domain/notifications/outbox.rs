@@ -70,6 +70,11 @@ pub fn mail(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     Ok(mail.with_job(job.as_ref()))
 }
 
+/// Returns the address of an email; `None` if it is not in the outbox.
+pub fn recipient(tx: &mut Tx<'_>, id: MailId) -> Result<Option<String>> {
+    store::recipient(tx, id)
+}
+
 /// Makes an email due now and starts its retry window again. Errors: `Unavailable` if it was sent.
 pub fn retry(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     if mail(tx, id)?.state == MailState::Sent {

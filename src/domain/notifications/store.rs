@@ -36,6 +36,11 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: MailId) -> Result<Option<Mail>> {
     tx.one(&sql, params![id], mail)
 }
 
+pub(super) fn recipient(tx: &mut Tx<'_>, id: MailId) -> Result<Option<String>> {
+    let sql = "SELECT recipient FROM outbox WHERE id = ?1";
+    tx.one(sql, params![id], |row| row.get("recipient"))
+}
+
 /// Returns a page of the emails, newest first.
 pub(super) fn list(tx: &mut Tx<'_>, page: PageRequest) -> Result<Vec<Mail>> {
     let sql = format!("SELECT {COLUMNS} FROM outbox ORDER BY id DESC LIMIT ?1 OFFSET ?2");
