@@ -10,11 +10,11 @@ use crate::support::{
     Client, Engine, Form, TestShop, images::png, run, shopping::path, storage_test,
 };
 
-/// Inserts a refund; the amount and the order follow.
+/// Inserts a refund that was sent; the amount and the order follow.
 const REFUND: &str =
-    "INSERT INTO refunds (id, order_id, amount, status, cause, restock, created_at,
-                          updated_at)
-                      SELECT id, id,";
+    "INSERT INTO refunds (id, order_id, provider_refund_id, amount, status, cause, restock,
+                          created_at, updated_at)
+                      SELECT id, id, number,";
 
 /// The result of a run.
 struct Report {
@@ -108,7 +108,7 @@ storage_test! {
         verify(&shop, &[]).is_clean();
         verify(&shop, &["--repair"]).is_clean();
         let words = shop.run(&["verify"]);
-        assert_eq!(String::from_utf8(words.stdout).unwrap(), "16 checks passed\n");
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), "20 checks passed\n");
     }
 
     async fn findings_about_money_are_not_repaired(shop: TestShop) {

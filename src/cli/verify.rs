@@ -14,7 +14,7 @@ use crate::{
         error::{Error, Result},
         finding::{Finding, Findings, MAX_FINDINGS},
     },
-    domain::{catalog, media, orders, payments},
+    domain::{catalog, media, notifications, orders, payments},
     infra::{bus, config::Config, db::Tx},
 };
 
@@ -71,12 +71,13 @@ type Check = fn(&mut Tx<'_>, &mut Findings) -> Result<()>;
 /// Runs all checks, those of each module in a separate snapshot.
 async fn check(app: &Arc<App>) -> Result<Findings> {
     let mut findings = Findings::default();
-    let checks: [(&'static str, Check); 5] = [
+    let checks: [(&'static str, Check); 6] = [
         ("bus.verify", bus::verify),
         ("media.verify", media::verify),
         ("catalog.verify", catalog::verify),
         ("payments.verify", payments::verify),
         ("orders.verify", orders::verify),
+        ("notifications.verify", notifications::verify),
     ];
     // Assigns sequence numbers to all committed events; until then they look like gaps.
     app.db.flush_events().await?;

@@ -74,6 +74,9 @@ const FOREIGN_TABLES: &[(&str, &str)] = &[
     ("src/infra/outbox.rs", "outbox"),
     ("src/infra/db/transfer/copy.rs", "kept_counts"),
     ("src/domain/orders/store/verify.rs", "payments"),
+    ("src/domain/payments/store/verify.rs", "jobs"),
+    ("src/domain/notifications/store.rs", "jobs"),
+    ("src/domain/media/store/mod.rs", "jobs"),
     ("src/domain/media/store/mod.rs", "products"),
     ("src/domain/cart/store.rs", "products"),
 ];

@@ -4,6 +4,7 @@ mod driver;
 mod earlier_jobs;
 mod errors;
 mod failed_refunds;
+mod jobs;
 mod settings;
 mod shop;
 

@@ -188,34 +188,41 @@ fn listed(tx: &mut Tx<'_>, job: &Job) -> Result<ListedJob> {
     })
 }
 
-fn find(tx: &mut Tx<'_>, id: Uuid) -> Result<Job> {
-    jobs::of_subject(tx, id)?.ok_or_else(|| Error::not_found("job"))
+fn not_found() -> Error {
+    Error::not_found("job")
 }
 
 fn retry(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: Uuid) -> Result<()> {
-    let job = find(tx, id)?;
+    let Some(job) = jobs::of_subject(tx, id)? else {
+        // A refund that has lost its job gets a new one.
+        return retry_refund(tx, gateway, id);
+    };
     match job.kind.as_str() {
         SEND_MAIL => notifications::retry(tx, MailId(id)).map(drop),
         DELETE_IMAGE => media::retry_deletion(tx, &job),
-        SEND_REFUND if settlement::retry_refund(tx, gateway, RefundId(id))? => Ok(()),
-        SEND_REFUND => Err(Error::not_found("job")),
+        SEND_REFUND => retry_refund(tx, gateway, id),
         kind => jobs::retry_now(tx, kind, id),
     }
 }
 
+fn retry_refund(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: Uuid) -> Result<()> {
+    if settlement::retry_refund(tx, gateway, RefundId(id))? {
+        return Ok(());
+    }
+    Err(not_found())
+}
+
 fn drop_job(tx: &mut Tx<'_>, id: Uuid, note: &Note) -> Result<()> {
-    let job = find(tx, id)?;
+    let job = jobs::of_subject(tx, id)?.ok_or_else(not_found)?;
     match job.kind.as_str() {
-        SEND_MAIL if notifications::recipient(tx, MailId(id))?.is_some() => {
+        SEND_MAIL if notifications::is_unsent(tx, MailId(id))? => {
             notifications::drop_dead(tx, MailId(id)).map(drop)
         }
         _ if job.state == JobState::Waiting => Err(Error::unavailable(
             "this job is still attempted; only a dead one can be dropped",
         )),
         SEND_REFUND if payments::drop_refund(tx, RefundId(id), None, note)? => Ok(()),
-        SEND_REFUND if payments::order_of_refund(tx, RefundId(id))?.is_some() => {
-            Err(Error::not_found("job"))
-        }
+        SEND_REFUND if payments::order_of_refund(tx, RefundId(id))?.is_some() => Err(not_found()),
         kind => jobs::complete(tx, kind, id),
     }
 }

@@ -8,10 +8,12 @@ mod mail;
 mod outbox;
 mod store;
 mod templates;
+mod verify;
 pub mod worker;
 
 pub use self::{
     mail::{Mail, MailState},
-    outbox::{delete_expired_sent, drop_dead, list, mail, recipient, retry},
+    outbox::{delete_expired_sent, drop_dead, is_unsent, list, mail, recipient, retry},
     templates::{RenderedEmail, Templates, templates},
+    verify::verify,
 };

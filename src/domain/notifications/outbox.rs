@@ -70,6 +70,12 @@ pub fn mail(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     Ok(mail.with_job(job.as_ref()))
 }
 
+/// Returns whether an email is in the outbox and was not sent.
+pub fn is_unsent(tx: &mut Tx<'_>, id: MailId) -> Result<bool> {
+    let found = store::by_id(tx, id)?;
+    Ok(found.is_some_and(|mail| mail.state != MailState::Sent))
+}
+
 /// Returns the address of an email; `None` if it is not in the outbox.
 pub fn recipient(tx: &mut Tx<'_>, id: MailId) -> Result<Option<String>> {
     store::recipient(tx, id)

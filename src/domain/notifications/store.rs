@@ -1,10 +1,19 @@
 //! The table `outbox`.
 
+use uuid::Uuid;
+
 use super::mail::{Mail, MailState};
 use crate::{
-    core::{clock::Timestamp, error::Result, id::MailId, pagination::PageRequest},
+    core::{
+        clock::Timestamp, error::Result, finding::FINDINGS_QUERY_LIMIT, id::MailId,
+        pagination::PageRequest,
+    },
     domain::accounts::LinkPurpose,
-    infra::db::{Row, Tx, params},
+    infra::{
+        db::{Row, Tx, params},
+        jobs::JobState,
+        outbox::SEND_MAIL,
+    },
 };
 
 const COLUMNS: &str = "id, recipient, template, data, subject, tries, created_at, sent_at, message_id, \
@@ -76,4 +85,25 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: MailId) -> Result<()> {
 /// Deletes emails that were sent before this time.
 pub(super) fn delete_sent_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
     tx.execute("DELETE FROM outbox WHERE sent_at < ?1", params![before])
+}
+
+/// Returns unsent emails without a job.
+pub(super) fn without_job(tx: &mut Tx<'_>) -> Result<Vec<MailId>> {
+    tx.all(
+        "SELECT o.id FROM outbox o LEFT JOIN jobs j ON j.subject_id = o.id AND j.kind = ?1
+         WHERE o.sent_at IS NULL AND j.subject_id IS NULL ORDER BY o.id LIMIT ?2",
+        params![SEND_MAIL, FINDINGS_QUERY_LIMIT],
+        |row| row.get("id"),
+    )
+}
+
+/// Returns the subjects of the jobs that send an email that does not exist or was sent, with their states.
+pub(super) fn jobs_without_mail(tx: &mut Tx<'_>) -> Result<Vec<(Uuid, JobState)>> {
+    tx.all(
+        "SELECT j.subject_id, j.state FROM jobs j
+         LEFT JOIN outbox o ON o.id = j.subject_id AND o.sent_at IS NULL
+         WHERE j.kind = ?1 AND o.id IS NULL ORDER BY j.subject_id LIMIT ?2",
+        params![SEND_MAIL, FINDINGS_QUERY_LIMIT],
+        |row| Ok((row.get("subject_id")?, row.get("state")?)),
+    )
 }

@@ -1,6 +1,6 @@
 //! Operators' actions on refunds that were not sent or that failed: retry, drop.
 
-use super::{Effect, Note, SEND_REFUND, find, issue_refund, store};
+use super::{Effect, Note, SEND_REFUND, find, gateway_queue, issue_refund, store};
 use crate::{
     core::{
         error::{Error, Result},
@@ -26,8 +26,9 @@ pub fn retry_refund(
 ) -> Result<Option<Effect>> {
     let Some((row, _)) = store::failed_refund(tx, refund)? else {
         // One that fails meanwhile stays dead.
-        let is_waiting = jobs::run_soon(tx, SEND_REFUND, refund.0)?;
-        return Ok(is_waiting.then_some(Effect::None));
+        let is_queued =
+            jobs::run_soon(tx, SEND_REFUND, refund.0)? || gateway_queue::requeue(tx, refund)?;
+        return Ok(is_queued.then_some(Effect::None));
     };
     let payment = find::lock_either(tx, row.order, row.transaction.as_deref())?
         .ok_or_else(|| Error::internal("a refund without a payment"))?;

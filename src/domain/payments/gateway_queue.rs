@@ -35,6 +35,21 @@ pub fn queued_refund(tx: &mut Tx<'_>, id: RefundId) -> Result<Option<QueuedRefun
     store::queued_refund(tx, id)
 }
 
+/// Queues a pending refund again that was not sent and has lost its job. Returns whether it is one.
+pub(super) fn requeue(tx: &mut Tx<'_>, id: RefundId) -> Result<bool> {
+    let Some(queued) = store::queued_refund(tx, id)? else {
+        return Ok(false);
+    };
+    let payment = lock_payment_of(tx, &queued)?;
+    let unsent = store::refunds_without_provider_id(tx, &payment, queued.amount.get())?;
+    if unsent.iter().all(|(unsent, _)| *unsent != id) {
+        return Ok(false);
+    }
+    issue_refund::enqueue(tx, &payment, id)?;
+    jobs::retry_now(tx, SEND_REFUND, id.0)?;
+    Ok(true)
+}
+
 /// Records the provider's answer to a refund: its id, and whether it was processed, if already known. A webhook
 /// may have arrived before.
 pub fn record_refund(

@@ -64,9 +64,14 @@ pub fn refund(
     if let Some(id) = provider_id {
         return complete(tx, payment, &refund, &id).map(Effect::Refunded);
     }
-    let job = job(tx, payment, refund.id);
-    tx.enqueue(&job)?;
+    enqueue(tx, payment, refund.id)?;
     Ok(Effect::None)
+}
+
+/// Queues a refund to be sent, unless it is queued.
+pub(super) fn enqueue(tx: &mut Tx<'_>, payment: &Payment, refund: RefundId) -> Result<()> {
+    let job = job(tx, payment, refund);
+    tx.enqueue(&job)
 }
 
 /// Returns the job that sends a refund.

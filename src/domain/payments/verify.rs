@@ -1,13 +1,16 @@
 //! Checks the invariants of payments. All of them concern money, so none is ever repaired automatically.
 
-use super::store;
+use super::{CREATE_ORDER, RefundStatus, SEND_REFUND, store};
 use crate::{
     core::{
         error::Result,
         finding::{Finding, Findings},
         id::OrderId,
     },
-    infra::db::Tx,
+    infra::{
+        db::Tx,
+        jobs::{JobState, missing_row},
+    },
 };
 
 const ASK: &str = "`shop admin payments reconcile` asks the provider";
@@ -41,6 +44,31 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         about(order, message)
     });
     findings.record("duplicate-refunded", found);
+    verify_jobs(tx, findings)
+}
+
+/// Reports refunds without the job that they need, and jobs without a refund or a payment.
+fn verify_jobs(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
+    let refunds = store::refunds_without_job(tx)?.into_iter();
+    let refunds = refunds.map(|(id, status)| {
+        let (status, state) = match status {
+            RefundStatus::Failed => ("failed and not resolved", JobState::Dead),
+            RefundStatus::Pending | RefundStatus::Processed => ("not sent", JobState::Waiting),
+        };
+        let (state, remedy) = (
+            state.as_str(),
+            format!("`shop admin jobs retry {id}` requests it"),
+        );
+        let message = format!("it is {status}, but has no {state} job; {remedy}");
+        Finding::new(format!("refund {id}"), message)
+    });
+    let jobs = store::jobs_without_refund(tx)?.into_iter();
+    let jobs = jobs.map(|(id, state)| missing_row(SEND_REFUND, id, state, "refund"));
+    findings.record("refund-job", refunds.chain(jobs));
+
+    let jobs = store::jobs_without_payment(tx)?.into_iter();
+    let jobs = jobs.map(|(id, state)| missing_row(CREATE_ORDER, id, state, "payment"));
+    findings.record("gateway-order-job", jobs);
     Ok(())
 }
 

@@ -9,11 +9,13 @@
 //! 3. Another transaction records the result: the job is completed, retried after a backoff, or dead. A dead job
 //!    waits for an operator.
 
+mod finding;
 mod handler;
 mod job;
 mod store;
 
 pub use self::{
+    finding::missing_row,
     handler::{Handler, load, run, run_due},
     job::{Failure, Job, JobState, NewJob, Queue},
     store::{

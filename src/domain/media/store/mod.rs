@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{product_image::ImageCopy, upload::UploadedImage};
+use super::{deletion::DELETE_IMAGE, product_image::ImageCopy, upload::UploadedImage};
 use crate::{
     core::{
         error::Result,
-        finding::MAX_FINDINGS,
+        finding::{FINDINGS_QUERY_LIMIT, MAX_FINDINGS},
         id::{ImageId, ProductId},
     },
     infra::db::{Row, Tx, Value, params, placeholders},
@@ -76,6 +76,16 @@ pub(super) fn mismatched_copies(tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
     )?;
     compare(current);
     Ok(mismatched)
+}
+
+/// Returns images that are queued for deletion although a product has them, with the product.
+pub(super) fn in_use_to_delete(tx: &mut Tx<'_>) -> Result<Vec<(ImageId, ProductId)>> {
+    tx.all(
+        "SELECT i.id, i.product_id FROM jobs j JOIN product_images i ON i.id = j.subject_id
+         WHERE j.kind = ?1 ORDER BY i.id LIMIT ?2",
+        params![DELETE_IMAGE, FINDINGS_QUERY_LIMIT],
+        |row| Ok((row.get("id")?, row.get("product_id")?)),
+    )
 }
 
 /// An image that the shop itself serves.

@@ -24,7 +24,7 @@ pub(super) use self::{
         resolve_refund, set_provider_refund,
     },
     verify::{
-        CaptureMismatch, captures_mismatched, over_refunded, refund_status_mismatched,
-        unrefunded_duplicates,
+        CaptureMismatch, captures_mismatched, jobs_without_payment, jobs_without_refund,
+        over_refunded, refund_status_mismatched, refunds_without_job, unrefunded_duplicates,
     },
 };

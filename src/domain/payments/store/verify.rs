@@ -1,9 +1,19 @@
 //! Queries for payments that do not match their refunds or the provider's events.
 
+use uuid::Uuid;
+
 use super::events::DUPLICATE;
 use crate::{
-    core::{error::Result, finding::FINDINGS_QUERY_LIMIT, id::OrderId},
-    infra::db::{Tx, params},
+    core::{
+        error::Result,
+        finding::FINDINGS_QUERY_LIMIT,
+        id::{OrderId, RefundId},
+    },
+    domain::payments::{CREATE_ORDER, RefundStatus, SEND_REFUND},
+    infra::{
+        db::{Tx, params},
+        jobs::JobState,
+    },
 };
 
 /// Returns payments whose refunds, processed or pending, exceed the captured amount, with both sums.
@@ -133,5 +143,47 @@ pub(in crate::domain::payments) fn unrefunded_duplicates(
                 row.get("refunded")?,
             ))
         },
+    )
+}
+
+/// Returns pending refunds that were not sent and have no waiting job, and failed ones that are not resolved and
+/// have no dead job.
+pub(in crate::domain::payments) fn refunds_without_job(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(RefundId, RefundStatus)>> {
+    tx.all(
+        "SELECT r.id, r.status FROM refunds r
+         LEFT JOIN jobs j ON j.subject_id = r.id AND j.kind = ?1
+         WHERE r.status = 'PENDING' AND r.provider_refund_id IS NULL
+                 AND coalesce(j.state, '') <> 'waiting'
+             OR r.status = 'FAILED' AND r.resolved_at IS NULL AND coalesce(j.state, '') <> 'dead'
+         ORDER BY r.id LIMIT ?2",
+        params![SEND_REFUND, FINDINGS_QUERY_LIMIT],
+        |row| Ok((row.get("id")?, row.get("status")?)),
+    )
+}
+
+/// Returns the subjects of the jobs that send a refund that does not exist, with their states.
+pub(in crate::domain::payments) fn jobs_without_refund(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(Uuid, JobState)>> {
+    tx.all(
+        "SELECT j.subject_id, j.state FROM jobs j LEFT JOIN refunds r ON r.id = j.subject_id
+         WHERE j.kind = ?1 AND r.id IS NULL ORDER BY j.subject_id LIMIT ?2",
+        params![SEND_REFUND, FINDINGS_QUERY_LIMIT],
+        |row| Ok((row.get("subject_id")?, row.get("state")?)),
+    )
+}
+
+/// Returns the subjects of the jobs that create an order that has no payment, with their states.
+pub(in crate::domain::payments) fn jobs_without_payment(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(Uuid, JobState)>> {
+    tx.all(
+        "SELECT j.subject_id, j.state FROM jobs j
+         LEFT JOIN payments p ON p.order_id = j.subject_id
+         WHERE j.kind = ?1 AND p.order_id IS NULL ORDER BY j.subject_id LIMIT ?2",
+        params![CREATE_ORDER, FINDINGS_QUERY_LIMIT],
+        |row| Ok((row.get("subject_id")?, row.get("state")?)),
     )
 }
