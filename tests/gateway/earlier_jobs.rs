@@ -101,6 +101,9 @@ storage_test! {
                     "attempts": attempts, "lastError": error })
         });
         assert_eq!(jobs(&shop), expected);
+        let failed = shop.run(&["admin", "order", "show", &id(8)]);
+        let text = String::from_utf8(failed.stdout).unwrap();
+        assert!(text.contains("FAILED: refused"), "{text}");
         let mails = shop.run(&["admin", "mail", "list", "--json"]);
         let mails: Vec<Value> = serde_json::from_slice(&mails.stdout).unwrap();
         let seen: Vec<_> = mails.iter().map(|mail| (mail["state"].as_str().unwrap(), mail["tries"].as_i64().unwrap())).collect();

@@ -32,6 +32,14 @@ fn run_on_dead_job(shop: &TestShop, command: &[&str]) {
     assert!(done.status.success(), "{done:?}");
 }
 
+/// Returns how many failed refunds of an order are shown with their reason.
+fn reasons_shown(shop: &TestShop, order: &Value) -> usize {
+    let shown = shop.run(&["admin", "order", "show", order["id"].as_str().unwrap()]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    text.matches("FAILED: the provider reports that it failed")
+        .count()
+}
+
 async fn unmatched(admin: &Client<'_>) -> Value {
     admin.get("/admin/payments?status=unmatched").await.json()["data"].clone()
 }
@@ -184,6 +192,8 @@ storage_test! {
             run_queue(&shop).await;
             finish_newest_refund(&shop, &host, "failed").await;
             assert_eq!(dead(&shop)[0]["subject"], order["id"], "{how}");
+            let before = reasons_shown(&shop, &order);
+            assert!(before > 0, "{how}");
             match how {
                 "retry" => {
                     run_on_dead_job(&shop, &["retry"]);
@@ -200,6 +210,9 @@ storage_test! {
                 _ => run_on_dead_job(&shop, &["drop"]),
             }
             assert_eq!((dead(&shop), unmatched(&admin).await), (vec![], json!([])), "{how}");
+            // A refund that the provider still processed has no reason any more; others keep it.
+            let processed = usize::from(how == "later");
+            assert_eq!(reasons_shown(&shop, &order), before - processed, "{how}");
         }
         assert_eq!(refunds(&ada, &order).await.1, 30_000);
         // A full refund resolves all failed ones.

@@ -267,12 +267,15 @@ fn details(app: &App, row: &OrderWithEmail) -> String {
         escape(transaction)
     ));
     for refund in &payment.refunds {
-        line(format_args!(
-            "refund {}: {}, {}",
-            refund.id,
-            format_amount(app, refund.amount),
-            refund.status.as_str()
-        ));
+        let (amount, status) = (format_amount(app, refund.amount), refund.status.as_str());
+        match &refund.failure_reason {
+            Some(reason) if refund.status == RefundStatus::Failed => line(format_args!(
+                "refund {}: {amount}, {status}: {}",
+                refund.id,
+                escape(reason)
+            )),
+            _ => line(format_args!("refund {}: {amount}, {status}", refund.id)),
+        }
     }
     text.truncate(text.trim_end().len());
     text

@@ -52,6 +52,7 @@ pub fn refund(
         amount,
         status: RefundStatus::Pending,
         restock,
+        failure_reason: None,
     };
     store::insert_refund(tx, payment, &refund, cause)?;
     if let Some(duplicate) = payment.duplicate_id() {
@@ -141,7 +142,7 @@ pub(super) fn complete(
 
 /// Records that a refund failed, which needs an admin. `payment` must be locked.
 pub(super) fn fail(tx: &mut Tx<'_>, payment: &Payment, id: RefundId, reason: &str) -> Result<()> {
-    store::fail_refund(tx, id)?;
+    store::fail_refund(tx, id, reason)?;
     let job = job(tx, payment, id);
     jobs::record_dead(tx, &job, reason)?;
     match payment.duplicate_id() {

@@ -152,6 +152,7 @@ fn refunded(tx: &mut Tx<'_>, reported: &ReportedRefund) -> Result<Processed> {
             amount,
             status: RefundStatus::Pending,
             restock: false,
+            failure_reason: None,
         };
         store::insert_refund(tx, &payment, &refund, RefundCause::Provider)?;
         refund

@@ -44,6 +44,9 @@ pub struct Refund {
     /// Whether the stock is returned once the whole payment is refunded.
     #[serde(skip)]
     pub restock: bool,
+    /// Why it failed, for operators. It is kept if the provider still processes the refund.
+    #[serde(skip)]
+    pub failure_reason: Option<String>,
 }
 
 /// A refund that was processed, for its order to follow.

@@ -105,6 +105,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V23__unread_words",
         include_str!("../../../migrations/V23__unread_words.sql"),
     ),
+    (
+        "V24__refund_failures",
+        include_str!("../../../migrations/V24__refund_failures.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.

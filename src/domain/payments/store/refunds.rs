@@ -51,8 +51,8 @@ pub(in crate::domain::payments) fn refunds_of_duplicate(
     transaction: &str,
 ) -> Result<Vec<Refund>> {
     tx.all(
-        "SELECT order_id, id, amount, status, restock FROM refunds WHERE transaction_id = ?1
-         ORDER BY id",
+        "SELECT order_id, id, amount, status, restock, failure_reason FROM refunds
+         WHERE transaction_id = ?1 ORDER BY id",
         params![transaction],
         refund,
     )
@@ -68,7 +68,7 @@ pub(super) fn of_orders(
         return Ok(());
     }
     let sql = format!(
-        "SELECT order_id, id, amount, status, restock FROM refunds
+        "SELECT order_id, id, amount, status, restock, failure_reason FROM refunds
          WHERE order_id IN {} AND transaction_id IS NULL ORDER BY order_id, id",
         placeholders(orders.len(), 1)
     );
@@ -88,6 +88,7 @@ fn refund(row: &Row<'_>) -> Result<Refund> {
         amount: row.get("amount")?,
         status: row.get("status")?,
         restock: row.get("restock")?,
+        failure_reason: row.get("failure_reason")?,
     })
 }
 
@@ -191,11 +192,15 @@ pub(in crate::domain::payments) fn process_refund(
     Ok(())
 }
 
-pub(in crate::domain::payments) fn fail_refund(tx: &mut Tx<'_>, id: RefundId) -> Result<()> {
+pub(in crate::domain::payments) fn fail_refund(
+    tx: &mut Tx<'_>,
+    id: RefundId,
+    reason: &str,
+) -> Result<()> {
     tx.execute(
-        "UPDATE refunds SET status = 'FAILED', updated_at = ?2
+        "UPDATE refunds SET status = 'FAILED', failure_reason = ?3, updated_at = ?2
          WHERE id = ?1 AND status = 'PENDING'",
-        params![id, tx.now()],
+        params![id, tx.now(), reason],
     )?;
     Ok(())
 }
