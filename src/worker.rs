@@ -143,8 +143,8 @@ async fn poll<F: Future<Output = Result<usize>>>(
     }
 }
 
-/// Deletes expired rows and files, and rate-limit counters that are full again.
-pub async fn clean_up(app: &App) {
+/// Deletes expired rows and files, and rate-limit counters that are full again; fails jobs that no worker claims.
+pub async fn clean_up(app: &Arc<App>) {
     app.limits.remove_idle();
     let refresh_token_ttl = app.config.refresh_token_ttl;
     let cleaned = app
@@ -163,7 +163,12 @@ pub async fn clean_up(app: &App) {
         })
         .await;
     match cleaned {
-        Ok(Some((keys, events))) => tracing::debug!(keys, events, "deleted expired rows"),
+        Ok(Some((keys, events))) => {
+            tracing::debug!(keys, events, "deleted expired rows");
+            if let Err(error) = settlement::fail_unclaimed(app).await {
+                tracing::warn!(?error, "could not fail unclaimed jobs; retrying later");
+            }
+        }
         Ok(None) => {}
         Err(error) => tracing::warn!(?error, "could not delete expired rows; retrying later"),
     }

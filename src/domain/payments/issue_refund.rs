@@ -58,7 +58,7 @@ pub fn refund(
     if let Some(duplicate) = payment.duplicate_id() {
         store::set_duplicate_refunded(tx, duplicate)?;
     }
-    // A refund of another provider's payment waits until that provider is configured again.
+    // A refund of another provider's payment waits until that provider is configured again, for at most a day.
     let provider_id = is_own_provider
         .then(|| gateway.offline_refund_id(tx.rng()))
         .flatten();

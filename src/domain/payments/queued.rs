@@ -16,8 +16,8 @@ pub const CREATE_PROVIDER_ORDER: &str = "make-payment-order";
 /// The kind of the jobs that send a refund to the provider. Their subject is the refund's id.
 pub const SEND_REFUND: &str = "send-refund";
 
-/// Returns the queue of the requests of a kind to a provider. Requests to another provider wait until that one is
-/// configured again.
+/// Returns the queue of the requests of a kind to a provider. Requests to another provider wait for a day until
+/// that one is configured again, and then fail.
 pub fn queue(kind: &'static str, provider: &'static str) -> Queue {
     Queue {
         payload: provider,

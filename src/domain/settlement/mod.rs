@@ -19,5 +19,8 @@ pub use self::{
     receive::receive,
     refund::refund,
     retry_refund::retry_refund,
-    worker::{CreateOrder, RECONCILED_PERIOD, Reconciled, SendRefund, expire_due, reconcile},
+    worker::{
+        CreateOrder, RECONCILED_PERIOD, Reconciled, SendRefund, expire_due, fail_unclaimed,
+        reconcile,
+    },
 };

@@ -74,6 +74,25 @@ pub async fn run_due<H: Handler>(db: &Db, handler: &Arc<H>) -> Result<usize> {
     Ok(count)
 }
 
+/// Fails the jobs that no worker has claimed for a day because of their payload, and completes those that are no
+/// longer needed. `why` returns the error for a payload.
+pub fn fail_unclaimed<H: Handler>(
+    tx: &mut Tx<'_>,
+    handler: &H,
+    why: impl Fn(&str) -> String,
+) -> Result<()> {
+    let jobs = store::unclaimed(tx, &handler.queue())?;
+    for (job, input) in load(tx, handler, jobs)? {
+        let failure = Failure {
+            is_permanent: true,
+            why: why(&job.payload),
+        };
+        let state = handler.fail(tx, &job, &input, &failure)?;
+        log_failure(&job, state, &failure.why);
+    }
+    Ok(())
+}
+
 /// Loads the inputs of claimed jobs. Jobs that are no longer needed are completed and left out.
 pub fn load<H: Handler>(
     tx: &mut Tx<'_>,
@@ -127,20 +146,26 @@ async fn run_one<H: Handler>(db: &Db, handler: &Arc<H>, job: Job, input: H::Inpu
             Err(failure) => recorder.fail(tx, &job, &input, failure),
         })
         .await?;
-    if let (Some((job, why)), Some(state)) = (failed, state) {
-        let (kind, subject, attempts) = (job.kind, job.subject, job.attempts);
-        match state {
-            JobState::Waiting => {
-                tracing::warn!(kind, %subject, attempts, why, "a background job failed; retrying");
-            }
-            JobState::Dead => tracing::error!(
-                kind,
-                %subject,
-                attempts,
-                why,
-                "gave up a background job; see `shop admin jobs list --state dead`"
-            ),
-        }
+    if let Some((job, why)) = failed {
+        log_failure(&job, state, &why);
     }
     Ok(())
+}
+
+/// Logs a failed attempt, unless it no longer counts.
+fn log_failure(job: &Job, state: Option<JobState>, why: &str) {
+    let (kind, subject, attempts) = (&job.kind, job.subject, job.attempts);
+    match state {
+        Some(JobState::Waiting) => {
+            tracing::warn!(kind, %subject, attempts, why, "a background job failed; retrying");
+        }
+        Some(JobState::Dead) => tracing::error!(
+            kind,
+            %subject,
+            attempts,
+            why,
+            "gave up a background job; see `shop admin jobs list --state dead`"
+        ),
+        None => {}
+    }
 }

@@ -42,6 +42,7 @@ pub struct NewJob<'a> {
 pub struct Job {
     pub kind: String,
     pub subject: Uuid,
+    pub payload: String,
     pub state: JobState,
     pub due_at: Timestamp,
     /// The number of attempts, including the current one.

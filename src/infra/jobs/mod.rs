@@ -16,7 +16,7 @@ mod store;
 
 pub use self::{
     finding::missing_row,
-    handler::{Handler, load, run, run_due},
+    handler::{Handler, fail_unclaimed, load, run, run_due},
     job::{Failure, Job, JobState, NewJob, Queue},
     store::{
         cancel, claim, claim_now, complete, find, find_all, list, of_subject, record_dead,

@@ -1,6 +1,6 @@
 //! Operations on the table `jobs`.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use uuid::Uuid;
 
@@ -14,7 +14,15 @@ use crate::{
     infra::db::{Row, Sql, Tx, Value, params, placeholders},
 };
 
-const COLUMNS: &str = "kind, subject_id, state, due_at, attempts, last_error, retrying_since";
+const COLUMNS: &str =
+    "kind, subject_id, payload, state, due_at, attempts, last_error, retrying_since";
+
+/// How long past its due time a job of another payload is unclaimed. Where a worker claims it, each attempt sets a
+/// later due time; during an update, instances with the earlier settings still do.
+const UNCLAIMED_AFTER: Duration = Duration::from_hours(24);
+
+/// How many unclaimed jobs are failed at a time.
+const UNCLAIMED_BATCH: i64 = 1000;
 
 /// The waiting jobs of a kind (?1) and payload (?2) that have become due at a time (?3).
 const HAS_BECOME_DUE: &str = "kind = ?1 AND payload = ?2 AND state = 'waiting' AND due_at <= ?3";
@@ -47,6 +55,7 @@ fn job(row: &Row<'_>) -> Result<Job> {
     Ok(Job {
         kind: row.get("kind")?,
         subject: row.get("subject_id")?,
+        payload: row.get("payload")?,
         state: row.get("state")?,
         due_at: row.get("due_at")?,
         attempts: row.get("attempts")?,
@@ -95,6 +104,18 @@ pub fn claim(tx: &mut Tx<'_>, queue: &Queue) -> Result<Vec<Job>> {
     due.into_iter()
         .map(|job| start_attempt(tx, queue, job))
         .collect()
+}
+
+/// Locks and returns jobs of the queue's kind that no worker claims, because of their payload.
+pub(super) fn unclaimed(tx: &mut Tx<'_>, queue: &Queue) -> Result<Vec<Job>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs
+         WHERE kind = ?1 AND payload <> ?2 AND state = 'waiting' AND due_at < ?3
+         ORDER BY subject_id LIMIT ?4"
+    );
+    let before = tx.now().minus(UNCLAIMED_AFTER);
+    let args = params![queue.kind, queue.payload, before, UNCLAIMED_BATCH];
+    tx.all(Sql::from(&sql).for_update("jobs"), args, job)
 }
 
 /// Claims the job of a subject whether or not it is due. Returns `None` if there is none.

@@ -19,7 +19,7 @@ use crate::{
     },
     infra::{
         db::Tx,
-        jobs::{Failure, Handler, Job, JobState, Queue},
+        jobs::{self, Failure, Handler, Job, JobState, Queue},
         ports::gateway::{GatewayRefund, GatewayRefundStatus, RefundRequest},
     },
 };
@@ -114,4 +114,21 @@ impl Handler for SendRefund {
     ) -> Result<Option<JobState>> {
         gateway_queue::record_refund_failure(tx, &self.queue(), job, queued, failure)
     }
+}
+
+/// Fails the requests to providers that are not configured any more.
+pub async fn fail_unclaimed(app: &Arc<App>) -> Result<()> {
+    let (create, send) = (CreateOrder(Arc::clone(app)), SendRefund(Arc::clone(app)));
+    app.db
+        .write("jobs.fail_unclaimed", move |tx| {
+            let why = |provider: &str| {
+                format!(
+                    "the payment provider `{provider}` is not configured; configure it again, \
+                     then run `shop admin jobs retry`"
+                )
+            };
+            jobs::fail_unclaimed(tx, &create, why)?;
+            jobs::fail_unclaimed(tx, &send, why)
+        })
+        .await
 }

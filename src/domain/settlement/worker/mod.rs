@@ -6,6 +6,6 @@ mod reconcile;
 
 pub use self::{
     expiry::expire_due,
-    gateway_queue::{CreateOrder, SendRefund},
+    gateway_queue::{CreateOrder, SendRefund, fail_unclaimed},
     reconcile::{RECONCILED_PERIOD, Reconciled, reconcile},
 };
