@@ -125,6 +125,20 @@ fn listed(shop: &TestShop) -> Vec<Value> {
     serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{listed:?}"))
 }
 
+/// Returns kind, subject and state of the jobs that send a request to the provider, in this order.
+fn requests(shop: &TestShop) -> Vec<(String, Value, Value)> {
+    let mut jobs: Vec<_> = listed(shop)
+        .iter()
+        .map(|job| {
+            let kind = job["kind"].as_str().unwrap().to_owned();
+            (kind, job["subject"].clone(), job["state"].clone())
+        })
+        .filter(|(kind, ..)| kind != "send-mail")
+        .collect();
+    jobs.sort_by_key(|(kind, ..)| kind.clone());
+    jobs
+}
+
 #[track_caller]
 fn is_clean(shop: &TestShop) {
     assert_eq!(findings(shop), Vec::<Value>::new());
@@ -245,5 +259,44 @@ storage_test! {
             is_found_and_remedied(&shop, &sql, check, message).await;
         }
         assert_eq!(listed(&shop), Vec::<Value>::new());
+    }
+
+    async fn jobs_of_a_provider_that_is_not_configured_fail_after_a_day(shop: TestShop) {
+        let (host, shop) = with_razorpay(&shop).await;
+        let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
+        let (order, _) = paid(&host, &shop, &ada).await;
+        refund(&admin, &order, json!({ "amount": 10_000 })).await;
+        let pan = shop.product("Pan", 50_000, 9).await;
+        let waiting = ada.place_order(&pan, 1).await;
+        shop.raw_db().run(
+            "INSERT INTO jobs (subject_id, kind, payload, state, due_at, attempts, retrying_since)
+             SELECT id, 'send-refund', 'razorpay', 'waiting', 0, 1, 0 FROM users",
+        );
+        let shop = shop.restarted_with(&[("rate_limit", "off")]).await;
+        let expected = |state: &str| {
+            let order_to_create = ("make-payment-order".to_owned(), waiting["id"].clone(), json!(state));
+            [order_to_create, ("send-refund".to_owned(), order["id"].clone(), json!(state))]
+        };
+        shop.advance_clock(Duration::from_hours(23));
+        shop::worker::clean_up(&shop.app).await;
+        assert_eq!(requests(&shop), expected("waiting"), "those without a refund are completed");
+        shop.advance_clock(Duration::from_hours(2));
+        shop::worker::clean_up(&shop.app).await;
+        assert_eq!(requests(&shop), expected("dead"));
+        is_clean(&shop);
+
+        let shop = shop.restarted_with(&host.settings()).await;
+        let before = host.orders().len();
+        for job in listed(&shop).iter().filter(|job| job["state"] == "dead") {
+            let error = job["lastError"].as_str().unwrap();
+            assert!(error.contains("`razorpay` is not configured"), "{error}");
+            let retried = shop.run(&["admin", "jobs", "retry", job["id"].as_str().unwrap()]);
+            assert!(retried.status.success(), "{retried:?}");
+        }
+        run_queue(&shop).await;
+        assert_eq!((host.orders().len(), host.refunds().len()), (before + 1, 1));
+        assert_eq!(host.orders()[before]["receipt"], waiting["id"]);
+        assert_eq!(requests(&shop), []);
+        is_clean(&shop);
     }
 }
