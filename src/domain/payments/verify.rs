@@ -1,6 +1,6 @@
 //! Checks the invariants of payments. All of them concern money, so none is ever repaired automatically.
 
-use super::{CREATE_ORDER, RefundStatus, SEND_REFUND, store};
+use super::{CREATE_PROVIDER_ORDER, RefundStatus, SEND_REFUND, store};
 use crate::{
     core::{
         error::Result,
@@ -67,7 +67,7 @@ fn verify_jobs(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     findings.record("refund-job", refunds.chain(jobs));
 
     let jobs = store::jobs_without_payment(tx)?.into_iter();
-    let jobs = jobs.map(|(id, state)| missing_row(CREATE_ORDER, id, state, "payment"));
+    let jobs = jobs.map(|(id, state)| missing_row(CREATE_PROVIDER_ORDER, id, state, "payment"));
     findings.record("gateway-order-job", jobs);
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
         finding::FINDINGS_QUERY_LIMIT,
         id::{OrderId, RefundId},
     },
-    domain::payments::{CREATE_ORDER, RefundStatus, SEND_REFUND},
+    domain::payments::{CREATE_PROVIDER_ORDER, RefundStatus, SEND_REFUND},
     infra::{
         db::{Tx, params},
         jobs::JobState,
@@ -183,7 +183,7 @@ pub(in crate::domain::payments) fn jobs_without_payment(
         "SELECT j.subject_id, j.state FROM jobs j
          LEFT JOIN payments p ON p.order_id = j.subject_id
          WHERE j.kind = ?1 AND p.order_id IS NULL ORDER BY j.subject_id LIMIT ?2",
-        params![CREATE_ORDER, FINDINGS_QUERY_LIMIT],
+        params![CREATE_PROVIDER_ORDER, FINDINGS_QUERY_LIMIT],
         |row| Ok((row.get("subject_id")?, row.get("state")?)),
     )
 }

@@ -106,7 +106,7 @@ impl<'c> GroupCommit<'c> {
                     batch = self.refuse_timed_out(batch, &error);
                 }
                 Attempt::CommitFailed(error) | Attempt::BeginFailed(error) => {
-                    tracing::error!(?error, operations = batch.len(), "batch of writes failed");
+                    tracing::error!(?error, operations = batch.len(), "group of writes failed");
                     for operation in batch {
                         operation.refuse(error.without_source());
                     }
