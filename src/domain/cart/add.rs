@@ -17,7 +17,7 @@ use crate::{
     infra::db::{Queued, Tx},
 };
 
-/// A product to add to a cart, and everything that adding it reads, queued.
+/// A product to add to a cart, and the queued queries that adding it needs.
 pub struct Addition {
     product: ProductId,
     quantity: Quantity,

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The identifiers of an order to place, and everything that placing it reads, queued.
+/// The identifiers of an order to place, and the queued queries that placing it needs.
 pub struct NewOrder {
     pub(super) user: UserId,
     pub(super) id: OrderId,

@@ -34,7 +34,7 @@ pub fn transition(tx: &mut Tx<'_>, current: &Order, next: Status, actor: Actor) 
 }
 
 /// Moves an order to REFUNDED once all of its money has been refunded; with `restock`, returns its stock.
-/// Does nothing to an order that has no such transition: a cancelled order stays cancelled, and its stock was
+/// Does nothing if the order cannot become REFUNDED: a cancelled order stays cancelled, and its stock was
 /// returned when it was cancelled.
 pub fn mark_refunded(tx: &mut Tx<'_>, current: &Order, restock: bool) -> Result<()> {
     if !current

@@ -1,4 +1,4 @@
-//! Refuses to import the same stock differences twice: they add up.
+//! Rejects a second import of the same stock differences, since a difference that is applied twice is wrong.
 
 use std::time::Duration;
 

@@ -175,7 +175,7 @@ impl ImportRow {
         }))
     }
 
-    /// Errors if the row has too little for a new product; an existing one would need less.
+    /// Errors: the row lacks a name or price, which only new products need.
     fn check_new(&self) -> Result<(), String> {
         if self.name.is_none() || self.price.is_none() {
             let why = "there is no product with this `id`; a new one needs `name` and `price`";

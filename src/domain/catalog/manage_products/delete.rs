@@ -1,4 +1,4 @@
-//! Soft-deletes products.
+//! Soft delete of products.
 
 use super::update::copy_images;
 use crate::{

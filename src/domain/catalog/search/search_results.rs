@@ -3,7 +3,7 @@
 //! The full-text index returns matches in key order, which is about the order of names, so that the first
 //! names are found first. For other orders, few matches are sorted. Many matches are found by scanning the
 //! index of the sort order until the page is full, since a page then needs few rows. A small result, which
-//! similar products follow, is read whole and ranked here (see `small_result`).
+//! similar products follow, is read whole and ranked here (see [`ResultWithSimilar`]).
 
 use super::{
     engine::search_index,
@@ -50,18 +50,18 @@ pub(in crate::domain::catalog) fn search(
 ) -> Result<ListOutcome> {
     let matches = Matches::new(tx, filters, category, search)?;
     let total = matches.total(tx)?;
-    let small_result = if total < MAX_SIMILAR_PRODUCTS {
+    let with_similar = if total < MAX_SIMILAR_PRODUCTS {
         Some(matches.with_similar(tx, filters, category, total)?)
     } else {
         None
     };
     let sort = filters.sort;
-    match (request, small_result) {
-        (ListRequest::Page(page), Some(small)) => {
-            Ok(ListOutcome::Page(small.page(tx, sort, *page, on_row)?))
+    match (request, with_similar) {
+        (ListRequest::Page(page), Some(similar)) => {
+            Ok(ListOutcome::Page(similar.page(tx, sort, *page, on_row)?))
         }
-        (ListRequest::Cursor(cursor), Some(small)) => {
-            let next = small.cursor(tx, sort, cursor, on_row)?;
+        (ListRequest::Cursor(cursor), Some(similar)) => {
+            let next = similar.cursor(tx, sort, cursor, on_row)?;
             Ok(ListOutcome::Cursor(next))
         }
         (ListRequest::Page(page), None) => {

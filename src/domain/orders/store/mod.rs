@@ -124,7 +124,7 @@ struct OrderRow {
     updated_at: Timestamp,
 }
 
-const COLUMNS: &str = "id, number, user_id, status, total, created_at, updated_at FROM orders";
+const COLUMNS: &str = "id, number, user_id, status, total, created_at, updated_at";
 
 fn order_row(row: &Row<'_>) -> Result<OrderRow> {
     Ok(OrderRow {
@@ -139,7 +139,7 @@ fn order_row(row: &Row<'_>) -> Result<OrderRow> {
 }
 
 pub(super) fn by_id(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<Order>> {
-    let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
+    let sql = format!("SELECT {COLUMNS} FROM orders WHERE id = ?1");
     let row = tx.one(Sql::from(&sql).for_update("orders"), params![id], order_row)?;
     Ok(with_children(tx, row.into_iter().collect())?.pop())
 }
@@ -181,7 +181,7 @@ pub(super) fn page(tx: &mut Tx<'_>, filters: &Filters, page: PageRequest) -> Res
     );
     let next = args.len() + 1;
     let sql = format!(
-        "SELECT {COLUMNS}{clause} ORDER BY id DESC LIMIT ?{next} OFFSET ?{}",
+        "SELECT {COLUMNS} FROM orders{clause} ORDER BY id DESC LIMIT ?{next} OFFSET ?{}",
         next + 1
     );
     args.push(Value::Int(page.limit));
@@ -205,7 +205,7 @@ pub(super) fn after(
     }
     args.push(Value::Int(limit));
     let sql = format!(
-        "SELECT {COLUMNS}{clause} ORDER BY id DESC LIMIT ?{}",
+        "SELECT {COLUMNS} FROM orders{clause} ORDER BY id DESC LIMIT ?{}",
         args.len()
     );
     let rows = tx.all(&sql, &args, order_row)?;
