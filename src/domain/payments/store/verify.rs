@@ -11,7 +11,7 @@ use crate::{
     },
     domain::payments::{CREATE_PROVIDER_ORDER, RefundStatus, SEND_REFUND},
     infra::{
-        db::{Tx, params},
+        db::{Row, Tx, params},
         jobs::JobState,
     },
 };
@@ -171,7 +171,7 @@ pub(in crate::domain::payments) fn jobs_without_refund(
         "SELECT j.subject_id, j.state FROM jobs j LEFT JOIN refunds r ON r.id = j.subject_id
          WHERE j.kind = ?1 AND r.id IS NULL ORDER BY j.subject_id LIMIT ?2",
         params![SEND_REFUND, FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get("subject_id")?, row.get("state")?)),
+        subject_and_state,
     )
 }
 
@@ -184,6 +184,10 @@ pub(in crate::domain::payments) fn jobs_without_payment(
          LEFT JOIN payments p ON p.order_id = j.subject_id
          WHERE j.kind = ?1 AND p.order_id IS NULL ORDER BY j.subject_id LIMIT ?2",
         params![CREATE_PROVIDER_ORDER, FINDINGS_QUERY_LIMIT],
-        |row| Ok((row.get("subject_id")?, row.get("state")?)),
+        subject_and_state,
     )
+}
+
+fn subject_and_state(row: &Row<'_>) -> Result<(Uuid, JobState)> {
+    Ok((row.get("subject_id")?, row.get("state")?))
 }

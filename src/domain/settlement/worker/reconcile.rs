@@ -64,8 +64,8 @@ pub async fn reconcile(app: &App, on_progress: impl Fn(usize)) -> Result<Reconci
             match found {
                 Ok(events) => process(app, events, &mut reconciled).await?,
                 Err(error) => {
-                    let trouble = format!("order {}: {}", payment.order, error.reason());
-                    reconciled.failures.push(trouble);
+                    let failure = format!("order {}: {}", payment.order, error.reason());
+                    reconciled.failures.push(failure);
                 }
             }
             reconciled.compared += 1;
