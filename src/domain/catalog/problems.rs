@@ -22,3 +22,7 @@ pub const INSUFFICIENT_STOCK: ProblemType = ProblemType::new(
     "Not enough stock",
     "Reduce the quantities to what `errors` reports as available.",
 );
+
+/// A file's stock differences were imported before. Only the command line imports files, so this is no
+/// problem type.
+pub(super) const ALREADY_IMPORTED: Kind = Kind::Conflict("already-imported");

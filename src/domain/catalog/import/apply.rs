@@ -48,7 +48,7 @@ pub struct ImportSummary {
 /// Applies a plan. Returns the row errors, having written nothing, if the plan is no longer valid. `progress`
 /// is called with the number of products written so far.
 ///
-/// Errors: `Unavailable` if the file's stock differences were imported before.
+/// Errors: `already-imported` if the file's stock differences were imported before.
 pub fn import(
     tx: &mut Tx<'_>,
     file: &ImportFile,

@@ -1,4 +1,4 @@
-//! Rejects a second import of the same stock differences, since a difference that is applied twice is wrong.
+//! Rejects a second import of the same stock differences: applying a difference twice makes the stock wrong.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use crate::{
         clock::Timestamp,
         error::{Error, Result},
     },
-    domain::catalog::{csv::ImportFile, store},
+    domain::catalog::{csv::ImportFile, problems::ALREADY_IMPORTED, store},
     infra::db::Tx,
 };
 
 /// How long an import is remembered.
 const RETENTION: Duration = Duration::from_hours(24 * 30);
 
-/// Errors: `Unavailable` if the file's stock differences were imported before.
+/// Errors: `already-imported` if the file's stock differences were imported before.
 pub(super) fn check(tx: &mut Tx<'_>, file: &ImportFile) -> Result<()> {
     let Some(digest) = file.digest().filter(|_| !file.may_repeat) else {
         return Ok(());
@@ -52,8 +52,9 @@ fn expiry(tx: &Tx<'_>) -> Timestamp {
 }
 
 fn already_imported(at: Timestamp) -> Error {
-    Error::unavailable(format!(
+    let detail = format!(
         "the differences between `stockQuantity` and `stockAtExport` in this file were imported at {at}; \
          nothing was changed: export again, or apply them once more with `--again`"
-    ))
+    );
+    Error::new(ALREADY_IMPORTED, detail)
 }

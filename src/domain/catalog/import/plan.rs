@@ -39,7 +39,7 @@ pub(super) enum Step {
     Skip,
 }
 
-/// The new numbers of an existing product.
+/// The new price and stock of an existing product.
 pub(super) struct Update {
     pub(super) id: ProductId,
     pub(super) price: Price,
@@ -50,7 +50,7 @@ pub(super) struct Update {
 
 /// Compares a file with the catalog without changing anything.
 ///
-/// Errors: `Unavailable` if the file's stock differences were imported before.
+/// Errors: `already-imported` if the file's stock differences were imported before.
 pub fn plan_import(tx: &mut Tx<'_>, file: &ImportFile) -> Result<ImportPlan> {
     duplicates::check(tx, file)?;
     let all: Vec<usize> = (0..file.rows.len()).collect();
@@ -134,7 +134,7 @@ impl ImportRow {
             StockCell::Empty | StockCell::NotExported { .. } => 0,
         };
         let stock = current.stock + delta;
-        // Stock returned by orders may already exceed the maximum; only an increase is refused.
+        // Stock returned by orders may already exceed the maximum; only an increase is rejected.
         if delta < 0 && stock < 0 {
             return Err(format!(
                 "`stockQuantity` takes {} from a stock of {}; count again, or export again",
