@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 use shop::{
     core::money::{Price, Stock},
-    domain::catalog::{Description, NewProduct, ProductName, create_all, fold},
+    domain::catalog::{Description, NewProduct, ProductName, create_all, normalize},
 };
 
 use super::{category, lists::names};
@@ -385,13 +385,13 @@ fn case_is_ignored_for_every_letter() {
             letter.to_lowercase().to_string(),
         ];
         if spellings[0] != spellings[1] {
-            let folded = fold(&letter.to_string());
+            let normalized = normalize(&letter.to_string());
             assert_eq!(
-                spellings.map(|spelling| fold(&spelling)),
-                [folded.clone(), folded.clone()],
+                spellings.map(|spelling| normalize(&spelling)),
+                [normalized.clone(), normalized.clone()],
                 "{letter}"
             );
-            assert_eq!(fold(&folded), folded, "{letter}");
+            assert_eq!(normalize(&normalized), normalized, "{letter}");
         }
     }
 }

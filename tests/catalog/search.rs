@@ -536,15 +536,15 @@ storage_test! {
             Ok(())
         });
         filled.await.unwrap();
-        all.sort_by_cached_key(|name| shop::domain::catalog::fold(name));
+        all.sort_by_cached_key(|name| shop::domain::catalog::normalize(name));
         for sort in ["relevance", "name"] {
             let mut found = Vec::new();
             for page in 1..=all.len().div_ceil(37) {
                 let path = format!("/products?q=lamp&sort={sort}&limit=37&page={page}");
                 found.extend(names(&shop.anonymous().get(&path).await));
             }
-            let folded = |names: &[String]| names.iter().map(|name| shop::domain::catalog::fold(name)).collect::<Vec<_>>();
-            assert_eq!(folded(&found), folded(&all), "{sort}");
+            let normalized = |names: &[String]| names.iter().map(|name| shop::domain::catalog::normalize(name)).collect::<Vec<_>>();
+            assert_eq!(normalized(&found), normalized(&all), "{sort}");
         }
     }
 

@@ -94,11 +94,11 @@ fn parse_name(name: String) -> Result<CategoryName> {
 ///
 /// Errors: `NotFound` if there is none, or more than one.
 fn find(tx: &mut Tx<'_>, text: &str) -> Result<catalog::Category> {
-    let key = catalog::fold(text.trim());
+    let key = catalog::normalize(text.trim());
     let mut found = catalog::categories(tx)?;
     found.retain(|category| {
         category.slug == text
-            || catalog::fold(&category.name) == key
+            || catalog::normalize(&category.name) == key
             || category.id.to_string() == text
     });
     match found.len() {

@@ -53,7 +53,7 @@ fn list_all(
     request: &ListRequest,
     on_row: OnRow<'_>,
 ) -> Result<ListOutcome> {
-    let query = ProductQuery::filtered(filters, category);
+    let query = ProductQuery::from_filters(filters, category);
     match request {
         ListRequest::Page(page) => {
             let total = match (filters.needs_count(), category) {

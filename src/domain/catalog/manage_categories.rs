@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     category::{Category, CategoryName},
-    normalize::{fold, slug},
+    normalize::{normalize, slug},
     problems::{CATEGORY_EXISTS, CATEGORY_IN_USE},
     store,
 };
@@ -27,7 +27,7 @@ pub fn categories(tx: &mut Tx<'_>) -> Result<Vec<Category>> {
 /// Returns the category with this name, ignoring case and accents. If several names are equal (see the
 /// module docs), an exact match is preferred.
 pub fn category_by_name(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Option<Category>> {
-    let mut equal = store::categories_by_key(tx, &fold(name.as_str()))?;
+    let mut equal = store::categories_by_key(tx, &normalize(name.as_str()))?;
     let exact = equal
         .iter()
         .position(|category| category.name == name.as_str());
@@ -49,7 +49,7 @@ pub fn add_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Category> {
         category.slug = format!("{base}-{next}");
         next += 1;
     }
-    if store::insert_category(tx, &category, &fold(name.as_str()))? {
+    if store::insert_category(tx, &category, &normalize(name.as_str()))? {
         Ok(category)
     } else {
         Err(exists())
@@ -59,16 +59,16 @@ pub fn add_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Category> {
 /// Renames a category. A change of case or accents alone keeps the name's key. Errors: `not-found`,
 /// `category-exists`.
 pub fn rename_category(tx: &mut Tx<'_>, id: CategoryId, name: &CategoryName) -> Result<Category> {
-    let key = fold(name.as_str());
+    let key = normalize(name.as_str());
     let current = store::category_by_id(tx, id)?.ok_or_else(not_found)?;
-    if fold(&current.name) == key {
+    if normalize(&current.name) == key {
         return store::set_category_name(tx, id, name.as_str())?.ok_or_else(not_found);
     }
     if !store::categories_by_key(tx, &key)?.is_empty() {
         return Err(exists());
     }
     let renamed = store::rename_category(tx, id, name.as_str(), &key)?.ok_or_else(not_found)?;
-    store::reassign_key(tx, &fold(&current.name))?;
+    store::reassign_key(tx, &normalize(&current.name))?;
     Ok(renamed)
 }
 
@@ -80,7 +80,7 @@ pub fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
         return Err(CATEGORY_IN_USE.error(detail));
     }
     store::delete_category(tx, id)?;
-    store::reassign_key(tx, &fold(&category.name))
+    store::reassign_key(tx, &normalize(&category.name))
 }
 
 /// Errors: `validation-failed` with `unknown-category`.
@@ -101,11 +101,11 @@ pub(super) fn recompute_keys(tx: &mut Tx<'_>) -> Result<()> {
     let mut taken = BTreeSet::new();
     let mut changed = Vec::new();
     for (category, name, current_key) in store::category_keys(tx)? {
-        let folded = fold(&name);
-        let key = if taken.insert(folded.clone()) {
-            folded
+        let plain_key = normalize(&name);
+        let key = if taken.insert(plain_key.clone()) {
+            plain_key
         } else {
-            store::duplicate_key(&folded, category)
+            store::duplicate_key(&plain_key, category)
         };
         if key != current_key {
             changed.push((category, key));

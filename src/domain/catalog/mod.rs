@@ -38,5 +38,5 @@ pub use self::{
     stock::{Cause, Delta, Line, Movement, Reason, Taken, insufficient, shortage},
     verify::{repair, verify},
 };
-pub use self::{export::export, list::list, normalize::fold, search::merge_search_index};
+pub use self::{export::export, list::list, normalize::normalize, search::merge_search_index};
 pub use crate::domain::media::Image;

@@ -5,8 +5,11 @@ use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed, props};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// The version of all stored normalized texts and search entries. Increase it whenever [`fold`], the
-/// tokenizer or their Unicode data change: the next start rewrites what is stored.
+/// The version of normalization. Increase it whenever [`normalize`], the tokenizer or their Unicode data change:
+/// the next start rewrites all stored normalized texts and search entries.
+///
+/// Its older name is *folding*: the column `product_search.folding` is the version of one entry, the setting
+/// `folding` that of everything stored.
 pub(super) const VERSION: i64 = 2;
 
 const CASE_MAPPER: CaseMapperBorrowed<'static> = CaseMapper::new();
@@ -16,7 +19,7 @@ const IGNORABLE: CodePointSetDataBorrowed<'static> =
 
 /// Returns the text without case (Unicode full case folding), accents, strokes, ligatures, invisible
 /// characters and redundant white space.
-pub fn fold(text: &str) -> String {
+pub fn normalize(text: &str) -> String {
     if text.is_ascii() {
         // Fast path for most texts.
         return collapse_spaces(&text.to_ascii_lowercase());
@@ -92,8 +95,8 @@ pub(super) fn is_letter(c: char) -> bool {
 
 /// Returns the text as a path segment: normalized letters and digits, joined by hyphens.
 pub(super) fn slug(text: &str) -> String {
-    let folded = fold(text);
-    let words = folded
+    let normalized = normalize(text);
+    let words = normalized
         .split(|c: char| !is_letter(c))
         .filter(|word| !word.is_empty());
     let slug = words.collect::<Vec<_>>().join("-");

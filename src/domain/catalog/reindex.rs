@@ -24,7 +24,7 @@ use crate::{
 /// How many products one transaction rewrites.
 const BATCH_SIZE: i64 = 500;
 
-/// The setting that holds the version of everything stored.
+/// The setting that holds the [normalization version](VERSION) of everything stored.
 const SETTING: &str = "folding";
 
 /// Where to start, and how much is left.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
     manage_products::copy_images,
-    normalize::fold,
+    normalize::normalize,
     stock::{Cause, Movement},
     store,
 };
@@ -63,7 +63,7 @@ fn equal_categories(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
     let mut first: HashMap<String, (CategoryId, String)> = HashMap::new();
     let mut equal = Vec::new();
     for (id, name, _) in store::category_keys(tx)? {
-        match first.entry(fold(&name)) {
+        match first.entry(normalize(&name)) {
             Entry::Vacant(free) => {
                 free.insert((id, name));
             }

@@ -17,7 +17,7 @@ use crate::{
     },
     domain::catalog::{
         category::CategoryName,
-        normalize::{fold, slug},
+        normalize::{normalize, slug},
         product::{Description, ProductName},
     },
 };
@@ -181,7 +181,7 @@ impl Problems {
         };
         let text = self.text::<ProductName>("name", cell)?;
         Ok(Some(NameCell {
-            key: fold(text.as_str()),
+            key: normalize(text.as_str()),
             slug: slug(text.as_str()),
             text,
         }))

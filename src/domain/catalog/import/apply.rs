@@ -17,7 +17,7 @@ use crate::{
         batch::{BATCH_ROWS, BatchEffects},
         csv::{CategoryCell, ImportFile, ImportRow, RowError, StockCell},
         manage_categories::{add_category, category_by_name},
-        normalize::{fold, slug},
+        normalize::{normalize, slug},
         search,
         stock::{Cause, Movement},
         store::{self, ProductColumns, ProductRow},
@@ -184,7 +184,10 @@ fn update(
     if !ids.is_empty() {
         store::lock_products(tx, &ids, |current| {
             let (name, description) = (current.name.to_owned(), current.description.to_owned());
-            current_texts.insert(current.id, (fold(&name), slug(&name), name, description));
+            current_texts.insert(
+                current.id,
+                (normalize(&name), slug(&name), name, description),
+            );
             Ok(())
         })?;
     }

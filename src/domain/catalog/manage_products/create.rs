@@ -10,7 +10,7 @@ use crate::{
             batch::{BATCH_ROWS, BatchEffects},
             get::product,
             manage_categories::check_category,
-            normalize::{fold, slug},
+            normalize::{normalize, slug},
             product::{NewProduct, Product},
             search::{self, FilterAttributes},
             stock::{Cause, Movement},
@@ -36,7 +36,7 @@ pub fn create(
         id,
         &ProductColumns {
             name,
-            name_key: &fold(name),
+            name_key: &normalize(name),
             slug: &slug(name),
             description,
             price: new.price,
@@ -68,7 +68,7 @@ pub fn create_all(tx: &mut Tx<'_>, new: &[NewProduct]) -> Result<Vec<ProductId>>
     for batch in new.chunks(BATCH_ROWS) {
         let keys: Vec<_> = batch
             .iter()
-            .map(|new| (fold(new.name.as_str()), slug(new.name.as_str())))
+            .map(|new| (normalize(new.name.as_str()), slug(new.name.as_str())))
             .collect();
         let mut rows = Vec::with_capacity(batch.len());
         for (product, (name_key, slug)) in batch.iter().zip(&keys) {

@@ -10,7 +10,7 @@ use crate::{
             change_stock,
             get::{product, product_for_update},
             manage_categories::check_category,
-            normalize::{fold, slug},
+            normalize::{normalize, slug},
             product::{Changes, Product},
             search::{self, FilterAttributes},
             store::{self, ProductColumns},
@@ -52,7 +52,7 @@ pub fn update(
         current.id,
         &ProductColumns {
             name,
-            name_key: &fold(name),
+            name_key: &normalize(name),
             slug: &slug(name),
             description,
             price,
@@ -61,7 +61,7 @@ pub fn update(
     )?;
     let text_changed = name != current.name || description != current.description;
     let attributes_changed = price != current.price || category != current.category_id;
-    if text_changed || (attributes_changed && search::indexes_attributes(tx)) {
+    if text_changed || (attributes_changed && search::indexes_filter_terms(tx)) {
         let attributes = FilterAttributes {
             category,
             price,

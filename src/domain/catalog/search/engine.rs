@@ -11,9 +11,9 @@ pub(super) fn search_index(tx: &Tx<'_>) -> &'static dyn SearchIndex {
     if tx.is_single_writer() { &Fts5 } else { &Gin }
 }
 
-/// Returns whether the search index must be updated when a product's category or price changes.
-pub(in crate::domain::catalog) fn indexes_attributes(tx: &Tx<'_>) -> bool {
-    search_index(tx).indexes_attributes()
+/// Returns whether the index has filter terms, so that a change of category or price must update it.
+pub(in crate::domain::catalog) fn indexes_filter_terms(tx: &Tx<'_>) -> bool {
+    search_index(tx).indexes_filter_terms()
 }
 
 /// Counts the products of a category in the price range of the filters; stops past `COUNTED_UP_TO`.

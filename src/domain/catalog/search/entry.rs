@@ -6,14 +6,15 @@ use crate::{
         id::{CategoryId, ProductId},
         money::Price,
     },
-    domain::catalog::normalize::fold,
+    domain::catalog::normalize::normalize,
 };
 
 /// A product's entry in the search index.
 pub(in crate::domain::catalog) struct IndexEntry {
     pub(in crate::domain::catalog) product: ProductId,
-    /// The preferred sort key. The stored one differs if another product has it.
+    /// The preferred sort key (see [`name_sort_key`]). The stored one differs if another product has it.
     pub(super) key: i64,
+    /// The normalized name.
     pub(in crate::domain::catalog) name_key: String,
     pub(super) name_words: Vec<String>,
     /// The words of name and description.
@@ -21,7 +22,7 @@ pub(in crate::domain::catalog) struct IndexEntry {
     pub(super) attributes: FilterAttributes,
 }
 
-/// The attributes that lists filter by.
+/// The attributes that lists filter by. `SQLite` indexes them as filter terms (see `bitmap_index.rs`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::domain::catalog) struct FilterAttributes {
     pub(in crate::domain::catalog) category: Option<CategoryId>,
@@ -29,7 +30,7 @@ pub(in crate::domain::catalog) struct FilterAttributes {
     pub(in crate::domain::catalog) is_sold_out: bool,
 }
 
-/// Tokenizes a product's texts.
+/// Returns the index entry of a product; tokenizes its texts.
 pub(in crate::domain::catalog) fn entry(
     product: ProductId,
     name: &str,
@@ -45,7 +46,7 @@ pub(in crate::domain::catalog) fn entry(
         .cloned()
         .chain(only_in_description)
         .collect();
-    let name_key = fold(name);
+    let name_key = normalize(name);
     IndexEntry {
         product,
         key: name_sort_key::key(&name_key, product),

@@ -1,6 +1,6 @@
 //! The search index on `SQLite`: an FTS5 table finds the words in key order, bitmaps count and filter.
 //!
-//! A category is found like a word. Price and availability are in the bitmaps only.
+//! A category is found like a word; the filter terms of price and availability are in the bitmaps only.
 //!
 //! A prefix is expanded to the words that start with it, from the table `search_words`, which only this index
 //! writes and reads. FTS5 can list its words, too (`fts5vocab`), but it counts the products of each word that it
@@ -39,7 +39,7 @@ const PAGE_SIZE: i64 = 20;
 pub(super) struct Fts5;
 
 impl SearchIndex for Fts5 {
-    fn indexes_attributes(&self) -> bool {
+    fn indexes_filter_terms(&self) -> bool {
         true
     }
 
@@ -57,7 +57,7 @@ impl SearchIndex for Fts5 {
         let stored = texts.into_iter().zip(numbers);
         Ok(stored
             .map(|((words, filter_terms), number)| StoredEntry {
-                number: Some(number),
+                product_number: Some(number),
                 words,
                 filter_terms,
             })
@@ -110,7 +110,7 @@ impl SearchIndex for Fts5 {
         Ok(matches.count)
     }
 
-    fn filter(
+    fn add_filters(
         &self,
         tx: &mut Tx<'_>,
         query: &mut IndexQuery,
@@ -122,14 +122,14 @@ impl SearchIndex for Fts5 {
         if let Some(term) = &category {
             query.map_expressions(|expression| format!("({expression}) AND \"{term}\""));
         }
-        let bitmaps = BitmapQuery::new(&query.clauses).filtered(filters, category.as_deref());
+        let bitmaps = BitmapQuery::new(&query.clauses).with_filters(filters, category.as_deref());
         let matches = bitmaps.find(tx, max)?;
         // For each row of a page, the full-text index finds others that the filters exclude. If most are
-        // excluded, reading the matches by their numbers is faster.
+        // excluded, reading the matches by their product numbers is faster.
         let is_rare = matches.count <= MAX_READ_BY_NUMBER
             && matches.count.pow(2) <= PAGE_SIZE * matches.before_filters;
         if filters.has_price_or_stock_filter() && is_rare {
-            query.numbers = Some(matches.numbers());
+            query.product_numbers = Some(matches.product_numbers());
         }
         Ok(Some(matches.count))
     }
@@ -142,7 +142,7 @@ impl SearchIndex for Fts5 {
     ) -> IndexSource {
         // `CROSS JOIN` keeps the planner from starting with another table.
         let product_join = "CROSS JOIN products p ON p.id =";
-        let Some(numbers) = &query.numbers else {
+        let Some(numbers) = &query.product_numbers else {
             let expression = statement.value(query.expression(field));
             return IndexSource {
                 tables: "product_fts CROSS JOIN product_search s ON s.key = product_fts.rowid",

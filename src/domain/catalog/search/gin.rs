@@ -1,6 +1,6 @@
 //! The search index on Postgres: GIN indexes over the words of `product_search`.
 //!
-//! Attributes are not indexed. Older instances that run on the same database would not write them, and
+//! Filter terms are not indexed. Older instances that run on the same database would not write them, and
 //! concurrent writers would wait for each other's rows.
 
 use super::{
@@ -23,13 +23,13 @@ use crate::{
 pub(super) struct Gin;
 
 impl SearchIndex for Gin {
-    fn indexes_attributes(&self) -> bool {
+    fn indexes_filter_terms(&self) -> bool {
         false
     }
 
     fn write(&self, _: &mut Tx<'_>, entries: &[IndexEntry]) -> Result<Vec<StoredEntry>> {
         let stored = entries.iter().map(|entry| StoredEntry {
-            number: None,
+            product_number: None,
             words: entry.words.join(" "),
             filter_terms: String::new(),
         });
@@ -76,7 +76,7 @@ impl SearchIndex for Gin {
         Ok(counted.unwrap_or_default())
     }
 
-    fn filter(
+    fn add_filters(
         &self,
         _: &mut Tx<'_>,
         _: &mut IndexQuery,

@@ -20,7 +20,7 @@ mod write;
 
 pub use self::write::merge_search_index;
 pub(super) use self::{
-    engine::{count_priced, indexes_attributes},
+    engine::{count_priced, indexes_filter_terms},
     entry::{FilterAttributes, entry},
     query::SearchQuery,
     search_results::search,

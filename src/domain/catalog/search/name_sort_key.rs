@@ -15,10 +15,10 @@ const LETTER_BITS: u32 = 63 - SUFFIX_BITS;
 
 const SUFFIX_MASK: i64 = (1 << SUFFIX_BITS) - 1;
 
-/// Returns the preferred key of a product with this normalized name.
-pub(super) fn key(folded: &str, product: ProductId) -> i64 {
+/// Returns the preferred sort key of a product with this normalized name.
+pub(super) fn key(name_key: &str, product: ProductId) -> i64 {
     let random = product.0.as_u64_pair().1;
-    encode(folded) | (i64::from_ne_bytes(random.to_ne_bytes()) & SUFFIX_MASK)
+    encode(name_key) | (i64::from_ne_bytes(random.to_ne_bytes()) & SUFFIX_MASK)
 }
 
 /// Returns the next key to try among those with the same leading letters.
@@ -33,9 +33,9 @@ pub(super) fn same_letters(key: i64) -> RangeInclusive<i64> {
 
 /// Encodes the leading letters, common ones in five bits each. Codes sort like the letters, and the end of
 /// the text sorts before all of them.
-fn encode(folded: &str) -> i64 {
+fn encode(name_key: &str) -> i64 {
     let (mut key, mut left) = (0, LETTER_BITS);
-    for letter in folded.chars() {
+    for letter in name_key.chars() {
         let code = i64::from(u32::from(letter));
         let long_code = |class: i64| (21, (class << 16) | code.min(0xffff));
         let (bits, number) = match letter {

@@ -32,9 +32,9 @@ pub(super) struct IndexQuery {
     pub(super) patterns: Vec<Vec<String>>,
     /// The full-text expression for each [`SearchField`].
     expressions: [String; 3],
-    /// The numbers of all matching products as a JSON array, if reading those is faster than the full-text
+    /// The product numbers of all matches as a JSON array, if reading those is faster than using the full-text
     /// index.
-    pub(super) numbers: Option<String>,
+    pub(super) product_numbers: Option<String>,
 }
 
 impl IndexQuery {
@@ -47,7 +47,7 @@ impl IndexQuery {
             clauses: clauses.to_vec(),
             patterns: patterns.collect(),
             expressions,
-            numbers: None,
+            product_numbers: None,
         }
     }
 
@@ -78,16 +78,18 @@ impl IndexQuery {
 
 /// What an engine stores of an entry in `product_search`.
 pub(super) struct StoredEntry {
-    /// The product's position in the bitmaps, if the engine has them.
-    pub(super) number: Option<i64>,
+    /// The product number, which the bitmaps contain; `None` if the engine has none. In the column `number`.
+    pub(super) product_number: Option<i64>,
+    /// Separated by spaces.
     pub(super) words: String,
+    /// Separated by spaces; empty if the engine does not index them. In the column `marks`.
     pub(super) filter_terms: String,
 }
 
 /// A full-text index of the rows of `product_search`.
 pub(super) trait SearchIndex {
-    /// Returns whether category, price and availability are indexed, too.
-    fn indexes_attributes(&self) -> bool;
+    /// Returns whether the index has filter terms: category, price and availability.
+    fn indexes_filter_terms(&self) -> bool;
 
     /// Updates what the engine keeps besides `product_search`, such as its dictionary, and returns what to
     /// store there for each entry.
@@ -108,10 +110,10 @@ pub(super) trait SearchIndex {
     /// Counts the products that match the clauses, up to `max`.
     fn count(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>], max: i64) -> Result<i64>;
 
-    /// Adds the filters to the query and counts the products that match both, up to `max`. Returns `None`,
-    /// and leaves the query unchanged, if the engine does not index attributes. Only the category filter is
-    /// sure to be part of the query afterwards.
-    fn filter(
+    /// Adds filters to the query and counts the products that match all of it, up to `max`. Returns `None`, and
+    /// leaves the query unchanged, if the engine does not index filter terms. Only the category filter is certain
+    /// to be part of the query afterwards; the caller must check the others on the products.
+    fn add_filters(
         &self,
         tx: &mut Tx<'_>,
         query: &mut IndexQuery,

@@ -1,4 +1,4 @@
-//! Lists search results by page or cursor.
+//! Lists search results with pagination, by page or cursor.
 //!
 //! The full-text index returns matches in key order, which is about the order of names, so that the first
 //! names are found first. For other orders, few matches are sorted. Many matches are found by scanning the
@@ -35,7 +35,8 @@ const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 /// If fewer products match, up to this many similar ones follow.
 const MAX_SIMILAR_PRODUCTS: i64 = 20;
 
-/// Up to this many products are read in one statement and ranked here; more are read class by class.
+/// Up to this many products are read in one statement and ranked here; more are read by
+/// [`SearchMatches::by_relevance`].
 const MAX_RANKED: i64 = 100;
 
 /// Calls `on_row` with the products that match the search and the filters. If there are few, similar ones
@@ -44,11 +45,11 @@ pub(in crate::domain::catalog) fn search(
     tx: &mut Tx<'_>,
     filters: &Filters,
     category: Option<&Category>,
-    search: SearchQuery,
+    search_query: SearchQuery,
     request: &ListRequest,
     on_row: OnRow<'_>,
 ) -> Result<ListOutcome> {
-    let matches = Matches::new(tx, filters, category, search)?;
+    let matches = SearchMatches::new(tx, filters, category, search_query)?;
     let total = matches.total(tx)?;
     let with_similar = if total < MAX_SIMILAR_PRODUCTS {
         Some(matches.with_similar(tx, filters, category, total)?)
@@ -85,14 +86,14 @@ pub(in crate::domain::catalog) fn search(
 }
 
 /// The products that match a search and the filters.
-struct Matches<'a> {
-    search: SearchQuery,
+struct SearchMatches<'a> {
+    search_query: SearchQuery,
     index: &'static dyn SearchIndex,
     index_query: IndexQuery,
-    /// All filters but the search text.
-    filtered: ProductQuery<'a>,
-    /// The filters that must be checked on the products that the index finds.
-    unindexed: ProductQuery<'a>,
+    /// All filters but the search text, to be checked on the products.
+    all_filters: ProductQuery<'a>,
+    /// The filters among them that are not part of `index_query`.
+    unindexed_filters: ProductQuery<'a>,
     /// The number of matches, if the index has counted them.
     count: Option<i64>,
     /// What is read of the products.
@@ -100,34 +101,34 @@ struct Matches<'a> {
     excluded: Vec<ProductId>,
 }
 
-impl<'a> Matches<'a> {
+impl<'a> SearchMatches<'a> {
     fn new(
         tx: &mut Tx<'_>,
         filters: &'a Filters,
         category: Option<&'a Category>,
-        search: SearchQuery,
-    ) -> Result<Matches<'a>> {
+        search_query: SearchQuery,
+    ) -> Result<SearchMatches<'a>> {
         let index = search_index(tx);
-        let mut index_query = index.query(tx, &search.clauses)?;
+        let mut index_query = index.query(tx, &search_query.clauses)?;
         let category_id = category.map(|category| category.id);
-        let count = index.filter(
+        let count = index.add_filters(
             tx,
             &mut index_query,
             filters,
             category_id,
             COUNTED_UP_TO + 1,
         )?;
-        let filtered = ProductQuery::filtered(filters, category);
-        let unindexed = match count {
-            Some(_) => ProductQuery::filtered(filters, None),
-            None => filtered.clone(),
+        let all_filters = ProductQuery::from_filters(filters, category);
+        let unindexed_filters = match count {
+            Some(_) => ProductQuery::from_filters(filters, None),
+            None => all_filters.clone(),
         };
-        Ok(Matches {
-            search,
+        Ok(SearchMatches {
+            search_query,
             index,
             index_query,
-            filtered,
-            unindexed,
+            all_filters,
+            unindexed_filters,
             count,
             columns: Columns::Product,
             excluded: Vec::new(),
@@ -159,8 +160,10 @@ impl<'a> Matches<'a> {
         let is_filtered = filters.has_price_or_stock_filter() || category.is_some();
         let finds_any = (total > 0 || !is_filtered).then_some(total > 0);
         let mut similar = Vec::new();
-        if let Some(corrected) = spelling::with_similar_spellings(tx, &self.search, finds_any)? {
-            let mut others = Matches::new(tx, filters, category, corrected)?;
+        if let Some(corrected) =
+            spelling::with_similar_spellings(tx, &self.search_query, finds_any)?
+        {
+            let mut others = SearchMatches::new(tx, filters, category, corrected)?;
             others.columns = Columns::Id;
             others.excluded.clone_from(&matches);
             similar = others.best(tx)?;
@@ -192,14 +195,18 @@ impl<'a> Matches<'a> {
     }
 
     /// Returns the ids of the matches by relevance, at most `MAX_RANKED` + 1. Relevance is that
-    /// of [`Matches::by_relevance`].
+    /// of [`SearchMatches::by_relevance`].
     fn ranked(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
-        let search = &self.search;
+        let search_query = &self.search_query;
         let all = self.query(SearchField::All);
         let mut found = all.index_rows(tx, MAX_RANKED + 1, |row| {
             let (id, name_key): (ProductId, String) =
                 (row.get("product_id")?, row.get("name_key")?);
-            Ok((search.rank(&name_key, row.get("name_words")?), name_key, id))
+            Ok((
+                search_query.rank(&name_key, row.get("name_words")?),
+                name_key,
+                id,
+            ))
         })?;
         found.sort_unstable();
         Ok(found.into_iter().map(|(.., id)| id).collect())
@@ -229,23 +236,25 @@ impl<'a> Matches<'a> {
         }
     }
 
-    /// Returns the query for a sort order other than that of the index.
+    /// Returns the query for a list that the database sorts. It finds few matches by the search index; for many,
+    /// the database scans the index of the sort column.
     fn sorted(&self, total: i64) -> ProductQuery<'_> {
         if total <= MAX_SORTED_IN_MEMORY {
             return self.query(SearchField::All);
         }
-        let mut query: ProductQuery<'_> = self.filtered.clone();
+        let mut query: ProductQuery<'_> = self.all_filters.clone();
         let words = self.index_query.like(&mut query, "s.words");
-        query.filter(&format!(
+        query.add_condition(&format!(
             "EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = p.id AND {words})"
         ));
         query
     }
 
+    /// Returns the query for the products that match in this field, by the search index.
     fn query(&self, field: SearchField) -> ProductQuery<'_> {
-        let mut query: ProductQuery<'_> = self.unindexed.clone();
-        if self.index_query.numbers.is_some() {
-            // The numbers are those of the products that match all filters.
+        let mut query: ProductQuery<'_> = self.unindexed_filters.clone();
+        if self.index_query.product_numbers.is_some() {
+            // These products match all filters.
             query = ProductQuery::new();
         }
         query.set_columns(self.columns);
@@ -258,39 +267,39 @@ impl<'a> Matches<'a> {
     /// Returns the query for names that start with the search text, and whether it uses the search index
     /// rather than the index of names.
     fn name_starts_with_text(&self) -> (ProductQuery<'_>, bool) {
-        let uses_index = self.index_query.numbers.is_some();
+        let uses_index = self.index_query.product_numbers.is_some();
         let mut query = if uses_index {
             self.query(SearchField::All)
         } else {
-            let mut query: ProductQuery<'_> = self.filtered.clone();
+            let mut query: ProductQuery<'_> = self.all_filters.clone();
             query.set_columns(self.columns);
             query.exclude(&self.excluded);
             query
         };
-        let search = &self.search;
+        let search_query = &self.search_query;
         let (from, to) = (
-            query.value(&search.folded),
-            query.value(&search.upper_bound),
+            query.value(&search_query.normalized),
+            query.value(&search_query.upper_bound),
         );
         let range = |name: &str| format!("{name} >= {from} AND {name} < {to}");
         if uses_index {
-            query.filter_index(&range("s.name_key"));
+            query.add_index_condition(&range("s.name_key"));
         } else {
-            query.filter(&range("p.name_key"));
+            query.add_condition(&range("p.name_key"));
         }
         (query, uses_index)
     }
 
-    /// Reads class after class until the page is full: names that start with the search text, names with all
-    /// words, the others. Each class is ordered by name, so that an exact match comes first.
+    /// Reads one class of matches after the other until the page is full: names that start with the search text,
+    /// names with all words, all others. Each class is ordered by name, so that an exact match comes first.
     fn by_relevance(&self, tx: &mut Tx<'_>, page: PageRequest, on_row: OnRow<'_>) -> Result<()> {
         let (mut offset, mut limit) = (page.offset(), page.limit);
         let mut in_name = self.query(SearchField::Name);
         let (from, to) = (
-            in_name.value(&self.search.folded),
-            in_name.value(&self.search.upper_bound),
+            in_name.value(&self.search_query.normalized),
+            in_name.value(&self.search_query.upper_bound),
         );
-        in_name.filter_index(&format!("(s.name_key < {from} OR s.name_key >= {to})"));
+        in_name.add_index_condition(&format!("(s.name_key < {from} OR s.name_key >= {to})"));
         let (starts_with_text, uses_index) = self.name_starts_with_text();
         let others = self.query(SearchField::AllButName);
         for (class, uses_index) in [

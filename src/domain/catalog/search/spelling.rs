@@ -20,9 +20,9 @@ const MIN_SIMILARITY: usize = 300;
 /// Matches are counted up to this number to find the rarest clause.
 const MAX_COUNTED: i64 = 1000;
 
-/// Returns a search for similar spellings, or `None` if it would find nothing more than `search`. Each word is
-/// replaced by itself or similar words. If no product matches all clauses, only the rarest clause is used.
-/// `finds_any` is whether any product matches `search`, if that is known.
+/// Returns a search that also finds similar spellings, or `None` if it would find nothing more than `search`.
+/// Each word is replaced by itself or similar words. If no product matches all clauses, only the rarest clause is
+/// used. `finds_any` is whether any product matches `search`, if that is known.
 pub(super) fn with_similar_spellings(
     tx: &mut Tx<'_>,
     search: &SearchQuery,

@@ -11,7 +11,7 @@ use icu_properties::{
     props::{LineBreak, Script},
 };
 
-use crate::domain::catalog::normalize::{fold, is_letter};
+use crate::domain::catalog::normalize::{is_letter, normalize};
 
 /// Longer words are truncated, in characters.
 const MAX_WORD_LEN: usize = 64;
@@ -24,7 +24,7 @@ const LINE_BREAKS: CodePointMapDataBorrowed<'static, LineBreak> =
 /// Returns the distinct words of a text, in the order of their first occurrence.
 pub(super) fn tokenize(text: &str) -> Vec<String> {
     let mut all = Distinct::default();
-    for parts in compounds(&folded(text)) {
+    for parts in compounds(&normalize_for_search(text)) {
         for part in &parts {
             all.extend(terms(part, true));
         }
@@ -44,7 +44,7 @@ pub(super) fn query_clauses(text: &str) -> Vec<Vec<String>> {
             all.push(clause);
         }
     };
-    for parts in compounds(&folded(text)) {
+    for parts in compounds(&normalize_for_search(text)) {
         let split: Vec<String> = parts.iter().flat_map(|part| terms(part, false)).collect();
         let joined = match parts.len() {
             1 => Vec::new(),
@@ -74,25 +74,25 @@ pub(super) fn can_be_misspelt(word: &str) -> bool {
 
 /// Normalizes a text. A stand-alone acute accent is treated as an apostrophe; otherwise it would become a
 /// space.
-fn folded(text: &str) -> String {
+fn normalize_for_search(text: &str) -> String {
     if text.contains('\u{b4}') {
-        fold(&text.replace('\u{b4}', "'"))
+        normalize(&text.replace('\u{b4}', "'"))
     } else {
-        fold(text)
+        normalize(text)
     }
 }
 
 /// Splits a normalized text into words, and words into parts where a single punctuation character joins them.
-fn compounds(folded: &str) -> Vec<Vec<&str>> {
+fn compounds(text: &str) -> Vec<Vec<&str>> {
     let mut all: Vec<Vec<&str>> = Vec::new();
     let (mut word_start, mut is_joined) = (None, false);
-    let end = (folded.len(), ' ');
-    for (at, c) in folded.char_indices().chain([end]) {
+    let end = (text.len(), ' ');
+    for (at, c) in text.char_indices().chain([end]) {
         let joins = joins(c);
         if is_letter(c) && !joins {
             word_start = word_start.or(Some(at));
         } else if let Some(start) = word_start.take() {
-            let part = &folded[start..at];
+            let part = &text[start..at];
             match all.last_mut() {
                 Some(parts) if is_joined => parts.push(part),
                 _ => all.push(vec![part]),

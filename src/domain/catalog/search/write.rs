@@ -1,4 +1,4 @@
-//! Writes index entries, and the words that spelling correction knows.
+//! Writes index entries, and the words that spelling correction may suggest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,7 @@ pub(in crate::domain::catalog) fn index_rows(
     index(tx, entries.collect())
 }
 
-/// Inserts or replaces entries, with one statement for all of them.
+/// Inserts or replaces entries: one upsert for all of them.
 pub(in crate::domain::catalog) fn index(
     tx: &mut Tx<'_>,
     mut entries: Vec<IndexEntry>,
@@ -52,7 +52,7 @@ pub(in crate::domain::catalog) fn index(
         values.extend([
             Value::Int(entry.key),
             Value::from(entry.product),
-            stored.number.map_or(Value::Null, Value::Int),
+            stored.product_number.map_or(Value::Null, Value::Int),
             Value::from(&entry.name_key),
             Value::Int(VERSION),
             Value::from(name_words),

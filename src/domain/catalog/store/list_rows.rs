@@ -6,7 +6,7 @@ use crate::{
         error::Result,
         pagination::{PageRequest, Position, SortKey},
     },
-    domain::catalog::{filters::Sort, normalize::fold},
+    domain::catalog::{filters::Sort, normalize::normalize},
     infra::db::{Row, Tx, Value},
 };
 
@@ -36,7 +36,7 @@ fn after_operator(sort: Sort) -> &'static str {
 fn position(sort: Sort, row: &Row<'_>) -> Result<Position> {
     let key = match sort {
         Sort::Price | Sort::PriceDown => SortKey::Number(row.get("price")?),
-        Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(fold(row.get("name")?)),
+        Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(normalize(row.get("name")?)),
         Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(row.get("created_at")?),
     };
     let id = row.get("id")?;
@@ -60,7 +60,7 @@ pub(in crate::domain::catalog) fn page_rows(
     if page.offset() > 0 {
         let (column, order, operator) = (column(sort), order_by(sort), after_operator(sort));
         let (conditions, offset) = (query.conditions().to_owned(), query.value(page.offset()));
-        query.filter(&format!(
+        query.add_condition(&format!(
             "({column}, p.id) {operator}=
              (SELECT {column}, p.id FROM products p WHERE {conditions} {order} LIMIT 1 OFFSET {offset})"
         ));
@@ -102,7 +102,7 @@ pub(in crate::domain::catalog) fn cursor_rows<'a>(
         };
         let (column, operator) = (column(sort), after_operator(sort));
         let id = query.value(Value::Id(position.id));
-        query.filter(&format!("({column}, p.id) {operator} ({key}, {id})"));
+        query.add_condition(&format!("({column}, p.id) {operator} ({key}, {id})"));
     }
     let mut rows = CursorRows::default();
     // One extra row shows whether there is a next page.

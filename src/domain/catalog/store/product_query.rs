@@ -28,7 +28,7 @@ pub(in crate::domain::catalog) struct IndexSource {
     pub(in crate::domain::catalog) product_join: &'static str,
     /// The expression for `product_search.key`.
     pub(in crate::domain::catalog) key: &'static str,
-    /// What matches in the index.
+    /// The conditions on `product_search` and the full-text index.
     pub(in crate::domain::catalog) conditions: String,
 }
 
@@ -48,7 +48,7 @@ pub(in crate::domain::catalog) struct ProductQuery<'a> {
     conditions: String,
     values: Vec<Value<'a>>,
     /// Whether there are conditions on the product, apart from that it is not deleted.
-    is_filtered: bool,
+    has_product_conditions: bool,
 }
 
 impl<'a> ProductQuery<'a> {
@@ -59,12 +59,12 @@ impl<'a> ProductQuery<'a> {
             source: None,
             conditions: "p.deleted_at IS NULL".to_owned(),
             values: Vec::new(),
-            is_filtered: false,
+            has_product_conditions: false,
         }
     }
 
-    /// Matches all filters but the search text.
-    pub(in crate::domain::catalog) fn filtered(
+    /// Matches products that match all filters but the search text.
+    pub(in crate::domain::catalog) fn from_filters(
         filters: &Filters,
         category: Option<&Category>,
     ) -> Self {
@@ -79,8 +79,8 @@ impl<'a> ProductQuery<'a> {
             query.compare("p.price <=", max);
         }
         match filters.in_stock {
-            Some(true) => query.filter("p.stock > 0"),
-            Some(false) => query.filter("p.stock = 0"),
+            Some(true) => query.add_condition("p.stock > 0"),
+            Some(false) => query.add_condition("p.stock = 0"),
             None => {}
         }
         query
@@ -107,10 +107,10 @@ impl<'a> ProductQuery<'a> {
     }
 
     /// Adds a condition on the product.
-    pub(in crate::domain::catalog) fn filter(&mut self, condition: &str) {
+    pub(in crate::domain::catalog) fn add_condition(&mut self, condition: &str) {
         self.conditions.push_str(" AND ");
         self.conditions.push_str(condition);
-        self.is_filtered = true;
+        self.has_product_conditions = true;
     }
 
     /// Adds a comparison with a value.
@@ -120,11 +120,11 @@ impl<'a> ProductQuery<'a> {
         value: impl Into<Value<'a>>,
     ) {
         let placeholder = self.value(value);
-        self.filter(&format!("{comparison} {placeholder}"));
+        self.add_condition(&format!("{comparison} {placeholder}"));
     }
 
     /// Adds a condition on `product_search`, without reading the product.
-    pub(in crate::domain::catalog) fn filter_index(&mut self, condition: &str) {
+    pub(in crate::domain::catalog) fn add_index_condition(&mut self, condition: &str) {
         if let Some(source) = &mut self.source {
             source.conditions.push_str(" AND ");
             source.conditions.push_str(condition);
@@ -139,7 +139,7 @@ impl<'a> ProductQuery<'a> {
     ) {
         let placeholder = self.value(value);
         let key = self.key();
-        self.filter_index(&format!("{key} {operator} {placeholder}"));
+        self.add_index_condition(&format!("{key} {operator} {placeholder}"));
     }
 
     fn key(&self) -> &'static str {
@@ -153,16 +153,16 @@ impl<'a> ProductQuery<'a> {
         }
         let ids = self.values_of(products);
         if self.source.is_some() {
-            self.filter_index(&format!("s.product_id NOT IN ({ids})"));
+            self.add_index_condition(&format!("s.product_id NOT IN ({ids})"));
         } else {
-            self.filter(&format!("p.id NOT IN ({ids})"));
+            self.add_condition(&format!("p.id NOT IN ({ids})"));
         }
     }
 
     /// Matches only these products; the list must not be empty.
     pub(in crate::domain::catalog) fn only(&mut self, products: &[ProductId]) {
         let ids = self.values_of(products);
-        self.filter(&format!("p.id IN ({ids})"));
+        self.add_condition(&format!("p.id IN ({ids})"));
     }
 
     /// Returns the `ORDER BY` clause for the order of this list.
@@ -178,7 +178,7 @@ impl<'a> ProductQuery<'a> {
         &self.conditions
     }
 
-    /// Assembles a statement. With an index, products are joined only if they are filtered or read.
+    /// Assembles a statement. With an index, products are joined only if a condition or the head needs them.
     fn statement(&self, head: &str, joins: &str, tail: &str, reads_products: bool) -> String {
         let conditions = &self.conditions;
         match &self.source {
@@ -217,7 +217,7 @@ impl<'a> ProductQuery<'a> {
     pub(in crate::domain::catalog) fn count(&self, tx: &mut Tx<'_>, max: i64) -> Result<i64> {
         let tail = format!("LIMIT {max}) AS counted");
         let head = "SELECT count(*) AS count FROM (SELECT 1";
-        let sql = self.statement(head, "", &tail, self.is_filtered);
+        let sql = self.statement(head, "", &tail, self.has_product_conditions);
         let counted = tx.one(&sql, &self.values, |row| row.get("count"))?;
         Ok(counted.unwrap_or_default())
     }
@@ -253,7 +253,12 @@ impl<'a> ProductQuery<'a> {
         read: impl Fn(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
         let head = "SELECT s.product_id, s.name_key, s.name_words";
-        let sql = self.statement(head, "", &format!("LIMIT {max}"), self.is_filtered);
+        let sql = self.statement(
+            head,
+            "",
+            &format!("LIMIT {max}"),
+            self.has_product_conditions,
+        );
         tx.all(&sql, &self.values, read)
     }
 
@@ -270,7 +275,7 @@ impl<'a> ProductQuery<'a> {
             &format!("SELECT {key} AS key"),
             "",
             &tail,
-            query.is_filtered,
+            query.has_product_conditions,
         );
         tx.one(&sql, &query.values, |row| row.get("key"))
     }
@@ -287,7 +292,7 @@ impl<'a> ProductQuery<'a> {
         let (limit, offset) = (self.value(limit), self.value(offset));
         let tail = format!("ORDER BY s.name_key, s.product_id LIMIT {limit} OFFSET {offset}");
         let head = "SELECT s.product_id AS id, s.name_key AS name_key";
-        let found = self.statement(head, "", &tail, self.is_filtered);
+        let found = self.statement(head, "", &tail, self.has_product_conditions);
         if self.columns == Columns::Id {
             return self.each(tx, &found, on_row);
         }
