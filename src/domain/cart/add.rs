@@ -4,7 +4,7 @@ use super::{
     Cart, Line, QueuedLines,
     limits::{MAX_LINES, check_stock, check_total},
     line::oldest_first,
-    lines::queue_lines,
+    queued_lines::queue_lines,
     store,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 pub struct Addition {
     product: ProductId,
     quantity: Quantity,
-    listed: Queued<Option<store::ListedRow>>,
+    product_row: Queued<Option<store::ProductRow>>,
     lines: QueuedLines,
 }
 
@@ -36,7 +36,7 @@ impl Addition {
         Ok(Addition {
             product,
             quantity,
-            listed: store::queue_product(tx, product)?,
+            product_row: store::queue_product(tx, product)?,
             lines: queue_lines(tx, user)?,
         })
     }
@@ -61,16 +61,16 @@ pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Car
         let message = format!("a cart holds at most {MAX_LINES} products");
         return Err(Error::field("productId", "too-many-lines", message));
     }
-    let listed = tx
-        .get(addition.listed)?
+    let product_row = tx
+        .get(addition.product_row)?
         .ok_or_else(|| Error::not_found("product"))?;
     let line = Line {
         product,
-        name: listed.name,
-        price: listed.price,
-        stock: listed.stock,
+        name: product_row.name,
+        price: product_row.price,
+        stock: product_row.stock,
         quantity,
-        images: catalog::images(&listed.images, tx.settings())?,
+        images: catalog::images(&product_row.images, tx.settings())?,
         added_at: tx.now(),
     };
     check_stock(&line)?;

@@ -1,9 +1,9 @@
-//! Changes and removes the lines of a cart.
+//! Changes and removes cart lines.
 
 use super::{
     Cart,
     limits::{check_stock, check_total},
-    lines::queue_lines,
+    queued_lines::queue_lines,
     show::show,
     store,
 };
@@ -21,7 +21,7 @@ use crate::{
 /// which exceeds a limit can always be reduced.
 ///
 /// Errors: `not-found`, `insufficient-stock`; a field error of `totalAmount`.
-pub fn set(
+pub fn set_quantity(
     tx: &mut Tx<'_>,
     user: CurrentUser,
     product: ProductId,

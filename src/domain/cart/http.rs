@@ -95,7 +95,7 @@ pub(crate) async fn update_cart_item(
 ) -> Result<Response> {
     let cart = app
         .write_as(&claims, "cart.set", move |tx, user| {
-            super::set(tx, user, product, body.quantity)
+            super::set_quantity(tx, user, product, body.quantity)
         })
         .await?;
     respond::ok(&cart)

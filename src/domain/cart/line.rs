@@ -1,4 +1,4 @@
-//! A line of a cart, with the product's current data.
+//! A cart line, with the product's current data.
 
 use crate::{
     core::{
@@ -10,7 +10,7 @@ use crate::{
     domain::catalog::Image,
 };
 
-/// A stored line with the product's current data.
+/// A cart line with the product's current data.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub product: ProductId,
@@ -22,14 +22,14 @@ pub struct Line {
     pub added_at: Timestamp,
 }
 
-/// Returns the total of the lines, or the largest amount and `true` if the total exceeds it: prices may
+/// Returns the total of the cart lines, or the largest amount and `true` if the total exceeds it: prices may
 /// have risen since the lines were added.
 pub fn total(lines: &[Line]) -> Result<(Money, bool)> {
     let sums = lines.iter().map(|line| line.price.times(line.quantity));
     Ok(Money::capped_sum(sums.collect::<Result<Vec<_>>>()?))
 }
 
-/// Sorts the lines by the time they were added. A cart has few lines, so this is cheaper than sorting in SQL.
+/// Sorts cart lines by the time they were added. A cart has few, so this is cheaper than sorting in SQL.
 pub(super) fn oldest_first(mut lines: Vec<Line>) -> Vec<Line> {
     lines.sort_by_key(|line| (line.added_at, line.product));
     lines

@@ -5,16 +5,16 @@ mod change;
 pub mod http;
 mod limits;
 mod line;
-mod lines;
+mod queued_lines;
 mod show;
 mod store;
 mod view;
 
 pub use self::{
     add::{Addition, add},
-    change::{clear, remove, set},
+    change::{clear, remove, set_quantity},
     line::{Line, total},
-    lines::{QueuedLines, queue_lines_for_update},
+    queued_lines::{QueuedLines, queue_lines_for_update},
     show::show,
     view::{Cart, CartItem, CartProduct},
 };

@@ -1,6 +1,6 @@
 //! Reads carts.
 
-use super::{Cart, lines::queue_lines};
+use super::{Cart, queued_lines::queue_lines};
 use crate::{core::error::Result, domain::accounts::CurrentUser, infra::db::Tx};
 
 /// Returns the user's cart.

@@ -10,16 +10,16 @@ use crate::{
     infra::db::{Queued, Row, Sql, Tx, params},
 };
 
-/// A line as stored, with its product.
+/// A cart line as stored, with its product.
 pub(super) struct LineRow {
     pub(super) product: ProductId,
-    pub(super) listed: ListedRow,
+    pub(super) product_row: ProductRow,
     pub(super) quantity: Quantity,
     pub(super) added_at: Timestamp,
 }
 
-/// The product columns that a line shows.
-pub(super) struct ListedRow {
+/// The product columns that a cart line shows.
+pub(super) struct ProductRow {
     pub(super) name: String,
     pub(super) price: Price,
     pub(super) stock: i64,
@@ -42,7 +42,7 @@ pub(super) fn queue_lines(
     let sql = if for_update { sql.for_update("p") } else { sql };
     tx.queue_all(sql, params![user], |row| {
         Ok(LineRow {
-            listed: listed_row(row)?,
+            product_row: product_row(row)?,
             product: row.get("id")?,
             quantity: row.get("quantity")?,
             added_at: row.get("added_at")?,
@@ -54,16 +54,16 @@ pub(super) fn queue_lines(
 pub(super) fn queue_product(
     tx: &mut Tx<'_>,
     product: ProductId,
-) -> Result<Queued<Option<ListedRow>>> {
+) -> Result<Queued<Option<ProductRow>>> {
     tx.queue_one(
         "SELECT name, price, stock, images FROM products WHERE id = ?1 AND deleted_at IS NULL",
         params![product],
-        listed_row,
+        product_row,
     )
 }
 
-fn listed_row(row: &Row<'_>) -> Result<ListedRow> {
-    Ok(ListedRow {
+fn product_row(row: &Row<'_>) -> Result<ProductRow> {
+    Ok(ProductRow {
         name: row.get("name")?,
         price: row.get("price")?,
         stock: row.get("stock")?,
@@ -71,7 +71,7 @@ fn listed_row(row: &Row<'_>) -> Result<ListedRow> {
     })
 }
 
-/// Inserts or updates a line.
+/// Inserts or updates a cart line.
 pub(super) fn upsert_line(
     tx: &mut Tx<'_>,
     user: UserId,
@@ -84,11 +84,12 @@ pub(super) fn upsert_line(
          ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = excluded.quantity",
         params![user, product, quantity, tx.now()],
         1,
-        || Error::internal("a line of a cart was not written"),
+        || Error::internal("a cart line was not written"),
     )
 }
 
-/// Returns whether a line was deleted. Lines of deleted products do not count.
+/// Deletes a cart line. Returns whether there was one. The line of a deleted product is not visible in the cart,
+/// so it is kept and counts as absent.
 pub(super) fn delete(tx: &mut Tx<'_>, user: UserId, product: ProductId) -> Result<bool> {
     let deleted = tx.execute(
         "DELETE FROM cart_items WHERE user_id = ?1 AND product_id = ?2

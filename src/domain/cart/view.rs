@@ -31,7 +31,7 @@ pub struct Cart {
     pub currency: &'static str,
 }
 
-/// A line item of a cart.
+/// A cart line.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartItem {

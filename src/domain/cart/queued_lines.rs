@@ -1,4 +1,4 @@
-//! Reads the lines of carts.
+//! Reads cart lines.
 
 use super::{Line, line::oldest_first, store};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     infra::db::{Queued, Tx},
 };
 
-/// A queued query for the lines of a cart, without deleted products.
+/// A queued query for the lines of a cart. Those of deleted products are left out.
 pub struct QueuedLines(Queued<Vec<store::LineRow>>);
 
 impl QueuedLines {
@@ -18,11 +18,11 @@ impl QueuedLines {
         let lines = rows.map(|row| {
             Ok(Line {
                 product: row.product,
-                name: row.listed.name,
-                price: row.listed.price,
-                stock: row.listed.stock,
+                name: row.product_row.name,
+                price: row.product_row.price,
+                stock: row.product_row.stock,
                 quantity: row.quantity,
-                images: catalog::images(&row.listed.images, settings)?,
+                images: catalog::images(&row.product_row.images, settings)?,
                 added_at: row.added_at,
             })
         });
