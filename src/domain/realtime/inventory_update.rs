@@ -1,5 +1,4 @@
-//! Messages from committed events: filtered by the listener's subscription, and merged if the listener lags
-//! behind.
+//! Messages from committed events: filtered by a subscription, and merged for a subscriber that lags behind.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -20,9 +19,9 @@ pub(crate) struct InventoryUpdate {
     #[serde(rename = "type")]
     #[schema(example = "INVENTORY_UPDATE")]
     pub kind: &'static str,
-    /// The position in the event log after this message.
+    /// The sequence number of the last event that is complete with this message.
     pub seq: i64,
-    /// The first event of this message, if it merges several.
+    /// The sequence number of the first event of this message, if it merges several.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     pub merged_from: Option<i64>,
@@ -30,10 +29,10 @@ pub(crate) struct InventoryUpdate {
     pub products: Vec<StockChange>,
 }
 
-/// A listener that lags behind by more events than this receives merged updates.
+/// A subscriber that lags behind by more events than this receives merged updates.
 const MERGE_THRESHOLD: usize = 64;
 
-/// Returns the messages for a listener about `events`, built lazily. `subscription` selects products;
+/// Returns the messages for a subscriber about `events`, built lazily. `subscription` selects products;
 /// `None` selects all.
 pub(super) fn updates<'a>(
     events: &'a [Arc<Committed>],
@@ -81,7 +80,7 @@ fn merged<'a>(
             // The next message contains the rest of this event.
             Some((next, _)) if next.seq == event.seq => (event.seq - 1, event.at),
             Some(_) => (event.seq, event.at),
-            // The last message ends at the last event, so that the listener's position is current.
+            // The last message ends at the last event, so that the subscriber's position is current.
             None => events.last().map(|last| (last.seq, last.at))?,
         };
         let products = batch.iter().map(|(_, change)| (*change).clone()).collect();

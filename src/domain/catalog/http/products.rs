@@ -72,7 +72,7 @@ pub(crate) async fn get_product(
     Ok(response)
 }
 
-/// Returns a product's response with its entity tag and event number. `seq` is read before the product, so
+/// Returns a product's response with its entity tag and sequence number. `seq` is read before the product, so
 /// that the response reflects at least the events up to it.
 fn product_response(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Response> {
     let body = respond::to_json(product)?;

@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-/// Maximum size of a listener's message, in bytes.
+/// Maximum size of a subscriber's message, in bytes.
 const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
-/// Maximum amount of data that is buffered for one listener, in bytes.
+/// Maximum amount of data that is buffered for one subscriber, in bytes.
 const MAX_WRITE_BUFFER_SIZE: usize = 256 * 1024;
 
 pub fn routes() -> Routes {
@@ -38,7 +38,7 @@ pub fn routes() -> Routes {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct FollowInventoryQuery {
-    /// Replay the events after this position.
+    /// Replay the events after this sequence number.
     since: Option<i64>,
 }
 
@@ -108,7 +108,7 @@ fn handshake_error(rejection: &WebSocketUpgradeRejection) -> Response {
     response
 }
 
-/// Whether the `Origin` is that of the shop or an allowed CORS origin. Browsers always send it; other
+/// Returns whether the `Origin` is that of the shop or an allowed CORS origin. Browsers always send it; other
 /// clients need not.
 fn is_allowed_origin(app: &App, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {

@@ -1,4 +1,4 @@
-//! The WebSocket connection of one listener (RFC 6455), from HELLO to the close handshake.
+//! The WebSocket connection of one subscriber (RFC 6455), from HELLO to the close handshake.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -17,22 +17,22 @@ use crate::{
     },
 };
 
-/// How often a listener is pinged. A listener that has not replied by the next ping is disconnected.
+/// How often a subscriber is pinged. One that has not replied by the next ping is disconnected.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Maximum number of messages and control frames from one listener per second.
+/// Maximum number of messages and control frames from one subscriber per second.
 const MAX_FRAMES_PER_SECOND: u32 = 50;
 
-/// Timeout for sending a message. A listener that accepts no data for this long is disconnected.
+/// Timeout for sending a message. A subscriber that accepts no data for this long is disconnected.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Timeout for the listener's close frame.
+/// Timeout for the subscriber's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Timeout for the listener's close frame while the server is stopping.
+/// Timeout for the subscriber's close frame while the server is stopping.
 const STOPPING_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A message from a listener.
+/// A message from a subscriber.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Request {
@@ -42,7 +42,7 @@ enum Request {
     },
 }
 
-/// A message to a listener, other than an update.
+/// A message to a subscriber, other than an update.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "UPPERCASE")]
 enum Notice {
@@ -61,88 +61,89 @@ enum Notice {
     },
 }
 
-/// Why a connection ended.
-enum End {
-    /// The connection was lost, or the listener accepts no data.
+/// How a connection ends.
+enum Disconnect {
+    /// The connection was lost, or the subscriber accepts no data.
     Lost,
-    /// The listener sent its close frame.
-    Closed,
+    /// The subscriber sent its close frame.
+    ByClient,
     /// The server closes with this code (RFC 6455, section 7.4.1) and reason.
-    Close(CloseCode, &'static str),
+    ByServer(CloseCode, &'static str),
 }
 
-impl End {
-    const STOPPING: End = End::Close(close_code::AWAY, "the server is stopping");
-    const FAILED: End = End::Close(close_code::ERROR, "internal error");
+impl Disconnect {
+    const STOPPING: Disconnect = Disconnect::ByServer(close_code::AWAY, "the server is stopping");
+    const FAILED: Disconnect = Disconnect::ByServer(close_code::ERROR, "internal error");
 
-    /// Returns the end of a connection after a read error. A protocol violation fails the connection.
-    fn from_error(error: axum::Error) -> End {
+    /// Returns how a connection ends after a read error. After a protocol violation, the server closes it.
+    fn from_error(error: axum::Error) -> Disconnect {
         let error = error.into_inner();
         match error.downcast_ref::<tungstenite::Error>() {
             Some(tungstenite::Error::Protocol(violation))
                 if !matches!(violation, ProtocolError::ResetWithoutClosingHandshake) =>
             {
-                End::Close(close_code::PROTOCOL, "the frame violates RFC 6455")
+                Disconnect::ByServer(close_code::PROTOCOL, "the frame violates RFC 6455")
             }
             Some(tungstenite::Error::Utf8(_)) => {
-                End::Close(close_code::INVALID, "the text is not UTF-8")
+                Disconnect::ByServer(close_code::INVALID, "the text is not UTF-8")
             }
             Some(tungstenite::Error::Capacity(_)) => {
-                End::Close(close_code::SIZE, "messages are limited to 64 KiB")
+                Disconnect::ByServer(close_code::SIZE, "messages are limited to 64 KiB")
             }
-            _ => End::Lost,
+            _ => Disconnect::Lost,
         }
     }
 }
 
-/// Serves one listener until it closes the connection or the server stops. `_slot` counts the connection.
+/// Serves one subscriber until it closes the connection or the server stops. `_slot` counts the connection.
 pub(super) async fn serve(
     mut socket: WebSocket,
     app: Arc<App>,
     since: Option<i64>,
     _slot: Reservation,
 ) {
-    // The greeting reads the database, which may be unreachable.
-    let greeted = tokio::select! {
-        greeted = Listener::greet(&mut socket, &app, since) => Some(greeted),
+    // HELLO needs the database, which may be unreachable.
+    let connected = tokio::select! {
+        connected = Subscriber::send_hello(&mut socket, &app, since) => Some(connected),
         () = app.stopping.cancelled() => None,
     };
-    let end = match greeted {
-        None => End::STOPPING,
-        Some(Ok(mut listener)) => listener.follow(&mut socket, &app).await,
+    let disconnect = match connected {
+        None => Disconnect::STOPPING,
+        Some(Ok(mut subscriber)) => subscriber.follow(&mut socket, &app).await,
         Some(Err(error)) => {
-            tracing::error!(?error, "could not greet a listener");
-            End::FAILED
+            tracing::error!(?error, "could not send HELLO to a subscriber");
+            Disconnect::FAILED
         }
     };
-    close(socket, end, &app).await;
+    close(socket, disconnect, &app).await;
 }
 
 /// Performs the close handshake (RFC 6455, section 7.1). The library queues the reply to a close frame;
-/// further reads send it. Messages before the listener's close frame are dropped.
-async fn close(mut socket: WebSocket, end: End, app: &App) {
-    match end {
-        End::Lost => return,
-        End::Closed => {}
-        End::Close(code, reason) => {
+/// further reads send it. Messages before the subscriber's close frame are dropped.
+async fn close(mut socket: WebSocket, disconnect: Disconnect, app: &App) {
+    match disconnect {
+        Disconnect::Lost => return,
+        Disconnect::ByClient => {}
+        Disconnect::ByServer(code, reason) => {
             let reason = reason.into();
             let frame = Message::Close(Some(CloseFrame { code, reason }));
-            if transmit(&mut socket, frame).await.is_err() {
+            if send_frame(&mut socket, frame).await.is_err() {
                 return;
             }
         }
     }
-    let limit = if app.stopping.is_cancelled() {
+    let timeout = if app.stopping.is_cancelled() {
         STOPPING_CLOSE_TIMEOUT
     } else {
         CLOSE_TIMEOUT
     };
     let drain = async { while let Some(Ok(_)) = socket.recv().await {} };
-    drop(tokio::time::timeout(limit, drain).await);
+    drop(tokio::time::timeout(timeout, drain).await);
 }
 
-struct Listener {
-    /// The position of the last event that was sent.
+/// The state of a connection that receives updates.
+struct Subscriber {
+    /// The sequence number of the last event that was sent.
     seq: i64,
     /// The selected products; `None` for all.
     subscription: Option<HashSet<ProductId>>,
@@ -151,15 +152,19 @@ struct Listener {
     frames: FrameCounter,
 }
 
-impl Listener {
-    /// Sends HELLO at the current position or at `since`, or RESYNC if the events after `since` are not
-    /// available.
-    async fn greet(socket: &mut WebSocket, app: &App, since: Option<i64>) -> Result<Listener> {
-        // Includes every event whose request was answered before.
+impl Subscriber {
+    /// Sends HELLO with the current sequence number or `since`, or RESYNC if the events after `since` are not
+    /// available any more.
+    async fn send_hello(
+        socket: &mut WebSocket,
+        app: &App,
+        since: Option<i64>,
+    ) -> Result<Subscriber> {
+        // The sequence number includes every event of a request that was answered before.
         app.db.flush_events().await?;
         let (head, tail) = app
             .db
-            .read("realtime.greet", |tx| Ok((bus::head(tx)?, bus::tail(tx)?)))
+            .read("realtime.hello", |tx| Ok((bus::head(tx)?, bus::tail(tx)?)))
             .await?;
         let (seq, notice) = match since {
             None => (head, Notice::Hello { seq: head }),
@@ -167,8 +172,8 @@ impl Listener {
             Some(_) => (head, Notice::Resync { seq: head }),
         };
         // A lost connection is detected by the next read or write.
-        drop(send(socket, &notice).await);
-        Ok(Listener {
+        drop(send_json(socket, &notice).await);
+        Ok(Subscriber {
             seq,
             subscription: None,
             is_alive: true,
@@ -176,57 +181,62 @@ impl Listener {
         })
     }
 
-    async fn follow(&mut self, socket: &mut WebSocket, app: &App) -> End {
+    /// Sends updates until the connection ends.
+    async fn follow(&mut self, socket: &mut WebSocket, app: &App) -> Disconnect {
         let mut head = app.bus.watch();
         let mut ping = tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         // After a slow write, the next ping is a full interval away.
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        if let Err(end) = self.catch_up(socket, app).await {
-            return end;
+        if let Err(disconnect) = self.catch_up(socket, app).await {
+            return disconnect;
         }
         loop {
             let result = tokio::select! {
-                () = app.stopping.cancelled() => return End::STOPPING,
+                () = app.stopping.cancelled() => return Disconnect::STOPPING,
                 moved = head.changed() => match moved {
                     Ok(()) => self.catch_up(socket, app).await,
-                    Err(_) => return End::STOPPING,
+                    Err(_) => return Disconnect::STOPPING,
                 },
                 message = socket.recv() => match message {
-                    Some(Ok(Message::Close(_))) => Err(End::Closed),
+                    Some(Ok(Message::Close(_))) => Err(Disconnect::ByClient),
                     Some(Ok(message)) => match self.frames.count() {
                         Ok(()) => self.receive(socket, message).await,
                         too_many => too_many,
                     },
-                    Some(Err(error)) => Err(End::from_error(error)),
-                    None => Err(End::Lost),
+                    Some(Err(error)) => Err(Disconnect::from_error(error)),
+                    None => Err(Disconnect::Lost),
                 },
                 _ = ping.tick() => self.ping(socket).await,
             };
-            if let Err(end) = result {
-                return end;
+            if let Err(disconnect) = result {
+                return disconnect;
             }
         }
     }
 
-    /// Sends all events after the listener's position, one message at a time.
-    async fn catch_up(&mut self, socket: &mut WebSocket, app: &App) -> Result<(), End> {
+    /// Sends all events after `seq`, one message at a time.
+    async fn catch_up(&mut self, socket: &mut WebSocket, app: &App) -> Result<(), Disconnect> {
         while self.seq < app.bus.head() && !app.stopping.is_cancelled() {
             let events = app.bus.after(&app.db, self.seq).await.map_err(|error| {
-                tracing::error!(?error, "could not read events for a listener");
-                End::FAILED
+                tracing::error!(?error, "could not read events for a subscriber");
+                Disconnect::FAILED
             })?;
             let Some(last) = events.last().map(|event| event.seq) else {
                 return Ok(());
             };
             for update in updates(&events, self.subscription.as_ref()) {
-                send(socket, &update).await?;
+                send_json(socket, &update).await?;
             }
             self.seq = last;
         }
         Ok(())
     }
 
-    async fn receive(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    async fn receive(
+        &mut self,
+        socket: &mut WebSocket,
+        message: Message,
+    ) -> Result<(), Disconnect> {
         let text = match message {
             Message::Text(text) => text,
             Message::Pong(_) => {
@@ -236,7 +246,10 @@ impl Listener {
             // The library replies to pings, and the caller handles close frames.
             Message::Ping(_) | Message::Close(_) => return Ok(()),
             Message::Binary(_) => {
-                return Err(End::Close(close_code::UNSUPPORTED, "send text messages"));
+                return Err(Disconnect::ByServer(
+                    close_code::UNSUPPORTED,
+                    "send text messages",
+                ));
             }
         };
         let Ok(Request::Subscribe { products }) = serde_json::from_str(&text) else {
@@ -244,20 +257,20 @@ impl Listener {
                 code: "invalid-message",
                 message: "send {\"type\":\"subscribe\",\"productIds\":[…]}",
             };
-            return send(socket, &notice).await;
+            return send_json(socket, &notice).await;
         };
         self.subscription = products;
-        send(socket, &Notice::Subscribed { seq: self.seq }).await
+        send_json(socket, &Notice::Subscribed { seq: self.seq }).await
     }
 
-    async fn ping(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+    async fn ping(&mut self, socket: &mut WebSocket) -> Result<(), Disconnect> {
         if !std::mem::take(&mut self.is_alive) {
-            return Err(End::Close(
+            return Err(Disconnect::ByServer(
                 close_code::POLICY,
                 "no pong since the last ping",
             ));
         }
-        transmit(socket, Message::Ping(bytes::Bytes::new())).await
+        send_frame(socket, Message::Ping(bytes::Bytes::new())).await
     }
 }
 
@@ -269,7 +282,7 @@ struct FrameCounter {
 }
 
 impl FrameCounter {
-    fn count(&mut self) -> Result<(), End> {
+    fn count(&mut self) -> Result<(), Disconnect> {
         let now = Instant::now();
         if self
             .since
@@ -283,20 +296,21 @@ impl FrameCounter {
         self.count += 1;
         if self.count > MAX_FRAMES_PER_SECOND {
             let reason = "too many frames per second";
-            return Err(End::Close(close_code::POLICY, reason));
+            return Err(Disconnect::ByServer(close_code::POLICY, reason));
         }
         Ok(())
     }
 }
 
-async fn send(socket: &mut WebSocket, message: &impl Serialize) -> Result<(), End> {
-    let text = serde_json::to_string(message).map_err(|_| End::Lost)?;
-    transmit(socket, Message::Text(text.into())).await
+/// Sends a message as JSON.
+async fn send_json(socket: &mut WebSocket, message: &impl Serialize) -> Result<(), Disconnect> {
+    let text = serde_json::to_string(message).map_err(|_| Disconnect::Lost)?;
+    send_frame(socket, Message::Text(text.into())).await
 }
 
-async fn transmit(socket: &mut WebSocket, message: Message) -> Result<(), End> {
+async fn send_frame(socket: &mut WebSocket, message: Message) -> Result<(), Disconnect> {
     match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        _ => Err(End::Lost),
+        _ => Err(Disconnect::Lost),
     }
 }
