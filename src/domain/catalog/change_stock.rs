@@ -6,7 +6,7 @@ use super::{
     get::{product, product_for_update},
     product::Product,
     search,
-    stock::{Cause, Delta, Line, Movement, Taken, insufficient, shortage},
+    stock::{Cause, Delta, Movement, OrderedUnits, Taken, insufficient, shortage},
     store,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     infra::db::Tx,
 };
 
-/// Takes the stock of all lines of an order. The products must have been read and locked in this transaction, in
+/// Takes the stock of all line items of an order. The products must have been read and locked in this transaction, in
 /// the order of their ids, so that concurrent orders cannot deadlock, and must have enough stock.
 pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Taken]) -> Result<()> {
     store::take_stock(tx, lines)?;
@@ -40,19 +40,25 @@ pub fn take_stock(tx: &mut Tx<'_>, order: OrderId, lines: &[Taken]) -> Result<()
 }
 
 /// Returns an order's units to stock. A deleted product gets them too, but emits no event.
-pub fn restock(tx: &mut Tx<'_>, order: OrderId, lines: &[Line], cause: Cause) -> Result<()> {
-    let mut changes = Vec::with_capacity(lines.len());
-    let mut movements = Vec::with_capacity(lines.len());
-    for (product, quantity) in lines {
-        let is_listed = store::stock(tx, *product)?.is_some();
-        let stock = store::return_stock(tx, *product, quantity.get())?;
-        reindex_if_availability_changed(tx, *product, stock, quantity.get())?;
+pub fn restock(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    units: &[OrderedUnits],
+    cause: Cause,
+) -> Result<()> {
+    let mut changes = Vec::with_capacity(units.len());
+    let mut movements = Vec::with_capacity(units.len());
+    for OrderedUnits { product, quantity } in units.iter().copied() {
+        let delta = quantity.get();
+        let is_listed = store::stock(tx, product)?.is_some();
+        let stock = store::return_stock(tx, product, delta)?;
+        reindex_if_availability_changed(tx, product, stock, delta)?;
         movements.push(Movement {
             order: Some(order),
-            ..Movement::of(cause, *product, quantity.get())
+            ..Movement::of(cause, product, delta)
         });
         if is_listed {
-            changes.push(StockChange::now(*product, stock));
+            changes.push(StockChange::now(product, stock));
         }
     }
     store::insert_movements(tx, &movements)?;

@@ -35,7 +35,7 @@ pub use self::{
     manage_products::{create, create_all, delete, remove_image, update},
     product::{Changes, Description, NewProduct, Product, ProductName},
     reindex::{Reindexing, begin_reindex, finish_reindex, reindex_batch},
-    stock::{Cause, Delta, Line, Movement, Reason, Taken, insufficient, shortage},
+    stock::{Cause, Delta, Movement, OrderedUnits, Reason, Taken, insufficient, shortage},
     verify::{repair, verify},
 };
 pub use self::{export::export, list::list, normalize::normalize, search::merge_search_index};

@@ -105,7 +105,7 @@ short_texts! {
     Reason
 }
 
-/// The units of a product that an order takes.
+/// The units of a product that a line item takes from stock.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
     pub product: ProductId,
@@ -114,8 +114,12 @@ pub struct Taken {
     pub stock: i64,
 }
 
-/// A product and how many units of it an order contains.
-pub type Line = (ProductId, Quantity);
+/// The units of a product that a line item ordered.
+#[derive(Debug, Clone, Copy)]
+pub struct OrderedUnits {
+    pub product: ProductId,
+    pub quantity: Quantity,
+}
 
 /// Returns the `insufficient-stock` error, with one field per shortage.
 pub fn insufficient(lines: Vec<Field>) -> Error {

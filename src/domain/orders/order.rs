@@ -47,11 +47,14 @@ pub struct OrderItem {
 }
 
 impl Order {
-    /// Returns the products with their quantities.
-    pub(super) fn lines(&self) -> Vec<catalog::Line> {
+    /// Returns the ordered units of each line item.
+    pub(super) fn units(&self) -> Vec<catalog::OrderedUnits> {
         self.items
             .iter()
-            .map(|item| (item.product_id, item.quantity))
+            .map(|item| catalog::OrderedUnits {
+                product: item.product_id,
+                quantity: item.quantity,
+            })
             .collect()
     }
 }

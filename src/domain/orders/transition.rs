@@ -25,7 +25,7 @@ pub fn transition(tx: &mut Tx<'_>, current: &Order, next: Status, actor: Actor) 
             Actor::Clock => Cause::Expiry,
             _ => Cause::Cancel,
         };
-        catalog::restock(tx, current.id, &current.lines(), cause)?;
+        catalog::restock(tx, current.id, &current.units(), cause)?;
     }
     if let Some(email) = OrderEmail::for_status(next) {
         email.enqueue(tx, current, None)?;
@@ -45,7 +45,7 @@ pub fn mark_refunded(tx: &mut Tx<'_>, current: &Order, restock: bool) -> Result<
     }
     store::set_status(tx, current.id, current.status, Status::Refunded)?;
     if restock {
-        catalog::restock(tx, current.id, &current.lines(), Cause::Refund)?;
+        catalog::restock(tx, current.id, &current.units(), Cause::Refund)?;
     }
     Ok(())
 }
