@@ -92,7 +92,7 @@ const PLACES: &[(&str, &str, &str)] = &[
     (
         "db.read( db.write( db.long_read(",
         "src/app.rs src/infra/db src/infra/bus src/infra/jobs src/infra/ports/gateway/razorpay/mock src/infra/web \
-         src/server src/worker src/cli http worker",
+         src/server src/worker src/cli src/domain/media/upload.rs http worker",
         "take a `tx`, and let `http` or `worker` open the transaction",
     ),
     (
@@ -105,7 +105,7 @@ const PLACES: &[(&str, &str, &str)] = &[
 ];
 
 /// Where the shared state may be imported. Everything else takes values, and settings from its transaction.
-const APP_PLACES: &str = "src/server src/worker.rs src/cli http worker";
+const APP_PLACES: &str = "src/server src/worker.rs src/cli src/domain/media/upload.rs http worker";
 
 const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/jobs/store.rs src/infra/outbox.rs \
      src/infra/web/idempotency.rs src/infra/ports/gateway/razorpay/mock/store.rs src/domain/catalog/search/ \

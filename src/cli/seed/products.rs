@@ -19,10 +19,7 @@ use crate::{
     },
     domain::{
         catalog::{self, CategoryName, Description, NewProduct, ProductName},
-        media::{
-            ImageUpload,
-            worker::{delete_uploaded, store_images},
-        },
+        media::{ImageUpload, delete_uploaded, store_images},
     },
     infra::db::Tx,
 };

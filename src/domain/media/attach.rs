@@ -1,6 +1,6 @@
 //! Links uploaded images to products, and unlinks them.
 
-use super::{deletion_queue, store, upload::UploadedImage};
+use super::{deletion_queue, store, uploaded_image::UploadedImage};
 use crate::{
     core::{
         error::{Error, Result},

@@ -6,7 +6,7 @@
 //!
 //! An upload goes through these steps:
 //! 1. `http::MultipartForm` spools the files of a form to the disk.
-//! 2. `worker` re-encodes them with `image`, schedules their deletion and puts them into the image store.
+//! 2. [`store_images`] re-encodes them with `image`, schedules their deletion and puts them into the image store.
 //! 3. [`attach()`] links them to a product and cancels the deletion, in the transaction that saves the product.
 //!
 //! If step 3 never happens, the deletion removes the files from the image store.
@@ -21,6 +21,7 @@ pub mod problems;
 mod product_image;
 mod store;
 mod upload;
+mod uploaded_image;
 mod verify;
 pub mod worker;
 
@@ -30,6 +31,7 @@ pub use self::{
     deletion_queue::retry_deletion,
     limits::{MAX_IMAGES_PER_PRODUCT, MAX_STORED_SIZE, MAX_UPLOAD_SIZE},
     product_image::{Image, parse_images},
-    upload::{ImageUpload, UploadedImage},
+    upload::{delete_uploaded, store_images},
+    uploaded_image::{ImageUpload, UploadedImage},
     verify::{PRODUCT_IMAGES_CHECK, verify},
 };

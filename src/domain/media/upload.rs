@@ -1,35 +1,102 @@
-//! An image between its upload and the product that it belongs to.
+//! Puts uploaded images into the image store before they are linked to a product, and removes them if that fails.
+//!
+//! The image store is called between transactions, never inside one.
 
-use std::fs::File;
+use std::sync::Arc;
 
-use super::image::EncodedImage;
-use crate::core::id::ImageId;
+use super::{
+    deletion::QUEUE,
+    deletion_queue as queue,
+    image::EncodedImage,
+    limits::permits,
+    uploaded_image::{ImageUpload, UploadedImage},
+    worker::DeleteImage,
+};
+use crate::{
+    app::App,
+    core::{error::Result, id::ImageId},
+    infra::jobs,
+};
 
-/// An uploaded file that is not decoded yet.
-#[derive(Debug)]
-pub struct ImageUpload {
-    /// The field or file name that error messages refer to.
-    pub field: String,
-    pub file: File,
+/// Re-encodes all files and puts them into the image store, or none of them: if one fails, the others are
+/// deleted.
+///
+/// Errors: `unsupported-media-type` and `invalid-image` from decoding; `unavailable` from the image store.
+pub async fn store_images(app: &Arc<App>, files: Vec<ImageUpload>) -> Result<Vec<UploadedImage>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let spool = app.config.data_dir.clone();
+    let max_pixels = app.config.image_max_pixels;
+    let mut encoded = Vec::with_capacity(files.len());
+    for ImageUpload { field, file } in files {
+        let spool = spool.clone();
+        let encode = move || EncodedImage::from_upload(file, &spool, &field, max_pixels);
+        encoded.push(app.image_pool.run(encode).await?);
+    }
+    let now = app.clock.now();
+    let mut images: Vec<_> = encoded
+        .into_iter()
+        .map(|image| UploadedImage::new(ImageId(app.rng.uuid(now)), image))
+        .collect();
+    let ids: Vec<_> = images.iter().map(|image| image.id).collect();
+    app.db
+        .write("media.schedule_deletion", move |tx| {
+            queue::schedule_deletion(tx, &ids)
+        })
+        .await?;
+    if let Err(error) = put_all(app, &mut images).await {
+        // Only the response may be lost; then the file can still arrive after the deletion.
+        delete_files(app, &images, true).await;
+        return Err(error);
+    }
+    Ok(images)
 }
 
-/// A re-encoded image that is in the image store, or about to be, but not yet linked to a product.
-#[derive(Debug, Clone)]
-pub struct UploadedImage {
-    pub id: ImageId,
-    pub key: String,
-    /// The URL at an image host; `None` if the shop itself serves the image.
-    pub url: Option<String>,
-    pub(super) image: EncodedImage,
+async fn put_all(app: &App, images: &mut [UploadedImage]) -> Result<()> {
+    for upload in images {
+        let _permits = app
+            .upload_permits
+            .enter(permits(upload.image.size()?))
+            .await?;
+        let bytes = upload.image.bytes()?;
+        upload.url = app.images.put(&upload.key, bytes).await?;
+    }
+    Ok(())
 }
 
-impl UploadedImage {
-    pub(super) fn new(id: ImageId, image: EncodedImage) -> UploadedImage {
-        UploadedImage {
-            id,
-            key: format!("{id}.{}", image.extension()),
-            url: None,
-            image,
-        }
+/// Deletes uploaded images after saving their product has failed. A deletion that fails is retried later.
+pub async fn delete_uploaded(app: &Arc<App>, images: &[UploadedImage]) {
+    delete_files(app, images, false).await;
+}
+
+/// Like [`delete_uploaded`]; with `repeat`, the deletion runs once more later.
+async fn delete_files(app: &Arc<App>, images: &[UploadedImage], repeat: bool) {
+    if images.is_empty() {
+        return;
+    }
+    let ids: Vec<_> = images.iter().map(|image| image.id).collect();
+    let handler = Arc::new(DeleteImage {
+        app: Arc::clone(app),
+        repeat,
+    });
+    let loader = Arc::clone(&handler);
+    // Images that were linked to a product in the meantime have no deletion job.
+    let claimed = app
+        .db
+        .write("media.claim", move |tx| {
+            let mut claimed = Vec::new();
+            for image in &ids {
+                claimed.extend(jobs::claim_now(tx, &QUEUE, image.0)?);
+            }
+            jobs::load(tx, &*loader, claimed)
+        })
+        .await;
+    let deleted = match claimed {
+        Ok(claimed) => jobs::run(&app.db, &handler, claimed).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = deleted {
+        tracing::warn!(?error, "could not delete uploaded images; retrying later");
     }
 }

@@ -1,4 +1,4 @@
-//! Image work outside a request's transaction: storing uploads, deleting files, and checking the image store.
+//! Background work on the image store: deletes images, finds orphaned ones, and checks that none is missing.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,9 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{
     deletion::{DELETE_IMAGE, QUEUE},
     deletion_queue as queue,
-    image::EncodedImage,
     store::{self, ServedImage},
-    upload::{ImageUpload, UploadedImage},
 };
 use crate::{
     app::App,
@@ -34,100 +32,12 @@ const ROW_BATCH: i64 = 1000;
 /// How many files are requested concurrently from the image store.
 const CONCURRENT_REQUESTS: usize = 8;
 
-/// Returns how many of `App::upload_permits` a file of this size takes: one per KiB.
-pub(super) fn permits(size: u64) -> u32 {
-    u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX)
-}
-
-/// Re-encodes all files and puts them into the image store, or none of them: if one fails, the others are
-/// deleted.
-///
-/// Errors: `unsupported-media-type` and `invalid-image` from decoding; `unavailable` from the image store.
-pub async fn store_images(app: &Arc<App>, files: Vec<ImageUpload>) -> Result<Vec<UploadedImage>> {
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
-    let spool = app.config.data_dir.clone();
-    let max_pixels = app.config.image_max_pixels;
-    let mut encoded = Vec::with_capacity(files.len());
-    for ImageUpload { field, file } in files {
-        let spool = spool.clone();
-        let encode = move || EncodedImage::from_upload(file, &spool, &field, max_pixels);
-        encoded.push(app.image_pool.run(encode).await?);
-    }
-    let now = app.clock.now();
-    let mut images: Vec<_> = encoded
-        .into_iter()
-        .map(|image| UploadedImage::new(ImageId(app.rng.uuid(now)), image))
-        .collect();
-    let ids: Vec<_> = images.iter().map(|image| image.id).collect();
-    app.db
-        .write("media.schedule_deletion", move |tx| {
-            queue::schedule_deletion(tx, &ids)
-        })
-        .await?;
-    if let Err(error) = put_all(app, &mut images).await {
-        // Only the response may be lost; then the file can still arrive after the deletion.
-        delete_files(app, &images, true).await;
-        return Err(error);
-    }
-    Ok(images)
-}
-
-async fn put_all(app: &App, images: &mut [UploadedImage]) -> Result<()> {
-    for upload in images {
-        let _permits = app
-            .upload_permits
-            .enter(permits(upload.image.size()?))
-            .await?;
-        let bytes = upload.image.bytes()?;
-        upload.url = app.images.put(&upload.key, bytes).await?;
-    }
-    Ok(())
-}
-
-/// Deletes uploaded images after saving their product has failed. A deletion that fails is retried later.
-pub async fn delete_uploaded(app: &Arc<App>, images: &[UploadedImage]) {
-    delete_files(app, images, false).await;
-}
-
-/// Like [`delete_uploaded`]; with `repeat`, the deletion runs once more later.
-async fn delete_files(app: &Arc<App>, images: &[UploadedImage], repeat: bool) {
-    if images.is_empty() {
-        return;
-    }
-    let ids: Vec<_> = images.iter().map(|image| image.id).collect();
-    let handler = Arc::new(DeleteImage {
-        app: Arc::clone(app),
-        repeat,
-    });
-    let loader = Arc::clone(&handler);
-    // Images that were linked to a product in the meantime have no deletion job.
-    let claimed = app
-        .db
-        .write("media.claim", move |tx| {
-            let mut claimed = Vec::new();
-            for image in &ids {
-                claimed.extend(jobs::claim_now(tx, &QUEUE, image.0)?);
-            }
-            jobs::load(tx, &*loader, claimed)
-        })
-        .await;
-    let deleted = match claimed {
-        Ok(claimed) => jobs::run(&app.db, &handler, claimed).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = deleted {
-        tracing::warn!(?error, "could not delete uploaded images; retrying later");
-    }
-}
-
 /// Deletes images from the image store.
 pub struct DeleteImage {
-    app: Arc<App>,
+    pub(super) app: Arc<App>,
     /// Whether a successful deletion runs once more later, because an upload whose response was lost may reach
     /// the store after the deletion.
-    repeat: bool,
+    pub(super) repeat: bool,
 }
 
 impl DeleteImage {

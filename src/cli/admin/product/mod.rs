@@ -198,7 +198,7 @@ where
     let attached = images.clone();
     let result = app.db.write(name, move |tx| work(tx, &attached)).await;
     if result.is_err() {
-        media::worker::delete_uploaded(app, &images).await;
+        media::delete_uploaded(app, &images).await;
     }
     result
 }
@@ -234,7 +234,7 @@ async fn upload(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<UploadedImage>>
         }
         drafts.push(ImageUpload { field: name, file });
     }
-    media::worker::store_images(app, drafts).await
+    media::store_images(app, drafts).await
 }
 
 async fn list(app: &Arc<App>, output: Output) -> Result<()> {

@@ -236,7 +236,7 @@ where
         .write_as(admin, name, move |tx, _| work(tx, &attached))
         .await;
     if answer.is_err() {
-        media::worker::delete_uploaded(app, &images).await;
+        media::delete_uploaded(app, &images).await;
     }
     answer
 }

@@ -102,7 +102,7 @@ pub(crate) async fn create_product(
     request: Request,
 ) -> Result<Response> {
     let (body, files): (CreateProduct, _) = read_fields(&app, request).await?;
-    let images = media::worker::store_images(&app, files).await?;
+    let images = media::store_images(&app, files).await?;
     let new = NewProduct::from(body);
     let seq = app.bus.head();
     let product = write_with_images(&app, &admin, "catalog.create", images, move |tx, images| {
@@ -145,7 +145,7 @@ pub(crate) async fn update_product(
         let detail = "to set `stockQuantity`, send the product's `ETag` as `If-Match`";
         return Err(Error::new(Kind::PreconditionRequired, detail));
     }
-    let images = media::worker::store_images(&app, files).await?;
+    let images = media::store_images(&app, files).await?;
     let seq = app.bus.head();
     let product = write_with_images(&app, &admin, "catalog.update", images, move |tx, images| {
         let current = catalog::product_for_update(tx, id)?;
@@ -214,7 +214,7 @@ pub(crate) async fn add_product_images(
     if upload.images.is_empty() {
         return Err(Error::field("images", "required", "send at least one file"));
     }
-    let images = media::worker::store_images(&app, upload.images).await?;
+    let images = media::store_images(&app, upload.images).await?;
     let seq = app.bus.head();
     let product = write_with_images(
         &app,

@@ -12,8 +12,7 @@ use std::{future::ready, sync::Arc};
 pub use self::multipart::MultipartForm;
 use super::{
     image::{content_type, resize},
-    limits::MAX_STORED_SIZE,
-    worker::permits,
+    limits::{MAX_STORED_SIZE, permits},
 };
 use crate::{
     app::{App, State},

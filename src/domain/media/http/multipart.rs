@@ -29,7 +29,7 @@ use crate::{
         image::spool_error,
         limits::{MAX_IMAGES_PER_PRODUCT, MAX_UPLOAD_SIZE},
         problems::INVALID_IMAGE,
-        upload::ImageUpload,
+        uploaded_image::ImageUpload,
     },
     infra::web::{
         body::{BodyMeter, check_coding},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{deletion::DELETE_IMAGE, product_image::ImageCopy, upload::UploadedImage};
+use super::{deletion::DELETE_IMAGE, product_image::ImageCopy, uploaded_image::UploadedImage};
 use crate::{
     core::{
         error::Result,
