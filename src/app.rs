@@ -43,7 +43,7 @@ pub struct App {
     pub image_pool: DedicatedThread,
     /// Permits for holding whole image files in memory, one per KiB.
     pub upload_permits: Permits,
-    /// Locks that serialise concurrent requests for the same image variant, by its key.
+    /// Locks that serialise concurrent requests for the same image thumbnail, by its key.
     pub resize_locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
     pub limits: RateLimits,
     /// Open WebSocket connections.

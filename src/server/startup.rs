@@ -34,7 +34,7 @@ use crate::{
 /// How long `/readyz` caches its result.
 const READINESS_TTL: Duration = Duration::from_millis(250);
 
-/// How many locks of variants are kept; the least recently used one is dropped first. More than can be created
+/// How many locks of thumbnails are kept; the least recently used one is dropped first. More than can be created
 /// at a time.
 const RESIZE_LOCKS: u64 = 4096;
 

@@ -82,7 +82,7 @@ fn scaled(kind: [u8; 4], numbers: &[u32]) -> Vec<u8> {
     chunk(kind, &content)
 }
 
-/// Uploads an image. Returns the first pixel of the stored image, or of the variant `width`.
+/// Uploads an image. Returns the first pixel of the stored image, or of the thumbnail `width`.
 async fn stored_pixel(shop: &TestShop, what: &str, file: &[u8], width: &str) -> [u8; 3] {
     let created = product(&shop.admin().await, &[file]).await;
     assert_eq!(created.status, 201, "{what}: {created:?}");

@@ -106,14 +106,14 @@ storage_test! {
         let other = product(&admin, &[&png()]).await;
         let created = product(&admin, &[&test_image(700, 9, ImageFormat::Jpeg), &png()]).await;
         for width in [320, 640] {
-            let variant = shop.anonymous().get(&format!("{}?w={width}", path(&created, 0))).await;
-            assert_eq!(variant.status, 200);
+            let thumbnail = shop.anonymous().get(&format!("{}?w={width}", path(&created, 0))).await;
+            assert_eq!(thumbnail.status, 200);
         }
         assert_eq!(files(&shop).len(), 5);
         let deleted = admin.delete(&format!("/products/{}", created.text("/id"))).await;
         assert_eq!(deleted.status, 204);
         assert_eq!(shop.delete_due_images().await, 2);
-        assert_eq!(files(&shop).len(), 1, "all variants are deleted");
+        assert_eq!(files(&shop).len(), 1, "all thumbnails are deleted");
         for index in [0, 1] {
             shop.anonymous().get(&path(&created, index)).await.assert_problem(404, "not-found");
         }

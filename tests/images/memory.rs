@@ -175,7 +175,7 @@ async fn decoding_takes_bounded_memory_for_every_format() {
     let growth = server.memory("VmHWM:").saturating_sub(idle);
     assert!(
         growth < MAX_GROWTH,
-        "variants took {growth} kB more than the {idle} kB before"
+        "thumbnails took {growth} kB more than the {idle} kB before"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Product images: colours, orientation, variants, deletion, the image stores, and hostile uploads.
+//! Product images: colours, orientation, thumbnails, deletion, the image stores, and hostile uploads.
 
 mod cloudinary;
 mod colors;
@@ -9,7 +9,7 @@ mod incomplete;
 mod memory;
 mod orientation;
 mod s3;
-mod variants;
+mod thumbnails;
 
 use std::collections::BTreeSet;
 

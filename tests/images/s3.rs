@@ -39,9 +39,9 @@ storage_test! {
         let mut windows = served.body.windows(SECRET_LOCATION.len());
         assert!(!windows.any(|window| window == SECRET_LOCATION.as_bytes()));
         for _ in 0..2 {
-            let variant = shop.anonymous().get(&format!("{}?w=320", path(&created, 0))).await;
-            assert_eq!((variant.status, variant.header("content-type")), (200, Some("image/jpeg")));
-            assert_eq!(image::load_from_memory(&variant.body).unwrap().dimensions(), (320, 480));
+            let thumbnail = shop.anonymous().get(&format!("{}?w=320", path(&created, 0))).await;
+            assert_eq!((thumbnail.status, thumbnail.header("content-type")), (200, Some("image/jpeg")));
+            assert_eq!(image::load_from_memory(&thumbnail.body).unwrap().dimensions(), (320, 480));
         }
         let stem = created.text("/images/0/id");
         let names = moto.names().await;
@@ -116,8 +116,8 @@ storage_test! {
         assert_eq!(created.status(), 201);
         let created: serde_json::Value = serde_json::from_slice(&created.bytes().await.unwrap()).unwrap();
         let url = created["images"][0]["url"].as_str().unwrap();
-        let variant = reqwest::get(format!("{url}?w=320")).await.unwrap();
-        assert_eq!(variant.headers()["content-type"], "image/jpeg");
+        let thumbnail = reqwest::get(format!("{url}?w=320")).await.unwrap();
+        assert_eq!(thumbnail.headers()["content-type"], "image/jpeg");
         assert_eq!(moto.names().await.len(), 2);
         assert!(!shop.directory.path().join("images").exists());
     }

@@ -18,7 +18,7 @@ use crate::{
     app::{App, State},
     core::error::{Error, Kind, Result},
     infra::{
-        ports::images::{Found, WIDTHS, read_all, variant_key},
+        ports::images::{Found, THUMBNAIL_WIDTHS, read_all, thumbnail_key},
         web::extract::{Path, Query},
     },
 };
@@ -29,7 +29,8 @@ pub(crate) struct ImageQuery {
     w: Option<String>,
 }
 
-/// Serves an image, or with `w` its variant of that width. The content of a URL never changes.
+/// Serves an image, or with `w` a thumbnail: the image scaled down to that width. The content of a URL never
+/// changes.
 pub(crate) async fn get_image(
     axum::extract::State(app): State,
     Path(key): Path<String>,
@@ -42,13 +43,15 @@ pub(crate) async fn get_image(
         let body = Body::from_stream(file.body);
         return Ok(image_response(body, size, content_type));
     };
-    let width = WIDTHS.into_iter().find(|known| known.to_string() == width);
+    let width = THUMBNAIL_WIDTHS
+        .into_iter()
+        .find(|known| known.to_string() == width);
     let width =
         width.ok_or_else(|| Error::new(Kind::InvalidQuery, "`w` must be 320, 640 or 1280"))?;
-    get_variant(&app, &key, stem, width).await
+    get_thumbnail(&app, &key, stem, width).await
 }
 
-/// Streams a file from the image store. The key of a variant has no extension, so the content type comes
+/// Streams a file from the image store. The key of a thumbnail has no extension, so the content type comes
 /// from the first bytes.
 async fn stream_response(mut file: Found) -> Result<Response> {
     let first = file.body.try_next().await?.unwrap_or_default();
@@ -87,17 +90,19 @@ fn parse(key: &str) -> Option<(&str, &'static str)> {
     is_id.then_some((stem, content_type))
 }
 
-/// Serves the variant of an image with this width. The first request creates and stores it.
-async fn get_variant(app: &App, key: &str, stem: &str, width: u32) -> Result<Response> {
-    let variant_key = variant_key(stem, width);
-    if let Some(variant) = find(app, &variant_key).await? {
-        return stream_response(variant).await;
+/// Serves the thumbnail of an image with this width. The first request creates and stores it.
+async fn get_thumbnail(app: &App, key: &str, stem: &str, width: u32) -> Result<Response> {
+    let thumbnail_key = thumbnail_key(stem, width);
+    if let Some(thumbnail) = find(app, &thumbnail_key).await? {
+        return stream_response(thumbnail).await;
     }
-    let lock = app.resize_locks.get_with_by_ref(&variant_key, Arc::default);
+    let lock = app
+        .resize_locks
+        .get_with_by_ref(&thumbnail_key, Arc::default);
     let _guard = lock.lock().await;
     // Another request may have created it before this one got the lock.
-    if let Some(variant) = find(app, &variant_key).await? {
-        return stream_response(variant).await;
+    if let Some(thumbnail) = find(app, &thumbnail_key).await? {
+        return stream_response(thumbnail).await;
     }
     let original = app.images.get(key).await?;
     if original.size > MAX_STORED_SIZE.into() {
@@ -106,13 +111,13 @@ async fn get_variant(app: &App, key: &str, stem: &str, width: u32) -> Result<Res
     }
     let _permits = app.upload_permits.enter(permits(original.size)).await?;
     let original = read_all(original).await?;
-    let variant = app.image_pool.run(move || resize(&original, width)).await?;
-    // If this fails, the next request creates the variant again.
-    if let Err(error) = app.images.put(&variant_key, variant.clone()).await {
-        tracing::warn!(key = variant_key, ?error, "could not store a resized image");
+    let thumbnail = app.image_pool.run(move || resize(&original, width)).await?;
+    // If this fails, the next request creates the thumbnail again.
+    if let Err(error) = app.images.put(&thumbnail_key, thumbnail.clone()).await {
+        tracing::warn!(key = thumbnail_key, ?error, "could not store a thumbnail");
     }
-    let (size, content_type) = (variant.len() as u64, content_type(&variant));
-    Ok(image_response(variant.into(), size, content_type))
+    let (size, content_type) = (thumbnail.len() as u64, content_type(&thumbnail));
+    Ok(image_response(thumbnail.into(), size, content_type))
 }
 
 async fn find(app: &App, key: &str) -> Result<Option<Found>> {

@@ -1,4 +1,4 @@
-//! Resizes stored images to the widths of their variants.
+//! Scales stored images down to thumbnails.
 
 use std::io::{BufReader, Cursor};
 
@@ -15,8 +15,8 @@ const RESIZE_BUDGET: u64 = 60 * 1024 * 1024;
 /// The size of a pixel in the resampler's intermediate image: four 32-bit floats.
 const FLOAT_PIXEL: u64 = 16;
 
-/// Returns a variant of a stored image that is at most `width` pixels wide: a PNG if it has transparent
-/// pixels, else a JPEG. Returns the file unchanged if it is such a file already, or if resizing exceeds the
+/// Returns a thumbnail of a stored image, at most `width` pixels wide: a PNG if it has transparent pixels,
+/// else a JPEG. Returns the file unchanged if it is such a file already, or if resizing exceeds the
 /// memory budget. It may take seconds of CPU time: run it on the image pool.
 pub(crate) fn resize(file: &Bytes, width: u32) -> Result<Bytes> {
     let format = image::guess_format(file).map_err(Error::internal)?;

@@ -1,5 +1,5 @@
 //! Cloudinary (<https://cloudinary.com/documentation/image_upload_api_reference>): signed uploads and deletions.
-//! Cloudinary serves the images and their variants.
+//! Cloudinary serves the images and their thumbnails.
 
 use std::collections::BTreeMap;
 

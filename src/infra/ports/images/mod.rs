@@ -14,14 +14,14 @@ pub use self::{
 };
 use crate::core::error::Result;
 
-/// The widths of the variants, in pixels.
-pub const WIDTHS: [u32; 3] = [320, 640, 1280];
+/// The widths of the thumbnails, i.e. of the smaller copies of an image, in pixels.
+pub const THUMBNAIL_WIDTHS: [u32; 3] = [320, 640, 1280];
 
 /// The file extensions of original images.
 const EXTENSIONS: [&str; 4] = [".jpg", ".png", ".webp", ".gif"];
 
-/// Returns the key of a variant. It has no extension: the first bytes determine its type.
-pub fn variant_key(stem: &str, width: u32) -> String {
+/// Returns the key of a thumbnail. It has no extension: the first bytes determine its type.
+pub fn thumbnail_key(stem: &str, width: u32) -> String {
     format!("{stem}-{width}")
 }
 
@@ -42,7 +42,7 @@ pub async fn read_all(mut found: Found) -> Result<Bytes> {
     Ok(file.freeze())
 }
 
-/// Stores images by name. The names of an image and its variants begin with the same stem, a UUID.
+/// Stores images by name. The names of an image and its thumbnails begin with the same stem, a UUID.
 pub trait ImageStore: Send + Sync {
     /// Stores an image. Returns its URL if the store serves it, or `None` if the shop does.
     ///
@@ -54,7 +54,7 @@ pub trait ImageStore: Send + Sync {
     /// Errors: `NotFound`, `Unavailable`.
     fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Found>>;
 
-    /// Deletes an image and its variants. It is not an error if there are none.
+    /// Deletes an image and its thumbnails. It is not an error if there are none.
     ///
     /// Errors: `Unavailable`.
     fn remove<'a>(&'a self, stem: &'a str) -> BoxFuture<'a, Result<()>>;

@@ -17,7 +17,7 @@ use object_store::{
 };
 use secrecy::ExposeSecret;
 
-use super::{EXTENSIONS, Found, ImageStore, StoreLocation, WIDTHS, variant_key};
+use super::{EXTENSIONS, Found, ImageStore, StoreLocation, THUMBNAIL_WIDTHS, thumbnail_key};
 use crate::{
     core::error::{Error, Kind, Result},
     infra::{config::Secret, file_modes},
@@ -136,8 +136,10 @@ impl ImageStore for Objects {
 
     fn remove<'a>(&'a self, stem: &'a str) -> BoxFuture<'a, Result<()>> {
         let own = EXTENSIONS.iter().map(|ending| format!("{stem}{ending}"));
-        let variants = WIDTHS.iter().map(|width| variant_key(stem, *width));
-        let files: Vec<_> = own.chain(variants).collect();
+        let thumbnails = THUMBNAIL_WIDTHS
+            .iter()
+            .map(|width| thumbnail_key(stem, *width));
+        let files: Vec<_> = own.chain(thumbnails).collect();
         let names: Vec<_> = files.iter().map(|file| Ok(self.name(file))).collect();
         with_timeout(async move {
             let mut removed = self

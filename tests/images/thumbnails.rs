@@ -1,4 +1,4 @@
-//! Variants: images at smaller widths, created once and never larger than the original.
+//! Thumbnails: images at smaller widths, created once and never larger than the original.
 
 use futures_util::future::join_all;
 use image::{DynamicImage, GenericImageView, ImageFormat, Rgba, RgbaImage};
@@ -19,31 +19,31 @@ fn half_transparent(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
 }
 
 storage_test! {
-    async fn an_image_has_variants_of_three_widths(shop: TestShop) {
+    async fn an_image_has_thumbnails_of_three_widths(shop: TestShop) {
         let created = product(&shop.admin().await, &[&test_image(1500, 900, ImageFormat::Jpeg)]).await;
         assert_eq!(created.status, 201, "{created:?}");
         let path = path(&created, 0);
         for (width, height) in [(320, 192), (640, 384), (1280, 768)] {
-            let variant = shop.anonymous().get(&format!("{path}?w={width}")).await;
-            assert_eq!((variant.status, variant.header("content-type")), (200, Some("image/jpeg")));
+            let thumbnail = shop.anonymous().get(&format!("{path}?w={width}")).await;
+            assert_eq!((thumbnail.status, thumbnail.header("content-type")), (200, Some("image/jpeg")));
             assert_eq!(
-                variant.header("cache-control"),
+                thumbnail.header("cache-control"),
                 Some("public, max-age=31536000, immutable")
             );
-            assert_eq!(variant.header("x-content-type-options"), Some("nosniff"));
-            let size = image::load_from_memory(&variant.body).unwrap().dimensions();
+            assert_eq!(thumbnail.header("x-content-type-options"), Some("nosniff"));
+            let size = image::load_from_memory(&thumbnail.body).unwrap().dimensions();
             assert_eq!(size, (width, height));
         }
         // The second time they come from the image store, as a replaced file proves.
         assert_eq!(files(&shop).len(), 4);
         let images = shop.directory.path().join("images");
-        let variant = files(&shop).into_iter().find(|name| name.ends_with("-320")).unwrap();
-        std::fs::write(images.join(variant), test_image(3, 2, ImageFormat::Jpeg)).unwrap();
+        let thumbnail = files(&shop).into_iter().find(|name| name.ends_with("-320")).unwrap();
+        std::fs::write(images.join(thumbnail), test_image(3, 2, ImageFormat::Jpeg)).unwrap();
         let again = shop.anonymous().get(&format!("{path}?w=320")).await;
         assert_eq!(image::load_from_memory(&again.body).unwrap().dimensions(), (3, 2));
     }
 
-    async fn variants_stay_transparent(shop: TestShop) {
+    async fn thumbnails_stay_transparent(shop: TestShop) {
         use ImageFormat::{Gif, Jpeg, Png, WebP};
         let admin = shop.admin().await;
         let cases = [
@@ -63,16 +63,16 @@ storage_test! {
         for (file, content_type, size) in cases {
             let created = product(&admin, &[&file]).await;
             assert_eq!(created.status, 201, "{created:?}");
-            let variant = shop.anonymous().get(&format!("{}?w=640", path(&created, 0))).await;
-            assert_eq!((variant.status, variant.header("content-type")), (200, Some(content_type)));
-            let shown = image::load_from_memory(&variant.body).unwrap();
+            let thumbnail = shop.anonymous().get(&format!("{}?w=640", path(&created, 0))).await;
+            assert_eq!((thumbnail.status, thumbnail.header("content-type")), (200, Some(content_type)));
+            let shown = image::load_from_memory(&thumbnail.body).unwrap();
             assert_eq!(shown.dimensions(), size);
             let corner = shown.get_pixel(0, 0).0[3];
             assert_eq!(corner, if content_type == "image/png" { 0 } else { 255 });
         }
     }
 
-    async fn concurrent_requests_create_a_variant_once(shop: TestShop) {
+    async fn concurrent_requests_create_a_thumbnail_once(shop: TestShop) {
         let created = product(&shop.admin().await, &[&test_image(900, 900, ImageFormat::Jpeg)]).await;
         let path = format!("{}?w=320", path(&created, 0));
         let client = shop.anonymous();
@@ -95,6 +95,6 @@ storage_test! {
         }
         let unknown = "/images/01900000-0000-7000-8000-000000000000.png?w=320";
         shop.anonymous().get(unknown).await.assert_problem(404, "not-found");
-        assert_eq!(files(&shop).len(), 1, "no variant was created");
+        assert_eq!(files(&shop).len(), 1, "no thumbnail was created");
     }
 }
