@@ -71,7 +71,7 @@ fn product_row(row: &Row<'_>) -> Result<ProductRow> {
     })
 }
 
-/// Inserts or updates a cart line.
+/// Inserts or updates a cart line (upsert).
 pub(super) fn upsert_line(
     tx: &mut Tx<'_>,
     user: UserId,

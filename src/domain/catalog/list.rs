@@ -1,4 +1,5 @@
-//! Lists products: filtered, sorted, by page or cursor. Totals come from stored counters where possible.
+//! Lists products with filters, a sort order and pagination, by page or cursor. Totals come from stored counters
+//! where possible.
 
 use super::{
     category::Category,
@@ -58,7 +59,7 @@ fn list_all(
         ListRequest::Page(page) => {
             let total = match (filters.needs_count(), category) {
                 (true, Some(category)) if filters.in_stock.is_none() => {
-                    Total::counted(search::count_priced(tx, filters, category.id)?)
+                    Total::counted(search::count_in_price_range(tx, filters, category.id)?)
                 }
                 (true, _) => Total::counted(query.count(tx, COUNTED_UP_TO + 1)?),
                 (false, Some(category)) => Total::exact(category.product_count),

@@ -116,7 +116,7 @@ pub(super) struct BitmapQuery {
 }
 
 impl BitmapQuery {
-    /// BitmapMatches products that have, for every clause, a word that starts with one of its prefixes.
+    /// Matches products that have, for every clause, a word that starts with one of its prefixes.
     pub(super) fn new(clauses: &[Vec<String>]) -> BitmapQuery {
         let range = |prefix: &String| (prefix.clone(), format!("{prefix}\u{10ffff}"));
         let ranges = |clause: &Vec<String>| clause.iter().map(range).collect();

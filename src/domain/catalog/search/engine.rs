@@ -16,11 +16,12 @@ pub(in crate::domain::catalog) fn indexes_filter_terms(tx: &Tx<'_>) -> bool {
     search_index(tx).indexes_filter_terms()
 }
 
-/// Counts the products of a category in the price range of the filters; stops past `COUNTED_UP_TO`.
-pub(in crate::domain::catalog) fn count_priced(
+/// Counts the products of a category in the price range of the filters; stops after one more than
+/// `COUNTED_UP_TO`.
+pub(in crate::domain::catalog) fn count_in_price_range(
     tx: &mut Tx<'_>,
     filters: &Filters,
     category: CategoryId,
 ) -> Result<i64> {
-    search_index(tx).count_priced(tx, filters, category)
+    search_index(tx).count_in_price_range(tx, filters, category)
 }

@@ -173,7 +173,7 @@ impl SearchIndex for Fts5 {
     }
 
     /// Adds up `price_counts`, which triggers maintain: it has a row for each price in use.
-    fn count_priced(
+    fn count_in_price_range(
         &self,
         tx: &mut Tx<'_>,
         filters: &Filters,
@@ -183,7 +183,7 @@ impl SearchIndex for Fts5 {
             "SELECT coalesce(sum(products), 0) AS count FROM (
                  SELECT products FROM price_counts
                  WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3 LIMIT ?4
-             ) AS kept",
+             ) AS counted",
             params![
                 category,
                 filters.min_price.unwrap_or(0),
@@ -196,7 +196,8 @@ impl SearchIndex for Fts5 {
     }
 }
 
-/// Returns an entry's words, with its category, and its filter terms, each separated by spaces.
+/// Returns the texts to index, separated by spaces: the words with the filter term of the category, which the
+/// full-text index finds, too; and the other filter terms.
 fn texts(entry: &IndexEntry) -> (String, String) {
     let FilterAttributes {
         category,
@@ -238,13 +239,13 @@ fn expand(tx: &mut Tx<'_>, prefixes: &[&String]) -> Result<Vec<String>> {
         values.extend([Value::from(*prefix), Value::from(upper_bound)]);
         let (from, to) = (at * 2 + 1, at * 2 + 2);
         selects.push(format!(
-            "SELECT place, word FROM (SELECT {at} AS place, word FROM search_words
+            "SELECT prefix, word FROM (SELECT {at} AS prefix, word FROM search_words
              WHERE word >= ?{from} AND word < ?{to} ORDER BY word LIMIT {MAX_EXPANSIONS} + 1) AS of_{at}"
         ));
     }
     let mut expansions: Vec<Vec<String>> = vec![Vec::new(); prefixes.len()];
     tx.each(&selects.join(" UNION ALL "), &values, |row| {
-        let at: i64 = row.get("place")?;
+        let at: i64 = row.get("prefix")?;
         let words = usize::try_from(at)
             .ok()
             .and_then(|at| expansions.get_mut(at));

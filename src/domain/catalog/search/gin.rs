@@ -109,7 +109,7 @@ impl SearchIndex for Gin {
         }
     }
 
-    fn count_priced(
+    fn count_in_price_range(
         &self,
         tx: &mut Tx<'_>,
         filters: &Filters,

@@ -2,7 +2,8 @@
 //! similar spellings.
 //!
 //! Texts are tokenized here, the same way for every engine. An engine only has to find the products with
-//! given words; whatever differs between engines is in `fts5.rs` (`SQLite`) and `gin.rs` (Postgres).
+//! given words; whatever differs between engines is in `fts5.rs` and `bitmap_index.rs` (`SQLite`) and `gin.rs`
+//! (Postgres).
 
 mod bitmap_index;
 mod engine;
@@ -20,7 +21,7 @@ mod write;
 
 pub use self::write::merge_search_index;
 pub(super) use self::{
-    engine::{count_priced, indexes_filter_terms},
+    engine::{count_in_price_range, indexes_filter_terms},
     entry::{FilterAttributes, entry},
     query::SearchQuery,
     search_results::search,

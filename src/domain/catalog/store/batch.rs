@@ -63,7 +63,7 @@ pub(in crate::domain::catalog) fn insert_all(
     write(tx, rows, "")
 }
 
-/// Overwrites existing rows, which must be locked.
+/// Overwrites existing rows by an upsert. They must be locked.
 pub(in crate::domain::catalog) fn update_all(
     tx: &mut Tx<'_>,
     rows: &[ProductRow<'_>],

@@ -1,4 +1,4 @@
-//! Reads the rows of a list in its sort order: a page, or the rows after a cursor.
+//! Pagination: reads the rows of a list in its sort order, by page or after a cursor.
 
 use super::product_query::{OnRow, ProductQuery};
 use crate::{

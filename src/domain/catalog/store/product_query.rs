@@ -101,7 +101,8 @@ impl<'a> ProductQuery<'a> {
         format!("?{}", self.values.len())
     }
 
-    fn values_of(&mut self, products: &[ProductId]) -> String {
+    /// Adds the ids as values and returns their placeholders.
+    fn id_placeholders(&mut self, products: &[ProductId]) -> String {
         let placeholders: Vec<_> = products.iter().map(|id| self.value(*id)).collect();
         placeholders.join(", ")
     }
@@ -151,7 +152,7 @@ impl<'a> ProductQuery<'a> {
         if products.is_empty() {
             return;
         }
-        let ids = self.values_of(products);
+        let ids = self.id_placeholders(products);
         if self.source.is_some() {
             self.add_index_condition(&format!("s.product_id NOT IN ({ids})"));
         } else {
@@ -161,11 +162,11 @@ impl<'a> ProductQuery<'a> {
 
     /// Matches only these products; the list must not be empty.
     pub(in crate::domain::catalog) fn only(&mut self, products: &[ProductId]) {
-        let ids = self.values_of(products);
+        let ids = self.id_placeholders(products);
         self.add_condition(&format!("p.id IN ({ids})"));
     }
 
-    /// Returns the `ORDER BY` clause for the order of this list.
+    /// Returns the `ORDER BY` clause that keeps the order of these products.
     pub(in crate::domain::catalog) fn order_of(&mut self, products: &[ProductId]) -> String {
         let branches: Vec<_> = (0..)
             .zip(products)

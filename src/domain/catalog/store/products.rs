@@ -85,6 +85,7 @@ pub(in crate::domain::catalog) fn update(
     Ok(())
 }
 
+/// Marks a product as deleted (soft delete).
 pub(in crate::domain::catalog) fn delete(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
     tx.execute(
         "UPDATE products SET deleted_at = ?2, updated_at = ?2 WHERE id = ?1",
