@@ -232,11 +232,11 @@ where
     F: FnMut(&mut crate::infra::db::Tx<'_>, &[UploadedImage]) -> Result<T> + Send + 'static,
 {
     let attached = images.clone();
-    let answer = app
+    let result = app
         .write_as(admin, name, move |tx, _| work(tx, &attached))
         .await;
-    if answer.is_err() {
+    if result.is_err() {
         media::delete_uploaded(app, &images).await;
     }
-    answer
+    result
 }

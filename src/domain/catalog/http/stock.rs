@@ -60,8 +60,8 @@ pub(crate) async fn change_product_stock(
         let product = catalog::change_stock(tx, id, *delta, reason.as_str())?;
         let body = respond::to_json(&product)?;
         let tag = etag(&body);
-        let answer = StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
-        Ok(answer.with_header(INVENTORY_SEQ, seq.to_string()))
+        let response = StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
+        Ok(response.with_header(INVENTORY_SEQ, seq.to_string()))
     })
     .await
 }
