@@ -12,7 +12,7 @@ use crate::{
         accounts, catalog,
         media::{self, worker::DeleteImage},
         notifications::{self, worker::SendMail},
-        settlement::{self, CreateOrder, SendRefund},
+        settlement::{self, CreateProviderOrder, SendRefund},
     },
     infra::{
         bus, db,
@@ -71,7 +71,7 @@ pub fn start(app: &Arc<App>) {
     });
     // A stopping server waits for these tasks, so that the next start repeats no request and no email.
     app.background_tasks
-        .spawn(run_jobs(app, CreateOrder(Arc::clone(app))));
+        .spawn(run_jobs(app, CreateProviderOrder(Arc::clone(app))));
     app.background_tasks
         .spawn(run_jobs(app, SendRefund(Arc::clone(app))));
     let shop = Arc::clone(app);

@@ -7,7 +7,7 @@ use shop::{
         accounts,
         media::{self, worker::DeleteImage},
         notifications::worker::SendMail,
-        settlement::{CreateOrder, SendRefund},
+        settlement::{CreateProviderOrder, SendRefund},
     },
     infra::{
         jobs::{self, Handler},
@@ -63,7 +63,8 @@ impl TestShop {
 
     /// Sends the requests to the payment provider that are due.
     pub(crate) async fn send_due_requests(&self) {
-        self.run_due(CreateOrder(Arc::clone(&self.app))).await;
+        self.run_due(CreateProviderOrder(Arc::clone(&self.app)))
+            .await;
         self.run_due(SendRefund(Arc::clone(&self.app))).await;
     }
 

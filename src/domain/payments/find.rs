@@ -1,10 +1,10 @@
 //! Finds, locks, lists and totals payments.
 
-use super::{KnownPayment, LedgerEntry, ListedStatus, Payment, Totals, store};
+use super::{KnownPayment, LedgerEntry, ListedStatus, Payment, QueuedRefund, Totals, store};
 use crate::{
     core::{
         error::{Error, Result},
-        id::OrderId,
+        id::{OrderId, RefundId},
         pagination::{Page, PageRequest},
     },
     infra::db::Tx,
@@ -22,8 +22,9 @@ pub fn lock_payment(tx: &mut Tx<'_>, order: OrderId) -> Result<Payment> {
     store::lock_payment(tx, order)?.ok_or_else(|| Error::not_found("order"))
 }
 
-/// Locks the payment of an order and returns it or, given the provider's id of a duplicate payment, that one.
-pub(super) fn lock_either(
+/// Locks the payment of an order and returns it; with the provider's id of a duplicate payment of that order,
+/// returns the duplicate instead.
+pub(super) fn lock_own_or_duplicate(
     tx: &mut Tx<'_>,
     order: OrderId,
     duplicate: Option<&str>,
@@ -36,6 +37,21 @@ pub(super) fn lock_either(
     };
     let refunds = store::refunds_of_duplicate(tx, id)?;
     Ok(Some(own.duplicate(id, refunds)))
+}
+
+/// Locks and returns the payment of a refund: the order's own, or the duplicate.
+pub(super) fn lock_refunded(
+    tx: &mut Tx<'_>,
+    order: OrderId,
+    duplicate: Option<&str>,
+) -> Result<Payment> {
+    lock_own_or_duplicate(tx, order, duplicate)?
+        .ok_or_else(|| Error::internal("a refund without a payment"))
+}
+
+/// Returns a pending refund to send; `None` if its result is already known.
+pub fn queued_refund(tx: &mut Tx<'_>, id: RefundId) -> Result<Option<QueuedRefund>> {
+    store::queued_refund(tx, id)
 }
 
 /// Returns the payments with a status, or the unmatched or resolved events, newest first.

@@ -6,7 +6,6 @@
 mod event;
 mod failed_refund;
 mod find;
-pub mod gateway_queue;
 pub mod http;
 mod issue_refund;
 mod ledger;
@@ -15,8 +14,9 @@ mod outcome;
 mod payment;
 pub mod problems;
 mod process;
-mod queued;
+mod provider_jobs;
 mod receive;
+mod record_result;
 mod refund;
 mod resolve;
 mod status;
@@ -26,14 +26,15 @@ mod verify;
 pub use self::{
     event::{Delivery, Effect, Receipt},
     failed_refund::{drop_refund, order_of_refund, retry_refund},
-    find::{known_payments, list, lock_payment, of_orders, totals},
+    find::{known_payments, list, lock_payment, of_orders, queued_refund, totals},
     issue_refund::refund,
     ledger::{KnownPayment, LedgerEntry, ListedStatus, Note, Resolution, Totals},
     open::{PaymentDraft, check_amount, draft, open},
     outcome::{Mismatch, Outcome},
     payment::Payment,
-    queued::{CREATE_PROVIDER_ORDER, QueuedRefund, SEND_REFUND, queue},
+    provider_jobs::{CREATE_PROVIDER_ORDER, QueuedRefund, SEND_REFUND, provider_queue},
     receive::receive,
+    record_result::{record_provider_order, record_refund_failure, record_refund_result},
     refund::{Refund, RefundCause, RefundStatus, Refunded},
     resolve::resolve,
     status::PaymentStatus,

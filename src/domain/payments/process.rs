@@ -214,7 +214,7 @@ fn refund_of(
     let Some((order, duplicate)) = found else {
         return Ok(None);
     };
-    let Some(payment) = find::lock_either(tx, order, duplicate.as_deref())? else {
+    let Some(payment) = find::lock_own_or_duplicate(tx, order, duplicate.as_deref())? else {
         return Ok(None);
     };
     let id = match known {

@@ -34,7 +34,7 @@ pub fn resolve(tx: &mut Tx<'_>, id: Uuid, by: Option<UserId>, note: &Note) -> Re
     store::resolve_event(tx, id, by, note.as_str())?;
     if outcome == Outcome::Unmatched(Mismatch::AlreadyPaid)
         && let (Some(order), Some(duplicate)) = (entry.order_id, &entry.transaction_id)
-        && let Some(payment) = find::lock_either(tx, order, Some(duplicate))?
+        && let Some(payment) = find::lock_own_or_duplicate(tx, order, Some(duplicate))?
     {
         for (refund, _) in store::failed_refunds(tx, &payment)? {
             issue_refund::resolve(tx, refund, by, note.as_str())?;

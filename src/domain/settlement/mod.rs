@@ -5,9 +5,9 @@
 //! transaction.
 
 mod apply;
-mod gateway_order;
 pub mod http;
 mod payment_session;
+mod provider_order;
 mod receive;
 mod refund;
 mod retry_refund;
@@ -20,7 +20,7 @@ pub use self::{
     refund::refund,
     retry_refund::retry_refund,
     worker::{
-        CreateOrder, RECONCILED_PERIOD, Reconciled, SendRefund, expire_due, fail_unclaimed,
+        CreateProviderOrder, RECONCILED_PERIOD, Reconciled, SendRefund, expire_due, fail_unclaimed,
         reconcile,
     },
 };

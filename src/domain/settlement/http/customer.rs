@@ -14,9 +14,8 @@ use crate::{
     domain::{
         orders,
         settlement::{
-            PaymentSession,
-            gateway_order::{create_gateway_order, record_gateway_order},
-            payment_session,
+            PaymentSession, payment_session,
+            provider_order::{create_provider_order, record_provider_order},
         },
     },
     infra::web::{
@@ -62,14 +61,14 @@ pub(crate) async fn pay_order(
 /// Errors: `unavailable` if the provider cannot be reached; `illegal-transition` if the order is no longer PENDING.
 async fn create_payment_session(app: &App, id: OrderId, amount: Money) -> Result<PaymentSession> {
     let down = || Error::unavailable("the payment provider cannot be reached; try again");
-    let created = create_gateway_order(&*app.gateway, app.settings(), id, amount)
+    let created = create_provider_order(&*app.gateway, app.settings(), id, amount)
         .await
         .map_err(|error| down().caused_by(error.into_reason()))?;
     let gateway = Arc::clone(&app.gateway);
     let session = app
         .db
         .write("payments.record_order", move |tx| {
-            record_gateway_order(tx, &*gateway, id, &created)?;
+            record_provider_order(tx, &*gateway, id, &created)?;
             payment_session(&*gateway, &orders::order(tx, id, None)?)
         })
         .await?;

@@ -1,4 +1,4 @@
-//! Sends queued requests to the provider: orders to create and refunds.
+//! The handlers of the jobs that send requests to the provider: orders to create, and refunds.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::{
     },
     domain::{
         orders::{self, Status},
-        payments::{self, CREATE_PROVIDER_ORDER, QueuedRefund, SEND_REFUND, gateway_queue},
+        payments::{self, CREATE_PROVIDER_ORDER, QueuedRefund, SEND_REFUND},
         settlement::{
             apply::apply,
-            gateway_order::{create_gateway_order, record_gateway_order},
+            provider_order::{create_provider_order, record_provider_order},
         },
     },
     infra::{
@@ -25,16 +25,16 @@ use crate::{
 };
 
 /// Creates orders at the provider.
-pub struct CreateOrder(pub Arc<App>);
+pub struct CreateProviderOrder(pub Arc<App>);
 
-impl Handler for CreateOrder {
+impl Handler for CreateProviderOrder {
     /// The amount of the order.
     type Input = Money;
     /// The provider's id of the order.
     type Output = String;
 
     fn queue(&self) -> Queue {
-        payments::queue(CREATE_PROVIDER_ORDER, self.0.gateway.name())
+        payments::provider_queue(CREATE_PROVIDER_ORDER, self.0.gateway.name())
     }
 
     /// Only an unpaid order is created. One without a payment can never be paid.
@@ -49,7 +49,7 @@ impl Handler for CreateOrder {
 
     async fn attempt(&self, job: &Job, amount: &Money) -> Result<String, Failure> {
         let (gateway, settings) = (&*self.0.gateway, self.0.settings());
-        let created = create_gateway_order(gateway, settings, OrderId(job.subject), *amount).await;
+        let created = create_provider_order(gateway, settings, OrderId(job.subject), *amount).await;
         created.map_err(|error| Failure {
             is_permanent: false,
             why: error.into_reason(),
@@ -57,7 +57,7 @@ impl Handler for CreateOrder {
     }
 
     fn succeed(&self, tx: &mut Tx<'_>, job: &Job, _amount: &Money, id: &String) -> Result<()> {
-        record_gateway_order(tx, &*self.0.gateway, OrderId(job.subject), id)
+        record_provider_order(tx, &*self.0.gateway, OrderId(job.subject), id)
     }
 }
 
@@ -69,11 +69,11 @@ impl Handler for SendRefund {
     type Output = GatewayRefund;
 
     fn queue(&self) -> Queue {
-        payments::queue(SEND_REFUND, self.0.gateway.name())
+        payments::provider_queue(SEND_REFUND, self.0.gateway.name())
     }
 
     fn load(&self, tx: &mut Tx<'_>, job: &Job) -> Result<Option<QueuedRefund>> {
-        gateway_queue::queued_refund(tx, RefundId(job.subject))
+        payments::queued_refund(tx, RefundId(job.subject))
     }
 
     async fn attempt(&self, _job: &Job, queued: &QueuedRefund) -> Result<GatewayRefund, Failure> {
@@ -101,7 +101,7 @@ impl Handler for SendRefund {
             GatewayRefundStatus::Processed => Some(true),
             GatewayRefundStatus::Failed => Some(false),
         };
-        let effect = gateway_queue::record_refund(tx, queued, &created.id, succeeded)?;
+        let effect = payments::record_refund_result(tx, queued, &created.id, succeeded)?;
         apply(tx, &*self.0.gateway, &[effect])
     }
 
@@ -112,13 +112,16 @@ impl Handler for SendRefund {
         queued: &QueuedRefund,
         failure: &Failure,
     ) -> Result<Option<JobState>> {
-        gateway_queue::record_refund_failure(tx, &self.queue(), job, queued, failure)
+        payments::record_refund_failure(tx, &self.queue(), job, queued, failure)
     }
 }
 
 /// Fails the requests to providers that are not configured any more.
 pub async fn fail_unclaimed(app: &Arc<App>) -> Result<()> {
-    let (create, send) = (CreateOrder(Arc::clone(app)), SendRefund(Arc::clone(app)));
+    let (create, send) = (
+        CreateProviderOrder(Arc::clone(app)),
+        SendRefund(Arc::clone(app)),
+    );
     app.db
         .write("jobs.fail_unclaimed", move |tx| {
             let why = |provider: &str| {

@@ -1,14 +1,11 @@
-//! The results of requests to a provider that needs the network: orders to create and refunds to send.
+//! Records the results of the requests to the provider: orders that were created, refunds that were sent or failed.
 
 use super::{
-    CREATE_PROVIDER_ORDER, Effect, Payment, QueuedRefund, RefundStatus, SEND_REFUND, find,
-    issue_refund, receive, store,
+    CREATE_PROVIDER_ORDER, Effect, QueuedRefund, RefundStatus, SEND_REFUND, find, issue_refund,
+    receive, store,
 };
 use crate::{
-    core::{
-        error::{Error, Result},
-        id::{OrderId, RefundId},
-    },
+    core::{error::Result, id::OrderId},
     infra::{
         db::Tx,
         jobs::{self, Failure, Job, JobState, Queue},
@@ -16,9 +13,9 @@ use crate::{
     },
 };
 
-/// Records the provider's id of an order, unless it has one. Returns the effects of events that named this id
-/// before.
-pub fn record_order(
+/// Records the provider's id of an order, unless this provider has given it another one. Returns the effects of
+/// earlier events that named the id.
+pub fn record_provider_order(
     tx: &mut Tx<'_>,
     gateway: &dyn Gateway,
     order: OrderId,
@@ -30,35 +27,15 @@ pub fn record_order(
     receive::reprocess_for_order(tx, gateway, provider_order_id)
 }
 
-/// Returns a refund to send; `None` if its result is known already.
-pub fn queued_refund(tx: &mut Tx<'_>, id: RefundId) -> Result<Option<QueuedRefund>> {
-    store::queued_refund(tx, id)
-}
-
-/// Queues a pending refund again that was not sent and has lost its job. Returns whether it is one.
-pub(super) fn requeue(tx: &mut Tx<'_>, id: RefundId) -> Result<bool> {
-    let Some(queued) = store::queued_refund(tx, id)? else {
-        return Ok(false);
-    };
-    let payment = lock_payment_of(tx, &queued)?;
-    let unsent = store::refunds_without_provider_id(tx, &payment, queued.amount.get())?;
-    if unsent.iter().all(|(unsent, _)| *unsent != id) {
-        return Ok(false);
-    }
-    issue_refund::enqueue(tx, &payment, id)?;
-    jobs::retry_now(tx, SEND_REFUND, id.0)?;
-    Ok(true)
-}
-
-/// Records the provider's answer to a refund: its id, and whether it was processed, if already known. A webhook
-/// may have arrived before.
-pub fn record_refund(
+/// Records the provider's response to a refund: its id, and whether it succeeded if that is already known. Changes
+/// nothing if a webhook has reported the result before.
+pub fn record_refund_result(
     tx: &mut Tx<'_>,
     queued: &QueuedRefund,
     provider_refund_id: &str,
     succeeded: Option<bool>,
 ) -> Result<Effect> {
-    let payment = lock_payment_of(tx, queued)?;
+    let payment = find::lock_refunded(tx, queued.order, queued.duplicate.as_deref())?;
     let refund = payment.refunds.iter().find(|it| it.id == queued.refund);
     let Some(refund) = refund.filter(|it| it.status == RefundStatus::Pending) else {
         return Ok(Effect::None);
@@ -79,7 +56,8 @@ pub fn record_refund(
     }
 }
 
-/// Schedules the next attempt for a refund, or fails it for good if the error is permanent.
+/// Records that a refund could not be sent: schedules its next attempt, or fails it if the error is permanent.
+/// Changes nothing and returns `None` if a webhook has reported the result before.
 pub fn record_refund_failure(
     tx: &mut Tx<'_>,
     queue: &Queue,
@@ -87,10 +65,9 @@ pub fn record_refund_failure(
     queued: &QueuedRefund,
     failure: &Failure,
 ) -> Result<Option<JobState>> {
-    let payment = lock_payment_of(tx, queued)?;
+    let payment = find::lock_refunded(tx, queued.order, queued.duplicate.as_deref())?;
     let refund = payment.refunds.iter().find(|it| it.id == queued.refund);
     if refund.is_none_or(|it| it.status != RefundStatus::Pending) {
-        // A webhook has reported its result meanwhile.
         return Ok(None);
     }
     if failure.is_permanent {
@@ -98,9 +75,4 @@ pub fn record_refund_failure(
         return Ok(Some(JobState::Dead));
     }
     jobs::record_failure(tx, queue, job, failure)
-}
-
-fn lock_payment_of(tx: &mut Tx<'_>, queued: &QueuedRefund) -> Result<Payment> {
-    find::lock_either(tx, queued.order, queued.duplicate.as_deref())?
-        .ok_or_else(|| Error::internal("a refund without a payment"))
 }

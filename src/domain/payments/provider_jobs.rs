@@ -1,4 +1,4 @@
-//! The jobs that send requests to the provider.
+//! The jobs that send requests to the provider: their kinds, their queues, and what a refund needs.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use crate::{
     infra::jobs::Queue,
 };
 
-/// The kind of the jobs that create an order at the provider. Their subject is the order's id.
+/// The kind of the jobs that create an order at the provider. Their subject is the order's id. The text is
+/// stored in the database, so it keeps an earlier name.
 pub const CREATE_PROVIDER_ORDER: &str = "make-payment-order";
 
 /// The kind of the jobs that send a refund to the provider. Their subject is the refund's id.
 pub const SEND_REFUND: &str = "send-refund";
 
-/// Returns the queue of the requests of a kind to a provider. Requests to another provider wait for a day until
-/// that one is configured again, and then fail.
-pub fn queue(kind: &'static str, provider: &'static str) -> Queue {
+/// Returns the queue of the requests of a kind to the configured provider. Requests to another one wait for a day:
+/// they run if it is configured again, and fail otherwise.
+pub fn provider_queue(kind: &'static str, provider: &'static str) -> Queue {
     Queue {
         payload: provider,
         poll_interval: Duration::from_millis(500),

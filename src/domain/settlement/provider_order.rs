@@ -1,10 +1,10 @@
-//! The order at the provider, without which a customer cannot pay. The worker creates it after checkout, or the
-//! handler does when a customer wants to pay first.
+//! The order at the provider, without which a customer cannot pay. The worker creates it after checkout. If the
+//! customer pays before that, the payment route creates it.
 
 use super::apply::apply;
 use crate::{
     core::{error::Result, id::OrderId, money::Money, settings::Settings},
-    domain::payments::gateway_queue,
+    domain::payments,
     infra::{
         db::Tx,
         ports::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Creates an order at the provider, outside a transaction. Returns the provider's id.
-pub(super) async fn create_gateway_order(
+pub(super) async fn create_provider_order(
     gateway: &dyn Gateway,
     settings: &Settings,
     id: OrderId,
@@ -31,12 +31,12 @@ pub(super) async fn create_gateway_order(
 
 /// Records the provider's id of an order, and applies the events that named it before. If two were created
 /// concurrently, the first one is kept.
-pub(super) fn record_gateway_order(
+pub(super) fn record_provider_order(
     tx: &mut Tx<'_>,
     gateway: &dyn Gateway,
     id: OrderId,
     provider_order_id: &str,
 ) -> Result<()> {
-    let effects = gateway_queue::record_order(tx, gateway, id, provider_order_id)?;
+    let effects = payments::record_provider_order(tx, gateway, id, provider_order_id)?;
     apply(tx, gateway, &effects)
 }
