@@ -36,5 +36,5 @@ const READS: RouteClass = RouteClass {
 fn is_limited(target: &RequestTarget<'_>) -> bool {
     target
         .api_path()
-        .is_some_and(|path| path != settlement::WEBHOOK_PATH)
+        .is_some_and(|path| Some(path) != settlement::WEBHOOK_PATH.strip_prefix('/'))
 }

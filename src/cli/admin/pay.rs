@@ -9,6 +9,7 @@ use crate::{
     domain::{
         orders::{self, Order},
         payments::PaymentStatus,
+        settlement::WEBHOOK_PATH,
     },
     infra::{
         config,
@@ -179,7 +180,7 @@ impl<'a> WebhookSender<'a> {
             secret.ok_or_else(|| Permanent(Error::internal("no webhook secret is configured")))?;
         let mut request = self
             .http
-            .post(format!("{url}/api/v1/payments/razorpay/webhook"))
+            .post(format!("{url}/api/v1{WEBHOOK_PATH}"))
             .timeout(REQUEST_TIMEOUT)
             .header("content-type", "application/json");
         for (name, value) in webhook.headers(secret) {

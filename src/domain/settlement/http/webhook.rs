@@ -12,8 +12,8 @@ use crate::{
     infra::web::body::read_body,
 };
 
-/// The path of the webhook below `/api/v1/`.
-pub const WEBHOOK_PATH: &str = "payments/razorpay/webhook";
+/// The path of the webhook below `/api/v1`.
+pub const WEBHOOK_PATH: &str = "/payments/razorpay/webhook";
 
 /// The maximum size of a webhook's body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -22,7 +22,7 @@ const MAX_BODY: usize = 1024 * 1024;
 ///
 /// Razorpay's format, any content type, up to 1 MiB. Every signed request is stored and answered with 200,
 /// including repeats, unknown events and unreadable bodies.
-#[utoipa::path(post, path = "/payments/razorpay/webhook", tag = "payments",
+#[utoipa::path(post, path = WEBHOOK_PATH, tag = "payments",
     params(
         ("X-Razorpay-Signature" = String, Header,
             description = "Hex HMAC-SHA256 of the raw body under the webhook's secret"),
