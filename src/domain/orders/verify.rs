@@ -13,7 +13,7 @@ use crate::{
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     let found = store::without_items(tx)?.into_iter();
     let found = found.map(|order| {
-        let total = order.one;
+        let total = order.order_value;
         let message = format!("it has no line items but costs {total}; look for them in a backup");
         about(&order, message)
     });
@@ -21,7 +21,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
 
     let found = store::wrong_totals(tx)?.into_iter();
     let found = found.map(|order| {
-        let (total, lines) = (order.one, order.other);
+        let (total, lines) = (order.order_value, order.other_value);
         let remedy = "the confirmation email states the agreed total";
         let message = format!("the total is {total}, its line items sum to {lines}; {remedy}");
         about(&order, message)
@@ -30,8 +30,8 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
 
     let found = store::payment_mismatched(tx)?.into_iter();
     let found = found.map(|order| {
-        let total = order.one;
-        let message = match order.other {
+        let total = order.order_value;
+        let message = match order.other_value {
             Some(amount) => format!(
                 "its payment is {amount}, not {total}; compare with the provider's dashboard"
             ),
@@ -43,7 +43,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
 
     let found = store::status_mismatched(tx)?.into_iter();
     let found = found.map(|order| {
-        let (status, payment) = (&order.one, &order.other);
+        let (status, payment) = (&order.order_value, &order.other_value);
         let remedy = "`shop admin payments reconcile` asks the provider";
         let message = format!("it is {status}, its payment {payment}; {remedy}");
         about(&order, message)

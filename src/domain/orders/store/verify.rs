@@ -6,19 +6,20 @@ use crate::{
     infra::db::{Column, Row, Tx, params},
 };
 
-/// An order with two values that contradict each other.
+/// An order whose value differs from that of its line items or its payment.
 pub(in crate::domain::orders) struct Mismatch<A, B> {
     pub(in crate::domain::orders) id: OrderId,
     pub(in crate::domain::orders) number: OrderNumber,
-    pub(in crate::domain::orders) one: A,
-    pub(in crate::domain::orders) other: B,
+    pub(in crate::domain::orders) order_value: A,
+    /// The value of its line items or its payment.
+    pub(in crate::domain::orders) other_value: B,
 }
 
 /// Returns orders without line items, with their total.
 pub(in crate::domain::orders) fn without_items(tx: &mut Tx<'_>) -> Result<Vec<Mismatch<i64, i64>>> {
     mismatches(
         tx,
-        "SELECT o.id, o.number, o.total AS one, 0 AS other FROM orders o
+        "SELECT o.id, o.number, o.total AS order_value, 0 AS other_value FROM orders o
          WHERE NOT EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id)
          ORDER BY o.id LIMIT ?1",
     )
@@ -28,7 +29,7 @@ pub(in crate::domain::orders) fn without_items(tx: &mut Tx<'_>) -> Result<Vec<Mi
 pub(in crate::domain::orders) fn wrong_totals(tx: &mut Tx<'_>) -> Result<Vec<Mismatch<i64, i64>>> {
     mismatches(
         tx,
-        "SELECT o.id, o.number, o.total AS one, CAST(i.lines AS BIGINT) AS other
+        "SELECT o.id, o.number, o.total AS order_value, CAST(i.lines AS BIGINT) AS other_value
          FROM orders o JOIN (
              SELECT order_id, sum(price * quantity) AS lines FROM order_items GROUP BY order_id
          ) i ON i.order_id = o.id
@@ -42,7 +43,7 @@ pub(in crate::domain::orders) fn payment_mismatched(
 ) -> Result<Vec<Mismatch<i64, Option<i64>>>> {
     mismatches(
         tx,
-        "SELECT o.id, o.number, o.total AS one, p.amount AS other
+        "SELECT o.id, o.number, o.total AS order_value, p.amount AS other_value
          FROM orders o LEFT JOIN payments p ON p.order_id = o.id
          WHERE p.amount IS NULL OR p.amount <> o.total ORDER BY o.id LIMIT ?1",
     )
@@ -55,7 +56,7 @@ pub(in crate::domain::orders) fn status_mismatched(
 ) -> Result<Vec<Mismatch<String, String>>> {
     mismatches(
         tx,
-        "SELECT o.id, o.number, o.status AS one, p.status AS other
+        "SELECT o.id, o.number, o.status AS order_value, p.status AS other_value
          FROM orders o JOIN payments p ON p.order_id = o.id
          WHERE p.status NOT IN ('CREATED', 'FAILED') AND o.status = 'PENDING'
              OR p.status <> 'CAPTURED' AND o.status IN ('PAID', 'SHIPPED', 'DELIVERED')
@@ -64,7 +65,7 @@ pub(in crate::domain::orders) fn status_mismatched(
     )
 }
 
-/// Runs a query for the columns `id`, `number`, `one` and `other`.
+/// Runs a query for the columns `id`, `number`, `order_value` and `other_value`.
 fn mismatches<A, B>(tx: &mut Tx<'_>, sql: &str) -> Result<Vec<Mismatch<A, B>>>
 where
     A: for<'a> Column<'a>,
@@ -74,8 +75,8 @@ where
         Ok(Mismatch {
             id: row.get("id")?,
             number: row.get("number")?,
-            one: row.get("one")?,
-            other: row.get("other")?,
+            order_value: row.get("order_value")?,
+            other_value: row.get("other_value")?,
         })
     })
 }
