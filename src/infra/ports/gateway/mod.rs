@@ -26,6 +26,9 @@ use crate::{
     infra::config::Secret,
 };
 
+/// A request to the provider in progress.
+pub type GatewayFuture<'a, T> = BoxFuture<'a, Result<T, GatewayError>>;
+
 /// A payment provider.
 pub trait Gateway: Send + Sync {
     /// Returns the provider's name, as orders show it.
@@ -44,28 +47,16 @@ pub trait Gateway: Send + Sync {
     fn offline_refund_id(&self, rng: &Rng) -> Option<String>;
 
     /// Creates an order and returns its id.
-    fn create_order<'a>(
-        &'a self,
-        order: &'a OrderRequest,
-    ) -> BoxFuture<'a, Result<String, GatewayError>>;
+    fn create_order<'a>(&'a self, order: &'a OrderRequest) -> GatewayFuture<'a, String>;
 
     /// Refunds a payment. The same idempotency key is refunded once.
-    fn create_refund<'a>(
-        &'a self,
-        refund: &'a RefundRequest,
-    ) -> BoxFuture<'a, Result<GatewayRefund, GatewayError>>;
+    fn create_refund<'a>(&'a self, refund: &'a RefundRequest) -> GatewayFuture<'a, GatewayRefund>;
 
     /// Returns all payments of one of its orders.
-    fn list_payments<'a>(
-        &'a self,
-        order_id: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<GatewayPayment>, GatewayError>>;
+    fn list_payments<'a>(&'a self, order_id: &'a str) -> GatewayFuture<'a, Vec<GatewayPayment>>;
 
     /// Returns all refunds of one of its payments.
-    fn list_refunds<'a>(
-        &'a self,
-        payment_id: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<GatewayRefund>, GatewayError>>;
+    fn list_refunds<'a>(&'a self, payment_id: &'a str) -> GatewayFuture<'a, Vec<GatewayRefund>>;
 
     /// Returns the format of the provider's webhooks.
     fn webhooks(&self) -> &dyn WebhookFormat;

@@ -6,7 +6,7 @@ mod mock;
 pub mod signature;
 mod webhook;
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use reqwest::{Client, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -21,8 +21,8 @@ pub use self::{
     webhook::INVALID_SIGNATURE,
 };
 use super::{
-    Gateway, GatewayError, GatewayPayment, GatewayRefund, OrderRequest, RefundRequest,
-    WebhookFormat,
+    Gateway, GatewayError, GatewayFuture, GatewayPayment, GatewayRefund, OrderRequest,
+    RefundRequest, WebhookFormat,
 };
 use crate::{
     core::{
@@ -153,10 +153,7 @@ impl Gateway for Razorpay {
     /// receipts (<https://razorpay.com/docs/payments/payment-gateway/s2s-integration/test-s2s/error-index/>): a
     /// permanent error then leads to the existing order. Elsewhere a second order is created, and the first
     /// one is never shown to anyone.
-    fn create_order<'a>(
-        &'a self,
-        request: &'a OrderRequest,
-    ) -> BoxFuture<'a, Result<String, GatewayError>> {
+    fn create_order<'a>(&'a self, request: &'a OrderRequest) -> GatewayFuture<'a, String> {
         async move {
             let body = json!({
                 "amount": request.amount,
@@ -179,10 +176,7 @@ impl Gateway for Razorpay {
 
     /// The key makes a repeated request idempotent, as long as its body is the same
     /// (<https://razorpay.com/docs/api/refunds/normal-refunds-idempotent/>).
-    fn create_refund<'a>(
-        &'a self,
-        request: &'a RefundRequest,
-    ) -> BoxFuture<'a, Result<GatewayRefund, GatewayError>> {
+    fn create_refund<'a>(&'a self, request: &'a RefundRequest) -> GatewayFuture<'a, GatewayRefund> {
         async move {
             let payment = stored_id(&request.payment_id, "pay_")?;
             let body = json!({ "amount": request.amount, "receipt": request.key });
@@ -204,10 +198,7 @@ impl Gateway for Razorpay {
         .boxed()
     }
 
-    fn list_payments<'a>(
-        &'a self,
-        order_id: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<GatewayPayment>, GatewayError>> {
+    fn list_payments<'a>(&'a self, order_id: &'a str) -> GatewayFuture<'a, Vec<GatewayPayment>> {
         async move {
             let path = format!("orders/{}/payments", stored_id(order_id, "order_")?);
             let list: Collection<Value> = self.get(&path).await?;
@@ -217,10 +208,7 @@ impl Gateway for Razorpay {
         .boxed()
     }
 
-    fn list_refunds<'a>(
-        &'a self,
-        payment_id: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<GatewayRefund>, GatewayError>> {
+    fn list_refunds<'a>(&'a self, payment_id: &'a str) -> GatewayFuture<'a, Vec<GatewayRefund>> {
         async move {
             let path = format!("payments/{}/refunds", stored_id(payment_id, "pay_")?);
             let mut refunds = Vec::new();

@@ -4,7 +4,7 @@
 mod checkout;
 mod store;
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 pub use self::checkout::{CheckoutResult, SimulatedCheckout, Webhook};
@@ -14,8 +14,8 @@ use crate::{
     infra::{
         db::{Db, Tx},
         ports::gateway::{
-            Gateway, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundStatus,
-            OrderRequest, RefundRequest, WebhookFormat,
+            Gateway, GatewayError, GatewayFuture, GatewayPayment, GatewayRefund,
+            GatewayRefundStatus, OrderRequest, RefundRequest, WebhookFormat,
         },
     },
 };
@@ -46,7 +46,7 @@ impl Mock {
 
     /// Writes a payment to the provider's record. Returns its entity, as in webhooks.
     pub fn pay(tx: &mut Tx<'_>, payment: &SimulatedPayment<'_>) -> Result<Value> {
-        let id = format!("pay_{}", tx.rng().text(ALPHABET, 14));
+        let id = new_id("pay_", tx.rng());
         let status = if payment.fails { "failed" } else { "captured" };
         let (order, amount, currency) = (payment.order_id, payment.amount, payment.currency);
         store::insert(tx, &id, order, amount, currency, status)?;
@@ -68,7 +68,7 @@ impl Mock {
 
     /// Returns an event id of the provider's form.
     pub fn event_id(rng: &Rng) -> String {
-        rng.text(ALPHABET, 14)
+        new_id("", rng)
     }
 }
 
@@ -91,23 +91,17 @@ impl Gateway for Mock {
     }
 
     fn offline_refund_id(&self, rng: &Rng) -> Option<String> {
-        Some(format!("rfnd_{}", rng.text(ALPHABET, 14)))
+        Some(new_id("rfnd_", rng))
     }
 
-    fn create_order<'a>(
-        &'a self,
-        _: &'a OrderRequest,
-    ) -> BoxFuture<'a, Result<String, GatewayError>> {
-        async { Ok(format!("order_{}", self.rng.text(ALPHABET, 14))) }.boxed()
+    fn create_order<'a>(&'a self, _: &'a OrderRequest) -> GatewayFuture<'a, String> {
+        async { Ok(new_id("order_", &self.rng)) }.boxed()
     }
 
-    fn create_refund<'a>(
-        &'a self,
-        _: &'a RefundRequest,
-    ) -> BoxFuture<'a, Result<GatewayRefund, GatewayError>> {
+    fn create_refund<'a>(&'a self, _: &'a RefundRequest) -> GatewayFuture<'a, GatewayRefund> {
         async {
             Ok(GatewayRefund {
-                id: format!("rfnd_{}", self.rng.text(ALPHABET, 14)),
+                id: new_id("rfnd_", &self.rng),
                 status: GatewayRefundStatus::Processed,
                 raw: Value::Null,
             })
@@ -115,10 +109,7 @@ impl Gateway for Mock {
         .boxed()
     }
 
-    fn list_payments<'a>(
-        &'a self,
-        order_id: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<GatewayPayment>, GatewayError>> {
+    fn list_payments<'a>(&'a self, order_id: &'a str) -> GatewayFuture<'a, Vec<GatewayPayment>> {
         async move {
             let order_id = order_id.to_owned();
             let payments = self
@@ -132,16 +123,18 @@ impl Gateway for Mock {
     }
 
     /// Returns none: the mock's refunds are processed before it records anything.
-    fn list_refunds<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<GatewayRefund>, GatewayError>> {
+    fn list_refunds<'a>(&'a self, _: &'a str) -> GatewayFuture<'a, Vec<GatewayRefund>> {
         async { Ok(Vec::new()) }.boxed()
     }
 
     fn webhooks(&self) -> &dyn WebhookFormat {
         &Webhooks
     }
+}
+
+/// Returns a random id of the provider's form.
+fn new_id(prefix: &str, rng: &Rng) -> String {
+    format!("{prefix}{}", rng.text(ALPHABET, 14))
 }
 
 /// Returns seven characters that sort by time, like the first ones of Razorpay's ids. A unique index then
