@@ -57,10 +57,8 @@ fn receive_event(
         };
         store::insert_event(tx, &row)?;
     }
-    let later = after_capture(tx, gateway, event, &processed)?;
-    let mut effects = processed.effects;
-    effects.extend(later);
-    Ok((processed.outcome, effects))
+    let outcome = processed.outcome;
+    Ok((outcome, with_earlier_events(tx, gateway, event, processed)?))
 }
 
 /// Reprocesses the events that named an order before the shop knew its provider id.
@@ -73,23 +71,26 @@ pub(super) fn reprocess_for_order(
     reprocess(tx, gateway, events)
 }
 
-/// After a capture: resolves earlier mismatches of the same payment and reprocesses refunds that arrived first.
-fn after_capture(
+/// Returns the effects of an event. After a capture, also resolves earlier mismatches of the same payment, and
+/// reprocesses the refunds that arrived before it; their effects follow.
+fn with_earlier_events(
     tx: &mut Tx<'_>,
     gateway: &dyn Gateway,
     event: &GatewayEvent,
-    processed: &Processed,
+    processed: Processed,
 ) -> Result<Vec<Effect>> {
+    let mut effects = processed.effects;
     let is_capture = event.kind == EventKind::PaymentCaptured;
     let Some(payment) = event.payment.as_ref().filter(|_| is_capture) else {
-        return Ok(Vec::new());
+        return Ok(effects);
     };
     if [Outcome::Captured, Outcome::Duplicate].contains(&processed.outcome) {
         let note = "the payment matched its order later";
         store::resolve_captures(tx, &payment.id, processed.order, note)?;
     }
     let events = store::events_of_unknown_payment(tx, gateway.name(), &payment.id)?;
-    reprocess(tx, gateway, events)
+    effects.extend(reprocess(tx, gateway, events)?);
+    Ok(effects)
 }
 
 /// Parses stored bodies again, and replaces the outcomes of their events.
@@ -106,9 +107,7 @@ fn reprocess(
             }
             let processed = process::process(tx, gateway, &event)?;
             store::set_outcome(tx, id, processed.outcome, processed.order)?;
-            let later = after_capture(tx, gateway, &event, &processed)?;
-            effects.extend(processed.effects);
-            effects.extend(later);
+            effects.extend(with_earlier_events(tx, gateway, &event, processed)?);
         }
     }
     Ok(effects)
