@@ -1,6 +1,6 @@
 //! Finds orders.
 
-use super::{Order, OrderNumber, first_id, store};
+use super::{Order, OrderNumber, Status, first_id, store};
 use crate::{
     core::{
         clock::Timestamp,
@@ -17,6 +17,13 @@ pub fn order(tx: &mut Tx<'_>, id: OrderId, owner: Option<UserId>) -> Result<Orde
     store::by_id(tx, id)?
         .filter(|order| owner.is_none_or(|owner| order.user_id == owner))
         .ok_or_else(|| Error::not_found("order"))
+}
+
+/// Returns the status of an order, without a lock.
+///
+/// Errors: `not-found`.
+pub fn status_of(tx: &mut Tx<'_>, id: OrderId) -> Result<Status> {
+    store::status_of(tx, id)?.ok_or_else(|| Error::not_found("order"))
 }
 
 /// Returns an order by its id or its number.

@@ -144,6 +144,14 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<Order>> {
     Ok(with_children(tx, row.into_iter().collect())?.pop())
 }
 
+pub(super) fn status_of(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<Status>> {
+    tx.one(
+        "SELECT status FROM orders WHERE id = ?1",
+        params![id],
+        |row| row.get("status"),
+    )
+}
+
 /// Returns the filters as a WHERE clause with its parameters.
 fn where_clause(filters: &Filters) -> (String, Vec<Value<'static>>) {
     let mut clause = String::from(" WHERE 1 = 1");

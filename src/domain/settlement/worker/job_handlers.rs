@@ -37,14 +37,14 @@ impl Handler for CreateProviderOrder {
         payments::provider_queue(CREATE_PROVIDER_ORDER, self.0.gateway.name())
     }
 
-    /// Only an unpaid order is created. One without a payment can never be paid.
+    /// Returns `None` for an order that cannot be paid: it is not PENDING, or its payment is missing.
     fn load(&self, tx: &mut Tx<'_>, job: &Job) -> Result<Option<Money>> {
         let id = OrderId(job.subject);
-        if payments::of_orders(tx, &[id])?.is_empty() {
+        let Some(payment) = payments::of_orders(tx, &[id])?.pop() else {
             return Ok(None);
-        }
-        let order = orders::order(tx, id, None)?;
-        Ok((order.status == Status::Pending).then_some(order.payment.amount))
+        };
+        let is_pending = orders::status_of(tx, id)? == Status::Pending;
+        Ok(is_pending.then_some(payment.amount))
     }
 
     async fn attempt(&self, job: &Job, amount: &Money) -> Result<String, Failure> {
