@@ -96,7 +96,7 @@ async fn a_transient_error_changes_nothing() {
         (Behavior::Status(503), "503"),
         (Behavior::ProxyPage(404), "404: no reason given"),
         (Behavior::ProxyPage(502), "502"),
-        (Behavior::ProxyPage(200), "cannot parse its answer"),
+        (Behavior::ProxyPage(200), "cannot parse its response"),
         (Behavior::Redirect, "307"),
         (Behavior::Down, "cannot be reached"),
         (Behavior::Silent, "in time"),

@@ -1,7 +1,6 @@
-//! The payment provider behind a trait. Each provider has one folder; no other code depends on its names,
-//! headers and JSON. Checkout never waits for the network: the worker calls the provider after the transaction,
-//! or the handler does when a customer wants to pay. A driver sends each request once; retries are the worker's
-//! job.
+//! The gateway: the port to the payment provider. Each provider has one folder; no other code depends on its names,
+//! headers and JSON. Checkout never waits for the network: the worker calls the provider after the transaction, or
+//! the payment route does if the customer pays before that. A driver sends each request once; the worker retries.
 
 mod error;
 mod event;
@@ -34,7 +33,7 @@ pub trait Gateway: Send + Sync {
     /// Returns the provider's name, as orders show it.
     fn name(&self) -> &'static str;
 
-    /// Returns the public key id, with which a browser opens the provider's checkout.
+    /// Returns the public key id, with which a browser opens the provider's payment page.
     fn key_id(&self) -> &str;
 
     /// Returns the minimum amount of a payment or refund, in the currency's minor unit.

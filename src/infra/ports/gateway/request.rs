@@ -1,4 +1,4 @@
-//! Requests to the provider, and its answers.
+//! Requests to the provider, and its responses.
 
 use serde_json::Value;
 

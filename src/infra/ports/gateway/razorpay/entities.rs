@@ -1,4 +1,4 @@
-//! The JSON of Razorpay's answers (<https://razorpay.com/docs/api/orders/entity/>).
+//! The JSON of Razorpay's responses (<https://razorpay.com/docs/api/orders/entity/>).
 
 use serde::Deserialize;
 

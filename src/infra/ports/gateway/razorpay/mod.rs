@@ -1,5 +1,5 @@
-//! Razorpay (<https://razorpay.com/docs/api/>), and a mock that simulates it. The driver rejects answers that do
-//! not match the request, and ids that could redirect a request.
+//! Razorpay (<https://razorpay.com/docs/api/>), and a mock that simulates it. The driver rejects responses that
+//! do not match the request, and ids that could redirect a request.
 
 mod entities;
 mod mock;
@@ -37,8 +37,8 @@ use crate::{
     },
 };
 
-/// The maximum size of an answer, in bytes. A list of a thousand payments fits.
-const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// The maximum size of a response, in bytes. A list of a thousand payments fits.
+const MAX_RESPONSE_SIZE: usize = 4 * 1024 * 1024;
 
 /// The page size of a list of refunds: the maximum; the default is ten
 /// (<https://razorpay.com/docs/api/refunds/fetch-multiple-refund-payment/>).
@@ -97,13 +97,13 @@ impl Razorpay {
         let sent = request.send().await;
         let response = sent.map_err(|error| transient(&wire::why(error)))?;
         let status = response.status().as_u16();
-        let body = wire::read_all(response, MAX_ANSWER).await;
+        let body = wire::read_all(response, MAX_RESPONSE_SIZE).await;
         let body = body.map_err(|reason| transient(&reason))?;
         if !(200..300).contains(&status) {
             return Err(error_of(status, &body));
         }
         serde_json::from_slice(&body)
-            .map_err(|error| transient(&format!("cannot parse its answer: {error}")))
+            .map_err(|error| transient(&format!("cannot parse its response: {error}")))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, GatewayError> {
@@ -149,7 +149,7 @@ impl Gateway for Razorpay {
         None
     }
 
-    /// An earlier attempt may have created the order although its answer was lost. Some accounts require unique
+    /// An earlier attempt may have created the order although its response was lost. Some accounts require unique
     /// receipts (<https://razorpay.com/docs/payments/payment-gateway/s2s-integration/test-s2s/error-index/>): a
     /// permanent error then leads to the existing order. Elsewhere a second order is created, and the first
     /// one is never shown to anyone.
@@ -185,7 +185,7 @@ impl Gateway for Razorpay {
                 .header("x-refund-idempotency", &request.key);
             let raw: Value = self.call(call).await?;
             let created = Refund::deserialize(&raw)
-                .map_err(|error| transient(&format!("cannot parse its answer: {error}")))?;
+                .map_err(|error| transient(&format!("cannot parse its response: {error}")))?;
             if created.payment_id != request.payment_id || created.amount != request.amount {
                 return Err(transient("the created refund does not match the request"));
             }
@@ -233,7 +233,7 @@ impl Gateway for Razorpay {
 }
 
 /// Returns one rupee (<https://razorpay.com/docs/payments/payment-gateway/s2s-integration/test-s2s/error-index/>).
-/// In other currencies Razorpay itself refuses what is too small.
+/// In other currencies Razorpay itself rejects what is too small.
 fn min_amount(currency: Currency) -> Result<Money> {
     let min = if currency == Currency::INR { 100 } else { 1 };
     Money::try_from(min).map_err(Error::internal)
@@ -259,7 +259,7 @@ fn stored_id<'a>(id: &'a str, prefix: &str) -> Result<&'a str, GatewayError> {
     )))
 }
 
-/// Checks an id in an answer.
+/// Checks an id in a response.
 fn received_id(id: String, prefix: &str) -> Result<String, GatewayError> {
     if is_id(&id, prefix) {
         Ok(id)
@@ -279,7 +279,7 @@ fn check_owner(items: Vec<Value>, field: &str, id: &str) -> Result<Vec<Value>, G
 
 fn error_of(status: u16, body: &[u8]) -> GatewayError {
     let description = serde_json::from_slice::<ErrorBody>(body).map(|body| body.error.description);
-    // An operator can correct keys, and a refund with the same key may still be in progress (409). An answer in
+    // An operator can correct keys, and a refund with the same key may still be in progress (409). A response in
     // another format comes from a proxy.
     let is_transient = matches!(status, 401 | 403 | 408 | 409 | 425 | 429) || description.is_err();
     let description = description.unwrap_or_else(|_| "no reason given".to_owned());

@@ -1,4 +1,4 @@
-//! `X-Razorpay-Signature`: the hex HMAC-SHA256 of the raw body under the webhook's secret
+//! `X-Razorpay-Signature`: the hex HMAC-SHA256 of the raw body keyed with the webhook secret
 //! (<https://razorpay.com/docs/webhooks/validate-test/>).
 
 use hmac::{Hmac, KeyInit, Mac};

@@ -26,8 +26,8 @@ pub(super) const EVENT_ID: &str = "x-razorpay-event-id";
 /// The maximum length of a name or id, in bytes; Razorpay's own have about twenty.
 const MAX_TEXT_LEN: usize = 255;
 
-/// The name or id of something, which both databases can store and index. A body with another one is
-/// unreadable.
+/// A name or id that both databases can store and index: short, without a NUL character. A body with any other one
+/// is unreadable.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Text(String);

@@ -1,4 +1,4 @@
-//! Simulates a customer at Razorpay's checkout: which webhooks are sent, and in which order they arrive. The
+//! Simulates a customer on Razorpay's payment page: which webhooks are sent, and in which order they arrive. The
 //! caller signs and sends them.
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use crate::{
     infra::{config::Secret, db::Tx},
 };
 
-/// A customer at the provider's checkout, and how the webhooks arrive.
+/// A customer on the provider's payment page, and how the webhooks arrive.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SimulatedCheckout {
     /// The payment fails.
@@ -34,7 +34,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Returns the headers of the webhook, among them its signature under the secret.
+    /// Returns the headers of the webhook, among them its signature with the secret.
     pub fn headers(&self, secret: &Secret) -> [(&'static str, String); 2] {
         [
             (webhook::SIGNATURE, signature::sign(secret, &self.body)),
