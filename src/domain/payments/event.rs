@@ -52,7 +52,7 @@ impl Delivery {
     }
 }
 
-/// A change of a payment that its order has to follow.
+/// A change of a payment, to apply to its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     None,
@@ -63,7 +63,7 @@ pub enum Effect {
 
 /// The result of a delivery.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Receipt {
+pub struct DeliveryResult {
     /// One for each event.
     pub outcomes: Vec<Outcome>,
     pub effects: Vec<Effect>,

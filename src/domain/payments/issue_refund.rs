@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Why a refund failed, if the provider reports only that it did.
-pub(super) const FAILED: &str = "the provider reports that it failed";
+/// The reason of a failed refund if the provider gives none.
+pub(super) const NO_REASON_GIVEN: &str = "the provider reports that it failed";
 
 /// Refunds `amount`, or all that can still be refunded. `payment` must be locked.
 ///
@@ -69,7 +69,7 @@ pub fn refund(
     Ok(Effect::None)
 }
 
-/// Queues a refund to be sent, unless it is queued.
+/// Queues a refund to be sent, unless it is queued already.
 pub(super) fn enqueue(tx: &mut Tx<'_>, payment: &Payment, refund: RefundId) -> Result<()> {
     let job = job(tx, payment, refund);
     tx.enqueue(&job)
@@ -92,7 +92,7 @@ pub(super) fn complete(
     refund: &Refund,
     provider_id: &str,
 ) -> Result<Refunded> {
-    store::process_refund(tx, refund.id, provider_id)?;
+    store::set_refund_processed(tx, refund.id, provider_id)?;
     jobs::complete(tx, SEND_REFUND, refund.id.0)?;
     let others: Vec<_> = payment
         .refunds
@@ -142,7 +142,7 @@ pub(super) fn complete(
 
 /// Records that a refund failed, which needs an admin. `payment` must be locked.
 pub(super) fn fail(tx: &mut Tx<'_>, payment: &Payment, id: RefundId, reason: &str) -> Result<()> {
-    store::fail_refund(tx, id, reason)?;
+    store::set_refund_failed(tx, id, reason)?;
     let job = job(tx, payment, id);
     jobs::record_dead(tx, &job, reason)?;
     match payment.duplicate_id() {

@@ -24,7 +24,7 @@ mod store;
 mod verify;
 
 pub use self::{
-    event::{Delivery, Effect, Receipt},
+    event::{Delivery, DeliveryResult, Effect},
     failed_refund::{drop_refund, order_of_refund, retry_refund},
     find::{known_payments, list, lock_payment, of_orders, queued_refund, totals},
     issue_refund::refund,

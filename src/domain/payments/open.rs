@@ -12,8 +12,8 @@ pub struct PaymentDraft {
     min_amount: Money,
 }
 
-/// Returns a draft of the payment of a new order. A provider that needs the network creates its order later:
-/// checkout never waits for it.
+/// Returns a draft of the payment of a new order. Checkout never waits for the provider: if creating the provider's
+/// order needs the network, a job does it after the commit.
 pub fn draft(tx: &Tx<'_>, gateway: &dyn Gateway, order: OrderId) -> PaymentDraft {
     PaymentDraft {
         payment: Payment {
@@ -57,7 +57,7 @@ pub fn check_amount(min: Money, amount: Money) -> Result<()> {
     Err(AMOUNT_TOO_SMALL.error(detail))
 }
 
-/// Inserts the payment of a new order, with a job if its order is still to be created at the provider.
+/// Inserts the payment of a new order, and queues a job if the provider's order is yet to be created.
 pub fn open(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
     store::insert(tx, payment)?;
     if payment.provider_order_id.is_some() {

@@ -16,7 +16,7 @@ pub struct Payment {
     pub id: PaymentId,
     #[schema(example = "mock")]
     pub provider: String,
-    /// The provider's id of the order, with which its checkout is opened.
+    /// The provider's id of the order, needed to open the provider's payment page.
     #[schema(required)]
     pub provider_order_id: Option<String>,
     pub status: PaymentStatus,

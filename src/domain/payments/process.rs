@@ -182,7 +182,7 @@ fn refunded_at_provider(tx: &mut Tx<'_>, reported: &ReportedRefund) -> Result<Pr
 fn refund_failed(tx: &mut Tx<'_>, reported: &ReportedRefund) -> Result<Processed> {
     match refund_of(tx, reported)? {
         Some((payment, Some(refund))) if refund.status == RefundStatus::Pending => {
-            issue_refund::fail(tx, &payment, refund.id, issue_refund::FAILED)?;
+            issue_refund::fail(tx, &payment, refund.id, issue_refund::NO_REASON_GIVEN)?;
             Ok(Processed::about(&payment, Outcome::RefundFailed))
         }
         Some((payment, _)) => Ok(Processed::about(&payment, Outcome::Ignored)),

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    Delivery, Effect, Outcome, Receipt,
+    Delivery, DeliveryResult, Effect, Outcome,
     process::{self, Processed},
     store,
 };
@@ -16,14 +16,18 @@ use crate::{
 };
 
 /// Stores and processes the events of a delivery. A repeated delivery changes nothing.
-pub fn receive(tx: &mut Tx<'_>, gateway: &dyn Gateway, delivery: &Delivery) -> Result<Receipt> {
-    let mut receipt = Receipt::default();
+pub fn receive(
+    tx: &mut Tx<'_>,
+    gateway: &dyn Gateway,
+    delivery: &Delivery,
+) -> Result<DeliveryResult> {
+    let mut result = DeliveryResult::default();
     for (index, event) in delivery.events.iter().enumerate() {
         let (outcome, effects) = receive_event(tx, gateway, delivery, event, &delivery.key(index))?;
-        receipt.outcomes.push(outcome);
-        receipt.effects.extend(effects);
+        result.outcomes.push(outcome);
+        result.effects.extend(effects);
     }
-    Ok(receipt)
+    Ok(result)
 }
 
 fn receive_event(
@@ -44,8 +48,8 @@ fn receive_event(
         processed.outcome = Outcome::Repeated;
     }
     // A result of reconciliation is stored only if it is new.
-    let is_news = ![Outcome::Repeated, Outcome::Ignored].contains(&processed.outcome);
-    if delivery.is_signed || is_news {
+    let is_new = ![Outcome::Repeated, Outcome::Ignored].contains(&processed.outcome);
+    if delivery.is_signed || is_new {
         let row = store::EventRow {
             key,
             provider: delivery.provider,

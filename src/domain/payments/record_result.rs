@@ -22,7 +22,7 @@ pub fn record_provider_order(
     provider_order_id: &str,
 ) -> Result<Vec<Effect>> {
     find::lock_payment(tx, order)?;
-    store::set_provider_order(tx, order, gateway.name(), provider_order_id)?;
+    store::set_provider_order_id(tx, order, gateway.name(), provider_order_id)?;
     jobs::complete(tx, CREATE_PROVIDER_ORDER, order.0)?;
     receive::reprocess_for_order(tx, gateway, provider_order_id)
 }
@@ -45,11 +45,11 @@ pub fn record_refund_result(
             issue_refund::complete(tx, &payment, refund, provider_refund_id).map(Effect::Refunded)
         }
         Some(false) => {
-            issue_refund::fail(tx, &payment, refund.id, issue_refund::FAILED)?;
+            issue_refund::fail(tx, &payment, refund.id, issue_refund::NO_REASON_GIVEN)?;
             Ok(Effect::None)
         }
         None => {
-            store::set_provider_refund(tx, refund.id, provider_refund_id)?;
+            store::set_provider_refund_id(tx, refund.id, provider_refund_id)?;
             jobs::complete(tx, SEND_REFUND, refund.id.0)?;
             Ok(Effect::None)
         }

@@ -27,7 +27,7 @@ text_columns!(RefundStatus);
 #[strum(serialize_all = "lowercase")]
 pub enum RefundCause {
     Admin,
-    /// The shop: the money arrived after its order was cancelled or paid.
+    /// The shop itself: the payment arrived after its order was cancelled or paid.
     Late,
     /// Someone in the provider's dashboard.
     Provider,
@@ -49,7 +49,7 @@ pub struct Refund {
     pub failure_reason: Option<String>,
 }
 
-/// A refund that was processed, for its order to follow.
+/// A refund that was processed, to apply to its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refunded {
     pub order: OrderId,

@@ -1,4 +1,4 @@
-//! Resolves unmatched payments: takes them off the list, with a note.
+//! Resolves unmatched events: takes them off the list, with a note.
 
 use uuid::Uuid;
 
@@ -13,8 +13,8 @@ use crate::{
     infra::db::Tx,
 };
 
-/// Resolves an unmatched event, and with a duplicate payment its failed refunds. One that is resolved keeps its
-/// first note. `by` is `None` on the command line.
+/// Resolves an unmatched event and, if it is about a duplicate payment, the failed refunds of that payment. An event
+/// that is already resolved keeps its first note. `by` is `None` on the command line.
 ///
 /// Errors: `not-found`; `not-unmatched` if the id is that of a payment or of an event that was applied.
 pub fn resolve(tx: &mut Tx<'_>, id: Uuid, by: Option<UserId>, note: &Note) -> Result<LedgerEntry> {

@@ -13,25 +13,26 @@ use crate::{
     },
 };
 
-const ASK: &str = "`shop admin payments reconcile` asks the provider";
-const LOOK: &str = "look at the provider's dashboard";
+const RECONCILE: &str = "`shop admin payments reconcile` asks the provider";
+const DASHBOARD: &str = "look at the provider's dashboard";
 
 /// Reports the payments that break an invariant.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     let found = store::over_refunded(tx)?.into_iter();
     let found = found.map(|(order, refunded, captured)| {
-        let message = format!("its refunds sum to {refunded}, captured is {captured}; {LOOK}");
+        let message = format!("its refunds sum to {refunded}, captured is {captured}; {DASHBOARD}");
         about(order, message)
     });
     findings.record("refunds-within-captured", found);
 
     let found = store::captures_mismatched(tx)?.into_iter();
-    let found = found.map(|payment| about(payment.order, captures(&payment)));
+    let found = found.map(|payment| about(payment.order, capture_message(&payment)));
     findings.record("payment-captured", found);
 
     let found = store::refund_status_mismatched(tx)?.into_iter();
     let found = found.map(|(order, status, amount, refunded)| {
-        let message = format!("it is {status}, and {refunded} of {amount} was refunded; {ASK}");
+        let message =
+            format!("it is {status}, and {refunded} of {amount} was refunded; {RECONCILE}");
         about(order, message)
     });
     findings.record("payment-refunded", found);
@@ -39,7 +40,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     let found = store::unrefunded_duplicates(tx)?.into_iter();
     let found = found.map(|(order, transaction, paid, refunded)| {
         let message = format!(
-            "duplicate payment {transaction}: {paid} was paid, {refunded} is refunded; {LOOK}"
+            "duplicate payment {transaction}: {paid} was paid, {refunded} is refunded; {DASHBOARD}"
         );
         about(order, message)
     });
@@ -76,15 +77,20 @@ fn about(order: OrderId, message: String) -> Finding {
     Finding::new(format!("payment of order {order}"), message)
 }
 
-fn captures(payment: &store::CaptureMismatch) -> String {
+fn capture_message(payment: &store::CaptureMismatch) -> String {
     let (status, amount) = (&payment.status, payment.amount);
     let transaction = payment.transaction.as_deref().unwrap_or("no transaction");
     let state = format!("it is {status} by {transaction}, {amount}");
-    let captured = payment.captured.unwrap_or_default();
-    let captured_as = payment.captured_as.as_deref().unwrap_or("no transaction");
-    match payment.captures {
-        0 => format!("{state}, and no capture is on record; {ASK}"),
-        1 => format!("{state}, and on record is a capture of {captured} by {captured_as}; {LOOK}"),
-        several => format!("{state}, and {several} captures are on record; {LOOK}"),
+    let captured = payment.captured_amount.unwrap_or_default();
+    let captured_by = payment
+        .captured_transaction
+        .as_deref()
+        .unwrap_or("no transaction");
+    match payment.capture_count {
+        0 => format!("{state}, and no capture is on record; {RECONCILE}"),
+        1 => format!(
+            "{state}, and on record is a capture of {captured} by {captured_by}; {DASHBOARD}"
+        ),
+        several => format!("{state}, and {several} captures are on record; {DASHBOARD}"),
     }
 }

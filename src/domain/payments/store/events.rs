@@ -161,8 +161,8 @@ pub(super) fn order_of_duplicate(
     )
 }
 
-/// Records that a duplicate payment has a refund that is pending or processed. The event keeps its mismatch, for an
-/// admin who resolved it before.
+/// Records that a duplicate payment has a refund that is pending or processed. The event keeps its mismatch: if an
+/// admin resolved it before, its entry still shows the reason.
 pub(in crate::domain::payments) fn set_duplicate_refunded(
     tx: &mut Tx<'_>,
     provider_payment_id: &str,

@@ -20,8 +20,8 @@ use crate::{
 const NEEDS_ADMIN: &str = "outcome IN ('unmatched', 'unreadable')";
 
 /// The columns that [`unmatched_entry`] reads.
-const EVENT: &str = "SELECT id, order_id, provider_payment_id, amount, outcome, received_at,
-    resolved_at, resolved_by, note, mismatch FROM payment_events";
+const EVENT_COLUMNS: &str = "id, order_id, provider_payment_id, amount, outcome, received_at,
+    resolved_at, resolved_by, note, mismatch";
 
 pub(in crate::domain::payments) fn list(
     tx: &mut Tx<'_>,
@@ -87,7 +87,10 @@ pub(in crate::domain::payments) fn unmatched(
         |row| row.get("total"),
     )?;
     let entries = tx.all(
-        &format!("{EVENT} WHERE {selected} ORDER BY received_at DESC, id DESC LIMIT ?1 OFFSET ?2"),
+        &format!(
+            "SELECT {EVENT_COLUMNS} FROM payment_events WHERE {selected}
+             ORDER BY received_at DESC, id DESC LIMIT ?1 OFFSET ?2"
+        ),
         params![page.limit, page.offset()],
         unmatched_entry,
     )?;
@@ -103,7 +106,7 @@ pub(in crate::domain::payments) fn lock_event(
     tx: &mut Tx<'_>,
     id: Uuid,
 ) -> Result<Option<(LedgerEntry, Outcome)>> {
-    let sql = format!("{EVENT} WHERE id = ?1");
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM payment_events WHERE id = ?1");
     tx.one(
         Sql::from(&sql).for_update("payment_events"),
         params![Value::Id(id)],
@@ -136,7 +139,7 @@ fn unmatched_entry(row: &Row<'_>) -> Result<LedgerEntry> {
     } else {
         "unmatched"
     };
-    // An event that a later one settled still shows why it was resolved.
+    // An event keeps its mismatch when a later one changes its outcome.
     let mismatch: Option<Mismatch> = row.get("mismatch")?;
     let reason = match outcome(row)? {
         Outcome::Unreadable => Some("signed, but the body could not be read"),
@@ -198,8 +201,9 @@ pub(in crate::domain::payments) fn known_payments(
     )
 }
 
-/// Sums can exceed the database's integers, so quotients and remainders by this number are summed separately.
-const PART: i64 = 1_000_000;
+/// A sum of amounts can exceed the database's integers, so the quotients and the remainders of a division by this
+/// number are summed separately.
+const DIVISOR: i64 = 1_000_000;
 
 pub(in crate::domain::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
     let captured = "SELECT amount FROM payment_events WHERE outcome IN ('captured', 'duplicate')";
@@ -225,14 +229,14 @@ pub(in crate::domain::payments) fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
 
 fn sum(tx: &mut Tx<'_>, amounts: &str, args: &[Value<'_>]) -> Result<(Money, bool)> {
     let sql = format!(
-        "SELECT CAST(coalesce(sum(amount / {PART}), 0) AS BIGINT) AS high,
-             CAST(coalesce(sum(amount % {PART}), 0) AS BIGINT) AS low
+        "SELECT CAST(coalesce(sum(amount / {DIVISOR}), 0) AS BIGINT) AS high,
+             CAST(coalesce(sum(amount % {DIVISOR}), 0) AS BIGINT) AS low
          FROM ({amounts}) AS amounts"
     );
-    let parts: Option<(i64, i64)> =
+    let sums: Option<(i64, i64)> =
         tx.one(&sql, args, |row| Ok((row.get("high")?, row.get("low")?)))?;
-    let (high, low) = parts.unwrap_or_default();
+    let (high, low) = sums.unwrap_or_default();
     Ok(Money::capped(
-        i128::from(high) * i128::from(PART) + i128::from(low),
+        i128::from(high) * i128::from(DIVISOR) + i128::from(low),
     ))
 }

@@ -16,12 +16,12 @@ pub(super) use self::{
     ledger::{is_payment, known_payments, list, lock_event, totals, unmatched},
     payments::{
         capture, insert, lock_by_provider_order, lock_payment, of_orders, order_of_transaction,
-        set_provider_order, set_status, transaction_is_known,
+        set_provider_order_id, set_status, transaction_is_known,
     },
     refunds::{
-        fail_refund, failed_refund, failed_refunds, insert_refund, order_of_refund, process_refund,
-        queued_refund, refund_by_id, refunds_of_duplicate, refunds_without_provider_id,
-        resolve_refund, set_provider_refund,
+        failed_refund, failed_refunds, insert_refund, order_of_refund, queued_refund, refund_by_id,
+        refunds_of_duplicate, refunds_without_provider_id, resolve_refund, set_provider_refund_id,
+        set_refund_failed, set_refund_processed,
     },
     verify::{
         CaptureMismatch, captures_mismatched, jobs_without_payment, jobs_without_refund,

@@ -13,8 +13,7 @@ use crate::{
     infra::db::{Row, Sql, Tx, Value, params, placeholders},
 };
 
-const COLUMNS: &str =
-    "id, order_id, provider, provider_order_id, status, amount, transaction_id FROM payments";
+const COLUMNS: &str = "id, order_id, provider, provider_order_id, status, amount, transaction_id";
 
 pub(in crate::domain::payments) fn insert(tx: &mut Tx<'_>, payment: &Payment) -> Result<()> {
     tx.expect(
@@ -43,7 +42,7 @@ pub(in crate::domain::payments) fn of_orders(
         return Ok(Vec::new());
     }
     let sql = format!(
-        "SELECT {COLUMNS} WHERE order_id IN {}",
+        "SELECT {COLUMNS} FROM payments WHERE order_id IN {}",
         placeholders(orders.len(), 1)
     );
     let ids: Vec<Value<'_>> = orders.iter().map(|id| Value::from(*id)).collect();
@@ -55,7 +54,7 @@ pub(in crate::domain::payments) fn lock_by_provider_order(
     tx: &mut Tx<'_>,
     id: &str,
 ) -> Result<Option<Payment>> {
-    let sql = format!("SELECT {COLUMNS} WHERE provider_order_id = ?1");
+    let sql = format!("SELECT {COLUMNS} FROM payments WHERE provider_order_id = ?1");
     let found = tx.one(Sql::from(&sql).for_update("payments"), params![id], payment)?;
     Ok(with_refunds(tx, found.into_iter().collect())?.pop())
 }
@@ -64,7 +63,7 @@ pub(in crate::domain::payments) fn lock_payment(
     tx: &mut Tx<'_>,
     order: OrderId,
 ) -> Result<Option<Payment>> {
-    let sql = format!("SELECT {COLUMNS} WHERE order_id = ?1");
+    let sql = format!("SELECT {COLUMNS} FROM payments WHERE order_id = ?1");
     let found = tx.one(
         Sql::from(&sql).for_update("payments"),
         params![order],
@@ -152,7 +151,7 @@ fn changed() -> Error {
     Error::unavailable("the payment has changed; send the event again")
 }
 
-/// Returns the order of a provider's payment, and the payment's id again if it is a duplicate.
+/// Returns the order of a payment by the provider's id of the payment, and that id again if it is a duplicate.
 pub(in crate::domain::payments) fn order_of_transaction(
     tx: &mut Tx<'_>,
     id: &str,
@@ -169,8 +168,8 @@ pub(in crate::domain::payments) fn order_of_transaction(
     Ok(order.map(|order| (order, Some(id.to_owned()))))
 }
 
-/// Sets the provider's id of an order, unless this provider has set one before.
-pub(in crate::domain::payments) fn set_provider_order(
+/// Sets the provider's id of an order, unless this provider has already given it one.
+pub(in crate::domain::payments) fn set_provider_order_id(
     tx: &mut Tx<'_>,
     order: OrderId,
     provider: &str,

@@ -179,7 +179,7 @@ pub(in crate::domain::payments) fn queued_refund(
     )
 }
 
-pub(in crate::domain::payments) fn process_refund(
+pub(in crate::domain::payments) fn set_refund_processed(
     tx: &mut Tx<'_>,
     id: RefundId,
     provider_refund_id: &str,
@@ -192,7 +192,7 @@ pub(in crate::domain::payments) fn process_refund(
     Ok(())
 }
 
-pub(in crate::domain::payments) fn fail_refund(
+pub(in crate::domain::payments) fn set_refund_failed(
     tx: &mut Tx<'_>,
     id: RefundId,
     reason: &str,
@@ -205,8 +205,8 @@ pub(in crate::domain::payments) fn fail_refund(
     Ok(())
 }
 
-/// Sets the provider's id of a refund, whose result is reported later.
-pub(in crate::domain::payments) fn set_provider_refund(
+/// Sets the provider's id of a refund whose result is not known yet.
+pub(in crate::domain::payments) fn set_provider_refund_id(
     tx: &mut Tx<'_>,
     id: RefundId,
     provider_refund_id: &str,

@@ -21,13 +21,14 @@ pub(in crate::domain::payments) fn over_refunded(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(OrderId, i64, i64)>> {
     tx.all(
-        "SELECT p.order_id, CAST(r.back AS BIGINT) AS refunded,
+        "SELECT p.order_id, CAST(r.refunded AS BIGINT) AS refunded,
              CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END AS captured
          FROM payments p JOIN (
-             SELECT order_id, sum(amount) AS back FROM refunds
+             SELECT order_id, sum(amount) AS refunded FROM refunds
              WHERE status <> 'FAILED' AND transaction_id IS NULL GROUP BY order_id
          ) r ON r.order_id = p.order_id
-         WHERE r.back > CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END
+         WHERE r.refunded >
+             CASE WHEN p.status IN ('CAPTURED', 'REFUNDED') THEN p.amount ELSE 0 END
          ORDER BY p.order_id LIMIT ?1",
         params![FINDINGS_QUERY_LIMIT],
         |row| {
@@ -47,21 +48,21 @@ pub(in crate::domain::payments) struct CaptureMismatch {
     pub(in crate::domain::payments) amount: i64,
     pub(in crate::domain::payments) transaction: Option<String>,
     /// The number of captures on record.
-    pub(in crate::domain::payments) captures: i64,
+    pub(in crate::domain::payments) capture_count: i64,
     /// The amount of one of them.
-    pub(in crate::domain::payments) captured: Option<i64>,
+    pub(in crate::domain::payments) captured_amount: Option<i64>,
     /// The transaction of one of them.
-    pub(in crate::domain::payments) captured_as: Option<String>,
+    pub(in crate::domain::payments) captured_transaction: Option<String>,
 }
 
-/// Returns captured payments without exactly one matching capture on record, and others with a capture.
+/// Returns captured payments without exactly one matching capture on record, and other payments that have one.
 pub(in crate::domain::payments) fn captures_mismatched(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<CaptureMismatch>> {
     tx.all(
         "SELECT p.order_id, p.status, p.amount, p.transaction_id,
-             coalesce(e.captures, 0) AS captures, e.amount AS captured,
-             e.transaction_id AS captured_as
+             coalesce(e.captures, 0) AS capture_count, e.amount AS captured_amount,
+             e.transaction_id AS captured_transaction
          FROM payments p LEFT JOIN (
              SELECT order_id, count(*) AS captures, min(amount) AS amount,
                  min(provider_payment_id) AS transaction_id
@@ -79,27 +80,28 @@ pub(in crate::domain::payments) fn captures_mismatched(
                 status: row.get("status")?,
                 amount: row.get("amount")?,
                 transaction: row.get("transaction_id")?,
-                captures: row.get("captures")?,
-                captured: row.get("captured")?,
-                captured_as: row.get("captured_as")?,
+                capture_count: row.get("capture_count")?,
+                captured_amount: row.get("captured_amount")?,
+                captured_transaction: row.get("captured_transaction")?,
             })
         },
     )
 }
 
-/// Returns payments that are REFUNDED but not refunded in full, or the reverse, with status, amount and
-/// processed refunds.
+/// Returns payments that are REFUNDED but not refunded in full, or the reverse, with their status, their amount and
+/// the sum of their processed refunds.
 pub(in crate::domain::payments) fn refund_status_mismatched(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(OrderId, String, i64, i64)>> {
     tx.all(
-        "SELECT p.order_id, p.status, p.amount, CAST(coalesce(r.back, 0) AS BIGINT) AS refunded
+        "SELECT p.order_id, p.status, p.amount,
+             CAST(coalesce(r.refunded, 0) AS BIGINT) AS refunded
          FROM payments p LEFT JOIN (
-             SELECT order_id, sum(amount) AS back FROM refunds
+             SELECT order_id, sum(amount) AS refunded FROM refunds
              WHERE status = 'PROCESSED' AND transaction_id IS NULL GROUP BY order_id
          ) r ON r.order_id = p.order_id
-         WHERE CASE WHEN p.status = 'REFUNDED' THEN coalesce(r.back, 0) <> p.amount
-             ELSE r.back = p.amount END
+         WHERE CASE WHEN p.status = 'REFUNDED' THEN coalesce(r.refunded, 0) <> p.amount
+             ELSE r.refunded = p.amount END
          ORDER BY p.order_id LIMIT ?1",
         params![FINDINGS_QUERY_LIMIT],
         |row| {
@@ -113,9 +115,13 @@ pub(in crate::domain::payments) fn refund_status_mismatched(
     )
 }
 
-/// Returns duplicate payments whose refunds, processed or pending, differ from their amount, and those listed as
-/// unmatched although refunded in full; also refunds of a duplicate payment that is not on record. With the
-/// provider's id, the amount and the sum of the refunds.
+/// Returns duplicate payments that contradict their refunds, processed or pending:
+///
+/// - the refunds do not sum to the amount of the payment;
+/// - the payment is listed as unmatched although it is refunded in full;
+/// - the refunds are of a duplicate payment that is not on record.
+///
+/// Each with the provider's id of the payment, its amount and the sum of the refunds.
 pub(in crate::domain::payments) fn unrefunded_duplicates(
     tx: &mut Tx<'_>,
 ) -> Result<Vec<(OrderId, String, i64, i64)>> {
@@ -123,15 +129,16 @@ pub(in crate::domain::payments) fn unrefunded_duplicates(
         &format!(
             "SELECT coalesce(e.order_id, r.order_id) AS order_id,
                  coalesce(e.provider_payment_id, r.transaction_id) AS transaction_id,
-                 coalesce(e.amount, 0) AS amount, CAST(coalesce(r.back, 0) AS BIGINT) AS refunded
+                 coalesce(e.amount, 0) AS amount,
+                 CAST(coalesce(r.refunded, 0) AS BIGINT) AS refunded
              FROM (SELECT order_id, provider_payment_id, amount, outcome FROM payment_events
                    WHERE {DUPLICATE} AND order_id IS NOT NULL) e
-             FULL JOIN (SELECT order_id, transaction_id, sum(amount) AS back FROM refunds
+             FULL JOIN (SELECT order_id, transaction_id, sum(amount) AS refunded FROM refunds
                         WHERE status <> 'FAILED' AND transaction_id IS NOT NULL
                         GROUP BY order_id, transaction_id) r
                  ON r.transaction_id = e.provider_payment_id
-             WHERE CASE WHEN e.outcome = 'duplicate' THEN coalesce(r.back, 0) <> e.amount
-                 ELSE coalesce(r.back, 0) >= coalesce(e.amount, 0) END
+             WHERE CASE WHEN e.outcome = 'duplicate' THEN coalesce(r.refunded, 0) <> e.amount
+                 ELSE coalesce(r.refunded, 0) >= coalesce(e.amount, 0) END
              ORDER BY 1 LIMIT ?1"
         ),
         params![FINDINGS_QUERY_LIMIT],
