@@ -32,7 +32,7 @@ const READS: RouteClass = RouteClass {
 };
 
 /// Returns whether a request is to the API. The webhook is not limited: the provider sends all events from few
-/// addresses, and unsigned requests are refused early.
+/// addresses, and unsigned requests are rejected early.
 fn is_limited(target: &RequestTarget<'_>) -> bool {
     target
         .api_path()

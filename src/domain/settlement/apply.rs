@@ -21,7 +21,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, gateway: &dyn Gateway, effects: &[Effect]) 
     Ok(())
 }
 
-/// Marks the order as paid. If it no longer waits for payment, refunds the money.
+/// Marks the order as paid. If the order no longer awaits payment, refunds the payment.
 fn captured(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: OrderId) -> Result<()> {
     let current = orders::order(tx, id, None)?;
     if current

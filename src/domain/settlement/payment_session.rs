@@ -1,4 +1,4 @@
-//! The payment session: what a customer's browser needs to open the provider's checkout.
+//! The payment session: what a customer's browser needs to open the provider's payment page.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use crate::{
     infra::ports::Gateway,
 };
 
-/// The parameters of the provider's checkout.
+/// The parameters of the provider's payment page.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentSession {

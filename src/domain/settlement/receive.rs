@@ -13,7 +13,7 @@ pub fn receive(
     gateway: &dyn Gateway,
     delivery: &Delivery,
 ) -> Result<Vec<Outcome>> {
-    let receipt = payments::receive(tx, gateway, delivery)?;
-    apply(tx, gateway, &receipt.effects)?;
-    Ok(receipt.outcomes)
+    let result = payments::receive(tx, gateway, delivery)?;
+    apply(tx, gateway, &result.effects)?;
+    Ok(result.outcomes)
 }

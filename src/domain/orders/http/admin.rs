@@ -120,11 +120,11 @@ pub(crate) enum NextStatus {
     Shipped,
     Delivered,
     Cancelled,
-    /// Set by the payment provider only; always refused here.
+    /// Set by the payment provider only; always rejected here.
     Paid,
-    /// Set by a full refund only; always refused here.
+    /// Set by a full refund only; always rejected here.
     Refunded,
-    /// The initial status; always refused here.
+    /// The initial status; always rejected here.
     Pending,
 }
 

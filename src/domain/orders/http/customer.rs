@@ -33,7 +33,7 @@ use crate::{
 #[derive(Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct PlaceOrder {
-    /// The total that the customer saw. A different total is refused.
+    /// The total that the customer saw. A different total is rejected.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Money, required = false)]
     expected_total: Option<Money>,

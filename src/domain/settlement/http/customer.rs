@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Get the parameters of the provider's checkout
+/// Get the parameters of the provider's payment page
 ///
 /// Creates the order at the provider if that has not succeeded before.
 #[utoipa::path(post, path = "/orders/{id}/pay", tag = "orders", security(("bearer" = [])),

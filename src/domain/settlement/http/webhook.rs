@@ -1,4 +1,4 @@
-//! The provider's webhook. Unsigned requests are refused and not stored.
+//! The provider's webhook. Unsigned requests are rejected and not stored.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const MAX_BODY: usize = 1024 * 1024;
 #[utoipa::path(post, path = WEBHOOK_PATH, tag = "payments",
     params(
         ("X-Razorpay-Signature" = String, Header,
-            description = "Hex HMAC-SHA256 of the raw body under the webhook's secret"),
+            description = "Hex HMAC-SHA256 of the raw body keyed with the webhook secret"),
         ("X-Razorpay-Event-Id" = Option<String>, Header, description = "Identifies repeats"),
     ),
     request_body(content = Object, description = "Razorpay's envelope"),
@@ -37,7 +37,7 @@ pub(crate) async fn receive_webhook(
     axum::extract::State(app): State,
     request: Request,
 ) -> Result<StatusCode> {
-    // Refuse before the body takes memory.
+    // Reject an unsigned request before its body takes memory.
     app.gateway.webhooks().check_headers(request.headers())?;
     let headers = request.headers().clone();
     let body = read_body(request, MAX_BODY).await?;

@@ -21,7 +21,7 @@ use crate::{
 /// How many payments are compared concurrently.
 const CONCURRENCY: i64 = 8;
 
-/// The age of the oldest orders that are compared.
+/// The maximum age of the orders that are compared.
 pub const RECONCILED_PERIOD: Duration = Duration::from_hours(30 * 24);
 
 /// The result of a reconciliation.
@@ -36,7 +36,7 @@ pub struct Reconciled {
     pub unmatched: usize,
     /// Payments for orders that were already paid; they are refunded.
     pub duplicates: usize,
-    /// Why payments could not be compared.
+    /// The reasons why payments could not be compared.
     pub failures: Vec<String>,
 }
 
@@ -86,12 +86,12 @@ async fn find_events(app: &App, known: &KnownPayment) -> Result<Vec<Bytes>, Gate
         } else {
             gateway.list_refunds(&payment.id).await?
         };
-        let is_news = match payment.status {
+        let is_new = match payment.status {
             GatewayPaymentStatus::Captured => !is_known,
             GatewayPaymentStatus::Failed => known.status == PaymentStatus::Created,
             GatewayPaymentStatus::Open => false,
         };
-        if is_news {
+        if is_new {
             events.extend(gateway.webhooks().format_payment(&payment));
         }
         let refunds = refunds.iter();
