@@ -1,4 +1,4 @@
-//! The random steps of a story.
+//! The random steps of a scenario.
 
 use proptest::{
     collection::vec,
@@ -120,7 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Every story starts with a checkout, since most steps need an order.
+/// Every scenario starts with a checkout, since most steps need an order.
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let first = Step::CheckOut { quantities: [1, 1] };
     vec(step(), 4..40).prop_map(move |rest| [&[first][..], &rest].concat())

@@ -12,7 +12,7 @@ use shop::domain::{
     settlement,
 };
 
-use super::run_stories;
+use super::run_scenarios;
 use crate::support::{Client, Engine, TestResponse, TestShop, shopping::path, storage_test};
 
 /// An attempt to change an order.
@@ -136,7 +136,7 @@ async fn check_transitions(shop: TestShop, attempts: Vec<Attempt>) -> TestShop {
 }
 
 fn check_random_attempts(engine: Engine) {
-    run_stories(engine, attempts(), async |shop, now, attempts| {
+    run_scenarios(engine, attempts(), async |shop, now, attempts| {
         let shop = check_transitions(shop, attempts).await;
         shop.raw_db().assert_invariants();
         (shop, now)

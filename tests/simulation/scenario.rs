@@ -1,4 +1,4 @@
-//! Runs a story in the shop and in the model, and compares the two after each step.
+//! Runs a scenario in the shop and in the model, and compares the two after each step.
 
 use std::time::Duration;
 
@@ -15,27 +15,27 @@ use super::{
 };
 use crate::support::{Client, TestResponse, TestShop, shopping::path};
 
-/// A story: the shop, the model, and the state of the payment provider.
-pub(super) struct Story {
+/// A scenario: the shop, the model, and the state of the payment provider.
+pub(super) struct Scenario {
     shop: Option<TestShop>,
     model: Model,
     products: [String; 2],
     orders: Vec<Value>,
-    /// All events of this story that the provider has on record.
+    /// All events of this scenario that the provider has on record.
     recorded: Vec<PaymentEvent>,
     /// Webhooks that are delayed.
     pending: Vec<(Webhook, PaymentEvent)>,
     delivered: Vec<(Webhook, PaymentEvent)>,
 }
 
-impl Story {
-    /// Starts a story in a shop that may have seen others; `now` is the time since the shop's start.
-    pub(super) async fn start(shop: TestShop, now: Duration) -> Story {
+impl Scenario {
+    /// Starts a scenario in a shop that may have seen others; `now` is the time since the shop's start.
+    pub(super) async fn start(shop: TestShop, now: Duration) -> Scenario {
         let mut products = [String::new(), String::new()];
         for (product, price) in products.iter_mut().zip(PRICES) {
             *product = shop.product("Thing", price, STOCK).await;
         }
-        Story {
+        Scenario {
             shop: Some(shop),
             model: Model::new(now),
             products,
