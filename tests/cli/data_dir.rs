@@ -6,6 +6,7 @@ use super::{
     configuration::{LIST, config_file, output, shop, shop_with},
     *,
 };
+use crate::support::ends;
 
 #[test]
 fn a_data_directory_cannot_redirect_to_another() {
@@ -71,6 +72,46 @@ fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
     let error = failure_of(&output(&mut shop(here.path(), &LIST)));
     assert!(error.contains("shop.db"), "{error}");
     assert_eq!(fs::read(&database).unwrap(), before);
+}
+
+#[test]
+fn a_damaged_database_is_refused_and_unchanged() {
+    const PAGE: usize = 4096;
+    let here = tempfile::tempdir().unwrap();
+    create_shop(&here.path().join("shop-data"));
+    let database = here.path().join("shop-data/shop.db");
+    let intact = fs::read(&database).unwrap();
+    assert!(intact.len() > 2 * PAGE);
+    let noise = |bytes: &[u8]| vec![0xa5; bytes.len()];
+    for (damage, bytes) in [
+        (
+            "header",
+            [&noise(&intact[..100])[..], &intact[100..]].concat(),
+        ),
+        (
+            "schema page",
+            [&intact[..100], &noise(&intact[100..PAGE]), &intact[PAGE..]].concat(),
+        ),
+        (
+            "other pages",
+            [&intact[..PAGE], &noise(&intact[PAGE..])].concat(),
+        ),
+        ("half of the file", intact[..intact.len() / 2].to_vec()),
+        ("last page", intact[..intact.len() - PAGE].to_vec()),
+    ] {
+        fs::write(&database, &bytes).unwrap();
+        for arguments in [
+            &LIST[..],
+            &["serve", "--listen", "127.0.0.1:0"],
+            &["verify"],
+        ] {
+            let error = failure_of(&ends(shop(here.path(), arguments)));
+            for word in ["shop.db", "damaged", "restore"] {
+                assert!(error.contains(word), "{damage}: {arguments:?}: {error}");
+            }
+        }
+        assert!(fs::read(&database).unwrap() == bytes, "{damage}: changed");
+    }
 }
 
 #[test]
