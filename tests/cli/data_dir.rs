@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::{
     configuration::{LIST, config_file, output, shop, shop_with},
+    shop_not_found::files_in,
     *,
 };
-use crate::support::ends;
+use crate::support::{ends, skip};
 
 #[test]
 fn a_data_directory_cannot_redirect_to_another() {
@@ -111,6 +112,44 @@ fn a_damaged_database_is_refused_and_unchanged() {
             }
         }
         assert!(fs::read(&database).unwrap() == bytes, "{damage}: changed");
+    }
+}
+
+/// Runs a command while `path` is mounted read-only, or returns `None` if this system forbids such a mount.
+fn output_on_read_only_mount(path: &Path, command: &Command) -> Option<Output> {
+    let mut mounted = Command::new("unshare");
+    mounted.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+    mounted.arg(r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@""#);
+    mounted.arg(path);
+    let mut probe = Command::new(mounted.get_program());
+    let is_possible = probe.args(mounted.get_args()).arg("true").output();
+    if !is_possible.is_ok_and(|probed| probed.status.success()) {
+        return None;
+    }
+    mounted.arg(command.get_program()).args(command.get_args());
+    mounted.current_dir(command.get_current_dir().unwrap());
+    Some(ends(mounted))
+}
+
+#[test]
+fn a_read_only_mount_is_reported_with_its_path() {
+    let here = tempfile::tempdir().unwrap();
+    let data_dir = here.path().join("shop-data");
+    create_shop(&data_dir);
+    let before = files_in(&data_dir);
+    for read_only in ["shop-data", "shop-data/shop.db"] {
+        for arguments in [&LIST[..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let command = shop(here.path(), arguments);
+            let path = here.path().join(read_only);
+            let Some(output) = output_on_read_only_mount(&path, &command) else {
+                return skip("MOUNT", "it cannot mount a directory read-only");
+            };
+            let error = failure_of(&output);
+            for word in [read_only, "Read-only file system"] {
+                assert!(error.contains(word), "{arguments:?}: {error}");
+            }
+        }
+        assert_eq!(files_in(&data_dir), before, "{read_only}");
     }
 }
 
