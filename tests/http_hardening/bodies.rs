@@ -81,6 +81,47 @@ async fn one_byte_chunks_use_little_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn oversized_heads_are_rejected_with_bounded_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path());
+    let mut wire = Wire::to(&process.url).await;
+    assert_eq!(wire.get("/readyz").await, 200);
+    let before = process.memory("VmRSS:");
+    let oversized = [
+        (
+            431,
+            format!("GET / HTTP/1.1\r\nx-large: {}\r\n\r\n", "a".repeat(1 << 20)),
+        ),
+        (
+            431,
+            format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(10_000)),
+        ),
+        (
+            414,
+            format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(100_000)),
+        ),
+    ];
+    for (status, head) in &oversized {
+        let attempts = (0..100).map(|_| async {
+            let mut wire = Wire::to(&process.url).await;
+            wire.try_send(head.as_bytes()).await.unwrap();
+            wire.try_answer().await
+        });
+        let answers = futures_util::future::join_all(attempts).await;
+        assert!(
+            answers.iter().all(|answer| *answer == Some(*status)),
+            "{answers:?}"
+        );
+    }
+    assert_eq!(wire.get("/readyz").await, 200);
+    let grown = process.memory("VmHWM:").saturating_sub(before);
+    assert!(
+        grown < MAX_GROWTH,
+        "{grown} kB more than the {before} kB before"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_webhook_signature_is_rejected_before_the_body() {
     let shop = TestShop::on(Engine::Sqlite).await.unwrap();
     let served = Served::start(&shop).await;
