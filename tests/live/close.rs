@@ -330,6 +330,9 @@ async fn oversized_and_binary_messages_close_the_connection() {
     let half = vec![b' '; MAX_MESSAGE_SIZE / 2 + 1];
     let parts = [frame(TEXT, &half), frame(FIN | CONTINUATION, &half)].concat();
     assert_eq!(close_code_for(&served, &parts).await, Some(1009));
+    let fragments = frame(CONTINUATION, b" ").repeat(MAX_MESSAGE_SIZE);
+    let parts = [frame(TEXT, b" "), fragments].concat();
+    assert_eq!(close_code_for(&served, &parts).await, Some(1009));
     assert_eq!(
         close_code_for(&served, &frame(FIN | BINARY, b"{}")).await,
         Some(1003)

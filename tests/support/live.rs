@@ -6,11 +6,11 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use shop::server;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 use tokio_util::sync::CancellationToken;
@@ -96,6 +96,16 @@ impl Listener {
             Err(Error::Http(refused)) => Err(refused.status().as_u16()),
             Err(error) => panic!("no handshake: {error}"),
         }
+    }
+
+    /// Like [`Listener::at`], with a small receive buffer, which is full soon if the listener does not read.
+    pub(crate) async fn with_small_buffer(server: &str, query: &str) -> Listener {
+        let address = server.strip_prefix("ws://").unwrap().parse().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+        let request = format!("{server}/api/v1/ws{query}");
+        Listener(client_async(request, stream).await.unwrap().0)
     }
 
     /// Returns the next message.
