@@ -100,11 +100,11 @@ storage_test! {
             fs::create_dir(&directory).unwrap();
             fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
             let process = Process::start_with(under_umask(site.database.as_deref()), &directory);
-            let visitor = Remote::new(&process);
+            let anonymous = Remote::new(&process);
             let account = json!({
                 "email": format!("u{umask}@example.com"), "password": "correct horse battery", "name": "Ada",
             });
-            assert_eq!(visitor.post("/auth/register", &account).await.status, 201);
+            assert_eq!(anonymous.post("/auth/register", &account).await.status, 201);
             let image = directory.join("kettle.png");
             fs::write(&image, images::png()).unwrap();
             let add = [

@@ -37,47 +37,47 @@ storage_test! {
         ];
         let mut process = site.start_with(&variables);
         let log = listen(&mut process);
-        let visitor = Remote::new(&process);
+        let anonymous = Remote::new(&process);
         let mut secrets: BTreeMap<&str, String> = [
             ("the key of tokens", JWT), ("the webhook's secret", WEBHOOK), ("the mail server's password", SMTP),
             ("a password", PASSWORD), ("a wrong password", WRONG), ("a new password", NEW),
         ].map(|(what, secret)| (what, secret.to_owned())).into();
 
         let account = json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" });
-        assert_eq!(post(&visitor, "/auth/register", account.clone()).await.status, 201);
-        assert_eq!(post(&visitor, "/auth/register", account).await.status, 409);
+        assert_eq!(post(&anonymous, "/auth/register", account.clone()).await.status, 201);
+        assert_eq!(post(&anonymous, "/auth/register", account).await.status, 409);
         let wrong = json!({ "email": "ada@example.com", "password": WRONG });
-        assert_eq!(post(&visitor, "/auth/login", wrong).await.status, 401);
+        assert_eq!(post(&anonymous, "/auth/login", wrong).await.status, 401);
         let right = json!({ "email": "ada@example.com", "password": PASSWORD });
-        let signed_in = post(&visitor, "/auth/login", right).await;
+        let signed_in = post(&anonymous, "/auth/login", right).await;
         secrets.insert("an access token", signed_in.text("/accessToken"));
         secrets.insert("a refresh token", signed_in.text("/refreshToken"));
-        let ada = visitor.with_token(signed_in.text("/accessToken"));
+        let ada = anonymous.with_token(signed_in.text("/accessToken"));
         assert_eq!(ada.get("/me").await.status, 200);
-        let refreshed = post(&visitor, "/auth/refresh", json!({ "refreshToken": signed_in.text("/refreshToken") })).await;
+        let refreshed = post(&anonymous, "/auth/refresh", json!({ "refreshToken": signed_in.text("/refreshToken") })).await;
         secrets.insert("a second refresh token", refreshed.text("/refreshToken"));
 
         let link = server.wait_for(1)[0].link().unwrap();
         let token = link.split_once("#token=").unwrap().1.to_owned();
-        assert_eq!(post(&visitor, "/auth/verify-email", json!({ "token": token })).await.status, 200);
-        assert_eq!(post(&visitor, "/auth/verify-email", json!({ "token": token })).await.status, 400);
+        assert_eq!(post(&anonymous, "/auth/verify-email", json!({ "token": token })).await.status, 200);
+        assert_eq!(post(&anonymous, "/auth/verify-email", json!({ "token": token })).await.status, 400);
         secrets.insert("a link to prove an address", token);
-        post(&visitor, "/auth/forgot-password", json!({ "email": "ada@example.com" })).await;
+        post(&anonymous, "/auth/forgot-password", json!({ "email": "ada@example.com" })).await;
         let link = server.wait_for(2)[1].link().unwrap();
         let token = link.split_once("#token=").unwrap().1.to_owned();
         let change = json!({ "currentPassword": WRONG, "newPassword": NEW }).to_string();
         let json_body = [("content-type", "application/json")];
         let refused = ada.call(Method::PUT, "/me/password", &json_body, change).await.unwrap();
         assert_eq!(refused.status, 422);
-        assert_eq!(post(&visitor, "/auth/reset-password", json!({ "token": token, "password": NEW })).await.status, 204);
+        assert_eq!(post(&anonymous, "/auth/reset-password", json!({ "token": token, "password": NEW })).await.status, 204);
         secrets.insert("a link to set a password", token);
         // Malformed bodies are not quoted either.
         for body in [format!("{{\"password\":\"{PASSWORD}\""), format!("[\"{NEW}\"]"), format!("{{\"email\":\"{WRONG}\"}}")] {
-            let answer = visitor.call(Method::POST, "/auth/login", &json_body, body).await.unwrap();
+            let answer = anonymous.call(Method::POST, "/auth/login", &json_body, body).await.unwrap();
             assert!(answer.status == 400 || answer.status == 422);
         }
         let signature = [("x-razorpay-signature", WRONG)];
-        visitor.call(Method::POST, "/payments/razorpay/webhook", &signature, "{}").await.unwrap();
+        anonymous.call(Method::POST, "/payments/razorpay/webhook", &signature, "{}").await.unwrap();
 
         process.terminate();
         assert!(process.wait().success());
@@ -99,9 +99,9 @@ storage_test! {
         process.terminate();
         process.wait();
         let log = log.join().unwrap();
-        let (said, logged): (Vec<_>, Vec<_>) = log.iter().partition(|line| line.starts_with("[sms] "));
-        assert_eq!(said.len(), 1);
-        let code = said[0].rsplit_once(' ').unwrap().1;
+        let (printed, logged): (Vec<_>, Vec<_>) = log.iter().partition(|line| line.starts_with("[sms] "));
+        assert_eq!(printed.len(), 1);
+        let code = printed[0].rsplit_once(' ').unwrap().1;
         // Longer numbers, e.g. ids and times, may contain the same six digits.
         let is_code = |line: &&String| line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == code);
         assert!(!logged.iter().any(is_code), "{code} is logged");
@@ -111,15 +111,15 @@ storage_test! {
         for format in ["text", "json"] {
             let mut process = site.start_with(&[("SHOP_LOG", "trace"), ("SHOP_LOG_FORMAT", format)]);
             let log = listen(&mut process);
-            let visitor = Remote::new(&process);
+            let anonymous = Remote::new(&process);
             let forged = "2026-01-31T12:00:00Z  INFO shop: forged";
             let path = format!("/products/%0d%0a{}%1b%5b31m", forged.replace(' ', "%20"));
-            visitor.get(&path).await;
-            visitor.get(&format!("/products?q=%0A{}", forged.replace(' ', "%20"))).await;
+            anonymous.get(&path).await;
+            anonymous.get(&format!("/products?q=%0A{}", forged.replace(' ', "%20"))).await;
             let name = format!("Ada\r\n{forged}\u{1b}[31m");
             let email = format!("ada\n{forged}@example.com");
             for body in [json!({ "email": "a@example.com", "password": PASSWORD, "name": name }), json!({ "email": email, "password": PASSWORD, "name": "Ada" })] {
-                assert_eq!(post(&visitor, "/auth/register", body).await.status, 422);
+                assert_eq!(post(&anonymous, "/auth/register", body).await.status, 422);
             }
             process.terminate();
             process.wait();

@@ -24,7 +24,7 @@ struct Front {
     kind: Kind,
     /// The shop's public URL.
     url: String,
-    visitor: Remote,
+    anonymous: Remote,
     admin: Remote,
     proxy: Proxy,
     process: Process,
@@ -64,11 +64,11 @@ impl Front {
         let more = ["--role", "ADMIN", "--password-stdin"];
         let added = run_with_input(directory.path(), &[&add[..], &more].concat(), PASSWORD);
         assert!(added.status.success(), "{added:?}");
-        let visitor = Remote::to(&url);
+        let anonymous = Remote::to(&url);
         Some(Front {
             kind,
-            admin: visitor.signed_in("admin").await,
-            visitor,
+            admin: anonymous.signed_in("admin").await,
+            anonymous,
             url,
             proxy,
             process,
@@ -150,7 +150,7 @@ async fn tags(front: &Front) {
     let gzip = ("accept-encoding", "gzip");
     let get = async |headers: &[(&str, &str)]| {
         front
-            .visitor
+            .anonymous
             .call(Method::GET, &path, headers, "")
             .await
             .unwrap()
@@ -202,7 +202,7 @@ async fn links(front: &Front) {
         .await;
         assert!(text.contains(name), "{text}");
     }
-    let listed = front.visitor.get("/products?limit=1").await;
+    let listed = front.anonymous.get("/products?limit=1").await;
     let next = listed
         .header("link")
         .unwrap()
@@ -215,7 +215,7 @@ async fn links(front: &Front) {
 
 /// Pages load their assets, also under a path.
 async fn pages(front: &Front) {
-    let missing = front.visitor.get("/nowhere").await;
+    let missing = front.anonymous.get("/nowhere").await;
     missing.assert_problem_under(front.kind.path(), 404, "not-found");
     let problem = front.resolve("/api/v1/nowhere", &missing.text("/type"));
     for page in [
@@ -302,7 +302,7 @@ async fn uploads(front: &Front) {
 
 /// Early responses, through the proxy.
 async fn early_errors(front: &Front) {
-    let forged = front.visitor.with_token("x.y.z".to_owned());
+    let forged = front.anonymous.with_token("x.y.z".to_owned());
     let form = [("content-type", Form::CONTENT_TYPE)];
     for kib in [10, 300, 3000] {
         let body = Form::default().image(&vec![7; kib * 1024]).body();
@@ -316,7 +316,7 @@ async fn early_errors(front: &Front) {
     }
     let large = vec![b' '; 1 << 20];
     let refused = front
-        .visitor
+        .anonymous
         .call(Method::POST, "/auth/login", &[JSON], large)
         .await
         .unwrap();
@@ -338,7 +338,7 @@ async fn early_errors(front: &Front) {
 
 /// `Idempotency-Key`, and a webhook whose signature covers every byte of its body.
 async fn orders(front: &Front) {
-    let ada = front.visitor.registered("ada").await;
+    let ada = front.anonymous.registered("ada").await;
     let kettle = front.product("Kettle").await.text("/id");
     let added = ada.post("/cart", &json!({ "productId": kettle })).await;
     assert_eq!(added.status, 200, "{added:?}");
@@ -359,12 +359,12 @@ async fn orders(front: &Front) {
         ("x-razorpay-signature", &*signed),
         ("x-razorpay-event-id", "ev_1"),
     ];
-    let told = front
-        .visitor
+    let answer = front
+        .anonymous
         .call(Method::POST, WEBHOOK, &headers, body)
         .await
         .unwrap();
-    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(ada.get(&path).await.text("/status"), "PAID");
 }
 
@@ -372,11 +372,11 @@ async fn orders(front: &Front) {
 async fn clients(front: &Front) {
     let left = async |source: &str, claimed: &str| -> u64 {
         let source: IpAddr = source.parse().unwrap();
-        let client = front.visitor.at_address(source);
+        let client = front.anonymous.at_address(source);
         let headers = [JSON, ("x-forwarded-for", claimed)];
         let token = r#"{"token":"x"}"#;
-        let asked = client.call(Method::POST, "/auth/verify-email", &headers, token);
-        let answer = asked.await.unwrap();
+        let sent = client.call(Method::POST, "/auth/verify-email", &headers, token);
+        let answer = sent.await.unwrap();
         let quota = answer.header("ratelimit").unwrap().to_owned();
         quota.split(['=', ';']).nth(2).unwrap().parse().unwrap()
     };
@@ -394,7 +394,7 @@ async fn heads(front: &Front) {
         let cookie = "a".repeat(bytes);
         let headers = [("cookie", &*cookie)];
         front
-            .visitor
+            .anonymous
             .call(Method::GET, "/products", &headers, "")
             .await
     };

@@ -94,9 +94,9 @@ storage_test! {
 
     async fn a_token_is_accepted_in_the_authorization_header_only(shop: TestShop) {
         let token = shop.customer("ada").await.token.unwrap();
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         let me = async |headers: &[(&str, &str)]| {
-            visitor.raw(http::Method::GET, "/me", headers, "").await.status
+            anonymous.raw(http::Method::GET, "/me", headers, "").await.status
         };
         let (bearer, small) = (format!("Bearer {token}"), format!("bearer {token}"));
         assert_eq!(me(&[("authorization", &bearer)]).await, 200);
@@ -107,7 +107,7 @@ storage_test! {
         assert_eq!(me(&[("authorization", &format!("Basic {token}"))]).await, 401);
         assert_eq!(me(&[("cookie", &format!("accessToken={token}"))]).await, 401);
         assert_eq!(me(&[("x-access-token", &token)]).await, 401);
-        assert_eq!(visitor.get(&format!("/me?access_token={token}")).await.status, 401);
+        assert_eq!(anonymous.get(&format!("/me?access_token={token}")).await.status, 401);
     }
 
     async fn tokens_with_wrong_claims_are_rejected(shop: TestShop) {

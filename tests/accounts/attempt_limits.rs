@@ -38,7 +38,12 @@ async fn attack(shop: &TestShop, email: &str, prefix: &str, networks: usize) -> 
         }
     };
     let statuses = futures_util::future::join_all((0..networks).map(guess)).await;
-    let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
+    let count = |expected| {
+        statuses
+            .iter()
+            .filter(|status| **status == expected)
+            .count()
+    };
     assert_eq!(count(401) + count(429), networks, "{statuses:?}");
     (count(401), count(429))
 }
@@ -46,11 +51,11 @@ async fn attack(shop: &TestShop, email: &str, prefix: &str, networks: usize) -> 
 async fn forgot(shop: &TestShop, peer: &str, email: &str) {
     // Emails are sent in the order of their timestamps.
     shop.advance_clock(TICK);
-    let visitor = shop.anonymous().at(peer);
-    let asked = visitor
+    let anonymous = shop.anonymous().at(peer);
+    let answer = anonymous
         .post("/auth/forgot-password", json!({ "email": email }))
         .await;
-    assert_eq!(asked.status, 202, "{asked:?}");
+    assert_eq!(answer.status, 202, "{answer:?}");
 }
 
 async fn reset(shop: &TestShop, peer: &str, token: &str) -> TestResponse {
@@ -77,8 +82,8 @@ storage_test! {
 
             let id = [("x-request-id", "the-same")];
             let body = json!({ "email": email, "password": PASSWORD });
-            let visitor = shop.anonymous().at(from);
-            let refused = visitor.call(Method::POST, "/auth/login", &id, body).await;
+            let anonymous = shop.anonymous().at(from);
+            let refused = anonymous.call(Method::POST, "/auth/login", &id, body).await;
             refused.assert_problem(429, "too-many-requests");
             let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
             assert!((1..=900).contains(&wait), "{wait}");

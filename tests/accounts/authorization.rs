@@ -115,7 +115,7 @@ storage_test! {
     }
 
     async fn admin_routes_reject_everybody_else(shop: TestShop) {
-        let (visitor, ada) = (shop.anonymous(), shop.customer("ada").await);
+        let (anonymous, ada) = (shop.anonymous(), shop.customer("ada").await);
         let operations = admin_operations();
         for known in [
             "POST /api/v1/categories", "PATCH /api/v1/categories/{id}",
@@ -140,7 +140,7 @@ storage_test! {
             // With and without a body: the role is checked before the body is read.
             for body in [Value::Null, json!({ "status": "SHIPPED", "name": "Mine", "price": 1 })] {
                 let (method, path) = (&operation.method, operation.path_of(UNKNOWN_ID));
-                let answer = visitor.call(method.clone(), &path, &[], body.clone()).await;
+                let answer = anonymous.call(method.clone(), &path, &[], body.clone()).await;
                 assert_eq!(answer.status, 401, "{operation:?}");
                 answer.assert_problem(401, "unauthorized");
                 assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -153,10 +153,10 @@ storage_test! {
     }
 
     async fn every_route_that_needs_a_token_documents_it(shop: TestShop) {
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         for operation in operations() {
             let (method, path) = (operation.method.clone(), operation.path_of(UNKNOWN_ID));
-            let answer = visitor.call(method, &path, &[], Value::Null).await;
+            let answer = anonymous.call(method, &path, &[], Value::Null).await;
             if operation.needs_token {
                 assert_eq!(answer.status, 401, "{operation:?}");
                 answer.assert_problem(401, "unauthorized");

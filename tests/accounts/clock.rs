@@ -22,30 +22,30 @@ async fn step_clock(shop: &TestShop, forward: bool) {
 
 storage_test! {
     async fn clock_changes_do_not_break_sessions(shop: TestShop) {
-        let visitor = shop.anonymous();
-        assert_eq!(visitor.post("/auth/register", ada()).await.status, 201);
-        let first = log_in(&visitor, "ada@example.com", PASSWORD).await;
+        let anonymous = shop.anonymous();
+        assert_eq!(anonymous.post("/auth/register", ada()).await.status, 201);
+        let first = log_in(&anonymous, "ada@example.com", PASSWORD).await;
         let token = shop.emailed_token("ada@example.com").await;
 
         step_clock(&shop, false).await;
-        let before = log_in(&visitor, "ada@example.com", PASSWORD).await;
+        let before = log_in(&anonymous, "ada@example.com", PASSWORD).await;
         for signed_in in [&first, &before] {
             let ada = shop.bearer(&signed_in.text("/accessToken"));
             assert_eq!(ada.get("/me").await.status, 200, "an hour earlier");
         }
         let body = json!({ "refreshToken": before.text("/refreshToken") });
-        assert_eq!(visitor.post("/auth/refresh", body).await.status, 200);
+        assert_eq!(anonymous.post("/auth/refresh", body).await.status, 200);
 
         step_clock(&shop, true).await;
         for signed_in in [&first, &before] {
             let ada = shop.bearer(&signed_in.text("/accessToken"));
             ada.get("/me").await.assert_problem(401, "unauthorized");
             let body = json!({ "refreshToken": signed_in.text("/refreshToken") });
-            visitor.post("/auth/refresh", body).await.assert_problem(401, "invalid-token");
+            anonymous.post("/auth/refresh", body).await.assert_problem(401, "invalid-token");
         }
-        visitor.post("/auth/verify-email", json!({ "token": token })).await
+        anonymous.post("/auth/verify-email", json!({ "token": token })).await
             .assert_problem(400, "invalid-token");
-        let last = log_in(&visitor, "ada@example.com", PASSWORD).await;
+        let last = log_in(&anonymous, "ada@example.com", PASSWORD).await;
         assert_eq!(last.status, 200, "a year later");
     }
 
@@ -65,20 +65,20 @@ storage_test! {
 
     async fn rate_limits_use_a_monotonic_clock(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "on")]).await;
-        let visitor = shop.anonymous().at("203.0.113.9");
-        let mut last = visitor.post("/auth/verify-email", Value::Null).await;
+        let anonymous = shop.anonymous().at("203.0.113.9");
+        let mut last = anonymous.post("/auth/verify-email", Value::Null).await;
         for _ in 0..100 {
             if last.status == 429 {
                 break;
             }
-            last = visitor.post("/auth/verify-email", Value::Null).await;
+            last = anonymous.post("/auth/verify-email", Value::Null).await;
         }
         assert_eq!(last.status, 429);
         for forward in [true, false, true] {
             step_clock(&shop, forward).await;
             let mut allowed = 0;
             // The limit refills slowly in real time.
-            while visitor.post("/auth/verify-email", Value::Null).await.status != 429 {
+            while anonymous.post("/auth/verify-email", Value::Null).await.status != 429 {
                 allowed += 1;
                 assert!(allowed < 15, "the clock change reset the limit");
             }
@@ -89,8 +89,8 @@ storage_test! {
         let shop = shop.with_settings(&[("rate_limit", "on")]).await;
         shop.customer("ada").await;
         let guess = async |number: u32, password: &str| {
-            let visitor = shop.anonymous().at(&format!("203.0.113.{number}"));
-            log_in(&visitor, "ada@example.com", password).await.status
+            let anonymous = shop.anonymous().at(&format!("203.0.113.{number}"));
+            log_in(&anonymous, "ada@example.com", password).await.status
         };
         for number in 0..60 {
             assert_eq!(guess(number, "wrong horse battery").await, 401);

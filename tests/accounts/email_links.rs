@@ -80,8 +80,8 @@ storage_test! {
     async fn a_forgotten_password_is_reset(shop: TestShop) {
         register(&shop).await;
         let old = log_in(&shop.anonymous(), "ada@example.com", PASSWORD).await;
-        let asked = forgot(&shop, "ADA@Example.com").await;
-        assert_eq!((asked.status, asked.body.len()), (202, 0));
+        let answer = forgot(&shop, "ADA@Example.com").await;
+        assert_eq!((answer.status, answer.body.len()), (202, 0));
         let emails = shop.sent_emails().await;
         let email = emails.last().unwrap();
         assert_eq!(email.to, "ada@example.com", "the stored address, not the submitted one");
@@ -98,9 +98,9 @@ storage_test! {
         let body = json!({ "refreshToken": old.text("/refreshToken") });
         shop.anonymous().post("/auth/refresh", body).await.assert_problem(401, "invalid-token");
 
-        let visitor = shop.anonymous();
-        log_in(&visitor, "ada@example.com", PASSWORD).await.assert_problem(401, "invalid-credentials");
-        let new = log_in(&visitor, "ada@example.com", NEW).await;
+        let anonymous = shop.anonymous();
+        log_in(&anonymous, "ada@example.com", PASSWORD).await.assert_problem(401, "invalid-credentials");
+        let new = log_in(&anonymous, "ada@example.com", NEW).await;
         assert_eq!((new.status, new.json()["user"]["isEmailVerified"].clone()), (200, json!(true)));
         let last = shop.sent_emails().await.pop().unwrap();
         assert!(last.subject.contains("password"), "{last:?}");
@@ -185,18 +185,18 @@ storage_test! {
             ("origin", "https://evil.example"), ("referer", "https://evil.example/"),
         ];
         let body = json!({ "email": "ada@example.com" });
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         for (path, body) in [
             ("/auth/forgot-password", body),
             ("/auth/register", json!({ "email": "bob@example.com", "password": PASSWORD, "name": "Bob" })),
         ] {
-            let answer = visitor.call(Method::POST, path, &forged, body).await;
+            let answer = anonymous.call(Method::POST, path, &forged, body).await;
             assert!(answer.status < 300, "{answer:?}");
         }
         for email in shop.sent_emails().await {
             assert!(email.link.as_deref().unwrap().starts_with("http://shop.test/"));
-            let whole = format!("{}{}{}", email.subject, email.text, email.html);
-            assert!(!whole.contains("evil") && !whole.contains("gopher"), "{whole}");
+            let email_text = format!("{}{}{}", email.subject, email.text, email.html);
+            assert!(!email_text.contains("evil") && !email_text.contains("gopher"), "{email_text}");
         }
     }
 
@@ -235,9 +235,9 @@ storage_test! {
     }
 
     async fn emails_go_only_to_the_stored_address(shop: TestShop) {
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         let body = json!({ "email": "Ren\u{e9}@B\u{fc}cher.example", "password": PASSWORD, "name": "René" });
-        assert_eq!(visitor.post("/auth/register", body).await.status, 201);
+        assert_eq!(anonymous.post("/auth/register", body).await.status, 201);
         for spelling in ["ren\u{e9}@xn--bcher-kva.example", "REN\u{c9}@B\u{dc}CHER.example", "rene\u{301}@bu\u{308}cher.example"] {
             assert_eq!(forgot(&shop, spelling).await.status, 202);
         }

@@ -19,11 +19,11 @@ fn status(process: &Process, name: &str) -> usize {
 storage_test! {
     async fn concurrent_registrations_and_logins_use_bounded_memory(site: Site) {
         let process = site.start();
-        let visitor = Remote::new(&process);
+        let anonymous = Remote::new(&process);
         let register = async |number: usize| {
             let email = format!("user{number}@example.com");
             let body = json!({ "email": email, "password": PASSWORD, "name": "User" });
-            visitor.post("/auth/register", &body).await.status
+            anonymous.post("/auth/register", &body).await.status
         };
         let registered = futures_util::future::join_all((0..40).map(register)).await;
         assert!(registered.iter().all(|status| [201, 503].contains(status)), "{registered:?}");
@@ -34,7 +34,7 @@ storage_test! {
         let log_in = async |number: usize| {
             let email = format!("user{}@example.com", number % 40);
             let body = json!({ "email": email, "password": PASSWORD });
-            visitor.post("/auth/login", &body).await.status
+            anonymous.post("/auth/login", &body).await.status
         };
         let signed_in = futures_util::future::join_all((0..200).map(log_in)).await;
         assert!(signed_in.contains(&200), "{signed_in:?}");

@@ -93,8 +93,8 @@ fn parameters(hash: &str) -> (u32, u32) {
 
 storage_test! {
     async fn an_account_lives_from_registration_to_logout(shop: TestShop) {
-        let visitor = shop.anonymous();
-        let registered = visitor.post("/auth/register", ada()).await;
+        let anonymous = shop.anonymous();
+        let registered = anonymous.post("/auth/register", ada()).await;
         assert_eq!(registered.status, 201);
         snapshot!(registered.json(), { ".user.id" => "[id]" }, @r#"
         {
@@ -111,7 +111,7 @@ storage_test! {
         }
         "#);
 
-        let signed_in = log_in(&visitor, "ada@example.com", PASSWORD).await;
+        let signed_in = log_in(&anonymous, "ada@example.com", PASSWORD).await;
         assert_eq!(signed_in.status, 200);
         snapshot!(
             signed_in.json(),
@@ -140,21 +140,21 @@ storage_test! {
         assert_eq!(ada.get("/me").await.json(), registered.json()["user"]);
 
         let first = json!({ "refreshToken": signed_in.text("/refreshToken") });
-        let refreshed = visitor.post("/auth/refresh", first.clone()).await;
+        let refreshed = anonymous.post("/auth/refresh", first.clone()).await;
         assert_eq!(refreshed.status, 200);
         assert_ne!(refreshed.text("/refreshToken"), signed_in.text("/refreshToken"));
-        visitor.post("/auth/refresh", first).await.assert_problem(401, "invalid-token");
+        anonymous.post("/auth/refresh", first).await.assert_problem(401, "invalid-token");
 
         let second = json!({ "refreshToken": refreshed.text("/refreshToken") });
         let again = shop.bearer(&refreshed.text("/accessToken"));
         assert_eq!(again.get("/me").await.status, 200);
         for _ in 0..2 {
-            assert_eq!(visitor.post("/auth/logout", second.clone()).await.status, 204);
+            assert_eq!(anonymous.post("/auth/logout", second.clone()).await.status, 204);
         }
         for out in [&ada, &again] {
             out.get("/me").await.assert_problem(401, "unauthorized");
         }
-        visitor.post("/auth/refresh", second).await.assert_problem(401, "invalid-token");
+        anonymous.post("/auth/refresh", second).await.assert_problem(401, "invalid-token");
     }
 
     async fn a_session_survives_a_restart_and_expires(shop: TestShop) {
@@ -170,11 +170,11 @@ storage_test! {
     }
 
     async fn spellings_of_an_address_belong_to_one_account(shop: TestShop) {
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         let first = json!({
             "email": "Ren\u{e9}@B\u{fc}cher.example", "password": PASSWORD, "name": "René"
         });
-        let registered = visitor.post("/auth/register", first).await;
+        let registered = anonymous.post("/auth/register", first).await;
         assert_eq!(registered.status, 201);
         assert_eq!(registered.text("/user/email"), "Ren\u{e9}@B\u{fc}cher.example");
 
@@ -190,30 +190,30 @@ storage_test! {
         ];
         for spelling in spellings {
             let body = json!({ "email": spelling, "password": PASSWORD, "name": "Mallory" });
-            visitor.post("/auth/register", body).await.assert_problem(409, "email-taken");
+            anonymous.post("/auth/register", body).await.assert_problem(409, "email-taken");
 
-            let signed_in = log_in(&visitor, spelling, PASSWORD).await;
+            let signed_in = log_in(&anonymous, spelling, PASSWORD).await;
             assert_eq!(signed_in.status, 200, "{spelling}: {signed_in:?}");
             assert_eq!(signed_in.json()["user"], registered.json()["user"]);
         }
 
         let sigma = json!({ "email": "\u{3bf}\u{3b4}\u{3bf}\u{3c3}@x.example", "password": PASSWORD, "name": "O" });
-        assert_eq!(visitor.post("/auth/register", sigma.clone()).await.status, 201);
+        assert_eq!(anonymous.post("/auth/register", sigma.clone()).await.status, 201);
         for spelling in ["\u{39f}\u{394}\u{39f}\u{3a3}@x.example", "\u{3bf}\u{3b4}\u{3bf}\u{3c2}@X.example"] {
             let mut body = sigma.clone();
             body["email"] = json!(spelling);
-            visitor.post("/auth/register", body).await.assert_problem(409, "email-taken");
+            anonymous.post("/auth/register", body).await.assert_problem(409, "email-taken");
         }
 
         let another = json!({
             "email": "rene@b\u{fc}cher.example", "password": PASSWORD, "name": "Rene"
         });
-        assert_eq!(visitor.post("/auth/register", another).await.status, 201);
+        assert_eq!(anonymous.post("/auth/register", another).await.status, 201);
     }
 
     async fn a_wrong_password_and_an_unknown_address_get_the_same_response(shop: TestShop) {
         shop.customer("ada").await;
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         let mut answers = Vec::new();
         for (email, password) in [
             ("ada@example.com", "wrong horse battery"),
@@ -223,7 +223,7 @@ storage_test! {
         ] {
             let body = json!({ "email": email, "password": password });
             let id = [("x-request-id", "the-same")];
-            let answer = visitor.call(http::Method::POST, "/auth/login", &id, body).await;
+            let answer = anonymous.call(http::Method::POST, "/auth/login", &id, body).await;
             answer.assert_problem(401, "invalid-credentials");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
             answers.push((answer.headers.clone(), answer.body.clone()));
@@ -309,10 +309,10 @@ storage_test! {
     }
 
     async fn new_passwords_must_meet_the_rules(shop: TestShop) {
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         let register = async |email: &str, password: Value| {
             let body = json!({ "email": email, "password": password, "name": "Ada" });
-            visitor.post("/auth/register", body).await
+            anonymous.post("/auth/register", body).await
         };
         for wrong in [
             json!(""), json!("1234567"), json!("x".repeat(129)), json!(12_345_678), json!(null),
@@ -333,7 +333,7 @@ storage_test! {
 
         // All input methods produce the same password.
         assert_eq!(register("a3@example.com", json!("ｆｕｌｌ ｗｉｄｔｈ cafe\u{301}")).await.status, 201);
-        let typed = log_in(&visitor, "a3@example.com", "full width caf\u{e9}").await;
+        let typed = log_in(&anonymous, "a3@example.com", "full width caf\u{e9}").await;
         assert_eq!(typed.status, 200);
     }
 

@@ -37,9 +37,9 @@ fn wrong(code: &str) -> String {
 storage_test! {
     async fn a_phone_number_is_unverified_until_its_code_is_submitted(shop: TestShop) {
         let ada = shop.customer("ada").await;
-        let asked = set_phone(&ada).await;
-        assert_eq!(asked.status, 202);
-        assert_eq!(asked.json(), json!({ "expiresAt": "2026-01-31T12:10:00.000Z" }));
+        let answer = set_phone(&ada).await;
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.json(), json!({ "expiresAt": "2026-01-31T12:10:00.000Z" }));
         let me = ada.get("/me").await.json();
         assert_eq!((me["phone"].clone(), me["isPhoneVerified"].clone()), (json!(NUMBER), json!(false)));
         let code = code_sent(&shop);

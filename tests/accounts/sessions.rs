@@ -127,10 +127,10 @@ storage_test! {
         assert!(is_active(&shop, &laptop).await, "the current session continues");
         assert_eq!(refresh(&shop, &laptop.text("/refreshToken")).await.status, 200);
 
-        let visitor = shop.anonymous();
-        let old = log_in(&visitor, "ada@example.com", PASSWORD).await;
+        let anonymous = shop.anonymous();
+        let old = log_in(&anonymous, "ada@example.com", PASSWORD).await;
         old.assert_problem(401, "invalid-credentials");
-        let new = log_in(&visitor, "ada@example.com", "a brand new staple").await;
+        let new = log_in(&anonymous, "ada@example.com", "a brand new staple").await;
         assert_eq!(new.status, 200);
         let emails = shop.sent_emails().await;
         let notices: Vec<_> = emails.iter().filter(|it| it.subject.contains("password")).collect();
@@ -163,16 +163,16 @@ storage_test! {
         let ran = shop.run(&["admin", "user", "disable", "ADA@example.com"]);
         assert!(ran.status.success(), "{ran:?}");
         assert_ended(&shop, &laptop).await;
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         let id = [("x-request-id", "the-same")];
         let body = json!({ "email": "ada@example.com", "password": PASSWORD });
-        let disabled = visitor.call(Method::POST, "/auth/login", &id, body).await;
+        let disabled = anonymous.call(Method::POST, "/auth/login", &id, body).await;
         let body = json!({ "email": "nobody@example.com", "password": PASSWORD });
-        let unknown = visitor.call(Method::POST, "/auth/login", &id, body).await;
+        let unknown = anonymous.call(Method::POST, "/auth/login", &id, body).await;
         disabled.assert_problem(401, "invalid-credentials");
         assert_eq!((disabled.headers, disabled.body), (unknown.headers, unknown.body));
         let forgot = json!({ "email": "ada@example.com" });
-        assert_eq!(visitor.post("/auth/forgot-password", forgot).await.status, 202);
+        assert_eq!(anonymous.post("/auth/forgot-password", forgot).await.status, 202);
         assert!(shop.sent_emails().await.is_empty(), "a disabled account gets no reset link");
 
         assert!(shop.run(&["admin", "user", "enable", "ada@example.com"]).status.success());

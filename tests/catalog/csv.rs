@@ -90,11 +90,11 @@ async fn create_all(shop: &TestShop, products: &[TestProduct]) {
 
 async fn export(shop: &TestShop) -> Vec<u8> {
     let exported = shop.app.db.long_read("test.export", move |tx| {
-        let sheet = Arc::new(Mutex::new(Vec::new()));
-        let mut writer = catalog::CsvWriter::new(Shared(Arc::clone(&sheet)))?;
+        let csv = Arc::new(Mutex::new(Vec::new()));
+        let mut writer = catalog::CsvWriter::new(Shared(Arc::clone(&csv)))?;
         catalog::export(tx, |_| {}, |product| writer.write(product))?;
         writer.finish()?;
-        Ok(std::mem::take(&mut *sheet.lock().unwrap()))
+        Ok(std::mem::take(&mut *csv.lock().unwrap()))
     });
     exported.await.unwrap()
 }
@@ -112,16 +112,16 @@ impl std::io::Write for Shared {
 }
 
 async fn import(shop: &TestShop, file: &[u8]) -> Result<ImportSummary, Vec<RowError>> {
-    let sheet = Arc::new(ImportFile::read(file, Currency::INR, |_| {}));
+    let file = Arc::new(ImportFile::read(file, Currency::INR, |_| {}));
     let db = &shop.app.db;
-    let looked = Arc::clone(&sheet);
-    let survey = db.long_read("test.survey", move |tx| catalog::plan_import(tx, &looked));
-    let survey = survey.await.unwrap();
-    if !survey.row_errors.is_empty() {
-        return Err(survey.row_errors);
+    let to_plan = Arc::clone(&file);
+    let plan = db.long_read("test.plan", move |tx| catalog::plan_import(tx, &to_plan));
+    let plan = plan.await.unwrap();
+    if !plan.row_errors.is_empty() {
+        return Err(plan.row_errors);
     }
     let imported = db.write("test.import", move |tx| {
-        catalog::import(tx, &sheet, &survey, |_| {})
+        catalog::import(tx, &file, &plan, |_| {})
     });
     imported.await.unwrap()
 }
@@ -140,16 +140,16 @@ storage_test! {
     async fn an_export_and_import_preserves_everything(shop: TestShop) {
         let other = shop.with_settings(&[("rate_limit", "off")]).await;
         let runtime = tokio::runtime::Handle::current();
-        let tell = async |products: Vec<TestProduct>| {
+        let check = async |products: Vec<TestProduct>| {
             create_all(&shop, &products).await;
-            let sheet = export(&shop).await;
-            let again = import(&shop, &sheet).await.unwrap();
+            let csv = export(&shop).await;
+            let again = import(&shop, &csv).await.unwrap();
             assert_eq!((again.created, again.updated, again.categories), (0, 0, 0));
-            let moved = import(&other, &sheet).await.unwrap();
+            let moved = import(&other, &csv).await.unwrap();
             assert_eq!((moved.created, moved.updated), (products.len(), 0));
             assert_eq!(rows(&shop), rows(&other));
             assert_eq!(
-                String::from_utf8_lossy(&sheet),
+                String::from_utf8_lossy(&csv),
                 String::from_utf8_lossy(&export(&other).await),
             );
         };
@@ -158,7 +158,7 @@ storage_test! {
             let products = vec(test_product(), 1..8);
             runner
                 .run(&products, |products| {
-                    runtime.block_on(tell(products));
+                    runtime.block_on(check(products));
                     Ok(())
                 })
                 .unwrap();
@@ -169,9 +169,9 @@ storage_test! {
 }
 
 /// Splits a file into cells at both `,` and `;`, as the strictest spreadsheet would.
-fn cells(sheet: &str) -> Vec<String> {
+fn cells(csv: &str) -> Vec<String> {
     let (mut cells, mut quoted) = (vec![String::new()], false);
-    for c in sheet.chars() {
+    for c in csv.chars() {
         let cell = cells.last_mut().unwrap();
         match c {
             '"' if quoted => quoted = false,
@@ -225,35 +225,35 @@ storage_test! {
             })
             .collect();
         create_all(&shop, &products).await;
-        let sheet = export(&shop).await;
-        let text = String::from_utf8(sheet.clone()).unwrap();
+        let csv = export(&shop).await;
+        let text = String::from_utf8(csv.clone()).unwrap();
         for cell in cells(&text) {
             assert!(!is_runnable(&cell), "{cell:?}");
         }
         assert!(text.contains(",\"O'Neill\",\"O'Neill\",1,0,0,\"\",\"\"\n"), "{text}");
         assert!(text.contains(",\"''tis\",\"''tis\",1,0,"), "{text}");
         let other = shop.with_settings(&[("rate_limit", "off")]).await;
-        import(&other, &sheet).await.unwrap();
+        import(&other, &csv).await.unwrap();
         assert_eq!(rows(&shop), rows(&other));
     }
 
     async fn an_import_is_remembered_for_thirty_days(shop: TestShop) {
         let kettle = shop.product("Kettle", 100, 10).await;
-        let sheet = format!("id,stockQuantity,stockAtExport\n{kettle},11,10\n");
-        import(&shop, sheet.as_bytes()).await.unwrap();
+        let csv = format!("id,stockQuantity,stockAtExport\n{kettle},11,10\n");
+        import(&shop, csv.as_bytes()).await.unwrap();
         let remembered = || shop.raw_db().number("SELECT count(*) FROM imported_sheets");
         let day = std::time::Duration::from_hours(24);
-        for (passes, left) in [(day * 30, 1), (day, 0)] {
-            shop.advance_clock(passes);
+        for (elapsed, left) in [(day * 30, 1), (day, 0)] {
+            shop.advance_clock(elapsed);
             shop::worker::clean_up(&shop.app).await;
             assert_eq!(remembered(), left);
         }
     }
 
     async fn an_ordinary_apostrophe_is_kept(shop: TestShop) {
-        let sheet = "id,name,description,price,stockQuantity,category,images\n\
+        let csv = "id,name,description,price,stockQuantity,category,images\n\
                      ,'tis,'=1+1,1,0,'Books,\n,''tis,'\u{200b}@x,1,0,'+Books,\n";
-        import(&shop, sheet.as_bytes()).await.unwrap();
+        import(&shop, csv.as_bytes()).await.unwrap();
         let mut texts: Vec<_> = rows(&shop).into_iter().map(|row| (row[0].clone().unwrap(), row[3].clone().unwrap())).collect();
         texts.sort();
         assert_eq!(texts, [("'tis".to_owned(), "=1+1".to_owned()), ("'tis".to_owned(), "\u{200b}@x".to_owned())]);
@@ -274,17 +274,17 @@ fn line_numbers_are_those_of_an_editor() {
     let piece = prop_oneof!["", "[a-c]", "\"[\r\n,a]{0,4}\"", "(\n){1,3}", "(\r\n){1,2}"];
     let strategy = (ends, vec(piece, 0..6), any::<bool>());
     runner
-        .run(&strategy, |(end, pieces, bom)| {
+        .run(&strategy, |(end, pieces, has_bom)| {
             // A quote must start its cell.
             let pieces = pieces.join(",");
-            let mark = if bom { "\u{feff}" } else { "" };
-            let before = format!("{mark}{head}{end}{pieces}{end}");
+            let bom = if has_bom { "\u{feff}" } else { "" };
+            let before = format!("{bom}{head}{end}{pieces}{end}");
             let file = format!("{before},Kettle,,free,0,,");
-            let sheet = ImportFile::read(file.as_bytes(), Currency::INR, |_| {});
+            let parsed = ImportFile::read(file.as_bytes(), Currency::INR, |_| {});
             // Counts the line ends before the row, each kind as one.
             let plain = before.replace("\r\n", "\n").replace('\r', "\n");
             let line = plain.matches('\n').count() as u64 + 1;
-            let last = sheet.row_errors().last().unwrap();
+            let last = parsed.row_errors().last().unwrap();
             assert_eq!(
                 (last.line, last.why.contains("`price`")),
                 (line, true),

@@ -60,10 +60,7 @@ async fn all_by_cursor(shop: &TestShop, query: &str) -> Vec<String> {
     let (mut all, mut next) = cursor_page(shop, query, None).await;
     while let Some(cursor) = next {
         let (more, then) = cursor_page(shop, query, Some(&cursor)).await;
-        assert!(
-            !more.is_empty(),
-            "a walk ends with `null`, not with an empty stretch"
-        );
+        assert!(!more.is_empty(), "the last page has the cursor `null`");
         all.extend(more);
         next = then;
     }
@@ -126,8 +123,8 @@ storage_test! {
         seed_products(&shop, 9).await;
         let (_, next) = cursor_page(&shop, "sort=price&limit=2", None).await;
         let cursor = next.unwrap();
-        let visitor = shop.anonymous();
-        let limit = visitor.get(&format!("/products?sort=price&limit=5&cursor={cursor}")).await;
+        let anonymous = shop.anonymous();
+        let limit = anonymous.get(&format!("/products?sort=price&limit=5&cursor={cursor}")).await;
         assert_eq!(names(&limit).len(), 5, "the limit may change");
         for query in [
             format!("sort=-price&cursor={cursor}"), format!("sort=name&cursor={cursor}"),
@@ -137,21 +134,21 @@ storage_test! {
             format!("sort=price&cursor={}", &cursor[1..]), format!("sort=price&cursor={cursor}x"),
             "cursor=e30".to_owned(), "cursor=%00".to_owned(), format!("cursor={}", "A".repeat(5000)),
         ] {
-            let refused = visitor.get(&format!("/products?{query}")).await;
+            let refused = anonymous.get(&format!("/products?{query}")).await;
             refused.assert_problem(400, "invalid-query");
         }
     }
 
     async fn a_forged_cursor_is_invalid_or_returns_nothing(shop: TestShop) {
         seed_products(&shop, 9).await;
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         for filter in ["", "&q=lamp", "&inStock=true"] {
             for sort in SORTS {
                 let query = format!("sort={sort}&limit=2{filter}");
                 let cursor = cursor_page(&shop, &query, None).await.1.unwrap();
                 let send = async |changes: serde_json::Value| {
                     let forged = forge_cursor(&cursor, &changes);
-                    visitor.get(&format!("/products?{query}&cursor={forged}")).await
+                    anonymous.get(&format!("/products?{query}&cursor={forged}")).await
                 };
                 let (right, wrong) = if sort.ends_with("name") {
                     (vec![json!(""), json!("zz\u{10ffff}"), json!("x".repeat(3000))], json!(7))

@@ -133,8 +133,8 @@ storage_test! {
             assert_eq!(served.header("x-content-type-options"), Some("nosniff"));
             assert_eq!(served.header("cross-origin-resource-policy"), Some("cross-origin"));
             let size = image::load_from_memory(&served.body).unwrap();
-            let told = ["width", "height"].map(|it| created.number(&format!("/images/{index}/{it}")));
-            assert_eq!([i64::from(size.width()), i64::from(size.height())], told);
+            let reported = ["width", "height"].map(|it| created.number(&format!("/images/{index}/{it}")));
+            assert_eq!([i64::from(size.width()), i64::from(size.height())], reported);
         }
         assert_eq!(shop.anonymous().get("/products").await.json()["data"][0], created.json());
     }
@@ -148,8 +148,8 @@ storage_test! {
             assert_eq!(created.status, 201, "{created:?}");
             let served = fetch(&shop, &created, 0).await;
             assert_eq!(served.status, 200);
-            for told in [SECRET_LOCATION, "Exif", "script"] {
-                assert!(!holds(&served.body, told), "{told}");
+            for removed in [SECRET_LOCATION, "Exif", "script"] {
+                assert!(!holds(&served.body, removed), "{removed}");
             }
         }
         // The EXIF orientation is applied.

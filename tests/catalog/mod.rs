@@ -337,10 +337,10 @@ storage_test! {
         let cup = admin.post("/products", product).await;
         admin.delete(&path).await.assert_problem(409, "category-in-use");
         let listed = shop.anonymous().get("/categories").await.json();
-        let told: Vec<_> = listed["data"].as_array().unwrap().iter()
+        let counts: Vec<_> = listed["data"].as_array().unwrap().iter()
             .map(|it| (it["name"].as_str().unwrap(), it["productCount"].as_i64().unwrap()))
             .collect();
-        assert_eq!(told, [("Cafe-Bar", 0), ("ZINC", 1)]);
+        assert_eq!(counts, [("Cafe-Bar", 0), ("ZINC", 1)]);
 
         admin.delete(&format!("/products/{}", cup.text("/id"))).await;
         assert_eq!(admin.delete(&path).await.status, 204);

@@ -127,14 +127,14 @@ storage_test! {
 
     async fn similar_products_follow_the_matches(shop: TestShop) {
         let exact: Vec<String> = (1..=7).map(|number| format!("Kettel {number:02}")).collect();
-        let alike: Vec<String> = (1..=25).map(|number| format!("Kettle {number:02}")).collect();
-        for (price, name) in (1..).zip(alike.iter().chain(&exact)) {
+        let similar: Vec<String> = (1..=25).map(|number| format!("Kettle {number:02}")).collect();
+        for (price, name) in (1..).zip(similar.iter().chain(&exact)) {
             create(&shop, name, price).await;
         }
         create(&shop, "Copper Kettle", 5).await;
         create(&shop, "Drum", 5).await;
         // The maximum number of similar products, by relevance.
-        let expected = [&exact[..], &alike[..20]].concat();
+        let expected = [&exact[..], &similar[..20]].concat();
         let answer = shop.anonymous().get(&list_path(&[("q", "kettel"), ("limit", "100")])).await;
         assert_eq!(answer.number("/total"), 27);
         assert_eq!(names(&answer), expected);
@@ -148,10 +148,10 @@ storage_test! {
             }
             assert_eq!(paged, expected, "{limit} on a page");
         }
-        let (mut last, mut last_alike) = (exact.clone(), alike[..20].to_vec());
+        let (mut last, mut last_similar) = (exact.clone(), similar[..20].to_vec());
         last.reverse();
-        last_alike.reverse();
-        let reversed = [last, last_alike].concat();
+        last_similar.reverse();
+        let reversed = [last, last_similar].concat();
         for (sort, expected) in [("price", &expected), ("name", &expected), ("-price", &reversed), ("-createdAt", &reversed)] {
             let query = [("q", "kettel"), ("sort", sort), ("limit", "100")];
             assert_eq!(names(&shop.anonymous().get(&list_path(&query)).await), *expected, "by {sort}");
@@ -163,11 +163,11 @@ storage_test! {
         // Filters apply to similar products, too.
         let odd = |names: &[String]| names.iter().step_by(2).cloned().collect::<Vec<_>>();
         let in_stock = shop.anonymous().get(&list_path(&[("q", "kettel"), ("inStock", "true"), ("limit", "100")])).await;
-        let expected = [&exact.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>()[..], &odd(&alike)[..]].concat();
+        let expected = [&exact.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>()[..], &odd(&similar)[..]].concat();
         let expected = [&expected[..], &["Copper Kettle".to_owned()]].concat();
         assert_eq!((names(&in_stock), in_stock.number("/total")), (expected.clone(), i64::try_from(expected.len()).unwrap()));
         let cheap = shop.anonymous().get(&list_path(&[("q", "kettel"), ("maxPrice", "3")])).await;
-        assert_eq!(names(&cheap), alike[..3]);
+        assert_eq!(names(&cheap), similar[..3]);
         let (kitchen, admin) = (category(&shop, "Kitchen").await, shop.admin().await);
         let all = shop.anonymous().get(&list_path(&[("q", "kettel"), ("limit", "100")])).await.json();
         for at in [0, 7, 9] {
@@ -289,14 +289,14 @@ storage_test! {
         let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(findings[0]["check"], "category-name", "{findings}");
         assert_eq!(findings[0]["row"], format!("category {second}"));
-        let says = findings[0]["says"].as_str().unwrap();
-        assert!(says.contains("`Strasse`") && says.contains("`Straße`") && says.contains(&first), "{says}");
+        let message = findings[0]["says"].as_str().unwrap();
+        assert!(message.contains("`Strasse`") && message.contains("`Straße`") && message.contains(&first), "{message}");
         // A CSV file refers to each by its exact spelling.
         let product = admin.post("/products", json!({ "name": "Sign", "price": 100, "categoryId": second })).await;
-        let sheet = shop.directory.path().join("sheet.csv");
-        let sheet = sheet.to_str().unwrap();
+        let file = shop.directory.path().join("products.csv");
+        let file = file.to_str().unwrap();
         for command in ["export", "import"] {
-            let output = shop.run(&["admin", "product", command, sheet]);
+            let output = shop.run(&["admin", "product", command, file]);
             assert_eq!(output.status.code(), Some(0), "{output:?}");
         }
         let sign = shop.anonymous().get(&format!("/products/{}", product.text("/id"))).await;
@@ -329,9 +329,9 @@ storage_test! {
         assert_eq!(shop.raw_db().text("SELECT value FROM settings WHERE name = 'folding'"), "1");
 
         let output = shop.run(&["verify"]);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.contains(&format!("done={before}")) && said.contains("done=4000"), "{said}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{log}");
+        assert!(log.contains(&format!("done={before}")) && log.contains("done=4000"), "{log}");
         assert_eq!(shop.raw_db().number(written), 4_000);
         let wrong = "SELECT count(*) FROM products WHERE name_key LIKE 'ø%'";
         assert_eq!(shop.raw_db().number(wrong), 0);
@@ -379,19 +379,19 @@ async fn seed_outdated(shop: &TestShop, count: i64) {
 
 #[test]
 fn case_is_ignored_for_every_letter() {
-    for letter in char::MIN..=char::MAX {
+    for character in char::MIN..=char::MAX {
         let spellings = [
-            letter.to_uppercase().to_string(),
-            letter.to_lowercase().to_string(),
+            character.to_uppercase().to_string(),
+            character.to_lowercase().to_string(),
         ];
         if spellings[0] != spellings[1] {
-            let normalized = normalize(&letter.to_string());
+            let normalized = normalize(&character.to_string());
             assert_eq!(
                 spellings.map(|spelling| normalize(&spelling)),
                 [normalized.clone(), normalized.clone()],
-                "{letter}"
+                "{character}"
             );
-            assert_eq!(normalize(&normalized), normalized, "{letter}");
+            assert_eq!(normalize(&normalized), normalized, "{character}");
         }
     }
 }

@@ -258,7 +258,7 @@ storage_test! {
 
     async fn search_combines_with_every_filter_and_sort_order(shop: TestShop) {
         seed_products(&shop).await;
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         for (query, expected) in [
             ("q=kettle&sort=price", vec!["Kettle Descaler", "Tea Pot", "Kettle", "Electric kettle, 1.7 l", "Copper Kettle"]),
             ("q=kettle&sort=-price&limit=2", vec!["Copper Kettle", "Electric kettle, 1.7 l"]),
@@ -271,12 +271,12 @@ storage_test! {
             ("q=kettle&page=2&limit=3", vec!["Electric kettle, 1.7 l", "Tea Pot"]),
             ("q=kettle&page=9", vec![]),
         ] {
-            assert_eq!(names(&visitor.get(&format!("/products?{query}")).await), expected, "{query}");
+            assert_eq!(names(&anonymous.get(&format!("/products?{query}")).await), expected, "{query}");
         }
-        let blank = visitor.get("/products?q=%20").await;
-        assert_eq!(blank.json(), visitor.get("/products").await.json(), "an empty parameter is ignored");
+        let blank = anonymous.get("/products?q=%20").await;
+        assert_eq!(blank.json(), anonymous.get("/products").await.json(), "an empty parameter is ignored");
         for wrong in ["sort=relevance", &format!("q={}", "x".repeat(201)), "q=a&sort=best", "q=a&q=b"] {
-            let refused = visitor.get(&format!("/products?{wrong}")).await;
+            let refused = anonymous.get(&format!("/products?{wrong}")).await;
             refused.assert_problem(400, "invalid-query");
         }
     }

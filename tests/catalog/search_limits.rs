@@ -14,14 +14,14 @@ const QUOTA: usize = 300;
 
 /// Inserts products that share a word.
 fn seed(shop: &TestShop) {
-    let sheet = shop.directory.path().join("products.csv");
+    let file = shop.directory.path().join("products.csv");
     let mut csv = String::from("id,name,description,price,stockQuantity,category,images\n");
     for number in 0..5000 {
         let (price, stock) = (100 + number, number % 7);
         writeln!(csv, ",Copper kettle {number},copper,{price},{stock},,").unwrap();
     }
-    std::fs::write(&sheet, csv).unwrap();
-    let done = shop.run(&["admin", "product", "import", sheet.to_str().unwrap()]);
+    std::fs::write(&file, csv).unwrap();
+    let done = shop.run(&["admin", "product", "import", file.to_str().unwrap()]);
     assert!(done.status.success(), "{done:?}");
 }
 
@@ -58,7 +58,7 @@ storage_test! {
             search(&client, "203.0.113.7", EXPENSIVE[number % EXPENSIVE.len()])
         });
         let attack = futures_util::future::join_all(attack);
-        let honest = async {
+        let others = async {
             let mut most = 0;
             for number in 0..10 {
                 let network = format!("198.51.100.{number}");
@@ -74,7 +74,7 @@ storage_test! {
             }
             most
         };
-        let (answers, most) = futures_util::future::join(attack, honest).await;
+        let (answers, most) = futures_util::future::join(attack, others).await;
         assert!(most <= MAX_THREADS, "{most} threads");
         for answer in answers {
             match answer.status {

@@ -64,8 +64,8 @@ fn sample_products_are_plausible_and_distinct() {
     assert!(names > 4990, "{names} names");
     let categories = raw.number("SELECT count(*) FROM categories WHERE product_count > 50");
     assert!((30..=50).contains(&categories), "{categories} categories");
-    let dear = "SELECT count(*) FROM products WHERE price NOT BETWEEN 2900 AND 9000000";
-    assert_eq!(raw.number(dear), 0);
+    let implausible = "SELECT count(*) FROM products WHERE price NOT BETWEEN 2900 AND 9000000";
+    assert_eq!(raw.number(implausible), 0);
     let sold_out = raw.number("SELECT count(*) FROM products WHERE stock = 0");
     assert!((100..500).contains(&sold_out), "{sold_out} are sold out");
 

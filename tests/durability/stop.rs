@@ -88,14 +88,14 @@ async fn a_shutdown_under_load_completes_requests_in_progress() {
     let directory = tempfile::tempdir().unwrap();
     let kettle = product(directory.path(), "Kettle", 129_900, 1_000_000);
     let process = Process::start(directory.path());
-    let visitor = Remote::new(&process);
-    let ada = visitor.registered("ada").await;
+    let anonymous = Remote::new(&process);
+    let ada = anonymous.registered("ada").await;
     put(&ada, &kettle).await.unwrap();
 
     let acknowledged = Arc::new(AtomicU64::new(0));
     let mut shoppers = Vec::new();
     for number in 0..4 {
-        let customer = visitor.registered(&format!("customer{number}")).await;
+        let customer = anonymous.registered(&format!("customer{number}")).await;
         shoppers.push(tokio::spawn(shop_on(
             customer,
             kettle.clone(),

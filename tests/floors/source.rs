@@ -99,7 +99,7 @@ impl File {
             .collect()
     }
 
-    /// The module path of the file. `mod.rs` stands for its folder.
+    /// The module path of the file. `mod.rs` has the path of its folder.
     fn module(&self) -> Vec<String> {
         let mut components = self.components();
         if components.last().is_some_and(|last| last == "mod") {
@@ -128,13 +128,13 @@ impl File {
                 let rest = path
                     .iter()
                     .filter(|name| !["crate", "self", "super"].contains(*name));
-                let whole: Vec<String> = base
+                let full_path: Vec<String> = base
                     .iter()
                     .cloned()
                     .chain(rest.map(ToString::to_string))
                     .collect();
                 if path.len() > 1 {
-                    found.push((line, whole));
+                    found.push((line, full_path));
                 }
             }
         }

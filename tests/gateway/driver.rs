@@ -86,9 +86,9 @@ async fn refunds_are_listed_across_pages() {
             host.refund_in_dashboard(&payment, 100);
         }
         let seen = driver.list_refunds(&payment).await.unwrap();
-        let mut wanted = ids(&host.refunds());
-        wanted.reverse();
-        assert_eq!(refund_ids(&seen), wanted);
+        let mut expected = ids(&host.refunds());
+        expected.reverse();
+        assert_eq!(refund_ids(&seen), expected);
     }
 }
 
@@ -169,7 +169,7 @@ async fn a_response_that_does_not_match_is_rejected() {
 #[tokio::test]
 async fn a_malformed_id_is_not_sent() {
     let (host, driver, payment) = paid().await;
-    let asked = host.requests();
+    let sent = host.requests();
     for bad in [
         "",
         "..",
@@ -200,7 +200,7 @@ async fn a_malformed_id_is_not_sent() {
             assert!(!error.reason().contains(['\r', '\n']), "{error:?}");
         }
     }
-    assert_eq!(host.requests(), asked, "nothing was sent");
+    assert_eq!(host.requests(), sent, "nothing was sent");
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ async fn a_transient_error_changes_nothing() {
         (Behavior::Silent, "in time"),
     ] {
         host.set_behavior(behavior);
-        let asked = host.requests().len();
+        let sent = host.requests().len();
         for error in errors(&driver, &payment).await {
             assert!(!error.is_permanent(), "{behavior:?}: {error:?}");
             assert!(
@@ -111,7 +111,7 @@ async fn a_transient_error_changes_nothing() {
             );
             assert!(error.reason().contains(words), "{behavior:?}: {error:?}");
         }
-        assert_eq!(host.requests().len(), asked + 4, "{behavior:?}: sent once");
+        assert_eq!(host.requests().len(), sent + 4, "{behavior:?}: sent once");
     }
     assert_eq!((host.orders().len(), host.refunds().len()), (1, 0));
     for status in [400, 404, 422] {

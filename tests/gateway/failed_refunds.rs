@@ -156,9 +156,9 @@ storage_test! {
         let second = pay_again(&shop, &host, &ada, &order).await;
         let by_hand = host.refund_in_dashboard(second["id"].as_str().unwrap(), 259_800);
         deliver(&shop, &host, "refund.processed", &by_hand).await;
-        let asked = host.requests().len();
+        let sent = host.requests().len();
         run_queue(&shop).await;
-        assert_eq!(host.requests().len(), asked, "nothing is left to send");
+        assert_eq!(host.requests().len(), sent, "nothing is left to send");
         assert_eq!((unmatched(&admin).await, jobs(&shop, &[])), (json!([]), vec![]));
     }
 

@@ -114,7 +114,7 @@ storage_test! {
         run_queue(&shop).await;
         let [there] = &host.orders()[..] else { panic!("{:?}", host.orders()) };
         assert_eq!((&there["amount"], &there["receipt"]), (&json!(259_800), &order["id"]));
-        let asked = host.requests().len();
+        let sent = host.requests().len();
         let checkout = pay(&ada, &order).await;
         assert_eq!(checkout.json(), json!({
             "provider": "razorpay",
@@ -133,7 +133,7 @@ storage_test! {
         }
         assert_eq!(statuses(&ada, &order).await, ("PAID".to_owned(), "CAPTURED".to_owned()));
         run_queue(&shop).await;
-        assert_eq!((host.requests().len(), host.orders().len()), (asked, 1), "nothing is left to send");
+        assert_eq!((host.requests().len(), host.orders().len()), (sent, 1), "nothing is left to send");
         let providers = "SELECT DISTINCT provider FROM payment_events";
         assert_eq!(shop.raw_db().rows(providers).concat(), [Some("razorpay".to_owned())]);
         shop.raw_db().assert_invariants();
@@ -169,10 +169,10 @@ storage_test! {
         let order = ada.place_order(&kettle, 1).await;
         let cancelled = ada.place_order(&kettle, 1).await;
         run_queue(&shop).await;
-        let asked = host.requests().len();
-        assert_eq!(asked, 2);
+        let sent = host.requests().len();
+        assert_eq!(sent, 2);
         run_queue(&shop).await;
-        assert_eq!(host.requests().len(), asked, "it waits for the backoff");
+        assert_eq!(host.requests().len(), sent, "it waits for the backoff");
         ada.post(&format!("{}/cancel", path(&cancelled)), Value::Null).await;
         host.set_behavior(Behavior::Normal);
         shop.advance_clock(LATER);
@@ -303,10 +303,10 @@ storage_test! {
         host.set_behavior(Behavior::Normal);
         deliver(&shop, &host, "refund.processed", &host.refunds()[0]).await;
         assert_eq!(refunds(&ada, &order).await, (vec!["PROCESSED".to_owned()], 59_800));
-        let asked = host.requests().len();
+        let sent = host.requests().len();
         shop.advance_clock(LATER);
         run_queue(&shop).await;
-        assert_eq!((host.requests().len(), host.refunds().len()), (asked, 1));
+        assert_eq!((host.requests().len(), host.refunds().len()), (sent, 1));
     }
 
     async fn a_refused_refund_counts_for_nothing(shop: TestShop) {
@@ -321,10 +321,10 @@ storage_test! {
         deliver(&shop, &host, "refund.processed", &host.refunds()[0]).await;
         let both = ["FAILED", "PROCESSED"].map(str::to_owned).to_vec();
         assert_eq!(refunds(&ada, &order).await, (both, 200_000));
-        let asked = host.requests().len();
+        let sent = host.requests().len();
         shop.advance_clock(LATER);
         run_queue(&shop).await;
-        assert_eq!(host.requests().len(), asked, "not sent again");
+        assert_eq!(host.requests().len(), sent, "not sent again");
     }
 
     async fn a_late_payment_is_refunded(shop: TestShop) {

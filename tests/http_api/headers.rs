@@ -38,17 +38,17 @@ fn has_cors_headers(answer: &TestResponse) -> bool {
 
 storage_test! {
     async fn responses_have_a_request_id(shop: TestShop) {
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         for path in ["/products", "/nowhere", "/healthz"] {
             for valid in ["a", "story-1.2_3", "0b1e", &"x".repeat(128)] {
-                let answer = with_header(&visitor, path, "x-request-id", valid).await;
+                let answer = with_header(&anonymous, path, "x-request-id", valid).await;
                 assert_eq!(answer.header("x-request-id"), Some(valid));
             }
             let mut made = Vec::new();
             for invalid in ["", "a b", "a/b", "<script>", "a\tb", "a\"b", &"x".repeat(129)] {
-                let answer = with_header(&visitor, path, "x-request-id", invalid).await;
+                let answer = with_header(&anonymous, path, "x-request-id", invalid).await;
                 made.push(answer.header("x-request-id").unwrap().to_owned());
-                let answer = visitor.get(path).await;
+                let answer = anonymous.get(path).await;
                 made.push(answer.header("x-request-id").unwrap().to_owned());
             }
             let count = made.len();
@@ -60,17 +60,17 @@ storage_test! {
     }
 
     async fn responses_have_security_headers(shop: TestShop) {
-        let (visitor, admin) = (shop.anonymous(), shop.admin().await);
+        let (anonymous, admin) = (shop.anonymous(), shop.admin().await);
         let form = Form::default().text("name", "Pan").text("price", "5").image(&images::png());
         let made = admin.upload(Method::POST, "/products", &[], form).await;
         let url = made.text("/images/0/url").replace("http://shop.test", "");
-        let images = [visitor.get(&url).await, visitor.get("/images/nothing").await];
+        let images = [anonymous.get(&url).await, anonymous.get("/images/nothing").await];
         let answers = [
-            made, visitor.get("/products").await, visitor.get("/nowhere").await,
-            visitor.delete("/products").await, visitor.get("/me").await, admin.get("/me").await,
-            visitor.get("/healthz").await, visitor.get("/openapi.json").await,
-            visitor.get("/problems/forbidden").await, visitor.get("/problems/page.css").await,
-            visitor.post("/auth/login", json!({})).await,
+            made, anonymous.get("/products").await, anonymous.get("/nowhere").await,
+            anonymous.delete("/products").await, anonymous.get("/me").await, admin.get("/me").await,
+            anonymous.get("/healthz").await, anonymous.get("/openapi.json").await,
+            anonymous.get("/problems/forbidden").await, anonymous.get("/problems/page.css").await,
+            anonymous.post("/auth/login", json!({})).await,
         ];
         for (answer, policy) in answers.iter().map(|it| (it, "same-origin"))
             .chain(images.iter().map(|it| (it, "cross-origin")))
@@ -96,7 +96,7 @@ storage_test! {
 
     async fn personal_responses_are_not_cached(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5).await;
-        let (ada, visitor) = (shop.customer("ada").await, shop.anonymous());
+        let (ada, anonymous) = (shop.customer("ada").await, shop.anonymous());
         for path in ["/me", "/cart", "/orders", "/products", "/nowhere", "/admin/orders"] {
             assert_eq!(ada.get(path).await.header("cache-control"), Some("no-store"), "{path}");
         }
@@ -104,7 +104,7 @@ storage_test! {
         assert_eq!(added.header("cache-control"), Some("no-store"));
         let forged = shop.bearer("forged").get("/me").await;
         assert_eq!((forged.status, forged.header("cache-control")), (401, Some("no-store")));
-        assert_ne!(visitor.get("/products").await.header("cache-control"), Some("no-store"));
+        assert_ne!(anonymous.get("/products").await.header("cache-control"), Some("no-store"));
     }
 
     async fn other_origins_get_no_cors_headers(shop: TestShop) {
@@ -120,9 +120,9 @@ storage_test! {
 
     async fn configured_origins_get_cors_headers(shop: TestShop) {
         let shop = shop.with_settings(&[("cors_origins", STOREFRONT), ("rate_limit", "off")]).await;
-        let visitor = shop.anonymous();
+        let anonymous = shop.anonymous();
         for path in ["/products", "/nowhere", "/me", "/products?nonsense=1"] {
-            let answer = with_header(&visitor, path, "origin", STOREFRONT).await;
+            let answer = with_header(&anonymous, path, "origin", STOREFRONT).await;
             assert_eq!(answer.header("access-control-allow-origin"), Some(STOREFRONT), "{path}");
             assert_eq!(answer.header("access-control-allow-credentials"), None);
             assert!(answer.header("vary").unwrap().to_lowercase().contains("origin"));
@@ -148,7 +148,7 @@ storage_test! {
             "https://front.example, https://evil.example", "",
         ] {
             for path in ["/products", "/nowhere"] {
-                let answer = with_header(&visitor, path, "origin", foreign).await;
+                let answer = with_header(&anonymous, path, "origin", foreign).await;
                 assert_eq!(answer.header("access-control-allow-origin"), None, "{foreign}");
             }
             let answer = preflight(&shop, foreign).await;
@@ -158,13 +158,13 @@ storage_test! {
 
     async fn rate_limited_requests_get_retry_after(shop: TestShop) {
         let shop = shop.with_settings(&[("rate_limit", "on")]).await;
-        let visitor = shop.anonymous().at("203.0.113.7");
-        let first = visitor.post("/auth/verify-email", Value::Null).await;
+        let anonymous = shop.anonymous().at("203.0.113.7");
+        let first = anonymous.post("/auth/verify-email", Value::Null).await;
         assert_eq!(first.header("ratelimit-policy"), Some("\"accounts\";q=30;w=60"));
         assert_eq!(first.header("ratelimit").map(|it| &it[..15]), Some("\"accounts\";r=29"));
         assert_eq!(first.header("retry-after"), None);
 
-        let (accepted, refused) = exhaust(&visitor, |_| "198.51.100.1".to_owned()).await;
+        let (accepted, refused) = exhaust(&anonymous, |_| "198.51.100.1".to_owned()).await;
         assert!(accepted >= 29, "{accepted}");
         assert_problem(&refused, 429, "too-many-requests");
         let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
@@ -174,13 +174,13 @@ storage_test! {
         assert_eq!(refused.header("ratelimit"), Some(expected.as_str()));
 
         // Other classes and other clients have their own limits; routes outside the API have none.
-        let elsewhere = visitor.get("/products").await;
+        let elsewhere = anonymous.get("/products").await;
         assert_eq!(elsewhere.status, 200);
         assert_eq!(elsewhere.header("ratelimit-policy"), Some("\"reads\";q=6000;w=60"));
-        let write = visitor.delete("/cart").await;
+        let write = anonymous.delete("/cart").await;
         assert_eq!(write.header("ratelimit-policy"), Some("\"writes\";q=600;w=60"));
-        assert_eq!(visitor.get("/healthz").await.header("ratelimit-policy"), None);
-        let hook = visitor.post("/payments/razorpay/webhook", json!({})).await;
+        assert_eq!(anonymous.get("/healthz").await.header("ratelimit-policy"), None);
+        let hook = anonymous.post("/payments/razorpay/webhook", json!({})).await;
         assert_eq!((hook.status, hook.header("ratelimit-policy")), (401, None));
         let other = shop.anonymous().at("203.0.113.8");
         assert_eq!(other.post("/auth/verify-email", Value::Null).await.status, 415);

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Sqlmap, TestShop, live::Served, storage_test};
 
 const FILTERED: &str = "/products?q=kettle&sort=price&category=kitchen&minPrice=100&maxPrice=9000&inStock=true&page=1&limit=5";
-const WALK: &str = "/products?q=kettle&sort=name&limit=1";
+const SORTED_SEARCH: &str = "/products?q=kettle&sort=name&limit=1";
 const USERS: &str = "/admin/users?email=ada@example.com";
 
 /// Adds products in a category. Returns the id of one.
@@ -29,15 +29,15 @@ storage_test! {
             return;
         };
         let kettle = stocked(&shop).await;
-        let (visitor, admin, ada) = (shop.anonymous(), shop.admin().await, shop.customer("ada").await);
+        let (anonymous, admin, ada) = (shop.anonymous(), shop.admin().await, shop.customer("ada").await);
         ada.place_order(&kettle, 1).await;
         let order = ada.place_order(&kettle, 2).await;
         let user = order["userId"].as_str().unwrap();
 
         let product = format!("/products/{kettle}");
-        let shown = visitor.get(&product).await;
-        let walk = visitor.get(&format!("{WALK}&cursor=")).await.text("/nextCursor");
-        let walk = format!("{WALK}&cursor={walk}");
+        let shown = anonymous.get(&product).await;
+        let next_page = anonymous.get(&format!("{SORTED_SEARCH}&cursor=")).await.text("/nextCursor");
+        let next_page = format!("{SORTED_SEARCH}&cursor={next_page}");
         let orders = format!("/admin/orders?status=PENDING&userId={user}&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z");
         let next = admin.get(&format!("{orders}&limit=1&cursor=")).await.text("/nextCursor");
         let orders = format!("{orders}&limit=1&cursor={next}");
@@ -49,7 +49,7 @@ storage_test! {
         let token = admin.token.as_ref().unwrap();
         let reads = [
             (get(FILTERED), "q,sort,category,minPrice,maxPrice,inStock,page,limit,User-Agent,Referer"),
-            (get(&walk), "q,sort,cursor"),
+            (get(&next_page), "q,sort,cursor"),
             (get(&product), "#1*"),
             (get(&product).header("if-none-match", shown.header("etag").unwrap()), "if-none-match"),
             (get(&orders).bearer_auth(token), "status,userId,from,to,cursor"),

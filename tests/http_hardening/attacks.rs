@@ -243,7 +243,7 @@ async fn checks_and_pings(target: Target) {
 /// Wrong passwords for the customer's own account.
 async fn wrong_passwords(target: Target) {
     repeat(&target, 8, |target, task| async move {
-        let body = json!({ "email": "honest@example.com", "password": "wrong horse battery" });
+        let body = json!({ "email": "customer@example.com", "password": "wrong horse battery" });
         target
             .request(8, task + 1, &post("/auth/login", "", &body.to_string()))
             .await;
@@ -299,7 +299,7 @@ storage_test! {
         command.env("SHOP_RATE_LIMIT", "on");
         let process = site.start_under(command);
         let customer = Remote::from(&process, "127.0.0.9".parse::<IpAddr>().unwrap());
-        let customer = customer.registered("honest").await;
+        let customer = customer.registered("customer").await;
         let image = image_path(&site, &customer, &process).await;
         let target = |seconds| Target {
             server: address(&process.url),
@@ -320,7 +320,7 @@ storage_test! {
         forged_addresses(target(seconds)).await;
         let mut durations = buying.await.unwrap();
         // Wrong passwords from other networks do not lock the customer out of a known one.
-        customer.signed_in("honest").await;
+        customer.signed_in("customer").await;
 
         durations.sort();
         let p99 = durations[durations.len() * 99 / 100];

@@ -58,7 +58,7 @@ async fn a_small_body_leaves_the_connection_usable() {
             // Send the body in a packet of its own.
             tokio::time::sleep(Duration::from_millis(30)).await;
             wire.send(&body).await;
-            let (answered, answer, _) = wire.whole_answer().await;
+            let (answered, answer, _) = wire.full_answer().await;
             assert_eq!(answered, status, "{head}");
             assert!(!answer.contains("connection: close"), "{answer}");
         }
@@ -66,7 +66,7 @@ async fn a_small_body_leaves_the_connection_usable() {
     // Heads after such bodies are validated like others.
     let two_lengths = "content-length: 3\r\ntransfer-encoding: chunked";
     wire.send(&with(&rejected()[5].1, two_lengths)).await;
-    let (status, _, problem) = wire.whole_answer().await;
+    let (status, _, problem) = wire.full_answer().await;
     assert!(
         status == 400 && problem.contains("invalid-header"),
         "{problem}"
@@ -96,7 +96,7 @@ async fn a_large_body_can_be_sent_before_the_response_is_read() {
                 let sent = wire.try_send(&vec![b'a'; size / 16]).await;
                 assert!(sent.is_ok(), "{sent:?}: {head}");
             }
-            let (answered, answer, _) = wire.whole_answer().await;
+            let (answered, answer, _) = wire.full_answer().await;
             assert_eq!(answered, status, "{head}");
             assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
             assert!(wire.is_closed().await);
@@ -113,7 +113,7 @@ async fn an_early_error_replaces_100_continue() {
             let mut wire = Wire::from("127.0.0.1", served.address).await;
             wire.send(&with(&head, "expect: 100-continue\r\ncontent-length: 10"))
                 .await;
-            let (answered, answer, _) = wire.whole_answer().await;
+            let (answered, answer, _) = wire.full_answer().await;
             assert_eq!(answered, status, "{head}");
             assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
             wire.send(body).await;

@@ -205,7 +205,7 @@ storage_test! {
         let image = png();
         let images = [&image[..]];
         let upload = product(&admin, &images);
-        let meanwhile = async {
+        let deletion = async {
             store.put.notified().await;
             shop.advance_clock(Duration::from_mins(59));
             assert_eq!(shop.delete_due_images().await, 0, "the upload is in progress");
@@ -213,7 +213,7 @@ storage_test! {
             assert_eq!((shop.delete_due_images().await, count(&directory)), (1, 0));
             drop(held);
         };
-        let (answer, ()) = tokio::join!(upload, meanwhile);
+        let (answer, ()) = tokio::join!(upload, deletion);
         answer.assert_problem(503, "unavailable");
         assert_eq!(shop.anonymous().get("/products").await.number("/total"), 0);
     }

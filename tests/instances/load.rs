@@ -258,12 +258,12 @@ postgres_test! {
         raw.assert_invariants();
         assert_eq!(raw.number("SELECT count(*) FROM orders"), stock);
         assert_eq!(raw.number("SELECT stock FROM products"), 0);
-        let visitor = Remote::new(&first);
+        let anonymous = Remote::new(&first);
         let mut ids = BTreeSet::new();
         for (customer, order) in &orders {
             let known: Value = serde_json::from_slice(order).unwrap();
             let id = known["id"].as_str().unwrap().to_owned();
-            let customer = visitor.with_token(customer.token.clone().unwrap());
+            let customer = anonymous.with_token(customer.token.clone().unwrap());
             let shown = customer.get(&format!("/orders/{id}")).await;
             assert_eq!((shown.status, &shown.body), (200, order));
             assert!(ids.insert(id), "every order is acknowledged once");

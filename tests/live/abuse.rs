@@ -108,7 +108,7 @@ storage_test! {
 
     async fn a_flooding_listener_is_disconnected(shop: TestShop) {
         let served = Served::start(&shop).await;
-        let (mut honest, _) = served.listen("").await;
+        let (mut other, _) = served.listen("").await;
         for flood in ["ping", "text"] {
             let (mut listener, _) = served.listen("").await;
             for _ in 0..1000 {
@@ -123,9 +123,9 @@ storage_test! {
             assert_eq!(listener.close_code().await, 1008, "{flood}");
         }
         for _ in 0..5 {
-            honest.ping().await.unwrap();
-            honest.send(r#"{"type":"subscribe"}"#).await;
-            assert_eq!(honest.receive().await["type"], "SUBSCRIBED");
+            other.ping().await.unwrap();
+            other.send(r#"{"type":"subscribe"}"#).await;
+            assert_eq!(other.receive().await["type"], "SUBSCRIBED");
         }
         served.stopped().await;
     }

@@ -381,8 +381,8 @@ async fn an_unsupported_protocol_version_is_rejected_with_the_supported_one() {
         ("sec-websocket-version", "8"),
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     ];
-    let visitor = shop.anonymous();
-    let refused = visitor
+    let anonymous = shop.anonymous();
+    let refused = anonymous
         .call(http::Method::GET, "/ws", &headers, serde_json::Value::Null)
         .await;
     refused.assert_problem(400, "invalid-header");

@@ -11,11 +11,11 @@ const ADA: &str = "ada@example.com";
 const DOWN: &str = "nobody answers";
 
 async fn forgot(shop: &TestShop) {
-    let asked = shop
+    let answer = shop
         .anonymous()
         .post("/auth/forgot-password", json!({ "email": ADA }))
         .await;
-    assert_eq!(asked.status, 202, "{asked:?}");
+    assert_eq!(answer.status, 202, "{answer:?}");
 }
 
 async fn reset(shop: &TestShop, token: &str) -> TestResponse {

@@ -300,8 +300,8 @@ storage_test! {
         assert_eq!(verified.status, 200);
 
         // Phone codes are printed on the console, at any log level.
-        let asked = ada.post("/me/phone", &json!({ "phone": "+919812345678" })).await;
-        assert_eq!(asked.status, 202);
+        let answer = ada.post("/me/phone", &json!({ "phone": "+919812345678" })).await;
+        assert_eq!(answer.status, 202);
         let sms = lines.find(|line| line.starts_with("[sms]")).unwrap();
         let code = sms.strip_prefix("[sms] to +919812345678: your code is ").unwrap();
         let verified = ada.post("/me/phone/verify", &json!({ "code": code })).await;

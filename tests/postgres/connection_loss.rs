@@ -87,15 +87,15 @@ async fn exhausted_connections_are_a_503_with_retry_after() {
     let Some(scene) = Scene::open(&[("max_connections", "30")]) else {
         return;
     };
-    let (raw, visitor) = (scene.raw_db(), Remote::new(&scene.process));
+    let (raw, anonymous) = (scene.raw_db(), Remote::new(&scene.process));
     let recorder = scene.listen("").await;
-    let ada = visitor.registered("ada").await;
+    let ada = anonymous.registered("ada").await;
     retry(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
 
     // Some of the shop's threads have a connection; the others now need one.
     let mut held = Held::default();
     held.take_all(&scene.cluster);
-    let answers = futures_util::future::join_all((0..64).map(|_| visitor.get("/products"))).await;
+    let answers = futures_util::future::join_all((0..64).map(|_| anonymous.get("/products"))).await;
     for answer in answers.iter().filter(|answer| answer.status != 200) {
         assert_unavailable(answer);
     }
@@ -111,7 +111,7 @@ async fn exhausted_connections_are_a_503_with_retry_after() {
         terminate_all(&raw);
         held.take_all(&scene.cluster);
     }
-    assert_unavailable(&visitor.get("/products").await);
+    assert_unavailable(&anonymous.get("/products").await);
     assert_unavailable(&ada.check_out_once("key-1").await.unwrap());
     assert_eq!(status(&scene.process, "/healthz").await, 200);
     assert_eq!(status(&scene.process, "/readyz").await, 503);
@@ -119,7 +119,7 @@ async fn exhausted_connections_are_a_503_with_retry_after() {
     drop(held);
     let order = retry(&ada, "/orders", Some("key-1"), &json!({})).await;
     assert_eq!(order.status, 201);
-    let answers = futures_util::future::join_all((0..64).map(|_| visitor.get("/products"))).await;
+    let answers = futures_util::future::join_all((0..64).map(|_| anonymous.get("/products"))).await;
     assert!(
         answers.iter().all(|answer| answer.status == 200),
         "{answers:?}"
@@ -148,8 +148,8 @@ async fn a_lost_server_is_a_503_and_does_not_block_the_shutdown() {
     let Some(scene) = Scene::open(&[]) else {
         return;
     };
-    let visitor = Remote::new(&scene.process);
-    let ada = visitor.registered("ada").await;
+    let anonymous = Remote::new(&scene.process);
+    let ada = anonymous.registered("ada").await;
     retry(&ada, "/cart", None, &json!({ "productId": scene.kettle })).await;
     let server = scene.process.url.replacen("http", "ws", 1);
     let mut early = Listener::at(&server, "", &[]).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_lost_server_is_a_503_and_does_not_block_the_shutdown() {
 
     tokio::task::block_in_place(|| scene.cluster.stop());
     for _ in 0..20 {
-        assert_unavailable(&visitor.get("/products").await);
+        assert_unavailable(&anonymous.get("/products").await);
         assert_unavailable(&ada.get("/cart").await);
         assert_unavailable(&ada.check_out_once("key-1").await.unwrap());
         assert_eq!(status(&scene.process, "/readyz").await, 503);

@@ -54,8 +54,8 @@ fn a_server_without_tls_is_rejected_if_tls_is_required() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             // The response of a server without TLS to an SSLRequest.
-            let (mut stream, mut asked) = (stream.unwrap(), [0; 8]);
-            if stream.read_exact(&mut asked).is_ok() {
+            let (mut stream, mut request) = (stream.unwrap(), [0; 8]);
+            if stream.read_exact(&mut request).is_ok() {
                 drop(stream.write_all(b"N"));
             }
         }

@@ -1,4 +1,4 @@
-//! A load test on the real program: concurrent customers pay, fail to pay, cancel, or do both. Meanwhile webhooks
+//! A load test on the real program: concurrent customers pay, fail to pay, cancel, or do both. In the meantime webhooks
 //! get lost, repeated and delayed, and the server is killed again and again.
 
 use std::{

@@ -47,7 +47,7 @@ enum Step {
 #[derive(Debug, Clone)]
 struct Burst {
     steps: Vec<Step>,
-    /// Whether the writer is held meanwhile, so that they form one batch in a known order.
+    /// Whether the writer is blocked in the meantime, so that they form one batch in a known order.
     held: bool,
 }
 

@@ -117,7 +117,7 @@ where
     Box::pin(async move { db.write("test.write", work).await })
 }
 
-/// Keeps the writer busy with an operation until released. Writes queued meanwhile form one batch.
+/// Keeps the writer busy with an operation until released. Writes queued in the meantime form one batch.
 pub(crate) struct HeldWriter {
     gate: mpsc::Sender<()>,
     operation: JoinHandle<Result<()>>,

@@ -80,12 +80,12 @@ impl Wire {
 
     /// Reads the next response and returns its status and body. `100 Continue` has no body.
     pub(crate) async fn answer(&mut self) -> (u16, String) {
-        let (status, _, body) = self.whole_answer().await;
+        let (status, _, body) = self.full_answer().await;
         (status, body)
     }
 
     /// Like [`Wire::answer`], and also returns the head in lower case.
-    pub(crate) async fn whole_answer(&mut self) -> (u16, String, String) {
+    pub(crate) async fn full_answer(&mut self) -> (u16, String, String) {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             head.push(char::from(self.byte().await));

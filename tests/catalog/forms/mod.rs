@@ -193,8 +193,8 @@ storage_test! {
         let empty = "minPrice=&maxPrice=&category=&inStock=&q=&sort=&page=&limit=";
         let anonymous = shop.anonymous();
         let all = anonymous.get("/products").await;
-        let asked = anonymous.get(&format!("/products?{empty}")).await;
-        assert_eq!((asked.status, asked.json()), (200, all.json()));
+        let answer = anonymous.get(&format!("/products?{empty}")).await;
+        assert_eq!((answer.status, answer.json()), (200, all.json()));
         let one = anonymous.get("/products?category=&minPrice=600&q=").await;
         assert_eq!((one.number("/total"), one.text("/data/0/name")), (1, "Pan".to_owned()));
         // An empty cursor starts cursor pagination; an unknown parameter is refused even if it is empty.

@@ -127,19 +127,19 @@ impl Record {
     pub(super) fn refund(&mut self, payment_id: &str, body: &Value) -> Result<Value, String> {
         let payment =
             find(&mut self.payments, payment_id).ok_or("The id provided does not exist")?;
-        let (whole, back) = (
+        let (captured_amount, refunded) = (
             number(payment, "amount"),
             number(payment, "amount_refunded"),
         );
         let amount = match &body["amount"] {
-            Value::Null => whole - back,
+            Value::Null => captured_amount - refunded,
             amount => amount.as_i64().ok_or("The amount must be an integer.")?,
         };
         let min = min_amount(payment["currency"].as_str().unwrap());
         let error = match payment["status"].as_str() {
             Some("refunded") => "The payment has been fully refunded already",
             Some("captured") if amount < min => "The amount must be at least INR 1.00",
-            Some("captured") if amount > whole - back => {
+            Some("captured") if amount > captured_amount - refunded => {
                 "The total refund amount is greater than the refund payment amount"
             }
             Some("captured") => "",
@@ -173,17 +173,17 @@ impl Record {
     fn update_refunded(&mut self, payment_id: &str) {
         let ours =
             |refund: &&Value| refund["payment_id"] == payment_id && refund["status"] != "failed";
-        let back: i64 = self
+        let refunded: i64 = self
             .refunds
             .iter()
             .filter(ours)
             .map(|it| number(it, "amount"))
             .sum();
         let payment = find(&mut self.payments, payment_id).unwrap();
-        let is_all = back == number(payment, "amount");
-        payment["amount_refunded"] = json!(back);
+        let is_all = refunded == number(payment, "amount");
+        payment["amount_refunded"] = json!(refunded);
         payment["status"] = json!(if is_all { "refunded" } else { "captured" });
-        payment["refund_status"] = match back {
+        payment["refund_status"] = match refunded {
             0 => Value::Null,
             _ => json!(if is_all { "full" } else { "partial" }),
         };
