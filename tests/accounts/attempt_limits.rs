@@ -67,7 +67,7 @@ async fn reset(shop: &TestShop, peer: &str, token: &str) -> TestResponse {
 }
 
 storage_test! {
-    async fn ten_wrong_passwords_lock_one_network_only(shop: TestShop) {
+    async fn ten_wrong_passwords_block_only_one_network(shop: TestShop) {
         let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         let (from, elsewhere) = ("203.0.113.7", "203.0.113.8");
@@ -186,7 +186,7 @@ storage_test! {
         assert_eq!(shop.raw_db().dump()["known_networks"].len(), 0);
     }
 
-    async fn an_account_knows_the_whole_network_of_an_ipv6_customer(shop: TestShop) {
+    async fn a_login_makes_the_whole_ipv6_network_known(shop: TestShop) {
         let shop = with_limits(&shop).await;
         shop.customer("ada").await;
         assert_eq!(log_in_at(&shop, "2001:db8:1:1::1", ADA, PASSWORD).await.status, 200);

@@ -114,7 +114,7 @@ storage_test! {
         assert_eq!(admin.get(&format!("/admin{path}")).await.json(), order.json());
     }
 
-    async fn admin_routes_reject_everybody_else(shop: TestShop) {
+    async fn admin_routes_reject_anonymous_clients_and_customers(shop: TestShop) {
         let (anonymous, ada) = (shop.anonymous(), shop.customer("ada").await);
         let operations = admin_operations();
         for known in [
@@ -179,7 +179,7 @@ storage_test! {
         }
     }
 
-    async fn an_admin_may_do_what_a_customer_may(shop: TestShop) {
+    async fn admins_have_all_permissions_of_customers(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let admin = shop.admin().await;
         let cart = admin.post("/cart", json!({ "productId": kettle })).await;

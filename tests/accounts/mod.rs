@@ -92,7 +92,7 @@ fn parameters(hash: &str) -> (u32, u32) {
 }
 
 storage_test! {
-    async fn an_account_lives_from_registration_to_logout(shop: TestShop) {
+    async fn a_user_registers_logs_in_and_logs_out(shop: TestShop) {
         let anonymous = shop.anonymous();
         let registered = anonymous.post("/auth/register", ada()).await;
         assert_eq!(registered.status, 201);
@@ -260,7 +260,7 @@ storage_test! {
         }
     }
 
-    async fn a_login_with_an_unknown_address_costs_a_hash_as_well(shop: TestShop) {
+    async fn a_login_with_an_unknown_address_hashes_the_password_as_well(shop: TestShop) {
         shop.customer("ada").await;
         let held = shop.block_hash_pool().await;
         let busy = shop.app.hash_pool.busy();

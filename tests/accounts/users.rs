@@ -93,7 +93,7 @@ storage_test! {
         }
     }
 
-    async fn a_lost_role_takes_effect_at_the_next_request(shop: TestShop) {
+    async fn a_removed_role_takes_effect_at_the_next_request(shop: TestShop) {
         let (admin, bob) = (shop.admin().await, shop.sign_in("bob", Role::Admin).await);
         let id = id_of(&bob).await;
         assert_eq!(set_role(&admin, &id, "CUSTOMER").await.status, 200);

@@ -137,7 +137,7 @@ fn rows(shop: &TestShop) -> Vec<Vec<Option<String>>> {
 }
 
 storage_test! {
-    async fn an_export_and_import_preserves_everything(shop: TestShop) {
+    async fn exporting_and_importing_preserves_everything(shop: TestShop) {
         let other = shop.with_settings(&[("rate_limit", "off")]).await;
         let runtime = tokio::runtime::Handle::current();
         let check = async |products: Vec<TestProduct>| {
@@ -264,7 +264,7 @@ storage_test! {
 }
 
 #[test]
-fn line_numbers_are_those_of_an_editor() {
+fn line_numbers_match_those_of_an_editor() {
     let head = "id,name,description,price,stockQuantity,category,images";
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,

@@ -608,6 +608,6 @@ postgres_test! {
 }
 
 #[test]
-fn the_table_of_searches_is_long_enough() {
+fn at_least_sixty_searches_are_checked() {
     assert!(SEARCHES.len() >= 60, "{}", SEARCHES.len());
 }

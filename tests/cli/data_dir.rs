@@ -48,7 +48,7 @@ fn a_data_directory_with_a_tilde_is_refused() {
 }
 
 #[test]
-fn an_impossible_data_directory_is_named() {
+fn an_unusable_data_directory_is_named() {
     let here = tempfile::tempdir().unwrap();
     fs::write(here.path().join("file"), "").unwrap();
     for place in ["file", "file/below"] {

@@ -120,7 +120,7 @@ fn a_demo_stays_on_one_machine() {
 }
 
 #[test]
-fn a_demo_does_not_touch_a_real_shop() {
+fn a_demo_does_not_change_a_real_shop() {
     let here = tempfile::tempdir().unwrap();
     create_shop(&here.path().join("shop-data"));
     stdout_of(&output(

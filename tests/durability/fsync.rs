@@ -113,7 +113,7 @@ sqlite_test! {
         loses_nothing(site, "30+").await;
     }
 
-    async fn a_failed_fsync_of_a_checkpoint_is_an_error_exit(site: Site) {
+    async fn a_failed_fsync_of_a_checkpoint_ends_the_program_with_an_error(site: Site) {
         if !has_strace() {
             return;
         }

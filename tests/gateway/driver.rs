@@ -240,7 +240,7 @@ async fn the_fake_sends_webhooks_in_razorpays_format() {
 }
 
 #[tokio::test]
-async fn name_key_and_minimum_are_razorpays() {
+async fn the_driver_has_razorpays_name_key_and_minimum() {
     let host = Razorpay::start().await;
     let (id, secret) = Razorpay::KEYS;
     let driver = driver(&host);

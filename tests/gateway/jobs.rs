@@ -199,7 +199,7 @@ async fn upload_product(shop: &TestShop) -> Value {
 }
 
 storage_test! {
-    async fn queued_retried_and_dead_jobs_are_no_findings(shop: TestShop) {
+    async fn queued_retried_and_dead_jobs_are_not_findings(shop: TestShop) {
         let (host, shop) = with_razorpay(&shop).await;
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (order, _) = paid(&host, &shop, &ada).await;

@@ -309,7 +309,7 @@ storage_test! {
         assert_eq!((host.requests().len(), host.refunds().len()), (sent, 1));
     }
 
-    async fn a_refused_refund_counts_for_nothing(shop: TestShop) {
+    async fn a_refused_refund_does_not_count_as_refunded(shop: TestShop) {
         let (host, shop) = with_razorpay(&shop).await;
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (order, payment) = paid(&host, &shop, &ada).await;

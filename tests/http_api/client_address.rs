@@ -117,7 +117,7 @@ storage_test! {
         }
     }
 
-    async fn hops_before_the_proxys_are_ignored(shop: TestShop) {
+    async fn hops_that_the_proxy_did_not_add_are_ignored(shop: TestShop) {
         let shop = shop.with_settings(&LIMITED).await;
         let lines: [&[&[u8]]; 5] = [
             &[b"\xff, 198.51.100.7"], &[b"\x80\xfe,198.51.100.7 "], &[b"nonsense, 198.51.100.7"],

@@ -186,7 +186,7 @@ storage_test! {
         assert_eq!(other.post("/auth/verify-email", Value::Null).await.status, 415);
     }
 
-    async fn head_has_the_headers_of_get(shop: TestShop) {
+    async fn head_responses_have_the_headers_of_get(shop: TestShop) {
         let kettle = shop.product("Kettle", 500, 5).await;
         for (path, status) in [
             (format!("/products/{kettle}"), 200), ("/products".to_owned(), 200),

@@ -166,7 +166,7 @@ postgres_test! {
         shop.raw_db().assert_invariants();
     }
 
-    async fn ten_pieces_are_sold_ten_times_across_instances(shop: TestShop) {
+    async fn ten_items_are_sold_ten_times_across_instances(shop: TestShop) {
         let other = shop.another_instance().await;
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let mut customers = Vec::new();

@@ -62,7 +62,7 @@ storage_test! {
         }
     }
 
-    async fn a_clock_that_was_set_back_does_not_silence_a_timer(store: TestStore) {
+    async fn a_clock_that_was_set_back_does_not_stop_a_timer(store: TestStore) {
         let other = store.another_instance().await;
         store.advance_clock(Duration::from_hours(24 * 365));
         assert!(store.claims("timer").await, "with a clock a year ahead");

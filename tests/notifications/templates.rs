@@ -113,7 +113,7 @@ storage_test! {
         assert!(email.html.contains("<!doctype html>"), "the HTML part is not overridden");
     }
 
-    async fn emails_are_sent_once_a_broken_template_is_fixed(shop: TestShop) {
+    async fn emails_are_sent_after_a_broken_template_is_fixed(shop: TestShop) {
         let own = shop.directory.path().join("templates");
         fs::create_dir(&own).unwrap();
         for broken in ["Subject: x\n\n{{ nmae }}", "Subject: x\n\n{% if %}", "no subject"] {

@@ -18,7 +18,7 @@ use crate::support::{Client, Engine, TestShop, shopping::path, snapshot, storage
 const MINUTE: Duration = Duration::from_mins(1);
 
 storage_test! {
-    async fn an_order_contains_the_cart(shop: TestShop) {
+    async fn an_order_contains_the_items_of_the_cart(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         shop.advance_clock(MINUTE);
         let mug = shop.product("Mug", 30_000, 9).await;

@@ -79,7 +79,7 @@ async fn deliver(shop: &TestShop, event: &Value, id: &str) {
 }
 
 #[test]
-fn signatures_match_the_providers() {
+fn signatures_match_those_of_the_provider() {
     let secret = Secret::from("whsec_test");
     let body = br#"{"event":"payment.captured"}"#;
     let vector = "4f463a57dd128675850163391f0311888616d57bccca75c774c9cdb28134f851";
@@ -485,7 +485,7 @@ storage_test! {
         assert_eq!(statuses(&ada, &order).await, pending());
     }
 
-    async fn ids_that_no_column_can_hold_are_unreadable(shop: TestShop) {
+    async fn events_with_invalid_ids_are_stored_as_unreadable(shop: TestShop) {
         let ada = shop.customer("ada").await;
         let order = place(&shop, &ada).await;
         let right = event("payment.captured", &order, "pay_1");

@@ -26,7 +26,7 @@ async fn refund(admin: &Client<'_>, order: &Value, body: Value) -> TestResponse 
 }
 
 storage_test! {
-    async fn a_full_refund(shop: TestShop) {
+    async fn a_full_refund_changes_the_status_to_refunded(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (kettle, order) = paid_order(&shop, &ada).await;
         let done = refund(&admin, &order, Value::Null).await;
@@ -42,7 +42,7 @@ storage_test! {
         shop.raw_db().assert_invariants();
     }
 
-    async fn partial_refunds_up_to_the_total(shop: TestShop) {
+    async fn partial_refunds_are_accepted_up_to_the_total(shop: TestShop) {
         let (ada, admin) = (shop.customer("ada").await, shop.admin().await);
         let (kettle, order) = paid_order(&shop, &ada).await;
         let first = refund(&admin, &order, json!({ "amount": 59_800, "restock": true })).await;

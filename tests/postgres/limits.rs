@@ -38,7 +38,7 @@ async fn settings(shop: &TestShop, name: &'static str) -> [String; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commits_are_durable_whatever_the_databases_defaults() {
+async fn commits_are_durable_regardless_of_the_database_defaults() {
     let Some(shop) = a_shop(options()).await else {
         return;
     };

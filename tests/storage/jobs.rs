@@ -94,7 +94,7 @@ storage_test! {
         assert_eq!((stored.state, stored.last_error), (JobState::Waiting, None));
     }
 
-    async fn a_dead_job_is_not_hurried(store: TestStore) {
+    async fn run_soon_does_not_revive_a_dead_job(store: TestStore) {
         let job = one_claimed(&store).await;
         assert_eq!(fail(&store, job, true).await, Some(JobState::Dead));
         let is_waiting = store.db.write("test.run_soon", |tx| {

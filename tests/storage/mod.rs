@@ -142,7 +142,7 @@ storage_test! {
         assert_eq!(store.value("products").await, Some(0));
     }
 
-    async fn a_transaction_has_one_now(store: TestStore) {
+    async fn now_does_not_change_within_a_transaction(store: TestStore) {
         let clock = store.db.clock().clone();
         let moved = clock.clone();
         let (first, second) = store

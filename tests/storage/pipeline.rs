@@ -86,7 +86,7 @@ storage_test! {
         assert_eq!(store.value("row").await, None);
     }
 
-    async fn of_several_failures_the_first_is_reported(store: TestStore) {
+    async fn the_first_of_several_failures_is_reported(store: TestStore) {
         let refused = store
             .db
             .write("test.queue", |tx| {
@@ -112,7 +112,7 @@ storage_test! {
         assert_eq!(store.value("row").await, Some(2));
     }
 
-    async fn a_queued_query_without_a_row_gives_none(store: TestStore) {
+    async fn a_queued_query_without_a_row_returns_none(store: TestStore) {
         let found = store
             .db
             .read("test.queue", |tx| {

@@ -58,7 +58,7 @@ storage_test! {
         assert!(error.contains("column `value` has the value Text"), "{error}");
     }
 
-    async fn two_columns_of_one_name_are_an_error(store: TestStore) {
+    async fn two_columns_with_the_same_name_are_an_error(store: TestStore) {
         let error = error_of::<i64>(&store, "SELECT 1 AS value, 2 AS value").await;
         assert!(error.contains("several columns `value`"), "{error}");
     }

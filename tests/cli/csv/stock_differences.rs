@@ -74,7 +74,7 @@ storage_test! {
         assert_eq!(shop.stock(&kettle).await, 15);
     }
 
-    async fn of_concurrent_imports_of_one_file_one_succeeds(shop: TestShop) {
+    async fn one_of_concurrent_imports_of_a_file_succeeds(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 10).await;
         let csv = format!("id,stockQuantity,stockAtExport\n{kettle},15,10\n");
         let file = write_file(&shop, "products.csv", csv);

@@ -123,7 +123,7 @@ contention_test! {
         shop.raw_db().assert_invariants();
     }
 
-    async fn of_many_updates_with_the_same_etag_one_succeeds(shop: TestShop) {
+    async fn one_of_many_updates_with_the_same_etag_succeeds(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let admins = sign_in_many(&shop, "admin", 12, Role::Admin).await;
         let path = format!("/products/{kettle}");

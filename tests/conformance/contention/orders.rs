@@ -163,7 +163,7 @@ contention_test! {
         assert_eq!(count("/admin/payments?status=unmatched").await, 7);
     }
 
-    async fn one_key_thirty_times_at_once_whatever_comes_between(shop: TestShop) {
+    async fn thirty_concurrent_requests_with_one_key_place_one_order(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 500).await;
         let ada = shop.customer("ada").await;
         ada.add_to_cart(&kettle, 1).await;
