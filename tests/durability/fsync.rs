@@ -39,7 +39,7 @@ async fn add(customer: &Remote, product: &str) -> reqwest::Result<TestResponse> 
     customer.call(Method::POST, "/cart", &kind, body).await
 }
 
-/// Adds to a cart until an fsync fails. Asserts that the cart contains all acknowledged pieces after a
+/// Adds to a cart until an fsync fails. Asserts that the cart contains all acknowledged units after a
 /// restart.
 async fn loses_nothing(site: Site, when: &str) {
     if !has_strace() {

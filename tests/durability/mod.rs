@@ -32,7 +32,7 @@ fn product(directory: &Path, name: &str, price: i64, stock: i64) -> String {
     add_product(|arguments| run(directory, arguments), name, price, stock)
 }
 
-/// Adds one piece of a product to the cart.
+/// Adds one unit of a product to the cart.
 async fn put(customer: &Remote, product: &str) -> reqwest::Result<()> {
     let answer = customer
         .try_post("/cart", &json!({ "productId": product }))

@@ -30,7 +30,7 @@ async fn stop(served: Vec<Served>) {
     }
 }
 
-/// Returns `count` customers with one piece in the cart, spread over the instances.
+/// Returns `count` customers with one item in the cart, spread over the instances.
 async fn customers<'a>(shops: &'a [TestShop], product: &str, count: usize) -> Vec<Client<'a>> {
     let mut customers = Vec::new();
     for number in 0..count {

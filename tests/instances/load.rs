@@ -43,7 +43,7 @@ struct Load {
 }
 
 impl Load {
-    /// Waits until `sold` pieces are sold.
+    /// Waits until `sold` units are sold.
     async fn reaches(&self, sold: i64) {
         let deadline = Instant::now() + TIMEOUT;
         while self.sold.load(Ordering::SeqCst) < sold {
@@ -94,8 +94,8 @@ impl Shopper {
         Some(answer)
     }
 
-    /// Ensures that exactly one piece is in the cart. Returns `false` if the product is sold out. After a
-    /// request without a response the piece may be in the cart, so the quantity is set rather than added.
+    /// Ensures that exactly one unit is in the cart. Returns `false` if the product is sold out. After a
+    /// request without a response the unit may be in the cart, so the quantity is set rather than added.
     async fn fill_cart(&mut self) -> bool {
         let json = ("content-type", "application/json");
         let kettle = self.load.kettle.clone();
@@ -189,7 +189,7 @@ async fn listen(servers: Vec<String>, since: i64, last: i64) -> ReceivedUpdates 
     heard
 }
 
-/// Terminates all current database connections, spread over the time in which pieces `from` to `to` are sold.
+/// Terminates all current database connections, spread over the time in which units `from` to `to` are sold.
 /// Returns their number.
 async fn break_connections(site: &Site, load: &Load, from: i64, to: i64) -> usize {
     load.reaches(from).await;
