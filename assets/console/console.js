@@ -1,5 +1,5 @@
 // The demo console. It uses only the public API.
-// Data of the server is inserted as text and properties, never as markup.
+// Data from the server is inserted as text and properties, never as markup.
 
 // The page is served at the root of the shop, which may be a path of the host.
 const ROOT = new URL('.', location.href).pathname;
@@ -102,7 +102,7 @@ async function runAction(control, work) {
 /** An error response (RFC 9457). Status 0 means that there was no complete response. */
 class Problem extends Error {
   constructor(status, body) {
-    super(body.detail || body.title || `the server answered ${status}`);
+    super(body.detail || body.title || `The server responded with status ${status}.`);
     Object.assign(this, { status, type: body.type, errors: body.errors });
   }
 }
@@ -119,7 +119,7 @@ async function request(method, path, { body, key } = {}) {
     response = await fetch(API + path, { method, headers, body: body && JSON.stringify(body), cache: 'no-store', credentials: 'omit', signal });
     text = await response.text();
   } catch {
-    throw new Problem(0, { detail: 'No answer from the server. Is `shop serve --demo` still running?' });
+    throw new Problem(0, { detail: 'No response from the server. Is `shop serve --demo` still running?' });
   }
   let answer = {};
   try {

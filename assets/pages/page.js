@@ -18,7 +18,7 @@ const PAGES = {
     invalid: [
       'This link is no longer valid',
       'It has already been used or has expired. A link works once, within 24 hours.',
-      'If you have confirmed your address before, there is nothing to do. Otherwise, sign in to your account and request a new email.',
+      'If you have already confirmed your address, you do not need to do anything. Otherwise, sign in to your account and request a new email.',
     ],
   },
   'reset-password': {
@@ -217,7 +217,7 @@ async function submit(event) {
   busy = false;
   $('submit').disabled = false;
   if (sent === null) {
-    showError('The shop cannot be reached. Check your connection and press the button again; do not close this page.');
+    showError('The shop cannot be reached. Keep this page open, check your connection and press the button again.');
   } else if (sent.response.ok) {
     end(page.done(sent.data));
   } else {
@@ -248,7 +248,7 @@ function showFailure(response, data) {
   if (!focusFirstInvalid()) return;
   const known = response.status < 500 && data?.detail;
   const reason = known ? sentence(data.detail) : 'Something went wrong. Wait a moment and press the button again.';
-  const help = data?.requestId ? ` If the problem persists, contact the shop and mention this number: ${data.requestId}` : '';
+  const help = data?.requestId ? ` If the problem persists, contact the shop and mention this ID: ${data.requestId}` : '';
   showError(reason + help);
 }
 
