@@ -5,6 +5,7 @@ mod content_encoding;
 mod headers;
 mod injection;
 mod openapi;
+mod panics;
 mod schemas;
 mod schemathesis;
 
