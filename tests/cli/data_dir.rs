@@ -122,8 +122,8 @@ fn output_on_read_only_mount(path: &Path, command: &Command) -> Option<Output> {
     mounted.arg(r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@""#);
     mounted.arg(path);
     let mut probe = Command::new(mounted.get_program());
-    let is_possible = probe.args(mounted.get_args()).arg("true").output();
-    if !is_possible.is_ok_and(|probed| probed.status.success()) {
+    let probed = probe.args(mounted.get_args()).arg("true").output();
+    if !probed.is_ok_and(|output| output.status.success()) {
         return None;
     }
     mounted.arg(command.get_program()).args(command.get_args());

@@ -40,7 +40,7 @@ storage_test! {
     async fn responses_have_a_request_id(shop: TestShop) {
         let anonymous = shop.anonymous();
         for path in ["/products", "/nowhere", "/healthz"] {
-            for valid in ["a", "story-1.2_3", "0b1e", &"x".repeat(128)] {
+            for valid in ["a", "request-1.2_3", "0b1e", &"x".repeat(128)] {
                 let answer = with_header(&anonymous, path, "x-request-id", valid).await;
                 assert_eq!(answer.header("x-request-id"), Some(valid));
             }

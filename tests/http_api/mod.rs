@@ -55,7 +55,7 @@ fn json_operations() -> Vec<Operation> {
 
 storage_test! {
     async fn problem_bodies_have_a_stable_form(shop: TestShop) {
-        let id = [("x-request-id", "story-1")];
+        let id = [("x-request-id", "request-1")];
         let body = json!({ "productId": NO_ID, "quantity": 0 });
         let ada = shop.customer("ada").await;
         let answer = ada.call(Method::POST, "/cart", &id, body).await;
@@ -70,7 +70,7 @@ storage_test! {
               "message": "must be a whole number from 1 to 1000"
             }
           ],
-          "requestId": "story-1",
+          "requestId": "request-1",
           "status": 422,
           "title": "Validation failed",
           "type": "/problems/validation-failed"
@@ -81,7 +81,7 @@ storage_test! {
         {
           "code": "not-found",
           "detail": "Check the path and the id. A resource that belongs to another user is reported as not found, too.",
-          "requestId": "story-1",
+          "requestId": "request-1",
           "status": 404,
           "title": "Resource not found",
           "type": "/problems/not-found"
