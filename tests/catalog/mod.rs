@@ -153,20 +153,20 @@ storage_test! {
         let path = format!("/products/{kettle}");
         let (_, tag) = get_with_etag(&shop, &kettle).await;
         assert!(tag.starts_with('"'), "{tag} is strong");
-        let ask = async |condition: &str| {
+        let get_unless_match = async |condition: &str| {
             let headers = [("if-none-match", condition)];
             shop.anonymous().call(Method::GET, &path, &headers, Value::Null).await
         };
         for known in [&tag, &format!("W/{tag}"), "*", &format!("\"other\", {tag}")] {
-            let answer = ask(known).await;
+            let answer = get_unless_match(known).await;
             assert_eq!((answer.status, answer.body.len()), (304, 0), "{known}");
             assert_eq!(answer.header("etag"), Some(tag.as_str()));
         }
-        assert_eq!(ask("\"other\"").await.status, 200);
+        assert_eq!(get_unless_match("\"other\"").await.status, 200);
 
         let admin = shop.admin().await;
         admin.patch(&path, json!({ "price": 1 })).await;
-        assert_eq!(ask(&tag).await.status, 200, "it has changed");
+        assert_eq!(get_unless_match(&tag).await.status, 200, "it has changed");
     }
 
     async fn an_update_of_a_stale_version_is_refused(shop: TestShop) {

@@ -244,11 +244,11 @@ fn a_missing_permission_is_reported_as_such() {
         fs::Permissions::from_mode(0o700),
     )
     .unwrap();
-    let ours = [
+    let commands = [
         &["admin", "user", "list"][..],
         &["serve", "--listen", "127.0.0.1:0"],
     ];
-    for arguments in ours {
+    for arguments in commands {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
         command.uid(65_534).gid(65_534).current_dir("/");
         command.args(arguments).arg("--data-dir").arg(&place);
@@ -274,7 +274,7 @@ fn a_missing_permission_is_reported_as_such() {
     ] {
         let before = fs::metadata(&path).unwrap().permissions();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        for arguments in ours {
+        for arguments in commands {
             let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
             command.uid(65_534).gid(65_534).current_dir("/");
             command.args(arguments).arg("--data-dir").arg(&place);

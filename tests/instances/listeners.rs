@@ -65,9 +65,9 @@ postgres_test! {
             let ada = ada.on(&shops[number % 3]);
             ada.place_order(&kettle, 2).await;
             let number = i64::try_from(number).unwrap();
-            for (listener, heard) in &mut listeners {
-                listener.follow(heard, 1 + number).await;
-                assert_eq!(heard.stock[&kettle], 100 - 2 * number);
+            for (listener, received) in &mut listeners {
+                listener.follow(received, 1 + number).await;
+                assert_eq!(received.stock[&kettle], 100 - 2 * number);
             }
         }
         stop(served).await;
@@ -83,15 +83,15 @@ postgres_test! {
             listeners.push(one.listen("").await.0);
         }
         all_check_out(&customers).await;
-        let mut received = Vec::new();
+        let mut all_received = Vec::new();
         for listener in &mut listeners {
-            let mut heard = ReceivedUpdates::since(1);
-            listener.follow(&mut heard, 31).await;
-            assert_eq!(heard.updates.len(), 30, "one update per order");
-            received.push(heard);
+            let mut received = ReceivedUpdates::since(1);
+            listener.follow(&mut received, 31).await;
+            assert_eq!(received.updates.len(), 30, "one update per order");
+            all_received.push(received);
         }
-        assert_eq!((&received[1], &received[2]), (&received[0], &received[0]));
-        let left = received[0].updates.iter().map(|update| &update["products"][0]["stockQuantity"]);
+        assert_eq!((&all_received[1], &all_received[2]), (&all_received[0], &all_received[0]));
+        let left = all_received[0].updates.iter().map(|update| &update["products"][0]["stockQuantity"]);
         let left: Vec<_> = left.map(|left| left.as_i64().unwrap()).collect();
         assert_eq!(left, (70..100).rev().collect::<Vec<_>>(), "the stock after each order");
         stop(served).await;
@@ -103,7 +103,7 @@ postgres_test! {
         let customers = customers(&shops, &kettle, 12).await;
         let served = serve(&shops).await;
         let rng = Rng::seeded(11);
-        let mut heard = ReceivedUpdates::since(1);
+        let mut received = ReceivedUpdates::since(1);
         let ordering = async {
             for _ in 0..10 {
                 all_check_out(&customers).await;
@@ -113,25 +113,25 @@ postgres_test! {
         };
         let listening = async {
             for turn in 1.. {
-                let mut listener = served[turn % 3].resume(&heard).await;
-                let until = heard.seq + i64::try_from(1 + rng.below(9)).unwrap();
-                while heard.seq < until.min(121) {
-                    heard.record(listener.receive().await);
+                let mut listener = served[turn % 3].resume(&received).await;
+                let until = received.seq + i64::try_from(1 + rng.below(9)).unwrap();
+                while received.seq < until.min(121) {
+                    received.record(listener.receive().await);
                 }
                 listener.leave().await;
-                if heard.seq == 121 {
+                if received.seq == 121 {
                     break;
                 }
             }
         };
         tokio::join!(ordering, listening);
-        assert_eq!(heard.stock[&kettle], 880);
+        assert_eq!(received.stock[&kettle], 880);
 
         // Replay from the beginning on each instance.
         for one in &served {
             let mut again = ReceivedUpdates::default();
             one.resume(&again).await.follow(&mut again, 121).await;
-            assert_eq!(again.stock, heard.stock);
+            assert_eq!(again.stock, received.stock);
         }
         stop(served).await;
     }
@@ -180,19 +180,19 @@ postgres_test! {
         }
         let late = shop.another_instance().await;
         let served = Served::start(&late).await;
-        let mut heard = ReceivedUpdates::since(2);
-        let mut listener = served.resume(&heard).await;
-        listener.follow(&mut heard, 6).await;
-        assert_eq!(heard.updates.len(), 4);
+        let mut received = ReceivedUpdates::since(2);
+        let mut listener = served.resume(&received).await;
+        listener.follow(&mut received, 6).await;
+        assert_eq!(received.updates.len(), 4);
         // The first instance stops; no event is lost.
         let last = ada.place_order(&kettle, 1).await;
         shop.app.stopping.cancel();
         shop.app.db.close().await;
-        listener.follow(&mut heard, 7).await;
-        assert_eq!(heard.updates[4]["at"], last["createdAt"]);
+        listener.follow(&mut received, 7).await;
+        assert_eq!(received.updates[4]["at"], last["createdAt"]);
         ada.on(&late).place_order(&kettle, 1).await;
-        listener.follow(&mut heard, 8).await;
-        assert_eq!(heard.stock[&kettle], 93);
+        listener.follow(&mut received, 8).await;
+        assert_eq!(received.stock[&kettle], 93);
         served.stopped().await;
     }
 }

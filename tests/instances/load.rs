@@ -165,28 +165,28 @@ impl Shopper {
 
 /// Receives all events up to `last`. Continues on the next server if the connection is lost.
 async fn listen(servers: Vec<String>, since: i64, last: i64) -> ReceivedUpdates {
-    let mut heard = ReceivedUpdates::since(since);
+    let mut received = ReceivedUpdates::since(since);
     let mut servers = servers.into_iter();
     let mut server = servers.next().unwrap();
-    while heard.seq < last {
-        let position = format!("?since={}", heard.seq);
+    while received.seq < last {
+        let position = format!("?since={}", received.seq);
         let mut listener = Listener::at(&server, &position, &[]).await.unwrap();
         if let Some(greeting) = listener.try_receive().await {
-            assert_eq!(greeting, json!({ "type": "HELLO", "seq": heard.seq }));
-            while heard.seq < last {
+            assert_eq!(greeting, json!({ "type": "HELLO", "seq": received.seq }));
+            while received.seq < last {
                 match listener.try_receive().await {
-                    Some(update) => heard.record(update),
+                    Some(update) => received.record(update),
                     None => break,
                 }
             }
-            if heard.seq < last {
+            if received.seq < last {
                 server = servers
                     .next()
                     .expect("the surviving server keeps its listeners");
             }
         }
     }
-    heard
+    received
 }
 
 /// Terminates all current database connections, spread over the time in which units `from` to `to` are sold.
@@ -269,8 +269,8 @@ postgres_test! {
             assert!(ids.insert(id), "every order is acknowledged once");
         }
         for listener in listeners {
-            let heard = listener.await.unwrap();
-            assert_eq!(heard.stock[&kettle], 0);
+            let received = listener.await.unwrap();
+            assert_eq!(received.stock[&kettle], 0);
         }
 
         // A restarted instance has the same state.
@@ -280,7 +280,7 @@ postgres_test! {
         let path = format!("/orders/{}", known["id"].as_str().unwrap());
         assert_eq!(&customer.at(&second).get(&path).await.body, order);
         let server = second.url.replacen("http", "ws", 1);
-        let heard = listen(vec![server], 1, 1 + stock).await;
-        assert_eq!(heard.stock[&kettle], 0);
+        let received = listen(vec![server], 1, 1 + stock).await;
+        assert_eq!(received.stock[&kettle], 0);
     }
 }

@@ -53,13 +53,13 @@ storage_test! {
         assert_eq!(first.receive().await, json!({ "type": "HELLO", "seq": 0 }));
         let idle = server.memory("VmRSS:");
         // A listener that reads receives everything in the meantime.
-        let mut heard = ReceivedUpdates::since(0);
+        let mut received = ReceivedUpdates::since(0);
         let (silent, ()) = futures_util::future::join(
             futures_util::future::join_all((0..100).map(|_| Listener::with_small_buffer(&at, "?since=0"))),
-            first.follow(&mut heard, EVENTS),
+            first.follow(&mut received, EVENTS),
         )
         .await;
-        assert_eq!(heard.stock.len(), 200_000);
+        assert_eq!(received.stock.len(), 200_000);
         // Until all send buffers are full.
         let mut last = 0;
         while last != server.memory("VmRSS:") {

@@ -142,8 +142,8 @@ storage_test! {
         assert!(placed.iter().all(|answer| answer.status == 201));
         for listener in &mut listeners {
             for number in 1..=20 {
-                let heard = single(&listener.receive().await);
-                assert_eq!(heard, (1 + number, kettle.clone(), 100 - 2 * number));
+                let received = single(&listener.receive().await);
+                assert_eq!(received, (1 + number, kettle.clone(), 100 - 2 * number));
             }
         }
         served.stopped().await;
@@ -189,11 +189,11 @@ storage_test! {
         let served = Served::start(&shop).await;
         let (mut listener, greeting) = served.listen("?since=0").await;
         assert_eq!(greeting, hello(0));
-        let heard = listener.receive_up_to(102).await;
-        assert!(heard.len() < 102, "merged");
+        let received = listener.receive_up_to(102).await;
+        assert!(received.len() < 102, "merged");
         let mut reached = 0;
         let mut last = std::collections::BTreeMap::new();
-        for update in &heard {
+        for update in &received {
             let from = update["mergedFrom"].as_i64().unwrap_or_else(|| update["seq"].as_i64().unwrap());
             assert_eq!(from, reached + 1, "no undeclared gap");
             reached = update["seq"].as_i64().unwrap();
@@ -254,9 +254,9 @@ storage_test! {
         assert_eq!(all["type"], "SUBSCRIBED", "no update before");
         change_stock(&admin, &kettle, 1).await;
         // The change in between is sent if the listener's position is before it.
-        let heard = listener.receive_up_to(7).await;
-        assert_eq!(heard[0]["seq"], json!(all["seq"].as_i64().unwrap() + 1));
-        assert_eq!(single(heard.last().unwrap()), (7, kettle.clone(), 51));
+        let received = listener.receive_up_to(7).await;
+        assert_eq!(received[0]["seq"], json!(all["seq"].as_i64().unwrap() + 1));
+        assert_eq!(single(received.last().unwrap()), (7, kettle.clone(), 51));
         served.stopped().await;
     }
 

@@ -42,9 +42,9 @@ storage_test! {
         let kettle = shop.product("Kettle", 129_900, 9).await;
         let lost = ada.place_order(&kettle, 1).await;
         let waiting = bob.place_order(&kettle, 1).await;
-        let heard = bob.place_order(&kettle, 1).await;
+        let received = bob.place_order(&kettle, 1).await;
         let paid = pay_without_webhook(&shop, &lost, false).await;
-        let entity = pay_without_webhook(&shop, &heard, false).await;
+        let entity = pay_without_webhook(&shop, &received, false).await;
         deliver(&shop, &Mock::event("payment.captured", &entity, shop.app.clock.now()), "ev_1").await;
 
         let found = reconciled(&shop).await;

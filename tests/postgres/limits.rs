@@ -24,16 +24,16 @@ fn set_for_all(shop: &TestShop, setting: &str) {
 
 /// Returns a setting in a write, a read and a long read.
 async fn settings(shop: &TestShop, name: &'static str) -> [String; 3] {
-    let ask = move |tx: &mut db::Tx<'_>| -> Result<String> {
+    let read_setting = move |tx: &mut db::Tx<'_>| -> Result<String> {
         let sql = "SELECT current_setting(?1) AS setting";
         let shown = tx.one(sql, params![name], |row| row.get("setting"));
         Ok(shown?.unwrap())
     };
     let db = &shop.app.db;
     [
-        db.write("test.setting", ask).await.unwrap(),
-        db.read("test.setting", ask).await.unwrap(),
-        db.long_read("test.setting", ask).await.unwrap(),
+        db.write("test.setting", read_setting).await.unwrap(),
+        db.read("test.setting", read_setting).await.unwrap(),
+        db.long_read("test.setting", read_setting).await.unwrap(),
     ]
 }
 

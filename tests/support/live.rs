@@ -48,9 +48,9 @@ impl Served {
     }
 
     /// Connects a listener that continues after the updates received so far.
-    pub(crate) async fn resume(&self, heard: &ReceivedUpdates) -> Listener {
-        let (listener, greeting) = self.listen(&format!("?since={}", heard.seq)).await;
-        assert_eq!(greeting, json!({ "type": "HELLO", "seq": heard.seq }));
+    pub(crate) async fn resume(&self, received: &ReceivedUpdates) -> Listener {
+        let (listener, greeting) = self.listen(&format!("?since={}", received.seq)).await;
+        assert_eq!(greeting, json!({ "type": "HELLO", "seq": received.seq }));
         listener
     }
 
@@ -123,20 +123,20 @@ impl Listener {
     }
 
     /// Records updates up to the one that reaches `seq`.
-    pub(crate) async fn follow(&mut self, heard: &mut ReceivedUpdates, seq: i64) {
-        while heard.seq < seq {
-            heard.record(self.receive().await);
+    pub(crate) async fn follow(&mut self, received: &mut ReceivedUpdates, seq: i64) {
+        while received.seq < seq {
+            received.record(self.receive().await);
         }
-        assert_eq!(heard.seq, seq, "no message goes beyond it");
+        assert_eq!(received.seq, seq, "no message goes beyond it");
     }
 
     /// Returns the messages up to the one that reaches `seq`.
     pub(crate) async fn receive_up_to(&mut self, seq: i64) -> Vec<Value> {
-        let mut heard: Vec<Value> = Vec::new();
-        while heard.last().is_none_or(|last| last["seq"] != seq) {
-            heard.push(self.receive().await);
+        let mut received: Vec<Value> = Vec::new();
+        while received.last().is_none_or(|last| last["seq"] != seq) {
+            received.push(self.receive().await);
         }
-        heard
+        received
     }
 
     pub(crate) async fn send(&mut self, text: &str) {

@@ -66,21 +66,21 @@ postgres_test! {
         for _ in 0..3 {
             ada.place_order(&kettle, 1).await;
         }
-        for (listener, heard) in &mut listeners {
-            listener.follow(heard, 4).await;
-            assert_eq!(heard.updates.iter().map(stock).collect::<Vec<_>>(), [99, 98, 97]);
+        for (listener, received) in &mut listeners {
+            listener.follow(received, 4).await;
+            assert_eq!(received.updates.iter().map(stock).collect::<Vec<_>>(), [99, 98, 97]);
         }
         // Nothing waits for the open transaction, not even a greeting.
         assert_eq!(served[1].listen("").await.1["seq"], 4);
         late.release();
-        for (listener, heard) in &mut listeners {
-            listener.follow(heard, 5).await;
-            assert_eq!(stock(&heard.updates[3]), 7);
+        for (listener, received) in &mut listeners {
+            listener.follow(received, 5).await;
+            assert_eq!(stock(&received.updates[3]), 7);
         }
         ada.on(&other).place_order(&kettle, 1).await;
-        for (listener, heard) in &mut listeners {
-            listener.follow(heard, 6).await;
-            assert_eq!(stock(&heard.updates[4]), 96);
+        for (listener, received) in &mut listeners {
+            listener.follow(received, 6).await;
+            assert_eq!(stock(&received.updates[4]), 96);
         }
         // A replay returns the same events.
         for one in &served {
@@ -104,9 +104,9 @@ postgres_test! {
         ada.place_order(&kettle, 1).await;
         rolled_back.run("ROLLBACK");
         ada.place_order(&kettle, 1).await;
-        let mut heard = ReceivedUpdates::since(1);
-        listener.follow(&mut heard, 3).await;
-        assert_eq!(heard.updates.iter().map(stock).collect::<Vec<_>>(), [99, 98]);
+        let mut received = ReceivedUpdates::since(1);
+        listener.follow(&mut received, 3).await;
+        assert_eq!(received.updates.iter().map(stock).collect::<Vec<_>>(), [99, 98]);
         served.stopped().await;
     }
 
@@ -121,9 +121,9 @@ postgres_test! {
         let raw = shop.raw_db();
         for number in 1..=3 {
             raw.run(&insert_event(&kettle, number));
-            for (listener, heard) in &mut listeners {
-                listener.follow(heard, 1 + number).await;
-                assert_eq!(heard.stock[&kettle], number);
+            for (listener, received) in &mut listeners {
+                listener.follow(received, 1 + number).await;
+                assert_eq!(received.stock[&kettle], number);
             }
         }
         for one in served {
@@ -143,9 +143,9 @@ postgres_test! {
         let done = shop.run(&arguments);
         assert!(done.status.success(), "{done:?}");
         for listener in &mut listeners {
-            let mut heard = ReceivedUpdates::since(1);
-            listener.follow(&mut heard, 2).await;
-            assert_eq!(heard.stock[&kettle], 43);
+            let mut received = ReceivedUpdates::since(1);
+            listener.follow(&mut received, 2).await;
+            assert_eq!(received.stock[&kettle], 43);
         }
         for one in served {
             one.stopped().await;
@@ -169,11 +169,11 @@ postgres_test! {
         let placed =
             futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         assert!(placed.iter().all(|answer| answer.status == 201));
-        let mut heard = ReceivedUpdates::since(2);
-        listener.follow(&mut heard, 42).await;
+        let mut received = ReceivedUpdates::since(2);
+        listener.follow(&mut received, 42).await;
         for (product, more) in [(&kettle, 0), (&mug, 100)] {
             let mut before = 10_000;
-            let mut taken: Vec<_> = heard
+            let mut taken: Vec<_> = received
                 .updates
                 .iter()
                 .flat_map(|update| update["products"].as_array().unwrap())
@@ -194,7 +194,7 @@ postgres_test! {
         let kettle = shop.product("Kettle", 129_900, 100).await;
         let ada = shop.customer("ada").await;
         let served = Served::start(&shop).await;
-        let mut heard = ReceivedUpdates::since(1);
+        let mut received = ReceivedUpdates::since(1);
         let (mut listener, _) = served.listen("").await;
         let raw = shop.raw_db();
         for turn in 0..2 {
@@ -203,8 +203,8 @@ postgres_test! {
             for _ in 0..3 {
                 ada.place_order(&kettle, 1).await;
             }
-            listener.follow(&mut heard, 5 + 4 * turn).await;
-            assert_eq!(heard.stock[&kettle], 96 - 4 * turn);
+            listener.follow(&mut received, 5 + 4 * turn).await;
+            assert_eq!(received.stock[&kettle], 96 - 4 * turn);
         }
         assert_eq!(terminate_publishers(&raw), 1, "it has reconnected");
         let again = served.resume(&ReceivedUpdates::default()).await;
@@ -238,9 +238,9 @@ postgres_test! {
             }
         };
         tokio::join!(futures_util::future::join_all(ordering), breaking);
-        for (listener, heard) in &mut listeners {
-            listener.follow(heard, 49).await;
-            assert_eq!(heard.stock[&kettle], 952);
+        for (listener, received) in &mut listeners {
+            listener.follow(received, 49).await;
+            assert_eq!(received.stock[&kettle], 952);
         }
         for one in served {
             one.stopped().await;
