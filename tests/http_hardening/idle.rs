@@ -1,11 +1,11 @@
-//! Timeouts of idle connections and of request heads.
+//! Timeouts of idle connections, request heads and bodies.
 
 use std::time::Duration;
 
 use shop::infra::db::Options;
 use tokio::time::sleep;
 
-use crate::support::{Engine, TestShop, Wire, live::Served};
+use crate::support::{Engine, Process, TestShop, Wire, live::Served};
 
 async fn served(keep_alive: &str) -> Served {
     let settings = [("rate_limit", "off"), ("keep_alive", keep_alive)];
@@ -57,4 +57,30 @@ async fn incomplete_heads_time_out_before_idle_connections() {
         "a load balancer may reuse it"
     );
     served.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_slow_clients_are_disconnected_after_their_timeouts() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path());
+    let body = "POST /api/v1/auth/login HTTP/1.1\r\nhost: shop.test\r\n\
+                content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let mut slow = Vec::new();
+    for _ in 0..200 {
+        for start in ["", HEAD, body] {
+            let mut wire = Wire::to(&process.url).await;
+            wire.send(start).await;
+            slow.push((start, wire));
+        }
+    }
+    assert_eq!(Wire::to(&process.url).await.get("/healthz").await, 200);
+    sleep(Duration::from_secs(62)).await;
+    for (start, mut wire) in slow {
+        if start == body {
+            assert_eq!(wire.answer().await.0, 408);
+        }
+        assert!(wire.is_closed_now().await, "{start}");
+    }
+    process.terminate();
+    assert!(process.wait().success());
 }
