@@ -379,19 +379,19 @@ async fn seed_outdated(shop: &TestShop, count: i64) {
 
 #[test]
 fn case_is_ignored_for_every_letter() {
-    for character in char::MIN..=char::MAX {
+    for letter in char::MIN..=char::MAX {
         let spellings = [
-            character.to_uppercase().to_string(),
-            character.to_lowercase().to_string(),
+            letter.to_uppercase().to_string(),
+            letter.to_lowercase().to_string(),
         ];
         if spellings[0] != spellings[1] {
-            let normalized = normalize(&character.to_string());
+            let normalized = normalize(&letter.to_string());
             assert_eq!(
                 spellings.map(|spelling| normalize(&spelling)),
                 [normalized.clone(), normalized.clone()],
-                "{character}"
+                "{letter}"
             );
-            assert_eq!(normalize(&normalized), normalized, "{character}");
+            assert_eq!(normalize(&normalized), normalized, "{letter}");
         }
     }
 }
