@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    core::{clock::Clock, rng::Rng, settings::Settings},
+    core::{clock::Clock, rng::Rng, shop_settings::ShopSettings},
     infra::{
         bus::Bus,
         config::{Config, Secret},
@@ -68,7 +68,7 @@ pub struct App {
 
 impl App {
     /// Returns the settings that operations read from their transaction.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &ShopSettings {
         self.db.settings()
     }
 }

@@ -11,5 +11,5 @@ pub mod money;
 pub mod pagination;
 pub mod problem;
 pub mod rng;
-pub mod settings;
+pub mod shop_settings;
 pub mod text;

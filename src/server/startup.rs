@@ -15,7 +15,7 @@ use crate::{
         clock::Clock,
         error::{Error, Result},
         rng::Rng,
-        settings::Settings,
+        shop_settings::ShopSettings,
     },
     domain::{accounts, media},
     infra::{
@@ -196,7 +196,7 @@ fn context(
     db::Context {
         clock: clock.clone(),
         rng: rng.clone(),
-        settings: Settings {
+        settings: ShopSettings {
             currency: config.currency,
             public_url,
             refresh_token_ttl: config.refresh_token_ttl,

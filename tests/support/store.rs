@@ -10,7 +10,7 @@ use std::{
 };
 
 use shop::{
-    core::{clock::Clock, error::Result, money::Currency, rng::Rng, settings::Settings},
+    core::{clock::Clock, error::Result, money::Currency, rng::Rng, shop_settings::ShopSettings},
     infra::db::{self, Db, Location, Tx},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -91,7 +91,7 @@ async fn open(directory: &Path, database: Option<&Database>, options: db::Option
 
 /// Returns the context of a database without the shop.
 pub(crate) fn context(clock: Clock, rng: Rng) -> db::Context {
-    let settings = Settings {
+    let settings = ShopSettings {
         currency: Currency::INR,
         public_url: "http://localhost".to_owned(),
         refresh_token_ttl: Duration::from_hours(1),

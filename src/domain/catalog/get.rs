@@ -5,7 +5,7 @@ use crate::{
     core::{
         error::{Error, Result},
         id::ProductId,
-        settings::Settings,
+        shop_settings::ShopSettings,
     },
     domain::media::{self, Image},
     infra::db::Tx,
@@ -23,6 +23,6 @@ pub fn product_for_update(tx: &mut Tx<'_>, id: ProductId) -> Result<Product<'sta
 }
 
 /// Parses the `images` column of a product's row.
-pub fn images(column: &str, settings: &Settings) -> Result<Vec<Image>> {
+pub fn images(column: &str, settings: &ShopSettings) -> Result<Vec<Image>> {
     media::parse_images(column, &settings.public_url)
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::core::{
     error::{Error, Result},
     money::{Currency, Money},
-    settings::Settings,
+    shop_settings::ShopSettings,
 };
 
 macro_rules! embedded {
@@ -61,7 +61,7 @@ pub struct RenderedEmail {
 pub struct Templates(Environment<'static>);
 
 /// Returns the templates of a shop.
-pub fn templates(data_dir: &Path, settings: &Settings) -> Templates {
+pub fn templates(data_dir: &Path, settings: &ShopSettings) -> Templates {
     let directory = data_dir.join("templates");
     Templates::new(&directory, &settings.public_url, settings.currency)
 }

@@ -3,7 +3,7 @@
 
 use super::apply::apply;
 use crate::{
-    core::{error::Result, id::OrderId, money::Money, settings::Settings},
+    core::{error::Result, id::OrderId, money::Money, shop_settings::ShopSettings},
     domain::payments,
     infra::{
         db::Tx,
@@ -17,7 +17,7 @@ use crate::{
 /// Creates an order at the provider, outside a transaction. Returns the provider's id.
 pub(super) async fn create_provider_order(
     gateway: &dyn Gateway,
-    settings: &Settings,
+    settings: &ShopSettings,
     id: OrderId,
     amount: Money,
 ) -> Result<String, GatewayError> {

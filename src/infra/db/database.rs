@@ -18,7 +18,7 @@ use super::{
 use crate::core::{
     clock::Clock,
     error::{Error, Result},
-    settings::Settings,
+    shop_settings::ShopSettings,
 };
 
 /// A handle to one database. Clones share its connections.
@@ -198,7 +198,7 @@ impl Db {
         &self.context.clock
     }
 
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &ShopSettings {
         &self.context.settings
     }
 

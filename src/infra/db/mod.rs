@@ -30,9 +30,9 @@ mod options;
 pub mod postgres;
 mod queue;
 mod row;
-mod settings;
 mod sql;
 pub mod sqlite;
+mod stored_settings;
 mod timers;
 pub mod transfer;
 mod tx;
@@ -50,9 +50,9 @@ pub use self::{
     options::Options,
     postgres::Postgres,
     row::Row,
-    settings::{count_up, set_setting, setting, setting_for_update},
     sql::{Sql, placeholders},
     sqlite::Sqlite,
+    stored_settings::{count_up, set_setting, setting, setting_for_update},
     timers::try_claim_timer,
     tx::{Queued, Tx, ping},
 };

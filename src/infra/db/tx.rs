@@ -9,7 +9,7 @@ use crate::{
         error::{Error, Result},
         event::{Event, StockChange},
         rng::Rng,
-        settings::Settings,
+        shop_settings::ShopSettings,
     },
     infra::db::params,
 };
@@ -53,7 +53,7 @@ impl<'a> Tx<'a> {
         &self.context.rng
     }
 
-    pub fn settings(&self) -> &'a Settings {
+    pub fn settings(&self) -> &'a ShopSettings {
         &self.context.settings
     }
 

@@ -10,7 +10,7 @@ use crate::{
         error::{Error, Result},
         id::{CategoryId, ProductId},
         money::{Price, Stock},
-        settings::Settings,
+        shop_settings::ShopSettings,
     },
     domain::{
         catalog::{
@@ -149,7 +149,7 @@ pub(in crate::domain::catalog) fn lock_product(tx: &mut Tx<'_>, id: ProductId) -
 /// Reads a row of [`COLUMNS`], borrowing its texts.
 pub(in crate::domain::catalog) fn read_product<'a>(
     row: &Row<'a>,
-    settings: &Settings,
+    settings: &ShopSettings,
 ) -> Result<Product<'a>> {
     let category = category(row)?;
     Ok(Product {

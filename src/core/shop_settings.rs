@@ -1,4 +1,4 @@
-//! The settings that operations read. Every transaction provides them.
+//! The settings of the shop that operations read. Every transaction provides them.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::core::money::Currency;
 
 /// Settings of the shop. They do not change while the process runs.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ShopSettings {
     pub currency: Currency,
     /// The base of links and image URLs, without a slash at the end.
     pub public_url: String,
