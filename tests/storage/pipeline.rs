@@ -65,7 +65,7 @@ storage_test! {
                 )?;
                 expect_add(tx, "row", 1)?;
                 let after = value_of(tx, "row")?;
-                Ok((tx.get(before)?, after))
+                Ok((tx.result(before)?, after))
             })
             .await
             .unwrap();
@@ -121,7 +121,7 @@ storage_test! {
                     params!["no such row"],
                     |row| row.get::<i64>("value"),
                 )?;
-                tx.get(queued)
+                tx.result(queued)
             })
             .await
             .unwrap();

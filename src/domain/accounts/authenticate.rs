@@ -30,7 +30,7 @@ pub(super) fn authenticated(
     tx: &mut Tx<'_>,
     user: Queued<Option<CurrentUser>>,
 ) -> Result<CurrentUser> {
-    tx.get(user)?
+    tx.result(user)?
         .ok_or_else(|| Error::unauthorized("this session has ended; sign in again"))
 }
 

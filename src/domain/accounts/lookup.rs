@@ -29,7 +29,8 @@ pub fn user_by_email(tx: &mut Tx<'_>, email: &Email) -> Result<User> {
 /// Returns the email address and the name of an account. Errors: `NotFound`.
 pub fn address(tx: &mut Tx<'_>, id: UserId) -> Result<(String, String)> {
     let address = queue_address(tx, id)?;
-    tx.get(address)?.ok_or_else(|| Error::not_found("account"))
+    tx.result(address)?
+        .ok_or_else(|| Error::not_found("account"))
 }
 
 /// Queues the query of [`address`].

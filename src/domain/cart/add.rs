@@ -47,7 +47,7 @@ impl Addition {
 /// Errors: `not-found`; a field error of `quantity`, `productId` or `totalAmount`; `insufficient-stock`.
 pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Cart> {
     let (product, quantity) = (addition.product, addition.quantity);
-    let mut lines = addition.lines.get(tx)?;
+    let mut lines = addition.lines.result(tx)?;
     if let Some(line) = lines.iter_mut().find(|line| line.product == product) {
         let sum = Quantity::try_from(line.quantity.get() + quantity.get())
             .map_err(|e| Error::field("quantity", "out-of-range", format!("the sum {e}")))?;
@@ -62,7 +62,7 @@ pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Car
         return Err(Error::field("productId", "too-many-lines", message));
     }
     let product_row = tx
-        .get(addition.product_row)?
+        .result(addition.product_row)?
         .ok_or_else(|| Error::not_found("product"))?;
     let line = Line {
         product,

@@ -27,7 +27,7 @@ pub fn set_quantity(
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Cart> {
-    let mut lines = queue_lines(tx, user.user)?.get(tx)?;
+    let mut lines = queue_lines(tx, user.user)?.result(tx)?;
     let line = lines
         .iter_mut()
         .find(|line| line.product == product)

@@ -12,9 +12,9 @@ pub struct QueuedLines(Queued<Vec<store::LineRow>>);
 
 impl QueuedLines {
     /// Returns the lines, oldest first.
-    pub fn get(self, tx: &mut Tx<'_>) -> Result<Vec<Line>> {
+    pub fn result(self, tx: &mut Tx<'_>) -> Result<Vec<Line>> {
         let settings = tx.settings();
-        let rows = tx.get(self.0)?.into_iter();
+        let rows = tx.result(self.0)?.into_iter();
         let lines = rows.map(|row| {
             Ok(Line {
                 product: row.product,

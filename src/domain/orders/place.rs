@@ -24,7 +24,7 @@ use crate::{
 ///
 /// Errors: `cart-empty`, `total-out-of-range`, `total-changed`, `amount-too-small`, `insufficient-stock`.
 pub fn place(tx: &mut Tx<'_>, new: NewOrder, expected_total: Option<Money>) -> Result<Order> {
-    let mut lines = new.lines.get(tx)?;
+    let mut lines = new.lines.result(tx)?;
     let total = check_total(&lines, expected_total)?;
     let payment = new.payment.with_amount(total)?;
     let short = short_lines(&lines);
@@ -32,12 +32,12 @@ pub fn place(tx: &mut Tx<'_>, new: NewOrder, expected_total: Option<Money>) -> R
         return Err(catalog::insufficient(short));
     }
     lines.sort_by_key(|line| line.product);
-    let number = match tx.get(new.number_taken_by)? {
+    let number = match tx.result(new.number_taken_by)? {
         None => new.number,
         Some(_) => store::unused_number(tx)?,
     };
     let recipient = tx
-        .get(new.recipient)?
+        .result(new.recipient)?
         .ok_or_else(|| Error::not_found("account"))?;
 
     let order = Order {

@@ -14,7 +14,7 @@ use crate::{
     infra::db::params,
 };
 
-/// A query whose result is read by [`Tx::get`]. On `Postgres` it shares a round trip with what follows.
+/// A query whose result is read by [`Tx::result`]. On `Postgres` it shares a round trip with what follows.
 pub struct Queued<T>(Source<T>);
 
 enum Source<T> {
@@ -177,7 +177,7 @@ impl<'a> Tx<'a> {
     }
 
     /// Returns the result of a queued query.
-    pub fn get<T>(&mut self, queued: Queued<T>) -> Result<T> {
+    pub fn result<T>(&mut self, queued: Queued<T>) -> Result<T> {
         match queued.0 {
             Source::Ready(result) => Ok(result),
             Source::Ticket(ticket, collect) => collect(self.connection, ticket),

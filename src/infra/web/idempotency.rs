@@ -200,7 +200,7 @@ impl IdempotencyKey {
             return work(tx);
         };
         let hash = Sha256::digest(body);
-        if let Some(row) = tx.get(row)? {
+        if let Some(row) = tx.result(row)? {
             if row.body_hash != hash.as_slice() {
                 let detail = "this `Idempotency-Key` was used with a different body; use a new key";
                 return Err(IDEMPOTENCY_KEY_REUSED.error(detail));

@@ -78,7 +78,7 @@ fn similar_words(tx: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<Vec<Vec<Str
     let mut similar: Vec<Vec<String>> = vec![Vec::new(); clauses.len()];
     for (at, trigrams, candidates) in queued {
         let (clause, words) = (&clauses[at], &mut similar[at]);
-        for word in most_similar(&trigrams, tx.get(candidates)?) {
+        for word in most_similar(&trigrams, tx.result(candidates)?) {
             let is_match = clause.iter().any(|prefix| word.starts_with(prefix));
             if !is_match && !words.contains(&word) {
                 words.push(word);
@@ -134,7 +134,7 @@ pub(super) fn insert_words(tx: &mut Tx<'_>, words: &[&String]) -> Result<()> {
         queued.push((*word, trigrams, known));
     }
     for (word, trigrams, known) in queued {
-        if tx.get(known)?.is_some() {
+        if tx.result(known)?.is_some() {
             continue;
         }
         let mut values: Vec<Value<'_>> = Vec::with_capacity(trigrams.len() * 2);

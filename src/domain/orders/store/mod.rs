@@ -99,7 +99,7 @@ pub(super) fn unpaid_before(tx: &mut Tx<'_>, before: OrderId, limit: i64) -> Res
 
 pub(super) fn id_by_number(tx: &mut Tx<'_>, number: &OrderNumber) -> Result<Option<OrderId>> {
     let queued = queue_id_by_number(tx, number)?;
-    tx.get(queued)
+    tx.result(queued)
 }
 
 pub(super) fn queue_id_by_number(
