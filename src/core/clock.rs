@@ -115,16 +115,6 @@ impl utoipa::PartialSchema for Timestamp {
 
 impl utoipa::ToSchema for Timestamp {}
 
-/// The longest delay between two attempts of a background job.
-pub const MAX_BACKOFF: Duration = Duration::from_mins(10);
-
-/// Returns the exponential backoff after `attempts` failed attempts: 1, 2, 4 … seconds, at most
-/// [`MAX_BACKOFF`].
-pub fn back_off(attempts: i64) -> Duration {
-    let doublings = u32::try_from(attempts - 1).unwrap_or_default().min(20);
-    Duration::from_secs(1 << doublings).min(MAX_BACKOFF)
-}
-
 /// The source of `now`: the system clock, or a fixed one in tests.
 #[derive(Debug, Clone)]
 pub struct Clock(Option<Arc<AtomicI64>>);

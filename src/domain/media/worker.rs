@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     core::{
-        clock::MAX_BACKOFF,
+        backoff::MAX_BACKOFF,
         error::{Kind, Result},
         finding::{Finding, Findings, MAX_FINDINGS},
         id::ImageId,

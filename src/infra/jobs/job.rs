@@ -7,7 +7,8 @@ use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use crate::core::{
-    clock::{MAX_BACKOFF, Timestamp, back_off},
+    backoff::{MAX_BACKOFF, backoff},
+    clock::Timestamp,
     column::text_columns,
     rng::Rng,
 };
@@ -96,11 +97,11 @@ impl Queue {
     }
 
     /// Returns the exponential backoff after this many attempts.
-    pub(super) fn back_off(&self, attempts: i64, rng: &Rng) -> Duration {
+    pub(super) fn backoff(&self, attempts: i64, rng: &Rng) -> Duration {
         if !self.has_jitter {
-            return back_off(attempts);
+            return backoff(attempts);
         }
         let percent = u32::try_from(80 + rng.below(41)).unwrap_or(100);
-        back_off(attempts) * percent / 100
+        backoff(attempts) * percent / 100
     }
 }

@@ -192,7 +192,7 @@ pub fn record_failure(
     job: &Job,
     failure: &Failure,
 ) -> Result<Option<JobState>> {
-    let next = tx.now().plus(queue.back_off(job.attempts, tx.rng()));
+    let next = tx.now().plus(queue.backoff(job.attempts, tx.rng()));
     let is_over = queue
         .retry_window
         .is_some_and(|window| next > job.retrying_since.plus(window));
