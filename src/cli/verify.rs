@@ -53,7 +53,7 @@ impl Verify {
             vec![
                 finding.check.to_owned(),
                 finding.row.clone(),
-                finding.says.clone(),
+                finding.message.clone(),
                 yes_or_no(finding.repaired).to_owned(),
             ]
         })?;

@@ -20,7 +20,8 @@ pub struct Finding {
     /// The row, e.g. `product 0190…`.
     pub row: String,
     /// The actual value, the expected value, and what an operator can do.
-    pub says: String,
+    #[serde(rename = "says")]
+    pub message: String,
     pub repaired: bool,
     /// Set if `--repair` can fix the row automatically.
     #[serde(skip)]
@@ -37,11 +38,11 @@ pub enum Repairable {
 
 impl Finding {
     /// Returns a finding that is not repairable. [`Findings::record`] sets its check.
-    pub fn new(row: String, says: String) -> Finding {
+    pub fn new(row: String, message: String) -> Finding {
         Finding {
             check: "",
             row,
-            says,
+            message,
             repaired: false,
             repairable: None,
         }

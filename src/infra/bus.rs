@@ -235,8 +235,8 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     )?;
     let gaps = gaps.into_iter().map(|(seq, before)| {
         let remedy = "clients that followed the stock since before it should reload the products";
-        let says = format!("the previous event is {before}, not {}; {remedy}", seq - 1);
-        Finding::new(format!("event {seq}"), says)
+        let message = format!("the previous event is {before}, not {}; {remedy}", seq - 1);
+        Finding::new(format!("event {seq}"), message)
     });
     findings.record("event-sequence", gaps);
     Ok(())
