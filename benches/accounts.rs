@@ -86,7 +86,7 @@ fn measure_session_check(home: &Path) {
             .expect("a session");
         let claims = app.tokens.verify(&signed_in.access_token).expect("claims");
         let checked = |tx: &mut Tx<'_>, current: CurrentUser| -> Result<()> {
-            accounts::user_by_id(tx, current.user).map(drop)
+            accounts::user_by_id(tx, current.id).map(drop)
         };
         let unchecked =
             move |tx: &mut Tx<'_>| -> Result<()> { accounts::user_by_id(tx, claims.sub).map(drop) };

@@ -64,7 +64,7 @@ fn create_paid_order(
 ) -> Result<bool> {
     tx.discard_mail();
     let user = accounts::CurrentUser {
-        user: customer,
+        id: customer,
         role: Role::Customer,
     };
     let mut added = Vec::new();

@@ -34,6 +34,6 @@ pub struct Session {
 /// The user of a session that is active in this transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentUser {
-    pub user: UserId,
+    pub id: UserId,
     pub role: Role,
 }

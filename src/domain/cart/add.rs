@@ -54,7 +54,7 @@ pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Car
         line.quantity = sum;
         check_stock(line)?;
         check_total(&lines)?;
-        store::upsert_line(tx, user.user, product, sum)?;
+        store::upsert_line(tx, user.id, product, sum)?;
         return Cart::new(lines, tx.settings().currency);
     }
     if lines.len() >= MAX_LINES {
@@ -76,7 +76,7 @@ pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Car
     check_stock(&line)?;
     lines.push(line);
     check_total(&lines)?;
-    store::upsert_line(tx, user.user, product, quantity)?;
+    store::upsert_line(tx, user.id, product, quantity)?;
     // Sorted, since other lines may have the same timestamp.
     Cart::new(oldest_first(lines), tx.settings().currency)
 }

@@ -27,7 +27,7 @@ pub fn set_quantity(
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Cart> {
-    let mut lines = queue_lines(tx, user.user)?.result(tx)?;
+    let mut lines = queue_lines(tx, user.id)?.result(tx)?;
     let line = lines
         .iter_mut()
         .find(|line| line.product == product)
@@ -38,7 +38,7 @@ pub fn set_quantity(
         check_stock(line)?;
         check_total(&lines)?;
     }
-    store::upsert_line(tx, user.user, product, quantity)?;
+    store::upsert_line(tx, user.id, product, quantity)?;
     Cart::new(lines, tx.settings().currency)
 }
 
@@ -46,7 +46,7 @@ pub fn set_quantity(
 ///
 /// Errors: `not-found`.
 pub fn remove(tx: &mut Tx<'_>, user: CurrentUser, product: ProductId) -> Result<Cart> {
-    if !store::delete(tx, user.user, product)? {
+    if !store::delete(tx, user.id, product)? {
         return Err(Error::not_found("product in the cart"));
     }
     show(tx, user)

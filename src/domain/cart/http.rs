@@ -129,7 +129,7 @@ pub(crate) async fn clear_cart(
 ) -> Result<Response> {
     let cart = app
         .write_as(&claims, "cart.clear", move |tx, user| {
-            super::clear(tx, user.user)?;
+            super::clear(tx, user.id)?;
             super::show(tx, user)
         })
         .await?;

@@ -5,6 +5,6 @@ use crate::{core::error::Result, domain::accounts::CurrentUser, infra::db::Tx};
 
 /// Returns the user's cart.
 pub fn show(tx: &mut Tx<'_>, user: CurrentUser) -> Result<Cart> {
-    let lines = queue_lines(tx, user.user)?.result(tx)?;
+    let lines = queue_lines(tx, user.id)?.result(tx)?;
     Cart::new(lines, tx.settings().currency)
 }

@@ -97,7 +97,7 @@ pub(crate) async fn resolve_payment(
 ) -> Result<Response> {
     let entry = app
         .write_as(&admin, "payments.resolve", move |tx, admin| {
-            super::resolve(tx, id.0, Some(admin.user), &body.note)
+            super::resolve(tx, id.0, Some(admin.id), &body.note)
         })
         .await?;
     respond::ok(&entry)

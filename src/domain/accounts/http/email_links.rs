@@ -60,7 +60,7 @@ pub(crate) async fn resend_verification(
     app.write_as(
         &claims,
         "accounts.resend_verification",
-        move |tx, current| email_links::resend_verification(tx, current.user, client.into()),
+        move |tx, current| email_links::resend_verification(tx, current.id, client.into()),
     )
     .await?;
     Ok(StatusCode::ACCEPTED)

@@ -38,7 +38,7 @@ pub(crate) async fn get_me(
 ) -> Result<Response> {
     let user = app
         .read_as(&claims, "accounts.me", move |tx, current| {
-            lookup::user_by_id(tx, current.user)
+            lookup::user_by_id(tx, current.id)
         })
         .await?;
     respond::ok(&user)
@@ -62,7 +62,7 @@ pub(crate) async fn update_me(
 ) -> Result<Response> {
     let user = app
         .write_as(&claims, "accounts.rename", move |tx, current| {
-            update::rename(tx, current.user, &body.name)
+            update::rename(tx, current.id, &body.name)
         })
         .await?;
     respond::ok(&user)
@@ -102,8 +102,8 @@ pub(crate) async fn change_password(
         if let Some(attempts) = &attempts {
             attempts.acquire(tx)?;
         }
-        let email = lookup::user_by_id(tx, current.user)?.parsed_email()?;
-        Ok((email, change_password::current_password(tx, current.user)?))
+        let email = lookup::user_by_id(tx, current.id)?.parsed_email()?;
+        Ok((email, change_password::current_password(tx, current.id)?))
     };
     let (email, stored) = app.write_as(&claims, "accounts.own_password", load).await?;
     new_password.check_against(&email, "newPassword")?;
@@ -124,7 +124,7 @@ pub(crate) async fn change_password(
         if let Some(attempts) = &attempts {
             attempts.clear(tx)?;
         }
-        change_password::change_password(tx, current.user, claims.sid, &stored, &hash)
+        change_password::change_password(tx, current.id, claims.sid, &stored, &hash)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -163,7 +163,7 @@ pub(crate) async fn set_phone(
     let to = body.phone.as_str().to_owned();
     let code = app
         .write_as(&claims, "accounts.set_phone", move |tx, current| {
-            verify_phone::set_phone(tx, current.user, &body.phone, client.into())
+            verify_phone::set_phone(tx, current.id, &body.phone, client.into())
         })
         .await?;
     let text = format!("your code is {}", code.text);
@@ -195,7 +195,7 @@ pub(crate) async fn verify_phone(
 ) -> Result<Response> {
     let user = app
         .write_as(&claims, "accounts.verify_phone", move |tx, current| {
-            verify_phone::verify_phone(tx, current.user, &body.code)
+            verify_phone::verify_phone(tx, current.id, &body.code)
         })
         .await?
         .ok_or_else(verify_phone::invalid_code)?;

@@ -100,7 +100,7 @@ impl App {
         F: FnMut(&mut Tx<'_>) -> Result<StoredResponse> + Send + 'static,
     {
         self.write_as(caller, name, move |tx, user| {
-            idempotency::once(tx, &key, user.user, &body, &mut work)
+            idempotency::once(tx, &key, user.id, &body, &mut work)
         })
         .await
     }

@@ -166,7 +166,7 @@ pub(in crate::domain::accounts) fn queue_current_user(
         params![session, tx.now(), user],
         |row| {
             Ok(CurrentUser {
-                user: row.get("id")?,
+                id: row.get("id")?,
                 role: row.get("role")?,
             })
         },

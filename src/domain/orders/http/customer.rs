@@ -73,7 +73,7 @@ pub(crate) async fn place_order(
         "orders.place",
         queue,
         move |tx, current, (stored, new)| {
-            key.replay_or(tx, stored, current.user, &body.raw, |tx| {
+            key.replay_or(tx, stored, current.id, &body.raw, |tx| {
                 created(&orders::place(tx, new, body.value.expected_total)?)
             })
         },
@@ -128,7 +128,7 @@ pub(crate) async fn list_orders(
     let listed = app
         .read_as(&claims, "orders.list", move |tx, current| {
             let filters = Filters {
-                user: Some(current.user),
+                user: Some(current.id),
                 ..own
             };
             orders::list(tx, &filters, &request)
@@ -149,7 +149,7 @@ pub(crate) async fn get_order(
 ) -> Result<Response> {
     let order = app
         .read_as(&claims, "orders.order", move |tx, current| {
-            orders::order(tx, id, Some(current.user))
+            orders::order(tx, id, Some(current.id))
         })
         .await?;
     respond::ok(&order)
@@ -170,7 +170,7 @@ pub(crate) async fn cancel_order(
 ) -> Result<Response> {
     let order = app
         .write_as(&claims, "orders.cancel", move |tx, current| {
-            let order = orders::order(tx, id, Some(current.user))?;
+            let order = orders::order(tx, id, Some(current.id))?;
             orders::transition(tx, &order, Status::Cancelled, Actor::Customer)
         })
         .await?;

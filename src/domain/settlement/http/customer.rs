@@ -44,7 +44,7 @@ pub(crate) async fn pay_order(
     let gateway = Arc::clone(&app.gateway);
     let (amount, session) = app
         .read_as(&claims, "orders.payment_session", move |tx, current| {
-            let order = orders::order(tx, id, Some(current.user))?;
+            let order = orders::order(tx, id, Some(current.id))?;
             let session = payment_session(&*gateway, &order)?;
             Ok((order.payment.amount, session))
         })
