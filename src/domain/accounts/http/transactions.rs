@@ -26,22 +26,22 @@ pub trait Caller: Copy + Send + 'static {
     /// Returns the user, and locks the account and its session until commit.
     ///
     /// Errors: `unauthorized` if the session has ended; `forbidden` if an [`Admin`] no longer is one.
-    fn authenticate(&self, tx: &mut Tx<'_>) -> Result<CurrentUser>;
+    fn current_user(&self, tx: &mut Tx<'_>) -> Result<CurrentUser>;
 }
 
 impl Caller for Claims {
-    fn authenticate(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
+    fn current_user(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
         authenticate(tx, self)
     }
 }
 
 impl Caller for Admin {
-    fn authenticate(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
+    fn current_user(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
         require_admin(tx, &self.0)
     }
 }
 
-/// Every method also fails as [`Caller::authenticate`].
+/// Every method also fails as [`Caller::current_user`].
 impl App {
     /// Runs a short read. See [`Db::read`](crate::infra::db::Db::read).
     pub async fn read_as<T, F>(
@@ -138,7 +138,7 @@ where
     F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
 {
     move |tx: &mut Tx<'_>| {
-        let user = caller.authenticate(tx)?;
+        let user = caller.current_user(tx)?;
         work(tx, user)
     }
 }
