@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -77,9 +77,9 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         tokio::select! {
             () = &mut notice => break,
             accepted = admission.accept(&listener, &app) => {
-                if let Some((stream, peer, slot)) = accepted {
+                if let Some(accepted) = accepted {
                     let (app, router) = (Arc::clone(&app), router.clone());
-                    tasks.spawn(connection(stream, peer, slot, app, router, lingering.clone()));
+                    tasks.spawn(connection(accepted, app, router, lingering.clone()));
                 }
             }
         }
@@ -105,6 +105,15 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     app.db.close().await;
 }
 
+/// A connection within the limits.
+struct Accepted {
+    stream: TcpStream,
+    peer: IpAddr,
+    /// The client's address; `None` if the peer is a proxy, whose connections carry many clients.
+    client: Option<IpAddr>,
+    slot: Slot,
+}
+
 /// Accepts connections up to the limits.
 struct Admission {
     connections: Connections,
@@ -112,26 +121,27 @@ struct Admission {
 }
 
 impl Admission {
-    async fn accept(
-        &mut self,
-        listener: &TcpListener,
-        app: &App,
-    ) -> Option<(TcpStream, SocketAddr, Slot)> {
+    async fn accept(&mut self, listener: &TcpListener, app: &App) -> Option<Accepted> {
         let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 self.rejections.record(&error.to_string());
                 tokio::time::sleep(ERROR_PAUSE).await;
                 return None;
             }
         };
-        let client = (!is_trusted_proxy(&app.config, peer.ip())).then(|| peer.ip());
+        let client = (!is_trusted_proxy(&app.config, peer)).then_some(peer);
         let Some(slot) = self.connections.register(client).await else {
             self.rejections
                 .record("the client network has too many connections");
             return None;
         };
-        Some((stream, peer, slot))
+        Some(Accepted {
+            stream,
+            peer,
+            client,
+            slot,
+        })
     }
 }
 
@@ -153,14 +163,13 @@ impl Rejections {
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    slot: Slot,
-    app: Arc<App>,
-    router: Router,
-    lingering: Lingering,
-) {
+async fn connection(accepted: Accepted, app: Arc<App>, router: Router, lingering: Lingering) {
+    let Accepted {
+        stream,
+        peer,
+        client,
+        slot,
+    } = accepted;
     if let Err(error) = set_options(&stream) {
         tracing::debug!(%error, "could not set socket options");
     }
@@ -169,10 +178,9 @@ async fn connection(
     let keep_alive = app.config.keep_alive;
     let heads = {
         let app = Arc::clone(&app);
-        let client = (!is_trusted_proxy(&app.config, peer.ip())).then(|| peer.ip());
         move || app.bodies.meter(client)
     };
-    let service = middleware::service(app, router, peer.ip());
+    let service = middleware::service(app, router, peer);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         activity.enter(Phase::Request);
         let (service, activity) = (service.clone(), Arc::clone(&activity));
