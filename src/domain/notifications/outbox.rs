@@ -72,8 +72,7 @@ pub fn mail(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
 
 /// Returns whether an email is in the outbox and was not sent.
 pub fn is_unsent(tx: &mut Tx<'_>, id: MailId) -> Result<bool> {
-    let found = store::by_id(tx, id)?;
-    Ok(found.is_some_and(|mail| mail.state != MailState::Sent))
+    store::is_unsent(tx, id)
 }
 
 /// Returns the address of an email; `None` if it is not in the outbox.

@@ -50,6 +50,12 @@ pub(super) fn recipient(tx: &mut Tx<'_>, id: MailId) -> Result<Option<String>> {
     tx.one(sql, params![id], |row| row.get("recipient"))
 }
 
+pub(super) fn is_unsent(tx: &mut Tx<'_>, id: MailId) -> Result<bool> {
+    let sql = "SELECT 1 FROM outbox WHERE id = ?1 AND sent_at IS NULL";
+    let found = tx.one(sql, params![id], |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
 /// Returns a page of the emails, newest first.
 pub(super) fn list(tx: &mut Tx<'_>, page: PageRequest) -> Result<Vec<Mail>> {
     let sql = format!("SELECT {COLUMNS} FROM outbox ORDER BY id DESC LIMIT ?1 OFFSET ?2");
