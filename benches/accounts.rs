@@ -29,7 +29,7 @@ use shop::{
         config::{Config, Layer},
         db::Tx,
     },
-    server::{self, Home, Parts},
+    server::{self, DataDir, Parts},
 };
 use support::{Connection, Server, block_on, median, request, run_shop};
 
@@ -71,7 +71,7 @@ fn measure_session_check(home: &Path) {
         let layer = Layer::from_flags([("data_dir", data_dir)]);
         let config = Config::from_layers(&[layer]).expect("settings");
         let parts = Parts::new(config, "http://localhost".to_owned());
-        let app = server::open(&Home::open(home).expect("a home"), parts)
+        let app = server::open(&DataDir::open(home).expect("a data directory"), parts)
             .await
             .expect("a shop");
         let shop = Arc::clone(&app);

@@ -7,7 +7,7 @@ use crate::{
     app::App,
     core::{clock::Clock, error::Result, rng::Rng},
     infra::{config::Config, db, ports::NoImages},
-    server::{self, Home, Parts},
+    server::{self, DataDir, Parts},
 };
 
 /// How long a write waits for the database lock: longer than for a request, since the user can interrupt a command.
@@ -29,26 +29,26 @@ pub(super) enum ImageAccess {
 /// Opens an existing shop and its data directory.
 ///
 /// Errors: `Unavailable` if the shop does not exist; nothing is created.
-pub(super) async fn open(config: Config, images: ImageAccess) -> Result<(Home, Arc<App>)> {
+pub(super) async fn open(config: Config, images: ImageAccess) -> Result<(DataDir, Arc<App>)> {
     check_exists(&config).await?;
-    let home = match images {
-        ImageAccess::NotNeeded => Home::existing(&config.data_dir)?,
-        ImageAccess::Needed => Home::open(&config.data_dir)?,
+    let data_dir = match images {
+        ImageAccess::NotNeeded => DataDir::existing(&config.data_dir)?,
+        ImageAccess::Needed => DataDir::open(&config.data_dir)?,
     };
-    let app = open_in(&home, config, Clock::system(), Rng::system(), images).await?;
-    Ok((home, app))
+    let app = open_in(&data_dir, config, Clock::system(), Rng::system(), images).await?;
+    Ok((data_dir, app))
 }
 
-/// Opens the shop in `home`, and creates it if it does not exist. Links begin with the public URL of the
+/// Opens the shop in `data_dir`, and creates it if it does not exist. Links begin with the public URL of the
 /// server that is running there, or else with the configured one.
 pub(super) async fn open_in(
-    home: &Home,
+    data_dir: &DataDir,
     config: Config,
     clock: Clock,
     rng: Rng,
     images: ImageAccess,
 ) -> Result<Arc<App>> {
-    let public_url = match home.running()? {
+    let public_url = match data_dir.running_server()? {
         Some(server) => server.public_url.unwrap_or(server.url),
         None => config.public_url(config.listen),
     };
@@ -67,7 +67,7 @@ pub(super) async fn open_in(
         },
         ..Parts::new(config, public_url)
     };
-    server::open(home, parts).await
+    server::open(data_dir, parts).await
 }
 
 /// Stops the background tasks and closes the database.

@@ -21,7 +21,7 @@ use crate::{
         config::Config,
         db::{self, Tx},
     },
-    server::{self, Home, Parts},
+    server::{self, DataDir, Parts},
     worker,
 };
 
@@ -46,16 +46,16 @@ impl Serve {
         self.refuse_public_demo(&config)?;
         let file_limit = server::file_limit::raise_file_limit();
         server::preflight(&config).await?;
-        let home = Home::at(&config.data_dir);
-        home.refuse_second_server()?;
+        let data_dir = DataDir::at(&config.data_dir);
+        data_dir.refuse_second_server()?;
         if self.demo && config.database_url.is_none() {
-            home.refuse_demo_on_real_shop()?;
+            data_dir.refuse_demo_on_real_shop()?;
         }
         let listener = bind(&config).await?;
         let address = listener.local_addr().map_err(Error::internal)?;
 
-        let (home, mut lock) = Home::claim(&config.data_dir)?;
-        let app = match self.open(&home, config, address).await {
+        let (data_dir, mut lock) = DataDir::claim(&config.data_dir)?;
+        let app = match self.open(&data_dir, config, address).await {
             Ok(app) => app,
             Err(error) => {
                 lock.undo();
@@ -64,7 +64,7 @@ impl Serve {
         };
         file_limit.log(app.max_connections);
         sources.log_file();
-        home.warn_if_open();
+        data_dir.warn_if_open();
         startup_warnings::log_warnings(&app, self.demo);
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
@@ -94,17 +94,22 @@ impl Serve {
     }
 
     /// Opens the shop, and creates it if it does not exist.
-    async fn open(&self, home: &Home, config: Config, address: SocketAddr) -> Result<Arc<App>> {
+    async fn open(
+        &self,
+        data_dir: &DataDir,
+        config: Config,
+        address: SocketAddr,
+    ) -> Result<Arc<App>> {
         let is_postgres = config.database_url.is_some();
         if self.demo && !is_postgres {
-            home.claim_for_demo()?;
+            data_dir.claim_for_demo()?;
         }
         let public_url = config.public_url(address);
         let parts = Parts {
             demo: self.demo,
             ..Parts::new(config, public_url)
         };
-        let app = server::open(home, parts).await?;
+        let app = server::open(data_dir, parts).await?;
         if self.demo && is_postgres {
             app.db.write("demo.claim", claim_database_for_demo).await?;
         }

@@ -13,7 +13,7 @@ use crate::{
         config::{Config, DATA_DIR},
         db::Location,
     },
-    server::{Home, preflight},
+    server::{DataDir, preflight},
 };
 
 /// The data directories of our packages.
@@ -24,10 +24,10 @@ pub(super) async fn check_exists(config: &Config) -> Result<()> {
     if preflight(config).await? {
         return Ok(());
     }
-    let home = Home::at(&config.data_dir);
+    let data_dir = DataDir::at(&config.data_dir);
     let detail = match &config.database_url {
-        Some(url) => database_detail(url.expose_secret(), &home),
-        None => data_dir_detail(&home),
+        Some(url) => database_detail(url.expose_secret(), &data_dir),
+        None => data_dir_detail(&data_dir),
     };
     Err(Error::unavailable(format!("shop not found: {detail}")))
 }
@@ -44,11 +44,11 @@ pub(super) fn source_not_found(from: &Location) -> Error {
     ))
 }
 
-fn database_detail(url: &str, home: &Home) -> String {
+fn database_detail(url: &str, data_dir: &DataDir) -> String {
     let name = Location::parse(url).map_or_else(|_| String::new(), |location| location.name());
-    let hint = if home.database().exists() {
-        let data_dir = display_absolute(home.root());
-        format!("; there is a SQLite shop in `{data_dir}`: unset `SHOP_DATABASE_URL` to use it")
+    let hint = if data_dir.database().exists() {
+        let path = display_absolute(data_dir.root());
+        format!("; there is a SQLite shop in `{path}`: unset `SHOP_DATABASE_URL` to use it")
     } else {
         String::new()
     };
@@ -58,30 +58,30 @@ fn database_detail(url: &str, home: &Home) -> String {
     )
 }
 
-fn data_dir_detail(home: &Home) -> String {
-    let data_dir = display_absolute(home.root());
-    let place = if home.root().is_file() {
-        format!("`{data_dir}` is a file, not a data directory")
+fn data_dir_detail(data_dir: &DataDir) -> String {
+    let path = display_absolute(data_dir.root());
+    let place = if data_dir.root().is_file() {
+        format!("`{path}` is a file, not a data directory")
     } else {
-        format!("looked in the data directory `{data_dir}`")
+        format!("looked in the data directory `{path}`")
     };
-    let hint = data_dir_hint(home);
+    let hint = data_dir_hint(data_dir);
     format!(
         "{place}; set `--data-dir` or `SHOP_DATA_DIR`, or run `shop serve` to create the shop{hint}"
     )
 }
 
 /// Suggests what the user may have meant.
-fn data_dir_hint(home: &Home) -> String {
-    if let Ok(Some(server)) = home.running() {
+fn data_dir_hint(data_dir: &DataDir) -> String {
+    if let Ok(Some(server)) = data_dir.running_server() {
         return format!(
             "; the server on this directory ({}) keeps its data in Postgres: set the same \
              `SHOP_DATABASE_URL`",
             server.url
         );
     }
-    let nearby =
-        nearby_shop(home.root()).map(|root| format!("; there is a shop in `{}`", root.display()));
+    let nearby = nearby_shop(data_dir.root())
+        .map(|root| format!("; there is a shop in `{}`", root.display()));
     let running =
         running_shop().map(|root| format!("; a server is running on `{}`", root.display()));
     nearby.into_iter().chain(running).collect()
@@ -97,8 +97,9 @@ fn running_shop() -> Option<PathBuf> {
     open_files.flatten().flatten().find_map(|file| {
         let lock = fs::read_link(file.path()).ok()?;
         let root = lock.parent().filter(|_| lock.ends_with("lock"))?;
-        let home = Home::at(root);
-        let is_shop = home.database().exists() && matches!(home.running(), Ok(Some(_)));
+        let data_dir = DataDir::at(root);
+        let is_shop =
+            data_dir.database().exists() && matches!(data_dir.running_server(), Ok(Some(_)));
         is_shop.then(|| root.to_owned())
     })
 }
@@ -115,7 +116,7 @@ fn nearby_shop(root: &Path) -> Option<PathBuf> {
         .chain(PACKAGED_DATA_DIRS.map(PathBuf::from));
     let is_other = |candidate: &PathBuf| absolute(candidate).ok() != absolute(root).ok();
     let found = candidates
-        .find(|candidate| Home::at(candidate).database().exists() && is_other(candidate))?;
+        .find(|candidate| DataDir::at(candidate).database().exists() && is_other(candidate))?;
     absolute(found).ok()
 }
 

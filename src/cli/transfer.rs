@@ -18,7 +18,7 @@ use crate::{
         },
         ports::{ImageStore, Objects, images::read_all},
     },
-    server::{self, Home},
+    server::{self, DataDir},
 };
 
 pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output) -> Result<()> {
@@ -51,8 +51,8 @@ const IMAGE_FILES: Files = Files {
 struct Endpoints {
     from: Location,
     to: Location,
-    source: Home,
-    target: Home,
+    source: DataDir,
+    target: DataDir,
 }
 
 impl Endpoints {
@@ -65,7 +65,7 @@ impl Endpoints {
             )
         })?;
         let to = Location::parse(to)?;
-        let configured = Home::at(&config.data_dir);
+        let configured = DataDir::at(&config.data_dir);
         let from = match (
             sources.flag_or_variable("transfer_from"),
             &config.database_url,
@@ -86,7 +86,7 @@ impl Endpoints {
     fn transfer(&self, config: &Config) -> Result<Vec<CopiedTable>> {
         // The lock is held to the end, so that no server starts to write in the meantime.
         let source_lock = match &self.from {
-            Location::Sqlite(_) => Some(Home::existing(self.source.root())?.lock()?),
+            Location::Sqlite(_) => Some(DataDir::existing(self.source.root())?.lock()?),
             Location::Postgres(_) => None,
         };
         let has_image_files = config.cloudinary_url.is_none() && config.images_url.is_none();
@@ -96,7 +96,7 @@ impl Endpoints {
         let target_lock = if source_lock.is_some() && self.source.root() == self.target.root() {
             None
         } else {
-            Some(Home::claim(self.target.root())?.1)
+            Some(DataDir::claim(self.target.root())?.1)
         };
         let copied = self.copy(has_image_files);
         if let Some(lock) = target_lock.filter(|_| copied.is_err()) {
@@ -180,7 +180,7 @@ struct ImageCopier {
 }
 
 impl ImageCopier {
-    fn new(source: &Home, target: &Home) -> Result<ImageCopier> {
+    fn new(source: &DataDir, target: &DataDir) -> Result<ImageCopier> {
         let is_separate = source.root() != target.root() && source.images().exists();
         Ok(ImageCopier {
             source: is_separate
@@ -207,7 +207,7 @@ impl ImageCopier {
 }
 
 /// Returns the data directory of a database: that of the `SQLite` file, or else the configured one.
-fn data_dir_of(location: &Location, configured: &Home) -> Result<Home> {
+fn data_dir_of(location: &Location, configured: &DataDir) -> Result<DataDir> {
     match location {
         Location::Postgres(_) => Ok(configured.clone()),
         Location::Sqlite(path) => {
@@ -220,7 +220,7 @@ fn data_dir_of(location: &Location, configured: &Home) -> Result<Home> {
             }
             let parent = path.parent().filter(|parent| *parent != Path::new(""));
             let root = parent.map_or_else(|| PathBuf::from("."), Path::to_owned);
-            Ok(Home::at(&root))
+            Ok(DataDir::at(&root))
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
-        let (_home, app) = open::open(config, ImageAccess::Needed).await?;
+        let (_data_dir, app) = open::open(config, ImageAccess::Needed).await?;
         let result = self.check_and_report(&app, output).await;
         open::close(&app).await;
         result

@@ -30,21 +30,21 @@ use crate::{
 
 /// A data directory.
 #[derive(Debug, Clone)]
-pub struct Home {
+pub struct DataDir {
     root: PathBuf,
 }
 
 /// The lock of a running server. Dropping it releases the lock.
 #[derive(Debug)]
-pub struct Running {
+pub struct ServerLock {
     file: File,
     created: Option<CreatedPaths>,
 }
 
-/// The content of the lock file: the address of the server that holds the lock.
+/// The server that holds the lock, as the lock file describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Holder {
+pub struct RunningServer {
     pub pid: u32,
     /// The URL at which it listens, e.g. `http://127.0.0.1:8080`.
     pub url: String,
@@ -59,11 +59,11 @@ const LOCK_RETRIES: usize = 30;
 /// The pause between two retries.
 const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-impl Home {
+impl DataDir {
     /// Opens the directory, or creates it. Removes other users' permissions on the program's files in it.
     ///
     /// Errors: `Unavailable` if it belongs to another user or cannot be created.
-    pub fn open(root: &Path) -> Result<Home> {
+    pub fn open(root: &Path) -> Result<DataDir> {
         check_owner(root)?;
         file_modes::create_directory(root).map_err(|e| match e.kind() {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::unavailable(format!(
@@ -72,30 +72,30 @@ impl Home {
             )),
             _ => cannot(CREATE, root, &e),
         })?;
-        Home::existing(root)
+        DataDir::existing(root)
     }
 
-    /// Like [`Home::open`], but creates nothing.
-    pub fn existing(root: &Path) -> Result<Home> {
+    /// Like [`DataDir::open`], but creates nothing.
+    pub fn existing(root: &Path) -> Result<DataDir> {
         check_owner(root)?;
-        let home = Home::at(root);
-        home.restrict();
-        Ok(home)
+        let data_dir = DataDir::at(root);
+        data_dir.restrict();
+        Ok(data_dir)
     }
 
-    /// Opens or creates the directory and locks it. [`Running::undo`] removes what was created.
+    /// Opens or creates the directory and locks it. [`ServerLock::undo`] removes what was created.
     ///
     /// Errors: `Unavailable` if it cannot be used or another server is running on it.
-    pub fn claim(root: &Path) -> Result<(Home, Running)> {
+    pub fn claim(root: &Path) -> Result<(DataDir, ServerLock)> {
         let created = CreatedPaths::record(root);
-        let claimed = Home::open(root).and_then(|home| {
-            let running = home.lock()?;
-            Ok((home, running))
+        let claimed = DataDir::open(root).and_then(|data_dir| {
+            let lock = data_dir.lock()?;
+            Ok((data_dir, lock))
         });
         match claimed {
-            Ok((home, running)) => {
+            Ok((data_dir, lock)) => {
                 let created = Some(created);
-                Ok((home, Running { created, ..running }))
+                Ok((data_dir, ServerLock { created, ..lock }))
             }
             Err(error) => {
                 created.remove_empty_parents();
@@ -136,8 +136,8 @@ impl Home {
     }
 
     /// Names a directory without opening or creating it.
-    pub fn at(root: &Path) -> Home {
-        Home {
+    pub fn at(root: &Path) -> DataDir {
+        DataDir {
             root: root.to_owned(),
         }
     }
@@ -170,7 +170,7 @@ impl Home {
     /// Locks the directory for this process.
     ///
     /// Errors: `Unavailable` if another server is running on it.
-    pub fn lock(&self) -> Result<Running> {
+    pub fn lock(&self) -> Result<ServerLock> {
         let path = self.lock_file();
         loop {
             let mut file = open_options()
@@ -195,36 +195,36 @@ impl Home {
                 Ok(()) => {
                     file.set_len(0).map_err(|e| cannot("write", &path, &e))?;
                     let created = None;
-                    return Ok(Running { file, created });
+                    return Ok(ServerLock { file, created });
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(self.already_running(read_holder(&mut file).as_ref()));
+                    return Err(self.already_running(read_lock(&mut file).as_ref()));
                 }
                 Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, &error)),
             }
         }
     }
 
-    fn already_running(&self, holder: Option<&Holder>) -> Error {
-        let holder = holder
-            .map(|holder| format!(" (process {}, {})", holder.pid, holder.url))
+    fn already_running(&self, server: Option<&RunningServer>) -> Error {
+        let address = server
+            .map(|server| format!(" (process {}, {})", server.pid, server.url))
             .unwrap_or_default();
         Error::unavailable(format!(
-            "another server is running on `{}`{holder}; stop it or choose another `--data-dir`",
+            "another server is running on `{}`{address}; stop it or choose another `--data-dir`",
             self.root.display()
         ))
     }
 
     /// Errors: `Unavailable` if a server is running on the directory.
     pub fn refuse_second_server(&self) -> Result<()> {
-        match self.running()? {
+        match self.running_server()? {
             None => Ok(()),
-            Some(holder) => Err(self.already_running(Some(&holder))),
+            Some(server) => Err(self.already_running(Some(&server))),
         }
     }
 
     /// Returns the server that is running on this directory, if there is one and it listens already.
-    pub fn running(&self) -> Result<Option<Holder>> {
+    pub fn running_server(&self) -> Result<Option<RunningServer>> {
         let path = self.lock_file();
         let Ok(mut file) = File::open(&path) else {
             return Ok(None);
@@ -232,7 +232,7 @@ impl Home {
         // A shared lock, so that two concurrent checks do not take each other for a server.
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
+            Err(TryLockError::WouldBlock) => Ok(read_lock(&mut file)),
             Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
         }
     }
@@ -305,15 +305,15 @@ impl Home {
     }
 }
 
-impl Running {
+impl ServerLock {
     /// Writes the server's address and the base of its links into the lock file, for other programs.
     pub fn announce(&mut self, url: &str, public_url: &str) -> Result<()> {
-        let holder = Holder {
+        let server = RunningServer {
             pid: std::process::id(),
             url: url.to_owned(),
             public_url: Some(public_url.to_owned()),
         };
-        let text = serde_json::to_string(&holder).map_err(Error::internal)?;
+        let text = serde_json::to_string(&server).map_err(Error::internal)?;
         self.file
             .set_len(0)
             .and_then(|()| self.file.rewind())
@@ -321,7 +321,7 @@ impl Running {
             .map_err(|e| Error::unavailable(format!("cannot write the lock: {e}")))
     }
 
-    /// Removes everything in the data directory that was created since [`Home::claim`].
+    /// Removes everything in the data directory that was created since [`DataDir::claim`].
     pub fn undo(self) {
         if let Some(created) = &self.created {
             created.remove();
@@ -334,7 +334,7 @@ pub(super) fn generate_secret() -> String {
     hex::encode(Rng::system().bytes::<32>())
 }
 
-fn read_holder(file: &mut File) -> Option<Holder> {
+fn read_lock(file: &mut File) -> Option<RunningServer> {
     let mut text = String::new();
     file.rewind().ok()?;
     file.read_to_string(&mut text).ok()?;

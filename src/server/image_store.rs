@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Home;
+use super::DataDir;
 use crate::{
     core::{clock::Clock, error::Result},
     infra::{
@@ -15,12 +15,12 @@ use crate::{
 /// created if it is missing.
 pub(super) fn from_config(
     config: &Config,
-    home: &Home,
+    data_dir: &DataDir,
     clock: &Clock,
 ) -> Result<Arc<dyn ImageStore>> {
     match remote(config, clock)? {
         Some(store) => Ok(store),
-        None => Ok(Arc::new(Objects::local(&home.images())?)),
+        None => Ok(Arc::new(Objects::local(&data_dir.images())?)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Home;
+use super::DataDir;
 use crate::{
     core::error::{Error, Result},
     infra::{
@@ -17,7 +17,11 @@ use crate::{
 /// Returns the SMTP mailer if `smtp_url` is set, else one that writes emails to files.
 ///
 /// Errors: `Config` if a setting is wrong or missing.
-pub(super) fn from_config(config: &Config, home: &Home, demo: bool) -> Result<Arc<dyn Mailer>> {
+pub(super) fn from_config(
+    config: &Config,
+    data_dir: &DataDir,
+    demo: bool,
+) -> Result<Arc<dyn Mailer>> {
     let from = config.mail_from.as_deref();
     match (&config.smtp_url, from) {
         (Some(url), Some(from)) => {
@@ -30,7 +34,7 @@ pub(super) fn from_config(config: &Config, home: &Home, demo: bool) -> Result<Ar
         )),
         (None, from) => {
             let from = sender(from.unwrap_or("Shop <shop@localhost>"))?;
-            Ok(Arc::new(FileMailer::new(home.mail(), from, demo)))
+            Ok(Arc::new(FileMailer::new(data_dir.mail(), from, demo)))
         }
     }
 }

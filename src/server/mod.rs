@@ -33,7 +33,7 @@ mod transport;
 
 pub use self::{
     accept::serve,
-    data_dir::{Holder, Home, Running},
+    data_dir::{DataDir, RunningServer, ServerLock},
     file_owner::check_owner,
     rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},

@@ -7,7 +7,8 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Home, ROUTE_CLASSES, check_owner, data_dir, file_limit, gateway, image_store, mailer, reindex,
+    DataDir, ROUTE_CLASSES, check_owner, data_dir, file_limit, gateway, image_store, mailer,
+    reindex,
 };
 use crate::{
     app::App,
@@ -79,7 +80,7 @@ pub const SECRETS: [&str; 2] = ["jwt_secret", "razorpay_webhook_secret"];
 /// Opens the shop of a data directory: migrates the schema, and creates what is missing.
 ///
 /// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
-pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
+pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
     let Parts {
         config,
         clock,
@@ -94,13 +95,13 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     } = parts;
     let mailer = match mailer {
         Some(mailer) => mailer,
-        None => mailer::from_config(&config, home, demo)?,
+        None => mailer::from_config(&config, data_dir, demo)?,
     };
     let location = location(&config)?;
     let is_shared = matches!(location, Location::Postgres(_));
     let images = match images {
         Some(images) => images,
-        None => image_store::from_config(&config, home, &clock)?,
+        None => image_store::from_config(&config, data_dir, &clock)?,
     };
     let gateway = match gateway {
         Some(gateway) => Some(gateway),
@@ -108,7 +109,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
     };
     let storage = db::Options {
         image_folder: if is_shared {
-            image_store_id(&*images, home)?
+            image_store_id(&*images, data_dir)?
         } else {
             None
         },
@@ -126,7 +127,7 @@ pub async fn open(home: &Home, parts: Parts) -> Result<Arc<App>> {
 
     let secrets = async |name, configured: &[Secret]| match configured {
         [] if is_shared => shared_secret(&db, name).await,
-        [] => home.secret(name),
+        [] => data_dir.secret(name),
         configured => Ok(configured.to_vec()),
     };
     let [jwt_secret, webhook_secret] = SECRETS;
@@ -210,7 +211,7 @@ fn context(
 /// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
 pub async fn preflight(config: &Config) -> Result<bool> {
     check_owner(&config.data_dir)?;
-    mailer::from_config(config, &Home::at(&config.data_dir), false)?;
+    mailer::from_config(config, &DataDir::at(&config.data_dir), false)?;
     image_store::remote(config, &Clock::system())?;
     gateway::from_config(config)?;
     location(config)?.check().await
@@ -219,7 +220,7 @@ pub async fn preflight(config: &Config) -> Result<bool> {
 /// Returns the configured database.
 fn location(config: &Config) -> Result<Location> {
     let Some(url) = &config.database_url else {
-        return Ok(Location::Sqlite(Home::at(&config.data_dir).database()));
+        return Ok(Location::Sqlite(DataDir::at(&config.data_dir).database()));
     };
     match Location::parse(url.expose_secret())? {
         Location::Sqlite(_) => Err(Error::config(
@@ -231,10 +232,10 @@ fn location(config: &Config) -> Result<Location> {
 }
 
 /// Returns an id by which instances check that they use the same image store, or `None` if there is no store.
-fn image_store_id(images: &dyn ImageStore, home: &Home) -> Result<Option<i32>> {
+fn image_store_id(images: &dyn ImageStore, data_dir: &DataDir) -> Result<Option<i32>> {
     match images.location() {
         StoreLocation::NoStore => Ok(None),
-        StoreLocation::Directory => home.image_folder_id().map(Some),
+        StoreLocation::Directory => data_dir.image_folder_id().map(Some),
         StoreLocation::Remote(name) => {
             let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(name));
             Ok(Some((i32::from_be_bytes([a, b, c, d]) & i32::MAX).max(1)))

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::{extract::State, http::StatusCode, routing::post};
 use http::HeaderMap;
-use shop::server::Home;
+use shop::server::DataDir;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -182,7 +182,7 @@ async fn pay_at_fake_server(answer: fn(usize) -> StatusCode) -> (Output, Vec<Str
     let (server, _, [order]) = pending_orders(&site).await;
     drop(server);
     let (url, mut received) = fake_server(answer).await;
-    let mut lock = Home::at(site.path()).lock().unwrap();
+    let mut lock = DataDir::at(site.path()).lock().unwrap();
     lock.announce(&url, &url).unwrap();
     let id = order.text("/id");
     let output = tokio::task::spawn_blocking(move || site.run(&["admin", "pay", &id, "--fail"]));

@@ -17,7 +17,7 @@ use std::{
 };
 
 use serde_json::json;
-use shop::server::Home;
+use shop::server::DataDir;
 
 use crate::support::{Process, RawDb, Remote, add_product, create_shop, ends, run};
 
@@ -85,7 +85,7 @@ async fn a_data_directory_has_one_server() {
 #[test]
 fn reading_the_lock_does_not_block_a_server() {
     let directory = tempfile::tempdir().unwrap();
-    let home = Home::open(directory.path()).unwrap();
+    let data_dir = DataDir::open(directory.path()).unwrap();
     let (done, ready) = (AtomicBool::new(false), Barrier::new(3));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -93,7 +93,7 @@ fn reading_the_lock_does_not_block_a_server() {
                 ready.wait();
                 while !done.load(Ordering::SeqCst) {
                     assert_eq!(
-                        home.running().unwrap(),
+                        data_dir.running_server().unwrap(),
                         None,
                         "no server has announced its address"
                     );
@@ -103,7 +103,7 @@ fn reading_the_lock_does_not_block_a_server() {
         }
         ready.wait();
         for _ in 0..300 {
-            let locked = home.lock().map(drop);
+            let locked = data_dir.lock().map(drop);
             done.store(locked.is_err(), Ordering::SeqCst);
             locked.unwrap();
         }
@@ -114,13 +114,13 @@ fn reading_the_lock_does_not_block_a_server() {
 #[test]
 fn the_lock_reports_its_current_holder_only() {
     let directory = tempfile::tempdir().unwrap();
-    let home = Home::open(directory.path()).unwrap();
-    assert_eq!(home.running().unwrap(), None);
-    let mut first = home.lock().unwrap();
+    let data_dir = DataDir::open(directory.path()).unwrap();
+    assert_eq!(data_dir.running_server().unwrap(), None);
+    let mut first = data_dir.lock().unwrap();
     first
         .announce("http://127.0.0.1:1", "https://shop.example")
         .unwrap();
-    let holder = home.running().unwrap().unwrap();
+    let holder = data_dir.running_server().unwrap().unwrap();
     assert_eq!(
         (
             holder.pid,
@@ -134,7 +134,11 @@ fn the_lock_reports_its_current_holder_only() {
         )
     );
     drop(first);
-    assert_eq!(home.running().unwrap(), None);
-    let _second = home.lock().unwrap();
-    assert_eq!(home.running().unwrap(), None, "not listening yet");
+    assert_eq!(data_dir.running_server().unwrap(), None);
+    let _second = data_dir.lock().unwrap();
+    assert_eq!(
+        data_dir.running_server().unwrap(),
+        None,
+        "not listening yet"
+    );
 }

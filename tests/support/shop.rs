@@ -23,7 +23,7 @@ use shop::{
         db,
         ports::{FakeSms, ImageStore, mailer::FakeMailer},
     },
-    server::{self, Home, Parts, middleware},
+    server::{self, DataDir, Parts, middleware},
 };
 use tower::ServiceExt;
 
@@ -233,8 +233,8 @@ impl TestShop {
             images,
             ..Parts::new(config, "http://shop.test".to_owned())
         };
-        let home = Home::open(directory.path()).unwrap();
-        let app = server::open(&home, parts).await.unwrap();
+        let data_dir = DataDir::open(directory.path()).unwrap();
+        let app = server::open(&data_dir, parts).await.unwrap();
         let router = server::router(&app);
         let front = match proxy {
             Some(kind) => Front::of(kind, &app).await,

@@ -12,7 +12,7 @@ use shop::{
         config::{Config, Layer},
         db::migrate,
     },
-    server::{self, Home, Parts},
+    server::{self, DataDir, Parts},
 };
 
 use super::{
@@ -93,8 +93,8 @@ impl Site {
             storage: options(),
             ..Parts::new(config, "http://shop.test".to_owned())
         };
-        let home = Home::open(self.path()).unwrap();
-        server::open(&home, parts).await.unwrap()
+        let data_dir = DataDir::open(self.path()).unwrap();
+        server::open(&data_dir, parts).await.unwrap()
     }
 
     /// Returns the data directory.
@@ -137,7 +137,7 @@ pub(crate) fn new_shop() -> tempfile::TempDir {
 
 /// Like [`new_shop`], in this directory.
 pub(crate) fn create_shop(data_dir: &std::path::Path) {
-    Home::open(data_dir).unwrap();
+    DataDir::open(data_dir).unwrap();
     migrate::sqlite(&data_dir.join("shop.db")).unwrap();
 }
 

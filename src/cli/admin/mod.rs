@@ -69,7 +69,7 @@ impl Admin {
             Admin::Order(command) => command.validate(config.currency)?,
             _ => {}
         }
-        let (home, app) = open::open(config, self.image_access()).await?;
+        let (data_dir, app) = open::open(config, self.image_access()).await?;
         let result = match self {
             Admin::User(command) => command.run(&app, output).await,
             Admin::Category(command) => command.run(&app, output).await,
@@ -78,7 +78,7 @@ impl Admin {
             Admin::Payments(command) => command.run(&app, output).await,
             Admin::Mail(command) => command.run(&app, output).await,
             Admin::Jobs(command) => command.run(&app, output).await,
-            Admin::Pay(command) => command.run(&home, &app, output).await,
+            Admin::Pay(command) => command.run(&data_dir, &app, output).await,
             Admin::Seed(_) => Ok(()),
         };
         open::close(&app).await;

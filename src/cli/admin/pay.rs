@@ -16,7 +16,7 @@ use crate::{
         db::Tx,
         ports::gateway::{CheckoutResult, SimulatedCheckout, Webhook},
     },
-    server::Home,
+    server::DataDir,
 };
 
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,7 @@ fn parse_delay(text: &str) -> Result<Duration, String> {
 impl Pay {
     pub(in crate::cli) async fn run(
         self,
-        home: &Home,
+        data_dir: &DataDir,
         app: &Arc<App>,
         output: Output,
     ) -> Result<()> {
@@ -74,7 +74,7 @@ impl Pay {
                  checkout, which accepts test cards if the keys are test keys",
             ));
         }
-        if !self.lose && home.running()?.is_none() {
+        if !self.lose && data_dir.running_server()?.is_none() {
             return Err(server_not_running(app));
         }
         let order = find_order(app, &self.order).await?;
@@ -92,7 +92,7 @@ impl Pay {
             if let Some(delay) = self.delay {
                 tokio::time::sleep(delay).await;
             }
-            let sender = WebhookSender::new(home, app)?;
+            let sender = WebhookSender::new(data_dir, app)?;
             for webhook in &payment.webhooks {
                 sender.deliver(webhook).await?;
             }
@@ -129,7 +129,7 @@ impl Pay {
 
 /// Delivers webhooks to the server that runs on the data directory.
 struct WebhookSender<'a> {
-    home: &'a Home,
+    data_dir: &'a DataDir,
     app: &'a App,
     http: reqwest::Client,
 }
@@ -142,12 +142,16 @@ enum DeliveryError {
 }
 
 impl<'a> WebhookSender<'a> {
-    fn new(home: &'a Home, app: &'a App) -> Result<WebhookSender<'a>> {
+    fn new(data_dir: &'a DataDir, app: &'a App) -> Result<WebhookSender<'a>> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()
             .map_err(Error::internal)?;
-        Ok(WebhookSender { home, app, http })
+        Ok(WebhookSender {
+            data_dir,
+            app,
+            http,
+        })
     }
 
     /// Sends a webhook, with retries.
@@ -172,7 +176,7 @@ impl<'a> WebhookSender<'a> {
         use DeliveryError::{Permanent, Transient};
 
         // Read before each attempt: a restarted server may listen on another port.
-        let server = self.home.running().map_err(Permanent)?;
+        let server = self.data_dir.running_server().map_err(Permanent)?;
         let server = server.ok_or_else(|| Transient(server_not_running(self.app)))?;
         let url = server.url;
         let secret = self.app.webhook_secrets.first();

@@ -32,7 +32,7 @@ use crate::{
     },
     domain::accounts::Role,
     infra::{config::Config, db},
-    server::{self, Home},
+    server::{self, DataDir},
 };
 
 #[derive(Debug, clap::Args)]
@@ -88,9 +88,9 @@ struct AdminCredentials {
 impl Seed {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
         let is_new = !server::preflight(&config).await?;
-        let home = Home::open(&config.data_dir)?;
+        let data_dir = DataDir::open(&config.data_dir)?;
         let (clock, rng) = (Clock::fixed(START), Rng::seeded(self.rng));
-        let app = open::open_in(&home, config, clock, rng, ImageAccess::Needed).await?;
+        let app = open::open_in(&data_dir, config, clock, rng, ImageAccess::Needed).await?;
         let result = self.fill(&app, is_new).await;
         open::close(&app).await;
         let report = result?;
