@@ -12,7 +12,6 @@ pub mod images;
 pub mod mailer;
 mod sms;
 
-use self::http_client as wire;
 pub use self::{
     gateway::{Gateway, Mock, Razorpay},
     http_client::Timeouts,

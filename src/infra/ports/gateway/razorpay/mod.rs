@@ -33,7 +33,7 @@ use crate::{
     },
     infra::{
         config::Secret,
-        ports::wire::{self, Timeouts},
+        ports::{Timeouts, http_client},
     },
 };
 
@@ -88,16 +88,16 @@ impl Razorpay {
             key_secret: key_secret.clone(),
             api: api.to_owned(),
             min_amount: min_amount(currency)?,
-            client: wire::client(timeouts).map_err(Error::internal)?,
+            client: http_client::client(timeouts).map_err(Error::internal)?,
         })
     }
 
     async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, GatewayError> {
         let request = request.basic_auth(&self.key_id, Some(self.key_secret.expose_secret()));
         let sent = request.send().await;
-        let response = sent.map_err(|error| transient(&wire::why(error)))?;
+        let response = sent.map_err(|error| transient(&http_client::why(error)))?;
         let status = response.status().as_u16();
-        let body = wire::read_all(response, MAX_RESPONSE_SIZE).await;
+        let body = http_client::read_all(response, MAX_RESPONSE_SIZE).await;
         let body = body.map_err(|reason| transient(&reason))?;
         if !(200..300).contains(&status) {
             return Err(error_of(status, &body));
