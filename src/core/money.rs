@@ -14,7 +14,7 @@ pub use iso_currency::Currency;
 pub const MAX_AMOUNT: i64 = (1 << 53) - 1;
 
 /// Defines an integer type with an inclusive range.
-macro_rules! whole {
+macro_rules! bounded_integer {
     ($(#[$doc:meta])* $name:ident, $min:expr, $max:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -75,29 +75,29 @@ macro_rules! whole {
     };
 }
 
-pub(crate) use whole;
+pub(crate) use bounded_integer;
 
-whole! {
+bounded_integer! {
     /// An amount in the currency's minor unit (paise, cents); may be zero.
     Money, 0, MAX_AMOUNT
 }
-whole! {
+bounded_integer! {
     /// A positive amount in the currency's minor unit.
     Amount, 1, MAX_AMOUNT
 }
-whole! {
+bounded_integer! {
     /// A unit price in the currency's minor unit.
     Price, 1, 100_000_000_000
 }
-whole! {
+bounded_integer! {
     /// A bound of a price filter; may exceed every valid price.
     PriceBound, 0, i64::MAX
 }
-whole! {
+bounded_integer! {
     /// The quantity of one cart item.
     Quantity, 1, 1000
 }
-whole! {
+bounded_integer! {
     /// The stock quantity of one product.
     Stock, 0, 1_000_000_000
 }

@@ -11,17 +11,17 @@ use uuid::Uuid;
 
 use crate::core::{
     error::{Error, Kind, Result},
-    money::whole,
+    money::bounded_integer,
 };
 
 /// Counting stops here if no stored counter has the total.
 pub const COUNTED_UP_TO: i64 = 10_000;
 
-whole! {
+bounded_integer! {
     /// A page number, from 1.
     PageNumber, 1, 1_000_000_000
 }
-whole! {
+bounded_integer! {
     /// The maximum number of rows on a page.
     PageLimit, 1, 100
 }
