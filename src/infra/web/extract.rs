@@ -130,7 +130,7 @@ fn malformed(error: &serde_json::Error) -> Error {
 }
 
 /// Deserialises an optional field that may be omitted but not `null`, unless `T` itself accepts `null`.
-pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub fn deserialize_some<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

@@ -26,7 +26,7 @@ use crate::{
     },
     infra::web::{
         body::read_body,
-        extract::{JSON_LIMIT, is_json, parse_json, parse_value, present},
+        extract::{JSON_LIMIT, deserialize_some, is_json, parse_json, parse_value},
         openapi,
     },
 };
@@ -63,21 +63,21 @@ fn no_stock() -> Stock {
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct UpdateProduct {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "deserialize_some")]
     #[schema(value_type = ProductName, required = false)]
     name: Option<ProductName>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "deserialize_some")]
     #[schema(value_type = Price, required = false)]
     price: Option<Price>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "deserialize_some")]
     #[schema(value_type = Description, required = false)]
     description: Option<Description>,
     /// Requires `If-Match`.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "deserialize_some")]
     #[schema(value_type = Stock, required = false)]
     stock_quantity: Option<Stock>,
     /// `null` removes the product from its category.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "deserialize_some")]
     #[schema(value_type = Option<CategoryId>)]
     #[expect(
         clippy::option_option,

@@ -23,7 +23,7 @@ use crate::{
     infra::{
         db::Tx,
         web::{
-            extract::{Bearer, NoQuery, Path, Query, RawJson, empty_is_set, present},
+            extract::{Bearer, NoQuery, Path, Query, RawJson, deserialize_some, empty_is_set},
             idempotency::{IdempotencyKey, StoredResponse},
             respond,
         },
@@ -34,7 +34,7 @@ use crate::{
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct PlaceOrder {
     /// The total that the customer saw. A different total is rejected.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "deserialize_some")]
     #[schema(value_type = Money, required = false)]
     expected_total: Option<Money>,
 }

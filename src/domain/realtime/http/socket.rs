@@ -13,7 +13,7 @@ use crate::{
     domain::realtime::inventory_update::updates,
     infra::{
         bus,
-        web::{client_quota::Reservation, extract::present},
+        web::{client_quota::Reservation, extract::deserialize_some},
     },
 };
 
@@ -37,7 +37,7 @@ const STOPPING_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Request {
     Subscribe {
-        #[serde(rename = "productIds", default, deserialize_with = "present")]
+        #[serde(rename = "productIds", default, deserialize_with = "deserialize_some")]
         products: Option<HashSet<ProductId>>,
     },
 }

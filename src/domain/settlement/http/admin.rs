@@ -12,7 +12,7 @@ use crate::{
     core::{error::Result, id::OrderId, money::Amount},
     domain::{accounts::http::Admin, orders::Order, settlement},
     infra::web::{
-        extract::{NoQuery, Path, RawJson, present},
+        extract::{NoQuery, Path, RawJson, deserialize_some},
         idempotency::{IdempotencyKey, StoredResponse},
         respond,
     },
@@ -22,7 +22,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefundOrder {
     /// Defaults to all that can still be refunded.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "deserialize_some")]
     #[schema(value_type = Amount, required = false)]
     amount: Option<Amount>,
     /// Returns the stock, once, when the order is refunded in full.
