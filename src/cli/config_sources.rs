@@ -36,7 +36,7 @@ impl ConfigSources {
     /// Errors: `Config` for a password in a flag, or a configuration file that cannot be read.
     /// [`ConfigSources::merge`] reports all other errors, together with wrong values.
     pub(super) fn load(flags: Layer, config_flag: Option<PathBuf>) -> Result<ConfigSources> {
-        refuse_passwords(&flags)?;
+        reject_passwords(&flags)?;
         let variables: BTreeMap<String, String> = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -59,7 +59,7 @@ impl ConfigSources {
         };
         let mut file = Layer::from_file(&path, &text);
         if explicit.is_none() && file.get("data_dir").is_some() {
-            file.refuse(
+            file.add_error(
                 &path,
                 "`data_dir` has no effect in the data directory itself; use `--data-dir`, `SHOP_DATA_DIR`, or a \
                  file named by `--config`",
@@ -131,7 +131,7 @@ fn is_absent(error: &std::io::Error) -> bool {
 }
 
 /// Refuses passwords in flags: all users of a machine can read the arguments of its processes.
-fn refuse_passwords(flags: &Layer) -> Result<()> {
+fn reject_passwords(flags: &Layer) -> Result<()> {
     for (setting, flag) in settings_with_flag() {
         let Some(file) = setting.file_variable() else {
             continue;

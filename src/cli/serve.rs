@@ -43,13 +43,13 @@ impl Serve {
         output: Output,
     ) -> Result<()> {
         // Check everything that can be checked before anything is created.
-        self.refuse_public_demo(&config)?;
+        self.reject_public_demo(&config)?;
         let file_limit = server::file_limit::raise_file_limit();
         server::preflight(&config).await?;
         let data_dir = DataDir::at(&config.data_dir);
-        data_dir.refuse_second_server()?;
+        data_dir.reject_second_server()?;
         if self.demo && config.database_url.is_none() {
-            data_dir.refuse_demo_on_real_shop()?;
+            data_dir.reject_demo_on_real_shop()?;
         }
         let listener = bind(&config).await?;
         let address = listener.local_addr().map_err(Error::internal)?;
@@ -116,7 +116,7 @@ impl Serve {
         Ok(app)
     }
 
-    fn refuse_public_demo(&self, config: &Config) -> Result<()> {
+    fn reject_public_demo(&self, config: &Config) -> Result<()> {
         if !self.demo || self.yes_public || !startup_warnings::is_public(config) {
             return Ok(());
         }

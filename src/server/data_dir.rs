@@ -216,7 +216,7 @@ impl DataDir {
     }
 
     /// Errors: `Unavailable` if a server is running on the directory.
-    pub fn refuse_second_server(&self) -> Result<()> {
+    pub fn reject_second_server(&self) -> Result<()> {
         match self.running_server()? {
             None => Ok(()),
             Some(server) => Err(self.already_running(Some(&server))),
@@ -280,7 +280,7 @@ impl DataDir {
     }
 
     /// Errors: `Unavailable` if the directory holds a shop that is not a demo.
-    pub fn refuse_demo_on_real_shop(&self) -> Result<()> {
+    pub fn reject_demo_on_real_shop(&self) -> Result<()> {
         if self.demo_mark().exists() || !self.database().exists() {
             return Ok(());
         }
@@ -295,7 +295,7 @@ impl DataDir {
     ///
     /// Errors: `Unavailable` if it holds a shop that is not a demo.
     pub fn claim_for_demo(&self) -> Result<()> {
-        self.refuse_demo_on_real_shop()?;
+        self.reject_demo_on_real_shop()?;
         let mark = self.demo_mark();
         file_modes::create_if_missing(&mark).map_err(|e| cannot("write", &mark, &e))
     }

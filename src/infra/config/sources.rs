@@ -149,13 +149,13 @@ impl Layer {
         let table: toml::Table = match text.parse() {
             Ok(table) => table,
             Err(error) => {
-                layer.refuse(path, &syntax_error(text, &error));
+                layer.add_error(path, &syntax_error(text, &error));
                 return layer;
             }
         };
         let is_unknown = |name: &&String| SETTINGS.iter().all(|setting| setting.name != *name);
         if let Some(error) = unknown_names("key", table.keys().filter(is_unknown)) {
-            layer.refuse(path, &error);
+            layer.add_error(path, &error);
         }
         for setting in SETTINGS {
             match table.get(setting.name).map(scalar) {
@@ -165,7 +165,7 @@ impl Layer {
                     let name = setting.name;
                     let error =
                         format!("`{name}` must be a string, an integer, a boolean or an array");
-                    layer.refuse(path, &error);
+                    layer.add_error(path, &error);
                 }
             }
         }
@@ -178,7 +178,7 @@ impl Layer {
     }
 
     /// Adds an error in a configuration file.
-    pub fn refuse(&mut self, path: &Path, error: &str) {
+    pub fn add_error(&mut self, path: &Path, error: &str) {
         self.errors.push(format!("`{}`: {error}", path.display()));
     }
 }

@@ -163,9 +163,9 @@ impl Db {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
-        let (reply, result) = oneshot::channel();
+        let (caller, result) = oneshot::channel();
         let context = Arc::clone(&self.context);
-        let operation = QueuedOperation::boxed(name, work, reply, context);
+        let operation = QueuedOperation::boxed(name, work, caller, context);
         self.backend.submit(access, operation)?;
         result
             .await

@@ -22,16 +22,16 @@ pub enum Outcome {
     Panicked,
 }
 
-/// A queued operation. An engine may run it several times and answers it exactly once.
+/// A queued operation. An engine may run it several times and replies to its caller exactly once.
 pub(crate) trait Operation: Send {
     /// Runs the closure in the open transaction and stores its result.
     fn run(&mut self, connection: &mut dyn Connection) -> Outcome;
 
     /// Sends the stored result to the caller.
-    fn answer(self: Box<Self>);
+    fn reply(self: Box<Self>);
 
     /// Sends `error` to the caller instead of the stored result.
-    fn refuse(self: Box<Self>, error: Error);
+    fn reject(self: Box<Self>, error: Error);
 
     /// Returns whether the caller no longer waits for the result.
     fn is_abandoned(&self) -> bool;
@@ -44,7 +44,7 @@ pub(crate) trait Operation: Send {
 pub(super) struct QueuedOperation<T, F> {
     name: &'static str,
     work: F,
-    reply: oneshot::Sender<Result<T>>,
+    caller: oneshot::Sender<Result<T>>,
     result: Option<Result<T>>,
     context: Arc<Context>,
     submitted_at: Instant,
@@ -58,13 +58,13 @@ where
     pub(super) fn boxed(
         name: &'static str,
         work: F,
-        reply: oneshot::Sender<Result<T>>,
+        caller: oneshot::Sender<Result<T>>,
         context: Arc<Context>,
     ) -> Box<dyn Operation> {
         Box::new(QueuedOperation {
             name,
             work,
-            reply,
+            caller,
             result: None,
             context,
             submitted_at: Instant::now(),
@@ -100,19 +100,19 @@ where
         }
     }
 
-    fn answer(self: Box<Self>) {
+    fn reply(self: Box<Self>) {
         if let Some(result) = self.result {
             // The receiver may be gone; the transaction is committed anyway.
-            drop(self.reply.send(result));
+            drop(self.caller.send(result));
         }
     }
 
-    fn refuse(self: Box<Self>, error: Error) {
-        drop(self.reply.send(Err(error)));
+    fn reject(self: Box<Self>, error: Error) {
+        drop(self.caller.send(Err(error)));
     }
 
     fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.caller.is_closed()
     }
 
     fn submitted_at(&self) -> Instant {

@@ -41,7 +41,7 @@ pub(super) async fn run(app: &Arc<App>, output: Output, file: &Path, again: bool
             catalog::plan_import(tx, &planned)
         })
         .await?;
-    refuse_invalid(file, &plan.row_errors)?;
+    reject_invalid(file, &plan.row_errors)?;
 
     let bar = progress::bar(plan.pending_rows() as u64, "writing");
     let position = bar.clone();
@@ -53,7 +53,7 @@ pub(super) async fn run(app: &Arc<App>, output: Output, file: &Path, again: bool
         .await;
     bar.finish_and_clear();
     match imported? {
-        Err(errors) => refuse_invalid(file, &errors),
+        Err(errors) => reject_invalid(file, &errors),
         Ok(imported) => {
             print_warnings(&imported);
             output.value(&imported, &summary(&imported))
@@ -75,7 +75,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 }
 
 /// Prints every error, and fails if there is any.
-fn refuse_invalid(file: &Path, errors: &[RowError]) -> Result<()> {
+fn reject_invalid(file: &Path, errors: &[RowError]) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }

@@ -28,20 +28,20 @@ impl Target {
                 &[],
             )
             .map_err(failed)?;
-        let refuse = |why: String| Err(Error::unavailable(format!("the database {name} {why}")));
+        let reject = |why: String| Err(Error::unavailable(format!("the database {name} {why}")));
         if row.get::<_, i32>("version_number") < MIN_VERSION {
             let version: String = row.get("version");
-            return refuse(format!("is Postgres {version}; 14 or later is needed"));
+            return reject(format!("is Postgres {version}; 14 or later is needed"));
         }
         if row.get("is_replica") {
-            return refuse("is a read-only replica; use the primary".to_owned());
+            return reject("is a read-only replica; use the primary".to_owned());
         }
         if row.get::<_, &str>("read_only") == "on" {
-            return refuse("is read-only (`default_transaction_read_only`)".to_owned());
+            return reject("is read-only (`default_transaction_read_only`)".to_owned());
         }
         let encoding: String = row.get("encoding");
         if encoding != "UTF8" {
-            return refuse(format!(
+            return reject(format!(
                 "has the encoding {encoding}; create it with `createdb -E UTF8 -T template0`"
             ));
         }
@@ -64,14 +64,14 @@ impl Target {
                     .iter()
                     .map(|row| row.get::<_, &str>("name"))
                     .collect();
-                return refuse(format!(
+                return reject(format!(
                     "belongs to another program (it contains `{}`); use a separate database",
                     tables.join("`, `")
                 ));
             }
             if row.get::<_, Option<String>>("schema").is_none() || !row.get::<_, bool>("may_create")
             {
-                return refuse(format!(
+                return reject(format!(
                     "does not allow `{user}` to create tables; run `GRANT CREATE, USAGE ON SCHEMA public TO \
                      {user}` there, or make `{user}` its owner"
                 ));
@@ -84,13 +84,13 @@ impl Target {
         );
         let first = match first {
             Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                return refuse(format!(
+                return reject(format!(
                     "contains a shop owned by another role; use that role in the URL, or make `{user}` a \
                      member of it"
                 ));
             }
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_COLUMN) => {
-                return refuse(
+                return reject(
                     "belongs to another program (its `refinery_schema_history` has other columns); \
                      use a separate database"
                         .to_owned(),
@@ -99,7 +99,7 @@ impl Target {
             first => first.map_err(failed)?,
         };
         match first.map(|row| row.get::<_, String>("name")) {
-            Some(name) if name != "accounts" => refuse(format!(
+            Some(name) if name != "accounts" => reject(format!(
                 "belongs to another program (its first migration is `{name}`); use a separate database"
             )),
             name => Ok(name.is_some()),

@@ -121,10 +121,10 @@ struct Worker {
 /// The outcome of one attempt at an operation.
 enum Attempt {
     /// The operation's own result, success or error, is final.
-    Answered {
+    Finished {
         emitted: bool,
     },
-    Refused(Error),
+    Rejected(Error),
     /// A conflict with another transaction, or a connection lost before COMMIT: nothing was written.
     Retry(Error),
 }
@@ -139,7 +139,7 @@ impl Worker {
         }
     }
 
-    /// Runs an operation, with retries, and answers it.
+    /// Runs an operation, with retries, and replies to its caller.
     fn run(
         &self,
         connection: &mut Option<PgConnection>,
@@ -149,18 +149,18 @@ impl Worker {
         let mut backoff = INITIAL_BACKOFF;
         for number in 1..=MAX_ATTEMPTS {
             let error = match self.attempt(connection, access, operation.as_mut()) {
-                Attempt::Answered { emitted } => {
-                    operation.answer();
+                Attempt::Finished { emitted } => {
+                    operation.reply();
                     if emitted {
                         self.unsequenced.notify_one();
                     }
                     return;
                 }
-                Attempt::Refused(error) => return operation.refuse(error),
+                Attempt::Rejected(error) => return operation.reject(error),
                 Attempt::Retry(error) => error,
             };
             if number == MAX_ATTEMPTS {
-                return operation.refuse(error);
+                return operation.reject(error);
             }
             std::thread::sleep(self.random_below(backoff));
             backoff *= 2;
@@ -183,7 +183,7 @@ impl Worker {
                 Err(error) => {
                     // The client's text must not reveal the server's address.
                     tracing::warn!(?error, "cannot connect to the database");
-                    return Attempt::Refused(Error::unavailable(
+                    return Attempt::Rejected(Error::unavailable(
                         "the database cannot be reached; try again",
                     ));
                 }
@@ -205,25 +205,25 @@ impl Worker {
             Outcome::Failed | Outcome::Panicked => connection.roll_back(),
         };
         match (connection.tx_error(), ended) {
-            (None, Ok(())) => Attempt::Answered { emitted },
+            (None, Ok(())) => Attempt::Finished { emitted },
             (Some(TxError::Conflict), _) => Attempt::Retry(Error::unavailable(
                 "too many conflicting changes; try again",
             )),
             (Some(TxError::ConnectionLost), _) => Attempt::Retry(Error::unavailable(
                 "the connection to the database was lost; try again",
             )),
-            (Some(TxError::OutcomeUnknown), _) => Attempt::Refused(Error::unavailable(
+            (Some(TxError::OutcomeUnknown), _) => Attempt::Rejected(Error::unavailable(
                 "the connection to the database was lost during the commit; check whether the change was \
                  made, or retry with the same `Idempotency-Key`",
             )),
             // The operation's own error is more specific than the failed transaction.
             (Some(TxError::Failed), _) if outcome == Outcome::Failed => {
-                Attempt::Answered { emitted: false }
+                Attempt::Finished { emitted: false }
             }
-            (Some(TxError::Failed), Ok(())) => Attempt::Refused(Error::internal(
+            (Some(TxError::Failed), Ok(())) => Attempt::Rejected(Error::internal(
                 "the operation returned `Ok` after a failed statement",
             )),
-            (_, Err(error)) => Attempt::Refused(error),
+            (_, Err(error)) => Attempt::Rejected(error),
         }
     }
 

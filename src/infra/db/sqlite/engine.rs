@@ -151,8 +151,8 @@ fn long_read(
         result.and(removed)
     });
     match result {
-        Ok(()) => operation.answer(),
-        Err(error) => operation.refuse(error),
+        Ok(()) => operation.reply(),
+        Err(error) => operation.reject(error),
     }
 }
 

@@ -8,7 +8,7 @@
 //!   own savepoint. (Savepoints from the start would cost every operation a tenth of its time.)
 //! - If the commit fails, the batch is rolled back and each operation runs in a transaction of its own.
 //!
-//! So an operation may run several times but is answered exactly once.
+//! So an operation may run several times but its caller gets exactly one reply.
 //!
 //! If another process holds the write lock, BEGIN waits for the remaining lock timeout of the oldest
 //! operation. Operations that exceed their timeout are rejected, and the rest of the batch tries again.
@@ -72,7 +72,7 @@ impl<'c> GroupCommit<'c> {
         self.batch_size.max()
     }
 
-    /// Runs, commits and answers every operation of the batch. Returns whether a committed one emitted
+    /// Runs, commits and replies to every operation of the batch. Returns whether a committed one emitted
     /// events.
     pub(super) fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>) -> bool {
         batch.retain(|operation| !operation.is_abandoned());
@@ -80,14 +80,14 @@ impl<'c> GroupCommit<'c> {
         while !batch.is_empty() {
             match self.attempt(&mut batch, use_savepoints) {
                 Attempt::Committed { emitted } => {
-                    self.answer(batch);
+                    self.reply(batch);
                     return emitted;
                 }
                 Attempt::RolledBack { culprit, error } => {
                     let operation = batch.remove(culprit);
                     match error {
-                        Some(error) => operation.refuse(error),
-                        None => operation.answer(),
+                        Some(error) => operation.reject(error),
+                        None => operation.reply(),
                     }
                     use_savepoints = true;
                 }
@@ -103,12 +103,12 @@ impl<'c> GroupCommit<'c> {
                     return emitted;
                 }
                 Attempt::BeginFailed(error) if is_busy(&error) => {
-                    batch = self.refuse_timed_out(batch, &error);
+                    batch = self.reject_timed_out(batch, &error);
                 }
                 Attempt::CommitFailed(error) | Attempt::BeginFailed(error) => {
                     tracing::error!(?error, operations = batch.len(), "group of writes failed");
                     for operation in batch {
-                        operation.refuse(error.without_source());
+                        operation.reject(error.without_source());
                     }
                     return false;
                 }
@@ -118,7 +118,7 @@ impl<'c> GroupCommit<'c> {
     }
 
     /// Rejects the operations that have waited for their whole lock timeout. Returns the others.
-    fn refuse_timed_out(
+    fn reject_timed_out(
         &self,
         mut batch: Vec<Box<dyn Operation>>,
         error: &Error,
@@ -134,15 +134,15 @@ impl<'c> GroupCommit<'c> {
             );
         }
         for operation in timed_out {
-            operation.refuse(error.without_source());
+            operation.reject(error.without_source());
         }
         others
     }
 
     /// Sends the results from a task of the callers' runtime. Waking callers from there is cheaper than from
     /// this thread, and the next batch starts meanwhile.
-    fn answer(&self, batch: Vec<Box<dyn Operation>>) {
-        let all = move || batch.into_iter().for_each(Operation::answer);
+    fn reply(&self, batch: Vec<Box<dyn Operation>>) {
+        let all = move || batch.into_iter().for_each(Operation::reply);
         match &self.runtime {
             Some(runtime) => drop(runtime.spawn(async move { all() })),
             None => all(),
