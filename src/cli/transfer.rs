@@ -14,7 +14,7 @@ use crate::{
         config::Config,
         db::{
             Location,
-            transfer::{CopiedTable, ExternalData, Files, for_each_file, transfer},
+            transfer::{CopiedTable, ExternalData, FileColumn, for_each_file, transfer},
         },
         ports::{ImageStore, Objects, images::read_all},
     },
@@ -41,10 +41,10 @@ pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output)
 }
 
 /// The column with the keys of the image files in the data directory. An image at a host has a URL instead.
-const IMAGE_FILES: Files = Files {
+const IMAGE_FILES: FileColumn = FileColumn {
     table: "product_images",
     column: "image_key",
-    elsewhere: "url",
+    external_url_column: "url",
 };
 
 /// The two databases with their data directories.
@@ -140,7 +140,7 @@ impl Endpoints {
                 secrets.extend(source.existing_secret(name)?.map(|value| (name, value)));
             }
         }
-        let (add, carry, take): (_, _, &[_]) = match &self.to {
+        let (file_to_database, file_to_file, database_to_file): (_, _, &[_]) = match &self.to {
             Location::Postgres(_) => (secrets, Vec::new(), &[]),
             Location::Sqlite(_) => (Vec::new(), secrets, &server::SECRETS),
         };
@@ -152,12 +152,12 @@ impl Endpoints {
             &self.from,
             &self.to,
             ExternalData {
-                add,
-                carry,
-                take,
-                keep: &mut |name, value| target.store_secret(name, value),
-                files: IMAGE_FILES,
-                file: &mut |key| match &images {
+                file_to_database,
+                file_to_file,
+                database_to_file,
+                store_in_file: &mut |name, value| target.store_secret(name, value),
+                file_column: IMAGE_FILES,
+                copy_file: &mut |key| match &images {
                     Some(images) => runtime.block_on(images.copy(key)),
                     None => Ok(()),
                 },

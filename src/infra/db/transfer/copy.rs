@@ -14,45 +14,46 @@ use crate::{
 /// Values that belong to a database but are stored outside it, on one engine or both: secrets and image
 /// files.
 pub struct ExternalData<'a> {
-    /// Settings that the source stores in files. They are inserted into the target's `settings` table.
-    pub add: Vec<(&'static str, String)>,
-    /// Settings that neither database stores. They are passed to `keep` before the commit.
-    pub carry: Vec<(&'static str, String)>,
-    /// Settings that the target stores in files. They are removed from its `settings` table and passed to
-    /// `keep` before the commit.
-    pub take: &'a [&'static str],
-    /// Stores a setting of the target outside the database.
-    pub keep: &'a mut dyn FnMut(&str, &str) -> Result<()>,
+    /// Settings that only the source stores in files. They are inserted into the target's `settings` table.
+    pub file_to_database: Vec<(&'static str, String)>,
+    /// Settings that both store in files. They are passed to `store_in_file` before the commit.
+    pub file_to_file: Vec<(&'static str, String)>,
+    /// Settings that only the target stores in files. They are removed from its `settings` table and passed to
+    /// `store_in_file` before the commit.
+    pub database_to_file: &'a [&'static str],
+    /// Stores a setting of the target in a file.
+    pub store_in_file: &'a mut dyn FnMut(&str, &str) -> Result<()>,
     /// The column with the names of the files.
-    pub files: Files,
+    pub file_column: FileColumn,
     /// Copies a file, given its name.
-    pub file: &'a mut dyn FnMut(&str) -> Result<()>,
+    pub copy_file: &'a mut dyn FnMut(&str) -> Result<()>,
 }
 
 /// The column that names files outside the database.
 #[derive(Debug, Clone, Copy)]
-pub struct Files {
+pub struct FileColumn {
     pub table: &'static str,
     pub column: &'static str,
-    /// A column that is not null if the row's file is stored by a remote service, so that it is not copied.
-    pub elsewhere: &'static str,
+    /// A column that is not null if a remote service stores the row's file, so that it is not copied.
+    pub external_url_column: &'static str,
 }
 
 /// Calls `each` with the name of every file of the database, in one snapshot. Blocks.
 pub fn for_each_file(
     from: &Location,
-    files: Files,
+    files: FileColumn,
     each: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<()> {
-    let Files {
+    let FileColumn {
         table,
         column,
-        elsewhere,
+        external_url_column,
     } = files;
     let mut source = Endpoint::open(from, Role::Source)?;
     source.begin()?;
-    let sql =
-        format!("SELECT {column} AS name FROM {table} WHERE {elsewhere} IS NULL ORDER BY {column}");
+    let sql = format!(
+        "SELECT {column} AS name FROM {table} WHERE {external_url_column} IS NULL ORDER BY {column}"
+    );
     let read = source.connection().query(Sql::from(&sql), &[], &mut |row| {
         each(row.get("name")?)?;
         Ok(true)
@@ -117,12 +118,16 @@ fn copy(
     for table in tables {
         let mut batch = Batch::new(table);
         let target = target.connection();
-        let files = external.files;
+        let files = external.file_column;
         let names_files = table.name == files.table;
         let read = checksum(source.connection(), table, &mut |row| {
             batch.push(row)?;
-            if names_files && row.get::<Option<&str>>(files.elsewhere)?.is_none() {
-                (external.file)(row.get(files.column)?)?;
+            if names_files
+                && row
+                    .get::<Option<&str>>(files.external_url_column)?
+                    .is_none()
+            {
+                (external.copy_file)(row.get(files.column)?)?;
             }
             if batch.is_full() {
                 batch.insert(target)?;
@@ -148,7 +153,7 @@ fn copy(
 }
 
 fn move_secrets(target: &mut dyn Connection, external: &mut ExternalData<'_>) -> Result<()> {
-    for (name, value) in &external.add {
+    for (name, value) in &external.file_to_database {
         target.execute(
             Sql::from(
                 "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
@@ -156,10 +161,10 @@ fn move_secrets(target: &mut dyn Connection, external: &mut ExternalData<'_>) ->
             params![*name, value],
         )?;
     }
-    for (name, value) in &external.carry {
-        (external.keep)(name, value)?;
+    for (name, value) in &external.file_to_file {
+        (external.store_in_file)(name, value)?;
     }
-    for name in external.take {
+    for name in external.database_to_file {
         let mut value = None;
         let sql = Sql::from("SELECT value FROM settings WHERE name = ?1");
         target.query(sql, params![*name], &mut |row| {
@@ -167,7 +172,7 @@ fn move_secrets(target: &mut dyn Connection, external: &mut ExternalData<'_>) ->
             Ok(false)
         })?;
         if let Some(value) = value {
-            (external.keep)(name, &value)?;
+            (external.store_in_file)(name, &value)?;
             let sql = Sql::from("DELETE FROM settings WHERE name = ?1");
             target.execute(sql, params![*name])?;
         }

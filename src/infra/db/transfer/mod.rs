@@ -12,5 +12,5 @@ mod schema;
 
 pub use self::{
     checksum::CopiedTable,
-    copy::{ExternalData, Files, for_each_file, transfer},
+    copy::{ExternalData, FileColumn, for_each_file, transfer},
 };
