@@ -3,43 +3,21 @@
 use std::{
     collections::{HashMap, VecDeque},
     pin::pin,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio_postgres::{Error as PgError, Row as PgRow, Statement};
 
 use super::{
-    Target,
+    connection_settings::{ConnectionSettings, begin_sql},
     errors::{TIMED_OUT, TxError, failure, is_conflict, is_connection_lost},
     pipeline::{Pipeline, Response},
-    types::with_dollar_placeholders,
+    statement_cache::{Locking, StatementCache},
 };
 use crate::{
     core::error::{Error, Result},
     infra::db::{Access, ColumnNames, Connection, Expected, Row, Sql, Ticket, Value},
 };
-
-/// The maximum number of prepared statements per connection. Beyond it the cache is cleared.
-const MAX_STATEMENTS: usize = 512;
-
-/// The settings that writing connections override, whatever the server's or role's defaults are. With
-/// `synchronous_commit = off` a crash would lose commits that were already acknowledged and published.
-pub(super) const REQUIRED_SETTINGS: &str = "
-    SET default_transaction_isolation = 'read committed';
-    SELECT set_config('synchronous_commit', 'on', false)
-        WHERE current_setting('synchronous_commit') = 'off'";
-
-/// How to open the connections of a pool.
-pub(in crate::infra::db) struct ConnectionSettings {
-    pub(in crate::infra::db) target: Arc<Target>,
-    pub(in crate::infra::db) statement_timeout: Duration,
-    pub(in crate::infra::db) lock_timeout: Duration,
-    /// Whether all statements look rows up by key. Then the planner is restricted to generic index plans:
-    /// each statement is planned once, and a table that was small at that time does not leave a sequential
-    /// scan in the cached plan.
-    pub(in crate::infra::db) is_keyed: bool,
-}
 
 /// The state of the current transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +43,7 @@ pub(in crate::infra::db) struct PgConnection {
     /// The rows of queued queries, until the operation reads them.
     received: HashMap<Ticket, Vec<PgRow>>,
     last_ticket: Ticket,
-    statements: HashMap<String, Statement>,
+    statements: StatementCache,
     access: Access,
     /// The deadline of a long read with its own timeout.
     deadline: Option<Instant>,
@@ -80,26 +58,14 @@ pub(in crate::infra::db) struct PgConnection {
 impl PgConnection {
     pub(super) fn open(settings: &ConnectionSettings) -> Result<PgConnection> {
         let mut pipeline = Pipeline::connect(&settings.target)?;
-        let planner = if settings.is_keyed {
-            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
-             SET enable_hashjoin = off; SET enable_mergejoin = off;"
-        } else {
-            ""
-        };
-        let set = format!(
-            "SET statement_timeout = {}; SET lock_timeout = {};
-             SET idle_in_transaction_session_timeout = 60000; SET jit = off;
-             {planner} {REQUIRED_SETTINGS}",
-            settings.statement_timeout.as_millis(),
-            settings.lock_timeout.as_millis()
-        );
-        pipeline.batch(&set).1.map_err(|e| failure(&e))?;
+        let (_, done) = pipeline.batch(&settings.session_sql());
+        done.map_err(|e| failure(&e))?;
         Ok(PgConnection {
             pipeline,
             awaited: VecDeque::new(),
             received: HashMap::new(),
             last_ticket: 0,
-            statements: HashMap::new(),
+            statements: StatementCache::default(),
             access: Access::Read,
             deadline: None,
             default_lock_timeout: settings.lock_timeout,
@@ -200,36 +166,13 @@ impl PgConnection {
         {
             return Err(Error::unavailable(TIMED_OUT));
         }
-        match self.state {
-            State::BeginQueued | State::Open => Ok(()),
-            State::NotBegun => {
-                const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                let with_timeout;
-                let begin = match self.access {
-                    Access::Write => match self.lock_timeout {
-                        None => "BEGIN",
-                        Some(timeout) => {
-                            // 0 would disable the timeout.
-                            let millis = timeout.as_millis().max(1);
-                            with_timeout = format!("BEGIN; SET LOCAL lock_timeout = {millis}");
-                            &with_timeout
-                        }
-                    },
-                    Access::Read | Access::LongRead(None) => SNAPSHOT,
-                    Access::LongRead(Some(timeout)) => {
-                        // 0 would disable the timeout.
-                        let millis = timeout.as_millis().max(1);
-                        with_timeout =
-                            format!("{SNAPSHOT}; SET LOCAL statement_timeout = {millis}");
-                        &with_timeout
-                    }
-                };
-                self.pipeline.queue_batch(begin.to_owned());
-                self.awaited.push_back(Awaited::Completion);
-                self.state = State::BeginQueued;
-                Ok(())
-            }
+        if self.state == State::NotBegun {
+            self.pipeline
+                .queue_batch(begin_sql(self.access, self.lock_timeout));
+            self.awaited.push_back(Awaited::Completion);
+            self.state = State::BeginQueued;
         }
+        Ok(())
     }
 
     /// Records and converts the error of a statement.
@@ -314,44 +257,21 @@ impl PgConnection {
 
     /// Returns the prepared statement, with the locking clause in a write transaction.
     fn prepare(&mut self, sql: Sql<'_>) -> Result<Statement> {
-        match self.locked_tables(sql) {
-            None => self.prepare_text(sql.postgres()),
-            Some(tables) => self.prepare_text(&locking(sql.postgres(), tables)),
-        }
+        let locking = self.locked_tables(sql).map_or(Locking::None, Locking::Rows);
+        self.prepare_locking(sql, locking)
     }
 
     /// Returns the prepared statement, from the cache or the server.
-    fn prepare_text(&mut self, text: &str) -> Result<Statement> {
-        if let Some(statement) = self.statements.get(text) {
+    fn prepare_locking(&mut self, sql: Sql<'_>, locking: Locking) -> Result<Statement> {
+        let text = sql.postgres();
+        if let Some(statement) = self.statements.get(text, locking) {
             return Ok(statement.clone());
         }
-        let prepared = self.pipeline.prepare(&with_dollar_placeholders(text));
+        let prepared = self.pipeline.prepare(&locking.statement_text(text));
         let statement = prepared.map_err(|error| self.fail(&error))?;
-        if self.statements.len() >= MAX_STATEMENTS {
-            self.statements.clear();
-        }
-        self.statements.insert(text.to_owned(), statement.clone());
+        self.statements.insert(text, locking, statement.clone());
         Ok(statement)
     }
-}
-
-/// Returns the query with a clause that locks the rows of `tables`.
-fn locking(query: &str, tables: &str) -> String {
-    format!("{query} FOR NO KEY UPDATE OF {tables}")
-}
-
-/// Like [`locking`]. Each locked row reduces `lock_timeout` to what is left of the parameter `timeout`, in
-/// milliseconds: Postgres applies it to each lock, and this way it limits the locks of a transaction together.
-/// A query without a row does not reduce it.
-fn with_remaining_lock_timeout(query: &str, tables: &str, timeout: usize) -> String {
-    // The outer query calls the function after the inner one has locked the row.
-    format!(
-        "SELECT locked.*, set_config('lock_timeout', greatest(1, CAST(?{timeout} AS BIGINT)
-             - CAST(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000 AS BIGINT)
-             )::text, true)
-         FROM ({}) AS locked",
-        locking(query, tables)
-    )
 }
 
 impl Connection for PgConnection {
@@ -390,8 +310,9 @@ impl Connection for PgConnection {
     fn queue_query(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<Option<Ticket>> {
         self.ensure_begun()?;
         if let Some(tables) = self.locked_tables(sql) {
-            let text = with_remaining_lock_timeout(sql.postgres(), tables, args.len() + 1);
-            let statement = self.prepare_text(&text)?;
+            let timeout = args.len() + 1;
+            let locking = Locking::RowsInTime { tables, timeout };
+            let statement = self.prepare_locking(sql, locking)?;
             let args = [args, &[self.lock_timeout_millis()]].concat();
             self.pipeline.queue_query(statement, &args)?;
         } else {

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    connect::Target, connection::ConnectionSettings, publisher::Publisher, worker_pool::WorkerPool,
+    connect::Target, connection_settings::ConnectionSettings, publisher::Publisher,
+    worker_pool::WorkerPool,
 };
 use crate::{
     core::error::Result,
@@ -34,12 +35,12 @@ impl Postgres {
             options.image_folder,
             Arc::clone(&committed),
         )?;
-        let pool = |name, size, statement_timeout, is_keyed| {
+        let pool = |name, size, statement_timeout, forces_index_plans| {
             let settings = ConnectionSettings {
                 target: Arc::clone(&target),
                 statement_timeout,
                 lock_timeout: options.lock_timeout,
-                is_keyed,
+                forces_index_plans,
             };
             WorkerPool::start(
                 name,

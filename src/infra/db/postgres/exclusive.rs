@@ -3,7 +3,8 @@
 use postgres::Client;
 
 use super::{
-    connection::{ConnectionSettings, PgConnection},
+    connection::PgConnection,
+    connection_settings::ConnectionSettings,
     errors::failure,
     publisher::{FIND_OTHER, SEQUENCE_EVENTS},
 };

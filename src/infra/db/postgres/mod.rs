@@ -13,15 +13,17 @@
 
 mod connect;
 mod connection;
+mod connection_settings;
 mod engine;
 mod errors;
 mod exclusive;
 mod pipeline;
 mod preflight;
 mod publisher;
+mod statement_cache;
 mod tls;
 mod types;
 mod worker_pool;
 
 pub use self::{connect::Target, engine::Postgres};
-pub(super) use self::{connection::ConnectionSettings, exclusive::Exclusive};
+pub(super) use self::{connection_settings::ConnectionSettings, exclusive::Exclusive};

@@ -23,7 +23,7 @@ use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Target, connection::REQUIRED_SETTINGS, errors::failure, worker_pool::join_with_timeout,
+    Target, connection_settings::REQUIRED_SETTINGS, errors::failure, worker_pool::join_with_timeout,
 };
 use crate::core::error::{Error, Result};
 

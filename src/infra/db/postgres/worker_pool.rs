@@ -14,10 +14,7 @@ use std::{
 use async_channel::{Receiver, Sender};
 use tokio::sync::Notify;
 
-use super::{
-    connection::{ConnectionSettings, PgConnection},
-    errors::TxError,
-};
+use super::{connection::PgConnection, connection_settings::ConnectionSettings, errors::TxError};
 use crate::{
     core::{
         error::{Error, Result},

@@ -56,7 +56,7 @@ impl Endpoint {
                     target: Arc::new((**target).clone()),
                     statement_timeout: TIMEOUT,
                     lock_timeout: TIMEOUT,
-                    is_keyed: false,
+                    forces_index_plans: false,
                 })?))
             }
         };
