@@ -28,7 +28,7 @@ pub(super) enum ImageAccess {
 
 /// Opens an existing shop and its data directory.
 ///
-/// Errors: `Unavailable` if the shop does not exist; nothing is created.
+/// Errors: `CommandFailed` if the shop does not exist; nothing is created.
 pub(super) async fn open(config: Config, images: ImageAccess) -> Result<(DataDir, Arc<App>)> {
     check_exists(&config).await?;
     let data_dir = match images {

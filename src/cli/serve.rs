@@ -162,13 +162,13 @@ fn first_admin_hint(config: &Config) -> String {
 
 /// Marks a database as a demo's, permanently.
 ///
-/// Errors: `Unavailable` if the database belongs to a real shop.
+/// Errors: `CommandFailed` if the database belongs to a real shop.
 fn claim_database_for_demo(tx: &mut Tx<'_>) -> Result<()> {
     let is_empty = accounts::all(tx)?.is_empty();
     if db::setting(tx, "demo", if is_empty { "yes" } else { "no" })? == "yes" {
         return Ok(());
     }
-    Err(Error::unavailable(
+    Err(Error::command_failed(
         "the database contains a real shop, and `--demo` opens only an empty database or its own; set \
          another `SHOP_DATABASE_URL`",
     ))

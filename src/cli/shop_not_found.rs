@@ -19,7 +19,7 @@ use crate::{
 /// The data directories of our packages.
 const PACKAGED_DATA_DIRS: [&str; 2] = ["/var/lib/shop", "/data"];
 
-/// Errors: `Unavailable` if the configured shop does not exist; nothing is created.
+/// Errors: `CommandFailed` if the configured shop does not exist; nothing is created.
 pub(super) async fn check_exists(config: &Config) -> Result<()> {
     if preflight(config).await? {
         return Ok(());
@@ -29,7 +29,7 @@ pub(super) async fn check_exists(config: &Config) -> Result<()> {
         Some(url) => database_detail(url.expose_secret(), &data_dir),
         None => data_dir_detail(&data_dir),
     };
-    Err(Error::unavailable(format!("shop not found: {detail}")))
+    Err(Error::command_failed(format!("shop not found: {detail}")))
 }
 
 /// Returns the error for the source of a transfer.
@@ -38,7 +38,7 @@ pub(super) fn source_not_found(from: &Location) -> Error {
         Location::Sqlite(path) => format!("`{}`", display_absolute(path)),
         Location::Postgres(target) => format!("database {}", target.name()),
     };
-    Error::unavailable(format!(
+    Error::command_failed(format!(
         "shop not found: looked in {place}; set the source by `--from` or `SHOP_TRANSFER_FROM`, or its data \
          directory by `--data-dir`"
     ))

@@ -105,7 +105,7 @@ impl Endpoints {
         copied
     }
 
-    /// Errors: `Unavailable` if an image file is in neither data directory.
+    /// Errors: `CommandFailed` if an image file is in neither data directory.
     fn check_image_files(&self) -> Result<()> {
         let directories = [self.source.images(), self.target.images()];
         let (mut total, mut missing) = (0_u64, Vec::new());
@@ -122,7 +122,7 @@ impl Endpoints {
         };
         let [directory, _] = directories;
         let directory = std::path::absolute(&directory).unwrap_or(directory);
-        Err(Error::unavailable(format!(
+        Err(Error::command_failed(format!(
             "{} of {total} images are missing in `{}`, the first is `{first}`; set `--data-dir` to the data \
              directory with the images, or `SHOP_IMAGES_URL` or `CLOUDINARY_URL` as for the server; if they are \
              lost, `shop verify` lists their products; nothing was transferred",

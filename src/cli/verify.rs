@@ -99,7 +99,7 @@ async fn check(app: &Arc<App>) -> Result<Findings> {
     Ok(findings)
 }
 
-/// Errors: `Unavailable` if anything is left to repair.
+/// Errors: `CommandFailed` if anything is left to repair.
 fn result_of(findings: &Findings) -> Result<()> {
     let left: Vec<&Finding> = findings.all.iter().filter(|it| !it.repaired).collect();
     let repairable = left.iter().filter(|it| it.repairable.is_some()).count();
@@ -111,5 +111,5 @@ fn result_of(findings: &Findings) -> Result<()> {
             format!("findings: {left}; `shop verify --repair` can repair {repairable} of them")
         }
     };
-    Err(Error::unavailable(detail))
+    Err(Error::command_failed(detail))
 }

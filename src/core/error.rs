@@ -56,6 +56,9 @@ pub enum Kind {
     /// A flag or a setting is wrong (exit code 2). Only start-up and the command line return it; a retry does
     /// not help.
     Config,
+    /// An operator's command cannot do what it was asked (exit code 1), and a retry does not help. Only the
+    /// command line returns it.
+    CommandFailed,
 }
 
 impl Kind {
@@ -80,8 +83,8 @@ impl Kind {
                 "unsupported-media-type"
             }
             Kind::TooManyRequests { .. } => "too-many-requests",
-            // A server that is running has a valid configuration.
-            Kind::Internal | Kind::Config => "internal",
+            // No response has the kinds of the command line.
+            Kind::Internal | Kind::Config | Kind::CommandFailed => "internal",
             Kind::Unavailable => "unavailable",
             Kind::StorageFull => "storage-full",
         }
@@ -163,6 +166,11 @@ impl Error {
     /// Returns a [`Kind::Config`] error; `detail` names the flag or setting and its valid values.
     pub fn config(detail: impl Into<Cow<'static, str>>) -> Self {
         Error::new(Kind::Config, detail)
+    }
+
+    /// Returns a [`Kind::CommandFailed`] error; `detail` says why, and what the operator can do.
+    pub fn command_failed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(Kind::CommandFailed, detail)
     }
 
     /// Returns a [`Kind::Internal`] error. `source` is logged and never sent to the client.

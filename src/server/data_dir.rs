@@ -255,14 +255,14 @@ impl DataDir {
 
     /// Stores a secret of another directory.
     ///
-    /// Errors: `Unavailable` if a different one is stored already.
+    /// Errors: `CommandFailed` if a different one is stored already.
     pub fn store_secret(&self, name: &str, value: &str) -> Result<()> {
         let stored = read_or_create(&self.keys(), name, || value.to_owned())?;
         if stored == value {
             return Ok(());
         }
         let path = self.keys().join(name);
-        Err(Error::unavailable(format!(
+        Err(Error::command_failed(format!(
             "`{}` holds another shop's secret; choose an empty directory",
             path.display()
         )))
@@ -279,12 +279,12 @@ impl DataDir {
         })
     }
 
-    /// Errors: `Unavailable` if the directory holds a shop that is not a demo.
+    /// Errors: `CommandFailed` if the directory holds a shop that is not a demo.
     pub fn reject_demo_on_real_shop(&self) -> Result<()> {
         if self.demo_mark().exists() || !self.database().exists() {
             return Ok(());
         }
-        Err(Error::unavailable(format!(
+        Err(Error::command_failed(format!(
             "`{}` holds a real shop, and `--demo` opens only an empty directory or an earlier demo; choose \
              another `--data-dir`",
             self.root.display()
@@ -293,7 +293,7 @@ impl DataDir {
 
     /// Marks the directory as a demo.
     ///
-    /// Errors: `Unavailable` if it holds a shop that is not a demo.
+    /// Errors: `CommandFailed` if it holds a shop that is not a demo.
     pub fn claim_for_demo(&self) -> Result<()> {
         self.reject_demo_on_real_shop()?;
         let mark = self.demo_mark();

@@ -218,7 +218,7 @@ fn drop_job(tx: &mut Tx<'_>, id: Uuid, note: &Note) -> Result<()> {
         SEND_MAIL if notifications::is_unsent(tx, MailId(id))? => {
             notifications::drop_dead(tx, MailId(id)).map(drop)
         }
-        _ if job.state == JobState::Waiting => Err(Error::unavailable(
+        _ if job.state == JobState::Waiting => Err(Error::command_failed(
             "this job is still attempted; only a dead one can be dropped",
         )),
         SEND_REFUND if payments::drop_refund(tx, RefundId(id), None, note)? => Ok(()),

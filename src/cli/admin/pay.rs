@@ -69,7 +69,7 @@ impl Pay {
         output: Output,
     ) -> Result<()> {
         if app.gateway.name() != "mock" {
-            return Err(Error::unavailable(
+            return Err(Error::command_failed(
                 "real Razorpay keys are set, and `shop admin pay` works only without; pay in Razorpay's own \
                  checkout, which accepts test cards if the keys are test keys",
             ));
@@ -156,7 +156,7 @@ impl<'a> WebhookSender<'a> {
 
     /// Sends a webhook, with retries.
     ///
-    /// Errors: `Unavailable` if the server refuses it, or does not answer until the last attempt.
+    /// Errors: `CommandFailed` if the server rejects it; `Unavailable` if it does not answer until the last attempt.
     async fn deliver(&self, webhook: &Webhook) -> Result<()> {
         let mut pauses = RETRY_BACKOFF.iter();
         loop {
@@ -209,7 +209,7 @@ impl<'a> WebhookSender<'a> {
                     "the server at {url} refused the webhook with status {status}; does it use the same \
                      `SHOP_RAZORPAY_WEBHOOK_SECRET`?"
                 );
-                Err(Permanent(Error::unavailable(detail)))
+                Err(Permanent(Error::command_failed(detail)))
             }
         }
     }

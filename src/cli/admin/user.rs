@@ -344,7 +344,7 @@ fn read_password(email: &Email) -> Result<NewPassword> {
         .take(4096)
         .read_to_string(&mut text)
         .map_err(|error| {
-            Error::unavailable(format!("cannot read the password from stdin: {error}"))
+            Error::command_failed(format!("cannot read the password from stdin: {error}"))
         })?;
     let text = text.trim_end_matches(['\r', '\n']).to_owned();
     let password = NewPassword::try_from(text).map_err(|error| {

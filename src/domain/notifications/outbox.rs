@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     core::{
-        error::{Error, Kind, Result},
+        error::{Error, Result},
         id::MailId,
         pagination::{Page, PageRequest, Total},
     },
@@ -80,24 +80,24 @@ pub fn recipient(tx: &mut Tx<'_>, id: MailId) -> Result<Option<String>> {
     store::recipient(tx, id)
 }
 
-/// Makes an email due now and starts its retry window again. Errors: `Unavailable` if it was sent.
+/// Makes an email due now and starts its retry window again. Errors: `CommandFailed` if it was sent.
 pub fn retry(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     if mail(tx, id)?.state == MailState::Sent {
         let detail = "this email was sent and its content is erased; request a new one";
-        return Err(Error::new(Kind::Unavailable, detail));
+        return Err(Error::command_failed(detail));
     }
     tx.enqueue_mail(id)?;
     jobs::retry_now(tx, SEND_MAIL, id.0)?;
     mail(tx, id)
 }
 
-/// Deletes a dead email. Errors: `Unavailable` if it was sent or is still waiting.
+/// Deletes a dead email. Errors: `CommandFailed` if it was sent or is still waiting.
 pub fn drop_dead(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     let found = mail(tx, id)?;
     if found.state != MailState::Dead {
         let state = found.state.as_str();
         let detail = format!("this email is {state}; only a dead one can be dropped");
-        return Err(Error::unavailable(detail));
+        return Err(Error::command_failed(detail));
     }
     jobs::complete(tx, SEND_MAIL, id.0)?;
     store::delete(tx, id)?;

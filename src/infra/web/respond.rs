@@ -58,7 +58,7 @@ pub fn status(kind: Kind) -> StatusCode {
         }
         Kind::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Kind::Internal | Kind::Config => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Internal | Kind::Config | Kind::CommandFailed => StatusCode::INTERNAL_SERVER_ERROR,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }

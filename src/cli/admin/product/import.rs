@@ -20,7 +20,7 @@ use crate::{
 /// Validates the whole file, then writes all rows in one transaction. `again` applies stock differences that
 /// have been imported before.
 ///
-/// Errors: `Unavailable` if any row is invalid, after printing every such row; nothing is changed.
+/// Errors: `CommandFailed` if any row is invalid, after printing every such row; nothing is changed.
 pub(super) async fn run(app: &Arc<App>, output: Output, file: &Path, again: bool) -> Result<()> {
     let text = read(file)?;
     let bar = progress::bar(text.len() as u64, "reading");
@@ -70,7 +70,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     };
     text.map_err(|error| {
         let detail = format!("cannot read `{}`: {error}", file.display());
-        Error::unavailable(detail).caused_by(error)
+        Error::command_failed(detail).caused_by(error)
     })
 }
 
@@ -84,7 +84,7 @@ fn reject_invalid(file: &Path, errors: &[RowError]) -> Result<()> {
     for error in errors {
         print_message(&error.to_string());
     }
-    Err(Error::unavailable(format!(
+    Err(Error::command_failed(format!(
         "`{}` has {}, listed above; nothing was changed",
         file.display(),
         count(lines.len() as u64, "invalid line"),

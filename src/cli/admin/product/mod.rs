@@ -226,8 +226,8 @@ async fn upload(app: &Arc<App>, files: &[PathBuf]) -> Result<Vec<UploadedImage>>
     for path in files {
         let name = path.display().to_string();
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (size, file) =
-            opened.map_err(|error| Error::unavailable(format!("cannot read `{name}`: {error}")))?;
+        let (size, file) = opened
+            .map_err(|error| Error::command_failed(format!("cannot read `{name}`: {error}")))?;
         if size > MAX_UPLOAD_SIZE as u64 {
             let message = format!("`{name}` is larger than {MAX_UPLOAD_SIZE} bytes");
             return Err(Error::field("--image", "too-large", message));

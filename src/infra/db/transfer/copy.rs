@@ -65,7 +65,7 @@ pub fn for_each_file(
 /// Copies all tables from `from` to `to`, which must be empty. Calls `progress` with the number of copied
 /// rows and the total. Blocks.
 ///
-/// Errors: `unavailable` if the target is not empty or a checksum differs; the target is then unchanged.
+/// Errors: `CommandFailed` if the target is not empty or a checksum differs; the target is then unchanged.
 pub fn transfer(
     from: &Location,
     to: &Location,
@@ -98,7 +98,7 @@ fn copy(
 ) -> Result<Vec<CopiedTable>> {
     for table in tables {
         if has_data(target.connection(), table)? {
-            return Err(Error::unavailable(format!(
+            return Err(Error::command_failed(format!(
                 "the target is not empty: `{}` has rows; use a new database",
                 table.name
             )));
@@ -142,7 +142,7 @@ fn copy(
     for (table, sent) in tables.iter().zip(&moved) {
         let arrived = checksum(target.connection(), table, &mut |_| Ok(()))?;
         if (arrived.rows, &arrived.sha256) != (sent.rows, &sent.sha256) {
-            return Err(Error::unavailable(format!(
+            return Err(Error::command_failed(format!(
                 "the copy of `{}` differs from the source ({} rows of {}); nothing was written",
                 table.name, arrived.rows, sent.rows
             )));

@@ -45,7 +45,7 @@ impl Endpoint {
             Location::Sqlite(path) => {
                 if role == Role::Source && !path.exists() {
                     let path = path.display();
-                    return Err(Error::unavailable(format!("no shop found at `{path}`")));
+                    return Err(Error::command_failed(format!("no shop found at `{path}`")));
                 }
                 migrate::sqlite(path)?;
                 Engine::Sqlite(sqlite::open_standalone(path, role.writes())?)
