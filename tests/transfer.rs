@@ -197,7 +197,7 @@ async fn a_shop_moved_to_postgres_and_back_responds_the_same() {
     assert_same(&shop.all_responses(&tokens).await, &before);
     shop.raw_db().assert_invariants();
 
-    // Idempotency keys, event numbers and listeners continue.
+    // Idempotency keys, sequence numbers and listeners continue.
     let ada = shop.bearer(&tokens.ada);
     let again = ada.checkout_with_key("the-key").await;
     assert_eq!(

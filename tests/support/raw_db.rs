@@ -48,7 +48,7 @@ const INVARIANTS: &[(&str, &str)] = &[
              WHERE m.product_id = p.id AND (m.order_id IS NULL OR m.cause = 'refund'))",
     ),
     (
-        "event numbers have no gaps",
+        "sequence numbers have no gaps",
         "SELECT count(*) <> coalesce(max(seq) - min(seq) + 1, 0) FROM events",
     ),
     (

@@ -56,7 +56,7 @@ settings! {
             default: Value("127.0.0.1:8080"),
             flag: Some(Flag { name: "listen", value_name: "ADDRESS", command: Some("serve") }),
         };
-        /// Start of image URLs and of links in mails. It may have a path, which the proxy in front must strip.
+        /// Start of image URLs and of links in emails. It may have a path, which the proxy in front must strip.
         public_url: Option<String> = optional(|url| base_url(url, "https://shop.example")), {
             default: Unset("`http://` and the listening address"),
             example: Some("https://shop.example"),
@@ -99,7 +99,7 @@ settings! {
         /// the default for a URL with a password unless the host is this machine; or if the server offers it, with
         /// `?tls=opportunistic`, the default otherwise.
         smtp_url: Option<Secret> = optional(secret), {
-            default: Unset("mails are files in `mail/`"),
+            default: Unset("emails are files in `mail/`"),
             example: Some("smtp://name:password@mail.example:587?tls=required"),
             is_secret: true,
         };

@@ -10,7 +10,7 @@
 //! | isolation of writes | serialized by the single writer | READ COMMITTED, row locks ([`Sql::for_update`]) |
 //! | isolation of reads | WAL snapshot | REPEATABLE READ snapshot |
 //! | durability | WAL, `synchronous = FULL`, group commit | WAL, `synchronous_commit = on` |
-//! | event numbers | assigned in the transaction | assigned after the commit by the publisher |
+//! | sequence numbers of events | assigned in the transaction | assigned after the commit by the publisher |
 //!
 //! Both engines guarantee:
 //!

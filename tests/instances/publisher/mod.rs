@@ -1,4 +1,4 @@
-//! The publisher: event numbers have no gaps and no duplicates, despite late commits, lost connections and
+//! The publisher: sequence numbers have no gaps and no duplicates, despite late commits, lost connections and
 //! missed notifications.
 
 use std::time::Duration;
