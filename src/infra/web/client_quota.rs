@@ -1,5 +1,6 @@
-//! Limits how much of a shared resource is in use at a time, in total and by each client network: live
-//! connections, requests in progress, bytes of request bodies.
+//! Concurrency limits: how much of a shared resource may be in use at a time, in total and by each client network.
+//! The units are live connections, requests in progress, or bytes of bodies. Requests per minute are limited by
+//! [`rate_limits`](super::rate_limits).
 
 use std::{
     collections::HashMap,
