@@ -6,7 +6,10 @@ use clap::{
     Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, builder::StyledStr,
 };
 
-use super::{admin::Admin, serve::Serve, suggestions::add_suggestion, verify::Verify};
+use super::{
+    admin::Admin, completions::Completions, healthcheck::Healthcheck, man::Man, migrate::Migrate,
+    serve::Serve, suggestions::add_suggestion, verify::Verify,
+};
 use crate::infra::config::{Flag, Layer, SETTINGS, Setting, TRANSFER_URLS};
 
 /// An e-commerce backend in one binary: accounts, catalog, carts, orders, payments and live inventory on
@@ -47,16 +50,29 @@ pub(super) enum Command {
     Transfer,
     /// Check the consistency of the shop's data and report each violation
     Verify(Verify),
+    /// Apply pending schema migrations; on `SQLite`, stop the server first
+    Migrate(Migrate),
     /// Show the effective settings with their sources, secrets redacted, and the rate limits
     Config,
     /// Print the `OpenAPI` 3.1 description of the API
     Openapi,
+    /// Print the completion script of a shell
+    Completions(Completions),
+    /// Write the manual pages, one per command
+    Man(Man),
+    /// Check that the server on this data directory is ready; for containers
+    Healthcheck(Healthcheck),
+}
+
+/// Returns the description of all commands and options.
+pub(super) fn command() -> clap::Command {
+    without_backticks(add_settings(Cli::command()))
 }
 
 /// Parses the arguments of the process. Returns the settings among them separately. Exits after printing help, the
 /// version or a usage error.
 pub(super) fn parse() -> (Cli, Layer) {
-    let mut command = without_backticks(add_settings(Cli::command()));
+    let mut command = command();
     let parsed = command
         .try_get_matches_from_mut(std::env::args_os())
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, settings_in(&matches))));

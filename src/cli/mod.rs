@@ -14,9 +14,13 @@
 
 mod admin;
 mod args;
+mod completions;
 mod config;
 mod config_sources;
+mod healthcheck;
 mod logging;
+mod man;
+mod migrate;
 mod open;
 mod openapi;
 mod output;
@@ -68,8 +72,11 @@ fn exit_code(kind: Kind) -> u8 {
 
 fn run(cli: Cli, flags: Layer) -> Result<()> {
     let output = Output::new(cli.global.json);
-    if let Command::Openapi = cli.command {
-        return openapi::run(output);
+    match cli.command {
+        Command::Openapi => return openapi::run(output),
+        Command::Completions(completions) => return completions.run(output),
+        Command::Man(man) => return man.run(),
+        _ => {}
     }
     let sources = ConfigSources::load(flags, cli.global.config)?;
     let config = sources.merge()?;
@@ -88,7 +95,11 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
             Command::Admin(command) => command.run(config, output).await,
             Command::Transfer => transfer::run(config, &sources, output).await,
             Command::Verify(verify) => verify.run(config, output).await,
-            Command::Config | Command::Openapi => Ok(()),
+            Command::Migrate(migrate) => migrate.run(&config, output).await,
+            Command::Healthcheck(healthcheck) => healthcheck.run(&config, output).await,
+            Command::Config | Command::Openapi | Command::Completions(_) | Command::Man(_) => {
+                Ok(())
+            }
         }
     })
 }

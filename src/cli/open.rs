@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::shop_not_found::check_exists;
+use super::{migrate::check_schema, shop_not_found::existing_version};
 use crate::{
     app::App,
     core::{clock::Clock, error::Result, rng::Rng},
@@ -28,9 +28,9 @@ pub(super) enum ImageAccess {
 
 /// Opens an existing shop and its data directory.
 ///
-/// Errors: `CommandFailed` if the shop does not exist; nothing is created.
+/// Errors: `CommandFailed` if the shop does not exist, which creates nothing, or migrations are pending.
 pub(super) async fn open(config: Config, images: ImageAccess) -> Result<(DataDir, Arc<App>)> {
-    check_exists(&config).await?;
+    check_schema(existing_version(&config).await?)?;
     let data_dir = match images {
         ImageAccess::NotNeeded => DataDir::existing(&config.data_dir)?,
         ImageAccess::Needed => DataDir::open(&config.data_dir)?,

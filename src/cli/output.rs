@@ -36,6 +36,15 @@ impl Output {
         print_line(&escape_lines(text))
     }
 
+    /// Prints a text for another program as it is.
+    #[expect(
+        clippy::unused_self,
+        reason = "all results are printed by methods of this type"
+    )]
+    pub(super) fn raw(self, text: &str) -> Result<()> {
+        print_line(text.trim_end())
+    }
+
     /// Prints one value as JSON, or else its summary.
     pub(super) fn value(self, value: &impl Serialize, summary: &str) -> Result<()> {
         if self.json {

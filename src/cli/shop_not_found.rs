@@ -19,10 +19,12 @@ use crate::{
 /// The data directories of our packages.
 const PACKAGED_DATA_DIRS: [&str; 2] = ["/var/lib/shop", "/data"];
 
-/// Errors: `CommandFailed` if the configured shop does not exist; nothing is created.
-pub(super) async fn check_exists(config: &Config) -> Result<()> {
-    if preflight(config).await? {
-        return Ok(());
+/// Returns the schema version of the configured shop.
+///
+/// Errors: `CommandFailed` if it does not exist; nothing is created.
+pub(super) async fn existing_version(config: &Config) -> Result<u32> {
+    if let Some(version) = preflight(config).await? {
+        return Ok(version);
     }
     let data_dir = DataDir::at(&config.data_dir);
     let detail = match &config.database_url {

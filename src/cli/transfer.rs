@@ -25,7 +25,7 @@ pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output)
     let endpoints = Endpoints::resolve(&config, sources)?;
     server::check_owner(endpoints.source.root())?;
     server::check_owner(endpoints.target.root())?;
-    if !endpoints.from.check().await? {
+    if endpoints.from.check().await?.is_none() {
         return Err(source_not_found(&endpoints.from));
     }
     endpoints.to.check().await?;

@@ -37,5 +37,5 @@ pub use self::{
     file_owner::check_owner,
     rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},
-    startup::{Parts, SECRETS, open, preflight},
+    startup::{Parts, SECRETS, location, open, preflight},
 };

@@ -206,10 +206,11 @@ fn context(
     }
 }
 
-/// Checks the settings and the database before anything is created. Returns whether the shop exists already.
+/// Checks the settings and the database before anything is created. Returns the version of the shop's schema, or
+/// `None` if there is no shop.
 ///
 /// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
-pub async fn preflight(config: &Config) -> Result<bool> {
+pub async fn preflight(config: &Config) -> Result<Option<u32>> {
     check_owner(&config.data_dir)?;
     mailer::from_config(config, &DataDir::at(&config.data_dir), false)?;
     image_store::remote(config, &Clock::system())?;
@@ -218,7 +219,7 @@ pub async fn preflight(config: &Config) -> Result<bool> {
 }
 
 /// Returns the configured database.
-fn location(config: &Config) -> Result<Location> {
+pub fn location(config: &Config) -> Result<Location> {
     let Some(url) = &config.database_url else {
         return Ok(Location::Sqlite(DataDir::at(&config.data_dir).database()));
     };

@@ -20,6 +20,7 @@ use self::{
     users::{NewCustomers, create_customers, create_user, generate_password},
 };
 use super::{
+    migrate::check_schema,
     open::{self, ImageAccess},
     output::Output,
 };
@@ -87,7 +88,9 @@ struct AdminCredentials {
 
 impl Seed {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
-        let is_new = !server::preflight(&config).await?;
+        let version = server::preflight(&config).await?;
+        version.map_or(Ok(()), check_schema)?;
+        let is_new = version.is_none();
         let data_dir = DataDir::open(&config.data_dir)?;
         let (clock, rng) = (Clock::fixed(START), Rng::seeded(self.rng));
         let app = open::open_in(&data_dir, config, clock, rng, ImageAccess::Needed).await?;

@@ -37,16 +37,17 @@ impl Db {
     /// Opens the database at `location`. Creates the `SQLite` file if missing, and runs pending migrations.
     pub async fn open(location: Location, options: Options, context: Context) -> Result<Db> {
         // Opening blocks on disk and network.
-        tokio::task::spawn_blocking(move || match location {
-            Location::Sqlite(path) => {
-                migrate::sqlite(&path)?;
-                let sqlite = Sqlite::open(&path, options)?;
-                Ok(Db::new(sqlite, options, context))
-            }
-            Location::Postgres(target) => {
-                migrate::postgres(&target)?;
-                let postgres = Postgres::open(*target, options)?;
-                Ok(Db::new(postgres, options, context))
+        tokio::task::spawn_blocking(move || {
+            migrate::run(&location)?;
+            match location {
+                Location::Sqlite(path) => {
+                    let sqlite = Sqlite::open(&path, options)?;
+                    Ok(Db::new(sqlite, options, context))
+                }
+                Location::Postgres(target) => {
+                    let postgres = Postgres::open(*target, options)?;
+                    Ok(Db::new(postgres, options, context))
+                }
             }
         })
         .await

@@ -47,35 +47,38 @@ impl Location {
     }
 
     /// Checks that the server is usable or that the file is a database, without changing anything. Returns
-    /// whether the shop's schema exists.
+    /// the version of the shop's schema, or `None` if there is none.
     ///
     /// Errors: `unavailable` with the reason and a remedy.
-    pub async fn check(&self) -> Result<bool> {
+    pub async fn check(&self) -> Result<Option<u32>> {
         let location = self.clone();
         // The check blocks on disk or network.
         let checked = tokio::task::spawn_blocking(move || match location {
-            Location::Sqlite(path) => has_schema(&path),
+            Location::Sqlite(path) => schema_version(&path),
             Location::Postgres(target) => target.check(&mut target.connect()?),
         });
         checked.await.map_err(Error::internal)?
     }
 }
 
-/// Returns whether the file has the shop's schema; `false` if it does not exist.
-fn has_schema(path: &Path) -> Result<bool> {
+/// Returns the version of the shop's schema in the file; `None` if it has none or does not exist.
+fn schema_version(path: &Path) -> Result<Option<u32>> {
     let is_absent = |kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory);
     if fs::metadata(path).is_err_and(|error| is_absent(error.kind())) {
-        return Ok(false);
+        return Ok(None);
     }
     // Read-write, because recovery of the WAL of a killed server needs it. `SQLite` falls back to read-only
     // if the file is not writable.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let found = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.busy_timeout(CHECK_LOCK_TIMEOUT)?;
-        let is_true = |sql| connection.query_row(sql, [], |row| row.get::<_, bool>(0));
-        Ok(is_true(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history')",
-        )? && is_true("SELECT EXISTS (SELECT 1 FROM refinery_schema_history)")?)
+        let has_history =
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history')";
+        if !connection.query_row(has_history, [], |row| row.get(0))? {
+            return Ok(None);
+        }
+        let version = "SELECT max(version) FROM refinery_schema_history";
+        connection.query_row(version, [], |row| row.get(0))
     });
     found.map_err(|error| {
         let remedy = match error.sqlite_error_code() {

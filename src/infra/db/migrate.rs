@@ -8,7 +8,7 @@ use std::path::Path;
 use refinery::{Migration, Runner};
 use rusqlite::config::DbConfig;
 
-use super::postgres::Target;
+use super::{Location, postgres::Target};
 use crate::{
     core::error::{Error, Kind, Result},
     infra::file_modes,
@@ -166,6 +166,41 @@ const POSTGRES: &[(&str, &str)] = &[
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 
+/// Returns the schema version of this program: the number of its last migration.
+pub fn latest_version() -> u32 {
+    version_of(MIGRATIONS.last().map_or("", |(name, _)| name))
+}
+
+/// Returns the names of the migrations that a schema of this version lacks, oldest first.
+///
+/// Errors: `unavailable` if a newer version of the program has migrated the schema.
+pub fn pending(version: u32) -> Result<Vec<&'static str>> {
+    if version > latest_version() {
+        return Err(migrated_by_newer("", &format!("V{version}")));
+    }
+    let names = MIGRATIONS.iter().map(|(name, _)| *name);
+    Ok(names.filter(|name| version_of(name) > version).collect())
+}
+
+/// Returns the number in a migration's name, e.g. 11 of `V11__search`.
+fn version_of(name: &str) -> u32 {
+    let digits = name.trim_start_matches('V').split("__").next();
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or_default()
+}
+
+/// Runs the pending migrations of the database at `location`, which [`Location::check`] has checked. Blocks.
+/// Returns how many it ran.
+///
+/// Errors: `unavailable`, e.g. if a newer version of the program has migrated the database.
+pub fn run(location: &Location) -> Result<usize> {
+    match location {
+        Location::Sqlite(path) => sqlite(path),
+        Location::Postgres(target) => postgres(target),
+    }
+}
+
 /// Migrates the `SQLite` file at `path`; creates it if missing. Returns the number of applied migrations.
 ///
 /// Errors: `unavailable`, e.g. if a newer version of the program has migrated the file.
@@ -183,7 +218,7 @@ pub fn sqlite(path: &Path) -> Result<usize> {
         if let Err(error) = connection.set_db_config(no_checkpoint, true) {
             tracing::warn!(%error, "cannot disable the checkpoint on close");
         }
-        migrated_by_newer(&format!("`{}`", path.display()), &error)
+        unknown_migration(&format!("`{}`", path.display()), &error)
             .unwrap_or_else(|| cannot_migrate(path, error))
     })?;
     Ok(report.applied_migrations().len())
@@ -206,7 +241,7 @@ pub fn postgres(target: &Target) -> Result<usize> {
         .map_err(|e| failed(&e))?;
     target.check(&mut client)?;
     let report = postgres_runner()?.run(&mut client).map_err(|error| {
-        migrated_by_newer(&target.name(), &error).unwrap_or_else(|| failed(&error))
+        unknown_migration(&target.name(), &error).unwrap_or_else(|| failed(&error))
     })?;
     // Closing the connection releases the advisory lock.
     Ok(report.applied_migrations().len())
@@ -254,7 +289,7 @@ fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {
 }
 
 /// Returns the error for a database with a migration that this program does not know.
-fn migrated_by_newer(name: &str, error: &refinery::Error) -> Option<Error> {
+fn unknown_migration(name: &str, error: &refinery::Error) -> Option<Error> {
     let refinery::error::Kind::MissingVersion(migration) = error.kind() else {
         return None;
     };
@@ -262,10 +297,14 @@ fn migrated_by_newer(name: &str, error: &refinery::Error) -> Option<Error> {
     if MIGRATIONS.iter().any(|(known, _)| *known == migration) {
         return None;
     }
-    Some(Error::unavailable(format!(
-        "the database {name} was migrated to `{migration}` by a newer version of `shop`; run that \
+    Some(migrated_by_newer(&format!(" {name}"), &migration))
+}
+
+fn migrated_by_newer(name: &str, migration: &str) -> Error {
+    Error::unavailable(format!(
+        "the database{name} was migrated to `{migration}` by a newer version of `shop`; run that \
          version, or restore an older backup"
-    )))
+    ))
 }
 
 fn cannot_migrate(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {

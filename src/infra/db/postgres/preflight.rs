@@ -10,10 +10,10 @@ const MIN_VERSION: i32 = 140_000;
 
 impl Target {
     /// Checks server version, encoding, permissions, and that the database is writable and does not belong to
-    /// another program. Changes nothing. Returns whether the shop's schema exists.
+    /// another program. Changes nothing. Returns the version of the shop's schema, or `None` if there is none.
     ///
     /// Errors: `unavailable` with the reason and a remedy.
-    pub(in crate::infra::db) fn check(&self, client: &mut Client) -> Result<bool> {
+    pub(in crate::infra::db) fn check(&self, client: &mut Client) -> Result<Option<u32>> {
         let name = self.name();
         let failed = |error: postgres::Error| failure(&error);
         let row = client
@@ -76,13 +76,15 @@ impl Target {
                      {user}` there, or make `{user}` its owner"
                 ));
             }
-            return Ok(false);
+            return Ok(None);
         }
-        let first = client.query_opt(
-            "SELECT name FROM refinery_schema_history WHERE version = 1",
+        let history = client.query_one(
+            "SELECT max(version) AS version,
+                    (SELECT name FROM refinery_schema_history WHERE version = 1) AS first
+             FROM refinery_schema_history",
             &[],
         );
-        let first = match first {
+        let history = match history {
             Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
                 return reject(format!(
                     "contains a shop owned by another role; use that role in the URL, or make `{user}` a \
@@ -96,13 +98,17 @@ impl Target {
                         .to_owned(),
                 );
             }
-            first => first.map_err(failed)?,
+            history => history.map_err(failed)?,
         };
-        match first.map(|row| row.get::<_, String>("name")) {
+        match history.get::<_, Option<String>>("first") {
             Some(name) if name != "accounts" => reject(format!(
                 "belongs to another program (its first migration is `{name}`); use a separate database"
             )),
-            name => Ok(name.is_some()),
+            None => Ok(None),
+            Some(_) => {
+                let version: Option<i32> = history.get("version");
+                Ok(version.and_then(|version| version.try_into().ok()))
+            }
         }
     }
 }

@@ -41,17 +41,17 @@ impl Endpoint {
     ///
     /// Errors: `unavailable` if a server uses the database (Postgres), or the source does not exist.
     pub(super) fn open(location: &Location, role: Role) -> Result<Endpoint> {
+        if let Location::Sqlite(path) = location
+            && role == Role::Source
+            && !path.exists()
+        {
+            let path = path.display();
+            return Err(Error::command_failed(format!("no shop found at `{path}`")));
+        }
+        migrate::run(location)?;
         let engine = match location {
-            Location::Sqlite(path) => {
-                if role == Role::Source && !path.exists() {
-                    let path = path.display();
-                    return Err(Error::command_failed(format!("no shop found at `{path}`")));
-                }
-                migrate::sqlite(path)?;
-                Engine::Sqlite(sqlite::open_standalone(path, role.writes())?)
-            }
+            Location::Sqlite(path) => Engine::Sqlite(sqlite::open_standalone(path, role.writes())?),
             Location::Postgres(target) => {
-                migrate::postgres(target)?;
                 Engine::Postgres(Box::new(Exclusive::open(&ConnectionSettings {
                     target: Arc::new((**target).clone()),
                     statement_timeout: TIMEOUT,

@@ -1,0 +1,68 @@
+//! `shop healthcheck`: asks the running server whether it is ready.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use super::output::Output;
+use crate::{
+    core::error::{Error, Result},
+    infra::config::Config,
+    server::DataDir,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Healthcheck {}
+
+/// Below the 5 s after which container runtimes usually give up.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+
+impl Healthcheck {
+    /// Errors: `CommandFailed` if no server is running or it is not ready.
+    pub(super) async fn run(self, config: &Config, output: Output) -> Result<()> {
+        let data_dir = DataDir::at(&config.data_dir);
+        let url = match data_dir.running_server()? {
+            Some(server) => server.url,
+            None => format!("http://{}", reachable(config.listen)),
+        };
+        let client = reqwest::Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .no_proxy()
+            .build()
+            .map_err(Error::internal)?;
+        let response = client.get(format!("{url}/readyz")).send().await;
+        let not_ready =
+            |why: String| Err(Error::command_failed(format!("{url} is not ready: {why}")));
+        match response {
+            Ok(response) if response.status().is_success() => {
+                let status = serde_json::json!({ "url": url, "status": "ready" });
+                output.value(&status, &format!("{url} is ready"))
+            }
+            Ok(response) => {
+                let status = response.status();
+                let body = response.bytes().await.unwrap_or_default();
+                let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+                let detail = problem["detail"].as_str().unwrap_or_default();
+                not_ready(format!("{status} {detail}"))
+            }
+            Err(error) => not_ready(cause_of(&error)),
+        }
+    }
+}
+
+/// Returns the address to connect to for an address that the server listens on.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Returns the innermost cause of a failed request, e.g. `Connection refused`.
+fn cause_of(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
+}
