@@ -31,21 +31,23 @@ struct PendingMigration {
 impl Migrate {
     pub(super) async fn run(self, config: &Config, output: Output) -> Result<()> {
         let version = existing_version(config).await?;
-        let pending = migrate::pending(version)?;
+        let pending = migrate::pending(version);
         let listed: Vec<_> = pending
             .iter()
             .map(|name| PendingMigration { name })
             .collect();
-        if pending.is_empty() {
-            let latest = migrate::latest_version();
-            return output.value(&listed, &format!("the schema is up to date (V{latest})"));
+        if version == migrate::latest_version() {
+            return output.value(&listed, &format!("the schema is up to date (V{version})"));
         }
-        output.table(&["pending migration"], &listed, |migration| {
-            vec![migration.name.to_owned()]
-        })?;
-        if self.check {
-            return Err(pending_migrations(version));
+        if !pending.is_empty() {
+            output.table(&["pending migration"], &listed, |migration| {
+                vec![migration.name.to_owned()]
+            })?;
+            if self.check {
+                return Err(pending_migrations(version));
+            }
         }
+        // This also rejects a schema of a newer version, by the name of its last migration.
         let location = server::location(config)?;
         let data_dir = DataDir::at(&config.data_dir);
         let applied = tokio::task::spawn_blocking(move || {
@@ -68,7 +70,7 @@ impl Migrate {
 ///
 /// Errors: `CommandFailed` if migrations are pending.
 pub(super) fn check_schema(version: u32) -> Result<()> {
-    if migrate::pending(version)?.is_empty() {
+    if migrate::pending(version).is_empty() {
         return Ok(());
     }
     Err(pending_migrations(version))

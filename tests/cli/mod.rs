@@ -3,6 +3,9 @@
 mod configuration;
 mod csv;
 mod data_dir;
+mod generated;
+mod healthcheck;
+mod migrate;
 mod orders;
 mod output;
 mod pay;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use refinery::{Runner, Target};
 use shop::infra::db::migrate;
 
-use super::{Database, Engine, RawDb, TestShop, on_a_thread};
+use super::{Database, Engine, RawDb, TestShop, on_a_thread, run_on};
 
 /// A database without a schema, to migrate and fill step by step.
 pub(crate) struct EarlierShop {
@@ -49,6 +49,11 @@ impl EarlierShop {
 
     pub(crate) fn raw_db(&self) -> RawDb {
         RawDb::open(self.directory.path(), self.database.as_deref())
+    }
+
+    /// Runs a command of the current program.
+    pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
+        run_on(self.directory.path(), self.database.as_deref(), arguments)
     }
 
     /// Opens the shop with the current program, which runs the remaining migrations.

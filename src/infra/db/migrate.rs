@@ -172,14 +172,9 @@ pub fn latest_version() -> u32 {
 }
 
 /// Returns the names of the migrations that a schema of this version lacks, oldest first.
-///
-/// Errors: `unavailable` if a newer version of the program has migrated the schema.
-pub fn pending(version: u32) -> Result<Vec<&'static str>> {
-    if version > latest_version() {
-        return Err(migrated_by_newer("", &format!("V{version}")));
-    }
+pub fn pending(version: u32) -> Vec<&'static str> {
     let names = MIGRATIONS.iter().map(|(name, _)| *name);
-    Ok(names.filter(|name| version_of(name) > version).collect())
+    names.filter(|name| version_of(name) > version).collect()
 }
 
 /// Returns the number in a migration's name, e.g. 11 of `V11__search`.
@@ -218,7 +213,7 @@ pub fn sqlite(path: &Path) -> Result<usize> {
         if let Err(error) = connection.set_db_config(no_checkpoint, true) {
             tracing::warn!(%error, "cannot disable the checkpoint on close");
         }
-        unknown_migration(&format!("`{}`", path.display()), &error)
+        migrated_by_newer(&format!("`{}`", path.display()), &error)
             .unwrap_or_else(|| cannot_migrate(path, error))
     })?;
     Ok(report.applied_migrations().len())
@@ -241,7 +236,7 @@ pub fn postgres(target: &Target) -> Result<usize> {
         .map_err(|e| failed(&e))?;
     target.check(&mut client)?;
     let report = postgres_runner()?.run(&mut client).map_err(|error| {
-        unknown_migration(&target.name(), &error).unwrap_or_else(|| failed(&error))
+        migrated_by_newer(&target.name(), &error).unwrap_or_else(|| failed(&error))
     })?;
     // Closing the connection releases the advisory lock.
     Ok(report.applied_migrations().len())
@@ -289,7 +284,7 @@ fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {
 }
 
 /// Returns the error for a database with a migration that this program does not know.
-fn unknown_migration(name: &str, error: &refinery::Error) -> Option<Error> {
+fn migrated_by_newer(name: &str, error: &refinery::Error) -> Option<Error> {
     let refinery::error::Kind::MissingVersion(migration) = error.kind() else {
         return None;
     };
@@ -297,14 +292,10 @@ fn unknown_migration(name: &str, error: &refinery::Error) -> Option<Error> {
     if MIGRATIONS.iter().any(|(known, _)| *known == migration) {
         return None;
     }
-    Some(migrated_by_newer(&format!(" {name}"), &migration))
-}
-
-fn migrated_by_newer(name: &str, migration: &str) -> Error {
-    Error::unavailable(format!(
-        "the database{name} was migrated to `{migration}` by a newer version of `shop`; run that \
+    Some(Error::unavailable(format!(
+        "the database {name} was migrated to `{migration}` by a newer version of `shop`; run that \
          version, or restore an older backup"
-    ))
+    )))
 }
 
 fn cannot_migrate(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
