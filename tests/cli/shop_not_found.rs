@@ -16,7 +16,7 @@ use crate::support::{Database, ends, on_a_thread, program_on, skip, storage_test
 const ID: &str = "01900000-0000-7000-8000-00000000cafe";
 
 /// Every command that fails without a shop.
-const NEED_A_SHOP: [&[&str]; 41] = [
+const NEED_A_SHOP: [&[&str]; 43] = [
     &[
         "admin",
         "user",
@@ -71,6 +71,8 @@ const NEED_A_SHOP: [&[&str]; 41] = [
     &["admin", "pay", "7K3M-9QXD"],
     &["verify"],
     &["verify", "--repair"],
+    &["migrate"],
+    &["migrate", "--check"],
 ];
 
 /// Returns the relative paths of all files and directories in a directory.
@@ -132,7 +134,13 @@ fn a_mistyped_data_directory_is_named_and_not_created() {
         "{error}"
     );
     assert!(files_in(here.path()).is_empty());
-    for arguments in [&["config"][..], &["openapi"], &["--help"], &["--version"]] {
+    for arguments in [
+        &["config"][..],
+        &["openapi"],
+        &["completions", "bash"],
+        &["--help"],
+        &["--version"],
+    ] {
         let output = in_directory(here.path(), None, arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?} needs no shop");
         assert!(files_in(here.path()).is_empty(), "{arguments:?}");
