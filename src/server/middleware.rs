@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::State,
+    extract::{MatchedPath, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -28,7 +28,7 @@ use tower_http::{
     request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
 };
 
-use super::problems;
+use super::{problems, request_log};
 use crate::{
     app::App,
     core::error::{Error, Kind, Result},
@@ -36,6 +36,7 @@ use crate::{
         client::{ClientAddress, client_address, is_trusted_proxy},
         client_quota::Reservation,
         problems::by_status,
+        request_context,
         respond::{self, Problem, ResponseError},
     },
 };
@@ -91,10 +92,15 @@ pub fn service(
         ))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .map_response(add_security_headers)
-        .service_fn(move |request| {
+        .service_fn(move |request: Request<Body>| {
             let (app, router) = (Arc::clone(&app), router.clone());
+            let id = request.headers().get(REQUEST_ID).cloned();
             // Boxed, since every layer moves the future, which is large.
-            Box::pin(async move { Ok::<_, Infallible>(handle(&app, router, request, peer).await) })
+            let handled =
+                Box::pin(
+                    async move { Ok::<_, Infallible>(handle(&app, router, request, peer).await) },
+                );
+            request_context::scope(id, handled)
         })
 }
 
@@ -166,26 +172,31 @@ async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpA
     if is_authenticated || path.starts_with("/api/v1/auth/") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    // One line without a span, which `tower_http::trace` would open for each request.
-    tracing::debug!(
+    let recorded = request_context::take();
+    request_log::Handled {
+        method: &method,
+        route: recorded.route.as_ref().map(MatchedPath::as_str),
+        status: response.status(),
+        duration: started.elapsed(),
+        client,
+        user: recorded.user,
         request_id,
-        %method,
-        path,
-        status = response.status().as_u16(),
-        micros = started.elapsed().as_micros(),
-        "request handled"
-    );
+    }
+    .log();
     response
 }
 
-/// Applies the rate limits and adds their headers. It runs inside the CORS layer, so that pages of other
-/// origins can read the error and the headers.
+/// Records the route, applies the rate limits and adds their headers. It runs inside the CORS layer, so that
+/// pages of other origins can read the error and the headers.
 pub async fn limit(
     State(app): State<Arc<App>>,
     ClientAddress(client): ClientAddress,
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        request_context::set_route(route.clone());
+    }
     let (quota, allowed) = app.limits.check(request.method(), request.uri(), client);
     let mut response = match allowed {
         Ok(()) => next.run(request).await,

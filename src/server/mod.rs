@@ -3,7 +3,7 @@
 //! - startup: `startup` builds the [`App`](crate::app::App) from the configuration and the data directory
 //!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
-//! - requests: `router` has all routes, [`middleware`] wraps them, `health` and `pages` answer outside `/api/v1`;
+//! - requests: `router` has all routes, [`middleware`] wraps them, `request_log` logs them, `health` and `pages` answer outside `/api/v1`;
 //!   [`problems`] and `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
 //!   `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files.
@@ -27,6 +27,7 @@ mod private_file;
 pub mod problems;
 mod rate_limit_classes;
 mod reindex;
+mod request_log;
 mod router;
 mod startup;
 mod transport;

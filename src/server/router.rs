@@ -63,13 +63,11 @@ pub fn router(app: &Arc<App>) -> Router {
     };
     let mut router = router
         .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::clone(app));
-    if app.limits.is_enabled() {
-        router = router.layer(axum::middleware::from_fn_with_state(
+        .with_state(Arc::clone(app))
+        .layer(axum::middleware::from_fn_with_state(
             Arc::clone(app),
             middleware::limit,
         ));
-    }
     if !app.config.cors_origins.is_empty() {
         router = router.layer(cors(app));
     }

@@ -11,6 +11,7 @@ use super::{
     body::read_body,
     ignored_json::IgnoredJson,
     jwt::{AccessTokens, Claims},
+    request_context,
 };
 use crate::core::error::{Error, Kind, Result};
 
@@ -224,9 +225,9 @@ where
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(missing());
         }
-        AccessTokens::from_ref(state)
-            .verify(token.trim())
-            .map(Bearer)
+        let claims = AccessTokens::from_ref(state).verify(token.trim())?;
+        request_context::set_user(claims.sub);
+        Ok(Bearer(claims))
     }
 }
 

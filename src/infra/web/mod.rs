@@ -3,6 +3,7 @@
 //! - requests: [`extract`] (JSON, query, path, bearer token), [`body`] (limits), [`client`] (client address);
 //! - responses: [`respond`] (JSON, pages, errors), [`problems`] (the table of problem codes), [`openapi`];
 //! - [`idempotency`]: replay of committed responses by `Idempotency-Key`;
+//! - [`request_context`]: what the log says about a request;
 //! - [`jwt`]: access tokens; [`keyed_hash`]: HMAC of values that are easy to guess;
 //! - fairness and overload: [`rate_limits`] (requests per minute), [`client_quota`] (concurrent use per client
 //!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`single_flight`].
@@ -20,6 +21,7 @@ pub mod openapi;
 pub mod problems;
 mod query;
 pub mod rate_limits;
+pub mod request_context;
 pub mod respond;
 pub mod single_flight;
 

@@ -25,7 +25,7 @@ use crate::{
         web::{
             client::{ClientAddress, Network},
             extract::{Json, NoQuery},
-            respond,
+            request_context, respond,
         },
     },
 };
@@ -149,6 +149,7 @@ pub(crate) async fn login(
             Ok(signed_in)
         })
         .await?;
+    request_context::set_user(signed_in.user.id);
     respond::ok(&signed_in)
 }
 

@@ -1,0 +1,73 @@
+//! The line in the log for each request.
+
+use std::{net::IpAddr, time::Duration};
+
+use http::{Method, StatusCode};
+
+use crate::core::id::UserId;
+
+/// The routes that monitoring requests every few seconds.
+const HEALTH_CHECKS: [&str; 2] = ["/healthz", "/readyz"];
+
+/// A request, after its response was made. It has the template of the route instead of the path, and no query: those
+/// may contain what a client has typed, or a secret.
+#[derive(Debug)]
+pub(super) struct Handled<'a> {
+    pub(super) method: &'a Method,
+    /// `None` if no route matched.
+    pub(super) route: Option<&'a str>,
+    pub(super) status: StatusCode,
+    pub(super) duration: Duration,
+    pub(super) client: IpAddr,
+    pub(super) user: Option<UserId>,
+    pub(super) request_id: &'a str,
+}
+
+impl Handled<'_> {
+    /// Logs the request: health checks at `debug`, others at `info`. The target allows to silence these lines.
+    pub(super) fn log(&self) {
+        // An event instead of a span, which `tower_http::trace` would open for each request.
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "shop::request",
+                    method = %method_name(self.method),
+                    route = %self.route_name(),
+                    status = self.status.as_u16(),
+                    duration_ms = milliseconds(self.duration),
+                    client = %self.client,
+                    user = self.user.map(tracing::field::display),
+                    request_id = %self.request_id,
+                    "request handled"
+                )
+            };
+        }
+        if self
+            .route
+            .is_some_and(|route| HEALTH_CHECKS.contains(&route))
+        {
+            log!(debug);
+        } else {
+            log!(info);
+        }
+    }
+
+    fn route_name(&self) -> &str {
+        self.route.unwrap_or("-")
+    }
+}
+
+/// Returns the name of a method. Unknown ones share one name, so that a client cannot make up any number of them.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
+    ];
+    let known = KNOWN.into_iter().find(|known| *known == method.as_str());
+    known.unwrap_or("OTHER")
+}
+
+/// Returns a duration in milliseconds with three decimals.
+fn milliseconds(duration: Duration) -> f64 {
+    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1000.0
+}
