@@ -7,7 +7,10 @@ use std::{
 
 use crate::{
     app::App,
-    core::{clock::ClockJumpDetector, error::Result},
+    core::{
+        clock::ClockJumpDetector,
+        error::{Result, chain},
+    },
     domain::{
         accounts, catalog,
         media::{self, worker::DeleteImage},
@@ -51,7 +54,7 @@ pub fn start(app: &Arc<App>) {
                 _ = timer.tick() => clean_up(&shop).await,
             }
             if let Err(error) = media::worker::delete_orphans(&shop, MIN_CLEAN_UP_INTERVAL).await {
-                tracing::warn!(?error, "could not search the image store for orphans");
+                tracing::warn!(error = %chain(&error), "could not search the image store for orphans");
             }
         }
     });
@@ -77,7 +80,7 @@ pub fn start(app: &Arc<App>) {
     let shop = Arc::clone(app);
     app.background_tasks.spawn(async move {
         if let Err(error) = notifications::worker::retry_at_start(&shop).await {
-            tracing::warn!(?error, "could not retry waiting emails early");
+            tracing::warn!(error = %chain(&error), "could not retry waiting emails early");
         }
         run_jobs(&shop, SendMail(Arc::clone(&shop))).await;
     });
@@ -134,7 +137,7 @@ async fn poll<F: Future<Output = Result<usize>>>(
                 let seconds = ERROR_PAUSE.as_secs();
                 tracing::warn!(
                     task,
-                    ?error,
+                    error = %chain(&error),
                     "background task failed; retrying in {seconds} s"
                 );
                 ERROR_PAUSE
@@ -166,14 +169,18 @@ pub async fn clean_up(app: &Arc<App>) {
         Ok(Some((keys, events))) => {
             tracing::debug!(keys, events, "deleted expired rows");
             if let Err(error) = settlement::fail_unclaimed(app).await {
-                tracing::warn!(?error, "could not fail unclaimed jobs; retrying later");
+                tracing::warn!(error = %chain(&error), "could not fail unclaimed jobs; retrying later");
             }
         }
         Ok(None) => {}
-        Err(error) => tracing::warn!(?error, "could not delete expired rows; retrying later"),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "could not delete expired rows; retrying later")
+        }
     }
     match notifications::worker::delete_old_files(app).await {
         Ok(deleted) => tracing::debug!(deleted, "deleted old email files"),
-        Err(error) => tracing::warn!(?error, "could not delete old email files; retrying later"),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "could not delete old email files; retrying later")
+        }
     }
 }

@@ -236,6 +236,40 @@ impl fmt::Display for Error {
     }
 }
 
+/// Returns an error with its causes for the log, e.g. `cannot open the database: disk I/O error`.
+pub fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + use<'a> {
+    Chain(error)
+}
+
+struct Chain<'a>(&'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.0.downcast_ref::<Error>();
+        let is_generic = own.is_some_and(|own| own.kind() == Kind::Internal);
+        // The text of an internal error is for the client and says nothing.
+        let first = match self.0.source() {
+            Some(cause) if is_generic => cause,
+            _ => self.0,
+        };
+        let mut written = String::new();
+        let mut next = Some(first);
+        while let Some(error) = next {
+            next = error.source();
+            let text = error.to_string();
+            // Many texts contain that of their cause.
+            if written.contains(&text) {
+                continue;
+            }
+            if !written.is_empty() {
+                written.push_str(": ");
+            }
+            written.push_str(&text);
+        }
+        f.write_str(&written)
+    }
+}
+
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     core::{
-        error::{Error, Result},
+        error::{Error, Result, chain},
         event::Committed,
         finding::{FINDINGS_QUERY_LIMIT, Finding, Findings},
     },
@@ -115,7 +115,7 @@ impl Bus {
             match self.advance(&db, &head).await {
                 Ok(()) => is_failing = false,
                 Err(error) if !is_failing && !stop.is_cancelled() => {
-                    tracing::error!(?error, "reading events failed; retrying");
+                    tracing::error!(error = %chain(&error), "reading events failed; retrying");
                     is_failing = true;
                 }
                 Err(_) => {}
@@ -123,7 +123,7 @@ impl Bus {
         }
         // Deliver what was committed before the shutdown.
         if let Err(error) = self.advance(&db, &head).await {
-            tracing::debug!(?error, "the last events were not delivered");
+            tracing::debug!(error = %chain(&error), "the last events were not delivered");
         }
     }
 

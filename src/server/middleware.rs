@@ -31,7 +31,7 @@ use tower_http::{
 use super::{problems, request_log};
 use crate::{
     app::App,
-    core::error::{Error, Kind, Result},
+    core::error::{Error, Kind, Result, chain},
     infra::web::{
         client::{ClientAddress, client_address, is_trusted_proxy},
         client_quota::Reservation,
@@ -347,7 +347,7 @@ fn write_problem(app: &App, mut response: Response, request_id: &str) -> Respons
     if let Some(ResponseError(error)) = &error {
         match error.kind() {
             Kind::Internal | Kind::StorageFull => {
-                tracing::error!(request_id, ?error, "request failed");
+                tracing::error!(request_id, error = %chain(error.as_ref()), "request failed");
             }
             // Without its cause, so that overload does not flood the log.
             Kind::Unavailable => {

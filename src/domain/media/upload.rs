@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     app::App,
-    core::{error::Result, id::ImageId},
+    core::{
+        error::{Result, chain},
+        id::ImageId,
+    },
     infra::jobs,
 };
 
@@ -97,6 +100,6 @@ async fn delete_files(app: &Arc<App>, images: &[UploadedImage], repeat: bool) {
         Err(error) => Err(error),
     };
     if let Err(error) = deleted {
-        tracing::warn!(?error, "could not delete uploaded images; retrying later");
+        tracing::warn!(error = %chain(&error), "could not delete uploaded images; retrying later");
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::core::{
     clock::Clock,
-    error::{Error, Result},
+    error::{Error, Result, chain},
     shop_settings::ShopSettings,
 };
 
@@ -84,7 +84,9 @@ impl Db {
         });
         match inline {
             Some(outcome) => {
-                outcome.inspect_err(|error| tracing::trace!(name, ?error, "read failed"))?;
+                outcome.inspect_err(
+                    |error| tracing::trace!(name, error = %chain(error), "read failed"),
+                )?;
                 result.ok_or_else(|| Error::internal("the read returned no result"))
             }
             None => self.submit(Access::Read, name, work).await,

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 
 use super::{Location, postgres::Target};
 use crate::{
-    core::error::{Error, Kind, Result},
+    core::error::{Error, Kind, Result, chain},
     infra::file_modes,
 };
 
@@ -110,6 +110,15 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../../migrations/V24__refund_failures.sql"),
     ),
 ];
+
+/// Returns the version of the schema that this program uses: the number of the last migration.
+pub fn schema_version() -> u32 {
+    let last = MIGRATIONS
+        .last()
+        .and_then(|(name, _)| name.split("__").next());
+    let number = last.and_then(|name| name.strip_prefix('V'));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.
 const SQLITE: &[(&str, &str)] = &[
@@ -225,9 +234,7 @@ pub fn sqlite(path: &Path) -> Result<usize> {
 /// Errors: `unavailable`, e.g. if a newer version of the program has migrated the database.
 pub fn postgres(target: &Target) -> Result<usize> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
-        let texts = std::iter::successors(Some(error), |error| error.source());
-        let texts: Vec<_> = texts.map(ToString::to_string).collect();
-        let (name, why) = (target.name(), texts.join(": "));
+        let (name, why) = (target.name(), chain(error));
         Error::unavailable(format!("cannot migrate the database {name}: {why}"))
     };
     let mut client = target.connect()?;

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{Connection, Context, Tx};
-use crate::core::error::{Error, Kind, Result};
+use crate::core::error::{Error, Kind, Result, chain};
 
 /// The outcome of one run of an operation, before its transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ where
             }
             Ok(Err(error)) => {
                 if error.kind() == Kind::Internal {
-                    tracing::debug!(name = self.name, ?error, "operation failed");
+                    tracing::debug!(name = self.name, error = %chain(&error), "operation failed");
                 }
                 self.result = Some(Err(error));
                 Outcome::Failed

@@ -9,7 +9,7 @@ use super::{
     store,
 };
 use crate::{
-    core::error::{Kind, Result},
+    core::error::{Kind, Result, chain},
     infra::db::{Db, Tx},
 };
 
@@ -109,7 +109,7 @@ pub fn load<H: Handler>(
             Err(error) => {
                 let why = error.detail().to_owned();
                 let (kind, subject) = (&job.kind, job.subject);
-                tracing::error!(kind, %subject, ?error, "a background job is unreadable; retrying");
+                tracing::error!(kind, %subject, error = %chain(&error), "a background job is unreadable; retrying");
                 let failure = Failure {
                     is_permanent: false,
                     why,

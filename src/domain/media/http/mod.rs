@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     app::{App, State},
-    core::error::{Error, Kind, Result},
+    core::error::{Error, Kind, Result, chain},
     infra::{
         ports::images::{Found, THUMBNAIL_WIDTHS, read_all, thumbnail_key},
         web::extract::{Path, Query},
@@ -114,7 +114,7 @@ async fn get_thumbnail(app: &App, key: &str, stem: &str, width: u32) -> Result<R
     let thumbnail = app.image_pool.run(move || resize(&original, width)).await?;
     // If this fails, the next request creates the thumbnail again.
     if let Err(error) = app.images.put(&thumbnail_key, thumbnail.clone()).await {
-        tracing::warn!(key = thumbnail_key, ?error, "could not store a thumbnail");
+        tracing::warn!(key = thumbnail_key, error = %chain(&error), "could not store a thumbnail");
     }
     let (size, content_type) = (thumbnail.len() as u64, content_type(&thumbnail));
     Ok(image_response(thumbnail.into(), size, content_type))

@@ -9,7 +9,10 @@ use tungstenite::error::ProtocolError;
 
 use crate::{
     app::App,
-    core::{error::Result, id::ProductId},
+    core::{
+        error::{Result, chain},
+        id::ProductId,
+    },
     domain::realtime::inventory_update::updates,
     infra::{
         bus,
@@ -111,7 +114,7 @@ pub(super) async fn serve(
         None => Disconnect::STOPPING,
         Some(Ok(mut subscriber)) => subscriber.follow(&mut socket, &app).await,
         Some(Err(error)) => {
-            tracing::error!(?error, "could not send HELLO to a subscriber");
+            tracing::error!(error = %chain(&error), "could not send HELLO to a subscriber");
             Disconnect::FAILED
         }
     };
@@ -218,7 +221,7 @@ impl Subscriber {
     async fn catch_up(&mut self, socket: &mut WebSocket, app: &App) -> Result<(), Disconnect> {
         while self.seq < app.bus.head() && !app.stopping.is_cancelled() {
             let events = app.bus.after(&app.db, self.seq).await.map_err(|error| {
-                tracing::error!(?error, "could not read events for a subscriber");
+                tracing::error!(error = %chain(&error), "could not read events for a subscriber");
                 Disconnect::FAILED
             })?;
             let Some(last) = events.last().map(|event| event.seq) else {

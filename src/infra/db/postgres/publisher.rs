@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Target, connection_settings::REQUIRED_SETTINGS, errors::failure, worker_pool::join_with_timeout,
 };
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, Result, chain};
 
 /// The polling interval, for events of an instance that could not sequence them itself.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -184,7 +184,7 @@ impl PublishLoop {
                 }
             };
             let Err(error) = ended else { return };
-            tracing::warn!(?error, "publishing events failed; reconnecting");
+            tracing::warn!(error = %chain(&error), "publishing events failed; reconnecting");
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(RECONNECT_PAUSE) => {}

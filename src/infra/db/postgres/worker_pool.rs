@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::{connection::PgConnection, connection_settings::ConnectionSettings, errors::TxError};
 use crate::{
     core::{
-        error::{Error, Result},
+        error::{Error, Result, chain},
         rng::Rng,
     },
     infra::db::{Access, Operation, Outcome, queue},
@@ -179,7 +179,7 @@ impl Worker {
                 Ok(opened) => connection.insert(opened),
                 Err(error) => {
                     // The client's text must not reveal the server's address.
-                    tracing::warn!(?error, "cannot connect to the database");
+                    tracing::warn!(error = %chain(&error), "cannot connect to the database");
                     return Attempt::Rejected(Error::unavailable(
                         "the database cannot be reached; try again",
                     ));

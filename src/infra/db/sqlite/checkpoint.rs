@@ -18,7 +18,7 @@ use super::{
     connection::{failure, is_failed_fsync},
     writer_connection::{WriterConnection, report_failed_fsync},
 };
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, Result, chain};
 
 /// Copies as many pages as possible without waiting for readers or the writer
 /// (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>).
@@ -73,7 +73,7 @@ impl Checkpointer {
     /// Starts or runs a checkpoint if the WAL is long enough. The writer calls this between two batches.
     pub(super) fn run_if_due(&mut self, writer: &mut WriterConnection<'_>) {
         if let Err(error) = self.try_run_if_due(writer) {
-            tracing::warn!(?error, "WAL checkpoint failed");
+            tracing::warn!(error = %chain(&error), "WAL checkpoint failed");
         }
     }
 
@@ -125,7 +125,7 @@ pub(super) fn checkpoint(connection: &Connection, failed: &CancellationToken) {
         .map_err(failure);
     match done {
         Err(error) if is_failed_fsync(&error) => report_failed_fsync(failed, &error),
-        Err(error) => tracing::warn!(?error, "WAL checkpoint failed"),
+        Err(error) => tracing::warn!(error = %chain(&error), "WAL checkpoint failed"),
         Ok(()) => {}
     }
 }

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 
 use super::{batch_size::BatchSize, connection::is_busy, writer_connection::WriterConnection};
 use crate::{
-    core::error::{Error, Kind, Result},
+    core::error::{Error, Kind, Result, chain},
     infra::db::{Operation, Outcome},
 };
 
@@ -106,7 +106,7 @@ impl<'c> GroupCommit<'c> {
                     batch = self.reject_timed_out(batch, &error);
                 }
                 Attempt::CommitFailed(error) | Attempt::BeginFailed(error) => {
-                    tracing::error!(?error, operations = batch.len(), "group of writes failed");
+                    tracing::error!(error = %chain(&error), operations = batch.len(), "group of writes failed");
                     for operation in batch {
                         operation.reject(error.without_source());
                     }
@@ -224,7 +224,7 @@ impl<'c> GroupCommit<'c> {
             && !self.connection.has_failed()
             && let Err(error) = self.connection.control("ROLLBACK")
         {
-            tracing::error!(?error, "rollback failed");
+            tracing::error!(error = %chain(&error), "rollback failed");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     statement_cache::StatementCache,
 };
 use crate::{
-    core::error::{Error, Result},
+    core::error::{Error, Result, chain},
     infra::db::{Connection, Row, Sql, Value},
 };
 
@@ -117,7 +117,7 @@ pub(super) fn report_failed_fsync(failed: &CancellationToken, error: &Error) {
         return;
     }
     tracing::error!(
-        ?error,
+        error = %chain(error),
         "fsync failed: data may be lost; all writes are stopped, because a later fsync could succeed \
          without the lost pages; check the disk, then restart"
     );
