@@ -39,6 +39,7 @@ use std::process::ExitCode;
 use self::{
     args::{Cli, Command},
     config_sources::ConfigSources,
+    logging::Log,
     output::Output,
 };
 use crate::{
@@ -83,7 +84,8 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
     if let Command::Config = cli.command {
         return config::run(&sources, &config, output);
     }
-    logging::init(&config)?;
+    // Dropped after the runtime, so that no line is lost.
+    let log = Log::install(&config, matches!(cli.command, Command::Serve(_)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(MAX_BLOCKING_THREADS)
@@ -91,7 +93,10 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
         .map_err(Error::internal)?;
     runtime.block_on(async {
         match cli.command {
-            Command::Serve(serve) => serve.run(config, &sources, output).await,
+            Command::Serve(serve) => {
+                log.report_dropped_lines();
+                serve.run(config, &sources, output).await
+            }
             Command::Admin(command) => command.run(config, output).await,
             Command::Transfer => transfer::run(config, &sources, output).await,
             Command::Verify(verify) => verify.run(config, output).await,

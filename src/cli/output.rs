@@ -1,12 +1,16 @@
 //! Prints results to stdout, as text or JSON, and messages to stderr.
 
-use std::{borrow::Cow, io::Write};
+use std::io::Write;
 
 use serde::Serialize;
+use serde_json::json;
 
+use super::logging;
+pub(super) use crate::core::text::escape;
 use crate::{
     app::App,
     core::{
+        clock::Clock,
         error::{Error, Kind, Result},
         money::Money,
     },
@@ -89,7 +93,21 @@ fn print_line(text: &str) -> Result<()> {
 
 /// Prints a message to stderr. Ignores write errors: there is nowhere left to report them.
 pub(super) fn print_message(text: &str) {
-    drop(writeln!(std::io::stderr(), "{}", escape(text)));
+    print_to_stderr("INFO", text);
+}
+
+/// Prints a line to stderr, whatever the log's filter. If the log is JSON, the line is, too.
+fn print_to_stderr(level: &str, text: &str) {
+    let line = if logging::is_json() {
+        let (timestamp, fields) = (Clock::system().now(), json!({ "message": text }));
+        let line = json!({
+            "timestamp": timestamp, "level": level, "fields": fields, "target": "shop::cli"
+        });
+        line.to_string()
+    } else {
+        escape(text).into_owned()
+    };
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// Prints the error of a command that failed.
@@ -98,7 +116,7 @@ pub(super) fn print_error(error: &Error) {
         .filter(|_| error.kind() == Kind::Internal)
         .map(|cause| format!(": {cause}"))
         .unwrap_or_default();
-    print_message(&format!("error: {}{cause}", error.detail()));
+    print_to_stderr("ERROR", &format!("error: {}{cause}", error.detail()));
 }
 
 /// Formats an amount with its currency, e.g. `INR 499.00`. JSON has minor units instead.
@@ -116,34 +134,7 @@ pub(super) fn yes_or_no(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 
-/// Escapes the characters that control a terminal or the direction of text. Texts of customers and of other
-/// servers must not move the cursor, hide a line or forge one.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if is_control(c) {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    Cow::Owned(escaped)
-}
-
 fn escape_lines(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(escape).collect();
     lines.join("\n")
-}
-
-/// Other format characters are harmless: some scripts need them to join letters.
-fn is_control(c: char) -> bool {
-    const DIRECTIONS: [char; 12] = [
-        '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
-        '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
-    ];
-    const LINE_ENDS: [char; 2] = ['\u{2028}', '\u{2029}'];
-    c.is_control() || DIRECTIONS.contains(&c) || LINE_ENDS.contains(&c)
 }

@@ -1,6 +1,11 @@
 //! `shop serve`: runs the server until a signal stops it.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::{
     net::TcpListener,
@@ -10,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config_sources::ConfigSources,
+    logging,
     output::{Output, print_message},
     seed, startup_warnings,
 };
@@ -62,6 +68,7 @@ impl Serve {
                 return Err(error);
             }
         };
+        log_start(&app.config, address)?;
         file_limit.log(app.max_connections);
         sources.log_file();
         data_dir.warn_if_open();
@@ -145,10 +152,28 @@ async fn bind(config: &Config) -> Result<TcpListener> {
     })
 }
 
+/// Logs what is running where.
+fn log_start(config: &Config, address: SocketAddr) -> Result<()> {
+    let location = server::location(config)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        engine = location.engine(),
+        database = %location.name(),
+        schema = db::migrate::schema_version(),
+        data_dir = %absolute(&config.data_dir).display(),
+        listen = %address,
+        "shop started"
+    );
+    Ok(())
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Returns the command that creates the first admin of this shop.
 fn first_admin_hint(config: &Config) -> String {
-    let data_dir = std::path::absolute(&config.data_dir);
-    let data_dir = data_dir.unwrap_or_else(|_| config.data_dir.clone());
+    let data_dir = absolute(&config.data_dir);
     let data_dir = data_dir.display();
     let database = match &config.database_url {
         None => "",
@@ -195,6 +220,7 @@ fn listen_for_signals(stop: CancellationToken) -> Result<()> {
                 _ = interrupt.recv() => {}
             }
             if stop.is_cancelled() {
+                logging::flush();
                 std::process::exit(1);
             }
             stop.cancel();

@@ -7,6 +7,10 @@
 //! - Kept: characters that shape the preceding one (variation selectors; joiners after an emoji or a letter
 //!   of a script that uses them).
 //! - Rejected: line separators and bidirectional control characters.
+//!
+//! [`escape`] makes any text harmless for a terminal and for a log of lines.
+
+use std::borrow::Cow;
 
 use icu_properties::{
     CodePointMapData, CodePointSetData, CodePointSetDataBorrowed,
@@ -83,6 +87,34 @@ fn shapes(c: char, before: Option<char>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Escapes the characters that control a terminal or the direction of text. Texts of customers and of other
+/// servers must not move the cursor, hide a line or forge one.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_control(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Returns whether `c` controls a terminal or the direction of text, or separates lines. Other format characters are
+/// harmless: some scripts need them to join letters.
+fn is_control(c: char) -> bool {
+    const DIRECTIONS: [char; 12] = [
+        '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
+        '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+    ];
+    const LINE_ENDS: [char; 2] = ['\u{2028}', '\u{2029}'];
+    c.is_control() || DIRECTIONS.contains(&c) || LINE_ENDS.contains(&c)
 }
 
 /// Defines newtypes of a text that [`short`] has validated.

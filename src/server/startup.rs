@@ -58,6 +58,9 @@ pub struct Parts {
 impl Parts {
     /// Uses the system's clock and random numbers, and the configured drivers.
     pub fn new(config: Config, public_url: String) -> Parts {
+        let sms = Arc::new(Console {
+            format: config.log_format,
+        });
         Parts {
             config,
             clock: Clock::system(),
@@ -68,7 +71,7 @@ impl Parts {
             mailer: None,
             images: None,
             gateway: None,
-            sms: Arc::new(Console),
+            sms,
         }
     }
 }

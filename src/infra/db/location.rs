@@ -38,6 +38,14 @@ impl Location {
         ))
     }
 
+    /// Returns the name of the engine in logs and metrics.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            Location::Sqlite(_) => "sqlite",
+            Location::Postgres(_) => "postgres",
+        }
+    }
+
     /// Returns the name for messages, without the password.
     pub fn name(&self) -> String {
         match self {

@@ -7,8 +7,12 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use serde_json::json;
 
-use crate::core::error::{Error, Result};
+use crate::{
+    core::error::{Error, Result},
+    infra::config::LogFormat,
+};
 
 /// Sends text messages.
 pub trait Sms: Send + Sync {
@@ -21,11 +25,22 @@ pub trait Sms: Send + Sync {
 /// Writes messages to stderr, for development. It ignores the log level: otherwise a developer could not verify a
 /// phone.
 #[derive(Debug)]
-pub struct Console;
+pub struct Console {
+    /// The format of the log, among whose lines the messages are.
+    pub format: LogFormat,
+}
 
 impl Sms for Console {
     fn send<'a>(&'a self, to: &'a str, text: &'a str) -> BoxFuture<'a, Result<()>> {
-        let result = writeln!(io::stderr(), "[sms] to {to}: {text}");
+        let message = format!("[sms] to {to}: {text}");
+        let line = match self.format {
+            LogFormat::Text => message,
+            LogFormat::Json => {
+                let fields = json!({ "message": message });
+                json!({ "level": "INFO", "fields": fields, "target": "shop::sms" }).to_string()
+            }
+        };
+        let result = writeln!(io::stderr(), "{line}");
         let result = result.map_err(|error| {
             Error::unavailable("text messages are written to stderr, which is closed")
                 .caused_by(error)
