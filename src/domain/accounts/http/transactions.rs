@@ -16,6 +16,7 @@ use crate::{
         web::{
             idempotency::{self, IdempotencyKey, StoredResponse},
             jwt::Claims,
+            request_context,
         },
     },
 };
@@ -27,6 +28,11 @@ pub trait Caller: Copy + Send + 'static {
     ///
     /// Errors: `unauthorized` if the session has ended; `forbidden` if an [`Admin`] no longer is one.
     fn current_user(&self, tx: &mut Tx<'_>) -> Result<CurrentUser>;
+
+    /// Returns the id of an admin, whose writes are logged.
+    fn admin_id(&self) -> Option<UserId> {
+        None
+    }
 }
 
 impl Caller for Claims {
@@ -38,6 +44,10 @@ impl Caller for Claims {
 impl Caller for Admin {
     fn current_user(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
         require_admin(tx, &self.0)
+    }
+
+    fn admin_id(&self) -> Option<UserId> {
+        Some(self.0.sub)
     }
 }
 
@@ -71,7 +81,7 @@ impl App {
         self.db.long_read(name, checked(*caller, work)).await
     }
 
-    /// Runs a write. See [`Db::write`](crate::infra::db::Db::write).
+    /// Runs a write, and logs that of an admin. See [`Db::write`](crate::infra::db::Db::write).
     pub async fn write_as<T, F>(
         &self,
         caller: &impl Caller,
@@ -82,7 +92,11 @@ impl App {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
     {
-        self.db.write(name, checked(*caller, work)).await
+        let written = self.db.write(name, checked(*caller, work)).await?;
+        if let Some(admin) = caller.admin_id() {
+            log_admin_action(admin, name);
+        }
+        Ok(written)
     }
 
     /// Like [`App::write_as`], once per idempotency key: a repeat replays the first response. `body` is the body
@@ -127,6 +141,13 @@ impl App {
         };
         self.db.write(name, work).await
     }
+}
+
+/// Logs a committed write of an admin.
+fn log_admin_action(admin: UserId, operation: &str) {
+    let request_id = request_context::request_id();
+    let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
+    tracing::info!(target: "shop::admin", user = %admin, operation, request_id, "admin action");
 }
 
 /// Returns `work`, preceded by the check of the caller.
