@@ -21,6 +21,7 @@ use crate::{
         text::escape,
     },
     infra::config::{Config, LogFormat},
+    server::metrics::LOG_LINES_DROPPED,
 };
 
 /// How many lines wait for the reader of stderr before further ones are dropped: a few MiB.
@@ -94,6 +95,8 @@ impl Log {
             loop {
                 tokio::time::sleep(REPORT_INTERVAL).await;
                 let dropped = counter.dropped_lines();
+                let total = u64::try_from(dropped).unwrap_or(u64::MAX);
+                LOG_LINES_DROPPED.counter([]).absolute(total);
                 if dropped > reported {
                     tracing::warn!(
                         count = dropped - reported,

@@ -57,7 +57,8 @@ impl Serve {
         if self.demo && config.database_url.is_none() {
             data_dir.reject_demo_on_real_shop()?;
         }
-        let listener = bind(&config).await?;
+        let listener = bind(config.listen, "`--listen`").await?;
+        let metrics_listener = bind_metrics(&config).await?;
         let address = listener.local_addr().map_err(Error::internal)?;
 
         let (data_dir, mut lock) = DataDir::claim(&config.data_dir)?;
@@ -88,6 +89,9 @@ impl Serve {
             print_message(&first_admin_hint(&app.config));
         }
         worker::start(&app);
+        if let Some(listener) = metrics_listener {
+            tokio::spawn(server::metrics::serve(listener, Arc::clone(&app)));
+        }
         let fsync_failed = app.db.failed().clone();
         server::serve(listener, app, stop).await;
         drop(lock);
@@ -135,20 +139,32 @@ impl Serve {
     }
 }
 
-async fn bind(config: &Config) -> Result<TcpListener> {
-    let address = config.listen;
+/// Binds the listener of metrics, if there is one, and begins to record them.
+async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>> {
+    let Some(address) = config.metrics_listen else {
+        return Ok(None);
+    };
+    let listener = bind(address, "`SHOP_METRICS_LISTEN`").await?;
+    server::metrics::install()?;
+    let address = listener.local_addr().map_err(Error::internal)?;
+    tracing::info!("metrics are at http://{address}/metrics");
+    Ok(Some(listener))
+}
+
+/// `setting` is what sets the address.
+async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
-            ErrorKind::AddrInUse => "another program uses this port; choose another by `--listen`",
-            ErrorKind::AddrNotAvailable => {
-                "this machine has no such address; choose another by `--listen`"
-            }
+            ErrorKind::AddrInUse => "another program uses this port; choose another",
+            ErrorKind::AddrNotAvailable => "this machine has no such address; choose another",
             ErrorKind::PermissionDenied => {
-                "ports below 1024 need a privilege that this user lacks; choose another by `--listen`"
+                "ports below 1024 need a privilege that this user lacks; choose another"
             }
-            _ => "choose another address by `--listen`",
+            _ => "choose another address",
         };
-        Error::unavailable(format!("cannot listen on {address}: {error}; {hint}"))
+        Error::unavailable(format!(
+            "cannot listen on {address}: {error}; {hint} by {setting}"
+        ))
     })
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     core::{
+        clock::Timestamp,
         error::{Error, Result, chain},
         event::Committed,
         finding::{FINDINGS_QUERY_LIMIT, Finding, Findings},
@@ -221,6 +222,15 @@ pub fn delete_older_than(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
              (SELECT seq FROM events WHERE at >= ?1 ORDER BY seq LIMIT 1),
              (SELECT max(seq) FROM events))",
         params![before],
+    )
+}
+
+/// Returns the time of the last event.
+pub fn last_event_at(tx: &mut Tx<'_>) -> Result<Option<Timestamp>> {
+    tx.one(
+        "SELECT at FROM events ORDER BY seq DESC LIMIT 1",
+        &[],
+        |row| row.get("at"),
     )
 }
 

@@ -5,6 +5,7 @@ pub mod config;
 pub mod db;
 pub mod file_modes;
 pub mod jobs;
+pub mod metrics;
 pub mod outbox;
 pub mod ports;
 pub mod web;

@@ -13,6 +13,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use metrics::Gauge;
 use tokio::sync::Notify;
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
         client::Network,
         client_quota::{ClientQuota, QuotaExceeded, Reservation},
     },
-    server::middleware::ResponseReservations,
+    server::{metrics::HTTP_CONNECTIONS, middleware::ResponseReservations},
 };
 
 /// How often a full server tries to close another connection.
@@ -39,6 +40,7 @@ pub(super) struct Connections {
     open: Arc<Mutex<HashMap<u64, Entry>>>,
     next_id: AtomicU64,
     started: Instant,
+    gauge: Gauge,
 }
 
 impl Connections {
@@ -50,6 +52,7 @@ impl Connections {
             open: Arc::default(),
             next_id: AtomicU64::default(),
             started: Instant::now(),
+            gauge: HTTP_CONNECTIONS.gauge([]),
         }
     }
 
@@ -76,12 +79,14 @@ impl Connections {
             activity: Arc::clone(&activity),
         };
         self.lock().insert(id, entry);
+        self.gauge.increment(1);
         Some(Slot {
             id,
             activity,
             open: Arc::clone(&self.open),
             reservation: Some(reservation),
             freed: Arc::clone(&self.freed),
+            gauge: self.gauge.clone(),
         })
     }
 
@@ -130,6 +135,7 @@ pub(super) struct Slot {
     /// `None` while it is being dropped.
     reservation: Option<Reservation>,
     freed: Arc<Notify>,
+    gauge: Gauge,
 }
 
 impl Slot {
@@ -144,6 +150,7 @@ impl Drop for Slot {
         open.remove(&self.id);
         drop(open);
         self.reservation.take();
+        self.gauge.decrement(1);
         self.freed.notify_waiters();
     }
 }

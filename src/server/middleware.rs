@@ -182,7 +182,7 @@ async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpA
         user: recorded.user,
         request_id,
     }
-    .log();
+    .record();
     response
 }
 

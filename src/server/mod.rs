@@ -6,13 +6,15 @@
 //! - requests: `router` has all routes, [`middleware`] wraps them, `request_log` logs them, `health` and `pages` answer outside `/api/v1`;
 //!   [`problems`] and `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
-//!   `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files.
+//!   `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files;
+//! - monitoring: [`metrics`]; `disk` determines the free space.
 
 mod accept;
 mod bodies;
 mod connections;
 mod created_paths;
 mod data_dir;
+mod disk;
 pub mod file_limit;
 mod file_owner;
 mod framing;
@@ -21,6 +23,7 @@ mod health;
 mod image_store;
 mod linger;
 mod mailer;
+pub mod metrics;
 pub mod middleware;
 mod pages;
 mod private_file;

@@ -1,10 +1,12 @@
-//! The line in the log for each request.
+//! The line in the log for each request, and its metrics.
 
 use std::{net::IpAddr, time::Duration};
 
+use ::metrics::SharedString;
 use http::{Method, StatusCode};
 
-use crate::core::id::UserId;
+use super::metrics::{HTTP_REQUEST_DURATION, HTTP_REQUESTS};
+use crate::{core::id::UserId, infra::metrics};
 
 /// The routes that monitoring requests every few seconds.
 const HEALTH_CHECKS: [&str; 2] = ["/healthz", "/readyz"];
@@ -27,8 +29,8 @@ pub(super) struct Handled<'a> {
 }
 
 impl Handled<'_> {
-    /// Logs the request: health checks at `debug`, others at `info`. The target allows to silence these lines.
-    pub(super) fn log(&self) {
+    /// Logs and counts the request: health checks at `debug`, others at `info`. The target allows to silence these lines.
+    pub(super) fn record(&self) {
         // An event instead of a span, which `tower_http::trace` would open for each request.
         macro_rules! log {
             ($level:ident) => {
@@ -53,9 +55,22 @@ impl Handled<'_> {
         } else {
             log!(info);
         }
+        if metrics::is_installed() {
+            self.count();
+        }
         if self.route == Some(SIGN_IN) {
             self.log_failed_sign_in();
         }
+    }
+
+    fn count(&self) {
+        let method = SharedString::const_str(method_name(self.method));
+        let route = SharedString::from(self.route_name().to_owned());
+        let status = SharedString::from(self.status.as_str().to_owned());
+        HTTP_REQUEST_DURATION
+            .histogram([method.clone(), route.clone()])
+            .record(self.duration);
+        HTTP_REQUESTS.counter([method, route, status]).increment(1);
     }
 
     /// Logs a failed sign-in in the form that `packaging/fail2ban` reads. The line has nothing that the client sent.

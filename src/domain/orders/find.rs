@@ -42,3 +42,8 @@ pub fn order_by_name(tx: &mut Tx<'_>, name: &str) -> Result<Order> {
 pub fn unpaid_before(tx: &mut Tx<'_>, timestamp: Timestamp, limit: i64) -> Result<Vec<OrderId>> {
     store::unpaid_before(tx, first_id(timestamp), limit)
 }
+
+/// Returns the number of orders by status. Reads all orders.
+pub fn counts(tx: &mut Tx<'_>) -> Result<Vec<(Status, i64)>> {
+    store::counts(tx)
+}

@@ -20,7 +20,7 @@ mod verify;
 
 pub use self::{
     filters::Filters,
-    find::{order, order_by_name, status_of, unpaid_before},
+    find::{counts, order, order_by_name, status_of, unpaid_before},
     list::list,
     new_order::NewOrder,
     notifications::notify_refunded,

@@ -84,3 +84,8 @@ pub fn known_payments(
 pub fn totals(tx: &mut Tx<'_>) -> Result<Totals> {
     store::totals(tx)
 }
+
+/// Returns how many events of the provider match nothing and wait for an admin.
+pub fn unmatched_count(tx: &mut Tx<'_>) -> Result<i64> {
+    store::unmatched_count(tx)
+}

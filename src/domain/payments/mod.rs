@@ -26,7 +26,7 @@ mod verify;
 pub use self::{
     event::{Delivery, DeliveryResult, Effect},
     failed_refund::{drop_refund, order_of_refund, retry_refund},
-    find::{known_payments, list, lock_payment, of_orders, queued_refund, totals},
+    find::{known_payments, list, lock_payment, of_orders, queued_refund, totals, unmatched_count},
     issue_refund::refund,
     ledger::{KnownPayment, LedgerEntry, ListedStatus, Note, Resolution, Totals},
     open::{PaymentDraft, check_amount, draft, open},

@@ -169,13 +169,19 @@ settings! {
         keep_alive: Duration = required(duration), { default: Value("75s") };
     }
 
-    "Logs" {
+    "Logs and metrics" {
         /// Log filter, such as `info` or `warn,shop=debug`.
         log: String = required(text), { default: Value("info") };
         /// Log format: `text` or `json`.
         log_format: LogFormat = required(log_format), {
             default: Value("text"),
             flag: Some(Flag { name: "log-format", value_name: "FORMAT", command: None }),
+        };
+        /// IP address and port of a listener for Prometheus, which reads `/metrics` there. Without TLS or a password:
+        /// use an address that only the monitoring can reach.
+        metrics_listen: Option<SocketAddr> = unless_empty(super::parse::listen), {
+            default: Unset("no metrics"),
+            example: Some("127.0.0.1:9100"),
         };
     }
 }

@@ -20,6 +20,17 @@ pub(crate) enum Access {
     Write,
 }
 
+/// How busy a storage engine is.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Operations that wait for a thread. On `SQLite`, only writes do.
+    pub queued: usize,
+    /// The maximum of `queued`.
+    pub queue_capacity: usize,
+    /// `SQLite`: the size of the WAL file in bytes. It keeps the largest size that it has had since the start.
+    pub wal_bytes: Option<u64>,
+}
+
 /// A storage engine with its connections.
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Runs a short read in a snapshot on the caller's thread. Returns `None` if the engine does not support
@@ -41,6 +52,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Returns the signal for commits that emitted events.
     fn committed(&self) -> Arc<Notify>;
+
+    /// See [`super::Db::load`].
+    fn load(&self) -> Load;
 
     /// Returns a token that is cancelled when the engine stops accepting writes until the next start.
     fn failed(&self) -> CancellationToken {

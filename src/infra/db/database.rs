@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, Backend, Context, Location, Options, Postgres, Sqlite, Tx,
+    Access, Backend, Context, Load, Location, Options, Postgres, Sqlite, Tx,
     fair_semaphore::{FairSemaphore, Permit},
     migrate,
     operation::QueuedOperation,
@@ -203,6 +203,11 @@ impl Db {
 
     pub fn settings(&self) -> &ShopSettings {
         &self.context.settings
+    }
+
+    /// Returns how busy the engine is.
+    pub fn load(&self) -> Load {
+        self.backend.load()
     }
 
     /// Finishes queued operations and rejects new ones. On `SQLite` a final checkpoint follows.

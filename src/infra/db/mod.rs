@@ -37,12 +37,8 @@ mod timers;
 pub mod transfer;
 mod tx;
 
-pub(crate) use self::{
-    backend::{Access, Backend, Connection, Expected, Ticket},
-    operation::Operation,
-    row::{Cells, ColumnNames},
-};
 pub use self::{
+    backend::Load,
     context::Context,
     database::Db,
     location::Location,
@@ -55,5 +51,10 @@ pub use self::{
     stored_settings::{count_up, set_setting, setting, setting_for_update},
     timers::try_claim_timer,
     tx::{Queued, Tx, ping},
+};
+pub(crate) use self::{
+    backend::{Access, Backend, Connection, Expected, Ticket},
+    operation::Operation,
+    row::{Cells, ColumnNames},
 };
 pub use crate::core::column::{Cell, Column, Value, params};

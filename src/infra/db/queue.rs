@@ -13,3 +13,8 @@ pub(super) fn push<T>(queue: &Sender<T>, item: T, full: &'static str) -> Result<
         TrySendError::Closed(_) => Error::unavailable("the server is stopping; try again"),
     })
 }
+
+/// Returns how many items wait in a queue, and how many may.
+pub(super) fn length<T>(queue: &Sender<T>) -> (usize, usize) {
+    (queue.len(), queue.capacity().unwrap_or(usize::MAX))
+}

@@ -14,7 +14,9 @@ use crate::core::{
 };
 
 /// The state of a job. A job that succeeds is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum JobState {
@@ -52,6 +54,24 @@ pub struct Job {
     pub last_error: Option<String>,
     /// When the job was queued, or when an operator last retried it.
     pub retrying_since: Timestamp,
+}
+
+/// How many jobs of a kind have a state.
+#[derive(Debug, Clone)]
+pub struct JobCount {
+    pub kind: String,
+    pub state: JobState,
+    pub count: i64,
+    /// The earliest time at which one of them was queued, or last retried by an operator.
+    pub oldest: Timestamp,
+}
+
+impl JobCount {
+    /// Returns how long the oldest has waited.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        let millis = now.0.saturating_sub(self.oldest.0).max(0);
+        Duration::from_millis(millis.unsigned_abs())
+    }
 }
 
 /// Why an attempt failed.

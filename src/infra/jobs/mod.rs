@@ -17,9 +17,9 @@ mod store;
 pub use self::{
     finding::missing_row,
     handler::{Handler, fail_unclaimed, load, run, run_due},
-    job::{Failure, Job, JobState, NewJob, Queue},
+    job::{Failure, Job, JobCount, JobState, NewJob, Queue},
     store::{
-        cancel, claim, claim_now, complete, find, find_all, list, of_subject, record_dead,
+        cancel, claim, claim_now, complete, counts, find, find_all, list, of_subject, record_dead,
         record_failure, retry, retry_now, retry_waiting, run_soon,
     },
 };

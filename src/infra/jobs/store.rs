@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use uuid::Uuid;
 
-use super::job::{Failure, Job, JobState, NewJob, Queue};
+use super::job::{Failure, Job, JobCount, JobState, NewJob, Queue};
 use crate::{
     core::{
         clock::Timestamp,
@@ -286,6 +286,23 @@ pub fn find_all(tx: &mut Tx<'_>, kind: &str, subjects: &[Uuid]) -> Result<HashMa
 pub fn of_subject(tx: &mut Tx<'_>, subject: Uuid) -> Result<Option<Job>> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE subject_id = ?1 ORDER BY kind");
     tx.one(&sql, params![Value::Id(subject)], job)
+}
+
+/// Returns the number of jobs by kind and state, and when the oldest of them was queued.
+pub fn counts(tx: &mut Tx<'_>) -> Result<Vec<JobCount>> {
+    tx.all(
+        "SELECT kind, state, count(*) AS total, min(retrying_since) AS oldest
+         FROM jobs GROUP BY kind, state ORDER BY kind, state",
+        &[],
+        |row| {
+            Ok(JobCount {
+                kind: row.get("kind")?,
+                state: row.get("state")?,
+                count: row.get("total")?,
+                oldest: row.get("oldest")?,
+            })
+        },
+    )
 }
 
 /// Returns the jobs in a state, or all with the dead ones first, by when they are due.

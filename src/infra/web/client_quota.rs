@@ -79,6 +79,11 @@ impl ClientQuota {
         }
     }
 
+    /// Returns how many units are in use.
+    pub fn in_use(&self) -> usize {
+        self.lock().total
+    }
+
     /// Reserves one unit.
     pub fn try_acquire(&self, client: IpAddr) -> Result<Reservation, QuotaExceeded> {
         let mut reservation = self.reservation(Some(client));

@@ -129,6 +129,11 @@ impl AccessTokens {
         Ok(claims)
     }
 
+    /// Returns the approximate number of cached tokens.
+    pub fn cached(&self) -> u64 {
+        self.0.verified.entry_count()
+    }
+
     fn verify_signature(&self, token: &str) -> Option<Claims> {
         let decode = |key| decode::<Payload>(token, key, &self.0.validation).ok();
         let token_data = self.0.decoding_keys.iter().find_map(decode)?;

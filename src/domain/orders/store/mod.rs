@@ -88,6 +88,15 @@ pub(super) fn set_status(tx: &mut Tx<'_>, id: OrderId, from: Status, to: Status)
     }
 }
 
+/// Returns the number of orders by status. Statuses that no order has are missing.
+pub(super) fn counts(tx: &mut Tx<'_>) -> Result<Vec<(Status, i64)>> {
+    tx.all(
+        "SELECT status, count(*) AS total FROM orders GROUP BY status",
+        &[],
+        |row| Ok((row.get("status")?, row.get("total")?)),
+    )
+}
+
 /// Returns up to `limit` PENDING orders with ids below `before`, oldest first.
 pub(super) fn unpaid_before(tx: &mut Tx<'_>, before: OrderId, limit: i64) -> Result<Vec<OrderId>> {
     tx.all(

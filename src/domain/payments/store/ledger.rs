@@ -81,11 +81,7 @@ pub(in crate::domain::payments) fn unmatched(
         "IS NULL"
     };
     let selected = format!("{NEEDS_ADMIN} AND resolved_at {condition}");
-    let total = tx.one(
-        &format!("SELECT count(*) AS total FROM payment_events WHERE {selected}"),
-        &[],
-        |row| row.get("total"),
-    )?;
+    let total = count(tx, &selected)?;
     let entries = tx.all(
         &format!(
             "SELECT {EVENT_COLUMNS} FROM payment_events WHERE {selected}
@@ -94,11 +90,21 @@ pub(in crate::domain::payments) fn unmatched(
         params![page.limit, page.offset()],
         unmatched_entry,
     )?;
-    Ok(Page::new(
-        page,
-        entries,
-        Total::exact(total.unwrap_or_default()),
-    ))
+    Ok(Page::new(page, entries, Total::exact(total)))
+}
+
+/// Returns how many events wait for an admin.
+pub(in crate::domain::payments) fn unmatched_count(tx: &mut Tx<'_>) -> Result<i64> {
+    count(tx, &format!("{NEEDS_ADMIN} AND resolved_at IS NULL"))
+}
+
+fn count(tx: &mut Tx<'_>, condition: &str) -> Result<i64> {
+    let total = tx.one(
+        &format!("SELECT count(*) AS total FROM payment_events WHERE {condition}"),
+        &[],
+        |row| row.get("total"),
+    )?;
+    Ok(total.unwrap_or_default())
 }
 
 /// Locks an event and returns it with its outcome.

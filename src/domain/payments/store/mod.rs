@@ -13,7 +13,7 @@ pub(super) use self::{
         resolve_event, set_duplicate_refunded, set_duplicate_unmatched, set_outcome,
         unmatched_capture,
     },
-    ledger::{is_payment, known_payments, list, lock_event, totals, unmatched},
+    ledger::{is_payment, known_payments, list, lock_event, totals, unmatched, unmatched_count},
     payments::{
         capture, insert, lock_by_provider_order, lock_payment, of_orders, order_of_transaction,
         set_provider_order_id, set_status, transaction_is_known,

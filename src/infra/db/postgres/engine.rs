@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     core::error::Result,
-    infra::db::{Access, Backend, Connection, Operation, Options},
+    infra::db::{Access, Backend, Connection, Load, Operation, Options},
 };
 
 /// The `statement_timeout` of short operations.
@@ -88,6 +88,15 @@ impl Backend for Postgres {
         self.workers.close();
         self.long_readers.close();
         self.publisher.close();
+    }
+
+    fn load(&self) -> Load {
+        let (queued, queue_capacity) = self.workers.queue_length();
+        Load {
+            queued,
+            queue_capacity,
+            wal_bytes: None,
+        }
     }
 
     fn committed(&self) -> Arc<Notify> {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use async_channel::{Receiver, Sender};
+use metrics::Histogram;
 use tokio::sync::Notify;
 
 use super::{connection::PgConnection, connection_settings::ConnectionSettings, errors::TxError};
@@ -20,7 +21,10 @@ use crate::{
         error::{Error, Result, chain},
         rng::Rng,
     },
-    infra::db::{Access, Operation, Outcome, queue},
+    infra::{
+        db::{Access, Operation, Outcome, queue},
+        metrics::COMMIT_DURATION,
+    },
 };
 
 /// The maximum number of attempts of one operation.
@@ -53,6 +57,7 @@ impl WorkerPool {
             settings,
             unsequenced,
             rng: Rng::system(),
+            commit_durations: COMMIT_DURATION.histogram([]),
         });
         let threads = (1..=size)
             .map(|number| {
@@ -72,6 +77,11 @@ impl WorkerPool {
     pub(super) fn push(&self, access: Access, operation: Box<dyn Operation>) -> Result<()> {
         let full = "too many requests are waiting; try again";
         queue::push(&self.queue, (access, operation), full)
+    }
+
+    /// Returns how many operations wait, and how many may.
+    pub(super) fn queue_length(&self) -> (usize, usize) {
+        queue::length(&self.queue)
     }
 
     /// Rejects new operations and finishes the queued ones.
@@ -113,6 +123,7 @@ struct Worker {
     settings: ConnectionSettings,
     unsequenced: Arc<Notify>,
     rng: Rng,
+    commit_durations: Histogram,
 }
 
 /// The outcome of one attempt at an operation.
@@ -198,7 +209,14 @@ impl Worker {
         let outcome = operation.run(connection);
         let emitted = outcome == (Outcome::Done { emitted: true });
         let ended = match outcome {
-            Outcome::Done { .. } => connection.commit(),
+            Outcome::Done { .. } => {
+                let started = Instant::now();
+                let committed = connection.commit();
+                if access == Access::Write {
+                    self.commit_durations.record(started.elapsed());
+                }
+                committed
+            }
             Outcome::Failed | Outcome::Panicked => connection.roll_back(),
         };
         match (connection.tx_error(), ended) {

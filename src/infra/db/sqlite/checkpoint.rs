@@ -9,8 +9,10 @@
 use std::{
     sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     thread::JoinHandle,
+    time::Instant,
 };
 
+use metrics::Histogram;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +20,10 @@ use super::{
     connection::{failure, is_failed_fsync},
     writer_connection::{WriterConnection, report_failed_fsync},
 };
-use crate::core::error::{Error, Result, chain};
+use crate::{
+    core::error::{Error, Result, chain},
+    infra::metrics::CHECKPOINT_DURATION,
+};
 
 /// Copies as many pages as possible without waiting for readers or the writer
 /// (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>).
@@ -38,6 +43,7 @@ pub(super) struct Checkpointer {
     /// The pages in the WAL at the last checkpoint. The next is due only after some growth: if a long-running
     /// reader blocks progress, a checkpoint after every batch would be wasted.
     last_wal_pages: i64,
+    durations: Histogram,
 }
 
 impl Checkpointer {
@@ -49,11 +55,15 @@ impl Checkpointer {
     ) -> Result<Checkpointer> {
         let (wake, wakeups) = sync_channel(1);
         let (finished, done) = sync_channel(1);
+        let durations = CHECKPOINT_DURATION.histogram([]);
+        let recorded = durations.clone();
         let thread = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
                 while wakeups.recv().is_ok() {
+                    let started = Instant::now();
                     checkpoint(&connection, &failed);
+                    recorded.record(started.elapsed());
                     if finished.send(()).is_err() {
                         break;
                     }
@@ -67,6 +77,7 @@ impl Checkpointer {
             thread: Some(thread),
             is_running: false,
             last_wal_pages: 0,
+            durations,
         })
     }
 
@@ -103,7 +114,9 @@ impl Checkpointer {
         let is_small = wal_pages - checkpointed <= self.threshold / 8;
         self.is_running = !is_small && self.wake.as_ref().is_some_and(|it| it.send(()).is_ok());
         if !self.is_running {
+            let started = Instant::now();
             wal_status(writer, PASSIVE)?;
+            self.durations.record(started.elapsed());
         }
         Ok(())
     }

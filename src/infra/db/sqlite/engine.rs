@@ -1,7 +1,7 @@
 //! The `SQLite` implementation of [`Backend`].
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     core::error::Result,
-    infra::db::{Access, Backend, Connection, Operation, Options},
+    infra::db::{Access, Backend, Connection, Load, Operation, Options},
 };
 
 /// How many virtual machine instructions of `SQLite` run between two checks of a long read's deadline; a
@@ -32,6 +32,7 @@ pub struct Sqlite {
     writer: Writer,
     committed: Arc<Notify>,
     failed: CancellationToken,
+    wal: PathBuf,
 }
 
 impl Sqlite {
@@ -59,6 +60,8 @@ impl Sqlite {
             Arc::clone(&committed),
             failed.clone(),
         )?;
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
         Ok(Sqlite {
             readers: reader_pool(path, options.lock_timeout, options.readers),
             long_readers: reader_pool(path, options.lock_timeout, options.long_readers),
@@ -66,6 +69,7 @@ impl Sqlite {
             writer,
             committed,
             failed,
+            wal: PathBuf::from(wal),
         })
     }
 
@@ -119,6 +123,16 @@ impl Backend for Sqlite {
 
     fn committed(&self) -> Arc<Notify> {
         Arc::clone(&self.committed)
+    }
+
+    fn load(&self) -> Load {
+        let (queued, queue_capacity) = self.writer.queue_length();
+        let wal = std::fs::metadata(&self.wal);
+        Load {
+            queued,
+            queue_capacity,
+            wal_bytes: Some(wal.map_or(0, |wal| wal.len())),
+        }
     }
 
     fn failed(&self) -> CancellationToken {

@@ -15,12 +15,16 @@
 
 use std::time::{Duration, Instant};
 
+use metrics::Histogram;
 use tokio::runtime::Handle;
 
 use super::{batch_size::BatchSize, connection::is_busy, writer_connection::WriterConnection};
 use crate::{
     core::error::{Error, Kind, Result, chain},
-    infra::db::{Operation, Outcome},
+    infra::{
+        db::{Operation, Outcome},
+        metrics::{COMMIT_DURATION, WRITE_GROUP_SIZE},
+    },
 };
 
 pub(super) struct GroupCommit<'c> {
@@ -29,6 +33,8 @@ pub(super) struct GroupCommit<'c> {
     lock_timeout: Duration,
     /// The runtime of the callers.
     runtime: Option<Handle>,
+    group_sizes: Histogram,
+    commit_durations: Histogram,
 }
 
 /// The outcome of one attempt to commit a batch.
@@ -64,6 +70,8 @@ impl<'c> GroupCommit<'c> {
             batch_size: BatchSize::default(),
             lock_timeout,
             runtime,
+            group_sizes: WRITE_GROUP_SIZE.histogram([]),
+            commit_durations: COMMIT_DURATION.histogram([]),
         }
     }
 
@@ -172,6 +180,9 @@ impl<'c> GroupCommit<'c> {
             Ok(()) => {
                 let commit = started.elapsed().saturating_sub(work);
                 self.batch_size.record(batch.len(), work, commit);
+                let size = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+                self.group_sizes.record(size);
+                self.commit_durations.record(commit);
                 Attempt::Committed { emitted }
             }
             Err(error) => {

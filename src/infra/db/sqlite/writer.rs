@@ -88,6 +88,11 @@ impl Writer {
         settings.recv().map_err(Error::internal)?
     }
 
+    /// Returns how many operations wait, and how many may.
+    pub(super) fn queue_length(&self) -> (usize, usize) {
+        queue::length(&self.queue)
+    }
+
     fn send(&self, message: Message) -> Result<()> {
         let full = "too many writes are waiting; try again";
         queue::push(&self.queue, message, full)
