@@ -92,8 +92,9 @@ impl Log {
         };
         tokio::spawn(async move {
             let mut reported = 0;
+            let mut timer = tokio::time::interval(REPORT_INTERVAL);
             loop {
-                tokio::time::sleep(REPORT_INTERVAL).await;
+                timer.tick().await;
                 let dropped = counter.dropped_lines();
                 let total = u64::try_from(dropped).unwrap_or(u64::MAX);
                 LOG_LINES_DROPPED.counter([]).absolute(total);

@@ -16,7 +16,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header,
     uri::Authority,
@@ -28,16 +27,14 @@ use tower_http::{
     request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
 };
 
-use super::{problems, request_log};
+use super::{problem_response::write_problem, request_log};
 use crate::{
     app::App,
-    core::error::{Error, Kind, Result, chain},
+    core::error::{Error, Kind, Result},
     infra::web::{
         client::{ClientAddress, client_address, is_trusted_proxy},
         client_quota::Reservation,
-        problems::by_status,
         request_context,
-        respond::{self, Problem, ResponseError},
     },
 };
 
@@ -339,60 +336,4 @@ fn add_base_path(base: &str, headers: &mut HeaderMap) {
     replace(header::LINK, &|links| {
         links.replace("</", &format!("<{base}/"))
     });
-}
-
-/// Writes the problem as the body of an error response, and logs the error if it is the server's.
-fn write_problem(app: &App, mut response: Response, request_id: &str) -> Response {
-    let error = response.extensions_mut().remove::<ResponseError>();
-    if let Some(ResponseError(error)) = &error {
-        match error.kind() {
-            Kind::Internal | Kind::StorageFull => {
-                tracing::error!(request_id, error = %chain(error.as_ref()), "request failed");
-            }
-            // Without its cause, so that overload does not flood the log.
-            Kind::Unavailable => {
-                tracing::warn!(request_id, detail = error.detail(), "service unavailable");
-            }
-            _ => {}
-        }
-    }
-    let problem = match &error {
-        Some(ResponseError(error)) => problems::of_kind(error.kind()),
-        None if is_problem(&response) => return response,
-        None => by_status(response.status().as_u16()),
-    };
-    let Some(problem) = problem else {
-        return response;
-    };
-    let status = respond::status(problem.kind);
-    let body = Problem {
-        kind: format!("{}/problems/{}", app.base_path, problem.code()),
-        title: problem.title,
-        status: status.as_u16(),
-        detail: error
-            .as_ref()
-            .map_or(problem.remedy, |ResponseError(error)| error.detail()),
-        code: problem.code(),
-        request_id,
-        errors: error
-            .as_ref()
-            .map_or(&[], |ResponseError(error)| error.fields()),
-    };
-    let body = serde_json::to_vec(&body).unwrap_or_default();
-    *response.status_mut() = status;
-    *response.body_mut() = Body::from(Bytes::from(body));
-    let headers = response.headers_mut();
-    headers.remove(header::CONTENT_LENGTH);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
-    response
-}
-
-fn is_problem(response: &Response) -> bool {
-    response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes() == b"application/problem+json")
 }

@@ -3,14 +3,16 @@
 //! - startup: `startup` builds the [`App`](crate::app::App) from the configuration and the data directory
 //!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
-//! - requests: `router` has all routes, [`middleware`] wraps them, `request_log` logs them, `health` and `pages` answer outside `/api/v1`;
-//!   [`problems`] and `rate_limit_classes` collect the domains' declarations;
+//! - requests: `router` has all routes, [`middleware`] wraps them, `problem_response` writes errors, `request_log` logs
+//!   and counts requests; `health` (with `checks`) and `pages` answer outside `/api/v1`; [`problems`] and
+//!   `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
 //!   `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files;
 //! - monitoring: [`metrics`]; `disk` determines the free space.
 
 mod accept;
 mod bodies;
+mod checks;
 mod connections;
 mod created_paths;
 mod data_dir;
@@ -27,6 +29,7 @@ pub mod metrics;
 pub mod middleware;
 mod pages;
 mod private_file;
+mod problem_response;
 pub mod problems;
 mod rate_limit_classes;
 mod reindex;
