@@ -23,6 +23,7 @@ mod instances;
 mod live;
 mod logs;
 mod notifications;
+mod observability;
 mod orders;
 mod packaging;
 mod payments;
