@@ -50,6 +50,8 @@ pub(super) enum Command {
     Transfer,
     /// Check the consistency of the shop's data and report each violation
     Verify(Verify),
+    /// Check the configuration, the machine, the database and the external services
+    Doctor,
     /// Apply pending schema migrations; on `SQLite`, stop the server first
     Migrate(Migrate),
     /// Show the effective settings with their sources, secrets redacted, and the rate limits

@@ -17,6 +17,7 @@ mod args;
 mod completions;
 mod config;
 mod config_sources;
+mod doctor;
 mod healthcheck;
 mod logging;
 mod man;
@@ -79,8 +80,14 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
         Command::Man(man) => return man.run(),
         _ => {}
     }
-    let sources = ConfigSources::load(flags, cli.global.config)?;
-    let config = sources.merge()?;
+    let loaded = ConfigSources::load(flags, cli.global.config)
+        .and_then(|sources| Ok((sources.merge()?, sources)));
+    let (config, sources) = match loaded {
+        Err(error) if matches!(cli.command, Command::Doctor) => {
+            return doctor::report_invalid_configuration(&error, output);
+        }
+        loaded => loaded?,
+    };
     if let Command::Config = cli.command {
         return config::run(&sources, &config, output);
     }
@@ -100,6 +107,7 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
             Command::Admin(command) => command.run(config, output).await,
             Command::Transfer => transfer::run(config, &sources, output).await,
             Command::Verify(verify) => verify.run(config, output).await,
+            Command::Doctor => doctor::run(config, &sources, output).await,
             Command::Migrate(migrate) => migrate.run(&config, output).await,
             Command::Healthcheck(healthcheck) => healthcheck.run(&config, output).await,
             Command::Config | Command::Openapi | Command::Completions(_) | Command::Man(_) => {

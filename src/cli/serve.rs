@@ -73,7 +73,10 @@ impl Serve {
         file_limit.log(app.max_connections);
         sources.log_file();
         data_dir.warn_if_open();
-        startup_warnings::log_warnings(&app, self.demo);
+        let public_url = &app.settings().public_url;
+        for warning in startup_warnings::warnings(&app.config, public_url, self.demo) {
+            tracing::warn!("{warning}");
+        }
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
         lock.announce(&format!("http://{address}"), &app.settings().public_url)?;

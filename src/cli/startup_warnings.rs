@@ -2,65 +2,69 @@
 
 use std::net::IpAddr;
 
-use crate::{app::App, infra::config::Config};
+use crate::infra::config::Config;
 
-pub(super) fn log_warnings(app: &App, is_demo: bool) {
-    warn_if_unprotected(&app.config, is_demo);
-    warn_if_links_unreachable(app);
-    warn_if_proxy_untrusted(&app.config);
+/// Returns the warnings. `public_url` is the base of links.
+pub(super) fn warnings(config: &Config, public_url: &str, is_demo: bool) -> Vec<String> {
+    let all = [
+        unprotected(config, is_demo),
+        unreachable_links(config, public_url),
+        untrusted_proxy(config),
+    ];
+    all.into_iter().flatten().collect()
 }
 
-/// Warns if other machines can reach a server that has no rate limits.
-fn warn_if_unprotected(config: &Config, is_demo: bool) {
+/// Returns a warning if other machines can reach a server that has no rate limits.
+fn unprotected(config: &Config, is_demo: bool) -> Option<String> {
     if !is_public(config) {
-        return;
+        return None;
     }
     let address = config.listen;
     if is_demo {
-        tracing::warn!(
+        return Some(format!(
             "WARNING: a demo without rate limits listens on {address}, which other machines can reach"
-        );
-    } else if !config.rate_limit {
-        tracing::warn!(
-            "WARNING: rate limits are off, and other machines can reach {address}; set SHOP_RATE_LIMIT=on"
-        );
+        ));
     }
+    (!config.rate_limit).then(|| {
+        format!(
+            "WARNING: rate limits are off, and other machines can reach {address}; set SHOP_RATE_LIMIT=on"
+        )
+    })
 }
 
-/// Warns if links contain the unspecified address, `0.0.0.0` or `::`.
-fn warn_if_links_unreachable(app: &App) {
-    let public_url = &app.settings().public_url;
+/// Returns a warning if links contain the unspecified address, `0.0.0.0` or `::`.
+fn unreachable_links(config: &Config, public_url: &str) -> Option<String> {
     if !ip_of(public_url).is_some_and(|ip| ip.is_unspecified()) {
-        return;
+        return None;
     }
-    let links = if app.config.smtp_url.is_some() {
+    let links = if config.smtp_url.is_some() {
         "links in emails and image URLs"
     } else {
         "links and image URLs"
     };
-    tracing::warn!(
+    Some(format!(
         "{links} start with {public_url}, which other machines cannot open; set SHOP_PUBLIC_URL to the URL \
          that customers use, e.g. https://shop.example"
-    );
+    ))
 }
 
-/// Warns if all requests come from a proxy on this machine that is not trusted.
-fn warn_if_proxy_untrusted(config: &Config) {
+/// Returns a warning if all requests come from a proxy on this machine that is not trusted.
+fn untrusted_proxy(config: &Config) -> Option<String> {
     let is_remote = |url: &String| match ip_of(url) {
         Some(ip) => !ip.is_loopback(),
         None => !url.contains("://localhost"),
     };
-    if config.rate_limit
+    let is_untrusted = config.rate_limit
         && !is_public(config)
         && config.trusted_proxies.is_empty()
-        && config.public_url.as_ref().is_some_and(is_remote)
-    {
+        && config.public_url.as_ref().is_some_and(is_remote);
+    is_untrusted.then(|| {
         let (address, proxy) = (config.listen, config.listen.ip());
-        tracing::warn!(
+        format!(
             "only a proxy on this machine can reach {address}, and it is not trusted: all customers count as \
              one client; set SHOP_TRUSTED_PROXIES={proxy}"
-        );
-    }
+        )
+    })
 }
 
 /// Whether the server listens on an address that other machines may reach.

@@ -1,5 +1,5 @@
-//! Checks of an open shop: whether it is ready, and what needs an operator. All are in this file; `GET /readyz` shows
-//! them to admins.
+//! Checks of an open shop: whether it is ready, and what needs an operator. `GET /readyz` shows them to admins, and
+//! `shop doctor` adds those that take longer.
 
 use std::{path::Path, time::Duration};
 
@@ -37,16 +37,16 @@ const MAX_CLOCK_LAG: Duration = Duration::from_secs(5);
 
 /// The result of a check.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Check {
-    pub(super) name: &'static str,
-    pub(super) status: CheckStatus,
+pub struct Check {
+    pub name: &'static str,
+    pub status: CheckStatus,
     /// What was found and, unless the status is ok, what to do.
-    pub(super) detail: String,
+    pub detail: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum CheckStatus {
+pub enum CheckStatus {
     Ok,
     Warning,
     Error,
@@ -55,7 +55,7 @@ pub(super) enum CheckStatus {
 use CheckStatus::{Error as Failed, Ok as Fine, Warning};
 
 impl Check {
-    fn new(name: &'static str, status: CheckStatus, detail: impl Into<String>) -> Check {
+    pub fn new(name: &'static str, status: CheckStatus, detail: impl Into<String>) -> Check {
         let detail = detail.into();
         Check {
             name,
@@ -77,11 +77,27 @@ pub(super) async fn readiness(app: &App) -> Result<()> {
         .await
 }
 
+impl CheckStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fine => "ok",
+            Warning => "warning",
+            Failed => "error",
+        }
+    }
+}
+
 /// Runs all checks. `readiness` is the result of [`readiness`].
 pub(super) async fn run(app: &App, readiness: &Result<()>) -> Vec<Check> {
-    let load = app.db.load();
-    let mut checks = vec![database(readiness), write_queue(load)];
-    checks.extend(load.wal_bytes.map(wal));
+    let mut checks = vec![database(readiness), write_queue(app.db.load())];
+    checks.extend(stored_state(app).await);
+    checks
+}
+
+/// Runs the checks that do not need a running server: WAL, jobs, clock and disk space.
+pub async fn stored_state(app: &App) -> Vec<Check> {
+    let mut checks = Vec::new();
+    checks.extend(app.db.load().wal_bytes.map(wal));
     match app.db.long_read("checks.stored", stored).await {
         Ok(stored) => checks.extend([jobs(&stored), clock(&stored)]),
         Err(error) => {

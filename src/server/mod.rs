@@ -12,7 +12,7 @@
 
 mod accept;
 mod bodies;
-mod checks;
+pub mod checks;
 mod connections;
 mod created_paths;
 mod data_dir;

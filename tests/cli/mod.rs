@@ -3,6 +3,7 @@
 mod configuration;
 mod csv;
 mod data_dir;
+mod doctor;
 mod generated;
 mod healthcheck;
 mod migrate;

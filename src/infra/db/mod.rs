@@ -23,6 +23,7 @@ mod backend;
 mod context;
 mod database;
 mod fair_semaphore;
+pub mod integrity;
 mod location;
 pub mod migrate;
 mod operation;

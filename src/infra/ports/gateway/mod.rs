@@ -57,6 +57,9 @@ pub trait Gateway: Send + Sync {
     /// Returns all refunds of one of its payments.
     fn list_refunds<'a>(&'a self, payment_id: &'a str) -> GatewayFuture<'a, Vec<GatewayRefund>>;
 
+    /// Checks that the provider accepts the keys.
+    fn check(&self) -> GatewayFuture<'_, ()>;
+
     /// Returns the format of the provider's webhooks.
     fn webhooks(&self) -> &dyn WebhookFormat;
 }

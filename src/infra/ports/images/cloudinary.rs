@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use reqwest::{
-    Client,
+    Client, RequestBuilder,
     multipart::{Form, Part},
 };
 use secrecy::ExposeSecret;
@@ -55,6 +55,13 @@ struct Destroyed {
 #[derive(Deserialize)]
 struct ErrorResponse {
     error: ErrorMessage,
+}
+
+/// The response of `ping`, of which only the format matters.
+#[derive(Deserialize)]
+struct Ping {
+    #[expect(dead_code, reason = "a proxy's response lacks it")]
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -122,8 +129,12 @@ impl Cloudinary {
 
     async fn call<T: DeserializeOwned>(&self, action: &str, form: Form) -> Result<T> {
         let url = format!("{}/v1_1/{}/image/{action}", self.api, self.cloud);
-        let sent = self.client.post(url).multipart(form).send().await;
-        let response = sent.map_err(|error| unavailable(http_client::why(error)))?;
+        self.send(self.client.post(url).multipart(form)).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let response = request.send().await;
+        let response = response.map_err(|error| unavailable(http_client::why(error)))?;
         let status = response.status();
         let body = http_client::read_all(response, MAX_RESPONSE_LEN)
             .await
@@ -184,6 +195,19 @@ impl ImageStore for Cloudinary {
     /// before it is sent, so no image is orphaned.
     fn stems(&self) -> BoxStream<'_, Result<String>> {
         futures_util::stream::empty().boxed()
+    }
+
+    /// Calls `ping` of the Admin API
+    /// (<https://cloudinary.com/documentation/admin_api#ping_cloudinary_servers>).
+    fn check(&self) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let url = format!("{}/v1_1/{}/ping", self.api, self.cloud);
+            let secret = self.secret.expose_secret();
+            let request = self.client.get(url).basic_auth(&self.key, Some(secret));
+            let _: Ping = self.send(request).await?;
+            Ok(())
+        }
+        .boxed()
     }
 
     fn location(&self) -> StoreLocation {

@@ -5,14 +5,14 @@ mod none;
 mod objects;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{TryStreamExt, future::BoxFuture, stream::BoxStream};
+use futures_util::{FutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 
 pub use self::{
     cloudinary::{Cloudinary, signature},
     none::NoImages,
     objects::Objects,
 };
-use crate::core::error::Result;
+use crate::core::error::{Kind, Result};
 
 /// The widths of the thumbnails, i.e. of the smaller copies of an image, in pixels.
 pub const THUMBNAIL_WIDTHS: [u32; 3] = [320, 640, 1280];
@@ -61,6 +61,19 @@ pub trait ImageStore: Send + Sync {
 
     /// Lists the stems of all stored images, some more than once. Empty if the store cannot list them.
     fn stems(&self) -> BoxStream<'_, Result<String>>;
+
+    /// Checks that the store can be reached with the configured credentials.
+    ///
+    /// Errors: `Unavailable`.
+    fn check(&self) -> BoxFuture<'_, Result<()>> {
+        async move {
+            match self.get("check").await {
+                Err(error) if error.kind() != Kind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        }
+        .boxed()
+    }
 
     /// Identifies the store, so that instances can check that they share it.
     fn location(&self) -> StoreLocation;

@@ -69,6 +69,11 @@ impl Mailer for FakeMailer {
         Box::pin(std::future::ready(result))
     }
 
+    fn check(&self) -> BoxFuture<'_, Result<(), Refusal>> {
+        let refusal = self.state().refusal.clone();
+        Box::pin(std::future::ready(refusal.map_or(Ok(()), Err)))
+    }
+
     fn domain(&self) -> String {
         "shop.test".to_owned()
     }

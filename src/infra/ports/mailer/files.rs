@@ -62,6 +62,18 @@ impl Mailer for FileMailer {
         })
     }
 
+    fn check(&self) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let directory = &self.directory;
+            let written = file_modes::create_directory(directory)
+                .and_then(|()| tempfile::tempfile_in(directory));
+            written.map(drop).map_err(|error| {
+                let directory = directory.display();
+                Refusal::transient(format!("cannot write to `{directory}`: {error}"))
+            })
+        })
+    }
+
     fn domain(&self) -> String {
         self.from.email.domain().to_owned()
     }

@@ -46,6 +46,9 @@ pub trait Mailer: Send + Sync {
     /// Sends an email, once.
     fn send<'a>(&'a self, mail: &'a MailMessage) -> BoxFuture<'a, Result<(), Refusal>>;
 
+    /// Checks that emails can be sent: that the server accepts a connection and the credentials.
+    fn check(&self) -> BoxFuture<'_, Result<(), Refusal>>;
+
     /// Returns the domain of message ids, the part after the `@`.
     fn domain(&self) -> String;
 }

@@ -125,6 +125,19 @@ impl Mailer for SmtpMailer {
         })
     }
 
+    fn check(&self) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            match tokio::time::timeout(SEND_TIMEOUT, self.transport.test_connection()).await {
+                Ok(Ok(true)) => Ok(()),
+                Ok(Ok(false)) => Err(Refusal::transient("the mail server rejected `NOOP`")),
+                Ok(Err(error)) => Err(refusal(&error)),
+                Err(_) => Err(Refusal::transient(
+                    "the mail server did not respond in time",
+                )),
+            }
+        })
+    }
+
     fn domain(&self) -> String {
         self.from.email.domain().to_owned()
     }

@@ -227,6 +227,14 @@ impl Gateway for Razorpay {
         .boxed()
     }
 
+    fn check(&self) -> GatewayFuture<'_, ()> {
+        async move {
+            let _: Collection<Value> = self.get("payments?count=1").await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn webhooks(&self) -> &dyn WebhookFormat {
         &Webhooks
     }

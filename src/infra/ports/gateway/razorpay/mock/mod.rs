@@ -127,6 +127,10 @@ impl Gateway for Mock {
         async { Ok(Vec::new()) }.boxed()
     }
 
+    fn check(&self) -> GatewayFuture<'_, ()> {
+        async { Ok(()) }.boxed()
+    }
+
     fn webhooks(&self) -> &dyn WebhookFormat {
         &Webhooks
     }
