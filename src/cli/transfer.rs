@@ -10,11 +10,12 @@ use super::{
 };
 use crate::{
     core::error::{Error, Kind, Result},
+    domain::media,
     infra::{
         config::Config,
         db::{
             Location,
-            transfer::{CopiedTable, ExternalData, FileColumn, for_each_file, transfer},
+            transfer::{CopiedTable, ExternalData, for_each_file, transfer},
         },
         ports::{ImageStore, Objects, images::read_all},
     },
@@ -39,13 +40,6 @@ pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output)
         ]
     })
 }
-
-/// The column with the keys of the image files in the data directory. An image at a host has a URL instead.
-const IMAGE_FILES: FileColumn = FileColumn {
-    table: "product_images",
-    column: "image_key",
-    external_url_column: "url",
-};
 
 /// The two databases with their data directories.
 struct Endpoints {
@@ -109,7 +103,7 @@ impl Endpoints {
     fn check_image_files(&self) -> Result<()> {
         let directories = [self.source.images(), self.target.images()];
         let (mut total, mut missing) = (0_u64, Vec::new());
-        for_each_file(&self.from, IMAGE_FILES, &mut |key| {
+        for_each_file(&self.from, media::IMAGE_FILES, &mut |key| {
             total += 1;
             let exists = |directory: &PathBuf| directory.join(key).is_file();
             if !directories.iter().any(exists) {
@@ -156,7 +150,7 @@ impl Endpoints {
                 file_to_file,
                 database_to_file,
                 store_in_file: &mut |name, value| target.store_secret(name, value),
-                file_column: IMAGE_FILES,
+                file_column: media::IMAGE_FILES,
                 copy_file: &mut |key| match &images {
                     Some(images) => runtime.block_on(images.copy(key)),
                     None => Ok(()),

@@ -30,7 +30,7 @@ pub use self::{
     deletion::DELETE_IMAGE,
     deletion_queue::retry_deletion,
     limits::{MAX_IMAGES_PER_PRODUCT, MAX_STORED_SIZE, MAX_UPLOAD_SIZE},
-    product_image::{Image, parse_images},
+    product_image::{IMAGE_FILES, Image, parse_images},
     upload::{delete_uploaded, store_images},
     uploaded_image::{ImageUpload, UploadedImage},
     verify::{PRODUCT_IMAGES_CHECK, verify},

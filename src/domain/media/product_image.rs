@@ -3,9 +3,19 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::core::{
-    error::{Error, Result},
-    id::ImageId,
+use crate::{
+    core::{
+        error::{Error, Result},
+        id::ImageId,
+    },
+    infra::db::transfer::FileColumn,
+};
+
+/// The column with the names of the images that the shop's image store has. An image at a host has a URL instead.
+pub const IMAGE_FILES: FileColumn = FileColumn {
+    table: "product_images",
+    column: "image_key",
+    external_url_column: "url",
 };
 
 /// A product image.

@@ -91,7 +91,7 @@ fn schema_version(path: &Path) -> Result<Option<u32>> {
     found.map_err(|error| {
         let remedy = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                "; it is damaged or belongs to another program: restore a backup"
+                "; it is damaged or belongs to another program: restore a backup with `shop restore`"
             }
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 "; check the owner and the mode of the file and its directory"

@@ -111,15 +111,6 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Returns the version of the schema that this program uses: the number of the last migration.
-pub fn schema_version() -> u32 {
-    let last = MIGRATIONS
-        .last()
-        .and_then(|(name, _)| name.split("__").next());
-    let number = last.and_then(|name| name.strip_prefix('V'));
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
 /// The token replacements for `SQLite`. STRICT tables enforce column types.
 const SQLITE: &[(&str, &str)] = &[
     ("{int}", "INTEGER"),

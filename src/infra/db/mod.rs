@@ -31,6 +31,7 @@ mod options;
 pub mod postgres;
 mod queue;
 mod row;
+pub mod snapshot;
 mod sql;
 pub mod sqlite;
 mod stored_settings;

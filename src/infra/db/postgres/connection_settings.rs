@@ -24,6 +24,19 @@ pub(in crate::infra::db) struct ConnectionSettings {
 }
 
 impl ConnectionSettings {
+    /// The timeout of statements and locks of a command that copies a whole database.
+    const COPY_TIMEOUT: Duration = Duration::from_hours(24);
+
+    /// Returns the settings for a command that copies a whole database.
+    pub(in crate::infra::db) fn for_copy(target: &Target) -> ConnectionSettings {
+        ConnectionSettings {
+            target: Arc::new(target.clone()),
+            statement_timeout: Self::COPY_TIMEOUT,
+            lock_timeout: Self::COPY_TIMEOUT,
+            forces_index_plans: false,
+        }
+    }
+
     /// Returns the statements that set up a session.
     pub(super) fn session_sql(&self) -> String {
         let planner = if self.forces_index_plans {

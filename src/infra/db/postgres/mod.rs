@@ -20,10 +20,20 @@ mod exclusive;
 mod pipeline;
 mod preflight;
 mod publisher;
+mod schemas;
 mod statement_cache;
 mod tls;
 mod types;
 mod worker_pool;
 
 pub use self::{connect::Target, engine::Postgres};
-pub(super) use self::{connection_settings::ConnectionSettings, exclusive::Exclusive};
+pub(super) use self::{
+    connection::PgConnection, connection_settings::ConnectionSettings, exclusive::Exclusive,
+    schemas::NewSchema,
+};
+use crate::core::error::Result;
+
+/// Opens a connection that reads a whole database while servers use it.
+pub(super) fn open_reader(target: &Target) -> Result<PgConnection> {
+    PgConnection::open(&ConnectionSettings::for_copy(target))
+}

@@ -137,7 +137,7 @@ fn sqlite_error(error: &Error) -> Option<&rusqlite::ffi::Error> {
 }
 
 /// Maps a `SQLite` error to an [`Error`] by its result code (<https://www.sqlite.org/rescode.html>).
-pub(super) fn failure(error: rusqlite::Error) -> Error {
+pub(in crate::infra::db) fn failure(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::unavailable("the database is busy; try again").caused_by(error)

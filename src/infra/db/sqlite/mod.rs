@@ -20,4 +20,7 @@ mod writer;
 mod writer_connection;
 
 pub use self::engine::Sqlite;
-pub(super) use self::{connection::run, open::open_standalone};
+pub(super) use self::{
+    connection::{failure, run},
+    open::open_standalone,
+};

@@ -38,6 +38,15 @@ pub struct FileColumn {
     pub external_url_column: &'static str,
 }
 
+impl FileColumn {
+    /// No table has names of files.
+    pub const NONE: FileColumn = FileColumn {
+        table: "",
+        column: "",
+        external_url_column: "",
+    };
+}
+
 /// Calls `each` with the name of every file of the database, in one snapshot. Blocks.
 pub fn for_each_file(
     from: &Location,
@@ -72,8 +81,35 @@ pub fn transfer(
     external: ExternalData<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<CopiedTable>> {
+    run(Endpoint::open(from, Role::Source)?, to, external, progress)
+}
+
+/// Like [`transfer`], from a database that servers are using. Its schema must be current. Settings are copied as they
+/// are, files are not.
+pub(in crate::infra::db) fn copy_running(
+    from: &Location,
+    to: &Location,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<CopiedTable>> {
+    let database_only = ExternalData {
+        file_to_database: Vec::new(),
+        file_to_file: Vec::new(),
+        database_to_file: &[],
+        store_in_file: &mut |_, _| Ok(()),
+        file_column: FileColumn::NONE,
+        copy_file: &mut |_| Ok(()),
+    };
+    let source = Endpoint::open(from, Role::Running)?;
+    run(source, to, database_only, progress)
+}
+
+fn run(
+    mut source: Endpoint,
+    to: &Location,
+    external: ExternalData<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<CopiedTable>> {
     let tables = schema::tables()?;
-    let mut source = Endpoint::open(from, Role::Source)?;
     let mut target = Endpoint::open(to, Role::Target)?;
     source.begin()?;
     target.begin()?;

@@ -1,19 +1,19 @@
 //! The source or target of a transfer: a connection with one transaction.
 
-use std::{sync::Arc, time::Duration};
-
 use crate::{
     core::error::{Error, Result},
     infra::db::{
         Access, Connection, Location, migrate,
-        postgres::{ConnectionSettings, Exclusive},
-        sqlite,
+        postgres::{self, ConnectionSettings, Exclusive, PgConnection},
+        sqlite::{self, failure},
     },
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Source,
+    /// A source that servers are using, so that it is neither migrated nor locked.
+    Running,
     Target,
 }
 
@@ -23,9 +23,6 @@ impl Role {
     }
 }
 
-/// The statement and lock timeout. Long, because the transfer is the only user of the database.
-const TIMEOUT: Duration = Duration::from_hours(24);
-
 pub(super) struct Endpoint {
     role: Role,
     engine: Engine,
@@ -34,6 +31,7 @@ pub(super) struct Endpoint {
 enum Engine {
     Sqlite(rusqlite::Connection),
     Postgres(Box<Exclusive>),
+    RunningPostgres(Box<PgConnection>),
 }
 
 impl Endpoint {
@@ -48,16 +46,24 @@ impl Endpoint {
             let path = path.display();
             return Err(Error::command_failed(format!("no shop found at `{path}`")));
         }
-        migrate::run(location)?;
+        if role != Role::Running {
+            migrate::run(location)?;
+        }
         let engine = match location {
-            Location::Sqlite(path) => Engine::Sqlite(sqlite::open_standalone(path, role.writes())?),
+            Location::Postgres(target) if role == Role::Running => {
+                Engine::RunningPostgres(Box::new(postgres::open_reader(target)?))
+            }
+            Location::Sqlite(path) => {
+                let connection = sqlite::open_standalone(path, role.writes())?;
+                // Secrets may be deleted again: their bytes must not stay in the file.
+                connection
+                    .pragma_update(None, "secure_delete", true)
+                    .map_err(failure)?;
+                Engine::Sqlite(connection)
+            }
             Location::Postgres(target) => {
-                Engine::Postgres(Box::new(Exclusive::open(&ConnectionSettings {
-                    target: Arc::new((**target).clone()),
-                    statement_timeout: TIMEOUT,
-                    lock_timeout: TIMEOUT,
-                    forces_index_plans: false,
-                })?))
+                let settings = ConnectionSettings::for_copy(target);
+                Engine::Postgres(Box::new(Exclusive::open(&settings)?))
             }
         };
         Ok(Endpoint { role, engine })
@@ -67,16 +73,23 @@ impl Endpoint {
         match &mut self.engine {
             Engine::Sqlite(connection) => connection,
             Engine::Postgres(exclusive) => &mut exclusive.connection,
+            Engine::RunningPostgres(connection) => &mut **connection,
         }
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {
         match (&mut self.engine, self.role) {
-            (Engine::Sqlite(connection), Role::Source) => sqlite::run(connection, "BEGIN"),
+            (Engine::Sqlite(connection), Role::Source | Role::Running) => {
+                sqlite::run(connection, "BEGIN")
+            }
             (Engine::Sqlite(connection), Role::Target) => {
                 sqlite::run(connection, "BEGIN IMMEDIATE")
             }
-            (Engine::Postgres(exclusive), Role::Source) => {
+            (Engine::RunningPostgres(connection), _) => {
+                connection.begin(Access::LongRead(None));
+                Ok(())
+            }
+            (Engine::Postgres(exclusive), Role::Source | Role::Running) => {
                 exclusive.sequence_events()?;
                 exclusive.connection.begin(Access::LongRead(None));
                 Ok(())
@@ -96,6 +109,7 @@ impl Endpoint {
                 exclusive.connection.commit()?;
                 exclusive.analyze()
             }
+            Engine::RunningPostgres(connection) => connection.commit(),
         }
     }
 
@@ -103,6 +117,7 @@ impl Endpoint {
         match &mut self.engine {
             Engine::Sqlite(connection) => sqlite::run(connection, "ROLLBACK"),
             Engine::Postgres(exclusive) => exclusive.connection.roll_back(),
+            Engine::RunningPostgres(connection) => connection.roll_back(),
         }
     }
 }

@@ -14,3 +14,4 @@ pub use self::{
     checksum::CopiedTable,
     copy::{ExternalData, FileColumn, for_each_file, transfer},
 };
+pub(super) use self::{copy::copy_running, schema::TABLES};

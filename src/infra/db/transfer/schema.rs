@@ -12,11 +12,13 @@ pub(super) struct Table {
     pub key: Vec<String>,
 }
 
-/// Excludes tables that are not copied: the migration history, unsequenced events (empty once all events have
-/// numbers), and search indexes and counts that triggers or the next start rebuild.
-const COPIED: &str = "name NOT IN ('refinery_schema_history', 'fresh_events', 'product_search',
-    'search_trigrams', 'search_words', 'postings', 'price_counts')
-    AND name NOT LIKE 'product_fts%'";
+/// The names of the tables that are copied. The others are the migration history, unsequenced events (empty once all
+/// events have numbers), and search indexes and counts that triggers or the next start rebuild.
+pub(in crate::infra::db) const TABLES: &str = "SELECT name FROM sqlite_schema
+    WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+    AND name NOT IN ('refinery_schema_history', 'fresh_events', 'product_search', 'search_trigrams', 'search_words',
+                     'postings', 'price_counts')
+    AND name NOT LIKE 'product_fts%' ORDER BY name";
 
 /// Returns the tables of the current schema, read from a migrated in-memory database; parents before
 /// children.
@@ -29,13 +31,7 @@ pub(super) fn tables() -> Result<Vec<Table>> {
             .map_err(Error::internal)?;
         rows.collect::<Result<_, _>>().map_err(Error::internal)
     };
-    let names = texts(
-        &format!(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
-             AND {COPIED} AND ?1 = '' ORDER BY name"
-        ),
-        "",
-    )?;
+    let names = texts(&format!("SELECT name FROM ({TABLES}) WHERE ?1 = ''"), "")?;
     let mut remaining = Vec::new();
     for name in names {
         let columns = texts("SELECT name FROM pragma_table_info(?1) ORDER BY cid", &name)?;

@@ -1,0 +1,49 @@
+//! Copies a `SQLite` file page by page (<https://www.sqlite.org/backup.html>).
+
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+
+use crate::{
+    core::error::{Error, Result},
+    infra::db::sqlite::{self, failure},
+};
+
+/// How many pages are copied between two calls of `progress`.
+const STEP: i32 = 2048;
+
+/// Copies the file in one pass. Every page of the copy equals the source's, apart from counters in the header, so
+/// that WAL frames that were written later can be applied to it.
+///
+/// One read transaction is open during the whole copy. It gives all steps the same snapshot: otherwise the copy
+/// would start again after each commit of another connection, and might never end. It delays no writer, but the WAL
+/// cannot restart from its beginning meanwhile, so the copy does nothing else: what takes longer (compressing,
+/// uploading) reads the copy.
+pub(super) fn copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    let source = sqlite::open_standalone(from, false)?;
+    sqlite::run(&source, "BEGIN")?;
+    // A transaction takes its snapshot at the first read.
+    source
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        .map_err(failure)?;
+    let mut copy = rusqlite::Connection::open(to).map_err(failure)?;
+    // The copy is only useful when it is complete, so it needs neither a journal nor a sync.
+    copy.pragma_update(None, "journal_mode", "off")
+        .and_then(|()| copy.pragma_update(None, "synchronous", "off"))
+        .map_err(failure)?;
+    let backup = Backup::new(&source, &mut copy).map_err(failure)?;
+    loop {
+        match backup.step(STEP).map_err(failure)? {
+            StepResult::Done => return Ok(()),
+            StepResult::More => {
+                let pages = backup.progress();
+                let count = |pages: i32| u64::try_from(pages).unwrap_or_default();
+                progress(
+                    count(pages.pagecount - pages.remaining),
+                    count(pages.pagecount),
+                );
+            }
+            _ => return Err(Error::unavailable("the database is locked; try again")),
+        }
+    }
+}
