@@ -1,6 +1,6 @@
 //! Chooses the image store from the configuration.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::DataDir;
 use crate::{
@@ -31,13 +31,17 @@ pub(super) fn remote(config: &Config, clock: &Clock) -> Result<Option<Arc<dyn Im
         return Ok(Some(Arc::new(cloudinary)));
     }
     if let Some(url) = &config.images_url {
-        // The standard AWS variables, so that the shop needs no separate settings for a bucket.
-        let aws = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            let is_aws = name.starts_with("AWS_");
-            is_aws.then_some((name, Secret::from(value.into_string().ok()?)))
-        });
-        return Ok(Some(Arc::new(Objects::s3(url, &aws.collect())?)));
+        return Ok(Some(Arc::new(Objects::s3(url, &aws_variables())?)));
     }
     Ok(None)
+}
+
+/// Returns the environment variables `AWS_*`, so that the shop needs no separate settings for a bucket.
+pub fn aws_variables() -> BTreeMap<String, Secret> {
+    let aws = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let is_aws = name.starts_with("AWS_");
+        is_aws.then_some((name, Secret::from(value.into_string().ok()?)))
+    });
+    aws.collect()
 }

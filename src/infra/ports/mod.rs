@@ -6,6 +6,7 @@
 //! - [`Mailer`]: email ([`mailer::SmtpMailer`], [`mailer::FileMailer`]);
 //! - [`Sms`]: text messages ([`Console`]).
 
+pub mod bucket;
 pub mod gateway;
 mod http_client;
 pub mod images;

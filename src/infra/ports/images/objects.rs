@@ -10,24 +10,19 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig,
-    aws::AmazonS3Builder,
+    ObjectStore, ObjectStoreExt,
     local::LocalFileSystem,
     path::{Path as Name, PathPart},
 };
-use secrecy::ExposeSecret;
 
 use super::{EXTENSIONS, Found, ImageStore, StoreLocation, THUMBNAIL_WIDTHS, thumbnail_key};
 use crate::{
     core::error::{Error, Kind, Result},
-    infra::{config::Secret, file_modes},
+    infra::{config::Secret, file_modes, ports::bucket::Bucket},
 };
 
 /// The timeout of one operation.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The timeout for connecting to a bucket.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Images up to this size, in bytes, are read into memory. Larger ones are streamed, so that slow clients do not
 /// hold whole images.
@@ -66,41 +61,14 @@ impl Objects {
     ///
     /// Errors: `Config` if the URL or a variable is invalid.
     pub fn s3(url: &str, aws: &BTreeMap<String, Secret>) -> Result<Objects> {
-        let invalid = || Error::config("`images_url` must look like `s3://bucket/prefix`");
-        let (bucket, prefix) = url
-            .strip_prefix("s3://")
-            .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
-            .filter(|(bucket, _)| !bucket.is_empty())
-            .ok_or_else(invalid)?;
-        let prefix = Name::parse(prefix.trim_matches('/')).map_err(|e| invalid().caused_by(e))?;
-        let mut builder = AmazonS3Builder::new();
-        for (name, value) in aws {
-            // Other `AWS_*` variables are ignored.
-            if let Ok(key) = name.to_ascii_lowercase().parse() {
-                builder = builder.with_config(key, value.expose_secret());
-            }
-        }
-        let client = ClientOptions::new()
-            .with_allow_http(true)
-            .with_connect_timeout(CONNECT_TIMEOUT)
-            .with_timeout(TIMEOUT);
-        let retry = RetryConfig {
-            max_retries: 2,
-            retry_timeout: TIMEOUT / 2,
-            ..RetryConfig::default()
-        };
-        let store = builder
-            .with_bucket_name(bucket)
-            .with_client_options(client)
-            .with_retry(retry)
-            .build()
-            .map_err(|error| {
-                let detail = "cannot use the bucket in `images_url`; check the `AWS_*` variables";
-                Error::config(detail).caused_by(error)
-            })?;
-        let location = StoreLocation::Remote(format!("s3://{bucket}/{prefix}"));
+        let Bucket {
+            store,
+            name,
+            prefix,
+        } = Bucket::open("images_url", url, aws, TIMEOUT)?;
+        let location = StoreLocation::Remote(format!("s3://{name}/{prefix}"));
         Ok(Objects {
-            store: Arc::new(store),
+            store,
             prefix,
             location,
             folder: None,
