@@ -19,6 +19,11 @@ const LAYERS: &[(&str, u8, &str)] = &[
     ("infra/outbox", 1, "infra/db infra/jobs"),
     ("infra/ports", 1, "infra/config infra/db infra/file_modes"),
     (
+        "infra/backup",
+        1,
+        "infra/config infra/db infra/file_modes infra/ports",
+    ),
+    (
         "infra/web",
         1,
         "infra/bus infra/config infra/db infra/ports",
@@ -105,7 +110,7 @@ const PLACES: &[(&str, &str, &str)] = &[
 ];
 
 /// Where the shared state may be imported. Everything else takes values, and settings from its transaction.
-const APP_PLACES: &str = "src/server src/worker.rs src/cli src/domain/media/upload.rs http worker";
+const APP_PLACES: &str = "src/server src/worker src/cli src/domain/media/upload.rs http worker";
 
 const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/jobs/store.rs src/infra/outbox.rs \
      src/infra/web/idempotency.rs src/infra/ports/gateway/razorpay/mock/store.rs src/domain/catalog/search/ \

@@ -1,0 +1,230 @@
+//! Writes and reads archives.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufReader, ErrorKind, Read, Write},
+};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use sha2::{Digest, Sha256};
+use tar::{Archive, Builder, EntryType, Header};
+
+use super::manifest::{Manifest, is_file_name};
+use crate::core::error::{Error, Kind, Result};
+
+/// The name of the database in an archive.
+pub const DATABASE: &str = "shop.db";
+
+/// The folder of the images in an archive and in a place.
+pub const IMAGES: &str = "images";
+
+const MANIFEST: &str = "manifest.json";
+const CHECKSUMS: &str = "SHA256SUMS";
+
+/// The maximum size of the manifest and the checksums: several million images.
+const MAX_LIST: u64 = 1 << 30;
+
+/// Writes an archive, entry by entry.
+pub struct Writer<W: Write> {
+    tar: Builder<GzEncoder<W>>,
+    checksums: String,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins an archive with its manifest.
+    pub fn new(out: W, manifest: &Manifest) -> Result<Writer<W>> {
+        // The fastest level: a database shrinks by a half, and the others take several times as long.
+        let mut writer = Writer {
+            tar: Builder::new(GzEncoder::new(out, Compression::fast())),
+            checksums: String::new(),
+        };
+        let text = serde_json::to_vec_pretty(manifest).map_err(Error::internal)?;
+        writer.add(MANIFEST, text.len() as u64, text.as_slice())?;
+        Ok(writer)
+    }
+
+    /// Adds an entry.
+    ///
+    /// Errors: `StorageFull`; `Unavailable` if `content` cannot be read or has another size.
+    pub fn add(&mut self, name: &str, size: u64, content: impl Read) -> Result<()> {
+        let mut content = Hashing {
+            inner: content.take(size),
+            hasher: Sha256::new(),
+            size: 0,
+            failed: None,
+        };
+        self.tar
+            .append_data(&mut header(size), name, &mut content)
+            .map_err(cannot_write)?;
+        if content.size != size {
+            return Err(Error::unavailable(format!(
+                "`{name}` was changed while it was archived; try again"
+            )));
+        }
+        let sum = hex::encode(content.hasher.finalize());
+        self.checksums.push_str(&format!("{sum}  {name}\n"));
+        Ok(())
+    }
+
+    /// Ends the archive with its checksums. Returns the output.
+    pub fn finish(mut self) -> Result<W> {
+        let sums = std::mem::take(&mut self.checksums);
+        self.tar
+            .append_data(&mut header(sums.len() as u64), CHECKSUMS, sums.as_bytes())
+            .and_then(|()| self.tar.into_inner())
+            .and_then(GzEncoder::finish)
+            .map_err(cannot_write)
+    }
+}
+
+fn header(size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(size);
+    header.set_mode(0o600);
+    header
+}
+
+fn cannot_write(error: io::Error) -> Error {
+    let detail = format!("cannot write the backup: {error}");
+    let kind = match error.kind() {
+        ErrorKind::StorageFull => Kind::StorageFull,
+        _ => Kind::Unavailable,
+    };
+    Error::new(kind, detail).caused_by(error)
+}
+
+/// Reads the manifest of an archive, and nothing else of it.
+///
+/// Errors: `CommandFailed` if it is damaged.
+pub fn read_manifest(input: impl Read) -> Result<Manifest> {
+    let mut archive = Archive::new(GzDecoder::new(BufReader::new(input)));
+    let first = archive.entries().map_err(damaged)?.next();
+    let mut first = first
+        .ok_or_else(|| damaged("it is empty"))?
+        .map_err(damaged)?;
+    manifest(&mut first, &mut Vec::new())
+}
+
+/// Reads an archive to its end and checks it. Calls `entry` with the manifest, the name and the content of every
+/// entry but the manifest and the checksums.
+///
+/// Errors: `CommandFailed` if the archive is damaged, which is known only at its end. Errors of `entry`.
+pub fn read(
+    input: impl Read,
+    entry: &mut dyn FnMut(&Manifest, &str, &mut dyn Read) -> Result<()>,
+) -> Result<Manifest> {
+    let mut archive = Archive::new(GzDecoder::new(BufReader::with_capacity(1 << 20, input)));
+    let mut sums = BTreeMap::new();
+    let mut expected = None;
+    let mut found = None;
+    for next in archive.entries().map_err(damaged)? {
+        let mut next = next.map_err(damaged)?;
+        let name = name_of(&next)?;
+        let Some(manifest) = &found else {
+            let mut text = Vec::new();
+            found = Some(manifest(&mut next, &mut text)?);
+            sums.insert(name, hex::encode(Sha256::digest(&text)));
+            continue;
+        };
+        if name == CHECKSUMS {
+            let mut text = String::new();
+            next.take(MAX_LIST)
+                .read_to_string(&mut text)
+                .map_err(damaged)?;
+            expected = Some(text);
+            break;
+        }
+        let is_known = name == DATABASE
+            || name
+                .strip_prefix(IMAGES)
+                .and_then(|name| name.strip_prefix('/'))
+                .is_some_and(is_file_name);
+        if !is_known {
+            return Err(damaged(format!(
+                "it contains `{name}`, which no backup has"
+            )));
+        }
+        let mut content = Hashing {
+            inner: next,
+            hasher: Sha256::new(),
+            size: 0,
+            failed: None,
+        };
+        let read = entry(manifest, &name, &mut content);
+        if let Some(why) = content.failed {
+            return Err(damaged(why));
+        }
+        read?;
+        // The rest, if `entry` has not read everything.
+        io::copy(&mut content, &mut io::sink()).map_err(damaged)?;
+        sums.insert(name, hex::encode(content.hasher.finalize()));
+    }
+    // The end of the compressed data has its own checksum.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
+    let expected = expected.ok_or_else(|| damaged("its end is missing"))?;
+    check(&sums, &expected)?;
+    found.ok_or_else(|| damaged("it has no manifest"))
+}
+
+/// Compares the checksums with the listed ones.
+fn check(sums: &BTreeMap<String, String>, listed: &str) -> Result<()> {
+    let listed: BTreeMap<&str, &str> = listed
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .map(|(sum, name)| (name, sum))
+        .collect();
+    let names: std::collections::BTreeSet<&str> = sums
+        .keys()
+        .map(String::as_str)
+        .chain(listed.keys().copied())
+        .collect();
+    let differs = |name: &&str| sums.get(*name).map(String::as_str) != listed.get(*name).copied();
+    match names.into_iter().find(differs) {
+        Some(name) => Err(damaged(format!("the checksum of `{name}` is wrong"))),
+        None if !sums.contains_key(DATABASE) => Err(damaged("it contains no database")),
+        None => Ok(()),
+    }
+}
+
+/// Reads the first entry, which must be the manifest. `text` gets its bytes.
+fn manifest<R: Read>(entry: &mut tar::Entry<'_, R>, text: &mut Vec<u8>) -> Result<Manifest> {
+    if name_of(entry)? != MANIFEST {
+        return Err(damaged("it does not begin with a manifest"));
+    }
+    entry.take(MAX_LIST).read_to_end(text).map_err(damaged)?;
+    Manifest::parse(text).map_err(|error| damaged(error.detail().to_owned()))
+}
+
+fn name_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
+    let name = entry.path_bytes();
+    match std::str::from_utf8(&name) {
+        Ok(name) if entry.header().entry_type() == EntryType::Regular => Ok(name.to_owned()),
+        _ => Err(damaged("it contains an entry that no backup has")),
+    }
+}
+
+/// Returns the error for an archive that cannot be used.
+fn damaged(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let why = why.into();
+    Error::command_failed(format!("the backup is damaged: {why}")).caused_by(why)
+}
+
+/// Hashes and counts what is read.
+struct Hashing<R> {
+    inner: R,
+    hasher: Sha256,
+    size: u64,
+    /// Why reading failed.
+    failed: Option<String>,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer);
+        let count = read.inspect_err(|error| self.failed = Some(error.to_string()))?;
+        self.hasher.update(&buffer[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+}

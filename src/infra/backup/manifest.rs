@@ -1,0 +1,116 @@
+//! The manifest of an archive.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::error::{Error, Result};
+
+/// The version of the archive format.
+const FORMAT: u32 = 1;
+
+/// What an archive contains.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// The version of the archive format.
+    pub format: u32,
+    /// The version of the program that made it.
+    pub program: String,
+    /// The engine of the database: `sqlite` or `postgres`.
+    pub engine: String,
+    /// The version of the schema.
+    pub schema: i64,
+    /// When it was made (RFC 3339). It contains everything that was acknowledged before.
+    pub created_at: String,
+    /// The sequence number of the newest event.
+    pub seq: i64,
+    /// The number of rows by table.
+    pub rows: BTreeMap<String, u64>,
+    pub images: Images,
+}
+
+/// The images of a backup.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Images {
+    pub stored_in: StoredIn,
+    /// The names of the images, sorted.
+    pub names: Vec<String>,
+    /// How many more an image host serves under its own URLs.
+    pub hosted: u64,
+}
+
+/// Where the images of a backup are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoredIn {
+    /// In the archive.
+    Archive,
+    /// In the folder `images/` beside the archive, which all archives there share.
+    Place,
+    /// Where the shop stores them: they are listed, and not copied.
+    ImageStore,
+}
+
+impl Manifest {
+    /// Returns a manifest of the current format.
+    pub fn new(
+        engine: &str,
+        created_at: String,
+        schema: i64,
+        seq: i64,
+        rows: BTreeMap<String, u64>,
+        images: Images,
+    ) -> Manifest {
+        Manifest {
+            format: FORMAT,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: engine.to_owned(),
+            schema,
+            created_at,
+            seq,
+            rows,
+            images,
+        }
+    }
+
+    /// Parses a manifest.
+    ///
+    /// Errors: `CommandFailed` if it is damaged, or a newer version of the program has written it.
+    pub(super) fn parse(text: &[u8]) -> Result<Manifest> {
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+            program: String,
+        }
+        let damaged = |error: serde_json::Error| {
+            Error::command_failed("its manifest is damaged").caused_by(error)
+        };
+        let version: Version = serde_json::from_slice(text).map_err(damaged)?;
+        if version.format > FORMAT {
+            return Err(Error::command_failed(format!(
+                "version {} of `shop` made it in a newer format; use that version",
+                version.program
+            )));
+        }
+        let manifest: Manifest = serde_json::from_slice(text).map_err(damaged)?;
+        match manifest
+            .images
+            .names
+            .iter()
+            .find(|name| !is_file_name(name))
+        {
+            Some(name) => Err(Error::command_failed(format!(
+                "its manifest names an image `{name}`, which is not the name of a file"
+            ))),
+            None => Ok(manifest),
+        }
+    }
+}
+
+/// Returns whether a text is the plain name of a file, without a path.
+pub(super) fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
+}

@@ -1,0 +1,24 @@
+//! Backups: the archive format, and the places that hold archives.
+//!
+//! An archive is a gzip-compressed tar file, which standard tools can open and check (`tar xzf`, `sha256sum -c`):
+//!
+//! | entry | contents |
+//! |---|---|
+//! | `manifest.json` | what the archive contains ([`Manifest`]); the first entry, so that it can be read alone |
+//! | `shop.db` | the database, as a `SQLite` file |
+//! | `images/…` | the images, unless the archive is in a place, which keeps each image once |
+//! | `SHA256SUMS` | the checksums of all other entries; the last entry, so that a cut file has none |
+//!
+//! The checksums come last so that every file is read only once. A reader must not use an entry before
+//! [`archive::read`] has returned.
+
+pub mod archive;
+mod manifest;
+mod place;
+mod retention;
+
+pub use self::{
+    manifest::{Images, Manifest, StoredIn},
+    place::{Place, Stored, archive_name},
+    retention::{Removed, retain},
+};
