@@ -7,8 +7,8 @@ use clap::{
 };
 
 use super::{
-    admin::Admin, completions::Completions, healthcheck::Healthcheck, man::Man, migrate::Migrate,
-    serve::Serve, suggestions::add_suggestion, verify::Verify,
+    admin::Admin, backup::Backup, completions::Completions, healthcheck::Healthcheck, man::Man,
+    migrate::Migrate, restore::Restore, serve::Serve, suggestions::add_suggestion, verify::Verify,
 };
 use crate::infra::config::{Flag, Layer, SETTINGS, Setting, TRANSFER_URLS};
 
@@ -46,6 +46,10 @@ pub(super) enum Command {
     /// Manage the shop, also while the server is running
     #[command(subcommand)]
     Admin(Admin),
+    /// Back up the shop into one file, also while the server is running
+    Backup(Backup),
+    /// Restore a backup into an empty data directory or database; stop the server first
+    Restore(Restore),
     /// Move the shop between `SQLite` and Postgres; stop the server first
     Transfer,
     /// Check the consistency of the shop's data and report each violation

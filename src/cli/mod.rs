@@ -14,6 +14,7 @@
 
 mod admin;
 mod args;
+mod backup;
 mod completions;
 mod config;
 mod config_sources;
@@ -27,6 +28,7 @@ mod openapi;
 mod output;
 mod paging;
 mod progress;
+mod restore;
 mod seed;
 mod serve;
 mod shop_not_found;
@@ -105,6 +107,8 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
                 serve.run(config, &sources, output).await
             }
             Command::Admin(command) => command.run(config, output).await,
+            Command::Backup(command) => command.run(config, output).await,
+            Command::Restore(restore) => restore.run(config, output).await,
             Command::Transfer => transfer::run(config, &sources, output).await,
             Command::Verify(verify) => verify.run(config, output).await,
             Command::Doctor => doctor::run(config, &sources, output).await,

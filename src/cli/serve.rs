@@ -178,7 +178,7 @@ fn log_start(config: &Config, address: SocketAddr) -> Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         engine = location.engine(),
         database = %location.name(),
-        schema = db::migrate::schema_version(),
+        schema = db::migrate::latest_version(),
         data_dir = %absolute(&config.data_dir).display(),
         listen = %address,
         "shop started"

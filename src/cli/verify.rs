@@ -29,41 +29,44 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
         let (_data_dir, app) = open::open(config, ImageAccess::Needed).await?;
-        let result = self.check_and_report(&app, output).await;
+        let result = check_and_report(&app, self.repair, output).await;
         open::close(&app).await;
         result
     }
+}
 
-    async fn check_and_report(self, app: &Arc<App>, output: Output) -> Result<()> {
-        let mut findings = check(app).await?;
-        if self.repair && !findings.all.is_empty() {
-            let mut found = findings.all;
-            let repair = move |tx: &mut Tx<'_>| {
-                catalog::repair(tx, &mut found)?;
-                Ok(found.clone())
-            };
-            findings.all = app.db.write("catalog.repair", repair).await?;
-        }
-        let all = &findings.all;
-        if all.is_empty() {
-            return output.value(all, &format!("{} checks passed", findings.checks));
-        }
-        let headings = ["check", "row", "problem", "repaired"];
-        output.table(&headings, all, |finding| {
-            vec![
-                finding.check.to_owned(),
-                finding.row.clone(),
-                finding.message.clone(),
-                yes_or_no(finding.repaired).to_owned(),
-            ]
-        })?;
-        for check in &findings.truncated {
-            print_message(&format!(
-                "`{check}` has more than {MAX_FINDINGS} findings; only the first {MAX_FINDINGS} are listed"
-            ));
-        }
-        result_of(&findings)
+/// Checks the shop's data and prints the findings. With `repair`, repairs what other data determines.
+///
+/// Errors: `Unavailable` if anything is left to repair.
+pub(super) async fn check_and_report(app: &Arc<App>, repair: bool, output: Output) -> Result<()> {
+    let mut findings = check(app).await?;
+    if repair && !findings.all.is_empty() {
+        let mut found = findings.all;
+        let repair = move |tx: &mut Tx<'_>| {
+            catalog::repair(tx, &mut found)?;
+            Ok(found.clone())
+        };
+        findings.all = app.db.write("catalog.repair", repair).await?;
     }
+    let all = &findings.all;
+    if all.is_empty() {
+        return output.value(all, &format!("{} checks passed", findings.checks));
+    }
+    let headings = ["check", "row", "problem", "repaired"];
+    output.table(&headings, all, |finding| {
+        vec![
+            finding.check.to_owned(),
+            finding.row.clone(),
+            finding.message.clone(),
+            yes_or_no(finding.repaired).to_owned(),
+        ]
+    })?;
+    for check in &findings.truncated {
+        print_message(&format!(
+            "`{check}` has more than {MAX_FINDINGS} findings; only the first {MAX_FINDINGS} are listed"
+        ));
+    }
+    result_of(&findings)
 }
 
 type Check = fn(&mut Tx<'_>, &mut Findings) -> Result<()>;

@@ -3,6 +3,7 @@
 //! - startup: `startup` builds the [`App`](crate::app::App) from the configuration and the data directory
 //!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
+//! - [`backup`] makes backups, [`restore`] restores them;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `problem_response` writes errors, `request_log` logs
 //!   and counts requests; `health` (with `checks`) and `pages` answer outside `/api/v1`; [`problems`] and
 //!   `rate_limit_classes` collect the domains' declarations;
@@ -11,6 +12,7 @@
 //! - monitoring: [`metrics`]; `disk` determines the free space.
 
 mod accept;
+pub mod backup;
 mod bodies;
 pub mod checks;
 mod connections;
@@ -34,6 +36,7 @@ pub mod problems;
 mod rate_limit_classes;
 mod reindex;
 mod request_log;
+pub mod restore;
 mod router;
 mod startup;
 mod transport;
@@ -42,6 +45,7 @@ pub use self::{
     accept::serve,
     data_dir::{DataDir, RunningServer, ServerLock},
     file_owner::check_owner,
+    image_store::aws_variables,
     rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},
     startup::{Parts, SECRETS, location, open, preflight},

@@ -7,8 +7,8 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{
-    DataDir, ROUTE_CLASSES, check_owner, data_dir, file_limit, gateway, image_store, mailer,
-    reindex,
+    DataDir, ROUTE_CLASSES, backup, check_owner, data_dir, file_limit, gateway, image_store,
+    mailer, reindex,
 };
 use crate::{
     app::App,
@@ -218,6 +218,7 @@ pub async fn preflight(config: &Config) -> Result<Option<u32>> {
     mailer::from_config(config, &DataDir::at(&config.data_dir), false)?;
     image_store::remote(config, &Clock::system())?;
     gateway::from_config(config)?;
+    backup::place(config)?;
     location(config)?.check().await
 }
 

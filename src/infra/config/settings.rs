@@ -75,6 +75,21 @@ settings! {
         };
     }
 
+    "Backups" {
+        /// Where scheduled backups go: a directory, `file:///path` or `s3://bucket/prefix`. A bucket is reached through
+        /// the usual `AWS_*` variables.
+        backup_url: Option<String> = unless_empty(text), {
+            default: Unset("no scheduled backups; `shop backup` writes into `backups/` in the data directory"),
+            example: Some("s3://bucket/backups"),
+        };
+        /// Time between two scheduled backups.
+        backup_every: Duration = required(duration), { default: Value("24h") };
+        /// Number of backups to keep. A scheduled backup deletes older ones, and the images that only they had.
+        backup_keep: NonZeroUsize = required(from_str("a whole number above 0")), {
+            default: Value("14"),
+        };
+    }
+
     "Accounts and currency" {
         /// Signs access tokens. At least 32 bytes each; generate one with `openssl rand -hex 32`. In a list, the
         /// first signs and all are valid.

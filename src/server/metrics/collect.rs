@@ -56,7 +56,7 @@ struct Counts {
 impl Collector {
     pub(super) fn new(app: Arc<App>) -> Collector {
         let engine = server::location(&app.config).map_or("unknown", |location| location.engine());
-        let schema = db::migrate::schema_version().to_string();
+        let schema = db::migrate::latest_version().to_string();
         let build = [
             env!("CARGO_PKG_VERSION").into(),
             engine.into(),

@@ -1,0 +1,116 @@
+//! `shop restore`: restores a backup into an empty data directory or Postgres database.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    output::{Output, count, print_message},
+    progress,
+};
+use crate::{
+    core::{
+        clock::Clock,
+        error::{Error, Result},
+    },
+    infra::config::{Config, Layer},
+    server::{
+        self, SECRETS,
+        restore::{Options, Restored, Source, restore},
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Restore {
+    /// A file, or a backup place (a directory or `s3://bucket/prefix`), whose newest backup is restored
+    source: String,
+    /// Replace an existing shop; its data is kept under another name
+    #[arg(long)]
+    force: bool,
+    /// Restore the keys, too, from a file of `shop backup keys`
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+}
+
+impl Restore {
+    pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
+        server::check_owner(&config.data_dir)?;
+        let options = Options {
+            force: self.force,
+            keys: self.keys.as_deref().map_or(Ok(Vec::new()), read_keys)?,
+            now: Clock::system().now(),
+        };
+        let source = Source::find(&self.source).await?;
+        let restored = restore(&config, source, options, progress::steps()).await?;
+        report(&restored, &config);
+        let summary = format!(
+            "restored {} of {}: {}, {}, {}",
+            restored.archive,
+            restored.created_at,
+            count(restored.products, "product"),
+            count(restored.orders, "order"),
+            count(restored.images, "image"),
+        );
+        output.value(&restored, &summary)
+    }
+}
+
+/// Prints what an operator should know, apart from the result.
+fn report(restored: &Restored, config: &Config) {
+    if let Some(schema) = &restored.old_schema {
+        print_message(&format!(
+            "the old data is in the schema `{schema}`; drop it when you no longer need it"
+        ));
+    }
+    if let Some(path) = &restored.old_data {
+        print_message(&format!(
+            "old files are in `{path}`; delete them when you no longer need them"
+        ));
+    }
+    let missing = restored.missing_images.len() as u64;
+    if missing > 0 {
+        let images = count(missing, "image");
+        print_message(&format!(
+            "the backup lacks {images}; `shop verify` lists the products"
+        ));
+    }
+    for name in &restored.new_keys {
+        let effect = match *name {
+            "jwt_secret" => "access tokens end, which clients renew with their refresh tokens",
+            _ if config.razorpay_key_id.is_none() => {
+                "the mock payment provider uses it, so nothing else has to be done"
+            }
+            _ => "webhooks are refused until the payment provider has it",
+        };
+        print_message(&format!(
+            "the next start generates a new `{name}`: {effect}; `--keys FILE` restores the old one"
+        ));
+    }
+    print_message(
+        "payments after the backup are unknown to it: start the server, then run `shop admin payments reconcile`",
+    );
+}
+
+/// Reads the file of `shop backup keys`.
+///
+/// Errors: `Config` if it cannot be read, or contains anything else.
+fn read_keys(path: &Path) -> Result<Vec<(&'static str, String)>> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Error::config(format!("cannot read `{}`: {error}", path.display())))?;
+    let file = Layer::from_file(path, &text);
+    if let Some(error) = file.errors().first() {
+        return Err(Error::config(error.clone()));
+    }
+    let found = SECRETS
+        .into_iter()
+        .filter_map(|name| Some((name, file.get(name)?.to_owned())));
+    let keys: Vec<_> = found.collect();
+    if keys.is_empty() {
+        return Err(Error::config(format!(
+            "`{}` contains no keys; it must be a file of `shop backup keys`",
+            path.display()
+        )));
+    }
+    Ok(keys)
+}
