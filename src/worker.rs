@@ -1,4 +1,6 @@
-//! Background tasks: periodic clean-up, the expiry of orders, and the queue of background jobs.
+//! Background tasks: periodic clean-up, the expiry of orders, scheduled backups, and the queue of background jobs.
+
+pub mod backups;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -59,6 +61,7 @@ pub fn start(app: &Arc<App>) {
         }
     });
     tokio::spawn(run_jobs(app, DeleteImage::new(Arc::clone(app))));
+    tokio::spawn(backups::run(Arc::clone(app)));
     let (shop, pause) = (Arc::clone(app), Arc::new(ExpiryPause::default()));
     tokio::spawn(async move {
         let expire = |app: Arc<App>| {

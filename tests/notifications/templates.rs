@@ -36,6 +36,11 @@ fn every_template_renders_completely() {
         ("order-delivered", &order, "7K3M-9QXD"),
         ("order-cancelled", &order, "INR 2,598.00"),
         ("order-refunded", &order, "INR 1,299.00"),
+        (
+            "backup-failed",
+            &json!({ "name": "Ada", "error": "the disk is full" }),
+            "the disk is full",
+        ),
     ] {
         let mail = templates.render(name, data).unwrap();
         assert!(!mail.subject.is_empty(), "{name}");

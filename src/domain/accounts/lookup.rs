@@ -67,3 +67,9 @@ pub fn sessions(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>> {
 pub fn has_admin(tx: &mut Tx<'_>) -> Result<bool> {
     Ok(!store::users::lock_admins(tx)?.is_empty())
 }
+
+/// Returns the email address and the name of every enabled admin.
+pub fn admin_addresses(tx: &mut Tx<'_>) -> Result<Vec<(String, String)>> {
+    let admins = store::users::lock_admins(tx)?;
+    admins.into_iter().map(|admin| address(tx, admin)).collect()
+}

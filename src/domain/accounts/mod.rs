@@ -35,7 +35,8 @@ pub use self::{
     email_links::{new_link, reset_link},
     link_purpose::LinkPurpose,
     lookup::{
-        address, all, disabled_at, has_admin, queue_address, sessions, user_by_email, user_by_id,
+        address, admin_addresses, all, disabled_at, has_admin, queue_address, sessions,
+        user_by_email, user_by_id,
     },
     password::{HashMemory, NewPassword, PasswordHash, hashing_slots},
     register::register,

@@ -47,6 +47,8 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "order-cancelled.txt",
     "order-refunded.html",
     "order-refunded.txt",
+    "backup-failed.html",
+    "backup-failed.txt",
 ];
 
 /// The content of an email.
