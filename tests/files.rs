@@ -174,6 +174,7 @@ storage_test! {
             &["admin", "product", "list"][..], &["verify"], &["admin", "seed"],
             &["serve", "--listen", "127.0.0.1:0"],
             &["transfer", "--to", &format!("sqlite:{path}/shop.db")],
+            &["backup"], &["restore", "shop.tar.gz"],
         ] {
             let refused = run_on(&root, database, arguments);
             let why = text(&refused);

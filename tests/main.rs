@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod backup;
 mod cart;
 mod catalog;
 mod cli;

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// The responses of a shop by user and path: status, headers, body.
-type Answers = BTreeMap<String, (u16, String, bytes::Bytes)>;
+pub(crate) type Answers = BTreeMap<String, (u16, String, bytes::Bytes)>;
 
 /// Runs `shop transfer` from a data directory and database. The target's URL may contain a password, so it is
 /// passed in the environment.
@@ -35,14 +35,14 @@ fn transfer_with(
 }
 
 /// Access tokens, which stay valid after a transfer.
-struct Tokens {
-    ada: String,
-    admin: String,
+pub(crate) struct Tokens {
+    pub(crate) ada: String,
+    pub(crate) admin: String,
 }
 
 impl TestShop {
     /// Fills the shop: products, images, and orders in every status.
-    async fn fill(&self) -> Tokens {
+    pub(crate) async fn fill(&self) -> Tokens {
         let admin = self.admin().await;
         let made = admin
             .post("/categories", json!({ "name": "Küche & Bad" }))
@@ -81,7 +81,7 @@ impl TestShop {
     }
 
     /// Returns the responses to all GET requests.
-    async fn all_responses(&self, tokens: &Tokens) -> Answers {
+    pub(crate) async fn all_responses(&self, tokens: &Tokens) -> Answers {
         let mut answers = Answers::new();
         let users = [
             ("anonymous", self.anonymous()),
@@ -167,7 +167,7 @@ impl TestShop {
     }
 }
 
-fn assert_same(after: &Answers, before: &Answers) {
+pub(crate) fn assert_same(after: &Answers, before: &Answers) {
     for (path, response) in before {
         assert_eq!(after.get(path), Some(response), "{path}");
     }

@@ -16,7 +16,7 @@ use crate::support::{Database, ends, on_a_thread, program_on, skip, storage_test
 const ID: &str = "01900000-0000-7000-8000-00000000cafe";
 
 /// Every command that fails without a shop.
-const NEED_A_SHOP: [&[&str]; 43] = [
+const NEED_A_SHOP: [&[&str]; 47] = [
     &[
         "admin",
         "user",
@@ -73,6 +73,10 @@ const NEED_A_SHOP: [&[&str]; 43] = [
     &["verify", "--repair"],
     &["migrate"],
     &["migrate", "--check"],
+    &["backup"],
+    &["backup", "all.tar.gz"],
+    &["backup", "list"],
+    &["backup", "keys", "keys.toml"],
 ];
 
 /// Returns the relative paths of all files and directories in a directory.
