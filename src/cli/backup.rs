@@ -13,7 +13,7 @@ use super::{
     open::{self, ImageAccess},
     output::{Output, count, print_message},
     progress,
-    shop_not_found::check_exists,
+    shop_not_found::existing_version,
     verify,
 };
 use crate::{
@@ -77,7 +77,7 @@ impl Backup {
 }
 
 async fn back_up(config: &Config, file: Option<PathBuf>, output: Output) -> Result<()> {
-    check_exists(config).await?;
+    existing_version(config).await?;
     let target = match file {
         None => Target::Place(backup::place(config)?),
         Some(path) => file_target(&path)?,
@@ -129,7 +129,7 @@ fn file_target(path: &Path) -> Result<Target> {
 
 async fn list(config: &Config, output: Output) -> Result<()> {
     if config.backup_url.is_none() {
-        check_exists(config).await?;
+        existing_version(config).await?;
     }
     let archives = backup::place(config)?.archives().await?;
     output.table(&["backup", "created", "bytes"], &archives, |archive| {

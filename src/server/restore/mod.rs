@@ -131,9 +131,9 @@ fn finish(lock: ServerLock, restored: Result<Restored>) -> Result<Restored> {
 
 async fn existing(location: &Location, force: bool) -> Result<Existing> {
     match (location.check().await, location) {
-        (Ok(false), _) => Ok(Existing::Nothing),
-        (Ok(true), Location::Sqlite(_)) => Ok(Existing::Shop),
-        (Ok(true), Location::Postgres(_)) => {
+        (Ok(None), _) => Ok(Existing::Nothing),
+        (Ok(Some(_)), Location::Sqlite(_)) => Ok(Existing::Shop),
+        (Ok(Some(_)), Location::Postgres(_)) => {
             // An interrupted restore leaves tables without rows. Every shop that was opened has a currency.
             let location = location.clone();
             let read = move || snapshot::replaced(&location, &["currency"]);

@@ -97,7 +97,7 @@ impl Source {
             })
         });
         let manifest = manifest.map_err(|error| failed(&error))?;
-        if manifest.schema > migrate::latest_version() {
+        if manifest.schema > i64::from(migrate::latest_version()) {
             let program = &manifest.program;
             let why =
                 format!("version {program} of `shop` made it; use that version or a newer one");

@@ -29,7 +29,8 @@ pub fn copy(from: &Location, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> R
     match from {
         Location::Sqlite(path) => pages::copy(path, to, progress),
         Location::Postgres(target) => {
-            let (found, known) = (facts::postgres_schema(target)?, migrate::latest_version());
+            let found = facts::postgres_schema(target)?;
+            let known = i64::from(migrate::latest_version());
             if found != known {
                 return Err(Error::command_failed(format!(
                     "the database {} has schema version {found}, and this program copies version {known}; back it \
