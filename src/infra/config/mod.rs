@@ -31,11 +31,24 @@ pub use self::{
 };
 
 impl Config {
-    /// Returns the base of links and image URLs, without a slash at the end. By default, that is the address at which
-    /// the server listens.
+    /// Returns the base of links and image URLs, without a slash at the end. By default, that is the first domain of
+    /// the certificate, or else the address at which the server listens.
     pub fn public_url(&self, address: SocketAddr) -> String {
-        self.public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{address}"))
+        let default = || match self.acme_domains.first() {
+            Some(domain) => format!("https://{domain}"),
+            None => self.url_of(address),
+        };
+        self.public_url.clone().unwrap_or_else(default)
+    }
+
+    /// Returns the URL of the listener at an address.
+    pub fn url_of(&self, address: SocketAddr) -> String {
+        let scheme = if self.has_tls() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+
+    /// Whether the listener speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls_cert.is_some() || !self.acme_domains.is_empty()
     }
 }

@@ -187,6 +187,28 @@ pub fn path_of(url: &str) -> String {
         .unwrap_or_default()
 }
 
+/// Parses a domain name of a certificate. Returns it in lower case.
+pub(super) fn domain(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let is_domain = text.len() <= 253
+        && text.split('.').all(is_label)
+        && text.parse::<std::net::IpAddr>().is_err();
+    if is_domain {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!(
+            "must contain domains without wildcards, e.g. `shop.example`, not `{text}`"
+        ))
+    }
+}
+
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))

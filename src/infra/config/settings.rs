@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::{
     Secret,
     parse::{
-        LogFormat, base_url, directory, duration, from_str, list_of, listen, log_format, network,
-        on_or_off, optional, origin, required, secret, secrets, size, text, unless_empty,
+        LogFormat, base_url, directory, domain, duration, from_str, list_of, listen, log_format,
+        network, on_or_off, optional, origin, required, secret, secrets, size, text, unless_empty,
     },
     reader::Reader,
     setting::{
@@ -28,6 +28,9 @@ pub const MIN_JWT_SECRET: usize = 32;
 
 /// The minimum length of `razorpay_webhook_secret`, in bytes.
 pub const MIN_WEBHOOK_SECRET: usize = 16;
+
+/// The ACME directory of Let's Encrypt.
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 settings! {
     "Storage and network" {
@@ -58,7 +61,7 @@ settings! {
         };
         /// Start of image URLs and of links in emails. It may have a path, which the proxy in front must strip.
         public_url: Option<String> = optional(|url| base_url(url, "https://shop.example")), {
-            default: Unset("`http://` and the listening address"),
+            default: Unset("the listening address, after `http://` or, with TLS, `https://`; the first ACME domain"),
             example: Some("https://shop.example"),
         };
         /// List of origins, such as `https://shop.example`, whose pages may call the API from a browser and follow
@@ -73,6 +76,28 @@ settings! {
             unless_empty(from_str("the name of a header, e.g. `Fly-Client-IP`")), {
             example: Some("Fly-Client-IP"),
         };
+    }
+
+    "TLS" {
+        /// PEM file with the certificate and its intermediates; the listener then speaks TLS. Read again on SIGHUP.
+        tls_cert: Option<PathBuf> = unless_empty(directory), { example: Some("/etc/shop/fullchain.pem") };
+        /// PEM file with the certificate's private key, unencrypted. Required with `tls_cert`.
+        tls_key: Option<PathBuf> = unless_empty(directory), { example: Some("/etc/shop/privkey.pem") };
+        /// List of domains for which certificates are ordered and renewed by ACME, which accepts the authority's terms
+        /// of service. Port 443 of each domain must lead to this listener.
+        acme_domains: Vec<String> = required(list_of(domain)), {
+            default: Unset("none"),
+            example: Some("shop.example"),
+        };
+        /// Directory URL of the ACME certificate authority.
+        acme_directory: String = required(|url| base_url(url, LETS_ENCRYPT)), {
+            default: Value(LETS_ENCRYPT),
+        };
+        /// Address for the certificate authority's notices.
+        acme_email: Option<String> = unless_empty(text), { example: Some("you@shop.example") };
+        /// Second address to listen on, without TLS, that redirects every request to `public_url`, which must be an
+        /// `https://` URL.
+        redirect_listen: Option<SocketAddr> = unless_empty(super::parse::listen), { example: Some("0.0.0.0:80") };
     }
 
     "Backups" {
