@@ -19,13 +19,15 @@ use tower::ServiceExt;
 use super::{
     bodies::{self, RequestBody, Unread},
     connections::{Connections, Phase, Slot},
+    deadlines::{HEAD_TIMEOUT, STALL_TIMEOUT},
     linger::Lingering,
-    transport::{HEAD_TIMEOUT, STALL_TIMEOUT, Transport},
+    request_checks::AmbiguousLength,
+    transport::Transport,
 };
 use crate::{
     app::App,
     infra::web::client::is_trusted_proxy,
-    server::middleware::{self, AmbiguousLength, ResponseReservations},
+    server::middleware::{self, ResponseReservations},
 };
 
 /// The maximum size of a request's head, in bytes.

@@ -16,10 +16,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header,
-    uri::Authority,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body::Body as _;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{
@@ -27,10 +24,10 @@ use tower_http::{
     request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
 };
 
-use super::{problem_response::write_problem, request_log};
+use super::{problem_response::write_problem, request_checks::check_framing, request_log};
 use crate::{
     app::App,
-    core::error::{Error, Kind, Result},
+    core::error::{Error, Kind},
     infra::web::{
         client::{ClientAddress, client_address, is_trusted_proxy},
         client_quota::Reservation,
@@ -215,27 +212,6 @@ fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = value.to_str().ok()?.parse().ok()?;
     let is_limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
     is_limited.then(|| Duration::from_secs(seconds))
-}
-
-/// Marks a request whose head has more than one length.
-#[derive(Debug, Clone, Copy)]
-pub struct AmbiguousLength;
-
-/// Rejects requests that two HTTP implementations may interpret differently, which enables request smuggling
-/// (RFC 9112, sections 3.2 and 6.1).
-///
-/// Errors: `invalid-header`.
-fn check_framing(request: &Request<Body>) -> Result<()> {
-    let invalid = |detail: &'static str| Err(Error::new(Kind::InvalidHeader, detail));
-    if request.extensions().get::<AmbiguousLength>().is_some() {
-        return invalid("send exactly one `Content-Length`, or `Transfer-Encoding`");
-    }
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if request.version() < Version::HTTP_11 => Ok(()),
-        (Some(host), None) if Authority::try_from(host.as_bytes()).is_ok() => Ok(()),
-        _ => invalid("send exactly one valid `Host` header"),
-    }
 }
 
 fn reject_and_close(error: Error) -> Response {

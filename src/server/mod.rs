@@ -4,11 +4,11 @@
 //!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
 //! - [`backup`] makes backups, [`restore`] restores them;
-//! - requests: `router` has all routes, [`middleware`] wraps them, `problem_response` writes errors, `request_log` logs
-//!   and counts requests; `health` (with `checks`) and `pages` answer outside `/api/v1`; [`problems`] and
-//!   `rate_limit_classes` collect the domains' declarations;
+//! - requests: `router` has all routes, [`middleware`] wraps them, `request_checks` rejects some, `problem_response`
+//!   writes errors, `request_log` logs and counts requests; `health` (with `checks`) and `pages` answer outside
+//!   `/api/v1`; [`problems`] and `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
-//!   `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files;
+//!   `deadlines`, `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files;
 //! - monitoring: [`metrics`]; `disk` determines the free space.
 
 mod accept;
@@ -18,6 +18,7 @@ pub mod checks;
 mod connections;
 mod created_paths;
 mod data_dir;
+mod deadlines;
 mod disk;
 pub mod file_limit;
 mod file_owner;
@@ -35,6 +36,7 @@ mod problem_response;
 pub mod problems;
 mod rate_limit_classes;
 mod reindex;
+mod request_checks;
 mod request_log;
 pub mod restore;
 mod router;
