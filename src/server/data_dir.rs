@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     created_paths::{CreatedPaths, LOCK},
     file_owner::{CREATE, cannot, check_owner},
-    private_file::read_or_create,
+    private_file::{self, read_or_create},
 };
 use crate::{
     core::{
@@ -251,6 +251,11 @@ impl DataDir {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(cannot("read", &path, &error)),
         }
+    }
+
+    /// Stores a secret that changes.
+    pub fn replace_secret(&self, name: &str, value: &str) -> Result<()> {
+        private_file::replace(&self.keys(), name, value)
     }
 
     /// Stores a secret of another directory.

@@ -1,4 +1,4 @@
-//! Small files that are created once, atomically, and readable only by their owner, e.g. generated secrets.
+//! Small files that are written atomically and readable only by their owner, e.g. generated secrets.
 
 use std::{
     fs::{self, File},
@@ -39,13 +39,30 @@ pub(super) fn read_or_create(
     }
 }
 
+/// Writes a file atomically, over an earlier one if there is any.
+pub(super) fn replace(directory: &Path, name: &str, text: &str) -> Result<()> {
+    file_modes::create_directory(directory).map_err(|e| cannot(CREATE, directory, &e))?;
+    let path = directory.join(name);
+    let written = synced_file(directory, text).and_then(|file| {
+        file.persist(&path).map_err(|error| error.error)?;
+        File::open(directory)?.sync_all()
+    });
+    written.map_err(|e| cannot("write", &path, &e))
+}
+
+/// Returns a temporary file with this text, on disk. Only its owner can read it.
+fn synced_file(directory: &Path, text: &str) -> std::io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::with_prefix_in(".", directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
 /// Creates a file atomically and syncs it. Only its owner can read it.
 ///
 /// Errors: `AlreadyExists` if another process has created it.
 fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = NamedTempFile::with_prefix_in(".", directory)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
+    let file = synced_file(directory, text)?;
     // Fails if the name exists, so that the first of two processes wins.
     file.persist_noclobber(path).map_err(|error| error.error)?;
     let synced = File::open(directory).and_then(|directory| directory.sync_all());

@@ -13,12 +13,16 @@ pub fn setting(tx: &mut Tx<'_>, name: &str, initial: &str) -> Result<String> {
         "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
         params![name, initial],
     )?;
+    find_setting(tx, name)?.ok_or_else(|| Error::internal("the setting was not stored"))
+}
+
+/// Returns the value of a setting, or `None` if it is not set.
+pub fn find_setting(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>> {
     tx.one(
         "SELECT value FROM settings WHERE name = ?1",
         params![name],
         |row| row.get("value"),
-    )?
-    .ok_or_else(|| Error::internal("the setting was not stored"))
+    )
 }
 
 /// Like [`setting`], and locks the row until the end of the transaction.
