@@ -48,8 +48,8 @@ pub struct App {
     pub limits: RateLimits,
     /// Open WebSocket connections.
     pub sockets: ClientQuota,
-    /// Requests in progress that came through trusted proxies.
-    pub proxied_requests: ClientQuota,
+    /// Requests in progress that share a connection: those through trusted proxies, and those of HTTP/2.
+    pub multiplexed_requests: ClientQuota,
     /// Bytes of large responses that are being written.
     pub response_bytes: ClientQuota,
     /// The memory budget for request bodies.

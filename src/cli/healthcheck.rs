@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::output::Output;
+use super::{output::Output, running_server};
 use crate::{
     core::error::{Error, Result},
     infra::config::Config,
@@ -24,14 +24,10 @@ impl Healthcheck {
         let data_dir = DataDir::at(&config.data_dir);
         let url = match data_dir.running_server()? {
             Some(server) => server.url,
-            None => format!("http://{}", reachable(config.listen)),
+            None => config.url_of(reachable(config.listen)),
         };
-        let client = reqwest::Client::builder()
-            .timeout(REQUEST_TIMEOUT)
-            .no_proxy()
-            .build()
-            .map_err(Error::internal)?;
-        let response = client.get(format!("{url}/readyz")).send().await;
+        let request = running_server::client()?.get(format!("{url}/readyz"));
+        let response = request.timeout(REQUEST_TIMEOUT).send().await;
         let not_ready =
             |why: String| Err(Error::command_failed(format!("{url} is not ready: {why}")));
         match response {

@@ -9,6 +9,7 @@
 //! | `config_sources.rs` | the sources of settings and their precedence |
 //! | `open.rs`, `shop_not_found.rs` | opening the shop for a command, and the error if it does not exist |
 //! | `output.rs`, `progress.rs`, `logging.rs` | results, progress bars and logs |
+//! | `running_server.rs` | the HTTP client for the server that is running |
 //! | `paging.rs` | the options of lists with pages |
 //! | `startup_warnings.rs` | warnings about valid but dangerous settings |
 
@@ -29,6 +30,7 @@ mod output;
 mod paging;
 mod progress;
 mod restore;
+mod running_server;
 mod seed;
 mod serve;
 mod shop_not_found;

@@ -27,7 +27,7 @@ use crate::{
         config::Config,
         db::{self, Tx},
     },
-    server::{self, DataDir, Parts},
+    server::{self, DataDir, Listeners, Parts, Tls},
     worker,
 };
 
@@ -60,6 +60,10 @@ impl Serve {
         let listener = bind(config.listen, "`--listen`").await?;
         let metrics_listener = bind_metrics(&config).await?;
         let address = listener.local_addr().map_err(Error::internal)?;
+        let redirect = match config.redirect_listen {
+            Some(address) => Some(bind(address, "`SHOP_REDIRECT_LISTEN`").await?),
+            None => None,
+        };
 
         let (data_dir, mut lock) = DataDir::claim(&config.data_dir)?;
         let app = match self.open(&data_dir, config, address).await {
@@ -79,11 +83,18 @@ impl Serve {
         }
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
-        lock.announce(&format!("http://{address}"), &app.settings().public_url)?;
+        let tls = Tls::open(&app)?;
+        listen_for_reload(&app, tls.clone())?;
+        let url = app.config.url_of(address);
+        lock.announce(&url, &app.settings().public_url)?;
         if self.demo {
             prepare_demo(&app, output).await?;
         }
-        output.text(&format!("listening on http://{address}"))?;
+        if let Some(redirect) = &redirect {
+            let address = redirect.local_addr().map_err(Error::internal)?;
+            output.text(&format!("redirecting http://{address}"))?;
+        }
+        output.text(&format!("listening on {url}"))?;
         let has_admin = app
             .db
             .read("accounts.has_admin", accounts::has_admin)
@@ -95,8 +106,16 @@ impl Serve {
         if let Some(listener) = metrics_listener {
             tokio::spawn(server::metrics::serve(listener, Arc::clone(&app)));
         }
+        if let Some(tls) = &tls {
+            tls.start(&app);
+        }
         let fsync_failed = app.db.failed().clone();
-        server::serve(listener, app, stop).await;
+        let listeners = Listeners {
+            shop: listener,
+            tls,
+            redirect,
+        };
+        server::serve(listeners, app, stop).await;
         drop(lock);
         if fsync_failed.is_cancelled() {
             return Err(Error::unavailable(
@@ -226,6 +245,21 @@ async fn prepare_demo(app: &Arc<App>, output: Output) -> Result<()> {
         output.text(&format!("  {email}  {password}"))?;
     }
     output.text(&format!("console at {}/", app.settings().public_url))
+}
+
+/// Reads the certificate again on each SIGHUP, which would otherwise end the process.
+fn listen_for_reload(app: &Arc<App>, tls: Option<Arc<Tls>>) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(Error::internal)?;
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match &tls {
+                Some(tls) => tls.reload(&app),
+                None => tracing::info!("nothing to reload: no certificate is configured"),
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Shuts down gracefully on the first SIGTERM or SIGINT, and exits at once on the second.

@@ -1,4 +1,4 @@
-//! The accept loop: serves connections with limits and timeouts, and shuts down gracefully.
+//! The accept loops: accept connections within the limits, and shut down gracefully.
 
 use std::{
     convert::Infallible,
@@ -7,37 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body};
-use http::{HeaderValue, StatusCode, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
+use axum::{body::Body, response::Response};
+use http::Request;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
+use tower::Service;
 
 use super::{
-    bodies::{self, RequestBody, Unread},
-    connections::{Connections, Phase, Slot},
-    deadlines::{HEAD_TIMEOUT, STALL_TIMEOUT},
+    connection::Connection,
+    connections::{Connections, Slot},
     linger::Lingering,
-    request_checks::AmbiguousLength,
-    transport::Transport,
+    redirect,
+    tls::Tls,
 };
-use crate::{
-    app::App,
-    infra::web::client::is_trusted_proxy,
-    server::middleware::{self, ResponseReservations},
-};
-
-/// The maximum size of a request's head, in bytes.
-const MAX_HEAD_LEN: usize = 64 * 1024;
-
-/// The maximum number of headers of a request.
-const MAX_HEADERS: usize = 100;
-
-/// The maximum number of unsent bytes that the kernel buffers. A larger buffer would hide a slow reader.
-const UNSENT_LIMIT: u32 = 32 * 1024;
+use crate::{app::App, infra::web::client::is_trusted_proxy, server::middleware};
 
 /// How long a stopping server still accepts connections, so that load balancers see `/readyz` fail.
 const DRAIN_NOTICE: Duration = Duration::from_millis(300);
@@ -51,42 +34,56 @@ const ERROR_PAUSE: Duration = Duration::from_millis(20);
 /// The minimum interval between two logs of rejected connections.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
+/// The sockets of a server.
+#[derive(Debug)]
+pub struct Listeners {
+    pub shop: TcpListener,
+    /// TLS of `shop`; `None` for plain HTTP.
+    pub tls: Option<Arc<Tls>>,
+    /// Plain HTTP that only redirects to the public URL.
+    pub redirect: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(shop: TcpListener) -> Listeners {
+        Listeners {
+            shop,
+            tls: None,
+            redirect: None,
+        }
+    }
+}
+
 /// Serves until `stop` is cancelled or the database fails, then finishes the requests in progress and closes
 /// the database.
-pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
+pub async fn serve(listeners: impl Into<Listeners>, app: Arc<App>, stop: CancellationToken) {
+    let Listeners {
+        shop,
+        tls,
+        redirect,
+    } = listeners.into();
     let router = super::router(&app);
     let tasks = TaskTracker::new();
     let draining = CancellationToken::new();
-    let lingering = Lingering {
-        tasks: tasks.clone(),
-        stopping: draining.clone(),
-    };
-    let mut admission = Admission {
+    let server = Server {
         connections: Connections::new(app.max_connections, app.limits.is_enabled()),
-        rejections: Rejections::default(),
+        lingering: Lingering {
+            tasks: tasks.clone(),
+            stopping: draining.clone(),
+        },
+        app: Arc::clone(&app),
     };
-
-    let mut notice = std::pin::pin!(async {
-        // After a failed sync, the database accepts no writes until the next start.
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = app.db.failed().cancelled() => {}
-        }
-        app.stopping.cancel();
-        tokio::time::sleep(DRAIN_NOTICE).await;
-    });
-    loop {
-        tokio::select! {
-            () = &mut notice => break,
-            accepted = admission.accept(&listener, &app) => {
-                if let Some(accepted) = accepted {
-                    let (app, router) = (Arc::clone(&app), router.clone());
-                    tasks.spawn(connection(accepted, app, router, lingering.clone()));
-                }
-            }
-        }
+    let shop_service = |peer| middleware::service(Arc::clone(&app), router.clone(), peer);
+    let redirect_service = |_| {
+        let redirect = redirect::handler(app.settings().public_url.clone());
+        middleware::with_headers(Arc::clone(&app), redirect)
+    };
+    tokio::select! {
+        () = stop_accepting(&app, &stop) => {}
+        () = server.accept_loop(&shop, tls.as_ref(), shop_service) => {}
+        () = server.accept_redirects(redirect.as_ref(), redirect_service) => {}
     }
-    drop(listener);
+    drop((shop, redirect));
     draining.cancel();
     tasks.close();
     app.background_tasks.close();
@@ -116,26 +113,87 @@ struct Accepted {
     slot: Slot,
 }
 
-/// Accepts connections up to the limits.
-struct Admission {
-    connections: Connections,
-    rejections: Rejections,
+/// Waits for the end of the server, and marks it as stopping.
+async fn stop_accepting(app: &App, stop: &CancellationToken) {
+    // After a failed sync, the database accepts no writes until the next start.
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = app.db.failed().cancelled() => {}
+    }
+    app.stopping.cancel();
+    tokio::time::sleep(DRAIN_NOTICE).await;
 }
 
-impl Admission {
-    async fn accept(&mut self, listener: &TcpListener, app: &App) -> Option<Accepted> {
+/// What the listeners of a server share.
+struct Server {
+    app: Arc<App>,
+    connections: Connections,
+    lingering: Lingering,
+}
+
+impl Server {
+    /// Accepts connections for ever. `service` makes the service of a client's requests.
+    async fn accept_loop<S>(
+        &self,
+        listener: &TcpListener,
+        tls: Option<&Arc<Tls>>,
+        service: impl Fn(IpAddr) -> S,
+    ) where
+        S: Service<Request<Body>, Response = Response, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let mut rejections = Rejections::default();
+        loop {
+            let Some(accepted) = self.accept(listener, &mut rejections).await else {
+                continue;
+            };
+            let connection = Connection {
+                client: accepted.client,
+                app: Arc::clone(&self.app),
+                lingering: self.lingering.clone(),
+                service: service(accepted.peer),
+            };
+            let (stream, slot, tls) = (accepted.stream, accepted.slot, tls.cloned());
+            self.lingering
+                .tasks
+                .spawn(async move { connection.serve(stream, slot, tls).await });
+        }
+    }
+
+    /// The same for the listener that redirects, if there is one.
+    async fn accept_redirects<S>(
+        &self,
+        listener: Option<&TcpListener>,
+        service: impl Fn(IpAddr) -> S,
+    ) where
+        S: Service<Request<Body>, Response = Response, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
+    {
+        match listener {
+            Some(listener) => self.accept_loop(listener, None, service).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Accepts one connection. Returns `None` if it failed or was rejected.
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+        rejections: &mut Rejections,
+    ) -> Option<Accepted> {
         let (stream, peer) = match listener.accept().await {
             Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
-                self.rejections.record(&error.to_string());
+                rejections.record(&error.to_string());
                 tokio::time::sleep(ERROR_PAUSE).await;
                 return None;
             }
         };
-        let client = (!is_trusted_proxy(&app.config, peer)).then_some(peer);
+        let client = (!is_trusted_proxy(&self.app.config, peer)).then_some(peer);
         let Some(slot) = self.connections.register(client).await else {
-            self.rejections
-                .record("the client network has too many connections");
+            rejections.record("the client network has too many connections");
             return None;
         };
         Some(Accepted {
@@ -163,79 +221,4 @@ impl Rejections {
             self.unlogged = 0;
         }
     }
-}
-
-async fn connection(accepted: Accepted, app: Arc<App>, router: Router, lingering: Lingering) {
-    let Accepted {
-        stream,
-        peer,
-        client,
-        slot,
-    } = accepted;
-    if let Err(error) = set_options(&stream) {
-        tracing::debug!(%error, "could not set socket options");
-    }
-    let activity = Arc::clone(slot.activity());
-    let draining = lingering.stopping.clone();
-    let keep_alive = app.config.keep_alive;
-    let heads = {
-        let app = Arc::clone(&app);
-        move || app.bodies.meter(client)
-    };
-    let service = middleware::service(app, router, peer);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        activity.enter(Phase::Request);
-        let (service, activity) = (service.clone(), Arc::clone(&activity));
-        async move {
-            let unread = Arc::<Unread>::default();
-            let expects = request.headers().contains_key(header::EXPECT);
-            let mut request = request.map(|body| {
-                let (activity, unread) = (Arc::clone(&activity), Arc::clone(&unread));
-                Body::new(RequestBody::new(body, activity, unread))
-            });
-            if activity.has_ambiguous_length() {
-                request.extensions_mut().insert(AmbiguousLength);
-            }
-            let Ok(mut response) = service.oneshot(request).await;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                activity.enter(Phase::Upgraded);
-            } else if !response.headers().contains_key(header::CONNECTION)
-                && !unread.drain(&activity, expects).await
-            {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
-            activity.hold(response.extensions_mut().remove::<ResponseReservations>());
-            Ok::<_, Infallible>(response.map(|body| bodies::response_body(body, activity)))
-        }
-    });
-    let transport = Transport::new(stream, slot, heads, keep_alive, lingering);
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            // The transport has finer deadlines, but without this one hyper would not poll an idle connection.
-            .header_read_timeout(keep_alive + HEAD_TIMEOUT)
-            .max_buf_size(MAX_HEAD_LEN)
-            .max_headers(MAX_HEADERS)
-            .serve_connection(TokioIo::new(transport), service)
-            .with_upgrades()
-    );
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended with an error");
-    }
-}
-
-/// Disables Nagle's algorithm, limits the kernel's send buffer, and sets the timeout for unacknowledged data.
-fn set_options(stream: &TcpStream) -> std::io::Result<()> {
-    let socket = SockRef::from(stream);
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT_LIMIT)?;
-    socket.set_tcp_user_timeout(Some(STALL_TIMEOUT))
 }

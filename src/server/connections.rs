@@ -291,6 +291,11 @@ impl Activity {
         self.waker.wake();
     }
 
+    /// Wakes the connection's task.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
     fn is_evicted(&self) -> bool {
         self.is_evicted.load(Ordering::Acquire)
     }

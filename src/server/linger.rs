@@ -3,6 +3,7 @@
 
 use std::{io, time::Duration};
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::{
@@ -11,9 +12,9 @@ use tokio::{
     runtime::Handle,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
 
-use super::connections::Slot;
+use super::{connections::Slot, tls::Stream};
 
 /// The maximum number of bytes to discard of a body to keep the connection: the maximum of a JSON body.
 const DRAIN_LIMIT: u64 = 256 * 1024;
@@ -64,7 +65,7 @@ pub(super) struct Lingering {
 impl Lingering {
     /// Closes the sending half, then discards what arrives until the client closes, too. Meanwhile the
     /// connection keeps its slot, and a full server may evict it.
-    pub(super) fn close(&self, stream: TcpStream, slot: Slot) {
+    pub(super) fn close(&self, stream: Stream, slot: Slot) {
         // Without a runtime, the program is exiting.
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -79,26 +80,65 @@ impl Lingering {
         };
         self.tasks.spawn_on(task, &runtime);
     }
+
+    /// Discards the rest of a request body of HTTP/2. `stream` counts it as one of the connection's.
+    pub(super) fn discard_body<T: Send + 'static>(&self, body: Incoming, stream: T) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let stopping = self.stopping.clone();
+        let task = async move {
+            discard_body(body, &stopping).await;
+            drop(stream);
+        };
+        self.tasks.spawn_on(task, &runtime);
+    }
 }
 
-/// Reads until the client closes, sends nothing for too long, or sends too much.
-async fn discard(mut stream: TcpStream, stopping: &CancellationToken) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
+/// Reads a request body of HTTP/2 to its end, unless the client sends nothing for too long or too much. Dropping it
+/// earlier would reset the stream, and some clients would lose the response that they have received.
+async fn discard_body(mut body: Incoming, stopping: &CancellationToken) {
     let deadline = Instant::now() + LINGER_TIMEOUT;
     let mut left = LINGER_LIMIT;
     loop {
-        let quiet = if stopping.is_cancelled() {
-            STOPPING_QUIET_TIMEOUT
-        } else {
-            QUIET_TIMEOUT
+        let next = deadline.min(Instant::now() + quiet_timeout(stopping));
+        let Ok(Some(Ok(frame))) = timeout_at(next, body.frame()).await else {
+            return;
         };
-        let next = deadline.min(Instant::now() + quiet);
+        let size = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(size) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+fn quiet_timeout(stopping: &CancellationToken) -> Duration {
+    if stopping.is_cancelled() {
+        STOPPING_QUIET_TIMEOUT
+    } else {
+        QUIET_TIMEOUT
+    }
+}
+
+/// Reads until the client closes, sends nothing for too long, or sends too much.
+async fn discard(mut stream: Stream, stopping: &CancellationToken) {
+    let deadline = Instant::now() + LINGER_TIMEOUT;
+    if !matches!(timeout_at(deadline, stream.shutdown()).await, Ok(Ok(()))) {
+        return;
+    }
+    // What TLS would decrypt is discarded as it is.
+    let stream = match &stream {
+        Either::Left(stream) => stream,
+        Either::Right(stream) => stream.get_ref().0,
+    };
+    let mut left = LINGER_LIMIT;
+    loop {
+        let next = deadline.min(Instant::now() + quiet_timeout(stopping));
         if !matches!(timeout_at(next, stream.readable()).await, Ok(Ok(()))) {
             return;
         }
-        match read_once(&stream) {
+        match read_once(stream) {
             Ok(0) => return,
             Ok(bytes) if bytes >= left => return,
             Ok(bytes) => left -= bytes,

@@ -18,13 +18,17 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body::Body as _;
-use tower::{Service, ServiceBuilder, ServiceExt};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
 };
 
-use super::{problem_response::write_problem, request_checks::check_framing, request_log};
+use super::{
+    problem_response::write_problem,
+    request_checks::{check_framing, count_http2_buffers, is_http2},
+    request_log,
+};
 use crate::{
     app::App,
     core::error::{Error, Kind},
@@ -44,6 +48,10 @@ const MAX_UNCOUNTED_RESPONSE: usize = 32 * 1024;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// Tells browsers to use only HTTPS for two years (RFC 6797). It does not include subdomains, which may be of other
+/// services.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
 /// The headers of each response that does not set them itself. `tower_http::set_header` would add a layer for
 /// each of them, which costs a read 2 % of its instructions.
@@ -78,15 +86,9 @@ pub fn service(
     router: Router,
     peer: IpAddr,
 ) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone {
-    ServiceBuilder::new()
-        .map_request(remove_invalid_request_id)
-        .layer(SetRequestIdLayer::new(
-            REQUEST_ID,
-            NewRequestId(Arc::clone(&app)),
-        ))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .map_response(add_security_headers)
-        .service_fn(move |request: Request<Body>| {
+    let handle = {
+        let app = Arc::clone(&app);
+        service_fn(move |request: Request<Body>| {
             let (app, router) = (Arc::clone(&app), router.clone());
             let id = request.headers().get(REQUEST_ID).cloned();
             // Boxed, since every layer moves the future, which is large.
@@ -96,6 +98,24 @@ pub fn service(
                 );
             request_context::scope(id, handled)
         })
+    };
+    with_headers(app, handle)
+}
+
+/// Adds the request id and the security headers to a service.
+pub(super) fn with_headers<S>(
+    app: Arc<App>,
+    service: S,
+) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone,
+{
+    ServiceBuilder::new()
+        .map_request(remove_invalid_request_id)
+        .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(app)))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .map_response(add_security_headers)
+        .service(service)
 }
 
 fn add_security_headers(mut response: Response) -> Response {
@@ -146,7 +166,8 @@ async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpA
     let meter = app.bodies.meter(Some(client));
     request.extensions_mut().insert(meter.clone());
 
-    let mut response = match check_framing(&request) {
+    let checked = check_framing(&request).and_then(|()| count_http2_buffers(&request, &meter));
+    let mut response = match checked {
         Ok(()) => run_within_quotas(app, router, request, peer, client).await,
         Err(error) => reject_and_close(error),
     };
@@ -162,6 +183,9 @@ async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpA
     let headers = response.headers_mut();
     if path.starts_with("/images/") {
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    }
+    if app.settings().public_url.starts_with("https://") {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if is_authenticated || path.starts_with("/api/v1/auth/") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -235,9 +259,10 @@ pub struct ResponseReservations {
 
 /// Runs a request within its client's quotas.
 ///
-/// A request through a trusted proxy counts, since the proxy's connections do not. A large response counts by
-/// its bytes, which stay in memory until the client has read them. The response to a write is never replaced
-/// by an error: the write is committed.
+/// A request through a trusted proxy counts, since the proxy's connections do not; so does one of HTTP/2, since a
+/// connection has many. A large response counts by its bytes, which stay in memory until the client has read
+/// them; with HTTP/2 a small one, too. The response to a write is never replaced by an error: the write is
+/// committed.
 async fn run_within_quotas(
     app: &App,
     router: Router,
@@ -250,8 +275,9 @@ async fn run_within_quotas(
             .into_response()
     };
     let mut reservations = Vec::new();
-    if is_trusted_proxy(&app.config, peer) {
-        match app.proxied_requests.try_acquire(client) {
+    let is_http2 = is_http2(&request);
+    if is_http2 || is_trusted_proxy(&app.config, peer) {
+        match app.multiplexed_requests.try_acquire(client) {
             Ok(reservation) => reservations.push(reservation),
             Err(error) => return over_quota(error),
         }
@@ -260,7 +286,7 @@ async fn run_within_quotas(
     let mut response = run(router, request).await;
     let size = response.body().size_hint().exact().unwrap_or_default();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    if size > MAX_UNCOUNTED_RESPONSE {
+    if size > MAX_UNCOUNTED_RESPONSE || (is_http2 && size > 0) {
         let mut reservation = app.response_bytes.reservation(Some(client));
         match reservation.try_grow(size) {
             Ok(()) => reservations.push(reservation),

@@ -7,14 +7,17 @@
 //! - requests: `router` has all routes, [`middleware`] wraps them, `request_checks` rejects some, `problem_response`
 //!   writes errors, `request_log` logs and counts requests; `health` (with `checks`) and `pages` answer outside
 //!   `/api/v1`; [`problems`] and `rate_limit_classes` collect the domains' declarations;
-//! - connections: `accept` runs the accept loop; `connections` limits and evicts; `transport`, `framing`,
-//!   `deadlines`, `bodies` and `linger` handle the bytes of one connection; [`file_limit`] raises the limit of open files;
+//! - connections: `accept` runs the accept loops; `connections` limits and evicts; `tls` has the certificate and the
+//!   handshake; `connection` serves one connection, and `transport`, `framing`, `deadlines`, `bodies`, `streams` and
+//!   `linger` handle its bytes; `redirect` answers on the listener without TLS; [`file_limit`] raises the limit of open
+//!   files;
 //! - monitoring: [`metrics`]; `disk` determines the free space.
 
 mod accept;
 pub mod backup;
 mod bodies;
 pub mod checks;
+mod connection;
 mod connections;
 mod created_paths;
 mod data_dir;
@@ -35,20 +38,24 @@ mod private_file;
 mod problem_response;
 pub mod problems;
 mod rate_limit_classes;
+mod redirect;
 mod reindex;
 mod request_checks;
 mod request_log;
 pub mod restore;
 mod router;
 mod startup;
+mod streams;
+mod tls;
 mod transport;
 
 pub use self::{
-    accept::serve,
+    accept::{Listeners, serve},
     data_dir::{DataDir, RunningServer, ServerLock},
     file_owner::check_owner,
     image_store::aws_variables,
     rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},
     startup::{Parts, SECRETS, location, open, preflight},
+    tls::Tls,
 };

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     DataDir, ROUTE_CLASSES, backup, check_owner, data_dir, file_limit, gateway, image_store,
-    mailer, reindex,
+    mailer, reindex, tls,
 };
 use crate::{
     app::App,
@@ -163,7 +163,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
             is_limited.then_some(config.sockets_per_address),
             max_connections.div_ceil(2),
         ),
-        proxied_requests: ClientQuota::quarter_per_network(max_connections, is_limited),
+        multiplexed_requests: ClientQuota::quarter_per_network(max_connections, is_limited),
         response_bytes: ClientQuota::quarter_per_network(config.body_budget, is_limited),
         bodies: BodyBudget::new(config.body_budget, is_limited),
         max_connections,
@@ -219,6 +219,7 @@ pub async fn preflight(config: &Config) -> Result<Option<u32>> {
     image_store::remote(config, &Clock::system())?;
     gateway::from_config(config)?;
     backup::place(config)?;
+    tls::check(config)?;
     location(config)?.check().await
 }
 

@@ -9,27 +9,26 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     connections::{Activity, Phase, Slot},
     deadlines::{ReadDeadline, Wait, WriteDeadline},
     framing::HeadScan,
     linger::Lingering,
+    tls::Stream,
 };
 use crate::infra::web::body::BodyMeter;
 
 /// Heads up to this size, in bytes, do not count towards the memory budget.
-const MAX_UNCOUNTED_HEAD: usize = 8 * 1024;
+pub(super) const MAX_UNCOUNTED_HEAD: usize = 8 * 1024;
 
 pub(super) struct Transport {
     /// `None` once the connection lingers.
-    socket: Option<(TcpStream, Slot)>,
+    socket: Option<(Stream, Slot)>,
     activity: Arc<Activity>,
-    meter: HeadMeter,
+    /// `None` for HTTP/2, whose heads are compressed. There `streams.rs` decides what the connection waits for.
+    meter: Option<HeadMeter>,
     reads: ReadDeadline,
     writes: WriteDeadline,
     /// Whether the client has closed or the connection failed, so that no response can arrive.
@@ -40,23 +39,23 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// `heads` creates the meter that counts a large request head.
+    /// `heads` creates the meter that counts a large request head; `None` for HTTP/2.
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Stream,
         slot: Slot,
-        heads: impl Fn() -> BodyMeter + Send + Sync + 'static,
+        heads: Option<Box<dyn Fn() -> BodyMeter + Send + Sync>>,
         keep_alive: Duration,
         lingering: Lingering,
     ) -> Transport {
         Transport {
             activity: Arc::clone(slot.activity()),
             socket: Some((stream, slot)),
-            meter: HeadMeter {
+            meter: heads.map(|heads| HeadMeter {
                 scan: HeadScan::default(),
                 requests: 0,
-                heads: Box::new(heads),
+                heads,
                 metered: None,
-            },
+            }),
             reads: ReadDeadline::new(keep_alive),
             writes: WriteDeadline::default(),
             is_over: false,
@@ -65,7 +64,7 @@ impl Transport {
         }
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn stream(&mut self) -> io::Result<Pin<&mut Stream>> {
         let socket = self.socket.as_mut();
         socket
             .map(|(stream, _)| Pin::new(stream))
@@ -93,7 +92,9 @@ impl Transport {
             Poll::Ready(Ok(())) => {
                 self.has_answered = false;
                 self.is_over |= bytes.is_empty() && has_room;
-                self.meter.feed(&self.activity, bytes)?;
+                if let Some(meter) = &mut self.meter {
+                    meter.feed(&self.activity, bytes)?;
+                }
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
@@ -101,8 +102,9 @@ impl Transport {
                 if self.activity.phase() == Phase::Head && !self.activity.has_unread_body() {
                     let wait = Wait {
                         requests: self.activity.requests(),
-                        has_begun: self.meter.has_begun(&self.activity),
-                        written: self.writes.bytes,
+                        has_begun: self.has_begun_head(),
+                        // An HTTP/2 client could cause writes for ever by pings.
+                        written: self.meter.as_ref().map_or(0, |_| self.writes.bytes),
                     };
                     std::task::ready!(self.reads.poll_expired(cx, wait));
                     let error = io::Error::new(io::ErrorKind::TimedOut, "the client sent nothing");
@@ -139,13 +141,32 @@ impl Transport {
         written
     }
 
+    fn has_begun_head(&self) -> bool {
+        let meter = self.meter.as_ref();
+        meter.is_some_and(|meter| meter.has_begun(&self.activity))
+    }
+
+    /// Watches bytes that TLS has buffered. Errors: they made no progress, or the connection was evicted.
+    fn watch_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        flushed: Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        match flushed {
+            Poll::Pending => self
+                .watch_write(cx, Poll::Pending)
+                .map(|error| error.map(drop)),
+            flushed @ Poll::Ready(_) => flushed,
+        }
+    }
+
     /// Returns whether the client may still be sending, so that it could lose the response.
     fn must_linger(&self) -> bool {
         let is_mid_message = match self.activity.phase() {
             Phase::Upgraded => true,
             _ if self.activity.has_unread_body() => true,
             // A head that hyper rejected with a response. After a timeout there is none.
-            Phase::Head => self.meter.has_begun(&self.activity) && self.has_answered,
+            Phase::Head => self.has_begun_head() && self.has_answered,
             Phase::Request => false,
         };
         is_mid_message && !self.is_over
@@ -204,11 +225,12 @@ impl AsyncWrite for Transport {
         if flushed.is_ready() {
             self.activity.flushed();
         }
-        flushed
+        self.watch_flush(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_shutdown(cx)
+        let closed = self.stream()?.poll_shutdown(cx);
+        self.watch_flush(cx, closed)
     }
 }
 

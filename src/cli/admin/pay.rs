@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::App,
-    cli::output::Output,
+    cli::{output::Output, running_server},
     core::error::{Error, Result},
     domain::{
         orders::{self, Order},
@@ -143,10 +143,7 @@ enum DeliveryError {
 
 impl<'a> WebhookSender<'a> {
     fn new(data_dir: &'a DataDir, app: &'a App) -> Result<WebhookSender<'a>> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .map_err(Error::internal)?;
+        let http = running_server::client()?;
         Ok(WebhookSender {
             data_dir,
             app,
