@@ -83,7 +83,7 @@ impl Serve {
         }
         let stop = CancellationToken::new();
         listen_for_signals(stop.clone())?;
-        let tls = Tls::open(&app)?;
+        let tls = Tls::open(&app, &data_dir)?;
         listen_for_reload(&app, tls.clone())?;
         let url = app.config.url_of(address);
         lock.announce(&url, &app.settings().public_url)?;

@@ -216,8 +216,10 @@ async fn handshake(
         () = slot.activity().evicted() => return None,
         () = lingering.stopping.cancelled() => return None,
     };
-    done.inspect_err(|error| tracing::debug!(%error, "the TLS handshake failed"))
-        .ok()
+    done.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the TLS handshake failed");
+        None
+    })
 }
 
 /// Disables Nagle's algorithm, limits the kernel's send buffer, and sets the timeout for unacknowledged data.

@@ -76,9 +76,15 @@ impl Parts {
     }
 }
 
-/// The secrets that are generated at the first start unless they are configured: for access tokens and for
-/// the payment provider's webhooks.
-pub const SECRETS: [&str; 2] = ["jwt_secret", "razorpay_webhook_secret"];
+/// The secrets that the program makes itself: for access tokens and the payment provider's webhooks at the first
+/// start unless they are configured, and those of ACME. SQLite shops keep them in files, Postgres shops in the
+/// database.
+pub const SECRETS: [&str; 4] = [
+    "jwt_secret",
+    "razorpay_webhook_secret",
+    tls::ACME_ACCOUNT,
+    tls::ACME_CERTIFICATE,
+];
 
 /// Opens the shop of a data directory: migrates the schema, and creates what is missing.
 ///
@@ -133,7 +139,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
         [] => data_dir.secret(name),
         configured => Ok(configured.to_vec()),
     };
-    let [jwt_secret, webhook_secret] = SECRETS;
+    let [jwt_secret, webhook_secret, ..] = SECRETS;
     let jwt_secrets = secrets(jwt_secret, &config.jwt_secret).await?;
     let webhook_secrets = secrets(webhook_secret, &config.razorpay_webhook_secret).await?;
     check_lengths(jwt_secret, &jwt_secrets, config::MIN_JWT_SECRET)?;

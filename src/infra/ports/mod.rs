@@ -4,8 +4,10 @@
 //! - [`Gateway`]: payments ([`Razorpay`], [`Mock`]);
 //! - [`ImageStore`]: images ([`Objects`] for a directory or S3, [`Cloudinary`]);
 //! - [`Mailer`]: email ([`mailer::SmtpMailer`], [`mailer::FileMailer`]);
-//! - [`Sms`]: text messages ([`Console`]).
+//! - [`Sms`]: text messages ([`Console`]);
+//! - [`AcmeTransport`]: a certificate authority.
 
+mod acme;
 pub mod bucket;
 pub mod gateway;
 mod http_client;
@@ -14,6 +16,7 @@ pub mod mailer;
 mod sms;
 
 pub use self::{
+    acme::AcmeTransport,
     gateway::{Gateway, Mock, Razorpay},
     http_client::Timeouts,
     images::{Cloudinary, ImageStore, NoImages, Objects, StoreLocation},

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use rustls::{
+    client::verify_server_name,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    server::ParsedCertificate,
     sign::CertifiedKey,
 };
 use x509_cert::{Certificate as X509, der::Decode};
@@ -64,5 +66,23 @@ impl Certificate {
             not_before: at(validity.not_before),
             not_after: at(validity.not_after),
         })
+    }
+
+    /// Returns the first of these names that the certificate is not valid for.
+    pub(super) fn first_missing<'a>(&self, names: &'a [String]) -> Option<&'a str> {
+        let is_valid_for = |name: &str| {
+            let leaf = self.key.end_entity_cert().ok()?;
+            let leaf = ParsedCertificate::try_from(leaf).ok()?;
+            verify_server_name(&leaf, &ServerName::try_from(name).ok()?).ok()
+        };
+        let mut names = names.iter().map(String::as_str);
+        names.find(|name| is_valid_for(name).is_none())
+    }
+
+    /// Returns when a new certificate should be ordered: after two thirds of the validity, as Let's Encrypt
+    /// recommends.
+    pub(super) fn renew_at(&self) -> Timestamp {
+        let validity = self.not_after.0.saturating_sub(self.not_before.0);
+        Timestamp(self.not_after.0.saturating_sub(validity / 3))
     }
 }

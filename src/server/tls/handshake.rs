@@ -2,11 +2,16 @@
 
 use std::io;
 
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use rustls::server::Acceptor;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 use tokio_util::either::Either;
 
-use super::Tls;
+use super::{
+    Tls,
+    acme::{Acme, is_challenge},
+    source::Source,
+};
 
 /// The maximum number of bytes that one connection buffers before they are encrypted. A larger buffer would hide a
 /// slow reader.
@@ -23,22 +28,39 @@ pub(in crate::server) enum Protocol {
 }
 
 impl Tls {
-    /// Runs the handshake.
+    /// Runs the handshake. Returns `None` if it was the certificate authority's, which sends no request.
     ///
     /// Errors: the client does not speak TLS, or accepts neither the certificate nor the protocols.
     pub(in crate::server) async fn handshake(
         &self,
         stream: TcpStream,
-    ) -> io::Result<(Stream, Protocol)> {
-        let acceptor = TlsAcceptor::from(self.config.clone());
+    ) -> io::Result<Option<(Stream, Protocol)>> {
+        let handshake = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        if let Source::Acme(acme) = &self.source
+            && is_challenge(&handshake.client_hello())
+        {
+            answer_challenge(acme, handshake).await?;
+            return Ok(None);
+        }
         let limit = |connection: &mut rustls::ServerConnection| {
             connection.set_buffer_limit(Some(BUFFER_LIMIT));
         };
-        let stream = acceptor.accept_with(stream, limit).await?;
+        let stream = handshake
+            .into_stream_with(self.config.clone(), limit)
+            .await?;
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        Ok((Either::Right(Box::new(stream)), protocol))
+        Ok(Some((Either::Right(Box::new(stream)), protocol)))
     }
+}
+
+async fn answer_challenge(acme: &Acme, handshake: StartHandshake<TcpStream>) -> io::Result<()> {
+    let domain = handshake.client_hello().server_name().map(str::to_owned);
+    let answer = acme.answer(&domain.unwrap_or_default()).await;
+    let config = answer
+        .map_err(io::Error::other)?
+        .ok_or_else(|| io::Error::other("there is no challenge for this domain"))?;
+    handshake.into_stream(config).await?.shutdown().await
 }

@@ -1,4 +1,4 @@
-//! The certificate of the listener, read from files.
+//! The certificate of the listener: read from files, or ordered by ACME.
 
 use std::{
     fs,
@@ -14,7 +14,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::certificate::{Certificate, Invalid};
+use super::{
+    acme::{Acme, Store},
+    certificate::{Certificate, Invalid},
+};
 use crate::{
     app::App,
     core::{
@@ -22,6 +25,7 @@ use crate::{
         error::{Error, Result},
     },
     infra::config::Config,
+    server::DataDir,
 };
 
 /// The protocols above TLS, in order of preference.
@@ -38,10 +42,17 @@ const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_hours(24);
 pub struct Tls {
     pub(super) config: Arc<ServerConfig>,
     current: Arc<Current>,
-    files: PemFiles,
+    pub(super) source: Source,
 }
 
-/// The certificate of new connections.
+/// Where the certificate comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    Files(PemFiles),
+    Acme(Acme),
+}
+
+/// The certificate of new connections. ACME has none before its first order.
 #[derive(Debug, Default)]
 pub(super) struct Current(RwLock<Option<Certificate>>);
 
@@ -53,7 +64,7 @@ impl Current {
             .clone()
     }
 
-    fn set(&self, certificate: Certificate) {
+    pub(super) fn set(&self, certificate: Certificate) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
     }
 }
@@ -70,6 +81,11 @@ impl ResolvesServerCert for Current {
 pub(in crate::server) fn check(config: &Config) -> Result<()> {
     if let Some(files) = PemFiles::from_config(config)? {
         files.load()?;
+        if !config.acme_domains.is_empty() {
+            return Err(Error::config(
+                "set `tls_cert` and `tls_key`, or `acme_domains`, but not both",
+            ));
+        }
     }
     if config.redirect_listen.is_some() {
         let public_url = config.public_url(config.listen);
@@ -86,30 +102,53 @@ impl Tls {
     /// Returns the configured TLS, or `None` if the listener speaks plain HTTP.
     ///
     /// Errors: `Config`.
-    pub fn open(app: &App) -> Result<Option<Arc<Tls>>> {
-        let Some(files) = PemFiles::from_config(&app.config)? else {
-            return Ok(None);
-        };
-        let certificate = files.load()?;
-        log_expiry(&certificate, app.clock.now());
+    pub fn open(app: &App, data_dir: &DataDir) -> Result<Option<Arc<Tls>>> {
+        let config = &app.config;
         let current = Arc::new(Current::default());
-        current.set(certificate);
+        let source = match PemFiles::from_config(config)? {
+            Some(files) => {
+                let certificate = files.load()?;
+                log_expiry(&certificate, app.clock.now());
+                current.set(certificate);
+                Source::Files(files)
+            }
+            None if config.acme_domains.is_empty() => return Ok(None),
+            None => Source::Acme(Acme {
+                domains: config.acme_domains.clone(),
+                directory: config.acme_directory.clone(),
+                email: config.acme_email.clone(),
+                store: match config.database_url {
+                    None => Store::Files(data_dir.clone()),
+                    Some(_) => Store::Database(app.db.clone()),
+                },
+                clock: app.clock.clone(),
+            }),
+        };
         Ok(Some(Arc::new(Tls {
             config: server_config(&current)?,
             current,
-            files,
+            source,
         })))
     }
 
-    /// Watches the certificate's expiry until the server stops.
+    /// Keeps the certificate up to date until the server stops.
     pub fn start(self: &Arc<Self>, app: &Arc<App>) {
         let (tls, app) = (Arc::clone(self), Arc::clone(app));
-        tokio::spawn(async move { tls.watch_expiry(&app).await });
+        tokio::spawn(async move {
+            match &tls.source {
+                Source::Files(_) => tls.watch_expiry(&app).await,
+                Source::Acme(acme) => acme.run(&app, &tls.current).await,
+            }
+        });
     }
 
     /// Reads the certificate's files again. If they are wrong, the old certificate stays.
     pub fn reload(&self, app: &App) {
-        match self.files.load() {
+        let Source::Files(files) = &self.source else {
+            tracing::info!("nothing to reload: the certificate is renewed by ACME");
+            return;
+        };
+        match files.load() {
             Ok(certificate) => {
                 let until = certificate.not_after;
                 tracing::info!(%until, "the certificate was reloaded");
