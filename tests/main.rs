@@ -34,6 +34,7 @@ mod settings;
 mod simulation;
 mod storage;
 mod support;
+mod tls;
 mod tour;
 mod transfer;
 mod verify;

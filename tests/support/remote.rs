@@ -32,6 +32,14 @@ impl Remote {
         }
     }
 
+    /// Returns a client that uses these connections, e.g. with TLS.
+    pub(crate) fn with_http(process: &Process, http: reqwest::Client) -> Remote {
+        Remote {
+            http,
+            ..Remote::new(process)
+        }
+    }
+
     /// Returns a client that connects from another local address.
     pub(crate) fn from(process: &Process, source: IpAddr) -> Remote {
         Remote::new(process).at_address(source)
