@@ -76,6 +76,10 @@ pub fn install(metrics: &[&Metric]) -> Result<()> {
     let exporter = builder.install_recorder().map_err(Error::internal)?;
     for metric in metrics {
         metric.describe();
+        // A counter that does not exist until it counts hides its first increase.
+        if metric.kind == MetricKind::Counter && metric.labels.is_empty() {
+            metric.counter([]).increment(0);
+        }
     }
     // Installing it twice has failed above.
     let _ = EXPORTER.set(exporter);

@@ -1,7 +1,7 @@
 //! `GET /readyz`: what everyone sees, and what an admin sees.
 
 use serde_json::{Value, json};
-use shop::{core::id::UserId, infra::jobs};
+use shop::infra::jobs;
 
 use crate::support::{TestResponse, storage_test};
 
@@ -25,7 +25,7 @@ storage_test! {
 
         let now = shop.app.clock.now();
         let give_up = move |tx: &mut shop::infra::db::Tx<'_>| {
-            let subject = tx.id::<UserId>().0;
+            let subject: uuid::Uuid = tx.id();
             let job = jobs::NewJob { kind: "send-mail", subject, payload: "", due_at: now };
             jobs::record_dead(tx, &job, "no such mailbox")
         };

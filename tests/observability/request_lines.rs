@@ -41,7 +41,6 @@ storage_test! {
         assert_eq!(requests[2]["request_id"], me.header("x-request-id").unwrap());
         assert_eq!(requests[1]["user"], me.text("/id"), "who has just signed in");
         assert_eq!(requests[2]["user"], me.text("/id"));
-        // A product is public: nobody looks at the token.
         assert_eq!((&requests[4]["user"], &requests[5]["user"]), (&Value::Null, &Value::Null));
     }
 
