@@ -12,15 +12,21 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime::Handle;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::{
     core::{
         error::{Error, Result},
         text::escape,
     },
-    infra::config::{Config, LogFormat},
+    infra::{
+        config::{Config, LogFormat},
+        traces::{NOT_IN_LOG, Traces},
+    },
     server::metrics::LOG_LINES_DROPPED,
 };
 
@@ -44,15 +50,20 @@ pub(super) fn is_json() -> bool {
 /// The installed log. Dropping it writes the waiting lines.
 pub(super) struct Log {
     dropped: Option<ErrorCounter>,
+    traces: Option<Traces>,
 }
 
 impl Log {
-    /// Installs the global log subscriber, and logs panics.
+    /// Installs the global log subscriber, logs panics, and starts to export the traces of a server.
     ///
     /// Errors: `Config` if the setting `log` is not a valid filter.
-    pub(super) fn install(config: &Config, is_server: bool) -> Result<Log> {
+    pub(super) fn install(config: &Config, is_server: bool, runtime: &Handle) -> Result<Log> {
         let filter = EnvFilter::try_new(&config.log)
-            .map_err(|e| Error::config(format!("`log` must be a filter, e.g. `info`: {e}")))?;
+            .map_err(|e| Error::config(format!("`log` must be a filter, e.g. `info`: {e}")))?
+            .add_directive(NOT_IN_LOG.parse().map_err(Error::internal)?);
+        let collector = config.otlp_url.as_ref().filter(|_| is_server);
+        let traces = collector.map(|url| Traces::start(url, runtime.clone()));
+        let traces = traces.transpose()?;
         let is_json = config.log_format == LogFormat::Json;
         let is_colored = io::stderr().is_terminal() && !is_json;
         let background = is_server.then(|| {
@@ -63,8 +74,7 @@ impl Log {
         });
         let (background, guard) = background.unzip();
         let dropped = background.as_ref().map(NonBlocking::error_counter);
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let lines = tracing_subscriber::fmt::layer()
             // Reporting that stderr is closed would write to stderr as well, and panic.
             .log_internal_errors(false)
             .with_writer(LogWriter {
@@ -73,16 +83,27 @@ impl Log {
                 is_colored,
             })
             .with_ansi(is_colored);
-        let installed = if is_json {
-            subscriber.json().try_init()
+        let lines = if is_json {
+            lines.json().boxed()
         } else {
-            subscriber.try_init()
+            lines.boxed()
         };
-        installed.map_err(Error::internal)?;
+        tracing_subscriber::registry()
+            .with(traces.as_ref().map(Traces::layer))
+            .with(lines.with_filter(filter))
+            .try_init()
+            .map_err(Error::internal)?;
         let _ = FORMAT.set(config.log_format);
         *lock() = guard;
         std::panic::set_hook(Box::new(log_panic));
-        Ok(Log { dropped })
+        Ok(Log { dropped, traces })
+    }
+
+    /// Sends the last traces. The runtime must still be running.
+    pub(super) fn end_traces(&self) {
+        if let Some(traces) = &self.traces {
+            traces.end();
+        }
     }
 
     /// Reports dropped lines until the process ends.

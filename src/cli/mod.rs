@@ -95,18 +95,23 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
     if let Command::Config = cli.command {
         return config::run(&sources, &config, output);
     }
-    // Dropped after the runtime, so that no line is lost.
-    let log = Log::install(&config, matches!(cli.command, Command::Serve(_)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(MAX_BLOCKING_THREADS)
         .build()
         .map_err(Error::internal)?;
-    runtime.block_on(async {
+    let log = Log::install(
+        &config,
+        matches!(cli.command, Command::Serve(_)),
+        runtime.handle(),
+    )?;
+    let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(serve) => {
                 log.report_dropped_lines();
-                serve.run(config, &sources, output).await
+                let served = serve.run(config, &sources, output).await;
+                log.end_traces();
+                served
             }
             Command::Admin(command) => command.run(config, output).await,
             Command::Backup(command) => command.run(config, output).await,
@@ -120,5 +125,8 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
                 Ok(())
             }
         }
-    })
+    });
+    // Before the log, so that no line of a task is lost.
+    drop(runtime);
+    done
 }

@@ -9,4 +9,5 @@ pub mod jobs;
 pub mod metrics;
 pub mod outbox;
 pub mod ports;
+pub mod traces;
 pub mod web;

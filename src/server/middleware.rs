@@ -23,6 +23,7 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
 };
+use tracing::Instrument;
 
 use super::{
     problem_response::write_problem,
@@ -91,12 +92,13 @@ pub fn service(
         service_fn(move |request: Request<Body>| {
             let (app, router) = (Arc::clone(&app), router.clone());
             let id = request.headers().get(REQUEST_ID).cloned();
+            let span = request_log::span(request.method(), id.as_ref());
             // Boxed, since every layer moves the future, which is large.
             let handled =
                 Box::pin(
                     async move { Ok::<_, Infallible>(handle(&app, router, request, peer).await) },
                 );
-            request_context::scope(id, handled)
+            request_context::scope(id, handled.instrument(span))
         })
     };
     with_headers(app, handle)

@@ -1,12 +1,16 @@
-//! The line in the log for each request, and its metrics.
+//! The line in the log for each request, its metrics and its span.
 
 use std::{net::IpAddr, time::Duration};
 
 use ::metrics::SharedString;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
+use tracing::{Span, field::Empty};
 
 use super::metrics::{HTTP_REQUEST_DURATION, HTTP_REQUESTS};
-use crate::{core::id::UserId, infra::metrics};
+use crate::{
+    core::id::UserId,
+    infra::{metrics, traces},
+};
 
 /// The routes that monitoring requests every few seconds.
 const HEALTH_CHECKS: [&str; 2] = ["/healthz", "/readyz"];
@@ -55,11 +59,27 @@ impl Handled<'_> {
         } else {
             log!(info);
         }
+        self.trace();
         if metrics::is_installed() {
             self.count();
         }
         if self.route == Some(SIGN_IN) {
             self.log_failed_sign_in();
+        }
+    }
+
+    /// Completes the span of the request.
+    fn trace(&self) {
+        let span = Span::current();
+        if span.is_disabled() {
+            return;
+        }
+        let (method, route) = (method_name(self.method), self.route_name());
+        traces::rename(&span, format!("{method} {route}"));
+        span.record("http.route", route);
+        span.record("http.response.status_code", self.status.as_u16());
+        if self.status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
         }
     }
 
@@ -87,6 +107,20 @@ impl Handled<'_> {
     fn route_name(&self) -> &str {
         self.route.unwrap_or("-")
     }
+}
+
+/// Returns the span of a request, for traces.
+pub(super) fn span(method: &Method, request_id: Option<&HeaderValue>) -> Span {
+    tracing::info_span!(
+        target: "shop::trace",
+        "request",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method_name(method),
+        http.route = Empty,
+        http.response.status_code = Empty,
+        request_id = request_id.and_then(|id| id.to_str().ok()),
+    )
 }
 
 /// Returns the name of a method. Unknown ones share one name, so that a client cannot make up any number of them.

@@ -13,7 +13,11 @@ use tokens::has;
 /// first.
 const LAYERS: &[(&str, u8, &str)] = &[
     ("core", 0, "core"),
-    ("infra/config infra/file_modes infra/metrics", 1, ""),
+    (
+        "infra/config infra/file_modes infra/metrics infra/traces",
+        1,
+        "",
+    ),
     ("infra/db", 1, "infra/config infra/file_modes infra/metrics"),
     ("infra/bus infra/jobs", 1, "infra/db"),
     ("infra/outbox", 1, "infra/db infra/jobs"),

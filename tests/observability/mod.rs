@@ -8,6 +8,7 @@ mod monitoring_files;
 mod readiness;
 mod request_lines;
 mod sign_ins;
+mod traces;
 
 use std::thread::JoinHandle;
 

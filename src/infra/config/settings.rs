@@ -223,6 +223,12 @@ settings! {
             default: Unset("no metrics"),
             example: Some("127.0.0.1:9100"),
         };
+        /// URL of an OpenTelemetry collector, to which traces are sent by OTLP over HTTP: a span for each request and for
+        /// each of its database operations. The usual `OTEL_*` variables set headers and sampling.
+        otlp_url: Option<String> = unless_empty(|url| base_url(url, "http://127.0.0.1:4318")), {
+            default: Unset("no traces"),
+            example: Some("http://127.0.0.1:4318"),
+        };
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Level, Span};
 
 use super::{
     Access, Backend, Context, Load, Location, Options, Postgres, Sqlite, Tx,
@@ -78,9 +79,11 @@ impl Db {
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
         let mut result = None;
-        let inline = self.backend.read_inline(&mut |connection| {
-            result = Some(work(&mut Tx::new(connection, &self.context))?);
-            Ok(())
+        let inline = span(name).in_scope(|| {
+            self.backend.read_inline(&mut |connection| {
+                result = Some(work(&mut Tx::new(connection, &self.context))?);
+                Ok(())
+            })
         });
         match inline {
             Some(outcome) => {
@@ -171,6 +174,7 @@ impl Db {
         let operation = QueuedOperation::boxed(name, work, caller, context);
         self.backend.submit(access, operation)?;
         result
+            .instrument(span(name))
             .await
             .map_err(|_| Error::unavailable("the server is stopping; try again"))?
     }
@@ -217,6 +221,14 @@ impl Db {
             tracing::error!(%error, "closing the database failed");
         }
     }
+}
+
+/// Returns the span of an operation in a request, for traces. Background tasks poll too often to be traced.
+fn span(name: &'static str) -> Span {
+    if !tracing::span_enabled!(target: "shop::trace", Level::INFO) || Span::current().is_none() {
+        return Span::none();
+    }
+    tracing::info_span!(target: "shop::trace", "database", otel.name = name, otel.kind = "client")
 }
 
 impl std::fmt::Debug for Db {

@@ -118,10 +118,8 @@ impl Collector {
         for kind in kinds.iter() {
             let label = SharedString::from(kind.clone());
             for state in [JobState::Waiting, JobState::Dead] {
-                let jobs = counts.jobs.iter();
-                let jobs = jobs
-                    .clone()
-                    .find(|jobs| jobs.kind == *kind && jobs.state == state);
+                let is_of = |jobs: &&JobCount| jobs.kind == *kind && jobs.state == state;
+                let jobs = counts.jobs.iter().find(is_of);
                 let count = jobs.map_or(0, |jobs| jobs.count);
                 let labels = [label.clone(), state.as_str().into()];
                 JOBS.gauge(labels).set(count_of(count));
