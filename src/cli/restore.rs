@@ -14,7 +14,7 @@ use crate::{
         clock::Clock,
         error::{Error, Result},
     },
-    infra::config::{Config, Layer},
+    infra::config::Config,
     server::{
         self, SECRETS,
         restore::{Options, Restored, Source, restore},
@@ -98,19 +98,23 @@ fn report(restored: &Restored, config: &Config) {
 fn read_keys(path: &Path) -> Result<Vec<(&'static str, String)>> {
     let text = fs::read_to_string(path)
         .map_err(|error| Error::config(format!("cannot read `{}`: {error}", path.display())))?;
-    let file = Layer::from_file(path, &text);
-    if let Some(error) = file.errors().first() {
-        return Err(Error::config(error.clone()));
+    let not_keys = |why: &str| {
+        let path = path.display();
+        Error::config(format!(
+            "`{path}` is not a file of `shop backup keys`: {why}"
+        ))
+    };
+    let table: toml::Table = text.parse().map_err(|_| not_keys("it is not valid TOML"))?;
+    let mut keys = Vec::new();
+    for (name, value) in &table {
+        let key = SECRETS.into_iter().find(|key| key == name);
+        match (key, value.as_str()) {
+            (Some(key), Some(value)) => keys.push((key, value.to_owned())),
+            _ => return Err(not_keys(&format!("it contains `{name}`"))),
+        }
     }
-    let found = SECRETS
-        .into_iter()
-        .filter_map(|name| Some((name, file.get(name)?.to_owned())));
-    let keys: Vec<_> = found.collect();
     if keys.is_empty() {
-        return Err(Error::config(format!(
-            "`{}` contains no keys; it must be a file of `shop backup keys`",
-            path.display()
-        )));
+        return Err(not_keys("it contains no keys"));
     }
     Ok(keys)
 }
