@@ -1,12 +1,31 @@
 //! The files in `packaging/` match the program: settings, timeouts, copied files.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use shop::infra::config::{Config, Layer, SETTINGS};
 
 fn text(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::read_to_string(root.join(path)).unwrap()
+}
+
+/// Returns the files of a folder and its subfolders.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 /// Returns the names of the settings that a layer has.
@@ -55,11 +74,7 @@ fn the_example_has_every_setting_with_its_default() {
 
 #[test]
 fn packages_use_only_known_variables() {
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            continue;
-        }
+    for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")) {
         let text = fs::read_to_string(&path).unwrap();
         let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
         for name in words.filter(|word| word.starts_with("SHOP_") && word.len() > 5) {
@@ -136,9 +151,11 @@ fn workflows_have_minimal_permissions_and_pinned_actions() {
         .find_map(|line| line.strip_prefix("name: "))
         .unwrap();
     assert!(deploy.contains(&format!("workflows: [{name}]")), "{name}");
-    for line in deploy
-        .lines()
-        .chain(ci.lines())
+    let release = text(".github/workflows/release.yml");
+    assert!(release.contains("permissions: {}"));
+    for line in [&deploy, &ci, &release]
+        .iter()
+        .flat_map(|workflow| workflow.lines())
         .filter(|line| line.contains("uses: "))
     {
         let pin = line.split('@').nth(1).unwrap().split(' ').next().unwrap();

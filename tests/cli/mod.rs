@@ -4,6 +4,7 @@ mod configuration;
 mod csv;
 mod data_dir;
 mod doctor;
+mod documented;
 mod generated;
 mod healthcheck;
 mod migrate;
