@@ -1,6 +1,7 @@
 //! Value types without I/O: ids, money, timestamps, errors and their problem types, events, settings and
 //! pagination. Every layer imports them.
 
+pub mod audit;
 pub mod backoff;
 pub mod clock;
 pub mod column;

@@ -1,5 +1,6 @@
 //! Infrastructure without domain logic: database, event bus, HTTP, external services, configuration.
 
+pub mod audit;
 pub mod backup;
 pub mod bus;
 pub mod config;

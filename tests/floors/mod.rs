@@ -19,7 +19,7 @@ const LAYERS: &[(&str, u8, &str)] = &[
         "",
     ),
     ("infra/db", 1, "infra/config infra/file_modes infra/metrics"),
-    ("infra/bus infra/jobs", 1, "infra/db"),
+    ("infra/audit infra/bus infra/jobs", 1, "infra/db"),
     ("infra/outbox", 1, "infra/db infra/jobs"),
     ("infra/ports", 1, "infra/config infra/db infra/file_modes"),
     (
@@ -35,7 +35,7 @@ const LAYERS: &[(&str, u8, &str)] = &[
     ("app", 2, ""),
     ("domain/accounts domain/realtime", 3, ""),
     (
-        "domain/media domain/notifications domain/payments",
+        "domain/audit domain/media domain/notifications domain/payments",
         3,
         "domain/accounts",
     ),
@@ -58,6 +58,7 @@ const LAYERS: &[(&str, u8, &str)] = &[
 
 /// The owner of each table. Only the owner may have SQL on it.
 const TABLES: &[(&str, &str)] = &[
+    ("infra/audit", "audit unsequenced_audit"),
     ("infra/db", "events fresh_events settings timers"),
     ("infra/jobs", "jobs"),
     ("infra/ports", "mock_payments"),
@@ -116,7 +117,7 @@ const PLACES: &[(&str, &str, &str)] = &[
 /// Where the shared state may be imported. Everything else takes values, and settings from its transaction.
 const APP_PLACES: &str = "src/server src/worker src/cli src/domain/media/upload.rs http worker";
 
-const SQL_PLACES: &str = "src/infra/db src/infra/bus.rs src/infra/jobs/store.rs src/infra/outbox.rs \
+const SQL_PLACES: &str = "src/infra/audit src/infra/db src/infra/bus.rs src/infra/jobs/store.rs src/infra/outbox.rs \
      src/infra/web/idempotency.rs src/infra/ports/gateway/razorpay/mock/store.rs src/domain/catalog/search/ \
      store";
 

@@ -109,6 +109,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V24__refund_failures",
         include_str!("../../../migrations/V24__refund_failures.sql"),
     ),
+    (
+        "V26__audit",
+        include_str!("../../../migrations/V26__audit.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.
@@ -137,6 +141,10 @@ const SQLITE: &[(&str, &str)] = &[
     ),
     ("{data_without_link}", "json_remove(data, '$.link')"),
     ("{unread_words}", ""),
+    (
+        "{append_only_audit}",
+        include_str!("../../../migrations/V26__audit.sqlite.sql"),
+    ),
 ];
 
 /// The token replacements for Postgres. Collation "C" compares texts by bytes, as `SQLite` does, regardless
@@ -162,6 +170,10 @@ const POSTGRES: &[(&str, &str)] = &[
     (
         "{unread_words}",
         include_str!("../../../migrations/V23__unread_words.postgres.sql"),
+    ),
+    (
+        "{append_only_audit}",
+        include_str!("../../../migrations/V26__audit.postgres.sql"),
     ),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];

@@ -1,10 +1,13 @@
 //! The transaction handle that an operation receives.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{Connection, Context, Expected, Row, Sql, Ticket, Value};
 use crate::{
     core::{
+        audit::Actor,
         clock::Timestamp,
         error::{Error, Result},
         event::{Event, StockChange},
@@ -31,6 +34,8 @@ pub struct Tx<'a> {
     context: &'a Context,
     emitted: bool,
     pub(crate) discards_mail: bool,
+    /// Whose changes the audit log records; `None` if they are not recorded.
+    pub(crate) actor: Option<Arc<Actor>>,
 }
 
 impl<'a> Tx<'a> {
@@ -41,6 +46,7 @@ impl<'a> Tx<'a> {
             context,
             emitted: false,
             discards_mail: false,
+            actor: None,
         }
     }
 
@@ -223,6 +229,11 @@ impl<'a> Tx<'a> {
 
     pub(crate) fn has_emitted(&self) -> bool {
         self.emitted
+    }
+
+    /// Wakes the publisher after the commit (Postgres), for rows that it gives their numbers.
+    pub(crate) fn wake_publisher(&mut self) {
+        self.emitted = true;
     }
 }
 

@@ -32,7 +32,7 @@ impl Exclusive {
         })
     }
 
-    /// Assigns a sequence number to every committed event.
+    /// Assigns a sequence number to every committed event and audit entry.
     pub(in crate::infra::db) fn sequence_events(&mut self) -> Result<()> {
         let done = self.guard.batch_execute(SEQUENCE_EVENTS);
         done.map_err(|error| failure(&error))

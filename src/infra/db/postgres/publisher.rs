@@ -10,6 +10,9 @@
 //! order, because each is inserted while its transaction holds the lock of the product's row.
 //!
 //! The instances LISTEN for the notification. Polling is the fallback if a notification is lost.
+//!
+//! In the same pass the entries of the audit log get their numbers and hashes, in a function of the database
+//! (`migrations/V26__audit.postgres.sql`). It is cheap while there are none.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -47,13 +50,14 @@ pub(super) const FIND_OTHER: &str = "SELECT 1 FROM pg_locks
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     LIMIT 1";
 
-/// Assigns sequence numbers to all committed events, in one round trip.
+/// Assigns sequence numbers to all committed events and audit entries, in one round trip.
 ///
 /// The advisory lock is taken by a separate statement: in READ COMMITTED the next statement gets a new
 /// snapshot, which contains everything committed before the lock was granted. The lock is released with the
 /// transaction.
 pub(in crate::infra::db) const SEQUENCE_EVENTS: &str = "BEGIN;
     SELECT pg_advisory_xact_lock(91575571546114);
+    SELECT sequence_audit();
     WITH fresh AS (DELETE FROM fresh_events RETURNING id, at, changes),
          numbered AS (
              INSERT INTO events (seq, at, changes)
@@ -306,7 +310,11 @@ impl PublisherConnection {
     async fn has_unsequenced(&self) -> Result<bool> {
         let found = self
             .client
-            .query_opt("SELECT 1 FROM fresh_events LIMIT 1", &[])
+            .query_opt(
+                "SELECT 1 WHERE EXISTS (SELECT 1 FROM fresh_events)
+                     OR EXISTS (SELECT 1 FROM unsequenced_audit)",
+                &[],
+            )
             .await
             .map_err(|error| failure(&error))?;
         Ok(found.is_some())

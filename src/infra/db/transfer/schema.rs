@@ -12,12 +12,12 @@ pub(super) struct Table {
     pub key: Vec<String>,
 }
 
-/// The names of the tables that are copied. The others are the migration history, unsequenced events (empty once all
-/// events have numbers), and search indexes and counts that triggers or the next start rebuild.
+/// The names of the tables that are copied. The others are the migration history, unsequenced events and audit entries
+/// (there are none once all have numbers), and search indexes and counts that triggers or the next start rebuild.
 pub(in crate::infra::db) const TABLES: &str = "SELECT name FROM sqlite_schema
     WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
-    AND name NOT IN ('refinery_schema_history', 'fresh_events', 'product_search', 'search_trigrams', 'search_words',
-                     'postings', 'price_counts')
+    AND name NOT IN ('refinery_schema_history', 'fresh_events', 'unsequenced_audit', 'product_search',
+                     'search_trigrams', 'search_words', 'postings', 'price_counts')
     AND name NOT LIKE 'product_fts%' ORDER BY name";
 
 /// Returns the tables of the current schema, read from a migrated in-memory database; parents before
