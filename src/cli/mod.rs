@@ -11,6 +11,7 @@
 //! | `output.rs`, `progress.rs`, `logging.rs` | results, progress bars and logs |
 //! | `running_server.rs` | the HTTP client for the server that is running |
 //! | `paging.rs` | the options of lists with pages |
+//! | `write.rs` | writes, with their actor for the audit log |
 //! | `startup_warnings.rs` | warnings about valid but dangerous settings |
 
 mod admin;
@@ -38,6 +39,7 @@ mod startup_warnings;
 mod suggestions;
 mod transfer;
 mod verify;
+mod write;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{
     open::{self, ImageAccess},
     output::{Output, print_message, yes_or_no},
+    write::write,
 };
 use crate::{
     app::App,
@@ -15,7 +16,7 @@ use crate::{
         finding::{Finding, Findings, MAX_FINDINGS},
     },
     domain::{catalog, media, notifications, orders, payments},
-    infra::{bus, config::Config, db::Tx},
+    infra::{audit, bus, config::Config, db::Tx},
 };
 
 #[derive(Debug, clap::Args)]
@@ -46,7 +47,7 @@ pub(super) async fn check_and_report(app: &Arc<App>, repair: bool, output: Outpu
             catalog::repair(tx, &mut found)?;
             Ok(found.clone())
         };
-        findings.all = app.db.write("catalog.repair", repair).await?;
+        findings.all = write(app, "catalog.repair", repair).await?;
     }
     let all = &findings.all;
     if all.is_empty() {
@@ -74,15 +75,16 @@ type Check = fn(&mut Tx<'_>, &mut Findings) -> Result<()>;
 /// Runs all checks, those of each module in a separate snapshot.
 async fn check(app: &Arc<App>) -> Result<Findings> {
     let mut findings = Findings::default();
-    let checks: [(&'static str, Check); 6] = [
+    let checks: [(&'static str, Check); 7] = [
         ("bus.verify", bus::verify),
+        ("audit.verify", audit::verify),
         ("media.verify", media::verify),
         ("catalog.verify", catalog::verify),
         ("payments.verify", payments::verify),
         ("orders.verify", orders::verify),
         ("notifications.verify", notifications::verify),
     ];
-    // Assigns sequence numbers to all committed events; until then they look like gaps.
+    // Assigns sequence numbers to all committed events and audit entries; until then they look like gaps.
     app.db.flush_events().await?;
     for (name, check) in checks {
         let before = findings.clone();

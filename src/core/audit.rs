@@ -187,12 +187,13 @@ pub struct Change {
 }
 
 /// The changed fields of an action. Never put secrets into them.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(transparent)]
 pub struct Changes(Vec<Change>);
 
-/// Fields of a resource that are never listed: the target has the id, and the entry the time.
-const IMPLIED: [&str; 3] = ["id", "createdAt", "updatedAt"];
+/// Fields of a resource that are never listed, because they follow from others: from the id of the target, the
+/// time of the entry, the currency of the shop, and `categoryId`.
+const IMPLIED: [&str; 5] = ["id", "createdAt", "updatedAt", "currency", "category"];
 
 impl Changes {
     pub fn none() -> Changes {

@@ -2,6 +2,7 @@
 //! other files types and operations.
 
 pub mod accounts;
+pub mod audit;
 pub mod cart;
 pub mod catalog;
 pub mod media;

@@ -109,6 +109,11 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
+/// Returns the user that runs the program.
+pub fn current_user() -> String {
+    name(rustix::process::getuid().as_raw())
+}
+
 /// Returns a user as `sudo` and `chown` accept it: the name, or the number if `/etc/passwd` does not list it.
 fn name(uid: u32) -> String {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

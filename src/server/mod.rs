@@ -52,7 +52,7 @@ mod transport;
 pub use self::{
     accept::{Listeners, serve},
     data_dir::{DataDir, RunningServer, ServerLock},
-    file_owner::check_owner,
+    file_owner::{check_owner, current_user},
     image_store::aws_variables,
     rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},

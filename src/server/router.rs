@@ -11,7 +11,7 @@ use super::{health, middleware, pages, problems};
 use crate::{
     app::{App, Routes},
     core::problem::ProblemType,
-    domain::{accounts, cart, catalog, media, orders, payments, realtime, settlement},
+    domain::{accounts, audit, cart, catalog, media, orders, payments, realtime, settlement},
     infra::web::openapi,
 };
 
@@ -20,6 +20,7 @@ fn api() -> Routes {
     OpenApiRouter::with_openapi(openapi::base()).nest(
         "/api/v1",
         accounts::http::routes()
+            .merge(audit::http::routes())
             .merge(catalog::http::routes())
             .merge(cart::http::routes())
             .merge(orders::http::routes())

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     app::App,
     core::{
+        audit::{Action, Actor, Changes},
         clock::Clock,
         error::{Error, Result},
         rng::Rng,
@@ -270,6 +271,12 @@ async fn shared_secret(db: &Db, name: &'static str) -> Result<Vec<Secret>> {
 ///
 /// Errors: `Config` if another currency is recorded.
 fn record_currency(tx: &mut Tx<'_>, currency: &str) -> Result<()> {
+    if db::insert_setting(tx, "currency", currency)? {
+        tx.set_actor(Arc::new(Actor::system()));
+        return tx.audit(Action::SettingUpdate, Some(&"currency"), || {
+            Changes::none().with("value", currency)
+        });
+    }
     let recorded = db::setting(tx, "currency", currency)?;
     if recorded == currency {
         return Ok(());

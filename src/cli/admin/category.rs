@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use crate::{
     app::App,
-    cli::output::Output,
+    cli::{output::Output, write::write},
     core::error::{Error, Kind, Result},
     domain::catalog::{self, CategoryName},
     infra::db::Tx,
@@ -40,12 +40,10 @@ impl Category {
         match self {
             Category::Add { name } => {
                 let name = parse_name(name)?;
-                let created = app
-                    .db
-                    .write("catalog.add_category", move |tx| {
-                        catalog::add_category(tx, &name)
-                    })
-                    .await?;
+                let created = write(app, "catalog.add_category", move |tx| {
+                    catalog::add_category(tx, &name)
+                })
+                .await?;
                 let summary = format!("created {} ({})", created.name, created.slug);
                 output.value(&created, &summary)
             }
@@ -69,7 +67,7 @@ impl Category {
                     let renamed = catalog::rename_category(tx, found.id, &name)?;
                     Ok((found.name, renamed))
                 };
-                let (before, renamed) = app.db.write("catalog.rename_category", rename).await?;
+                let (before, renamed) = write(app, "catalog.rename_category", rename).await?;
                 output.value(&renamed, &format!("renamed {before} to {}", renamed.name))
             }
             Category::Delete { category } => {
@@ -78,7 +76,7 @@ impl Category {
                     catalog::delete_category(tx, found.id)?;
                     Ok(found)
                 };
-                let deleted = app.db.write("catalog.delete_category", delete).await?;
+                let deleted = write(app, "catalog.delete_category", delete).await?;
                 output.value(&deleted, &format!("deleted {}", deleted.name))
             }
         }

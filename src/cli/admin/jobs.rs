@@ -11,8 +11,10 @@ use crate::{
     cli::{
         output::{Output, print_message},
         paging::{PageArgs, remaining_pages},
+        write::write,
     },
     core::{
+        audit::{Action, Changes},
         clock::Timestamp,
         error::{Error, Result},
         id::{MailId, RefundId},
@@ -103,9 +105,7 @@ impl Jobs {
             Jobs::Retry { id } => {
                 let id = parse_id(&id)?;
                 let gateway = Arc::clone(&app.gateway);
-                app.db
-                    .write("jobs.retry", move |tx| retry(tx, &*gateway, id))
-                    .await?;
+                write(app, "jobs.retry", move |tx| retry(tx, &*gateway, id)).await?;
                 let changed = Changed {
                     id,
                     done: "retried",
@@ -114,9 +114,7 @@ impl Jobs {
             }
             Jobs::Drop { id, note } => {
                 let id = parse_id(&id)?;
-                app.db
-                    .write("jobs.drop", move |tx| drop_job(tx, id, &note))
-                    .await?;
+                write(app, "jobs.drop", move |tx| drop_job(tx, id, &note)).await?;
                 let changed = Changed {
                     id,
                     done: "dropped",
@@ -198,33 +196,48 @@ fn retry(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: Uuid) -> Result<()> {
         return retry_refund(tx, gateway, id);
     };
     match job.kind.as_str() {
-        SEND_MAIL => notifications::retry(tx, MailId(id)).map(drop),
-        DELETE_IMAGE => media::retry_deletion(tx, &job),
-        SEND_REFUND => retry_refund(tx, gateway, id),
-        kind => jobs::retry_now(tx, kind, id),
+        SEND_MAIL => return notifications::retry(tx, MailId(id)).map(drop),
+        DELETE_IMAGE => media::retry_deletion(tx, &job)?,
+        SEND_REFUND => return retry_refund(tx, gateway, id),
+        kind => jobs::retry_now(tx, kind, id)?,
     }
+    audit_retry(tx, id, &job.kind)
 }
 
 fn retry_refund(tx: &mut Tx<'_>, gateway: &dyn Gateway, id: Uuid) -> Result<()> {
     if settlement::retry_refund(tx, gateway, RefundId(id))? {
-        return Ok(());
+        return audit_retry(tx, id, SEND_REFUND);
     }
     Err(not_found())
+}
+
+fn audit_retry(tx: &mut Tx<'_>, id: Uuid, kind: &str) -> Result<()> {
+    tx.audit(Action::JobRetry, Some(&id), || {
+        Changes::none().with("kind", kind)
+    })
 }
 
 fn drop_job(tx: &mut Tx<'_>, id: Uuid, note: &Note) -> Result<()> {
     let job = jobs::of_subject(tx, id)?.ok_or_else(not_found)?;
     match job.kind.as_str() {
         SEND_MAIL if notifications::is_unsent(tx, MailId(id))? => {
-            notifications::drop_dead(tx, MailId(id)).map(drop)
+            return notifications::drop_dead(tx, MailId(id)).map(drop);
         }
-        _ if job.state == JobState::Waiting => Err(Error::command_failed(
-            "this job is still attempted; only a dead one can be dropped",
-        )),
-        SEND_REFUND if payments::drop_refund(tx, RefundId(id), None, note)? => Ok(()),
-        SEND_REFUND if payments::order_of_refund(tx, RefundId(id))?.is_some() => Err(not_found()),
-        kind => jobs::complete(tx, kind, id),
+        _ if job.state == JobState::Waiting => {
+            let detail = "this job is still attempted; only a dead one can be dropped";
+            return Err(Error::command_failed(detail));
+        }
+        SEND_REFUND if payments::drop_refund(tx, RefundId(id), None, note)? => {}
+        SEND_REFUND if payments::order_of_refund(tx, RefundId(id))?.is_some() => {
+            return Err(not_found());
+        }
+        kind => jobs::complete(tx, kind, id)?,
     }
+    tx.audit(Action::JobDrop, Some(&id), || {
+        Changes::none()
+            .with("kind", &job.kind)
+            .with("note", note.as_str())
+    })
 }
 
 pub(super) fn parse_note(text: &str) -> Result<Note, String> {

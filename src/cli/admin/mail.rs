@@ -10,6 +10,7 @@ use crate::{
     cli::{
         output::{Output, escape, print_message},
         paging::{PageArgs, remaining_pages},
+        write::write,
     },
     core::{
         error::{Error, Result},
@@ -17,6 +18,7 @@ use crate::{
         pagination::PageRequest,
     },
     domain::notifications::{self, Templates},
+    infra::db::Tx,
 };
 
 #[derive(Debug, Subcommand)]
@@ -56,19 +58,15 @@ impl Mail {
             Mail::Show { id } => show(app, output, &templates, parse_id(&id)?).await,
             Mail::Retry { id } => {
                 let id = parse_id(&id)?;
-                let retried = app
-                    .db
-                    .write("mail.retry", move |tx| notifications::retry(tx, id))
-                    .await?;
+                let retry = move |tx: &mut Tx<'_>| notifications::retry(tx, id);
+                let retried = write(app, "mail.retry", retry).await?;
                 let summary = format!("the running server retries {}", retried.id);
                 output.value(&with_subject(retried, &templates), &summary)
             }
             Mail::Drop { id } => {
                 let id = parse_id(&id)?;
-                let dropped = app
-                    .db
-                    .write("mail.drop", move |tx| notifications::drop_dead(tx, id))
-                    .await?;
+                let drop = move |tx: &mut Tx<'_>| notifications::drop_dead(tx, id);
+                let dropped = write(app, "mail.drop", drop).await?;
                 let summary = format!("dropped {}", dropped.id);
                 output.value(&with_subject(dropped, &templates), &summary)
             }

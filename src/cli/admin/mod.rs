@@ -1,5 +1,6 @@
 //! `shop admin …`: commands of operators. They work on the data directly, whether or not a server is running.
 
+mod audit;
 mod category;
 mod jobs;
 mod mail;
@@ -42,6 +43,11 @@ pub(super) enum Admin {
     /// Manage background jobs: emails, refunds and payment orders to send, images to delete
     #[command(subcommand)]
     Jobs(jobs::Jobs),
+    /// List who changed what, newest first
+    ///
+    /// The log has every change by admins, by commands and by the program itself. Entries cannot be changed or
+    /// deleted; each has the hash of the one before it.
+    Audit(audit::Audit),
     /// Fill the shop with sample data
     Seed(seed::Seed),
     /// Simulate Razorpay: a customer pays for an order, and the running server receives the webhooks
@@ -78,6 +84,7 @@ impl Admin {
             Admin::Payments(command) => command.run(&app, output).await,
             Admin::Mail(command) => command.run(&app, output).await,
             Admin::Jobs(command) => command.run(&app, output).await,
+            Admin::Audit(command) => command.run(&app, output).await,
             Admin::Pay(command) => command.run(&data_dir, &app, output).await,
             Admin::Seed(_) => Ok(()),
         };

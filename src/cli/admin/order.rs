@@ -11,7 +11,10 @@ use serde::Serialize;
 
 use crate::{
     app::App,
-    cli::output::{Output, escape, format_amount, print_message},
+    cli::{
+        output::{Output, escape, format_amount, print_message},
+        write::write,
+    },
     core::{
         error::{Error, Result},
         id::UserId,
@@ -121,7 +124,7 @@ impl Order {
                     let order = orders::transition(tx, &current, status.into(), Actor::Admin)?;
                     with_email(tx, order)
                 };
-                let changed = app.db.write("orders.transition", transition).await?;
+                let changed = write(app, "orders.transition", transition).await?;
                 output.value(&changed, &summary(&changed.order))
             }
             Order::Refund {
@@ -136,7 +139,7 @@ impl Order {
                     let order = settlement::refund(tx, &*gateway, current.id, amount, restock)?;
                     with_email(tx, order)
                 };
-                let refunded = app.db.write("orders.refund", refund).await?;
+                let refunded = write(app, "orders.refund", refund).await?;
                 output.value(&refunded, &refund_summary(app, &refunded.order))
             }
         }

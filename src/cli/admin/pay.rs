@@ -4,8 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::App,
-    cli::{output::Output, running_server},
-    core::error::{Error, Result},
+    cli::{output::Output, running_server, write::write},
+    core::{
+        audit::{Action, Changes},
+        error::{Error, Result},
+    },
     domain::{
         orders::{self, Order},
         payments::PaymentStatus,
@@ -84,10 +87,8 @@ impl Pay {
             duplicates: self.duplicate,
             is_reordered: self.reorder,
         };
-        let payment = app
-            .db
-            .write("mock.pay", move |tx| simulate_payment(tx, &order, checkout))
-            .await?;
+        let pay = move |tx: &mut Tx<'_>| simulate_payment(tx, &order, checkout);
+        let payment = write(app, "mock.pay", pay).await?;
         if !self.lose {
             if let Some(delay) = self.delay {
                 tokio::time::sleep(delay).await;
@@ -238,6 +239,9 @@ pub(in crate::cli) fn simulate_payment(
 ) -> Result<CheckoutResult> {
     let order_id = order.payment.provider_order_id.as_deref().ok_or_else(|| {
         Error::unavailable("the provider has not created its order yet; try again")
+    })?;
+    tx.audit(Action::OrderSimulatePayment, Some(&order.id), || {
+        Changes::none().with("fail", checkout.fails)
     })?;
     checkout.play(tx, order_id, order.payment.amount, order.currency)
 }

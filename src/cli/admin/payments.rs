@@ -11,8 +11,10 @@ use crate::{
     cli::{
         output::{Output, format_amount, print_message},
         progress,
+        write::write,
     },
     core::{
+        audit::{Action, Changes},
         error::{Error, Result},
         id::PaymentId,
         money::Money,
@@ -22,6 +24,7 @@ use crate::{
         payments::{self, LedgerEntry, ListedStatus, Mismatch, Note, Totals},
         settlement::{self, Reconciled},
     },
+    infra::db::Tx,
 };
 
 /// The page that `list` shows.
@@ -68,12 +71,8 @@ impl Payments {
             Payments::Reconcile => reconcile(app, output).await,
             Payments::Resolve { id, note } => {
                 let id = parse_id(&id)?;
-                let entry = app
-                    .db
-                    .write("payments.resolve", move |tx| {
-                        payments::resolve(tx, id.0, None, &note)
-                    })
-                    .await?;
+                let resolve = move |tx: &mut Tx<'_>| payments::resolve(tx, id.0, None, &note);
+                let entry = write(app, "payments.resolve", resolve).await?;
                 output.value(&entry, &format!("resolved {}", entry.id))
             }
         }
@@ -130,8 +129,16 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
     let reconciled =
         settlement::reconcile(app, |compared| counter.set_position(compared as u64)).await;
     counter.finish_and_clear();
+    let reconciled = reconciled?;
+    let summary = reconciled.clone();
+    write(app, "payments.audit_reconcile", move |tx| {
+        tx.audit(Action::PaymentReconcile, None, || {
+            Changes::between(None, Some(&summary))
+        })
+    })
+    .await?;
     let report = ReconcileReport {
-        reconciled: reconciled?,
+        reconciled,
         totals: app
             .db
             .long_read("payments.totals", payments::totals)

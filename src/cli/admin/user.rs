@@ -7,14 +7,19 @@ use serde::Serialize;
 
 use crate::{
     app::App,
-    cli::output::{Output, escape, yes_or_no},
+    cli::{
+        output::{Output, escape, yes_or_no},
+        write::write,
+    },
     core::{
         clock::Timestamp,
         error::{Error, Result},
         pagination::{List, ListRequest, PageRequest},
     },
     domain::{
-        accounts::{self, Email, NewPassword, NewUser, PasswordHash, PersonName, Role},
+        accounts::{
+            self, Email, LinkPurpose, NewPassword, NewUser, PasswordHash, PersonName, Role,
+        },
         orders::{self, Filters},
     },
     infra::db::Tx,
@@ -163,7 +168,7 @@ impl User {
             }
             User::Logout { email } => {
                 let user = update(app, &email, |tx, user| {
-                    accounts::sign_out_everywhere(tx, user.id).map(|()| user)
+                    accounts::log_out(tx, user.id).map(|()| user)
                 })
                 .await?;
                 output.value(&user, &format!("ended all sessions of {}", user.email))
@@ -205,15 +210,14 @@ async fn add(
         role,
         verified: true,
     };
-    app.db
-        .write("accounts.add", move |tx| {
-            let user = accounts::register(tx, &new)?;
-            let link = (!password_stdin)
-                .then(|| accounts::reset_link(tx, user.id))
-                .transpose()?;
-            Ok(UserWithLink { user, link })
-        })
-        .await
+    write(app, "accounts.add", move |tx| {
+        let user = accounts::register(tx, &new)?;
+        let link = (!password_stdin)
+            .then(|| accounts::new_link(tx, user.id, LinkPurpose::Reset))
+            .transpose()?;
+        Ok(UserWithLink { user, link })
+    })
+    .await
 }
 
 async fn list(app: &Arc<App>, output: Output) -> Result<()> {
@@ -309,12 +313,11 @@ async fn update<T: Send + 'static>(
     mut work: impl FnMut(&mut Tx<'_>, accounts::User) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let email = parse_email("EMAIL", email)?;
-    app.db
-        .write("accounts.change", move |tx| {
-            let user = accounts::user_by_email(tx, &email)?;
-            work(tx, user)
-        })
-        .await
+    write(app, "accounts.change", move |tx| {
+        let user = accounts::user_by_email(tx, &email)?;
+        work(tx, user)
+    })
+    .await
 }
 
 async fn set_disabled(app: &App, email: &str, is_disabled: bool) -> Result<UserWithState> {

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     app::App,
-    core::error::{Error, Kind, Result},
+    core::{
+        audit::{Action, Actor, Changes},
+        error::{Error, Kind, Result},
+    },
     domain::{
         accounts::{self, Email, Role},
         catalog,
@@ -31,6 +34,13 @@ pub(in crate::cli) async fn fill_demo(app: &Arc<App>) -> Result<Vec<(String, Str
         .await?
         .is_empty();
     if is_empty {
+        app.db
+            .write("demo.audit", |tx| {
+                tx.set_actor(Arc::new(Actor::system()));
+                let changes = || Changes::none().with("products", PRODUCTS);
+                tx.audit(Action::ShopSeed, None, changes)
+            })
+            .await?;
         create_products(app, PRODUCTS).await?;
     }
     let mut credentials = Vec::new();
@@ -41,6 +51,7 @@ pub(in crate::cli) async fn fill_demo(app: &Arc<App>) -> Result<Vec<(String, Str
         let exists = app
             .db
             .write("demo.password", move |tx| {
+                tx.set_actor(Arc::new(Actor::system()));
                 match accounts::user_by_email(tx, &address) {
                     Ok(user) => accounts::set_password(tx, user.id, &new_hash).map(|()| true),
                     Err(error) if error.kind() == Kind::NotFound => Ok(false),

@@ -23,10 +23,12 @@ use super::{
     migrate::check_schema,
     open::{self, ImageAccess},
     output::Output,
+    write::write,
 };
 use crate::{
     app::App,
     core::{
+        audit::{Action, Changes},
         clock::{Clock, Timestamp},
         error::Result,
         rng::Rng,
@@ -101,10 +103,17 @@ impl Seed {
     }
 
     async fn fill(&self, app: &Arc<App>, is_new: bool) -> Result<SeedReport> {
-        let round = app
-            .db
-            .write("seed.count", |tx| db::count_up(tx, "seeds"))
-            .await?;
+        let requested = Changes::none()
+            .with("products", self.products)
+            .with("customers", self.customers)
+            .with("orders", self.orders)
+            .with("randomSeed", self.rng);
+        // One entry for all that follows.
+        let round = write(app, "seed.count", move |tx| {
+            tx.audit(Action::ShopSeed, None, || requested.clone())?;
+            db::count_up(tx, "seeds")
+        })
+        .await?;
         if !is_new {
             // Otherwise the ids would be those of an earlier run.
             app.rng.reseed(self.rng, round.unsigned_abs());

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     core::{
+        audit::{Action, Changes},
         error::{Error, Result},
         id::UserId,
     },
@@ -38,6 +39,7 @@ pub fn reset_link(tx: &mut Tx<'_>, user: UserId) -> Result<String> {
         let detail = "the account is disabled; enable it first: `shop admin user enable EMAIL`";
         return Err(Error::unavailable(detail));
     }
+    tx.audit(Action::UserResetPassword, Some(&user), Changes::none)?;
     new_link(tx, user, LinkPurpose::Reset)
 }
 

@@ -42,7 +42,7 @@ pub use self::{
     register::register,
     session::{CurrentUser, Session, SessionTokens},
     sign_in::{credentials, sign_in},
-    sign_out::sign_out_everywhere,
+    sign_out::log_out,
     update::{set_disabled, set_password, set_role},
     user::{NewUser, PersonName, Role, User},
 };

@@ -5,7 +5,13 @@ use super::{
     store,
     user::{NewUser, User},
 };
-use crate::{core::error::Result, infra::db::Tx};
+use crate::{
+    core::{
+        audit::{Action, Changes},
+        error::Result,
+    },
+    infra::db::Tx,
+};
 
 /// Creates an account. Errors: `email-taken` if an account has the address in any spelling.
 pub fn register(tx: &mut Tx<'_>, new: &NewUser) -> Result<User> {
@@ -20,6 +26,9 @@ pub fn register(tx: &mut Tx<'_>, new: &NewUser) -> Result<User> {
         created_at: tx.now(),
     };
     if store::users::insert(tx, &user, new.email.key(), new.password.as_str())? {
+        tx.audit(Action::UserCreate, Some(&user.id), || {
+            Changes::between(None, Some(&user))
+        })?;
         Ok(user)
     } else {
         Err(EMAIL_TAKEN.error("an account with this email address exists; sign in"))

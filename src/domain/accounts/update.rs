@@ -3,8 +3,7 @@
 //! At least one enabled admin always remains.
 
 use super::{
-    authenticate::require_admin,
-    lookup::user_by_id,
+    lookup::{disabled_at, user_by_id},
     password::PasswordHash,
     problems::LAST_ADMIN,
     sign_out::sign_out_everywhere,
@@ -12,8 +11,12 @@ use super::{
     user::{PersonName, Role, User},
 };
 use crate::{
-    core::{error::Result, id::UserId},
-    infra::{db::Tx, web::jwt::Claims},
+    core::{
+        audit::{Action, Changes},
+        error::Result,
+        id::UserId,
+    },
+    infra::db::Tx,
 };
 
 /// Sets the name of an account.
@@ -25,6 +28,7 @@ pub(super) fn rename(tx: &mut Tx<'_>, id: UserId, name: &PersonName) -> Result<U
 /// Sets a password without a notification and ends all sessions of the account.
 pub fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &PasswordHash) -> Result<()> {
     store::users::set_password(tx, id, hash.as_str())?;
+    tx.audit(Action::UserResetPassword, Some(&id), Changes::none)?;
     sign_out_everywhere(tx, id)
 }
 
@@ -33,23 +37,18 @@ pub fn set_role(tx: &mut Tx<'_>, id: UserId, role: Role) -> Result<User> {
     if role != Role::Admin {
         ensure_another_admin(tx, id)?;
     }
-    user_by_id(tx, id)?;
+    let before = user_by_id(tx, id)?.role;
     store::users::set_role(tx, id, role)?;
     sign_out_everywhere(tx, id)?;
+    tx.audit(Action::UserRole, Some(&id), || {
+        Changes::none().field("role", before, role)
+    })?;
     user_by_id(tx, id)
 }
 
-/// Like [`set_role`], on behalf of an admin. Errors: `last-admin`, `forbidden`, `unauthorized`.
-pub(super) fn set_role_as(
-    tx: &mut Tx<'_>,
-    claims: &Claims,
-    id: UserId,
-    role: Role,
-) -> Result<User> {
-    // Locks all admins before anything else, so that two admins who demote each other do not deadlock.
-    store::users::lock_admins(tx)?;
-    require_admin(tx, claims)?;
-    set_role(tx, id, role)
+/// Locks the accounts of all enabled admins.
+pub(super) fn lock_admins(tx: &mut Tx<'_>) -> Result<()> {
+    store::users::lock_admins(tx).map(drop)
 }
 
 /// Disables or enables an account and ends its sessions. Errors: `last-admin`.
@@ -57,9 +56,18 @@ pub fn set_disabled(tx: &mut Tx<'_>, id: UserId, disabled: bool) -> Result<()> {
     if disabled {
         ensure_another_admin(tx, id)?;
     }
+    let was_disabled = disabled_at(tx, id)?.is_some();
     // The update waits for the row lock of a concurrent sign-in. Its session is then visible and is ended
     // below.
     store::users::set_disabled(tx, id, disabled)?;
+    let action = if disabled {
+        Action::UserDisable
+    } else {
+        Action::UserEnable
+    };
+    tx.audit(action, Some(&id), || {
+        Changes::none().field("isDisabled", was_disabled, disabled)
+    })?;
     sign_out_everywhere(tx, id)
 }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     core::{
+        audit::{Action, Changes},
         error::{Error, Result},
         event::StockChange,
         id::{OrderId, ProductId},
@@ -89,6 +90,11 @@ pub fn change_stock(
     };
     store::insert_movements(tx, &[movement])?;
     tx.emit_stock(&[StockChange::now(id, stock)])?;
+    tx.audit(Action::ProductAdjustStock, Some(&id), || {
+        Changes::none()
+            .field("stockQuantity", current.stock_quantity, stock)
+            .with("reason", reason)
+    })?;
     product(tx, id)
 }
 

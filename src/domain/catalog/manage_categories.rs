@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     core::{
+        audit::{Action, Changes},
         error::{Error, Result},
         id::CategoryId,
     },
@@ -37,6 +38,15 @@ pub fn category_by_name(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Option<C
 
 /// Creates a category. Errors: `category-exists`.
 pub fn add_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Category> {
+    let created = insert_category(tx, name)?;
+    tx.audit(Action::CategoryCreate, Some(&created.id), || {
+        Changes::between(None, Some(&created))
+    })?;
+    Ok(created)
+}
+
+/// Like [`add_category`], as part of an import, which the audit log records as a whole.
+pub(super) fn insert_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Category> {
     let base = slug(name.as_str());
     let mut category = Category {
         id: tx.id(),
@@ -61,14 +71,19 @@ pub fn add_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Category> {
 pub fn rename_category(tx: &mut Tx<'_>, id: CategoryId, name: &CategoryName) -> Result<Category> {
     let key = normalize(name.as_str());
     let current = store::category_by_id(tx, id)?.ok_or_else(not_found)?;
-    if normalize(&current.name) == key {
-        return store::set_category_name(tx, id, name.as_str())?.ok_or_else(not_found);
-    }
-    if !store::categories_by_key(tx, &key)?.is_empty() {
-        return Err(exists());
-    }
-    let renamed = store::rename_category(tx, id, name.as_str(), &key)?.ok_or_else(not_found)?;
-    store::reassign_key(tx, &normalize(&current.name))?;
+    let renamed = if normalize(&current.name) == key {
+        store::set_category_name(tx, id, name.as_str())?.ok_or_else(not_found)?
+    } else {
+        if !store::categories_by_key(tx, &key)?.is_empty() {
+            return Err(exists());
+        }
+        let renamed = store::rename_category(tx, id, name.as_str(), &key)?.ok_or_else(not_found)?;
+        store::reassign_key(tx, &normalize(&current.name))?;
+        renamed
+    };
+    tx.audit(Action::CategoryUpdate, Some(&id), || {
+        Changes::none().field("name", &current.name, &renamed.name)
+    })?;
     Ok(renamed)
 }
 
@@ -80,6 +95,9 @@ pub fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
         return Err(CATEGORY_IN_USE.error(detail));
     }
     store::delete_category(tx, id)?;
+    tx.audit(Action::CategoryDelete, Some(&id), || {
+        Changes::between(Some(&category), None)
+    })?;
     store::reassign_key(tx, &normalize(&category.name))
 }
 

@@ -1,7 +1,7 @@
 //! Checks the catalog's data for inconsistencies and repairs them. The stock of a product is authoritative: a
 //! repair adds missing movements and never changes the stock.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use super::{
     manage_products::copy_images,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     core::{
+        audit::{Action, Changes},
         error::Result,
         finding::{Finding, Findings, Repairable},
         id::{CategoryId, ProductId},
@@ -90,19 +91,29 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
         store::lock_product(tx, id)?;
         copy_images(tx, id)?;
     }
+    let mut counts = BTreeMap::new();
     for finding in found {
         if finding.check == COUNT {
             store::recount_products(tx)?;
         }
-        finding.repaired |= [
+        let is_repaired = [
             MOVEMENTS,
             COUNT,
             CATEGORY_COUNT,
             media::PRODUCT_IMAGES_CHECK,
         ]
         .contains(&finding.check);
+        if is_repaired {
+            finding.repaired = true;
+            *counts.entry(finding.check).or_insert(0) += 1;
+        }
     }
-    Ok(())
+    if counts.is_empty() {
+        return Ok(());
+    }
+    tx.audit(Action::CatalogRepair, None, || {
+        Changes::between(None, Some(&counts))
+    })
 }
 
 fn rows_to_repair(found: &[Finding], check: &str) -> Vec<ProductId> {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     core::{
+        audit::{Action, Changes},
         error::{Error, Result},
         id::MailId,
         pagination::{Page, PageRequest, Total},
@@ -88,6 +89,7 @@ pub fn retry(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     }
     tx.enqueue_mail(id)?;
     jobs::retry_now(tx, SEND_MAIL, id.0)?;
+    tx.audit(Action::MailRetry, Some(&id), Changes::none)?;
     mail(tx, id)
 }
 
@@ -101,6 +103,7 @@ pub fn drop_dead(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     }
     jobs::complete(tx, SEND_MAIL, id.0)?;
     store::delete(tx, id)?;
+    tx.audit(Action::MailDrop, Some(&id), Changes::none)?;
     Ok(found)
 }
 

@@ -5,7 +5,10 @@ use super::{
     store,
 };
 use crate::{
-    core::error::Result,
+    core::{
+        audit::{Action, Changes},
+        error::Result,
+    },
     domain::catalog::{self, Cause},
     infra::db::Tx,
 };
@@ -30,6 +33,9 @@ pub fn transition(tx: &mut Tx<'_>, current: &Order, next: Status, actor: Actor) 
     if let Some(email) = OrderEmail::for_status(next) {
         email.enqueue(tx, current, None)?;
     }
+    tx.audit(Action::OrderStatus, Some(&current.id), || {
+        Changes::none().field("status", current.status, next)
+    })?;
     order(tx, current.id, None)
 }
 

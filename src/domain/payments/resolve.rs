@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     core::{
+        audit::{Action, Changes},
         error::{Error, Result},
         id::UserId,
     },
@@ -40,8 +41,11 @@ pub fn resolve(tx: &mut Tx<'_>, id: Uuid, by: Option<UserId>, note: &Note) -> Re
             issue_refund::resolve(tx, refund, by, note.as_str())?;
         }
     }
-    let (entry, _) = store::lock_event(tx, id)?.ok_or_else(|| Error::not_found("payment"))?;
-    Ok(entry)
+    let (resolved, _) = store::lock_event(tx, id)?.ok_or_else(|| Error::not_found("payment"))?;
+    tx.audit(Action::PaymentResolve, Some(&id), || {
+        Changes::between(Some(&entry), Some(&resolved))
+    })?;
+    Ok(resolved)
 }
 
 fn not_unmatched() -> Error {

@@ -2,7 +2,12 @@
 
 use super::apply::apply;
 use crate::{
-    core::{error::Result, id::OrderId, money::Amount},
+    core::{
+        audit::{Action, Changes},
+        error::Result,
+        id::OrderId,
+        money::{Amount, Money},
+    },
     domain::{
         orders::{self, Order},
         payments::{self, RefundCause},
@@ -24,5 +29,11 @@ pub fn refund(
     let payment = payments::lock_payment(tx, id)?;
     let effect = payments::refund(tx, gateway, &payment, amount, RefundCause::Admin, restock)?;
     apply(tx, gateway, &[effect])?;
+    tx.audit(Action::OrderRefund, Some(&id), || {
+        let amount = amount.map_or(payment.refundable(), Money::from);
+        Changes::none()
+            .with("amount", amount)
+            .with("restock", restock)
+    })?;
     orders::order(tx, id, None)
 }

@@ -50,7 +50,9 @@ pub use self::{
     row::Row,
     sql::{Sql, placeholders},
     sqlite::Sqlite,
-    stored_settings::{count_up, find_setting, set_setting, setting, setting_for_update},
+    stored_settings::{
+        count_up, find_setting, insert_setting, set_setting, setting, setting_for_update,
+    },
     timers::try_claim_timer,
     tx::{Queued, Tx, ping},
 };

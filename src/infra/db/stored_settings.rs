@@ -7,12 +7,18 @@ use crate::{
     infra::db::params,
 };
 
+/// Stores a setting, unless it is set already. Returns whether it was stored.
+pub fn insert_setting(tx: &mut Tx<'_>, name: &str, value: &str) -> Result<bool> {
+    let inserted = tx.execute(
+        "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
+        params![name, value],
+    )?;
+    Ok(inserted == 1)
+}
+
 /// Returns the value of a setting. If it is not set yet, stores and returns `initial`.
 pub fn setting(tx: &mut Tx<'_>, name: &str, initial: &str) -> Result<String> {
-    tx.execute(
-        "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
-        params![name, initial],
-    )?;
+    insert_setting(tx, name, initial)?;
     find_setting(tx, name)?.ok_or_else(|| Error::internal("the setting was not stored"))
 }
 

@@ -7,9 +7,13 @@ use std::{
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, request::Parts};
+use tower_http::request_id::RequestId;
 
 use crate::{
-    core::error::{Error, Result},
+    core::{
+        audit::Origin,
+        error::{Error, Result},
+    },
     infra::config::Config,
 };
 
@@ -125,6 +129,17 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
         .or_else(|| Some(hop.parse::<SocketAddr>().ok()?.ip()))
         .or_else(|| Some(IpAddr::V6(bracketed()?)))?;
     Some(address.to_canonical())
+}
+
+/// Returns the id of a request and the address of its client.
+pub fn origin(parts: &Parts) -> Origin {
+    let id = parts.extensions.get::<RequestId>();
+    let id = id.and_then(|id| id.header_value().to_str().ok());
+    let address = parts.extensions.get::<ClientAddress>();
+    Origin {
+        request_id: id.map(str::to_owned),
+        address: address.map(|address| address.0),
+    }
 }
 
 /// The address of the client that sent a request.

@@ -14,7 +14,10 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use crate::core::error::{Error, Kind, Result};
+use crate::core::{
+    clock::Timestamp,
+    error::{Error, Kind, Result},
+};
 
 /// The query parameters. Errors: `invalid-query`, also for unknown parameters.
 pub struct Query<T>(pub T);
@@ -65,6 +68,14 @@ pub fn empty_is_set<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
+}
+
+/// Parses the timestamp in the parameter `name`. Errors: `invalid-query`.
+pub fn parse_timestamp(name: &str, text: &str) -> Result<Timestamp> {
+    text.parse().map_err(|_| {
+        let detail = format!("`{name}` must be an RFC 3339 timestamp, e.g. `2026-01-31T18:00:00Z`");
+        Error::new(Kind::InvalidQuery, detail)
+    })
 }
 
 /// The decoded value of one parameter.

@@ -12,6 +12,7 @@ use crate::{
     cli::{
         output::{Output, count, print_message},
         progress,
+        write::write,
     },
     core::error::{Error, Result},
     domain::catalog::{self, ImportFile, ImportSummary, RowError},
@@ -45,12 +46,10 @@ pub(super) async fn run(app: &Arc<App>, output: Output, file: &Path, again: bool
 
     let bar = progress::bar(plan.pending_rows() as u64, "writing");
     let position = bar.clone();
-    let imported = app
-        .db
-        .write("catalog.import", move |tx| {
-            catalog::import(tx, &csv, &plan, |done| position.set_position(done as u64))
-        })
-        .await;
+    let imported = write(app, "catalog.import", move |tx| {
+        catalog::import(tx, &csv, &plan, |done| position.set_position(done as u64))
+    })
+    .await;
     bar.finish_and_clear();
     match imported? {
         Err(errors) => reject_invalid(file, &errors),

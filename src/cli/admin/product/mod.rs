@@ -11,7 +11,10 @@ use clap::Subcommand;
 use self::args::{Add, CategoryChange, Edit, parse_id, parse_stock_change};
 use crate::{
     app::App,
-    cli::output::{Output, escape, format_amount},
+    cli::{
+        output::{Output, escape, format_amount},
+        write::write,
+    },
     core::{
         error::{Error, Kind, Result},
         id::CategoryId,
@@ -136,7 +139,7 @@ impl Product {
                     catalog::delete(tx, id)?;
                     Ok(product)
                 };
-                let product = app.db.write("catalog.delete", delete).await?;
+                let product = write(app, "catalog.delete", delete).await?;
                 let summary = format!("deleted {} ({})", product.name, product.id);
                 output.value(&product, &summary)
             }
@@ -144,12 +147,10 @@ impl Product {
             Product::Export { file } => export::run(app, output, file).await,
             Product::Stock { id, delta, reason } => {
                 let (id, delta, reason) = parse_stock_change(&id, delta, &reason)?;
-                let product = app
-                    .db
-                    .write("catalog.change_stock", move |tx| {
-                        catalog::change_stock(tx, id, delta, reason.as_str())
-                    })
-                    .await?;
+                let product = write(app, "catalog.change_stock", move |tx| {
+                    catalog::change_stock(tx, id, delta, reason.as_str())
+                })
+                .await?;
                 let summary = format!("stock of {}: {}", product.name, product.stock_quantity);
                 output.value(&product, &summary)
             }
@@ -196,7 +197,7 @@ where
     F: FnMut(&mut Tx<'_>, &[UploadedImage]) -> Result<catalog::Product<'static>> + Send + 'static,
 {
     let attached = images.clone();
-    let result = app.db.write(name, move |tx| work(tx, &attached)).await;
+    let result = write(app, name, move |tx| work(tx, &attached)).await;
     if result.is_err() {
         media::delete_uploaded(app, &images).await;
     }

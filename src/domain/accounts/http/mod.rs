@@ -15,9 +15,12 @@ use utoipa_axum::routes;
 pub use self::transactions::Caller;
 use crate::{
     app::{App, Routes},
-    core::error::{Error, Result},
+    core::{
+        audit::Origin,
+        error::{Error, Result},
+    },
     domain::accounts::authenticate::require_admin,
-    infra::web::{extract::Bearer, jwt::Claims},
+    infra::web::{client, extract::Bearer, jwt::Claims},
 };
 
 pub fn routes() -> Routes {
@@ -39,9 +42,13 @@ pub fn routes() -> Routes {
 }
 
 /// Extracts the access token of an admin. It rejects other users before the request body is read. It serves only
-/// to open a transaction, e.g. by [`App::write_as`], which checks the role again.
-#[derive(Debug, Clone, Copy)]
-pub struct Admin(Claims);
+/// to open a transaction, e.g. by [`App::write_as`], which checks the role again and has the changes recorded in
+/// the audit log.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    claims: Claims,
+    origin: Origin,
+}
 
 impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = Error;
@@ -51,6 +58,7 @@ impl FromRequestParts<Arc<App>> for Admin {
         app.db
             .read("accounts.admin", move |tx| require_admin(tx, &claims))
             .await?;
-        Ok(Admin(claims))
+        let origin = client::origin(parts);
+        Ok(Admin { claims, origin })
     }
 }

@@ -1,15 +1,22 @@
 //! Transactions on behalf of a user. The session is checked in the transaction that does the work, so that a
 //! logout cannot happen in between, and no handler can forget the check.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Admin;
 use crate::{
     app::App,
-    core::{error::Result, id::UserId},
+    core::{
+        audit::Actor,
+        error::{Error, Result},
+        id::UserId,
+    },
     domain::accounts::{
         CurrentUser,
         authenticate::{authenticate, authenticated, queue_authentication, require_admin},
+        lookup,
     },
     infra::{
         db::Tx,
@@ -23,11 +30,17 @@ use crate::{
 
 /// Who a transaction is for. The type decides what is checked: [`Claims`] are any user's, an [`Admin`] must still
 /// be one.
-pub trait Caller: Copy + Send + 'static {
+pub trait Caller: Clone + Send + 'static {
     /// Returns the user, and locks the account and its session until commit.
     ///
     /// Errors: `unauthorized` if the session has ended; `forbidden` if an [`Admin`] no longer is one.
     fn current_user(&self, tx: &mut Tx<'_>) -> Result<CurrentUser>;
+
+    /// Like [`Caller::current_user`], in a transaction that writes. The changes of an [`Admin`] are audited; users
+    /// of [`Claims`] act on their own data.
+    fn begin_write(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
+        self.current_user(tx)
+    }
 
     /// Returns the id of an admin, whose writes are logged.
     fn admin_id(&self) -> Option<UserId> {
@@ -43,11 +56,23 @@ impl Caller for Claims {
 
 impl Caller for Admin {
     fn current_user(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
-        require_admin(tx, &self.0)
+        require_admin(tx, &self.claims)
+    }
+
+    fn begin_write(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
+        // Both queries share a round trip.
+        let address = lookup::queue_address(tx, self.claims.sub)?;
+        let user = self.current_user(tx)?;
+        let (_, name) = tx
+            .result(address)?
+            .ok_or_else(|| Error::not_found("account"))?;
+        let actor = Actor::user(user.id, name, self.origin.clone());
+        tx.set_actor(Arc::new(actor));
+        Ok(user)
     }
 
     fn admin_id(&self) -> Option<UserId> {
-        Some(self.0.sub)
+        Some(self.claims.sub)
     }
 }
 
@@ -64,7 +89,7 @@ impl App {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
     {
-        self.db.read(name, checked(*caller, work)).await
+        self.db.read(name, checked(caller.clone(), work)).await
     }
 
     /// Runs a long read. See [`Db::long_read`](crate::infra::db::Db::long_read).
@@ -78,7 +103,7 @@ impl App {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
     {
-        self.db.long_read(name, checked(*caller, work)).await
+        self.db.long_read(name, checked(caller.clone(), work)).await
     }
 
     /// Runs a write, and logs that of an admin. See [`Db::write`](crate::infra::db::Db::write).
@@ -86,14 +111,20 @@ impl App {
         &self,
         caller: &impl Caller,
         name: &'static str,
-        work: F,
+        mut work: F,
     ) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>, CurrentUser) -> Result<T> + Send + 'static,
     {
-        let written = self.db.write(name, checked(*caller, work)).await?;
-        if let Some(admin) = caller.admin_id() {
+        let admin = caller.admin_id();
+        let caller = caller.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            let user = caller.begin_write(tx)?;
+            work(tx, user)
+        };
+        let written = self.db.write(name, work).await?;
+        if let Some(admin) = admin {
             log_admin_action(admin, name);
         }
         Ok(written)

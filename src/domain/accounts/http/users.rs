@@ -4,7 +4,7 @@ use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::Admin;
+use super::{Admin, Caller};
 use crate::{
     app::State,
     core::{
@@ -76,16 +76,18 @@ pub(crate) struct UpdateUser {
     ))]
 pub(crate) async fn update_user(
     axum::extract::State(app): State,
-    Admin(claims): Admin,
+    admin: Admin,
     Path(id): Path<UserId>,
     _: NoQuery,
     Json(body): Json<UpdateUser>,
 ) -> Result<Response> {
-    // The operation checks the session itself, since it must lock all admins first.
     let user = app
         .db
         .write("accounts.set_role", move |tx| {
-            update::set_role_as(tx, &claims, id, body.role)
+            // Before the admin's own row, so that two admins who demote each other do not deadlock.
+            update::lock_admins(tx)?;
+            admin.begin_write(tx)?;
+            update::set_role(tx, id, body.role)
         })
         .await?;
     respond::ok(&user)

@@ -11,6 +11,8 @@ pub struct ImportFile {
     pub(in crate::domain::catalog) rows: Vec<ImportRow>,
     pub(in crate::domain::catalog) categories: Vec<CategoryName>,
     pub(in crate::domain::catalog) may_repeat: bool,
+    /// The digest of the whole file.
+    pub(in crate::domain::catalog) sha256: [u8; 32],
     pub(super) row_errors: Vec<RowError>,
 }
 

@@ -1,6 +1,7 @@
 //! Parses a whole CSV file. All errors are collected, each with the line number that an editor shows.
 
 use csv::ByteRecord;
+use sha2::{Digest, Sha256};
 
 use super::{
     encoding,
@@ -14,7 +15,10 @@ use crate::core::money::Currency;
 impl ImportFile {
     /// Parses a whole file. `progress` is called with the number of bytes read so far.
     pub fn read(file: &[u8], currency: Currency, mut progress: impl FnMut(usize)) -> ImportFile {
-        let mut parsed = ImportFile::default();
+        let mut parsed = ImportFile {
+            sha256: Sha256::digest(file).into(),
+            ..ImportFile::default()
+        };
         let file = match encoding::text(file) {
             Ok(file) => file,
             Err(why) => {

@@ -10,13 +10,14 @@ use super::{
 };
 use crate::{
     core::{
+        audit::{Action, Changes},
         error::{Error, Kind, Result},
         id::{CategoryId, ProductId},
     },
     domain::catalog::{
         batch::{BATCH_ROWS, BatchEffects},
         csv::{CategoryCell, ImportFile, ImportRow, RowError, StockCell},
-        manage_categories::{add_category, category_by_name},
+        manage_categories::{category_by_name, insert_category},
         normalize::{normalize, slug},
         search,
         stock::{Cause, Movement},
@@ -115,6 +116,9 @@ pub fn import(
     if weighted >= store::product_count(tx)? {
         search::merge_search_index(tx)?;
     }
+    tx.audit(Action::CatalogImport, None, || {
+        Changes::between(None, Some(&summary)).with("sha256", hex::encode(file.sha256))
+    })?;
     Ok(Ok(summary))
 }
 
@@ -127,7 +131,7 @@ fn add_missing_categories(
     let mut added = 0;
     for (name, id) in file.categories.iter().zip(categories) {
         if id.is_none() {
-            *id = match add_category(tx, name) {
+            *id = match insert_category(tx, name) {
                 Ok(created) => {
                     added += 1;
                     Some(created.id)

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use super::update::copy_images;
 use crate::{
-    core::{error::Result, event::StockChange, id::ProductId, money::Stock},
+    core::{
+        audit::{Action, Changes},
+        error::Result,
+        event::StockChange,
+        id::ProductId,
+        money::Stock,
+    },
     domain::{
         catalog::{
             batch::{BATCH_ROWS, BatchEffects},
@@ -57,7 +63,11 @@ pub fn create(
     }
     store::insert_movements(tx, &[Movement::of(Cause::Create, id, new.stock.get())])?;
     tx.emit_stock(&[StockChange::now(id, new.stock.get())])?;
-    product(tx, id)
+    let created = product(tx, id)?;
+    tx.audit(Action::ProductCreate, Some(&id), || {
+        Changes::between(None, Some(&created))
+    })?;
+    Ok(created)
 }
 
 /// Creates many products without images and returns their ids. Their creation times are one second apart;

@@ -2,7 +2,12 @@
 
 use super::update::copy_images;
 use crate::{
-    core::{error::Result, event::StockChange, id::ProductId},
+    core::{
+        audit::{Action, Changes},
+        error::Result,
+        event::StockChange,
+        id::ProductId,
+    },
     domain::{
         catalog::{get::product_for_update, search, store},
         media,
@@ -21,5 +26,8 @@ pub fn delete(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
     store::delete(tx, id)?;
     search::remove(tx, id)?;
     store::add_to_category_count(tx, current.category_id, -1)?;
+    tx.audit(Action::ProductDelete, Some(&id), || {
+        Changes::between(Some(&current), None)
+    })?;
     tx.emit_stock(&[StockChange::deleted(id)])
 }

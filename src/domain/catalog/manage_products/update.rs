@@ -2,6 +2,7 @@
 
 use crate::{
     core::{
+        audit::{Action, Changes as Audited},
         error::{Error, Result},
         id::{ImageId, ProductId},
     },
@@ -84,7 +85,11 @@ pub fn update(
     if let Some(stock) = changes.stock {
         change_stock::set_stock(tx, current, stock)?;
     }
-    product(tx, current.id)
+    let updated = product(tx, current.id)?;
+    tx.audit(Action::ProductUpdate, Some(&current.id), || {
+        Audited::between(Some(current), Some(&updated))
+    })?;
+    Ok(updated)
 }
 
 /// Removes an image from a product. The image store deletes it after the commit. Errors: `not-found`.

@@ -8,8 +8,7 @@ use super::parse_status;
 use crate::{
     app::State,
     core::{
-        clock::Timestamp,
-        error::{Error, Kind, Result},
+        error::Result,
         id::{OrderId, UserId},
         pagination::{KeyType, List, ListRequest, PageLimit, PageNumber},
     },
@@ -18,7 +17,7 @@ use crate::{
         orders::{self, Actor, Filters, Order, Status},
     },
     infra::web::{
-        extract::{Json, NoQuery, Path, Query, empty_is_set},
+        extract::{Json, NoQuery, Path, Query, empty_is_set, parse_timestamp},
         respond,
     },
 };
@@ -86,13 +85,6 @@ pub(crate) async fn list_all_orders(
         })
         .await?;
     respond::list(uri.path(), uri.query(), &listed)
-}
-
-fn parse_timestamp(name: &str, text: &str) -> Result<Timestamp> {
-    text.parse().map_err(|_| {
-        let detail = format!("`{name}` must be an RFC 3339 timestamp, e.g. `2026-01-31T18:00:00Z`");
-        Error::new(Kind::InvalidQuery, detail)
-    })
 }
 
 /// Get any order
