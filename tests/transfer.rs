@@ -99,6 +99,7 @@ impl TestShop {
                 "/me",
                 "/admin/orders",
                 "/admin/payments",
+                "/admin/audit",
                 "/products?category=kuche-bad",
                 "/products?inStock=true&minPrice=1",
                 "/products?q=kas",

@@ -16,7 +16,7 @@ use crate::support::{Database, ends, on_a_thread, program_on, skip, storage_test
 const ID: &str = "01900000-0000-7000-8000-00000000cafe";
 
 /// Every command that fails without a shop.
-const NEED_A_SHOP: [&[&str]; 47] = [
+const NEED_A_SHOP: [&[&str]; 49] = [
     &[
         "admin",
         "user",
@@ -43,6 +43,8 @@ const NEED_A_SHOP: [&[&str]; 47] = [
     &["admin", "mail", "show", ID],
     &["admin", "mail", "retry", ID],
     &["admin", "mail", "drop", ID],
+    &["admin", "audit"],
+    &["admin", "audit", "--verify"],
     &["admin", "jobs", "list"],
     &["admin", "jobs", "retry", ID],
     &["admin", "jobs", "drop", ID],

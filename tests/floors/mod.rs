@@ -106,6 +106,12 @@ const PLACES: &[(&str, &str, &str)] = &[
         "take a `tx`, and let `http` or `worker` open the transaction",
     ),
     (
+        "db.write(",
+        "src/app.rs src/infra src/server src/worker src/cli/seed src/cli/serve.rs src/cli/write.rs \
+         src/domain",
+        "call `cli::write`, so that the change is in the audit log",
+    ),
+    (
         "Kind::BadRequest( Kind::Unauthorized( Kind::Conflict( Kind::Invalid(",
         "src/core src/infra src/cli/mod.rs src/domain/catalog/import/apply.rs problems",
         "declare the problem type in the domain's `problems.rs`",

@@ -80,6 +80,7 @@ fn schemas_are_named_as_client_generators_do() {
         assert!(is_pascal, "{name}");
     }
     for name in [
+        "AuditEntryCursorPage",
         "LedgerEntryPage",
         "OrderCursorPage",
         "OrderList",

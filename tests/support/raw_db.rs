@@ -65,6 +65,11 @@ const INVARIANTS: &[(&str, &str)] = &[
         "every event has a sequence number",
         "SELECT count(*) FROM fresh_events",
     ),
+    (
+        "the entries of the audit log have numbers without gaps",
+        "SELECT count(*) + (SELECT count(*) FROM unsequenced_audit) <> coalesce(max(seq), 0)
+         FROM audit",
+    ),
 ];
 
 /// Invariants that only SQLite can violate.
@@ -99,10 +104,19 @@ impl RawDb {
     }
 
     pub(crate) fn run(&self, sql: &str) {
+        self.try_run(sql).unwrap();
+    }
+
+    /// Like [`RawDb::run`]. Returns the database's message if it refuses.
+    pub(crate) fn try_run(&self, sql: &str) -> Result<(), String> {
         match self {
-            RawDb::Sqlite(connection) => connection.execute_batch(sql).unwrap(),
+            RawDb::Sqlite(connection) => connection.execute_batch(sql).map_err(|e| e.to_string()),
             RawDb::Postgres(client) => {
-                Self::with_client(client, |client| client.batch_execute(sql)).unwrap();
+                let done = Self::with_client(client, |client| client.batch_execute(sql));
+                done.map_err(|error| match error.as_db_error() {
+                    Some(error) => error.message().to_owned(),
+                    None => error.to_string(),
+                })
             }
         }
     }
@@ -250,9 +264,11 @@ impl RawDb {
         }
     }
 
-    /// Waits until every committed event has a sequence number; on SQLite it always has.
+    /// Waits until every committed event and audit entry has a sequence number; on SQLite it always has.
     pub(crate) fn wait_for_event_numbers(&self) {
-        while self.number("SELECT count(*) FROM fresh_events") > 0 {
+        let unsequenced = "SELECT (SELECT count(*) FROM fresh_events)
+                               + (SELECT count(*) FROM unsequenced_audit)";
+        while self.number(unsequenced) > 0 {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
     }
