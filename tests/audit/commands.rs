@@ -46,7 +46,7 @@ fn commands() -> BTreeSet<String> {
     };
     let mut found = BTreeSet::new();
     for name in listed(&[]) {
-        let inner = listed(&[&name]);
+        let inner = listed(&[name.as_str()]);
         if inner.is_empty() {
             found.insert(name.clone());
         }

@@ -4,7 +4,11 @@ use std::sync::LazyLock;
 
 use http::Method;
 
-use super::state::{Request, State};
+use super::{
+    catalog::query_string,
+    shopping::TIMESTAMPS,
+    state::{Request, State},
+};
 use crate::{
     conformance::rng::{NUMBERS, json_object, percent_encode},
     support::{Operation, operations},
@@ -220,6 +224,42 @@ pub(super) fn users(state: &mut State) -> Request {
         _ => String::new(),
     };
     Request::get(&format!("/admin/users{query}")).bearer(&admin)
+}
+
+/// Lists the audit log.
+pub(super) fn audit(state: &mut State) -> Request {
+    let admin = state.admin();
+    let mut query = Vec::new();
+    for name in ["actor", "target"] {
+        if state.rng.one_in(3) {
+            let value = match state.rng.below(5) {
+                0 => state.unusual_id(),
+                1 => state.users[0].id.clone(),
+                2 => state.product_id(),
+                _ => state
+                    .rng
+                    .pick(&["USER", "SYSTEM", "product", "a-b"])
+                    .to_owned(),
+            };
+            query.push((name, value));
+        }
+    }
+    if state.rng.one_in(4) {
+        let action = state
+            .rng
+            .pick(&["product.update", "order.refund", "x", "%00"]);
+        query.push(("action", action.to_owned()));
+    }
+    for name in ["from", "to"] {
+        if state.rng.one_in(6) {
+            query.push((name, state.rng.pick(&TIMESTAMPS).to_owned()));
+        }
+    }
+    if state.rng.one_in(2) {
+        query.push(("limit", state.rng.between(1, 9).to_string()));
+    }
+    let query = query_string(state, &query);
+    Request::get(&format!("/admin/audit{query}")).bearer(&admin)
 }
 
 /// Every operation of the OpenAPI document, except for streams.

@@ -54,6 +54,7 @@ const GENERATORS: &[(usize, Generator)] = &[
     (3, accounts::links),
     (5, accounts::account),
     (2, accounts::users),
+    (2, accounts::audit),
     (2, accounts::any_operation),
     (1, accounts::outside_api),
 ];

@@ -137,7 +137,7 @@ fn add_status_filter(state: &mut State, query: &mut Vec<(&str, String)>) {
 }
 
 /// Timestamps near the time of the test, distant ones, and invalid ones.
-const TIMESTAMPS: [&str; 12] = [
+pub(super) const TIMESTAMPS: [&str; 12] = [
     "2026-01-31T12:00:00Z",
     "2026-01-31T12:20:00Z",
     "2026-02-01T00:00:00%2B05:30",
