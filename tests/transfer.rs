@@ -212,6 +212,13 @@ async fn a_shop_moved_to_postgres_and_back_responds_the_same() {
     assert_eq!(ada.checkout().await.status, 201);
     assert_eq!(listener.receive().await["seq"], head + 1);
     served.stopped().await;
+
+    // So does the chain of the audit log.
+    let admin = shop.bearer(&tokens.admin);
+    let added = admin.post("/categories", json!({ "name": "New" })).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    let verified = shop.run(&["admin", "audit", "--verify"]);
+    assert!(verified.status.success(), "{verified:?}");
 }
 
 storage_test! {

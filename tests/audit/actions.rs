@@ -182,10 +182,11 @@ storage_test! {
         let before = entries(&admin).await;
 
         // Refused.
-        let ship = admin.patch(&format!("/admin{}", path(&order)), json!({ "status": "SHIPPED" }));
-        ship.await.assert_problem(409, "illegal-transition");
-        let refund = admin.post(&format!("/admin{}/refund", path(&order)), Value::Null);
-        refund.await.assert_problem(409, "refund-exceeds-captured");
+        let place = format!("/admin{}", path(&order));
+        let refused = admin.patch(&place, json!({ "status": "SHIPPED" })).await;
+        refused.assert_problem(409, "illegal-transition");
+        let refused = admin.post(&format!("{place}/refund"), Value::Null).await;
+        refused.assert_problem(409, "refund-exceeds-captured");
         let stock = format!("/admin/products/{product}/stock");
         let body = json!({ "delta": -9, "reason": "lost" });
         admin.post(&stock, body).await.assert_problem(409, "insufficient-stock");
