@@ -203,7 +203,7 @@ impl Changes {
     /// Returns the fields that differ between two versions of a resource. `None` stands for one that does not
     /// exist.
     pub fn between<T: Serialize>(before: Option<&T>, after: Option<&T>) -> Changes {
-        let [before, mut after] = [before, after].map(|version| match to_value(&version) {
+        let [before, mut after] = [before, after].map(|version| match to_value(version) {
             Value::Object(fields) => fields,
             _ => serde_json::Map::new(),
         });
@@ -229,7 +229,7 @@ impl Changes {
         from: impl Serialize,
         to: impl Serialize,
     ) -> Changes {
-        self.push(name.into(), to_value(&from), to_value(&to));
+        self.push(name.into(), to_value(from), to_value(to));
         self
     }
 
@@ -254,7 +254,7 @@ impl Changes {
 }
 
 /// Values of the API always have a JSON form.
-fn to_value(value: &impl Serialize) -> Value {
+fn to_value(value: impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
