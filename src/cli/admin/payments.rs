@@ -130,11 +130,17 @@ async fn reconcile(app: &Arc<App>, output: Output) -> Result<()> {
         settlement::reconcile(app, |compared| counter.set_position(compared as u64)).await;
     counter.finish_and_clear();
     let reconciled = reconciled?;
-    let summary = reconciled.clone();
+    // Each payment was processed in a transaction of its own, like the report of a webhook.
+    let counts = Changes::none()
+        .with("compared", reconciled.compared)
+        .with("captured", reconciled.captured)
+        .with("failed", reconciled.failed)
+        .with("refunded", reconciled.refunded)
+        .with("unmatched", reconciled.unmatched)
+        .with("duplicates", reconciled.duplicates)
+        .with("failures", reconciled.failures.len());
     write(app, "payments.audit_reconcile", move |tx| {
-        tx.audit(Action::PaymentReconcile, None, || {
-            Changes::between(None, Some(&summary))
-        })
+        tx.audit(Action::PaymentReconcile, None, || counts.clone())
     })
     .await?;
     let report = ReconcileReport {
