@@ -2,7 +2,7 @@
 //!
 //! The hash of an entry is SHA-256 of the hash before it (32 bytes), its number (8 bytes, big-endian) and the
 //! digest of its content (32 bytes). The first entry follows 32 zero bytes. `sequence_audit` in
-//! `migrations/V26__audit.postgres.sql` computes the same.
+//! `migrations/V25__audit.postgres.sql` computes the same.
 //!
 //! Whoever can write to the database can also compute a new chain. Only a copy of an earlier hash elsewhere
 //! shows that, and the removal of the newest entries.

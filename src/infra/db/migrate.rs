@@ -110,8 +110,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../../migrations/V24__refund_failures.sql"),
     ),
     (
-        "V26__audit",
-        include_str!("../../../migrations/V26__audit.sql"),
+        "V25__audit",
+        include_str!("../../../migrations/V25__audit.sql"),
     ),
 ];
 
@@ -143,7 +143,7 @@ const SQLITE: &[(&str, &str)] = &[
     ("{unread_words}", ""),
     (
         "{append_only_audit}",
-        include_str!("../../../migrations/V26__audit.sqlite.sql"),
+        include_str!("../../../migrations/V25__audit.sqlite.sql"),
     ),
 ];
 
@@ -173,7 +173,7 @@ const POSTGRES: &[(&str, &str)] = &[
     ),
     (
         "{append_only_audit}",
-        include_str!("../../../migrations/V26__audit.postgres.sql"),
+        include_str!("../../../migrations/V25__audit.postgres.sql"),
     ),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];

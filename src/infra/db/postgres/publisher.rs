@@ -12,7 +12,7 @@
 //! The instances LISTEN for the notification. Polling is the fallback if a notification is lost.
 //!
 //! In the same pass the entries of the audit log get their numbers and hashes, in a function of the database
-//! (`migrations/V26__audit.postgres.sql`). It is cheap while there are none.
+//! (`migrations/V25__audit.postgres.sql`). It is cheap while there are none.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
