@@ -37,3 +37,10 @@ use crate::core::error::Result;
 pub(super) fn open_reader(target: &Target) -> Result<PgConnection> {
     PgConnection::open(&ConnectionSettings::for_copy(target))
 }
+
+/// Assigns a sequence number to every committed event and audit entry, also while servers run.
+pub(super) fn sequence_events(target: &Target) -> Result<()> {
+    let mut client = target.connect()?;
+    let done = client.batch_execute(publisher::SEQUENCE_EVENTS);
+    done.map_err(|error| errors::failure(&error))
+}

@@ -17,7 +17,7 @@ pub use self::{
     facts::{Facts, Replaced, facts, files, replaced},
     restore::{detach, into_postgres},
 };
-use super::{Location, migrate, transfer};
+use super::{Location, migrate, postgres, transfer};
 use crate::core::error::{Error, Result};
 
 /// Copies the database to the new file `to`. Calls `progress` with the copied and the total number of pages or
@@ -38,6 +38,8 @@ pub fn copy(from: &Location, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> R
                     target.name()
                 )));
             }
+            // Those without a number are not copied.
+            postgres::sequence_events(target)?;
             transfer::copy_running(from, &Location::Sqlite(to.to_owned()), progress).map(drop)
         }
     }
