@@ -13,9 +13,11 @@ use std::{
 };
 
 use tokio::runtime::Handle;
+use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 use crate::{
@@ -74,25 +76,23 @@ impl Log {
         });
         let (background, guard) = background.unzip();
         let dropped = background.as_ref().map(NonBlocking::error_counter);
-        let lines = tracing_subscriber::fmt::layer()
-            // Reporting that stderr is closed would write to stderr as well, and panic.
-            .log_internal_errors(false)
-            .with_writer(LogWriter {
-                background,
-                is_json,
-                is_colored,
-            })
-            .with_ansi(is_colored);
-        let lines = if is_json {
-            lines.json().boxed()
-        } else {
-            lines.boxed()
+        let writer = LogWriter {
+            background,
+            is_json,
+            is_colored,
         };
-        tracing_subscriber::registry()
-            .with(traces.as_ref().map(Traces::layer))
-            .with(lines.with_filter(filter))
-            .try_init()
-            .map_err(Error::internal)?;
+        // Without traces one filter is enough: filters of single layers cost each event more.
+        match &traces {
+            Some(traces) => tracing_subscriber::registry()
+                .with(traces.layer())
+                .with(lines(writer).with_filter(filter))
+                .try_init(),
+            None => tracing_subscriber::registry()
+                .with(filter)
+                .with(lines(writer))
+                .try_init(),
+        }
+        .map_err(Error::internal)?;
         let _ = FORMAT.set(config.log_format);
         *lock() = guard;
         std::panic::set_hook(Box::new(log_panic));
@@ -128,6 +128,24 @@ impl Log {
                 }
             }
         });
+    }
+}
+
+/// Returns the layer that writes the lines.
+fn lines<S>(writer: LogWriter) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let (is_json, is_colored) = (writer.is_json, writer.is_colored);
+    let lines = tracing_subscriber::fmt::layer()
+        // Reporting that stderr is closed would write to stderr as well, and panic.
+        .log_internal_errors(false)
+        .with_writer(writer)
+        .with_ansi(is_colored);
+    if is_json {
+        lines.json().boxed()
+    } else {
+        lines.boxed()
     }
 }
 
