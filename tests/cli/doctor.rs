@@ -41,6 +41,7 @@ fn doctor(site: &Site) -> Command {
 storage_test! {
     async fn a_healthy_shop_has_no_errors(site: Site) {
         let server = site.start();
+        fs::set_permissions(site.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let mut command = doctor(&site);
         let checks = examine(command.env("SHOP_PUBLIC_URL", &server.url), 0);
         for name in ["versions", "configuration", "permissions", "schema", "jobs", "clock", "images"] {

@@ -13,7 +13,7 @@ use super::{
     startup_warnings,
 };
 use crate::{
-    core::error::{Error, Result},
+    core::error::{Error, Result, chain},
     infra::{
         config::Config,
         db::{Location, integrity, migrate},
@@ -114,7 +114,9 @@ async fn check_integrity(location: Location) -> Check {
     let problems = match checked.map_err(Error::internal).flatten() {
         Ok(problems) => problems,
         Err(error) => {
-            let detail = format!("{}; restore a backup by `shop restore`", error.detail());
+            let cause = chain(&error);
+            let detail =
+                format!("{cause}; if the file is damaged, restore a backup by `shop restore`");
             return Check::new("integrity", CheckStatus::Error, detail);
         }
     };

@@ -15,9 +15,10 @@ pub fn check(location: &Location) -> Result<Vec<String>> {
         return Ok(Vec::new());
     };
     let mut connection = sqlite::open_standalone(path, false)?;
+    sqlite::run(&connection, "BEGIN")?;
     let mut problems = Vec::new();
     let quick_check = format!(
-        "SELECT quick_check AS problem FROM pragma_quick_check({MAX_PROBLEMS}) WHERE quick_check <> 'ok'"
+        "SELECT quick_check AS problem FROM pragma_quick_check WHERE quick_check <> 'ok' LIMIT {MAX_PROBLEMS}"
     );
     let foreign_keys = format!(
         "SELECT 'a row of `' || \"table\" || '` refers to a missing row of `' || parent || '`' AS problem
