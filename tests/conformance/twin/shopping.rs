@@ -101,7 +101,7 @@ fn order_path(state: &mut State, base: &str) -> (String, String) {
 
 pub(super) fn orders(state: &mut State) -> Request {
     let (path, token) = order_path(state, "/orders");
-    match state.rng.below(9) {
+    match state.rng.below(10) {
         0..=2 => Request::get(&path).bearer(&token),
         3..=5 => {
             let mut query = Vec::new();
@@ -110,7 +110,7 @@ pub(super) fn orders(state: &mut State) -> Request {
             let query = query_string(state, &query);
             Request::get(&format!("/orders{query}")).bearer(&token)
         }
-        6 => Request::new(Method::POST, &format!("{path}/pay")).bearer(&token),
+        6..=7 => Request::new(Method::POST, &format!("{path}/pay")).bearer(&token),
         _ => Request::new(Method::POST, &format!("{path}/cancel")).bearer(&token),
     }
 }
