@@ -1,7 +1,8 @@
 //! Damaged backups, and those of newer versions, are refused before anything is placed.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::Read, path::Path};
 
+use flate2::read::GzDecoder;
 use shop::{
     core::rng::Rng,
     infra::backup::{Images, Manifest, StoredIn, archive},
@@ -28,6 +29,13 @@ fn assert_refused(file: &Path, word: &str) {
     let arguments = ["backup", "verify", file.to_str().unwrap()];
     let refused = fails(&run(&data_dir, &arguments));
     assert!(refused.contains(word), "{word}: {refused}");
+}
+
+/// Returns the decompressed content of an archive; `None` if it cannot be decompressed.
+fn decompressed(archive: &[u8]) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    let read = GzDecoder::new(archive).read_to_end(&mut content);
+    read.ok().map(|_| content)
 }
 
 /// Writes an archive with this schema version and database.
@@ -57,6 +65,10 @@ sqlite_test! {
             let mut bytes = whole.clone();
             let at = GZIP_HEADER + rng.below(bytes.len() as u64 - GZIP_HEADER);
             bytes[usize::try_from(at).unwrap()] ^= 1 << rng.below(8);
+            // Another bit may mean the same, e.g. another distance in a run of zeros.
+            if decompressed(&bytes) == decompressed(&whole) {
+                continue;
+            }
             fs::write(&broken, bytes).unwrap();
             assert_refused(&broken, "the backup is damaged");
         }
@@ -104,6 +116,7 @@ fn a_file_that_is_no_backup_is_refused() {
     let file = directory.path().join("shop.db");
     fs::write(&file, "SQLite format 3").unwrap();
     assert_refused(&file, "the backup is damaged");
-    let missing = run(directory.path(), &["restore", "/nowhere/shop.tar.gz"]);
+    let empty = directory.path().join("empty");
+    let missing = run(&empty, &["restore", "/nowhere/shop.tar.gz"]);
     assert!(fails(&missing).contains("/nowhere"));
 }

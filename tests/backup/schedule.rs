@@ -35,7 +35,7 @@ storage_test! {
         assert_eq!(back_up_if_due(&shop.app).await.unwrap(), HOUR);
         let first = archives(place.path());
         assert_eq!(first.len(), 1);
-        shop.advance_clock(DAY - Duration::from_mins(10));
+        shop.advance_clock(DAY.saturating_sub(Duration::from_mins(10)));
         let wait = back_up_if_due(&shop.app).await.unwrap();
         assert_eq!((archives(place.path()), wait), (first.clone(), Duration::from_mins(10)));
         shop.advance_clock(wait);
