@@ -177,13 +177,13 @@ pub async fn clean_up(app: &Arc<App>) {
         }
         Ok(None) => {}
         Err(error) => {
-            tracing::warn!(error = %chain(&error), "could not delete expired rows; retrying later")
+            tracing::warn!(error = %chain(&error), "could not delete expired rows; retrying later");
         }
     }
     match notifications::worker::delete_old_files(app).await {
         Ok(deleted) => tracing::debug!(deleted, "deleted old email files"),
         Err(error) => {
-            tracing::warn!(error = %chain(&error), "could not delete old email files; retrying later")
+            tracing::warn!(error = %chain(&error), "could not delete old email files; retrying later");
         }
     }
 }

@@ -205,7 +205,7 @@ async fn export_keys(config: Config, file: &Path, output: Output) -> Result<()> 
         "# The keys of a shop. `shop restore --keys FILE` restores them; keep them as safe as a password.\n",
     );
     for (name, value) in &keys {
-        text.push_str(&format!("{name} = {}\n", toml_string(value)));
+        text.extend([*name, " = ", &toml_string(value), "\n"]);
     }
     write_new(file, &text)?;
     let names: Vec<&str> = keys.iter().map(|(name, _)| *name).collect();

@@ -253,9 +253,10 @@ fn listen_for_reload(app: &Arc<App>, tls: Option<Arc<Tls>>) -> Result<()> {
     let app = Arc::clone(app);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            match &tls {
-                Some(tls) => tls.reload(&app),
-                None => tracing::info!("nothing to reload: no certificate is configured"),
+            if let Some(tls) = &tls {
+                tls.reload(&app);
+            } else {
+                tracing::info!("nothing to reload: no certificate is configured");
             }
         }
     });

@@ -31,7 +31,7 @@ pub(super) fn check_framing(request: &Request<Body>) -> Result<()> {
     match (hosts.next(), hosts.next()) {
         (None, _) if request.version() < Version::HTTP_11 => Ok(()),
         // It has a pseudo-header instead; a `Host` beside it must be the same (RFC 9113, section 8.3.1).
-        (host, None) if is_http2(&request) => {
+        (host, None) if is_http2(request) => {
             let authority = request.uri().authority().map(Authority::as_str);
             let is_same =
                 host.is_none_or(|host| Some(host.as_bytes()) == authority.map(str::as_bytes));

@@ -119,8 +119,8 @@ storage_test! {
             .await;
         assert!(changes.as_array().unwrap().contains(&change("stockQuantity", Value::Null, 9)));
         let place = format!("/products/{product}");
-        let long = "é".repeat(5000);
-        let body = json!({ "price": 119_900, "description": long });
+        let description = "é".repeat(5000);
+        let body = json!({ "price": 119_900, "description": description });
         let updated = admin.patch(&place, body).await;
         let changes = log
             .recorded("PATCH /api/v1/products/{id}", &updated, "product.update", &product)
@@ -141,9 +141,9 @@ storage_test! {
         let operation = "DELETE /api/v1/products/{id}/images/{imageId}";
         log.recorded(operation, &removed, "product.update", &product).await;
         let body = json!({ "delta": -2, "reason": "broken" });
-        let changed = admin.post(&format!("/admin{place}/stock"), body).await;
+        let restocked = admin.post(&format!("/admin{place}/stock"), body).await;
         let operation = "POST /api/v1/admin/products/{id}/stock";
-        let changes = log.recorded(operation, &changed, "product.adjust-stock", &product).await;
+        let changes = log.recorded(operation, &restocked, "product.adjust-stock", &product).await;
         let expected = [change("stockQuantity", 9, 7), change("reason", Value::Null, "broken")];
         assert_eq!(changes, json!(expected));
 

@@ -243,7 +243,7 @@ fn with_nonce(status: StatusCode, body: &Value) -> Response {
     (status, [("replay-nonce", "nonce")], Json(body)).into_response()
 }
 
-fn located(location: String, body: &Value) -> Response {
+fn located(location: &str, body: &Value) -> Response {
     let mut response = with_nonce(StatusCode::CREATED, body);
     response
         .headers_mut()
@@ -278,7 +278,7 @@ async fn account(State(shared): Shop, Json(request): Json<Value>) -> Response {
     state.thumbprint = thumbprint;
     state.contacts = serde_json::from_value(payload["contact"].clone()).unwrap();
     located(
-        format!("{}/account/1", shared.base),
+        &format!("{}/account/1", shared.base),
         &json!({ "status": "valid" }),
     )
 }
@@ -291,7 +291,7 @@ async fn new_order(State(shared): Shop, Json(request): Json<Value>) -> Response 
         state.orders += 1;
         state.status = "pending";
     }
-    located(format!("{}/order", shared.base), &shared.order())
+    located(&format!("{}/order", shared.base), &shared.order())
 }
 
 async fn order(State(shared): Shop) -> Response {

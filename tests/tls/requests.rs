@@ -1,4 +1,4 @@
-//! Requests over TLS: the versions of HTTP, the handshake, security headers, WebSockets, commands and the redirect.
+//! Requests over TLS: the versions of HTTP, the handshake, security headers, `WebSocket` clients, commands and the redirect.
 
 use std::time::Duration;
 

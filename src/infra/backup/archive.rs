@@ -62,7 +62,7 @@ impl<W: Write> Writer<W> {
             )));
         }
         let sum = hex::encode(content.hasher.finalize());
-        self.checksums.push_str(&format!("{sum}  {name}\n"));
+        self.checksums.extend([&*sum, "  ", name, "\n"]);
         Ok(())
     }
 

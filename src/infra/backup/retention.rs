@@ -34,14 +34,14 @@ pub async fn retain(place: &Place, keep: usize, now: Timestamp) -> Result<Remove
         return Ok(removed);
     }
     let names = kept.iter().map(|it| it.name.clone()).collect();
-    let named = images_of(place.clone(), names).await?;
+    let in_use = images_of(place.clone(), names).await?;
     // The archives go first, so that none is left without its images.
     for archive in expired {
         place.delete_archive(&archive.name).await?;
     }
     let oldest = now.minus(MIN_IMAGE_AGE);
     for (image, stored_at) in place.images().await? {
-        if stored_at < oldest && !named.contains(&image) {
+        if stored_at < oldest && !in_use.contains(&image) {
             place.delete_image(&image).await?;
             removed.images += 1;
         }

@@ -46,7 +46,7 @@ pub(super) fn checksum(
 }
 
 /// Hashes a cell with its type and length first, so that different rows have different encodings.
-pub(in crate::infra) fn hash_cell(hasher: &mut Sha256, cell: Cell<'_>) {
+pub(crate) fn hash_cell(hasher: &mut Sha256, cell: Cell<'_>) {
     let (kind, bytes): (u8, &[u8]) = match &cell {
         Cell::Null => (0, &[]),
         Cell::Int(value) => (1, &value.to_be_bytes()),

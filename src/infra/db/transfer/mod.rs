@@ -10,7 +10,7 @@ mod copy;
 mod endpoint;
 mod schema;
 
-pub(in crate::infra) use self::checksum::hash_cell;
+pub(crate) use self::checksum::hash_cell;
 pub use self::{
     checksum::CopiedTable,
     copy::{ExternalData, FileColumn, for_each_file, transfer},
