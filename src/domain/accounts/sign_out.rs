@@ -15,7 +15,7 @@ pub(super) fn sign_out(tx: &mut Tx<'_>, token: &str) -> Result<()> {
     store::sessions::delete_by_token(tx, &secret::digest(token))
 }
 
-/// Like [`sign_out_everywhere`], at an operator's request.
+/// Like `sign_out_everywhere`, at an operator's request.
 pub fn log_out(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     sign_out_everywhere(tx, user)?;
     tx.audit(Action::UserLogout, Some(&user), Changes::none)

@@ -1,6 +1,6 @@
 //! Snapshots: a consistent copy of a database in one `SQLite` file, taken while servers use the database.
 //!
-//! - `SQLite` is copied page by page ([`pages`]), Postgres row by row in one REPEATABLE READ transaction
+//! - `SQLite` is copied page by page (`pages`), Postgres row by row in one REPEATABLE READ transaction
 //!   ([`super::transfer`]). Both give the same schema, so a snapshot of one engine can be restored into the other.
 //! - A snapshot is not edited by the copy itself: [`remove_settings`] removes the keys from it, and
 //!   [`restart_events`] prepares it for a restore.
