@@ -211,7 +211,6 @@ async fn a_shop_moved_to_postgres_and_back_responds_the_same() {
     assert_eq!(listener.receive().await["seq"], head);
     assert_eq!(ada.checkout().await.status, 201);
     assert_eq!(listener.receive().await["seq"], head + 1);
-    served.stopped().await;
 
     // So does the chain of the audit log.
     let admin = shop.bearer(&tokens.admin);
@@ -219,6 +218,7 @@ async fn a_shop_moved_to_postgres_and_back_responds_the_same() {
     assert_eq!(added.status, 201, "{added:?}");
     let verified = shop.run(&["admin", "audit", "--verify"]);
     assert!(verified.status.success(), "{verified:?}");
+    served.stopped().await;
 }
 
 storage_test! {
