@@ -137,6 +137,25 @@ pub struct CursorRequest {
 }
 
 impl CursorRequest {
+    /// Returns how many rows to read: one more than the limit shows whether another page follows.
+    pub fn read_limit(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// Makes a page of up to [`CursorRequest::read_limit`] rows. `position` returns that of a row.
+    pub fn page<T>(
+        &self,
+        mut data: Vec<T>,
+        position: impl Fn(&T) -> Position,
+    ) -> Result<CursorPage<T>> {
+        let limit = usize::try_from(self.limit).unwrap_or_default();
+        let has_more = data.len() > limit;
+        data.truncate(limit);
+        let last = data.last().filter(|_| has_more).map(position);
+        let next_cursor = last.map(|position| self.cursor(&position)).transpose()?;
+        Ok(CursorPage { data, next_cursor })
+    }
+
     /// Returns the cursor for a position in this list.
     pub fn cursor(&self, position: &Position) -> Result<String> {
         let cursor = Cursor {

@@ -5,7 +5,7 @@ use crate::{
     core::{
         error::Result,
         id::OrderId,
-        pagination::{CursorPage, List, ListRequest, Position, SortKey},
+        pagination::{List, ListRequest, Position, SortKey},
     },
     infra::db::Tx,
 };
@@ -15,19 +15,14 @@ pub fn list(tx: &mut Tx<'_>, filters: &Filters, request: &ListRequest) -> Result
     match request {
         ListRequest::Page(page) => store::page(tx, filters, *page).map(List::Page),
         ListRequest::Cursor(request) => {
-            // One more than the limit shows whether another page follows.
-            let limit = request.limit + 1;
             let after = request.after.as_ref().map(|position| OrderId(position.id));
-            let mut data = store::after(tx, filters, after, limit)?;
-            let has_more = i64::try_from(data.len()).is_ok_and(|count| count == limit);
-            data.truncate(usize::try_from(request.limit).unwrap_or_default());
-            let last = data.last().filter(|_| has_more).map(|last| Position {
-                key: SortKey::Number(last.created_at.0),
-                id: last.id.0,
+            let data = store::after(tx, filters, after, request.read_limit())?;
+            let page = request.page(data, |order| Position {
+                key: SortKey::Number(order.created_at.0),
+                id: order.id.0,
                 is_similar: false,
-            });
-            let next_cursor = last.map(|position| request.cursor(&position)).transpose()?;
-            Ok(List::CursorPage(CursorPage { data, next_cursor }))
+            })?;
+            Ok(List::CursorPage(page))
         }
     }
 }

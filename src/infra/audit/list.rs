@@ -60,22 +60,16 @@ pub fn list(
     filters: &Filters,
     request: &CursorRequest,
 ) -> Result<CursorPage<Entry>> {
-    // One more than the limit shows whether another page follows.
-    let limit = request.limit + 1;
     let before = match request.after.as_ref().map(|position| &position.key) {
         Some(SortKey::Number(seq)) => *seq,
         _ => i64::MAX,
     };
-    let mut data = before_seq(tx, filters, before, limit)?;
-    let has_more = i64::try_from(data.len()).is_ok_and(|count| count == limit);
-    data.truncate(usize::try_from(request.limit).unwrap_or_default());
-    let last = data.last().filter(|_| has_more).map(|last| Position {
-        key: SortKey::Number(last.seq),
+    let data = before_seq(tx, filters, before, request.read_limit())?;
+    request.page(data, |entry| Position {
+        key: SortKey::Number(entry.seq),
         id: Uuid::nil(),
         is_similar: false,
-    });
-    let next_cursor = last.map(|position| request.cursor(&position)).transpose()?;
-    Ok(CursorPage { data, next_cursor })
+    })
 }
 
 /// Returns a page of all entries.
