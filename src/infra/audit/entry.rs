@@ -10,7 +10,7 @@ use crate::{
         clock::Timestamp,
         error::{Error, Result},
     },
-    infra::db::{Cell, Row, transfer::hash_cell},
+    infra::db::{Cell, Row, Value, params, transfer::hash_cell},
 };
 
 /// The columns of [`Content`].
@@ -46,6 +46,22 @@ impl<'a> Content<'a> {
             request_id: row.get("request_id")?,
             address: row.get("address")?,
         })
+    }
+
+    /// Returns the values of [`CONTENT`].
+    pub(super) fn values(&self) -> [Value<'_>; 10] {
+        *params![
+            self.at,
+            self.actor_type,
+            self.actor_id,
+            self.actor_name,
+            self.action,
+            self.target_type,
+            self.target_id,
+            self.changes,
+            self.request_id,
+            self.address
+        ]
     }
 
     /// Returns SHA-256 over the columns in this order, each with its type and length first.

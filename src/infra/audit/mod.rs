@@ -21,14 +21,14 @@ pub use self::{
 };
 use self::{
     chain::{GENESIS, next_hash},
-    entry::Content,
+    entry::{CONTENT, Content},
 };
 use crate::{
     core::{
         audit::{Action, Actor, Changes},
         error::{Error, Result},
     },
-    infra::db::{Tx, params},
+    infra::db::{Tx, Value, params, placeholders},
 };
 
 impl Tx<'_> {
@@ -85,56 +85,31 @@ fn insert(tx: &mut Tx<'_>, content: &Content<'_>) -> Result<()> {
     let (last, previous) = last.unwrap_or_else(|| (0, GENESIS.to_vec()));
     let seq = last + 1;
     let hash = next_hash(&previous, seq, &content.digest());
-    tx.expect(
-        "INSERT INTO audit (seq, previous, hash, at, actor_type, actor_id, actor_name, action,
-                            target_type, target_id, changes, request_id, address)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        params![
-            seq,
-            previous.as_slice(),
-            hash.as_slice(),
-            content.at,
-            content.actor_type,
-            content.actor_id,
-            content.actor_name,
-            content.action,
-            content.target_type,
-            content.target_id,
-            content.changes,
-            content.request_id,
-            content.address
-        ],
-        1,
-        not_inserted,
-    )
+    let own = params![seq, previous.as_slice(), hash.as_slice()];
+    insert_row(tx, "audit", "seq, previous, hash", own, content)
 }
 
 /// Inserts an entry that the publisher gives its number and hash.
 fn stage(tx: &mut Tx<'_>, content: &Content<'_>) -> Result<()> {
-    tx.expect(
-        "INSERT INTO unsequenced_audit (digest, at, actor_type, actor_id, actor_name, action,
-                                        target_type, target_id, changes, request_id, address)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        params![
-            content.digest().as_slice(),
-            content.at,
-            content.actor_type,
-            content.actor_id,
-            content.actor_name,
-            content.action,
-            content.target_type,
-            content.target_id,
-            content.changes,
-            content.request_id,
-            content.address
-        ],
-        1,
-        not_inserted,
-    )?;
+    let digest = content.digest();
+    let own = params![digest.as_slice()];
+    insert_row(tx, "unsequenced_audit", "digest", own, content)?;
     tx.wake_publisher();
     Ok(())
 }
 
-fn not_inserted() -> Error {
-    Error::internal("an audit entry was not inserted")
+/// Inserts the content of an entry, after the table's own columns.
+fn insert_row(
+    tx: &mut Tx<'_>,
+    table: &str,
+    own_columns: &str,
+    own: &[Value<'_>],
+    content: &Content<'_>,
+) -> Result<()> {
+    let args = [own, &content.values()].concat();
+    let values = placeholders(args.len(), 1);
+    let sql = format!("INSERT INTO {table} ({own_columns}, {CONTENT}) VALUES {values}");
+    tx.expect(&sql, &args, 1, || {
+        Error::internal("an audit entry was not inserted")
+    })
 }
