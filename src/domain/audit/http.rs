@@ -16,7 +16,7 @@ use crate::{
     infra::{
         audit::{self, Entry, Filters, Selector},
         web::{
-            extract::{Query, parse_timestamp},
+            extract::{Query, not_one_of, parse_timestamp},
             respond,
         },
     },
@@ -42,7 +42,7 @@ pub(crate) struct AuditQuery {
     actor: Option<String>,
     #[param(value_type = Option<Action>, inline)]
     action: Option<String>,
-    /// The id of what was changed, or its type, e.g. `order`.
+    /// The id of the changed resource, or its type, e.g. `order`.
     #[param(
         pattern = "^([A-Za-z]+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"
     )]
@@ -107,10 +107,6 @@ impl AuditQuery {
 }
 
 fn parse_action(text: &str) -> Result<Action> {
-    text.parse().map_err(|_| {
-        let names = Action::ALL.iter().map(|action| action.as_str());
-        let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
-        let detail = format!("`action` must be one of {}", names.join(", "));
-        Error::new(Kind::InvalidQuery, detail)
-    })
+    let names = Action::ALL.iter().map(|action| action.as_str());
+    text.parse().map_err(|_| not_one_of("action", names))
 }

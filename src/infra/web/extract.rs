@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-pub use super::query::{NoQuery, Query, empty_is_set, parse_timestamp};
+pub use super::query::{NoQuery, Query, empty_is_set, not_one_of, parse_timestamp};
 use super::{
     body::read_body,
     ignored_json::IgnoredJson,

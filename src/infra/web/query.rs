@@ -70,6 +70,13 @@ pub fn empty_is_set<'de, D: Deserializer<'de>>(
     String::deserialize(deserializer).map(Some)
 }
 
+/// Returns the error for a parameter whose value must be one of these names.
+pub fn not_one_of(parameter: &str, names: impl IntoIterator<Item = &'static str>) -> Error {
+    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    let detail = format!("`{parameter}` must be one of {}", names.join(", "));
+    Error::new(Kind::InvalidQuery, detail)
+}
+
 /// Parses the timestamp in the parameter `name`. Errors: `invalid-query`.
 pub fn parse_timestamp(name: &str, text: &str) -> Result<Timestamp> {
     text.parse().map_err(|_| {

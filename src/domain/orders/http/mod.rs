@@ -6,10 +6,7 @@ mod customer;
 use utoipa_axum::routes;
 
 use super::Status;
-use crate::{
-    app::Routes,
-    core::error::{Error, Kind, Result},
-};
+use crate::{app::Routes, core::error::Result, infra::web::extract::not_one_of};
 
 pub fn routes() -> Routes {
     Routes::new()
@@ -21,12 +18,6 @@ pub fn routes() -> Routes {
 }
 
 fn parse_status(text: &str) -> Result<Status> {
-    text.parse().map_err(|_| {
-        let names: Vec<_> = Status::ALL
-            .iter()
-            .map(|status| format!("`{}`", status.as_str()))
-            .collect();
-        let detail = format!("`status` must be one of {}", names.join(", "));
-        Error::new(Kind::InvalidQuery, detail)
-    })
+    let names = Status::ALL.iter().map(|status| status.as_str());
+    text.parse().map_err(|_| not_one_of("status", names))
 }
