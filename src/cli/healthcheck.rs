@@ -7,7 +7,7 @@ use std::{
 
 use super::{output::Output, running_server};
 use crate::{
-    core::error::{Error, Result},
+    core::error::{Error, Result, root_cause},
     infra::config::Config,
     server::DataDir,
 };
@@ -42,7 +42,7 @@ impl Healthcheck {
                 let detail = problem["detail"].as_str().unwrap_or_default();
                 not_ready(format!("{status} {detail}"))
             }
-            Err(error) => not_ready(cause_of(&error)),
+            Err(error) => not_ready(root_cause(&error).to_string()),
         }
     }
 }
@@ -55,10 +55,4 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
     SocketAddr::new(ip, listen.port())
-}
-
-/// Returns the innermost cause of a failed request, e.g. `Connection refused`.
-fn cause_of(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().map(ToString::to_string).unwrap_or_default()
 }

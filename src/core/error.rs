@@ -236,6 +236,15 @@ impl fmt::Display for Error {
     }
 }
 
+/// Returns the innermost cause of an error, e.g. `Connection refused`.
+pub fn root_cause<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
+}
+
 /// Returns an error with its causes for the log, e.g. `cannot open the database: disk I/O error`.
 pub fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + use<'a> {
     Chain(error)

@@ -1,8 +1,10 @@
 //! The HTTP client of the drivers: with timeouts, limits for response sizes, and no redirects.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use reqwest::{Client, Response, redirect::Policy};
+
+use crate::core::error::root_cause;
 
 /// The timeouts of a driver: for connecting, and for a whole request.
 #[derive(Debug, Clone, Copy)]
@@ -47,9 +49,5 @@ pub(super) fn why(error: reqwest::Error) -> String {
         return "the service did not respond in time".to_owned();
     }
     let error = error.without_url();
-    let mut cause: &dyn Error = &error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    format!("the service cannot be reached: {cause}")
+    format!("the service cannot be reached: {}", root_cause(&error))
 }
