@@ -1,12 +1,10 @@
 //! `shop backup`: makes backups, lists and verifies them, and exports the keys, which no backup contains.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 
 use super::{
@@ -184,7 +182,7 @@ async fn verify_backup(config: Config, source: &str, output: Output) -> Result<(
     result
 }
 
-/// Writes the keys to a new file, in the format of the configuration file.
+/// Writes the keys to a new file, as TOML.
 async fn export_keys(config: Config, file: &Path, output: Output) -> Result<()> {
     let (data_dir, app) = open::open(config, ImageAccess::NotNeeded).await?;
     open::close(&app).await;
@@ -231,11 +229,6 @@ fn write_new(path: &Path, text: &str) -> Result<()> {
         Error::command_failed(format!("cannot write `{}`: {detail}", path.display()))
     };
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let mut file = NamedTempFile::new_in(parent.unwrap_or(Path::new("."))).map_err(failed)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(failed)?;
-    file.persist_noclobber(path)
-        .map(drop)
-        .map_err(|error| failed(error.error))
+    let directory = parent.unwrap_or(Path::new("."));
+    server::write_private_file(directory, path, text).map_err(failed)
 }

@@ -54,6 +54,7 @@ pub use self::{
     data_dir::{DataDir, RunningServer, ServerLock},
     file_owner::{check_owner, current_user},
     image_store::aws_variables,
+    private_file::write_private_file,
     rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},
     startup::{Parts, SECRETS, location, open, preflight},

@@ -58,10 +58,10 @@ fn synced_file(directory: &Path, text: &str) -> std::io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Creates a file atomically and syncs it. Only its owner can read it.
+/// Creates a file in a directory atomically and syncs it. Only its owner can read it.
 ///
 /// Errors: `AlreadyExists` if another process has created it.
-fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+pub fn write_private_file(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
     let file = synced_file(directory, text)?;
     // Fails if the name exists, so that the first of two processes wins.
     file.persist_noclobber(path).map_err(|error| error.error)?;
