@@ -7,6 +7,7 @@ mod services;
 
 use super::{
     config_sources::ConfigSources,
+    migrate::check_schema,
     open::{self, ImageAccess},
     output::{Output, count},
     shop_not_found::existing_version,
@@ -16,7 +17,7 @@ use crate::{
     core::error::{Error, Result, chain},
     infra::{
         config::Config,
-        db::{Location, integrity, migrate},
+        db::{Location, integrity},
     },
     server::{
         self, DataDir,
@@ -89,16 +90,9 @@ async fn database(config: &Config) -> Vec<Check> {
             )];
         }
     };
-    let schema = match migrate::pending(version).len() {
-        0 => Check::new("schema", CheckStatus::Ok, format!("V{version}")),
-        pending => Check::new(
-            "schema",
-            CheckStatus::Error,
-            format!(
-                "V{version}: {} pending; run `shop migrate`, or start the server",
-                count(pending as u64, "migration")
-            ),
-        ),
+    let schema = match check_schema(version) {
+        Ok(()) => Check::new("schema", CheckStatus::Ok, format!("V{version}")),
+        Err(error) => Check::new("schema", CheckStatus::Error, error.detail()),
     };
     let mut found = vec![schema];
     match server::location(config) {
