@@ -331,18 +331,20 @@ impl Work<'_> {
 
     /// Returns the keys that the next start generates, because they are neither configured nor given nor kept.
     fn new_keys(&self, replaced: &[(String, String)]) -> Result<Vec<&'static str>> {
-        let configured = [
-            !self.config.jwt_secret.is_empty(),
-            !self.config.razorpay_webhook_secret.is_empty(),
+        // ACME orders another certificate by itself.
+        let [jwt_secret, webhook_secret, ..] = SECRETS;
+        let generated = [
+            (jwt_secret, &self.config.jwt_secret),
+            (webhook_secret, &self.config.razorpay_webhook_secret),
         ];
         let mut new = Vec::new();
-        for (name, is_configured) in SECRETS.into_iter().zip(configured) {
+        for (name, configured) in generated {
             let is_kept = match self.location {
                 Location::Sqlite(_) => self.data_dir.existing_secret(name)?.is_some(),
                 Location::Postgres(_) => replaced.iter().any(|(old, _)| old == name),
             };
             let is_given = self.options.keys.iter().any(|(given, _)| *given == name);
-            if !is_configured && !is_kept && !is_given {
+            if configured.is_empty() && !is_kept && !is_given {
                 new.push(name);
             }
         }
