@@ -200,8 +200,8 @@ impl Changes {
         Changes::default()
     }
 
-    /// Returns the fields that differ between two versions of a resource. `None` stands for one that does not
-    /// exist.
+    /// Returns the fields that differ between two versions of a resource. `None` means that it does not
+    /// exist in that version.
     pub fn between<T: Serialize>(before: Option<&T>, after: Option<&T>) -> Changes {
         let [before, mut after] = [before, after].map(|version| match to_value(version) {
             Value::Object(fields) => fields,

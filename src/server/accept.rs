@@ -132,7 +132,7 @@ struct Server {
 }
 
 impl Server {
-    /// Accepts connections for ever. `service` makes the service of a client's requests.
+    /// Accepts connections until the future is dropped. `service` makes the service of a client's requests.
     async fn accept_loop<S>(
         &self,
         listener: &TcpListener,

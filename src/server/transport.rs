@@ -103,7 +103,7 @@ impl Transport {
                     let wait = Wait {
                         requests: self.activity.requests(),
                         has_begun: self.has_begun_head(),
-                        // An HTTP/2 client could cause writes for ever by pings.
+                        // An HTTP/2 client could cause endless writes by pings.
                         written: self.meter.as_ref().map_or(0, |_| self.writes.bytes),
                     };
                     std::task::ready!(self.reads.poll_expired(cx, wait));
