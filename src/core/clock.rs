@@ -41,6 +41,11 @@ impl Timestamp {
         )
     }
 
+    /// Returns the timestamp in the basic format of ISO 8601, e.g. `20261129T083359.123Z`, for names of files.
+    pub fn basic(self) -> String {
+        self.to_string().replace(['-', ':'], "")
+    }
+
     /// Returns whole seconds since the Unix epoch, the unit of JWT claims (RFC 7519 `NumericDate`).
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)

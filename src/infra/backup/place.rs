@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -63,8 +63,7 @@ pub struct Stored {
 
 /// Returns the name of an archive that is made now.
 pub fn archive_name(now: Timestamp) -> String {
-    let time = now.to_string().replace(['-', ':'], "");
-    format!("{PREFIX}{time}{SUFFIX}")
+    format!("{PREFIX}{}{SUFFIX}", now.basic())
 }
 
 /// Returns the time in the name of an archive, or `None` for another file.
@@ -213,18 +212,22 @@ impl Place {
 
     /// Opens an archive for reading. Blocks, in a thread of the runtime `runtime`.
     ///
-    /// Errors: `Unavailable`.
+    /// Errors: `CommandFailed` if there is none of this name; `Unavailable`.
     pub fn read(&self, name: &str, runtime: &Handle) -> Result<Box<dyn Read + Send>> {
         let cannot = format!("read `{name}`");
         if let Some(directory) = &self.directory {
-            let file = File::open(directory.join(name));
-            return Ok(Box::new(
-                file.map_err(|error| self.failed(&cannot, &error))?,
-            ));
+            let file = File::open(directory.join(name)).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => self.missing(name),
+                _ => self.failed(&cannot, &error),
+            });
+            return Ok(Box::new(file?));
         }
         let path = self.prefix.clone().join(name);
         let found = runtime.block_on(self.store.get(&path));
-        let found = found.map_err(|error| self.failed(&cannot, &error))?;
+        let found = found.map_err(|error| match error {
+            object_store::Error::NotFound { .. } => self.missing(name),
+            error => self.failed(&cannot, &error),
+        })?;
         let stream = found.into_stream().map_err(std::io::Error::other);
         Ok(Box::new(SyncIoBridge::new_with_handle(
             StreamReader::new(stream),
@@ -286,7 +289,7 @@ impl Place {
         let size = file.as_file().metadata().map_err(|e| failed(&e))?.len();
         file.as_file().sync_all().map_err(|e| failed(&e))?;
         file.persist_noclobber(&path).map_err(|error| {
-            if error.error.kind() == std::io::ErrorKind::AlreadyExists {
+            if error.error.kind() == ErrorKind::AlreadyExists {
                 self.exists(name)
             } else {
                 failed(&error.error)
@@ -295,6 +298,13 @@ impl Place {
         let synced = File::open(directory).and_then(|directory| directory.sync_all());
         synced.map_err(|e| failed(&e))?;
         Ok(size)
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let (path, place) = (self.path_of(name), &self.name);
+        Error::command_failed(format!(
+            "there is no backup `{path}`; `SHOP_BACKUP_URL='{place}' shop backup list` lists those that exist"
+        ))
     }
 
     fn exists(&self, name: &str) -> Error {
@@ -306,7 +316,7 @@ impl Place {
         let texts = std::iter::successors(Some(error), |error| error.source());
         let is_full = texts
             .filter_map(|error| error.downcast_ref::<std::io::Error>())
-            .any(|error| error.kind() == std::io::ErrorKind::StorageFull);
+            .any(|error| error.kind() == ErrorKind::StorageFull);
         let kind = if is_full {
             Kind::StorageFull
         } else {

@@ -182,7 +182,8 @@ impl Work<'_> {
         let seq = snapshot::restart_events(&database, replaced.head, self.options.now)?;
         sync_file_system(staged)?;
 
-        let time = compact(self.options.now);
+        // A dot would separate a schema from its table.
+        let time = self.options.now.basic().replace('.', "");
         let aside = Aside::new(root.join(format!("{OLD_DATA}{time}")));
         let stored = self.store_images(staged, &manifest, existing, &aside)?;
         let new_keys = self.new_keys(&replaced.settings)?;
@@ -370,11 +371,6 @@ fn remove_leftovers(root: &Path) {
             remove_directory(&path);
         }
     }
-}
-
-/// Returns a time for names, e.g. `20261129T083359Z`.
-fn compact(now: Timestamp) -> String {
-    now.to_string().replace(['-', ':', '.'], "")
 }
 
 /// Syncs everything that was unpacked: much faster than syncing every image.
