@@ -109,8 +109,26 @@ pub fn read_manifest(input: impl Read) -> Result<Manifest> {
 /// Reads an archive to its end and checks it. Calls `entry` with the manifest, the name and the content of every
 /// entry but the manifest and the checksums.
 ///
-/// Errors: `CommandFailed` if the archive is damaged, which is known only at its end. Errors of `entry`.
+/// Errors: `CommandFailed` if the archive is damaged, which is known only at its end; `Unavailable` if `input` fails.
+/// Errors of `entry`.
 pub fn read(
+    input: impl Read,
+    entry: &mut dyn FnMut(&Manifest, &str, &mut dyn Read) -> Result<()>,
+) -> Result<Manifest> {
+    let mut input = Input {
+        inner: input,
+        failed: None,
+    };
+    let read = read_entries(&mut input, entry);
+    match input.failed {
+        None => read,
+        Some(why) => Err(Error::unavailable(format!(
+            "the backup cannot be read: {why}"
+        ))),
+    }
+}
+
+fn read_entries(
     input: impl Read,
     entry: &mut dyn FnMut(&Manifest, &str, &mut dyn Read) -> Result<()>,
 ) -> Result<Manifest> {
@@ -208,6 +226,24 @@ fn name_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
 fn damaged(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let why = why.into();
     Error::command_failed(format!("the backup is damaged: {why}")).caused_by(why)
+}
+
+/// Remembers why reading an archive failed, which does not mean that the archive is damaged.
+struct Input<R> {
+    inner: R,
+    failed: Option<String>,
+}
+
+impl<R: Read> Read for Input<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer);
+        if let Err(error) = &read
+            && error.kind() != ErrorKind::Interrupted
+        {
+            self.failed = Some(error.to_string());
+        }
+        read
+    }
 }
 
 /// Hashes and counts what is read.
