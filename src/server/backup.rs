@@ -27,7 +27,7 @@ use crate::{
 /// The beginning of the names of temporary directories in the data directory.
 const TEMPORARY: &str = ".backup-";
 
-/// The niceness of the thread that makes a backup, so that requests go first.
+/// The niceness of the thread that makes or checks a backup, so that requests go first.
 const NICENESS: i32 = 10;
 
 /// Where a backup goes.
@@ -81,18 +81,45 @@ pub async fn back_up(
     mut progress: impl FnMut(&'static str, u64, u64) + Send + 'static,
 ) -> Result<Backup> {
     let (config, runtime) = (config.clone(), Handle::current());
+    on_a_thread(move || {
+        let work = Work {
+            config: &config,
+            runtime: &runtime,
+            now,
+        };
+        work.run(&target, &mut progress)
+    })
+    .await
+}
+
+/// Reads an archive back from its place and checks its checksums, on a thread of low priority.
+///
+/// Errors: `CommandFailed` if it is missing or damaged, `Unavailable` if it cannot be read.
+pub async fn read_back(place: &Place, name: &str) -> Result<()> {
+    let (place, name, runtime) = (place.clone(), name.to_owned(), Handle::current());
+    on_a_thread(move || {
+        let read = place
+            .read(&name, &runtime)
+            .and_then(|input| archive::read(input, &mut |_, _, _| Ok(())));
+        read.map(drop).map_err(|error| {
+            let detail = format!("`{}`: {}", place.path_of(&name), error.detail());
+            Error::new(error.kind(), detail).caused_by(error)
+        })
+    })
+    .await
+}
+
+/// Runs `work` on a thread of low priority.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let (reply, done) = tokio::sync::oneshot::channel();
     let work = move || {
         // Only this thread's priority changes.
         if let Err(error) = rustix::process::nice(NICENESS) {
             tracing::debug!(%error, "the backup runs with normal priority");
         }
-        let work = Work {
-            config: &config,
-            runtime: &runtime,
-            now,
-        };
-        drop(reply.send(work.run(&target, &mut progress)));
+        drop(reply.send(work()));
     };
     std::thread::Builder::new()
         .name("backup".into())

@@ -1,7 +1,8 @@
 //! Scheduled backups, made by one instance.
 //!
 //! The backup place tells when the next one is due, so a restart, another instance or `shop backup` neither repeats nor
-//! skips one.
+//! skips one. A backup is complete once it was read back and old ones are deleted. What is known of the backups is
+//! recorded for all instances, which report it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,13 +10,16 @@ use serde::Serialize;
 
 use crate::{
     app::App,
-    core::error::{Error, Result},
+    core::{
+        clock::Timestamp,
+        error::{Error, Kind, Result},
+    },
     domain::accounts,
     infra::{
-        backup::{Place, retain},
+        backup::{Place, archive_name, retain, state},
         db::{self, Tx},
     },
-    server::backup::{Backup, Target, back_up, place},
+    server::backup::{Target, back_up, place, read_back},
 };
 
 /// The longest time until the place is looked at again, and the pause after a failure.
@@ -53,15 +57,22 @@ fn check_interval(app: &App) -> Duration {
 
 /// Makes a backup if one is due, and deletes the oldest ones. Returns how long to wait until the next check.
 ///
-/// Errors: `Unavailable`, `StorageFull`; the admins get an email about it, at most one a day.
+/// Errors: `Unavailable`, `StorageFull`; `CommandFailed` if the new backup is damaged. The failure is recorded, and the
+/// admins get an email about it, at most one a day.
 pub async fn back_up_if_due(app: &Arc<App>) -> Result<Duration> {
     match try_back_up(app).await {
         Ok(pause) => Ok(pause),
         Err(error) => {
             let why = error.detail().to_owned();
-            let queue = move |tx: &mut Tx<'_>| email_admins(tx, &why);
-            if let Err(error) = app.db.write("backup.email", queue).await {
-                tracing::error!(?error, "cannot email the admins about the failed backup");
+            let record = move |tx: &mut Tx<'_>| {
+                state::record_failure(tx, &why)?;
+                email_admins(tx, &why)
+            };
+            if let Err(error) = app.db.write("backup.failed", record).await {
+                tracing::error!(
+                    ?error,
+                    "cannot record the failed backup or email the admins about it"
+                );
             }
             Err(error)
         }
@@ -71,34 +82,70 @@ pub async fn back_up_if_due(app: &Arc<App>) -> Result<Duration> {
 async fn try_back_up(app: &Arc<App>) -> Result<Duration> {
     let place = place(&app.config)?;
     let now = app.clock.now();
-    let archives = place.archives().await?;
-    // One of the future was made before the clock was set back.
-    let newest = archives.iter().find(|archive| archive.created_at <= now);
-    let due = newest.map(|newest| newest.created_at.plus(app.config.backup_every));
-    if let Some(due) = due.filter(|due| now < *due) {
-        let wait = u64::try_from(due.0 - now.0).unwrap_or_default();
+    let newest = place.newest(now).await?;
+    let made_at = newest.as_ref().map(|newest| newest.created_at);
+    let record = move |tx: &mut Tx<'_>| state::record_newest(tx, made_at);
+    let has_failed = app.db.write("backup.newest", record).await?;
+    let due = |made_at: Timestamp| made_at.plus(app.config.backup_every);
+    let current = newest.filter(|newest| now < due(newest.created_at));
+    if let Some(current) = current.as_ref().filter(|_| !has_failed) {
+        let wait = u64::try_from(due(current.created_at).0 - now.0).unwrap_or_default();
         return Ok(Duration::from_millis(wait).min(CHECK_INTERVAL));
     }
     let interval = check_interval(app);
     let claim = move |tx: &mut Tx<'_>| db::try_claim_timer(tx, "backup", interval);
     if app.db.write("backup.claim", claim).await? {
-        let made = back_up_and_retain(app, place).await?;
-        tracing::info!(archive = made.archive, size = made.size, "made a backup");
+        let made_at = match current {
+            // The last attempt may have failed after it was made.
+            Some(current) => {
+                read_back(&place, &current.name).await?;
+                current.created_at
+            }
+            None => back_up_and_read_back(app, &place, now).await?,
+        };
+        delete_old(app, &place, now).await?;
+        let record = move |tx: &mut Tx<'_>| state::record_success(tx, made_at);
+        app.db.write("backup.success", record).await?;
     }
     Ok(interval)
 }
 
-async fn back_up_and_retain(app: &App, place: Place) -> Result<Backup> {
-    let now = app.clock.now();
-    let target = Target::Place(place.clone());
-    let made = back_up(&app.config, target, now, |_, _, _| {}).await?;
+/// Makes a backup and checks it. Returns when it was made.
+async fn back_up_and_read_back(app: &App, place: &Place, now: Timestamp) -> Result<Timestamp> {
+    let made = back_up(&app.config, Target::Place(place.clone()), now, |_, _, _| {}).await?;
     for name in &made.missing_images {
         tracing::warn!(
             name,
             "the backup lacks an image: it was deleted meanwhile, or `shop verify` lists its product"
         );
     }
-    let removed = retain(&place, app.config.backup_keep.get(), now).await;
+    let name = archive_name(now);
+    if let Err(error) = read_back(place, &name).await {
+        return Err(match error.kind() {
+            Kind::CommandFailed => delete_damaged(place, &name, error).await,
+            _ => error,
+        });
+    }
+    tracing::info!(archive = made.archive, size = made.size, "made a backup");
+    Ok(made.created_at)
+}
+
+/// Deletes a new archive that is damaged, so that the next attempt makes another, and no restore takes it for the
+/// newest. Returns the error to report.
+async fn delete_damaged(place: &Place, name: &str, damaged: Error) -> Error {
+    let outcome = match place.delete_archive(name).await {
+        Ok(()) => "it was deleted".to_owned(),
+        Err(error) => format!("it could not be deleted: {}", error.detail()),
+    };
+    let detail = format!(
+        "{}; {outcome}; check the backup place, and the disk and memory of this machine",
+        damaged.detail()
+    );
+    Error::command_failed(detail).caused_by(damaged)
+}
+
+async fn delete_old(app: &App, place: &Place, now: Timestamp) -> Result<()> {
+    let removed = retain(place, app.config.backup_keep.get(), now).await;
     let removed = removed.map_err(|error| {
         let detail = format!(
             "the backup was made, but old ones could not be deleted: {}",
@@ -107,7 +154,7 @@ async fn back_up_and_retain(app: &App, place: Place) -> Result<Backup> {
         Error::unavailable(detail).caused_by(error)
     })?;
     tracing::debug!(?removed, "deleted old backups");
-    Ok(made)
+    Ok(())
 }
 
 /// The data of the email.

@@ -16,6 +16,7 @@ pub mod archive;
 mod manifest;
 mod place;
 mod retention;
+pub mod state;
 
 pub use self::{
     manifest::{Images, Manifest, StoredIn},

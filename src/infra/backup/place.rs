@@ -155,6 +155,12 @@ impl Place {
         Ok(archives)
     }
 
+    /// Returns the newest archive, except those of the future: they were made before the clock was set back.
+    pub async fn newest(&self, now: Timestamp) -> Result<Option<Stored>> {
+        let archives = self.archives().await?;
+        Ok(archives.into_iter().find(|it| it.created_at <= now))
+    }
+
     /// Returns the images by name, each with the time at which it was stored.
     pub async fn images(&self) -> Result<BTreeMap<String, Timestamp>> {
         let folder = self.prefix.clone().join(IMAGES);
@@ -195,7 +201,7 @@ impl Place {
     }
 
     /// Deletes an archive. It is not an error if there is none.
-    pub(super) async fn delete_archive(&self, name: &str) -> Result<()> {
+    pub async fn delete_archive(&self, name: &str) -> Result<()> {
         self.delete(&self.prefix.clone().join(name)).await
     }
 
