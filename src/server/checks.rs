@@ -13,7 +13,9 @@ use crate::{
         error::{Error, Result, chain},
     },
     infra::{
+        backup::state::{self, State},
         bus,
+        config::Config,
         db::{self, Load, Tx},
         jobs::{self, JobCount, JobState},
     },
@@ -91,6 +93,12 @@ impl CheckStatus {
 pub(super) async fn run(app: &App, readiness: &Result<()>) -> Vec<Check> {
     let mut checks = vec![database(readiness), write_queue(app.db.load())];
     checks.extend(stored_state(app).await);
+    if app.config.backup_url.is_some() {
+        checks.push(match app.db.read("checks.backup", state::read).await {
+            Ok(state) => backup(&app.config, &state, app.clock.now()),
+            Err(error) => Check::new("backup", Failed, cannot_check(&error)),
+        });
+    }
     checks
 }
 
@@ -101,12 +109,47 @@ pub async fn stored_state(app: &App) -> Vec<Check> {
     match app.db.long_read("checks.stored", stored).await {
         Ok(stored) => checks.extend([jobs(&stored), clock(&stored)]),
         Err(error) => {
-            let detail = format!("cannot be checked: {}", error.detail());
+            let detail = cannot_check(&error);
             checks.extend(["jobs", "clock"].map(|name| Check::new(name, Failed, &*detail)));
         }
     }
     checks.push(disk(&app.config.data_dir));
     checks
+}
+
+fn cannot_check(error: &Error) -> String {
+    format!("cannot be checked: {}", error.detail())
+}
+
+/// Checks how old the newest scheduled backup is, and whether the last attempt to make one failed.
+pub fn backup(config: &Config, state: &State, now: Timestamp) -> Check {
+    let is_late = |made_at: Timestamp| made_at.plus(config.backup_every.saturating_mul(2)) < now;
+    let is_late = state.newest.is_some_and(is_late);
+    let newest = match state.newest {
+        Some(made_at) => format!("the newest one was made at {made_at}"),
+        None => "there is none yet".to_owned(),
+    };
+    let (status, detail) = match &state.failure {
+        Some(failure) => {
+            let (at, error) = (failure.at, &failure.error);
+            let status = if is_late { Failed } else { Warning };
+            (
+                status,
+                format!("{newest}; the last attempt failed at {at}: {error}"),
+            )
+        }
+        None if is_late => {
+            let remedy =
+                "more than twice `SHOP_BACKUP_EVERY` ago: keep a server running, and see its log";
+            (Failed, format!("{newest}, {remedy}"))
+        }
+        None if state.newest.is_none() => (
+            Warning,
+            format!("{newest}; a server makes one when it starts; see its log"),
+        ),
+        None => (Fine, newest),
+    };
+    Check::new("backup", status, detail)
 }
 
 /// What the checks read from the database.

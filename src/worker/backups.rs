@@ -19,7 +19,10 @@ use crate::{
         backup::{Place, archive_name, retain, state},
         db::{self, Tx},
     },
-    server::backup::{Target, back_up, place, read_back},
+    server::{
+        backup::{Target, back_up, place, read_back},
+        metrics::BACKUP_FAILURES,
+    },
 };
 
 /// The longest time until the place is looked at again, and the pause after a failure.
@@ -63,6 +66,7 @@ pub async fn back_up_if_due(app: &Arc<App>) -> Result<Duration> {
     match try_back_up(app).await {
         Ok(pause) => Ok(pause),
         Err(error) => {
+            BACKUP_FAILURES.counter([]).increment(1);
             let why = error.detail().to_owned();
             let record = move |tx: &mut Tx<'_>| {
                 state::record_failure(tx, &why)?;

@@ -60,6 +60,26 @@ storage_test! {
         assert!(text.contains("check") && text.contains("versions"), "{text}");
     }
 
+    async fn missing_and_late_backups_are_found(site: Site) {
+        let server = site.start();
+        let place = tempfile::tempdir().unwrap();
+        let examine = |url: Option<&Path>, code| {
+            let mut command = doctor(&site);
+            command.env("SHOP_PUBLIC_URL", &server.url);
+            examine(command.envs(url.map(|url| ("SHOP_BACKUP_URL", url))), code)
+        };
+        let checks = examine(None, 0);
+        let (status, detail) = check(&checks, "backup");
+        assert!(status == "warning" && detail.contains("SHOP_BACKUP_URL"), "{detail}");
+        let checks = examine(Some(place.path()), 0);
+        let (status, detail) = check(&checks, "backup");
+        assert!(status == "warning" && detail.contains("none yet"), "{detail}");
+        fs::write(place.path().join("shop-20200131T120000.000Z.tar.gz"), "").unwrap();
+        let checks = examine(Some(place.path()), 1);
+        let (status, detail) = check(&checks, "backup");
+        assert!(status == "error" && detail.contains("2020-01-31T12:00:00.000Z"), "{detail}");
+    }
+
     async fn services_that_cannot_be_used_are_errors_with_a_remedy(site: Site) {
         let server = site.start();
         server.terminate();

@@ -8,14 +8,20 @@ use shop::server::metrics::all;
 use crate::support::{Engine, Process, Remote, Site, storage_test};
 
 /// A server with metrics, and the address of these.
-struct Monitored {
-    process: Process,
+pub(super) struct Monitored {
+    pub(super) process: Process,
     url: String,
 }
 
 impl Monitored {
     fn start(site: &Site) -> Monitored {
-        let variables = [("SHOP_METRICS_LISTEN", "127.0.0.1:0"), ("SHOP_LOG", "info")];
+        Monitored::start_with(site, &[])
+    }
+
+    /// Starts a server with these environment variables.
+    pub(super) fn start_with(site: &Site, variables: &[(&str, &str)]) -> Monitored {
+        let mut variables = variables.to_vec();
+        variables.extend([("SHOP_METRICS_LISTEN", "127.0.0.1:0"), ("SHOP_LOG", "info")]);
         let mut process = site.start_with(&variables);
         let mut lines = process.stderr_lines();
         let line = lines.find(|line| line.contains("metrics are at ")).unwrap();
@@ -26,7 +32,12 @@ impl Monitored {
         Monitored { process, url }
     }
 
-    async fn scrape(&self) -> String {
+    pub(super) fn stop(self) {
+        self.process.terminate();
+        assert!(self.process.wait().success());
+    }
+
+    pub(super) async fn scrape(&self) -> String {
         let response = reqwest::get(&self.url).await.unwrap();
         assert_eq!(response.status(), 200);
         let content_type = response.headers()["content-type"].to_str().unwrap();
@@ -36,7 +47,7 @@ impl Monitored {
 }
 
 /// Returns the value of the sample with this name and these labels, in any order.
-fn sample(metrics: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+pub(super) fn sample(metrics: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let has = |line: &&str| {
         let rest = line.strip_prefix(name).unwrap_or_default();
         rest.starts_with(['{', ' '])
@@ -98,9 +109,9 @@ storage_test! {
         let exported = names(&metrics);
         let undeclared: Vec<_> = exported.difference(&declared).collect();
         assert!(undeclared.is_empty(), "{undeclared:?}");
-        // Those that need a job, another engine or another system.
+        // Those that need a job, scheduled backups, TLS, another engine or another system.
         let optional = |name: &str| {
-            name.starts_with("shop_job") || name.starts_with("process_")
+            ["shop_job", "shop_backup_", "shop_tls_", "process_"].iter().any(|prefix| name.starts_with(prefix))
                 || ["shop_wal_size_bytes", "shop_write_group_size", "shop_checkpoint_duration_seconds"].contains(&name)
         };
         let missing: Vec<_> = declared.difference(&exported).filter(|name| !optional(name)).collect();

@@ -1,6 +1,7 @@
 //! What an operator sees of a running shop: the log, the metrics, the checks of `/readyz`.
 
 mod admin_actions;
+mod backups;
 mod errors;
 mod format;
 mod metrics;

@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 use shop::infra::jobs;
 
-use crate::support::{TestResponse, storage_test};
+use crate::support::storage_test;
 
 /// Returns the check with this name.
-fn check(response: &TestResponse, name: &str) -> Value {
-    let json = response.json();
-    let checks = json["checks"].as_array().unwrap();
+pub(super) fn check(response: &Value, name: &str) -> Value {
+    let checks = response["checks"].as_array().unwrap();
     let found = checks.iter().find(|check| check["name"] == name);
-    found.unwrap_or_else(|| panic!("{name}: {json}")).clone()
+    found
+        .unwrap_or_else(|| panic!("{name}: {response}"))
+        .clone()
 }
 
 storage_test! {
@@ -19,9 +20,9 @@ storage_test! {
         let ready = admin.get("/readyz").await;
         assert_eq!((ready.status, ready.text("/status").as_str()), (200, "ready"), "{ready:?}");
         for name in ["database", "write-queue", "jobs", "clock"] {
-            assert_eq!(check(&ready, name)["status"], "ok", "{ready:?}");
+            assert_eq!(check(&ready.json(), name)["status"], "ok", "{ready:?}");
         }
-        assert!(!check(&ready, "disk")["detail"].as_str().unwrap().is_empty());
+        assert!(!check(&ready.json(), "disk")["detail"].as_str().unwrap().is_empty());
 
         let now = shop.app.clock.now();
         let give_up = move |tx: &mut shop::infra::db::Tx<'_>| {
@@ -30,7 +31,7 @@ storage_test! {
             jobs::record_dead(tx, &job, "no such mailbox")
         };
         shop.app.db.write("test.dead_job", give_up).await.unwrap();
-        let jobs = check(&admin.get("/readyz").await, "jobs");
+        let jobs = check(&admin.get("/readyz").await.json(), "jobs");
         assert_eq!(jobs["status"], "warning");
         assert!(jobs["detail"].as_str().unwrap().contains("1 dead"), "{jobs}");
     }
@@ -52,7 +53,7 @@ storage_test! {
         let response = admin.get("/readyz").await;
         response.assert_problem(503, "unavailable");
         assert!(response.header("retry-after").is_some());
-        let database = check(&response, "database");
+        let database = check(&response.json(), "database");
         assert_eq!(database, json!({ "name": "database", "status": "error", "detail": "the server is stopping" }));
     }
 }

@@ -2,6 +2,7 @@
 //! of external services.
 
 mod background;
+mod bucket;
 mod client;
 mod cloudinary;
 mod cluster;
@@ -32,6 +33,7 @@ mod wire;
 use std::{env, io::Write};
 
 pub(crate) use self::{
+    bucket::Bucket,
     client::{Client, TestResponse},
     cloudinary::{Cloudinary, CloudinaryBehavior, sign},
     cluster::Cluster,

@@ -111,6 +111,16 @@ impl Remote {
             .await
     }
 
+    /// Returns the response of `/readyz`, which has the checks if this is an admin.
+    pub(crate) async fn readiness(&self) -> Value {
+        let mut request = self.http.get(format!("{}/readyz", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let body = request.send().await.unwrap().bytes().await.unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
     /// Sends a request. Errors: the connection failed.
     pub(crate) async fn call(
         &self,

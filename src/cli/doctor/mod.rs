@@ -139,6 +139,7 @@ async fn open_shop(config: Config) -> Vec<Check> {
         found.push(local::sync_speed(data_dir.root()));
     }
     found.extend(services::check(&app).await);
+    found.push(services::backup(&app).await);
     found.push(services::public_url(&app, is_running(&data_dir)).await);
     open::close(&app).await;
     found

@@ -1,11 +1,15 @@
-//! Checks of the external services, and of the public URL.
+//! Checks of what is outside the database: external services, backups, the public URL.
 
 use std::time::Duration;
 
 use crate::{
     app::App,
-    core::error::chain,
-    server::checks::{Check, CheckStatus},
+    core::error::{self, chain},
+    infra::backup::state::{self, State},
+    server::{
+        self,
+        checks::{self, Check, CheckStatus},
+    },
 };
 
 /// How long a service may take.
@@ -55,7 +59,34 @@ pub(super) async fn check(app: &App) -> Vec<Check> {
     ]
 }
 
-async fn within_timeout(check: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+/// Checks the age of the newest backup in the place, as it is now, and whether the last scheduled one failed.
+pub(super) async fn backup(app: &App) -> Check {
+    let name = "backup";
+    if app.config.backup_url.is_none() {
+        let detail = "no backups are made by themselves; set `SHOP_BACKUP_URL` to a directory on another disk, or to a bucket";
+        return Check::new(name, CheckStatus::Warning, detail);
+    }
+    let checked = async {
+        let state = backups(app)
+            .await
+            .map_err(|error| error.detail().to_owned())?;
+        Ok(checks::backup(&app.config, &state, app.clock.now()))
+    };
+    let checked = within_timeout(checked).await;
+    checked.unwrap_or_else(|why| Check::new(name, CheckStatus::Error, why))
+}
+
+async fn backups(app: &App) -> error::Result<State> {
+    let place = server::backup::place(&app.config)?;
+    let newest = place.newest(app.clock.now()).await?;
+    let state = app.db.read("doctor.backup", state::read).await?;
+    Ok(State {
+        newest: newest.map(|newest| newest.created_at),
+        ..state
+    })
+}
+
+async fn within_timeout<T>(check: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     match tokio::time::timeout(TIMEOUT, check).await {
         Ok(checked) => checked,
         Err(_) => Err(format!("no response within {} s", TIMEOUT.as_secs())),

@@ -10,9 +10,9 @@ use metrics::SharedString;
 
 use super::{
     declared::{
-        ACCESS_TOKENS_CACHED, BUILD_INFO, DISK_FREE, DISK_SIZE, JOB_OLDEST, JOBS, ORDERS,
-        PAYMENTS_UNMATCHED, SCRAPE_FAILED, WAL_SIZE, WEBSOCKET_CONNECTIONS, WRITE_QUEUE_CAPACITY,
-        WRITE_QUEUE_LENGTH,
+        ACCESS_TOKENS_CACHED, BACKUP_FAILED, BACKUP_INTERVAL, BACKUP_NEWEST, BUILD_INFO, DISK_FREE,
+        DISK_SIZE, JOB_OLDEST, JOBS, ORDERS, PAYMENTS_UNMATCHED, SCRAPE_FAILED, WAL_SIZE,
+        WEBSOCKET_CONNECTIONS, WRITE_QUEUE_CAPACITY, WRITE_QUEUE_LENGTH,
     },
     process,
 };
@@ -27,6 +27,7 @@ use crate::{
         payments,
     },
     infra::{
+        backup::{self, state::State},
         db::{self, Tx},
         jobs::{self, JobCount, JobState},
         web::single_flight::SharedCheck,
@@ -51,6 +52,7 @@ struct Counts {
     jobs: Vec<JobCount>,
     orders: Vec<(Status, i64)>,
     unmatched: i64,
+    backup: State,
 }
 
 impl Collector {
@@ -109,7 +111,20 @@ impl Collector {
             ORDERS.gauge([status.as_str().into()]).set(count_of(count));
         }
         PAYMENTS_UNMATCHED.gauge([]).set(count_of(counts.unmatched));
+        self.report_backups(&counts.backup);
         Ok(())
+    }
+
+    fn report_backups(&self, state: &State) {
+        let config = &self.app.config;
+        if config.backup_url.is_none() {
+            return;
+        }
+        let newest = state.newest.map_or(0.0, seconds);
+        BACKUP_NEWEST.gauge([]).set(newest);
+        BACKUP_INTERVAL.gauge([]).set(config.backup_every);
+        let has_failed = state.failure.is_some();
+        BACKUP_FAILED.gauge([]).set(u8::from(has_failed));
     }
 
     fn report_jobs(&self, counts: &Counts) {
@@ -138,6 +153,7 @@ fn counts(tx: &mut Tx<'_>) -> Result<Counts> {
         jobs: jobs::counts(tx)?,
         orders: orders::counts(tx)?,
         unmatched: payments::unmatched_count(tx)?,
+        backup: backup::state::read(tx)?,
     })
 }
 
@@ -151,6 +167,10 @@ pub(super) fn float(value: u64) -> f64 {
 
 fn size(value: usize) -> f64 {
     float(u64::try_from(value).unwrap_or(u64::MAX))
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    count_of(at.seconds().max(0))
 }
 
 fn count_of(value: i64) -> f64 {

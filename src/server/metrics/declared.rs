@@ -107,6 +107,34 @@ pub static LOG_LINES_DROPPED: Metric = Metric {
     help: "Lines of the log that were dropped, since stderr was read too slowly.",
 };
 
+pub(in crate::server) static BACKUP_NEWEST: Metric = Metric {
+    name: "shop_backup_newest_timestamp_seconds",
+    kind: MetricKind::Gauge,
+    labels: &[],
+    help: "When the newest backup in the place was made, in seconds since 1970; 0 if there is none.",
+};
+
+pub(in crate::server) static BACKUP_INTERVAL: Metric = Metric {
+    name: "shop_backup_interval_seconds",
+    kind: MetricKind::Gauge,
+    labels: &[],
+    help: "Time between two scheduled backups (`SHOP_BACKUP_EVERY`).",
+};
+
+pub(in crate::server) static BACKUP_FAILED: Metric = Metric {
+    name: "shop_backup_failed",
+    kind: MetricKind::Gauge,
+    labels: &[],
+    help: "1 if the last attempt of any instance to make a scheduled backup failed.",
+};
+
+pub static BACKUP_FAILURES: Metric = Metric {
+    name: "shop_backup_failures_total",
+    kind: MetricKind::Counter,
+    labels: &[],
+    help: "Failed attempts of this instance to make a scheduled backup.",
+};
+
 pub(in crate::server) static SCRAPE_FAILED: Metric = Metric {
     name: "shop_scrape_failed",
     kind: MetricKind::Gauge,
@@ -172,6 +200,10 @@ static SERVER: &[&Metric] = &[
     &DISK_FREE,
     &DISK_SIZE,
     &LOG_LINES_DROPPED,
+    &BACKUP_NEWEST,
+    &BACKUP_INTERVAL,
+    &BACKUP_FAILED,
+    &BACKUP_FAILURES,
     &SCRAPE_FAILED,
     &BUILD_INFO,
     &PROCESS_START,

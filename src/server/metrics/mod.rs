@@ -18,7 +18,7 @@ mod process;
 
 pub(super) use self::declared::{HTTP_CONNECTIONS, HTTP_REQUEST_DURATION, HTTP_REQUESTS};
 pub use self::{
-    declared::{LOG_LINES_DROPPED, all},
+    declared::{BACKUP_FAILURES, LOG_LINES_DROPPED, all},
     listener::serve,
 };
 use crate::{core::error::Result, infra::metrics};
