@@ -1,12 +1,16 @@
 //! The state that handlers and workers share: configuration, clock, random numbers, ports and database.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    core::{clock::Clock, rng::Rng, shop_settings::ShopSettings},
+    core::{
+        clock::{Clock, Timestamp},
+        rng::Rng,
+        shop_settings::ShopSettings,
+    },
     infra::{
         bus::Bus,
         config::{Config, Secret},
@@ -58,6 +62,7 @@ pub struct App {
     pub max_connections: usize,
     /// Checks that the database accepts writes, for `/readyz`.
     pub readiness: SharedCheck,
+    pub certificate_expiry: CertificateExpiry,
     /// Tasks that a stopping server waits for: those of `WebSocket` clients, and job loops.
     pub background_tasks: tokio_util::task::TaskTracker,
     /// Cancelled when the server begins to stop.
@@ -70,6 +75,20 @@ impl App {
     /// Returns the settings that operations read from their transaction.
     pub fn settings(&self) -> &ShopSettings {
         self.db.settings()
+    }
+}
+
+/// When the certificate of the listener expires: unknown without TLS, and until ACME has the first one.
+#[derive(Debug, Clone, Default)]
+pub struct CertificateExpiry(Arc<Mutex<Option<Timestamp>>>);
+
+impl CertificateExpiry {
+    pub fn get(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set(&self, at: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 }
 

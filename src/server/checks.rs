@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 
-use super::disk;
+use super::{disk, tls::EXPIRY_NOTICE};
 use crate::{
     app::App,
     core::{
@@ -99,6 +99,8 @@ pub(super) async fn run(app: &App, readiness: &Result<()>) -> Vec<Check> {
             Err(error) => Check::new("backup", Failed, cannot_check(&error)),
         });
     }
+    let expiry = app.certificate_expiry.get();
+    checks.extend(certificate(&app.config, expiry, app.clock.now()));
     checks
 }
 
@@ -150,6 +152,28 @@ pub fn backup(config: &Config, state: &State, now: Timestamp) -> Check {
         None => (Fine, newest),
     };
     Check::new("backup", status, detail)
+}
+
+/// Checks when the certificate expires. Returns `None` without TLS.
+pub fn certificate(config: &Config, expiry: Option<Timestamp>, now: Timestamp) -> Option<Check> {
+    let name = "certificate";
+    let remedy = match (&config.tls_cert, config.acme_domains.is_empty()) {
+        (Some(_), _) => "replace its files and send SIGHUP",
+        (None, false) => "the log of the server says why ACME has not renewed it",
+        (None, true) => return None,
+    };
+    Some(match expiry {
+        None => {
+            let detail =
+                "there is none yet, so TLS handshakes fail; the log of the server says why";
+            Check::new(name, Failed, detail)
+        }
+        Some(at) if at <= now => Check::new(name, Failed, format!("it expired at {at}; {remedy}")),
+        Some(at) if at <= now.plus(EXPIRY_NOTICE) => {
+            Check::new(name, Warning, format!("it expires at {at}; {remedy}"))
+        }
+        Some(at) => Check::new(name, Fine, format!("it expires at {at}")),
+    })
 }
 
 /// What the checks read from the database.

@@ -58,5 +58,5 @@ pub use self::{
     rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},
     startup::{Parts, SECRETS, location, open, preflight},
-    tls::Tls,
+    tls::{Tls, stored_expiry},
 };

@@ -11,7 +11,7 @@ use super::{
     mailer, reindex, tls,
 };
 use crate::{
-    app::App,
+    app::{App, CertificateExpiry},
     core::{
         audit::{Action, Actor, Changes},
         clock::Clock,
@@ -175,6 +175,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
         bodies: BodyBudget::new(config.body_budget, is_limited),
         max_connections,
         readiness: SharedCheck::new(READINESS_TTL),
+        certificate_expiry: CertificateExpiry::default(),
         db,
         clock,
         rng,

@@ -9,10 +9,7 @@ use std::{
 use serde_json::Value;
 use shop::{infra::backup::archive, worker::backups::back_up_if_due};
 
-use super::{
-    metrics::{Monitored, sample},
-    readiness::check,
-};
+use super::{check, metrics::Monitored, sample};
 use crate::support::{Bucket, Engine, Process, Remote, Site, TestShop, storage_test};
 
 const HOUR: Duration = Duration::from_hours(1);

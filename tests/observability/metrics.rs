@@ -47,7 +47,7 @@ impl Monitored {
 }
 
 /// Returns the value of the sample with this name and these labels, in any order.
-pub(super) fn sample(metrics: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+pub(crate) fn sample(metrics: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let has = |line: &&str| {
         let rest = line.strip_prefix(name).unwrap_or_default();
         rest.starts_with(['{', ' '])

@@ -15,6 +15,8 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
+pub(crate) use self::{metrics::sample, readiness::check};
+
 use crate::support::{Process, Site};
 
 /// A running server whose log is collected.

@@ -61,6 +61,21 @@ fn names_follow_the_conventions() {
 }
 
 #[test]
+fn alerts_of_late_backups_and_certificates_name_a_remedy() {
+    let rules = read("packaging/prometheus/shop-alerts.yml");
+    for (alert, remedy) in [
+        ("ShopBackupLate", "shop backup"),
+        ("ShopBackupFailed", "/readyz"),
+        ("ShopCertificateExpiry", "SIGHUP"),
+    ] {
+        let (_, rule) = rules.split_once(&format!("alert: {alert}\n")).unwrap();
+        let rule = rule.split("- alert:").next().unwrap();
+        let (_, description) = rule.split_once("description: ").unwrap();
+        assert!(description.contains(remedy), "{alert}: {description}");
+    }
+}
+
+#[test]
 fn alerts_and_dashboard_use_existing_metrics() {
     let declared: BTreeSet<&str> = all().map(|metric| metric.name).collect();
     let name = Regex::new(r"\b(shop|process)_[a-z0-9_]+").unwrap();

@@ -5,9 +5,13 @@ use shop::infra::jobs;
 
 use crate::support::storage_test;
 
-/// Returns the check with this name.
-pub(super) fn check(response: &Value, name: &str) -> Value {
-    let checks = response["checks"].as_array().unwrap();
+/// Returns the check with this name, of a response or a list.
+pub(crate) fn check(response: &Value, name: &str) -> Value {
+    let checks = response
+        .get("checks")
+        .unwrap_or(response)
+        .as_array()
+        .unwrap();
     let found = checks.iter().find(|check| check["name"] == name);
     found
         .unwrap_or_else(|| panic!("{name}: {response}"))

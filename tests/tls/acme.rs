@@ -9,7 +9,7 @@ use super::{
 use crate::support::{Engine, Process, Site, storage_test};
 
 /// Starts a server whose certificate the authority issues.
-fn start(site: &Site, authority: &Authority) -> Process {
+pub(super) fn start(site: &Site, authority: &Authority) -> Process {
     let server = site.start_with(&[
         ("SHOP_ACME_DOMAINS", "localhost"),
         ("SHOP_ACME_DIRECTORY", &authority.directory),
@@ -21,7 +21,7 @@ fn start(site: &Site, authority: &Authority) -> Process {
 }
 
 /// Waits until the server answers with a certificate of the authority.
-async fn wait_for_certificate(server: &Process, authority: &Authority) {
+pub(super) async fn wait_for_certificate(server: &Process, authority: &Authority) {
     let root = reqwest::Certificate::from_pem(authority.root.as_bytes()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([root]);
     let client = client.timeout(TIMEOUT).build().unwrap();

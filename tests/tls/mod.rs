@@ -1,7 +1,8 @@
-//! TLS in the binary: certificates from files and from ACME, the handshake, HTTP/2, HSTS, and the redirect.
+//! TLS in the binary: certificates from files and from ACME, their expiry, the handshake, HTTP/2, HSTS, and the redirect.
 
 mod acme;
 mod authority;
+mod expiry;
 mod files;
 mod http2;
 mod requests;
@@ -52,9 +53,13 @@ impl CertificateFiles {
 
     /// Writes another certificate that is valid until the beginning of a year.
     fn replace(&self, valid_until: i32) {
+        self.replace_until(valid_until, 1, 1);
+    }
+
+    fn replace_until(&self, year: i32, month: u8, day: u8) {
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
-        params.not_after = date_time_ymd(valid_until, 1, 1);
+        params.not_after = date_time_ymd(year, month, day);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         fs::write(self.certificate(), certificate.pem()).unwrap();

@@ -140,6 +140,7 @@ async fn open_shop(config: Config) -> Vec<Check> {
     }
     found.extend(services::check(&app).await);
     found.push(services::backup(&app).await);
+    found.extend(services::certificate(&app, &data_dir).await);
     found.push(services::public_url(&app, is_running(&data_dir)).await);
     open::close(&app).await;
     found

@@ -1,4 +1,4 @@
-//! Checks of what is outside the database: external services, backups, the public URL.
+//! Checks of what is outside the database: external services, backups, the certificate, the public URL.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     core::error::{self, chain},
     infra::backup::state::{self, State},
     server::{
-        self,
+        self, DataDir,
         checks::{self, Check, CheckStatus},
     },
 };
@@ -84,6 +84,18 @@ async fn backups(app: &App) -> error::Result<State> {
         newest: newest.map(|newest| newest.created_at),
         ..state
     })
+}
+
+/// Checks the certificate that a server uses after its next start. Returns `None` without TLS.
+pub(super) async fn certificate(app: &App, data_dir: &DataDir) -> Option<Check> {
+    match server::stored_expiry(app, data_dir).await {
+        Ok(expiry) => checks::certificate(&app.config, expiry, app.clock.now()),
+        Err(error) => Some(Check::new(
+            "certificate",
+            CheckStatus::Error,
+            error.detail(),
+        )),
+    }
 }
 
 async fn within_timeout<T>(check: impl Future<Output = Result<T, String>>) -> Result<T, String> {

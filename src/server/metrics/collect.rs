@@ -11,8 +11,9 @@ use metrics::SharedString;
 use super::{
     declared::{
         ACCESS_TOKENS_CACHED, BACKUP_FAILED, BACKUP_INTERVAL, BACKUP_NEWEST, BUILD_INFO, DISK_FREE,
-        DISK_SIZE, JOB_OLDEST, JOBS, ORDERS, PAYMENTS_UNMATCHED, SCRAPE_FAILED, WAL_SIZE,
-        WEBSOCKET_CONNECTIONS, WRITE_QUEUE_CAPACITY, WRITE_QUEUE_LENGTH,
+        DISK_SIZE, JOB_OLDEST, JOBS, ORDERS, PAYMENTS_UNMATCHED, SCRAPE_FAILED,
+        TLS_CERTIFICATE_EXPIRY, WAL_SIZE, WEBSOCKET_CONNECTIONS, WRITE_QUEUE_CAPACITY,
+        WRITE_QUEUE_LENGTH,
     },
     process,
 };
@@ -91,6 +92,9 @@ impl Collector {
         ACCESS_TOKENS_CACHED
             .gauge([])
             .set(float(app.tokens.cached()));
+        if let Some(expiry) = app.certificate_expiry.get() {
+            TLS_CERTIFICATE_EXPIRY.gauge([]).set(seconds(expiry));
+        }
         if let Ok(disk) = server::disk::space(&app.config.data_dir) {
             DISK_FREE.gauge([]).set(float(disk.free));
             DISK_SIZE.gauge([]).set(float(disk.size));

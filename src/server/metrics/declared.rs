@@ -135,6 +135,13 @@ pub static BACKUP_FAILURES: Metric = Metric {
     help: "Failed attempts of this instance to make a scheduled backup.",
 };
 
+pub(in crate::server) static TLS_CERTIFICATE_EXPIRY: Metric = Metric {
+    name: "shop_tls_certificate_expiry_timestamp_seconds",
+    kind: MetricKind::Gauge,
+    labels: &[],
+    help: "When the certificate in use expires, in seconds since 1970.",
+};
+
 pub(in crate::server) static SCRAPE_FAILED: Metric = Metric {
     name: "shop_scrape_failed",
     kind: MetricKind::Gauge,
@@ -204,6 +211,7 @@ static SERVER: &[&Metric] = &[
     &BACKUP_INTERVAL,
     &BACKUP_FAILED,
     &BACKUP_FAILURES,
+    &TLS_CERTIFICATE_EXPIRY,
     &SCRAPE_FAILED,
     &BUILD_INFO,
     &PROCESS_START,

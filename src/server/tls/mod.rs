@@ -12,9 +12,9 @@ mod certificate;
 mod handshake;
 mod source;
 
-pub use self::source::Tls;
+pub use self::source::{Tls, stored_expiry};
 pub(super) use self::{
     acme::{ACCOUNT as ACME_ACCOUNT, CERTIFICATE as ACME_CERTIFICATE},
     handshake::{Protocol, Stream},
-    source::check,
+    source::{EXPIRY_NOTICE, check},
 };

@@ -19,7 +19,7 @@ use super::{
     certificate::{Certificate, Invalid},
 };
 use crate::{
-    app::App,
+    app::{App, CertificateExpiry},
     core::{
         clock::Timestamp,
         error::{Error, Result},
@@ -31,8 +31,8 @@ use crate::{
 /// The protocols above TLS, in order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// A certificate from a file is reported when it expires within this time.
-const EXPIRY_NOTICE: Duration = Duration::from_hours(14 * 24);
+/// A certificate is reported when it expires within this time.
+pub(in crate::server) const EXPIRY_NOTICE: Duration = Duration::from_hours(14 * 24);
 
 /// How often the expiry of a certificate from a file is checked.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_hours(24);
@@ -53,19 +53,27 @@ pub(super) enum Source {
 }
 
 /// The certificate of new connections. ACME has none before its first order.
-#[derive(Debug, Default)]
-pub(super) struct Current(RwLock<Option<Certificate>>);
+#[derive(Debug)]
+pub(super) struct Current {
+    certificate: RwLock<Option<Certificate>>,
+    /// When it expires, for checks and metrics.
+    expiry: CertificateExpiry,
+}
 
 impl Current {
     fn get(&self) -> Option<Certificate> {
-        self.0
+        self.certificate
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
     pub(super) fn set(&self, certificate: Certificate) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
+        self.expiry.set(certificate.not_after);
+        *self
+            .certificate
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(certificate);
     }
 }
 
@@ -103,27 +111,18 @@ impl Tls {
     ///
     /// Errors: `Config`.
     pub fn open(app: &App, data_dir: &DataDir) -> Result<Option<Arc<Tls>>> {
-        let config = &app.config;
-        let current = Arc::new(Current::default());
-        let source = match PemFiles::from_config(config)? {
-            Some(files) => {
-                let certificate = files.load()?;
-                log_expiry(&certificate, app.clock.now());
-                current.set(certificate);
-                Source::Files(files)
-            }
-            None if config.acme_domains.is_empty() => return Ok(None),
-            None => Source::Acme(Acme {
-                domains: config.acme_domains.clone(),
-                directory: config.acme_directory.clone(),
-                email: config.acme_email.clone(),
-                store: match config.database_url {
-                    None => Store::Files(data_dir.clone()),
-                    Some(_) => Store::Database(app.db.clone()),
-                },
-                clock: app.clock.clone(),
-            }),
+        let Some(source) = Source::from_config(app, data_dir)? else {
+            return Ok(None);
         };
+        let current = Arc::new(Current {
+            certificate: RwLock::default(),
+            expiry: app.certificate_expiry.clone(),
+        });
+        if let Source::Files(files) = &source {
+            let certificate = files.load()?;
+            log_expiry(&certificate, app.clock.now());
+            current.set(certificate);
+        }
         Ok(Some(Arc::new(Tls {
             config: server_config(&current)?,
             current,
@@ -173,6 +172,39 @@ impl Tls {
             }
         }
     }
+}
+
+impl Source {
+    fn from_config(app: &App, data_dir: &DataDir) -> Result<Option<Source>> {
+        let config = &app.config;
+        Ok(match PemFiles::from_config(config)? {
+            Some(files) => Some(Source::Files(files)),
+            None if config.acme_domains.is_empty() => None,
+            None => Some(Source::Acme(Acme {
+                domains: config.acme_domains.clone(),
+                directory: config.acme_directory.clone(),
+                email: config.acme_email.clone(),
+                store: match config.database_url {
+                    None => Store::Files(data_dir.clone()),
+                    Some(_) => Store::Database(app.db.clone()),
+                },
+                clock: app.clock.clone(),
+            })),
+        })
+    }
+}
+
+/// Returns when the certificate that a server would use now expires. `None` without TLS, and until ACME has the first
+/// one.
+///
+/// Errors: `Config`, `Unavailable` if the certificate cannot be read or is wrong.
+pub async fn stored_expiry(app: &App, data_dir: &DataDir) -> Result<Option<Timestamp>> {
+    let certificate = match Source::from_config(app, data_dir)? {
+        None => None,
+        Some(Source::Files(files)) => Some(files.load()?),
+        Some(Source::Acme(acme)) => acme.stored().await?,
+    };
+    Ok(certificate.map(|certificate| certificate.not_after))
 }
 
 /// The files of a certificate and its key.

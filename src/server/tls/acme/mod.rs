@@ -13,7 +13,7 @@ use tokio::time::timeout;
 pub(in crate::server) use self::store::{ACCOUNT, CERTIFICATE};
 pub(super) use self::{challenge::is_challenge, store::Store};
 use self::{order::StoredCertificate, store::RETRY};
-use super::source::Current;
+use super::{certificate::Certificate, source::Current};
 use crate::{
     app::App,
     core::{
@@ -106,6 +106,12 @@ impl Acme {
             Err(error) => self.record_failure(&retry, &error).await?,
         }
         Ok(())
+    }
+
+    /// Returns the stored certificate, if there is one.
+    pub(super) async fn stored(&self) -> Result<Option<Certificate>> {
+        let stored = self.store.get::<StoredCertificate>(CERTIFICATE).await?;
+        stored.map(|stored| stored.parse()).transpose()
     }
 
     /// Installs the stored certificate. Returns whether none has to be ordered.
