@@ -149,10 +149,10 @@ impl Tls {
         };
         match files.load() {
             Ok(certificate) => {
+                self.current.set(certificate.clone());
                 let until = certificate.not_after;
                 tracing::info!(%until, "the certificate was reloaded");
                 log_expiry(&certificate, app.clock.now());
-                self.current.set(certificate);
             }
             Err(error) => tracing::error!(
                 detail = error.detail(),
