@@ -16,18 +16,11 @@
 #[expect(dead_code, reason = "the other benchmarks use the rest")]
 mod support;
 
-use std::{
-    path::Path as FilePath,
-    process::Command,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::Path as FilePath, process::Command, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::Path, routing::get};
 use serde::{Deserialize, Serialize};
-use support::{
-    Connection, Measurement, Rng, Server, block_on, median, request, run_load, run_shop,
-};
+use support::{Connection, Measurement, Server, block_on, median, request, run_requests, run_shop};
 
 const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 3;
@@ -219,31 +212,8 @@ async fn compare_to_baseline(scenario: &Scenario, shop: &Server, baseline: &Serv
     );
 }
 
-/// Sends random requests of a scenario over all connections.
 async fn measure(address: &str, scenario: &Scenario) -> Measurement {
-    let mut connections = Vec::new();
-    for _ in 0..CONNECTIONS {
-        connections.push(Connection::open(address).await);
-    }
-    let (_, measurement) = run_load(
-        connections,
-        DURATION,
-        |index, mut connection, deadline, latencies| {
-            let requests = Arc::clone(&scenario.requests);
-            let mut rng = Rng(index as u64 * 7919 + 1);
-            async move {
-                while Instant::now() < deadline {
-                    let started = Instant::now();
-                    let (status, _) = connection.send(&requests[rng.below(requests.len())]).await;
-                    assert_eq!(status, 200);
-                    latencies.record(started.elapsed());
-                }
-                connection
-            }
-        },
-    )
-    .await;
-    measurement
+    run_requests(address, CONNECTIONS, DURATION, &scenario.requests).await
 }
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -18,17 +18,19 @@
 
 mod baseline;
 mod pgbench;
+#[expect(dead_code, reason = "the other benchmarks use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use baseline::SqliteBaseline;
 use pgbench::{Pgbench, Unit};
-use support::{Connection, Rng, Server, block_on, median, request, run_load, run_shop};
+use support::{
+    Server, block_on,
+    checkout::{Customers, fill_stock, seed},
+    median,
+};
 
 const SQLITE_CONNECTIONS: usize = 64;
 const POSTGRES_CONNECTIONS: usize = 16;
@@ -50,7 +52,7 @@ fn main() {
 }
 
 async fn compare_on_sqlite(home: &Path, copy: &Path) {
-    let password = seed(home, SQLITE_CONNECTIONS, &[]);
+    let password = seed(home, SQLITE_CONNECTIONS, 0, &[]);
     fill_stock(&home.join("shop.db"));
     std::fs::copy(home.join("shop.db"), copy).expect("a copy of the file");
     let server = Server::shop(home);
@@ -63,7 +65,7 @@ async fn compare_on_sqlite(home: &Path, copy: &Path) {
 async fn compare_on_postgres(home: &Path) {
     let database = Pgbench::start();
     let environment = [("SHOP_DATABASE_URL", database.url("shop"))];
-    let password = seed(home, POSTGRES_CONNECTIONS, &environment);
+    let password = seed(home, POSTGRES_CONNECTIONS, 0, &environment);
     database.fill_stock_and_copy();
     let server = Server::shop_with(home, &environment);
     let run = |unit| database.run(unit, POSTGRES_CONNECTIONS, BASELINE_DURATION);
@@ -85,35 +87,12 @@ async fn compare(
     customers: usize,
     baselines: &mut [Baseline<'_>],
 ) {
-    let products = product_ids(&server.address).await;
-    let mut tokens = Vec::new();
-    let mut connections = Vec::new();
-    for number in 1..=customers {
-        let mut connection = Connection::open(&server.address).await;
-        tokens.push(sign_in(&mut connection, number, password).await);
-        connections.push(connection);
-    }
+    let mut customers = Customers::sign_in(&server.address, customers, password).await;
     let mut ratios = vec![Vec::new(); baselines.len()];
     for round in 1..=ROUNDS {
         let rates: Vec<f64> = baselines.iter_mut().map(|(_, run)| run()).collect();
-        let (returned, shop) = run_load(
-            connections,
-            SHOP_DURATION,
-            |index, mut connection, deadline, latencies| {
-                let (token, products) = (tokens[index].clone(), products.clone());
-                let mut rng = Rng((index * 7919 + round) as u64 + 1);
-                async move {
-                    while Instant::now() < deadline {
-                        let started = Instant::now();
-                        check_out(&mut connection, &token, &products, &mut rng).await;
-                        latencies.record(started.elapsed());
-                    }
-                    connection
-                }
-            },
-        )
-        .await;
-        connections = returned;
+        let pause = tokio::time::sleep(SHOP_DURATION);
+        let ((), shop) = customers.check_out_during(pause).await;
         println!(
             "round {round}: shop {:.0} units/s (p50 {} µs, p99 {} µs)",
             shop.per_second, shop.p50_micros, shop.p99_micros,
@@ -130,76 +109,4 @@ async fn compare(
             median(ratios)
         );
     }
-}
-
-/// Creates a shop of 10,000 products. Returns the password of its customers.
-fn seed(home: &Path, customers: usize, environment: &[(&str, String)]) -> String {
-    let customers = customers.to_string();
-    let arguments = [
-        "admin",
-        "seed",
-        "--products",
-        "10000",
-        "--customers",
-        &customers,
-    ];
-    let report = run_shop(home, &arguments, environment);
-    report["customerPassword"]
-        .as_str()
-        .expect("a password")
-        .to_owned()
-}
-
-/// Sets the stock so high that no product sells out.
-fn fill_stock(path: &Path) {
-    let connection = rusqlite::Connection::open(path).expect("the file opens");
-    connection
-        .execute("UPDATE products SET stock = 1000000", [])
-        .expect("an update");
-    connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .expect("a checkpoint");
-}
-
-async fn product_ids(address: &str) -> Vec<String> {
-    let mut connection = Connection::open(address).await;
-    let mut ids = Vec::new();
-    for page in 1..=100 {
-        let path = format!("/api/v1/products?limit=100&page={page}");
-        let (status, body) = connection.send(&request("GET", &path, &[], "")).await;
-        assert_eq!(status, 200);
-        let page: serde_json::Value = serde_json::from_slice(body).expect("JSON");
-        let data = page["data"].as_array().expect("a page").iter();
-        ids.extend(data.filter_map(|product| product["id"].as_str().map(str::to_owned)));
-    }
-    ids
-}
-
-/// Returns the value of the `Authorization` header.
-async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> String {
-    let body = format!(r#"{{"email":"customer{number}@example.com","password":"{password}"}}"#);
-    let (status, body) = connection
-        .send(&request("POST", "/api/v1/auth/login", &[], &body))
-        .await;
-    assert_eq!(status, 200);
-    let session: serde_json::Value = serde_json::from_slice(body).expect("JSON");
-    let token = session["accessToken"].as_str().expect("a token");
-    format!("Bearer {token}")
-}
-
-/// Runs one unit: three cart writes and one order.
-async fn check_out(connection: &mut Connection, token: &str, products: &[String], rng: &mut Rng) {
-    let authorization = ("authorization", token);
-    for _ in 0..3 {
-        let product = &products[rng.below(products.len())];
-        let body = format!(r#"{{"productId":"{product}"}}"#);
-        let add = request("POST", "/api/v1/cart", &[authorization], &body);
-        let (status, body) = connection.send(&add).await;
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
-    }
-    let key = rng.hex_key();
-    let headers = [authorization, ("idempotency-key", key.as_str())];
-    let order = request("POST", "/api/v1/orders", &headers, "");
-    let (status, body) = connection.send(&order).await;
-    assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));
 }

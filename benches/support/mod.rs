@@ -1,9 +1,13 @@
 //! Shared by the benchmarks: the real server in a process of its own, and an HTTP client with little overhead.
 
+pub(crate) mod checkout;
+
 use std::{
+    cell::Cell,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,17 +32,20 @@ impl Server {
 
     /// Like [`Server::shop`], with these environment variables.
     pub(crate) fn shop_with(directory: &Path, environment: &[(&str, String)]) -> Server {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+        let mut command = serve_command(directory);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(directory)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("SHOP_RATE_LIMIT", "off");
         Server::start(command)
     }
 
     /// Starts any server that prints `listening on http://…` when it is ready.
-    pub(crate) fn start(mut command: Command) -> Server {
+    pub(crate) fn start(command: Command) -> Server {
+        Server::try_start(command).expect("the server prints its address")
+    }
+
+    /// Like [`Server::start`]. Returns `None` if the server ends instead.
+    pub(crate) fn try_start(mut command: Command) -> Option<Server> {
         let child = command
             .stdout(Stdio::piped())
             .spawn()
@@ -54,11 +61,16 @@ impl Server {
                 .strip_prefix("listening on http://")
                 .map(str::to_owned)
         };
-        server.address = lines
-            .into_iter()
-            .find_map(parse_address)
-            .expect("the server prints its address");
-        server
+        server.address = lines.into_iter().find_map(parse_address)?;
+        Some(server)
+    }
+
+    /// Stops the server gracefully, so that no WAL is left.
+    pub(crate) fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        let status = self.child.wait().expect("the server ends");
+        assert!(status.success(), "the server failed: {status}");
     }
 }
 
@@ -67,6 +79,15 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Returns the command that serves this data directory.
+pub(crate) fn serve_command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory);
+    command
 }
 
 /// Runs a command of the program, and returns its JSON output.
@@ -188,6 +209,13 @@ impl Rng {
         usize::try_from(self.next_u64() >> 33).expect("31 bits fit") % bound
     }
 
+    /// Returns random bytes, a multiple of eight.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count / 8)
+            .flat_map(|_| self.next_u64().to_le_bytes())
+            .collect()
+    }
+
     /// Returns 32 random hexadecimal digits.
     pub(crate) fn hex_key(&mut self) -> String {
         format!("{:016x}{:016x}", self.next_u64(), self.next_u64())
@@ -230,32 +258,76 @@ impl Latencies {
     }
 }
 
-/// Runs one worker per connection for `duration`, all on the current thread. Returns the connections.
-pub(crate) async fn run_load<F, Fut>(
+/// Tells the workers of a load when to stop.
+#[derive(Clone, Default)]
+pub(crate) struct Stop(Rc<Cell<bool>>);
+
+impl Stop {
+    pub(crate) fn is_requested(&self) -> bool {
+        self.0.get()
+    }
+}
+
+/// Runs one worker per connection until `until` is done, all on the current thread. Returns the connections and the
+/// result of `until`.
+pub(crate) async fn run_load<T, F, Fut>(
     connections: Vec<Connection>,
-    duration: Duration,
+    until: impl Future<Output = T>,
     worker: F,
-) -> (Vec<Connection>, Measurement)
+) -> (Vec<Connection>, T, Measurement)
 where
-    F: Fn(usize, Connection, Instant, Latencies) -> Fut,
+    F: Fn(usize, Connection, Stop, Latencies) -> Fut,
     Fut: Future<Output = Connection> + 'static,
 {
-    let latencies = Latencies::default();
+    let (latencies, stop) = (Latencies::default(), Stop::default());
     let started = Instant::now();
-    let deadline = started + duration;
     let tasks: Vec<_> = connections
         .into_iter()
         .enumerate()
         .map(|(index, connection)| {
-            tokio::task::spawn_local(worker(index, connection, deadline, latencies.clone()))
+            tokio::task::spawn_local(worker(index, connection, stop.clone(), latencies.clone()))
         })
         .collect();
+    let result = until.await;
+    stop.0.set(true);
     let mut connections = Vec::new();
     for task in tasks {
         connections.push(task.await.expect("no worker panics"));
     }
     let measurement = latencies.measurement(started.elapsed());
-    (connections, measurement)
+    (connections, result, measurement)
+}
+
+/// Sends these requests in random order over new connections. All responses must have status 200.
+pub(crate) async fn run_requests(
+    address: &str,
+    connection_count: usize,
+    duration: Duration,
+    requests: &Arc<Vec<Vec<u8>>>,
+) -> Measurement {
+    let mut connections = Vec::new();
+    for _ in 0..connection_count {
+        connections.push(Connection::open(address).await);
+    }
+    let (_, (), measurement) = run_load(
+        connections,
+        tokio::time::sleep(duration),
+        |index, mut connection, stop, latencies| {
+            let requests = Arc::clone(requests);
+            let mut rng = Rng(index as u64 * 7919 + 1);
+            async move {
+                while !stop.is_requested() {
+                    let started = Instant::now();
+                    let (status, _) = connection.send(&requests[rng.below(requests.len())]).await;
+                    assert_eq!(status, 200);
+                    latencies.record(started.elapsed());
+                }
+                connection
+            }
+        },
+    )
+    .await;
+    measurement
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

@@ -1,0 +1,169 @@
+//! Customers who check out. One unit is three cart writes and one order with an `Idempotency-Key`.
+
+use std::{path::Path, rc::Rc, time::Instant};
+
+use super::{Connection, Measurement, Rng, request, run_load, run_shop};
+
+/// How many networks the requests come from, if the server believes this machine to be a proxy. Each one stays
+/// far below its rate limit.
+const NETWORKS: usize = 1 << 16;
+
+/// Creates a shop of 10,000 products, and paid orders. Returns the password of its customers.
+pub(crate) fn seed(
+    home: &Path,
+    customers: usize,
+    orders: usize,
+    environment: &[(&str, String)],
+) -> String {
+    let (customers, orders) = (customers.to_string(), orders.to_string());
+    let arguments = [
+        "admin",
+        "seed",
+        "--products",
+        "10000",
+        "--customers",
+        &customers,
+        "--orders",
+        &orders,
+    ];
+    let report = run_shop(home, &arguments, environment);
+    report["customerPassword"]
+        .as_str()
+        .expect("a password")
+        .to_owned()
+}
+
+/// Sets the stock so high that no product sells out.
+pub(crate) fn fill_stock(path: &Path) {
+    let connection = rusqlite::Connection::open(path).expect("the file opens");
+    connection
+        .execute("UPDATE products SET stock = 1000000", [])
+        .expect("an update");
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .expect("a checkpoint");
+}
+
+/// Signed-in customers, each with a connection.
+pub(crate) struct Customers {
+    connections: Vec<Connection>,
+    /// The values of their `Authorization` headers.
+    tokens: Vec<String>,
+    products: Rc<[String]>,
+    /// How often they have checked out.
+    round: usize,
+}
+
+impl Customers {
+    /// Signs in the first `count` customers of a shop.
+    pub(crate) async fn sign_in(address: &str, count: usize, password: &str) -> Customers {
+        let mut customers = Customers {
+            connections: Vec::new(),
+            tokens: vec![String::new(); count],
+            products: product_ids(address).await.into(),
+            round: 0,
+        };
+        customers.connect(address).await;
+        for (index, connection) in customers.connections.iter_mut().enumerate() {
+            customers.tokens[index] = sign_in(connection, index + 1, password).await;
+        }
+        customers
+    }
+
+    /// Opens new connections, to a server on the same data.
+    pub(crate) async fn connect(&mut self, address: &str) {
+        self.disconnect();
+        for _ in &self.tokens {
+            self.connections.push(Connection::open(address).await);
+        }
+    }
+
+    pub(crate) fn disconnect(&mut self) {
+        self.connections.clear();
+    }
+
+    /// Keeps the first `count` customers.
+    pub(crate) fn keep(&mut self, count: usize) {
+        self.tokens.truncate(count);
+        self.connections.truncate(count);
+    }
+
+    /// Checks out until `until` is done. Returns its result.
+    pub(crate) async fn check_out_during<T>(
+        &mut self,
+        until: impl Future<Output = T>,
+    ) -> (T, Measurement) {
+        self.round += 1;
+        let (connections, result, measurement) = run_load(
+            std::mem::take(&mut self.connections),
+            until,
+            |index, mut connection, stop, latencies| {
+                let (token, products) = (self.tokens[index].clone(), Rc::clone(&self.products));
+                let mut rng = Rng((index * 7919 + self.round) as u64 + 1);
+                async move {
+                    while !stop.is_requested() {
+                        let started = Instant::now();
+                        check_out(&mut connection, &token, &products, &mut rng).await;
+                        latencies.record(started.elapsed());
+                    }
+                    connection
+                }
+            },
+        )
+        .await;
+        self.connections = connections;
+        (result, measurement)
+    }
+}
+
+/// Returns the address of a client, one of as many as there are [`NETWORKS`].
+pub(crate) fn client_address(number: usize) -> String {
+    format!("10.0.{}.{}", number / 256 % 256, number % 256)
+}
+
+async fn product_ids(address: &str) -> Vec<String> {
+    let mut connection = Connection::open(address).await;
+    let mut ids = Vec::new();
+    for page in 1..=100 {
+        let path = format!("/api/v1/products?limit=100&page={page}");
+        let (status, body) = connection.send(&request("GET", &path, &[], "")).await;
+        assert_eq!(status, 200);
+        let page: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+        let data = page["data"].as_array().expect("a page").iter();
+        ids.extend(data.filter_map(|product| product["id"].as_str().map(str::to_owned)));
+    }
+    ids
+}
+
+/// Returns the value of the `Authorization` header of a customer.
+async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> String {
+    let body = format!(r#"{{"email":"customer{number}@example.com","password":"{password}"}}"#);
+    let client = client_address(number);
+    let forwarded = ("x-forwarded-for", client.as_str());
+    let (status, body) = connection
+        .send(&request("POST", "/api/v1/auth/login", &[forwarded], &body))
+        .await;
+    assert_eq!(status, 200);
+    let session: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+    let token = session["accessToken"].as_str().expect("a token");
+    format!("Bearer {token}")
+}
+
+/// Runs one unit: three cart writes and one order.
+async fn check_out(connection: &mut Connection, token: &str, products: &[String], rng: &mut Rng) {
+    let client = client_address(rng.below(NETWORKS));
+    let authorization = ("authorization", token);
+    let forwarded = ("x-forwarded-for", client.as_str());
+    for _ in 0..3 {
+        let product = &products[rng.below(products.len())];
+        let body = format!(r#"{{"productId":"{product}"}}"#);
+        let add = request("POST", "/api/v1/cart", &[authorization, forwarded], &body);
+        let (status, body) = connection.send(&add).await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
+    }
+    let key = rng.hex_key();
+    let headers = [authorization, forwarded, ("idempotency-key", key.as_str())];
+    let order = request("POST", "/api/v1/orders", &headers, "");
+    let (status, body) = connection.send(&order).await;
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));
+}
