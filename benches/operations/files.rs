@@ -25,8 +25,7 @@ pub(crate) fn total_size(files: &[PathBuf]) -> u64 {
     files
         .iter()
         // The server may have deleted a temporary one.
-        .filter_map(|file| fs::metadata(file).ok())
-        .map(|file| file.len())
+        .filter_map(|file| Some(fs::metadata(file).ok()?.len()))
         .sum()
 }
 
