@@ -416,7 +416,8 @@ fn every_connection_has_the_durable_settings() {
         long_readers: 2,
         ..options()
     };
-    let sqlite = Arc::new(Sqlite::open(&path, options).unwrap());
+    let sqlite =
+        Arc::new(Sqlite::open(&path, options, &shop::core::clock::Clock::system()).unwrap());
     let settings = sqlite.settings().unwrap();
     assert_eq!(settings.len(), 1 + 5 + 2, "the writer and all readers");
     for setting in settings {

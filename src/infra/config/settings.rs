@@ -109,7 +109,11 @@ settings! {
         };
         /// Time between two scheduled backups.
         backup_every: Duration = required(duration), { default: Value("24h") };
-        /// Number of backups to keep. A scheduled backup deletes older ones, and the images that only they had.
+        /// Whether the WAL of a SQLite shop is archived to `backup_url` every second, so that `shop restore --to` can
+        /// restore any moment.
+        backup_wal: bool = required(on_or_off), { default: Value("off") };
+        /// Number of backups to keep. A scheduled backup deletes older ones, and the images and the archived WAL that only
+        /// they needed.
         backup_keep: NonZeroUsize = required(from_str("a whole number above 0")), {
             default: Value("14"),
         };

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Operation, Row, Sql, Value};
+use super::{Operation, Row, Sql, Value, sqlite::wal::WalArchive};
 use crate::core::error::{Error, Result};
 
 /// The access mode of an operation.
@@ -55,6 +55,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// See [`super::Db::load`].
     fn load(&self) -> Load;
+
+    /// See [`super::Db::wal_archive`].
+    fn wal_archive(&self) -> Option<Arc<WalArchive>> {
+        None
+    }
 
     /// Returns a token that is cancelled when the engine stops accepting writes until the next start.
     fn failed(&self) -> CancellationToken {

@@ -15,6 +15,7 @@ use super::{
     fair_semaphore::{FairSemaphore, Permit},
     migrate,
     operation::QueuedOperation,
+    sqlite::wal::{self, WalArchive},
 };
 use crate::core::{
     clock::Clock,
@@ -39,10 +40,13 @@ impl Db {
     pub async fn open(location: Location, options: Options, context: Context) -> Result<Db> {
         // Opening blocks on disk and network.
         tokio::task::spawn_blocking(move || {
+            if let Location::Sqlite(path) = &location {
+                wal::prepare(path, options.wal_archiving)?;
+            }
             migrate::run(&location)?;
             match location {
                 Location::Sqlite(path) => {
-                    let sqlite = Sqlite::open(&path, options)?;
+                    let sqlite = Sqlite::open(&path, options, &context.clock)?;
                     Ok(Db::new(sqlite, options, context))
                 }
                 Location::Postgres(target) => {
@@ -207,6 +211,11 @@ impl Db {
 
     pub fn settings(&self) -> &ShopSettings {
         &self.context.settings
+    }
+
+    /// Returns the WAL to archive, if [`Options::wal_archiving`] is on.
+    pub fn wal_archive(&self) -> Option<Arc<WalArchive>> {
+        self.backend.wal_archive()
     }
 
     /// Returns how busy the engine is.

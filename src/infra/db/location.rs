@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::postgres::Target;
+use super::{postgres::Target, sqlite::wal};
 use crate::core::error::{Error, Result};
 
 /// The busy timeout of the check: another process may be opening the file.
@@ -80,6 +80,7 @@ fn schema_version(path: &Path) -> Result<Option<u32>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let found = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.busy_timeout(CHECK_LOCK_TIMEOUT)?;
+        wal::keep_if_archived(&connection, path)?;
         let has_history =
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history')";
         if !connection.query_row(has_history, [], |row| row.get(0))? {

@@ -8,7 +8,7 @@ use std::path::Path;
 use refinery::{Migration, Runner};
 use rusqlite::config::DbConfig;
 
-use super::{Location, postgres::Target};
+use super::{Location, postgres::Target, sqlite::wal};
 use crate::{
     core::error::{Error, Kind, Result, chain},
     infra::file_modes,
@@ -218,6 +218,7 @@ pub fn sqlite(path: &Path) -> Result<usize> {
     connection
         .pragma_update(None, "journal_mode", "wal")
         .and_then(|()| connection.pragma_update(None, "synchronous", "full"))
+        .and_then(|()| wal::keep_if_archived(&connection, path))
         .map_err(|e| cannot_migrate(path, e))?;
     let report = sqlite_runner()?.run(&mut connection).map_err(|error| {
         // Closing would run a checkpoint, but an fsync may just have failed.

@@ -45,7 +45,7 @@ pub use self::{
     database::Db,
     location::Location,
     operation::Outcome,
-    options::Options,
+    options::{Options, WalArchiving},
     postgres::Postgres,
     row::Row,
     sql::{Sql, placeholders},

@@ -5,6 +5,16 @@ use std::time::Duration;
 /// The default of [`Options::long_read_timeout`].
 const LONG_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Whether the WAL of a `SQLite` database is archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WalArchiving {
+    /// As the server decides; this process leaves the WAL of an archived database alone.
+    #[default]
+    Unchanged,
+    Off,
+    On,
+}
+
 /// Tuning options. The defaults suit production; tests use smaller values.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -24,6 +34,7 @@ pub struct Options {
     pub checkpoint_pages: i64,
     /// `SQLite`: the page cache of the writer, in KiB.
     pub writer_cache_kib: i64,
+    pub wal_archiving: WalArchiving,
     /// `PostgreSQL`: the id of the image folder that all instances on one database must share. An instance
     /// with another id cannot start.
     pub image_folder: Option<i32>,
@@ -45,6 +56,7 @@ impl Default for Options {
             // Small, because each commit that moved pages scans the whole cache. The operating system's page
             // cache holds the rest.
             writer_cache_kib: 8_192,
+            wal_archiving: WalArchiving::default(),
             image_folder: None,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     core::{clock::Timestamp, error::Result},
     infra::db::{
-        Connection, Sql, params,
+        Connection, Location, Sql, params,
         sqlite::{self, failure},
     },
 };
@@ -36,6 +36,12 @@ pub fn remove_settings(snapshot: &Path, names: &[&str]) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Returns whether a snapshot contains any of the settings `names`.
+pub fn has_settings(snapshot: &Path, names: &[&str]) -> Result<bool> {
+    let location = Location::Sqlite(snapshot.to_owned());
+    Ok(!super::replaced(&location, names)?.settings.is_empty())
 }
 
 /// Replaces all events of a snapshot by one without changes, whose sequence number is higher than any that clients

@@ -13,19 +13,25 @@ mod restore;
 use std::path::Path;
 
 pub use self::{
-    edit::{remove_settings, restart_events},
+    edit::{has_settings, remove_settings, restart_events},
     facts::{Facts, Replaced, facts, files, replaced},
     restore::{detach, into_postgres},
 };
-use super::{Location, migrate, postgres, transfer};
+use super::{Location, migrate, postgres, sqlite::wal::Mark, transfer};
 use crate::core::error::{Error, Result};
 
 /// Copies the database to the new file `to`. Calls `progress` with the copied and the total number of pages or
 /// rows. Blocks.
 ///
+/// Returns the position of the copy in the WAL of a `SQLite` database, if that is archived.
+///
 /// Errors: `unavailable` if the database cannot be read, `command_failed` if a Postgres database has another schema
 /// version than this program.
-pub fn copy(from: &Location, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+pub fn copy(
+    from: &Location,
+    to: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Mark>> {
     match from {
         Location::Sqlite(path) => pages::copy(path, to, progress),
         Location::Postgres(target) => {
@@ -40,7 +46,8 @@ pub fn copy(from: &Location, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> R
             }
             // Those without a number are not copied.
             postgres::sequence_events(target)?;
-            transfer::copy_running(from, &Location::Sqlite(to.to_owned()), progress).map(drop)
+            transfer::copy_running(from, &Location::Sqlite(to.to_owned()), progress)?;
+            Ok(None)
         }
     }
 }

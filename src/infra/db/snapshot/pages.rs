@@ -6,7 +6,10 @@ use rusqlite::backup::{Backup, StepResult};
 
 use crate::{
     core::error::{Error, Result},
-    infra::db::sqlite::{self, failure},
+    infra::db::sqlite::{
+        self, failure,
+        wal::{self, Mark},
+    },
 };
 
 /// How many pages are copied between two calls of `progress`.
@@ -19,13 +22,28 @@ const STEP: i32 = 2048;
 /// would start again after each commit of another connection, and might never end. It delays no writer, but the WAL
 /// cannot restart from its beginning meanwhile, so the copy does nothing else: what takes longer (compressing,
 /// uploading) reads the copy.
-pub(super) fn copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+///
+/// Returns the position of the copy in the WAL, if that is archived.
+pub(super) fn copy(
+    from: &Path,
+    to: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Mark>> {
     let source = sqlite::open_standalone(from, false)?;
-    sqlite::run(&source, "BEGIN")?;
-    // A transaction takes its snapshot at the first read.
-    source
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-        .map_err(failure)?;
+    let mark = loop {
+        let before = wal::mark(from)?;
+        sqlite::run(&source, "BEGIN")?;
+        // A transaction takes its snapshot at the first read.
+        source
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+            .map_err(failure)?;
+        let after = wal::mark(from)?;
+        if before.map(|it| it.salts) == after.map(|it| it.salts) {
+            break after;
+        }
+        // The WAL was restarted in between.
+        sqlite::run(&source, "COMMIT")?;
+    };
     let mut copy = rusqlite::Connection::open(to).map_err(failure)?;
     // The copy is only useful when it is complete, so it needs neither a journal nor a sync.
     copy.pragma_update(None, "journal_mode", "off")
@@ -34,7 +52,7 @@ pub(super) fn copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -
     let backup = Backup::new(&source, &mut copy).map_err(failure)?;
     loop {
         match backup.step(STEP).map_err(failure)? {
-            StepResult::Done => return Ok(()),
+            StepResult::Done => return Ok(mark),
             StepResult::More => {
                 let pages = backup.progress();
                 let count = |pages: i32| u64::try_from(pages).unwrap_or_default();

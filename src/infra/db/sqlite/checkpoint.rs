@@ -5,11 +5,17 @@
 //! the size of the WAL after each batch. A large checkpoint runs on a separate thread, concurrently with
 //! commits. The small remainder runs on the writer itself: only when all pages are copied and no reader uses
 //! them does the next commit restart the WAL from its beginning.
+//!
+//! If the WAL is archived, the last checkpoint before a restart first sets aside the frames that the archiver has not
+//! read. Until then a read transaction prevents the restart.
 
 use std::{
-    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use metrics::Histogram;
@@ -17,11 +23,15 @@ use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::{failure, is_failed_fsync},
+    connection::{failure, is_failed_fsync, run},
+    wal::WalArchive,
     writer_connection::{WriterConnection, report_failed_fsync},
 };
 use crate::{
-    core::error::{Error, Result, chain},
+    core::{
+        clock::Timestamp,
+        error::{Error, Result, chain},
+    },
     infra::metrics::CHECKPOINT_DURATION,
 };
 
@@ -30,13 +40,38 @@ use crate::{
 const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// Returns the same counts without copying anything: busy, pages in the WAL, checkpointed pages.
-const NOOP: &str = "PRAGMA wal_checkpoint(NOOP)";
+pub(super) const NOOP: &str = "PRAGMA wal_checkpoint(NOOP)";
+
+/// How long the writer waits for another process before it puts a checkpoint off.
+const WRITE_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Who runs checkpoints, and what comes before a restart of the WAL.
+pub(super) enum Checkpoints {
+    Unarchived,
+    Archived {
+        archive: Arc<WalArchive>,
+        /// Holds the read transaction that prevents a restart.
+        reader: Connection,
+    },
+    /// The server that archives the WAL runs them.
+    None,
+}
+
+/// What the thread does next.
+enum Step {
+    /// A checkpoint during commits.
+    Concurrent,
+    /// The checkpoint after which the WAL may be restarted. The writer waits, and holds the write lock.
+    BeforeRestart,
+}
 
 /// The checkpoint thread, and the writer's decision when to run it.
 pub(super) struct Checkpointer {
     /// A checkpoint is due when the WAL has this many pages.
     threshold: i64,
-    wake: Option<SyncSender<()>>,
+    archive: Option<Arc<WalArchive>>,
+    runs_checkpoints: bool,
+    wake: Option<SyncSender<Step>>,
     done: Receiver<()>,
     thread: Option<JoinHandle<()>>,
     is_running: bool,
@@ -51,8 +86,14 @@ impl Checkpointer {
     pub(super) fn start(
         connection: Connection,
         threshold: i64,
+        checkpoints: Checkpoints,
         failed: CancellationToken,
     ) -> Result<Checkpointer> {
+        let archive = match &checkpoints {
+            Checkpoints::Archived { archive, .. } => Some(Arc::clone(archive)),
+            Checkpoints::Unarchived | Checkpoints::None => None,
+        };
+        let runs_checkpoints = !matches!(checkpoints, Checkpoints::None);
         let (wake, wakeups) = sync_channel(1);
         let (finished, done) = sync_channel(1);
         let durations = CHECKPOINT_DURATION.histogram([]);
@@ -60,9 +101,14 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
-                while wakeups.recv().is_ok() {
+                while let Ok(step) = wakeups.recv() {
                     let started = Instant::now();
-                    checkpoint(&connection, &failed);
+                    match checkpoints.prepare(&step) {
+                        Ok(()) => checkpoint(&connection, &failed),
+                        Err(error) => {
+                            tracing::warn!(error = %chain(&error), "WAL checkpoint failed");
+                        }
+                    }
                     recorded.record(started.elapsed());
                     if finished.send(()).is_err() {
                         break;
@@ -72,6 +118,8 @@ impl Checkpointer {
             .map_err(Error::internal)?;
         Ok(Checkpointer {
             threshold,
+            archive,
+            runs_checkpoints,
             wake: Some(wake),
             done,
             thread: Some(thread),
@@ -81,15 +129,35 @@ impl Checkpointer {
         })
     }
 
-    /// Starts or runs a checkpoint if the WAL is long enough. The writer calls this between two batches.
-    pub(super) fn run_if_due(&mut self, writer: &mut WriterConnection<'_>) {
-        if let Err(error) = self.try_run_if_due(writer) {
+    /// Whether the writer runs a checkpoint before it closes the database.
+    pub(super) fn runs_final_checkpoint(&self) -> bool {
+        self.runs_checkpoints && self.archive.is_none()
+    }
+
+    /// Starts or runs a checkpoint if the WAL is long enough. The writer calls this between two batches; the commit of
+    /// the last one was durable at `committed_at`.
+    pub(super) fn run_if_due(
+        &mut self,
+        writer: &mut WriterConnection<'_>,
+        committed_at: Timestamp,
+    ) {
+        if !self.runs_checkpoints {
+            return;
+        }
+        if let Err(error) = self.try_run_if_due(writer, committed_at) {
             tracing::warn!(error = %chain(&error), "WAL checkpoint failed");
         }
     }
 
-    fn try_run_if_due(&mut self, writer: &mut WriterConnection<'_>) -> Result<()> {
+    fn try_run_if_due(
+        &mut self,
+        writer: &mut WriterConnection<'_>,
+        committed_at: Timestamp,
+    ) -> Result<()> {
         let (wal_pages, checkpointed) = wal_status(writer, NOOP)?;
+        if let Some(archive) = &self.archive {
+            archive.record(wal_pages, committed_at)?;
+        }
         if self.is_running {
             match self.done.try_recv() {
                 Err(TryRecvError::Empty) if wal_pages < 4 * self.threshold => return Ok(()),
@@ -112,11 +180,53 @@ impl Checkpointer {
         }
         self.last_wal_pages = wal_pages;
         let is_small = wal_pages - checkpointed <= self.threshold / 8;
-        self.is_running = !is_small && self.wake.as_ref().is_some_and(|it| it.send(()).is_ok());
-        if !self.is_running {
-            let started = Instant::now();
-            wal_status(writer, PASSIVE)?;
-            self.durations.record(started.elapsed());
+        self.is_running = !is_small && self.start_step(Step::Concurrent);
+        if self.is_running {
+            return Ok(());
+        }
+        if self.archive.is_some() {
+            return self.run_before_restart(writer);
+        }
+        let started = Instant::now();
+        wal_status(writer, PASSIVE)?;
+        self.durations.record(started.elapsed());
+        Ok(())
+    }
+
+    /// Lets the thread set frames aside and run the last checkpoint. The write lock keeps other processes from
+    /// committing in between.
+    fn run_before_restart(&self, writer: &mut WriterConnection<'_>) -> Result<()> {
+        writer.begin(WRITE_LOCK_TIMEOUT)?;
+        if self.start_step(Step::BeforeRestart) {
+            // An error means that the thread has ended.
+            let _ = self.done.recv();
+        }
+        writer.control("ROLLBACK")
+    }
+
+    fn start_step(&self, step: Step) -> bool {
+        self.wake.as_ref().is_some_and(|it| it.send(step).is_ok())
+    }
+}
+
+impl Checkpoints {
+    /// Prevents or permits a restart of the WAL. The thread calls it before a checkpoint.
+    fn prepare(&self, step: &Step) -> Result<()> {
+        let Checkpoints::Archived { archive, reader } = self else {
+            return Ok(());
+        };
+        if matches!(step, Step::BeforeRestart) {
+            archive.set_aside()?;
+        }
+        if !reader.is_autocommit() {
+            run(reader, "COMMIT")?;
+        }
+        if matches!(step, Step::Concurrent) {
+            // The checkpoint before this one copied no frame of a later commit, so the transaction reads from the WAL
+            // (https://www.sqlite.org/wal.html#concurrency), and it cannot be restarted.
+            run(reader, "BEGIN")?;
+            let read = "SELECT count(*) FROM sqlite_schema";
+            reader.query_row(read, [], |_| Ok(())).map_err(failure)?;
         }
         Ok(())
     }

@@ -10,14 +10,15 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    checkpoint::Checkpointer,
+    checkpoint::{Checkpointer, Checkpoints},
     connection::{failure, run},
     open::{Mode, ReaderManager, open, pool_error, reader_pool, settings},
+    wal::{self, WalArchive},
     writer::Writer,
 };
 use crate::{
-    core::error::Result,
-    infra::db::{Access, Backend, Connection, Load, Operation, Options},
+    core::{clock::Clock, error::Result},
+    infra::db::{Access, Backend, Connection, Load, Operation, Options, WalArchiving},
 };
 
 /// How many virtual machine instructions of `SQLite` run between two checks of a long read's deadline; a
@@ -33,11 +34,27 @@ pub struct Sqlite {
     committed: Arc<Notify>,
     failed: CancellationToken,
     wal: PathBuf,
+    archive: Option<Arc<WalArchive>>,
 }
 
 impl Sqlite {
     /// Opens the file, which [`crate::infra::db::migrate`] must have migrated.
-    pub fn open(path: &Path, options: Options) -> Result<Sqlite> {
+    pub fn open(path: &Path, options: Options, clock: &Clock) -> Result<Sqlite> {
+        let archive = match options.wal_archiving {
+            WalArchiving::On => {
+                let archive = WalArchive::open(path, clock.clone(), options.lock_timeout)?;
+                Some(Arc::new(archive))
+            }
+            WalArchiving::Off | WalArchiving::Unchanged => None,
+        };
+        let checkpoints = match &archive {
+            Some(archive) => Checkpoints::Archived {
+                archive: Arc::clone(archive),
+                reader: open(path, options.lock_timeout, Mode::ReadOnly)?,
+            },
+            None if wal::is_archived(path) => Checkpoints::None,
+            None => Checkpoints::Unarchived,
+        };
         let committed = Arc::new(Notify::new());
         let connection = open(path, options.lock_timeout, Mode::ReadWrite)?;
         connection
@@ -51,17 +68,17 @@ impl Sqlite {
         let checkpointer = Checkpointer::start(
             open(path, options.lock_timeout, Mode::ReadWrite)?,
             options.checkpoint_pages,
+            checkpoints,
             failed.clone(),
         )?;
         let writer = Writer::start(
             connection,
             checkpointer,
             &options,
+            clock.clone(),
             Arc::clone(&committed),
             failed.clone(),
         )?;
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
         Ok(Sqlite {
             readers: reader_pool(path, options.lock_timeout, options.readers),
             long_readers: reader_pool(path, options.lock_timeout, options.long_readers),
@@ -69,7 +86,8 @@ impl Sqlite {
             writer,
             committed,
             failed,
-            wal: PathBuf::from(wal),
+            wal: wal::wal_of(path),
+            archive,
         })
     }
 
@@ -133,6 +151,10 @@ impl Backend for Sqlite {
             queue_capacity,
             wal_bytes: Some(wal.map_or(0, |wal| wal.len())),
         }
+    }
+
+    fn wal_archive(&self) -> Option<Arc<WalArchive>> {
+        self.archive.clone()
     }
 
     fn failed(&self) -> CancellationToken {

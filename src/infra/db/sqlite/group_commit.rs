@@ -20,7 +20,10 @@ use tokio::runtime::Handle;
 
 use super::{batch_size::BatchSize, connection::is_busy, writer_connection::WriterConnection};
 use crate::{
-    core::error::{Error, Kind, Result, chain},
+    core::{
+        clock::{Clock, Timestamp},
+        error::{Error, Kind, Result, chain},
+    },
     infra::{
         db::{Operation, Outcome},
         metrics::{COMMIT_DURATION, WRITE_GROUP_SIZE},
@@ -31,6 +34,8 @@ pub(super) struct GroupCommit<'c> {
     pub(super) connection: WriterConnection<'c>,
     batch_size: BatchSize,
     lock_timeout: Duration,
+    clock: Clock,
+    committed_at: Timestamp,
     /// The runtime of the callers.
     runtime: Option<Handle>,
     group_sizes: Histogram,
@@ -63,12 +68,15 @@ impl<'c> GroupCommit<'c> {
     pub(super) fn new(
         connection: WriterConnection<'c>,
         lock_timeout: Duration,
+        clock: Clock,
         runtime: Option<Handle>,
     ) -> Self {
         GroupCommit {
             connection,
             batch_size: BatchSize::default(),
             lock_timeout,
+            committed_at: clock.now(),
+            clock,
             runtime,
             group_sizes: WRITE_GROUP_SIZE.histogram([]),
             commit_durations: COMMIT_DURATION.histogram([]),
@@ -78,6 +86,11 @@ impl<'c> GroupCommit<'c> {
     /// Returns the maximum size of the next batch.
     pub(super) fn max_batch(&self) -> usize {
         self.batch_size.max()
+    }
+
+    /// Returns the time of the last commit, taken before its callers got their replies.
+    pub(super) fn committed_at(&self) -> Timestamp {
+        self.committed_at
     }
 
     /// Runs, commits and replies to every operation of the batch. Returns whether a committed one emitted
@@ -178,6 +191,7 @@ impl<'c> GroupCommit<'c> {
         let work = started.elapsed();
         match self.connection.control("COMMIT") {
             Ok(()) => {
+                self.committed_at = self.clock.now();
                 let commit = started.elapsed().saturating_sub(work);
                 self.batch_size.record(batch.len(), work, commit);
                 let size = u32::try_from(batch.len()).unwrap_or(u32::MAX);

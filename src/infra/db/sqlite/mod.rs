@@ -8,6 +8,7 @@
 //! - **Durability**: `synchronous = FULL` makes every commit fsync the WAL before it is acknowledged. After a
 //!   failed fsync the engine rejects all writes; see [`super::Db::failed`].
 //! - **Checkpoints**: a separate thread copies the WAL into the database file; see `checkpoint`.
+//! - **Archiving**: a server can archive all WAL frames, for restoring to any commit; see [`wal`].
 
 mod batch_size;
 mod checkpoint;
@@ -16,6 +17,7 @@ mod engine;
 mod group_commit;
 mod open;
 mod statement_cache;
+pub mod wal;
 mod writer;
 mod writer_connection;
 

@@ -7,6 +7,7 @@ use std::{
 
 use rusqlite::{OpenFlags, config::DbConfig};
 
+use super::wal;
 use crate::core::error::{Error, Kind, Result};
 
 /// `SQLite` before 3.51.3 can lose a commit when the WAL is reset
@@ -75,6 +76,7 @@ fn try_open(
         Mode::ReadWrite => connection.pragma_update(None, "wal_autocheckpoint", 16_000)?,
         Mode::ReadOnly => connection.pragma_update(None, "query_only", true)?,
     }
+    wal::keep_if_archived(&connection, path)?;
     Ok(connection)
 }
 

@@ -22,7 +22,10 @@ use super::{
     writer_connection::WriterConnection,
 };
 use crate::{
-    core::error::{Error, Result},
+    core::{
+        clock::Clock,
+        error::{Error, Result},
+    },
     infra::db::{Operation, Options, queue},
 };
 
@@ -44,6 +47,7 @@ impl Writer {
         connection: Connection,
         checkpointer: Checkpointer,
         options: &Options,
+        clock: Clock,
         committed: Arc<Notify>,
         failed: CancellationToken,
     ) -> Result<Writer> {
@@ -56,10 +60,12 @@ impl Writer {
                 let group_commit = GroupCommit::new(
                     WriterConnection::new(&connection, failed.clone()),
                     lock_timeout,
+                    clock,
                     runtime,
                 );
+                let final_checkpoint = checkpointer.runs_final_checkpoint();
                 serve(group_commit, checkpointer, &receiver, &committed);
-                if !failed.is_cancelled() {
+                if final_checkpoint && !failed.is_cancelled() {
                     checkpoint(&connection, &failed);
                 }
                 if failed.is_cancelled() {
@@ -144,7 +150,8 @@ fn serve(
             committed.notify_one();
         }
         if !group_commit.connection.has_failed() {
-            checkpointer.run_if_due(&mut group_commit.connection);
+            let committed_at = group_commit.committed_at();
+            checkpointer.run_if_due(&mut group_commit.connection, committed_at);
         }
     }
 }
