@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::{
@@ -16,11 +17,11 @@ use super::{
 };
 use crate::{
     core::{
-        clock::Clock,
+        clock::{Clock, Timestamp},
         error::{Error, Result},
     },
     infra::{
-        backup::{Place, StoredIn, archive},
+        backup::{Place, Stored, StoredIn, archive},
         config::Config,
         db::snapshot,
         ports::{ImageStore, Objects},
@@ -129,19 +130,53 @@ async fn list(config: &Config, output: Output) -> Result<()> {
     if config.backup_url.is_none() {
         existing_version(config).await?;
     }
-    let archives = backup::place(config)?.archives().await?;
-    output.table(&["backup", "created", "bytes"], &archives, |archive| {
+    let place = backup::place(config)?;
+    let mut archives = Vec::new();
+    for stored in place.archives().await? {
+        let restorable_to = restorable_to(&place, &stored).await?;
+        archives.push(Listed {
+            stored,
+            restorable_to,
+        });
+    }
+    let columns = ["backup", "created", "bytes", "restorable to"];
+    output.table(&columns, &archives, |archive| {
+        let Stored {
+            name,
+            created_at,
+            size,
+        } = &archive.stored;
+        let to = archive.restorable_to.unwrap_or(*created_at);
         vec![
-            archive.name.clone(),
-            archive.created_at.to_string(),
-            archive.size.to_string(),
+            name.clone(),
+            created_at.to_string(),
+            size.to_string(),
+            to.to_string(),
         ]
     })
 }
 
+/// A backup, as it is listed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    #[serde(flatten)]
+    stored: Stored,
+    /// The time of the last commit that the archived WAL leads to.
+    restorable_to: Option<Timestamp>,
+}
+
+/// Returns the time of the last commit to which an archive can be continued.
+async fn restorable_to(place: &Place, archive: &Stored) -> Result<Option<Timestamp>> {
+    match place.manifest(&archive.name).await?.base {
+        Some(base) => place.last_commit(&base).await,
+        None => Ok(None),
+    }
+}
+
 /// Unpacks a backup into a temporary directory, opens it as a shop and checks its data.
 async fn verify_backup(config: Config, source: &str, output: Output) -> Result<()> {
-    let source = Source::find(source).await?;
+    let source = Source::find(source, None).await?;
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".backup-");
     let directory = if config.data_dir.is_dir() {
@@ -155,7 +190,7 @@ async fn verify_backup(config: Config, source: &str, output: Output) -> Result<(
     let (root, runtime) = (directory.path().to_owned(), Handle::current());
     let unpacked =
         tokio::task::spawn_blocking(move || source.unpack(&root, &runtime, &mut progress::steps()));
-    let manifest = unpacked.await.map_err(Error::internal)??;
+    let manifest = unpacked.await.map_err(Error::internal)??.manifest;
     let is_elsewhere = manifest.images.stored_in == StoredIn::ImageStore;
     let root = directory.path();
     let config = Config {

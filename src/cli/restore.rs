@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     core::{
-        clock::Clock,
+        clock::{Clock, Timestamp},
         error::{Error, Result},
     },
     infra::config::Config,
@@ -25,6 +25,9 @@ use crate::{
 pub(super) struct Restore {
     /// A file, or a backup place (a directory or `s3://bucket/prefix`), whose newest backup is restored
     source: String,
+    /// Restore the last commit before this time (RFC 3339), from a place with archived WAL [default: the newest]
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
     /// Replace an existing shop; its data is kept under another name
     #[arg(long)]
     force: bool,
@@ -41,19 +44,31 @@ impl Restore {
             keys: self.keys.as_deref().map_or(Ok(Vec::new()), read_keys)?,
             now: Clock::system().now(),
         };
-        let source = Source::find(&self.source).await?;
+        let until = self.to.as_deref().map(parse_time).transpose()?;
+        let source = Source::find(&self.source, until).await?;
         let restored = restore(&config, source, options, progress::steps()).await?;
         report(&restored, &config);
         let summary = format!(
             "restored {} of {}: {}, {}, {}",
             restored.archive,
-            restored.created_at,
+            restored
+                .replayed_to
+                .map_or(restored.created_at.clone(), |time| time.to_string()),
             count(restored.products, "product"),
             count(restored.orders, "order"),
             count(restored.images, "image"),
         );
         output.value(&restored, &summary)
     }
+}
+
+/// Errors: `Config` if the text is not an RFC 3339 timestamp.
+fn parse_time(text: &str) -> Result<Timestamp> {
+    text.parse().map_err(|_| {
+        Error::config(format!(
+            "`--to` must be an RFC 3339 timestamp, e.g. `2026-11-28T12:34:56Z`, not `{text}`"
+        ))
+    })
 }
 
 /// Prints what an operator should know, apart from the result.

@@ -25,7 +25,7 @@ use crate::{
     domain::accounts,
     infra::{
         config::Config,
-        db::{self, Tx},
+        db::{self, Tx, WalArchiving},
     },
     server::{self, DataDir, Listeners, Parts, Tls},
     worker,
@@ -103,6 +103,7 @@ impl Serve {
             print_message(&first_admin_hint(&app.config));
         }
         worker::start(&app);
+        let archiver = worker::wal_archive::start(&app)?;
         if let Some(listener) = metrics_listener {
             tokio::spawn(server::metrics::serve(listener, Arc::clone(&app)));
         }
@@ -116,6 +117,9 @@ impl Serve {
             redirect,
         };
         server::serve(listeners, app, stop).await;
+        if let Some(archiver) = archiver {
+            worker::wal_archive::finish(archiver).await;
+        }
         drop(lock);
         if fsync_failed.is_cancelled() {
             return Err(Error::unavailable(
@@ -138,10 +142,16 @@ impl Serve {
             data_dir.claim_for_demo()?;
         }
         let public_url = config.public_url(address);
-        let parts = Parts {
+        let wal_archiving = if config.backup_wal {
+            WalArchiving::On
+        } else {
+            WalArchiving::Off
+        };
+        let mut parts = Parts {
             demo: self.demo,
             ..Parts::new(config, public_url)
         };
+        parts.storage.wal_archiving = wal_archiving;
         let app = server::open(data_dir, parts).await?;
         if self.demo && is_postgres {
             app.db.write("demo.claim", claim_database_for_demo).await?;

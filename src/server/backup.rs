@@ -18,9 +18,12 @@ use crate::{
     },
     domain::media,
     infra::{
-        backup::{Images, Manifest, Place, StoredIn, archive, archive_name},
+        backup::{Base, Images, Manifest, Place, StoredIn, archive, archive_name},
         config::Config,
-        db::{Location, snapshot},
+        db::{
+            Location, snapshot,
+            sqlite::wal::{Mark, Position},
+        },
     },
 };
 
@@ -69,6 +72,25 @@ pub fn place(config: &Config) -> Result<Place> {
         Some(url) => Place::open(url, &image_store::aws_variables()),
         None => Place::directory(&config.data_dir.join("backups")),
     }
+}
+
+/// Checks the settings of backups. Errors: `Config`.
+pub(super) fn check(config: &Config) -> Result<()> {
+    place(config)?;
+    if !config.backup_wal {
+        return Ok(());
+    }
+    if config.database_url.is_some() {
+        return Err(Error::config(
+            "`SHOP_BACKUP_WAL` is for SQLite: Postgres archives its WAL itself (docs/postgres.md); turn it off",
+        ));
+    }
+    if config.backup_url.is_none() {
+        return Err(Error::config(
+            "`SHOP_BACKUP_WAL` needs `SHOP_BACKUP_URL`, a directory on another disk or a bucket",
+        ));
+    }
+    Ok(())
 }
 
 /// Makes a backup of the configured shop, on a thread of low priority.
@@ -150,12 +172,22 @@ impl Work<'_> {
             .map_err(|error| cannot("write", data_dir.root(), &error))?;
         let database = temporary.path().join(archive::DATABASE);
         let location = startup::location(self.config)?;
-        snapshot::copy(&location, &database, &mut |done, total| {
+        let position = archive_position(&location)?;
+        let mark = snapshot::copy(&location, &database, &mut |done, total| {
             progress("database", done, total);
         })?;
-        // Without the keys, whoever finds a backup cannot sign tokens or webhooks with it.
-        snapshot::remove_settings(&database, &SECRETS)?;
+        // Archived frames cannot be applied to a database that was edited.
+        let is_base = matches!(target, Target::Place(_))
+            && mark.is_some()
+            && !snapshot::has_settings(&database, &SECRETS)?;
+        if !is_base {
+            // Without the keys, whoever finds a backup cannot sign tokens or webhooks with it.
+            snapshot::remove_settings(&database, &SECRETS)?;
+        }
         let mut manifest = self.manifest(&location, &database)?;
+        if is_base {
+            manifest.base = base(position, mark, archive_position(&location)?);
+        }
         let missing = match (target, manifest.images.stored_in) {
             (_, StoredIn::ImageStore) => Vec::new(),
             (Target::Place(place), _) => {
@@ -245,6 +277,26 @@ impl Work<'_> {
         }
         Ok(missing)
     }
+}
+
+/// Returns how far the WAL archive has come, if the shop has one.
+fn archive_position(location: &Location) -> Result<Option<Position>> {
+    match location {
+        Location::Sqlite(path) => Position::of(path),
+        Location::Postgres(_) => Ok(None),
+    }
+}
+
+/// Returns the position of a copy in the WAL archive. `before` and `after` are the archive's positions around it: a
+/// generation that ended meanwhile cannot continue the copy.
+fn base(before: Option<Position>, mark: Option<Mark>, after: Option<Position>) -> Option<Base> {
+    let (before, mark, after) = (before?, mark?, after?);
+    let restarts = mark.salts.restarts_since(before.header.salts());
+    (before.generation == after.generation).then(|| Base {
+        generation: before.generation,
+        epoch: before.epoch.saturating_add(restarts),
+        frames: mark.frames,
+    })
 }
 
 fn missing_images(data_dir: &DataDir, names: &[String]) -> Vec<String> {

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// From this age of the oldest commit that is not archived, the WAL archive has failed.
+const LATE_ARCHIVE: Duration = Duration::from_mins(1);
+
 /// A WAL beyond this size, in bytes, is reported: four times the size at which writes wait for a checkpoint. A reader
 /// that does not end keeps it from being reused.
 const LARGE_WAL: u64 = 1 << 30;
@@ -101,6 +104,8 @@ pub(super) async fn run(app: &App, readiness: &Result<()>) -> Vec<Check> {
     }
     let expiry = app.certificate_expiry.get();
     checks.extend(certificate(&app.config, expiry, app.clock.now()));
+    let wal = app.db.wal_archive();
+    checks.extend(wal.map(|archive| wal_archive(archive.lag())));
     checks
 }
 
@@ -222,6 +227,18 @@ fn wal(bytes: u64) -> Check {
          and restart the server to shrink the file"
     );
     Check::new("wal", Warning, detail)
+}
+
+fn wal_archive(lag: Duration) -> Check {
+    let seconds = lag.as_secs();
+    if lag < LATE_ARCHIVE {
+        let detail = format!("at most {} s behind", seconds + 1);
+        return Check::new("wal-archive", Fine, detail);
+    }
+    let detail = format!(
+        "commits of the last {seconds} s are not archived: the backup place cannot be reached or is too slow; see the log"
+    );
+    Check::new("wal-archive", Failed, detail)
 }
 
 fn jobs(stored: &Stored) -> Check {

@@ -226,7 +226,7 @@ pub async fn preflight(config: &Config) -> Result<Option<u32>> {
     mailer::from_config(config, &DataDir::at(&config.data_dir), false)?;
     image_store::remote(config, &Clock::system())?;
     gateway::from_config(config)?;
-    backup::place(config)?;
+    backup::check(config)?;
     tls::check(config)?;
     location(config)?.check().await
 }

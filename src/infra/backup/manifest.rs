@@ -28,6 +28,20 @@ pub struct Manifest {
     /// The number of rows by table.
     pub rows: BTreeMap<String, u64>,
     pub images: Images,
+    /// The position of the database in the WAL archive of the place, if it has one. Generations are named by the time at
+    /// which they begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+}
+
+/// The position of a base backup in the WAL archive: it contains at most this many frames of this epoch, and none of a
+/// later one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Base {
+    pub generation: String,
+    pub epoch: u32,
+    pub frames: u32,
 }
 
 /// The images of a backup.
@@ -53,6 +67,17 @@ pub enum StoredIn {
     ImageStore,
 }
 
+impl Base {
+    /// Returns the position at which a generation begins.
+    pub(super) fn start_of(generation: String) -> Base {
+        Base {
+            generation,
+            epoch: 0,
+            frames: 0,
+        }
+    }
+}
+
 impl Manifest {
     /// Returns a manifest of the current format.
     pub fn new(
@@ -72,6 +97,7 @@ impl Manifest {
             seq,
             rows,
             images,
+            base: None,
         }
     }
 

@@ -9,17 +9,24 @@
 //! | `images/…` | the images, unless the archive is in a place, which keeps each image once |
 //! | `SHA256SUMS` | the checksums of all other entries; the last entry, so that a cut file has none |
 //!
+//! A place may also hold archived WAL frames (`segment`), which lead from an archive of a `SQLite` database, its *base
+//! backup*, to any later commit (`replay`).
+//!
 //! The checksums come last so that every file is read only once. A reader must not use an entry before
 //! [`archive::read`] has returned.
 
 pub mod archive;
 mod manifest;
 mod place;
+mod replay;
 mod retention;
+mod segment;
 pub mod state;
 
 pub use self::{
-    manifest::{Images, Manifest, StoredIn},
+    manifest::{Base, Images, Manifest, StoredIn},
     place::{Place, Stored, archive_name},
+    replay::{Replayed, replay},
     retention::{Removed, retain},
+    segment::{Segment, SegmentName},
 };

@@ -23,7 +23,10 @@ use tempfile::NamedTempFile;
 use tokio::{io::AsyncWriteExt, runtime::Handle};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::archive::IMAGES;
+use super::{
+    Manifest,
+    archive::{self, IMAGES},
+};
 use crate::{
     core::{
         clock::Timestamp,
@@ -43,8 +46,8 @@ const SUFFIX: &str = ".tar.gz";
 /// A directory or a bucket.
 #[derive(Clone)]
 pub struct Place {
-    store: Arc<dyn ObjectStore>,
-    prefix: Name,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) prefix: Name,
     /// The directory, if this is not a bucket. Archives in it are read and written as files.
     directory: Option<PathBuf>,
     /// The URL or path, for messages.
@@ -161,6 +164,15 @@ impl Place {
         Ok(archives.into_iter().find(|it| it.created_at <= now))
     }
 
+    /// Reads the manifest of an archive. Errors: `Unavailable`; `CommandFailed` if it is damaged.
+    pub async fn manifest(&self, name: &str) -> Result<Manifest> {
+        let (place, name, runtime) = (self.clone(), name.to_owned(), Handle::current());
+        let read = move || archive::read_manifest(place.read(&name, &runtime)?);
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(Error::internal)?
+    }
+
     /// Returns the images by name, each with the time at which it was stored.
     pub async fn images(&self) -> Result<BTreeMap<String, Timestamp>> {
         let folder = self.prefix.clone().join(IMAGES);
@@ -205,7 +217,7 @@ impl Place {
         self.delete(&self.prefix.clone().join(name)).await
     }
 
-    async fn delete(&self, path: &Name) -> Result<()> {
+    pub(super) async fn delete(&self, path: &Name) -> Result<()> {
         match self.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("delete from", &error)),
@@ -318,7 +330,7 @@ impl Place {
         Error::command_failed(format!("`{path}` exists already; choose another name"))
     }
 
-    fn failed(&self, verb: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+    pub(super) fn failed(&self, verb: &str, error: &(dyn std::error::Error + 'static)) -> Error {
         let texts = std::iter::successors(Some(error), |error| error.source());
         let is_full = texts
             .filter_map(|error| error.downcast_ref::<std::io::Error>())

@@ -2,13 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use tokio::runtime::Handle;
-
-use super::{Place, archive};
-use crate::core::{
-    clock::Timestamp,
-    error::{Error, Result},
-};
+use super::{Base, Place, Stored};
+use crate::core::{clock::Timestamp, error::Result};
 
 /// Images younger than this are kept: another command may be about to write the archive that names them.
 const MIN_IMAGE_AGE: Duration = Duration::from_hours(24);
@@ -18,6 +13,7 @@ const MIN_IMAGE_AGE: Duration = Duration::from_hours(24);
 pub struct Removed {
     pub archives: usize,
     pub images: usize,
+    pub segments: usize,
 }
 
 /// Keeps the `keep` newest archives. Deletes the others, and the images that no kept archive names.
@@ -29,36 +25,61 @@ pub async fn retain(place: &Place, keep: usize, now: Timestamp) -> Result<Remove
     let mut removed = Removed {
         archives: expired.len(),
         images: 0,
+        segments: 0,
     };
     if expired.is_empty() {
         return Ok(removed);
     }
-    let names = kept.iter().map(|it| it.name.clone()).collect();
-    let in_use = images_of(place.clone(), names).await?;
+    let (in_use, bases) = manifests(place, kept).await?;
     // The archives go first, so that none is left without its images.
     for archive in expired {
         place.delete_archive(&archive.name).await?;
     }
-    let oldest = now.minus(MIN_IMAGE_AGE);
+    // A restore to a moment between two archives needs images that neither names.
+    let archived_since = bases.first().and(kept.last()).map(|it| it.created_at);
+    let oldest = archived_since.unwrap_or(now).minus(MIN_IMAGE_AGE);
     for (image, stored_at) in place.images().await? {
         if stored_at < oldest && !in_use.contains(&image) {
             place.delete_image(&image).await?;
             removed.images += 1;
         }
     }
+    // Without a base backup, generations that began before the oldest archive are of no use.
+    let oldest = bases.into_iter().next().or_else(|| {
+        let began = kept.last()?.created_at.basic();
+        Some(Base::start_of(began))
+    });
+    if let Some(oldest) = oldest {
+        removed.segments = delete_segments(place, &oldest).await?;
+    }
     Ok(removed)
 }
 
-/// Returns the names of the images of these archives.
-async fn images_of(place: Place, archives: Vec<String>) -> Result<BTreeSet<String>> {
-    let runtime = Handle::current();
-    let read = tokio::task::spawn_blocking(move || {
-        let mut named = BTreeSet::new();
-        for name in archives {
-            let manifest = archive::read_manifest(place.read(&name, &runtime)?)?;
-            named.extend(manifest.images.names);
+/// Deletes the segments that no restore needs whose base backup is `oldest` or a later one.
+async fn delete_segments(place: &Place, oldest: &Base) -> Result<usize> {
+    let mut deleted = 0;
+    for generation in place.generations().await? {
+        if generation > oldest.generation {
+            break;
         }
-        Ok(named)
-    });
-    read.await.map_err(Error::internal)?
+        for name in place.segments(&generation).await? {
+            if (&name.generation, name.epoch) < (&oldest.generation, oldest.epoch) {
+                place.delete_segment(&name).await?;
+                deleted += 1;
+            }
+        }
+    }
+    Ok(deleted)
+}
+
+/// Returns the names of the images of these archives, and their positions in the WAL archive, oldest first.
+async fn manifests(place: &Place, archives: &[Stored]) -> Result<(BTreeSet<String>, Vec<Base>)> {
+    let (mut named, mut bases) = (BTreeSet::new(), Vec::new());
+    for archive in archives {
+        let manifest = place.manifest(&archive.name).await?;
+        named.extend(manifest.images.names);
+        bases.extend(manifest.base);
+    }
+    bases.sort();
+    Ok((named, bases))
 }

@@ -12,8 +12,8 @@ use super::{
     declared::{
         ACCESS_TOKENS_CACHED, BACKUP_FAILED, BACKUP_INTERVAL, BACKUP_NEWEST, BUILD_INFO, DISK_FREE,
         DISK_SIZE, JOB_OLDEST, JOBS, ORDERS, PAYMENTS_UNMATCHED, SCRAPE_FAILED,
-        TLS_CERTIFICATE_EXPIRY, WAL_SIZE, WEBSOCKET_CONNECTIONS, WRITE_QUEUE_CAPACITY,
-        WRITE_QUEUE_LENGTH,
+        TLS_CERTIFICATE_EXPIRY, WAL_ARCHIVE_LAG, WAL_SIZE, WEBSOCKET_CONNECTIONS,
+        WRITE_QUEUE_CAPACITY, WRITE_QUEUE_LENGTH,
     },
     process,
 };
@@ -85,6 +85,9 @@ impl Collector {
             .set(size(load.queue_capacity));
         if let Some(bytes) = load.wal_bytes {
             WAL_SIZE.gauge([]).set(float(bytes));
+        }
+        if let Some(archive) = app.db.wal_archive() {
+            WAL_ARCHIVE_LAG.gauge([]).set(archive.lag());
         }
         WEBSOCKET_CONNECTIONS
             .gauge([])

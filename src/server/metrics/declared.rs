@@ -58,6 +58,13 @@ pub(in crate::server) static WAL_SIZE: Metric = Metric {
     help: "Size of the file `shop.db-wal` (SQLite).",
 };
 
+pub(in crate::server) static WAL_ARCHIVE_LAG: Metric = Metric {
+    name: "shop_wal_archive_lag_seconds",
+    kind: MetricKind::Gauge,
+    labels: &[],
+    help: "Age of the oldest commit that is not in the WAL archive yet (SQLite, `SHOP_BACKUP_WAL`).",
+};
+
 pub(in crate::server) static JOBS: Metric = Metric {
     name: "shop_jobs",
     kind: MetricKind::Gauge,
@@ -200,6 +207,7 @@ static SERVER: &[&Metric] = &[
     &WRITE_QUEUE_LENGTH,
     &WRITE_QUEUE_CAPACITY,
     &WAL_SIZE,
+    &WAL_ARCHIVE_LAG,
     &JOBS,
     &JOB_OLDEST,
     &ORDERS,

@@ -16,8 +16,8 @@ use std::{
 use serde::Serialize;
 use tokio::runtime::Handle;
 
-use self::aside::Aside;
 pub use self::source::Source;
+use self::{aside::Aside, source::Unpacked};
 use super::{
     DataDir, SECRETS, ServerLock,
     backup::{Progress, remove_directory},
@@ -46,6 +46,9 @@ const OLD_DATA: &str = "before-restore-";
 /// The files of the database.
 const DATABASE_FILES: [&str; 3] = ["shop.db", "shop.db-wal", "shop.db-shm"];
 
+/// The state of the WAL archive.
+const ARCHIVE: &str = "shop.db-archive";
+
 /// A backup that was restored.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +56,8 @@ pub struct Restored {
     pub archive: String,
     /// When the backup was made.
     pub created_at: String,
+    /// The time of the last commit that was restored from the archived WAL.
+    pub replayed_to: Option<Timestamp>,
     pub orders: u64,
     pub products: u64,
     /// The number of images that were restored.
@@ -172,7 +177,11 @@ impl Work<'_> {
             .tempdir_in(root)
             .map_err(|error| cannot("write", root, &error))?;
         let staged = staged.path();
-        let manifest = source.unpack(staged, self.runtime, progress)?;
+        let Unpacked {
+            archive: source,
+            manifest,
+            replayed_to,
+        } = source.unpack(staged, self.runtime, progress)?;
         let database = staged.join(archive::DATABASE);
         let names: &[&str] = &SECRETS;
         let replaced = match existing {
@@ -209,7 +218,8 @@ impl Work<'_> {
         };
         let rows = |table| manifest.rows.get(table).copied().unwrap_or_default();
         Ok(Restored {
-            archive: source.path(),
+            archive: source,
+            replayed_to,
             created_at: manifest.created_at.clone(),
             orders: rows("orders"),
             products: rows("products"),
@@ -291,6 +301,11 @@ impl Work<'_> {
             if !is_whole && file.exists() {
                 aside.take(&file, name)?;
             }
+        }
+        // The new database begins a new generation.
+        let archive = root.join(ARCHIVE);
+        if archive.exists() {
+            aside.take(&archive, ARCHIVE)?;
         }
         fs::rename(database, &path).map_err(|error| cannot("write", &path, &error))?;
         sync_directory(root)?;
