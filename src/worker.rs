@@ -1,6 +1,8 @@
-//! Background tasks: periodic clean-up, the expiry of orders, scheduled backups, and the queue of background jobs.
+//! Background tasks: periodic clean-up, the expiry of orders, scheduled backups, the archive of the
+//! WAL, and the queue of background jobs.
 
 pub mod backups;
+pub mod wal_archive;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -16,7 +16,7 @@ use crate::{
     },
     domain::accounts,
     infra::{
-        backup::{Place, archive_name, retain, state},
+        backup::{Place, Stored, archive_name, retain, state},
         db::{self, Tx},
     },
     server::{
@@ -39,7 +39,7 @@ pub(super) async fn run(app: Arc<App>) {
     let mut pause = Duration::ZERO;
     while app
         .stopping
-        .run_until_cancelled(tokio::time::sleep(pause))
+        .run_until_cancelled(wait(&app, pause))
         .await
         .is_some()
     {
@@ -91,14 +91,15 @@ async fn try_back_up(app: &Arc<App>) -> Result<Duration> {
     let record = move |tx: &mut Tx<'_>| state::record_newest(tx, made_at);
     let has_failed = app.db.write("backup.newest", record).await?;
     let due = |made_at: Timestamp| made_at.plus(app.config.backup_every);
-    let current = newest.filter(|newest| now < due(newest.created_at));
+    let needs_base = needs_base(app, &place, newest.as_ref()).await?;
+    let current = newest.filter(|newest| now < due(newest.created_at) && !needs_base);
     if let Some(current) = current.as_ref().filter(|_| !has_failed) {
         let wait = u64::try_from(due(current.created_at).0 - now.0).unwrap_or_default();
         return Ok(Duration::from_millis(wait).min(CHECK_INTERVAL));
     }
     let interval = check_interval(app);
     let claim = move |tx: &mut Tx<'_>| db::try_claim_timer(tx, "backup", interval);
-    if app.db.write("backup.claim", claim).await? {
+    if needs_base || app.db.write("backup.claim", claim).await? {
         let made_at = match current {
             // The last attempt may have failed after it was made.
             Some(current) => {
@@ -112,6 +113,30 @@ async fn try_back_up(app: &Arc<App>) -> Result<Duration> {
         app.db.write("backup.success", record).await?;
     }
     Ok(interval)
+}
+
+/// Whether the WAL archive has begun a generation that has no base backup yet.
+async fn needs_base(app: &App, place: &Place, newest: Option<&Stored>) -> Result<bool> {
+    let Some(position) = app.db.wal_archive().and_then(|wal| wal.position()) else {
+        return Ok(false);
+    };
+    let Some(newest) = newest else {
+        return Ok(true);
+    };
+    let base = place.manifest(&newest.name).await?.base;
+    Ok(base.is_none_or(|base| base.generation != position.generation))
+}
+
+/// Waits for the next check, or for a generation of the WAL archive, which needs a base backup.
+async fn wait(app: &App, pause: Duration) {
+    let pause = tokio::time::sleep(pause);
+    match app.db.wal_archive() {
+        None => pause.await,
+        Some(wal) => tokio::select! {
+            () = pause => {}
+            () = wal.generation_started() => {}
+        },
+    }
 }
 
 /// Makes a backup and checks it. Returns when it was made.
