@@ -2,6 +2,7 @@
 
 mod damaged;
 mod load;
+mod moment;
 mod place;
 mod replace;
 mod schedule;
