@@ -60,7 +60,6 @@ const MAX_BLOCKING_THREADS: usize = 64;
 /// Parses the arguments and runs the command. Returns 0 on success, 1 on failure, and 2 for wrong usage or
 /// settings.
 pub fn main() -> ExitCode {
-    file_modes::restrict_umask();
     let (cli, flags) = args::parse();
     match run(cli, flags) {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,6 +85,8 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
         Command::Man(man) => return man.run(),
         _ => {}
     }
+    // Not before `man`, whose pages are for all users.
+    file_modes::restrict_umask();
     let loaded = ConfigSources::load(flags, cli.global.config)
         .and_then(|sources| Ok((sources.merge()?, sources)));
     let (config, sources) = match loaded {

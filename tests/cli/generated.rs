@@ -1,5 +1,7 @@
 //! Shell completions and manual pages, which are generated from the arguments.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::{configuration::shop, *};
 
 #[test]
@@ -27,6 +29,17 @@ fn each_command_has_a_manual_page() {
     assert!(page("shop.1").contains("SQLite"));
     assert!(page("shop-serve.1").contains("\\-\\-demo"));
     assert!(page("shop-admin-order-refund.1").contains("refund"));
+
+    // They are for all users, unlike the files of a shop.
+    let program = env!("CARGO_BIN_EXE_shop");
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 022; exec \"$@\"", "sh", program, "man", "public"]);
+    stdout_of(&command.current_dir(here.path()).output().unwrap());
+    let mode = |name: &str| {
+        let found = fs::metadata(here.path().join("public").join(name)).unwrap();
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!((mode(""), mode("shop.1")), (0o755, 0o644));
 
     fs::write(here.path().join("file"), "").unwrap();
     let output = shop(here.path(), &["man", "file"]).output().unwrap();
