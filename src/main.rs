@@ -2,6 +2,12 @@
 
 use std::process::ExitCode;
 
+/// The allocator of musl has one lock for all threads, which a server with many of them waits for, and it returns little
+/// memory to the system.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     shop::cli::main()
 }
