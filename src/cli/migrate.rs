@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     output::{Output, count, print_message},
+    progress,
     shop_not_found::existing_version,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         config::Config,
         db::{Location, migrate},
     },
-    server::{self, DataDir},
+    server::{self, DataDir, backup::Backup},
 };
 
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,9 @@ pub(super) struct Migrate {
     /// List the pending migrations and change nothing; exits with code 1 if there are any
     #[arg(long)]
     check: bool,
+    /// Do not make a backup first
+    #[arg(long)]
+    no_backup: bool,
 }
 
 /// A pending migration.
@@ -49,17 +53,14 @@ impl Migrate {
         }
         // This also rejects a schema of a newer version, by the name of its last migration.
         let location = server::location(config)?;
-        let data_dir = DataDir::at(&config.data_dir);
-        let applied = tokio::task::spawn_blocking(move || {
-            // Held until the end, so that no server starts meanwhile. On Postgres, the servers of an older
-            // version may run: its migrations are made for that.
-            let _lock = match &location {
-                Location::Sqlite(_) => Some(data_dir.lock()?),
-                Location::Postgres(_) => None,
-            };
-            migrate::run(&location)
-        });
-        let applied = applied.await.map_err(Error::internal)??;
+        // Held until the end, so that no server starts meanwhile. On Postgres, the servers of an older version may run:
+        // its migrations are made for that.
+        let _lock = match &location {
+            Location::Sqlite(_) => Some(DataDir::at(&config.data_dir).lock()?),
+            Location::Postgres(_) => None,
+        };
+        let report = |made: &Backup| print_message(&format!("backup: {}", made.archive));
+        let applied = server::migrate(config, !self.no_backup, report, progress::steps()).await?;
         let applied = count(u64::try_from(applied).unwrap_or(u64::MAX), "migration");
         print_message(&format!("{applied} applied"));
         Ok(())

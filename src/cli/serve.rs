@@ -25,9 +25,9 @@ use crate::{
     domain::accounts,
     infra::{
         config::Config,
-        db::{self, Tx, WalArchiving},
+        db::{self, Tx, WalArchiving, migrate},
     },
-    server::{self, DataDir, Listeners, Parts, Tls},
+    server::{self, DataDir, Listeners, Parts, Tls, backup::Backup},
     worker,
 };
 
@@ -39,6 +39,9 @@ pub(super) struct Serve {
     /// Allow `--demo` to listen on an address that other machines can reach
     #[arg(long, requires = "demo")]
     yes_public: bool,
+    /// Do not make a backup before a new version migrates the schema
+    #[arg(long)]
+    no_backup: bool,
 }
 
 impl Serve {
@@ -51,7 +54,7 @@ impl Serve {
         // Check everything that can be checked before anything is created.
         self.reject_public_demo(&config)?;
         let file_limit = server::file_limit::raise_file_limit();
-        server::preflight(&config).await?;
+        let version = server::preflight(&config).await?;
         let data_dir = DataDir::at(&config.data_dir);
         data_dir.reject_second_server()?;
         if self.demo && config.database_url.is_none() {
@@ -66,7 +69,11 @@ impl Serve {
         };
 
         let (data_dir, mut lock) = DataDir::claim(&config.data_dir)?;
-        let app = match self.open(&data_dir, config, address).await {
+        let opened = match self.migrate(&config, version).await {
+            Ok(()) => self.open(&data_dir, config, address).await,
+            Err(error) => Err(error),
+        };
+        let app = match opened {
             Ok(app) => app,
             Err(error) => {
                 lock.undo();
@@ -128,6 +135,22 @@ impl Serve {
             ));
         }
         Ok(())
+    }
+
+    /// Migrates the schema if an earlier version made it, after a backup.
+    async fn migrate(&self, config: &Config, version: Option<u32>) -> Result<()> {
+        if version.is_none_or(|version| migrate::pending(version).is_empty()) {
+            return Ok(());
+        }
+        let report = |made: &Backup| {
+            tracing::info!(
+                archive = made.archive,
+                size = made.size,
+                "made a backup before migrating"
+            );
+        };
+        let applied = server::migrate(config, !self.no_backup, report, |_, _, _| {});
+        applied.await.map(drop)
     }
 
     /// Opens the shop, and creates it if it does not exist.
@@ -207,7 +230,7 @@ fn log_start(config: &Config, address: SocketAddr) -> Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         engine = location.engine(),
         database = %location.name(),
-        schema = db::migrate::latest_version(),
+        schema = migrate::latest_version(),
         data_dir = %absolute(&config.data_dir).display(),
         listen = %address,
         "shop started"

@@ -3,7 +3,7 @@
 //! - startup: `startup` builds the [`App`](crate::app::App) from the configuration and the data directory
 //!   (`data_dir`, `created_paths`, `file_owner`, `private_file`); `gateway`, `image_store` and `mailer` choose the drivers;
 //!   `reindex` updates search keys;
-//! - [`backup`] makes backups, [`restore`] restores them;
+//! - [`backup`] makes backups, [`restore`] restores them; `migrate` migrates the schema, after a backup;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `request_checks` rejects some, `problem_response`
 //!   writes errors, `request_log` logs and counts requests; `health` (with `checks`) and `pages` answer outside
 //!   `/api/v1`; [`problems`] and `rate_limit_classes` collect the domains' declarations;
@@ -33,6 +33,7 @@ mod linger;
 mod mailer;
 pub mod metrics;
 pub mod middleware;
+mod migrate;
 mod pages;
 mod private_file;
 mod problem_response;
@@ -54,6 +55,7 @@ pub use self::{
     data_dir::{DataDir, RunningServer, ServerLock},
     file_owner::{check_owner, current_user},
     image_store::aws_variables,
+    migrate::migrate,
     private_file::write_private_file,
     rate_limit_classes::ROUTE_CLASSES,
     router::{document, router},

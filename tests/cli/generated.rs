@@ -33,7 +33,14 @@ fn each_command_has_a_manual_page() {
     // They are for all users, unlike the files of a shop.
     let program = env!("CARGO_BIN_EXE_shop");
     let mut command = Command::new("sh");
-    command.args(["-c", "umask 022; exec \"$@\"", "sh", program, "man", "public"]);
+    command.args([
+        "-c",
+        "umask 022; exec \"$@\"",
+        "sh",
+        program,
+        "man",
+        "public",
+    ]);
     stdout_of(&command.current_dir(here.path()).output().unwrap());
     let mode = |name: &str| {
         let found = fs::metadata(here.path().join("public").join(name)).unwrap();

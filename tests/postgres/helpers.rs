@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
-use shop::infra::db::{migrate, postgres::Target};
+use shop::infra::db::{Location, migrate};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,7 @@ impl Scene {
             "postgres://keeper:{SECRET}@127.0.0.1:{}/shop",
             cluster.port()
         );
-        on_a_thread(|| migrate::postgres(&Target::parse(&url).unwrap()).unwrap());
+        on_a_thread(|| migrate::run(&Location::parse(&url).unwrap()).unwrap());
         let add = ["admin", "product", "add", "--json", "--name", "Kettle"];
         let made = Command::new(env!("CARGO_BIN_EXE_shop"))
             .args(add)

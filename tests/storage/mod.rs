@@ -16,7 +16,7 @@ use shop::{
     },
     infra::{
         bus,
-        db::{self, Sql, Sqlite, Tx, migrate, params},
+        db::{self, Location, Sql, Sqlite, Tx, migrate, params},
     },
 };
 
@@ -410,7 +410,7 @@ async fn a_lock_held_by_another_process_is_a_503_with_retry_after() {
 fn every_connection_has_the_durable_settings() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shop.db");
-    migrate::sqlite(&path).unwrap();
+    migrate::run(&Location::Sqlite(path.clone())).unwrap();
     let options = db::Options {
         readers: 5,
         long_readers: 2,
@@ -437,7 +437,7 @@ fn the_linked_sqlite_is_free_of_the_wal_reset_bug() {
 #[test]
 fn each_migration_runs_once() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("shop.db");
-    assert!(migrate::sqlite(&path).unwrap() > 0);
-    assert_eq!(migrate::sqlite(&path).unwrap(), 0);
+    let location = Location::Sqlite(directory.path().join("shop.db"));
+    assert!(migrate::run(&location).unwrap() > 0);
+    assert_eq!(migrate::run(&location).unwrap(), 0);
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use postgres::{Client, Config, NoTls};
-use shop::infra::db::postgres::Target;
+use shop::infra::db::{Location, migrate};
 
 use super::{Cluster, on_a_thread, skip};
 
@@ -138,8 +138,8 @@ impl Server {
     fn template(&self) -> &str {
         self.template.get_or_init(|| {
             let name = self.create("template0");
-            let target = Target::parse(&with_database(&self.url, &name)).unwrap();
-            shop::infra::db::migrate::postgres(&target).unwrap();
+            let location = Location::parse(&with_database(&self.url, &name)).unwrap();
+            migrate::run(&location).unwrap();
             name
         })
     }

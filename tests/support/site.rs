@@ -10,7 +10,7 @@ use shop::{
     app::App,
     infra::{
         config::{Config, Layer},
-        db::migrate,
+        db::{Location, migrate},
     },
     server::{self, DataDir, Parts},
 };
@@ -138,7 +138,7 @@ pub(crate) fn new_shop() -> tempfile::TempDir {
 /// Like [`new_shop`], in this directory.
 pub(crate) fn create_shop(data_dir: &std::path::Path) {
     DataDir::open(data_dir).unwrap();
-    migrate::sqlite(&data_dir.join("shop.db")).unwrap();
+    migrate::run(&Location::Sqlite(data_dir.join("shop.db"))).unwrap();
 }
 
 /// Adds a product to the shop on which `run` runs commands. Returns its id.

@@ -10,7 +10,7 @@ use crate::core::error::{Error, Result};
 const FORMAT: u32 = 1;
 
 /// What an archive contains.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// The version of the archive format.
@@ -45,7 +45,7 @@ pub struct Base {
 }
 
 /// The images of a backup.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Images {
     pub stored_in: StoredIn,
@@ -99,6 +99,16 @@ impl Manifest {
             images,
             base: None,
         }
+    }
+
+    /// Returns whether both archives have the same numbers of rows, events and images.
+    pub(super) fn has_contents_of(&self, other: &Manifest) -> bool {
+        let same_time = Manifest {
+            created_at: other.created_at.clone(),
+            base: other.base.clone(),
+            ..self.clone()
+        };
+        same_time == *other
     }
 
     /// Parses a manifest.

@@ -27,6 +27,6 @@ pub use self::{
     manifest::{Base, Images, Manifest, StoredIn},
     place::{Place, Stored, archive_name},
     replay::{Replayed, replay},
-    retention::{Removed, retain},
+    retention::{Removed, remove_repetition, retain},
     segment::{Segment, SegmentName},
 };

@@ -1,9 +1,15 @@
-//! Deletes the oldest archives of a place, and the images that only they had.
+//! Deletes the oldest archives of a place, and the images and WAL segments that only they needed.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{Base, Place, Stored};
-use crate::core::{clock::Timestamp, error::Result};
+use crate::{
+    core::{
+        clock::Timestamp,
+        error::{Kind, Result},
+    },
+    infra::db::migrate,
+};
 
 /// Images younger than this are kept: another command may be about to write the archive that names them.
 const MIN_IMAGE_AGE: Duration = Duration::from_hours(24);
@@ -16,27 +22,38 @@ pub struct Removed {
     pub segments: usize,
 }
 
-/// Keeps the `keep` newest archives. Deletes the others, and the images that no kept archive names.
+/// Keeps the `keep` newest archives, and the newest one with the schema of an earlier version: it is the way back from
+/// the last upgrade. Deletes the others, the images that no kept archive names, and the WAL segments that lead from none
+/// of the `keep` newest to a later moment.
 ///
 /// Errors: `Unavailable`. If a kept archive cannot be read, no image is deleted.
 pub async fn retain(place: &Place, keep: usize, now: Timestamp) -> Result<Removed> {
     let archives = place.archives().await?;
-    let (kept, expired) = archives.split_at(keep.min(archives.len()));
     let mut removed = Removed {
-        archives: expired.len(),
+        archives: 0,
         images: 0,
         segments: 0,
     };
+    if archives.len() <= keep {
+        return Ok(removed);
+    }
+    let oldest_recent = archives.get(keep - 1).map(|it| it.created_at);
+    let Sorted {
+        expired,
+        in_use,
+        bases,
+    } = sort(place, archives, keep).await?;
     if expired.is_empty() {
         return Ok(removed);
     }
-    let (in_use, bases) = manifests(place, kept).await?;
     // The archives go first, so that none is left without its images.
-    for archive in expired {
-        place.delete_archive(&archive.name).await?;
+    for archive in &expired {
+        place.delete_archive(archive).await?;
     }
+    removed.archives = expired.len();
+    let oldest_base = bases.into_iter().next();
     // A restore to a moment between two archives needs images that neither names.
-    let archived_since = bases.first().and(kept.last()).map(|it| it.created_at);
+    let archived_since = oldest_recent.filter(|_| oldest_base.is_some());
     let oldest = archived_since.unwrap_or(now).minus(MIN_IMAGE_AGE);
     for (image, stored_at) in place.images().await? {
         if stored_at < oldest && !in_use.contains(&image) {
@@ -45,14 +62,27 @@ pub async fn retain(place: &Place, keep: usize, now: Timestamp) -> Result<Remove
         }
     }
     // Without a base backup, generations that began before the oldest archive are of no use.
-    let oldest = bases.into_iter().next().or_else(|| {
-        let began = kept.last()?.created_at.basic();
-        Some(Base::start_of(began))
-    });
-    if let Some(oldest) = oldest {
+    let began = || oldest_recent.map(|it| Base::start_of(it.basic()));
+    if let Some(oldest) = oldest_base.or_else(began) {
         removed.segments = delete_segments(place, &oldest).await?;
     }
     Ok(removed)
+}
+
+/// Deletes the archive before the one at this path, if both have the same contents.
+///
+/// Errors: `Unavailable`; `CommandFailed` if one of them is damaged.
+pub async fn remove_repetition(place: &Place, path: &str) -> Result<()> {
+    let mut archives = place.archives().await?.into_iter();
+    let newer = archives.find(|archive| place.path_of(&archive.name) == path);
+    let (Some(newer), Some(older)) = (newer, archives.next()) else {
+        return Ok(());
+    };
+    let newer = place.manifest(&newer.name).await?;
+    if place.manifest(&older.name).await?.has_contents_of(&newer) {
+        place.delete_archive(&older.name).await?;
+    }
+    Ok(())
 }
 
 /// Deletes the segments that no restore needs whose base backup is `oldest` or a later one.
@@ -72,14 +102,48 @@ async fn delete_segments(place: &Place, oldest: &Base) -> Result<usize> {
     Ok(deleted)
 }
 
-/// Returns the names of the images of these archives, and their positions in the WAL archive, oldest first.
-async fn manifests(place: &Place, archives: &[Stored]) -> Result<(BTreeSet<String>, Vec<Base>)> {
-    let (mut named, mut bases) = (BTreeSet::new(), Vec::new());
-    for archive in archives {
-        let manifest = place.manifest(&archive.name).await?;
-        named.extend(manifest.images.names);
-        bases.extend(manifest.base);
+/// The archives of a place that expire, and what the others need.
+struct Sorted {
+    expired: Vec<String>,
+    /// The images of all others.
+    in_use: BTreeSet<String>,
+    /// The positions of the recent ones in the WAL archive, oldest first.
+    bases: Vec<Base>,
+}
+
+/// `archives` are sorted from the newest to the oldest.
+async fn sort(place: &Place, archives: Vec<Stored>, keep: usize) -> Result<Sorted> {
+    let current = i64::from(migrate::latest_version());
+    let mut sorted = Sorted {
+        expired: Vec::new(),
+        in_use: BTreeSet::new(),
+        bases: Vec::new(),
+    };
+    let mut has_earlier_schema = false;
+    for (position, Stored { name, .. }) in archives.into_iter().enumerate() {
+        let is_recent = position < keep;
+        if !is_recent && has_earlier_schema {
+            sorted.expired.push(name);
+            continue;
+        }
+        let manifest = match place.manifest(&name).await {
+            // An old one that is damaged is of no use.
+            Err(error) if !is_recent && error.kind() == Kind::CommandFailed => {
+                sorted.expired.push(name);
+                continue;
+            }
+            read => read?,
+        };
+        if !is_recent && manifest.schema >= current {
+            sorted.expired.push(name);
+            continue;
+        }
+        has_earlier_schema |= manifest.schema < current;
+        sorted.in_use.extend(manifest.images.names);
+        if is_recent {
+            sorted.bases.extend(manifest.base);
+        }
     }
-    bases.sort();
-    Ok((named, bases))
+    sorted.bases.sort();
+    Ok(sorted)
 }

@@ -60,12 +60,16 @@ impl Location {
     /// Errors: `unavailable` with the reason and a remedy.
     pub async fn check(&self) -> Result<Option<u32>> {
         let location = self.clone();
-        // The check blocks on disk or network.
-        let checked = tokio::task::spawn_blocking(move || match location {
-            Location::Sqlite(path) => schema_version(&path),
-            Location::Postgres(target) => target.check(&mut target.connect()?),
-        });
+        let checked = tokio::task::spawn_blocking(move || location.version());
         checked.await.map_err(Error::internal)?
+    }
+
+    /// Like [`Location::check`]. Blocks on disk or network.
+    pub(super) fn version(&self) -> Result<Option<u32>> {
+        match self {
+            Location::Sqlite(path) => schema_version(path),
+            Location::Postgres(target) => target.check(&mut target.connect()?),
+        }
     }
 }
 

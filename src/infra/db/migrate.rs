@@ -203,15 +203,37 @@ fn version_of(name: &str) -> u32 {
 /// Errors: `unavailable`, e.g. if a newer version of the program has migrated the database.
 pub fn run(location: &Location) -> Result<usize> {
     match location {
-        Location::Sqlite(path) => sqlite(path),
-        Location::Postgres(target) => postgres(target),
+        Location::Sqlite(path) => sqlite(path, latest_version()),
+        Location::Postgres(target) => postgres(target, |_| Ok(())),
     }
 }
 
-/// Migrates the `SQLite` file at `path`; creates it if missing. Returns the number of applied migrations.
+/// Like [`run`], but calls `prepare` with the version of an existing schema first, unless nothing is pending. Of several
+/// instances only the one that migrates calls it, while the others wait.
+///
+/// Errors: those of `prepare`; nothing is migrated then.
+pub fn run_after(location: &Location, prepare: impl FnOnce(u32) -> Result<()>) -> Result<usize> {
+    match location {
+        Location::Sqlite(path) => {
+            prepare_if_pending(location.version()?, prepare)?;
+            sqlite(path, latest_version())
+        }
+        Location::Postgres(target) => postgres(target, prepare),
+    }
+}
+
+fn prepare_if_pending(version: Option<u32>, prepare: impl FnOnce(u32) -> Result<()>) -> Result<()> {
+    match version {
+        Some(version) if !pending(version).is_empty() => prepare(version),
+        _ => Ok(()),
+    }
+}
+
+/// Migrates the `SQLite` file at `path` to a version of the schema; creates it if missing. Returns the number of
+/// applied migrations.
 ///
 /// Errors: `unavailable`, e.g. if a newer version of the program has migrated the file.
-pub fn sqlite(path: &Path) -> Result<usize> {
+pub(super) fn sqlite(path: &Path, version: u32) -> Result<usize> {
     // `SQLite` creates the WAL and the shared-memory file with the permissions of the database file.
     file_modes::create_if_missing(path).map_err(|e| cannot_migrate(path, e))?;
     let mut connection = rusqlite::Connection::open(path).map_err(|e| cannot_migrate(path, e))?;
@@ -220,7 +242,8 @@ pub fn sqlite(path: &Path) -> Result<usize> {
         .and_then(|()| connection.pragma_update(None, "synchronous", "full"))
         .and_then(|()| wal::keep_if_archived(&connection, path))
         .map_err(|e| cannot_migrate(path, e))?;
-    let report = sqlite_runner()?.run(&mut connection).map_err(|error| {
+    let runner = up_to(sqlite_runner()?, version);
+    let report = runner.run(&mut connection).map_err(|error| {
         // Closing would run a checkpoint, but an fsync may just have failed.
         let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         if let Err(error) = connection.set_db_config(no_checkpoint, true) {
@@ -236,7 +259,7 @@ pub fn sqlite(path: &Path) -> Result<usize> {
 /// Returns the number of applied migrations.
 ///
 /// Errors: `unavailable`, e.g. if a newer version of the program has migrated the database.
-pub fn postgres(target: &Target) -> Result<usize> {
+fn postgres(target: &Target, prepare: impl FnOnce(u32) -> Result<()>) -> Result<usize> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
         let (name, why) = (target.name(), chain(error));
         Error::unavailable(format!("cannot migrate the database {name}: {why}"))
@@ -245,7 +268,7 @@ pub fn postgres(target: &Target) -> Result<usize> {
     client
         .execute("SELECT pg_advisory_lock($1)", &[&SCHEMA_LOCK])
         .map_err(|e| failed(&e))?;
-    target.check(&mut client)?;
+    prepare_if_pending(target.check(&mut client)?, prepare)?;
     let report = postgres_runner()?.run(&mut client).map_err(|error| {
         migrated_by_newer(&target.name(), &error).unwrap_or_else(|| failed(&error))
     })?;
@@ -253,10 +276,10 @@ pub fn postgres(target: &Target) -> Result<usize> {
     Ok(report.applied_migrations().len())
 }
 
-/// Returns an empty in-memory database with the current schema.
-pub(super) fn in_memory() -> Result<rusqlite::Connection> {
+/// Returns an empty in-memory database with this version of the schema.
+pub(super) fn in_memory(version: u32) -> Result<rusqlite::Connection> {
     let mut connection = rusqlite::Connection::open_in_memory().map_err(Error::internal)?;
-    sqlite_runner()?
+    up_to(sqlite_runner()?, version)
         .run(&mut connection)
         .map_err(Error::internal)?;
     Ok(connection)
@@ -265,6 +288,12 @@ pub(super) fn in_memory() -> Result<rusqlite::Connection> {
 /// The key of the advisory lock held while migrating, and by commands that need exclusive access. The value
 /// is arbitrary.
 pub(super) const SCHEMA_LOCK: i64 = 0x5348_4f50_0001;
+
+/// Limits the migrations to those up to a version.
+fn up_to(runner: Runner, version: u32) -> Runner {
+    let version = i32::try_from(version).unwrap_or(i32::MAX);
+    runner.set_target(refinery::Target::Version(version))
+}
 
 /// Returns what runs all migrations on `SQLite`, or those up to a version (`Runner::set_target`).
 pub fn sqlite_runner() -> Result<Runner> {

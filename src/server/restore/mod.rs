@@ -32,7 +32,7 @@ use crate::{
     infra::{
         backup::{Manifest, StoredIn, archive},
         config::Config,
-        db::{Location, snapshot},
+        db::{Location, migrate, snapshot},
         file_modes,
     },
 };
@@ -183,6 +183,8 @@ impl Work<'_> {
             replayed_to,
         } = source.unpack(staged, self.runtime, progress)?;
         let database = staged.join(archive::DATABASE);
+        // Now, so that a backup of an earlier version that cannot be migrated changes nothing.
+        migrate::run(&Location::Sqlite(database.clone()))?;
         let names: &[&str] = &SECRETS;
         let replaced = match existing {
             Existing::Shop => snapshot::replaced(self.location, names)?,

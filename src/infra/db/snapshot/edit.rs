@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::facts::has_column;
 use crate::{
     core::{clock::Timestamp, error::Result},
     infra::db::{
@@ -20,6 +21,9 @@ const SEQUENCE_JUMP: i64 = 1 << 32;
 /// which clears the table's pages, and those to keep are inserted again. That also clears what was deleted earlier.
 pub fn remove_settings(snapshot: &Path, names: &[&str]) -> Result<()> {
     edit(snapshot, |connection| {
+        if !has_column(connection, "settings", "name")? {
+            return Ok(());
+        }
         let mut kept = Vec::new();
         let sql = Sql::from("SELECT name, value FROM settings");
         connection.query(sql, &[], &mut |row| {

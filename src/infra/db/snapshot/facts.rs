@@ -28,11 +28,15 @@ pub struct Facts {
     pub rows: BTreeMap<String, u64>,
 }
 
-/// Reads what a snapshot contains.
+/// Reads what a snapshot contains. It may have the schema of an earlier version.
 pub fn facts(snapshot: &Path) -> Result<Facts> {
     in_snapshot(snapshot, |connection| {
         let schema = number(connection, SCHEMA)?;
-        let seq = number(connection, HEAD)?;
+        let seq = if has_column(connection, "events", "seq")? {
+            number(connection, HEAD)?
+        } else {
+            0
+        };
         let mut tables = Vec::new();
         connection.query(Sql::from(transfer::TABLES), &[], &mut |row| {
             tables.push(row.get::<String>("name")?);
@@ -56,9 +60,16 @@ pub fn files(snapshot: &Path, files: FileColumn) -> Result<(Vec<String>, u64)> {
         external_url_column,
     } = files;
     in_snapshot(snapshot, |connection| {
-        let sql =
-            format!("SELECT {column} AS name, {external_url_column} AS external_url FROM {table}");
         let (mut names, mut remote) = (Vec::new(), 0);
+        if !has_column(connection, table, column)? {
+            return Ok((names, remote));
+        }
+        let external_url = if has_column(connection, table, external_url_column)? {
+            external_url_column
+        } else {
+            "NULL"
+        };
+        let sql = format!("SELECT {column} AS name, {external_url} AS external_url FROM {table}");
         connection.query(Sql::from(&sql), &[], &mut |row| {
             match row.get::<Option<&str>>("external_url")? {
                 None => names.push(row.get("name")?),
@@ -113,6 +124,21 @@ pub(super) fn postgres_schema(target: &postgres::Target) -> Result<i64> {
         0 => Ok(0),
         _ => number(&mut connection, SCHEMA),
     }
+}
+
+/// Returns whether a snapshot has this column. The schemas of earlier versions lack some.
+pub(super) fn has_column(
+    connection: &mut dyn Connection,
+    table: &str,
+    column: &str,
+) -> Result<bool> {
+    let sql = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
+    let mut found = false;
+    connection.query(Sql::from(sql), params![table, column], &mut |_| {
+        found = true;
+        Ok(false)
+    })?;
+    Ok(found)
 }
 
 /// Runs `read` in a read transaction of a file.

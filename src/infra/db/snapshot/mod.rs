@@ -20,13 +20,16 @@ pub use self::{
 use super::{Location, migrate, postgres, sqlite::wal::Mark, transfer};
 use crate::core::error::{Error, Result};
 
-/// Copies the database to the new file `to`. Calls `progress` with the copied and the total number of pages or
-/// rows. Blocks.
+/// The first version of the schema with an audit log.
+const AUDIT_LOG: u32 = 25;
+
+/// Copies the database to the new file `to`, with the version of its schema, which may be an earlier one. Calls
+/// `progress` with the copied and the total number of pages or rows. Blocks.
 ///
 /// Returns the position of the copy in the WAL of a `SQLite` database, if that is archived.
 ///
-/// Errors: `unavailable` if the database cannot be read, `command_failed` if a Postgres database has another schema
-/// version than this program.
+/// Errors: `unavailable` if the database cannot be read, `command_failed` if a newer version of the program has migrated
+/// a Postgres database.
 pub fn copy(
     from: &Location,
     to: &Path,
@@ -36,17 +39,22 @@ pub fn copy(
         Location::Sqlite(path) => pages::copy(path, to, progress),
         Location::Postgres(target) => {
             let found = facts::postgres_schema(target)?;
-            let known = i64::from(migrate::latest_version());
-            if found != known {
-                return Err(Error::command_failed(format!(
-                    "the database {} has schema version {found}, and this program copies version {known}; back it \
-                     up with the version of `shop` that its servers run",
+            let known = migrate::latest_version();
+            let version = u32::try_from(found)
+                .ok()
+                .filter(|found| (1..=known).contains(found));
+            let version = version.ok_or_else(|| {
+                Error::command_failed(format!(
+                    "the database {} has schema version {found}, and this program copies versions up to {known}; back \
+                     it up with the version of `shop` that its servers run",
                     target.name()
-                )));
+                ))
+            })?;
+            // What has no number is not copied. Events are not needed: a restore replaces all of them.
+            if version >= AUDIT_LOG {
+                postgres::sequence_events(target)?;
             }
-            // Those without a number are not copied.
-            postgres::sequence_events(target)?;
-            transfer::copy_running(from, &Location::Sqlite(to.to_owned()), progress)?;
+            transfer::copy_running(version, from, to, progress)?;
             Ok(None)
         }
     }

@@ -1,5 +1,7 @@
 //! The copy itself: rows, and the values that belong to a database but are stored outside it.
 
+use std::path::Path;
+
 use super::{
     batch::Batch,
     checksum::{CopiedTable, checksum},
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{
     core::error::{Error, Result},
-    infra::db::{Connection, Location, Sql, params},
+    infra::db::{Connection, Location, Sql, migrate, params},
 };
 
 /// Values that belong to a database but are stored outside it, on one engine or both: secrets and image
@@ -47,6 +49,9 @@ impl FileColumn {
     };
 }
 
+/// The table into which migrations insert rows.
+const COUNTS: &str = "kept_counts";
+
 /// Calls `each` with the name of every file of the database, in one snapshot. Blocks.
 pub fn for_each_file(
     from: &Location,
@@ -81,14 +86,23 @@ pub fn transfer(
     external: ExternalData<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<CopiedTable>> {
-    run(Endpoint::open(from, Role::Source)?, to, external, progress)
+    let source = Endpoint::open(from, Role::Source)?;
+    let target = Endpoint::open(to, Role::Target)?;
+    run(
+        migrate::latest_version(),
+        source,
+        target,
+        external,
+        progress,
+    )
 }
 
-/// Like [`transfer`], from a database that servers are using. Its schema must be current. Settings are copied as they
-/// are, files are not.
+/// Like [`transfer`], from a database that servers are using, whose schema has this version, into a new `SQLite` file
+/// with the same one. Settings are copied as they are, files are not.
 pub(in crate::infra::db) fn copy_running(
+    version: u32,
     from: &Location,
-    to: &Location,
+    to: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<CopiedTable>> {
     let database_only = ExternalData {
@@ -100,17 +114,19 @@ pub(in crate::infra::db) fn copy_running(
         copy_file: &mut |_| Ok(()),
     };
     let source = Endpoint::open(from, Role::Running)?;
-    run(source, to, database_only, progress)
+    let target = Endpoint::create(to, version)?;
+    run(version, source, target, database_only, progress)
 }
 
+/// Copies between two databases whose schemas have this version.
 fn run(
+    version: u32,
     mut source: Endpoint,
-    to: &Location,
+    mut target: Endpoint,
     external: ExternalData<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<CopiedTable>> {
-    let tables = schema::tables()?;
-    let mut target = Endpoint::open(to, Role::Target)?;
+    let tables = schema::tables(version)?;
     source.begin()?;
     target.begin()?;
     match copy(&tables, &mut source, &mut target, external, progress) {
@@ -140,10 +156,11 @@ fn copy(
             )));
         }
     }
-    // The rows that the migrations inserted are copied from the source.
-    target
-        .connection()
-        .execute(Sql::from("DELETE FROM kept_counts"), &[])?;
+    if tables.iter().any(|table| table.name == COUNTS) {
+        // The rows that the migrations inserted are copied from the source.
+        let sql = Sql::from("DELETE FROM kept_counts");
+        target.connection().execute(sql, &[])?;
+    }
     let mut total = 0;
     for table in tables {
         total += count(source.connection(), table)?;
@@ -218,7 +235,7 @@ fn move_secrets(target: &mut dyn Connection, external: &mut ExternalData<'_>) ->
 
 /// Returns whether the table has rows other than those of the migrations.
 fn has_data(connection: &mut dyn Connection, table: &Table) -> Result<bool> {
-    let filter = if table.name == "kept_counts" {
+    let filter = if table.name == COUNTS {
         " WHERE value <> 0"
     } else {
         ""

@@ -1,5 +1,7 @@
 //! The source or target of a transfer: a connection with one transaction.
 
+use std::path::Path;
+
 use crate::{
     core::error::{Error, Result},
     infra::db::{
@@ -53,20 +55,22 @@ impl Endpoint {
             Location::Postgres(target) if role == Role::Running => {
                 Engine::RunningPostgres(Box::new(postgres::open_reader(target)?))
             }
-            Location::Sqlite(path) => {
-                let connection = sqlite::open_standalone(path, role.writes())?;
-                // Secrets may be deleted again: their bytes must not stay in the file.
-                connection
-                    .pragma_update(None, "secure_delete", true)
-                    .map_err(failure)?;
-                Engine::Sqlite(connection)
-            }
+            Location::Sqlite(path) => Engine::Sqlite(open_file(path, role)?),
             Location::Postgres(target) => {
                 let settings = ConnectionSettings::for_copy(target);
                 Engine::Postgres(Box::new(Exclusive::open(&settings)?))
             }
         };
         Ok(Endpoint { role, engine })
+    }
+
+    /// Creates a `SQLite` file with this version of the schema, as a target.
+    pub(super) fn create(path: &Path, version: u32) -> Result<Endpoint> {
+        migrate::sqlite(path, version)?;
+        Ok(Endpoint {
+            role: Role::Target,
+            engine: Engine::Sqlite(open_file(path, Role::Target)?),
+        })
     }
 
     pub(super) fn connection(&mut self) -> &mut dyn Connection {
@@ -120,4 +124,13 @@ impl Endpoint {
             Engine::RunningPostgres(connection) => connection.roll_back(),
         }
     }
+}
+
+fn open_file(path: &Path, role: Role) -> Result<rusqlite::Connection> {
+    let connection = sqlite::open_standalone(path, role.writes())?;
+    // Secrets may be deleted again: their bytes must not stay in the file.
+    connection
+        .pragma_update(None, "secure_delete", true)
+        .map_err(failure)?;
+    Ok(connection)
 }

@@ -20,10 +20,10 @@ pub(in crate::infra::db) const TABLES: &str = "SELECT name FROM sqlite_schema
                      'search_trigrams', 'search_words', 'postings', 'price_counts')
     AND name NOT LIKE 'product_fts%' ORDER BY name";
 
-/// Returns the tables of the current schema, read from a migrated in-memory database; parents before
+/// Returns the tables of this version of the schema, read from a migrated in-memory database; parents before
 /// children.
-pub(super) fn tables() -> Result<Vec<Table>> {
-    let schema = migrate::in_memory()?;
+pub(super) fn tables(version: u32) -> Result<Vec<Table>> {
+    let schema = migrate::in_memory(version)?;
     let texts = |sql: &str, table: &str| -> Result<Vec<String>> {
         let mut statement = schema.prepare(sql).map_err(Error::internal)?;
         let rows = statement
