@@ -38,4 +38,5 @@ mod support;
 mod tls;
 mod tour;
 mod transfer;
+mod upgrade;
 mod verify;

@@ -40,10 +40,7 @@ fn fill(raw: &RawDb, paid: &[Value]) {
                 ({13}, {8}, 20000, 'FAILED', 'admin', 0, NULL, 3, 'refused', 0, 0);"
         .to_owned();
     for number in 1..=13 {
-        let literal = match raw {
-            RawDb::Sqlite(_) => format!("X'{}'", id(number).replace('-', "")),
-            RawDb::Postgres(_) => format!("'{}'", id(number)),
-        };
+        let literal = raw.id(id(number).parse().unwrap());
         sql = sql.replace(&format!("{{{number}}}"), &literal);
     }
     for (number, payment) in paid.iter().enumerate() {

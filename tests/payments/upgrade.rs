@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use shop::{core::finding::Findings, domain::payments};
+use uuid::Uuid;
 
 use super::deliver;
 use crate::support::{
@@ -57,21 +58,9 @@ fn text(text: &str) -> String {
     }
 }
 
-/// Returns the SQL literal of an id.
-fn id(raw: &RawDb, id: usize) -> String {
-    match raw {
-        RawDb::Sqlite(_) => format!("X'{id:032x}'"),
-        RawDb::Postgres(_) => format!("'{id:032x}'"),
-    }
-}
-
-/// Returns the SQL literal of bytes.
-fn bytes(raw: &RawDb, bytes: &[u8]) -> String {
-    let hex = hex::encode(bytes);
-    match raw {
-        RawDb::Sqlite(_) => format!("X'{hex}'"),
-        RawDb::Postgres(_) => format!("'\\x{hex}'"),
-    }
+/// Returns the SQL literal of the id with this number.
+fn id(raw: &RawDb, number: usize) -> String {
+    raw.id(Uuid::from_u128(number as u128))
 }
 
 /// Writes two orders with payments and refunds, as the earlier version stored them.
@@ -129,7 +118,7 @@ fn fill_events(raw: &RawDb) {
         let body = refund_event(event, refund, payment, amount.parse().unwrap_or_default());
         let values = [
             id(raw, 200 + number),
-            bytes(raw, number.to_string().as_bytes()),
+            raw.bytes(number.to_string().as_bytes()),
             format!("'ev_{number}'"),
             text(event),
             order,
@@ -138,7 +127,7 @@ fn fill_events(raw: &RawDb) {
             text(refund),
             if amount.is_empty() { "NULL" } else { amount }.to_owned(),
             text(outcome),
-            bytes(raw, body.to_string().as_bytes()),
+            raw.bytes(body.to_string().as_bytes()),
             (NEWEST - 1000 * i64::try_from(number).unwrap()).to_string(),
             if note.is_empty() { "NULL" } else { "1" }.to_owned(),
             text(note),
@@ -243,13 +232,13 @@ storage_test! {
 
         // A duplicate payment that was resolved and then refunded; one that has no refund; one that was applied.
         for (number, note) in [(4, "cash"), (3, "looked into it")] {
-            let place = format!("/admin/payments/{}/resolve", uuid::Uuid::from_u128(200 + number));
+            let place = format!("/admin/payments/{}/resolve", Uuid::from_u128(200 + number));
             let resolved = admin.post(&place, json!({ "note": "looked into it" })).await;
             assert_eq!(resolved.text("/status"), "resolved", "{resolved:?}");
             assert_eq!(resolved.text("/reason"), "the order is paid already");
             assert_eq!(resolved.text("/resolution/note"), note);
         }
-        let place = format!("/admin/payments/{}/resolve", uuid::Uuid::from_u128(200));
+        let place = format!("/admin/payments/{}/resolve", Uuid::from_u128(200));
         let refused = admin.post(&place, json!({ "note": "looked into it" })).await;
         refused.assert_problem(409, "not-unmatched");
         assert_eq!(listed(&shop, "unmatched").await.len(), 6);

@@ -1,11 +1,11 @@
 //! A shop as an earlier version of the program left it.
 
-use std::sync::Arc;
+use std::{path::Path, process::Command, sync::Arc};
 
 use refinery::{Runner, Target};
 use shop::infra::db::migrate;
 
-use super::{Database, Engine, RawDb, TestShop, on_a_thread, run_on};
+use super::{Database, Engine, RawDb, TestShop, on_a_thread, program_on, run_on};
 
 /// A database without a schema, to migrate and fill step by step.
 pub(crate) struct EarlierShop {
@@ -30,6 +30,20 @@ impl EarlierShop {
         })
     }
 
+    /// Returns another one on the same engine.
+    pub(crate) async fn another(&self) -> EarlierShop {
+        let engine = match self.database {
+            None => Engine::Sqlite,
+            Some(_) => Engine::Postgres,
+        };
+        EarlierShop::on(engine).await.unwrap()
+    }
+
+    /// Returns the data directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Runs the migrations up to that version.
     pub(crate) fn migrate_to(&self, version: i32) {
         let up_to = |runner: Runner| runner.set_target(Target::Version(version));
@@ -49,6 +63,11 @@ impl EarlierShop {
 
     pub(crate) fn raw_db(&self) -> RawDb {
         RawDb::open(self.directory.path(), self.database.as_deref())
+    }
+
+    /// Returns a command of the current program that runs on this shop's database.
+    pub(crate) fn program(&self) -> Command {
+        program_on(self.database.as_deref())
     }
 
     /// Runs a command of the current program.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Mutex};
 
 use postgres::{Client, SimpleQueryMessage};
 use rusqlite::{Connection, types::ValueRef};
+use uuid::Uuid;
 
 use super::{Database, TestShop, on_a_thread};
 
@@ -117,6 +118,23 @@ impl RawDb {
                     None => error.to_string(),
                 })
             }
+        }
+    }
+
+    /// Returns the SQL literal of an id.
+    pub(crate) fn id(&self, id: Uuid) -> String {
+        match self {
+            RawDb::Sqlite(_) => format!("X'{}'", id.simple()),
+            RawDb::Postgres(_) => format!("'{id}'"),
+        }
+    }
+
+    /// Returns the SQL literal of bytes.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> String {
+        let hex = hex::encode(bytes);
+        match self {
+            RawDb::Sqlite(_) => format!("X'{hex}'"),
+            RawDb::Postgres(_) => format!("'\\x{hex}'"),
         }
     }
 
