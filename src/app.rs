@@ -36,6 +36,8 @@ pub struct App {
     pub tokens: AccessTokens,
     /// Hashes the networks from which users have signed in.
     pub networks: KeyedHash,
+    /// Makes the token of the link that creates the first admin.
+    pub first_admin: KeyedHash,
     pub webhook_secrets: Vec<Secret>,
     pub images: Arc<dyn ImageStore>,
     pub gateway: Arc<dyn Gateway>,

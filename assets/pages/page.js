@@ -1,4 +1,4 @@
-// The pages that links in emails open. They post the link's token when the user presses the button.
+// The pages that links with a token open. They post the token when the user presses the button.
 // The token is held only in this module: it is removed from the address bar immediately, never stored, and sent
 // only to the shop's own API.
 
@@ -9,6 +9,7 @@ const MAX_WAIT = 3600; // s
 const PAGES = {
   'verify-email': {
     path: 'api/v1/auth/verify-email',
+    source: 'in the email',
     busy: 'Confirming your email address…',
     done: (data) => [
       'Your email address is confirmed',
@@ -23,6 +24,7 @@ const PAGES = {
   },
   'reset-password': {
     path: 'api/v1/auth/reset-password',
+    source: 'in the email',
     busy: 'Setting your password…',
     done: () => [
       'Your password has been changed',
@@ -35,18 +37,34 @@ const PAGES = {
       'If you have already set a new password with it, sign in with that password. Otherwise, request a new link where you sign in.',
     ],
   },
+  'first-admin': {
+    path: 'first-admin',
+    source: 'that the server printed',
+    busy: 'Creating your account…',
+    done: (data) => [
+      'Your shop has its first admin',
+      data?.user?.email ? `Sign in as ${data.user.email} with your password.` : 'Sign in with your email address and your password.',
+      'You can close this page.',
+    ],
+    invalid: [
+      'This link is no longer valid',
+      'It works once, and only while the shop has no admin.',
+      'If you have already created your account with it, sign in. Otherwise, restart the server, which prints a new link if there is no admin.',
+    ],
+  },
 };
-const INCOMPLETE = [
-  'This link is incomplete',
-  'Part of the link is missing, or the page was reloaded.',
-  'Open the link in the email again. If that does not help, copy the whole link into the address bar.',
-];
 
 const $ = (id) => document.getElementById(id);
 const page = PAGES[document.querySelector('main').id];
 const title = $('title').textContent;
 const form = $('form');
-const inputs = [...form.querySelectorAll('.field input')]; // empty, or the password and its repetition
+const inputs = [...form.querySelectorAll('.field input')];
+const passwords = inputs.filter((input) => input.type === 'password'); // empty, or the password and its repetition
+const incomplete = [
+  'This link is incomplete',
+  'Part of the link is missing, or the page was reloaded.',
+  `Open the link ${page.source} again. If that does not help, copy the whole link into the address bar.`,
+];
 
 let token = null;
 let generation = 0; // counts the links opened in this tab, so that responses for an earlier one are ignored
@@ -69,7 +87,7 @@ function open() {
     $('result').replaceChildren();
     form.hidden = false;
   } else {
-    end(INCOMPLETE);
+    end(incomplete);
   }
 }
 
@@ -119,7 +137,7 @@ function clearFieldError(input) {
 }
 
 function updateVisibility() {
-  for (const input of inputs) input.type = $('show').checked ? 'text' : 'password';
+  for (const input of passwords) input.type = $('show').checked ? 'text' : 'password';
 }
 
 function resetForm() {
@@ -168,8 +186,11 @@ function retryAfter(header) {
 /** Validates the fields and focuses the first invalid one. Returns whether all are valid. */
 function validate() {
   inputs.forEach(clearFieldError);
-  if (inputs.length > 0) {
-    const [password, repetition] = inputs;
+  for (const input of inputs) {
+    if (!passwords.includes(input) && input.value.trim() === '') showFieldError(input, 'Fill in this field.');
+  }
+  if (passwords.length > 0) {
+    const [password, repetition] = passwords;
     const length = [...password.value.normalize('NFKC')].length; // as the server counts
     if (length === 0) showFieldError(password, 'Enter a new password.');
     else if (length < 8) showFieldError(password, `The password must have at least 8 characters; this one has ${length}.`);
@@ -184,6 +205,12 @@ function focusFirstInvalid() {
   const first = inputs.find((input) => input.hasAttribute('aria-invalid'));
   first?.focus();
   return !first;
+}
+
+/** Returns the token and the fields by their ids. The repetition stays here. */
+function content() {
+  const sent = inputs.filter((input) => input !== passwords[1]);
+  return { token, ...Object.fromEntries(sent.map((input) => [input.id, input.value])) };
 }
 
 async function post(body) {
@@ -211,8 +238,7 @@ async function submit(event) {
   busy = true;
   $('submit').disabled = true;
   showStatus(page.busy);
-  const body = inputs.length > 0 ? { token, password: inputs[0].value } : { token };
-  const sent = await post(body).catch(() => null);
+  const sent = await post(content()).catch(() => null);
   if (current !== generation) return;
   busy = false;
   $('submit').disabled = false;
@@ -243,7 +269,7 @@ function showFailure(response, data) {
   showStatus();
   for (const { field, message } of errors) {
     const input = inputs.find((each) => each.id === field);
-    if (input) showFieldError(input, sentence(`the password ${message}`)); // "must …", "is …"
+    if (input) showFieldError(input, sentence(`the ${field} ${message}`)); // "must …", "is …"
   }
   if (!focusFirstInvalid()) return;
   const known = response.status < 500 && data?.detail;

@@ -25,7 +25,7 @@ use crate::{
     domain::accounts,
     infra::{
         config::Config,
-        db::{self, Tx, WalArchiving, migrate},
+        db::{self, Location, Tx, WalArchiving, migrate},
     },
     server::{self, DataDir, Listeners, Parts, Tls, backup::Backup},
     worker,
@@ -102,13 +102,8 @@ impl Serve {
             output.text(&format!("redirecting http://{address}"))?;
         }
         output.text(&format!("listening on {url}"))?;
-        let has_admin = app
-            .db
-            .read("accounts.has_admin", accounts::has_admin)
-            .await?;
-        if !has_admin {
-            print_message(&first_admin_hint(&app.config));
-        }
+        output.text(&format!("data in {}", data_places(&app.config)?))?;
+        print_first_admin_link(&app, output).await?;
         worker::start(&app);
         let archiver = worker::wal_archive::start(&app)?;
         if let Some(listener) = metrics_listener {
@@ -242,6 +237,29 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// Returns the places that hold the data of the shop.
+fn data_places(config: &Config) -> Result<String> {
+    let data_dir = absolute(&config.data_dir);
+    let data_dir = data_dir.display();
+    Ok(match server::location(config)? {
+        Location::Sqlite(_) => format!("`{data_dir}`"),
+        postgres @ Location::Postgres(_) => format!("{} and `{data_dir}`", postgres.name()),
+    })
+}
+
+/// Prints how to create the first admin, if there is none. The link is a secret, so it is not logged.
+async fn print_first_admin_link(app: &Arc<App>, output: Output) -> Result<()> {
+    let key = app.first_admin.clone();
+    let find = move |tx: &mut Tx<'_>| accounts::first_admin_link(tx, &key);
+    if let Some(link) = app.db.write("accounts.first_admin_link", find).await? {
+        output.text(&format!(
+            "no admin yet; to create one, open this link, which works once:\n  {link}"
+        ))?;
+        print_message(&first_admin_hint(&app.config));
+    }
+    Ok(())
+}
+
 /// Returns the command that creates the first admin of this shop.
 fn first_admin_hint(config: &Config) -> String {
     let data_dir = absolute(&config.data_dir);
@@ -251,7 +269,7 @@ fn first_admin_hint(config: &Config) -> String {
         Some(_) => " with the same `SHOP_DATABASE_URL`",
     };
     format!(
-        "no admin yet; to create one and print a link to set the password, run this{database}: \
+        "no admin yet; open the link on stdout, or run this{database}: \
          shop admin user add --email you@example.com --name You --role ADMIN --data-dir '{data_dir}'"
     )
 }

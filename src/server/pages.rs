@@ -1,5 +1,5 @@
-//! Pages and files outside `/api/v1`: the `OpenAPI` document, problem pages, the pages that email links open,
-//! and the demo console.
+//! Pages and files outside `/api/v1`: the `OpenAPI` document, problem pages, the pages that links open, and the demo
+//! console.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,6 +17,7 @@ use super::problems;
 use crate::{
     app::App,
     core::error::{Error, Result},
+    domain::accounts,
     infra::web::{
         extract::{NoQuery, Path},
         respond,
@@ -83,10 +84,12 @@ pub(super) async fn problem_style() -> Response {
     asset(PROBLEM_STYLE, "text/css; charset=utf-8")
 }
 
-/// The pages that links in emails open, so that they work without a storefront.
-pub(super) fn email_links() -> Router<Arc<App>> {
+/// The pages that links with a token open: those in emails, so that they work without a storefront, and the one that the
+/// server prints.
+pub(super) fn links() -> Router<Arc<App>> {
     const VERIFY: &str = include_str!("../../assets/pages/verify-email.html");
     const RESET: &str = include_str!("../../assets/pages/reset-password.html");
+    const FIRST_ADMIN: &str = include_str!("../../assets/pages/first-admin.html");
     const STYLE: &str = include_str!("../../assets/pages/page.css");
     const SCRIPT: &str = include_str!("../../assets/pages/page.js");
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -94,6 +97,10 @@ pub(super) fn email_links() -> Router<Arc<App>> {
     Router::new()
         .route("/verify-email", get(|| async { html(VERIFY, POLICY) }))
         .route("/reset-password", get(|| async { html(RESET, POLICY) }))
+        .route(
+            accounts::FIRST_ADMIN_PATH,
+            get(|| async { html(FIRST_ADMIN, POLICY) }).post(accounts::http::create_first_admin),
+        )
         .route(
             "/pages/page.css",
             get(|| async { asset(STYLE, "text/css; charset=utf-8") }),

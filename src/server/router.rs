@@ -53,7 +53,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/openapi.json", get(pages::openapi))
-        .merge(pages::email_links())
+        .merge(pages::links())
         .route("/problems/page.css", get(pages::problem_style))
         .route("/problems/{code}", get(pages::problem))
         .route("/images/{key}", get(media::http::get_image));

@@ -9,6 +9,7 @@ mod change_password;
 mod cleanup;
 mod email;
 mod email_links;
+mod first_admin;
 pub mod http;
 mod known_networks;
 mod link_purpose;
@@ -33,10 +34,11 @@ pub use self::{
     cleanup::delete_expired,
     email::Email,
     email_links::{new_link, reset_link},
+    first_admin::{FIRST_ADMIN_PATH, first_admin_link},
     link_purpose::LinkPurpose,
     lookup::{
-        address, admin_addresses, all, disabled_at, has_admin, queue_address, sessions,
-        user_by_email, user_by_id,
+        address, admin_addresses, all, disabled_at, queue_address, sessions, user_by_email,
+        user_by_id,
     },
     password::{HashMemory, NewPassword, PasswordHash, hashing_slots},
     register::register,

@@ -1,5 +1,6 @@
 //! The rate limits of requests to accounts.
 
+use super::first_admin::FIRST_ADMIN_PATH;
 use crate::infra::web::rate_limits::{RequestTarget, RouteClass};
 
 pub const LOGIN: RouteClass = RouteClass {
@@ -18,7 +19,7 @@ pub const ACCOUNTS: RouteClass = RouteClass {
         Some(path) => {
             path.starts_with("auth/") && path != "auth/login" && !targets_session_route(target)
         }
-        None => false,
+        None => target.uri.path() == FIRST_ADMIN_PATH && !target.is_read(),
     },
 };
 

@@ -51,7 +51,8 @@ pub use self::{
     sql::{Sql, placeholders},
     sqlite::Sqlite,
     stored_settings::{
-        count_up, find_setting, insert_setting, set_setting, setting, setting_for_update,
+        count_up, delete_setting, find_setting, insert_setting, set_setting, setting,
+        setting_for_update,
     },
     timers::try_claim_timer,
     tx::{Queued, Tx, ping},

@@ -45,6 +45,12 @@ pub fn set_setting(tx: &mut Tx<'_>, name: &str, value: &str) -> Result<()> {
     tx.execute(sql, params![name, value]).map(drop)
 }
 
+/// Deletes a setting. Returns whether it was set.
+pub fn delete_setting(tx: &mut Tx<'_>, name: &str) -> Result<bool> {
+    let deleted = tx.execute("DELETE FROM settings WHERE name = ?1", params![name])?;
+    Ok(deleted == 1)
+}
+
 /// Increments a counter stored as a setting. Returns the new value; the first is 1.
 pub fn count_up(tx: &mut Tx<'_>, name: &str) -> Result<i64> {
     tx.execute(

@@ -1,6 +1,7 @@
 //! The address of the client that sent a request, and the network by which limits count it.
 
 use std::{
+    convert::Infallible,
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
 };
@@ -139,6 +140,14 @@ pub fn origin(parts: &Parts) -> Origin {
     Origin {
         request_id: id.map(str::to_owned),
         address: address.map(|address| address.0),
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
+        Ok(origin(parts))
     }
 }
 

@@ -1,6 +1,7 @@
-//! The HTTP routes of accounts: sign-in, email links, the current user, and user administration.
+//! The HTTP routes of accounts: sign-in, email links, the current user, user administration, and the first admin.
 
 mod email_links;
+mod first_admin;
 mod me;
 mod sessions;
 mod transactions;
@@ -12,7 +13,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use utoipa_axum::routes;
 
-pub use self::transactions::Caller;
+pub use self::{first_admin::create_first_admin, transactions::Caller};
 use crate::{
     app::{App, Routes},
     core::{
