@@ -69,11 +69,7 @@ impl Serve {
         };
 
         let (data_dir, mut lock) = DataDir::claim(&config.data_dir)?;
-        let opened = match self.migrate(&config, version).await {
-            Ok(()) => self.open(&data_dir, config, address).await,
-            Err(error) => Err(error),
-        };
-        let app = match opened {
+        let app = match self.open(&data_dir, config, address, version).await {
             Ok(app) => app,
             Err(error) => {
                 lock.undo();
@@ -148,17 +144,19 @@ impl Serve {
         applied.await.map(drop)
     }
 
-    /// Opens the shop, and creates it if it does not exist.
+    /// Opens the shop, and creates it if it does not exist. `version` is that of its schema.
     async fn open(
         &self,
         data_dir: &DataDir,
         config: Config,
         address: SocketAddr,
+        version: Option<u32>,
     ) -> Result<Arc<App>> {
         let is_postgres = config.database_url.is_some();
         if self.demo && !is_postgres {
             data_dir.claim_for_demo()?;
         }
+        self.migrate(&config, version).await?;
         let public_url = config.public_url(address);
         let wal_archiving = if config.backup_wal {
             WalArchiving::On
