@@ -38,10 +38,19 @@ storage_test! {
         let mut process = site.start_with(&variables);
         let log = listen(&mut process);
         let anonymous = Remote::new(&process);
+        let link = process.stdout_lines().find(|line| line.contains("#token=")).unwrap();
+        let (page, token) = link.trim().split_once("#token=").unwrap();
         let mut secrets: BTreeMap<&str, String> = [
             ("the key of tokens", JWT), ("the webhook's secret", WEBHOOK), ("the mail server's password", SMTP),
             ("a password", PASSWORD), ("a wrong password", WRONG), ("a new password", NEW),
         ].map(|(what, secret)| (what, secret.to_owned())).into();
+
+        let boss = json!({ "token": token, "email": "boss@example.com", "password": PASSWORD, "name": "Boss" });
+        for status in [201, 400] {
+            let request = reqwest::Client::new().post(page).header("content-type", "application/json");
+            assert_eq!(request.body(boss.to_string()).send().await.unwrap().status(), status);
+        }
+        secrets.insert("the link that creates the first admin", token.to_owned());
 
         let account = json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" });
         assert_eq!(post(&anonymous, "/auth/register", account.clone()).await.status, 201);

@@ -221,6 +221,7 @@ async fn pages(front: &Front) {
     for page in [
         front.resolve("", &format!("{}/verify-email", front.url)),
         front.resolve("", &format!("{}/reset-password", front.url)),
+        front.resolve("", &format!("{}/first-admin", front.url)),
         problem,
     ] {
         let text = fetch(page.clone(), "text/html").await;

@@ -5,6 +5,7 @@ mod attempt_limits;
 mod authorization;
 mod clock;
 mod email_links;
+pub(crate) mod first_admin;
 mod memory;
 mod phones;
 mod sessions;

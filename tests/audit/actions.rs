@@ -6,13 +6,16 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{actions, entries};
-use crate::support::{
-    Client, Engine, Form, TestResponse, TestShop,
-    images::png,
-    operations,
-    provider::{event, with},
-    shopping::path,
-    storage_test,
+use crate::{
+    accounts::first_admin::{create_first_admin, first_admin_token},
+    support::{
+        Client, Engine, Form, TestResponse, TestShop,
+        images::png,
+        operations,
+        provider::{event, with},
+        shopping::path,
+        storage_test,
+    },
 };
 
 /// Makes requests of an admin and checks the entry of each.
@@ -173,6 +176,23 @@ storage_test! {
         });
         let writes: BTreeSet<_> = writes.map(|it| format!("{} {}", it.method, it.path)).collect();
         assert_eq!(log.operations, writes, "record the changes of the new operation by `tx.audit`");
+    }
+
+    async fn the_first_admin_is_recorded(shop: TestShop) {
+        let token = first_admin_token(&shop).await;
+        let created = create_first_admin(&shop, &token, "boss@example.com").await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let body = json!({ "email": "boss@example.com", "password": "correct horse battery" });
+        let signed_in = shop.anonymous().post("/auth/login", body).await;
+        let entry = &entries(&shop.bearer(&signed_in.text("/accessToken"))).await[0];
+        assert_eq!(entry["action"], "user.create");
+        assert_eq!(entry["target"], json!({ "type": "user", "id": created.text("/user/id") }));
+        assert_eq!(entry["actor"], json!({ "type": "SYSTEM", "id": null, "name": "shop" }));
+        assert_eq!(entry["requestId"].as_str(), created.header("x-request-id"));
+        assert_eq!(entry["address"], "127.0.0.1");
+        let changes = entry["changes"].as_array().unwrap();
+        assert!(changes.contains(&change("role", Value::Null, "ADMIN")), "{entry}");
+        assert!(!entry.to_string().contains(&token), "{entry}");
     }
 
     async fn what_changes_nothing_leaves_no_entry(shop: TestShop) {

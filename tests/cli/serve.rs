@@ -155,6 +155,42 @@ async fn a_demo_can_be_started_again() {
     assert_eq!(made.get("/me").await.status, 200);
 }
 
+#[tokio::test]
+async fn a_new_shop_says_where_its_data_is_and_how_to_create_the_first_admin() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Process::start(directory.path());
+    let mut lines = server.stdout_lines();
+    let mut next = || lines.next().unwrap();
+    let (data, no_admin, link) = (next(), next(), next());
+    let data_dir = directory.path().to_str().unwrap();
+    assert!(
+        data.starts_with("data in ") && data.contains(data_dir),
+        "{data}"
+    );
+    assert!(no_admin.starts_with("no admin yet"), "{no_admin}");
+    let (page, token) = link.trim().split_once("#token=").unwrap();
+    assert_eq!(page, format!("{}/first-admin", server.url));
+    let opened = reqwest::get(page).await.unwrap();
+    assert_eq!(opened.status(), 200);
+    let body = json!({
+        "token": token, "email": "boss@example.com", "name": "Boss", "password": PASSWORD
+    });
+    let request = reqwest::Client::new().post(page);
+    let request = request.header("content-type", "application/json");
+    let created = request.body(body.to_string()).send().await.unwrap();
+    assert_eq!(created.status(), 201);
+    let boss = Remote::new(&server).signed_in("boss").await;
+    assert_eq!(boss.get("/admin/users").await.status, 200);
+    server.terminate();
+    assert!(server.wait().success());
+
+    let mut again = Process::start(directory.path());
+    let lines = again.stdout_lines();
+    again.terminate();
+    assert!(again.wait().success());
+    assert_eq!(lines.collect::<Vec<_>>(), [data]);
+}
+
 #[test]
 fn an_address_in_use_is_named() {
     let here = tempfile::tempdir().unwrap();

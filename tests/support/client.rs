@@ -19,7 +19,7 @@ pub(crate) struct Client<'a> {
 }
 
 /// Paths outside the API.
-const OUTSIDE: [&str; 7] = [
+const OUTSIDE: [&str; 8] = [
     "/api/",
     "/healthz",
     "/readyz",
@@ -27,6 +27,7 @@ const OUTSIDE: [&str; 7] = [
     "/problems",
     "/images",
     "/console",
+    "/first-admin",
 ];
 
 impl<'a> Client<'a> {

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,8 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A running `shop serve`; killed when dropped.
 pub(crate) struct Process {
     child: Child,
+    /// What it prints after its URL.
+    stdout: Option<BufReader<ChildStdout>>,
     /// E.g. `http://127.0.0.1:40000`.
     pub(crate) url: String,
 }
@@ -59,6 +61,7 @@ impl Process {
     pub(crate) fn listening(mut command: Command) -> Process {
         let mut process = Process {
             child: command.spawn().unwrap(),
+            stdout: None,
             url: String::new(),
         };
         let mut lines = BufReader::new(process.child.stdout.take().unwrap());
@@ -73,9 +76,16 @@ impl Process {
             }
             if let Some(url) = line.trim().strip_prefix("listening on ") {
                 url.clone_into(&mut process.url);
+                process.stdout = Some(lines);
                 return process;
             }
         }
+    }
+
+    /// Returns the lines of stdout after the URL. May be called once.
+    pub(crate) fn stdout_lines(&mut self) -> impl Iterator<Item = String> + use<> {
+        let lines = self.stdout.take().unwrap();
+        lines.lines().map_while(Result::ok)
     }
 
     /// Returns the lines of stderr. May be called once.
