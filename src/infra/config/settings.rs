@@ -113,7 +113,7 @@ settings! {
         /// restore any moment.
         backup_wal: bool = required(on_or_off), { default: Value("off") };
         /// Number of backups to keep. A scheduled backup deletes older ones, and the images and the archived WAL that only
-        /// they needed.
+        /// they needed. The newest one from before the last migration is kept in addition.
         backup_keep: NonZeroUsize = required(from_str("a whole number above 0")), {
             default: Value("14"),
         };
