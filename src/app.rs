@@ -13,7 +13,7 @@ use crate::{
     },
     infra::{
         bus::Bus,
-        config::{Config, Secret},
+        config::{Config, Secret, is_loopback_origin},
         db::Db,
         ports::{Gateway, ImageStore, Mailer, Sms},
         web::{
@@ -71,12 +71,21 @@ pub struct App {
     pub stopping: CancellationToken,
     /// Whether this is a demo, which serves the console at `/`.
     pub demo: bool,
+    /// Derives the passwords and sign-in links of a demo's accounts.
+    pub demo_secrets: KeyedHash,
 }
 
 impl App {
     /// Returns the settings that operations read from their transaction.
     pub fn settings(&self) -> &ShopSettings {
         self.db.settings()
+    }
+
+    /// Returns whether pages of this origin may call the API from a browser. In a demo, all pages on this machine may.
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        let configured = &self.config.cors_origins;
+        configured.iter().any(|allowed| allowed == origin)
+            || (self.demo && is_loopback_origin(origin))
     }
 }
 

@@ -116,7 +116,7 @@ async function request(method, path, { body, key } = {}) {
   let text;
   try {
     const signal = AbortSignal.timeout(30_000);
-    response = await fetch(API + path, { method, headers, body: body && JSON.stringify(body), cache: 'no-store', credentials: 'omit', signal });
+    response = await fetch(path.startsWith('/demo/') ? ROOT + path.slice(1) : API + path, { method, headers, body: body && JSON.stringify(body), cache: 'no-store', credentials: 'omit', signal });
     text = await response.text();
   } catch {
     throw new Problem(0, { detail: 'No response from the server. Is `shop serve --demo` still running?' });
@@ -179,12 +179,26 @@ async function signIn(form) {
     await api('POST', '/auth/register', { body: { name, email, password } });
     switchAccountForm(); // the account exists now: if signing in fails, retry only that
   }
-  session = (await api('POST', '/auth/login', { body: { email, password } })).body;
+  const { body } = await api('POST', '/auth/login', { body: { email, password } });
   form.elements.password.value = '';
+  await startSession(body);
+}
+
+async function startSession(tokens) {
+  if (session) clearSession();
+  session = tokens;
   renderSession();
   $('products-title').focus({ preventScroll: true });
   showNotice(`You are signed in as ${$('user').textContent}.`);
   await Promise.all([loadCart(), loadOrders()]);
+}
+
+/** Signs in with the token of a link that `shop serve --demo` prints. Removes it from the address bar immediately. */
+async function openSignInLink() {
+  const found = /^#sign-in=(\w+)$/.exec(location.hash);
+  if (!found) return;
+  history.replaceState(null, '', location.pathname);
+  await startSession((await request('POST', '/demo/session', { body: { token: found[1] } })).body);
 }
 
 /** Clears the session and its data. */
@@ -537,4 +551,7 @@ $('checkout').onclick = (event) => runAction(event.currentTarget, placeOrder);
 $('refresh').onclick = (event) => runAction(event.currentTarget, () => Promise.all([loadOrders(), loadCart()]));
 for (const id of ['category', 'sort']) $(id).onchange = () => loadProducts(1).catch(showError); // without `runAction`, so that the last choice counts
 
+// Opening another link in the same tab changes only the fragment.
+window.addEventListener('hashchange', () => openSignInLink().catch(showError));
+openSignInLink().catch(showError);
 loadCatalog().catch(showError).finally(connect);

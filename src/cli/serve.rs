@@ -27,7 +27,7 @@ use crate::{
         config::Config,
         db::{self, Location, Tx, WalArchiving, migrate},
     },
-    server::{self, DataDir, Listeners, Parts, Tls, backup::Backup},
+    server::{self, DataDir, Listeners, Parts, Tls, backup::Backup, demo},
     worker,
 };
 
@@ -58,7 +58,7 @@ impl Serve {
         let data_dir = DataDir::at(&config.data_dir);
         data_dir.reject_second_server()?;
         if self.demo && config.database_url.is_none() {
-            data_dir.reject_demo_on_real_shop()?;
+            data_dir.reject_demo_on_foreign_files()?;
         }
         let listener = bind(config.listen, "`--listen`").await?;
         let metrics_listener = bind_metrics(&config).await?;
@@ -286,14 +286,20 @@ fn claim_database_for_demo(tx: &mut Tx<'_>) -> Result<()> {
     ))
 }
 
-/// Fills an empty demo shop and prints the accounts to sign in with.
+/// Fills an empty demo shop and prints the accounts to sign in with, and their sign-in links.
 async fn prepare_demo(app: &Arc<App>, output: Output) -> Result<()> {
-    let accounts = seed::fill_demo(app).await?;
+    let passwords = seed::fill_demo(app).await?;
     output.text("demo shop; sign in with")?;
-    for (email, password) in accounts {
-        output.text(&format!("  {email}  {password}"))?;
+    for (user, password) in demo::USERS.iter().zip(passwords) {
+        let password = password.as_deref().unwrap_or("(the password was changed)");
+        output.text(&format!("  {}  {password}", user.email))?;
     }
-    output.text(&format!("console at {}/", app.settings().public_url))
+    output.text("or open")?;
+    for user in &demo::USERS {
+        let link = demo::sign_in_link(app, user);
+        output.text(&format!("{}  {link}", user.label))?;
+    }
+    Ok(())
 }
 
 /// Reads the certificate again on each SIGHUP, which would otherwise end the process.

@@ -284,23 +284,49 @@ impl DataDir {
         })
     }
 
-    /// Errors: `CommandFailed` if the directory holds a shop that is not a demo.
-    pub fn reject_demo_on_real_shop(&self) -> Result<()> {
-        if self.demo_mark().exists() || !self.database().exists() {
+    /// Errors: `CommandFailed` if the directory is neither empty nor a demo's.
+    pub fn reject_demo_on_foreign_files(&self) -> Result<()> {
+        if self.demo_mark().exists() {
             return Ok(());
         }
+        let content = if self.database().exists() {
+            "holds a real shop".to_owned()
+        } else if let Some(name) = self.foreign_file()? {
+            format!("is not empty (it contains `{name}`)")
+        } else {
+            return Ok(());
+        };
         Err(Error::command_failed(format!(
-            "`{}` holds a real shop, and `--demo` opens only an empty directory or an earlier demo; choose \
+            "`{}` {content}, and `--demo` opens only an empty directory or an earlier demo; choose \
              another `--data-dir`",
             self.root.display()
         )))
     }
 
+    /// Returns the name of a file that a new shop does not expect in its directory, if there is one.
+    fn foreign_file(&self) -> Result<Option<String>> {
+        // The configuration, a lock without its server, and the folder that formatting a disk creates.
+        const EXPECTED: [&str; 3] = ["shop.toml", LOCK, "lost+found"];
+        let entries = match fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(cannot("read", &self.root, &error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| cannot("read", &self.root, &error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !EXPECTED.contains(&name.as_str()) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
     /// Marks the directory as a demo.
     ///
-    /// Errors: `CommandFailed` if it holds a shop that is not a demo.
+    /// Errors: `CommandFailed` if it is neither empty nor a demo's.
     pub fn claim_for_demo(&self) -> Result<()> {
-        self.reject_demo_on_real_shop()?;
+        self.reject_demo_on_foreign_files()?;
         let mark = self.demo_mark();
         file_modes::create_if_missing(&mark).map_err(|e| cannot("write", &mark, &e))
     }

@@ -6,7 +6,7 @@
 //! - [`backup`] makes backups, [`restore`] restores them; `migrate` migrates the schema, after a backup;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `request_checks` rejects some, `problem_response`
 //!   writes errors, `request_log` logs and counts requests; `health` (with `checks`) and `pages` answer outside
-//!   `/api/v1`; [`problems`] and `rate_limit_classes` collect the domains' declarations;
+//!   `/api/v1`, [`demo`] signs in to a demo; [`problems`] and `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loops; `connections` limits and evicts; `tls` has the certificate and the
 //!   handshake; `connection` serves one connection, and `transport`, `framing`, `deadlines`, `bodies`, `streams` and
 //!   `linger` handle its bytes; `redirect` answers on the listener without TLS; [`file_limit`] raises the limit of open
@@ -22,6 +22,7 @@ mod connections;
 mod created_paths;
 mod data_dir;
 mod deadlines;
+pub mod demo;
 mod disk;
 pub mod file_limit;
 mod file_owner;

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{health, middleware, pages, problems};
+use super::{demo, health, middleware, pages, problems};
 use crate::{
     app::{App, Routes},
     core::problem::ProblemType,
@@ -58,7 +58,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/problems/{code}", get(pages::problem))
         .route("/images/{key}", get(media::http::get_image));
     let router = if app.demo {
-        router.merge(pages::console())
+        router.merge(pages::console()).merge(demo::routes())
     } else {
         router
     };
@@ -69,19 +69,19 @@ pub fn router(app: &Arc<App>) -> Router {
             Arc::clone(app),
             middleware::limit,
         ));
-    if !app.config.cors_origins.is_empty() {
+    if app.demo || !app.config.cors_origins.is_empty() {
         router = router.layer(cors(app));
     }
     router
 }
 
-/// Lets browsers call the API from the configured origins.
-fn cors(app: &App) -> CorsLayer {
-    let origins = app
-        .config
-        .cors_origins
-        .iter()
-        .filter_map(|o| HeaderValue::from_str(o).ok());
+/// Lets browsers call the API from the allowed origins.
+fn cors(app: &Arc<App>) -> CorsLayer {
+    let app = Arc::clone(app);
+    let is_allowed = move |origin: &HeaderValue, _: &Parts| {
+        let origin = origin.to_str();
+        origin.is_ok_and(|origin| app.allows_origin(origin))
+    };
     let named = |names: &[&'static str]| -> Vec<HeaderName> {
         names
             .iter()
@@ -89,7 +89,7 @@ fn cors(app: &App) -> CorsLayer {
             .collect()
     };
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::predicate(is_allowed))
         .allow_methods([
             Method::GET,
             Method::POST,

@@ -154,6 +154,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
         bus: Bus::start(db.clone(), stopping.clone()).await?,
         networks: KeyedHash::new(&jwt_secrets, "known networks"),
         first_admin: KeyedHash::new(&jwt_secrets, "first admin"),
+        demo_secrets: KeyedHash::new(&jwt_secrets, "demo accounts"),
         tokens: AccessTokens::new(&jwt_secrets, config.access_token_ttl, clock.clone())?,
         images,
         gateway: gateway.unwrap_or_else(|| Arc::new(Mock::new(db.clone(), rng.clone()))),

@@ -2,6 +2,7 @@
 
 mod categories;
 mod demo;
+mod demo_products;
 mod orders;
 mod placeholder_image;
 mod products;

@@ -8,7 +8,7 @@ use crate::{
     cli::{admin::simulate_payment, progress},
     core::{
         error::Result,
-        id::{ProductId, UserId},
+        id::{OrderId, ProductId, UserId},
         money::Quantity,
     },
     domain::{
@@ -41,13 +41,13 @@ pub(super) async fn create_orders(
             .map(|_| *pick(&app.rng, products))
             .collect();
         let gateway = Arc::clone(&app.gateway);
-        let is_placed = app
+        let placed = app
             .db
             .write("seed.order", move |tx| {
                 create_paid_order(tx, &*gateway, customer, &items)
             })
             .await?;
-        created += u64::from(is_placed);
+        created += u64::from(placed.is_some());
         app.clock.advance(Duration::from_secs(1));
         bar.inc(1);
     }
@@ -55,13 +55,13 @@ pub(super) async fn create_orders(
     Ok(created)
 }
 
-/// Returns whether an order was placed: whether any of the products is in stock.
-fn create_paid_order(
+/// Places and pays an order. Returns its id, or `None` if none of the products is in stock.
+pub(super) fn create_paid_order(
     tx: &mut Tx<'_>,
     gateway: &dyn Gateway,
     customer: UserId,
     products: &[ProductId],
-) -> Result<bool> {
+) -> Result<Option<OrderId>> {
     tx.discard_mail();
     let user = accounts::CurrentUser {
         id: customer,
@@ -77,7 +77,7 @@ fn create_paid_order(
         }
     }
     if added.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     let new = orders::NewOrder::queue(tx, gateway, customer)?;
     let order = orders::place(tx, new, None)?;
@@ -87,5 +87,5 @@ fn create_paid_order(
         let delivery = Delivery::unsigned(gateway, Some(&webhook.event_id), webhook.body);
         settlement::receive(tx, gateway, &delivery)?;
     }
-    Ok(true)
+    Ok(Some(order.id))
 }

@@ -69,12 +69,20 @@ fn last_customer_number(tx: &mut Tx<'_>) -> Result<u64> {
 
 /// Returns a random password and its hash, from the system's random number generator.
 pub(super) async fn generate_password(app: &App) -> Result<(String, PasswordHash)> {
-    let rng = Rng::system();
-    let text = rng.text(PASSWORD_CHARS, PASSWORD_LEN);
+    let text = Rng::system().text(PASSWORD_CHARS, PASSWORD_LEN);
     let password = NewPassword::try_from(text.clone()).map_err(Error::internal)?;
-    let hash = move |memory: &mut _| password.hash(memory, &rng);
-    let hash = app.hash_pool.run_with(hash).await?;
-    Ok((text, hash))
+    Ok((text, hash_password(app, password).await?))
+}
+
+/// Returns the password that these random bytes determine.
+pub(super) fn password_of(bytes: [u8; 32]) -> String {
+    let letter = |byte: u8| char::from(PASSWORD_CHARS[usize::from(byte) % PASSWORD_CHARS.len()]);
+    bytes.into_iter().take(PASSWORD_LEN).map(letter).collect()
+}
+
+pub(super) async fn hash_password(app: &App, password: NewPassword) -> Result<PasswordHash> {
+    let hash = move |memory: &mut _| password.hash(memory, &Rng::system());
+    app.hash_pool.run_with(hash).await
 }
 
 /// Creates a verified user.

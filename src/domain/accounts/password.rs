@@ -124,6 +124,12 @@ impl PasswordHash {
         &self.0
     }
 
+    /// Returns whether this is the hash of the password. Takes tens of milliseconds: run it on the hash pool.
+    pub fn matches(&self, password: &NewPassword, memory: &mut HashMemory) -> bool {
+        let parsed = phc::PasswordHash::new(&self.0).ok();
+        parsed.is_some_and(|hash| is_hash_of(&password.0, &hash, memory).unwrap_or(false))
+    }
+
     /// Whether the parameters of the hash are weaker than the current ones.
     fn needs_rehash(hash: &phc::PasswordHash) -> bool {
         let Ok(params) = Params::try_from(hash) else {

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 pub use secrecy::SecretString as Secret;
 
 pub use self::{
-    parse::{LogFormat, check_length, directory, duration, origin_of, path_of},
+    parse::{LogFormat, check_length, directory, duration, is_loopback_origin, origin_of, path_of},
     reader::{EffectiveSetting, explain},
     setting::{DefaultValue, Flag, Setting},
     settings::{Config, DATA_DIR, MIN_JWT_SECRET, MIN_WEBHOOK_SECRET, SETTINGS, TRANSFER_URLS},

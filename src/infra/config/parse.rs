@@ -180,6 +180,14 @@ pub fn origin_of(url: &str) -> Option<String> {
     Some(origin.to_lowercase())
 }
 
+/// Returns whether an origin, as browsers write it, is a page on this machine, on any port.
+pub fn is_loopback_origin(origin: &str) -> bool {
+    let uri = origin.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host);
+    host.is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"))
+        && origin_of(origin).as_deref() == Some(origin)
+}
+
 /// Returns the path of a URL without a slash at the end; empty if it has none.
 pub fn path_of(url: &str) -> String {
     let uri = url.parse::<http::Uri>();

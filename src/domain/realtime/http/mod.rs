@@ -128,5 +128,5 @@ fn is_allowed_origin(app: &App, headers: &HeaderMap) -> bool {
         let origin = origin.replacen("//127.0.0.1", "//localhost", 1);
         local.as_ref() == Some(&origin)
     };
-    own == origin || is_local(&origin) || app.config.cors_origins.contains(&origin)
+    own == origin || is_local(&origin) || app.allows_origin(&origin)
 }
