@@ -7,6 +7,8 @@ use crate::core::money::Currency;
 /// Settings of the shop. They do not change while the process runs.
 #[derive(Debug, Clone)]
 pub struct ShopSettings {
+    /// The name of the shop in emails and pages.
+    pub name: String,
     pub currency: Currency,
     /// The base of links and image URLs, without a slash at the end.
     pub public_url: String,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use lettre::message::Mailbox;
+
 use super::DataDir;
 use crate::{
     core::error::{Error, Result},
     infra::{
-        config::Config,
+        config::{Config, host_of},
         ports::{
             Mailer,
             mailer::{FileMailer, SmtpMailer, sender},
@@ -25,7 +27,7 @@ pub(super) fn from_config(
     let from = config.mail_from.as_deref();
     match (&config.smtp_url, from) {
         (Some(url), Some(from)) => {
-            let smtp = SmtpMailer::open(url, sender(from)?)?;
+            let smtp = SmtpMailer::open(url, named_sender(config, from)?)?;
             Ok(Arc::new(smtp))
         }
         (Some(_), None) => Err(Error::config(
@@ -33,8 +35,19 @@ pub(super) fn from_config(
              `Shop <shop@example.com>`",
         )),
         (None, from) => {
-            let from = sender(from.unwrap_or("Shop <shop@localhost>"))?;
+            let from = named_sender(config, from.unwrap_or("shop@localhost"))?;
             Ok(Arc::new(FileMailer::new(data_dir.mail(), from, demo)))
         }
     }
+}
+
+/// Parses the sender. If it is an address alone, adds the name of the shop.
+fn named_sender(config: &Config, from: &str) -> Result<Mailbox> {
+    let mut from = sender(from)?;
+    if from.name.is_none() {
+        let host = || config.public_url.as_deref().and_then(host_of);
+        let name = config.name.clone().or_else(host);
+        from.name = Some(name.unwrap_or_else(|| "Shop".to_owned()));
+    }
+    Ok(from)
 }

@@ -211,6 +211,7 @@ fn context(
         clock: clock.clone(),
         rng: rng.clone(),
         settings: ShopSettings {
+            name: config.shop_name(&public_url),
             currency: config.currency,
             public_url,
             refresh_token_ttl: config.refresh_token_ttl,

@@ -276,6 +276,28 @@ storage_test! {
         }
     }
 
+    async fn a_sender_without_a_name_gets_that_of_the_shop(site: Site) {
+        for (from, expected) in [
+            ("shop@kettles.example", "Kettles & More"),
+            ("Ada <shop@kettles.example>", "Ada"),
+        ] {
+            let variables = [("SHOP_LOG", "info"), ("SHOP_NAME", "Kettles & More"), ("SHOP_MAIL_FROM", from)];
+            let mut process = site.start_with(&variables);
+            let mut lines = process.stderr_lines();
+            register(&process, expected.split(' ').next().unwrap()).await;
+            assert!(lines.any(|line| line.contains("wrote an email to a file")));
+            let file = only_file(&site.path().join("mail"));
+            let content = fs::read_to_string(&file).unwrap();
+            let sender = content.lines().find(|line| line.starts_with("From: ")).unwrap();
+            let name = sender["From: ".len()..].split(" <").next().unwrap();
+            assert_eq!(name.trim_matches('"'), expected, "{sender}");
+            assert!(sender.ends_with(" <shop@kettles.example>"), "{sender}");
+            process.terminate();
+            assert!(process.wait().success());
+            fs::remove_file(file).unwrap();
+        }
+    }
+
     async fn without_a_mail_server_emails_are_written_to_files(site: Site) {
         let mut process = site.start_with(&[("SHOP_LOG", "trace")]);
         let mut lines = process.stderr_lines();

@@ -1,10 +1,13 @@
 //! The email templates and their overrides.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use shop::{
-    core::money::{Currency, MAX_AMOUNT, Money},
+    core::{
+        money::{Currency, MAX_AMOUNT, Money},
+        shop_settings::ShopSettings,
+    },
     domain::notifications::Templates,
 };
 
@@ -18,12 +21,20 @@ const ORDER: &str = r#"{
     ]
 }"#;
 
-const URL: &str = "https://shop.example/path";
+fn settings(currency: Currency) -> ShopSettings {
+    ShopSettings {
+        name: "Kettles & More".to_owned(),
+        currency,
+        public_url: "https://shop.example/path".to_owned(),
+        refresh_token_ttl: Duration::from_hours(1),
+        rate_limit: false,
+    }
+}
 
 #[test]
 fn every_template_renders_completely() {
     let nowhere = tempfile::tempdir().unwrap();
-    let templates = Templates::new(nowhere.path(), URL, Currency::INR);
+    let templates = Templates::new(nowhere.path(), &settings(Currency::INR));
     let order: Value = serde_json::from_str(ORDER).unwrap();
     let link = json!({ "name": "Ada", "link": "https://shop.example/x#token=0a" });
     for (name, data, expected) in [
@@ -60,6 +71,13 @@ fn every_template_renders_completely() {
             "{name}: {mail:?}"
         );
         assert!(!mail.html.contains("<steel>"), "{name}");
+        let shop_name = "Kettles & More";
+        assert!(mail.text.contains(shop_name), "{name}: {}", mail.text);
+        let escaped = mail.html.matches("Kettles &amp; More").count();
+        assert!(
+            escaped > 0 && escaped == mail.html.matches("Kettles &").count(),
+            "{name}"
+        );
         for external in ["<img", "<script", "src=", "url(", "@import", "<link"] {
             assert!(
                 !mail.html.contains(external),
@@ -92,7 +110,7 @@ fn amounts_are_formatted_for_their_currency() {
     ] {
         let text = format!("Subject: x\n\n{template}");
         fs::write(directory.path().join("order-placed.txt"), text).unwrap();
-        let templates = Templates::new(directory.path(), URL, Currency::JPY);
+        let templates = Templates::new(directory.path(), &settings(Currency::JPY));
         let order: Value = serde_json::from_str(ORDER).unwrap();
         let rendered = templates.render("order-placed", &order);
         match error {
@@ -130,7 +148,7 @@ storage_test! {
         let stored = shop.raw_db().dump()["jobs"].concat();
         assert!(stored.contains("verify.txt") && stored.contains("waiting"), "{stored}");
         fs::remove_file(own.join("verify.txt")).unwrap();
-        shop.advance_clock(std::time::Duration::from_secs(2));
+        shop.advance_clock(Duration::from_secs(2));
         assert_eq!(shop.sent_emails().await.len(), 3);
     }
 }

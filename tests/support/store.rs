@@ -92,6 +92,7 @@ async fn open(directory: &Path, database: Option<&Database>, options: db::Option
 /// Returns the context of a database without the shop.
 pub(crate) fn context(clock: Clock, rng: Rng) -> db::Context {
     let settings = ShopSettings {
+        name: "Kettles".to_owned(),
         currency: Currency::INR,
         public_url: "http://localhost".to_owned(),
         refresh_token_ttl: Duration::from_hours(1),

@@ -65,13 +65,14 @@ pub struct Templates(Environment<'static>);
 /// Returns the templates of a shop.
 pub fn templates(data_dir: &Path, settings: &ShopSettings) -> Templates {
     let directory = data_dir.join("templates");
-    Templates::new(&directory, &settings.public_url, settings.currency)
+    Templates::new(&directory, settings)
 }
 
 impl Templates {
     /// Creates a loader for the files in `directory`. It is created for every attempt to send an email, so that
     /// a changed file takes effect without a restart.
-    pub fn new(directory: &Path, public_url: &str, currency: Currency) -> Templates {
+    pub fn new(directory: &Path, settings: &ShopSettings) -> Templates {
+        let currency = settings.currency;
         let mut environment = Environment::new();
         let directory = directory.to_owned();
         environment.set_loader(move |name| {
@@ -90,8 +91,8 @@ impl Templates {
         // A misspelled variable is an error instead of an empty text.
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         environment.add_filter("money", move |amount: i64| money(amount, currency));
-        environment.add_global("public_url", public_url);
-        environment.add_global("shop", host_of(public_url));
+        environment.add_global("public_url", settings.public_url.as_str());
+        environment.add_global("shop", settings.name.as_str());
         Templates(environment)
     }
 
@@ -132,12 +133,4 @@ fn money(amount: i64, currency: Currency) -> Result<String, minijinja::Error> {
         minijinja::Error::new(kind, format!("the amount {amount} {why}"))
     })?;
     Ok(amount.format(currency))
-}
-
-/// Returns the host of a URL, which serves as the name of the shop.
-fn host_of(url: &str) -> String {
-    url.parse::<http::Uri>()
-        .ok()
-        .and_then(|uri| uri.host().map(str::to_owned))
-        .unwrap_or_else(|| url.to_owned())
 }

@@ -23,7 +23,10 @@ use std::net::SocketAddr;
 pub use secrecy::SecretString as Secret;
 
 pub use self::{
-    parse::{LogFormat, check_length, directory, duration, is_loopback_origin, origin_of, path_of},
+    parse::{
+        LogFormat, check_length, directory, duration, host_of, is_loopback_origin, origin_of,
+        path_of,
+    },
     reader::{EffectiveSetting, explain},
     setting::{DefaultValue, Flag, Setting},
     settings::{Config, DATA_DIR, MIN_JWT_SECRET, MIN_WEBHOOK_SECRET, SETTINGS, TRANSFER_URLS},
@@ -39,6 +42,12 @@ impl Config {
             None => self.url_of(address),
         };
         self.public_url.clone().unwrap_or_else(default)
+    }
+
+    /// Returns the name of the shop in emails and pages. By default, that is the host of the public URL.
+    pub fn shop_name(&self, public_url: &str) -> String {
+        let host = || host_of(public_url).unwrap_or_else(|| public_url.to_owned());
+        self.name.clone().unwrap_or_else(host)
     }
 
     /// Returns the URL of the listener at an address.

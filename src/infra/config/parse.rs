@@ -188,6 +188,12 @@ pub fn is_loopback_origin(origin: &str) -> bool {
         && origin_of(origin).as_deref() == Some(origin)
 }
 
+/// Returns the host of a URL.
+pub fn host_of(url: &str) -> Option<String> {
+    let uri = url.parse::<http::Uri>().ok()?;
+    uri.host().map(str::to_owned)
+}
+
 /// Returns the path of a URL without a slash at the end; empty if it has none.
 pub fn path_of(url: &str) -> String {
     let uri = url.parse::<http::Uri>();

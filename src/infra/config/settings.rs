@@ -64,8 +64,13 @@ settings! {
             default: Unset("the listening address, after `http://` or, with TLS, `https://`; the first ACME domain"),
             example: Some("https://shop.example"),
         };
+        /// Name of the shop in emails and pages.
+        name: Option<String> = unless_empty(crate::core::text::short), {
+            default: Unset("the host of `public_url`"),
+            example: Some("Kettles & More"),
+        };
         /// List of origins, such as `https://shop.example`, whose pages may call the API from a browser and follow
-        /// live inventory.
+        /// live inventory. A demo also allows all pages on this machine.
         cors_origins: Vec<String> = required(list_of(origin)), { default: Value("") };
         /// List of networks of the reverse proxies in front, such as `10.0.0.0/8`. Only their `X-Forwarded-For` is
         /// believed. The client is the rightmost hop outside these networks.
@@ -147,7 +152,8 @@ settings! {
             example: Some("smtp://name:password@mail.example:587?tls=required"),
             is_secret: true,
         };
-        /// Sender, such as `Shop <shop@shop.example>`. Required with `smtp_url`.
+        /// Sender, such as `Shop <shop@shop.example>`; an address alone gets the name of the shop. Required with
+        /// `smtp_url`.
         mail_from: Option<String> = optional(text), { example: Some("Shop <shop@shop.example>") };
         /// Age at which mail files are deleted.
         mail_files_kept: Duration = required(duration), { default: Value("7d") };
