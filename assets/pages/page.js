@@ -284,7 +284,6 @@ function sentence(text) {
   return plain.charAt(0).toUpperCase() + plain.slice(1) + (/[.!?]$/.test(plain) ? '' : '.');
 }
 
-$('host').textContent = location.host;
 form.addEventListener('submit', submit);
 for (const input of inputs) input.addEventListener('input', () => clearFieldError(input));
 $('show')?.addEventListener('change', updateVisibility);

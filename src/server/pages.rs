@@ -1,5 +1,5 @@
-//! Pages and files outside `/api/v1`: the `OpenAPI` document, problem pages, the pages that links open, and the demo
-//! console.
+//! Pages and files outside `/api/v1`: the home page, the `OpenAPI` document, problem pages, the pages that links open,
+//! and the demo console.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +10,8 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
 use utoipa::openapi::{OpenApi, Server};
 
 use super::problems;
@@ -87,19 +88,14 @@ pub(super) async fn problem_style() -> Response {
 /// The pages that links with a token open: those in emails, so that they work without a storefront, and the one that the
 /// server prints.
 pub(super) fn links() -> Router<Arc<App>> {
-    const VERIFY: &str = include_str!("../../assets/pages/verify-email.html");
-    const RESET: &str = include_str!("../../assets/pages/reset-password.html");
-    const FIRST_ADMIN: &str = include_str!("../../assets/pages/first-admin.html");
     const STYLE: &str = include_str!("../../assets/pages/page.css");
     const SCRIPT: &str = include_str!("../../assets/pages/page.js");
-    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-        connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     Router::new()
-        .route("/verify-email", get(|| async { html(VERIFY, POLICY) }))
-        .route("/reset-password", get(|| async { html(RESET, POLICY) }))
+        .route("/verify-email", get(verify_email))
+        .route("/reset-password", get(reset_password))
         .route(
             accounts::FIRST_ADMIN_PATH,
-            get(|| async { html(FIRST_ADMIN, POLICY) }).post(accounts::http::create_first_admin),
+            get(first_admin).post(accounts::http::create_first_admin),
         )
         .route(
             "/pages/page.css",
@@ -109,6 +105,78 @@ pub(super) fn links() -> Router<Arc<App>> {
             "/pages/page.js",
             get(|| async { asset(SCRIPT, "text/javascript; charset=utf-8") }),
         )
+}
+
+async fn verify_email(State(app): State<Arc<App>>) -> Response {
+    link_page(&app, include_str!("../../assets/pages/verify-email.html"))
+}
+
+async fn reset_password(State(app): State<Arc<App>>) -> Response {
+    link_page(&app, include_str!("../../assets/pages/reset-password.html"))
+}
+
+async fn first_admin(State(app): State<Arc<App>>) -> Response {
+    link_page(&app, include_str!("../../assets/pages/first-admin.html"))
+}
+
+fn link_page(app: &App, page: &str) -> Response {
+    let page = page.replace("{{shop}}", &escape(&app.settings().name));
+    html(
+        page,
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+    )
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a program reads at `/`.
+#[derive(Serialize)]
+struct Home<'a> {
+    name: &'a str,
+    version: &'static str,
+    api: String,
+    documentation: String,
+    openapi: String,
+    health: String,
+}
+
+/// The home page of a shop that is not a demo: JSON, or HTML for a browser.
+pub(super) async fn home(
+    State(app): State<Arc<App>>,
+    _: NoQuery,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let name = &app.settings().name;
+    let mut response = if prefers_html(&headers) {
+        let page = include_str!("../../assets/pages/home.html")
+            .replace("{{version}}", VERSION)
+            .replace("{{shop}}", &escape(name));
+        let policy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+        html(page, policy)
+    } else {
+        let path = |path: &str| format!("{}{path}", app.base_path);
+        respond::ok(&Home {
+            name,
+            version: VERSION,
+            api: path("/api/v1"),
+            documentation: path("/docs"),
+            openapi: path("/openapi.json"),
+            health: path("/healthz"),
+        })?
+    };
+    let accept = HeaderValue::from_static("accept");
+    response.headers_mut().append(header::VARY, accept);
+    Ok(response)
+}
+
+/// Returns whether the client is a browser: those accept HTML and do not name JSON.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter();
+    let accepted: Vec<_> = accepted.filter_map(|value| value.to_str().ok()).collect();
+    let accepts = |name: &str| accepted.iter().any(|value| value.contains(name));
+    accepts("text/html") && !accepts("json")
 }
 
 /// The demo console: a page that uses the public API.

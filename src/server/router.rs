@@ -60,7 +60,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let router = if app.demo {
         router.merge(pages::console()).merge(demo::routes())
     } else {
-        router
+        router.route("/", get(pages::home))
     };
     let mut router = router
         .layer(DefaultBodyLimit::disable())

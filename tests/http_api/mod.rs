@@ -3,6 +3,7 @@
 mod client_address;
 mod content_encoding;
 mod headers;
+mod home;
 mod injection;
 mod openapi;
 mod panics;
@@ -92,9 +93,9 @@ storage_test! {
     async fn unknown_paths_and_ids_are_not_found(shop: TestShop) {
         for client in [shop.anonymous(), shop.admin().await] {
             for path in [
-                "/", "/nowhere", "/api/v1", "/api/v1/", "/api/v2/products", "/api/v1/products/",
+                "/nowhere", "/api/v1", "/api/v1/", "/api/v2/products", "/api/v1/products/",
                 "/api/v1//products", "/api/v1/PRODUCTS", "/problems/", "/problems/nothing",
-                "/images/", "/images/nothing", "/images/a/b", "/console/console.js",
+                "/images/", "/images/nothing", "/images/a/b", "/console/console.js", "/demo/session",
                 "/products/not-an-id", "/products/1", "/products/%00", "/products/%ff%fe",
                 "/products/'%20OR%201=1--", "/products/..%2f..%2fshop.db",
                 &format!("/products/{NO_ID}"), &format!("/products/{NO_ID}/images"),

@@ -19,7 +19,7 @@ pub(crate) struct Client<'a> {
 }
 
 /// Paths outside the API.
-const OUTSIDE: [&str; 8] = [
+const OUTSIDE: [&str; 10] = [
     "/api/",
     "/healthz",
     "/readyz",
@@ -28,6 +28,8 @@ const OUTSIDE: [&str; 8] = [
     "/images",
     "/console",
     "/first-admin",
+    "/demo",
+    "/verify-email",
 ];
 
 impl<'a> Client<'a> {
