@@ -3,6 +3,7 @@
 mod configuration;
 mod csv;
 mod data_dir;
+mod demo;
 mod doctor;
 mod documented;
 mod generated;

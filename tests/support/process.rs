@@ -19,6 +19,8 @@ pub(crate) struct Process {
     stdout: Option<BufReader<ChildStdout>>,
     /// E.g. `http://127.0.0.1:40000`.
     pub(crate) url: String,
+    /// The lines that it printed to stdout before it listened.
+    pub(crate) printed: Vec<String>,
 }
 
 impl Process {
@@ -63,6 +65,7 @@ impl Process {
             child: command.spawn().unwrap(),
             stdout: None,
             url: String::new(),
+            printed: Vec::new(),
         };
         let mut lines = BufReader::new(process.child.stdout.take().unwrap());
         let mut line = String::new();
@@ -79,6 +82,7 @@ impl Process {
                 process.stdout = Some(lines);
                 return process;
             }
+            process.printed.push(line.trim_end().to_owned());
         }
     }
 

@@ -68,6 +68,11 @@ impl Site {
         Process::spawn(self.program(), self.directory.path(), &[])
     }
 
+    /// Starts a demo in a data directory of its own, on the same Postgres database if there is one.
+    pub(crate) fn start_demo(&self, directory: &std::path::Path) -> Process {
+        Process::spawn(self.program(), directory, &["--demo"])
+    }
+
     /// Like [`Site::start`], with these environment variables.
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Process {
         let mut program = serve(self.program(), self.directory.path(), &[]);
