@@ -34,9 +34,10 @@ const OPTIONS: [(&[&str], &str); 7] = [
 ];
 
 /// Commands that other programs have, and the tip for each.
-const COMMANDS: [(&[&str], &str); 2] = [
+const COMMANDS: [(&[&str], &str); 3] = [
+    (&["demo"], "'shop serve --demo' runs a demo shop"),
     (
-        &["start", "run", "up", "server", "demo"],
+        &["start", "run", "up", "server"],
         "'shop serve' runs the server",
     ),
     (

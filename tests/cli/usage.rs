@@ -74,6 +74,7 @@ fn common_mistakes_get_a_tip() {
     for (arguments, meant) in [
         (&["--demo"][..], "shop serve --demo"),
         (&["start"], "shop serve"),
+        (&["demo"], "shop serve --demo"),
         (&["product", "list"], "shop admin product"),
         (&["users"], "shop admin user"),
         (&["seed"], "shop admin seed"),
