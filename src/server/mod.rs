@@ -26,6 +26,7 @@ pub mod demo;
 mod disk;
 pub mod file_limit;
 mod file_owner;
+mod fragments;
 mod framing;
 mod gateway;
 mod health;

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{
     connections::{Activity, Phase, Slot},
     deadlines::{ReadDeadline, Wait, WriteDeadline},
+    fragments::Fragments,
     framing::HeadScan,
     linger::Lingering,
     tls::Stream,
@@ -29,6 +30,7 @@ pub(super) struct Transport {
     activity: Arc<Activity>,
     /// `None` for HTTP/2, whose heads are compressed. There `streams.rs` decides what the connection waits for.
     meter: Option<HeadMeter>,
+    fragments: Fragments,
     reads: ReadDeadline,
     writes: WriteDeadline,
     /// Whether the client has closed or the connection failed, so that no response can arrive.
@@ -56,6 +58,7 @@ impl Transport {
                 heads,
                 metered: None,
             }),
+            fragments: Fragments::default(),
             reads: ReadDeadline::new(keep_alive),
             writes: WriteDeadline::default(),
             is_over: false,
@@ -193,6 +196,10 @@ impl AsyncRead for Transport {
         let read = self.stream()?.poll_read(cx, buffer);
         let read = self.watch_read(cx, read, &buffer.filled()[before..], has_room);
         self.is_over |= matches!(read, Poll::Ready(Err(_)));
+        if self.activity.phase() == Phase::Upgraded {
+            // The connection is not over, so that the close frame arrives.
+            self.fragments.feed(&buffer.filled()[before..])?;
+        }
         read
     }
 }

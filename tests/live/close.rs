@@ -343,6 +343,34 @@ async fn oversized_and_binary_messages_close_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_empty_fragments_closes_the_connection() {
+    let served = served().await;
+    let empty = frame(CONTINUATION, b"");
+    for flood in [
+        [frame(TEXT, b""), empty.repeat(10_000)].concat(),
+        [frame(BINARY, b"{"), empty.repeat(10_000)].concat(),
+        [frame(TEXT, &[b' '; 300]), empty.repeat(10_000)].concat(),
+    ] {
+        let mut socket = Socket::open(&served).await;
+        // Frames are cut at every position.
+        for part in flood.chunks(997) {
+            socket.send(part).await;
+        }
+        assert_eq!(socket.close_frame(true).await.0, Some(1008));
+    }
+    let mut socket = Socket::open(&served).await;
+    let few = [
+        frame(TEXT, b""),
+        empty.repeat(20),
+        frame(FIN | CONTINUATION, b"{}"),
+    ];
+    socket.send(&few.concat()).await;
+    let (opcode, error) = socket.receive().await.unwrap();
+    assert!(opcode == TEXT && error.starts_with(b"{\"type\":\"ERROR\""));
+    served.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_close_frame_reaches_a_client_that_is_still_sending() {
     let served = served().await;
     let mut socket = Socket::open(&served).await;

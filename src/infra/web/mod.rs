@@ -6,13 +6,14 @@
 //! - [`request_context`]: what the log says about a request;
 //! - [`jwt`]: access tokens; [`keyed_hash`]: HMAC of values that are easy to guess;
 //! - fairness and overload: [`rate_limits`] (requests per minute), [`client_quota`] (concurrent use per client
-//!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`single_flight`].
+//!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`single_flight`], [`FragmentFlood`].
 
 pub mod body;
 mod bounded_pool;
 pub mod client;
 pub mod client_quota;
 pub mod extract;
+mod fragment_flood;
 pub mod idempotency;
 mod ignored_json;
 pub mod jwt;
@@ -25,4 +26,7 @@ pub mod request_context;
 pub mod respond;
 pub mod single_flight;
 
-pub use self::bounded_pool::{BlockingPool, DedicatedThread, Permits};
+pub use self::{
+    bounded_pool::{BlockingPool, DedicatedThread, Permits},
+    fragment_flood::FragmentFlood,
+};

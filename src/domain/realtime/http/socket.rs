@@ -16,7 +16,7 @@ use crate::{
     domain::realtime::inventory_update::updates,
     infra::{
         bus,
-        web::{client_quota::Reservation, extract::deserialize_some},
+        web::{FragmentFlood, client_quota::Reservation, extract::deserialize_some},
     },
 };
 
@@ -77,6 +77,8 @@ enum Disconnect {
 impl Disconnect {
     const STOPPING: Disconnect = Disconnect::ByServer(close_code::AWAY, "the server is stopping");
     const FAILED: Disconnect = Disconnect::ByServer(close_code::ERROR, "internal error");
+    const TOO_MANY_FRAMES: Disconnect =
+        Disconnect::ByServer(close_code::POLICY, "too many frames per second");
 
     /// Returns how a connection ends after a read error. After a protocol violation, the server closes it.
     fn from_error(error: axum::Error) -> Disconnect {
@@ -92,6 +94,9 @@ impl Disconnect {
             }
             Some(tungstenite::Error::Capacity(_)) => {
                 Disconnect::ByServer(close_code::SIZE, "messages are limited to 64 KiB")
+            }
+            Some(tungstenite::Error::Io(error)) if FragmentFlood::is_cause_of(error) => {
+                Disconnect::TOO_MANY_FRAMES
             }
             _ => Disconnect::Lost,
         }
@@ -298,8 +303,7 @@ impl FrameCounter {
         }
         self.count += 1;
         if self.count > MAX_FRAMES_PER_SECOND {
-            let reason = "too many frames per second";
-            return Err(Disconnect::ByServer(close_code::POLICY, reason));
+            return Err(Disconnect::TOO_MANY_FRAMES);
         }
         Ok(())
     }
