@@ -94,7 +94,9 @@ pub fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
         let detail = format!("{} products are in this category", category.product_count);
         return Err(CATEGORY_IN_USE.error(detail));
     }
-    store::delete_category(tx, id)?;
+    if !store::delete_category(tx, id)? {
+        return Err(not_found());
+    }
     tx.audit(Action::CategoryDelete, Some(&id), || {
         Changes::between(Some(&category), None)
     })?;

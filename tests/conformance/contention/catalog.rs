@@ -81,6 +81,18 @@ contention_test! {
         shop.raw_db().assert_invariants();
     }
 
+    async fn a_category_is_deleted_once(shop: TestShop) {
+        let admins = sign_in_many(&shop, "admin", 6, Role::Admin).await;
+        for round in 0..8 {
+            let path = format!("/categories/{}", category(&admins[0], &format!("Category {round}")).await);
+            let answers = join_all(admins.iter().map(|admin| admin.delete(&path))).await;
+            assert_one_succeeds(&answers, 204, (404, "not-found"));
+        }
+        let entries = "SELECT (SELECT count(*) FROM audit WHERE action = 'category.delete')
+            + (SELECT count(*) FROM unsequenced_audit WHERE action = 'category.delete')";
+        assert_eq!(shop.raw_db().number(entries), 8, "one for each category");
+    }
+
     async fn a_category_and_its_last_product_can_be_deleted_concurrently(shop: TestShop) {
         let admins = sign_in_many(&shop, "admin", 4, Role::Admin).await;
         for round in 0..8 {

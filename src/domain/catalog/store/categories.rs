@@ -155,12 +155,13 @@ pub(in crate::domain::catalog) fn rename_category(
     tx.one(&sql, params![id, name, key], category)
 }
 
-/// Deletes a category, after removing deleted products from it.
-pub(in crate::domain::catalog) fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<()> {
+/// Deletes a category, after removing deleted products from it. Returns `false` if it is deleted already, perhaps by a
+/// concurrent transaction.
+pub(in crate::domain::catalog) fn delete_category(tx: &mut Tx<'_>, id: CategoryId) -> Result<bool> {
     tx.execute(
         "UPDATE products SET category_id = NULL WHERE category_id = ?1 AND deleted_at IS NOT NULL",
         params![id],
     )?;
-    tx.execute("DELETE FROM categories WHERE id = ?1", params![id])?;
-    Ok(())
+    let deleted = tx.execute("DELETE FROM categories WHERE id = ?1", params![id])?;
+    Ok(deleted == 1)
 }
