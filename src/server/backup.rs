@@ -14,7 +14,7 @@ use super::{DataDir, SECRETS, file_owner::cannot, image_store, startup};
 use crate::{
     core::{
         clock::Timestamp,
-        error::{Error, Result},
+        error::{Error, Kind, Result},
     },
     domain::media,
     infra::{
@@ -172,17 +172,17 @@ impl Work<'_> {
             .map_err(|error| cannot("write", data_dir.root(), &error))?;
         let database = temporary.path().join(archive::DATABASE);
         let location = startup::location(self.config)?;
+        let no_space = |error| no_space(error, data_dir.root());
         let position = archive_position(&location)?;
-        let mark = snapshot::copy(&location, &database, &mut |done, total| {
-            progress("database", done, total);
-        })?;
+        let mut copied = |done, total| progress("database", done, total);
+        let mark = snapshot::copy(&location, &database, &mut copied).map_err(no_space)?;
         // Archived frames cannot be applied to a database that was edited.
         let is_base = matches!(target, Target::Place(_))
             && mark.is_some()
             && !snapshot::has_settings(&database, &SECRETS)?;
         if !is_base {
             // Without the keys, whoever finds a backup cannot sign tokens or webhooks with it.
-            snapshot::remove_settings(&database, &SECRETS)?;
+            snapshot::remove_settings(&database, &SECRETS).map_err(no_space)?;
         }
         let mut manifest = self.manifest(&location, &database)?;
         if is_base {
@@ -297,6 +297,19 @@ fn base(before: Option<Position>, mark: Option<Mark>, after: Option<Position>) -
         epoch: before.epoch.saturating_add(restarts),
         frames: mark.frames,
     })
+}
+
+/// Adds the place and a remedy to the error of a full disk.
+fn no_space(error: Error, data_dir: &Path) -> Error {
+    if error.kind() != Kind::StorageFull {
+        return error;
+    }
+    let detail = format!(
+        "the disk of `{}` is full: a backup needs space there for a copy of the database; make space, then \
+         try again",
+        data_dir.display()
+    );
+    Error::new(Kind::StorageFull, detail).caused_by(error)
 }
 
 fn missing_images(data_dir: &DataDir, names: &[String]) -> Vec<String> {

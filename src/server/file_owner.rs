@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::Access;
 
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, Kind, Result};
 
 const ROOT: u32 = 0;
 
@@ -68,25 +68,33 @@ pub fn check_owner(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the error for a failed file operation. If permission was denied, it names the user and a remedy.
+/// Returns the error for a failed file operation, with a remedy if the cause is known. If the user may not do it, or
+/// nobody may, it names the user.
 pub(super) fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {
     let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let path = path.display();
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return Error::unavailable(format!("cannot {verb} `{path}`: {error}"));
-    }
     let user = name(rustix::process::geteuid().as_raw());
-    let remedy = if verb == CREATE {
-        format!(
-            "create it once as root (`sudo install -d -o {user} -m 700 '{path}'`), or choose another \
+    match error.kind() {
+        io::ErrorKind::PermissionDenied if verb == CREATE => Error::unavailable(format!(
+            "permission denied: the user {user} cannot create `{path}`; create it once as root \
+             (`sudo install -d -o {user} -m 700 '{path}'`), or choose another `--data-dir`"
+        )),
+        io::ErrorKind::PermissionDenied => Error::unavailable(format!(
+            "permission denied: the user {user} cannot {verb} `{path}`; run this command as its owner \
+             (`sudo -u`), or change its owner or mode"
+        )),
+        io::ErrorKind::ReadOnlyFilesystem => Error::unavailable(format!(
+            "the user {user} cannot {verb} `{path}`: {error}; mount it writable, or choose another \
              `--data-dir`"
-        )
-    } else {
-        "run this command as its owner (`sudo -u`), or change its owner or mode".to_owned()
-    };
-    Error::unavailable(format!(
-        "permission denied: the user {user} cannot {verb} `{path}`; {remedy}"
-    ))
+        )),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::new(
+            Kind::StorageFull,
+            format!(
+                "the disk is full: cannot {verb} `{path}`: {error}; make space on it, then try again"
+            ),
+        ),
+        _ => Error::unavailable(format!("cannot {verb} `{path}`: {error}")),
+    }
 }
 
 /// The verb of [`cannot`] for creating a directory.

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     core::{
         clock::Timestamp,
-        error::{Error, Kind, Result},
+        error::{Error, Kind, Result, root_cause},
     },
     infra::{config::Secret, file_modes, ports::bucket::Bucket},
 };
@@ -296,14 +296,19 @@ impl Place {
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<u64> {
-        let failed = |error: &std::io::Error| self.failed(&format!("write `{name}`"), error);
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            self.failed(&format!("write `{name}`"), error)
+        };
         let path = directory.join(name);
         if fs::symlink_metadata(&path).is_ok() {
             return Err(self.exists(name));
         }
         let mut file =
             NamedTempFile::with_prefix_in(".backup-", directory).map_err(|e| failed(&e))?;
-        write(&mut file)?;
+        write(&mut file).map_err(|error| match error.kind() {
+            Kind::StorageFull => failed(root_cause(&error)),
+            _ => error,
+        })?;
         let size = file.as_file().metadata().map_err(|e| failed(&e))?.len();
         file.as_file().sync_all().map_err(|e| failed(&e))?;
         file.persist_noclobber(&path).map_err(|error| {
@@ -341,10 +346,10 @@ impl Place {
             Kind::Unavailable
         };
         let place = &self.name;
-        let remedy = if self.directory.is_some() {
-            "check its owner, its mode and the space on the disk"
-        } else {
-            "check the bucket, the network and the `AWS_*` variables"
+        let remedy = match &self.directory {
+            Some(_) if is_full => "make space on its disk, then try again",
+            Some(_) => "check its owner, its mode and the space on the disk",
+            None => "check the bucket, the network and the `AWS_*` variables",
         };
         Error::new(
             kind,

@@ -8,9 +8,9 @@ use std::path::Path;
 use refinery::{Migration, Runner};
 use rusqlite::config::DbConfig;
 
-use super::{Location, postgres::Target, sqlite::wal};
+use super::{Location, postgres::Target, sqlite::{self, wal}};
 use crate::{
-    core::error::{Error, Kind, Result, chain},
+    core::error::{Error, Kind, Result, chain, root_cause},
     infra::file_modes,
 };
 
@@ -261,8 +261,8 @@ pub(super) fn sqlite(path: &Path, version: u32) -> Result<usize> {
 /// Errors: `unavailable`, e.g. if a newer version of the program has migrated the database.
 fn postgres(target: &Target, prepare: impl FnOnce(u32) -> Result<()>) -> Result<usize> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
-        let (name, why) = (target.name(), chain(error));
-        Error::unavailable(format!("cannot migrate the database {name}: {why}"))
+        let (name, why, remedy) = (target.name(), chain(error), remedy(error));
+        Error::unavailable(format!("cannot migrate the database {name}: {why}{remedy}"))
     };
     let mut client = target.connect()?;
     client
@@ -339,6 +339,33 @@ fn migrated_by_newer(name: &str, error: &refinery::Error) -> Option<Error> {
 }
 
 fn cannot_migrate(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    let detail = format!("cannot migrate the database `{}`: {error}", path.display());
-    Error::new(Kind::Unavailable, detail).caused_by(error)
+    let is_full = root_cause(&error)
+        .downcast_ref()
+        .is_some_and(sqlite::is_disk_full);
+    let (kind, remedy) = if is_full {
+        (
+            Kind::StorageFull,
+            "; make space on its disk, then try again",
+        )
+    } else {
+        (Kind::Unavailable, remedy(&error))
+    };
+    let detail = format!(
+        "cannot migrate the database `{}`: {error}{remedy}",
+        path.display()
+    );
+    Error::new(kind, detail).caused_by(error)
+}
+
+/// Returns the end of the message for a failed migration.
+fn remedy(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    use refinery::error::Kind;
+    let error = error.downcast_ref::<refinery::Error>();
+    match error.map(refinery::Error::kind) {
+        // Another program has changed the table of migrations.
+        Some(Kind::DivergentVersion(..) | Kind::MissingVersion(_)) => {
+            "; the database is damaged: restore a backup with `shop restore`"
+        }
+        _ => "",
+    }
 }

@@ -1,6 +1,6 @@
 //! The archive that is restored: finding it, and unpacking it beside the shop.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::{fs, path::Path};
 
 use tokio::runtime::Handle;
 
@@ -202,12 +202,9 @@ impl Source {
                 .create_new(true)
                 .open(&path)
                 .and_then(|mut file| std::io::copy(content, &mut file));
-            written.map(drop).map_err(|error| match error.kind() {
-                ErrorKind::StorageFull => {
-                    Error::new(Kind::StorageFull, "the disk is full; nothing was changed")
-                }
-                _ => cannot("write", &path, &error),
-            })
+            written
+                .map(drop)
+                .map_err(|error| cannot("write", &path, &error))
         });
         let manifest = manifest.map_err(|error| failed(&error))?;
         if manifest.schema > i64::from(migrate::latest_version()) {

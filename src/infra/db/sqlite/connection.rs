@@ -136,17 +136,24 @@ fn sqlite_error(error: &Error) -> Option<&rusqlite::ffi::Error> {
     source.downcast_ref::<rusqlite::Error>()?.sqlite_error()
 }
 
+/// Returns whether the error is caused by a full disk. If the shared-memory file cannot be extended, `SQLite`
+/// reports it as an I/O error.
+pub(in crate::infra::db) fn is_disk_full(error: &rusqlite::ffi::Error) -> bool {
+    error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+}
+
 /// Maps a `SQLite` error to an [`Error`] by its result code (<https://www.sqlite.org/rescode.html>).
 pub(in crate::infra::db) fn failure(error: rusqlite::Error) -> Error {
+    if error.sqlite_error().is_some_and(is_disk_full) {
+        let detail = "the disk is full; nothing was changed";
+        return Error::new(Kind::StorageFull, detail).caused_by(error);
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::unavailable("the database is busy; try again").caused_by(error)
         }
         Some(ErrorCode::OperationInterrupted) => {
             Error::unavailable("the query took too long; narrow the request").caused_by(error)
-        }
-        Some(ErrorCode::DiskFull) => {
-            Error::new(Kind::StorageFull, "the disk is full; nothing was changed").caused_by(error)
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => {
             Error::unavailable("the database is not writable").caused_by(error)

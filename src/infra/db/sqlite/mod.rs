@@ -23,6 +23,6 @@ mod writer_connection;
 
 pub use self::engine::Sqlite;
 pub(super) use self::{
-    connection::{failure, run},
+    connection::{failure, is_disk_full, run},
     open::open_standalone,
 };

@@ -48,9 +48,9 @@ impl Mailer for FileMailer {
         Box::pin(async move {
             let path = self.path(mail);
             let message = message(mail, &self.from)?.formatted();
-            write(&path, &message).await.map_err(|error| {
-                Refusal::transient(format!("cannot write `{}`: {error}", path.display()))
-            })?;
+            write(&path, &message)
+                .await
+                .map_err(|error| cannot_write(&path, &error))?;
             let link = mail.link.as_deref().filter(|_| self.logs_links);
             tracing::info!(
                 to = mail.to,
@@ -67,10 +67,9 @@ impl Mailer for FileMailer {
             let directory = &self.directory;
             let written = file_modes::create_directory(directory)
                 .and_then(|()| tempfile::tempfile_in(directory));
-            written.map(drop).map_err(|error| {
-                let directory = directory.display();
-                Refusal::transient(format!("cannot write to `{directory}`: {error}"))
-            })
+            written
+                .map(drop)
+                .map_err(|error| cannot_write(directory, &error))
         })
     }
 
@@ -103,6 +102,15 @@ pub fn delete_older(directory: &Path, before: Timestamp) -> io::Result<usize> {
     Ok(deleted)
 }
 
+fn cannot_write(path: &Path, error: &io::Error) -> Refusal {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make space on its disk",
+        _ => "",
+    };
+    let path = path.display();
+    Refusal::transient(format!("cannot write `{path}`: {error}{remedy}"))
+}
+
 /// Writes a file atomically. Only its owner can read it, since it may contain a token.
 async fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
@@ -112,7 +120,15 @@ async fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = file_modes::open_options();
     options.write(true).create(true).truncate(true);
     let mut file = tokio::fs::OpenOptions::from(options).open(&draft).await?;
-    file.write_all(bytes).await?;
-    file.sync_all().await?;
-    tokio::fs::rename(&draft, path).await
+    let written = async {
+        file.write_all(bytes).await?;
+        file.sync_all().await?;
+        tokio::fs::rename(&draft, path).await
+    }
+    .await;
+    if written.is_err() {
+        // Also frees the space that a part of it takes. The cause is the first error.
+        drop(tokio::fs::remove_file(&draft).await);
+    }
+    written
 }
