@@ -8,7 +8,11 @@ use std::path::Path;
 use refinery::{Migration, Runner};
 use rusqlite::config::DbConfig;
 
-use super::{Location, postgres::Target, sqlite::{self, wal}};
+use super::{
+    Location,
+    postgres::Target,
+    sqlite::{self, wal},
+};
 use crate::{
     core::error::{Error, Kind, Result, chain, root_cause},
     infra::file_modes,

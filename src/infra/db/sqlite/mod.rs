@@ -16,6 +16,7 @@ mod connection;
 mod engine;
 mod group_commit;
 mod open;
+mod preflight;
 mod statement_cache;
 pub mod wal;
 mod writer;
@@ -25,4 +26,5 @@ pub use self::engine::Sqlite;
 pub(super) use self::{
     connection::{failure, is_disk_full, run},
     open::open_standalone,
+    preflight::schema_version,
 };
