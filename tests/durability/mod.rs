@@ -1,5 +1,6 @@
 //! Durability of the real program: crashes, shutdown, failing disks, and locks.
 
+mod disk_full;
 mod fsync;
 mod kill;
 mod lock;

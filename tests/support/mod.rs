@@ -14,6 +14,7 @@ mod front;
 pub(crate) mod images;
 pub(crate) mod live;
 mod moto;
+mod mounts;
 mod postgres;
 mod process;
 pub(crate) mod provider;
@@ -42,6 +43,7 @@ pub(crate) use self::{
     forge::{claims_of, forge, forge_cursor},
     form::Form,
     moto::Moto,
+    mounts::{SmallDisk, with_own_mounts},
     postgres::Database,
     process::{Process, ends, program_on, run, run_on, run_with_input, serve},
     raw_db::RawDb,

@@ -346,18 +346,13 @@ fn cannot_migrate(path: &Path, error: impl std::error::Error + Send + Sync + 'st
     let is_full = root_cause(&error)
         .downcast_ref()
         .is_some_and(sqlite::is_disk_full);
-    let (kind, remedy) = if is_full {
-        (
-            Kind::StorageFull,
-            "; make space on its disk, then try again",
-        )
+    let (kind, why) = if is_full {
+        let why = "the disk is full; make space on it, then try again".to_owned();
+        (Kind::StorageFull, why)
     } else {
-        (Kind::Unavailable, remedy(&error))
+        (Kind::Unavailable, format!("{error}{}", remedy(&error)))
     };
-    let detail = format!(
-        "cannot migrate the database `{}`: {error}{remedy}",
-        path.display()
-    );
+    let detail = format!("cannot migrate the database `{}`: {why}", path.display());
     Error::new(kind, detail).caused_by(error)
 }
 
