@@ -7,7 +7,7 @@ use super::{
     shop_not_found::files_in,
     *,
 };
-use crate::support::{ends, with_own_mounts};
+use crate::support::{RawDb, ends, with_own_mounts};
 
 #[test]
 fn a_data_directory_cannot_redirect_to_another() {
@@ -99,6 +99,8 @@ fn a_damaged_database_is_refused_and_unchanged() {
         ),
         ("half of the file", intact[..intact.len() / 2].to_vec()),
         ("last page", intact[..intact.len() - PAGE].to_vec()),
+        ("part of a page", intact[..intact.len() - 100].to_vec()),
+        ("one byte", intact[..intact.len() - 1].to_vec()),
     ] {
         fs::write(&database, &bytes).unwrap();
         for arguments in [
@@ -113,6 +115,49 @@ fn a_damaged_database_is_refused_and_unchanged() {
         }
         assert!(fs::read(&database).unwrap() == bytes, "{damage}: changed");
     }
+}
+
+#[test]
+fn a_damaged_list_of_migrations_is_refused_with_the_restore_command() {
+    for damage in [
+        "DELETE FROM refinery_schema_history",
+        "DELETE FROM refinery_schema_history WHERE version = 3",
+        "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 2",
+        "UPDATE refinery_schema_history SET checksum = 'none' WHERE version = 2",
+        "UPDATE refinery_schema_history SET applied_on = 'long ago' WHERE version = 2",
+        "UPDATE refinery_schema_history SET version = 'two' WHERE version = 2",
+        "ALTER TABLE refinery_schema_history RENAME COLUMN version TO number",
+        "DROP TABLE refinery_schema_history",
+    ] {
+        let here = tempfile::tempdir().unwrap();
+        let data_dir = here.path().join("shop-data");
+        create_shop(&data_dir);
+        RawDb::open(&data_dir, None).run(damage);
+        let before = fs::read(data_dir.join("shop.db")).unwrap();
+        for arguments in [&LIST[..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let error = failure_of(&ends(shop(here.path(), arguments)));
+            for word in ["shop.db", "damaged", "`shop restore`"] {
+                assert!(error.contains(word), "{damage}: {arguments:?}: {error}");
+            }
+        }
+        let after = fs::read(data_dir.join("shop.db")).unwrap();
+        assert!(after == before, "{damage}: changed");
+    }
+}
+
+#[test]
+fn a_start_that_was_killed_before_its_first_migration_is_repeated() {
+    let here = tempfile::tempdir().unwrap();
+    let data_dir = here.path().join("shop-data");
+    create_shop(&data_dir);
+    let raw = RawDb::open(&data_dir, None);
+    let history = "SELECT sql FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+    let history = raw.rows(history).concat().remove(0).unwrap();
+    drop(raw);
+    fs::write(data_dir.join("shop.db"), "").unwrap();
+    RawDb::open(&data_dir, None).run(&history);
+    drop(Process::start(&data_dir));
+    stdout_of(&output(&mut shop(here.path(), &LIST)));
 }
 
 /// Runs a command while `path` is mounted read-only, or returns `None` if this system forbids such a mount.

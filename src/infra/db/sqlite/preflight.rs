@@ -88,9 +88,9 @@ fn read_version(path: &Path) -> Result<Option<u32>, Refusal> {
     if has_history && let Some(version) = last_migration(&connection)? {
         return Ok(Some(version));
     }
-    // The first migration creates the history and all tables in one transaction.
-    let other =
-        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name <> 'refinery_schema_history')";
+    // `refinery` creates its table first, then everything else in one transaction.
+    let other = "SELECT EXISTS
+        (SELECT 1 FROM sqlite_schema WHERE tbl_name <> 'refinery_schema_history')";
     if connection.query_row(other, [], |row| row.get(0))? {
         let why = "it does not say which migrations it has".to_owned();
         return Err(Refusal::Damaged(why));
