@@ -10,9 +10,14 @@ use std::{
 };
 
 use serde_json::json;
+use shop::{
+    infra::backup::Place,
+    server::backup::{Target, back_up},
+};
+use tokio::sync::oneshot;
 
 use super::*;
-use crate::support::Remote;
+use crate::support::{Remote, report, sqlite_test};
 
 const CUSTOMERS: usize = 6;
 
@@ -25,11 +30,15 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// The ids of the acknowledged orders, in hexadecimal.
 type Acknowledged = Arc<Mutex<BTreeSet<String>>>;
 
+/// How long the slowest checkout of a period has waited for its response.
+type Slowest = Arc<Mutex<Duration>>;
+
 /// Places orders until `stop` is set.
 async fn place_orders(
     customer: Remote,
     product: String,
     acknowledged: Acknowledged,
+    slowest: Slowest,
     stop: Arc<AtomicBool>,
 ) {
     for turn in 0.. {
@@ -40,11 +49,16 @@ async fn place_orders(
             .post("/cart", &json!({ "productId": product }))
             .await;
         assert_eq!(added.status, 200, "{added:?}");
+        let started = Instant::now();
         let placed = customer
             .check_out_once(&format!("key-{turn}"))
             .await
             .unwrap();
         assert_eq!(placed.status, 201, "{placed:?}");
+        let waited = started.elapsed();
+        let mut slowest = slowest.lock().unwrap();
+        *slowest = waited.max(*slowest);
+        drop(slowest);
         let id = placed.text("/id").replace('-', "");
         acknowledged.lock().unwrap().insert(id);
     }
@@ -55,6 +69,7 @@ storage_test! {
         let product = site.product("Kettle", 129_900, 1_000_000);
         let process = site.start();
         let (acknowledged, stop) = (Acknowledged::default(), Arc::new(AtomicBool::new(false)));
+        let slowest = Slowest::default();
         let mut customers = Vec::new();
         for number in 0..CUSTOMERS {
             let customer = Remote::new(&process).registered(&format!("customer{number}")).await;
@@ -62,6 +77,7 @@ storage_test! {
                 customer,
                 product.clone(),
                 Arc::clone(&acknowledged),
+                Arc::clone(&slowest),
                 Arc::clone(&stop),
             )));
         }
@@ -77,9 +93,12 @@ storage_test! {
             let file = directory.path().join(format!("{round}.tar.gz"));
             let file = file.to_str().unwrap().to_owned();
             let target = directory.path().join(format!("restored-{round}"));
-            let site = Arc::clone(&site);
+            let (site, slowest) = (Arc::clone(&site), Arc::clone(&slowest));
             let restored = tokio::task::spawn_blocking(move || {
+                let without = std::mem::take(&mut *slowest.lock().unwrap());
                 succeeds(&site.run(&["backup", &file]));
+                let during = std::mem::take(&mut *slowest.lock().unwrap());
+                report(&format!("slowest checkout: {during:?} during a backup, {without:?} before it"));
                 succeeds(&run(&target, &["restore", &file]));
                 succeeds(&run(&target, &["verify"]));
                 RawDb::open(&target, None).rows("SELECT lower(hex(id)) FROM orders")
@@ -95,5 +114,41 @@ storage_test! {
         }
         process.terminate();
         assert!(process.wait().success());
+    }
+}
+
+sqlite_test! {
+    async fn writes_do_not_wait_for_a_backup(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 1000).await;
+        let ada = shop.customer("ada").await;
+        ada.place_order(&kettle, 1).await;
+        // Longer than one step of the copy.
+        shop.raw_db().run("INSERT INTO settings (name, value) VALUES ('filler', hex(zeroblob(8000000)))");
+        let directory = tempfile::tempdir().unwrap();
+        let target = Target::File(Place::directory(directory.path()).unwrap(), "shop.tar.gz".to_owned());
+        let (reached, copying) = oneshot::channel();
+        let (resume, resumed) = std::sync::mpsc::channel();
+        let mut reached = Some(reached);
+        let pause = move |step, done, total| {
+            if step == "database" && done < total && let Some(reached) = reached.take() {
+                reached.send(()).unwrap();
+                resumed.recv_timeout(TIMEOUT).unwrap();
+            }
+        };
+        let (config, now) = (shop.app.config.clone(), shop.app.clock.now());
+        let backup = tokio::spawn(async move { back_up(&config, target, now, pause).await });
+        let copying = tokio::time::timeout(TIMEOUT, copying).await;
+        copying.expect("the database is copied in several steps").unwrap();
+        for _ in 0..200 {
+            ada.place_order(&kettle, 1).await;
+        }
+        resume.send(()).unwrap();
+        let made = backup.await.unwrap().unwrap();
+        assert_eq!(made.orders, 1, "those that were acknowledged before it began");
+        assert_eq!(shop.orders(), 201);
+        let restored = tempfile::tempdir().unwrap();
+        let file = directory.path().join("shop.tar.gz");
+        succeeds(&run(restored.path(), &["restore", file.to_str().unwrap()]));
+        succeeds(&run(restored.path(), &["verify"]));
     }
 }

@@ -141,7 +141,11 @@ pub(crate) fn skip(what: &str, why: &str) {
     assert!(required.as_deref() != Ok("1"), "{why}");
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    // Directly to stderr, since the test harness captures `eprintln!`.
-    let skipped = format!("SKIPPED {test}, {why}\n");
-    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+    report(&format!("SKIPPED {test}, {why}"));
+}
+
+/// Writes a line directly to stderr, since the test harness captures `eprintln!`.
+pub(crate) fn report(line: &str) {
+    let line = format!("{line}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
