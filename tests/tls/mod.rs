@@ -5,6 +5,7 @@ mod authority;
 mod expiry;
 mod files;
 mod http2;
+mod observatory;
 mod requests;
 
 use std::{
