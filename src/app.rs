@@ -17,9 +17,9 @@ use crate::{
         db::Db,
         ports::{Gateway, ImageStore, Mailer, Sms},
         web::{
-            BlockingPool, DedicatedThread, Permits, body::BodyBudget, client_quota::ClientQuota,
-            jwt::AccessTokens, keyed_hash::KeyedHash, rate_limits::RateLimits,
-            single_flight::SharedCheck,
+            BlockingPool, ClientTimeouts, DedicatedThread, Permits, body::BodyBudget,
+            client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
+            rate_limits::RateLimits, single_flight::SharedCheck,
         },
     },
 };
@@ -52,6 +52,7 @@ pub struct App {
     /// Locks that serialise concurrent requests for the same image thumbnail, by its key.
     pub resize_locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
     pub limits: RateLimits,
+    pub timeouts: ClientTimeouts,
     /// Open WebSocket connections.
     pub sockets: ClientQuota,
     /// Requests in progress that share a connection: those through trusted proxies, and those of HTTP/2.

@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 use super::{
     bodies::{self, RequestBody, Unread},
     connections::{Phase, Slot},
-    deadlines::{HEAD_TIMEOUT, STALL_TIMEOUT},
+    deadlines::{ReadDeadline, STALL_TIMEOUT},
     linger::Lingering,
     request_checks::{AmbiguousLength, HTTP2_WINDOW},
     streams::{self, Streams},
@@ -76,10 +76,13 @@ where
         }
         let (stream, protocol) = match tls {
             None => (Either::Left(stream), Protocol::Http1),
-            Some(tls) => match handshake(&tls, stream, &slot, &self.lingering).await {
-                Some(secured) => secured,
-                None => return,
-            },
+            Some(tls) => {
+                let limit = self.app.timeouts.head;
+                match handshake(&tls, stream, limit, &slot, &self.lingering).await {
+                    Some(secured) => secured,
+                    None => return,
+                }
+            }
         };
         let ended = match protocol {
             Protocol::Http1 => self.serve_http1(stream, slot).await,
@@ -92,7 +95,7 @@ where
 
     fn transport(&self, stream: Stream, slot: Slot, protocol: Protocol) -> TokioIo<Transport> {
         let (app, client) = (Arc::clone(&self.app), self.client);
-        let keep_alive = app.config.keep_alive;
+        let reads = ReadDeadline::new(app.timeouts.head, app.config.keep_alive);
         let heads = (protocol == Protocol::Http1).then(|| {
             Box::new(move || app.bodies.meter(client)) as Box<dyn Fn() -> _ + Send + Sync>
         });
@@ -100,7 +103,7 @@ where
             stream,
             slot,
             heads,
-            keep_alive,
+            reads,
             self.lingering.clone(),
         ))
     }
@@ -140,7 +143,7 @@ where
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 // The transport has finer deadlines, but without this one hyper would not poll an idle connection.
-                .header_read_timeout(self.app.config.keep_alive + HEAD_TIMEOUT)
+                .header_read_timeout(self.app.config.keep_alive + self.app.timeouts.head)
                 .max_buf_size(MAX_HEAD_LEN as usize)
                 .max_headers(MAX_HEADERS)
                 .serve_connection(transport, service)
@@ -207,10 +210,11 @@ where
 async fn handshake(
     tls: &Tls,
     stream: TcpStream,
+    limit: Duration,
     slot: &Slot,
     lingering: &Lingering,
 ) -> Option<(Stream, Protocol)> {
-    let handshake = timeout(HEAD_TIMEOUT, tls.handshake(stream));
+    let handshake = timeout(limit, tls.handshake(stream));
     let done = tokio::select! {
         done = handshake => done.unwrap_or_else(|elapsed| Err(elapsed.into())),
         () = slot.activity().evicted() => return None,

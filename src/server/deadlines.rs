@@ -8,9 +8,6 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
-/// The maximum time for the first byte of a connection, and for the rest of a request's head.
-pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// The maximum time without progress of a write.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -34,6 +31,9 @@ pub(super) struct Wait {
 
 /// The deadlines of a connection that is idle or reads a request's head.
 pub(super) struct ReadDeadline {
+    /// The maximum time for a head.
+    head: Duration,
+    /// The maximum time between two requests.
     keep_alive: Duration,
     wait: Option<Wait>,
     deadline: Instant,
@@ -41,8 +41,9 @@ pub(super) struct ReadDeadline {
 }
 
 impl ReadDeadline {
-    pub(super) fn new(keep_alive: Duration) -> ReadDeadline {
+    pub(super) fn new(head: Duration, keep_alive: Duration) -> ReadDeadline {
         ReadDeadline {
+            head,
             keep_alive,
             wait: None,
             deadline: Instant::now(),
@@ -57,7 +58,7 @@ impl ReadDeadline {
             let limit = if is_keep_alive {
                 self.keep_alive
             } else {
-                HEAD_TIMEOUT
+                self.head
             };
             self.wait = Some(wait);
             self.deadline = Instant::now() + limit;

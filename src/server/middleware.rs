@@ -40,9 +40,6 @@ use crate::{
     },
 };
 
-/// The maximum duration of a request, including reading its body.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-
 /// Responses up to this size, in bytes, do not count towards the quota of response bytes.
 const MAX_UNCOUNTED_RESPONSE: usize = 32 * 1024;
 
@@ -285,7 +282,7 @@ async fn run_within_quotas(
         }
     }
     let is_read = request.method().is_safe();
-    let mut response = run(router, request).await;
+    let mut response = run(router, request, app.timeouts.request).await;
     let size = response.body().size_hint().exact().unwrap_or_default();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if size > MAX_UNCOUNTED_RESPONSE || (is_http2 && size > 0) {
@@ -306,9 +303,9 @@ async fn run_within_quotas(
 
 /// Runs the router. A panic or a timeout is an error; `tower_http::timeout` would answer without its detail and
 /// without `Connection: close`.
-async fn run(router: Router, request: Request<Body>) -> Response {
+async fn run(router: Router, request: Request<Body>, timeout: Duration) -> Response {
     let response = ServiceBuilder::new()
-        .timeout(REQUEST_TIMEOUT)
+        .timeout(timeout)
         .layer(CatchPanicLayer::custom(panicked))
         .service(router)
         .oneshot(request);

@@ -26,9 +26,9 @@ use crate::{
         db::{self, Db, Location, Tx},
         ports::{Console, Gateway, ImageStore, Mailer, Mock, Sms, StoreLocation},
         web::{
-            BlockingPool, DedicatedThread, Permits, body::BodyBudget, client_quota::ClientQuota,
-            jwt::AccessTokens, keyed_hash::KeyedHash, rate_limits::RateLimits,
-            single_flight::SharedCheck,
+            BlockingPool, ClientTimeouts, DedicatedThread, Permits, body::BodyBudget,
+            client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
+            rate_limits::RateLimits, single_flight::SharedCheck,
         },
     },
 };
@@ -49,6 +49,7 @@ pub struct Parts {
     pub public_url: String,
     pub demo: bool,
     pub storage: db::Options,
+    pub timeouts: ClientTimeouts,
     /// `None` uses the configured one, like the next two.
     pub mailer: Option<Arc<dyn Mailer>>,
     pub images: Option<Arc<dyn ImageStore>>,
@@ -69,6 +70,7 @@ impl Parts {
             public_url,
             demo: false,
             storage: db::Options::default(),
+            timeouts: ClientTimeouts::default(),
             mailer: None,
             images: None,
             gateway: None,
@@ -98,6 +100,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
         public_url,
         demo,
         storage,
+        timeouts,
         mailer,
         images,
         gateway,
@@ -168,6 +171,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
             .eviction_policy(EvictionPolicy::lru())
             .build(),
         limits: RateLimits::new(is_limited, ROUTE_CLASSES),
+        timeouts,
         sockets: ClientQuota::new(
             is_limited.then_some(config.sockets_per_address),
             max_connections.div_ceil(2),

@@ -6,7 +6,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -46,7 +45,7 @@ impl Transport {
         stream: Stream,
         slot: Slot,
         heads: Option<Box<dyn Fn() -> BodyMeter + Send + Sync>>,
-        keep_alive: Duration,
+        reads: ReadDeadline,
         lingering: Lingering,
     ) -> Transport {
         Transport {
@@ -59,7 +58,7 @@ impl Transport {
                 metered: None,
             }),
             fragments: Fragments::default(),
-            reads: ReadDeadline::new(keep_alive),
+            reads,
             writes: WriteDeadline::default(),
             is_over: false,
             has_answered: false,

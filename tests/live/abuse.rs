@@ -3,13 +3,16 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use serde_json::json;
-use shop::core::clock::{Clock, Timestamp};
+use shop::{
+    core::clock::{Clock, Timestamp},
+    infra::web::ClientTimeouts,
+};
 use tokio::time::{Instant, timeout_at};
 
 use crate::support::{
     Process, TestShop,
     live::{Listener, ReceivedUpdates, Served},
-    sqlite_test, storage_test,
+    storage_test,
 };
 
 /// The events of an import of 200,000 products, with 200 products each.
@@ -131,21 +134,26 @@ storage_test! {
     }
 }
 
-sqlite_test! {
-    async fn a_listener_that_sends_no_pong_is_disconnected(shop: TestShop) {
-        let served = Served::start(&shop).await;
-        let (mut other, _) = served.listen("").await;
-        let (mut silent, _) = served.listen("").await;
-        // Long enough for two pings. Only reading sends a pong.
-        let end = Instant::now() + Duration::from_secs(62);
-        while Instant::now() < end {
-            let next_second = end.min(Instant::now() + Duration::from_secs(1));
-            let received = timeout_at(next_second, other.try_receive()).await;
-            assert!(received.is_err(), "{received:?}");
-        }
-        assert_eq!(silent.close_code().await, 1008);
-        let mug = shop.product("Mug", 30_000, 5).await;
-        assert_eq!(other.receive().await["products"][0]["id"], mug);
-        served.stopped().await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_that_sends_no_pong_is_disconnected() {
+    let ping_interval = Duration::from_secs(4);
+    let timeouts = ClientTimeouts {
+        ping_interval,
+        ..ClientTimeouts::default()
+    };
+    let shop = TestShop::with_timeouts(timeouts).await;
+    let served = Served::start(&shop).await;
+    let (mut other, _) = served.listen("").await;
+    let (mut silent, _) = served.listen("").await;
+    // Long enough for two pings. Only reading sends a pong.
+    let end = Instant::now() + 3 * ping_interval;
+    while Instant::now() < end {
+        let next_second = end.min(Instant::now() + Duration::from_secs(1));
+        let received = timeout_at(next_second, other.try_receive()).await;
+        assert!(received.is_err(), "{received:?}");
     }
+    assert_eq!(silent.close_code().await, 1008);
+    let mug = shop.product("Mug", 30_000, 5).await;
+    assert_eq!(other.receive().await["products"][0]["id"], mug);
+    served.stopped().await;
 }

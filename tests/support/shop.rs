@@ -22,6 +22,7 @@ use shop::{
         config::{Config, Layer},
         db,
         ports::{FakeSms, ImageStore, mailer::FakeMailer},
+        web::ClientTimeouts,
     },
     server::{self, DataDir, Parts, middleware},
 };
@@ -102,6 +103,7 @@ struct Setup<'a> {
     /// Settings like those in `shop.toml`.
     settings: &'a [(&'a str, &'a str)],
     storage: db::Options,
+    timeouts: ClientTimeouts,
     /// `None` for a folder in the data directory.
     images: Option<Arc<dyn ImageStore>>,
 }
@@ -114,6 +116,7 @@ impl Default for Setup<'_> {
             opened: Arc::default(),
             settings: NO_RATE_LIMIT,
             storage: options(),
+            timeouts: ClientTimeouts::default(),
             images: None,
         }
     }
@@ -197,6 +200,15 @@ impl TestShop {
         .await
     }
 
+    /// Creates an SQLite shop that waits for its clients no longer than this.
+    pub(crate) async fn with_timeouts(timeouts: ClientTimeouts) -> TestShop {
+        Self::open(Setup {
+            timeouts,
+            ..Setup::default()
+        })
+        .await
+    }
+
     /// Creates another shop on the same engine, with these settings.
     pub(crate) async fn with_settings(&self, settings: &[(&str, &str)]) -> TestShop {
         let other = Self::with(self.engine, settings, options()).await;
@@ -210,6 +222,7 @@ impl TestShop {
             opened,
             settings,
             storage,
+            timeouts,
             images,
         } = setup;
         let mut settings: BTreeMap<&str, &str> = settings.iter().copied().collect();
@@ -228,6 +241,7 @@ impl TestShop {
             clock: Clock::fixed(BEGINNING),
             rng: Rng::seeded(SEED + opened.fetch_add(1, Ordering::SeqCst)),
             storage,
+            timeouts,
             mailer: Some(Arc::clone(&mailer) as _),
             sms: Arc::clone(&sms) as _,
             images,
@@ -273,6 +287,7 @@ impl TestShop {
             opened: self.opened,
             settings,
             storage: options(),
+            timeouts: self.app.timeouts,
         })
         .await
     }

@@ -6,12 +6,14 @@
 //! - [`request_context`]: what the log says about a request;
 //! - [`jwt`]: access tokens; [`keyed_hash`]: HMAC of values that are easy to guess;
 //! - fairness and overload: [`rate_limits`] (requests per minute), [`client_quota`] (concurrent use per client
-//!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`single_flight`], [`FragmentFlood`].
+//!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`single_flight`], [`ClientTimeouts`],
+//!   [`FragmentFlood`].
 
 pub mod body;
 mod bounded_pool;
 pub mod client;
 pub mod client_quota;
+mod client_timeouts;
 pub mod extract;
 mod fragment_flood;
 pub mod idempotency;
@@ -28,5 +30,6 @@ pub mod single_flight;
 
 pub use self::{
     bounded_pool::{BlockingPool, DedicatedThread, Permits},
+    client_timeouts::ClientTimeouts,
     fragment_flood::FragmentFlood,
 };

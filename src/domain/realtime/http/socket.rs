@@ -20,9 +20,6 @@ use crate::{
     },
 };
 
-/// How often a subscriber is pinged. One that has not replied by the next ping is disconnected.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-
 /// Maximum number of messages and control frames from one subscriber per second.
 const MAX_FRAMES_PER_SECOND: u32 = 50;
 
@@ -192,7 +189,8 @@ impl Subscriber {
     /// Sends updates until the connection ends.
     async fn follow(&mut self, socket: &mut WebSocket, app: &App) -> Disconnect {
         let mut head = app.bus.watch();
-        let mut ping = tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        let interval = app.timeouts.ping_interval;
+        let mut ping = tokio::time::interval_at(Instant::now() + interval, interval);
         // After a slow write, the next ping is a full interval away.
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if let Err(disconnect) = self.catch_up(socket, app).await {
