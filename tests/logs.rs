@@ -1,9 +1,15 @@
 //! Even at its most verbose level, the log contains no secrets, and clients cannot inject lines.
 
+mod operator_secrets;
+
 use std::collections::BTreeMap;
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{Process, Remote, SmtpServer, storage_test};
 
@@ -129,6 +135,18 @@ storage_test! {
             let email = format!("ada\n{forged}@example.com");
             for body in [json!({ "email": "a@example.com", "password": PASSWORD, "name": name }), json!({ "email": email, "password": PASSWORD, "name": "Ada" })] {
                 assert_eq!(post(&anonymous, "/auth/register", body).await.status, 422);
+            }
+            // Headers, in which a client of its own may send any bytes.
+            for separator in ["\r", "\u{b}", "\u{85}", "\u{2028}", "\n", "\r\n "] {
+                let mut stream = TcpStream::connect(process.url.strip_prefix("http://").unwrap()).await.unwrap();
+                let value = format!("x{separator}{forged}");
+                let request = format!(
+                    "GET /api/v1/products HTTP/1.1\r\nhost: shop.test\r\nuser-agent: {value}\r\n\
+                     authorization: Bearer {value}\r\nidempotency-key: {value}\r\nif-match: {value}\r\n\
+                     x-request-id: {value}\r\nx-forwarded-for: {value}\r\nconnection: close\r\n\r\n"
+                );
+                stream.write_all(request.as_bytes()).await.unwrap();
+                drop(stream.read_to_end(&mut Vec::new()).await);
             }
             process.terminate();
             process.wait();

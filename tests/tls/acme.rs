@@ -10,11 +10,15 @@ use crate::support::{Engine, Process, Site, storage_test};
 
 /// Starts a server whose certificate the authority issues.
 pub(super) fn start(site: &Site, authority: &Authority) -> Process {
+    start_with_log(site, authority, "info")
+}
+
+fn start_with_log(site: &Site, authority: &Authority, log: &str) -> Process {
     let server = site.start_with(&[
         ("SHOP_ACME_DOMAINS", "localhost"),
         ("SHOP_ACME_DIRECTORY", &authority.directory),
         ("SHOP_ACME_EMAIL", "ops@shop.example"),
-        ("SHOP_LOG", "info"),
+        ("SHOP_LOG", log),
     ]);
     authority.validate_at(address(&server));
     server
@@ -58,6 +62,36 @@ storage_test! {
             wait_for_certificate(&second, &authority).await;
         }
         assert_eq!(authority.orders(), 1);
+    }
+}
+
+storage_test! {
+    async fn the_keys_are_not_logged(site: Site) {
+        let authority = Authority::start(Behavior::Honest).await;
+        let mut server = start_with_log(&site, &authority, "trace");
+        let lines = server.stderr_lines();
+        let log = std::thread::spawn(move || lines.collect::<Vec<_>>());
+        wait_for_certificate(&server, &authority).await;
+        server.terminate();
+        assert_eq!(server.wait().code(), Some(0));
+        let keys: Vec<String> = match site.engine {
+            Engine::Sqlite => ["acme_account", "acme_certificate"]
+                .map(|name| fs::read_to_string(site.path().join("keys").join(name)).unwrap())
+                .into(),
+            Engine::Postgres => {
+                let raw = site.raw_db();
+                let stored = "SELECT value FROM settings WHERE name IN ('acme_account', 'acme_certificate')";
+                raw.rows(stored).concat().into_iter().flatten().collect()
+            }
+        };
+        let keys = keys.join("\n");
+        // Long enough to be a part of a key.
+        let is_of_key = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
+        let parts: Vec<_> = keys.split(|c| !is_of_key(c)).filter(|part| part.len() >= 40).collect();
+        assert!(parts.len() >= 2, "{} parts", parts.len());
+        for line in log.join().unwrap() {
+            assert!(!parts.iter().any(|part| line.contains(part)), "{line}");
+        }
     }
 }
 

@@ -31,12 +31,12 @@ use crate::support::{Process, serve};
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A certificate for `localhost` and `127.0.0.1` that signs itself, in files.
-struct CertificateFiles {
+pub(crate) struct CertificateFiles {
     directory: tempfile::TempDir,
 }
 
 impl CertificateFiles {
-    fn new() -> CertificateFiles {
+    pub(crate) fn new() -> CertificateFiles {
         let files = CertificateFiles {
             directory: tempfile::tempdir().unwrap(),
         };
@@ -76,7 +76,7 @@ impl CertificateFiles {
     }
 
     /// The environment of a server that uses the files.
-    fn settings(&self) -> [(&'static str, PathBuf); 2] {
+    pub(crate) fn settings(&self) -> [(&'static str, PathBuf); 2] {
         [
             ("SHOP_TLS_CERT", self.certificate()),
             ("SHOP_TLS_KEY", self.key()),
@@ -91,7 +91,7 @@ impl CertificateFiles {
     }
 
     /// Returns an HTTP client that trusts the certificate.
-    fn client(&self) -> reqwest::ClientBuilder {
+    pub(crate) fn client(&self) -> reqwest::ClientBuilder {
         let certificate = reqwest::Certificate::from_pem(&self.pem()).unwrap();
         reqwest::Client::builder()
             .tls_certs_only([certificate])
