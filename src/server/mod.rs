@@ -8,9 +8,9 @@
 //!   writes errors, `request_log` logs and counts requests; `health` (with `checks`) and `pages` answer outside
 //!   `/api/v1`, [`demo`] signs in to a demo; [`problems`] and `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loops; `connections` limits and evicts; `tls` has the certificate and the
-//!   handshake; `connection` serves one connection, and `transport`, `framing`, `deadlines`, `bodies`, `streams` and
-//!   `linger` handle its bytes; `redirect` answers on the listener without TLS; [`file_limit`] raises the limit of open
-//!   files;
+//!   handshake; `connection` serves one connection, and `transport`, `framing`, `fragments`, `deadlines`, `bodies`,
+//!   `streams` and `linger` handle its bytes; `redirect` answers on the listener without TLS; [`file_limit`] raises the
+//!   limit of open files;
 //! - monitoring: [`metrics`]; `disk` determines the free space.
 
 mod accept;

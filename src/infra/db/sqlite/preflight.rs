@@ -10,7 +10,8 @@ use crate::core::error::{Error, Kind, Result};
 /// Another process may be opening the file.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The size of a WAL's header. A WAL that is not longer contains no pages (<https://www.sqlite.org/fileformat2.html#walformat>).
+/// The size of a WAL's header (<https://www.sqlite.org/fileformat2.html#walformat>). A WAL that is not longer contains no
+/// pages.
 const WAL_HEADER: u64 = 32;
 
 /// The end of the message for a damaged file.
