@@ -61,12 +61,6 @@ impl Wire {
         read.expect("the connection stays open").is_err()
     }
 
-    /// Returns whether the server has closed the connection already.
-    pub(crate) async fn is_closed_now(&mut self) -> bool {
-        let read = timeout(Duration::from_millis(100), self.0.read_u8()).await;
-        matches!(read, Ok(Err(_)))
-    }
-
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
