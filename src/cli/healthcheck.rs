@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use super::{output::Output, running_server};
+use super::output::Output;
 use crate::{
     core::error::{Error, Result, root_cause},
     infra::config::Config,
-    server::DataDir,
+    server::{DataDir, running_server},
 };
 
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,6 @@
 //! | `config_sources.rs` | the sources of settings and their precedence |
 //! | `open.rs`, `shop_not_found.rs` | opening the shop for a command, and the error if it does not exist |
 //! | `output.rs`, `progress.rs`, `logging.rs` | results, progress bars and logs |
-//! | `running_server.rs` | the HTTP client for the server that is running |
 //! | `paging.rs` | the options of lists with pages |
 //! | `write.rs` | writes, with their actor for the audit log |
 //! | `startup_warnings.rs` | warnings about valid but dangerous settings |
@@ -31,7 +30,6 @@ mod output;
 mod paging;
 mod progress;
 mod restore;
-mod running_server;
 mod seed;
 mod serve;
 mod shop_not_found;

@@ -11,6 +11,7 @@
 //!   handshake; `connection` serves one connection, and `transport`, `framing`, `fragments`, `deadlines`, `bodies`,
 //!   `streams` and `linger` handle its bytes; `redirect` answers on the listener without TLS; [`file_limit`] raises the
 //!   limit of open files;
+//! - [`running_server`] calls the server that is running, and `webhook_sender` sends it the mock provider's webhooks;
 //! - monitoring: [`metrics`]; `disk` determines the free space.
 
 mod accept;
@@ -47,10 +48,12 @@ mod request_checks;
 mod request_log;
 pub mod restore;
 mod router;
+pub mod running_server;
 mod startup;
 mod streams;
 mod tls;
 mod transport;
+mod webhook_sender;
 
 pub use self::{
     accept::{Listeners, serve},
@@ -63,4 +66,5 @@ pub use self::{
     router::{document, router},
     startup::{Parts, SECRETS, location, open, preflight},
     tls::{Tls, stored_expiry},
+    webhook_sender::WebhookSender,
 };

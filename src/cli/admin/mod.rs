@@ -12,7 +12,6 @@ mod user;
 
 use clap::Subcommand;
 
-pub(super) use self::pay::simulate_payment;
 use super::{
     open::{self, ImageAccess},
     output::Output,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::random::pick;
 use crate::{
     app::App,
-    cli::{admin::simulate_payment, progress},
+    cli::progress,
     core::{
         error::Result,
         id::{OrderId, ProductId, UserId},
@@ -81,7 +81,7 @@ pub(super) fn create_paid_order(
     }
     let new = orders::NewOrder::queue(tx, gateway, customer)?;
     let order = orders::place(tx, new, None)?;
-    let payment = simulate_payment(tx, &order, SimulatedCheckout::default())?;
+    let payment = settlement::simulate_payment(tx, &order, SimulatedCheckout::default())?;
     // The first webhook, `payment.captured`, is sufficient.
     if let Some(webhook) = payment.webhooks.into_iter().next() {
         let delivery = Delivery::unsigned(gateway, Some(&webhook.event_id), webhook.body);

@@ -11,6 +11,7 @@ mod provider_order;
 mod receive;
 mod refund;
 mod retry_refund;
+mod simulate;
 mod worker;
 
 pub use self::{
@@ -19,6 +20,7 @@ pub use self::{
     receive::receive,
     refund::refund,
     retry_refund::retry_refund,
+    simulate::simulate_payment,
     worker::{
         CreateProviderOrder, RECONCILED_PERIOD, Reconciled, SendRefund, expire_due, fail_unclaimed,
         reconcile,
