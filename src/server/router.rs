@@ -11,7 +11,10 @@ use super::{demo, health, middleware, pages, problems};
 use crate::{
     app::{App, Routes},
     core::problem::ProblemType,
-    domain::{accounts, audit, cart, catalog, media, orders, payments, realtime, settlement},
+    domain::{
+        accounts, audit, cart, catalog, media, notifications, orders, payments, realtime,
+        settlement,
+    },
     infra::web::openapi,
 };
 
@@ -25,6 +28,7 @@ fn api() -> Routes {
             .merge(cart::http::routes())
             .merge(orders::http::routes())
             .merge(payments::http::routes())
+            .merge(notifications::http::routes())
             .merge(settlement::http::routes())
             .merge(realtime::http::routes()),
     )

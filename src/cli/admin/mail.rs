@@ -61,14 +61,14 @@ impl Mail {
                 let retry = move |tx: &mut Tx<'_>| notifications::retry(tx, id);
                 let retried = write(app, "mail.retry", retry).await?;
                 let summary = format!("the running server retries {}", retried.id);
-                output.value(&with_subject(retried, &templates), &summary)
+                output.value(&retried.with_subject(&templates), &summary)
             }
             Mail::Drop { id } => {
                 let id = parse_id(&id)?;
                 let drop = move |tx: &mut Tx<'_>| notifications::drop_dead(tx, id);
                 let dropped = write(app, "mail.drop", drop).await?;
                 let summary = format!("dropped {}", dropped.id);
-                output.value(&with_subject(dropped, &templates), &summary)
+                output.value(&dropped.with_subject(&templates), &summary)
             }
         }
     }
@@ -88,7 +88,7 @@ async fn list(
     let mails: Vec<_> = page
         .data
         .into_iter()
-        .map(|mail| with_subject(mail, templates))
+        .map(|mail| mail.with_subject(templates))
         .collect();
     let headings = ["id", "to", "subject", "state", "tries", "last error"];
     output.table(&headings, &mails, |mail| {
@@ -113,7 +113,7 @@ async fn show(app: &Arc<App>, output: Output, templates: &Templates, id: MailId)
         .read("mail.mail", move |tx| notifications::mail(tx, id))
         .await?;
     let text = found.rendered(templates)?.map(|rendered| rendered.text);
-    let mail = with_subject(found, templates);
+    let mail = found.with_subject(templates);
     let summary = format!(
         "to: {}\nsubject: {}\nstate: {}\ntries: {}\nlast error: {}\n\n{}",
         escape(&mail.to),
@@ -124,16 +124,6 @@ async fn show(app: &Arc<App>, output: Output, templates: &Templates, id: MailId)
         text.as_deref().unwrap_or("(sent and erased)"),
     );
     output.value(&MailDetails { mail, text }, &summary)
-}
-
-/// Fills in the subject. It is stored only once the email is sent; until then the template determines it.
-fn with_subject(mut mail: notifications::Mail, templates: &Templates) -> notifications::Mail {
-    if mail.subject.is_none()
-        && let Ok(Some(rendered)) = mail.rendered(templates)
-    {
-        mail.subject = Some(rendered.subject);
-    }
-    mail
 }
 
 fn parse_id(text: &str) -> Result<MailId> {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use strum::IntoStaticStr;
+use utoipa::ToSchema;
 
 use super::templates::{RenderedEmail, Templates};
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// The state of an email in the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum MailState {
@@ -45,20 +46,22 @@ impl From<JobState> for MailState {
 }
 
 /// An email in the outbox, as operators see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mail {
     pub id: MailId,
     pub to: String,
-    /// Recorded when the email is sent.
+    #[schema(required)]
     pub subject: Option<String>,
     pub state: MailState,
     #[serde(rename = "tries")]
     pub attempts: i64,
     /// The error of the last attempt, if it failed.
     #[serde(rename = "lastError")]
+    #[schema(required)]
     pub error: Option<String>,
     pub created_at: Timestamp,
+    #[schema(required)]
     pub sent_at: Option<Timestamp>,
     #[serde(skip)]
     pub(super) template: String,
@@ -73,6 +76,22 @@ pub struct Mail {
     /// The link of the current attempt; never stored.
     #[serde(skip)]
     pub(super) link: Option<String>,
+}
+
+/// Comes before the token in a link.
+const TOKEN: &str = "#token=";
+
+/// Returns a text with `…` instead of each token of a link.
+pub(super) fn blank_tokens(text: &str) -> String {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut parts = text.split(TOKEN);
+    let mut blanked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        blanked.push_str(TOKEN);
+        blanked.push('…');
+        blanked.push_str(part.trim_start_matches(is_token));
+    }
+    blanked
 }
 
 /// Replaces the link where operators read an email.
@@ -103,6 +122,17 @@ impl Mail {
         Ok(data)
     }
 
+    /// Fills in the subject. It is stored only once the email is sent; until then the template determines it.
+    #[must_use]
+    pub fn with_subject(mut self, templates: &Templates) -> Mail {
+        if self.subject.is_none()
+            && let Ok(Some(rendered)) = self.rendered(templates)
+        {
+            self.subject = Some(rendered.subject);
+        }
+        self
+    }
+
     /// Renders the email without its link, for an operator. Returns `None` if it was sent.
     pub fn rendered(&self, templates: &Templates) -> Result<Option<RenderedEmail>> {
         let data = self.data(LINK_PLACEHOLDER)?;
@@ -130,7 +160,7 @@ impl Mail {
     /// Removes the link's token from the mail server's reply, which may quote the message.
     pub(super) fn redact_token(&self, mut refusal: Refusal) -> Refusal {
         let link = self.link.as_deref().unwrap_or_default();
-        if let Some((_, token)) = link.split_once("#token=") {
+        if let Some((_, token)) = link.split_once(TOKEN) {
             refusal.why = refusal.why.replace(token, "…");
         }
         refusal

@@ -4,6 +4,7 @@
 //! commit, [`worker`] renders and sends them at least once, always with the same Message-ID. An email that
 //! cannot be sent stays in the outbox, with a dead job that an operator can retry or drop.
 
+pub mod http;
 mod mail;
 mod outbox;
 mod store;
@@ -13,7 +14,7 @@ pub mod worker;
 
 pub use self::{
     mail::{Mail, MailState},
-    outbox::{delete_expired_sent, drop_dead, is_unsent, list, mail, recipient, retry},
+    outbox::{after, delete_expired_sent, drop_dead, is_unsent, list, mail, recipient, retry},
     templates::{RenderedEmail, Templates, templates},
     verify::verify,
 };

@@ -13,7 +13,7 @@ use crate::{
         audit::{Action, Changes},
         error::{Error, Result},
         id::MailId,
-        pagination::{Page, PageRequest, Total},
+        pagination::{CursorPage, CursorRequest, Page, PageRequest, Position, SortKey, Total},
     },
     domain::accounts,
     infra::{
@@ -53,14 +53,33 @@ pub(super) fn record_sent(tx: &mut Tx<'_>, job: &Job, subject: &str) -> Result<(
 /// Returns a page of the emails in the outbox, newest first.
 pub fn list(tx: &mut Tx<'_>, page: PageRequest) -> Result<Page<Mail>> {
     let mails = store::list(tx, page)?;
+    let mails = with_jobs(tx, mails)?;
+    let total = Total::exact(store::count(tx)?);
+    Ok(Page::new(page, mails, total))
+}
+
+/// Returns the emails after a cursor, newest first.
+pub fn after(tx: &mut Tx<'_>, request: &CursorRequest) -> Result<CursorPage<Mail>> {
+    let after = request.after.as_ref().map(|position| position.id);
+    let before = MailId(after.unwrap_or(Uuid::max()));
+    let mails = store::before(tx, before, request.read_limit())?;
+    let mails = with_jobs(tx, mails)?;
+    request.page(mails, |mail| Position {
+        key: SortKey::Number(mail.created_at.0),
+        id: mail.id.0,
+        is_similar: false,
+    })
+}
+
+/// Adds the states of their jobs to emails.
+fn with_jobs(tx: &mut Tx<'_>, mails: Vec<Mail>) -> Result<Vec<Mail>> {
     let ids: Vec<Uuid> = mails.iter().map(|mail| mail.id.0).collect();
     let jobs = jobs::find_all(tx, SEND_MAIL, &ids)?;
     let mails = mails.into_iter().map(|mail| {
         let job = jobs.get(&mail.id.0);
         mail.with_job(job)
     });
-    let total = Total::exact(store::count(tx)?);
-    Ok(Page::new(page, mails.collect(), total))
+    Ok(mails.collect())
 }
 
 /// Returns one email of the outbox. Errors: `NotFound`.

@@ -62,6 +62,12 @@ pub(super) fn list(tx: &mut Tx<'_>, page: PageRequest) -> Result<Vec<Mail>> {
     tx.all(&sql, params![page.limit, page.offset()], mail)
 }
 
+/// Returns the emails with smaller ids than this, newest first.
+pub(super) fn before(tx: &mut Tx<'_>, id: MailId, limit: i64) -> Result<Vec<Mail>> {
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+    tx.all(&sql, params![id, limit], mail)
+}
+
 pub(super) fn count(tx: &mut Tx<'_>) -> Result<i64> {
     let sql = "SELECT count(*) AS count FROM outbox";
     let count = tx.one(sql, &[], |row| row.get("count"))?;

@@ -1,11 +1,14 @@
 //! A mailer for tests: records emails in memory, and fails or hangs on request.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use futures_util::future::BoxFuture;
 
-use super::{MailMessage, Mailer};
-use crate::infra::ports::Refusal;
+use super::{MailMessage, Mailer, SentCopy};
+use crate::{core::id::MailId, infra::ports::Refusal};
 
 #[derive(Debug, Default)]
 pub struct FakeMailer(Mutex<State>);
@@ -72,6 +75,14 @@ impl Mailer for FakeMailer {
     fn check(&self) -> BoxFuture<'_, Result<(), Refusal>> {
         let refusal = self.state().refusal.clone();
         Box::pin(std::future::ready(refusal.map_or(Ok(()), Err)))
+    }
+
+    fn sent_copy(&self, id: MailId) -> BoxFuture<'_, io::Result<Option<SentCopy>>> {
+        let message_id = format!("{id}@{}", self.domain());
+        let sent = self.sent().into_iter();
+        let found = sent.filter(|mail| mail.message_id == message_id).last();
+        let copy = found.map(|MailMessage { text, html, .. }| SentCopy { text, html });
+        Box::pin(std::future::ready(Ok(copy)))
     }
 
     fn domain(&self) -> String {

@@ -9,11 +9,12 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use lettre::message::Mailbox;
+use mail_parser::MessageParser;
 use tokio::io::AsyncWriteExt;
 
-use super::{MailMessage, Mailer, message};
+use super::{MailMessage, Mailer, SentCopy, message};
 use crate::{
-    core::clock::Timestamp,
+    core::{clock::Timestamp, id::MailId},
     infra::{file_modes, ports::Refusal},
 };
 
@@ -38,7 +39,10 @@ impl FileMailer {
 
     /// Returns the file of an email. Another attempt overwrites the same file.
     fn path(&self, mail: &MailMessage) -> PathBuf {
-        let name = mail.message_id.split('@').next().unwrap_or_default();
+        self.file(mail.message_id.split('@').next().unwrap_or_default())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
         self.directory.join(format!("{name}.eml"))
     }
 }
@@ -73,9 +77,28 @@ impl Mailer for FileMailer {
         })
     }
 
+    fn sent_copy(&self, id: MailId) -> BoxFuture<'_, io::Result<Option<SentCopy>>> {
+        Box::pin(async move {
+            match tokio::fs::read(self.file(&id.to_string())).await {
+                Ok(message) => Ok(parse(&message)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     fn domain(&self) -> String {
         self.from.email.domain().to_owned()
     }
+}
+
+/// Returns the content of a message that [`FileMailer`] wrote.
+fn parse(message: &[u8]) -> Option<SentCopy> {
+    let message = MessageParser::default().parse(message)?;
+    Some(SentCopy {
+        text: message.body_text(0)?.into_owned(),
+        html: message.body_html(0)?.into_owned(),
+    })
 }
 
 /// Deletes the files of emails that were written before this time, also those of interrupted writes. Returns how

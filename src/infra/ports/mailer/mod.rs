@@ -5,7 +5,10 @@ mod fake;
 mod files;
 mod smtp;
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    io,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use futures_util::future::BoxFuture;
 use lettre::{
@@ -25,6 +28,7 @@ use super::Refusal;
 use crate::core::{
     clock::Timestamp,
     error::{Error, Result},
+    id::MailId,
 };
 
 /// An email without its sender.
@@ -41,6 +45,13 @@ pub struct MailMessage {
     pub link: Option<String>,
 }
 
+/// The content of an email that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentCopy {
+    pub text: String,
+    pub html: String,
+}
+
 /// Sends emails.
 pub trait Mailer: Send + Sync {
     /// Sends an email, once.
@@ -48,6 +59,12 @@ pub trait Mailer: Send + Sync {
 
     /// Checks that emails can be sent: that the server accepts a connection and the credentials.
     fn check(&self) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Returns the copy of a sent email, if this mailer keeps one. It may contain the token of a link.
+    fn sent_copy(&self, id: MailId) -> BoxFuture<'_, io::Result<Option<SentCopy>>> {
+        let _ = id;
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Returns the domain of message ids, the part after the `@`.
     fn domain(&self) -> String;
