@@ -12,6 +12,7 @@ mod import;
 mod list;
 mod manage_categories;
 mod manage_products;
+mod movements;
 mod normalize;
 pub mod problems;
 mod product;
@@ -35,8 +36,14 @@ pub use self::{
     manage_products::{create, create_all, delete, remove_image, update},
     product::{Changes, Description, NewProduct, Product, ProductName},
     reindex::{Reindexing, begin_reindex, finish_reindex, reindex_batch},
-    stock::{Cause, Delta, Movement, OrderedUnits, Reason, Taken, insufficient, shortage},
+    stock::{
+        Cause, Delta, Movement, OrderedUnits, Reason, RecordedMovement, Taken, insufficient,
+        shortage,
+    },
     verify::{repair, verify},
 };
-pub use self::{export::export, list::list, normalize::normalize, search::merge_search_index};
+pub use self::{
+    export::export, list::list, movements::movements, normalize::normalize,
+    search::merge_search_index,
+};
 pub use crate::domain::media::Image;

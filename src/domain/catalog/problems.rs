@@ -3,7 +3,18 @@
 use crate::core::{error::Kind, problem::ProblemType};
 
 /// Every problem type of this domain.
-pub const ALL: &[ProblemType] = &[CATEGORY_EXISTS, CATEGORY_IN_USE, INSUFFICIENT_STOCK];
+pub const ALL: &[ProblemType] = &[
+    ALREADY_IMPORTED,
+    CATEGORY_EXISTS,
+    CATEGORY_IN_USE,
+    INSUFFICIENT_STOCK,
+];
+
+pub const ALREADY_IMPORTED: ProblemType = ProblemType::new(
+    Kind::Conflict("already-imported"),
+    "File was imported before",
+    "Export the products again, or import the file by `shop admin product import --again`.",
+);
 
 pub const CATEGORY_EXISTS: ProblemType = ProblemType::new(
     Kind::Conflict("category-exists"),
@@ -22,7 +33,3 @@ pub const INSUFFICIENT_STOCK: ProblemType = ProblemType::new(
     "Not enough stock",
     "Reduce the quantities to what `errors` reports as available.",
 );
-
-/// A file's stock differences were imported before. Only the command line imports files, so this is no
-/// problem type.
-pub(super) const ALREADY_IMPORTED: Kind = Kind::Conflict("already-imported");

@@ -5,9 +5,11 @@ use strum::{EnumString, IntoStaticStr};
 use utoipa::openapi::{
     KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, SchemaFormat, Type, schema::Schema,
 };
+use uuid::Uuid;
 
 use super::problems::INSUFFICIENT_STOCK;
 use crate::core::{
+    clock::Timestamp,
     column::text_columns,
     error::{Error, Field, Result},
     id::{OrderId, ProductId},
@@ -16,8 +18,12 @@ use crate::core::{
 };
 
 /// Why stock changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, Serialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
+#[schema(as = StockCause)]
 pub enum Cause {
     Create,
     Admin,
@@ -52,6 +58,26 @@ impl Movement<'_> {
             note: None,
         }
     }
+}
+
+/// A stock movement that was recorded.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = StockMovement)]
+pub struct RecordedMovement {
+    /// The id of a movement is not that of any other resource.
+    pub id: Uuid,
+    pub product_id: ProductId,
+    pub product_name: String,
+    pub delta: i64,
+    pub cause: Cause,
+    /// The order that took or returned the units.
+    #[schema(required)]
+    pub order_id: Option<OrderId>,
+    /// The reason that an admin gave.
+    #[schema(required)]
+    pub note: Option<String>,
+    pub at: Timestamp,
 }
 
 /// A change of stock by an admin: from −10^9 to 10^9, not 0.

@@ -1,6 +1,7 @@
 //! The routes of categories and products.
 
 mod categories;
+mod import;
 mod list;
 mod product_bodies;
 mod products;
@@ -29,4 +30,6 @@ pub fn routes() -> Routes {
         .routes(routes!(products::add_product_images))
         .routes(routes!(products::delete_product_image))
         .routes(routes!(stock::change_product_stock))
+        .routes(routes!(stock::list_stock_movements))
+        .routes(routes!(import::import_products))
 }

@@ -1,19 +1,23 @@
-//! The admin's stock route.
+//! The admin's stock routes.
 
-use axum::extract::Request;
+use axum::{extract::Request, response::Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     app::State,
-    core::{error::Result, id::ProductId},
+    core::{
+        error::{Error, Result},
+        id::ProductId,
+        pagination::{CursorPage, KeyType, ListRequest, PageLimit},
+    },
     domain::{
         accounts::http::Admin,
-        catalog::{self, Delta, Product, Reason},
+        catalog::{self, Delta, Product, Reason, RecordedMovement},
     },
     infra::web::{
-        extract::{NoQuery, Path, RawJson},
+        extract::{NoQuery, Path, Query, RawJson},
         idempotency::{IdempotencyKey, StoredResponse},
         respond::{self, INVENTORY_SEQ, etag},
     },
@@ -64,4 +68,44 @@ pub(crate) async fn change_product_stock(
         Ok(response.with_header(INVENTORY_SEQ, seq.to_string()))
     })
     .await
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(crate) struct MovementQuery {
+    /// Defaults to 20.
+    #[param(inline)]
+    limit: Option<PageLimit>,
+    /// The previous `nextCursor`; omitted or empty to start.
+    cursor: Option<String>,
+    /// Only the movements of this product.
+    #[param(inline)]
+    product_id: Option<ProductId>,
+}
+
+/// List stock movements, newest first
+///
+/// The stock of a product is the sum of its movements.
+#[utoipa::path(get, path = "/admin/stock-movements", tag = "catalog", security(("bearer" = [])),
+    params(MovementQuery),
+    responses((status = 200, body = CursorPage<RecordedMovement>)))]
+pub(crate) async fn list_stock_movements(
+    axum::extract::State(app): State,
+    admin: Admin,
+    Query(query): Query<MovementQuery>,
+) -> Result<Response> {
+    let product = query.product_id;
+    let cursor = query.cursor.as_deref().unwrap_or_default();
+    let scope = format!("stock-movements {product:?}");
+    let request = ListRequest::new(None, query.limit, Some(cursor), scope, KeyType::Number)?;
+    let ListRequest::Cursor(request) = request else {
+        return Err(Error::internal("expected a cursor"));
+    };
+    let listed = app
+        .long_read_as(&admin, "catalog.movements", move |tx, _| {
+            catalog::movements(tx, product, &request)
+        })
+        .await?;
+    respond::ok(&listed)
 }

@@ -56,5 +56,5 @@ fn already_imported(at: Timestamp) -> Error {
         "the differences between `stockQuantity` and `stockAtExport` in this file were imported at {at}; \
          nothing was changed: export again, or apply them once more with `--again`"
     );
-    Error::new(ALREADY_IMPORTED, detail)
+    ALREADY_IMPORTED.error(detail)
 }
