@@ -5,8 +5,9 @@
 //!   `reindex` updates search keys;
 //! - [`backup`] makes backups, [`restore`] restores them; `migrate` migrates the schema, after a backup;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `request_checks` rejects some, `problem_response`
-//!   writes errors, `request_log` logs and counts requests; `health` (with `checks`) and `pages` answer outside
-//!   `/api/v1`, [`demo`] signs in to a demo; [`problems`] and `rate_limit_classes` collect the domains' declarations;
+//!   writes errors, `request_log` logs and counts requests; `health` (with `checks`), `pages` and `console` answer
+//!   outside `/api/v1`; [`demo`] signs in to a demo, and `simulator` pays for orders there; [`problems`] and
+//!   `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loops; `connections` limits and evicts; `tls` has the certificate and the
 //!   handshake; `connection` serves one connection, and `transport`, `framing`, `fragments`, `deadlines`, `bodies`,
 //!   `streams` and `linger` handle its bytes; `redirect` answers on the listener without TLS; [`file_limit`] raises the
@@ -20,6 +21,7 @@ mod bodies;
 pub mod checks;
 mod connection;
 mod connections;
+mod console;
 mod created_paths;
 mod data_dir;
 mod deadlines;
@@ -49,6 +51,7 @@ mod request_log;
 pub mod restore;
 mod router;
 pub mod running_server;
+mod simulator;
 mod startup;
 mod streams;
 mod tls;

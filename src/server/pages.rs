@@ -1,5 +1,5 @@
-//! Pages and files outside `/api/v1`: the home page, the `OpenAPI` document, problem pages, the pages that links open,
-//! and the demo console.
+//! Pages and files outside `/api/v1`: the home page, the `OpenAPI` document, problem pages, and the pages that links
+//! open.
 
 use std::sync::{Arc, LazyLock};
 
@@ -179,27 +179,7 @@ fn prefers_html(headers: &HeaderMap) -> bool {
     accepts("text/html") && !accepts("json")
 }
 
-/// The demo console: a page that uses the public API.
-pub(super) fn console() -> Router<Arc<App>> {
-    const PAGE: &str = include_str!("../../assets/console/index.html");
-    const STYLE: &str = include_str!("../../assets/console/console.css");
-    const SCRIPT: &str = include_str!("../../assets/console/console.js");
-    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-        img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
-        frame-ancestors 'none'";
-    Router::new()
-        .route("/", get(|| async { html(PAGE, POLICY) }))
-        .route(
-            "/console/console.css",
-            get(|| async { asset(STYLE, "text/css; charset=utf-8") }),
-        )
-        .route(
-            "/console/console.js",
-            get(|| async { asset(SCRIPT, "text/javascript; charset=utf-8") }),
-        )
-}
-
-fn html(page: impl Into<axum::body::Body>, policy: &'static str) -> Response {
+pub(super) fn html(page: impl Into<axum::body::Body>, policy: &'static str) -> Response {
     let headers = [
         (
             header::CONTENT_TYPE,
@@ -213,7 +193,7 @@ fn html(page: impl Into<axum::body::Body>, policy: &'static str) -> Response {
     (headers, page.into()).into_response()
 }
 
-fn asset(text: &'static str, content_type: &'static str) -> Response {
+pub(super) fn asset(text: &'static str, content_type: &'static str) -> Response {
     (
         [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))],
         text,

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{demo, health, middleware, pages, problems};
+use super::{console, demo, health, middleware, pages, problems, simulator};
 use crate::{
     app::{App, Routes},
     core::problem::ProblemType,
@@ -53,7 +53,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// Returns the service: all routes, with rate limits and CORS as configured.
 pub fn router(app: &Arc<App>) -> Router {
     let (api, _) = api().split_for_parts();
-    let router = api
+    let mut router = api
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/openapi.json", get(pages::openapi))
@@ -61,11 +61,17 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/problems/page.css", get(pages::problem_style))
         .route("/problems/{code}", get(pages::problem))
         .route("/images/{key}", get(media::http::get_image));
-    let router = if app.demo {
-        router.merge(pages::console()).merge(demo::routes())
+    if app.demo {
+        router = router.merge(console::routes("/")).merge(demo::routes());
+        if app.gateway.name() == "mock" {
+            router = router.merge(simulator::routes());
+        }
     } else {
-        router.route("/", get(pages::home))
-    };
+        router = router.route("/", get(pages::home));
+        if app.config.console {
+            router = router.merge(console::routes("/console"));
+        }
+    }
     let mut router = router
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(app))

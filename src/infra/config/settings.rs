@@ -81,6 +81,8 @@ settings! {
             unless_empty(from_str("the name of a header, e.g. `Fly-Client-IP`")), {
             example: Some("Fly-Client-IP"),
         };
+        /// `on` serves the console, a page for admins, at `/console`.
+        console: bool = required(on_or_off), { default: Value("off") };
     }
 
     "TLS" {

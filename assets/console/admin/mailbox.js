@@ -1,0 +1,75 @@
+// Every email of the shop, for admins.
+
+import { get, withQuery } from '../api.js';
+import { date, el } from '../dom.js';
+import { button, empty, heading } from '../ui.js';
+
+export async function mailbox({ params }) {
+  const load = (cursor) => get(withQuery('/admin/mail', { cursor, limit: 25 }));
+  const page = await load('');
+  const list = el('ul', { class: 'mail-list' });
+  const more = el('div', { class: 'more' });
+  const entry = (mail) => el('li', {}, el('a', { href: `#/admin/mailbox/${mail.id}`, 'aria-current': mail.id === params.id ? 'true' : undefined },
+    el('span', { class: 'mail-to' }, mail.to), el('span', { class: 'mail-date' }, date(mail.createdAt)),
+    el('span', { class: 'mail-subject' }, mail.subject ?? '(no subject)'),
+    mail.state !== 'sent' && el('span', { class: 'warning' }, mail.state)));
+  const add = (next) => {
+    list.append(...next.data.map(entry));
+    more.replaceChildren(...(next.nextCursor ? [button('Show more', async () => add(await load(next.nextCursor)))] : []));
+  };
+  add(page);
+  const shown = params.id ?? page.data[0]?.id;
+  const message = shown ? await show(shown) : null;
+  return [
+    heading('Mailbox'),
+    page.data.length
+      ? el('div', { class: 'mailbox', 'data-open': String(Boolean(params.id)) }, el('div', { class: 'mail-pane' }, list, more), message)
+      : empty('The shop has not sent any mail yet.'),
+  ];
+}
+
+async function show(id) {
+  const mail = await get(`/admin/mail/${encodeURIComponent(id)}`);
+  return el('article', { class: 'mail', 'aria-label': mail.subject ?? 'Email' },
+    el('p', { class: 'mail-back' }, el('a', { href: '#/admin/mailbox' }, 'All mail')),
+    el('h2', {}, mail.subject ?? '(no subject)'),
+    el('p', { class: 'hint' }, 'To ', mail.to, ' · ', date(mail.createdAt), ' · ', mail.state, mail.lastError && ` · ${mail.lastError}`),
+    mail.html ? frame(mail.html) : mail.text ? el('pre', { class: 'mail-text' }, mail.text) : empty('The content of an email is erased once the mail server has accepted it.'));
+}
+
+/**
+ * Returns a frame with an email. It is sandboxed: no scripts, no forms, no navigation. The page's policy allows no inline
+ * styles, so they are applied one by one.
+ */
+function frame(html) {
+  const box = el('iframe', { class: 'mail-frame', title: 'Email', sandbox: 'allow-same-origin allow-popups allow-popups-to-escape-sandbox' });
+  // Under another name, so that the policy does not refuse the attributes while they are parsed.
+  const inert = html.replace(/\sstyle=/gi, ' data-style=').replace(/<(\/?)style\b/gi, '<$1template');
+  box.addEventListener('load', () => {
+    const target = box.contentDocument;
+    const source = new DOMParser().parseFromString(inert, 'text/html');
+    const sheets = [...source.querySelectorAll('template')].map((template) => {
+      const sheet = new target.defaultView.CSSStyleSheet();
+      sheet.replaceSync(template.content.textContent);
+      template.remove();
+      return sheet;
+    });
+    for (const node of source.querySelectorAll('script, link, meta, base, img[src^="http"]')) node.remove();
+    for (const link of source.querySelectorAll('a')) Object.assign(link, { target: '_blank', rel: 'noopener' });
+    target.adoptedStyleSheets = sheets;
+    target.documentElement.lang = source.documentElement.lang || 'en';
+    target.title = source.title || 'Email';
+    target.body.className = source.body.className;
+    target.body.append(...source.body.childNodes);
+    if (source.body.dataset.style) target.body.style.cssText = source.body.dataset.style;
+    for (const node of target.body.querySelectorAll('[data-style]')) {
+      node.style.cssText = node.dataset.style;
+      delete node.dataset.style;
+    }
+    const fit = () => { box.height = target.documentElement.scrollHeight; };
+    fit();
+    new target.defaultView.ResizeObserver(fit).observe(target.body);
+  }, { once: true });
+  box.srcdoc = '<!doctype html><title>Email</title>';
+  return box;
+}

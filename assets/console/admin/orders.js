@@ -1,0 +1,126 @@
+// All orders, for admins: ship, deliver, cancel, refund.
+
+import { api, get, newKey, withQuery } from '../api.js';
+import { date, el, fromDecimal, money, newId, replace, toDecimal } from '../dom.js';
+import { follow, progress, summary } from '../orders.js';
+import { badge, button, empty, field, form, heading, items, notify, row, table } from '../ui.js';
+
+const STATUSES = ['PENDING', 'PAID', 'SHIPPED', 'DELIVERED', 'CANCELLED', 'REFUNDED'];
+const HEADINGS = ['Order', 'Placed', 'Items', 'Total', 'Status', ''];
+
+/** The next status of an order, and the name of the button for it. */
+const NEXT = { PAID: ['SHIPPED', 'Ship'], SHIPPED: ['DELIVERED', 'Deliver'] };
+
+async function move(order, status) {
+  const { body } = await api('PATCH', `/admin/orders/${order.id}`, { body: { status } });
+  notify(`Order ${order.number} is ${status}.`);
+  return body;
+}
+
+/** Returns the button for the next status of an order, or `null`. */
+function nextButton(order, about, changed) {
+  const [status, text] = NEXT[order.status] ?? [];
+  return text ? button(text, async () => changed(await move(order, status)), { about, focus: `next ${order.id}` }) : null;
+}
+
+export async function adminOrders({ query, signal }) {
+  const status = query.get('status') ?? '';
+  const page = (cursor, options) => get(withQuery('/admin/orders', { status, limit: 25 }) + `&cursor=${encodeURIComponent(cursor)}`, options);
+  let orders = [];
+  let next = null;
+  const body = el('tbody', {});
+  const more = el('div', { class: 'more' });
+  const none = el('div', {});
+  const load = async (options) => {
+    const first = await page('', options);
+    // Pages that were shown already stay: the newest orders come first, so only the beginning changes.
+    const known = new Set(first.data.map(({ id }) => id));
+    const hadMore = orders.length > first.data.length;
+    orders = [...first.data, ...(hadMore ? orders.filter(({ id }) => !known.has(id)) : [])];
+    if (!hadMore) next = first.nextCursor;
+    render();
+  };
+  const replaceOne = (order) => {
+    orders = orders.map((it) => (it.id === order.id ? order : it));
+    render();
+  };
+  let shown = '';
+  function render() {
+    const text = JSON.stringify(orders);
+    if (text === shown) return;
+    shown = text;
+    replace(body, orders.map((order) => {
+      const about = newId('order');
+      return row(HEADINGS, [
+        el('a', { class: 'number', id: about, href: `#/admin/orders/${order.id}`, 'data-focus': order.id }, order.number),
+        date(order.createdAt), items(order), money(order.totalAmount, order.currency), badge(order.status),
+        nextButton(order, about, replaceOne) ?? '',
+      ]);
+    }));
+    replace(more, next && button('Show more', async () => {
+      const following = await page(next);
+      orders.push(...following.data);
+      next = following.nextCursor;
+      render();
+    }));
+    none.replaceChildren(...(orders.length ? [] : [empty('No orders here.')]));
+  }
+  await load();
+  follow(signal, () => load({ quiet: true }));
+  const chip = (text, value) => el('a', { href: withQuery('#/admin/orders', { status: value }), 'aria-current': status === value ? 'true' : undefined }, text);
+  return [
+    el('p', { class: 'lead' },
+      'This is the shop’s back office, on the same public API as the storefront. ',
+      'Ship a paid order, refund one, change a price, and read in the mailbox what the customer was told.'),
+    heading('Orders'),
+    el('nav', { class: 'chips', 'aria-label': 'Status' }, chip('All', ''), STATUSES.map((name) => chip(name.toLowerCase(), name))),
+    table('All orders', HEADINGS, body), none, more,
+  ];
+}
+
+export async function adminOrder({ params, signal }) {
+  const path = `/admin/orders/${encodeURIComponent(params.id)}`;
+  let order = await get(path);
+  const about = newId('order');
+  const [state, details, actions, refund, customer] = [el('div', { 'aria-live': 'polite' }), el('div', {}), el('div', { class: 'actions' }), el('div', {}), el('p', { class: 'hint' })];
+  let shown = '';
+  const changed = (next) => { order = next; render(); };
+  function render() {
+    const text = JSON.stringify(order);
+    if (text === shown) return;
+    shown = text;
+    replace(state, progress(order));
+    replace(details, summary(order));
+    replace(actions, nextButton(order, about, changed),
+      order.status === 'PENDING' && button('Cancel order', async () => changed(await move(order, 'CANCELLED')), { danger: true, about, focus: 'cancel' }));
+    replace(refund, refundForm(order, changed));
+  }
+  render();
+  customer.append('Customer ', el('code', {}, order.userId));
+  follow(signal, async () => { order = await get(path, { quiet: true }); render(); });
+  return [
+    el('p', { class: 'eyebrow' }, el('a', { href: '#/admin/orders' }, 'Orders')),
+    el('div', { class: 'heading' }, el('h1', { tabIndex: -1, id: about }, `Order ${order.number}`), actions),
+    state,
+    el('div', { class: 'columns' }, el('div', {}, details, customer), refund),
+  ];
+}
+
+/** Returns the form that refunds an order, or `null` if nothing can be refunded. */
+function refundForm({ id, number, payment, currency }, changed) {
+  const rest = payment.amount - payment.refundedAmount;
+  if (payment.status !== 'CAPTURED' || rest <= 0) return null;
+  const key = newKey(); // one for this form, so that a retry refunds once
+  const amount = el('input', { name: 'amount', inputMode: 'decimal', value: toDecimal(rest, currency), 'data-focus': 'amount' });
+  const restock = el('input', { type: 'checkbox', name: 'restock', checked: true });
+  const submit = async () => {
+    const body = { amount: fromDecimal(amount.value, currency), restock: restock.checked };
+    changed((await api('POST', `/admin/orders/${id}/refund`, { body, key })).body);
+    notify(`The refund of order ${number} is on its way.`);
+  };
+  return form({ class: 'panel stack', 'aria-labelledby': 'refund-title' }, submit,
+    el('h2', { id: 'refund-title' }, 'Refund'),
+    field(`Amount in ${currency}`, amount, `Up to ${money(rest, currency)}`),
+    el('label', { class: 'check' }, restock, 'Put the items back into stock'),
+    el('p', { class: 'actions' }, el('button', { class: 'danger' }, 'Refund')));
+}

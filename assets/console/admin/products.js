@@ -1,0 +1,152 @@
+// Products, for admins: create, edit, pictures, stock.
+
+import { api, get, newKey, shopCurrency, withQuery } from '../api.js';
+import { decimals, el, fromDecimal, money, newId, replace, toDecimal } from '../dom.js';
+import { rememberStock } from '../live.js';
+import { ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, select, stock, table } from '../ui.js';
+import { MOVEMENTS, movementRow, movementsOf } from './stock.js';
+
+const HEADINGS = ['Product', 'Category', 'Price', 'Stock'];
+
+export async function adminProducts({ query, signal }) {
+  const q = query.get('q') ?? '';
+  const page = query.get('page') ?? 1;
+  const { body: list, headers } = await api('GET', withQuery('/products', { q, page, limit: 25, sort: q ? '' : '-createdAt' }));
+  rememberStock(list.data, headers);
+  const search = el('input', { type: 'search', value: q, placeholder: 'Search products', 'aria-label': 'Search products', 'data-focus': 'q' });
+  const searchForm = el('form', { class: 'search', role: 'search', onsubmit: (event) => { event.preventDefault(); location.hash = withQuery('#/admin/products', { q: search.value.trim() }); } }, search);
+  const rows = list.data.map((product) => row(HEADINGS, [
+    el('a', { class: 'with-picture', href: `#/admin/products/${product.id}` }, picture(product, 320), el('span', {}, product.name)),
+    product.category?.name ?? '–', money(product.price, product.currency), stock(product, signal),
+  ]));
+  return [
+    heading('Products', searchForm, el('a', { class: 'button', href: '#/admin/import' }, 'Import CSV'), el('a', { class: 'button primary', href: '#/admin/products/new' }, 'New product')),
+    rows.length ? table('Products', HEADINGS, rows) : empty('No product matches.'),
+    pages(list, (to) => withQuery('#/admin/products', { q, page: to })),
+  ];
+}
+
+export async function adminProduct({ params, signal, reload }) {
+  const isNew = params.id === 'new';
+  const [{ data: categories }, found] = await Promise.all([
+    get('/categories', { quiet: true }),
+    isNew ? null : api('GET', `/products/${encodeURIComponent(params.id)}`),
+  ]);
+  const product = found?.body ?? null;
+  if (found) rememberStock([product], found.headers);
+  const currency = product?.currency ?? await shopCurrency();
+  const back = el('p', { class: 'eyebrow' }, el('a', { href: '#/admin/products' }, 'Products'));
+  if (isNew) return [back, heading('New product'), el('div', { class: 'narrow' }, details(null, currency, categories))];
+
+  const remove = button('Delete', async () => {
+    const text = 'It leaves the catalog and all carts, and stays in past orders.';
+    if (!await ask({ title: `Delete ${product.name}?`, text, confirm: 'Delete', danger: true })) return;
+    await api('DELETE', `/products/${product.id}`);
+    notify(`${product.name} is deleted.`);
+    location.hash = '#/admin/products';
+  }, { danger: true });
+  const level = stock(product, signal);
+  return [
+    back,
+    heading(product.name, el('a', { href: `#/products/${product.id}` }, 'Show in the shop'), remove),
+    el('div', { class: 'columns' },
+      el('section', { 'aria-labelledby': 'details-title' }, el('h2', { id: 'details-title' }, 'Details'), details(product, currency, categories, found.headers.get('ETag'), reload)),
+      el('div', { class: 'stack wide' }, images(product), await stockSection(product, level))),
+  ];
+}
+
+/** Returns the form with the texts, the price and the category. */
+function details(product, currency, categories, tag, reload) {
+  const input = (name, value, props) => el('input', { name, value, ...props });
+  const files = el('input', { type: 'file', name: 'images', multiple: true, accept: 'image/jpeg,image/png,image/webp,image/gif' });
+  const submit = async (node) => {
+    const values = Object.fromEntries(new FormData(node));
+    const fields = {
+      name: values.name, description: values.description,
+      price: fromDecimal(values.price, currency), categoryId: values.categoryId || null,
+    };
+    if (product) {
+      await api('PATCH', `/products/${product.id}`, { body: fields, headers: { 'If-Match': tag } });
+      notify('Saved.');
+      reload();
+      return;
+    }
+    const body = new FormData();
+    for (const [name, value] of Object.entries({ ...fields, stockQuantity: values.stockQuantity || 0 })) {
+      if (value !== null) body.set(name, value);
+    }
+    for (const file of files.files) body.append('images', file);
+    const { body: created } = await api('POST', '/products', { body });
+    notify(`${created.name} is in the catalog.`);
+    location.hash = `#/admin/products/${created.id}`;
+  };
+  return form({ class: 'stack' }, submit,
+    field('Name', input('name', product?.name ?? '', { required: true, maxLength: 200 })),
+    field('Description', el('textarea', { name: 'description', rows: 5, value: product?.description ?? '' })),
+    el('div', { class: 'pair' },
+      field(`Price in ${currency}`, input('price', product ? toDecimal(product.price, currency) : '', { inputMode: 'decimal', required: true, placeholder: (0).toFixed(decimals(currency)) })),
+      !product && field('Stock', input('stockQuantity', '', { type: 'number', min: 0, placeholder: '0' })),
+      field('Category', select('categoryId', [['', 'None'], ...categories.map(({ id, name }) => [id, name])], product?.categoryId ?? ''))),
+    !product && field('Pictures', files, 'Up to 8 files of at most 5 MiB: JPEG, PNG, WebP or GIF'),
+    el('p', { class: 'actions' }, el('button', { class: 'primary' }, product ? 'Save' : 'Create product')));
+}
+
+/** Returns the pictures of a product. */
+function images(product) {
+  const path = `/products/${product.id}/images`;
+  const list = el('ul', { class: 'pictures' });
+  const render = () => replace(list, product.images.map((image, at) => el('li', {},
+    picture({ name: product.name, images: [image] }, 320),
+    button('Remove', async () => change(await api('DELETE', `${path}/${image.id}`)), { quiet: true, focus: `remove ${at}` }))));
+  const change = ({ body }) => { product.images = body.images; render(); };
+  const files = el('input', { type: 'file', multiple: true, accept: 'image/jpeg,image/png,image/webp,image/gif' });
+  const upload = form({ class: 'stack' }, async () => {
+    if (!files.files.length) return;
+    const body = new FormData();
+    for (const file of files.files) body.append('images', file);
+    try {
+      change(await api('POST', path, { body }));
+      notify('The pictures are uploaded.');
+    } finally {
+      files.value = '';
+    }
+  }, field('Add pictures', files, 'JPEG, PNG, WebP or GIF, up to 5 MiB each'));
+  files.onchange = () => upload.requestSubmit();
+  render();
+  return el('section', { 'aria-labelledby': 'pictures-title' }, el('h2', { id: 'pictures-title' }, 'Pictures'), list, upload);
+}
+
+/** Returns the stock of a product with its movements, and the form that changes it. */
+async function stockSection(product, level) {
+  let key = newKey(); // one per change, so that a retry is applied once
+  const about = newId('stock');
+  const body = el('tbody', {});
+  const history = el('div', {});
+  const headings = MOVEMENTS.filter((name) => name !== 'Product');
+  const showHistory = async () => {
+    try {
+      const more = await cursorList(body, (cursor) => movementsOf(cursor, product.id), (movement) => movementRow(movement, headings), 'No movements.');
+      history.replaceChildren(table('Stock movements', headings, body), more);
+    } catch (problem) {
+      history.replaceChildren(empty(problem.message));
+    }
+  };
+  const submit = async (node) => {
+    const { delta, reason } = Object.fromEntries(new FormData(node));
+    const answer = await api('POST', `/admin/products/${product.id}/stock`, { body: { delta: Number(delta), reason }, key });
+    key = newKey();
+    node.reset();
+    rememberStock([answer.body], answer.headers);
+    level.textContent = `${answer.body.stockQuantity} in stock`;
+    notify(`${product.name}: ${answer.body.stockQuantity} in stock.`);
+    await showHistory();
+  };
+  await showHistory();
+  return el('section', { 'aria-labelledby': about },
+    el('h2', { id: about }, 'Stock ', level),
+    form({ class: 'row-form', oninput: () => { key = newKey(); } }, submit,
+      field('Change by', el('input', { name: 'delta', type: 'number', step: 1, required: true, placeholder: '±' })),
+      field('Reason', el('input', { name: 'reason', required: true, placeholder: 'delivery' })),
+      el('button', {}, 'Change stock')),
+    history);
+}
