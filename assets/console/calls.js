@@ -5,7 +5,10 @@ import { el } from './dom.js';
 
 const KEPT = 30;
 const SECRET = /("(?:password|newPassword|currentPassword|refreshToken|token)":")[^"]*(")/g;
+// Opening the next view makes calls of its own; what a click has changed stays in sight for so long, in ms.
+const WRITE_SHOWN = 4000;
 const recent = [];
+let lastWrite = { at: -WRITE_SHOWN, call: null };
 let isOpen = false;
 let selected = null;
 
@@ -37,7 +40,8 @@ function summary(call) {
 }
 
 function render(box) {
-  const [last] = recent;
+  const isFresh = performance.now() - lastWrite.at < WRITE_SHOWN;
+  const last = isFresh ? lastWrite.call : recent[0];
   const toggle = el('button', { type: 'button', class: 'calls-toggle', 'aria-expanded': String(isOpen), 'aria-controls': 'calls-body' },
     el('span', { class: 'calls-title' }, 'API'),
     el('span', { class: 'calls-last' }, last ? summary(last) : 'The call behind each click appears here.'),
@@ -69,6 +73,7 @@ function render(box) {
 export function showCalls(box) {
   calls.addEventListener('call', ({ detail }) => {
     recent.unshift(detail);
+    if (detail.method !== 'GET') lastWrite = { at: performance.now(), call: detail };
     recent.length = Math.min(recent.length, KEPT);
     selected = null;
     const hadFocus = box.contains(document.activeElement);

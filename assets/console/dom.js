@@ -9,7 +9,7 @@ export function el(tag, props = {}, ...children) {
     else if (name === 'class' || name === 'for' || name === 'role' || name === 'colspan' || name.includes('-')) node.setAttribute(name, value);
     else node[name] = value;
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -17,7 +17,7 @@ export function el(tag, props = {}, ...children) {
 export function replace(box, ...nodes) {
   const active = box.contains(document.activeElement) ? document.activeElement : null;
   const key = active?.getAttribute('data-focus');
-  box.replaceChildren(...nodes.flat().filter(Boolean));
+  box.replaceChildren(...nodes.flat(Infinity).filter(Boolean));
   if (!active) return;
   const same = key && [...box.querySelectorAll('[data-focus]')].find((node) => node.getAttribute('data-focus') === key);
   if (same && !same.disabled) same.focus({ preventScroll: true });

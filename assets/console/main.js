@@ -113,6 +113,7 @@ function links(box, entries, isCurrent) {
   box.replaceChildren(...entries.map(([path, text, badge]) => el('a', {
     href: `#${path}`, 'aria-current': isCurrent(path) ? 'page' : undefined,
   }, text, badge ? el('span', { class: 'count' }, badge) : null)));
+  box.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 }
 
 function renderFrame(path = place().path) {
