@@ -37,7 +37,8 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Checks that this response to an operation has left exactly one entry. Returns its changes.
+    /// Checks that this response to an operation has left exactly one entry. Returns its changes. Without a target,
+    /// `target` is empty.
     async fn recorded(
         &mut self,
         operation: &str,
@@ -55,7 +56,7 @@ impl<'a> Recorder<'a> {
         let kind = action.split_once('.').unwrap().0;
         assert_eq!(
             entry["target"],
-            json!({ "type": kind, "id": target }),
+            json!({ "type": kind, "id": Some(target).filter(|it| !it.is_empty()) }),
             "{operation}"
         );
         let actor = json!({ "type": "USER", "id": self.admin_id, "name": "admin" });
@@ -149,6 +150,13 @@ storage_test! {
         let changes = log.recorded(operation, &restocked, "product.adjust-stock", &product).await;
         let expected = [change("stockQuantity", 9, 7), change("reason", Value::Null, "broken")];
         assert_eq!(changes, json!(expected));
+
+        let csv = [("content-type", "text/csv")];
+        let file = "name,price\nCup,100\n";
+        let imported = admin.raw(Method::POST, "/admin/products/import", &csv, file).await;
+        let operation = "POST /api/v1/admin/products/import";
+        let changes = log.recorded(operation, &imported, "catalog.import", "").await;
+        assert!(changes.as_array().unwrap().contains(&change("created", Value::Null, 1)));
 
         let (order, payment) = order_and_unmatched_payment(&shop, &product).await;
         let (place, id) = (format!("/admin{}", path(&order)), order["id"].as_str().unwrap());

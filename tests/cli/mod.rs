@@ -17,6 +17,7 @@ mod recipe;
 mod seed;
 mod serve;
 mod shop_not_found;
+mod simulator;
 mod startup_warnings;
 mod usage;
 mod users;

@@ -1,6 +1,7 @@
 //! The behaviour that all routes share: errors, headers, limits and the OpenAPI document.
 
 mod client_address;
+mod console;
 mod content_encoding;
 mod headers;
 mod home;

@@ -82,12 +82,14 @@ fn schemas_are_named_as_client_generators_do() {
     for name in [
         "AuditEntryCursorPage",
         "LedgerEntryPage",
+        "MailCursorPage",
         "OrderCursorPage",
         "OrderList",
         "OrderPage",
         "ProductCursorPage",
         "ProductList",
         "ProductPage",
+        "StockMovementCursorPage",
         "UserPage",
     ] {
         assert!(schemas.contains_key(name), "{name}");

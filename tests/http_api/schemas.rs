@@ -247,7 +247,7 @@ storage_test! {
             let path = path_of(&shop, &operation).await;
             let content = operation.text["requestBody"]["content"].as_object();
             for (kind, content) in content.into_iter().flatten() {
-                if operation.path.ends_with("/webhook") {
+                if operation.path.ends_with("/webhook") || kind == "text/csv" {
                     continue;
                 }
                 schemas += 1;

@@ -1,6 +1,7 @@
 //! Email delivery: after the commit, at least once, under one Message-ID, and without delaying requests.
 
 mod email_links;
+mod mailbox;
 mod smtp;
 mod templates;
 
