@@ -56,8 +56,10 @@ function render(box) {
   if (isOpen && shown) {
     const copy = el('button', { type: 'button' }, 'Copy');
     copy.onclick = async () => {
-      await navigator.clipboard.writeText(curl(shown, true));
-      copy.textContent = 'Copied';
+      // Browsers offer no clipboard to pages of plain HTTP, except on localhost.
+      if (!navigator.clipboard) getSelection().selectAllChildren(box.querySelector('pre'));
+      await navigator.clipboard?.writeText(curl(shown, true));
+      copy.textContent = navigator.clipboard ? 'Copied' : 'Selected';
     };
     const list = el('ul', { class: 'calls-list' }, recent.map((call) => {
       const item = el('button', { type: 'button', 'aria-pressed': String(call === shown) }, summary(call));

@@ -59,7 +59,7 @@ const $ = (id) => document.getElementById(id);
 /** Returns where the fragment points to: a path and a query. */
 function place() {
   const [path, query] = location.hash.replace(/^#/, '').split('?');
-  return { path: path || (isDemo ? '/' : '/admin/orders'), query: new URLSearchParams(query) };
+  return { path: isDemo ? path || '/' : path.replace(/^\/?$/, '/admin/orders'), query: new URLSearchParams(query) };
 }
 
 function match(pattern, path) {
@@ -122,7 +122,7 @@ function renderFrame(path = place().path) {
   $('areas').hidden = !isDemo || !isAdmin();
   links($('areas'), [['/', 'Shop'], ['/admin/orders', 'Admin']], (area) => (area === '/') !== inAdmin);
   const shop = SHOP_SECTIONS.map(([to, text]) => [to, text, to === '/cart' && cart.current?.itemCount]);
-  $('sections').hidden = inAdmin && !isAdmin();
+  $('sections').hidden = (inAdmin || !isDemo) && !isAdmin();
   links($('sections'), inAdmin || !isDemo ? ADMIN_SECTIONS : shop, within);
   const current = user();
   if (!current) {
@@ -161,7 +161,8 @@ async function followSignInLink() {
 window.addEventListener('hashchange', show);
 session.addEventListener('change', () => {
   loadCart().catch(showError);
-  renderFrame();
+  if (user()) renderFrame();
+  else show(); // what only this user may see goes
 });
 cart.addEventListener('change', () => renderFrame());
 live.addEventListener('connection', showConnection);

@@ -43,9 +43,8 @@ const FILES: &[(&str, &str)] = embedded![
 ];
 
 /// Only the page's own files run. Emails are shown in a frame without scripts, which inherits this policy.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-    connect-src 'self' ws: wss:; frame-src 'self'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Serves the page at this path.
 pub(super) fn routes(path: &str) -> Router<Arc<App>> {

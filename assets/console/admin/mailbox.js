@@ -55,7 +55,10 @@ function frame(html) {
       return sheet;
     });
     for (const node of source.querySelectorAll('script, link, meta, base, img[src^="http"]')) node.remove();
-    for (const link of source.querySelectorAll('a')) Object.assign(link, { target: '_blank', rel: 'noopener' });
+    for (const link of source.querySelectorAll('a')) {
+      if (/^https?:/i.test(link.getAttribute('href') ?? '')) Object.assign(link, { target: '_blank', rel: 'noopener' });
+      else link.removeAttribute('href');
+    }
     target.adoptedStyleSheets = sheets;
     target.documentElement.lang = source.documentElement.lang || 'en';
     target.title = source.title || 'Email';

@@ -1,6 +1,6 @@
 // Products, for admins: create, edit, pictures, stock.
 
-import { api, get, newKey, shopCurrency, withQuery } from '../api.js';
+import { api, get, isDemo, newKey, shopCurrency, withQuery } from '../api.js';
 import { decimals, el, fromDecimal, money, newId, replace, toDecimal } from '../dom.js';
 import { rememberStock } from '../live.js';
 import { ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, select, stock, table } from '../ui.js';
@@ -48,7 +48,7 @@ export async function adminProduct({ params, signal, reload }) {
   const level = stock(product, signal);
   return [
     back,
-    heading(product.name, el('a', { href: `#/products/${product.id}` }, 'Show in the shop'), remove),
+    heading(product.name, ...(isDemo ? [el('a', { href: `#/products/${product.id}` }, 'Show in the shop')] : []), remove),
     el('div', { class: 'columns' },
       el('section', { 'aria-labelledby': 'details-title' }, el('h2', { id: 'details-title' }, 'Details'), details(product, currency, categories, found.headers.get('ETag'), reload)),
       el('div', { class: 'stack wide' }, images(product), await stockSection(product, level))),

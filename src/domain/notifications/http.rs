@@ -43,6 +43,8 @@ pub(crate) struct MailQuery {
 }
 
 /// List emails, newest first
+///
+/// For admins. What was sent in the last 30 days, and what is not sent yet.
 #[utoipa::path(get, path = "/admin/mail", tag = "mail", security(("bearer" = [])),
     params(MailQuery),
     responses((status = 200, body = CursorPage<Mail>)))]
