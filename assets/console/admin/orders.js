@@ -102,7 +102,7 @@ export async function adminOrder({ params, signal }) {
     el('p', { class: 'eyebrow' }, el('a', { href: '#/admin/orders' }, 'Orders')),
     el('div', { class: 'heading' }, el('h1', { tabIndex: -1, id: about }, `Order ${order.number}`), actions),
     state,
-    el('div', { class: 'columns' }, el('div', {}, details, customer), refund),
+    el('div', { class: 'columns' }, el('div', { class: 'stack' }, details, customer), refund),
   ];
 }
 

@@ -20,7 +20,7 @@ export async function adminProducts({ query, signal }) {
     product.category?.name ?? '–', money(product.price, product.currency), stock(product, signal),
   ]));
   return [
-    heading('Products', searchForm, el('a', { class: 'button', href: '#/admin/import' }, 'Import CSV'), el('a', { class: 'button primary', href: '#/admin/products/new' }, 'New product')),
+    heading('Products', searchForm, el('a', { class: 'button', href: '#/admin/products/import' }, 'Import CSV'), el('a', { class: 'button primary', href: '#/admin/products/new' }, 'New product')),
     rows.length ? table('Products', HEADINGS, rows) : empty('No product matches.'),
     pages(list, (to) => withQuery('#/admin/products', { q, page: to })),
   ];
