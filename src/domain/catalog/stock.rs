@@ -65,7 +65,6 @@ impl Movement<'_> {
 #[serde(rename_all = "camelCase")]
 #[schema(as = StockMovement)]
 pub struct RecordedMovement {
-    /// The id of a movement is not that of any other resource.
     pub id: Uuid,
     pub product_id: ProductId,
     pub product_name: String,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::{Mail, MailState, mail::blank_tokens, templates::templates};
+use super::{Mail, MailState, Templates, mail::blank_tokens, templates::templates};
 use crate::{
     app::{App, Routes, State},
     core::{
@@ -105,11 +105,7 @@ pub(crate) async fn get_mail(
 }
 
 /// Returns what an email says, or `None` if it was sent and no copy was kept.
-async fn content(
-    app: &Arc<App>,
-    mail: &Mail,
-    templates: &super::Templates,
-) -> Result<Option<SentCopy>> {
+async fn content(app: &Arc<App>, mail: &Mail, templates: &Templates) -> Result<Option<SentCopy>> {
     if mail.state != MailState::Sent {
         let rendered = mail.rendered(templates)?;
         return Ok(rendered.map(|it| SentCopy {

@@ -79,8 +79,8 @@ impl Mailer for FakeMailer {
 
     fn sent_copy(&self, id: MailId) -> BoxFuture<'_, io::Result<Option<SentCopy>>> {
         let message_id = format!("{id}@{}", self.domain());
-        let sent = self.sent().into_iter();
-        let found = sent.filter(|mail| mail.message_id == message_id).last();
+        let mut sent = self.sent().into_iter();
+        let found = sent.rfind(|mail| mail.message_id == message_id);
         let copy = found.map(|MailMessage { text, html, .. }| SentCopy { text, html });
         Box::pin(std::future::ready(Ok(copy)))
     }

@@ -61,8 +61,7 @@ pub trait Mailer: Send + Sync {
     fn check(&self) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// Returns the copy of a sent email, if this mailer keeps one. It may contain the token of a link.
-    fn sent_copy(&self, id: MailId) -> BoxFuture<'_, io::Result<Option<SentCopy>>> {
-        let _ = id;
+    fn sent_copy(&self, _id: MailId) -> BoxFuture<'_, io::Result<Option<SentCopy>>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
