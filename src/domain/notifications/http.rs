@@ -106,16 +106,17 @@ pub(crate) async fn get_mail(
 
 /// Returns what an email says, or `None` if it was sent and no copy was kept.
 async fn content(app: &Arc<App>, mail: &Mail, templates: &Templates) -> Result<Option<SentCopy>> {
-    if mail.state != MailState::Sent {
+    let content = if mail.state == MailState::Sent {
+        let copy = app.mailer.sent_copy(mail.id).await;
+        copy.map_err(Error::internal)?
+    } else {
         let rendered = mail.rendered(templates)?;
-        return Ok(rendered.map(|it| SentCopy {
+        rendered.map(|it| SentCopy {
             text: it.text,
             html: it.html,
-        }));
-    }
-    let copy = app.mailer.sent_copy(mail.id).await;
-    let copy = copy.map_err(Error::internal)?;
-    Ok(copy.map(|it| if app.demo { it } else { blank(&it) }))
+        })
+    };
+    Ok(content.map(|it| if app.demo { it } else { blank(&it) }))
 }
 
 fn blank(copy: &SentCopy) -> SentCopy {

@@ -74,7 +74,7 @@ fn reject_invalid(errors: &[RowError]) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }
-    let message = format!("has {} errors; nothing was changed", errors.len());
+    let message = format!("errors: {}; nothing was changed", errors.len());
     let field =
         |error: &RowError| Field::new(format!("line {}", error.line), "invalid", error.why.clone());
     let fields = errors.iter().take(MAX_ERRORS).map(field);
