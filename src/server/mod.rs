@@ -5,8 +5,8 @@
 //!   `reindex` updates search keys;
 //! - [`backup`] makes backups, [`restore`] restores them; `migrate` migrates the schema, after a backup;
 //! - requests: `router` has all routes, [`middleware`] wraps them, `request_checks` rejects some, `problem_response`
-//!   writes errors, `request_log` logs and counts requests; `health` (with `checks`), `pages` and `console` answer
-//!   outside `/api/v1`; [`demo`] signs in to a demo, and `simulator` pays for orders there; [`problems`] and
+//!   writes errors, `request_log` logs and counts requests; `health` (with `checks`), `pages`, `docs` and `console`
+//!   answer outside `/api/v1`; [`demo`] signs in to a demo, and `simulator` pays for orders there; [`problems`] and
 //!   `rate_limit_classes` collect the domains' declarations;
 //! - connections: `accept` runs the accept loops; `connections` limits and evicts; `tls` has the certificate and the
 //!   handshake; `connection` serves one connection, and `transport`, `framing`, `fragments`, `deadlines`, `bodies`,
@@ -27,6 +27,7 @@ mod data_dir;
 mod deadlines;
 pub mod demo;
 mod disk;
+mod docs;
 pub mod file_limit;
 mod file_owner;
 mod fragments;

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{console, demo, health, middleware, pages, problems, simulator};
+use super::{console, demo, docs, health, middleware, pages, problems, simulator};
 use crate::{
     app::{App, Routes},
     core::problem::ProblemType,
@@ -57,6 +57,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/openapi.json", get(pages::openapi))
+        .merge(docs::routes())
         .merge(pages::links())
         .route("/problems/page.css", get(pages::problem_style))
         .route("/problems/{code}", get(pages::problem))

@@ -3,6 +3,7 @@
 mod client_address;
 mod console;
 mod content_encoding;
+mod docs;
 mod headers;
 mod home;
 mod injection;
@@ -97,6 +98,7 @@ storage_test! {
                 "/nowhere", "/api/v1", "/api/v1/", "/api/v2/products", "/api/v1/products/",
                 "/api/v1//products", "/api/v1/PRODUCTS", "/problems/", "/problems/nothing",
                 "/images/", "/images/nothing", "/images/a/b", "/console/console.js", "/demo/session",
+                "/docs/nothing",
                 "/products/not-an-id", "/products/1", "/products/%00", "/products/%ff%fe",
                 "/products/'%20OR%201=1--", "/products/..%2f..%2fshop.db",
                 &format!("/products/{NO_ID}"), &format!("/products/{NO_ID}/images"),
@@ -118,7 +120,7 @@ storage_test! {
 
     async fn wrong_methods_get_the_allowed_ones(shop: TestShop) {
         let admin = shop.admin().await;
-        let outside = ["/healthz", "/readyz", "/openapi.json", "/problems/forbidden", "/images/x"];
+        let outside = ["/healthz", "/readyz", "/openapi.json", "/docs", "/problems/forbidden", "/images/x"];
         let mut routes: Vec<(String, Vec<Method>)> =
             outside.iter().map(|path| ((*path).to_owned(), vec![Method::GET])).collect();
         for operation in operations() {

@@ -19,7 +19,7 @@ pub(crate) struct Client<'a> {
 }
 
 /// Paths outside the API.
-const OUTSIDE: [&str; 10] = [
+const OUTSIDE: [&str; 11] = [
     "/api/",
     "/healthz",
     "/readyz",
@@ -30,6 +30,7 @@ const OUTSIDE: [&str; 10] = [
     "/first-admin",
     "/demo",
     "/verify-email",
+    "/docs",
 ];
 
 impl<'a> Client<'a> {
