@@ -1,33 +1,17 @@
 //! Checks that the tables in `docs/configuration.md` and the example file are what the declaration of the settings
 //! says. `UPDATE_DOCS=1 cargo test settings` regenerates both.
 
-use std::{fs, path::Path, process::Command};
+use std::process::Command;
 
 use shop::infra::config::{DefaultValue, SETTINGS, Setting, TRANSFER_URLS};
+
+use crate::support::generated::{check, read};
 
 const DOCUMENT: &str = "docs/configuration.md";
 const EXAMPLE: &str = "packaging/shop.example.toml";
 
 /// The length of a line in the example file, without `# `.
 const WIDTH: usize = 118;
-
-fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
-
-/// Compares a file with what it must be, or writes it.
-#[track_caller]
-fn check(path: &str, expected: &str) {
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), expected).unwrap();
-    }
-    let found = read(path);
-    let difference = found.lines().zip(expected.lines()).find(|(a, b)| a != b);
-    assert!(
-        found == expected,
-        "{path} differs from the declared settings; run `UPDATE_DOCS=1 cargo test settings`: {difference:#?}"
-    );
-}
 
 fn sections() -> Vec<&'static str> {
     let mut sections: Vec<_> = SETTINGS.iter().map(|setting| setting.section).collect();
@@ -110,7 +94,7 @@ fn entry(setting: &Setting) -> String {
 
 #[test]
 fn the_documented_tables_are_current() {
-    check(DOCUMENT, &with_tables(read(DOCUMENT)));
+    check(DOCUMENT, &with_tables(read(DOCUMENT)), "settings");
 }
 
 #[test]
@@ -165,5 +149,5 @@ fn the_example_file_is_current() {
         expected.push_str(&entries.join("\n"));
         expected.push('\n');
     }
-    check(EXAMPLE, &format!("{}\n", expected.trim_end()));
+    check(EXAMPLE, &format!("{}\n", expected.trim_end()), "settings");
 }

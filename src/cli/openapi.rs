@@ -7,8 +7,6 @@ use crate::{
 };
 
 pub(super) fn run(output: Output) -> Result<()> {
-    let document = server::document()
-        .to_pretty_json()
-        .map_err(Error::internal)?;
+    let document = serde_json::to_string_pretty(&server::document()).map_err(Error::internal)?;
     output.text(&document)
 }

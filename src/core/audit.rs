@@ -15,7 +15,7 @@ use super::{column::text_columns, id::UserId};
 /// The maximum number of characters of a text in [`Changes`]. Longer ones are cut, and end with `…`.
 pub const MAX_TEXT: usize = 200;
 
-/// The kind of an [`Actor`].
+/// Whether a user, the command line or the program itself made a change.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
 )]

@@ -4,6 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{disk, tls::EXPIRY_NOTICE};
 use crate::{
@@ -41,7 +42,7 @@ const NO_SPACE: u64 = 64 << 20;
 const MAX_CLOCK_LAG: Duration = Duration::from_secs(5);
 
 /// The result of a check.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Check {
     pub name: &'static str,
     pub status: CheckStatus,
@@ -49,7 +50,7 @@ pub struct Check {
     pub detail: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
     Ok,

@@ -9,6 +9,7 @@ use axum::{
 };
 use http::header;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     checks::{self, Check},
@@ -26,15 +27,54 @@ use crate::{
     },
 };
 
-/// Liveness: the process handles requests.
-pub(super) async fn healthz(_: NoQuery) -> Result<Response> {
-    respond::ok(&serde_json::json!({ "status": "ok" }))
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LivenessStatus {
+    Ok,
 }
 
-/// Readiness: the database accepts writes and the server is not stopping. With the token of an admin, the response
-/// has the checks, too.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Liveness {
+    status: LivenessStatus,
+}
+
+/// Check that the server is alive
 ///
-/// Errors: `unavailable`.
+/// The process handles requests. Use it as a liveness probe.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Liveness)))]
+pub(super) async fn healthz(_: NoQuery) -> Result<Response> {
+    let status = LivenessStatus::Ok;
+    respond::ok(&Liveness { status })
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ReadinessStatus {
+    Ready,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readiness {
+    status: ReadinessStatus,
+    /// For admins only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    checks: Option<Vec<Check>>,
+}
+
+impl Readiness {
+    fn response(checks: Option<Vec<Check>>) -> Result<Response> {
+        let status = ReadinessStatus::Ready;
+        respond::ok(&Readiness { status, checks })
+    }
+}
+
+/// Check that the server is ready
+///
+/// The database accepts writes and the server is not stopping. Use it as a readiness probe. With the access token of
+/// an admin, the response has what was checked, the problem of a server that is not ready, too.
+#[utoipa::path(get, path = "/readyz", tag = "health", security((), ("bearer" = [])),
+    responses((status = 200, body = Readiness)))]
 pub(super) async fn readyz(
     State(app): State<Arc<App>>,
     _: NoQuery,
@@ -43,11 +83,11 @@ pub(super) async fn readyz(
     let readiness = checks::readiness(&app).await;
     if !is_admin(&app, request).await {
         readiness?;
-        return respond::ok(&serde_json::json!({ "status": "ready" }));
+        return Readiness::response(None);
     }
     let checks = checks::run(&app, &readiness).await;
     match readiness {
-        Ok(()) => respond::ok(&serde_json::json!({ "status": "ready", "checks": checks })),
+        Ok(()) => Readiness::response(Some(checks)),
         Err(error) => unready(&app, error, &checks),
     }
 }

@@ -40,6 +40,7 @@ mod mailer;
 pub mod metrics;
 pub mod middleware;
 mod migrate;
+mod openapi;
 mod pages;
 mod private_file;
 mod problem_response;
@@ -65,9 +66,10 @@ pub use self::{
     file_owner::{check_owner, current_user},
     image_store::aws_variables,
     migrate::migrate,
+    openapi::document,
     private_file::write_private_file,
     rate_limit_classes::ROUTE_CLASSES,
-    router::{document, router},
+    router::router,
     startup::{Parts, SECRETS, location, open, preflight},
     tls::{Tls, stored_expiry},
     webhook_sender::WebhookSender,

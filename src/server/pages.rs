@@ -12,7 +12,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::openapi::{OpenApi, Server};
+use serde_json::{Value, json};
 
 use super::problems;
 use crate::{
@@ -27,18 +27,14 @@ use crate::{
 
 /// The OpenAPI document.
 pub(super) async fn openapi(State(app): State<Arc<App>>, _: NoQuery) -> Result<Response> {
-    static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(super::document);
-    static TEXT: LazyLock<Option<Bytes>> =
-        LazyLock::new(|| DOCUMENT.to_json().ok().map(Bytes::from));
-    let text = if app.base_path.is_empty() {
-        TEXT.clone()
-    } else {
-        let mut document = DOCUMENT.clone();
-        document.servers = Some(vec![Server::new(&app.base_path)]);
-        document.to_json().ok().map(Bytes::from)
-    };
-    let text = text.ok_or_else(|| Error::internal("cannot serialise the OpenAPI document"))?;
-    Ok(respond::json_bytes(StatusCode::OK, text))
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(super::document);
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| DOCUMENT.to_string().into());
+    if app.base_path.is_empty() {
+        return Ok(respond::json_bytes(StatusCode::OK, TEXT.clone()));
+    }
+    let mut document = DOCUMENT.clone();
+    document["servers"][0]["url"] = json!(app.base_path);
+    respond::ok(&document)
 }
 
 const PROBLEM_PAGE: &str = include_str!("../../assets/problems/page.html");

@@ -1,16 +1,15 @@
-//! All routes, and the OpenAPI document of those under `/api/v1`.
+//! All routes.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{console, demo, docs, health, middleware, pages, problems, simulator};
+use super::{console, demo, docs, health, middleware, pages, simulator};
 use crate::{
     app::{App, Routes},
-    core::problem::ProblemType,
     domain::{
         accounts, audit, cart, catalog, media, notifications, orders, payments, realtime,
         settlement,
@@ -18,50 +17,35 @@ use crate::{
     infra::web::openapi,
 };
 
-/// Returns the routes under `/api/v1` with their documentation.
-fn api() -> Routes {
-    OpenApiRouter::with_openapi(openapi::base()).nest(
-        "/api/v1",
-        accounts::http::routes()
-            .merge(audit::http::routes())
-            .merge(catalog::http::routes())
-            .merge(cart::http::routes())
-            .merge(orders::http::routes())
-            .merge(payments::http::routes())
-            .merge(notifications::http::routes())
-            .merge(settlement::http::routes())
-            .merge(realtime::http::routes()),
-    )
-}
-
-/// Returns the `OpenAPI` 3.1 document of all routes under `/api/v1`.
-pub fn document() -> utoipa::openapi::OpenApi {
-    let mut document = openapi::complete(
-        api().into_openapi(),
-        problems::ALL.iter().map(ProblemType::code),
-    );
-    let state_machine = format!(
-        "The state machine of an order:\n\n```mermaid\n{}```",
-        orders::diagram()
-    );
-    let mut tag = utoipa::openapi::Tag::new("orders");
-    tag.description = Some(state_machine);
-    document.tags = Some(vec![tag]);
-    document
+/// Returns the routes that the `OpenAPI` document describes.
+pub(super) fn documented() -> Routes {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .merge(media::http::routes())
+        .nest(
+            "/api/v1",
+            accounts::http::routes()
+                .merge(audit::http::routes())
+                .merge(catalog::http::routes())
+                .merge(cart::http::routes())
+                .merge(orders::http::routes())
+                .merge(payments::http::routes())
+                .merge(notifications::http::routes())
+                .merge(settlement::http::routes())
+                .merge(realtime::http::routes()),
+        )
 }
 
 /// Returns the service: all routes, with rate limits and CORS as configured.
 pub fn router(app: &Arc<App>) -> Router {
-    let (api, _) = api().split_for_parts();
-    let mut router = api
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+    let (documented, _) = documented().split_for_parts();
+    let mut router = documented
         .route("/openapi.json", get(pages::openapi))
         .merge(docs::routes())
         .merge(pages::links())
         .route("/problems/page.css", get(pages::problem_style))
-        .route("/problems/{code}", get(pages::problem))
-        .route("/images/{key}", get(media::http::get_image));
+        .route("/problems/{code}", get(pages::problem));
     if app.demo {
         router = router.merge(console::routes("/")).merge(demo::routes());
         if app.gateway.name() == "mock" {

@@ -1,21 +1,46 @@
 //! The OpenAPI document describes exactly the routes of the API.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde_json::Value;
-use shop::{core::problem::ProblemType, infra::web::respond, server::problems};
+use shop::{
+    core::problem::ProblemType,
+    infra::web::respond,
+    server::{document, problems},
+};
 
-use crate::support::{operations, storage_test};
+use crate::support::{document::resolved, generated, operations, storage_test};
 
 storage_test! {
     async fn the_document_is_served(shop: TestShop) {
         let served = shop.anonymous().get("/openapi.json").await;
         assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
         let document = served.json();
-        assert_eq!(document, serde_json::to_value(shop::server::document()).unwrap());
+        assert_eq!(document, shop::server::document());
         assert_eq!(document["openapi"], "3.1.0");
+        assert_eq!(document["servers"][0]["url"], "/");
         assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     }
+}
+
+/// Returns the operations of the whole document by their ids.
+fn all_operations(document: &Value) -> BTreeMap<&str, &Value> {
+    let items = document["paths"].as_object().unwrap().values();
+    let operations = items.flat_map(|item| item.as_object().unwrap().values());
+    operations
+        .map(|operation| (operation["operationId"].as_str().unwrap(), operation))
+        .collect()
+}
+
+/// CI lints the file, and reports changes of it that break clients.
+#[test]
+fn the_checked_in_document_is_current() {
+    let text = serde_json::to_string_pretty(&document()).unwrap();
+    generated::check("assets/openapi.json", &format!("{text}\n"), "openapi");
 }
 
 #[test]
@@ -72,7 +97,7 @@ fn every_operation_is_documented() {
 
 #[test]
 fn schemas_are_named_as_client_generators_do() {
-    let document = serde_json::to_value(shop::server::document()).unwrap();
+    let document = document();
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for name in schemas.keys() {
         let is_pascal = name.starts_with(|c: char| c.is_ascii_uppercase())
@@ -97,8 +122,115 @@ fn schemas_are_named_as_client_generators_do() {
 }
 
 #[test]
+fn public_operations_say_that_they_need_no_token() {
+    let document = document();
+    let public: Vec<_> = all_operations(&document)
+        .into_iter()
+        .filter(|(_, operation)| operation["security"].as_array().is_some_and(Vec::is_empty))
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(
+        public,
+        [
+            "followInventory",
+            "forgotPassword",
+            "getImage",
+            "getProduct",
+            "healthz",
+            "listCategories",
+            "listProducts",
+            "login",
+            "logout",
+            "receiveWebhook",
+            "refresh",
+            "register",
+            "resetPassword",
+            "verifyEmail",
+        ]
+    );
+    // An admin's token is optional here.
+    let readyz = all_operations(&document)["readyz"];
+    assert_eq!(
+        readyz["security"],
+        serde_json::json!([{}, { "bearer": [] }])
+    );
+}
+
+#[test]
+fn every_body_has_an_example() {
+    let document = document();
+    for (id, operation) in all_operations(&document) {
+        let responses = operation["responses"].as_object().unwrap().values();
+        let messages = responses
+            .map(|it| resolved(&document, it))
+            .chain(operation.get("requestBody"));
+        for message in messages {
+            for (kind, content) in message["content"].as_object().into_iter().flatten() {
+                let examples = content["examples"]
+                    .as_object()
+                    .is_some_and(|it| !it.is_empty());
+                let is_shown =
+                    examples || content.get("example").is_some() || kind.starts_with("image/");
+                assert!(is_shown, "{id}: {kind} of {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_header_is_described() {
+    let document = document();
+    for (id, operation) in all_operations(&document) {
+        for response in operation["responses"].as_object().unwrap().values() {
+            let headers = resolved(&document, response)["headers"]
+                .as_object()
+                .unwrap();
+            assert!(headers.contains_key("X-Request-Id"), "{id}");
+            for (name, header) in headers {
+                let header = resolved(&document, header);
+                assert!(header["description"].is_string(), "{id}: {name}");
+                assert!(header["schema"].is_object(), "{id}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_tag_is_described() {
+    let document = document();
+    let described: BTreeSet<_> = document["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|tag| tag["description"].as_str().is_some_and(|it| !it.is_empty()))
+        .map(|tag| tag["name"].as_str().unwrap())
+        .collect();
+    let operations = all_operations(&document).into_values();
+    let used: BTreeSet<_> = operations
+        .map(|it| it["tags"][0].as_str().unwrap())
+        .collect();
+    assert_eq!(used, described);
+}
+
+/// A page refers to its items, so that client generators give them one type.
+#[test]
+fn pages_refer_to_their_items() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let mut pages = 0;
+    for (name, schema) in schemas.iter().filter(|(name, _)| name.ends_with("Page")) {
+        assert!(
+            schema["properties"]["data"]["items"]["$ref"].is_string(),
+            "{name}"
+        );
+        pages += 1;
+    }
+    assert!(pages >= 7, "{pages}");
+}
+
+#[test]
 fn every_reference_resolves() {
-    let document = serde_json::to_value(shop::server::document()).unwrap();
+    let document = document();
     let mut found = Vec::new();
     references(&document, &mut found);
     assert!(found.len() > 50);

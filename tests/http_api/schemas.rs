@@ -41,7 +41,7 @@ struct Generator {
 impl Generator {
     fn new() -> Generator {
         Generator {
-            document: serde_json::to_value(shop::server::document()).unwrap(),
+            document: shop::server::document(),
             runner: TestRunner::deterministic(),
         }
     }

@@ -1,4 +1,4 @@
-//! The operations in the OpenAPI document.
+//! The operations under `/api/v1` in the OpenAPI document.
 
 use http::Method;
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     pub(crate) needs_token: bool,
     pub(crate) takes_json: bool,
-    /// The operation object in the document.
+    /// The operation object in the document, with its shared responses in place of the references to them.
     pub(crate) text: Value,
 }
 
@@ -45,23 +45,39 @@ impl Operation {
     }
 }
 
-/// Returns all operations of the document.
+/// Returns all operations of the API.
 pub(crate) fn operations() -> Vec<Operation> {
-    let document = serde_json::to_value(shop::server::document()).unwrap();
+    let document = shop::server::document();
     let paths = document["paths"].as_object().unwrap();
     let mut found = Vec::new();
-    for (path, item) in paths {
+    for (path, item) in paths
+        .iter()
+        .filter(|(path, _)| path.starts_with("/api/v1/"))
+    {
         for (method, operation) in item.as_object().unwrap() {
             let method: Method = method.to_uppercase().parse().unwrap();
+            let mut operation = operation.clone();
+            let responses = operation["responses"].as_object_mut().unwrap();
+            for response in responses.values_mut() {
+                *response = resolved(&document, response).clone();
+            }
             let json = operation.pointer("/requestBody/content/application~1json/schema/$ref");
             found.push(Operation {
                 method,
                 path: path.clone(),
-                needs_token: operation.get("security").is_some(),
+                needs_token: operation["security"][0]["bearer"].is_array(),
                 takes_json: json.is_some(),
-                text: operation.clone(),
+                text: operation,
             });
         }
     }
     found
+}
+
+/// Returns what a reference refers to; any other value as it is.
+pub(crate) fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document.pointer(&reference[1..]).unwrap(),
+        None => value,
+    }
 }

@@ -56,6 +56,9 @@ pub(crate) struct AuditQuery {
 }
 
 /// List who changed what, newest first
+///
+/// Only admins can read the audit log. It has the changes by admins and commands, one entry for each, and
+/// cannot be changed.
 #[utoipa::path(get, path = "/admin/audit", tag = "audit", security(("bearer" = [])),
     params(AuditQuery),
     responses((status = 200, body = CursorPage<Entry>)))]

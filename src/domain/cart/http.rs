@@ -25,6 +25,8 @@ pub fn routes() -> Routes {
 }
 
 /// Get the cart
+///
+/// The cart of the current user, with today's prices and stock. An empty cart has no items.
 #[utoipa::path(get, path = "/cart", tag = "cart", security(("bearer" = [])),
     responses((status = 200, body = Cart)))]
 pub(crate) async fn get_cart(
@@ -49,6 +51,9 @@ fn one() -> Quantity {
 }
 
 /// Add a product to the cart
+///
+/// Adds to the quantity that the cart has already. A cart holds 1 to 1000 of a product, and at most 100
+/// products.
 #[utoipa::path(post, path = "/cart", tag = "cart", security(("bearer" = [])),
     request_body = AddToCart,
     responses(
@@ -80,6 +85,8 @@ pub(crate) struct UpdateCartItem {
 }
 
 /// Set the quantity of a product in the cart
+///
+/// The product must be in the cart.
 #[utoipa::path(patch, path = "/cart/items/{productId}", tag = "cart", security(("bearer" = [])),
     params(("productId" = ProductId, Path)), request_body = UpdateCartItem,
     responses(
@@ -102,6 +109,8 @@ pub(crate) async fn update_cart_item(
 }
 
 /// Remove a product from the cart
+///
+/// The response has the rest of the cart.
 #[utoipa::path(delete, path = "/cart/items/{productId}", tag = "cart", security(("bearer" = [])),
     params(("productId" = ProductId, Path)),
     responses((status = 200, body = Cart)))]
@@ -120,6 +129,8 @@ pub(crate) async fn remove_cart_item(
 }
 
 /// Clear the cart
+///
+/// Removes all products from the cart of the current user.
 #[utoipa::path(delete, path = "/cart", tag = "cart", security(("bearer" = [])),
     responses((status = 200, body = Cart)))]
 pub(crate) async fn clear_cart(

@@ -27,7 +27,7 @@ pub struct Cart {
     #[schema(required = false)]
     pub total_is_capped: bool,
     /// ISO 4217.
-    #[schema(example = "INR")]
+    #[schema(example = "INR", pattern = "^[A-Z]{3}$")]
     pub currency: &'static str,
 }
 

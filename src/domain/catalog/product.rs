@@ -58,7 +58,7 @@ pub struct Product<'a> {
     /// In the currency's minor unit.
     pub price: Price,
     /// ISO 4217.
-    #[schema(example = "INR")]
+    #[schema(example = "INR", pattern = "^[A-Z]{3}$")]
     pub currency: &'static str,
     pub stock_quantity: i64,
     pub images: Vec<Image>,

@@ -28,7 +28,7 @@ pub struct Order {
     /// In the currency's minor unit.
     pub total_amount: Money,
     /// ISO 4217.
-    #[schema(example = "INR")]
+    #[schema(example = "INR", pattern = "^[A-Z]{3}$")]
     pub currency: &'static str,
     pub payment: Payment,
     pub created_at: Timestamp,

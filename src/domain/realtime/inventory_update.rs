@@ -11,14 +11,10 @@ use crate::core::{
     id::ProductId,
 };
 
-/// A message about changed stock.
+/// The stock of products after a change.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InventoryUpdate {
-    /// Always `INVENTORY_UPDATE`.
-    #[serde(rename = "type")]
-    #[schema(example = "INVENTORY_UPDATE")]
-    pub kind: &'static str,
     /// The sequence number of the last event that is complete with this message.
     pub seq: i64,
     /// The sequence number of the first event of this message, if it merges several.
@@ -103,7 +99,6 @@ fn update(
     products: Vec<StockChange>,
 ) -> InventoryUpdate {
     InventoryUpdate {
-        kind: "INVENTORY_UPDATE",
         seq,
         merged_from,
         at,

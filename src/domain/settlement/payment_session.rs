@@ -23,7 +23,7 @@ pub struct PaymentSession {
     pub provider_order_id: String,
     pub amount: Money,
     /// ISO 4217.
-    #[schema(example = "INR")]
+    #[schema(example = "INR", pattern = "^[A-Z]{3}$")]
     pub currency: &'static str,
 }
 

@@ -9,7 +9,7 @@ use utoipa::{
         Schema, Type,
         path::{Operation, ParameterIn, PathItem},
         schema::{AnyOfBuilder, SchemaType},
-        security::{Http, HttpAuthScheme, SecurityScheme},
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
 
@@ -23,9 +23,6 @@ use crate::core::error::Field;
 #[openapi(
     info(
         title = "shop",
-        description = "An e-commerce backend in one binary, on SQLite or Postgres. \
-                       Amounts are integers in the currency's minor unit. Times are RFC 3339 in UTC. \
-                       Every error is `application/problem+json` (RFC 9457).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(Problem, Field))
@@ -55,9 +52,7 @@ pub fn complete(
             if let Some(id) = &mut operation.operation_id {
                 *id = camel_case(id);
             }
-            let needs_token = operation.security.is_some();
-            let has_path_id = path.contains('{');
-            let has_body = operation.request_body.is_some();
+            let statuses: Vec<u16> = general_statuses(path, writes, operation).collect();
             for parameter in operation.parameters.iter_mut().flatten() {
                 if let RefOr::T(parameter) = parameter {
                     parameter.schema.iter_mut().for_each(forbid_null);
@@ -73,54 +68,83 @@ pub fn complete(
                     }
                 }
             }
-            let general: [(u16, bool); 12] = [
-                (400, true),
-                (401, needs_token),
-                (403, needs_token),
-                (404, has_path_id),
-                (408, has_body),
-                (413, has_body),
-                (415, has_body),
-                (422, has_body),
-                (429, path.starts_with("/api/")),
-                (500, true),
-                (503, true),
-                (507, writes),
-            ];
-            for (status, applies) in general {
-                if applies {
-                    operation
-                        .responses
-                        .responses
-                        .entry(status.to_string())
-                        .or_insert_with(|| RefOr::T(general_problem(status)));
-                }
+            let responses = &mut operation.responses.responses;
+            for status in statuses {
+                let shared = Ref::from_response_name(response_name(status));
+                responses
+                    .entry(status.to_string())
+                    .or_insert(RefOr::Ref(shared));
             }
-            for (status, response) in &mut operation.responses.responses {
-                let RefOr::T(response) = response else {
-                    continue;
-                };
-                if status.as_str() >= "400" {
-                    problem_body(response);
-                }
-                if let Some((name, kind)) = header_of(status) {
-                    let schema = ObjectBuilder::new().schema_type(kind);
-                    let header = HeaderBuilder::new().schema(Some(schema)).build();
-                    response.headers.insert(name.to_owned(), RefOr::T(header));
-                }
-                if response.description.is_empty() {
-                    response.description = reason(status).to_owned();
-                }
-                for content in response.content.values_mut() {
-                    if let RefOr::T(content) = content {
-                        content.schema.iter_mut().for_each(rename_reference);
-                    }
+            for (status, response) in responses {
+                if let RefOr::T(response) = response {
+                    complete_response(status, response);
                 }
             }
         }
     }
+    let components = document.components.get_or_insert_default();
+    for status in GENERAL_STATUSES {
+        let mut response = general_problem(status);
+        complete_response(&status.to_string(), &mut response);
+        let name = response_name(status);
+        components.responses.insert(name, RefOr::T(response));
+    }
     rename_generic_schemas(&mut document);
     document
+}
+
+/// The statuses of the problems that operations have in common.
+const GENERAL_STATUSES: [u16; 12] = [400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 507];
+
+/// Returns the general statuses that an operation may respond with.
+fn general_statuses(
+    path: &str,
+    writes: bool,
+    operation: &Operation,
+) -> impl Iterator<Item = u16> + use<> {
+    // An operation whose first requirement is empty takes a token, but does not need it.
+    let needs_token = operation
+        .security
+        .as_ref()
+        .and_then(|all| all.first())
+        .is_some_and(|first| *first != SecurityRequirement::default());
+    let has_path_id = path.contains('{');
+    let has_body = operation.request_body.is_some();
+    let is_limited = path.starts_with("/api/");
+    GENERAL_STATUSES
+        .into_iter()
+        .filter(move |status| match status {
+            401 | 403 => needs_token,
+            404 => has_path_id,
+            408 | 413 | 415 | 422 => has_body,
+            429 => is_limited,
+            507 => writes,
+            _ => true,
+        })
+}
+
+/// Returns the name of a general response: its reason phrase in `PascalCase`.
+fn response_name(status: u16) -> String {
+    reason(&status.to_string()).replace(' ', "")
+}
+
+/// Adds what a response lacks: a description, and the body and headers of a problem.
+fn complete_response(status: &str, response: &mut Response) {
+    if status >= "400" {
+        problem_body(response);
+    }
+    if let Some(name) = header_of(status) {
+        let header = HeaderBuilder::new().build();
+        response.headers.insert(name.to_owned(), RefOr::T(header));
+    }
+    if response.description.is_empty() {
+        reason(status).clone_into(&mut response.description);
+    }
+    for content in response.content.values_mut() {
+        if let RefOr::T(content) = content {
+            content.schema.iter_mut().for_each(rename_reference);
+        }
+    }
 }
 
 /// Adds the problem codes to the schema of a problem.
@@ -217,12 +241,14 @@ pub fn forbid_null(schema: &mut RefOr<Schema>) {
 pub fn allow_empty(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema
         && object.schema_type == SchemaType::Type(Type::String)
-        && object.format.is_none()
-        && object.pattern.is_none()
-        && object.enum_values.is_none()
-        && object.min_length.is_none()
     {
-        return;
+        if let Some(values) = &mut object.enum_values {
+            values.push("".into());
+            return;
+        }
+        if object.format.is_none() && object.pattern.is_none() && object.min_length.is_none() {
+            return;
+        }
     }
     let empty = ObjectBuilder::new()
         .schema_type(Type::String)
@@ -250,10 +276,10 @@ fn general_problem(status: u16) -> Response {
 }
 
 /// Returns the header that every response with this status has.
-fn header_of(status: &str) -> Option<(&'static str, Type)> {
+fn header_of(status: &str) -> Option<&'static str> {
     match status {
-        "401" => Some(("WWW-Authenticate", Type::String)),
-        "429" | "503" => Some(("Retry-After", Type::Integer)),
+        "401" => Some("WWW-Authenticate"),
+        "429" | "503" => Some("Retry-After"),
         _ => None,
     }
 }

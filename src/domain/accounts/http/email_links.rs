@@ -28,6 +28,9 @@ pub(crate) struct VerifyEmailRequest {
 }
 
 /// Verify an email address with the token from an emailed link
+///
+/// The link in the email opens a page of the shop, which sends its token here. A token is valid once and
+/// for a limited time.
 #[utoipa::path(post, path = "/auth/verify-email", tag = "accounts", request_body = VerifyEmailRequest,
     responses(
         (status = 200, body = UserResponse),
@@ -48,6 +51,8 @@ pub(crate) async fn verify_email(
 }
 
 /// Send the verification email again
+///
+/// The response is the same if the address is verified already; then no email is sent.
 #[utoipa::path(post, path = "/auth/verify-email/resend", tag = "accounts",
     security(("bearer" = [])),
     responses((status = 202, description = "An email is sent, unless the address is verified")))]

@@ -29,6 +29,8 @@ use crate::{
 };
 
 /// Get the current user
+///
+/// The account of the access token.
 #[utoipa::path(get, path = "/me", tag = "accounts", security(("bearer" = [])),
     responses((status = 200, body = User)))]
 pub(crate) async fn get_me(
@@ -51,6 +53,8 @@ pub(crate) struct UpdateMe {
 }
 
 /// Update the current user
+///
+/// Changes the name. Password and phone number have routes of their own.
 #[utoipa::path(patch, path = "/me", tag = "accounts", security(("bearer" = [])),
     request_body = UpdateMe,
     responses((status = 200, body = User)))]
@@ -180,6 +184,8 @@ pub(crate) struct VerifyPhoneRequest {
 }
 
 /// Verify the phone number with the code that was sent to it
+///
+/// A code can be used once, within 10 minutes and 5 tries.
 #[utoipa::path(post, path = "/me/phone/verify", tag = "accounts", security(("bearer" = [])),
     request_body = VerifyPhoneRequest,
     responses(

@@ -192,6 +192,8 @@ pub(crate) async fn refresh(
 }
 
 /// End the session of a refresh token
+///
+/// Also ends the access tokens of the session. Succeeds for an unknown token, too.
 #[utoipa::path(post, path = "/auth/logout", tag = "accounts", request_body = RefreshTokenRequest,
     responses((status = 204, description = "The session has ended, or there was none")))]
 pub(crate) async fn logout(

@@ -39,6 +39,8 @@ pub(crate) struct UsersQuery {
 }
 
 /// List accounts, oldest first
+///
+/// For admins.
 #[utoipa::path(get, path = "/admin/users", tag = "accounts", security(("bearer" = [])),
     params(UsersQuery),
     responses((status = 200, body = Page<User>)))]
@@ -67,6 +69,8 @@ pub(crate) struct UpdateUser {
 }
 
 /// Set the role of an account and end its sessions
+///
+/// For admins. The account must sign in again. The last admin cannot become a customer.
 #[utoipa::path(patch, path = "/admin/users/{id}", tag = "accounts", security(("bearer" = [])),
     params(("id" = UserId, Path)),
     request_body = UpdateUser,

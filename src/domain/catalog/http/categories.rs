@@ -24,6 +24,8 @@ pub(crate) struct CategoryList {
 }
 
 /// List all categories by name
+///
+/// Not paginated. `productCount` is the number of products in the catalog.
 #[utoipa::path(get, path = "/categories", tag = "catalog",
     responses((status = 200, body = CategoryList)))]
 pub(crate) async fn list_categories(
@@ -44,6 +46,8 @@ pub(crate) struct CategoryRequest {
 }
 
 /// Create a category
+///
+/// For admins. The slug is made from the name and never changes.
 #[utoipa::path(post, path = "/categories", tag = "catalog", security(("bearer" = [])),
     request_body = CategoryRequest,
     responses(
@@ -65,6 +69,8 @@ pub(crate) async fn create_category(
 }
 
 /// Rename a category; its slug does not change
+///
+/// For admins.
 #[utoipa::path(patch, path = "/categories/{id}", tag = "catalog", security(("bearer" = [])),
     params(("id" = CategoryId, Path)), request_body = CategoryRequest,
     responses(
@@ -87,6 +93,8 @@ pub(crate) async fn update_category(
 }
 
 /// Delete an empty category
+///
+/// For admins. A category that has products cannot be deleted.
 #[utoipa::path(delete, path = "/categories/{id}", tag = "catalog", security(("bearer" = [])),
     params(("id" = CategoryId, Path)),
     responses(

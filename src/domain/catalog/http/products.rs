@@ -28,6 +28,9 @@ use crate::{
 };
 
 /// Get a product
+///
+/// The response has a strong `ETag` over the whole representation, for `If-None-Match` here and `If-Match`
+/// in changes.
 #[utoipa::path(get, path = "/products/{id}", tag = "catalog",
     params(
         ("id" = ProductId, Path),
@@ -35,10 +38,10 @@ use crate::{
     ),
     responses(
         (status = 200, body = Product, headers(
-            ("ETag", description = "Entity tag of the response body"),
-            ("X-Inventory-Seq" = i64, description = "The response reflects at least all events up to this one"),
+            ("ETag"),
+            ("X-Inventory-Seq"),
         )),
-        (status = 304, description = "The cached response is current"),
+        (status = 304, description = "The cached response is current", headers(("ETag"), ("X-Inventory-Seq"))),
     ))]
 pub(crate) async fn get_product(
     axum::extract::State(app): State,
@@ -85,6 +88,8 @@ fn product_response(status: StatusCode, product: &Product<'_>, seq: i64) -> Resu
 }
 
 /// Create a product
+///
+/// For admins. As JSON without images, or as a form with images.
 #[utoipa::path(post, path = "/products", tag = "catalog", security(("bearer" = [])),
     request_body(content(
         (CreateProduct = "application/json"),
@@ -92,7 +97,7 @@ fn product_response(status: StatusCode, product: &Product<'_>, seq: i64) -> Resu
     )),
     responses(
         (status = 201, body = Product,
-            headers(("Location"), ("ETag"), ("X-Inventory-Seq" = i64))),
+            headers(("Location"), ("ETag"), ("X-Inventory-Seq"))),
         (status = 422, description = "`validation-failed`, `invalid-image`"),
     ))]
 pub(crate) async fn create_product(
@@ -115,6 +120,9 @@ pub(crate) async fn create_product(
 }
 
 /// Update a product; images in a form are added
+///
+/// For admins. As JSON or as a form; only the fields that are sent change. Setting `stockQuantity` needs
+/// `If-Match`, since orders change the stock, too.
 #[utoipa::path(patch, path = "/products/{id}", tag = "catalog",
     security(("bearer" = [])),
     params(
@@ -126,7 +134,7 @@ pub(crate) async fn create_product(
         (UpdateProductForm = "multipart/form-data"),
     )),
     responses(
-        (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64))),
+        (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq"))),
         (status = 412, description = "`precondition-failed`"),
         (status = 422, description = "`validation-failed`, `invalid-image`"),
         (status = 428, description = "`precondition-required`: `stockQuantity` without `If-Match`"),
@@ -170,6 +178,8 @@ fn check_if_match(condition: Option<&Condition>, current: &Product<'_>) -> Resul
 }
 
 /// Delete a product
+///
+/// For admins. The product leaves the catalog and all carts.
 #[utoipa::path(delete, path = "/products/{id}", tag = "catalog",
     security(("bearer" = [])),
     params(("id" = ProductId, Path), ("If-Match" = Option<String>, Header)),
@@ -195,12 +205,14 @@ pub(crate) async fn delete_product(
 }
 
 /// Add images to a product
+///
+/// For admins. A product has at most 8 images.
 #[utoipa::path(post, path = "/products/{id}/images",
     tag = "catalog", security(("bearer" = [])),
     params(("id" = ProductId, Path)),
     request_body(content = ImagesForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64))),
+        (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq"))),
         (status = 422, description = "`validation-failed`; `invalid-image`: not decodable, too many pixels or more than 8"),
     ))]
 pub(crate) async fn add_product_images(
@@ -231,10 +243,12 @@ pub(crate) async fn add_product_images(
 }
 
 /// Remove an image from a product
+///
+/// For admins. The response has the product without the image.
 #[utoipa::path(delete, path = "/products/{id}/images/{imageId}", tag = "catalog",
     security(("bearer" = [])),
     params(("id" = ProductId, Path), ("imageId" = ImageId, Path)),
-    responses((status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq" = i64)))))]
+    responses((status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq")))))]
 pub(crate) async fn delete_product_image(
     axum::extract::State(app): State,
     admin: Admin,

@@ -31,6 +31,9 @@ pub(crate) struct ChangeStock {
 }
 
 /// Change a product's stock by a delta
+///
+/// For admins. Adds to the stock or takes from it, and records a movement with the reason. It does not need
+/// the current stock, so it cannot overwrite a sale.
 #[utoipa::path(post, path = "/admin/products/{id}/stock",
     tag = "catalog",
     security(("bearer" = [])),
@@ -43,8 +46,8 @@ pub(crate) struct ChangeStock {
     responses(
         (status = 200, body = Product, headers(
             ("ETag"),
-            ("X-Inventory-Seq" = i64),
-            ("Idempotent-Replayed", description = "`true` if this is the stored response to an earlier request"),
+            ("X-Inventory-Seq"),
+            ("Idempotent-Replayed"),
         )),
         (status = 409, description = "`insufficient-stock`: stock would fall below zero"),
         (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),

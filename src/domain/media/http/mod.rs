@@ -8,6 +8,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderValue, header};
 use serde::Deserialize;
 use std::{future::ready, sync::Arc};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{KnownFormat, ObjectBuilder, RefOr, SchemaFormat, Type, schema::Schema},
+};
+use utoipa_axum::routes;
 
 pub use self::multipart::MultipartForm;
 use super::{
@@ -15,7 +20,7 @@ use super::{
     limits::{MAX_STORED_SIZE, permits},
 };
 use crate::{
-    app::{App, State},
+    app::{App, Routes, State},
     core::error::{Error, Kind, Result, chain},
     infra::{
         ports::images::{Found, THUMBNAIL_WIDTHS, read_all, thumbnail_key},
@@ -23,14 +28,63 @@ use crate::{
     },
 };
 
-#[derive(Deserialize)]
+pub fn routes() -> Routes {
+    Routes::new().routes(routes!(get_image))
+}
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ImageQuery {
+    /// The width of a thumbnail, in pixels.
+    #[param(value_type = Option<ThumbnailWidth>, inline)]
     w: Option<String>,
 }
 
-/// Serves an image, or with `w` a thumbnail: the image scaled down to that width. The content of a URL never
-/// changes.
+/// A width that thumbnails have.
+struct ThumbnailWidth;
+
+impl PartialSchema for ThumbnailWidth {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .enum_values(Some(THUMBNAIL_WIDTHS))
+            .into()
+    }
+}
+
+impl ToSchema for ThumbnailWidth {}
+
+/// The content of an image file.
+struct ImageFile;
+
+impl PartialSchema for ImageFile {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+            .into()
+    }
+}
+
+impl ToSchema for ImageFile {}
+
+/// Get an image or a thumbnail
+///
+/// With `w`, the image is scaled down to that width. The content of a URL never changes. Images at an image host have
+/// URLs of that host.
+#[utoipa::path(get, path = "/images/{key}", tag = "images",
+    params(
+        ("key" = String, Path, description = "The last part of an image's `url`",
+            pattern = r"^[0-9a-f-]{36}\.(jpg|png|webp|gif)$"),
+        ImageQuery,
+    ),
+    responses(
+        (status = 200, description = "The file", headers(("Cache-Control")), content(
+            (ImageFile = "image/jpeg"), (ImageFile = "image/png"), (ImageFile = "image/webp"), (ImageFile = "image/gif"),
+        )),
+        (status = 429, description = "`too-many-requests`"),
+    ))]
 pub(crate) async fn get_image(
     axum::extract::State(app): State,
     Path(key): Path<String>,

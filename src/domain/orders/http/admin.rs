@@ -48,6 +48,8 @@ pub(crate) struct ListOrders {
 }
 
 /// List all orders, newest first
+///
+/// For admins. The filters can be combined. The response has the form of `GET /orders`.
 #[utoipa::path(get, path = "/admin/orders", tag = "orders", security(("bearer" = [])),
     params(ListOrders),
     responses((status = 200, body = List<Order>)))]
@@ -88,6 +90,8 @@ pub(crate) async fn list_all_orders(
 }
 
 /// Get any order
+///
+/// For admins: the order of any customer.
 #[utoipa::path(get, path = "/admin/orders/{id}", tag = "orders", security(("bearer" = [])),
     params(("id" = OrderId, Path)),
     responses((status = 200, body = Order)))]
@@ -127,6 +131,9 @@ pub(crate) struct UpdateOrder {
 }
 
 /// Move an order to its next status
+///
+/// For admins: along `PENDING → CANCELLED`, `PAID → SHIPPED` and `SHIPPED → DELIVERED`. PAID is set by the
+/// payment provider, and REFUNDED by a refund.
 #[utoipa::path(patch, path = "/admin/orders/{id}", tag = "orders", security(("bearer" = [])),
     params(("id" = OrderId, Path)), request_body = UpdateOrder,
     responses(

@@ -40,6 +40,10 @@ pub(crate) struct PlaceOrder {
 }
 
 /// Place an order for the cart
+///
+/// One transaction takes the stock, creates the order and its payment, and clears the cart. The customer is
+/// charged the current prices; with `expectedTotal` only if they add up to that. Send an `Idempotency-Key`
+/// to repeat the request safely.
 #[utoipa::path(post, path = "/orders", tag = "orders", security(("bearer" = [])),
     params(
         ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
@@ -49,7 +53,7 @@ pub(crate) struct PlaceOrder {
     responses(
         (status = 201, body = Order, headers(
             ("Location"),
-            ("Idempotent-Replayed", description = "`true` if this response is a replay"),
+            ("Idempotent-Replayed"),
         )),
         (status = 409, description = "`cart-empty`, `total-changed`, `total-out-of-range`, \
             `amount-too-small`, or `insufficient-stock` with an `errors` entry for each line item; nothing changed"),
@@ -105,6 +109,8 @@ pub(crate) struct ListOwnOrders {
 }
 
 /// List your orders, newest first
+///
+/// With `cursor` the response has `data` and `nextCursor`, which is `null` on the last page.
 #[utoipa::path(get, path = "/orders", tag = "orders", security(("bearer" = [])), params(ListOwnOrders),
     responses((status = 200, body = List<Order>)))]
 pub(crate) async fn list_orders(
@@ -138,6 +144,8 @@ pub(crate) async fn list_orders(
 }
 
 /// Get one of your orders
+///
+/// The orders of other customers are not found.
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", security(("bearer" = [])),
     params(("id" = OrderId, Path)),
     responses((status = 200, body = Order)))]
@@ -156,6 +164,8 @@ pub(crate) async fn get_order(
 }
 
 /// Cancel an unpaid order and return its stock
+///
+/// Possible as long as the order is PENDING.
 #[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", security(("bearer" = [])),
     params(("id" = OrderId, Path)),
     responses(

@@ -10,11 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, header};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::inventory_update::InventoryUpdate;
+use self::socket::{LiveMessage, LiveRequest};
 use crate::{
     app::{App, Routes, State},
     core::error::{Error, Kind, Result},
@@ -42,15 +42,44 @@ pub(crate) struct FollowInventoryQuery {
     since: Option<i64>,
 }
 
+/// The messages of a connection, in both directions.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "the response of a WebSocket's route has one schema"
+)]
+enum LiveMessages {
+    Server(LiveMessage),
+    Client(LiveRequest),
+}
+
 /// Follow the live inventory by WebSocket
 ///
-/// Sends `{"type":"HELLO","seq":N}`, then every committed stock change in commit order. If the events after
-/// `since` are no longer available, it sends `RESYNC` instead of `HELLO`: read the stock again. Send
-/// `{"type":"subscribe","productIds":[…]}` to receive selected products only, `{"type":"subscribe"}` to
-/// receive all.
+/// A WebSocket handshake (RFC 6455). The first message is HELLO or, if the updates after `since` are not available,
+/// RESYNC. Then every committed change of stock follows, in commit order. To miss nothing, load products first and
+/// connect with `since` set to their `X-Inventory-Seq`; to resume, set it to the `seq` of the last message.
+///
+/// ```js
+/// let seq = 0; // X-Inventory-Seq of the products on the page
+/// function connect() {
+///   const socket = new WebSocket(`wss://shop.example/api/v1/ws?since=${seq}`);
+///   socket.onopen = () => socket.send(JSON.stringify({ type: "subscribe", productIds: ["…"] }));
+///   socket.onmessage = ({ data }) => {
+///     const message = JSON.parse(data);
+///     if (message.type === "RESYNC") loadProducts();
+///     if (message.type === "INVENTORY_UPDATE") {
+///       for (const { id, stockQuantity } of message.products) show(id, stockQuantity);
+///     }
+///     seq = message.seq ?? seq;
+///   };
+///   socket.onclose = () => setTimeout(connect, 1000);
+/// }
+/// ```
 #[utoipa::path(get, path = "/ws", tag = "live", params(FollowInventoryQuery),
     responses(
-        (status = 101, description = "The WebSocket is open; messages like this one follow", body = InventoryUpdate),
+        (status = 101, description = "The WebSocket is open. Each text frame is one of these messages",
+            body = LiveMessages),
         (status = 403, description = "`forbidden`: a page of a foreign origin"),
     ))]
 pub(crate) async fn follow_inventory(

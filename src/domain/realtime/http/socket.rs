@@ -6,6 +6,7 @@ use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, close_code};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 use tungstenite::error::ProtocolError;
+use utoipa::ToSchema;
 
 use crate::{
     app::App,
@@ -13,7 +14,7 @@ use crate::{
         error::{Result, chain},
         id::ProductId,
     },
-    domain::realtime::inventory_update::updates,
+    domain::realtime::inventory_update::{InventoryUpdate, updates},
     infra::{
         bus,
         web::{FragmentFlood, client_quota::Reservation, extract::deserialize_some},
@@ -32,29 +33,32 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout for the subscriber's close frame while the server is stopping.
 const STOPPING_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A message from a subscriber.
-#[derive(Debug, Deserialize)]
+/// A message from a client.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-enum Request {
+pub(super) enum LiveRequest {
+    /// Receive the updates of these products only: none if the list is empty, all if there is no list.
     Subscribe {
         #[serde(rename = "productIds", default, deserialize_with = "deserialize_some")]
+        #[schema(value_type = Vec<ProductId>, required = false)]
         products: Option<HashSet<ProductId>>,
     },
 }
 
-/// A message to a subscriber, other than an update.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "UPPERCASE")]
-enum Notice {
-    Hello {
-        seq: i64,
-    },
-    Resync {
-        seq: i64,
-    },
-    Subscribed {
-        seq: i64,
-    },
+/// A message from the server.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum LiveMessage {
+    /// The first message: updates after `seq` follow.
+    Hello { seq: i64 },
+    /// The first message if the updates after `since` are not available: read the products again. Updates after `seq`
+    /// follow.
+    Resync { seq: i64 },
+    /// Stock has changed.
+    InventoryUpdate(InventoryUpdate),
+    /// The answer to `subscribe`.
+    Subscribed { seq: i64 },
+    /// The answer to a message that is not understood.
     Error {
         code: &'static str,
         message: &'static str,
@@ -172,9 +176,11 @@ impl Subscriber {
             .read("realtime.hello", |tx| Ok((bus::head(tx)?, bus::tail(tx)?)))
             .await?;
         let (seq, notice) = match since {
-            None => (head, Notice::Hello { seq: head }),
-            Some(since) if (tail..=head).contains(&since) => (since, Notice::Hello { seq: since }),
-            Some(_) => (head, Notice::Resync { seq: head }),
+            None => (head, LiveMessage::Hello { seq: head }),
+            Some(since) if (tail..=head).contains(&since) => {
+                (since, LiveMessage::Hello { seq: since })
+            }
+            Some(_) => (head, LiveMessage::Resync { seq: head }),
         };
         // A lost connection is detected by the next read or write.
         drop(send_json(socket, &notice).await);
@@ -231,7 +237,7 @@ impl Subscriber {
                 return Ok(());
             };
             for update in updates(&events, self.subscription.as_ref()) {
-                send_json(socket, &update).await?;
+                send_json(socket, &LiveMessage::InventoryUpdate(update)).await?;
             }
             self.seq = last;
         }
@@ -258,15 +264,15 @@ impl Subscriber {
                 ));
             }
         };
-        let Ok(Request::Subscribe { products }) = serde_json::from_str(&text) else {
-            let notice = Notice::Error {
+        let Ok(LiveRequest::Subscribe { products }) = serde_json::from_str(&text) else {
+            let notice = LiveMessage::Error {
                 code: "invalid-message",
                 message: "send {\"type\":\"subscribe\",\"productIds\":[…]}",
             };
             return send_json(socket, &notice).await;
         };
         self.subscription = products;
-        send_json(socket, &Notice::Subscribed { seq: self.seq }).await
+        send_json(socket, &LiveMessage::Subscribed { seq: self.seq }).await
     }
 
     async fn ping(&mut self, socket: &mut WebSocket) -> Result<(), Disconnect> {

@@ -43,7 +43,7 @@ pub(crate) struct RefundOrder {
     request_body = Option<RefundOrder>,
     responses(
         (status = 200, body = Order, headers(
-            ("Idempotent-Replayed", description = "`true` if this response is a replay"),
+            ("Idempotent-Replayed"),
         )),
         (status = 409, description = "`refund-exceeds-captured`: more than can be refunded; \
             `amount-too-small`: below the minimum of the provider"),

@@ -28,7 +28,17 @@ const MAX_BODY: usize = 1024 * 1024;
             description = "Hex HMAC-SHA256 of the raw body keyed with the webhook secret"),
         ("X-Razorpay-Event-Id" = Option<String>, Header, description = "Identifies repeats"),
     ),
-    request_body(content = Object, description = "Razorpay's envelope"),
+    request_body(content = Object, description = "Razorpay's envelope", example = json!({
+        "entity": "event",
+        "event": "payment.captured",
+        "payload": { "payment": { "entity": {
+            "id": "pay_PzJ5tR7vB3xN9d",
+            "order_id": "order_PzJ4mC1yW8kQ2n",
+            "amount": 299_800,
+            "currency": "INR",
+            "status": "captured",
+        } } },
+    })),
     responses(
         (status = 200, description = "Stored"),
         (status = 401, description = "`invalid-signature`: nothing changed"),
