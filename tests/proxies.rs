@@ -218,11 +218,15 @@ async fn pages(front: &Front) {
     let missing = front.anonymous.get("/nowhere").await;
     missing.assert_problem_under(front.kind.path(), 404, "not-found");
     let problem = front.resolve("/api/v1/nowhere", &missing.text("/type"));
-    for page in [
-        front.resolve("", &format!("{}/verify-email", front.url)),
-        front.resolve("", &format!("{}/reset-password", front.url)),
-        front.resolve("", &format!("{}/first-admin", front.url)),
-        problem,
+    for (page, files) in [
+        (front.resolve("", &format!("{}/verify-email", front.url)), 2),
+        (
+            front.resolve("", &format!("{}/reset-password", front.url)),
+            2,
+        ),
+        (front.resolve("", &format!("{}/first-admin", front.url)), 2),
+        (front.resolve("", &format!("{}/docs", front.url)), 5),
+        (problem, 2),
     ] {
         let text = fetch(page.clone(), "text/html").await;
         let mut named = 0;
@@ -236,15 +240,17 @@ async fn pages(front: &Front) {
             };
             named += 1;
             let script = fetch(page.join(name).unwrap(), kind).await;
-            // The script calls the API by a path relative to its page.
-            if let Some((_, rest)) = script.split_once("path: '") {
+            // The pages of emails call the API by a path relative to the page.
+            if name.ends_with("page.js")
+                && let Some((_, rest)) = script.split_once("path: '")
+            {
                 let api = page.join(rest.split('\'').next().unwrap()).unwrap();
                 let request = reqwest::Client::new().post(api).header(JSON.0, JSON.1);
                 let answer = request.body(r#"{"token":"x"}"#).send().await.unwrap();
                 assert_eq!(answer.status(), 400);
             }
         }
-        assert_eq!(named, 2, "{text}");
+        assert_eq!(named, files, "{text}");
     }
     let document = fetch(
         front.resolve("", &format!("{}/openapi.json", front.url)),
@@ -253,7 +259,11 @@ async fn pages(front: &Front) {
     .await;
     let document: Value = serde_json::from_str(&document).unwrap();
     let server = document["servers"][0]["url"].as_str().unwrap_or_default();
-    assert_eq!(server, front.kind.path());
+    let expected = match front.kind.path() {
+        "" => "/",
+        path => path,
+    };
+    assert_eq!(server, expected);
     if !front.kind.path().is_empty() {
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         let bare = client

@@ -151,6 +151,8 @@ storage_test! {
             assert_eq!(refused.status, 422, "{weak}: {refused:?}");
             refused.assert_invalid_field("newPassword");
         }
+        let refused = change_password(&shop, &laptop, "x", "I am ada@home").await;
+        assert_eq!(refused.invalid_fields(), ["currentPassword", "newPassword"], "{refused:?}");
         assert!(shop.sent_emails().await.is_empty());
         let nobody = shop.anonymous();
         let body = json!({ "currentPassword": PASSWORD, "newPassword": "a brand new staple" });

@@ -1,7 +1,7 @@
 //! The route of the audit log.
 
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 use utoipa_axum::routes;
 
@@ -9,14 +9,15 @@ use crate::{
     app::{Routes, State},
     core::{
         audit::Action,
-        error::{Error, Kind, Result},
+        clock::Timestamp,
+        error::{Error, Result},
         pagination::{CursorPage, KeyType, ListRequest, PageLimit},
     },
     domain::accounts::http::Admin,
     infra::{
         audit::{self, Entry, Filters, Selector},
         web::{
-            extract::{Query, not_one_of, parse_timestamp},
+            extract::{Query, one_of, parse_with, timestamp},
             respond,
         },
     },
@@ -36,23 +37,42 @@ pub(crate) struct AuditQuery {
     /// The previous `nextCursor`; omitted or empty to start.
     cursor: Option<String>,
     /// The id of an account, or `USER`, `CLI` or `SYSTEM`.
+    #[serde(default, deserialize_with = "selector")]
     #[param(
+        value_type = Option<String>,
         pattern = "^([A-Za-z]+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"
     )]
-    actor: Option<String>,
-    #[param(value_type = Option<Action>, inline)]
-    action: Option<String>,
+    actor: Option<Selector>,
+    #[serde(default, deserialize_with = "action")]
+    #[param(inline)]
+    action: Option<Action>,
     /// The id of the changed resource, or its type, e.g. `order`.
+    #[serde(default, deserialize_with = "selector")]
     #[param(
+        value_type = Option<String>,
         pattern = "^([A-Za-z]+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"
     )]
-    target: Option<String>,
+    target: Option<Selector>,
     /// Changed at or after this timestamp (RFC 3339).
-    #[param(format = DateTime)]
-    from: Option<String>,
+    #[serde(default, deserialize_with = "timestamp")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
     /// Changed before this timestamp (RFC 3339).
-    #[param(format = DateTime)]
-    to: Option<String>,
+    #[serde(default, deserialize_with = "timestamp")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+}
+
+fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Selector>, D::Error> {
+    let rule = "must be an id, or the name of a type";
+    parse_with(deserializer, |text| Selector::parse(text).ok_or(rule))
+}
+
+fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Action>, D::Error> {
+    let names = || Action::ALL.iter().map(|action| action.as_str());
+    parse_with(deserializer, |text| {
+        text.parse().map_err(|_| one_of(names()))
+    })
 }
 
 /// List who changed what, newest first
@@ -67,7 +87,13 @@ pub(crate) async fn list_audit(
     admin: Admin,
     Query(query): Query<AuditQuery>,
 ) -> Result<Response> {
-    let filters = query.filters()?;
+    let filters = Filters {
+        actor: query.actor,
+        action: query.action,
+        target: query.target,
+        from: query.from,
+        to: query.to,
+    };
     let cursor = query.cursor.as_deref().unwrap_or_default();
     let scope = filters.scope();
     let request = ListRequest::new(None, query.limit, Some(cursor), scope, KeyType::Number)?;
@@ -82,34 +108,4 @@ pub(crate) async fn list_audit(
         })
         .await?;
     respond::ok(&listed)
-}
-
-impl AuditQuery {
-    fn filters(&self) -> Result<Filters> {
-        let selector = |name: &str, value: &Option<String>| {
-            let parse = |text: &String| {
-                Selector::parse(text).ok_or_else(|| {
-                    let detail = format!("`{name}` must be an id, or the name of a type");
-                    Error::new(Kind::InvalidQuery, detail)
-                })
-            };
-            value.as_ref().map(parse).transpose()
-        };
-        let timestamp = |name: &str, value: &Option<String>| {
-            let text = value.as_deref();
-            text.map(|text| parse_timestamp(name, text)).transpose()
-        };
-        Ok(Filters {
-            actor: selector("actor", &self.actor)?,
-            action: self.action.as_deref().map(parse_action).transpose()?,
-            target: selector("target", &self.target)?,
-            from: timestamp("from", &self.from)?,
-            to: timestamp("to", &self.to)?,
-        })
-    }
-}
-
-fn parse_action(text: &str) -> Result<Action> {
-    let names = Action::ALL.iter().map(|action| action.as_str());
-    text.parse().map_err(|_| not_one_of("action", names))
 }

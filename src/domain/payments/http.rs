@@ -1,7 +1,7 @@
 //! The admin routes of payments. The webhook is in `settlement`.
 
 use axum::{extract::OriginalUri, response::Response};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
@@ -9,13 +9,13 @@ use super::{LedgerEntry, ListedStatus, Note};
 use crate::{
     app::{Routes, State},
     core::{
-        error::{Error, Kind, Result},
+        error::Result,
         id::PaymentId,
         pagination::{Page, PageLimit, PageNumber, PageRequest},
     },
     domain::accounts::http::Admin,
     infra::web::{
-        extract::{Json, NoQuery, Path, Query},
+        extract::{Json, NoQuery, Path, Query, parse_with},
         respond,
     },
 };
@@ -36,8 +36,15 @@ pub(crate) struct ListPayments {
     /// Defaults to 20.
     #[param(inline)]
     limit: Option<PageLimit>,
-    #[param(value_type = Option<ListedStatus>, inline)]
-    status: Option<String>,
+    #[serde(default, deserialize_with = "status")]
+    #[param(inline)]
+    status: Option<ListedStatus>,
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ListedStatus>, D::Error> {
+    parse_with(deserializer, |text| {
+        ListedStatus::parse(text).ok_or_else(|| format!("must be one of {}", ListedStatus::names()))
+    })
 }
 
 /// List payments or unmatched events
@@ -54,18 +61,9 @@ pub(crate) async fn list_payments(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
     let page = PageRequest::new(query.page, query.limit);
-    let status = query
-        .status
-        .map(|text| {
-            ListedStatus::parse(&text).ok_or_else(|| {
-                let detail = format!("`status` must be one of {}", ListedStatus::names());
-                Error::new(Kind::InvalidQuery, detail)
-            })
-        })
-        .transpose()?;
     let listed = app
         .long_read_as(&admin, "payments.list", move |tx, _| {
-            super::list(tx, status, page)
+            super::list(tx, query.status, page)
         })
         .await?;
     respond::page(uri.path(), uri.query(), &listed)

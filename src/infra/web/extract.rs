@@ -5,10 +5,12 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use utoipa::PartialSchema;
 
-pub use super::query::{NoQuery, Query, empty_is_set, not_one_of, parse_timestamp};
+pub use super::query::{NoQuery, Query, empty_is_set, one_of, parse_with, timestamp};
 use super::{
     body::read_body,
+    field_errors::with_all_fields,
     ignored_json::IgnoredJson,
     jwt::{AccessTokens, Claims},
     request_context,
@@ -23,7 +25,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// A JSON body.
 pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
@@ -39,7 +41,7 @@ pub struct RawJson<T> {
     pub raw: Bytes,
 }
 
-impl<T: DeserializeOwned> RawJson<T> {
+impl<T: DeserializeOwned + PartialSchema> RawJson<T> {
     /// Reads a JSON body that must be present.
     ///
     /// Errors: `unsupported-media-type`, `malformed-json`, `validation-failed`, and those of [`read_body`].
@@ -95,8 +97,8 @@ fn not_json() -> Error {
 
 /// Parses a JSON body. A leading byte order mark is ignored (RFC 8259, section 8.1).
 ///
-/// Errors: `malformed-json` if the body is not JSON; `validation-failed`, which names the field.
-pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+/// Errors: `malformed-json` if the body is not JSON; `validation-failed`, which names all wrong fields.
+pub fn parse_json<T: DeserializeOwned + PartialSchema>(body: &[u8]) -> Result<T> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     // serde would also read a struct from an array, by position.
     if body.trim_ascii_start().starts_with(b"[") {
@@ -108,12 +110,30 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
         let path = error.path().to_string();
         // If a later part of the body is not JSON, that error takes precedence over the field's.
         match check_json(body) {
-            Ok(()) => field_error(&path, &error.into_inner().to_string()),
+            Ok(()) => {
+                with_other_fields::<T>(field_error(&path, &error.into_inner().to_string()), body)
+            }
             Err(not_json) => not_json,
         }
     })?;
     parser.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+/// The maximum size of a body whose fields are all checked after an error, in bytes. Checking them takes several times
+/// as much memory.
+const MAX_CHECKED: usize = 64 * 1024;
+
+/// Returns the error of a body with the errors of all its fields, unless the body is very large.
+fn with_other_fields<T: DeserializeOwned + PartialSchema>(first: Error, body: &[u8]) -> Error {
+    if body.len() > MAX_CHECKED {
+        return first;
+    }
+    match serde_json::from_slice(body) {
+        Ok(fields) => with_all_fields(&first, fields, parse_alone::<T>),
+        // It is not an object.
+        Err(_) => first,
+    }
 }
 
 /// Errors: the body is not JSON, or nested more than 128 levels deep.
@@ -139,8 +159,18 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// Like [`parse_json`], for a JSON value.
-pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+/// Like [`parse_json`], for the fields of a form.
+pub fn parse_fields<T: DeserializeOwned + PartialSchema>(
+    fields: serde_json::Map<String, serde_json::Value>,
+) -> Result<T> {
+    parse_alone(fields.clone().into())
+        .map_err(|first| with_all_fields(&first, fields, parse_alone::<T>))
+}
+
+/// Parses a JSON value.
+///
+/// Errors: `validation-failed`, which names the first wrong field.
+fn parse_alone<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         field_error(&path, &error.into_inner().to_string())

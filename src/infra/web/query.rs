@@ -1,7 +1,7 @@
 //! Query strings as browsers send them. A form submits all its fields, so an empty value means that the
 //! parameter is not set.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -14,12 +14,13 @@ use serde::{
     forward_to_deserialize_any,
 };
 
+use super::field_errors::{MAX_FIELDS, add};
 use crate::core::{
     clock::Timestamp,
-    error::{Error, Kind, Result},
+    error::{Error, Field, Kind, Result},
 };
 
-/// The query parameters. Errors: `invalid-query`, also for unknown parameters.
+/// The query parameters. Errors: `invalid-query`, also for unknown parameters; it names all wrong ones.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
@@ -27,22 +28,50 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let text = parts.uri.query().unwrap_or_default();
-        let pairs = form_urlencoded::parse(text.as_bytes());
-        let pairs = MapDeserializer::new(pairs.map(|(name, value)| (name, Text(value))));
-        serde_path_to_error::deserialize(pairs)
-            .map(Query)
-            .map_err(|error| {
-                let path = error.path().to_string();
-                let cause = error.into_inner().to_string();
-                let cause = cause.replace("unknown field", "unknown parameter");
-                let is_named = path == "." || cause.contains(&format!("`{path}`"));
-                let detail = if is_named {
-                    cause
-                } else {
-                    format!("`{path}`: {cause}")
-                };
-                Error::new(Kind::InvalidQuery, detail)
-            })
+        let pairs = || form_urlencoded::parse(text.as_bytes());
+        parse(pairs()).map(Query).map_err(|first| {
+            // serde stops at the first error, so each parameter is parsed alone. None is required.
+            let mut errors = vec![first];
+            for pair in pairs().take(MAX_FIELDS) {
+                let alone = parse::<T>(std::iter::once(pair));
+                add(&mut errors, alone.err().into_iter().collect());
+            }
+            let details: Vec<_> = errors.iter().map(detail).collect();
+            Error::new(Kind::InvalidQuery, details.join("; ")).with_fields(errors)
+        })
+    }
+}
+
+/// Errors: the first wrong parameter.
+fn parse<'a, T: DeserializeOwned>(
+    pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+) -> Result<T, Field> {
+    let pairs = MapDeserializer::new(pairs.map(|(name, value)| (name, Text(value))));
+    serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner().to_string();
+        let (code, cause) = match cause.strip_prefix("unknown field") {
+            Some(rest) => ("unknown-parameter", format!("unknown parameter{rest}")),
+            None if cause.starts_with("duplicate field") => ("duplicate", cause),
+            None => ("invalid", cause),
+        };
+        let name = match path.as_str() {
+            "." | "" | "?" => cause.split('`').nth(1).unwrap_or_default().to_owned(),
+            _ => path,
+        };
+        Field::new(name, code, cause)
+    })
+}
+
+/// Returns a sentence that names the parameter.
+fn detail(error: &Field) -> String {
+    let Field { field, message, .. } = error;
+    if message.contains(&format!("`{field}`")) {
+        message.clone()
+    } else if message.starts_with("must ") {
+        format!("`{field}` {message}")
+    } else {
+        format!("`{field}`: {message}")
     }
 }
 
@@ -70,19 +99,28 @@ pub fn empty_is_set<'de, D: Deserializer<'de>>(
     String::deserialize(deserializer).map(Some)
 }
 
-/// Returns the error for a parameter whose value must be one of these names.
-pub fn not_one_of(parameter: &str, names: impl IntoIterator<Item = &'static str>) -> Error {
-    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    let detail = format!("`{parameter}` must be one of {}", names.join(", "));
-    Error::new(Kind::InvalidQuery, detail)
+/// Deserialises an optional parameter by `parse`, whose error says what the value must be.
+pub fn parse_with<'de, D: Deserializer<'de>, T, E: Display>(
+    deserializer: D,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse(&text).map_err(D::Error::custom))
+        .transpose()
 }
 
-/// Parses the timestamp in the parameter `name`. Errors: `invalid-query`.
-pub fn parse_timestamp(name: &str, text: &str) -> Result<Timestamp> {
-    text.parse().map_err(|_| {
-        let detail = format!("`{name}` must be an RFC 3339 timestamp, e.g. `2026-01-31T18:00:00Z`");
-        Error::new(Kind::InvalidQuery, detail)
-    })
+/// Returns what a value must be that is one of these names.
+pub fn one_of(names: impl IntoIterator<Item = &'static str>) -> String {
+    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    format!("must be one of {}", names.join(", "))
+}
+
+/// Deserialises an optional timestamp.
+pub fn timestamp<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
+    let rule = "must be an RFC 3339 timestamp, e.g. `2026-01-31T18:00:00Z`";
+    parse_with(deserializer, |text| text.parse().map_err(|_| rule))
 }
 
 /// The decoded value of one parameter.

@@ -7,7 +7,10 @@ use utoipa::ToSchema;
 
 use crate::{
     app::State,
-    core::{clock::Timestamp, error::Result},
+    core::{
+        clock::Timestamp,
+        error::{Error, Result},
+    },
     domain::accounts::{
         attempt_limits::Counter,
         change_password, lookup,
@@ -110,17 +113,17 @@ pub(crate) async fn change_password(
         Ok((email, change_password::current_password(tx, current.id)?))
     };
     let (email, stored) = app.write_as(&claims, "accounts.own_password", load).await?;
-    new_password.check_against(&email, "newPassword")?;
+    let unsuitable = new_password.check_against(&email, "newPassword").err();
     let (hash, rng) = (stored.clone(), app.rng.clone());
-    let check = move |memory: &mut HashMemory| match password::verify(
-        &current_password,
-        Some(&hash),
-        memory,
-        &rng,
-    )? {
-        Verification::Wrong => Err(change_password::wrong_password()),
-        Verification::Correct | Verification::CorrectWithRehash(_) => {
+    let check = move |memory: &mut HashMemory| {
+        let verified = password::verify(&current_password, Some(&hash), memory, &rng)?;
+        let wrong = matches!(verified, Verification::Wrong).then(change_password::wrong_password);
+        let errors = [wrong, unsuitable].into_iter().flatten();
+        let fields: Vec<_> = errors.flat_map(|error| error.fields().to_vec()).collect();
+        if fields.is_empty() {
             new_password.hash(memory, &rng)
+        } else {
+            Err(Error::invalid(fields))
         }
     };
     let hash = app.hash_pool.run_with(check).await?;

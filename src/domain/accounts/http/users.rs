@@ -1,14 +1,14 @@
 //! User administration.
 
 use axum::{extract::OriginalUri, response::Response};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Admin, Caller};
 use crate::{
     app::State,
     core::{
-        error::{Error, Kind, Result},
+        error::Result,
         id::UserId,
         pagination::{Page, PageLimit, PageNumber, PageRequest},
     },
@@ -18,7 +18,7 @@ use crate::{
         user::{Role, User},
     },
     infra::web::{
-        extract::{Json, NoQuery, Path, Query},
+        extract::{Json, NoQuery, Path, Query, parse_with},
         respond,
     },
 };
@@ -34,8 +34,13 @@ pub(crate) struct UsersQuery {
     #[param(inline)]
     limit: Option<PageLimit>,
     /// Only the account with this email address, in any spelling.
-    #[param(value_type = Option<Email>, inline)]
-    email: Option<String>,
+    #[serde(default, deserialize_with = "email")]
+    #[param(inline)]
+    email: Option<Email>,
+}
+
+fn email<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Email>, D::Error> {
+    parse_with(deserializer, Email::parse)
 }
 
 /// List accounts, oldest first
@@ -51,12 +56,9 @@ pub(crate) async fn list_users(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
     let page = PageRequest::new(query.page, query.limit);
-    let invalid = |why| Error::new(Kind::InvalidQuery, format!("`email` {why}"));
-    let email = query.email.map(|text| Email::parse(&text).map_err(invalid));
-    let email = email.transpose()?;
     let listed = app
         .long_read_as(&admin, "accounts.list", move |tx, _| {
-            lookup::list(tx, email.as_ref(), page)
+            lookup::list(tx, query.email.as_ref(), page)
         })
         .await?;
     respond::page(uri.path(), uri.query(), &listed)

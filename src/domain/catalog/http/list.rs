@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{extract::OriginalUri, response::Response};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     domain::catalog::{self, Filters, ListOutcome, Product, Sort},
     infra::web::{
         client::ClientAddress,
-        extract::{Query, empty_is_set},
+        extract::{Query, empty_is_set, parse_with},
         respond::{self, INVENTORY_SEQ, SerializedRows},
     },
 };
@@ -44,11 +44,13 @@ pub(crate) struct ListQuery {
     /// Search text for names and descriptions. A product matches if each search word is a prefix of one of
     /// its words; case, accents and inner punctuation are ignored. If fewer than 20 products match, up to 20
     /// similar ones follow after them.
+    #[serde(default, deserialize_with = "search_text")]
     #[param(max_length = 200)]
     q: Option<String>,
     /// Defaults to `-createdAt`, or to `relevance` with `q`; `relevance` requires `q`.
-    #[param(value_type = Option<Sort>, inline)]
-    sort: Option<String>,
+    #[serde(default, deserialize_with = "sort")]
+    #[param(inline)]
+    sort: Option<Sort>,
     /// Empty to start cursor pagination, then the value of `nextCursor`. Not allowed with `page` or with
     /// `sort=relevance`.
     #[serde(default, deserialize_with = "empty_is_set")]
@@ -58,25 +60,31 @@ pub(crate) struct ListQuery {
 /// In characters.
 const MAX_QUERY_LEN: usize = 200;
 
+/// A search text without words is as good as none.
+fn search_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = parse_with(deserializer, |text| {
+        let text = if text.trim().is_empty() { "" } else { text };
+        if text.chars().count() > MAX_QUERY_LEN {
+            return Err(format!("must be at most {MAX_QUERY_LEN} characters"));
+        }
+        Ok(text.to_owned())
+    });
+    Ok(text?.filter(|text| !text.is_empty()))
+}
+
+fn sort<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sort>, D::Error> {
+    let rule = "must be `price`, `name` or `createdAt`, with a leading `-` for descending order, or `relevance`";
+    parse_with(deserializer, |text| text.parse().map_err(|_| rule))
+}
+
 impl ListQuery {
     fn parse(self) -> Result<(Filters, ListRequest)> {
         let invalid = |detail: &'static str| Error::new(Kind::InvalidQuery, detail);
-        let q = self.q.filter(|q| !q.trim().is_empty());
-        if q.as_ref()
-            .is_some_and(|q| q.chars().count() > MAX_QUERY_LEN)
-        {
-            return Err(invalid("`q` must be at most 200 characters"));
-        }
-        let sort = match self.sort.as_deref() {
-            None if q.is_some() => Sort::Relevance,
+        let q = self.q;
+        let sort = self.sort.unwrap_or(match q {
+            Some(_) => Sort::Relevance,
             None => Sort::default(),
-            Some(name) => name.parse().map_err(|_| {
-                invalid(
-                    "`sort` must be `price`, `name` or `createdAt`, with a leading `-` for descending \
-                     order, or `relevance`",
-                )
-            })?,
-        };
+        });
         if sort == Sort::Relevance && q.is_none() {
             return Err(invalid("`sort=relevance` requires a search text in `q`"));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -26,7 +26,7 @@ use crate::{
     },
     infra::web::{
         body::read_body,
-        extract::{JSON_LIMIT, deserialize_some, is_json, parse_json, parse_value},
+        extract::{JSON_LIMIT, deserialize_some, is_json, parse_fields, parse_json},
         openapi,
     },
 };
@@ -174,7 +174,7 @@ const FIELDS: [&str; 5] = [
 ];
 
 /// Reads the fields of a JSON body or a form, and the uploaded files.
-pub(super) async fn read_fields<T: serde::de::DeserializeOwned>(
+pub(super) async fn read_fields<T: DeserializeOwned + PartialSchema>(
     app: &App,
     request: Request,
 ) -> Result<(T, Vec<ImageUpload>)> {
@@ -196,7 +196,7 @@ fn with_price_message(error: Error, currency: Currency) -> Error {
     Error::invalid(fields)
 }
 
-async fn read_body_or_form<T: serde::de::DeserializeOwned>(
+async fn read_body_or_form<T: DeserializeOwned + PartialSchema>(
     app: &App,
     request: Request,
 ) -> Result<(T, Vec<ImageUpload>)> {
@@ -215,8 +215,7 @@ async fn read_body_or_form<T: serde::de::DeserializeOwned>(
         };
         (name, value)
     });
-    let fields = serde_json::Value::Object(fields.collect());
-    Ok((parse_value(fields)?, upload.images))
+    Ok((parse_fields(fields.collect())?, upload.images))
 }
 
 /// Runs a write of an admin who has uploaded images. If it fails, deletes them from the image store.

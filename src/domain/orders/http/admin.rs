@@ -4,10 +4,10 @@ use axum::{extract::OriginalUri, response::Response};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::parse_status;
 use crate::{
     app::State,
     core::{
+        clock::Timestamp,
         error::Result,
         id::{OrderId, UserId},
         pagination::{KeyType, List, ListRequest, PageLimit, PageNumber},
@@ -17,7 +17,7 @@ use crate::{
         orders::{self, Actor, Filters, Order, Status},
     },
     infra::web::{
-        extract::{Json, NoQuery, Path, Query, empty_is_set, parse_timestamp},
+        extract::{Json, NoQuery, Path, Query, empty_is_set, timestamp},
         respond,
     },
 };
@@ -35,16 +35,19 @@ pub(crate) struct ListOrders {
     /// Empty to start, then the previous `nextCursor`. Cannot be combined with `page`.
     #[serde(default, deserialize_with = "empty_is_set")]
     cursor: Option<String>,
-    #[param(value_type = Option<Status>, inline)]
-    status: Option<String>,
+    #[serde(default, deserialize_with = "super::status")]
+    #[param(inline)]
+    status: Option<Status>,
     #[param(inline)]
     user_id: Option<UserId>,
     /// Placed at or after this timestamp (RFC 3339).
-    #[param(format = DateTime)]
-    from: Option<String>,
+    #[serde(default, deserialize_with = "timestamp")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
     /// Placed before this timestamp (RFC 3339).
-    #[param(format = DateTime)]
-    to: Option<String>,
+    #[serde(default, deserialize_with = "timestamp")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
 }
 
 /// List all orders, newest first
@@ -61,17 +64,9 @@ pub(crate) async fn list_all_orders(
 ) -> Result<Response> {
     let filters = Filters {
         user: query.user_id,
-        status: query.status.as_deref().map(parse_status).transpose()?,
-        from: query
-            .from
-            .as_deref()
-            .map(|text| parse_timestamp("from", text))
-            .transpose()?,
-        to: query
-            .to
-            .as_deref()
-            .map(|text| parse_timestamp("to", text))
-            .transpose()?,
+        status: query.status,
+        from: query.from,
+        to: query.to,
     };
     let cursor = query.cursor.as_deref();
     let request = ListRequest::new(

@@ -10,7 +10,6 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::parse_status;
 use crate::{
     app::State,
     core::{
@@ -104,8 +103,9 @@ pub(crate) struct ListOwnOrders {
     /// Empty to start, then the previous `nextCursor`. Cannot be combined with `page`.
     #[serde(default, deserialize_with = "empty_is_set")]
     cursor: Option<String>,
-    #[param(value_type = Option<Status>, inline)]
-    status: Option<String>,
+    #[serde(default, deserialize_with = "super::status")]
+    #[param(inline)]
+    status: Option<Status>,
 }
 
 /// List your orders, newest first
@@ -119,9 +119,8 @@ pub(crate) async fn list_orders(
     Query(query): Query<ListOwnOrders>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response> {
-    let status = query.status.as_deref().map(parse_status).transpose()?;
     let own = Filters {
-        status,
+        status: query.status,
         ..Filters::default()
     };
     let request = ListRequest::new(

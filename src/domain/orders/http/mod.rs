@@ -3,10 +3,14 @@
 mod admin;
 mod customer;
 
+use serde::Deserializer;
 use utoipa_axum::routes;
 
 use super::Status;
-use crate::{app::Routes, core::error::Result, infra::web::extract::not_one_of};
+use crate::{
+    app::Routes,
+    infra::web::extract::{one_of, parse_with},
+};
 
 pub fn routes() -> Routes {
     Routes::new()
@@ -17,7 +21,10 @@ pub fn routes() -> Routes {
         .routes(routes!(admin::get_any_order, admin::update_order))
 }
 
-fn parse_status(text: &str) -> Result<Status> {
-    let names = Status::ALL.iter().map(|status| status.as_str());
-    text.parse().map_err(|_| not_one_of("status", names))
+/// Deserialises the filter by status.
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Status>, D::Error> {
+    let names = || Status::ALL.iter().map(|status| status.as_str());
+    parse_with(deserializer, |text| {
+        text.parse().map_err(|_| one_of(names()))
+    })
 }
