@@ -145,6 +145,8 @@ async fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = tokio::fs::OpenOptions::from(options).open(&draft).await?;
     let written = async {
         file.write_all(bytes).await?;
+        // A file of tokio reports the error of a write at the next flush, and not when it is synced.
+        file.flush().await?;
         file.sync_all().await?;
         tokio::fs::rename(&draft, path).await
     }
