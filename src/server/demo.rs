@@ -62,7 +62,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/demo/session", post(sign_in))
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SignInRequest {
     token: String,

@@ -21,7 +21,7 @@ const EXAMPLES: &str = include_str!("../../assets/openapi/examples.json");
 const REQUEST_ID: &str = "01a2236a-aedf-7b94-ab6a-6e3292a13326";
 
 /// The tags in the order in which a reader needs them.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     (
         "accounts",
         "Registration, sign-in, the current user, and users for admins.",
@@ -37,6 +37,7 @@ const TAGS: [(&str, &str); 9] = [
         "payments",
         "The provider's webhook, and the list of payments for admins.",
     ),
+    ("mail", "The emails of the outbox, for admins."),
     ("live", "Changes of stock as they happen, by WebSocket."),
     ("audit", "Who changed what, for admins."),
     ("health", "Probes for load balancers."),

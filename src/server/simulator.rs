@@ -31,7 +31,7 @@ const MAX_DUPLICATES: u32 = 10;
 const MAX_DELAY: u64 = 600;
 
 /// What the customer does, and how the webhooks arrive; as the options of `shop admin pay`.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct Simulation {
     /// The payment fails.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::sessions::UserResponse;
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
     },
 };
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FirstAdmin {
     /// The part of the link after `#token=`.

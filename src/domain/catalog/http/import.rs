@@ -27,7 +27,11 @@ const MAX_ERRORS: usize = 100;
 /// `stockAtExport`, `category`, `images`, in any order. The whole file is validated first. Either all lines are
 /// imported or none; `errors` names up to 100 invalid lines. The file may have up to 4 MiB.
 #[utoipa::path(post, path = "/admin/products/import", tag = "catalog", security(("bearer" = [])),
-    request_body(content = String, content_type = "text/csv"),
+    request_body(
+        content = String,
+        content_type = "text/csv",
+        example = "id,price\n01a2236a-b13c-7d20-8e51-0c9b7f4a2d61,139900\n",
+    ),
     responses(
         (status = 200, body = ImportSummary),
         (status = 409, description = "`already-imported`: the stock differences of this file were imported before"),
