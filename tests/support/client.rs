@@ -125,7 +125,8 @@ impl<'a> Client<'a> {
     }
 
     fn request(&self, method: Method, path: &str) -> Request<Body> {
-        let is_outside = path == "/" || OUTSIDE.iter().any(|start| path.starts_with(start));
+        let is_outside = (path == "/" || path.starts_with("/?"))
+            || OUTSIDE.iter().any(|start| path.starts_with(start));
         let path = if is_outside {
             path.to_owned()
         } else {

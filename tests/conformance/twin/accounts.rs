@@ -226,6 +226,17 @@ pub(super) fn users(state: &mut State) -> Request {
     Request::get(&format!("/admin/users{query}")).bearer(&admin)
 }
 
+/// Lists emails, and reads one.
+pub(super) fn mailbox(state: &mut State) -> Request {
+    let admin = state.admin();
+    let known = state.rng.choose(&state.emails);
+    let path = match known {
+        Some(id) if state.rng.one_in(2) => format!("/admin/mail/{id}"),
+        _ => format!("/admin/mail?limit={}", state.rng.between(1, 9)),
+    };
+    Request::get(&path).bearer(&admin)
+}
+
 /// Lists the audit log.
 pub(super) fn audit(state: &mut State) -> Request {
     let admin = state.admin();

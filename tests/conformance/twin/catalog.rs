@@ -278,6 +278,26 @@ pub(super) fn change_stock(state: &mut State) -> Request {
     with_idempotency_key(state, request)
 }
 
+pub(super) fn stock_movements(state: &mut State) -> Request {
+    let (token, id) = (state.admin(), state.product_id());
+    let query = match state.rng.below(3) {
+        0 => String::new(),
+        1 => format!("?productId={id}"),
+        _ => format!("?limit={}", state.rng.between(1, 9)),
+    };
+    Request::get(&format!("/admin/stock-movements{query}")).bearer(&token)
+}
+
+/// Imports a file with one line, which may be wrong.
+pub(super) fn import(state: &mut State) -> Request {
+    let (token, id) = (state.admin(), state.product_id());
+    let price = state.rng.pick(&["100", "149900", "-1", "much"]).to_owned();
+    Request::new(Method::POST, "/admin/products/import")
+        .bearer(&token)
+        .header("content-type", "text/csv")
+        .body(format!("id,name,price\n{id},Imported,{price}\n"))
+}
+
 /// Adds an `Idempotency-Key` to half of the requests. There are few keys, so that some are repeated.
 pub(super) fn with_idempotency_key(state: &mut State, request: Request) -> Request {
     match state.rng.below(40) {

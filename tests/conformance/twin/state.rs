@@ -105,6 +105,8 @@ pub(super) struct State {
     pub(super) orders: Vec<Value>,
     /// The ids of the last response with a list of payments.
     pub(super) payments: Vec<String>,
+    /// The ids of the last response with a list of emails.
+    pub(super) emails: Vec<String>,
     pub(super) refresh_tokens: Vec<String>,
     /// Old access tokens; most of them have expired.
     pub(super) access_tokens: Vec<String>,
@@ -132,6 +134,7 @@ impl State {
             products: Vec::new(),
             orders: Vec::new(),
             payments: Vec::new(),
+            emails: Vec::new(),
             refresh_tokens: Vec::new(),
             access_tokens: Vec::new(),
             verification_tokens: Vec::new(),
@@ -194,11 +197,8 @@ impl State {
                     self.orders.push(json);
                 }
             }
-            ("GET", "/admin/payments", 200) => {
-                let shown = json["data"].as_array().into_iter().flatten();
-                let ids = shown.filter_map(|payment| payment["id"].as_str());
-                self.payments = ids.map(str::to_owned).collect();
-            }
+            ("GET", "/admin/payments", 200) => self.payments = listed_ids(&json),
+            ("GET", "/admin/mail", 200) => self.emails = listed_ids(&json),
             ("POST", "/auth/login" | "/auth/refresh", 200) => {
                 self.refresh_tokens.extend(text("refreshToken"));
                 self.access_tokens.extend(text("accessToken"));
@@ -318,4 +318,10 @@ impl State {
             _ => "01900000-0000-7000-8000-00000000000f".to_owned(),
         }
     }
+}
+
+fn listed_ids(json: &Value) -> Vec<String> {
+    let listed = json["data"].as_array().into_iter().flatten();
+    let ids = listed.filter_map(|item| item["id"].as_str());
+    ids.map(str::to_owned).collect()
 }
