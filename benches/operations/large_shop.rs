@@ -97,8 +97,8 @@ fn copy_orders(path: &Path, size: i64) {
         let sql = format!("CREATE TEMP TABLE seeded_{table} AS SELECT * FROM {table}");
         connection.execute(&sql, []).expect("a copy of the table");
         let sql = copy_statement(&connection, table, ids, texts);
-        let copied = connection.execute(&sql, []).expect("copies");
-        assert!(copied > 0, "`{table}` has no rows");
+        let rows = connection.execute(&sql, []).expect("copies");
+        assert!(rows > 0, "`{table}` has no rows");
     }
 }
 

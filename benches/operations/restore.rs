@@ -27,21 +27,21 @@ pub(crate) fn measure(shop: &LargeShop, root: &Path) {
     };
     let (mut restores, mut yardsticks) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
-        let restored = timed("restored", &|target| {
+        let speed = timed("restored", &|target| {
             let report = run_shop(target, &["restore", file], &[]);
             for count in ["orders", "products", "images"] {
                 assert_eq!(report[count], made[count], "{count}: {report}");
             }
         });
         let unpacked = timed("unpacked", &|target| unpack(&archive, target, size));
-        println!("restore, round {round}: {restored:.0} MB/s, `tar xzf` {unpacked:.0} MB/s");
-        restores.push(restored);
+        println!("restore, round {round}: {speed:.0} MB/s, `tar xzf` {unpacked:.0} MB/s");
+        restores.push(speed);
         yardsticks.push(unpacked);
     }
-    let (restored, unpacked) = (median(restores), median(yardsticks));
+    let (speed, yardstick) = (median(restores), median(yardsticks));
     println!(
-        "restore: {restored:.0} MB/s of database and images, {:.2} × `tar xzf` (medians of {ROUNDS})",
-        restored / unpacked
+        "restore: {speed:.0} MB/s of database and images, {:.2} × `tar xzf` (medians of {ROUNDS})",
+        speed / yardstick
     );
 }
 

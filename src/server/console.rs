@@ -50,10 +50,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub(super) fn routes(path: &str) -> Router<Arc<App>> {
     let page = Router::new().route(path, get(|| async { html(PAGE, POLICY) }));
     FILES.iter().fold(page, |router, (name, text)| {
-        let content_type = if name.ends_with(".css") {
-            "text/css; charset=utf-8"
-        } else {
-            "text/javascript; charset=utf-8"
+        let content_type = match name.rsplit_once('.') {
+            Some((_, "css")) => "text/css; charset=utf-8",
+            _ => "text/javascript; charset=utf-8",
         };
         // After an upgrade, files of two versions must not be mixed.
         let revalidate = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];

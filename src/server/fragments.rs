@@ -83,13 +83,15 @@ impl Fragments {
 
     /// Returns the length of the payload that follows a complete head.
     fn payload_len(&self) -> u64 {
-        let [_, short, rest @ ..] = self.head;
-        let [a, b, c, d, e, f, g, h, ..] = rest;
-        match short & !MASKED {
-            LENGTH_IN_2_BYTES => u16::from_be_bytes([a, b]).into(),
-            LENGTH_IN_8_BYTES => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            length => length.into(),
-        }
+        let size = match self.head[1] & !MASKED {
+            LENGTH_IN_2_BYTES => 2,
+            LENGTH_IN_8_BYTES => 8,
+            length => return length.into(),
+        };
+        let bytes = &self.head[2..2 + size];
+        bytes
+            .iter()
+            .fold(0, |length, byte| length << 8 | u64::from(*byte))
     }
 
     fn count_empty(&mut self) -> io::Result<()> {

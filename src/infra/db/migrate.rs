@@ -345,6 +345,7 @@ fn migrated_by_newer(name: &str, error: &refinery::Error) -> Option<Error> {
 fn cannot_migrate(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let is_full = root_cause(&error)
         .downcast_ref()
+        .copied()
         .is_some_and(sqlite::is_disk_full);
     let (kind, why) = if is_full {
         let why = "the disk is full; make space on it, then try again".to_owned();

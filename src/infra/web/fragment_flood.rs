@@ -19,6 +19,6 @@ impl FragmentFlood {
     pub fn is_cause_of(error: &io::Error) -> bool {
         error
             .get_ref()
-            .is_some_and(|inner| inner.is::<FragmentFlood>())
+            .is_some_and(<dyn Error + Send + Sync>::is::<FragmentFlood>)
     }
 }

@@ -31,10 +31,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         let pairs = || form_urlencoded::parse(text.as_bytes());
         parse(pairs()).map(Query).map_err(|first| {
             // serde stops at the first error, so each parameter is parsed alone. None is required.
-            let mut errors = vec![first];
+            let mut errors = vec![*first];
             for pair in pairs().take(MAX_FIELDS) {
                 let alone = parse::<T>(std::iter::once(pair));
-                add(&mut errors, alone.err().into_iter().collect());
+                add(&mut errors, alone.err().into_iter().map(|it| *it).collect());
             }
             let details: Vec<_> = errors.iter().map(detail).collect();
             Error::new(Kind::InvalidQuery, details.join("; ")).with_fields(errors)
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 /// Errors: the first wrong parameter.
 fn parse<'a, T: DeserializeOwned>(
     pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
-) -> Result<T, Field> {
+) -> Result<T, Box<Field>> {
     let pairs = MapDeserializer::new(pairs.map(|(name, value)| (name, Text(value))));
     serde_path_to_error::deserialize(pairs).map_err(|error| {
         let path = error.path().to_string();
@@ -59,7 +59,7 @@ fn parse<'a, T: DeserializeOwned>(
             "." | "" | "?" => cause.split('`').nth(1).unwrap_or_default().to_owned(),
             _ => path,
         };
-        Field::new(name, code, cause)
+        Box::new(Field::new(name, code, cause))
     })
 }
 

@@ -138,13 +138,13 @@ fn sqlite_error(error: &Error) -> Option<&rusqlite::ffi::Error> {
 
 /// Returns whether the error is caused by a full disk. If the shared-memory file cannot be extended, `SQLite`
 /// reports it as an I/O error.
-pub(in crate::infra::db) fn is_disk_full(error: &rusqlite::ffi::Error) -> bool {
+pub(in crate::infra::db) fn is_disk_full(error: rusqlite::ffi::Error) -> bool {
     error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
 }
 
 /// Maps a `SQLite` error to an [`Error`] by its result code (<https://www.sqlite.org/rescode.html>).
 pub(in crate::infra::db) fn failure(error: rusqlite::Error) -> Error {
-    if error.sqlite_error().is_some_and(is_disk_full) {
+    if error.sqlite_error().copied().is_some_and(is_disk_full) {
         let detail = "the disk is full; nothing was changed";
         return Error::new(Kind::StorageFull, detail).caused_by(error);
     }

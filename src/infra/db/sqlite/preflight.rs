@@ -45,7 +45,7 @@ pub(in crate::infra::db) fn schema_version(path: &Path) -> Result<Option<u32>> {
     };
     read_version(path).map_err(|refusal| match refusal {
         Refusal::Damaged(why) => cannot_open(Kind::Unavailable, &format!("{why}; {RESTORE}")),
-        Refusal::Sqlite(error) if error.sqlite_error().is_some_and(is_disk_full) => {
+        Refusal::Sqlite(error) if error.sqlite_error().copied().is_some_and(is_disk_full) => {
             let why = "the disk is full; make space on it, then try again";
             cannot_open(Kind::StorageFull, why).caused_by(error)
         }

@@ -100,10 +100,9 @@ pub(in crate::infra::db) fn keep_if_archived(
 pub(in crate::infra::db) fn prepare(database: &Path, archiving: WalArchiving) -> Result<()> {
     let directory = archive_directory(database);
     let done = match archiving {
-        WalArchiving::Unchanged => Ok(()),
         WalArchiving::On => file_modes::create_directory(&directory),
         WalArchiving::Off if directory.is_dir() => std::fs::remove_dir_all(&directory),
-        WalArchiving::Off => Ok(()),
+        WalArchiving::Off | WalArchiving::Unchanged => Ok(()),
     };
     done.map_err(|error| failed("prepare", &directory, &error))
 }
