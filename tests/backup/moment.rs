@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Mutex,
     time::Instant,
 };
 
@@ -159,18 +156,14 @@ async fn order(customer: &Remote, product: &str, key: &str) -> Option<String> {
     Some(placed.text("/id").replace('-', ""))
 }
 
-/// Places orders until the server is killed or `stop` is set.
+/// Places orders until the server is killed.
 async fn place_orders(
     customer: Remote,
     product: String,
     acknowledged: Acknowledged,
-    stop: Arc<AtomicBool>,
     keys: &'static str,
 ) {
     for turn in 0.. {
-        if stop.load(Ordering::SeqCst) {
-            return;
-        }
         let Some(id) = order(&customer, &product, &format!("{keys}-{turn}")).await else {
             return;
         };
@@ -238,7 +231,6 @@ async fn after_each_kill_the_archive_has_every_order_up_to_some_moment() {
     for round in 0..kills {
         let process = shop.start().await;
         let acknowledged = Acknowledged::default();
-        let stop = Arc::new(AtomicBool::new(false));
         let mut customers = Vec::new();
         for name in ["ada", "bob"] {
             let customer = Remote::new(&process)
@@ -248,7 +240,6 @@ async fn after_each_kill_the_archive_has_every_order_up_to_some_moment() {
                 customer,
                 shop.product.clone(),
                 Arc::clone(&acknowledged),
-                Arc::clone(&stop),
                 name,
             );
             customers.push(tokio::spawn(work));
@@ -417,7 +408,6 @@ async fn frames_are_set_aside_while_the_backup_place_cannot_be_reached() {
 async fn images_are_archived_before_the_commit_that_names_them() {
     let shop = Archived::new();
     let process = shop.start().await;
-    let segments = shop.segments().len();
     let image = shop.data.path().join("kettle.png");
     fs::write(&image, crate::support::images::png()).unwrap();
     let image = image.to_str().unwrap();
@@ -426,8 +416,11 @@ async fn images_are_archived_before_the_commit_that_names_them() {
         image,
     ]));
     // A command's commit has the time at which it is archived.
-    wait_for("the segment with the product", || {
-        shop.segments().len() > segments
+    wait_for("the product in the archive", || {
+        let (directory, output) = shop.restore(&[]);
+        succeeds(&output);
+        let restored = RawDb::open(&directory.path().join("shop"), None);
+        restored.number("SELECT count(*) FROM products WHERE name = 'Pot'") == 1
     })
     .await;
     let before = now();

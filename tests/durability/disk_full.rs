@@ -279,7 +279,11 @@ async fn an_email_file_without_space_is_written_later() {
     // A start retries at once.
     let _process = Process::start_with(disk.program(), site.path());
     let deadline = Instant::now() + TIMEOUT;
-    while !disk.names().iter().any(|name| name.ends_with(".eml")) {
+    while !disk
+        .names()
+        .iter()
+        .any(|name| Path::new(name).extension().is_some_and(|it| it == "eml"))
+    {
         assert!(Instant::now() < deadline, "{:?}", disk.names());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -42,7 +42,10 @@ storage_test! {
             let file = shop.anonymous().get(&format!("/console/{name}")).await;
             assert_eq!(file.status, 200, "{name}: add it to `FILES`");
             assert_eq!(file.body, fs::read(folder.join(&name)).unwrap(), "{name}");
-            let kind = if name.ends_with(".css") { "text/css" } else { "text/javascript" };
+            let kind = match name.rsplit_once('.') {
+                Some((_, "css")) => "text/css",
+                _ => "text/javascript",
+            };
             let expected = format!("{kind}; charset=utf-8");
             assert_eq!(file.header("content-type"), Some(&*expected), "{name}");
         }

@@ -69,12 +69,11 @@ fn settings(site: &Site, service: &str, store: &str, metrics: &str) -> Vec<(&'st
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", S3.to_owned()),
     ];
-    settings.push(match store {
-        "s3" => ("SHOP_IMAGES_URL", "s3://bucket/images".to_owned()),
-        _ => {
-            let url = format!("cloudinary://874837:{CLOUDINARY}@demo?upload_prefix={service}");
-            ("CLOUDINARY_URL", url)
-        }
+    settings.push(if store == "s3" {
+        ("SHOP_IMAGES_URL", "s3://bucket/images".to_owned())
+    } else {
+        let url = format!("cloudinary://874837:{CLOUDINARY}@demo?upload_prefix={service}");
+        ("CLOUDINARY_URL", url)
     });
     settings.extend(
         site.database

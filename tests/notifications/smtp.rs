@@ -278,10 +278,10 @@ storage_test! {
 
     async fn a_sender_without_a_name_gets_that_of_the_shop(site: Site) {
         for (from, expected) in [
-            ("shop@kettles.example", "Kettles & More"),
+            ("shop@kettles.example", "Kettles and Pots"),
             ("Ada <shop@kettles.example>", "Ada"),
         ] {
-            let variables = [("SHOP_LOG", "info"), ("SHOP_NAME", "Kettles & More"), ("SHOP_MAIL_FROM", from)];
+            let variables = [("SHOP_LOG", "info"), ("SHOP_NAME", "Kettles and Pots"), ("SHOP_MAIL_FROM", from)];
             let mut process = site.start_with(&variables);
             let mut lines = process.stderr_lines();
             register(&process, expected.split(' ').next().unwrap()).await;

@@ -111,7 +111,7 @@ storage_test! {
         assert!(undeclared.is_empty(), "{undeclared:?}");
         // Those that need a job, scheduled backups, TLS, another engine or another system.
         let optional = |name: &str| {
-            ["shop_job", "shop_backup_", "shop_tls_", "process_"].iter().any(|prefix| name.starts_with(prefix))
+            ["shop_job", "shop_backup_", "shop_tls_", "shop_wal_archive_", "process_"].iter().any(|prefix| name.starts_with(prefix))
                 || ["shop_wal_size_bytes", "shop_write_group_size", "shop_checkpoint_duration_seconds"].contains(&name)
         };
         let missing: Vec<_> = declared.difference(&exported).filter(|name| !optional(name)).collect();

@@ -89,7 +89,7 @@ impl Bucket {
         let listed = objects
             .iter()
             .filter(|(name, _)| name.starts_with(&*prefix));
-        let listed: String = listed
+        let listed: Vec<String> = listed
             .map(|(name, object)| {
                 let size = object.len();
                 format!(
@@ -98,6 +98,7 @@ impl Bucket {
                 )
             })
             .collect();
+        let listed = listed.concat();
         format!("<ListBucketResult>{listed}</ListBucketResult>").into_response()
     }
 
@@ -106,12 +107,13 @@ impl Bucket {
         let names = request.split("<Key>").skip(1);
         let names = names.map(|rest| rest.split('<').next().unwrap());
         let mut objects = self.0.objects.lock().unwrap();
-        let deleted: String = names
+        let deleted: Vec<String> = names
             .map(|name| {
                 objects.remove(name);
                 format!("<Deleted><Key>{name}</Key></Deleted>")
             })
             .collect();
+        let deleted = deleted.concat();
         format!("<DeleteResult>{deleted}</DeleteResult>").into_response()
     }
 }

@@ -61,7 +61,7 @@ fn strict_transport_security(value: &str) -> i32 {
     let age = value
         .split(';')
         .find_map(|it| it.trim().strip_prefix("max-age="));
-    match age.map(|age| age.parse::<u64>()) {
+    match age.map(str::parse::<u64>) {
         None => -20,
         Some(Ok(MIN_HSTS..)) => 0,
         Some(_) => -10,
@@ -199,7 +199,7 @@ sqlite_test! {
         };
         let (image, resized) = (format!("/images/{key}"), format!("/images/{key}?w=320"));
         for (path, status) in [
-            ("/", 404), ("/nowhere", 404), ("/healthz", 200), ("/readyz", 200), ("/openapi.json", 200),
+            ("/", 200), ("/docs", 200), ("/first-admin", 200), ("/nowhere", 404), ("/healthz", 200), ("/readyz", 200), ("/openapi.json", 200),
             ("/api/v1/products", 200), ("/api/v1/me", 401), ("/api/v1/products?page=x", 400),
             ("/problems/forbidden", 200), ("/problems/page.css", 200),
             ("/verify-email", 200), ("/reset-password", 200), ("/pages/page.js", 200), ("/pages/page.css", 200),
