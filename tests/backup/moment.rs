@@ -21,7 +21,7 @@ use crate::support::{Engine, Process, Remote, add_product, new_shop, program_on}
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The number of kills; more in the nightly run.
-const KILLS: &str = "SHOP_TEST_KILLS";
+const KILLS: &str = "SHOP_TEST_ARCHIVE_KILLS";
 
 /// The acknowledged orders: id in hexadecimal, and when each was acknowledged.
 type Acknowledged = Arc<Mutex<BTreeMap<String, Timestamp>>>;
