@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use jiff::{SignedDuration, fmt::temporal::Pieces};
@@ -93,6 +93,21 @@ fn parse_outside_jiff_range(text: &str) -> Option<Timestamp> {
 impl<'a> Column<'a> for Timestamp {
     fn from_cell(cell: Cell<'a>) -> Option<Self> {
         i64::from_cell(cell).map(Timestamp)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Times before 1970 become 1970.
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    /// Timestamps before 1970 become 1970.
+    fn from(timestamp: Timestamp) -> Self {
+        UNIX_EPOCH + Duration::from_millis(u64::try_from(timestamp.0).unwrap_or_default())
     }
 }
 

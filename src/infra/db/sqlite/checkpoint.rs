@@ -222,8 +222,8 @@ impl Checkpoints {
             run(reader, "COMMIT")?;
         }
         if matches!(step, Step::Concurrent) {
-            // The checkpoint before this one copied no frame of a later commit, so the transaction reads from the WAL
-            // (https://www.sqlite.org/wal.html#concurrency), and it cannot be restarted.
+            // Commits have followed the last checkpoint, so this transaction reads from the WAL, which cannot be
+            // restarted until the transaction ends (https://www.sqlite.org/wal.html#concurrency).
             run(reader, "BEGIN")?;
             let read = "SELECT count(*) FROM sqlite_schema";
             reader.query_row(read, [], |_| Ok(())).map_err(failure)?;

@@ -4,7 +4,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use futures_util::future::BoxFuture;
@@ -104,8 +104,7 @@ fn parse(message: &[u8]) -> Option<SentCopy> {
 /// Deletes the files of emails that were written before this time, also those of interrupted writes. Returns how
 /// many.
 pub fn delete_older(directory: &Path, before: Timestamp) -> io::Result<usize> {
-    let before = u64::try_from(before.0).unwrap_or_default();
-    let before: SystemTime = UNIX_EPOCH + Duration::from_millis(before);
+    let before = SystemTime::from(before);
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         entries => entries?,

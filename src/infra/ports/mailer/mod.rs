@@ -5,10 +5,7 @@ mod fake;
 mod files;
 mod smtp;
 
-use std::{
-    io,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{io, time::SystemTime};
 
 use futures_util::future::BoxFuture;
 use lettre::{
@@ -90,7 +87,6 @@ fn address(text: &str) -> Option<Address> {
 fn message(mail: &MailMessage, from: &Mailbox) -> Result<Message, Refusal> {
     let to = address(&mail.to)
         .ok_or_else(|| Refusal::permanent(format!("invalid recipient address `{}`", mail.to)))?;
-    let millis = u64::try_from(mail.written_at.0).unwrap_or_default();
     let part = |kind, text: &str| SinglePart::builder().header(kind).body(text.to_owned());
     let body = MultiPart::alternative()
         // The message is the same for every attempt.
@@ -101,7 +97,7 @@ fn message(mail: &MailMessage, from: &Mailbox) -> Result<Message, Refusal> {
         .from(from.clone())
         .to(Mailbox::new(None, to))
         .subject(mail.subject.clone())
-        .date(UNIX_EPOCH + Duration::from_millis(millis))
+        .date(SystemTime::from(mail.written_at))
         .message_id(Some(format!("<{}>", mail.message_id)))
         // Suppresses automatic replies (RFC 3834).
         .raw_header(HeaderValue::new(

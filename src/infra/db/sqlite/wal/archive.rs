@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -33,7 +33,7 @@ use crate::{
 /// The maximum number of bytes in a chunk, apart from a single larger frame.
 const MAX_CHUNK: usize = 16 << 20;
 
-/// The maximum size of what is set aside while the archive cannot be reached. Beyond it, the generation ends: a new
+/// The maximum size of all frames set aside while the archive cannot be reached. Beyond it, the generation ends: a new
 /// base backup is smaller.
 const MAX_SET_ASIDE: u64 = 2 << 30;
 
@@ -123,7 +123,7 @@ impl WalArchive {
             counter: Mutex::new(counter),
             state: Mutex::new(State {
                 position,
-                // The times of what an earlier process has committed: when the file was written last.
+                // An earlier process's commits count from the last write to their file.
                 commits: set_aside
                     .iter()
                     .map(|it| at(it.salts, it.last, it.written_at))
@@ -397,11 +397,9 @@ impl WalArchive {
 
     fn written_at(&self) -> Result<Timestamp> {
         let modified = fs::metadata(&self.wal_path).and_then(|found| found.modified());
-        let since = modified
-            .map_err(|error| self.cannot_read(&error))?
-            .duration_since(UNIX_EPOCH);
-        let since = since.unwrap_or_default().as_millis();
-        Ok(Timestamp(i64::try_from(since).unwrap_or(i64::MAX)))
+        modified
+            .map(Timestamp::from)
+            .map_err(|error| self.cannot_read(&error))
     }
 
     fn cannot_read(&self, error: &io::Error) -> Error {

@@ -5,7 +5,6 @@ use std::{
     io::{self, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 use super::{Header, Salts, failed};
@@ -43,15 +42,13 @@ fn parse(entry: &fs::DirEntry) -> Option<SetAside> {
     let (salts, first, last) = (parts.next()?, parts.next()?, parts.next()?);
     let salt = |part: Option<&str>| u32::from_str_radix(part?, 16).ok();
     let found = entry.metadata().ok()?;
-    let written = found.modified().ok()?.duration_since(UNIX_EPOCH);
-    let written_at = i64::try_from(written.ok()?.as_millis()).ok()?;
     Some(SetAside {
         salts: Salts(salt(salts.get(..8))?, salt(salts.get(8..))?),
         first: first.parse().ok()?,
         last: last.parse().ok()?,
         path: entry.path(),
         size: found.len(),
-        written_at: Timestamp(written_at),
+        written_at: found.modified().ok()?.into(),
     })
 }
 
