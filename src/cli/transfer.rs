@@ -83,7 +83,7 @@ impl Endpoints {
             Location::Sqlite(_) => Some(DataDir::existing(self.source.root())?.lock()?),
             Location::Postgres(_) => None,
         };
-        let has_image_files = config.cloudinary_url.is_none() && config.images_url.is_none();
+        let has_image_files = config.stores_images_locally();
         if has_image_files {
             self.check_image_files()?;
         }

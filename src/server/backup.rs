@@ -227,11 +227,10 @@ impl Work<'_> {
     fn manifest(&self, location: &Location, database: &Path) -> Result<Manifest> {
         let facts = snapshot::facts(database)?;
         let (names, hosted) = snapshot::files(database, media::IMAGE_FILES)?;
-        let is_remote = self.config.images_url.is_some() || self.config.cloudinary_url.is_some();
-        let stored_in = if is_remote {
-            StoredIn::ImageStore
-        } else {
+        let stored_in = if self.config.stores_images_locally() {
             StoredIn::Archive
+        } else {
+            StoredIn::ImageStore
         };
         let engine = match location {
             Location::Sqlite(_) => "sqlite",

@@ -39,7 +39,7 @@ pub fn start(app: &Arc<App>) -> Result<Option<JoinHandle<Archiver>>> {
     let Some(wal) = app.db.wal_archive() else {
         return Ok(None);
     };
-    let is_local = app.config.images_url.is_none() && app.config.cloudinary_url.is_none();
+    let is_local = app.config.stores_images_locally();
     let images = is_local.then(|| Images::new(DataDir::at(&app.config.data_dir).images()));
     let archiver = Archiver {
         app: Arc::clone(app),

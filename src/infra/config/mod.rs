@@ -34,6 +34,11 @@ pub use self::{
 };
 
 impl Config {
+    /// Whether images are files in the data directory, rather than in a bucket or at an image host.
+    pub fn stores_images_locally(&self) -> bool {
+        self.images_url.is_none() && self.cloudinary_url.is_none()
+    }
+
     /// Returns the base of links and image URLs, without a slash at the end. By default, that is the first domain of
     /// the certificate, or else the address at which the server listens.
     pub fn public_url(&self, address: SocketAddr) -> String {
