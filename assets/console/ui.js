@@ -52,7 +52,7 @@ export async function run(control, work) {
   }
 }
 
-/** Returns a button that runs an action. `about` is the id of what it acts on, for screen readers. */
+/** Returns a button that runs an action. `about` is the id of the element that describes its target, for screen readers. */
 export function button(text, work, { primary, danger, quiet, about, focus } = {}) {
   const kind = primary ? 'primary' : danger ? 'danger' : quiet ? 'quiet' : undefined;
   const node = el('button', { type: 'button', class: kind, 'aria-describedby': about, 'data-focus': focus }, text);

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use axum::{Router, extract::State, response::Response, routing::post};
-use http::{HeaderValue, header};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
@@ -95,12 +94,7 @@ async fn sign_in(
         })
         .await?;
     request_context::set_user(session.user.id);
-    let mut response = respond::ok(&session)?;
-    let no_store = HeaderValue::from_static("no-store");
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, no_store);
-    Ok(response)
+    respond::ok(&session)
 }
 
 fn invalid_link() -> Error {

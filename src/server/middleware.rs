@@ -186,7 +186,8 @@ async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpA
     if app.settings().public_url.starts_with("https://") {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    if is_authenticated || path.starts_with("/api/v1/auth/") {
+    let opens_sessions = path.starts_with("/api/v1/auth/") || path == "/demo/session";
+    if is_authenticated || opens_sessions {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     let recorded = request_context::take();

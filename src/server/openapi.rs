@@ -14,8 +14,8 @@ const DESCRIPTION: &str = include_str!("../../assets/openapi/description.md");
 /// The headers of responses, by name. A route declares only their names.
 const HEADERS: &str = include_str!("../../assets/openapi/headers.json");
 
-/// Examples by the name of their schema, with a suffix after a dot if it has several. A string `@Name` stands for
-/// another example. `errors.CODE` are the field errors of a problem.
+/// Examples by schema name. A schema with several examples has one per suffix, e.g. `ProductList.page`. The string
+/// `@Name` refers to another example. `errors.CODE` are the field errors of a problem.
 const EXAMPLES: &str = include_str!("../../assets/openapi/examples.json");
 
 const REQUEST_ID: &str = "01a2236a-aedf-7b94-ab6a-6e3292a13326";

@@ -1,4 +1,4 @@
-//! Checks of what is outside the database: external services, backups, the certificate, the public URL.
+//! Checks outside the database: external services, backups, the certificate, the public URL.
 
 use std::time::Duration;
 

@@ -178,7 +178,7 @@ impl Work<'_> {
             .map_err(|error| cannot("write", root, &error))?;
         let staged = staged.path();
         let Unpacked {
-            archive: source,
+            archive: path,
             manifest,
             replayed_to,
         } = source.unpack(staged, self.runtime, progress)?;
@@ -220,7 +220,7 @@ impl Work<'_> {
         };
         let rows = |table| manifest.rows.get(table).copied().unwrap_or_default();
         Ok(Restored {
-            archive: source,
+            archive: path,
             replayed_to,
             created_at: manifest.created_at.clone(),
             orders: rows("orders"),
