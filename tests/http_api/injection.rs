@@ -24,7 +24,7 @@ async fn stocked(shop: &TestShop) -> String {
 }
 
 storage_test! {
-    async fn sqlmap_level_3_finds_nothing(shop: TestShop) {
+    async fn sqlmap_finds_nothing(shop: TestShop) {
         let Some(sqlmap) = Sqlmap::against(shop.engine) else {
             return;
         };

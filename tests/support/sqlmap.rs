@@ -1,5 +1,5 @@
 //! Runs sqlmap (<https://sqlmap.org>) against a shop. Without it a test is skipped with a warning, or fails if
-//! `SHOP_TEST_REQUIRE_SQLMAP=1`.
+//! `SHOP_TEST_REQUIRE_SQLMAP=1`. `SHOP_TEST_SQLMAP_LEVEL` sets sqlmap's `--level`.
 
 use std::{env, process::Stdio};
 
@@ -51,15 +51,11 @@ impl Sqlmap {
         let request = request.try_clone().unwrap().build().unwrap();
         // A new directory, since sqlmap skips what it has already tried on a host.
         let home = tempfile::tempdir().unwrap();
+        let level = env::var("SHOP_TEST_SQLMAP_LEVEL").ok();
         let mut command = Command::new(&self.program);
         command
-            .args([
-                "--batch",
-                "--level=3",
-                "--risk=2",
-                "--skip-waf",
-                "--ignore-code=*",
-            ])
+            .args(["--batch", "--risk=2", "--skip-waf", "--ignore-code=*"])
+            .args(["--level", level.as_deref().unwrap_or("1")])
             .args(["--disable-coloring", "--dbms", self.engine, "--output-dir"])
             .arg(home.path())
             .args(["-u", request.url().as_str(), "-p", parameters]);
