@@ -53,7 +53,7 @@ fn is_within(path: &str, name: &str) -> bool {
 }
 
 /// Adds errors of fields that have none yet.
-pub(super) fn add(errors: &mut Vec<Field>, more: Vec<Field>) {
+pub fn add(errors: &mut Vec<Field>, more: Vec<Field>) {
     for field in more {
         if errors.iter().all(|known| known.field != field.field) {
             errors.push(field);

@@ -15,7 +15,7 @@ pub mod client;
 pub mod client_quota;
 mod client_timeouts;
 pub mod extract;
-mod field_errors;
+pub mod field_errors;
 mod fragment_flood;
 pub mod idempotency;
 mod ignored_json;

@@ -1,5 +1,7 @@
 //! Multipart forms of browsers and other clients.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 use serde_json::json;
 
@@ -89,7 +91,37 @@ storage_test! {
         assert_eq!((created.status, created.json()["images"].as_array().map(Vec::len)), (201, Some(8)));
     }
 
-    async fn an_invalid_field_is_refused_before_files_are_read(shop: TestShop) {
+    async fn all_invalid_fields_are_reported_together(shop: TestShop) {
+        let admin = shop.admin().await;
+        let form = Form::default()
+            .text("colour", "red")
+            .text("price", "-1")
+            .text("price", "5")
+            .image(&png())
+            .part("name=\"description\"; filename=\"a.txt\"", b"Boils.")
+            .text("stockQuantity", "many")
+            .part("name=\"categoryId\"", b"\xff");
+        let refused = create(&admin, form).await;
+        refused.assert_problem(422, "validation-failed");
+        let errors = refused.json()["errors"].as_array().unwrap().clone();
+        let found: BTreeSet<_> = errors.iter().map(|it| (it["field"].as_str().unwrap(), it["code"].as_str().unwrap())).collect();
+        let expected = [
+            ("categoryId", "invalid"),
+            ("colour", "unknown-field"),
+            ("description", "invalid"),
+            ("name", "required"),
+            ("price", "duplicate"),
+            ("stockQuantity", "invalid"),
+        ];
+        assert_eq!(found, expected.into());
+        let product = shop.product("Kettle", 500, 5).await;
+        let path = format!("/products/{product}/images");
+        let refused = admin.upload(Method::POST, &path, &[], Form::default().text("colour", "red").text("images", "a")).await;
+        let errors = refused.json()["errors"].as_array().unwrap().clone();
+        assert_eq!(errors.iter().map(|it| it["field"].as_str().unwrap()).collect::<Vec<_>>(), ["colour", "images"]);
+    }
+
+    async fn an_invalid_part_is_skipped_whatever_its_size(shop: TestShop) {
         let admin = shop.admin().await;
         // Larger than the limit of any part.
         let huge = "x".repeat(6 * 1024 * 1024);

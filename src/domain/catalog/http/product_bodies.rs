@@ -204,8 +204,9 @@ async fn read_body_or_form<T: DeserializeOwned + PartialSchema>(
         let body = read_body(request, JSON_LIMIT).await?;
         return Ok((parse_json(&body)?, Vec::new()));
     }
-    let upload = MultipartForm::read(app, request, &FIELDS).await?;
-    let fields = upload.texts.into_iter().map(|(name, text)| {
+    let mut form = MultipartForm::read(app, request, &FIELDS).await?;
+    let texts = std::mem::take(&mut form.texts);
+    let fields = texts.into_iter().map(|(name, text)| {
         let value = match name.as_str() {
             "price" | "stockQuantity" => text
                 .trim()
@@ -215,7 +216,7 @@ async fn read_body_or_form<T: DeserializeOwned + PartialSchema>(
         };
         (name, value)
     });
-    Ok((parse_fields(fields.collect())?, upload.images))
+    form.check(parse_fields(fields.collect()))
 }
 
 /// Runs a write of an admin who has uploaded images. If it fails, deletes them from the image store.

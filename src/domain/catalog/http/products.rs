@@ -222,11 +222,11 @@ pub(crate) async fn add_product_images(
     _: NoQuery,
     request: Request,
 ) -> Result<Response> {
-    let upload = MultipartForm::read(&app, request, &[]).await?;
-    if upload.images.is_empty() {
-        return Err(Error::field("images", "required", "send at least one file"));
-    }
-    let images = media::store_images(&app, upload.images).await?;
+    let form = MultipartForm::read(&app, request, &[]).await?;
+    let required = || Error::field("images", "required", "send at least one file");
+    let has_images = (!form.images.is_empty()).then_some(()).ok_or_else(required);
+    let ((), images) = form.check(has_images)?;
+    let images = media::store_images(&app, images).await?;
     let seq = app.bus.head();
     let product = write_with_images(
         &app,

@@ -24,7 +24,7 @@ use tokio::io::AsyncWriteExt;
 use super::part_headers::{FileName, PartHeaders, is_utf8};
 use crate::{
     app::App,
-    core::error::{Error, Kind, Result},
+    core::error::{Error, Field as FieldError, Kind, Result},
     domain::media::{
         image::spool_error,
         limits::{MAX_IMAGES_PER_PRODUCT, MAX_UPLOAD_SIZE},
@@ -34,6 +34,7 @@ use crate::{
     infra::web::{
         body::{BodyMeter, check_coding},
         extract::unknown_field,
+        field_errors,
     },
 };
 
@@ -44,6 +45,8 @@ pub struct MultipartForm {
     pub texts: Vec<(String, String)>,
     /// The files of the field `images`.
     pub images: Vec<ImageUpload>,
+    /// The errors of the parts that are missing above.
+    errors: Vec<FieldError>,
 }
 
 /// The name of the file field.
@@ -69,11 +72,12 @@ const CHUNK_SIZE: usize = 16 * 1024;
 const MAX_BUFFERED: usize = 8 * CHUNK_SIZE;
 
 impl MultipartForm {
-    /// Reads a form; `fields` are the names of its text fields. A part with invalid headers is rejected before
-    /// its content is read. A part without content is a field that the user left empty, and is skipped.
+    /// Reads a form; `fields` are the names of its text fields. A part without content is a field that the user left
+    /// empty, and is skipped. The content of an invalid part is skipped as well; [`MultipartForm::check`] returns its
+    /// error.
     ///
     /// Errors: `malformed-form`, `unsupported-media-type`, `payload-too-large`, `invalid-image` for too many
-    /// files, and field errors.
+    /// files.
     pub async fn read(app: &App, request: Request, fields: &[&str]) -> Result<MultipartForm> {
         let buffered = Arc::<AtomicUsize>::default();
         let (parts, body) = request.into_parts();
@@ -99,17 +103,22 @@ impl MultipartForm {
                 return Err(Error::new(Kind::TooLarge, "the form has too many parts"));
             }
             let headers = PartHeaders::parse(part.headers())?;
-            upload.check(&headers, fields, &names)?;
+            let checked = upload.check_headers(&headers, fields, &names);
+            let mut is_valid = upload.keep_error(checked)?.is_some();
             let mut sink = None;
             let mut size = 0;
             while let Some(chunk) = next_chunk(&mut part, &buffered).await.map_err(malformed)? {
-                if chunk.is_empty() {
+                if chunk.is_empty() || !is_valid {
                     continue;
                 }
                 size += chunk.len();
-                let sink = match &mut sink {
-                    Some(sink) => sink,
-                    none => none.insert(upload.open_sink(app, &headers)?),
+                if sink.is_none() {
+                    let opened = upload.open_sink(app, &headers);
+                    sink = upload.keep_error(opened)?;
+                }
+                let Some(sink) = &mut sink else {
+                    is_valid = false;
+                    continue;
                 };
                 sink.check_size(size, &upload.error_field(&headers))?;
                 sink.write(&chunk, &meter).await?;
@@ -119,11 +128,34 @@ impl MultipartForm {
                 sink = Some(upload.open_sink(app, &headers)?);
             }
             if let Some(sink) = sink {
-                upload.finish_part(&headers, sink).await?;
+                let finished = upload.finish_part(&headers, sink).await;
+                upload.keep_error(finished)?;
             }
             names.push(headers.name);
         }
         Ok(upload)
+    }
+
+    /// Keeps the error of a part and returns `None`, so that the other parts are read and their errors found. Returns
+    /// an error that is not about a field.
+    fn keep_error<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.fields().is_empty() => Err(error),
+            Err(error) => {
+                field_errors::add(&mut self.errors, error.fields().to_vec());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Returns the value that was parsed from the form, or the errors of all its fields: those of its parts, and those
+    /// that the parser has found.
+    pub fn check<T>(mut self, parsed: Result<T>) -> Result<(T, Vec<ImageUpload>)> {
+        match self.keep_error(parsed)? {
+            Some(value) if self.errors.is_empty() => Ok((value, self.images)),
+            _ => Err(Error::invalid(self.errors)),
+        }
     }
 
     /// Returns the field name of a part for error messages.
@@ -136,7 +168,7 @@ impl MultipartForm {
     }
 
     /// Rejects a part whose headers are invalid; `names` are those of the parts before it.
-    fn check(&self, part: &PartHeaders, fields: &[&str], names: &[String]) -> Result<()> {
+    fn check_headers(&self, part: &PartHeaders, fields: &[&str], names: &[String]) -> Result<()> {
         let name = part.name.as_str();
         if name == IMAGES {
             return match part.file_name {
