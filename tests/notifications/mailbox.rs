@@ -64,10 +64,26 @@ storage_test! {
         admin.get("/admin/mail?cursor=none").await.assert_problem(400, "invalid-query");
     }
 
-    async fn the_content_is_null_if_no_copy_was_kept(shop: TestShop) {
+    async fn an_email_without_a_copy_is_rendered_again(shop: TestShop) {
+        register(&shop, "ada").await;
+        shop.send_due_emails().await;
+        // The mailer of the new process has no copy, like one that sends by SMTP.
+        let shop = shop.restarted().await;
+        let admin = shop.admin().await;
+        let mails = admin.get("/admin/mail").await.json();
+        let sent = mails["data"].as_array().unwrap().iter().find(|it| it["to"] == "ada@example.com");
+        let id = sent.unwrap()["id"].as_str().unwrap().to_owned();
+        let shown = admin.get(&format!("/admin/mail/{id}")).await;
+        assert_eq!(shown.text("/state"), "sent");
+        for part in ["/text", "/html"] {
+            let content = shown.text(part);
+            assert!(content.contains("created when the email is sent"), "{content}");
+        }
+    }
+
+    async fn the_content_is_null_if_it_was_not_kept(shop: TestShop) {
         let admin = shop.admin().await;
         register(&shop, "ada").await;
-        // Sent by an earlier process, of whose emails this mailer has no copy.
         shop.raw_db().run(
             "UPDATE outbox SET sent_at = created_at, data = NULL, subject = 'Hello'",
         );

@@ -34,7 +34,7 @@ async function show(id) {
     el('p', { class: 'mail-back' }, el('a', { href: '#/admin/mailbox' }, 'All mail')),
     el('h2', {}, mail.subject ?? '(no subject)'),
     el('p', { class: 'hint' }, 'To ', mail.to, ' · ', date(mail.createdAt), ' · ', mail.state, mail.lastError && ` · ${mail.lastError}`),
-    mail.html ? frame(mail.html) : mail.text ? el('pre', { class: 'mail-text' }, mail.text) : empty('The content of an email is erased once the mail server has accepted it.'));
+    mail.html ? frame(mail.html) : mail.text ? el('pre', { class: 'mail-text' }, mail.text) : empty('The content of this email was not kept.'));
 }
 
 /**

@@ -25,7 +25,7 @@ use crate::{
 pub(in crate::cli) enum Mail {
     /// List the emails in the outbox, newest first
     List(PageArgs),
-    /// Show an email; its content is erased once it is sent
+    /// Show an email. Its link is created when it is sent, and is not stored
     Show {
         /// Id of the email, see `shop admin mail list`
         id: String,
@@ -121,7 +121,7 @@ async fn show(app: &Arc<App>, output: Output, templates: &Templates, id: MailId)
         mail.state.as_str(),
         mail.attempts,
         escape(mail.error.as_deref().unwrap_or_default()),
-        text.as_deref().unwrap_or("(sent and erased)"),
+        text.as_deref().unwrap_or("(the content was not kept)"),
     );
     output.value(&MailDetails { mail, text }, &summary)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::{Mail, MailState, Templates, mail::blank_tokens, templates::templates};
+use super::{Mail, Templates, mail::blank_tokens, templates::templates};
 use crate::{
     app::{App, Routes, State},
     core::{
@@ -73,18 +73,18 @@ pub(crate) async fn list_mail(
 pub(crate) struct MailContent {
     #[serde(flatten)]
     mail: Mail,
-    /// `null` if no copy was kept.
+    /// `null` for an email that was sent before the shop kept the content of sent emails.
     #[schema(required)]
     text: Option<String>,
-    /// `null` if no copy was kept.
+    /// `null` for an email that was sent before the shop kept the content of sent emails.
     #[schema(required)]
     html: Option<String>,
 }
 
 /// Get an email with its content
 ///
-/// The content of an email that was sent is erased, except where emails are files because no mail server is
-/// configured. Tokens of links are replaced by `…`, except in a demo.
+/// Without a mail server emails are files, and this is the content of the file. Otherwise the email is rendered
+/// again, with the current templates. Tokens of links are not stored; in files they are replaced by `…`, except in a demo.
 #[utoipa::path(get, path = "/admin/mail/{id}", tag = "mail", security(("bearer" = [])),
     params(("id" = MailId, Path)),
     responses((status = 200, body = MailContent)))]
@@ -104,19 +104,17 @@ pub(crate) async fn get_mail(
     respond::ok(&MailContent { mail, text, html })
 }
 
-/// Returns what an email says, or `None` if it was sent and no copy was kept.
+/// Returns what an email says, or `None` if its data was not kept.
 async fn content(app: &Arc<App>, mail: &Mail, templates: &Templates) -> Result<Option<SentCopy>> {
-    let content = if mail.state == MailState::Sent {
-        let copy = app.mailer.sent_copy(mail.id).await;
-        copy.map_err(Error::internal)?
-    } else {
-        let rendered = mail.rendered(templates)?;
-        rendered.map(|it| SentCopy {
-            text: it.text,
-            html: it.html,
-        })
-    };
-    Ok(content.map(|it| if app.demo { it } else { blank(&it) }))
+    let copy = app.mailer.sent_copy(mail.id).await;
+    if let Some(copy) = copy.map_err(Error::internal)? {
+        return Ok(Some(if app.demo { copy } else { blank(&copy) }));
+    }
+    let rendered = mail.rendered(templates)?;
+    Ok(rendered.map(|it| SentCopy {
+        text: it.text,
+        html: it.html,
+    }))
 }
 
 fn blank(copy: &SentCopy) -> SentCopy {

@@ -65,7 +65,7 @@ pub struct Mail {
     pub sent_at: Option<Timestamp>,
     #[serde(skip)]
     pub(super) template: String,
-    /// The template's data as JSON; deleted when the email is sent.
+    /// The template's data as JSON. Emails that were sent before sent emails kept it have none.
     #[serde(skip)]
     pub(super) data: Option<String>,
     #[serde(skip)]
@@ -111,7 +111,7 @@ impl Mail {
         }
     }
 
-    /// Returns the template's data with this link, or `None` if the email was sent.
+    /// Returns the template's data with this link, or `None` if it was not kept.
     fn data(&self, link: &str) -> Result<Option<Value>> {
         let data = self.data.as_deref();
         let data = data.map(|data| serde_json::from_str::<Value>(data).map_err(Error::internal));
@@ -133,7 +133,7 @@ impl Mail {
         self
     }
 
-    /// Renders the email without its link, for an operator. Returns `None` if it was sent.
+    /// Renders the email without its link, for an operator. Returns `None` if its data was not kept.
     pub fn rendered(&self, templates: &Templates) -> Result<Option<RenderedEmail>> {
         let data = self.data(LINK_PLACEHOLDER)?;
         let rendered = data.map(|data| templates.render(&self.template, &data));

@@ -44,7 +44,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, domain: &str, job: &Job) -> Result<Option
     Ok(Some(mail))
 }
 
-/// Records that an email was sent, and deletes its content.
+/// Records that an email was sent.
 pub(super) fn record_sent(tx: &mut Tx<'_>, job: &Job, subject: &str) -> Result<()> {
     jobs::complete(tx, SEND_MAIL, job.subject)?;
     store::record_sent(tx, MailId(job.subject), subject, job.attempts)
@@ -103,7 +103,7 @@ pub fn recipient(tx: &mut Tx<'_>, id: MailId) -> Result<Option<String>> {
 /// Makes an email due now and starts its retry window again. Errors: `CommandFailed` if it was sent.
 pub fn retry(tx: &mut Tx<'_>, id: MailId) -> Result<Mail> {
     if mail(tx, id)?.state == MailState::Sent {
-        let detail = "this email was sent and its content is erased; request a new one";
+        let detail = "this email was sent; request a new one";
         return Err(Error::command_failed(detail));
     }
     tx.enqueue_mail(id)?;

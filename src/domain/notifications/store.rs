@@ -81,11 +81,11 @@ pub(super) fn set_message_id(tx: &mut Tx<'_>, id: MailId, message_id: &str) -> R
     )
 }
 
-/// Marks an email as sent and erases its data.
+/// Marks an email as sent. Its data stays as long as the email does, so that operators can read it.
 pub(super) fn record_sent(tx: &mut Tx<'_>, id: MailId, subject: &str, attempts: i64) -> Result<()> {
     let now = tx.now();
     tx.queue_execute(
-        "UPDATE outbox SET data = NULL, subject = ?2, tries = ?3, sent_at = ?4 WHERE id = ?1",
+        "UPDATE outbox SET subject = ?2, tries = ?3, sent_at = ?4 WHERE id = ?1",
         params![id, subject, attempts, now],
     )
 }
