@@ -1,4 +1,4 @@
-//! Archives the WAL of a `SQLite` shop in the backup place, every second.
+//! Archives the WAL of a `SQLite` shop in the backup place, every second, and merges the segments.
 
 use std::{
     collections::BTreeSet,
@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio::{sync::Notify, task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
     app::App,
     core::error::{Error, Kind, Result, chain},
     infra::{
-        backup::{Place, Segment, SegmentName},
+        backup::{PARTS, Place, Segment, SegmentName, merge},
         db::sqlite::wal::{Next, WalArchive},
     },
     server::{DataDir, backup::place},
@@ -36,18 +36,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// Archives the WAL until the server stops. Returns the archiver for the last round, if the WAL is archived.
 pub fn start(app: &Arc<App>) -> Result<Option<JoinHandle<Archiver>>> {
-    let Some(wal) = app.db.wal_archive() else {
-        return Ok(None);
-    };
-    let is_local = app.config.stores_images_locally();
-    let images = is_local.then(|| Images::new(DataDir::at(&app.config.data_dir).images()));
-    let archiver = Archiver {
-        app: Arc::clone(app),
-        wal,
-        place: place(&app.config)?,
-        images,
-    };
-    Ok(Some(tokio::spawn(archiver.run())))
+    let archiver = Archiver::open(app)?;
+    Ok(archiver.map(|archiver| tokio::spawn(archiver.run())))
 }
 
 /// Archives the last commits. The database is closed.
@@ -70,9 +60,41 @@ pub struct Archiver {
     place: Place,
     /// The image directory, unless a remote service stores the images.
     images: Option<Images>,
+    /// The number of segments since those that were merged last.
+    unmerged: usize,
+    /// Wakes the task that merges segments.
+    merge: Arc<Notify>,
 }
 
 impl Archiver {
+    /// Prepares to archive, and starts the task that merges segments. Returns `None` if the WAL is not archived.
+    pub fn open(app: &Arc<App>) -> Result<Option<Archiver>> {
+        let Some(wal) = app.db.wal_archive() else {
+            return Ok(None);
+        };
+        let is_local = app.config.stores_images_locally();
+        let images = is_local.then(|| Images::new(DataDir::at(&app.config.data_dir).images()));
+        let place = place(&app.config)?;
+        let due = Arc::new(Notify::new());
+        // An earlier process may have left segments to merge.
+        due.notify_one();
+        let merging = merge_when_due(
+            Arc::clone(app),
+            Arc::clone(&wal),
+            place.clone(),
+            Arc::clone(&due),
+        );
+        tokio::spawn(merging);
+        Ok(Some(Archiver {
+            app: Arc::clone(app),
+            wal,
+            place,
+            images,
+            unmerged: 0,
+            merge: due,
+        }))
+    }
+
     async fn run(mut self) -> Archiver {
         let stopping = self.app.stopping.clone();
         let mut timer = tokio::time::interval(INTERVAL);
@@ -103,7 +125,7 @@ impl Archiver {
     }
 
     /// Archives everything that is committed.
-    async fn round(&mut self) -> Result<()> {
+    pub async fn round(&mut self) -> Result<()> {
         loop {
             match self.blocking(WalArchive::next).await? {
                 Next::UpToDate => return Ok(()),
@@ -122,13 +144,19 @@ impl Archiver {
                     if let Some(images) = &mut self.images {
                         images.archive(&self.place).await?;
                     }
-                    let segment = Segment::encode(&chunk)?;
-                    let name = SegmentName::at(&chunk.start);
+                    let (name, end) = (SegmentName::at(&chunk.start), chunk.end.clone());
+                    let segment = Segment::from(*chunk).encode()?;
                     let stored = self.place.put_segment(&name, segment);
                     tokio::time::timeout(STORE_TIMEOUT, stored)
                         .await
                         .map_err(|_| Error::unavailable("the backup place does not respond"))??;
-                    self.blocking(move |wal| wal.advance(&chunk)).await?;
+                    self.blocking(move |wal| wal.advance(end)).await?;
+                    self.unmerged += 1;
+                    if self.unmerged > PARTS {
+                        // The newest one stays.
+                        self.unmerged = 1;
+                        self.merge.notify_one();
+                    }
                 }
             }
         }
@@ -141,6 +169,37 @@ impl Archiver {
         let wal = Arc::clone(&self.wal);
         let done = tokio::task::spawn_blocking(move || work(&wal));
         done.await.map_err(Error::internal)?
+    }
+}
+
+/// Merges small segments whenever it is woken, until the server stops. It is a task of its own, because it must not
+/// delay the rounds.
+async fn merge_when_due(app: Arc<App>, wal: Arc<WalArchive>, place: Place, due: Arc<Notify>) {
+    // Up to which epoch of which generation all segments are merged.
+    let mut merged = (String::new(), 0);
+    while app
+        .stopping
+        .run_until_cancelled(due.notified())
+        .await
+        .is_some()
+    {
+        let Some(position) = wal.position() else {
+            continue;
+        };
+        if merged.0 != position.generation {
+            merged = (position.generation, 0);
+        }
+        let merging = merge(&place, &merged.0, merged.1);
+        match app.stopping.run_until_cancelled(merging).await {
+            Some(Ok(done)) => {
+                tracing::debug!(?done, "merged WAL segments");
+                merged.1 = done.epoch;
+            }
+            Some(Err(error)) => {
+                tracing::warn!(error = %chain(&error), "WAL segments cannot be merged; trying again later");
+            }
+            None => return,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod damaged;
 mod load;
+mod merge;
 mod moment;
 mod place;
 mod replace;

@@ -141,7 +141,7 @@ impl Archived {
     }
 }
 
-async fn wait_for(what: &str, mut is_done: impl FnMut() -> bool) {
+pub(super) async fn wait_for(what: &str, mut is_done: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !is_done() {
         assert!(Instant::now() < deadline, "waited too long for {what}");

@@ -10,13 +10,14 @@
 //! | `SHA256SUMS` | the checksums of all other entries; the last entry, so that a cut file has none |
 //!
 //! A place may also hold archived WAL frames (`segment`), which lead from an archive of a `SQLite` database, its *base
-//! backup*, to any later commit (`replay`).
+//! backup*, to any later commit (`replay`). Small segments are merged (`merge`).
 //!
 //! The checksums come last so that every file is read only once. A reader must not use an entry before
 //! [`archive::read`] has returned.
 
 pub mod archive;
 mod manifest;
+mod merge;
 mod place;
 mod replay;
 mod retention;
@@ -25,6 +26,7 @@ pub mod state;
 
 pub use self::{
     manifest::{Base, Images, Manifest, StoredIn},
+    merge::{Merged, PARTS, merge},
     place::{Place, Stored, archive_name},
     replay::{Replayed, replay},
     retention::{Removed, remove_repetition, retain},

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How many segments are read ahead.
-const READ_AHEAD: usize = 8;
+pub(super) const READ_AHEAD: usize = 8;
 
 /// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +40,9 @@ pub fn replay(
     runtime: &Handle,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Replayed> {
-    let mut names = runtime.block_on(place.segments(&base.generation))?;
-    names.retain(|name| name.epoch >= base.epoch);
+    let names = runtime.block_on(place.segments(&base.generation, base.epoch))?;
     let total = names.len() as u64;
-    let mut segments = stream::iter(names)
+    let mut segments = stream::iter(names.into_keys())
         .map(|name| async move {
             let segment = place.get_segment(&name).await;
             (name, segment)
@@ -60,7 +59,10 @@ pub fn replay(
     while let Some((name, segment)) = runtime.block_on(segments.next()) {
         progress(done, total);
         done += 1;
-        let added = segment.and_then(|segment| work.add(&name, &segment));
+        let added = segment.and_then(|segment| match segment {
+            Some(segment) => work.add(&name, &segment),
+            None => work.add_merged(place, &name, runtime),
+        });
         match added {
             Ok(Step::Continue) => {}
             Ok(Step::Done) => return work.finish(true),
@@ -118,11 +120,7 @@ impl Work<'_> {
         if segment.header.first > replay.frames() {
             return Err(Error::command_failed("the one before it is missing"));
         }
-        let overlap = (replay.frames() - segment.header.first) as usize;
-        let offset = overlap * segment.header.wal.frame_size();
-        if offset < segment.frames.len() {
-            replay.append(&segment.frames[offset..])?;
-        }
+        replay.append(segment.frames_after(replay.frames()))?;
         let mut step = Step::Continue;
         for commit in segment.commits() {
             if self.until.is_some_and(|until| commit.at > until) {
@@ -136,6 +134,32 @@ impl Work<'_> {
         }
         self.epoch = Some((name.epoch, replay));
         Ok(step)
+    }
+
+    /// Adds the segment into which a segment was merged after it was listed.
+    fn add_merged(&mut self, place: &Place, name: &SegmentName, runtime: &Handle) -> Result<Step> {
+        if self.contains(name) {
+            return Ok(Step::Continue);
+        }
+        let missing = || Error::command_failed("it is missing");
+        let names = runtime.block_on(place.segments(&name.generation, name.epoch))?;
+        let (merged, _) = names
+            .range::<SegmentName, _>(..name)
+            .next_back()
+            .ok_or_else(missing)?;
+        let segment = runtime.block_on(place.get_segment(merged))?;
+        let step = self.add(merged, &segment.ok_or_else(missing)?)?;
+        if self.contains(name) {
+            Ok(step)
+        } else {
+            Err(missing())
+        }
+    }
+
+    /// Whether the frames of a segment were added, as a part of another one.
+    fn contains(&self, name: &SegmentName) -> bool {
+        let epoch = self.epoch.as_ref();
+        epoch.is_some_and(|(epoch, replay)| *epoch == name.epoch && replay.frames() > name.first)
     }
 
     /// Returns the replay of the segment's epoch. Applies the epoch before, which is complete.

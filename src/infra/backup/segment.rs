@@ -1,9 +1,11 @@
 //! Segments: archived WAL frames in a backup place, `wal/<generation>/<epoch>-<first frame>`.
 //!
 //! A segment is one line of JSON ([`SegmentHeader`]) and the frames as `SQLite` wrote them. Frames never change, so a
-//! segment that is stored twice after a crash has the same beginning; segments may overlap.
+//! segment that is stored twice after a crash has the same beginning. Segments of an epoch may overlap, but leave no
+//! gap: a merged one (`merge`) has the name of its first part and contains all frames and commit times of its parts,
+//! which are deleted after it is stored.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -15,7 +17,7 @@ use super::{Base, Place};
 use crate::{
     core::{
         clock::Timestamp,
-        error::{Error, Kind, Result},
+        error::{Error, Result},
     },
     infra::db::sqlite::wal::{Chunk, CommitTime, Header, Position},
 };
@@ -87,24 +89,60 @@ pub struct SegmentHeader {
 #[derive(Debug, Clone)]
 pub struct Segment {
     pub header: SegmentHeader,
-    pub frames: Bytes,
+    pub frames: Vec<u8>,
 }
 
-impl Segment {
-    /// Encodes frames as a segment.
-    pub fn encode(chunk: &Chunk) -> Result<Bytes> {
+impl From<Chunk> for Segment {
+    fn from(chunk: Chunk) -> Segment {
         let header = SegmentHeader {
             format: FORMAT,
-            wal: chunk.start.header.clone(),
             first: chunk.start.frames,
             previous_frames: chunk.start.previous_frames,
+            wal: chunk.start.header,
             commits: chunk.commits.iter().map(|it| (it.frame, it.at.0)).collect(),
             sha256: hex::encode(Sha256::digest(&chunk.frames)),
         };
-        let mut bytes = serde_json::to_vec(&header).map_err(Error::internal)?;
+        Segment {
+            header,
+            frames: chunk.frames,
+        }
+    }
+}
+
+impl Segment {
+    pub fn encode(&self) -> Result<Bytes> {
+        let mut bytes = serde_json::to_vec(&self.header).map_err(Error::internal)?;
         bytes.push(b'\n');
-        bytes.extend(&chunk.frames);
+        bytes.extend(&self.frames);
         Ok(bytes.into())
+    }
+
+    /// Joins segments of one epoch, which leave no gap.
+    pub(super) fn join(parts: Vec<Segment>) -> Option<Segment> {
+        let mut parts = parts.into_iter();
+        let mut joined = parts.next()?;
+        for part in parts {
+            let end = joined.end();
+            joined.frames.extend(part.frames_after(end));
+            let commits = part.header.commits.into_iter();
+            let later = commits.filter(|(frame, _)| *frame > end);
+            joined.header.commits.extend(later);
+        }
+        joined.header.sha256 = hex::encode(Sha256::digest(&joined.frames));
+        Some(joined)
+    }
+
+    /// Returns the number of frames of the epoch up to the end of this segment.
+    pub(super) fn end(&self) -> u32 {
+        let count = self.frames.len() / self.header.wal.frame_size();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.header.first.saturating_add(count)
+    }
+
+    /// Returns the frames behind the first `frames` of the epoch, which must not end before this segment.
+    pub(super) fn frames_after(&self, frames: u32) -> &[u8] {
+        let skipped = (frames - self.header.first) as usize * self.header.wal.frame_size();
+        self.frames.get(skipped..).unwrap_or_default()
     }
 
     /// Errors: `CommandFailed` if it is damaged, or a newer version of the program has written it.
@@ -117,7 +155,7 @@ impl Segment {
         if header.format > FORMAT {
             return Err(Error::command_failed("a newer version of `shop` wrote it"));
         }
-        let frames = bytes.slice(end + 1..);
+        let frames = bytes[end + 1..].to_vec();
         if hex::encode(Sha256::digest(&frames)) != header.sha256 {
             return Err(damaged("its checksum is wrong"));
         }
@@ -143,38 +181,39 @@ impl Place {
             .map_err(|error| self.failed(&format!("write `{name}`"), &error))
     }
 
-    /// Reads and checks a segment. Errors: `CommandFailed` if it is damaged or missing.
-    pub async fn get_segment(&self, name: &SegmentName) -> Result<Segment> {
+    /// Reads and checks a segment. Returns `None` if there is none. Errors: `CommandFailed` if it is damaged.
+    pub async fn get_segment(&self, name: &SegmentName) -> Result<Option<Segment>> {
         let path = name.in_folder(self.segments_folder());
         let found = match self.store.get(&path).await {
             Ok(found) => found.bytes().await,
             Err(error) => Err(error),
         };
         match found {
-            Ok(bytes) => Segment::parse(&bytes),
-            Err(object_store::Error::NotFound { .. }) => {
-                Err(Error::new(Kind::CommandFailed, "it is missing"))
-            }
+            Ok(bytes) => Segment::parse(&bytes).map(Some),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed(&format!("read `{name}`"), &error)),
         }
     }
 
-    /// Returns the segments of a generation, in order.
-    pub async fn segments(&self, generation: &str) -> Result<Vec<SegmentName>> {
+    /// Returns the segments of a generation from an epoch on, with their sizes in bytes.
+    pub async fn segments(
+        &self,
+        generation: &str,
+        epoch: u32,
+    ) -> Result<BTreeMap<SegmentName, u64>> {
         let folder = self.segments_folder().join(generation);
-        let mut names: Vec<SegmentName> = self
-            .store
-            .list(Some(&folder))
+        // In front of the names of the epoch.
+        let offset = folder.clone().join(format!("{epoch:08}"));
+        self.store
+            .list_with_offset(Some(&folder), &offset)
             .try_filter_map(|found| {
                 let file = found.location.filename();
                 let name = file.and_then(|file| SegmentName::parse(generation, file));
-                std::future::ready(Ok(name))
+                std::future::ready(Ok(name.map(|name| (name, found.size))))
             })
             .try_collect()
             .await
-            .map_err(|error| self.failed("list", &error))?;
-        names.sort();
-        Ok(names)
+            .map_err(|error| self.failed("list", &error))
     }
 
     /// Returns the names of the generations, oldest first.
@@ -192,13 +231,11 @@ impl Place {
 
     /// Returns the time of the last archived commit that follows a base backup.
     pub async fn last_commit(&self, base: &Base) -> Result<Option<Timestamp>> {
-        let names = self.segments(&base.generation).await?;
-        for name in names
-            .iter()
-            .rev()
-            .take_while(|name| name.epoch >= base.epoch)
-        {
-            if let Some(last) = self.get_segment(name).await?.commits().next_back() {
+        let names = self.segments(&base.generation, base.epoch).await?;
+        for name in names.keys().rev() {
+            // If it was merged meanwhile, an earlier one ends with the same commit.
+            let segment = self.get_segment(name).await?;
+            if let Some(last) = segment.and_then(|segment| segment.commits().next_back()) {
                 return Ok(Some(last.at));
             }
         }

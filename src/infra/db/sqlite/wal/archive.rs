@@ -213,9 +213,9 @@ impl WalArchive {
         }
     }
 
-    /// Records that a chunk is archived.
-    pub fn advance(&self, chunk: &Chunk) -> Result<()> {
-        self.store(Some(chunk.end.clone()))?;
+    /// Records that everything up to this position is archived.
+    pub fn advance(&self, end: Position) -> Result<()> {
+        self.store(Some(end))?;
         self.state().forget_archived();
         Ok(())
     }

@@ -1,0 +1,121 @@
+//! Merges the segments of the WAL archive, of which one is stored every second, so that a place has few objects.
+//!
+//! A merged segment replaces the first of its parts, in one step. Then the other parts are deleted. If that is
+//! interrupted, they overlap the merged segment, which readers accept, and a later merge deletes them.
+
+use std::{collections::BTreeMap, mem};
+
+use futures_util::{StreamExt, stream};
+
+use super::{Place, Segment, SegmentName, replay::READ_AHEAD};
+use crate::core::error::{Kind, Result};
+
+/// After how many further segments there is enough to merge.
+pub const PARTS: usize = 100;
+
+/// A segment of this size, in bytes, is not merged with later ones.
+const LARGE: u64 = 8 << 20;
+
+/// The maximum size of a merged segment in bytes.
+const MAX_SIZE: u64 = 2 * LARGE;
+
+/// What was merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merged {
+    /// The number of segments that became parts of others.
+    pub parts: usize,
+    /// The epoch from which on there may be something to merge later.
+    pub epoch: u32,
+}
+
+/// Merges the small segments of a generation, from an epoch on. A damaged segment stays as it is, and is logged.
+///
+/// Errors: `Unavailable`, `StorageFull`.
+pub async fn merge(place: &Place, generation: &str, epoch: u32) -> Result<Merged> {
+    let mut segments = place.segments(generation, epoch).await?;
+    // The newest one stays: the archiver may be about to store it again, and lists of backups read it.
+    let Some((newest, _)) = segments.pop_last() else {
+        return Ok(Merged { parts: 0, epoch });
+    };
+    let mut parts = 0;
+    for group in groups(segments, newest.epoch) {
+        parts += merge_group(place, &group).await?;
+    }
+    Ok(Merged {
+        parts,
+        epoch: newest.epoch,
+    })
+}
+
+/// Returns the groups of segments that become one. The last group grows as long as its epoch is open, so it needs
+/// enough parts.
+fn groups(segments: BTreeMap<SegmentName, u64>, open_epoch: u32) -> Vec<Vec<SegmentName>> {
+    let (mut groups, mut group) = (Vec::new(), Vec::<SegmentName>::new());
+    let mut group_size = 0;
+    for (name, size) in segments {
+        let fits = group_size < LARGE && group_size + size <= MAX_SIZE;
+        if group
+            .last()
+            .is_some_and(|last| !fits || last.epoch != name.epoch)
+        {
+            groups.push(mem::take(&mut group));
+            group_size = 0;
+        }
+        group.push(name);
+        group_size += size;
+    }
+    let is_open = group.last().is_some_and(|last| last.epoch == open_epoch);
+    if !is_open || group.len() >= PARTS {
+        groups.push(group);
+    }
+    groups.retain(|group| group.len() > 1);
+    groups
+}
+
+/// Merges segments, up to a damaged one. Returns how many became parts.
+async fn merge_group(place: &Place, names: &[SegmentName]) -> Result<usize> {
+    let parts = read_whole(place, names).await?;
+    let (first, others) = match &names[..parts.len()] {
+        [first, others @ ..] if !others.is_empty() => (first, others),
+        _ => return Ok(0),
+    };
+    if let Some(merged) = Segment::join(parts) {
+        place.put_segment(first, merged.encode()?).await?;
+        // In this order, so that those that remain after an interruption are the newest.
+        for name in others {
+            place.delete_segment(name).await?;
+        }
+    }
+    Ok(others.len())
+}
+
+/// Reads segments, up to the first one that is damaged, or does not continue those before.
+async fn read_whole(place: &Place, names: &[SegmentName]) -> Result<Vec<Segment>> {
+    let mut segments = stream::iter(names.to_vec())
+        .map(|name| async move {
+            let segment = place.get_segment(&name).await;
+            (name, segment)
+        })
+        .buffered(READ_AHEAD);
+    let (mut parts, mut end) = (Vec::new(), names[0].first);
+    while let Some((name, read)) = segments.next().await {
+        match read {
+            Ok(Some(segment)) if segment.header.first <= end => {
+                end = end.max(segment.end());
+                parts.push(segment);
+            }
+            // Frames are missing, or retention has deleted it.
+            Ok(_) => break,
+            Err(error) if error.kind() == Kind::CommandFailed => {
+                tracing::error!(
+                    path = place.path_of(&name.to_string()),
+                    why = error.detail(),
+                    "a WAL segment in the backup place is unusable; only a later backup leads to moments after it"
+                );
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(parts)
+}
