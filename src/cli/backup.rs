@@ -190,7 +190,11 @@ async fn verify_backup(config: Config, source: &str, output: Output) -> Result<(
     let (root, runtime) = (directory.path().to_owned(), Handle::current());
     let unpacked =
         tokio::task::spawn_blocking(move || source.unpack(&root, &runtime, &mut progress::steps()));
-    let manifest = unpacked.await.map_err(Error::internal)??.manifest;
+    let unpacked = unpacked.await.map_err(Error::internal)??;
+    for damage in &unpacked.damaged_images {
+        print_message(damage);
+    }
+    let manifest = unpacked.manifest;
     let is_elsewhere = manifest.images.stored_in == StoredIn::ImageStore;
     let root = directory.path();
     let config = Config {

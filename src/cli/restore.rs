@@ -83,6 +83,9 @@ fn report(restored: &Restored, config: &Config) {
             "old files are in `{path}`; delete them when you no longer need them"
         ));
     }
+    for damage in restored.damaged_images.iter().take(10) {
+        print_message(damage);
+    }
     let missing = restored.missing_images.len() as u64;
     if missing > 0 {
         let images = count(missing, "image");

@@ -26,7 +26,57 @@ fn list(shop: &TestShop, variables: &[(&str, &str)]) -> Vec<String> {
     names.collect()
 }
 
+/// Changes a byte in the middle of a file.
+fn damage(file: &Path) {
+    let mut content = fs::read(file).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    fs::write(file, content).unwrap();
+}
+
 storage_test! {
+    async fn a_damaged_image_in_a_place_is_reported(shop: TestShop) {
+        shop.fill().await;
+        let place = tempfile::tempdir().unwrap();
+        let url = place.path().to_str().unwrap();
+        let variables = [("SHOP_BACKUP_URL", url)];
+        succeeds(&run_with(&shop, &variables, &["backup"]));
+        let images = place.path().join("images");
+        let image = images.join(&entries(&images)[0]);
+        damage(&image);
+
+        let directory = tempfile::tempdir().unwrap();
+        let verified = run(directory.path(), &["backup", "verify", url]);
+        let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+        assert_eq!(verified.status.code(), Some(1), "{said}");
+        assert!(said.contains(image.to_str().unwrap()), "{said}");
+        // The shop is restored without it.
+        let said = succeeds(&run(directory.path(), &["restore", url]));
+        assert!(said.contains(image.to_str().unwrap()) && said.contains("lacks 1 image"), "{said}");
+        assert!(entries(&directory.path().join("images")).is_empty());
+
+        fs::remove_file(&image).unwrap();
+        succeeds(&run_with(&shop, &variables, &["backup"]));
+        succeeds(&run(directory.path(), &["backup", "verify", url]));
+    }
+
+    async fn images_that_an_earlier_version_stored_are_restored(shop: TestShop) {
+        shop.fill().await;
+        let place = tempfile::tempdir().unwrap();
+        let url = place.path().to_str().unwrap();
+        let variables = [("SHOP_BACKUP_URL", url)];
+        succeeds(&run_with(&shop, &variables, &["backup"]));
+        let images = place.path().join("images");
+        let name = entries(&images).remove(0);
+        let (without_checksum, _) = name.rsplit_once('.').unwrap();
+        fs::rename(images.join(&name), images.join(without_checksum)).unwrap();
+        succeeds(&run_with(&shop, &variables, &["backup"]));
+        assert_eq!(entries(&images), [without_checksum], "it is not stored again");
+        let directory = tempfile::tempdir().unwrap();
+        succeeds(&run(directory.path(), &["restore", url]));
+        succeeds(&run(directory.path(), &["verify"]));
+    }
+
     async fn backups_in_a_place_share_their_images(shop: TestShop) {
         shop.fill().await;
         let place = tempfile::tempdir().unwrap();

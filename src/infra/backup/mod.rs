@@ -27,7 +27,7 @@ pub mod state;
 pub use self::{
     manifest::{Base, Images, Manifest, StoredIn},
     merge::{Merged, PARTS, merge},
-    place::{Place, Stored, archive_name},
+    place::{Place, Stored, StoredImage, archive_name},
     replay::{Replayed, replay},
     retention::{Removed, remove_repetition, retain},
     segment::{Segment, SegmentName},

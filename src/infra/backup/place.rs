@@ -1,7 +1,8 @@
 //! Backup places: a directory or an S3-compatible bucket.
 //!
 //! A place holds archives, and a folder with the images that they share. Names of images are unique and their contents
-//! never change, so each image is stored once.
+//! never change, so each image is stored once, as `images/<name>.<SHA-256 of the content>`. Images that earlier versions
+//! have stored have no checksum.
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,7 @@ use object_store::{
     path::Path as Name,
 };
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tokio::{io::AsyncWriteExt, runtime::Handle};
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -64,6 +66,16 @@ pub struct Stored {
     pub size: u64,
 }
 
+/// An image in a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    pub stored_at: Timestamp,
+    /// The name of its file or object.
+    file: String,
+    /// The SHA-256 of the content in hexadecimal.
+    checksum: Option<String>,
+}
+
 /// Returns the name of an archive that is made now.
 pub fn archive_name(now: Timestamp) -> String {
     format!("{PREFIX}{}{SUFFIX}", now.basic())
@@ -81,6 +93,11 @@ fn time_of(name: &str) -> Option<Timestamp> {
             .parse()
             .ok()
     })?
+}
+
+/// Returns whether a text is a SHA-256 in hexadecimal, which no extension of an image is.
+fn is_checksum(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Place {
@@ -173,12 +190,21 @@ impl Place {
             .map_err(Error::internal)?
     }
 
-    /// Returns the images by name, each with the time at which it was stored.
-    pub async fn images(&self) -> Result<BTreeMap<String, Timestamp>> {
+    /// Returns the images by name.
+    pub async fn images(&self) -> Result<BTreeMap<String, StoredImage>> {
         let folder = self.prefix.clone().join(IMAGES);
         let named = |found: ObjectMeta| {
-            let name = found.location.filename()?.to_owned();
-            Some((name, Timestamp(found.last_modified.timestamp_millis())))
+            let file = found.location.filename()?.to_owned();
+            let (name, checksum) = match file.rsplit_once('.') {
+                Some((name, checksum)) if is_checksum(checksum) => (name, Some(checksum)),
+                _ => (&*file, None),
+            };
+            let stored = StoredImage {
+                stored_at: Timestamp(found.last_modified.timestamp_millis()),
+                checksum: checksum.map(ToOwned::to_owned),
+                file: file.clone(),
+            };
+            Some((name.to_owned(), stored))
         };
         self.store
             .list(Some(&folder))
@@ -190,26 +216,39 @@ impl Place {
 
     /// Stores an image durably.
     pub async fn put_image(&self, name: &str, image: Bytes) -> Result<()> {
-        let put = self.store.put(&self.image(name), image.into()).await;
+        let file = format!("{name}.{}", hex::encode(Sha256::digest(&image)));
+        let put = self.store.put(&self.image(&file), image.into()).await;
         put.map(drop)
             .map_err(|error| self.failed(&format!("write the image `{name}`"), &error))
     }
 
-    /// Reads an image. Errors: `NotFound`, `Unavailable`.
-    pub async fn get_image(&self, name: &str) -> Result<Bytes> {
-        let found = match self.store.get(&self.image(name)).await {
+    /// Reads an image and checks it. Returns `None` if it is gone. Errors: `CommandFailed` if it is damaged;
+    /// `Unavailable`.
+    pub async fn get_image(&self, image: &StoredImage) -> Result<Option<Bytes>> {
+        let found = match self.store.get(&self.image(&image.file)).await {
             Ok(found) => found.bytes().await,
             Err(error) => Err(error),
         };
-        found.map_err(|error| match error {
-            object_store::Error::NotFound { .. } => Error::not_found("image"),
-            error => self.failed(&format!("read the image `{name}`"), &error),
-        })
+        let content = match found {
+            Ok(content) => content,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => {
+                return Err(self.failed(&format!("read the image `{}`", image.file), &error));
+            }
+        };
+        let is_damaged = |expected: &String| *expected != hex::encode(Sha256::digest(&content));
+        if image.checksum.as_ref().is_some_and(is_damaged) {
+            let path = self.path_of(&format!("{IMAGES}/{}", image.file));
+            return Err(Error::command_failed(format!(
+                "the image `{path}` is damaged: its checksum is wrong; delete it, and the next backup stores it again"
+            )));
+        }
+        Ok(Some(content))
     }
 
     /// Deletes an image. It is not an error if there is none.
-    pub(super) async fn delete_image(&self, name: &str) -> Result<()> {
-        self.delete(&self.image(name)).await
+    pub(super) async fn delete_image(&self, image: &StoredImage) -> Result<()> {
+        self.delete(&self.image(&image.file)).await
     }
 
     /// Deletes an archive. It is not an error if there is none.
@@ -224,8 +263,8 @@ impl Place {
         }
     }
 
-    fn image(&self, name: &str) -> Name {
-        self.prefix.clone().join(IMAGES).join(name)
+    fn image(&self, file: &str) -> Name {
+        self.prefix.clone().join(IMAGES).join(file)
     }
 
     /// Opens an archive for reading. Blocks, in a thread of the runtime `runtime`.

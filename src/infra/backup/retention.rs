@@ -55,8 +55,8 @@ pub async fn retain(place: &Place, keep: usize, now: Timestamp) -> Result<Remove
     // A restore to a moment between two archives needs images that neither names.
     let archived_since = oldest_recent.filter(|_| oldest_base.is_some());
     let oldest = archived_since.unwrap_or(now).minus(MIN_IMAGE_AGE);
-    for (image, stored_at) in place.images().await? {
-        if stored_at < oldest && !in_use.contains(&image) {
+    for (name, image) in place.images().await? {
+        if image.stored_at < oldest && !in_use.contains(&name) {
             place.delete_image(&image).await?;
             removed.images += 1;
         }

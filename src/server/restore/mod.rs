@@ -64,6 +64,8 @@ pub struct Restored {
     pub images: u64,
     /// The images that the database names and the backup does not have.
     pub missing_images: Vec<String>,
+    /// What is wrong with damaged images, which are missing, too.
+    pub damaged_images: Vec<String>,
     /// The sequence number at which events continue.
     pub seq: i64,
     /// The directory with the data that was replaced, if there was any.
@@ -181,6 +183,7 @@ impl Work<'_> {
             archive: path,
             manifest,
             replayed_to,
+            damaged_images,
         } = source.unpack(staged, self.runtime, progress)?;
         let database = staged.join(archive::DATABASE);
         // Now, so that a backup of an earlier version that cannot be migrated changes nothing.
@@ -227,6 +230,7 @@ impl Work<'_> {
             products: rows("products"),
             images: stored.0,
             missing_images: stored.1,
+            damaged_images,
             seq,
             old_data: aside.existing(),
             old_schema,

@@ -39,6 +39,8 @@ pub struct Unpacked {
     pub manifest: Manifest,
     /// The time of the last commit that was applied to the archive's database.
     pub replayed_to: Option<Timestamp>,
+    /// What is wrong with the images of the place that are damaged.
+    pub damaged_images: Vec<String>,
 }
 
 impl Source {
@@ -124,14 +126,17 @@ impl Source {
                     continue;
                 }
             };
-            if manifest.images.stored_in == StoredIn::Place {
+            let damaged_images = if manifest.images.stored_in == StoredIn::Place {
                 let images = directory.join(archive::IMAGES);
-                self.fetch_images(&manifest, &images, runtime, progress)?;
-            }
+                self.fetch_images(&manifest, &images, runtime, progress)?
+            } else {
+                Vec::new()
+            };
             return Ok(Unpacked {
                 archive: self.place.path_of(name),
                 manifest,
                 replayed_to,
+                damaged_images,
             });
         }
         let place = self.place.path_of("");
@@ -216,25 +221,36 @@ impl Source {
         Ok(manifest)
     }
 
+    /// Fetches the images that the manifest names. Returns what is wrong with the damaged ones, which are left out: a
+    /// shop without an image is better than no shop.
     fn fetch_images(
         &self,
         manifest: &Manifest,
         images: &Path,
         runtime: &Handle,
         progress: &mut Progress<'_>,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
+        let stored = runtime.block_on(self.place.images())?;
         let names = &manifest.images.names;
+        let mut damaged = Vec::new();
         for (done, name) in names.iter().enumerate() {
             progress("images", done as u64, names.len() as u64);
-            let image = match runtime.block_on(self.place.get_image(name)) {
-                Ok(image) => image,
-                Err(error) if error.kind() == Kind::NotFound => continue,
-                Err(error) => return Err(error),
+            let Some(image) = stored.get(name) else {
+                continue;
             };
-            let path = images.join(name);
-            fs::write(&path, image).map_err(|error| cannot("write", &path, &error))?;
+            match runtime.block_on(self.place.get_image(image)) {
+                Ok(Some(image)) => {
+                    let path = images.join(name);
+                    fs::write(&path, image).map_err(|error| cannot("write", &path, &error))?;
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == Kind::CommandFailed => {
+                    damaged.push(error.detail().to_owned());
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        Ok(damaged)
     }
 }
 
