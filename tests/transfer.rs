@@ -265,6 +265,30 @@ storage_test! {
     }
 }
 
+storage_test! {
+    async fn a_transfer_migrates_no_existing_shop(earlier: EarlierShop) {
+        earlier.migrate_to(24);
+        let empty = tempfile::tempdir().unwrap();
+        let target = format!("sqlite:{}", empty.path().join("shop.db").display());
+        let from_earlier = transfer(earlier.path(), earlier.database(), &target);
+        let why = String::from_utf8_lossy(&from_earlier.stderr).into_owned();
+        assert_eq!(from_earlier.status.code(), Some(1), "{why}");
+        assert!(why.contains("`shop migrate`"), "{why}");
+        assert!(entries(empty.path()).is_empty());
+
+        let current = crate::support::new_shop();
+        let target = match earlier.database() {
+            Some(database) => database.url().to_owned(),
+            None => format!("sqlite:{}", earlier.path().join("shop.db").display()),
+        };
+        let to_earlier = transfer(current.path(), None, &target);
+        let why = String::from_utf8_lossy(&to_earlier.stderr).into_owned();
+        assert_eq!(to_earlier.status.code(), Some(1), "{why}");
+        assert!(why.contains("not empty"), "{why}");
+        assert_eq!(earlier.version(), 24);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_transfer_leaves_the_target_empty() {
     let Some(database) = Database::migrated() else {

@@ -6,7 +6,8 @@ use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
 use super::{
-    config_sources::ConfigSources, output::Output, progress, shop_not_found::source_not_found,
+    config_sources::ConfigSources, migrate::check_schema, output::Output, progress,
+    shop_not_found::source_not_found,
 };
 use crate::{
     core::error::{Error, Kind, Result},
@@ -14,7 +15,7 @@ use crate::{
     infra::{
         config::Config,
         db::{
-            Location,
+            Location, migrate,
             transfer::{CopiedTable, ExternalData, for_each_file, transfer},
         },
         ports::{ImageStore, Objects, images::read_all},
@@ -26,10 +27,11 @@ pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output)
     let endpoints = Endpoints::resolve(&config, sources)?;
     server::check_owner(endpoints.source.root())?;
     server::check_owner(endpoints.target.root())?;
-    if endpoints.from.check().await?.is_none() {
+    let Some(version) = endpoints.from.check().await? else {
         return Err(source_not_found(&endpoints.from));
-    }
-    endpoints.to.check().await?;
+    };
+    check_schema(version)?;
+    reject_earlier_shop(&endpoints.to).await?;
     let tables = tokio::task::spawn_blocking(move || endpoints.transfer(&config));
     let tables = tables.await.map_err(Error::internal)??;
     output.table(&["table", "rows", "sha256"], &tables, |table| {
@@ -39,6 +41,19 @@ pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output)
             table.sha256.clone(),
         ]
     })
+}
+
+/// Errors: `CommandFailed` if the target has the schema of an earlier version, which only a shop can have.
+async fn reject_earlier_shop(target: &Location) -> Result<()> {
+    match target.check().await? {
+        Some(version) if !migrate::pending(version).is_empty() => {
+            Err(Error::command_failed(format!(
+                "the target is not empty: {} holds a shop with the schema V{version}; use a new database",
+                target.name()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The two databases with their data directories.

@@ -44,6 +44,16 @@ impl EarlierShop {
         self.directory.path()
     }
 
+    /// Returns the version of the schema.
+    pub(crate) fn version(&self) -> u32 {
+        let version = "SELECT max(version) FROM refinery_schema_history";
+        self.raw_db().number(version).try_into().unwrap()
+    }
+
+    pub(crate) fn database(&self) -> Option<&Database> {
+        self.database.as_deref()
+    }
+
     /// Runs the migrations up to that version.
     pub(crate) fn migrate_to(&self, version: i32) {
         let up_to = |runner: Runner| runner.set_target(Target::Version(version));

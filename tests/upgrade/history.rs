@@ -174,12 +174,6 @@ pub(super) fn kept(raw: &RawDb, version: u32) -> Vec<(&'static str, Vec<String>)
     kept.collect()
 }
 
-/// Returns the version of the schema.
-pub(super) fn version(raw: &RawDb) -> u32 {
-    let version = raw.number("SELECT max(version) FROM refinery_schema_history");
-    version.try_into().unwrap()
-}
-
 /// The version before the current one.
 pub(super) fn previous() -> u32 {
     migrate::latest_version() - 1

@@ -19,7 +19,7 @@ use shop::{
     worker::backups::back_up_if_due,
 };
 
-use self::history::{kept, live_through, previous, version};
+use self::history::{kept, live_through, previous};
 use crate::support::{
     Process, TestShop, ends, postgres_test, run, serve, sqlite_test, storage_test,
 };
@@ -100,7 +100,7 @@ storage_test! {
             assert!(server.wait().success());
             assert_eq!(archives(&place).len(), 1, "the second start has nothing to migrate");
         }
-        assert_eq!(version(&earlier.raw_db()), migrate::latest_version());
+        assert_eq!(earlier.version(), migrate::latest_version());
     }
 
     async fn a_shop_is_not_migrated_if_its_backup_fails(earlier: EarlierShop) {
@@ -119,10 +119,10 @@ storage_test! {
             for word in ["backup place", &stays, "`--no-backup`"] {
                 assert!(error.contains(word), "{command:?}: {word}: {error}");
             }
-            assert_eq!(version(&earlier.raw_db()), previous(), "{command:?}");
+            assert_eq!(earlier.version(), previous(), "{command:?}");
         }
         succeeds(&program(&["migrate", "--no-backup"]));
-        assert_eq!(version(&earlier.raw_db()), migrate::latest_version());
+        assert_eq!(earlier.version(), migrate::latest_version());
         assert_eq!(fs::read(&place).unwrap(), b"a file");
     }
 
@@ -140,7 +140,7 @@ storage_test! {
             };
             assert_ne!(last.replace(archive.clone()).as_ref(), Some(archive), "the newest is kept");
         }
-        assert_eq!((version(&earlier.raw_db()), kept(&earlier.raw_db(), 24)), (24, rows));
+        assert_eq!((earlier.version(), kept(&earlier.raw_db(), 24)), (24, rows));
         earlier.raw_db().run("DROP TABLE audit");
         succeeds(&earlier.run(&["migrate", "--no-backup"]));
     }
@@ -156,7 +156,7 @@ storage_test! {
             std::thread::sleep(Duration::from_millis(rng.below(250)));
             child.kill().unwrap();
             child.wait().unwrap();
-            let found = version(&earlier.raw_db());
+            let found = earlier.version();
             assert!(found == 10 || found == migrate::latest_version(), "V{found}");
             assert_eq!(kept(&earlier.raw_db(), 10), rows, "V{found}");
         }
