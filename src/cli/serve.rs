@@ -25,11 +25,14 @@ use crate::{
     domain::accounts,
     infra::{
         config::Config,
-        db::{self, Location, Tx, WalArchiving, migrate},
+        db::{self, Location, Tx, WalArchiving, migrate, snapshot},
     },
     server::{self, DataDir, Listeners, Parts, Tls, backup::Backup, demo},
     worker,
 };
+
+/// The setting of a database that says whether it is a demo's.
+const DEMO: &str = "demo";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
@@ -140,6 +143,9 @@ impl Serve {
                 "made a backup before migrating"
             );
         };
+        if self.demo && config.database_url.is_some() {
+            reject_migrating_a_real_shop(config).await?;
+        }
         let applied = server::migrate(config, !self.no_backup, report, |_, _, _| {});
         applied.await.map(drop)
     }
@@ -272,18 +278,35 @@ fn first_admin_hint(config: &Config) -> String {
     )
 }
 
+/// Checks that a database with the schema of an earlier version is a demo's.
+///
+/// Errors: `CommandFailed` if it belongs to a real shop.
+async fn reject_migrating_a_real_shop(config: &Config) -> Result<()> {
+    let location = server::location(config)?;
+    let read = tokio::task::spawn_blocking(move || snapshot::settings(&location, &[DEMO]));
+    let found = read.await.map_err(Error::internal)??;
+    if found.iter().any(|(_, value)| value == "yes") {
+        return Ok(());
+    }
+    Err(holds_a_real_shop())
+}
+
+fn holds_a_real_shop() -> Error {
+    Error::command_failed(
+        "the database contains a real shop, and `--demo` opens only an empty database or its own; set \
+         another `SHOP_DATABASE_URL`",
+    )
+}
+
 /// Marks a database as a demo's, permanently.
 ///
 /// Errors: `CommandFailed` if the database belongs to a real shop.
 fn claim_database_for_demo(tx: &mut Tx<'_>) -> Result<()> {
     let is_empty = accounts::all(tx)?.is_empty();
-    if db::setting(tx, "demo", if is_empty { "yes" } else { "no" })? == "yes" {
+    if db::setting(tx, DEMO, if is_empty { "yes" } else { "no" })? == "yes" {
         return Ok(());
     }
-    Err(Error::command_failed(
-        "the database contains a real shop, and `--demo` opens only an empty database or its own; set \
-         another `SHOP_DATABASE_URL`",
-    ))
+    Err(holds_a_real_shop())
 }
 
 /// Fills an empty demo shop and prints the accounts to sign in with, and their sign-in links.

@@ -175,6 +175,24 @@ storage_test! {
     }
 }
 
+storage_test! {
+    async fn a_demo_does_not_migrate_a_real_shop(earlier: EarlierShop) {
+        for version in [5, 24] {
+            earlier.migrate_to(version);
+            let directory = match earlier.database() {
+                None => earlier.path().to_owned(),
+                Some(_) => earlier.path().join("demo"),
+            };
+            let mut command = earlier.program();
+            command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data-dir"]);
+            command.arg(directory);
+            let error = failure_of(&ends(command));
+            assert!(error.contains("real shop"), "{error}");
+            assert_eq!(i64::from(earlier.version()), i64::from(version));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_on_this_machine_may_call_the_api_of_a_demo() {
     let directory = tempfile::tempdir().unwrap();

@@ -45,7 +45,7 @@ pub fn remove_settings(snapshot: &Path, names: &[&str]) -> Result<()> {
 /// Returns whether a snapshot contains any of the settings `names`.
 pub fn has_settings(snapshot: &Path, names: &[&str]) -> Result<bool> {
     let location = Location::Sqlite(snapshot.to_owned());
-    Ok(!super::replaced(&location, names)?.settings.is_empty())
+    Ok(!super::settings(&location, names)?.is_empty())
 }
 
 /// Replaces all events of a snapshot by one without changes, whose sequence number is higher than any that clients

@@ -14,6 +14,9 @@ use crate::{
 /// The version of a database's schema: that of its last migration.
 const SCHEMA: &str = "SELECT CAST(max(version) AS BIGINT) AS number FROM refinery_schema_history";
 
+/// The first version of the schema that has settings.
+const SETTINGS: i64 = 6;
+
 /// The sequence number of the newest event.
 const HEAD: &str = "SELECT max(seq) AS number FROM events";
 
@@ -94,17 +97,35 @@ pub struct Replaced {
 
 /// Reads the newest sequence number and the settings `names` of a database that is about to be replaced.
 pub fn replaced(location: &Location, names: &[&str]) -> Result<Replaced> {
-    match location {
-        Location::Sqlite(path) => in_snapshot(path, |connection| read_replaced(connection, names)),
-        Location::Postgres(target) => {
-            let mut connection = postgres::open_reader(target)?;
-            read_replaced(&mut connection, names)
+    in_database(location, |connection| {
+        Ok(Replaced {
+            head: number(connection, HEAD)?,
+            settings: read_settings(connection, names)?,
+        })
+    })
+}
+
+/// Reads the settings `names` of a database, whose schema may be that of an earlier version.
+pub fn settings(location: &Location, names: &[&str]) -> Result<Vec<(String, String)>> {
+    in_database(location, |connection| {
+        if number(connection, SCHEMA)? < SETTINGS {
+            return Ok(Vec::new());
         }
+        read_settings(connection, names)
+    })
+}
+
+fn in_database<T>(
+    location: &Location,
+    read: impl FnOnce(&mut dyn Connection) -> Result<T>,
+) -> Result<T> {
+    match location {
+        Location::Sqlite(path) => in_snapshot(path, read),
+        Location::Postgres(target) => read(&mut postgres::open_reader(target)?),
     }
 }
 
-fn read_replaced(connection: &mut dyn Connection, names: &[&str]) -> Result<Replaced> {
-    let head = number(connection, HEAD)?;
+fn read_settings(connection: &mut dyn Connection, names: &[&str]) -> Result<Vec<(String, String)>> {
     let mut settings = Vec::new();
     for name in names {
         let sql = Sql::from("SELECT value FROM settings WHERE name = ?1");
@@ -113,7 +134,7 @@ fn read_replaced(connection: &mut dyn Connection, names: &[&str]) -> Result<Repl
             Ok(false)
         })?;
     }
-    Ok(Replaced { head, settings })
+    Ok(settings)
 }
 
 /// Returns the schema version of a Postgres database; 0 if it has no schema.

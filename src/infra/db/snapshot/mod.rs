@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub use self::{
     edit::{has_settings, remove_settings, restart_events},
-    facts::{Facts, Replaced, facts, files, replaced},
+    facts::{Facts, Replaced, facts, files, replaced, settings},
     restore::{detach, into_postgres},
 };
 use super::{Location, migrate, postgres, sqlite::wal::Mark, transfer};
