@@ -23,15 +23,18 @@ const PACKAGED_DATA_DIRS: [&str; 2] = ["/var/lib/shop", "/data"];
 ///
 /// Errors: `CommandFailed` if it does not exist; nothing is created.
 pub(super) async fn existing_version(config: &Config) -> Result<u32> {
-    if let Some(version) = preflight(config).await? {
-        return Ok(version);
-    }
+    let version = preflight(config).await?;
+    version.ok_or_else(|| shop_not_found(config))
+}
+
+/// Returns the error for the configured shop.
+pub(super) fn shop_not_found(config: &Config) -> Error {
     let data_dir = DataDir::at(&config.data_dir);
     let detail = match &config.database_url {
         Some(url) => database_detail(url.expose_secret(), &data_dir),
         None => data_dir_detail(&data_dir),
     };
-    Err(Error::command_failed(format!("shop not found: {detail}")))
+    Error::command_failed(format!("shop not found: {detail}"))
 }
 
 /// Returns the error for the source of a transfer.

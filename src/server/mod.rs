@@ -70,7 +70,7 @@ pub use self::{
     private_file::write_private_file,
     rate_limit_classes::ROUTE_CLASSES,
     router::router,
-    startup::{Parts, SECRETS, location, open, preflight},
+    startup::{Parts, SECRETS, check_settings, location, open, preflight},
     tls::{Tls, stored_expiry},
     webhook_sender::WebhookSender,
 };

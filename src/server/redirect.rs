@@ -9,6 +9,22 @@ use axum::{
 use http::{HeaderValue, Request, StatusCode, Uri, header, uri::PathAndQuery};
 use tower::{Service, service_fn};
 
+use crate::{
+    core::error::{Error, Result},
+    infra::config::Config,
+};
+
+/// Checks that there is something to redirect to. Errors: `Config`.
+pub(super) fn check(config: &Config) -> Result<()> {
+    let public_url = config.public_url(config.listen);
+    if config.redirect_listen.is_none() || public_url.starts_with("https://") {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "`redirect_listen` redirects to `public_url`, which must be an `https://` URL, not `{public_url}`"
+    )))
+}
+
 /// Returns the service that redirects to the URL `base`. The status code keeps the method and the body.
 pub(super) fn handler(
     base: String,

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     DataDir, ROUTE_CLASSES, backup, check_owner, data_dir, file_limit, gateway, image_store,
-    mailer, reindex, tls,
+    mailer, redirect, reindex, tls,
 };
 use crate::{
     app::{App, CertificateExpiry},
@@ -230,12 +230,30 @@ fn context(
 /// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
 pub async fn preflight(config: &Config) -> Result<Option<u32>> {
     check_owner(&config.data_dir)?;
-    mailer::from_config(config, &DataDir::at(&config.data_dir), false)?;
-    image_store::remote(config, &Clock::system())?;
-    gateway::from_config(config)?;
-    backup::check(config)?;
-    tls::check(config)?;
+    for (_, checked) in check_settings(config) {
+        checked?;
+    }
     location(config)?.check().await
+}
+
+/// Checks the settings that belong together, and the files that they name. Each result has the name under which
+/// `shop doctor` reports it.
+pub fn check_settings(config: &Config) -> [(&'static str, Result<()>); 6] {
+    let data_dir = DataDir::at(&config.data_dir);
+    [
+        (
+            "mail",
+            mailer::from_config(config, &data_dir, false).map(drop),
+        ),
+        (
+            "images",
+            image_store::remote(config, &Clock::system()).map(drop),
+        ),
+        ("payments", gateway::from_config(config).map(drop)),
+        ("backup", backup::check(config)),
+        ("certificate", tls::check(config)),
+        ("public-url", redirect::check(config)),
+    ]
 }
 
 /// Returns the configured database.

@@ -120,6 +120,35 @@ fn an_invalid_configuration_is_the_only_check() {
 }
 
 #[test]
+fn each_check_reports_its_own_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    create_shop(directory.path());
+    for (name, settings) in [
+        (
+            "certificate",
+            &[
+                ("SHOP_TLS_CERT", "/nowhere/cert.pem"),
+                ("SHOP_TLS_KEY", "/nowhere/key.pem"),
+            ][..],
+        ),
+        ("backup", &[("SHOP_BACKUP_URL", "ftp://example.com")][..]),
+        ("images", &[("SHOP_IMAGES_URL", "s3://")][..]),
+        ("public-url", &[("SHOP_REDIRECT_LISTEN", "127.0.0.1:0")][..]),
+    ] {
+        let mut command = program_on(None);
+        command
+            .args(["doctor", "--json", "--data-dir"])
+            .arg(directory.path());
+        let checks = examine(command.envs(settings.iter().copied()), 1);
+        assert_eq!(check(&checks, "schema").0, "ok", "{name}: {checks}");
+        let wrong = checks.as_array().unwrap().iter();
+        let wrong: Vec<_> = wrong.filter(|check| check["status"] == "error").collect();
+        assert_eq!(wrong.len(), 1, "{checks}");
+        assert_eq!(wrong[0]["name"], name, "{checks}");
+    }
+}
+
+#[test]
 fn a_missing_shop_is_an_error() {
     let here = tempfile::tempdir().unwrap();
     let checks = examine(&mut shop(here.path(), &["doctor", "--json"]), 1);

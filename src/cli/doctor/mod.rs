@@ -10,7 +10,7 @@ use super::{
     migrate::check_schema,
     open::{self, ImageAccess},
     output::{Output, count},
-    shop_not_found::existing_version,
+    shop_not_found::shop_not_found,
     startup_warnings,
 };
 use crate::{
@@ -35,13 +35,30 @@ pub(super) fn report_invalid_configuration(error: &Error, output: Output) -> Res
 pub(super) async fn run(config: Config, sources: &ConfigSources, output: Output) -> Result<()> {
     let mut checks = vec![local::versions()];
     checks.extend(configuration(&config, sources));
-    checks.push(local::permissions(&config.data_dir));
-    checks.extend(database(&config).await);
+    checks.extend(wrong_settings(&config));
+    let permissions = local::permissions(&config.data_dir);
+    let may_open = permissions.status != CheckStatus::Error;
+    checks.push(permissions);
+    // Otherwise SQLite might create files that the owner of the data directory cannot use.
+    if may_open {
+        checks.extend(database(&config).await);
+    }
     let is_usable = checks.iter().all(|it| it.status != CheckStatus::Error);
     if is_usable {
         checks.extend(open_shop(config).await);
     }
     report(&checks, output)
+}
+
+/// Returns what is wrong with the settings of a service or a file, which keeps a server from starting.
+fn wrong_settings(config: &Config) -> Vec<Check> {
+    let checked = server::check_settings(config).into_iter();
+    checked
+        .filter_map(|(name, checked)| {
+            let error = checked.err()?;
+            Some(Check::new(name, CheckStatus::Error, error.detail()))
+        })
+        .collect()
 }
 
 fn report(checks: &[Check], output: Output) -> Result<()> {
@@ -80,15 +97,9 @@ fn configuration(config: &Config, sources: &ConfigSources) -> Vec<Check> {
 
 /// Checks that the database exists, has the current schema and is not damaged.
 async fn database(config: &Config) -> Vec<Check> {
-    let version = match existing_version(config).await {
+    let version = match schema_version(config).await {
         Ok(version) => version,
-        Err(error) => {
-            return vec![Check::new(
-                "schema",
-                CheckStatus::Error,
-                error.detail().to_owned(),
-            )];
-        }
+        Err(error) => return vec![Check::new("schema", CheckStatus::Error, error.detail())],
     };
     let schema = match check_schema(version) {
         Ok(()) => Check::new("schema", CheckStatus::Ok, format!("V{version}")),
@@ -101,6 +112,11 @@ async fn database(config: &Config) -> Vec<Check> {
         Err(error) => found.push(Check::new("integrity", CheckStatus::Error, error.detail())),
     }
     found
+}
+
+async fn schema_version(config: &Config) -> Result<u32> {
+    let version = server::location(config)?.check().await?;
+    version.ok_or_else(|| shop_not_found(config))
 }
 
 async fn check_integrity(location: Location) -> Check {

@@ -95,14 +95,6 @@ pub(in crate::server) fn check(config: &Config) -> Result<()> {
             ));
         }
     }
-    if config.redirect_listen.is_some() {
-        let public_url = config.public_url(config.listen);
-        if !public_url.starts_with("https://") {
-            return Err(Error::config(format!(
-                "`redirect_listen` redirects to `public_url`, which must be an `https://` URL, not `{public_url}`"
-            )));
-        }
-    }
     Ok(())
 }
 
