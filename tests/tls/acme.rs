@@ -10,24 +10,25 @@ use crate::support::{Engine, Process, Site, storage_test};
 
 /// Starts a server whose certificate the authority issues.
 pub(super) fn start(site: &Site, authority: &Authority) -> Process {
-    start_with_log(site, authority, "info")
+    start_with(site, authority, &[("SHOP_LOG", "info")])
 }
 
-fn start_with_log(site: &Site, authority: &Authority, log: &str) -> Process {
-    let server = site.start_with(&[
+/// Like [`start`], with more settings.
+pub(super) fn start_with(site: &Site, authority: &Authority, more: &[(&str, &str)]) -> Process {
+    let mut settings = vec![
         ("SHOP_ACME_DOMAINS", "localhost"),
-        ("SHOP_ACME_DIRECTORY", &authority.directory),
+        ("SHOP_ACME_DIRECTORY", authority.directory.as_str()),
         ("SHOP_ACME_EMAIL", "ops@shop.example"),
-        ("SHOP_LOG", log),
-    ]);
+    ];
+    settings.extend(more);
+    let server = site.start_with(&settings);
     authority.validate_at(address(&server));
     server
 }
 
 /// Waits until the server answers with a certificate of the authority.
 pub(super) async fn wait_for_certificate(server: &Process, authority: &Authority) {
-    let root = reqwest::Certificate::from_pem(authority.root.as_bytes()).unwrap();
-    let client = reqwest::Client::builder().tls_certs_only([root]);
+    let client = reqwest::Client::builder().tls_certs_only([authority.certificate()]);
     let client = client.timeout(TIMEOUT).build().unwrap();
     let url = format!("https://localhost:{}/healthz", address(server).port());
     let started = Instant::now();
@@ -68,7 +69,7 @@ storage_test! {
 storage_test! {
     async fn the_keys_are_not_logged(site: Site) {
         let authority = Authority::start(Behavior::Honest).await;
-        let mut server = start_with_log(&site, &authority, "trace");
+        let mut server = start_with(&site, &authority, &[("SHOP_LOG", "trace")]);
         let lines = server.stderr_lines();
         let log = std::thread::spawn(move || lines.collect::<Vec<_>>());
         wait_for_certificate(&server, &authority).await;

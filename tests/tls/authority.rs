@@ -56,7 +56,7 @@ pub(super) struct Authority {
     /// The URL of the directory.
     pub(super) directory: String,
     /// The root certificate in PEM.
-    pub(super) root: String,
+    root: String,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -113,6 +113,11 @@ impl Authority {
             shared,
             task: tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }),
         }
+    }
+
+    /// Returns the root certificate.
+    pub(super) fn certificate(&self) -> reqwest::Certificate {
+        reqwest::Certificate::from_pem(self.root.as_bytes()).unwrap()
     }
 
     /// Stops listening.

@@ -7,7 +7,7 @@ use shop::core::clock::Clock;
 
 use super::{
     CertificateFiles, Duration,
-    acme::{start, wait_for_certificate},
+    acme::{start, start_with, wait_for_certificate},
     authority::{Authority, Behavior},
     reload,
 };
@@ -54,19 +54,33 @@ fn assert_check(check: &Value, status: &str, words: &[&str]) {
     }
 }
 
+/// The settings that the next function needs.
+const METRICS: [(&str, &str); 2] = [("SHOP_METRICS_LISTEN", "127.0.0.1:0"), ("SHOP_LOG", "info")];
+
+/// Returns the URL of the metrics of a server that has just started.
+fn metrics_url(lines: &mut impl Iterator<Item = String>) -> String {
+    let line = lines.find(|line| line.contains("metrics are at ")).unwrap();
+    let (_, url) = line.split_once("metrics are at ").unwrap();
+    url.to_owned()
+}
+
+/// Returns when the certificate expires according to the metrics, in seconds since 1970.
+async fn expiry_metric(url: &str) -> Option<f64> {
+    let metrics = reqwest::get(url).await.unwrap().text().await.unwrap();
+    sample(
+        &metrics,
+        "shop_tls_certificate_expiry_timestamp_seconds",
+        &[],
+    )
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn admins_and_metrics_see_when_the_certificate_in_use_expires() {
     let (files, directory) = (CertificateFiles::new(), tempfile::tempdir().unwrap());
-    let settings = [("SHOP_METRICS_LISTEN", "127.0.0.1:0"), ("SHOP_LOG", "info")];
-    let mut server = files.start(directory.path(), &settings);
+    let mut server = files.start(directory.path(), &METRICS);
     let mut lines = server.stderr_lines();
-    let line = lines.find(|line| line.contains("metrics are at ")).unwrap();
-    let (_, metrics) = line.split_once("metrics are at ").unwrap();
-    let expiry = async || {
-        let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
-        let name = "shop_tls_certificate_expiry_timestamp_seconds";
-        sample(&metrics, name, &[]).unwrap()
-    };
+    let metrics = metrics_url(&mut lines);
+    let expiry = async || expiry_metric(&metrics).await.unwrap();
 
     let visitor = Remote::with_http(&server, files.client().build().unwrap());
     visitor.registered("ada").await;
@@ -109,6 +123,39 @@ fn the_doctor_reports_that_acme_has_no_certificate_yet() {
 }
 
 storage_test! {
+    async fn admins_and_metrics_see_when_a_certificate_of_acme_expires(site: Site) {
+        let authority = Authority::start(Behavior::Honest).await;
+        let mut server = start_with(&site, &authority, &METRICS);
+        let mut lines = server.stderr_lines();
+        let metrics = metrics_url(&mut lines);
+        wait_for_certificate(&server, &authority).await;
+        // The domain of the certificate.
+        server.url = server.url.replace("127.0.0.1", "localhost");
+        let client = reqwest::Client::builder().tls_certs_only([authority.certificate()]);
+        let visitor = Remote::with_http(&server, client.build().unwrap());
+        visitor.registered("ada").await;
+        let promote = ["admin", "user", "role", "ada@example.com", "ADMIN"];
+        assert!(site.run(&promote).status.success());
+        let admin = visitor.signed_in("ada").await;
+        // The authority's certificates are valid for as long as those of `rcgen`, until 4096.
+        let seen = check(&admin.readiness().await, "certificate");
+        assert_check(&seen, "ok", &["4096-01-01"]);
+        let expiry = expiry_metric(&metrics).await.unwrap();
+        assert!((expiry - 67_090_118_400.0).abs() < 86_400.0, "{expiry}");
+    }
+
+    async fn the_metrics_have_no_expiry_until_acme_has_a_certificate(site: Site) {
+        let authority = Authority::start(Behavior::Refuses).await;
+        let mut server = start_with(&site, &authority, &METRICS);
+        let mut lines = server.stderr_lines();
+        let metrics = metrics_url(&mut lines);
+        let waited = tokio::task::spawn_blocking(move || {
+            lines.any(|line| line.contains("could not get a certificate by ACME"))
+        });
+        assert!(waited.await.unwrap());
+        assert_eq!(expiry_metric(&metrics).await, None);
+    }
+
     async fn the_doctor_checks_a_certificate_of_acme(site: Site) {
         let authority = Authority::start(Behavior::Honest).await;
         let server = start(&site, &authority);
