@@ -69,7 +69,7 @@ pub type Progress<'a> = dyn FnMut(&'static str, u64, u64) + Send + 'a;
 /// Errors: `Config` if the URL is invalid.
 pub fn place(config: &Config) -> Result<Place> {
     match &config.backup_url {
-        Some(url) => Place::open(url, &image_store::aws_variables()),
+        Some(url) => Place::open(url, &image_store::aws_variables()?),
         None => Place::directory(&config.data_dir.join("backups")),
     }
 }

@@ -143,6 +143,33 @@ sqlite_test! {
         }
     }
 
+    async fn the_keys_of_a_bucket_can_be_in_files(shop: TestShop) {
+        let Some(moto) = Moto::start().await else {
+            return;
+        };
+        shop.fill().await;
+        let files = tempfile::tempdir().unwrap();
+        let mut variables = vec![("SHOP_BACKUP_URL".to_owned(), "s3://pictures/backups".to_owned())];
+        for (name, value) in moto.variables() {
+            if name.contains("KEY") {
+                let file = files.path().join(name);
+                fs::write(&file, format!("{value}\n")).unwrap();
+                variables.push((format!("{name}_FILE"), file.to_str().unwrap().to_owned()));
+            } else {
+                variables.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+        succeeds(&run_with(&shop, &variables, &["backup"]));
+        assert_eq!(list(&shop, &variables).len(), 1);
+
+        fs::remove_file(files.path().join("AWS_SECRET_ACCESS_KEY")).unwrap();
+        let refused = run_with(&shop, &variables, &["backup"]);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{why}");
+        assert!(why.contains("AWS_SECRET_ACCESS_KEY_FILE"), "{why}");
+    }
+
     async fn an_invalid_place_is_a_configuration_error(shop: TestShop) {
         for url in ["ftp://example.com", "s3://", "file://relative"] {
             for arguments in [&["backup"][..], &["backup", "list"], &["serve"]] {

@@ -53,7 +53,7 @@ impl Source {
         if let Some((place, name)) = in_bucket.and_then(|rest| rest.rsplit_once('/'))
             && name.ends_with(".tar.gz")
         {
-            let place = Place::open(&format!("s3://{place}"), &image_store::aws_variables())?;
+            let place = Place::open(&format!("s3://{place}"), &image_store::aws_variables()?)?;
             return Source::archive(place, name, until);
         }
         let path = Path::new(text.strip_prefix("file://").unwrap_or(text));
@@ -63,7 +63,7 @@ impl Source {
             let place = Place::directory(parent.unwrap_or(Path::new(".")))?;
             return Source::archive(place, &name.to_string_lossy(), until);
         }
-        let place = Place::open(text, &image_store::aws_variables())?;
+        let place = Place::open(text, &image_store::aws_variables()?)?;
         let archives = place.archives().await?;
         let Some(oldest) = archives.last().map(|it| it.created_at) else {
             return Err(Error::command_failed(format!(
