@@ -44,7 +44,6 @@ const PAGES = {
     done: (data) => [
       'Your shop has its first admin',
       data?.user?.email ? `Sign in as ${data.user.email} with your password.` : 'Sign in with your email address and your password.',
-      'You can close this page.',
     ],
     invalid: [
       'This link is no longer valid',
@@ -246,6 +245,8 @@ async function submit(event) {
     showError('The shop cannot be reached. Keep this page open, check your connection and press the button again.');
   } else if (sent.response.ok) {
     end(page.done(sent.data));
+    const next = $('next');
+    if (next) $('result').append(next.content.cloneNode(true));
   } else {
     showFailure(sent.response, sent.data);
   }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Router, routing::get};
+use axum::{Router, response::Redirect, routing::get};
 use http::{HeaderValue, header};
 
 use super::pages::{asset, html};
@@ -48,7 +48,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// Serves the page at this path.
 pub(super) fn routes(path: &str) -> Router<Arc<App>> {
-    let page = Router::new().route(path, get(|| async { html(PAGE, POLICY) }));
+    let mut page = Router::new().route(path, get(|| async { html(PAGE, POLICY) }));
+    if path != "/" {
+        let without_slash = format!("..{path}");
+        let redirect = || async move { Redirect::permanent(&without_slash) };
+        page = page.route(&format!("{path}/"), get(redirect));
+    }
     FILES.iter().fold(page, |router, (name, text)| {
         let content_type = match name.rsplit_once('.') {
             Some((_, "css")) => "text/css; charset=utf-8",

@@ -112,7 +112,14 @@ async fn reset_password(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn first_admin(State(app): State<Arc<App>>) -> Response {
-    link_page(&app, include_str!("../../assets/pages/first-admin.html"))
+    let next = if app.config.console {
+        r#"Go on in the <a href="console">console</a>."#
+    } else {
+        r#"To go on in the browser, restart the server with <code>SHOP_CONSOLE=on</code> and open <code>/console</code>.
+        Otherwise use <code>shop admin</code> on the server, or the <a href="docs">API</a>."#
+    };
+    let page = include_str!("../../assets/pages/first-admin.html").replace("{{next}}", next);
+    link_page(&app, &page)
 }
 
 fn link_page(app: &App, page: &str) -> Response {

@@ -38,6 +38,7 @@ storage_test! {
         }
         let page = shop.anonymous().get("/first-admin").await;
         assert_eq!(page.status, 200);
+        assert!(String::from_utf8_lossy(&page.body).contains("SHOP_CONSOLE=on"), "says how to go on");
         let policy = page.header("content-security-policy").unwrap();
         assert!(policy.contains("frame-ancestors 'none'") && policy.contains("form-action 'none'"), "{policy}");
 

@@ -34,6 +34,9 @@ storage_test! {
         let policy = page.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
+        let slash = shop.anonymous().get("/console/").await;
+        // Relative, since a proxy may serve the shop under a path.
+        assert_eq!((slash.status, slash.header("location")), (308, Some("../console")));
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/console");
         for name in files(&folder, "") {
             if name == "index.html" {
