@@ -165,3 +165,23 @@ fn workflows_have_minimal_permissions_and_pinned_actions() {
         );
     }
 }
+
+#[test]
+fn everything_is_built_with_one_version_of_rust() {
+    let toolchain = text("rust-toolchain.toml");
+    let (_, version) = toolchain.split_once("channel = \"").unwrap();
+    let version = version.lines().next().unwrap().trim_end_matches('"');
+    for (file, prefix) in [
+        (".github/workflows/ci.yml", "rustup toolchain install "),
+        (".github/workflows/release.yml", "rustup toolchain install "),
+        ("packaging/Dockerfile", "FROM rust:"),
+    ] {
+        let text = text(file);
+        let uses: Vec<_> = text.split(prefix).skip(1).collect();
+        assert!(!uses.is_empty(), "{file}");
+        for rest in uses {
+            assert!(rest.starts_with(version), "{file}: {rest}");
+        }
+    }
+    assert!(version.starts_with(env!("CARGO_PKG_RUST_VERSION")));
+}
