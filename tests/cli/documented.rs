@@ -1,4 +1,4 @@
-//! The documentation shows only commands that exist.
+//! The guides in `docs/` show only commands that exist.
 
 use super::*;
 
@@ -11,7 +11,6 @@ fn shop_command(example: &str) -> Option<&str> {
         "sudo -u shop ",
         "sudo ",
         "docker exec shop ",
-        "target/release/",
         "target/dist/",
     ] {
         command = command.strip_prefix(prefix).unwrap_or(command);
@@ -20,16 +19,17 @@ fn shop_command(example: &str) -> Option<&str> {
 }
 
 #[test]
-fn commands_in_the_documentation_exist() {
+fn commands_in_the_guides_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let bin = Path::new(env!("CARGO_BIN_EXE_shop")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let here = tempfile::tempdir().unwrap();
-    let guides = fs::read_dir(root.join("docs")).unwrap();
-    let mut documents: Vec<_> = guides.map(|entry| entry.unwrap().path()).collect();
-    documents.push(root.join("README.md"));
+    let entries = fs::read_dir(root.join("docs")).unwrap();
+    let guides = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let mut commands = 0;
-    for document in documents {
+    for document in guides {
         let text = fs::read_to_string(&document).unwrap();
         let text = text.replace("\\\n", " ");
         let examples = text.lines().filter_map(|line| line.strip_prefix("$ "));
