@@ -62,6 +62,7 @@ pub fn document() -> Value {
         responses.retain(|status, _| WEBHOOK_STATUSES.contains(&status.as_str()));
     }
     refer_to_items(&mut document["components"]["schemas"]);
+    name_live_messages(&mut document["components"]["schemas"]);
     let examples = examples();
     for operation in operations(&mut document) {
         complete_operation(operation, &examples);
@@ -116,6 +117,37 @@ fn refer_to_items(schemas: &mut Value) {
             schemas[name]["properties"]["data"]["items"] = reference("schemas", item);
         }
     }
+}
+
+/// Moves the variants of the live inventory's messages, which utoipa writes out, to schemas of their own, for which client
+/// generators have names.
+fn name_live_messages(schemas: &mut Value) {
+    let mut messages = Map::new();
+    for union in ["LiveMessage", "LiveRequest"] {
+        let variants = schemas[union]["oneOf"].as_array_mut();
+        for variant in variants.into_iter().flatten() {
+            let tag = ["/properties/type/enum/0", "/allOf/1/properties/type/enum/0"]
+                .iter()
+                .find_map(|path| variant.pointer(path)?.as_str());
+            if let Some(tag) = tag {
+                let name = format!("{}Message", pascal_case(tag));
+                messages.insert(name.clone(), variant.take());
+                *variant = reference("schemas", &name);
+            }
+        }
+    }
+    if let Some(schemas) = schemas.as_object_mut() {
+        schemas.append(&mut messages);
+    }
+}
+
+/// Converts e.g. `INVENTORY_UPDATE` to `InventoryUpdate`.
+fn pascal_case(tag: &str) -> String {
+    let words = tag.split('_').filter_map(|word| {
+        let (first, rest) = word.split_at_checked(1)?;
+        Some(first.to_uppercase() + &rest.to_lowercase())
+    });
+    words.collect()
 }
 
 fn reference(kind: &str, name: &str) -> Value {

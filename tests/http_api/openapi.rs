@@ -106,6 +106,7 @@ fn schemas_are_named_as_client_generators_do() {
     }
     for name in [
         "AuditEntryCursorPage",
+        "InventoryUpdateMessage",
         "LedgerEntryPage",
         "MailCursorPage",
         "OrderCursorPage",
@@ -115,6 +116,7 @@ fn schemas_are_named_as_client_generators_do() {
         "ProductList",
         "ProductPage",
         "StockMovementCursorPage",
+        "SubscribeMessage",
         "UserPage",
     ] {
         assert!(schemas.contains_key(name), "{name}");
