@@ -1,6 +1,7 @@
-// Live stock: follows the inventory over a WebSocket, reconnects, and resumes where it stopped.
+// Live stock, which several views show.
 
-import { API } from './api.js';
+import { api, ROOT } from './api.js';
+import { followStock } from '../shop-live.js';
 
 /**
  * Dispatches `change` for each changed product ({id, quantity, deleted}), `update` for each message, `connection` when
@@ -11,8 +12,6 @@ export const live = new EventTarget();
 export const connection = { isOpen: false };
 
 const stock = new Map(); // product id → {seq, quantity, deleted}
-let position = null;
-let failures = 0;
 
 /** Returns the latest stock of a product, or `undefined`. */
 export const stockOf = (id) => stock.get(id);
@@ -33,39 +32,28 @@ function update(id, seq, quantity, deleted = false) {
   }
 }
 
-function setOpen(isOpen) {
-  if (connection.isOpen === isOpen) return;
-  connection.isOpen = isOpen;
-  live.dispatchEvent(new Event('connection'));
-}
-
-function receive(message) {
-  if (message.type === 'HELLO') {
-    position ??= message.seq;
-  } else if (message.type === 'RESYNC') {
-    position = message.seq;
+let isLoaded = false;
+/** Returns the position to follow from. If changes were missed, the views read what is as new as that. */
+async function load() {
+  const { headers } = await api('GET', '/products?limit=1', { quiet: true });
+  if (isLoaded) {
     stock.clear();
     live.dispatchEvent(new Event('resync'));
-  } else if (message.type === 'INVENTORY_UPDATE') {
-    position = message.seq;
-    for (const { id, stockQuantity, deleted } of message.products) update(id, message.seq, stockQuantity, deleted);
-    live.dispatchEvent(new CustomEvent('update', { detail: message }));
   }
+  isLoaded = true;
+  return headers.get('X-Inventory-Seq');
 }
 
-/** Connects, and connects again after a pause that grows with each failure. */
 export function connect() {
-  const url = new URL(`${API}/ws`, location.href);
-  url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  if (position !== null) url.searchParams.set('since', position);
-  const socket = new WebSocket(url);
-  socket.onopen = () => { failures = 0; setOpen(true); };
-  socket.onmessage = ({ data }) => receive(JSON.parse(data));
-  socket.onclose = () => {
-    setOpen(false);
-    // With jitter, so that not all clients of a restarted server come back at the same moment.
-    const pause = Math.min(15_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
-    failures += 1;
-    setTimeout(connect, pause);
-  };
+  followStock(new URL(ROOT, location.href).href, {
+    load,
+    onStock(products, message) {
+      for (const { id, stockQuantity, deleted } of products) update(id, message.seq, stockQuantity, deleted);
+      live.dispatchEvent(new CustomEvent('update', { detail: message }));
+    },
+    onConnection(isOpen) {
+      connection.isOpen = isOpen;
+      live.dispatchEvent(new Event('connection'));
+    },
+  });
 }

@@ -1,5 +1,5 @@
-//! Pages and files outside `/api/v1`: the home page, the `OpenAPI` document, problem pages, and the pages that links
-//! open.
+//! Pages and files outside `/api/v1`: the home page, the `OpenAPI` document, the client of the live inventory, problem
+//! pages, and the pages that links open.
 
 use std::sync::{Arc, LazyLock};
 
@@ -20,7 +20,7 @@ use crate::{
     core::error::{Error, Result},
     domain::accounts,
     infra::web::{
-        extract::{NoQuery, Path},
+        extract::{Condition, NoQuery, Path},
         respond,
     },
 };
@@ -35,6 +35,22 @@ pub(super) async fn openapi(State(app): State<Arc<App>>, _: NoQuery) -> Result<R
     let mut document = DOCUMENT.clone();
     document["servers"][0]["url"] = json!(app.base_path);
     respond::ok(&document)
+}
+
+/// The client of the live inventory, which storefronts import.
+///
+/// Browsers use a stored copy only while its tag is current, so that an upgrade reaches every page.
+pub(super) async fn live_stock_client(_: NoQuery, headers: HeaderMap) -> Result<Response> {
+    const SCRIPT: &str = include_str!("../../assets/shop-live.js");
+    static TAG: LazyLock<String> = LazyLock::new(|| respond::etag(SCRIPT.as_bytes()));
+    let condition = Condition::from_headers(&headers, &header::IF_NONE_MATCH)?;
+    let response = if condition.is_some_and(|condition| condition.matches(&TAG)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        asset(SCRIPT, "text/javascript; charset=utf-8")
+    };
+    let response = respond::with_header(response, header::ETAG, &TAG)?;
+    respond::with_header(response, header::CACHE_CONTROL, "no-cache")
 }
 
 const PROBLEM_PAGE: &str = include_str!("../../assets/problems/page.html");

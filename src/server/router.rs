@@ -42,6 +42,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let (documented, _) = documented().split_for_parts();
     let mut router = documented
         .route("/openapi.json", get(pages::openapi))
+        .route("/shop-live.js", get(pages::live_stock_client))
         .merge(docs::routes())
         .merge(pages::links())
         .route("/problems/page.css", get(pages::problem_style))

@@ -69,7 +69,7 @@ storage_test! {
             made, anonymous.get("/products").await, anonymous.get("/nowhere").await,
             anonymous.delete("/products").await, anonymous.get("/me").await, admin.get("/me").await,
             anonymous.get("/healthz").await, anonymous.get("/openapi.json").await,
-            anonymous.get("/docs").await, anonymous.get("/docs/docs.js").await,
+            anonymous.get("/docs").await, anonymous.get("/docs/docs.js").await, anonymous.get("/shop-live.js").await,
             anonymous.get("/problems/forbidden").await, anonymous.get("/problems/page.css").await,
             anonymous.post("/auth/login", json!({})).await,
         ];

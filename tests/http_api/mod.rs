@@ -11,6 +11,7 @@ mod openapi;
 mod panics;
 mod schemas;
 mod schemathesis;
+mod shop_live;
 mod validation;
 
 use http::Method;
@@ -121,7 +122,9 @@ storage_test! {
 
     async fn wrong_methods_get_the_allowed_ones(shop: TestShop) {
         let admin = shop.admin().await;
-        let outside = ["/healthz", "/readyz", "/openapi.json", "/docs", "/problems/forbidden", "/images/x"];
+        let outside = [
+            "/healthz", "/readyz", "/openapi.json", "/shop-live.js", "/docs", "/problems/forbidden", "/images/x",
+        ];
         let mut routes: Vec<(String, Vec<Method>)> =
             outside.iter().map(|path| ((*path).to_owned(), vec![Method::GET])).collect();
         for operation in operations() {

@@ -19,11 +19,12 @@ pub(crate) struct Client<'a> {
 }
 
 /// Paths outside the API.
-const OUTSIDE: [&str; 11] = [
+const OUTSIDE: [&str; 12] = [
     "/api/",
     "/healthz",
     "/readyz",
     "/openapi.json",
+    "/shop-live.js",
     "/problems",
     "/images",
     "/console",
