@@ -12,6 +12,7 @@ mod backup;
 mod cart;
 mod catalog;
 mod cli;
+mod clients;
 mod conformance;
 mod durability;
 mod files;
