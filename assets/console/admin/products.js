@@ -50,13 +50,13 @@ export async function adminProduct({ params, signal, reload }) {
     back,
     heading(product.name, ...(isDemo ? [el('a', { href: `#/products/${product.id}` }, 'Show in the shop')] : []), remove),
     el('div', { class: 'columns' },
-      el('section', { 'aria-labelledby': 'details-title' }, el('h2', { id: 'details-title' }, 'Details'), details(product, currency, categories, found.headers.get('ETag'), reload)),
+      el('section', { 'aria-labelledby': 'details-title' }, el('h2', { id: 'details-title' }, 'Details'), details(product, currency, categories, reload)),
       el('div', { class: 'stack wide' }, images(product), await stockSection(product, level))),
   ];
 }
 
 /** Returns the form with the texts, the price and the category. */
-function details(product, currency, categories, tag, reload) {
+function details(product, currency, categories, reload) {
   const input = (name, value, props) => el('input', { name, value, ...props });
   const files = el('input', { type: 'file', name: 'images', multiple: true, accept: 'image/jpeg,image/png,image/webp,image/gif' });
   const submit = async (node) => {
@@ -66,7 +66,9 @@ function details(product, currency, categories, tag, reload) {
       price: fromDecimal(values.price, currency), categoryId: values.categoryId || null,
     };
     if (product) {
-      await api('PATCH', `/products/${product.id}`, { body: fields, headers: { 'If-Match': tag } });
+      // Only what was edited, so that another admin's change of another field stays. No `If-Match`: each sale changes the tag.
+      const edited = Object.entries(fields).filter(([name, value]) => value !== product[name]);
+      await api('PATCH', `/products/${product.id}`, { body: Object.fromEntries(edited) });
       notify('Saved.');
       reload();
       return;
