@@ -9,6 +9,7 @@
 mod accounts;
 mod audit;
 mod backup;
+mod browser;
 mod cart;
 mod catalog;
 mod cli;

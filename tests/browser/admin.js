@@ -1,0 +1,133 @@
+// What admins do in a demo: products, stock, imports, accounts, mail, and watching the shop.
+
+const assert = require('node:assert/strict');
+const path = require('node:path');
+const { story } = require('./browser');
+const { buy, createAccount, productCard, section, sees, stockOf } = require('./people');
+
+const { SHOP_ADMIN_LINK } = process.env;
+const PICTURE = path.join(__dirname, '../../assets/demo/teapot.webp');
+
+/** Opens the console as an admin. */
+async function openAsAdmin(open) {
+  const admin = await open(SHOP_ADMIN_LINK);
+  await sees(admin, 'You are signed in as Asha Admin.');
+  return admin;
+}
+
+story('an admin adds a product, and a customer sees each change of it', async ({ open }) => {
+  const admin = await openAsAdmin(open);
+  await section(admin, 'Products').click();
+  await admin.getByRole('link', { name: 'New product' }).click();
+  await admin.getByLabel('Name').fill('Enamel Jug');
+  await admin.getByLabel('Description').fill('A jug of white enamel with a blue rim.');
+  await admin.getByLabel('Price in INR').fill('799.50');
+  await admin.getByLabel('Stock').fill('12');
+  await admin.getByLabel('Category').selectOption('Kitchen');
+  await admin.getByLabel('Pictures').setInputFiles(PICTURE);
+  await admin.getByRole('button', { name: 'Create product' }).click();
+  await admin.getByRole('heading', { name: 'Enamel Jug' }).waitFor();
+
+  const guest = await open('/');
+  const card = productCard(guest, 'Enamel Jug');
+  await card.getByText('₹799.50').waitFor();
+  await guest.waitForFunction((picture) => picture.complete && picture.naturalWidth > 0, await card.locator('img').elementHandle());
+
+  const movements = admin.getByRole('table', { name: 'Stock movements' });
+  await movements.getByRole('row', { name: /\+12 created/ }).waitFor();
+  await admin.getByLabel('Change by').fill('-4');
+  await admin.getByLabel('Reason').fill('broken');
+  await admin.getByRole('button', { name: 'Change stock' }).click();
+  await movements.getByRole('row', { name: /−4 changed by an admin: broken/ }).waitFor();
+  await card.getByText('8 in stock').waitFor();
+
+  await admin.getByLabel('Add pictures').setInputFiles(PICTURE);
+  await sees(admin, 'The pictures are uploaded.');
+  await admin.getByRole('region', { name: 'Pictures' }).getByRole('button', { name: 'Remove' }).nth(1).waitFor();
+  await admin.getByLabel('Price in INR').fill('699');
+  await admin.getByRole('button', { name: 'Save' }).click();
+  await sees(admin, 'Saved.');
+  await card.getByRole('link').click();
+  await sees(guest, '₹699.00');
+
+  await admin.getByRole('button', { name: 'Delete' }).click();
+  await admin.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await sees(admin, 'Enamel Jug is deleted.');
+  await sees(guest, 'No longer available');
+});
+
+story('a product without a price is refused, and the form says so', async ({ open, refused }) => {
+  const admin = await openAsAdmin(open);
+  await section(admin, 'Products').click();
+  await admin.getByRole('link', { name: 'New product' }).click();
+  await admin.getByLabel('Price in INR').fill('-1');
+  await admin.getByRole('button', { name: 'Create product' }).click();
+  refused.push('422 /api/v1/products');
+  await admin.getByRole('link', { name: 'About this error' }).waitFor();
+  for (const label of ['Name', 'Price in INR']) {
+    assert.equal(await admin.getByLabel(label).getAttribute('aria-invalid'), 'true', label);
+  }
+});
+
+story('an import names each error, and imports all lines or none', async ({ open, refused }) => {
+  const admin = await openAsAdmin(open);
+  await section(admin, 'Products').click();
+  await admin.getByRole('link', { name: 'Import CSV' }).click();
+  const upload = async (text) => {
+    await admin.getByLabel('File').setInputFiles({ name: 'products.csv', mimeType: 'text/csv', buffer: Buffer.from(text) });
+    await admin.getByRole('button', { name: 'Import', exact: true }).click();
+  };
+  await upload('name,price,stockQuantity\nTin Whistle,49900,10\nTin Drum,cheap,10\n,49900,10\n');
+  refused.push('422 /api/v1/admin/products/import');
+  const errors = admin.getByRole('table', { name: 'Errors' });
+  await errors.getByRole('row', { name: /^3 .*price/ }).waitFor();
+  await errors.getByRole('row', { name: /^4 .*name/ }).waitFor();
+  await upload('name,price,stockQuantity\nTin Whistle,49900,10\nTin Drum,89900,10\n');
+  await sees(admin, '2 products created, 0 updated, 0 unchanged');
+  await section(admin, 'Stock').click();
+  await admin.getByRole('row', { name: /Tin Drum \+10 imported/ }).waitFor();
+});
+
+story('a customer becomes an admin, and a customer again', async ({ open }) => {
+  const customer = await open('/');
+  const email = await createAccount(customer, 'Hanna');
+  const admin = await openAsAdmin(open);
+  await section(admin, 'Users').click();
+  await admin.getByRole('searchbox').fill(email);
+  await admin.getByRole('searchbox').press('Enter');
+  const row = admin.getByRole('row', { name: email });
+  for (const [change, role] of [['Make admin', 'admin'], ['Make customer', 'customer']]) {
+    await row.getByRole('button', { name: change }).click();
+    await admin.getByRole('dialog').getByRole('button', { name: change }).click();
+    await row.getByRole('cell', { name: role, exact: true }).waitFor();
+  }
+});
+
+story('a new customer confirms the address with the link in the mailbox', async ({ open }) => {
+  const customer = await open('/');
+  const email = await createAccount(customer, 'Ivan');
+  const admin = await openAsAdmin(open);
+  await section(admin, 'Mailbox').click();
+  await admin.getByRole('link', { name: email }).click();
+  const opened = admin.waitForEvent('popup');
+  await admin.frameLocator('iframe').getByRole('link').first().click();
+  const page = await opened;
+  await page.getByRole('button').click();
+  await sees(page, `Thank you for confirming ${email}.`);
+});
+
+story('an admin watches health, live events and stock', async ({ open }) => {
+  const [admin, second] = [await openAsAdmin(open), await openAsAdmin(open)];
+  await section(admin, 'System').click();
+  await admin.getByRole('row', { name: /^database ok/ }).waitFor();
+  await section(second, 'Stock').click();
+  await second.getByRole('table').waitFor();
+  const customer = await open('/');
+  await createAccount(customer, 'Jana');
+  const left = await stockOf(customer, 'Snake Plant') - 1;
+  await buy(customer, 'Snake Plant');
+  await admin.getByRole('region', { name: 'Live events' }).getByText(`→ ${left}`).waitFor();
+  await second.getByRole('row', { name: /Snake Plant −1 ordered/ }).waitFor();
+  await section(admin, 'Payments').click();
+  await sees(admin, 'Nothing is unmatched.');
+});

@@ -1,0 +1,168 @@
+// What customers do in a demo: search, watch the stock, buy, pay, and follow their orders.
+
+const assert = require('node:assert/strict');
+const { screenshot, story } = require('./browser');
+const { buy, createAccount, orderIs, pay, productCard, section, sees, stockOf } = require('./people');
+
+const { SHOP_CUSTOMER_LINK, SHOP_ADMIN_LINK } = process.env;
+
+story('a customer buys and pays; an admin ships, delivers and refunds', async ({ open }) => {
+  const customer = await open(SHOP_CUSTOMER_LINK);
+  await sees(customer, 'You are signed in as Chetan Customer.');
+  assert.ok(!customer.url().includes('sign-in'), 'the token leaves the address bar');
+  await customer.getByRole('searchbox').fill('kettle');
+  await customer.getByRole('searchbox').press('Enter');
+  await productCard(customer, 'Stovetop Kettle').getByRole('button', { name: 'Add to cart' }).click();
+  await sees(customer, 'Stovetop Kettle is in your cart.');
+  await section(customer, 'Cart').click();
+  await customer.getByRole('button', { name: 'Check out' }).click();
+  await orderIs(customer, 'PENDING');
+  const number = (await customer.getByRole('heading', { name: 'Order' }).innerText()).replace('Order ', '');
+  await customer.getByRole('button', { name: 'Pay', exact: true }).click();
+  await orderIs(customer, 'PAID');
+
+  const admin = await open(SHOP_ADMIN_LINK);
+  const row = admin.getByRole('row', { name: number });
+  await row.getByRole('button', { name: 'Ship' }).click();
+  await orderIs(customer, 'SHIPPED');
+  await screenshot(admin, 'console-admin');
+  await row.getByRole('button', { name: 'Deliver' }).click();
+  await orderIs(customer, 'DELIVERED');
+  await row.getByRole('link', { name: number }).click();
+  await admin.getByRole('button', { name: 'Refund' }).click();
+  await orderIs(customer, 'REFUNDED');
+
+  await section(admin, 'Mailbox').click();
+  for (const subject of [
+    `Your order ${number} at`, `We've received your payment for order ${number}`, `Your order ${number} is on its way`,
+    `Your order ${number} has been delivered`, `Your refund for order ${number}`,
+  ]) {
+    await admin.getByRole('link', { name: subject }).click();
+    await admin.getByRole('heading', { name: subject }).waitFor();
+    await admin.frameLocator('iframe').getByText('Chetan Customer').first().waitFor();
+  }
+});
+
+story('two windows see one sale', async ({ open }) => {
+  const customer = await open(SHOP_CUSTOMER_LINK);
+  await sees(customer, 'You are signed in');
+  await customer.getByLabel('Sort').selectOption('Name');
+  await customer.reload(); // the session stays
+  const before = await stockOf(customer, 'Assam Breakfast Tea');
+  const guest = await open('/');
+  assert.equal(await stockOf(guest, 'Assam Breakfast Tea'), before);
+  const buyer = await open('/');
+  await createAccount(buyer, 'Bela');
+  await buy(buyer, 'Assam Breakfast Tea');
+  for (const page of [customer, guest]) {
+    const stock = productCard(page, 'Assam Breakfast Tea').locator('.stock');
+    await stock.filter({ hasText: `${before - 1} in stock` }).waitFor();
+    assert.match(await stock.getAttribute('class'), /flash/, 'the change is highlighted');
+    if (page === customer) await screenshot(page, 'console');
+  }
+});
+
+story('nobody can buy the last unit twice', async ({ open }) => {
+  const guest = await open('/');
+  const buyer = await open('/');
+  await createAccount(buyer, 'Cara');
+  await buy(buyer, 'Brass Spice Box', 'Brass Spice Box');
+  const card = productCard(guest, 'Brass Spice Box');
+  await card.getByText('Sold out').waitFor();
+  assert.ok(await card.getByRole('button', { name: 'Add to cart' }).isDisabled());
+  await buyer.getByRole('button', { name: 'Cancel order' }).click();
+  await orderIs(buyer, 'CANCELLED');
+  await card.getByText('Only 2 left').waitFor();
+  assert.ok(await card.getByRole('button', { name: 'Add to cart' }).isEnabled());
+});
+
+story('payments fail, come twice, late, or never', async ({ open }) => {
+  const late = await open('/');
+  await createAccount(late, 'Dina');
+  await buy(late, 'Stoneware Mug');
+  await pay(late, 'Reported late');
+  await sees(late, 'The webhooks arrive in 15 seconds.');
+  await late.getByRole('button', { name: 'Cancel order' }).click();
+  await orderIs(late, 'CANCELLED');
+
+  const again = await open('/');
+  await createAccount(again, 'Esra');
+  await buy(again, 'Stoneware Mug');
+  await pay(again, 'It fails');
+  await sees(again, 'The payment failed.');
+  await pay(again, 'Reported twice');
+  await orderIs(again, 'PAID');
+
+  const lost = await open('/');
+  await createAccount(lost, 'Fred');
+  await buy(lost, 'Stoneware Mug');
+  await pay(lost, 'Lost');
+  await sees(lost, 'nobody tells the shop');
+  await orderIs(lost, 'PENDING');
+
+  // The money for the order that was cancelled meanwhile.
+  await late.getByRole('main').getByText('REFUNDED', { exact: true }).first().waitFor();
+});
+
+story('a customer uses only the keyboard', async ({ open }) => {
+  const page = await open(SHOP_CUSTOMER_LINK);
+  await sees(page, 'You are signed in');
+  const tabTo = async (target) => {
+    for (let presses = 0; !await target.evaluate((node) => node === document.activeElement); presses += 1) {
+      assert.ok(presses < 100, `${target} cannot be reached`);
+      await page.keyboard.press('Tab');
+    }
+  };
+  const press = async (role, name) => {
+    const target = page.getByRole(role, { name }).first();
+    await target.waitFor();
+    await tabTo(target);
+    await page.keyboard.press('Enter');
+  };
+  await tabTo(page.getByRole('searchbox'));
+  await page.keyboard.type('notebook');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/q=notebook/);
+  await productCard(page, 'Dotted Notebook').waitFor();
+  await press('button', 'Add to cart');
+  await sees(page, 'Dotted Notebook is in your cart.');
+  await press('link', /^Cart/);
+  await press('button', 'Check out');
+  await orderIs(page, 'PENDING');
+  await tabTo(page.getByRole('radio', { name: 'It works' }));
+  await page.keyboard.press('ArrowDown'); // it fails
+  await press('button', 'Pay');
+  await sees(page, 'The payment failed.');
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('ArrowUp');
+  await press('button', 'Pay');
+  await orderIs(page, 'PAID');
+});
+
+story('a guest finds a product, and signs in to buy it', async ({ open }) => {
+  const guest = await open('/', { viewport: { width: 390, height: 844 } });
+  await guest.getByRole('link', { name: 'Tea & Coffee' }).click();
+  await guest.getByLabel('Sort').selectOption('Lowest price');
+  const names = guest.locator('.card-title');
+  await names.first().filter({ hasText: 'Stoneware Mug' }).waitFor();
+  assert.equal(await names.count(), 4);
+  await guest.getByRole('link', { name: 'Everything' }).click();
+  await productCard(guest, 'Walnut Wall Clock').waitFor();
+  await guest.getByLabel('In stock').check();
+  await productCard(guest, 'Walnut Wall Clock').waitFor({ state: 'detached' });
+  await guest.getByRole('searchbox').fill('xylophone');
+  await guest.getByRole('searchbox').press('Enter');
+  await sees(guest, 'No product matches.');
+  await guest.getByRole('link', { name: 'Show everything' }).click();
+  await guest.getByRole('link', { name: 'Desk Globe' }).click();
+  await guest.getByRole('button', { name: 'Add to cart' }).click();
+  await sees(guest, 'Please sign in first');
+  await guest.getByRole('link', { name: 'Create an account' }).click();
+  await guest.getByLabel('Name').fill('Gita');
+  await guest.getByLabel('Email').fill('gita@example.com');
+  await guest.getByLabel('Password').fill('correct horse battery');
+  await guest.getByRole('button', { name: 'Create an account' }).click();
+  await guest.getByRole('heading', { name: 'Desk Globe' }).waitFor();
+  await guest.getByRole('button', { name: 'Add to cart' }).click();
+  await sees(guest, 'Desk Globe is in your cart.');
+});
