@@ -1,53 +1,45 @@
 //! Runs the stories in `tests/browser/*.js`: people who use the console, the API reference and the other pages in
-//! headless Chromium. Without Node, Chromium or the npm packages of the stories, a test is skipped with a warning, or
-//! fails if `SHOP_TEST_REQUIRE_BROWSER=1`.
+//! headless Chromium. Without Chromium or the npm packages of `tests/node`, a test is skipped with a warning, or fails if
+//! `SHOP_TEST_REQUIRE_CHROMIUM=1` or `SHOP_TEST_REQUIRE_NODE_MODULES=1`.
 
-use std::{env, path::Path, process::Stdio};
+use std::{path::PathBuf, process::Stdio};
 
 use tokio::process::Command;
 
-use crate::support::{Process, Site, skip, sqlite_test, storage_test};
+use crate::support::{
+    Process, Site,
+    node::{chromium, node_modules},
+    sqlite_test, storage_test,
+};
 
-/// The stories, and their npm packages unless `NODE_PATH` has them.
+/// The stories.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
 
-/// Chromium, unless `SHOP_TEST_CHROMIUM` names another program.
-const CHROMIUM: &str = "/usr/bin/chromium";
-
 struct Browser {
-    chromium: String,
+    chromium: PathBuf,
+    modules: PathBuf,
 }
 
 impl Browser {
     /// Returns `None` if the test is skipped.
-    async fn installed() -> Option<Browser> {
-        let chromium = env::var("SHOP_TEST_CHROMIUM").unwrap_or_else(|_| CHROMIUM.to_owned());
-        if !Path::new(&chromium).exists() {
-            skip(
-                "BROWSER",
-                "no chromium: install it, or set SHOP_TEST_CHROMIUM to the program",
-            );
-            return None;
-        }
-        let packages = "require.resolve('playwright-core'); require.resolve('axe-core')";
-        let found = node().args(["--eval", packages]).output().await;
-        if !found.is_ok_and(|found| found.status.success()) {
-            skip(
-                "BROWSER",
-                "no packages: install nodejs, and run `npm ci` in tests/browser",
-            );
-            return None;
-        }
-        Some(Browser { chromium })
+    fn installed() -> Option<Browser> {
+        Some(Browser {
+            chromium: chromium()?,
+            modules: node_modules()?,
+        })
     }
 
     /// Runs the stories of these files, with these variables.
     async fn run(&self, files: &[&str], variables: &[(&str, &str)]) {
-        let ended = node()
+        let ended = Command::new("node")
+            .current_dir(FOLDER)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
             .args(["--test", "--test-reporter=spec"])
             .args(files)
             .envs(variables.iter().copied())
             .env("SHOP_TEST_CHROMIUM", &self.chromium)
+            .env("NODE_PATH", &self.modules)
             .output()
             .await
             .unwrap();
@@ -55,15 +47,6 @@ impl Browser {
         let errors = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success(), "{report}\n{errors}");
     }
-}
-
-fn node() -> Command {
-    let mut command = Command::new("node");
-    command
-        .current_dir(FOLDER)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
 }
 
 /// Returns the sign-in link that a demo printed for an account.
@@ -78,7 +61,7 @@ fn link_of<'a>(demo: &'a Process, account: &str) -> &'a str {
 
 /// Runs stories on a new demo.
 async fn run_on_demo(site: &Site, files: &[&str]) {
-    let Some(browser) = Browser::installed().await else {
+    let Some(browser) = Browser::installed() else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
@@ -107,7 +90,7 @@ sqlite_test! {
     }
 
     async fn the_owner_of_a_new_shop_starts_with_the_printed_link(site: Site) {
-        let Some(browser) = Browser::installed().await else { return };
+        let Some(browser) = Browser::installed() else { return };
         let mut shop = site.start_with(&[("SHOP_CONSOLE", "on")]);
         let prefix = format!("{}/first-admin#", shop.url);
         let link = shop.stdout_lines().find(|line| line.trim().starts_with(&prefix)).unwrap();

@@ -1,6 +1,6 @@
 //! What developers of storefronts write, against a running demo: generated clients, the examples, and pages that follow
-//! live stock. Without the packages of `package-lock.json` and `requirements.txt`, the tests are skipped with a warning,
-//! or fail if `SHOP_TEST_REQUIRE_CLIENTS=1`.
+//! live stock. Without the packages of `tests/node` and of `requirements.txt`, tests are skipped with a warning, or fail if
+//! `SHOP_TEST_REQUIRE_NODE_MODULES=1` or `SHOP_TEST_REQUIRE_CLIENTS=1`.
 
 use std::{
     env, fs,
@@ -11,10 +11,14 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{Process, ends, skip};
+use crate::support::{
+    Process, ends,
+    node::{chromium, node_modules},
+    skip,
+};
 
 /// What the stories need from the repository.
-const FILES: [&str; 14] = [
+const FILES: [&str; 13] = [
     "assets/openapi.json",
     "assets/shop-live.js",
     "examples/buy.mjs",
@@ -24,7 +28,6 @@ const FILES: [&str; 14] = [
     "tests/clients/buy.ts",
     "tests/clients/follow.js",
     "tests/clients/openapi-python-client.yml",
-    "tests/clients/package.json",
     "tests/clients/page.js",
     "tests/clients/tsconfig.json",
     "tests/clients/globals.cjs",
@@ -43,12 +46,10 @@ struct Stories {
 impl Stories {
     /// Returns `None` if the test is skipped.
     fn new() -> Option<Stories> {
-        let (Some(modules), Some(python)) = (
-            env::var_os("SHOP_TEST_CLIENTS_NODE"),
-            env::var_os("SHOP_TEST_CLIENTS_PYTHON"),
-        ) else {
-            let why = "no packages: set SHOP_TEST_CLIENTS_NODE to `node_modules` and SHOP_TEST_CLIENTS_PYTHON \
-                       to an interpreter";
+        let modules = node_modules()?;
+        let Some(python) = env::var_os("SHOP_TEST_CLIENTS_PYTHON") else {
+            let why =
+                "no Python packages: set SHOP_TEST_CLIENTS_PYTHON to an interpreter that has them";
             skip("CLIENTS", why);
             return None;
         };
@@ -177,15 +178,13 @@ fn the_product_page_shows_live_stock_and_fills_a_cart() {
     let Some(stories) = Stories::new() else {
         return;
     };
-    let chromium = env::var("SHOP_TEST_CHROMIUM");
-    let chromium = chromium.unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
-    if !Path::new(&chromium).exists() {
-        let why = "no chromium: install it, or set SHOP_TEST_CHROMIUM to the program";
-        return skip("BROWSER", why);
-    }
+    let Some(chromium) = chromium() else {
+        return;
+    };
     let [email, password] = stories.account("customer");
     let story = "tests/clients/page.js";
-    stories.node(&[story, &chromium, &stories.demo.url, email, password]);
+    let chromium = chromium.to_str().unwrap();
+    stories.node(&[story, chromium, &stories.demo.url, email, password]);
 }
 
 #[test]

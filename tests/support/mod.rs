@@ -16,6 +16,7 @@ pub(crate) mod images;
 pub(crate) mod live;
 mod moto;
 mod mounts;
+pub(crate) mod node;
 mod postgres;
 mod process;
 pub(crate) mod provider;
