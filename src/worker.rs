@@ -22,7 +22,8 @@ use crate::{
         settlement::{self, CreateProviderOrder, SendRefund},
     },
     infra::{
-        bus, db,
+        bus::{self, Retention},
+        db,
         jobs::{self, Handler},
         web::idempotency,
     },
@@ -35,8 +36,11 @@ const CLEAN_UP_INTERVAL: Duration = Duration::from_hours(1);
 /// jitter does not skip one.
 const MIN_CLEAN_UP_INTERVAL: Duration = Duration::from_mins(59);
 
-/// How long events can be replayed.
-const EVENT_RETENTION: Duration = Duration::from_hours(168);
+/// How many events can be replayed.
+const EVENT_RETENTION: Retention = Retention {
+    age: Duration::from_hours(168),
+    count: 1_000_000,
+};
 
 /// How often unpaid orders are checked for expiry.
 const EXPIRY_POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -162,17 +166,19 @@ pub async fn clean_up(app: &Arc<App>) {
                 return Ok(None);
             }
             let keys = idempotency::delete_expired(tx)?;
-            let events = bus::delete_older_than(tx, EVENT_RETENTION)?;
             let spent_before = tx.now().minus(refresh_token_ttl);
             accounts::delete_expired(tx, spent_before)?;
             notifications::delete_expired_sent(tx)?;
             catalog::delete_expired_imports(tx)?;
-            Ok(Some((keys, events)))
+            Ok(Some(keys))
         })
         .await;
     match cleaned {
-        Ok(Some((keys, events))) => {
-            tracing::debug!(keys, events, "deleted expired rows");
+        Ok(Some(keys)) => {
+            tracing::debug!(keys, "deleted expired rows");
+            if let Err(error) = delete_old_events(app).await {
+                tracing::warn!(error = %chain(&error), "could not delete old events; retrying later");
+            }
             if let Err(error) = settlement::fail_unclaimed(app).await {
                 tracing::warn!(error = %chain(&error), "could not fail unclaimed jobs; retrying later");
             }
@@ -188,4 +194,24 @@ pub async fn clean_up(app: &Arc<App>) {
             tracing::warn!(error = %chain(&error), "could not delete old email files; retrying later");
         }
     }
+}
+
+/// Deletes the events that are not retained, in small batches.
+async fn delete_old_events(app: &App) -> Result<()> {
+    let mut deleted = 0;
+    while !app.stopping.is_cancelled() {
+        let batch = app
+            .db
+            .write("worker.delete_events", |tx| {
+                bus::delete_old(tx, EVENT_RETENTION)
+            })
+            .await?;
+        if batch == 0 {
+            break;
+        }
+        deleted += batch;
+        tokio::time::sleep(BATCH_PAUSE).await;
+    }
+    tracing::debug!(deleted, "deleted old events");
+    Ok(())
 }

@@ -212,16 +212,28 @@ pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
     Ok(batch(events.into_iter()))
 }
 
-/// Deletes events older than `span`. The newest event always stays, so that sequence numbers never restart.
-/// Returns the number of deleted events.
-pub fn delete_older_than(tx: &mut Tx<'_>, span: Duration) -> Result<u64> {
-    let before = tx.now().0 - i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+/// How many events can be replayed: those that are within both limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    pub age: Duration,
+    pub count: i64,
+}
+
+/// The maximum number of events deleted in one transaction, so that it delays no other write.
+const DELETE_BATCH: i64 = 1000;
+
+/// Deletes a batch of the events that are not retained. The newest event always stays, so that sequence numbers never
+/// restart. Returns the number of deleted events; 0 if there are no more.
+pub fn delete_old(tx: &mut Tx<'_>, retention: Retention) -> Result<u64> {
+    let age = i64::try_from(retention.age.as_millis()).unwrap_or(i64::MAX);
+    let before = tx.now().0.saturating_sub(age);
+    let beyond = head(tx)?.saturating_sub(retention.count);
     tx.execute(
-        // Deletes a prefix only, even if the clock was set back: listeners would not notice a gap.
-        "DELETE FROM events WHERE seq < coalesce(
-             (SELECT seq FROM events WHERE at >= ?1 ORDER BY seq LIMIT 1),
-             (SELECT max(seq) FROM events))",
-        params![before],
+        // Deletes a prefix only, even if the clock was set back: listeners would have to read the stock again.
+        "DELETE FROM events WHERE seq < (
+             SELECT coalesce(min(CASE WHEN at >= ?1 AND seq > ?2 THEN seq END), max(seq))
+             FROM (SELECT seq, at FROM events ORDER BY seq LIMIT ?3) oldest)",
+        params![before, beyond, DELETE_BATCH + 1],
     )
 }
 

@@ -15,7 +15,7 @@ use shop::{
         id::ProductId,
     },
     infra::{
-        bus,
+        bus::{self, Retention},
         db::{self, Location, Sql, Sqlite, Tx, migrate, params},
     },
 };
@@ -59,6 +59,18 @@ fn value_of(tx: &mut Tx<'_>, name: &str) -> Result<Option<i64>> {
 /// An event that is identified by its number.
 fn event(number: i64) -> Event {
     Event::Inventory(vec![StockChange::now(ProductId(uuid::Uuid::nil()), number)])
+}
+
+/// Deletes the events that are not retained. Returns the size of each batch.
+async fn delete_events(store: &TestStore, age: Duration, count: i64) -> Vec<u64> {
+    let delete = move |tx: &mut Tx<'_>| bus::delete_old(tx, Retention { age, count });
+    let mut batches = Vec::new();
+    loop {
+        match store.db.write("test.delete", delete).await.unwrap() {
+            0 => return batches,
+            deleted => batches.push(deleted),
+        }
+    }
 }
 
 fn refusal() -> Error {
@@ -217,8 +229,7 @@ storage_test! {
         }
         store.db.flush_events().await.unwrap();
         store.db.clock().advance(Duration::from_mins(1));
-        let delete = |tx: &mut Tx<'_>| bus::delete_older_than(tx, Duration::from_secs(1));
-        assert_eq!(store.db.write("test.delete", delete).await.unwrap(), 2);
+        assert_eq!(delete_events(&store, Duration::from_secs(1), 100).await, [2]);
         store.db.write("test.emit", |tx| tx.emit(&event(4))).await.unwrap();
         store.db.flush_events().await.unwrap();
         let (tail, head) = store
@@ -227,6 +238,23 @@ storage_test! {
             .await
             .unwrap();
         assert_eq!((tail, head), (2, 4));
+    }
+
+    async fn events_are_deleted_in_batches_by_age_and_by_count(store: TestStore) {
+        let emit = |from, to| store.db.write("test.emit", move |tx| {
+            (from..=to).try_for_each(|number| tx.emit(&event(number)))
+        });
+        emit(1, 2500).await.unwrap();
+        store.db.flush_events().await.unwrap();
+        store.db.clock().advance(Duration::from_mins(1));
+        emit(2501, 2600).await.unwrap();
+        store.db.flush_events().await.unwrap();
+        let (old, all) = (Duration::from_secs(1), i64::MAX);
+        assert_eq!(delete_events(&store, old, all).await, [1000, 1000, 500], "by age");
+        assert_eq!(delete_events(&store, Duration::MAX, 30).await, [70], "by count");
+        assert_eq!(delete_events(&store, Duration::MAX, 0).await, [29], "the newest stays");
+        let ends = store.db.read("test.ends", |tx| Ok((bus::tail(tx)?, bus::head(tx)?)));
+        assert_eq!(ends.await.unwrap(), (2599, 2600));
     }
 
     async fn sixty_four_concurrent_writers_lose_no_update(store: TestStore) {
