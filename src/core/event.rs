@@ -1,9 +1,12 @@
 //! Events: emitted inside a transaction, published to live clients after the commit.
 
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::core::{clock::Timestamp, id::ProductId};
+use crate::core::{clock::Timestamp, error::Result, id::ProductId};
 
 /// The new stock of one product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -50,10 +53,32 @@ impl Event {
 }
 
 /// A committed event with its sequence number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Committed {
     /// The position in commit order: from 1, without gaps.
     pub seq: i64,
     pub at: Timestamp,
     pub changes: Vec<StockChange>,
+    message: OnceLock<Bytes>,
+}
+
+impl Committed {
+    pub fn new(seq: i64, at: Timestamp, changes: Vec<StockChange>) -> Committed {
+        Committed {
+            seq,
+            at,
+            changes,
+            message: OnceLock::new(),
+        }
+    }
+
+    /// Returns the serialised message about this event. The first client that needs it builds it, and the others
+    /// share it.
+    pub fn message(&self, build: impl FnOnce(&Committed) -> Result<Bytes>) -> Result<Bytes> {
+        if let Some(message) = self.message.get() {
+            return Ok(message.clone());
+        }
+        let message = build(self)?;
+        Ok(self.message.get_or_init(|| message).clone())
+    }
 }

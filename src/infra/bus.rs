@@ -265,9 +265,6 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
 }
 
 fn committed(row: &Row<'_>) -> Result<Committed> {
-    Ok(Committed {
-        seq: row.get("seq")?,
-        at: row.get("at")?,
-        changes: serde_json::from_str(row.get("changes")?).map_err(Error::internal)?,
-    })
+    let changes = serde_json::from_str(row.get("changes")?).map_err(Error::internal)?;
+    Ok(Committed::new(row.get("seq")?, row.get("at")?, changes))
 }

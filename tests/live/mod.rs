@@ -275,9 +275,23 @@ storage_test! {
             let answer = listener.receive().await;
             assert_eq!(answer["type"], "ERROR", "{message}");
             assert_eq!(answer["code"], "invalid-message", "{message}");
+            listener.send(r#"{"type":"subscribe"}"#).await;
+            assert_eq!(listener.receive().await["type"], "SUBSCRIBED");
         }
         change_stock(&shop.admin().await, &kettle, 1).await;
         assert_eq!(single(&listener.receive().await), (2, kettle, 51), "it still receives updates");
+        served.stopped().await;
+    }
+
+    async fn repeated_invalid_messages_close_the_connection(shop: TestShop) {
+        let served = Served::start(&shop).await;
+        let (mut listener, _) = served.listen("").await;
+        for _ in 0..10 {
+            listener.send("{}").await;
+            assert_eq!(listener.receive().await["type"], "ERROR");
+        }
+        listener.send("{}").await;
+        assert_eq!(listener.close_code().await, 1008);
         served.stopped().await;
     }
 

@@ -4,5 +4,6 @@
 //! those after it. It must never have its own queue: a slow subscriber receives merged updates instead, and costs
 //! no memory.
 
+mod batch;
 pub mod http;
-mod inventory_update;
+mod message;

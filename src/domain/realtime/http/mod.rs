@@ -1,6 +1,10 @@
 //! The WebSocket endpoint of the live inventory.
 
+mod feed;
+mod pace;
 mod socket;
+
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     extract::{
@@ -14,13 +18,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use self::socket::{LiveMessage, LiveRequest};
+use self::socket::LiveRequest;
+use super::message::LiveMessage;
 use crate::{
     app::{App, Routes, State},
     core::error::{Error, Kind, Result},
     infra::{
         config::origin_of,
-        web::{client::ClientAddress, client_quota::QuotaExceeded, extract::Query},
+        web::{
+            client::ClientAddress,
+            client_quota::{QuotaExceeded, Reservation},
+            extract::Query,
+        },
     },
 };
 
@@ -99,14 +108,7 @@ pub(crate) async fn follow_inventory(
         Ok(upgrade) => upgrade,
         Err(rejection) => return Ok(handshake_error(&rejection)),
     };
-    let slot = app.sockets.try_acquire(client).map_err(|full| match full {
-        QuotaExceeded::Network => {
-            let retry_after = std::time::Duration::from_mins(1);
-            let detail = "too many live connections from your network; close some";
-            Error::new(Kind::TooManyRequests { retry_after }, detail)
-        }
-        QuotaExceeded::Total => Error::unavailable("too many live connections; retry later"),
-    })?;
+    let slot = reserve(&app, client)?;
     Ok(upgrade
         .max_message_size(MAX_MESSAGE_SIZE)
         .max_frame_size(MAX_MESSAGE_SIZE)
@@ -117,6 +119,20 @@ pub(crate) async fn follow_inventory(
             let tasks = app.background_tasks.clone();
             tasks.track_future(socket::serve(socket, app, query.since, slot))
         }))
+}
+
+/// Counts a live connection of a client.
+///
+/// Errors: `too-many-requests`, `unavailable`.
+fn reserve(app: &App, client: IpAddr) -> Result<Reservation> {
+    app.sockets.try_acquire(client).map_err(|full| match full {
+        QuotaExceeded::Network => {
+            let retry_after = Duration::from_mins(1);
+            let detail = "too many live connections from your network; close some";
+            Error::new(Kind::TooManyRequests { retry_after }, detail)
+        }
+        QuotaExceeded::Total => Error::unavailable("too many live connections; retry later"),
+    })
 }
 
 /// Returns the response to an invalid handshake, with the supported version if the client's is another (RFC

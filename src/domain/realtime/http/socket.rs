@@ -2,27 +2,29 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{CloseCode, CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 use tungstenite::error::ProtocolError;
 use utoipa::ToSchema;
 
+use super::feed::Feed;
 use crate::{
     app::App,
     core::{
-        error::{Result, chain},
+        error::{Error, Result, chain},
         id::ProductId,
     },
-    domain::realtime::inventory_update::{InventoryUpdate, updates},
-    infra::{
-        bus,
-        web::{FragmentFlood, client_quota::Reservation, extract::deserialize_some},
-    },
+    domain::realtime::{batch::Batch, message::LiveMessage},
+    infra::web::{FragmentFlood, client_quota::Reservation, extract::deserialize_some},
 };
 
 /// Maximum number of messages and control frames from one subscriber per second.
 const MAX_FRAMES_PER_SECOND: u32 = 50;
+
+/// Maximum number of consecutive messages that are not understood.
+const MAX_INVALID_MESSAGES: u32 = 10;
 
 /// Timeout for sending a message. A subscriber that accepts no data for this long is disconnected.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,26 +47,6 @@ pub(super) enum LiveRequest {
     },
 }
 
-/// A message from the server.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum LiveMessage {
-    /// The first message: updates after `seq` follow.
-    Hello { seq: i64 },
-    /// The first message if the updates after `since` are not available: read the products again. Updates after `seq`
-    /// follow.
-    Resync { seq: i64 },
-    /// Stock has changed.
-    InventoryUpdate(InventoryUpdate),
-    /// The answer to `subscribe`.
-    Subscribed { seq: i64 },
-    /// The answer to a message that is not understood.
-    Error {
-        code: &'static str,
-        message: &'static str,
-    },
-}
-
 /// How a connection ends.
 enum Disconnect {
     /// The connection was lost, or the subscriber accepts no data.
@@ -77,9 +59,16 @@ enum Disconnect {
 
 impl Disconnect {
     const STOPPING: Disconnect = Disconnect::ByServer(close_code::AWAY, "the server is stopping");
-    const FAILED: Disconnect = Disconnect::ByServer(close_code::ERROR, "internal error");
     const TOO_MANY_FRAMES: Disconnect =
         Disconnect::ByServer(close_code::POLICY, "too many frames per second");
+    const TOO_MANY_INVALID: Disconnect =
+        Disconnect::ByServer(close_code::POLICY, "too many invalid messages");
+
+    /// Returns how a connection ends after an error of the server.
+    fn failed(error: &Error) -> Disconnect {
+        tracing::error!(error = %chain(error), "could not send updates to a subscriber");
+        Disconnect::ByServer(close_code::ERROR, "internal error")
+    }
 
     /// Returns how a connection ends after a read error. After a protocol violation, the server closes it.
     fn from_error(error: axum::Error) -> Disconnect {
@@ -112,17 +101,20 @@ pub(super) async fn serve(
     _slot: Reservation,
 ) {
     // HELLO needs the database, which may be unreachable.
-    let connected = tokio::select! {
-        connected = Subscriber::send_hello(&mut socket, &app, since) => Some(connected),
+    let opened = tokio::select! {
+        opened = Feed::open(Arc::clone(&app), since) => Some(opened),
         () = app.stopping.cancelled() => None,
     };
-    let disconnect = match connected {
+    let disconnect = match opened {
         None => Disconnect::STOPPING,
-        Some(Ok(mut subscriber)) => subscriber.follow(&mut socket, &app).await,
-        Some(Err(error)) => {
-            tracing::error!(error = %chain(&error), "could not send HELLO to a subscriber");
-            Disconnect::FAILED
+        Some(Ok((feed, greeting))) => {
+            let mut subscriber = Subscriber::new(feed);
+            match subscriber.send(&mut socket, greeting).await {
+                Ok(()) => subscriber.follow(&mut socket, &app).await,
+                Err(disconnect) => disconnect,
+            }
         }
+        Some(Err(error)) => Disconnect::failed(&error),
     };
     close(socket, disconnect, &app).await;
 }
@@ -152,62 +144,37 @@ async fn close(mut socket: WebSocket, disconnect: Disconnect, app: &App) {
 
 /// The state of a connection that receives updates.
 struct Subscriber {
-    /// The sequence number of the last event that was sent.
-    seq: i64,
-    /// The selected products; `None` for all.
-    subscription: Option<HashSet<ProductId>>,
+    feed: Feed,
     /// Whether a pong has arrived since the last ping.
     is_alive: bool,
     frames: FrameCounter,
+    /// The number of invalid messages since the last valid one.
+    invalid_messages: u32,
 }
 
 impl Subscriber {
-    /// Sends HELLO with the current sequence number or `since`, or RESYNC if the events after `since` are not
-    /// available any more.
-    async fn send_hello(
-        socket: &mut WebSocket,
-        app: &App,
-        since: Option<i64>,
-    ) -> Result<Subscriber> {
-        // The sequence number includes every event of a request that was answered before.
-        app.db.flush_events().await?;
-        let (head, tail) = app
-            .db
-            .read("realtime.hello", |tx| Ok((bus::head(tx)?, bus::tail(tx)?)))
-            .await?;
-        let (seq, notice) = match since {
-            None => (head, LiveMessage::Hello { seq: head }),
-            Some(since) if (tail..=head).contains(&since) => {
-                (since, LiveMessage::Hello { seq: since })
-            }
-            Some(_) => (head, LiveMessage::Resync { seq: head }),
-        };
-        // A lost connection is detected by the next read or write.
-        drop(send_json(socket, &notice).await);
-        Ok(Subscriber {
-            seq,
-            subscription: None,
+    fn new(feed: Feed) -> Subscriber {
+        Subscriber {
+            feed,
             is_alive: true,
             frames: FrameCounter::default(),
-        })
+            invalid_messages: 0,
+        }
     }
 
     /// Sends updates until the connection ends.
     async fn follow(&mut self, socket: &mut WebSocket, app: &App) -> Disconnect {
-        let mut head = app.bus.watch();
         let interval = app.timeouts.ping_interval;
         let mut ping = tokio::time::interval_at(Instant::now() + interval, interval);
         // After a slow write, the next ping is a full interval away.
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        if let Err(disconnect) = self.catch_up(socket, app).await {
-            return disconnect;
-        }
         loop {
             let result = tokio::select! {
                 () = app.stopping.cancelled() => return Disconnect::STOPPING,
-                moved = head.changed() => match moved {
-                    Ok(()) => self.catch_up(socket, app).await,
-                    Err(_) => return Disconnect::STOPPING,
+                batch = self.feed.next() => match batch {
+                    Ok(Some(batch)) => self.send(socket, batch).await,
+                    Ok(None) => return Disconnect::STOPPING,
+                    Err(error) => return Disconnect::failed(&error),
                 },
                 message = socket.recv() => match message {
                     Some(Ok(Message::Close(_))) => Err(Disconnect::ByClient),
@@ -226,20 +193,10 @@ impl Subscriber {
         }
     }
 
-    /// Sends all events after `seq`, one message at a time.
-    async fn catch_up(&mut self, socket: &mut WebSocket, app: &App) -> Result<(), Disconnect> {
-        while self.seq < app.bus.head() && !app.stopping.is_cancelled() {
-            let events = app.bus.after(&app.db, self.seq).await.map_err(|error| {
-                tracing::error!(error = %chain(&error), "could not read events for a subscriber");
-                Disconnect::FAILED
-            })?;
-            let Some(last) = events.last().map(|event| event.seq) else {
-                return Ok(());
-            };
-            for update in updates(&events, self.subscription.as_ref()) {
-                send_json(socket, &LiveMessage::InventoryUpdate(update)).await?;
-            }
-            self.seq = last;
+    async fn send(&mut self, socket: &mut WebSocket, batch: Batch) -> Result<(), Disconnect> {
+        for message in batch {
+            self.feed.count();
+            send_json(socket, message.map(|message| message.json)).await?;
         }
         Ok(())
     }
@@ -265,14 +222,20 @@ impl Subscriber {
             }
         };
         let Ok(LiveRequest::Subscribe { products }) = serde_json::from_str(&text) else {
+            self.invalid_messages += 1;
+            if self.invalid_messages > MAX_INVALID_MESSAGES {
+                return Err(Disconnect::TOO_MANY_INVALID);
+            }
             let notice = LiveMessage::Error {
                 code: "invalid-message",
                 message: "send {\"type\":\"subscribe\",\"productIds\":[…]}",
             };
-            return send_json(socket, &notice).await;
+            return send_json(socket, notice.to_json()).await;
         };
-        self.subscription = products;
-        send_json(socket, &LiveMessage::Subscribed { seq: self.seq }).await
+        self.invalid_messages = 0;
+        self.feed.subscription = products.map(Arc::new);
+        let seq = self.feed.seq();
+        send_json(socket, LiveMessage::Subscribed { seq }.to_json()).await
     }
 
     async fn ping(&mut self, socket: &mut WebSocket) -> Result<(), Disconnect> {
@@ -282,7 +245,7 @@ impl Subscriber {
                 "no pong since the last ping",
             ));
         }
-        send_frame(socket, Message::Ping(bytes::Bytes::new())).await
+        send_frame(socket, Message::Ping(Bytes::new())).await
     }
 }
 
@@ -313,10 +276,12 @@ impl FrameCounter {
     }
 }
 
-/// Sends a message as JSON.
-async fn send_json(socket: &mut WebSocket, message: &impl Serialize) -> Result<(), Disconnect> {
-    let text = serde_json::to_string(message).map_err(|_| Disconnect::Lost)?;
-    send_frame(socket, Message::Text(text.into())).await
+/// Sends JSON, which is shared by all subscribers that get it.
+async fn send_json(socket: &mut WebSocket, json: Result<Bytes>) -> Result<(), Disconnect> {
+    let text = json
+        .and_then(|json| Utf8Bytes::try_from(json).map_err(Error::internal))
+        .map_err(|error| Disconnect::failed(&error))?;
+    send_frame(socket, Message::Text(text)).await
 }
 
 async fn send_frame(socket: &mut WebSocket, message: Message) -> Result<(), Disconnect> {

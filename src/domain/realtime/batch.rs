@@ -1,0 +1,145 @@
+//! Messages from committed events: shared by all subscribers, unless they are filtered by a subscription, or merged for
+//! a subscriber that lags behind.
+
+use std::{collections::HashSet, sync::Arc, vec};
+
+use super::message::{InventoryUpdate, LiveMessage, Positioned};
+use crate::core::{
+    error::Result,
+    event::{Committed, Event, StockChange},
+    id::ProductId,
+};
+
+/// The products that a subscriber selected; `None` for all.
+pub(super) type Subscription = Option<Arc<HashSet<ProductId>>>;
+
+/// Consecutive messages for one subscriber, built one at a time.
+pub(super) enum Batch {
+    /// One message, until it is taken.
+    Message(Option<Positioned>),
+    /// Each event as one message.
+    Events(vec::IntoIter<Arc<Committed>>, Subscription),
+    /// The last change of each product.
+    LastChanges(LastChanges),
+}
+
+impl Batch {
+    /// Sends one message.
+    pub(super) fn message(message: Positioned) -> Batch {
+        Batch::Message(Some(message))
+    }
+
+    /// Sends each event as one message.
+    pub(super) fn single(events: Vec<Arc<Committed>>, subscription: Subscription) -> Batch {
+        Batch::Events(events.into_iter(), subscription)
+    }
+
+    /// Merges the events: keeps the last change of each product, in messages of limited size.
+    pub(super) fn merged(
+        events: Vec<Arc<Committed>>,
+        subscription: Option<&HashSet<ProductId>>,
+    ) -> Batch {
+        Batch::LastChanges(LastChanges::new(events, subscription))
+    }
+}
+
+impl Iterator for Batch {
+    type Item = Result<Positioned>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Batch::Message(message) => message.take().map(Ok),
+            Batch::Events(events, subscription) => {
+                events.find_map(|event| event_message(&event, subscription.as_deref()))
+            }
+            Batch::LastChanges(changes) => changes.next(),
+        }
+    }
+}
+
+/// Returns the message about an event, or `None` if the subscription selects none of its products.
+fn event_message(
+    event: &Committed,
+    subscription: Option<&HashSet<ProductId>>,
+) -> Option<Result<Positioned>> {
+    let json = if subscription.is_none() {
+        event.message(|event| update(event, event.changes.clone()).to_json())
+    } else {
+        let selected = |change: &&StockChange| is_selected(subscription, change);
+        let changes: Vec<_> = event.changes.iter().filter(selected).cloned().collect();
+        if changes.is_empty() {
+            return None;
+        }
+        update(event, changes).to_json()
+    };
+    let seq = event.seq;
+    Some(json.map(|json| Positioned { seq, json }))
+}
+
+fn update(event: &Committed, products: Vec<StockChange>) -> LiveMessage {
+    LiveMessage::InventoryUpdate(InventoryUpdate {
+        seq: event.seq,
+        merged_from: None,
+        at: event.at,
+        products,
+    })
+}
+
+fn is_selected(subscription: Option<&HashSet<ProductId>>, change: &StockChange) -> bool {
+    subscription.is_none_or(|products| products.contains(&change.id))
+}
+
+/// Merged events.
+pub(super) struct LastChanges {
+    events: Vec<Arc<Committed>>,
+    /// The last change of each product, in commit order: the indexes of its event and of the change in it.
+    changes: Vec<(usize, usize)>,
+    /// The first one of the next message.
+    next: usize,
+    /// The sequence number after that of the last message.
+    from: i64,
+}
+
+impl LastChanges {
+    fn new(events: Vec<Arc<Committed>>, subscription: Option<&HashSet<ProductId>>) -> LastChanges {
+        let mut seen = HashSet::new();
+        let mut changes = Vec::new();
+        for (event_index, event) in events.iter().enumerate().rev() {
+            for (index, change) in event.changes.iter().enumerate().rev() {
+                if is_selected(subscription, change) && seen.insert(change.id) {
+                    changes.push((event_index, index));
+                }
+            }
+        }
+        changes.reverse();
+        LastChanges {
+            from: events.first().map_or(0, |event| event.seq),
+            events,
+            changes,
+            next: 0,
+        }
+    }
+
+    fn next(&mut self) -> Option<Result<Positioned>> {
+        let remaining = &self.changes[self.next..];
+        let batch = &remaining[..remaining.len().min(Event::MAX_PRODUCTS)];
+        let event = &self.events[batch.last()?.0];
+        self.next += batch.len();
+        let (seq, at) = match remaining.get(batch.len()) {
+            // The next message contains the rest of this event.
+            Some((next, _)) if self.events[*next].seq == event.seq => (event.seq - 1, event.at),
+            Some(_) => (event.seq, event.at),
+            // The last message ends at the last event, so that the subscriber's position is current.
+            None => self.events.last().map(|last| (last.seq, last.at))?,
+        };
+        let change = |(event, index): &(usize, usize)| self.events[*event].changes[*index].clone();
+        let message = LiveMessage::InventoryUpdate(InventoryUpdate {
+            seq,
+            merged_from: Some(self.from.min(seq)),
+            at,
+            products: batch.iter().map(change).collect(),
+        });
+        self.from = seq + 1;
+        Some(message.at(seq))
+    }
+}
