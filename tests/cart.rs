@@ -34,6 +34,23 @@ async fn create_products(shop: &TestShop, count: usize, price: i64, stock: i64) 
 }
 
 storage_test! {
+    async fn every_cart_has_the_position_in_the_live_inventory(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let ada = shop.customer("ada").await;
+        let item = format!("/cart/items/{kettle}");
+        shop.app.bus.watch().wait_for(|published| *published == 1).await.unwrap();
+        let carts = [
+            add(&ada, &kettle, 2).await,
+            ada.patch(&item, json!({ "quantity": 1 })).await,
+            ada.get("/cart").await,
+            ada.delete(&item).await,
+            ada.delete("/cart").await,
+        ];
+        for cart in carts {
+            assert_eq!((cart.status, cart.header("x-inventory-seq")), (200, Some("1")));
+        }
+    }
+
     async fn a_cart_is_stored_and_priced(shop: TestShop) {
         let form = Form::default()
             .text("name", "Kettle").text("price", "129900").text("stockQuantity", "5")

@@ -13,7 +13,7 @@ use crate::{
         db::Tx,
         web::{
             extract::{Bearer, Json, NoQuery, Path},
-            respond,
+            respond::{self, INVENTORY_SEQ},
         },
     },
 };
@@ -28,14 +28,24 @@ pub fn routes() -> Routes {
 ///
 /// The cart of the current user, with today's prices and stock. An empty cart has no items.
 #[utoipa::path(get, path = "/cart", tag = "cart", security(("bearer" = [])),
-    responses((status = 200, body = Cart)))]
+    responses((status = 200, body = Cart, headers(("X-Inventory-Seq")))))]
 pub(crate) async fn get_cart(
     axum::extract::State(app): State,
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<Response> {
+    let seq = app.bus.head();
     let cart = app.read_as(&claims, "cart.show", super::show).await?;
-    respond::ok(&cart)
+    cart_response(&cart, seq)
+}
+
+/// `seq` is read before the cart, so that the stock in it reflects at least the events up to it.
+fn cart_response(cart: &Cart, seq: i64) -> Result<Response> {
+    let mut response = respond::ok(cart)?;
+    response
+        .headers_mut()
+        .insert(INVENTORY_SEQ, respond::number(seq));
+    Ok(response)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -57,7 +67,7 @@ fn one() -> Quantity {
 #[utoipa::path(post, path = "/cart", tag = "cart", security(("bearer" = [])),
     request_body = AddToCart,
     responses(
-        (status = 200, body = Cart),
+        (status = 200, body = Cart, headers(("X-Inventory-Seq"))),
         (status = 404, description = "`not-found`: no such product"),
         (status = 409, description = "`insufficient-stock`"),
     ))]
@@ -70,12 +80,13 @@ pub(crate) async fn add_to_cart(
     let queue = move |tx: &mut Tx<'_>, user| {
         super::Addition::queue(tx, user, body.product_id, body.quantity)
     };
+    let seq = app.bus.head();
     let cart = app
         .write_queued_as(&claims, "cart.add", queue, move |tx, user, addition| {
             super::add(tx, user, addition)
         })
         .await?;
-    respond::ok(&cart)
+    cart_response(&cart, seq)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -90,7 +101,7 @@ pub(crate) struct UpdateCartItem {
 #[utoipa::path(patch, path = "/cart/items/{productId}", tag = "cart", security(("bearer" = [])),
     params(("productId" = ProductId, Path)), request_body = UpdateCartItem,
     responses(
-        (status = 200, body = Cart),
+        (status = 200, body = Cart, headers(("X-Inventory-Seq"))),
         (status = 409, description = "`insufficient-stock`"),
     ))]
 pub(crate) async fn update_cart_item(
@@ -100,12 +111,13 @@ pub(crate) async fn update_cart_item(
     _: NoQuery,
     Json(body): Json<UpdateCartItem>,
 ) -> Result<Response> {
+    let seq = app.bus.head();
     let cart = app
         .write_as(&claims, "cart.set", move |tx, user| {
             super::set_quantity(tx, user, product, body.quantity)
         })
         .await?;
-    respond::ok(&cart)
+    cart_response(&cart, seq)
 }
 
 /// Remove a product from the cart
@@ -113,36 +125,38 @@ pub(crate) async fn update_cart_item(
 /// The response has the rest of the cart.
 #[utoipa::path(delete, path = "/cart/items/{productId}", tag = "cart", security(("bearer" = [])),
     params(("productId" = ProductId, Path)),
-    responses((status = 200, body = Cart)))]
+    responses((status = 200, body = Cart, headers(("X-Inventory-Seq")))))]
 pub(crate) async fn remove_cart_item(
     axum::extract::State(app): State,
     Bearer(claims): Bearer,
     Path(product): Path<ProductId>,
     _: NoQuery,
 ) -> Result<Response> {
+    let seq = app.bus.head();
     let cart = app
         .write_as(&claims, "cart.remove", move |tx, user| {
             super::remove(tx, user, product)
         })
         .await?;
-    respond::ok(&cart)
+    cart_response(&cart, seq)
 }
 
 /// Clear the cart
 ///
 /// Removes all products from the cart of the current user.
 #[utoipa::path(delete, path = "/cart", tag = "cart", security(("bearer" = [])),
-    responses((status = 200, body = Cart)))]
+    responses((status = 200, body = Cart, headers(("X-Inventory-Seq")))))]
 pub(crate) async fn clear_cart(
     axum::extract::State(app): State,
     Bearer(claims): Bearer,
     _: NoQuery,
 ) -> Result<Response> {
+    let seq = app.bus.head();
     let cart = app
         .write_as(&claims, "cart.clear", move |tx, user| {
             super::clear(tx, user.id)?;
             super::show(tx, user)
         })
         .await?;
-    respond::ok(&cart)
+    cart_response(&cart, seq)
 }
