@@ -53,7 +53,7 @@ pub struct App {
     pub resize_locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
     pub limits: RateLimits,
     pub timeouts: ClientTimeouts,
-    /// Open WebSocket connections.
+    /// Open live connections: `WebSockets` and event streams.
     pub sockets: ClientQuota,
     /// Requests in progress that share a connection: those through trusted proxies, and those of HTTP/2.
     pub multiplexed_requests: ClientQuota,

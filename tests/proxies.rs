@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use shop::infra::{config::Secret, ports::gateway::razorpay::signature};
 
 use crate::support::{
-    Form, Process, Remote, TestResponse, Wire, images,
+    Form, Process, Remote, TestResponse, Wire,
+    event_stream::EventStream,
+    images,
     live::Listener,
     provider::{WEBHOOK, event},
     proxy::{Kind, Proxy, free_address},
@@ -421,6 +423,8 @@ async fn live_inventory(front: Front) {
     let (mut first, mut second) = (listen().await, listen().await);
     assert_eq!(first.receive().await["type"], "HELLO");
     assert_eq!(second.receive().await["type"], "HELLO");
+    let mut stream = EventStream::at(&front.url, "", None).await.unwrap();
+    assert_eq!(stream.receive().await["type"], "HELLO", "unbuffered");
     let origin = front.url.trim_end_matches(front.kind.path());
     assert!(
         Listener::at(&server, "", &[("origin", origin)])
@@ -433,9 +437,11 @@ async fn live_inventory(front: Front) {
     for listener in [&mut first, &mut second] {
         assert_eq!(listener.receive().await["products"][0]["id"], made);
     }
+    assert_eq!(stream.receive().await["products"][0]["id"], made);
     assert_eq!(first.close_with(4000).await, Some(4000));
     front.process.terminate();
     assert_eq!(second.close_code().await, 1001);
+    assert_eq!(stream.try_receive().await, None);
     let ended = tokio::task::spawn_blocking(|| front.process.wait())
         .await
         .unwrap();

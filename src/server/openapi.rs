@@ -38,7 +38,10 @@ const TAGS: [(&str, &str); 10] = [
         "The provider's webhook, and the list of payments for admins.",
     ),
     ("mail", "The emails of the outbox, for admins."),
-    ("live", "Changes of stock as they happen, by WebSocket."),
+    (
+        "live",
+        "Changes of stock as they happen: by WebSocket, by server-sent events, and in pages.",
+    ),
     ("audit", "Who changed what, for admins."),
     ("health", "Probes for load balancers."),
 ];

@@ -99,6 +99,7 @@ fn cors(app: &Arc<App>) -> CorsLayer {
             "idempotency-key",
             "if-match",
             "if-none-match",
+            "last-event-id",
             "x-request-id",
         ]))
         .expose_headers(

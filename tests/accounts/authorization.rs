@@ -156,7 +156,8 @@ storage_test! {
 
     async fn every_route_that_needs_a_token_documents_it(shop: TestShop) {
         let anonymous = shop.anonymous();
-        for operation in operations() {
+        // The response of a stream does not end.
+        for operation in operations().into_iter().filter(|operation| !operation.is_stream()) {
             let (method, path) = (operation.method.clone(), operation.path_of(UNKNOWN_ID));
             let answer = anonymous.call(method, &path, &[], Value::Null).await;
             if operation.needs_token {

@@ -140,6 +140,7 @@ fn public_operations_say_that_they_need_no_token() {
             "getProduct",
             "healthz",
             "listCategories",
+            "listInventoryChanges",
             "listProducts",
             "login",
             "logout",
@@ -147,6 +148,7 @@ fn public_operations_say_that_they_need_no_token() {
             "refresh",
             "register",
             "resetPassword",
+            "streamInventory",
             "verifyEmail",
         ]
     );

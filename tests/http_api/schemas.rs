@@ -274,7 +274,7 @@ storage_test! {
         let admin = shop.admin().await;
         let mut generator = Generator::new();
         let mut parameters = 0;
-        for operation in operations() {
+        for operation in operations().into_iter().filter(|operation| !operation.is_stream()) {
             let path = path_of(&shop, &operation).await;
             for parameter in operation.text["parameters"].as_array().into_iter().flatten() {
                 let name = parameter["name"].as_str().unwrap();

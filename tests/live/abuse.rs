@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::support::{
     Process, TestShop,
+    event_stream::EventStream,
     live::{Listener, ReceivedUpdates, Served},
     storage_test,
 };
@@ -57,9 +58,12 @@ storage_test! {
         let idle = server.memory("VmRSS:");
         // A listener that reads receives everything in the meantime.
         let mut received = ReceivedUpdates::since(0);
-        let (silent, ()) = futures_util::future::join(
-            futures_util::future::join_all((0..100).map(|_| Listener::with_small_buffer(&at, "?since=0"))),
+        let sockets = (0..50).map(|_| Listener::with_small_buffer(&at, "?since=0"));
+        let streams = (0..50).map(|_| EventStream::unread(&server.url, "?since=0"));
+        let (silent, (), also_silent) = futures_util::future::join3(
+            futures_util::future::join_all(sockets),
             first.follow(&mut received, EVENTS),
+            futures_util::future::join_all(streams),
         )
         .await;
         assert_eq!(received.stock.len(), 200_000);
@@ -71,7 +75,7 @@ storage_test! {
         }
         let more = server.memory("VmHWM:").saturating_sub(idle);
         assert!(more < MAX_GROWTH, "100 listeners took {more} kB in addition to {idle} kB");
-        drop(silent);
+        drop((silent, also_silent));
     }
 
     async fn a_listener_that_does_not_read_delays_no_other_and_can_catch_up(shop: TestShop) {

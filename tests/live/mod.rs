@@ -1,7 +1,9 @@
 //! Live inventory over real sockets: exactly the committed changes, in commit order.
 
 mod abuse;
+mod changes;
 mod close;
+mod events;
 
 use std::time::Duration;
 

@@ -23,6 +23,12 @@ impl Operation {
         path.starts_with("/admin/") || (is_catalog && self.method != Method::GET)
     }
 
+    /// Returns whether the response does not end.
+    pub(crate) fn is_stream(&self) -> bool {
+        let stream = "/responses/200/content/text~1event-stream";
+        self.text.pointer(stream).is_some()
+    }
+
     /// Returns the path with `id` for every parameter.
     pub(crate) fn path_of(&self, id: &str) -> String {
         let fill = |part: &str| {

@@ -98,6 +98,12 @@ impl Listener {
         }
     }
 
+    /// Like [`Listener::at`], of a server that may be killed. Errors: there is no connection.
+    pub(crate) async fn try_at(server: &str, query: &str) -> Result<Listener, Error> {
+        let (socket, _) = connect_async(format!("{server}/api/v1/ws{query}")).await?;
+        Ok(Listener(socket))
+    }
+
     /// Like [`Listener::at`], with a small receive buffer, which is full soon if the listener does not read.
     pub(crate) async fn with_small_buffer(server: &str, query: &str) -> Listener {
         let address = server.strip_prefix("ws://").unwrap().parse().unwrap();

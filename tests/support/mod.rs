@@ -8,6 +8,7 @@ mod cloudinary;
 mod cluster;
 pub(crate) mod document;
 mod earlier;
+pub(crate) mod event_stream;
 mod forge;
 mod form;
 mod front;

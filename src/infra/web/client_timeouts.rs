@@ -9,7 +9,8 @@ pub struct ClientTimeouts {
     pub request: Duration,
     /// The maximum time for the first byte of a connection, for the TLS handshake, and for the rest of a request's head.
     pub head: Duration,
-    /// How often a WebSocket client is pinged. One that has not replied by the next ping is disconnected.
+    /// How often a WebSocket client is pinged, and an idle event stream gets a comment. A WebSocket client that has not
+    /// replied by the next ping is disconnected.
     pub ping_interval: Duration,
 }
 

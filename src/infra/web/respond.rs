@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::core::{
     error::{Error, Field, Kind, Result},
-    pagination::{CursorPage, List, Page},
+    pagination::{List, Page},
 };
 
 /// The live inventory event up to which the product in a response is current, or newer.
@@ -158,10 +158,20 @@ impl SerializedRows {
     }
 
     pub fn push(&mut self, row: &impl Serialize) -> Result<()> {
+        self.separate();
+        serde_json::to_writer(&mut self.0, row).map_err(Error::internal)
+    }
+
+    /// Adds a row that is already serialised.
+    pub fn push_json(&mut self, row: &[u8]) {
+        self.separate();
+        self.0.extend_from_slice(row);
+    }
+
+    fn separate(&mut self) {
         if self.0.len() > PAGE_START.len() {
             self.0.push(b',');
         }
-        serde_json::to_writer(&mut self.0, row).map_err(Error::internal)
     }
 }
 
@@ -176,13 +186,9 @@ pub fn serialized_page(
     Ok(with_links(response, path, query, head))
 }
 
-/// A cursor page with rows that are already serialised. `head` has the other fields and no rows.
-pub fn serialized_cursor_page(head: &CursorPage<()>, rows: SerializedRows) -> Result<Response> {
-    with_rows(head, rows)
-}
-
-/// Joins the rows and the other fields of a page. `head` is serialised with an empty `data` in front.
-fn with_rows(head: &impl Serialize, rows: SerializedRows) -> Result<Response> {
+/// Joins the rows, which are already serialised, and the other fields of a page. `head` is serialised with an empty
+/// `data` in front.
+pub fn with_rows(head: &impl Serialize, rows: SerializedRows) -> Result<Response> {
     let SerializedRows(mut body) = rows;
     body.extend_from_slice(&to_json(head)?[PAGE_START.len()..]);
     Ok(json_bytes(StatusCode::OK, body.into()))

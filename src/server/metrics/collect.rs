@@ -11,9 +11,9 @@ use metrics::SharedString;
 use super::{
     declared::{
         ACCESS_TOKENS_CACHED, BACKUP_FAILED, BACKUP_INTERVAL, BACKUP_NEWEST, BUILD_INFO, DISK_FREE,
-        DISK_SIZE, JOB_OLDEST, JOBS, ORDERS, PAYMENTS_UNMATCHED, SCRAPE_FAILED,
-        TLS_CERTIFICATE_EXPIRY, WAL_ARCHIVE_LAG, WAL_SIZE, WEBSOCKET_CONNECTIONS,
-        WRITE_QUEUE_CAPACITY, WRITE_QUEUE_LENGTH,
+        DISK_SIZE, JOB_OLDEST, JOBS, LIVE_CONNECTIONS, ORDERS, PAYMENTS_UNMATCHED, SCRAPE_FAILED,
+        TLS_CERTIFICATE_EXPIRY, WAL_ARCHIVE_LAG, WAL_SIZE, WRITE_QUEUE_CAPACITY,
+        WRITE_QUEUE_LENGTH,
     },
     process,
 };
@@ -89,9 +89,7 @@ impl Collector {
         if let Some(archive) = app.db.wal_archive() {
             WAL_ARCHIVE_LAG.gauge([]).set(archive.lag());
         }
-        WEBSOCKET_CONNECTIONS
-            .gauge([])
-            .set(size(app.sockets.in_use()));
+        LIVE_CONNECTIONS.gauge([]).set(size(app.sockets.in_use()));
         ACCESS_TOKENS_CACHED
             .gauge([])
             .set(float(app.tokens.cached()));

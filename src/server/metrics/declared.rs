@@ -23,11 +23,11 @@ pub(in crate::server) static HTTP_CONNECTIONS: Metric = Metric {
     help: "Open connections of clients, WebSockets included.",
 };
 
-pub(in crate::server) static WEBSOCKET_CONNECTIONS: Metric = Metric {
-    name: "shop_websocket_connections",
+pub(in crate::server) static LIVE_CONNECTIONS: Metric = Metric {
+    name: "shop_live_connections",
     kind: MetricKind::Gauge,
     labels: &[],
-    help: "Open WebSockets of live inventory.",
+    help: "Open connections of live inventory: WebSockets and event streams.",
 };
 
 pub(in crate::server) static ACCESS_TOKENS_CACHED: Metric = Metric {
@@ -202,7 +202,7 @@ static SERVER: &[&Metric] = &[
     &HTTP_REQUESTS,
     &HTTP_REQUEST_DURATION,
     &HTTP_CONNECTIONS,
-    &WEBSOCKET_CONNECTIONS,
+    &LIVE_CONNECTIONS,
     &ACCESS_TOKENS_CACHED,
     &WRITE_QUEUE_LENGTH,
     &WRITE_QUEUE_CAPACITY,

@@ -275,10 +275,8 @@ pub(super) fn audit(state: &mut State) -> Request {
 
 /// Every operation of the OpenAPI document, except for streams.
 pub(super) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
-    let stream = "/responses/200/content/text~1event-stream";
     let all = operations().into_iter();
-    all.filter(|operation| operation.text.pointer(stream).is_none())
-        .collect()
+    all.filter(|operation| !operation.is_stream()).collect()
 });
 
 /// Returns a minimal request to any operation, including those without their own generator.

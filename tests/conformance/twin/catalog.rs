@@ -133,6 +133,23 @@ pub(super) fn show_product(state: &mut State) -> Request {
     request
 }
 
+pub(super) fn inventory_changes(state: &mut State) -> Request {
+    let mut query = Vec::new();
+    if !state.rng.one_in(5) {
+        let after = match state.rng.below(6) {
+            0 => state.rng.pick(NUMBERS).to_owned(),
+            1 => String::new(),
+            _ => state.rng.between(0, 400).to_string(),
+        };
+        query.push(("after", after));
+    }
+    if state.rng.one_in(2) {
+        query.push(("limit", state.rng.between(0, 101).to_string()));
+    }
+    let query = query_string(state, &query);
+    Request::get(&format!("/inventory/changes{query}"))
+}
+
 /// Returns a value for `If-Match` or `If-None-Match`, usually the product's newest `ETag`.
 fn random_etag(state: &mut State, id: &str) -> Vec<u8> {
     let product = state.products.iter().find(|product| product.id == id);

@@ -19,7 +19,7 @@ use self::{
     state::{Request, State, User},
 };
 
-const SEED: u64 = 20_260_131;
+const SEED: u64 = 20_260_201;
 const REQUESTS: usize = 3000;
 
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -45,6 +45,7 @@ const GENERATORS: &[(usize, Generator)] = &[
     (1, catalog::import),
     (5, catalog::categories),
     (2, catalog::images),
+    (2, catalog::inventory_changes),
     (16, shopping::cart),
     (10, shopping::checkout),
     (7, shopping::orders),

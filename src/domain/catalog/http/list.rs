@@ -159,7 +159,7 @@ pub(crate) async fn list_products(
         (ListRequest::Cursor(cursor), ListOutcome::Cursor(next)) => {
             let next_cursor = next.map(|position| cursor.cursor(&position)).transpose()?;
             let data = Vec::<()>::new();
-            respond::serialized_cursor_page(&CursorPage { data, next_cursor }, rows)?
+            respond::with_rows(&CursorPage { data, next_cursor }, rows)?
         }
         _ => {
             return Err(Error::internal(

@@ -1,5 +1,7 @@
-//! The WebSocket endpoint of the live inventory.
+//! The endpoints of the live inventory: a WebSocket, an event stream, and pages.
 
+mod changes;
+mod events;
 mod feed;
 mod pace;
 mod socket;
@@ -40,7 +42,10 @@ const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 const MAX_WRITE_BUFFER_SIZE: usize = 256 * 1024;
 
 pub fn routes() -> Routes {
-    Routes::new().routes(routes!(follow_inventory))
+    Routes::new()
+        .routes(routes!(follow_inventory))
+        .routes(routes!(events::stream_inventory))
+        .routes(routes!(changes::list_inventory_changes))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

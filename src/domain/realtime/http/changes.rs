@@ -1,0 +1,92 @@
+//! The live inventory in pages.
+
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::feed::positions;
+use crate::{
+    app::State,
+    core::{
+        error::{Error, Result},
+        pagination::PageLimit,
+    },
+    domain::realtime::{
+        batch::Batch,
+        message::{LiveMessage, Positioned},
+    },
+    infra::web::{
+        extract::Query,
+        respond::{self, SerializedRows},
+    },
+};
+
+const DEFAULT_LIMIT: i64 = 100;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ChangesQuery {
+    /// The position after which the changes begin: the last `nextAfter`, or the `X-Inventory-Seq` of products. Without
+    /// it, the page is empty and `nextAfter` is the current position.
+    after: Option<i64>,
+    /// Defaults to 100. A page has fewer changes if they are of many products.
+    #[param(inline)]
+    limit: Option<PageLimit>,
+}
+
+/// A page of the live inventory.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InventoryChanges {
+    /// `INVENTORY_UPDATE` messages in commit order, or one RESYNC.
+    #[schema(value_type = Vec<LiveMessage>)]
+    data: [(); 0],
+    /// The position after this page, for `after`. It is the same again if there is nothing new.
+    next_after: i64,
+}
+
+/// Read the live inventory in pages
+///
+/// The messages about changes of stock after a position, in commit order, each with one `seq`. For clients that poll:
+/// read the next page at once while `data` is not empty, and after a pause if it is. If the changes are not available
+/// any more, `data` has one RESYNC message: read the products again, and continue from `nextAfter`.
+#[utoipa::path(get, path = "/inventory/changes", tag = "live", params(ChangesQuery),
+    responses((status = 200, body = InventoryChanges)))]
+pub(crate) async fn list_inventory_changes(
+    axum::extract::State(app): State,
+    Query(query): Query<ChangesQuery>,
+) -> Result<Response> {
+    let limit = query.limit.map_or(DEFAULT_LIMIT, PageLimit::get);
+    let limit = usize::try_from(limit).map_err(Error::internal)?;
+    let available = positions(&app).await?;
+    let head = *available.end();
+    // The head was read from the database, and is published at once.
+    let mut published = app.bus.watch();
+    let reached = published.wait_for(|published| *published >= head).await;
+    reached.map_err(|_| Error::unavailable("the server is stopping"))?;
+
+    let after = query.after.unwrap_or(head);
+    let mut events = Vec::new();
+    let mut is_available = available.contains(&after);
+    if is_available {
+        events = app.bus.after(&app.db, after).await?;
+        // Old events may have been deleted meanwhile.
+        is_available = events.first().is_none_or(|first| first.seq == after + 1);
+    }
+    let messages = if is_available {
+        events.truncate(limit);
+        Batch::single(events, None)
+    } else {
+        Batch::message(Positioned::resync(head)?)
+    };
+    let mut rows = SerializedRows::new();
+    let mut next_after = after;
+    for message in messages {
+        let message = message?;
+        rows.push_json(&message.json);
+        next_after = message.seq;
+    }
+    let data = [];
+    respond::with_rows(&InventoryChanges { data, next_after }, rows)
+}
