@@ -9,6 +9,7 @@ use clap::{
 use super::{
     admin::Admin, backup::Backup, completions::Completions, healthcheck::Healthcheck, man::Man,
     migrate::Migrate, restore::Restore, serve::Serve, suggestions::add_suggestion, verify::Verify,
+    watch::Watch,
 };
 use crate::infra::config::{Flag, Layer, SETTINGS, Setting, TRANSFER_URLS};
 
@@ -54,6 +55,8 @@ pub(super) enum Command {
     Transfer,
     /// Check the consistency of the shop's data and report each violation
     Verify(Verify),
+    /// Follow the stock of a running shop, as a table that updates in place or as lines of JSON
+    Watch(Watch),
     /// Check the configuration, the machine, the database and the external services
     Doctor,
     /// Apply pending schema migrations; on `SQLite`, stop the server first

@@ -37,6 +37,7 @@ mod startup_warnings;
 mod suggestions;
 mod transfer;
 mod verify;
+mod watch;
 mod write;
 
 use std::process::ExitCode;
@@ -121,6 +122,7 @@ fn run(cli: Cli, flags: Layer) -> Result<()> {
             Command::Verify(verify) => verify.run(config, output).await,
             Command::Doctor => doctor::run(config, &sources, output).await,
             Command::Migrate(migrate) => migrate.run(&config, output).await,
+            Command::Watch(watch) => watch.run(&config, output).await,
             Command::Healthcheck(healthcheck) => healthcheck.run(&config, output).await,
             Command::Config | Command::Openapi | Command::Completions(_) | Command::Man(_) => {
                 Ok(())

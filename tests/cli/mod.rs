@@ -21,6 +21,7 @@ mod simulator;
 mod startup_warnings;
 mod usage;
 mod users;
+mod watch;
 
 use std::{
     fs,
