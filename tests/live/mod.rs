@@ -4,6 +4,7 @@ mod abuse;
 mod changes;
 mod close;
 mod events;
+mod proof;
 
 use std::time::Duration;
 
