@@ -72,6 +72,25 @@ storage_test! {
         }
     }
 
+    async fn a_busy_server_sends_the_whole_image_instead(shop: TestShop) {
+        let created = product(&shop.admin().await, &[&test_image(1500, 900, ImageFormat::Jpeg)]).await;
+        let path = path(&created, 0);
+        let original = shop.anonymous().get(&path).await;
+        let mut waiting = Vec::new();
+        while let Ok(permit) = shop.app.upload_permits.enter(1).await {
+            waiting.push(permit);
+        }
+        let path = format!("{path}?w=320");
+        let whole = shop.anonymous().get(&path).await;
+        assert_eq!((whole.status, &whole.body), (200, &original.body));
+        assert_eq!(whole.header("content-type"), Some("image/jpeg"));
+        assert_eq!(whole.header("cache-control"), Some("no-store"));
+        drop(waiting);
+        let thumbnail = shop.anonymous().get(&path).await;
+        assert_eq!(image::load_from_memory(&thumbnail.body).unwrap().width(), 320);
+        assert_ne!(thumbnail.header("cache-control"), Some("no-store"));
+    }
+
     async fn concurrent_requests_create_a_thumbnail_once(shop: TestShop) {
         let created = product(&shop.admin().await, &[&test_image(900, 900, ImageFormat::Jpeg)]).await;
         let path = format!("{}?w=320", path(&created, 0));

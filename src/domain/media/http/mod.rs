@@ -71,8 +71,8 @@ impl ToSchema for ImageFile {}
 
 /// Get an image or a thumbnail
 ///
-/// With `w`, the image is scaled down to that width. The content of a URL never changes. Images at an image host have
-/// URLs of that host.
+/// With `w`, the image is scaled down to that width; while the server is busy, the whole image is returned instead, with
+/// `Cache-Control: no-store`. The content of a URL never changes. Images at an image host have URLs of that host.
 #[utoipa::path(get, path = "/images/{key}", tag = "images",
     params(
         ("key" = String, Path, description = "The last part of an image's `url`",
@@ -102,7 +102,18 @@ pub(crate) async fn get_image(
         .find(|known| known.to_string() == width);
     let width =
         width.ok_or_else(|| Error::new(Kind::InvalidQuery, "`w` must be 320, 640 or 1280"))?;
-    get_thumbnail(&app, &key, stem, width).await
+    match get_thumbnail(&app, &key, stem, width).await {
+        // Too many thumbnails are being created: the first visitor of a page may need dozens.
+        Err(error) if error.kind() == Kind::Unavailable => {
+            let mut response = stream_response(app.images.get(&key).await?).await?;
+            let uncached = HeaderValue::from_static("no-store");
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, uncached);
+            Ok(response)
+        }
+        result => result,
+    }
 }
 
 /// Streams a file from the image store. The key of a thumbnail has no extension, so the content type comes
