@@ -145,7 +145,7 @@ impl Archiver {
                         images.archive(&self.place).await?;
                     }
                     let (name, end) = (SegmentName::at(&chunk.start), chunk.end.clone());
-                    let segment = Segment::from(*chunk).encode()?;
+                    let segment = Segment::from(*chunk).encode().await?;
                     let stored = self.place.put_segment(&name, segment);
                     tokio::time::timeout(STORE_TIMEOUT, stored)
                         .await

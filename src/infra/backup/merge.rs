@@ -3,7 +3,7 @@
 //! A merged segment replaces the first of its parts, in one step. Then the other parts are deleted. If that is
 //! interrupted, they overlap the merged segment, which readers accept, and a later merge deletes them.
 
-use std::{collections::BTreeMap, mem};
+use std::{collections::BTreeSet, mem};
 
 use futures_util::{StreamExt, stream};
 
@@ -13,11 +13,8 @@ use crate::core::error::{Kind, Result};
 /// After how many further segments there is enough to merge.
 pub const PARTS: usize = 100;
 
-/// A segment of this size, in bytes, is not merged with later ones.
-const LARGE: u64 = 8 << 20;
-
-/// The maximum size of a merged segment in bytes.
-const MAX_SIZE: u64 = 2 * LARGE;
+/// A segment with this many frames is not merged with later ones. With pages of 4 KiB, it has 8 MiB before compression.
+const LARGE: u32 = 2048;
 
 /// What was merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +31,7 @@ pub struct Merged {
 pub async fn merge(place: &Place, generation: &str, epoch: u32) -> Result<Merged> {
     let mut segments = place.segments(generation, epoch).await?;
     // The newest one stays: the archiver may be about to store it again, and lists of backups read it.
-    let Some((newest, _)) = segments.pop_last() else {
+    let Some(newest) = segments.pop_last() else {
         return Ok(Merged { parts: 0, epoch });
     };
     let mut parts = 0;
@@ -49,20 +46,15 @@ pub async fn merge(place: &Place, generation: &str, epoch: u32) -> Result<Merged
 
 /// Returns the groups of segments that become one. The last group grows as long as its epoch is open, so it needs
 /// enough parts.
-fn groups(segments: BTreeMap<SegmentName, u64>, open_epoch: u32) -> Vec<Vec<SegmentName>> {
+fn groups(segments: BTreeSet<SegmentName>, open_epoch: u32) -> Vec<Vec<SegmentName>> {
     let (mut groups, mut group) = (Vec::new(), Vec::<SegmentName>::new());
-    let mut group_size = 0;
-    for (name, size) in segments {
-        let fits = group_size < LARGE && group_size + size <= MAX_SIZE;
-        if group
-            .last()
-            .is_some_and(|last| !fits || last.epoch != name.epoch)
-        {
+    for name in segments {
+        let is_next =
+            |first: &SegmentName| first.epoch == name.epoch && name.first - first.first < LARGE;
+        if !group.first().is_none_or(is_next) {
             groups.push(mem::take(&mut group));
-            group_size = 0;
         }
         group.push(name);
-        group_size += size;
     }
     let is_open = group.last().is_some_and(|last| last.epoch == open_epoch);
     if !is_open || group.len() >= PARTS {
@@ -80,7 +72,7 @@ async fn merge_group(place: &Place, names: &[SegmentName]) -> Result<usize> {
         _ => return Ok(0),
     };
     if let Some(merged) = Segment::join(parts) {
-        place.put_segment(first, merged.encode()?).await?;
+        place.put_segment(first, merged.encode().await?).await?;
         // In this order, so that those that remain after an interruption are the newest.
         for name in others {
             place.delete_segment(name).await?;

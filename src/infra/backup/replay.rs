@@ -42,7 +42,7 @@ pub fn replay(
 ) -> Result<Replayed> {
     let names = runtime.block_on(place.segments(&base.generation, base.epoch))?;
     let total = names.len() as u64;
-    let mut segments = stream::iter(names.into_keys())
+    let mut segments = stream::iter(names)
         .map(|name| async move {
             let segment = place.get_segment(&name).await;
             (name, segment)
@@ -143,7 +143,7 @@ impl Work<'_> {
         }
         let missing = || Error::command_failed("it is missing");
         let names = runtime.block_on(place.segments(&name.generation, name.epoch))?;
-        let (merged, _) = names
+        let merged = names
             .range::<SegmentName, _>(..name)
             .next_back()
             .ok_or_else(missing)?;

@@ -92,7 +92,7 @@ async fn delete_segments(place: &Place, oldest: &Base) -> Result<usize> {
         if generation > oldest.generation {
             break;
         }
-        for name in place.segments(&generation, 0).await?.into_keys() {
+        for name in place.segments(&generation, 0).await? {
             if (&name.generation, name.epoch) < (&oldest.generation, oldest.epoch) {
                 place.delete_segment(&name).await?;
                 deleted += 1;

@@ -1,11 +1,11 @@
 //! Segments: archived WAL frames in a backup place, `wal/<generation>/<epoch>-<first frame>`.
 //!
-//! A segment is one line of JSON ([`SegmentHeader`]) and the frames as `SQLite` wrote them. Frames never change, so a
-//! segment that is stored twice after a crash has the same beginning. Segments of an epoch may overlap, but leave no
+//! A segment is a line with the SHA-256 of the rest, a line of JSON ([`SegmentHeader`]), and the frames as `SQLite` wrote
+//! them, compressed by zstd. Frames never change, so a segment that is stored twice after a crash has the same beginning. Segments of an epoch may overlap, but leave no
 //! gap: a merged one (`merge`) has the name of its first part and contains all frames and commit times of its parts,
 //! which are deleted after it is stored.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, io::Write, str::FromStr};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -27,6 +27,12 @@ const FOLDER: &str = "wal";
 
 /// The version of the format.
 const FORMAT: u32 = 1;
+
+/// Most frames repeat a page that is a few commits older. The fastest level finds it if it looks far enough back.
+const COMPRESSION_LEVEL: i32 = 1;
+
+/// How far the compression looks back, as a power of two: 16 MiB.
+const COMPRESSION_WINDOW: u32 = 24;
 
 /// The name of a segment. The order of the names is that of the frames.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,8 +87,6 @@ pub struct SegmentHeader {
     pub previous_frames: Option<u32>,
     /// The commits: the frame that ends each, counted from 1 in the epoch, and its time (unix ms).
     pub commits: Vec<(u32, i64)>,
-    /// The checksum of the frames.
-    pub sha256: String,
 }
 
 /// A segment that was read and checked.
@@ -100,7 +104,6 @@ impl From<Chunk> for Segment {
             previous_frames: chunk.start.previous_frames,
             wal: chunk.start.header,
             commits: chunk.commits.iter().map(|it| (it.frame, it.at.0)).collect(),
-            sha256: hex::encode(Sha256::digest(&chunk.frames)),
         };
         Segment {
             header,
@@ -110,11 +113,19 @@ impl From<Chunk> for Segment {
 }
 
 impl Segment {
-    pub fn encode(&self) -> Result<Bytes> {
-        let mut bytes = serde_json::to_vec(&self.header).map_err(Error::internal)?;
-        bytes.push(b'\n');
-        bytes.extend(&self.frames);
-        Ok(bytes.into())
+    /// Returns what is stored.
+    pub async fn encode(self) -> Result<Bytes> {
+        tokio::task::spawn_blocking(move || self.encode_now())
+            .await
+            .map_err(Error::internal)?
+    }
+
+    fn encode_now(&self) -> Result<Bytes> {
+        let header = serde_json::to_vec(&self.header).map_err(Error::internal)?;
+        let frames = compress(&self.frames).map_err(Error::internal)?;
+        let content = [&*header, b"\n", &*frames].concat();
+        let checksum = checksum(&content);
+        Ok([checksum.as_bytes(), b"\n", &*content].concat().into())
     }
 
     /// Joins segments of one epoch, which leave no gap.
@@ -128,7 +139,6 @@ impl Segment {
             let later = commits.filter(|(frame, _)| *frame > end);
             joined.header.commits.extend(later);
         }
-        joined.header.sha256 = hex::encode(Sha256::digest(&joined.frames));
         Some(joined)
     }
 
@@ -147,18 +157,18 @@ impl Segment {
 
     /// Errors: `CommandFailed` if it is damaged, or a newer version of the program has written it.
     fn parse(bytes: &Bytes) -> Result<Segment> {
-        let damaged = |why: &str| Error::command_failed(format!("it is damaged: {why}"));
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let end = end.ok_or_else(|| damaged("it has no header"))?;
-        let header: SegmentHeader = serde_json::from_slice(&bytes[..end])
+        let (expected, content) = next_line(bytes)?;
+        if checksum(content).as_bytes() != expected {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let (header, frames) = next_line(content)?;
+        let header: SegmentHeader = serde_json::from_slice(header)
             .map_err(|error| damaged(&format!("its header: {error}")))?;
         if header.format > FORMAT {
             return Err(Error::command_failed("a newer version of `shop` wrote it"));
         }
-        let frames = bytes[end + 1..].to_vec();
-        if hex::encode(Sha256::digest(&frames)) != header.sha256 {
-            return Err(damaged("its checksum is wrong"));
-        }
+        let frames = zstd::decode_all(frames)
+            .map_err(|error| damaged(&format!("it cannot be decompressed: {error}")))?;
         Ok(Segment { header, frames })
     }
 
@@ -170,6 +180,29 @@ impl Segment {
             at: Timestamp(at),
         })
     }
+}
+
+fn damaged(why: &str) -> Error {
+    Error::command_failed(format!("it is damaged: {why}"))
+}
+
+/// Returns the first line without its end, and the rest.
+fn next_line(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let end = end.ok_or_else(|| damaged("it is cut off"))?;
+    Ok((&bytes[..end], &bytes[end + 1..]))
+}
+
+fn checksum(content: &[u8]) -> String {
+    hex::encode(Sha256::digest(content))
+}
+
+fn compress(frames: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
+    encoder.long_distance_matching(true)?;
+    encoder.window_log(COMPRESSION_WINDOW)?;
+    encoder.write_all(frames)?;
+    encoder.finish()
 }
 
 impl Place {
@@ -189,18 +222,17 @@ impl Place {
             Err(error) => Err(error),
         };
         match found {
-            Ok(bytes) => Segment::parse(&bytes).map(Some),
+            Ok(bytes) => tokio::task::spawn_blocking(move || Segment::parse(&bytes))
+                .await
+                .map_err(Error::internal)?
+                .map(Some),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed(&format!("read `{name}`"), &error)),
         }
     }
 
-    /// Returns the segments of a generation from an epoch on, with their sizes in bytes.
-    pub async fn segments(
-        &self,
-        generation: &str,
-        epoch: u32,
-    ) -> Result<BTreeMap<SegmentName, u64>> {
+    /// Returns the segments of a generation from an epoch on.
+    pub async fn segments(&self, generation: &str, epoch: u32) -> Result<BTreeSet<SegmentName>> {
         let folder = self.segments_folder().join(generation);
         // In front of the names of the epoch.
         let offset = folder.clone().join(format!("{epoch:08}"));
@@ -209,7 +241,7 @@ impl Place {
             .try_filter_map(|found| {
                 let file = found.location.filename();
                 let name = file.and_then(|file| SegmentName::parse(generation, file));
-                std::future::ready(Ok(name.map(|name| (name, found.size))))
+                std::future::ready(Ok(name))
             })
             .try_collect()
             .await
@@ -232,7 +264,7 @@ impl Place {
     /// Returns the time of the last archived commit that follows a base backup.
     pub async fn last_commit(&self, base: &Base) -> Result<Option<Timestamp>> {
         let names = self.segments(&base.generation, base.epoch).await?;
-        for name in names.keys().rev() {
+        for name in names.iter().rev() {
             // If it was merged meanwhile, an earlier one ends with the same commit.
             let segment = self.get_segment(name).await?;
             if let Some(last) = segment.and_then(|segment| segment.commits().next_back()) {
