@@ -11,6 +11,7 @@ const { SHOP_URL, SHOP_TEST_SCREENSHOTS, SHOP_TEST_CHROMIUM } = process.env;
 const FLAGS = [
   '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
+const TIMEOUT = 120_000; // ms; a busy machine is slow
 const WINDOW = { viewport: { width: 1280, height: 800 }, locale: 'en-US', timezoneId: 'UTC' };
 
 let browser;
@@ -30,10 +31,12 @@ function story(title, tell) {
     const refused = [];
     const open = async (url, options) => {
       const window = await browser.newContext({ ...WINDOW, ...options });
+      window.setDefaultTimeout(TIMEOUT);
       windows.push(window);
       await watch(window, seen);
       const page = await window.newPage();
-      await page.goto(new URL(url, SHOP_URL).href);
+      // Not until all pictures are loaded: a notice is shown for a few seconds only.
+      await page.goto(new URL(url, SHOP_URL).href, { waitUntil: 'domcontentloaded' });
       return page;
     };
     try {

@@ -155,6 +155,7 @@ story('a guest finds a product, and signs in to buy it', async ({ open }) => {
   await sees(guest, 'No product matches.');
   await guest.getByRole('link', { name: 'Show everything' }).click();
   await guest.getByRole('link', { name: 'Desk Globe' }).click();
+  await guest.getByRole('heading', { name: 'Desk Globe', level: 1 }).waitFor();
   await guest.getByRole('button', { name: 'Add to cart' }).click();
   await sees(guest, 'Please sign in first');
   await guest.getByRole('link', { name: 'Create an account' }).click();

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::support::{
     Process, Site,
-    node::{chromium, node_modules},
+    node::{Chromium, chromium, node_modules},
     sqlite_test, storage_test,
 };
 
@@ -16,16 +16,16 @@ use crate::support::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
 
 struct Browser {
-    chromium: PathBuf,
+    chromium: Chromium,
     modules: PathBuf,
 }
 
 impl Browser {
     /// Returns `None` if the test is skipped.
-    fn installed() -> Option<Browser> {
+    async fn installed() -> Option<Browser> {
         Some(Browser {
-            chromium: chromium()?,
             modules: node_modules()?,
+            chromium: chromium().await?,
         })
     }
 
@@ -38,7 +38,7 @@ impl Browser {
             .args(["--test", "--test-reporter=spec"])
             .args(files)
             .envs(variables.iter().copied())
-            .env("SHOP_TEST_CHROMIUM", &self.chromium)
+            .env("SHOP_TEST_CHROMIUM", &self.chromium.program)
             .env("NODE_PATH", &self.modules)
             .output()
             .await
@@ -61,7 +61,7 @@ fn link_of<'a>(demo: &'a Process, account: &str) -> &'a str {
 
 /// Runs stories on a new demo.
 async fn run_on_demo(site: &Site, files: &[&str]) {
-    let Some(browser) = Browser::installed() else {
+    let Some(browser) = Browser::installed().await else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ sqlite_test! {
     }
 
     async fn the_owner_of_a_new_shop_starts_with_the_printed_link(site: Site) {
-        let Some(browser) = Browser::installed() else { return };
+        let Some(browser) = Browser::installed().await else { return };
         let mut shop = site.start_with(&[("SHOP_CONSOLE", "on")]);
         let prefix = format!("{}/first-admin#", shop.url);
         let link = shop.stdout_lines().find(|line| line.trim().starts_with(&prefix)).unwrap();

@@ -173,17 +173,17 @@ fn the_python_example_buys() {
     assert_bought(&stories.python(&["examples/buy.py", &stories.demo.url]));
 }
 
-#[test]
-fn the_product_page_shows_live_stock_and_fills_a_cart() {
-    let Some(stories) = Stories::new() else {
+#[tokio::test]
+async fn the_product_page_shows_live_stock_and_fills_a_cart() {
+    let Some(chromium) = chromium().await else {
         return;
     };
-    let Some(chromium) = chromium() else {
+    let Some(stories) = Stories::new() else {
         return;
     };
     let [email, password] = stories.account("customer");
     let story = "tests/clients/page.js";
-    let chromium = chromium.to_str().unwrap();
+    let chromium = chromium.program.to_str().unwrap();
     stories.node(&[story, chromium, &stories.demo.url, email, password]);
 }
 

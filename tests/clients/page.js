@@ -10,7 +10,8 @@ const [executablePath, shop, email, password] = process.argv.slice(2);
 
 const html = readFileSync('examples/product-page/index.html', 'utf8').replaceAll('http://127.0.0.1:8080', shop);
 const server = createServer(({ url }, response) => {
-  response.writeHead(url === '/' ? 200 : 204, { 'Content-Type': 'text/html' }).end(url === '/' ? html : undefined);
+  const isPage = url.startsWith('/?');
+  response.writeHead(isPage ? 200 : 204, { 'Content-Type': 'text/html' }).end(isPage ? html : undefined);
 });
 await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
 
@@ -28,9 +29,9 @@ try {
   const faults = [];
   page.on('console', (message) => { if (message.type() === 'error') faults.push(`${message.text()} ${message.location().url}`); });
   page.on('pageerror', (error) => faults.push(error));
-  await page.goto(`http://127.0.0.1:${server.address().port}/`);
-
-  const { data: [product] } = await api('GET', '/products?limit=1');
+  const { data: products } = await api('GET', '/products?inStock=true');
+  const product = products.find(({ stockQuantity }) => stockQuantity > 2);
+  await page.goto(`http://127.0.0.1:${server.address().port}/?product=${product.id}`);
   await page.getByRole('heading', { name: product.name }).waitFor();
   await page.getByText(`${product.stockQuantity} in stock`).waitFor();
   assert.match(await page.locator('#price').textContent(), /^₹[\d,]+\.\d\d$/);

@@ -5,7 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio::sync::{Mutex, MutexGuard};
+
 use super::skip;
+
+/// A browser takes several processors, so one runs at a time.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Chromium, for one test at a time.
+pub(crate) struct Chromium {
+    pub(crate) program: PathBuf,
+    _turn: MutexGuard<'static, ()>,
+}
 
 /// Returns the `node_modules` folder of the stories in JavaScript, or `None` if the test is skipped.
 pub(crate) fn node_modules() -> Option<PathBuf> {
@@ -15,11 +26,14 @@ pub(crate) fn node_modules() -> Option<PathBuf> {
     found("NODE_MODULES", modules, "run `npm ci` in tests/node")
 }
 
-/// Returns the program, or `None` if the test is skipped.
-pub(crate) fn chromium() -> Option<PathBuf> {
+/// Waits until no other test uses a browser. Returns `None` if the test is skipped.
+pub(crate) async fn chromium() -> Option<Chromium> {
     let program =
         env::var_os("SHOP_TEST_CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from);
-    found("CHROMIUM", program, "install it")
+    Some(Chromium {
+        program: found("CHROMIUM", program, "install it")?,
+        _turn: TURN.lock().await,
+    })
 }
 
 fn found(what: &str, path: PathBuf, remedy: &str) -> Option<PathBuf> {
