@@ -169,10 +169,7 @@ async fn a_damaged_merged_segment_is_reported_with_the_last_moment_before_it() {
     archived.merge().await;
     let damaged = &archived.segments()[1];
     let path = archived.folder().join(damaged);
-    let mut content = fs::read(&path).unwrap();
-    let middle = content.len() / 2;
-    content[middle] ^= 1;
-    fs::write(&path, content).unwrap();
+    fs::write(&path, flipped(fs::read(&path).unwrap())).unwrap();
 
     let (_, output) = archived.restore(&[]);
     let error = fails(&output);

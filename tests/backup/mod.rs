@@ -271,6 +271,13 @@ fn a_mistyped_command_makes_no_backup() {
     );
 }
 
+/// Changes a bit in the middle of the content of a file.
+fn flipped(mut content: Vec<u8>) -> Vec<u8> {
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    content
+}
+
 /// Returns the sorted names of a directory's entries.
 fn entries(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(directory)

@@ -309,9 +309,7 @@ async fn a_damaged_or_missing_segment_is_reported_with_the_last_moment_before_it
     let segments = shop.segments();
     let damaged = &segments[segments.len() - 2];
     let whole = fs::read(damaged).unwrap();
-    let mut flipped = whole.clone();
-    let middle = flipped.len() / 2;
-    flipped[middle] ^= 1;
+    let flipped = flipped(whole.clone());
     let truncated = whole[..whole.len() - 1].to_vec();
     for content in [Some(flipped), Some(truncated), None] {
         match &content {
