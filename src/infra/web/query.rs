@@ -135,9 +135,9 @@ impl<'de> IntoDeserializer<'de> for Text<'de> {
 }
 
 macro_rules! parse_as {
-    ($($method:ident $visit:ident,)*) => {$(
+    ($($method:ident $visit:ident $rule:literal,)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
-            let value = self.0.parse().map_err(QueryError::custom)?;
+            let value = self.0.parse().map_err(|_| QueryError::custom($rule))?;
             visitor.$visit(value)
         }
     )*};
@@ -167,9 +167,9 @@ impl<'de> Deserializer<'de> for Text<'de> {
     }
 
     parse_as! {
-        deserialize_bool visit_bool,
-        deserialize_i64 visit_i64,
-        deserialize_u64 visit_u64,
+        deserialize_bool visit_bool "must be `true` or `false`",
+        deserialize_i64 visit_i64 "must be a whole number",
+        deserialize_u64 visit_u64 "must be a whole number that is not negative",
     }
 
     forward_to_deserialize_any! {
