@@ -3,7 +3,7 @@
 import { api, get, user, withQuery } from './api.js';
 import { change } from './cart-state.js';
 import { el, money, newId } from './dom.js';
-import { rememberStock } from './live.js';
+import { live, rememberStock } from './live.js';
 import { button, empty, field, notify, pages, picture, select, stock } from './ui.js';
 
 const SORTS = [['-createdAt', 'Newest'], ['price', 'Lowest price'], ['-price', 'Highest price'], ['name', 'Name']];
@@ -31,9 +31,12 @@ function card(product, signal) {
     add);
 }
 
-export async function catalog({ query, signal }) {
-  const filters = Object.fromEntries(['q', 'category', 'sort', 'inStock', 'page'].map((name) => [name, query.get(name) ?? '']));
-  const hrefOf = (changes) => withQuery('#/', { ...filters, page: '', ...changes });
+const filtersOf = (query) => Object.fromEntries(['q', 'category', 'sort', 'inStock', 'page'].map((name) => [name, query.get(name) ?? '']));
+
+export async function catalog({ query, signal, reload }) {
+  const filters = filtersOf(query);
+  // From the address, which may be ahead of the view: the list of the last choice may still be loading.
+  const hrefOf = (changes) => withQuery('#/', { ...filtersOf(new URLSearchParams(location.hash.split('?')[1])), page: '', ...changes });
   const go = (changes) => { location.hash = hrefOf(changes); };
   const sort = filters.sort || (filters.q ? '' : '-createdAt');
   const [{ data: categories }, { body: list, headers }] = await Promise.all([
@@ -41,10 +44,14 @@ export async function catalog({ query, signal }) {
     api('GET', withQuery('/products', { ...filters, sort, limit: 24 })),
   ]);
   rememberStock(list.data, headers);
+  live.addEventListener('resync', reload, { signal });
 
   const search = el('input', { type: 'search', name: 'q', value: filters.q, placeholder: 'Search products', 'aria-label': 'Search products', 'data-focus': 'q' });
   const searchForm = el('form', { class: 'search', role: 'search', onsubmit: (event) => { event.preventDefault(); go({ q: search.value.trim(), sort: '' }); } }, search);
-  const chip = (text, slug) => el('a', { href: hrefOf({ category: slug }), 'aria-current': filters.category === slug ? 'true' : undefined }, text);
+  const chip = (text, slug) => el('a', {
+    href: hrefOf({ category: slug }), 'aria-current': filters.category === slug ? 'true' : undefined,
+    onclick: ({ currentTarget }) => { currentTarget.href = hrefOf({ category: slug }); },
+  }, text);
   const inStock = el('input', { type: 'checkbox', checked: filters.inStock === 'true', onchange: () => go({ inStock: inStock.checked ? 'true' : '' }) });
   const sorts = filters.q ? [['', 'Best match'], ...SORTS] : SORTS;
   return [

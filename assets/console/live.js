@@ -5,7 +5,7 @@ import { followStock } from '../shop-live.js';
 
 /**
  * Dispatches `change` for each changed product ({id, quantity, deleted}), `update` for each message, `connection` when
- * the connection opens or closes, and `resync` if changes were missed, so that lists must be read again.
+ * the connection opens or closes, and `resync` if changes were missed, so that views must read their products again.
  */
 export const live = new EventTarget();
 
@@ -27,8 +27,8 @@ function update(id, seq, quantity, deleted = false) {
   const known = stock.get(id);
   if (known && known.seq > seq) return;
   stock.set(id, { seq, quantity, deleted });
-  if (known && (known.quantity !== quantity || known.deleted !== deleted)) {
-    live.dispatchEvent(new CustomEvent('change', { detail: { id, quantity, deleted, before: known.quantity } }));
+  if (known?.quantity !== quantity || known.deleted !== deleted) {
+    live.dispatchEvent(new CustomEvent('change', { detail: { id, quantity, deleted } }));
   }
 }
 

@@ -166,7 +166,6 @@ session.addEventListener('change', () => {
 });
 cart.addEventListener('change', () => renderFrame());
 live.addEventListener('connection', showConnection);
-live.addEventListener('resync', show);
 // The link is not a route: it moves the focus only.
 document.querySelector('.skip').onclick = (event) => { event.preventDefault(); $('main').focus(); };
 showConnection();

@@ -3,12 +3,13 @@
 import { api, isAdmin } from './api.js';
 import { addToCart } from './catalog.js';
 import { el, money, newId } from './dom.js';
-import { rememberStock } from './live.js';
+import { live, rememberStock } from './live.js';
 import { button, heading, picture, stock } from './ui.js';
 
-export async function product({ params, signal }) {
+export async function product({ params, signal, reload }) {
   const { body, headers } = await api('GET', `/products/${encodeURIComponent(params.id)}`);
   rememberStock([body], headers);
+  live.addEventListener('resync', reload, { signal });
   const about = newId('product');
   const add = button('Add to cart', () => addToCart(body), { primary: true, about });
   const level = stock(body, signal, ({ quantity, deleted }) => { add.disabled = deleted || !quantity; });

@@ -151,7 +151,7 @@ export function stock({ id, name, stockQuantity }, signal, onchange) {
   };
   show(stockOf(id) ?? { quantity: stockQuantity });
   live.addEventListener('change', ({ detail }) => {
-    if (detail.id !== id) return;
+    if (detail.id !== id || node.textContent === stockText(detail)) return;
     show(detail);
     node.classList.remove('flash');
     void node.offsetWidth; // forces a layout, which restarts the animation

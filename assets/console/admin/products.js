@@ -2,17 +2,18 @@
 
 import { api, get, isDemo, newKey, shopCurrency, withQuery } from '../api.js';
 import { decimals, el, fromDecimal, money, newId, replace, toDecimal } from '../dom.js';
-import { rememberStock } from '../live.js';
-import { ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, select, stock, table } from '../ui.js';
+import { live, rememberStock } from '../live.js';
+import { ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, select, showError, stock, table } from '../ui.js';
 import { MOVEMENTS, movementRow, movementsOf } from './stock.js';
 
 const HEADINGS = ['Product', 'Category', 'Price', 'Stock'];
 
-export async function adminProducts({ query, signal }) {
+export async function adminProducts({ query, signal, reload }) {
   const q = query.get('q') ?? '';
   const page = query.get('page') ?? 1;
   const { body: list, headers } = await api('GET', withQuery('/products', { q, page, limit: 25, sort: q ? '' : '-createdAt' }));
   rememberStock(list.data, headers);
+  live.addEventListener('resync', reload, { signal });
   const search = el('input', { type: 'search', value: q, placeholder: 'Search products', 'aria-label': 'Search products', 'data-focus': 'q' });
   const searchForm = el('form', { class: 'search', role: 'search', onsubmit: (event) => { event.preventDefault(); location.hash = withQuery('#/admin/products', { q: search.value.trim() }); } }, search);
   const rows = list.data.map((product) => row(HEADINGS, [
@@ -28,12 +29,14 @@ export async function adminProducts({ query, signal }) {
 
 export async function adminProduct({ params, signal, reload }) {
   const isNew = params.id === 'new';
-  const [{ data: categories }, found] = await Promise.all([
-    get('/categories', { quiet: true }),
-    isNew ? null : api('GET', `/products/${encodeURIComponent(params.id)}`),
-  ]);
-  const product = found?.body ?? null;
-  if (found) rememberStock([product], found.headers);
+  const read = async (options) => {
+    const { body, headers } = await api('GET', `/products/${encodeURIComponent(params.id)}`, options);
+    rememberStock([body], headers);
+    return body;
+  };
+  const [{ data: categories }, product] = await Promise.all([get('/categories', { quiet: true }), isNew ? null : read()]);
+  // Only the stock, so that edits are not lost.
+  if (product) live.addEventListener('resync', () => read({ quiet: true }).catch(showError), { signal });
   const currency = product?.currency ?? await shopCurrency();
   const back = el('p', { class: 'eyebrow' }, el('a', { href: '#/admin/products' }, 'Products'));
   if (isNew) return [back, heading('New product'), el('div', { class: 'narrow' }, details(null, currency, categories))];
