@@ -48,7 +48,7 @@ impl Server {
     pub(crate) fn try_start(mut command: Command) -> Option<Server> {
         // `operations --log` measures what a line for each request costs.
         if command.get_envs().all(|(name, _)| name != "SHOP_LOG") {
-            command.env("SHOP_LOG", "warn");
+            command.env("SHOP_LOG", "error");
         }
         let child = command
             .stdout(Stdio::piped())

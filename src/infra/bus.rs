@@ -3,7 +3,7 @@
 //! The `events` table is the source of truth. One task reads new rows: commits of this process wake it, and
 //! polling finds those of other instances. It keeps the newest events in memory and publishes the newest
 //! sequence number, the *head*. Each listener keeps its own position and fetches the events after it in
-//! batches, so there are no per-listener queues. An uncommitted event is never delivered.
+//! batches, so there are no per-listener queues. An event is delivered only once its commit is durable.
 
 use std::{
     collections::VecDeque,
@@ -94,7 +94,7 @@ fn changes(events: &[Arc<Committed>]) -> usize {
 impl Bus {
     /// Starts the task that reads new events from `db`. It ends with `stop`.
     pub async fn start(db: Db, stop: CancellationToken) -> Result<Bus> {
-        let first = db.read("bus.head", head).await?;
+        let first = db.read_durable("bus.head", head).await?;
         let (sender, receiver) = watch::channel(first);
         let bus = Bus {
             recent: Arc::default(),
@@ -133,7 +133,7 @@ impl Bus {
         loop {
             let after = *head.borrow();
             let new = db
-                .read("bus.advance", move |tx| events_after(tx, after))
+                .read_durable("bus.advance", move |tx| events_after(tx, after))
                 .await?;
             let Some(last) = new.last().map(|event| event.seq) else {
                 return Ok(());
@@ -171,7 +171,8 @@ impl Bus {
             return Ok(events);
         }
         let _replay = self.replays.acquire().await.map_err(Error::internal)?;
-        db.read("bus.replay", move |tx| events_after(tx, seq)).await
+        db.read_durable("bus.replay", move |tx| events_after(tx, seq))
+            .await
     }
 }
 

@@ -16,15 +16,15 @@ use crate::support::{TestResponse, storage_test};
 const CUSTOMERS: u64 = 6;
 
 /// What a customer knows when the connection breaks.
-struct Known {
+pub(super) struct Known {
     /// Orders whose 201 was received.
-    acknowledged: Vec<Bytes>,
+    pub(super) acknowledged: Vec<Bytes>,
     /// The key of the checkout without a response.
     unanswered: Option<String>,
 }
 
 /// Places orders until the connection breaks.
-async fn shop_on(
+pub(super) async fn shop_on(
     customer: Remote,
     products: Arc<Vec<String>>,
     round: String,
@@ -54,7 +54,7 @@ async fn shop_on(
 }
 
 /// Asserts that each order is shown to its customer as acknowledged.
-async fn assert_shown(customers: &[Remote], orders: &[(usize, Bytes)]) {
+pub(super) async fn assert_shown(customers: &[Remote], orders: &[(usize, Bytes)]) {
     for (number, body) in orders {
         let order: Value = serde_json::from_slice(body).unwrap();
         let path = format!("/orders/{}", order["id"].as_str().unwrap());

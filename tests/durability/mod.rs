@@ -4,6 +4,7 @@ mod disk_full;
 mod fsync;
 mod kill;
 mod lock;
+mod power_loss;
 mod stop;
 mod sync;
 

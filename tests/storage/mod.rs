@@ -6,7 +6,7 @@ mod pipeline;
 mod rows;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use shop::{
     core::{
@@ -436,21 +436,33 @@ async fn a_lock_held_by_another_process_is_a_503_with_retry_after() {
 
 #[test]
 fn every_connection_has_the_durable_settings() {
+    let (full, normal) = (2, 1);
+    assert_eq!(synchronous_settings(false), [full; 1 + 5 + 2]);
+    // The syncer makes a server's commits durable.
+    let server = synchronous_settings(true);
+    assert_eq!(server[0], normal);
+    assert_eq!(server[1..], [full; 5 + 2]);
+}
+
+/// Returns `synchronous` of the writer and of all readers, and checks their other settings.
+fn synchronous_settings(overlapping_sync: bool) -> Vec<i64> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shop.db");
     migrate::run(&Location::Sqlite(path.clone())).unwrap();
     let options = db::Options {
         readers: 5,
         long_readers: 2,
+        overlapping_sync,
         ..options()
     };
-    let sqlite =
-        Arc::new(Sqlite::open(&path, options, &shop::core::clock::Clock::system()).unwrap());
-    let settings = sqlite.settings().unwrap();
-    assert_eq!(settings.len(), 1 + 5 + 2, "the writer and all readers");
-    for setting in settings {
-        assert_eq!(setting, ("wal".to_owned(), 2, 1));
-    }
+    let sqlite = Sqlite::open(&path, options, &shop::core::clock::Clock::system()).unwrap();
+    let settings = sqlite.settings().unwrap().into_iter();
+    settings
+        .map(|(journal_mode, synchronous, foreign_keys)| {
+            assert_eq!((&*journal_mode, foreign_keys), ("wal", 1));
+            synchronous
+        })
+        .collect()
 }
 
 #[test]

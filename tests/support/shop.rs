@@ -68,6 +68,7 @@ pub(crate) fn options() -> db::Options {
     db::Options {
         readers: 6,
         long_readers: 2,
+        overlapping_sync: true,
         ..db::Options::default()
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +47,12 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Signals when every event committed so far has its sequence number. Returns `None` if the engine
     /// assigns numbers in the transaction.
     fn flush_events(&self) -> Option<oneshot::Receiver<()>>;
+
+    /// Waits until everything is durable that a read before this call may have seen. Returns `None` if a read sees
+    /// only what is durable.
+    fn durable(&self) -> Option<BoxFuture<'static, Result<()>>> {
+        None
+    }
 
     /// Finishes queued operations and rejects new ones.
     fn close(&self);

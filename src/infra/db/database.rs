@@ -100,6 +100,20 @@ impl Db {
         }
     }
 
+    /// Like [`Db::read`], but returns only what a power loss cannot revoke. On `SQLite` a read may see a commit that
+    /// is not synced yet.
+    pub async fn read_durable<T, F>(&self, name: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let result = self.read(name, work).await?;
+        if let Some(durable) = self.backend.durable() {
+            durable.await?;
+        }
+        Ok(result)
+    }
+
     /// Runs a read-only operation that may take long, on a separate thread and snapshot. For background tasks
     /// and admins; requests of clients use [`Db::long_read_for`].
     ///

@@ -9,7 +9,7 @@
 //! | connections | one writer thread, a pool of readers | a pool of threads, one connection each |
 //! | isolation of writes | serialized by the single writer | READ COMMITTED, row locks ([`Sql::for_update`]) |
 //! | isolation of reads | WAL snapshot | REPEATABLE READ snapshot |
-//! | durability | WAL, `synchronous = FULL`, group commit | WAL, `synchronous_commit = on` |
+//! | durability | WAL, group commit, overlapping fsync | WAL, `synchronous_commit = on` |
 //! | sequence numbers of events | assigned in the transaction | assigned after the commit by the publisher |
 //!
 //! Both engines guarantee:

@@ -86,7 +86,7 @@ impl Feed {
 pub(super) async fn positions(app: &App) -> Result<RangeInclusive<i64>> {
     app.db.flush_events().await?;
     app.db
-        .read("realtime.positions", |tx| {
+        .read_durable("realtime.positions", |tx| {
             Ok(bus::tail(tx)?..=bus::head(tx)?)
         })
         .await

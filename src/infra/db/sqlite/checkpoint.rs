@@ -28,10 +28,7 @@ use super::{
     writer_connection::{WriterConnection, report_failed_fsync},
 };
 use crate::{
-    core::{
-        clock::Timestamp,
-        error::{Error, Result, chain},
-    },
+    core::error::{Error, Result, chain},
     infra::metrics::CHECKPOINT_DURATION,
 };
 
@@ -134,17 +131,12 @@ impl Checkpointer {
         self.runs_checkpoints && self.archive.is_none()
     }
 
-    /// Starts or runs a checkpoint if the WAL is long enough. The writer calls this between two batches; the commit of
-    /// the last one was durable at `committed_at`.
-    pub(super) fn run_if_due(
-        &mut self,
-        writer: &mut WriterConnection<'_>,
-        committed_at: Timestamp,
-    ) {
+    /// Starts or runs a checkpoint if the WAL is long enough. The writer calls this between two batches.
+    pub(super) fn run_if_due(&mut self, writer: &mut WriterConnection<'_>, wal: WalPages) {
         if !self.runs_checkpoints {
             return;
         }
-        if let Err(error) = self.try_run_if_due(writer, committed_at) {
+        if let Err(error) = self.try_run_if_due(writer, wal) {
             tracing::warn!(error = %chain(&error), "WAL checkpoint failed");
         }
     }
@@ -152,12 +144,11 @@ impl Checkpointer {
     fn try_run_if_due(
         &mut self,
         writer: &mut WriterConnection<'_>,
-        committed_at: Timestamp,
+        WalPages {
+            all: wal_pages,
+            checkpointed,
+        }: WalPages,
     ) -> Result<()> {
-        let (wal_pages, checkpointed) = wal_status(writer, NOOP)?;
-        if let Some(archive) = &self.archive {
-            archive.record(wal_pages, committed_at)?;
-        }
         if self.is_running {
             match self.done.try_recv() {
                 Err(TryRecvError::Empty) if wal_pages < 4 * self.threshold => return Ok(()),
@@ -188,7 +179,7 @@ impl Checkpointer {
             return self.run_before_restart(writer);
         }
         let started = Instant::now();
-        wal_status(writer, PASSIVE)?;
+        self::wal_pages(writer, PASSIVE)?;
         self.durations.record(started.elapsed());
         Ok(())
     }
@@ -253,11 +244,21 @@ pub(super) fn checkpoint(connection: &Connection, failed: &CancellationToken) {
     }
 }
 
-/// Runs a checkpoint pragma. Returns the pages in the WAL, and how many of them are checkpointed.
-fn wal_status(writer: &mut WriterConnection<'_>, pragma: &str) -> Result<(i64, i64)> {
-    let mut pages = (0, 0);
+/// The pages in the WAL, and how many of them are checkpointed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WalPages {
+    pub(super) all: i64,
+    pub(super) checkpointed: i64,
+}
+
+/// Runs a checkpoint pragma.
+pub(super) fn wal_pages(writer: &mut WriterConnection<'_>, pragma: &str) -> Result<WalPages> {
+    let mut pages = WalPages::default();
     writer.pragma(pragma, &mut |row| {
-        pages = (row.get("log")?, row.get("checkpointed")?);
+        pages = WalPages {
+            all: row.get("log")?,
+            checkpointed: row.get("checkpointed")?,
+        };
         Ok(true)
     })?;
     Ok(pages)

@@ -6,14 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, oneshot};
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     checkpoint::{Checkpointer, Checkpoints},
     connection::{failure, run},
     open::{Mode, ReaderManager, open, pool_error, reader_pool, settings},
-    wal::{self, WalArchive},
+    syncer::{Durability, Syncing},
+    wal::{self, WalArchive, WalFile},
     writer::Writer,
 };
 use crate::{
@@ -31,6 +36,7 @@ pub struct Sqlite {
     long_readers: r2d2::Pool<ReaderManager>,
     long_read_timeout: Duration,
     writer: Writer,
+    durability: Arc<Durability>,
     committed: Arc<Notify>,
     failed: CancellationToken,
     wal: PathBuf,
@@ -60,6 +66,12 @@ impl Sqlite {
         connection
             .pragma_update(None, "cache_size", -options.writer_cache_kib)
             .map_err(failure)?;
+        if options.overlapping_sync {
+            // The syncer makes the commits durable.
+            connection
+                .pragma_update(None, "synchronous", "normal")
+                .map_err(failure)?;
+        }
         // Only the checkpointer runs checkpoints.
         connection
             .pragma_update(None, "wal_autocheckpoint", 0)
@@ -71,12 +83,24 @@ impl Sqlite {
             checkpoints,
             failed.clone(),
         )?;
+        let wal_file = WalFile::open(path)?;
+        // What an earlier process has committed and not synced can be read from now on.
+        wal_file.sync()?;
+        let durability = Arc::new(Durability::new(failed.clone()));
+        let syncing = Syncing {
+            wal: WalFile::open(path)?,
+            durability: Arc::clone(&durability),
+            archive: archive.clone(),
+            clock: clock.clone(),
+            runtime: Handle::try_current().ok(),
+            committed: Arc::clone(&committed),
+        };
         let writer = Writer::start(
             connection,
+            wal_file,
             checkpointer,
+            syncing,
             &options,
-            clock.clone(),
-            Arc::clone(&committed),
             failed.clone(),
         )?;
         Ok(Sqlite {
@@ -84,6 +108,7 @@ impl Sqlite {
             long_readers: reader_pool(path, options.lock_timeout, options.long_readers),
             long_read_timeout: options.long_read_timeout,
             writer,
+            durability,
             committed,
             failed,
             wal: wal::wal_of(path),
@@ -133,6 +158,10 @@ impl Backend for Sqlite {
 
     fn flush_events(&self) -> Option<oneshot::Receiver<()>> {
         None
+    }
+
+    fn durable(&self) -> Option<BoxFuture<'static, Result<()>>> {
+        Some(Arc::clone(&self.durability).wait().boxed())
     }
 
     fn close(&self) {

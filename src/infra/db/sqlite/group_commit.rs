@@ -1,4 +1,5 @@
-//! Group commit: runs a batch of operations in one transaction with one fsync, then sends all results.
+//! Group commit: runs a batch of operations in one transaction, and hands it to the syncer, which sends the results
+//! once the commit is durable.
 //!
 //! A failing operation must not affect the rest of its batch:
 //!
@@ -13,40 +14,41 @@
 //! If another process holds the write lock, BEGIN waits for the remaining lock timeout of the oldest
 //! operation. Operations that exceed their timeout are rejected, and the rest of the batch tries again.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use metrics::Histogram;
-use tokio::runtime::Handle;
 
-use super::{batch_size::BatchSize, connection::is_busy, writer_connection::WriterConnection};
+use super::{
+    checkpoint::{NOOP, WalPages, wal_pages},
+    connection::is_busy,
+    syncer::{Durability, Group, Syncer},
+    wal::{Mark, WalFile},
+    writer_connection::WriterConnection,
+};
 use crate::{
-    core::{
-        clock::{Clock, Timestamp},
-        error::{Error, Kind, Result, chain},
-    },
+    core::error::{Error, Kind, Result, chain},
     infra::{
         db::{Operation, Outcome},
-        metrics::{COMMIT_DURATION, WRITE_GROUP_SIZE},
+        metrics::WRITE_GROUP_SIZE,
     },
 };
 
 pub(super) struct GroupCommit<'c> {
     pub(super) connection: WriterConnection<'c>,
-    batch_size: BatchSize,
+    wal: WalFile,
+    syncer: Syncer,
+    durability: Arc<Durability>,
     lock_timeout: Duration,
-    clock: Clock,
-    committed_at: Timestamp,
-    /// The runtime of the callers.
-    runtime: Option<Handle>,
     group_sizes: Histogram,
-    commit_durations: Histogram,
+    wal_pages: WalPages,
 }
 
 /// The outcome of one attempt to commit a batch.
 enum Attempt {
-    Committed {
-        emitted: bool,
-    },
+    Committed(Commit),
     /// Rolled back because of the operation at index `culprit`. `error`, if any, replaces its result.
     RolledBack {
         culprit: usize,
@@ -54,6 +56,12 @@ enum Attempt {
     },
     CommitFailed(Error),
     BeginFailed(Error),
+}
+
+struct Commit {
+    has_written: bool,
+    has_emitted: bool,
+    began: Instant,
 }
 
 /// The outcome of one operation of a batch.
@@ -67,48 +75,39 @@ enum Step {
 impl<'c> GroupCommit<'c> {
     pub(super) fn new(
         connection: WriterConnection<'c>,
+        wal: WalFile,
+        syncer: Syncer,
+        durability: Arc<Durability>,
         lock_timeout: Duration,
-        clock: Clock,
-        runtime: Option<Handle>,
     ) -> Self {
         GroupCommit {
             connection,
-            batch_size: BatchSize::default(),
+            wal,
+            syncer,
+            durability,
             lock_timeout,
-            committed_at: clock.now(),
-            clock,
-            runtime,
             group_sizes: WRITE_GROUP_SIZE.histogram([]),
-            commit_durations: COMMIT_DURATION.histogram([]),
+            wal_pages: WalPages::default(),
         }
     }
 
-    /// Returns the maximum size of the next batch.
-    pub(super) fn max_batch(&self) -> usize {
-        self.batch_size.max()
+    /// Returns the pages in the WAL after the last commit.
+    pub(super) fn wal_pages(&self) -> WalPages {
+        self.wal_pages
     }
 
-    /// Returns the time of the last commit, taken before its callers got their replies.
-    pub(super) fn committed_at(&self) -> Timestamp {
-        self.committed_at
-    }
-
-    /// Runs, commits and replies to every operation of the batch. Returns whether a committed one emitted
-    /// events.
-    pub(super) fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>) -> bool {
+    /// Runs and commits every operation of the batch.
+    pub(super) fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>) {
         batch.retain(|operation| !operation.is_abandoned());
         let mut use_savepoints = false;
         while !batch.is_empty() {
             match self.attempt(&mut batch, use_savepoints) {
-                Attempt::Committed { emitted } => {
-                    self.reply(batch);
-                    return emitted;
-                }
+                Attempt::Committed(commit) => return self.send_when_durable(batch, Some(commit)),
                 Attempt::RolledBack { culprit, error } => {
                     let operation = batch.remove(culprit);
                     match error {
                         Some(error) => operation.reject(error),
-                        None => operation.reply(),
+                        None => self.send_when_durable(vec![operation], None),
                     }
                     use_savepoints = true;
                 }
@@ -117,11 +116,10 @@ impl<'c> GroupCommit<'c> {
                 Attempt::CommitFailed(error)
                     if batch.len() > 1 && error.kind() != Kind::Unavailable =>
                 {
-                    let mut emitted = false;
                     for operation in batch {
-                        emitted |= self.commit(vec![operation]);
+                        self.commit(vec![operation]);
                     }
-                    return emitted;
+                    return;
                 }
                 Attempt::BeginFailed(error) if is_busy(&error) => {
                     batch = self.reject_timed_out(batch, &error);
@@ -131,11 +129,10 @@ impl<'c> GroupCommit<'c> {
                     for operation in batch {
                         operation.reject(error.without_source());
                     }
-                    return false;
+                    return;
                 }
             }
         }
-        false
     }
 
     /// Rejects the operations that have waited for their whole lock timeout. Returns the others.
@@ -160,18 +157,36 @@ impl<'c> GroupCommit<'c> {
         others
     }
 
-    /// Sends the results from a task of the callers' runtime. Waking callers from there is cheaper than from
-    /// this thread, and the next batch starts meanwhile.
-    fn reply(&self, batch: Vec<Box<dyn Operation>>) {
-        let all = move || batch.into_iter().for_each(Operation::reply);
-        match &self.runtime {
-            Some(runtime) => drop(runtime.spawn(async move { all() })),
-            None => all(),
+    /// Hands operations to the syncer. `commit` is `None` if their transaction was rolled back.
+    fn send_when_durable(&mut self, operations: Vec<Box<dyn Operation>>, commit: Option<Commit>) {
+        let has_written = commit.as_ref().is_some_and(|commit| commit.has_written);
+        let end = if has_written { self.wal_end() } else { None };
+        self.syncer.push(Group {
+            number: self.durability.begun(),
+            operations,
+            has_written,
+            has_emitted: commit.as_ref().is_some_and(|commit| commit.has_emitted),
+            end,
+            commit_began: commit.map(|commit| commit.began),
+        });
+    }
+
+    /// Returns the end of the WAL; `None` if another process has restarted it meanwhile.
+    fn wal_end(&mut self) -> Option<Mark> {
+        let salts = self.wal.salts();
+        match wal_pages(&mut self.connection, NOOP) {
+            Ok(pages) => self.wal_pages = pages,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "the size of the WAL cannot be read");
+                return None;
+            }
         }
+        let salts = salts.filter(|salts| self.wal.salts() == Some(*salts))?;
+        let frames = u32::try_from(self.wal_pages.all).ok()?;
+        Some(Mark { salts, frames })
     }
 
     fn attempt(&mut self, batch: &mut [Box<dyn Operation>], use_savepoints: bool) -> Attempt {
-        let started = Instant::now();
         let waited = batch.first().map(|oldest| oldest.submitted_at().elapsed());
         // SQLite's busy timeout has millisecond resolution; one more, so that the oldest operation does not
         // need a second wait.
@@ -180,27 +195,30 @@ impl<'c> GroupCommit<'c> {
         if let Err(error) = self.connection.begin(wait) {
             return Attempt::BeginFailed(error);
         }
-        let mut emitted = false;
+        let mut has_emitted = false;
+        let changes = self.connection.connection.total_changes();
         for (index, operation) in batch.iter_mut().enumerate() {
             match self.step(operation.as_mut(), use_savepoints) {
-                Ok(Step::Kept { emitted: more }) => emitted |= more,
+                Ok(Step::Kept { emitted }) => has_emitted |= emitted,
                 Ok(Step::RollBack) => return self.rolled_back(index, None),
                 Err(error) => return self.rolled_back(index, Some(error)),
             }
         }
-        let work = started.elapsed();
+        let began = Instant::now();
+        self.durability.begin();
         match self.connection.control("COMMIT") {
             Ok(()) => {
-                self.committed_at = self.clock.now();
-                let commit = started.elapsed().saturating_sub(work);
-                self.batch_size.record(batch.len(), work, commit);
                 let size = u32::try_from(batch.len()).unwrap_or(u32::MAX);
                 self.group_sizes.record(size);
-                self.commit_durations.record(commit);
-                Attempt::Committed { emitted }
+                Attempt::Committed(Commit {
+                    has_written: self.connection.connection.total_changes() != changes,
+                    has_emitted,
+                    began,
+                })
             }
             Err(error) => {
                 self.roll_back();
+                self.send_when_durable(Vec::new(), None);
                 Attempt::CommitFailed(error)
             }
         }

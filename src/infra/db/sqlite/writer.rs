@@ -1,8 +1,8 @@
 //! The writer thread: takes queued operations in batches and commits each batch (see
 //! [`super::group_commit`]).
 //!
-//! When the thread becomes free, the operations that wait form the next batch, up to the size that
-//! [`super::batch_size`] allows. The thread never waits for a batch to fill, and no operation joins a running batch.
+//! When the thread becomes free, the operations that wait form the next batch, up to a maximum. The thread never waits
+//! for a batch to fill, and no operation joins a running batch.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,23 +11,24 @@ use std::{
 
 use async_channel::{Receiver, Sender};
 use rusqlite::Connection;
-use tokio::{runtime::Handle, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    batch_size::MAX_BATCH,
     checkpoint::{Checkpointer, checkpoint},
     connection::failure,
     group_commit::GroupCommit,
+    syncer::{Syncer, Syncing},
+    wal::WalFile,
     writer_connection::WriterConnection,
 };
 use crate::{
-    core::{
-        clock::Clock,
-        error::{Error, Result},
-    },
+    core::error::{Error, Result},
     infra::db::{Operation, Options, queue},
 };
+
+/// The maximum size of a batch. Larger ones would save little, since one fsync covers several batches, and reduce
+/// concurrency: the callers of a batch send their next requests while the writer runs the next one.
+const MAX_BATCH: usize = 24;
 
 type Inspection = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -45,26 +46,28 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
+        wal: WalFile,
         checkpointer: Checkpointer,
+        syncing: Syncing,
         options: &Options,
-        clock: Clock,
-        committed: Arc<Notify>,
         failed: CancellationToken,
     ) -> Result<Writer> {
         let (queue, receiver) = async_channel::bounded(options.queue_capacity);
-        let runtime = Handle::try_current().ok();
         let lock_timeout = options.lock_timeout;
+        let durability = Arc::clone(&syncing.durability);
+        let syncer = Syncer::start(syncing)?;
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
                 let group_commit = GroupCommit::new(
                     WriterConnection::new(&connection, failed.clone()),
+                    wal,
+                    syncer,
+                    durability,
                     lock_timeout,
-                    clock,
-                    runtime,
                 );
                 let final_checkpoint = checkpointer.runs_final_checkpoint();
-                serve(group_commit, checkpointer, &receiver, &committed);
+                serve(group_commit, checkpointer, &receiver);
                 if final_checkpoint && !failed.is_cancelled() {
                     checkpoint(&connection, &failed);
                 }
@@ -124,34 +127,30 @@ impl Drop for Writer {
     }
 }
 
-/// Commits batches until the queue is closed and empty.
+/// Commits batches until the queue is closed and empty, and their results are sent.
 fn serve(
     mut group_commit: GroupCommit<'_>,
     mut checkpointer: Checkpointer,
     queue: &Receiver<Message>,
-    committed: &Notify,
 ) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while let Ok(first) = queue.recv_blocking() {
         let mut next = Some(first);
-        let max = group_commit.max_batch();
         while let Some(message) = next {
             match message {
                 Message::Operation(operation) => batch.push(operation),
                 Message::Inspect(inspect) => inspect(group_commit.connection.connection),
             }
-            next = if batch.len() < max {
+            next = if batch.len() < MAX_BATCH {
                 queue.try_recv().ok()
             } else {
                 None
             };
         }
-        if group_commit.commit(std::mem::take(&mut batch)) {
-            committed.notify_one();
-        }
+        group_commit.commit(std::mem::take(&mut batch));
         if !group_commit.connection.has_failed() {
-            let committed_at = group_commit.committed_at();
-            checkpointer.run_if_due(&mut group_commit.connection, committed_at);
+            let wal_pages = group_commit.wal_pages();
+            checkpointer.run_if_due(&mut group_commit.connection, wal_pages);
         }
     }
 }

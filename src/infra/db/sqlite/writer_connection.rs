@@ -124,6 +124,6 @@ pub(super) fn report_failed_fsync(failed: &CancellationToken, error: &Error) {
     failed.cancel();
 }
 
-fn writes_stopped() -> Error {
+pub(super) fn writes_stopped() -> Error {
     Error::unavailable("the database accepts no writes after a disk failure")
 }

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use super::{
-    Frames, Header, Position, Salts, archive_directory, failed,
+    Frames, Header, Mark, Position, Salts, WalFile, archive_directory, failed,
     set_aside::{self, SetAside},
     wal_of,
 };
@@ -74,6 +74,7 @@ pub enum Next {
 
 /// The WAL of an open database, as the archiver and the checkpointer see it.
 pub struct WalArchive {
+    database: PathBuf,
     wal_path: PathBuf,
     directory: PathBuf,
     clock: Clock,
@@ -97,11 +98,8 @@ impl State {
         let Some(position) = &self.position else {
             return;
         };
-        let (salts, frames) = (position.header.salts(), position.frames);
-        self.commits.retain(|(of, commit)| {
-            let is_archived = salts.is_after(*of) || (salts == *of && commit.frame <= frames);
-            !is_archived
-        });
+        self.commits
+            .retain(|(of, commit)| !position.contains(*of, commit.frame));
     }
 }
 
@@ -117,6 +115,7 @@ impl WalArchive {
         set_aside.sort_by_key(|it| (it.written_at, it.last));
         let counter = open(database, lock_timeout, Mode::ReadOnly)?;
         let archive = WalArchive {
+            database: database.to_owned(),
             wal_path: wal_of(database),
             directory,
             clock,
@@ -220,15 +219,15 @@ impl WalArchive {
         Ok(())
     }
 
-    /// Records that all frames up to `frames` were durable at `at`. The writer calls it after a commit.
-    pub(in crate::infra::db::sqlite) fn record(&self, frames: i64, at: Timestamp) -> Result<()> {
-        let Some(header) = read_header(&self.wal_path)? else {
-            return Ok(());
-        };
-        let frame = u32::try_from(frames.max(0)).map_err(Error::internal)?;
+    /// Records that all frames up to `end` were durable at `at`. The syncer calls it.
+    pub(in crate::infra::db::sqlite) fn record(&self, end: Mark, at: Timestamp) {
+        let frame = end.frames;
         let mut state = self.state();
-        if state.position.is_none() {
-            state.commits.clear();
+        match &state.position {
+            None => state.commits.clear(),
+            // The archiver has synced it before.
+            Some(position) if position.contains(end.salts, frame) => return,
+            Some(_) => {}
         }
         if state.commits.len() >= MAX_COMMIT_TIMES {
             // The archive cannot be reached. Every second commit gets the time of the next one.
@@ -240,8 +239,7 @@ impl WalArchive {
         }
         state
             .commits
-            .push_back((header.salts(), CommitTime { frame, at }));
-        Ok(())
+            .push_back((end.salts, CommitTime { frame, at }));
     }
 
     /// Copies the frames that are not archived yet to a file, so that the WAL may be restarted. The caller holds the
@@ -290,7 +288,7 @@ impl WalArchive {
 
     /// See [`live`].
     fn live(&self) -> Result<Option<(Header, u32)>> {
-        live(&self.wal_path, &lock(&self.counter))
+        live(&self.database, &lock(&self.counter))
     }
 
     /// Returns the next frames of the WAL.
@@ -432,8 +430,9 @@ fn read(file: &File, position: &Position, last: u32, offset: u64) -> io::Result<
     Ok(bytes)
 }
 
-/// Returns the header of a WAL and its number of frames in complete commits; `None` if it is empty.
-pub(super) fn live(wal: &Path, connection: &Connection) -> Result<Option<(Header, u32)>> {
+/// Returns the header of a WAL and its number of frames in complete and durable commits; `None` if it is empty.
+pub(super) fn live(database: &Path, connection: &Connection) -> Result<Option<(Header, u32)>> {
+    let wal = &wal_of(database);
     loop {
         let before = read_header(wal)?;
         let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>("log");
@@ -441,6 +440,9 @@ pub(super) fn live(wal: &Path, connection: &Connection) -> Result<Option<(Header
         // A restart in between would give the frames of another epoch.
         if read_header(wal)? == before {
             let frames = u32::try_from(frames.max(0)).map_err(Error::internal)?;
+            if before.is_some() {
+                WalFile::open(database)?.sync()?;
+            }
             return Ok(before.map(|header| (header, frames)));
         }
     }

@@ -4,8 +4,8 @@
 //! (a *restart*). What is between two restarts is an *epoch*. A base backup and the frames of every epoch since then
 //! give the database at any commit.
 //!
-//! - [`WalArchive`] hands committed frames to the archiver, in order. Only frames that are synced are read: `SQLite`
-//!   counts a commit in the shared index after its fsync (`synchronous = FULL`).
+//! - [`WalArchive`] hands committed frames to the archiver, in order. It syncs the WAL before it reads frames, so that
+//!   the archive contains no commit that a power loss can revoke.
 //! - The checkpointer lets the WAL restart only after the frames that the archiver has not read yet were set aside
 //!   (`WalArchive::set_aside`), so the archiver never delays a commit or a checkpoint.
 //! - A directory beside the database marks it: while it exists, no other process checkpoints the WAL, or deletes it
@@ -21,7 +21,11 @@ mod position;
 mod replay;
 mod set_aside;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{Connection, config::DbConfig};
 
@@ -62,6 +66,36 @@ pub(in crate::infra::db) fn is_archived(database: &Path) -> bool {
     archive_directory(database).is_dir()
 }
 
+/// The WAL of an open database, through a descriptor of its own. Closing it releases no lock of `SQLite`, which locks
+/// other files.
+#[derive(Debug)]
+pub(in crate::infra::db::sqlite) struct WalFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl WalFile {
+    /// Opens the WAL, which exists as long as a connection to the database is open.
+    pub(in crate::infra::db::sqlite) fn open(database: &Path) -> Result<WalFile> {
+        let path = wal_of(database);
+        let file = File::open(&path).map_err(|error| failed("open", &path, &error))?;
+        Ok(WalFile { file, path })
+    }
+
+    /// Returns the salts in the header; `None` if the WAL is empty.
+    pub(in crate::infra::db::sqlite) fn salts(&self) -> Option<Salts> {
+        let mut bytes = [0; Header::SIZE];
+        self.file.read_exact_at(&mut bytes, 0).ok()?;
+        Header::parse(&bytes).map(|header| header.salts())
+    }
+
+    /// Makes everything durable that was written before this call. Errors: `unavailable`; the data may be lost.
+    pub(in crate::infra::db::sqlite) fn sync(&self) -> Result<()> {
+        let synced = self.file.sync_data();
+        synced.map_err(|error| failed("sync", &self.path, &error))
+    }
+}
+
 /// A position in a WAL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -76,7 +110,7 @@ pub(in crate::infra::db) fn mark(database: &Path) -> Result<Option<Mark>> {
         return Ok(None);
     }
     let connection = open_standalone(database, false)?;
-    let live = archive::live(&wal_of(database), &connection)?;
+    let live = archive::live(database, &connection)?;
     Ok(live.map(|(header, frames)| Mark {
         salts: header.salts(),
         frames,

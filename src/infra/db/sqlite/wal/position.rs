@@ -4,7 +4,7 @@ use std::{fs, io::ErrorKind, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checksum, Header, archive_directory, failed};
+use super::{Checksum, Header, Salts, archive_directory, failed};
 use crate::core::{
     clock::Timestamp,
     error::{Error, Result},
@@ -56,6 +56,12 @@ impl Position {
             previous_frames: Some(self.frames),
             ..self.clone()
         }
+    }
+
+    /// Whether a frame, counted from 1 in its epoch, is archived.
+    pub(super) fn contains(&self, epoch: Salts, frame: u32) -> bool {
+        let salts = self.header.salts();
+        salts.is_after(epoch) || (salts == epoch && frame <= self.frames)
     }
 
     pub fn last_commit_at(&self) -> Timestamp {
