@@ -1,4 +1,5 @@
-//! Archives the WAL of a `SQLite` shop in the backup place, every second, and merges the segments.
+//! Archives the WAL of a `SQLite` shop in the backup place, every second or as soon as there is much, and merges the
+//! segments.
 
 use std::{
     collections::BTreeSet,
@@ -101,8 +102,12 @@ impl Archiver {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_logged: Option<Instant> = None;
         loop {
+            let wal = Arc::clone(&self.wal);
             let next = async {
-                timer.tick().await;
+                tokio::select! {
+                    _ = timer.tick() => {}
+                    () = wal.is_behind(), if last_logged.is_none() => {}
+                }
                 self.round().await
             };
             let Some(done) = stopping.run_until_cancelled(next).await else {
@@ -124,7 +129,8 @@ impl Archiver {
         }
     }
 
-    /// Archives everything that is committed.
+    /// Archives everything that is committed. What is committed meanwhile waits for the next round: small segments
+    /// would cost more than they contain.
     pub async fn round(&mut self) -> Result<()> {
         loop {
             match self.blocking(WalArchive::next).await? {
@@ -145,6 +151,7 @@ impl Archiver {
                         images.archive(&self.place).await?;
                     }
                     let (name, end) = (SegmentName::at(&chunk.start), chunk.end.clone());
+                    let is_last = chunk.is_last;
                     let segment = Segment::from(*chunk).encode().await?;
                     let stored = self.place.put_segment(&name, segment);
                     tokio::time::timeout(STORE_TIMEOUT, stored)
@@ -156,6 +163,9 @@ impl Archiver {
                         // The newest one stays.
                         self.unmerged = 1;
                         self.merge.notify_one();
+                    }
+                    if is_last {
+                        return Ok(());
                     }
                 }
             }

@@ -16,6 +16,7 @@
 //! [`archive::read`] has returned.
 
 pub mod archive;
+mod delta;
 mod manifest;
 mod merge;
 mod place;

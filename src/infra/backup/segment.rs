@@ -1,11 +1,14 @@
 //! Segments: archived WAL frames in a backup place, `wal/<generation>/<epoch>-<first frame>`.
 //!
-//! A segment is a line with the SHA-256 of the rest, a line of JSON ([`SegmentHeader`]), and the frames as `SQLite` wrote
-//! them, compressed by zstd. Frames never change, so a segment that is stored twice after a crash has the same beginning. Segments of an epoch may overlap, but leave no
-//! gap: a merged one (`merge`) has the name of its first part and contains all frames and commit times of its parts,
-//! which are deleted after it is stored.
+//! A segment is a line with the SHA-256 of the rest, a line of JSON ([`SegmentHeader`]), and the frames of the WAL,
+//! compressed by zstd. Most frames repeat a page of an earlier one with few changes, so each page is stored as its
+//! exclusive or with its previous version in the segment (`delta`).
+//!
+//! Frames never change, so a segment that is stored twice after a crash has the same beginning. Segments of an epoch may
+//! overlap, but leave no gap: a merged one (`merge`) has the name of its first part and contains all frames and commit
+//! times of its parts, which are deleted after it is stored.
 
-use std::{collections::BTreeSet, fmt, io::Write, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -13,7 +16,7 @@ use object_store::{ObjectStoreExt, path::Path as Name};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Base, Place};
+use super::{Base, Place, delta};
 use crate::{
     core::{
         clock::Timestamp,
@@ -28,11 +31,8 @@ const FOLDER: &str = "wal";
 /// The version of the format.
 const FORMAT: u32 = 1;
 
-/// Most frames repeat a page that is a few commits older. The fastest level finds it if it looks far enough back.
+/// The server that compresses is busy when the WAL grows fast.
 const COMPRESSION_LEVEL: i32 = 1;
-
-/// How far the compression looks back, as a power of two: 16 MiB.
-const COMPRESSION_WINDOW: u32 = 24;
 
 /// The name of a segment. The order of the names is that of the frames.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,9 +120,11 @@ impl Segment {
             .map_err(Error::internal)?
     }
 
-    fn encode_now(&self) -> Result<Bytes> {
+    fn encode_now(mut self) -> Result<Bytes> {
         let header = serde_json::to_vec(&self.header).map_err(Error::internal)?;
-        let frames = compress(&self.frames).map_err(Error::internal)?;
+        delta::subtract(&mut self.frames, &self.header.wal);
+        let frames = zstd::bulk::compress(&self.frames, COMPRESSION_LEVEL);
+        let frames = frames.map_err(Error::internal)?;
         let content = [&*header, b"\n", &*frames].concat();
         let checksum = checksum(&content);
         Ok([checksum.as_bytes(), b"\n", &*content].concat().into())
@@ -167,8 +169,9 @@ impl Segment {
         if header.format > FORMAT {
             return Err(Error::command_failed("a newer version of `shop` wrote it"));
         }
-        let frames = zstd::decode_all(frames)
+        let mut frames = zstd::decode_all(frames)
             .map_err(|error| damaged(&format!("it cannot be decompressed: {error}")))?;
+        delta::add(&mut frames, &header.wal);
         Ok(Segment { header, frames })
     }
 
@@ -195,14 +198,6 @@ fn next_line(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
 
 fn checksum(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
-}
-
-fn compress(frames: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
-    encoder.long_distance_matching(true)?;
-    encoder.window_log(COMPRESSION_WINDOW)?;
-    encoder.write_all(frames)?;
-    encoder.finish()
 }
 
 impl Place {

@@ -42,6 +42,10 @@ pub(super) const NOOP: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// How long the writer waits for another process before it puts a checkpoint off.
 const WRITE_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// How many frames may be set aside while the writer waits: 16 MiB. The archiver has time to catch up, unless the WAL
+/// becomes too large.
+const MAX_BACKLOG: u32 = 4096;
+
 /// Who runs checkpoints, and what comes before a restart of the WAL.
 pub(super) enum Checkpoints {
     Unarchived,
@@ -175,7 +179,11 @@ impl Checkpointer {
         if self.is_running {
             return Ok(());
         }
-        if self.archive.is_some() {
+        if let Some(archive) = &self.archive {
+            let is_behind = archive.backlog() > MAX_BACKLOG;
+            if is_behind && wal_pages < 4 * self.threshold {
+                return Ok(());
+            }
             return self.run_before_restart(writer);
         }
         let started = Instant::now();

@@ -33,6 +33,9 @@ use crate::{
 /// The maximum number of bytes in a chunk, apart from a single larger frame.
 const MAX_CHUNK: usize = 16 << 20;
 
+/// How many frames the archiver should not let wait: 8 MiB.
+const LARGE_BACKLOG: u32 = 2048;
+
 /// The maximum size of all frames set aside while the archive cannot be reached. Beyond it, the generation ends: a new
 /// base backup is smaller.
 const MAX_SET_ASIDE: u64 = 2 << 30;
@@ -58,6 +61,8 @@ pub struct Chunk {
     pub frames: Vec<u8>,
     /// The commits in it.
     pub commits: Vec<CommitTime>,
+    /// Whether it ends with the newest commit.
+    pub is_last: bool,
 }
 
 /// What the archiver has to do.
@@ -82,6 +87,7 @@ pub struct WalArchive {
     counter: Mutex<Connection>,
     state: Mutex<State>,
     generation_started: Notify,
+    is_behind: Notify,
 }
 
 struct State {
@@ -90,9 +96,22 @@ struct State {
     commits: VecDeque<(Salts, CommitTime)>,
     /// Up to which frame of which epoch frames were set aside last.
     set_aside: Option<(Salts, u32)>,
+    /// The newest durable commit of this process.
+    durable: Option<Mark>,
 }
 
 impl State {
+    /// See [`WalArchive::backlog`].
+    fn backlog(&self) -> u32 {
+        match (&self.position, self.durable) {
+            (Some(position), Some(end)) if position.header.salts() == end.salts => {
+                end.frames.saturating_sub(position.frames)
+            }
+            (Some(_), Some(end)) => end.frames,
+            (None, _) | (_, None) => 0,
+        }
+    }
+
     /// Drops the times of archived commits.
     fn forget_archived(&mut self) {
         let Some(position) = &self.position else {
@@ -128,8 +147,10 @@ impl WalArchive {
                     .map(|it| at(it.salts, it.last, it.written_at))
                     .collect(),
                 set_aside: set_aside.last().map(|it| (it.salts, it.last)),
+                durable: None,
             }),
             generation_started: Notify::new(),
+            is_behind: Notify::new(),
         };
         if let Some((header, frames)) = archive.live()? {
             let written_at = archive.written_at()?;
@@ -152,6 +173,16 @@ impl WalArchive {
     /// Returns how far the archive has come; `None` before the first generation, and after a gap.
     pub fn position(&self) -> Option<Position> {
         self.state().position.clone()
+    }
+
+    /// Returns how many frames of the current epoch are not archived.
+    pub(in crate::infra::db::sqlite) fn backlog(&self) -> u32 {
+        self.state().backlog()
+    }
+
+    /// Waits until there are so many frames to archive that the next round should not wait.
+    pub async fn is_behind(&self) {
+        self.is_behind.notified().await;
     }
 
     /// Waits until a generation has begun, which needs a base backup.
@@ -223,6 +254,10 @@ impl WalArchive {
     pub(in crate::infra::db::sqlite) fn record(&self, end: Mark, at: Timestamp) {
         let frame = end.frames;
         let mut state = self.state();
+        state.durable = Some(end);
+        if state.backlog() >= LARGE_BACKLOG {
+            self.is_behind.notify_one();
+        }
         match &state.position {
             None => state.commits.clear(),
             // The archiver has synced it before.
@@ -304,7 +339,8 @@ impl WalArchive {
         let bytes = File::open(&self.wal_path)
             .and_then(|wal| read(&wal, position, frames, offset))
             .map_err(|error| self.cannot_read(&error))?;
-        if let Some(chunk) = self.chunk(position, bytes, self.clock.now()) {
+        if let Some(mut chunk) = self.chunk(position, bytes, self.clock.now()) {
+            chunk.is_last = chunk.end.frames == frames;
             return Ok(Next::Archive(Box::new(chunk)));
         }
         match read_header(&self.wal_path)? {
@@ -368,6 +404,7 @@ impl WalArchive {
             end,
             frames: bytes,
             commits,
+            is_last: false,
         })
     }
 

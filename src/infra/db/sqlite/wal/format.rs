@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 /// The size of the header of a WAL in bytes.
 const HEADER_SIZE: usize = 32;
 
-/// The size of the header of a frame in bytes.
-const FRAME_HEADER_SIZE: usize = 24;
-
 /// The first four bytes of a WAL. With the lowest bit set, checksums read big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 
@@ -62,6 +59,9 @@ pub struct Header([u8; HEADER_SIZE]);
 impl Header {
     pub const SIZE: usize = HEADER_SIZE;
 
+    /// The size of the header of a frame in bytes.
+    pub const FRAME_HEADER_SIZE: usize = 24;
+
     /// Parses a header. Returns `None` if it is not valid, for instance that of an empty WAL.
     pub fn parse(bytes: &[u8]) -> Option<Header> {
         let header = Header(bytes.get(..HEADER_SIZE)?.try_into().ok()?);
@@ -89,12 +89,17 @@ impl Header {
 
     /// Returns the size of a frame in bytes.
     pub fn frame_size(&self) -> usize {
-        FRAME_HEADER_SIZE + self.word(8) as usize
+        Header::FRAME_HEADER_SIZE + self.word(8) as usize
     }
 
     /// Returns where the frame after `frames` frames begins.
     pub fn offset(&self, frames: u32) -> u64 {
         HEADER_SIZE as u64 + u64::from(frames) * self.frame_size() as u64
+    }
+
+    /// Returns the number of the page in a frame.
+    pub fn page_number(frame: &[u8]) -> u32 {
+        word(frame, 0)
     }
 
     fn is_big_endian(&self) -> bool {
@@ -141,7 +146,7 @@ impl Frames {
         };
         for frame in bytes.chunks_exact(header.frame_size()) {
             let sum = found.checksum.update(&frame[..8], header.is_big_endian());
-            let sum = sum.update(&frame[FRAME_HEADER_SIZE..], header.is_big_endian());
+            let sum = sum.update(&frame[Header::FRAME_HEADER_SIZE..], header.is_big_endian());
             let is_valid = Salts(word(frame, 8), word(frame, 12)) == header.salts()
                 && Checksum(word(frame, 16), word(frame, 20)) == sum;
             if !is_valid {
