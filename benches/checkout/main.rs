@@ -4,7 +4,7 @@
 //! authentication, validation and an `Idempotency-Key` on the order. The baseline runs the same statements, including
 //! the lookup and the insert of the key:
 //!
-//! - on `SQLite`, with 64 connections: one thread with `rusqlite`, on a copy of the same file
+//! - on `SQLite`, with 64 connections and with one: one thread with `rusqlite`, on a copy of the same file
 //! - on Postgres (`-- --postgres`), with 16 connections: `pgbench`, with prepared statements, one per round trip, on a
 //!   copy of the same database: once with all statements of the shop, and once with its writes only
 //!
@@ -32,7 +32,7 @@ use support::{
     median,
 };
 
-const SQLITE_CONNECTIONS: usize = 64;
+const SQLITE_CONNECTIONS: [usize; 2] = [64, 1];
 const POSTGRES_CONNECTIONS: usize = 16;
 const ROUNDS: usize = 3;
 const BASELINE_DURATION: Duration = Duration::from_secs(3);
@@ -52,14 +52,16 @@ fn main() {
 }
 
 async fn compare_on_sqlite(home: &Path, copy: &Path) {
-    let password = seed(home, SQLITE_CONNECTIONS, 0, &[]);
+    let password = seed(home, SQLITE_CONNECTIONS[0], 0, &[]);
     fill_stock(&home.join("shop.db"));
     std::fs::copy(home.join("shop.db"), copy).expect("a copy of the file");
     let server = Server::shop(home);
     let mut baseline = SqliteBaseline::open(copy);
     let mut units_per_second = || baseline.run(BASELINE_DURATION);
     let mut baselines: [Baseline<'_>; 1] = [("bare loop", &mut units_per_second)];
-    compare(&server, &password, SQLITE_CONNECTIONS, &mut baselines).await;
+    for connections in SQLITE_CONNECTIONS {
+        compare(&server, &password, connections, &mut baselines).await;
+    }
 }
 
 async fn compare_on_postgres(home: &Path) {
@@ -84,10 +86,10 @@ type Baseline<'a> = (&'static str, &'a mut dyn FnMut() -> f64);
 async fn compare(
     server: &Server,
     password: &str,
-    customers: usize,
+    connections: usize,
     baselines: &mut [Baseline<'_>],
 ) {
-    let mut customers = Customers::sign_in(&server.address, customers, password).await;
+    let mut customers = Customers::sign_in(&server.address, connections, password).await;
     let mut ratios = vec![Vec::new(); baselines.len()];
     for round in 1..=ROUNDS {
         let rates: Vec<f64> = baselines.iter_mut().map(|(_, run)| run()).collect();
@@ -105,7 +107,7 @@ async fn compare(
     }
     for ((name, _), ratios) in baselines.iter().zip(ratios) {
         println!(
-            "checkout: {:.2} × {name} (median of {ROUNDS})",
+            "checkout with {connections} connections: {:.2} × {name} (median of {ROUNDS})",
             median(ratios)
         );
     }

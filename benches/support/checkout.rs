@@ -1,6 +1,11 @@
 //! Customers who check out. One unit is three cart writes and one order with an `Idempotency-Key`.
 
-use std::{path::Path, rc::Rc, time::Instant};
+use std::{
+    path::Path,
+    rc::Rc,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
 
 use super::{Connection, Measurement, Rng, request, run_load, run_shop};
 
@@ -50,9 +55,10 @@ pub(crate) struct Customers {
     /// The values of their `Authorization` headers.
     tokens: Vec<String>,
     products: Rc<[String]>,
-    /// How often they have checked out.
-    round: usize,
 }
+
+/// Counts the rounds of all customers, so that no key is sent again.
+static ROUNDS: AtomicUsize = AtomicUsize::new(0);
 
 impl Customers {
     /// Signs in the first `count` customers of a shop.
@@ -61,7 +67,6 @@ impl Customers {
             connections: Vec::new(),
             tokens: vec![String::new(); count],
             products: product_ids(address).await.into(),
-            round: 0,
         };
         customers.connect(address).await;
         for (index, connection) in customers.connections.iter_mut().enumerate() {
@@ -88,18 +93,30 @@ impl Customers {
         self.connections.truncate(count);
     }
 
+    /// Lets the first customer check out once.
+    pub(crate) async fn check_out_once(&mut self) {
+        let mut rng = Rng(ROUNDS.fetch_add(1, Ordering::Relaxed) as u64 + 1);
+        check_out(
+            &mut self.connections[0],
+            &self.tokens[0],
+            &self.products,
+            &mut rng,
+        )
+        .await;
+    }
+
     /// Checks out until `until` is done. Returns its result.
     pub(crate) async fn check_out_during<T>(
         &mut self,
         until: impl Future<Output = T>,
     ) -> (T, Measurement) {
-        self.round += 1;
+        let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
         let (connections, result, measurement) = run_load(
             std::mem::take(&mut self.connections),
             until,
             |index, mut connection, stop, latencies| {
                 let (token, products) = (self.tokens[index].clone(), Rc::clone(&self.products));
-                let mut rng = Rng((index * 7919 + self.round) as u64 + 1);
+                let mut rng = Rng((index * 7919 + round) as u64 + 1);
                 async move {
                     while !stop.is_requested() {
                         let started = Instant::now();

@@ -69,6 +69,15 @@ impl Server {
         Some(server)
     }
 
+    /// Returns the memory that the process uses, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        1024 * kilobytes.unwrap_or(0)
+    }
+
     /// Stops the server gracefully, so that no WAL is left.
     pub(crate) fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
