@@ -20,6 +20,9 @@ export class Problem extends Error {
   }
 }
 
+/** Returns the error of one field, which is found before a request is sent. */
+export const invalid = (field, message) => new Problem(422, { detail: message, errors: [{ field, message }] });
+
 // ---- Session. It is kept for this tab, so that two tabs can be two people.
 
 const KEY = 'shop-session';

@@ -43,8 +43,15 @@ export const money = (amount, currency) => moneyFormat(currency).format(amount /
 /** Converts an amount to the text of an input, e.g. 129900 to `1299.00`. */
 export const toDecimal = (amount, currency) => (amount / 10 ** decimals(currency)).toFixed(decimals(currency));
 
-/** Converts the text of an input to an amount in the minor unit. */
-export const fromDecimal = (text, currency) => Math.round(Number(text) * 10 ** decimals(currency));
+/**
+ * Converts the text of an input to an amount in the minor unit. Returns `null` unless it is digits, with at most the
+ * currency's decimals after one point or comma: a text that must be guessed or rounded is no amount.
+ */
+export function fromDecimal(text, currency) {
+  const [, units, fraction = ''] = /^(\d+)(?:[.,](\d+))?$/.exec(text.trim()) ?? [];
+  if (!units || fraction.length > decimals(currency)) return null;
+  return Number(units + fraction.padEnd(decimals(currency), '0'));
+}
 
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });

@@ -1,8 +1,8 @@
 // Parts that several views share: notices, actions, forms, badges, pictures, pages.
 
-import { ROOT, Problem } from './api.js';
+import { ROOT, Problem, invalid } from './api.js';
 import { connection, live, stockOf } from './live.js';
-import { count, el, newId } from './dom.js';
+import { count, decimals, el, fromDecimal, money, newId } from './dom.js';
 
 // ---- Notices
 
@@ -31,17 +31,35 @@ export function showError(problem, form) {
     el('p', {}, problem.message),
     details.length > 1 && el('ul', {}, details),
     el('p', { class: 'actions' }, about, el('button', { type: 'button', class: 'quiet', onclick: dismiss }, 'Dismiss'))));
-  if (!(form instanceof HTMLFormElement)) return;
-  const invalid = (problem.errors ?? []).map(({ field }) => form.elements.namedItem(field)).filter(Boolean);
-  for (const input of invalid) input.setAttribute('aria-invalid', 'true');
-  invalid[0]?.focus();
+  if (form instanceof HTMLFormElement) markInvalid(form, problem.errors ?? []);
+}
+
+/** Marks the controls of a form that errors name, writes each message below its control, and focuses the first. */
+function markInvalid(form, errors) {
+  for (const { field, message } of errors) {
+    const input = form.elements.namedItem(field);
+    if (!(input instanceof Element)) continue;
+    const note = el('p', { class: 'invalid', id: newId('invalid'), role: 'alert' }, message);
+    input.setAttribute('aria-invalid', 'true');
+    input.setAttribute('aria-errormessage', note.id);
+    input.after(note);
+  }
+  form.querySelector('[aria-invalid]')?.focus();
+}
+
+function clearInvalid(form) {
+  for (const note of form.querySelectorAll('.invalid')) note.remove();
+  for (const input of form.querySelectorAll('[aria-invalid]')) {
+    input.removeAttribute('aria-invalid');
+    input.removeAttribute('aria-errormessage');
+  }
 }
 
 /** Runs the action of a control and shows its error. Ignores the control while its action is running. */
 export async function run(control, work) {
   if (control.hasAttribute('aria-busy')) return;
   control.setAttribute('aria-busy', 'true');
-  for (const input of control.querySelectorAll('[aria-invalid]')) input.removeAttribute('aria-invalid');
+  clearInvalid(control);
   dismiss();
   try {
     await work();
@@ -89,6 +107,16 @@ export function field(label, control, hint) {
   if (hint) control.setAttribute('aria-describedby', hintId);
   return el('div', { class: 'field' },
     el('label', { for: id }, label), control, hint && el('p', { class: 'hint', id: hintId }, hint));
+}
+
+/** Returns the amount in an input, in the minor unit. Throws the error of the input if there is no amount above 0. */
+export function amountIn(input, label, currency) {
+  const amount = fromDecimal(input.value, currency);
+  const digits = decimals(currency);
+  const kind = digits ? `a number with at most ${digits} decimals` : 'a number without decimals';
+  if (amount === null) throw invalid(input.name, `${label}: ${kind}, e.g. ${(12.99).toFixed(digits)}`);
+  if (amount === 0) throw invalid(input.name, `${label}: more than ${money(0, currency)}`);
+  return amount;
 }
 
 /** Returns a select. `options` are pairs of value and text. */

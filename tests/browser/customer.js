@@ -29,7 +29,18 @@ story('a customer buys and pays; an admin ships, delivers and refunds', async ({
   await row.getByRole('button', { name: 'Deliver' }).click();
   await orderIs(customer, 'DELIVERED');
   await row.getByRole('link', { name: number }).click();
-  await admin.getByRole('button', { name: 'Refund' }).click();
+  const refund = admin.getByRole('button', { name: 'Refund', exact: true });
+  const amount = admin.getByLabel('Amount in INR');
+  const paid = await amount.inputValue();
+  for (const [text, error] of [
+    ['10.005', 'Amount: a number with at most 2 decimals'], ['abc', 'Amount: a number'], ['100000', /^At most ₹[\d,.]+ can be refunded$/],
+  ]) {
+    await amount.fill(text);
+    await refund.click();
+    await admin.getByRole('alert').getByText(error).waitFor();
+  }
+  await amount.fill(paid);
+  await refund.click();
   await orderIs(customer, 'REFUNDED');
 
   await section(admin, 'Mailbox').click();

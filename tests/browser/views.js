@@ -54,6 +54,7 @@ story('the views of admins', async ({ open, refused }) => {
   await reportsNothing(page);
   await page.getByRole('button', { name: 'Cancel' }).click();
   await openView(page, '#/admin/products/new');
+  await page.getByLabel('Price in INR').fill('1');
   await page.getByRole('button', { name: 'Create product' }).click();
   refused.push('422 /api/v1/products');
   await page.getByRole('link', { name: 'About this error' }).waitFor();

@@ -1,9 +1,9 @@
 // All orders, for admins: ship, deliver, cancel, refund.
 
-import { api, get, newKey, withQuery } from '../api.js';
-import { date, el, fromDecimal, money, newId, replace, toDecimal } from '../dom.js';
+import { api, get, invalid, newKey, withQuery } from '../api.js';
+import { date, el, money, newId, replace, toDecimal } from '../dom.js';
 import { follow, progress, summary } from '../orders.js';
-import { badge, button, empty, field, form, heading, items, notify, row, table } from '../ui.js';
+import { amountIn, badge, button, empty, field, form, heading, items, notify, row, table } from '../ui.js';
 
 const STATUSES = ['PENDING', 'PAID', 'SHIPPED', 'DELIVERED', 'CANCELLED', 'REFUNDED'];
 const HEADINGS = ['Order', 'Placed', 'Items', 'Total', 'Status', ''];
@@ -114,7 +114,8 @@ function refundForm({ id, number, payment, currency }, changed) {
   const amount = el('input', { name: 'amount', inputMode: 'decimal', value: toDecimal(rest, currency), 'data-focus': 'amount' });
   const restock = el('input', { type: 'checkbox', name: 'restock', checked: true });
   const submit = async () => {
-    const body = { amount: fromDecimal(amount.value, currency), restock: restock.checked };
+    const body = { amount: amountIn(amount, 'Amount', currency), restock: restock.checked };
+    if (body.amount > rest) throw invalid('amount', `At most ${money(rest, currency)} can be refunded`);
     changed((await api('POST', `/admin/orders/${id}/refund`, { body, key })).body);
     notify(`The refund of order ${number} is on its way.`);
   };

@@ -1,9 +1,9 @@
 // Products, for admins: create, edit, pictures, stock.
 
 import { api, get, isDemo, newKey, shopCurrency, withQuery } from '../api.js';
-import { decimals, el, fromDecimal, money, newId, replace, toDecimal } from '../dom.js';
+import { decimals, el, money, newId, replace, toDecimal } from '../dom.js';
 import { live, rememberStock } from '../live.js';
-import { ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, select, showError, stock, table } from '../ui.js';
+import { amountIn, ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, select, showError, stock, table } from '../ui.js';
 import { MOVEMENTS, movementRow, movementsOf } from './stock.js';
 
 const HEADINGS = ['Product', 'Category', 'Price', 'Stock'];
@@ -66,7 +66,7 @@ function details(product, currency, categories, reload) {
     const values = Object.fromEntries(new FormData(node));
     const fields = {
       name: values.name, description: values.description,
-      price: fromDecimal(values.price, currency), categoryId: values.categoryId || null,
+      price: amountIn(node.elements.price, 'Price', currency), categoryId: values.categoryId || null,
     };
     if (product) {
       // Only what was edited, so that another admin's change of another field stays. No `If-Match`: each sale changes the tag.
