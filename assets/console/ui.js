@@ -80,9 +80,9 @@ export function button(text, work, { primary, danger, quiet, about, focus } = {}
 
 /**
  * Asks for a confirmation, and for a text if `label` is given. Returns the text, or `true`; or `null` if it was
- * cancelled.
+ * cancelled. What a `danger` does cannot be undone, so the focus is not on its button.
  */
-export function ask({ title, text, label, confirm, danger }) {
+export function ask({ title, text, label, confirm, cancel = 'Cancel', danger }) {
   return new Promise((resolve) => {
     const input = label && el('input', { required: true });
     const titleId = newId('dialog');
@@ -91,7 +91,7 @@ export function ask({ title, text, label, confirm, danger }) {
         el('h2', { id: titleId }, title), text && el('p', {}, text), input && field(label, input),
         el('p', { class: 'actions' },
           el('button', { value: 'yes', class: danger ? 'danger' : 'primary' }, confirm),
-          el('button', { value: 'no', formNoValidate: true }, 'Cancel'))));
+          el('button', { value: 'no', formNoValidate: true, autofocus: danger }, cancel))));
     document.body.append(dialog);
     dialog.showModal();
   });

@@ -45,7 +45,13 @@ story('an admin adds a product, and a customer sees each change of it', async ({
 
   await admin.getByLabel('Add pictures').setInputFiles(PICTURE);
   await sees(admin, 'The pictures are uploaded.');
-  await admin.getByRole('region', { name: 'Pictures' }).getByRole('button', { name: 'Remove' }).nth(1).waitFor();
+  const remove = admin.getByRole('region', { name: 'Pictures' }).getByRole('button', { name: 'Remove' });
+  await remove.nth(1).click();
+  const dialog = admin.getByRole('dialog');
+  assert.ok(await dialog.getByRole('button', { name: 'Cancel' }).evaluate((node) => node === document.activeElement));
+  await dialog.getByRole('button', { name: 'Remove' }).click();
+  await sees(admin, 'The picture is removed.');
+  assert.equal(await remove.count(), 1);
   await admin.getByLabel('Price in INR').fill('699');
   await admin.getByRole('button', { name: 'Save' }).click();
   await sees(admin, 'Saved.');

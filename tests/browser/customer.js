@@ -41,6 +41,7 @@ story('a customer buys and pays; an admin ships, delivers and refunds', async ({
   }
   await amount.fill(paid);
   await refund.click();
+  await admin.getByRole('dialog').getByRole('button', { name: /^Refund ₹/ }).click();
   await orderIs(customer, 'REFUNDED');
 
   await section(admin, 'Mailbox').click();

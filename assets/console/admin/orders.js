@@ -3,7 +3,7 @@
 import { api, get, invalid, newKey, withQuery } from '../api.js';
 import { date, el, money, newId, replace, toDecimal } from '../dom.js';
 import { follow, progress, summary } from '../orders.js';
-import { amountIn, badge, button, empty, field, form, heading, items, notify, row, table } from '../ui.js';
+import { amountIn, ask, badge, button, empty, field, form, heading, items, notify, row, table } from '../ui.js';
 
 const STATUSES = ['PENDING', 'PAID', 'SHIPPED', 'DELIVERED', 'CANCELLED', 'REFUNDED'];
 const HEADINGS = ['Order', 'Placed', 'Items', 'Total', 'Status', ''];
@@ -85,6 +85,12 @@ export async function adminOrder({ params, signal }) {
   const [state, details, actions, refund, customer] = [el('div', { 'aria-live': 'polite' }), el('div', {}), el('div', { class: 'actions' }), el('div', {}), el('p', { class: 'hint' })];
   let shown = '';
   const changed = (next) => { order = next; render(); };
+  const cancel = async () => {
+    const text = `The order of ${money(order.totalAmount, order.currency)} is not paid. Its items go back into stock.`;
+    if (await ask({ title: `Cancel order ${order.number}?`, text, confirm: 'Cancel the order', cancel: 'Keep it', danger: true })) {
+      changed(await move(order, 'CANCELLED'));
+    }
+  };
   function render() {
     const text = JSON.stringify(order);
     if (text === shown) return;
@@ -92,7 +98,7 @@ export async function adminOrder({ params, signal }) {
     replace(state, progress(order));
     replace(details, summary(order));
     replace(actions, nextButton(order, about, changed),
-      order.status === 'PENDING' && button('Cancel order', async () => changed(await move(order, 'CANCELLED')), { danger: true, about, focus: 'cancel' }));
+      order.status === 'PENDING' && button('Cancel order', cancel, { danger: true, about, focus: 'cancel' }));
     replace(refund, refundForm(order, changed));
   }
   render();
@@ -116,6 +122,9 @@ function refundForm({ id, number, payment, currency }, changed) {
   const submit = async () => {
     const body = { amount: amountIn(amount, 'Amount', currency), restock: restock.checked };
     if (body.amount > rest) throw invalid('amount', `At most ${money(rest, currency)} can be refunded`);
+    const total = money(body.amount, currency);
+    const text = `${total} of order ${number} go back to the customer${body.restock && body.amount === rest ? ', and the items back into stock' : ''}.`;
+    if (!await ask({ title: `Refund ${total}?`, text, confirm: `Refund ${total}`, danger: true })) return;
     changed((await api('POST', `/admin/orders/${id}/refund`, { body, key })).body);
     notify(`The refund of order ${number} is on its way.`);
   };

@@ -102,7 +102,12 @@ function images(product) {
   const list = el('ul', { class: 'pictures' });
   const render = () => replace(list, product.images.map((image, at) => el('li', {},
     picture({ name: product.name, images: [image] }, 320),
-    button('Remove', async () => change(await api('DELETE', `${path}/${image.id}`)), { quiet: true, focus: `remove ${at}` }))));
+    button('Remove', () => remove(image), { quiet: true, focus: `remove ${at}` }))));
+  const remove = async ({ id }) => {
+    if (!await ask({ title: 'Remove this picture?', text: `It is deleted from ${product.name}.`, confirm: 'Remove', danger: true })) return;
+    change(await api('DELETE', `${path}/${id}`));
+    notify('The picture is removed.');
+  };
   const change = ({ body }) => { product.images = body.images; render(); };
   const files = el('input', { type: 'file', multiple: true, accept: 'image/jpeg,image/png,image/webp,image/gif' });
   const upload = form({ class: 'stack' }, async () => {
