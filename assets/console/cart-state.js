@@ -1,12 +1,14 @@
 // The customer's cart, which several views show.
 
 import { api, isDemo, user } from './api.js';
+import { rememberNames } from './live.js';
 
 /** Dispatches `change`. `current` is the cart as the API shows it, or `null`. */
 export const cart = Object.assign(new EventTarget(), { current: null });
 
 function set(next) {
   cart.current = next;
+  rememberNames(next?.items.map(({ product }) => product) ?? []);
   cart.dispatchEvent(new Event('change'));
 }
 

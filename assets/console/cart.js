@@ -2,7 +2,8 @@
 
 import { api, newKey } from './api.js';
 import { cart, change, loadCart } from './cart-state.js';
-import { count, el, money, replace } from './dom.js';
+import { count, el, money, newId, replace } from './dom.js';
+import { live, stockOf } from './live.js';
 import { button, empty, heading, notify, picture, showError } from './ui.js';
 
 // The checkout that is in progress. If there is no response, the next attempt sends the same key and body, and the shop
@@ -19,13 +20,20 @@ async function checkOut() {
     location.hash = `#/orders/${order.id}`;
   } catch (problem) {
     attempt.isUnanswered = problem.status === 0 || problem.status >= 500;
+    if (problem.code === 'total-changed') {
+      await loadCart();
+      problem.message = `The price has changed to ${money(cart.current.totalAmount, cart.current.currency)}. Check the cart and try again.`;
+    }
     throw problem;
   } finally {
     loadCart().catch(showError); // it is empty now, or a price or the stock has changed
   }
 }
 
-function line({ product, quantity, lineTotal }, currency) {
+const leftOf = ({ id, stockQuantity }) => stockOf(id)?.quantity ?? stockQuantity;
+
+/** Returns a line of the cart. `warning` is its text about the stock. */
+function line({ product, quantity, lineTotal }, currency, warning) {
   const path = `/cart/items/${product.id}`;
   const input = el('input', { type: 'number', min: 1, max: 1000, value: quantity, 'aria-label': `Quantity of ${product.name}`, 'data-focus': `quantity ${product.id}` });
   // Without `run`, so that every click on the arrows counts.
@@ -37,8 +45,7 @@ function line({ product, quantity, lineTotal }, currency) {
     picture(product, 320),
     el('div', { class: 'line-text' },
       el('a', { href: `#/products/${product.id}` }, product.name),
-      el('p', { class: 'hint' }, `${money(product.price, currency)} each`,
-        quantity > product.stockQuantity && el('span', { class: 'warning' }, ` · only ${product.stockQuantity} left`))),
+      el('p', { class: 'hint' }, `${money(product.price, currency)} each`, warning)),
     input,
     el('span', { class: 'amount' }, money(lineTotal, currency)),
     button('Remove', () => change('DELETE', path), { quiet: true, focus: `remove ${product.id}` }));
@@ -47,20 +54,43 @@ function line({ product, quantity, lineTotal }, currency) {
 export async function cartView({ signal }) {
   await loadCart();
   const box = el('div', {});
+  const [warnings, reason] = [new Map(), el('p', { class: 'warning', id: newId('reason'), 'aria-live': 'polite' })];
+  const submit = button('Check out', checkOut, { primary: true, focus: 'check-out', about: reason.id });
+  // Only the texts, so that a quantity that is being typed is not lost.
+  const showStock = () => {
+    const { items } = cart.current;
+    for (const { product, quantity } of items) {
+      const left = leftOf(product);
+      warnings.get(product.id).textContent = left === 0 ? ' · sold out' : left <= 5 || left < quantity ? ` · only ${left} left` : '';
+    }
+    const short = items.filter(({ product, quantity }) => quantity > leftOf(product)).map(({ product }) => product.name);
+    submit.disabled = short.length > 0;
+    reason.textContent = short.length ? `Not enough in stock: ${short.join(', ')}. Order fewer, or remove it.` : '';
+  };
   const render = () => {
     const current = cart.current;
     if (!current?.items.length) {
       replace(box, empty('Your cart is empty. ', el('a', { href: '#/' }, 'Find something'), '.'));
       return;
     }
+    warnings.clear();
+    for (const { product } of current.items) warnings.set(product.id, el('span', { class: 'warning' }));
     replace(box,
-      el('ul', { class: 'lines' }, current.items.map((item) => line(item, current.currency))),
+      el('ul', { class: 'lines' }, current.items.map((item) => line(item, current.currency, warnings.get(item.product.id)))),
       el('div', { class: 'sum' },
         el('p', {}, el('span', {}, count(current.itemCount, 'item')), el('strong', {}, money(current.totalAmount, current.currency))),
-        button('Check out', checkOut, { primary: true, focus: 'check-out' }),
+        reason, submit,
         el('p', { class: 'hint' }, 'Checking out takes the items from stock and starts the time to pay.')));
+    showStock();
   };
+  const reload = () => loadCart().catch(showError);
   cart.addEventListener('change', render, { signal });
+  live.addEventListener('resync', reload, { signal });
+  live.addEventListener('change', ({ detail }) => {
+    if (!warnings.has(detail.id)) return;
+    if (detail.deleted) reload(); // a deleted product leaves all carts
+    else showStock();
+  }, { signal });
   render();
   return [heading('Cart'), box];
 }

@@ -12,12 +12,21 @@ export const live = new EventTarget();
 export const connection = { isOpen: false };
 
 const stock = new Map(); // product id → {seq, quantity, deleted}
+const names = new Map(); // product id → name
 
 /** Returns the latest stock of a product, or `undefined`. */
 export const stockOf = (id) => stock.get(id);
 
+/** Returns the name of a product that a view has shown, or `undefined`. */
+export const nameOf = (id) => names.get(id);
+
+export function rememberNames(products) {
+  for (const { id, name } of products) if (name) names.set(id, name);
+}
+
 /** Remembers the stock of products in a response, which is true up to its sequence number. */
 export function rememberStock(products, headers) {
+  rememberNames(products);
   const seq = Number(headers.get('X-Inventory-Seq'));
   for (const { id, stockQuantity } of products) update(id, seq, stockQuantity);
 }

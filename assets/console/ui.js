@@ -1,7 +1,7 @@
 // Parts that several views share: notices, actions, forms, badges, pictures, pages.
 
 import { ROOT, Problem, invalid } from './api.js';
-import { connection, live, stockOf } from './live.js';
+import { connection, live, nameOf, stockOf } from './live.js';
 import { count, decimals, el, fromDecimal, money, newId } from './dom.js';
 
 // ---- Notices
@@ -23,13 +23,14 @@ export function notify(text) {
 export function showError(problem, form) {
   dismiss();
   if (!(problem instanceof Problem)) console.error(problem);
-  const details = (problem.errors ?? []).slice(0, 8).map(({ field, message }) => el('li', {}, el('b', {}, field), ` ${message}`));
+  const isShort = problem.code === 'insufficient-stock';
+  const details = (problem.errors ?? []).slice(0, 8).map(({ field, productId, message }) => el('li', {}, el('b', {}, nameOf(productId) ?? field), ` ${message}`));
   const about = problem.type?.includes('/problems/')
     ? el('a', { href: `${ROOT}problems/${problem.code}`, target: '_blank', rel: 'noopener' }, 'About this error')
     : null;
   document.getElementById('notices').append(el('div', { class: 'notice error' },
-    el('p', {}, problem.message),
-    details.length > 1 && el('ul', {}, details),
+    el('p', {}, isShort ? 'There is not enough stock.' : problem.message),
+    (isShort || details.length > 1) && el('ul', {}, details),
     el('p', { class: 'actions' }, about, el('button', { type: 'button', class: 'quiet', onclick: dismiss }, 'Dismiss'))));
   if (form instanceof HTMLFormElement) markInvalid(form, problem.errors ?? []);
 }

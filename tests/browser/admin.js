@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { story } = require('./browser');
-const { buy, createAccount, productCard, section, sees, stockOf } = require('./people');
+const { buy, createAccount, orderIs, productCard, section, sees, stockOf } = require('./people');
 
 const { SHOP_ADMIN_LINK } = process.env;
 const PICTURE = path.join(__dirname, '../../assets/demo/teapot.webp');
@@ -83,6 +83,26 @@ story('a product without a name or a price is refused, and the form says so', as
   await admin.getByRole('link', { name: 'About this error' }).waitFor();
   assert.equal(await name.getAttribute('aria-invalid'), 'true');
   assert.equal(await price.getAttribute('aria-invalid'), null);
+});
+
+story('a customer sees a new price before the order is placed', async ({ open, refused }) => {
+  const customer = await open('/');
+  await createAccount(customer, 'Gus');
+  await productCard(customer, 'Desk Globe').getByRole('button', { name: 'Add to cart' }).click();
+  await section(customer, 'Cart').click();
+  const checkOut = customer.getByRole('button', { name: 'Check out' });
+  await checkOut.waitFor();
+  const admin = await openAsAdmin(open);
+  await section(admin, 'Products').click();
+  await admin.getByRole('link', { name: 'Desk Globe' }).click();
+  await admin.getByLabel('Price in INR').fill('310');
+  await admin.getByRole('button', { name: 'Save' }).click();
+  await sees(admin, 'Saved.');
+  await checkOut.click();
+  refused.push('409 /api/v1/orders');
+  await sees(customer, 'The price has changed to ₹310.00. Check the cart and try again.');
+  await checkOut.click();
+  await orderIs(customer, 'PENDING');
 });
 
 story('an import names each error, and imports all lines or none', async ({ open, refused }) => {

@@ -76,14 +76,26 @@ story('two windows see one sale', async ({ open }) => {
 
 story('nobody can buy the last unit twice', async ({ open }) => {
   const guest = await open('/');
+  const rival = await open('/');
+  await createAccount(rival, 'Cleo');
+  await productCard(rival, 'Brass Spice Box').getByRole('button', { name: 'Add to cart' }).click();
+  await section(rival, 'Cart').click();
+  const checkOut = rival.getByRole('button', { name: 'Check out' });
+  await sees(rival, 'only 2 left');
+  assert.ok(await checkOut.isEnabled());
   const buyer = await open('/');
   await createAccount(buyer, 'Cara');
   await buy(buyer, 'Brass Spice Box', 'Brass Spice Box');
   const card = productCard(guest, 'Brass Spice Box');
   await card.getByText('Sold out').waitFor();
   assert.ok(await card.getByRole('button', { name: 'Add to cart' }).isDisabled());
+  await sees(rival, 'sold out');
+  await sees(rival, 'Not enough in stock: Brass Spice Box.');
+  assert.ok(await checkOut.isDisabled());
   await buyer.getByRole('button', { name: 'Cancel order' }).click();
   await orderIs(buyer, 'CANCELLED');
+  await sees(rival, 'only 2 left');
+  assert.ok(await checkOut.isEnabled());
   await card.getByText('Only 2 left').waitFor();
   assert.ok(await card.getByRole('button', { name: 'Add to cart' }).isEnabled());
 });

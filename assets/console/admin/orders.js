@@ -123,7 +123,7 @@ function refundForm({ id, number, payment, currency }, changed) {
     const body = { amount: amountIn(amount, 'Amount', currency), restock: restock.checked };
     if (body.amount > rest) throw invalid('amount', `At most ${money(rest, currency)} can be refunded`);
     const total = money(body.amount, currency);
-    const text = `${total} of order ${number} go back to the customer${body.restock && body.amount === rest ? ', and the items back into stock' : ''}.`;
+    const text = `${total} of order ${number} goes back to the customer${body.restock && body.amount === rest ? ', and the items go back into stock' : ''}.`;
     if (!await ask({ title: `Refund ${total}?`, text, confirm: `Refund ${total}`, danger: true })) return;
     changed((await api('POST', `/admin/orders/${id}/refund`, { body, key })).body);
     notify(`The refund of order ${number} is on its way.`);
