@@ -2,7 +2,7 @@
 
 import { ROOT, Problem, invalid } from './api.js';
 import { connection, live, nameOf, stockOf } from './live.js';
-import { count, decimals, el, fromDecimal, money, newId } from './dom.js';
+import { count, decimals, el, fromDecimal, money, newId, replace } from './dom.js';
 
 // ---- Notices
 
@@ -222,20 +222,35 @@ export function pages(list, hrefOf) {
     link('Next', list.page + 1, more));
 }
 
-/** Fills `box` with the rows of a cursor list, and a button for more. `load` returns a page for a cursor. */
+/**
+ * Fills `box` with the rows of a cursor list. `load` returns the page of a cursor. Returns the node below the list, which
+ * has a button for more or the text `none`; `refresh`, which reads the newest rows; and `put`, which replaces a row.
+ */
 export async function cursorList(box, load, rowOf, none) {
-  const page = await load('');
-  box.replaceChildren(...page.data.map(rowOf));
-  const more = el('div', { class: 'more' });
-  let next = page.nextCursor;
-  const showMore = () => more.replaceChildren(...(next ? [button('Show more', async () => {
+  let [rows, next, shown] = [[], null, ''];
+  const below = el('div', {});
+  const set = (all, cursor) => {
+    [rows, next] = [all, cursor];
+    const text = JSON.stringify([rows, next]);
+    if (text === shown) return;
+    shown = text;
+    replace(box, rows.map(rowOf));
+    replace(below, !rows.length ? empty(none) : next && el('div', { class: 'more' }, button('Show more', showMore, { focus: 'more' })));
+  };
+  const showMore = async () => {
     const following = await load(next);
-    box.append(...following.data.map(rowOf));
-    next = following.nextCursor;
-    showMore();
-  })] : []));
-  showMore();
-  return page.data.length ? more : empty(none);
+    set([...rows, ...following.data], following.nextCursor);
+  };
+  const refresh = async (options) => {
+    const first = await load('', options);
+    // Pages that were shown already stay: the newest rows come first, so only the beginning changes.
+    const hasMore = rows.length > first.data.length;
+    const known = new Set(first.data.map(({ id }) => id));
+    if (hasMore) set([...first.data, ...rows.filter(({ id }) => !known.has(id))], next);
+    else set(first.data, first.nextCursor);
+  };
+  await refresh();
+  return { below, refresh, put: (row) => set(rows.map((it) => (it.id === row.id ? row : it)), next) };
 }
 
 /** Returns a table whose rows become blocks on narrow screens. */

@@ -2,29 +2,29 @@
 
 import { get, withQuery } from '../api.js';
 import { date, el } from '../dom.js';
-import { button, empty, heading } from '../ui.js';
+import { follow } from '../orders.js';
+import { cursorList, empty, heading } from '../ui.js';
 
-export async function mailbox({ params }) {
-  const load = (cursor) => get(withQuery('/admin/mail', { cursor, limit: 25 }));
-  const page = await load('');
-  const list = el('ul', { class: 'mail-list' });
-  const more = el('div', { class: 'more' });
-  const entry = (mail) => el('li', {}, el('a', { href: `#/admin/mailbox/${mail.id}`, 'aria-current': mail.id === params.id ? 'true' : undefined },
-    el('span', { class: 'mail-to' }, mail.to), el('span', { class: 'mail-date' }, date(mail.createdAt)),
-    el('span', { class: 'mail-subject' }, mail.subject ?? '(no subject)'),
-    mail.state !== 'sent' && el('span', { class: 'warning' }, mail.state)));
-  const add = (next) => {
-    list.append(...next.data.map(entry));
-    more.replaceChildren(...(next.nextCursor ? [button('Show more', async () => add(await load(next.nextCursor)))] : []));
+export async function mailbox({ params, signal, reload }) {
+  const load = (cursor, options) => get(withQuery('/admin/mail', { cursor, limit: 25 }), options);
+  const rows = el('ul', { class: 'mail-list' });
+  let shown = params.id; // else the newest
+  const entry = (mail) => {
+    shown ??= mail.id;
+    return el('li', {}, el('a', { href: `#/admin/mailbox/${mail.id}`, 'aria-current': mail.id === shown ? 'true' : undefined, 'data-focus': mail.id },
+      el('span', { class: 'mail-to' }, mail.to), el('span', { class: 'mail-date' }, date(mail.createdAt)),
+      el('span', { class: 'mail-subject' }, mail.subject ?? '(no subject)'),
+      mail.state !== 'sent' && el('span', { class: 'warning' }, mail.state)));
   };
-  add(page);
-  const shown = params.id ?? page.data[0]?.id;
+  const list = await cursorList(rows, load, entry, 'The shop has not sent any mail yet.');
   const message = shown ? await show(shown) : null;
+  follow(signal, async () => {
+    await list.refresh({ quiet: true });
+    if (!message && shown) reload(); // the first email
+  });
   return [
     heading('Mailbox'),
-    page.data.length
-      ? el('div', { class: 'mailbox', 'data-open': String(Boolean(params.id)) }, el('div', { class: 'mail-pane' }, list, more), message)
-      : empty('The shop has not sent any mail yet.'),
+    el('div', { class: 'mailbox', 'data-open': String(Boolean(params.id)) }, el('div', { class: 'mail-pane' }, rows, list.below), message),
   ];
 }
 

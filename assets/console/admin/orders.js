@@ -3,7 +3,7 @@
 import { api, get, invalid, newKey, withQuery } from '../api.js';
 import { date, el, money, newId, replace, toDecimal } from '../dom.js';
 import { follow, progress, summary } from '../orders.js';
-import { amountIn, ask, badge, button, empty, field, form, heading, items, notify, row, table } from '../ui.js';
+import { amountIn, ask, badge, button, cursorList, field, form, heading, items, notify, row, table } from '../ui.js';
 
 const STATUSES = ['PENDING', 'PAID', 'SHIPPED', 'DELIVERED', 'CANCELLED', 'REFUNDED'];
 const HEADINGS = ['Order', 'Placed', 'Items', 'Total', 'Status', ''];
@@ -26,47 +26,17 @@ function nextButton(order, about, changed) {
 export async function adminOrders({ query, signal }) {
   const status = query.get('status') ?? '';
   const page = (cursor, options) => get(withQuery('/admin/orders', { status, limit: 25 }) + `&cursor=${encodeURIComponent(cursor)}`, options);
-  let orders = [];
-  let next = null;
   const body = el('tbody', {});
-  const more = el('div', { class: 'more' });
-  const none = el('div', {});
-  const load = async (options) => {
-    const first = await page('', options);
-    // Pages that were shown already stay: the newest orders come first, so only the beginning changes.
-    const known = new Set(first.data.map(({ id }) => id));
-    const hadMore = orders.length > first.data.length;
-    orders = [...first.data, ...(hadMore ? orders.filter(({ id }) => !known.has(id)) : [])];
-    if (!hadMore) next = first.nextCursor;
-    render();
+  const rowOf = (order) => {
+    const about = newId('order');
+    return row(HEADINGS, [
+      el('a', { class: 'number', id: about, href: `#/admin/orders/${order.id}`, 'data-focus': order.id }, order.number),
+      date(order.createdAt), items(order), money(order.totalAmount, order.currency), badge(order.status),
+      nextButton(order, about, (moved) => list.put(moved)) ?? '',
+    ]);
   };
-  const replaceOne = (order) => {
-    orders = orders.map((it) => (it.id === order.id ? order : it));
-    render();
-  };
-  let shown = '';
-  function render() {
-    const text = JSON.stringify(orders);
-    if (text === shown) return;
-    shown = text;
-    replace(body, orders.map((order) => {
-      const about = newId('order');
-      return row(HEADINGS, [
-        el('a', { class: 'number', id: about, href: `#/admin/orders/${order.id}`, 'data-focus': order.id }, order.number),
-        date(order.createdAt), items(order), money(order.totalAmount, order.currency), badge(order.status),
-        nextButton(order, about, replaceOne) ?? '',
-      ]);
-    }));
-    replace(more, next && button('Show more', async () => {
-      const following = await page(next);
-      orders.push(...following.data);
-      next = following.nextCursor;
-      render();
-    }));
-    none.replaceChildren(...(orders.length ? [] : [empty('No orders here.')]));
-  }
-  await load();
-  follow(signal, () => load({ quiet: true }));
+  const list = await cursorList(body, page, rowOf, 'No orders here.');
+  follow(signal, () => list.refresh({ quiet: true }));
   const chip = (text, value) => el('a', { href: withQuery('#/admin/orders', { status: value }), 'aria-current': status === value ? 'true' : undefined }, text);
   return [
     el('p', { class: 'lead' },
@@ -74,7 +44,7 @@ export async function adminOrders({ query, signal }) {
       'Ship a paid order, refund one, change a price, and read in the mailbox what the customer was told.'),
     heading('Orders'),
     el('nav', { class: 'chips', 'aria-label': 'Status' }, chip('All', ''), STATUSES.map((name) => chip(name.toLowerCase(), name))),
-    table('All orders', HEADINGS, body), none, more,
+    table('All orders', HEADINGS, body), list.below,
   ];
 }
 

@@ -3,6 +3,7 @@
 import { api, get, isDemo, newKey, shopCurrency, withQuery } from '../api.js';
 import { decimals, el, money, newId, replace, toDecimal } from '../dom.js';
 import { live, rememberStock } from '../live.js';
+import { follow } from '../orders.js';
 import { amountIn, ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, select, showError, stock, table } from '../ui.js';
 import { MOVEMENTS, movementRow, movementsOf } from './stock.js';
 
@@ -54,7 +55,7 @@ export async function adminProduct({ params, signal, reload }) {
     heading(product.name, ...(isDemo ? [el('a', { href: `#/products/${product.id}` }, 'Show in the shop')] : []), remove),
     el('div', { class: 'columns' },
       el('section', { 'aria-labelledby': 'details-title' }, el('h2', { id: 'details-title' }, 'Details'), details(product, currency, categories, reload)),
-      el('div', { class: 'stack wide' }, images(product), await stockSection(product, level))),
+      el('div', { class: 'stack wide' }, images(product), await stockSection(product, level, signal))),
   ];
 }
 
@@ -127,20 +128,13 @@ function images(product) {
 }
 
 /** Returns the stock of a product with its movements, and the form that changes it. */
-async function stockSection(product, level) {
+async function stockSection(product, level, signal) {
   let key = newKey(); // one per change, so that a retry is applied once
   const about = newId('stock');
   const body = el('tbody', {});
-  const history = el('div', {});
   const headings = MOVEMENTS.filter((name) => name !== 'Product');
-  const showHistory = async () => {
-    try {
-      const more = await cursorList(body, (cursor) => movementsOf(cursor, product.id), (movement) => movementRow(movement, headings), 'No movements.');
-      history.replaceChildren(table('Stock movements', headings, body), more);
-    } catch (problem) {
-      history.replaceChildren(empty(problem.message));
-    }
-  };
+  const list = await cursorList(body, (cursor, options) => movementsOf(cursor, product.id, options), (movement) => movementRow(movement, headings), 'No movements.');
+  follow(signal, () => list.refresh({ quiet: true }));
   const submit = async (node) => {
     const { delta, reason } = Object.fromEntries(new FormData(node));
     const answer = await api('POST', `/admin/products/${product.id}/stock`, { body: { delta: Number(delta), reason }, key });
@@ -149,14 +143,13 @@ async function stockSection(product, level) {
     rememberStock([answer.body], answer.headers);
     level.textContent = `${answer.body.stockQuantity} in stock`;
     notify(`${product.name}: ${answer.body.stockQuantity} in stock.`);
-    await showHistory();
+    await list.refresh({ quiet: true });
   };
-  await showHistory();
   return el('section', { 'aria-labelledby': about },
     el('h2', { id: about }, 'Stock ', level),
     form({ class: 'row-form', oninput: () => { key = newKey(); } }, submit,
       field('Change by', el('input', { name: 'delta', type: 'number', step: 1, required: true, placeholder: '±' })),
       field('Reason', el('input', { name: 'reason', required: true, placeholder: 'delivery' })),
       el('button', {}, 'Change stock')),
-    history);
+    table('Stock movements', headings, body), list.below);
 }

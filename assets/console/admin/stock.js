@@ -2,7 +2,7 @@
 
 import { get, withQuery } from '../api.js';
 import { date, el } from '../dom.js';
-import { live } from '../live.js';
+import { follow } from '../orders.js';
 import { cursorList, heading, row, table } from '../ui.js';
 
 export const MOVEMENTS = ['When', 'Product', 'Change', 'Cause'];
@@ -13,28 +13,27 @@ const CAUSES = {
 };
 
 /** Returns a page of the movements, of one product or of all. */
-export const movementsOf = (cursor, productId) => get(withQuery('/admin/stock-movements', { cursor, productId, limit: productId ? 10 : 30 }));
+export const movementsOf = (cursor, productId, options) => get(withQuery('/admin/stock-movements', { cursor, productId, limit: productId ? 10 : 30 }), options);
 
 /** Returns the row of a movement. */
-export function movementRow({ at, productId, productName, delta, cause, note, orderId }, headings = MOVEMENTS) {
+export function movementRow({ id, at, productId, productName, delta, cause, note, orderId }, headings = MOVEMENTS) {
   const why = note ? `${CAUSES[cause] ?? cause}: ${note}` : CAUSES[cause] ?? cause;
   const cells = {
     When: date(at),
-    Product: el('a', { href: `#/admin/products/${productId}` }, productName),
-    Change: el('span', { class: 'delta', 'data-sign': delta < 0 ? 'minus' : 'plus' }, delta > 0 ? `+${delta}` : `−${-delta}`),
-    Cause: orderId ? el('a', { href: `#/admin/orders/${orderId}` }, why) : why,
+    Product: el('a', { href: `#/admin/products/${productId}`, 'data-focus': `product ${id}` }, productName),
+    Change: el('span', { class: 'delta', 'data-sign': delta < 0 ? 'minus' : 'plus' }, delta > 0 ? `+${delta}` : delta < 0 ? `−${-delta}` : '0'),
+    Cause: orderId ? el('a', { href: `#/admin/orders/${orderId}`, 'data-focus': `order ${id}` }, why) : why,
   };
   return row(headings, headings.map((name) => cells[name]));
 }
 
-export async function stockMovements({ signal, reload }) {
+export async function stockMovements({ signal }) {
   const body = el('tbody', {});
-  const more = await cursorList(body, movementsOf, (movement) => movementRow(movement), 'No movements yet.');
-  // New movements are at the top, so the list starts again; whoever has scrolled or shown more is not disturbed.
-  live.addEventListener('update', () => { if (window.scrollY === 0 && body.children.length <= 30) reload(); }, { signal });
+  const list = await cursorList(body, (cursor, options) => movementsOf(cursor, null, options), (movement) => movementRow(movement), 'No movements yet.');
+  follow(signal, () => list.refresh({ quiet: true }));
   return [
     heading('Stock'),
     el('p', { class: 'lead' }, 'Every change of stock, with its cause. The stock of a product is the sum of its movements.'),
-    table('Stock movements', MOVEMENTS, body), more,
+    table('Stock movements', MOVEMENTS, body), list.below,
   ];
 }
