@@ -5,7 +5,7 @@ import { api, isAdmin, isDemo, session, signOut, startSession, user } from './ap
 import { cart, loadCart } from './cart-state.js';
 import { showCalls } from './calls.js';
 import { el } from './dom.js';
-import { connect, live } from './live.js';
+import { connect, connection, live } from './live.js';
 import { button, empty, heading, notify, showConnection, showError } from './ui.js';
 import { signIn } from './account.js';
 import { catalog } from './catalog.js';
@@ -24,6 +24,7 @@ import { system } from './admin/system.js';
 /** Path patterns and their views. `:name` is a parameter. */
 const SHOP = [
   ['/', catalog],
+  ['/products', catalog],
   ['/products/:id', product],
   ['/sign-in', signIn],
   ['/cart', cartView, 'customer'],
@@ -69,7 +70,17 @@ function match(pattern, path) {
   return found && Object.fromEntries(names.map((name, at) => [name, decodeURIComponent(found[at + 1])]));
 }
 
+const NOUNS = { products: 'product', orders: 'order', mailbox: 'email' };
+
+/** Returns the view of a path whose last part names nothing, with a link to the list. */
+function notFound(path) {
+  const list = path.slice(0, path.lastIndexOf('/'));
+  const noun = NOUNS[list.split('/').pop()] ?? 'page';
+  return [heading('Not found'), empty(`This ${noun} does not exist. `, el('a', { href: `#${list}` }, 'Back to the list'), '.')];
+}
+
 let leaving = new AbortController();
+let hasFailed = false;
 let shownPath = null;
 
 /** Shows the view of the fragment. */
@@ -87,13 +98,15 @@ async function show() {
     return;
   }
   main.setAttribute('aria-busy', 'true');
+  hasFailed = false;
   let nodes;
   try {
     if (!route) nodes = [heading('Nothing here'), empty('There is nothing at this address. ', el('a', { href: '#/' }, 'Go to the start'), '.')];
-    else if (route.who === 'admin' && !isAdmin()) nodes = [heading('For admins'), empty(`You are signed in as ${user().email}, which is no admin’s account.`)];
+    else if (route.who === 'admin' && !isAdmin()) nodes = [heading('For admins'), empty(`You are signed in as ${user().email}. This account is not an admin.`)];
     else nodes = await route.view({ params: route.params, query, signal, reload: show });
   } catch (problem) {
-    nodes = [heading(problem.status === 404 ? 'Not found' : 'Something went wrong'), empty(problem.message, ' '), button('Try again', show)];
+    nodes = problem.status === 404 ? notFound(path) : [heading('Something went wrong'), empty(problem.message), button('Try again', show)];
+    hasFailed = !signal.aborted && problem.status !== 404;
   }
   if (signal.aborted) return; // another view was opened meanwhile
   main.removeAttribute('aria-busy');
@@ -165,7 +178,10 @@ session.addEventListener('change', () => {
   else show(); // what only this user may see goes
 });
 cart.addEventListener('change', () => renderFrame());
-live.addEventListener('connection', showConnection);
+live.addEventListener('connection', () => {
+  showConnection();
+  if (connection.isOpen && hasFailed) show(); // the server is back
+});
 // The link is not a route: it moves the focus only.
 document.querySelector('.skip').onclick = (event) => { event.preventDefault(); $('main').focus(); };
 showConnection();
