@@ -62,6 +62,9 @@ export const date = (text) => el('time', { dateTime: text, title: text }, dateFo
 /** Returns a `<time>` with the time of day. */
 export const time = (text) => el('time', { dateTime: text, title: text }, timeFormat.format(new Date(text)));
 
+/** Returns the end of an id, which is enough to compare by eye. Ids of one time have the same beginning. */
+export const shortId = (id) => id.slice(-8);
+
 /** Returns a count with its noun, e.g. `2 items`. */
 export const count = (number, noun, plural = `${noun}s`) => `${number} ${number === 1 ? noun : plural}`;
 

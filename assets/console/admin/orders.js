@@ -3,7 +3,7 @@
 import { api, get, invalid, newKey, withQuery } from '../api.js';
 import { date, el, money, newId, replace, toDecimal } from '../dom.js';
 import { follow, progress, summary } from '../orders.js';
-import { amountIn, ask, badge, button, cursorList, field, form, heading, items, notify, row, table } from '../ui.js';
+import { amountIn, ask, badge, button, cursorList, field, form, heading, items, notify, row, showError, table } from '../ui.js';
 
 const STATUSES = ['PENDING', 'PAID', 'SHIPPED', 'DELIVERED', 'CANCELLED', 'REFUNDED'];
 const HEADINGS = ['Order', 'Placed', 'Items', 'Total', 'Status', ''];
@@ -73,6 +73,9 @@ export async function adminOrder({ params, signal }) {
   }
   render();
   customer.append('Customer ', el('code', {}, order.userId));
+  accountOf(order.userId).then((account) => {
+    if (account) customer.replaceChildren(`Customer ${account.name}, `, el('a', { href: withQuery('#/admin/users', { email: account.email }) }, account.email));
+  }).catch(showError);
   follow(signal, async () => { order = await get(path, { quiet: true }); render(); });
   return [
     el('p', { class: 'eyebrow' }, el('a', { href: '#/admin/orders' }, 'Orders')),
@@ -80,6 +83,15 @@ export async function adminOrder({ params, signal }) {
     state,
     el('div', { class: 'columns' }, el('div', { class: 'stack' }, details, customer), refund),
   ];
+}
+
+/** Returns an account. The API has no search by id, so this reads the first 500; of a larger shop it may return `undefined`. */
+async function accountOf(id) {
+  for (let page = 1; page <= 5; page += 1) {
+    const { data, totalPages } = await get(withQuery('/admin/users', { page, limit: 100 }), { quiet: true });
+    const found = data.find((account) => account.id === id);
+    if (found || page >= totalPages) return found;
+  }
 }
 
 /** Returns the form that refunds an order, or `null` if nothing can be refunded. */

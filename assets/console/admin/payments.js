@@ -1,7 +1,7 @@
 // Payments, for admins: those of orders, and what matches no order.
 
 import { api, get, shopCurrency, withQuery } from '../api.js';
-import { date, el, money, newId } from '../dom.js';
+import { date, el, money, newId, shortId } from '../dom.js';
 import { ask, badge, button, empty, heading, notify, pages, row, table } from '../ui.js';
 
 const STATUSES = ['unmatched', 'captured', 'refunded', 'failed', 'resolved'];
@@ -25,14 +25,14 @@ export async function payments({ query, reload }) {
       el('span', { id: about }, date(entry.createdAt)),
       entry.amount === null ? '–' : money(entry.amount, currency),
       badge(entry.status.toUpperCase()),
-      entry.orderId ? el('a', { href: `#/admin/orders/${entry.orderId}` }, 'Order') : '–',
+      entry.orderId ? el('a', { class: 'number', href: `#/admin/orders/${entry.orderId}` }, shortId(entry.orderId)) : '–',
       entry.resolution?.note ?? entry.reason ?? '–',
       entry.status === 'unmatched' ? button('Resolve', resolve, { about }) : '',
     ]);
   });
   return [
     heading('Payments'),
-    el('p', { class: 'lead' }, 'Unmatched is money that belongs to no order, or arrived in a wrong amount. A person has to decide about it.'),
+    status === 'unmatched' && el('p', { class: 'lead' }, 'Unmatched is money that belongs to no order, or arrived in a wrong amount. A person has to decide about it.'),
     el('nav', { class: 'chips', 'aria-label': 'Status' }, STATUSES.map(chip), chip('all')),
     rows.length ? table('Payments', HEADINGS, rows) : empty(status === 'unmatched' ? 'Nothing is unmatched.' : 'No payments here.'),
     pages(list, (page) => `#/admin/payments?status=${status}&page=${page}`),
