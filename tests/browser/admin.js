@@ -23,7 +23,10 @@ story('an admin adds a product, and a customer sees each change of it', async ({
   await admin.getByLabel('Description').fill('A jug of white enamel with a blue rim.');
   await admin.getByLabel('Price in INR').fill('799.50');
   await admin.getByLabel('Stock').fill('12');
-  await admin.getByLabel('Category').selectOption('Kitchen');
+  await admin.getByLabel('Category').selectOption('New category…');
+  await admin.getByRole('dialog').getByLabel('Name').fill('Enamel');
+  await admin.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
+  await admin.getByLabel('Category').locator('option:checked', { hasText: 'Enamel' }).waitFor({ state: 'attached' });
   await admin.getByLabel('Pictures').setInputFiles(PICTURE);
   await admin.getByRole('button', { name: 'Create product' }).click();
   await admin.getByRole('heading', { name: 'Enamel Jug' }).waitFor();

@@ -4,7 +4,7 @@ import { api, get, isDemo, newKey, shopCurrency, withQuery } from '../api.js';
 import { decimals, el, money, newId, replace, toDecimal } from '../dom.js';
 import { live, rememberStock } from '../live.js';
 import { follow } from '../orders.js';
-import { amountIn, ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, select, showError, stock, table } from '../ui.js';
+import { amountIn, ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, run, select, showError, stock, table } from '../ui.js';
 import { MOVEMENTS, movementRow, movementsOf } from './stock.js';
 
 const HEADINGS = ['Product', 'Category', 'Price', 'Stock'];
@@ -62,6 +62,20 @@ export async function adminProduct({ params, signal, reload }) {
 /** Returns the form with the texts, the price and the category. */
 function details(product, currency, categories, reload) {
   const input = (name, value, props) => el('input', { name, value, ...props });
+  const category = select('categoryId', [['', 'None'], ...categories.map(({ id, name }) => [id, name]), ['new', 'New category…']], product?.categoryId ?? '', () => {
+    if (category.value !== 'new') chosen = category.value;
+    else run(category, createCategory);
+  });
+  let chosen = category.value;
+  const createCategory = async () => {
+    category.value = chosen; // unless one is created
+    const name = await ask({ title: 'New category', label: 'Name', confirm: 'Create' });
+    if (!name) return;
+    const { body: created } = await api('POST', '/categories', { body: { name } });
+    category.lastElementChild.before(el('option', { value: created.id }, created.name));
+    category.value = created.id;
+    chosen = created.id;
+  };
   const files = el('input', { type: 'file', name: 'images', multiple: true, accept: 'image/jpeg,image/png,image/webp,image/gif' });
   const submit = async (node) => {
     const values = Object.fromEntries(new FormData(node));
@@ -92,7 +106,7 @@ function details(product, currency, categories, reload) {
     el('div', { class: 'pair' },
       field(`Price in ${currency}`, input('price', product ? toDecimal(product.price, currency) : '', { inputMode: 'decimal', required: true, placeholder: (0).toFixed(decimals(currency)) })),
       !product && field('Stock', input('stockQuantity', '', { type: 'number', min: 0, placeholder: '0' })),
-      field('Category', select('categoryId', [['', 'None'], ...categories.map(({ id, name }) => [id, name])], product?.categoryId ?? ''))),
+      field('Category', category)),
     !product && field('Pictures', files, 'Up to 8 files of at most 5 MiB: JPEG, PNG, WebP or GIF'),
     el('p', { class: 'actions' }, el('button', { class: 'primary' }, product ? 'Save' : 'Create product')));
 }
