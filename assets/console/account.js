@@ -21,7 +21,7 @@ export function signIn({ query, reload }) {
   return [
     heading(title),
     el('div', { class: 'narrow' },
-      isDemo && el('p', { class: 'lead' }, 'The terminal in which the demo runs shows a sign-in link and a password each for a customer and an admin. You can also create an account.'),
+      isDemo && el('p', { class: 'lead' }, 'The terminal in which the demo runs shows a sign-in link and a password each for a customer and an admin.', !registers && ' You can also create an account.'),
       form({ class: 'stack' }, submit,
         registers && field('Name', input('name', 'text', 'name')),
         field('Email', input('email', 'email', 'username')),

@@ -60,6 +60,9 @@ export function progress({ status }) {
     el('p', { class: 'hint' }, EXPLAINED[status]));
 }
 
+const PAYMENT = { CREATED: 'not paid yet', FAILED: 'failed', CAPTURED: 'paid', REFUNDED: 'refunded' };
+const REFUND = { PENDING: 'on its way', PROCESSED: 'done', FAILED: 'failed' };
+
 /** Returns the lines and sums of an order. */
 export function summary(order) {
   const { payment, currency } = order;
@@ -71,10 +74,10 @@ export function summary(order) {
     el('li', { class: 'line total' }, el('span', { class: 'line-text' }, 'Total'), el('span', { class: 'amount' }, money(order.totalAmount, currency)))),
     el('dl', { class: 'facts' },
       fact('Placed', date(order.createdAt)),
-      fact('Payment', badge(payment.status), payment.refundedAmount > 0 && ` ${money(payment.refundedAmount, currency)} refunded`),
+      fact('Payment', badge(payment.status, PAYMENT[payment.status]), payment.refundedAmount > 0 && ` ${money(payment.refundedAmount, currency)} refunded`),
       payment.transactionId && fact('Transaction', el('code', {}, payment.transactionId)),
       payment.providerOrderId && fact('Provider order', el('code', {}, payment.providerOrderId)),
-      payment.refunds.map((refund) => fact('Refund', money(refund.amount, currency), ' ', badge(refund.status)))));
+      payment.refunds.map((refund) => fact('Refund', money(refund.amount, currency), ' ', badge(refund.status, REFUND[refund.status])))));
 }
 
 export async function order({ params, signal }) {

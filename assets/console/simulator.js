@@ -9,7 +9,7 @@ const OUTCOMES = [
   ['fail', 'It fails', 'The order stays pending; you can pay again.', { fail: true }],
   ['twice', 'Reported twice', 'Each webhook arrives again. The order is paid once.', { duplicates: 1 }],
   ['late', 'Reported late', 'The webhooks arrive after 15 seconds. Cancel the order meanwhile, and the money is refunded.', { delaySeconds: 15 }],
-  ['lost', 'Lost', 'No webhook arrives. The shop finds the payment when it asks the provider.', { lose: true }],
+  ['lost', 'Lost', 'No webhook arrives. `shop admin payments reconcile` finds the payment.', { lose: true }],
 ];
 
 const EXPECTED = {
@@ -17,7 +17,7 @@ const EXPECTED = {
   fail: 'The payment failed.',
   twice: 'Paid. The webhooks arrive twice.',
   late: 'Paid. The webhooks arrive in 15 seconds.',
-  lost: 'Paid at the provider, and nobody tells the shop.',
+  lost: 'Paid at the provider; the shop has not been told.',
 };
 
 /** Returns the simulator of an order: its node, and a function to call when the order has changed. */

@@ -19,6 +19,9 @@ export function notify(text) {
   timer = setTimeout(dismiss, 6000);
 }
 
+// A notice is about the page that was left, if the user follows a link. If an action opens a page, its notice stays.
+document.addEventListener('click', ({ target }) => { if (target.closest('a[href^="#"]')) dismiss(); });
+
 /** Shows an error until it is dismissed, and marks the fields of `form` that it names. */
 export function showError(problem, form) {
   dismiss();
@@ -145,7 +148,7 @@ export function heading(title, ...beside) {
 }
 
 /** Returns the badge of an order's or a payment's status. */
-export const badge = (status) => el('span', { class: 'badge', 'data-status': status }, status);
+export const badge = (status, text = status) => el('span', { class: 'badge', 'data-status': status }, text);
 
 /** Returns a text for an empty list. */
 export const empty = (...text) => el('p', { class: 'empty' }, text);

@@ -121,11 +121,11 @@ story('payments fail, come twice, late, or never', async ({ open }) => {
   await createAccount(lost, 'Fred');
   await buy(lost, 'Stoneware Mug');
   await pay(lost, 'Lost');
-  await sees(lost, 'nobody tells the shop');
+  await sees(lost, 'the shop has not been told');
   await orderIs(lost, 'PENDING');
 
   // The money for the order that was cancelled meanwhile.
-  await late.getByRole('main').getByText('REFUNDED', { exact: true }).first().waitFor();
+  await late.getByRole('main').getByText('refunded', { exact: true }).first().waitFor();
 });
 
 story('a customer uses only the keyboard', async ({ open }) => {

@@ -1,6 +1,6 @@
 // All orders, for admins: ship, deliver, cancel, refund.
 
-import { api, get, invalid, newKey, withQuery } from '../api.js';
+import { api, get, invalid, isDemo, newKey, withQuery } from '../api.js';
 import { date, el, money, newId, replace, toDecimal } from '../dom.js';
 import { follow, progress, summary } from '../orders.js';
 import { amountIn, ask, badge, button, cursorList, field, form, heading, items, notify, row, showError, table } from '../ui.js';
@@ -10,10 +10,11 @@ const HEADINGS = ['Order', 'Placed', 'Items', 'Total', 'Status', ''];
 
 /** The next status of an order, and the name of the button for it. */
 const NEXT = { PAID: ['SHIPPED', 'Ship'], SHIPPED: ['DELIVERED', 'Deliver'] };
+const MOVED = { SHIPPED: 'has shipped', DELIVERED: 'is delivered', CANCELLED: 'is cancelled' };
 
 async function move(order, status) {
   const { body } = await api('PATCH', `/admin/orders/${order.id}`, { body: { status } });
-  notify(`Order ${order.number} is ${status}.`);
+  notify(`Order ${order.number} ${MOVED[status]}.`);
   return body;
 }
 
@@ -39,7 +40,7 @@ export async function adminOrders({ query, signal }) {
   follow(signal, () => list.refresh({ quiet: true }));
   const chip = (text, value) => el('a', { href: withQuery('#/admin/orders', { status: value }), 'aria-current': status === value ? 'true' : undefined }, text);
   return [
-    el('p', { class: 'lead' },
+    isDemo && el('p', { class: 'lead' },
       'This is the shop’s back office, on the same public API as the storefront. ',
       'Ship a paid order, refund one, change a price, and read in the mailbox what the customer was told.'),
     heading('Orders'),
