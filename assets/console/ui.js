@@ -26,6 +26,8 @@ document.addEventListener('click', ({ target }) => { if (target.closest('a[href^
 export function showError(problem, form) {
   dismiss();
   if (!(problem instanceof Problem)) console.error(problem);
+  const isMarked = form instanceof HTMLFormElement && markInvalid(form, problem.errors ?? []);
+  if (isMarked && !problem.type) return; // found before a request was sent: the field says everything
   const isShort = problem.code === 'insufficient-stock';
   const details = (problem.errors ?? []).slice(0, 8).map(({ field, productId, message }) => el('li', {}, el('b', {}, nameOf(productId) ?? field), ` ${message}`));
   const about = problem.type?.includes('/problems/')
@@ -35,10 +37,9 @@ export function showError(problem, form) {
     el('p', {}, isShort ? 'There is not enough stock.' : problem.message),
     (isShort || details.length > 1) && el('ul', {}, details),
     el('p', { class: 'actions' }, about, el('button', { type: 'button', class: 'quiet', onclick: dismiss }, 'Dismiss'))));
-  if (form instanceof HTMLFormElement) markInvalid(form, problem.errors ?? []);
 }
 
-/** Marks the controls of a form that errors name, writes each message below its control, and focuses the first. */
+/** Marks the controls of a form that errors name, writes each message below its control, and focuses the first. Returns whether there is one. */
 function markInvalid(form, errors) {
   for (const { field, message } of errors) {
     const input = form.elements.namedItem(field);
@@ -48,7 +49,9 @@ function markInvalid(form, errors) {
     input.setAttribute('aria-errormessage', note.id);
     input.after(note);
   }
-  form.querySelector('[aria-invalid]')?.focus();
+  const first = form.querySelector('[aria-invalid]');
+  first?.focus();
+  return first !== null;
 }
 
 function clearInvalid(form) {

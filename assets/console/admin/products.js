@@ -155,7 +155,6 @@ async function stockSection(product, level, signal) {
     key = newKey();
     node.reset();
     rememberStock([answer.body], answer.headers);
-    level.textContent = `${answer.body.stockQuantity} in stock`;
     notify(`${product.name}: ${answer.body.stockQuantity} in stock.`);
     await list.refresh({ quiet: true });
   };
