@@ -88,7 +88,7 @@ story('a product without a name or a price is refused, and the form says so', as
   assert.equal(await price.getAttribute('aria-invalid'), null);
 });
 
-story('a customer sees a new price before the order is placed', async ({ open, refused }) => {
+story('a customer sees a new price before ordering, and an admin cancels the order', async ({ open, refused }) => {
   const customer = await open('/');
   await createAccount(customer, 'Gus');
   await productCard(customer, 'Desk Globe').getByRole('button', { name: 'Add to cart' }).click();
@@ -106,6 +106,13 @@ story('a customer sees a new price before the order is placed', async ({ open, r
   await sees(customer, 'The price has changed to ₹310.00. Check the cart and try again.');
   await checkOut.click();
   await orderIs(customer, 'PENDING');
+
+  await admin.getByRole('row', { name: '−1 ordered' }).getByRole('link').click();
+  await admin.getByText('Customer Gus').waitFor();
+  await admin.getByRole('button', { name: 'Cancel order' }).click();
+  await admin.getByRole('dialog').getByText('The order of ₹310.00 is not paid.').waitFor();
+  await admin.getByRole('dialog').getByRole('button', { name: 'Cancel the order' }).click();
+  await orderIs(customer, 'CANCELLED');
 });
 
 story('an import names each error, and imports all lines or none', async ({ open, refused }) => {
@@ -143,10 +150,11 @@ story('a customer becomes an admin, and a customer again', async ({ open }) => {
 });
 
 story('a new customer confirms the address with the link in the mailbox', async ({ open }) => {
-  const customer = await open('/');
-  const email = await createAccount(customer, 'Ivan');
   const admin = await openAsAdmin(open);
   await section(admin, 'Mailbox').click();
+  await admin.getByRole('heading', { name: 'Mailbox' }).waitFor();
+  const customer = await open('/');
+  const email = await createAccount(customer, 'Ivan');
   await admin.getByRole('link', { name: email }).click();
   const opened = admin.waitForEvent('popup');
   await admin.frameLocator('iframe').getByRole('link').first().click();

@@ -49,6 +49,10 @@ story('the views of admins', async ({ open, refused }) => {
     '#/admin/payments?status=all', '#/admin/users', '#/admin/mailbox', '#/admin/system',
   ], links);
 
+  await visit(page, ['#/admin/orders/none'], links);
+  refused.push('404 /api/v1/admin/orders/none');
+  await sees(page, 'This order does not exist.');
+
   await section(page, 'Users').click();
   await page.getByRole('button', { name: 'Make admin' }).first().click();
   await reportsNothing(page);
