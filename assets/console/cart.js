@@ -69,11 +69,11 @@ export async function cartView({ signal }) {
   };
   const render = () => {
     const current = cart.current;
+    warnings.clear();
     if (!current?.items.length) {
       replace(box, empty('Your cart is empty. ', el('a', { href: '#/' }, 'Find something'), '.'));
       return;
     }
-    warnings.clear();
     for (const { product } of current.items) warnings.set(product.id, el('span', { class: 'warning' }));
     replace(box,
       el('ul', { class: 'lines' }, current.items.map((item) => line(item, current.currency, warnings.get(item.product.id)))),

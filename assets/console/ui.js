@@ -39,7 +39,10 @@ export function showError(problem, form) {
     el('p', { class: 'actions' }, about, el('button', { type: 'button', class: 'quiet', onclick: dismiss }, 'Dismiss'))));
 }
 
-/** Marks the controls of a form that errors name, writes each message below its control, and focuses the first. Returns whether there is one. */
+/**
+ * Marks the controls of a form that errors name, writes each message below its control, and focuses the first. Returns
+ * whether there is one.
+ */
 function markInvalid(form, errors) {
   for (const { field, message } of errors) {
     const input = form.elements.namedItem(field);

@@ -86,7 +86,7 @@ export async function adminOrder({ params, signal }) {
   ];
 }
 
-/** Returns an account. The API has no search by id, so this reads the first 500; of a larger shop it may return `undefined`. */
+/** Returns an account, or `undefined` if it is not one of the oldest 500: the API lists accounts, but finds none by id. */
 async function accountOf(id) {
   for (let page = 1; page <= 5; page += 1) {
     const { data, totalPages } = await get(withQuery('/admin/users', { page, limit: 100 }), { quiet: true });
