@@ -1,9 +1,6 @@
 //! `shop healthcheck`: asks the running server whether it is ready.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::output::Output;
 use crate::{
@@ -21,11 +18,15 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 impl Healthcheck {
     /// Errors: `CommandFailed` if no server is running or it is not ready.
     pub(super) async fn run(self, config: &Config, output: Output) -> Result<()> {
-        let data_dir = DataDir::at(&config.data_dir);
-        let url = match data_dir.running_server()? {
-            Some(server) => server.url,
-            None => config.url_of(reachable(config.listen)),
-        };
+        let root = &config.data_dir;
+        // Another shop may listen on the configured address.
+        let server = DataDir::at(root).running_server()?.ok_or_else(|| {
+            Error::command_failed(format!(
+                "no server is running on `{}`; set its `--data-dir`, or run `shop serve`",
+                root.display()
+            ))
+        })?;
+        let url = server.url;
         let request = running_server::client()?.get(format!("{url}/readyz"));
         let response = request.timeout(REQUEST_TIMEOUT).send().await;
         let not_ready =
@@ -45,14 +46,4 @@ impl Healthcheck {
             Err(error) => not_ready(root_cause(&error).to_string()),
         }
     }
-}
-
-/// Returns the address to connect to for an address that the server listens on.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    SocketAddr::new(ip, listen.port())
 }

@@ -12,13 +12,19 @@ fn a_running_server_is_ready() {
     assert_eq!(value, json!({ "status": "ready", "url": server.url }));
     server.terminate();
     assert!(server.wait().success());
-    let output = run_without_server(directory.path());
-    let error = failure_of(&output);
-    assert!(error.contains("is not ready"), "{error}");
+    let error = failure_of(&run(directory.path(), &["healthcheck"]));
+    assert!(error.contains("no server is running on"), "{error}");
 }
 
-/// Runs the check where no server listens.
-fn run_without_server(directory: &Path) -> Output {
-    let mut command = shop(directory, &["healthcheck", "--data-dir", "."]);
-    command.env("SHOP_LISTEN", "127.0.0.1:9").output().unwrap()
+#[test]
+fn another_shops_server_does_not_count() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Process::start(other.path());
+    let mut command = shop(directory.path(), &["healthcheck"]);
+    let listen = server.url.trim_start_matches("http://");
+    let error = failure_of(&command.env("SHOP_LISTEN", listen).output().unwrap());
+    assert!(
+        error.contains("no server is running on `shop-data`"),
+        "{error}"
+    );
 }
