@@ -149,6 +149,13 @@ fn link_page(app: &App, page: &str) -> Response {
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The part of the home page of a shop without an admin.
+const FIRST_ADMIN: &str = include_str!("../../assets/pages/home-first-admin.html");
+
+/// The part of the home page of a shop with the console.
+const CONSOLE: &str =
+    "      <li><a href=\"console\">Console</a> <span>where admins manage the shop</span></li>\n";
+
 /// What a program reads at `/`.
 #[derive(Serialize)]
 struct Home<'a> {
@@ -158,6 +165,9 @@ struct Home<'a> {
     documentation: String,
     openapi: String,
     health: String,
+    readiness: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console: Option<String>,
 }
 
 /// The home page of a shop that is not a demo: JSON, or HTML for a browser.
@@ -168,7 +178,15 @@ pub(super) async fn home(
 ) -> Result<Response> {
     let name = &app.settings().name;
     let mut response = if prefers_html(&headers) {
+        let has_admin = app
+            .db
+            .read("accounts.has_admin", accounts::has_admin)
+            .await?;
+        let first_admin = if has_admin { "" } else { FIRST_ADMIN };
+        let console = if app.config.console { CONSOLE } else { "" };
         let page = include_str!("../../assets/pages/home.html")
+            .replace("{{console}}", console)
+            .replace("{{first-admin}}", first_admin)
             .replace("{{version}}", VERSION)
             .replace("{{shop}}", &escape(name));
         let policy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
@@ -183,6 +201,8 @@ pub(super) async fn home(
             documentation: path("/docs"),
             openapi: path("/openapi.json"),
             health: path("/healthz"),
+            readiness: path("/readyz"),
+            console: app.config.console.then(|| path("/console")),
         })?
     };
     let accept = HeaderValue::from_static("accept");

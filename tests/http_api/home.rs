@@ -27,7 +27,7 @@ storage_test! {
         let text = String::from_utf8(page.body.to_vec()).unwrap();
         for expected in [
             "Kettles &amp; &lt;More&gt;", env!("CARGO_PKG_VERSION"), "href=\"docs\"", "href=\"openapi.json\"",
-            "href=\"healthz\"", "shop admin user add",
+            "href=\"healthz\"", "href=\"readyz\"", "the link that the server printed", "shop admin user add",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
@@ -35,9 +35,21 @@ storage_test! {
         for path in ["/openapi.json", "/healthz", "/readyz"] {
             assert_eq!(client.get(path).await.status, 200, "{path}");
         }
+        assert!(!text.contains("console"), "it is off: {text}");
         let verify = client.get("/verify-email").await;
         let verify = String::from_utf8(verify.body.to_vec()).unwrap();
         assert!(verify.contains("Kettles &amp; &lt;More&gt;") && !verify.contains("{{"), "{verify}");
+    }
+
+    async fn the_page_of_a_shop_with_an_admin_leads_to_the_console(shop: TestShop) {
+        let shop = shop.restarted_with(&[("console", "on"), ("rate_limit", "off")]).await;
+        shop.admin().await;
+        let client = shop.anonymous();
+        let page = home(&client, BROWSER).await;
+        let text = String::from_utf8(page.body.to_vec()).unwrap();
+        assert!(text.contains("href=\"console\"") && !text.contains("Create an admin"), "{text}");
+        assert_eq!(client.get("/").await.json()["console"], "/console");
+        assert_eq!(client.get("/console").await.status, 200);
     }
 
     async fn a_program_gets_json(shop: TestShop) {
@@ -49,6 +61,7 @@ storage_test! {
             "documentation": "/docs",
             "openapi": "/openapi.json",
             "health": "/healthz",
+            "readiness": "/readyz",
         });
         assert_eq!(client.get("/").await.json(), expected);
         for accept in ["*/*", "application/json", "application/json, text/html;q=0.5", "nonsense", ""] {

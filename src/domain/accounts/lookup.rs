@@ -64,7 +64,7 @@ pub fn sessions(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>> {
 }
 
 /// Returns whether an enabled admin exists.
-pub(super) fn has_admin(tx: &mut Tx<'_>) -> Result<bool> {
+pub fn has_admin(tx: &mut Tx<'_>) -> Result<bool> {
     Ok(!store::users::lock_admins(tx)?.is_empty())
 }
 

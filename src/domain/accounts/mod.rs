@@ -37,8 +37,8 @@ pub use self::{
     first_admin::{FIRST_ADMIN_PATH, first_admin_link},
     link_purpose::LinkPurpose,
     lookup::{
-        address, admin_addresses, all, disabled_at, queue_address, sessions, user_by_email,
-        user_by_id,
+        address, admin_addresses, all, disabled_at, has_admin, queue_address, sessions,
+        user_by_email, user_by_id,
     },
     password::{HashMemory, NewPassword, PasswordHash, hashing_slots},
     register::register,
