@@ -268,6 +268,10 @@ storage_test! {
         let answer = add(&ada, &kettle, 1).await;
         answer.assert_problem(409, "insufficient-stock");
         assert_eq!(
+            answer.text("/detail"),
+            "not enough of `Kettle` (3 left, 4 requested); nothing was changed"
+        );
+        assert_eq!(
             answer.json()["errors"],
             json!([{
                 "field": "quantity", "code": "insufficient-stock", "productId": kettle,

@@ -376,7 +376,7 @@ storage_test! {
             @r#"
         {
           "code": "insufficient-stock",
-          "detail": "insufficient stock; nothing was changed",
+          "detail": "not enough of `Kettle` (8 left, 9 requested); nothing was changed",
           "errors": [
             {
               "available": 8,

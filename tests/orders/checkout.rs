@@ -97,7 +97,7 @@ storage_test! {
         }, @r#"
         {
           "code": "insufficient-stock",
-          "detail": "insufficient stock; nothing was changed",
+          "detail": "not enough of `Kettle` (1 left, 4 requested), `Plate` (0 left, 4 requested); nothing was changed",
           "errors": [
             {
               "available": 1,

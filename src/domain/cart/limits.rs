@@ -27,11 +27,11 @@ pub(super) fn check_stock(line: &Line) -> Result<()> {
     if line.quantity.get() <= line.stock {
         return Ok(());
     }
-    let requested = line.quantity.get();
-    Err(catalog::insufficient(vec![catalog::shortage(
-        "quantity".to_owned(),
-        line.product,
-        requested,
-        line.stock,
-    )]))
+    Err(catalog::insufficient(&[catalog::Shortage {
+        field: "quantity".to_owned(),
+        product: line.product,
+        name: &line.name,
+        requested: line.quantity.get(),
+        available: line.stock,
+    }]))
 }

@@ -6,7 +6,7 @@ use super::{
     get::{product, product_for_update},
     product::Product,
     search,
-    stock::{Cause, Delta, Movement, OrderedUnits, Taken, insufficient, shortage},
+    stock::{Cause, Delta, Movement, OrderedUnits, Shortage, Taken, insufficient},
     store,
 };
 use crate::{
@@ -80,8 +80,13 @@ pub fn change_stock(
             let detail = format!("stock would exceed {}", Stock::MAX);
             Error::field("delta", "out-of-range", detail)
         } else {
-            let available = current.stock_quantity;
-            insufficient(vec![shortage("delta".to_owned(), id, -delta, available)])
+            insufficient(&[Shortage {
+                field: "delta".to_owned(),
+                product: id,
+                name: &current.name,
+                requested: -delta,
+                available: current.stock_quantity,
+            }])
         });
     };
     let movement = Movement {

@@ -37,8 +37,8 @@ pub use self::{
     product::{Changes, Description, NewProduct, Product, ProductName},
     reindex::{Reindexing, begin_reindex, finish_reindex, reindex_batch},
     stock::{
-        Cause, Delta, Movement, OrderedUnits, Reason, RecordedMovement, Taken, insufficient,
-        shortage,
+        Cause, Delta, Movement, OrderedUnits, Reason, RecordedMovement, Shortage, Taken,
+        insufficient,
     },
     verify::{repair, verify},
 };

@@ -146,23 +146,41 @@ pub struct OrderedUnits {
     pub quantity: Quantity,
 }
 
-/// Returns the `insufficient-stock` error, with one field per shortage.
-pub fn insufficient(lines: Vec<Field>) -> Error {
-    INSUFFICIENT_STOCK
-        .error("insufficient stock; nothing was changed")
-        .with_fields(lines)
+/// A product of which fewer units are left than requested.
+#[derive(Debug)]
+pub struct Shortage<'a> {
+    /// The field of the request.
+    pub field: String,
+    pub product: ProductId,
+    pub name: &'a str,
+    pub requested: i64,
+    pub available: i64,
 }
 
-/// Returns the error field for one product that is short.
-pub fn shortage(field: String, product: ProductId, requested: i64, available: i64) -> Field {
-    Field {
-        product_id: Some(product),
-        requested: Some(requested),
-        available: Some(available),
-        ..Field::new(
-            field,
-            INSUFFICIENT_STOCK.code(),
-            format!("{available} left, {requested} requested"),
-        )
+impl Shortage<'_> {
+    fn message(&self) -> String {
+        format!("{} left, {} requested", self.available, self.requested)
     }
+}
+
+/// Returns the `insufficient-stock` error, with one field per shortage.
+pub fn insufficient(shortages: &[Shortage<'_>]) -> Error {
+    let products = shortages.iter();
+    let products: Vec<_> = products
+        .map(|short| format!("`{}` ({})", short.name, short.message()))
+        .collect();
+    let products = products.join(", ");
+    let fields = shortages.iter().map(|short| Field {
+        product_id: Some(short.product),
+        requested: Some(short.requested),
+        available: Some(short.available),
+        ..Field::new(
+            short.field.clone(),
+            INSUFFICIENT_STOCK.code(),
+            short.message(),
+        )
+    });
+    INSUFFICIENT_STOCK
+        .error(format!("not enough of {products}; nothing was changed"))
+        .with_fields(fields.collect())
 }

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     core::{
-        error::{Error, Field, Result},
+        error::{Error, Result},
         money::{MAX_AMOUNT, Money},
     },
     domain::{
         cart,
-        catalog::{self, Taken},
+        catalog::{self, Shortage, Taken},
         payments,
     },
     infra::db::Tx,
@@ -29,7 +29,7 @@ pub fn place(tx: &mut Tx<'_>, new: NewOrder, expected_total: Option<Money>) -> R
     let payment = new.payment.with_amount(total)?;
     let short = short_lines(&lines);
     if !short.is_empty() {
-        return Err(catalog::insufficient(short));
+        return Err(catalog::insufficient(&short));
     }
     lines.sort_by_key(|line| line.product);
     let number = match tx.result(new.number_taken_by)? {
@@ -97,14 +97,17 @@ fn check_total(lines: &[cart::Line], expected: Option<Money>) -> Result<Money> {
     Ok(total)
 }
 
-fn short_lines(lines: &[cart::Line]) -> Vec<Field> {
+fn short_lines(lines: &[cart::Line]) -> Vec<Shortage<'_>> {
     lines
         .iter()
         .enumerate()
         .filter(|(_, line)| line.quantity.get() > line.stock)
-        .map(|(index, line)| {
-            let field = format!("items[{index}].quantity");
-            catalog::shortage(field, line.product, line.quantity.get(), line.stock)
+        .map(|(index, line)| Shortage {
+            field: format!("items[{index}].quantity"),
+            product: line.product,
+            name: &line.name,
+            requested: line.quantity.get(),
+            available: line.stock,
         })
         .collect()
 }
