@@ -186,7 +186,10 @@ function retryAfter(header) {
 function validate() {
   inputs.forEach(clearFieldError);
   for (const input of inputs) {
-    if (!passwords.includes(input) && input.value.trim() === '') showFieldError(input, 'Fill in this field.');
+    const value = input.value.trim();
+    if (!passwords.includes(input) && value === '') showFieldError(input, 'Fill in this field.');
+    // The server decides; this finds what is obviously no address together with the other errors.
+    else if (input.type === 'email' && !/.@./.test(value)) showFieldError(input, 'Enter an email address, such as you@example.com.');
   }
   if (passwords.length > 0) {
     const [password, repetition] = passwords;
