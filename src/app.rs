@@ -13,13 +13,13 @@ use crate::{
     },
     infra::{
         bus::Bus,
-        config::{Config, Secret, is_loopback_origin},
+        config::{Config, Secret, is_loopback_origin, origin_of},
         db::Db,
         ports::{Gateway, ImageStore, Mailer, Sms},
         web::{
             BlockingPool, ClientTimeouts, DedicatedThread, Permits, body::BodyBudget,
             client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
-            rate_limits::RateLimits, single_flight::SharedCheck,
+            rate_limits::RateLimits, refused_origins::RefusedOrigins, single_flight::SharedCheck,
         },
     },
 };
@@ -52,6 +52,7 @@ pub struct App {
     /// Locks that serialise concurrent requests for the same image thumbnail, by its key.
     pub resize_locks: moka::sync::Cache<String, Arc<tokio::sync::Mutex<()>>>,
     pub limits: RateLimits,
+    pub refused_origins: RefusedOrigins,
     pub timeouts: ClientTimeouts,
     /// Open live connections: `WebSockets` and event streams.
     pub sockets: ClientQuota,
@@ -87,6 +88,22 @@ impl App {
         let configured = &self.config.cors_origins;
         configured.iter().any(|allowed| allowed == origin)
             || (self.demo && is_loopback_origin(origin))
+    }
+
+    /// Like [`App::allows_origin`], and for the shop's own pages.
+    pub fn allows_page(&self, origin: &str) -> bool {
+        let origin = origin.to_lowercase();
+        let own = origin_of(&self.settings().public_url).unwrap_or_default();
+        // On the local machine the shop has several names, and `0.0.0.0` is not one that browsers use.
+        let local = ["//127.0.0.1", "//0.0.0.0", "//[::1]", "//[::]"]
+            .iter()
+            .find(|name| own.contains(**name))
+            .map(|name| own.replacen(name, "//localhost", 1));
+        let is_local = |origin: &str| {
+            let origin = origin.replacen("//127.0.0.1", "//localhost", 1);
+            local.as_ref() == Some(&origin)
+        };
+        own == origin || is_local(&origin) || self.allows_origin(&origin)
     }
 }
 

@@ -16,7 +16,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, uri::Authority,
+};
 use http_body::Body as _;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{
@@ -33,10 +35,13 @@ use super::{
 use crate::{
     app::App,
     core::error::{Error, Kind},
-    infra::web::{
-        client::{ClientAddress, client_address, is_trusted_proxy},
-        client_quota::Reservation,
-        request_context,
+    infra::{
+        config::origin_of,
+        web::{
+            client::{ClientAddress, client_address, is_trusted_proxy},
+            client_quota::Reservation,
+            request_context,
+        },
     },
 };
 
@@ -153,6 +158,7 @@ impl MakeRequestId for NewRequestId {
 /// Handles one request, which has a request id.
 async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpAddr) -> Response {
     let started = Instant::now();
+    warn_about_origin(app, &request);
     let id = request.headers().get(REQUEST_ID).cloned();
     let request_id = id.as_ref().and_then(|id| id.to_str().ok());
     let request_id = request_id.unwrap_or_default();
@@ -202,6 +208,27 @@ async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpA
     }
     .record();
     response
+}
+
+/// Logs the origin of a page that browsers keep from reading the response, or from opening a WebSocket.
+fn warn_about_origin(app: &App, request: &Request<Body>) {
+    let headers = request.headers();
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return;
+    };
+    let Some(origin) = origin.to_str().ok().and_then(origin_of) else {
+        return;
+    };
+    // A page of the shop itself, by a name that is not that of `public_url`, needs no CORS.
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = request.uri().authority().map(Authority::as_str).or(host);
+    let is_own =
+        host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, it)| it == host));
+    if !app.allows_page(&origin) && (!is_own || headers.contains_key(header::UPGRADE)) {
+        app.refused_origins.warn(&origin);
+    }
 }
 
 /// Records the route, applies the rate limits and adds their headers. It runs inside the CORS layer, so that

@@ -313,6 +313,11 @@ storage_test! {
             let refused = served.connect("", &[("origin", foreign)]).await.err();
             assert_eq!(refused, Some(403), "{foreign}");
         }
+        let origin = [("origin", "http://localhost:5173")];
+        let refused = shop.anonymous().raw(Method::GET, "/api/v1/ws", &origin, "").await;
+        refused.assert_problem(403, "forbidden");
+        let detail = refused.text("/detail");
+        assert!(detail.ends_with("add `http://localhost:5173` to `SHOP_CORS_ORIGINS`"), "{detail}");
         for allowed in
             ["http://shop.test", "HTTP://SHOP.TEST", "https://console.example", "http://127.0.0.1:3000"]
         {

@@ -6,6 +6,7 @@ mod errors;
 mod format;
 mod metrics;
 mod monitoring_files;
+mod origins;
 mod readiness;
 mod request_lines;
 mod sign_ins;

@@ -25,6 +25,7 @@ pub mod openapi;
 pub mod problems;
 mod query;
 pub mod rate_limits;
+pub mod refused_origins;
 pub mod request_context;
 pub mod respond;
 pub mod single_flight;

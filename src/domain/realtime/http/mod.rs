@@ -74,21 +74,24 @@ enum LiveMessages {
 /// RESYNC. Then every committed change of stock follows, in commit order. To miss nothing, load products first and
 /// connect with `since` set to their `X-Inventory-Seq`; to resume, set it to the `seq` of the last message.
 ///
+/// To try it, paste this into the developer console of a page of the shop, such as the API reference:
+///
 /// ```js
-/// let seq = 0; // X-Inventory-Seq of the products on the page
+/// let seq; // X-Inventory-Seq of the products on the page
 /// function connect() {
-///   const socket = new WebSocket(`wss://shop.example/api/v1/ws?since=${seq}`);
-///   socket.onopen = () => socket.send(JSON.stringify({ type: "subscribe", productIds: ["…"] }));
+///   const url = new URL("api/v1/ws", location.href);
+///   url.protocol = url.protocol.replace("http", "ws");
+///   if (seq !== undefined) url.searchParams.set("since", seq);
+///   const socket = new WebSocket(url);
 ///   socket.onmessage = ({ data }) => {
 ///     const message = JSON.parse(data);
-///     if (message.type === "RESYNC") loadProducts();
-///     if (message.type === "INVENTORY_UPDATE") {
-///       for (const { id, stockQuantity } of message.products) show(id, stockQuantity);
-///     }
 ///     seq = message.seq ?? seq;
+///     if (message.type === "RESYNC") console.log("load the products again");
+///     if (message.type === "INVENTORY_UPDATE") console.table(message.products);
 ///   };
 ///   socket.onclose = () => setTimeout(connect, 1000);
 /// }
+/// connect();
 /// ```
 #[utoipa::path(get, path = "/ws", tag = "live", params(FollowInventoryQuery),
     responses(
@@ -102,12 +105,7 @@ pub(crate) async fn follow_inventory(
     ClientAddress(client): ClientAddress,
     request: Request,
 ) -> Result<Response> {
-    if !is_allowed_origin(&app, request.headers()) {
-        return Err(Error::new(
-            Kind::Forbidden,
-            "pages of this origin are not allowed to connect",
-        ));
-    }
+    check_origin(&app, request.headers())?;
     let (mut parts, _) = request.into_parts();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
@@ -158,25 +156,20 @@ fn handshake_error(rejection: &WebSocketUpgradeRejection) -> Response {
     response
 }
 
-/// Returns whether the `Origin` is that of the shop or an allowed CORS origin. Browsers always send it; other
-/// clients need not.
-fn is_allowed_origin(app: &App, headers: &HeaderMap) -> bool {
+/// Checks the `Origin`. Browsers always send it; other clients need not.
+///
+/// Errors: `forbidden` unless it is that of the shop or an allowed CORS origin.
+fn check_origin(app: &App, headers: &HeaderMap) -> Result<()> {
     let Some(origin) = headers.get(header::ORIGIN) else {
-        return true;
+        return Ok(());
     };
-    let Ok(origin) = origin.to_str() else {
-        return false;
-    };
-    let origin = origin.to_lowercase();
-    let own = origin_of(&app.settings().public_url).unwrap_or_default();
-    // On the local machine the shop has several names, and `0.0.0.0` is not one that browsers use.
-    let local = ["//127.0.0.1", "//0.0.0.0", "//[::1]", "//[::]"]
-        .iter()
-        .find(|name| own.contains(**name))
-        .map(|name| own.replacen(name, "//localhost", 1));
-    let is_local = |origin: &str| {
-        let origin = origin.replacen("//127.0.0.1", "//localhost", 1);
-        local.as_ref() == Some(&origin)
-    };
-    own == origin || is_local(&origin) || app.allows_origin(&origin)
+    let origin = origin.to_str().unwrap_or_default();
+    if app.allows_page(origin) {
+        return Ok(());
+    }
+    let remedy = origin_of(origin)
+        .map(|origin| format!("; add `{origin}` to `SHOP_CORS_ORIGINS`"))
+        .unwrap_or_default();
+    let detail = format!("pages of this origin are not allowed to connect{remedy}");
+    Err(Error::new(Kind::Forbidden, detail))
 }
