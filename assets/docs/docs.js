@@ -10,6 +10,12 @@ setTheme();
 
 let session = null;
 
+// A request of this page waits for the end of the response, and it cannot open a WebSocket.
+const streams = ["/api/v1/inventory/events", "/api/v1/ws"];
+const withoutStreams = () => ({
+  statePlugins: { spec: { wrapSelectors: { allowTryItOutFor: () => (_, path) => !streams.includes(path) } } },
+});
+
 const reference = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#reference",
@@ -18,6 +24,7 @@ const reference = SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   filter: true,
+  plugins: [withoutStreams],
   tryItOutEnabled: true,
   validatorUrl: null,
 });

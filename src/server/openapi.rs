@@ -94,8 +94,8 @@ fn parse(file: &str) -> Map<String, Value> {
 fn tags() -> Value {
     let tag = |(name, description): (&str, &str)| {
         let description = if name == "orders" {
-            let diagram = orders::diagram();
-            format!("{description} The state machine of an order:\n\n```mermaid\n{diagram}```")
+            let transitions = orders::transitions_table();
+            format!("{description} How the status of an order changes:\n\n{transitions}")
         } else {
             description.to_owned()
         };

@@ -161,6 +161,19 @@ fn public_operations_say_that_they_need_no_token() {
 }
 
 #[test]
+fn operations_for_admins_say_so() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let description = operation["description"].as_str().unwrap_or_default();
+            if path.starts_with("/api/v1/admin/") {
+                assert!(description.starts_with("For admins"), "{method} {path}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_body_has_an_example() {
     let document = document();
     for (id, operation) in all_operations(&document) {

@@ -77,7 +77,7 @@ fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Action>, 
 
 /// List who changed what, newest first
 ///
-/// Only admins can read the audit log. It has the changes by admins and commands, one entry for each, and
+/// For admins. It has the changes by admins and commands, one entry for each, and
 /// cannot be changed.
 #[utoipa::path(get, path = "/admin/audit", tag = "audit", security(("bearer" = [])),
     params(AuditQuery),

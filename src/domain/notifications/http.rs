@@ -83,7 +83,7 @@ pub(crate) struct MailContent {
 
 /// Get an email with its content
 ///
-/// Without a mail server emails are files, and this is the content of the file. Otherwise the email is rendered
+/// For admins. Without a mail server emails are files, and this is the content of the file. Otherwise the email is rendered
 /// again, with the current templates. Tokens of links are not stored; in files they are replaced by `…`, except in a demo.
 #[utoipa::path(get, path = "/admin/mail/{id}", tag = "mail", security(("bearer" = [])),
     params(("id" = MailId, Path)),

@@ -27,7 +27,7 @@ pub use self::{
     number::OrderNumber,
     order::{Order, OrderItem, first_id},
     place::place,
-    status::{Actor, Status, TRANSITIONS, diagram},
+    status::{Actor, Status, TRANSITIONS, diagram, transitions_table},
     transition::{mark_refunded, transition},
     verify::verify,
 };

@@ -64,6 +64,18 @@ pub fn diagram() -> String {
     text
 }
 
+/// Returns the transitions as a Markdown table.
+pub fn transitions_table() -> String {
+    let mut text = String::from("| from | to | by |\n|---|---|---|\n");
+    for (from, to, actors) in TRANSITIONS {
+        let actors: Vec<_> = actors.iter().map(Actor::to_string).collect();
+        let (from, to, actors) = (from.as_str(), to.as_str(), actors.join(", "));
+        // Writing into a `String` cannot fail.
+        let _ = writeln!(text, "| {from} | {to} | {actors} |");
+    }
+    text
+}
+
 impl Status {
     pub const ALL: &[Status] = Status::VARIANTS;
 

@@ -49,7 +49,7 @@ fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ListedSta
 
 /// List payments or unmatched events
 ///
-/// `unmatched` lists signed webhooks that match no payment or cannot be parsed, and duplicate payments whose
+/// For admins. `unmatched` lists signed webhooks that match no payment or cannot be parsed, and duplicate payments whose
 /// refund failed; `reason` states why. `resolved` lists those that were resolved.
 #[utoipa::path(get, path = "/admin/payments", tag = "payments", security(("bearer" = [])),
     params(ListPayments),
@@ -78,7 +78,7 @@ pub(crate) struct ResolvePayment {
 
 /// Resolve an unmatched payment
 ///
-/// Takes it off the list and records the admin, the time and the note. A repeat keeps the first note.
+/// For admins. Takes it off the list and records the admin, the time and the note. A repeat keeps the first note.
 #[utoipa::path(post, path = "/admin/payments/{id}/resolve", tag = "payments",
     security(("bearer" = [])),
     params(("id" = PaymentId, Path)), request_body = ResolvePayment,

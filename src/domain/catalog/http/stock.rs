@@ -89,7 +89,7 @@ pub(crate) struct MovementQuery {
 
 /// List stock movements, newest first
 ///
-/// The stock of a product is the sum of its movements.
+/// For admins. The stock of a product is the sum of its movements.
 #[utoipa::path(get, path = "/admin/stock-movements", tag = "catalog", security(("bearer" = [])),
     params(MovementQuery),
     responses((status = 200, body = CursorPage<RecordedMovement>)))]

@@ -38,15 +38,15 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// data: {"type":"INVENTORY_UPDATE","seq":42,"at":"2026-01-31T18:00:00.000Z","products":[{"id":"…","stockQuantity":7}]}
 /// ```
 ///
+/// To try it, run `curl -N http://127.0.0.1:8080/api/v1/inventory/events`, or paste this into the developer console of a
+/// page of the shop, such as the API reference:
+///
 /// ```js
-/// const seq = 41; // X-Inventory-Seq of the products on the page
-/// const source = new EventSource(`https://shop.example/api/v1/inventory/events?since=${seq}`);
+/// const source = new EventSource("api/v1/inventory/events"); // ?since= and the X-Inventory-Seq of the products
 /// source.onmessage = ({ data }) => {
 ///   const message = JSON.parse(data);
-///   if (message.type === "RESYNC") loadProducts();
-///   if (message.type === "INVENTORY_UPDATE") {
-///     for (const { id, stockQuantity } of message.products) show(id, stockQuantity);
-///   }
+///   if (message.type === "RESYNC") console.log("load the products again");
+///   if (message.type === "INVENTORY_UPDATE") console.table(message.products);
 /// };
 /// ```
 #[utoipa::path(get, path = "/inventory/events", tag = "live",

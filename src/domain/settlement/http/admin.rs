@@ -32,7 +32,7 @@ pub(crate) struct RefundOrder {
 
 /// Refund an order
 ///
-/// The order becomes REFUNDED once all of its money is refunded.
+/// For admins. The order becomes REFUNDED once all of its money is refunded.
 #[utoipa::path(post, path = "/admin/orders/{id}/refund", tag = "orders",
     security(("bearer" = [])),
     params(
