@@ -122,7 +122,14 @@ fn file_target(path: &Path) -> Result<Target> {
         ))
     })?;
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let place = Place::directory(parent.unwrap_or(Path::new(".")))?;
+    let parent = parent.unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        let parent = parent.display();
+        return Err(Error::command_failed(format!(
+            "the directory `{parent}` does not exist"
+        )));
+    }
+    let place = Place::directory(parent)?;
     Ok(Target::File(place, name.to_owned()))
 }
 

@@ -83,6 +83,13 @@ impl Serve {
         file_limit.log(app.max_connections);
         sources.log_file();
         data_dir.warn_if_open();
+        if !self.demo && data_dir.is_demo() {
+            let root = data_dir.root().display();
+            tracing::warn!(
+                "`{root}` holds a demo, whose sample accounts can sign in; choose another `--data-dir` for a shop of \
+                 your own"
+            );
+        }
         let public_url = &app.settings().public_url;
         for warning in startup_warnings::warnings(&app.config, public_url, self.demo) {
             tracing::warn!("{warning}");
@@ -163,6 +170,9 @@ impl Serve {
             data_dir.claim_for_demo()?;
         }
         self.migrate(&config, version).await?;
+        let demo_name = self.demo.then(|| "Demo shop".to_owned());
+        let name = config.name.clone().or(demo_name);
+        let config = Config { name, ..config };
         let public_url = config.public_url(address);
         let wal_archiving = if config.backup_wal {
             WalArchiving::On
@@ -258,7 +268,7 @@ async fn print_first_admin_link(app: &Arc<App>, output: Output) -> Result<()> {
     let find = move |tx: &mut Tx<'_>| accounts::first_admin_link(tx, &key);
     if let Some(link) = app.db.write("accounts.first_admin_link", find).await? {
         output.text(&format!(
-            "no admin yet; to create one, open this link, which works once:\n  {link}"
+            "There is no admin yet. Open this link to create one (works once):\n  {link}"
         ))?;
         print_message(&first_admin_hint(&app.config));
     }

@@ -286,7 +286,7 @@ impl DataDir {
 
     /// Errors: `CommandFailed` if the directory is neither empty nor a demo's.
     pub fn reject_demo_on_foreign_files(&self) -> Result<()> {
-        if self.demo_mark().exists() {
+        if self.is_demo() {
             return Ok(());
         }
         let content = if self.database().exists() {
@@ -329,6 +329,11 @@ impl DataDir {
         self.reject_demo_on_foreign_files()?;
         let mark = self.demo_mark();
         file_modes::create_if_missing(&mark).map_err(|e| cannot("write", &mark, &e))
+    }
+
+    /// Whether the directory is marked as a demo.
+    pub fn is_demo(&self) -> bool {
+        self.demo_mark().exists()
     }
 
     fn demo_mark(&self) -> PathBuf {

@@ -260,6 +260,9 @@ fn a_mistyped_command_makes_no_backup() {
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {why}");
         assert!(why.contains("shop backup --help"), "{why}");
     }
+    let nowhere = shop.path().join("nowhere/shop.tar.gz");
+    let why = fails(&run(shop.path(), &["backup", nowhere.to_str().unwrap()]));
+    assert!(why.contains("/nowhere` does not exist"), "{why}");
     let mut command = crate::support::program_on(None);
     command.arg("backup").arg("--data-dir").arg(shop.path());
     let listed = command.arg("list").output().unwrap();

@@ -233,6 +233,27 @@ async fn pages_on_this_machine_may_call_the_api_of_a_demo() {
     }
 }
 
+#[tokio::test]
+async fn a_demo_has_a_name_and_is_no_shop_of_ones_own() {
+    let here = tempfile::tempdir().unwrap();
+    let serve = |arguments: &[&str]| {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], arguments].concat();
+        let mut command = shop(here.path(), &arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Process::listening(command)
+    };
+    let demo = serve(&["--demo"]);
+    let page = reqwest::get(format!("{}/verify-email", demo.url)).await;
+    let page = page.unwrap().text().await.unwrap();
+    assert!(page.contains("Demo shop"), "{page}");
+    demo.kill();
+    let mut server = serve(&[]);
+    let warning = server
+        .stderr_lines()
+        .find(|line| line.contains("holds a demo"));
+    assert!(warning.unwrap().contains("shop-data"));
+}
+
 #[test]
 fn a_demo_refuses_a_directory_with_other_files() {
     let here = tempfile::tempdir().unwrap();

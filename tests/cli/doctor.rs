@@ -152,6 +152,8 @@ fn each_check_reports_its_own_fault() {
 fn a_missing_shop_is_an_error() {
     let here = tempfile::tempdir().unwrap();
     let checks = examine(&mut shop(here.path(), &["doctor", "--json"]), 1);
+    let (_, detail) = check(&checks, "permissions");
+    assert_eq!(detail, "the data directory `shop-data` does not exist");
     let (status, detail) = check(&checks, "schema");
     assert!(
         status == "error" && detail.contains("shop serve"),

@@ -61,6 +61,24 @@ fn a_server_that_fails_to_start_leaves_nothing() {
             "{arguments:?} {variables:?}"
         );
     }
+    let here = tempfile::tempdir().unwrap();
+    let mut command = in_directory(here.path(), None, &["serve"]);
+    command.envs([
+        ("SHOP_SMTP_URL", "smtp://mail.example"),
+        ("SHOP_RAZORPAY_KEY_ID", "rzp_test_1"),
+        ("SHOP_TLS_CERT", "cert.pem"),
+        ("SHOP_BACKUP_WAL", "on"),
+    ]);
+    let error = failure_with_code(&ends(command), 2);
+    for part in [
+        "4 settings",
+        "`mail_from`",
+        "`razorpay_key_secret`",
+        "`tls_key`",
+        "SHOP_BACKUP_URL",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
     drop(taken);
     let here = tempfile::tempdir().unwrap();
     let mut command = in_directory(here.path(), None, &["serve", "--listen", "127.0.0.1:0"]);
@@ -167,7 +185,7 @@ async fn a_new_shop_says_where_its_data_is_and_how_to_create_the_first_admin() {
         data.starts_with("data in ") && data.contains(data_dir),
         "{data}"
     );
-    assert!(no_admin.starts_with("no admin yet"), "{no_admin}");
+    assert!(no_admin.starts_with("There is no admin yet."), "{no_admin}");
     let (page, token) = link.trim().split_once("#token=").unwrap();
     assert_eq!(page, format!("{}/first-admin", server.url));
     let opened = reqwest::get(page).await.unwrap();

@@ -135,4 +135,10 @@ async fn it_fails_without_a_server_a_shop_or_a_terminal() {
     let nowhere = format!("{}/elsewhere", process.url);
     failed(&["watch", "--json", "--url", &nowhere], "404");
     failed(&["watch"], "use `--json`");
+    let (out, err) = streams(&site.run(&["watch", "--json", "--url", "nonsense"]));
+    assert_eq!(out, "");
+    assert!(
+        err.contains("must be a URL, e.g. `https://shop.example`"),
+        "{err}"
+    );
 }

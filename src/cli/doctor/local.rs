@@ -33,6 +33,11 @@ pub(super) fn permissions(data_dir: &Path) -> Check {
     if let Err(error) = check_owner(data_dir) {
         return Check::new(name, CheckStatus::Error, error.detail());
     }
+    if !data_dir.exists() {
+        let data_dir = data_dir.display();
+        let detail = format!("the data directory `{data_dir}` does not exist");
+        return Check::new(name, CheckStatus::Warning, detail);
+    }
     if file_modes::is_open_to_others(data_dir) {
         let data_dir = data_dir.display();
         let detail =

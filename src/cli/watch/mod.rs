@@ -17,15 +17,19 @@ use self::{
 use super::output::Output;
 use crate::{
     core::error::{Error, Result},
-    infra::config::Config,
+    infra::config::{Config, base_url},
     server::DataDir,
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Watch {
     /// URL of the shop, e.g. `https://shop.example` [default: that of the server on this data directory]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
     url: Option<String>,
+}
+
+fn parse_url(text: &str) -> Result<String, String> {
+    base_url(text, "https://shop.example")
 }
 
 /// How often the table is drawn, at most.
