@@ -121,7 +121,7 @@ pub(super) fn print_error(error: &Error) {
 
 /// Formats an amount with its currency, e.g. `INR 499.00`. JSON has minor units instead.
 pub(super) fn format_amount(app: &App, amount: impl Into<Money>) -> String {
-    amount.into().format(app.config.currency)
+    amount.into().format(app.settings().currency)
 }
 
 /// Formats a count with its noun, e.g. `1 line`, `2 lines`.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    core::error::{Error, Result},
+    core::{
+        error::{Error, Result},
+        money::Currency,
+    },
     infra::{
         config::Config,
         ports::{Gateway, Razorpay, Timeouts},
@@ -13,7 +16,7 @@ use crate::{
 /// Returns Razorpay if its keys are set, else `None`: the mock gateway.
 ///
 /// Errors: `Config` if only some of Razorpay's settings are set.
-pub(super) fn from_config(config: &Config) -> Result<Option<Arc<dyn Gateway>>> {
+pub(super) fn from_config(config: &Config, currency: Currency) -> Result<Option<Arc<dyn Gateway>>> {
     let incomplete = |set: &str, missing: &str| {
         Err(Error::config(format!(
             "`{set}` is set but `{missing}` is not; Razorpay's dashboard generates both together, \
@@ -33,7 +36,7 @@ pub(super) fn from_config(config: &Config) -> Result<Option<Arc<dyn Gateway>>> {
              the webhook in Razorpay's dashboard",
         ));
     }
-    let (api, currency) = (&config.razorpay_api_url, config.currency);
+    let api = &config.razorpay_api_url;
     let razorpay = Razorpay::open(id, secret, api, currency, Timeouts::default())?;
     Ok(Some(Arc::new(razorpay)))
 }

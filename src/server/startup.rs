@@ -1,6 +1,6 @@
 //! Builds the shared state from the configuration: chooses the drivers, opens the database, loads the secrets.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{iter, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 use secrecy::ExposeSecret;
@@ -16,6 +16,7 @@ use crate::{
         audit::{Action, Actor, Changes},
         clock::Clock,
         error::{Error, Result},
+        money::Currency,
         rng::Rng,
         shop_settings::ShopSettings,
     },
@@ -23,12 +24,12 @@ use crate::{
     infra::{
         bus::Bus,
         config::{self, Config, Secret},
-        db::{self, Db, Location, Tx},
+        db::{self, Db, Location, Tx, snapshot},
         ports::{Console, Gateway, ImageStore, Mailer, Mock, Sms, StoreLocation},
         web::{
             BlockingPool, ClientTimeouts, DedicatedThread, Permits, body::BodyBudget,
             client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
-            rate_limits::RateLimits, single_flight::SharedCheck,
+            rate_limits::RateLimits, refused_origins::RefusedOrigins, single_flight::SharedCheck,
         },
     },
 };
@@ -39,6 +40,12 @@ const READINESS_TTL: Duration = Duration::from_millis(250);
 /// How many locks of thumbnails are kept; the least recently used one is dropped first. More than can be created
 /// at a time.
 const RESIZE_LOCKS: u64 = 4096;
+
+/// The name under which the database records the currency.
+const CURRENCY: &str = "currency";
+
+/// The currency of a new shop, unless another one is configured.
+const DEFAULT_CURRENCY: Currency = Currency::INR;
 
 /// The configuration and the dependencies of a shop. Tests replace the clock, random numbers and drivers.
 pub struct Parts {
@@ -110,6 +117,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
         Some(mailer) => mailer,
         None => mailer::from_config(&config, data_dir, demo)?,
     };
+    let currency = currency(&config).await?;
     let location = location(&config)?;
     let is_shared = matches!(location, Location::Postgres(_));
     let images = match images {
@@ -118,7 +126,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
     };
     let gateway = match gateway {
         Some(gateway) => Some(gateway),
-        None => gateway::from_config(&config)?,
+        None => gateway::from_config(&config, currency)?,
     };
     let storage = db::Options {
         image_folder: if is_shared {
@@ -130,9 +138,8 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
     };
     let base_path = config::path_of(&public_url);
     let is_limited = config.rate_limit && !demo;
-    let context = context(&config, public_url, is_limited, &clock, &rng);
+    let context = context(&config, public_url, currency, is_limited, &clock, &rng);
     let db = Db::open(location, storage, context).await?;
-    let currency = config.currency.code();
     db.write("settings.currency", move |tx| record_currency(tx, currency))
         .await?;
 
@@ -171,6 +178,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
             .eviction_policy(EvictionPolicy::lru())
             .build(),
         limits: RateLimits::new(is_limited, ROUTE_CLASSES),
+        refused_origins: RefusedOrigins::default(),
         timeouts,
         sockets: ClientQuota::new(
             is_limited.then_some(config.sockets_per_address),
@@ -207,6 +215,7 @@ fn check_lengths(name: &str, secrets: &[Secret], min: usize) -> Result<()> {
 fn context(
     config: &Config,
     public_url: String,
+    currency: Currency,
     rate_limit: bool,
     clock: &Clock,
     rng: &Rng,
@@ -216,7 +225,7 @@ fn context(
         rng: rng.clone(),
         settings: ShopSettings {
             name: config.shop_name(&public_url),
-            currency: config.currency,
+            currency,
             public_url,
             refresh_token_ttl: config.refresh_token_ttl,
             rate_limit,
@@ -230,8 +239,15 @@ fn context(
 /// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
 pub async fn preflight(config: &Config) -> Result<Option<u32>> {
     check_owner(&config.data_dir)?;
-    for (_, checked) in check_settings(config) {
-        checked?;
+    let mut wrong = check_settings(config)
+        .into_iter()
+        .filter_map(|(_, checked)| checked.err());
+    if let Some(first) = wrong.next() {
+        let details = wrong.map(|error| error.detail().to_owned());
+        let details: Vec<_> = iter::once(first.detail().to_owned())
+            .chain(details)
+            .collect();
+        return Err(Error::new(first.kind(), config::join_errors(&details)));
     }
     location(config)?.check().await
 }
@@ -249,7 +265,10 @@ pub fn check_settings(config: &Config) -> [(&'static str, Result<()>); 6] {
             "images",
             image_store::remote(config, &Clock::system()).map(drop),
         ),
-        ("payments", gateway::from_config(config).map(drop)),
+        (
+            "payments",
+            gateway::from_config(config, config.currency.unwrap_or(DEFAULT_CURRENCY)).map(drop),
+        ),
         ("backup", backup::check(config)),
         ("certificate", tls::check(config)),
         ("public-url", redirect::check(config)),
@@ -267,6 +286,26 @@ pub fn location(config: &Config) -> Result<Location> {
              database is an SQLite file in `--data-dir`",
         )),
         postgres @ Location::Postgres(_) => Ok(postgres),
+    }
+}
+
+/// Returns the currency of the configured shop: the configured one, or else the recorded one. A new shop has rupees.
+///
+/// Errors: `Unavailable` if the database cannot be read.
+async fn currency(config: &Config) -> Result<Currency> {
+    if let Some(configured) = config.currency {
+        return Ok(configured);
+    }
+    let location = location(config)?;
+    if location.check().await?.is_none() {
+        return Ok(DEFAULT_CURRENCY);
+    }
+    let read = move || snapshot::settings(&location, &[CURRENCY]);
+    let read = tokio::task::spawn_blocking(read).await;
+    match read.map_err(Error::internal)??.pop() {
+        None => Ok(DEFAULT_CURRENCY),
+        Some((_, code)) => Currency::from_code(&code)
+            .ok_or_else(|| Error::internal(format!("`{code}` is not a currency"))),
     }
 }
 
@@ -295,15 +334,16 @@ async fn shared_secret(db: &Db, name: &'static str) -> Result<Vec<Secret>> {
 
 /// Records the currency at the first start.
 ///
-/// Errors: `Config` if another currency is recorded.
-fn record_currency(tx: &mut Tx<'_>, currency: &str) -> Result<()> {
-    if db::insert_setting(tx, "currency", currency)? {
+/// Errors: `Config` if another currency is recorded, such as by an instance that starts at the same time.
+fn record_currency(tx: &mut Tx<'_>, currency: Currency) -> Result<()> {
+    let currency = currency.code();
+    if db::insert_setting(tx, CURRENCY, currency)? {
         tx.set_actor(Arc::new(Actor::system()));
-        return tx.audit(Action::SettingUpdate, Some(&"currency"), || {
+        return tx.audit(Action::SettingUpdate, Some(&CURRENCY), || {
             Changes::none().with("value", currency)
         });
     }
-    let recorded = db::setting(tx, "currency", currency)?;
+    let recorded = db::setting(tx, CURRENCY, currency)?;
     if recorded == currency {
         return Ok(());
     }

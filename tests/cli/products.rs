@@ -59,7 +59,7 @@ storage_test! {
         assert_eq!(nothing.status.code(), Some(2), "{err}");
         assert!(err.contains("--price"), "{err}");
         let nowhere = ["admin", "product", "edit", &id, "--category", "Garden"];
-        assert!(failure_of(&shop.run(&nowhere)).contains("shop admin category add"));
+        assert!(usage_failure_of(&shop.run(&nowhere)).contains("shop admin category add"));
 
         let deleted = stdout_of(&shop.run(&["admin", "product", "delete", &id]));
         assert_eq!(deleted, format!("deleted Pot ({id})\n"));
@@ -146,13 +146,18 @@ storage_test! {
         let answer = yen.admin().await.post("/products", json!({ "name": "Pan", "price": 12.99 })).await;
         let message = answer.text("/errors/0/message");
         assert!(message.contains("in yen, e.g. 1299 for 1299 JPY,"), "{message}");
+        // Without the setting, the shop keeps the recorded currency.
+        let yen = yen.restarted().await;
+        let pan = yen.product("Pan", 1299, 1).await;
+        let shown = stdout_of(&yen.run(&["admin", "product", "show", &pan]));
+        assert!(shown.contains("price: JPY 1,299"), "{shown}");
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM products"), 1);
     }
 }
 
 #[test]
 fn negative_numbers_are_values_of_flags() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = new_shop();
     let add = [
         "admin", "product", "add", "--name", "", "--price", "-1", "--stock", "-3",
     ];
@@ -260,7 +265,10 @@ async fn a_running_server_shows_new_products() {
         directory,
         &["admin", "product", "stock", id, "-11", "--reason", "lost"],
     );
-    assert!(error.contains("insufficient stock"), "{error}");
+    assert!(
+        error.contains("not enough of `Kettle` (10 left, 11 requested)"),
+        "{error}"
+    );
 
     let listed = json_of(directory, &["admin", "product", "list"]);
     assert_eq!(strings(&listed, "name"), ["Kettle"]);
@@ -279,16 +287,37 @@ fn invalid_products_are_refused() {
         "admin", "product", "add", "--name", "Kettle", "--price", "129900", "--stock", "5",
     ];
     let nine = ["--image", text].repeat(9);
-    let failing = [
-        (["--category", "Kitchen"], "shop admin category add"),
-        (["--image", text], "notes.png"),
-        (["--image", "nowhere.png"], "nowhere.png"),
+    let error = run_failing(directory, &[&kettle[..], &["--image", text]].concat());
+    assert!(error.contains("notes.png"), "{error}");
+    let all_wrong = [
+        "admin",
+        "product",
+        "add",
+        "--name",
+        " ",
+        "--price",
+        "free",
+        "--stock",
+        "5",
+        "--category",
+        "Kitchen",
+        "--image",
+        "nowhere.png",
+        "--image",
+        text,
     ];
-    for (more, word) in failing {
-        let error = run_failing(directory, &[&kettle[..], &more].concat());
-        assert!(error.contains(word), "{error}");
+    let error = run_refused(directory, &all_wrong);
+    for part in [
+        "`--name`: ",
+        "`--price`: ",
+        "`--category`: ",
+        "`nowhere.png`",
+    ] {
+        assert!(error.contains(part), "all errors are reported: {error}");
     }
-    let wrong: [(&[&str], &str); 2] = [
+    let wrong: [(&[&str], &str); 4] = [
+        (&["--category", "Kitchen"], "shop admin category add"),
+        (&["--image", "nowhere.png"], "nowhere.png"),
         (&["--description", &"d".repeat(10_001)], "--description"),
         (&nine, "at most 8"),
     ];

@@ -144,6 +144,12 @@ async fn a_user_is_shown_with_sessions_and_orders() {
 fn invalid_users_are_refused() {
     let directory = new_shop();
     let directory = directory.path();
+    let wrong = ["admin", "user", "add", "--email", "bad", "--name", " "];
+    let error = run_refused(directory, &wrong);
+    assert!(
+        error.contains("`--email`: ") && error.contains("`--name`: "),
+        "{error}"
+    );
     stdout_of(&add_user(directory, "ada@example.com", "ADMIN", PASSWORD));
     for email in ["ada@example.com", "ADA@EXAMPLE.COM"] {
         let error = failure_of(&add_user(directory, email, "CUSTOMER", PASSWORD));

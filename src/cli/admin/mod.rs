@@ -9,6 +9,7 @@ mod pay;
 mod payments;
 mod product;
 mod user;
+mod validator;
 
 use clap::Subcommand;
 
@@ -68,11 +69,6 @@ impl Admin {
     pub(super) async fn run(self, config: Config, output: Output) -> Result<()> {
         if let Admin::Seed(seed) = self {
             return seed.run(config, output).await;
-        }
-        match &self {
-            Admin::Product(command) => command.validate(config.currency)?,
-            Admin::Order(command) => command.validate(config.currency)?,
-            _ => {}
         }
         let (data_dir, app) = open::open(config, self.image_access()).await?;
         let result = match self {

@@ -99,14 +99,6 @@ struct OrderWithEmail {
 }
 
 impl Order {
-    /// Errors: `Invalid` for an argument that is invalid regardless of the shop's data.
-    pub(in crate::cli) fn validate(&self, currency: Currency) -> Result<()> {
-        match self {
-            Order::Refund { amount, .. } => parse_amount(amount.as_deref(), currency).map(drop),
-            Order::List { .. } | Order::Show { .. } | Order::Status { .. } => Ok(()),
-        }
-    }
-
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
             Order::List { status } => list(app, output, status).await,
@@ -132,7 +124,7 @@ impl Order {
                 amount,
                 restock,
             } => {
-                let amount = parse_amount(amount.as_deref(), app.config.currency)?;
+                let amount = parse_amount(amount.as_deref(), app.settings().currency)?;
                 let gateway = Arc::clone(&app.gateway);
                 let refund = move |tx: &mut Tx<'_>| {
                     let current = orders::order_by_name(tx, &id)?;

@@ -5,6 +5,7 @@ use std::{io::Read, sync::Arc};
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
+use super::validator::Validator;
 use crate::{
     app::App,
     cli::{
@@ -193,9 +194,10 @@ async fn add(
     role: Role,
     password_stdin: bool,
 ) -> Result<UserWithLink> {
-    let email = parse_email("--email", email)?;
-    let name =
-        PersonName::try_from(name).map_err(|error| Error::field("--name", "invalid", error))?;
+    let mut args = Validator::default();
+    let email = args.check("--email", Email::parse(email));
+    let name = args.check("--name", PersonName::try_from(name));
+    let (email, name) = args.finish(email.zip(name))?;
     let password = password_stdin.then(|| read_password(&email)).transpose()?;
     let rng = app.rng.clone();
     let hash = move |memory: &mut _| match password {

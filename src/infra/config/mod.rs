@@ -24,10 +24,10 @@ pub use secrecy::SecretString as Secret;
 
 pub use self::{
     parse::{
-        LogFormat, check_length, directory, duration, host_of, is_loopback_origin, origin_of,
-        path_of,
+        LogFormat, base_url, check_length, directory, duration, host_of, is_loopback_origin,
+        origin_of, path_of,
     },
-    reader::{EffectiveSetting, explain},
+    reader::{EffectiveSetting, explain, join_errors},
     setting::{DefaultValue, Flag, Setting},
     settings::{Config, DATA_DIR, MIN_JWT_SECRET, MIN_WEBHOOK_SECRET, SETTINGS, TRANSFER_URLS},
     sources::{FILE_VARIABLE, Layer},

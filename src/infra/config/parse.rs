@@ -28,14 +28,33 @@ pub(super) fn unless_empty<T>(
     move |text| parse(text.filter(|text| !text.is_empty()))
 }
 
-/// Parses a list, whose items are separated by commas.
-pub(super) fn list_of<T>(
-    parse: impl Fn(&str) -> Result<T, String>,
+/// Parses a list of what `expected` says. Errors: some items, all of which are named.
+fn list_of<T>(
+    expected: &str,
+    parse: impl Fn(&str) -> Option<T>,
 ) -> impl Fn(&str) -> Result<Vec<T>, String> {
     move |text| {
-        let items = text.split(',').map(str::trim);
-        items.filter(|item| !item.is_empty()).map(&parse).collect()
+        let (mut parsed, mut wrong) = (Vec::new(), Vec::new());
+        for item in items(text) {
+            match parse(item) {
+                Some(value) => parsed.push(value),
+                None => wrong.push(format!("`{item}`")),
+            }
+        }
+        if wrong.is_empty() {
+            return Ok(parsed);
+        }
+        Err(format!(
+            "must contain {expected}, not {}",
+            wrong.join(" or ")
+        ))
     }
+}
+
+/// Returns the items of a list, which are separated by commas.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    let items = text.split(',').map(str::trim);
+    items.filter(|item| !item.is_empty())
 }
 
 pub(super) fn from_str<T: FromStr>(expected: &str) -> impl Fn(&str) -> Result<T, String> {
@@ -95,10 +114,11 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// Parses a switch, also as TOML writes it.
 pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
     match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
         _ => Err(format!("must be `on` or `off`, not `{text}`")),
     }
 }
@@ -120,10 +140,11 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
 
 /// Parses a list of secrets.
 pub(super) fn secrets(text: &str, min: usize) -> Result<Vec<Secret>, String> {
-    list_of(|text| {
+    let secrets = items(text).map(|text| {
         check_length(text, min)?;
         secret(text)
-    })(text)
+    });
+    secrets.collect()
 }
 
 /// Errors: the secret is shorter than `min` bytes.
@@ -139,7 +160,7 @@ pub fn check_length(secret: &str, min: usize) -> Result<(), String> {
 
 /// Parses a base URL: `http` or `https`, without credentials, query or fragment. Returns it without a slash at
 /// the end.
-pub(super) fn base_url(text: &str, example: &str) -> Result<String, String> {
+pub fn base_url(text: &str, example: &str) -> Result<String, String> {
     if text.contains('@') {
         return Err(format!(
             "must be a URL without credentials, e.g. `{example}`"
@@ -158,10 +179,10 @@ pub(super) fn base_url(text: &str, example: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn origin(text: &str) -> Result<String, String> {
-    origin_of(text)
-        .filter(|_| text.matches('/').count() == 2)
-        .ok_or_else(|| format!("must contain origins, e.g. `https://shop.example`, not `{text}`"))
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    let expected = "origins without a path or a `/` at the end, e.g. `https://shop.example`";
+    let origin = |text: &str| origin_of(text).filter(|_| text.matches('/').count() == 2);
+    list_of(expected, origin)(text)
 }
 
 /// Returns the origin of a URL as browsers write it (RFC 6454): scheme, host and port, in lower case and without
@@ -201,8 +222,12 @@ pub fn path_of(url: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Parses a domain name of a certificate. Returns it in lower case.
-pub(super) fn domain(text: &str) -> Result<String, String> {
+/// Parses the domain names of a certificate. Returns them in lower case.
+pub(super) fn domains(text: &str) -> Result<Vec<String>, String> {
+    list_of("domains without wildcards, e.g. `shop.example`", domain)(text)
+}
+
+fn domain(text: &str) -> Option<String> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
@@ -214,19 +239,15 @@ pub(super) fn domain(text: &str) -> Result<String, String> {
     let is_domain = text.len() <= 253
         && text.split('.').all(is_label)
         && text.parse::<std::net::IpAddr>().is_err();
-    if is_domain {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(format!(
-            "must contain domains without wildcards, e.g. `shop.example`, not `{text}`"
-        ))
-    }
+    is_domain.then(|| text.to_ascii_lowercase())
 }
 
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| format!("must contain networks, e.g. `10.0.0.0/8`, not `{text}`"))
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let network = |text: &str| {
+        let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+        text.parse().ok().or_else(|| address().ok())
+    };
+    list_of("networks, e.g. `10.0.0.0/8`", network)(text)
 }
 
 /// Parses a duration of whole seconds, e.g. `90s`, `15m`, `2h`, `30d` or `1h 30m`: at least a second, at most ten

@@ -43,22 +43,24 @@ impl Config {
     pub fn from_layers(layers: &[Layer]) -> Result<Config, String> {
         let errors = layers.iter().flat_map(Layer::errors).cloned().collect();
         let mut reader = Reader { layers, errors };
-        match (Config::read(&mut reader), reader.errors.as_slice()) {
-            (Some(config), []) => Ok(config),
-            (_, [error]) => Err(error.clone()),
-            (_, errors) => {
-                let errors = errors.iter().enumerate();
-                let numbered: Vec<_> = errors
-                    .map(|(index, error)| format!("({}) {error}", index + 1))
-                    .collect();
-                let count = numbered.len();
-                Err(format!(
-                    "{count} settings are wrong: {}",
-                    numbered.join("; ")
-                ))
-            }
+        match Config::read(&mut reader) {
+            Some(config) if reader.errors.is_empty() => Ok(config),
+            _ => Err(join_errors(&reader.errors)),
         }
     }
+}
+
+/// Joins the errors of settings into one line.
+pub fn join_errors(errors: &[String]) -> String {
+    if let [error] = errors {
+        return error.clone();
+    }
+    let numbered = errors.iter().zip(1..);
+    let numbered: Vec<_> = numbered
+        .map(|(error, number)| format!("({number}) {error}"))
+        .collect();
+    let (count, numbered) = (errors.len(), numbered.join("; "));
+    format!("{count} settings are wrong: {numbered}")
 }
 
 /// The effective value of a setting and its source. Secrets are redacted.

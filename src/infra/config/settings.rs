@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::{
     Secret,
     parse::{
-        LogFormat, base_url, directory, domain, duration, from_str, list_of, listen, log_format,
-        network, on_or_off, optional, origin, required, secret, secrets, size, text, unless_empty,
+        LogFormat, base_url, directory, domains, duration, from_str, listen, log_format, networks,
+        on_or_off, optional, origins, required, secret, secrets, size, text, unless_empty,
     },
     reader::Reader,
     setting::{
@@ -71,10 +71,10 @@ settings! {
         };
         /// List of origins, such as `https://shop.example`, whose pages may call the API from a browser and follow
         /// live inventory. A demo also allows all pages on this machine.
-        cors_origins: Vec<String> = required(list_of(origin)), { default: Value("") };
+        cors_origins: Vec<String> = required(origins), { default: Value("") };
         /// List of networks of the reverse proxies in front, such as `10.0.0.0/8`. Only their `X-Forwarded-For` is
         /// believed. The client is the rightmost hop outside these networks.
-        trusted_proxies: Vec<IpNet> = required(list_of(network)), { default: Value("") };
+        trusted_proxies: Vec<IpNet> = required(networks), { default: Value("") };
         /// Header in which those proxies name the client instead of `X-Forwarded-For`, such as `Fly-Client-IP`. Set
         /// it only if the proxy overwrites what a client sends in it.
         client_ip_header: Option<http::HeaderName> =
@@ -92,7 +92,7 @@ settings! {
         tls_key: Option<PathBuf> = unless_empty(directory), { example: Some("/etc/shop/privkey.pem") };
         /// List of domains for which certificates are ordered and renewed by ACME, which accepts the authority's terms
         /// of service. Port 443 of each domain must lead to this listener.
-        acme_domains: Vec<String> = required(list_of(domain)), {
+        acme_domains: Vec<String> = required(domains), {
             default: Unset("none"),
             example: Some("shop.example"),
         };
@@ -138,10 +138,11 @@ settings! {
         /// Lifetime of a refresh token.
         refresh_token_ttl: Duration = required(duration), { default: Value("30d") };
         /// Currency, as an ISO 4217 code. Recorded at the first start; a different value is refused later.
-        currency: Currency = required(|code| {
+        currency: Option<Currency> = optional(|code| {
             Currency::from_code(code).ok_or_else(|| "must be an ISO 4217 code, e.g. `INR`".to_owned())
         }), {
-            default: Value("INR"),
+            default: Unset("the recorded one; `INR` in a new shop"),
+            example: Some("EUR"),
         };
     }
 

@@ -1,10 +1,11 @@
 //! The arguments of the product commands, and their validation.
 
-use std::{fmt::Display, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::{
+    cli::admin::validator::Validator,
     core::{
         error::{Error, Field, Result},
         id::ProductId,
@@ -72,44 +73,24 @@ pub(super) enum CategoryChange {
     Set(CategoryName),
 }
 
-/// Collects the errors of several arguments, so that all are reported together.
-#[derive(Default)]
-struct Validator(Vec<Field>);
-
-impl Validator {
-    /// Returns the value, or records the error of the argument `name`.
-    fn check<T>(&mut self, name: &str, value: Result<T, impl Display>) -> Option<T> {
-        match value {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.0.push(Field::new(name, "invalid", error.to_string()));
-                None
-            }
-        }
-    }
-
-    fn check_optional<T>(
-        &mut self,
-        name: &str,
-        value: Option<Result<T, impl Display>>,
-    ) -> Option<T> {
-        value.and_then(|value| self.check(name, value))
-    }
-
-    /// Errors: `Invalid` with all recorded errors.
-    fn finish<T>(self, value: Option<T>) -> Result<T> {
-        match value {
-            Some(value) if self.0.is_empty() => Ok(value),
-            _ => Err(Error::invalid(self.0)),
-        }
-    }
-}
-
 impl Add {
-    /// Returns the product without its category, and the category's name.
+    pub(super) fn category(&self) -> Option<&str> {
+        self.category.as_deref()
+    }
+
+    pub(super) fn images(&self) -> &[PathBuf] {
+        &self.image
+    }
+
+    /// Returns the product without its category, and the category's name. `not_found` are the errors of what the
+    /// arguments name.
     ///
     /// Errors: `Invalid` with every wrong argument.
-    pub(super) fn parse(&self, currency: Currency) -> Result<(NewProduct, Option<CategoryName>)> {
+    pub(super) fn parse(
+        &self,
+        currency: Currency,
+        not_found: Vec<Field>,
+    ) -> Result<(NewProduct, Option<CategoryName>)> {
         let mut args = Validator::default();
         let name = args.check("--name", self.name.clone().try_into());
         let description = args.check("--description", self.description.clone().try_into());
@@ -117,6 +98,7 @@ impl Add {
         let stock = args.check("--stock", self.stock.try_into());
         let category = self.category.clone().map(CategoryName::try_from);
         let category = args.check_optional("--category", category);
+        args.extend(not_found);
         let product = || {
             Some(NewProduct {
                 name: name?,
@@ -131,14 +113,23 @@ impl Add {
 }
 
 impl Edit {
+    pub(super) fn category(&self) -> Option<&str> {
+        self.changes.category.as_deref()
+    }
+
     pub(super) fn images(&self) -> &[PathBuf] {
         &self.changes.image
     }
 
-    /// Returns the id of the product, the changes without the category, and the change of the category.
+    /// Returns the id of the product, the changes without the category, and the change of the category. `not_found` are
+    /// the errors of what the arguments name.
     ///
     /// Errors: `Invalid` with every wrong argument.
-    pub(super) fn parse(&self, currency: Currency) -> Result<(ProductId, Changes, CategoryChange)> {
+    pub(super) fn parse(
+        &self,
+        currency: Currency,
+        not_found: Vec<Field>,
+    ) -> Result<(ProductId, Changes, CategoryChange)> {
         let mut args = Validator::default();
         let id = args.check("ID", product_id(&self.id));
         let EditFlags {
@@ -160,6 +151,7 @@ impl Edit {
                 .check("--category", CategoryName::try_from(name.to_owned()))
                 .map(CategoryChange::Set),
         };
+        args.extend(not_found);
         let parsed = id.zip(category);
         args.finish(parsed.map(|(id, category)| (id, changes, category)))
     }

@@ -25,7 +25,7 @@ use crate::{
 pub(super) async fn run(app: &Arc<App>, output: Output, file: &Path, again: bool) -> Result<()> {
     let text = read(file)?;
     let bar = progress::bar(text.len() as u64, "reading");
-    let mut csv = ImportFile::read(&text, app.config.currency, |bytes| {
+    let mut csv = ImportFile::read(&text, app.settings().currency, |bytes| {
         bar.set_position(bytes as u64);
     });
     bar.finish_and_clear();

@@ -16,9 +16,8 @@ use crate::{
         write::write,
     },
     core::{
-        error::{Error, Kind, Result},
+        error::{Error, Field, Kind, Result},
         id::CategoryId,
-        money::Currency,
         pagination::{CursorRequest, ListRequest, PageLimit},
     },
     domain::{
@@ -94,22 +93,9 @@ impl Product {
     /// Whether the command uploads images.
     pub(in crate::cli) fn has_images(&self) -> bool {
         match self {
-            Product::Add(new) => !new.image.is_empty(),
+            Product::Add(new) => !new.images().is_empty(),
             Product::Edit(edit) => !edit.images().is_empty(),
             _ => false,
-        }
-    }
-
-    /// Errors: `Invalid` for an argument that is invalid regardless of the shop's data.
-    pub(in crate::cli) fn validate(&self, currency: Currency) -> Result<()> {
-        match self {
-            Product::Add(new) => new.parse(currency).map(drop),
-            Product::Edit(edit) => edit.parse(currency).map(drop),
-            Product::Show { id } | Product::Delete { id } => parse_id(id).map(drop),
-            Product::Stock { id, delta, reason } => {
-                parse_stock_change(id, *delta, reason).map(drop)
-            }
-            Product::List | Product::Import { .. } | Product::Export { .. } => Ok(()),
         }
     }
 
@@ -159,8 +145,9 @@ impl Product {
 }
 
 async fn create(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> {
-    let (product, category) = new.parse(app.config.currency)?;
-    let images = upload(app, &new.image).await?;
+    let not_found = check_references(app, new.category(), new.images()).await?;
+    let (product, category) = new.parse(app.settings().currency, not_found)?;
+    let images = upload(app, new.images()).await?;
     write_with_images(app, "catalog.create", images, move |tx, images| {
         let mut product = product.clone();
         let category = category.as_ref().map(|name| find_category(tx, name));
@@ -171,7 +158,8 @@ async fn create(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> 
 }
 
 async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>> {
-    let (id, changes, category) = edit.parse(app.config.currency)?;
+    let not_found = check_references(app, edit.category(), edit.images()).await?;
+    let (id, changes, category) = edit.parse(app.settings().currency, not_found)?;
     let images = upload(app, edit.images()).await?;
     write_with_images(app, "catalog.update", images, move |tx, images| {
         let mut changes = changes.clone();
@@ -184,6 +172,30 @@ async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>
         catalog::update(tx, &current, &changes, images)
     })
     .await
+}
+
+/// Returns the errors of a category that does not exist and of files that cannot be read.
+async fn check_references(
+    app: &App,
+    category: Option<&str>,
+    images: &[PathBuf],
+) -> Result<Vec<Field>> {
+    let mut errors = Vec::new();
+    if let Some(Ok(name)) = category.map(|name| CategoryName::try_from(name.to_owned())) {
+        let find = move |tx: &mut Tx<'_>| match find_category(tx, &name) {
+            Err(error) if error.kind() == Kind::NotFound => Ok(Some(error)),
+            found => found.map(|_| None),
+        };
+        let missing = app.db.read("catalog.category", find).await?;
+        errors.extend(missing.map(|it| Field::new("--category", "not-found", it.detail())));
+    }
+    for path in images {
+        if let Err(error) = File::open(path) {
+            let message = format!("cannot read `{}`: {error}", path.display());
+            errors.push(Field::new("--image", "not-found", message));
+        }
+    }
+    Ok(errors)
 }
 
 /// Runs a write that attaches uploaded images. Deletes the images from the store if it fails.

@@ -49,7 +49,7 @@ pub(crate) async fn import_products(
         return Err(Error::new(Kind::UnsupportedMediaType, detail));
     }
     let text = read_body(request, MAX_FILE).await?;
-    let currency = app.config.currency;
+    let currency = app.settings().currency;
     let read = move || ImportFile::read(&text, currency, |_| {});
     let csv = tokio::task::spawn_blocking(read).await;
     let csv = Arc::new(csv.map_err(Error::internal)?);

@@ -179,7 +179,7 @@ pub(super) async fn read_fields<T: DeserializeOwned + PartialSchema>(
     request: Request,
 ) -> Result<(T, Vec<ImageUpload>)> {
     let read = read_body_or_form(app, request).await;
-    read.map_err(|error| with_price_message(error, app.config.currency))
+    read.map_err(|error| with_price_message(error, app.settings().currency))
 }
 
 /// Bodies are parsed without knowing the shop's currency, so the message about an invalid price is set
