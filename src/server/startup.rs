@@ -1,6 +1,6 @@
 //! Builds the shared state from the configuration: chooses the drivers, opens the database, loads the secrets.
 
-use std::{iter, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 use secrecy::ExposeSecret;
@@ -239,14 +239,11 @@ fn context(
 /// Errors: `Config` for a wrong setting, `Unavailable` if the database or the directory cannot be used.
 pub async fn preflight(config: &Config) -> Result<Option<u32>> {
     check_owner(&config.data_dir)?;
-    let mut wrong = check_settings(config)
-        .into_iter()
-        .filter_map(|(_, checked)| checked.err());
-    if let Some(first) = wrong.next() {
-        let details = wrong.map(|error| error.detail().to_owned());
-        let details: Vec<_> = iter::once(first.detail().to_owned())
-            .chain(details)
-            .collect();
+    let checked = check_settings(config).into_iter();
+    let wrong: Vec<_> = checked.filter_map(|(_, checked)| checked.err()).collect();
+    if let Some(first) = wrong.first() {
+        let details = wrong.iter().map(|error| error.detail().to_owned());
+        let details: Vec<_> = details.collect();
         return Err(Error::new(first.kind(), config::join_errors(&details)));
     }
     location(config)?.check().await

@@ -3,7 +3,7 @@
 //! - requests: [`extract`] (JSON, query, path, bearer token), [`body`] (limits), [`client`] (client address);
 //! - responses: [`respond`] (JSON, pages, errors), [`problems`] (the table of problem codes), [`openapi`];
 //! - [`idempotency`]: replay of committed responses by `Idempotency-Key`;
-//! - [`request_context`]: what the log says about a request;
+//! - [`request_context`]: what the log says about a request; [`refused_origins`]: warnings about pages;
 //! - [`jwt`]: access tokens; [`keyed_hash`]: HMAC of values that are easy to guess;
 //! - fairness and overload: [`rate_limits`] (requests per minute), [`client_quota`] (concurrent use per client
 //!   network), [`Permits`], [`BlockingPool`], [`DedicatedThread`], [`single_flight`], [`ClientTimeouts`],
