@@ -77,7 +77,7 @@ fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Action>, 
 
 /// List who changed what, newest first
 ///
-/// For admins. It has the changes by admins and commands, one entry for each, and
+/// For admins. The audit log has the changes by admins and commands, one entry for each, and
 /// cannot be changed.
 #[utoipa::path(get, path = "/admin/audit", tag = "audit", security(("bearer" = [])),
     params(AuditQuery),
