@@ -10,7 +10,13 @@ use serde_json::json;
 
 use shop::{
     core::clock::{Clock, Timestamp},
-    infra::db::{self, WalArchiving},
+    infra::{
+        backup::archive,
+        db::{
+            self, WalArchiving,
+            sqlite::wal::{Header, Position},
+        },
+    },
     worker::{backups::back_up_if_due, wal_archive},
 };
 
@@ -63,22 +69,30 @@ impl Archived {
             .env("SHOP_BACKUP_URL", self.place())
             .env("SHOP_BACKUP_WAL", "on");
         let process = Process::start_with(server, self.data.path());
-        let generation = || {
-            let position = fs::read(self.data.path().join("shop.db-archive/position.json")).ok()?;
-            let position: serde_json::Value = serde_json::from_slice(&position).ok()?;
-            Some(position["generation"].as_str()?.to_owned())
-        };
         wait_for("a base backup of the generation", || {
-            let Some(generation) = generation() else {
-                return false;
-            };
-            let listed = self.shop(&["backup", "list", "--json"]);
-            let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-            let newest = listed[0]["restorableTo"].as_str().map(ToOwned::to_owned);
-            newest.is_some() && self.place.path().join("wal").join(generation).is_dir()
+            self.generation().is_some()
         })
         .await;
         process
+    }
+
+    /// Returns the generation that follows the current WAL, once it has a base backup and a segment.
+    fn generation(&self) -> Option<String> {
+        let position = fs::read(self.data.path().join("shop.db-archive/position.json")).ok()?;
+        let position: Position = serde_json::from_slice(&position).ok()?;
+        let wal = fs::read(self.data.path().join("shop.db-wal")).ok()?;
+        let is_current = Header::parse(&wal).is_some_and(|wal| wal == position.header);
+        let place = self.place.path();
+        let is_base = |name: &String| {
+            let archive = fs::File::open(place.join(name)).ok();
+            let manifest = archive.and_then(|archive| archive::read_manifest(archive).ok());
+            let base = manifest.and_then(|manifest| manifest.base);
+            base.is_some_and(|base| base.generation == position.generation)
+        };
+        let is_complete = is_current
+            && place.join("wal").join(&position.generation).is_dir()
+            && entries(place).iter().any(is_base);
+        is_complete.then_some(position.generation)
     }
 
     fn place(&self) -> &str {
@@ -334,6 +348,7 @@ async fn a_wal_that_another_program_restarts_gets_a_new_base_backup() {
     let shop = Archived::new();
     let process = shop.start().await;
     let customer = Remote::new(&process).registered("ada").await;
+    let first = shop.generation();
     order(&customer, &shop.product, "key-1").await.unwrap();
     for round in 0..2 {
         // As the `sqlite3` program does.
@@ -348,10 +363,7 @@ async fn a_wal_that_another_program_restarts_gets_a_new_base_backup() {
             .unwrap();
     }
     wait_for("a new base backup", || {
-        let generations = entries(&shop.place.path().join("wal"));
-        let listed = shop.shop(&["backup", "list", "--json"]);
-        let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-        generations.len() > 1 && listed.as_array().unwrap().len() > 1
+        shop.generation().is_some_and(|it| Some(it) != first)
     })
     .await;
     let last = order(&customer, &shop.product, "last").await.unwrap();
