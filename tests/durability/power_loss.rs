@@ -1,5 +1,5 @@
-//! A simulated power loss: at a random moment under load, the server is stopped, and the disk keeps of its WAL what was
-//! synced until then, and by chance some of what was written since. strace shows what was synced.
+//! A simulated power loss at a random moment under load: the synced part of the WAL is kept, and later sectors are kept or
+//! lost at random. strace shows what was synced.
 
 use std::{
     collections::HashMap,
@@ -33,7 +33,7 @@ fn power_losses() -> u64 {
     std::env::var("SHOP_TEST_POWER_LOSSES").map_or(8, |losses| losses.parse().unwrap())
 }
 
-/// A position in the WAL: how often it was restarted, and the end of what was written since.
+/// A position in the WAL: the number of its restarts, and an offset in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Position {
     epoch: u64,

@@ -56,7 +56,7 @@ export async function system({ signal }) {
   ];
 }
 
-/** Returns the name of what was changed, with a link if it has a view. */
+/** Returns the name of an entry's target, with a link if the console has a view of it. */
 function targetOf({ type, id }) {
   if (!id) return type;
   const text = nameOf(id) ?? `${type} ${shortId(id)}`;

@@ -28,7 +28,7 @@ pub(super) fn unless_empty<T>(
     move |text| parse(text.filter(|text| !text.is_empty()))
 }
 
-/// Parses a list of what `expected` says. Errors: some items, all of which are named.
+/// Parses a list separated by commas. The error describes valid items by `expected`, and names every invalid one.
 fn list_of<T>(
     expected: &str,
     parse: impl Fn(&str) -> Option<T>,

@@ -82,8 +82,8 @@ impl Add {
         &self.image
     }
 
-    /// Returns the product without its category, and the category's name. `not_found` are the errors of what the
-    /// arguments name.
+    /// Returns the product without its category, and the category's name. `not_found` has the errors about a missing
+    /// category and unreadable files.
     ///
     /// Errors: `Invalid` with every wrong argument.
     pub(super) fn parse(
@@ -121,8 +121,8 @@ impl Edit {
         &self.changes.image
     }
 
-    /// Returns the id of the product, the changes without the category, and the change of the category. `not_found` are
-    /// the errors of what the arguments name.
+    /// Returns the id of the product, the changes without the category, and the change of the category. `not_found` has
+    /// the errors about a missing category and unreadable files.
     ///
     /// Errors: `Invalid` with every wrong argument.
     pub(super) fn parse(

@@ -160,7 +160,14 @@ impl<'c> GroupCommit<'c> {
     /// Hands operations to the syncer. `commit` is `None` if their transaction was rolled back.
     fn send_when_durable(&mut self, operations: Vec<Box<dyn Operation>>, commit: Option<Commit>) {
         let has_written = commit.as_ref().is_some_and(|commit| commit.has_written);
-        let end = if has_written { self.wal_end() } else { None };
+        let end = if has_written {
+            self.wal_end().unwrap_or_else(|error| {
+                tracing::warn!(error = %chain(&error), "the end of the WAL cannot be determined");
+                None
+            })
+        } else {
+            None
+        };
         self.syncer.push(Group {
             number: self.durability.begun(),
             operations,
@@ -172,18 +179,14 @@ impl<'c> GroupCommit<'c> {
     }
 
     /// Returns the end of the WAL; `None` if another process has restarted it meanwhile.
-    fn wal_end(&mut self) -> Option<Mark> {
-        let salts = self.wal.salts();
-        match wal_pages(&mut self.connection, NOOP) {
-            Ok(pages) => self.wal_pages = pages,
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), "the size of the WAL cannot be read");
-                return None;
-            }
+    fn wal_end(&mut self) -> Result<Option<Mark>> {
+        let salts = self.wal.salts()?;
+        self.wal_pages = wal_pages(&mut self.connection, NOOP)?;
+        if self.wal.salts()? != salts {
+            return Ok(None);
         }
-        let salts = salts.filter(|salts| self.wal.salts() == Some(*salts))?;
-        let frames = u32::try_from(self.wal_pages.all).ok()?;
-        Some(Mark { salts, frames })
+        let frames = u32::try_from(self.wal_pages.all).map_err(Error::internal)?;
+        Ok(salts.map(|salts| Mark { salts, frames }))
     }
 
     fn attempt(&mut self, batch: &mut [Box<dyn Operation>], use_savepoints: bool) -> Attempt {

@@ -446,10 +446,6 @@ impl WalArchive {
     }
 }
 
-fn is_absent(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NotFound | ErrorKind::UnexpectedEof)
-}
-
 fn at(salts: Salts, frame: u32, at: Timestamp) -> (Salts, CommitTime) {
     (salts, CommitTime { frame, at })
 }
@@ -487,10 +483,9 @@ pub(super) fn live(database: &Path, connection: &Connection) -> Result<Option<(H
 
 /// Reads the header of a WAL, or of frames that were set aside; `None` if there is none.
 fn read_header(path: &Path) -> Result<Option<Header>> {
-    let mut bytes = [0; Header::SIZE];
-    match File::open(path).and_then(|file| file.read_exact_at(&mut bytes, 0)) {
-        Ok(()) => Ok(Header::parse(&bytes)),
-        Err(error) if is_absent(error.kind()) => Ok(None),
+    match File::open(path).and_then(|file| Header::read(&file)) {
+        Ok(header) => Ok(header),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path, &error)),
     }
 }

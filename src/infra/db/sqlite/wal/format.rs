@@ -1,6 +1,12 @@
 //! The format of a WAL file: a header, and frames of one page each. Checksums are cumulative, so a frame is valid only
 //! behind its predecessors.
 
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    os::unix::fs::FileExt,
+};
+
 use serde::{Deserialize, Serialize};
 
 /// The size of the header of a WAL in bytes.
@@ -61,6 +67,16 @@ impl Header {
 
     /// The size of the header of a frame in bytes.
     pub const FRAME_HEADER_SIZE: usize = 24;
+
+    /// Reads the header of a file that begins with one. Returns `None` if the file is empty.
+    pub(super) fn read(file: &File) -> io::Result<Option<Header>> {
+        let mut bytes = [0; Header::SIZE];
+        match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => Ok(Header::parse(&bytes)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 
     /// Parses a header. Returns `None` if it is not valid, for instance that of an empty WAL.
     pub fn parse(bytes: &[u8]) -> Option<Header> {

@@ -23,7 +23,6 @@ mod set_aside;
 
 use std::{
     fs::File,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -83,10 +82,10 @@ impl WalFile {
     }
 
     /// Returns the salts in the header; `None` if the WAL is empty.
-    pub(in crate::infra::db::sqlite) fn salts(&self) -> Option<Salts> {
-        let mut bytes = [0; Header::SIZE];
-        self.file.read_exact_at(&mut bytes, 0).ok()?;
-        Header::parse(&bytes).map(|header| header.salts())
+    pub(in crate::infra::db::sqlite) fn salts(&self) -> Result<Option<Salts>> {
+        let header = Header::read(&self.file);
+        let header = header.map_err(|error| failed("read", &self.path, &error))?;
+        Ok(header.map(|header| header.salts()))
     }
 
     /// Makes everything durable that was written before this call. Errors: `unavailable`; the data may be lost.
