@@ -19,7 +19,8 @@ use crate::{
         web::{
             BlockingPool, ClientTimeouts, DedicatedThread, Permits, body::BodyBudget,
             client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
-            rate_limits::RateLimits, refused_origins::RefusedOrigins, single_flight::SharedCheck,
+            rate_limits::RateLimits, refused_origins::RefusedOrigins,
+            response_cache::ResponseCache, single_flight::SharedCheck,
         },
     },
 };
@@ -54,6 +55,7 @@ pub struct App {
     pub limits: RateLimits,
     pub refused_origins: RefusedOrigins,
     pub timeouts: ClientTimeouts,
+    pub responses: ResponseCache,
     /// Open live connections: `WebSockets` and event streams.
     pub sockets: ClientQuota,
     /// Requests in progress that share a connection: those through trusted proxies, and those of HTTP/2.

@@ -184,7 +184,7 @@ impl Serve {
             ..Parts::new(config, public_url)
         };
         parts.storage.wal_archiving = wal_archiving;
-        parts.storage.overlapping_sync = true;
+        parts.storage.is_server = true;
         let app = server::open(data_dir, parts).await?;
         if self.demo && is_postgres {
             app.db.write("demo.claim", claim_database_for_demo).await?;

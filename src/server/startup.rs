@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     DataDir, ROUTE_CLASSES, backup, check_owner, data_dir, file_limit, gateway, image_store,
-    mailer, redirect, reindex, tls,
+    mailer, metrics::RESPONSE_CACHE_REQUESTS, redirect, reindex, tls,
 };
 use crate::{
     app::{App, CertificateExpiry},
@@ -29,7 +29,8 @@ use crate::{
         web::{
             BlockingPool, ClientTimeouts, DedicatedThread, Permits, body::BodyBudget,
             client_quota::ClientQuota, jwt::AccessTokens, keyed_hash::KeyedHash,
-            rate_limits::RateLimits, refused_origins::RefusedOrigins, single_flight::SharedCheck,
+            rate_limits::RateLimits, refused_origins::RefusedOrigins,
+            response_cache::ResponseCache, single_flight::SharedCheck,
         },
     },
 };
@@ -180,6 +181,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
         limits: RateLimits::new(is_limited, ROUTE_CLASSES),
         refused_origins: RefusedOrigins::default(),
         timeouts,
+        responses: response_cache(&config),
         sockets: ClientQuota::new(
             is_limited.then_some(config.sockets_per_address),
             max_connections.div_ceil(2),
@@ -211,6 +213,11 @@ fn check_lengths(name: &str, secrets: &[Secret], min: usize) -> Result<()> {
     Ok(())
 }
 
+fn response_cache(config: &Config) -> ResponseCache {
+    let counter = |result: &'static str| RESPONSE_CACHE_REQUESTS.counter([result.into()]);
+    ResponseCache::new(config.cache_memory, counter("hit"), counter("miss"))
+}
+
 /// Returns the context of every transaction.
 fn context(
     config: &Config,
@@ -220,17 +227,14 @@ fn context(
     clock: &Clock,
     rng: &Rng,
 ) -> db::Context {
-    db::Context {
-        clock: clock.clone(),
-        rng: rng.clone(),
-        settings: ShopSettings {
-            name: config.shop_name(&public_url),
-            currency,
-            public_url,
-            refresh_token_ttl: config.refresh_token_ttl,
-            rate_limit,
-        },
-    }
+    let settings = ShopSettings {
+        name: config.shop_name(&public_url),
+        currency,
+        public_url,
+        refresh_token_ttl: config.refresh_token_ttl,
+        rate_limit,
+    };
+    db::Context::new(clock.clone(), rng.clone(), settings)
 }
 
 /// Checks the settings and the database before anything is created. Returns the version of the shop's schema, or

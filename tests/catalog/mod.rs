@@ -9,6 +9,7 @@ mod import;
 mod lists;
 mod movements;
 mod normalization;
+mod response_cache;
 mod search;
 mod search_limits;
 

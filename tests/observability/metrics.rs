@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use http::Method;
+use serde_json::json;
 use shop::server::metrics::all;
 
-use crate::support::{Engine, Process, Remote, Site, storage_test};
+use crate::support::{Engine, Process, Remote, Site, sqlite_test, storage_test};
 
 /// A server with metrics, and the address of these.
 pub(super) struct Monitored {
@@ -151,5 +152,54 @@ storage_test! {
         let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
         let scraped = tokio::time::timeout(Duration::from_secs(5), server.scrape()).await;
         assert!(scraped.is_ok());
+    }
+}
+
+/// Returns how many reads were answered from the response cache.
+async fn cache_hits(server: &Monitored) -> f64 {
+    let metrics = server.scrape().await;
+    let hits = sample(
+        &metrics,
+        "shop_response_cache_requests_total",
+        &[("result", "hit")],
+    );
+    hits.unwrap()
+}
+
+sqlite_test! {
+    async fn a_sale_leaves_cached_responses_about_other_products_valid(site: Site) {
+        site.run(&["admin", "seed", "--products", "30", "--customers", "0"]);
+        let server = Monitored::start(&site);
+        let visitor = Remote::new(&server.process);
+        let ada = visitor.registered("ada").await;
+        let products = visitor.get("/products").await.json()["data"].clone();
+        let id = |index: usize| products[index]["id"].as_str().unwrap().to_owned();
+        let paths = [format!("/products/{}", id(0)), "/products?limit=1".to_owned()];
+        for path in &paths {
+            visitor.get(path).await;
+        }
+        let before = cache_hits(&server).await;
+        ada.post("/cart", &json!({ "productId": id(7), "quantity": 1 })).await;
+        assert_eq!(ada.check_out_once("order-1").await.unwrap().status, 201);
+        for path in &paths {
+            visitor.get(path).await;
+        }
+        assert_eq!(cache_hits(&server).await, before + 2.0);
+    }
+
+    async fn the_response_cache_has_a_maximum_size(site: Site) {
+        site.run(&["admin", "seed", "--products", "400", "--customers", "0"]);
+        let server = Monitored::start_with(&site, &[("SHOP_CACHE_MEMORY", "1MiB"), ("SHOP_RATE_LIMIT", "off")]);
+        let visitor = Remote::new(&server.process);
+        let mut sent = 0;
+        for page in 1..=20 {
+            for sort in ["price", "-price", "name", "-name", "createdAt", "-createdAt"] {
+                let list = visitor.get(&format!("/products?page={page}&limit=20&sort={sort}")).await;
+                sent += list.body.len();
+            }
+        }
+        let metrics = server.scrape().await;
+        let size = sample(&metrics, "shop_response_cache_bytes", &[]).unwrap();
+        assert!(sent > 1 << 20 && size > 0.0 && size <= f64::from(1 << 20), "{size} of {sent}");
     }
 }

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use shop::{
     core::{
+        clock::Clock,
         error::{Error, Kind, Result},
         event::{Event, StockChange},
         id::ProductId,
+        rng::Rng,
     },
     infra::{
         bus::{self, Retention},
@@ -21,7 +23,7 @@ use shop::{
 };
 
 use crate::support::{
-    Engine, HeldWriter, PendingWrite, TestShop, TestStore, as_one_batch, begin, options,
+    Engine, HeldWriter, PendingWrite, TestShop, TestStore, as_one_batch, begin, context, options,
     pending_write, sqlite_test, storage_test,
 };
 
@@ -445,17 +447,17 @@ fn every_connection_has_the_durable_settings() {
 }
 
 /// Returns `synchronous` of the writer and of all readers, and checks their other settings.
-fn synchronous_settings(overlapping_sync: bool) -> Vec<i64> {
+fn synchronous_settings(is_server: bool) -> Vec<i64> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shop.db");
     migrate::run(&Location::Sqlite(path.clone())).unwrap();
     let options = db::Options {
         readers: 5,
         long_readers: 2,
-        overlapping_sync,
+        is_server,
         ..options()
     };
-    let sqlite = Sqlite::open(&path, options, &shop::core::clock::Clock::system()).unwrap();
+    let sqlite = Sqlite::open(&path, options, &context(Clock::system(), Rng::system())).unwrap();
     let settings = sqlite.settings().unwrap().into_iter();
     settings
         .map(|(journal_mode, synchronous, foreign_keys)| {

@@ -68,7 +68,7 @@ pub(crate) fn options() -> db::Options {
     db::Options {
         readers: 6,
         long_readers: 2,
-        overlapping_sync: true,
+        is_server: true,
         ..db::Options::default()
     }
 }

@@ -98,11 +98,7 @@ pub(crate) fn context(clock: Clock, rng: Rng) -> db::Context {
         refresh_token_ttl: Duration::from_hours(1),
         rate_limit: false,
     };
-    db::Context {
-        clock,
-        rng,
-        settings,
-    }
+    db::Context::new(clock, rng, settings)
 }
 
 /// A write that has not been polled, or is in progress.

@@ -1,6 +1,7 @@
 //! The catalog: categories, products with their images, and their stock.
 
 mod batch;
+mod cache_tags;
 mod category;
 mod change_stock;
 mod csv;

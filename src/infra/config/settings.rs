@@ -218,6 +218,8 @@ settings! {
         sockets_per_address: usize = required(from_str("a whole number")), { default: Value("100") };
         /// Memory for all request bodies in progress. One client network gets a quarter. Beyond it: 503.
         body_budget: usize = required(size), { default: Value("64MiB") };
+        /// Memory for cached responses: lists of products and single products (SQLite).
+        cache_memory: usize = required(size), { default: Value("32MiB") };
         /// How long an idle connection is kept. Set it longer than the idle timeout of the proxy in front.
         keep_alive: Duration = required(duration), { default: Value("75s") };
     }

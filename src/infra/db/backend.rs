@@ -54,6 +54,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Returns how many writes other processes have committed. Called only if results are cached.
+    fn other_writes(&self) -> Result<i64> {
+        Ok(0)
+    }
+
     /// Finishes queued operations and rejects new ones.
     fn close(&self);
 

@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    Access, Backend, Context, Load, Location, Options, Postgres, Sqlite, Tx,
+    Access, Backend, CacheTag, CacheVersion, Context, Load, Location, Options, Postgres, Sqlite,
+    Tx,
+    cache::CacheTags,
     fair_semaphore::{FairSemaphore, Permit},
     migrate,
     operation::QueuedOperation,
@@ -37,7 +39,7 @@ pub struct Db {
 
 impl Db {
     /// Opens the database at `location`. Creates the `SQLite` file if missing, and runs pending migrations.
-    pub async fn open(location: Location, options: Options, context: Context) -> Result<Db> {
+    pub async fn open(location: Location, options: Options, mut context: Context) -> Result<Db> {
         // Opening blocks on disk and network.
         tokio::task::spawn_blocking(move || {
             if let Location::Sqlite(path) = &location {
@@ -46,7 +48,10 @@ impl Db {
             migrate::run(&location)?;
             match location {
                 Location::Sqlite(path) => {
-                    let sqlite = Sqlite::open(&path, options, &context.clock)?;
+                    if options.is_server {
+                        context.cache_tags = Some(Arc::new(CacheTags::new()));
+                    }
+                    let sqlite = Sqlite::open(&path, options, &context)?;
                     Ok(Db::new(sqlite, options, context))
                 }
                 Location::Postgres(target) => {
@@ -180,6 +185,26 @@ impl Db {
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
         self.submit(Access::Write, name, work).await
+    }
+
+    /// Returns the version of what a read that begins now returns, or `None` if this process caches nothing.
+    pub fn cache_version(&self) -> Result<Option<CacheVersion>> {
+        let Some(tags) = &self.context.cache_tags else {
+            return Ok(None);
+        };
+        let (own, others) = (tags.committed(), self.backend.other_writes()?);
+        Ok(Some(CacheVersion { own, others }))
+    }
+
+    /// Returns whether a result of the version `cached` is still current at the version `current`.
+    pub fn is_current(
+        &self,
+        cached: CacheVersion,
+        tags: &[CacheTag],
+        current: CacheVersion,
+    ) -> bool {
+        let invalidated = self.context.cache_tags.as_ref();
+        invalidated.is_some_and(|all| all.is_current(cached, tags, current))
     }
 
     async fn submit<T, F>(&self, access: Access, name: &'static str, work: F) -> Result<T>

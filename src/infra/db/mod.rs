@@ -20,6 +20,7 @@
 //! - Transactions do not nest and do not await: a closure has a [`Tx`] and no [`Db`].
 
 mod backend;
+mod cache;
 mod context;
 mod database;
 mod fair_semaphore;
@@ -41,6 +42,7 @@ mod tx;
 
 pub use self::{
     backend::Load,
+    cache::{CacheTag, CacheVersion},
     context::Context,
     database::Db,
     location::Location,

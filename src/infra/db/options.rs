@@ -35,9 +35,9 @@ pub struct Options {
     /// `SQLite`: the page cache of the writer, in KiB.
     pub writer_cache_kib: i64,
     pub wal_archiving: WalArchiving,
-    /// `SQLite`: whether a commit is synced while the next ones run. Only for a server: another process may read the
-    /// commit earlier.
-    pub overlapping_sync: bool,
+    /// `SQLite`: whether this process is the server. It syncs a commit while the next ones run, although another process
+    /// may read the commit earlier, and it may cache what it reads.
+    pub is_server: bool,
     /// `PostgreSQL`: the id of the image folder that all instances on one database must share. An instance
     /// with another id cannot start.
     pub image_folder: Option<i32>,
@@ -60,7 +60,7 @@ impl Default for Options {
             // cache holds the rest.
             writer_cache_kib: 8_192,
             wal_archiving: WalArchiving::default(),
-            overlapping_sync: false,
+            is_server: false,
             image_folder: None,
         }
     }

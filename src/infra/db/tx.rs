@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Connection, Context, Expected, Row, Sql, Ticket, Value};
+use super::{CacheTag, Connection, Context, Expected, Row, Sql, Ticket, Value};
 use crate::{
     core::{
         audit::Actor,
@@ -219,6 +219,13 @@ impl<'a> Tx<'a> {
             self.emit(&Event::Inventory(chunk.to_vec()))?;
         }
         Ok(())
+    }
+
+    /// Makes cached results with this tag outdated once the transaction commits.
+    pub fn invalidate(&mut self, tag: CacheTag) {
+        if let Some(tags) = &self.context.cache_tags {
+            tags.invalidate(tag);
+        }
     }
 
     /// Returns whether this process is the only writer of the database (`SQLite`). Then writes are serialized

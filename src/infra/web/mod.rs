@@ -2,6 +2,7 @@
 //!
 //! - requests: [`extract`] (JSON, query, path, bearer token), [`body`] (limits), [`client`] (client address);
 //! - responses: [`respond`] (JSON, pages, errors), [`problems`] (the table of problem codes), [`openapi`];
+//! - [`response_cache`]: responses that are the same for every client;
 //! - [`idempotency`]: replay of committed responses by `Idempotency-Key`;
 //! - [`request_context`]: what the log says about a request; [`refused_origins`]: warnings about pages;
 //! - [`jwt`]: access tokens; [`keyed_hash`]: HMAC of values that are easy to guess;
@@ -28,6 +29,7 @@ pub mod rate_limits;
 pub mod refused_origins;
 pub mod request_context;
 pub mod respond;
+pub mod response_cache;
 pub mod single_flight;
 
 pub use self::{

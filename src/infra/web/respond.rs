@@ -173,30 +173,22 @@ impl SerializedRows {
             self.0.push(b',');
         }
     }
-}
 
-/// Like [`page`], with rows that are already serialised. `head` has the other fields and no rows.
-pub fn serialized_page(
-    path: &str,
-    query: Option<&str>,
-    head: &Page<()>,
-    rows: SerializedRows,
-) -> Result<Response> {
-    let response = with_rows(head, rows)?;
-    Ok(with_links(response, path, query, head))
-}
-
-/// Joins the rows, which are already serialised, and the other fields of a page. `head` is serialised with an empty
-/// `data` in front.
-pub fn with_rows(head: &impl Serialize, rows: SerializedRows) -> Result<Response> {
-    let SerializedRows(mut body) = rows;
-    body.extend_from_slice(&to_json(head)?[PAGE_START.len()..]);
-    Ok(json_bytes(StatusCode::OK, body.into()))
+    /// Joins the rows and the other fields of their page. `head` is serialised with an empty `data` in front.
+    pub fn into_page(self, head: &impl Serialize) -> Result<Bytes> {
+        let SerializedRows(mut body) = self;
+        body.extend_from_slice(&to_json(head)?[PAGE_START.len()..]);
+        Ok(body.into())
+    }
 }
 
 /// A page with its `Link` header (RFC 8288). `query` is that of the request.
 pub fn page<T: Serialize>(path: &str, query: Option<&str>, page: &Page<T>) -> Result<Response> {
-    Ok(with_links(ok(page)?, path, query, page))
+    let mut response = ok(page)?;
+    if let Some(link) = link(path, query, page) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
 }
 
 /// A page with its `Link` header, or a cursor page.
@@ -214,12 +206,8 @@ const MAX_LINK_LEN: usize = 2048;
 /// The maximum length of one link without its path and query.
 const LINK_OVERHEAD: usize = 48;
 
-fn with_links<T>(
-    mut response: Response,
-    path: &str,
-    query: Option<&str>,
-    page: &Page<T>,
-) -> Response {
+/// Returns the `Link` header of a page. `query` is that of the request.
+pub fn link<T>(path: &str, query: Option<&str>, page: &Page<T>) -> Option<HeaderValue> {
     // If the total is capped, the last page is unknown.
     let last = (!page.total_is_capped).then_some(page.total_pages.max(1));
     let has_next = last.is_none_or(|last| page.page < last);
@@ -256,12 +244,10 @@ fn with_links<T>(
             "\"",
         ]);
     }
-    if !text.is_empty()
-        && let Ok(value) = HeaderValue::from_str(&text)
-    {
-        response.headers_mut().insert(header::LINK, value);
+    if text.is_empty() {
+        return None;
     }
-    response
+    HeaderValue::from_str(&text).ok()
 }
 
 /// Returns a strong entity tag: a digest of the whole representation (RFC 9110, section 8.8.3).

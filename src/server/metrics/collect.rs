@@ -11,9 +11,9 @@ use metrics::SharedString;
 use super::{
     declared::{
         ACCESS_TOKENS_CACHED, BACKUP_FAILED, BACKUP_INTERVAL, BACKUP_NEWEST, BUILD_INFO, DISK_FREE,
-        DISK_SIZE, JOB_OLDEST, JOBS, LIVE_CONNECTIONS, ORDERS, PAYMENTS_UNMATCHED, SCRAPE_FAILED,
-        TLS_CERTIFICATE_EXPIRY, WAL_ARCHIVE_LAG, WAL_SIZE, WRITE_QUEUE_CAPACITY,
-        WRITE_QUEUE_LENGTH,
+        DISK_SIZE, JOB_OLDEST, JOBS, LIVE_CONNECTIONS, ORDERS, PAYMENTS_UNMATCHED,
+        RESPONSE_CACHE_SIZE, SCRAPE_FAILED, TLS_CERTIFICATE_EXPIRY, WAL_ARCHIVE_LAG, WAL_SIZE,
+        WRITE_QUEUE_CAPACITY, WRITE_QUEUE_LENGTH,
     },
     process,
 };
@@ -93,6 +93,9 @@ impl Collector {
         ACCESS_TOKENS_CACHED
             .gauge([])
             .set(float(app.tokens.cached()));
+        RESPONSE_CACHE_SIZE
+            .gauge([])
+            .set(float(app.responses.size()));
         if let Some(expiry) = app.certificate_expiry.get() {
             TLS_CERTIFICATE_EXPIRY.gauge([]).set(seconds(expiry));
         }

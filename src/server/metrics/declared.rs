@@ -37,6 +37,20 @@ pub(in crate::server) static ACCESS_TOKENS_CACHED: Metric = Metric {
     help: "Access tokens whose signature is known to be valid.",
 };
 
+pub(in crate::server) static RESPONSE_CACHE_REQUESTS: Metric = Metric {
+    name: "shop_response_cache_requests_total",
+    kind: MetricKind::Counter,
+    labels: &["result"],
+    help: "Reads of products and lists: from the response cache (`hit`) or the database (`miss`) (SQLite).",
+};
+
+pub(in crate::server) static RESPONSE_CACHE_SIZE: Metric = Metric {
+    name: "shop_response_cache_bytes",
+    kind: MetricKind::Gauge,
+    labels: &[],
+    help: "Memory of the cached responses (SQLite, `SHOP_CACHE_MEMORY`).",
+};
+
 pub(in crate::server) static WRITE_QUEUE_LENGTH: Metric = Metric {
     name: "shop_write_queue_length",
     kind: MetricKind::Gauge,
@@ -204,6 +218,8 @@ static SERVER: &[&Metric] = &[
     &HTTP_CONNECTIONS,
     &LIVE_CONNECTIONS,
     &ACCESS_TOKENS_CACHED,
+    &RESPONSE_CACHE_REQUESTS,
+    &RESPONSE_CACHE_SIZE,
     &WRITE_QUEUE_LENGTH,
     &WRITE_QUEUE_CAPACITY,
     &WAL_SIZE,

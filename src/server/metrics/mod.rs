@@ -16,7 +16,9 @@ mod declared;
 mod listener;
 mod process;
 
-pub(super) use self::declared::{HTTP_CONNECTIONS, HTTP_REQUEST_DURATION, HTTP_REQUESTS};
+pub(super) use self::declared::{
+    HTTP_CONNECTIONS, HTTP_REQUEST_DURATION, HTTP_REQUESTS, RESPONSE_CACHE_REQUESTS,
+};
 pub use self::{
     declared::{BACKUP_FAILURES, LOG_LINES_DROPPED, all},
     listener::serve,

@@ -1,23 +1,32 @@
 //! The product list.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use axum::{extract::OriginalUri, response::Response};
+use axum::{
+    RequestExt,
+    extract::{OriginalUri, Request},
+    response::Response,
+};
+use http::{Uri, header};
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
 use crate::{
-    app::State,
+    app::{App, State},
     core::{
         error::{Error, Kind, Result},
         money::PriceBound,
         pagination::{CursorPage, List, ListRequest, Page, PageLimit, PageNumber},
     },
-    domain::catalog::{self, Filters, ListOutcome, Product, Sort},
-    infra::web::{
-        client::ClientAddress,
-        extract::{Query, empty_is_set, parse_with},
-        respond::{self, INVENTORY_SEQ, SerializedRows},
+    domain::catalog::{self, Filters, ListOutcome, Product, Sort, cache_tags},
+    infra::{
+        db::{CacheTag, Tx},
+        web::{
+            client::ClientAddress,
+            extract::{Condition, Query, empty_is_set, parse_with},
+            respond::{self, SerializedRows},
+            response_cache::Representation,
+        },
     },
 };
 
@@ -118,19 +127,46 @@ const ANONYMOUS_READ_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// With `cursor` the response has `data` and `nextCursor`, which is `null` on the last page.
 #[utoipa::path(get, path = "/products", tag = "catalog",
-    params(ListQuery),
-    responses((status = 200, body = List<Product>, headers(
-        ("Link"),
-        ("X-Inventory-Seq"),
-    ))))]
+    params(
+        ListQuery,
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags of cached responses"),
+    ),
+    responses(
+        (status = 200, body = List<Product>, headers(
+            ("ETag"),
+            ("Link"),
+            ("X-Inventory-Seq"),
+        )),
+        (status = 304, description = "The cached response is current", headers(
+            ("ETag"),
+            ("Link"),
+            ("X-Inventory-Seq"),
+        )),
+    ))]
 pub(crate) async fn list_products(
     axum::extract::State(app): State,
-    Query(query): Query<ListQuery>,
     OriginalUri(uri): OriginalUri,
     ClientAddress(client): ClientAddress,
+    request: Request,
 ) -> Result<Response> {
-    let (filters, request) = query.parse()?;
+    let condition = Condition::from_headers(request.headers(), &header::IF_NONE_MATCH)?;
     let seq = app.bus.head();
+    let read = async {
+        let Query(query) = request.extract().await?;
+        read_list(&app, query, &uri, client).await
+    };
+    let list = app.responses.get(&app.db, &uri, read).await?;
+    Ok(list.to_read(condition.as_ref(), seq))
+}
+
+/// Reads a list of products, with what a cached response depends on.
+async fn read_list(
+    app: &App,
+    query: ListQuery,
+    uri: &Uri,
+    client: IpAddr,
+) -> Result<(Representation, Vec<CacheTag>)> {
+    let (filters, request) = query.parse()?;
     let takes_long = match &request {
         ListRequest::Page(page) => filters.needs_count() || page.offset() > MAX_SHORT_READ_OFFSET,
         // A page may have to scan many products to find few matches.
@@ -138,12 +174,15 @@ pub(crate) async fn list_products(
     };
     let requested = request.clone();
     // Rows are serialized directly to JSON, since this is the most frequent request.
-    let work = move |tx: &mut crate::infra::db::Tx<'_>| {
-        let mut rows = SerializedRows::new();
-        let listed = catalog::list(tx, &filters, &requested, |product| rows.push(&product))?;
-        Ok((rows, listed))
+    let work = move |tx: &mut Tx<'_>| {
+        let (mut rows, mut ids) = (SerializedRows::new(), Vec::new());
+        let listed = catalog::list(tx, &filters, &requested, |product| {
+            ids.push(product.id);
+            rows.push(&product)
+        })?;
+        Ok((rows, listed, cache_tags::of_list(&filters, &ids)))
     };
-    let (rows, listed) = if takes_long {
+    let (rows, listed, tags) = if takes_long {
         let network = app.limits.fairness_key(client);
         app.db
             .long_read_for(network, ANONYMOUS_READ_TIMEOUT, "catalog.list", work)
@@ -151,15 +190,17 @@ pub(crate) async fn list_products(
     } else {
         app.db.read("catalog.list", work).await?
     };
-    let mut response = match (request, listed) {
+    let representation = match (request, listed) {
         (ListRequest::Page(page), ListOutcome::Page(total)) => {
             let head = Page::new(page, Vec::<()>::new(), total);
-            respond::serialized_page(uri.path(), uri.query(), &head, rows)?
+            let link = respond::link(uri.path(), uri.query(), &head);
+            Representation::new(rows.into_page(&head)?, link)?
         }
         (ListRequest::Cursor(cursor), ListOutcome::Cursor(next)) => {
             let next_cursor = next.map(|position| cursor.cursor(&position)).transpose()?;
             let data = Vec::<()>::new();
-            respond::with_rows(&CursorPage { data, next_cursor }, rows)?
+            let head = CursorPage { data, next_cursor };
+            Representation::new(rows.into_page(&head)?, None)?
         }
         _ => {
             return Err(Error::internal(
@@ -167,8 +208,5 @@ pub(crate) async fn list_products(
             ));
         }
     };
-    response
-        .headers_mut()
-        .insert(INVENTORY_SEQ, respond::number(seq));
-    Ok(response)
+    Ok((representation, tags))
 }

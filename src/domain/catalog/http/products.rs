@@ -1,8 +1,8 @@
 //! Routes of single products and their images.
 
 use axum::{
-    extract::Request,
-    response::{IntoResponse, Response},
+    extract::{OriginalUri, Request},
+    response::Response,
 };
 use http::{HeaderMap, StatusCode, header};
 
@@ -18,12 +18,13 @@ use crate::{
     },
     domain::{
         accounts::http::Admin,
-        catalog::{self, Changes, NewProduct, Product},
+        catalog::{self, Changes, NewProduct, Product, cache_tags},
         media::{self, http::MultipartForm},
     },
     infra::web::{
         extract::{Condition, NoQuery, Path},
-        respond::{self, INVENTORY_SEQ, etag},
+        respond::{self, etag},
+        response_cache::Representation,
     },
 };
 
@@ -47,44 +48,28 @@ pub(crate) async fn get_product(
     axum::extract::State(app): State,
     Path(id): Path<ProductId>,
     _: NoQuery,
+    OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response> {
     let condition = Condition::from_headers(&headers, &header::IF_NONE_MATCH)?;
     let seq = app.bus.head();
-    let product = app
-        .db
-        .read("catalog.product", move |tx| catalog::product(tx, id))
-        .await?;
-    let response = product_response(StatusCode::OK, &product, seq)?;
-    let is_cached = condition.is_some_and(|condition| {
-        let tag = response
-            .headers()
-            .get(header::ETAG)
-            .and_then(|tag| tag.to_str().ok());
-        tag.is_some_and(|tag| condition.matches(tag))
-    });
-    if is_cached {
-        let mut not_modified = StatusCode::NOT_MODIFIED.into_response();
-        for name in [header::ETAG, INVENTORY_SEQ] {
-            if let Some(value) = response.headers().get(&name) {
-                not_modified.headers_mut().insert(name, value.clone());
-            }
-        }
-        return Ok(not_modified);
-    }
-    Ok(response)
+    let read = async {
+        let read = app.db.read("catalog.product", move |tx| {
+            let product = catalog::product(tx, id)?;
+            respond::to_json(&product)
+        });
+        let representation = Representation::new(read.await?, None)?;
+        Ok((representation, cache_tags::of_product(id)))
+    };
+    let product = app.responses.get(&app.db, &uri, read).await?;
+    Ok(product.to_read(condition.as_ref(), seq))
 }
 
-/// Returns a product's response with its entity tag and sequence number. `seq` is read before the product, so
-/// that the response reflects at least the events up to it.
-fn product_response(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Response> {
-    let body = respond::to_json(product)?;
-    let tag = etag(&body);
-    let mut response = respond::with_header(respond::json_bytes(status, body), header::ETAG, &tag)?;
-    response
-        .headers_mut()
-        .insert(INVENTORY_SEQ, respond::number(seq));
-    Ok(response)
+/// Returns the response to a write that resulted in a product. `seq` is read before the product, so that the
+/// response reflects at least the events up to it.
+fn written(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Response> {
+    let representation = Representation::new(respond::to_json(product)?, None)?;
+    Ok(representation.to_write(status, seq))
 }
 
 /// Create a product
@@ -115,7 +100,7 @@ pub(crate) async fn create_product(
     })
     .await?;
     let location = format!("/api/v1/products/{}", product.id);
-    let response = product_response(StatusCode::CREATED, &product, seq)?;
+    let response = written(StatusCode::CREATED, &product, seq)?;
     respond::with_header(response, header::LOCATION, &location)
 }
 
@@ -161,7 +146,7 @@ pub(crate) async fn update_product(
         catalog::update(tx, &current, &changes, images)
     })
     .await?;
-    product_response(StatusCode::OK, &product, seq)
+    written(StatusCode::OK, &product, seq)
 }
 
 /// Errors: `precondition-failed` if the product does not match `If-Match`.
@@ -239,7 +224,7 @@ pub(crate) async fn add_product_images(
         },
     )
     .await?;
-    product_response(StatusCode::OK, &product, seq)
+    written(StatusCode::OK, &product, seq)
 }
 
 /// Remove an image from a product
@@ -261,5 +246,5 @@ pub(crate) async fn delete_product_image(
             catalog::remove_image(tx, id, image)
         })
         .await?;
-    product_response(StatusCode::OK, &product, seq)
+    written(StatusCode::OK, &product, seq)
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     core::{error::Result, id::ProductId},
-    domain::catalog::{normalize::VERSION, store::ProductRow},
+    domain::catalog::{cache_tags, normalize::VERSION, store::ProductRow},
     infra::db::{Tx, Value, placeholders},
 };
 
@@ -36,6 +36,9 @@ pub(in crate::domain::catalog) fn index(
     tx: &mut Tx<'_>,
     mut entries: Vec<IndexEntry>,
 ) -> Result<()> {
+    for entry in &entries {
+        cache_tags::invalidate_listed(tx, entry.product);
+    }
     if entries.is_empty() {
         return Ok(());
     }
@@ -110,6 +113,7 @@ fn assign_keys(tx: &mut Tx<'_>, entries: &mut [IndexEntry]) -> Result<()> {
 
 /// Removes a product from the index.
 pub(in crate::domain::catalog) fn remove(tx: &mut Tx<'_>, product: ProductId) -> Result<()> {
+    cache_tags::invalidate_lists(tx);
     search_index(tx).remove(tx, product)
 }
 
@@ -119,6 +123,7 @@ pub(in crate::domain::catalog) fn set_sold_out(
     product: ProductId,
     is_sold_out: bool,
 ) -> Result<()> {
+    cache_tags::invalidate_availability(tx);
     search_index(tx).set_sold_out(tx, product, is_sold_out)
 }
 

@@ -7,7 +7,7 @@ use crate::{
         id::{CategoryId, ProductId},
         money::Price,
     },
-    domain::catalog::{csv::ExportRow, store::ProductColumns},
+    domain::catalog::{cache_tags, csv::ExportRow, store::ProductColumns},
     infra::db::{Sql, Tx, Value, params, placeholders},
 };
 
@@ -95,6 +95,7 @@ fn write(tx: &mut Tx<'_>, rows: &[ProductRow<'_>], on_conflict: &str) -> Result<
             columns.description.into(),
         ];
         values.extend(cells);
+        cache_tags::invalidate_listed(tx, row.id);
     }
     let sql = format!(
         "INSERT INTO products (id, stock, price, category_id, created_at, updated_at, name, name_key,
@@ -123,6 +124,7 @@ pub(in crate::domain::catalog) fn add_to_product_count(tx: &mut Tx<'_>, by: i64)
             "UPDATE kept_counts SET value = value + ?1 WHERE name = 'products'",
             params![by],
         )?;
+        cache_tags::invalidate_lists(tx);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     core::{error::Result, id::CategoryId},
-    domain::catalog::category::Category,
+    domain::catalog::{cache_tags, category::Category},
     infra::db::{Row, Sql, Tx, params},
 };
 
@@ -126,6 +126,7 @@ pub(in crate::domain::catalog) fn insert_category(
     category: &Category,
     key: &str,
 ) -> Result<bool> {
+    cache_tags::invalidate_categories(tx);
     let inserted = tx.execute(
         "INSERT INTO categories (id, name, name_key, slug, product_count)
          VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (name_key) DO NOTHING",
@@ -140,6 +141,7 @@ pub(in crate::domain::catalog) fn set_category_name(
     id: CategoryId,
     name: &str,
 ) -> Result<Option<Category>> {
+    cache_tags::invalidate_categories(tx);
     let sql = format!("UPDATE categories SET name = ?2 WHERE id = ?1 RETURNING {COLUMNS}");
     tx.one(&sql, params![id, name], category)
 }
@@ -150,6 +152,7 @@ pub(in crate::domain::catalog) fn rename_category(
     name: &str,
     key: &str,
 ) -> Result<Option<Category>> {
+    cache_tags::invalidate_categories(tx);
     let sql =
         format!("UPDATE categories SET name = ?2, name_key = ?3 WHERE id = ?1 RETURNING {COLUMNS}");
     tx.one(&sql, params![id, name, key], category)
@@ -162,6 +165,7 @@ pub(in crate::domain::catalog) fn delete_category(tx: &mut Tx<'_>, id: CategoryI
         "UPDATE products SET category_id = NULL WHERE category_id = ?1 AND deleted_at IS NOT NULL",
         params![id],
     )?;
+    cache_tags::invalidate_categories(tx);
     let deleted = tx.execute("DELETE FROM categories WHERE id = ?1", params![id])?;
     Ok(deleted == 1)
 }

@@ -14,6 +14,7 @@ use crate::{
     },
     domain::{
         catalog::{
+            cache_tags,
             category::CategoryRef,
             product::Product,
             stock::{Cause, Movement, Taken},
@@ -59,6 +60,7 @@ pub(in crate::domain::catalog) fn insert(
         "UPDATE kept_counts SET value = value + 1 WHERE name = 'products'",
         &[],
     )?;
+    cache_tags::invalidate_listed(tx, id);
     Ok(())
 }
 
@@ -82,6 +84,7 @@ pub(in crate::domain::catalog) fn update(
             columns.description
         ],
     )?;
+    cache_tags::invalidate_listed(tx, id);
     Ok(())
 }
 
@@ -95,6 +98,7 @@ pub(in crate::domain::catalog) fn delete(tx: &mut Tx<'_>, id: ProductId) -> Resu
         "UPDATE kept_counts SET value = value - 1 WHERE name = 'products'",
         &[],
     )?;
+    cache_tags::invalidate_listed(tx, id);
     Ok(())
 }
 
@@ -108,6 +112,7 @@ pub(in crate::domain::catalog) fn set_images(
         "UPDATE products SET images = ?2 WHERE id = ?1",
         params![id, images],
     )?;
+    cache_tags::invalidate_product(tx, id);
     Ok(())
 }
 
@@ -122,6 +127,7 @@ pub(in crate::domain::catalog) fn add_to_category_count(
             "UPDATE categories SET product_count = product_count + ?2 WHERE id = ?1",
             params![id, by],
         )?;
+        cache_tags::invalidate_lists(tx);
     }
     Ok(())
 }
@@ -204,6 +210,7 @@ pub(in crate::domain::catalog) fn add_stock(
     if changed == 0 {
         return Ok(None);
     }
+    cache_tags::invalidate_product(tx, id);
     stock(tx, id)
 }
 
@@ -217,6 +224,7 @@ pub(in crate::domain::catalog) fn take_stock(tx: &mut Tx<'_>, lines: &[Taken]) -
         let _ = write!(cases, " WHEN ?{id} THEN CAST(?{quantity} AS BIGINT)");
         let _ = write!(ids, "{}?{id}", if index == 0 { "" } else { "," });
         values.extend([Value::from(line.product), Value::from(line.quantity)]);
+        cache_tags::invalidate_product(tx, line.product);
     }
     let sql = format!(
         "UPDATE products SET stock = stock - CASE id{cases} END
@@ -233,6 +241,7 @@ pub(in crate::domain::catalog) fn return_stock(
     id: ProductId,
     quantity: i64,
 ) -> Result<i64> {
+    cache_tags::invalidate_product(tx, id);
     tx.one(
         "UPDATE products SET stock = stock + ?2 WHERE id = ?1 RETURNING stock",
         params![id, quantity],

@@ -6,7 +6,7 @@ use crate::{
         id::{CategoryId, ProductId},
         money::Price,
     },
-    domain::catalog::normalize::VERSION,
+    domain::catalog::{cache_tags, normalize::VERSION},
     infra::db::{Sql, Tx, params},
 };
 
@@ -66,6 +66,7 @@ pub(in crate::domain::catalog) fn set_name_key(
         "UPDATE products SET name_key = ?2, slug = ?3 WHERE id = ?1",
         params![id, name_key, slug],
     )?;
+    cache_tags::invalidate_listed(tx, id);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::{
         finding::FINDINGS_QUERY_LIMIT,
         id::{CategoryId, ProductId},
     },
+    domain::catalog::cache_tags,
     infra::db::{Sql, Tx, Value, params, placeholders},
 };
 
@@ -72,6 +73,7 @@ pub(in crate::domain::catalog) fn recount_products(tx: &mut Tx<'_>) -> Result<()
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         params![counted],
     )?;
+    cache_tags::invalidate_lists(tx);
     Ok(())
 }
 
@@ -107,5 +109,6 @@ pub(in crate::domain::catalog) fn recount_category(tx: &mut Tx<'_>, id: Category
          WHERE id = ?1",
         params![id],
     )?;
+    cache_tags::invalidate_lists(tx);
     Ok(())
 }

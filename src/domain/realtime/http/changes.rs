@@ -1,6 +1,7 @@
 //! The live inventory in pages.
 
 use axum::response::Response;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -88,5 +89,6 @@ pub(crate) async fn list_inventory_changes(
         next_after = message.seq;
     }
     let data = [];
-    respond::with_rows(&InventoryChanges { data, next_after }, rows)
+    let page = rows.into_page(&InventoryChanges { data, next_after })?;
+    Ok(respond::json_bytes(StatusCode::OK, page))
 }

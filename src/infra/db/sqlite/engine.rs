@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
+use rusqlite::OptionalExtension;
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -22,8 +23,11 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    core::{clock::Clock, error::Result},
-    infra::db::{Access, Backend, Connection, Load, Operation, Options, WalArchiving},
+    core::error::Result,
+    infra::db::{
+        Access, Backend, Connection, Context, Load, Operation, Options, WalArchiving,
+        cache::SELECT_OTHER_WRITES,
+    },
 };
 
 /// How many virtual machine instructions of `SQLite` run between two checks of a long read's deadline; a
@@ -45,7 +49,8 @@ pub struct Sqlite {
 
 impl Sqlite {
     /// Opens the file, which [`crate::infra::db::migrate`] must have migrated.
-    pub fn open(path: &Path, options: Options, clock: &Clock) -> Result<Sqlite> {
+    pub fn open(path: &Path, options: Options, context: &Context) -> Result<Sqlite> {
+        let clock = &context.clock;
         let archive = match options.wal_archiving {
             WalArchiving::On => {
                 let archive = WalArchive::open(path, clock.clone(), options.lock_timeout)?;
@@ -66,7 +71,7 @@ impl Sqlite {
         connection
             .pragma_update(None, "cache_size", -options.writer_cache_kib)
             .map_err(failure)?;
-        if options.overlapping_sync {
+        if options.is_server {
             // The syncer makes the commits durable.
             connection
                 .pragma_update(None, "synchronous", "normal")
@@ -101,6 +106,7 @@ impl Sqlite {
             checkpointer,
             syncing,
             &options,
+            context.cache_tags.clone(),
             failed.clone(),
         )?;
         Ok(Sqlite {
@@ -162,6 +168,15 @@ impl Backend for Sqlite {
 
     fn durable(&self) -> Option<BoxFuture<'static, Result<()>>> {
         Some(Arc::clone(&self.durability).wait().boxed())
+    }
+
+    fn other_writes(&self) -> Result<i64> {
+        let reader = self.readers.get().map_err(pool_error)?;
+        let mut statement = reader
+            .prepare_cached(SELECT_OTHER_WRITES)
+            .map_err(failure)?;
+        let count = statement.query_row([], |row| row.get(0)).optional();
+        count.map(Option::unwrap_or_default).map_err(failure)
     }
 
     fn close(&self) {

@@ -31,7 +31,10 @@ use super::{
 use crate::{
     core::error::{Error, Kind, Result, chain},
     infra::{
-        db::{Operation, Outcome},
+        db::{
+            Operation, Outcome,
+            cache::{COUNT_OTHER_WRITE, CacheTags},
+        },
         metrics::WRITE_GROUP_SIZE,
     },
 };
@@ -41,6 +44,8 @@ pub(super) struct GroupCommit<'c> {
     wal: WalFile,
     syncer: Syncer,
     durability: Arc<Durability>,
+    /// `None` if this process is not the server.
+    cache_tags: Option<Arc<CacheTags>>,
     lock_timeout: Duration,
     group_sizes: Histogram,
     wal_pages: WalPages,
@@ -78,6 +83,7 @@ impl<'c> GroupCommit<'c> {
         wal: WalFile,
         syncer: Syncer,
         durability: Arc<Durability>,
+        cache_tags: Option<Arc<CacheTags>>,
         lock_timeout: Duration,
     ) -> Self {
         GroupCommit {
@@ -85,6 +91,7 @@ impl<'c> GroupCommit<'c> {
             wal,
             syncer,
             durability,
+            cache_tags,
             lock_timeout,
             group_sizes: WRITE_GROUP_SIZE.histogram([]),
             wal_pages: WalPages::default(),
@@ -208,13 +215,13 @@ impl<'c> GroupCommit<'c> {
             }
         }
         let began = Instant::now();
-        self.durability.begin();
-        match self.connection.control("COMMIT") {
+        let has_written = self.connection.connection.total_changes() != changes;
+        match self.commit_group(has_written) {
             Ok(()) => {
                 let size = u32::try_from(batch.len()).unwrap_or(u32::MAX);
                 self.group_sizes.record(size);
                 Attempt::Committed(Commit {
-                    has_written: self.connection.connection.total_changes() != changes,
+                    has_written,
                     has_emitted,
                     began,
                 })
@@ -225,6 +232,18 @@ impl<'c> GroupCommit<'c> {
                 Attempt::CommitFailed(error)
             }
         }
+    }
+
+    fn commit_group(&mut self, has_written: bool) -> Result<()> {
+        if has_written && self.cache_tags.is_none() {
+            self.connection.control(COUNT_OTHER_WRITE)?;
+        }
+        self.durability.begin();
+        self.connection.control("COMMIT")?;
+        if let Some(tags) = &self.cache_tags {
+            tags.count_commit();
+        }
+        Ok(())
     }
 
     /// Runs one operation of the batch. Errors: the transaction itself is lost.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     core::error::{Error, Result},
-    infra::db::{Operation, Options, queue},
+    infra::db::{Operation, Options, cache::CacheTags, queue},
 };
 
 /// The maximum size of a batch. Larger ones would save little, since one fsync covers several batches, and reduce
@@ -50,6 +50,7 @@ impl Writer {
         checkpointer: Checkpointer,
         syncing: Syncing,
         options: &Options,
+        cache_tags: Option<Arc<CacheTags>>,
         failed: CancellationToken,
     ) -> Result<Writer> {
         let (queue, receiver) = async_channel::bounded(options.queue_capacity);
@@ -64,6 +65,7 @@ impl Writer {
                     wal,
                     syncer,
                     durability,
+                    cache_tags,
                     lock_timeout,
                 );
                 let final_checkpoint = checkpointer.runs_final_checkpoint();
