@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read, path::Path};
 
-use flate2::read::GzDecoder;
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use shop::{
     core::rng::Rng,
     infra::backup::{Images, Manifest, StoredIn, archive},
@@ -79,7 +79,7 @@ sqlite_test! {
         let backup = Backup::of(&shop);
         let whole = fs::read(backup.file()).unwrap();
         let broken = backup.path("broken.tar.gz");
-        for length in [0, 5, 100, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
+        for length in [2, 5, 100, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
             fs::write(&broken, &whole[..length]).unwrap();
             assert_refused(&broken, "the backup is damaged");
         }
@@ -111,15 +111,36 @@ fn a_backup_of_a_newer_version_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_backup_is_refused() {
+fn a_file_that_is_not_a_backup_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("shop.db");
-    fs::write(&file, "SQLite format 3").unwrap();
-    assert_refused(&file, "the backup is damaged");
+    let picture = include_bytes!("../images/samples/alpha.webp").as_slice();
+    let files = [
+        ("empty.tar.gz", Vec::new()),
+        ("hostname", b"ada\n".to_vec()),
+        ("picture.webp", picture.to_vec()),
+        ("shop.db", b"SQLite format 3\0".to_vec()),
+        ("photos.tar.gz", tar_of("photos/ada.jpg")),
+    ];
+    for (name, content) in files {
+        let file = directory.path().join(name);
+        fs::write(&file, content).unwrap();
+        assert_refused(&file, "not a backup of a shop; name a file");
+    }
     let empty = directory.path().join("empty");
     let missing = run(&empty, &["restore", "/nowhere/shop.tar.gz"]);
     let missing = fails(&missing);
     for word in ["no backup `/nowhere/shop.tar.gz`", "backup list"] {
         assert!(missing.contains(word), "{missing}");
     }
+}
+
+/// Returns a compressed archive with one empty file.
+fn tar_of(name: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(0);
+    archive
+        .append_data(&mut header, name, std::io::empty())
+        .unwrap();
+    archive.into_inner().unwrap().finish().unwrap()
 }

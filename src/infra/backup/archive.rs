@@ -21,6 +21,9 @@ pub const IMAGES: &str = "images";
 const MANIFEST: &str = "manifest.json";
 const CHECKSUMS: &str = "SHA256SUMS";
 
+/// The first bytes of a gzip file (RFC 1952, section 2.3.1).
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
 /// The maximum size of the manifest and the checksums: several million images.
 const MAX_LIST: u64 = 1 << 30;
 
@@ -96,21 +99,32 @@ fn cannot_write(error: io::Error) -> Error {
 
 /// Reads the manifest of an archive, and nothing else of it.
 ///
-/// Errors: `CommandFailed` if it is damaged.
+/// Errors: `CommandFailed` if it is damaged, or not a backup.
 pub fn read_manifest(input: impl Read) -> Result<Manifest> {
-    let mut archive = Archive::new(GzDecoder::new(BufReader::new(input)));
+    let mut archive = open(input)?;
     let first = archive.entries().map_err(damaged)?.next();
-    let mut first = first
-        .ok_or_else(|| damaged("it is empty"))?
-        .map_err(damaged)?;
+    let mut first = first.ok_or_else(not_a_backup)?.map_err(damaged)?;
     manifest(&mut first, &mut Vec::new())
+}
+
+/// Errors: `CommandFailed` if `input` does not begin like an archive.
+fn open(mut input: impl Read) -> Result<Archive<impl Read>> {
+    let mut start = Vec::new();
+    let length = GZIP.len() as u64;
+    let read = input.by_ref().take(length).read_to_end(&mut start);
+    read.map_err(damaged)?;
+    if start != GZIP {
+        return Err(not_a_backup());
+    }
+    let whole = BufReader::with_capacity(1 << 20, GZIP.chain(input));
+    Ok(Archive::new(GzDecoder::new(whole)))
 }
 
 /// Reads an archive to its end and checks it. Calls `entry` with the manifest, the name and the content of every
 /// entry but the manifest and the checksums.
 ///
-/// Errors: `CommandFailed` if the archive is damaged, which is known only at its end; `Unavailable` if `input` fails.
-/// Errors of `entry`.
+/// Errors: `CommandFailed` if the archive is damaged, which is known only at its end, or not a backup; `Unavailable` if
+/// `input` fails. Errors of `entry`.
 pub fn read(
     input: impl Read,
     entry: &mut dyn FnMut(&Manifest, &str, &mut dyn Read) -> Result<()>,
@@ -132,19 +146,19 @@ fn read_entries(
     input: impl Read,
     entry: &mut dyn FnMut(&Manifest, &str, &mut dyn Read) -> Result<()>,
 ) -> Result<Manifest> {
-    let mut archive = Archive::new(GzDecoder::new(BufReader::with_capacity(1 << 20, input)));
+    let mut archive = open(input)?;
     let mut sums = BTreeMap::new();
     let mut expected = None;
     let mut found = None;
     for next in archive.entries().map_err(damaged)? {
         let mut next = next.map_err(damaged)?;
-        let name = name_of(&next)?;
         let Some(manifest) = &found else {
             let mut text = Vec::new();
             found = Some(manifest(&mut next, &mut text)?);
-            sums.insert(name, hex::encode(Sha256::digest(&text)));
+            sums.insert(MANIFEST.to_owned(), hex::encode(Sha256::digest(&text)));
             continue;
         };
+        let name = name_of(&next)?;
         if name == CHECKSUMS {
             let mut text = String::new();
             next.take(MAX_LIST)
@@ -180,9 +194,10 @@ fn read_entries(
     }
     // The end of the compressed data has its own checksum.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
+    let found = found.ok_or_else(not_a_backup)?;
     let expected = expected.ok_or_else(|| damaged("its end is missing"))?;
     check(&sums, &expected)?;
-    found.ok_or_else(|| damaged("it has no manifest"))
+    Ok(found)
 }
 
 /// Compares the checksums with the listed ones.
@@ -207,8 +222,8 @@ fn check(sums: &BTreeMap<String, String>, listed: &str) -> Result<()> {
 
 /// Reads the first entry, which must be the manifest. `text` gets its bytes.
 fn manifest<R: Read>(entry: &mut tar::Entry<'_, R>, text: &mut Vec<u8>) -> Result<Manifest> {
-    if name_of(entry)? != MANIFEST {
-        return Err(damaged("it does not begin with a manifest"));
+    if *entry.path_bytes() != *MANIFEST.as_bytes() {
+        return Err(not_a_backup());
     }
     entry.take(MAX_LIST).read_to_end(text).map_err(damaged)?;
     Manifest::parse(text).map_err(|error| damaged(error.detail().to_owned()))
@@ -220,6 +235,14 @@ fn name_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
         Ok(name) if entry.header().entry_type() == EntryType::Regular => Ok(name.to_owned()),
         _ => Err(damaged("it contains an entry that no backup has")),
     }
+}
+
+/// Returns the error for a file that `shop backup` has not made.
+fn not_a_backup() -> Error {
+    Error::command_failed(
+        "this is not a backup of a shop; name a file that `shop backup` has made: `shop backup list` lists those at \
+         the backup place",
+    )
 }
 
 /// Returns the error for an archive that cannot be used.

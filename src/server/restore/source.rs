@@ -105,7 +105,7 @@ impl Source {
     /// Unpacks the archive into a directory, with the images of its place, and checks it. Applies the archived WAL if
     /// the source is a place. Blocks, in a thread of the runtime `runtime`.
     ///
-    /// Errors: `CommandFailed` if it is damaged, or a newer version of the program has made it.
+    /// Errors: `CommandFailed` if it is damaged or not a backup, or a newer version of the program has made it.
     pub fn unpack(
         &self,
         directory: &Path,
