@@ -59,6 +59,31 @@ storage_test! {
         assert!(bodies >= 20, "{bodies}");
     }
 
+    async fn messages_for_wrong_types_say_what_a_field_must_be(shop: TestShop) {
+        let admin = shop.admin().await;
+        let wrong = [json!(1.5), json!("x, expected y"), json!(true), json!([]), json!({}), json!({ "a": 1 }), json!(null)];
+        for operation in operations().into_iter().filter(|operation| operation.takes_json) {
+            let (names, _) = fields(&operation);
+            let path = operation.path_of(NO_ID);
+            for value in &wrong {
+                let body: Map<_, _> = names.iter().map(|name| (name.clone(), value.clone())).collect();
+                let answer = admin.call(operation.method.clone(), &path, &[], Value::Object(body)).await;
+                let errors = answer.json()["errors"].clone();
+                for error in errors.as_array().into_iter().flatten().filter(|error| error["code"] == "invalid") {
+                    assert!(error["message"].as_str().unwrap().starts_with("must be "), "{path} {value}: {error}");
+                }
+            }
+        }
+        for stock in [json!(1.5), json!("9"), json!(null)] {
+            let answer = admin.post("/products", json!({ "name": 7, "price": 100, "stockQuantity": stock })).await;
+            let detail = "`name`: must be a string; `stockQuantity`: must be a whole number";
+            assert_eq!(answer.text("/detail"), detail);
+        }
+        for body in [json!("x"), json!(1)] {
+            assert_eq!(admin.post("/products", body).await.text("/detail"), "`body`: must be an object");
+        }
+    }
+
     async fn wrong_and_missing_fields_are_named_together(shop: TestShop) {
         let anonymous = shop.anonymous();
         let body = json!({ "email": "nonsense", "password": "short", "colour": "red" });

@@ -208,13 +208,31 @@ fn field_error(path: &str, message: &str) -> Error {
         } else {
             path
         };
-        // Do not expose the names of Rust types.
-        let message = match message.split_once(", expected struct ") {
-            Some((found, _)) => format!("{found}, expected an object"),
-            None => message.to_owned(),
-        };
-        Error::field(field, "invalid", message)
+        Error::field(field, "invalid", rule(message))
     }
+}
+
+/// Returns what a value must be, from serde's message about a wrong type. Other messages are rules already.
+fn rule(message: &str) -> String {
+    let is_by_serde = ["invalid ", "unknown variant "]
+        .iter()
+        .any(|start| message.starts_with(start));
+    // The value that was found comes first, and may itself contain these words.
+    let expected = match message.rsplit_once(", expected ") {
+        Some((_, expected)) if is_by_serde => expected,
+        // The parser's message for the name of a variant.
+        _ if message == "expected value" => "a string",
+        _ => return message.to_owned(),
+    };
+    let expected = match expected {
+        "a boolean" => "`true` or `false`",
+        "u32" | "u64" => "a whole number that is not negative",
+        "string or map" | "map with a single key" | "variant identifier" => "a string",
+        // Do not expose the names of Rust types.
+        expected if expected.starts_with("struct ") => "an object",
+        expected => expected,
+    };
+    format!("must be {expected}")
 }
 
 /// The parameters of the path. An id that cannot be parsed is `not-found`.
