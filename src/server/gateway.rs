@@ -15,27 +15,28 @@ use crate::{
 
 /// Returns Razorpay if its keys are set, else `None`: the mock gateway.
 ///
-/// Errors: `Config` if only some of Razorpay's settings are set.
+/// Errors: `Config` if only some of Razorpay's settings are set. The webhook secret alone is not Razorpay's.
 pub(super) fn from_config(config: &Config, currency: Currency) -> Result<Option<Arc<dyn Gateway>>> {
-    let incomplete = |set: &str, missing: &str| {
-        Err(Error::config(format!(
-            "`{set}` is set but `{missing}` is not; Razorpay's dashboard generates both together, \
-             under API keys"
-        )))
-    };
-    let (id, secret) = match (&config.razorpay_key_id, &config.razorpay_key_secret) {
-        (Some(id), Some(secret)) => (id, secret),
-        (None, None) => return Ok(None),
-        (Some(_), None) => return incomplete("razorpay_key_id", "razorpay_key_secret"),
-        (None, Some(_)) => return incomplete("razorpay_key_secret", "razorpay_key_id"),
-    };
     // Razorpay does not know a generated secret: its webhooks would be rejected, and no order would be paid.
-    if config.razorpay_webhook_secret.is_empty() {
-        return Err(Error::config(
-            "`razorpay_key_id` is set but `razorpay_webhook_secret` is not; set it to the secret of \
-             the webhook in Razorpay's dashboard",
-        ));
-    }
+    let has_webhook_secret = !config.razorpay_webhook_secret.is_empty();
+    let (id, secret) = match (&config.razorpay_key_id, &config.razorpay_key_secret) {
+        (Some(id), Some(secret)) if has_webhook_secret => (id, secret),
+        (None, None) => return Ok(None),
+        (id, secret) => {
+            let settings = [
+                ("`razorpay_key_id`", id.is_some()),
+                ("`razorpay_key_secret`", secret.is_some()),
+                ("`razorpay_webhook_secret`", has_webhook_secret),
+            ];
+            let missing = settings.iter().filter(|(_, is_set)| !is_set);
+            let missing: Vec<_> = missing.map(|(name, _)| *name).collect();
+            return Err(Error::config(format!(
+                "Razorpay also needs {}; its dashboard generates the id and the secret of a key together, under API \
+                 keys, and has the secret of the webhook under Webhooks",
+                missing.join(" and ")
+            )));
+        }
+    };
     let api = &config.razorpay_api_url;
     let razorpay = Razorpay::open(id, secret, api, currency, Timeouts::default())?;
     Ok(Some(Arc::new(razorpay)))

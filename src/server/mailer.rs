@@ -8,10 +8,10 @@ use super::DataDir;
 use crate::{
     core::error::{Error, Result},
     infra::{
-        config::{Config, host_of},
+        config::{Config, both, host_of},
         ports::{
             Mailer,
-            mailer::{FileMailer, SmtpMailer, sender},
+            mailer::{FileMailer, SmtpMailer, sender, smtp_transport},
         },
     },
 };
@@ -25,20 +25,20 @@ pub(super) fn from_config(
     demo: bool,
 ) -> Result<Arc<dyn Mailer>> {
     let from = config.mail_from.as_deref();
-    match (&config.smtp_url, from) {
-        (Some(url), Some(from)) => {
-            let smtp = SmtpMailer::open(url, named_sender(config, from)?)?;
-            Ok(Arc::new(smtp))
-        }
-        (Some(_), None) => Err(Error::config(
+    let Some(url) = &config.smtp_url else {
+        let from = named_sender(config, from.unwrap_or("shop@localhost"))?;
+        return Ok(Arc::new(FileMailer::new(data_dir.mail(), from, demo)));
+    };
+    let missing = || {
+        Error::config(
             "`smtp_url` is set but `mail_from` is not; set it to the sender of emails, e.g. \
              `Shop <shop@example.com>`",
-        )),
-        (None, from) => {
-            let from = named_sender(config, from.unwrap_or("shop@localhost"))?;
-            Ok(Arc::new(FileMailer::new(data_dir.mail(), from, demo)))
-        }
-    }
+        )
+    };
+    let from = from.ok_or_else(missing);
+    let from = from.and_then(|from| named_sender(config, from));
+    let (transport, from) = both(smtp_transport(url), from)?;
+    Ok(Arc::new(SmtpMailer::new(transport, from)))
 }
 
 /// Parses the sender. If it is an address alone, adds the name of the shop.

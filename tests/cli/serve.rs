@@ -18,7 +18,7 @@ fn a_server_that_fails_to_start_leaves_nothing() {
     let address = taken.local_addr().unwrap().to_string();
     let free = ["--listen", "127.0.0.1:0"];
     let nowhere = format!("postgres://ada@{address}/shop?connect_timeout=1");
-    let failing: [Failing<'_>; 12] = [
+    let failing: [Failing<'_>; 13] = [
         (
             &["--listen", &address],
             &[],
@@ -44,6 +44,15 @@ fn a_server_that_fails_to_start_leaves_nothing() {
         ),
         (&free, &[("SHOP_IMAGES_URL", "bucket")], 2, "images_url"),
         (&free, &[("CLOUDINARY_URL", "cloud")], 2, "cloudinary"),
+        (
+            &free,
+            &[
+                ("SHOP_IMAGES_URL", "s3://bucket"),
+                ("AWS_ACCESS_KEY_ID", "id"),
+            ],
+            2,
+            "aws_secret_access_key",
+        ),
         (&free, &[("SHOP_LOG", "shop=loud")], 2, "log"),
         (&["--demo", "--listen", "0.0.0.0:0"], &[], 2, "--yes-public"),
     ];
@@ -73,7 +82,7 @@ fn a_server_that_fails_to_start_leaves_nothing() {
     for part in [
         "4 settings",
         "`mail_from`",
-        "`razorpay_key_secret`",
+        "`razorpay_key_secret` and `razorpay_webhook_secret`",
         "`tls_key`",
         "SHOP_BACKUP_URL",
     ] {

@@ -30,10 +30,18 @@ fn incomplete_keys_are_refused() {
     let [id, secret, webhook] = KEYS;
     let no_id = ("SHOP_RAZORPAY_KEY_ID", "");
     for (set, missing) in [
-        (vec![id, webhook], "`razorpay_key_secret` is not"),
-        (vec![secret, webhook], "`razorpay_key_id` is not"),
-        (vec![no_id, secret, webhook], "`razorpay_key_id` is not"),
-        (vec![id, secret], "`razorpay_webhook_secret` is not"),
+        (vec![id, webhook], "needs `razorpay_key_secret`;"),
+        (vec![secret, webhook], "needs `razorpay_key_id`;"),
+        (vec![no_id, secret, webhook], "needs `razorpay_key_id`;"),
+        (vec![id, secret], "needs `razorpay_webhook_secret`;"),
+        (
+            vec![id],
+            "needs `razorpay_key_secret` and `razorpay_webhook_secret`;",
+        ),
+        (
+            vec![secret],
+            "needs `razorpay_key_id` and `razorpay_webhook_secret`;",
+        ),
     ] {
         let output = run(here.path(), &["admin", "category", "list"], &set);
         let why = String::from_utf8(output.stderr).unwrap();
@@ -52,20 +60,22 @@ fn incomplete_keys_are_refused() {
 fn malformed_keys_are_refused() {
     let here = tempfile::tempdir().unwrap();
     let [id, secret, webhook] = KEYS;
-    for (set, name) in [
-        (("SHOP_RAZORPAY_KEY_ID", "rzp:test"), "razorpay_key_id"),
-        (
-            ("SHOP_RAZORPAY_KEY_SECRET", "do not-tell"),
-            "razorpay_key_secret",
-        ),
+    let (wrong_id, wrong_secret) = (
+        ("SHOP_RAZORPAY_KEY_ID", "rzp:test"),
+        ("SHOP_RAZORPAY_KEY_SECRET", "do not-tell"),
+    );
+    for (set, wrong) in [
+        ([wrong_id, secret], [true, false]),
+        ([id, wrong_secret], [false, true]),
+        ([wrong_id, wrong_secret], [true, true]),
     ] {
-        let output = run(
-            here.path(),
-            &["admin", "category", "list"],
-            &[id, secret, webhook, set],
-        );
+        let variables = [set[0], set[1], webhook];
+        let output = run(here.path(), &["admin", "category", "list"], &variables);
         let why = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && why.contains(name), "{why}");
+        let is_named = ["id", "secret"]
+            .map(|part| why.contains(&format!("`razorpay_key_{part}` is not a Razorpay key")));
+        assert!(!output.status.success(), "{set:?}");
+        assert_eq!(is_named, wrong, "{why}");
         assert!(!why.contains("do not-tell"), "{why}");
     }
 }

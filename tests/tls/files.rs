@@ -29,6 +29,12 @@ fn wrong_certificate_files_are_refused_at_start() {
 
     let why = refused(&[("SHOP_TLS_CERT", &missing), ("SHOP_TLS_KEY", &key)]);
     assert!(why.contains("tls_cert") && why.contains(&missing), "{why}");
+    let both_missing = [("SHOP_TLS_CERT", &*missing), ("SHOP_TLS_KEY", &*missing)];
+    let why = refused(&both_missing);
+    assert!(
+        why.contains("`tls_cert`: cannot") && why.contains("`tls_key`: cannot"),
+        "{why}"
+    );
     let why = refused(&[("SHOP_TLS_CERT", &certificate)]);
     assert!(why.contains("set both"), "{why}");
     let why = refused(&[("SHOP_TLS_CERT", &key), ("SHOP_TLS_KEY", &key)]);

@@ -27,7 +27,7 @@ pub use self::{
         LogFormat, base_url, check_length, directory, duration, host_of, is_loopback_origin,
         origin_of, path_of,
     },
-    reader::{EffectiveSetting, explain, join_errors},
+    reader::{EffectiveSetting, both, explain, join_errors},
     setting::{DefaultValue, Flag, Setting},
     settings::{Config, DATA_DIR, MIN_JWT_SECRET, MIN_WEBHOOK_SECRET, SETTINGS, TRANSFER_URLS},
     sources::{FILE_VARIABLE, Layer},

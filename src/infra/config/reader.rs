@@ -8,6 +8,7 @@ use super::{
     settings::SETTINGS,
     sources::{Layer, Value},
 };
+use crate::core::error::{self, Error};
 
 /// Parses settings, and collects the errors.
 pub(super) struct Reader<'a> {
@@ -61,6 +62,20 @@ pub fn join_errors(errors: &[String]) -> String {
         .collect();
     let (count, numbered) = (errors.len(), numbered.join("; "));
     format!("{count} settings are wrong: {numbered}")
+}
+
+/// Returns two values that settings describe.
+///
+/// Errors: what is wrong with either, in one line.
+pub fn both<A, B>(a: error::Result<A>, b: error::Result<B>) -> error::Result<(A, B)> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(a), Err(b)) => {
+            let detail = format!("{}; {}", a.detail(), b.detail());
+            Err(Error::new(a.kind(), detail))
+        }
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
 }
 
 /// The effective value of a setting and its source. Secrets are redacted.

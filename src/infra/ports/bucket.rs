@@ -41,6 +41,12 @@ impl Bucket {
             .filter(|(bucket, _)| !bucket.is_empty())
             .ok_or_else(invalid)?;
         let prefix = Name::parse(prefix.trim_matches('/')).map_err(|e| invalid().caused_by(e))?;
+        let [id, secret] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+        if aws.contains_key(id) != aws.contains_key(secret) {
+            return Err(Error::config(format!(
+                "the bucket in `{setting}` needs both `{id}` and `{secret}`, or neither"
+            )));
+        }
         let mut builder = AmazonS3Builder::new();
         for (name, value) in aws {
             // Other `AWS_*` variables are ignored.

@@ -24,7 +24,7 @@ use crate::{
         clock::Timestamp,
         error::{Error, Result},
     },
-    infra::config::Config,
+    infra::config::{Config, both},
     server::DataDir,
 };
 
@@ -88,12 +88,13 @@ impl ResolvesServerCert for Current {
 /// Errors: `Config`.
 pub(in crate::server) fn check(config: &Config) -> Result<()> {
     if let Some(files) = PemFiles::from_config(config)? {
-        files.load()?;
-        if !config.acme_domains.is_empty() {
-            return Err(Error::config(
+        let only_files = match &config.acme_domains[..] {
+            [] => Ok(()),
+            _ => Err(Error::config(
                 "set `tls_cert` and `tls_key`, or `acme_domains`, but not both",
-            ));
-        }
+            )),
+        };
+        both(only_files, files.load())?;
     }
     Ok(())
 }
@@ -222,8 +223,10 @@ impl PemFiles {
 
     /// Errors: `Config` if a file cannot be read or is wrong.
     fn load(&self) -> Result<Certificate> {
-        let chain = read("tls_cert", &self.certificate)?;
-        let key = read("tls_key", &self.key)?;
+        let (chain, key) = both(
+            read("tls_cert", &self.certificate),
+            read("tls_key", &self.key),
+        )?;
         let (certificate_path, key_path) = (self.certificate.display(), self.key.display());
         Certificate::from_pem(&chain, &key).map_err(|error| {
             Error::config(match error {

@@ -19,7 +19,7 @@ use lettre::{
 pub use self::{
     fake::FakeMailer,
     files::{DIRECTORY, FileMailer, delete_older},
-    smtp::SmtpMailer,
+    smtp::{SmtpMailer, smtp_transport},
 };
 use super::Refusal;
 use crate::core::{

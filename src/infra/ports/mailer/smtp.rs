@@ -38,25 +38,30 @@ const INVALID_URL: &str = "`smtp_url` must look like `smtp://name:password@host:
 /// The maximum number of pooled connections.
 const MAX_CONNECTIONS: u32 = 4;
 
+type Transport = AsyncSmtpTransport<Tokio1Executor>;
+
 pub struct SmtpMailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    transport: Transport,
     from: Mailbox,
 }
 
 impl SmtpMailer {
-    /// `url` is `smtp://name:password@host:port?tls=required`, `?tls=opportunistic` (STARTTLS if the server offers
-    /// it), or `smtps://…`. By default, TLS is required for a URL with credentials unless the host is this machine:
-    /// an attacker in the network could suppress STARTTLS and read the password. Certificates are verified with
-    /// the system's root certificates.
-    ///
-    /// Errors: `Config` if the URL is invalid.
-    pub fn open(url: &Secret, from: Mailbox) -> Result<SmtpMailer> {
-        let transport = builder(url.expose_secret())?
-            .timeout(Some(RESPONSE_TIMEOUT))
-            .pool_config(PoolConfig::new().max_size(MAX_CONNECTIONS))
-            .build();
-        Ok(SmtpMailer { transport, from })
+    pub fn new(transport: Transport, from: Mailbox) -> SmtpMailer {
+        SmtpMailer { transport, from }
     }
+}
+
+/// `url` is `smtp://name:password@host:port?tls=required`, `?tls=opportunistic` (STARTTLS if the server offers it), or
+/// `smtps://…`. By default, TLS is required for a URL with credentials unless the host is this machine: an attacker in
+/// the network could suppress STARTTLS and read the password. Certificates are verified with the system's root
+/// certificates.
+///
+/// Errors: `Config` if the URL is invalid.
+pub fn smtp_transport(url: &Secret) -> Result<Transport> {
+    let builder = builder(url.expose_secret())?
+        .timeout(Some(RESPONSE_TIMEOUT))
+        .pool_config(PoolConfig::new().max_size(MAX_CONNECTIONS));
+    Ok(builder.build())
 }
 
 /// Configures the transport from a URL. Unlike lettre's own parser, it accepts IPv6 addresses in brackets.
@@ -85,7 +90,7 @@ fn builder(url: &str) -> Result<AsyncSmtpTransportBuilder> {
         ("smtps", ..) => (SUBMISSIONS_PORT, Tls::Wrapper(tls)),
         _ => return Err(invalid()),
     };
-    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+    let mut builder = Transport::builder_dangerous(host)
         .port(url.port().unwrap_or(port))
         .tls(tls);
     let hello = url.path().trim_matches('/');

@@ -32,7 +32,7 @@ use crate::{
         rng::Rng,
     },
     infra::{
-        config::Secret,
+        config::{Secret, both},
         ports::{Timeouts, http_client},
     },
 };
@@ -74,15 +74,10 @@ impl Razorpay {
         currency: Currency,
         timeouts: Timeouts,
     ) -> Result<Razorpay> {
-        // HTTP Basic separates the user name by the first colon (RFC 7617).
-        let is_key = |key: &str| key.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-        for (name, key) in [("id", key_id), ("secret", key_secret.expose_secret())] {
-            if key.is_empty() || !is_key(key) {
-                return Err(Error::config(format!(
-                    "`razorpay_key_{name}` is not a Razorpay key; copy it again from the dashboard"
-                )));
-            }
-        }
+        both(
+            check_key("razorpay_key_id", key_id),
+            check_key("razorpay_key_secret", key_secret.expose_secret()),
+        )?;
         Ok(Razorpay {
             key_id: key_id.to_owned(),
             key_secret: key_secret.clone(),
@@ -274,6 +269,18 @@ fn received_id(id: String, prefix: &str) -> Result<String, GatewayError> {
     } else {
         Err(transient("malformed id in the response"))
     }
+}
+
+/// Errors: `Config` if a part of a key is malformed.
+fn check_key(setting: &str, key: &str) -> Result<()> {
+    // HTTP Basic separates the user name by the first colon (RFC 7617).
+    let is_valid = |b: u8| b.is_ascii_graphic() && b != b':';
+    if !key.is_empty() && key.bytes().all(is_valid) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "`{setting}` is not a Razorpay key; copy it again from the dashboard"
+    )))
 }
 
 /// Checks that all items of a list belong to what was requested.
