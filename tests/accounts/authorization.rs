@@ -126,7 +126,7 @@ storage_test! {
             "GET /api/v1/admin/orders/{id}", "PATCH /api/v1/admin/orders/{id}",
             "POST /api/v1/admin/orders/{id}/refund",
             "GET /api/v1/admin/payments", "POST /api/v1/admin/payments/{id}/resolve", "GET /api/v1/admin/users",
-            "PATCH /api/v1/admin/users/{id}", "GET /api/v1/admin/audit", "GET /api/v1/admin/mail",
+            "GET /api/v1/admin/users/{id}", "PATCH /api/v1/admin/users/{id}", "GET /api/v1/admin/audit", "GET /api/v1/admin/mail",
             "GET /api/v1/admin/mail/{id}", "GET /api/v1/admin/stock-movements",
             "POST /api/v1/admin/products/import",
         ] {

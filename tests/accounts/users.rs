@@ -41,6 +41,17 @@ storage_test! {
         }
     }
 
+    async fn admins_read_an_account(shop: TestShop) {
+        let (admin, bob) = (shop.admin().await, shop.customer("bob").await);
+        let account = bob.get("/me").await.json();
+        let path = format!("/admin/users/{}", id_of(&bob).await);
+        assert_eq!(admin.get(&path).await.json(), account);
+        bob.get(&path).await.assert_problem(403, "forbidden");
+        for unknown in ["01900000-0000-7000-8000-000000000000", "bob"] {
+            admin.get(&format!("/admin/users/{unknown}")).await.assert_problem(404, "not-found");
+        }
+    }
+
     async fn a_role_change_ends_the_sessions(shop: TestShop) {
         let (admin, bob) = (shop.admin().await, shop.customer("bob").await);
         let id = id_of(&bob).await;

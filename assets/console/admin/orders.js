@@ -74,8 +74,8 @@ export async function adminOrder({ params, signal }) {
   }
   render();
   customer.append('Customer ', el('code', {}, order.userId));
-  accountOf(order.userId).then((account) => {
-    if (account) customer.replaceChildren(`Customer ${account.name}, `, el('a', { href: withQuery('#/admin/users', { email: account.email }) }, account.email));
+  get(`/admin/users/${order.userId}`, { quiet: true }).then(({ name, email }) => {
+    customer.replaceChildren(`Customer ${name}, `, el('a', { href: withQuery('#/admin/users', { email }) }, email));
   }).catch(showError);
   follow(signal, async () => { order = await get(path, { quiet: true }); render(); });
   return [
@@ -84,15 +84,6 @@ export async function adminOrder({ params, signal }) {
     state,
     el('div', { class: 'columns' }, el('div', { class: 'stack' }, details, customer), refund),
   ];
-}
-
-/** Returns an account, or `undefined` if it is not one of the oldest 500: the API lists accounts, but finds none by id. */
-async function accountOf(id) {
-  for (let page = 1; page <= 5; page += 1) {
-    const { data, totalPages } = await get(withQuery('/admin/users', { page, limit: 100 }), { quiet: true });
-    const found = data.find((account) => account.id === id);
-    if (found || page >= totalPages) return found;
-  }
 }
 
 /** Returns the form that refunds an order, or `null` if nothing can be refunded. */

@@ -197,7 +197,7 @@ pub(super) fn account(state: &mut State) -> Request {
     }
 }
 
-/// Lists users, and changes their roles, as an admin.
+/// Lists and reads users, and changes their roles, as an admin.
 pub(super) fn users(state: &mut State) -> Request {
     let admin = state.admin();
     if state.rng.one_in(3) {
@@ -212,8 +212,11 @@ pub(super) fn users(state: &mut State) -> Request {
         } else {
             state.rng.pick(&["ADMIN", "CUSTOMER", "BOSS"])
         };
-        let body = json_object(&[("role", state.rng.json_text(role))]);
         let path = format!("/admin/users/{id}");
+        if state.rng.one_in(4) {
+            return Request::get(&path).bearer(&admin);
+        }
+        let body = json_object(&[("role", state.rng.json_text(role))]);
         return Request::new(Method::PATCH, &path).bearer(&admin).json(body);
     }
     let query = match state.rng.below(5) {

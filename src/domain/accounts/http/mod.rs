@@ -39,7 +39,7 @@ pub fn routes() -> Routes {
         .routes(routes!(me::set_phone))
         .routes(routes!(me::verify_phone))
         .routes(routes!(users::list_users))
-        .routes(routes!(users::update_user))
+        .routes(routes!(users::get_user, users::update_user))
 }
 
 /// Extracts the access token of an admin. It rejects other users before the request body is read. It serves only

@@ -64,6 +64,26 @@ pub(crate) async fn list_users(
     respond::page(uri.path(), uri.query(), &listed)
 }
 
+/// Get an account
+///
+/// For admins.
+#[utoipa::path(get, path = "/admin/users/{id}", tag = "accounts", security(("bearer" = [])),
+    params(("id" = UserId, Path)),
+    responses((status = 200, body = User)))]
+pub(crate) async fn get_user(
+    axum::extract::State(app): State,
+    admin: Admin,
+    Path(id): Path<UserId>,
+    _: NoQuery,
+) -> Result<Response> {
+    let user = app
+        .read_as(&admin, "accounts.user", move |tx, _| {
+            lookup::user_by_id(tx, id)
+        })
+        .await?;
+    respond::ok(&user)
+}
+
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateUser {
