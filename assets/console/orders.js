@@ -4,7 +4,7 @@ import { api, get, isDemo, withQuery } from './api.js';
 import { date, el, every, money, newId, replace } from './dom.js';
 import { live } from './live.js';
 import { simulator } from './simulator.js';
-import { badge, button, empty, heading, items, notify, pages, row, table } from './ui.js';
+import { ask, badge, button, empty, heading, items, notify, pages, row, table } from './ui.js';
 
 const HEADINGS = ['Order', 'Placed', 'Items', 'Total', 'Status'];
 
@@ -80,6 +80,13 @@ export function summary(order) {
       payment.refunds.map((refund) => fact('Refund', money(refund.amount, currency), ' ', badge(refund.status, REFUND[refund.status])))));
 }
 
+/** Asks whether to cancel an unpaid order. */
+export const confirmsCancelling = ({ number, totalAmount, currency }) => ask({
+  title: `Cancel order ${number}?`,
+  text: `The order of ${money(totalAmount, currency)} is not paid. Its items go back into stock.`,
+  confirm: 'Cancel the order', cancel: 'Keep it', danger: true,
+});
+
 export async function order({ params, signal }) {
   const path = `/orders/${encodeURIComponent(params.id)}`;
   let current = await get(path);
@@ -96,6 +103,7 @@ export async function order({ params, signal }) {
     replace(details, summary(current));
     pay?.update();
     const cancel = async () => {
+      if (!await confirmsCancelling(current)) return;
       current = (await api('POST', `${path}/cancel`)).body;
       notify(`Order ${current.number} is cancelled.`);
       render();

@@ -2,7 +2,7 @@
 
 const assert = require('node:assert/strict');
 const { screenshot, story } = require('./browser');
-const { buy, createAccount, orderIs, pay, productCard, section, sees, stockOf } = require('./people');
+const { buy, cancelOrder, createAccount, orderIs, pay, productCard, section, sees, stockOf } = require('./people');
 
 const { SHOP_CUSTOMER_LINK, SHOP_ADMIN_LINK } = process.env;
 
@@ -93,6 +93,9 @@ story('nobody can buy the last unit twice', async ({ open }) => {
   await sees(rival, 'Not enough in stock: Brass Spice Box.');
   assert.ok(await checkOut.isDisabled());
   await buyer.getByRole('button', { name: 'Cancel order' }).click();
+  await buyer.getByRole('dialog').getByRole('button', { name: 'Keep it' }).click();
+  await orderIs(buyer, 'PENDING');
+  await cancelOrder(buyer);
   await orderIs(buyer, 'CANCELLED');
   await sees(rival, 'only 2 left');
   assert.ok(await checkOut.isEnabled());
@@ -106,7 +109,7 @@ story('payments fail, come twice, late, or never', async ({ open }) => {
   await buy(late, 'Stoneware Mug');
   await pay(late, 'Reported late');
   await sees(late, 'The webhooks arrive in 15 seconds.');
-  await late.getByRole('button', { name: 'Cancel order' }).click();
+  await cancelOrder(late);
   await orderIs(late, 'CANCELLED');
 
   const again = await open('/');

@@ -46,6 +46,14 @@ async function pay(page, outcome = 'It works') {
   await page.getByRole('button', { name: 'Pay', exact: true }).click();
 }
 
+/** Cancels the order of this amount that a page shows. */
+async function cancelOrder(page, amount = '') {
+  await page.getByRole('button', { name: 'Cancel order' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText(`The order of ${amount}`).waitFor();
+  await dialog.getByRole('button', { name: 'Cancel the order' }).click();
+}
+
 /** Waits until the order that a page shows has a status. */
 async function orderIs(page, status) {
   const current = page.locator('[aria-current=step], .progress .badge').filter({ hasText: status });
@@ -59,4 +67,4 @@ async function stockOf(page, name) {
   return Number(units);
 }
 
-module.exports = { PASSWORD, buy, createAccount, orderIs, pay, productCard, section, sees, stockOf };
+module.exports = { PASSWORD, buy, cancelOrder, createAccount, orderIs, pay, productCard, section, sees, stockOf };

@@ -2,7 +2,7 @@
 
 import { api, get, invalid, isDemo, newKey, withQuery } from '../api.js';
 import { date, el, money, newId, replace, toDecimal } from '../dom.js';
-import { follow, progress, summary } from '../orders.js';
+import { confirmsCancelling, follow, progress, summary } from '../orders.js';
 import { amountIn, ask, badge, button, cursorList, field, form, heading, items, notify, row, showError, table } from '../ui.js';
 
 const STATUSES = ['PENDING', 'PAID', 'SHIPPED', 'DELIVERED', 'CANCELLED', 'REFUNDED'];
@@ -57,10 +57,7 @@ export async function adminOrder({ params, signal }) {
   let shown = '';
   const changed = (next) => { order = next; render(); };
   const cancel = async () => {
-    const text = `The order of ${money(order.totalAmount, order.currency)} is not paid. Its items go back into stock.`;
-    if (await ask({ title: `Cancel order ${order.number}?`, text, confirm: 'Cancel the order', cancel: 'Keep it', danger: true })) {
-      changed(await move(order, 'CANCELLED'));
-    }
+    if (await confirmsCancelling(order)) changed(await move(order, 'CANCELLED'));
   };
   function render() {
     const text = JSON.stringify(order);
