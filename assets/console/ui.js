@@ -233,7 +233,7 @@ export function pages(list, hrefOf) {
 
 /**
  * Fills `box` with the rows of a cursor list. `load` returns the page of a cursor. Returns the node below the list, which
- * has a button for more or the text `none`; `refresh`, which reads the newest rows; and `put`, which replaces a row.
+ * has a button for more or the text `none`; `refresh`, which reads the rows again; and `put`, which replaces a row.
  */
 export async function cursorList(box, load, rowOf, none) {
   let [rows, next, shown] = [[], null, ''];
@@ -246,20 +246,30 @@ export async function cursorList(box, load, rowOf, none) {
     replace(box, rows.map(rowOf));
     replace(below, !rows.length ? empty(none) : next && el('div', { class: 'more' }, button('Show more', showMore, { focus: 'more' })));
   };
-  const showMore = async () => {
-    const following = await load(next);
-    set([...rows, ...following.data], following.nextCursor);
+  // One change at a time: each continues where the one before has ended, so that no row is missed or repeated.
+  let last = Promise.resolve();
+  const inTurn = (change) => (...given) => {
+    const turn = last.then(() => change(...given));
+    last = turn.catch(() => {}); // the caller gets the error
+    return turn;
   };
-  const refresh = async (options) => {
-    const first = await load('', options);
-    // Pages that were shown already stay: the newest rows come first, so only the beginning changes.
-    const hasMore = rows.length > first.data.length;
-    const known = new Set(first.data.map(({ id }) => id));
-    if (hasMore) set([...first.data, ...rows.filter(({ id }) => !known.has(id))], next);
-    else set(first.data, first.nextCursor);
-  };
+  const showMore = inTurn(async () => {
+    const page = await load(next);
+    set([...rows, ...page.data], page.nextCursor);
+  });
+  /** Reads as many pages as are shown. */
+  const refresh = inTurn(async (options) => {
+    let page = await load('', options);
+    const all = page.data;
+    while (page.nextCursor && all.length < rows.length) {
+      page = await load(page.nextCursor, options);
+      all.push(...page.data);
+    }
+    set(all, page.nextCursor);
+  });
+  const put = inTurn((row) => set(rows.map((it) => (it.id === row.id ? row : it)), next));
   await refresh();
-  return { below, refresh, put: (row) => set(rows.map((it) => (it.id === row.id ? row : it)), next) };
+  return { below, refresh, put };
 }
 
 /** Returns a table whose rows become blocks on narrow screens. */

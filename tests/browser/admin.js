@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { story } = require('./browser');
-const { buy, createAccount, orderIs, productCard, section, sees, stockOf } = require('./people');
+const { buy, cancelOrder, createAccount, orderIs, productCard, section, sees, stockOf } = require('./people');
 
 const { SHOP_ADMIN_LINK } = process.env;
 const PICTURE = path.join(__dirname, '../../assets/demo/teapot.webp');
@@ -109,9 +109,7 @@ story('a customer sees a new price before ordering, and an admin cancels the ord
 
   await admin.getByRole('row', { name: '−1 ordered' }).getByRole('link').click();
   await admin.getByText('Customer Gus').waitFor();
-  await admin.getByRole('button', { name: 'Cancel order' }).click();
-  await admin.getByRole('dialog').getByText('The order of ₹310.00 is not paid.').waitFor();
-  await admin.getByRole('dialog').getByRole('button', { name: 'Cancel the order' }).click();
+  await cancelOrder(admin, '₹310.00');
   await orderIs(customer, 'CANCELLED');
 });
 
@@ -180,4 +178,38 @@ story('an admin watches health, live events and stock', async ({ open }) => {
   await second.getByRole('row', { name: `${name} −1 ordered` }).waitFor();
   await section(admin, 'Payments').click();
   await sees(admin, 'Nothing is unmatched.');
+});
+
+story('a list stays complete while rows arrive', async ({ open }) => {
+  const admin = await openAsAdmin(open);
+  // As the console does, in the admin's page.
+  const call = (method, path, body) => admin.evaluate(async (given) => {
+    const { api, newKey } = await import('/console/api.js');
+    return (await api(given.method, given.path, { body: given.body, key: newKey() })).body;
+  }, { method, path, body });
+  const { id } = await call('POST', '/products', { name: 'Abacus', price: 100 });
+  const reasons = Array.from({ length: 28 }, (_, at) => `change ${at + 1}`);
+  const change = async (some) => {
+    for (const reason of some) await call('POST', `/admin/products/${id}/stock`, { delta: 1, reason });
+  };
+  await change(reasons.slice(0, 25));
+  await admin.evaluate((hash) => { location.hash = hash; }, `#/admin/products/${id}`);
+  const rows = admin.getByRole('table', { name: 'Stock movements' }).locator('tbody tr');
+  await rows.filter({ hasText: 'change 25' }).waitFor();
+  // Three rows arrive while the next page is on its way.
+  await admin.route(/stock-movements\?cursor=/, async (route) => {
+    const response = await route.fetch();
+    await change(reasons.slice(25));
+    await route.fulfill({ response });
+  }, { times: 1 });
+  const more = admin.getByRole('button', { name: 'Show more' });
+  await more.click();
+  await rows.filter({ hasText: 'change 28' }).waitFor();
+  while (await more.isVisible()) {
+    const shown = await rows.count();
+    await more.click();
+    await rows.nth(shown).waitFor();
+  }
+  const causes = await rows.locator('td:last-child').allInnerTexts();
+  assert.deepEqual(causes, [...reasons.reverse().map((reason) => `changed by an admin: ${reason}`), 'created']);
 });
