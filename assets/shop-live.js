@@ -19,12 +19,7 @@ export function followStock(shop, { productIds, load, onStock, onConnection = ()
   let [failures, isStopped, cancel] = [0, false, () => {}];
 
   async function connect() {
-    try {
-      position ??= await load();
-    } catch (error) {
-      console.error('The products could not be loaded:', error);
-      return retry();
-    }
+    position ??= await load();
     if (isStopped) return;
     const socket = new WebSocket(`${endpoint}?since=${position ?? ''}`);
     let isAlive = false;
@@ -36,29 +31,30 @@ export function followStock(shop, { productIds, load, onStock, onConnection = ()
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     };
-    const reconnect = () => { cancel(); onConnection(false); retry(); };
+    const reconnect = () => { cancel(); onConnection(false); retry(null); };
     socket.onopen = () => { subscribe(); onConnection(true); };
     socket.onclose = reconnect;
     socket.onerror = () => {}; // `onclose` follows. The npm package `ws` throws an error without a listener.
     socket.onmessage = ({ data }) => {
-      const message = JSON.parse(data);
-      position = message.type === 'RESYNC' ? null : message.seq ?? position;
+      const update = /** @type {Update} */ (JSON.parse(data));
+      position = update.type === 'RESYNC' ? null : update.seq ?? position;
       if (position === null) return reconnect();
       [isAlive, failures] = [true, 0];
       // Before the subscription starts, changes of other products arrive, too.
-      const isFollowed = (/** @type {Stock} */ { id }) => productIds?.includes(id) ?? true;
-      const products = (message.products ?? []).filter(isFollowed);
-      if (products.length) onStock(products, message);
+      const products = update.products?.filter(({ id }) => productIds?.includes(id) ?? true) ?? [];
+      if (products.length) onStock(products, update);
     };
   }
 
-  function retry() {
+  function retry(/** @type {unknown} */ error) {
+    if (error) console.error('Cannot load the products, or connect:', error);
     if (isStopped) return;
     // With jitter, so that not all clients of a restarted server return at the same moment.
-    const timer = setTimeout(connect, Math.min(15_000, 500 * 2 ** failures++) * (0.5 + Math.random() / 2));
+    const delay = Math.min(15_000, 500 * 2 ** failures++) * (0.5 + Math.random() / 2);
+    const timer = setTimeout(() => connect().catch(retry), delay);
     cancel = () => clearTimeout(timer);
   }
 
-  connect();
+  connect().catch(retry);
   return () => { isStopped = true; cancel(); };
 }
