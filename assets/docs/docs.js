@@ -1,4 +1,4 @@
-// Opens the reference, and signs in for its requests. The token stays in this page's memory.
+// Opens the reference, and signs in for its requests. The session is kept for this tab.
 "use strict";
 
 const element = (id) => document.getElementById(id);
@@ -8,7 +8,8 @@ const setTheme = () => document.documentElement.classList.toggle("dark-mode", da
 dark.addEventListener("change", setTheme);
 setTheme();
 
-let session = null;
+const KEY = "docs-session";
+let session = null; // the response to a sign-in, and when to refresh it
 
 // A request of this page waits for the end of the response, and it cannot open a WebSocket.
 const streams = ["/api/v1/inventory/events", "/api/v1/ws"];
@@ -24,6 +25,7 @@ const reference = SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   filter: true,
+  onComplete: resume,
   plugins: [withoutStreams],
   tryItOutEnabled: true,
   validatorUrl: null,
@@ -37,6 +39,10 @@ function show(user, message, isBad = false) {
   element("status").classList.toggle("bad", isBad);
 }
 
+function showSignedIn() {
+  show(session.user, "Requests from this page carry your access token.");
+}
+
 async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
   const response = await fetch(`api/v1/auth/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
@@ -46,16 +52,31 @@ async function post(path, body) {
   return answer;
 }
 
+/** Gets tokens, and uses them from now on. */
+async function start(path, body) {
+  const tokens = await post(path, body);
+  use({ ...tokens, refreshAt: Date.now() + tokens.expiresIn * 900 });
+}
+
 function use(next) {
   session = next;
+  sessionStorage.setItem(KEY, JSON.stringify(session));
   reference.preauthorizeApiKey("bearer", session.accessToken);
   clearTimeout(use.timer);
-  use.timer = setTimeout(refresh, session.expiresIn * 900);
+  use.timer = setTimeout(refresh, session.refreshAt - Date.now());
+}
+
+/** Continues the session from before a reload. */
+function resume() {
+  const kept = sessionStorage.getItem(KEY);
+  if (!kept) return;
+  use(JSON.parse(kept));
+  showSignedIn();
 }
 
 async function refresh() {
   try {
-    use(await post("refresh", { refreshToken: session.refreshToken }));
+    await start("refresh", { refreshToken: session.refreshToken });
   } catch {
     end("The session has ended. Sign in again.");
   }
@@ -64,6 +85,7 @@ async function refresh() {
 function end(message) {
   clearTimeout(use.timer);
   session = null;
+  sessionStorage.removeItem(KEY);
   reference.authActions.logout(["bearer"]);
   show(null, message);
 }
@@ -73,9 +95,9 @@ element("sign-in").addEventListener("submit", async (event) => {
   const form = event.target;
   element("submit").disabled = true;
   try {
-    use(await post("login", { email: form.email.value, password: form.password.value }));
+    await start("login", { email: form.email.value, password: form.password.value });
     form.reset();
-    show(session.user, "Requests from this page carry your access token.");
+    showSignedIn();
     element("sign-out").focus();
   } catch (error) {
     show(null, error.message, true);
