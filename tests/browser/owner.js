@@ -1,5 +1,6 @@
 // What the owner of a new shop does first, with the link that `shop serve` prints.
 
+const assert = require('node:assert/strict');
 const { Links, reportsNothing } = require('./checks');
 const { story } = require('./browser');
 const { PASSWORD, section, sees } = require('./people');
@@ -18,10 +19,21 @@ story('the owner creates the first admin, signs in and adds a product', async ({
   await page.getByLabel('Your name').waitFor();
   await reportsNothing(page);
   await page.getByLabel('Your name').fill('Olga');
-  await page.getByLabel('Email address').fill('olga@example.com');
+  const create = page.getByRole('button', { name: 'Create admin' });
+  await create.click();
+  await sees(page, 'Fill in this field.');
+  const email = page.getByLabel('Email address');
+  for (const wrong of ['olga', 'olga@', '@example.com']) {
+    await email.fill(wrong);
+    await create.click();
+    await sees(page, 'Enter an email address, such as you@example.com.');
+    await sees(page, 'Enter a new password.'); // all fields are checked
+    assert.ok(await email.evaluate((node) => node === document.activeElement), wrong);
+  }
+  await email.fill('olga@example.com');
   await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
   await page.getByLabel('Repeat the password').fill(PASSWORD);
-  await page.getByRole('button', { name: 'Create admin' }).click();
+  await create.click();
   await sees(page, 'Sign in as olga@example.com');
 
   await page.goto(new URL('/console', page.url()).href);
