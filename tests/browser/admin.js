@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { story } = require('./browser');
-const { buy, cancelOrder, createAccount, orderIs, productCard, section, sees, stockOf } = require('./people');
+const { buy, call, cancelOrder, createAccount, orderIs, productCard, section, sees, stockOf } = require('./people');
 
 const { SHOP_ADMIN_LINK } = process.env;
 const PICTURE = path.join(__dirname, '../../assets/demo/teapot.webp');
@@ -182,15 +182,10 @@ story('an admin watches health, live events and stock', async ({ open }) => {
 
 story('a list stays complete while rows arrive', async ({ open }) => {
   const admin = await openAsAdmin(open);
-  // As the console does, in the admin's page.
-  const call = (method, path, body) => admin.evaluate(async (given) => {
-    const { api, newKey } = await import('/console/api.js');
-    return (await api(given.method, given.path, { body: given.body, key: newKey() })).body;
-  }, { method, path, body });
-  const { id } = await call('POST', '/products', { name: 'Abacus', price: 100 });
+  const { id } = await call(admin, 'POST', '/products', { name: 'Abacus', price: 100 });
   const reasons = Array.from({ length: 28 }, (_, at) => `change ${at + 1}`);
   const change = async (some) => {
-    for (const reason of some) await call('POST', `/admin/products/${id}/stock`, { delta: 1, reason });
+    for (const reason of some) await call(admin, 'POST', `/admin/products/${id}/stock`, { delta: 1, reason });
   };
   await change(reasons.slice(0, 25));
   await admin.evaluate((hash) => { location.hash = hash; }, `#/admin/products/${id}`);

@@ -26,6 +26,12 @@ async function createAccount(page, name) {
   return email;
 }
 
+/** Calls the API as the user who is signed in to the console in a page. Returns the body of the response. */
+const call = (page, method, path, body) => page.evaluate(async (given) => {
+  const { api, newKey } = await import('/console/api.js');
+  return (await api(given.method, given.path, { body: given.body, key: newKey() })).body;
+}, { method, path, body });
+
 /** Puts products into the cart, one unit for each name, and checks out. Returns the number of the order. */
 async function buy(page, ...names) {
   await section(page, 'Catalog').click();
@@ -67,4 +73,4 @@ async function stockOf(page, name) {
   return Number(units);
 }
 
-module.exports = { PASSWORD, buy, cancelOrder, createAccount, orderIs, pay, productCard, section, sees, stockOf };
+module.exports = { PASSWORD, buy, call, cancelOrder, createAccount, orderIs, pay, productCard, section, sees, stockOf };
