@@ -1,5 +1,7 @@
 //! The filters and sort orders of product lists.
 
+use std::ops::RangeInclusive;
+
 use strum::{Display, EnumString, VariantNames};
 use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};
 
@@ -75,6 +77,13 @@ impl Filters {
     /// Returns whether there are filters by price or stock.
     pub(super) fn has_price_or_stock_filter(&self) -> bool {
         self.min_price.is_some() || self.max_price.is_some() || self.in_stock.is_some()
+    }
+
+    /// Returns the range of prices if there is a filter by price.
+    pub(super) fn prices(&self) -> Option<RangeInclusive<i64>> {
+        let (min, max) = (self.min_price, self.max_price);
+        min.or(max)
+            .map(|_| min.unwrap_or(0)..=max.unwrap_or(i64::MAX))
     }
 
     /// Returns a text that is the same for all lists with the same filters and sort order.

@@ -3,7 +3,7 @@
 
 use super::{
     category::Category,
-    filters::{Filters, ListOutcome},
+    filters::{Filters, ListOutcome, Sort},
     product::Product,
     search::{self, SearchQuery},
     store::{self, OnRow, ProductQuery},
@@ -54,24 +54,72 @@ fn list_all(
     request: &ListRequest,
     on_row: OnRow<'_>,
 ) -> Result<ListOutcome> {
-    let query = ProductQuery::from_filters(filters, category);
     match request {
         ListRequest::Page(page) => {
-            let total = match (filters.needs_count(), category) {
-                (true, Some(category)) if filters.in_stock.is_none() => {
-                    Total::counted(search::count_in_price_range(tx, filters, category.id)?)
-                }
-                (true, _) => Total::counted(query.count(tx, COUNTED_UP_TO + 1)?),
-                (false, Some(category)) => Total::exact(category.product_count),
-                (false, None) => Total::exact(store::product_count(tx)?),
+            let stored = stored_count(tx, filters, category)?;
+            let last_row = page.offset() + page.limit;
+            let query = choose_index(tx, filters, category, stored, last_row)?;
+            let total = match stored {
+                Some(count) if filters.needs_count() => Total::counted(count),
+                Some(count) => Total::exact(count),
+                None => Total::counted(query.count(tx, COUNTED_UP_TO + 1)?),
             };
             store::page_rows(tx, filters.sort, query, *page, on_row)?;
             Ok(ListOutcome::Page(total))
         }
         ListRequest::Cursor(cursor) => {
             let (after, limit) = (cursor.after.as_ref(), cursor.limit);
+            let stored = if filters.prices().is_some() {
+                stored_count(tx, filters, category)?
+            } else {
+                None
+            };
+            let query = choose_index(tx, filters, category, stored, limit)?;
             let rows = store::cursor_rows(tx, filters.sort, query, after, limit, on_row)?;
             Ok(ListOutcome::Cursor(rows.next()))
         }
     }
+}
+
+/// Returns the number of matching products if it follows from stored counters.
+fn stored_count(
+    tx: &mut Tx<'_>,
+    filters: &Filters,
+    category: Option<&Category>,
+) -> Result<Option<i64>> {
+    match category {
+        _ if filters.needs_count() => store::count_by_price(
+            tx,
+            category.map(|category| category.id),
+            filters.prices().as_ref(),
+            filters.in_stock,
+        ),
+        Some(category) => Ok(Some(category.product_count)),
+        None => store::product_count(tx).map(Some),
+    }
+}
+
+/// The time to read a product, in index entries that can be scanned meanwhile.
+const ENTRIES_PER_PRODUCT: i64 = 20;
+
+/// Returns the query for a list whose last row is `last_row`, and which has `count` rows altogether. For a range of
+/// prices in another order there are two ways: to scan the index of that order until there are enough rows, or to read
+/// and sort all products in the range. `SQLite` has no statistics to choose by, but exact counts.
+fn choose_index<'a>(
+    tx: &mut Tx<'_>,
+    filters: &Filters,
+    category: Option<&Category>,
+    count: Option<i64>,
+    last_row: i64,
+) -> Result<ProductQuery<'a>> {
+    let sorts_by_price = matches!(filters.sort, Sort::Price | Sort::PriceDown);
+    if let (Some(count), Some(_), false) = (count, filters.prices(), sorts_by_price) {
+        let id = category.map(|category| category.id);
+        let all = store::count_by_price(tx, id, None, filters.in_stock)?.unwrap_or(count);
+        let scanned = all.saturating_mul(last_row.min(count)) / count.max(1);
+        if scanned < count.saturating_mul(ENTRIES_PER_PRODUCT) {
+            return Ok(ProductQuery::in_sort_order(filters, category));
+        }
+    }
+    Ok(ProductQuery::from_filters(filters, category))
 }

@@ -117,6 +117,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V25__audit",
         include_str!("../../../migrations/V25__audit.sql"),
     ),
+    (
+        "V27__sold_out",
+        include_str!("../../../migrations/V27__sold_out.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.
@@ -138,6 +142,11 @@ const SQLITE: &[(&str, &str)] = &[
     (
         "{price_counts}",
         include_str!("../../../migrations/V14__price_counts.sqlite.sql"),
+    ),
+    // Before `{words_anew}`, which it has.
+    (
+        "{sold_out}",
+        include_str!("../../../migrations/V27__sold_out.sqlite.sql"),
     ),
     (
         "{words_anew}",
@@ -170,6 +179,10 @@ const POSTGRES: &[(&str, &str)] = &[
     ),
     ("{price_counts}", ""),
     ("{words_anew}", ""),
+    (
+        "{sold_out}",
+        include_str!("../../../migrations/V27__sold_out.postgres.sql"),
+    ),
     ("{data_without_link}", "(data::jsonb - 'link')::text"),
     (
         "{unread_words}",

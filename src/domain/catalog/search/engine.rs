@@ -1,11 +1,7 @@
 //! Selects the search index of the connected engine.
 
 use super::{fts5::Fts5, gin::Gin, search_index::SearchIndex};
-use crate::{
-    core::{error::Result, id::CategoryId},
-    domain::catalog::filters::Filters,
-    infra::db::Tx,
-};
+use crate::infra::db::Tx;
 
 pub(super) fn search_index(tx: &Tx<'_>) -> &'static dyn SearchIndex {
     if tx.is_single_writer() { &Fts5 } else { &Gin }
@@ -14,14 +10,4 @@ pub(super) fn search_index(tx: &Tx<'_>) -> &'static dyn SearchIndex {
 /// Returns whether the index has filter terms, so that a change of category or price must update it.
 pub(in crate::domain::catalog) fn indexes_filter_terms(tx: &Tx<'_>) -> bool {
     search_index(tx).indexes_filter_terms()
-}
-
-/// Counts the products of a category in the price range of the filters; stops after one more than
-/// `COUNTED_UP_TO`.
-pub(in crate::domain::catalog) fn count_in_price_range(
-    tx: &mut Tx<'_>,
-    filters: &Filters,
-    category: CategoryId,
-) -> Result<i64> {
-    search_index(tx).count_in_price_range(tx, filters, category)
 }

@@ -18,7 +18,6 @@ use crate::{
     core::{
         error::Result,
         id::{CategoryId, ProductId},
-        pagination::COUNTED_UP_TO,
     },
     domain::catalog::{
         filters::Filters,
@@ -170,29 +169,6 @@ impl SearchIndex for Fts5 {
                 }
             },
         }
-    }
-
-    /// Adds up `price_counts`, which triggers maintain: it has a row for each price in use.
-    fn count_in_price_range(
-        &self,
-        tx: &mut Tx<'_>,
-        filters: &Filters,
-        category: CategoryId,
-    ) -> Result<i64> {
-        let counted = tx.one(
-            "SELECT coalesce(sum(products), 0) AS count FROM (
-                 SELECT products FROM price_counts
-                 WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3 LIMIT ?4
-             ) AS counted",
-            params![
-                category,
-                filters.min_price.unwrap_or(0),
-                filters.max_price.unwrap_or(i64::MAX),
-                COUNTED_UP_TO + 1
-            ],
-            |row| row.get("count"),
-        )?;
-        Ok(counted.unwrap_or_default())
     }
 }
 

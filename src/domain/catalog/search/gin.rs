@@ -11,7 +11,6 @@ use crate::{
     core::{
         error::Result,
         id::{CategoryId, ProductId},
-        pagination::COUNTED_UP_TO,
     },
     domain::catalog::{
         filters::Filters,
@@ -107,28 +106,6 @@ impl SearchIndex for Gin {
                 SearchField::AllButName => format!("{all} AND NOT {name}"),
             },
         }
-    }
-
-    fn count_in_price_range(
-        &self,
-        tx: &mut Tx<'_>,
-        filters: &Filters,
-        category: CategoryId,
-    ) -> Result<i64> {
-        let counted = tx.one(
-            "SELECT count(*) AS count FROM (
-                 SELECT 1 FROM products WHERE category_id = ?1 AND price BETWEEN ?2 AND ?3
-                     AND deleted_at IS NULL LIMIT ?4
-             ) AS counted",
-            params![
-                category,
-                filters.min_price.unwrap_or(0),
-                filters.max_price.unwrap_or(i64::MAX),
-                COUNTED_UP_TO + 1
-            ],
-            |row| row.get("count"),
-        )?;
-        Ok(counted.unwrap_or_default())
     }
 }
 

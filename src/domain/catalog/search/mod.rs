@@ -21,7 +21,7 @@ mod write;
 
 pub use self::write::merge_search_index;
 pub(super) use self::{
-    engine::{count_in_price_range, indexes_filter_terms},
+    engine::indexes_filter_terms,
     entry::{FilterAttributes, entry},
     query::SearchQuery,
     search_results::search,

@@ -129,13 +129,4 @@ pub(super) trait SearchIndex {
         query: &'a IndexQuery,
         field: SearchField,
     ) -> IndexSource;
-
-    /// Counts the products of a category in the price range of the filters; stops after one more than
-    /// `COUNTED_UP_TO`.
-    fn count_in_price_range(
-        &self,
-        tx: &mut Tx<'_>,
-        filters: &Filters,
-        category: CategoryId,
-    ) -> Result<i64>;
 }

@@ -5,6 +5,7 @@ mod categories;
 mod imports;
 mod list_rows;
 mod movements;
+mod price_counts;
 mod product_query;
 mod products;
 mod reindex;
@@ -23,6 +24,7 @@ pub(super) use self::{
     imports::{delete_imports_before, imported_at, record_import},
     list_rows::{CursorRows, cursor_rows, order_by, page_rows},
     movements::movements_before,
+    price_counts::count_by_price,
     product_query::{Columns, IndexSource, OnRow, ProductQuery},
     products::{
         ProductColumns, add_stock, add_to_category_count, by_id, delete, insert, insert_movements,

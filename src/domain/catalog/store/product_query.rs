@@ -68,19 +68,31 @@ impl<'a> ProductQuery<'a> {
         filters: &Filters,
         category: Option<&Category>,
     ) -> Self {
+        ProductQuery::matching(filters, category, "p.price")
+    }
+
+    /// Like [`ProductQuery::from_filters`], but the database does not look up the prices: it scans the index of the
+    /// sort order, which has them. (The sign hides the column from the planner.)
+    pub(in crate::domain::catalog) fn in_sort_order(
+        filters: &Filters,
+        category: Option<&Category>,
+    ) -> Self {
+        ProductQuery::matching(filters, category, "+p.price")
+    }
+
+    fn matching(filters: &Filters, category: Option<&Category>, price: &str) -> Self {
         let mut query = ProductQuery::new();
         if let Some(category) = category {
             query.compare("p.category_id =", category.id);
         }
-        if let Some(min) = filters.min_price {
-            query.compare("p.price >=", min);
-        }
-        if let Some(max) = filters.max_price {
-            query.compare("p.price <=", max);
+        if let Some(prices) = filters.prices() {
+            // With both limits, `SQLite` prefers the index of prices to that of the sort order.
+            query.compare(&format!("{price} >="), *prices.start());
+            query.compare(&format!("{price} <="), *prices.end());
         }
         match filters.in_stock {
-            Some(true) => query.add_condition("p.stock > 0"),
-            Some(false) => query.add_condition("p.stock = 0"),
+            Some(true) => query.add_condition("p.sold_out = 0"),
+            Some(false) => query.add_condition("p.sold_out = 1"),
             None => {}
         }
         query
