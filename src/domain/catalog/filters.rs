@@ -36,6 +36,10 @@ impl Sort {
         }
     }
 
+    pub(super) fn is_by_price(self) -> bool {
+        matches!(self, Sort::Price | Sort::PriceDown)
+    }
+
     pub(super) fn is_descending(self) -> bool {
         matches!(self, Sort::PriceDown | Sort::NameDown | Sort::CreatedAtDown)
     }

@@ -3,7 +3,7 @@
 
 use super::{
     category::Category,
-    filters::{Filters, ListOutcome, Sort},
+    filters::{Filters, ListOutcome},
     product::Product,
     search::{self, SearchQuery},
     store::{self, OnRow, ProductQuery},
@@ -112,8 +112,7 @@ fn choose_index<'a>(
     count: Option<i64>,
     last_row: i64,
 ) -> Result<ProductQuery<'a>> {
-    let sorts_by_price = matches!(filters.sort, Sort::Price | Sort::PriceDown);
-    if let (Some(count), Some(_), false) = (count, filters.prices(), sorts_by_price) {
+    if let (Some(count), Some(_), false) = (count, filters.prices(), filters.sort.is_by_price()) {
         let id = category.map(|category| category.id);
         let all = store::count_by_price(tx, id, None, filters.in_stock)?.unwrap_or(count);
         let scanned = all.saturating_mul(last_row.min(count)) / count.max(1);

@@ -114,6 +114,16 @@ impl<'a> Tx<'a> {
             .query(sql.into(), args, &mut |row| each(row).map(|()| true))
     }
 
+    /// Like [`Tx::each`], until `each` returns `false`.
+    pub fn each_while<'s>(
+        &mut self,
+        sql: impl Into<Sql<'s>>,
+        args: &[Value<'_>],
+        mut each: impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        self.connection.query(sql.into(), args, &mut each)
+    }
+
     /// Runs a statement that must change `rows` rows. Otherwise the operation fails with the given error.
     ///
     /// On Postgres the statement is queued: it is sent with the next statement that returns something, or before

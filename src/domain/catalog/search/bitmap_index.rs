@@ -2,8 +2,8 @@
 //! <https://github.com/RoaringBitmap/RoaringFormatSpec>. They count and filter matches by the thousand, where
 //! a full-text index would visit each.
 //!
-//! Each product has a *product number*; a row of `postings` holds the bitmap of one word in one block of product
-//! numbers. What lists filter by is indexed as *filter terms*, which no text contains, since `§` is not a letter:
+//! The *product number* of a product is its `rowid` in `products`, so that each index of that table has it. A row of
+//! `postings` holds the bitmap of one word in one block of product numbers. What lists filter by is indexed as *filter terms*, which no text contains, since `§` is not a letter:
 //! the category, sold out, and each bit of the price that is set. Prices are compared bit by bit for a whole block
 //! (bit-sliced index: O'Neil and Quass, Improved Query Performance with Variant Indexes, 1997).
 //!
@@ -28,7 +28,7 @@ use crate::{
         id::{CategoryId, ProductId},
         money::Price,
     },
-    domain::catalog::filters::Filters,
+    domain::catalog::{category::Category, filters::Filters},
     infra::db::{Tx, Value, params, placeholders},
 };
 
@@ -64,19 +64,14 @@ pub(super) fn filter_terms(price: Price, is_sold_out: bool) -> String {
 /// Inserts or replaces the words and filter terms of products, separated by spaces. Returns each product number.
 pub(super) fn write(tx: &mut Tx<'_>, products: &[(ProductId, String)]) -> Result<Vec<i64>> {
     let current = current_terms(tx, products)?;
-    let mut next_number = next_number(tx)?;
     let mut numbers = Vec::with_capacity(products.len());
     let mut changes = Changes::default();
     for (product, terms) in products {
-        let (number, before) = current.get(product).map_or_else(
-            || {
-                next_number += 1;
-                (next_number - 1, "")
-            },
-            |(number, terms)| (*number, terms.as_str()),
-        );
-        changes.add(number, before, terms)?;
-        numbers.push(number);
+        let (number, before) = current
+            .get(product)
+            .ok_or_else(|| Error::internal("a product to index does not exist"))?;
+        changes.add(*number, before, terms)?;
+        numbers.push(*number);
     }
     changes.write(tx)?;
     Ok(numbers)
@@ -127,14 +122,18 @@ impl BitmapQuery {
         }
     }
 
-    /// Adds the filters by price and stock, and by the category with this filter term.
-    pub(super) fn with_filters(mut self, filters: &Filters, category: Option<&str>) -> BitmapQuery {
-        let category = category.map(|term| vec![(term.to_owned(), format!("{term} "))]);
+    /// Adds the filters by category, price and stock.
+    pub(super) fn with_filters(
+        mut self,
+        filters: &Filters,
+        category: Option<&Category>,
+    ) -> BitmapQuery {
+        let category = category.map(|category| {
+            let term = category_term(category.id);
+            vec![(term.clone(), format!("{term} "))]
+        });
         self.clauses.extend(category);
-        let (min, max) = (filters.min_price, filters.max_price);
-        self.prices = min
-            .or(max)
-            .map(|_| min.unwrap_or(0)..=max.unwrap_or(i64::MAX));
+        self.prices = filters.prices();
         self.in_stock = filters.in_stock;
         self
     }
@@ -254,7 +253,7 @@ fn compare_prices(
 }
 
 /// The result of a [`BitmapQuery`].
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct BitmapMatches {
     /// How many products match, up to the requested maximum.
     pub(super) count: i64,
@@ -264,17 +263,28 @@ pub(super) struct BitmapMatches {
 }
 
 impl BitmapMatches {
+    pub(super) fn contains(&self, number: i64) -> bool {
+        let Ok(number) = u32::try_from(number) else {
+            return false;
+        };
+        let block = usize::try_from(number / BLOCK_SIZE).ok();
+        let block = block.and_then(|block| self.blocks.get(block));
+        block.is_some_and(|products| products.contains(number % BLOCK_SIZE))
+    }
+
     /// Returns the product numbers of all matches as a JSON array.
     pub(super) fn product_numbers(&self) -> String {
         let blocks = self.blocks.iter().zip(0..);
-        let product_numbers: Vec<String> = blocks
-            .flat_map(|(bitmap, block): (_, u32)| {
-                bitmap.iter().map(move |offset| block * BLOCK_SIZE + offset)
-            })
-            .map(|number| number.to_string())
-            .collect();
-        format!("[{}]", product_numbers.join(","))
+        json_array(blocks.flat_map(|(bitmap, block): (_, u32)| {
+            bitmap.iter().map(move |offset| block * BLOCK_SIZE + offset)
+        }))
     }
+}
+
+/// Returns product numbers as a JSON array.
+pub(super) fn json_array(numbers: impl IntoIterator<Item = impl ToString>) -> String {
+    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
 }
 
 /// Reads the bitmap of a word or filter term in a block.
@@ -284,31 +294,21 @@ fn bitmap(tx: &mut Tx<'_>, block: i64, term: &str) -> Result<RoaringBitmap> {
     Ok(found.unwrap_or_default())
 }
 
-/// Returns the product number, the words and the filter terms of each product that is indexed already.
+/// Returns the product number of each product, with its words and filter terms if it is indexed already.
 fn current_terms(
     tx: &mut Tx<'_>,
     products: &[(ProductId, String)],
 ) -> Result<BTreeMap<ProductId, (i64, String)>> {
     let values: Vec<Value<'_>> = products.iter().map(|(id, _)| Value::from(*id)).collect();
     let sql = format!(
-        "SELECT product_id, number, words || ' ' || marks AS terms FROM product_search
-         WHERE number IS NOT NULL AND product_id IN {}",
+        "SELECT p.id, p.rowid AS number, coalesce(s.words || ' ' || s.marks, '') AS terms
+         FROM products p LEFT JOIN product_search s ON s.product_id = p.id WHERE p.id IN {}",
         placeholders(values.len(), 1)
     );
     let rows = tx.all(&sql, &values, |row| {
-        Ok((
-            row.get("product_id")?,
-            (row.get("number")?, row.get("terms")?),
-        ))
+        Ok((row.get("id")?, (row.get("number")?, row.get("terms")?)))
     })?;
     Ok(rows.into_iter().collect())
-}
-
-/// Returns the lowest product number above all that are in use.
-fn next_number(tx: &mut Tx<'_>) -> Result<i64> {
-    let sql = "SELECT max(number) AS last FROM product_search WHERE number IS NOT NULL";
-    let last: Option<Option<i64>> = tx.one(sql, &[], |row| row.get("last"))?;
-    Ok(last.flatten().map_or(0, |last| last + 1))
 }
 
 /// By block and term (a word or a filter term): the products that gain it, and those that lose it.

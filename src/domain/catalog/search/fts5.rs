@@ -10,18 +10,16 @@
 use std::collections::BTreeSet;
 
 use super::{
-    bitmap_index::{self, BitmapQuery},
+    bitmap_index::{self, BitmapQuery, json_array},
     entry::{FilterAttributes, IndexEntry},
-    search_index::{IndexQuery, SearchField, SearchIndex, StoredEntry},
+    search_index::{IndexQuery, SearchField, SearchIndex, StoredEntry, Window},
 };
 use crate::{
-    core::{
-        error::Result,
-        id::{CategoryId, ProductId},
-    },
+    core::{error::Result, id::ProductId, pagination::COUNTED_UP_TO},
     domain::catalog::{
+        category::Category,
         filters::Filters,
-        store::{IndexSource, ProductQuery},
+        store::{IndexSource, ProductQuery, count_by_price, numbers_after},
     },
     infra::db::{Tx, Value, params, placeholders},
 };
@@ -31,6 +29,9 @@ const MAX_EXPANSIONS: usize = 16;
 
 /// Result sets up to this size may be read by product number.
 const MAX_READ_BY_NUMBER: i64 = 5000;
+
+/// The time to read a product, in index entries that can be scanned meanwhile.
+const ENTRIES_PER_PRODUCT: i64 = 7;
 
 /// Typical page size.
 const PAGE_SIZE: i64 = 20;
@@ -114,15 +115,14 @@ impl SearchIndex for Fts5 {
         tx: &mut Tx<'_>,
         query: &mut IndexQuery,
         filters: &Filters,
-        category: Option<CategoryId>,
-        max: i64,
-    ) -> Result<Option<i64>> {
-        let category = category.map(bitmap_index::category_term);
-        if let Some(term) = &category {
+        category: Option<&Category>,
+    ) -> Result<()> {
+        if let Some(category) = category {
+            let term = bitmap_index::category_term(category.id);
             query.map_expressions(|expression| format!("({expression}) AND \"{term}\""));
         }
-        let bitmaps = BitmapQuery::new(&query.clauses).with_filters(filters, category.as_deref());
-        let matches = bitmaps.find(tx, max)?;
+        let bitmaps = BitmapQuery::new(&query.clauses).with_filters(filters, category);
+        let matches = bitmaps.find(tx, COUNTED_UP_TO + 1)?;
         // For each row of a page, the full-text index finds others that the filters exclude. If most are
         // excluded, reading the matches by their product numbers is faster.
         let is_rare = matches.count <= MAX_READ_BY_NUMBER
@@ -130,7 +130,65 @@ impl SearchIndex for Fts5 {
         if filters.has_price_or_stock_filter() && is_rare {
             query.product_numbers = Some(matches.product_numbers());
         }
-        Ok(Some(matches.count))
+        query.matches = Some(matches);
+        Ok(())
+    }
+
+    /// Either scans the index of the sort order for the matches, or reads and sorts all matches. The first stops when
+    /// there are enough rows.
+    fn numbers_in_order(
+        &self,
+        tx: &mut Tx<'_>,
+        query: &IndexQuery,
+        filters: &Filters,
+        category: Option<&Category>,
+        window: Window<'_>,
+    ) -> Result<Option<String>> {
+        let counted = query.matches.as_ref();
+        let all;
+        let matches = match counted.filter(|matches| matches.count <= COUNTED_UP_TO) {
+            Some(matches) => matches,
+            None => {
+                let bitmaps = BitmapQuery::new(&query.clauses).with_filters(filters, category);
+                all = bitmaps.find(tx, i64::MAX)?;
+                &all
+            }
+        };
+        let prices = filters.prices().filter(|_| filters.sort.is_by_price());
+        let id = category.map(|category| category.id);
+        let entries = count_by_price(tx, id, prices.as_ref(), filters.in_stock)?;
+        let last_row = (window.offset + window.limit).min(matches.count);
+        let scanned = entries.unwrap_or_default().saturating_mul(last_row) / matches.count.max(1);
+        let numbers;
+        let statement = if scanned < matches.count.saturating_mul(ENTRIES_PER_PRODUCT) {
+            // The bitmaps include the filter by price.
+            let mut scanned_filters = filters.clone();
+            if prices.is_none() {
+                (scanned_filters.min_price, scanned_filters.max_price) = (None, None);
+            }
+            ProductQuery::from_filters(&scanned_filters, category)
+        } else {
+            numbers = matches.product_numbers();
+            ProductQuery::with_numbers(&numbers)
+        };
+        let Window {
+            after,
+            mut offset,
+            limit,
+        } = window;
+        let mut found = Vec::new();
+        numbers_after(tx, filters.sort, statement, after, &mut |number| {
+            if !matches.contains(number) {
+                return true;
+            }
+            if offset > 0 {
+                offset -= 1;
+                return true;
+            }
+            found.push(number);
+            (found.len() as i64) < limit
+        })?;
+        Ok(Some(json_array(found)))
     }
 
     fn source<'a>(

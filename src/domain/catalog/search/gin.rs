@@ -5,14 +5,12 @@
 
 use super::{
     entry::IndexEntry,
-    search_index::{IndexQuery, SearchField, SearchIndex, StoredEntry},
+    search_index::{IndexQuery, SearchField, SearchIndex, StoredEntry, Window},
 };
 use crate::{
-    core::{
-        error::Result,
-        id::{CategoryId, ProductId},
-    },
+    core::{error::Result, id::ProductId},
     domain::catalog::{
+        category::Category,
         filters::Filters,
         store::{IndexSource, ProductQuery},
     },
@@ -80,9 +78,19 @@ impl SearchIndex for Gin {
         _: &mut Tx<'_>,
         _: &mut IndexQuery,
         _: &Filters,
-        _: Option<CategoryId>,
-        _: i64,
-    ) -> Result<Option<i64>> {
+        _: Option<&Category>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn numbers_in_order(
+        &self,
+        _: &mut Tx<'_>,
+        _: &IndexQuery,
+        _: &Filters,
+        _: Option<&Category>,
+        _: Window<'_>,
+    ) -> Result<Option<String>> {
         Ok(None)
     }
 

@@ -1,13 +1,11 @@
 //! The interface of an engine's search index.
 
+use super::{bitmap_index::BitmapMatches, entry::IndexEntry};
 use crate::{
-    core::{
-        error::Result,
-        id::{CategoryId, ProductId},
-    },
+    core::{error::Result, id::ProductId, pagination::Position},
     domain::catalog::{
+        category::Category,
         filters::Filters,
-        search::entry::IndexEntry,
         store::{IndexSource, ProductQuery},
     },
     infra::db::Tx,
@@ -35,6 +33,9 @@ pub(super) struct IndexQuery {
     /// The product numbers of all matches as a JSON array, if reading those is faster than using the full-text
     /// index.
     pub(super) product_numbers: Option<String>,
+    /// The product numbers that match the clauses and all filters, if the index has them; if there are more than
+    /// `COUNTED_UP_TO`, then not all.
+    pub(super) matches: Option<BitmapMatches>,
 }
 
 impl IndexQuery {
@@ -48,6 +49,7 @@ impl IndexQuery {
             patterns: patterns.collect(),
             expressions,
             product_numbers: None,
+            matches: None,
         }
     }
 
@@ -74,6 +76,14 @@ impl IndexQuery {
             .collect();
         clauses.join(" AND ")
     }
+}
+
+/// Some rows of a result in its sort order: `limit` rows after a position or an offset.
+#[derive(Clone, Copy)]
+pub(super) struct Window<'a> {
+    pub(super) after: Option<&'a Position>,
+    pub(super) offset: i64,
+    pub(super) limit: i64,
 }
 
 /// What an engine stores of an entry in `product_search`.
@@ -110,17 +120,26 @@ pub(super) trait SearchIndex {
     /// Counts the products that match the clauses, up to `max`.
     fn count(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>], max: i64) -> Result<i64>;
 
-    /// Adds filters to the query and counts the products that match all of it, up to `max`. Returns `None`, and
-    /// leaves the query unchanged, if the engine does not index filter terms. Only the category filter is certain
-    /// to be part of the query afterwards; the caller must check the others on the products.
+    /// Adds filters to the query, and its `matches`. An engine that does not index filter terms leaves the query
+    /// unchanged. Only the category filter is certain to be part of the query afterwards; the caller must check the
+    /// others on the products.
     fn add_filters(
         &self,
         tx: &mut Tx<'_>,
         query: &mut IndexQuery,
         filters: &Filters,
-        category: Option<CategoryId>,
-        max: i64,
-    ) -> Result<Option<i64>>;
+        category: Option<&Category>,
+    ) -> Result<()>;
+
+    /// Returns the product numbers of some rows as a JSON array, or `None` if the engine has no product numbers.
+    fn numbers_in_order(
+        &self,
+        tx: &mut Tx<'_>,
+        query: &IndexQuery,
+        filters: &Filters,
+        category: Option<&Category>,
+        window: Window<'_>,
+    ) -> Result<Option<String>>;
 
     /// Returns the query as the source of a statement, and adds its values to it.
     fn source<'a>(

@@ -2,15 +2,15 @@
 //!
 //! The full-text index returns matches in key order, which is about the order of names, so that the first
 //! names are found first. For other orders, few matches are sorted. Many matches are found by scanning the
-//! index of the sort order until the page is full, since a page then needs few rows. A small result, which
-//! similar products follow, is read whole and ranked here (see [`ResultWithSimilar`]).
+//! index of the sort order until the page is full, since a page then needs few rows; with bitmaps this needs no
+//! look at the products. A small result, which similar products follow, is read whole and ranked here (see [`ResultWithSimilar`]).
 
 use super::{
     engine::search_index,
     name_sort_key,
     query::SearchQuery,
     result_with_similar::ResultWithSimilar,
-    search_index::{IndexQuery, SearchField, SearchIndex},
+    search_index::{IndexQuery, SearchField, SearchIndex, Window},
     spelling,
 };
 use crate::{
@@ -78,8 +78,20 @@ pub(in crate::domain::catalog) fn search(
                 // There were few matches when the cursor was created; now similar products do not follow.
                 return Ok(ListOutcome::Cursor(None));
             }
-            let query = matches.sorted(total);
-            let rows = cursor_rows(tx, sort, query, after, limit, on_row)?;
+            // One extra row shows whether there is a next page.
+            let window = Window {
+                after,
+                offset: 0,
+                limit: limit + 1,
+            };
+            let numbers = matches.numbers(tx, window)?;
+            let rows = match &numbers {
+                Some(numbers) => {
+                    let query = ProductQuery::with_numbers(numbers);
+                    cursor_rows(tx, sort, query, None, limit, on_row)?
+                }
+                None => cursor_rows(tx, sort, matches.sorted(total), after, limit, on_row)?,
+            };
             Ok(ListOutcome::Cursor(rows.next()))
         }
     }
@@ -90,12 +102,12 @@ struct SearchMatches<'a> {
     search_query: SearchQuery,
     index: &'static dyn SearchIndex,
     index_query: IndexQuery,
+    filters: &'a Filters,
+    category: Option<&'a Category>,
     /// All filters but the search text, to be checked on the products.
     all_filters: ProductQuery<'a>,
     /// The filters among them that are not part of `index_query`.
     unindexed_filters: ProductQuery<'a>,
-    /// The number of matches, if the index has counted them.
-    count: Option<i64>,
     /// What is read of the products.
     columns: Columns,
     excluded: Vec<ProductId>,
@@ -110,34 +122,37 @@ impl<'a> SearchMatches<'a> {
     ) -> Result<SearchMatches<'a>> {
         let index = search_index(tx);
         let mut index_query = index.query(tx, &search_query.clauses)?;
-        let category_id = category.map(|category| category.id);
-        let count = index.add_filters(
-            tx,
-            &mut index_query,
-            filters,
-            category_id,
-            COUNTED_UP_TO + 1,
-        )?;
-        let all_filters = ProductQuery::from_filters(filters, category);
-        let unindexed_filters = match count {
-            Some(_) => ProductQuery::from_filters(filters, None),
-            None => all_filters.clone(),
+        index.add_filters(tx, &mut index_query, filters, category)?;
+        let (all_filters, unindexed_filters) = if index_query.matches.is_some() {
+            (
+                ProductQuery::in_sort_order(filters, category),
+                ProductQuery::from_filters(filters, None),
+            )
+        } else {
+            let all_filters = ProductQuery::from_filters(filters, category);
+            (all_filters.clone(), all_filters)
         };
         Ok(SearchMatches {
             search_query,
             index,
             index_query,
+            filters,
+            category,
             all_filters,
             unindexed_filters,
-            count,
             columns: Columns::Product,
             excluded: Vec::new(),
         })
     }
 
+    /// Returns the number of matches if the index has counted them.
+    fn count(&self) -> Option<i64> {
+        self.index_query.matches.as_ref().map(|matches| matches.count)
+    }
+
     /// Returns the number of matches, counted up to one past [`COUNTED_UP_TO`].
     fn total(&self, tx: &mut Tx<'_>) -> Result<i64> {
-        match self.count {
+        match self.count() {
             Some(count) => Ok(count),
             None => self.query(SearchField::All).count(tx, COUNTED_UP_TO + 1),
         }
@@ -173,7 +188,7 @@ impl<'a> SearchMatches<'a> {
 
     /// Returns the ids of the first [`MAX_SIMILAR_PRODUCTS`] matches by relevance.
     fn best(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
-        if self.count.is_none_or(|count| count <= MAX_RANKED) {
+        if self.count().is_none_or(|count| count <= MAX_RANKED) {
             let ranked = self.ranked(tx)?;
             if i64::try_from(ranked.len()).map_err(Error::internal)? <= MAX_RANKED {
                 return Ok((0..MAX_SIMILAR_PRODUCTS)
@@ -220,8 +235,21 @@ impl<'a> SearchMatches<'a> {
         page: PageRequest,
         on_row: OnRow<'_>,
     ) -> Result<()> {
+        if sort == Sort::Relevance {
+            return self.by_relevance(tx, page, on_row);
+        }
+        let window = Window {
+            after: None,
+            offset: page.offset(),
+            limit: page.limit,
+        };
+        if let Some(numbers) = self.numbers(tx, window)? {
+            let query = ProductQuery::with_numbers(&numbers);
+            return query
+                .rows(tx, &order_by(sort), page.limit, 0, on_row)
+                .map(drop);
+        }
         match sort {
-            Sort::Relevance => self.by_relevance(tx, page, on_row),
             Sort::Name => {
                 let all = self.query(SearchField::All);
                 by_name(tx, &all, page.limit, page.offset(), on_row).map(drop)
@@ -234,6 +262,18 @@ impl<'a> SearchMatches<'a> {
                     .map(drop)
             }
         }
+    }
+
+    /// Returns the product numbers of some matches, if the index has product numbers.
+    fn numbers(&self, tx: &mut Tx<'_>, window: Window<'_>) -> Result<Option<String>> {
+        let Self {
+            index_query,
+            filters,
+            category,
+            ..
+        } = self;
+        self.index
+            .numbers_in_order(tx, index_query, filters, *category, window)
     }
 
     /// Returns the query for a list that the database sorts. It finds few matches by the search index; for many,

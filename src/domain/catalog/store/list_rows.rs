@@ -86,6 +86,32 @@ impl CursorRows {
     }
 }
 
+/// Adds the condition that a row is after a position.
+fn add_position<'a>(query: &mut ProductQuery<'a>, sort: Sort, after: Option<&'a Position>) {
+    let Some(position) = after else {
+        return;
+    };
+    let key = match &position.key {
+        SortKey::Number(number) => query.value(*number),
+        SortKey::Text(text) => query.value(text),
+    };
+    let (column, operator) = (column(sort), after_operator(sort));
+    let id = query.value(Value::Id(position.id));
+    query.add_condition(&format!("({column}, p.id) {operator} ({key}, {id})"));
+}
+
+/// Calls `each` with the product numbers of the rows after a position (`SQLite` only), until it returns `false`.
+pub(in crate::domain::catalog) fn numbers_after<'a>(
+    tx: &mut Tx<'_>,
+    sort: Sort,
+    mut query: ProductQuery<'a>,
+    after: Option<&'a Position>,
+    each: &mut dyn FnMut(i64) -> bool,
+) -> Result<()> {
+    add_position(&mut query, sort, after);
+    query.numbers(tx, &order_by(sort), each)
+}
+
 /// Reads up to `limit` rows after a position.
 pub(in crate::domain::catalog) fn cursor_rows<'a>(
     tx: &mut Tx<'_>,
@@ -95,15 +121,7 @@ pub(in crate::domain::catalog) fn cursor_rows<'a>(
     limit: i64,
     on_row: OnRow<'_>,
 ) -> Result<CursorRows> {
-    if let Some(position) = after {
-        let key = match &position.key {
-            SortKey::Number(number) => query.value(*number),
-            SortKey::Text(text) => query.value(text),
-        };
-        let (column, operator) = (column(sort), after_operator(sort));
-        let id = query.value(Value::Id(position.id));
-        query.add_condition(&format!("({column}, p.id) {operator} ({key}, {id})"));
-    }
+    add_position(&mut query, sort, after);
     let mut rows = CursorRows::default();
     // One extra row shows whether there is a next page.
     query.rows(tx, &order_by(sort), limit + 1, 0, &mut |row| {

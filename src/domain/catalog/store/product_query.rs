@@ -63,6 +63,16 @@ impl<'a> ProductQuery<'a> {
         }
     }
 
+    /// Matches products by their product numbers (`SQLite` only), a JSON array.
+    pub(in crate::domain::catalog) fn with_numbers(numbers: &'a str) -> Self {
+        let mut query = ProductQuery::new();
+        let numbers = query.value(numbers);
+        query.add_condition(&format!(
+            "p.rowid IN (SELECT value FROM json_each({numbers}))"
+        ));
+        query
+    }
+
     /// Matches products that match all filters but the search text.
     pub(in crate::domain::catalog) fn from_filters(
         filters: &Filters,
@@ -318,6 +328,18 @@ impl<'a> ProductQuery<'a> {
              ORDER BY found.name_key, found.id"
         );
         self.each(tx, &sql, on_row)
+    }
+
+    /// Calls `each` with the product numbers of the matching products (`SQLite` only) in an order, until it returns
+    /// `false`.
+    pub(in crate::domain::catalog) fn numbers(
+        &self,
+        tx: &mut Tx<'_>,
+        order: &str,
+        each: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<()> {
+        let sql = self.statement("SELECT p.rowid AS number", "", order, true);
+        tx.each_while(&sql, &self.values, |row| Ok(each(row.get("number")?)))
     }
 
     fn each(&self, tx: &mut Tx<'_>, sql: &str, on_row: OnRow<'_>) -> Result<i64> {
