@@ -23,6 +23,18 @@ use crate::{
 const MOVEMENTS: &str = "stock-movements";
 const COUNT: &str = "product-count";
 const CATEGORY_COUNT: &str = "category-count";
+const PRICE_COUNTS: &str = "price-counts";
+const SOLD_OUT: &str = "sold-out";
+
+/// The checks that [`repair`] handles.
+const REPAIRED: [&str; 6] = [
+    MOVEMENTS,
+    COUNT,
+    CATEGORY_COUNT,
+    PRICE_COUNTS,
+    SOLD_OUT,
+    media::PRODUCT_IMAGES_CHECK,
+];
 
 /// Runs all checks and adds what they find.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
@@ -54,6 +66,20 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
         Finding::new(format!("category {id}"), says).repairable(Repairable::Row(id.0))
     });
     findings.record(CATEGORY_COUNT, miscounted);
+
+    let wrong = store::wrong_price_counts(tx)?;
+    let wrong = (wrong > 0).then(|| {
+        let says = format!("wrong or missing: {wrong}");
+        Finding::new("counts by price".to_owned(), says).repairable(Repairable::Only)
+    });
+    findings.record(PRICE_COUNTS, wrong);
+
+    let contradicted = store::wrong_sold_out(tx)?.into_iter();
+    let contradicted = contradicted.map(|(id, stock)| {
+        let says = format!("the stock is {stock}, but `sold_out` says otherwise");
+        Finding::new(format!("product {id}"), says).repairable(Repairable::Row(id.0))
+    });
+    findings.record(SOLD_OUT, contradicted);
 
     findings.record("category-name", equal_categories(tx)?);
     Ok(())
@@ -91,18 +117,18 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
         store::lock_product(tx, id)?;
         copy_images(tx, id)?;
     }
+    for id in rows_to_repair(found, SOLD_OUT) {
+        store::lock_product(tx, id)?;
+        store::set_sold_out(tx, id)?;
+    }
     let mut counts = BTreeMap::new();
     for finding in found {
-        if finding.check == COUNT {
-            store::recount_products(tx)?;
+        match finding.check {
+            COUNT => store::recount_products(tx)?,
+            PRICE_COUNTS => store::recount_by_price(tx)?,
+            _ => {}
         }
-        let is_repaired = [
-            MOVEMENTS,
-            COUNT,
-            CATEGORY_COUNT,
-            media::PRODUCT_IMAGES_CHECK,
-        ]
-        .contains(&finding.check);
+        let is_repaired = REPAIRED.contains(&finding.check);
         if is_repaired {
             finding.repaired = true;
             *counts.entry(finding.check).or_insert(0) += 1;

@@ -24,7 +24,7 @@ pub(super) use self::{
     imports::{delete_imports_before, imported_at, record_import},
     list_rows::{CursorRows, cursor_rows, numbers_after, order_by, page_rows},
     movements::movements_before,
-    price_counts::count_by_price,
+    price_counts::{count_by_price, recount_by_price, wrong_price_counts},
     product_query::{Columns, IndexSource, OnRow, ProductQuery},
     products::{
         ProductColumns, add_stock, add_to_category_count, by_id, delete, insert, insert_movements,
@@ -33,6 +33,6 @@ pub(super) use self::{
     reindex::{count_indexed, has_unversioned, last_indexed, lock_unindexed, set_name_key},
     verify::{
         counted_products, impossible_stock, movement_sums, recount_category, recount_products,
-        unbalanced_stock, wrong_category_counts,
+        set_sold_out, unbalanced_stock, wrong_category_counts, wrong_sold_out,
     },
 };

@@ -27,7 +27,11 @@ pub(in crate::domain::catalog) fn count_by_price(
     // The rounded prices from `inner` to `inner_end` have only prices in the range.
     let (inner, inner_end) = (rounded_up(min.min(end)), rounded_down(end));
     let has_inner = inner < inner_end;
-    let (inner, inner_end) = if has_inner { (inner, inner_end) } else { (end, end) };
+    let (inner, inner_end) = if has_inner {
+        (inner, inner_end)
+    } else {
+        (end, end)
+    };
     let category = category.as_ref().map_or(&[][..], |id| id.0.as_bytes());
     let products = match in_stock {
         None => "products",
@@ -56,6 +60,49 @@ pub(in crate::domain::catalog) fn count_by_price(
     tx.one(&sql, &values, |row| row.get("count"))
 }
 
+/// The counts as they should be. The rounding is that of the triggers.
+const COUNTED: &str = "WITH by_category AS (
+         SELECT category_id, price, count(*) AS products, sum(stock = 0) AS sold_out
+         FROM products WHERE deleted_at IS NULL GROUP BY category_id, price
+     ), counted AS (
+         SELECT category_id, price, products, sold_out FROM by_category WHERE category_id IS NOT NULL
+         UNION ALL SELECT x'', price, sum(products), sum(sold_out) FROM by_category GROUP BY price
+     ), expected AS (
+         SELECT category_id, 0 AS is_rounded, price, products, sold_out FROM counted
+         UNION ALL SELECT category_id, 1, rounded, sum(products), sum(sold_out) FROM (
+             SELECT *, CAST(substr(price, 1, 2) || substr('0000000000', 1, length(price) - 2) AS INTEGER) AS rounded
+             FROM counted
+         ) GROUP BY category_id, rounded
+     )";
+
+/// Returns how many counts are wrong or missing.
+pub(in crate::domain::catalog) fn wrong_price_counts(tx: &mut Tx<'_>) -> Result<i64> {
+    if !tx.is_single_writer() {
+        return Ok(0);
+    }
+    let sql = format!(
+        "{COUNTED}, stored AS (SELECT category_id, is_rounded, price, products, sold_out FROM price_counts)
+         SELECT count(*) AS count FROM (
+             SELECT category_id, is_rounded, price FROM (SELECT * FROM stored EXCEPT SELECT * FROM expected)
+             UNION
+             SELECT category_id, is_rounded, price FROM (SELECT * FROM expected EXCEPT SELECT * FROM stored)
+         )"
+    );
+    let wrong = tx.one(&sql, &[], |row| row.get("count"))?;
+    Ok(wrong.unwrap_or_default())
+}
+
+/// Recomputes all counts.
+pub(in crate::domain::catalog) fn recount_by_price(tx: &mut Tx<'_>) -> Result<()> {
+    tx.execute("DELETE FROM price_counts", &[])?;
+    let sql = format!(
+        "{COUNTED} INSERT INTO price_counts (category_id, is_rounded, price, products, sold_out)
+         SELECT category_id, is_rounded, price, products, sold_out FROM expected"
+    );
+    tx.execute(&sql, &[])?;
+    Ok(())
+}
+
 /// Returns the factor that separates the first two digits of a price from the others.
 fn unit(price: i64) -> i64 {
     10_i64.pow(price.checked_ilog10().unwrap_or_default().saturating_sub(1))
@@ -67,5 +114,9 @@ fn rounded_down(price: i64) -> i64 {
 
 fn rounded_up(price: i64) -> i64 {
     let down = rounded_down(price);
-    if down == price { price } else { down + unit(price) }
+    if down == price {
+        price
+    } else {
+        down + unit(price)
+    }
 }

@@ -53,6 +53,25 @@ pub(in crate::domain::catalog) fn impossible_stock(
     )
 }
 
+/// Returns the products whose `sold_out` contradicts their stock, with their stock.
+pub(in crate::domain::catalog) fn wrong_sold_out(tx: &mut Tx<'_>) -> Result<Vec<(ProductId, i64)>> {
+    tx.all(
+        "SELECT id, stock FROM products
+         WHERE sold_out <> CASE WHEN stock = 0 THEN 1 ELSE 0 END ORDER BY id LIMIT ?1",
+        params![FINDINGS_QUERY_LIMIT],
+        |row| Ok((row.get("id")?, row.get("stock")?)),
+    )
+}
+
+/// Sets a product's `sold_out` by its stock, with its row locked.
+pub(in crate::domain::catalog) fn set_sold_out(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    tx.execute(
+        "UPDATE products SET sold_out = CASE WHEN stock = 0 THEN 1 ELSE 0 END WHERE id = ?1",
+        params![id],
+    )?;
+    Ok(())
+}
+
 /// Counts the products.
 pub(in crate::domain::catalog) fn counted_products(tx: &mut Tx<'_>) -> Result<i64> {
     let counted = tx.one(
