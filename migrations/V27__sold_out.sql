@@ -37,4 +37,13 @@ CREATE INDEX products_sold_out_by_category_price ON products (sold_out, category
 CREATE INDEX products_sold_out_by_category_name
     ON products (sold_out, category_id, name_key, id, deleted_at, price)
     WHERE sold_out = 1 AND deleted_at IS NULL;
+
+-- A word is read in many blocks at once. The next start writes the rows again.
+DROP TABLE postings;
+CREATE TABLE postings (
+    word TEXT NOT NULL,
+    block {int} NOT NULL,
+    products {bytes} NOT NULL,
+    PRIMARY KEY (word, block)
+) {strict};
 {sold_out}

@@ -56,6 +56,4 @@ END;
 
 -- A product's number in `postings` is now its `rowid` in `products`, which all of its indexes have. The next start
 -- writes the index again.
-DELETE FROM postings;
-DROP INDEX product_search_by_number;
 {words_anew}

@@ -17,7 +17,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    ops::RangeInclusive,
+    ops::{Range, RangeInclusive},
 };
 
 use roaring::RoaringBitmap;
@@ -28,7 +28,7 @@ use crate::{
         id::{CategoryId, ProductId},
         money::Price,
     },
-    domain::catalog::{category::Category, filters::Filters},
+    domain::catalog::{category::Category, filters::Filters, store::count_by_price},
     infra::db::{Tx, Value, params, placeholders},
 };
 
@@ -46,15 +46,13 @@ pub(super) fn category_term(id: CategoryId) -> String {
     format!("§c{}", id.0.simple())
 }
 
-/// Returns the filter term of prices with this bit set.
-fn price_bit_term(bit: u32) -> String {
-    format!("§p{bit}")
-}
+/// The filter term of prices with a certain bit set is this followed by the number of the bit.
+const PRICE_BIT: &str = "§p";
 
 /// Returns the filter terms of a price and of availability, separated by spaces.
 pub(super) fn filter_terms(price: Price, is_sold_out: bool) -> String {
     let set_bits = (0..PRICE_BITS).filter(|bit| price.get() >> bit & 1 == 1);
-    let mut terms: Vec<String> = set_bits.map(price_bit_term).collect();
+    let mut terms: Vec<String> = set_bits.map(|bit| format!("{PRICE_BIT}{bit}")).collect();
     if is_sold_out {
         terms.push(SOLD_OUT.to_owned());
     }
@@ -138,118 +136,266 @@ impl BitmapQuery {
         self
     }
 
-    /// Finds the matches block by block, until there are `max`.
+    /// Finds the matches until there are `max`.
     pub(super) fn find(&self, tx: &mut Tx<'_>, max: i64) -> Result<BitmapMatches> {
-        let last: Option<Option<i64>> =
-            tx.one("SELECT max(block) AS last FROM postings", &[], |row| {
-                row.get("last")
-            })?;
         let mut matches = BitmapMatches::default();
-        for block in 0..=last.flatten().unwrap_or(-1) {
-            let with_words = self.with_words(tx, block)?;
-            matches.before_filters += with_words.len().cast_signed();
-            let filtered = self.filter_by_stock_and_price(tx, block, with_words)?;
-            matches.count += filtered.len().cast_signed();
-            matches.blocks.push(filtered);
-            if matches.count >= max {
-                matches.count = max;
-                break;
-            }
-        }
+        self.find_more(tx, &mut matches, max)?;
         Ok(matches)
     }
 
-    /// Returns the products of a block that match all clauses.
-    fn with_words(&self, tx: &mut Tx<'_>, block: i64) -> Result<RoaringBitmap> {
-        let mut matches: Option<RoaringBitmap> = None;
+    /// Continues to find matches until there are `max`, in more and more blocks at a time.
+    pub(super) fn find_more(
+        &self,
+        tx: &mut Tx<'_>,
+        matches: &mut BitmapMatches,
+        max: i64,
+    ) -> Result<()> {
+        let sql = "SELECT max(rowid) AS last FROM products";
+        let last: Option<Option<i64>> = tx.one(sql, &[], |row| row.get("last"))?;
+        let last = last.flatten().unwrap_or_default();
+        let end = last / i64::from(BLOCK_SIZE) + 1;
+        matches.count = count(&matches.blocks);
+        let first = i64::try_from(matches.blocks.len()).map_err(Error::internal)?;
+        let mut blocks = first..(first * 2 + 1).min(end);
+        let in_range = match &self.prices {
+            Some(prices) if matches.count < max => products_in_range(tx, prices, &(0..end))?,
+            _ => None,
+        };
+        while blocks.start < end && matches.count < max {
+            let mut found = self.with_words(tx, &blocks)?;
+            matches.before_filters += count(&found);
+            self.filter_by_stock(tx, &blocks, &mut found)?;
+            match (&in_range, &self.prices) {
+                (Some(in_range), _) => intersect(&mut found, in_range, &blocks),
+                (None, Some(prices)) => found = filter_by_price(tx, &blocks, prices, found)?,
+                (None, None) => {}
+            }
+            matches.count += count(&found);
+            matches.blocks.extend(found);
+            blocks = blocks.end..(blocks.end * 2 + 1).min(end);
+        }
+        matches.count = matches.count.min(max);
+        Ok(())
+    }
+
+    /// Returns the products of each block that match all clauses.
+    fn with_words(&self, tx: &mut Tx<'_>, blocks: &Range<i64>) -> Result<Vec<RoaringBitmap>> {
+        let mut matches: Option<Vec<RoaringBitmap>> = None;
         for clause in &self.clauses {
-            let mut any = RoaringBitmap::new();
-            for (from, to) in clause {
-                let sql =
-                    "SELECT products FROM postings WHERE block = ?1 AND word >= ?2 AND word < ?3";
-                tx.each(sql, params![block, from, to], |row| {
-                    any |= parse(row.get("products")?)?;
+            let mut any = empty(blocks);
+            for range in clause {
+                each_bitmap(tx, blocks, range, |at, _, bytes| {
+                    any[at] |= parse(bytes)?;
                     Ok(())
                 })?;
             }
-            let both = match matches {
-                Some(matches) => matches & any,
-                None => any,
-            };
-            if both.is_empty() {
-                return Ok(both);
+            if let Some(matches) = matches {
+                for (any, matches) in any.iter_mut().zip(matches) {
+                    *any &= matches;
+                }
             }
-            matches = Some(both);
+            if count(&any) == 0 {
+                return Ok(any);
+            }
+            matches = Some(any);
         }
-        Ok(matches.unwrap_or_default())
+        Ok(matches.unwrap_or_else(|| empty(blocks)))
     }
 
-    /// Returns those of a block's products that match the filters by stock and price.
-    fn filter_by_stock_and_price(
+    fn filter_by_stock(
         &self,
         tx: &mut Tx<'_>,
-        block: i64,
-        mut products: RoaringBitmap,
-    ) -> Result<RoaringBitmap> {
-        if products.is_empty() {
-            return Ok(products);
+        blocks: &Range<i64>,
+        products: &mut [RoaringBitmap],
+    ) -> Result<()> {
+        let Some(in_stock) = self.in_stock else {
+            return Ok(());
+        };
+        let mut sold_out = empty(blocks);
+        let range = (SOLD_OUT.to_owned(), format!("{SOLD_OUT} "));
+        each_bitmap(tx, blocks, &range, |at, _, bytes| {
+            sold_out[at] = parse(bytes)?;
+            Ok(())
+        })?;
+        for (products, sold_out) in products.iter_mut().zip(sold_out) {
+            if in_stock {
+                *products -= sold_out;
+            } else {
+                *products &= sold_out;
+            }
         }
-        match self.in_stock {
-            Some(true) => products -= bitmap(tx, block, SOLD_OUT)?,
-            Some(false) => products &= bitmap(tx, block, SOLD_OUT)?,
-            None => {}
-        }
-        match &self.prices {
-            Some(prices) => filter_prices(tx, block, prices, products),
-            None => Ok(products),
-        }
+        Ok(())
     }
 }
 
-/// Returns those of a block's products whose price is in the range.
-fn filter_prices(
+/// Up to so many products in a range of prices per block, reading the index of prices takes less time than reading
+/// the bitmaps of all bits.
+const FEW_IN_RANGE: i64 = 500;
+
+/// Returns the products in a range of prices by the index of prices, if there are few.
+fn products_in_range(
     tx: &mut Tx<'_>,
-    block: i64,
     prices: &RangeInclusive<i64>,
-    mut products: RoaringBitmap,
-) -> Result<RoaringBitmap> {
+    blocks: &Range<i64>,
+) -> Result<Option<Vec<RoaringBitmap>>> {
+    let count = count_by_price(tx, None, Some(prices), None)?;
+    if count.is_none_or(|count| count > FEW_IN_RANGE * blocks.end) {
+        return Ok(None);
+    }
+    let sql = "SELECT rowid AS number FROM products
+         WHERE deleted_at IS NULL AND price BETWEEN ?1 AND ?2";
+    let values = params![*prices.start(), *prices.end()];
+    read_numbers(tx, sql, values, blocks).map(Some)
+}
+
+fn intersect(found: &mut [RoaringBitmap], others: &[RoaringBitmap], blocks: &Range<i64>) {
+    let others = (0..)
+        .zip(others)
+        .filter(|(block, _)| blocks.contains(block));
+    for (found, (_, other)) in found.iter_mut().zip(others) {
+        *found &= other;
+    }
+}
+
+/// Returns the product numbers that a query selects.
+fn read_numbers(
+    tx: &mut Tx<'_>,
+    sql: &str,
+    values: &[Value<'_>],
+    blocks: &Range<i64>,
+) -> Result<Vec<RoaringBitmap>> {
+    let mut found = empty(blocks);
+    tx.each(sql, values, |row| {
+        let (block, offset) = position(row.get("number")?)?;
+        let at = usize::try_from(block - blocks.start).map_err(Error::internal)?;
+        found[at].insert(offset);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Returns those of each block's products whose price is in the range.
+fn filter_by_price(
+    tx: &mut Tx<'_>,
+    blocks: &Range<i64>,
+    prices: &RangeInclusive<i64>,
+    mut products: Vec<RoaringBitmap>,
+) -> Result<Vec<RoaringBitmap>> {
     let (min, max) = (*prices.start(), *prices.end());
-    if min > Price::MAX {
-        return Ok(RoaringBitmap::new());
+    if min > Price::MAX || count(&products) == 0 {
+        return Ok(empty(blocks));
     }
-    if min > Price::MIN {
-        let (above, equal) = compare_prices(tx, block, min, products)?;
-        products = above | equal;
+    if count(&products) <= FEW_PER_BLOCK * (blocks.end - blocks.start) {
+        return read_prices(tx, blocks, prices, &products);
     }
-    if max < Price::MAX {
-        let (above, _) = compare_prices(tx, block, max, products.clone())?;
-        products -= above;
+    // By block and bit of the price: those of the products that have that bit.
+    let mut bits: Vec<Vec<RoaringBitmap>> = Vec::new();
+    bits.resize_with(products.len(), || {
+        vec![RoaringBitmap::new(); PRICE_BITS as usize]
+    });
+    let range = (PRICE_BIT.to_owned(), format!("{PRICE_BIT}:"));
+    each_bitmap(tx, blocks, &range, |at, term, bytes| {
+        let bit = term
+            .strip_prefix(PRICE_BIT)
+            .and_then(|bit| bit.parse().ok());
+        if let Some(with_bit) = bit.and_then(|bit: usize| bits[at].get_mut(bit)) {
+            *with_bit = products[at]
+                .intersection_with_serialized_unchecked(io::Cursor::new(bytes))
+                .map_err(Error::internal)?;
+        }
+        Ok(())
+    })?;
+    for (products, bits) in products.iter_mut().zip(&bits) {
+        if min > Price::MIN {
+            let (above, equal) = compare_prices(bits, min, products.clone());
+            *products = above | equal;
+        }
+        if max < Price::MAX {
+            let (above, _) = compare_prices(bits, max, products.clone());
+            *products -= above;
+        }
     }
     Ok(products)
 }
 
 /// Returns those of a block's products whose price is above a limit, and those whose price equals it.
 fn compare_prices(
-    tx: &mut Tx<'_>,
-    block: i64,
+    bits: &[RoaringBitmap],
     limit: i64,
     products: RoaringBitmap,
-) -> Result<(RoaringBitmap, RoaringBitmap)> {
+) -> (RoaringBitmap, RoaringBitmap) {
     // `equal` holds the products whose bits so far, from the highest on, are those of the limit.
     let (mut above, mut equal) = (RoaringBitmap::new(), products);
-    for bit in (0..PRICE_BITS).rev() {
+    for (bit, with_bit) in bits.iter().enumerate().rev() {
         if equal.is_empty() {
             break;
         }
-        let with_bit = bitmap(tx, block, &price_bit_term(bit))?;
         if limit >> bit & 1 == 1 {
             equal &= with_bit;
         } else {
-            above |= &equal & &with_bit;
+            above |= &equal & with_bit;
             equal -= with_bit;
         }
     }
-    Ok((above, equal))
+    (above, equal)
+}
+
+/// Up to so many products per block, reading their prices takes less time than reading the bitmaps of all bits.
+const FEW_PER_BLOCK: i64 = 50;
+
+/// Like [`filter_by_price`], but reads the prices of the products.
+fn read_prices(
+    tx: &mut Tx<'_>,
+    blocks: &Range<i64>,
+    prices: &RangeInclusive<i64>,
+    products: &[RoaringBitmap],
+) -> Result<Vec<RoaringBitmap>> {
+    let numbers = json_array(
+        (blocks.start..)
+            .zip(products)
+            .flat_map(|(block, products)| {
+                let first = block * i64::from(BLOCK_SIZE);
+                products.iter().map(move |offset| first + i64::from(offset))
+            }),
+    );
+    let sql = "SELECT rowid AS number FROM products
+         WHERE rowid IN (SELECT value FROM json_each(?1)) AND +price BETWEEN ?2 AND ?3";
+    let values = params![&numbers, *prices.start(), *prices.end()];
+    read_numbers(tx, sql, values, blocks)
+}
+
+/// Returns an empty bitmap for each block.
+fn empty(blocks: &Range<i64>) -> Vec<RoaringBitmap> {
+    blocks.clone().map(|_| RoaringBitmap::new()).collect()
+}
+
+fn count(products: &[RoaringBitmap]) -> i64 {
+    let count: u64 = products.iter().map(RoaringBitmap::len).sum();
+    count.cast_signed()
+}
+
+/// Returns the block of a product number, and the offset in it.
+fn position(number: i64) -> Result<(i64, u32)> {
+    let number = u32::try_from(number).map_err(Error::internal)?;
+    Ok((i64::from(number / BLOCK_SIZE), number % BLOCK_SIZE))
+}
+
+/// Calls `each` with the bitmaps of the words and filter terms in a half-open range: the index of the block in
+/// `blocks`, the word, and the serialized products.
+fn each_bitmap(
+    tx: &mut Tx<'_>,
+    blocks: &Range<i64>,
+    (from, to): &(String, String),
+    mut each: impl FnMut(usize, &str, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let sql = "SELECT word, block, products FROM postings
+         WHERE word >= ?1 AND word < ?2 AND block >= ?3 AND block < ?4";
+    let values = params![from, to, blocks.start, blocks.end];
+    tx.each(sql, values, |row| {
+        let block: i64 = row.get("block")?;
+        let at = usize::try_from(block - blocks.start).map_err(Error::internal)?;
+        each(at, row.get("word")?, row.get("products")?)
+    })
 }
 
 /// The result of a [`BitmapQuery`].
@@ -264,12 +410,12 @@ pub(super) struct BitmapMatches {
 
 impl BitmapMatches {
     pub(super) fn contains(&self, number: i64) -> bool {
-        let Ok(number) = u32::try_from(number) else {
+        let Ok((block, offset)) = position(number) else {
             return false;
         };
-        let block = usize::try_from(number / BLOCK_SIZE).ok();
+        let block = usize::try_from(block).ok();
         let block = block.and_then(|block| self.blocks.get(block));
-        block.is_some_and(|products| products.contains(number % BLOCK_SIZE))
+        block.is_some_and(|products| products.contains(offset))
     }
 
     /// Returns the product numbers of all matches as a JSON array.
@@ -283,7 +429,10 @@ impl BitmapMatches {
 
 /// Returns product numbers as a JSON array.
 pub(super) fn json_array(numbers: impl IntoIterator<Item = impl ToString>) -> String {
-    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
+    let numbers: Vec<String> = numbers
+        .into_iter()
+        .map(|number| number.to_string())
+        .collect();
     format!("[{}]", numbers.join(","))
 }
 
@@ -302,7 +451,8 @@ fn current_terms(
     let values: Vec<Value<'_>> = products.iter().map(|(id, _)| Value::from(*id)).collect();
     let sql = format!(
         "SELECT p.id, p.rowid AS number, coalesce(s.words || ' ' || s.marks, '') AS terms
-         FROM products p LEFT JOIN product_search s ON s.product_id = p.id WHERE p.id IN {}",
+         FROM products p LEFT JOIN product_search s ON s.product_id = p.id AND s.number IS NOT NULL
+         WHERE p.id IN {}",
         placeholders(values.len(), 1)
     );
     let rows = tx.all(&sql, &values, |row| {
@@ -317,8 +467,7 @@ struct Changes<'a>(BTreeMap<(i64, &'a str), [RoaringBitmap; 2]>);
 
 impl<'a> Changes<'a> {
     fn add(&mut self, number: i64, before: &'a str, after: &'a str) -> Result<()> {
-        let number = u32::try_from(number).map_err(Error::internal)?;
-        let (block, offset) = (i64::from(number / BLOCK_SIZE), number % BLOCK_SIZE);
+        let (block, offset) = position(number)?;
         let [before, after] =
             [before, after].map(|terms| terms.split_ascii_whitespace().collect::<BTreeSet<&str>>());
         let gained = after.difference(&before).map(|term| (term, 0));
@@ -343,7 +492,7 @@ impl<'a> Changes<'a> {
                 .map_err(Error::internal)?;
             tx.execute(
                 "INSERT INTO postings (block, word, products) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (block, word) DO UPDATE SET products = excluded.products",
+                 ON CONFLICT (word, block) DO UPDATE SET products = excluded.products",
                 params![block, term, Value::Blob(&bytes)],
             )?;
         }

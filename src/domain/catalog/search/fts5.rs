@@ -30,7 +30,7 @@ const MAX_EXPANSIONS: usize = 16;
 /// Result sets up to this size may be read by product number.
 const MAX_READ_BY_NUMBER: i64 = 5000;
 
-/// The time to read a product, in index entries that can be scanned meanwhile.
+/// The time to read a product, in index entries that can be scanned and checked meanwhile.
 const ENTRIES_PER_PRODUCT: i64 = 7;
 
 /// Typical page size.
@@ -144,49 +144,41 @@ impl SearchIndex for Fts5 {
         category: Option<&Category>,
         window: Window<'_>,
     ) -> Result<Option<String>> {
-        let counted = query.matches.as_ref();
-        let all;
-        let matches = match counted.filter(|matches| matches.count <= COUNTED_UP_TO) {
-            Some(matches) => matches,
-            None => {
-                let bitmaps = BitmapQuery::new(&query.clauses).with_filters(filters, category);
-                all = bitmaps.find(tx, i64::MAX)?;
-                &all
-            }
-        };
+        let mut matches = query.matches.clone().unwrap_or_default();
+        let is_capped = matches.count > COUNTED_UP_TO;
         let prices = filters.prices().filter(|_| filters.sort.is_by_price());
         let id = category.map(|category| category.id);
         let entries = count_by_price(tx, id, prices.as_ref(), filters.in_stock)?;
         let last_row = (window.offset + window.limit).min(matches.count);
         let scanned = entries.unwrap_or_default().saturating_mul(last_row) / matches.count.max(1);
         let numbers;
-        let statement = if scanned < matches.count.saturating_mul(ENTRIES_PER_PRODUCT) {
-            // The bitmaps include the filter by price.
-            let mut scanned_filters = filters.clone();
-            if prices.is_none() {
-                (scanned_filters.min_price, scanned_filters.max_price) = (None, None);
+        let statement = if is_capped || scanned < matches.count * ENTRIES_PER_PRODUCT {
+            if is_capped {
+                // The statement has the filters.
+                BitmapQuery::new(&query.clauses).find_more(tx, &mut matches, i64::MAX)?;
             }
-            ProductQuery::from_filters(&scanned_filters, category)
+            if filters.sort.is_by_price() {
+                ProductQuery::from_filters(filters, category)
+            } else {
+                ProductQuery::in_sort_order(filters, category)
+            }
         } else {
             numbers = matches.product_numbers();
             ProductQuery::with_numbers(&numbers)
         };
-        let Window {
-            after,
-            mut offset,
-            limit,
-        } = window;
-        let mut found = Vec::new();
-        numbers_after(tx, filters.sort, statement, after, &mut |number| {
+        let (mut skipped, mut found) = (0, Vec::new());
+        let mut remaining = window.limit;
+        numbers_after(tx, filters.sort, statement, window.after, &mut |number| {
             if !matches.contains(number) {
                 return true;
             }
-            if offset > 0 {
-                offset -= 1;
+            if skipped < window.offset {
+                skipped += 1;
                 return true;
             }
             found.push(number);
-            (found.len() as i64) < limit
+            remaining -= 1;
+            remaining > 0
         })?;
         Ok(Some(json_array(found)))
     }

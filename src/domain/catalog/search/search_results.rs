@@ -147,7 +147,10 @@ impl<'a> SearchMatches<'a> {
 
     /// Returns the number of matches if the index has counted them.
     fn count(&self) -> Option<i64> {
-        self.index_query.matches.as_ref().map(|matches| matches.count)
+        self.index_query
+            .matches
+            .as_ref()
+            .map(|matches| matches.count)
     }
 
     /// Returns the number of matches, counted up to one past [`COUNTED_UP_TO`].
@@ -249,19 +252,13 @@ impl<'a> SearchMatches<'a> {
                 .rows(tx, &order_by(sort), page.limit, 0, on_row)
                 .map(drop);
         }
-        match sort {
-            Sort::Name => {
-                let all = self.query(SearchField::All);
-                by_name(tx, &all, page.limit, page.offset(), on_row).map(drop)
-            }
-            _ => {
-                let query = self.sorted(total);
-                let order = order_by(sort);
-                query
-                    .rows(tx, &order, page.limit, page.offset(), on_row)
-                    .map(drop)
-            }
+        if sort == Sort::Name {
+            let all = self.query(SearchField::All);
+            return by_name(tx, &all, page.limit, page.offset(), on_row).map(drop);
         }
+        self.sorted(total)
+            .rows(tx, &order_by(sort), page.limit, page.offset(), on_row)
+            .map(drop)
     }
 
     /// Returns the product numbers of some matches, if the index has product numbers.
