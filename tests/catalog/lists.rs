@@ -244,3 +244,168 @@ storage_test! {
         }
     }
 }
+
+/// Returns all products that match a query, by pages or by cursor.
+async fn all_pages(shop: &TestShop, query: &str, by_cursor: bool) -> Vec<Value> {
+    let (mut all, mut page, mut cursor) = (Vec::new(), 1, String::new());
+    loop {
+        let position = if by_cursor {
+            format!("cursor={cursor}")
+        } else {
+            format!("page={page}")
+        };
+        let answer = shop
+            .anonymous()
+            .get(&format!("/products?limit=50&{query}&{position}"))
+            .await;
+        assert_eq!(answer.status, 200, "{query}: {answer:?}");
+        let json = answer.json();
+        let rows = json["data"].as_array().unwrap();
+        all.extend(rows.iter().cloned());
+        match json["nextCursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None if by_cursor || rows.is_empty() => {
+                if !by_cursor {
+                    assert_eq!(json["total"], all.len(), "{query}");
+                }
+                return all;
+            }
+            None => page += 1,
+        }
+    }
+}
+
+/// Creates 400 products at prices of many magnitudes, one in eight sold out and one in twelve with the word `rare`, and
+/// changes some of them. Returns the ids of two categories.
+async fn seed_many(shop: &TestShop) -> [String; 2] {
+    let admin = shop.admin().await;
+    let mut categories = Vec::new();
+    for name in ["Kitchen", "Garden"] {
+        categories.push(
+            admin
+                .post("/categories", json!({ "name": name }))
+                .await
+                .text("/id"),
+        );
+    }
+    let ids: Vec<_> = categories
+        .iter()
+        .map(|id| Some(id.parse().unwrap()))
+        .collect();
+    let new = (0..400_usize).map(|number| {
+        let rare = if number % 12 == 5 { " rare" } else { "" };
+        let price = [
+            1,
+            9,
+            10,
+            99,
+            100,
+            995,
+            1_000,
+            1_005,
+            12_345,
+            99_999,
+            100_000,
+            100_000_000_000,
+        ][number % 11 + number % 2];
+        shop::domain::catalog::NewProduct {
+            name: shop::domain::catalog::ProductName::try_from(format!(
+                "lamp {:03}{rare}",
+                number * 7 % 400
+            ))
+            .unwrap(),
+            description: shop::domain::catalog::Description::try_from(String::new()).unwrap(),
+            price: shop::core::money::Price::try_from(price).unwrap(),
+            stock: shop::core::money::Stock::try_from(i64::from(number % 8 != 3)).unwrap(),
+            category: [ids[0], ids[1], None][number % 3],
+        }
+    });
+    let new: Vec<_> = new.collect();
+    let filled = shop.app.db.write("test.fill", move |tx| {
+        shop::domain::catalog::create_all(tx, &new)
+    });
+    let products: Vec<_> = filled
+        .await
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let ada = shop.customer("ada").await;
+    ada.place_order(&products[0], 1).await;
+    let cancelled = ada.place_order(&products[1], 1).await;
+    let path = format!("/orders/{}/cancel", cancelled["id"].as_str().unwrap());
+    assert_eq!(ada.post(&path, Value::Null).await.status, 200);
+    for (product, change) in [
+        (2, json!({ "price": 12_399 })),
+        (3, json!({ "price": 100, "categoryId": null })),
+        (5, json!({ "categoryId": categories[0] })),
+    ] {
+        let path = format!("/products/{}", products[product]);
+        assert_eq!(admin.patch(&path, change).await.status, 200);
+    }
+    let returned = json!({ "delta": 2, "reason": "delivery" });
+    let path = format!("/admin/products/{}/stock", products[11]);
+    assert_eq!(admin.post(&path, returned).await.status, 200);
+    for product in [4, 19] {
+        assert_eq!(
+            admin
+                .delete(&format!("/products/{}", products[product]))
+                .await
+                .status,
+            204
+        );
+    }
+    [categories[0].clone(), categories[1].clone()]
+}
+
+storage_test! {
+    async fn every_combination_of_filters_and_sort_orders_is_exact(shop: TestShop) {
+        let shop = shop.with_settings(&[("rate_limit", "off")]).await;
+        let [kitchen, _] = seed_many(&shop).await;
+        let products = all_pages(&shop, "sort=createdAt", true).await;
+        assert_eq!(products.len(), 398);
+        let mut filters = Vec::new();
+        for category in ["", &kitchen] {
+            for prices in ["", "10-", "-1000", "995-100000", "12345-12399", "100000000000-", "9-8"] {
+                for in_stock in ["", "true", "false"] {
+                    for q in ["", "lamp", "rare"] {
+                        filters.push((category, prices, in_stock, q));
+                    }
+                }
+            }
+        }
+        for (number, (category, prices, in_stock, q)) in filters.into_iter().enumerate() {
+            let (min, max) = prices.split_once('-').unwrap_or_default();
+            let is_match = |product: &&Value| {
+                let price = product["price"].as_i64().unwrap();
+                let is_available = product["stockQuantity"] != 0;
+                (category.is_empty() || product["categoryId"] == category)
+                    && min.parse().map_or(true, |min: i64| price >= min)
+                    && max.parse().map_or(true, |max: i64| price <= max)
+                    && in_stock.parse().map_or(true, |in_stock: bool| is_available == in_stock)
+                    && product["name"].as_str().unwrap().contains(q)
+            };
+            let mut expected: Vec<&Value> = products.iter().filter(is_match).collect();
+            // Similar products follow fewer matches.
+            if !q.is_empty() && expected.len() < 20 {
+                continue;
+            }
+            let parts = [("category", category), ("minPrice", min), ("maxPrice", max), ("inStock", in_stock), ("q", q)];
+            let parts: Vec<_> = parts.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}")).collect();
+            for field in ["price", "name", "createdAt"] {
+                expected.sort_by_key(|product| {
+                    let key = &product[field];
+                    (key.as_i64(), key.as_str(), product["id"].as_str())
+                });
+                for (direction, by_cursor) in [("", number % 2 == 0), ("-", number % 2 == 1)] {
+                    let query = format!("sort={direction}{field}&{}", parts.join("&"));
+                    let listed = all_pages(&shop, &query, by_cursor).await;
+                    assert!(listed.iter().eq(expected.iter().copied()), "{query}, by cursor: {by_cursor}");
+                    expected.reverse();
+                }
+            }
+        }
+        let verified = shop.run(&["verify"]);
+        assert!(verified.status.success(), "{verified:?}");
+    }
+}
