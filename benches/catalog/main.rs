@@ -4,8 +4,9 @@
 //! searches and cursor pagination. The baseline, in a process of its own, serialises 20 products, or one, from memory.
 //! The two are measured alternating.
 //!
-//! With `-- --large` the same requests are also sent to a shop of 1,000,000 products, as a ratio to the smaller one.
-//! `BENCH_LARGE=100000` sets its size. Words select scenarios by name: `-- --large search filter`.
+//! With `-- --large` the same requests are also sent to a shop of 1,000,000 products, as a ratio to the smaller one, and
+//! then the matrix of all combinations of filters, sort orders and pagination. `BENCH_LARGE=100000` sets the size. Words
+//! select scenarios by name: `-- --large search filter`, `-- --large matrix`.
 
 #![expect(
     clippy::expect_used,
@@ -13,7 +14,9 @@
     reason = "a benchmark prints results, and panics on errors"
 )]
 
+mod matrix;
 #[expect(dead_code, reason = "the other benchmarks use the rest")]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{path::Path as FilePath, process::Command, sync::Arc, time::Duration};
@@ -53,9 +56,11 @@ fn main() {
         } else {
             None
         };
+        let is_selected = |name: &str| {
+            selected.is_empty() || selected.iter().any(|word| name.contains(word.as_str()))
+        };
         for (index, scenario) in small.scenarios.iter().enumerate() {
-            let is_selected = |word: &String| scenario.name.contains(word);
-            if !selected.is_empty() && !selected.iter().any(is_selected) {
+            if !is_selected(scenario.name) {
                 continue;
             }
             compare_to_baseline(scenario, &small.server, &baseline).await;
@@ -63,6 +68,9 @@ fn main() {
                 let in_large = &large.scenarios[index];
                 compare_sizes(&small.server, scenario, &large.server, in_large).await;
             }
+        }
+        if let Some(large) = large.filter(|_| is_selected("matrix")) {
+            matrix::compare(&small.server.address, &large.server.address).await;
         }
     });
 }
