@@ -3,7 +3,7 @@
 
 use super::{
     category::Category,
-    filters::{Filters, ListOutcome},
+    filters::{Filters, ListOutcome, Sort},
     product::Product,
     search::{self, SearchQuery},
     store::{self, OnRow, ProductQuery},
@@ -112,13 +112,20 @@ fn choose_index<'a>(
     count: Option<i64>,
     last_row: i64,
 ) -> Result<ProductQuery<'a>> {
-    if let (Some(count), Some(_), false) = (count, filters.prices(), filters.sort.is_by_price()) {
+    let (Some(count), Some(_)) = (count, filters.prices()) else {
+        return Ok(ProductQuery::from_filters(filters, category));
+    };
+    if !filters.sort.is_by_price() {
         let id = category.map(|category| category.id);
         let all = store::count_by_price(tx, id, None, filters.in_stock)?.unwrap_or(count);
         let scanned = all.saturating_mul(last_row.min(count)) / count.max(1);
         if scanned < count.saturating_mul(ENTRIES_PER_PRODUCT) {
-            return Ok(ProductQuery::in_sort_order(filters, category));
+            let mut query = ProductQuery::in_sort_order(filters, category);
+            store::use_sold_out_index(&mut query, filters, category, filters.sort);
+            return Ok(query);
         }
     }
-    Ok(ProductQuery::from_filters(filters, category))
+    let mut query = ProductQuery::from_filters(filters, category);
+    store::use_sold_out_index(&mut query, filters, category, Sort::Price);
+    Ok(query)
 }

@@ -19,7 +19,7 @@ use crate::{
     domain::catalog::{
         category::Category,
         filters::Filters,
-        store::{IndexSource, ProductQuery, count_by_price, numbers_after},
+        store::{IndexSource, ProductQuery, count_by_price, numbers_after, use_sold_out_index},
     },
     infra::db::{Tx, Value, params, placeholders},
 };
@@ -157,11 +157,13 @@ impl SearchIndex for Fts5 {
                 // The statement has the filters.
                 BitmapQuery::new(&query.clauses).find_more(tx, &mut matches, i64::MAX)?;
             }
-            if filters.sort.is_by_price() {
+            let mut scan = if filters.sort.is_by_price() {
                 ProductQuery::from_filters(filters, category)
             } else {
                 ProductQuery::in_sort_order(filters, category)
-            }
+            };
+            use_sold_out_index(&mut scan, filters, category, filters.sort);
+            scan
         } else {
             numbers = matches.product_numbers();
             ProductQuery::with_numbers(&numbers)

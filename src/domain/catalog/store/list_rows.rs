@@ -6,7 +6,11 @@ use crate::{
         error::Result,
         pagination::{PageRequest, Position, SortKey},
     },
-    domain::catalog::{filters::Sort, normalize::normalize},
+    domain::catalog::{
+        category::Category,
+        filters::{Filters, Sort},
+        normalize::normalize,
+    },
     infra::db::{Row, Tx, Value},
 };
 
@@ -30,6 +34,23 @@ pub(in crate::domain::catalog) fn order_by(sort: Sort) -> String {
 /// Returns the comparison operator for rows after a position.
 fn after_operator(sort: Sort) -> &'static str {
     if sort.is_descending() { "<" } else { ">" }
+}
+
+/// Makes `SQLite` use the index of a category's products that are sold out. Without statistics it prefers the index of
+/// all products that are sold out.
+pub(in crate::domain::catalog) fn use_sold_out_index(
+    query: &mut ProductQuery<'_>,
+    filters: &Filters,
+    category: Option<&Category>,
+    sort: Sort,
+) {
+    if category.is_some() && filters.in_stock == Some(false) {
+        query.force_index(match sort {
+            Sort::Price | Sort::PriceDown => "products_sold_out_by_category_price",
+            Sort::Name | Sort::NameDown | Sort::Relevance => "products_sold_out_by_category_name",
+            Sort::CreatedAt | Sort::CreatedAtDown => "products_sold_out_by_category_time",
+        });
+    }
 }
 
 /// Returns the position of a row of a [`ProductQuery`].
@@ -59,10 +80,11 @@ pub(in crate::domain::catalog) fn page_rows(
     // those skipped.
     if page.offset() > 0 {
         let (column, order, operator) = (column(sort), order_by(sort), after_operator(sort));
-        let (conditions, offset) = (query.conditions().to_owned(), query.value(page.offset()));
+        let (table, conditions) = (query.table().to_owned(), query.conditions().to_owned());
+        let offset = query.value(page.offset());
         query.add_condition(&format!(
             "({column}, p.id) {operator}=
-             (SELECT {column}, p.id FROM products p WHERE {conditions} {order} LIMIT 1 OFFSET {offset})"
+             (SELECT {column}, p.id FROM {table} WHERE {conditions} {order} LIMIT 1 OFFSET {offset})"
         ));
     }
     query

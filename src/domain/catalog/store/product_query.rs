@@ -45,6 +45,8 @@ pub(in crate::domain::catalog) enum Columns {
 pub(in crate::domain::catalog) struct ProductQuery<'a> {
     columns: Columns,
     source: Option<IndexSource>,
+    /// The table of products, as `p`.
+    table: String,
     conditions: String,
     values: Vec<Value<'a>>,
     /// Whether there are conditions on the product, apart from that it is not deleted.
@@ -57,6 +59,7 @@ impl<'a> ProductQuery<'a> {
         ProductQuery {
             columns: Columns::Product,
             source: None,
+            table: "products p".to_owned(),
             conditions: "p.deleted_at IS NULL".to_owned(),
             values: Vec::new(),
             has_product_conditions: false,
@@ -197,6 +200,15 @@ impl<'a> ProductQuery<'a> {
         format!("ORDER BY CASE p.id {} END", branches.join(" "))
     }
 
+    /// Makes the database use this index (`SQLite` only).
+    pub(in crate::domain::catalog) fn force_index(&mut self, index: &str) {
+        self.table = format!("products p INDEXED BY {index}");
+    }
+
+    pub(in crate::domain::catalog) fn table(&self) -> &str {
+        &self.table
+    }
+
     pub(in crate::domain::catalog) fn conditions(&self) -> &str {
         &self.conditions
     }
@@ -209,7 +221,9 @@ impl<'a> ProductQuery<'a> {
             None => {
                 let parts = [
                     head,
-                    " FROM products p ",
+                    " FROM ",
+                    &self.table,
+                    " ",
                     joins,
                     " WHERE ",
                     conditions,
