@@ -119,7 +119,7 @@ pub(crate) async fn compare(small: &str, large: &str) {
     println!(
         "{} of {} combinations meet their goal",
         met.count(),
-        ratios.len()
+        all.len()
     );
 }
 
