@@ -118,8 +118,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../../migrations/V25__audit.sql"),
     ),
     (
-        "V27__sold_out",
-        include_str!("../../../migrations/V27__sold_out.sql"),
+        "V26__sold_out",
+        include_str!("../../../migrations/V26__sold_out.sql"),
     ),
 ];
 
@@ -146,7 +146,7 @@ const SQLITE: &[(&str, &str)] = &[
     // Before `{words_anew}`, which it has.
     (
         "{sold_out}",
-        include_str!("../../../migrations/V27__sold_out.sqlite.sql"),
+        include_str!("../../../migrations/V26__sold_out.sqlite.sql"),
     ),
     (
         "{words_anew}",
@@ -181,7 +181,7 @@ const POSTGRES: &[(&str, &str)] = &[
     ("{words_anew}", ""),
     (
         "{sold_out}",
-        include_str!("../../../migrations/V27__sold_out.postgres.sql"),
+        include_str!("../../../migrations/V26__sold_out.postgres.sql"),
     ),
     ("{data_without_link}", "(data::jsonb - 'link')::text"),
     (

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use crate::{
     core::{error::Result, id::CategoryId, money::Price},
+    domain::catalog::cache_tags,
     infra::db::{Tx, Value},
 };
 
@@ -100,6 +101,7 @@ pub(in crate::domain::catalog) fn recount_by_price(tx: &mut Tx<'_>) -> Result<()
          SELECT category_id, is_rounded, price, products, sold_out FROM expected"
     );
     tx.execute(&sql, &[])?;
+    cache_tags::invalidate_lists(tx);
     Ok(())
 }
 

@@ -69,6 +69,7 @@ pub(in crate::domain::catalog) fn set_sold_out(tx: &mut Tx<'_>, id: ProductId) -
         "UPDATE products SET sold_out = CASE WHEN stock = 0 THEN 1 ELSE 0 END WHERE id = ?1",
         params![id],
     )?;
+    cache_tags::invalidate_availability(tx);
     Ok(())
 }
 
