@@ -31,7 +31,7 @@ use shop::{
     },
     server::{self, DataDir, Parts},
 };
-use support::{Connection, Server, block_on, median, request, run_shop};
+use support::{Connection, Server, block_on, median, request, results::Row, run_shop};
 
 const ROUNDS: usize = 7;
 const READS: u32 = 20_000;
@@ -109,10 +109,11 @@ fn measure_session_check(home: &Path) {
             }
             ratios.push(elapsed[0].as_secs_f64() / elapsed[1].as_secs_f64());
         }
+        let ratio = median(ratios);
         println!(
-            "GET /me with the session check: {:.2} × the time without it (median of {ROUNDS})",
-            median(ratios)
+            "GET /me with the session check: {ratio:.2} × the time without it (median of {ROUNDS})"
         );
+        Row::ratio("session check × a read without it", ratio, "the same read").record();
         app.stopping.cancel();
         app.db.close().await;
     });
@@ -138,10 +139,18 @@ async fn compare_timing(
         }
     }
     let [known, unknown] = millis.map(median);
+    let difference = (known - unknown).abs();
+    Row::value(
+        format!("{name}: known and unknown addresses differ"),
+        difference,
+        "ms",
+    )
+    .at_most(5.0)
+    .record();
     println!(
         "{name}: known and unknown addresses differ by {:.2} ms (5 ms allowed), \
          {:.1} % of the median ({SAMPLES} samples each)",
-        (known - unknown).abs(),
-        100.0 * (known - unknown).abs() / known,
+        difference,
+        100.0 * difference / known,
     );
 }

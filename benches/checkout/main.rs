@@ -27,13 +27,19 @@ use std::{path::Path, time::Duration};
 use baseline::SqliteBaseline;
 use pgbench::{Pgbench, Unit};
 use support::{
-    Server, block_on,
+    Measurement, Server, block_on,
     checkout::{Customers, fill_stock, seed},
     median,
+    results::Row,
 };
 
-const SQLITE_CONNECTIONS: [usize; 2] = [64, 1];
+/// The numbers of connections, with the ratio that is the goal.
+const SQLITE_CONNECTIONS: [(usize, f64); 2] = [(64, 5.0), (1, 0.5)];
 const POSTGRES_CONNECTIONS: usize = 16;
+const POSTGRES_GOAL: f64 = 0.9;
+
+/// How many times as long as the median the slowest hundredth may take.
+const P99_GOAL: f64 = 5.0;
 const ROUNDS: usize = 3;
 const BASELINE_DURATION: Duration = Duration::from_secs(3);
 const SHOP_DURATION: Duration = Duration::from_secs(6);
@@ -52,15 +58,15 @@ fn main() {
 }
 
 async fn compare_on_sqlite(home: &Path, copy: &Path) {
-    let password = seed(home, SQLITE_CONNECTIONS[0], 0, &[]);
+    let password = seed(home, SQLITE_CONNECTIONS[0].0, 0, &[]);
     fill_stock(&home.join("shop.db"));
     std::fs::copy(home.join("shop.db"), copy).expect("a copy of the file");
     let server = Server::shop(home);
     let mut baseline = SqliteBaseline::open(copy);
     let mut units_per_second = || baseline.run(BASELINE_DURATION);
     let mut baselines: [Baseline<'_>; 1] = [("bare loop", &mut units_per_second)];
-    for connections in SQLITE_CONNECTIONS {
-        compare(&server, &password, connections, &mut baselines).await;
+    for (connections, goal) in SQLITE_CONNECTIONS {
+        compare(&server, &password, connections, &mut baselines, goal).await;
     }
 }
 
@@ -76,7 +82,14 @@ async fn compare_on_postgres(home: &Path) {
         ("pgbench with all statements", &mut all),
         ("pgbench with the writes only", &mut writes),
     ];
-    compare(&server, &password, POSTGRES_CONNECTIONS, &mut baselines).await;
+    compare(
+        &server,
+        &password,
+        POSTGRES_CONNECTIONS,
+        &mut baselines,
+        POSTGRES_GOAL,
+    )
+    .await;
 }
 
 /// The name of a baseline, and a run that returns units per second.
@@ -88,11 +101,14 @@ async fn compare(
     password: &str,
     connections: usize,
     baselines: &mut [Baseline<'_>],
+    goal: f64,
 ) {
     let mut customers = Customers::sign_in(&server.address, connections, password).await;
     let mut ratios = vec![Vec::new(); baselines.len()];
+    let mut rates = vec![Vec::new(); baselines.len()];
+    let mut shops = Vec::new();
     for round in 1..=ROUNDS {
-        let rates: Vec<f64> = baselines.iter_mut().map(|(_, run)| run()).collect();
+        let measured: Vec<f64> = baselines.iter_mut().map(|(_, run)| run()).collect();
         let pause = tokio::time::sleep(SHOP_DURATION);
         let ((), shop) = customers.check_out_during(pause).await;
         println!(
@@ -100,15 +116,26 @@ async fn compare(
             shop.per_second, shop.p50_micros, shop.p99_micros,
         );
         for (index, (name, _)) in baselines.iter().enumerate() {
-            let ratio = shop.per_second / rates[index];
+            let ratio = shop.per_second / measured[index];
             ratios[index].push(ratio);
-            println!("  {name}: {:.0} units/s, ratio {ratio:.2}", rates[index]);
+            rates[index].push(measured[index]);
+            println!("  {name}: {:.0} units/s, ratio {ratio:.2}", measured[index]);
         }
+        shops.push(shop);
     }
-    for ((name, _), ratios) in baselines.iter().zip(ratios) {
-        println!(
-            "checkout with {connections} connections: {:.2} × {name} (median of {ROUNDS})",
-            median(ratios)
-        );
+    let shop = Measurement::median(&shops);
+    let work = format!("checkout with {connections} connections");
+    for (((name, _), ratios), rates) in baselines.iter().zip(ratios).zip(rates) {
+        let (ratio, rate) = (median(ratios), median(rates));
+        println!("{work}: {ratio:.2} × {name} (median of {ROUNDS})");
+        Row::ratio(format!("{work} × {name}"), ratio, format!("{rate:.0}/s"))
+            .with(&shop)
+            .at_least(goal)
+            .record();
     }
+    let spread = f64::from(shop.p99_micros) / f64::from(shop.p50_micros);
+    Row::ratio(format!("{work}: p99 × p50"), spread, "its p50")
+        .with(&shop)
+        .at_most(P99_GOAL)
+        .record();
 }

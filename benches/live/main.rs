@@ -25,6 +25,7 @@ use support::{
     Connection, Server, block_on,
     checkout::{Customers, fill_stock, seed},
     median, request,
+    results::Row,
 };
 
 use self::sockets::Sockets;
@@ -111,11 +112,29 @@ async fn measure_latency(home: &Path, count: usize, password: &str) {
         "last of {count} sockets: median {:.0} ms, p99 {:.0} ms, bare tokio-tungstenite median {:.0} ms, p99 {:.0} ms, \
          rate {ratio:.2} × bare ({ORDERS} orders)",
         median(shop.clone()),
-        p99(shop),
+        p99(shop.clone()),
         median(bare.clone()),
-        p99(bare)
+        p99(bare.clone())
     );
     println!("an idle socket takes {:.1} KiB", kib(per_socket));
+    let limit = format!("{:.0} ms", median(bare));
+    Row::ratio(
+        format!("live: rate with {count} sockets × bare tokio-tungstenite"),
+        ratio,
+        limit,
+    )
+    .at_least(0.7)
+    .record();
+    Row::value(
+        format!("live: commit to the last of {count} sockets"),
+        median(shop),
+        "ms",
+    )
+    .at_most(150.0)
+    .record();
+    Row::value("live: an idle socket", kib(per_socket), "KiB")
+        .at_most(12.0)
+        .record();
 }
 
 async fn measure_checkout(home: &Path, password: &str) {
@@ -141,10 +160,14 @@ async fn measure_checkout(home: &Path, password: &str) {
         without.push(alone.per_second);
         with.push(watched.per_second);
     }
-    println!(
-        "{CUSTOMERS} customers check out with {SOCKETS_WITH_CUSTOMERS} sockets: {:.2} × the rate without (medians of {ROUNDS})",
-        median(with) / median(without)
-    );
+    let work =
+        format!("live: {CUSTOMERS} customers check out with {SOCKETS_WITH_CUSTOMERS} sockets");
+    let (with, without) = (median(with), median(without));
+    let ratio = with / without;
+    println!("{work}: {ratio:.2} × the rate without (medians of {ROUNDS})");
+    Row::ratio(work, ratio, format!("{without:.0}/s without"))
+        .at_least(0.8)
+        .record();
 }
 
 fn p99(mut values: Vec<f64>) -> f64 {

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    comparison::compare,
+    comparison::{Goals, compare},
     files::{files_in, total_size},
     server,
     support::{
@@ -22,11 +22,15 @@ pub(crate) async fn measure(root: &Path) {
     std::fs::create_dir_all(root).expect("a directory");
     let mut with = Shop::start(root, "with", "on").await;
     let mut without = Shop::start(root, "without", "off").await;
+    let goals = Goals {
+        rate: Some(0.95),
+        ..Goals::default()
+    };
     for count in CUSTOMERS {
         with.customers.keep(count);
         without.customers.keep(count);
         let name = format!("archive: {count} customers check out");
-        compare(&name, ROUNDS, async |is_on| {
+        compare(&name, &goals, ROUNDS, async |is_on| {
             let shop = if is_on { &mut with } else { &mut without };
             let pause = tokio::time::sleep(DURATION);
             shop.customers.check_out_during(pause).await.1

@@ -12,7 +12,7 @@ use std::{
 use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
-    comparison::{describe, print_ratios},
+    comparison::{Goals, describe, record_ratios},
     files::{join_files, megabytes_per_second, sync_all, total_size},
     large_shop::{CUSTOMERS, LargeShop},
     server,
@@ -82,7 +82,14 @@ pub(crate) async fn measure(shop: &LargeShop, root: &Path) {
             "backup: {CUSTOMERS} customers check out during {}",
             work.name()
         );
-        print_ratios(&name, &with.loads, &nothing.loads);
+        let goals = match work {
+            Work::Command | Work::Schedule => Goals {
+                rate: Some(0.8),
+                p99: Some(1.5),
+            },
+            Work::Nothing | Work::Copy => Goals::default(),
+        };
+        record_ratios(&name, &goals, &with.loads, &nothing.loads);
         let elapsed = Duration::from_secs_f64(median(with.seconds));
         println!(
             "  it takes {:.1} s, {:.0} MB/s",

@@ -1,11 +1,12 @@
 //! A load with and without something.
 
-use crate::support::{Measurement, median};
+use crate::support::{Measurement, results::Row};
 
 /// Measures with (`true`) and without (`false`), alternating which of them is first, and prints the ratios of the
 /// medians.
 pub(crate) async fn compare(
     name: &str,
+    goals: &Goals,
     rounds: usize,
     mut measure: impl AsyncFnMut(bool) -> Measurement,
 ) {
@@ -25,24 +26,43 @@ pub(crate) async fn compare(
             last(&without)
         );
     }
-    print_ratios(name, &with, &without);
+    record_ratios(name, goals, &with, &without);
 }
 
-/// Prints the ratios of the medians.
-pub(crate) fn print_ratios(name: &str, with: &[Measurement], without: &[Measurement]) {
-    let rate = |all: &[Measurement]| median(all.iter().map(|one| one.per_second).collect());
-    let p99 = |all: &[Measurement]| median(all.iter().map(|one| one.p99_micros.into()).collect());
+/// The least rate and the greatest 99th percentile that a load may have, relative to the load without the work.
+#[derive(Default)]
+pub(crate) struct Goals {
+    pub(crate) rate: Option<f64>,
+    pub(crate) p99: Option<f64>,
+}
+
+/// Prints and records the ratios of the medians.
+pub(crate) fn record_ratios(
+    name: &str,
+    goals: &Goals,
+    with: &[Measurement],
+    without: &[Measurement],
+) {
+    let rounds = with.len();
+    let (with, without) = (Measurement::median(with), Measurement::median(without));
+    let rate = with.per_second / without.per_second;
+    let p99 = f64::from(with.p99_micros) / f64::from(without.p99_micros);
     println!(
-        "{name}: rate {:.3} × ({:.0}/s, without {:.0}/s), p99 {:.2} × ({:.0} µs, without {:.0} µs) \
-         (medians of {})",
-        rate(with) / rate(without),
-        rate(with),
-        rate(without),
-        p99(with) / p99(without),
-        p99(with),
-        p99(without),
-        with.len()
+        "{name}: rate {rate:.3} × ({:.0}/s, without {:.0}/s), p99 {p99:.2} × ({} µs, without {} µs) \
+         (medians of {rounds})",
+        with.per_second, without.per_second, with.p99_micros, without.p99_micros
     );
+    let limit = format!("{:.0}/s without", without.per_second);
+    let row = Row::ratio(format!("{name}: rate"), rate, limit).with(&with);
+    match goals.rate {
+        Some(goal) => row.at_least(goal).record(),
+        None => row.record(),
+    }
+    if let Some(goal) = goals.p99 {
+        let limit = format!("{} µs without", without.p99_micros);
+        let row = Row::ratio(format!("{name}: p99"), p99, limit).with(&with);
+        row.at_most(goal).record();
+    }
 }
 
 pub(crate) fn describe(one: &Measurement) -> String {

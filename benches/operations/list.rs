@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    comparison::compare,
+    comparison::{Goals, compare},
     server,
     support::{
         Connection, Measurement, Server,
@@ -27,7 +27,11 @@ pub(crate) async fn measure_metrics(root: &Path) {
     let metrics = [("SHOP_METRICS_LISTEN", metrics_address.clone())];
     let shops = Shops::start(root, &metrics, &[]);
     let requests = list_requests();
-    compare("metrics: list", ROUNDS, async |is_on| {
+    let goals = Goals {
+        rate: Some(0.97),
+        ..Goals::default()
+    };
+    compare("metrics: list", &goals, ROUNDS, async |is_on| {
         let measured = run_lists(shops.server(is_on), &requests);
         if !is_on {
             return measured.await;
@@ -44,7 +48,7 @@ pub(crate) async fn measure_log(root: &Path) {
     let level = |level: &str| [("SHOP_LOG", level.to_owned())];
     let shops = Shops::start(root, &level("info"), &level("warn"));
     let requests = list_requests();
-    compare("log: list", ROUNDS, async |is_on| {
+    compare("log: list", &Goals::default(), ROUNDS, async |is_on| {
         run_lists(shops.server(is_on), &requests).await
     })
     .await;

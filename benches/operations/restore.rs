@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command, time::Instant};
 use crate::{
     files::{files_in, megabytes_per_second, sync_all, total_size},
     large_shop::LargeShop,
-    support::{median, run_shop},
+    support::{median, results::Row, run_shop},
 };
 
 const ROUNDS: usize = 5;
@@ -39,6 +39,9 @@ pub(crate) fn measure(shop: &LargeShop, root: &Path) {
         yardsticks.push(unpacked);
     }
     let (speed, yardstick) = (median(restores), median(yardsticks));
+    Row::value("restore", speed, "MB/s")
+        .at_least(100.0)
+        .record();
     println!(
         "restore: {speed:.0} MB/s of database and images, {:.2} × `tar xzf` (medians of {ROUNDS})",
         speed / yardstick

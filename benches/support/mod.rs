@@ -1,6 +1,7 @@
 //! Shared by the benchmarks: the real server in a process of its own, and an HTTP client with little overhead.
 
 pub(crate) mod checkout;
+pub(crate) mod results;
 
 use std::{
     cell::Cell,
@@ -71,9 +72,19 @@ impl Server {
 
     /// Returns the memory that the process uses, in bytes.
     pub(crate) fn memory(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    /// Returns the greatest memory that the process has used, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    /// Returns a size in the status of the process (`man 5 proc`).
+    fn status(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         1024 * kilobytes.unwrap_or(0)
     }
@@ -241,6 +252,22 @@ pub(crate) struct Measurement {
     pub(crate) per_second: f64,
     pub(crate) p50_micros: u32,
     pub(crate) p99_micros: u32,
+}
+
+impl Measurement {
+    /// Returns the medians of several runs.
+    pub(crate) fn median(all: &[Measurement]) -> Measurement {
+        let middle = |value: fn(&Measurement) -> u32| {
+            let mut values: Vec<_> = all.iter().map(value).collect();
+            values.sort_unstable();
+            values[values.len() / 2]
+        };
+        Measurement {
+            per_second: median(all.iter().map(|one| one.per_second).collect()),
+            p50_micros: middle(|one| one.p50_micros),
+            p99_micros: middle(|one| one.p99_micros),
+        }
+    }
 }
 
 /// The latencies of a run.
