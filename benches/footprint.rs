@@ -39,7 +39,7 @@ fn main() {
     block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
         let home = directory.path().join("shop");
-        let password = seed(&home, CUSTOMERS, 0, &[]);
+        let password = seed(&home, 10_000, CUSTOMERS, 0, &[]);
         fill_stock(&home.join("shop.db"));
         measure_start(&home);
         measure_idle(&home).await;

@@ -1,12 +1,11 @@
 //! Throughput of the catalog, as a ratio to a minimal axum handler.
 //!
 //! 32 connections send requests to a shop of 10,000 products: lists of 20 with their total, single products, filters,
-//! searches and cursor pagination. The baseline, in a process of its own, serialises 20 products, or one, from memory.
-//! The two are measured alternating.
+//! searches and cursor pagination; some of them also while 200 orders per second are placed. The baseline, in a process
+//! of its own, serialises 20 products, or one, from memory. The two are measured alternating.
 //!
-//! With `-- --large` the same requests are also sent to a shop of 1,000,000 products, as a ratio to the smaller one, and
-//! then the matrix of all combinations of filters, sort orders and pagination. `BENCH_LARGE=100000` sets the size. Words
-//! select scenarios by name: `-- --large search filter`, `-- --large matrix`.
+//! `-- --large` sends all combinations of filters, sort orders and pagination to this shop and to one of 1,000,000
+//! products. `BENCH_LARGE=100000` sets the size. Words select parts by name: `-- list product`, `-- --large matrix`.
 
 #![expect(
     clippy::expect_used,
@@ -23,11 +22,21 @@ use std::{path::Path as FilePath, process::Command, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::Path, routing::get};
 use serde::{Deserialize, Serialize};
-use support::{Connection, Measurement, Server, block_on, median, request, run_requests, run_shop};
+use support::{
+    Connection, Measurement, Server, block_on,
+    checkout::{Customers, fill_stock, seed},
+    median, request,
+    results::Row,
+    run_requests,
+};
 
 const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 3;
 const DURATION: Duration = Duration::from_secs(3);
+
+/// The customers who order meanwhile, and how often they do.
+const CUSTOMERS: usize = 16;
+const ORDERS_PER_SECOND: u32 = 200;
 
 /// If this variable is set, the process is the baseline server for the products in this file.
 const BASELINE_VARIABLE: &str = "BENCH_BASELINE_PRODUCTS";
@@ -40,36 +49,31 @@ fn main() {
         .skip(1)
         .partition(|argument| argument.starts_with("--"));
     let with_large = options.iter().any(|option| option == "--large");
+    let is_selected = |name: &str| {
+        selected.is_empty() || selected.iter().any(|word| name.contains(word.as_str()))
+    };
     block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
-        let small = Catalog::create(&directory.path().join("small"), 10_000).await;
+        let mut small = Catalog::create(&directory.path().join("small"), 10_000, CUSTOMERS).await;
         let file = directory.path().join("products.json");
         std::fs::write(&file, &small.first_page).expect("a file");
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.env(BASELINE_VARIABLE, &file);
         let baseline = Server::start(command);
-        let large = if with_large {
-            let size = std::env::var("BENCH_LARGE").map_or(1_000_000, |size| {
-                size.parse().expect("`BENCH_LARGE` must be a number")
-            });
-            Some(Catalog::create(&directory.path().join("large"), size).await)
-        } else {
-            None
-        };
-        let is_selected = |name: &str| {
-            selected.is_empty() || selected.iter().any(|word| name.contains(word.as_str()))
-        };
-        for (index, scenario) in small.scenarios.iter().enumerate() {
+        for scenario in &small.scenarios {
             if !is_selected(scenario.name) {
                 continue;
             }
-            compare_to_baseline(scenario, &small.server, &baseline).await;
-            if let Some(large) = &large {
-                let in_large = &large.scenarios[index];
-                compare_sizes(&small.server, scenario, &large.server, in_large).await;
+            let alone = compare_to_baseline(scenario, &small.server, &baseline).await;
+            if scenario.runs_with_orders {
+                measure_with_orders(scenario, &small.server, &mut small.customers, &alone).await;
             }
         }
-        if let Some(large) = large.filter(|_| is_selected("matrix")) {
+        if with_large && is_selected("matrix") {
+            let size = std::env::var("BENCH_LARGE").map_or(1_000_000, |size| {
+                size.parse().expect("`BENCH_LARGE` must be a number")
+            });
+            let large = Catalog::create(&directory.path().join("large"), size, 1).await;
             matrix::compare(&small.server.address, &large.server.address).await;
         }
     });
@@ -78,23 +82,27 @@ fn main() {
 /// Requests of one kind.
 struct Scenario {
     name: &'static str,
+    /// The ratio to the baseline that is the goal.
+    goal: Option<f64>,
+    runs_with_orders: bool,
     requests: Arc<Vec<Vec<u8>>>,
 }
 
 /// A shop with the scenarios for its products.
 struct Catalog {
     server: Server,
+    customers: Customers,
     first_page: Vec<u8>,
     scenarios: Vec<Scenario>,
 }
 
 impl Catalog {
     /// Seeds a shop and starts its server.
-    async fn create(home: &FilePath, size: usize) -> Catalog {
-        let count = size.to_string();
-        let seed = ["admin", "seed", "--products", &count, "--customers", "0"];
-        run_shop(home, &seed, &[]);
+    async fn create(home: &FilePath, size: usize, customers: usize) -> Catalog {
+        let password = seed(home, size, customers, 0, &[]);
+        fill_stock(&home.join("shop.db"));
         let server = Server::shop(home);
+        let customers = Customers::sign_in(&server.address, customers, &password).await;
         let mut connection = Connection::open(&server.address).await;
         let first_request = get_request("/api/v1/products?limit=20");
         let (status, body) = connection.send(&first_request).await;
@@ -154,21 +162,24 @@ impl Catalog {
         let filtered_searches = filtered_queries
             .iter()
             .map(|query| format!("/api/v1/products?q={query}&limit=20"));
-        let scenario = |name, paths: Vec<String>| Scenario {
+        let scenario = |name, goal, paths: Vec<String>| Scenario {
             name,
+            goal,
+            runs_with_orders: goal.is_some(),
             requests: Arc::new(paths.iter().map(|path| get_request(path)).collect()),
         };
         let scenarios = vec![
-            scenario("list of 20 with total", lists.collect()),
-            scenario("one product", singles.collect()),
-            scenario("filter, sort and total", filters.collect()),
-            scenario("deep page", deep_pages.collect()),
-            scenario("cursor pagination", cursor_paths),
-            scenario("search", searches.collect()),
-            scenario("search with filters", filtered_searches.collect()),
+            scenario("list of 20 with total", Some(0.8), lists.collect()),
+            scenario("one product", Some(0.9), singles.collect()),
+            scenario("filter, sort and total", Some(0.45), filters.collect()),
+            scenario("deep page", None, deep_pages.collect()),
+            scenario("cursor pagination", None, cursor_paths),
+            scenario("search", None, searches.collect()),
+            scenario("search with filters", None, filtered_searches.collect()),
         ];
         Catalog {
             server,
+            customers,
             first_page,
             scenarios,
         }
@@ -179,30 +190,14 @@ fn get_request(path: &str) -> Vec<u8> {
     request("GET", path, &[], "")
 }
 
-/// Prints the time of the larger shop as a ratio to the smaller one.
-async fn compare_sizes(small: &Server, in_small: &Scenario, large: &Server, in_large: &Scenario) {
-    let mut ratios = Vec::new();
-    for _ in 0..ROUNDS {
-        let small = measure(&small.address, in_small).await;
-        let large = measure(&large.address, in_large).await;
-        ratios.push(small.per_second / large.per_second);
-    }
-    println!(
-        "{}: the large catalog takes {:.2} × the time (median of {ROUNDS})",
-        in_small.name,
-        median(ratios)
-    );
-}
-
-/// Prints the throughput of the shop as a ratio to the baseline.
-async fn compare_to_baseline(scenario: &Scenario, shop: &Server, baseline: &Server) {
+/// Prints and records the throughput of the shop as a ratio to the baseline. Returns the shop's.
+async fn compare_to_baseline(scenario: &Scenario, shop: &Server, baseline: &Server) -> Measurement {
     let name = scenario.name;
-    let mut ratios = Vec::new();
+    let (mut shops, mut baselines, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let baseline = measure(&baseline.address, scenario).await;
         let shop = measure(&shop.address, scenario).await;
         let ratio = shop.per_second / baseline.per_second;
-        ratios.push(ratio);
         println!(
             "{name}, round {round}: shop {:.0}/s (p50 {} µs, p99 {} µs), bare axum {:.0}/s \
              (p50 {} µs, p99 {} µs), ratio {ratio:.2}",
@@ -213,11 +208,44 @@ async fn compare_to_baseline(scenario: &Scenario, shop: &Server, baseline: &Serv
             baseline.p50_micros,
             baseline.p99_micros,
         );
+        ratios.push(ratio);
+        shops.push(shop);
+        baselines.push(baseline);
     }
+    let (shop, baseline) = (Measurement::median(&shops), Measurement::median(&baselines));
+    let ratio = median(ratios);
+    println!("{name}: {ratio:.2} × bare axum (median of {ROUNDS})");
+    let limit = format!("{:.0}/s", baseline.per_second);
+    let row = Row::ratio(format!("{name} × bare axum"), ratio, limit).with(&shop);
+    match scenario.goal {
+        Some(goal) => row.at_least(goal).record(),
+        None => row.record(),
+    }
+    shop
+}
+
+/// Measures the scenario while customers order. `alone` is its throughput without.
+async fn measure_with_orders(
+    scenario: &Scenario,
+    shop: &Server,
+    customers: &mut Customers,
+    alone: &Measurement,
+) {
+    let name = scenario.name;
+    let interval =
+        Duration::from_secs(1) * u32::try_from(CUSTOMERS).expect("few") / ORDERS_PER_SECOND;
+    let reads = measure(&shop.address, scenario);
+    let (reads, orders) = customers.check_out_every(interval, reads).await;
+    let ratio = reads.per_second / alone.per_second;
     println!(
-        "{name}: {:.2} × bare axum (median of {ROUNDS})",
-        median(ratios)
+        "{name}: {:.0}/s while {:.0} orders/s are placed, {ratio:.2} × the rate without",
+        reads.per_second, orders.per_second
     );
+    let work = format!("{name} with {ORDERS_PER_SECOND} orders/s × without");
+    Row::ratio(work, ratio, format!("{:.0}/s without", alone.per_second))
+        .with(&reads)
+        .at_least(0.6)
+        .record();
 }
 
 async fn measure(address: &str, scenario: &Scenario) -> Measurement {

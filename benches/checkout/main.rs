@@ -58,7 +58,7 @@ fn main() {
 }
 
 async fn compare_on_sqlite(home: &Path, copy: &Path) {
-    let password = seed(home, SQLITE_CONNECTIONS[0].0, 0, &[]);
+    let password = seed(home, 10_000, SQLITE_CONNECTIONS[0].0, 0, &[]);
     fill_stock(&home.join("shop.db"));
     std::fs::copy(home.join("shop.db"), copy).expect("a copy of the file");
     let server = Server::shop(home);
@@ -73,7 +73,7 @@ async fn compare_on_sqlite(home: &Path, copy: &Path) {
 async fn compare_on_postgres(home: &Path) {
     let database = Pgbench::start();
     let environment = [("SHOP_DATABASE_URL", database.url("shop"))];
-    let password = seed(home, POSTGRES_CONNECTIONS, 0, &environment);
+    let password = seed(home, 10_000, POSTGRES_CONNECTIONS, 0, &environment);
     database.fill_stock_and_copy();
     let server = Server::shop_with(home, &environment);
     let run = |unit| database.run(unit, POSTGRES_CONNECTIONS, BASELINE_DURATION);

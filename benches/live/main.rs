@@ -60,7 +60,7 @@ fn main() {
     block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
         let home = directory.path().join("shop");
-        let password = seed(&home, CUSTOMERS, 0, &[]);
+        let password = seed(&home, 10_000, CUSTOMERS, 0, &[]);
         fill_stock(&home.join("shop.db"));
         if runs_all || has("--latency") {
             measure_latency(&home, count, &password).await;

@@ -55,7 +55,7 @@ impl Shop {
         let home = root.join(name).join("shop");
         let place = root.join(name).join("place");
         std::fs::create_dir_all(&place).expect("a directory");
-        let password = seed(&home, CUSTOMERS[0], 0, &[]);
+        let password = seed(&home, 10_000, CUSTOMERS[0], 0, &[]);
         fill_stock(&home.join("shop.db"));
         let environment = [
             ("SHOP_BACKUP_URL", place.display().to_string()),

@@ -49,7 +49,7 @@ impl LargeShop {
     /// Creates a shop. Half of its size is the database, and half are images.
     pub(crate) fn create(home: &Path, megabytes: i64) -> LargeShop {
         let half = megabytes * 1_000_000 / 2;
-        let password = seed(home, CUSTOMERS, ORDERS, &[]);
+        let password = seed(home, 10_000, CUSTOMERS, ORDERS, &[]);
         let shop = LargeShop {
             home: home.to_owned(),
             password,

@@ -65,7 +65,7 @@ impl Shops {
         std::fs::create_dir_all(root).expect("a directory");
         let start = |name: &str, environment| {
             let home = root.join(name);
-            seed(&home, 1, 0, &[]);
+            seed(&home, 10_000, 1, 0, &[]);
             server::start(&home, environment)
         };
         Shops {

@@ -4,7 +4,7 @@ use std::{
     path::Path,
     rc::Rc,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{Connection, Measurement, Rng, request, run_load, run_shop};
@@ -13,19 +13,21 @@ use super::{Connection, Measurement, Rng, request, run_load, run_shop};
 /// far below its rate limit.
 const NETWORKS: usize = 1 << 16;
 
-/// Creates a shop of 10,000 products, and paid orders. Returns the password of its customers.
+/// Creates a shop with paid orders. Returns the password of its customers.
 pub(crate) fn seed(
     home: &Path,
+    products: usize,
     customers: usize,
     orders: usize,
     environment: &[(&str, String)],
 ) -> String {
-    let (customers, orders) = (customers.to_string(), orders.to_string());
+    let [products, customers, orders] =
+        [products, customers, orders].map(|count| count.to_string());
     let arguments = [
         "admin",
         "seed",
         "--products",
-        "10000",
+        &products,
         "--customers",
         &customers,
         "--orders",
@@ -110,6 +112,15 @@ impl Customers {
         &mut self,
         until: impl Future<Output = T>,
     ) -> (T, Measurement) {
+        self.check_out_every(Duration::ZERO, until).await
+    }
+
+    /// Like [`Customers::check_out_during`]. Each customer begins at most one checkout in `interval`.
+    pub(crate) async fn check_out_every<T>(
+        &mut self,
+        interval: Duration,
+        until: impl Future<Output = T>,
+    ) -> (T, Measurement) {
         let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
         let (connections, result, measurement) = run_load(
             std::mem::take(&mut self.connections),
@@ -122,6 +133,9 @@ impl Customers {
                         let started = Instant::now();
                         check_out(&mut connection, &token, &products, &mut rng).await;
                         latencies.record(started.elapsed());
+                        if !interval.is_zero() {
+                            tokio::time::sleep_until((started + interval).into()).await;
+                        }
                     }
                     connection
                 }

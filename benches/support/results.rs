@@ -3,10 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
+use shop::core::clock::Clock;
 
 use super::Measurement;
 
@@ -23,8 +23,7 @@ pub(crate) struct Row {
     /// The unit of `value` and of the goal; `×` for ratios to the limit.
     pub(crate) unit: String,
     pub(crate) goal: Option<Goal>,
-    /// In seconds since 1970.
-    pub(crate) measured_at: u64,
+    pub(crate) measured_at: String,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -45,7 +44,6 @@ impl Row {
 
     /// A value with a unit.
     pub(crate) fn value(work: impl Into<String>, value: f64, unit: &str) -> Row {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Row {
             work: work.into(),
             per_second: None,
@@ -55,7 +53,7 @@ impl Row {
             value,
             unit: unit.to_owned(),
             goal: None,
-            measured_at: now.map_or(0, |now| now.as_secs()),
+            measured_at: Clock::system().now().to_string(),
         }
     }
 
