@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 
 use super::{
     DataDir, ROUTE_CLASSES, backup, check_owner, data_dir, file_limit, gateway, image_store,
@@ -174,10 +175,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
         hash_pool: BlockingPool::new(accounts::hashing_slots(cores), 256),
         image_pool: DedicatedThread::start("images", 32)?,
         upload_permits: Permits::new(media::MAX_STORED_SIZE / 1024, 64),
-        resize_locks: Cache::builder()
-            .max_capacity(RESIZE_LOCKS)
-            .eviction_policy(EvictionPolicy::lru())
-            .build(),
+        resize_locks: resize_locks(),
         limits: RateLimits::new(is_limited, ROUTE_CLASSES),
         refused_origins: RefusedOrigins::default(),
         timeouts,
@@ -211,6 +209,13 @@ fn check_lengths(name: &str, secrets: &[Secret], min: usize) -> Result<()> {
             .map_err(|error| Error::config(format!("`{name}` {error}")))?;
     }
     Ok(())
+}
+
+fn resize_locks() -> Cache<String, Arc<Mutex<()>>> {
+    Cache::builder()
+        .max_capacity(RESIZE_LOCKS)
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
 }
 
 fn response_cache(config: &Config) -> ResponseCache {

@@ -46,6 +46,20 @@ impl Cached<'_> {
         }
     }
 
+    /// Makes a change while everything is cached, and compares everything with the database.
+    async fn after<T>(&mut self, change: &str, made: impl Future<Output = T>) -> T {
+        self.fill().await;
+        let made = made.await;
+        self.compare(change).await;
+        made
+    }
+
+    /// Like [`Cached::after`], for a request that must succeed.
+    async fn after_request(&mut self, change: &str, made: impl Future<Output = TestResponse>) {
+        let answer = self.after(change, made).await;
+        assert!(answer.status < 300, "{change}: {answer:?}");
+    }
+
     /// Compares everything with the database. `change` is what was changed since [`Cached::fill`].
     async fn compare(&mut self, change: &str) {
         let anyone = self.shop.anonymous();
@@ -82,56 +96,44 @@ storage_test! {
         let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
         let products = vec![kettle.clone(), mug.clone(), pan.clone()];
         let mut cached = Cached { shop: &shop, products, empty: 0 };
-        let path = |id: &str| format!("/products/{id}");
-        let done = |answer: TestResponse| assert!(answer.status < 300, "{answer:?}");
-        let run = |arguments: &[&str]| {
+        let [kettle_path, mug_path, pan_path] = [&kettle, &mug, &pan].map(|id| format!("/products/{id}"));
+        let category_path = format!("/categories/{kitchen}");
+        let stock_path = format!("/admin/products/{pan}/stock");
+        let images_path = format!("/products/{pan}/images");
+        let run = async |arguments: &[&str]| {
             let output = shop.run(&[&["admin", "product"], arguments].concat());
             assert!(output.status.success(), "{output:?}");
         };
-        let order;
 
-        macro_rules! compare_after {
-            ($($change:literal => $made:expr;)*) => {$(
-                cached.fill().await;
-                $made;
-                cached.compare($change).await;
-            )*};
-        }
-        compare_after! {
-            "a product was moved" => {
-                done(admin.patch(&path(&kettle), json!({ "categoryId": kitchen })).await)
-            };
-            "a category was renamed" => {
-                done(admin.patch(&format!("/categories/{kitchen}"), json!({ "name": "Cuisine" })).await)
-            };
-            "a category was created" => category(&shop, "Garden").await;
-            "a price was changed" => done(admin.patch(&path(&pan), json!({ "price": 2_500 })).await);
-            "a name was changed" => done(admin.patch(&path(&mug), json!({ "name": "Kettle, red" })).await);
-            "the last unit was sold" => order = ada.place_order(&mug, 1).await;
-            "a unit was sold" => ada.place_order(&kettle, 1).await;
-            "an order was cancelled" => {
-                done(ada.post(&format!("{}/cancel", shopping::path(&order)), Value::Null).await)
-            };
-            "stock was added" => {
-                let stock = json!({ "delta": 7, "reason": "delivery" });
-                done(admin.post(&format!("/admin/products/{pan}/stock"), stock).await)
-            };
-            "an image was added" => {
-                let images = format!("/products/{pan}/images");
-                done(admin.upload(Method::POST, &images, &[], Form::default().image(&png())).await)
-            };
-            "a product was created" => {
-                done(admin.post("/products", json!({ "name": "Red rug", "price": 9 })).await)
-            };
-            "products were imported" => {
-                let table = format!("id,name,price,stockQuantity\n{kettle},Blue kettle,77,0\n,Red lamp,2100,4\n");
-                let csv = [("content-type", "text/csv")];
-                done(admin.raw(Method::POST, "/admin/products/import", &csv, table).await)
-            };
-            "a command changed the stock" => run(&["stock", &kettle, "9", "--reason", "found"]);
-            "a command renamed a product" => run(&["edit", &pan, "--name", "Red pan"]);
-            "a product was deleted" => done(admin.delete(&path(&mug)).await);
-        }
+        let moved = json!({ "categoryId": kitchen });
+        cached.after_request("a product was moved", admin.patch(&kettle_path, moved)).await;
+        let renamed = admin.patch(&category_path, json!({ "name": "Cuisine" }));
+        cached.after_request("a category was renamed", renamed).await;
+        cached.after("a category was created", category(&shop, "Garden")).await;
+        cached.after_request("a price was changed", admin.patch(&pan_path, json!({ "price": 2_500 }))).await;
+        let renamed = admin.patch(&mug_path, json!({ "name": "Kettle, red" }));
+        cached.after_request("a product was renamed", renamed).await;
+        let order = cached.after("the last unit was sold", ada.place_order(&mug, 1)).await;
+        cached.after("a unit was sold", ada.place_order(&kettle, 1)).await;
+        let cancel_path = format!("{}/cancel", shopping::path(&order));
+        let cancelled = ada.post(&cancel_path, Value::Null);
+        cached.after_request("an order was cancelled", cancelled).await;
+        let delivery = json!({ "delta": 7, "reason": "delivery" });
+        let added = admin.post(&stock_path, delivery);
+        cached.after_request("stock was added", added).await;
+        let image = Form::default().image(&png());
+        let added = admin.upload(Method::POST, &images_path, &[], image);
+        cached.after_request("an image was added", added).await;
+        let created = admin.post("/products", json!({ "name": "Red rug", "price": 9 }));
+        cached.after_request("a product was created", created).await;
+        let table = format!("id,name,price,stockQuantity\n{kettle},Blue kettle,77,0\n,Red lamp,2100,4\n");
+        let csv = [("content-type", "text/csv")];
+        let imported = admin.raw(Method::POST, "/admin/products/import", &csv, table);
+        cached.after_request("products were imported", imported).await;
+        let found = ["stock", &kettle, "9", "--reason", "found"];
+        cached.after("a command changed the stock", run(&found)).await;
+        cached.after("a command renamed a product", run(&["edit", &pan, "--name", "Red pan"])).await;
+        cached.after_request("a product was deleted", admin.delete(&mug_path)).await;
     }
 
     async fn a_reader_beside_a_writer_never_sees_less_than_was_acknowledged(shop: TestShop) {

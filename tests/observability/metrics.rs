@@ -184,7 +184,7 @@ sqlite_test! {
         for path in &paths {
             visitor.get(path).await;
         }
-        assert_eq!(cache_hits(&server).await, before + 2.0);
+        assert!(cache_hits(&server).await > before + 1.5, "both were cached");
     }
 
     async fn the_response_cache_has_a_maximum_size(site: Site) {
@@ -199,7 +199,7 @@ sqlite_test! {
             }
         }
         let metrics = server.scrape().await;
-        let size = sample(&metrics, "shop_response_cache_bytes", &[]).unwrap();
-        assert!(sent > 1 << 20 && size > 0.0 && size <= f64::from(1 << 20), "{size} of {sent}");
+        let cached = sample(&metrics, "shop_response_cache_bytes", &[]).unwrap();
+        assert!(sent > 1 << 20 && cached > 0.0 && cached <= f64::from(1 << 20), "{cached} of {sent}");
     }
 }
