@@ -1,4 +1,4 @@
-//! Versions for caches of what reads return.
+//! Decides whether a cached result of a read is still current.
 //!
 //! A cached result has tags, which name what it depends on, and the [`CacheVersion`] that was read before its snapshot.
 //! A write invalidates tags. The result is current if its tags have not been invalidated since its version:

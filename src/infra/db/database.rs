@@ -187,7 +187,8 @@ impl Db {
         self.submit(Access::Write, name, work).await
     }
 
-    /// Returns the version of what a read that begins now returns, or `None` if this process caches nothing.
+    /// Returns the current version of the database, or `None` if this process caches nothing. A read that follows
+    /// returns this version or a newer one.
     pub fn cache_version(&self) -> Result<Option<CacheVersion>> {
         let Some(tags) = &self.context.cache_tags else {
             return Ok(None);

@@ -2,8 +2,9 @@
 //!
 //! The full-text index returns matches in key order, which is about the order of names, so that the first
 //! names are found first. For other orders, few matches are sorted. Many matches are found by scanning the
-//! index of the sort order until the page is full, since a page then needs few rows; with bitmaps this needs no
-//! look at the products. A small result, which similar products follow, is read whole and ranked here (see [`ResultWithSimilar`]).
+//! index of the sort order until the page is full, since a page then needs few rows; with bitmaps this reads no
+//! products. A small result, which similar products follow, is read whole and ranked here (see
+//! [`ResultWithSimilar`]).
 
 use super::{
     engine::search_index,
