@@ -53,16 +53,15 @@ pub(crate) fn record_ratios(
         with.per_second, without.per_second, with.p99_micros, without.p99_micros
     );
     let limit = format!("{:.0}/s without", without.per_second);
-    let row = Row::ratio(format!("{name}: rate"), rate, limit).with(&with);
-    match goals.rate {
-        Some(goal) => row.at_least(goal).record(),
-        None => row.record(),
-    }
-    if let Some(goal) = goals.p99 {
-        let limit = format!("{} µs without", without.p99_micros);
-        let row = Row::ratio(format!("{name}: p99"), p99, limit).with(&with);
-        row.at_most(goal).record();
-    }
+    Row::ratio(format!("{name}: rate"), rate, limit)
+        .with(&with)
+        .at_least(goals.rate)
+        .record();
+    let limit = format!("{} µs without", without.p99_micros);
+    Row::ratio(format!("{name}: p99"), p99, limit)
+        .with(&with)
+        .at_most(goals.p99)
+        .record();
 }
 
 pub(crate) fn describe(one: &Measurement) -> String {

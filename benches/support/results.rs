@@ -67,13 +67,14 @@ impl Row {
         }
     }
 
-    pub(crate) fn at_least(self, goal: f64) -> Row {
-        let goal = Some(Goal::AtLeast(goal));
+    /// Sets the goal, if there is one; likewise the next function.
+    pub(crate) fn at_least(self, goal: impl Into<Option<f64>>) -> Row {
+        let goal = goal.into().map(Goal::AtLeast);
         Row { goal, ..self }
     }
 
-    pub(crate) fn at_most(self, goal: f64) -> Row {
-        let goal = Some(Goal::AtMost(goal));
+    pub(crate) fn at_most(self, goal: impl Into<Option<f64>>) -> Row {
+        let goal = goal.into().map(Goal::AtMost);
         Row { goal, ..self }
     }
 
