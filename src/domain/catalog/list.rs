@@ -118,8 +118,7 @@ fn choose_index<'a>(
     if !filters.sort.is_by_price() {
         let id = category.map(|category| category.id);
         let all = store::count_by_price(tx, id, None, filters.in_stock)?.unwrap_or(count);
-        let scanned = all.saturating_mul(last_row.min(count)) / count.max(1);
-        if scanned < count.saturating_mul(ENTRIES_PER_PRODUCT) {
+        if store::is_scan_faster(all, count, last_row, ENTRIES_PER_PRODUCT) {
             let mut query = ProductQuery::in_sort_order(filters, category);
             store::use_sold_out_index(&mut query, filters, category, filters.sort);
             return Ok(query);

@@ -19,7 +19,10 @@ use crate::{
     domain::catalog::{
         category::Category,
         filters::Filters,
-        store::{IndexSource, ProductQuery, count_by_price, numbers_after, use_sold_out_index},
+        store::{
+            IndexSource, ProductQuery, count_by_price, is_scan_faster, numbers_after,
+            use_sold_out_index,
+        },
     },
     infra::db::{Tx, Value, params, placeholders},
 };
@@ -149,10 +152,14 @@ impl SearchIndex for Fts5 {
         let prices = filters.prices().filter(|_| filters.sort.is_by_price());
         let id = category.map(|category| category.id);
         let entries = count_by_price(tx, id, prices.as_ref(), filters.in_stock)?;
-        let last_row = (window.offset + window.limit).min(matches.count);
-        let scanned = entries.unwrap_or_default().saturating_mul(last_row) / matches.count.max(1);
+        let scans = is_scan_faster(
+            entries.unwrap_or_default(),
+            matches.count,
+            window.offset + window.limit,
+            ENTRIES_PER_PRODUCT,
+        );
         let numbers;
-        let statement = if is_capped || scanned < matches.count * ENTRIES_PER_PRODUCT {
+        let statement = if is_capped || scans {
             if is_capped {
                 // The statement has the filters.
                 BitmapQuery::new(&query.clauses).find_more(tx, &mut matches, i64::MAX)?;

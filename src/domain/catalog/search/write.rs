@@ -36,12 +36,10 @@ pub(in crate::domain::catalog) fn index(
     tx: &mut Tx<'_>,
     mut entries: Vec<IndexEntry>,
 ) -> Result<()> {
-    for entry in &entries {
-        cache_tags::invalidate_listed(tx, entry.product);
-    }
     if entries.is_empty() {
         return Ok(());
     }
+    cache_tags::invalidate_lists(tx);
     assign_keys(tx, &mut entries)?;
     // A full-text index is written fastest in ascending key order.
     entries.sort_unstable_by_key(|entry| entry.key);
