@@ -1,6 +1,6 @@
 //! Events: emitted inside a transaction, published to live clients after the commit.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -80,5 +80,40 @@ impl Committed {
         }
         let message = build(self)?;
         Ok(self.message.get_or_init(|| message).clone())
+    }
+}
+
+/// A serialised message, and the position of its receiver after it.
+#[derive(Debug, Clone)]
+pub struct Positioned {
+    pub seq: i64,
+    pub json: Bytes,
+}
+
+/// Consecutive committed events, and the messages that merge them.
+#[derive(Debug)]
+pub struct EventRange {
+    pub events: Vec<Arc<Committed>>,
+    merged: OnceLock<Vec<Positioned>>,
+}
+
+impl EventRange {
+    pub fn new(events: Vec<Arc<Committed>>) -> EventRange {
+        EventRange {
+            events,
+            merged: OnceLock::new(),
+        }
+    }
+
+    /// Returns the merged messages. The first client that needs them builds them, and the others share them.
+    pub fn merged(
+        &self,
+        build: impl FnOnce(&[Arc<Committed>]) -> Result<Vec<Positioned>>,
+    ) -> Result<&[Positioned]> {
+        if let Some(messages) = self.merged.get() {
+            return Ok(messages);
+        }
+        let messages = build(&self.events)?;
+        Ok(self.merged.get_or_init(|| messages))
     }
 }

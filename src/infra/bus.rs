@@ -7,18 +7,21 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     core::{
         clock::Timestamp,
         error::{Error, Result, chain},
-        event::Committed,
+        event::{Committed, EventRange},
         finding::{FINDINGS_QUERY_LIMIT, Finding, Findings},
     },
     infra::db::{Db, Row, Tx, params},
@@ -38,11 +41,24 @@ const BATCH_CHANGES: usize = 1000;
 /// The maximum number of listeners that read from the database concurrently.
 const MAX_REPLAYS: usize = 2;
 
+/// How long a batch is returned to other listeners at the same position.
+const SHARED_FOR: Duration = Duration::from_millis(8);
+
+/// The maximum number of shared batches.
+const MAX_SHARED: usize = 32;
+
 #[derive(Clone)]
 pub struct Bus {
     recent: Arc<RwLock<Recent>>,
+    shared: Arc<Mutex<VecDeque<Shared>>>,
     head: watch::Receiver<i64>,
     replays: Arc<Semaphore>,
+}
+
+/// A batch that listeners have read lately.
+struct Shared {
+    created: Instant,
+    range: Arc<EventRange>,
 }
 
 /// The newest events, oldest first, without gaps.
@@ -98,6 +114,7 @@ impl Bus {
         let (sender, receiver) = watch::channel(first);
         let bus = Bus {
             recent: Arc::default(),
+            shared: Arc::default(),
             head: receiver,
             replays: Arc::new(Semaphore::new(MAX_REPLAYS)),
         };
@@ -173,6 +190,39 @@ impl Bus {
         let _replay = self.replays.acquire().await.map_err(Error::internal)?;
         db.read_durable("bus.replay", move |tx| events_after(tx, seq))
             .await
+    }
+
+    /// Like [`Bus::after`], but returns a batch that another listener at the same position has just read, if there is
+    /// one. So the events after it may be missing, and follow in the next batch.
+    pub async fn shared_after(&self, db: &Db, seq: i64) -> Result<Arc<EventRange>> {
+        if let Some(range) = self.shared(seq) {
+            return Ok(range);
+        }
+        let range = Arc::new(EventRange::new(self.after(db, seq).await?));
+        let created = Instant::now();
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.truncate(MAX_SHARED - 1);
+        let shared_range = Arc::clone(&range);
+        shared.push_front(Shared { created, range });
+        Ok(shared_range)
+    }
+
+    /// Returns the newest shared batch after `seq`, and drops those that are too old.
+    fn shared(&self, seq: i64) -> Option<Arc<EventRange>> {
+        let now = Instant::now();
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_old = |batch: &Shared| now.duration_since(batch.created) > SHARED_FOR;
+        while shared.back().is_some_and(is_old) {
+            shared.pop_back();
+        }
+        let is_next = |range: &EventRange| {
+            range
+                .events
+                .first()
+                .is_some_and(|first| first.seq == seq + 1)
+        };
+        let batch = shared.iter().find(|batch| is_next(&batch.range))?;
+        Some(Arc::clone(&batch.range))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Messages from committed events: shared by all subscribers, unless they are filtered by a subscription, or merged for
 //! a subscriber that lags behind.
 
-use std::{collections::HashSet, sync::Arc, vec};
+use std::{collections::HashSet, sync::Arc};
 
-use super::message::{InventoryUpdate, LiveMessage, Positioned};
+use super::message::{InventoryUpdate, LiveMessage};
 use crate::core::{
     error::Result,
-    event::{Committed, Event, StockChange},
+    event::{Committed, Event, EventRange, Positioned, StockChange},
     id::ProductId,
 };
 
@@ -17,9 +17,11 @@ pub(super) type Subscription = Option<Arc<HashSet<ProductId>>>;
 pub(super) enum Batch {
     /// One message, until it is taken.
     Message(Option<Positioned>),
-    /// Each event as one message.
-    Events(vec::IntoIter<Arc<Committed>>, Subscription),
-    /// The last change of each product.
+    /// Each event from the index on as one message.
+    Events(Arc<EventRange>, usize, Subscription),
+    /// The shared messages with the last change of each product, from the index on.
+    Merged(Arc<EventRange>, usize),
+    /// The last change of each selected product.
     LastChanges(LastChanges),
 }
 
@@ -30,16 +32,19 @@ impl Batch {
     }
 
     /// Sends each event as one message.
-    pub(super) fn single(events: Vec<Arc<Committed>>, subscription: Subscription) -> Batch {
-        Batch::Events(events.into_iter(), subscription)
+    pub(super) fn single(range: Arc<EventRange>, subscription: Subscription) -> Batch {
+        Batch::Events(range, 0, subscription)
     }
 
     /// Merges the events: keeps the last change of each product, in messages of limited size.
     pub(super) fn merged(
-        events: Vec<Arc<Committed>>,
+        range: Arc<EventRange>,
         subscription: Option<&HashSet<ProductId>>,
     ) -> Batch {
-        Batch::LastChanges(LastChanges::new(events, subscription))
+        if subscription.is_none() {
+            return Batch::Merged(range, 0);
+        }
+        Batch::LastChanges(LastChanges::new(range.events.clone(), subscription))
     }
 }
 
@@ -49,8 +54,19 @@ impl Iterator for Batch {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Batch::Message(message) => message.take().map(Ok),
-            Batch::Events(events, subscription) => {
-                events.find_map(|event| event_message(&event, subscription.as_deref()))
+            Batch::Events(range, next, subscription) => {
+                range.events[*next..].iter().find_map(|event| {
+                    *next += 1;
+                    event_message(event, subscription.as_deref())
+                })
+            }
+            Batch::Merged(range, next) => {
+                let build = |events: &[_]| LastChanges::new(events.to_vec(), None).collect();
+                let message = range
+                    .merged(build)
+                    .map(|messages| messages.get(*next).cloned());
+                *next += 1;
+                message.transpose()
             }
             Batch::LastChanges(changes) => changes.next(),
         }
@@ -89,7 +105,7 @@ fn is_selected(subscription: Option<&HashSet<ProductId>>, change: &StockChange) 
     subscription.is_none_or(|products| products.contains(&change.id))
 }
 
-/// Merged events.
+/// The messages that merge events.
 pub(super) struct LastChanges {
     events: Vec<Arc<Committed>>,
     /// The last change of each product, in commit order: the indexes of its event and of the change in it.
@@ -119,20 +135,25 @@ impl LastChanges {
             next: 0,
         }
     }
+}
 
-    fn next(&mut self) -> Option<Result<Positioned>> {
+impl Iterator for LastChanges {
+    type Item = Result<Positioned>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let events = &self.events;
         let remaining = &self.changes[self.next..];
         let batch = &remaining[..remaining.len().min(Event::MAX_PRODUCTS)];
-        let event = &self.events[batch.last()?.0];
+        let event = &events[batch.last()?.0];
         self.next += batch.len();
         let (seq, at) = match remaining.get(batch.len()) {
             // The next message contains the rest of this event.
-            Some((next, _)) if self.events[*next].seq == event.seq => (event.seq - 1, event.at),
+            Some((next, _)) if events[*next].seq == event.seq => (event.seq - 1, event.at),
             Some(_) => (event.seq, event.at),
             // The last message ends at the last event, so that the subscriber's position is current.
-            None => self.events.last().map(|last| (last.seq, last.at))?,
+            None => events.last().map(|last| (last.seq, last.at))?,
         };
-        let change = |(event, index): &(usize, usize)| self.events[*event].changes[*index].clone();
+        let change = |(event, index): &(usize, usize)| events[*event].changes[*index].clone();
         let message = LiveMessage::InventoryUpdate(InventoryUpdate {
             seq,
             merged_from: Some(self.from.min(seq)),

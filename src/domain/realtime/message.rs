@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::core::{
     clock::Timestamp,
     error::{Error, Result},
-    event::StockChange,
+    event::{Positioned, StockChange},
 };
 
 /// A message from the server.
@@ -43,13 +43,6 @@ pub(crate) struct InventoryUpdate {
     pub products: Vec<StockChange>,
 }
 
-/// A message that moves the position of its receiver, as JSON.
-#[derive(Debug)]
-pub(super) struct Positioned {
-    pub(super) seq: i64,
-    pub(super) json: Bytes,
-}
-
 impl LiveMessage {
     pub(super) fn to_json(&self) -> Result<Bytes> {
         let json = serde_json::to_vec(self).map_err(Error::internal)?;
@@ -60,9 +53,8 @@ impl LiveMessage {
         let json = self.to_json()?;
         Ok(Positioned { seq, json })
     }
-}
 
-impl Positioned {
+    /// Returns the first message to a subscriber.
     pub(super) fn hello(seq: i64) -> Result<Positioned> {
         LiveMessage::Hello { seq }.at(seq)
     }

@@ -1,5 +1,7 @@
 //! The live inventory in pages.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -10,12 +12,10 @@ use crate::{
     app::State,
     core::{
         error::{Error, Result},
+        event::EventRange,
         pagination::PageLimit,
     },
-    domain::realtime::{
-        batch::Batch,
-        message::{LiveMessage, Positioned},
-    },
+    domain::realtime::{batch::Batch, message::LiveMessage},
     infra::web::{
         extract::Query,
         respond::{self, SerializedRows},
@@ -77,9 +77,9 @@ pub(crate) async fn list_inventory_changes(
     }
     let messages = if is_available {
         events.truncate(limit);
-        Batch::single(events, None)
+        Batch::single(Arc::new(EventRange::new(events)), None)
     } else {
-        Batch::message(Positioned::resync(head)?)
+        Batch::message(LiveMessage::resync(head)?)
     };
     let mut rows = SerializedRows::new();
     let mut next_after = after;

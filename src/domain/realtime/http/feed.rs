@@ -10,7 +10,7 @@ use crate::{
     core::error::Result,
     domain::realtime::{
         batch::{Batch, Subscription},
-        message::Positioned,
+        message::LiveMessage,
     },
     infra::bus,
 };
@@ -30,9 +30,9 @@ impl Feed {
     pub(super) async fn open(app: Arc<App>, since: Option<i64>) -> Result<(Feed, Batch)> {
         let available = positions(&app).await?;
         let greeting = match since {
-            None => Positioned::hello(*available.end()),
-            Some(since) if available.contains(&since) => Positioned::hello(since),
-            Some(_) => Positioned::resync(*available.end()),
+            None => LiveMessage::hello(*available.end()),
+            Some(since) if available.contains(&since) => LiveMessage::hello(since),
+            Some(_) => LiveMessage::resync(*available.end()),
         }?;
         let feed = Feed {
             head: app.bus.watch(),
@@ -56,20 +56,20 @@ impl Feed {
             return Ok(None);
         }
         self.pace.wait(self.app.sockets.in_use()).await;
-        let events = self.app.bus.after(&self.app.db, seq).await?;
-        let batch = match events.as_slice() {
-            [first, ..] if first.seq == seq + 1 => {
-                self.seq = events.last().map_or(seq, |last| last.seq);
-                if self.pace.allows(events.len()) {
-                    Batch::single(events, self.subscription.clone())
+        let range = self.app.bus.shared_after(&self.app.db, seq).await?;
+        let batch = match range.events.as_slice() {
+            [first, .., last] | [first @ last] if first.seq == seq + 1 => {
+                self.seq = last.seq;
+                if self.pace.allows(range.events.len()) {
+                    Batch::single(range, self.subscription.clone())
                 } else {
-                    Batch::merged(events, self.subscription.as_deref())
+                    Batch::merged(range, self.subscription.as_deref())
                 }
             }
             // Old events were deleted meanwhile.
             _ => {
                 self.seq = self.app.bus.head();
-                Batch::message(Positioned::resync(self.seq)?)
+                Batch::message(LiveMessage::resync(self.seq)?)
             }
         };
         Ok(Some(batch))

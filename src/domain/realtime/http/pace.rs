@@ -15,6 +15,12 @@ const BURST: f64 = 64.0;
 /// The longest interval. It takes precedence over the limit.
 const MAX_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Subscribers stop waiting together, at multiples of this from a common start: those at the same position share their
+/// messages.
+const SLOT: Duration = Duration::from_millis(10);
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 static MESSAGES_PER_SECOND: LazyLock<f64> = LazyLock::new(|| {
     let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     f64::from(cores.saturating_mul(MESSAGES_PER_CORE))
@@ -46,9 +52,10 @@ impl Pace {
         self.updated = now;
         if self.allowance < 1.0 {
             let pause = Duration::from_secs_f64((1.0 - self.allowance) / per_second);
-            tokio::time::sleep_until(now + pause).await;
-            self.allowance = 1.0;
-            self.updated = now + pause;
+            let until = slot(now, now + pause);
+            tokio::time::sleep_until(until).await;
+            self.allowance += until.duration_since(now).as_secs_f64() * per_second;
+            self.updated = until;
         }
     }
 
@@ -60,4 +67,12 @@ impl Pace {
     pub(super) fn count(&mut self) {
         self.allowance -= 1.0;
     }
+}
+
+/// Returns the last start of a slot before `until`, but after `now`.
+fn slot(now: Instant, until: Instant) -> Instant {
+    let start = *START;
+    let slots = |time: Instant| time.duration_since(start).div_duration_f64(SLOT).floor();
+    let number = slots(until).max(slots(now) + 1.0);
+    start + SLOT.mul_f64(number)
 }
