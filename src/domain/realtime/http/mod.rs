@@ -116,8 +116,8 @@ pub(crate) async fn follow_inventory(
         .max_message_size(MAX_MESSAGE_SIZE)
         .max_frame_size(MAX_MESSAGE_SIZE)
         .max_write_buffer_size(MAX_WRITE_BUFFER_SIZE)
-        // Allocated per socket.
-        .read_buffer_size(4 * 1024)
+        // Allocated per socket. Clients send little.
+        .read_buffer_size(512)
         .on_upgrade(move |socket| {
             let tasks = app.background_tasks.clone();
             tasks.track_future(socket::serve(socket, app, query.since, slot))
