@@ -30,8 +30,9 @@ pub(crate) fn serve() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         println!("listening on http://{address}");
+        let (_, products) = message.split_once(",\"products\"").expect("products");
         let broadcaster = Arc::new(Broadcaster {
-            template: serde_json::from_str(&message).expect("the message is JSON"),
+            products: products.to_owned(),
             sequence: AtomicU64::new(1),
             messages: broadcast::channel(16).0,
         });
@@ -43,7 +44,8 @@ pub(crate) fn serve() {
 }
 
 struct Broadcaster {
-    template: serde_json::Value,
+    /// The end of each message, after the key.
+    products: String,
     sequence: AtomicU64,
     messages: broadcast::Sender<Message>,
 }
@@ -89,10 +91,12 @@ impl Broadcaster {
     }
 
     fn broadcast(&self) {
-        let mut message = self.template.clone();
-        message["seq"] = self.sequence.fetch_add(1, Ordering::Relaxed).into();
-        message["at"] = Clock::system().now().to_string().into();
-        drop(self.messages.send(Message::text(message.to_string())));
+        let seq = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let at = Clock::system().now();
+        let products = &self.products;
+        let message =
+            format!(r#"{{"type":"INVENTORY_UPDATE","seq":{seq},"at":"{at}","products"{products}"#);
+        drop(self.messages.send(Message::text(message)));
     }
 }
 

@@ -146,15 +146,16 @@ async fn measure_checkout(home: &Path, password: &str) {
             .check_out_during(tokio::time::sleep(DURATION))
             .await;
         let sockets = Sockets::connect(&server.address, "/api/v1/ws", SOCKETS_WITH_CUSTOMERS).await;
-        let before = sockets.messages();
+        let (messages, bytes) = (sockets.messages(), sockets.bytes());
         let ((), watched) = customers
             .check_out_during(tokio::time::sleep(DURATION))
             .await;
-        let messages = (sockets.messages() - before) / DURATION.as_secs();
+        let messages = (sockets.messages() - messages) / DURATION.as_secs();
+        let megabytes = kib(sockets.bytes() - bytes) / 1024.0 / DURATION.as_secs_f64();
         let slowest = sockets.slowest();
         println!(
             "{CUSTOMERS} customers check out, round {round}: {:.0}/s (p99 {} µs), with {SOCKETS_WITH_CUSTOMERS} sockets \
-             {:.0}/s (p99 {} µs), {messages} messages/s, the latest {slowest:.0} ms after its first commit",
+             {:.0}/s (p99 {} µs), {messages} messages/s of {megabytes:.0} MiB/s, the latest {slowest:.0} ms after its first commit",
             alone.per_second, alone.p99_micros, watched.per_second, watched.p99_micros
         );
         without.push(alone.per_second);
@@ -176,5 +177,5 @@ fn p99(mut values: Vec<f64>) -> f64 {
 }
 
 fn kib(bytes: usize) -> f64 {
-    f64::from(u32::try_from(bytes).expect("a socket is small")) / 1024.0
+    f64::from(u32::try_from(bytes / 16).expect("few bytes")) / 64.0
 }

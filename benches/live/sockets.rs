@@ -1,11 +1,14 @@
 //! Clients that follow the stock, on the current thread. They read frames with little more than a length and a `seq`.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
+    io::ErrorKind,
     rc::Rc,
     time::Duration,
 };
 
+use serde::Deserialize;
 use shop::core::clock::{Clock, Timestamp};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -23,9 +26,11 @@ const PER_ADDRESS: usize = 50;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What all sockets have received.
-#[derive(Default)]
 struct Received {
+    /// What a socket reads is here for a moment.
+    buffer: RefCell<Vec<u8>>,
     messages: Cell<u64>,
+    bytes: Cell<usize>,
     /// The newest sequence number, and how many sockets have it.
     newest: Cell<u64>,
     count: Cell<usize>,
@@ -34,6 +39,13 @@ struct Received {
     slowest: Cell<f64>,
     last: RefCell<String>,
     changed: Notify,
+}
+
+/// The beginning of a message about changes of stock.
+#[derive(Deserialize)]
+struct Head {
+    seq: u64,
+    at: Timestamp,
 }
 
 /// Open sockets. Dropping the value closes them.
@@ -47,7 +59,7 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) async fn connect(address: &str, path: &str, total: usize) -> Sockets {
-        let received = Rc::new(Received::default());
+        let received = Rc::new(Received::new());
         let mut tasks = JoinSet::new();
         for first in (0..total).step_by(BATCH) {
             let numbers = first..(first + BATCH).min(total);
@@ -85,6 +97,11 @@ impl Sockets {
 
     pub(crate) fn messages(&self) -> u64 {
         self.received.messages.get()
+    }
+
+    /// Returns the bytes of all messages so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.received.bytes.get()
     }
 
     /// Returns the largest delay so far, in milliseconds.
@@ -127,23 +144,15 @@ async fn open(address: &str, path: &str, number: usize) -> TcpStream {
     stream
 }
 
-async fn read(mut stream: TcpStream, received: Rc<Received>) {
-    let mut buffer = Vec::new();
-    loop {
-        match stream.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        while let Some((start, end)) = frame(&buffer) {
-            if buffer[0] & 0x0f == 1 {
-                received
-                    .message(std::str::from_utf8(&buffer[start..end]).expect("a message is text"));
-            }
-            buffer.drain(..end);
-        }
-        if buffer.is_empty() {
-            // Idle sockets should take no memory of this process either.
-            buffer = Vec::new();
+async fn read(stream: TcpStream, received: Rc<Received>) {
+    let mut pending = Vec::new();
+    while stream.readable().await.is_ok() {
+        let mut buffer = received.buffer.borrow_mut();
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) => received.frames(&mut pending, &buffer[..length]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
         }
     }
 }
@@ -165,31 +174,65 @@ fn frame(buffer: &[u8]) -> Option<(usize, usize)> {
 }
 
 impl Received {
-    fn message(&self, text: &str) {
-        let message: serde_json::Value = serde_json::from_str(text).expect("JSON");
-        if message["products"].is_null() {
-            return; // HELLO
+    fn new() -> Received {
+        Received {
+            buffer: RefCell::new(vec![0; 256 * 1024]),
+            messages: Cell::default(),
+            bytes: Cell::default(),
+            newest: Cell::default(),
+            count: Cell::default(),
+            delay: Cell::default(),
+            slowest: Cell::default(),
+            last: RefCell::default(),
+            changed: Notify::new(),
         }
-        let seq = message["seq"].as_u64().expect("a number");
+    }
+
+    /// Counts the messages in frames. `pending` is an incomplete one, which begins them. Between frames it takes no
+    /// memory: the sockets should take little of this process, too.
+    fn frames(&self, pending: &mut Vec<u8>, bytes: &[u8]) {
+        let bytes = if pending.is_empty() {
+            Cow::Borrowed(bytes)
+        } else {
+            pending.extend_from_slice(bytes);
+            Cow::Owned(std::mem::take(pending))
+        };
+        let mut rest = &*bytes;
+        while let Some((start, end)) = frame(rest) {
+            if rest[0] & 0x0f == 1 {
+                self.message(&rest[start..end]);
+            }
+            rest = &rest[end..];
+        }
+        *pending = rest.to_vec();
+    }
+
+    /// Counts a message. Only what precedes its products is parsed: the clients are on the same processors as the
+    /// server, and should take little of them.
+    fn message(&self, text: &[u8]) {
+        let text = std::str::from_utf8(text).expect("a message is text");
+        let Some((head, _)) = text.split_once(",\"products\"") else {
+            return; // HELLO
+        };
+        let head: Head = serde_json::from_str(&format!("{head}}}")).expect("JSON");
         self.messages.set(self.messages.get() + 1);
-        self.delay.set(delay_of(&message));
+        self.bytes.set(self.bytes.get() + text.len());
+        self.delay.set(delay_since(head.at));
         self.slowest.set(self.slowest.get().max(self.delay.get()));
-        if seq > self.newest.get() {
-            self.newest.set(seq);
+        if head.seq > self.newest.get() {
+            self.newest.set(head.seq);
             self.count.set(0);
             text.clone_into(&mut self.last.borrow_mut());
         }
-        if seq == self.newest.get() {
+        if head.seq == self.newest.get() {
             self.count.set(self.count.get() + 1);
         }
         self.changed.notify_one();
     }
 }
 
-/// Returns how long ago the commit was that a message reports, in milliseconds.
-fn delay_of(message: &serde_json::Value) -> f64 {
-    let at = message["at"].as_str().expect("a time");
-    let at: Timestamp = at.parse().expect("a time");
-    let passed = Clock::system().now().0 - at.0;
+/// Returns how long ago a commit was, in milliseconds.
+fn delay_since(commit: Timestamp) -> f64 {
+    let passed = Clock::system().now().0 - commit.0;
     f64::from(u32::try_from(passed).expect("the clocks agree"))
 }
