@@ -5,11 +5,7 @@ use std::{convert::Infallible, net::TcpListener, path::Path, sync::Arc, time::Du
 use crate::{
     comparison::{Goals, compare},
     server,
-    support::{
-        Connection, Measurement, Server,
-        checkout::{client_address, seed},
-        request, run_requests,
-    },
+    support::{Connection, Measurement, Server, checkout::seed, request, run_requests},
 };
 
 const CONNECTIONS: usize = 32;
@@ -18,9 +14,6 @@ const DURATION: Duration = Duration::from_secs(10);
 
 /// How often Prometheus reads the metrics.
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Clients that send requests: each one stays below its rate limit.
-const CLIENTS: usize = 2000;
 
 pub(crate) async fn measure_metrics(root: &Path) {
     let metrics_address = free_address();
@@ -79,14 +72,13 @@ impl Shops {
     }
 }
 
-/// Returns requests for the first pages, from many clients.
+/// Returns requests for the first pages.
 fn list_requests() -> Arc<Vec<Vec<u8>>> {
-    let of_client = |number| {
-        let client = client_address(number);
-        let path = format!("/api/v1/products?page={}&limit=20", number % 5 + 1);
-        request("GET", &path, &[("x-forwarded-for", &client)], "")
+    let page = |number| {
+        let path = format!("/api/v1/products?page={number}&limit=20");
+        request("GET", &path, &[], "")
     };
-    Arc::new((0..CLIENTS).map(of_client).collect())
+    Arc::new((1..=5).map(page).collect())
 }
 
 async fn run_lists(server: &Server, requests: &Arc<Vec<Vec<u8>>>) -> Measurement {

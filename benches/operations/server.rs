@@ -7,14 +7,13 @@ use std::{
 
 use crate::support::{Server, serve_command};
 
-/// Starts the shop on this data directory, with these environment variables. It believes this machine to be its
-/// proxy, so every request can name another client. Its log is a file beside the data directory.
+/// Starts the shop on this data directory, with these environment variables. Its log is a file beside the data
+/// directory.
 pub(crate) fn start(home: &Path, environment: &[(&str, String)]) -> Server {
     let log = home.with_extension("log");
     let file = File::create(&log).expect("a file");
     let mut command = serve_command(home);
     command
-        .env("SHOP_TRUSTED_PROXIES", "127.0.0.1/32")
         // Longer than a benchmark takes.
         .env("SHOP_ACCESS_TOKEN_TTL", "6h")
         .envs(environment.iter().map(|(name, value)| (name, value)))

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Connection, Measurement, Rng, request, run_load, run_shop};
+use super::{Connection, FORWARDED, Measurement, Rng, request, run_load, run_shop};
 
 /// How many networks the requests come from, if the server believes this machine to be a proxy. Each one stays
 /// far below its rate limit.
@@ -68,7 +68,7 @@ impl Customers {
         let mut customers = Customers {
             connections: Vec::new(),
             tokens: vec![String::new(); count],
-            products: product_ids(address).await.into(),
+            products: product_ids(address, 100).await.into(),
         };
         customers.connect(address).await;
         for (index, connection) in customers.connections.iter_mut().enumerate() {
@@ -152,10 +152,11 @@ pub(crate) fn client_address(number: usize) -> String {
     format!("10.0.{}.{}", number / 256 % 256, number % 256)
 }
 
-async fn product_ids(address: &str) -> Vec<String> {
+/// Returns the ids of the products on the first pages, of 100 each.
+pub(crate) async fn product_ids(address: &str, pages: usize) -> Vec<String> {
     let mut connection = Connection::open(address).await;
     let mut ids = Vec::new();
-    for page in 1..=100 {
+    for page in 1..=pages {
         let path = format!("/api/v1/products?limit=100&page={page}");
         let (status, body) = connection.send(&request("GET", &path, &[], "")).await;
         assert_eq!(status, 200);
@@ -167,10 +168,10 @@ async fn product_ids(address: &str) -> Vec<String> {
 }
 
 /// Returns the value of the `Authorization` header of a customer.
-async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> String {
+pub(crate) async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> String {
     let body = format!(r#"{{"email":"customer{number}@example.com","password":"{password}"}}"#);
     let client = client_address(number);
-    let forwarded = ("x-forwarded-for", client.as_str());
+    let forwarded = (FORWARDED, client.as_str());
     let (status, body) = connection
         .send(&request("POST", "/api/v1/auth/login", &[forwarded], &body))
         .await;
@@ -184,7 +185,7 @@ async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> 
 async fn check_out(connection: &mut Connection, token: &str, products: &[String], rng: &mut Rng) {
     let client = client_address(rng.below(NETWORKS));
     let authorization = ("authorization", token);
-    let forwarded = ("x-forwarded-for", client.as_str());
+    let forwarded = (FORWARDED, client.as_str());
     for _ in 0..3 {
         let product = &products[rng.below(products.len())];
         let body = format!(r#"{{"productId":"{product}"}}"#);

@@ -26,7 +26,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the shop on this data directory, without rate limits.
+    /// Starts the shop on this data directory, behind a proxy on this machine. So each client can be a network of its own
+    /// and stays below its rate limits.
     pub(crate) fn shop(directory: &Path) -> Server {
         Server::shop_with(directory, &[])
     }
@@ -34,9 +35,7 @@ impl Server {
     /// Like [`Server::shop`], with these environment variables.
     pub(crate) fn shop_with(directory: &Path, environment: &[(&str, String)]) -> Server {
         let mut command = serve_command(directory);
-        command
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .env("SHOP_RATE_LIMIT", "off");
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         Server::start(command)
     }
 
@@ -68,6 +67,11 @@ impl Server {
         };
         server.address = lines.into_iter().find_map(parse_address)?;
         Some(server)
+    }
+
+    /// Returns the identifier of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Returns the memory that the process uses, in bytes.
@@ -110,7 +114,8 @@ pub(crate) fn serve_command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(directory);
+        .arg(directory)
+        .env("SHOP_TRUSTED_PROXIES", "127.0.0.1/32");
     command
 }
 
@@ -135,7 +140,9 @@ pub(crate) fn run_shop(
 /// A persistent HTTP/1.1 connection.
 pub(crate) struct Connection {
     stream: TcpStream,
+    request: Vec<u8>,
     buffer: Vec<u8>,
+    clients: Rng,
 }
 
 impl Connection {
@@ -144,16 +151,22 @@ impl Connection {
             .await
             .expect("the server accepts");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
+        let port = stream.local_addr().expect("an address").port();
         Connection {
             stream,
+            request: Vec::new(),
             buffer: Vec::with_capacity(64 * 1024),
+            clients: Rng(port.into()),
         }
     }
 
     /// Sends a request, and returns the status and the body of the response.
     pub(crate) async fn send(&mut self, request: &[u8]) -> (u16, &[u8]) {
+        self.request.clear();
+        self.request.extend_from_slice(request);
+        set_client(&mut self.request, &mut self.clients);
         self.stream
-            .write_all(request)
+            .write_all(&self.request)
             .await
             .expect("the server reads");
         self.buffer.clear();
@@ -196,6 +209,12 @@ fn parse_head(buffer: &[u8]) -> Option<(u16, usize, usize)> {
     Some((status, end + 4, length))
 }
 
+/// The header in which a proxy passes on the client's address.
+pub(crate) const FORWARDED: &str = "x-forwarded-for";
+
+/// The client of a request that names no other. [`Connection::send`] replaces it by one of a million.
+const CLIENT: &str = "10.100.100.100";
+
 /// Encodes a request. A body is sent as JSON.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: shop\r\n");
@@ -207,6 +226,9 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     for (name, value) in headers {
         add(name, value);
     }
+    if headers.iter().all(|(name, _)| *name != FORWARDED) {
+        add(FORWARDED, CLIENT);
+    }
     if !body.is_empty() {
         add("content-type", "application/json");
     }
@@ -214,6 +236,17 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
         add("content-length", &body.len().to_string());
     }
     format!("{head}\r\n{body}").into_bytes()
+}
+
+/// Replaces the client of a request that names no other by one of a million.
+fn set_client(request: &mut [u8], rng: &mut Rng) {
+    let mut clients = request.windows(CLIENT.len());
+    let Some(start) = clients.position(|text| text == CLIENT.as_bytes()) else {
+        return;
+    };
+    let mut octet = || 100 + rng.below(100);
+    let client = format!("10.{}.{}.{}", octet(), octet(), octet());
+    request[start..start + CLIENT.len()].copy_from_slice(client.as_bytes());
 }
 
 /// A pseudorandom number generator (xorshift64*, Vigna 2016): the same numbers in every run.
