@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command, sync::Arc};
 
-use refinery::{Runner, Target};
+use refinery_core::{Runner, Target};
 use shop::infra::db::migrate;
 
 use super::{Database, Engine, RawDb, TestShop, on_a_thread, program_on, run_on};

@@ -42,7 +42,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     ) -> Option<Result<()>>;
 
     /// Queues an operation. The engine sends the result to the caller; for a write, after the commit.
-    fn submit(&self, access: Access, operation: Box<dyn Operation>) -> Result<()>;
+    fn submit(&self, access: Access, operation: Operation) -> Result<()>;
 
     /// Signals when every event committed so far has its sequence number. Returns `None` if the engine
     /// assigns numbers in the transaction.

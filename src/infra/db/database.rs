@@ -16,7 +16,7 @@ use super::{
     cache::CacheTags,
     fair_semaphore::{FairSemaphore, Permit},
     migrate,
-    operation::QueuedOperation,
+    operation::{Operation, Output, Work},
     sqlite::wal::{self, WalArchive},
 };
 use crate::core::{
@@ -101,7 +101,7 @@ impl Db {
                 )?;
                 result.ok_or_else(|| Error::internal("the read returned no result"))
             }
-            None => self.submit(Access::Read, name, work).await,
+            None => restore(self.submit(Access::Read, name, erase(work)).await?),
         }
     }
 
@@ -171,7 +171,10 @@ impl Db {
             let _permit = &permit;
             work(tx)
         };
-        self.submit(Access::LongRead(limit), name, work).await
+        restore(
+            self.submit(Access::LongRead(limit), name, erase(work))
+                .await?,
+        )
     }
 
     /// Runs an operation in a read-write transaction. Returns its result once the commit is durable.
@@ -184,7 +187,7 @@ impl Db {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.submit(Access::Write, name, work).await
+        restore(self.submit(Access::Write, name, erase(work)).await?)
     }
 
     /// Returns the current version of the database, or `None` if this process caches nothing. A read that follows
@@ -208,14 +211,10 @@ impl Db {
         invalidated.is_some_and(|all| all.is_current(cached, tags, current))
     }
 
-    async fn submit<T, F>(&self, access: Access, name: &'static str, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    {
+    async fn submit(&self, access: Access, name: &'static str, work: Work) -> Result<Output> {
         let (caller, result) = oneshot::channel();
         let context = Arc::clone(&self.context);
-        let operation = QueuedOperation::boxed(name, work, caller, context);
+        let operation = Operation::new(name, work, caller, context);
         self.backend.submit(access, operation)?;
         result
             .instrument(span(name))
@@ -270,6 +269,19 @@ impl Db {
             tracing::error!(%error, "closing the database failed");
         }
     }
+}
+
+fn erase<T, F>(mut work: F) -> Work
+where
+    T: Send + 'static,
+    F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+{
+    Box::new(move |tx| work(tx).map(|value| Box::new(value) as Output))
+}
+
+fn restore<T: 'static>(output: Output) -> Result<T> {
+    let value = output.downcast().map(|value| *value);
+    value.map_err(|_| Error::internal("the operation returned a value of another type"))
 }
 
 /// Returns the span of an operation in a request, for traces. Background tasks poll too often to be traced.

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use refinery::{Migration, Runner};
+use refinery_core::{Migration, Runner};
 use rusqlite::config::DbConfig;
 
 use super::{
@@ -309,7 +309,7 @@ pub(super) const SCHEMA_LOCK: i64 = 0x5348_4f50_0001;
 /// Limits the migrations to those up to a version.
 fn up_to(runner: Runner, version: u32) -> Runner {
     let version = i32::try_from(version).unwrap_or(i32::MAX);
-    runner.set_target(refinery::Target::Version(version))
+    runner.set_target(refinery_core::Target::Version(version))
 }
 
 /// Returns what runs all migrations on `SQLite`, or those up to a version (`Runner::set_target`).
@@ -341,8 +341,8 @@ fn runner(tokens: &[(&str, &str)]) -> Result<Runner> {
 }
 
 /// Returns the error for a database with a migration that this program does not know.
-fn migrated_by_newer(name: &str, error: &refinery::Error) -> Option<Error> {
-    let refinery::error::Kind::MissingVersion(migration) = error.kind() else {
+fn migrated_by_newer(name: &str, error: &refinery_core::Error) -> Option<Error> {
+    let refinery_core::error::Kind::MissingVersion(migration) = error.kind() else {
         return None;
     };
     let migration = migration.to_string();
@@ -372,9 +372,9 @@ fn cannot_migrate(path: &Path, error: impl std::error::Error + Send + Sync + 'st
 
 /// Returns the end of the message for a failed migration.
 fn remedy(error: &(dyn std::error::Error + 'static)) -> &'static str {
-    use refinery::error::Kind;
-    let error = error.downcast_ref::<refinery::Error>();
-    match error.map(refinery::Error::kind) {
+    use refinery_core::error::Kind;
+    let error = error.downcast_ref::<refinery_core::Error>();
+    match error.map(refinery_core::Error::kind) {
         // Another program has changed the table of migrations.
         Some(Kind::DivergentVersion(..) | Kind::MissingVersion(_)) => {
             "; the database is damaged: restore a backup with `shop restore`"

@@ -1,6 +1,7 @@
 //! An operation in the queue of an engine: its closure, its result, and the channel to the caller.
 
 use std::{
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
@@ -22,62 +23,42 @@ pub enum Outcome {
     Panicked,
 }
 
+/// The result of a closure. Its type is erased, so that the queues and engines are compiled once and not for each
+/// operation.
+pub(super) type Output = Box<dyn Any + Send>;
+
+/// The closure of an operation.
+pub(super) type Work = Box<dyn FnMut(&mut Tx<'_>) -> Result<Output> + Send>;
+
 /// A queued operation. An engine may run it several times and replies to its caller exactly once.
-pub(crate) trait Operation: Send {
-    /// Runs the closure in the open transaction and stores its result.
-    fn run(&mut self, connection: &mut dyn Connection) -> Outcome;
-
-    /// Sends the stored result to the caller.
-    fn reply(self: Box<Self>);
-
-    /// Sends `error` to the caller instead of the stored result.
-    fn reject(self: Box<Self>, error: Error);
-
-    /// Returns whether the caller no longer waits for the result.
-    fn is_abandoned(&self) -> bool;
-
-    /// Returns the time of submission. All timeouts are counted from here.
-    fn submitted_at(&self) -> Instant;
-}
-
-/// An [`Operation`] with a closure that returns a `T`.
-pub(super) struct QueuedOperation<T, F> {
+pub(crate) struct Operation {
     name: &'static str,
-    work: F,
-    caller: oneshot::Sender<Result<T>>,
-    result: Option<Result<T>>,
+    work: Work,
+    caller: oneshot::Sender<Result<Output>>,
+    result: Option<Result<Output>>,
     context: Arc<Context>,
     submitted_at: Instant,
 }
 
-impl<T, F> QueuedOperation<T, F>
-where
-    T: Send + 'static,
-    F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-{
-    pub(super) fn boxed(
+impl Operation {
+    pub(super) fn new(
         name: &'static str,
-        work: F,
-        caller: oneshot::Sender<Result<T>>,
+        work: Work,
+        caller: oneshot::Sender<Result<Output>>,
         context: Arc<Context>,
-    ) -> Box<dyn Operation> {
-        Box::new(QueuedOperation {
+    ) -> Operation {
+        Operation {
             name,
             work,
             caller,
             result: None,
             context,
             submitted_at: Instant::now(),
-        })
+        }
     }
-}
 
-impl<T, F> Operation for QueuedOperation<T, F>
-where
-    T: Send + 'static,
-    F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-{
-    fn run(&mut self, connection: &mut dyn Connection) -> Outcome {
+    /// Runs the closure in the open transaction and stores its result.
+    pub(super) fn run(&mut self, connection: &mut dyn Connection) -> Outcome {
         let mut tx = Tx::new(connection, &self.context);
         match catch_unwind(AssertUnwindSafe(|| (self.work)(&mut tx))) {
             Ok(Ok(value)) => {
@@ -100,22 +81,26 @@ where
         }
     }
 
-    fn reply(self: Box<Self>) {
+    /// Sends the stored result to the caller.
+    pub(super) fn reply(self) {
         if let Some(result) = self.result {
             // The receiver may be gone; the transaction is committed anyway.
             drop(self.caller.send(result));
         }
     }
 
-    fn reject(self: Box<Self>, error: Error) {
+    /// Sends `error` to the caller instead of the stored result.
+    pub(super) fn reject(self, error: Error) {
         drop(self.caller.send(Err(error)));
     }
 
-    fn is_abandoned(&self) -> bool {
+    /// Returns whether the caller no longer waits for the result.
+    pub(super) fn is_abandoned(&self) -> bool {
         self.caller.is_closed()
     }
 
-    fn submitted_at(&self) -> Instant {
+    /// Returns the time of submission. All timeouts are counted from here.
+    pub(super) fn submitted_at(&self) -> Instant {
         self.submitted_at
     }
 }

@@ -173,7 +173,7 @@ pub(super) fn float(value: u64) -> f64 {
     value as f64
 }
 
-fn size(value: usize) -> f64 {
+pub(super) fn size(value: usize) -> f64 {
     float(u64::try_from(value).unwrap_or(u64::MAX))
 }
 

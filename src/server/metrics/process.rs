@@ -16,29 +16,39 @@ pub(super) fn collect(started: Timestamp) {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use procfs::{
-        ProcResult, page_size,
-        process::{LimitValue, Process},
-        ticks_per_second,
+    use std::{fs, io};
+
+    use rustix::{
+        param::page_size,
+        process::{Resource, getrlimit},
+        time::{ClockId, clock_gettime},
     };
 
     use crate::server::metrics::{
-        collect::float,
+        collect::{float, size},
         declared::{PROCESS_CPU, PROCESS_FILES, PROCESS_MAX_FILES, PROCESS_MEMORY},
     };
 
-    pub(super) fn collect() -> ProcResult<()> {
-        let process = Process::myself()?;
-        let stat = process.stat()?;
-        let cpu = float(stat.utime + stat.stime) / float(ticks_per_second());
-        PROCESS_CPU.gauge([]).set(cpu);
-        let memory = stat.rss.saturating_mul(page_size());
-        PROCESS_MEMORY.gauge([]).set(float(memory));
-        let files = u64::try_from(process.fd_count()?).unwrap_or(u64::MAX);
-        PROCESS_FILES.gauge([]).set(float(files));
-        if let LimitValue::Value(limit) = process.limits()?.max_open_files.soft_limit {
+    pub(super) fn collect() -> io::Result<()> {
+        let cpu = clock_gettime(ClockId::ProcessCPUTime);
+        let nanoseconds = u64::try_from(cpu.tv_sec * 1_000_000_000 + cpu.tv_nsec);
+        PROCESS_CPU
+            .gauge([])
+            .set(float(nanoseconds.unwrap_or_default()) / 1e9);
+        PROCESS_MEMORY.gauge([]).set(size(resident_memory()?));
+        let files = fs::read_dir("/proc/self/fd")?.count();
+        PROCESS_FILES.gauge([]).set(size(files));
+        if let Some(limit) = getrlimit(Resource::Nofile).current {
             PROCESS_MAX_FILES.gauge([]).set(float(limit));
         }
         Ok(())
+    }
+
+    /// Returns the second number of `/proc/self/statm`, which counts pages (proc(5)), in bytes.
+    fn resident_memory() -> io::Result<usize> {
+        let sizes = fs::read_to_string("/proc/self/statm")?;
+        let pages = sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+        let pages: usize = pages.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(pages.saturating_mul(page_size()))
     }
 }

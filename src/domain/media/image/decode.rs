@@ -8,7 +8,7 @@ use image::{
 };
 
 use super::{
-    animation, color,
+    ImageSource, animation, color,
     error::DecodeError,
     exif, jpeg,
     memory::{MEMORY_BUDGET, working_memory},
@@ -134,7 +134,7 @@ impl Header {
             profile = color::png_profile(&png_header::read_info(&mut source)?);
         }
         source.rewind()?;
-        let mut decoder = decoder(source, self.format)?;
+        let mut decoder = decoder(&mut source, self.format)?;
         let mut limits = header_limits();
         limits.max_alloc = Some(MEMORY_BUDGET.saturating_sub(self.pixel_bytes));
         decoder.set_limits(limits)?;
@@ -158,10 +158,10 @@ fn header_limits() -> Limits {
     limits
 }
 
-fn decoder<'a>(
-    source: impl BufRead + Seek + 'a,
+fn decoder(
+    source: &mut dyn ImageSource,
     format: ImageFormat,
-) -> ImageResult<impl ImageDecoder + 'a> {
+) -> ImageResult<impl ImageDecoder + '_> {
     let mut reader = ImageReader::with_format(source, format);
     reader.limits(header_limits());
     reader.into_decoder()

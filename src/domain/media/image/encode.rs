@@ -1,15 +1,15 @@
 //! Encodes images. An encoder that needs its own buffers is used only if they fit into the memory budget.
 
-use std::io::{Seek, Write};
+use std::io::Write;
 
 use image::{
-    DynamicImage, ExtendedColorType, Frame, GenericImageView, ImageEncoder, ImageFormat,
-    ImageResult, Rgb, RgbaImage,
+    DynamicImage, ExtendedColorType, Frame, GenericImageView, ImageEncoder, ImageError,
+    ImageFormat, ImageResult, Rgb, RgbaImage,
     codecs::{gif::GifEncoder, jpeg::JpegEncoder, webp::WebPEncoder},
-    error::{EncodingError, ImageFormatHint},
+    error::{EncodingError, ImageFormatHint, UnsupportedError},
 };
 
-use super::memory::MEMORY_BUDGET;
+use super::{ImageSink, memory::MEMORY_BUDGET};
 
 const JPEG_QUALITY: u8 = 85;
 
@@ -51,7 +51,7 @@ pub(super) fn is_transparent(image: &DynamicImage) -> bool {
 pub(super) fn encode(
     image: &DynamicImage,
     format: ImageFormat,
-    sink: &mut (impl Write + Seek),
+    sink: &mut dyn ImageSink,
 ) -> ImageResult<()> {
     match format {
         ImageFormat::Jpeg => {
@@ -79,15 +79,18 @@ pub(super) fn encode(
             png::EncodingError::IoError(error) => error.into(),
             error => {
                 let hint = ImageFormatHint::Exact(ImageFormat::Png);
-                image::ImageError::Encoding(EncodingError::new(hint, error))
+                ImageError::Encoding(EncodingError::new(hint, error))
             }
         }),
-        other => image.write_to(sink, other),
+        other => {
+            let hint = ImageFormatHint::Exact(other);
+            Err(ImageError::Unsupported(UnsupportedError::from(hint)))
+        }
     }
 }
 
 /// Encodes a PNG as a stream. The encoder of the `image` crate would hold the whole file in memory.
-fn encode_png(image: &DynamicImage, sink: impl Write) -> Result<(), png::EncodingError> {
+fn encode_png(image: &DynamicImage, sink: &mut dyn ImageSink) -> Result<(), png::EncodingError> {
     let color = image.color();
     let mut encoder = png::Encoder::new(sink, image.width(), image.height());
     encoder.set_color(match (color.has_color(), color.has_alpha()) {

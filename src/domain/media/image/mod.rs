@@ -19,12 +19,22 @@ mod png_header;
 mod resize;
 mod webp;
 
-use std::io::{self, Read, Seek};
+use std::io::{self, BufRead, Read, Seek, Write};
 
 pub(super) use self::{
     encoded::{EncodedImage, spool_error},
     resize::resize,
 };
+
+/// What decoders read. As a trait object, it lets them be compiled once and not for each kind of file.
+trait ImageSource: BufRead + Seek {}
+
+impl<S: BufRead + Seek> ImageSource for S {}
+
+/// What encoders write, for the same reason.
+trait ImageSink: Write + Seek {}
+
+impl<S: Write + Seek> ImageSink for S {}
 
 /// Returns the media type of an image file, from its first bytes.
 pub(super) fn content_type(file: &[u8]) -> &'static str {

@@ -1,13 +1,9 @@
 //! The chunks of a PNG before its image data.
 
-use std::io::{BufRead, Seek};
-
-use super::{decode::MAX_HEADER_MEMORY, error::DecodeError};
+use super::{ImageSource, decode::MAX_HEADER_MEMORY, error::DecodeError};
 
 /// Reads the chunks before `IDAT`, except for text.
-pub(super) fn read_info(
-    file: &mut (impl BufRead + Seek),
-) -> Result<png::Info<'static>, DecodeError> {
+pub(super) fn read_info(file: &mut dyn ImageSource) -> Result<png::Info<'static>, DecodeError> {
     file.rewind()?;
     let limits = png::Limits {
         bytes: usize::try_from(MAX_HEADER_MEMORY).unwrap_or(usize::MAX),

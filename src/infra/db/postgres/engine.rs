@@ -72,7 +72,7 @@ impl Backend for Postgres {
         None
     }
 
-    fn submit(&self, access: Access, operation: Box<dyn Operation>) -> Result<()> {
+    fn submit(&self, access: Access, operation: Operation) -> Result<()> {
         let pool = match access {
             Access::LongRead(_) => &self.long_readers,
             Access::Read | Access::Write => &self.workers,

@@ -36,7 +36,7 @@ const INITIAL_BACKOFF: Duration = Duration::from_millis(4);
 /// How long a shutdown waits for the threads to finish.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Submission = (Access, Box<dyn Operation>);
+type Submission = (Access, Operation);
 
 pub(super) struct WorkerPool {
     queue: Sender<Submission>,
@@ -74,7 +74,7 @@ impl WorkerPool {
         })
     }
 
-    pub(super) fn push(&self, access: Access, operation: Box<dyn Operation>) -> Result<()> {
+    pub(super) fn push(&self, access: Access, operation: Operation) -> Result<()> {
         let full = "too many requests are waiting; try again";
         queue::push(&self.queue, (access, operation), full)
     }
@@ -148,15 +148,10 @@ impl Worker {
     }
 
     /// Runs an operation, with retries, and replies to its caller.
-    fn run(
-        &self,
-        connection: &mut Option<PgConnection>,
-        access: Access,
-        mut operation: Box<dyn Operation>,
-    ) {
+    fn run(&self, connection: &mut Option<PgConnection>, access: Access, mut operation: Operation) {
         let mut backoff = INITIAL_BACKOFF;
         for number in 1..=MAX_ATTEMPTS {
-            let error = match self.attempt(connection, access, operation.as_mut()) {
+            let error = match self.attempt(connection, access, &mut operation) {
                 Attempt::Finished { emitted } => {
                     operation.reply();
                     if emitted {
@@ -179,7 +174,7 @@ impl Worker {
         &self,
         connection: &mut Option<PgConnection>,
         access: Access,
-        operation: &mut dyn Operation,
+        operation: &mut Operation,
     ) -> Attempt {
         if connection.as_ref().is_some_and(PgConnection::is_lost) {
             *connection = None;

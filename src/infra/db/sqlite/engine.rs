@@ -147,7 +147,7 @@ impl Backend for Sqlite {
         Some(reader.and_then(|mut reader| in_snapshot(&mut reader, work)))
     }
 
-    fn submit(&self, access: Access, operation: Box<dyn Operation>) -> Result<()> {
+    fn submit(&self, access: Access, operation: Operation) -> Result<()> {
         match access {
             Access::Write => self.writer.push(operation),
             Access::Read | Access::LongRead(_) => {
@@ -207,11 +207,7 @@ impl Backend for Sqlite {
 }
 
 /// Runs a long read. A progress handler interrupts it at its deadline.
-fn long_read(
-    pool: &r2d2::Pool<ReaderManager>,
-    timeout: Duration,
-    mut operation: Box<dyn Operation>,
-) {
+fn long_read(pool: &r2d2::Pool<ReaderManager>, timeout: Duration, mut operation: Operation) {
     if operation.is_abandoned() {
         return;
     }

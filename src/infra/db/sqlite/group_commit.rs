@@ -104,7 +104,7 @@ impl<'c> GroupCommit<'c> {
     }
 
     /// Runs and commits every operation of the batch.
-    pub(super) fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>) {
+    pub(super) fn commit(&mut self, mut batch: Vec<Operation>) {
         batch.retain(|operation| !operation.is_abandoned());
         let mut use_savepoints = false;
         while !batch.is_empty() {
@@ -143,11 +143,7 @@ impl<'c> GroupCommit<'c> {
     }
 
     /// Rejects the operations that have waited for their whole lock timeout. Returns the others.
-    fn reject_timed_out(
-        &self,
-        mut batch: Vec<Box<dyn Operation>>,
-        error: &Error,
-    ) -> Vec<Box<dyn Operation>> {
+    fn reject_timed_out(&self, mut batch: Vec<Operation>, error: &Error) -> Vec<Operation> {
         batch.retain(|operation| !operation.is_abandoned());
         let (timed_out, others): (Vec<_>, Vec<_>) = batch
             .into_iter()
@@ -165,7 +161,7 @@ impl<'c> GroupCommit<'c> {
     }
 
     /// Hands operations to the syncer. `commit` is `None` if their transaction was rolled back.
-    fn send_when_durable(&mut self, operations: Vec<Box<dyn Operation>>, commit: Option<Commit>) {
+    fn send_when_durable(&mut self, operations: Vec<Operation>, commit: Option<Commit>) {
         let has_written = commit.as_ref().is_some_and(|commit| commit.has_written);
         let end = if has_written {
             self.wal_end().unwrap_or_else(|error| {
@@ -196,7 +192,7 @@ impl<'c> GroupCommit<'c> {
         Ok(salts.map(|salts| Mark { salts, frames }))
     }
 
-    fn attempt(&mut self, batch: &mut [Box<dyn Operation>], use_savepoints: bool) -> Attempt {
+    fn attempt(&mut self, batch: &mut [Operation], use_savepoints: bool) -> Attempt {
         let waited = batch.first().map(|oldest| oldest.submitted_at().elapsed());
         // SQLite's busy timeout has millisecond resolution; one more, so that the oldest operation does not
         // need a second wait.
@@ -208,7 +204,7 @@ impl<'c> GroupCommit<'c> {
         let mut has_emitted = false;
         let changes = self.connection.connection.total_changes();
         for (index, operation) in batch.iter_mut().enumerate() {
-            match self.step(operation.as_mut(), use_savepoints) {
+            match self.step(operation, use_savepoints) {
                 Ok(Step::Kept { emitted }) => has_emitted |= emitted,
                 Ok(Step::RollBack) => return self.rolled_back(index, None),
                 Err(error) => return self.rolled_back(index, Some(error)),
@@ -247,7 +243,7 @@ impl<'c> GroupCommit<'c> {
     }
 
     /// Runs one operation of the batch. Errors: the transaction itself is lost.
-    fn step(&mut self, operation: &mut dyn Operation, use_savepoint: bool) -> Result<Step> {
+    fn step(&mut self, operation: &mut Operation, use_savepoint: bool) -> Result<Step> {
         if use_savepoint {
             self.connection.control("SAVEPOINT operation")?;
         }

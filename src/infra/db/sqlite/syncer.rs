@@ -53,7 +53,7 @@ const MAX_WAITING: usize = 64;
 pub(super) struct Group {
     /// See [`Durability::begin`].
     pub(super) number: u64,
-    pub(super) operations: Vec<Box<dyn Operation>>,
+    pub(super) operations: Vec<Operation>,
     pub(super) has_written: bool,
     pub(super) has_emitted: bool,
     /// The end of the WAL after the commit, if it is known.
@@ -200,7 +200,7 @@ impl Syncing {
 
     /// Sends the results from a task of the callers' runtime. Waking callers from there is cheaper than from this
     /// thread, and the next sync starts meanwhile.
-    fn reply(&self, operations: Vec<Box<dyn Operation>>) {
+    fn reply(&self, operations: Vec<Operation>) {
         let all = move || operations.into_iter().for_each(Operation::reply);
         match &self.runtime {
             Some(runtime) => drop(runtime.spawn(async move { all() })),

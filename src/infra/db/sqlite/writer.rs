@@ -33,7 +33,7 @@ const MAX_BATCH: usize = 24;
 type Inspection = Box<dyn FnOnce(&Connection) + Send>;
 
 enum Message {
-    Operation(Box<dyn Operation>),
+    Operation(Operation),
     /// A function that inspects the connection between two batches.
     Inspect(Inspection),
 }
@@ -86,7 +86,7 @@ impl Writer {
         })
     }
 
-    pub(super) fn push(&self, operation: Box<dyn Operation>) -> Result<()> {
+    pub(super) fn push(&self, operation: Operation) -> Result<()> {
         self.send(Message::Operation(operation))
     }
 
