@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -54,6 +54,32 @@ pub struct Place {
     directory: Option<PathBuf>,
     /// The URL or path, for messages.
     name: String,
+}
+
+/// How many bytes of an archive are written between two syncs.
+const SYNC_STEP: usize = 8 * 1024 * 1024;
+
+/// Syncs a file while it is written. Otherwise the kernel would write much of it at once, and a shop on the same disk
+/// would wait: ext4 writes the new blocks of all files before it commits its journal (`data=ordered` in ext4(5)).
+struct SteadyWriter<'a> {
+    file: &'a mut NamedTempFile,
+    unsynced: usize,
+}
+
+impl Write for SteadyWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        if self.unsynced >= SYNC_STEP {
+            self.file.as_file().sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// An archive in a place.
@@ -344,7 +370,11 @@ impl Place {
         }
         let mut file =
             NamedTempFile::with_prefix_in(".backup-", directory).map_err(|e| failed(&e))?;
-        write(&mut file).map_err(|error| match error.kind() {
+        let mut steady = SteadyWriter {
+            file: &mut file,
+            unsynced: 0,
+        };
+        write(&mut steady).map_err(|error| match error.kind() {
             Kind::StorageFull => failed(root_cause(&error)),
             _ => error,
         })?;

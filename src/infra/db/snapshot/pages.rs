@@ -1,6 +1,6 @@
 //! Copies a `SQLite` file page by page (<https://www.sqlite.org/backup.html>).
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use rusqlite::backup::{Backup, StepResult};
 
@@ -45,15 +45,19 @@ pub(super) fn copy(
         sqlite::run(&source, "COMMIT")?;
     };
     let mut copy = rusqlite::Connection::open(to).map_err(failure)?;
-    // The copy is only useful when it is complete, so it needs neither a journal nor a sync.
+    // The copy is only useful when it is complete, so it needs no journal, and no sync for durability.
     copy.pragma_update(None, "journal_mode", "off")
         .and_then(|()| copy.pragma_update(None, "synchronous", "off"))
         .map_err(failure)?;
+    let failed = |error| wal::failed("write", to, &error);
+    let written = File::open(to).map_err(failed)?;
     let backup = Backup::new(&source, &mut copy).map_err(failure)?;
     loop {
         match backup.step(STEP).map_err(failure)? {
             StepResult::Done => return Ok(mark),
             StepResult::More => {
+                // In small steps, since ext4 lets an fsync of the WAL wait for the new blocks of all files.
+                written.sync_data().map_err(failed)?;
                 let pages = backup.progress();
                 let count = |pages: i32| u64::try_from(pages).unwrap_or_default();
                 progress(

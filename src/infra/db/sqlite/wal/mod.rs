@@ -141,7 +141,7 @@ pub(in crate::infra::db) fn prepare(database: &Path, archiving: WalArchiving) ->
 }
 
 /// Returns the error of a file operation.
-fn failed(verb: &str, path: &Path, error: &std::io::Error) -> Error {
+pub(in crate::infra::db) fn failed(verb: &str, path: &Path, error: &std::io::Error) -> Error {
     let kind = match error.kind() {
         std::io::ErrorKind::StorageFull => Kind::StorageFull,
         _ => Kind::Unavailable,
