@@ -34,9 +34,12 @@ const RECENT_CHANGES: usize = 50_000;
 /// The polling interval for commits of other processes.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The size of a batch: it ends with the event that reaches either limit. An event has up to 200 changes.
-const BATCH_EVENTS: usize = 1000;
+/// The size of a batch: it ends with the event that reaches this number of changes. An event has up to 200.
 const BATCH_CHANGES: usize = 1000;
+
+/// The size of a batch that listeners share. They merge it, and read four in a second under load, so this bounds the
+/// changes that a listener can keep up with, and the memory of a slow one: a change takes 75 bytes.
+const SHARED_BATCH_CHANGES: usize = 4000;
 
 /// The maximum number of listeners that read from the database concurrently.
 const MAX_REPLAYS: usize = 2;
@@ -81,22 +84,21 @@ impl Recent {
     }
 
     /// Returns a batch of the events after `seq`, or `None` if some of them are no longer in memory.
-    fn after(&self, seq: i64) -> Option<Vec<Arc<Committed>>> {
+    fn after(&self, seq: i64, max_changes: usize) -> Option<Vec<Arc<Committed>>> {
         if self.events.front()?.seq > seq + 1 {
             return None;
         }
         let skip = self.events.partition_point(|event| event.seq <= seq);
-        Some(batch(self.events.iter().skip(skip).cloned()))
+        Some(batch(self.events.iter().skip(skip).cloned(), max_changes))
     }
 }
 
-/// Returns the first events, up to the size of a batch.
-fn batch(events: impl Iterator<Item = Arc<Committed>>) -> Vec<Arc<Committed>> {
+/// Returns the first events, up to the one that reaches this number of changes.
+fn batch(events: impl Iterator<Item = Arc<Committed>>, max_changes: usize) -> Vec<Arc<Committed>> {
     let mut changes = 0;
     events
-        .take(BATCH_EVENTS)
         .take_while(|event| {
-            let has_room = changes < BATCH_CHANGES;
+            let has_room = changes < max_changes;
             changes += event.changes.len();
             has_room
         })
@@ -176,6 +178,10 @@ impl Bus {
     /// Returns a batch of the events after `seq`, oldest first; empty if `seq` is the head. Events no longer
     /// in memory are read from the database, by few listeners at a time.
     pub async fn after(&self, db: &Db, seq: i64) -> Result<Vec<Arc<Committed>>> {
+        self.read(db, seq, BATCH_CHANGES).await
+    }
+
+    async fn read(&self, db: &Db, seq: i64, max_changes: usize) -> Result<Vec<Arc<Committed>>> {
         if seq >= self.head() {
             return Ok(Vec::new());
         }
@@ -183,7 +189,7 @@ impl Bus {
             .recent
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .after(seq);
+            .after(seq, max_changes);
         if let Some(events) = recent {
             return Ok(events);
         }
@@ -192,13 +198,15 @@ impl Bus {
             .await
     }
 
-    /// Like [`Bus::after`], but returns a batch that another listener at the same position has just read, if there is
-    /// one. So the events after it may be missing, and follow in the next batch.
+    /// Like [`Bus::after`], but returns a larger batch, or one that another listener at the same position has just read.
+    /// So the events after it may be missing, and follow in the next batch.
     pub async fn shared_after(&self, db: &Db, seq: i64) -> Result<Arc<EventRange>> {
         if let Some(range) = self.shared(seq) {
             return Ok(range);
         }
-        let range = Arc::new(EventRange::new(self.after(db, seq).await?));
+        let range = Arc::new(EventRange::new(
+            self.read(db, seq, SHARED_BATCH_CHANGES).await?,
+        ));
         let created = Instant::now();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.truncate(MAX_SHARED - 1);
@@ -246,7 +254,7 @@ pub fn tail(tx: &mut Tx<'_>) -> Result<i64> {
 /// read, so the first queries read only a few.
 pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
     let mut events: Vec<Arc<Committed>> = Vec::new();
-    for rows in [8, 64, BATCH_EVENTS] {
+    for rows in [8, 64, BATCH_CHANGES] {
         let after = events.last().map_or(seq, |event| event.seq);
         let limit = i64::try_from(rows).map_err(Error::internal)?;
         let more = tx.all(
@@ -260,7 +268,7 @@ pub fn events_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<Arc<Committed>>> {
             break;
         }
     }
-    Ok(batch(events.into_iter()))
+    Ok(batch(events.into_iter(), BATCH_CHANGES))
 }
 
 /// How many events can be replayed: those that are within both limits.
