@@ -24,9 +24,12 @@ use super::{
 };
 use crate::{
     core::error::Result,
-    infra::db::{
-        Access, Backend, Connection, Context, Load, Operation, Options, WalArchiving,
-        cache::SELECT_OTHER_WRITES,
+    infra::{
+        db::{
+            Access, Backend, Connection, Context, Load, Operation, Options, WalArchiving,
+            cache::SELECT_OTHER_WRITES,
+        },
+        metrics::COMMIT_DURATION,
     },
 };
 
@@ -99,6 +102,7 @@ impl Sqlite {
             clock: clock.clone(),
             runtime: Handle::try_current().ok(),
             committed: Arc::clone(&committed),
+            durations: COMMIT_DURATION.histogram([]),
         };
         let writer = Writer::start(
             connection,

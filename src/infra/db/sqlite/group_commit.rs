@@ -103,18 +103,20 @@ impl<'c> GroupCommit<'c> {
         self.wal_pages
     }
 
-    /// Runs and commits every operation of the batch.
-    pub(super) fn commit(&mut self, mut batch: Vec<Operation>) {
+    /// Runs and commits every operation of the batch. `is_idle` returns whether no other operation waits.
+    pub(super) fn commit(&mut self, mut batch: Vec<Operation>, is_idle: &dyn Fn() -> bool) {
         batch.retain(|operation| !operation.is_abandoned());
         let mut use_savepoints = false;
         while !batch.is_empty() {
             match self.attempt(&mut batch, use_savepoints) {
-                Attempt::Committed(commit) => return self.send_when_durable(batch, Some(commit)),
+                Attempt::Committed(commit) => {
+                    return self.send_when_durable(batch, Some(commit), is_idle());
+                }
                 Attempt::RolledBack { culprit, error } => {
                     let operation = batch.remove(culprit);
                     match error {
                         Some(error) => operation.reject(error),
-                        None => self.send_when_durable(vec![operation], None),
+                        None => self.send_when_durable(vec![operation], None, false),
                     }
                     use_savepoints = true;
                 }
@@ -124,7 +126,7 @@ impl<'c> GroupCommit<'c> {
                     if batch.len() > 1 && error.kind() != Kind::Unavailable =>
                 {
                     for operation in batch {
-                        self.commit(vec![operation]);
+                        self.commit(vec![operation], is_idle);
                     }
                     return;
                 }
@@ -161,7 +163,12 @@ impl<'c> GroupCommit<'c> {
     }
 
     /// Hands operations to the syncer. `commit` is `None` if their transaction was rolled back.
-    fn send_when_durable(&mut self, operations: Vec<Operation>, commit: Option<Commit>) {
+    fn send_when_durable(
+        &mut self,
+        operations: Vec<Operation>,
+        commit: Option<Commit>,
+        is_idle: bool,
+    ) {
         let has_written = commit.as_ref().is_some_and(|commit| commit.has_written);
         let end = if has_written {
             self.wal_end().unwrap_or_else(|error| {
@@ -171,14 +178,15 @@ impl<'c> GroupCommit<'c> {
         } else {
             None
         };
-        self.syncer.push(Group {
+        let group = Group {
             number: self.durability.begun(),
             operations,
             has_written,
             has_emitted: commit.as_ref().is_some_and(|commit| commit.has_emitted),
             end,
             commit_began: commit.map(|commit| commit.began),
-        });
+        };
+        self.syncer.push(group, is_idle);
     }
 
     /// Returns the end of the WAL; `None` if another process has restarted it meanwhile.
@@ -224,7 +232,7 @@ impl<'c> GroupCommit<'c> {
             }
             Err(error) => {
                 self.roll_back();
-                self.send_when_durable(Vec::new(), None);
+                self.send_when_durable(Vec::new(), None, false);
                 Attempt::CommitFailed(error)
             }
         }

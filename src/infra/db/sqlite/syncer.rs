@@ -1,8 +1,8 @@
 //! The syncer: makes commits durable while the writer runs the next operations.
 //!
 //! A server's writer commits with `synchronous = NORMAL`, which writes the WAL without an fsync, and hands each group to
-//! this thread. It syncs the WAL and sends the results. One sync covers all groups that wait for it. No result is sent
-//! earlier, not even that of an operation that wrote nothing: it may depend on a commit that is not durable yet.
+//! this thread. It syncs the WAL and sends the results. One sync covers all groups that wait for it. If neither a group
+//! nor another operation waits, the writer syncs itself, which saves waking this thread. No result is sent earlier, not even that of an operation that wrote nothing: it may depend on a commit that is not durable yet.
 //!
 //! Why a commit survives a power loss once its results are sent:
 //!
@@ -43,7 +43,7 @@ use crate::{
         clock::Clock,
         error::{Error, Result},
     },
-    infra::{db::Operation, metrics::COMMIT_DURATION},
+    infra::db::Operation,
 };
 
 /// How many groups may wait for a sync. Then the writer waits, too.
@@ -89,6 +89,11 @@ impl Durability {
         self.begun.load(Ordering::SeqCst)
     }
 
+    /// Returns whether all groups before this one are durable.
+    fn is_next(&self, group: u64) -> bool {
+        *self.durable.borrow() + 1 >= group
+    }
+
     /// Waits until everything is durable that a read before this call may have seen. Errors: `unavailable` if a sync
     /// has failed.
     pub(super) async fn wait(self: Arc<Self>) -> Result<()> {
@@ -114,9 +119,12 @@ pub(super) struct Syncing {
     pub(super) runtime: Option<Handle>,
     /// Notified after each durable commit that emitted events.
     pub(super) committed: Arc<Notify>,
+    /// See [`COMMIT_DURATION`](crate::infra::metrics::COMMIT_DURATION).
+    pub(super) durations: Histogram,
 }
 
 pub(super) struct Syncer {
+    syncing: Arc<Syncing>,
     queue: Sender<Group>,
     thread: Option<JoinHandle<()>>,
 }
@@ -124,18 +132,25 @@ pub(super) struct Syncer {
 impl Syncer {
     pub(super) fn start(syncing: Syncing) -> Result<Syncer> {
         let (queue, groups) = async_channel::bounded(MAX_WAITING);
+        let syncing = Arc::new(syncing);
+        let of_thread = Arc::clone(&syncing);
         let thread = std::thread::Builder::new()
             .name("syncer".into())
-            .spawn(move || syncing.run(&groups))
+            .spawn(move || of_thread.run(&groups))
             .map_err(Error::internal)?;
         Ok(Syncer {
+            syncing,
             queue,
             thread: Some(thread),
         })
     }
 
-    /// Queues a group. Waits while too many are queued.
-    pub(super) fn push(&self, group: Group) {
+    /// Queues a group. Waits while too many are queued. If none is queued and the writer has nothing else to do, this
+    /// syncs the WAL itself.
+    pub(super) fn push(&self, group: Group, is_writer_idle: bool) {
+        if is_writer_idle && self.syncing.durability.is_next(group.number) {
+            return self.syncing.finish(vec![group]);
+        }
         if self.queue.send_blocking(group).is_err() {
             tracing::error!("the syncer thread has ended");
         }
@@ -154,16 +169,15 @@ impl Drop for Syncer {
 
 impl Syncing {
     fn run(&self, queue: &Receiver<Group>) {
-        let durations = COMMIT_DURATION.histogram([]);
         while let Ok(first) = queue.recv_blocking() {
             let mut groups = vec![first];
             groups.extend(std::iter::from_fn(|| queue.try_recv().ok()));
-            self.finish(groups, &durations);
+            self.finish(groups);
         }
     }
 
     /// Syncs the WAL if one of the groups wrote to it, and sends the results.
-    fn finish(&self, groups: Vec<Group>, durations: &Histogram) {
+    fn finish(&self, groups: Vec<Group>) {
         let Durability {
             durable, failed, ..
         } = &*self.durability;
@@ -186,7 +200,7 @@ impl Syncing {
         let mut operations = Vec::new();
         for group in groups {
             if let Some(began) = group.commit_began {
-                durations.record(began.elapsed());
+                self.durations.record(began.elapsed());
             }
             has_emitted |= group.has_emitted;
             operations.extend(group.operations);
@@ -198,13 +212,14 @@ impl Syncing {
         }
     }
 
-    /// Sends the results from a task of the callers' runtime. Waking callers from there is cheaper than from this
+    /// Sends several results from a task of the callers' runtime. Waking callers from there is cheaper than from this
     /// thread, and the next sync starts meanwhile.
     fn reply(&self, operations: Vec<Operation>) {
+        let is_group = operations.len() > 1;
         let all = move || operations.into_iter().for_each(Operation::reply);
         match &self.runtime {
-            Some(runtime) => drop(runtime.spawn(async move { all() })),
-            None => all(),
+            Some(runtime) if is_group => drop(runtime.spawn(async move { all() })),
+            _ => all(),
         }
     }
 }

@@ -149,7 +149,7 @@ fn serve(
                 None
             };
         }
-        group_commit.commit(std::mem::take(&mut batch));
+        group_commit.commit(std::mem::take(&mut batch), &|| queue.is_empty());
         if !group_commit.connection.has_failed() {
             let wal_pages = group_commit.wal_pages();
             checkpointer.run_if_due(&mut group_commit.connection, wal_pages);
