@@ -5,7 +5,7 @@ use std::{
     io::{self, BufReader, ErrorKind, Read, Write},
 };
 
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use sha2::{Digest, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
@@ -29,16 +29,15 @@ const MAX_LIST: u64 = 1 << 30;
 
 /// Writes an archive, entry by entry.
 pub struct Writer<W: Write> {
-    tar: Builder<GzEncoder<W>>,
+    tar: Builder<Compressor<W>>,
     checksums: String,
 }
 
 impl<W: Write> Writer<W> {
     /// Begins an archive with its manifest.
     pub fn new(out: W, manifest: &Manifest) -> Result<Writer<W>> {
-        // The fastest level: a database shrinks by a half, and the others take several times as long.
         let mut writer = Writer {
-            tar: Builder::new(GzEncoder::new(out, Compression::fast())),
+            tar: Builder::new(Compressor::new(out)),
             checksums: String::new(),
         };
         let text = serde_json::to_vec_pretty(manifest).map_err(Error::internal)?;
@@ -56,6 +55,11 @@ impl<W: Write> Writer<W> {
             size: 0,
             failed: None,
         };
+        let is_image = name
+            .strip_prefix(IMAGES)
+            .is_some_and(|name| name.starts_with('/'));
+        let compress = self.tar.get_mut().compress(!is_image);
+        compress.map_err(cannot_write)?;
         self.tar
             .append_data(&mut header(size), name, &mut content)
             .map_err(cannot_write)?;
@@ -75,8 +79,65 @@ impl<W: Write> Writer<W> {
         self.tar
             .append_data(&mut header(sums.len() as u64), CHECKSUMS, sums.as_bytes())
             .and_then(|()| self.tar.into_inner())
-            .and_then(GzEncoder::finish)
+            .and_then(Compressor::finish)
             .map_err(cannot_write)
+    }
+}
+
+/// A gzip file of several members (RFC 1952, section 2.2), so that images, which are compressed already, are stored as
+/// they are: compressing them would take most of a backup's processor time.
+struct Compressor<W: Write> {
+    /// `None` only while one member ends and the next one begins.
+    member: Option<GzEncoder<W>>,
+    compresses: bool,
+}
+
+impl<W: Write> Compressor<W> {
+    fn new(out: W) -> Compressor<W> {
+        Compressor {
+            member: Some(member(out, true)),
+            compresses: true,
+        }
+    }
+
+    /// Begins a new member if what follows is to be treated in another way.
+    fn compress(&mut self, compresses: bool) -> io::Result<()> {
+        if self.compresses != compresses {
+            let ended = self.member.take().ok_or(ErrorKind::BrokenPipe)?;
+            self.member = Some(member(ended.finish()?, compresses));
+            self.compresses = compresses;
+        }
+        Ok(())
+    }
+
+    fn current(&mut self) -> io::Result<&mut GzEncoder<W>> {
+        self.member
+            .as_mut()
+            .ok_or_else(|| ErrorKind::BrokenPipe.into())
+    }
+
+    fn finish(self) -> io::Result<W> {
+        self.member.ok_or(ErrorKind::BrokenPipe)?.finish()
+    }
+}
+
+/// Begins a member, with the fastest level: a database shrinks by a half, and the others take several times as long.
+fn member<W: Write>(out: W, compresses: bool) -> GzEncoder<W> {
+    let level = if compresses {
+        Compression::fast()
+    } else {
+        Compression::none()
+    };
+    GzEncoder::new(out, level)
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.current()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.current()?.flush()
     }
 }
 
@@ -117,7 +178,7 @@ fn open(mut input: impl Read) -> Result<Archive<impl Read>> {
         return Err(not_a_backup());
     }
     let whole = BufReader::with_capacity(1 << 20, GZIP.chain(input));
-    Ok(Archive::new(GzDecoder::new(whole)))
+    Ok(Archive::new(MultiGzDecoder::new(whole)))
 }
 
 /// Reads an archive to its end and checks it. Calls `entry` with the manifest, the name and the content of every
