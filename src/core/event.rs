@@ -106,14 +106,11 @@ impl EventRange {
     }
 
     /// Returns the merged messages. The first client that needs them builds them, and the others share them.
-    pub fn merged(
-        &self,
-        build: impl FnOnce(&[Arc<Committed>]) -> Result<Vec<Positioned>>,
-    ) -> Result<&[Positioned]> {
+    pub fn merged(&self, build: impl FnOnce() -> Result<Vec<Positioned>>) -> Result<&[Positioned]> {
         if let Some(messages) = self.merged.get() {
             return Ok(messages);
         }
-        let messages = build(&self.events)?;
+        let messages = build()?;
         Ok(self.merged.get_or_init(|| messages))
     }
 }

@@ -1,5 +1,5 @@
-//! Messages from committed events: shared by all subscribers, unless they are filtered by a subscription, or merged for
-//! a subscriber that lags behind.
+//! Messages from committed events, shared by all subscribers at the same position, unless a subscription filters them. For
+//! subscribers that lag behind, events are merged.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -44,7 +44,7 @@ impl Batch {
         if subscription.is_none() {
             return Batch::Merged(range, 0);
         }
-        Batch::LastChanges(LastChanges::new(range.events.clone(), subscription))
+        Batch::LastChanges(LastChanges::new(range, subscription))
     }
 }
 
@@ -61,7 +61,7 @@ impl Iterator for Batch {
                 })
             }
             Batch::Merged(range, next) => {
-                let build = |events: &[_]| LastChanges::new(events.to_vec(), None).collect();
+                let build = || LastChanges::new(Arc::clone(range), None).collect();
                 let message = range
                     .merged(build)
                     .map(|messages| messages.get(*next).cloned());
@@ -107,7 +107,7 @@ fn is_selected(subscription: Option<&HashSet<ProductId>>, change: &StockChange) 
 
 /// The messages that merge events.
 pub(super) struct LastChanges {
-    events: Vec<Arc<Committed>>,
+    range: Arc<EventRange>,
     /// The last change of each product, in commit order: the indexes of its event and of the change in it.
     changes: Vec<(usize, usize)>,
     /// The first one of the next message.
@@ -117,7 +117,8 @@ pub(super) struct LastChanges {
 }
 
 impl LastChanges {
-    fn new(events: Vec<Arc<Committed>>, subscription: Option<&HashSet<ProductId>>) -> LastChanges {
+    fn new(range: Arc<EventRange>, subscription: Option<&HashSet<ProductId>>) -> LastChanges {
+        let events = &range.events;
         let mut seen = HashSet::new();
         let mut changes = Vec::new();
         for (event_index, event) in events.iter().enumerate().rev() {
@@ -130,7 +131,7 @@ impl LastChanges {
         changes.reverse();
         LastChanges {
             from: events.first().map_or(0, |event| event.seq),
-            events,
+            range,
             changes,
             next: 0,
         }
@@ -141,7 +142,7 @@ impl Iterator for LastChanges {
     type Item = Result<Positioned>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let events = &self.events;
+        let events = &self.range.events;
         let remaining = &self.changes[self.next..];
         let batch = &remaining[..remaining.len().min(Event::MAX_PRODUCTS)];
         let event = &events[batch.last()?.0];
