@@ -55,11 +55,9 @@ impl<W: Write> Writer<W> {
             size: 0,
             failed: None,
         };
-        let is_image = name
-            .strip_prefix(IMAGES)
-            .is_some_and(|name| name.starts_with('/'));
-        let compress = self.tar.get_mut().compress(!is_image);
-        compress.map_err(cannot_write)?;
+        let compresses = image_in(name).is_none();
+        let begun = self.tar.get_mut().compress(compresses);
+        begun.map_err(cannot_write)?;
         self.tar
             .append_data(&mut header(size), name, &mut content)
             .map_err(cannot_write)?;
@@ -139,6 +137,11 @@ impl<W: Write> Write for Compressor<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.current()?.flush()
     }
+}
+
+/// Returns the name of the image that an entry holds, if it is one.
+fn image_in(entry: &str) -> Option<&str> {
+    entry.strip_prefix(IMAGES)?.strip_prefix('/')
 }
 
 fn header(size: u64) -> Header {
@@ -228,11 +231,7 @@ fn read_entries(
             expected = Some(text);
             break;
         }
-        let is_known = name == DATABASE
-            || name
-                .strip_prefix(IMAGES)
-                .and_then(|name| name.strip_prefix('/'))
-                .is_some_and(is_file_name);
+        let is_known = name == DATABASE || image_in(&name).is_some_and(is_file_name);
         if !is_known {
             return Err(damaged(format!(
                 "it contains `{name}`, which no backup has"
