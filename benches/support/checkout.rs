@@ -7,11 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Connection, FORWARDED, Measurement, Rng, request, run_load, run_shop};
-
-/// How many networks the requests come from, if the server believes this machine to be a proxy. Each one stays
-/// far below its rate limit.
-const NETWORKS: usize = 1 << 16;
+use super::{Connection, Measurement, Rng, request, run_load, run_shop};
 
 /// Creates a shop with paid orders. Returns the password of its customers.
 pub(crate) fn seed(
@@ -147,11 +143,6 @@ impl Customers {
     }
 }
 
-/// Returns the address of a client, one of as many as there are [`NETWORKS`].
-pub(crate) fn client_address(number: usize) -> String {
-    format!("10.0.{}.{}", number / 256 % 256, number % 256)
-}
-
 /// Returns the ids of the products on the first pages, of 100 each.
 pub(crate) async fn product_ids(address: &str, pages: usize) -> Vec<String> {
     let mut connection = Connection::open(address).await;
@@ -170,10 +161,8 @@ pub(crate) async fn product_ids(address: &str, pages: usize) -> Vec<String> {
 /// Returns the value of the `Authorization` header of a customer.
 pub(crate) async fn sign_in(connection: &mut Connection, number: usize, password: &str) -> String {
     let body = format!(r#"{{"email":"customer{number}@example.com","password":"{password}"}}"#);
-    let client = client_address(number);
-    let forwarded = (FORWARDED, client.as_str());
     let (status, body) = connection
-        .send(&request("POST", "/api/v1/auth/login", &[forwarded], &body))
+        .send(&request("POST", "/api/v1/auth/login", &[], &body))
         .await;
     assert_eq!(status, 200);
     let session: serde_json::Value = serde_json::from_slice(body).expect("JSON");
@@ -183,18 +172,16 @@ pub(crate) async fn sign_in(connection: &mut Connection, number: usize, password
 
 /// Runs one unit: three cart writes and one order.
 async fn check_out(connection: &mut Connection, token: &str, products: &[String], rng: &mut Rng) {
-    let client = client_address(rng.below(NETWORKS));
     let authorization = ("authorization", token);
-    let forwarded = (FORWARDED, client.as_str());
     for _ in 0..3 {
         let product = &products[rng.below(products.len())];
         let body = format!(r#"{{"productId":"{product}"}}"#);
-        let add = request("POST", "/api/v1/cart", &[authorization, forwarded], &body);
+        let add = request("POST", "/api/v1/cart", &[authorization], &body);
         let (status, body) = connection.send(&add).await;
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
     }
     let key = rng.hex_key();
-    let headers = [authorization, forwarded, ("idempotency-key", key.as_str())];
+    let headers = [authorization, ("idempotency-key", key.as_str())];
     let order = request("POST", "/api/v1/orders", &headers, "");
     let (status, body) = connection.send(&order).await;
     assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));

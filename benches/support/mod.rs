@@ -209,10 +209,7 @@ fn parse_head(buffer: &[u8]) -> Option<(u16, usize, usize)> {
     Some((status, end + 4, length))
 }
 
-/// The header in which a proxy passes on the client's address.
-pub(crate) const FORWARDED: &str = "x-forwarded-for";
-
-/// The client of a request that names no other. [`Connection::send`] replaces it by one of a million.
+/// The client of an encoded request. [`Connection::send`] replaces it by one of a million.
 const CLIENT: &str = "10.100.100.100";
 
 /// Encodes a request. A body is sent as JSON.
@@ -226,9 +223,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     for (name, value) in headers {
         add(name, value);
     }
-    if headers.iter().all(|(name, _)| *name != FORWARDED) {
-        add(FORWARDED, CLIENT);
-    }
+    add("x-forwarded-for", CLIENT);
     if !body.is_empty() {
         add("content-type", "application/json");
     }
@@ -238,12 +233,11 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     format!("{head}\r\n{body}").into_bytes()
 }
 
-/// Replaces the client of a request that names no other by one of a million.
+/// Replaces the client of an encoded request.
 fn set_client(request: &mut [u8], rng: &mut Rng) {
     let mut clients = request.windows(CLIENT.len());
-    let Some(start) = clients.position(|text| text == CLIENT.as_bytes()) else {
-        return;
-    };
+    let start = clients.position(|text| text == CLIENT.as_bytes());
+    let start = start.expect("a request from `request`");
     let mut octet = || 100 + rng.below(100);
     let client = format!("10.{}.{}.{}", octet(), octet(), octet());
     request[start..start + CLIENT.len()].copy_from_slice(client.as_bytes());
