@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use postgres::{Client, Config, NoTls};
+use postgres::{Client, Config, NoTls, error::SqlState};
 use shop::infra::db::{Location, migrate};
 
 use super::{Cluster, on_a_thread, skip};
@@ -26,6 +26,9 @@ const TEMPORARY_SERVER: [(&str, &str); 6] = [
     ("shared_buffers", "128MB"),
     ("max_wal_size", "256MB"),
 ];
+
+/// The time after which [`Server::run`] cancels a statement and repeats it, far beyond what one takes.
+const STATEMENT_TIMEOUT: &str = "-c statement_timeout=20s";
 
 /// A database for one test; dropped with the value.
 pub(crate) struct Database {
@@ -112,7 +115,8 @@ impl Server {
         let mut config: Config = url
             .parse()
             .expect("SHOP_TEST_POSTGRES_URL is not a Postgres URL");
-        let connected = config.application_name(&prefix).connect(NoTls);
+        config.application_name(&prefix).options(STATEMENT_TIMEOUT);
+        let connected = config.connect(NoTls);
         let mut maintenance = connected
             .unwrap_or_else(|error| panic!("cannot connect to the Postgres for tests: {error:?}"));
         sweep(&mut maintenance);
@@ -164,8 +168,18 @@ impl Server {
         name
     }
 
+    /// Runs a statement, and once more if it timed out. DROP DATABASE waits until every process has confirmed a signal,
+    /// but Postgres 15 to 18 do not send it to a process that starts at that moment, and then wait forever. The next
+    /// attempt reaches the process. (<https://www.postgresql.org/message-id/4358bd85-f6b4-4da6-9909-74428fe3c8f7%40gmail.com>)
     fn run(&self, sql: &str) -> Result<(), postgres::Error> {
-        self.maintenance.lock().unwrap().batch_execute(sql)
+        let mut maintenance = self.maintenance.lock().unwrap();
+        let result = maintenance.batch_execute(sql);
+        match result {
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                maintenance.batch_execute(sql)
+            }
+            _ => result,
+        }
     }
 }
 
