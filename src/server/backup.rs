@@ -31,7 +31,7 @@ use crate::{
 const TEMPORARY: &str = ".backup-";
 
 /// The niceness of the thread that makes or checks a backup, so that requests go first.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 15;
 
 /// Where a backup goes.
 #[derive(Clone)]
