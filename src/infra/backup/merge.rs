@@ -13,7 +13,7 @@ use crate::core::error::{Kind, Result};
 /// After how many further segments there is enough to merge.
 pub const PARTS: usize = 100;
 
-/// A segment with this many frames is not merged with later ones. With pages of 4 KiB, it has 8 MiB before compression.
+/// A segment with this many frames is not merged with others. With pages of 4 KiB, it has 8 MiB before compression.
 const LARGE: u32 = 2048;
 
 /// What was merged.
@@ -35,7 +35,7 @@ pub async fn merge(place: &Place, generation: &str, epoch: u32) -> Result<Merged
         return Ok(Merged { parts: 0, epoch });
     };
     let mut parts = 0;
-    for group in groups(segments, newest.epoch) {
+    for group in groups(segments, &newest) {
         parts += merge_group(place, &group).await?;
     }
     Ok(Merged {
@@ -44,19 +44,24 @@ pub async fn merge(place: &Place, generation: &str, epoch: u32) -> Result<Merged
     })
 }
 
-/// Returns the groups of segments that become one. The last group grows as long as its epoch is open, so it needs
-/// enough parts.
-fn groups(segments: BTreeSet<SegmentName>, open_epoch: u32) -> Vec<Vec<SegmentName>> {
+/// Returns the groups of segments that become one; `newest` follows them. The last group grows as long as its epoch is
+/// open, so it needs enough parts.
+fn groups(segments: BTreeSet<SegmentName>, newest: &SegmentName) -> Vec<Vec<SegmentName>> {
     let (mut groups, mut group) = (Vec::new(), Vec::<SegmentName>::new());
-    for name in segments {
-        let is_next =
-            |first: &SegmentName| first.epoch == name.epoch && name.first - first.first < LARGE;
+    let followers = segments.iter().skip(1).chain([newest]).cloned();
+    let followers: Vec<SegmentName> = followers.collect();
+    for (name, next) in segments.into_iter().zip(followers) {
+        let is_near = |first: &SegmentName, other: &SegmentName| {
+            first.epoch == other.epoch && other.first - first.first < LARGE
+        };
+        let is_large = next.epoch == name.epoch && !is_near(&name, &next);
+        let is_next = |first: &SegmentName| is_near(first, &name) && !is_large;
         if !group.first().is_none_or(is_next) {
             groups.push(mem::take(&mut group));
         }
         group.push(name);
     }
-    let is_open = group.last().is_some_and(|last| last.epoch == open_epoch);
+    let is_open = group.last().is_some_and(|last| last.epoch == newest.epoch);
     if !is_open || group.len() >= PARTS {
         groups.push(group);
     }

@@ -31,8 +31,8 @@ const FOLDER: &str = "wal";
 /// The version of the format.
 const FORMAT: u32 = 1;
 
-/// The server that compresses is busy when the WAL grows fast.
-const COMPRESSION_LEVEL: i32 = 1;
+/// The server that compresses is busy when the WAL grows fast. Level 1 takes half as long again, for an eighth less.
+const COMPRESSION_LEVEL: i32 = -1;
 
 /// The name of a segment. The order of the names is that of the frames.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -42,9 +42,9 @@ pub(super) const NOOP: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// How long the writer waits for another process before it puts a checkpoint off.
 const WRITE_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How many frames may be set aside while the writer waits: 16 MiB. The archiver has time to catch up, unless the WAL
+/// How many frames may be set aside while the writer waits: 8 MiB. The archiver has time to catch up, unless the WAL
 /// becomes too large.
-const MAX_BACKLOG: u32 = 4096;
+const MAX_BACKLOG: u32 = 2048;
 
 /// Who runs checkpoints, and what comes before a restart of the WAL.
 pub(super) enum Checkpoints {
@@ -174,14 +174,20 @@ impl Checkpointer {
             return Ok(());
         }
         self.last_wal_pages = wal_pages;
+        let archive = self.archive.as_ref();
+        let backlog = archive.map_or(0, |archive| archive.backlog());
+        if let Some(archive) = archive
+            && backlog > MAX_BACKLOG
+        {
+            archive.hurry();
+        }
         let is_small = wal_pages - checkpointed <= self.threshold / 8;
         self.is_running = !is_small && self.start_step(Step::Concurrent);
         if self.is_running {
             return Ok(());
         }
-        if let Some(archive) = &self.archive {
-            let is_behind = archive.backlog() > MAX_BACKLOG;
-            if is_behind && wal_pages < 4 * self.threshold {
+        if archive.is_some() {
+            if backlog > MAX_BACKLOG && wal_pages < 4 * self.threshold {
                 return Ok(());
             }
             return self.run_before_restart(writer);

@@ -30,11 +30,12 @@ use crate::{
     },
 };
 
-/// The maximum number of bytes in a chunk, apart from a single larger frame.
-const MAX_CHUNK: usize = 16 << 20;
+/// The maximum number of bytes in a chunk, apart from a single larger frame. The longer a chunk, the more of its frames
+/// repeat a page with few changes, which compresses well and fast.
+const MAX_CHUNK: usize = 64 << 20;
 
-/// How many frames the archiver should not let wait: 8 MiB.
-const LARGE_BACKLOG: u32 = 2048;
+/// How many frames the archiver should not let wait: 64 MiB.
+const LARGE_BACKLOG: u32 = 16_384;
 
 /// The maximum size of all frames set aside while the archive cannot be reached. Beyond it, the generation ends: a new
 /// base backup is smaller.
@@ -180,7 +181,12 @@ impl WalArchive {
         self.state().backlog()
     }
 
-    /// Waits until there are so many frames to archive that the next round should not wait.
+    /// Lets the next round begin at once, since the WAL is about to be restarted.
+    pub(in crate::infra::db::sqlite) fn hurry(&self) {
+        self.is_behind.notify_one();
+    }
+
+    /// Waits until the next round should begin at once.
     pub async fn is_behind(&self) {
         self.is_behind.notified().await;
     }
