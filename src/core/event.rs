@@ -91,7 +91,7 @@ pub struct Positioned {
 }
 
 /// Consecutive committed events, and the messages that merge them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct EventRange {
     pub events: Vec<Arc<Committed>>,
     merged: OnceLock<Vec<Positioned>>,
@@ -103,6 +103,13 @@ impl EventRange {
             events,
             merged: OnceLock::new(),
         }
+    }
+
+    /// Returns whether the range continues a position without a gap.
+    pub fn starts_after(&self, seq: i64) -> bool {
+        self.events
+            .first()
+            .is_some_and(|first| first.seq == seq + 1)
     }
 
     /// Returns the merged messages. The first client that needs them builds them, and the others share them.

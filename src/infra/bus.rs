@@ -37,14 +37,15 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The size of a batch: it ends with the event that reaches this number of changes. An event has up to 200.
 const BATCH_CHANGES: usize = 1000;
 
-/// The size of a batch that listeners share. They merge it, and read four in a second under load, so this bounds the
-/// changes that a listener can keep up with, and the memory of a slow one: a change takes 75 bytes.
+/// The size of a batch that listeners share. Under load a listener reads four in a second and merges each, so this bounds
+/// how many changes it can follow, and the memory of its batch: a change takes 75 bytes.
 const SHARED_BATCH_CHANGES: usize = 4000;
 
 /// The maximum number of listeners that read from the database concurrently.
 const MAX_REPLAYS: usize = 2;
 
-/// How long a batch is returned to other listeners at the same position.
+/// How long a batch is returned to other listeners at the same position. Listeners that wait end their waits at common
+/// times, so this only has to cover the differences between them.
 const SHARED_FOR: Duration = Duration::from_millis(8);
 
 /// The maximum number of shared batches.
@@ -198,8 +199,8 @@ impl Bus {
             .await
     }
 
-    /// Like [`Bus::after`], but returns a larger batch, or one that another listener at the same position has just read.
-    /// So the events after it may be missing, and follow in the next batch.
+    /// Like [`Bus::after`], but returns a larger batch of events in memory, or the batch that another listener at the same
+    /// position has just read. That one may lack the newest events; they come with the next one.
     pub async fn shared_after(&self, db: &Db, seq: i64) -> Result<Arc<EventRange>> {
         if let Some(range) = self.shared(seq) {
             return Ok(range);
@@ -223,13 +224,7 @@ impl Bus {
         while shared.back().is_some_and(is_old) {
             shared.pop_back();
         }
-        let is_next = |range: &EventRange| {
-            range
-                .events
-                .first()
-                .is_some_and(|first| first.seq == seq + 1)
-        };
-        let batch = shared.iter().find(|batch| is_next(&batch.range))?;
+        let batch = shared.iter().find(|batch| batch.range.starts_after(seq))?;
         Some(Arc::clone(&batch.range))
     }
 }

@@ -26,13 +26,13 @@ pub(super) enum Batch {
 }
 
 impl Batch {
-    /// Sends one message.
+    /// Returns one message.
     pub(super) fn message(message: Positioned) -> Batch {
         Batch::Message(Some(message))
     }
 
-    /// Sends each event as one message.
-    pub(super) fn single(range: Arc<EventRange>, subscription: Subscription) -> Batch {
+    /// Returns each event as one message.
+    pub(super) fn per_event(range: Arc<EventRange>, subscription: Subscription) -> Batch {
         Batch::Events(range, 0, subscription)
     }
 
@@ -157,7 +157,7 @@ impl Iterator for LastChanges {
         let change = |(event, index): &(usize, usize)| events[*event].changes[*index].clone();
         let message = LiveMessage::InventoryUpdate(InventoryUpdate {
             seq,
-            merged_from: Some(self.from.min(seq)),
+            merged_from: (self.from != seq).then_some(self.from.min(seq)),
             at,
             products: batch.iter().map(change).collect(),
         });

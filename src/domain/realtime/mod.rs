@@ -2,7 +2,7 @@
 //!
 //! A subscriber, i.e. a `WebSocket` or an event stream, keeps the sequence number of the last event it was sent and
 //! reads those after it. It must never have its own queue: a slow subscriber receives merged updates instead, and costs
-//! no memory.
+//! a bounded amount of memory.
 
 mod batch;
 pub mod http;

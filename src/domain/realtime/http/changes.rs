@@ -31,7 +31,7 @@ pub(crate) struct ChangesQuery {
     /// The position after which the changes begin: the last `nextAfter`, or the `X-Inventory-Seq` of products. Without
     /// it, the page is empty and `nextAfter` is the current position.
     after: Option<i64>,
-    /// Defaults to 100. A page has fewer changes if they are of many products.
+    /// The maximum number of messages; defaults to 100. A page has fewer if they are about many products.
     #[param(inline)]
     limit: Option<PageLimit>,
 }
@@ -62,22 +62,22 @@ pub(crate) async fn list_inventory_changes(
     let limit = usize::try_from(limit).map_err(Error::internal)?;
     let available = positions(&app).await?;
     let head = *available.end();
-    // The head was read from the database, and is published at once.
+    // The head was read from the database, and may not be published yet.
     let mut published = app.bus.watch();
     let reached = published.wait_for(|published| *published >= head).await;
     reached.map_err(|_| Error::unavailable("the server is stopping"))?;
 
     let after = query.after.unwrap_or(head);
-    let mut events = Vec::new();
+    let mut range = EventRange::default();
     let mut is_available = available.contains(&after);
     if is_available {
-        events = app.bus.after(&app.db, after).await?;
+        range = EventRange::new(app.bus.after(&app.db, after).await?);
         // Old events may have been deleted meanwhile.
-        is_available = events.first().is_none_or(|first| first.seq == after + 1);
+        is_available = range.events.is_empty() || range.starts_after(after);
     }
     let messages = if is_available {
-        events.truncate(limit);
-        Batch::single(Arc::new(EventRange::new(events)), None)
+        range.events.truncate(limit);
+        Batch::per_event(Arc::new(range), None)
     } else {
         Batch::message(LiveMessage::resync(head)?)
     };

@@ -57,11 +57,11 @@ impl Feed {
         }
         self.pace.wait(self.app.sockets.in_use()).await;
         let range = self.app.bus.shared_after(&self.app.db, seq).await?;
-        let batch = match range.events.as_slice() {
-            [first, .., last] | [first @ last] if first.seq == seq + 1 => {
+        let batch = match range.events.last() {
+            Some(last) if range.starts_after(seq) => {
                 self.seq = last.seq;
                 if self.pace.allows(range.events.len()) {
-                    Batch::single(range, self.subscription.clone())
+                    Batch::per_event(range, self.subscription.clone())
                 } else {
                     Batch::merged(range, self.subscription.as_deref())
                 }

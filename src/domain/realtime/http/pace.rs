@@ -26,7 +26,7 @@ static MESSAGES_PER_SECOND: LazyLock<f64> = LazyLock::new(|| {
     f64::from(cores.saturating_mul(MESSAGES_PER_CORE))
 });
 
-/// The messages that one subscriber may get.
+/// The messages that one subscriber may get: a token bucket.
 pub(super) struct Pace {
     allowance: f64,
     updated: Instant,
@@ -40,7 +40,7 @@ impl Pace {
         }
     }
 
-    /// Waits until the subscriber may get a message, if there are this many.
+    /// Waits about as long as it takes until the subscriber may get a message, if there are this many subscribers.
     pub(super) async fn wait(&mut self, subscribers: usize) {
         let subscribers = u32::try_from(subscribers).unwrap_or(u32::MAX).max(1);
         let per_second = *MESSAGES_PER_SECOND / f64::from(subscribers);
@@ -69,7 +69,7 @@ impl Pace {
     }
 }
 
-/// Returns the last start of a slot before `until`, but after `now`.
+/// Returns the last start of a slot up to `until`; if there is none after `now`, the first one after it.
 fn slot(now: Instant, until: Instant) -> Instant {
     let start = *START;
     let slots = |time: Instant| time.duration_since(start).div_duration_f64(SLOT).floor();
