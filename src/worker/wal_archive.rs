@@ -32,7 +32,7 @@ const LAST_ROUND: Duration = Duration::from_secs(5);
 /// How long the backup place may take to store a segment.
 const STORE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The age of a change of the image directory from which on no further one can have the same timestamp.
+/// A change of the image directory that is older than this cannot have the same timestamp as a later one.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Archives the WAL until the server stops. Returns the archiver for the last round, if the WAL is archived.
@@ -41,7 +41,7 @@ pub fn start(app: &Arc<App>) -> Result<Option<JoinHandle<Archiver>>> {
     Ok(archiver.map(|archiver| tokio::spawn(archiver.run())))
 }
 
-/// Archives the last commits. The database is closed.
+/// Archives the last commits. The caller has closed the database.
 pub async fn finish(archiver: JoinHandle<Archiver>) {
     let last_round = async {
         let mut archiver = archiver.await.map_err(Error::internal)?;
@@ -61,7 +61,7 @@ pub struct Archiver {
     place: Place,
     /// The image directory, unless a remote service stores the images.
     images: Option<Images>,
-    /// The number of segments since those that were merged last.
+    /// The number of segments since a merge was requested.
     unmerged: usize,
     /// Wakes the task that merges segments.
     merge: Arc<Notify>,
@@ -129,8 +129,8 @@ impl Archiver {
         }
     }
 
-    /// Archives everything that is committed. What is committed meanwhile waits for the next round: small segments
-    /// would cost more than they contain.
+    /// Archives everything that is committed. What is committed meanwhile waits for the next round: each
+    /// segment has a cost of its own, which a small one is not worth.
     pub async fn round(&mut self) -> Result<()> {
         loop {
             match self.blocking(WalArchive::next).await? {
@@ -206,7 +206,7 @@ async fn merge_when_due(app: Arc<App>, wal: Arc<WalArchive>, place: Place, due: 
                 merged.1 = done.epoch;
             }
             Some(Err(error)) => {
-                tracing::warn!(error = %chain(&error), "WAL segments cannot be merged; trying again later");
+                tracing::warn!(error = %chain(&error), "WAL segments cannot be merged; trying again after a hundred more");
             }
             None => return,
         }
@@ -218,7 +218,7 @@ struct Images {
     directory: PathBuf,
     /// The images that the place has, once they were listed.
     archived: Option<BTreeSet<String>>,
-    /// When the directory was changed before it was read last.
+    /// The modification time of the directory, taken before it was read last.
     changed_at: Option<SystemTime>,
 }
 

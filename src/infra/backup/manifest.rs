@@ -44,6 +44,13 @@ pub struct Base {
     pub frames: u32,
 }
 
+impl Base {
+    /// Returns whether the commits up to a frame of an epoch include those of the backup.
+    pub(super) fn is_included_in(&self, epoch: u32, frame: u32) -> bool {
+        epoch > self.epoch || frame >= self.frames
+    }
+}
+
 /// The images of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,23 +5,24 @@
 
 use std::{collections::BTreeSet, mem};
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 
-use super::{Place, Segment, SegmentName, replay::READ_AHEAD};
+use super::{Place, Segment, SegmentName};
 use crate::core::error::{Kind, Result};
 
-/// After how many further segments there is enough to merge.
+/// The number of unmerged segments that triggers a merge.
 pub const PARTS: usize = 100;
 
-/// A segment with this many frames is not merged with others. With pages of 4 KiB, it has 8 MiB before compression.
+/// The starts of segments that become one are fewer frames apart than this: 8 MiB with pages of 4 KiB. A segment that is
+/// known to have as many stays as it is.
 const LARGE: u32 = 2048;
 
 /// What was merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merged {
-    /// The number of segments that became parts of others.
+    /// The number of segments that were joined to an earlier one.
     pub parts: usize,
-    /// The epoch from which on there may be something to merge later.
+    /// The first epoch that may have something to merge later.
     pub epoch: u32,
 }
 
@@ -44,8 +45,8 @@ pub async fn merge(place: &Place, generation: &str, epoch: u32) -> Result<Merged
     })
 }
 
-/// Returns the groups of segments that become one; `newest` follows them. The last group grows as long as its epoch is
-/// open, so it needs enough parts.
+/// Splits segments into groups, each to become one segment; `newest` follows them. While the epoch of the last group is
+/// open, the group may grow, so it is merged only once it has [`PARTS`] segments.
 fn groups(segments: BTreeSet<SegmentName>, newest: &SegmentName) -> Vec<Vec<SegmentName>> {
     let (mut groups, mut group) = (Vec::new(), Vec::<SegmentName>::new());
     let followers = segments.iter().skip(1).chain([newest]).cloned();
@@ -71,29 +72,25 @@ fn groups(segments: BTreeSet<SegmentName>, newest: &SegmentName) -> Vec<Vec<Segm
 
 /// Merges segments, up to a damaged one. Returns how many became parts.
 async fn merge_group(place: &Place, names: &[SegmentName]) -> Result<usize> {
-    let parts = read_whole(place, names).await?;
+    let parts = read_intact_prefix(place, names).await?;
     let (first, others) = match &names[..parts.len()] {
         [first, others @ ..] if !others.is_empty() => (first, others),
         _ => return Ok(0),
     };
-    if let Some(merged) = Segment::join(parts) {
-        place.put_segment(first, merged.encode().await?).await?;
-        // In this order, so that those that remain after an interruption are the newest.
-        for name in others {
-            place.delete_segment(name).await?;
-        }
+    let Some(merged) = Segment::join(parts) else {
+        return Ok(0);
+    };
+    place.put_segment(first, merged.encode().await?).await?;
+    // In this order, so that those that remain after an interruption are the newest.
+    for name in others {
+        place.delete_segment(name).await?;
     }
     Ok(others.len())
 }
 
 /// Reads segments, up to the first one that is damaged, or does not continue those before.
-async fn read_whole(place: &Place, names: &[SegmentName]) -> Result<Vec<Segment>> {
-    let mut segments = stream::iter(names.to_vec())
-        .map(|name| async move {
-            let segment = place.get_segment(&name).await;
-            (name, segment)
-        })
-        .buffered(READ_AHEAD);
+async fn read_intact_prefix(place: &Place, names: &[SegmentName]) -> Result<Vec<Segment>> {
+    let mut segments = place.read_segments(names.to_vec());
     let (mut parts, mut end) = (Vec::new(), names[0].first);
     while let Some((name, read)) = segments.next().await {
         match read {
@@ -107,7 +104,7 @@ async fn read_whole(place: &Place, names: &[SegmentName]) -> Result<Vec<Segment>
                 tracing::error!(
                     path = place.path_of(&name.to_string()),
                     why = error.detail(),
-                    "a WAL segment in the backup place is unusable; only a later backup leads to moments after it"
+                    "a WAL segment in the backup place is unusable; points in time after it can be restored from a later backup only"
                 );
                 break;
             }

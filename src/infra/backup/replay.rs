@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use tokio::runtime::Handle;
 
 use super::{Base, Place, Segment, SegmentName};
@@ -13,9 +13,6 @@ use crate::{
     },
     infra::db::sqlite::wal::Replay,
 };
-
-/// How many segments are read ahead.
-pub(super) const READ_AHEAD: usize = 8;
 
 /// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +39,7 @@ pub fn replay(
 ) -> Result<Replayed> {
     let names = runtime.block_on(place.segments(&base.generation, base.epoch))?;
     let total = names.len() as u64;
-    let mut segments = stream::iter(names)
-        .map(|name| async move {
-            let segment = place.get_segment(&name).await;
-            (name, segment)
-        })
-        .buffered(READ_AHEAD);
+    let mut segments = place.read_segments(names);
     let mut work = Work {
         base,
         database,
@@ -128,7 +120,7 @@ impl Work<'_> {
                 break;
             }
             replay.include(commit.frame);
-            if name.epoch > self.base.epoch || commit.frame >= self.base.frames {
+            if self.base.is_included_in(name.epoch, commit.frame) {
                 self.reached = Some(commit.at);
             }
         }
@@ -183,7 +175,7 @@ impl Work<'_> {
 
     /// Whether the included commits are at least those of the base backup. Earlier ones must not be applied to it.
     fn contains_base(&self, epoch: u32, replay: &Replay) -> bool {
-        epoch > self.base.epoch || replay.included() >= self.base.frames
+        self.base.is_included_in(epoch, replay.included())
     }
 
     fn finish(mut self, is_stopped: bool) -> Result<Replayed> {

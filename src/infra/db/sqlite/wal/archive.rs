@@ -55,9 +55,9 @@ pub struct CommitTime {
 /// Frames to archive.
 #[derive(Debug)]
 pub struct Chunk {
-    /// The position in front of it.
+    /// The position before it.
     pub start: Position,
-    /// The position behind it.
+    /// The position after it.
     pub end: Position,
     pub frames: Vec<u8>,
     /// The commits in it.

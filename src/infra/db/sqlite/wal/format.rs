@@ -98,7 +98,7 @@ impl Header {
         Salts(self.word(16), self.word(20))
     }
 
-    /// Returns the checksum in front of the first frame.
+    /// Returns the checksum before the first frame.
     pub fn checksum(&self) -> Checksum {
         Checksum(self.word(24), self.word(28))
     }
