@@ -1,4 +1,4 @@
-//! An order before it is written.
+//! What is known of an order before it is placed.
 
 use super::{OrderNumber, store};
 use crate::{

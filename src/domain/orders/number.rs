@@ -12,7 +12,7 @@ use crate::core::{
 /// Crockford's base 32: no I, L, O, U (<https://www.crockford.com/base32.html>).
 const ALPHABET: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// Eight characters; stored without a hyphen, displayed with one in the middle.
+/// Eight characters, unless a user typed it; stored without a hyphen, displayed with one in the middle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderNumber(String);
 

@@ -262,7 +262,8 @@ impl Db {
         self.backend.load()
     }
 
-    /// Finishes queued operations and rejects new ones. On `SQLite` a final checkpoint follows.
+    /// Finishes queued operations and rejects new ones. On `SQLite` a final checkpoint follows, unless the WAL is
+    /// archived.
     pub async fn close(&self) {
         let backend = Arc::clone(&self.backend);
         if let Err(error) = tokio::task::spawn_blocking(move || backend.close()).await {

@@ -36,15 +36,18 @@ use crate::{
 /// (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>).
 const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
-/// Returns the same counts without copying anything: busy, pages in the WAL, checkpointed pages.
+/// Copies nothing, and returns the same counts as a checkpoint: busy, pages in the WAL, checkpointed pages.
 pub(super) const NOOP: &str = "PRAGMA wal_checkpoint(NOOP)";
 
 /// How long the writer waits for another process before it puts a checkpoint off.
 const WRITE_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How many frames may be set aside while the writer waits: 8 MiB. The archiver has time to catch up, unless the WAL
-/// becomes too large.
+/// How many frames may be set aside while the writer waits: 8 MiB. While more are not archived, the restart is put off, so
+/// that the archiver can catch up, until the WAL has [`MAX_GROWTH`] times its usual length.
 const MAX_BACKLOG: u32 = 2048;
+
+/// How many times as long as usual the WAL may become while a checkpoint or the archiver catches up.
+const MAX_GROWTH: i64 = 4;
 
 /// Who runs checkpoints, and what comes before a restart of the WAL.
 pub(super) enum Checkpoints {
@@ -55,7 +58,7 @@ pub(super) enum Checkpoints {
         reader: Connection,
     },
     /// The server that archives the WAL runs them.
-    None,
+    ByServer,
 }
 
 /// What the thread does next.
@@ -92,9 +95,9 @@ impl Checkpointer {
     ) -> Result<Checkpointer> {
         let archive = match &checkpoints {
             Checkpoints::Archived { archive, .. } => Some(Arc::clone(archive)),
-            Checkpoints::Unarchived | Checkpoints::None => None,
+            Checkpoints::Unarchived | Checkpoints::ByServer => None,
         };
-        let runs_checkpoints = !matches!(checkpoints, Checkpoints::None);
+        let runs_checkpoints = !matches!(checkpoints, Checkpoints::ByServer);
         let (wake, wakeups) = sync_channel(1);
         let (finished, done) = sync_channel(1);
         let durations = CHECKPOINT_DURATION.histogram([]);
@@ -155,7 +158,9 @@ impl Checkpointer {
     ) -> Result<()> {
         if self.is_running {
             match self.done.try_recv() {
-                Err(TryRecvError::Empty) if wal_pages < 4 * self.threshold => return Ok(()),
+                Err(TryRecvError::Empty) if wal_pages < MAX_GROWTH * self.threshold => {
+                    return Ok(());
+                }
                 // The checkpoint cannot keep up with the writer, so the writer waits for it.
                 Err(TryRecvError::Empty) => drop(self.done.recv()),
                 Ok(()) | Err(TryRecvError::Disconnected) => {}
@@ -181,19 +186,20 @@ impl Checkpointer {
         {
             archive.hurry();
         }
+        // What is left takes the writer little time.
         let is_small = wal_pages - checkpointed <= self.threshold / 8;
         self.is_running = !is_small && self.start_step(Step::Concurrent);
         if self.is_running {
             return Ok(());
         }
         if archive.is_some() {
-            if backlog > MAX_BACKLOG && wal_pages < 4 * self.threshold {
+            if backlog > MAX_BACKLOG && wal_pages < MAX_GROWTH * self.threshold {
                 return Ok(());
             }
             return self.run_before_restart(writer);
         }
         let started = Instant::now();
-        self::wal_pages(writer, PASSIVE)?;
+        wal_checkpoint(writer, PASSIVE)?;
         self.durations.record(started.elapsed());
         Ok(())
     }
@@ -265,8 +271,8 @@ pub(super) struct WalPages {
     pub(super) checkpointed: i64,
 }
 
-/// Runs a checkpoint pragma.
-pub(super) fn wal_pages(writer: &mut WriterConnection<'_>, pragma: &str) -> Result<WalPages> {
+/// Runs a checkpoint pragma, e.g. [`NOOP`].
+pub(super) fn wal_checkpoint(writer: &mut WriterConnection<'_>, pragma: &str) -> Result<WalPages> {
     let mut pages = WalPages::default();
     writer.pragma(pragma, &mut |row| {
         pages = WalPages {

@@ -18,7 +18,7 @@ use super::{
     checkpoint::{Checkpointer, Checkpoints},
     connection::{failure, run},
     open::{Mode, ReaderManager, open, pool_error, reader_pool, settings},
-    syncer::{Durability, Syncing},
+    syncer::{Durability, SyncContext},
     wal::{self, WalArchive, WalFile},
     writer::Writer,
 };
@@ -66,7 +66,7 @@ impl Sqlite {
                 archive: Arc::clone(archive),
                 reader: open(path, options.lock_timeout, Mode::ReadOnly)?,
             },
-            None if wal::is_archived(path) => Checkpoints::None,
+            None if wal::is_archived(path) => Checkpoints::ByServer,
             None => Checkpoints::Unarchived,
         };
         let committed = Arc::new(Notify::new());
@@ -95,7 +95,7 @@ impl Sqlite {
         // What an earlier process has committed and not synced can be read from now on.
         wal_file.sync()?;
         let durability = Arc::new(Durability::new(failed.clone()));
-        let syncing = Syncing {
+        let syncing = SyncContext {
             wal: WalFile::open(path)?,
             durability: Arc::clone(&durability),
             archive: archive.clone(),

@@ -22,7 +22,7 @@ use std::{
 use metrics::Histogram;
 
 use super::{
-    checkpoint::{NOOP, WalPages, wal_pages},
+    checkpoint::{NOOP, WalPages, wal_checkpoint},
     connection::is_busy,
     syncer::{Durability, Group, Syncer},
     wal::{Mark, WalFile},
@@ -192,7 +192,7 @@ impl<'c> GroupCommit<'c> {
     /// Returns the end of the WAL; `None` if another process has restarted it meanwhile.
     fn wal_end(&mut self) -> Result<Option<Mark>> {
         let salts = self.wal.salts()?;
-        self.wal_pages = wal_pages(&mut self.connection, NOOP)?;
+        self.wal_pages = wal_checkpoint(&mut self.connection, NOOP)?;
         if self.wal.salts()? != salts {
             return Ok(None);
         }

@@ -2,19 +2,20 @@
 //!
 //! A server's writer commits with `synchronous = NORMAL`, which writes the WAL without an fsync, and hands each group to
 //! this thread. It syncs the WAL and sends the results. One sync covers all groups that wait for it. If neither a group
-//! nor another operation waits, the writer syncs itself, which saves waking this thread. No result is sent earlier, not even that of an operation that wrote nothing: it may depend on a commit that is not durable yet.
+//! nor another operation waits, the writer syncs the WAL itself, which saves waking this thread. No result of an operation
+//! that has read the database is sent earlier, even if it wrote nothing: it may depend on a commit that is not durable yet.
 //!
 //! Why a commit survives a power loss once its results are sent:
 //!
 //! - Its frames were in the file before the sync began. Later frames may reach the disk whole, in part or not at all:
-//!   the recovery of `SQLite` ends at the first frame whose checksum is wrong, and that frame is behind the synced ones.
+//!   the recovery of `SQLite` ends at the first frame whose checksum is wrong, and that frame is after the synced ones.
 //! - The WAL is restarted only after a checkpoint has synced the WAL, copied all its frames into the database file and
 //!   synced that file. So frames that are overwritten before this thread has synced them are durable as well.
 //!
-//! Commands commit with `synchronous = FULL`, so that the server sees their commits only once they are durable; here the
-//! second sync finds nothing to do.
+//! Commands commit with `synchronous = FULL`, so that the server sees their commits only once they are durable; the sync
+//! of this thread then has nothing to do.
 //!
-//! A read may see a commit that is not durable yet. What must not be revoked, such as the position of a client that
+//! A read may see a commit that is not durable yet. What must not be lost, such as the position of a client that
 //! follows the stock, is read by [`crate::infra::db::Db::read_durable`].
 
 use std::{
@@ -49,7 +50,7 @@ use crate::{
 /// How many groups may wait for a sync. Then the writer waits, too.
 const MAX_WAITING: usize = 64;
 
-/// Committed operations whose results are to be sent.
+/// The operations of a transaction, whose results are to be sent once it is durable or rolled back.
 pub(super) struct Group {
     /// See [`Durability::begin`].
     pub(super) number: u64,
@@ -94,7 +95,7 @@ impl Durability {
         *self.durable.borrow() + 1 >= group
     }
 
-    /// Waits until everything is durable that a read before this call may have seen. Errors: `unavailable` if a sync
+    /// Waits until everything that an earlier read may have seen is durable. Errors: `unavailable` if a sync
     /// has failed.
     pub(super) async fn wait(self: Arc<Self>) -> Result<()> {
         let group = self.begun();
@@ -110,7 +111,7 @@ impl Durability {
 }
 
 /// What the thread works with.
-pub(super) struct Syncing {
+pub(super) struct SyncContext {
     pub(super) wal: WalFile,
     pub(super) durability: Arc<Durability>,
     pub(super) archive: Option<Arc<WalArchive>>,
@@ -124,13 +125,13 @@ pub(super) struct Syncing {
 }
 
 pub(super) struct Syncer {
-    syncing: Arc<Syncing>,
+    syncing: Arc<SyncContext>,
     queue: Sender<Group>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Syncer {
-    pub(super) fn start(syncing: Syncing) -> Result<Syncer> {
+    pub(super) fn start(syncing: SyncContext) -> Result<Syncer> {
         let (queue, groups) = async_channel::bounded(MAX_WAITING);
         let syncing = Arc::new(syncing);
         let of_thread = Arc::clone(&syncing);
@@ -167,7 +168,7 @@ impl Drop for Syncer {
     }
 }
 
-impl Syncing {
+impl SyncContext {
     fn run(&self, queue: &Receiver<Group>) {
         while let Ok(first) = queue.recv_blocking() {
             let mut groups = vec![first];

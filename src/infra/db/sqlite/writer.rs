@@ -17,7 +17,7 @@ use super::{
     checkpoint::{Checkpointer, checkpoint},
     connection::failure,
     group_commit::GroupCommit,
-    syncer::{Syncer, Syncing},
+    syncer::{SyncContext, Syncer},
     wal::WalFile,
     writer_connection::WriterConnection,
 };
@@ -48,7 +48,7 @@ impl Writer {
         connection: Connection,
         wal: WalFile,
         checkpointer: Checkpointer,
-        syncing: Syncing,
+        syncing: SyncContext,
         options: &Options,
         cache_tags: Option<Arc<CacheTags>>,
         failed: CancellationToken,
@@ -109,7 +109,7 @@ impl Writer {
         queue::push(&self.queue, message, full)
     }
 
-    /// Rejects new operations, finishes the queued ones, runs a checkpoint and ends the thread.
+    /// Rejects new operations, finishes the queued ones, runs a checkpoint unless the WAL is archived, and ends the thread.
     pub(super) fn close(&self) {
         self.queue.close();
         let thread = self
