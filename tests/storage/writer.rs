@@ -68,6 +68,21 @@ sqlite_test! {
         assert_eq!(store.value("row").await, Some(2000));
     }
 
+    async fn large_transactions_do_not_let_the_wal_grow(store: TestStore) {
+        let store = store.with_settings(db::Options { checkpoint_pages: 64, ..options() }).await;
+        for batch in 0..60 {
+            let rows = move |tx: &mut Tx<'_>| {
+                (0..3000).try_for_each(|row| insert(tx, &format!("batch {batch:02} row {row:04}"), 1))
+            };
+            store.db.write("test.insert", rows).await.unwrap();
+        }
+        let wal = store.directory.path().join("shop.db-wal");
+        let max = 8 * 64 * 4096;
+        let size = std::fs::metadata(wal).unwrap().len();
+        assert!(size < max, "{size} bytes, for about 3,000 pages");
+        assert_eq!(store.value("batch 59 row 2999").await, Some(1));
+    }
+
     async fn a_long_running_reader_does_not_block_the_writer(store: TestStore) {
         let store = store.with_settings(db::Options { checkpoint_pages: 64, ..options() }).await;
         let raw = store.raw_db();

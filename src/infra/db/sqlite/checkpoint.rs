@@ -186,9 +186,11 @@ impl Checkpointer {
         {
             archive.hurry();
         }
-        // What is left takes the writer little time.
+        // What is left takes the writer little time. After large transactions too much is left each time, and the writer
+        // has to wait, or the WAL would never be restarted.
         let is_small = wal_pages - checkpointed <= self.threshold / 8;
-        self.is_running = !is_small && self.start_step(Step::Concurrent);
+        let is_too_long = wal_pages >= MAX_GROWTH * self.threshold;
+        self.is_running = !is_small && !is_too_long && self.start_step(Step::Concurrent);
         if self.is_running {
             return Ok(());
         }
