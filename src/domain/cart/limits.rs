@@ -24,14 +24,8 @@ pub(super) fn check_total(lines: &[Line]) -> Result<()> {
 
 /// Errors: `insufficient-stock`.
 pub(super) fn check_stock(line: &Line) -> Result<()> {
-    if line.quantity.get() <= line.stock {
-        return Ok(());
+    match line.shortage(|| "quantity".to_owned()) {
+        Some(shortage) => Err(catalog::insufficient(&[shortage])),
+        None => Ok(()),
     }
-    Err(catalog::insufficient(&[catalog::Shortage {
-        field: "quantity".to_owned(),
-        product: line.product,
-        name: &line.name,
-        requested: line.quantity.get(),
-        available: line.stock,
-    }]))
 }

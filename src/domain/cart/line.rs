@@ -7,7 +7,7 @@ use crate::{
         id::ProductId,
         money::{Money, Price, Quantity},
     },
-    domain::catalog::Image,
+    domain::catalog::{Image, Shortage},
 };
 
 /// A cart line with the product's current data.
@@ -20,6 +20,19 @@ pub struct Line {
     pub quantity: Quantity,
     pub images: Vec<Image>,
     pub added_at: Timestamp,
+}
+
+impl Line {
+    /// Returns what is missing if the stock is less than the quantity; `field` names it in the error.
+    pub fn shortage(&self, field: impl FnOnce() -> String) -> Option<Shortage<'_>> {
+        (self.quantity.get() > self.stock).then(|| Shortage {
+            field: field(),
+            product: self.product,
+            name: &self.name,
+            requested: self.quantity.get(),
+            available: self.stock,
+        })
+    }
 }
 
 /// Returns the total of the cart lines, or the largest amount and `true` if the total exceeds it: prices may

@@ -98,16 +98,8 @@ fn check_total(lines: &[cart::Line], expected: Option<Money>) -> Result<Money> {
 }
 
 fn short_lines(lines: &[cart::Line]) -> Vec<Shortage<'_>> {
+    let lines = lines.iter().enumerate();
     lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.quantity.get() > line.stock)
-        .map(|(index, line)| Shortage {
-            field: format!("items[{index}].quantity"),
-            product: line.product,
-            name: &line.name,
-            requested: line.quantity.get(),
-            available: line.stock,
-        })
+        .filter_map(|(index, line)| line.shortage(|| format!("items[{index}].quantity")))
         .collect()
 }
