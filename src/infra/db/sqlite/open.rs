@@ -20,6 +20,10 @@ const _: () = assert!(
 /// How long a read waits for a pooled connection.
 pub(super) const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The page cache of a read-only connection, of which a server has two dozen. The operating system's page cache, which all
+/// of them share, holds the rest.
+const READER_CACHE_KIB: i64 = 2048;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     ReadOnly,
@@ -70,11 +74,16 @@ fn try_open(
     // FULL: an acknowledged commit survives a power loss.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     match mode {
-        Mode::ReadWrite => connection.pragma_update(None, "wal_autocheckpoint", 16_000)?,
-        Mode::ReadOnly => connection.pragma_update(None, "query_only", true)?,
+        Mode::ReadWrite => {
+            connection.pragma_update(None, "cache_size", -65_536)?;
+            connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+        }
+        Mode::ReadOnly => {
+            connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+            connection.pragma_update(None, "query_only", true)?;
+        }
     }
     wal::keep_if_archived(&connection, path)?;
     Ok(connection)
