@@ -180,12 +180,11 @@ impl Checkpointer {
         }
         self.last_wal_pages = wal_pages;
         let archive = self.archive.as_ref();
-        let backlog = archive.map_or(0, |archive| archive.backlog());
-        if let Some(archive) = archive
-            && backlog > MAX_BACKLOG
-        {
+        let archive_behind = archive.filter(|archive| archive.backlog() > MAX_BACKLOG);
+        if let Some(archive) = archive_behind {
             archive.hurry();
         }
+        let is_behind = archive_behind.is_some();
         // What is left takes the writer little time. After large transactions too much is left each time, and the writer
         // has to wait, or the WAL would never be restarted.
         let is_small = wal_pages - checkpointed <= self.threshold / 8;
@@ -194,8 +193,8 @@ impl Checkpointer {
         if self.is_running {
             return Ok(());
         }
-        if archive.is_some() {
-            if backlog > MAX_BACKLOG && wal_pages < MAX_GROWTH * self.threshold {
+        if self.archive.is_some() {
+            if is_behind && !is_too_long {
                 return Ok(());
             }
             return self.run_before_restart(writer);
