@@ -166,17 +166,17 @@ async fn permanent_errors_are_not_retried_and_not_exposed() {
     scene.has_orders(1).await;
 }
 
-/// Inserts a row with a queued statement.
-async fn insert_queued(store: &TestStore, name: &'static str) -> Result<()> {
+/// Inserts a row with a pipelined statement.
+async fn insert_pipelined(store: &TestStore, name: &'static str) -> Result<()> {
     let work = move |tx: &mut Tx<'_>| {
         let sql = "INSERT INTO kept_counts (name, value) VALUES (?1, 1)";
         tx.expect(sql, params![name], 1, || Error::internal("no row"))
     };
-    store.db.write("test.queued", work).await
+    store.db.write("test.pipelined", work).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn queued_statements_are_retried_after_a_conflict_or_a_lost_connection() {
+async fn pipelined_statements_are_retried_after_a_conflict_or_a_lost_connection() {
     let Some(store) = TestStore::on(Engine::Postgres).await else {
         return;
     };
@@ -193,7 +193,7 @@ async fn queued_statements_are_retried_after_a_conflict_or_a_lost_connection() {
     ));
     for name in ["one", "two"] {
         raw.run("ALTER SEQUENCE attempts RESTART");
-        insert_queued(&store, name).await.unwrap();
+        insert_pipelined(&store, name).await.unwrap();
         assert_eq!(raw.number("SELECT last_value FROM attempts"), 2, "{name}");
     }
     let rows = raw.number("SELECT count(*) FROM kept_counts WHERE value = 1");
@@ -201,7 +201,7 @@ async fn queued_statements_are_retried_after_a_conflict_or_a_lost_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn queued_statements_that_were_not_sent_are_retried_on_a_new_connection() {
+async fn pipelined_statements_that_were_not_sent_are_retried_on_a_new_connection() {
     let Some(store) = TestStore::on(Engine::Postgres).await else {
         return;
     };
@@ -214,7 +214,7 @@ async fn queued_statements_that_were_not_sent_are_retried_on_a_new_connection() 
     );
     store.raw_db().run(TERMINATE_OTHERS);
     for name in ["one", "two", "three"] {
-        insert_queued(&store, name).await.unwrap();
+        insert_pipelined(&store, name).await.unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Queued statements: on Postgres they share a round trip, on SQLite they run immediately; what an operation
+//! Pipelined statements: on Postgres they share a round trip, on SQLite they run immediately; what an operation
 //! sees is the same.
 
 use shop::{
@@ -16,19 +16,19 @@ fn wrong_count() -> Error {
     Error::new(Kind::Conflict("insufficient-stock"), "a row did not change")
 }
 
-/// Queues a change of a row that must exist.
+/// Pipelines a change of a row that must exist.
 fn expect_add(tx: &mut Tx<'_>, name: &str, more: i64) -> Result<()> {
     tx.expect(ADD, params![name, more], 1, wrong_count)
 }
 
 storage_test! {
-    async fn queued_statements_are_committed_in_their_order(store: TestStore) {
+    async fn pipelined_statements_are_committed_in_their_order(store: TestStore) {
         store
             .db
-            .write("test.queue", |tx| {
+            .write("test.pipeline", |tx| {
                 tx.expect(INSERT, params!["row", 1], 1, wrong_count)?;
                 expect_add(tx, "row", 10)?;
-                tx.queue_execute("DELETE FROM kept_counts WHERE name = ?1", params!["no such row"])
+                tx.execute_pipelined("DELETE FROM kept_counts WHERE name = ?1", params!["no such row"])
             })
             .await
             .unwrap();
@@ -39,7 +39,7 @@ storage_test! {
         store.db.write("test.insert", |tx| insert(tx, "row", 1)).await.unwrap();
         let refused = store
             .db
-            .write("test.queue", |tx| {
+            .write("test.pipeline", |tx| {
                 expect_add(tx, "row", 1)?;
                 expect_add(tx, "no such row", 1)?;
                 expect_add(tx, "row", 1)
@@ -53,12 +53,12 @@ storage_test! {
         assert_eq!(store.value("row").await, Some(2));
     }
 
-    async fn a_read_sees_what_was_queued_before_it(store: TestStore) {
+    async fn a_read_sees_what_was_pipelined_before_it(store: TestStore) {
         let seen = store
             .db
-            .write("test.queue", |tx| {
+            .write("test.pipeline", |tx| {
                 tx.expect(INSERT, params!["row", 1], 1, wrong_count)?;
-                let before = tx.queue_one(
+                let before = tx.prefetch_one(
                     "SELECT value FROM kept_counts WHERE name = ?1",
                     params!["row"],
                     |row| row.get::<i64>("value"),
@@ -75,7 +75,7 @@ storage_test! {
     async fn a_read_after_a_wrong_count_fails_with_its_error(store: TestStore) {
         let refused = store
             .db
-            .write("test.queue", |tx| {
+            .write("test.pipeline", |tx| {
                 tx.expect(INSERT, params!["row", 1], 1, wrong_count)?;
                 expect_add(tx, "no such row", 1)?;
                 value_of(tx, "row").map(drop)
@@ -89,19 +89,19 @@ storage_test! {
     async fn the_first_of_several_failures_is_reported(store: TestStore) {
         let refused = store
             .db
-            .write("test.queue", |tx| {
+            .write("test.pipeline", |tx| {
                 expect_add(tx, "no such row", 1)?;
-                tx.queue_execute("INSERT INTO kept_counts (name, value) VALUES (?1, NULL)", params!["row"])
+                tx.execute_pipelined("INSERT INTO kept_counts (name, value) VALUES (?1, NULL)", params!["row"])
             })
             .await
             .unwrap_err();
         assert_eq!(refused.kind(), Kind::Conflict("insufficient-stock"));
     }
 
-    async fn an_operation_that_fails_drops_what_it_queued(store: TestStore) {
+    async fn an_operation_that_fails_drops_what_it_pipelined(store: TestStore) {
         let refused = store
             .db
-            .write("test.queue", |tx| -> Result<()> {
+            .write("test.pipeline", |tx| -> Result<()> {
                 tx.expect(INSERT, params!["row", 1], 1, wrong_count)?;
                 Err(wrong_count())
             })
@@ -112,16 +112,16 @@ storage_test! {
         assert_eq!(store.value("row").await, Some(2));
     }
 
-    async fn a_queued_query_without_a_row_returns_none(store: TestStore) {
+    async fn a_prefetched_query_without_a_row_returns_none(store: TestStore) {
         let found = store
             .db
-            .read("test.queue", |tx| {
-                let queued = tx.queue_one(
+            .read("test.pipeline", |tx| {
+                let prefetched = tx.prefetch_one(
                     "SELECT value FROM kept_counts WHERE name = ?1",
                     params!["no such row"],
                     |row| row.get::<i64>("value"),
                 )?;
-                tx.result(queued)
+                tx.result(prefetched)
             })
             .await
             .unwrap();

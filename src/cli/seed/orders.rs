@@ -71,7 +71,7 @@ pub(super) fn create_paid_order(
     for id in products {
         let is_in_stock = catalog::product(tx, *id)?.stock_quantity > 0;
         if is_in_stock && !added.contains(id) {
-            let addition = cart::Addition::queue(tx, customer, *id, Quantity::ONE)?;
+            let addition = cart::Addition::prefetch(tx, customer, *id, Quantity::ONE)?;
             cart::add(tx, user, addition)?;
             added.push(*id);
         }
@@ -79,7 +79,7 @@ pub(super) fn create_paid_order(
     if added.is_empty() {
         return Ok(None);
     }
-    let new = orders::NewOrder::queue(tx, gateway, customer)?;
+    let new = orders::NewOrder::prefetch(tx, gateway, customer)?;
     let order = orders::place(tx, new, None)?;
     let payment = settlement::simulate_payment(tx, &order, SimulatedCheckout::default())?;
     // The first webhook, `payment.captured`, is sufficient.

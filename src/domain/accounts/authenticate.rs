@@ -4,7 +4,7 @@ use super::{session::CurrentUser, store, user::Role};
 use crate::{
     core::error::{Error, Kind, Result},
     infra::{
-        db::{Queued, Tx},
+        db::{Prefetched, Tx},
         web::jwt::Claims,
     },
 };
@@ -13,22 +13,22 @@ use crate::{
 ///
 /// Errors: `unauthorized` if the session has ended.
 pub(super) fn authenticate(tx: &mut Tx<'_>, claims: &Claims) -> Result<CurrentUser> {
-    let user = queue_authentication(tx, claims)?;
+    let user = prefetch_authentication(tx, claims)?;
     authenticated(tx, user)
 }
 
-/// Queues the query of [`authenticate`].
-pub(super) fn queue_authentication(
+/// Prefetches the session that [`authenticate`] checks.
+pub(super) fn prefetch_authentication(
     tx: &mut Tx<'_>,
     claims: &Claims,
-) -> Result<Queued<Option<CurrentUser>>> {
-    store::sessions::queue_current_user(tx, claims.sid, claims.sub)
+) -> Result<Prefetched<Option<CurrentUser>>> {
+    store::sessions::prefetch_current_user(tx, claims.sid, claims.sub)
 }
 
-/// Returns the user of a queued authentication. Errors: as [`authenticate`].
+/// Returns the user of a prefetched session. Errors: as [`authenticate`].
 pub(super) fn authenticated(
     tx: &mut Tx<'_>,
-    user: Queued<Option<CurrentUser>>,
+    user: Prefetched<Option<CurrentUser>>,
 ) -> Result<CurrentUser> {
     tx.result(user)?
         .ok_or_else(|| Error::unauthorized("this session has ended; sign in again"))

@@ -8,7 +8,7 @@ use crate::{
         id::UserId,
         pagination::{Page, PageRequest},
     },
-    infra::db::{Queued, Tx},
+    infra::db::{Prefetched, Tx},
 };
 
 /// Returns the account with this id. Errors: `NotFound`.
@@ -28,14 +28,17 @@ pub fn user_by_email(tx: &mut Tx<'_>, email: &Email) -> Result<User> {
 
 /// Returns the email address and the name of an account. Errors: `NotFound`.
 pub fn address(tx: &mut Tx<'_>, id: UserId) -> Result<(String, String)> {
-    let address = queue_address(tx, id)?;
+    let address = prefetch_address(tx, id)?;
     tx.result(address)?
         .ok_or_else(|| Error::not_found("account"))
 }
 
-/// Queues the query of [`address`].
-pub fn queue_address(tx: &mut Tx<'_>, id: UserId) -> Result<Queued<Option<(String, String)>>> {
-    store::users::queue_email_and_name(tx, id)
+/// Prefetches what [`address`] returns.
+pub fn prefetch_address(
+    tx: &mut Tx<'_>,
+    id: UserId,
+) -> Result<Prefetched<Option<(String, String)>>> {
+    store::users::prefetch_email_and_name(tx, id)
 }
 
 /// Returns when the account was disabled, or `None` if it is enabled.

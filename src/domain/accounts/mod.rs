@@ -37,7 +37,7 @@ pub use self::{
     first_admin::{FIRST_ADMIN_PATH, first_admin_link},
     link_purpose::LinkPurpose,
     lookup::{
-        address, admin_addresses, all, disabled_at, has_admin, queue_address, sessions,
+        address, admin_addresses, all, disabled_at, has_admin, prefetch_address, sessions,
         user_by_email, user_by_id,
     },
     password::{HashMemory, NewPassword, PasswordHash, hashing_slots},

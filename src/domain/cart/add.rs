@@ -1,10 +1,10 @@
 //! Adds products to a cart.
 
 use super::{
-    Cart, Line, QueuedLines,
+    Cart, Line, PrefetchedLines,
     limits::{MAX_LINES, check_stock, check_total},
     line::oldest_first,
-    queued_lines::queue_lines,
+    prefetched_lines::prefetch_lines,
     store,
 };
 use crate::{
@@ -14,20 +14,20 @@ use crate::{
         money::Quantity,
     },
     domain::{accounts::CurrentUser, catalog},
-    infra::db::{Queued, Tx},
+    infra::db::{Prefetched, Tx},
 };
 
-/// A product to add to a cart, and the queued queries that adding it needs.
+/// A product to add to a cart, and what is read ahead to add it.
 pub struct Addition {
     product: ProductId,
     quantity: Quantity,
-    product_row: Queued<Option<store::ProductRow>>,
-    lines: QueuedLines,
+    product_row: Prefetched<Option<store::ProductRow>>,
+    lines: PrefetchedLines,
 }
 
 impl Addition {
-    /// Queues the queries. Queue them after the query that locks the user's row.
-    pub fn queue(
+    /// Prefetches the product and the cart. Call it after the query that locks the user's row.
+    pub fn prefetch(
         tx: &mut Tx<'_>,
         user: UserId,
         product: ProductId,
@@ -36,8 +36,8 @@ impl Addition {
         Ok(Addition {
             product,
             quantity,
-            product_row: store::queue_product(tx, product)?,
-            lines: queue_lines(tx, user)?,
+            product_row: store::prefetch_product(tx, product)?,
+            lines: prefetch_lines(tx, user)?,
         })
     }
 }

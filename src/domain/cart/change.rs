@@ -3,7 +3,7 @@
 use super::{
     Cart,
     limits::{check_stock, check_total},
-    queued_lines::queue_lines,
+    prefetched_lines::prefetch_lines,
     show::show,
     store,
 };
@@ -27,7 +27,7 @@ pub fn set_quantity(
     product: ProductId,
     quantity: Quantity,
 ) -> Result<Cart> {
-    let mut lines = queue_lines(tx, user.id)?.result(tx)?;
+    let mut lines = prefetch_lines(tx, user.id)?.result(tx)?;
     let line = lines
         .iter_mut()
         .find(|line| line.product == product)

@@ -77,12 +77,12 @@ pub(crate) async fn add_to_cart(
     _: NoQuery,
     Json(body): Json<AddToCart>,
 ) -> Result<Response> {
-    let queue = move |tx: &mut Tx<'_>, user| {
-        super::Addition::queue(tx, user, body.product_id, body.quantity)
+    let prefetch = move |tx: &mut Tx<'_>, user| {
+        super::Addition::prefetch(tx, user, body.product_id, body.quantity)
     };
     let seq = app.bus.head();
     let cart = app
-        .write_queued_as(&claims, "cart.add", queue, move |tx, user, addition| {
+        .write_prefetched_as(&claims, "cart.add", prefetch, move |tx, user, addition| {
             super::add(tx, user, addition)
         })
         .await?;

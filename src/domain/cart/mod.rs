@@ -5,7 +5,7 @@ mod change;
 pub mod http;
 mod limits;
 mod line;
-mod queued_lines;
+mod prefetched_lines;
 mod show;
 mod store;
 mod view;
@@ -14,7 +14,7 @@ pub use self::{
     add::{Addition, add},
     change::{clear, remove, set_quantity},
     line::{Line, total},
-    queued_lines::{QueuedLines, queue_lines_for_update},
+    prefetched_lines::{PrefetchedLines, prefetch_lines_for_update},
     show::show,
     view::{Cart, CartItem, CartProduct},
 };

@@ -1,10 +1,10 @@
 //! Reads carts.
 
-use super::{Cart, queued_lines::queue_lines};
+use super::{Cart, prefetched_lines::prefetch_lines};
 use crate::{core::error::Result, domain::accounts::CurrentUser, infra::db::Tx};
 
 /// Returns the user's cart.
 pub fn show(tx: &mut Tx<'_>, user: CurrentUser) -> Result<Cart> {
-    let lines = queue_lines(tx, user.id)?.result(tx)?;
+    let lines = prefetch_lines(tx, user.id)?.result(tx)?;
     Cart::new(lines, tx.settings().currency)
 }

@@ -7,7 +7,7 @@ use crate::{
         id::{ProductId, UserId},
         money::{Price, Quantity},
     },
-    infra::db::{Queued, Row, Sql, Tx, params},
+    infra::db::{Prefetched, Row, Sql, Tx, params},
 };
 
 /// A cart line as stored, with its product.
@@ -27,20 +27,20 @@ pub(super) struct ProductRow {
     pub(super) images: String,
 }
 
-/// Queues the query for the lines of a cart. With `for_update`, locks their products in id order, which
+/// Prefetches the lines of a cart. With `for_update`, locks their products in id order, which
 /// prevents deadlocks.
-pub(super) fn queue_lines(
+pub(super) fn prefetch_lines(
     tx: &mut Tx<'_>,
     user: UserId,
     for_update: bool,
-) -> Result<Queued<Vec<LineRow>>> {
+) -> Result<Prefetched<Vec<LineRow>>> {
     let sql = Sql::from(
         "SELECT p.name, p.price, p.stock, p.images, p.id, c.quantity, c.added_at
          FROM cart_items c JOIN products p ON p.id = c.product_id
          WHERE p.deleted_at IS NULL AND c.user_id = ?1 ORDER BY c.product_id",
     );
     let sql = if for_update { sql.for_update("p") } else { sql };
-    tx.queue_all(sql, params![user], |row| {
+    tx.prefetch_all(sql, params![user], |row| {
         Ok(LineRow {
             product_row: product_row(row)?,
             product: row.get("id")?,
@@ -50,12 +50,12 @@ pub(super) fn queue_lines(
     })
 }
 
-/// Queues the query for a product of the catalog.
-pub(super) fn queue_product(
+/// Prefetches a product of the catalog.
+pub(super) fn prefetch_product(
     tx: &mut Tx<'_>,
     product: ProductId,
-) -> Result<Queued<Option<ProductRow>>> {
-    tx.queue_one(
+) -> Result<Prefetched<Option<ProductRow>>> {
+    tx.prefetch_one(
         "SELECT name, price, stock, images FROM products WHERE id = ?1 AND deleted_at IS NULL",
         params![product],
         product_row,
@@ -100,5 +100,5 @@ pub(super) fn delete(tx: &mut Tx<'_>, user: UserId, product: ProductId) -> Resul
 }
 
 pub(super) fn clear(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
-    tx.queue_execute("DELETE FROM cart_items WHERE user_id = ?1", params![user])
+    tx.execute_pipelined("DELETE FROM cart_items WHERE user_id = ?1", params![user])
 }

@@ -75,7 +75,7 @@ pub(super) fn count(tx: &mut Tx<'_>) -> Result<i64> {
 }
 
 pub(super) fn set_message_id(tx: &mut Tx<'_>, id: MailId, message_id: &str) -> Result<()> {
-    tx.queue_execute(
+    tx.execute_pipelined(
         "UPDATE outbox SET message_id = ?2 WHERE id = ?1",
         params![id, message_id],
     )
@@ -84,14 +84,14 @@ pub(super) fn set_message_id(tx: &mut Tx<'_>, id: MailId, message_id: &str) -> R
 /// Marks an email as sent. Its data stays as long as the email does, so that operators can read it.
 pub(super) fn record_sent(tx: &mut Tx<'_>, id: MailId, subject: &str, attempts: i64) -> Result<()> {
     let now = tx.now();
-    tx.queue_execute(
+    tx.execute_pipelined(
         "UPDATE outbox SET subject = ?2, tries = ?3, sent_at = ?4 WHERE id = ?1",
         params![id, subject, attempts, now],
     )
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>, id: MailId) -> Result<()> {
-    tx.queue_execute("DELETE FROM outbox WHERE id = ?1", params![id])
+    tx.execute_pipelined("DELETE FROM outbox WHERE id = ?1", params![id])
 }
 
 /// Deletes emails that were sent before this time.

@@ -11,12 +11,12 @@ use crate::{
         payments::{self, PaymentDraft},
     },
     infra::{
-        db::{Queued, Tx},
+        db::{Prefetched, Tx},
         ports::Gateway,
     },
 };
 
-/// The identifiers of an order to place, and the queued queries that placing it needs.
+/// The identifiers of an order to place, and what is read ahead to place it.
 pub struct NewOrder {
     pub(super) user: UserId,
     pub(super) id: OrderId,
@@ -25,15 +25,15 @@ pub struct NewOrder {
     /// The id of the confirmation email.
     pub(super) mail: MailId,
     /// The customer's email address and name.
-    pub(super) recipient: Queued<Option<(String, String)>>,
-    pub(super) number_taken_by: Queued<Option<OrderId>>,
-    pub(super) lines: cart::QueuedLines,
+    pub(super) recipient: Prefetched<Option<(String, String)>>,
+    pub(super) number_taken_by: Prefetched<Option<OrderId>>,
+    pub(super) lines: cart::PrefetchedLines,
 }
 
 impl NewOrder {
-    /// Generates the identifiers and queues the queries, for a payment by `gateway`. Queue them after the query
-    /// that locks the user's row.
-    pub fn queue(tx: &mut Tx<'_>, gateway: &dyn Gateway, user: UserId) -> Result<NewOrder> {
+    /// Generates the identifiers and prefetches the rest, for a payment by `gateway`. Call it after the query that
+    /// locks the user's row.
+    pub fn prefetch(tx: &mut Tx<'_>, gateway: &dyn Gateway, user: UserId) -> Result<NewOrder> {
         let id = tx.id();
         let number = OrderNumber::random(tx.rng());
         Ok(NewOrder {
@@ -41,9 +41,9 @@ impl NewOrder {
             id,
             payment: payments::draft(tx, gateway, id),
             mail: tx.id(),
-            recipient: accounts::queue_address(tx, user)?,
-            number_taken_by: store::queue_id_by_number(tx, &number)?,
-            lines: cart::queue_lines_for_update(tx, user)?,
+            recipient: accounts::prefetch_address(tx, user)?,
+            number_taken_by: store::prefetch_id_by_number(tx, &number)?,
+            lines: cart::prefetch_lines_for_update(tx, user)?,
             number,
         })
     }

@@ -79,13 +79,13 @@ pub(crate) trait Backend: Send + Sync + 'static {
     }
 }
 
-/// How many rows a queued statement must change, and the error if it changes another number.
+/// How many rows a pipelined statement must change, and the error if it changes another number.
 pub(crate) struct Expected {
     pub(crate) rows: u64,
     pub(crate) otherwise: Box<dyn FnOnce() -> Error + Send>,
 }
 
-/// Identifies a queued query within its transaction.
+/// Identifies a prefetched query within its transaction.
 pub(crate) type Ticket = u64;
 
 /// A connection with an open transaction.
@@ -101,9 +101,9 @@ pub(crate) trait Connection {
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<()>;
 
-    /// See [`super::Tx::expect`] and [`super::Tx::queue_execute`]. An engine in this process runs the
+    /// See [`super::Tx::expect`] and [`super::Tx::execute_pipelined`]. An engine in this process runs the
     /// statement immediately.
-    fn queue_execute(
+    fn execute_pipelined(
         &mut self,
         sql: Sql<'_>,
         args: &[Value<'_>],
@@ -116,19 +116,19 @@ pub(crate) trait Connection {
         }
     }
 
-    /// Queues a query. Returns `None` if the engine does not pipeline; then the caller must run the query by
+    /// Pipelines a query. Returns `None` if the engine does not pipeline; then the caller must run the query by
     /// [`Connection::query`].
-    fn queue_query(&mut self, _sql: Sql<'_>, _args: &[Value<'_>]) -> Result<Option<Ticket>> {
+    fn prefetch(&mut self, _sql: Sql<'_>, _args: &[Value<'_>]) -> Result<Option<Ticket>> {
         Ok(None)
     }
 
-    /// Calls `each` for every row of a queued query until it returns `false`.
+    /// Calls `each` for every row of a prefetched query until it returns `false`.
     fn receive(
         &mut self,
         _ticket: Ticket,
         _each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<()> {
-        Err(Error::internal("no query was queued"))
+        Err(Error::internal("no query was prefetched"))
     }
 
     /// See [`super::Tx::is_single_writer`].

@@ -57,7 +57,7 @@ pub use self::{
         setting_for_update,
     },
     timers::try_claim_timer,
-    tx::{Queued, Tx, ping},
+    tx::{Prefetched, Tx, ping},
 };
 pub(crate) use self::{
     backend::{Access, Backend, Connection, Expected, Ticket},

@@ -17,8 +17,9 @@ use crate::{
     infra::db::params,
 };
 
-/// A query whose result is read by [`Tx::result`]. On `Postgres` it shares a round trip with what follows.
-pub struct Queued<T>(Source<T>);
+/// A query that was sent ahead; [`Tx::result`] returns its result. On `Postgres` it shares a round trip with the
+/// statements that follow.
+pub struct Prefetched<T>(Source<T>);
 
 enum Source<T> {
     Ready(T),
@@ -126,7 +127,7 @@ impl<'a> Tx<'a> {
 
     /// Runs a statement that must change `rows` rows. Otherwise the operation fails with the given error.
     ///
-    /// On Postgres the statement is queued: it is sent with the next statement that returns something, or before
+    /// On Postgres the statement is pipelined: it is sent with the next statement that returns something, or before
     /// COMMIT, and checked then. If several fail, the error is that of the first. The transaction commits only if
     /// all of them succeeded.
     pub fn expect<'s>(
@@ -140,24 +141,28 @@ impl<'a> Tx<'a> {
         let otherwise = Box::new(otherwise);
         let expected = Expected { rows, otherwise };
         self.connection
-            .queue_execute(sql.into(), args, Some(expected))
+            .execute_pipelined(sql.into(), args, Some(expected))
     }
 
     /// Like [`Tx::expect`], for any number of rows.
-    pub fn queue_execute<'s>(&mut self, sql: impl Into<Sql<'s>>, args: &[Value<'_>]) -> Result<()> {
-        self.connection.queue_execute(sql.into(), args, None)
+    pub fn execute_pipelined<'s>(
+        &mut self,
+        sql: impl Into<Sql<'s>>,
+        args: &[Value<'_>],
+    ) -> Result<()> {
+        self.connection.execute_pipelined(sql.into(), args, None)
     }
 
-    /// Queues a query for its first row.
-    pub fn queue_one<'s, T: 'static>(
+    /// Prefetches the first row of a query. On Postgres the query is pipelined, on `SQLite` it runs at once.
+    pub fn prefetch_one<'s, T: 'static>(
         &mut self,
         sql: impl Into<Sql<'s>>,
         args: &[Value<'_>],
         read: impl Fn(&Row<'_>) -> Result<T> + 'static,
-    ) -> Result<Queued<Option<T>>> {
+    ) -> Result<Prefetched<Option<T>>> {
         let sql = sql.into();
-        let Some(ticket) = self.connection.queue_query(sql, args)? else {
-            return Ok(Queued(Source::Ready(self.one(sql, args, read)?)));
+        let Some(ticket) = self.connection.prefetch(sql, args)? else {
+            return Ok(Prefetched(Source::Ready(self.one(sql, args, read)?)));
         };
         let collect: Collect<Option<T>> = Box::new(move |connection, ticket| {
             let mut found = None;
@@ -167,19 +172,19 @@ impl<'a> Tx<'a> {
             })?;
             Ok(found)
         });
-        Ok(Queued(Source::Ticket(ticket, collect)))
+        Ok(Prefetched(Source::Ticket(ticket, collect)))
     }
 
-    /// Queues a query for all of its rows.
-    pub fn queue_all<'s, T: 'static>(
+    /// Like [`Tx::prefetch_one`], for all rows.
+    pub fn prefetch_all<'s, T: 'static>(
         &mut self,
         sql: impl Into<Sql<'s>>,
         args: &[Value<'_>],
         read: impl Fn(&Row<'_>) -> Result<T> + 'static,
-    ) -> Result<Queued<Vec<T>>> {
+    ) -> Result<Prefetched<Vec<T>>> {
         let sql = sql.into();
-        let Some(ticket) = self.connection.queue_query(sql, args)? else {
-            return Ok(Queued(Source::Ready(self.all(sql, args, read)?)));
+        let Some(ticket) = self.connection.prefetch(sql, args)? else {
+            return Ok(Prefetched(Source::Ready(self.all(sql, args, read)?)));
         };
         let collect: Collect<Vec<T>> = Box::new(move |connection, ticket| {
             let mut rows = Vec::new();
@@ -189,12 +194,12 @@ impl<'a> Tx<'a> {
             })?;
             Ok(rows)
         });
-        Ok(Queued(Source::Ticket(ticket, collect)))
+        Ok(Prefetched(Source::Ticket(ticket, collect)))
     }
 
-    /// Returns the result of a queued query.
-    pub fn result<T>(&mut self, queued: Queued<T>) -> Result<T> {
-        match queued.0 {
+    /// Returns the result of a prefetched query.
+    pub fn result<T>(&mut self, prefetched: Prefetched<T>) -> Result<T> {
+        match prefetched.0 {
             Source::Ready(result) => Ok(result),
             Source::Ticket(ticket, collect) => collect(self.connection, ticket),
         }

@@ -36,7 +36,7 @@ impl Tx<'_> {
     /// Adds a job in this transaction, unless its subject has one of that kind. A worker runs it after the commit.
     pub fn enqueue(&mut self, job: &NewJob<'_>) -> Result<()> {
         let now = self.now();
-        self.queue_execute(
+        self.execute_pipelined(
             "INSERT INTO jobs (kind, subject_id, payload, state, due_at, attempts, retrying_since)
              VALUES (?1, ?2, ?3, 'waiting', ?4, 0, ?5)
              ON CONFLICT (subject_id, kind) DO NOTHING",
@@ -126,7 +126,7 @@ pub fn claim_now(tx: &mut Tx<'_>, queue: &Queue, subject: Uuid) -> Result<Option
 
 fn start_attempt(tx: &mut Tx<'_>, queue: &Queue, job: Job) -> Result<Job> {
     let lease_end = tx.now().plus(queue.lease);
-    tx.queue_execute(
+    tx.execute_pipelined(
         "UPDATE jobs SET attempts = attempts + 1, last_error = NULL, due_at = ?3
          WHERE kind = ?1 AND subject_id = ?2",
         params![queue.kind, Value::Id(job.subject), lease_end],
@@ -141,7 +141,7 @@ fn start_attempt(tx: &mut Tx<'_>, queue: &Queue, job: Job) -> Result<Job> {
 
 /// Removes a job that succeeded or is no longer needed.
 pub fn complete(tx: &mut Tx<'_>, kind: &str, subject: Uuid) -> Result<()> {
-    tx.queue_execute(
+    tx.execute_pipelined(
         "DELETE FROM jobs WHERE kind = ?1 AND subject_id = ?2",
         params![kind, Value::Id(subject)],
     )
@@ -155,7 +155,7 @@ pub fn retry(
     error: Option<&str>,
     due_at: Timestamp,
 ) -> Result<()> {
-    tx.queue_execute(
+    tx.execute_pipelined(
         "UPDATE jobs SET due_at = ?3, last_error = ?4
          WHERE kind = ?1 AND subject_id = ?2 AND state = 'waiting'",
         params![kind, Value::Id(subject), due_at, error],
@@ -166,7 +166,7 @@ pub fn retry(
 /// one attempt.
 pub fn record_dead(tx: &mut Tx<'_>, job: &NewJob<'_>, error: &str) -> Result<()> {
     let now = tx.now();
-    tx.queue_execute(
+    tx.execute_pipelined(
         "INSERT INTO jobs (kind, subject_id, payload, state, due_at, attempts, last_error,
                            retrying_since)
          VALUES (?1, ?2, ?3, 'dead', ?4, 1, ?5, ?6)
@@ -229,7 +229,7 @@ pub fn run_soon(tx: &mut Tx<'_>, kind: &str, subject: Uuid) -> Result<bool> {
 /// Makes a job due now, dead or not, and starts its retry window again.
 pub fn retry_now(tx: &mut Tx<'_>, kind: &str, subject: Uuid) -> Result<()> {
     let now = tx.now();
-    tx.queue_execute(
+    tx.execute_pipelined(
         "UPDATE jobs SET state = 'waiting', due_at = ?3, retrying_since = ?3
          WHERE kind = ?1 AND subject_id = ?2",
         params![kind, Value::Id(subject), now],

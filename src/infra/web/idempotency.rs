@@ -20,7 +20,7 @@ use crate::{
         id::UserId,
         problem::ProblemType,
     },
-    infra::db::{Queued, Tx, params},
+    infra::db::{Prefetched, Tx, params},
 };
 
 /// How long a stored response is replayed.
@@ -158,18 +158,18 @@ struct KeyRow {
     body: Vec<u8>,
 }
 
-/// A queued query for the response that is stored under a key.
-pub struct Lookup(Option<Queued<Option<KeyRow>>>);
+/// The response that is stored under a key, prefetched.
+pub struct Lookup(Option<Prefetched<Option<KeyRow>>>);
 
 impl IdempotencyKey {
-    /// Queues the query for the stored response. Queue it after the query that locks the user's row: a
+    /// Prefetches the stored response. Call it after the query that locks the user's row: a
     /// concurrent request with the same key waits there for the first transaction.
-    pub fn queue_lookup(&self, tx: &mut Tx<'_>, user: UserId) -> Result<Lookup> {
+    pub fn prefetch_lookup(&self, tx: &mut Tx<'_>, user: UserId) -> Result<Lookup> {
         let Some(key) = &self.key else {
             return Ok(Lookup(None));
         };
         let expired_before = expiry_limit(tx);
-        let row = tx.queue_one(
+        let row = tx.prefetch_one(
             "SELECT body_hash, status, headers, body FROM idempotency_keys
              WHERE user_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4",
             params![user, &self.route, key, expired_before],
@@ -249,7 +249,7 @@ pub fn once(
     body: &[u8],
     work: impl FnOnce(&mut Tx<'_>) -> Result<StoredResponse>,
 ) -> Result<StoredResponse> {
-    let lookup = key.queue_lookup(tx, user)?;
+    let lookup = key.prefetch_lookup(tx, user)?;
     key.replay_or(tx, lookup, user, body, work)
 }
 

@@ -15,7 +15,7 @@ use crate::{
     },
     domain::accounts::{
         CurrentUser,
-        authenticate::{authenticate, authenticated, queue_authentication, require_admin},
+        authenticate::{authenticate, authenticated, prefetch_authentication, require_admin},
         lookup,
     },
     infra::{
@@ -61,7 +61,7 @@ impl Caller for Admin {
 
     fn begin_write(&self, tx: &mut Tx<'_>) -> Result<CurrentUser> {
         // Both queries share a round trip.
-        let address = lookup::queue_address(tx, self.claims.sub)?;
+        let address = lookup::prefetch_address(tx, self.claims.sub)?;
         let user = self.current_user(tx)?;
         let (_, name) = tx
             .result(address)?
@@ -150,13 +150,13 @@ impl App {
         .await
     }
 
-    /// Like [`App::write_as`]. The queries that `queue` queues share the round trip of the session check. They run
-    /// before its result is known, so `queue` must not write.
-    pub async fn write_queued_as<Q, T, W>(
+    /// Like [`App::write_as`]. What `prefetch` reads shares the round trip of the session check. It is read before
+    /// the result of the check is known, so `prefetch` must not write.
+    pub async fn write_prefetched_as<Q, T, W>(
         &self,
         claims: &Claims,
         name: &'static str,
-        mut queue: impl FnMut(&mut Tx<'_>, UserId) -> Result<Q> + Send + 'static,
+        mut prefetch: impl FnMut(&mut Tx<'_>, UserId) -> Result<Q> + Send + 'static,
         mut work: W,
     ) -> Result<T>
     where
@@ -165,10 +165,10 @@ impl App {
     {
         let claims = *claims;
         let work = move |tx: &mut Tx<'_>| {
-            let user = queue_authentication(tx, &claims)?;
-            let queued = queue(tx, claims.sub)?;
+            let user = prefetch_authentication(tx, &claims)?;
+            let prefetched = prefetch(tx, claims.sub)?;
             let user = authenticated(tx, user)?;
-            work(tx, user, queued)
+            work(tx, user, prefetched)
         };
         self.db.write(name, work).await
     }

@@ -7,7 +7,7 @@ use crate::{
         id::{SessionId, UserId},
     },
     domain::accounts::session::{CurrentUser, Session},
-    infra::db::{Queued, Sql, Tx, params},
+    infra::db::{Prefetched, Sql, Tx, params},
 };
 
 pub(in crate::domain::accounts) fn insert(
@@ -154,14 +154,14 @@ pub(in crate::domain::accounts) fn delete_expired(
 const ACTIVE_SESSION: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
 
-pub(in crate::domain::accounts) fn queue_current_user(
+pub(in crate::domain::accounts) fn prefetch_current_user(
     tx: &mut Tx<'_>,
     session: SessionId,
     user: UserId,
-) -> Result<Queued<Option<CurrentUser>>> {
+) -> Result<Prefetched<Option<CurrentUser>>> {
     // Locks the user, which serializes concurrent requests of one account: its cart, orders and idempotency
     // keys. Locks the session as well, so that one that ended during the wait is not found.
-    tx.queue_one(
+    tx.prefetch_one(
         Sql::from(ACTIVE_SESSION).for_update("u, s"),
         params![session, tx.now(), user],
         |row| {

@@ -11,7 +11,7 @@ use crate::{
         password::PasswordHash,
         user::{Role, User},
     },
-    infra::db::{Queued, Row, Sql, Tx, Value, params},
+    infra::db::{Prefetched, Row, Sql, Tx, Value, params},
 };
 
 /// Inserts an account. Returns `false` if the email address is taken.
@@ -45,11 +45,11 @@ pub(in crate::domain::accounts) fn by_id(tx: &mut Tx<'_>, id: UserId) -> Result<
     tx.one(&sql, params![id], user)
 }
 
-pub(in crate::domain::accounts) fn queue_email_and_name(
+pub(in crate::domain::accounts) fn prefetch_email_and_name(
     tx: &mut Tx<'_>,
     id: UserId,
-) -> Result<Queued<Option<(String, String)>>> {
-    tx.queue_one(
+) -> Result<Prefetched<Option<(String, String)>>> {
+    tx.prefetch_one(
         "SELECT email, name FROM users WHERE id = ?1",
         params![id],
         |row| Ok((row.get("email")?, row.get("name")?)),

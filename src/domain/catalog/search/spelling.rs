@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::{engine::search_index, query::SearchQuery, tokenize::can_be_misspelt};
 use crate::{
     core::error::Result,
-    infra::db::{Queued, Tx, Value, params, placeholders},
+    infra::db::{Prefetched, Tx, Value, params, placeholders},
 };
 
 /// How many similar words replace a misspelt one.
@@ -67,16 +67,16 @@ fn corrected(clauses: Vec<Vec<String>>) -> SearchQuery {
 
 /// Returns for each clause the known words that are similar to one of its words and do not match it.
 fn similar_words(tx: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<Vec<Vec<String>>> {
-    let mut queued = Vec::new();
+    let mut prefetched = Vec::new();
     for (at, clause) in clauses.iter().enumerate() {
         for word in clause.iter().filter(|word| can_be_misspelt(word)) {
             let trigrams = trigrams(word);
             let candidates = candidates(tx, &trigrams)?;
-            queued.push((at, trigrams, candidates));
+            prefetched.push((at, trigrams, candidates));
         }
     }
     let mut similar: Vec<Vec<String>> = vec![Vec::new(); clauses.len()];
-    for (at, trigrams, candidates) in queued {
+    for (at, trigrams, candidates) in prefetched {
         let (clause, words) = (&clauses[at], &mut similar[at]);
         for word in most_similar(&trigrams, tx.result(candidates)?) {
             let is_match = clause.iter().any(|prefix| word.starts_with(prefix));
@@ -103,7 +103,7 @@ fn most_similar(trigrams: &[Trigram], candidates: Vec<String>) -> impl Iterator<
 }
 
 /// Queries the words of names that share trigrams with a word, those with the most in common first.
-fn candidates(tx: &mut Tx<'_>, trigrams: &[Trigram]) -> Result<Queued<Vec<String>>> {
+fn candidates(tx: &mut Tx<'_>, trigrams: &[Trigram]) -> Result<Prefetched<Vec<String>>> {
     // The trigram of the first letter alone would match a large part of the dictionary.
     let selective = match trigrams {
         [_, rest @ ..] if trigrams.len() > 3 => rest,
@@ -118,22 +118,22 @@ fn candidates(tx: &mut Tx<'_>, trigrams: &[Trigram]) -> Result<Queued<Vec<String
         placeholders(texts.len(), 1),
         values.len()
     );
-    tx.queue_all(&sql, &values, |row| row.get("word"))
+    tx.prefetch_all(&sql, &values, |row| row.get("word"))
 }
 
 /// Inserts words into the dictionary for spelling correction, unless they are there.
 pub(super) fn insert_words(tx: &mut Tx<'_>, words: &[&String]) -> Result<()> {
-    let mut queued = Vec::with_capacity(words.len());
+    let mut prefetched = Vec::with_capacity(words.len());
     for word in words {
         let trigrams: Vec<String> = trigrams(word).iter().map(text).collect();
-        let known = tx.queue_one(
+        let known = tx.prefetch_one(
             "SELECT 1 FROM search_trigrams WHERE trigram = ?1 AND word = ?2",
             params![&trigrams[0], *word],
             |_| Ok(()),
         )?;
-        queued.push((*word, trigrams, known));
+        prefetched.push((*word, trigrams, known));
     }
-    for (word, trigrams, known) in queued {
+    for (word, trigrams, known) in prefetched {
         if tx.result(known)?.is_some() {
             continue;
         }
@@ -145,7 +145,7 @@ pub(super) fn insert_words(tx: &mut Tx<'_>, words: &[&String]) -> Result<()> {
             "INSERT INTO search_trigrams (trigram, word) VALUES {} ON CONFLICT DO NOTHING",
             placeholders(2, trigrams.len())
         );
-        tx.queue_execute(&sql, &values)?;
+        tx.execute_pipelined(&sql, &values)?;
     }
     Ok(())
 }

@@ -66,15 +66,15 @@ pub(crate) async fn place_order(
     request: Request,
 ) -> Result<StoredResponse> {
     let body = RawJson::<PlaceOrder>::optional(request).await?;
-    let (queued_key, gateway) = (key.clone(), Arc::clone(&app.gateway));
-    let queue = move |tx: &mut Tx<'_>, user| {
-        let stored = queued_key.queue_lookup(tx, user)?;
-        Ok((stored, NewOrder::queue(tx, &*gateway, user)?))
+    let (prefetched_key, gateway) = (key.clone(), Arc::clone(&app.gateway));
+    let prefetch = move |tx: &mut Tx<'_>, user| {
+        let stored = prefetched_key.prefetch_lookup(tx, user)?;
+        Ok((stored, NewOrder::prefetch(tx, &*gateway, user)?))
     };
-    app.write_queued_as(
+    app.write_prefetched_as(
         &claims,
         "orders.place",
-        queue,
+        prefetch,
         move |tx, current, (stored, new)| {
             key.replay_or(tx, stored, current.id, &body.raw, |tx| {
                 created(&orders::place(tx, new, body.value.expected_total)?)

@@ -19,7 +19,7 @@ use crate::{
         pagination::{COUNTED_UP_TO, Page, PageRequest, Total},
     },
     domain::payments::{self, Payment},
-    infra::db::{Queued, Row, Sql, Tx, Value, params, placeholders},
+    infra::db::{Prefetched, Row, Sql, Tx, Value, params, placeholders},
 };
 
 /// How many order numbers are tried. There are 2^40, so even one collision is rare.
@@ -107,15 +107,15 @@ pub(super) fn unpaid_before(tx: &mut Tx<'_>, before: OrderId, limit: i64) -> Res
 }
 
 pub(super) fn id_by_number(tx: &mut Tx<'_>, number: &OrderNumber) -> Result<Option<OrderId>> {
-    let queued = queue_id_by_number(tx, number)?;
-    tx.result(queued)
+    let id = prefetch_id_by_number(tx, number)?;
+    tx.result(id)
 }
 
-pub(super) fn queue_id_by_number(
+pub(super) fn prefetch_id_by_number(
     tx: &mut Tx<'_>,
     number: &OrderNumber,
-) -> Result<Queued<Option<OrderId>>> {
-    tx.queue_one(
+) -> Result<Prefetched<Option<OrderId>>> {
+    tx.prefetch_one(
         "SELECT id FROM orders WHERE number = ?1",
         params![number],
         |row| row.get("id"),

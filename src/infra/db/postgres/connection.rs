@@ -40,7 +40,7 @@ pub(in crate::infra::db) struct PgConnection {
     pipeline: Pipeline,
     /// One entry per queued request, in the same order.
     awaited: VecDeque<Awaited>,
-    /// The rows of queued queries, until the operation reads them.
+    /// The rows of prefetched queries, until the operation reads them.
     received: HashMap<Ticket, Vec<PgRow>>,
     last_ticket: Ticket,
     statements: StatementCache,
@@ -283,7 +283,7 @@ impl Connection for PgConnection {
         done.map_err(|error| self.fail(&error))
     }
 
-    fn queue_execute(
+    fn execute_pipelined(
         &mut self,
         sql: Sql<'_>,
         args: &[Value<'_>],
@@ -307,7 +307,7 @@ impl Connection for PgConnection {
         self.rows(sql, args, each)
     }
 
-    fn queue_query(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<Option<Ticket>> {
+    fn prefetch(&mut self, sql: Sql<'_>, args: &[Value<'_>]) -> Result<Option<Ticket>> {
         self.ensure_begun()?;
         if let Some(tables) = self.locked_tables(sql) {
             let timeout = args.len() + 1;
@@ -333,7 +333,7 @@ impl Connection for PgConnection {
             self.flush()?;
         }
         let rows = self.received.remove(&ticket);
-        let rows = rows.ok_or_else(|| Error::internal("a queued query has no rows to read"))?;
+        let rows = rows.ok_or_else(|| Error::internal("a prefetched query has no rows to read"))?;
         let names = ColumnNames::default();
         for row in &rows {
             if !each(&Row::new(row, &names))? {

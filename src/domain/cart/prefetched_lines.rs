@@ -4,13 +4,13 @@ use super::{Line, line::oldest_first, store};
 use crate::{
     core::{error::Result, id::UserId},
     domain::catalog,
-    infra::db::{Queued, Tx},
+    infra::db::{Prefetched, Tx},
 };
 
-/// A queued query for the lines of a cart. Those of deleted products are left out.
-pub struct QueuedLines(Queued<Vec<store::LineRow>>);
+/// The lines of a cart, prefetched. Those of deleted products are left out.
+pub struct PrefetchedLines(Prefetched<Vec<store::LineRow>>);
 
-impl QueuedLines {
+impl PrefetchedLines {
     /// Returns the lines, oldest first.
     pub fn result(self, tx: &mut Tx<'_>) -> Result<Vec<Line>> {
         let settings = tx.settings();
@@ -30,12 +30,12 @@ impl QueuedLines {
     }
 }
 
-/// Queues the query for the lines of a cart.
-pub(super) fn queue_lines(tx: &mut Tx<'_>, user: UserId) -> Result<QueuedLines> {
-    store::queue_lines(tx, user, false).map(QueuedLines)
+/// Prefetches the lines of a cart.
+pub(super) fn prefetch_lines(tx: &mut Tx<'_>, user: UserId) -> Result<PrefetchedLines> {
+    store::prefetch_lines(tx, user, false).map(PrefetchedLines)
 }
 
-/// Queues the query for the lines of a cart, and locks the products until the transaction ends.
-pub fn queue_lines_for_update(tx: &mut Tx<'_>, user: UserId) -> Result<QueuedLines> {
-    store::queue_lines(tx, user, true).map(QueuedLines)
+/// Prefetches the lines of a cart, and locks the products until the transaction ends.
+pub fn prefetch_lines_for_update(tx: &mut Tx<'_>, user: UserId) -> Result<PrefetchedLines> {
+    store::prefetch_lines(tx, user, true).map(PrefetchedLines)
 }
