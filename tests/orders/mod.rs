@@ -347,7 +347,7 @@ async fn place_in_status(
                 let cancel = format!("{}/cancel", path(&order));
                 customer.post(&cancel, Value::Null).await;
             }
-            Actor::Clock => {
+            Actor::Expiry => {
                 shop.advance_clock(31 * MINUTE);
                 settlement::expire_due(&shop.app).await.unwrap();
             }

@@ -81,7 +81,7 @@ async fn perform(shop: &TestShop, order: &Value, action: Attempt) -> (Actor, Opt
         Attempt::Expire => {
             shop.advance_clock(Duration::from_mins(31));
             settlement::expire_due(&shop.app).await.unwrap();
-            (Actor::Clock, None)
+            (Actor::Expiry, None)
         }
     }
 }

@@ -34,7 +34,7 @@ pub enum Actor {
     Admin,
     Provider,
     /// The worker, once the payment window is over.
-    Clock,
+    Expiry,
 }
 
 /// All transitions: from, to, and the actors that may cause them.
@@ -43,7 +43,7 @@ pub const TRANSITIONS: &[(Status, Status, &[Actor])] = &[
     (
         Status::Pending,
         Status::Cancelled,
-        &[Actor::Customer, Actor::Admin, Actor::Clock],
+        &[Actor::Customer, Actor::Admin, Actor::Expiry],
     ),
     (Status::Paid, Status::Shipped, &[Actor::Admin]),
     (Status::Shipped, Status::Delivered, &[Actor::Admin]),

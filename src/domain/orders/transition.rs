@@ -25,7 +25,7 @@ pub fn transition(tx: &mut Tx<'_>, current: &Order, next: Status, actor: Actor) 
     store::set_status(tx, current.id, current.status, next)?;
     if next == Status::Cancelled {
         let cause = match actor {
-            Actor::Clock => Cause::Expiry,
+            Actor::Expiry => Cause::Expiry,
             _ => Cause::Cancel,
         };
         catalog::restock(tx, current.id, &current.units(), cause)?;

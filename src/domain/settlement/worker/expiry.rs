@@ -33,7 +33,7 @@ pub async fn expire_due(app: &App) -> Result<usize> {
                     // It may have been paid or cancelled meanwhile.
                     if current.status == Status::Pending {
                         let next = Status::Cancelled;
-                        orders::transition(tx, &current, next, Actor::Clock)?;
+                        orders::transition(tx, &current, next, Actor::Expiry)?;
                         expired += 1;
                     }
                 }
