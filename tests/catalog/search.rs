@@ -311,7 +311,7 @@ storage_test! {
         let first = create("Jar").await;
         // The following products get numbers on both sides of a block boundary.
         if shop.engine == Engine::Sqlite {
-            shop.raw_db().run("UPDATE products SET rowid = 32766; UPDATE product_search SET number = 32766; DELETE FROM postings");
+            shop.raw_db().run("UPDATE products SET rowid = 65534; UPDATE product_search SET number = 65534; DELETE FROM postings");
         }
         let mut kettles = Vec::new();
         for name in ["Kettle", "Kettledrum", "Copper kettle", "Copper ketchup"] {
@@ -358,7 +358,7 @@ storage_test! {
 
     async fn matches_are_filtered_by_price_and_stock(shop: TestShop) {
         let admin = shop.admin().await;
-        let mut prices = vec![1, 999, 1_000, 1_001, 65_535, 65_536, 99_999_999_999, 100_000_000_000];
+        let mut prices = vec![1, 999, 1_000, 1_001, 1_099, 9_876, 12_345, 65_536, 99_999_999_999, 100_000_000_000];
         let mut pots = Vec::new();
         for price in &prices {
             let body = json!({ "name": format!("Pot {price:012}"), "price": price, "stockQuantity": 1 });
@@ -370,7 +370,10 @@ storage_test! {
             assert_eq!(answer.number("/total"), i64::try_from(names.len()).unwrap(), "{query}");
             names
         };
-        let limits = [0, 1, 2, 998, 999, 1_000, 1_001, 1_002, 65_535, 65_536, 99_999_999_998, 100_000_000_000, i64::MAX];
+        let limits = [
+            0, 1, 2, 998, 999, 1_000, 1_001, 1_002, 1_100, 9_876, 12_344, 12_346, 65_536, 99_999_999_998,
+            100_000_000_000, i64::MAX,
+        ];
         let named = |prices: &[i64], least: i64, most: i64| -> Vec<String> {
             let fits = prices.iter().filter(|price| (least..=most).contains(price));
             fits.map(|price| format!("Pot {price:012}")).collect()

@@ -121,6 +121,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V26__sold_out",
         include_str!("../../../migrations/V26__sold_out.sql"),
     ),
+    (
+        "V27__price_terms",
+        include_str!("../../../migrations/V27__price_terms.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.

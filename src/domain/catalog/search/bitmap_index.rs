@@ -4,9 +4,9 @@
 //!
 //! The *product number* of a product is its `rowid` in `products`, so that each index of that table has it. A row of
 //! `postings` holds the bitmap of one word in one block of product numbers. What lists filter by is indexed as *filter
-//! terms*, which no text contains, since `§` is not a letter: the category, sold out, and each bit of the price that is
-//! set. Prices are compared bit by bit for a whole block (bit-sliced index: O'Neil and Quass, Improved Query Performance
-//! with Variant Indexes, 1997).
+//! terms*, which no text contains, since `§` is not a letter: the category, sold out, and the first digits of the price,
+//! from one digit to all. A range of prices is the union of few such terms (a trie, as for Lucene's `NumericRangeQuery`:
+//! Schindler and Diepenbroek, Generic XML-based Framework for Metadata Portals, 2008).
 //!
 //! They were measured with `cargo bench --bench catalog -- --large`, 200,000 products against 10,000. With the
 //! bitmaps a search takes 0.93 × and a search with filters 5.9 × the time of the small shop; without them 1.9 ×
@@ -29,15 +29,12 @@ use crate::{
         id::{CategoryId, ProductId},
         money::Price,
     },
-    domain::catalog::{category::Category, filters::Filters, store::count_by_price},
+    domain::catalog::{category::Category, filters::Filters},
     infra::db::{Tx, Value, params, placeholders},
 };
 
-/// How many products share a row: few enough to rewrite for one product, enough to read quickly.
-const BLOCK_SIZE: u32 = 1 << 15;
-
-/// The number of bits of the maximum price.
-const PRICE_BITS: u32 = i64::BITS - Price::MAX.leading_zeros();
+/// How many products share a row: as many as the containers of a bitmap.
+const BLOCK_SIZE: u32 = 1 << 16;
 
 /// The filter term of a product that is sold out.
 const SOLD_OUT: &str = "§0";
@@ -47,17 +44,55 @@ pub(super) fn category_term(id: CategoryId) -> String {
     format!("§c{}", id.0.simple())
 }
 
-/// The filter term of prices with a certain bit set is this followed by the number of the bit.
-const PRICE_BIT: &str = "§p";
-
 /// Returns the filter terms of a price and of availability, separated by spaces.
 pub(super) fn filter_terms(price: Price, is_sold_out: bool) -> String {
-    let set_bits = (0..PRICE_BITS).filter(|bit| price.get() >> bit & 1 == 1);
-    let mut terms: Vec<String> = set_bits.map(|bit| format!("{PRICE_BIT}{bit}")).collect();
+    let price = price.get().to_string();
+    let mut terms: Vec<String> = (1..=price.len())
+        .map(|digits| price_term(&price, digits))
+        .collect();
     if is_sold_out {
         terms.push(SOLD_OUT.to_owned());
     }
     terms.join(" ")
+}
+
+/// Returns the filter term of all prices with the same number of digits that begin with the first digits of `price`.
+/// Terms for the same number of first digits are in the order of the prices.
+fn price_term(price: &str, first_digits: usize) -> String {
+    format!(
+        "§p{first_digits:x}{:x}{}",
+        price.len(),
+        &price[..first_digits]
+    )
+}
+
+/// Returns half-open ranges of filter terms that together have the prices in a range.
+fn price_terms(prices: &RangeInclusive<i64>) -> Vec<(String, String)> {
+    // Without a limit, the range ends with the largest number of that many digits, to need no terms of its own.
+    let end = match *prices.end() {
+        max if max < Price::MAX => max + 1,
+        _ => 10 * Price::MAX,
+    };
+    let mut start = (*prices.start()).max(Price::MIN);
+    let mut ranges: Vec<(usize, String, String)> = Vec::new();
+    while start < end {
+        // How many prices from `start` on share their first digits and are in the range.
+        let mut size = 1;
+        while start % (size * 10) == 0 && start >= size * 10 && start + size * 10 <= end {
+            size *= 10;
+        }
+        let price = start.to_string();
+        let first_digits = price.len() - size.ilog10() as usize;
+        let term = price_term(&price, first_digits);
+        let after = format!("{term} ");
+        match ranges.last_mut() {
+            Some((digits, _, end)) if *digits == first_digits => *end = after,
+            _ => ranges.push((first_digits, term, after)),
+        }
+        start += size;
+    }
+    let terms = ranges.into_iter();
+    terms.map(|(_, first, end)| (first, end)).collect()
 }
 
 /// Inserts or replaces the words and filter terms of products, separated by spaces. Returns each product number.
@@ -158,18 +193,12 @@ impl BitmapQuery {
         matches.count = count(&matches.blocks);
         let first = i64::try_from(matches.blocks.len()).map_err(Error::internal)?;
         let mut blocks = first..(first * 2 + 1).min(end);
-        let in_range = match &self.prices {
-            Some(prices) if matches.count < max => products_in_range(tx, prices, &(0..end))?,
-            _ => None,
-        };
         while blocks.start < end && matches.count < max {
             let mut found = self.with_words(tx, &blocks)?;
             matches.before_filters += count(&found);
             self.filter_by_stock(tx, &blocks, &mut found)?;
-            match (&in_range, &self.prices) {
-                (Some(in_range), _) => intersect(&mut found, in_range, &blocks),
-                (None, Some(prices)) => found = filter_by_price(tx, &blocks, prices, found)?,
-                (None, None) => {}
+            if let Some(prices) = &self.prices {
+                found = filter_by_price(tx, &blocks, prices, &found)?;
             }
             matches.count += count(&found);
             matches.blocks.extend(found);
@@ -229,140 +258,26 @@ impl BitmapQuery {
     }
 }
 
-/// Up to so many products in a range of prices per block, reading the index of prices takes less time than reading
-/// the bitmaps of all bits.
-const FEW_IN_RANGE: i64 = 500;
-
-/// Returns the products in a range of prices by the index of prices, if there are few.
-fn products_in_range(
-    tx: &mut Tx<'_>,
-    prices: &RangeInclusive<i64>,
-    blocks: &Range<i64>,
-) -> Result<Option<Vec<RoaringBitmap>>> {
-    let count = count_by_price(tx, None, Some(prices), None)?;
-    if count.is_none_or(|count| count > FEW_IN_RANGE * blocks.end) {
-        return Ok(None);
-    }
-    let sql = "SELECT rowid AS number FROM products
-         WHERE deleted_at IS NULL AND price BETWEEN ?1 AND ?2";
-    let values = params![*prices.start(), *prices.end()];
-    read_numbers(tx, sql, values, blocks).map(Some)
-}
-
-fn intersect(found: &mut [RoaringBitmap], others: &[RoaringBitmap], blocks: &Range<i64>) {
-    let others = (0..)
-        .zip(others)
-        .filter(|(block, _)| blocks.contains(block));
-    for (found, (_, other)) in found.iter_mut().zip(others) {
-        *found &= other;
-    }
-}
-
-/// Returns the product numbers that a query selects.
-fn read_numbers(
-    tx: &mut Tx<'_>,
-    sql: &str,
-    values: &[Value<'_>],
-    blocks: &Range<i64>,
-) -> Result<Vec<RoaringBitmap>> {
-    let mut found = empty(blocks);
-    tx.each(sql, values, |row| {
-        let (block, offset) = position(row.get("number")?)?;
-        let at = usize::try_from(block - blocks.start).map_err(Error::internal)?;
-        found[at].insert(offset);
-        Ok(())
-    })?;
-    Ok(found)
-}
-
 /// Returns those of each block's products whose price is in the range.
 fn filter_by_price(
     tx: &mut Tx<'_>,
     blocks: &Range<i64>,
     prices: &RangeInclusive<i64>,
-    mut products: Vec<RoaringBitmap>,
-) -> Result<Vec<RoaringBitmap>> {
-    let (min, max) = (*prices.start(), *prices.end());
-    if min > Price::MAX || count(&products) == 0 {
-        return Ok(empty(blocks));
-    }
-    if count(&products) <= FEW_PER_BLOCK * (blocks.end - blocks.start) {
-        return read_prices(tx, blocks, prices, &products);
-    }
-    // By block and bit of the price: those of the products that have that bit.
-    let mut bits: Vec<Vec<RoaringBitmap>> = Vec::new();
-    bits.resize_with(products.len(), || {
-        vec![RoaringBitmap::new(); PRICE_BITS as usize]
-    });
-    let range = (PRICE_BIT.to_owned(), format!("{PRICE_BIT}:"));
-    each_bitmap(tx, blocks, &range, |at, term, bytes| {
-        let bit = term
-            .strip_prefix(PRICE_BIT)
-            .and_then(|bit| bit.parse().ok());
-        if let Some(with_bit) = bit.and_then(|bit: usize| bits[at].get_mut(bit)) {
-            *with_bit = products[at]
-                .intersection_with_serialized_unchecked(io::Cursor::new(bytes))
-                .map_err(Error::internal)?;
-        }
-        Ok(())
-    })?;
-    for (products, bits) in products.iter_mut().zip(&bits) {
-        if min > Price::MIN {
-            let (above, equal) = compare_prices(bits, min, products.clone());
-            *products = above | equal;
-        }
-        if max < Price::MAX {
-            let (above, _) = compare_prices(bits, max, products.clone());
-            *products -= above;
-        }
-    }
-    Ok(products)
-}
-
-/// Returns those of a block's products whose price is above a limit, and those whose price equals it.
-fn compare_prices(
-    bits: &[RoaringBitmap],
-    limit: i64,
-    products: RoaringBitmap,
-) -> (RoaringBitmap, RoaringBitmap) {
-    // `equal` holds the products whose bits so far, from the highest on, are those of the limit.
-    let (mut above, mut equal) = (RoaringBitmap::new(), products);
-    for (bit, with_bit) in bits.iter().enumerate().rev() {
-        if equal.is_empty() {
-            break;
-        }
-        if limit >> bit & 1 == 1 {
-            equal &= with_bit;
-        } else {
-            above |= &equal & with_bit;
-            equal -= with_bit;
-        }
-    }
-    (above, equal)
-}
-
-/// Up to so many products per block, reading their prices takes less time than reading the bitmaps of all bits.
-const FEW_PER_BLOCK: i64 = 50;
-
-/// Like [`filter_by_price`], but reads the prices of the products.
-fn read_prices(
-    tx: &mut Tx<'_>,
-    blocks: &Range<i64>,
-    prices: &RangeInclusive<i64>,
     products: &[RoaringBitmap],
 ) -> Result<Vec<RoaringBitmap>> {
-    let numbers = json_array(
-        (blocks.start..)
-            .zip(products)
-            .flat_map(|(block, products)| {
-                let first = block * i64::from(BLOCK_SIZE);
-                products.iter().map(move |offset| first + i64::from(offset))
-            }),
-    );
-    let sql = "SELECT rowid AS number FROM products
-         WHERE rowid IN (SELECT value FROM json_each(?1)) AND +price BETWEEN ?2 AND ?3";
-    let values = params![&numbers, *prices.start(), *prices.end()];
-    read_numbers(tx, sql, values, blocks)
+    let mut in_range = empty(blocks);
+    if count(products) == 0 {
+        return Ok(in_range);
+    }
+    for terms in price_terms(prices) {
+        each_bitmap(tx, blocks, &terms, |at, _, bytes| {
+            in_range[at] |= products[at]
+                .intersection_with_serialized_unchecked(io::Cursor::new(bytes))
+                .map_err(Error::internal)?;
+            Ok(())
+        })?;
+    }
+    Ok(in_range)
 }
 
 /// Returns an empty bitmap for each block.
