@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    bitmap_index::{self, BitmapQuery, json_array},
+    bitmap_index::{self, BitmapMatches, BitmapQuery, json_array},
     entry::{FilterAttributes, IndexEntry},
     search_index::{IndexQuery, SearchField, SearchIndex, StoredEntry, Window},
 };
@@ -18,11 +18,8 @@ use crate::{
     core::{error::Result, id::ProductId, pagination::COUNTED_UP_TO},
     domain::catalog::{
         category::Category,
-        filters::Filters,
-        store::{
-            IndexSource, ProductQuery, count_by_price, is_scan_faster, numbers_after,
-            use_sold_out_index,
-        },
+        filters::{Filters, Sort},
+        store::{IndexSource, ProductQuery, numbers_after, use_sold_out_index},
     },
     infra::db::{Tx, Value, params, placeholders},
 };
@@ -137,8 +134,8 @@ impl SearchIndex for Fts5 {
         Ok(())
     }
 
-    /// Either scans the index of the sort order for the matches, or reads and sorts all matches. The first stops when
-    /// there are enough rows.
+    /// Scans the index of the sort order for the matches, until there are enough rows. It stops earlier if reading and
+    /// sorting all matches would have taken as long, and does that instead: the matches may all be at the end.
     fn numbers_in_order(
         &self,
         tx: &mut Tx<'_>,
@@ -148,48 +145,25 @@ impl SearchIndex for Fts5 {
         window: Window<'_>,
     ) -> Result<Option<String>> {
         let mut matches = query.matches.clone().unwrap_or_default();
-        let is_capped = matches.count > COUNTED_UP_TO;
-        let prices = filters.prices().filter(|_| filters.sort.is_by_price());
-        let id = category.map(|category| category.id);
-        let entries = count_by_price(tx, id, prices.as_ref(), filters.in_stock)?;
-        let scans = is_scan_faster(
-            entries.unwrap_or_default(),
-            matches.count,
-            window.offset + window.limit,
-            ENTRIES_PER_PRODUCT,
-        );
-        let numbers;
-        let statement = if is_capped || scans {
-            if is_capped {
-                // The statement has the filters.
-                BitmapQuery::new(&query.clauses).find_more(tx, &mut matches, i64::MAX)?;
-            }
-            let mut scan = if filters.sort.is_by_price() {
-                ProductQuery::from_filters(filters, category)
-            } else {
-                ProductQuery::in_sort_order(filters, category)
-            };
-            use_sold_out_index(&mut scan, filters, category, filters.sort);
-            scan
+        let mut max_scanned = matches.count * ENTRIES_PER_PRODUCT;
+        if matches.count > COUNTED_UP_TO {
+            // The statement has the filters.
+            BitmapQuery::new(&query.clauses).find_more(tx, &mut matches, i64::MAX)?;
+            max_scanned = i64::MAX;
+        }
+        let mut scan = if filters.sort.is_by_price() {
+            ProductQuery::from_filters(filters, category)
         } else {
-            numbers = matches.product_numbers();
-            ProductQuery::with_numbers(&numbers)
+            ProductQuery::in_sort_order(filters, category)
         };
-        let (mut skipped, mut found) = (0, Vec::new());
-        let mut remaining = window.limit;
-        numbers_after(tx, filters.sort, statement, window.after, &mut |number| {
-            if !matches.contains(number) {
-                return true;
-            }
-            if skipped < window.offset {
-                skipped += 1;
-                return true;
-            }
-            found.push(number);
-            remaining -= 1;
-            remaining > 0
-        })?;
-        Ok(Some(json_array(found)))
+        use_sold_out_index(&mut scan, filters, category, filters.sort);
+        let mut found = matches_in_window(tx, filters.sort, scan, &matches, window, max_scanned)?;
+        if found.is_none() {
+            let numbers = matches.product_numbers();
+            let all = ProductQuery::with_numbers(&numbers);
+            found = matches_in_window(tx, filters.sort, all, &matches, window, i64::MAX)?;
+        }
+        Ok(found.map(json_array))
     }
 
     fn source<'a>(
@@ -229,6 +203,34 @@ impl SearchIndex for Fts5 {
             },
         }
     }
+}
+
+/// Returns the product numbers of the matches in a window of a statement's rows, or `None` if they are not found among
+/// its first `max_scanned` rows.
+fn matches_in_window<'a>(
+    tx: &mut Tx<'_>,
+    sort: Sort,
+    statement: ProductQuery<'a>,
+    matches: &BitmapMatches,
+    window: Window<'a>,
+    max_scanned: i64,
+) -> Result<Option<Vec<i64>>> {
+    let (mut scanned, mut skipped, mut found) = (0, 0, Vec::new());
+    let mut remaining = window.limit;
+    numbers_after(tx, sort, statement, window.after, &mut |number| {
+        scanned += 1;
+        if matches.contains(number) {
+            if skipped < window.offset {
+                skipped += 1;
+            } else {
+                found.push(number);
+                remaining -= 1;
+            }
+        }
+        remaining > 0 && scanned < max_scanned
+    })?;
+    let is_complete = remaining == 0 || scanned < max_scanned;
+    Ok(is_complete.then_some(found))
 }
 
 /// Returns the texts to index, separated by spaces: the words with the filter term of the category, which the
