@@ -9,6 +9,8 @@
 //!   copy of the same database: once with all statements of the shop, and once with its writes only
 //!
 //! The shop and the baselines are measured alternating.
+//!
+//! With `-- --orders`, a shop with a million orders is compared to one with a thousand.
 
 #![expect(
     clippy::expect_used,
@@ -17,6 +19,7 @@
 )]
 
 mod baseline;
+mod growth;
 mod pgbench;
 #[expect(dead_code, reason = "the other benchmarks use the rest")]
 #[path = "../support/mod.rs"]
@@ -45,12 +48,14 @@ const BASELINE_DURATION: Duration = Duration::from_secs(3);
 const SHOP_DURATION: Duration = Duration::from_secs(6);
 
 fn main() {
-    let on_postgres = std::env::args().any(|argument| argument == "--postgres");
+    let has_argument = |name: &str| std::env::args().any(|argument| argument == name);
     block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
         let home = directory.path().join("shop");
-        if on_postgres {
+        if has_argument("--postgres") {
             compare_on_postgres(&home).await;
+        } else if has_argument("--orders") {
+            growth::compare(directory.path()).await;
         } else {
             compare_on_sqlite(&home, &directory.path().join("baseline.db")).await;
         }

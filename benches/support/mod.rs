@@ -1,6 +1,7 @@
 //! Shared by the benchmarks: the real server in a process of its own, and an HTTP client with little overhead.
 
 pub(crate) mod checkout;
+pub(crate) mod copied_orders;
 pub(crate) mod results;
 
 use std::{
