@@ -184,23 +184,11 @@ impl SearchIndex for Fts5 {
             };
         };
         let numbers = statement.value(numbers);
-        let found = format!("s.number IN (SELECT value FROM json_each({numbers}))");
         IndexSource {
             tables: "product_search s",
             product_join,
             key: "(s.key + 0)",
-            conditions: match field {
-                SearchField::All => found,
-                SearchField::Name => {
-                    format!("{found} AND {}", query.like(statement, "s.name_words"))
-                }
-                SearchField::AllButName => {
-                    format!(
-                        "{found} AND NOT ({})",
-                        query.like(statement, "s.name_words")
-                    )
-                }
-            },
+            conditions: format!("s.number IN (SELECT value FROM json_each({numbers}))"),
         }
     }
 }

@@ -36,8 +36,8 @@ const BY_NAME: &str = "ORDER BY p.name_key, p.id";
 /// If fewer products match, up to this many similar ones follow.
 const MAX_SIMILAR_PRODUCTS: i64 = 20;
 
-/// Up to this many products are read in one statement and ranked here; more are read by
-/// [`SearchMatches::by_relevance`].
+/// Up to this many matches, and those that are read by product number, are read in one statement and ranked here;
+/// more are read by [`SearchMatches::by_relevance`].
 const MAX_RANKED: i64 = 100;
 
 /// Calls `on_row` with the products that match the search and the filters. If there are few, similar ones
@@ -174,7 +174,7 @@ impl<'a> SearchMatches<'a> {
         let matches = if total == 0 {
             Vec::new()
         } else {
-            self.ranked(tx)?
+            self.ranked(tx)?.unwrap_or_default()
         };
         let is_filtered = filters.has_price_or_stock_filter() || category.is_some();
         let finds_any = (total > 0 || !is_filtered).then_some(total > 0);
@@ -192,14 +192,9 @@ impl<'a> SearchMatches<'a> {
 
     /// Returns the ids of the first [`MAX_SIMILAR_PRODUCTS`] matches by relevance.
     fn best(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
-        if self.count().is_none_or(|count| count <= MAX_RANKED) {
-            let ranked = self.ranked(tx)?;
-            if i64::try_from(ranked.len()).map_err(Error::internal)? <= MAX_RANKED {
-                return Ok((0..MAX_SIMILAR_PRODUCTS)
-                    .zip(ranked)
-                    .map(|(_, id)| id)
-                    .collect());
-            }
+        if let Some(ranked) = self.ranked(tx)? {
+            let best = (0..MAX_SIMILAR_PRODUCTS).zip(ranked);
+            return Ok(best.map(|(_, id)| id).collect());
         }
         let mut ids = Vec::new();
         let first = PageRequest {
@@ -213,12 +208,17 @@ impl<'a> SearchMatches<'a> {
         Ok(ids)
     }
 
-    /// Returns the ids of the matches by relevance, at most `MAX_RANKED` + 1. Relevance is that
-    /// of [`SearchMatches::by_relevance`].
-    fn ranked(&self, tx: &mut Tx<'_>) -> Result<Vec<ProductId>> {
+    /// Returns the ids of all matches by relevance, or `None` if there are too many (see [`MAX_RANKED`]). Relevance is
+    /// that of [`SearchMatches::by_relevance`].
+    fn ranked(&self, tx: &mut Tx<'_>) -> Result<Option<Vec<ProductId>>> {
+        let max = match (self.count(), &self.index_query.product_numbers) {
+            (Some(count), Some(_)) => count,
+            (Some(count), None) if count > MAX_RANKED => return Ok(None),
+            _ => MAX_RANKED,
+        };
         let search_query = &self.search_query;
         let all = self.query(SearchField::All);
-        let mut found = all.index_rows(tx, MAX_RANKED + 1, |row| {
+        let mut found = all.index_rows(tx, max + 1, |row| {
             let (id, name_key): (ProductId, String) =
                 (row.get("product_id")?, row.get("name_key")?);
             Ok((
@@ -227,8 +227,11 @@ impl<'a> SearchMatches<'a> {
                 id,
             ))
         })?;
+        if i64::try_from(found.len()).map_err(Error::internal)? > max {
+            return Ok(None);
+        }
         found.sort_unstable();
-        Ok(found.into_iter().map(|(.., id)| id).collect())
+        Ok(Some(found.into_iter().map(|(.., id)| id).collect()))
     }
 
     fn page(
@@ -240,6 +243,12 @@ impl<'a> SearchMatches<'a> {
         on_row: OnRow<'_>,
     ) -> Result<()> {
         if sort == Sort::Relevance {
+            let may_be_few = total <= MAX_RANKED || self.index_query.product_numbers.is_some();
+            if may_be_few && let Some(matches) = self.ranked(tx)? {
+                let similar = Vec::new();
+                let result = ResultWithSimilar { matches, similar };
+                return result.page(tx, sort, page, on_row).map(drop);
+            }
             return self.by_relevance(tx, page, on_row);
         }
         let window = Window {
@@ -302,30 +311,18 @@ impl<'a> SearchMatches<'a> {
         query
     }
 
-    /// Returns the query for names that start with the search text, and whether it uses the search index
-    /// rather than the index of names.
-    fn name_starts_with_text(&self) -> (ProductQuery<'_>, bool) {
-        let uses_index = self.index_query.product_numbers.is_some();
-        let mut query = if uses_index {
-            self.query(SearchField::All)
-        } else {
-            let mut query: ProductQuery<'_> = self.all_filters.clone();
-            query.set_columns(self.columns);
-            query.exclude(&self.excluded);
-            query
-        };
+    /// Returns the query for names that start with the search text, by the index of names.
+    fn name_starts_with_text(&self) -> ProductQuery<'_> {
+        let mut query: ProductQuery<'_> = self.all_filters.clone();
+        query.set_columns(self.columns);
+        query.exclude(&self.excluded);
         let search_query = &self.search_query;
         let (from, to) = (
             query.value(&search_query.normalized),
             query.value(&search_query.upper_bound),
         );
-        let range = |name: &str| format!("{name} >= {from} AND {name} < {to}");
-        if uses_index {
-            query.add_index_condition(&range("s.name_key"));
-        } else {
-            query.add_condition(&range("p.name_key"));
-        }
-        (query, uses_index)
+        query.add_condition(&format!("p.name_key >= {from} AND p.name_key < {to}"));
+        query
     }
 
     /// Reads one class of matches after the other until the page is full: names that start with the search text,
@@ -338,10 +335,9 @@ impl<'a> SearchMatches<'a> {
             in_name.value(&self.search_query.upper_bound),
         );
         in_name.add_index_condition(&format!("(s.name_key < {from} OR s.name_key >= {to})"));
-        let (starts_with_text, uses_index) = self.name_starts_with_text();
         let others = self.query(SearchField::AllButName);
         for (class, uses_index) in [
-            (starts_with_text, uses_index),
+            (self.name_starts_with_text(), false),
             (in_name, true),
             (others, true),
         ] {
