@@ -10,7 +10,7 @@
 //!
 //! The shop and the baselines are measured alternating.
 //!
-//! With `-- --orders`, a shop with a million orders is compared to one with a thousand.
+//! `-- --orders` compares a shop with a million orders to one with a thousand.
 
 #![expect(
     clippy::expect_used,

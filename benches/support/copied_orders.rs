@@ -18,7 +18,7 @@ const COPIED: [(&str, &[&str], &[&str]); 4] = [
     ),
 ];
 
-/// Inserts so many copies of each order. Placing as many would take hours.
+/// Inserts `count` copies of each order. Placing as many would take hours.
 pub(crate) fn copy_orders(path: &Path, count: i64) {
     let connection = rusqlite::Connection::open(path).expect("the file opens");
     connection

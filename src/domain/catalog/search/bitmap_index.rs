@@ -33,7 +33,7 @@ use crate::{
     infra::db::{Tx, Value, params, placeholders},
 };
 
-/// How many products share a row: as many as the containers of a bitmap.
+/// How many products share a row: as many as one container of a bitmap holds.
 const BLOCK_SIZE: u32 = 1 << 16;
 
 /// The filter term of a product that is sold out.
