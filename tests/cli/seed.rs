@@ -1,7 +1,9 @@
 //! Sample data: the same for the same seed, without secrets that depend on it.
 
+use std::time::Duration;
+
 use super::*;
-use crate::support::{RawDb, storage_test};
+use crate::support::{Cloudinary, CloudinaryBehavior, RawDb, program_on, storage_test};
 
 /// Seeds a new shop. Returns its directory and the report.
 fn seeded(arguments: &[&str]) -> (tempfile::TempDir, Value) {
@@ -186,5 +188,25 @@ storage_test! {
         assert!(raw.number("SELECT count(*) FROM orders") >= 12);
         let names = raw.number("SELECT count(DISTINCT name) FROM products");
         assert!(names > 55, "{names} names");
+    }
+
+    // The clock of the sample data is months behind that of the server, which deletes images that no product gets in
+    // an hour.
+    async fn a_running_server_keeps_the_images_of_sample_products(site: Site) {
+        let host = Cloudinary::start().await;
+        let settings = host.settings();
+        let server = site.start_with(&[("CLOUDINARY_URL", &settings)]);
+        // Several times as long as the server waits between two looks for images to delete.
+        host.set_behavior(CloudinaryBehavior::Delay(Duration::from_secs(4)));
+        let mut seed = program_on(site.database.as_deref());
+        seed.env("CLOUDINARY_URL", &settings).args(["admin", "seed", "--products", "1", "--customers", "0"]);
+        seed.arg("--data-dir").arg(site.path()).stdin(Stdio::null());
+        let seeded = tokio::task::spawn_blocking(move || seed.output().unwrap()).await.unwrap();
+        stdout_of(&seeded);
+        let images = site.raw_db().number("SELECT count(*) FROM product_images");
+        assert!(images > 0);
+        let stored = host.stored().len();
+        assert!(i64::try_from(stored).unwrap() >= images, "{stored} of {images}");
+        drop(server);
     }
 }

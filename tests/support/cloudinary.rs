@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -23,6 +24,8 @@ const KEY: &str = "874837483274837";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloudinaryBehavior {
     Normal,
+    /// Responds after this time.
+    Delay(Duration),
     /// Rejects every request with this status.
     Reject(u16),
     /// Never responds.
@@ -108,6 +111,7 @@ async fn call(
     let behavior = *host.0.behavior.lock().unwrap();
     match behavior {
         CloudinaryBehavior::Normal => {}
+        CloudinaryBehavior::Delay(pause) => tokio::time::sleep(pause).await,
         CloudinaryBehavior::Reject(status) => return reject(&host, status, "Rate Limit Exceeded"),
         CloudinaryBehavior::Hang => std::future::pending().await,
         // The server closes the connection when its handler panics.

@@ -12,6 +12,7 @@ use crate::{
     app::App,
     cli::progress,
     core::{
+        clock::Clock,
         error::{Error, Result},
         id::{CategoryId, ProductId},
         money::{Price, Stock},
@@ -19,7 +20,7 @@ use crate::{
     },
     domain::{
         catalog::{self, CategoryName, Description, NewProduct, ProductName},
-        media::{ImageUpload, delete_uploaded, store_images},
+        media::{ImageUpload, UPLOAD_TIMEOUT, delete_uploaded, store_images_until},
     },
     infra::db::Tx,
 };
@@ -84,7 +85,9 @@ async fn create_with_images(app: &Arc<App>, categories: &[CategoryId]) -> Result
             file: placeholder_image::generate(&app.rng, &app.config.data_dir)?,
         });
     }
-    let images = store_images(app, drafts).await?;
+    // The clock of the sample data is behind that of a running server, which would delete the images at once.
+    let delete_at = Clock::system().now().plus(UPLOAD_TIMEOUT);
+    let images = store_images_until(app, drafts, delete_at).await?;
     let attached = images.clone();
     let created = app
         .db

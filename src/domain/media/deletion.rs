@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The time between putting an image into the store and linking it to a product.
-pub(super) const UPLOAD_TIMEOUT: Duration = Duration::from_hours(1);
+pub const UPLOAD_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The kind of the jobs that delete every file of an image from the image store. Their subject is the image's id.
 pub const DELETE_IMAGE: &str = "delete-image";

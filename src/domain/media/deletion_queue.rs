@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::{
-    deletion::{DELETE_IMAGE, UPLOAD_TIMEOUT, may_be_uploading},
+    deletion::{DELETE_IMAGE, may_be_uploading},
     store,
 };
 use crate::{
@@ -23,20 +23,12 @@ use crate::{
     },
 };
 
-/// Schedules the deletion of images that are about to be uploaded, in case no product gets them.
-pub(super) fn schedule_deletion(tx: &mut Tx<'_>, images: &[ImageId]) -> Result<()> {
-    let due_at = tx.now().plus(UPLOAD_TIMEOUT);
-    enqueue(tx, images, due_at)
-}
-
-/// Queues images without a `product_images` row for immediate deletion. No product can get them any more,
-/// since linking an image requires the deletion that was scheduled before its upload.
-pub(super) fn delete_now(tx: &mut Tx<'_>, images: &[ImageId]) -> Result<()> {
-    let now = tx.now();
-    enqueue(tx, images, now)
-}
-
-fn enqueue(tx: &mut Tx<'_>, images: &[ImageId], due_at: Timestamp) -> Result<()> {
+/// Schedules the deletion of images: of those that are about to be uploaded, in case no product gets them.
+pub(super) fn schedule_deletion(
+    tx: &mut Tx<'_>,
+    images: &[ImageId],
+    due_at: Timestamp,
+) -> Result<()> {
     images.iter().try_for_each(|image| {
         tx.enqueue(&NewJob {
             kind: DELETE_IMAGE,
@@ -45,6 +37,13 @@ fn enqueue(tx: &mut Tx<'_>, images: &[ImageId], due_at: Timestamp) -> Result<()>
             due_at,
         })
     })
+}
+
+/// Queues images without a `product_images` row for immediate deletion. No product can get them any more,
+/// since linking an image requires the deletion that was scheduled before its upload.
+pub(super) fn delete_now(tx: &mut Tx<'_>, images: &[ImageId]) -> Result<()> {
+    let now = tx.now();
+    schedule_deletion(tx, images, now)
 }
 
 /// Cancels the scheduled deletion of an image that gets linked to a product in this transaction.

@@ -27,11 +27,11 @@ pub mod worker;
 
 pub use self::{
     attach::{attach, detach, detach_all, images_json},
-    deletion::DELETE_IMAGE,
+    deletion::{DELETE_IMAGE, UPLOAD_TIMEOUT},
     deletion_queue::retry_deletion,
     limits::{MAX_IMAGES_PER_PRODUCT, MAX_STORED_SIZE, MAX_UPLOAD_SIZE},
     product_image::{IMAGE_FILES, Image, parse_images},
-    upload::{delete_uploaded, store_images},
+    upload::{delete_uploaded, store_images, store_images_until},
     uploaded_image::{ImageUpload, UploadedImage},
     verify::{PRODUCT_IMAGES_CHECK, verify},
 };

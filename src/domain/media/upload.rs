@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{
-    deletion::QUEUE,
+    deletion::{QUEUE, UPLOAD_TIMEOUT},
     deletion_queue as queue,
     image::EncodedImage,
     limits::permits,
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     app::App,
     core::{
+        clock::Timestamp,
         error::{Result, chain},
         id::ImageId,
     },
@@ -26,6 +27,17 @@ use crate::{
 ///
 /// Errors: `unsupported-media-type` and `invalid-image` from decoding; `unavailable` from the image store.
 pub async fn store_images(app: &Arc<App>, files: Vec<ImageUpload>) -> Result<Vec<UploadedImage>> {
+    let delete_at = app.clock.now().plus(UPLOAD_TIMEOUT);
+    store_images_until(app, files, delete_at).await
+}
+
+/// Like [`store_images`]. Servers on the same database delete the images at `delete_at` by their own clock, unless a
+/// product has them by then.
+pub async fn store_images_until(
+    app: &Arc<App>,
+    files: Vec<ImageUpload>,
+    delete_at: Timestamp,
+) -> Result<Vec<UploadedImage>> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
@@ -45,7 +57,7 @@ pub async fn store_images(app: &Arc<App>, files: Vec<ImageUpload>) -> Result<Vec
     let ids: Vec<_> = images.iter().map(|image| image.id).collect();
     app.db
         .write("media.schedule_deletion", move |tx| {
-            queue::schedule_deletion(tx, &ids)
+            queue::schedule_deletion(tx, &ids, delete_at)
         })
         .await?;
     if let Err(error) = put_all(app, &mut images).await {
