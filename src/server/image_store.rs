@@ -18,21 +18,18 @@ use crate::{
 
 /// Returns Cloudinary if it is configured, else an S3 bucket, else a folder in the data directory, which is
 /// created if it is missing.
-pub(super) fn from_config(
-    config: &Config,
-    data_dir: &DataDir,
-    clock: &Clock,
-) -> Result<Arc<dyn ImageStore>> {
-    match remote(config, clock)? {
+pub(super) fn from_config(config: &Config, data_dir: &DataDir) -> Result<Arc<dyn ImageStore>> {
+    match remote(config)? {
         Some(store) => Ok(store),
         None => Ok(Arc::new(Objects::local(&data_dir.images())?)),
     }
 }
 
-/// Returns Cloudinary or an S3 bucket, or `None` if neither is configured.
-pub(super) fn remote(config: &Config, clock: &Clock) -> Result<Option<Arc<dyn ImageStore>>> {
+/// Returns Cloudinary or an S3 bucket, or `None` if neither is configured. They compare the time of a request with their
+/// own, so it is that of the system, even if the shop has another (`shop admin seed`).
+pub(super) fn remote(config: &Config) -> Result<Option<Arc<dyn ImageStore>>> {
     if let Some(url) = &config.cloudinary_url {
-        let cloudinary = Cloudinary::open(url, clock.clone(), Timeouts::default())?;
+        let cloudinary = Cloudinary::open(url, Clock::system(), Timeouts::default())?;
         return Ok(Some(Arc::new(cloudinary)));
     }
     if let Some(url) = &config.images_url {

@@ -124,7 +124,7 @@ pub async fn open(data_dir: &DataDir, parts: Parts) -> Result<Arc<App>> {
     let is_shared = matches!(location, Location::Postgres(_));
     let images = match images {
         Some(images) => images,
-        None => image_store::from_config(&config, data_dir, &clock)?,
+        None => image_store::from_config(&config, data_dir)?,
     };
     let gateway = match gateway {
         Some(gateway) => Some(gateway),
@@ -267,10 +267,7 @@ pub fn check_settings(config: &Config) -> [(&'static str, Result<()>); 6] {
             "mail",
             mailer::from_config(config, &data_dir, false).map(drop),
         ),
-        (
-            "images",
-            image_store::remote(config, &Clock::system()).map(drop),
-        ),
+        ("images", image_store::remote(config).map(drop)),
         (
             "payments",
             gateway::from_config(config, config.currency.unwrap_or(DEFAULT_CURRENCY)).map(drop),

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
+use shop::core::clock::Clock;
 use tokio::{net::TcpListener, sync::Notify};
 
 const SECRET: &str = "s3cr3t-of-the-fake";
@@ -141,12 +142,16 @@ async fn call(
         );
         return reject(&host, 401, &message);
     }
-    if fields
-        .get("timestamp")
-        .and_then(|timestamp| timestamp.parse::<i64>().ok())
-        .is_none()
-    {
+    let timestamp = fields.get("timestamp");
+    let Some(timestamp) = timestamp.and_then(|timestamp| timestamp.parse::<i64>().ok()) else {
         return reject(&host, 400, "Missing required parameter - timestamp");
+    };
+    if (Clock::system().now().0 / 1000 - timestamp).abs() > 3600 {
+        return reject(
+            &host,
+            400,
+            "Stale request - reported time is more than 1 hour ago",
+        );
     }
     let id = fields["public_id"].clone();
     let mut stored = host.0.stored.lock().unwrap();

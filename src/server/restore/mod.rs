@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     core::{
-        clock::{Clock, Timestamp},
+        clock::Timestamp,
         error::{Error, Kind, Result},
     },
     infra::{
@@ -250,7 +250,7 @@ impl Work<'_> {
         if manifest.images.stored_in == StoredIn::ImageStore {
             return Ok((0, Vec::new()));
         }
-        let remote = image_store::remote(self.config, &Clock::system())?;
+        let remote = image_store::remote(self.config)?;
         if self.config.cloudinary_url.is_some() && !manifest.images.names.is_empty() {
             return Err(Error::config(
                 "this backup contains image files, which cannot be restored to Cloudinary; unset `CLOUDINARY_URL` \
