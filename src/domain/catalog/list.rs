@@ -118,7 +118,7 @@ fn choose_index<'a>(
     if !filters.sort.is_by_price() {
         let id = category.map(|category| category.id);
         let all = store::count_by_price(tx, id, None, filters.in_stock)?.unwrap_or(count);
-        if store::is_scan_faster(all, count, last_row, ENTRIES_PER_PRODUCT) {
+        if is_scan_faster(all, count, last_row) {
             let mut query = ProductQuery::in_sort_order(filters, category);
             store::use_sold_out_index(&mut query, filters, category, filters.sort);
             return Ok(query);
@@ -127,4 +127,11 @@ fn choose_index<'a>(
     let mut query = ProductQuery::from_filters(filters, category);
     store::use_sold_out_index(&mut query, filters, category, Sort::Price);
     Ok(query)
+}
+
+/// Estimates whether scanning an index of `entries` for `count` matches, until the row `last_row` of the result, takes less
+/// time than reading and sorting all matches.
+fn is_scan_faster(entries: i64, count: i64, last_row: i64) -> bool {
+    let scanned = entries.saturating_mul(last_row.min(count)) / count.max(1);
+    scanned < count.saturating_mul(ENTRIES_PER_PRODUCT)
 }

@@ -53,18 +53,6 @@ pub(in crate::domain::catalog) fn use_sold_out_index(
     }
 }
 
-/// Estimates whether scanning an index of `entries` for `count` matches, until the row `last_row` of the result, takes less
-/// time than reading and sorting all matches. Reading one takes as long as scanning `entries_per_product`.
-pub(in crate::domain::catalog) fn is_scan_faster(
-    entries: i64,
-    count: i64,
-    last_row: i64,
-    entries_per_product: i64,
-) -> bool {
-    let scanned = entries.saturating_mul(last_row.min(count)) / count.max(1);
-    scanned < count.saturating_mul(entries_per_product)
-}
-
 /// Returns the position of a row of a [`ProductQuery`].
 fn position(sort: Sort, row: &Row<'_>) -> Result<Position> {
     let key = match sort {

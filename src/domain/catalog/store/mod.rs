@@ -22,10 +22,7 @@ pub(super) use self::{
         set_category_keys, set_category_name, slug_is_taken,
     },
     imports::{delete_imports_before, imported_at, record_import},
-    list_rows::{
-        CursorRows, cursor_rows, is_scan_faster, numbers_after, order_by, page_rows,
-        use_sold_out_index,
-    },
+    list_rows::{CursorRows, cursor_rows, numbers_after, order_by, page_rows, use_sold_out_index},
     movements::movements_before,
     price_counts::{count_by_price, recount_by_price, wrong_price_counts},
     product_query::{Columns, IndexSource, OnRow, ProductQuery},
