@@ -11,6 +11,7 @@ mod movements;
 mod normalization;
 mod response_cache;
 mod search;
+mod search_by_price;
 mod search_limits;
 
 use std::sync::Arc;

@@ -17,11 +17,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io, mem,
     ops::{Range, RangeInclusive},
 };
 
-use roaring::RoaringBitmap;
+use roaring::{MultiOps, RoaringBitmap};
 
 use crate::{
     core::{
@@ -35,6 +35,9 @@ use crate::{
 
 /// How many products share a row: as many as one container of a bitmap holds.
 const BLOCK_SIZE: u32 = 1 << 16;
+
+/// How many bitmaps of a block are united at a time, which is faster than one by one and limits the memory.
+const UNION_SIZE: usize = 32;
 
 /// The filter term of a product that is sold out.
 const SOLD_OUT: &str = "§0";
@@ -81,9 +84,8 @@ fn price_terms(prices: &RangeInclusive<i64>) -> Vec<(String, String)> {
         while start % (size * 10) == 0 && start >= size * 10 && start + size * 10 <= end {
             size *= 10;
         }
-        let price = start.to_string();
-        let first_digits = price.len() - size.ilog10() as usize;
-        let term = price_term(&price, first_digits);
+        let first_digits = first_digits(start, size);
+        let term = price_term(&start.to_string(), first_digits);
         let after = format!("{term} ");
         match ranges.last_mut() {
             Some((digits, _, end)) if *digits == first_digits => *end = after,
@@ -93,6 +95,54 @@ fn price_terms(prices: &RangeInclusive<i64>) -> Vec<(String, String)> {
     }
     let terms = ranges.into_iter();
     terms.map(|(_, first, end)| (first, end)).collect()
+}
+
+/// Returns the part of a range of prices that a scan in the order of the prices has to visit: without those before the
+/// first match, to three significant digits.
+pub(super) fn skip_prices(
+    tx: &mut Tx<'_>,
+    matches: &BitmapMatches,
+    prices: RangeInclusive<i64>,
+    is_descending: bool,
+) -> Result<RangeInclusive<i64>> {
+    // Each has the prices from the first number on, as many as the second.
+    let mut candidates: Vec<(i64, i64)> = (0..=Price::MAX.ilog10())
+        .map(|zeros| 10_i64.pow(zeros))
+        .flat_map(|size| (1..10).map(move |digit| (digit * size, size)))
+        .collect();
+    let (mut first, mut last) = prices.into_inner();
+    for _ in 0..3 {
+        if is_descending {
+            candidates.reverse();
+        }
+        let mut found = None;
+        for (start, size) in candidates {
+            let is_in_range = start <= last && start + size > first;
+            let term = price_term(&start.to_string(), first_digits(start, size));
+            if is_in_range && matches.have_term(tx, &term)? {
+                found = Some((start, size));
+                break;
+            }
+        }
+        let Some((start, size)) = found else {
+            break;
+        };
+        if is_descending {
+            last = last.min(start + size - 1);
+        } else {
+            first = first.max(start);
+        }
+        candidates = (0..10)
+            .filter(|_| size > 1)
+            .map(|digit| (start + digit * size / 10, size / 10))
+            .collect();
+    }
+    Ok(first..=last)
+}
+
+/// Returns how many first digits `size` prices from `start` on share; it is a power of ten, and `start` a multiple.
+fn first_digits(start: i64, size: i64) -> usize {
+    (start.ilog10() - size.ilog10() + 1) as usize
 }
 
 /// Inserts or replaces the words and filter terms of products, separated by spaces. Returns each product number.
@@ -212,13 +262,17 @@ impl BitmapQuery {
     fn with_words(&self, tx: &mut Tx<'_>, blocks: &Range<i64>) -> Result<Vec<RoaringBitmap>> {
         let mut matches: Option<Vec<RoaringBitmap>> = None;
         for clause in &self.clauses {
-            let mut any = empty(blocks);
+            let mut bitmaps: Vec<Vec<RoaringBitmap>> = blocks.clone().map(|_| Vec::new()).collect();
             for range in clause {
                 each_bitmap(tx, blocks, range, |at, _, bytes| {
-                    any[at] |= parse(bytes)?;
+                    bitmaps[at].push(parse(bytes)?);
+                    if bitmaps[at].len() == UNION_SIZE {
+                        bitmaps[at] = vec![mem::take(&mut bitmaps[at]).union()];
+                    }
                     Ok(())
                 })?;
             }
+            let mut any: Vec<RoaringBitmap> = bitmaps.into_iter().map(MultiOps::union).collect();
             if let Some(matches) = matches {
                 for (any, matches) in any.iter_mut().zip(matches) {
                     *any &= matches;
@@ -332,6 +386,18 @@ impl BitmapMatches {
         let block = usize::try_from(block).ok();
         let block = block.and_then(|block| self.blocks.get(block));
         block.is_some_and(|products| products.contains(offset))
+    }
+
+    /// Returns whether one of the matches has a filter term.
+    fn have_term(&self, tx: &mut Tx<'_>, term: &str) -> Result<bool> {
+        let blocks = 0..i64::try_from(self.blocks.len()).map_err(Error::internal)?;
+        let range = (term.to_owned(), format!("{term} "));
+        let mut found = false;
+        each_bitmap(tx, &blocks, &range, |at, _, bytes| {
+            found = found || !self.blocks[at].is_disjoint(&parse(bytes)?);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Returns the product numbers of all matches as a JSON array.

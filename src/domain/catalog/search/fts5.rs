@@ -33,6 +33,9 @@ const MAX_READ_BY_NUMBER: i64 = 5000;
 /// The time to read a product, in index entries that can be scanned and checked meanwhile.
 const ENTRIES_PER_PRODUCT: i64 = 7;
 
+/// How many entries of the index of prices are scanned before looking up where the first match is.
+const MAX_WITHOUT_SKIPPING: i64 = 1000;
+
 /// Typical page size.
 const PAGE_SIZE: i64 = 20;
 
@@ -134,8 +137,9 @@ impl SearchIndex for Fts5 {
         Ok(())
     }
 
-    /// Scans the index of the sort order for the matches, until there are enough rows. It stops earlier if reading and
-    /// sorting all matches would have taken as long, and does that instead: the matches may all be at the end.
+    /// Scans the index of the sort order for the matches, until there are enough rows. Prices before that of the first
+    /// match are skipped. It stops earlier if reading and sorting all matches would have taken as long, and does that
+    /// instead: the matches may all be at the end.
     fn numbers_in_order(
         &self,
         tx: &mut Tx<'_>,
@@ -144,6 +148,7 @@ impl SearchIndex for Fts5 {
         category: Option<&Category>,
         window: Window<'_>,
     ) -> Result<Option<String>> {
+        let sort = filters.sort;
         let mut matches = query.matches.clone().unwrap_or_default();
         let mut max_scanned = matches.count * ENTRIES_PER_PRODUCT;
         if matches.count > COUNTED_UP_TO {
@@ -151,17 +156,28 @@ impl SearchIndex for Fts5 {
             BitmapQuery::new(&query.clauses).find_more(tx, &mut matches, i64::MAX)?;
             max_scanned = i64::MAX;
         }
-        let mut scan = if filters.sort.is_by_price() {
-            ProductQuery::from_filters(filters, category)
+        let can_skip =
+            sort.is_by_price() && window.after.is_none() && max_scanned > MAX_WITHOUT_SKIPPING;
+        let max_first = if can_skip {
+            MAX_WITHOUT_SKIPPING
         } else {
-            ProductQuery::in_sort_order(filters, category)
+            max_scanned
         };
-        use_sold_out_index(&mut scan, filters, category, filters.sort);
-        let mut found = matches_in_window(tx, filters.sort, scan, &matches, window, max_scanned)?;
+        let scan = in_sort_order(filters, category);
+        let mut found = matches_in_window(tx, sort, scan, &matches, window, max_first)?;
+        if found.is_none() && can_skip {
+            let prices = filters.prices().unwrap_or(0..=i64::MAX);
+            let prices = bitmap_index::skip_prices(tx, &matches, prices, sort.is_descending())?;
+            let mut rest = filters.clone();
+            rest.min_price = Some(*prices.start());
+            rest.max_price = Some(*prices.end());
+            let scan = in_sort_order(&rest, category);
+            found = matches_in_window(tx, sort, scan, &matches, window, max_scanned)?;
+        }
         if found.is_none() {
             let numbers = matches.product_numbers();
             let all = ProductQuery::with_numbers(&numbers);
-            found = matches_in_window(tx, filters.sort, all, &matches, window, i64::MAX)?;
+            found = matches_in_window(tx, sort, all, &matches, window, i64::MAX)?;
         }
         Ok(found.map(json_array))
     }
@@ -191,6 +207,17 @@ impl SearchIndex for Fts5 {
             conditions: format!("s.number IN (SELECT value FROM json_each({numbers}))"),
         }
     }
+}
+
+/// Returns the statement that scans the index of a sort order for all products that match the filters.
+fn in_sort_order(filters: &Filters, category: Option<&Category>) -> ProductQuery<'static> {
+    let mut scan = if filters.sort.is_by_price() {
+        ProductQuery::from_filters(filters, category)
+    } else {
+        ProductQuery::in_sort_order(filters, category)
+    };
+    use_sold_out_index(&mut scan, filters, category, filters.sort);
+    scan
 }
 
 /// Returns the product numbers of the matches in a window of a statement's rows, or `None` if they are not found among
