@@ -108,7 +108,7 @@ storage_test! {
         verify(&shop, &[]).is_clean();
         verify(&shop, &["--repair"]).is_clean();
         let words = shop.run(&["verify"]);
-        assert_eq!(String::from_utf8(words.stdout).unwrap(), "23 checks passed\n");
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), "25 checks passed\n");
     }
 
     async fn findings_about_money_are_not_repaired(shop: TestShop) {
@@ -171,6 +171,7 @@ storage_test! {
                     UPDATE products SET stock = 2 WHERE name = 'Mug';
                     UPDATE products SET images = '[]' WHERE name = 'Kettle';
                     UPDATE products SET sold_out = 1 WHERE name = 'Mug';
+                    DELETE FROM variants;
                     UPDATE kept_counts SET value = 40;
                     UPDATE categories SET product_count = 0");
         let mut broken: BTreeSet<_> = [
@@ -178,6 +179,8 @@ storage_test! {
             ("stock-movements", format!("product {mug}")),
             ("product-images", format!("product {}", id(&kettle))),
             ("sold-out", format!("product {mug}")),
+            ("variant-present", format!("product {}", id(&kettle))),
+            ("variant-present", format!("product {mug}")),
             ("product-count", "counter `products`".to_owned()),
             ("category-count", format!("category {}", kettle["categoryId"].as_str().unwrap())),
         ]
@@ -249,6 +252,38 @@ storage_test! {
         assert!(found.stderr.starts_with("images at external URLs, which are not checked: 1\n"), "{}", found.stderr);
         assert_eq!(found.finding("product-images", id(&kept))["repaired"], true);
         assert_eq!(found.findings.len(), 3, "{:?}", found.findings);
+    }
+
+    async fn variants_follow_their_products(shop: TestShop) {
+        let admin = shop.admin().await;
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let mug = shop.product("Mug", 3_000, 5).await;
+        let gone = shop.product("Gone", 3_000, 5).await;
+        admin.patch(&format!("/variants/{kettle}"), json!({ "sku": "KET-1" })).await;
+        admin.delete(&format!("/products/{gone}")).await;
+        shop.raw_db().run("UPDATE variants SET deleted_at = CASE WHEN deleted_at IS NULL THEN 1 END");
+        admin.patch(&format!("/variants/{gone}"), json!({ "sku": "KET-1" })).await.assert_problem(404, "not-found");
+        let expected: BTreeSet<_> = [&kettle, &mug, &gone]
+            .map(|id| ("variant-present".to_owned(), format!("product {id}")))
+            .into();
+        let repaired = verify(&shop, &["--repair"]);
+        assert_eq!((repaired.code, repaired.rows()), (0, expected));
+        verify(&shop, &[]).is_clean();
+        let restored = shop.anonymous().get(&format!("/variants/{kettle}")).await;
+        assert_eq!((restored.status, &restored.json()["sku"]), (200, &Value::Null), "its SKU was available meanwhile");
+    }
+
+    async fn a_wrongly_normalized_sku_is_reported(shop: TestShop) {
+        let (admin, kettle) = (shop.admin().await, shop.product("Kettle", 129_900, 5).await);
+        admin.patch(&format!("/variants/{kettle}"), json!({ "sku": "KET-1" })).await;
+        verify(&shop, &[]).is_clean();
+        shop.raw_db().run("UPDATE variants SET sku_key = 'mug'");
+        let found = verify(&shop, &["--repair"]);
+        let finding = found.finding("sku-unique", &kettle);
+        assert!(finding["says"].as_str().unwrap().contains("`KET-1` is normalized as `mug` instead of `ket-1`"), "{finding}");
+        let edited = shop.run(&["admin", "product", "variant", "edit", &kettle, "--sku", "KET-1"]);
+        assert!(edited.status.success(), "{edited:?}");
+        verify(&shop, &[]).is_clean();
     }
 
     async fn a_check_reports_at_most_a_thousand_findings(shop: TestShop) {

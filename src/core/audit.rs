@@ -138,6 +138,8 @@ pub enum Action {
     UserResetPassword,
     #[strum(serialize = "user.role")]
     UserRole,
+    #[strum(serialize = "variant.update")]
+    VariantUpdate,
 }
 
 text_columns!(Action);
@@ -153,7 +155,10 @@ impl Action {
 
     /// Returns whether a call that changes no field has done nothing.
     pub fn is_update(self) -> bool {
-        matches!(self, Action::CategoryUpdate | Action::ProductUpdate)
+        matches!(
+            self,
+            Action::CategoryUpdate | Action::ProductUpdate | Action::VariantUpdate
+        )
     }
 }
 

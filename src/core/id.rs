@@ -100,6 +100,8 @@ ids! {
     SessionId,
     CategoryId,
     ProductId,
+    /// The unit of sale. The only variant of a product without options has the product's UUID.
+    VariantId,
     ImageId,
     OrderId,
     PaymentId,

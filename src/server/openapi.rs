@@ -256,6 +256,7 @@ fn examples() -> Map<String, Value> {
     all.iter().map(resolve).collect()
 }
 
+/// Replaces the text `@Name` by the example of that name. In the field `@` it adds the fields of that example.
 fn resolved(value: &Value, examples: &Map<String, Value>) -> Value {
     match value {
         Value::String(text) => match text.strip_prefix('@').and_then(|name| examples.get(name)) {
@@ -263,10 +264,18 @@ fn resolved(value: &Value, examples: &Map<String, Value>) -> Value {
             None => value.clone(),
         },
         Value::Array(items) => items.iter().map(|item| resolved(item, examples)).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, field)| (name.clone(), resolved(field, examples)))
-            .collect(),
+        Value::Object(fields) => {
+            let mut object = Map::new();
+            for (name, field) in fields {
+                match (name.as_str(), resolved(field, examples)) {
+                    ("@", Value::Object(mut shared)) => object.append(&mut shared),
+                    (_, field) => {
+                        object.insert(name.clone(), field);
+                    }
+                }
+            }
+            Value::Object(object)
+        }
         _ => value.clone(),
     }
 }

@@ -120,7 +120,7 @@ storage_test! {
         for known in [
             "POST /api/v1/categories", "PATCH /api/v1/categories/{id}",
             "DELETE /api/v1/categories/{id}", "POST /api/v1/products",
-            "PATCH /api/v1/products/{id}", "DELETE /api/v1/products/{id}",
+            "PATCH /api/v1/products/{id}", "DELETE /api/v1/products/{id}", "PATCH /api/v1/variants/{id}",
             "POST /api/v1/products/{id}/images", "DELETE /api/v1/products/{id}/images/{imageId}",
             "POST /api/v1/admin/products/{id}/stock", "GET /api/v1/admin/orders",
             "GET /api/v1/admin/orders/{id}", "PATCH /api/v1/admin/orders/{id}",

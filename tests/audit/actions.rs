@@ -135,6 +135,11 @@ storage_test! {
         expected.sort_by_key(Value::to_string);
         changes.sort_by_key(Value::to_string);
         assert_eq!(changes, expected);
+        let variant = format!("/variants/{product}");
+        let updated = admin.patch(&variant, json!({ "sku": "KET" })).await;
+        let operation = "PATCH /api/v1/variants/{id}";
+        let changes = log.recorded(operation, &updated, "variant.update", &product).await;
+        assert_eq!(changes, json!([change("sku", Value::Null, "KET")]));
         let images = format!("{place}/images");
         let added = admin.upload(Method::POST, &images, &[], Form::default().image(&png())).await;
         let changes = log

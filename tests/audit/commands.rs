@@ -1,6 +1,6 @@
 //! The changes that commands make.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, iter};
 
 use http::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// The commands below `shop admin` that change nothing.
-const READ_ONLY: [&str; 13] = [
+const READ_ONLY: [&str; 14] = [
     "audit",
     "category list",
     "jobs list",
@@ -26,6 +26,7 @@ const READ_ONLY: [&str; 13] = [
     "product export",
     "product list",
     "product show",
+    "product variant show",
     "user list",
     "user show",
 ];
@@ -33,9 +34,10 @@ const READ_ONLY: [&str; 13] = [
 /// Returns all commands below `shop admin`, from their help.
 fn commands() -> BTreeSet<String> {
     let here = tempfile::tempdir().unwrap();
-    let listed = |path: &[&str]| -> Vec<String> {
-        let help = run(here.path(), &[&["admin"], path, &["--help"]].concat());
-        let help = String::from_utf8(help.stdout).unwrap();
+    let listed = |path: &str| -> Vec<String> {
+        let path = path.split_whitespace();
+        let arguments: Vec<&str> = iter::once("admin").chain(path).chain(["--help"]).collect();
+        let help = String::from_utf8(run(here.path(), &arguments).stdout).unwrap();
         let (_, rest) = help.split_once("Commands:\n").unwrap_or_default();
         let lines = rest.lines().take_while(|line| !line.is_empty());
         let names = lines.filter_map(|line| {
@@ -45,12 +47,14 @@ fn commands() -> BTreeSet<String> {
         names.filter(|name| name != "help").collect()
     };
     let mut found = BTreeSet::new();
-    for name in listed(&[]) {
-        let inner = listed(&[name.as_str()]);
+    let mut groups = listed("");
+    while let Some(name) = groups.pop() {
+        let inner = listed(&name);
         if inner.is_empty() {
-            found.insert(name.clone());
+            found.insert(name);
+        } else {
+            groups.extend(inner.iter().map(|inner| format!("{name} {inner}")));
         }
-        found.extend(inner.iter().map(|inner| format!("{name} {inner}")));
     }
     found
 }
@@ -129,6 +133,7 @@ storage_test! {
         let (product, _) = log.run("product add", &new, "product.create").await;
         let product = product["id"].as_str().unwrap();
         log.run("product edit", &[product, "--price", "119900"], "product.update").await;
+        log.run("product variant edit", &[product, "--sku", "KET"], "variant.update").await;
         let stock = [product, "3", "--reason", "found"];
         log.run("product stock", &stock, "product.adjust-stock").await;
         let file = shop.directory.path().join("new.csv");

@@ -39,7 +39,10 @@ struct Cached<'a> {
 impl Cached<'_> {
     /// Makes sure that everything is cached.
     async fn fill(&self) {
-        let products = self.products.iter().map(|id| format!("/products/{id}"));
+        let products = self
+            .products
+            .iter()
+            .flat_map(|id| [format!("/products/{id}"), format!("/variants/{id}")]);
         let lists = LISTS.iter().map(|query| format!("/products?{query}"));
         for path in products.chain(lists) {
             self.shop.anonymous().get(&path).await;
@@ -71,9 +74,27 @@ impl Cached<'_> {
         let all = self.read("limit=100").await;
         for id in &self.products {
             let shown = anyone.get(&format!("/products/{id}")).await;
+            let variant = anyone.get(&format!("/variants/{id}")).await;
+            assert_eq!(variant.status, shown.status, "a variant after {change}");
             let mut listed = all["data"].as_array().unwrap().iter();
             match listed.find(|product| product["id"] == json!(id)) {
-                Some(listed) => assert_eq!(shown.json(), *listed, "a product after {change}"),
+                Some(listed) => {
+                    assert_eq!(shown.as_listed(), *listed, "a product after {change}");
+                    let mut variant = variant.json();
+                    let product = variant.as_object_mut().unwrap().remove("product").unwrap();
+                    for field in ["id", "name", "slug", "images"] {
+                        assert_eq!(
+                            product[field],
+                            shown.json()[field],
+                            "{field} of a variant after {change}"
+                        );
+                    }
+                    assert_eq!(
+                        shown.json()["variants"],
+                        json!([variant]),
+                        "a variant after {change}"
+                    );
+                }
                 None => assert_eq!(shown.status, 404, "a product after {change}"),
             }
         }
@@ -99,6 +120,7 @@ storage_test! {
         let [kettle_path, mug_path, pan_path] = [&kettle, &mug, &pan].map(|id| format!("/products/{id}"));
         let category_path = format!("/categories/{kitchen}");
         let stock_path = format!("/admin/products/{pan}/stock");
+        let variant_path = format!("/variants/{pan}");
         let images_path = format!("/products/{pan}/images");
         let run = async |arguments: &[&str]| {
             let output = shop.run(&[&["admin", "product"], arguments].concat());
@@ -133,6 +155,8 @@ storage_test! {
         let found = ["stock", &kettle, "9", "--reason", "found"];
         cached.after("a command changed the stock", run(&found)).await;
         cached.after("a command renamed a product", run(&["edit", &pan, "--name", "Red pan"])).await;
+        let sku = admin.patch(&variant_path, json!({ "sku": "PAN" }));
+        cached.after_request("a variant was changed", sku).await;
         cached.after_request("a product was deleted", admin.delete(&mug_path)).await;
     }
 
@@ -163,7 +187,7 @@ storage_test! {
             assert_eq!(shown.json(), changed.json());
             assert_eq!(shown.header("etag"), changed.header("etag"));
             let listed = shop.anonymous().get("/products?inStock=true").await;
-            assert_eq!(listed.json()["data"], json!([changed.json()]));
+            assert_eq!(listed.json()["data"], json!([changed.as_listed()]));
         }
         is_over.store(true, Ordering::SeqCst);
         for reader in readers {

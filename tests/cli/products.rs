@@ -8,6 +8,49 @@ const PAISE: &str = "must be an integer in paise, e.g. 1299 for 12.99 INR, from 
 const UNKNOWN: &str = "01900000-0000-7000-8000-000000000000";
 
 storage_test! {
+    async fn a_variant_is_shown_and_edited(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 5).await;
+        let mug = shop.product("Mug", 3_000, 5).await;
+        let variant = ["admin", "product", "variant"];
+        let (show, edit) = ([&variant[..], &["show", &kettle]].concat(), [&variant[..], &["edit", &kettle]].concat());
+        let fields = ["--sku", "KET-1", "--barcode", "400", "--compare-at-price", "149900", "--weight", "1250",
+            "--requires-shipping", "false"];
+        let edited = json_on(&shop, &[&edit[..], &fields].concat());
+        let path = format!("/variants/{kettle}");
+        assert_eq!(edited, shop.anonymous().get(&path).await.json());
+        assert_eq!(json_on(&shop, &show), edited);
+        let summary = stdout_of(&shop.run(&show));
+        for line in [&format!("Kettle ({kettle})"), "price: INR 1,299.00", "stock: 5", "SKU: KET-1", "barcode: 400",
+            "compare at: INR 1,499.00", "weight: 1250 g", "requires shipping: no"]
+        {
+            assert!(summary.lines().any(|it| it == line), "{line}: {summary}");
+        }
+        let removed = ["--sku", "", "--barcode", " ", "--compare-at-price", "", "--weight", ""];
+        assert_eq!(stdout_of(&shop.run(&[&edit[..], &removed].concat())), format!("updated Kettle ({kettle})\n"));
+        let read = shop.anonymous().get(&path).await.json();
+        for field in ["sku", "barcode", "compareAtPrice", "weightGrams"] {
+            assert_eq!(read[field], Value::Null, "{field}");
+        }
+
+        let long = "x".repeat(65);
+        let wrong = ["--sku", &long, "--weight", "-1", "--compare-at-price", "1.5"];
+        let refused = shop.run(&[&variant[..], &["edit", "kettle"], &wrong].concat());
+        let (_, errors) = streams(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{errors}");
+        for part in ["`ID`: must be a variant's id", "`--sku`: must be at most 64", "`--weight`: must be a whole number",
+            &format!("`--compare-at-price`: {PAISE}")]
+        {
+            assert!(errors.contains(part), "{part}: {errors}");
+        }
+        json_on(&shop, &[&variant[..], &["edit", &mug, "--sku", "ket-1"]].concat());
+        let taken = shop.run(&[&edit[..], &["--sku", "KET-1"]].concat());
+        let (_, errors) = streams(&taken);
+        assert_eq!(taken.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(&mug), "{errors}");
+        let unknown = shop.run(&[&variant[..], &["show", UNKNOWN]].concat());
+        assert_eq!((unknown.status.code(), streams(&unknown).1), (Some(1), "error: variant not found\n".to_owned()));
+    }
+
     async fn a_product_is_shown_edited_and_deleted(shop: TestShop) {
         let admin = shop.admin().await;
         let kitchen = admin.post("/categories", json!({ "name": "Kitchen" })).await.text("/id");

@@ -71,7 +71,7 @@ const TABLES: &[(&str, &str)] = &[
     (
         "domain/catalog",
         "categories imported_sheets kept_counts postings price_counts product_fts product_search products \
-         search_trigrams search_words stock_movements",
+         search_trigrams search_words stock_movements variants",
     ),
     ("domain/media", "product_images"),
     ("domain/notifications", "outbox"),

@@ -138,6 +138,7 @@ fn public_operations_say_that_they_need_no_token() {
             "forgotPassword",
             "getImage",
             "getProduct",
+            "getVariant",
             "healthz",
             "listCategories",
             "listInventoryChanges",

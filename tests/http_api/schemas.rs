@@ -17,7 +17,7 @@ const VALUES: usize = 40;
 
 /// The reasons for which a value that matches its schema may be rejected: the operation, the problem's code,
 /// and the field's code if the problem names fields.
-const REASONS: [(&str, &str, &str); 11] = [
+const REASONS: [(&str, &str, &str); 13] = [
     ("verifyEmail", "invalid-token", ""),
     ("resetPassword", "invalid-token", ""),
     ("verifyPhone", "invalid-code", ""),
@@ -25,6 +25,8 @@ const REASONS: [(&str, &str, &str); 11] = [
     ("createProduct", "validation-failed", "unknown-category"),
     ("updateProduct", "validation-failed", "unknown-category"),
     ("updateProduct", "precondition-required", ""),
+    ("updateVariant", "precondition-required", ""),
+    ("updateVariant", "validation-failed", "unknown-image"),
     ("changeProductStock", "validation-failed", "out-of-range"),
     ("addProductImages", "unsupported-media-type", ""),
     // Parameters that exclude each other.
@@ -333,7 +335,8 @@ storage_test! {
                 }
             }
         }
-        assert_eq!(nullable, ["categoryId", "categoryId"]);
+        let of_variants = ["barcode", "compareAtPrice", "imageId", "sku", "weightGrams"];
+        assert_eq!(nullable, [&["categoryId", "categoryId"][..], &of_variants].concat());
         assert!(fields >= 25, "{fields}");
         // A rejected change is not applied in part.
         let product = shop.product("Kettle", 2_000, 9).await;

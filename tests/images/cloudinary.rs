@@ -113,7 +113,7 @@ storage_test! {
         assert_eq!(created.text("/images/1/url"), format!("{delivered}/{other}.png"));
         assert_eq!((created.number("/images/0/width"), created.number("/images/0/height")), (60, 90));
         let shown = shop.anonymous().get("/products").await.json();
-        assert_eq!(shown["data"][0], created.json());
+        assert_eq!(shown["data"][0], created.as_listed());
 
         let stored = host.stored();
         assert_eq!(stored.len(), 2);
@@ -163,7 +163,7 @@ storage_test! {
         let shop = TestShop::with_image_store(shop.engine, driver(&host.settings())).await;
         let admin = shop.admin().await;
         let pan = shop.product("Pan", 500, 9).await;
-        let before = shop.anonymous().get(&format!("/products/{pan}")).await.json();
+        let before = shop.anonymous().get(&format!("/products/{pan}")).await.as_listed();
         let bad = [
             CloudinaryBehavior::Reject(401), CloudinaryBehavior::Reject(420), CloudinaryBehavior::Reject(500), CloudinaryBehavior::WrongResponse,
             CloudinaryBehavior::Disconnect, CloudinaryBehavior::Hang,

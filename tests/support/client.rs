@@ -182,6 +182,13 @@ impl TestResponse {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
+    /// Returns a product as lists show it.
+    pub(crate) fn as_listed(&self) -> Value {
+        let mut product = self.json();
+        product.as_object_mut().unwrap().remove("variants");
+        product
+    }
+
     /// Returns the text at a JSON pointer (RFC 6901).
     pub(crate) fn text(&self, pointer: &str) -> String {
         let json = self.json();

@@ -36,6 +36,11 @@ const INVARIANTS: &[(&str, &str)] = &[
          (SELECT sum(i.price * i.quantity) FROM order_items i WHERE i.order_id = o.id)",
     ),
     (
+        "a product has a variant unless it is deleted",
+        "SELECT count(*) FROM products p WHERE (p.deleted_at IS NULL) <> EXISTS (
+             SELECT 1 FROM variants v WHERE v.product_id = p.id AND v.deleted_at IS NULL)",
+    ),
+    (
         "stock is the sum of its movements",
         "SELECT count(*) FROM products p WHERE p.stock <>
          (SELECT coalesce(sum(m.delta), 0) FROM stock_movements m WHERE m.product_id = p.id)",

@@ -28,6 +28,24 @@ impl Validator {
         value.and_then(|value| self.check(name, value))
     }
 
+    /// Returns the change by an optional argument: an empty text removes the value.
+    #[expect(
+        clippy::option_option,
+        reason = "absent, removed and set have different meanings"
+    )]
+    pub(super) fn check_removable<T, E: Display>(
+        &mut self,
+        name: &str,
+        text: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        let text = text?;
+        if text.trim().is_empty() {
+            return Some(None);
+        }
+        self.check(name, parse(text)).map(Some)
+    }
+
     pub(super) fn extend(&mut self, errors: Vec<Field>) {
         self.0.extend(errors);
     }

@@ -1,10 +1,14 @@
 //! Reads single products.
 
-use super::{product::Product, store};
+use super::{
+    product::Product,
+    store,
+    variant::{ProductWithVariants, VariantWithProduct},
+};
 use crate::{
     core::{
         error::{Error, Result},
-        id::ProductId,
+        id::{ProductId, VariantId},
         shop_settings::ShopSettings,
     },
     domain::media::{self, Image},
@@ -20,6 +24,24 @@ pub fn product(tx: &mut Tx<'_>, id: ProductId) -> Result<Product<'static>> {
 pub fn product_for_update(tx: &mut Tx<'_>, id: ProductId) -> Result<Product<'static>> {
     store::lock_product(tx, id)?;
     product(tx, id)
+}
+
+/// Returns a product with its variants.
+pub fn with_variants(tx: &mut Tx<'_>, product: Product<'static>) -> Result<ProductWithVariants> {
+    let variants = store::variants_of(tx, product.id)?;
+    Ok(ProductWithVariants { product, variants })
+}
+
+/// Returns a variant with its product. Errors: `not-found`, also after it was deleted.
+pub fn variant(tx: &mut Tx<'_>, id: VariantId) -> Result<VariantWithProduct> {
+    store::variant_by_id(tx, id)?.ok_or_else(|| Error::not_found("variant"))
+}
+
+/// Like [`variant`], and locks the product until the transaction ends.
+pub fn variant_for_update(tx: &mut Tx<'_>, id: VariantId) -> Result<VariantWithProduct> {
+    let product = variant(tx, id)?.product.id;
+    store::lock_product(tx, product)?;
+    variant(tx, id)
 }
 
 /// Parses the `images` column of a product's row.

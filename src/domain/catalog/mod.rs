@@ -22,6 +22,8 @@ mod reindex;
 mod search;
 mod stock;
 mod store;
+mod update_variant;
+mod variant;
 mod verify;
 
 pub use self::{
@@ -29,7 +31,7 @@ pub use self::{
     change_stock::{change_stock, restock, take_stock},
     csv::{CsvWriter, ExportRow, ImportFile, RowError},
     filters::{Filters, ListOutcome, Sort},
-    get::{images, product, product_for_update},
+    get::{images, product, product_for_update, variant, variant_for_update, with_variants},
     import::{ImportPlan, ImportSummary, delete_expired_imports, import, plan_import},
     manage_categories::{
         add_category, categories, category_by_name, delete_category, rename_category,
@@ -40,6 +42,10 @@ pub use self::{
     stock::{
         Cause, Delta, Movement, OrderedUnits, Reason, RecordedMovement, Shortage, Taken,
         insufficient,
+    },
+    update_variant::update_variant,
+    variant::{
+        ProductWithVariants, Variant, VariantChanges, VariantCode, VariantWithProduct, Weight,
     },
     verify::{repair, verify},
 };

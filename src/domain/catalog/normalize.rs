@@ -42,6 +42,14 @@ pub fn normalize(text: &str) -> String {
     collapse_spaces(&plain)
 }
 
+/// Returns a normalized SKU: without case, invisible characters and redundant white space, in normalization form NFKC
+/// (`NFKC_Casefold` of Unicode). Accents are significant.
+pub(super) fn sku_key(sku: &str) -> String {
+    let composed: String = sku.nfkc().filter(|c| !IGNORABLE.contains(*c)).collect();
+    let folded: String = CASE_MAPPER.fold_string(&composed).nfkc().collect();
+    collapse_spaces(&folded)
+}
+
 fn collapse_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

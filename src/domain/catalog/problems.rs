@@ -8,6 +8,7 @@ pub const ALL: &[ProblemType] = &[
     CATEGORY_EXISTS,
     CATEGORY_IN_USE,
     INSUFFICIENT_STOCK,
+    SKU_TAKEN,
 ];
 
 pub const ALREADY_IMPORTED: ProblemType = ProblemType::new(
@@ -32,4 +33,10 @@ pub const INSUFFICIENT_STOCK: ProblemType = ProblemType::new(
     Kind::Conflict("insufficient-stock"),
     "Not enough stock",
     "Reduce the quantities to what `errors` reports as available.",
+);
+
+pub const SKU_TAKEN: ProblemType = ProblemType::new(
+    Kind::Conflict("sku-taken"),
+    "SKU is already taken",
+    "Choose another SKU, or remove it from the variant that has it.",
 );

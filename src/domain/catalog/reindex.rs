@@ -12,6 +12,7 @@ use super::{
     normalize::{VERSION, slug},
     search::{self, FilterAttributes},
     store,
+    update_variant::recompute_sku_keys,
 };
 use crate::{
     core::{
@@ -40,7 +41,7 @@ pub struct Reindexing {
     pub total: i64,
 }
 
-/// Finds out where to start. Rewrites the keys of categories immediately, since they are few.
+/// Finds out where to start. Rewrites the keys of categories and SKUs immediately: few of them change.
 pub fn begin_reindex(tx: &mut Tx<'_>) -> Result<Reindexing> {
     let version = version_for_update(tx)?;
     let nil = ProductId(Uuid::nil());
@@ -52,6 +53,7 @@ pub fn begin_reindex(tx: &mut Tx<'_>) -> Result<Reindexing> {
     };
     if begin.is_outdated {
         manage_categories::recompute_keys(tx)?;
+        recompute_sku_keys(tx)?;
         begin.done = store::count_indexed(tx)?;
     } else {
         begin.after = store::last_indexed(tx)?.unwrap_or(nil);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use super::{
     manage_products::copy_images,
-    normalize::normalize,
+    normalize::{normalize, sku_key},
     stock::{Cause, Movement},
     store,
 };
@@ -13,7 +13,7 @@ use crate::{
     core::{
         audit::{Action, Changes},
         error::Result,
-        finding::{Finding, Findings, Repairable},
+        finding::{Finding, Findings, MAX_FINDINGS, Repairable},
         id::{CategoryId, ProductId},
     },
     domain::media,
@@ -25,14 +25,16 @@ const COUNT: &str = "product-count";
 const CATEGORY_COUNT: &str = "category-count";
 const PRICE_COUNTS: &str = "price-counts";
 const SOLD_OUT: &str = "sold-out";
+const VARIANT_PRESENT: &str = "variant-present";
 
 /// The checks that [`repair`] handles.
-const REPAIRED: [&str; 6] = [
+const REPAIRED: [&str; 7] = [
     MOVEMENTS,
     COUNT,
     CATEGORY_COUNT,
     PRICE_COUNTS,
     SOLD_OUT,
+    VARIANT_PRESENT,
     media::PRODUCT_IMAGES_CHECK,
 ];
 
@@ -81,7 +83,55 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     });
     findings.record(SOLD_OUT, contradicted);
 
+    let wrong = store::products_with_wrong_variants(tx)?.into_iter();
+    let wrong = wrong.map(|(id, is_deleted)| {
+        let says = if is_deleted {
+            "it is deleted, but its variant is not"
+        } else {
+            "it has no variant"
+        };
+        Finding::new(format!("product {id}"), says.to_owned()).repairable(Repairable::Row(id.0))
+    });
+    findings.record(VARIANT_PRESENT, wrong);
+
+    findings.record("sku-unique", wrong_sku_keys(tx)?);
     findings.record("category-name", equal_categories(tx)?);
+    Ok(())
+}
+
+/// Returns the variants whose normalized SKU is not that of their SKU, so that another variant may have the same SKU.
+/// The database guarantees that no two normalized SKUs are equal.
+fn wrong_sku_keys(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
+    let mut wrong = Vec::new();
+    store::each_sku(tx, |id, sku, stored| {
+        let key = sku_key(sku);
+        if key != stored && wrong.len() <= MAX_FINDINGS {
+            let remedy = "set it again with `shop admin product variant edit`";
+            let says =
+                format!("its SKU `{sku}` is normalized as `{stored}` instead of `{key}`; {remedy}");
+            wrong.push(Finding::new(format!("variant {id}"), says));
+        }
+    })?;
+    Ok(wrong)
+}
+
+/// Gives products a variant, and deletes those of deleted products.
+fn correct_variants(tx: &mut Tx<'_>, products: &[ProductId]) -> Result<()> {
+    if products.is_empty() {
+        return Ok(());
+    }
+    let mut locked = Vec::with_capacity(products.len());
+    store::lock_products(tx, products, |current| {
+        locked.push((current.id, current.is_deleted));
+        Ok(())
+    })?;
+    for (id, is_deleted) in locked {
+        if is_deleted {
+            store::delete_variants(tx, id)?;
+        } else if store::variants_of(tx, id)?.is_empty() {
+            store::restore_variant(tx, id)?;
+        }
+    }
     Ok(())
 }
 
@@ -121,6 +171,7 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
         store::lock_product(tx, id)?;
         store::set_sold_out(tx, id)?;
     }
+    correct_variants(tx, &rows_to_repair(found, VARIANT_PRESENT))?;
     let mut counts = BTreeMap::new();
     for finding in found {
         match finding.check {

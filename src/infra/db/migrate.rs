@@ -125,6 +125,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V27__price_terms",
         include_str!("../../../migrations/V27__price_terms.sql"),
     ),
+    (
+        "V28__variants",
+        include_str!("../../../migrations/V28__variants.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.

@@ -127,17 +127,83 @@ pub(super) fn show_product(state: &mut State) -> Request {
     let id = state.product_id();
     let request = Request::get(&format!("/products/{id}"));
     if state.rng.one_in(2) {
-        let tag = random_etag(state, &id);
+        let tag = random_etag(state, &etags(state, &id));
         return request.header("if-none-match", tag);
     }
     request
+}
+
+pub(super) fn show_variant(state: &mut State) -> Request {
+    let id = state.product_id();
+    let request = Request::get(&format!("/variants/{id}"));
+    if state.rng.one_in(2) {
+        let tag = random_etag(state, &variant_etags(state, &id));
+        return request.header("if-none-match", tag);
+    }
+    request
+}
+
+pub(super) fn update_variant(state: &mut State) -> Request {
+    let (token, id) = (state.admin(), state.product_id());
+    let mut request = Request::new(Method::PATCH, &format!("/variants/{id}")).bearer(&token);
+    if !state.rng.one_in(3) {
+        let tag = random_etag(state, &variant_etags(state, &id));
+        request = request.header("if-match", tag);
+    }
+    let mut members = fields(state, false);
+    members.retain(|(name, _)| ["price", "stockQuantity"].contains(name));
+    for name in ["sku", "barcode"] {
+        let code = match state.rng.below(6) {
+            0 => "null".to_owned(),
+            1 => {
+                let text = state.rng.text();
+                state.rng.json_text(&text)
+            }
+            // Few, so that some are taken.
+            2 => format!(
+                "\"{}-{}\"",
+                state.rng.pick(&["sku", "SKU", "ſku"]),
+                state.rng.below(9)
+            ),
+            _ => continue,
+        };
+        members.push((name, code));
+    }
+    for name in ["compareAtPrice", "weightGrams"] {
+        match state.rng.below(8) {
+            0 => members.push((name, "null".to_owned())),
+            1 => members.push((name, state.rng.pick(NUMBERS).to_owned())),
+            2 => members.push((name, state.rng.below(5_000).to_string())),
+            _ => {}
+        }
+    }
+    if state.rng.one_in(6) {
+        let image = an_image(state, &id);
+        members.push((
+            "imageId",
+            image.map_or("null".to_owned(), |id| format!("\"{id}\"")),
+        ));
+    }
+    request.json(json_object(&members))
+}
+
+/// Returns the id of an image, usually of the product.
+fn an_image(state: &mut State, id: &str) -> Option<String> {
+    let is_own = !state.rng.one_in(4);
+    let products = state
+        .products
+        .iter()
+        .filter(|product| (product.id == id) == is_own);
+    let images = products.flat_map(|product| product.images.iter());
+    let ids: Vec<String> = images.map(|(id, _)| id.clone()).collect();
+    state.rng.choose(&ids)
 }
 
 pub(super) fn inventory_changes(state: &mut State) -> Request {
     let mut query = Vec::new();
     if !state.rng.one_in(5) {
         let after = match state.rng.below(6) {
-            0 => state.rng.pick(NUMBERS).to_owned(),
+            0 => percent_encode(state.rng.pick(NUMBERS)),
             1 => String::new(),
             _ => state.rng.between(0, 400).to_string(),
         };
@@ -150,18 +216,26 @@ pub(super) fn inventory_changes(state: &mut State) -> Request {
     Request::get(&format!("/inventory/changes{query}"))
 }
 
-/// Returns a value for `If-Match` or `If-None-Match`, usually the product's newest `ETag`.
-fn random_etag(state: &mut State, id: &str) -> Vec<u8> {
+/// Returns the product's `ETag`s, oldest first.
+fn etags(state: &State, id: &str) -> Vec<String> {
     let product = state.products.iter().find(|product| product.id == id);
-    let etags = product
-        .map(|product| product.etags.clone())
-        .unwrap_or_default();
+    product.map_or_else(Vec::new, |product| product.etags.clone())
+}
+
+/// Returns the `ETag`s of the product's only variant, oldest first.
+fn variant_etags(state: &State, id: &str) -> Vec<String> {
+    let product = state.products.iter().find(|product| product.id == id);
+    product.map_or_else(Vec::new, |product| product.variant_etags.clone())
+}
+
+/// Returns a value for `If-Match` or `If-None-Match`, usually the last of these `ETag`s.
+fn random_etag(state: &mut State, etags: &[String]) -> Vec<u8> {
     let newest = etags
         .last()
         .cloned()
         .unwrap_or_else(|| "\"none\"".to_owned());
     let text = match state.rng.below(14) {
-        0 => state.rng.choose(&etags).unwrap_or_default(),
+        0 => state.rng.choose(etags).unwrap_or_default(),
         1 => "*".to_owned(),
         2 => format!("W/{newest}"),
         3 => format!("\"other\", {newest}"),
@@ -257,7 +331,7 @@ pub(super) fn update_product(state: &mut State) -> Request {
     let (token, id) = (state.admin(), state.product_id());
     let mut request = Request::new(Method::PATCH, &format!("/products/{id}")).bearer(&token);
     if !state.rng.one_in(3) {
-        let tag = random_etag(state, &id);
+        let tag = random_etag(state, &etags(state, &id));
         request = request.header("if-match", tag);
     }
     let fields = fields(state, false);
@@ -272,7 +346,7 @@ pub(super) fn delete_product(state: &mut State) -> Request {
     let (token, id) = (state.admin(), state.product_id());
     let request = Request::new(Method::DELETE, &format!("/products/{id}")).bearer(&token);
     if state.rng.one_in(2) {
-        let tag = random_etag(state, &id);
+        let tag = random_etag(state, &etags(state, &id));
         return request.header("if-match", tag);
     }
     request

@@ -19,7 +19,7 @@ use self::{
     state::{Request, State, User},
 };
 
-const SEED: u64 = 20_260_201;
+const SEED: u64 = 20_260_202;
 const REQUESTS: usize = 3000;
 
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -43,6 +43,8 @@ const GENERATORS: &[(usize, Generator)] = &[
     (7, catalog::change_stock),
     (2, catalog::stock_movements),
     (1, catalog::import),
+    (3, catalog::show_variant),
+    (5, catalog::update_variant),
     (5, catalog::categories),
     (2, catalog::images),
     (2, catalog::inventory_changes),

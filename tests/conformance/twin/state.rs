@@ -91,6 +91,8 @@ pub(super) struct Product {
     pub(super) id: String,
     /// All known `ETag`s; the newest is last.
     pub(super) etags: Vec<String>,
+    /// Those of its only variant, which has the same id.
+    pub(super) variant_etags: Vec<String>,
     /// The id and URL of each image.
     pub(super) images: Vec<(String, String)>,
 }
@@ -215,7 +217,8 @@ impl State {
                     user.cart = (ids, json["totalAmount"].as_i64().unwrap_or_default());
                 }
             }
-            _ if json["stockQuantity"].is_i64() => self.learn_product(&json, answer),
+            _ if json["variants"].is_array() => self.learn_product(&json, answer),
+            _ if json["requiresShipping"].is_boolean() => self.learn_variant(&json, answer),
             _ => {}
         }
     }
@@ -229,6 +232,7 @@ impl State {
             None if answer.status == 201 => Product {
                 id: id.to_owned(),
                 etags: Vec::new(),
+                variant_etags: Vec::new(),
                 images: Vec::new(),
             },
             None => return,
@@ -245,6 +249,14 @@ impl State {
             .filter_map(|(id, url)| Some((id.as_str()?.to_owned(), url.as_str()?.to_owned())))
             .collect();
         self.products.push(product);
+    }
+
+    fn learn_variant(&mut self, json: &Value, answer: &TestResponse) {
+        let mut products = self.products.iter_mut();
+        if let Some(product) = products.find(|product| json["productId"] == product.id) {
+            let tag = answer.header("etag").map(str::to_owned);
+            product.variant_etags.extend(tag);
+        }
     }
 
     /// Requests the next page of a list, possibly as another user.

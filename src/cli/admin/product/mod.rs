@@ -3,12 +3,16 @@
 mod args;
 mod export;
 mod import;
+mod variant;
 
 use std::{fs::File, path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
 
-use self::args::{Add, CategoryChange, Edit, parse_id, parse_stock_change};
+use self::{
+    args::{Add, CategoryChange, Edit, parse_id, parse_stock_change},
+    variant::Variant,
+};
 use crate::{
     app::App,
     cli::{
@@ -21,7 +25,7 @@ use crate::{
         pagination::{CursorRequest, ListRequest, PageLimit},
     },
     domain::{
-        catalog::{self, CategoryName, Filters, ListOutcome},
+        catalog::{self, CategoryName, Filters, ListOutcome, ProductWithVariants},
         media::{self, ImageUpload, MAX_UPLOAD_SIZE, UploadedImage},
     },
     infra::db::Tx,
@@ -87,6 +91,9 @@ pub(in crate::cli) enum Product {
         #[arg(long)]
         reason: String,
     },
+    /// Show or update a variant: SKU, barcode, weight
+    #[command(subcommand)]
+    Variant(Variant),
 }
 
 impl Product {
@@ -102,21 +109,24 @@ impl Product {
     pub(in crate::cli) async fn run(self, app: &Arc<App>, output: Output) -> Result<()> {
         match self {
             Product::Add(new) => {
-                let product = create(app, &new).await?;
-                let summary = format!("created {} ({})", product.name, product.id);
-                output.value(&product, &summary)
+                let created = create(app, &new).await?;
+                let summary = format!("created {} ({})", created.product.name, created.product.id);
+                output.value(&created, &summary)
             }
             Product::List => list(app, output).await,
             Product::Show { id } => {
                 let id = parse_id(&id)?;
-                let find = move |tx: &mut Tx<'_>| catalog::product(tx, id);
-                let product = app.db.read("catalog.product", find).await?;
-                output.value(&product, &details(app, &product))
+                let find = move |tx: &mut Tx<'_>| {
+                    let product = catalog::product(tx, id)?;
+                    catalog::with_variants(tx, product)
+                };
+                let shown = app.db.read("catalog.product", find).await?;
+                output.value(&shown, &details(app, &shown.product))
             }
             Product::Edit(edit) => {
-                let product = update(app, &edit).await?;
-                let summary = format!("updated {} ({})", product.name, product.id);
-                output.value(&product, &summary)
+                let updated = update(app, &edit).await?;
+                let summary = format!("updated {} ({})", updated.product.name, updated.product.id);
+                output.value(&updated, &summary)
             }
             Product::Delete { id } => {
                 let id = parse_id(&id)?;
@@ -131,20 +141,23 @@ impl Product {
             }
             Product::Import { file, again } => import::run(app, output, &file, again).await,
             Product::Export { file } => export::run(app, output, file).await,
+            Product::Variant(command) => command.run(app, output).await,
             Product::Stock { id, delta, reason } => {
                 let (id, delta, reason) = parse_stock_change(&id, delta, &reason)?;
-                let product = write(app, "catalog.change_stock", move |tx| {
-                    catalog::change_stock(tx, id, delta, reason.as_str())
+                let changed = write(app, "catalog.change_stock", move |tx| {
+                    let product = catalog::change_stock(tx, id, delta, reason.as_str())?;
+                    catalog::with_variants(tx, product)
                 })
                 .await?;
+                let product = &changed.product;
                 let summary = format!("stock of {}: {}", product.name, product.stock_quantity);
-                output.value(&product, &summary)
+                output.value(&changed, &summary)
             }
         }
     }
 }
 
-async fn create(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> {
+async fn create(app: &Arc<App>, new: &Add) -> Result<ProductWithVariants> {
     let not_found = check_references(app, new.category(), new.images()).await?;
     let (product, category) = new.parse(app.settings().currency, not_found)?;
     let images = upload(app, new.images()).await?;
@@ -152,12 +165,13 @@ async fn create(app: &Arc<App>, new: &Add) -> Result<catalog::Product<'static>> 
         let mut product = product.clone();
         let category = category.as_ref().map(|name| find_category(tx, name));
         product.category = category.transpose()?;
-        catalog::create(tx, &product, images)
+        let created = catalog::create(tx, &product, images)?;
+        catalog::with_variants(tx, created)
     })
     .await
 }
 
-async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>> {
+async fn update(app: &Arc<App>, edit: &Edit) -> Result<ProductWithVariants> {
     let not_found = check_references(app, edit.category(), edit.images()).await?;
     let (id, changes, category) = edit.parse(app.settings().currency, not_found)?;
     let images = upload(app, edit.images()).await?;
@@ -169,7 +183,8 @@ async fn update(app: &Arc<App>, edit: &Edit) -> Result<catalog::Product<'static>
             CategoryChange::Set(name) => Some(Some(find_category(tx, name)?)),
         };
         let current = catalog::product_for_update(tx, id)?;
-        catalog::update(tx, &current, &changes, images)
+        let updated = catalog::update(tx, &current, &changes, images)?;
+        catalog::with_variants(tx, updated)
     })
     .await
 }
@@ -204,9 +219,9 @@ async fn write_with_images<F>(
     name: &'static str,
     images: Vec<UploadedImage>,
     mut work: F,
-) -> Result<catalog::Product<'static>>
+) -> Result<ProductWithVariants>
 where
-    F: FnMut(&mut Tx<'_>, &[UploadedImage]) -> Result<catalog::Product<'static>> + Send + 'static,
+    F: FnMut(&mut Tx<'_>, &[UploadedImage]) -> Result<ProductWithVariants> + Send + 'static,
 {
     let attached = images.clone();
     let result = write(app, name, move |tx| work(tx, &attached)).await;

@@ -6,6 +6,7 @@ mod list;
 mod product_bodies;
 mod products;
 mod stock;
+mod variants;
 
 use utoipa_axum::routes;
 
@@ -27,6 +28,7 @@ pub fn routes() -> Routes {
             products::update_product,
             products::delete_product
         ))
+        .routes(routes!(variants::get_variant, variants::update_variant))
         .routes(routes!(products::add_product_images))
         .routes(routes!(products::delete_product_image))
         .routes(routes!(stock::change_product_stock))

@@ -5,6 +5,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
 
 use super::product_bodies::{
     CreateProduct, CreateProductForm, ImagesForm, UpdateProduct, UpdateProductForm, read_fields,
@@ -18,13 +19,16 @@ use crate::{
     },
     domain::{
         accounts::http::Admin,
-        catalog::{self, Changes, NewProduct, Product, cache_tags},
+        catalog::{self, Changes, NewProduct, Product, ProductWithVariants, cache_tags},
         media::{self, http::MultipartForm},
     },
-    infra::web::{
-        extract::{Condition, NoQuery, Path},
-        respond::{self, etag},
-        response_cache::Representation,
+    infra::{
+        db::Tx,
+        web::{
+            extract::{Condition, NoQuery, Path},
+            respond::{self, etag},
+            response_cache::Representation,
+        },
     },
 };
 
@@ -38,7 +42,7 @@ use crate::{
         ("If-None-Match" = Option<String>, Header, description = "Entity tags of cached responses"),
     ),
     responses(
-        (status = 200, body = Product, headers(
+        (status = 200, body = ProductWithVariants, headers(
             ("ETag"),
             ("X-Inventory-Seq"),
         )),
@@ -56,7 +60,7 @@ pub(crate) async fn get_product(
     let read = async {
         let read = app.db.read("catalog.product", move |tx| {
             let product = catalog::product(tx, id)?;
-            respond::to_json(&product)
+            respond::to_json(&catalog::with_variants(tx, product)?)
         });
         let representation = Representation::new(read.await?, None)?;
         Ok((representation, cache_tags::of_product(id)))
@@ -67,7 +71,7 @@ pub(crate) async fn get_product(
 
 /// Returns the response to a write that resulted in a product. `seq` is read before the product, so that the
 /// response reflects at least the events up to it.
-fn written(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Response> {
+fn written(status: StatusCode, product: &ProductWithVariants, seq: i64) -> Result<Response> {
     let representation = Representation::new(respond::to_json(product)?, None)?;
     Ok(representation.to_write(status, seq))
 }
@@ -81,7 +85,7 @@ fn written(status: StatusCode, product: &Product<'_>, seq: i64) -> Result<Respon
         (CreateProductForm = "multipart/form-data"),
     )),
     responses(
-        (status = 201, body = Product,
+        (status = 201, body = ProductWithVariants,
             headers(("Location"), ("ETag"), ("X-Inventory-Seq"))),
         (status = 422, description = "`validation-failed`, `invalid-image`"),
     ))]
@@ -96,10 +100,11 @@ pub(crate) async fn create_product(
     let new = NewProduct::from(body);
     let seq = app.bus.head();
     let product = write_with_images(&app, &admin, "catalog.create", images, move |tx, images| {
-        catalog::create(tx, &new, images)
+        let created = catalog::create(tx, &new, images)?;
+        catalog::with_variants(tx, created)
     })
     .await?;
-    let location = format!("/api/v1/products/{}", product.id);
+    let location = format!("/api/v1/products/{}", product.product.id);
     let response = written(StatusCode::CREATED, &product, seq)?;
     respond::with_header(response, header::LOCATION, &location)
 }
@@ -119,7 +124,7 @@ pub(crate) async fn create_product(
         (UpdateProductForm = "multipart/form-data"),
     )),
     responses(
-        (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq"))),
+        (status = 200, body = ProductWithVariants, headers(("ETag"), ("X-Inventory-Seq"))),
         (status = 412, description = "`precondition-failed`"),
         (status = 422, description = "`validation-failed`, `invalid-image`"),
         (status = 428, description = "`precondition-required`: `stockQuantity` without `If-Match`"),
@@ -141,25 +146,40 @@ pub(crate) async fn update_product(
     let images = media::store_images(&app, files).await?;
     let seq = app.bus.head();
     let product = write_with_images(&app, &admin, "catalog.update", images, move |tx, images| {
-        let current = catalog::product_for_update(tx, id)?;
-        check_if_match(condition.as_ref(), &current)?;
-        catalog::update(tx, &current, &changes, images)
+        let current = current_product(tx, id, condition.as_ref())?;
+        let updated = catalog::update(tx, &current, &changes, images)?;
+        catalog::with_variants(tx, updated)
     })
     .await?;
     written(StatusCode::OK, &product, seq)
 }
 
-/// Errors: `precondition-failed` if the product does not match `If-Match`.
-fn check_if_match(condition: Option<&Condition>, current: &Product<'_>) -> Result<()> {
+/// Returns a product and locks its row. Errors: `precondition-failed` if it does not match `If-Match`.
+fn current_product(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+    condition: Option<&Condition>,
+) -> Result<Product<'static>> {
+    let current = catalog::product_for_update(tx, id)?;
     let Some(condition) = condition else {
-        return Ok(());
+        return Ok(current);
     };
+    let current = catalog::with_variants(tx, current)?;
+    check_if_match(condition, "product", &current)?;
+    Ok(current.product)
+}
+
+/// Errors: `precondition-failed` if the current representation does not match `If-Match`; `name` says of what.
+pub(super) fn check_if_match(
+    condition: &Condition,
+    name: &str,
+    current: &impl Serialize,
+) -> Result<()> {
     if condition.matches(&etag(&respond::to_json(current)?)) {
-        Ok(())
-    } else {
-        let detail = "the product has changed since it was read; read it again";
-        Err(Error::new(Kind::PreconditionFailed, detail))
+        return Ok(());
     }
+    let detail = format!("the {name} has changed since it was read; read it again");
+    Err(Error::new(Kind::PreconditionFailed, detail))
 }
 
 /// Delete a product
@@ -181,8 +201,7 @@ pub(crate) async fn delete_product(
 ) -> Result<StatusCode> {
     let condition = Condition::from_headers(&headers, &header::IF_MATCH)?;
     app.write_as(&admin, "catalog.delete", move |tx, _| {
-        let current = catalog::product_for_update(tx, id)?;
-        check_if_match(condition.as_ref(), &current)?;
+        current_product(tx, id, condition.as_ref())?;
         catalog::delete(tx, id)
     })
     .await?;
@@ -197,7 +216,7 @@ pub(crate) async fn delete_product(
     params(("id" = ProductId, Path)),
     request_body(content = ImagesForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq"))),
+        (status = 200, body = ProductWithVariants, headers(("ETag"), ("X-Inventory-Seq"))),
         (status = 422, description = "`validation-failed`; `invalid-image`: not decodable, too many pixels or more than 8"),
     ))]
 pub(crate) async fn add_product_images(
@@ -220,7 +239,8 @@ pub(crate) async fn add_product_images(
         images,
         move |tx, images| {
             let current = catalog::product_for_update(tx, id)?;
-            catalog::update(tx, &current, &Changes::default(), images)
+            let updated = catalog::update(tx, &current, &Changes::default(), images)?;
+            catalog::with_variants(tx, updated)
         },
     )
     .await?;
@@ -233,7 +253,7 @@ pub(crate) async fn add_product_images(
 #[utoipa::path(delete, path = "/products/{id}/images/{imageId}", tag = "catalog",
     security(("bearer" = [])),
     params(("id" = ProductId, Path), ("imageId" = ImageId, Path)),
-    responses((status = 200, body = Product, headers(("ETag"), ("X-Inventory-Seq")))))]
+    responses((status = 200, body = ProductWithVariants, headers(("ETag"), ("X-Inventory-Seq")))))]
 pub(crate) async fn delete_product_image(
     axum::extract::State(app): State,
     admin: Admin,
@@ -243,7 +263,8 @@ pub(crate) async fn delete_product_image(
     let seq = app.bus.head();
     let product = app
         .write_as(&admin, "catalog.delete_image", move |tx, _| {
-            catalog::remove_image(tx, id, image)
+            let updated = catalog::remove_image(tx, id, image)?;
+            catalog::with_variants(tx, updated)
         })
         .await?;
     written(StatusCode::OK, &product, seq)

@@ -14,7 +14,7 @@ use crate::{
     },
     domain::{
         accounts::http::Admin,
-        catalog::{self, Delta, Product, Reason, RecordedMovement},
+        catalog::{self, Delta, ProductWithVariants, Reason, RecordedMovement},
     },
     infra::web::{
         extract::{NoQuery, Path, Query, RawJson},
@@ -44,7 +44,7 @@ pub(crate) struct ChangeStock {
     ),
     request_body = ChangeStock,
     responses(
-        (status = 200, body = Product, headers(
+        (status = 200, body = ProductWithVariants, headers(
             ("ETag"),
             ("X-Inventory-Seq"),
             ("Idempotent-Replayed"),
@@ -65,7 +65,7 @@ pub(crate) async fn change_product_stock(
     app.write_once_as(&admin, "catalog.change_stock", (key, raw), move |tx| {
         let ChangeStock { delta, reason } = &value;
         let product = catalog::change_stock(tx, id, *delta, reason.as_str())?;
-        let body = respond::to_json(&product)?;
+        let body = respond::to_json(&catalog::with_variants(tx, product)?)?;
         let tag = etag(&body);
         let response = StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
         Ok(response.with_header(INVENTORY_SEQ, seq.to_string()))

@@ -1,5 +1,7 @@
 //! Updates products and removes single images.
 
+use serde_json::Value;
+
 use crate::{
     core::{
         audit::{Action, Changes as Audited},
@@ -98,8 +100,19 @@ pub fn remove_image(tx: &mut Tx<'_>, id: ProductId, image: ImageId) -> Result<Pr
     if !media::detach(tx, id, image)? {
         return Err(Error::not_found("image"));
     }
+    remove_image_from_variants(tx, id, image)?;
     copy_images(tx, id)?;
     update(tx, &current, &Changes::default(), &[])
+}
+
+fn remove_image_from_variants(tx: &mut Tx<'_>, id: ProductId, image: ImageId) -> Result<()> {
+    let variants = store::variants_of(tx, id)?.into_iter();
+    for variant in variants.filter(|variant| variant.image_id == Some(image)) {
+        tx.audit(Action::VariantUpdate, Some(&variant.id), || {
+            Audited::none().field("imageId", image, Value::Null)
+        })?;
+    }
+    store::remove_image_from_variants(tx, id, image)
 }
 
 /// Updates the copy of a product's images in its own row.

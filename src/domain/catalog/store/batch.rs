@@ -1,5 +1,6 @@
 //! Reads and writes products in batches, hundreds of rows per statement.
 
+use super::variants::insert_variants;
 use crate::{
     core::{
         clock::Timestamp,
@@ -60,7 +61,9 @@ pub(in crate::domain::catalog) fn insert_all(
     tx: &mut Tx<'_>,
     rows: &[ProductRow<'_>],
 ) -> Result<()> {
-    write(tx, rows, "")
+    write(tx, rows, "")?;
+    let ids: Vec<ProductId> = rows.iter().map(|row| row.id).collect();
+    insert_variants(tx, &ids)
 }
 
 /// Overwrites existing rows by an upsert. They must be locked.

@@ -9,6 +9,7 @@ mod price_counts;
 mod product_query;
 mod products;
 mod reindex;
+mod variants;
 mod verify;
 
 pub(super) use self::{
@@ -31,6 +32,11 @@ pub(super) use self::{
         lock_product, read_product, return_stock, set_images, stock, take_stock, update,
     },
     reindex::{count_indexed, has_unversioned, last_indexed, lock_unindexed, set_name_key},
+    variants::{
+        VariantColumns, delete_variants, each_sku, products_with_wrong_variants,
+        remove_image_from_variants, restore_variant, set_sku_key, update_variant, variant_by_id,
+        variant_by_sku_key, variants_of,
+    },
     verify::{
         counted_products, impossible_stock, movement_sums, recount_category, recount_products,
         set_sold_out, unbalanced_stock, wrong_category_counts, wrong_sold_out,

@@ -4,7 +4,10 @@ use std::{borrow::Cow, fmt::Write};
 
 use uuid::Uuid;
 
-use super::product_query::{CATEGORY_JOIN, COLUMNS};
+use super::{
+    product_query::{CATEGORY_JOIN, COLUMNS},
+    variants::{delete_variants, insert_variants},
+};
 use crate::{
     core::{
         error::{Error, Result},
@@ -61,7 +64,7 @@ pub(in crate::domain::catalog) fn insert(
         &[],
     )?;
     cache_tags::invalidate_listed(tx, id);
-    Ok(())
+    insert_variants(tx, &[id])
 }
 
 pub(in crate::domain::catalog) fn update(
@@ -88,7 +91,7 @@ pub(in crate::domain::catalog) fn update(
     Ok(())
 }
 
-/// Marks a product as deleted (soft delete).
+/// Marks a product and its variants as deleted (soft delete).
 pub(in crate::domain::catalog) fn delete(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
     tx.execute(
         "UPDATE products SET deleted_at = ?2, updated_at = ?2 WHERE id = ?1",
@@ -99,7 +102,7 @@ pub(in crate::domain::catalog) fn delete(tx: &mut Tx<'_>, id: ProductId) -> Resu
         &[],
     )?;
     cache_tags::invalidate_listed(tx, id);
-    Ok(())
+    delete_variants(tx, id)
 }
 
 /// Sets the copy of a product's images in its row.

@@ -1,0 +1,219 @@
+//! Variants as rows.
+
+use crate::{
+    core::{
+        error::Result,
+        finding::FINDINGS_QUERY_LIMIT,
+        id::{ImageId, ProductId, VariantId},
+        money::Price,
+        shop_settings::ShopSettings,
+    },
+    domain::{
+        catalog::{
+            cache_tags,
+            variant::{Variant, VariantProduct, VariantWithProduct, Weight},
+        },
+        media,
+    },
+    infra::db::{Row, Tx, Value, params, placeholders},
+};
+
+/// The columns that [`read_variant`] reads, of a variant `v` and its product `p`. The only variant of a product without
+/// options has the product's price and stock.
+const COLUMNS: &str = "v.id, v.product_id, v.sku, v.barcode, coalesce(v.price, p.price) AS price, v.compare_at_price,
+    coalesce(v.stock, p.stock) AS stock, v.weight_grams, v.requires_shipping, v.image_id, v.created_at,
+    CASE WHEN v.price IS NULL AND p.updated_at > v.updated_at THEN p.updated_at ELSE v.updated_at END AS updated_at";
+
+fn read_variant(row: &Row<'_>, settings: &ShopSettings) -> Result<Variant> {
+    Ok(Variant {
+        id: row.get("id")?,
+        product_id: row.get("product_id")?,
+        sku: row.get("sku")?,
+        barcode: row.get("barcode")?,
+        price: row.get("price")?,
+        compare_at_price: row.get("compare_at_price")?,
+        currency: settings.currency.code(),
+        stock_quantity: row.get("stock")?,
+        weight_grams: row.get("weight_grams")?,
+        requires_shipping: row.get("requires_shipping")?,
+        image_id: row.get("image_id")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+/// Inserts the variants of new products without options.
+pub(in crate::domain::catalog) fn insert_variants(
+    tx: &mut Tx<'_>,
+    products: &[ProductId],
+) -> Result<()> {
+    let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
+    let sql = format!(
+        "INSERT INTO variants (id, product_id, options_key, created_at, updated_at)
+         SELECT id, id, '', created_at, updated_at FROM products WHERE id IN {}",
+        placeholders(ids.len(), 1)
+    );
+    tx.execute_pipelined(&sql, &ids)
+}
+
+/// Returns the variants of a product.
+pub(in crate::domain::catalog) fn variants_of(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+) -> Result<Vec<Variant>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM variants v JOIN products p ON p.id = v.product_id
+         WHERE v.product_id = ?1 AND v.deleted_at IS NULL ORDER BY v.position, v.id"
+    );
+    let settings = tx.settings();
+    tx.all(&sql, params![product], |row| read_variant(row, settings))
+}
+
+/// Returns a variant with its product.
+pub(in crate::domain::catalog) fn variant_by_id(
+    tx: &mut Tx<'_>,
+    id: VariantId,
+) -> Result<Option<VariantWithProduct>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, p.name, p.slug, p.images FROM variants v JOIN products p ON p.id = v.product_id
+         WHERE v.id = ?1 AND v.deleted_at IS NULL AND p.deleted_at IS NULL"
+    );
+    let settings = tx.settings();
+    tx.one(&sql, params![id], |row| {
+        let variant = read_variant(row, settings)?;
+        Ok(VariantWithProduct {
+            product: VariantProduct {
+                id: variant.product_id,
+                name: row.get("name")?,
+                slug: row.get("slug")?,
+                images: media::parse_images(row.get("images")?, &settings.public_url)?,
+            },
+            variant,
+        })
+    })
+}
+
+/// Returns the variant with this normalized SKU.
+pub(in crate::domain::catalog) fn variant_by_sku_key(
+    tx: &mut Tx<'_>,
+    sku_key: &str,
+) -> Result<Option<VariantId>> {
+    let sql = "SELECT id FROM variants WHERE sku_key = ?1 AND deleted_at IS NULL";
+    tx.one(sql, params![sku_key], |row| row.get("id"))
+}
+
+/// The columns of a variant that are set together. Price and stock are not among them.
+pub(in crate::domain::catalog) struct VariantColumns<'a> {
+    pub(in crate::domain::catalog) sku: Option<&'a str>,
+    pub(in crate::domain::catalog) sku_key: Option<&'a str>,
+    pub(in crate::domain::catalog) barcode: Option<&'a str>,
+    pub(in crate::domain::catalog) compare_at_price: Option<Price>,
+    pub(in crate::domain::catalog) weight: Option<Weight>,
+    pub(in crate::domain::catalog) requires_shipping: bool,
+    pub(in crate::domain::catalog) image: Option<ImageId>,
+}
+
+/// Updates a variant. The index of SKUs refuses one that another transaction has taken at the same time: the operation
+/// then runs again.
+pub(in crate::domain::catalog) fn update_variant(
+    tx: &mut Tx<'_>,
+    variant: &Variant,
+    columns: &VariantColumns<'_>,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE variants SET sku = ?2, sku_key = ?3, barcode = ?4, compare_at_price = ?5, weight_grams = ?6,
+             requires_shipping = ?7, image_id = ?8, updated_at = ?9
+         WHERE id = ?1",
+        params![
+            variant.id,
+            columns.sku,
+            columns.sku_key,
+            columns.barcode,
+            columns.compare_at_price,
+            columns.weight,
+            columns.requires_shipping,
+            columns.image,
+            tx.now()
+        ],
+    )?;
+    cache_tags::invalidate_product(tx, variant.product_id);
+    Ok(())
+}
+
+/// Marks the variants of a product as deleted (soft delete), which makes their SKUs available.
+pub(in crate::domain::catalog) fn delete_variants(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+) -> Result<()> {
+    tx.execute_pipelined(
+        "UPDATE variants SET deleted_at = ?2, updated_at = ?2 WHERE product_id = ?1 AND deleted_at IS NULL",
+        params![product, tx.now()],
+    )
+}
+
+/// Removes an image from the variants that show it.
+pub(in crate::domain::catalog) fn remove_image_from_variants(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+    image: ImageId,
+) -> Result<()> {
+    tx.execute_pipelined(
+        "UPDATE variants SET image_id = NULL, updated_at = ?3
+         WHERE product_id = ?1 AND image_id = ?2 AND deleted_at IS NULL",
+        params![product, image, tx.now()],
+    )
+}
+
+/// Returns the products that have no variant, and the deleted ones that still have one, with whether they are deleted.
+pub(in crate::domain::catalog) fn products_with_wrong_variants(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(ProductId, bool)>> {
+    tx.all(
+        "SELECT p.id, CASE WHEN p.deleted_at IS NULL THEN 0 ELSE 1 END AS is_deleted FROM products p
+         WHERE (p.deleted_at IS NULL) <> EXISTS (
+             SELECT 1 FROM variants v WHERE v.product_id = p.id AND v.deleted_at IS NULL
+         ) ORDER BY p.id LIMIT ?1",
+        params![FINDINGS_QUERY_LIMIT],
+        |row| Ok((row.get("id")?, row.get("is_deleted")?)),
+    )
+}
+
+/// Inserts the variant of a product without options, or restores it without its SKU, which another variant may have
+/// by now.
+pub(in crate::domain::catalog) fn restore_variant(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+) -> Result<()> {
+    tx.execute_pipelined(
+        "INSERT INTO variants (id, product_id, options_key, created_at, updated_at)
+         SELECT id, id, '', created_at, updated_at FROM products WHERE id = ?1
+         ON CONFLICT (id) DO UPDATE SET deleted_at = NULL, sku = NULL, sku_key = NULL",
+        params![product],
+    )
+}
+
+/// Calls `each` with every variant that has a SKU: its id, the SKU, and the normalized SKU.
+pub(in crate::domain::catalog) fn each_sku(
+    tx: &mut Tx<'_>,
+    mut each: impl FnMut(VariantId, &str, &str),
+) -> Result<()> {
+    let sql =
+        "SELECT id, sku, sku_key FROM variants WHERE sku_key IS NOT NULL AND deleted_at IS NULL";
+    tx.each(sql, &[], |row| {
+        each(row.get("id")?, row.get("sku")?, row.get("sku_key")?);
+        Ok(())
+    })
+}
+
+/// Sets the normalized SKU of a variant.
+pub(in crate::domain::catalog) fn set_sku_key(
+    tx: &mut Tx<'_>,
+    id: VariantId,
+    sku_key: &str,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE variants SET sku_key = ?2 WHERE id = ?1",
+        params![id, sku_key],
+    )?;
+    Ok(())
+}
