@@ -36,6 +36,11 @@ const INVISIBLE: CodePointSetDataBorrowed<'static> =
 ///
 /// Errors: the text has no visible character, is longer than [`MAX_LEN`], or contains a rejected character.
 pub fn short(text: &str) -> Result<String, String> {
+    up_to(text, MAX_LEN)
+}
+
+/// Like [`short`], with another maximum length in characters.
+pub fn up_to(text: &str, max_len: usize) -> Result<String, String> {
     let mut kept = String::with_capacity(text.len());
     for c in text.chars() {
         if !INVISIBLE.contains(c) || shapes(c, kept.chars().next_back()) {
@@ -45,11 +50,11 @@ pub fn short(text: &str) -> Result<String, String> {
     let kept = kept.trim();
     let is_blank = |c: char| c.is_whitespace() || c == '\u{2800}' || INVISIBLE.contains(c);
     if text.trim().is_empty()
-        || text.chars().count() > MAX_LEN
+        || text.chars().count() > max_len
         || text.chars().any(char::is_control)
     {
         return Err(format!(
-            "must be 1 to {MAX_LEN} characters without control characters"
+            "must be 1 to {max_len} characters without control characters"
         ));
     }
     if text.chars().any(is_rejected) {

@@ -127,6 +127,8 @@ storage_test! {
             refused.assert_problem(422, "validation-failed");
             refused.assert_invalid_field(field);
         }
+        let blank = patch(&admin, &kettle, json!({ "sku": " " })).await.json();
+        assert_eq!(blank["errors"][0]["message"], "must be 1 to 64 characters without control characters");
         assert_eq!(shown(&shop, &kettle).await.json(), before);
         let nobody = shop.anonymous();
         patch(&nobody, &kettle, json!({ "sku": "A" })).await.assert_problem(401, "unauthorized");

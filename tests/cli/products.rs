@@ -37,7 +37,7 @@ storage_test! {
         let refused = shop.run(&[&variant[..], &["edit", "kettle"], &wrong].concat());
         let (_, errors) = streams(&refused);
         assert_eq!(refused.status.code(), Some(2), "{errors}");
-        for part in ["`ID`: must be a variant's id", "`--sku`: must be at most 64", "`--weight`: must be a whole number",
+        for part in ["`ID`: must be a variant's id", "`--sku`: must be 1 to 64 characters", "`--weight`: must be a whole number",
             &format!("`--compare-at-price`: {PAISE}")]
         {
             assert!(errors.contains(part), "{part}: {errors}");

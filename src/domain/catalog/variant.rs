@@ -34,11 +34,7 @@ impl TryFrom<String> for VariantCode {
     type Error = String;
 
     fn try_from(code: String) -> Result<Self, String> {
-        let code = text::short(&code)?;
-        if code.chars().count() > MAX_CODE {
-            return Err(format!("must be at most {MAX_CODE} characters"));
-        }
-        Ok(VariantCode(code))
+        text::up_to(&code, MAX_CODE).map(VariantCode)
     }
 }
 
