@@ -4,7 +4,8 @@ use axum::{
     extract::{OriginalUri, Request},
     response::Response,
 };
-use http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri, header};
 use serde::Serialize;
 
 use super::product_bodies::{
@@ -12,7 +13,7 @@ use super::product_bodies::{
     write_with_images,
 };
 use crate::{
-    app::State,
+    app::{App, State},
     core::{
         error::{Error, Kind, Result},
         id::{ImageId, ProductId},
@@ -55,18 +56,35 @@ pub(crate) async fn get_product(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let condition = Condition::from_headers(&headers, &header::IF_NONE_MATCH)?;
+    read_cached(&app, &uri, &headers, "catalog.product", move |tx| {
+        let product = catalog::product(tx, id)?;
+        let body = respond::to_json(&catalog::with_variants(tx, product)?)?;
+        Ok((id, body))
+    })
+    .await
+}
+
+/// Returns the response to a read of a product or a variant, from the cache if it is current. `work` returns the
+/// product that the response depends on, and its body.
+pub(super) async fn read_cached<F>(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+    name: &'static str,
+    work: F,
+) -> Result<Response>
+where
+    F: FnMut(&mut Tx<'_>) -> Result<(ProductId, Bytes)> + Send + 'static,
+{
+    let condition = Condition::from_headers(headers, &header::IF_NONE_MATCH)?;
     let seq = app.bus.head();
     let read = async {
-        let read = app.db.read("catalog.product", move |tx| {
-            let product = catalog::product(tx, id)?;
-            respond::to_json(&catalog::with_variants(tx, product)?)
-        });
-        let representation = Representation::new(read.await?, None)?;
-        Ok((representation, cache_tags::of_product(id)))
+        let (product, body) = app.db.read(name, work).await?;
+        let representation = Representation::new(body, None)?;
+        Ok((representation, cache_tags::of_product(product)))
     };
-    let product = app.responses.get(&app.db, &uri, read).await?;
-    Ok(product.to_read(condition.as_ref(), seq))
+    let shown = app.responses.get(&app.db, uri, read).await?;
+    Ok(shown.to_read(condition.as_ref(), seq))
 }
 
 /// Returns the response to a write that resulted in a product. `seq` is read before the product, so that the
@@ -169,7 +187,7 @@ fn current_product(
     Ok(current.product)
 }
 
-/// Errors: `precondition-failed` if the current representation does not match `If-Match`; `name` says of what.
+/// Errors: `precondition-failed` if the current representation of the resource `name` does not match `If-Match`.
 pub(super) fn check_if_match(
     condition: &Condition,
     name: &str,

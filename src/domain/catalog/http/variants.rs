@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::products::check_if_match;
+use super::products::{check_if_match, read_cached};
 use crate::{
     app::State,
     core::{
@@ -15,7 +15,7 @@ use crate::{
     },
     domain::{
         accounts::http::Admin,
-        catalog::{self, VariantChanges, VariantCode, VariantWithProduct, Weight, cache_tags},
+        catalog::{self, VariantChanges, VariantCode, VariantWithProduct, Weight},
     },
     infra::web::{
         extract::{Condition, Json, NoQuery, Path, deserialize_some},
@@ -43,19 +43,11 @@ pub(crate) async fn get_variant(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let condition = Condition::from_headers(&headers, &header::IF_NONE_MATCH)?;
-    let seq = app.bus.head();
-    let read = async {
-        let read = app.db.read("catalog.variant", move |tx| {
-            let variant = catalog::variant(tx, id)?;
-            Ok((variant.product.id, respond::to_json(&variant)?))
-        });
-        let (product, body) = read.await?;
-        let representation = Representation::new(body, None)?;
-        Ok((representation, cache_tags::of_product(product)))
-    };
-    let variant = app.responses.get(&app.db, &uri, read).await?;
-    Ok(variant.to_read(condition.as_ref(), seq))
+    read_cached(&app, &uri, &headers, "catalog.variant", move |tx| {
+        let variant = catalog::variant(tx, id)?;
+        Ok((variant.product.id, respond::to_json(&variant)?))
+    })
+    .await
 }
 
 #[derive(Clone, Deserialize, ToSchema)]
