@@ -12,6 +12,7 @@ mod normalization;
 mod response_cache;
 mod search;
 mod search_by_price;
+mod search_by_relevance;
 mod search_limits;
 mod variants;
 

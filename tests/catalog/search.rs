@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::lists::names;
-use crate::support::{Engine, TestShop, postgres_test, storage_test};
+use crate::support::{Engine, TestShop, storage_test};
 
 /// A realistic catalog: name, description, price, stock.
 const CATALOG: &[(&str, &str, i64, i64)] = &[
@@ -557,7 +557,7 @@ storage_test! {
         for name in ["kettle", "copper kettle", "able kettle"] {
             admin.post("/products", json!({ "name": name, "price": 100 })).await;
         }
-        for table in ["search_words", "postings", "product_search"] {
+        for table in ["postings", "product_search"] {
             shop.raw_db().run(&format!("DELETE FROM {table}"));
         }
         shop.raw_db().run(
@@ -601,13 +601,6 @@ storage_test! {
         let shop = shop.restarted().await;
         assert_eq!(names(&shop.anonymous().get(&search_path("kettle")).await)[0], "Kettle");
         assert_eq!(names(&shop.anonymous().get(&search_path("kettel")).await)[0], "Kettle");
-    }
-}
-
-postgres_test! {
-    async fn words_are_not_stored_where_no_search_reads_them(shop: TestShop) {
-        seed_products(&shop).await;
-        assert_eq!(shop.raw_db().number("SELECT count(*) FROM search_words"), 0);
     }
 }
 

@@ -70,8 +70,8 @@ const TABLES: &[(&str, &str)] = &[
     ("domain/cart", "cart_items"),
     (
         "domain/catalog",
-        "categories imported_sheets kept_counts postings price_counts product_fts product_search products \
-         search_trigrams search_words stock_movements variants",
+        "categories imported_sheets kept_counts postings price_counts product_search products search_trigrams \
+         stock_movements variants",
     ),
     ("domain/media", "product_images"),
     ("domain/notifications", "outbox"),

@@ -41,7 +41,7 @@ pub fn list(
         return list_all(tx, filters, category.as_ref(), request, &mut on_row);
     };
     match SearchQuery::parse(text) {
-        Some(query) => search::search(tx, filters, category.as_ref(), query, request, &mut on_row),
+        Some(query) => search::search(tx, filters, category.as_ref(), &query, request, &mut on_row),
         None => Ok(empty),
     }
 }
@@ -64,7 +64,7 @@ fn list_all(
                 Some(count) => Total::exact(count),
                 None => Total::counted(query.count(tx, COUNTED_UP_TO + 1)?),
             };
-            store::page_rows(tx, filters.sort, query, *page, on_row)?;
+            store::page_rows(tx, filters.sort, query, page.offset(), page.limit, on_row)?;
             Ok(ListOutcome::Page(total))
         }
         ListRequest::Cursor(cursor) => {

@@ -129,6 +129,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V28__variants",
         include_str!("../../../migrations/V28__variants.sql"),
     ),
+    (
+        "V29__bitmap_search",
+        include_str!("../../../migrations/V29__bitmap_search.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.
@@ -166,6 +170,10 @@ const SQLITE: &[(&str, &str)] = &[
         "{append_only_audit}",
         include_str!("../../../migrations/V25__audit.sqlite.sql"),
     ),
+    (
+        "{without_full_text}",
+        include_str!("../../../migrations/V29__bitmap_search.sqlite.sql"),
+    ),
 ];
 
 /// The token replacements for Postgres. Collation "C" compares texts by bytes, as `SQLite` does, regardless
@@ -200,6 +208,7 @@ const POSTGRES: &[(&str, &str)] = &[
         "{append_only_audit}",
         include_str!("../../../migrations/V25__audit.postgres.sql"),
     ),
+    ("{without_full_text}", ""),
     (" TEXT", " TEXT COLLATE \"C\""),
 ];
 

@@ -204,7 +204,6 @@ impl Twins {
             // The search indexes differ by engine. Search results are compared as responses.
             rows.remove("product_search").unwrap();
             rows.remove("postings").unwrap();
-            rows.remove("search_words").unwrap();
             rows
         });
         for (table, rows) in &one {

@@ -2,14 +2,12 @@
 //! similar spellings.
 //!
 //! Texts are tokenized here, the same way for every engine. An engine only has to find the products with
-//! given words; whatever differs between engines is in `fts5.rs` and `bitmap_index.rs` (`SQLite`) and `gin.rs`
-//! (Postgres).
+//! given words; whatever differs between engines is in `bitmap_index` (`SQLite`) and `gin_index` (Postgres).
 
 mod bitmap_index;
 mod engine;
 mod entry;
-mod fts5;
-mod gin;
+mod gin_index;
 mod name_sort_key;
 mod query;
 mod result_with_similar;

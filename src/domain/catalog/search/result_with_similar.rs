@@ -31,7 +31,8 @@ impl ResultWithSimilar {
     ) -> Result<Total> {
         let (mut offset, mut limit) = (page.offset(), page.limit);
         if sort == Sort::Relevance {
-            self.by_relevance(tx, offset, limit, on_row)?;
+            let ids = [self.matches.as_slice(), &self.similar].concat();
+            rows_in_order(tx, &ids, offset, limit, on_row)?;
             return self.total();
         }
         for ids in [&self.matches, &self.similar] {
@@ -44,24 +45,6 @@ impl ResultWithSimilar {
             offset = (offset - count).max(0);
         }
         self.total()
-    }
-
-    fn by_relevance(
-        &self,
-        tx: &mut Tx<'_>,
-        offset: i64,
-        limit: i64,
-        on_row: OnRow<'_>,
-    ) -> Result<()> {
-        let ids = (0..).zip(self.matches.iter().chain(&self.similar));
-        let on_page = ids.filter(|(at, _)| (offset..offset + limit).contains(at));
-        let ids: Vec<ProductId> = on_page.map(|(_, id)| *id).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let mut query = only(&ids);
-        let order = query.order_of(&ids);
-        query.rows(tx, &order, limit, 0, on_row).map(drop)
     }
 
     fn total(&self) -> Result<Total> {
@@ -95,6 +78,26 @@ impl ResultWithSimilar {
             ..position
         }))
     }
+}
+
+/// Calls `on_row` with some of the products with these ids, in their order.
+pub(super) fn rows_in_order(
+    tx: &mut Tx<'_>,
+    ids: &[ProductId],
+    offset: i64,
+    limit: i64,
+    on_row: OnRow<'_>,
+) -> Result<()> {
+    let in_range = (0..)
+        .zip(ids)
+        .filter(|(at, _)| (offset..offset + limit).contains(at));
+    let ids: Vec<ProductId> = in_range.map(|(_, id)| *id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut query = only(&ids);
+    let order = query.order_of(&ids);
+    query.rows(tx, &order, limit, 0, on_row).map(drop)
 }
 
 fn rows_after(

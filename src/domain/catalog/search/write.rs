@@ -41,15 +41,13 @@ pub(in crate::domain::catalog) fn index(
     }
     cache_tags::invalidate_lists(tx);
     assign_keys(tx, &mut entries)?;
-    // A full-text index is written fastest in ascending key order.
+    // Rows are written fastest in ascending key order.
     entries.sort_unstable_by_key(|entry| entry.key);
     let stored = search_index(tx).write(tx, &entries)?;
-    let name_words: Vec<String> = entries
-        .iter()
-        .map(|entry| entry.name_words.join(" "))
-        .collect();
+    let words = |entry: &IndexEntry| (entry.name_words.join(" "), entry.words.join(" "));
+    let texts: Vec<(String, String)> = entries.iter().map(words).collect();
     let mut values: Vec<Value<'_>> = Vec::with_capacity(entries.len() * 8);
-    for ((entry, stored), name_words) in entries.iter().zip(&stored).zip(&name_words) {
+    for ((entry, stored), (name_words, words)) in entries.iter().zip(&stored).zip(&texts) {
         values.extend([
             Value::Int(entry.key),
             Value::from(entry.product),
@@ -57,7 +55,7 @@ pub(in crate::domain::catalog) fn index(
             Value::from(&entry.name_key),
             Value::Int(VERSION),
             Value::from(name_words),
-            Value::from(&stored.words),
+            Value::from(words),
             Value::from(&stored.filter_terms),
         ]);
     }
@@ -125,7 +123,7 @@ pub(in crate::domain::catalog) fn set_sold_out(
     search_index(tx).set_sold_out(tx, product, is_sold_out)
 }
 
-/// Merges the segments of the full-text index, to make searches fast after many writes.
+/// Makes searches fast after many writes.
 pub fn merge_search_index(tx: &mut Tx<'_>) -> Result<()> {
     search_index(tx).merge(tx)
 }

@@ -4,7 +4,7 @@ use super::product_query::{OnRow, ProductQuery};
 use crate::{
     core::{
         error::Result,
-        pagination::{PageRequest, Position, SortKey},
+        pagination::{Position, SortKey},
     },
     domain::catalog::{
         category::Category,
@@ -68,28 +68,27 @@ fn position(sort: Sort, row: &Row<'_>) -> Result<Position> {
     })
 }
 
-/// Reads the rows of a page.
+/// Reads the rows of a page, and returns their number.
 pub(in crate::domain::catalog) fn page_rows(
     tx: &mut Tx<'_>,
     sort: Sort,
     mut query: ProductQuery<'_>,
-    page: PageRequest,
+    offset: i64,
+    limit: i64,
     on_row: OnRow<'_>,
-) -> Result<()> {
+) -> Result<i64> {
     // A subquery finds the first row of the page by the index alone; `OFFSET` on whole rows would read all of
     // those skipped.
-    if page.offset() > 0 {
+    if offset > 0 {
         let (column, order, operator) = (column(sort), order_by(sort), after_operator(sort));
         let (table, conditions) = (query.table().to_owned(), query.conditions().to_owned());
-        let offset = query.value(page.offset());
+        let offset = query.value(offset);
         query.add_condition(&format!(
             "({column}, p.id) {operator}=
              (SELECT {column}, p.id FROM {table} WHERE {conditions} {order} LIMIT 1 OFFSET {offset})"
         ));
     }
-    query
-        .rows(tx, &order_by(sort), page.limit, 0, on_row)
-        .map(drop)
+    query.rows(tx, &order_by(sort), limit, 0, on_row)
 }
 
 /// The result of [`cursor_rows`] apart from the rows.

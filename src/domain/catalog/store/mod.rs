@@ -26,7 +26,7 @@ pub(super) use self::{
     list_rows::{CursorRows, cursor_rows, numbers_after, order_by, page_rows, use_sold_out_index},
     movements::movements_before,
     price_counts::{count_by_price, recount_by_price, wrong_price_counts},
-    product_query::{Columns, IndexSource, OnRow, ProductQuery},
+    product_query::{Columns, ORDER_OF_NUMBERS, OnRow, ProductQuery},
     products::{
         ProductColumns, add_stock, add_to_category_count, by_id, delete, insert, insert_movements,
         lock_product, read_product, return_stock, set_images, stock, take_stock, update,

@@ -1,4 +1,4 @@
-//! Builds queries on products: conditions with their values, on the table alone or joined with a search
+//! Builds queries on products: conditions with their values, on the table alone or joined with the search
 //! index.
 
 use crate::{
@@ -18,19 +18,12 @@ pub(in crate::domain::catalog) const CATEGORY_JOIN: &str =
 /// Called with each row of a query.
 pub(in crate::domain::catalog) type OnRow<'s> = &'s mut dyn FnMut(&Row<'_>) -> Result<()>;
 
-/// A search index as the first table of a query. Its texts are fixed by the engine, so that the engine
-/// decides in which order tables are joined.
-#[derive(Debug, Clone)]
-pub(in crate::domain::catalog) struct IndexSource {
-    /// Tables among which `product_search` is `s`.
-    pub(in crate::domain::catalog) tables: &'static str,
-    /// Joins `products`; the id to join follows.
-    pub(in crate::domain::catalog) product_join: &'static str,
-    /// The expression for `product_search.key`.
-    pub(in crate::domain::catalog) key: &'static str,
-    /// The conditions on `product_search` and the full-text index.
-    pub(in crate::domain::catalog) conditions: String,
-}
+/// The `ORDER BY` clause that keeps the order of [`ProductQuery::with_numbers`].
+pub(in crate::domain::catalog) const ORDER_OF_NUMBERS: &str = "ORDER BY n.key";
+
+/// The key of `product_search`. A sum hides the key from the planner, which would otherwise scan the key's index from
+/// the start.
+const SEARCH_KEY: &str = "(s.key + 0)";
 
 /// What a [`ProductQuery`] reads of each product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +37,8 @@ pub(in crate::domain::catalog) enum Columns {
 #[derive(Debug, Clone)]
 pub(in crate::domain::catalog) struct ProductQuery<'a> {
     columns: Columns,
-    source: Option<IndexSource>,
+    /// The conditions on `product_search`, as `s`, if the query starts there.
+    search_conditions: Option<String>,
     /// The table of products, as `p`.
     table: String,
     conditions: String,
@@ -58,7 +52,7 @@ impl<'a> ProductQuery<'a> {
     pub(in crate::domain::catalog) fn new() -> Self {
         ProductQuery {
             columns: Columns::Product,
-            source: None,
+            search_conditions: None,
             table: "products p".to_owned(),
             conditions: "p.deleted_at IS NULL".to_owned(),
             values: Vec::new(),
@@ -66,13 +60,14 @@ impl<'a> ProductQuery<'a> {
         }
     }
 
-    /// Matches products by their product numbers (`SQLite` only), a JSON array.
+    /// Matches products by their product numbers (`SQLite` only), a JSON array. For its order see
+    /// [`ORDER_OF_NUMBERS`].
     pub(in crate::domain::catalog) fn with_numbers(numbers: &'a str) -> Self {
         let mut query = ProductQuery::new();
         let numbers = query.value(numbers);
-        query.add_condition(&format!(
-            "p.rowid IN (SELECT value FROM json_each({numbers}))"
-        ));
+        // `CROSS JOIN` keeps the planner from starting with the products.
+        query.table = format!("json_each({numbers}) n CROSS JOIN products p");
+        query.add_condition("p.rowid = n.value");
         query
     }
 
@@ -115,9 +110,9 @@ impl<'a> ProductQuery<'a> {
         self.columns = columns;
     }
 
-    /// Matches only what a search index finds. It holds no deleted products.
-    pub(in crate::domain::catalog) fn set_source(&mut self, source: IndexSource) {
-        self.source = Some(source);
+    /// Starts with the rows of `product_search` that match a condition. It has no deleted products.
+    pub(in crate::domain::catalog) fn search(&mut self, condition: String) {
+        self.search_conditions = Some(condition);
     }
 
     /// Adds a value and returns its placeholder.
@@ -151,9 +146,9 @@ impl<'a> ProductQuery<'a> {
 
     /// Adds a condition on `product_search`, without reading the product.
     pub(in crate::domain::catalog) fn add_index_condition(&mut self, condition: &str) {
-        if let Some(source) = &mut self.source {
-            source.conditions.push_str(" AND ");
-            source.conditions.push_str(condition);
+        if let Some(conditions) = &mut self.search_conditions {
+            conditions.push_str(" AND ");
+            conditions.push_str(condition);
         }
     }
 
@@ -164,25 +159,7 @@ impl<'a> ProductQuery<'a> {
         value: impl Into<Value<'a>>,
     ) {
         let placeholder = self.value(value);
-        let key = self.key();
-        self.add_index_condition(&format!("{key} {operator} {placeholder}"));
-    }
-
-    fn key(&self) -> &'static str {
-        self.source.as_ref().map_or("", |source| source.key)
-    }
-
-    /// Excludes products, in the index if there is one.
-    pub(in crate::domain::catalog) fn exclude(&mut self, products: &[ProductId]) {
-        if products.is_empty() {
-            return;
-        }
-        let ids = self.id_placeholders(products);
-        if self.source.is_some() {
-            self.add_index_condition(&format!("s.product_id NOT IN ({ids})"));
-        } else {
-            self.add_condition(&format!("p.id NOT IN ({ids})"));
-        }
+        self.add_index_condition(&format!("{SEARCH_KEY} {operator} {placeholder}"));
     }
 
     /// Matches only these products; the list must not be empty.
@@ -216,7 +193,7 @@ impl<'a> ProductQuery<'a> {
     /// Assembles a statement. With an index, products are joined only if a condition or the head needs them.
     fn statement(&self, head: &str, joins: &str, tail: &str, reads_products: bool) -> String {
         let conditions = &self.conditions;
-        match &self.source {
+        match &self.search_conditions {
             // Most requests need this one, so it is assembled with a single allocation.
             None => {
                 let parts = [
@@ -232,21 +209,11 @@ impl<'a> ProductQuery<'a> {
                 ];
                 parts.concat()
             }
-            Some(IndexSource {
-                tables,
-                product_join,
-                conditions: matches,
-                ..
-            }) => {
-                if reads_products {
-                    format!(
-                        "{head} FROM {tables} {product_join} s.product_id {joins} \
-                         WHERE {matches} AND {conditions} {tail}"
-                    )
-                } else {
-                    format!("{head} FROM {tables} WHERE {matches} {tail}")
-                }
-            }
+            Some(matches) if reads_products => format!(
+                "{head} FROM product_search s JOIN products p ON p.id = s.product_id {joins} \
+                 WHERE {matches} AND {conditions} {tail}"
+            ),
+            Some(matches) => format!("{head} FROM product_search s WHERE {matches} {tail}"),
         }
     }
 
@@ -306,10 +273,10 @@ impl<'a> ProductQuery<'a> {
         offset: i64,
     ) -> Result<Option<i64>> {
         let mut query = self.clone();
-        let key = query.key();
-        let tail = format!("ORDER BY {key} LIMIT 1 OFFSET {}", query.value(offset));
+        let offset = query.value(offset);
+        let tail = format!("ORDER BY {SEARCH_KEY} LIMIT 1 OFFSET {offset}");
         let sql = query.statement(
-            &format!("SELECT {key} AS key"),
+            &format!("SELECT {SEARCH_KEY} AS key"),
             "",
             &tail,
             query.has_product_conditions,
@@ -333,12 +300,8 @@ impl<'a> ProductQuery<'a> {
         if self.columns == Columns::Id {
             return self.each(tx, &found, on_row);
         }
-        let product_join = self
-            .source
-            .as_ref()
-            .map_or("", |source| source.product_join);
         let sql = format!(
-            "SELECT {COLUMNS} FROM ({found}) AS found {product_join} found.id {CATEGORY_JOIN}
+            "SELECT {COLUMNS} FROM ({found}) AS found JOIN products p ON p.id = found.id {CATEGORY_JOIN}
              ORDER BY found.name_key, found.id"
         );
         self.each(tx, &sql, on_row)

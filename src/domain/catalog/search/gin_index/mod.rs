@@ -3,31 +3,30 @@
 //! Filter terms are not indexed. Older instances that run on the same database would not write them, and
 //! concurrent writers would wait for each other's rows.
 
+mod results;
+
+use self::results::GinResults;
 use super::{
     entry::IndexEntry,
-    search_index::{IndexQuery, SearchField, SearchIndex, StoredEntry, Window},
+    query::SearchQuery,
+    search_index::{SearchIndex, SearchMatches, StoredEntry},
 };
 use crate::{
     core::{error::Result, id::ProductId},
-    domain::catalog::{
-        category::Category,
-        filters::Filters,
-        store::{IndexSource, ProductQuery},
-    },
+    domain::catalog::{category::Category, filters::Filters},
     infra::db::{Tx, params},
 };
 
-pub(super) struct Gin;
+pub(super) struct GinIndex;
 
-impl SearchIndex for Gin {
+impl SearchIndex for GinIndex {
     fn indexes_filter_terms(&self) -> bool {
         false
     }
 
     fn write(&self, _: &mut Tx<'_>, entries: &[IndexEntry]) -> Result<Vec<StoredEntry>> {
-        let stored = entries.iter().map(|entry| StoredEntry {
+        let stored = entries.iter().map(|_| StoredEntry {
             product_number: None,
-            words: entry.words.join(" "),
             filter_terms: String::new(),
         });
         Ok(stored.collect())
@@ -53,15 +52,6 @@ impl SearchIndex for Gin {
         Ok(())
     }
 
-    fn query(&self, _: &mut Tx<'_>, clauses: &[Vec<String>]) -> Result<IndexQuery> {
-        let tsquery = tsquery(clauses);
-        // The field is chosen by the column that is searched.
-        Ok(IndexQuery::new(
-            clauses,
-            std::array::from_fn(|_| tsquery.clone()),
-        ))
-    }
-
     fn count(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>], max: i64) -> Result<i64> {
         let sql = format!(
             "SELECT count(*) AS count FROM (SELECT 1 FROM product_search s WHERE {} LIMIT ?2) AS found",
@@ -73,47 +63,14 @@ impl SearchIndex for Gin {
         Ok(counted.unwrap_or_default())
     }
 
-    fn add_filters(
+    fn find<'a>(
         &self,
         _: &mut Tx<'_>,
-        _: &mut IndexQuery,
-        _: &Filters,
-        _: Option<&Category>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn numbers_in_order(
-        &self,
-        _: &mut Tx<'_>,
-        _: &IndexQuery,
-        _: &Filters,
-        _: Option<&Category>,
-        _: Window<'_>,
-    ) -> Result<Option<String>> {
-        Ok(None)
-    }
-
-    fn source<'a>(
-        &self,
-        statement: &mut ProductQuery<'a>,
-        query: &'a IndexQuery,
-        field: SearchField,
-    ) -> IndexSource {
-        let tsquery = statement.value(query.expression(field));
-        let (name, all) = (matches("name_words", &tsquery), matches("words", &tsquery));
-        IndexSource {
-            tables: "product_search s",
-            product_join: "JOIN products p ON p.id =",
-            // A sum hides the key from the planner, which would otherwise scan the key's index from the
-            // start.
-            key: "(s.key + 0)",
-            conditions: match field {
-                SearchField::Name => name,
-                SearchField::All => all,
-                SearchField::AllButName => format!("{all} AND NOT {name}"),
-            },
-        }
+        query: &'a SearchQuery,
+        filters: &'a Filters,
+        category: Option<&'a Category>,
+    ) -> Result<Box<dyn SearchMatches + 'a>> {
+        Ok(Box::new(GinResults::new(query, filters, category)))
     }
 }
 

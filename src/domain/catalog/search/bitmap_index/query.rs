@@ -1,0 +1,219 @@
+//! Finds the products that match clauses and filters, by combining bitmaps.
+
+use std::{
+    io, mem,
+    ops::{Range, RangeInclusive},
+};
+
+use roaring::{MultiOps, RoaringBitmap};
+
+use super::{
+    BLOCK_SIZE,
+    product_set::{ProductSet, parse},
+    terms::{self, SOLD_OUT, TermRange},
+};
+use crate::{
+    core::error::{Error, Result},
+    domain::catalog::{category::Category, filters::Filters},
+    infra::db::{Tx, params},
+};
+
+/// How many bitmaps of a block are united at a time, which is faster than one by one and limits the memory.
+const UNION_SIZE: usize = 32;
+
+/// A query on the bitmaps.
+pub(super) struct BitmapQuery<'a> {
+    /// For every clause, a product must have a word that starts with one of its prefixes.
+    clauses: &'a [Vec<String>],
+    category: Option<&'a Category>,
+    in_stock: Option<bool>,
+    prices: Option<RangeInclusive<i64>>,
+}
+
+/// The result of a [`BitmapQuery`].
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// How many products match, up to the requested maximum.
+    pub(super) count: i64,
+    /// The matches; not all if there are more than the requested maximum.
+    pub(super) all: ProductSet,
+    /// Those whose names match all clauses.
+    pub(super) in_name: ProductSet,
+}
+
+impl<'a> BitmapQuery<'a> {
+    pub(super) fn new(clauses: &'a [Vec<String>]) -> BitmapQuery<'a> {
+        BitmapQuery {
+            clauses,
+            category: None,
+            in_stock: None,
+            prices: None,
+        }
+    }
+
+    /// Adds the filters by category, price and stock.
+    pub(super) fn with_filters(
+        self,
+        filters: &Filters,
+        category: Option<&'a Category>,
+    ) -> BitmapQuery<'a> {
+        BitmapQuery {
+            category,
+            in_stock: filters.in_stock,
+            prices: filters.prices(),
+            ..self
+        }
+    }
+
+    /// Finds the matches until there are `max`.
+    pub(super) fn find(&self, tx: &mut Tx<'_>, max: i64) -> Result<Found> {
+        let mut found = Found::default();
+        self.find_more(tx, &mut found, max)?;
+        Ok(found)
+    }
+
+    /// Continues to find matches until there are `max`, in more and more blocks at a time.
+    pub(super) fn find_more(&self, tx: &mut Tx<'_>, found: &mut Found, max: i64) -> Result<()> {
+        let sql = "SELECT max(rowid) AS last FROM products";
+        let last: Option<Option<i64>> = tx.one(sql, &[], |row| row.get("last"))?;
+        let end = last.flatten().unwrap_or_default() / i64::from(BLOCK_SIZE) + 1;
+        let first = i64::try_from(found.all.0.len()).map_err(Error::internal)?;
+        let mut blocks = first..(first * 2 + 1).min(end);
+        found.count = found.all.len();
+        while blocks.start < end && found.count < max {
+            let (mut all, mut in_name) = self.with_words(tx, &blocks)?;
+            self.filter(tx, &blocks, &mut all)?;
+            in_name &= &all;
+            found.count += all.len();
+            found.all.0.extend(all.0);
+            found.in_name.0.extend(in_name.0);
+            blocks = blocks.end..(blocks.end * 2 + 1).min(end);
+        }
+        found.count = found.count.min(max);
+        Ok(())
+    }
+
+    /// Returns the products in some blocks that match all clauses, and those whose names do.
+    fn with_words(&self, tx: &mut Tx<'_>, blocks: &Range<i64>) -> Result<(ProductSet, ProductSet)> {
+        let mut matches: Option<(ProductSet, ProductSet)> = None;
+        for clause in self.clauses {
+            let [mut names, mut descriptions] = [Vec::new(), Vec::new()];
+            for prefix in clause {
+                let [in_name, in_description] = terms::with_prefix(prefix);
+                names.push(in_name);
+                descriptions.push(in_description);
+            }
+            let mut in_name = union(tx, blocks, &names)?;
+            let mut all = union(tx, blocks, &descriptions)?;
+            for (all, in_name) in all.0.iter_mut().zip(&in_name.0) {
+                *all |= in_name;
+            }
+            if let Some((all_before, in_name_before)) = &matches {
+                all &= all_before;
+                in_name &= in_name_before;
+            }
+            if all.len() == 0 {
+                return Ok((all, in_name));
+            }
+            matches = Some((all, in_name));
+        }
+        Ok(matches.unwrap_or_else(|| (empty(blocks), empty(blocks))))
+    }
+
+    /// Removes the products that do not match the filters.
+    fn filter(
+        &self,
+        tx: &mut Tx<'_>,
+        blocks: &Range<i64>,
+        products: &mut ProductSet,
+    ) -> Result<()> {
+        if let Some(category) = self.category {
+            let term = terms::category_term(category.id);
+            *products &= &union(tx, blocks, &[terms::one(&term)])?;
+        }
+        if let Some(in_stock) = self.in_stock {
+            let sold_out = union(tx, blocks, &[terms::one(SOLD_OUT)])?;
+            if in_stock {
+                *products -= &sold_out;
+            } else {
+                *products &= &sold_out;
+            }
+        }
+        if let Some(prices) = &self.prices {
+            *products = with_price(tx, blocks, prices, products)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the products in some blocks that have one of the terms.
+fn union(tx: &mut Tx<'_>, blocks: &Range<i64>, terms: &[TermRange]) -> Result<ProductSet> {
+    let mut bitmaps: Vec<Vec<RoaringBitmap>> = blocks.clone().map(|_| Vec::new()).collect();
+    for range in terms {
+        each_bitmap(tx, blocks, range, |at, bytes| {
+            bitmaps[at].push(parse(bytes)?);
+            if bitmaps[at].len() == UNION_SIZE {
+                bitmaps[at] = vec![mem::take(&mut bitmaps[at]).union()];
+            }
+            Ok(())
+        })?;
+    }
+    let bitmaps = bitmaps.into_iter().map(MultiOps::union);
+    Ok(ProductSet(bitmaps.collect()))
+}
+
+/// Returns those of the products whose price is in the range.
+fn with_price(
+    tx: &mut Tx<'_>,
+    blocks: &Range<i64>,
+    prices: &RangeInclusive<i64>,
+    products: &ProductSet,
+) -> Result<ProductSet> {
+    let mut in_range = empty(blocks);
+    if products.len() == 0 {
+        return Ok(in_range);
+    }
+    for terms in terms::price_terms(prices) {
+        each_bitmap(tx, blocks, &terms, |at, bytes| {
+            in_range.0[at] |= products.0[at]
+                .intersection_with_serialized_unchecked(io::Cursor::new(bytes))
+                .map_err(Error::internal)?;
+            Ok(())
+        })?;
+    }
+    Ok(in_range)
+}
+
+/// Returns whether one of the products has a term.
+pub(super) fn any_has_term(tx: &mut Tx<'_>, products: &ProductSet, term: &str) -> Result<bool> {
+    let blocks = 0..i64::try_from(products.0.len()).map_err(Error::internal)?;
+    let mut found = false;
+    each_bitmap(tx, &blocks, &terms::one(term), |at, bytes| {
+        found = found || !products.0[at].is_disjoint(&parse(bytes)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Returns an empty bitmap for each block.
+fn empty(blocks: &Range<i64>) -> ProductSet {
+    ProductSet(blocks.clone().map(|_| RoaringBitmap::new()).collect())
+}
+
+/// Calls `each` with the bitmaps of the terms in a range: the index of the block in `blocks`, and the serialized
+/// products.
+fn each_bitmap(
+    tx: &mut Tx<'_>,
+    blocks: &Range<i64>,
+    (from, to): &TermRange,
+    mut each: impl FnMut(usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let sql = "SELECT block, products FROM postings
+         WHERE word >= ?1 AND word < ?2 AND block >= ?3 AND block < ?4";
+    let values = params![from, to, blocks.start, blocks.end];
+    tx.each(sql, values, |row| {
+        let block: i64 = row.get("block")?;
+        let at = usize::try_from(block - blocks.start).map_err(Error::internal)?;
+        each(at, row.get("products")?)
+    })
+}
