@@ -13,6 +13,8 @@ mod response_cache;
 mod search;
 mod search_by_price;
 mod search_by_relevance;
+mod search_by_sku;
+mod search_in_order;
 mod search_limits;
 mod variants;
 

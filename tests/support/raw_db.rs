@@ -242,9 +242,9 @@ impl RawDb {
     pub(crate) fn tables(&self) -> Vec<String> {
         let names = self.rows(match self {
             RawDb::Sqlite(_) => {
-                // SQLite only: the full-text index and counts maintained by triggers.
+                // SQLite only: counts maintained by triggers.
                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
-                     AND name NOT LIKE 'product_fts%' AND name <> 'price_counts'"
+                     AND name <> 'price_counts'"
             }
             RawDb::Postgres(_) => "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
         });

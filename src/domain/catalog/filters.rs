@@ -40,6 +40,10 @@ impl Sort {
         matches!(self, Sort::Price | Sort::PriceDown)
     }
 
+    pub(super) fn is_by_time(self) -> bool {
+        matches!(self, Sort::CreatedAt | Sort::CreatedAtDown)
+    }
+
     pub(super) fn is_descending(self) -> bool {
         matches!(self, Sort::PriceDown | Sort::NameDown | Sort::CreatedAtDown)
     }
@@ -67,6 +71,8 @@ pub struct Filters {
     pub max_price: Option<i64>,
     /// `false` matches sold-out products only.
     pub in_stock: Option<bool>,
+    /// The SKU of a variant; an unknown one matches nothing.
+    pub sku: Option<String>,
     /// The search text.
     pub q: Option<String>,
     pub sort: Sort,
@@ -75,12 +81,7 @@ pub struct Filters {
 impl Filters {
     /// Returns whether the total has to be counted because no stored counter holds it.
     pub fn needs_count(&self) -> bool {
-        self.has_price_or_stock_filter() || self.q.is_some()
-    }
-
-    /// Returns whether there are filters by price or stock.
-    pub(super) fn has_price_or_stock_filter(&self) -> bool {
-        self.min_price.is_some() || self.max_price.is_some() || self.in_stock.is_some()
+        self.prices().is_some() || self.in_stock.is_some() || self.q.is_some()
     }
 
     /// Returns the range of prices if there is a filter by price.
@@ -93,8 +94,14 @@ impl Filters {
     /// Returns a text that is the same for all lists with the same filters and sort order.
     pub fn scope(&self) -> String {
         format!(
-            "products {:?} {:?} {:?} {:?} {:?} {}",
-            self.category, self.min_price, self.max_price, self.in_stock, self.q, self.sort
+            "products {:?} {:?} {:?} {:?} {:?} {:?} {}",
+            self.category,
+            self.min_price,
+            self.max_price,
+            self.in_stock,
+            self.sku,
+            self.q,
+            self.sort
         )
     }
 }

@@ -2,7 +2,7 @@
 //! where possible.
 
 use super::{
-    category::Category,
+    criteria::Criteria,
     filters::{Filters, ListOutcome, Sort},
     product::Product,
     search::{self, SearchQuery},
@@ -28,20 +28,16 @@ pub fn list(
         ListRequest::Page(_) => ListOutcome::Page(Total::exact(0)),
         ListRequest::Cursor(_) => ListOutcome::Cursor(None),
     };
-    let category = match &filters.category {
-        None => None,
-        Some(name) => match store::category_by_id_or_slug(tx, name)? {
-            Some(category) => Some(category),
-            None => return Ok(empty),
-        },
+    let Some(criteria) = Criteria::resolve(tx, filters)? else {
+        return Ok(empty);
     };
     let settings = tx.settings();
     let mut on_row = |row: &Row<'_>| each(store::read_product(row, settings)?);
     let Some(text) = &filters.q else {
-        return list_all(tx, filters, category.as_ref(), request, &mut on_row);
+        return list_all(tx, &criteria, request, &mut on_row);
     };
     match SearchQuery::parse(text) {
-        Some(query) => search::search(tx, filters, category.as_ref(), &query, request, &mut on_row),
+        Some(query) => search::search(tx, &criteria, query, request, &mut on_row),
         None => Ok(empty),
     }
 }
@@ -49,50 +45,47 @@ pub fn list(
 /// Lists without a search text.
 fn list_all(
     tx: &mut Tx<'_>,
-    filters: &Filters,
-    category: Option<&Category>,
+    criteria: &Criteria,
     request: &ListRequest,
     on_row: OnRow<'_>,
 ) -> Result<ListOutcome> {
     match request {
         ListRequest::Page(page) => {
-            let stored = stored_count(tx, filters, category)?;
+            let stored = stored_count(tx, criteria)?;
             let last_row = page.offset() + page.limit;
-            let query = choose_index(tx, filters, category, stored, last_row)?;
+            let query = choose_index(tx, criteria, stored, last_row)?;
             let total = match stored {
-                Some(count) if filters.needs_count() => Total::counted(count),
+                Some(count) if criteria.has_price_or_stock() => Total::counted(count),
                 Some(count) => Total::exact(count),
                 None => Total::counted(query.count(tx, COUNTED_UP_TO + 1)?),
             };
-            store::page_rows(tx, filters.sort, query, page.offset(), page.limit, on_row)?;
+            store::page_rows(tx, criteria.sort, query, page.offset(), page.limit, on_row)?;
             Ok(ListOutcome::Page(total))
         }
         ListRequest::Cursor(cursor) => {
             let (after, limit) = (cursor.after.as_ref(), cursor.limit);
-            let stored = if filters.prices().is_some() {
-                stored_count(tx, filters, category)?
+            let stored = if criteria.prices.is_some() {
+                stored_count(tx, criteria)?
             } else {
                 None
             };
-            let query = choose_index(tx, filters, category, stored, limit)?;
-            let rows = store::cursor_rows(tx, filters.sort, query, after, limit, on_row)?;
+            let query = choose_index(tx, criteria, stored, limit)?;
+            let rows = store::cursor_rows(tx, criteria.sort, query, after, limit, on_row)?;
             Ok(ListOutcome::Cursor(rows.next()))
         }
     }
 }
 
 /// Returns the number of matching products if it follows from stored counters.
-fn stored_count(
-    tx: &mut Tx<'_>,
-    filters: &Filters,
-    category: Option<&Category>,
-) -> Result<Option<i64>> {
+fn stored_count(tx: &mut Tx<'_>, criteria: &Criteria) -> Result<Option<i64>> {
+    let category = criteria.category.as_ref();
     match category {
-        _ if filters.needs_count() => store::count_by_price(
+        _ if criteria.product.is_some() => Ok(None),
+        _ if criteria.has_price_or_stock() => store::count_by_price(
             tx,
             category.map(|category| category.id),
-            filters.prices().as_ref(),
-            filters.in_stock,
+            criteria.prices.as_ref(),
+            criteria.in_stock,
         ),
         Some(category) => Ok(Some(category.product_count)),
         None => store::product_count(tx).map(Some),
@@ -107,25 +100,24 @@ const ENTRIES_PER_PRODUCT: i64 = 20;
 /// and sort all products in the range. `SQLite` has no statistics to choose by, but exact counts.
 fn choose_index<'a>(
     tx: &mut Tx<'_>,
-    filters: &Filters,
-    category: Option<&Category>,
+    criteria: &Criteria,
     count: Option<i64>,
     last_row: i64,
 ) -> Result<ProductQuery<'a>> {
-    let (Some(count), Some(_)) = (count, filters.prices()) else {
-        return Ok(ProductQuery::from_filters(filters, category));
+    let (Some(count), Some(_)) = (count, &criteria.prices) else {
+        return Ok(ProductQuery::with_criteria(criteria));
     };
-    if !filters.sort.is_by_price() {
-        let id = category.map(|category| category.id);
-        let all = store::count_by_price(tx, id, None, filters.in_stock)?.unwrap_or(count);
+    if !criteria.sort.is_by_price() {
+        let id = criteria.category.as_ref().map(|category| category.id);
+        let all = store::count_by_price(tx, id, None, criteria.in_stock)?.unwrap_or(count);
         if is_scan_faster(all, count, last_row) {
-            let mut query = ProductQuery::in_sort_order(filters, category);
-            store::use_sold_out_index(&mut query, filters, category, filters.sort);
+            let mut query = ProductQuery::in_sort_order(criteria);
+            store::use_sold_out_index(&mut query, criteria, criteria.sort);
             return Ok(query);
         }
     }
-    let mut query = ProductQuery::from_filters(filters, category);
-    store::use_sold_out_index(&mut query, filters, category, Sort::Price);
+    let mut query = ProductQuery::with_criteria(criteria);
+    store::use_sold_out_index(&mut query, criteria, Sort::Price);
     Ok(query)
 }
 

@@ -4,6 +4,7 @@ mod batch;
 mod cache_tags;
 mod category;
 mod change_stock;
+mod criteria;
 mod csv;
 mod export;
 mod filters;

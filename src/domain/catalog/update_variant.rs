@@ -1,11 +1,12 @@
 //! Updates variants.
 
 use super::{
-    get::{product_for_update, variant},
+    get::{product, product_for_update, variant},
     manage_products::update as update_product,
     normalize::sku_key,
     problems::SKU_TAKEN,
     product::Changes,
+    search,
     store::{self, VariantColumns},
     variant::{VariantChanges, VariantCode, VariantWithProduct},
 };
@@ -75,6 +76,10 @@ fn update_columns(
         image: changes.image.unwrap_or(before.image_id),
     };
     store::update_variant(tx, before, &columns)?;
+    if sku != before.sku.as_deref() {
+        let product = product(tx, before.product_id)?;
+        search::index_product(tx, &product)?;
+    }
     let updated = variant(tx, before.id)?;
     tx.audit(Action::VariantUpdate, Some(&before.id), || {
         Audited::between(Some(before), Some(&updated.variant))

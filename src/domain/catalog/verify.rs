@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use super::{
+    get::product,
     manage_products::copy_images,
     normalize::{normalize, sku_key},
+    search,
     stock::{Cause, Movement},
     store,
 };
@@ -130,6 +132,9 @@ fn correct_variants(tx: &mut Tx<'_>, products: &[ProductId]) -> Result<()> {
             store::delete_variants(tx, id)?;
         } else if store::variants_of(tx, id)?.is_empty() {
             store::restore_variant(tx, id)?;
+            // A deleted variant may have been indexed with its SKU.
+            let product = product(tx, id)?;
+            search::index_product(tx, &product)?;
         }
     }
     Ok(())

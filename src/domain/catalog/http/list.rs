@@ -50,9 +50,11 @@ pub(crate) struct ListQuery {
     max_price: Option<PriceBound>,
     /// `false` returns sold-out products only.
     in_stock: Option<bool>,
-    /// Search text for names and descriptions. A product matches if each search word is a prefix of one of
-    /// its words; case, accents and inner punctuation are ignored. If fewer than 20 products match, up to 20
-    /// similar ones follow after them.
+    /// The SKU of a variant; case and width do not matter. An unknown one matches nothing.
+    sku: Option<String>,
+    /// Search text for names, descriptions and SKUs. A product matches if each search word is a prefix of one of
+    /// its words; case, accents and inner punctuation are ignored. By relevance, the product with this SKU comes first.
+    /// If fewer than 20 products match, up to 20 similar ones follow after them.
     #[serde(default, deserialize_with = "search_text")]
     #[param(max_length = 200)]
     q: Option<String>,
@@ -107,6 +109,7 @@ impl ListQuery {
             min_price: self.min_price.map(PriceBound::get),
             max_price: self.max_price.map(PriceBound::get),
             in_stock: self.in_stock,
+            sku: self.sku,
             q,
             sort,
         };

@@ -17,7 +17,7 @@ pub(in crate::domain::catalog) struct IndexEntry {
     /// The normalized name.
     pub(in crate::domain::catalog) name_key: String,
     pub(super) name_words: Vec<String>,
-    /// The words of name and description.
+    /// The words of the name, followed by others of the description and of SKUs.
     pub(super) words: Vec<String>,
     pub(super) attributes: FilterAttributes,
 }
@@ -54,5 +54,16 @@ pub(in crate::domain::catalog) fn entry(
         words,
         name_words,
         attributes,
+    }
+}
+
+impl IndexEntry {
+    /// Adds the words of a SKU.
+    pub(super) fn add_sku(&mut self, sku: &str) {
+        for word in tokenize(sku) {
+            if !self.words.contains(&word) {
+                self.words.push(word);
+            }
+        }
     }
 }

@@ -23,5 +23,5 @@ pub(super) use self::{
     entry::{FilterAttributes, entry},
     query::SearchQuery,
     search_results::search,
-    write::{index, index_rows, remove, set_sold_out},
+    write::{index, index_product, index_rows, remove, set_sold_out},
 };

@@ -1,7 +1,10 @@
 //! Parses a search text.
 
 use super::tokenize::query_clauses;
-use crate::domain::catalog::normalize::normalize;
+use crate::{
+    core::id::ProductId,
+    domain::catalog::normalize::{normalize, sku_key},
+};
 
 /// Clauses beyond this number are ignored. A word that is indexed as bigrams makes several.
 const MAX_CLAUSES: usize = 12;
@@ -9,7 +12,11 @@ const MAX_CLAUSES: usize = 12;
 /// A parsed search text.
 #[derive(Debug, Clone)]
 pub(in crate::domain::catalog) struct SearchQuery {
-    /// The normalized text. Names that start with it rank first.
+    /// The text as a normalized SKU.
+    pub(super) sku_key: String,
+    /// The product that has a variant with this SKU. It ranks first.
+    pub(super) has_sku: Option<ProductId>,
+    /// The normalized text. Names that start with it rank next.
     pub(super) normalized: String,
     /// An upper bound of all names that start with the text.
     pub(super) upper_bound: String,
@@ -24,28 +31,36 @@ impl SearchQuery {
         let text = &text.replace(char::is_control, " ");
         let mut clauses = query_clauses(text);
         clauses.truncate(MAX_CLAUSES);
-        (!clauses.is_empty()).then(|| SearchQuery::new(normalize(text), clauses))
+        (!clauses.is_empty()).then(|| SearchQuery {
+            sku_key: sku_key(text),
+            ..SearchQuery::new(normalize(text), clauses)
+        })
     }
 
     pub(super) fn new(normalized: String, clauses: Vec<Vec<String>>) -> SearchQuery {
         SearchQuery {
+            sku_key: String::new(),
+            has_sku: None,
             upper_bound: format!("{normalized}\u{10ffff}"),
             normalized,
             clauses,
         }
     }
 
-    /// Returns the rank of a match by its normalized name and the words of its name. 0: the name starts with the
-    /// search text. 1: the words of the name match all clauses. 2: only those of the description do.
-    pub(super) fn rank(&self, name_key: &str, name_words: &str) -> u8 {
-        if (self.normalized.as_str()..self.upper_bound.as_str()).contains(&name_key) {
+    /// Returns the rank of a match by its normalized name and the words of its name. 0: it has the SKU. 1: the name starts
+    /// with the search text. 2: the words of the name match all clauses. 3: only others do.
+    pub(super) fn rank(&self, product: ProductId, name_key: &str, name_words: &str) -> u8 {
+        if self.has_sku == Some(product) {
             return 0;
+        }
+        if (self.normalized.as_str()..self.upper_bound.as_str()).contains(&name_key) {
+            return 1;
         }
         let matches = |prefix: &String| {
             let mut words = name_words.split(' ');
             words.any(|word| word.starts_with(prefix))
         };
         let in_name = self.clauses.iter().all(|clause| clause.iter().any(matches));
-        if in_name { 1 } else { 2 }
+        if in_name { 2 } else { 3 }
     }
 }

@@ -8,8 +8,7 @@ use crate::{
         pagination::{CursorRequest, PageRequest},
     },
     domain::catalog::{
-        category::Category,
-        filters::Filters,
+        criteria::Criteria,
         store::{CursorRows, OnRow},
     },
     infra::db::Tx,
@@ -43,28 +42,27 @@ pub(super) trait SearchIndex {
     /// Counts the products that match the clauses, up to `max`.
     fn count(&self, tx: &mut Tx<'_>, clauses: &[Vec<String>], max: i64) -> Result<i64>;
 
-    /// Finds the products that match a search and the filters.
+    /// Finds the products that match a search and criteria.
     fn find<'a>(
         &self,
         tx: &mut Tx<'_>,
         query: &'a SearchQuery,
-        filters: &'a Filters,
-        category: Option<&'a Category>,
+        criteria: &'a Criteria,
     ) -> Result<Box<dyn SearchMatches + 'a>>;
 }
 
-/// The products that match a search and the filters.
+/// The products that match a search and criteria.
 ///
-/// Relevance has three classes: names that start with the search text, names with all words, all others. Each is
-/// ordered by name, so that an exact match comes first.
+/// Relevance has four classes: the product with the search text as SKU, names that start with the text, names with all
+/// words, all others. Each is ordered by name, so that an exact name comes first in its class.
 pub(super) trait SearchMatches {
     /// Returns the number of matches, counted up to one past `COUNTED_UP_TO`.
     fn total(&mut self, tx: &mut Tx<'_>) -> Result<i64>;
 
-    /// Calls `on_row` with the matches of a page, in the sort order of the filters.
+    /// Calls `on_row` with the matches of a page, in the sort order of the criteria.
     fn page(&mut self, tx: &mut Tx<'_>, page: PageRequest, on_row: OnRow<'_>) -> Result<()>;
 
-    /// Calls `on_row` with the matches after a cursor, in the sort order of the filters.
+    /// Calls `on_row` with the matches after a cursor, in the sort order of the criteria.
     fn rows_after(
         &mut self,
         tx: &mut Tx<'_>,

@@ -12,9 +12,9 @@ use crate::{
         pagination::{COUNTED_UP_TO, ListRequest, Total},
     },
     domain::catalog::{
-        category::Category,
-        filters::{Filters, ListOutcome},
-        store::OnRow,
+        criteria::Criteria,
+        filters::{ListOutcome, Sort},
+        store::{self, OnRow},
     },
     infra::db::Tx,
 };
@@ -22,26 +22,28 @@ use crate::{
 /// If fewer products match, up to this many similar ones follow.
 const MAX_SIMILAR_PRODUCTS: i64 = 20;
 
-/// Calls `on_row` with the products that match the search and the filters, and similar ones if there are few.
+/// Calls `on_row` with the products that match the search and the criteria, and similar ones if there are few.
 pub(in crate::domain::catalog) fn search(
     tx: &mut Tx<'_>,
-    filters: &Filters,
-    category: Option<&Category>,
-    query: &SearchQuery,
+    criteria: &Criteria,
+    mut query: SearchQuery,
     request: &ListRequest,
     on_row: OnRow<'_>,
 ) -> Result<ListOutcome> {
-    let mut matches = search_index(tx).find(tx, query, filters, category)?;
+    if criteria.sort == Sort::Relevance {
+        query.has_sku = store::product_by_sku_key(tx, &query.sku_key)?;
+    }
+    let mut matches = search_index(tx).find(tx, &query, criteria)?;
     let total = matches.total(tx)?;
     if total < MAX_SIMILAR_PRODUCTS {
-        let result = with_similar(tx, filters, category, query, matches.as_mut(), total)?;
+        let result = with_similar(tx, criteria, &query, matches.as_mut(), total)?;
         return match request {
             ListRequest::Page(page) => {
-                let total = result.page(tx, filters.sort, *page, on_row)?;
+                let total = result.page(tx, criteria.sort, *page, on_row)?;
                 Ok(ListOutcome::Page(total))
             }
             ListRequest::Cursor(cursor) => {
-                let next = result.cursor(tx, filters.sort, cursor, on_row)?;
+                let next = result.cursor(tx, criteria.sort, cursor, on_row)?;
                 Ok(ListOutcome::Cursor(next))
             }
         };
@@ -69,8 +71,7 @@ pub(in crate::domain::catalog) fn search(
 /// Returns all matches, of which there are `total`, and the products that are most similar to the search without matching it.
 fn with_similar(
     tx: &mut Tx<'_>,
-    filters: &Filters,
-    category: Option<&Category>,
+    criteria: &Criteria,
     query: &SearchQuery,
     matches: &mut dyn SearchMatches,
     total: i64,
@@ -80,11 +81,10 @@ fn with_similar(
     } else {
         matches.most_relevant(tx, total)?
     };
-    let is_filtered = filters.has_price_or_stock_filter() || category.is_some();
-    let finds_any = (total > 0 || !is_filtered).then_some(total > 0);
+    let finds_any = (total > 0 || !criteria.is_filtered()).then_some(total > 0);
     let mut similar: Vec<ProductId> = Vec::new();
     if let Some(corrected) = spelling::with_similar_spellings(tx, query, finds_any)? {
-        let mut found = search_index(tx).find(tx, &corrected, filters, category)?;
+        let mut found = search_index(tx).find(tx, &corrected, criteria)?;
         let found = found.most_relevant(tx, MAX_SIMILAR_PRODUCTS + total)?;
         let others = found.into_iter().filter(|id| !matches.contains(id));
         similar = (0..MAX_SIMILAR_PRODUCTS)

@@ -10,7 +10,12 @@ use super::{
 };
 use crate::{
     core::{error::Result, id::ProductId},
-    domain::catalog::{cache_tags, normalize::VERSION, store::ProductRow},
+    domain::catalog::{
+        cache_tags,
+        normalize::VERSION,
+        product::Product,
+        store::{self, ProductRow},
+    },
     infra::db::{Tx, Value, placeholders},
 };
 
@@ -31,6 +36,20 @@ pub(in crate::domain::catalog) fn index_rows(
     index(tx, entries.collect())
 }
 
+/// Indexes a product as it is stored.
+pub(in crate::domain::catalog) fn index_product(
+    tx: &mut Tx<'_>,
+    product: &Product<'_>,
+) -> Result<()> {
+    let attributes = FilterAttributes {
+        category: product.category_id,
+        price: product.price,
+        is_sold_out: product.stock_quantity == 0,
+    };
+    let entry = entry(product.id, &product.name, &product.description, attributes);
+    index(tx, vec![entry])
+}
+
 /// Inserts or replaces entries: one upsert for all of them.
 pub(in crate::domain::catalog) fn index(
     tx: &mut Tx<'_>,
@@ -40,6 +59,7 @@ pub(in crate::domain::catalog) fn index(
         return Ok(());
     }
     cache_tags::invalidate_lists(tx);
+    add_skus(tx, &mut entries)?;
     assign_keys(tx, &mut entries)?;
     // Rows are written fastest in ascending key order.
     entries.sort_unstable_by_key(|entry| entry.key);
@@ -72,6 +92,21 @@ pub(in crate::domain::catalog) fn index(
     let names: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.name_words).collect();
     let names = names.into_iter().filter(|word| can_be_misspelt(word));
     spelling::insert_words(tx, &names.collect::<Vec<_>>())
+}
+
+/// Adds the SKUs of the products' variants.
+fn add_skus(tx: &mut Tx<'_>, entries: &mut [IndexEntry]) -> Result<()> {
+    let products: Vec<ProductId> = entries.iter().map(|entry| entry.product).collect();
+    let mut skus: BTreeMap<ProductId, Vec<String>> = BTreeMap::new();
+    store::each_sku_of(tx, &products, |product, sku| {
+        skus.entry(product).or_default().push(sku.to_owned());
+    })?;
+    for entry in entries {
+        for sku in skus.get(&entry.product).into_iter().flatten() {
+            entry.add_sku(sku);
+        }
+    }
+    Ok(())
 }
 
 /// Gives each entry a unique sort key. If a concurrent transaction takes the same key, this one runs again.

@@ -4,14 +4,11 @@ use super::product_query::{OnRow, ProductQuery};
 use crate::{
     core::{
         error::Result,
+        id::ProductId,
         pagination::{Position, SortKey},
     },
-    domain::catalog::{
-        category::Category,
-        filters::{Filters, Sort},
-        normalize::normalize,
-    },
-    infra::db::{Row, Tx, Value},
+    domain::catalog::{criteria::Criteria, filters::Sort, normalize::normalize},
+    infra::db::{Row, Tx, Value, params},
 };
 
 fn column(sort: Sort) -> &'static str {
@@ -40,11 +37,11 @@ fn after_operator(sort: Sort) -> &'static str {
 /// all products that are sold out.
 pub(in crate::domain::catalog) fn use_sold_out_index(
     query: &mut ProductQuery<'_>,
-    filters: &Filters,
-    category: Option<&Category>,
+    criteria: &Criteria,
     sort: Sort,
 ) {
-    if category.is_some() && filters.in_stock == Some(false) {
+    let is_one = criteria.product.is_some();
+    if criteria.category.is_some() && criteria.in_stock == Some(false) && !is_one {
         query.force_index(match sort {
             Sort::Price | Sort::PriceDown => "products_sold_out_by_category_price",
             Sort::Name | Sort::NameDown | Sort::Relevance => "products_sold_out_by_category_name",
@@ -119,6 +116,15 @@ fn add_position<'a>(query: &mut ProductQuery<'a>, sort: Sort, after: Option<&'a 
     let (column, operator) = (column(sort), after_operator(sort));
     let id = query.value(Value::Id(position.id));
     query.add_condition(&format!("({column}, p.id) {operator} ({key}, {id})"));
+}
+
+/// Returns the product number of a product (`SQLite` only).
+pub(in crate::domain::catalog) fn number_of(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+) -> Result<Option<i64>> {
+    let sql = "SELECT rowid AS number FROM products WHERE id = ?1";
+    tx.one(sql, params![product], |row| row.get("number"))
 }
 
 /// Calls `each` with the product numbers of the rows after a position (`SQLite` only), until it returns `false`.

@@ -23,7 +23,9 @@ pub(super) use self::{
         set_category_keys, set_category_name, slug_is_taken,
     },
     imports::{delete_imports_before, imported_at, record_import},
-    list_rows::{CursorRows, cursor_rows, numbers_after, order_by, page_rows, use_sold_out_index},
+    list_rows::{
+        CursorRows, cursor_rows, number_of, numbers_after, order_by, page_rows, use_sold_out_index,
+    },
     movements::movements_before,
     price_counts::{count_by_price, recount_by_price, wrong_price_counts},
     product_query::{Columns, ORDER_OF_NUMBERS, OnRow, ProductQuery},
@@ -33,9 +35,9 @@ pub(super) use self::{
     },
     reindex::{count_indexed, has_unversioned, last_indexed, lock_unindexed, set_name_key},
     variants::{
-        VariantColumns, delete_variants, each_sku, products_with_wrong_variants,
-        remove_image_from_variants, restore_variant, set_sku_key, update_variant, variant_by_id,
-        variant_by_sku_key, variants_of,
+        VariantColumns, delete_variants, each_sku, each_sku_of, product_by_sku_key,
+        products_with_wrong_variants, remove_image_from_variants, restore_variant, set_sku_key,
+        update_variant, variant_by_id, variant_by_sku_key, variants_of,
     },
     verify::{
         counted_products, impossible_stock, movement_sums, recount_category, recount_products,

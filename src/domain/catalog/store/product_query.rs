@@ -3,7 +3,7 @@
 
 use crate::{
     core::{error::Result, id::ProductId},
-    domain::catalog::{category::Category, filters::Filters},
+    domain::catalog::criteria::Criteria,
     infra::db::{Row, Tx, Value},
 };
 
@@ -71,34 +71,31 @@ impl<'a> ProductQuery<'a> {
         query
     }
 
-    /// Matches products that match all filters but the search text.
-    pub(in crate::domain::catalog) fn from_filters(
-        filters: &Filters,
-        category: Option<&Category>,
-    ) -> Self {
-        ProductQuery::matching(filters, category, "p.price")
+    /// Matches products that match all criteria.
+    pub(in crate::domain::catalog) fn with_criteria(criteria: &Criteria) -> Self {
+        ProductQuery::matching(criteria, "p.price")
     }
 
-    /// Like [`ProductQuery::from_filters`], but the database does not look up the prices: it scans the index of the
+    /// Like [`ProductQuery::with_criteria`], but the database does not look up the prices: it scans the index of the
     /// sort order, which has them. (The sign hides the column from the planner.)
-    pub(in crate::domain::catalog) fn in_sort_order(
-        filters: &Filters,
-        category: Option<&Category>,
-    ) -> Self {
-        ProductQuery::matching(filters, category, "+p.price")
+    pub(in crate::domain::catalog) fn in_sort_order(criteria: &Criteria) -> Self {
+        ProductQuery::matching(criteria, "+p.price")
     }
 
-    fn matching(filters: &Filters, category: Option<&Category>, price: &str) -> Self {
+    fn matching(criteria: &Criteria, price: &str) -> Self {
         let mut query = ProductQuery::new();
-        if let Some(category) = category {
+        if let Some(product) = criteria.product {
+            query.compare("p.id =", product);
+        }
+        if let Some(category) = &criteria.category {
             query.compare("p.category_id =", category.id);
         }
-        if let Some(prices) = filters.prices() {
+        if let Some(prices) = &criteria.prices {
             // With both limits, `SQLite` prefers the index of prices to that of the sort order.
             query.compare(&format!("{price} >="), *prices.start());
             query.compare(&format!("{price} <="), *prices.end());
         }
-        match filters.in_stock {
+        match criteria.in_stock {
             Some(true) => query.add_condition("p.sold_out = 0"),
             Some(false) => query.add_condition("p.sold_out = 1"),
             None => {}

@@ -205,6 +205,33 @@ pub(in crate::domain::catalog) fn each_sku(
     })
 }
 
+/// Calls `each` with the SKUs of products: the product and the SKU.
+pub(in crate::domain::catalog) fn each_sku_of(
+    tx: &mut Tx<'_>,
+    products: &[ProductId],
+    mut each: impl FnMut(ProductId, &str),
+) -> Result<()> {
+    let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
+    let sql = format!(
+        "SELECT product_id, sku FROM variants
+         WHERE product_id IN {} AND sku IS NOT NULL AND deleted_at IS NULL ORDER BY product_id, position, id",
+        placeholders(ids.len(), 1)
+    );
+    tx.each(&sql, &ids, |row| {
+        each(row.get("product_id")?, row.get("sku")?);
+        Ok(())
+    })
+}
+
+/// Returns the product of the variant with this normalized SKU.
+pub(in crate::domain::catalog) fn product_by_sku_key(
+    tx: &mut Tx<'_>,
+    sku_key: &str,
+) -> Result<Option<ProductId>> {
+    let sql = "SELECT product_id FROM variants WHERE sku_key = ?1 AND deleted_at IS NULL";
+    tx.one(sql, params![sku_key], |row| row.get("product_id"))
+}
+
 /// Sets the normalized SKU of a variant.
 pub(in crate::domain::catalog) fn set_sku_key(
     tx: &mut Tx<'_>,

@@ -8,10 +8,10 @@
 //! Changing one product rewrites the rows of its terms, which many products share. Bitmaps are therefore used only if
 //! there is a single writer.
 
+mod buckets;
 mod product_set;
 mod query;
 mod results;
-mod skip_prices;
 mod terms;
 mod write;
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     core::{error::Result, id::ProductId},
-    domain::catalog::{category::Category, filters::Filters},
+    domain::catalog::criteria::Criteria,
     infra::db::Tx,
 };
 
@@ -63,10 +63,9 @@ impl SearchIndex for BitmapIndex {
         &self,
         tx: &mut Tx<'_>,
         query: &'a SearchQuery,
-        filters: &'a Filters,
-        category: Option<&'a Category>,
+        criteria: &'a Criteria,
     ) -> Result<Box<dyn SearchMatches + 'a>> {
-        let results = BitmapResults::find(tx, query, filters, category)?;
+        let results = BitmapResults::find(tx, query, criteria)?;
         Ok(Box::new(results))
     }
 }

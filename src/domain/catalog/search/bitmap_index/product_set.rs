@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    ops::{BitAndAssign, SubAssign},
+    ops::{BitAndAssign, BitOrAssign, SubAssign},
 };
 
 use roaring::RoaringBitmap;
@@ -40,6 +40,45 @@ impl ProductSet {
         products.is_some_and(|products| products.contains(offset))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(RoaringBitmap::is_empty)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Sets the products of a block that is not there yet.
+    pub(super) fn insert_block(&mut self, block: usize, products: RoaringBitmap) {
+        if block >= self.0.len() {
+            self.0.resize_with(block + 1, RoaringBitmap::new);
+        }
+        self.0[block] = products;
+    }
+
+    /// Returns the products of a block that a serialized bitmap has, too.
+    pub(super) fn intersection(&self, block: usize, bytes: &[u8]) -> Result<RoaringBitmap> {
+        let Some(products) = self.0.get(block) else {
+            return Ok(RoaringBitmap::new());
+        };
+        products
+            .intersection_with_serialized_unchecked(io::Cursor::new(bytes))
+            .map_err(Error::internal)
+    }
+
+    /// Removes all others than one. The set starts with this block.
+    pub(super) fn keep_only(&mut self, number: Option<i64>, first_block: i64) -> Result<()> {
+        let first_block = usize::try_from(first_block).map_err(Error::internal)?;
+        let kept = ProductSet::new(number.as_slice())?;
+        for (at, products) in self.0.iter_mut().enumerate() {
+            match kept.0.get(first_block + at) {
+                Some(kept) => *products &= kept,
+                None => products.clear(),
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the product numbers as a JSON array, in ascending order.
     pub(super) fn to_json(&self) -> String {
         let blocks = self.0.iter().zip(0..);
@@ -56,6 +95,16 @@ impl BitAndAssign<&ProductSet> for ProductSet {
         self.0.truncate(other.0.len());
         for (products, others) in self.0.iter_mut().zip(&other.0) {
             *products &= others;
+        }
+    }
+}
+
+impl BitOrAssign<&ProductSet> for ProductSet {
+    fn bitor_assign(&mut self, other: &ProductSet) {
+        let blocks = self.0.len().max(other.0.len());
+        self.0.resize_with(blocks, RoaringBitmap::new);
+        for (products, others) in self.0.iter_mut().zip(&other.0) {
+            *products |= others;
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Finds the products that match clauses and filters, by combining bitmaps.
+//! Finds the products that match clauses and criteria, by combining bitmaps.
 
 use std::{
-    io, mem,
+    mem,
     ops::{Range, RangeInclusive},
 };
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     core::error::{Error, Result},
-    domain::catalog::{category::Category, filters::Filters},
+    domain::catalog::{criteria::Criteria, store::number_of},
     infra::db::{Tx, params},
 };
 
@@ -25,9 +25,7 @@ const UNION_SIZE: usize = 32;
 pub(super) struct BitmapQuery<'a> {
     /// For every clause, a product must have a word that starts with one of its prefixes.
     clauses: &'a [Vec<String>],
-    category: Option<&'a Category>,
-    in_stock: Option<bool>,
-    prices: Option<RangeInclusive<i64>>,
+    criteria: Option<&'a Criteria>,
 }
 
 /// The result of a [`BitmapQuery`].
@@ -35,6 +33,8 @@ pub(super) struct BitmapQuery<'a> {
 pub(super) struct Found {
     /// How many products match, up to the requested maximum.
     pub(super) count: i64,
+    /// The highest product number in the catalog.
+    pub(super) last_number: i64,
     /// The matches; not all if there are more than the requested maximum.
     pub(super) all: ProductSet,
     /// Those whose names match all clauses.
@@ -45,22 +45,13 @@ impl<'a> BitmapQuery<'a> {
     pub(super) fn new(clauses: &'a [Vec<String>]) -> BitmapQuery<'a> {
         BitmapQuery {
             clauses,
-            category: None,
-            in_stock: None,
-            prices: None,
+            criteria: None,
         }
     }
 
-    /// Adds the filters by category, price and stock.
-    pub(super) fn with_filters(
-        self,
-        filters: &Filters,
-        category: Option<&'a Category>,
-    ) -> BitmapQuery<'a> {
+    pub(super) fn with_criteria(self, criteria: &'a Criteria) -> BitmapQuery<'a> {
         BitmapQuery {
-            category,
-            in_stock: filters.in_stock,
-            prices: filters.prices(),
+            criteria: Some(criteria),
             ..self
         }
     }
@@ -76,7 +67,8 @@ impl<'a> BitmapQuery<'a> {
     pub(super) fn find_more(&self, tx: &mut Tx<'_>, found: &mut Found, max: i64) -> Result<()> {
         let sql = "SELECT max(rowid) AS last FROM products";
         let last: Option<Option<i64>> = tx.one(sql, &[], |row| row.get("last"))?;
-        let end = last.flatten().unwrap_or_default() / i64::from(BLOCK_SIZE) + 1;
+        found.last_number = last.flatten().unwrap_or_default();
+        let end = found.last_number / i64::from(BLOCK_SIZE) + 1;
         let first = i64::try_from(found.all.0.len()).map_err(Error::internal)?;
         let mut blocks = first..(first * 2 + 1).min(end);
         found.count = found.all.len();
@@ -105,14 +97,12 @@ impl<'a> BitmapQuery<'a> {
             }
             let mut in_name = union(tx, blocks, &names)?;
             let mut all = union(tx, blocks, &descriptions)?;
-            for (all, in_name) in all.0.iter_mut().zip(&in_name.0) {
-                *all |= in_name;
-            }
+            all |= &in_name;
             if let Some((all_before, in_name_before)) = &matches {
                 all &= all_before;
                 in_name &= in_name_before;
             }
-            if all.len() == 0 {
+            if all.is_empty() {
                 return Ok((all, in_name));
             }
             matches = Some((all, in_name));
@@ -120,18 +110,25 @@ impl<'a> BitmapQuery<'a> {
         Ok(matches.unwrap_or_else(|| (empty(blocks), empty(blocks))))
     }
 
-    /// Removes the products that do not match the filters.
+    /// Removes the products that do not match the criteria.
     fn filter(
         &self,
         tx: &mut Tx<'_>,
         blocks: &Range<i64>,
         products: &mut ProductSet,
     ) -> Result<()> {
-        if let Some(category) = self.category {
+        let Some(criteria) = self.criteria else {
+            return Ok(());
+        };
+        if let Some(product) = criteria.product {
+            let number = number_of(tx, product)?;
+            products.keep_only(number, blocks.start)?;
+        }
+        if let Some(category) = &criteria.category {
             let term = terms::category_term(category.id);
             *products &= &union(tx, blocks, &[terms::one(&term)])?;
         }
-        if let Some(in_stock) = self.in_stock {
+        if let Some(in_stock) = criteria.in_stock {
             let sold_out = union(tx, blocks, &[terms::one(SOLD_OUT)])?;
             if in_stock {
                 *products -= &sold_out;
@@ -139,7 +136,7 @@ impl<'a> BitmapQuery<'a> {
                 *products &= &sold_out;
             }
         }
-        if let Some(prices) = &self.prices {
+        if let Some(prices) = &criteria.prices {
             *products = with_price(tx, blocks, prices, products)?;
         }
         Ok(())
@@ -170,29 +167,16 @@ fn with_price(
     products: &ProductSet,
 ) -> Result<ProductSet> {
     let mut in_range = empty(blocks);
-    if products.len() == 0 {
+    if products.is_empty() {
         return Ok(in_range);
     }
     for terms in terms::price_terms(prices) {
         each_bitmap(tx, blocks, &terms, |at, bytes| {
-            in_range.0[at] |= products.0[at]
-                .intersection_with_serialized_unchecked(io::Cursor::new(bytes))
-                .map_err(Error::internal)?;
+            in_range.0[at] |= products.intersection(at, bytes)?;
             Ok(())
         })?;
     }
     Ok(in_range)
-}
-
-/// Returns whether one of the products has a term.
-pub(super) fn any_has_term(tx: &mut Tx<'_>, products: &ProductSet, term: &str) -> Result<bool> {
-    let blocks = 0..i64::try_from(products.0.len()).map_err(Error::internal)?;
-    let mut found = false;
-    each_bitmap(tx, &blocks, &terms::one(term), |at, bytes| {
-        found = found || !products.0[at].is_disjoint(&parse(bytes)?);
-        Ok(())
-    })?;
-    Ok(found)
 }
 
 /// Returns an empty bitmap for each block.

@@ -1,10 +1,10 @@
 //! The terms that are indexed of a product.
 //!
 //! A word of the name is a term. A word that only the description has is another, so that the bitmaps also find the
-//! products with a word in the name. What lists filter by is indexed as *filter terms*: the category, sold out, and the
-//! first digits of the price, from one digit to all. A range of prices is the union of few such terms (a trie, as for
-//! Lucene's `NumericRangeQuery`: Schindler and Diepenbroek, Generic XML-based Framework for Metadata Portals, 2008).
-//! Only words of names are terms without `§`, which is not a letter.
+//! products with a word in the name. What lists filter and sort by is indexed as *filter terms*: the category, sold out,
+//! the first two letters of the name, and the first digits of the price, from one digit to all. A range of prices is the
+//! union of few such terms (a trie, as for Lucene's `NumericRangeQuery`: Schindler and Diepenbroek, Generic XML-based
+//! Framework for Metadata Portals, 2008). Only words of names are terms without `§`, which is not a letter.
 
 use std::ops::RangeInclusive;
 
@@ -55,11 +55,12 @@ pub(super) fn category_term(id: CategoryId) -> String {
 }
 
 /// Returns the filter terms of a product, separated by spaces.
-pub(super) fn filter_terms(attributes: FilterAttributes) -> String {
+pub(super) fn filter_terms(name_key: &str, attributes: FilterAttributes) -> String {
     let price = attributes.price.get().to_string();
     let mut terms: Vec<String> = (1..=price.len())
         .map(|digits| price_term(&price, digits))
         .collect();
+    terms.push(name_bucket(name_key));
     terms.extend(attributes.category.map(category_term));
     if attributes.is_sold_out {
         terms.push(SOLD_OUT.to_owned());
@@ -67,9 +68,77 @@ pub(super) fn filter_terms(attributes: FilterAttributes) -> String {
     terms.join(" ")
 }
 
+/// The space in a term, and after a name of one letter. It sorts before all letters, and names do not have it.
+const SPACE: char = '\u{1}';
+
+/// Returns the term of all names with the same first two letters. Terms are in the order of the names.
+pub(super) fn name_bucket(name_key: &str) -> String {
+    let letters = name_key.chars().chain([SPACE, SPACE]).take(2);
+    let letters: String = letters
+        .map(|letter| if letter == ' ' { SPACE } else { letter })
+        .collect();
+    format!("{NAME_BUCKET}{letters}")
+}
+
+const NAME_BUCKET: &str = "§n";
+
+/// Returns the terms of all names.
+pub(super) fn name_buckets() -> TermRange {
+    (NAME_BUCKET.to_owned(), format!("{NAME_BUCKET}\u{10ffff}"))
+}
+
+/// Returns the half-open range of the names that have a term.
+pub(super) fn names_in_bucket(term: &str) -> (String, String) {
+    let letters = term.trim_start_matches(NAME_BUCKET);
+    let from = letters.trim_end_matches(SPACE).to_owned();
+    let to = format!("{}\u{10ffff}", letters.replace(SPACE, " "));
+    (from, to)
+}
+
+/// Returns the term of all prices with the same number of digits and the same first two.
+pub(super) fn price_bucket(price: i64) -> String {
+    let price = price.clamp(Price::MIN, Price::MAX).to_string();
+    price_term(&price, price.len().min(BUCKET_DIGITS))
+}
+
+const BUCKET_DIGITS: usize = 2;
+
+/// Returns the terms of all prices in a range, in ascending order.
+pub(super) fn price_buckets(prices: Option<&RangeInclusive<i64>>) -> Vec<TermRange> {
+    let (first, last) = prices.map_or((Price::MIN, Price::MAX), |prices| {
+        (*prices.start(), *prices.end())
+    });
+    let two_digits = 10;
+    let mut ranges = Vec::with_capacity(2);
+    if first < two_digits {
+        ranges.push((price_bucket(first), one(&price_bucket(last.min(9))).1));
+    }
+    if last >= two_digits {
+        ranges.push((
+            price_bucket(first.max(two_digits)),
+            one(&price_bucket(last)).1,
+        ));
+    }
+    ranges
+}
+
+/// Returns the prices that have a term of [`price_bucket`].
+pub(super) fn prices_in_bucket(term: &str) -> RangeInclusive<i64> {
+    let digits: String = term.chars().skip(4).collect();
+    let len = term
+        .chars()
+        .nth(3)
+        .and_then(|len| len.to_digit(16))
+        .unwrap_or(1);
+    let first: i64 = digits.parse().unwrap_or_default();
+    let zeros = len.saturating_sub(u32::try_from(digits.len()).unwrap_or(len));
+    let size = 10_i64.pow(zeros);
+    first * size..=(first + 1) * size - 1
+}
+
 /// Returns the filter term of all prices with the same number of digits that begin with the first digits of `price`.
 /// Terms for the same number of first digits are in the order of the prices.
-pub(super) fn price_term(price: &str, first_digits: usize) -> String {
+fn price_term(price: &str, first_digits: usize) -> String {
     format!(
         "§p{first_digits:x}{:x}{}",
         price.len(),
@@ -106,6 +175,6 @@ pub(super) fn price_terms(prices: &RangeInclusive<i64>) -> Vec<TermRange> {
 }
 
 /// Returns how many first digits `size` prices from `start` on share; it is a power of ten, and `start` a multiple.
-pub(super) fn first_digits(start: i64, size: i64) -> usize {
+fn first_digits(start: i64, size: i64) -> usize {
     (start.ilog10() - size.ilog10() + 1) as usize
 }

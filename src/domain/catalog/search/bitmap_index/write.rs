@@ -22,7 +22,7 @@ pub(super) fn write(tx: &mut Tx<'_>, entries: &[IndexEntry]) -> Result<Vec<Store
     let current = current_terms(tx, entries)?;
     let filter_terms = entries
         .iter()
-        .map(|entry| terms::filter_terms(entry.attributes));
+        .map(|entry| terms::filter_terms(&entry.name_key, entry.attributes));
     let filter_terms: Vec<String> = filter_terms.collect();
     let terms: Vec<String> = entries
         .iter()

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     core::{error::Result, id::ProductId},
-    domain::catalog::{category::Category, filters::Filters},
+    domain::catalog::criteria::Criteria,
     infra::db::{Tx, params},
 };
 
@@ -67,10 +67,9 @@ impl SearchIndex for GinIndex {
         &self,
         _: &mut Tx<'_>,
         query: &'a SearchQuery,
-        filters: &'a Filters,
-        category: Option<&'a Category>,
+        criteria: &'a Criteria,
     ) -> Result<Box<dyn SearchMatches + 'a>> {
-        Ok(Box::new(GinResults::new(query, filters, category)))
+        Ok(Box::new(GinResults::new(query, criteria)))
     }
 }
 

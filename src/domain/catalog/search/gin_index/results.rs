@@ -12,8 +12,8 @@ use crate::{
         pagination::{COUNTED_UP_TO, CursorRequest, PageRequest},
     },
     domain::catalog::{
-        category::Category,
-        filters::{Filters, Sort},
+        criteria::Criteria,
+        filters::Sort,
         search::{
             name_sort_key, query::SearchQuery, result_with_similar::rows_in_order,
             search_index::SearchMatches,
@@ -41,8 +41,7 @@ enum SearchField {
 
 pub(super) struct GinResults<'a> {
     search: &'a SearchQuery,
-    filters: &'a Filters,
-    category: Option<&'a Category>,
+    criteria: &'a Criteria,
     tsquery: String,
     /// The clauses as `LIKE` patterns on words that are preceded by a space.
     patterns: Vec<Vec<String>>,
@@ -51,26 +50,21 @@ pub(super) struct GinResults<'a> {
 }
 
 impl<'a> GinResults<'a> {
-    pub(super) fn new(
-        search: &'a SearchQuery,
-        filters: &'a Filters,
-        category: Option<&'a Category>,
-    ) -> GinResults<'a> {
+    pub(super) fn new(search: &'a SearchQuery, criteria: &'a Criteria) -> GinResults<'a> {
         let pattern = |prefix: &String| format!("% {prefix}%");
         let patterns = |clause: &Vec<String>| clause.iter().map(pattern).collect();
         GinResults {
             search,
-            filters,
-            category,
+            criteria,
             tsquery: tsquery(&search.clauses),
             patterns: search.clauses.iter().map(patterns).collect(),
             total: None,
         }
     }
 
-    /// Returns the query for all products that match the filters.
+    /// Returns the query for all products that match the criteria.
     fn filtered(&self) -> ProductQuery<'_> {
-        ProductQuery::from_filters(self.filters, self.category)
+        ProductQuery::with_criteria(self.criteria)
     }
 
     /// Returns the query for the products that match in this field, by the search index.
@@ -119,7 +113,7 @@ impl<'a> GinResults<'a> {
         let mut found = all.index_rows(tx, MAX_RANKED + 1, |row| {
             let (id, name_key): (ProductId, String) =
                 (row.get("product_id")?, row.get("name_key")?);
-            let rank = self.search.rank(&name_key, row.get("name_words")?);
+            let rank = self.search.rank(id, &name_key, row.get("name_words")?);
             Ok((rank, name_key, id))
         })?;
         if i64::try_from(found.len()).map_err(Error::internal)? > MAX_RANKED {
@@ -148,9 +142,18 @@ impl<'a> GinResults<'a> {
             in_name.value(&search.upper_bound),
         );
         in_name.add_index_condition(&format!("(s.name_key < {from} OR s.name_key >= {to})"));
-        let others = self.query(SearchField::AllButName);
-        for (mut class, is_indexed) in [(starts_with_text, false), (in_name, true), (others, true)]
-        {
+        let mut others = self.query(SearchField::AllButName);
+        let mut classes = Vec::with_capacity(4);
+        if let Some(product) = search.has_sku {
+            let mut has_sku = self.query(SearchField::All);
+            has_sku.compare("p.id =", product);
+            starts_with_text.compare("p.id <>", product);
+            in_name.compare("p.id <>", product);
+            others.compare("p.id <>", product);
+            classes.push((has_sku, true));
+        }
+        classes.extend([(starts_with_text, false), (in_name, true), (others, true)]);
+        for (mut class, is_indexed) in classes {
             class.set_columns(columns);
             let count = if is_indexed {
                 by_name(tx, &class, limit, offset, on_row)?
@@ -184,7 +187,7 @@ impl SearchMatches for GinResults<'_> {
     fn page(&mut self, tx: &mut Tx<'_>, page: PageRequest, on_row: OnRow<'_>) -> Result<()> {
         let total = self.total(tx)?;
         let (offset, limit) = (page.offset(), page.limit);
-        match self.filters.sort {
+        match self.criteria.sort {
             Sort::Relevance => {
                 if total <= MAX_RANKED
                     && let Some(matches) = self.ranked(tx)?
@@ -211,7 +214,7 @@ impl SearchMatches for GinResults<'_> {
         on_row: OnRow<'_>,
     ) -> Result<CursorRows> {
         let total = self.total(tx)?;
-        let (sort, after) = (self.filters.sort, cursor.after.as_ref());
+        let (sort, after) = (self.criteria.sort, cursor.after.as_ref());
         cursor_rows(tx, sort, self.sorted(total), after, cursor.limit, on_row)
     }
 
