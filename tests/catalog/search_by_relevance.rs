@@ -69,9 +69,8 @@ async fn fill(shop: &TestShop) {
         for i in 0..count {
             let (price, left) = (100 + i, i % 2);
             let category = if i % 3 == 0 { "Hardware" } else { "" };
-            file.push_str(&format!(
-                "{name} {i:04},{description},{price},{left},{category}\n"
-            ));
+            let line = format!("{name} {i:04},{description},{price},{left},{category}\n");
+            file.push_str(&line);
         }
     }
     let csv = [("content-type", "text/csv")];

@@ -38,12 +38,8 @@ storage_test! {
             }
         }
         let mut file = "name,description,price\n".to_owned();
-        for (name, price) in &products {
-            file.push_str(&format!("{name},a needle,{price}\n"));
-        }
-        for i in 0..6_000 {
-            file.push_str(&format!("m{} hay,,{}\n", i % 7, 1 + i % 2_000));
-        }
+        file.extend(products.iter().map(|(name, price)| format!("{name},a needle,{price}\n")));
+        file.extend((0..6_000).map(|i| format!("m{} hay,,{}\n", i % 7, 1 + i % 2_000)));
         let csv = [("content-type", "text/csv")];
         let imported = shop.admin().await.raw(Method::POST, "/admin/products/import", &csv, file).await;
         assert_eq!(imported.status, 200, "{imported:?}");

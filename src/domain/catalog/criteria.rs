@@ -2,16 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::{
-    category::Category,
-    filters::{Filters, Sort},
-    normalize::sku_key,
-    store,
-};
-use crate::{
-    core::{error::Result, id::ProductId},
-    infra::db::Tx,
-};
+use super::{category::Category, filters::Sort};
+use crate::core::id::ProductId;
 
 /// A product must match all of them, but not the search text.
 #[derive(Debug, Clone)]
@@ -25,30 +17,6 @@ pub(super) struct Criteria {
 }
 
 impl Criteria {
-    /// Resolves filters. Returns `None` if no product can match.
-    pub(super) fn resolve(tx: &mut Tx<'_>, filters: &Filters) -> Result<Option<Criteria>> {
-        let mut criteria = Criteria {
-            category: None,
-            product: None,
-            prices: filters.prices(),
-            in_stock: filters.in_stock,
-            sort: filters.sort,
-        };
-        if let Some(name) = &filters.category {
-            criteria.category = store::category_by_id_or_slug(tx, name)?;
-            if criteria.category.is_none() {
-                return Ok(None);
-            }
-        }
-        if let Some(sku) = &filters.sku {
-            criteria.product = store::product_by_sku_key(tx, &sku_key(sku))?;
-            if criteria.product.is_none() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(criteria))
-    }
-
     /// Returns whether only some products match.
     pub(super) fn is_filtered(&self) -> bool {
         self.category.is_some() || self.product.is_some() || self.has_price_or_stock()

@@ -4,6 +4,7 @@
 use super::{
     criteria::Criteria,
     filters::{Filters, ListOutcome, Sort},
+    normalize::sku_key,
     product::Product,
     search::{self, SearchQuery},
     store::{self, OnRow, ProductQuery},
@@ -28,7 +29,7 @@ pub fn list(
         ListRequest::Page(_) => ListOutcome::Page(Total::exact(0)),
         ListRequest::Cursor(_) => ListOutcome::Cursor(None),
     };
-    let Some(criteria) = Criteria::resolve(tx, filters)? else {
+    let Some(criteria) = resolve(tx, filters)? else {
         return Ok(empty);
     };
     let settings = tx.settings();
@@ -40,6 +41,34 @@ pub fn list(
         Some(query) => search::search(tx, &criteria, query, request, &mut on_row),
         None => Ok(empty),
     }
+}
+
+/// Resolves filters. Returns `None` if no product can match.
+fn resolve(tx: &mut Tx<'_>, filters: &Filters) -> Result<Option<Criteria>> {
+    let mut criteria = Criteria {
+        category: None,
+        product: None,
+        prices: filters.prices(),
+        in_stock: filters.in_stock,
+        sort: filters.sort,
+    };
+    if let Some(name) = &filters.category {
+        criteria.category = store::category_by_id_or_slug(tx, name)?;
+        if criteria.category.is_none() {
+            return Ok(None);
+        }
+    }
+    if let Some(sku) = &filters.sku {
+        // No SKU has control characters, and Postgres rejects NUL in a parameter.
+        if sku.contains(char::is_control) {
+            return Ok(None);
+        }
+        criteria.product = store::product_by_sku_key(tx, &sku_key(sku))?;
+        if criteria.product.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(criteria))
 }
 
 /// Lists without a search text.

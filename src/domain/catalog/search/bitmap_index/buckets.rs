@@ -133,7 +133,8 @@ fn each_bucket(
 ) -> Result<()> {
     let direction = if is_descending { "DESC" } else { "ASC" };
     let sql = format!(
-        "SELECT word, block, products FROM postings WHERE word >= ?1 AND word < ?2 ORDER BY word {direction}, block"
+        "SELECT word, block, products FROM postings WHERE word >= ?1 AND word < ?2
+         ORDER BY word {direction}, block {direction}"
     );
     let (mut term, mut products) = (String::new(), ProductSet::default());
     let mut is_wanted = true;

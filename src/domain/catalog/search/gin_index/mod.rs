@@ -4,8 +4,12 @@
 //! concurrent writers would wait for each other's rows.
 
 mod results;
+mod tsquery;
 
-use self::results::GinResults;
+use self::{
+    results::GinResults,
+    tsquery::{matches, tsquery},
+};
 use super::{
     entry::IndexEntry,
     query::SearchQuery,
@@ -71,22 +75,4 @@ impl SearchIndex for GinIndex {
     ) -> Result<Box<dyn SearchMatches + 'a>> {
         Ok(Box::new(GinResults::new(query, criteria)))
     }
-}
-
-/// Returns clauses as a `tsquery`. Words hold letters, digits and combining marks only, so that they need no
-/// escapes.
-fn tsquery(clauses: &[Vec<String>]) -> String {
-    let clause_text = |clause: &Vec<String>| {
-        let prefixes: Vec<_> = clause.iter().map(|word| format!("'{word}':*")).collect();
-        format!("({})", prefixes.join(" | "))
-    };
-    let texts: Vec<_> = clauses.iter().map(clause_text).collect();
-    texts.join(" & ")
-}
-
-/// Returns the condition that a column matches a query. The GIN indexes are on the same expression.
-fn matches(column: &str, tsquery: &str) -> String {
-    format!(
-        "array_to_tsvector(string_to_array(s.{column}, ' ')) @@ CAST(CAST({tsquery} AS TEXT) AS TSQUERY)"
-    )
 }

@@ -4,7 +4,7 @@
 //! comparing all of them. For other orders, few matches are sorted. Many matches are found by scanning the index of the
 //! sort order until the page is full, since a page then needs few rows.
 
-use super::{matches, tsquery};
+use super::tsquery::{matches, tsquery};
 use crate::{
     core::{
         error::{Error, Result},
