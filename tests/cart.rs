@@ -66,13 +66,14 @@ storage_test! {
         assert_eq!(cart.status, 200);
         snapshot!(
             cart.json(),
-            { ".items[].product.id" => "[id]", ".**.images[].id" => "[id]", ".**.url" => "[url]" },
+            { ".items[].id" => "[id]", ".items[].*.id" => "[id]", ".**.images[].id" => "[id]", ".**.url" => "[url]" },
             @r#"
         {
           "currency": "INR",
           "itemCount": 3,
           "items": [
             {
+              "id": "[id]",
               "lineTotal": 259800,
               "product": {
                 "id": "[id]",
@@ -89,9 +90,17 @@ storage_test! {
                 "price": 129900,
                 "stockQuantity": 5
               },
-              "quantity": 2
+              "quantity": 2,
+              "unitPrice": 129900,
+              "variant": {
+                "id": "[id]",
+                "options": [],
+                "sku": null,
+                "title": ""
+              }
             },
             {
+              "id": "[id]",
               "lineTotal": 5000,
               "product": {
                 "id": "[id]",
@@ -100,7 +109,14 @@ storage_test! {
                 "price": 5000,
                 "stockQuantity": 9
               },
-              "quantity": 1
+              "quantity": 1,
+              "unitPrice": 5000,
+              "variant": {
+                "id": "[id]",
+                "options": [],
+                "sku": null,
+                "title": ""
+              }
             }
           ],
           "totalAmount": 264800
@@ -144,6 +160,23 @@ storage_test! {
             let cart = ada.delete("/cart").await;
             assert_eq!((cart.status, cart.json()), (200, empty.json()));
         }
+    }
+
+    async fn a_variant_is_added_by_its_id_or_that_of_its_product(shop: TestShop) {
+        let mug = shop.product("Mug", 500, 9).await;
+        shop.admin().await.patch(&format!("/variants/{mug}"), json!({ "sku": "MUG" })).await;
+        let ada = shop.customer("ada").await;
+        add(&ada, &mug, 1).await;
+        let cart = ada.post("/cart", json!({ "variantId": mug, "quantity": 2 })).await;
+        assert_eq!(cart.json()["items"].as_array().map(Vec::len), Some(1), "{cart:?}");
+        let item = &cart.json()["items"][0];
+        assert_eq!(item["variant"], json!({ "id": mug, "sku": "MUG", "title": "", "options": [] }));
+        assert_eq!((&item["id"], &item["quantity"], &item["unitPrice"]), (&json!(mug), &json!(3), &json!(500)));
+        for body in [json!({ "quantity": 1 }), json!({ "productId": mug, "variantId": mug })] {
+            ada.post("/cart", body).await.assert_invalid_field("productId");
+        }
+        let unknown = shop.app.rng.uuid(shop.app.clock.now());
+        ada.post("/cart", json!({ "variantId": unknown })).await.assert_problem(404, "not-found");
     }
 
     async fn a_cart_shows_current_prices_and_stock(shop: TestShop) {

@@ -308,7 +308,7 @@ async fn a_failed_transfer_leaves_the_target_empty() {
         "users",
         "products",
         "orders",
-        "order_items",
+        "order_lines",
         "settings",
         "events",
     ] {

@@ -119,8 +119,8 @@ storage_test! {
         let breaches = [
             (false, "DELETE FROM payments WHERE order_id = {id}".to_owned(), "order-payment", "no payment of 129900"),
             (false, "UPDATE payments SET amount = 129000 WHERE order_id = {id}".to_owned(), "order-payment", "129000, not 129900"),
-            (false, "UPDATE order_items SET quantity = 2 WHERE order_id = {id}".to_owned(), "order-total", "129900, its line items sum to 259800"),
-            (false, "DELETE FROM order_items WHERE order_id = {id}".to_owned(), "order-items", "costs 129900"),
+            (false, "UPDATE order_lines SET quantity = 2 WHERE order_id = {id}".to_owned(), "order-total", "129900, its line items sum to 259800"),
+            (false, "DELETE FROM order_lines WHERE order_id = {id}".to_owned(), "order-items", "costs 129900"),
             (true, "UPDATE orders SET status = 'PENDING' WHERE id = {id}".to_owned(), "order-status", "PENDING, its payment CAPTURED"),
             (false, "UPDATE orders SET status = 'SHIPPED' WHERE id = {id}".to_owned(), "order-status", "SHIPPED, its payment CREATED"),
             (true, "UPDATE orders SET status = 'REFUNDED' WHERE id = {id}".to_owned(), "order-status", "REFUNDED, its payment CAPTURED"),
@@ -171,7 +171,9 @@ storage_test! {
                     UPDATE products SET stock = 2 WHERE name = 'Mug';
                     UPDATE products SET images = '[]' WHERE name = 'Kettle';
                     UPDATE products SET sold_out = 1 WHERE name = 'Mug';
-                    DELETE FROM variants;
+                    UPDATE variants SET deleted_at = 1
+                    WHERE EXISTS (SELECT 1 FROM order_lines l WHERE l.variant_id = variants.id);
+                    DELETE FROM variants WHERE deleted_at IS NULL;
                     UPDATE kept_counts SET value = 40;
                     UPDATE categories SET product_count = 0");
         let mut broken: BTreeSet<_> = [

@@ -93,7 +93,9 @@ impl SqliteBaseline {
         let mut quantity = 1_i64;
         let mut lines = c.prepare_cached(CART_LINES)?;
         let mut rows = lines.query([&self.users[user]])?;
+        let mut is_empty = true;
         while let Some(row) = rows.next()? {
+            is_empty = false;
             if row.get_ref(0)?.as_blob()? == product.as_slice() {
                 quantity += row.get::<_, i64>(4)?;
             }
@@ -101,7 +103,11 @@ impl SqliteBaseline {
         drop(rows);
         c.prepare_cached(PRODUCT)?
             .query_row([product], |_| Ok(()))?;
-        c.prepare_cached(UPSERT_CART_ITEM)?
+        if is_empty {
+            c.prepare_cached(INSERT_CART)?
+                .execute((&self.users[user], &self.users[user], 1))?;
+        }
+        c.prepare_cached(UPSERT_CART_LINE)?
             .execute((&self.users[user], product, quantity, 1))?;
         c.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
@@ -139,17 +145,22 @@ impl SqliteBaseline {
             total,
             1,
         ))?;
+        let positions: Vec<i64> = (0..).zip(&lines).map(|(position, _)| position).collect();
         let mut items: Vec<&dyn rusqlite::ToSql> = Vec::new();
-        for line in &lines {
+        for (line, position) in lines.iter().zip(&positions) {
             items.extend([
                 &id as &dyn rusqlite::ToSql,
+                position,
                 &line.product,
+                &line.product,
+                &None::<String>,
+                &"[]",
                 &line.name,
                 &line.price,
                 &line.quantity,
             ]);
         }
-        c.prepare_cached(&format!("{INSERT_ITEMS} {}", placeholders(5, lines.len())))?
+        c.prepare_cached(&format!("{INSERT_ITEMS} {}", placeholders(9, lines.len())))?
             .execute(items.as_slice())?;
         let provider_order = format!("order_{:014}", self.orders);
         c.prepare_cached(INSERT_PAYMENT)?.execute((
@@ -161,7 +172,7 @@ impl SqliteBaseline {
             total,
             1,
         ))?;
-        c.prepare_cached("DELETE FROM cart_items WHERE user_id = ?1")?
+        c.prepare_cached("DELETE FROM cart_lines WHERE cart_id = ?1")?
             .execute([&self.users[user]])?;
         self.take_stock(id, &lines)?;
         self.queue_email(user, id, &number, &lines, total)?;
@@ -285,7 +296,8 @@ fn order_json(id: [u8; 8], number: &str, lines: &[Line], total: i64) -> String {
         append(
             &mut json,
             format_args!(
-                "{{\"productId\":\"{:0>36}\",\"name\":\"{}\",\"price\":{},\"quantity\":{},\"lineTotal\":{}}},",
+                "{{\"id\":\"{id}\",\"variantId\":\"{0:0>36}\",\"productId\":\"{0:0>36}\",\"sku\":null,\"title\":\"\",\
+                 \"options\":[],\"name\":\"{1}\",\"price\":{2},\"quantity\":{3},\"lineTotal\":{4}}},",
                 hex::encode(&line.product),
                 line.name,
                 line.price,
@@ -315,19 +327,25 @@ const ROUTE: &str = "POST /api/v1/orders";
 
 const SESSION: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = ?1 AND s.expires_at > ?2 AND u.id = ?3";
-const CART_LINES: &str = "SELECT p.id, p.name, p.price, p.stock, c.quantity, p.images, c.added_at
-    FROM cart_items c JOIN products p ON p.id = c.product_id
-    WHERE c.user_id = ?1 AND p.deleted_at IS NULL";
-const PRODUCT: &str =
-    "SELECT name, price, stock, images FROM products WHERE id = ?1 AND deleted_at IS NULL";
-const UPSERT_CART_ITEM: &str = "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+const CART_LINES: &str =
+    "SELECT v.id, p.name, coalesce(v.price, p.price), coalesce(v.stock, p.stock),
+        c.quantity, p.images, c.added_at, v.product_id, v.sku, v.options
+    FROM cart_lines c JOIN variants v ON v.id = c.variant_id JOIN products p ON p.id = v.product_id
+    WHERE c.cart_id = ?1 AND v.deleted_at IS NULL AND p.deleted_at IS NULL";
+const PRODUCT: &str = "SELECT v.id, v.product_id, v.sku, v.options, p.name, coalesce(v.price, p.price),
+        coalesce(v.stock, p.stock), p.images
+    FROM variants v JOIN products p ON p.id = v.product_id
+    WHERE v.product_id = ?1 AND v.deleted_at IS NULL AND p.deleted_at IS NULL ORDER BY v.position, v.id";
+const INSERT_CART: &str = "INSERT INTO carts (id, user_id, created_at) VALUES (?1, ?2, ?3)
+    ON CONFLICT (id) DO NOTHING";
+const UPSERT_CART_LINE: &str = "INSERT INTO cart_lines (cart_id, variant_id, quantity, added_at)
     VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = excluded.quantity";
+    ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = excluded.quantity";
 const INSERT_ORDER: &str = "INSERT INTO orders
     (id, number, user_id, status, total, created_at, updated_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (number) DO NOTHING";
-const INSERT_ITEMS: &str =
-    "INSERT INTO order_items (order_id, product_id, name, price, quantity) VALUES";
+const INSERT_ITEMS: &str = "INSERT INTO order_lines
+    (order_id, position, variant_id, product_id, sku, name, options, price, quantity) VALUES";
 const INSERT_PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, provider_order_id,
     status, amount, transaction_id, created_at, updated_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?7)";
@@ -345,11 +363,11 @@ const INSERT_JOB: &str = "INSERT INTO jobs
     VALUES (?1, ?2, ?3, 'waiting', ?4, 0, ?4) ON CONFLICT (subject_id, kind) DO NOTHING";
 const INSERT_EVENT: &str = "INSERT INTO events (seq, at, changes)
     VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?1, ?2)";
-const IDEMPOTENCY_KEY: &str = "SELECT body_hash, status, headers, body FROM idempotency_keys
-    WHERE user_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4";
-const INSERT_IDEMPOTENCY_KEY: &str = "INSERT INTO idempotency_keys
-    (user_id, route, key, body_hash, status, headers, body, created_at)
+const IDEMPOTENCY_KEY: &str = "SELECT body_hash, status, headers, body FROM idempotency_answers
+    WHERE owner_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4";
+const INSERT_IDEMPOTENCY_KEY: &str = "INSERT INTO idempotency_answers
+    (owner_id, route, key, body_hash, status, headers, body, created_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT (user_id, route, key) DO UPDATE
+    ON CONFLICT (owner_id, route, key) DO UPDATE
     SET body_hash = excluded.body_hash, status = excluded.status,
         headers = excluded.headers, body = excluded.body, created_at = excluded.created_at";

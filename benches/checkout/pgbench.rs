@@ -80,21 +80,24 @@ const STATEMENTS: [(&str, &str); 5] = [
     ),
     (
         "{lines}",
-        "SELECT p.name, p.price, p.stock, p.images, p.id, c.quantity, c.added_at
-         FROM cart_items c JOIN products p ON p.id = c.product_id
-         WHERE p.deleted_at IS NULL AND c.user_id = :me::uuid",
+        "SELECT v.id, v.product_id, v.sku, v.options, p.name, coalesce(v.price, p.price),
+             coalesce(v.stock, p.stock), p.images, c.quantity, c.added_at
+         FROM cart_lines c JOIN variants v ON v.id = c.variant_id JOIN products p ON p.id = v.product_id
+         WHERE v.deleted_at IS NULL AND p.deleted_at IS NULL AND c.cart_id = :me::uuid",
     ),
     (
         "{key}",
-        "SELECT body_hash, status, headers, body FROM idempotency_keys
-         WHERE user_id = :me::uuid AND route = 'POST /api/v1/orders' AND key = :key::text
+        "SELECT body_hash, status, headers, body FROM idempotency_answers
+         WHERE owner_id = :me::uuid AND route = 'POST /api/v1/orders' AND key = :key::text
              AND created_at > 0;",
     ),
     (
         "{put}",
-        "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+        "INSERT INTO carts (id, user_id, created_at) VALUES (:me::uuid, :me::uuid, 1)
+         ON CONFLICT (id) DO NOTHING;
+         INSERT INTO cart_lines (cart_id, variant_id, quantity, added_at)
          VALUES (:me::uuid, :product::uuid, 1, 1)
-         ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = cart_items.quantity + 1;",
+         ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = cart_lines.quantity + 1;",
     ),
     ("{order}", ORDER),
 ];
@@ -103,60 +106,65 @@ const STATEMENTS: [(&str, &str); 5] = [
 const PRODUCT_STATEMENTS: [(&str, &str); 2] = [
     (
         "{product ",
-        "SELECT p.id AS product, p.name, p.price, p.stock, p.images
-         FROM products p JOIN bench_products b ON b.id = p.id
-         WHERE b.n = {p} AND p.deleted_at IS NULL \\gset",
+        "SELECT p.id AS product, v.sku, v.options, p.name, coalesce(v.price, p.price) AS price,
+             coalesce(v.stock, p.stock) AS stock, p.images
+         FROM products p JOIN bench_products b ON b.id = p.id JOIN variants v ON v.product_id = p.id
+         WHERE b.n = {p} AND v.deleted_at IS NULL AND p.deleted_at IS NULL \\gset",
     ),
     (
         "{add ",
-        "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+        "INSERT INTO carts (id, user_id, created_at) VALUES (:me::uuid, :me::uuid, 1)
+         ON CONFLICT (id) DO NOTHING;
+         INSERT INTO cart_lines (cart_id, variant_id, quantity, added_at)
          SELECT :me::uuid, p.id, 1, 1 FROM bench_products p WHERE p.n = {p}
-         ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = cart_items.quantity + 1;",
+         ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = cart_lines.quantity + 1;",
     ),
 ];
 
 const ORDER: &str = "INSERT INTO orders (id, number, user_id, status, total, created_at, updated_at)
-    SELECT gen_random_uuid(), gen_random_uuid()::text, c.user_id, 'PENDING',
+    SELECT gen_random_uuid(), gen_random_uuid()::text, c.cart_id, 'PENDING',
            sum(p.price * c.quantity), 1, 1
-    FROM cart_items c JOIN products p ON p.id = c.product_id
-    WHERE c.user_id = :me::uuid GROUP BY c.user_id RETURNING id AS order_id, total \\gset
-INSERT INTO order_items (order_id, product_id, name, price, quantity)
-    SELECT :order_id::uuid, p.id, p.name, p.price, c.quantity
-    FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = :me::uuid;
+    FROM cart_lines c JOIN products p ON p.id = c.variant_id
+    WHERE c.cart_id = :me::uuid GROUP BY c.cart_id RETURNING id AS order_id, total \\gset
+INSERT INTO order_lines (order_id, position, variant_id, product_id, sku, name, options, price, quantity)
+    SELECT :order_id::uuid, row_number() OVER () - 1, p.id, p.id, NULL, p.name, '[]', p.price, c.quantity
+    FROM cart_lines c JOIN products p ON p.id = c.variant_id WHERE c.cart_id = :me::uuid;
 INSERT INTO payments (id, order_id, provider, provider_order_id, status, amount, transaction_id,
                       created_at, updated_at)
     VALUES (gen_random_uuid(), :order_id::uuid, 'mock', gen_random_uuid()::text, 'CREATED',
             :total::bigint, NULL, 1, 1);
-UPDATE products p SET stock = p.stock - c.quantity FROM cart_items c
-    WHERE c.user_id = :me::uuid AND p.id = c.product_id;
+UPDATE products p SET stock = p.stock - c.quantity FROM cart_lines c
+    WHERE c.cart_id = :me::uuid AND p.id = c.variant_id;
 INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at)
-    SELECT gen_random_uuid(), c.product_id, -c.quantity, 'order', :order_id::uuid, NULL, 1
-    FROM cart_items c WHERE c.user_id = :me::uuid;
+    SELECT gen_random_uuid(), c.variant_id, -c.quantity, 'order', :order_id::uuid, NULL, 1
+    FROM cart_lines c WHERE c.cart_id = :me::uuid;
 INSERT INTO fresh_events (at, changes)
     SELECT 1, json_agg(json_build_object('id', p.id, 'stockQuantity', p.stock))::text
-    FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = :me::uuid;
+    FROM cart_lines c JOIN products p ON p.id = c.variant_id WHERE c.cart_id = :me::uuid;
 INSERT INTO outbox (id, recipient, template, data, tries, created_at)
     SELECT :order_id::uuid, u.email, 'order-placed',
            json_build_object('name', u.name, 'number', :order_id::text, 'items',
                (SELECT json_agg(json_build_object('name', p.name, 'quantity', c.quantity,
                                                   'lineTotal', p.price * c.quantity))
-                FROM cart_items c JOIN products p ON p.id = c.product_id WHERE c.user_id = :me::uuid),
+                FROM cart_lines c JOIN products p ON p.id = c.variant_id WHERE c.cart_id = :me::uuid),
                'total', :total::bigint)::text,
            0, 1
     FROM users u WHERE u.id = :me::uuid;
 INSERT INTO jobs (kind, subject_id, payload, state, due_at, attempts, retrying_since)
     VALUES ('send-mail', :order_id::uuid, '', 'waiting', 1, 0, 1)
     ON CONFLICT (subject_id, kind) DO NOTHING;
-DELETE FROM cart_items WHERE user_id = :me::uuid;
-INSERT INTO idempotency_keys (user_id, route, key, body_hash, status, headers, body, created_at)
+DELETE FROM cart_lines WHERE cart_id = :me::uuid;
+INSERT INTO idempotency_answers (owner_id, route, key, body_hash, status, headers, body, created_at)
     SELECT :me::uuid, 'POST /api/v1/orders', :key::text, sha256(''), 201,
            json_build_array(json_build_array('location', '/api/v1/orders/' || o.id::text))::text,
            convert_to(json_build_object('id', o.id, 'number', o.number, 'userId', o.user_id,
                'status', o.status, 'items',
-               (SELECT json_agg(json_build_object('productId', i.product_id, 'name', i.name,
+               (SELECT json_agg(json_build_object('id', i.order_id, 'variantId', i.variant_id,
+                                                  'productId', i.product_id, 'sku', i.sku, 'title', '',
+                                                  'options', i.options::json, 'name', i.name,
                                                   'price', i.price, 'quantity', i.quantity,
                                                   'lineTotal', i.price * i.quantity))
-                FROM order_items i WHERE i.order_id = o.id),
+                FROM order_lines i WHERE i.order_id = o.id),
                'totalAmount', o.total, 'currency', 'INR', 'payment',
                json_build_object('id', p.id, 'provider', p.provider,
                                  'providerOrderId', p.provider_order_id, 'status', p.status,

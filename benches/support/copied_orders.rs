@@ -5,7 +5,7 @@ use std::path::Path;
 /// The tables whose rows are copied, each with the ids and the texts that identify a row and its order.
 const COPIED: [(&str, &[&str], &[&str]); 4] = [
     ("orders", &["id"], &["number"]),
-    ("order_items", &["order_id"], &[]),
+    ("order_lines", &["order_id"], &[]),
     (
         "payments",
         &["order_id", "id"],

@@ -7,7 +7,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::core::id::ProductId;
+use crate::core::id::{ProductId, VariantId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -105,6 +105,9 @@ pub struct Field {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub product_id: Option<ProductId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub variant_id: Option<VariantId>,
     /// The requested quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

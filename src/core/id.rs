@@ -102,8 +102,10 @@ ids! {
     ProductId,
     /// The unit of sale. The only variant of a product without options has the product's UUID.
     VariantId,
+    CartId,
     ImageId,
     OrderId,
+    OrderItemId,
     PaymentId,
     RefundId,
     /// An email in the outbox.

@@ -37,7 +37,7 @@ storage_test! {
         assert_eq!(of, json!({ "id": kettle, "name": "Kettle", "slug": "kettle", "images": [] }));
         assert_eq!(product["variants"], json!([alone]));
         assert_eq!(alone, json!({
-            "id": kettle, "productId": kettle, "sku": null, "barcode": null, "price": 129_900,
+            "id": kettle, "productId": kettle, "title": "", "options": [], "sku": null, "barcode": null, "price": 129_900,
             "compareAtPrice": null, "currency": "INR", "stockQuantity": 5, "weightGrams": null,
             "requiresShipping": true, "imageId": null, "createdAt": product["createdAt"],
             "updatedAt": product["updatedAt"],

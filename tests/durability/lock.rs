@@ -35,7 +35,7 @@ async fn each_write_times_out_by_itself(shop: TestShop) {
     let kettle = shop.product("Kettle", 100, 1000).await;
     let ada = shop.customer("ada").await;
     let raw = shop.raw_db();
-    raw.hold("cart_items");
+    raw.hold("cart_lines");
     let add = async |delay: u64| {
         tokio::time::sleep(Duration::from_millis(delay)).await;
         let arrived = Instant::now();
@@ -69,7 +69,7 @@ async fn waiting_writes_run_when_the_lock_is_released() {
     let kettle = shop.product("Kettle", 100, 1000).await;
     let ada = shop.customer("ada").await;
     let raw = shop.raw_db();
-    raw.hold("cart_items");
+    raw.hold("cart_lines");
     let add = async || {
         let body = json!({ "productId": kettle });
         ada.post("/cart", body).await.status

@@ -225,7 +225,7 @@ storage_test! {
             refused.assert_problem(409, "amount-too-small");
         }
         let after = shop.raw_db().dump();
-        for table in ["orders", "payments", "stock_movements", "cart_items"] {
+        for table in ["orders", "payments", "stock_movements", "cart_lines"] {
             assert_eq!(after[table], before[table], "{table}");
         }
         let call = ada.call(Method::DELETE, "/cart", &[], Value::Null).await;

@@ -17,7 +17,7 @@ const VALUES: usize = 40;
 
 /// The reasons for which a value that matches its schema may be rejected: the operation, the problem's code,
 /// and the field's code if the problem names fields.
-const REASONS: [(&str, &str, &str); 13] = [
+const REASONS: [(&str, &str, &str); 15] = [
     ("verifyEmail", "invalid-token", ""),
     ("resetPassword", "invalid-token", ""),
     ("verifyPhone", "invalid-code", ""),
@@ -29,7 +29,9 @@ const REASONS: [(&str, &str, &str); 13] = [
     ("updateVariant", "validation-failed", "unknown-image"),
     ("changeProductStock", "validation-failed", "out-of-range"),
     ("addProductImages", "unsupported-media-type", ""),
-    // Parameters that exclude each other.
+    // Parameters and fields that exclude each other.
+    ("addToCart", "validation-failed", "required"),
+    ("addToCart", "validation-failed", "mutually-exclusive"),
     ("listProducts", "invalid-query", ""),
     ("followInventory", "invalid-header", ""),
 ];

@@ -335,11 +335,11 @@ storage_test! {
         let (mut listener, _) = served.listen("").await;
         let raw = shop.raw_db();
         // The idempotency key is stored after the event.
-        raw.break_table("idempotency_keys");
+        raw.break_table("idempotency_answers");
         for _ in 0..5 {
             ada.checkout_with_key("key-1").await.assert_problem(500, "internal");
         }
-        raw.repair_table("idempotency_keys");
+        raw.repair_table("idempotency_answers");
         ada.checkout_with_key("key-1").await;
         assert_eq!(single(&listener.receive().await), (2, kettle, 48), "the first and the only one");
         served.stopped().await;

@@ -33,6 +33,26 @@ storage_test! {
         assert_eq!(ada.get("/cart").await.number("/itemCount"), 1);
     }
 
+    async fn an_order_keeps_the_sku_of_the_purchase(shop: TestShop) {
+        let kettle = shop.product("Kettle", 129_900, 50).await;
+        let pan = shop.product("Pan", 5_000, 50).await;
+        let (admin, ada) = (shop.admin().await, shop.customer("ada").await);
+        admin.patch(&format!("/variants/{kettle}"), json!({ "sku": "KET" })).await;
+        ada.add_to_cart(&pan, 1).await;
+        ada.add_to_cart(&kettle, 2).await;
+        let placed = ada.checkout().await;
+        admin.patch(&format!("/variants/{kettle}"), json!({ "sku": "KET-2" })).await;
+        let order = ada.get(&format!("/orders/{}", placed.text("/id"))).await.json();
+        assert_eq!(order["items"], placed.json()["items"]);
+        let items = order["items"].as_array().unwrap();
+        for (variant, sku) in [(&kettle, json!("KET")), (&pan, Value::Null)] {
+            let item = items.iter().find(|item| item["variantId"] == json!(variant)).unwrap();
+            assert_eq!((&item["productId"], &item["sku"]), (&json!(variant), &sku));
+            assert_eq!((&item["title"], &item["options"]), (&json!(""), &json!([])));
+        }
+        assert_ne!(items[0]["id"], items[1]["id"]);
+    }
+
     async fn the_client_cannot_set_the_total(shop: TestShop) {
         let kettle = shop.product("Kettle", 129_900, 5).await;
         let ada = shop.customer("ada").await;
@@ -138,7 +158,7 @@ storage_test! {
             Engine::Postgres => "fresh_events",
         };
         let steps = [
-            "orders", "order_items", "payments", "stock_movements", events, "idempotency_keys",
+            "orders", "order_lines", "payments", "stock_movements", events, "idempotency_answers",
         ];
         for step in steps {
             raw.break_table(step);
@@ -165,7 +185,7 @@ storage_test! {
             customer.add_to_cart(if number % 5 == 2 { &cursed } else { &kettle }, 1).await;
             customers.push(customer);
         }
-        shop.raw_db().roll_back_at("order_items", "NEW.name = 'Cursed Mug'");
+        shop.raw_db().roll_back_at("order_lines", "NEW.name = 'Cursed Mug'");
         let answers =
             futures_util::future::join_all(customers.iter().map(Client::checkout)).await;
         for (number, answer) in answers.iter().enumerate() {
@@ -192,7 +212,7 @@ storage_test! {
         }
         assert_eq!(shop.stock(&kettle).await, 0);
         assert_eq!(shop.raw_db().number("SELECT count(*) FROM orders"), 10);
-        assert_eq!(shop.raw_db().number("SELECT count(*) FROM cart_items"), 490);
+        assert_eq!(shop.raw_db().number("SELECT count(*) FROM cart_lines"), 490);
         shop.raw_db().assert_invariants();
     }
 

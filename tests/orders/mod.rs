@@ -32,7 +32,9 @@ storage_test! {
             ".id" => "[order]",
             ".number" => "[number]",
             ".userId" => "[ada]",
+            ".items[].id" => "[item]",
             ".items[].productId" => "[product]",
+            ".items[].variantId" => "[variant]",
             ".payment.id" => "[payment]",
             ".payment.providerOrderId" => "[provider's order]",
         }, @r#"
@@ -42,18 +44,28 @@ storage_test! {
           "id": "[order]",
           "items": [
             {
+              "id": "[item]",
               "lineTotal": 259800,
               "name": "Kettle",
+              "options": [],
               "price": 129900,
               "productId": "[product]",
-              "quantity": 2
+              "quantity": 2,
+              "sku": null,
+              "title": "",
+              "variantId": "[variant]"
             },
             {
+              "id": "[item]",
               "lineTotal": 90000,
               "name": "Mug",
+              "options": [],
               "price": 30000,
               "productId": "[product]",
-              "quantity": 3
+              "quantity": 3,
+              "sku": null,
+              "title": "",
+              "variantId": "[variant]"
             }
           ],
           "number": "[number]",

@@ -99,7 +99,7 @@ fn violate_foreign_key(tx: &mut Tx<'_>) -> Result<()> {
     )?;
     let missing = shop::infra::db::Value::Id(uuid::Uuid::nil());
     tx.execute(
-        "INSERT INTO cart_items (user_id, product_id, quantity, added_at) VALUES (?1, ?1, 1, 0)",
+        "INSERT INTO cart_lines (cart_id, variant_id, quantity, added_at) VALUES (?1, ?1, 1, 0)",
         &[missing],
     )
     .map(drop)

@@ -23,7 +23,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "every order has line items",
         "SELECT count(*) FROM orders o
-         WHERE NOT EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id)",
+         WHERE NOT EXISTS (SELECT 1 FROM order_lines i WHERE i.order_id = o.id)",
     ),
     (
         "every order has one payment over its total",
@@ -33,7 +33,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "every total is the sum of its line items",
         "SELECT count(*) FROM orders o WHERE o.total <>
-         (SELECT sum(i.price * i.quantity) FROM order_items i WHERE i.order_id = o.id)",
+         (SELECT sum(i.price * i.quantity) FROM order_lines i WHERE i.order_id = o.id)",
     ),
     (
         "a product has a variant unless it is deleted",
@@ -48,7 +48,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "stock plus sold quantity equals received quantity",
         "SELECT count(*) FROM products p WHERE p.stock
-         + (SELECT coalesce(sum(i.quantity), 0) FROM order_items i JOIN orders o ON o.id = i.order_id
+         + (SELECT coalesce(sum(i.quantity), 0) FROM order_lines i JOIN orders o ON o.id = i.order_id
             WHERE i.product_id = p.id AND o.status <> 'CANCELLED')
          <> (SELECT coalesce(sum(m.delta), 0) FROM stock_movements m
              WHERE m.product_id = p.id AND (m.order_id IS NULL OR m.cause = 'refund'))",

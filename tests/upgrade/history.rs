@@ -106,9 +106,9 @@ const KEPT: &[(u32, &str)] = &[
     (2, "SELECT image_key, width FROM product_images"),
     (2, "SELECT delta, cause FROM stock_movements"),
     (2, "SELECT value FROM kept_counts WHERE name = 'products'"),
-    (3, "SELECT quantity, added_at FROM cart_items"),
+    (3, "SELECT quantity, added_at FROM cart_lines"),
     (5, "SELECT number, status, total FROM orders"),
-    (5, "SELECT name, price, quantity FROM order_items"),
+    (5, "SELECT name, price, quantity FROM order_lines"),
     (
         5,
         "SELECT provider, status, amount, transaction_id FROM payments",
@@ -117,7 +117,7 @@ const KEPT: &[(u32, &str)] = &[
         5,
         "SELECT event_id, event, amount, outcome, provider_payment_id FROM payment_events",
     ),
-    (6, "SELECT route, key, status FROM idempotency_keys"),
+    (6, "SELECT route, key, status FROM idempotency_answers"),
     (6, "SELECT value FROM settings WHERE name = 'currency'"),
     (7, "SELECT ran_at FROM timers WHERE name = 'cleanup'"),
     (8, "SELECT since, wrong FROM login_tries"),
@@ -158,12 +158,26 @@ fn add(raw: &RawDb, sql: &str) {
     raw.run(&sql);
 }
 
+/// Tables that a later version renamed: the name now, and before.
+const RENAMED: [(&str, &str); 3] = [
+    ("cart_lines", "cart_items"),
+    ("order_lines", "order_items"),
+    ("idempotency_answers", "idempotency_keys"),
+];
+
 /// Returns the rows of a shop that began at a version or was migrated from it, by query.
 pub(super) fn kept(raw: &RawDb, version: u32) -> Vec<(&'static str, Vec<String>)> {
     let queries = KEPT.iter().filter(|(since, _)| *since <= version);
+    let tables = raw.tables();
     let kept = queries.map(|(_, sql)| {
+        let mut query = (*sql).to_owned();
+        for (now, before) in RENAMED {
+            if tables.iter().any(|table| table == before) {
+                query = query.replace(now, before);
+            }
+        }
         let mut rows: Vec<_> = raw
-            .rows(sql)
+            .rows(&query)
             .iter()
             .map(|cells| format!("{cells:?}"))
             .collect();

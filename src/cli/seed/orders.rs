@@ -71,7 +71,8 @@ pub(super) fn create_paid_order(
     for id in products {
         let is_in_stock = catalog::product(tx, *id)?.stock_quantity > 0;
         if is_in_stock && !added.contains(id) {
-            let addition = cart::Addition::prefetch(tx, customer, *id, Quantity::ONE)?;
+            let selection = cart::Selection::Product(*id);
+            let addition = cart::Addition::prefetch(tx, customer, selection, Quantity::ONE)?;
             cart::add(tx, user, addition)?;
             added.push(*id);
         }

@@ -1,82 +1,115 @@
-//! Adds products to a cart.
+//! Adds variants to a cart.
 
 use super::{
     Cart, Line, PrefetchedLines,
     limits::{MAX_LINES, check_stock, check_total},
     line::oldest_first,
     prefetched_lines::prefetch_lines,
-    store,
+    store::{self, VariantRow},
 };
 use crate::{
     core::{
         error::{Error, Result},
-        id::{ProductId, UserId},
+        id::{ProductId, UserId, VariantId},
         money::Quantity,
     },
-    domain::{accounts::CurrentUser, catalog},
+    domain::{
+        accounts::CurrentUser,
+        catalog::{self, VariantOptions},
+    },
     infra::db::{Prefetched, Tx},
 };
 
-/// A product to add to a cart, and what is read ahead to add it.
+/// What a client wants to buy.
+#[derive(Debug, Clone, Copy)]
+pub enum Selection {
+    Variant(VariantId),
+    /// The only variant of a product.
+    Product(ProductId),
+}
+
+impl Selection {
+    /// The field of the request.
+    fn field(self) -> &'static str {
+        match self {
+            Selection::Variant(_) => "variantId",
+            Selection::Product(_) => "productId",
+        }
+    }
+}
+
+/// A variant to add to a cart, and what is read ahead to add it.
 pub struct Addition {
-    product: ProductId,
+    selection: Selection,
     quantity: Quantity,
-    product_row: Prefetched<Option<store::ProductRow>>,
+    variants: Prefetched<Vec<VariantRow>>,
     lines: PrefetchedLines,
 }
 
 impl Addition {
-    /// Prefetches the product and the cart. Call it after the query that locks the user's row.
+    /// Prefetches the variant and the cart. Call it after the query that locks the user's row.
     pub fn prefetch(
         tx: &mut Tx<'_>,
         user: UserId,
-        product: ProductId,
+        selection: Selection,
         quantity: Quantity,
     ) -> Result<Addition> {
+        let variants = match selection {
+            Selection::Variant(variant) => store::prefetch_variant(tx, variant)?,
+            Selection::Product(product) => store::prefetch_variants_of(tx, product)?,
+        };
         Ok(Addition {
-            product,
+            selection,
             quantity,
-            product_row: store::prefetch_product(tx, product)?,
+            variants,
             lines: prefetch_lines(tx, user)?,
         })
     }
 }
 
-/// Adds to a product's quantity in the cart.
+/// Adds to a variant's quantity in the cart.
 ///
-/// Errors: `not-found`; a field error of `quantity`, `productId` or `totalAmount`; `insufficient-stock`.
+/// Errors: `not-found`; a field error of `quantity`, `variantId`, `productId` or `totalAmount`; `insufficient-stock`;
+/// `variant-required`.
 pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Cart> {
-    let (product, quantity) = (addition.product, addition.quantity);
+    let (selection, quantity) = (addition.selection, addition.quantity);
+    let variants = tx.result(addition.variants)?;
     let mut lines = addition.lines.result(tx)?;
-    if let Some(line) = lines.iter_mut().find(|line| line.product == product) {
+    let variant = only_variant(variants)?;
+    if let Some(line) = lines.iter_mut().find(|line| line.variant == variant.id) {
         let sum = Quantity::try_from(line.quantity.get() + quantity.get())
             .map_err(|e| Error::field("quantity", "out-of-range", format!("the sum {e}")))?;
         line.quantity = sum;
         check_stock(line)?;
         check_total(&lines)?;
-        store::upsert_line(tx, user.id, product, sum)?;
+        store::upsert_line(tx, user.id, variant.id, sum)?;
         return Cart::new(lines, tx.settings().currency);
     }
     if lines.len() >= MAX_LINES {
         let message = format!("a cart holds at most {MAX_LINES} products");
-        return Err(Error::field("productId", "too-many-lines", message));
+        return Err(Error::field(selection.field(), "too-many-lines", message));
     }
-    let product_row = tx
-        .result(addition.product_row)?
-        .ok_or_else(|| Error::not_found("product"))?;
-    let line = Line {
-        product,
-        name: product_row.name,
-        price: product_row.price,
-        stock: product_row.stock,
-        quantity,
-        images: catalog::images(&product_row.images, tx.settings())?,
-        added_at: tx.now(),
-    };
+    let line = Line::new(variant, quantity, tx.now(), tx.settings())?;
     check_stock(&line)?;
+    let (variant, is_first) = (line.variant, lines.is_empty());
     lines.push(line);
     check_total(&lines)?;
-    store::upsert_line(tx, user.id, product, quantity)?;
+    if is_first {
+        store::insert_cart(tx, user.id)?;
+    }
+    store::upsert_line(tx, user.id, variant, quantity)?;
     // Sorted, since other lines may have the same timestamp.
     Cart::new(oldest_first(lines), tx.settings().currency)
+}
+
+/// Errors: `not-found`; `variant-required` if there are several.
+fn only_variant(mut variants: Vec<VariantRow>) -> Result<VariantRow> {
+    if variants.len() > 1 {
+        let variants = variants.iter().map(|variant| {
+            let options = VariantOptions::from_json(&variant.options).unwrap_or_default();
+            (variant.product, variant.id, options.title(), variant.stock)
+        });
+        return Err(catalog::variant_required(variants));
+    }
+    variants.pop().ok_or_else(|| Error::not_found("product"))
 }

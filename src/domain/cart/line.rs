@@ -1,19 +1,25 @@
-//! A cart line, with the product's current data.
+//! A cart line, with the variant's current data.
 
+use super::store;
 use crate::{
     core::{
         clock::Timestamp,
         error::Result,
-        id::ProductId,
+        id::{ProductId, VariantId},
         money::{Money, Price, Quantity},
+        shop_settings::ShopSettings,
     },
-    domain::catalog::{Image, Shortage},
+    domain::catalog::{self, Image, Shortage, VariantOptions},
 };
 
-/// A cart line with the product's current data.
+/// A cart line with the variant's current data.
 #[derive(Debug, Clone)]
 pub struct Line {
+    pub variant: VariantId,
     pub product: ProductId,
+    pub sku: Option<String>,
+    pub options: VariantOptions,
+    /// The name of the product.
     pub name: String,
     pub price: Price,
     pub stock: i64,
@@ -23,11 +29,32 @@ pub struct Line {
 }
 
 impl Line {
+    pub(super) fn new(
+        variant: store::VariantRow,
+        quantity: Quantity,
+        added_at: Timestamp,
+        settings: &ShopSettings,
+    ) -> Result<Line> {
+        Ok(Line {
+            variant: variant.id,
+            product: variant.product,
+            sku: variant.sku,
+            options: VariantOptions::from_json(&variant.options)?,
+            name: variant.name,
+            price: variant.price,
+            stock: variant.stock,
+            quantity,
+            images: catalog::images(&variant.images, settings)?,
+            added_at,
+        })
+    }
+
     /// Returns what is missing if the stock is less than the quantity; `field` names it in the error.
     pub fn shortage(&self, field: impl FnOnce() -> String) -> Option<Shortage<'_>> {
         (self.quantity.get() > self.stock).then(|| Shortage {
             field: field(),
             product: self.product,
+            variant: self.variant,
             name: &self.name,
             requested: self.quantity.get(),
             available: self.stock,
@@ -44,6 +71,6 @@ pub fn total(lines: &[Line]) -> Result<(Money, bool)> {
 
 /// Sorts cart lines by the time they were added. A cart has few, so this is cheaper than sorting in SQL.
 pub(super) fn oldest_first(mut lines: Vec<Line>) -> Vec<Line> {
-    lines.sort_by_key(|line| (line.added_at, line.product));
+    lines.sort_by_key(|line| (line.added_at, line.product, line.variant));
     lines
 }

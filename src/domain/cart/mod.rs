@@ -11,10 +11,10 @@ mod store;
 mod view;
 
 pub use self::{
-    add::{Addition, add},
+    add::{Addition, Selection, add},
     change::{clear, remove, set_quantity},
     line::{Line, total},
     prefetched_lines::{PrefetchedLines, prefetch_lines_for_update},
     show::show,
-    view::{Cart, CartItem, CartProduct},
+    view::{Cart, CartItem, CartProduct, CartVariant},
 };

@@ -3,11 +3,10 @@
 use super::{Line, line::oldest_first, store};
 use crate::{
     core::{error::Result, id::UserId},
-    domain::catalog,
     infra::db::{Prefetched, Tx},
 };
 
-/// The lines of a cart, prefetched. Those of deleted products are left out.
+/// The lines of a cart, prefetched. Those of deleted variants are left out.
 pub struct PrefetchedLines(Prefetched<Vec<store::LineRow>>);
 
 impl PrefetchedLines {
@@ -15,17 +14,7 @@ impl PrefetchedLines {
     pub fn result(self, tx: &mut Tx<'_>) -> Result<Vec<Line>> {
         let settings = tx.settings();
         let rows = tx.result(self.0)?.into_iter();
-        let lines = rows.map(|row| {
-            Ok(Line {
-                product: row.product,
-                name: row.product_row.name,
-                price: row.product_row.price,
-                stock: row.product_row.stock,
-                quantity: row.quantity,
-                images: catalog::images(&row.product_row.images, settings)?,
-                added_at: row.added_at,
-            })
-        });
+        let lines = rows.map(|row| Line::new(row.variant, row.quantity, row.added_at, settings));
         lines.collect::<Result<_>>().map(oldest_first)
     }
 }

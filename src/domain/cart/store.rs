@@ -4,22 +4,26 @@ use crate::{
     core::{
         clock::Timestamp,
         error::{Error, Result},
-        id::{ProductId, UserId},
+        id::{CartId, ProductId, UserId, VariantId},
         money::{Price, Quantity},
     },
-    infra::db::{Prefetched, Row, Sql, Tx, params},
+    infra::db::{Prefetched, Row, Sql, Tx, Value, params},
 };
 
-/// A cart line as stored, with its product.
+/// A cart line as stored, with its variant.
 pub(super) struct LineRow {
-    pub(super) product: ProductId,
-    pub(super) product_row: ProductRow,
+    pub(super) variant: VariantRow,
     pub(super) quantity: Quantity,
     pub(super) added_at: Timestamp,
 }
 
-/// The product columns that a cart line shows.
-pub(super) struct ProductRow {
+/// The columns of a variant and its product that a cart line shows.
+pub(super) struct VariantRow {
+    pub(super) id: VariantId,
+    pub(super) product: ProductId,
+    pub(super) sku: Option<String>,
+    /// JSON, parsed by `catalog::VariantOptions`.
+    pub(super) options: String,
     pub(super) name: String,
     pub(super) price: Price,
     pub(super) stock: i64,
@@ -27,43 +31,20 @@ pub(super) struct ProductRow {
     pub(super) images: String,
 }
 
-/// Prefetches the lines of a cart. With `for_update`, locks their products in id order, which
-/// prevents deadlocks.
-pub(super) fn prefetch_lines(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    for_update: bool,
-) -> Result<Prefetched<Vec<LineRow>>> {
-    let sql = Sql::from(
-        "SELECT p.name, p.price, p.stock, p.images, p.id, c.quantity, c.added_at
-         FROM cart_items c JOIN products p ON p.id = c.product_id
-         WHERE p.deleted_at IS NULL AND c.user_id = ?1 ORDER BY c.product_id",
-    );
-    let sql = if for_update { sql.for_update("p") } else { sql };
-    tx.prefetch_all(sql, params![user], |row| {
-        Ok(LineRow {
-            product_row: product_row(row)?,
-            product: row.get("id")?,
-            quantity: row.get("quantity")?,
-            added_at: row.get("added_at")?,
-        })
-    })
-}
+/// The columns that [`variant_row`] reads. The only variant of a product without options has the product's price and
+/// stock.
+const VARIANT_COLUMNS: &str =
+    "v.id, v.product_id, v.sku, v.options, p.name, coalesce(v.price, p.price) AS price,
+    coalesce(v.stock, p.stock) AS stock, p.images";
 
-/// Prefetches a product of the catalog.
-pub(super) fn prefetch_product(
-    tx: &mut Tx<'_>,
-    product: ProductId,
-) -> Result<Prefetched<Option<ProductRow>>> {
-    tx.prefetch_one(
-        "SELECT name, price, stock, images FROM products WHERE id = ?1 AND deleted_at IS NULL",
-        params![product],
-        product_row,
-    )
-}
+const IS_SOLD: &str = "v.deleted_at IS NULL AND p.deleted_at IS NULL";
 
-fn product_row(row: &Row<'_>) -> Result<ProductRow> {
-    Ok(ProductRow {
+fn variant_row(row: &Row<'_>) -> Result<VariantRow> {
+    Ok(VariantRow {
+        id: row.get("id")?,
+        product: row.get("product_id")?,
+        sku: row.get("sku")?,
+        options: row.get("options")?,
         name: row.get("name")?,
         price: row.get("price")?,
         stock: row.get("stock")?,
@@ -71,34 +52,100 @@ fn product_row(row: &Row<'_>) -> Result<ProductRow> {
     })
 }
 
+/// Returns the id of an account's cart.
+fn of_account(user: UserId) -> CartId {
+    CartId(user.0)
+}
+
+/// Prefetches the lines of a cart. With `for_update`, locks their products in id order, which prevents deadlocks. The
+/// lock of a product includes its variants.
+pub(super) fn prefetch_lines(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    for_update: bool,
+) -> Result<Prefetched<Vec<LineRow>>> {
+    let order = if for_update { "ORDER BY p.id" } else { "" };
+    let sql = format!(
+        "SELECT {VARIANT_COLUMNS}, c.quantity, c.added_at
+         FROM cart_lines c JOIN variants v ON v.id = c.variant_id JOIN products p ON p.id = v.product_id
+         WHERE {IS_SOLD} AND c.cart_id = ?1 {order}"
+    );
+    let sql = Sql::from(&sql);
+    let sql = if for_update { sql.for_update("p") } else { sql };
+    tx.prefetch_all(sql, params![of_account(user)], |row| {
+        Ok(LineRow {
+            variant: variant_row(row)?,
+            quantity: row.get("quantity")?,
+            added_at: row.get("added_at")?,
+        })
+    })
+}
+
+/// Prefetches a variant.
+pub(super) fn prefetch_variant(
+    tx: &mut Tx<'_>,
+    variant: VariantId,
+) -> Result<Prefetched<Vec<VariantRow>>> {
+    prefetch_variants(tx, "v.id", variant.into())
+}
+
+/// Prefetches the variants of a product.
+pub(super) fn prefetch_variants_of(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+) -> Result<Prefetched<Vec<VariantRow>>> {
+    prefetch_variants(tx, "v.product_id", product.into())
+}
+
+fn prefetch_variants(
+    tx: &mut Tx<'_>,
+    column: &str,
+    id: Value<'_>,
+) -> Result<Prefetched<Vec<VariantRow>>> {
+    let sql = format!(
+        "SELECT {VARIANT_COLUMNS} FROM variants v JOIN products p ON p.id = v.product_id
+         WHERE {IS_SOLD} AND {column} = ?1 ORDER BY v.position, v.id"
+    );
+    tx.prefetch_all(&sql, &[id], variant_row)
+}
+
+/// Inserts the cart of an account, unless there is one.
+pub(super) fn insert_cart(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    tx.execute_pipelined(
+        "INSERT INTO carts (id, user_id, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+        params![of_account(user), user, tx.now()],
+    )
+}
+
 /// Inserts or updates a cart line (upsert).
 pub(super) fn upsert_line(
     tx: &mut Tx<'_>,
     user: UserId,
-    product: ProductId,
+    variant: VariantId,
     quantity: Quantity,
 ) -> Result<()> {
     tx.expect(
-        "INSERT INTO cart_items (user_id, product_id, quantity, added_at)
+        "INSERT INTO cart_lines (cart_id, variant_id, quantity, added_at)
          VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (user_id, product_id) DO UPDATE SET quantity = excluded.quantity",
-        params![user, product, quantity, tx.now()],
+         ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = excluded.quantity",
+        params![of_account(user), variant, quantity, tx.now()],
         1,
         || Error::internal("a cart line was not written"),
     )
 }
 
-/// Deletes a cart line. Returns whether there was one. The line of a deleted product is not visible in the cart,
-/// so it is kept and counts as absent.
-pub(super) fn delete(tx: &mut Tx<'_>, user: UserId, product: ProductId) -> Result<bool> {
-    let deleted = tx.execute(
-        "DELETE FROM cart_items WHERE user_id = ?1 AND product_id = ?2
-             AND EXISTS (SELECT 1 FROM products WHERE id = ?2 AND deleted_at IS NULL)",
-        params![user, product],
-    )?;
-    Ok(deleted == 1)
+/// Deletes a cart line.
+pub(super) fn delete_line(tx: &mut Tx<'_>, user: UserId, variant: VariantId) -> Result<()> {
+    tx.expect(
+        "DELETE FROM cart_lines WHERE cart_id = ?1 AND variant_id = ?2",
+        params![of_account(user), variant],
+        1,
+        || Error::internal("a cart line was not deleted"),
+    )
 }
 
+/// Deletes all lines of a cart.
 pub(super) fn clear(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
-    tx.execute_pipelined("DELETE FROM cart_items WHERE user_id = ?1", params![user])
+    let sql = "DELETE FROM cart_lines WHERE cart_id = ?1";
+    tx.execute_pipelined(sql, params![of_account(user)])
 }

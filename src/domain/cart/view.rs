@@ -7,10 +7,10 @@ use super::{Line, total};
 use crate::{
     core::{
         error::Result,
-        id::ProductId,
+        id::{ProductId, VariantId},
         money::{Currency, Money, Price, Quantity},
     },
-    domain::catalog::Image,
+    domain::catalog::{Image, VariantOptions},
 };
 
 /// A customer's cart.
@@ -35,12 +35,27 @@ pub struct Cart {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartItem {
+    /// The id of the variant.
+    pub id: VariantId,
     pub product: CartProduct,
+    pub variant: CartVariant,
     pub quantity: Quantity,
+    pub unit_price: Price,
     pub line_total: Money,
 }
 
-/// A product in a cart.
+/// A variant in a cart.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CartVariant {
+    pub id: VariantId,
+    #[schema(required)]
+    pub sku: Option<String>,
+    /// The values of the options, joined by ` / `.
+    pub title: String,
+    pub options: VariantOptions,
+}
+
+/// A product in a cart, with the price and the stock of the variant.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartProduct {
@@ -72,7 +87,9 @@ impl Cart {
 impl CartItem {
     fn new(line: Line) -> Result<CartItem> {
         Ok(CartItem {
+            id: line.variant,
             quantity: line.quantity,
+            unit_price: line.price,
             line_total: line.price.times(line.quantity)?,
             product: CartProduct {
                 id: line.product,
@@ -80,6 +97,12 @@ impl CartItem {
                 price: line.price,
                 images: line.images,
                 stock_quantity: line.stock,
+            },
+            variant: CartVariant {
+                id: line.variant,
+                sku: line.sku,
+                title: line.options.title(),
+                options: line.options,
             },
         })
     }

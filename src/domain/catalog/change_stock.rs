@@ -14,7 +14,7 @@ use crate::{
         audit::{Action, Changes},
         error::{Error, Result},
         event::StockChange,
-        id::{OrderId, ProductId},
+        id::{OrderId, ProductId, VariantId},
         money::Stock,
     },
     infra::db::Tx,
@@ -83,6 +83,7 @@ pub fn change_stock(
             insufficient(&[Shortage {
                 field: "delta".to_owned(),
                 product: id,
+                variant: VariantId(id.0),
                 name: &current.name,
                 requested: -delta,
                 available: current.stock_quantity,

@@ -42,11 +42,12 @@ pub use self::{
     reindex::{Reindexing, begin_reindex, finish_reindex, reindex_batch},
     stock::{
         Cause, Delta, Movement, OrderedUnits, Reason, RecordedMovement, Shortage, Taken,
-        insufficient,
+        insufficient, variant_required,
     },
     update_variant::update_variant,
     variant::{
-        ProductWithVariants, Variant, VariantChanges, VariantCode, VariantWithProduct, Weight,
+        ProductWithVariants, Variant, VariantChanges, VariantCode, VariantOption, VariantOptions,
+        VariantWithProduct, Weight,
     },
     verify::{repair, verify},
 };

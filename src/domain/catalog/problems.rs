@@ -9,6 +9,7 @@ pub const ALL: &[ProblemType] = &[
     CATEGORY_IN_USE,
     INSUFFICIENT_STOCK,
     SKU_TAKEN,
+    VARIANT_REQUIRED,
 ];
 
 pub const ALREADY_IMPORTED: ProblemType = ProblemType::new(
@@ -39,4 +40,10 @@ pub const SKU_TAKEN: ProblemType = ProblemType::new(
     Kind::Conflict("sku-taken"),
     "SKU is already taken",
     "Choose another SKU, or remove it from the variant that has it.",
+);
+
+pub const VARIANT_REQUIRED: ProblemType = ProblemType::new(
+    Kind::Conflict("variant-required"),
+    "Product has several variants",
+    "Send the id of one of the variants in `errors`.",
 );

@@ -7,12 +7,12 @@ use utoipa::openapi::{
 };
 use uuid::Uuid;
 
-use super::problems::INSUFFICIENT_STOCK;
+use super::problems::{INSUFFICIENT_STOCK, VARIANT_REQUIRED};
 use crate::core::{
     clock::Timestamp,
     column::text_columns,
     error::{Error, Field, Result},
-    id::{OrderId, ProductId},
+    id::{OrderId, ProductId, VariantId},
     money::{Quantity, Stock, bound, whole_number},
     text::short_texts,
 };
@@ -152,6 +152,7 @@ pub struct Shortage<'a> {
     /// The field of the request.
     pub field: String,
     pub product: ProductId,
+    pub variant: VariantId,
     pub name: &'a str,
     pub requested: i64,
     pub available: i64,
@@ -163,6 +164,21 @@ impl Shortage<'_> {
     }
 }
 
+/// Returns the `variant-required` error, with one field for each variant: its product, its id, its title and its stock.
+pub fn variant_required(
+    variants: impl Iterator<Item = (ProductId, VariantId, String, i64)>,
+) -> Error {
+    let fields = variants.map(|(product, variant, title, stock)| Field {
+        product_id: Some(product),
+        variant_id: Some(variant),
+        available: Some(stock),
+        ..Field::new("variantId", VARIANT_REQUIRED.code(), title)
+    });
+    VARIANT_REQUIRED
+        .error("the product has several variants")
+        .with_fields(fields.collect())
+}
+
 /// Returns the `insufficient-stock` error, with one field per shortage.
 pub fn insufficient(shortages: &[Shortage<'_>]) -> Error {
     let products = shortages.iter();
@@ -172,6 +188,8 @@ pub fn insufficient(shortages: &[Shortage<'_>]) -> Error {
     let products = products.join(", ");
     let fields = shortages.iter().map(|short| Field {
         product_id: Some(short.product),
+        // The only variant of a product without options has the product's id.
+        variant_id: (short.variant.0 != short.product.0).then_some(short.variant),
         requested: Some(short.requested),
         available: Some(short.available),
         ..Field::new(

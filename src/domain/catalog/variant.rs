@@ -10,6 +10,7 @@ use super::product::Product;
 use crate::{
     core::{
         clock::Timestamp,
+        error::{Error, Result},
         id::{ImageId, ProductId, VariantId},
         money::{Price, Stock, bounded_integer},
         text,
@@ -57,12 +58,47 @@ impl utoipa::PartialSchema for VariantCode {
 
 impl ToSchema for VariantCode {}
 
+/// An option of a variant, for example `M` of `Size`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VariantOption {
+    pub name: String,
+    pub value: String,
+}
+
+/// The options of a variant in the order of the product's options; none if it is the product's only variant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VariantOptions(Vec<VariantOption>);
+
+impl VariantOptions {
+    /// Returns the values, joined by ` / `.
+    pub fn title(&self) -> String {
+        let values: Vec<&str> = self.0.iter().map(|option| option.value.as_str()).collect();
+        values.join(" / ")
+    }
+
+    /// Parses the column that [`VariantOptions::to_json`] has written.
+    pub fn from_json(column: &str) -> Result<VariantOptions> {
+        if column == "[]" {
+            return Ok(VariantOptions::default());
+        }
+        let options = serde_json::from_str(column).map_err(Error::internal)?;
+        Ok(VariantOptions(options))
+    }
+
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(&self.0).map_err(Error::internal)
+    }
+}
+
 /// A variant of a product.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Variant {
     pub id: VariantId,
     pub product_id: ProductId,
+    /// The values of the options, joined by ` / `.
+    pub title: String,
+    pub options: VariantOptions,
     /// The stock keeping unit; unique in the shop.
     #[schema(required)]
     pub sku: Option<String>,

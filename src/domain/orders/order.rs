@@ -8,10 +8,13 @@ use super::{OrderNumber, Status};
 use crate::{
     core::{
         clock::Timestamp,
-        id::{OrderId, ProductId, UserId},
+        id::{OrderId, OrderItemId, ProductId, UserId, VariantId},
         money::{Money, Price, Quantity},
     },
-    domain::{catalog, payments::Payment},
+    domain::{
+        catalog::{self, VariantOptions},
+        payments::Payment,
+    },
 };
 
 /// An order, as its customer and admins see it.
@@ -39,7 +42,14 @@ pub struct Order {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderItem {
+    pub id: OrderItemId,
+    pub variant_id: VariantId,
     pub product_id: ProductId,
+    #[schema(required)]
+    pub sku: Option<String>,
+    /// The values of the options, joined by ` / `.
+    pub title: String,
+    pub options: VariantOptions,
     pub name: String,
     pub price: Price,
     pub quantity: Quantity,
@@ -57,6 +67,14 @@ impl Order {
             })
             .collect()
     }
+}
+
+/// Returns the id of a line item, which is not stored: that of the order with the position in the last byte. A cart has at
+/// most 100 lines.
+pub(super) fn item_id(order: OrderId, position: usize) -> OrderItemId {
+    let mut bytes = *order.0.as_bytes();
+    bytes[15] = u8::try_from(position).unwrap_or(u8::MAX);
+    OrderItemId(Uuid::from_bytes(bytes))
 }
 
 /// Returns the smallest id that an order placed at `timestamp` can have: ids begin with the milliseconds of

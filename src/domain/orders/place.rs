@@ -3,12 +3,14 @@
 use super::{
     NewOrder, Order, OrderItem, Status,
     notifications::OrderEmail,
+    order::item_id,
     problems::{CART_EMPTY, TOTAL_CHANGED, TOTAL_OUT_OF_RANGE},
     store,
 };
 use crate::{
     core::{
         error::{Error, Result},
+        id::OrderId,
         money::{MAX_AMOUNT, Money},
     },
     domain::{
@@ -31,7 +33,7 @@ pub fn place(tx: &mut Tx<'_>, new: NewOrder, expected_total: Option<Money>) -> R
     if !short.is_empty() {
         return Err(catalog::insufficient(&short));
     }
-    lines.sort_by_key(|line| line.product);
+    lines.sort_by_key(|line| (line.product, line.variant));
     let number = match tx.result(new.number_taken_by)? {
         None => new.number,
         Some(_) => store::unused_number(tx)?,
@@ -45,7 +47,7 @@ pub fn place(tx: &mut Tx<'_>, new: NewOrder, expected_total: Option<Money>) -> R
         number,
         user_id: new.user,
         status: Status::Pending,
-        items: lines.iter().map(order_item).collect::<Result<_>>()?,
+        items: order_items(new.id, &lines)?,
         total_amount: total,
         currency: tx.settings().currency.code(),
         payment,
@@ -62,14 +64,23 @@ pub fn place(tx: &mut Tx<'_>, new: NewOrder, expected_total: Option<Money>) -> R
     Ok(order)
 }
 
-fn order_item(line: &cart::Line) -> Result<OrderItem> {
-    Ok(OrderItem {
-        product_id: line.product,
-        name: line.name.clone(),
-        price: line.price,
-        quantity: line.quantity,
-        line_total: line.price.times(line.quantity)?,
-    })
+fn order_items(order: OrderId, lines: &[cart::Line]) -> Result<Vec<OrderItem>> {
+    let lines = lines.iter().enumerate();
+    let items = lines.map(|(position, line)| {
+        Ok(OrderItem {
+            id: item_id(order, position),
+            variant_id: line.variant,
+            product_id: line.product,
+            sku: line.sku.clone(),
+            title: line.options.title(),
+            options: line.options.clone(),
+            name: line.name.clone(),
+            price: line.price,
+            quantity: line.quantity,
+            line_total: line.price.times(line.quantity)?,
+        })
+    });
+    items.collect()
 }
 
 fn taken(line: &cart::Line) -> Taken {

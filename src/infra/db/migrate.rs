@@ -133,6 +133,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V29__bitmap_search",
         include_str!("../../../migrations/V29__bitmap_search.sql"),
     ),
+    (
+        "V30__sales_by_variant",
+        include_str!("../../../migrations/V30__sales_by_variant.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.

@@ -150,7 +150,7 @@ impl IntoResponse for StoredResponse {
     }
 }
 
-/// A row of `idempotency_keys`.
+/// A row of `idempotency_answers`.
 struct KeyRow {
     body_hash: Vec<u8>,
     status: i64,
@@ -170,8 +170,8 @@ impl IdempotencyKey {
         };
         let expired_before = expiry_limit(tx);
         let row = tx.prefetch_one(
-            "SELECT body_hash, status, headers, body FROM idempotency_keys
-             WHERE user_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4",
+            "SELECT body_hash, status, headers, body FROM idempotency_answers
+             WHERE owner_id = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4",
             params![user, &self.route, key, expired_before],
             |row| {
                 Ok(KeyRow {
@@ -215,10 +215,10 @@ impl IdempotencyKey {
             .collect();
         let headers = serde_json::to_string(&headers).map_err(Error::internal)?;
         tx.expect(
-            "INSERT INTO idempotency_keys
-                 (user_id, route, key, body_hash, status, headers, body, created_at)
+            "INSERT INTO idempotency_answers
+                 (owner_id, route, key, body_hash, status, headers, body, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (user_id, route, key) DO UPDATE
+             ON CONFLICT (owner_id, route, key) DO UPDATE
              SET body_hash = excluded.body_hash, status = excluded.status,
                  headers = excluded.headers, body = excluded.body, created_at = excluded.created_at",
             params![
@@ -279,7 +279,7 @@ fn replay(row: KeyRow) -> Result<StoredResponse> {
 pub fn delete_expired(tx: &mut Tx<'_>) -> Result<u64> {
     let expired_before = expiry_limit(tx);
     tx.execute(
-        "DELETE FROM idempotency_keys WHERE created_at <= ?1",
+        "DELETE FROM idempotency_answers WHERE created_at <= ?1",
         params![expired_before],
     )
 }

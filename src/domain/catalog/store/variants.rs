@@ -11,7 +11,7 @@ use crate::{
     domain::{
         catalog::{
             cache_tags,
-            variant::{Variant, VariantProduct, VariantWithProduct, Weight},
+            variant::{Variant, VariantOptions, VariantProduct, VariantWithProduct, Weight},
         },
         media,
     },
@@ -20,14 +20,17 @@ use crate::{
 
 /// The columns that [`read_variant`] reads, of a variant `v` and its product `p`. The only variant of a product without
 /// options has the product's price and stock.
-const COLUMNS: &str = "v.id, v.product_id, v.sku, v.barcode, coalesce(v.price, p.price) AS price, v.compare_at_price,
+const COLUMNS: &str = "v.id, v.product_id, v.options, v.sku, v.barcode, coalesce(v.price, p.price) AS price, v.compare_at_price,
     coalesce(v.stock, p.stock) AS stock, v.weight_grams, v.requires_shipping, v.image_id, v.created_at,
     CASE WHEN v.price IS NULL AND p.updated_at > v.updated_at THEN p.updated_at ELSE v.updated_at END AS updated_at";
 
 fn read_variant(row: &Row<'_>, settings: &ShopSettings) -> Result<Variant> {
+    let options = VariantOptions::from_json(row.get("options")?)?;
     Ok(Variant {
         id: row.get("id")?,
         product_id: row.get("product_id")?,
+        title: options.title(),
+        options,
         sku: row.get("sku")?,
         barcode: row.get("barcode")?,
         price: row.get("price")?,

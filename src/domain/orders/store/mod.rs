@@ -8,7 +8,8 @@ pub(super) use self::verify::{
     Mismatch, payment_mismatched, status_mismatched, without_items, wrong_totals,
 };
 use super::{
-    Filters, Order, OrderItem, OrderNumber, Status, first_id, problems::ILLEGAL_TRANSITION,
+    Filters, Order, OrderItem, OrderNumber, Status, first_id, order::item_id,
+    problems::ILLEGAL_TRANSITION,
 };
 use crate::{
     core::{
@@ -18,7 +19,10 @@ use crate::{
         money::{Money, Price, Quantity},
         pagination::{COUNTED_UP_TO, Page, PageRequest, Total},
     },
-    domain::payments::{self, Payment},
+    domain::{
+        catalog::VariantOptions,
+        payments::{self, Payment},
+    },
     infra::db::{Prefetched, Row, Sql, Tx, Value, params, placeholders},
 };
 
@@ -57,19 +61,29 @@ pub(super) fn insert(tx: &mut Tx<'_>, order: &Order) -> Result<()> {
 
 /// Inserts the line items of an order in one statement.
 pub(super) fn insert_items(tx: &mut Tx<'_>, order: OrderId, items: &[OrderItem]) -> Result<()> {
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(items.len() * 5);
-    for item in items {
+    let options: Vec<String> = items
+        .iter()
+        .map(|item| item.options.to_json())
+        .collect::<Result<_>>()?;
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(items.len() * 9);
+    for ((item, options), position) in items.iter().zip(&options).zip(0..) {
         values.extend([
             order.into(),
+            Value::Int(position),
+            item.variant_id.into(),
             item.product_id.into(),
+            item.sku.as_deref().into(),
             Value::from(&item.name),
+            Value::from(options),
             item.price.into(),
             item.quantity.into(),
         ]);
     }
     let sql = format!(
-        "INSERT INTO order_items (order_id, product_id, name, price, quantity) VALUES {}",
-        placeholders(5, items.len())
+        "INSERT INTO order_lines
+             (order_id, position, variant_id, product_id, sku, name, options, price, quantity)
+         VALUES {}",
+        placeholders(9, items.len())
     );
     tx.expect(&sql, &values, items.len(), || {
         Error::internal("the line items of an order were not inserted")
@@ -242,16 +256,23 @@ fn with_children(tx: &mut Tx<'_>, rows: Vec<OrderRow>) -> Result<Vec<Order>> {
         .collect();
     let mut items: HashMap<OrderId, Vec<OrderItem>> = HashMap::new();
     let sql = format!(
-        "SELECT order_id, product_id, name, price, quantity FROM order_items
-         WHERE order_id IN {} ORDER BY order_id, product_id",
+        "SELECT order_id, variant_id, product_id, sku, name, options, price, quantity FROM order_lines
+         WHERE order_id IN {} ORDER BY order_id, position",
         placeholders(ids.len(), 1)
     );
     let values: Vec<Value<'_>> = ids.iter().map(|id| Value::from(*id)).collect();
     tx.each(&sql, &values, |row| {
         let order: OrderId = row.get("order_id")?;
         let (price, quantity): (Price, Quantity) = (row.get("price")?, row.get("quantity")?);
-        items.entry(order).or_default().push(OrderItem {
+        let options = VariantOptions::from_json(row.get("options")?)?;
+        let items = items.entry(order).or_default();
+        items.push(OrderItem {
+            id: item_id(order, items.len()),
+            variant_id: row.get("variant_id")?,
             product_id: row.get("product_id")?,
+            sku: row.get("sku")?,
+            title: options.title(),
+            options,
             name: row.get("name")?,
             price,
             quantity,

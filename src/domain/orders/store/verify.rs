@@ -20,7 +20,7 @@ pub(in crate::domain::orders) fn without_items(tx: &mut Tx<'_>) -> Result<Vec<Mi
     mismatches(
         tx,
         "SELECT o.id, o.number, o.total AS order_value, 0 AS other_value FROM orders o
-         WHERE NOT EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id)
+         WHERE NOT EXISTS (SELECT 1 FROM order_lines i WHERE i.order_id = o.id)
          ORDER BY o.id LIMIT ?1",
     )
 }
@@ -31,7 +31,7 @@ pub(in crate::domain::orders) fn wrong_totals(tx: &mut Tx<'_>) -> Result<Vec<Mis
         tx,
         "SELECT o.id, o.number, o.total AS order_value, CAST(i.lines AS BIGINT) AS other_value
          FROM orders o JOIN (
-             SELECT order_id, sum(price * quantity) AS lines FROM order_items GROUP BY order_id
+             SELECT order_id, sum(price * quantity) AS lines FROM order_lines GROUP BY order_id
          ) i ON i.order_id = o.id
          WHERE o.total <> i.lines ORDER BY o.id LIMIT ?1",
     )
