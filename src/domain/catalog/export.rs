@@ -3,6 +3,11 @@
 use super::{csv::ExportRow, store};
 use crate::{core::error::Result, domain::media, infra::db::Tx};
 
+/// Returns whether any variant has a SKU or another column of its own, so that an export has these columns.
+pub fn has_variant_columns(tx: &mut Tx<'_>) -> Result<bool> {
+    store::has_variant_columns(tx)
+}
+
 /// Calls `each` with every product, ordered by id, from one snapshot. `begin` is called first, with the
 /// number of products.
 pub fn export(

@@ -52,7 +52,10 @@ pub use self::{
     verify::{repair, verify},
 };
 pub use self::{
-    export::export, list::list, movements::movements, normalize::normalize,
+    export::{export, has_variant_columns},
+    list::list,
+    movements::movements,
+    normalize::normalize,
     search::merge_search_index,
 };
 pub use crate::domain::media::Image;

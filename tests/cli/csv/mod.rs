@@ -2,6 +2,7 @@
 
 mod columns;
 mod stock_differences;
+mod variants;
 
 use super::*;
 use crate::support::{TestShop, live::Served, run_on, storage_test};
@@ -13,7 +14,8 @@ const EXPORT_HEADER: &str =
     "\u{feff}id,name,description,price,stockQuantity,stockAtExport,category,images\n";
 
 /// The columns as errors list them.
-const COLUMNS: &str = "id,name,description,price,stockQuantity,stockAtExport,category,images";
+const COLUMNS: &str = "id,name,description,price,stockQuantity,stockAtExport,category,images,sku,barcode,compareAtPrice,\
+                       weightGrams";
 
 const UNKNOWN: &str = "01900000-0000-7000-8000-00000000cafe";
 

@@ -72,7 +72,9 @@ async fn write_all(
     let (target, bar) = (target.clone(), bar.clone());
     app.db
         .long_read("catalog.export", move |tx| {
-            let mut writer = CsvWriter::new(BufWriter::with_capacity(BUFFER_SIZE, target.open()?))?;
+            let has_variant_columns = catalog::has_variant_columns(tx)?;
+            let to = BufWriter::with_capacity(BUFFER_SIZE, target.open()?);
+            let mut writer = CsvWriter::new(to, has_variant_columns)?;
             let set_total = |total: i64| bar.set_length(total.unsigned_abs());
             let mut products = 0;
             catalog::export(tx, set_total, |product| {
@@ -81,6 +83,8 @@ async fn write_all(
                         name: &escape(product.name),
                         description: &escape(product.description),
                         category: product.category.map(escape).as_deref(),
+                        sku: product.sku.map(escape).as_deref(),
+                        barcode: product.barcode.map(escape).as_deref(),
                         images: escape(&product.images).into_owned(),
                         ..*product
                     })?;

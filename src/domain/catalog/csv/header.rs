@@ -2,8 +2,8 @@
 
 use csv::ByteRecord;
 
-/// The column names, in the order of an export.
-pub(super) const COLUMNS: [&str; 8] = [
+/// The column names, in the order of an export. The last [`VARIANT_COLUMNS`] are those of variants.
+pub(super) const COLUMNS: [&str; 12] = [
     "id",
     "name",
     "description",
@@ -12,10 +12,24 @@ pub(super) const COLUMNS: [&str; 8] = [
     "stockAtExport",
     "category",
     "images",
+    "sku",
+    "barcode",
+    "compareAtPrice",
+    "weightGrams",
 ];
 
-/// Spreadsheets omit trailing empty cells. A row that ends before its numbers was truncated.
-const MAY_BE_OMITTED: [&str; 2] = ["category", "images"];
+/// An export has these columns if any variant has one of them.
+pub(super) const VARIANT_COLUMNS: usize = 4;
+
+/// Spreadsheets omit trailing empty cells. A row that ends before its price or stock was truncated.
+const MAY_BE_OMITTED: [&str; 6] = [
+    "category",
+    "images",
+    "sku",
+    "barcode",
+    "compareAtPrice",
+    "weightGrams",
+];
 
 /// The positions of the columns in a file.
 pub(super) struct Header {

@@ -4,7 +4,10 @@ use std::fmt;
 
 use crate::{
     core::{id::ProductId, money::Price},
-    domain::catalog::product::{Description, ProductName},
+    domain::catalog::{
+        product::{Description, ProductName},
+        variant::{VariantCode, Weight},
+    },
 };
 
 /// Why a row cannot be imported.
@@ -32,6 +35,69 @@ pub(in crate::domain::catalog) struct ImportRow {
     pub(in crate::domain::catalog) stock: StockCell,
     pub(in crate::domain::catalog) category: CategoryCell,
     pub(in crate::domain::catalog) has_images: bool,
+    pub(in crate::domain::catalog) variant: VariantCells,
+}
+
+/// The columns of a variant.
+#[derive(Debug)]
+pub(in crate::domain::catalog) struct VariantCells {
+    pub(in crate::domain::catalog) sku: OptionalCell<SkuCell>,
+    pub(in crate::domain::catalog) barcode: OptionalCell<VariantCode>,
+    pub(in crate::domain::catalog) compare_at_price: OptionalCell<Price>,
+    pub(in crate::domain::catalog) weight: OptionalCell<Weight>,
+}
+
+/// A value that a variant may lack.
+#[derive(Debug)]
+pub(in crate::domain::catalog) enum OptionalCell<T> {
+    /// The file has no such column: the value is unchanged.
+    Absent,
+    /// The variant has no value.
+    Empty,
+    Value(T),
+}
+
+impl<T> OptionalCell<T> {
+    pub(in crate::domain::catalog) fn is_absent(&self) -> bool {
+        matches!(self, OptionalCell::Absent)
+    }
+
+    pub(in crate::domain::catalog) fn value(&self) -> Option<&T> {
+        match self {
+            OptionalCell::Absent | OptionalCell::Empty => None,
+            OptionalCell::Value(value) => Some(value),
+        }
+    }
+
+    /// Returns the value after the import; `current` is that before.
+    pub(in crate::domain::catalog) fn applied_to<'a, U>(
+        &'a self,
+        current: Option<U>,
+        read: impl FnOnce(&'a T) -> U,
+    ) -> Option<U> {
+        match self {
+            OptionalCell::Absent => current,
+            OptionalCell::Empty => None,
+            OptionalCell::Value(value) => Some(read(value)),
+        }
+    }
+}
+
+/// A SKU and its normalized form.
+#[derive(Debug)]
+pub(in crate::domain::catalog) struct SkuCell {
+    pub(in crate::domain::catalog) code: VariantCode,
+    pub(in crate::domain::catalog) key: String,
+}
+
+impl VariantCells {
+    /// Returns whether the file has any of these columns.
+    pub(in crate::domain::catalog) fn has_any(&self) -> bool {
+        !(self.sku.is_absent()
+            && self.barcode.is_absent()
+            && self.compare_at_price.is_absent()
+            && self.weight.is_absent())
+    }
 }
 
 /// A name with its keys, computed before any transaction waits for them.

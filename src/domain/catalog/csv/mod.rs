@@ -10,7 +10,7 @@ mod read_file;
 mod row_parser;
 mod writer;
 
-pub(super) use self::import_row::{CategoryCell, ImportRow, StockCell};
+pub(super) use self::import_row::{CategoryCell, ImportRow, SkuCell, StockCell, VariantCells};
 pub use self::{
     import_file::ImportFile,
     import_row::RowError,

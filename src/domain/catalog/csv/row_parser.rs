@@ -8,7 +8,9 @@ use super::{
     formula::unescape,
     header::{COLUMNS, Header},
     import_file::ImportFile,
-    import_row::{CategoryCell, ImportRow, NameCell, StockCell},
+    import_row::{
+        CategoryCell, ImportRow, NameCell, OptionalCell, SkuCell, StockCell, VariantCells,
+    },
 };
 use crate::{
     core::{
@@ -17,8 +19,9 @@ use crate::{
     },
     domain::catalog::{
         category::CategoryName,
-        normalize::{normalize, slug},
+        normalize::{normalize, sku_key, slug},
         product::{Description, ProductName},
+        variant::{VariantCode, Weight},
     },
 };
 
@@ -28,6 +31,8 @@ pub(super) struct RowParser {
     currency: Currency,
     /// The first line with each id.
     ids: HashMap<ProductId, u64>,
+    /// The first line with each normalized SKU.
+    skus: HashMap<String, u64>,
     /// The index of each category, by its exact spelling in the file.
     category_indices: HashMap<String, usize>,
 }
@@ -38,6 +43,7 @@ impl RowParser {
             header,
             currency,
             ids: HashMap::new(),
+            skus: HashMap::new(),
             category_indices: HashMap::new(),
         }
     }
@@ -79,6 +85,10 @@ impl RowParser {
             at_export,
             category,
             images,
+            sku,
+            barcode,
+            compare_at_price,
+            weight,
         ] = cells;
         let id = id.and_then(|text| self.id(line, text.unwrap_or_default().trim(), problems));
         // A row with an invalid id is not checked as a new product.
@@ -95,6 +105,16 @@ impl RowParser {
         let stock = stock.and_then(|text| problems.stock(text, is_difference, from, is_new));
         let category = category.and_then(|text| self.category(file, text, problems));
         let images = images.and_then(|text| problems.images(unescape(text.unwrap_or_default())));
+        let sku = sku.and_then(|text| optional(text, |text| self.sku(line, text, problems)));
+        let barcode =
+            barcode.and_then(|text| optional(text, |text| problems.code("barcode", text)));
+        let compare_at_price = compare_at_price.and_then(|text| {
+            let currency = self.currency;
+            optional(text, |text| {
+                problems.amount("compareAtPrice", text, currency)
+            })
+        });
+        let weight = weight.and_then(|text| optional(text, |text| problems.weight(text)));
         Ok(ImportRow {
             line,
             id: id?,
@@ -104,6 +124,12 @@ impl RowParser {
             stock: at_export.and(stock)?,
             category: category?,
             has_images: images?,
+            variant: VariantCells {
+                sku: sku?,
+                barcode: barcode?,
+                compare_at_price: compare_at_price?,
+                weight: weight?,
+            },
         })
     }
 
@@ -124,6 +150,16 @@ impl RowParser {
             return problems.report("id", &format!("is in line {first} already"));
         }
         Ok(Some(id))
+    }
+
+    fn sku(&mut self, line: u64, text: &str, problems: &mut Problems) -> Result<SkuCell, Reported> {
+        let code = problems.code("sku", text)?;
+        let key = sku_key(code.as_str());
+        let first = *self.skus.entry(key.clone()).or_insert(line);
+        if first != line {
+            return problems.report("sku", &format!("is in line {first} already"));
+        }
+        Ok(SkuCell { code, key })
     }
 
     fn category(
@@ -196,8 +232,26 @@ impl Problems {
         let Some(cell) = present(cell, is_new) else {
             return Ok(None);
         };
-        let price = Price::parse(cell, currency);
-        price.map(Some).or_else(|why| self.report("price", &why))
+        self.amount("price", cell, currency).map(Some)
+    }
+
+    fn amount(&mut self, column: &str, cell: &str, currency: Currency) -> Result<Price, Reported> {
+        Price::parse(cell, currency).or_else(|why| self.report(column, &why))
+    }
+
+    fn weight(&mut self, cell: &str) -> Result<Weight, Reported> {
+        let grams = self.number("weightGrams", cell, Weight::MAX)?;
+        Weight::try_from(grams).or_else(|why| self.report("weightGrams", &why.to_string()))
+    }
+
+    /// Parses a SKU or barcode. Spreadsheets show long numbers as `4.00638E+12` and save only these digits.
+    fn code(&mut self, column: &str, cell: &str) -> Result<VariantCode, Reported> {
+        if is_rounded_number(unescape(cell)) {
+            let why = "is a number that a spreadsheet has rounded; \
+                       enter the code again in a column formatted as text";
+            return self.report(column, why);
+        }
+        self.text(column, cell.trim())
     }
 
     /// Parses `stockAtExport`, which may exceed the maximum stock, since cancelled orders return stock.
@@ -244,6 +298,31 @@ impl Problems {
             self.report("images", "must hold URLs, separated by spaces, or nothing")
         }
     }
+}
+
+/// Parses a cell of a column that may be missing in the file, and whose cells may be empty.
+fn optional<T>(
+    cell: Option<&str>,
+    parse: impl FnOnce(&str) -> Result<T, Reported>,
+) -> Result<OptionalCell<T>, Reported> {
+    match cell {
+        None => Ok(OptionalCell::Absent),
+        Some(text) if text.trim().is_empty() => Ok(OptionalCell::Empty),
+        Some(text) => parse(text).map(OptionalCell::Value),
+    }
+}
+
+/// Returns whether a text is a number in scientific notation as spreadsheets write it, such as `4.00638E+12`.
+fn is_rounded_number(text: &str) -> bool {
+    let Some((digits, exponent)) = text.trim().split_once("E+") else {
+        return false;
+    };
+    let is_digit = |c: char| c.is_ascii_digit();
+    let is_number = |c: char| is_digit(c) || c == '.' || c == ',';
+    digits.starts_with(is_digit)
+        && digits.chars().all(is_number)
+        && !exponent.is_empty()
+        && exponent.chars().all(is_digit)
 }
 
 /// Returns the cell unless it is blank or missing; a `required` cell is returned in any case.

@@ -4,11 +4,17 @@ use std::io;
 
 use csv::QuoteStyle;
 
-use super::{formula, header::COLUMNS};
-use crate::core::{
-    error::{Error, Result},
-    id::ProductId,
-    money::Price,
+use super::{
+    formula,
+    header::{COLUMNS, VARIANT_COLUMNS},
+};
+use crate::{
+    core::{
+        error::{Error, Result},
+        id::ProductId,
+        money::Price,
+    },
+    domain::catalog::variant::Weight,
 };
 
 /// One product in an export.
@@ -22,28 +28,43 @@ pub struct ExportRow<'a> {
     pub category: Option<&'a str>,
     /// URLs, separated by spaces.
     pub images: String,
+    pub sku: Option<&'a str>,
+    pub barcode: Option<&'a str>,
+    pub compare_at_price: Option<Price>,
+    pub weight: Option<Weight>,
 }
 
 /// Writes products as CSV rows.
-pub struct CsvWriter<W: io::Write>(csv::Writer<W>);
+pub struct CsvWriter<W: io::Write> {
+    writer: csv::Writer<W>,
+    has_variant_columns: bool,
+}
 
 impl<W: io::Write> CsvWriter<W> {
     /// Writes a byte order mark and the header. Without the mark, Excel assumes the encoding of its locale
     /// and corrupts other characters when it saves the file.
-    pub fn new(mut to: W) -> Result<CsvWriter<W>> {
+    pub fn new(mut to: W, has_variant_columns: bool) -> Result<CsvWriter<W>> {
         to.write_all("\u{feff}".as_bytes())
             .map_err(|error| write_error(error.into()))?;
         // `text` quotes the texts; nothing else needs quotes.
         let writer = csv::WriterBuilder::new()
             .quote_style(QuoteStyle::Never)
             .from_writer(to);
-        let mut writer = CsvWriter(writer);
-        writer.0.write_record(COLUMNS).map_err(write_error)?;
+        let mut writer = CsvWriter {
+            writer,
+            has_variant_columns,
+        };
+        let columns = if has_variant_columns {
+            &COLUMNS[..]
+        } else {
+            &COLUMNS[..COLUMNS.len() - VARIANT_COLUMNS]
+        };
+        writer.writer.write_record(columns).map_err(write_error)?;
         Ok(writer)
     }
 
     pub fn write(&mut self, product: &ExportRow<'_>) -> Result<()> {
-        let mut write = |cell: &str| self.0.write_field(cell).map_err(write_error);
+        let mut write = |cell: &str| self.writer.write_field(cell).map_err(write_error);
         write(&product.id.to_string())?;
         write(&text(product.name))?;
         write(&text(product.description))?;
@@ -53,12 +74,23 @@ impl<W: io::Write> CsvWriter<W> {
         write(&stock)?;
         write(&text(product.category.unwrap_or_default()))?;
         write(&text(&product.images))?;
-        self.0.write_record(None::<&[u8]>).map_err(write_error)
+        if self.has_variant_columns {
+            let number = |number: Option<i64>| number.map(|number| number.to_string());
+            write(&text(product.sku.unwrap_or_default()))?;
+            write(&text(product.barcode.unwrap_or_default()))?;
+            let price = number(product.compare_at_price.map(Price::get));
+            write(&price.unwrap_or_default())?;
+            let weight = number(product.weight.map(Weight::get));
+            write(&weight.unwrap_or_default())?;
+        }
+        self.writer.write_record(None::<&[u8]>).map_err(write_error)
     }
 
     /// Flushes the output.
     pub fn finish(mut self) -> Result<()> {
-        self.0.flush().map_err(|error| write_error(error.into()))
+        self.writer
+            .flush()
+            .map_err(|error| write_error(error.into()))
     }
 }
 

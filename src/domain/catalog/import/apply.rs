@@ -22,7 +22,7 @@ use crate::{
         normalize::{normalize, slug},
         search,
         stock::{Cause, Movement},
-        store::{self, ProductColumns, ProductRow},
+        store::{self, CurrentVariant, ProductColumns, ProductRow},
     },
     infra::db::Tx,
 };
@@ -101,6 +101,14 @@ pub fn import(
             }
         }
     }
+    // Rows may exchange SKUs.
+    let changes_sku = updates
+        .iter()
+        .filter(|(row, _)| !row.variant.sku.is_absent());
+    let changes_sku: Vec<ProductId> = changes_sku.map(|(_, update)| update.id).collect();
+    for batch in changes_sku.chunks(BATCH_ROWS) {
+        store::remove_skus(tx, batch)?;
+    }
     let mut written = 0;
     for batch in new.chunks(BATCH_ROWS) {
         insert(tx, batch, &categories)?;
@@ -173,6 +181,10 @@ fn insert(
     });
     let rows: Vec<_> = rows.collect::<Result<_>>()?;
     store::insert_all(tx, &rows)?;
+    for (row, id) in new.iter().filter(|(row, _)| row.variant.has_any()) {
+        let columns = row.variant.applied_to(CurrentVariant::default());
+        store::write_variant(tx, *id, &columns)?;
+    }
     search::index_rows(tx, &rows)
 }
 
@@ -225,6 +237,15 @@ fn update(
     });
     let rows: Vec<_> = rows.collect::<Result<_>>()?;
     store::update_all(tx, &rows)?;
+    for (row, update) in updates {
+        if let Some(current) = update
+            .current_variant
+            .clone()
+            .filter(|_| row.variant.has_any())
+        {
+            store::write_variant(tx, update.id, &row.variant.applied_to(current))?;
+        }
+    }
     search::index_rows(tx, &rows)
 }
 

@@ -7,6 +7,7 @@
 mod apply;
 mod duplicates;
 mod plan;
+mod skus;
 
 pub use self::{
     apply::{ImportSummary, import},

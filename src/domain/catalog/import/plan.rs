@@ -1,6 +1,8 @@
 //! Compares the rows of a CSV file with the catalog and plans what to do about each.
 
-use super::duplicates;
+use std::collections::HashMap;
+
+use super::{duplicates, skus};
 use crate::{
     core::{
         error::{Error, Result},
@@ -11,7 +13,7 @@ use crate::{
         batch::BATCH_ROWS,
         csv::{CategoryCell, ImportFile, ImportRow, RowError, StockCell},
         manage_categories::category_by_name,
-        store::{self, CurrentProduct},
+        store::{self, CurrentProduct, CurrentVariant},
     },
     infra::db::Tx,
 };
@@ -46,6 +48,8 @@ pub(super) struct Update {
     pub(super) stock: i64,
     pub(super) delta: i64,
     pub(super) current_category: Option<CategoryId>,
+    /// The variant, if the file has any column of it.
+    pub(super) current_variant: Option<CurrentVariant>,
 }
 
 /// Compares a file with the catalog without changing anything.
@@ -74,6 +78,19 @@ pub(super) fn category_ids(tx: &mut Tx<'_>, file: &ImportFile) -> Result<Vec<Opt
     file.categories.iter().map(find).collect()
 }
 
+/// Locks products, and returns what their variants have of their own, if the file has any column of theirs.
+fn current_variants(
+    tx: &mut Tx<'_>,
+    file: &ImportFile,
+    products: &[ProductId],
+) -> Result<HashMap<ProductId, CurrentVariant>> {
+    if !file.rows.iter().any(|row| row.variant.has_any()) {
+        return Ok(HashMap::new());
+    }
+    store::lock_products(tx, products, |_| Ok(()))?;
+    store::current_variants(tx, products)
+}
+
 /// Returns a step for each of the rows at these indices, and the rows' errors. In a write transaction the
 /// products are locked, so that the plan stays valid until it ends.
 pub(super) fn plan_steps(
@@ -83,7 +100,7 @@ pub(super) fn plan_steps(
     categories: &[Option<CategoryId>],
 ) -> Result<(Vec<Step>, Vec<RowError>)> {
     let mut steps: Vec<Step> = indices.iter().map(|_| Step::Create).collect();
-    let mut row_errors = Vec::new();
+    let mut row_errors = skus::check(tx, file, indices)?;
     let with_id = |(at, index): (usize, &usize)| Some((file.rows[*index].id?, at));
     let mut with_ids: Vec<(ProductId, usize)> =
         indices.iter().enumerate().filter_map(with_id).collect();
@@ -91,12 +108,13 @@ pub(super) fn plan_steps(
     with_ids.sort_unstable();
     for batch in with_ids.chunks(BATCH_ROWS) {
         let ids: Vec<ProductId> = batch.iter().map(|(id, _)| *id).collect();
+        let variants = current_variants(tx, file, &ids)?;
         store::lock_products(tx, &ids, |current| {
             let found = batch.binary_search_by_key(&current.id, |(id, _)| *id);
             let at = found.map_err(|_| Error::internal("a product that was not requested"))?;
             let at = batch[at].1;
             let row = &file.rows[indices[at]];
-            match row.step(&current, categories) {
+            match row.step(&current, variants.get(&current.id), categories) {
                 Ok(step) => steps[at] = step,
                 Err(why) => {
                     row_errors.push(row.row_error(why));
@@ -121,6 +139,7 @@ impl ImportRow {
     fn step(
         &self,
         current: &CurrentProduct<'_>,
+        variant: Option<&CurrentVariant>,
         categories: &[Option<CategoryId>],
     ) -> Result<Step, String> {
         if current.is_deleted {
@@ -161,9 +180,13 @@ impl ImportRow {
                 categories[at].is_some() && categories[at] == current.category
             }
         };
+        let same_variant = match variant {
+            Some(variant) => !self.variant.changes(variant)?,
+            None => true,
+        };
         let price = self.price.unwrap_or(current.price);
         let same_numbers = delta == 0 && price == current.price;
-        if same_name && same_description && same_category && same_numbers {
+        if same_name && same_description && same_category && same_numbers && same_variant {
             return Ok(Step::Skip);
         }
         Ok(Step::Update(Update {
@@ -172,6 +195,7 @@ impl ImportRow {
             stock,
             delta,
             current_category: current.category,
+            current_variant: variant.cloned(),
         }))
     }
 

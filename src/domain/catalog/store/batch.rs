@@ -138,8 +138,9 @@ pub(in crate::domain::catalog) fn each_export_row(
     tx: &mut Tx<'_>,
     mut each: impl FnMut(ExportRow<'_>, &str) -> Result<()>,
 ) -> Result<()> {
-    let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name AS category, p.images
-         FROM products p LEFT JOIN categories c ON c.id = p.category_id
+    let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name AS category, p.images, v.sku, v.barcode,
+             v.compare_at_price, v.weight_grams
+         FROM products p LEFT JOIN categories c ON c.id = p.category_id LEFT JOIN variants v ON v.id = p.id
          WHERE p.deleted_at IS NULL ORDER BY p.id";
     tx.each(sql, &[], |row| {
         let export_row = ExportRow {
@@ -150,6 +151,10 @@ pub(in crate::domain::catalog) fn each_export_row(
             stock: row.get("stock")?,
             category: row.get("category")?,
             images: String::new(),
+            sku: row.get("sku")?,
+            barcode: row.get("barcode")?,
+            compare_at_price: row.get("compare_at_price")?,
+            weight: row.get("weight_grams")?,
         };
         each(export_row, row.get("images")?)
     })

@@ -35,9 +35,10 @@ pub(super) use self::{
     },
     reindex::{count_indexed, has_unversioned, last_indexed, lock_unindexed, set_name_key},
     variants::{
-        VariantColumns, delete_variants, each_sku, each_sku_of, product_by_sku_key,
-        products_with_wrong_variants, remove_image_from_variants, restore_variant, set_sku_key,
-        update_variant, variant_by_id, variant_by_sku_key, variants_of,
+        CurrentVariant, VariantColumns, current_variants, delete_variants, each_sku, each_sku_of,
+        has_variant_columns, product_by_sku_key, products_with_skus, products_with_wrong_variants,
+        remove_image_from_variants, remove_skus, restore_variant, set_sku_key, update_variant,
+        variant_by_id, variant_by_sku_key, variants_of, write_variant,
     },
     verify::{
         counted_products, impossible_stock, movement_sums, recount_category, recount_products,

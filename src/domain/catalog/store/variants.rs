@@ -1,5 +1,7 @@
 //! Variants as rows.
 
+use std::collections::HashMap;
+
 use crate::{
     core::{
         error::Result,
@@ -11,6 +13,7 @@ use crate::{
     domain::{
         catalog::{
             cache_tags,
+            normalize::sku_key,
             variant::{Variant, VariantOptions, VariantProduct, VariantWithProduct, Weight},
         },
         media,
@@ -193,6 +196,100 @@ pub(in crate::domain::catalog) fn restore_variant(
          ON CONFLICT (id) DO UPDATE SET deleted_at = NULL, sku = NULL, sku_key = NULL",
         params![product],
     )
+}
+
+/// The columns of a variant that a CSV file can have.
+#[derive(Debug, Clone, Default)]
+pub(in crate::domain::catalog) struct CurrentVariant {
+    pub(in crate::domain::catalog) sku: Option<String>,
+    pub(in crate::domain::catalog) barcode: Option<String>,
+    pub(in crate::domain::catalog) compare_at_price: Option<Price>,
+    pub(in crate::domain::catalog) weight: Option<Weight>,
+}
+
+/// Returns these columns of the only variants of products.
+pub(in crate::domain::catalog) fn current_variants(
+    tx: &mut Tx<'_>,
+    products: &[ProductId],
+) -> Result<HashMap<ProductId, CurrentVariant>> {
+    let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
+    let sql = format!(
+        "SELECT product_id, sku, barcode, compare_at_price, weight_grams FROM variants
+         WHERE product_id IN {} AND options_key = '' AND deleted_at IS NULL",
+        placeholders(ids.len(), 1)
+    );
+    let rows = tx.all(&sql, &ids, |row| {
+        let variant = CurrentVariant {
+            sku: row.get("sku")?,
+            barcode: row.get("barcode")?,
+            compare_at_price: row.get("compare_at_price")?,
+            weight: row.get("weight_grams")?,
+        };
+        Ok((row.get("product_id")?, variant))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Sets these columns of the only variant of a product.
+pub(in crate::domain::catalog) fn write_variant(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+    columns: &CurrentVariant,
+) -> Result<()> {
+    let sku = columns.sku.as_deref();
+    let key = sku.map(sku_key);
+    tx.execute_pipelined(
+        "UPDATE variants SET sku = ?2, sku_key = ?3, barcode = ?4, compare_at_price = ?5, weight_grams = ?6,
+             updated_at = ?7
+         WHERE product_id = ?1 AND options_key = '' AND deleted_at IS NULL",
+        params![
+            product,
+            sku,
+            key.as_deref(),
+            columns.barcode.as_deref(),
+            columns.compare_at_price,
+            columns.weight,
+            tx.now()
+        ],
+    )
+}
+
+/// Removes the SKUs of products.
+pub(in crate::domain::catalog) fn remove_skus(
+    tx: &mut Tx<'_>,
+    products: &[ProductId],
+) -> Result<()> {
+    let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
+    let sql = format!(
+        "UPDATE variants SET sku = NULL, sku_key = NULL WHERE product_id IN {} AND deleted_at IS NULL",
+        placeholders(ids.len(), 1)
+    );
+    tx.execute_pipelined(&sql, &ids)
+}
+
+/// Returns the products that have variants with these normalized SKUs.
+pub(in crate::domain::catalog) fn products_with_skus(
+    tx: &mut Tx<'_>,
+    keys: &[&str],
+) -> Result<HashMap<String, ProductId>> {
+    let values: Vec<Value<'_>> = keys.iter().map(|key| Value::from(*key)).collect();
+    let sql = format!(
+        "SELECT sku_key, product_id FROM variants WHERE sku_key IN {} AND deleted_at IS NULL",
+        placeholders(values.len(), 1)
+    );
+    let rows = tx.all(&sql, &values, |row| {
+        Ok((row.get("sku_key")?, row.get("product_id")?))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Returns whether any variant has a SKU or another column that a CSV file can have.
+pub(in crate::domain::catalog) fn has_variant_columns(tx: &mut Tx<'_>) -> Result<bool> {
+    let sql = "SELECT 1 FROM variants
+         WHERE deleted_at IS NULL
+             AND coalesce(sku, barcode, CAST(compare_at_price AS TEXT), CAST(weight_grams AS TEXT)) IS NOT NULL
+         LIMIT 1";
+    Ok(tx.one(sql, &[], |_| Ok(()))?.is_some())
 }
 
 /// Calls `each` with every variant that has a SKU: its id, the SKU, and the normalized SKU.
