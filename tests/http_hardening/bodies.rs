@@ -243,7 +243,7 @@ async fn large_heads_count_towards_the_body_budget() {
 async fn large_responses_count_unless_they_report_a_write() {
     let shop = TestShop::on(Engine::Sqlite).await.unwrap();
     let ada = shop.customer("ada").await;
-    for n in 100..190 {
+    for n in 100..175 {
         let name = format!("{n}{}", "\u{1f600}".repeat(190));
         let product = shop.product(&name, 100, 9).await;
         let added = ada.post("/cart", json!({ "productId": product })).await;
@@ -262,10 +262,10 @@ async fn large_responses_count_unless_they_report_a_write() {
     assert!(unread.iter().all(|response| response.status() == 200));
     ada.get("/cart").await.assert_problem(503, "unavailable");
     let added = ada.post("/cart", json!({ "productId": last })).await;
-    assert_eq!((added.status, added.number("/itemCount")), (200, 91));
+    assert_eq!((added.status, added.number("/itemCount")), (200, 76));
     drop(unread);
     let read = ada.get("/cart").await;
-    assert_eq!((read.status, read.number("/itemCount")), (200, 91));
+    assert_eq!((read.status, read.number("/itemCount")), (200, 76));
 }
 
 #[test]

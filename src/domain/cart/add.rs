@@ -105,11 +105,12 @@ pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Car
 /// Errors: `not-found`; `variant-required` if there are several.
 fn only_variant(mut variants: Vec<VariantRow>) -> Result<VariantRow> {
     if variants.len() > 1 {
-        let variants = variants.iter().map(|variant| {
-            let options = VariantOptions::from_json(&variant.options).unwrap_or_default();
-            (variant.product, variant.id, options.title(), variant.stock)
-        });
-        return Err(catalog::variant_required(variants));
+        let mut choices = Vec::with_capacity(variants.len());
+        for variant in variants {
+            let title = VariantOptions::from_json(&variant.options)?.title();
+            choices.push((variant.product, variant.id, title, variant.stock));
+        }
+        return Err(catalog::variant_required(choices.into_iter()));
     }
     variants.pop().ok_or_else(|| Error::not_found("product"))
 }

@@ -57,8 +57,8 @@ fn of_account(user: UserId) -> CartId {
     CartId(user.0)
 }
 
-/// Prefetches the lines of a cart. With `for_update`, locks their products in id order, which prevents deadlocks. The
-/// lock of a product includes its variants.
+/// Prefetches the lines of a cart. With `for_update`, locks their products in id order, which prevents deadlocks, and
+/// their variants: after waiting for a lock, Postgres reads only the locked rows again.
 pub(super) fn prefetch_lines(
     tx: &mut Tx<'_>,
     user: UserId,
@@ -71,7 +71,11 @@ pub(super) fn prefetch_lines(
          WHERE {IS_SOLD} AND c.cart_id = ?1 {order}"
     );
     let sql = Sql::from(&sql);
-    let sql = if for_update { sql.for_update("p") } else { sql };
+    let sql = if for_update {
+        sql.for_update("p, v")
+    } else {
+        sql
+    };
     tx.prefetch_all(sql, params![of_account(user)], |row| {
         Ok(LineRow {
             variant: variant_row(row)?,
