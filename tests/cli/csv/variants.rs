@@ -78,7 +78,7 @@ storage_test! {
         imported_file(&shop, &format!("id,sku,barcode\n{kettle},00123,012345678905\n"));
         for (cells, error) in [
             ("4.00638E+12,012345678905", "`sku` is a number that a spreadsheet has rounded; enter the code again in a column formatted as text"),
-            ("00123,\"1,23457E+10\"", "`barcode` is a number that a spreadsheet has rounded; enter the code again in a column formatted as text"),
+            ("00123,\"1,23457E+11\"", "`barcode` is a number that a spreadsheet has rounded; enter the code again in a column formatted as text"),
             ("123,012345678905", "`sku` is `00123` without its leading zeros, which a spreadsheet removes; format the column as text, or leave it out"),
             ("00123,12345678905", "`barcode` is `012345678905` without its leading zeros, which a spreadsheet removes; format the column as text, or leave it out"),
         ] {
@@ -91,8 +91,12 @@ storage_test! {
             assert!(errors[0].contains(&format!("`{column}`")), "{errors:?}");
         }
         assert_eq!(variant(&shop, &kettle).await[..2], [json!("00123"), json!("012345678905")]);
-        // Another code, even a shorter one, is not damage.
-        imported_file(&shop, &format!("id,sku,barcode\n{kettle},124,1E5\n"));
-        assert_eq!(variant(&shop, &kettle).await[..2], [json!("124"), json!("1E5")]);
+        let (errors, _) = refused(&import_file(&shop, "name,price,sku\nLid,1,4E+12\n", &[]));
+        assert!(errors[0].contains("rounded"), "{errors:?}");
+        // Other codes are not damage, and a code that the variant has is not refused.
+        imported_file(&shop, &format!("id,sku,barcode\n{kettle},124,12E+3\n"));
+        assert_eq!(variant(&shop, &kettle).await[..2], [json!("124"), json!("12E+3")]);
+        shop.admin().await.patch(&format!("/variants/{kettle}"), json!({ "sku": "4E+12" })).await;
+        assert_eq!(imported_file(&shop, &export(&shop))["unchanged"], 1);
     }
 }

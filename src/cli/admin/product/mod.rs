@@ -54,9 +54,10 @@ pub(in crate::cli) enum Product {
     /// Import products from a CSV file: all rows, or none if any row is invalid
     ///
     /// The file is UTF-8, with commas or semicolons as separators. The first row names the columns, in any
-    /// order: `id`, `name`, `description`, `price`, `stockQuantity`, `stockAtExport`, `category`, `images`.
-    /// Missing columns and empty cells change nothing, except that an empty `description` or `category` clears
-    /// that field.
+    /// order: `id`, `name`, `description`, `price`, `stockQuantity`, `stockAtExport`, `category`, `images`, `sku`,
+    /// `barcode`, `compareAtPrice`, `weightGrams`. Missing columns change nothing. An empty cell clears a
+    /// `description`, a `category`, a `sku`, a `barcode`, a `compareAtPrice` or a `weightGrams`; other empty cells change
+    /// nothing.
     ///
     /// A row with the id of an existing product updates it. A row without an id, or with an unknown one, creates
     /// a product and needs a name and a price. Categories that do not exist are created. Prices are in the

@@ -244,13 +244,8 @@ impl Problems {
         Weight::try_from(grams).or_else(|why| self.report("weightGrams", &why.to_string()))
     }
 
-    /// Parses a SKU or barcode. Spreadsheets show long numbers as `4.00638E+12` and save only these digits.
+    /// Parses a SKU or barcode.
     fn code(&mut self, column: &str, cell: &str) -> Result<VariantCode, Reported> {
-        if is_rounded_number(unescape(cell)) {
-            let why = "is a number that a spreadsheet has rounded; \
-                       enter the code again in a column formatted as text";
-            return self.report(column, why);
-        }
         self.text(column, cell.trim())
     }
 
@@ -310,19 +305,6 @@ fn optional<T>(
         Some(text) if text.trim().is_empty() => Ok(OptionalCell::Empty),
         Some(text) => parse(text).map(OptionalCell::Value),
     }
-}
-
-/// Returns whether a text is a number in scientific notation as spreadsheets write it, such as `4.00638E+12`.
-fn is_rounded_number(text: &str) -> bool {
-    let Some((digits, exponent)) = text.trim().split_once("E+") else {
-        return false;
-    };
-    let is_digit = |c: char| c.is_ascii_digit();
-    let is_number = |c: char| is_digit(c) || c == '.' || c == ',';
-    digits.starts_with(is_digit)
-        && digits.chars().all(is_number)
-        && !exponent.is_empty()
-        && exponent.chars().all(is_digit)
 }
 
 /// Returns the cell unless it is blank or missing; a `required` cell is returned in any case.

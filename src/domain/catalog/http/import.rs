@@ -24,7 +24,7 @@ const MAX_ERRORS: usize = 100;
 /// Import products from a CSV file
 ///
 /// For admins. The columns are those of `shop admin product import`: `id`, `name`, `description`, `price`, `stockQuantity`,
-/// `stockAtExport`, `category`, `images`, in any order. The whole file is validated first. Either all lines are
+/// `stockAtExport`, `category`, `images`, `sku`, `barcode`, `compareAtPrice`, `weightGrams`, in any order. The whole file is validated first. Either all lines are
 /// imported or none; `errors` names up to 100 invalid lines. The file may have up to 4 MiB.
 #[utoipa::path(post, path = "/admin/products/import", tag = "catalog", security(("bearer" = [])),
     request_body(

@@ -78,7 +78,7 @@ pub(super) fn category_ids(tx: &mut Tx<'_>, file: &ImportFile) -> Result<Vec<Opt
     file.categories.iter().map(find).collect()
 }
 
-/// Locks products, and returns what their variants have of their own, if the file has any column of theirs.
+/// Locks products and returns the columns of their variants, if the file has any of these columns.
 fn current_variants(
     tx: &mut Tx<'_>,
     file: &ImportFile,
@@ -100,7 +100,7 @@ pub(super) fn plan_steps(
     categories: &[Option<CategoryId>],
 ) -> Result<(Vec<Step>, Vec<RowError>)> {
     let mut steps: Vec<Step> = indices.iter().map(|_| Step::Create).collect();
-    let mut row_errors = skus::check(tx, file, indices)?;
+    let mut row_errors = Vec::new();
     let with_id = |(at, index): (usize, &usize)| Some((file.rows[*index].id?, at));
     let mut with_ids: Vec<(ProductId, usize)> =
         indices.iter().enumerate().filter_map(with_id).collect();
@@ -124,6 +124,7 @@ pub(super) fn plan_steps(
             Ok(())
         })?;
     }
+    row_errors.extend(skus::check(tx, file, indices)?);
     for (step, index) in steps.iter().zip(indices) {
         let row = &file.rows[*index];
         if let (Step::Create, Err(why)) = (step, row.check_new()) {
@@ -182,6 +183,9 @@ impl ImportRow {
         };
         let same_variant = match variant {
             Some(variant) => !self.variant.changes(variant)?,
+            None if self.variant.has_any() => {
+                return Err("the product has no variant; run `shop verify --repair`".to_owned());
+            }
             None => true,
         };
         let price = self.price.unwrap_or(current.price);
@@ -211,7 +215,7 @@ impl ImportRow {
                 Stock::MAX
             ));
         }
-        Ok(())
+        self.variant.changes(&CurrentVariant::default()).map(drop)
     }
 
     fn row_error(&self, why: String) -> RowError {

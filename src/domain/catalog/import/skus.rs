@@ -13,7 +13,8 @@ use crate::{
     infra::db::Tx,
 };
 
-/// Returns the errors of the rows whose SKU a variant has that keeps it. Others may exchange theirs.
+/// Returns an error for each of the rows at these indices whose SKU belongs to a variant that keeps it. The rows may
+/// exchange SKUs.
 pub(super) fn check(
     tx: &mut Tx<'_>,
     file: &ImportFile,
@@ -29,9 +30,9 @@ pub(super) fn check(
     if with_sku.is_empty() {
         return Ok(Vec::new());
     }
-    let by_product: HashMap<ProductId, &ImportRow> = file
-        .rows
+    let by_product: HashMap<ProductId, &ImportRow> = indices
         .iter()
+        .map(|index| &file.rows[*index])
         .filter_map(|row| Some((row.id?, row)))
         .collect();
     let keeps = |product: &ProductId, key: &str| match by_product.get(product) {
@@ -59,13 +60,13 @@ pub(super) fn check(
 impl VariantCells {
     /// Returns whether the cells change the variant.
     ///
-    /// Errors: a spreadsheet has removed the leading zeros of a code.
+    /// Errors: a spreadsheet has damaged a code.
     pub(super) fn changes(&self, current: &CurrentVariant) -> Result<bool, String> {
         let (sku, barcode) = (current.sku.as_deref(), current.barcode.as_deref());
         let new_sku = self.sku.applied_to(sku, |sku| sku.code.as_str());
         let new_barcode = self.barcode.applied_to(barcode, VariantCode::as_str);
-        check_zeros("sku", sku, new_sku)?;
-        check_zeros("barcode", barcode, new_barcode)?;
+        check_code("sku", sku, new_sku)?;
+        check_code("barcode", barcode, new_barcode)?;
         let price = current.compare_at_price;
         Ok(new_sku != sku
             || new_barcode != barcode
@@ -87,14 +88,22 @@ impl VariantCells {
     }
 }
 
-/// Errors: the new code is the current one without leading zeros.
-fn check_zeros(column: &str, current: Option<&str>, new: Option<&str>) -> Result<(), String> {
-    let (Some(current), Some(new)) = (current, new) else {
+/// Errors: a spreadsheet has rounded the new code, or has removed the leading zeros of the current one.
+fn check_code(column: &str, current: Option<&str>, new: Option<&str>) -> Result<(), String> {
+    let Some(new) = new.filter(|new| current != Some(*new)) else {
         return Ok(());
     };
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let has_lost_zeros = is_number(current)
-        && is_number(new)
+    if is_rounded_number(new) {
+        return Err(format!(
+            "`{column}` is a number that a spreadsheet has rounded; \
+             enter the code again in a column formatted as text"
+        ));
+    }
+    let Some(current) = current else {
+        return Ok(());
+    };
+    let has_lost_zeros = is_digits(current)
+        && is_digits(new)
         && new.len() < current.len()
         && current.trim_start_matches('0') == new.trim_start_matches('0');
     if has_lost_zeros {
@@ -104,4 +113,20 @@ fn check_zeros(column: &str, current: Option<&str>, new: Option<&str>) -> Result
         ));
     }
     Ok(())
+}
+
+/// Returns whether a text is a number of 12 digits or more as spreadsheets show it, such as `4.00638E+12`.
+fn is_rounded_number(text: &str) -> bool {
+    let Some((digits, exponent)) = text.split_once("E+") else {
+        return false;
+    };
+    let is_mantissa = match digits.split_once(['.', ',']) {
+        Some((first, rest)) => is_digits(first) && first.len() == 1 && is_digits(rest),
+        None => is_digits(digits) && digits.len() == 1,
+    };
+    is_mantissa && is_digits(exponent) && exponent.parse().is_ok_and(|zeros: u16| zeros >= 11)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

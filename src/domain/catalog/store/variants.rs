@@ -254,14 +254,15 @@ pub(in crate::domain::catalog) fn write_variant(
     )
 }
 
-/// Removes the SKUs of products.
+/// Removes the SKUs of the only variants of products.
 pub(in crate::domain::catalog) fn remove_skus(
     tx: &mut Tx<'_>,
     products: &[ProductId],
 ) -> Result<()> {
     let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
     let sql = format!(
-        "UPDATE variants SET sku = NULL, sku_key = NULL WHERE product_id IN {} AND deleted_at IS NULL",
+        "UPDATE variants SET sku = NULL, sku_key = NULL
+         WHERE product_id IN {} AND options_key = '' AND deleted_at IS NULL",
         placeholders(ids.len(), 1)
     );
     tx.execute_pipelined(&sql, &ids)
