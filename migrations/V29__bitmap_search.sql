@@ -4,5 +4,5 @@ DROP TABLE search_words;
 DELETE FROM postings;
 {without_full_text}
 
--- Searches find SKUs. The next start writes the products that have some again.
+-- Searches find SKUs. On Postgres, the next start writes the products that have some again.
 UPDATE product_search SET folding = 0 WHERE product_id IN (SELECT product_id FROM variants WHERE sku IS NOT NULL);

@@ -22,7 +22,7 @@ pub(in crate::domain::catalog) struct IndexEntry {
     pub(super) attributes: FilterAttributes,
 }
 
-/// The attributes that lists filter by. `SQLite` indexes them as filter terms (see `bitmap_index.rs`).
+/// The attributes that lists filter by. `SQLite` indexes them as filter terms (see `bitmap_index/terms.rs`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::domain::catalog) struct FilterAttributes {
     pub(in crate::domain::catalog) category: Option<CategoryId>,

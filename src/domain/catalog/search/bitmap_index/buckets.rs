@@ -78,7 +78,7 @@ impl Buckets {
                         term.clone_into(&mut found.first);
                     }
                     found.products |= products;
-                    // The rows of the bucket of a position may be before it.
+                    // The rows of the bucket of a position may come before it.
                     if after.as_deref() != Some(term) {
                         missing -= size;
                     }

@@ -1,6 +1,7 @@
 //! A set of product numbers.
 
 use std::{
+    fmt::{Display, Write},
     io,
     ops::{BitAndAssign, BitOrAssign, SubAssign},
 };
@@ -66,7 +67,7 @@ impl ProductSet {
             .map_err(Error::internal)
     }
 
-    /// Removes all others than one. The set starts with this block.
+    /// Removes all but one. The set starts with this block.
     pub(super) fn keep_only(&mut self, number: Option<i64>, first_block: i64) -> Result<()> {
         let first_block = usize::try_from(first_block).map_err(Error::internal)?;
         let kept = ProductSet::new(number.as_slice())?;
@@ -125,12 +126,15 @@ pub(super) fn position(number: i64) -> Result<(usize, u32)> {
 }
 
 /// Returns product numbers as a JSON array.
-pub(super) fn json_array(numbers: impl IntoIterator<Item = impl ToString>) -> String {
-    let numbers: Vec<String> = numbers
-        .into_iter()
-        .map(|number| number.to_string())
-        .collect();
-    format!("[{}]", numbers.join(","))
+pub(super) fn json_array(numbers: impl IntoIterator<Item = impl Display>) -> String {
+    let mut json = String::from("[");
+    for number in numbers {
+        let separator = if json.len() == 1 { "" } else { "," };
+        // Writing into a `String` cannot fail.
+        let _ = write!(json, "{separator}{number}");
+    }
+    json.push(']');
+    json
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<RoaringBitmap> {

@@ -96,7 +96,7 @@ impl<'a> BitmapResults<'a> {
         })
     }
 
-    /// Returns whether all matches are found yet.
+    /// Returns whether all matches have been found.
     fn is_complete(&self) -> bool {
         self.found.count <= COUNTED_UP_TO
     }
@@ -115,6 +115,9 @@ impl<'a> BitmapResults<'a> {
             return self.by_relevance(tx, window.offset, window.limit);
         }
         self.find_all(tx)?;
+        if window.offset >= self.found.all.len() {
+            return Ok(Vec::new());
+        }
         self.in_order(tx, sort, &self.found.all, window)
     }
 

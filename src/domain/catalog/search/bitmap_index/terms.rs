@@ -84,12 +84,12 @@ const NAME_BUCKET: &str = "§n";
 
 /// Returns the terms of all names.
 pub(super) fn name_buckets() -> TermRange {
-    (NAME_BUCKET.to_owned(), format!("{NAME_BUCKET}\u{10ffff}"))
+    (NAME_BUCKET.to_owned(), "§o".to_owned())
 }
 
 /// Returns the half-open range of the names that have a term.
 pub(super) fn names_in_bucket(term: &str) -> (String, String) {
-    let letters = term.trim_start_matches(NAME_BUCKET);
+    let letters = term.strip_prefix(NAME_BUCKET).unwrap_or_default();
     let from = letters.trim_end_matches(SPACE).to_owned();
     let to = format!("{}\u{10ffff}", letters.replace(SPACE, " "));
     (from, to)
