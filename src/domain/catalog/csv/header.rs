@@ -21,15 +21,9 @@ pub(super) const COLUMNS: [&str; 12] = [
 /// An export has these columns if any variant has one of them.
 pub(super) const VARIANT_COLUMNS: usize = 4;
 
-/// Spreadsheets omit trailing empty cells. A row that ends before its price or stock was truncated.
-const MAY_BE_OMITTED: [&str; 6] = [
-    "category",
-    "images",
-    "sku",
-    "barcode",
-    "compareAtPrice",
-    "weightGrams",
-];
+/// Spreadsheets omit trailing empty cells, which only these columns may have: `category`, `images` and those of variants. A
+/// row that ends before its price or stock was truncated.
+const MAY_BE_OMITTED: usize = VARIANT_COLUMNS + 2;
 
 /// The positions of the columns in a file.
 pub(super) struct Header {
@@ -89,9 +83,8 @@ impl Header {
     pub(super) fn check(&self, record: &ByteRecord) -> Result<(), String> {
         let is_used = |at: &usize| record.get(*at).is_some_and(|cell| !is_blank(cell));
         let used = (0..record.len()).rfind(is_used).map_or(0, |last| last + 1);
-        let is_truncated = COLUMNS.iter().zip(self.indices).any(|(column, index)| {
-            index.is_some_and(|at| at >= record.len()) && !MAY_BE_OMITTED.contains(column)
-        });
+        let required = &self.indices[..COLUMNS.len() - MAY_BE_OMITTED];
+        let is_truncated = required.iter().flatten().any(|at| *at >= record.len());
         if is_truncated || used > self.width {
             let (cells, width) = (record.len(), self.width);
             return Err(format!("holds {cells} cells; the first line has {width}"));

@@ -238,11 +238,7 @@ fn update(
     let rows: Vec<_> = rows.collect::<Result<_>>()?;
     store::update_all(tx, &rows)?;
     for (row, update) in updates {
-        if let Some(current) = update
-            .current_variant
-            .clone()
-            .filter(|_| row.variant.has_any())
-        {
+        if let Some(current) = update.current_variant.clone() {
             store::write_variant(tx, update.id, &row.variant.applied_to(current))?;
         }
     }

@@ -84,7 +84,9 @@ fn current_variants(
     file: &ImportFile,
     products: &[ProductId],
 ) -> Result<HashMap<ProductId, CurrentVariant>> {
-    if !file.rows.iter().any(|row| row.variant.has_any()) {
+    // All rows have the same columns.
+    let has_columns = file.rows.first().is_some_and(|row| row.variant.has_any());
+    if !has_columns {
         return Ok(HashMap::new());
     }
     store::lock_products(tx, products, |_| Ok(()))?;
