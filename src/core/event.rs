@@ -6,7 +6,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::core::{clock::Timestamp, error::Result, id::ProductId};
+use crate::core::{
+    clock::Timestamp,
+    error::Result,
+    id::{ProductId, VariantId},
+};
 
 /// The new stock of one product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -18,6 +22,42 @@ pub struct StockChange {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub deleted: bool,
+    /// The variants whose stock has changed; only for products with options.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub variants: Vec<VariantStock>,
+}
+
+/// The new stock of a variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantStock {
+    pub id: VariantId,
+    pub stock_quantity: i64,
+    /// Present and `true` if the variant was deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub deleted: bool,
+}
+
+impl VariantStock {
+    /// Returns the change to a new stock quantity.
+    pub fn now(id: VariantId, stock_quantity: i64) -> Self {
+        VariantStock {
+            id,
+            stock_quantity,
+            deleted: false,
+        }
+    }
+
+    /// Returns the change of a deleted variant.
+    pub fn deleted(id: VariantId) -> Self {
+        VariantStock {
+            id,
+            stock_quantity: 0,
+            deleted: true,
+        }
+    }
 }
 
 impl StockChange {
@@ -27,6 +67,15 @@ impl StockChange {
             id,
             stock_quantity,
             deleted: false,
+            variants: Vec::new(),
+        }
+    }
+
+    /// Returns the change of a product's stock by that of a variant with options.
+    pub fn of_variant(id: ProductId, stock_quantity: i64, variant: VariantStock) -> Self {
+        StockChange {
+            variants: vec![variant],
+            ..StockChange::now(id, stock_quantity)
         }
     }
 
@@ -36,6 +85,7 @@ impl StockChange {
             id,
             stock_quantity: 0,
             deleted: true,
+            variants: Vec::new(),
         }
     }
 }

@@ -102,6 +102,10 @@ ids! {
     ProductId,
     /// The unit of sale. The only variant of a product without options has the product's UUID.
     VariantId,
+    /// An option of a product, for example its size.
+    OptionId,
+    /// A value of an option, for example `M`.
+    OptionValueId,
     CartId,
     ImageId,
     OrderId,
@@ -110,4 +114,11 @@ ids! {
     RefundId,
     /// An email in the outbox.
     MailId,
+}
+
+impl ProductId {
+    /// Returns the id of the variant that every product without options has.
+    pub fn default_variant(self) -> VariantId {
+        VariantId(self.0)
+    }
 }

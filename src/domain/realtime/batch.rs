@@ -1,12 +1,15 @@
 //! Messages from committed events, shared by all subscribers at the same position, unless a subscription filters them. For
 //! subscribers that lag behind, events are merged.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::message::{InventoryUpdate, LiveMessage};
 use crate::core::{
     error::Result,
-    event::{Committed, Event, EventRange, Positioned, StockChange},
+    event::{Committed, Event, EventRange, Positioned, StockChange, VariantStock},
     id::ProductId,
 };
 
@@ -110,6 +113,8 @@ pub(super) struct LastChanges {
     range: Arc<EventRange>,
     /// The last change of each product, in commit order: the indexes of its event and of the change in it.
     changes: Vec<(usize, usize)>,
+    /// The variants that only earlier changes of the product have, with their last change.
+    earlier_variants: HashMap<ProductId, Vec<VariantStock>>,
     /// The first one of the next message.
     next: usize,
     /// The sequence number after that of the last message.
@@ -120,11 +125,23 @@ impl LastChanges {
     fn new(range: Arc<EventRange>, subscription: Option<&HashSet<ProductId>>) -> LastChanges {
         let events = &range.events;
         let mut seen = HashSet::new();
+        let mut seen_variants = HashSet::new();
+        let mut earlier_variants: HashMap<ProductId, Vec<VariantStock>> = HashMap::new();
         let mut changes = Vec::new();
         for (event_index, event) in events.iter().enumerate().rev() {
             for (index, change) in event.changes.iter().enumerate().rev() {
-                if is_selected(subscription, change) && seen.insert(change.id) {
+                if !is_selected(subscription, change) {
+                    continue;
+                }
+                let is_last = seen.insert(change.id);
+                if is_last {
                     changes.push((event_index, index));
+                }
+                for variant in &change.variants {
+                    if seen_variants.insert(variant.id) && !is_last {
+                        let variants = earlier_variants.entry(change.id).or_default();
+                        variants.push(variant.clone());
+                    }
                 }
             }
         }
@@ -133,8 +150,25 @@ impl LastChanges {
             from: events.first().map_or(0, |event| event.seq),
             range,
             changes,
+            earlier_variants,
             next: 0,
         }
+    }
+}
+
+impl LastChanges {
+    /// Returns the number of changes for one message, which has at least one: up to [`Event::MAX_PRODUCTS`], where each
+    /// variant counts, too.
+    fn batch_size(&self, remaining: &[(usize, usize)]) -> usize {
+        let mut size = 0;
+        let fitting = remaining.iter().take_while(|(event, index)| {
+            let change = &self.range.events[*event].changes[*index];
+            let earlier = self.earlier_variants.get(&change.id);
+            let variants = change.variants.len() + earlier.map_or(0, Vec::len);
+            size += variants.max(1);
+            size <= Event::MAX_PRODUCTS
+        });
+        fitting.count().clamp(1, remaining.len().max(1))
     }
 }
 
@@ -144,7 +178,7 @@ impl Iterator for LastChanges {
     fn next(&mut self) -> Option<Self::Item> {
         let events = &self.range.events;
         let remaining = &self.changes[self.next..];
-        let batch = &remaining[..remaining.len().min(Event::MAX_PRODUCTS)];
+        let batch = remaining.get(..self.batch_size(remaining))?;
         let event = &events[batch.last()?.0];
         self.next += batch.len();
         let (seq, at) = match remaining.get(batch.len()) {
@@ -154,7 +188,14 @@ impl Iterator for LastChanges {
             // The last message ends at the last event, so that the subscriber's position is current.
             None => events.last().map(|last| (last.seq, last.at))?,
         };
-        let change = |(event, index): &(usize, usize)| events[*event].changes[*index].clone();
+        let change = |(event, index): &(usize, usize)| {
+            let mut change = events[*event].changes[*index].clone();
+            if !change.deleted {
+                let variants = self.earlier_variants.get(&change.id).into_iter();
+                change.variants.extend(variants.flatten().cloned());
+            }
+            change
+        };
         let message = LiveMessage::InventoryUpdate(InventoryUpdate {
             seq,
             merged_from: (self.from != seq).then_some(self.from.min(seq)),
