@@ -7,7 +7,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Engine, Form, TestShop, images::png, run, shopping::path, storage_test,
+    Client, Engine, Form, TestShop,
+    images::png,
+    run,
+    shopping::{path, variant_id},
+    storage_test,
 };
 
 /// Inserts a refund that was sent; the amount and the order follow.
@@ -108,7 +112,7 @@ storage_test! {
         verify(&shop, &[]).is_clean();
         verify(&shop, &["--repair"]).is_clean();
         let words = shop.run(&["verify"]);
-        assert_eq!(String::from_utf8(words.stdout).unwrap(), "25 checks passed\n");
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), "27 checks passed\n");
     }
 
     async fn findings_about_money_are_not_repaired(shop: TestShop) {
@@ -159,6 +163,33 @@ storage_test! {
         let repaired = verify(&shop, &["--repair"]);
         assert_eq!((repaired.code, repaired.rows()), (1, found.rows()));
         assert!(before == raw.dump(), "nothing was touched");
+    }
+
+    async fn what_a_product_keeps_of_its_variants_is_repaired(shop: TestShop) {
+        let product = shop.product_with_options("T-shirt", &[("Size", &["S", "M"])], (2_000, 5)).await;
+        let small = variant_id(&product, "S");
+        let raw = shop.raw_db();
+        raw.run("UPDATE products SET price = 1, price_max = 9, stock = 3, variant_count = 7 WHERE name = 'T-shirt';
+                 UPDATE variants SET stock = 8 WHERE options LIKE '%\"S\"%';
+                 UPDATE variants SET options = '[]' WHERE options LIKE '%\"M\"%'");
+        let found = verify(&shop, &[]);
+        let expected: BTreeSet<_> = [
+            ("variant-kept", format!("product {}", id(&product))),
+            ("stock-movements", format!("variant {small}")),
+            ("variant-options", format!("variant {}", variant_id(&product, "M"))),
+        ].into_iter().map(|(check, row)| (check.to_owned(), row)).collect();
+        assert_eq!((found.code, found.rows()), (1, expected));
+        let message = &found.finding("stock-movements", &small)["says"];
+        assert_eq!(message, "the stock is 8, but its movements add up to 5");
+        let repaired = verify(&shop, &["--repair"]);
+        assert_eq!(repaired.code, 1, "the options need an admin");
+        let left = verify(&shop, &[]);
+        assert_eq!(left.findings.len(), 1, "{:?}", left.findings);
+        let shown = shop.anonymous().get(&format!("/products/{}", id(&product))).await;
+        let kept = ["price", "priceMax", "stockQuantity", "variantCount"].map(|key| shown.number(&format!("/{key}")));
+        assert_eq!(kept, [2_000, 2_000, 13, 2]);
+        let events = shop.events().await;
+        assert_eq!(events.last().unwrap()[0]["stockQuantity"], 13, "clients of the live inventory get the sum");
     }
 
     async fn derived_data_is_repaired(shop: TestShop) {

@@ -138,6 +138,13 @@ pub enum Action {
     UserResetPassword,
     #[strum(serialize = "user.role")]
     UserRole,
+    /// Stock was added or removed.
+    #[strum(serialize = "variant.adjust-stock")]
+    VariantAdjustStock,
+    #[strum(serialize = "variant.create")]
+    VariantCreate,
+    #[strum(serialize = "variant.delete")]
+    VariantDelete,
     #[strum(serialize = "variant.update")]
     VariantUpdate,
 }

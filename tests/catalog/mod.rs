@@ -9,6 +9,7 @@ mod import;
 mod lists;
 mod movements;
 mod normalization;
+mod options;
 mod response_cache;
 mod search;
 mod search_by_price;
@@ -84,9 +85,11 @@ storage_test! {
           "images": [],
           "name": "Crème brûlée torch",
           "price": 129900,
+          "priceMax": 129900,
           "slug": "creme-brulee-torch",
           "stockQuantity": 5,
-          "updatedAt": "2026-01-31T12:00:00.000Z"
+          "updatedAt": "2026-01-31T12:00:00.000Z",
+          "variantCount": 1
         }
         "#);
 

@@ -39,7 +39,7 @@ storage_test! {
         assert_eq!(alone, json!({
             "id": kettle, "productId": kettle, "title": "", "options": [], "sku": null, "barcode": null, "price": 129_900,
             "compareAtPrice": null, "currency": "INR", "stockQuantity": 5, "weightGrams": null,
-            "requiresShipping": true, "imageId": null, "createdAt": product["createdAt"],
+            "requiresShipping": true, "imageId": null, "position": 0, "createdAt": product["createdAt"],
             "updatedAt": product["updatedAt"],
         }));
         let listed = shop.anonymous().get("/products").await.json();

@@ -17,12 +17,27 @@ const VALUES: usize = 40;
 
 /// The reasons for which a value that matches its schema may be rejected: the operation, the problem's code,
 /// and the field's code if the problem names fields.
-const REASONS: [(&str, &str, &str); 15] = [
+const REASONS: [(&str, &str, &str); 25] = [
     ("verifyEmail", "invalid-token", ""),
     ("resetPassword", "invalid-token", ""),
     ("verifyPhone", "invalid-code", ""),
     ("changePassword", "validation-failed", "wrong"),
     ("createProduct", "validation-failed", "unknown-category"),
+    ("createProduct", "validation-failed", "unknown-image"),
+    // Options that the schema does not relate to their names and values.
+    ("createProduct", "validation-failed", "duplicate"),
+    ("createProduct", "validation-failed", "required"),
+    ("createVariant", "validation-failed", "unknown-image"),
+    ("createVariant", "validation-failed", "required"),
+    ("updateVariant", "validation-failed", "required"),
+    ("setProductOptions", "validation-failed", "duplicate"),
+    ("setProductOptions", "validation-failed", "required"),
+    ("setProductOptions", "validation-failed", "unknown-option"),
+    (
+        "setProductOptions",
+        "validation-failed",
+        "unknown-option-value",
+    ),
     ("updateProduct", "validation-failed", "unknown-category"),
     ("updateProduct", "precondition-required", ""),
     ("updateVariant", "precondition-required", ""),
@@ -71,10 +86,14 @@ impl Generator {
         let Some(reference) = content["schema"]["$ref"].as_str() else {
             return Vec::new();
         };
-        let schema = self
-            .document
-            .pointer(reference.strip_prefix('#').unwrap())
-            .unwrap();
+        let target = |reference: &str| self.document.pointer(&reference[1..]).unwrap();
+        // Of several schemas, the first has the fields that are common.
+        let schema = match target(reference) {
+            schema if schema["oneOf"].is_array() => {
+                target(schema["oneOf"][0]["$ref"].as_str().unwrap())
+            }
+            schema => schema,
+        };
         let is_null = |kind: &Value| kind == "null" || kind["type"] == "null";
         let may_be_null = |schema: &Value| {
             let kinds = schema["type"].as_array().or(schema["oneOf"].as_array());
@@ -337,7 +356,8 @@ storage_test! {
                 }
             }
         }
-        let of_variants = ["barcode", "compareAtPrice", "imageId", "sku", "weightGrams"];
+        let (codes, more) = (["barcode", "compareAtPrice", "imageId"], ["sku", "weightGrams"]);
+        let of_variants = [&codes[..], &["position"], &more, &codes, &more].concat();
         assert_eq!(nullable, [&["categoryId", "categoryId"][..], &of_variants].concat());
         assert!(fields >= 25, "{fields}");
         // A rejected change is not applied in part.

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Client, Engine, TestShop,
-    live::{Listener, Served},
-    shopping::path,
+    live::{Listener, ReceivedUpdates, Served},
+    shopping::{path, variant_id},
     storage_test,
 };
 
@@ -206,6 +206,41 @@ storage_test! {
         }
         let expected = [(json!(kettle).to_string(), json!(400)), (json!(mug).to_string(), json!(7))];
         assert_eq!(last, expected.into_iter().collect());
+        served.stopped().await;
+    }
+
+    async fn merged_updates_have_the_last_stock_of_each_variant(shop: TestShop) {
+        let shirt = shop.product_with_options("T-shirt", &[("Size", &["S", "M", "L"])], (2_000, 500)).await;
+        let [small, medium, large] = ["S", "M", "L"].map(|title| variant_id(&shirt, title));
+        let admin = shop.admin().await;
+        let take = async |variant: &str| {
+            let body = json!({ "delta": -1, "reason": "counted" });
+            assert_eq!(admin.post(&format!("/admin/variants/{variant}/stock"), body).await.status, 200);
+        };
+        for _ in 0..40 {
+            take(&small).await;
+            take(&medium).await;
+        }
+        take(&small).await;
+        assert_eq!(admin.delete(&format!("/variants/{large}")).await.status, 204);
+        let served = Served::start(&shop).await;
+        let (mut listener, _) = served.listen("?since=1").await;
+        let received = listener.receive_up_to(83).await;
+        assert!(received.len() < 82, "merged");
+        let mut all = ReceivedUpdates::since(1);
+        for update in received {
+            all.record(update);
+        }
+        assert_eq!(all.stock[shirt["id"].as_str().unwrap()], 919);
+        let expected = [(small, 459), (medium.clone(), 460), (large.clone(), 0)];
+        assert_eq!(all.variants, expected.into_iter().collect());
+        let last = all.updates.last().unwrap();
+        let variants = last["products"][0]["variants"].as_array().unwrap();
+        assert!(variants.contains(&json!({ "id": large, "stockQuantity": 0, "deleted": true })), "{last}");
+        let (mut listener, _) = served.listen("").await;
+        take(&medium).await;
+        let update = listener.receive().await;
+        assert_eq!(update["products"][0]["variants"].as_array().map(Vec::len), Some(1), "only what has changed: {update}");
         served.stopped().await;
     }
 

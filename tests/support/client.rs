@@ -185,7 +185,9 @@ impl TestResponse {
     /// Returns a product as lists show it.
     pub(crate) fn as_listed(&self) -> Value {
         let mut product = self.json();
-        product.as_object_mut().unwrap().remove("variants");
+        for key in ["variants", "options"] {
+            product.as_object_mut().unwrap().remove(key);
+        }
         product
     }
 

@@ -210,6 +210,8 @@ pub(crate) struct ReceivedUpdates {
     pub(crate) updates: Vec<Value>,
     /// The latest stock of each product.
     pub(crate) stock: BTreeMap<String, i64>,
+    /// The latest stock of each variant of products with options.
+    pub(crate) variants: BTreeMap<String, i64>,
 }
 
 impl ReceivedUpdates {
@@ -232,6 +234,12 @@ impl ReceivedUpdates {
             let id = product["id"].as_str().unwrap().to_owned();
             let stock = product["stockQuantity"].as_i64().unwrap();
             self.stock.insert(id, stock);
+            let variants = product["variants"].as_array();
+            for variant in variants.into_iter().flatten() {
+                let id = variant["id"].as_str().unwrap().to_owned();
+                let stock = variant["stockQuantity"].as_i64().unwrap();
+                self.variants.insert(id, stock);
+            }
         }
         self.updates.push(update);
     }

@@ -42,16 +42,27 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "stock is the sum of its movements",
-        "SELECT count(*) FROM products p WHERE p.stock <>
-         (SELECT coalesce(sum(m.delta), 0) FROM stock_movements m WHERE m.product_id = p.id)",
+        "SELECT count(*) FROM variants v JOIN products p ON p.id = v.product_id WHERE coalesce(v.stock, p.stock) <>
+         (SELECT coalesce(sum(m.delta), 0) FROM stock_movements m
+          WHERE m.product_id = p.id AND coalesce(m.variant_id, m.product_id) = v.id)",
     ),
     (
         "stock plus sold quantity equals received quantity",
-        "SELECT count(*) FROM products p WHERE p.stock
+        "SELECT count(*) FROM variants v JOIN products p ON p.id = v.product_id WHERE coalesce(v.stock, p.stock)
          + (SELECT coalesce(sum(i.quantity), 0) FROM order_lines i JOIN orders o ON o.id = i.order_id
-            WHERE i.product_id = p.id AND o.status <> 'CANCELLED')
+            WHERE i.variant_id = v.id AND o.status <> 'CANCELLED')
          <> (SELECT coalesce(sum(m.delta), 0) FROM stock_movements m
-             WHERE m.product_id = p.id AND (m.order_id IS NULL OR m.cause = 'refund'))",
+             WHERE m.product_id = p.id AND coalesce(m.variant_id, m.product_id) = v.id
+                 AND (m.order_id IS NULL OR m.cause = 'refund'))",
+    ),
+    (
+        "a product with options keeps the prices, the stock and the number of its variants",
+        "SELECT count(*) FROM products p JOIN (
+             SELECT product_id, count(*) AS variants, min(price) AS lowest, max(price) AS highest, sum(stock) AS total
+             FROM variants WHERE deleted_at IS NULL AND options_key <> '' GROUP BY product_id
+         ) v ON v.product_id = p.id
+         WHERE p.deleted_at IS NULL AND NOT (p.price = v.lowest AND coalesce(p.price_max, 0) = v.highest
+             AND p.stock = v.total AND p.variant_count = v.variants)",
     ),
     (
         "sequence numbers have no gaps",

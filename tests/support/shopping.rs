@@ -42,6 +42,38 @@ pub(crate) fn path(order: &Value) -> String {
 }
 
 impl TestShop {
+    /// Creates a product with a variant for each combination of the values of its options. Returns the product.
+    pub(crate) async fn product_with_options(
+        &self,
+        name: &str,
+        options: &[(&str, &[&str])],
+        (price, stock): (i64, i64),
+    ) -> Value {
+        let mut combinations = vec![serde_json::Map::new()];
+        for (option, values) in options {
+            let extended = combinations.iter().flat_map(|combination| {
+                values.iter().map(|value| {
+                    let mut extended = combination.clone();
+                    extended.insert((*option).to_owned(), json!(value));
+                    extended
+                })
+            });
+            combinations = extended.collect();
+        }
+        let variants: Vec<Value> = combinations
+            .iter()
+            .map(|selected| json!({ "options": selected, "price": price, "stockQuantity": stock }))
+            .collect();
+        let options = options.iter();
+        let options: Vec<_> = options
+            .map(|(name, values)| json!({ "name": name, "values": values }))
+            .collect();
+        let body = json!({ "name": name, "options": options, "variants": variants });
+        let created = self.admin().await.post("/products", body).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        created.json()
+    }
+
     /// Counts the orders in the database.
     pub(crate) fn orders(&self) -> i64 {
         self.raw_db().number("SELECT count(*) FROM orders")
@@ -59,4 +91,11 @@ impl TestShop {
         let changes = events.iter().map(|event| json!(event.changes));
         changes.collect()
     }
+}
+
+/// Returns the id of the variant of a product with this title.
+pub(crate) fn variant_id(product: &Value, title: &str) -> String {
+    let variants = product["variants"].as_array().unwrap();
+    let variant = variants.iter().find(|variant| variant["title"] == title);
+    variant.unwrap()["id"].as_str().unwrap().to_owned()
 }

@@ -108,7 +108,7 @@ fn only_variant(mut variants: Vec<VariantRow>) -> Result<VariantRow> {
         let mut choices = Vec::with_capacity(variants.len());
         for variant in variants {
             let title = VariantOptions::from_json(&variant.options)?.title();
-            choices.push((variant.product, variant.id, title, variant.stock));
+            choices.push(((variant.product, variant.id), title, variant.stock));
         }
         return Err(catalog::variant_required(choices.into_iter()));
     }

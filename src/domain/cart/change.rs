@@ -74,7 +74,7 @@ fn find(lines: &[Line], id: Uuid) -> Result<usize> {
     }
     let variants = same_product.into_iter().map(|line| {
         let title = line.options.title();
-        (line.product, line.variant, title, line.stock)
+        ((line.product, line.variant), title, line.stock)
     });
     Err(catalog::variant_required(variants))
 }

@@ -23,6 +23,8 @@ pub struct Line {
     pub name: String,
     pub price: Price,
     pub stock: i64,
+    /// The stock of all variants of the product.
+    pub product_stock: i64,
     pub quantity: Quantity,
     pub images: Vec<Image>,
     pub added_at: Timestamp,
@@ -43,6 +45,7 @@ impl Line {
             name: variant.name,
             price: variant.price,
             stock: variant.stock,
+            product_stock: variant.product_stock,
             quantity,
             images: catalog::images(&variant.images, settings)?,
             added_at,
@@ -54,8 +57,8 @@ impl Line {
         (self.quantity.get() > self.stock).then(|| Shortage {
             field: field(),
             product: self.product,
-            variant: self.variant,
-            name: &self.name,
+            variant: (!self.options.is_empty()).then_some(self.variant),
+            name: catalog::full_name(&self.name, &self.options.title()),
             requested: self.quantity.get(),
             available: self.stock,
         })

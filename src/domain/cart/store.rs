@@ -27,6 +27,7 @@ pub(super) struct VariantRow {
     pub(super) name: String,
     pub(super) price: Price,
     pub(super) stock: i64,
+    pub(super) product_stock: i64,
     /// JSON, parsed by `catalog::images`.
     pub(super) images: String,
 }
@@ -35,7 +36,7 @@ pub(super) struct VariantRow {
 /// stock.
 const VARIANT_COLUMNS: &str =
     "v.id, v.product_id, v.sku, v.options, p.name, coalesce(v.price, p.price) AS price,
-    coalesce(v.stock, p.stock) AS stock, p.images";
+    coalesce(v.stock, p.stock) AS stock, p.stock AS product_stock, p.images";
 
 const IS_SOLD: &str = "v.deleted_at IS NULL AND p.deleted_at IS NULL";
 
@@ -48,6 +49,7 @@ fn variant_row(row: &Row<'_>) -> Result<VariantRow> {
         name: row.get("name")?,
         price: row.get("price")?,
         stock: row.get("stock")?,
+        product_stock: row.get("product_stock")?,
         images: row.get("images")?,
     })
 }

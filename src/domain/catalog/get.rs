@@ -1,9 +1,11 @@
 //! Reads single products.
 
 use super::{
+    options::ProductOptions,
     product::Product,
+    stock::variant_required,
     store,
-    variant::{ProductWithVariants, VariantWithProduct},
+    variant::{ProductWithVariants, Variant, VariantWithProduct},
 };
 use crate::{
     core::{
@@ -29,7 +31,30 @@ pub fn product_for_update(tx: &mut Tx<'_>, id: ProductId) -> Result<Product<'sta
 /// Returns a product with its variants.
 pub fn with_variants(tx: &mut Tx<'_>, product: Product<'static>) -> Result<ProductWithVariants> {
     let variants = store::variants_of(tx, product.id)?;
-    Ok(ProductWithVariants { product, variants })
+    // A product without options has one variant, without values.
+    let has_options = variants.iter().any(|variant| !variant.options.is_empty());
+    let options = if has_options {
+        store::options_of(tx, product.id)?
+    } else {
+        ProductOptions::default()
+    };
+    Ok(ProductWithVariants {
+        product,
+        options,
+        variants,
+    })
+}
+
+/// Returns the only variant of a product. Errors: `not-found`; `variant-required` if there are several.
+pub(super) fn only_variant(tx: &mut Tx<'_>, product: ProductId) -> Result<Variant> {
+    let mut variants = store::variants_of(tx, product)?;
+    if variants.len() > 1 {
+        return Err(variant_required(variants.into_iter().map(|variant| {
+            let id = (variant.product_id, variant.id);
+            (id, variant.title, variant.stock_quantity)
+        })));
+    }
+    variants.pop().ok_or_else(|| Error::not_found("variant"))
 }
 
 /// Returns a variant with its product. Errors: `not-found`, also after it was deleted.

@@ -4,7 +4,7 @@
 use super::{
     criteria::Criteria,
     filters::{Filters, ListOutcome, Sort},
-    normalize::sku_key,
+    normalize::case_fold,
     product::Product,
     search::{self, SearchQuery},
     store::{self, OnRow, ProductQuery},
@@ -63,7 +63,7 @@ fn resolve(tx: &mut Tx<'_>, filters: &Filters) -> Result<Option<Criteria>> {
         if sku.contains(char::is_control) {
             return Ok(None);
         }
-        criteria.product = store::product_by_sku_key(tx, &sku_key(sku))?;
+        criteria.product = store::product_by_sku_key(tx, &case_fold(sku))?;
         if criteria.product.is_none() {
             return Ok(None);
         }

@@ -11,11 +11,14 @@ mod filters;
 mod get;
 pub mod http;
 mod import;
+mod kept_values;
 mod list;
 mod manage_categories;
 mod manage_products;
+mod manage_variants;
 mod movements;
 mod normalize;
+mod options;
 pub mod problems;
 mod product;
 pub mod rate_limit_classes;
@@ -23,13 +26,13 @@ mod reindex;
 mod search;
 mod stock;
 mod store;
-mod update_variant;
 mod variant;
 mod verify;
+mod write_variant;
 
 pub use self::{
     category::{Category, CategoryName, CategoryRef},
-    change_stock::{change_stock, restock, take_stock},
+    change_stock::{change_stock, change_variant_stock, restock, take_stock},
     csv::{CsvWriter, ExportRow, ImportFile, RowError},
     filters::{Filters, ListOutcome, Sort},
     get::{images, product, product_for_update, variant, variant_for_update, with_variants},
@@ -37,17 +40,21 @@ pub use self::{
     manage_categories::{
         add_category, categories, category_by_name, delete_category, rename_category,
     },
-    manage_products::{create, create_all, delete, remove_image, update},
+    manage_products::{create, create_all, create_with_variants, delete, remove_image, update},
+    manage_variants::{create_variant, delete_variant, set_options, update_variant},
+    options::{
+        NewOption, NewValue, OptionName, OptionText, OptionValue, ProductOption, ProductOptions,
+        Selection, VariantOptions,
+    },
     product::{Changes, Description, NewProduct, Product, ProductName},
     reindex::{Reindexing, begin_reindex, finish_reindex, reindex_batch},
     stock::{
-        Cause, Delta, Movement, OrderedUnits, Reason, RecordedMovement, Shortage, Taken,
-        insufficient, variant_required,
+        Cause, Delta, Movement, OrderedUnits, Reason, RecordedMovement, Shortage, StockedVariant,
+        Taken, insufficient, variant_required,
     },
-    update_variant::update_variant,
     variant::{
-        ProductWithVariants, Variant, VariantChanges, VariantCode, VariantOption, VariantOptions,
-        VariantWithProduct, Weight,
+        NewProductWithVariants, NewVariant, ProductWithVariants, Variant, VariantChanges,
+        VariantCode, VariantPosition, VariantWithProduct, Weight, full_name,
     },
     verify::{repair, verify},
 };

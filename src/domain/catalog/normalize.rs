@@ -42,10 +42,10 @@ pub fn normalize(text: &str) -> String {
     collapse_spaces(&plain)
 }
 
-/// Returns a normalized SKU: without case, invisible characters and redundant white space, in normalization form NFKC
-/// (`NFKC_Casefold` of Unicode). Accents are significant.
-pub(super) fn sku_key(sku: &str) -> String {
-    let composed: String = sku.nfkc().filter(|c| !IGNORABLE.contains(*c)).collect();
+/// Returns the text without case, invisible characters and redundant white space, in normalization form NFKC
+/// (`NFKC_Casefold` of Unicode): for SKUs and options. Accents are significant.
+pub(super) fn case_fold(text: &str) -> String {
+    let composed: String = text.nfkc().filter(|c| !IGNORABLE.contains(*c)).collect();
     let folded: String = CASE_MAPPER.fold_string(&composed).nfkc().collect();
     collapse_spaces(&folded)
 }

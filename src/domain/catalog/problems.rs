@@ -8,7 +8,10 @@ pub const ALL: &[ProblemType] = &[
     CATEGORY_EXISTS,
     CATEGORY_IN_USE,
     INSUFFICIENT_STOCK,
+    LAST_VARIANT,
+    OPTION_IN_USE,
     SKU_TAKEN,
+    VARIANT_EXISTS,
     VARIANT_REQUIRED,
 ];
 
@@ -36,10 +39,28 @@ pub const INSUFFICIENT_STOCK: ProblemType = ProblemType::new(
     "Reduce the quantities to what `errors` reports as available.",
 );
 
+pub const LAST_VARIANT: ProblemType = ProblemType::new(
+    Kind::Conflict("last-variant"),
+    "Product has no other variant",
+    "Delete the product, or create another variant first.",
+);
+
+pub const OPTION_IN_USE: ProblemType = ProblemType::new(
+    Kind::Conflict("option-in-use"),
+    "Variants have values of the option",
+    "Change or delete the variants in `errors` first, or keep their options and values in the list.",
+);
+
 pub const SKU_TAKEN: ProblemType = ProblemType::new(
     Kind::Conflict("sku-taken"),
     "SKU is already taken",
     "Choose another SKU, or remove it from the variant that has it.",
+);
+
+pub const VARIANT_EXISTS: ProblemType = ProblemType::new(
+    Kind::Conflict("variant-exists"),
+    "Another variant has these options",
+    "Change that variant, or choose other values.",
 );
 
 pub const VARIANT_REQUIRED: ProblemType = ProblemType::new(

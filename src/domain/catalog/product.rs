@@ -55,12 +55,17 @@ pub struct Product<'a> {
     pub name: Cow<'a, str>,
     pub slug: Cow<'a, str>,
     pub description: Cow<'a, str>,
-    /// In the currency's minor unit.
+    /// The lowest price of its variants, in the currency's minor unit.
     pub price: Price,
+    /// The highest price of its variants, in the currency's minor unit.
+    pub price_max: Price,
     /// ISO 4217.
     #[schema(example = "INR", pattern = "^[A-Z]{3}$")]
     pub currency: &'static str,
+    /// The sum of its variants.
     pub stock_quantity: i64,
+    /// 1 without options.
+    pub variant_count: i64,
     pub images: Vec<Image>,
     #[schema(required)]
     pub category_id: Option<CategoryId>,
@@ -80,8 +85,10 @@ impl Product<'_> {
             category: self.category.map(CategoryRef::into_owned),
             id: self.id,
             price: self.price,
+            price_max: self.price_max,
             currency: self.currency,
             stock_quantity: self.stock_quantity,
+            variant_count: self.variant_count,
             images: self.images,
             category_id: self.category_id,
             created_at: self.created_at,

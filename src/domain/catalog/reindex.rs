@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::{
     manage_categories,
+    manage_variants::recompute_sku_keys,
     normalize::{VERSION, slug},
     search::{self, FilterAttributes},
     store,
-    update_variant::recompute_sku_keys,
 };
 use crate::{
     core::{

@@ -1,5 +1,7 @@
 //! Stock types: causes, movements and deltas, and the error for insufficient stock.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use strum::{EnumString, IntoStaticStr};
 use utoipa::openapi::{
@@ -38,10 +40,20 @@ pub enum Cause {
 
 text_columns!(Cause);
 
-/// A stock movement: one change to one product's stock.
+/// A variant whose stock changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StockedVariant {
+    pub id: VariantId,
+    pub product: ProductId,
+    /// Whether it has a stock of its own, which is part of the product's. Without options its stock is the product's.
+    pub has_own_stock: bool,
+}
+
+/// A stock movement: one change to one variant's stock.
 #[derive(Debug, Clone, Copy)]
 pub struct Movement<'a> {
     pub product: ProductId,
+    pub variant: VariantId,
     pub delta: i64,
     pub cause: Cause,
     pub order: Option<OrderId>,
@@ -49,14 +61,25 @@ pub struct Movement<'a> {
 }
 
 impl Movement<'_> {
+    /// Returns a movement of the variant that every product without options has.
     pub fn of(cause: Cause, product: ProductId, delta: i64) -> Self {
+        Movement::of_variant(cause, product, product.default_variant(), delta)
+    }
+
+    pub fn of_variant(cause: Cause, product: ProductId, variant: VariantId, delta: i64) -> Self {
         Movement {
             product,
+            variant,
             delta,
             cause,
             order: None,
             note: None,
         }
+    }
+
+    /// Returns the id of the variant unless it is that of the product.
+    pub(super) fn other_variant(&self) -> Option<VariantId> {
+        (self.variant != self.product.default_variant()).then_some(self.variant)
     }
 }
 
@@ -67,6 +90,7 @@ impl Movement<'_> {
 pub struct RecordedMovement {
     pub id: Uuid,
     pub product_id: ProductId,
+    pub variant_id: VariantId,
     pub product_name: String,
     pub delta: i64,
     pub cause: Cause,
@@ -130,30 +154,34 @@ short_texts! {
     Reason
 }
 
-/// The units of a product that a line item takes from stock.
+/// The units of a variant that a line item takes from stock.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
-    pub product: ProductId,
+    pub variant: StockedVariant,
     pub quantity: Quantity,
     /// The stock before the order; at least `quantity`.
     pub stock: i64,
+    /// The stock of the product before the order.
+    pub product_stock: i64,
 }
 
-/// The units of a product that a line item ordered.
+/// The units of a variant that a line item ordered.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderedUnits {
     pub product: ProductId,
+    pub variant: VariantId,
     pub quantity: Quantity,
 }
 
-/// A product of which fewer units are left than requested.
+/// A variant of which fewer units are left than requested.
 #[derive(Debug)]
 pub struct Shortage<'a> {
     /// The field of the request.
     pub field: String,
     pub product: ProductId,
-    pub variant: VariantId,
-    pub name: &'a str,
+    /// `None` for the variant of a product without options.
+    pub variant: Option<VariantId>,
+    pub name: Cow<'a, str>,
     pub requested: i64,
     pub available: i64,
 }
@@ -166,9 +194,9 @@ impl Shortage<'_> {
 
 /// Returns the `variant-required` error, with one field for each variant: its product, its id, its title and its stock.
 pub fn variant_required(
-    variants: impl Iterator<Item = (ProductId, VariantId, String, i64)>,
+    variants: impl Iterator<Item = ((ProductId, VariantId), String, i64)>,
 ) -> Error {
-    let fields = variants.map(|(product, variant, title, stock)| Field {
+    let fields = variants.map(|((product, variant), title, stock)| Field {
         product_id: Some(product),
         variant_id: Some(variant),
         available: Some(stock),
@@ -188,8 +216,7 @@ pub fn insufficient(shortages: &[Shortage<'_>]) -> Error {
     let products = products.join(", ");
     let fields = shortages.iter().map(|short| Field {
         product_id: Some(short.product),
-        // The only variant of a product without options has the product's id.
-        variant_id: (short.variant.0 != short.product.0).then_some(short.variant),
+        variant_id: short.variant,
         requested: Some(short.requested),
         available: Some(short.available),
         ..Field::new(

@@ -1,17 +1,23 @@
 //! The variant, which is the unit of sale, as the API shows it, and its changes.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{
     ToSchema,
     openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
 };
 
-use super::product::Product;
+use super::{
+    options::{NewOption, ProductOptions, Selection, VariantOptions},
+    product::{Description, Product, ProductName},
+    stock::StockedVariant,
+};
 use crate::{
     core::{
         clock::Timestamp,
-        error::{Error, Result},
-        id::{ImageId, ProductId, VariantId},
+        error::Result,
+        id::{CategoryId, ImageId, ProductId, VariantId},
         money::{Price, Stock, bounded_integer},
         text,
     },
@@ -21,6 +27,15 @@ use crate::{
 bounded_integer! {
     /// The weight of one unit in grams.
     Weight, 0, 1_000_000_000
+}
+
+bounded_integer! {
+    /// The place of a variant among those of its product. Variants at the same place are ordered by id.
+    VariantPosition, 0, 1_000_000
+}
+
+impl VariantPosition {
+    pub(super) const FIRST: VariantPosition = VariantPosition(0);
 }
 
 /// The longest code of a variant, in characters.
@@ -58,38 +73,6 @@ impl utoipa::PartialSchema for VariantCode {
 
 impl ToSchema for VariantCode {}
 
-/// An option of a variant, for example `M` of `Size`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct VariantOption {
-    pub name: String,
-    pub value: String,
-}
-
-/// The options of a variant in the order of the product's options; none if it is the product's only variant.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct VariantOptions(Vec<VariantOption>);
-
-impl VariantOptions {
-    /// Returns the values, joined by ` / `.
-    pub fn title(&self) -> String {
-        let values: Vec<&str> = self.0.iter().map(|option| option.value.as_str()).collect();
-        values.join(" / ")
-    }
-
-    /// Parses the column that [`VariantOptions::to_json`] has written.
-    pub fn from_json(column: &str) -> Result<VariantOptions> {
-        if column == "[]" {
-            return Ok(VariantOptions::default());
-        }
-        let options = serde_json::from_str(column).map_err(Error::internal)?;
-        Ok(VariantOptions(options))
-    }
-
-    pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(&self.0).map_err(Error::internal)
-    }
-}
-
 /// A variant of a product.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -120,8 +103,28 @@ pub struct Variant {
     /// One of the product's images.
     #[schema(required)]
     pub image_id: Option<ImageId>,
+    pub position: VariantPosition,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl Variant {
+    /// Returns where its stock is.
+    pub fn stocked(&self) -> StockedVariant {
+        StockedVariant {
+            id: self.id,
+            product: self.product_id,
+            has_own_stock: !self.options.is_empty(),
+        }
+    }
+}
+
+/// Returns the name of a product with the title of a variant, if it has one.
+pub fn full_name<'a>(product: &'a str, title: &str) -> Cow<'a, str> {
+    if title.is_empty() {
+        return Cow::Borrowed(product);
+    }
+    Cow::Owned(format!("{product}, {title}"))
 }
 
 /// A product with its variants.
@@ -129,6 +132,7 @@ pub struct Variant {
 pub struct ProductWithVariants {
     #[serde(flatten)]
     pub product: Product<'static>,
+    pub options: ProductOptions,
     pub variants: Vec<Variant>,
 }
 
@@ -149,6 +153,34 @@ pub struct VariantProduct {
     pub images: Vec<Image>,
 }
 
+/// The input for creating a variant.
+#[derive(Debug, Clone)]
+pub struct NewVariant {
+    pub sku: Option<VariantCode>,
+    pub barcode: Option<VariantCode>,
+    /// The values by the names of the product's options.
+    pub options: Selection,
+    pub price: Price,
+    pub compare_at_price: Option<Price>,
+    pub stock: Stock,
+    pub weight: Option<Weight>,
+    pub requires_shipping: bool,
+    pub image: Option<ImageId>,
+    /// `None` appends it.
+    pub position: Option<VariantPosition>,
+}
+
+/// The input for creating a product with variants.
+#[derive(Debug, Clone)]
+pub struct NewProductWithVariants {
+    pub name: ProductName,
+    pub description: Description,
+    pub category: Option<CategoryId>,
+    /// None if it has a single variant.
+    pub options: Vec<NewOption>,
+    pub variants: Vec<NewVariant>,
+}
+
 /// A partial update; fields that are `None` keep their values, and `Some(None)` removes a value.
 #[derive(Debug, Clone, Default)]
 pub struct VariantChanges {
@@ -160,4 +192,6 @@ pub struct VariantChanges {
     pub weight: Option<Option<Weight>>,
     pub requires_shipping: Option<bool>,
     pub image: Option<Option<ImageId>>,
+    pub position: Option<VariantPosition>,
+    pub options: Option<Selection>,
 }

@@ -1,22 +1,27 @@
-//! Checks the catalog's data for inconsistencies and repairs them. The stock of a product is authoritative: a
+//! Checks the catalog's data for inconsistencies and repairs them. The stock of a variant is authoritative: a
 //! repair adds missing movements and never changes the stock.
 
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
+use uuid::Uuid;
+
 use super::{
-    get::product,
+    get::{product, product_for_update},
+    kept_values,
     manage_products::copy_images,
-    normalize::{normalize, sku_key},
+    normalize::{case_fold, normalize},
+    options::{ProductOptions, VariantOptions},
     search,
     stock::{Cause, Movement},
-    store,
+    store::{self, VariantStock},
 };
 use crate::{
     core::{
         audit::{Action, Changes},
         error::Result,
+        event::StockChange,
         finding::{Finding, Findings, MAX_FINDINGS, Repairable},
-        id::{CategoryId, ProductId},
+        id::{CategoryId, ProductId, VariantId},
     },
     domain::media,
     infra::db::Tx,
@@ -27,15 +32,17 @@ const COUNT: &str = "product-count";
 const CATEGORY_COUNT: &str = "category-count";
 const PRICE_COUNTS: &str = "price-counts";
 const SOLD_OUT: &str = "sold-out";
+const VARIANT_KEPT: &str = "variant-kept";
 const VARIANT_PRESENT: &str = "variant-present";
 
 /// The checks that [`repair`] handles.
-const REPAIRED: [&str; 7] = [
+const REPAIRED: [&str; 8] = [
     MOVEMENTS,
     COUNT,
     CATEGORY_COUNT,
     PRICE_COUNTS,
     SOLD_OUT,
+    VARIANT_KEPT,
     VARIANT_PRESENT,
     media::PRODUCT_IMAGES_CHECK,
 ];
@@ -43,17 +50,19 @@ const REPAIRED: [&str; 7] = [
 /// Runs all checks and adds what they find.
 pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     let unbalanced = store::unbalanced_stock(tx)?.into_iter();
-    let unbalanced = unbalanced.map(|(id, stock, moved)| {
+    let unbalanced = unbalanced.map(|variant| {
+        let (stock, moved) = (variant.stock, variant.moved);
         let says = format!("the stock is {stock}, but its movements add up to {moved}");
-        Finding::new(format!("product {id}"), says).repairable(Repairable::Row(id.0))
+        Finding::new(name(&variant), says).repairable(Repairable::Row(variant.id.0))
     });
     findings.record(MOVEMENTS, unbalanced);
 
     let impossible = store::impossible_stock(tx)?.into_iter();
-    let impossible = impossible.map(|(id, stock)| {
+    let impossible = impossible.map(|variant| {
         let remedy = "count the units and set it with `shop admin product stock`";
+        let stock = variant.stock;
         let says = format!("the stock is {stock}, which is out of bounds; {remedy}");
-        Finding::new(format!("product {id}"), says)
+        Finding::new(name(&variant), says)
     });
     findings.record("stock-bounds", impossible);
 
@@ -96,9 +105,45 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
     });
     findings.record(VARIANT_PRESENT, wrong);
 
+    let wrong = store::wrong_kept_values(tx)?.into_iter();
+    let wrong = wrong.map(|id| {
+        let says = "its price, stock or number of variants is not that of its variants";
+        Finding::new(format!("product {id}"), says.to_owned()).repairable(Repairable::Row(id.0))
+    });
+    findings.record(VARIANT_KEPT, wrong);
+
+    findings.record("variant-options", wrong_options(tx)?);
     findings.record("sku-unique", wrong_sku_keys(tx)?);
     findings.record("category-name", equal_categories(tx)?);
     Ok(())
+}
+
+/// Returns the name of a variant in a finding: without options, that of its product.
+fn name(variant: &VariantStock) -> String {
+    if variant.has_options {
+        format!("variant {}", variant.id)
+    } else {
+        format!("product {}", variant.product)
+    }
+}
+
+/// Returns the variants that do not have exactly one value of each option of their product. The database guarantees that
+/// no two have the same values.
+fn wrong_options(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
+    let mut wrong = Vec::new();
+    store::each_with_options(tx, |product, id, options, product_options, key| {
+        let options = VariantOptions::from_json(options)?;
+        let product_options = ProductOptions::from_json(product_options)?;
+        let expected = product_options.selected_by(&options);
+        if expected.is_none_or(|expected| expected.key() != key) && wrong.len() <= MAX_FINDINGS {
+            let says = format!(
+                "it does not have one value of each option of product {product}; delete it, and create it again"
+            );
+            wrong.push(Finding::new(format!("variant {id}"), says));
+        }
+        Ok(())
+    })?;
+    Ok(wrong)
 }
 
 /// Returns the variants whose normalized SKU is not that of their SKU, so that another variant may have the same SKU.
@@ -106,7 +151,7 @@ pub fn verify(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<()> {
 fn wrong_sku_keys(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
     let mut wrong = Vec::new();
     store::each_sku(tx, |id, sku, stored| {
-        let key = sku_key(sku);
+        let key = case_fold(sku);
         if key != stored && wrong.len() <= MAX_FINDINGS {
             let remedy = "set it again with `shop admin product variant edit`";
             let says =
@@ -131,6 +176,7 @@ fn correct_variants(tx: &mut Tx<'_>, products: &[ProductId]) -> Result<()> {
         if is_deleted {
             store::delete_variants(tx, id)?;
         } else if store::variants_of(tx, id)?.is_empty() {
+            store::reset_kept_values(tx, id)?;
             store::restore_variant(tx, id)?;
             // A deleted variant may have been indexed with its SKU.
             let product = product(tx, id)?;
@@ -164,19 +210,26 @@ fn equal_categories(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
 
 /// Repairs the findings whose correct value follows from other rows. Reads the current values first.
 pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
-    balance_movements(tx, &rows_to_repair(found, MOVEMENTS))?;
+    let unbalanced = rows_to_repair(found, MOVEMENTS).map(VariantId);
+    balance_movements(tx, &unbalanced.collect::<Vec<_>>())?;
     for id in rows_to_repair(found, CATEGORY_COUNT) {
-        store::recount_category(tx, CategoryId(id.0))?;
+        store::recount_category(tx, CategoryId(id))?;
     }
-    for id in rows_to_repair(found, media::PRODUCT_IMAGES_CHECK) {
+    let products = |check| {
+        rows_to_repair(found, check)
+            .map(ProductId)
+            .collect::<Vec<_>>()
+    };
+    for id in products(media::PRODUCT_IMAGES_CHECK) {
         store::lock_product(tx, id)?;
         copy_images(tx, id)?;
     }
-    for id in rows_to_repair(found, SOLD_OUT) {
+    for id in products(SOLD_OUT) {
         store::lock_product(tx, id)?;
         store::set_sold_out(tx, id)?;
     }
-    correct_variants(tx, &rows_to_repair(found, VARIANT_PRESENT))?;
+    correct_variants(tx, &products(VARIANT_PRESENT))?;
+    correct_kept_values(tx, &products(VARIANT_KEPT))?;
     let mut counts = BTreeMap::new();
     for finding in found {
         match finding.check {
@@ -198,35 +251,46 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
     })
 }
 
-fn rows_to_repair(found: &[Finding], check: &str) -> Vec<ProductId> {
-    let rows = found
-        .iter()
-        .filter_map(|finding| finding.repairable_row(check));
-    rows.map(ProductId).collect()
+fn rows_to_repair<'a>(found: &'a [Finding], check: &'a str) -> impl Iterator<Item = Uuid> + 'a {
+    let rows = found.iter();
+    rows.filter_map(move |finding| finding.repairable_row(check))
 }
 
-/// Records a movement for the difference between each product's stock and its movements.
-fn balance_movements(tx: &mut Tx<'_>, products: &[ProductId]) -> Result<()> {
-    if products.is_empty() {
+/// Records a movement for the difference between each variant's stock and its movements.
+fn balance_movements(tx: &mut Tx<'_>, variants: &[VariantId]) -> Result<()> {
+    if variants.is_empty() {
         return Ok(());
     }
     // The locks keep the stock constant until the movements are written.
-    let mut differences = Vec::with_capacity(products.len());
-    store::lock_products(tx, products, |current| {
-        differences.push((current.id, current.stock));
-        Ok(())
-    })?;
-    let sums: HashMap<_, _> = store::movement_sums(tx, products)?.into_iter().collect();
-    for (id, difference) in &mut differences {
-        *difference -= sums.get(id).copied().unwrap_or_default();
-    }
-    differences.retain(|(_, difference)| *difference != 0);
+    let products = store::products_of(tx, variants)?;
+    store::lock_products(tx, &products, |_| Ok(()))?;
+    let balances = store::balances(tx, variants)?.into_iter();
+    let differences = balances.filter(|variant| variant.stock != variant.moved);
     let movements: Vec<_> = differences
-        .iter()
-        .map(|(id, difference)| Movement::of(Cause::Repair, *id, *difference))
+        .map(|variant| {
+            let difference = variant.stock - variant.moved;
+            Movement::of_variant(Cause::Repair, variant.product, variant.id, difference)
+        })
         .collect();
     if movements.is_empty() {
         return Ok(());
     }
     store::insert_movements(tx, &movements)
+}
+
+/// Computes again what products keep of their variants.
+fn correct_kept_values(tx: &mut Tx<'_>, products: &[ProductId]) -> Result<()> {
+    for id in products {
+        let before = product_for_update(tx, *id)?;
+        let variants = store::variants_of(tx, *id)?;
+        if variants.iter().all(|variant| variant.options.is_empty()) {
+            store::reset_kept_values(tx, *id)?;
+            continue;
+        }
+        let after = kept_values::update(tx, *id)?;
+        if after.stock_quantity != before.stock_quantity {
+            tx.emit_stock(&[StockChange::now(*id, after.stock_quantity)])?;
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Emails about orders. The outbox stores their data, amounts in the minor unit; templates render it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::{Order, OrderNumber, Status};
@@ -9,7 +11,7 @@ use crate::{
         id::MailId,
         money::{Money, Quantity},
     },
-    domain::accounts,
+    domain::{accounts, catalog},
     infra::db::Tx,
 };
 
@@ -40,7 +42,7 @@ struct Data<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Item<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     quantity: Quantity,
     line_total: Money,
 }
@@ -93,7 +95,7 @@ impl OrderEmail {
         amount: Option<Money>,
     ) -> Result<()> {
         let items = order.items.iter().map(|item| Item {
-            name: &item.name,
+            name: catalog::full_name(&item.name, &item.title),
             quantity: item.quantity,
             line_total: item.line_total,
         });

@@ -63,6 +63,7 @@ impl Order {
             .iter()
             .map(|item| catalog::OrderedUnits {
                 product: item.product_id,
+                variant: item.variant_id,
                 quantity: item.quantity,
             })
             .collect()

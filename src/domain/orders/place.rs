@@ -15,7 +15,7 @@ use crate::{
     },
     domain::{
         cart,
-        catalog::{self, Shortage, Taken},
+        catalog::{self, Shortage, StockedVariant, Taken},
         payments,
     },
     infra::db::Tx,
@@ -85,9 +85,14 @@ fn order_items(order: OrderId, lines: &[cart::Line]) -> Result<Vec<OrderItem>> {
 
 fn taken(line: &cart::Line) -> Taken {
     Taken {
-        product: line.product,
+        variant: StockedVariant {
+            id: line.variant,
+            product: line.product,
+            has_own_stock: !line.options.is_empty(),
+        },
         quantity: line.quantity,
         stock: line.stock,
+        product_stock: line.product_stock,
     }
 }
 

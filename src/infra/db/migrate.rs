@@ -137,6 +137,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V30__sales_by_variant",
         include_str!("../../../migrations/V30__sales_by_variant.sql"),
     ),
+    (
+        "V31__product_options",
+        include_str!("../../../migrations/V31__product_options.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.

@@ -229,6 +229,8 @@ fn rule(message: &str) -> String {
         "u32" | "u64" => "a whole number that is not negative",
         "string or map" | "map with a single key" | "variant identifier" => "a string",
         // Do not expose the names of Rust types.
+        "a map" => "an object",
+        "a sequence" => "a list",
         expected if expected.starts_with("struct ") => "an object",
         expected => expected,
     };

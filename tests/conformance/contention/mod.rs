@@ -19,6 +19,7 @@ mod accounts;
 mod catalog;
 mod mixed_load;
 mod orders;
+mod variants;
 
 use std::collections::BTreeMap;
 

@@ -133,72 +133,6 @@ pub(super) fn show_product(state: &mut State) -> Request {
     request
 }
 
-pub(super) fn show_variant(state: &mut State) -> Request {
-    let id = state.product_id();
-    let request = Request::get(&format!("/variants/{id}"));
-    if state.rng.one_in(2) {
-        let tag = random_etag(state, &variant_etags(state, &id));
-        return request.header("if-none-match", tag);
-    }
-    request
-}
-
-pub(super) fn update_variant(state: &mut State) -> Request {
-    let (token, id) = (state.admin(), state.product_id());
-    let mut request = Request::new(Method::PATCH, &format!("/variants/{id}")).bearer(&token);
-    if !state.rng.one_in(3) {
-        let tag = random_etag(state, &variant_etags(state, &id));
-        request = request.header("if-match", tag);
-    }
-    let mut members = fields(state, false);
-    members.retain(|(name, _)| ["price", "stockQuantity"].contains(name));
-    for name in ["sku", "barcode"] {
-        let code = match state.rng.below(6) {
-            0 => "null".to_owned(),
-            1 => {
-                let text = state.rng.text();
-                state.rng.json_text(&text)
-            }
-            // Few, so that some are taken.
-            2 => format!(
-                "\"{}-{}\"",
-                state.rng.pick(&["sku", "SKU", "ſku"]),
-                state.rng.below(9)
-            ),
-            _ => continue,
-        };
-        members.push((name, code));
-    }
-    for name in ["compareAtPrice", "weightGrams"] {
-        match state.rng.below(8) {
-            0 => members.push((name, "null".to_owned())),
-            1 => members.push((name, state.rng.pick(NUMBERS).to_owned())),
-            2 => members.push((name, state.rng.below(5_000).to_string())),
-            _ => {}
-        }
-    }
-    if state.rng.one_in(6) {
-        let image = an_image(state, &id);
-        members.push((
-            "imageId",
-            image.map_or("null".to_owned(), |id| format!("\"{id}\"")),
-        ));
-    }
-    request.json(json_object(&members))
-}
-
-/// Returns the id of an image, usually of the product.
-fn an_image(state: &mut State, id: &str) -> Option<String> {
-    let is_own = !state.rng.one_in(4);
-    let products = state
-        .products
-        .iter()
-        .filter(|product| (product.id == id) == is_own);
-    let images = products.flat_map(|product| product.images.iter());
-    let ids: Vec<String> = images.map(|(id, _)| id.clone()).collect();
-    state.rng.choose(&ids)
-}
-
 pub(super) fn inventory_changes(state: &mut State) -> Request {
     let mut query = Vec::new();
     if !state.rng.one_in(5) {
@@ -222,14 +156,8 @@ fn etags(state: &State, id: &str) -> Vec<String> {
     product.map_or_else(Vec::new, |product| product.etags.clone())
 }
 
-/// Returns the `ETag`s of the product's only variant, oldest first.
-fn variant_etags(state: &State, id: &str) -> Vec<String> {
-    let product = state.products.iter().find(|product| product.id == id);
-    product.map_or_else(Vec::new, |product| product.variant_etags.clone())
-}
-
 /// Returns a value for `If-Match` or `If-None-Match`, usually the last of these `ETag`s.
-fn random_etag(state: &mut State, etags: &[String]) -> Vec<u8> {
+pub(super) fn random_etag(state: &mut State, etags: &[String]) -> Vec<u8> {
     let newest = etags
         .last()
         .cloned()
@@ -249,7 +177,7 @@ fn random_etag(state: &mut State, etags: &[String]) -> Vec<u8> {
 }
 
 /// Returns the JSON members of a product. For a `new` product, the required ones are usually there.
-fn fields(state: &mut State, is_new: bool) -> Vec<(&'static str, String)> {
+pub(super) fn fields(state: &mut State, is_new: bool) -> Vec<(&'static str, String)> {
     let mut members = Vec::new();
     let includes = |state: &mut State, is_required: bool| {
         if is_new && is_required {

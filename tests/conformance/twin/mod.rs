@@ -11,6 +11,7 @@ mod pair;
 mod provider;
 mod shopping;
 mod state;
+mod variants;
 
 use std::time::Duration;
 
@@ -43,8 +44,13 @@ const GENERATORS: &[(usize, Generator)] = &[
     (7, catalog::change_stock),
     (2, catalog::stock_movements),
     (1, catalog::import),
-    (3, catalog::show_variant),
-    (5, catalog::update_variant),
+    (2, variants::create_product),
+    (3, variants::set_options),
+    (3, variants::create),
+    (3, variants::show),
+    (5, variants::update),
+    (1, variants::delete),
+    (3, variants::change_stock),
     (5, catalog::categories),
     (2, catalog::images),
     (2, catalog::inventory_changes),

@@ -34,7 +34,10 @@ pub(super) fn cart(state: &mut State) -> Request {
         3 => Request::new(Method::DELETE, &item),
         4 if state.rng.one_in(4) => Request::new(Method::DELETE, "/cart"),
         _ => {
-            let mut members = vec![("productId", format!("\"{product}\""))];
+            let mut members = vec![match state.rng.below(3) {
+                0 => ("variantId", format!("\"{}\"", state.variant_id())),
+                _ => ("productId", format!("\"{product}\"")),
+            }];
             if !state.rng.one_in(4) {
                 members.push(("quantity", quantity(state)));
             }

@@ -1,6 +1,6 @@
 //! What a client knows about the shops: everything comes from their responses.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use http::Method;
 use serde_json::Value;
@@ -91,8 +91,8 @@ pub(super) struct Product {
     pub(super) id: String,
     /// All known `ETag`s; the newest is last.
     pub(super) etags: Vec<String>,
-    /// Those of its only variant, which has the same id.
-    pub(super) variant_etags: Vec<String>,
+    /// The ids of its variants.
+    pub(super) variants: Vec<String>,
     /// The id and URL of each image.
     pub(super) images: Vec<(String, String)>,
 }
@@ -103,6 +103,8 @@ pub(super) struct State {
     pub(super) users: Vec<User>,
     pub(super) categories: Vec<Category>,
     pub(super) products: Vec<Product>,
+    /// All known `ETag`s of variants by id; the newest is last.
+    pub(super) variant_etags: BTreeMap<String, Vec<String>>,
     /// The responses to successful checkouts.
     pub(super) orders: Vec<Value>,
     /// The ids of the last response with a list of payments.
@@ -134,6 +136,7 @@ impl State {
             users: Vec::new(),
             categories: Vec::new(),
             products: Vec::new(),
+            variant_etags: BTreeMap::new(),
             orders: Vec::new(),
             payments: Vec::new(),
             emails: Vec::new(),
@@ -232,7 +235,7 @@ impl State {
             None if answer.status == 201 => Product {
                 id: id.to_owned(),
                 etags: Vec::new(),
-                variant_etags: Vec::new(),
+                variants: Vec::new(),
                 images: Vec::new(),
             },
             None => return,
@@ -242,6 +245,9 @@ impl State {
         product
             .etags
             .extend(answer.header("etag").map(str::to_owned));
+        let variants = json["variants"].as_array().into_iter().flatten();
+        let ids = variants.filter_map(|variant| variant["id"].as_str());
+        product.variants = ids.map(str::to_owned).collect();
         let images = json["images"].as_array().cloned().unwrap_or_default();
         product.images = images
             .iter()
@@ -252,10 +258,15 @@ impl State {
     }
 
     fn learn_variant(&mut self, json: &Value, answer: &TestResponse) {
+        let id = json["id"].as_str().unwrap_or_default();
+        let tag = answer.header("etag").map(str::to_owned);
+        let etags = self.variant_etags.entry(id.to_owned()).or_default();
+        etags.extend(tag);
         let mut products = self.products.iter_mut();
-        if let Some(product) = products.find(|product| json["productId"] == product.id) {
-            let tag = answer.header("etag").map(str::to_owned);
-            product.variant_etags.extend(tag);
+        if let Some(product) = products.find(|product| json["productId"] == product.id)
+            && !product.variants.iter().any(|known| known == id)
+        {
+            product.variants.push(id.to_owned());
         }
     }
 
@@ -300,6 +311,14 @@ impl State {
             _ if count > 0 => self.products[self.rng.below(count)].id.clone(),
             _ => self.unusual_id(),
         }
+    }
+
+    /// Returns the id of a variant, usually a known one.
+    pub(super) fn variant_id(&mut self) -> String {
+        let product = self.product_id();
+        let known = self.products.iter().find(|it| it.id == product);
+        let variants = known.map_or_else(Vec::new, |known| known.variants.clone());
+        self.rng.choose(&variants).unwrap_or(product)
     }
 
     /// Returns the id of a category, usually a known one.

@@ -19,7 +19,7 @@ use crate::{
     },
     domain::catalog::{
         category::CategoryName,
-        normalize::{normalize, sku_key, slug},
+        normalize::{case_fold, normalize, slug},
         product::{Description, ProductName},
         variant::{VariantCode, Weight},
     },
@@ -154,7 +154,7 @@ impl RowParser {
 
     fn sku(&mut self, line: u64, text: &str, problems: &mut Problems) -> Result<SkuCell, Reported> {
         let code = problems.code("sku", text)?;
-        let key = sku_key(code.as_str());
+        let key = case_fold(code.as_str());
         let first = *self.skus.entry(key.clone()).or_insert(line);
         if first != line {
             return problems.report("sku", &format!("is in line {first} already"));

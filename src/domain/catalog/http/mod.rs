@@ -3,6 +3,7 @@
 mod categories;
 mod import;
 mod list;
+mod options;
 mod product_bodies;
 mod products;
 mod stock;
@@ -28,10 +29,17 @@ pub fn routes() -> Routes {
             products::update_product,
             products::delete_product
         ))
-        .routes(routes!(variants::get_variant, variants::update_variant))
+        .routes(routes!(options::set_product_options))
+        .routes(routes!(variants::create_variant))
+        .routes(routes!(
+            variants::get_variant,
+            variants::update_variant,
+            variants::delete_variant
+        ))
         .routes(routes!(products::add_product_images))
         .routes(routes!(products::delete_product_image))
         .routes(routes!(stock::change_product_stock))
+        .routes(routes!(stock::change_variant_stock))
         .routes(routes!(stock::list_stock_movements))
         .routes(routes!(import::import_products))
 }

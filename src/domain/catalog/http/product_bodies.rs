@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -12,6 +15,7 @@ use utoipa::{
     },
 };
 
+use super::variants::CreateVariant;
 use crate::{
     app::App,
     core::{
@@ -21,7 +25,10 @@ use crate::{
     },
     domain::{
         accounts::http::Admin,
-        catalog::{Changes, Description, NewProduct, ProductName},
+        catalog::{
+            Changes, Description, NewOption, NewProduct, NewProductWithVariants, NewValue,
+            NewVariant, OptionName, OptionText, ProductName,
+        },
         media::{self, ImageUpload, MAX_IMAGES_PER_PRODUCT, UploadedImage, http::MultipartForm},
     },
     infra::web::{
@@ -42,6 +49,86 @@ pub(super) struct CreateProduct {
     stock_quantity: Stock,
     #[serde(default)]
     category_id: Option<CategoryId>,
+}
+
+/// The body of a new product.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(super) enum CreateProductBody {
+    Plain(CreateProduct),
+    WithVariants(CreateProductWithVariants),
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct CreateProductWithVariants {
+    name: ProductName,
+    #[serde(default)]
+    description: Description,
+    #[serde(default)]
+    category_id: Option<CategoryId>,
+    /// None for a product with a single variant.
+    #[serde(default)]
+    #[schema(min_items = 0, max_items = 3)]
+    options: Vec<CreateOption>,
+    #[schema(min_items = 1, max_items = 200)]
+    variants: Vec<CreateVariant>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateOption {
+    name: OptionName,
+    #[schema(min_items = 1, max_items = 50)]
+    values: Vec<OptionText>,
+}
+
+impl From<CreateProductWithVariants> for NewProductWithVariants {
+    fn from(body: CreateProductWithVariants) -> Self {
+        let options = body.options.into_iter().map(|option| {
+            let values = option.values.into_iter();
+            NewOption {
+                id: None,
+                name: option.name,
+                values: values.map(|value| NewValue { id: None, value }).collect(),
+            }
+        });
+        NewProductWithVariants {
+            name: body.name,
+            description: body.description,
+            category: body.category_id,
+            options: options.collect(),
+            variants: body.variants.into_iter().map(NewVariant::from).collect(),
+        }
+    }
+}
+
+/// Reads the body of a new product, and the uploaded files. A JSON body with `options` or `variants` has variants.
+pub(super) async fn read_new_product(
+    app: &App,
+    request: Request,
+) -> Result<(CreateProductBody, Vec<ImageUpload>)> {
+    if !is_json(request.headers()) {
+        let (body, files) = read_fields(app, request).await?;
+        return Ok((CreateProductBody::Plain(body), files));
+    }
+    let body = read_body(request, JSON_LIMIT).await?;
+    let has_variants = serde_json::from_slice::<VariantKeys>(&body)
+        .is_ok_and(|keys| keys.options.is_some() || keys.variants.is_some());
+    let parsed = if has_variants {
+        parse_json(&body).map(CreateProductBody::WithVariants)
+    } else {
+        parse_json(&body).map(CreateProductBody::Plain)
+    };
+    let parsed = parsed.map_err(|error| with_price_message(error, app.settings().currency));
+    Ok((parsed?, Vec::new()))
+}
+
+/// The keys that only bodies with variants have.
+#[derive(Deserialize)]
+struct VariantKeys {
+    options: Option<IgnoredAny>,
+    variants: Option<IgnoredAny>,
 }
 
 impl From<CreateProduct> for NewProduct {
@@ -186,12 +273,16 @@ pub(super) async fn read_fields<T: DeserializeOwned + PartialSchema>(
 /// afterwards.
 fn with_price_message(error: Error, currency: Currency) -> Error {
     let mut fields = error.fields().to_vec();
-    let mut invalid_prices = fields
-        .iter_mut()
-        .filter(|field| field.field == "price" && field.code == "invalid");
-    match invalid_prices.next() {
-        Some(price) => price.message = Price::rule(currency),
-        None => return error,
+    let is_price = |name: &str| name == "price" || name.ends_with("].price");
+    let mut has_invalid = false;
+    for field in &mut fields {
+        if is_price(&field.field) && field.code == "invalid" {
+            field.message = Price::rule(currency);
+            has_invalid = true;
+        }
+    }
+    if !has_invalid {
+        return error;
     }
     Error::invalid(fields)
 }

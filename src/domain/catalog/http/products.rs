@@ -9,8 +9,8 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use serde::Serialize;
 
 use super::product_bodies::{
-    CreateProduct, CreateProductForm, ImagesForm, UpdateProduct, UpdateProductForm, read_fields,
-    write_with_images,
+    CreateProductBody, CreateProductForm, ImagesForm, UpdateProduct, UpdateProductForm,
+    read_fields, read_new_product, write_with_images,
 };
 use crate::{
     app::{App, State},
@@ -20,7 +20,10 @@ use crate::{
     },
     domain::{
         accounts::http::Admin,
-        catalog::{self, Changes, NewProduct, Product, ProductWithVariants, cache_tags},
+        catalog::{
+            self, Changes, NewProduct, NewProductWithVariants, Product, ProductWithVariants,
+            cache_tags,
+        },
         media::{self, http::MultipartForm},
     },
     infra::{
@@ -89,22 +92,28 @@ where
 
 /// Returns the response to a write that resulted in a product. `seq` is read before the product, so that the
 /// response reflects at least the events up to it.
-fn written(status: StatusCode, product: &ProductWithVariants, seq: i64) -> Result<Response> {
+pub(super) fn written(
+    status: StatusCode,
+    product: &ProductWithVariants,
+    seq: i64,
+) -> Result<Response> {
     let representation = Representation::new(respond::to_json(product)?, None)?;
     Ok(representation.to_write(status, seq))
 }
 
 /// Create a product
 ///
-/// For admins. As JSON without images, or as a form with images.
+/// For admins. As JSON without images, or as a form with images. With `options` and `variants`, the product has several
+/// variants with prices and stocks of their own.
 #[utoipa::path(post, path = "/products", tag = "catalog", security(("bearer" = [])),
     request_body(content(
-        (CreateProduct = "application/json"),
+        (CreateProductBody = "application/json"),
         (CreateProductForm = "multipart/form-data"),
     )),
     responses(
         (status = 201, body = ProductWithVariants,
             headers(("Location"), ("ETag"), ("X-Inventory-Seq"))),
+        (status = 409, description = "`sku-taken`"),
         (status = 422, description = "`validation-failed`, `invalid-image`"),
     ))]
 pub(crate) async fn create_product(
@@ -113,15 +122,26 @@ pub(crate) async fn create_product(
     _: NoQuery,
     request: Request,
 ) -> Result<Response> {
-    let (body, files): (CreateProduct, _) = read_fields(&app, request).await?;
+    let (body, files) = read_new_product(&app, request).await?;
     let images = media::store_images(&app, files).await?;
-    let new = NewProduct::from(body);
     let seq = app.bus.head();
-    let product = write_with_images(&app, &admin, "catalog.create", images, move |tx, images| {
-        let created = catalog::create(tx, &new, images)?;
-        catalog::with_variants(tx, created)
-    })
-    .await?;
+    let product = match body {
+        CreateProductBody::Plain(body) => {
+            let new = NewProduct::from(body);
+            write_with_images(&app, &admin, "catalog.create", images, move |tx, images| {
+                let created = catalog::create(tx, &new, images)?;
+                catalog::with_variants(tx, created)
+            })
+            .await?
+        }
+        CreateProductBody::WithVariants(body) => {
+            let new = NewProductWithVariants::from(body);
+            app.write_as(&admin, "catalog.create", move |tx, _| {
+                catalog::create_with_variants(tx, &new)
+            })
+            .await?
+        }
+    };
     let location = format!("/api/v1/products/{}", product.product.id);
     let response = written(StatusCode::CREATED, &product, seq)?;
     respond::with_header(response, header::LOCATION, &location)
@@ -143,6 +163,7 @@ pub(crate) async fn create_product(
     )),
     responses(
         (status = 200, body = ProductWithVariants, headers(("ETag"), ("X-Inventory-Seq"))),
+        (status = 409, description = "`variant-required`: price or stock of a product with several variants"),
         (status = 412, description = "`precondition-failed`"),
         (status = 422, description = "`validation-failed`, `invalid-image`"),
         (status = 428, description = "`precondition-required`: `stockQuantity` without `If-Match`"),

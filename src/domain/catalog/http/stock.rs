@@ -2,19 +2,19 @@
 
 use axum::{extract::Request, response::Response};
 use http::{StatusCode, header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     app::State,
     core::{
         error::{Error, Result},
-        id::ProductId,
+        id::{ProductId, VariantId},
         pagination::{CursorPage, KeyType, ListRequest, PageLimit},
     },
     domain::{
         accounts::http::Admin,
-        catalog::{self, Delta, ProductWithVariants, Reason, RecordedMovement},
+        catalog::{self, Delta, ProductWithVariants, Reason, RecordedMovement, VariantWithProduct},
     },
     infra::web::{
         extract::{NoQuery, Path, Query, RawJson},
@@ -33,7 +33,7 @@ pub(crate) struct ChangeStock {
 /// Change a product's stock by a delta
 ///
 /// For admins. Adds to the stock or takes from it, and records a movement with the reason. It does not need
-/// the current stock, so it cannot overwrite a sale.
+/// the current stock, so it cannot overwrite a sale. The product must have a single variant.
 #[utoipa::path(post, path = "/admin/products/{id}/stock",
     tag = "catalog",
     security(("bearer" = [])),
@@ -49,7 +49,7 @@ pub(crate) struct ChangeStock {
             ("X-Inventory-Seq"),
             ("Idempotent-Replayed"),
         )),
-        (status = 409, description = "`insufficient-stock`: stock would fall below zero"),
+        (status = 409, description = "`insufficient-stock`: stock would fall below zero; `variant-required`"),
         (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
     ))]
 pub(crate) async fn change_product_stock(
@@ -65,12 +65,62 @@ pub(crate) async fn change_product_stock(
     app.write_once_as(&admin, "catalog.change_stock", (key, raw), move |tx| {
         let ChangeStock { delta, reason } = &value;
         let product = catalog::change_stock(tx, id, *delta, reason.as_str())?;
-        let body = respond::to_json(&catalog::with_variants(tx, product)?)?;
-        let tag = etag(&body);
-        let response = StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
-        Ok(response.with_header(INVENTORY_SEQ, seq.to_string()))
+        changed(&catalog::with_variants(tx, product)?, seq)
     })
     .await
+}
+
+/// Change a variant's stock by a delta
+///
+/// For admins. Adds to the stock or takes from it, and records a movement with the reason.
+#[utoipa::path(post, path = "/admin/variants/{id}/stock",
+    tag = "catalog",
+    security(("bearer" = [])),
+    params(
+        ("id" = VariantId, Path),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "1 to 255 visible characters, plain or as a quoted string"),
+    ),
+    request_body = ChangeStock,
+    responses(
+        (status = 200, body = VariantWithProduct, headers(
+            ("ETag"),
+            ("X-Inventory-Seq"),
+            ("Idempotent-Replayed"),
+        )),
+        (status = 409, description = "`insufficient-stock`: stock would fall below zero"),
+        (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
+    ))]
+pub(crate) async fn change_variant_stock(
+    axum::extract::State(app): State,
+    admin: Admin,
+    Path(id): Path<VariantId>,
+    _: NoQuery,
+    key: IdempotencyKey,
+    request: Request,
+) -> Result<StoredResponse> {
+    let RawJson { value, raw } = RawJson::<ChangeStock>::required(request).await?;
+    let seq = app.bus.head();
+    app.write_once_as(
+        &admin,
+        "catalog.change_variant_stock",
+        (key, raw),
+        move |tx| {
+            let ChangeStock { delta, reason } = &value;
+            let current = catalog::variant_for_update(tx, id)?;
+            let variant = catalog::change_variant_stock(tx, &current, *delta, reason.as_str())?;
+            changed(&variant, seq)
+        },
+    )
+    .await
+}
+
+/// Returns the response with the resource after its stock has changed.
+fn changed(resource: &impl Serialize, seq: i64) -> Result<StoredResponse> {
+    let body = respond::to_json(resource)?;
+    let tag = etag(&body);
+    let response = StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
+    Ok(response.with_header(INVENTORY_SEQ, seq.to_string()))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -184,6 +184,14 @@ impl ImportRow {
             }
         };
         let same_variant = match variant {
+            _ if current.has_options => {
+                let has_own = self.variant.changes(&CurrentVariant::default())?;
+                if has_own || delta != 0 || self.price.is_some_and(|to| to != current.price) {
+                    let why = "the product has options; change price, stock and codes of its variants instead";
+                    return Err(why.to_owned());
+                }
+                true
+            }
             Some(variant) => !self.variant.changes(variant)?,
             None if self.variant.has_any() => {
                 return Err("the product has no variant; run `shop verify --repair`".to_owned());

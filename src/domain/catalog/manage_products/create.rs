@@ -50,6 +50,7 @@ pub fn create(
         },
         new.stock,
     )?;
+    store::insert_variants(tx, &[id])?;
     let attributes = FilterAttributes {
         category: new.category,
         price: new.price,

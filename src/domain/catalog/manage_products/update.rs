@@ -11,7 +11,8 @@ use crate::{
     domain::{
         catalog::{
             change_stock,
-            get::{product, product_for_update},
+            get::{only_variant, product, product_for_update},
+            kept_values,
             manage_categories::check_category,
             normalize::{normalize, slug},
             product::{Changes, Product},
@@ -24,13 +25,58 @@ use crate::{
 };
 
 /// Updates a product and appends images to it. `current` is the result of [`product_for_update`]; the caller
-/// has checked `If-Match`. Errors: `invalid-image` past the maximum number of images, `unknown-category`.
+/// has checked `If-Match`. Errors: `invalid-image` past the maximum number of images, `unknown-category`,
+/// `variant-required` for price or stock of a product with several variants.
 pub fn update(
     tx: &mut Tx<'_>,
     current: &Product<'_>,
     changes: &Changes,
     images: &[UploadedImage],
 ) -> Result<Product<'static>> {
+    if changes.price.is_some() || changes.stock.is_some() {
+        update_only_variant(tx, current, changes, images)?;
+    } else {
+        update_columns(tx, current, changes, images)?;
+    }
+    let updated = product(tx, current.id)?;
+    tx.audit(Action::ProductUpdate, Some(&current.id), || {
+        Audited::between(Some(current), Some(&updated))
+    })?;
+    Ok(updated)
+}
+
+/// Updates a product with a single variant, whose price or stock changes.
+fn update_only_variant(
+    tx: &mut Tx<'_>,
+    current: &Product<'_>,
+    changes: &Changes,
+    images: &[UploadedImage],
+) -> Result<()> {
+    let variant = only_variant(tx, current.id)?;
+    if variant.options.is_empty() {
+        update_columns(tx, current, changes, images)?;
+        let Some(stock) = changes.stock else {
+            return Ok(());
+        };
+        return change_stock::set_stock(tx, &variant, stock);
+    }
+    kept_values::set_price_and_stock(tx, &variant, changes.price, changes.stock)?;
+    let others = Changes {
+        price: None,
+        stock: None,
+        ..changes.clone()
+    };
+    let current = product(tx, current.id)?;
+    update_columns(tx, &current, &others, images)
+}
+
+/// Updates everything except the stock.
+fn update_columns(
+    tx: &mut Tx<'_>,
+    current: &Product<'_>,
+    changes: &Changes,
+    images: &[UploadedImage],
+) -> Result<()> {
     let category = changes.category.unwrap_or(current.category_id);
     if category != current.category_id {
         check_category(tx, category)?;
@@ -84,14 +130,7 @@ pub fn update(
         }
         copy_images(tx, current.id)?;
     }
-    if let Some(stock) = changes.stock {
-        change_stock::set_stock(tx, current, stock)?;
-    }
-    let updated = product(tx, current.id)?;
-    tx.audit(Action::ProductUpdate, Some(&current.id), || {
-        Audited::between(Some(current), Some(&updated))
-    })?;
-    Ok(updated)
+    Ok(())
 }
 
 /// Removes an image from a product. The image store deletes it after the commit. Errors: `not-found`.

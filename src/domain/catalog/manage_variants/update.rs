@@ -1,28 +1,28 @@
 //! Updates variants.
 
-use super::{
-    get::{product, product_for_update, variant},
-    manage_products::update as update_product,
-    normalize::sku_key,
-    problems::SKU_TAKEN,
-    product::Changes,
-    search,
-    store::{self, VariantColumns},
-    variant::{VariantChanges, VariantCode, VariantWithProduct},
-};
 use crate::{
     core::{
         audit::{Action, Changes as Audited},
         error::{Error, Result},
-        id::{ImageId, VariantId},
+    },
+    domain::catalog::{
+        get::{product, product_for_update, variant},
+        kept_values,
+        manage_products::update as update_product,
+        normalize::case_fold,
+        product::Changes,
+        search,
+        store::{self, VariantColumns},
+        variant::{VariantChanges, VariantCode, VariantWithProduct},
+        write_variant::{check_image, check_options, unused_sku_key},
     },
     infra::db::Tx,
 };
 
-/// Updates a variant. `current` is the result of [`super::variant_for_update`]; the caller has checked `If-Match`.
-/// Price and stock of the only variant of a product without options are those of the product.
+/// Updates a variant. `current` is the result of [`crate::domain::catalog::variant_for_update`]; the caller has checked
+/// `If-Match`.
 ///
-/// Errors: `sku-taken`; `validation-failed` with `unknown-image`.
+/// Errors: `sku-taken`, `variant-exists`; a field error of `options` or `imageId`.
 pub fn update_variant(
     tx: &mut Tx<'_>,
     current: &VariantWithProduct,
@@ -31,6 +31,11 @@ pub fn update_variant(
     if changes.price.is_none() && changes.stock.is_none() {
         return update_columns(tx, current, changes);
     }
+    if !current.variant.options.is_empty() {
+        kept_values::set_price_and_stock(tx, &current.variant, changes.price, changes.stock)?;
+        return update_columns(tx, current, changes);
+    }
+    // Without options, price and stock are those of the product.
     let product = product_for_update(tx, current.product.id)?;
     let product_changes = Changes {
         price: changes.price,
@@ -42,7 +47,7 @@ pub fn update_variant(
     update_columns(tx, &current, changes)
 }
 
-/// Updates what a variant has of its own.
+/// Updates everything except price and stock.
 fn update_columns(
     tx: &mut Tx<'_>,
     current: &VariantWithProduct,
@@ -57,13 +62,24 @@ fn update_columns(
         Some(barcode) => barcode.as_ref().map(VariantCode::as_str),
         None => before.barcode.as_deref(),
     };
-    let key = sku.map(sku_key);
-    if let Some(key) = &key {
-        check_sku(tx, before.id, key)?;
-    }
+    let key = sku
+        .map(|sku| unused_sku_key(tx, before.id, sku))
+        .transpose()?;
     if let Some(Some(image)) = changes.image {
-        check_image(current, image)?;
+        check_image(&current.product.images, image)?;
     }
+    let options = store::options_of(tx, before.product_id)?;
+    let selected = match &changes.options {
+        Some(selection) => options
+            .select(selection, "options")
+            .map_err(Error::invalid)?,
+        None => options.selected_by(&before.options).ok_or_else(|| {
+            let detail = format!("variant {} lacks an option of its product", before.id);
+            Error::internal(detail)
+        })?,
+    };
+    let options_key = selected.key();
+    check_options(tx, before.product_id, before.id, &options_key)?;
     let columns = VariantColumns {
         sku,
         sku_key: key.as_deref(),
@@ -74,6 +90,9 @@ fn update_columns(
             .requires_shipping
             .unwrap_or(before.requires_shipping),
         image: changes.image.unwrap_or(before.image_id),
+        position: changes.position.unwrap_or(before.position),
+        options_key: &options_key,
+        options: &selected.to_options().to_json()?,
     };
     store::update_variant(tx, before, &columns)?;
     if sku != before.sku.as_deref() {
@@ -87,31 +106,12 @@ fn update_columns(
     Ok(updated)
 }
 
-/// Errors: `sku-taken` if another variant has the SKU.
-fn check_sku(tx: &mut Tx<'_>, variant: VariantId, key: &str) -> Result<()> {
-    match store::variant_by_sku_key(tx, key)? {
-        Some(other) if other != variant => {
-            let detail = format!("variant {other} has this SKU; case and width do not matter");
-            Err(SKU_TAKEN.error(detail))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_image(current: &VariantWithProduct, image: ImageId) -> Result<()> {
-    if current.product.images.iter().any(|own| own.id == image) {
-        return Ok(());
-    }
-    let message = "is not an image of the product; add it to the product first";
-    Err(Error::field("imageId", "unknown-image", message))
-}
-
 /// Normalizes all SKUs again, after an upgrade. One that another variant has by now keeps its key; `shop verify` reports
 /// it.
-pub(super) fn recompute_sku_keys(tx: &mut Tx<'_>) -> Result<()> {
+pub(in crate::domain::catalog) fn recompute_sku_keys(tx: &mut Tx<'_>) -> Result<()> {
     let mut outdated = Vec::new();
     store::each_sku(tx, |id, sku, stored| {
-        let key = sku_key(sku);
+        let key = case_fold(sku);
         if key != stored {
             outdated.push((id, key));
         }

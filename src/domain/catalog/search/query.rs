@@ -3,7 +3,7 @@
 use super::tokenize::query_clauses;
 use crate::{
     core::id::ProductId,
-    domain::catalog::normalize::{normalize, sku_key},
+    domain::catalog::normalize::{case_fold, normalize},
 };
 
 /// Clauses beyond this number are ignored. A word that is indexed as bigrams makes several.
@@ -32,7 +32,7 @@ impl SearchQuery {
         let mut clauses = query_clauses(text);
         clauses.truncate(MAX_CLAUSES);
         (!clauses.is_empty()).then(|| SearchQuery {
-            sku_key: sku_key(text),
+            sku_key: case_fold(text),
             ..SearchQuery::new(normalize(text), clauses)
         })
     }

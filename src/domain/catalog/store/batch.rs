@@ -30,6 +30,7 @@ pub(in crate::domain::catalog) struct CurrentProduct<'a> {
     pub(in crate::domain::catalog) name: &'a str,
     pub(in crate::domain::catalog) description: &'a str,
     pub(in crate::domain::catalog) is_deleted: bool,
+    pub(in crate::domain::catalog) has_options: bool,
 }
 
 /// Locks the existing products among these, deleted ones included, and calls `each` with every row.
@@ -39,7 +40,7 @@ pub(in crate::domain::catalog) fn lock_products(
     mut each: impl FnMut(CurrentProduct<'_>) -> Result<()>,
 ) -> Result<()> {
     let sql = format!(
-        "SELECT id, stock, price, category_id, name, description, deleted_at FROM products
+        "SELECT id, stock, price, category_id, name, description, deleted_at, options FROM products
          WHERE id IN {} ORDER BY id",
         placeholders(ids.len(), 1)
     );
@@ -53,6 +54,7 @@ pub(in crate::domain::catalog) fn lock_products(
             name: row.get("name")?,
             description: row.get("description")?,
             is_deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
+            has_options: row.get::<&str>("options")? != "[]",
         })
     })
 }

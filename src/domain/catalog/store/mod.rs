@@ -9,6 +9,7 @@ mod price_counts;
 mod product_query;
 mod products;
 mod reindex;
+mod stock;
 mod variants;
 mod verify;
 
@@ -26,22 +27,26 @@ pub(super) use self::{
     list_rows::{
         CursorRows, cursor_rows, number_of, numbers_after, order_by, page_rows, use_sold_out_index,
     },
-    movements::movements_before,
+    movements::{insert_movements, movements_before},
     price_counts::{count_by_price, recount_by_price, wrong_price_counts},
     product_query::{Columns, ORDER_OF_NUMBERS, OnRow, ProductQuery},
     products::{
-        ProductColumns, add_stock, add_to_category_count, by_id, delete, insert, insert_movements,
-        lock_product, read_product, return_stock, set_images, stock, take_stock, update,
+        ProductColumns, add_to_category_count, by_id, delete, insert, lock_product, options_of,
+        read_product, reset_kept_values, set_images, set_kept_values, set_options, update,
     },
     reindex::{count_indexed, has_unversioned, last_indexed, lock_unindexed, set_name_key},
+    stock::{add_stock, add_to_stock, add_variant_stock, return_variant_stock, stock, take_stock},
     variants::{
-        CurrentVariant, VariantColumns, current_variants, delete_variants, each_sku, each_sku_of,
-        has_variant_columns, product_by_sku_key, products_with_skus, products_with_wrong_variants,
-        remove_image_from_variants, remove_skus, restore_variant, set_sku_key, update_variant,
-        variant_by_id, variant_by_sku_key, variants_of, write_variant,
+        CurrentVariant, VariantColumns, current_variants, delete_variant, delete_variants,
+        each_sku, each_sku_of, has_variant_columns, insert_variant, insert_variants,
+        product_by_sku_key, products_with_skus, products_with_wrong_variants,
+        remove_image_from_variants, remove_skus, restore_variant, set_sku_key, set_variant_options,
+        set_variant_price, update_variant, variant_by_id, variant_by_options_key,
+        variant_by_sku_key, variants_of, write_variant,
     },
     verify::{
-        counted_products, impossible_stock, movement_sums, recount_category, recount_products,
-        set_sold_out, unbalanced_stock, wrong_category_counts, wrong_sold_out,
+        VariantStock, balances, counted_products, each_with_options, impossible_stock, products_of,
+        recount_category, recount_products, set_sold_out, unbalanced_stock, wrong_category_counts,
+        wrong_kept_values, wrong_sold_out,
     },
 };

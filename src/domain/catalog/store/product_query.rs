@@ -10,7 +10,8 @@ use crate::{
 /// The columns that [`super::read_product`] reads, of a product `p` and its category `c`.
 pub(in crate::domain::catalog) const COLUMNS: &str =
     "c.id AS category_id, c.name AS category_name, c.slug AS category_slug, p.id, p.name, p.slug,
-    p.description, p.price, p.stock, p.created_at, p.updated_at, p.images";
+    p.description, p.price, coalesce(p.price_max, p.price) AS price_max, p.stock, p.variant_count, p.created_at,
+    p.updated_at, p.images";
 
 pub(in crate::domain::catalog) const CATEGORY_JOIN: &str =
     "LEFT JOIN categories c ON c.id = p.category_id";

@@ -1,30 +1,23 @@
-//! Products, their stock and its movements as rows.
+//! Products as rows.
 
-use std::{borrow::Cow, fmt::Write};
-
-use uuid::Uuid;
+use std::borrow::Cow;
 
 use super::{
     product_query::{CATEGORY_JOIN, COLUMNS},
-    variants::{delete_variants, insert_variants},
+    variants::delete_variants,
 };
 use crate::{
     core::{
-        error::{Error, Result},
+        error::Result,
         id::{CategoryId, ProductId},
         money::{Price, Stock},
         shop_settings::ShopSettings,
     },
     domain::{
-        catalog::{
-            cache_tags,
-            category::CategoryRef,
-            product::Product,
-            stock::{Cause, Movement, Taken},
-        },
+        catalog::{cache_tags, category::CategoryRef, options::ProductOptions, product::Product},
         media,
     },
-    infra::db::{Row, Sql, Tx, Value, params, placeholders},
+    infra::db::{Row, Sql, Tx, params},
 };
 
 /// The columns that an admin sets.
@@ -37,6 +30,7 @@ pub(in crate::domain::catalog) struct ProductColumns<'a> {
     pub(in crate::domain::catalog) category: Option<CategoryId>,
 }
 
+/// Inserts a product, without its variants.
 pub(in crate::domain::catalog) fn insert(
     tx: &mut Tx<'_>,
     id: ProductId,
@@ -64,7 +58,7 @@ pub(in crate::domain::catalog) fn insert(
         &[],
     )?;
     cache_tags::invalidate_listed(tx, id);
-    insert_variants(tx, &[id])
+    Ok(())
 }
 
 pub(in crate::domain::catalog) fn update(
@@ -119,6 +113,56 @@ pub(in crate::domain::catalog) fn set_images(
     Ok(())
 }
 
+/// Returns the options of a product.
+pub(in crate::domain::catalog) fn options_of(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+) -> Result<ProductOptions> {
+    let sql = "SELECT options FROM products WHERE id = ?1";
+    let options = tx.one(sql, params![id], |row| {
+        ProductOptions::from_json(row.get("options")?)
+    })?;
+    Ok(options.unwrap_or_default())
+}
+
+pub(in crate::domain::catalog) fn set_options(
+    tx: &mut Tx<'_>,
+    id: ProductId,
+    options: &ProductOptions,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE products SET options = ?2 WHERE id = ?1",
+        params![id, &options.to_json()?],
+    )?;
+    cache_tags::invalidate_product(tx, id);
+    Ok(())
+}
+
+/// Computes what the row of a product with options keeps of its variants.
+pub(in crate::domain::catalog) fn set_kept_values(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    tx.execute(
+        "UPDATE products SET price = v.lowest, price_max = v.highest, stock = v.total, variant_count = v.variants,
+             updated_at = ?2
+         FROM (SELECT min(price) AS lowest, max(price) AS highest, CAST(sum(stock) AS BIGINT) AS total,
+                   count(*) AS variants
+               FROM variants WHERE product_id = ?1 AND deleted_at IS NULL) v
+         WHERE id = ?1",
+        params![id, tx.now()],
+    )?;
+    cache_tags::invalidate_listed(tx, id);
+    Ok(())
+}
+
+/// Corrects the row of a product without options, which keeps nothing of its variant.
+pub(in crate::domain::catalog) fn reset_kept_values(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
+    tx.execute(
+        "UPDATE products SET options = '[]', price_max = NULL, variant_count = 1 WHERE id = ?1",
+        params![id],
+    )?;
+    cache_tags::invalidate_listed(tx, id);
+    Ok(())
+}
+
 /// Adds to the stored number of a category's products.
 pub(in crate::domain::catalog) fn add_to_category_count(
     tx: &mut Tx<'_>,
@@ -167,8 +211,10 @@ pub(in crate::domain::catalog) fn read_product<'a>(
         slug: Cow::Borrowed(row.get("slug")?),
         description: Cow::Borrowed(row.get("description")?),
         price: row.get("price")?,
+        price_max: row.get("price_max")?,
         currency: settings.currency.code(),
         stock_quantity: row.get("stock")?,
+        variant_count: row.get("variant_count")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
         category_id: category.as_ref().map(|category| category.id),
@@ -186,108 +232,4 @@ fn category<'a>(row: &Row<'a>) -> Result<Option<CategoryRef<'a>>> {
         name: Cow::Borrowed(row.get("category_name")?),
         slug: Cow::Borrowed(row.get("category_slug")?),
     }))
-}
-
-/// Returns the stock of a product, or `None` if it is deleted.
-pub(in crate::domain::catalog) fn stock(tx: &mut Tx<'_>, id: ProductId) -> Result<Option<i64>> {
-    let sql = "SELECT stock FROM products WHERE id = ?1 AND deleted_at IS NULL";
-    tx.one(Sql::from(sql).for_update("products"), params![id], |row| {
-        row.get("stock")
-    })
-}
-
-/// Adds to the stock of a product and returns the new stock, or `None` if it would leave its bounds or the
-/// product is deleted. A decrease checks the lower bound only: returned orders may have raised the stock
-/// above its maximum. (`RETURNING` would make `SQLite` use a temporary table; the row is locked anyway.)
-pub(in crate::domain::catalog) fn add_stock(
-    tx: &mut Tx<'_>,
-    id: ProductId,
-    delta: i64,
-) -> Result<Option<i64>> {
-    let changed = tx.execute(
-        "UPDATE products SET stock = stock + ?2
-         WHERE id = ?1 AND stock + ?2 >= 0 AND (?2 < 0 OR stock + ?2 <= 1000000000)
-             AND deleted_at IS NULL",
-        params![id, delta],
-    )?;
-    if changed == 0 {
-        return Ok(None);
-    }
-    cache_tags::invalidate_product(tx, id);
-    stock(tx, id)
-}
-
-/// Takes the stock of several products in one statement.
-pub(in crate::domain::catalog) fn take_stock(tx: &mut Tx<'_>, lines: &[Taken]) -> Result<()> {
-    let (mut cases, mut ids) = (String::new(), String::new());
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(lines.len() * 2);
-    for (index, line) in lines.iter().enumerate() {
-        let (id, quantity) = (2 * index + 1, 2 * index + 2);
-        // Writing into a `String` cannot fail.
-        let _ = write!(cases, " WHEN ?{id} THEN CAST(?{quantity} AS BIGINT)");
-        let _ = write!(ids, "{}?{id}", if index == 0 { "" } else { "," });
-        values.extend([Value::from(line.product), Value::from(line.quantity)]);
-        cache_tags::invalidate_product(tx, line.product);
-    }
-    let sql = format!(
-        "UPDATE products SET stock = stock - CASE id{cases} END
-         WHERE id IN ({ids}) AND stock >= CASE id{cases} END AND deleted_at IS NULL"
-    );
-    tx.expect(&sql, &values, lines.len(), || {
-        Error::internal("the stock of a locked product changed")
-    })
-}
-
-/// Adds returned units to a product's stock, deleted or not, and returns the new stock.
-pub(in crate::domain::catalog) fn return_stock(
-    tx: &mut Tx<'_>,
-    id: ProductId,
-    quantity: i64,
-) -> Result<i64> {
-    cache_tags::invalidate_product(tx, id);
-    tx.one(
-        "UPDATE products SET stock = stock + ?2 WHERE id = ?1 RETURNING stock",
-        params![id, quantity],
-        |row| row.get("stock"),
-    )?
-    .ok_or_else(|| Error::internal("an order refers to a product that never existed"))
-}
-
-/// Derives the id of an order's movement from the order's id, with the line number as its last byte, to save
-/// generating a random id per line.
-fn movement_id(tx: &Tx<'_>, movement: &Movement<'_>, line: usize) -> Uuid {
-    match (movement.cause, movement.order, u8::try_from(line)) {
-        (Cause::Order, Some(order), Ok(line)) => {
-            let mut bytes = *order.0.as_bytes();
-            bytes[15] = line;
-            Uuid::from_bytes(bytes)
-        }
-        _ => tx.id(),
-    }
-}
-
-/// Inserts movements with one statement.
-pub(in crate::domain::catalog) fn insert_movements(
-    tx: &mut Tx<'_>,
-    movements: &[Movement<'_>],
-) -> Result<()> {
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(movements.len() * 7);
-    for (line, movement) in movements.iter().enumerate() {
-        values.extend([
-            Value::Id(movement_id(tx, movement, line)),
-            movement.product.into(),
-            movement.delta.into(),
-            movement.cause.into(),
-            movement.order.into(),
-            movement.note.into(),
-            tx.now().into(),
-        ]);
-    }
-    let sql = format!(
-        "INSERT INTO stock_movements (id, product_id, delta, cause, order_id, note, at) VALUES {}",
-        placeholders(7, movements.len())
-    );
-    tx.expect(&sql, &values, movements.len(), || {
-        Error::internal("a stock movement was not inserted")
-    })
 }

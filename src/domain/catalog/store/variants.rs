@@ -7,14 +7,15 @@ use crate::{
         error::Result,
         finding::FINDINGS_QUERY_LIMIT,
         id::{ImageId, ProductId, VariantId},
-        money::Price,
+        money::{Price, Stock},
         shop_settings::ShopSettings,
     },
     domain::{
         catalog::{
             cache_tags,
-            normalize::sku_key,
-            variant::{Variant, VariantOptions, VariantProduct, VariantWithProduct, Weight},
+            normalize::case_fold,
+            options::VariantOptions,
+            variant::{Variant, VariantPosition, VariantProduct, VariantWithProduct, Weight},
         },
         media,
     },
@@ -24,7 +25,7 @@ use crate::{
 /// The columns that [`read_variant`] reads, of a variant `v` and its product `p`. The only variant of a product without
 /// options has the product's price and stock.
 const COLUMNS: &str = "v.id, v.product_id, v.options, v.sku, v.barcode, coalesce(v.price, p.price) AS price, v.compare_at_price,
-    coalesce(v.stock, p.stock) AS stock, v.weight_grams, v.requires_shipping, v.image_id, v.created_at,
+    coalesce(v.stock, p.stock) AS stock, v.weight_grams, v.requires_shipping, v.image_id, v.position, v.created_at,
     CASE WHEN v.price IS NULL AND p.updated_at > v.updated_at THEN p.updated_at ELSE v.updated_at END AS updated_at";
 
 fn read_variant(row: &Row<'_>, settings: &ShopSettings) -> Result<Variant> {
@@ -43,6 +44,7 @@ fn read_variant(row: &Row<'_>, settings: &ShopSettings) -> Result<Variant> {
         weight_grams: row.get("weight_grams")?,
         requires_shipping: row.get("requires_shipping")?,
         image_id: row.get("image_id")?,
+        position: row.get("position")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })
@@ -108,7 +110,18 @@ pub(in crate::domain::catalog) fn variant_by_sku_key(
     tx.one(sql, params![sku_key], |row| row.get("id"))
 }
 
-/// The columns of a variant that are set together. Price and stock are not among them.
+/// Returns the variant of a product that selects these values.
+pub(in crate::domain::catalog) fn variant_by_options_key(
+    tx: &mut Tx<'_>,
+    product: ProductId,
+    options_key: &str,
+) -> Result<Option<VariantId>> {
+    let sql =
+        "SELECT id FROM variants WHERE product_id = ?1 AND options_key = ?2 AND deleted_at IS NULL";
+    tx.one(sql, params![product, options_key], |row| row.get("id"))
+}
+
+/// The columns of a variant that are set together. The stock is not among them.
 pub(in crate::domain::catalog) struct VariantColumns<'a> {
     pub(in crate::domain::catalog) sku: Option<&'a str>,
     pub(in crate::domain::catalog) sku_key: Option<&'a str>,
@@ -117,6 +130,82 @@ pub(in crate::domain::catalog) struct VariantColumns<'a> {
     pub(in crate::domain::catalog) weight: Option<Weight>,
     pub(in crate::domain::catalog) requires_shipping: bool,
     pub(in crate::domain::catalog) image: Option<ImageId>,
+    pub(in crate::domain::catalog) position: VariantPosition,
+    pub(in crate::domain::catalog) options_key: &'a str,
+    /// JSON, by `VariantOptions`.
+    pub(in crate::domain::catalog) options: &'a str,
+}
+
+/// Inserts a variant. `own` is the price and the stock of one with options.
+pub(in crate::domain::catalog) fn insert_variant(
+    tx: &mut Tx<'_>,
+    id: VariantId,
+    product: ProductId,
+    columns: &VariantColumns<'_>,
+    own: Option<(Price, Stock)>,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO variants (id, product_id, sku, sku_key, barcode, compare_at_price, weight_grams,
+             requires_shipping, image_id, position, options_key, options, price, stock, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)",
+        params![
+            id,
+            product,
+            columns.sku,
+            columns.sku_key,
+            columns.barcode,
+            columns.compare_at_price,
+            columns.weight,
+            columns.requires_shipping,
+            columns.image,
+            columns.position,
+            columns.options_key,
+            columns.options,
+            own.map(|(price, _)| price),
+            own.map(|(_, stock)| stock),
+            tx.now()
+        ],
+    )?;
+    cache_tags::invalidate_product(tx, product);
+    Ok(())
+}
+
+/// Sets the options of a variant. One that had the price and the stock of its product gets its own.
+pub(in crate::domain::catalog) fn set_variant_options(
+    tx: &mut Tx<'_>,
+    id: VariantId,
+    options_key: &str,
+    options: &str,
+) -> Result<()> {
+    tx.execute_pipelined(
+        "UPDATE variants SET options_key = ?2, options = ?3, updated_at = ?4,
+             price = coalesce(price, (SELECT p.price FROM products p WHERE p.id = variants.product_id)),
+             stock = coalesce(stock, (SELECT p.stock FROM products p WHERE p.id = variants.product_id))
+         WHERE id = ?1",
+        params![id, options_key, options, tx.now()],
+    )
+}
+
+/// Sets the price of a variant with options.
+pub(in crate::domain::catalog) fn set_variant_price(
+    tx: &mut Tx<'_>,
+    id: VariantId,
+    price: Price,
+) -> Result<()> {
+    tx.execute_pipelined(
+        "UPDATE variants SET price = ?2, updated_at = ?3 WHERE id = ?1",
+        params![id, price, tx.now()],
+    )
+}
+
+/// Marks a variant as deleted (soft delete), which makes its SKU available.
+pub(in crate::domain::catalog) fn delete_variant(tx: &mut Tx<'_>, variant: &Variant) -> Result<()> {
+    tx.execute(
+        "UPDATE variants SET deleted_at = ?2, updated_at = ?2 WHERE id = ?1",
+        params![variant.id, tx.now()],
+    )?;
+    cache_tags::invalidate_product(tx, variant.product_id);
+    Ok(())
 }
 
 /// Updates a variant. The index of SKUs refuses one that another transaction has taken at the same time: the operation
@@ -128,7 +217,7 @@ pub(in crate::domain::catalog) fn update_variant(
 ) -> Result<()> {
     tx.execute(
         "UPDATE variants SET sku = ?2, sku_key = ?3, barcode = ?4, compare_at_price = ?5, weight_grams = ?6,
-             requires_shipping = ?7, image_id = ?8, updated_at = ?9
+             requires_shipping = ?7, image_id = ?8, position = ?9, options_key = ?10, options = ?11, updated_at = ?12
          WHERE id = ?1",
         params![
             variant.id,
@@ -139,6 +228,9 @@ pub(in crate::domain::catalog) fn update_variant(
             columns.weight,
             columns.requires_shipping,
             columns.image,
+            columns.position,
+            columns.options_key,
+            columns.options,
             tx.now()
         ],
     )?;
@@ -193,7 +285,8 @@ pub(in crate::domain::catalog) fn restore_variant(
     tx.execute_pipelined(
         "INSERT INTO variants (id, product_id, options_key, created_at, updated_at)
          SELECT id, id, '', created_at, updated_at FROM products WHERE id = ?1
-         ON CONFLICT (id) DO UPDATE SET deleted_at = NULL, sku = NULL, sku_key = NULL",
+         ON CONFLICT (id) DO UPDATE SET deleted_at = NULL, sku = NULL, sku_key = NULL, options_key = '', options = '[]',
+             price = NULL, stock = NULL",
         params![product],
     )
 }
@@ -237,7 +330,7 @@ pub(in crate::domain::catalog) fn write_variant(
     columns: &CurrentVariant,
 ) -> Result<()> {
     let sku = columns.sku.as_deref();
-    let key = sku.map(sku_key);
+    let key = sku.map(case_fold);
     tx.execute_pipelined(
         "UPDATE variants SET sku = ?2, sku_key = ?3, barcode = ?4, compare_at_price = ?5, weight_grams = ?6,
              updated_at = ?7
