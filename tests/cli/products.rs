@@ -51,6 +51,41 @@ storage_test! {
         assert_eq!((unknown.status.code(), streams(&unknown).1), (Some(1), "error: variant not found\n".to_owned()));
     }
 
+    async fn options_and_variants_are_managed(shop: TestShop) {
+        let shirt = shop.product("T-shirt", 79_900, 5).await;
+        let product = |rest: &[&str]| json_on(&shop, &[&["admin", "product"], rest].concat());
+        let refused = |rest: &[&str]| {
+            let refused = shop.run(&[&["admin", "product"], rest].concat());
+            (refused.status.code(), streams(&refused).1)
+        };
+        let set = ["options", &shirt, "--option", "Size=S, M,L"];
+        let (code, errors) = refused(&set);
+        assert!(code == Some(2) && errors.contains("`assign.Size`: is required"), "{errors}");
+        let shown = product(&[&set[..], &["--assign", "Size=M"]].concat());
+        assert_eq!(shown["variants"][0]["title"], "M");
+        let summary = stdout_of(&shop.run(&["admin", "product", "options", &shirt]));
+        assert_eq!(summary, "T-shirt\nSize: S, M, L\n");
+        let small = ["variant", "add", &shirt, "--option", "Size=S", "--price", "69900", "--stock", "2", "--sku", "TS-S"];
+        let small = product(&small);
+        let id = small["id"].as_str().unwrap();
+        assert_eq!(small, shop.anonymous().get(&format!("/variants/{id}")).await.json());
+        let (code, errors) = refused(&["variant", "add", &shirt, "--option", "Size=S", "--price", "1"]);
+        assert!(code == Some(1) && errors.contains(id), "{errors}");
+        let (code, errors) = refused(&["variant", "add", "shirt", "--option", "Size", "--price", "1"]);
+        assert!(code == Some(2) && errors.contains("NAME=VALUE"), "{errors}");
+        let table = stdout_of(&shop.run(&["admin", "product", "variant", "list", &shirt]));
+        assert!(table.contains("TS-S") && table.contains("INR 699.00"), "{table}");
+        let edited = product(&["variant", "edit", id, "--price", "64900", "--option", "Size=L"]);
+        assert_eq!((&edited["title"], &edited["price"]), (&json!("L"), &json!(64_900)));
+        let counted = product(&["variant", "stock", id, "5", "--reason", "delivery"]);
+        assert_eq!(counted["stockQuantity"], 7);
+        assert!(refused(&["stock", &shirt, "1", "--reason", "delivery"]).1.contains("several variants"));
+        assert!(refused(&["edit", &shirt, "--price", "1"]).1.contains("several variants"));
+        let deleted = stdout_of(&shop.run(&["admin", "product", "variant", "delete", id]));
+        assert_eq!(deleted, format!("deleted T-shirt, L ({id})\n"));
+        assert!(refused(&["variant", "delete", &shirt]).1.contains("no other variant"));
+    }
+
     async fn a_product_is_shown_edited_and_deleted(shop: TestShop) {
         let admin = shop.admin().await;
         let kitchen = admin.post("/categories", json!({ "name": "Kitchen" })).await.text("/id");

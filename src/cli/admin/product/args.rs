@@ -157,12 +157,28 @@ impl Edit {
     }
 }
 
-fn product_id(text: &str) -> Result<ProductId, &'static str> {
+pub(super) fn product_id(text: &str) -> Result<ProductId, &'static str> {
     text.parse().map_err(|_| "must be a product's id")
 }
 
 pub(super) fn parse_id(text: &str) -> Result<ProductId> {
-    product_id(text).map_err(|error| Error::field("ID", "invalid", error))
+    parse_product_id("ID", text)
+}
+
+/// Parses the argument `name`.
+pub(super) fn parse_product_id(name: &str, text: &str) -> Result<ProductId> {
+    product_id(text).map_err(|error| Error::field(name, "invalid", error))
+}
+
+/// Returns the delta and the reason of a stock change, or records their errors.
+pub(super) fn check_stock_change(
+    args: &mut Validator,
+    delta: i64,
+    reason: &str,
+) -> Option<(Delta, Reason)> {
+    let delta = args.check("DELTA", Delta::try_from(delta));
+    let reason = args.check("--reason", Reason::try_from(reason.to_owned()));
+    delta.zip(reason)
 }
 
 /// Errors: `Invalid` with every wrong argument.
@@ -173,8 +189,9 @@ pub(super) fn parse_stock_change(
 ) -> Result<(ProductId, Delta, Reason)> {
     let mut args = Validator::default();
     let id = args.check("ID", product_id(id));
-    let delta = args.check("DELTA", Delta::try_from(delta));
-    let reason = args.check("--reason", Reason::try_from(reason.to_owned()));
-    let parsed = || Some((id?, delta?, reason?));
-    args.finish(parsed())
+    let change = check_stock_change(&mut args, delta, reason);
+    args.finish(
+        id.zip(change)
+            .map(|(id, (delta, reason))| (id, delta, reason)),
+    )
 }

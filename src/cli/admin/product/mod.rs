@@ -3,6 +3,7 @@
 mod args;
 mod export;
 mod import;
+mod options;
 mod variant;
 
 use std::{fs::File, path::PathBuf, sync::Arc};
@@ -11,6 +12,7 @@ use clap::Subcommand;
 
 use self::{
     args::{Add, CategoryChange, Edit, parse_id, parse_stock_change},
+    options::Options,
     variant::Variant,
 };
 use crate::{
@@ -92,7 +94,9 @@ pub(in crate::cli) enum Product {
         #[arg(long)]
         reason: String,
     },
-    /// Show or update a variant: SKU, barcode, weight
+    /// Set the options of a product, such as its sizes; without any, show them
+    Options(Options),
+    /// Create, show, update and delete variants
     #[command(subcommand)]
     Variant(Variant),
 }
@@ -142,6 +146,7 @@ impl Product {
             }
             Product::Import { file, again } => import::run(app, output, &file, again).await,
             Product::Export { file } => export::run(app, output, file).await,
+            Product::Options(options) => options.run(app, output).await,
             Product::Variant(command) => command.run(app, output).await,
             Product::Stock { id, delta, reason } => {
                 let (id, delta, reason) = parse_stock_change(&id, delta, &reason)?;
