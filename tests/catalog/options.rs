@@ -204,6 +204,57 @@ storage_test! {
         verify(&shop);
     }
 
+    async fn a_renamed_option_leaves_its_name_to_a_new_one(shop: TestShop) {
+        let admin = shop.admin().await;
+        let product = shop.product_with_options("T-shirt", &[SIZES], (2_000, 1)).await;
+        let size = &product["options"][0];
+        let fit = json!({ "id": size["id"], "name": "Fit", "values": [
+            { "id": size["values"][0]["id"], "value": "M" }, { "id": size["values"][1]["id"], "value": "L" }, { "value": "S" },
+        ]});
+        let options = json!([fit, { "name": "Size", "values": [{ "value": "One" }] }]);
+        for (assign, field) in [
+            (json!({ "Size": "One", "Fit": "M" }), "assign.Fit"), (json!({ "Size": "Two" }), "assign.Size"),
+        ] {
+            let refused = set_options(&admin, &product, json!({ "options": options, "assign": assign })).await;
+            refused.assert_problem(422, "validation-failed");
+            refused.assert_invalid_field(field);
+        }
+        let set = set_options(&admin, &product, json!({ "options": options, "assign": { "size": "one" } })).await;
+        assert_eq!(set.status, 200, "{set:?}");
+        assert_eq!(titles(&set.json()), ["M / One", "L / One"], "an id keeps its variants");
+        let unchanged = set_options(&admin, &product, json!({ "options": options, "assign": { "Size": "One" } })).await;
+        assert_eq!(wrong(&unchanged), ("unknown-option".to_owned(), "assign.Size".to_owned()));
+        verify(&shop);
+    }
+
+    async fn an_unchanged_export_is_imported_without_changes(shop: TestShop) {
+        let admin = shop.admin().await;
+        let kettle = shop.product("Kettle", 5_000, 4).await;
+        let mug = shop.product("Mug", 500, 4).await;
+        for (product, sku) in [(&kettle, "KET"), (&mug, "MUG")] {
+            let path = format!("/variants/{product}");
+            assert_eq!(admin.patch(&path, json!({ "sku": sku })).await.status, 200);
+        }
+        let colours = json!([{ "name": "Colour", "values": [{ "value": "Red" }] }]);
+        let body = json!({ "options": colours, "assign": { "Colour": "Red" } });
+        assert_eq!(set_options(&admin, &json!({ "id": kettle }), body).await.status, 200);
+        let exported = shop.run(&["admin", "product", "export"]);
+        let file = String::from_utf8(exported.stdout).unwrap();
+        let csv = [("content-type", "text/csv")];
+        let import = async |file: String| admin.raw(Method::POST, "/admin/products/import", &csv, file).await;
+        let imported = import(file.clone()).await;
+        assert_eq!((imported.status, imported.number("/unchanged")), (200, 2), "{imported:?}");
+        for (row, why) in [
+            (format!("id,sku\n{mug},KET\n"), "belongs to product"),
+            (format!("id,name,sku\n{kettle},Pot,\n{mug},,KET\n"), "belongs to product"),
+            (format!("id,price\n{kettle},7\n"), "has options"),
+        ] {
+            let refused = import(row).await;
+            assert!(refused.status == 422 && refused.text("/errors/0/message").contains(why), "{refused:?}");
+        }
+        verify(&shop);
+    }
+
     async fn a_value_that_a_variant_has_stays(shop: TestShop) {
         let admin = shop.admin().await;
         let product = shop.product_with_options("T-shirt", &[SIZES], (2_000, 1)).await;

@@ -1,5 +1,5 @@
-//! What the row of a product with options keeps of its variants: the lowest and the highest price, the sum of the stocks
-//! and the number of variants. Whoever changes a variant holds the lock of its product.
+//! The kept values in the row of a product with options: the lowest and the highest price of its variants, the sum of their
+//! stocks and their number. Callers must hold the lock of the product.
 
 use super::{change_stock, get::product, product::Product, search, store, variant::Variant};
 use crate::{

@@ -18,6 +18,9 @@ const MAX_OPTIONS: usize = 3;
 /// The maximum number of values of an option.
 const MAX_VALUES: usize = 50;
 
+/// The maximum number of values that a message names.
+const MAX_NAMED: usize = 5;
+
 short_texts! {
     /// The name of an option.
     OptionName,
@@ -43,7 +46,7 @@ pub struct OptionValue {
     pub value: String,
 }
 
-/// The options of a product in their order; none if it has a single variant.
+/// The options of a product in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProductOptions(Vec<ProductOption>);
 
@@ -54,7 +57,7 @@ pub struct VariantOption {
     pub value: String,
 }
 
-/// The options of a variant in the order of the product's options; none if it is the product's only variant.
+/// The options of a variant in the order of the product's options.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct VariantOptions(Vec<VariantOption>);
 
@@ -142,12 +145,6 @@ impl ProductOptions {
         &self.0
     }
 
-    /// Returns the options that others do not have.
-    pub(super) fn not_in(&self, others: &ProductOptions) -> ProductOptions {
-        let is_new = |option: &&ProductOption| others.0.iter().all(|it| it.id != option.id);
-        ProductOptions(self.0.iter().filter(is_new).cloned().collect())
-    }
-
     /// Returns the options that an admin sets, with the ids of those that remain. `new_id` generates the others.
     ///
     /// Errors: a field error for each that is wrong.
@@ -156,11 +153,8 @@ impl ProductOptions {
         new: &[NewOption],
         mut new_id: impl FnMut() -> uuid::Uuid,
     ) -> Result<ProductOptions> {
+        check_sizes(new)?;
         let mut wrong = Vec::new();
-        if new.len() > MAX_OPTIONS {
-            let message = format!("a product has at most {MAX_OPTIONS} options");
-            wrong.push(Field::new("options", "too-many", message));
-        }
         let mut names = HashSet::new();
         let mut options = Vec::with_capacity(new.len());
         for (at, input) in new.iter().enumerate() {
@@ -170,10 +164,11 @@ impl ProductOptions {
                 let message = "another option has this name; case does not matter";
                 wrong.push(Field::new(field("name"), "duplicate", message));
             }
-            let current = match input.id {
-                Some(id) => self.0.iter().find(|option| option.id == id),
-                None => self.0.iter().find(|option| option.has_name(name)),
-            };
+            let is_named = |id: OptionId| new.iter().any(|other| other.id == Some(id));
+            let current = self.0.iter().find(|option| match input.id {
+                Some(id) => option.id == id,
+                None => option.has_name(name) && !is_named(option.id),
+            });
             if input.id.is_some() && current.is_none() {
                 let message = "the product has no option with this id";
                 wrong.push(Field::new(field("id"), "unknown-option", message));
@@ -206,6 +201,10 @@ impl ProductOptions {
         prefix: &str,
     ) -> Result<SelectedValues<'_>, Vec<Field>> {
         let mut wrong = Vec::new();
+        if selection.len() > MAX_OPTIONS {
+            let message = format!("a product has at most {MAX_OPTIONS} options");
+            return Err(vec![Field::new(prefix, "too-many", message)]);
+        }
         for name in selection.keys() {
             if !self.0.iter().any(|option| option.has_name(name)) {
                 let message = match self.names() {
@@ -217,18 +216,8 @@ impl ProductOptions {
         }
         let mut values = Vec::with_capacity(self.0.len());
         for option in &self.0 {
-            let mut selected = selection.iter().filter(|(name, _)| option.has_name(name));
-            let field = path(prefix, &option.name);
-            match (selected.next(), selected.next()) {
-                (None, _) => wrong.push(Field::new(field, "required", "is required")),
-                (Some(_), Some(_)) => {
-                    wrong.push(Field::new(field, "duplicate", "was sent more than once"));
-                }
-                (Some((_, text)), None) => match option.value(text) {
-                    Some(value) => values.push((option, value)),
-                    None => wrong.push(unknown_value(field, option)),
-                },
-            }
+            let value = select_value(option, selection, prefix, &mut wrong);
+            values.extend(value.map(|value| (option, value)));
         }
         if wrong.is_empty() {
             Ok(SelectedValues(values))
@@ -249,6 +238,38 @@ impl ProductOptions {
             (option.name == selected.name).then_some((option, value))
         });
         values.collect::<Option<_>>().map(SelectedValues)
+    }
+
+    /// Returns the values in `assign` of new options, which others do not have.
+    ///
+    /// Errors: a field error for each that is missing, or does not belong to a new option.
+    pub(super) fn assigned(
+        &self,
+        others: &ProductOptions,
+        assign: &Selection,
+    ) -> Result<SelectedValues<'_>> {
+        let is_new = |option: &ProductOption| others.0.iter().all(|it| it.id != option.id);
+        let new: Vec<&ProductOption> = self.0.iter().filter(|option| is_new(option)).collect();
+        let unknown = assign
+            .keys()
+            .filter(|name| !new.iter().any(|it| it.has_name(name)));
+        let mut wrong: Vec<Field> = unknown
+            .take(MAX_NAMED)
+            .map(|name| {
+                let message = "is not a new option of the list";
+                Field::new(path("assign", name), "unknown-option", message)
+            })
+            .collect();
+        let mut values = Vec::with_capacity(new.len());
+        for option in new {
+            let value = select_value(option, assign, "assign", &mut wrong);
+            values.extend(value.map(|value| (option, value)));
+        }
+        if wrong.is_empty() {
+            Ok(SelectedValues(values))
+        } else {
+            Err(Error::invalid(wrong))
+        }
     }
 
     /// Returns the values of a variant after these options have replaced others: those it has, and those of the new
@@ -276,6 +297,30 @@ impl ProductOptions {
     }
 }
 
+/// Errors: a field error if there are too many options, or if an option has too many values or none.
+pub(super) fn check_sizes(new: &[NewOption]) -> Result<()> {
+    let mut wrong = Vec::new();
+    if new.len() > MAX_OPTIONS {
+        let message = format!("a product has at most {MAX_OPTIONS} options");
+        wrong.push(Field::new("options", "too-many", message));
+    }
+    for (at, option) in new.iter().enumerate() {
+        let field = format!("options[{at}].values");
+        if option.values.is_empty() {
+            let message = "an option needs at least one value";
+            wrong.push(Field::new(field, "required", message));
+        } else if option.values.len() > MAX_VALUES {
+            let message = format!("an option has at most {MAX_VALUES} values");
+            wrong.push(Field::new(field, "too-many", message));
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::invalid(wrong))
+    }
+}
+
 /// Returns the values that an admin sets for the option at `at`, of which `current` are the present ones.
 fn replaced_values(
     current: Option<&ProductOption>,
@@ -285,23 +330,14 @@ fn replaced_values(
     wrong: &mut Vec<Field>,
 ) -> Vec<OptionValue> {
     let list = format!("options[{at}].values");
-    if new.is_empty() {
-        wrong.push(Field::new(
-            &list,
-            "required",
-            "an option needs at least one value",
-        ));
-    } else if new.len() > MAX_VALUES {
-        let message = format!("an option has at most {MAX_VALUES} values");
-        wrong.push(Field::new(&list, "too-many", message));
-    }
     let (mut ids, mut texts) = (HashSet::new(), HashSet::new());
     let mut values = Vec::with_capacity(new.len());
     for (index, input) in new.iter().enumerate() {
         let text = input.value.as_str();
+        let is_named = |id: OptionValueId| new.iter().any(|other| other.id == Some(id));
         let existing = current.and_then(|option| match input.id {
             Some(id) => option.values.iter().find(|value| value.id == id),
-            None => option.value(text),
+            None => option.value(text).filter(|value| !is_named(value.id)),
         });
         if input.id.is_some() && existing.is_none() {
             let field = format!("{list}[{index}].id");
@@ -319,14 +355,40 @@ fn replaced_values(
     values
 }
 
+/// Returns the value that a selection has for an option, or adds what is wrong with it.
+fn select_value<'a>(
+    option: &'a ProductOption,
+    selection: &Selection,
+    prefix: &str,
+    wrong: &mut Vec<Field>,
+) -> Option<&'a OptionValue> {
+    let mut selected = selection.iter().filter(|(name, _)| option.has_name(name));
+    let field = path(prefix, &option.name);
+    let error = match (selected.next(), selected.next()) {
+        (None, _) => Field::new(field, "required", "is required"),
+        (Some(_), Some(_)) => Field::new(field, "duplicate", "was sent more than once"),
+        (Some((_, text)), None) => match option.value(text) {
+            Some(value) => return Some(value),
+            None => unknown_value(field, option),
+        },
+    };
+    wrong.push(error);
+    None
+}
+
 fn path(prefix: &str, name: &str) -> String {
     format!("{prefix}.{name}")
 }
 
 fn unknown_value(field: String, option: &ProductOption) -> Field {
-    let values = option.values.iter();
+    let values = option.values.iter().take(MAX_NAMED);
     let values: Vec<String> = values.map(|it| format!("`{}`", it.value)).collect();
-    let message = format!("must be one of {}", values.join(", "));
+    let more = if option.values.len() > MAX_NAMED {
+        " and others"
+    } else {
+        ""
+    };
+    let message = format!("must be one of {}{more}", values.join(", "));
     Field::new(field, "unknown-option-value", message)
 }
 

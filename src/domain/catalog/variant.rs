@@ -176,7 +176,7 @@ pub struct NewProductWithVariants {
     pub name: ProductName,
     pub description: Description,
     pub category: Option<CategoryId>,
-    /// None if it has a single variant.
+    /// None for a product with a single variant.
     pub options: Vec<NewOption>,
     pub variants: Vec<NewVariant>,
 }

@@ -210,8 +210,6 @@ fn equal_categories(tx: &mut Tx<'_>) -> Result<Vec<Finding>> {
 
 /// Repairs the findings whose correct value follows from other rows. Reads the current values first.
 pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
-    let unbalanced = rows_to_repair(found, MOVEMENTS).map(VariantId);
-    balance_movements(tx, &unbalanced.collect::<Vec<_>>())?;
     for id in rows_to_repair(found, CATEGORY_COUNT) {
         store::recount_category(tx, CategoryId(id))?;
     }
@@ -230,6 +228,8 @@ pub fn repair(tx: &mut Tx<'_>, found: &mut [Finding]) -> Result<()> {
     }
     correct_variants(tx, &products(VARIANT_PRESENT))?;
     correct_kept_values(tx, &products(VARIANT_KEPT))?;
+    let unbalanced = rows_to_repair(found, MOVEMENTS).map(VariantId);
+    balance_movements(tx, &unbalanced.collect::<Vec<_>>())?;
     let mut counts = BTreeMap::new();
     for finding in found {
         match finding.check {

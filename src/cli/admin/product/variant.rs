@@ -78,7 +78,7 @@ pub(in crate::cli) struct Add {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Edit {
-    /// Id of the variant; the only variant of a product has the product's id
+    /// Id of the variant; the only variant of a product without options has the product's id
     id: String,
     #[command(flatten)]
     changes: EditFlags,

@@ -16,6 +16,7 @@ use crate::{
         accounts::http::Admin,
         catalog::{
             self, NewOption, NewValue, OptionName, OptionText, ProductWithVariants, Selection,
+            options::check_sizes,
         },
     },
     infra::web::extract::{Condition, Json, NoQuery, Path},
@@ -92,6 +93,7 @@ pub(crate) async fn set_product_options(
 ) -> Result<Response> {
     let condition = Condition::from_headers(&headers, &header::IF_MATCH)?;
     let options: Vec<NewOption> = body.options.into_iter().map(NewOption::from).collect();
+    check_sizes(&options)?;
     let assign = body.assign;
     let seq = app.bus.head();
     let product = app

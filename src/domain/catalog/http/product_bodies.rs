@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -113,8 +110,12 @@ pub(super) async fn read_new_product(
         return Ok((CreateProductBody::Plain(body), files));
     }
     let body = read_body(request, JSON_LIMIT).await?;
-    let has_variants = serde_json::from_slice::<VariantKeys>(&body)
-        .is_ok_and(|keys| keys.options.is_some() || keys.variants.is_some());
+    let has_variants = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body)
+        .is_ok_and(|fields| {
+            ["options", "variants"]
+                .iter()
+                .any(|key| fields.contains_key(*key))
+        });
     let parsed = if has_variants {
         parse_json(&body).map(CreateProductBody::WithVariants)
     } else {
@@ -122,13 +123,6 @@ pub(super) async fn read_new_product(
     };
     let parsed = parsed.map_err(|error| with_price_message(error, app.settings().currency));
     Ok((parsed?, Vec::new()))
-}
-
-/// The keys that only bodies with variants have.
-#[derive(Deserialize)]
-struct VariantKeys {
-    options: Option<IgnoredAny>,
-    variants: Option<IgnoredAny>,
 }
 
 impl From<CreateProduct> for NewProduct {

@@ -139,7 +139,8 @@ pub(crate) struct MovementQuery {
 
 /// List stock movements, newest first
 ///
-/// For admins. The stock of a product is the sum of its movements.
+/// For admins. The stock of a variant is the sum of its movements. That of a product is the sum of its variants, without
+/// those that were deleted.
 #[utoipa::path(get, path = "/admin/stock-movements", tag = "catalog", security(("bearer" = [])),
     params(MovementQuery),
     responses((status = 200, body = CursorPage<RecordedMovement>)))]

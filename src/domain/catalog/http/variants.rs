@@ -81,7 +81,7 @@ pub(crate) struct CreateVariant {
     /// One of the product's images.
     #[serde(default)]
     image_id: Option<ImageId>,
-    /// Defaults to the last one.
+    /// Defaults to a place after the others.
     #[serde(default)]
     position: Option<VariantPosition>,
 }

@@ -35,7 +35,9 @@ pub(super) fn check(
         .map(|index| &file.rows[*index])
         .filter_map(|row| Some((row.id?, row)))
         .collect();
-    let keeps = |product: &ProductId, key: &str| match by_product.get(product) {
+    // A file does not change the variants of products with options.
+    let keeps = |product: &ProductId, has_options, key: &str| match by_product.get(product) {
+        _ if has_options => true,
         Some(row) if !row.variant.sku.is_absent() => {
             row.variant.sku.value().is_some_and(|sku| sku.key == key)
         }
@@ -46,8 +48,9 @@ pub(super) fn check(
         let keys: Vec<&str> = batch.iter().map(|(_, sku)| sku.key.as_str()).collect();
         let owners = store::products_with_skus(tx, &keys)?;
         for (row, sku) in batch {
-            let owner = owners.get(&sku.key).filter(|owner| row.id != Some(**owner));
-            if let Some(owner) = owner.filter(|owner| keeps(owner, &sku.key)) {
+            let owner = owners.get(&sku.key).filter(|owner| row.id != Some(owner.0));
+            let owner = owner.filter(|(owner, has_options)| keeps(owner, *has_options, &sku.key));
+            if let Some((owner, _)) = owner {
                 let why = format!("`sku` belongs to product {owner} already");
                 let line = row.line;
                 errors.push(RowError { line, why });

@@ -57,6 +57,7 @@ pub fn create(
         is_sold_out: new.stock == Stock::NONE,
     };
     search::index(tx, vec![search::entry(id, name, description, attributes)])?;
+    store::add_to_product_count(tx, 1)?;
     store::add_to_category_count(tx, new.category, 1)?;
     if !images.is_empty() {
         media::attach(tx, id, images)?;

@@ -57,8 +57,10 @@ pub fn create_with_variants(
     } else {
         kept_values::update(tx, id)?
     };
-    store::add_to_category_count(tx, new.category, 1)?;
     store::insert_movements(tx, &movements)?;
+    // Counters come last, because others wait for their locks.
+    store::add_to_product_count(tx, 1)?;
+    store::add_to_category_count(tx, new.category, 1)?;
     tx.emit_stock(&[StockChange {
         variants: stocks,
         ..StockChange::now(id, product.stock_quantity)
@@ -70,7 +72,7 @@ pub fn create_with_variants(
     Ok(created)
 }
 
-/// Inserts the row of the product. Of a product with options it does not yet have what it keeps of the variants.
+/// Inserts the row of the product. The kept values of a product with options are set later.
 fn insert_product(
     tx: &mut Tx<'_>,
     id: ProductId,
@@ -104,7 +106,7 @@ fn selections<'a>(
 ) -> Result<Vec<SelectedValues<'a>>> {
     if variants.len() > MAX_VARIANTS {
         let message = format!("a product has at most {MAX_VARIANTS} variants");
-        return Err(Error::field("variants", "too-many-variants", message));
+        return Err(Error::field("variants", "too-many", message));
     }
     let mut wrong = Vec::new();
     let (mut keys, mut skus) = (HashSet::new(), HashSet::new());

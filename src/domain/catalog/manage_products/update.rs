@@ -61,6 +61,10 @@ fn update_only_variant(
         return change_stock::set_stock(tx, &variant, stock);
     }
     kept_values::set_price_and_stock(tx, &variant, changes.price, changes.stock)?;
+    let updated = only_variant(tx, current.id)?;
+    tx.audit(Action::VariantUpdate, Some(&variant.id), || {
+        Audited::between(Some(&variant), Some(&updated))
+    })?;
     let others = Changes {
         price: None,
         stock: None,

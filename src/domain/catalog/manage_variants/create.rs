@@ -31,7 +31,7 @@ pub fn create_variant(
     let current = with_variants(tx, current)?;
     if current.variants.len() >= MAX_VARIANTS {
         let message = format!("a product has at most {MAX_VARIANTS} variants");
-        return Err(Error::field("options", "too-many-variants", message));
+        return Err(Error::field("options", "too-many", message));
     }
     let selected = current.options.select(&new.options, "options");
     let selected = selected.map_err(Error::invalid)?;

@@ -30,12 +30,10 @@ pub fn set_options(
     let options = current
         .options
         .replaced_by(new, || tx.rng().uuid(tx.now()))?;
+    let assigned = options.assigned(&current.options, assign)?;
     if options == current.options {
         return with_variants(tx, current.product.clone());
     }
-    let new_options = options.not_in(&current.options);
-    let assigned = new_options.select(assign, "assign");
-    let assigned = assigned.map_err(Error::invalid)?;
     let mut selections = Vec::with_capacity(current.variants.len());
     let mut in_use = Vec::new();
     for variant in &current.variants {
@@ -64,7 +62,17 @@ pub fn set_options(
         Changes::none().field("options", &current.options, &options)
     })?;
     let product = product(tx, id)?;
-    with_variants(tx, product)
+    let updated = with_variants(tx, product)?;
+    for before in &current.variants {
+        let mut after = updated.variants.iter();
+        let after = after.find(|after| after.id == before.id);
+        if let Some(after) = after.filter(|after| after.options != before.options) {
+            tx.audit(Action::VariantUpdate, Some(&before.id), || {
+                Changes::between(Some(before), Some(after))
+            })?;
+        }
+    }
+    Ok(updated)
 }
 
 fn option_in_use(variants: &[&Variant]) -> Error {

@@ -143,6 +143,7 @@ pub(in crate::domain::catalog) fn each_export_row(
     let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name AS category, p.images, v.sku, v.barcode,
              v.compare_at_price, v.weight_grams
          FROM products p LEFT JOIN categories c ON c.id = p.category_id LEFT JOIN variants v ON v.id = p.id
+             AND v.options_key = '' AND v.deleted_at IS NULL
          WHERE p.deleted_at IS NULL ORDER BY p.id";
     tx.each(sql, &[], |row| {
         let export_row = ExportRow {

@@ -30,7 +30,7 @@ pub(in crate::domain::catalog) struct ProductColumns<'a> {
     pub(in crate::domain::catalog) category: Option<CategoryId>,
 }
 
-/// Inserts a product, without its variants.
+/// Inserts a product. Its variants and the counts of products must follow.
 pub(in crate::domain::catalog) fn insert(
     tx: &mut Tx<'_>,
     id: ProductId,
@@ -52,10 +52,6 @@ pub(in crate::domain::catalog) fn insert(
             columns.slug,
             columns.description
         ],
-    )?;
-    tx.execute(
-        "UPDATE kept_counts SET value = value + 1 WHERE name = 'products'",
-        &[],
     )?;
     cache_tags::invalidate_listed(tx, id);
     Ok(())

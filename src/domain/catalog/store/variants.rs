@@ -300,7 +300,7 @@ pub(in crate::domain::catalog) struct CurrentVariant {
     pub(in crate::domain::catalog) weight: Option<Weight>,
 }
 
-/// Returns these columns of the only variants of products.
+/// Returns these columns of the variants of products without options.
 pub(in crate::domain::catalog) fn current_variants(
     tx: &mut Tx<'_>,
     products: &[ProductId],
@@ -323,7 +323,7 @@ pub(in crate::domain::catalog) fn current_variants(
     Ok(rows.into_iter().collect())
 }
 
-/// Sets these columns of the only variant of a product.
+/// Sets these columns of the variant of a product without options.
 pub(in crate::domain::catalog) fn write_variant(
     tx: &mut Tx<'_>,
     product: ProductId,
@@ -347,7 +347,7 @@ pub(in crate::domain::catalog) fn write_variant(
     )
 }
 
-/// Removes the SKUs of the only variants of products.
+/// Removes the SKUs of the variants of products without options.
 pub(in crate::domain::catalog) fn remove_skus(
     tx: &mut Tx<'_>,
     products: &[ProductId],
@@ -361,18 +361,20 @@ pub(in crate::domain::catalog) fn remove_skus(
     tx.execute_pipelined(&sql, &ids)
 }
 
-/// Returns the products that have variants with these normalized SKUs.
+/// Returns the products that have variants with these normalized SKUs, and whether the variant has options.
 pub(in crate::domain::catalog) fn products_with_skus(
     tx: &mut Tx<'_>,
     keys: &[&str],
-) -> Result<HashMap<String, ProductId>> {
+) -> Result<HashMap<String, (ProductId, bool)>> {
     let values: Vec<Value<'_>> = keys.iter().map(|key| Value::from(*key)).collect();
     let sql = format!(
-        "SELECT sku_key, product_id FROM variants WHERE sku_key IN {} AND deleted_at IS NULL",
+        "SELECT sku_key, product_id, CASE WHEN options_key = '' THEN 0 ELSE 1 END AS has_options
+         FROM variants WHERE sku_key IN {} AND deleted_at IS NULL",
         placeholders(values.len(), 1)
     );
     let rows = tx.all(&sql, &values, |row| {
-        Ok((row.get("sku_key")?, row.get("product_id")?))
+        let owner = (row.get("product_id")?, row.get("has_options")?);
+        Ok((row.get("sku_key")?, owner))
     })?;
     Ok(rows.into_iter().collect())
 }

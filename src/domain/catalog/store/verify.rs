@@ -31,7 +31,7 @@ fn variant_stock(row: &Row<'_>) -> Result<VariantStock> {
 
 /// The stocks of all variants, deleted ones included. Without options it is that of the product.
 const STOCKS: &str =
-    "SELECT id, id AS product_id, 0 AS has_options, stock FROM products WHERE price_max IS NULL
+    "SELECT id, id AS product_id, 0 AS has_options, stock FROM products WHERE options = '[]'
     UNION ALL SELECT id, product_id, 1, stock FROM variants WHERE stock IS NOT NULL";
 
 /// [`STOCKS`] with the sums of their movements.
