@@ -16,7 +16,7 @@ use crate::{
         error::{Result, chain},
     },
     domain::{
-        accounts, catalog,
+        accounts, cart, catalog,
         media::{self, worker::DeleteImage},
         notifications::{self, worker::SendMail},
         settlement::{self, CreateProviderOrder, SendRefund},
@@ -179,6 +179,9 @@ pub async fn clean_up(app: &Arc<App>) {
             if let Err(error) = delete_old_events(app).await {
                 tracing::warn!(error = %chain(&error), "could not delete old events; retrying later");
             }
+            if let Err(error) = delete_expired_guest_carts(app).await {
+                tracing::warn!(error = %chain(&error), "could not delete expired carts; retrying later");
+            }
             if let Err(error) = settlement::fail_unclaimed(app).await {
                 tracing::warn!(error = %chain(&error), "could not fail unclaimed jobs; retrying later");
             }
@@ -194,6 +197,21 @@ pub async fn clean_up(app: &Arc<App>) {
             tracing::warn!(error = %chain(&error), "could not delete old email files; retrying later");
         }
     }
+}
+
+/// Deletes the expired carts of guests, in small batches.
+async fn delete_expired_guest_carts(app: &App) -> Result<()> {
+    while !app.stopping.is_cancelled() {
+        let deleted = app
+            .db
+            .write("worker.delete_carts", cart::delete_expired_guest_carts)
+            .await?;
+        if deleted == 0 {
+            break;
+        }
+        tokio::time::sleep(BATCH_PAUSE).await;
+    }
+    Ok(())
 }
 
 /// Deletes the events that are not retained, in small batches.

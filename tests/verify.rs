@@ -112,7 +112,7 @@ storage_test! {
         verify(&shop, &[]).is_clean();
         verify(&shop, &["--repair"]).is_clean();
         let words = shop.run(&["verify"]);
-        assert_eq!(String::from_utf8(words.stdout).unwrap(), "27 checks passed\n");
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), "28 checks passed\n");
     }
 
     async fn findings_about_money_are_not_repaired(shop: TestShop) {

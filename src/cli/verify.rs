@@ -15,7 +15,7 @@ use crate::{
         error::{Error, Result},
         finding::{Finding, Findings, MAX_FINDINGS},
     },
-    domain::{catalog, media, notifications, orders, payments},
+    domain::{cart, catalog, media, notifications, orders, payments},
     infra::{audit, bus, config::Config, db::Tx},
 };
 
@@ -75,11 +75,12 @@ type Check = fn(&mut Tx<'_>, &mut Findings) -> Result<()>;
 /// Runs all checks, those of each module in a separate snapshot.
 async fn check(app: &Arc<App>) -> Result<Findings> {
     let mut findings = Findings::default();
-    let checks: [(&'static str, Check); 7] = [
+    let checks: [(&'static str, Check); 8] = [
         ("bus.verify", bus::verify),
         ("audit.verify", audit::verify),
         ("media.verify", media::verify),
         ("catalog.verify", catalog::verify),
+        ("cart.verify", cart::verify),
         ("payments.verify", payments::verify),
         ("orders.verify", orders::verify),
         ("notifications.verify", notifications::verify),

@@ -14,6 +14,8 @@ pub struct ShopSettings {
     pub public_url: String,
     /// How long a session lasts after its last refresh.
     pub refresh_token_ttl: Duration,
+    /// How long the cart of a guest is kept after its last change.
+    pub guest_cart_ttl: Duration,
     /// Whether sign-ins, emails and phone codes are limited.
     pub rate_limit: bool,
 }

@@ -11,3 +11,4 @@ pub mod orders;
 pub mod payments;
 pub mod realtime;
 pub mod settlement;
+pub mod sign_in;

@@ -165,7 +165,9 @@ async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpA
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let client = client_address(request.headers(), peer, &app.config);
-    let is_authenticated = request.headers().contains_key(header::AUTHORIZATION);
+    let sent = request.headers();
+    let is_authenticated =
+        sent.contains_key(header::AUTHORIZATION) || sent.contains_key("cart-token");
     request.extensions_mut().insert(ClientAddress(client));
     // Held until the handler has returned, whatever it does with the body.
     let meter = app.bodies.meter(Some(client));
@@ -192,8 +194,9 @@ async fn handle(app: &App, router: Router, mut request: Request<Body>, peer: IpA
     if app.settings().public_url.starts_with("https://") {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    let opens_sessions = path.starts_with("/api/v1/auth/") || path == "/demo/session";
-    if is_authenticated || opens_sessions {
+    let returns_token =
+        path.starts_with("/api/v1/auth/") || path == "/api/v1/carts" || path == "/demo/session";
+    if is_authenticated || returns_token {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     let recorded = request_context::take();

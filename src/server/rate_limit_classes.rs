@@ -1,7 +1,7 @@
 //! The classes of routes for rate limits: those that domains declare, and the rest.
 
 use crate::{
-    domain::{accounts, catalog, settlement},
+    domain::{accounts, cart, catalog, settlement},
     infra::web::rate_limits::{RequestTarget, RouteClass},
 };
 
@@ -10,6 +10,7 @@ pub const ROUTE_CLASSES: &[&RouteClass] = &[
     &accounts::rate_limit_classes::LOGIN,
     &accounts::rate_limit_classes::ACCOUNTS,
     &accounts::rate_limit_classes::SESSIONS,
+    &cart::rate_limit_classes::GUEST_CARTS,
     &WRITES,
     &catalog::rate_limit_classes::SEARCHES,
     &READS,

@@ -12,7 +12,7 @@ use crate::{
     app::{App, Routes},
     domain::{
         accounts, audit, cart, catalog, media, notifications, orders, payments, realtime,
-        settlement,
+        settlement, sign_in,
     },
     infra::web::openapi,
 };
@@ -26,6 +26,7 @@ pub(super) fn documented() -> Routes {
         .nest(
             "/api/v1",
             accounts::http::routes()
+                .merge(sign_in::http::routes())
                 .merge(audit::http::routes())
                 .merge(catalog::http::routes())
                 .merge(cart::http::routes())
@@ -95,6 +96,7 @@ fn cors(app: &Arc<App>) -> CorsLayer {
         ])
         .allow_headers(named(&[
             "authorization",
+            "cart-token",
             "content-type",
             "idempotency-key",
             "if-match",

@@ -237,6 +237,7 @@ fn context(
         currency,
         public_url,
         refresh_token_ttl: config.refresh_token_ttl,
+        guest_cart_ttl: config.guest_cart_ttl,
         rate_limit,
     };
     db::Context::new(clock.clone(), rng.clone(), settings)

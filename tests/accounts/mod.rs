@@ -99,6 +99,7 @@ storage_test! {
         assert_eq!(registered.status, 201);
         snapshot!(registered.json(), { ".user.id" => "[id]" }, @r#"
         {
+          "merged": null,
           "user": {
             "createdAt": "2026-01-31T12:00:00.000Z",
             "email": "ada@example.com",
@@ -121,6 +122,7 @@ storage_test! {
         {
           "accessToken": "[token]",
           "expiresIn": 900,
+          "merged": null,
           "refreshToken": "[token]",
           "tokenType": "Bearer",
           "user": {

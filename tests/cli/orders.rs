@@ -130,7 +130,7 @@ storage_test! {
         let shown = stdout_of(&shop.run(&["admin", "order", "show", id(&paid)]));
         assert!(shown.contains("INR 99.50, PROCESSED") && shown.contains("INR 2,498.50"), "{shown}");
         shop.raw_db().assert_invariants();
-        assert_eq!(stdout_of(&shop.run(&["verify"])), "27 checks passed\n");
+        assert_eq!(stdout_of(&shop.run(&["verify"])), "28 checks passed\n");
     }
 
     async fn reconcile_applies_lost_webhooks(shop: TestShop) {
@@ -155,6 +155,6 @@ storage_test! {
         let expected = "compared 2 payments: 0 captured, 0 failed, 0 refunded, 0 unmatched\n\
             totals: INR 1,299.00 captured, INR 0.00 refunded, INR 0.00 unmatched\n";
         assert_eq!(summary, expected);
-        assert_eq!(stdout_of(&shop.run(&["verify"])), "27 checks passed\n");
+        assert_eq!(stdout_of(&shop.run(&["verify"])), "28 checks passed\n");
     }
 }

@@ -41,6 +41,7 @@ const LAYERS: &[(&str, u8, &str)] = &[
     ),
     ("domain/catalog", 3, "domain/accounts domain/media"),
     ("domain/cart", 3, "domain/accounts domain/catalog"),
+    ("domain/sign_in", 3, "domain/accounts domain/cart"),
     (
         "domain/orders",
         3,

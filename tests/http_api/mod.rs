@@ -166,7 +166,12 @@ storage_test! {
         for operation in json_operations() {
             for body in broken {
                 let answer = send(&admin, &operation, body.to_vec()).await;
-                // Two operations have optional bodies; without one they fail for another reason.
+                // Three operations have optional bodies. Without one the first succeeds, and the others fail for another
+                // reason.
+                if operation.path == "/api/v1/carts" && body.is_empty() {
+                    assert_eq!(answer.status, 201, "{answer:?}");
+                    continue;
+                }
                 let missing = match operation.path.as_str() {
                     "/api/v1/orders" => Some((409, "cart-empty")),
                     "/api/v1/admin/orders/{id}/refund" => Some((404, "not-found")),

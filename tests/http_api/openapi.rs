@@ -134,6 +134,7 @@ fn public_operations_say_that_they_need_no_token() {
     assert_eq!(
         public,
         [
+            "createGuestCart",
             "followInventory",
             "forgotPassword",
             "getImage",

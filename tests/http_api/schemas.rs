@@ -17,11 +17,12 @@ const VALUES: usize = 40;
 
 /// The reasons for which a value that matches its schema may be rejected: the operation, the problem's code,
 /// and the field's code if the problem names fields.
-const REASONS: [(&str, &str, &str); 25] = [
+const REASONS: [(&str, &str, &str); 26] = [
     ("verifyEmail", "invalid-token", ""),
     ("resetPassword", "invalid-token", ""),
     ("verifyPhone", "invalid-code", ""),
     ("changePassword", "validation-failed", "wrong"),
+    ("createGuestCart", "validation-failed", "unknown-currency"),
     ("createProduct", "validation-failed", "unknown-category"),
     ("createProduct", "validation-failed", "unknown-image"),
     // Options that the schema does not relate to their names and values.
@@ -358,7 +359,8 @@ storage_test! {
         }
         let (codes, more) = (["barcode", "compareAtPrice", "imageId"], ["sku", "weightGrams"]);
         let of_variants = [&codes[..], &["position"], &more, &codes, &more].concat();
-        assert_eq!(nullable, [&["categoryId", "categoryId"][..], &of_variants].concat());
+        let of_products = ["categoryId", "categoryId"];
+        assert_eq!(nullable, [&["cartToken", "cartToken"][..], &of_products, &of_variants].concat());
         assert!(fields >= 25, "{fields}");
         // A rejected change is not applied in part.
         let product = shop.product("Kettle", 2_000, 9).await;

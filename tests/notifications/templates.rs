@@ -27,6 +27,7 @@ fn settings(currency: Currency) -> ShopSettings {
         currency,
         public_url: "https://shop.example/path".to_owned(),
         refresh_token_ttl: Duration::from_hours(1),
+        guest_cart_ttl: Duration::from_hours(1),
         rate_limit: false,
     }
 }

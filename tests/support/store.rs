@@ -96,6 +96,7 @@ pub(crate) fn context(clock: Clock, rng: Rng) -> db::Context {
         currency: Currency::INR,
         public_url: "http://localhost".to_owned(),
         refresh_token_ttl: Duration::from_hours(1),
+        guest_cart_ttl: Duration::from_hours(1),
         rate_limit: false,
     };
     db::Context::new(clock, rng, settings)

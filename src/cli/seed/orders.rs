@@ -12,8 +12,8 @@ use crate::{
         money::Quantity,
     },
     domain::{
-        accounts::{self, Role},
-        cart, catalog, orders,
+        cart::{self, CartOwner},
+        catalog, orders,
         payments::Delivery,
         settlement,
     },
@@ -63,17 +63,14 @@ pub(super) fn create_paid_order(
     products: &[ProductId],
 ) -> Result<Option<OrderId>> {
     tx.discard_mail();
-    let user = accounts::CurrentUser {
-        id: customer,
-        role: Role::Customer,
-    };
+    let owner = CartOwner::Account(customer);
     let mut added = Vec::new();
     for id in products {
         let is_in_stock = catalog::product(tx, *id)?.stock_quantity > 0;
         if is_in_stock && !added.contains(id) {
             let selection = cart::Selection::Product(*id);
-            let addition = cart::Addition::prefetch(tx, customer, selection, Quantity::ONE)?;
-            cart::add(tx, user, addition)?;
+            let addition = cart::Addition::prefetch(tx, owner, selection, Quantity::ONE)?;
+            cart::add(tx, owner, addition)?;
             added.push(*id);
         }
     }

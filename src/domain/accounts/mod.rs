@@ -40,7 +40,7 @@ pub use self::{
         address, admin_addresses, all, disabled_at, has_admin, prefetch_address, sessions,
         user_by_email, user_by_id,
     },
-    password::{HashMemory, NewPassword, PasswordHash, hashing_slots},
+    password::{HashMemory, NewPassword, PasswordHash, SubmittedPassword, hashing_slots},
     register::register,
     session::{CurrentUser, Session, SessionTokens},
     sign_in::{credentials, sign_in},

@@ -83,7 +83,7 @@ impl NewPassword {
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, format = Password, max_length = 128)]
-pub(super) struct SubmittedPassword(String);
+pub struct SubmittedPassword(String);
 
 impl TryFrom<String> for SubmittedPassword {
     type Error = String;

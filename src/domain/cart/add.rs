@@ -1,7 +1,7 @@
 //! Adds variants to a cart.
 
 use super::{
-    Cart, Line, PrefetchedLines,
+    Cart, CartOwner, Line, PrefetchedLines,
     limits::{MAX_LINES, check_stock, check_total},
     line::oldest_first,
     prefetched_lines::prefetch_lines,
@@ -10,13 +10,10 @@ use super::{
 use crate::{
     core::{
         error::{Error, Result},
-        id::{ProductId, UserId, VariantId},
+        id::{ProductId, VariantId},
         money::Quantity,
     },
-    domain::{
-        accounts::CurrentUser,
-        catalog::{self, VariantOptions},
-    },
+    domain::catalog::{self, VariantOptions},
     infra::db::{Prefetched, Tx},
 };
 
@@ -47,10 +44,10 @@ pub struct Addition {
 }
 
 impl Addition {
-    /// Prefetches the variant and the cart. Call it after the query that locks the user's row.
+    /// Prefetches the variant and the cart. Call it after the query that locks the row of the account or the guest's cart.
     pub fn prefetch(
         tx: &mut Tx<'_>,
-        user: UserId,
+        owner: CartOwner,
         selection: Selection,
         quantity: Quantity,
     ) -> Result<Addition> {
@@ -62,7 +59,7 @@ impl Addition {
             selection,
             quantity,
             variants,
-            lines: prefetch_lines(tx, user)?,
+            lines: prefetch_lines(tx, owner)?,
         })
     }
 }
@@ -71,7 +68,7 @@ impl Addition {
 ///
 /// Errors: `not-found`; a field error of `quantity`, `variantId`, `productId` or `totalAmount`; `insufficient-stock`;
 /// `variant-required`.
-pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Cart> {
+pub fn add(tx: &mut Tx<'_>, owner: CartOwner, addition: Addition) -> Result<Cart> {
     let (selection, quantity) = (addition.selection, addition.quantity);
     let variants = tx.result(addition.variants)?;
     let mut lines = addition.lines.result(tx)?;
@@ -82,7 +79,7 @@ pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Car
         line.quantity = sum;
         check_stock(line)?;
         check_total(&lines)?;
-        store::upsert_line(tx, user.id, variant.id, sum)?;
+        store::upsert_line(tx, owner.cart(), variant.id, sum)?;
         return Cart::new(lines, tx.settings().currency);
     }
     if lines.len() >= MAX_LINES {
@@ -94,10 +91,10 @@ pub fn add(tx: &mut Tx<'_>, user: CurrentUser, addition: Addition) -> Result<Car
     let (variant, is_first) = (line.variant, lines.is_empty());
     lines.push(line);
     check_total(&lines)?;
-    if is_first {
-        store::insert_cart(tx, user.id)?;
+    if let (CartOwner::Account(user), true) = (owner, is_first) {
+        store::insert_cart(tx, user)?;
     }
-    store::upsert_line(tx, user.id, variant, quantity)?;
+    store::upsert_line(tx, owner.cart(), variant, quantity)?;
     // Sorted, since other lines may have the same timestamp.
     Cart::new(oldest_first(lines), tx.settings().currency)
 }

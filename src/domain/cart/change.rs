@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    Cart, Line,
+    Cart, CartOwner, Line,
     limits::{check_stock, check_total},
     prefetched_lines::prefetch_lines,
     store,
@@ -11,10 +11,10 @@ use super::{
 use crate::{
     core::{
         error::{Error, Result},
-        id::{ProductId, UserId, VariantId},
+        id::{ProductId, VariantId},
         money::Quantity,
     },
-    domain::{accounts::CurrentUser, catalog},
+    domain::catalog,
     infra::db::Tx,
 };
 
@@ -24,11 +24,11 @@ use crate::{
 /// Errors: `not-found`, `variant-required`, `insufficient-stock`; a field error of `totalAmount`.
 pub fn set_quantity(
     tx: &mut Tx<'_>,
-    user: CurrentUser,
+    owner: CartOwner,
     id: Uuid,
     quantity: Quantity,
 ) -> Result<Cart> {
-    let mut lines = prefetch_lines(tx, user.id)?.result(tx)?;
+    let mut lines = prefetch_lines(tx, owner)?.result(tx)?;
     let at = find(&lines, id)?;
     let line = &mut lines[at];
     let (variant, is_increase) = (line.variant, quantity > line.quantity);
@@ -37,23 +37,23 @@ pub fn set_quantity(
         check_stock(line)?;
         check_total(&lines)?;
     }
-    store::upsert_line(tx, user.id, variant, quantity)?;
+    store::upsert_line(tx, owner.cart(), variant, quantity)?;
     Cart::new(lines, tx.settings().currency)
 }
 
 /// Removes a cart line.
 ///
 /// Errors: `not-found`, `variant-required`.
-pub fn remove(tx: &mut Tx<'_>, user: CurrentUser, id: Uuid) -> Result<Cart> {
-    let mut lines = prefetch_lines(tx, user.id)?.result(tx)?;
+pub fn remove(tx: &mut Tx<'_>, owner: CartOwner, id: Uuid) -> Result<Cart> {
+    let mut lines = prefetch_lines(tx, owner)?.result(tx)?;
     let line = lines.remove(find(&lines, id)?);
-    store::delete_line(tx, user.id, line.variant)?;
+    store::delete_line(tx, owner.cart(), line.variant)?;
     Cart::new(lines, tx.settings().currency)
 }
 
 /// Empties the cart.
-pub fn clear(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
-    store::clear(tx, user)
+pub fn clear(tx: &mut Tx<'_>, owner: CartOwner) -> Result<()> {
+    store::clear(tx, owner.cart())
 }
 
 /// Returns the index of the line with a variant's id, or with the id of a product of which there is one line.

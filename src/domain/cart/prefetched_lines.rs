@@ -1,8 +1,8 @@
 //! Reads cart lines.
 
-use super::{Line, line::oldest_first, store};
+use super::{CartOwner, Line, line::oldest_first, store};
 use crate::{
-    core::{error::Result, id::UserId},
+    core::error::Result,
     infra::db::{Prefetched, Tx},
 };
 
@@ -20,11 +20,11 @@ impl PrefetchedLines {
 }
 
 /// Prefetches the lines of a cart.
-pub(super) fn prefetch_lines(tx: &mut Tx<'_>, user: UserId) -> Result<PrefetchedLines> {
-    store::prefetch_lines(tx, user, false).map(PrefetchedLines)
+pub(super) fn prefetch_lines(tx: &mut Tx<'_>, owner: CartOwner) -> Result<PrefetchedLines> {
+    store::prefetch_lines(tx, owner.cart(), false).map(PrefetchedLines)
 }
 
 /// Prefetches the lines of a cart, and locks the products until the transaction ends.
-pub fn prefetch_lines_for_update(tx: &mut Tx<'_>, user: UserId) -> Result<PrefetchedLines> {
-    store::prefetch_lines(tx, user, true).map(PrefetchedLines)
+pub fn prefetch_lines_for_update(tx: &mut Tx<'_>, owner: CartOwner) -> Result<PrefetchedLines> {
+    store::prefetch_lines(tx, owner.cart(), true).map(PrefetchedLines)
 }

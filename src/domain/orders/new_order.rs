@@ -7,7 +7,8 @@ use crate::{
         id::{MailId, OrderId, UserId},
     },
     domain::{
-        accounts, cart,
+        accounts,
+        cart::{self, CartOwner},
         payments::{self, PaymentDraft},
     },
     infra::{
@@ -43,7 +44,7 @@ impl NewOrder {
             mail: tx.id(),
             recipient: accounts::prefetch_address(tx, user)?,
             number_taken_by: store::prefetch_id_by_number(tx, &number)?,
-            lines: cart::prefetch_lines_for_update(tx, user)?,
+            lines: cart::prefetch_lines_for_update(tx, CartOwner::Account(user))?,
             number,
         })
     }

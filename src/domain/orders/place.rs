@@ -14,7 +14,7 @@ use crate::{
         money::{MAX_AMOUNT, Money},
     },
     domain::{
-        cart,
+        cart::{self, CartOwner},
         catalog::{self, Shortage, StockedVariant, Taken},
         payments,
     },
@@ -57,7 +57,7 @@ pub fn place(tx: &mut Tx<'_>, new: NewOrder, expected_total: Option<Money>) -> R
     store::insert(tx, &order)?;
     store::insert_items(tx, order.id, &order.items)?;
     payments::open(tx, &order.payment)?;
-    cart::clear(tx, order.user_id)?;
+    cart::clear(tx, CartOwner::Account(order.user_id))?;
     let taken: Vec<_> = lines.iter().map(taken).collect();
     catalog::take_stock(tx, order.id, &taken)?;
     OrderEmail::Placed(new.mail).enqueue_to(tx, &recipient, &order, None)?;

@@ -137,6 +137,8 @@ settings! {
         access_token_ttl: Duration = required(duration), { default: Value("15m") };
         /// Lifetime of a refresh token.
         refresh_token_ttl: Duration = required(duration), { default: Value("30d") };
+        /// How long the cart of a guest is kept after its last change.
+        guest_cart_ttl: Duration = required(duration), { default: Value("30d") };
         /// Currency, as an ISO 4217 code. Recorded at the first start; a different value is refused later.
         currency: Option<Currency> = optional(|code| {
             Currency::from_code(code).ok_or_else(|| "must be an ISO 4217 code, e.g. `INR`".to_owned())

@@ -141,6 +141,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V31__product_options",
         include_str!("../../../migrations/V31__product_options.sql"),
     ),
+    (
+        "V32__guest_carts",
+        include_str!("../../../migrations/V32__guest_carts.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.

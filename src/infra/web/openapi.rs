@@ -9,7 +9,9 @@ use utoipa::{
         Schema, Type,
         path::{Operation, ParameterIn, PathItem},
         schema::{AnyOfBuilder, SchemaType},
-        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+        security::{
+            ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+        },
     },
 };
 
@@ -37,6 +39,9 @@ pub fn base() -> openapi::OpenApi {
         "bearer",
         SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
     );
+    let cart_token = ApiKeyValue::with_description("Cart-Token", "The token of a guest's cart");
+    let cart_token = SecurityScheme::ApiKey(ApiKey::Header(cart_token));
+    components.add_security_scheme("cartToken", cart_token);
     document
 }
 

@@ -20,8 +20,8 @@ use self::{
     state::{Request, State, User},
 };
 
-const SEED: u64 = 20_260_202;
-const REQUESTS: usize = 3000;
+const SEED: u64 = 1;
+const REQUESTS: usize = 4000;
 
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok()?;
@@ -49,20 +49,21 @@ const GENERATORS: &[(usize, Generator)] = &[
     (3, variants::create),
     (3, variants::show),
     (5, variants::update),
-    (1, variants::delete),
+    (3, variants::delete),
     (3, variants::change_stock),
     (5, catalog::categories),
     (2, catalog::images),
     (2, catalog::inventory_changes),
     (16, shopping::cart),
+    (4, shopping::guest_cart),
     (10, shopping::checkout),
     (7, shopping::orders),
     (12, shopping::admin_orders),
-    (3, shopping::payments),
+    (6, shopping::payments),
     (10, provider::deliver),
     (3, accounts::sessions),
     (2, accounts::me),
-    (3, accounts::links),
+    (5, accounts::links),
     (8, accounts::account),
     (2, accounts::users),
     (2, accounts::audit),

@@ -19,13 +19,44 @@ fn quantity(state: &mut State) -> String {
 pub(super) fn cart(state: &mut State) -> Request {
     let user = state.customer();
     let token = state.users[user].token.clone();
+    let in_cart = state.users[user].cart.0.clone();
+    of_cart(state, &in_cart).bearer(&token)
+}
+
+/// Returns a request to the cart of a guest, or a merge.
+pub(super) fn guest_cart(state: &mut State) -> Request {
+    let token = match state.rng.below(12) {
+        0 => state.rng.text(),
+        _ => state.rng.choose(&state.cart_tokens).unwrap_or_default(),
+    };
+    match state.rng.below(6) {
+        0 => Request::new(Method::POST, "/carts").json("{}"),
+        1 => {
+            let user = state.customer();
+            let mut members = vec![("cartToken", state.rng.json_text(&token))];
+            if state.rng.one_in(2) {
+                let strategy = state.rng.pick(&["SUM", "REPLACE", "sum"]);
+                members.push(("strategy", format!("\"{strategy}\"")));
+            }
+            let request = Request::new(Method::POST, "/cart/merge").json(json_object(&members));
+            request.bearer(&state.users[user].token.clone())
+        }
+        _ => {
+            let token = token.replace(|c: char| c.is_control(), "");
+            of_cart(state, &[]).header("cart-token", token)
+        }
+    }
+}
+
+/// Returns a request to a cart with these items, without a token.
+fn of_cart(state: &mut State, in_cart: &[String]) -> Request {
     let product = state.product_id();
-    let in_cart = state.rng.choose(&state.users[user].cart.0);
+    let in_cart = state.rng.choose(in_cart);
     let item = match in_cart {
         Some(id) if !state.rng.one_in(4) => format!("/cart/items/{id}"),
         _ => format!("/cart/items/{product}"),
     };
-    let request = match state.rng.below(14) {
+    match state.rng.below(14) {
         0 | 1 => Request::get("/cart"),
         2 | 13 => {
             let body = json_object(&[("quantity", quantity(state))]);
@@ -46,8 +77,7 @@ pub(super) fn cart(state: &mut State) -> Request {
             }
             Request::new(Method::POST, "/cart").json(json_object(&members))
         }
-    };
-    request.bearer(&token)
+    }
 }
 
 pub(super) fn checkout(state: &mut State) -> Request {

@@ -120,6 +120,7 @@ pub(super) struct State {
     pub(super) reset_tokens: Vec<String>,
     /// The codes sent to phones.
     pub(super) phone_codes: Vec<String>,
+    pub(super) cart_tokens: Vec<String>,
     pub(super) sent_requests: Vec<Request>,
     pub(super) product_names: Vec<String>,
     /// Lists with a next page: the path with its query, and the cursor.
@@ -145,6 +146,7 @@ impl State {
             verification_tokens: Vec::new(),
             reset_tokens: Vec::new(),
             phone_codes: Vec::new(),
+            cart_tokens: Vec::new(),
             sent_requests: Vec::new(),
             product_names: Vec::new(),
             cursors: Vec::new(),
@@ -219,6 +221,10 @@ impl State {
                     let ids = ids.map(str::to_owned).collect();
                     user.cart = (ids, json["totalAmount"].as_i64().unwrap_or_default());
                 }
+            }
+            ("POST", "/carts", 201) => {
+                let token = json["cartToken"].as_str().map(str::to_owned);
+                self.cart_tokens.extend(token);
             }
             _ if json["variants"].is_array() => self.learn_product(&json, answer),
             _ if json["requiresShipping"].is_boolean() => self.learn_variant(&json, answer),

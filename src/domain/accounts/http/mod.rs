@@ -13,7 +13,11 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use utoipa_axum::routes;
 
-pub use self::{first_admin::create_first_admin, transactions::Caller};
+pub use self::{
+    first_admin::create_first_admin,
+    sessions::{Registration, register_and, sign_in_and},
+    transactions::Caller,
+};
 use crate::{
     app::{App, Routes},
     core::{
@@ -26,8 +30,6 @@ use crate::{
 
 pub fn routes() -> Routes {
     Routes::new()
-        .routes(routes!(sessions::register))
-        .routes(routes!(sessions::login))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::logout))
         .routes(routes!(email_links::verify_email))

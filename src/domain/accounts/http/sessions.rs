@@ -1,4 +1,4 @@
-//! Registration, login, token refresh and logout.
+//! Registration and sign-in, which `domain/sign_in` offers, token refresh and logout.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    app::State,
-    core::error::Result,
+    app::{App, State},
+    core::{error::Result, id::UserId},
     domain::accounts::{
         self,
         attempt_limits::LoginAttempt,
@@ -30,37 +30,30 @@ use crate::{
     },
 };
 
-#[derive(Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RegisterRequest {
-    email: Email,
-    password: NewPassword,
-    name: PersonName,
-}
-
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UserResponse {
     pub(super) user: User,
 }
 
-/// Create an account
+/// What a visitor sends to register.
+pub struct Registration {
+    pub email: Email,
+    pub password: NewPassword,
+    pub name: PersonName,
+}
+
+/// Creates an account, and sends an email with a link that verifies the address. `and` runs in the same transaction.
 ///
-/// Sends an email with a link that verifies the address. Rate-limited, since it reveals whether an address is
-/// taken.
-#[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = RegisterRequest,
-    responses(
-        (status = 201, body = UserResponse),
-        (status = 409, description = "`email-taken`"),
-    ))]
-pub(crate) async fn register(
-    axum::extract::State(app): State,
-    _: NoQuery,
-    Json(body): Json<RegisterRequest>,
-) -> Result<Response> {
-    body.password.check_against(&body.email, "password")?;
+/// Errors: `email-taken`; a field error of `password`.
+pub async fn register_and<T: Send + 'static>(
+    app: &App,
+    new: Registration,
+    mut and: impl FnMut(&mut Tx<'_>, UserId) -> Result<T> + Send + 'static,
+) -> Result<(User, T)> {
+    new.password.check_against(&new.email, "password")?;
     let rng = app.rng.clone();
-    let (email, name) = (body.email, body.name);
-    let hash = move |memory: &mut _| body.password.hash(memory, &rng);
+    let (email, name) = (new.email, new.name);
+    let hash = move |memory: &mut _| new.password.hash(memory, &rng);
     let password = app.hash_pool.run_with(hash).await?;
     let new = NewUser {
         email,
@@ -69,44 +62,25 @@ pub(crate) async fn register(
         role: Role::Customer,
         verified: false,
     };
-    let user = app
-        .db
+    app.db
         .write("accounts.register", move |tx| {
             let user = accounts::register(tx, &new)?;
             email_links::send_verification(tx, &user)?;
-            Ok(user)
+            let result = and(tx, user.id)?;
+            Ok((user, result))
         })
-        .await?;
-    respond::json(StatusCode::CREATED, &UserResponse { user })
+        .await
 }
 
-#[derive(Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LoginRequest {
-    email: Email,
-    password: SubmittedPassword,
-}
-
-/// Sign in
+/// Opens a session for an email address and a password. `and` runs in the same transaction.
 ///
-/// After 10 wrong passwords within 15 minutes for one email address from one client network (an IPv4
-/// address or an IPv6 /64), further logins from that network are refused; a correct password clears the
-/// count. After 60 over all networks, logins are refused except from known networks of the account: those
-/// (IPv4 /24, IPv6 /48) from which its owner signed in, refreshed a session or reset the password within 90
-/// days. A password reset clears all counts.
-#[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LoginRequest,
-    responses(
-        (status = 200, body = SessionTokens),
-        (status = 401, description = "`invalid-credentials`"),
-        (status = 429, description = "`too-many-requests`: also after too many wrong passwords"),
-    ))]
-pub(crate) async fn login(
-    axum::extract::State(app): State,
+/// Errors: `invalid-credentials`; `too-many-requests`, also after too many wrong passwords.
+pub async fn sign_in_and<T: Send + 'static>(
+    app: &App,
     client: ClientAddress,
-    _: NoQuery,
-    Json(body): Json<LoginRequest>,
-) -> Result<Response> {
-    let LoginRequest { email, password } = body;
+    (email, password): (Email, SubmittedPassword),
+    mut and: impl FnMut(&mut Tx<'_>, UserId) -> Result<T> + Send + 'static,
+) -> Result<(SessionTokens, T)> {
     let from = Network::from(client);
     let network = ProviderNetwork::of(from, &app.networks);
     let (attempt, found) = if app.limits.is_enabled() {
@@ -146,11 +120,12 @@ pub(crate) async fn login(
             if let Some(attempt) = &attempt {
                 attempt.succeed(tx)?;
             }
-            Ok(signed_in)
+            let result = and(tx, user)?;
+            Ok((signed_in, result))
         })
         .await?;
-    request_context::set_user(signed_in.user.id);
-    respond::ok(&signed_in)
+    request_context::set_user(signed_in.0.user.id);
+    Ok(signed_in)
 }
 
 #[derive(Clone, Deserialize, ToSchema)]

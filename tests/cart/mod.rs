@@ -1,5 +1,7 @@
 //! Carts: one for each customer, kept until ordered, at current prices.
 
+mod guests;
+
 use serde_json::{Value, json};
 
 use crate::support::{Client, Form, TestShop, images, snapshot, storage_test};
