@@ -69,12 +69,22 @@ pub fn merge(
     token: &CartToken,
     strategy: MergeStrategy,
 ) -> Result<Vec<MergedLine>> {
+    merge_if_found(tx, user, token, strategy)?.ok_or_else(not_found)
+}
+
+/// Like [`merge`]. Returns `None` if the token is unknown or expired.
+pub fn merge_if_found(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    token: &CartToken,
+    strategy: MergeStrategy,
+) -> Result<Option<Vec<MergedLine>>> {
     let since = unexpired_since(tx);
     let Some(guest) = store::lock_guest_cart(tx, &token.hash(), since)? else {
-        return Err(not_found());
+        return Ok(None);
     };
     if guest.merged_into.is_some() {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let owner = CartOwner::Account(user);
     if strategy == MergeStrategy::Replace {
@@ -110,20 +120,7 @@ pub fn merge(
     }
     store::clear(tx, guest.id)?;
     store::set_merged(tx, guest.id, owner.cart())?;
-    Ok(merged)
-}
-
-/// Like [`merge`] with a token that may be unknown or expired: then nothing happens.
-pub fn merge_if_found(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    token: &CartToken,
-    strategy: MergeStrategy,
-) -> Result<Vec<MergedLine>> {
-    match merge(tx, user, token, strategy) {
-        Err(error) if error.kind() == not_found().kind() => Ok(Vec::new()),
-        merged => merged,
-    }
+    Ok(Some(merged))
 }
 
 /// Adds a line of the guest's cart to those of the account's.

@@ -133,7 +133,10 @@ fn merge_cart(
     strategy: MergeStrategy,
 ) -> impl FnMut(&mut Tx<'_>, UserId) -> Result<Option<Vec<MergedLine>>> + Send + 'static {
     move |tx, user| match &token {
-        Some(token) => cart::merge_if_found(tx, user, token, strategy).map(Some),
+        Some(token) => {
+            let merged = cart::merge_if_found(tx, user, token, strategy)?;
+            Ok(Some(merged.unwrap_or_default()))
+        }
         None => Ok(None),
     }
 }
