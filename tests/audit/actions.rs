@@ -94,6 +94,54 @@ fn change(field: &str, from: impl Into<Value>, to: impl Into<Value>) -> Value {
     json!({ "field": field, "from": from.into(), "to": to.into() })
 }
 
+/// Records the operations on options and variants.
+async fn record_variants(shop: &TestShop, log: &mut Recorder<'_>) {
+    let admin = log.admin;
+    let shirt = shop
+        .product_with_options("T-shirt", &[("Size", &["S", "M"])], (2_000, 3))
+        .await;
+    log.count += 1;
+    let shirt = shirt["id"].as_str().unwrap();
+    let values = ["S", "M", "L"].map(|value| json!({ "value": value }));
+    let body = json!({ "options": [{ "name": "Size", "values": values }] });
+    let place = format!("/products/{shirt}");
+    let set = admin
+        .call(Method::PUT, &format!("{place}/options"), &[], body)
+        .await;
+    let operation = "PUT /api/v1/products/{id}/options";
+    let changes = log.recorded(operation, &set, "product.update", shirt).await;
+    assert_eq!(changes[0]["field"], "options");
+    let body = json!({ "options": { "Size": "L" }, "price": 2_500 });
+    let made = admin.post(&format!("{place}/variants"), body).await;
+    let (large, operation) = (made.text("/id"), "POST /api/v1/products/{id}/variants");
+    let changes = log
+        .recorded(operation, &made, "variant.create", &large)
+        .await;
+    assert!(
+        changes
+            .as_array()
+            .unwrap()
+            .contains(&change("title", Value::Null, "L"))
+    );
+    let body = json!({ "delta": 2, "reason": "delivery" });
+    let restocked = admin
+        .post(&format!("/admin/variants/{large}/stock"), body)
+        .await;
+    let operation = "POST /api/v1/admin/variants/{id}/stock";
+    let changes = log
+        .recorded(operation, &restocked, "variant.adjust-stock", &large)
+        .await;
+    assert_eq!(changes[0], change("stockQuantity", 0, 2));
+    let gone = admin.delete(&format!("/variants/{large}")).await;
+    log.recorded(
+        "DELETE /api/v1/variants/{id}",
+        &gone,
+        "variant.delete",
+        &large,
+    )
+    .await;
+}
+
 storage_test! {
     async fn every_write_of_an_admin_leaves_an_entry(shop: TestShop) {
         let admin = shop.admin().await;
@@ -130,7 +178,11 @@ storage_test! {
             .recorded("PATCH /api/v1/products/{id}", &updated, "product.update", &product)
             .await;
         let cut = format!("{}…", "é".repeat(200));
-        let mut expected = vec![change("description", "", cut), change("price", 129_900, 119_900)];
+        let mut expected = vec![
+            change("description", "", cut),
+            change("price", 129_900, 119_900),
+            change("priceMax", 129_900, 119_900),
+        ];
         let mut changes = changes.as_array().unwrap().clone();
         expected.sort_by_key(Value::to_string);
         changes.sort_by_key(Value::to_string);
@@ -155,6 +207,8 @@ storage_test! {
         let changes = log.recorded(operation, &restocked, "product.adjust-stock", &product).await;
         let expected = [change("stockQuantity", 9, 7), change("reason", Value::Null, "broken")];
         assert_eq!(changes, json!(expected));
+
+        record_variants(&shop, &mut log).await;
 
         let csv = [("content-type", "text/csv")];
         let file = "name,price\nCup,100\n";

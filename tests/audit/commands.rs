@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// The commands below `shop admin` that change nothing.
-const READ_ONLY: [&str; 14] = [
+const READ_ONLY: [&str; 15] = [
     "audit",
     "category list",
     "jobs list",
@@ -26,6 +26,7 @@ const READ_ONLY: [&str; 14] = [
     "product export",
     "product list",
     "product show",
+    "product variant list",
     "product variant show",
     "user list",
     "user show",
@@ -136,6 +137,15 @@ storage_test! {
         log.run("product variant edit", &[product, "--sku", "KET"], "variant.update").await;
         let stock = [product, "3", "--reason", "found"];
         log.run("product stock", &stock, "product.adjust-stock").await;
+        let shirt = shop.product_with_options("T-shirt", &[("Size", &["S", "M"])], (2_000, 3)).await;
+        let shirt = shirt["id"].as_str().unwrap();
+        log.run("product options", &[shirt, "--option", "Size=S,M,L"], "product.update").await;
+        let new = [shirt, "--option", "Size=L", "--price", "2500"];
+        let (large, _) = log.run("product variant add", &new, "variant.create").await;
+        let large = large["id"].as_str().unwrap();
+        let stock = [large, "2", "--reason", "delivery"];
+        log.run("product variant stock", &stock, "variant.adjust-stock").await;
+        log.run("product variant delete", &[large], "variant.delete").await;
         let file = shop.directory.path().join("new.csv");
         fs::write(&file, "name,price,category\nCup,100,Tea\nPlate,200,Dinner\n").unwrap();
         let file = file.to_str().unwrap();
