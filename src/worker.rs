@@ -201,35 +201,34 @@ pub async fn clean_up(app: &Arc<App>) {
 
 /// Deletes the expired carts of guests, in small batches.
 async fn delete_expired_guest_carts(app: &App) -> Result<()> {
-    while !app.stopping.is_cancelled() {
-        let deleted = app
-            .db
-            .write("worker.delete_carts", cart::delete_expired_guest_carts)
-            .await?;
-        if deleted == 0 {
-            break;
-        }
-        tokio::time::sleep(BATCH_PAUSE).await;
-    }
+    let delete = cart::delete_expired_guest_carts;
+    let deleted = delete_in_batches(app, "worker.delete_carts", delete).await?;
+    tracing::debug!(deleted, "deleted expired carts");
     Ok(())
 }
 
 /// Deletes the events that are not retained, in small batches.
 async fn delete_old_events(app: &App) -> Result<()> {
+    let delete = |tx: &mut db::Tx<'_>| bus::delete_old(tx, EVENT_RETENTION);
+    let deleted = delete_in_batches(app, "worker.delete_events", delete).await?;
+    tracing::debug!(deleted, "deleted old events");
+    Ok(())
+}
+
+/// Runs `delete`, which deletes some rows and returns how many, until none are left. Returns how many were deleted.
+async fn delete_in_batches(
+    app: &App,
+    name: &'static str,
+    delete: fn(&mut db::Tx<'_>) -> Result<u64>,
+) -> Result<u64> {
     let mut deleted = 0;
     while !app.stopping.is_cancelled() {
-        let batch = app
-            .db
-            .write("worker.delete_events", |tx| {
-                bus::delete_old(tx, EVENT_RETENTION)
-            })
-            .await?;
+        let batch = app.db.write(name, delete).await?;
         if batch == 0 {
             break;
         }
         deleted += batch;
         tokio::time::sleep(BATCH_PAUSE).await;
     }
-    tracing::debug!(deleted, "deleted old events");
-    Ok(())
+    Ok(deleted)
 }

@@ -206,6 +206,15 @@ impl Error {
         self
     }
 
+    /// Errors: a validation error if there are any errors of fields.
+    pub fn unless_empty(fields: Vec<Field>) -> Result<()> {
+        if fields.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::invalid(fields))
+        }
+    }
+
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());

@@ -71,7 +71,7 @@ pub(super) fn unexpired_since(tx: &Tx<'_>) -> Timestamp {
 }
 
 /// Deletes some expired carts. Returns how many.
-pub fn delete_expired_guest_carts(tx: &mut Tx<'_>) -> Result<usize> {
+pub fn delete_expired_guest_carts(tx: &mut Tx<'_>) -> Result<u64> {
     let before = unexpired_since(tx);
     store::delete_guest_carts(tx, before, EXPIRED_PER_TRANSACTION)
 }

@@ -249,7 +249,7 @@ pub(super) fn set_merged(tx: &mut Tx<'_>, cart: CartId, into: CartId) -> Result<
 }
 
 /// Deletes carts of guests that changed before a time, oldest first. Returns how many.
-pub(super) fn delete_guest_carts(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize> {
+pub(super) fn delete_guest_carts(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<u64> {
     let sql = "SELECT id FROM carts WHERE token_hash IS NOT NULL AND updated_at < ?1 ORDER BY updated_at LIMIT ?2";
     let sql = Sql::from(sql).for_update("carts");
     let ids: Vec<CartId> = tx.all(sql, params![before, limit], |row| row.get("id"))?;
@@ -262,8 +262,7 @@ pub(super) fn delete_guest_carts(tx: &mut Tx<'_>, before: Timestamp, limit: i64)
         &format!("DELETE FROM cart_lines WHERE cart_id IN {list}"),
         &values,
     )?;
-    tx.execute_pipelined(&format!("DELETE FROM carts WHERE id IN {list}"), &values)?;
-    Ok(ids.len())
+    tx.execute(&format!("DELETE FROM carts WHERE id IN {list}"), &values)
 }
 
 /// Returns the carts that do not have exactly one owner, and those that were merged but have lines, with whether they were

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::normalize::case_fold;
 use crate::core::{
     error::{Error, Field, Result},
-    id::{OptionId, OptionValueId},
+    id::{OptionId, OptionValueId, VariantId},
     text::short_texts,
 };
 
@@ -187,11 +187,8 @@ impl ProductOptions {
                 wrong.push(Field::new(format!("options[{at}]"), "duplicate", message));
             }
         }
-        if wrong.is_empty() {
-            Ok(ProductOptions(options))
-        } else {
-            Err(Error::invalid(wrong))
-        }
+        Error::unless_empty(wrong)?;
+        Ok(ProductOptions(options))
     }
 
     /// Returns the values that a variant selects. `prefix` is the path of the field, for the errors.
@@ -214,11 +211,7 @@ impl ProductOptions {
                 wrong.push(Field::new(path(prefix, name), "unknown-option", message));
             }
         }
-        let mut values = Vec::with_capacity(self.0.len());
-        for option in &self.0 {
-            let value = select_value(option, selection, prefix, &mut wrong);
-            values.extend(value.map(|value| (option, value)));
-        }
+        let values = select_values(&self.0, selection, prefix, &mut wrong);
         if wrong.is_empty() {
             Ok(SelectedValues(values))
         } else {
@@ -238,6 +231,16 @@ impl ProductOptions {
             (option.name == selected.name).then_some((option, value))
         });
         values.collect::<Option<_>>().map(SelectedValues)
+    }
+
+    /// Like [`ProductOptions::selected_by`]. Errors: `internal` if the variant is inconsistent.
+    pub(super) fn of_variant(
+        &self,
+        id: VariantId,
+        variant: &VariantOptions,
+    ) -> Result<SelectedValues<'_>> {
+        self.selected_by(variant)
+            .ok_or_else(|| Error::internal(format!("variant {id} lacks an option of its product")))
     }
 
     /// Returns the values in `assign` of new options, which others do not have.
@@ -260,16 +263,9 @@ impl ProductOptions {
                 Field::new(path("assign", name), "unknown-option", message)
             })
             .collect();
-        let mut values = Vec::with_capacity(new.len());
-        for option in new {
-            let value = select_value(option, assign, "assign", &mut wrong);
-            values.extend(value.map(|value| (option, value)));
-        }
-        if wrong.is_empty() {
-            Ok(SelectedValues(values))
-        } else {
-            Err(Error::invalid(wrong))
-        }
+        let values = select_values(new, assign, "assign", &mut wrong);
+        Error::unless_empty(wrong)?;
+        Ok(SelectedValues(values))
     }
 
     /// Returns the values of a variant after these options have replaced others: those it has, and those of the new
@@ -314,11 +310,7 @@ pub(super) fn check_sizes(new: &[NewOption]) -> Result<()> {
             wrong.push(Field::new(field, "too-many", message));
         }
     }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::invalid(wrong))
-    }
+    Error::unless_empty(wrong)
 }
 
 /// Returns the values that an admin sets for the option at `at`, of which `current` are the present ones.
@@ -353,6 +345,20 @@ fn replaced_values(
         values.push(OptionValue { id, value });
     }
     values
+}
+
+/// Returns the values that a selection has for options, and adds what is wrong with it.
+fn select_values<'a>(
+    options: impl IntoIterator<Item = &'a ProductOption>,
+    selection: &Selection,
+    prefix: &str,
+    wrong: &mut Vec<Field>,
+) -> Vec<(&'a ProductOption, &'a OptionValue)> {
+    let values = options.into_iter().filter_map(|option| {
+        let value = select_value(option, selection, prefix, wrong)?;
+        Some((option, value))
+    });
+    values.collect()
 }
 
 /// Returns the value that a selection has for an option, or adds what is wrong with it.

@@ -154,9 +154,7 @@ impl LastChanges {
             next: 0,
         }
     }
-}
 
-impl LastChanges {
     /// Returns the number of changes for one message, which has at least one: up to [`Event::MAX_PRODUCTS`], where each
     /// variant counts, too.
     fn batch_size(&self, remaining: &[(usize, usize)]) -> usize {
@@ -168,7 +166,7 @@ impl LastChanges {
             size += variants.max(1);
             size <= Event::MAX_PRODUCTS
         });
-        fitting.count().clamp(1, remaining.len().max(1))
+        fitting.count().max(1)
     }
 }
 

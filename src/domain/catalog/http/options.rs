@@ -100,9 +100,7 @@ pub(crate) async fn set_product_options(
         .write_as(&admin, "catalog.set_options", move |tx, _| {
             let current = catalog::product_for_update(tx, id)?;
             let current = catalog::with_variants(tx, current)?;
-            if let Some(condition) = &condition {
-                check_if_match(condition, "product", &current)?;
-            }
+            check_if_match(condition.as_ref(), "product", &current)?;
             catalog::set_options(tx, &current, &options, &assign)
         })
         .await?;

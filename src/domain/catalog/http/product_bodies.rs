@@ -12,7 +12,7 @@ use utoipa::{
     },
 };
 
-use super::variants::CreateVariant;
+use super::variants::{CreateVariant, no_stock};
 use crate::{
     app::App,
     core::{
@@ -135,10 +135,6 @@ impl From<CreateProduct> for NewProduct {
             category: body.category_id,
         }
     }
-}
-
-fn no_stock() -> Stock {
-    Stock::NONE
 }
 
 #[derive(Clone, Deserialize, ToSchema)]

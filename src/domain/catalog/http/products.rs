@@ -30,7 +30,8 @@ use crate::{
         db::Tx,
         web::{
             extract::{Condition, NoQuery, Path},
-            respond::{self, etag},
+            idempotency::StoredResponse,
+            respond::{self, INVENTORY_SEQ, etag},
             response_cache::Representation,
         },
     },
@@ -99,6 +100,18 @@ pub(super) fn written(
 ) -> Result<Response> {
     let representation = Representation::new(respond::to_json(product)?, None)?;
     Ok(representation.to_write(status, seq))
+}
+
+/// Like [`written`], for a write with an `Idempotency-Key` that resulted in any resource.
+pub(super) fn written_once(
+    status: StatusCode,
+    resource: &impl Serialize,
+    seq: i64,
+) -> Result<StoredResponse> {
+    let body = respond::to_json(resource)?;
+    let tag = etag(&body);
+    let response = StoredResponse::new(status, body).with_header(header::ETAG, tag);
+    Ok(response.with_header(INVENTORY_SEQ, seq.to_string()))
 }
 
 /// Create a product
@@ -200,20 +213,24 @@ fn current_product(
     condition: Option<&Condition>,
 ) -> Result<Product<'static>> {
     let current = catalog::product_for_update(tx, id)?;
-    let Some(condition) = condition else {
+    if condition.is_none() {
         return Ok(current);
-    };
+    }
     let current = catalog::with_variants(tx, current)?;
     check_if_match(condition, "product", &current)?;
     Ok(current.product)
 }
 
-/// Errors: `precondition-failed` if the current representation of the resource `name` does not match `If-Match`.
+/// Errors: `precondition-failed` if the current representation of the resource `name` does not match `If-Match`, which
+/// may be missing.
 pub(super) fn check_if_match(
-    condition: &Condition,
+    condition: Option<&Condition>,
     name: &str,
     current: &impl Serialize,
 ) -> Result<()> {
+    let Some(condition) = condition else {
+        return Ok(());
+    };
     if condition.matches(&etag(&respond::to_json(current)?)) {
         return Ok(());
     }

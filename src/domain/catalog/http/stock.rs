@@ -1,12 +1,13 @@
 //! The admin's stock routes.
 
 use axum::{extract::Request, response::Response};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::products::written_once;
 use crate::{
-    app::State,
+    app::{App, State},
     core::{
         error::{Error, Result},
         id::{ProductId, VariantId},
@@ -16,10 +17,13 @@ use crate::{
         accounts::http::Admin,
         catalog::{self, Delta, ProductWithVariants, Reason, RecordedMovement, VariantWithProduct},
     },
-    infra::web::{
-        extract::{NoQuery, Path, Query, RawJson},
-        idempotency::{IdempotencyKey, StoredResponse},
-        respond::{self, INVENTORY_SEQ, etag},
+    infra::{
+        db::Tx,
+        web::{
+            extract::{NoQuery, Path, Query, RawJson},
+            idempotency::{IdempotencyKey, StoredResponse},
+            respond,
+        },
     },
 };
 
@@ -60,14 +64,11 @@ pub(crate) async fn change_product_stock(
     key: IdempotencyKey,
     request: Request,
 ) -> Result<StoredResponse> {
-    let RawJson { value, raw } = RawJson::<ChangeStock>::required(request).await?;
-    let seq = app.bus.head();
-    app.write_once_as(&admin, "catalog.change_stock", (key, raw), move |tx| {
-        let ChangeStock { delta, reason } = &value;
-        let product = catalog::change_stock(tx, id, *delta, reason.as_str())?;
-        changed(&catalog::with_variants(tx, product)?, seq)
-    })
-    .await
+    let work = move |tx: &mut Tx<'_>, change: &ChangeStock| {
+        let product = catalog::change_stock(tx, id, change.delta, change.reason.as_str())?;
+        catalog::with_variants(tx, product)
+    };
+    change_stock(&app, &admin, "catalog.change_stock", key, request, work).await
 }
 
 /// Change a variant's stock by a delta
@@ -99,28 +100,36 @@ pub(crate) async fn change_variant_stock(
     key: IdempotencyKey,
     request: Request,
 ) -> Result<StoredResponse> {
-    let RawJson { value, raw } = RawJson::<ChangeStock>::required(request).await?;
-    let seq = app.bus.head();
-    app.write_once_as(
+    let work = move |tx: &mut Tx<'_>, change: &ChangeStock| {
+        let current = catalog::variant_for_update(tx, id)?;
+        catalog::change_variant_stock(tx, &current, change.delta, change.reason.as_str())
+    };
+    change_stock(
+        &app,
         &admin,
         "catalog.change_variant_stock",
-        (key, raw),
-        move |tx| {
-            let ChangeStock { delta, reason } = &value;
-            let current = catalog::variant_for_update(tx, id)?;
-            let variant = catalog::change_variant_stock(tx, &current, *delta, reason.as_str())?;
-            changed(&variant, seq)
-        },
+        key,
+        request,
+        work,
     )
     .await
 }
 
-/// Returns the response with the resource after its stock has changed.
-fn changed(resource: &impl Serialize, seq: i64) -> Result<StoredResponse> {
-    let body = respond::to_json(resource)?;
-    let tag = etag(&body);
-    let response = StoredResponse::new(StatusCode::OK, body).with_header(header::ETAG, tag);
-    Ok(response.with_header(INVENTORY_SEQ, seq.to_string()))
+/// Changes a stock once per idempotency key. `work` returns the changed resource.
+async fn change_stock<R: Serialize>(
+    app: &App,
+    admin: &Admin,
+    name: &'static str,
+    key: IdempotencyKey,
+    request: Request,
+    mut work: impl FnMut(&mut Tx<'_>, &ChangeStock) -> Result<R> + Send + 'static,
+) -> Result<StoredResponse> {
+    let RawJson { value, raw } = RawJson::<ChangeStock>::required(request).await?;
+    let seq = app.bus.head();
+    app.write_once_as(admin, name, (key, raw), move |tx| {
+        written_once(StatusCode::OK, &work(tx, &value)?, seq)
+    })
+    .await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

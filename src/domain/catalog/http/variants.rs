@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::products::{check_if_match, read_cached};
+use super::products::{check_if_match, read_cached, written_once};
 use crate::{
     app::State,
     core::{
@@ -26,7 +26,7 @@ use crate::{
     infra::web::{
         extract::{Condition, Json, NoQuery, Path, RawJson, deserialize_some},
         idempotency::{IdempotencyKey, StoredResponse},
-        respond::{self, INVENTORY_SEQ, etag},
+        respond,
         response_cache::Representation,
     },
 };
@@ -86,7 +86,7 @@ pub(crate) struct CreateVariant {
     position: Option<VariantPosition>,
 }
 
-fn no_stock() -> Stock {
+pub(super) fn no_stock() -> Stock {
     Stock::NONE
 }
 
@@ -147,12 +147,8 @@ pub(crate) async fn create_variant(
     app.write_once_as(&admin, "catalog.create_variant", (key, raw), move |tx| {
         let variant = catalog::create_variant(tx, product, &new)?;
         let location = format!("/api/v1/variants/{}", variant.variant.id);
-        let body = respond::to_json(&variant)?;
-        let tag = etag(&body);
-        Ok(StoredResponse::new(StatusCode::CREATED, body)
-            .with_header(header::ETAG, tag)
-            .with_header(header::LOCATION, location)
-            .with_header(INVENTORY_SEQ, seq.to_string()))
+        let response = written_once(StatusCode::CREATED, &variant, seq)?;
+        Ok(response.with_header(header::LOCATION, location))
     })
     .await
 }
@@ -255,9 +251,7 @@ pub(crate) async fn update_variant(
     let variant = app
         .write_as(&admin, "catalog.update_variant", move |tx, _| {
             let current = catalog::variant_for_update(tx, id)?;
-            if let Some(condition) = &condition {
-                check_if_match(condition, "variant", &current)?;
-            }
+            check_if_match(condition.as_ref(), "variant", &current)?;
             catalog::update_variant(tx, &current, &changes)
         })
         .await?;
@@ -286,9 +280,7 @@ pub(crate) async fn delete_variant(
     let condition = Condition::from_headers(&headers, &header::IF_MATCH)?;
     app.write_as(&admin, "catalog.delete_variant", move |tx, _| {
         let current = catalog::variant_for_update(tx, id)?;
-        if let Some(condition) = &condition {
-            check_if_match(condition, "variant", &current)?;
-        }
+        check_if_match(condition.as_ref(), "variant", &current)?;
         catalog::delete_variant(tx, &current)
     })
     .await?;

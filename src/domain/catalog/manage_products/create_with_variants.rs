@@ -133,9 +133,6 @@ fn selections<'a>(
             wrong.push(Field::new(field("imageId"), "unknown-image", message));
         }
     }
-    if wrong.is_empty() {
-        Ok(selections)
-    } else {
-        Err(Error::invalid(wrong))
-    }
+    Error::unless_empty(wrong)?;
+    Ok(selections)
 }

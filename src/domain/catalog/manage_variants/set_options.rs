@@ -6,7 +6,7 @@ use crate::{
         error::{Error, Field, Result},
     },
     domain::catalog::{
-        get::{product, with_variants},
+        get::with_variants,
         kept_values,
         options::{NewOption, Selection},
         problems::OPTION_IN_USE,
@@ -37,11 +37,7 @@ pub fn set_options(
     let mut selections = Vec::with_capacity(current.variants.len());
     let mut in_use = Vec::new();
     for variant in &current.variants {
-        let values = current.options.selected_by(&variant.options);
-        let values = values.ok_or_else(|| {
-            let detail = format!("variant {} lacks an option of its product", variant.id);
-            Error::internal(detail)
-        })?;
+        let values = current.options.of_variant(variant.id, &variant.options)?;
         match options.reselect(&values, &assigned) {
             Some(values) => selections.push((variant, values)),
             None => in_use.push(variant),
@@ -57,11 +53,10 @@ pub fn set_options(
             store::set_variant_options(tx, variant.id, &values.key(), &options.to_json()?)?;
         }
     }
-    kept_values::update(tx, id)?;
+    let product = kept_values::update(tx, id)?;
     tx.audit(Action::ProductUpdate, Some(&id), || {
         Changes::none().field("options", &current.options, &options)
     })?;
-    let product = product(tx, id)?;
     let updated = with_variants(tx, product)?;
     for before in &current.variants {
         let mut after = updated.variants.iter();

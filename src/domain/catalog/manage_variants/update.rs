@@ -73,10 +73,7 @@ fn update_columns(
         Some(selection) => options
             .select(selection, "options")
             .map_err(Error::invalid)?,
-        None => options.selected_by(&before.options).ok_or_else(|| {
-            let detail = format!("variant {} lacks an option of its product", before.id);
-            Error::internal(detail)
-        })?,
+        None => options.of_variant(before.id, &before.options)?,
     };
     let options_key = selected.key();
     check_options(tx, before.product_id, before.id, &options_key)?;
