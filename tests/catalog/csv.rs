@@ -92,7 +92,7 @@ async fn export(shop: &TestShop) -> Vec<u8> {
     let exported = shop.app.db.long_read("test.export", move |tx| {
         let csv = Arc::new(Mutex::new(Vec::new()));
         let mut writer =
-            catalog::CsvWriter::new(Shared(Arc::clone(&csv)), catalog::has_variant_columns(tx)?)?;
+            catalog::CsvWriter::new(Shared(Arc::clone(&csv)), catalog::export_columns(tx)?)?;
         catalog::export(tx, |_| {}, |product| writer.write(product))?;
         writer.finish()?;
         Ok(std::mem::take(&mut *csv.lock().unwrap()))

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     core::{
         error::Result,
-        event::StockChange,
+        event::{StockChange, VariantStock},
         id::{CategoryId, ProductId},
     },
     infra::db::Tx,
@@ -28,6 +28,7 @@ pub(super) struct BatchEffects {
 }
 
 impl BatchEffects {
+    /// Adds a product that was created with one variant.
     pub(super) fn add_created(
         &mut self,
         cause: Cause,
@@ -35,9 +36,14 @@ impl BatchEffects {
         stock: i64,
         category: Option<CategoryId>,
     ) {
+        self.add_created_product(category);
+        self.add_movement(Movement::of(cause, id, stock), stock);
+    }
+
+    /// Adds a product that was created; the movements of its variants must follow.
+    pub(super) fn add_created_product(&mut self, category: Option<CategoryId>) {
         self.products += 1;
         self.count(category, 1);
-        self.add_movement(Movement::of(cause, id, stock), stock);
     }
 
     /// Adds a product that moved from one category to another; both may be the same.
@@ -50,6 +56,23 @@ impl BatchEffects {
     pub(super) fn add_movement(&mut self, movement: Movement<'static>, stock: i64) {
         self.movements.push(movement);
         self.stock.push(StockChange::now(movement.product, stock));
+    }
+
+    /// Adds movements of the variants of a product with options, and the resulting stock of the product.
+    pub(super) fn add_variant_movements(
+        &mut self,
+        movements: impl Iterator<Item = (Movement<'static>, VariantStock)>,
+        product: ProductId,
+        product_stock: i64,
+    ) {
+        let mut change = StockChange::now(product, product_stock);
+        for (movement, stock) in movements {
+            self.movements.push(movement);
+            change.variants.push(stock);
+        }
+        if !change.variants.is_empty() {
+            self.stock.push(change);
+        }
     }
 
     fn count(&mut self, category: Option<CategoryId>, by: i64) {

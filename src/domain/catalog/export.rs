@@ -1,14 +1,20 @@
-//! Exports all products as CSV rows.
+//! Exports all products as CSV rows: one for each variant.
 
-use super::{csv::ExportRow, store};
+use super::{
+    csv::{ExportColumns, ExportRow},
+    store,
+};
 use crate::{core::error::Result, domain::media, infra::db::Tx};
 
-/// Returns whether any variant has a SKU or another column of its own, so that an export has these columns.
-pub fn has_variant_columns(tx: &mut Tx<'_>) -> Result<bool> {
-    store::has_variant_columns(tx)
+/// Returns the columns that an export has.
+pub fn export_columns(tx: &mut Tx<'_>) -> Result<ExportColumns> {
+    Ok(ExportColumns {
+        has_codes: store::has_codes(tx)?,
+        has_options: store::has_options(tx)?,
+    })
 }
 
-/// Calls `each` with every product, ordered by id, from one snapshot. `begin` is called first, with the
+/// Calls `each` with every variant, ordered by the ids of the products, from one snapshot. `begin` is called first, with the
 /// number of products.
 pub fn export(
     tx: &mut Tx<'_>,

@@ -13,7 +13,7 @@ use crate::{
 
 /// Computes the kept values after variants have changed, and indexes the product again.
 pub(super) fn update(tx: &mut Tx<'_>, id: ProductId) -> Result<Product<'static>> {
-    store::set_kept_values(tx, id)?;
+    store::set_kept_values(tx, &[id])?;
     let product = product(tx, id)?;
     search::index_product(tx, &product)?;
     Ok(product)

@@ -33,7 +33,7 @@ mod write_variant;
 pub use self::{
     category::{Category, CategoryName, CategoryRef},
     change_stock::{change_stock, change_variant_stock, restock, take_stock},
-    csv::{CsvWriter, ExportRow, ImportFile, RowError},
+    csv::{CsvWriter, ExportColumns, ExportRow, ImportFile, RowError},
     filters::{Filters, ListOutcome, Sort},
     get::{images, product, product_for_update, variant, variant_for_update, with_variants},
     import::{ImportPlan, ImportSummary, delete_expired_imports, import, plan_import},
@@ -44,7 +44,7 @@ pub use self::{
     manage_variants::{create_variant, delete_variant, set_options, update_variant},
     options::{
         NewOption, NewValue, OptionName, OptionText, OptionValue, ProductOption, ProductOptions,
-        Selection, VariantOptions,
+        Selection, VariantOption, VariantOptions,
     },
     product::{Changes, Description, NewProduct, Product, ProductName},
     reindex::{Reindexing, begin_reindex, finish_reindex, reindex_batch},
@@ -59,7 +59,7 @@ pub use self::{
     verify::{repair, verify},
 };
 pub use self::{
-    export::{export, has_variant_columns},
+    export::{export, export_columns},
     list::list,
     movements::movements,
     normalize::normalize,

@@ -72,6 +72,10 @@ impl VariantOptions {
         self.0.is_empty()
     }
 
+    pub fn as_slice(&self) -> &[VariantOption] {
+        &self.0
+    }
+
     /// Parses the column that [`VariantOptions::to_json`] has written.
     pub fn from_json(column: &str) -> Result<VariantOptions> {
         if column == "[]" {
@@ -189,6 +193,47 @@ impl ProductOptions {
         }
         Error::unless_empty(wrong)?;
         Ok(ProductOptions(options))
+    }
+
+    /// Adds the values that a selection has and these options lack; if there are no options, adds these, too. The selection is
+    /// pairs of the name of an option and its value.
+    ///
+    /// Errors: another option; too many values.
+    pub(super) fn add_missing<'a>(
+        &mut self,
+        selection: impl Iterator<Item = (&'a str, &'a str)>,
+        mut new_id: impl FnMut() -> uuid::Uuid,
+    ) -> Result<(), String> {
+        let is_first = self.0.is_empty();
+        for (name, text) in selection {
+            if is_first {
+                self.0.push(ProductOption {
+                    id: OptionId(new_id()),
+                    name: name.to_owned(),
+                    values: Vec::new(),
+                });
+            }
+            let option = self.0.iter_mut().find(|option| option.has_name(name));
+            let Some(option) = option else {
+                let names = self.names();
+                return Err(format!(
+                    "the product has no option `{name}`; it has {names}"
+                ));
+            };
+            if option.value(text).is_some() {
+                continue;
+            }
+            if option.values.len() == MAX_VALUES {
+                return Err(format!(
+                    "the option `{name}` has at most {MAX_VALUES} values"
+                ));
+            }
+            option.values.push(OptionValue {
+                id: OptionValueId(new_id()),
+                value: text.to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Returns the values that a variant selects. `prefix` is the path of the field, for the errors.

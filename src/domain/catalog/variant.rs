@@ -38,6 +38,9 @@ impl VariantPosition {
     pub(super) const FIRST: VariantPosition = VariantPosition(0);
 }
 
+/// The maximum number of variants of a product.
+pub(super) const MAX_VARIANTS: usize = 200;
+
 /// The longest code of a variant, in characters.
 const MAX_CODE: usize = 64;
 

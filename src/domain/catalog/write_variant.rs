@@ -16,9 +16,6 @@ use crate::{
     infra::db::Tx,
 };
 
-/// The maximum number of variants of a product.
-pub(super) const MAX_VARIANTS: usize = 200;
-
 /// Inserts a variant and returns its id; without options, that is the product's, and price and stock are those of the
 /// product. Stock movements, events and what the product keeps of its variants must follow.
 ///

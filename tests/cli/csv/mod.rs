@@ -1,6 +1,7 @@
 //! CSV import and export of products.
 
 mod columns;
+mod options;
 mod stock_differences;
 mod variants;
 
@@ -14,8 +15,8 @@ const EXPORT_HEADER: &str =
     "\u{feff}id,name,description,price,stockQuantity,stockAtExport,category,images\n";
 
 /// The columns as errors list them.
-const COLUMNS: &str = "id,name,description,price,stockQuantity,stockAtExport,category,images,sku,barcode,compareAtPrice,\
-                       weightGrams";
+const COLUMNS: &str = "id,name,description,price,stockQuantity,stockAtExport,category,images,variantId,sku,\
+                       barcode,option1,value1,option2,value2,option3,value3,compareAtPrice,weightGrams";
 
 const UNKNOWN: &str = "01900000-0000-7000-8000-00000000cafe";
 
@@ -95,7 +96,8 @@ storage_test! {
         );
         let report = imported(&shop, &lines);
         assert_eq!(report, json!({
-            "created": 2, "updated": 2, "unchanged": 1, "categories": 2, "withoutImages": 0,
+            "created": 2, "updated": 2, "unchanged": 1, "variantsCreated": 0, "variantsUpdated": 0, "categories": 2,
+            "withoutImages": 0,
             "stockSet": 2, "stockIgnored": 0,
         }));
 

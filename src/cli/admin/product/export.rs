@@ -20,7 +20,7 @@ use crate::{
         progress,
     },
     core::error::{Error, Result},
-    domain::catalog::{self, CsvWriter, ExportRow},
+    domain::catalog::{self, CsvWriter, ExportRow, VariantOption},
     infra::file_modes::open_options,
 };
 
@@ -72,26 +72,18 @@ async fn write_all(
     let (target, bar) = (target.clone(), bar.clone());
     app.db
         .long_read("catalog.export", move |tx| {
-            let has_variant_columns = catalog::has_variant_columns(tx)?;
+            let columns = catalog::export_columns(tx)?;
             let to = BufWriter::with_capacity(BUFFER_SIZE, target.open()?);
-            let mut writer = CsvWriter::new(to, has_variant_columns)?;
+            let mut writer = CsvWriter::new(to, columns)?;
             let set_total = |total: i64| bar.set_length(total.unsigned_abs());
-            let mut products = 0;
-            catalog::export(tx, set_total, |product| {
+            let (mut products, mut last) = (0, None);
+            catalog::export(tx, set_total, |row| {
                 if to_terminal {
-                    writer.write(&ExportRow {
-                        name: &escape(product.name),
-                        description: &escape(product.description),
-                        category: product.category.map(escape).as_deref(),
-                        sku: product.sku.map(escape).as_deref(),
-                        barcode: product.barcode.map(escape).as_deref(),
-                        images: escape(&product.images).into_owned(),
-                        ..*product
-                    })?;
+                    write_escaped(&mut writer, row)?;
                 } else {
-                    writer.write(product)?;
+                    writer.write(row)?;
                 }
-                products += 1;
+                products += u64::from(last.replace(row.id) != Some(row.id));
                 if products % PROGRESS_STEP == 0 {
                     bar.set_position(products);
                 }
@@ -101,6 +93,24 @@ async fn write_all(
             Ok(products)
         })
         .await
+}
+
+/// Writes a row without characters that control a terminal.
+fn write_escaped<W: Write>(writer: &mut CsvWriter<W>, row: &ExportRow<'_>) -> Result<()> {
+    let options = row.options.as_slice().iter().map(|option| VariantOption {
+        name: escape(&option.name).into_owned(),
+        value: escape(&option.value).into_owned(),
+    });
+    writer.write(&ExportRow {
+        name: &escape(row.name),
+        description: &escape(row.description),
+        category: row.category.map(escape).as_deref(),
+        sku: row.sku.map(escape).as_deref(),
+        barcode: row.barcode.map(escape).as_deref(),
+        images: escape(&row.images).into_owned(),
+        options: options.collect(),
+        ..*row
+    })
 }
 
 /// Where an export is written to.

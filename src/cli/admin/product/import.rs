@@ -44,7 +44,7 @@ pub(super) async fn run(app: &Arc<App>, output: Output, file: &Path, again: bool
         .await?;
     reject_invalid(file, &plan.row_errors)?;
 
-    let bar = progress::bar(plan.pending_rows() as u64, "writing");
+    let bar = progress::bar(plan.pending_products() as u64, "writing");
     let position = bar.clone();
     let imported = write(app, "catalog.import", move |tx| {
         catalog::import(tx, &csv, &plan, |done| position.set_position(done as u64))
@@ -106,12 +106,16 @@ fn print_warnings(imported: &ImportSummary) {
 }
 
 fn summary(imported: &ImportSummary) -> String {
+    let variants = match (imported.variants_created, imported.variants_updated) {
+        (0, 0) => String::new(),
+        (created, updated) => format!("; variants: {created} created, {updated} updated"),
+    };
     let stock = match imported.stock_set {
         0 => String::new(),
         count => format!("; {count} with their stock set, ignoring sales in the meantime"),
     };
     format!(
-        "products: {} created, {} updated, {} unchanged{stock}; categories: {} created",
+        "products: {} created, {} updated, {} unchanged{variants}{stock}; categories: {} created",
         imported.created, imported.updated, imported.unchanged, imported.categories
     )
 }

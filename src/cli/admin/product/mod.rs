@@ -56,14 +56,18 @@ pub(in crate::cli) enum Product {
     /// Import products from a CSV file: all rows, or none if any row is invalid
     ///
     /// The file is UTF-8, with commas or semicolons as separators. The first row names the columns, in any
-    /// order: `id`, `name`, `description`, `price`, `stockQuantity`, `stockAtExport`, `category`, `images`, `sku`,
-    /// `barcode`, `compareAtPrice`, `weightGrams`. Missing columns change nothing. An empty cell clears a
+    /// order: `id`, `name`, `description`, `price`, `stockQuantity`, `stockAtExport`, `category`, `images`,
+    /// `variantId`, `sku`, `barcode`, `option1`, `value1`, `option2`, `value2`, `option3`, `value3`, `compareAtPrice`,
+    /// `weightGrams`. Missing columns change nothing. An empty cell clears a
     /// `description`, a `category`, a `sku`, a `barcode`, a `compareAtPrice` or a `weightGrams`; other empty cells change
     /// nothing.
     ///
     /// A row with the id of an existing product updates it. A row without an id, or with an unknown one, creates
     /// a product and needs a name and a price. Categories that do not exist are created. Prices are in the
     /// currency's minor unit. Images are not imported: existing products keep theirs.
+    ///
+    /// Rows with the same id are the variants of one product; `variantId` or the options say which. Rows without an id
+    /// that follow each other are one product if they have options and the same name, or no name after the first.
     ///
     /// If there is a column `stockAtExport`, as in exported files, the difference between `stockQuantity` and
     /// `stockAtExport` is added to the stock, so that sales since the export count. A file with the same

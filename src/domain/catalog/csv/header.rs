@@ -2,8 +2,8 @@
 
 use csv::ByteRecord;
 
-/// The column names, in the order of an export. The last [`VARIANT_COLUMNS`] are those of variants.
-pub(super) const COLUMNS: [&str; 12] = [
+/// The column names, in the order of an export.
+pub(super) const COLUMNS: [&str; 19] = [
     "id",
     "name",
     "description",
@@ -12,18 +12,32 @@ pub(super) const COLUMNS: [&str; 12] = [
     "stockAtExport",
     "category",
     "images",
+    "variantId",
     "sku",
     "barcode",
+    "option1",
+    "value1",
+    "option2",
+    "value2",
+    "option3",
+    "value3",
     "compareAtPrice",
     "weightGrams",
 ];
 
-/// An export has these columns if any variant has one of them.
-pub(super) const VARIANT_COLUMNS: usize = 4;
+/// Spreadsheets omit trailing empty cells, which only the columns after these may have: `category`, `images` and those
+/// of variants. A row that ends before its price or stock was truncated.
+const NOT_OMITTED: usize = 6;
 
-/// Spreadsheets omit trailing empty cells, which only these columns may have: `category`, `images` and those of variants. A
-/// row that ends before its price or stock was truncated.
-const MAY_BE_OMITTED: usize = VARIANT_COLUMNS + 2;
+/// Returns whether an export without options has this column, given as an index into [`COLUMNS`]; `has_codes` is whether it
+/// has SKUs, barcodes, earlier prices and weights.
+pub(super) fn is_without_options(column: usize, has_codes: bool) -> bool {
+    match COLUMNS[column] {
+        "sku" | "barcode" | "compareAtPrice" | "weightGrams" => has_codes,
+        "variantId" | "option1" | "value1" | "option2" | "value2" | "option3" | "value3" => false,
+        _ => true,
+    }
+}
 
 /// The positions of the columns in a file.
 pub(super) struct Header {
@@ -83,7 +97,7 @@ impl Header {
     pub(super) fn check(&self, record: &ByteRecord) -> Result<(), String> {
         let is_used = |at: &usize| record.get(*at).is_some_and(|cell| !is_blank(cell));
         let used = (0..record.len()).rfind(is_used).map_or(0, |last| last + 1);
-        let required = &self.indices[..COLUMNS.len() - MAY_BE_OMITTED];
+        let required = &self.indices[..NOT_OMITTED];
         let is_truncated = required.iter().flatten().any(|at| *at >= record.len());
         if is_truncated || used > self.width {
             let (cells, width) = (record.len(), self.width);

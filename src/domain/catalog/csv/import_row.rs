@@ -1,10 +1,14 @@
-//! A parsed row of an import, or the error that replaces it.
+//! The products and variants of an import, and the errors that replace invalid rows.
 
 use std::fmt;
 
 use crate::{
-    core::{id::ProductId, money::Price},
+    core::{
+        id::{ProductId, VariantId},
+        money::Price,
+    },
     domain::catalog::{
+        options::{OptionName, OptionText},
         product::{Description, ProductName},
         variant::{VariantCode, Weight},
     },
@@ -24,24 +28,70 @@ impl fmt::Display for RowError {
     }
 }
 
-/// A syntactically valid row. A field that is `None` leaves an existing product unchanged.
+/// A product whose rows are syntactically valid. A field that is `None` leaves an existing product unchanged.
 #[derive(Debug)]
-pub(in crate::domain::catalog) struct ImportRow {
+pub(in crate::domain::catalog) struct ImportProduct {
+    /// The line of its first row.
     pub(in crate::domain::catalog) line: u64,
     pub(in crate::domain::catalog) id: Option<ProductId>,
     pub(in crate::domain::catalog) name: Option<NameCell>,
     pub(in crate::domain::catalog) description: Option<Description>,
-    pub(in crate::domain::catalog) price: Option<Price>,
-    pub(in crate::domain::catalog) stock: StockCell,
     pub(in crate::domain::catalog) category: CategoryCell,
     pub(in crate::domain::catalog) has_images: bool,
-    pub(in crate::domain::catalog) variant: VariantCells,
+    /// At least one, in the order of their rows.
+    pub(in crate::domain::catalog) variants: Vec<ImportVariant>,
 }
 
-/// The columns of a variant.
+impl ImportProduct {
+    /// Returns the variant of its first row: the only one of a product without options.
+    pub(in crate::domain::catalog) fn first(&self) -> &ImportVariant {
+        &self.variants[0]
+    }
+
+    pub(in crate::domain::catalog) fn has_options(&self) -> bool {
+        self.variants
+            .iter()
+            .any(|variant| !variant.options.is_empty())
+    }
+}
+
+/// A variant: the columns of a row that other rows of the product do not share. A field that is `None` leaves an existing
+/// variant unchanged.
+#[derive(Debug)]
+pub(in crate::domain::catalog) struct ImportVariant {
+    pub(in crate::domain::catalog) line: u64,
+    pub(in crate::domain::catalog) id: Option<VariantId>,
+    pub(in crate::domain::catalog) options: Vec<CellOption>,
+    pub(in crate::domain::catalog) price: Option<Price>,
+    pub(in crate::domain::catalog) stock: StockCell,
+    pub(in crate::domain::catalog) cells: VariantCells,
+}
+
+impl ImportVariant {
+    /// Returns whether the row says which variant of its product it is.
+    pub(in crate::domain::catalog) fn is_named(&self) -> bool {
+        self.id.is_some() || !self.options.is_empty()
+    }
+
+    pub(in crate::domain::catalog) fn row_error(&self, why: String) -> RowError {
+        let line = self.line;
+        RowError { line, why }
+    }
+}
+
+/// An option of a row with its value, and both without case.
+#[derive(Debug)]
+pub(in crate::domain::catalog) struct CellOption {
+    pub(in crate::domain::catalog) name: OptionName,
+    pub(in crate::domain::catalog) value: OptionText,
+    pub(in crate::domain::catalog) name_key: String,
+    pub(in crate::domain::catalog) value_key: String,
+}
+
+/// The columns of a variant that it may lack.
 #[derive(Debug)]
 pub(in crate::domain::catalog) struct VariantCells {
-    pub(in crate::domain::catalog) sku: OptionalCell<SkuCell>,
+    pub(in crate::domain::catalog) sku: OptionalCell<VariantCode>,
     pub(in crate::domain::catalog) barcode: OptionalCell<VariantCode>,
     pub(in crate::domain::catalog) compare_at_price: OptionalCell<Price>,
     pub(in crate::domain::catalog) weight: OptionalCell<Weight>,
@@ -62,13 +112,6 @@ impl<T> OptionalCell<T> {
         matches!(self, OptionalCell::Absent)
     }
 
-    pub(in crate::domain::catalog) fn value(&self) -> Option<&T> {
-        match self {
-            OptionalCell::Absent | OptionalCell::Empty => None,
-            OptionalCell::Value(value) => Some(value),
-        }
-    }
-
     /// Returns the value after the import; `current` is that before.
     pub(in crate::domain::catalog) fn applied_to<'a, U>(
         &'a self,
@@ -81,13 +124,6 @@ impl<T> OptionalCell<T> {
             OptionalCell::Value(value) => Some(read(value)),
         }
     }
-}
-
-/// A SKU and its normalized form.
-#[derive(Debug)]
-pub(in crate::domain::catalog) struct SkuCell {
-    pub(in crate::domain::catalog) code: VariantCode,
-    pub(in crate::domain::catalog) key: String,
 }
 
 impl VariantCells {
@@ -108,7 +144,7 @@ pub(in crate::domain::catalog) struct NameCell {
     pub(in crate::domain::catalog) slug: String,
 }
 
-/// The stock columns of a row. A new product starts with `to`; all numbers are at least 0.
+/// The stock columns of a row. A new variant starts with `to`; all numbers are at least 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::domain::catalog) enum StockCell {
     /// No `stockQuantity`: the stock is unchanged.
@@ -122,7 +158,7 @@ pub(in crate::domain::catalog) enum StockCell {
 }
 
 impl StockCell {
-    /// Returns the stock of a new product.
+    /// Returns the stock of a new variant.
     pub(in crate::domain::catalog) fn initial(self) -> i64 {
         match self {
             StockCell::Empty => 0,

@@ -2,6 +2,7 @@
 
 mod encoding;
 mod formula;
+mod group_rows;
 mod header;
 mod import_file;
 mod import_row;
@@ -10,9 +11,11 @@ mod read_file;
 mod row_parser;
 mod writer;
 
-pub(super) use self::import_row::{CategoryCell, ImportRow, SkuCell, StockCell, VariantCells};
+pub(super) use self::import_row::{
+    CategoryCell, ImportProduct, ImportVariant, StockCell, VariantCells,
+};
 pub use self::{
     import_file::ImportFile,
     import_row::RowError,
-    writer::{CsvWriter, ExportRow},
+    writer::{CsvWriter, ExportColumns, ExportRow},
 };

@@ -1,6 +1,6 @@
 //! Parses one record into an import row, or into an error that lists everything wrong with it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, str::FromStr};
 
 use csv::ByteRecord;
 
@@ -9,17 +9,19 @@ use super::{
     header::{COLUMNS, Header},
     import_file::ImportFile,
     import_row::{
-        CategoryCell, ImportRow, NameCell, OptionalCell, SkuCell, StockCell, VariantCells,
+        CategoryCell, CellOption, ImportProduct, ImportVariant, NameCell, OptionalCell, StockCell,
+        VariantCells,
     },
 };
 use crate::{
     core::{
-        id::ProductId,
+        id::{ProductId, VariantId},
         money::{Currency, MAX_AMOUNT, Price, Stock},
     },
     domain::catalog::{
         category::CategoryName,
         normalize::{case_fold, normalize, slug},
+        options::{OptionName, OptionText},
         product::{Description, ProductName},
         variant::{VariantCode, Weight},
     },
@@ -29,12 +31,27 @@ use crate::{
 pub(super) struct RowParser {
     header: Header,
     currency: Currency,
-    /// The first line with each id.
-    ids: HashMap<ProductId, u64>,
+    /// The index of the product with each id.
+    products: HashMap<ProductId, usize>,
+    /// The first line with each id of a variant.
+    variants: HashMap<VariantId, u64>,
     /// The first line with each normalized SKU.
     skus: HashMap<String, u64>,
     /// The index of each category, by its exact spelling in the file.
     category_indices: HashMap<String, usize>,
+    previous: PreviousRow,
+}
+
+/// What the row before was. A row without an id is another variant of the same product if both have options, and it has the
+/// same name or none.
+#[derive(Clone, Copy)]
+enum PreviousRow {
+    /// No new product with options.
+    Other,
+    /// A variant of the new product at this index.
+    NewVariant(usize),
+    /// An invalid variant of a new product.
+    Invalid,
 }
 
 impl RowParser {
@@ -42,9 +59,11 @@ impl RowParser {
         RowParser {
             header,
             currency,
-            ids: HashMap::new(),
+            products: HashMap::new(),
+            variants: HashMap::new(),
             skus: HashMap::new(),
             category_indices: HashMap::new(),
+            previous: PreviousRow::Other,
         }
     }
 
@@ -54,13 +73,52 @@ impl RowParser {
         match self.header.check(record) {
             Ok(()) => {
                 // On an error, the reason is in `problems`.
-                let row = self.row(file, line, record, &mut problems);
-                file.rows.extend(row);
+                if let Ok(row) = self.row(file, line, record, &mut problems) {
+                    self.add(file, row, &mut problems);
+                }
             }
             Err(why) => problems.0.push(why),
         }
         if !problems.0.is_empty() {
+            if let PreviousRow::NewVariant(_) = self.previous {
+                self.previous = PreviousRow::Invalid;
+            }
             file.add_row_error(line, problems.0.join("; "));
+        }
+    }
+
+    /// Adds a row to its product.
+    fn add(&mut self, file: &mut ImportFile, row: ImportProduct, problems: &mut Problems) {
+        let (id, is_variant) = (row.id, row.id.is_none() && row.has_options());
+        let product = match (id, self.previous) {
+            (Some(id), _) => self.products.get(&id).copied(),
+            (None, PreviousRow::NewVariant(at)) if is_variant => {
+                let name = file.products[at]
+                    .name
+                    .as_ref()
+                    .map(|name| name.text.as_str());
+                let continues = row
+                    .name
+                    .as_ref()
+                    .is_none_or(|own| Some(own.text.as_str()) == name);
+                continues.then_some(at)
+            }
+            // Its product is not known, and the file is not imported anyway.
+            (None, PreviousRow::Invalid) if is_variant && row.name.is_none() => return,
+            (None, _) => None,
+        };
+        match file.add_row(product, row) {
+            Ok(index) => {
+                if let Some(id) = id {
+                    self.products.insert(id, index);
+                }
+                self.previous = if is_variant {
+                    PreviousRow::NewVariant(index)
+                } else {
+                    PreviousRow::Other
+                };
+            }
+            Err(why) => problems.0.extend(why),
         }
     }
 
@@ -70,7 +128,7 @@ impl RowParser {
         line: u64,
         record: &ByteRecord,
         problems: &mut Problems,
-    ) -> Result<ImportRow, Reported> {
+    ) -> Result<ImportProduct, Reported> {
         let cells = std::array::from_fn(|column| {
             let cell = self.header.cell(record, column);
             cell.map(|cell| problems.utf8(COLUMNS[column], cell))
@@ -85,15 +143,26 @@ impl RowParser {
             at_export,
             category,
             images,
+            variant_id,
             sku,
             barcode,
+            option1,
+            value1,
+            option2,
+            value2,
+            option3,
+            value3,
             compare_at_price,
             weight,
         ] = cells;
-        let id = id.and_then(|text| self.id(line, text.unwrap_or_default().trim(), problems));
+        let id = id.and_then(|text| problems.id("id", "product", text));
         // A row with an invalid id is not checked as a new product.
         let is_new = matches!(id, Ok(None));
-        let name = name.and_then(|text| problems.name(text, is_new));
+        let variant_id = variant_id.and_then(|text| self.variant_id(line, text, is_new, problems));
+        let selected = problems.options([(option1, value1), (option2, value2), (option3, value3)]);
+        let continues = !matches!(self.previous, PreviousRow::Other)
+            && selected.as_ref().is_ok_and(|selected| !selected.is_empty());
+        let name = name.and_then(|text| problems.name(text, is_new && !continues));
         let description = description.and_then(|text| {
             let read = |text| problems.text::<Description>("description", text);
             text.map(read).transpose()
@@ -115,51 +184,63 @@ impl RowParser {
             })
         });
         let weight = weight.and_then(|text| optional(text, |text| problems.weight(text)));
-        Ok(ImportRow {
+        let cells = VariantCells {
+            sku: sku?,
+            barcode: barcode?,
+            compare_at_price: compare_at_price?,
+            weight: weight?,
+        };
+        let variant = ImportVariant {
+            line,
+            id: variant_id?,
+            options: selected?,
+            price: price?,
+            stock: at_export.and(stock)?,
+            cells,
+        };
+        Ok(ImportProduct {
             line,
             id: id?,
             name: name?,
             description: description?,
-            price: price?,
-            stock: at_export.and(stock)?,
             category: category?,
             has_images: images?,
-            variant: VariantCells {
-                sku: sku?,
-                barcode: barcode?,
-                compare_at_price: compare_at_price?,
-                weight: weight?,
-            },
+            variants: vec![variant],
         })
     }
 
-    fn id(
+    fn variant_id(
         &mut self,
         line: u64,
-        text: &str,
+        cell: Option<&str>,
+        is_new: bool,
         problems: &mut Problems,
-    ) -> Result<Option<ProductId>, Reported> {
-        if text.is_empty() {
+    ) -> Result<Option<VariantId>, Reported> {
+        let Some(id) = problems.id("variantId", "variant", cell)? else {
             return Ok(None);
-        }
-        let Ok(id) = text.parse::<ProductId>() else {
-            return problems.report("id", "must be a product's id, or empty for a new product");
         };
-        let first = *self.ids.entry(id).or_insert(line);
+        if is_new {
+            return problems.report("variantId", "needs `id`, which is that of its product");
+        }
+        let first = *self.variants.entry(id).or_insert(line);
         if first != line {
-            return problems.report("id", &format!("is in line {first} already"));
+            return problems.report("variantId", &format!("is in line {first} already"));
         }
         Ok(Some(id))
     }
 
-    fn sku(&mut self, line: u64, text: &str, problems: &mut Problems) -> Result<SkuCell, Reported> {
+    fn sku(
+        &mut self,
+        line: u64,
+        text: &str,
+        problems: &mut Problems,
+    ) -> Result<VariantCode, Reported> {
         let code = problems.code("sku", text)?;
-        let key = case_fold(code.as_str());
-        let first = *self.skus.entry(key.clone()).or_insert(line);
+        let first = *self.skus.entry(case_fold(code.as_str())).or_insert(line);
         if first != line {
             return problems.report("sku", &format!("is in line {first} already"));
         }
-        Ok(SkuCell { code, key })
+        Ok(code)
     }
 
     fn category(
@@ -191,6 +272,9 @@ struct Problems(Vec<String>);
 /// The problem has been added to [`Problems`].
 struct Reported;
 
+/// A cell, or `None` if the file has no such column.
+type Cell<'a> = Result<Option<&'a str>, Reported>;
+
 impl Problems {
     fn report<T>(&mut self, column: &str, why: &str) -> Result<T, Reported> {
         self.0.push(format!("`{column}` {why}"));
@@ -202,6 +286,57 @@ impl Problems {
             Ok(text) => Ok(text),
             Err(_) => self.report(column, "is not UTF-8; save the file as CSV in UTF-8"),
         }
+    }
+
+    /// Parses the id of a product or variant, which is empty for a new one.
+    fn id<T: FromStr>(
+        &mut self,
+        column: &str,
+        noun: &str,
+        cell: Option<&str>,
+    ) -> Result<Option<T>, Reported> {
+        match cell.unwrap_or_default().trim() {
+            "" => Ok(None),
+            text => text.parse().map(Some).or_else(|_| {
+                self.report(
+                    column,
+                    &format!("must be a {noun}'s id, or empty for a new {noun}"),
+                )
+            }),
+        }
+    }
+
+    /// Parses the options of a row.
+    fn options(&mut self, cells: [(Cell<'_>, Cell<'_>); 3]) -> Result<Vec<CellOption>, Reported> {
+        let mut options: Vec<CellOption> = Vec::new();
+        for (number, (name, value)) in (1..).zip(cells) {
+            let (option, text) = (format!("option{number}"), format!("value{number}"));
+            let (name, value) = (present(name?, false), present(value?, false));
+            let (name, value) = match (name, value) {
+                (None, None) => continue,
+                (Some(name), Some(value)) => (name, value),
+                (Some(_), None) => {
+                    return self.report(&text, &format!("is empty, but `{option}` is not"));
+                }
+                (None, Some(_)) => {
+                    return self.report(&option, &format!("is empty, but `{text}` is not"));
+                }
+            };
+            let name = self.text::<OptionName>(&option, name)?;
+            let value = self.text::<OptionText>(&text, value)?;
+            let name_key = case_fold(name.as_str());
+            if options.iter().any(|other| other.name_key == name_key) {
+                return self.report(&option, "is the same option as another of the row");
+            }
+            let value_key = case_fold(value.as_str());
+            options.push(CellOption {
+                name,
+                value,
+                name_key,
+                value_key,
+            });
+        }
+        Ok(options)
     }
 
     fn text<T>(&mut self, column: &str, cell: &str) -> Result<T, Reported>

@@ -6,18 +6,18 @@ use csv::QuoteStyle;
 
 use super::{
     formula,
-    header::{COLUMNS, VARIANT_COLUMNS},
+    header::{COLUMNS, is_without_options},
 };
 use crate::{
     core::{
         error::{Error, Result},
-        id::ProductId,
+        id::{ProductId, VariantId},
         money::Price,
     },
-    domain::catalog::variant::Weight,
+    domain::catalog::{options::VariantOptions, variant::Weight},
 };
 
-/// One product in an export.
+/// One variant in an export. The rows of a product follow each other, and have the columns of the product alike.
 #[derive(Debug)]
 pub struct ExportRow<'a> {
     pub id: ProductId,
@@ -28,62 +28,92 @@ pub struct ExportRow<'a> {
     pub category: Option<&'a str>,
     /// URLs, separated by spaces.
     pub images: String,
+    pub variant: VariantId,
     pub sku: Option<&'a str>,
     pub barcode: Option<&'a str>,
+    pub options: VariantOptions,
     pub compare_at_price: Option<Price>,
     pub weight: Option<Weight>,
 }
 
-/// Writes products as CSV rows.
+/// Which columns an export has beside those of every product.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportColumns {
+    /// `sku`, `barcode`, `compareAtPrice` and `weightGrams`: if any variant has one of them.
+    pub has_codes: bool,
+    /// All columns: if any product has options.
+    pub has_options: bool,
+}
+
+impl ExportColumns {
+    fn has(self, column: usize) -> bool {
+        self.has_options || is_without_options(column, self.has_codes)
+    }
+}
+
+/// Writes variants as CSV rows.
 pub struct CsvWriter<W: io::Write> {
     writer: csv::Writer<W>,
-    has_variant_columns: bool,
+    columns: ExportColumns,
 }
 
 impl<W: io::Write> CsvWriter<W> {
     /// Writes a byte order mark and the header. Without the mark, Excel assumes the encoding of its locale
     /// and corrupts other characters when it saves the file.
-    pub fn new(mut to: W, has_variant_columns: bool) -> Result<CsvWriter<W>> {
+    pub fn new(mut to: W, columns: ExportColumns) -> Result<CsvWriter<W>> {
         to.write_all("\u{feff}".as_bytes())
             .map_err(|error| write_error(error.into()))?;
         // `text` quotes the texts; nothing else needs quotes.
         let writer = csv::WriterBuilder::new()
             .quote_style(QuoteStyle::Never)
             .from_writer(to);
-        let mut writer = CsvWriter {
-            writer,
-            has_variant_columns,
-        };
-        let columns = if has_variant_columns {
-            &COLUMNS[..]
-        } else {
-            &COLUMNS[..COLUMNS.len() - VARIANT_COLUMNS]
-        };
-        writer.writer.write_record(columns).map_err(write_error)?;
+        let mut writer = CsvWriter { writer, columns };
+        writer.write_cells(COLUMNS.map(str::to_owned))?;
         Ok(writer)
     }
 
-    pub fn write(&mut self, product: &ExportRow<'_>) -> Result<()> {
-        let mut write = |cell: &str| self.writer.write_field(cell).map_err(write_error);
-        write(&product.id.to_string())?;
-        write(&text(product.name))?;
-        write(&text(product.description))?;
-        write(&product.price.get().to_string())?;
-        let stock = product.stock.to_string();
-        write(&stock)?;
-        write(&stock)?;
-        write(&text(product.category.unwrap_or_default()))?;
-        write(&text(&product.images))?;
-        if self.has_variant_columns {
-            let number = |number: Option<i64>| number.map(|number| number.to_string());
-            write(&text(product.sku.unwrap_or_default()))?;
-            write(&text(product.barcode.unwrap_or_default()))?;
-            let price = number(product.compare_at_price.map(Price::get));
-            write(&price.unwrap_or_default())?;
-            let weight = number(product.weight.map(Weight::get));
-            write(&weight.unwrap_or_default())?;
-        }
-        self.writer.write_record(None::<&[u8]>).map_err(write_error)
+    pub fn write(&mut self, row: &ExportRow<'_>) -> Result<()> {
+        let number = |number: Option<i64>| number.map_or_else(String::new, |it| it.to_string());
+        let stock = row.stock.to_string();
+        let mut selected = row.options.as_slice().iter();
+        let mut next = || match selected.next() {
+            Some(option) => [text(&option.name), text(&option.value)],
+            None => [text(""), text("")],
+        };
+        let [option1, value1] = next();
+        let [option2, value2] = next();
+        let [option3, value3] = next();
+        self.write_cells([
+            row.id.to_string(),
+            text(row.name),
+            text(row.description),
+            row.price.get().to_string(),
+            stock.clone(),
+            stock,
+            text(row.category.unwrap_or_default()),
+            text(&row.images),
+            row.variant.to_string(),
+            text(row.sku.unwrap_or_default()),
+            text(row.barcode.unwrap_or_default()),
+            option1,
+            value1,
+            option2,
+            value2,
+            option3,
+            value3,
+            number(row.compare_at_price.map(Price::get)),
+            number(row.weight.map(Weight::get)),
+        ])
+    }
+
+    /// Writes the cells of the columns that this export has.
+    fn write_cells(&mut self, cells: [String; COLUMNS.len()]) -> Result<()> {
+        let columns = self.columns;
+        let written = (0..).zip(cells).filter(|(column, _)| columns.has(*column));
+        let written = written.map(|(_, cell)| cell);
+        self.writer
+            .write_record(written.collect::<Vec<_>>())
+            .map_err(write_error)
     }
 
     /// Flushes the output.

@@ -24,8 +24,10 @@ const MAX_ERRORS: usize = 100;
 /// Import products from a CSV file
 ///
 /// For admins. The columns are those of `shop admin product import`: `id`, `name`, `description`, `price`, `stockQuantity`,
-/// `stockAtExport`, `category`, `images`, `sku`, `barcode`, `compareAtPrice`, `weightGrams`, in any order. The whole file is validated first. Either all lines are
-/// imported or none; `errors` names up to 100 invalid lines. The file may have up to 4 MiB.
+/// `stockAtExport`, `category`, `images`, `variantId`, `sku`, `barcode`, `option1`, `value1`, `option2`, `value2`, `option3`,
+/// `value3`, `compareAtPrice`, `weightGrams`, in any order. The rows with the same `id` are the variants of one product. The
+/// whole file is validated first. Either all lines are imported or none; `errors` names up to 100 invalid lines. The file
+/// may have up to 4 MiB.
 #[utoipa::path(post, path = "/admin/products/import", tag = "catalog", security(("bearer" = [])),
     request_body(
         content = String,

@@ -1,4 +1,4 @@
-//! Applies an import plan: creates and updates products in batches.
+//! Applies an import plan: creates and updates products and their variants in batches.
 
 use std::collections::HashMap;
 
@@ -7,22 +7,24 @@ use utoipa::ToSchema;
 
 use super::{
     duplicates,
-    plan::{ImportPlan, Step, Update, category_ids, plan_steps},
+    plan::{Creation, ImportPlan, Step, Update, category_ids, plan_steps},
+    variants::PlannedVariant,
 };
 use crate::{
     core::{
         audit::{Action, Changes},
         error::{Error, Kind, Result},
-        id::{CategoryId, ProductId},
+        event::VariantStock,
+        id::{CategoryId, ProductId, VariantId},
     },
     domain::catalog::{
         batch::{BATCH_ROWS, BatchEffects},
-        csv::{CategoryCell, ImportFile, ImportRow, RowError, StockCell},
+        csv::{CategoryCell, ImportFile, ImportProduct, RowError, StockCell},
         manage_categories::{category_by_name, insert_category},
         normalize::{normalize, slug},
         search,
         stock::{Cause, Movement},
-        store::{self, CurrentVariant, ProductColumns, ProductRow},
+        store::{self, ProductColumns, ProductRow, VariantRow},
     },
     infra::db::Tx,
 };
@@ -37,13 +39,17 @@ pub struct ImportSummary {
     pub created: usize,
     pub updated: usize,
     pub unchanged: usize,
+    /// Variants with options that were created.
+    pub variants_created: usize,
+    /// Variants with options that were changed.
+    pub variants_updated: usize,
     /// Categories that were created.
     pub categories: usize,
-    /// New products whose row has image URLs: images are not imported.
+    /// New products whose rows have image URLs: images are not imported.
     pub without_images: usize,
-    /// Existing products whose stock was overwritten, regardless of orders placed since the export.
+    /// Existing variants whose stock was overwritten, regardless of orders placed since the export.
     pub stock_set: usize,
-    /// Rows of existing products whose `stockQuantity` was ignored because `stockAtExport` is empty.
+    /// Rows of existing variants whose `stockQuantity` was ignored because `stockAtExport` is empty.
     pub stock_ignored: usize,
 }
 
@@ -65,50 +71,41 @@ pub fn import(
     // A concurrent import of the same file has waited for the product locks until here.
     duplicates::record(tx, file)?;
     let mut summary = ImportSummary {
-        unchanged: file.rows.len() - plan.pending.len(),
+        unchanged: file.products.len() - plan.pending.len(),
         categories: add_missing_categories(tx, file, &mut categories)?,
         ..ImportSummary::default()
     };
-    let is_ignored =
-        |row: &ImportRow| row.id.is_some() && matches!(row.stock, StockCell::NotExported { .. });
-    summary.stock_ignored = file.rows.iter().filter(|row| is_ignored(row)).count();
     let mut effects = BatchEffects::default();
     let (mut new, mut updates) = (Vec::new(), Vec::new());
+    let mut ignored: usize = file.products.iter().map(ignored_rows).sum();
     for (index, step) in plan.pending.iter().zip(steps) {
-        let row = &file.rows[*index];
+        let product = &file.products[*index];
         match step {
             Step::Skip => summary.unchanged += 1,
-            Step::Create => {
+            Step::Create(created) => {
+                ignored -= ignored_rows(product);
                 summary.created += 1;
-                summary.without_images += usize::from(row.has_images);
-                summary.stock_ignored -= usize::from(is_ignored(row));
-                let id = row.id.unwrap_or_else(|| tx.id());
-                let category = row.new_category(None, &categories);
-                effects.add_created(Cause::Import, id, row.stock.initial(), category);
-                new.push((row, id));
+                summary.without_images += usize::from(product.has_images);
+                summary.add_variants(&created.variants.changed);
+                add_creation(&mut effects, product, &created, &categories);
+                new.push((product, created));
             }
             Step::Update(update) => {
+                let variants = update.variants.changed.iter();
+                ignored -= variants
+                    .filter(|variant| variant.is_new && is_ignored(variant.stock))
+                    .count();
                 summary.updated += 1;
-                let is_set = matches!(row.stock, StockCell::Set { .. }) && update.delta != 0;
-                summary.stock_set += usize::from(is_set);
-                let from = update.current_category;
-                effects.add_moved(from, row.new_category(from, &categories));
-                if update.delta != 0 {
-                    let movement = Movement::of(Cause::Import, update.id, update.delta);
-                    effects.add_movement(movement, update.stock);
-                }
-                updates.push((row, update));
+                let is_set = matches!(product.first().stock, StockCell::Set { .. });
+                summary.stock_set += usize::from(is_set && update.delta != 0);
+                summary.add_variants(&update.variants.changed);
+                add_update(&mut effects, product, &update, &categories);
+                updates.push((product, update));
             }
         }
     }
-    // Rows may exchange SKUs.
-    let changes_sku = updates
-        .iter()
-        .filter(|(row, _)| !row.variant.sku.is_absent());
-    let changes_sku: Vec<ProductId> = changes_sku.map(|(_, update)| update.id).collect();
-    for batch in changes_sku.chunks(BATCH_ROWS) {
-        store::remove_skus(tx, batch)?;
-    }
+    summary.stock_ignored = ignored;
+    release_keys(tx, &updates)?;
     let mut written = 0;
     for batch in new.chunks(BATCH_ROWS) {
         insert(tx, batch, &categories)?;
@@ -129,6 +126,72 @@ pub fn import(
         Changes::between(None, Some(&summary)).with("sha256", hex::encode(file.sha256))
     })?;
     Ok(Ok(summary))
+}
+
+/// Returns how many rows of a product with an id have stock without `stockAtExport`, which an existing variant ignores.
+fn ignored_rows(product: &ImportProduct) -> usize {
+    let ignored = product.variants.iter().filter(|row| is_ignored(row.stock));
+    if product.id.is_some() {
+        ignored.count()
+    } else {
+        0
+    }
+}
+
+fn is_ignored(stock: StockCell) -> bool {
+    matches!(stock, StockCell::NotExported { .. })
+}
+
+fn add_creation(
+    effects: &mut BatchEffects,
+    product: &ImportProduct,
+    created: &Creation,
+    categories: &[Option<CategoryId>],
+) {
+    let category = product.new_category(None, categories);
+    if created.variants.options.is_none() {
+        let stock = product.first().stock.initial();
+        effects.add_created(Cause::Import, created.id, stock, category);
+        return;
+    }
+    effects.add_created_product(category);
+    let stock = created.variants.changed.iter().map(|it| it.delta).sum();
+    add_variant_movements(effects, created.id, stock, &created.variants.changed);
+}
+
+fn add_update(
+    effects: &mut BatchEffects,
+    product: &ImportProduct,
+    update: &Update,
+    categories: &[Option<CategoryId>],
+) {
+    let from = update.current_category;
+    effects.add_moved(from, product.new_category(from, categories));
+    if update.has_options {
+        add_variant_movements(effects, update.id, update.stock, &update.variants.changed);
+    } else if update.delta != 0 {
+        let movement = Movement::of(Cause::Import, update.id, update.delta);
+        effects.add_movement(movement, update.stock);
+    }
+}
+
+/// Adds the movements of the variants whose stock changes. `stock` is that of the product.
+fn add_variant_movements(
+    effects: &mut BatchEffects,
+    product: ProductId,
+    stock: i64,
+    changed: &[PlannedVariant],
+) {
+    let moved = changed
+        .iter()
+        .filter(|variant| variant.is_new || variant.delta != 0);
+    let moved = moved.map(|variant| {
+        let id = variant.columns.id;
+        let movement = Movement::of_variant(Cause::Import, product, id, variant.delta);
+        let own = variant.columns.stock.unwrap_or_default();
+        (movement, VariantStock::now(id, own))
+    });
+    effects.add_variant_movements(moved, product, stock);
 }
 
 /// Creates the file's categories that do not exist yet and fills in their ids; returns how many.
@@ -157,45 +220,75 @@ fn add_missing_categories(
     Ok(added)
 }
 
+/// Marks the variants that change as deleted until they are written, since rows may exchange SKUs and options.
+fn release_keys(tx: &mut Tx<'_>, updates: &[(&ImportProduct, Update)]) -> Result<()> {
+    let changed = updates
+        .iter()
+        .flat_map(|(_, update)| &update.variants.changed);
+    let existing = changed.filter(|variant| !variant.is_new);
+    let existing: Vec<VariantId> = existing.map(|variant| variant.columns.id).collect();
+    for batch in existing.chunks(BATCH_ROWS) {
+        store::release_keys(tx, batch)?;
+    }
+    Ok(())
+}
+
 fn insert(
     tx: &mut Tx<'_>,
-    new: &[(&ImportRow, ProductId)],
+    new: &[(&ImportProduct, Creation)],
     categories: &[Option<CategoryId>],
 ) -> Result<()> {
     let missing = || Error::internal("a new product has no name or no price");
-    let rows = new.iter().map(|(row, id)| {
-        let name = row.name.as_ref().ok_or_else(missing)?;
+    let rows = new.iter().map(|(product, created)| {
+        let name = product.name.as_ref().ok_or_else(missing)?;
         Ok(ProductRow {
-            id: *id,
+            id: created.id,
             at: tx.now(),
-            stock: row.stock.initial(),
+            stock: product.first().stock.initial(),
             columns: ProductColumns {
                 name: name.text.as_str(),
                 name_key: &name.key,
                 slug: &name.slug,
-                description: row.description.as_ref().map_or("", |text| text.as_str()),
-                price: row.price.ok_or_else(missing)?,
-                category: row.new_category(None, categories),
+                description: product
+                    .description
+                    .as_ref()
+                    .map_or("", |text| text.as_str()),
+                price: product.first().price.ok_or_else(missing)?,
+                category: product.new_category(None, categories),
             },
         })
     });
-    let rows: Vec<_> = rows.collect::<Result<_>>()?;
+    let mut rows: Vec<_> = rows.collect::<Result<_>>()?;
     store::insert_all(tx, &rows)?;
-    for (row, id) in new.iter().filter(|(row, _)| row.variant.has_any()) {
-        let columns = row.variant.applied_to(CurrentVariant::default());
-        store::write_variant(tx, *id, &columns)?;
+    let without_options = new
+        .iter()
+        .filter(|(_, created)| created.variants.options.is_none());
+    let without_options: Vec<ProductId> = without_options.map(|(_, created)| created.id).collect();
+    if !without_options.is_empty() {
+        store::insert_variants(tx, &without_options)?;
     }
+    for (_, created) in new {
+        if let Some(options) = &created.variants.options {
+            store::set_options(tx, created.id, options)?;
+        }
+    }
+    let variants = new.iter().flat_map(|(_, created)| {
+        let variants = created.variants.changed.iter();
+        variants.map(|variant| (created.id, variant))
+    });
+    write_variants(tx, &variants.collect::<Vec<_>>(), &mut rows)?;
     search::index_rows(tx, &rows)
 }
 
 /// Writes whole rows. Names and descriptions that the file does not change are read from the locked rows.
 fn update(
     tx: &mut Tx<'_>,
-    updates: &[(&ImportRow, Update)],
+    updates: &[(&ImportProduct, Update)],
     categories: &[Option<CategoryId>],
 ) -> Result<()> {
-    let keeps_text = |row: &ImportRow| row.name.is_none() || row.description.is_none();
-    let ids = updates.iter().filter(|(row, _)| keeps_text(row));
+    let keeps_text =
+        |product: &ImportProduct| product.name.is_none() || product.description.is_none();
+    let ids = updates.iter().filter(|(product, _)| keeps_text(product));
     let ids: Vec<_> = ids.map(|(_, update)| update.id).collect();
     let mut current_texts = HashMap::new();
     if !ids.is_empty() {
@@ -209,15 +302,15 @@ fn update(
         })?;
     }
     let missing = || Error::internal("a locked product was not found");
-    let rows = updates.iter().map(|(row, update)| {
+    let rows = updates.iter().map(|(product, update)| {
         let current = current_texts.get(&update.id);
-        let (name, name_key, slug) = if let Some(name) = &row.name {
+        let (name, name_key, slug) = if let Some(name) = &product.name {
             (name.text.as_str(), &name.key, &name.slug)
         } else {
             let (key, slug, name, _) = current.ok_or_else(missing)?;
             (name.as_str(), key, slug)
         };
-        let description = match &row.description {
+        let description = match &product.description {
             Some(text) => text.as_str(),
             None => current.map(|texts| texts.3.as_str()).ok_or_else(missing)?,
         };
@@ -231,21 +324,75 @@ fn update(
                 slug,
                 description,
                 price: update.price,
-                category: row.new_category(update.current_category, categories),
+                category: product.new_category(update.current_category, categories),
             },
         })
     });
-    let rows: Vec<_> = rows.collect::<Result<_>>()?;
+    let mut rows: Vec<_> = rows.collect::<Result<_>>()?;
     store::update_all(tx, &rows)?;
-    for (row, update) in updates {
-        if let Some(current) = update.current_variant.clone() {
-            store::write_variant(tx, update.id, &row.variant.applied_to(current))?;
+    for (_, update) in updates {
+        if let Some(options) = &update.variants.options {
+            store::set_options(tx, update.id, options)?;
         }
     }
+    let variants = updates.iter().flat_map(|(_, update)| {
+        let variants = update.variants.changed.iter();
+        variants.map(|variant| (update.id, variant))
+    });
+    write_variants(tx, &variants.collect::<Vec<_>>(), &mut rows)?;
     search::index_rows(tx, &rows)
 }
 
-impl ImportRow {
+/// Writes variants and what their products keep of them, and corrects price and stock of these rows.
+fn write_variants(
+    tx: &mut Tx<'_>,
+    variants: &[(ProductId, &PlannedVariant)],
+    rows: &mut [ProductRow<'_>],
+) -> Result<()> {
+    let written = variants.iter().map(|(product, planned)| VariantRow {
+        product: *product,
+        variant: &planned.columns,
+    });
+    let written: Vec<VariantRow<'_>> = written.collect();
+    for batch in written.chunks(BATCH_ROWS) {
+        store::write_variants(tx, batch)?;
+    }
+    let with_options = variants.iter().filter(|(_, planned)| planned.has_options());
+    let mut with_options: Vec<ProductId> = with_options.map(|(product, _)| *product).collect();
+    with_options.dedup();
+    if with_options.is_empty() {
+        return Ok(());
+    }
+    store::set_kept_values(tx, &with_options)?;
+    let mut kept = HashMap::new();
+    store::lock_products(tx, &with_options, |product| {
+        kept.insert(product.id, (product.price, product.stock));
+        Ok(())
+    })?;
+    for row in rows {
+        if let Some((price, stock)) = kept.get(&row.id) {
+            (row.columns.price, row.stock) = (*price, *stock);
+        }
+    }
+    Ok(())
+}
+
+impl ImportSummary {
+    /// Counts the variants with options among these.
+    fn add_variants(&mut self, changed: &[PlannedVariant]) {
+        for variant in changed.iter().filter(|variant| variant.has_options()) {
+            if variant.is_new {
+                self.variants_created += 1;
+            } else {
+                self.variants_updated += 1;
+                let is_set = matches!(variant.stock, StockCell::Set { .. });
+                self.stock_set += usize::from(is_set && variant.delta != 0);
+            }
+        }
+    }
+}
+
+impl ImportProduct {
     /// Returns the product's category after the import; `current` is its category before.
     fn new_category(
         &self,

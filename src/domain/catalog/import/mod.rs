@@ -1,13 +1,15 @@
-//! CSV import. A file is first compared with the catalog in a read: every invalid row is reported, and rows
-//! that change nothing are skipped.
+//! CSV import. A file is first compared with the catalog in a read: every invalid row is reported, and products
+//! that do not change are skipped.
 //!
-//! The remaining rows are written in one transaction, in batches. It compares them again with the rows
+//! The others are written in one transaction, in batches. It compares them again with the rows
 //! locked, because others may have written in between.
 
 mod apply;
 mod duplicates;
+mod ids;
 mod plan;
 mod skus;
+mod variants;
 
 pub use self::{
     apply::{ImportSummary, import},

@@ -2,57 +2,42 @@
 
 use std::collections::HashMap;
 
+use super::{plan::Step, variants::PlannedVariant};
 use crate::{
-    core::{error::Result, id::ProductId},
+    core::{error::Result, id::VariantId},
     domain::catalog::{
         batch::BATCH_ROWS,
-        csv::{ImportFile, ImportRow, RowError, SkuCell, VariantCells},
-        store::{self, CurrentVariant},
+        csv::{RowError, VariantCells},
+        normalize::case_fold,
+        store::{self, ImportedColumns},
         variant::VariantCode,
     },
     infra::db::Tx,
 };
 
-/// Returns an error for each of the rows at these indices whose SKU belongs to a variant that keeps it. The rows may
-/// exchange SKUs.
-pub(super) fn check(
-    tx: &mut Tx<'_>,
-    file: &ImportFile,
-    indices: &[usize],
-) -> Result<Vec<RowError>> {
-    let with_sku: Vec<(&ImportRow, &SkuCell)> = indices
-        .iter()
-        .filter_map(|index| {
-            let row = &file.rows[*index];
-            row.variant.sku.value().map(|sku| (row, sku))
-        })
+/// Returns an error for each variant whose SKU belongs to another that keeps it. Variants may exchange SKUs.
+pub(super) fn check(tx: &mut Tx<'_>, steps: &[Step]) -> Result<Vec<RowError>> {
+    let changed = steps.iter().flat_map(Step::changed_variants);
+    let keys = changed.clone().map(|variant| {
+        let sku = variant.columns.columns.sku.as_deref();
+        (variant.columns.id, sku.map(case_fold))
+    });
+    let keys: HashMap<VariantId, Option<String>> = keys.collect();
+    let with_sku: Vec<(&PlannedVariant, &String)> = changed
+        .filter_map(|variant| Some((variant, keys.get(&variant.columns.id)?.as_ref()?)))
         .collect();
-    if with_sku.is_empty() {
-        return Ok(Vec::new());
-    }
-    let by_product: HashMap<ProductId, &ImportRow> = indices
-        .iter()
-        .map(|index| &file.rows[*index])
-        .filter_map(|row| Some((row.id?, row)))
-        .collect();
-    // A file does not change the variants of products with options.
-    let keeps = |product: &ProductId, has_options, key: &str| match by_product.get(product) {
-        _ if has_options => true,
-        Some(row) if !row.variant.sku.is_absent() => {
-            row.variant.sku.value().is_some_and(|sku| sku.key == key)
-        }
-        _ => true,
-    };
     let mut errors = Vec::new();
     for batch in with_sku.chunks(BATCH_ROWS) {
-        let keys: Vec<&str> = batch.iter().map(|(_, sku)| sku.key.as_str()).collect();
-        let owners = store::products_with_skus(tx, &keys)?;
-        for (row, sku) in batch {
-            let owner = owners.get(&sku.key).filter(|owner| row.id != Some(owner.0));
-            let owner = owner.filter(|(owner, has_options)| keeps(owner, *has_options, &sku.key));
-            if let Some((owner, _)) = owner {
-                let why = format!("`sku` belongs to product {owner} already");
-                let line = row.line;
+        let batch_keys: Vec<&str> = batch.iter().map(|(_, key)| key.as_str()).collect();
+        let owners = store::sku_owners(tx, &batch_keys)?;
+        for (variant, key) in batch {
+            let keeps = |owner: VariantId| {
+                let after = keys.get(&owner);
+                owner != variant.columns.id && after.is_none_or(|after| after.as_ref() == Some(key))
+            };
+            if let Some(owner) = owners.get(*key).filter(|owner| keeps(owner.variant)) {
+                let line = variant.line;
+                let why = format!("`sku` belongs to product {} already", owner.product);
                 errors.push(RowError { line, why });
             }
         }
@@ -64,9 +49,9 @@ impl VariantCells {
     /// Returns whether the cells change the variant.
     ///
     /// Errors: a spreadsheet has damaged a code.
-    pub(super) fn changes(&self, current: &CurrentVariant) -> Result<bool, String> {
+    pub(super) fn changes(&self, current: &ImportedColumns) -> Result<bool, String> {
         let (sku, barcode) = (current.sku.as_deref(), current.barcode.as_deref());
-        let new_sku = self.sku.applied_to(sku, |sku| sku.code.as_str());
+        let new_sku = self.sku.applied_to(sku, VariantCode::as_str);
         let new_barcode = self.barcode.applied_to(barcode, VariantCode::as_str);
         check_code("sku", sku, new_sku)?;
         check_code("barcode", barcode, new_barcode)?;
@@ -78,10 +63,10 @@ impl VariantCells {
     }
 
     /// Returns the variant's columns after the import.
-    pub(super) fn applied_to(&self, current: CurrentVariant) -> CurrentVariant {
+    pub(super) fn applied_to(&self, current: ImportedColumns) -> ImportedColumns {
         let text = |code: &VariantCode| code.as_str().to_owned();
-        CurrentVariant {
-            sku: self.sku.applied_to(current.sku, |sku| text(&sku.code)),
+        ImportedColumns {
+            sku: self.sku.applied_to(current.sku, text),
             barcode: self.barcode.applied_to(current.barcode, text),
             compare_at_price: self
                 .compare_at_price

@@ -104,6 +104,8 @@ pub fn create_all(tx: &mut Tx<'_>, new: &[NewProduct]) -> Result<Vec<ProductId>>
             });
         }
         store::insert_all(tx, &rows)?;
+        let ids: Vec<ProductId> = rows.iter().map(|row| row.id).collect();
+        store::insert_variants(tx, &ids)?;
         search::index_rows(tx, &rows)?;
     }
     effects.write(tx)?;

@@ -19,8 +19,10 @@ use crate::{
         search,
         stock::{Cause, Movement},
         store::{self, ProductColumns},
-        variant::{NewProductWithVariants, NewVariant, ProductWithVariants, VariantPosition},
-        write_variant::{self, MAX_VARIANTS},
+        variant::{
+            MAX_VARIANTS, NewProductWithVariants, NewVariant, ProductWithVariants, VariantPosition,
+        },
+        write_variant,
     },
     infra::db::Tx,
 };

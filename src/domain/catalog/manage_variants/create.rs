@@ -13,8 +13,8 @@ use crate::{
         problems::VARIANT_EXISTS,
         stock::{Cause, Movement},
         store,
-        variant::{NewVariant, Variant, VariantPosition, VariantWithProduct},
-        write_variant::{self, MAX_VARIANTS, check_image},
+        variant::{MAX_VARIANTS, NewVariant, Variant, VariantPosition, VariantWithProduct},
+        write_variant::{self, check_image},
     },
     infra::db::Tx,
 };

@@ -1,6 +1,5 @@
 //! Reads and writes products in batches, hundreds of rows per statement.
 
-use super::variants::insert_variants;
 use crate::{
     core::{
         clock::Timestamp,
@@ -8,7 +7,7 @@ use crate::{
         id::{CategoryId, ProductId},
         money::Price,
     },
-    domain::catalog::{cache_tags, csv::ExportRow, store::ProductColumns},
+    domain::catalog::{cache_tags, csv::ExportRow, options::VariantOptions, store::ProductColumns},
     infra::db::{Sql, Tx, Value, params, placeholders},
 };
 
@@ -30,7 +29,14 @@ pub(in crate::domain::catalog) struct CurrentProduct<'a> {
     pub(in crate::domain::catalog) name: &'a str,
     pub(in crate::domain::catalog) description: &'a str,
     pub(in crate::domain::catalog) is_deleted: bool,
-    pub(in crate::domain::catalog) has_options: bool,
+    /// JSON, by `ProductOptions`.
+    pub(in crate::domain::catalog) options: &'a str,
+}
+
+impl CurrentProduct<'_> {
+    pub(in crate::domain::catalog) fn has_options(&self) -> bool {
+        self.options != "[]"
+    }
 }
 
 /// Locks the existing products among these, deleted ones included, and calls `each` with every row.
@@ -54,18 +60,17 @@ pub(in crate::domain::catalog) fn lock_products(
             name: row.get("name")?,
             description: row.get("description")?,
             is_deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
-            has_options: row.get::<&str>("options")? != "[]",
+            options: row.get("options")?,
         })
     })
 }
 
+/// Inserts products. Their variants must follow.
 pub(in crate::domain::catalog) fn insert_all(
     tx: &mut Tx<'_>,
     rows: &[ProductRow<'_>],
 ) -> Result<()> {
-    write(tx, rows, "")?;
-    let ids: Vec<ProductId> = rows.iter().map(|row| row.id).collect();
-    insert_variants(tx, &ids)
+    write(tx, rows, "")
 }
 
 /// Overwrites existing rows by an upsert. They must be locked.
@@ -134,17 +139,18 @@ pub(in crate::domain::catalog) fn add_to_product_count(tx: &mut Tx<'_>, by: i64)
     Ok(())
 }
 
-/// Calls `each` with every product, ordered by id, and its `images` column. Uses a single statement: the plan
+/// Calls `each` with every variant, ordered by product, and its `images` column. Uses a single statement: the plan
 /// of a paged one would depend on the statistics of a table that may just have been filled.
 pub(in crate::domain::catalog) fn each_export_row(
     tx: &mut Tx<'_>,
     mut each: impl FnMut(ExportRow<'_>, &str) -> Result<()>,
 ) -> Result<()> {
-    let sql = "SELECT p.id, p.name, p.description, p.price, p.stock, c.name AS category, p.images, v.sku, v.barcode,
-             v.compare_at_price, v.weight_grams
-         FROM products p LEFT JOIN categories c ON c.id = p.category_id LEFT JOIN variants v ON v.id = p.id
-             AND v.options_key = '' AND v.deleted_at IS NULL
-         WHERE p.deleted_at IS NULL ORDER BY p.id";
+    let sql = "SELECT p.id, p.name, p.description, coalesce(v.price, p.price) AS price, coalesce(v.stock, p.stock) AS stock,
+             c.name AS category, p.images, coalesce(v.id, p.id) AS variant_id, v.sku, v.barcode,
+             coalesce(v.options, '[]') AS options, v.compare_at_price, v.weight_grams
+         FROM products p LEFT JOIN categories c ON c.id = p.category_id
+             LEFT JOIN variants v ON v.product_id = p.id AND v.deleted_at IS NULL
+         WHERE p.deleted_at IS NULL ORDER BY p.id, v.position, v.id";
     tx.each(sql, &[], |row| {
         let export_row = ExportRow {
             id: row.get("id")?,
@@ -154,8 +160,10 @@ pub(in crate::domain::catalog) fn each_export_row(
             stock: row.get("stock")?,
             category: row.get("category")?,
             images: String::new(),
+            variant: row.get("variant_id")?,
             sku: row.get("sku")?,
             barcode: row.get("barcode")?,
+            options: VariantOptions::from_json(row.get("options")?)?,
             compare_at_price: row.get("compare_at_price")?,
             weight: row.get("weight_grams")?,
         };

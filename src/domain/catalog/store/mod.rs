@@ -37,12 +37,12 @@ pub(super) use self::{
     reindex::{count_indexed, has_unversioned, last_indexed, lock_unindexed, set_name_key},
     stock::{add_stock, add_to_stock, add_variant_stock, return_variant_stock, stock, take_stock},
     variants::{
-        CurrentVariant, VariantColumns, current_variants, delete_variant, delete_variants,
-        each_sku, each_sku_of, has_variant_columns, insert_variant, insert_variants,
-        product_by_sku_key, products_with_skus, products_with_wrong_variants,
-        remove_image_from_variants, remove_skus, restore_variant, set_sku_key, set_variant_options,
-        set_variant_price, update_variant, variant_by_id, variant_by_options_key,
-        variant_by_sku_key, variants_of, write_variant,
+        CurrentVariant, ImportedColumns, VariantColumns, VariantRow, current_variants,
+        delete_variant, delete_variants, each_sku, each_sku_of, has_codes, has_options, id_owners,
+        insert_variant, insert_variants, product_by_sku_key, products_with_wrong_variants,
+        release_keys, remove_image_from_variants, restore_variant, set_sku_key,
+        set_variant_options, set_variant_price, sku_owners, update_variant, variant_by_id,
+        variant_by_options_key, variant_by_sku_key, variants_of, write_variants,
     },
     verify::{
         VariantStock, balances, counted_products, each_with_options, impossible_stock, products_of,

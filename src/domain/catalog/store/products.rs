@@ -17,7 +17,7 @@ use crate::{
         catalog::{cache_tags, category::CategoryRef, options::ProductOptions, product::Product},
         media,
     },
-    infra::db::{Row, Sql, Tx, params},
+    infra::db::{Row, Sql, Tx, Value, params, placeholders},
 };
 
 /// The columns that an admin sets.
@@ -126,26 +126,34 @@ pub(in crate::domain::catalog) fn set_options(
     id: ProductId,
     options: &ProductOptions,
 ) -> Result<()> {
-    tx.execute(
+    cache_tags::invalidate_product(tx, id);
+    tx.execute_pipelined(
         "UPDATE products SET options = ?2 WHERE id = ?1",
         params![id, &options.to_json()?],
-    )?;
-    cache_tags::invalidate_product(tx, id);
-    Ok(())
+    )
 }
 
-/// Computes what the row of a product with options keeps of its variants.
-pub(in crate::domain::catalog) fn set_kept_values(tx: &mut Tx<'_>, id: ProductId) -> Result<()> {
-    tx.execute(
+/// Computes what the rows of products with options keep of their variants.
+pub(in crate::domain::catalog) fn set_kept_values(
+    tx: &mut Tx<'_>,
+    ids: &[ProductId],
+) -> Result<()> {
+    let mut values: Vec<Value<'_>> = ids.iter().map(|id| Value::from(*id)).collect();
+    values.push(tx.now().into());
+    let sql = format!(
         "UPDATE products SET price = v.lowest, price_max = v.highest, stock = v.total, variant_count = v.variants,
-             updated_at = ?2
-         FROM (SELECT min(price) AS lowest, max(price) AS highest, CAST(sum(stock) AS BIGINT) AS total,
+             updated_at = ?{}
+         FROM (SELECT product_id, min(price) AS lowest, max(price) AS highest, CAST(sum(stock) AS BIGINT) AS total,
                    count(*) AS variants
-               FROM variants WHERE product_id = ?1 AND deleted_at IS NULL) v
-         WHERE id = ?1",
-        params![id, tx.now()],
-    )?;
-    cache_tags::invalidate_listed(tx, id);
+               FROM variants WHERE product_id IN {} AND deleted_at IS NULL GROUP BY product_id) v
+         WHERE products.id = v.product_id",
+        values.len(),
+        placeholders(ids.len(), 1)
+    );
+    tx.execute(&sql, &values)?;
+    for id in ids {
+        cache_tags::invalidate_listed(tx, *id);
+    }
     Ok(())
 }
 

@@ -291,100 +291,186 @@ pub(in crate::domain::catalog) fn restore_variant(
     )
 }
 
-/// The columns of a variant that a CSV file can have.
+/// The columns that a variant may lack and a CSV file can have.
 #[derive(Debug, Clone, Default)]
-pub(in crate::domain::catalog) struct CurrentVariant {
+pub(in crate::domain::catalog) struct ImportedColumns {
     pub(in crate::domain::catalog) sku: Option<String>,
     pub(in crate::domain::catalog) barcode: Option<String>,
     pub(in crate::domain::catalog) compare_at_price: Option<Price>,
     pub(in crate::domain::catalog) weight: Option<Weight>,
 }
 
-/// Returns these columns of the variants of products without options.
+/// A variant that an import may change.
+pub(in crate::domain::catalog) struct CurrentVariant {
+    pub(in crate::domain::catalog) id: VariantId,
+    pub(in crate::domain::catalog) columns: ImportedColumns,
+    pub(in crate::domain::catalog) options_key: String,
+    /// JSON, by `VariantOptions`.
+    pub(in crate::domain::catalog) options: String,
+    /// `None` is that of the product.
+    pub(in crate::domain::catalog) price: Option<Price>,
+    /// `None` is that of the product.
+    pub(in crate::domain::catalog) stock: Option<i64>,
+    pub(in crate::domain::catalog) position: VariantPosition,
+}
+
+/// Returns the variants of these products in their order. The products must be locked.
 pub(in crate::domain::catalog) fn current_variants(
     tx: &mut Tx<'_>,
     products: &[ProductId],
-) -> Result<HashMap<ProductId, CurrentVariant>> {
+) -> Result<HashMap<ProductId, Vec<CurrentVariant>>> {
     let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
     let sql = format!(
-        "SELECT product_id, sku, barcode, compare_at_price, weight_grams FROM variants
-         WHERE product_id IN {} AND options_key = '' AND deleted_at IS NULL",
+        "SELECT product_id, id, sku, barcode, compare_at_price, weight_grams, options_key, options, price, stock, position
+         FROM variants WHERE product_id IN {} AND deleted_at IS NULL ORDER BY product_id, position, id",
         placeholders(ids.len(), 1)
     );
-    let rows = tx.all(&sql, &ids, |row| {
+    let mut variants: HashMap<_, Vec<_>> = HashMap::new();
+    tx.each(&sql, &ids, |row| {
         let variant = CurrentVariant {
-            sku: row.get("sku")?,
-            barcode: row.get("barcode")?,
-            compare_at_price: row.get("compare_at_price")?,
-            weight: row.get("weight_grams")?,
+            id: row.get("id")?,
+            columns: ImportedColumns {
+                sku: row.get("sku")?,
+                barcode: row.get("barcode")?,
+                compare_at_price: row.get("compare_at_price")?,
+                weight: row.get("weight_grams")?,
+            },
+            options_key: row.get("options_key")?,
+            options: row.get("options")?,
+            price: row.get("price")?,
+            stock: row.get("stock")?,
+            position: row.get("position")?,
         };
-        Ok((row.get("product_id")?, variant))
+        variants
+            .entry(row.get("product_id")?)
+            .or_default()
+            .push(variant);
+        Ok(())
     })?;
-    Ok(rows.into_iter().collect())
+    Ok(variants)
 }
 
-/// Sets these columns of the variant of a product without options.
-pub(in crate::domain::catalog) fn write_variant(
+/// Marks variants as deleted until [`write_variants`] writes them, so that they can exchange SKUs and options.
+pub(in crate::domain::catalog) fn release_keys(
     tx: &mut Tx<'_>,
-    product: ProductId,
-    columns: &CurrentVariant,
+    variants: &[VariantId],
 ) -> Result<()> {
-    let sku = columns.sku.as_deref();
-    let key = sku.map(case_fold);
-    tx.execute_pipelined(
-        "UPDATE variants SET sku = ?2, sku_key = ?3, barcode = ?4, compare_at_price = ?5, weight_grams = ?6,
-             updated_at = ?7
-         WHERE product_id = ?1 AND options_key = '' AND deleted_at IS NULL",
-        params![
-            product,
-            sku,
-            key.as_deref(),
-            columns.barcode.as_deref(),
-            columns.compare_at_price,
-            columns.weight,
-            tx.now()
-        ],
-    )
-}
-
-/// Removes the SKUs of the variants of products without options.
-pub(in crate::domain::catalog) fn remove_skus(
-    tx: &mut Tx<'_>,
-    products: &[ProductId],
-) -> Result<()> {
-    let ids: Vec<Value<'_>> = products.iter().map(|id| Value::from(*id)).collect();
+    let mut values: Vec<Value<'_>> = variants.iter().map(|id| Value::from(*id)).collect();
+    values.push(tx.now().into());
     let sql = format!(
-        "UPDATE variants SET sku = NULL, sku_key = NULL
-         WHERE product_id IN {} AND options_key = '' AND deleted_at IS NULL",
-        placeholders(ids.len(), 1)
+        "UPDATE variants SET deleted_at = ?{} WHERE id IN {}",
+        values.len(),
+        placeholders(variants.len(), 1)
     );
-    tx.execute_pipelined(&sql, &ids)
+    tx.execute_pipelined(&sql, &values)
 }
 
-/// Returns the products that have variants with these normalized SKUs, and whether the variant has options.
-pub(in crate::domain::catalog) fn products_with_skus(
+/// A variant's row to write.
+pub(in crate::domain::catalog) struct VariantRow<'a> {
+    pub(in crate::domain::catalog) product: ProductId,
+    pub(in crate::domain::catalog) variant: &'a CurrentVariant,
+}
+
+/// Inserts variants, or overwrites these columns of existing ones.
+pub(in crate::domain::catalog) fn write_variants(
+    tx: &mut Tx<'_>,
+    rows: &[VariantRow<'_>],
+) -> Result<()> {
+    let sku_keys = rows
+        .iter()
+        .map(|row| row.variant.columns.sku.as_deref().map(case_fold));
+    let sku_keys: Vec<Option<String>> = sku_keys.collect();
+    let now = tx.now();
+    let mut values: Vec<Value<'_>> = Vec::with_capacity(rows.len() * 14);
+    for (row, sku_key) in rows.iter().zip(&sku_keys) {
+        let (variant, columns) = (row.variant, &row.variant.columns);
+        let cells: [Value<'_>; 14] = [
+            variant.id.into(),
+            row.product.into(),
+            columns.sku.as_deref().into(),
+            sku_key.as_deref().into(),
+            columns.barcode.as_deref().into(),
+            columns.compare_at_price.into(),
+            columns.weight.into(),
+            variant.options_key.as_str().into(),
+            variant.options.as_str().into(),
+            variant.price.into(),
+            variant.stock.into(),
+            variant.position.into(),
+            now.into(),
+            now.into(),
+        ];
+        values.extend(cells);
+        cache_tags::invalidate_product(tx, row.product);
+    }
+    let sql = format!(
+        "INSERT INTO variants (id, product_id, sku, sku_key, barcode, compare_at_price, weight_grams, options_key,
+                               options, price, stock, position, created_at, updated_at)
+         VALUES {}
+         ON CONFLICT (id) DO UPDATE SET sku = excluded.sku, sku_key = excluded.sku_key, barcode = excluded.barcode,
+             compare_at_price = excluded.compare_at_price, weight_grams = excluded.weight_grams,
+             options_key = excluded.options_key, options = excluded.options, price = excluded.price,
+             stock = excluded.stock, updated_at = excluded.updated_at, deleted_at = NULL",
+        placeholders(14, rows.len())
+    );
+    tx.execute(&sql, &values)?;
+    Ok(())
+}
+
+/// The owner of a SKU.
+pub(in crate::domain::catalog) struct SkuOwner {
+    pub(in crate::domain::catalog) product: ProductId,
+    pub(in crate::domain::catalog) variant: VariantId,
+}
+
+/// Returns the variants with these normalized SKUs.
+pub(in crate::domain::catalog) fn sku_owners(
     tx: &mut Tx<'_>,
     keys: &[&str],
-) -> Result<HashMap<String, (ProductId, bool)>> {
+) -> Result<HashMap<String, SkuOwner>> {
     let values: Vec<Value<'_>> = keys.iter().map(|key| Value::from(*key)).collect();
     let sql = format!(
-        "SELECT sku_key, product_id, CASE WHEN options_key = '' THEN 0 ELSE 1 END AS has_options
-         FROM variants WHERE sku_key IN {} AND deleted_at IS NULL",
+        "SELECT sku_key, product_id, id FROM variants WHERE sku_key IN {} AND deleted_at IS NULL",
         placeholders(values.len(), 1)
     );
     let rows = tx.all(&sql, &values, |row| {
-        let owner = (row.get("product_id")?, row.get("has_options")?);
+        let owner = SkuOwner {
+            product: row.get("product_id")?,
+            variant: row.get("id")?,
+        };
         Ok((row.get("sku_key")?, owner))
     })?;
     Ok(rows.into_iter().collect())
 }
 
-/// Returns whether any variant has a SKU or another column that a CSV file can have.
-pub(in crate::domain::catalog) fn has_variant_columns(tx: &mut Tx<'_>) -> Result<bool> {
+/// Returns those of these ids that a variant or a product has, deleted or not, with the product.
+pub(in crate::domain::catalog) fn id_owners(
+    tx: &mut Tx<'_>,
+    ids: &[VariantId],
+) -> Result<HashMap<VariantId, ProductId>> {
+    let values: Vec<Value<'_>> = ids.iter().map(|id| Value::from(*id)).collect();
+    let list = placeholders(values.len(), 1);
+    let sql = format!(
+        "SELECT id, product_id FROM variants WHERE id IN {list} UNION SELECT id, id FROM products WHERE id IN {list}"
+    );
+    let rows = tx.all(&sql, &values, |row| {
+        Ok((row.get("id")?, row.get("product_id")?))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Returns whether any variant has a SKU, a barcode, an earlier price or a weight.
+pub(in crate::domain::catalog) fn has_codes(tx: &mut Tx<'_>) -> Result<bool> {
     let sql = "SELECT 1 FROM variants
          WHERE deleted_at IS NULL
              AND coalesce(sku, barcode, CAST(compare_at_price AS TEXT), CAST(weight_grams AS TEXT)) IS NOT NULL
          LIMIT 1";
+    Ok(tx.one(sql, &[], |_| Ok(()))?.is_some())
+}
+
+/// Returns whether any product has options.
+pub(in crate::domain::catalog) fn has_options(tx: &mut Tx<'_>) -> Result<bool> {
+    let sql = "SELECT 1 FROM products WHERE options <> '[]' AND deleted_at IS NULL LIMIT 1";
     Ok(tx.one(sql, &[], |_| Ok(()))?.is_some())
 }
 
