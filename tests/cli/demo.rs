@@ -92,7 +92,7 @@ storage_test! {
         let client = Remote::new(&demo);
         let page = client.get("/products?limit=100").await.json();
         let products = page["data"].as_array().unwrap();
-        assert_eq!(products.len(), 24);
+        assert_eq!(products.len(), 25);
         let mut categories = BTreeMap::new();
         for product in products {
             let name = product["category"]["name"].as_str().unwrap();
@@ -102,7 +102,16 @@ storage_test! {
             let image = &product["images"][0];
             assert_eq!((&image["width"], &image["height"]), (&json!(800), &json!(800)), "{product}");
         }
-        assert_eq!(categories.into_values().collect::<Vec<_>>(), [4; 6]);
+        assert_eq!(categories.into_values().collect::<Vec<_>>(), [1, 4, 4, 4, 4, 4, 4]);
+        let shirt = products.iter().find(|product| product["variantCount"] == 8).unwrap();
+        let shirt = client.get(&format!("/products/{}", shirt["id"].as_str().unwrap())).await.json();
+        let images = shirt["images"].as_array().unwrap();
+        for (at, variant) in shirt["variants"].as_array().unwrap().iter().enumerate() {
+            assert_eq!(variant["imageId"], images[at / 4]["id"], "{variant}");
+            assert!(variant["sku"].as_str().unwrap().starts_with("T-SHIRT-"), "{variant}");
+        }
+        assert_eq!((images.len(), &shirt["variants"][5]["title"]), (2, &json!("Terracotta / M")));
+        assert_eq!(client.get("/products?sku=kettle").await.json()["data"][0]["name"], "Stovetop Kettle");
         let with_stock = |stock: i64| products.iter().filter(move |it| it["stockQuantity"] == stock).count();
         assert_eq!((with_stock(0), with_stock(2)), (1, 1));
         let image = reqwest::get(products[0]["images"][0]["url"].as_str().unwrap()).await.unwrap();

@@ -71,6 +71,13 @@ fn sample_products_are_plausible_and_distinct() {
     let sold_out = raw.number("SELECT count(*) FROM products WHERE stock = 0");
     assert!((100..500).contains(&sold_out), "{sold_out} are sold out");
 
+    let with_options = "SELECT count(*) FROM products WHERE variant_count = 6 AND price_max > price AND options <> '[]'";
+    assert_eq!(raw.number(with_options), 3);
+    assert_eq!(
+        raw.number("SELECT count(*) FROM variants WHERE sku IS NOT NULL"),
+        18
+    );
+
     let images = image_files(&shop);
     let rows = raw.number("SELECT count(*) FROM product_images");
     assert_eq!(rows, i64::try_from(images.len()).unwrap());

@@ -3,8 +3,9 @@
 use std::{fs::File, io::Write, slice, sync::Arc};
 
 use super::{
-    demo_products::PRODUCTS,
+    demo_products::{CLOTHES, DemoClothing, DemoImage, DemoProduct, PRODUCTS},
     orders::create_paid_order,
+    products::new_option,
     users::{create_user, hash_password, password_of},
 };
 use crate::{
@@ -13,11 +14,14 @@ use crate::{
         audit::{self, Action, Changes},
         error::{Error, Kind, Result},
         id::{CategoryId, ProductId, UserId},
-        money::{Currency, Price, Stock},
+        money::{Currency, Price},
     },
     domain::{
         accounts::{self, Email, NewPassword, PasswordHash},
-        catalog::{self, CategoryName, Description, NewProduct, ProductName},
+        catalog::{
+            self, CategoryName, Description, NewProductWithVariants, NewVariant, ProductName,
+            VariantChanges,
+        },
         media::{ImageUpload, UploadedImage, delete_uploaded, store_images},
         orders::{self, Actor, Status},
     },
@@ -84,15 +88,15 @@ async fn fill(app: &Arc<App>) -> Result<()> {
     app.db
         .write("demo.audit", |tx| {
             tx.set_actor(Arc::new(audit::Actor::system()));
-            let changes = || Changes::none().with("products", PRODUCTS.len());
+            let changes = || Changes::none().with("products", PRODUCTS.len() + CLOTHES.len());
             tx.audit(Action::ShopSeed, None, changes)
         })
         .await?;
     let mut uploads = Vec::new();
-    for product in PRODUCTS {
+    for image in images_of_products() {
         uploads.push(ImageUpload {
-            field: product.name.to_owned(),
-            file: spool(app, product.image)?,
+            field: image.sku(),
+            file: spool(app, image.file)?,
         });
     }
     let images = store_images(app, uploads).await?;
@@ -114,25 +118,113 @@ fn spool(app: &App, content: &[u8]) -> Result<File> {
     Ok(file)
 }
 
-/// Creates the products, each with one image, and their categories. Returns the ids in the order of [`PRODUCTS`].
+/// Returns the images of all products in their order.
+fn images_of_products() -> impl Iterator<Item = &'static DemoImage> {
+    let clothes = CLOTHES.iter().flat_map(|clothing| clothing.colours);
+    let products = PRODUCTS.iter().map(|product| &product.image);
+    products.chain(clothes.map(|(_, image, _)| image))
+}
+
+/// Creates the products with their images and categories. Returns the ids in the order of [`PRODUCTS`].
 fn create_products(tx: &mut Tx<'_>, images: &[UploadedImage]) -> Result<Vec<ProductId>> {
-    let currency = tx.settings().currency;
+    let (of_products, mut of_clothes) = images.split_at(PRODUCTS.len());
+    for clothing in CLOTHES {
+        let (images, rest) = of_clothes.split_at(clothing.colours.len());
+        of_clothes = rest;
+        create_clothing(tx, clothing, images)?;
+    }
     PRODUCTS
         .iter()
-        .zip(images)
-        .map(|(product, image)| {
-            let new = NewProduct {
-                name: ProductName::try_from(product.name.to_owned()).map_err(Error::internal)?,
-                description: Description::try_from(product.description.to_owned())
-                    .map_err(Error::internal)?,
-                price: price(product.rupees, currency)?,
-                stock: Stock::try_from(product.stock).map_err(Error::internal)?,
-                category: Some(category(tx, product.category)?),
-            };
-            let created = catalog::create(tx, &new, slice::from_ref(image))?;
-            Ok(created.id)
-        })
+        .zip(of_products)
+        .map(|(product, image)| create_product(tx, product, image))
         .collect()
+}
+
+fn create_product(
+    tx: &mut Tx<'_>,
+    product: &DemoProduct,
+    image: &UploadedImage,
+) -> Result<ProductId> {
+    let variant = NewVariant {
+        sku: Some(product.image.sku().try_into().map_err(Error::internal)?),
+        stock: product.stock.try_into().map_err(Error::internal)?,
+        ..NewVariant::at(price(product.rupees, tx.settings().currency)?)
+    };
+    let new = NewProductWithVariants {
+        name: name(product.name)?,
+        description: description(product.description)?,
+        category: Some(category(tx, product.category)?),
+        options: Vec::new(),
+        variants: vec![variant],
+    };
+    let created = catalog::create_with_variants(tx, &new)?.product;
+    catalog::update(
+        tx,
+        &created,
+        &catalog::Changes::default(),
+        slice::from_ref(image),
+    )?;
+    Ok(created.id)
+}
+
+/// Creates a product with an image for each colour.
+fn create_clothing(
+    tx: &mut Tx<'_>,
+    clothing: &DemoClothing,
+    images: &[UploadedImage],
+) -> Result<()> {
+    let price = price(clothing.rupees, tx.settings().currency)?;
+    let mut variants = Vec::new();
+    for (colour, image, stocks) in clothing.colours {
+        for (size, stock) in clothing.sizes.iter().zip(*stocks) {
+            let options = [("Colour", colour), ("Size", size)];
+            let options = options.map(|(name, value)| (name.to_owned(), (*value).to_owned()));
+            let sku = format!("{}-{size}", image.sku());
+            variants.push(NewVariant {
+                sku: Some(sku.try_into().map_err(Error::internal)?),
+                stock: (*stock).try_into().map_err(Error::internal)?,
+                options: options.into(),
+                ..NewVariant::at(price)
+            });
+        }
+    }
+    let colours: Vec<&str> = clothing
+        .colours
+        .iter()
+        .map(|(colour, ..)| *colour)
+        .collect();
+    let new = NewProductWithVariants {
+        name: name(clothing.name)?,
+        description: description(clothing.description)?,
+        category: Some(category(tx, clothing.category)?),
+        options: vec![
+            new_option("Colour", &colours)?,
+            new_option("Size", clothing.sizes)?,
+        ],
+        variants,
+    };
+    let created = catalog::create_with_variants(tx, &new)?;
+    catalog::update(tx, &created.product, &catalog::Changes::default(), images)?;
+    let of_colours = created.variants.chunks(clothing.sizes.len());
+    for (image, variants) in images.iter().zip(of_colours) {
+        for variant in variants {
+            let current = catalog::variant_for_update(tx, variant.id)?;
+            let changes = VariantChanges {
+                image: Some(Some(image.id)),
+                ..VariantChanges::default()
+            };
+            catalog::update_variant(tx, &current, &changes)?;
+        }
+    }
+    Ok(())
+}
+
+fn name(text: &str) -> Result<ProductName> {
+    ProductName::try_from(text.to_owned()).map_err(Error::internal)
+}
+
+fn description(text: &str) -> Result<Description> {
+    Description::try_from(text.to_owned()).map_err(Error::internal)
 }
 
 /// Returns a price in the shop's currency. In a currency other than rupees, it is only plausible.

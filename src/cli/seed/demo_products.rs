@@ -1,22 +1,63 @@
 //! The products of the demo.
 
-/// A product of the demo, with its illustration from `assets/demo`.
+/// A product of the demo with a single variant.
 pub(super) struct DemoProduct {
     pub(super) name: &'static str,
     pub(super) category: &'static str,
     /// The price in Indian rupees.
     pub(super) rupees: i64,
     pub(super) stock: i64,
-    pub(super) image: &'static [u8],
+    pub(super) image: DemoImage,
     pub(super) description: &'static str,
+}
+
+/// A product of the demo in several colours and sizes.
+pub(super) struct DemoClothing {
+    pub(super) name: &'static str,
+    pub(super) category: &'static str,
+    /// The price in Indian rupees.
+    pub(super) rupees: i64,
+    /// Each with its image and the stock of each size.
+    pub(super) colours: &'static [(&'static str, DemoImage, &'static [i64])],
+    pub(super) sizes: &'static [&'static str],
+    pub(super) description: &'static str,
+}
+
+/// An illustration from `assets/demo`. SKUs are made of its name.
+pub(super) struct DemoImage {
+    name: &'static str,
+    pub(super) file: &'static [u8],
+}
+
+impl DemoImage {
+    pub(super) fn sku(&self) -> String {
+        self.name.to_uppercase()
+    }
 }
 
 /// Embeds an illustration.
 macro_rules! image {
     ($name:literal) => {
-        include_bytes!(concat!("../../../assets/demo/", $name, ".webp"))
+        DemoImage {
+            name: $name,
+            file: include_bytes!(concat!("../../../assets/demo/", $name, ".webp")),
+        }
     };
 }
+
+/// One variant is sold out, and one has one unit left.
+pub(super) const CLOTHES: &[DemoClothing] = &[DemoClothing {
+    name: "Cotton T-Shirt",
+    category: "Clothing",
+    rupees: 899,
+    colours: &[
+        ("Indigo", image!("t-shirt-indigo"), &[12, 20, 16, 7]),
+        ("Terracotta", image!("t-shirt-terracotta"), &[9, 1, 14, 0]),
+    ],
+    sizes: &["S", "M", "L", "XL"],
+    description: "Organic cotton from Gujarat, 180 g/m², dyed with plants. Cut straight, and washed once so \
+        that it keeps its size.",
+}];
 
 /// One product is sold out, and one has two units left.
 pub(super) const PRODUCTS: &[DemoProduct] = &[

@@ -66,9 +66,13 @@ pub(super) fn create_paid_order(
     let owner = CartOwner::Account(customer);
     let mut added = Vec::new();
     for id in products {
-        let is_in_stock = catalog::product(tx, *id)?.stock_quantity > 0;
-        if is_in_stock && !added.contains(id) {
-            let selection = cart::Selection::Product(*id);
+        let product = catalog::product(tx, *id)?;
+        let variants = catalog::with_variants(tx, product)?.variants;
+        let available = variants.iter().find(|variant| variant.stock_quantity > 0);
+        if let Some(variant) = available
+            && !added.contains(id)
+        {
+            let selection = cart::Selection::Variant(variant.id);
             let addition = cart::Addition::prefetch(tx, owner, selection, Quantity::ONE)?;
             cart::add(tx, owner, addition)?;
             added.push(*id);

@@ -19,7 +19,10 @@ use crate::{
         rng::Rng,
     },
     domain::{
-        catalog::{self, CategoryName, Description, NewProduct, ProductName},
+        catalog::{
+            self, CategoryName, Changes, Description, NewOption, NewProduct,
+            NewProductWithVariants, NewValue, NewVariant, ProductName,
+        },
         media::{ImageUpload, UPLOAD_TIMEOUT, delete_uploaded, store_images_until},
     },
     infra::db::Tx,
@@ -31,13 +34,20 @@ const BATCH_SIZE: u64 = 10_000;
 /// Number of products with images. They are few, since each image is a file and takes time.
 const WITH_IMAGES: u64 = 12;
 
+/// One of so many products with images has options.
+const WITH_OPTIONS: u64 = 4;
+
+const COLOURS: [&str; 2] = ["Indigo", "Terracotta"];
+const SIZES: [&str; 3] = ["S", "M", "L"];
+
 /// Creates `count` products, and the categories that do not exist. Returns the ids in the order of creation.
 pub(super) async fn create_products(app: &Arc<App>, count: u64) -> Result<Vec<ProductId>> {
     let categories = app.db.write("seed.categories", create_categories).await?;
     let bar = progress::bar(count, "products");
     let mut created = Vec::new();
-    for _ in 0..count.min(WITH_IMAGES) {
-        created.push(create_with_images(app, &categories).await?);
+    for number in 0..count.min(WITH_IMAGES) {
+        let has_options = number % WITH_OPTIONS == 0;
+        created.push(create_with_images(app, &categories, has_options).await?);
         app.clock.advance(Duration::from_secs(1));
         bar.inc(1);
     }
@@ -76,7 +86,11 @@ fn create_categories(tx: &mut Tx<'_>) -> Result<Vec<CategoryId>> {
         .collect()
 }
 
-async fn create_with_images(app: &Arc<App>, categories: &[CategoryId]) -> Result<ProductId> {
+async fn create_with_images(
+    app: &Arc<App>,
+    categories: &[CategoryId],
+    has_options: bool,
+) -> Result<ProductId> {
     let product = random_product(&app.rng, categories)?;
     let mut drafts = Vec::new();
     for number in 0..=index(&app.rng, 2) {
@@ -92,7 +106,11 @@ async fn create_with_images(app: &Arc<App>, categories: &[CategoryId]) -> Result
     let created = app
         .db
         .write("seed.product", move |tx| {
-            catalog::create(tx, &product, &attached)
+            if !has_options {
+                return catalog::create(tx, &product, &attached);
+            }
+            let created = catalog::create_with_variants(tx, &with_options(&product, tx.rng())?)?;
+            catalog::update(tx, &created.product, &Changes::default(), &attached)
         })
         .await;
     if created.is_err() {
@@ -121,6 +139,49 @@ fn random_product(rng: &Rng, categories: &[CategoryId]) -> Result<NewProduct> {
         price: random_price(rng, category.price_range)?,
         stock: random_stock(rng)?,
         category: categories.get(at).copied(),
+    })
+}
+
+/// Returns a product in several colours and sizes, each with a SKU and a stock of its own. Some cost more.
+fn with_options(product: &NewProduct, rng: &Rng) -> Result<NewProductWithVariants> {
+    let style = rng.below(100_000_000);
+    let mut variants = Vec::new();
+    for colour in COLOURS {
+        for size in SIZES {
+            let sku = format!("{style:08}-{}-{size}", colour[..3].to_uppercase());
+            let surcharge = if size == "L" { 10_000 } else { 0 };
+            let options = [("Colour", colour), ("Size", size)];
+            variants.push(NewVariant {
+                sku: Some(sku.try_into().map_err(Error::internal)?),
+                stock: random_stock(rng)?,
+                options: options
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into(),
+                ..NewVariant::at(
+                    Price::try_from(product.price.get() + surcharge).map_err(Error::internal)?,
+                )
+            });
+        }
+    }
+    Ok(NewProductWithVariants {
+        name: product.name.clone(),
+        description: product.description.clone(),
+        category: product.category,
+        options: vec![new_option("Colour", &COLOURS)?, new_option("Size", &SIZES)?],
+        variants,
+    })
+}
+
+/// Returns an option with these values.
+pub(super) fn new_option(name: &str, values: &[&str]) -> Result<NewOption> {
+    let value = |text: &&str| {
+        let value = (*text).to_owned().try_into().map_err(Error::internal)?;
+        Ok(NewValue { id: None, value })
+    };
+    Ok(NewOption {
+        id: None,
+        name: name.to_owned().try_into().map_err(Error::internal)?,
+        values: values.iter().map(value).collect::<Result<_>>()?,
     })
 }
 

@@ -173,6 +173,24 @@ pub struct NewVariant {
     pub position: Option<VariantPosition>,
 }
 
+impl NewVariant {
+    /// Returns a variant with this price, and nothing else that is optional.
+    pub fn at(price: Price) -> NewVariant {
+        NewVariant {
+            sku: None,
+            barcode: None,
+            options: Selection::new(),
+            price,
+            compare_at_price: None,
+            stock: Stock::NONE,
+            weight: None,
+            requires_shipping: true,
+            image: None,
+            position: None,
+        }
+    }
+}
+
 /// The input for creating a product with variants.
 #[derive(Debug, Clone)]
 pub struct NewProductWithVariants {
