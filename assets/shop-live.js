@@ -6,7 +6,9 @@
  * `load` reads the products, shows them, and returns the response's `X-Inventory-Seq`. It is called first, and again if
  * the shop no longer has the changes since then. `onStock` receives the changed products of each later message.
  *
- * @typedef {{ id: string, stockQuantity: number, deleted?: boolean }} Stock
+ * A product with options has `variants`: those whose stock has changed.
+ *
+ * @typedef {{ id: string, stockQuantity: number, deleted?: boolean, variants?: Stock[] }} Stock
  * @typedef {{ type: string, seq: number, at: string, products: Stock[] }} Update
  * @param {string} shop The URL of the shop, such as `https://shop.example`.
  * @param {{ productIds?: string[], load: () => Promise<string | null>, onStock: (products: Stock[], update: Update) => void,

@@ -53,6 +53,19 @@ export async function signOut() {
   if (refreshToken) await request('POST', '/auth/logout', { body: { refreshToken } });
 }
 
+// ---- The cart of a guest, which is kept for this tab, too
+
+const CART_KEY = 'shop-cart';
+
+/** Returns the token of the guest's cart, or `null`. */
+export const cartToken = () => sessionStorage.getItem(CART_KEY);
+
+/** Remembers the token of a guest's cart, or forgets it with `null`. */
+export function setCartToken(token) {
+  if (token) sessionStorage.setItem(CART_KEY, token);
+  else sessionStorage.removeItem(CART_KEY);
+}
+
 // ---- Requests
 
 /**
@@ -63,6 +76,7 @@ async function request(method, path, { body, type, key, headers: more, quiet } =
   const url = /^\/(demo|readyz|healthz)\b/.test(path) ? ROOT + path.slice(1) : API + path;
   const headers = { ...more };
   if (current && !path.startsWith('/auth/')) headers.Authorization = `Bearer ${current.accessToken}`;
+  else if (path.startsWith('/cart') && cartToken()) headers['Cart-Token'] = cartToken();
   if (key) headers['Idempotency-Key'] = key;
   if (type) headers['Content-Type'] = type;
   else if (body && !(body instanceof FormData)) headers['Content-Type'] = 'application/json';

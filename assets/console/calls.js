@@ -4,7 +4,7 @@ import { calls } from './api.js';
 import { el } from './dom.js';
 
 const KEPT = 30;
-const SECRET = /("(?:password|newPassword|currentPassword|refreshToken|token)":")[^"]*(")/g;
+const SECRET = /("(?:password|newPassword|currentPassword|refreshToken|token|cartToken)":")[^"]*(")/g;
 // Opening the next view makes calls of its own; what a click has changed stays in sight for so long, in ms.
 const WRITE_SHOWN = 4000;
 const recent = [];
@@ -14,11 +14,13 @@ let selected = null;
 
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** Returns a call as a command. Passwords are left out; the access token is shortened unless `withToken`. */
+const TOKENS = ['Authorization', 'Cart-Token'];
+
+/** Returns a call as a command. Passwords are left out; tokens in headers are shortened unless `withToken`. */
 function curl({ method, url, headers, body }, withToken) {
   const parts = [`curl ${method === 'GET' ? '' : `-X ${method} `}${quote(url)}`];
   for (const [name, value] of Object.entries(headers)) {
-    const shown = name === 'Authorization' && !withToken ? `${value.slice(0, 14)}…` : value;
+    const shown = TOKENS.includes(name) && !withToken ? `${value.slice(0, 14)}…` : value;
     parts.push(`-H ${quote(`${name}: ${shown}`)}`);
   }
   if (body instanceof FormData) {

@@ -1,14 +1,14 @@
-// The customer's cart, which several views show.
+// The cart of the customer or guest, which several views show.
 
-import { api, isDemo, user } from './api.js';
-import { rememberNames } from './live.js';
+import { api, cartToken, isDemo, setCartToken, user } from './api.js';
+import { fullName, rememberNames } from './live.js';
 
 /** Dispatches `change`. `current` is the cart as the API shows it, or `null`. */
 export const cart = Object.assign(new EventTarget(), { current: null });
 
 function set(next) {
   cart.current = next;
-  rememberNames(next?.items.map(({ product }) => product) ?? []);
+  rememberNames(next?.items.flatMap(({ id, product, variant }) => [product, { id, name: fullName(product.name, variant.title) }]) ?? []);
   cart.dispatchEvent(new Event('change'));
 }
 
@@ -16,6 +16,7 @@ let queue = Promise.resolve();
 /** Sends the requests of the cart one after the other, so that the responses arrive in order. */
 export function change(method, path, body) {
   const work = async () => {
+    if (!user() && !cartToken()) setCartToken((await api('POST', '/carts')).body.cartToken);
     const answer = await api(method, path, { body, quiet: method === 'GET' });
     set(answer.body);
   };
@@ -24,8 +25,29 @@ export function change(method, path, body) {
   return next;
 }
 
-/** Reads the cart, or forgets it if nobody is signed in. */
+/** Reads the cart, if there is one. */
 export async function loadCart() {
-  if (!user() || !isDemo) set(null);
-  else await change('GET', '/cart');
+  if (!isDemo || !(user() || cartToken())) {
+    set(null);
+    return;
+  }
+  try {
+    await change('GET', '/cart');
+  } catch (problem) {
+    if (user() || problem.status !== 404) throw problem;
+    setCartToken(null); // it has expired
+    set(null);
+  }
+}
+
+/** Adds the guest's cart to that of the user who has just signed in. */
+export async function mergeCart() {
+  const token = cartToken();
+  if (!token || !user()) return;
+  setCartToken(null);
+  try {
+    await api('POST', '/cart/merge', { body: { cartToken: token } });
+  } catch (problem) {
+    if (problem.status !== 404) throw problem; // it has expired
+  }
 }

@@ -1,9 +1,9 @@
 // The cart and the checkout.
 
-import { api, newKey } from './api.js';
+import { api, newKey, user } from './api.js';
 import { cart, change, loadCart } from './cart-state.js';
 import { count, el, money, newId, replace } from './dom.js';
-import { live, stockOf } from './live.js';
+import { fullName, live, stockOf } from './live.js';
 import { button, empty, heading, notify, picture, showError } from './ui.js';
 
 // The checkout that is in progress. If there is no response, the next attempt sends the same key and body, and the shop
@@ -30,12 +30,14 @@ async function checkOut() {
   }
 }
 
-const leftOf = ({ id, stockQuantity }) => stockOf(id)?.quantity ?? stockQuantity;
+const leftOf = ({ id, product }) => stockOf(id)?.quantity ?? product.stockQuantity;
+const nameIn = ({ product, variant }) => fullName(product.name, variant.title);
 
 /** Returns a line of the cart. `warning` is its text about the stock. */
-function line({ product, quantity, lineTotal }, currency, warning) {
-  const path = `/cart/items/${product.id}`;
-  const input = el('input', { type: 'number', min: 1, max: 1000, value: quantity, 'aria-label': `Quantity of ${product.name}`, 'data-focus': `quantity ${product.id}` });
+function line(item, currency, warning) {
+  const { id, product, variant, quantity, unitPrice, lineTotal } = item;
+  const path = `/cart/items/${id}`;
+  const input = el('input', { type: 'number', min: 1, max: 1000, value: quantity, 'aria-label': `Quantity of ${nameIn(item)}`, 'data-focus': `quantity ${id}` });
   // Without `run`, so that every click on the arrows counts.
   input.onchange = () => change('PATCH', path, { quantity: Number(input.value) }).catch((problem) => {
     input.value = quantity; // refused: show the quantity that the cart has
@@ -45,25 +47,27 @@ function line({ product, quantity, lineTotal }, currency, warning) {
     picture(product, 320),
     el('div', { class: 'line-text' },
       el('a', { href: `#/products/${product.id}` }, product.name),
-      el('p', { class: 'hint' }, `${money(product.price, currency)} each`, warning)),
+      el('p', { class: 'hint' }, variant.title && `${variant.title} · `, `${money(unitPrice, currency)} each`, warning)),
     input,
     el('span', { class: 'amount' }, money(lineTotal, currency)),
-    button('Remove', () => change('DELETE', path), { quiet: true, focus: `remove ${product.id}` }));
+    button('Remove', () => change('DELETE', path), { quiet: true, focus: `remove ${id}` }));
 }
 
 export async function cartView({ signal }) {
   await loadCart();
   const box = el('div', {});
   const [warnings, reason] = [new Map(), el('p', { class: 'warning', id: newId('reason'), 'aria-live': 'polite' })];
-  const submit = button('Check out', checkOut, { primary: true, focus: 'check-out', about: reason.id });
+  const submit = user()
+    ? button('Check out', checkOut, { primary: true, focus: 'check-out', about: reason.id })
+    : el('a', { class: 'button primary', href: `#/sign-in?next=${encodeURIComponent('#/cart')}`, 'data-focus': 'check-out' }, 'Sign in to check out');
   // Only the texts, so that a quantity that is being typed is not lost.
   const showStock = () => {
     const { items } = cart.current;
-    for (const { product, quantity } of items) {
-      const left = leftOf(product);
-      warnings.get(product.id).textContent = left === 0 ? ' · sold out' : left <= 5 || left < quantity ? ` · only ${left} left` : '';
+    for (const item of items) {
+      const [left, { id, quantity }] = [leftOf(item), item];
+      warnings.get(id).textContent = left === 0 ? ' · sold out' : left <= 5 || left < quantity ? ` · only ${left} left` : '';
     }
-    const short = items.filter(({ product, quantity }) => quantity > leftOf(product)).map(({ product }) => product.name);
+    const short = items.filter((item) => item.quantity > leftOf(item)).map(nameIn);
     submit.disabled = short.length > 0;
     reason.textContent = short.length ? `Not enough in stock: ${short.join(', ')}. Order fewer, or remove it.` : '';
   };
@@ -74,9 +78,9 @@ export async function cartView({ signal }) {
       replace(box, empty('Your cart is empty. ', el('a', { href: '#/' }, 'Find something'), '.'));
       return;
     }
-    for (const { product } of current.items) warnings.set(product.id, el('span', { class: 'warning' }));
+    for (const { id } of current.items) warnings.set(id, el('span', { class: 'warning' }));
     replace(box,
-      el('ul', { class: 'lines' }, current.items.map((item) => line(item, current.currency, warnings.get(item.product.id)))),
+      el('ul', { class: 'lines' }, current.items.map((item) => line(item, current.currency, warnings.get(item.id)))),
       el('div', { class: 'sum' },
         el('p', {}, el('span', {}, count(current.itemCount, 'item')), el('strong', {}, money(current.totalAmount, current.currency))),
         reason, submit,
@@ -87,8 +91,9 @@ export async function cartView({ signal }) {
   cart.addEventListener('change', render, { signal });
   live.addEventListener('resync', reload, { signal });
   live.addEventListener('change', ({ detail }) => {
-    if (!warnings.has(detail.id)) return;
-    if (detail.deleted) reload(); // a deleted product leaves all carts
+    const isHere = ({ id, product }) => id === detail.id || product.id === detail.id;
+    if (!cart.current?.items.some(isHere)) return;
+    if (detail.deleted) reload(); // what was deleted leaves all carts
     else showStock();
   }, { signal });
   render();

@@ -1,6 +1,6 @@
 // The catalog: search, filters and live stock.
 
-import { api, get, user, withQuery } from './api.js';
+import { api, get, withQuery } from './api.js';
 import { change } from './cart-state.js';
 import { el, money, newId } from './dom.js';
 import { live, rememberStock } from './live.js';
@@ -8,26 +8,24 @@ import { button, empty, field, notify, pages, picture, select, stock } from './u
 
 const SORTS = [['-createdAt', 'Newest'], ['price', 'Lowest price'], ['-price', 'Highest price'], ['name', 'Name']];
 
-/** Puts one of a product into the cart. Guests sign in first. */
-export async function addToCart({ id, name }) {
-  if (!user()) {
-    location.hash = `#/sign-in?next=${encodeURIComponent(`#/products/${id}`)}`;
-    notify('Please sign in first: the cart belongs to an account.');
-    return;
-  }
-  await change('POST', '/cart', { productId: id, quantity: 1 });
+/** Puts one unit of a variant into the cart. `name` is its full name. */
+export async function addToCart(variantId, name) {
+  await change('POST', '/cart', { variantId, quantity: 1 });
   notify(`${name} is in your cart.`);
 }
 
 function card(product, signal) {
   const title = newId('product');
-  const add = button('Add to cart', () => addToCart(product), { about: title });
+  const { id, name, price, priceMax, variantCount, currency } = product;
+  const add = variantCount > 1
+    ? el('a', { class: 'button', href: `#/products/${id}`, 'aria-describedby': title }, 'Choose')
+    : button('Add to cart', () => addToCart(id, name), { about: title });
   const level = stock(product, signal, ({ quantity, deleted }) => { add.disabled = deleted || !quantity; });
   return el('li', { class: 'card' },
     el('a', { class: 'card-link', href: `#/products/${product.id}` },
       picture(product),
       el('span', { class: 'card-title', id: title }, product.name)),
-    el('p', { class: 'card-facts' }, el('span', { class: 'price' }, money(product.price, product.currency)), level),
+    el('p', { class: 'card-facts' }, el('span', { class: 'price' }, priceMax > price && 'from ', money(price, currency)), level),
     add);
 }
 

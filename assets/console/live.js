@@ -4,34 +4,42 @@ import { api, ROOT } from './api.js';
 import { followStock } from '../shop-live.js';
 
 /**
- * Dispatches `change` for each changed product ({id, quantity, deleted}), `update` for each message, `connection` when
+ * Dispatches `change` for each changed product and variant ({id, quantity, deleted}), `update` for each message, `connection` when
  * the connection opens or closes, and `resync` if changes were missed, so that views must read their products again.
  */
 export const live = new EventTarget();
 
 export const connection = { isOpen: false };
 
-const stock = new Map(); // product id → {seq, quantity, deleted}
-const names = new Map(); // product id → name
+// By the id of a product or variant: the variant of a product without options has the same id and the same stock.
+const stock = new Map(); // id → {seq, quantity, deleted}
+const names = new Map(); // id → name
 
-/** Returns the latest stock of a product, or `undefined`. */
+/** Returns the latest stock of a product or variant, or `undefined`. */
 export const stockOf = (id) => stock.get(id);
 
-/** Returns the name of a product that a view has shown, or `undefined`. */
+/** Returns the name of a product or variant that a view has shown, or `undefined`. */
 export const nameOf = (id) => names.get(id);
 
 export function rememberNames(products) {
   for (const { id, name } of products) if (name) names.set(id, name);
 }
 
-/** Remembers the stock of products in a response, which is true up to its sequence number. */
+/** Returns the name of a product with the values of a variant, if it has any. */
+export const fullName = (name, title) => (title ? `${name}, ${title}` : name);
+
+/** Remembers the stock of products and their variants in a response, which is true up to its sequence number. */
 export function rememberStock(products, headers) {
   rememberNames(products);
   const seq = Number(headers.get('X-Inventory-Seq'));
-  for (const { id, stockQuantity } of products) update(id, seq, stockQuantity);
+  for (const { id, name, stockQuantity, variants = [] } of products) {
+    update(id, seq, stockQuantity);
+    rememberNames(variants.map((variant) => ({ id: variant.id, name: fullName(name, variant.title) })));
+    for (const variant of variants) update(variant.id, seq, variant.stockQuantity);
+  }
 }
 
-/** Updates the stock of a product as of `seq`, unless a newer value is known. */
+/** Updates the stock of a product or variant as of `seq`, unless a newer value is known. */
 function update(id, seq, quantity, deleted = false) {
   const known = stock.get(id);
   if (known && known.seq > seq) return;
@@ -57,7 +65,10 @@ export function connect() {
   followStock(new URL(ROOT, location.href).href, {
     load,
     onStock(products, message) {
-      for (const { id, stockQuantity, deleted } of products) update(id, message.seq, stockQuantity, deleted);
+      for (const { id, stockQuantity, deleted, variants = [] } of products) {
+        update(id, message.seq, stockQuantity, deleted);
+        for (const variant of variants) update(variant.id, message.seq, variant.stockQuantity, variant.deleted);
+      }
       live.dispatchEvent(new CustomEvent('update', { detail: message }));
     },
     onConnection(isOpen) {

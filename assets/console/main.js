@@ -2,7 +2,7 @@
 // This file has the routes and the frame around the views. Each view has a file of its own.
 
 import { api, isAdmin, isDemo, session, signOut, startSession, user } from './api.js';
-import { cart, loadCart } from './cart-state.js';
+import { cart, loadCart, mergeCart } from './cart-state.js';
 import { showCalls } from './calls.js';
 import { el } from './dom.js';
 import { connect, connection, live } from './live.js';
@@ -27,7 +27,7 @@ const SHOP = [
   ['/products', catalog],
   ['/products/:id', product],
   ['/sign-in', signIn],
-  ['/cart', cartView, 'customer'],
+  ['/cart', cartView],
   ['/orders', orders, 'customer'],
   ['/orders/:id', order, 'customer'],
 ];
@@ -173,7 +173,7 @@ async function followSignInLink() {
 
 window.addEventListener('hashchange', show);
 session.addEventListener('change', () => {
-  loadCart().catch(showError);
+  mergeCart().then(loadCart).catch(showError);
   if (user()) renderFrame();
   else show(); // what only this user may see goes
 });

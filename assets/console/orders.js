@@ -2,7 +2,7 @@
 
 import { api, get, isDemo, withQuery } from './api.js';
 import { date, el, every, money, newId, replace } from './dom.js';
-import { live } from './live.js';
+import { fullName, live } from './live.js';
 import { simulator } from './simulator.js';
 import { ask, badge, button, empty, heading, items, notify, pages, row, table } from './ui.js';
 
@@ -69,7 +69,7 @@ export function summary(order) {
   const fact = (name, ...value) => [el('dt', {}, name), el('dd', {}, ...value)];
   return el('div', { class: 'order' },
     el('ul', { class: 'lines' }, order.items.map((item) => el('li', { class: 'line' },
-      el('span', { class: 'line-text' }, item.name, el('span', { class: 'hint' }, ` ${item.quantity} × ${money(item.price, currency)}`)),
+      el('span', { class: 'line-text' }, fullName(item.name, item.title), el('span', { class: 'hint' }, ` ${item.quantity} × ${money(item.price, currency)}`)),
       el('span', { class: 'amount' }, money(item.lineTotal, currency)))),
     el('li', { class: 'line total' }, el('span', { class: 'line-text' }, 'Total'), el('span', { class: 'amount' }, money(order.totalAmount, currency)))),
     el('dl', { class: 'facts' },

@@ -29,7 +29,7 @@ export function showError(problem, form) {
   const isMarked = form instanceof HTMLFormElement && markInvalid(form, problem.errors ?? []);
   if (isMarked && !problem.type) return; // found before a request was sent: the field says everything
   const isShort = problem.code === 'insufficient-stock';
-  const details = (problem.errors ?? []).slice(0, 8).map(({ field, productId, message }) => el('li', {}, el('b', {}, nameOf(productId) ?? field), ` ${message}`));
+  const details = (problem.errors ?? []).slice(0, 8).map(({ field, productId, variantId, message }) => el('li', {}, el('b', {}, nameOf(variantId) ?? nameOf(productId) ?? field), ` ${message}`));
   const about = problem.type?.includes('/problems/')
     ? el('a', { href: `${ROOT}problems/${problem.code}`, target: '_blank', rel: 'noopener' }, 'About this error')
     : null;
@@ -179,7 +179,7 @@ export function picture(product, width) {
 
 const stockText = ({ quantity, deleted }) => (deleted ? 'No longer available' : quantity === 0 ? 'Sold out' : quantity <= 5 ? `Only ${quantity} left` : `${quantity} in stock`);
 
-/** Returns the stock of a product, which follows the live inventory. `onchange` is called with each value. */
+/** Returns the stock of a product or variant, which follows the live inventory. `onchange` is called with each value. */
 export function stock({ id, name, stockQuantity }, signal, onchange) {
   const node = el('span', { class: 'stock' });
   const show = (state) => {

@@ -40,6 +40,7 @@ const FILES: &[(&str, &str)] = embedded![
     "admin/stock.js",
     "admin/system.js",
     "admin/users.js",
+    "admin/variants.js",
 ];
 
 /// Only the page's own files run. Emails are shown in a frame without scripts, which inherits this policy.

@@ -67,6 +67,44 @@ story('an admin adds a product, and a customer sees each change of it', async ({
   await sees(guest, 'No longer available');
 });
 
+story('an admin gives a product sizes, and changes the stock of one', async ({ open, refused }) => {
+  const admin = await openAsAdmin(open);
+  const { id } = await call(admin, 'POST', '/products', { name: 'Linen Apron', price: 50_000, stockQuantity: 4 });
+  await admin.evaluate((hash) => { location.hash = hash; }, `#/admin/products/${id}`);
+  await admin.getByText('Options', { exact: true }).click();
+  await admin.getByLabel('Option 1', { exact: true }).fill('Size');
+  await admin.getByLabel('Values of option 1').fill('M, L');
+  await admin.getByRole('button', { name: 'Save options' }).click();
+  const variants = admin.getByRole('table', { name: 'Variants' });
+  await variants.getByRole('row', { name: /^M – ₹500.00 Only 4 left/ }).waitFor();
+  await admin.getByRole('button', { name: 'New variant' }).click();
+  const form = admin.getByRole('form', { name: 'New variant' });
+  await form.getByLabel('SKU').fill('APRON-M');
+  await form.getByLabel('Price in INR').fill('550');
+  await form.getByLabel('Stock').fill('9');
+  await form.getByRole('button', { name: 'Create variant' }).click();
+  refused.push(`409 /api/v1/products/${id}/variants`);
+  await sees(admin, 'of the product has these options');
+  await form.getByLabel('Size').selectOption('L');
+  await form.getByRole('button', { name: 'Create variant' }).click();
+  const large = variants.getByRole('row', { name: /^L APRON-M ₹550.00 9 in stock/ });
+  await large.waitFor();
+  await large.getByRole('button', { name: 'Edit' }).click();
+  await admin.getByRole('form', { name: 'L' }).getByLabel('SKU').fill('APRON-L');
+  await admin.getByRole('button', { name: 'Save variant' }).click();
+  await variants.getByRole('row', { name: /^L APRON-L/ }).waitFor();
+  await admin.getByLabel('Variant', { exact: true }).selectOption('L');
+  await admin.getByLabel('Change by').fill('-2');
+  await admin.getByLabel('Reason').fill('torn');
+  await admin.getByRole('button', { name: 'Change stock' }).click();
+  await sees(admin, 'Linen Apron, L: 7 in stock.');
+  await admin.getByRole('table', { name: 'Stock movements' }).getByRole('row', { name: /L −2 changed by an admin: torn/ }).waitFor();
+  await variants.getByRole('row', { name: /^M/ }).getByRole('button', { name: 'Delete' }).click();
+  await admin.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await sees(admin, 'M is deleted.');
+  await variants.getByRole('row', { name: /^M/ }).waitFor({ state: 'detached' });
+});
+
 story('a product without a name or a price is refused, and the form says so', async ({ open, refused }) => {
   const admin = await openAsAdmin(open);
   await section(admin, 'Products').click();

@@ -184,13 +184,46 @@ story('a guest finds a product, and signs in to buy it', async ({ open }) => {
   await guest.getByRole('link', { name: 'Desk Globe' }).click();
   await guest.getByRole('heading', { name: 'Desk Globe', level: 1 }).waitFor();
   await guest.getByRole('button', { name: 'Add to cart' }).click();
-  await sees(guest, 'Please sign in first');
+  await sees(guest, 'Desk Globe is in your cart.');
+  await section(guest, 'Cart').click();
+  await guest.reload(); // the cart stays
+  await guest.getByRole('link', { name: 'Sign in to check out' }).click();
   await guest.getByRole('link', { name: 'Create an account' }).click();
   await guest.getByLabel('Name').fill('Gita');
   await guest.getByLabel('Email').fill('gita@example.com');
   await guest.getByLabel('Password').fill('correct horse battery');
   await guest.getByRole('button', { name: 'Create an account' }).click();
-  await guest.getByRole('heading', { name: 'Desk Globe' }).waitFor();
-  await guest.getByRole('button', { name: 'Add to cart' }).click();
-  await sees(guest, 'Desk Globe is in your cart.');
+  await guest.getByRole('listitem').filter({ hasText: 'Desk Globe' }).waitFor();
+  await guest.getByRole('button', { name: 'Check out' }).click();
+  await orderIs(guest, 'PENDING');
+});
+
+story('a customer chooses a colour and a size, and others see the last one go', async ({ open }) => {
+  const [buyer, guest] = [await open('/'), await open('/')];
+  await createAccount(buyer, 'Hugo');
+  for (const page of [buyer, guest]) {
+    const card = productCard(page, 'Cotton T-Shirt');
+    await card.getByText('₹899.00').waitFor();
+    await card.getByRole('link', { name: 'Choose' }).click();
+    await page.getByLabel('Colour').selectOption('Terracotta');
+    await page.getByLabel('Size').selectOption('M');
+    await sees(page, 'SKU T-SHIRT-TERRACOTTA-M');
+    await sees(page, 'Only 1 left');
+  }
+  await screenshot(buyer, 'console-options');
+  await buyer.getByLabel('Size').selectOption('XL');
+  await sees(buyer, 'Sold out');
+  assert.ok(await buyer.getByRole('button', { name: 'Add to cart' }).isDisabled());
+  await buyer.getByLabel('Size').selectOption('M');
+  await buyer.getByRole('button', { name: 'Add to cart' }).click();
+  await sees(buyer, 'Cotton T-Shirt, Terracotta / M is in your cart.');
+  await section(buyer, 'Cart').click();
+  await sees(buyer, 'Terracotta / M · ₹899.00 each');
+  await buyer.getByRole('button', { name: 'Check out' }).click();
+  await orderIs(buyer, 'PENDING');
+  await sees(buyer, 'Cotton T-Shirt, Terracotta / M');
+  await sees(guest, 'Sold out');
+  assert.ok(await guest.getByRole('button', { name: 'Add to cart' }).isDisabled());
+  await guest.getByLabel('Size').selectOption('L');
+  await sees(guest, '14 in stock');
 });

@@ -2,10 +2,11 @@
 
 import { api, get, isDemo, newKey, shopCurrency, withQuery } from '../api.js';
 import { decimals, el, money, newId, replace, toDecimal } from '../dom.js';
-import { live, rememberStock } from '../live.js';
+import { fullName, live, rememberStock } from '../live.js';
 import { follow } from '../orders.js';
 import { amountIn, ask, button, cursorList, empty, field, form, heading, notify, pages, picture, row, run, select, showError, stock, table } from '../ui.js';
 import { MOVEMENTS, movementRow, movementsOf } from './stock.js';
+import { titleOf, variantsSection } from './variants.js';
 
 const HEADINGS = ['Product', 'Category', 'Price', 'Stock'];
 
@@ -19,7 +20,7 @@ export async function adminProducts({ query, signal, reload }) {
   const searchForm = el('form', { class: 'search', role: 'search', onsubmit: (event) => { event.preventDefault(); location.hash = withQuery('#/admin/products', { q: search.value.trim() }); } }, search);
   const rows = list.data.map((product) => row(HEADINGS, [
     el('a', { class: 'with-picture', href: `#/admin/products/${product.id}` }, picture(product, 320), el('span', {}, product.name)),
-    product.category?.name ?? '–', money(product.price, product.currency), stock(product, signal),
+    product.category?.name ?? '–', [product.priceMax > product.price && 'from ', money(product.price, product.currency)].filter(Boolean), stock(product, signal),
   ]));
   return [
     heading('Products', searchForm, el('a', { class: 'button', href: '#/admin/products/import' }, 'Import CSV'), el('a', { class: 'button primary', href: '#/admin/products/new' }, 'New product')),
@@ -55,11 +56,11 @@ export async function adminProduct({ params, signal, reload }) {
     heading(product.name, ...(isDemo ? [el('a', { href: `#/products/${product.id}` }, 'Show in the shop')] : []), remove),
     el('div', { class: 'columns' },
       el('section', { 'aria-labelledby': 'details-title' }, el('h2', { id: 'details-title' }, 'Details'), details(product, currency, categories, reload)),
-      el('div', { class: 'stack wide' }, images(product), await stockSection(product, level, signal))),
+      el('div', { class: 'stack wide' }, variantsSection(product, currency, signal, reload), images(product), await stockSection(product, level, signal))),
   ];
 }
 
-/** Returns the form with the texts, the price and the category. */
+/** Returns the form with the texts, the price and the category. A product with options has the prices of its variants. */
 function details(product, currency, categories, reload) {
   const input = (name, value, props) => el('input', { name, value, ...props });
   const category = select('categoryId', [['', 'None'], ...categories.map(({ id, name }) => [id, name]), ['new', 'New category…']], product?.categoryId ?? '', () => {
@@ -80,8 +81,8 @@ function details(product, currency, categories, reload) {
   const submit = async (node) => {
     const values = Object.fromEntries(new FormData(node));
     const fields = {
-      name: values.name, description: values.description,
-      price: amountIn(node.elements.price, 'Price', currency), categoryId: values.categoryId || null,
+      name: values.name, description: values.description, categoryId: values.categoryId || null,
+      ...(node.elements.price && { price: amountIn(node.elements.price, 'Price', currency) }),
     };
     if (product) {
       // Only what was edited, so that another admin's change of another field stays. No `If-Match`: each sale changes the tag.
@@ -104,7 +105,7 @@ function details(product, currency, categories, reload) {
     field('Name', input('name', product?.name ?? '', { required: true, maxLength: 200 })),
     field('Description', el('textarea', { name: 'description', rows: 5, value: product?.description ?? '' })),
     el('div', { class: 'pair' },
-      field(`Price in ${currency}`, input('price', product ? toDecimal(product.price, currency) : '', { inputMode: 'decimal', required: true, placeholder: (0).toFixed(decimals(currency)) })),
+      !product?.options.length && field(`Price in ${currency}`, input('price', product ? toDecimal(product.price, currency) : '', { inputMode: 'decimal', required: true, placeholder: (0).toFixed(decimals(currency)) })),
       !product && field('Stock', input('stockQuantity', '', { type: 'number', min: 0, placeholder: '0' })),
       field('Category', category)),
     !product && field('Pictures', files, 'Up to 8 files of at most 5 MiB: JPEG, PNG, WebP or GIF'),
@@ -146,21 +147,26 @@ async function stockSection(product, level, signal) {
   let key = newKey(); // one per change, so that a retry is applied once
   const about = newId('stock');
   const body = el('tbody', {});
-  const headings = MOVEMENTS.filter((name) => name !== 'Product');
-  const list = await cursorList(body, (cursor, options) => movementsOf(cursor, product.id, options), (movement) => movementRow(movement, headings), 'No movements.');
+  const hasOptions = product.options.length > 0;
+  const titles = new Map(product.variants.map((variant) => [variant.id, titleOf(variant)]));
+  const headings = MOVEMENTS.map((name) => (name === 'Product' ? 'Variant' : name)).filter((name) => hasOptions || name !== 'Variant');
+  const list = await cursorList(body, (cursor, options) => movementsOf(cursor, product.id, options), (movement) => movementRow({ ...movement, variant: titles.get(movement.variantId) ?? 'Deleted' }, headings), 'No movements.');
   follow(signal, () => list.refresh({ quiet: true }));
   const submit = async (node) => {
-    const { delta, reason } = Object.fromEntries(new FormData(node));
-    const answer = await api('POST', `/admin/products/${product.id}/stock`, { body: { delta: Number(delta), reason }, key });
+    const { delta, reason, variantId } = Object.fromEntries(new FormData(node));
+    const path = hasOptions ? `/admin/variants/${variantId}/stock` : `/admin/products/${product.id}/stock`;
+    const answer = await api('POST', path, { body: { delta: Number(delta), reason }, key });
     key = newKey();
     node.reset();
     rememberStock([answer.body], answer.headers);
-    notify(`${product.name}: ${answer.body.stockQuantity} in stock.`);
+    const name = hasOptions ? fullName(product.name, titles.get(variantId)) : product.name;
+    notify(`${name}: ${answer.body.stockQuantity} in stock.`);
     await list.refresh({ quiet: true });
   };
   return el('section', { 'aria-labelledby': about },
     el('h2', { id: about }, 'Stock ', level),
     form({ class: 'row-form', oninput: () => { key = newKey(); } }, submit,
+      hasOptions && field('Variant', select('variantId', [...titles])),
       field('Change by', el('input', { name: 'delta', type: 'number', step: 1, required: true, placeholder: '±' })),
       field('Reason', el('input', { name: 'reason', required: true, placeholder: 'delivery' })),
       el('button', {}, 'Change stock')),

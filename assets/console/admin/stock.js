@@ -16,11 +16,12 @@ const CAUSES = {
 export const movementsOf = (cursor, productId, options) => get(withQuery('/admin/stock-movements', { cursor, productId, limit: productId ? 10 : 30 }), options);
 
 /** Returns the row of a movement. */
-export function movementRow({ id, at, productId, productName, delta, cause, note, orderId }, headings = MOVEMENTS) {
+export function movementRow({ id, at, productId, productName, variant, delta, cause, note, orderId }, headings = MOVEMENTS) {
   const why = note ? `${CAUSES[cause] ?? cause}: ${note}` : CAUSES[cause] ?? cause;
   const cells = {
     When: date(at),
     Product: el('a', { href: `#/admin/products/${productId}`, 'data-focus': `product ${id}` }, productName),
+    Variant: variant,
     Change: el('span', { class: 'delta', 'data-sign': delta < 0 ? 'minus' : 'plus' }, delta > 0 ? `+${delta}` : delta < 0 ? `−${-delta}` : '0'),
     Cause: orderId ? el('a', { href: `#/admin/orders/${orderId}`, 'data-focus': `order ${id}` }, why) : why,
   };
