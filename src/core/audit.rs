@@ -94,6 +94,12 @@ pub enum Action {
     CategoryDelete,
     #[strum(serialize = "category.update")]
     CategoryUpdate,
+    #[strum(serialize = "collection.create")]
+    CollectionCreate,
+    #[strum(serialize = "collection.delete")]
+    CollectionDelete,
+    #[strum(serialize = "collection.update")]
+    CollectionUpdate,
     #[strum(serialize = "job.drop")]
     JobDrop,
     #[strum(serialize = "job.retry")]
@@ -164,7 +170,10 @@ impl Action {
     pub fn is_update(self) -> bool {
         matches!(
             self,
-            Action::CategoryUpdate | Action::ProductUpdate | Action::VariantUpdate
+            Action::CategoryUpdate
+                | Action::CollectionUpdate
+                | Action::ProductUpdate
+                | Action::VariantUpdate
         )
     }
 }

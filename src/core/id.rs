@@ -99,6 +99,7 @@ ids! {
     /// A login session; the `sid` claim of access tokens.
     SessionId,
     CategoryId,
+    CollectionId,
     ProductId,
     /// The unit of sale. The only variant of a product without options has the product's UUID.
     VariantId,

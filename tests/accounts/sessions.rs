@@ -172,7 +172,13 @@ storage_test! {
         let body = json!({ "email": "nobody@example.com", "password": PASSWORD });
         let unknown = anonymous.call(Method::POST, "/auth/login", &id, body).await;
         disabled.assert_problem(401, "invalid-credentials");
-        assert_eq!((disabled.headers, disabled.body), (unknown.headers, unknown.body));
+        // A proxy adds the time.
+        let headers = [&disabled, &unknown].map(|answer| {
+            let mut headers = answer.headers.clone();
+            headers.remove("date");
+            headers
+        });
+        assert_eq!((&headers[0], disabled.body), (&headers[1], unknown.body));
         let forgot = json!({ "email": "ada@example.com" });
         assert_eq!(anonymous.post("/auth/forgot-password", forgot).await.status, 202);
         assert!(shop.sent_emails().await.is_empty(), "a disabled account gets no reset link");

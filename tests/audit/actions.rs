@@ -94,6 +94,29 @@ fn change(field: &str, from: impl Into<Value>, to: impl Into<Value>) -> Value {
     json!({ "field": field, "from": from.into(), "to": to.into() })
 }
 
+/// Records the operations on collections.
+async fn record_collections(log: &mut Recorder<'_>) {
+    let admin = log.admin;
+    let made = admin
+        .post("/collections", json!({ "name": "Summer" }))
+        .await;
+    let collection = made.text("/id");
+    let operation = "POST /api/v1/collections";
+    log.recorded(operation, &made, "collection.create", &collection)
+        .await;
+    let place = format!("/collections/{collection}");
+    let renamed = admin.patch(&place, json!({ "name": "Sun" })).await;
+    let operation = "PATCH /api/v1/collections/{id}";
+    let changes = log
+        .recorded(operation, &renamed, "collection.update", &collection)
+        .await;
+    assert_eq!(changes, json!([change("name", "Summer", "Sun")]));
+    let gone = admin.delete(&place).await;
+    let operation = "DELETE /api/v1/collections/{id}";
+    log.recorded(operation, &gone, "collection.delete", &collection)
+        .await;
+}
+
 /// Records the operations on options and variants.
 async fn record_variants(shop: &TestShop, log: &mut Recorder<'_>) {
     let admin = log.admin;
@@ -163,6 +186,7 @@ storage_test! {
         let gone = admin.delete(&place).await;
         log.recorded("DELETE /api/v1/categories/{id}", &gone, "category.delete", &category).await;
 
+        record_collections(&mut log).await;
         let body = json!({ "name": "Kettle", "price": 129_900, "stockQuantity": 9 });
         let made = admin.post("/products", body).await;
         let product = made.text("/id");

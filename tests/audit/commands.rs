@@ -14,9 +14,11 @@ use crate::support::{
 };
 
 /// The commands below `shop admin` that change nothing.
-const READ_ONLY: [&str; 15] = [
+const READ_ONLY: [&str; 17] = [
     "audit",
     "category list",
+    "collection list",
+    "collection show",
     "jobs list",
     "mail list",
     "mail show",
@@ -130,6 +132,9 @@ storage_test! {
         log.run("category add", &["Kitchen"], "category.create").await;
         log.run("category rename", &["Kitchen", "Bath"], "category.update").await;
         log.run("category delete", &["Bath"], "category.delete").await;
+        log.run("collection add", &["Summer"], "collection.create").await;
+        log.run("collection edit", &["summer", "--name", "Sun"], "collection.update").await;
+        log.run("collection delete", &["summer"], "collection.delete").await;
         let new = ["--name", "Kettle", "--price", "129900", "--stock", "9"];
         let (product, _) = log.run("product add", &new, "product.create").await;
         let product = product["id"].as_str().unwrap();

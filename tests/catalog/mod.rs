@@ -1,5 +1,6 @@
 //! Categories, products, stock, images, lists and search.
 
+mod collections;
 mod csv;
 mod cursors;
 mod etags;

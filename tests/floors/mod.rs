@@ -71,7 +71,7 @@ const TABLES: &[(&str, &str)] = &[
     ("domain/cart", "cart_lines carts"),
     (
         "domain/catalog",
-        "categories imported_sheets kept_counts postings price_counts product_search products search_trigrams \
+        "categories collection_products collections imported_sheets kept_counts postings price_counts product_search products search_trigrams \
          stock_movements variants",
     ),
     ("domain/media", "product_images"),

@@ -15,14 +15,21 @@ use crate::support::{Client, Form, Operation, TestResponse, TestShop, operations
 /// The number of values for each schema.
 const VALUES: usize = 40;
 
+/// The maximum number of items beyond the minimum in a generated list.
+const MAX_ITEMS: usize = 200;
+
 /// The reasons for which a value that matches its schema may be rejected: the operation, the problem's code,
 /// and the field's code if the problem names fields.
-const REASONS: [(&str, &str, &str); 26] = [
+const REASONS: [(&str, &str, &str); 30] = [
     ("verifyEmail", "invalid-token", ""),
     ("resetPassword", "invalid-token", ""),
     ("verifyPhone", "invalid-code", ""),
     ("changePassword", "validation-failed", "wrong"),
     ("createGuestCart", "validation-failed", "unknown-currency"),
+    ("createCollection", "validation-failed", "unknown-product"),
+    ("createCollection", "validation-failed", "duplicate"),
+    ("updateCollection", "validation-failed", "unknown-product"),
+    ("updateCollection", "validation-failed", "duplicate"),
     ("createProduct", "validation-failed", "unknown-category"),
     ("createProduct", "validation-failed", "unknown-image"),
     // Options that the schema does not relate to their names and values.
@@ -133,6 +140,7 @@ impl Generator {
             "array" => {
                 let bound = |name: &str| usize::try_from(schema[name].as_u64().unwrap()).unwrap();
                 let (min, max) = (bound("minItems"), bound("maxItems"));
+                let max = max.min(min + MAX_ITEMS);
                 let items = prop::collection::vec(self.strategy(&schema["items"]), min..=max);
                 items.prop_map(Value::from).boxed()
             }

@@ -185,7 +185,7 @@ impl TestResponse {
     /// Returns a product as lists show it.
     pub(crate) fn as_listed(&self) -> Value {
         let mut product = self.json();
-        for key in ["variants", "options"] {
+        for key in ["variants", "options", "collectionIds"] {
             product.as_object_mut().unwrap().remove(key);
         }
         product

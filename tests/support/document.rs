@@ -19,7 +19,7 @@ impl Operation {
     /// Returns whether only admins may call it, according to the API contract rather than the document.
     pub(crate) fn is_for_admins(&self) -> bool {
         let path = self.path.trim_start_matches("/api/v1");
-        let catalog = ["/products", "/variants", "/categories"];
+        let catalog = ["/products", "/variants", "/categories", "/collections"];
         let is_catalog = catalog.iter().any(|prefix| path.starts_with(prefix));
         path.starts_with("/admin/") || (is_catalog && self.method != Method::GET)
     }

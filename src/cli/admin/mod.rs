@@ -2,6 +2,7 @@
 
 mod audit;
 mod category;
+mod collection;
 mod jobs;
 mod mail;
 mod order;
@@ -28,6 +29,9 @@ pub(super) enum Admin {
     /// Manage categories
     #[command(subcommand)]
     Category(category::Category),
+    /// Manage collections: products that are shown together, in an order of their own
+    #[command(subcommand)]
+    Collection(collection::Collection),
     /// Manage products and their stock
     #[command(subcommand)]
     Product(product::Product),
@@ -74,6 +78,7 @@ impl Admin {
         let result = match self {
             Admin::User(command) => command.run(&app, output).await,
             Admin::Category(command) => command.run(&app, output).await,
+            Admin::Collection(command) => command.run(&app, output).await,
             Admin::Product(command) => command.run(&app, output).await,
             Admin::Order(command) => command.run(&app, output).await,
             Admin::Payments(command) => command.run(&app, output).await,

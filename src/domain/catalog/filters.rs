@@ -21,6 +21,8 @@ pub enum Sort {
     #[default]
     #[strum(serialize = "-createdAt")]
     CreatedAtDown,
+    /// The order of a collection; only with a filter by collection.
+    Position,
     /// Best match first; only for searches.
     Relevance,
 }
@@ -30,9 +32,11 @@ impl Sort {
     pub fn key_type(self) -> KeyType {
         match self {
             Sort::Name | Sort::NameDown | Sort::Relevance => KeyType::Text,
-            Sort::Price | Sort::PriceDown | Sort::CreatedAt | Sort::CreatedAtDown => {
-                KeyType::Number
-            }
+            Sort::Price
+            | Sort::PriceDown
+            | Sort::CreatedAt
+            | Sort::CreatedAtDown
+            | Sort::Position => KeyType::Number,
         }
     }
 
@@ -65,6 +69,8 @@ impl utoipa::ToSchema for Sort {}
 pub struct Filters {
     /// An id or a slug; an unknown one matches nothing.
     pub category: Option<String>,
+    /// An id or a slug; an unknown one matches nothing.
+    pub collection: Option<String>,
     /// Inclusive, in the currency's minor unit.
     pub min_price: Option<i64>,
     /// Inclusive, in the currency's minor unit.
@@ -81,7 +87,10 @@ pub struct Filters {
 impl Filters {
     /// Returns whether the total has to be counted because no stored counter holds it.
     pub fn needs_count(&self) -> bool {
-        self.prices().is_some() || self.in_stock.is_some() || self.q.is_some()
+        self.prices().is_some()
+            || self.in_stock.is_some()
+            || self.collection.is_some()
+            || self.q.is_some()
     }
 
     /// Returns the range of prices if there is a filter by price.
@@ -94,8 +103,9 @@ impl Filters {
     /// Returns a text that is the same for all lists with the same filters and sort order.
     pub fn scope(&self) -> String {
         format!(
-            "products {:?} {:?} {:?} {:?} {:?} {:?} {}",
+            "products {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
             self.category,
+            self.collection,
             self.min_price,
             self.max_price,
             self.in_stock,

@@ -38,10 +38,12 @@ pub fn with_variants(tx: &mut Tx<'_>, product: Product<'static>) -> Result<Produ
     } else {
         ProductOptions::default()
     };
+    let collection_ids = store::collections_of_product(tx, product.id)?;
     Ok(ProductWithVariants {
         product,
         options,
         variants,
+        collection_ids,
     })
 }
 

@@ -47,6 +47,7 @@ pub fn list(
 fn resolve(tx: &mut Tx<'_>, filters: &Filters) -> Result<Option<Criteria>> {
     let mut criteria = Criteria {
         category: None,
+        collection: None,
         product: None,
         prices: filters.prices(),
         in_stock: filters.in_stock,
@@ -55,6 +56,12 @@ fn resolve(tx: &mut Tx<'_>, filters: &Filters) -> Result<Option<Criteria>> {
     if let Some(name) = &filters.category {
         criteria.category = store::category_by_id_or_slug(tx, name)?;
         if criteria.category.is_none() {
+            return Ok(None);
+        }
+    }
+    if let Some(name) = &filters.collection {
+        criteria.collection = store::collection_by_id_or_slug(tx, name)?;
+        if criteria.collection.is_none() {
             return Ok(None);
         }
     }
@@ -109,7 +116,7 @@ fn list_all(
 fn stored_count(tx: &mut Tx<'_>, criteria: &Criteria) -> Result<Option<i64>> {
     let category = criteria.category.as_ref();
     match category {
-        _ if criteria.product.is_some() => Ok(None),
+        _ if criteria.product.is_some() || criteria.collection.is_some() => Ok(None),
         _ if criteria.has_price_or_stock() => store::count_by_price(
             tx,
             category.map(|category| category.id),

@@ -4,6 +4,7 @@ mod batch;
 mod cache_tags;
 mod category;
 mod change_stock;
+mod collection;
 mod criteria;
 mod csv;
 mod export;
@@ -14,6 +15,7 @@ mod import;
 mod kept_values;
 mod list;
 mod manage_categories;
+mod manage_collections;
 mod manage_products;
 mod manage_variants;
 mod movements;
@@ -33,12 +35,19 @@ mod write_variant;
 pub use self::{
     category::{Category, CategoryName, CategoryRef},
     change_stock::{change_stock, change_variant_stock, restock, take_stock},
+    collection::{
+        Collection, CollectionChanges, CollectionName, CollectionWithProducts, NewCollection,
+    },
     csv::{CsvWriter, ExportColumns, ExportRow, ImportFile, RowError},
     filters::{Filters, ListOutcome, Sort},
     get::{images, product, product_for_update, variant, variant_for_update, with_variants},
     import::{ImportPlan, ImportSummary, delete_expired_imports, import, plan_import},
     manage_categories::{
         add_category, categories, category_by_name, delete_category, rename_category,
+    },
+    manage_collections::{
+        collection, collection_id, collections, create_collection, delete_collection,
+        update_collection,
     },
     manage_products::{create, create_all, create_with_variants, delete, remove_image, update},
     manage_variants::{create_variant, delete_variant, set_options, update_variant},

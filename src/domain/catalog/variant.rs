@@ -17,7 +17,7 @@ use crate::{
     core::{
         clock::Timestamp,
         error::Result,
-        id::{CategoryId, ImageId, ProductId, VariantId},
+        id::{CategoryId, CollectionId, ImageId, ProductId, VariantId},
         money::{Price, Stock, bounded_integer},
         text,
     },
@@ -132,11 +132,14 @@ pub fn full_name<'a>(product: &'a str, title: &str) -> Cow<'a, str> {
 
 /// A product with its variants.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ProductWithVariants {
     #[serde(flatten)]
     pub product: Product<'static>,
     pub options: ProductOptions,
     pub variants: Vec<Variant>,
+    /// The collections that it is part of.
+    pub collection_ids: Vec<CollectionId>,
 }
 
 /// A variant with its product.

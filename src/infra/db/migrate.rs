@@ -145,6 +145,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "V32__guest_carts",
         include_str!("../../../migrations/V32__guest_carts.sql"),
     ),
+    (
+        "V33__collections",
+        include_str!("../../../migrations/V33__collections.sql"),
+    ),
 ];
 
 /// The token replacements for `SQLite`. STRICT tables enforce column types.

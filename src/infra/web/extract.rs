@@ -46,10 +46,15 @@ impl<T: DeserializeOwned + PartialSchema> RawJson<T> {
     ///
     /// Errors: `unsupported-media-type`, `malformed-json`, `validation-failed`, and those of [`read_body`].
     pub async fn required(request: Request) -> Result<Self> {
+        RawJson::up_to(request, JSON_LIMIT).await
+    }
+
+    /// Like [`RawJson::required`], with another maximum size in bytes.
+    pub async fn up_to(request: Request, limit: usize) -> Result<Self> {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        let raw = read_body(request, JSON_LIMIT).await?;
+        let raw = read_body(request, limit).await?;
         Ok(RawJson {
             value: parse_json(&raw)?,
             raw,

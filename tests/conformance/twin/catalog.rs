@@ -34,7 +34,8 @@ pub(super) fn list_products(state: &mut State) -> Request {
                 "createdAt",
                 "-createdAt",
                 "relevance",
-            ][index % 7]
+                "position",
+            ][index % 8]
                 .to_owned(),
         };
         query.push(("sort", sort));
@@ -51,6 +52,16 @@ pub(super) fn list_products(state: &mut State) -> Request {
             _ => percent_encode(&state.rng.choose(&slugs).unwrap_or_default()),
         };
         query.push(("category", category));
+    }
+    if state.rng.one_in(4) {
+        let slugs = state.collections.iter().map(|it| it.slug.clone());
+        let slugs: Vec<_> = slugs.collect();
+        let collection = match state.rng.below(4) {
+            0 => percent_encode(&state.rng.text()),
+            1 => state.collection_id(),
+            _ => percent_encode(&state.rng.choose(&slugs).unwrap_or_default()),
+        };
+        query.push(("collection", collection));
     }
     for name in ["minPrice", "maxPrice"] {
         if state.rng.one_in(5) {
@@ -355,6 +366,33 @@ pub(super) fn categories(state: &mut State) -> Request {
             let path = format!("/categories/{}", state.category_id());
             Request::new(Method::DELETE, &path).bearer(&token)
         }
+    }
+}
+
+pub(super) fn collections(state: &mut State) -> Request {
+    let token = state.admin();
+    let mut members = Vec::new();
+    if !state.rng.one_in(4) {
+        let name = state.rng.text();
+        members.push(("name", state.rng.json_text(&name)));
+    }
+    if state.rng.one_in(2) {
+        let count = state.rng.below(6);
+        let ids: Vec<_> = (0..count)
+            .map(|_| format!("\"{}\"", state.product_id()))
+            .collect();
+        members.push(("productIds", format!("[{}]", ids.join(","))));
+    }
+    let body = json_object(&members);
+    let path = format!("/collections/{}", state.collection_id());
+    match state.rng.below(12) {
+        0 => Request::get("/collections"),
+        1 | 2 => Request::get(&path),
+        3..=7 => Request::new(Method::POST, "/collections")
+            .bearer(&token)
+            .json(body),
+        8..=10 => Request::new(Method::PATCH, &path).bearer(&token).json(body),
+        _ => Request::new(Method::DELETE, &path).bearer(&token),
     }
 }
 

@@ -102,6 +102,7 @@ pub(super) struct State {
     /// The first two are admins.
     pub(super) users: Vec<User>,
     pub(super) categories: Vec<Category>,
+    pub(super) collections: Vec<Category>,
     pub(super) products: Vec<Product>,
     /// All known `ETag`s of variants by id; the newest is last.
     pub(super) variant_etags: BTreeMap<String, Vec<String>>,
@@ -136,6 +137,7 @@ impl State {
             rng: TestRng::new(seed),
             users: Vec::new(),
             categories: Vec::new(),
+            collections: Vec::new(),
             products: Vec::new(),
             variant_etags: BTreeMap::new(),
             orders: Vec::new(),
@@ -189,10 +191,15 @@ impl State {
                 id: answer.text("/id"),
                 slug: answer.text("/slug"),
             }),
+            ("POST", "/collections", 201) => self.collections.push(Category {
+                id: answer.text("/id"),
+                slug: answer.text("/slug"),
+            }),
             // Remember some deleted ids, to request them again.
             ("DELETE", _, 204) if !self.rng.one_in(6) => {
                 self.products.retain(|known| !path.ends_with(&known.id));
                 self.categories.retain(|known| !path.ends_with(&known.id));
+                self.collections.retain(|known| !path.ends_with(&known.id));
             }
             ("POST", "/orders", 201) => {
                 for user in &mut self.users {
@@ -334,6 +341,15 @@ impl State {
             return self.unusual_id();
         }
         self.categories[self.rng.below(count)].id.clone()
+    }
+
+    /// Returns the id of a collection, usually a known one.
+    pub(super) fn collection_id(&mut self) -> String {
+        let count = self.collections.len();
+        if count == 0 || self.rng.one_in(25) {
+            return self.unusual_id();
+        }
+        self.collections[self.rng.below(count)].id.clone()
     }
 
     /// Returns an id for a path that is invalid, unknown or in an unusual notation.

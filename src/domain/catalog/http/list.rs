@@ -42,6 +42,8 @@ pub(crate) struct ListQuery {
     limit: Option<PageLimit>,
     /// The id or slug of a category; an unknown one matches nothing.
     category: Option<String>,
+    /// The id or slug of a collection; an unknown one matches nothing.
+    collection: Option<String>,
     /// Inclusive, in the currency's minor unit.
     #[param(inline)]
     min_price: Option<PriceBound>,
@@ -58,7 +60,8 @@ pub(crate) struct ListQuery {
     #[serde(default, deserialize_with = "search_text")]
     #[param(max_length = 200)]
     q: Option<String>,
-    /// Defaults to `-createdAt`, or to `relevance` with `q`; `relevance` requires `q`.
+    /// Defaults to `relevance` with `q`, to `position` with `collection`, or else to `-createdAt`. `relevance` requires `q`;
+    /// `position`, the order of a collection, requires `collection` without `q`.
     #[serde(default, deserialize_with = "sort")]
     #[param(inline)]
     sort: Option<Sort>,
@@ -84,7 +87,7 @@ fn search_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
 }
 
 fn sort<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sort>, D::Error> {
-    let rule = "must be `price`, `name` or `createdAt`, with a leading `-` for descending order, or `relevance`";
+    let rule = "must be `price`, `name` or `createdAt`, with a leading `-` for descending order, or `relevance` or `position`";
     parse_with(deserializer, |text| text.parse().map_err(|_| rule))
 }
 
@@ -92,10 +95,16 @@ impl ListQuery {
     fn parse(self) -> Result<(Filters, ListRequest)> {
         let invalid = |detail: &'static str| Error::new(Kind::InvalidQuery, detail);
         let q = self.q;
-        let sort = self.sort.unwrap_or(match q {
-            Some(_) => Sort::Relevance,
-            None => Sort::default(),
+        let sort = self.sort.unwrap_or(match (&q, &self.collection) {
+            (Some(_), _) => Sort::Relevance,
+            (None, Some(_)) => Sort::Position,
+            (None, None) => Sort::default(),
         });
+        if sort == Sort::Position && (q.is_some() || self.collection.is_none()) {
+            return Err(invalid(
+                "`sort=position` requires a collection, and no search text in `q`",
+            ));
+        }
         if sort == Sort::Relevance && q.is_none() {
             return Err(invalid("`sort=relevance` requires a search text in `q`"));
         }
@@ -106,6 +115,7 @@ impl ListQuery {
         }
         let filters = Filters {
             category: self.category,
+            collection: self.collection,
             min_price: self.min_price.map(PriceBound::get),
             max_price: self.max_price.map(PriceBound::get),
             in_stock: self.in_stock,

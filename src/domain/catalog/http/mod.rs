@@ -1,6 +1,7 @@
 //! The routes of categories and products.
 
 mod categories;
+mod collections;
 mod import;
 mod list;
 mod options;
@@ -22,6 +23,15 @@ pub fn routes() -> Routes {
         .routes(routes!(
             categories::update_category,
             categories::delete_category
+        ))
+        .routes(routes!(
+            collections::list_collections,
+            collections::create_collection
+        ))
+        .routes(routes!(
+            collections::get_collection,
+            collections::update_collection,
+            collections::delete_collection
         ))
         .routes(routes!(list::list_products, products::create_product))
         .routes(routes!(

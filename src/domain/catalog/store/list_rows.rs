@@ -4,7 +4,7 @@ use super::product_query::{OnRow, ProductQuery};
 use crate::{
     core::{
         error::Result,
-        id::ProductId,
+        id::{CollectionId, ProductId},
         pagination::{Position, SortKey},
     },
     domain::catalog::{criteria::Criteria, filters::Sort, normalize::normalize},
@@ -16,6 +16,7 @@ fn column(sort: Sort) -> &'static str {
         Sort::Price | Sort::PriceDown => "p.price",
         Sort::Name | Sort::NameDown | Sort::Relevance => "p.name_key",
         Sort::CreatedAt | Sort::CreatedAtDown => "p.created_at",
+        Sort::Position => "l.position",
     }
 }
 
@@ -40,12 +41,14 @@ pub(in crate::domain::catalog) fn use_sold_out_index(
     criteria: &Criteria,
     sort: Sort,
 ) {
-    let is_one = criteria.product.is_some();
+    let is_one = criteria.product.is_some() || criteria.collection.is_some();
     if criteria.category.is_some() && criteria.in_stock == Some(false) && !is_one {
         query.force_index(match sort {
             Sort::Price | Sort::PriceDown => "products_sold_out_by_category_price",
             Sort::Name | Sort::NameDown | Sort::Relevance => "products_sold_out_by_category_name",
-            Sort::CreatedAt | Sort::CreatedAtDown => "products_sold_out_by_category_time",
+            Sort::CreatedAt | Sort::CreatedAtDown | Sort::Position => {
+                "products_sold_out_by_category_time"
+            }
         });
     }
 }
@@ -56,6 +59,7 @@ fn position(sort: Sort, row: &Row<'_>) -> Result<Position> {
         Sort::Price | Sort::PriceDown => SortKey::Number(row.get("price")?),
         Sort::Name | Sort::NameDown | Sort::Relevance => SortKey::Text(normalize(row.get("name")?)),
         Sort::CreatedAt | Sort::CreatedAtDown => SortKey::Number(row.get("created_at")?),
+        Sort::Position => SortKey::Number(row.get("position")?),
     };
     let id = row.get("id")?;
     Ok(Position {
@@ -125,6 +129,19 @@ pub(in crate::domain::catalog) fn number_of(
 ) -> Result<Option<i64>> {
     let sql = "SELECT rowid AS number FROM products WHERE id = ?1";
     tx.one(sql, params![product], |row| row.get("number"))
+}
+
+/// Returns the product numbers of the products of a collection (`SQLite` only).
+pub(in crate::domain::catalog) fn numbers_of_collection(
+    tx: &mut Tx<'_>,
+    collection: CollectionId,
+) -> Result<Vec<i64>> {
+    tx.all(
+        "SELECT p.rowid AS number FROM collection_products l JOIN products p ON p.id = l.product_id
+         WHERE l.collection_id = ?1",
+        params![collection],
+        |row| row.get("number"),
+    )
 }
 
 /// Calls `each` with the product numbers of the rows after a position (`SQLite` only), until it returns `false`.

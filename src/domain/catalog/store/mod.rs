@@ -2,6 +2,7 @@
 
 mod batch;
 mod categories;
+mod collections;
 mod imports;
 mod list_rows;
 mod movements;
@@ -23,9 +24,15 @@ pub(super) use self::{
         delete_category, duplicate_key, insert_category, reassign_key, rename_category,
         set_category_keys, set_category_name, slug_is_taken,
     },
+    collections::{
+        add_products_to_collection, collection_by_id, collection_by_id_or_slug, collections,
+        collections_of_product, delete_collection, existing_products, insert_collection,
+        lock_collection, products_of_collection, remove_products_of_collection, update_collection,
+    },
     imports::{delete_imports_before, imported_at, record_import},
     list_rows::{
-        CursorRows, cursor_rows, number_of, numbers_after, order_by, page_rows, use_sold_out_index,
+        CursorRows, cursor_rows, number_of, numbers_after, numbers_of_collection, order_by,
+        page_rows, use_sold_out_index,
     },
     movements::{insert_movements, movements_before},
     price_counts::{count_by_price, recount_by_price, wrong_price_counts},

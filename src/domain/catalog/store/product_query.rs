@@ -2,8 +2,11 @@
 //! index.
 
 use crate::{
-    core::{error::Result, id::ProductId},
-    domain::catalog::criteria::Criteria,
+    core::{
+        error::Result,
+        id::{CollectionId, ProductId},
+    },
+    domain::catalog::{criteria::Criteria, filters::Sort},
     infra::db::{Row, Tx, Value},
 };
 
@@ -38,6 +41,8 @@ pub(in crate::domain::catalog) enum Columns {
 #[derive(Debug, Clone)]
 pub(in crate::domain::catalog) struct ProductQuery<'a> {
     columns: Columns,
+    /// The place in a collection, if the query starts there.
+    more_columns: &'static str,
     /// The conditions on `product_search`, as `s`, if the query starts there.
     search_conditions: Option<String>,
     /// The table of products, as `p`.
@@ -53,6 +58,7 @@ impl<'a> ProductQuery<'a> {
     pub(in crate::domain::catalog) fn new() -> Self {
         ProductQuery {
             columns: Columns::Product,
+            more_columns: "",
             search_conditions: None,
             table: "products p".to_owned(),
             conditions: "p.deleted_at IS NULL".to_owned(),
@@ -85,6 +91,9 @@ impl<'a> ProductQuery<'a> {
 
     fn matching(criteria: &Criteria, price: &str) -> Self {
         let mut query = ProductQuery::new();
+        if let Some(collection) = criteria.collection {
+            query.add_collection(collection, criteria.sort);
+        }
         if let Some(product) = criteria.product {
             query.compare("p.id =", product);
         }
@@ -102,6 +111,21 @@ impl<'a> ProductQuery<'a> {
             None => {}
         }
         query
+    }
+
+    /// Matches the products of a collection. In its own order, the query starts there.
+    fn add_collection(&mut self, collection: CollectionId, sort: Sort) {
+        let id = self.value(collection);
+        if sort == Sort::Position {
+            // `CROSS JOIN` keeps the planner of `SQLite` from starting with the products.
+            "collection_products l CROSS JOIN products p".clone_into(&mut self.table);
+            self.more_columns = ", l.position";
+            self.add_condition(&format!("l.collection_id = {id} AND p.id = l.product_id"));
+        } else {
+            self.add_condition(&format!(
+                "p.id IN (SELECT l.product_id FROM collection_products l WHERE l.collection_id = {id})"
+            ));
+        }
     }
 
     pub(in crate::domain::catalog) fn set_columns(&mut self, columns: Columns) {
@@ -239,7 +263,8 @@ impl<'a> ProductQuery<'a> {
         }
         let sql = match self.columns {
             Columns::Product => {
-                self.statement(&format!("SELECT {COLUMNS}"), CATEGORY_JOIN, &tail, true)
+                let head = format!("SELECT {COLUMNS}{}", self.more_columns);
+                self.statement(&head, CATEGORY_JOIN, &tail, true)
             }
             Columns::Id => self.statement("SELECT p.id", "", &tail, true),
         };

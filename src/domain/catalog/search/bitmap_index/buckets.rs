@@ -46,7 +46,7 @@ impl Buckets {
         let mut ranges = match sort {
             Sort::Name | Sort::NameDown | Sort::Relevance => vec![terms::name_buckets()],
             Sort::Price | Sort::PriceDown => terms::price_buckets(criteria.prices.as_ref()),
-            Sort::CreatedAt | Sort::CreatedAtDown => return Ok(None),
+            Sort::CreatedAt | Sort::CreatedAtDown | Sort::Position => return Ok(None),
         };
         if sort.is_descending() {
             ranges.reverse();

@@ -67,10 +67,10 @@ impl ProductSet {
             .map_err(Error::internal)
     }
 
-    /// Removes all but one. The set starts with this block.
-    pub(super) fn keep_only(&mut self, number: Option<i64>, first_block: i64) -> Result<()> {
+    /// Removes all but these. The set starts with this block.
+    pub(super) fn keep_only(&mut self, numbers: &[i64], first_block: i64) -> Result<()> {
         let first_block = usize::try_from(first_block).map_err(Error::internal)?;
-        let kept = ProductSet::new(number.as_slice())?;
+        let kept = ProductSet::new(numbers)?;
         for (at, products) in self.0.iter_mut().enumerate() {
             match kept.0.get(first_block + at) {
                 Some(kept) => *products &= kept,

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     core::error::{Error, Result},
-    domain::catalog::{criteria::Criteria, store::number_of},
+    domain::catalog::{
+        criteria::Criteria,
+        store::{number_of, numbers_of_collection},
+    },
     infra::db::{Tx, params},
 };
 
@@ -122,7 +125,11 @@ impl<'a> BitmapQuery<'a> {
         };
         if let Some(product) = criteria.product {
             let number = number_of(tx, product)?;
-            products.keep_only(number, blocks.start)?;
+            products.keep_only(number.as_slice(), blocks.start)?;
+        }
+        if let Some(collection) = criteria.collection {
+            let numbers = numbers_of_collection(tx, collection)?;
+            products.keep_only(&numbers, blocks.start)?;
         }
         if let Some(category) = &criteria.category {
             let term = terms::category_term(category.id);
