@@ -48,7 +48,9 @@ pub(crate) async fn list_collections(
     respond::ok(&CollectionList { data })
 }
 
-/// Get a collection with the ids of its products in their order
+/// Get a collection
+///
+/// `productIds` are its products in their order, without deleted ones.
 #[utoipa::path(get, path = "/collections/{id}", tag = "catalog",
     params(("id" = CollectionId, Path)),
     responses((status = 200, body = CollectionWithProducts)))]

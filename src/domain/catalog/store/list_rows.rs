@@ -82,7 +82,7 @@ pub(in crate::domain::catalog) fn page_rows(
     // those skipped.
     if offset > 0 {
         let (column, order, operator) = (column(sort), order_by(sort), after_operator(sort));
-        let (table, conditions) = (query.table().to_owned(), query.conditions().to_owned());
+        let (table, conditions) = (query.table().to_owned(), query.conditions().into_owned());
         let offset = query.value(offset);
         query.add_condition(&format!(
             "({column}, p.id) {operator}=

@@ -1,6 +1,8 @@
 //! Builds queries on products: conditions with their values, on the table alone or joined with the search
 //! index.
 
+use std::borrow::Cow;
+
 use crate::{
     core::{
         error::Result,
@@ -41,7 +43,9 @@ pub(in crate::domain::catalog) enum Columns {
 #[derive(Debug, Clone)]
 pub(in crate::domain::catalog) struct ProductQuery<'a> {
     columns: Columns,
-    /// The place in a collection, if the query starts there.
+    /// The placeholder of the id of a collection.
+    collection: Option<String>,
+    /// The position in the collection, if that is the sort order.
     more_columns: &'static str,
     /// The conditions on `product_search`, as `s`, if the query starts there.
     search_conditions: Option<String>,
@@ -58,6 +62,7 @@ impl<'a> ProductQuery<'a> {
     pub(in crate::domain::catalog) fn new() -> Self {
         ProductQuery {
             columns: Columns::Product,
+            collection: None,
             more_columns: "",
             search_conditions: None,
             table: "products p".to_owned(),
@@ -113,18 +118,14 @@ impl<'a> ProductQuery<'a> {
         query
     }
 
-    /// Matches the products of a collection. In its own order, the query starts there.
+    /// Matches the products of a collection. Unless the query starts with `product_search`, it starts there.
     fn add_collection(&mut self, collection: CollectionId, sort: Sort) {
-        let id = self.value(collection);
+        self.collection = Some(self.value(collection));
+        self.has_product_conditions = true;
+        // `CROSS JOIN` keeps the planner of `SQLite` from starting with the products.
+        "collection_products l CROSS JOIN products p".clone_into(&mut self.table);
         if sort == Sort::Position {
-            // `CROSS JOIN` keeps the planner of `SQLite` from starting with the products.
-            "collection_products l CROSS JOIN products p".clone_into(&mut self.table);
             self.more_columns = ", l.position";
-            self.add_condition(&format!("l.collection_id = {id} AND p.id = l.product_id"));
-        } else {
-            self.add_condition(&format!(
-                "p.id IN (SELECT l.product_id FROM collection_products l WHERE l.collection_id = {id})"
-            ));
         }
     }
 
@@ -208,13 +209,24 @@ impl<'a> ProductQuery<'a> {
         &self.table
     }
 
-    pub(in crate::domain::catalog) fn conditions(&self) -> &str {
-        &self.conditions
+    /// Returns the conditions on the product.
+    pub(in crate::domain::catalog) fn conditions(&self) -> Cow<'_, str> {
+        let conditions = &self.conditions;
+        let Some(id) = &self.collection else {
+            return Cow::Borrowed(conditions);
+        };
+        Cow::Owned(if self.search_conditions.is_some() {
+            format!(
+                "p.id IN (SELECT l.product_id FROM collection_products l WHERE l.collection_id = {id}) AND {conditions}"
+            )
+        } else {
+            format!("l.collection_id = {id} AND p.id = l.product_id AND {conditions}")
+        })
     }
 
     /// Assembles a statement. With an index, products are joined only if a condition or the head needs them.
     fn statement(&self, head: &str, joins: &str, tail: &str, reads_products: bool) -> String {
-        let conditions = &self.conditions;
+        let conditions = &*self.conditions();
         match &self.search_conditions {
             // Most requests need this one, so it is assembled with a single allocation.
             None => {
