@@ -42,12 +42,11 @@ export async function loadCart() {
 
 /** Adds the guest's cart to that of the user who has just signed in. */
 export async function mergeCart() {
-  const token = cartToken();
-  if (!token || !user()) return;
-  setCartToken(null);
+  if (!cartToken() || !user()) return;
   try {
-    await api('POST', '/cart/merge', { body: { cartToken: token } });
+    await api('POST', '/cart/merge', { body: { cartToken: cartToken() } });
   } catch (problem) {
-    if (problem.status !== 404) throw problem; // it has expired
+    if (problem.status !== 404) throw problem; // 404: it has expired
   }
+  setCartToken(null);
 }

@@ -386,5 +386,5 @@ fn an_export_into_a_closed_pipe_is_not_an_error() {
         directory.path().display()
     );
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
-    assert_eq!(stdout_of(&output), EXPORT_HEADER);
+    assert_eq!(stdout_of(&output), options::HEADER_WITH_OPTIONS);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::support::shopping::variant_id;
 
-const VARIANT_HEADER: &str = "\u{feff}id,name,description,price,stockQuantity,stockAtExport,category,images,variantId,sku,\
+pub(super) const HEADER_WITH_OPTIONS: &str = "\u{feff}id,name,description,price,stockQuantity,stockAtExport,category,images,variantId,sku,\
                               barcode,option1,value1,option2,value2,option3,value3,compareAtPrice,weightGrams\n";
 
 /// A shirt in two colours and sizes, a cap in two sizes, and a mug. The second row of the cap has no name.
@@ -120,7 +120,7 @@ storage_test! {
         let created = admin.post("/products", json!({ "name": "Many", "description": "a\nb", "options": options, "variants": variants })).await;
         assert_eq!(created.status, 201, "{created:?}");
         let exported = export(&shop);
-        assert!(exported.starts_with(VARIANT_HEADER), "{exported}");
+        assert!(exported.starts_with(HEADER_WITH_OPTIONS), "{exported}");
         assert_eq!(exported.matches("\"Many\"").count(), 20);
         let report = imported_file(&shop, &exported);
         assert_eq!((&report["unchanged"], &report["updated"]), (&json!(2), &json!(0)));
@@ -170,11 +170,21 @@ storage_test! {
         assert_eq!((variant_id(&changed, "Red / M"), variant_id(&changed, "Blue / M")), (blue.clone(), red));
         assert_eq!(variants(&changed)[1].1, "TS-B-M");
 
+        // One gets other options, and a new variant its old ones.
+        let csv = format!(
+            "id,variantId,option1,value1,option2,value2,price,sku\n{id},{blue},Colour,Red,Size,L,,TS-R-M\n{id},,Colour,Red,Size,M,129900,TS-NEW\n"
+        );
+        let report = imported_file(&shop, &csv);
+        assert_eq!((&report["variantsCreated"], &report["variantsUpdated"]), (&json!(1), &json!(1)));
+        let changed = shown(&shop, id).await.json();
+        assert_eq!((variant_id(&changed, "Red / L"), variants(&changed).len()), (blue.clone(), 5));
+        assert_ne!(variant_id(&changed, "Red / M"), blue);
+
         // A row that names no variant changes the product alone.
         let csv = format!("id,name,price,stockQuantity\n{id},Tee,,\n");
         assert_eq!(imported_file(&shop, &csv)["updated"], 1);
         let renamed = shown(&shop, id).await.json();
-        assert_eq!((&renamed["name"], &renamed["price"], variants(&renamed)), (&json!("Tee"), &json!(139_900), variants(&changed)));
+        assert_eq!((&renamed["name"], &renamed["price"], variants(&renamed)), (&json!("Tee"), &json!(129_900), variants(&changed)));
         for cells in ["Tee,1,", "Tee,,1"] {
             let (errors, _) = refused(&import_file(&shop, &format!("id,name,price,stockQuantity\n{id},{cells}\n"), &[]));
             assert_eq!(errors, ["line 2: the product has options; rows that change price, stock or codes need `variantId`, or options"]);

@@ -90,21 +90,12 @@ pub(super) fn category_ids(tx: &mut Tx<'_>, file: &ImportFile) -> Result<Vec<Opt
     file.categories.iter().map(find).collect()
 }
 
-/// Locks products and returns their variants, if the file has any column of variants.
-fn current_variants(
-    tx: &mut Tx<'_>,
-    file: &ImportFile,
-    products: &[ProductId],
-) -> Result<HashMap<ProductId, Vec<CurrentVariant>>> {
-    // All rows have the same columns of codes, but only some have options.
-    let is_used = |product: &ImportProduct| {
+/// Returns whether a file has any column of variants.
+fn has_variant_cells(file: &ImportFile) -> bool {
+    file.products.iter().any(|product| {
+        // All rows have the same columns of codes, but only some have options.
         product.first().cells.has_any() || product.variants.iter().any(ImportVariant::is_named)
-    };
-    if !file.products.iter().any(is_used) {
-        return Ok(HashMap::new());
-    }
-    store::lock_products(tx, products, |_| Ok(()))?;
-    store::current_variants(tx, products)
+    })
 }
 
 /// Returns a step for each of the products at these indices, and the errors of their rows. In a write transaction the
@@ -121,11 +112,17 @@ pub(super) fn plan_steps(
     let mut with_ids: Vec<(ProductId, usize)> =
         indices.iter().enumerate().filter_map(with_id).collect();
     let (rng, now) = (tx.rng(), tx.now());
+    let reads_variants = has_variant_cells(file);
     // Products are always locked in id order.
     with_ids.sort_unstable();
     for batch in with_ids.chunks(BATCH_ROWS) {
         let ids: Vec<ProductId> = batch.iter().map(|(id, _)| *id).collect();
-        let variants = current_variants(tx, file, &ids)?;
+        let variants = if reads_variants {
+            store::lock_products(tx, &ids, |_| Ok(()))?;
+            store::current_variants(tx, &ids)?
+        } else {
+            HashMap::new()
+        };
         store::lock_products(tx, &ids, |current| {
             let found = batch.binary_search_by_key(&current.id, |(id, _)| *id);
             let at = found.map_err(|_| Error::internal("a product that was not requested"))?;

@@ -1,6 +1,6 @@
 //! Plans what an import does about the variants of a product.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -117,6 +117,7 @@ impl PlannedVariants {
             options: &after,
             current: current.map(|(product, _)| product),
             variants,
+            named: product.variants.iter().filter_map(|row| row.id).collect(),
             last: variants.iter().map(|it| it.position).max(),
             lines: HashMap::new(),
         };
@@ -141,6 +142,8 @@ struct Rows<'a> {
     options: &'a ProductOptions,
     current: Option<&'a CurrentProduct<'a>>,
     variants: &'a [CurrentVariant],
+    /// The variants that rows name by their ids.
+    named: HashSet<VariantId>,
     /// The position of the last variant.
     last: Option<VariantPosition>,
     /// The line of each variant, by the key of its options.
@@ -165,7 +168,8 @@ impl<'a> Rows<'a> {
         let key = selected.as_ref().map(SelectedValues::key);
         let found = self.variants.iter().find(|variant| match row.id {
             Some(id) => variant.id == id,
-            None => Some(&variant.options_key) == key.as_ref(),
+            // Another row may give a variant other options.
+            None => Some(&variant.options_key) == key.as_ref() && !self.named.contains(&variant.id),
         });
         let (key, options) = match (selected, key, found) {
             (Some(selected), Some(key), _) => (key, selected.to_options().to_json()?),
@@ -276,9 +280,8 @@ impl<'a> Rows<'a> {
     fn check(&self, product: &ImportProduct, changed: &[PlannedVariant]) -> Option<RowError> {
         let row_error = |line, why: String| Some(RowError { line, why });
         let without_options = |variant: &&CurrentVariant| variant.options_key.is_empty();
-        let mut named = product.variants.iter().filter_map(|row| row.id);
         if let Some(only) = self.variants.iter().find(without_options)
-            && !named.any(|id| id == only.id)
+            && !self.named.contains(&only.id)
         {
             let why = format!(
                 "the product has one variant and no options yet; one of its rows needs its `variantId`, which is {}",
