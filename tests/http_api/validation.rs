@@ -53,8 +53,8 @@ storage_test! {
         for operation in operations().into_iter().filter(|operation| operation.takes_json) {
             let (mut names, _) = fields(&operation);
             names.push("colour".to_owned());
-            // The only list is that of options.
-            let wrong = |name: &str| if name == "options" { json!(0) } else { json!([]) };
+            let is_list = |name: &str| ["options", "productIds"].contains(&name);
+            let wrong = |name: &str| if is_list(name) { json!(0) } else { json!([]) };
             let body: Map<_, _> = names.iter().map(|name| (name.clone(), wrong(name))).collect();
             let path = operation.path_of(NO_ID);
             let answer = admin.call(operation.method.clone(), &path, &[], Value::Object(body)).await;
