@@ -324,7 +324,7 @@ storage_test! {
         let seeded = shop.run(&[&["admin", "seed"], &size[..]].concat());
         assert!(seeded.status.success(), "{seeded:?}");
         verify(&shop, &[]).is_clean();
-        shop.raw_db().run("UPDATE products SET stock = stock + 1");
+        shop.raw_db().run("UPDATE products SET stock = stock + 1 WHERE options = '[]'");
         let found = verify(&shop, &[]);
         assert_eq!((found.code, found.findings.len()), (1, 1000));
         assert!(found.stderr.starts_with("`stock-movements` has more than 1000"), "{}", found.stderr);
@@ -332,7 +332,7 @@ storage_test! {
         assert_eq!((repaired.code, repaired.findings.len()), (1, 1000));
         assert!(repaired.stderr.ends_with("run it again\n"), "{}", repaired.stderr);
         let rest = verify(&shop, &["--repair"]);
-        assert_eq!((rest.code, rest.findings.len()), (0, 100));
+        assert_eq!((rest.code, rest.findings.len()), (0, 97));
         verify(&shop, &[]).is_clean();
     }
 }

@@ -39,7 +39,7 @@ export async function catalog({ query, signal, reload }) {
   const sort = filters.sort || (filters.q ? '' : '-createdAt');
   const [{ data: categories }, { body: list, headers }] = await Promise.all([
     get('/categories', { quiet: true }),
-    api('GET', withQuery('/products', { ...filters, sort, limit: 24 })),
+    api('GET', withQuery('/products', { ...filters, sort, limit: 36 })),
   ]);
   rememberStock(list.data, headers);
   live.addEventListener('resync', reload, { signal });

@@ -13,7 +13,7 @@ const HEADINGS = ['Product', 'Category', 'Price', 'Stock'];
 export async function adminProducts({ query, signal, reload }) {
   const q = query.get('q') ?? '';
   const page = query.get('page') ?? 1;
-  const { body: list, headers } = await api('GET', withQuery('/products', { q, page, limit: 25, sort: q ? '' : '-createdAt' }));
+  const { body: list, headers } = await api('GET', withQuery('/products', { q, page, limit: 50, sort: q ? '' : '-createdAt' }));
   rememberStock(list.data, headers);
   live.addEventListener('resync', reload, { signal });
   const search = el('input', { type: 'search', value: q, placeholder: 'Search products', 'aria-label': 'Search products', 'data-focus': 'q' });
