@@ -227,6 +227,11 @@ storage_test! {
         assert_eq!(errors, [format!(
             "line 2: the product has one variant and no options yet; one of its rows needs its `variantId`, which is {mug}"
         )]);
+        for cells in [",,,", "550,5,,"] {
+            let csv = format!("{head}\n{mug},{mug},{cells}\n{mug},,600,3,Colour,Blue\n");
+            let (errors, _) = refused(&import_file(&shop, &csv, &[]));
+            assert_eq!(errors, ["line 2: the product gets options; this row needs them, too"]);
+        }
         let csv = format!("{head}\n{mug},{mug},,,Colour,Red\n{mug},,600,3,Colour,Blue\n");
         let report = imported_file(&shop, &csv);
         assert_eq!((&report["variantsCreated"], &report["variantsUpdated"]), (&json!(1), &json!(1)));
@@ -268,6 +273,12 @@ storage_test! {
                 "line 3: `name` differs from that of the same product in line 2; `category` differs from that of the same product in line 2",
             ]),
             (format!("{id},,,,5,cap-m,Colour,Red,Size,XL,,"), vec!["line 2: `sku` belongs to product CAP already"]),
+            (format!("{UNKNOWN},{UNKNOWN},Jug,,5,,,,,,,\n{UNKNOWN},01900000-0000-7000-8000-00000000cafd,Jug,,6,,,,,,,"), vec![
+                "line 3: `variantId` must be the same as `id` for a product without options",
+            ]),
+            (",,Shoe,,x,,Size,40,,,,\n,,,,5,,Size,41,,,,".to_owned(), vec![
+                "line 2: `price` must be an integer in paise, e.g. 1299 for 12.99 INR, from 1 to 100000000000",
+            ]),
             (format!("{cap_m},,Cup,,5,,,,,,,"), vec!["line 2: `id` belongs to product CAP already"]),
             // Another product, because it has a name of its own; then a variant of it whose product is not known.
             (",,Shoe,,5,,Size,40,,,,\n,,Boot,,x,,Size,40,,,,\n,,,,5,,Size,41,,,,\n,,,,5,,,,,,,".to_owned(), vec![

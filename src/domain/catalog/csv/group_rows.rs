@@ -7,8 +7,7 @@ use super::{
 use crate::domain::catalog::variant::MAX_VARIANTS;
 
 impl ImportFile {
-    /// Adds a row, which has been read as a product of its own, to the product at this index, or as another one. Returns the
-    /// index.
+    /// Adds a row to the product at this index, or as a new product. Returns the index of its product.
     ///
     /// Errors: all that contradicts other rows of the product.
     pub(super) fn add_row(

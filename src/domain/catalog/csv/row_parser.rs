@@ -50,7 +50,7 @@ enum PreviousRow {
     Other,
     /// A variant of the new product at this index.
     NewVariant(usize),
-    /// An invalid variant of a new product.
+    /// Invalid.
     Invalid,
 }
 
@@ -80,9 +80,7 @@ impl RowParser {
             Err(why) => problems.0.push(why),
         }
         if !problems.0.is_empty() {
-            if let PreviousRow::NewVariant(_) = self.previous {
-                self.previous = PreviousRow::Invalid;
-            }
+            self.previous = PreviousRow::Invalid;
             file.add_row_error(line, problems.0.join("; "));
         }
     }

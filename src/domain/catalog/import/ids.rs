@@ -42,12 +42,17 @@ pub(super) fn check(
         for (line, column, product, id) in batch {
             let first = *in_file.entry(*id).or_insert(*product);
             let owner = owners.get(id).copied().unwrap_or(first);
-            // A deleted variant of the same product does not come back.
-            if owner != *product || owners.contains_key(id) {
-                let line = *line;
-                let why = format!("`{column}` belongs to product {owner} already");
-                errors.push(RowError { line, why });
-            }
+            let why = if owner != *product {
+                format!("`{column}` belongs to product {owner} already")
+            } else if owners.contains_key(id) {
+                format!(
+                    "the variant with this `{column}` was deleted; leave it empty to create a new one"
+                )
+            } else {
+                continue;
+            };
+            let line = *line;
+            errors.push(RowError { line, why });
         }
     }
     Ok(errors)

@@ -296,9 +296,10 @@ impl ImportProduct {
             return refuse(why);
         }
         let only = id.default_variant();
-        if row.id.is_some_and(|id| id != only) {
+        let is_other = |row: &&ImportVariant| row.id.is_some_and(|id| id != only);
+        if let Some(other) = self.variants.iter().find(is_other) {
             let why = "`variantId` must be the same as `id` for a product without options";
-            return refuse(why.to_owned());
+            return Ok(Err(vec![other.row_error(why.to_owned())]));
         }
         let planned = PlannedVariants::without_options(row, only, None);
         let created = planned.map(|variants| Creation { id, variants });

@@ -173,6 +173,10 @@ impl<'a> Rows<'a> {
         });
         let (key, options) = match (selected, key, found) {
             (Some(selected), Some(key), _) => (key, selected.to_options().to_json()?),
+            (_, _, Some(found)) if found.options_key.is_empty() => {
+                let why = "the product gets options; this row needs them, too";
+                return Ok(Err(why.to_owned()));
+            }
             (_, _, Some(found)) => (found.options_key.clone(), found.options.clone()),
             _ => {
                 let why =
