@@ -1,14 +1,14 @@
 // The cart of the customer or guest, which several views show.
 
 import { api, cartToken, isDemo, setCartToken, user } from './api.js';
-import { fullName, rememberNames } from './live.js';
+import { fullName, rememberNames, stockKey } from './live.js';
 
 /** Dispatches `change`. `current` is the cart as the API shows it, or `null`. */
 export const cart = Object.assign(new EventTarget(), { current: null });
 
 function set(next) {
   cart.current = next;
-  rememberNames(next?.items.flatMap(({ id, product, variant }) => [product, { id, name: fullName(product.name, variant.title) }]) ?? []);
+  rememberNames(next?.items.flatMap(({ product, variant }) => [product, { id: stockKey(variant), name: fullName(product.name, variant.title) }]) ?? []);
   cart.dispatchEvent(new Event('change'));
 }
 

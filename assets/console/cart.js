@@ -3,7 +3,7 @@
 import { api, newKey, user } from './api.js';
 import { cart, change, loadCart } from './cart-state.js';
 import { count, el, money, newId, replace } from './dom.js';
-import { fullName, live, stockOf } from './live.js';
+import { fullName, live, stockKey, stockOf } from './live.js';
 import { button, empty, heading, notify, picture, showError } from './ui.js';
 
 // The checkout that is in progress. If there is no response, the next attempt sends the same key and body, and the shop
@@ -30,7 +30,7 @@ async function checkOut() {
   }
 }
 
-const leftOf = ({ id, product }) => stockOf(id)?.quantity ?? product.stockQuantity;
+const leftOf = ({ product, variant }) => stockOf(stockKey(variant))?.quantity ?? product.stockQuantity;
 const nameIn = ({ product, variant }) => fullName(product.name, variant.title);
 
 /** Returns a line of the cart. `warning` is its text about the stock. */
@@ -91,7 +91,7 @@ export async function cartView({ signal }) {
   cart.addEventListener('change', render, { signal });
   live.addEventListener('resync', reload, { signal });
   live.addEventListener('change', ({ detail }) => {
-    const isHere = ({ id, product }) => id === detail.id || product.id === detail.id;
+    const isHere = ({ product, variant }) => stockKey(variant) === detail.id || product.id === detail.id;
     if (!cart.current?.items.some(isHere)) return;
     if (detail.deleted) reload(); // what was deleted leaves all carts
     else showStock();

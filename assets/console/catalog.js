@@ -8,9 +8,9 @@ import { button, empty, field, notify, pages, picture, select, stock } from './u
 
 const SORTS = [['-createdAt', 'Newest'], ['price', 'Lowest price'], ['-price', 'Highest price'], ['name', 'Name']];
 
-/** Puts one unit of a variant into the cart. `name` is its full name. */
-export async function addToCart(variantId, name) {
-  await change('POST', '/cart', { variantId, quantity: 1 });
+/** Puts one unit into the cart. `selection` has the id of the variant, or of a product with only one. */
+export async function addToCart(selection, name) {
+  await change('POST', '/cart', { ...selection, quantity: 1 });
   notify(`${name} is in your cart.`);
 }
 
@@ -19,7 +19,7 @@ function card(product, signal) {
   const { id, name, price, priceMax, variantCount, currency } = product;
   const add = variantCount > 1
     ? el('a', { class: 'button', href: `#/products/${id}`, 'aria-describedby': title }, 'Choose')
-    : button('Add to cart', () => addToCart(id, name), { about: title });
+    : button('Add to cart', () => addToCart({ productId: id }, name), { about: title });
   const level = stock(product, signal, ({ quantity, deleted }) => { add.disabled = deleted || !quantity; });
   return el('li', { class: 'card' },
     el('a', { class: 'card-link', href: `#/products/${product.id}` },

@@ -11,9 +11,15 @@ export const live = new EventTarget();
 
 export const connection = { isOpen: false };
 
-// By the id of a product or variant: the variant of a product without options has the same id and the same stock.
-const stock = new Map(); // id → {seq, quantity, deleted}
-const names = new Map(); // id → name
+const stock = new Map(); // id of a product, or key of a variant → {seq, quantity, deleted}
+const names = new Map(); // the same → name
+
+/**
+ * Returns the key of a variant. That of a product without options has the product's stock. After it has got options, a variant
+ * may have the id of the product, but a stock of its own.
+ */
+export const stockKey = ({ id, options }) => (options.length ? variantKey(id) : id);
+export const variantKey = (id) => `variant ${id}`;
 
 /** Returns the latest stock of a product or variant, or `undefined`. */
 export const stockOf = (id) => stock.get(id);
@@ -34,8 +40,8 @@ export function rememberStock(products, headers) {
   const seq = Number(headers.get('X-Inventory-Seq'));
   for (const { id, name, stockQuantity, variants = [] } of products) {
     update(id, seq, stockQuantity);
-    rememberNames(variants.map((variant) => ({ id: variant.id, name: fullName(name, variant.title) })));
-    for (const variant of variants) update(variant.id, seq, variant.stockQuantity);
+    rememberNames(variants.map((variant) => ({ id: stockKey(variant), name: fullName(name, variant.title) })));
+    for (const variant of variants) update(stockKey(variant), seq, variant.stockQuantity);
   }
 }
 
@@ -67,7 +73,7 @@ export function connect() {
     onStock(products, message) {
       for (const { id, stockQuantity, deleted, variants = [] } of products) {
         update(id, message.seq, stockQuantity, deleted);
-        for (const variant of variants) update(variant.id, message.seq, variant.stockQuantity, variant.deleted);
+        for (const variant of variants) update(variantKey(variant.id), message.seq, variant.stockQuantity, variant.deleted);
       }
       live.dispatchEvent(new CustomEvent('update', { detail: message }));
     },

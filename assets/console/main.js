@@ -173,7 +173,7 @@ async function followSignInLink() {
 
 window.addEventListener('hashchange', show);
 session.addEventListener('change', () => {
-  mergeCart().then(loadCart).catch(showError);
+  mergeCart().catch(showError).then(loadCart).catch(showError);
   if (user()) renderFrame();
   else show(); // what only this user may see goes
 });

@@ -3,14 +3,15 @@
 import { api, isAdmin } from './api.js';
 import { addToCart } from './catalog.js';
 import { el, money, newId, replace } from './dom.js';
-import { fullName, live, rememberStock, stockOf } from './live.js';
+import { fullName, live, rememberStock, stockKey, stockOf } from './live.js';
 import { button, empty, field, heading, picture, select, stock } from './ui.js';
 
 /** Returns the price and the stock of a variant, with the button that puts it into the cart. */
 function offer(product, variant, signal) {
   const about = newId('variant');
-  const add = button('Add to cart', () => addToCart(variant.id, fullName(product.name, variant.title)), { primary: true, about });
-  const level = stock(variant, signal, ({ quantity, deleted }) => { add.disabled = deleted || !quantity; });
+  const name = fullName(product.name, variant.title);
+  const add = button('Add to cart', () => addToCart({ variantId: variant.id }, name), { primary: true, about });
+  const level = stock({ ...variant, id: stockKey(variant), name }, signal, ({ quantity, deleted }) => { add.disabled = deleted || !quantity; });
   return [
     el('p', { class: 'product-facts' },
       el('span', { class: 'price', id: about }, money(variant.price, variant.currency)),
@@ -39,7 +40,9 @@ export async function product({ params, signal, reload }) {
   live.addEventListener('resync', reload, { signal });
   const [main, box] = [el('div', {}), el('div', { class: 'stack', 'aria-live': 'polite' })];
   const offers = new Map(); // variant id → its offer, which follows the stock
+  let isDeleted = false;
   const choose = (variant) => {
+    if (isDeleted) return;
     const image = variant && body.images.find(({ id }) => id === variant.imageId);
     replace(main, picture(image ? { ...body, images: [image] } : body, 1280));
     if (!variant) {
@@ -51,9 +54,11 @@ export async function product({ params, signal, reload }) {
   };
   // Its variants are not part of that message.
   live.addEventListener('change', ({ detail }) => {
-    if (detail.id === body.id && detail.deleted && body.options.length) replace(box, empty('No longer available'));
+    if (detail.id !== body.id || !detail.deleted || !body.options.length) return;
+    isDeleted = true;
+    replace(box, empty('No longer available'));
   }, { signal });
-  const first = body.variants.find(({ id }) => stockOf(id)?.quantity) ?? body.variants[0];
+  const first = body.variants.find((variant) => stockOf(stockKey(variant))?.quantity) ?? body.variants[0];
   choose(first);
   const more = body.images.slice(1).map((image) => picture({ name: body.name, images: [image] }, 320));
   return el('article', { class: 'product' },

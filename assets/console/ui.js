@@ -1,7 +1,7 @@
 // Parts that several views share: notices, actions, forms, badges, pictures, pages.
 
 import { ROOT, Problem, invalid } from './api.js';
-import { connection, live, nameOf, stockOf } from './live.js';
+import { connection, live, nameOf, stockOf, variantKey } from './live.js';
 import { count, decimals, el, fromDecimal, money, newId, replace } from './dom.js';
 
 // ---- Notices
@@ -29,7 +29,7 @@ export function showError(problem, form) {
   const isMarked = form instanceof HTMLFormElement && markInvalid(form, problem.errors ?? []);
   if (isMarked && !problem.type) return; // found before a request was sent: the field says everything
   const isShort = problem.code === 'insufficient-stock';
-  const details = (problem.errors ?? []).slice(0, 8).map(({ field, productId, variantId, message }) => el('li', {}, el('b', {}, nameOf(variantId) ?? nameOf(productId) ?? field), ` ${message}`));
+  const details = (problem.errors ?? []).slice(0, 8).map(({ field, productId, variantId, message }) => el('li', {}, el('b', {}, nameOf(variantKey(variantId)) ?? nameOf(productId) ?? field), ` ${message}`));
   const about = problem.type?.includes('/problems/')
     ? el('a', { href: `${ROOT}problems/${problem.code}`, target: '_blank', rel: 'noopener' }, 'About this error')
     : null;

@@ -158,7 +158,7 @@ async function stockSection(product, level, signal) {
     const answer = await api('POST', path, { body: { delta: Number(delta), reason }, key });
     key = newKey();
     node.reset();
-    rememberStock([answer.body], answer.headers);
+    if (!hasOptions) rememberStock([answer.body], answer.headers);
     const name = hasOptions ? fullName(product.name, titles.get(variantId)) : product.name;
     notify(`${name}: ${answer.body.stockQuantity} in stock.`);
     await list.refresh({ quiet: true });

@@ -2,6 +2,7 @@
 
 import { api, newKey } from '../api.js';
 import { decimals, el, money, replace, toDecimal } from '../dom.js';
+import { fullName, stockKey } from '../live.js';
 import { amountIn, ask, button, field, form, notify, row, select, stock, table } from '../ui.js';
 
 const HEADINGS = ['Variant', 'SKU', 'Price', 'Stock', ''];
@@ -22,7 +23,7 @@ export function variantsSection(product, currency, signal, reload) {
     reload();
   };
   const rows = product.variants.map((variant) => row(HEADINGS, [
-    titleOf(variant), variant.sku ?? '–', money(variant.price, currency), stock(variant, signal),
+    titleOf(variant), variant.sku ?? '–', money(variant.price, currency), stock({ ...variant, id: stockKey(variant), name: fullName(product.name, variant.title) }, signal),
     [button('Edit', () => edit(variant), { quiet: true, focus: `edit ${variant.id}` }),
       product.variants.length > 1 && button('Delete', () => remove(variant), { quiet: true, focus: `delete ${variant.id}` })].filter(Boolean),
   ]));
