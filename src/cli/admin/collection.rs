@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::validator::Validator;
+use super::{product::product_id, validator::Validator};
 use crate::{
     app::App,
     cli::{
@@ -75,7 +75,7 @@ impl Collection {
                     catalog::create_collection(tx, &new)
                 })
                 .await?;
-                output.value(&created, &summary("created", &created))
+                output.value(&created, &format!("created {}", summary(&created)))
             }
             Collection::List => {
                 let collections = app
@@ -95,10 +95,7 @@ impl Collection {
                 let found = app.db.read("catalog.collection", find).await?;
                 let ids = found.product_ids.iter().map(|id| format!("\n  {id}"));
                 let ids: String = ids.collect();
-                output.value(
-                    &found,
-                    &format!("{}{ids}", summary("", &found).trim_start()),
-                )
+                output.value(&found, &format!("{}{ids}", summary(&found)))
             }
             Collection::Edit(edit) => {
                 let changes = edit.parse()?;
@@ -107,7 +104,7 @@ impl Collection {
                     catalog::update_collection(tx, id, &changes)
                 };
                 let updated = write(app, "catalog.update_collection", update).await?;
-                output.value(&updated, &summary("updated", &updated))
+                output.value(&updated, &format!("updated {}", summary(&updated)))
             }
             Collection::Delete { collection } => {
                 let delete = move |tx: &mut Tx<'_>| {
@@ -116,7 +113,7 @@ impl Collection {
                     Ok(found)
                 };
                 let deleted = write(app, "catalog.delete_collection", delete).await?;
-                output.value(&deleted, &summary("deleted", &deleted))
+                output.value(&deleted, &format!("deleted {}", summary(&deleted)))
             }
         }
     }
@@ -155,10 +152,7 @@ impl Edit {
 }
 
 fn parse_products(args: &mut Validator, ids: &[String]) -> Option<Vec<ProductId>> {
-    let ids = ids.iter().map(|id| {
-        let id = id.parse().map_err(|_| "must be a product's id");
-        args.check("--product", id)
-    });
+    let ids = ids.iter().map(|id| args.check("--product", product_id(id)));
     ids.collect()
 }
 
@@ -172,11 +166,11 @@ fn find(tx: &mut Tx<'_>, text: &str) -> Result<CollectionWithProducts> {
     catalog::collection(tx, id)
 }
 
-fn summary(done: &str, found: &CollectionWithProducts) -> String {
+fn summary(found: &CollectionWithProducts) -> String {
     let collection = &found.collection;
     let products = count(collection.product_count.unsigned_abs(), "product");
     format!(
-        "{done} {} ({}) with {products}",
+        "{} ({}) with {products}",
         escape(&collection.name),
         collection.slug
     )

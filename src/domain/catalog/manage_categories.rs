@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     category::{Category, CategoryName},
-    normalize::{normalize, slug},
+    normalize::{normalize, unused_slug},
     problems::{CATEGORY_EXISTS, CATEGORY_IN_USE},
     store,
 };
@@ -47,18 +47,12 @@ pub fn add_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Category> {
 
 /// Like [`add_category`], as part of an import, which the audit log records as a whole.
 pub(super) fn insert_category(tx: &mut Tx<'_>, name: &CategoryName) -> Result<Category> {
-    let base = slug(name.as_str());
-    let mut category = Category {
+    let category = Category {
         id: tx.id(),
         name: name.as_str().to_owned(),
-        slug: base.clone(),
+        slug: unused_slug(name.as_str(), |slug| store::slug_is_taken(tx, slug))?,
         product_count: 0,
     };
-    let mut next = 2;
-    while store::slug_is_taken(tx, &category.slug)? {
-        category.slug = format!("{base}-{next}");
-        next += 1;
-    }
     if store::insert_category(tx, &category, &normalize(name.as_str()))? {
         Ok(category)
     } else {

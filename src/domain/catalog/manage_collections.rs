@@ -7,7 +7,7 @@ use super::{
     collection::{
         Collection, CollectionChanges, CollectionWithProducts, MAX_PRODUCTS, NewCollection,
     },
-    normalize::slug,
+    normalize::unused_slug,
     store,
 };
 use crate::{
@@ -45,15 +45,12 @@ pub fn collection_id(tx: &mut Tx<'_>, text: &str) -> Result<Option<CollectionId>
 pub fn create_collection(tx: &mut Tx<'_>, new: &NewCollection) -> Result<CollectionWithProducts> {
     check_products(tx, &new.products)?;
     let id = tx.id();
-    let base = slug(new.name.as_str());
-    let mut slug = base.clone();
-    let mut next = 2;
-    while store::collection_by_id_or_slug(tx, &slug)?.is_some() {
-        slug = format!("{base}-{next}");
-        next += 1;
-    }
-    store::insert_collection(tx, id, new.name.as_str(), &slug, new.description.as_str())?;
-    set_products(tx, id, &new.products)?;
+    let name = new.name.as_str();
+    let slug = unused_slug(name, |slug| {
+        Ok(store::collection_by_id_or_slug(tx, slug)?.is_some())
+    })?;
+    store::insert_collection(tx, id, name, &slug, new.description.as_str())?;
+    add_products(tx, id, &new.products)?;
     let created = collection(tx, id)?;
     tx.audit(Action::CollectionCreate, Some(&id), || {
         Changes::between(None, Some(&created))
@@ -81,7 +78,8 @@ pub fn update_collection(
     let description = description.map_or(&*before.description, |text| text.as_str());
     store::update_collection(tx, id, name, description)?;
     if let Some(products) = &changes.products {
-        set_products(tx, id, products)?;
+        store::remove_products_of_collection(tx, id, &current.product_ids)?;
+        add_products(tx, id, products)?;
     }
     let updated = collection(tx, id)?;
     tx.audit(Action::CollectionUpdate, Some(&id), || {
@@ -94,15 +92,15 @@ pub fn update_collection(
 pub fn delete_collection(tx: &mut Tx<'_>, id: CollectionId) -> Result<()> {
     store::lock_collection(tx, id)?;
     let current = collection(tx, id)?;
+    store::remove_products_of_collection(tx, id, &current.product_ids)?;
     store::delete_collection(tx, id)?;
     tx.audit(Action::CollectionDelete, Some(&id), || {
         Changes::between(Some(&current), None)
     })
 }
 
-/// Replaces the products of a collection.
-fn set_products(tx: &mut Tx<'_>, id: CollectionId, products: &[ProductId]) -> Result<()> {
-    store::remove_products_of_collection(tx, id)?;
+/// Adds products to a collection that has none.
+fn add_products(tx: &mut Tx<'_>, id: CollectionId, products: &[ProductId]) -> Result<()> {
     let mut position = 0;
     for batch in products.chunks(BATCH_ROWS) {
         store::add_products_to_collection(tx, id, position, batch)?;

@@ -5,6 +5,8 @@ use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed, props};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
+use crate::core::error::Result;
+
 /// The version of normalization. Increase it whenever [`normalize`], the tokenizer or their Unicode data change:
 /// the next start rewrites all stored normalized texts and search entries.
 ///
@@ -99,6 +101,21 @@ fn base_letters(c: char) -> Option<&'static str> {
 /// Returns whether a character can be part of a word.
 pub(super) fn is_letter(c: char) -> bool {
     c.is_alphanumeric() || is_combining_mark(c)
+}
+
+/// Returns the slug of a text, with a number if others have it.
+pub(super) fn unused_slug(
+    text: &str,
+    mut is_taken: impl FnMut(&str) -> Result<bool>,
+) -> Result<String> {
+    let base = slug(text);
+    let mut unused = base.clone();
+    let mut next = 2;
+    while is_taken(&unused)? {
+        unused = format!("{base}-{next}");
+        next += 1;
+    }
+    Ok(unused)
 }
 
 /// Returns the text as a path segment: normalized letters and digits, joined by hyphens.

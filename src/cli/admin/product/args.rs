@@ -157,7 +157,7 @@ impl Edit {
     }
 }
 
-pub(super) fn product_id(text: &str) -> Result<ProductId, &'static str> {
+pub(in crate::cli::admin) fn product_id(text: &str) -> Result<ProductId, &'static str> {
     text.parse().map_err(|_| "must be a product's id")
 }
 

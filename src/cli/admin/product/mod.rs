@@ -8,6 +8,8 @@ mod variant;
 
 use std::{fs::File, path::PathBuf, sync::Arc};
 
+pub(super) use self::args::product_id;
+
 use clap::Subcommand;
 
 use self::{

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{
     duplicates,
     plan::{Creation, ImportPlan, Step, Update, category_ids, plan_steps},
-    variants::PlannedVariant,
+    variants::{PlannedVariant, PlannedVariants},
 };
 use crate::{
     core::{
@@ -186,9 +186,9 @@ fn add_variant_movements(
         .iter()
         .filter(|variant| variant.is_new || variant.delta != 0);
     let moved = moved.map(|variant| {
-        let id = variant.columns.id;
+        let id = variant.after.id;
         let movement = Movement::of_variant(Cause::Import, product, id, variant.delta);
-        let own = variant.columns.stock.unwrap_or_default();
+        let own = variant.after.stock.unwrap_or_default();
         (movement, VariantStock::now(id, own))
     });
     effects.add_variant_movements(moved, product, stock);
@@ -226,7 +226,7 @@ fn release_keys(tx: &mut Tx<'_>, updates: &[(&ImportProduct, Update)]) -> Result
         .iter()
         .flat_map(|(_, update)| &update.variants.changed);
     let existing = changed.filter(|variant| !variant.is_new);
-    let existing: Vec<VariantId> = existing.map(|variant| variant.columns.id).collect();
+    let existing: Vec<VariantId> = existing.map(|variant| variant.after.id).collect();
     for batch in existing.chunks(BATCH_ROWS) {
         store::release_keys(tx, batch)?;
     }
@@ -267,16 +267,10 @@ fn insert(
     if !without_options.is_empty() {
         store::insert_variants(tx, &without_options)?;
     }
-    for (_, created) in new {
-        if let Some(options) = &created.variants.options {
-            store::set_options(tx, created.id, options)?;
-        }
-    }
-    let variants = new.iter().flat_map(|(_, created)| {
-        let variants = created.variants.changed.iter();
-        variants.map(|variant| (created.id, variant))
-    });
-    write_variants(tx, &variants.collect::<Vec<_>>(), &mut rows)?;
+    let planned = new
+        .iter()
+        .map(|(_, created)| (created.id, &created.variants));
+    write_variants(tx, planned, &mut rows)?;
     search::index_rows(tx, &rows)
 }
 
@@ -330,36 +324,36 @@ fn update(
     });
     let mut rows: Vec<_> = rows.collect::<Result<_>>()?;
     store::update_all(tx, &rows)?;
-    for (_, update) in updates {
-        if let Some(options) = &update.variants.options {
-            store::set_options(tx, update.id, options)?;
-        }
-    }
-    let variants = updates.iter().flat_map(|(_, update)| {
-        let variants = update.variants.changed.iter();
-        variants.map(|variant| (update.id, variant))
-    });
-    write_variants(tx, &variants.collect::<Vec<_>>(), &mut rows)?;
+    let planned = updates
+        .iter()
+        .map(|(_, update)| (update.id, &update.variants));
+    write_variants(tx, planned, &mut rows)?;
     search::index_rows(tx, &rows)
 }
 
-/// Writes variants and what their products keep of them, and corrects price and stock of these rows.
-fn write_variants(
+/// Writes options, variants and what their products keep of them, and corrects price and stock of these rows.
+fn write_variants<'a>(
     tx: &mut Tx<'_>,
-    variants: &[(ProductId, &PlannedVariant)],
+    planned: impl Iterator<Item = (ProductId, &'a PlannedVariants)>,
     rows: &mut [ProductRow<'_>],
 ) -> Result<()> {
-    let written = variants.iter().map(|(product, planned)| VariantRow {
-        product: *product,
-        variant: &planned.columns,
-    });
-    let written: Vec<VariantRow<'_>> = written.collect();
+    let mut written = Vec::new();
+    let mut with_options = Vec::new();
+    for (product, variants) in planned {
+        if let Some(options) = &variants.options {
+            store::set_options(tx, product, options)?;
+        }
+        if variants.changed.iter().any(PlannedVariant::has_options) {
+            with_options.push(product);
+        }
+        written.extend(variants.changed.iter().map(|planned| VariantRow {
+            product,
+            variant: &planned.after,
+        }));
+    }
     for batch in written.chunks(BATCH_ROWS) {
         store::write_variants(tx, batch)?;
     }
-    let with_options = variants.iter().filter(|(_, planned)| planned.has_options());
-    let mut with_options: Vec<ProductId> = with_options.map(|(product, _)| *product).collect();
-    with_options.dedup();
     if with_options.is_empty() {
         return Ok(());
     }

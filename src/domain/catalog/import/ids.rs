@@ -32,7 +32,7 @@ pub(super) fn check(
         }
         let variants = step.changed_variants().iter();
         let variants = variants.filter(|variant| variant.is_new && variant.has_own_id);
-        new.extend(variants.map(|it| (it.line, "variantId", id, it.columns.id)));
+        new.extend(variants.map(|it| (it.line, "variantId", id, it.after.id)));
     }
     let mut errors = Vec::new();
     let mut in_file: HashMap<VariantId, ProductId> = HashMap::new();

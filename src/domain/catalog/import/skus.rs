@@ -19,12 +19,12 @@ use crate::{
 pub(super) fn check(tx: &mut Tx<'_>, steps: &[Step]) -> Result<Vec<RowError>> {
     let changed = steps.iter().flat_map(Step::changed_variants);
     let keys = changed.clone().map(|variant| {
-        let sku = variant.columns.columns.sku.as_deref();
-        (variant.columns.id, sku.map(case_fold))
+        let sku = variant.after.columns.sku.as_deref();
+        (variant.after.id, sku.map(case_fold))
     });
     let keys: HashMap<VariantId, Option<String>> = keys.collect();
     let with_sku: Vec<(&PlannedVariant, &String)> = changed
-        .filter_map(|variant| Some((variant, keys.get(&variant.columns.id)?.as_ref()?)))
+        .filter_map(|variant| Some((variant, keys.get(&variant.after.id)?.as_ref()?)))
         .collect();
     let mut errors = Vec::new();
     for batch in with_sku.chunks(BATCH_ROWS) {
@@ -33,7 +33,7 @@ pub(super) fn check(tx: &mut Tx<'_>, steps: &[Step]) -> Result<Vec<RowError>> {
         for (variant, key) in batch {
             let keeps = |owner: VariantId| {
                 let after = keys.get(&owner);
-                owner != variant.columns.id && after.is_none_or(|after| after.as_ref() == Some(key))
+                owner != variant.after.id && after.is_none_or(|after| after.as_ref() == Some(key))
             };
             if let Some(owner) = owners.get(*key).filter(|owner| keeps(owner.variant)) {
                 let line = variant.line;

@@ -30,7 +30,7 @@ pub(super) struct PlannedVariants {
 /// A variant after the import.
 pub(super) struct PlannedVariant {
     pub(super) line: u64,
-    pub(super) columns: CurrentVariant,
+    pub(super) after: CurrentVariant,
     pub(super) is_new: bool,
     /// Whether the file has its id.
     pub(super) has_own_id: bool,
@@ -41,7 +41,7 @@ pub(super) struct PlannedVariant {
 
 impl PlannedVariant {
     pub(super) fn has_options(&self) -> bool {
-        !self.columns.options_key.is_empty()
+        !self.after.options_key.is_empty()
     }
 }
 
@@ -63,7 +63,7 @@ impl PlannedVariants {
         if !is_changed.map_err(|why| row.row_error(why))? {
             return Ok(PlannedVariants::default());
         }
-        let columns = CurrentVariant {
+        let after = CurrentVariant {
             id,
             columns: row.cells.applied_to(before),
             options_key: String::new(),
@@ -74,7 +74,7 @@ impl PlannedVariants {
         };
         let changed = PlannedVariant {
             line: row.line,
-            columns,
+            after,
             is_new: current.is_none(),
             has_own_id: false,
             delta: 0,
@@ -231,7 +231,7 @@ impl<'a> Rows<'a> {
         }
         Ok(Some(PlannedVariant {
             line: row.line,
-            columns: CurrentVariant {
+            after: CurrentVariant {
                 id: found.id,
                 columns: row.cells.applied_to(before),
                 options_key,
@@ -264,7 +264,7 @@ impl<'a> Rows<'a> {
         self.last = Some(position);
         Ok(PlannedVariant {
             line: row.line,
-            columns: CurrentVariant {
+            after: CurrentVariant {
                 id,
                 columns: row.cells.applied_to(ImportedColumns::default()),
                 options_key,
@@ -300,9 +300,9 @@ impl<'a> Rows<'a> {
                 format!("a product has at most {MAX_VARIANTS} variants"),
             );
         }
-        let is_changed = |id| changed.iter().any(|it| it.columns.id == id);
+        let is_changed = |id| changed.iter().any(|it| it.after.id == id);
         changed.iter().find_map(|planned| {
-            let has_same = |it: &&CurrentVariant| it.options_key == planned.columns.options_key;
+            let has_same = |it: &&CurrentVariant| it.options_key == planned.after.options_key;
             let other = self
                 .variants
                 .iter()

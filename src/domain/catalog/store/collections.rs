@@ -88,11 +88,11 @@ pub(in crate::domain::catalog) fn update_collection(
     )
 }
 
+/// Deletes a collection that has no products.
 pub(in crate::domain::catalog) fn delete_collection(
     tx: &mut Tx<'_>,
     id: CollectionId,
 ) -> Result<()> {
-    remove_products_of_collection(tx, id)?;
     tx.execute("DELETE FROM collections WHERE id = ?1", params![id])
         .map(drop)
 }
@@ -101,10 +101,11 @@ pub(in crate::domain::catalog) fn delete_collection(
 pub(in crate::domain::catalog) fn remove_products_of_collection(
     tx: &mut Tx<'_>,
     id: CollectionId,
+    products: &[ProductId],
 ) -> Result<()> {
     cache_tags::invalidate_lists(tx);
-    for product in products_of_collection(tx, id)? {
-        cache_tags::invalidate_product(tx, product);
+    for product in products {
+        cache_tags::invalidate_product(tx, *product);
     }
     tx.execute(
         "DELETE FROM collection_products WHERE collection_id = ?1",

@@ -75,9 +75,10 @@ impl<'a> BitmapQuery<'a> {
         let first = i64::try_from(found.all.0.len()).map_err(Error::internal)?;
         let mut blocks = first..(first * 2 + 1).min(end);
         found.count = found.all.len();
+        let named = self.named_products(tx)?;
         while blocks.start < end && found.count < max {
             let (mut all, mut in_name) = self.with_words(tx, &blocks)?;
-            self.filter(tx, &blocks, &mut all)?;
+            self.filter(tx, &blocks, &named, &mut all)?;
             in_name &= &all;
             found.count += all.len();
             found.all.0.extend(all.0);
@@ -113,23 +114,31 @@ impl<'a> BitmapQuery<'a> {
         Ok(matches.unwrap_or_else(|| (empty(blocks), empty(blocks))))
     }
 
+    /// Returns the product numbers that criteria name, one list for each: a product must be in all of them.
+    fn named_products(&self, tx: &mut Tx<'_>) -> Result<Vec<Vec<i64>>> {
+        let mut named = Vec::new();
+        if let Some(product) = self.criteria.and_then(|criteria| criteria.product) {
+            named.push(number_of(tx, product)?.into_iter().collect());
+        }
+        if let Some(collection) = self.criteria.and_then(|criteria| criteria.collection) {
+            named.push(numbers_of_collection(tx, collection)?);
+        }
+        Ok(named)
+    }
+
     /// Removes the products that do not match the criteria.
     fn filter(
         &self,
         tx: &mut Tx<'_>,
         blocks: &Range<i64>,
+        named: &[Vec<i64>],
         products: &mut ProductSet,
     ) -> Result<()> {
         let Some(criteria) = self.criteria else {
             return Ok(());
         };
-        if let Some(product) = criteria.product {
-            let number = number_of(tx, product)?;
-            products.keep_only(number.as_slice(), blocks.start)?;
-        }
-        if let Some(collection) = criteria.collection {
-            let numbers = numbers_of_collection(tx, collection)?;
-            products.keep_only(&numbers, blocks.start)?;
+        for numbers in named {
+            products.keep_only(numbers, blocks.start)?;
         }
         if let Some(category) = &criteria.category {
             let term = terms::category_term(category.id);
